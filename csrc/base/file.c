@@ -1,0 +1,132 @@
+#include "base/file.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static enum lest_status read_all(int fd, const char *path, struct lest_buf *out, struct lest_error *err)
+{
+    for (;;) {
+        size_t left = out->max - out->len;
+        uint8_t extra;
+        size_t want = left < 65536 ? left : 65536;
+        uint8_t *room = want ? lest_buf_reserve(out, want) : &extra;
+        if (!room)
+            return lest_buf_status(out, err);
+        ssize_t got = read(fd, room, want ? want : 1);
+        if (got < 0 && errno == EINTR)
+            continue;
+        if (got < 0)
+            return lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be read", path);
+        if (got == 0)
+            return LEST_OK;
+        if (!want)
+            return lest_error_set(err, LEST_E_TOO_LARGE, "%s: more than the %zu bytes allowed", path,
+                                  out->max);
+        out->len += (size_t)got;
+    }
+}
+
+enum lest_status lest_file_read(const char *path, struct lest_buf *out, struct lest_error *err)
+{
+    if (strcmp(path, "-") == 0)
+        return read_all(STDIN_FILENO, "standard input", out, err);
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0)
+        return lest_error_set_errno(err, errno == ENOENT ? LEST_E_NOT_FOUND : LEST_E_IO, errno,
+                                    "%s: cannot be opened", path);
+    enum lest_status status = read_all(fd, path, out, err);
+    close(fd);
+    return status;
+}
+
+static int write_all(int fd, const void *data, size_t len)
+{
+    const char *from = data;
+    while (len) {
+        ssize_t put = write(fd, from, len);
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0)
+            return -1;
+        from += put;
+        len -= (size_t)put;
+    }
+    return 0;
+}
+
+static int sync_folder(const char *path)
+{
+    char folder[PATH_MAX];
+    const char *slash = strrchr(path, '/');
+    int len = slash ? (int)(slash - path) : 0;
+    snprintf(folder, sizeof folder, "%.*s", slash ? (len ? len : 1) : 1, slash ? path : ".");
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    /* Some file systems cannot sync a folder and say EINVAL: nothing more can be done there. */
+    int result = fsync(fd) < 0 && errno != EINVAL ? -1 : 0;
+    close(fd);
+    return result;
+}
+
+enum lest_status lest_file_write(const char *path, const void *data, size_t len, mode_t mode,
+                                 enum lest_file_how how, struct lest_error *err)
+{
+    if (strcmp(path, "-") == 0) {
+        if (write_all(STDOUT_FILENO, data, len) < 0)
+            return lest_error_set_errno(err, LEST_E_IO, errno, "standard output: cannot be written");
+        return LEST_OK;
+    }
+    enum lest_status status = LEST_OK;
+    char temporary[PATH_MAX];
+    int fd = -1;
+    bool made = false;
+    int size = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
+    if (size < 0 || (size_t)size >= sizeof temporary)
+        return lest_error_set(err, LEST_E_IO, "the path of the file is too long");
+    /* mkostemp makes the file 0600; fchmod widens it only after it is ours. */
+    fd = mkostemp(temporary, O_CLOEXEC);
+    if (fd < 0) {
+        status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
+        goto out;
+    }
+    made = true;
+    if (fchmod(fd, mode) < 0 || write_all(fd, data, len) < 0 || fsync(fd) < 0) {
+        status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
+        goto out;
+    }
+    int closed = close(fd);
+    fd = -1;
+    if (closed < 0) {
+        status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
+        goto out;
+    }
+    if (how == LEST_FILE_NEW) {
+        if (link(temporary, path) < 0) {
+            status =
+                errno == EEXIST
+                    ? lest_error_set(err, LEST_E_EXISTS, "%s exists already and is not overwritten", path)
+                    : lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
+            goto out;
+        }
+    } else if (rename(temporary, path) < 0) {
+        status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
+        goto out;
+    } else {
+        made = false;
+    }
+    if (sync_folder(path) < 0)
+        status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: its folder cannot be synced", path);
+out:
+    if (fd >= 0)
+        close(fd);
+    if (made)
+        unlink(temporary);
+    return status;
+}

@@ -1,0 +1,25 @@
+/* Files: read with a maximum, written whole or not at all. */
+#ifndef LEST_BASE_FILE_H
+#define LEST_BASE_FILE_H
+
+#include "base/buf.h"
+
+#include <sys/types.h>
+
+/** Append a whole file to out; "-" is standard input. A file over out's maximum is an error.
+ *  Errors: LEST_E_NOT_FOUND, LEST_E_IO, LEST_E_TOO_LARGE, LEST_E_NOMEM */
+enum lest_status lest_file_read(const char *path, struct lest_buf *out, struct lest_error *err) LEST_MUST_USE;
+
+enum lest_file_how {
+    LEST_FILE_REPLACE, /* an existing file is replaced */
+    LEST_FILE_NEW      /* an existing file is LEST_E_EXISTS */
+};
+
+/** Write a file whole or not at all: a temporary file beside it, made with `mode` from its first byte,
+ *  is written, synced and renamed (or linked, for LEST_FILE_NEW), and the folder is synced.
+ *  "-" writes to standard output.
+ *  Errors: LEST_E_EXISTS, LEST_E_IO */
+enum lest_status lest_file_write(const char *path, const void *data, size_t len, mode_t mode,
+                                 enum lest_file_how how, struct lest_error *err) LEST_MUST_USE;
+
+#endif

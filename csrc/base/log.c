@@ -1,0 +1,181 @@
+#include "base/log.h"
+
+#include "base/buf.h"
+#include "base/clock.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { LINE_MAX_BYTES = 8192, TAIL_BYTES = 16 };
+
+static char role_name[32];
+static enum lest_log_level lowest = LEST_LOG_INFO;
+static const char *const level_names[] = { "debug", "info", "warning", "error" };
+
+void lest_log_set_role(const char *role)
+{
+    snprintf(role_name, sizeof role_name, "%s", role);
+}
+
+void lest_log_set_level(enum lest_log_level level)
+{
+    lowest = level;
+}
+
+static size_t utf8_length(const unsigned char *s, size_t left)
+{
+    size_t n = s[0] >= 0xc2 && s[0] < 0xe0   ? 2
+               : (s[0] & 0xf0) == 0xe0       ? 3
+               : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
+                                             : 0;
+    if (n == 0 || n > left)
+        return 0;
+    for (size_t i = 1; i < n; i++)
+        if ((s[i] & 0xc0) != 0x80)
+            return 0;
+    /* C1 control characters, overlong forms and surrogates are shown as bytes. */
+    if ((n == 2 && s[0] == 0xc2 && s[1] < 0xa0) || (s[0] == 0xe0 && s[1] < 0xa0) ||
+        (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] >= 0x90))
+        return 0;
+    return n;
+}
+
+/* The inside of a JSON string; a byte that is not UTF-8 appears as \u00XX of its value. */
+static void append_escaped(struct lest_buf *line, const char *text, size_t len)
+{
+    const unsigned char *s = (const unsigned char *)text;
+    for (size_t i = 0; i < len; i++) {
+        if (s[i] == '"' || s[i] == '\\') {
+            lest_buf_append_byte(line, '\\');
+            lest_buf_append_byte(line, s[i]);
+        } else if (s[i] >= 0x20 && s[i] < 0x7f) {
+            lest_buf_append_byte(line, s[i]);
+        } else {
+            size_t n = utf8_length(s + i, len - i);
+            if (n) {
+                lest_buf_append(line, s + i, n);
+                i += n - 1;
+            } else {
+                lest_buf_append_fmt(line, "\\u%04x", s[i]);
+            }
+        }
+    }
+}
+
+static void append_text(struct lest_buf *line, const char *text, size_t len)
+{
+    lest_buf_append_byte(line, '"');
+    append_escaped(line, text, len);
+    lest_buf_append_byte(line, '"');
+}
+
+static void append_value(struct lest_buf *line, const struct lest_log_field *field)
+{
+    if (field->kind == LEST_LOG_INTEGER)
+        lest_buf_append_fmt(line, "%lld", (long long)field->integer);
+    else if (field->kind == LEST_LOG_BOOLEAN)
+        lest_buf_append_str(line, field->integer ? "true" : "false");
+    else
+        append_text(line, field->text, field->text_len);
+}
+
+static void append_time(struct lest_buf *line, bool for_people)
+{
+    int64_t now = lest_clock_wall_us();
+    time_t seconds = (time_t)(now / 1000000);
+    struct tm parts;
+    char text[32];
+    if (for_people) {
+        localtime_r(&seconds, &parts);
+        strftime(text, sizeof text, "%H:%M:%S", &parts);
+        lest_buf_append_str(line, text);
+    } else {
+        gmtime_r(&seconds, &parts);
+        strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
+        lest_buf_append_fmt(line, "%s.%06dZ", text, (int)(now % 1000000));
+    }
+}
+
+static bool is_plain(const char *text, size_t len)
+{
+    if (len == 0)
+        return false;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)text[i] <= ' ' || text[i] == '"' || text[i] == '\\' ||
+            (unsigned char)text[i] >= 0x7f)
+            return false;
+    return true;
+}
+
+static void append_readable(struct lest_buf *line, enum lest_log_level level, const char *event,
+                            const struct lest_log_field *fields, size_t count)
+{
+    append_time(line, true);
+    lest_buf_append_fmt(line, " %-7s %s%s%s", level_names[level], role_name, *role_name ? ": " : "", event);
+    for (size_t i = 0; i < count; i++) {
+        lest_buf_append_fmt(line, " %s=", fields[i].key);
+        if (fields[i].kind == LEST_LOG_TEXT && is_plain(fields[i].text, fields[i].text_len))
+            lest_buf_append(line, fields[i].text, fields[i].text_len);
+        else
+            append_value(line, &fields[i]);
+    }
+}
+
+static void append_json(struct lest_buf *line, enum lest_log_level level, const char *event,
+                        const struct lest_log_field *fields, size_t count)
+{
+    lest_buf_append_str(line, "{\"time\":\"");
+    append_time(line, false);
+    lest_buf_append_fmt(line, "\",\"level\":\"%s\"", level_names[level]);
+    if (*role_name)
+        lest_buf_append_fmt(line, ",\"role\":\"%s\"", role_name);
+    lest_buf_append_fmt(line, ",\"pid\":%d,\"event\":", (int)getpid());
+    append_text(line, event, strlen(event));
+    for (size_t i = 0; i < count; i++) {
+        /* A field that does not fit is left out whole, so that the line stays JSON. */
+        size_t before = line->len;
+        lest_buf_append_byte(line, ',');
+        append_text(line, fields[i].key, strlen(fields[i].key));
+        lest_buf_append_byte(line, ':');
+        append_value(line, &fields[i]);
+        if (line->failed) {
+            line->failed = line->too_large = false;
+            line->len = before;
+        }
+    }
+    line->max += TAIL_BYTES;
+    lest_buf_append_byte(line, '}');
+}
+
+void lest_log_write(enum lest_log_level level, const char *event, const struct lest_log_field *fields,
+                    size_t count)
+{
+    if (level < lowest)
+        return;
+    struct lest_buf line;
+    lest_buf_init(&line, LINE_MAX_BYTES - TAIL_BYTES);
+    if (isatty(STDERR_FILENO))
+        append_readable(&line, level, event, fields, count);
+    else
+        append_json(&line, level, event, fields, count);
+    line.failed = line.too_large = false;
+    line.max = LINE_MAX_BYTES;
+    lest_buf_append_byte(&line, '\n');
+    /* A log that cannot be written has nowhere to say so. */
+    if (line.data && write(STDERR_FILENO, line.data, line.len) < 0) {
+    }
+    lest_buf_free(&line);
+}
+
+void lest_log(enum lest_log_level level, const char *event, const char *format, ...)
+{
+    char message[1024];
+    va_list args;
+    va_start(args, format);
+    vsnprintf(message, sizeof message, format, args);
+    va_end(args);
+    struct lest_log_field field = { "message", LEST_LOG_TEXT, message, strlen(message), 0 };
+    lest_log_write(level, event, &field, 1);
+}

@@ -1,0 +1,38 @@
+/* The log: one line an event on standard error, JSON where it is no terminal, readable where it is.
+ * Values are escaped, so that bytes from outside cannot forge a line; no caller passes a secret. */
+#ifndef LEST_BASE_LOG_H
+#define LEST_BASE_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum lest_log_level { LEST_LOG_DEBUG, LEST_LOG_INFO, LEST_LOG_WARNING, LEST_LOG_ERROR };
+
+enum lest_log_kind { LEST_LOG_TEXT, LEST_LOG_INTEGER, LEST_LOG_BOOLEAN };
+
+/** One field of a line. key is a literal; text is borrowed and may hold any bytes. */
+struct lest_log_field {
+    const char *key;
+    enum lest_log_kind kind;
+    const char *text;
+    size_t text_len;
+    int64_t integer;
+};
+
+/** Say which process this is; the name ("worker 2") stands in every line from now on. */
+void lest_log_set_role(const char *role);
+
+/** Lines below this level are left out; LEST_LOG_INFO at the start. */
+void lest_log_set_level(enum lest_log_level level);
+
+/** Write one line with one write(2), cut at 8 KiB. event is a short stable word group, as "request" or
+ *  "role started"; fields may be NULL when count is 0. */
+void lest_log_write(enum lest_log_level level, const char *event, const struct lest_log_field *fields,
+                    size_t count);
+
+/** A line whose only field is a formatted message. */
+void lest_log(enum lest_log_level level, const char *event, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,1 @@
+typedef int lest_est_placeholder;

@@ -1,0 +1,102 @@
+#include "host/interpreter.h"
+
+#include <lauxlib.h>
+#include <limits.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+int luaopen_lest_core(lua_State *L);
+
+static int set_paths(lua_State *L)
+{
+    char exe[PATH_MAX];
+    ssize_t len = readlink("/proc/self/exe", exe, sizeof exe - 1);
+    if (len < 0)
+        return luaL_error(L, "/proc is not mounted");
+    exe[len] = '\0';
+    for (int up = 0; up < 2; up++) {
+        char *slash = strrchr(exe, '/');
+        if (slash)
+            *slash = '\0';
+    }
+    lua_getglobal(L, "package");
+    lua_getfield(L, -1, "path");
+    lua_pushfstring(L, "%s/share/lua/5.4/?.lua;%s/share/lua/5.4/?/init.lua;%s", exe, exe,
+                    lua_tostring(L, -1));
+    lua_setfield(L, -3, "path");
+    lua_getfield(L, -2, "cpath");
+    lua_pushfstring(L, "%s/lib/lua/5.4/?.so;%s", exe, lua_tostring(L, -1));
+    lua_setfield(L, -4, "cpath");
+    lua_pushstring(L, exe);
+    lua_setglobal(L, "LEST_PREFIX");
+    return 0;
+}
+
+static int open_all(lua_State *L)
+{
+    luaL_openlibs(L);
+    set_paths(L);
+    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
+    lua_pushcfunction(L, luaopen_lest_core);
+    lua_setfield(L, -2, "lest.core");
+    return 0;
+}
+
+lua_State *host_interpreter_new(void)
+{
+    lua_State *L = luaL_newstate();
+    if (!L)
+        return NULL;
+    lua_pushcfunction(L, open_all);
+    if (lua_pcall(L, 0, 0, 0) == LUA_OK)
+        return L;
+    fprintf(stderr, "lest: %s\n", lua_tostring(L, -1));
+    lua_close(L);
+    return NULL;
+}
+
+static int traceback(lua_State *L)
+{
+    const char *message = luaL_tolstring(L, 1, NULL);
+    if (getenv("LEST_TRACEBACK"))
+        luaL_traceback(L, L, message, 1);
+    return 1;
+}
+
+static int run(lua_State *L)
+{
+    const char *module = lua_touserdata(L, 1);
+    int argc = (int)lua_tointeger(L, 2);
+    char **argv = lua_touserdata(L, 3);
+    lua_createtable(L, argc, 1);
+    for (int i = 0; i < argc; i++) {
+        lua_pushstring(L, argv[i]);
+        lua_rawseti(L, -2, i);
+    }
+    lua_pushvalue(L, -1);
+    lua_setglobal(L, "arg");
+    lua_getglobal(L, "require");
+    lua_pushstring(L, module);
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "main");
+    lua_pushvalue(L, -3);
+    lua_call(L, 1, 1);
+    return 1;
+}
+
+int host_interpreter_main(lua_State *L, const char *module, int argc, char **argv)
+{
+    lua_pushcfunction(L, traceback);
+    lua_pushcfunction(L, run);
+    lua_pushlightuserdata(L, (void *)module);
+    lua_pushinteger(L, argc);
+    lua_pushlightuserdata(L, argv);
+    if (lua_pcall(L, 3, 1, -5) != LUA_OK) {
+        fprintf(stderr, "lest: %s\n", lua_tostring(L, -1));
+        return 1;
+    }
+    return lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : 1;
+}

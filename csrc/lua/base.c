@@ -1,0 +1,172 @@
+/* The small tables over base: core.base64, core.clock, core.file, core.log. */
+#include "base/base64.h"
+#include "base/clock.h"
+#include "base/file.h"
+#include "base/log.h"
+#include "lua/binding.h"
+
+#include <string.h>
+
+enum { BASE64_MAX = 64 * 1024 * 1024, FILE_MAX = 16 * 1024 * 1024, LOG_FIELDS_MAX = 40 };
+
+static int base64_encode(lua_State *L)
+{
+    size_t len;
+    const char *data = luaL_checklstring(L, 1, &len);
+    lua_Integer wrap = luaL_optinteger(L, 2, 0);
+    luaL_argcheck(L, wrap >= 0 && wrap % 4 == 0, 2, "a multiple of 4, or 0 for one line");
+    struct lest_buf *out = lestL_buf(L, BASE64_MAX);
+    lest_base64_encode(data, len, (size_t)wrap, out);
+    return lestL_push_buf(L, out);
+}
+
+static int base64_decode(lua_State *L)
+{
+    size_t len;
+    struct lest_error err;
+    const char *text = luaL_checklstring(L, 1, &len);
+    struct lest_buf *out = lestL_buf(L, BASE64_MAX);
+    if (lest_base64_decode(text, len, out, &err))
+        return lestL_fail(L, &err);
+    return lestL_push_buf(L, out);
+}
+
+int lestL_open_base64(lua_State *L)
+{
+    static const luaL_Reg functions[] = { { "encode", base64_encode },
+                                          { "decode", base64_decode },
+                                          { NULL, NULL } };
+    luaL_newlib(L, functions);
+    return 1;
+}
+
+static int monotonic_ms(lua_State *L)
+{
+    lua_pushinteger(L, lest_clock_monotonic_ms());
+    return 1;
+}
+
+static int monotonic_us(lua_State *L)
+{
+    lua_pushinteger(L, lest_clock_monotonic_us());
+    return 1;
+}
+
+static int wall_us(lua_State *L)
+{
+    lua_pushinteger(L, lest_clock_wall_us());
+    return 1;
+}
+
+static int cpu_us(lua_State *L)
+{
+    lua_pushinteger(L, lest_clock_cpu_us());
+    return 1;
+}
+
+int lestL_open_clock(lua_State *L)
+{
+    static const luaL_Reg functions[] = { { "monotonic_ms", monotonic_ms },
+                                          { "monotonic_us", monotonic_us },
+                                          { "wall_us", wall_us },
+                                          { "cpu_us", cpu_us },
+                                          { NULL, NULL } };
+    luaL_newlib(L, functions);
+    return 1;
+}
+
+/* file.read(path [, max_bytes]) */
+static int file_read(lua_State *L)
+{
+    struct lest_error err;
+    const char *path = luaL_checkstring(L, 1);
+    lua_Integer max = luaL_optinteger(L, 2, FILE_MAX);
+    luaL_argcheck(L, max > 0, 2, "a number of bytes");
+    struct lest_buf *out = lestL_buf(L, (size_t)max);
+    if (lest_file_read(path, out, &err))
+        return lestL_fail(L, &err);
+    return lestL_push_buf(L, out);
+}
+
+/* file.write(path, data [, { mode = 0644, new = false }]) */
+static int file_write(lua_State *L)
+{
+    static const char *const known[] = { "mode", "new", NULL };
+    size_t len;
+    struct lest_error err;
+    const char *path = luaL_checkstring(L, 1);
+    const char *data = luaL_checklstring(L, 2, &len);
+    lestL_check_options(L, 3, known);
+    lua_Integer mode = lestL_opt_integer(L, 3, "mode", 0644);
+    luaL_argcheck(L, mode >= 0 && mode <= 0777, 3, "mode is between 0 and 0777");
+    enum lest_file_how how = lestL_opt_boolean(L, 3, "new", false) ? LEST_FILE_NEW : LEST_FILE_REPLACE;
+    if (lest_file_write(path, data, len, (mode_t)mode, how, &err))
+        return lestL_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+int lestL_open_file(lua_State *L)
+{
+    static const luaL_Reg functions[] = { { "read", file_read }, { "write", file_write }, { NULL, NULL } };
+    luaL_newlib(L, functions);
+    return 1;
+}
+
+static const char *const levels[] = { "debug", "info", "warning", "error", NULL };
+
+/* log.write(level, event [, { key, value, key, value, ... }]): a list keeps the order; a nil value cannot
+ * stand in a list, so false leaves its key out and true is a boolean. */
+static int log_write(lua_State *L)
+{
+    struct lest_log_field list[LOG_FIELDS_MAX];
+    size_t count = 0;
+    enum lest_log_level level = (enum lest_log_level)luaL_checkoption(L, 1, NULL, levels);
+    const char *event = luaL_checkstring(L, 2);
+    lua_settop(L, 3);
+    lua_Integer length = lua_isnil(L, 3) ? 0 : luaL_len(L, 3);
+    luaL_checkstack(L, (int)length + 4, "too many fields");
+    for (lua_Integer i = 1; i < length && count < LOG_FIELDS_MAX; i += 2) {
+        lua_geti(L, 3, i);
+        lua_geti(L, 3, i + 1);
+        struct lest_log_field *field = &list[count];
+        *field = (struct lest_log_field){ .key = luaL_checkstring(L, -2) };
+        if (lua_isboolean(L, -1)) {
+            if (!lua_toboolean(L, -1))
+                continue;
+            field->kind = LEST_LOG_BOOLEAN;
+            field->integer = 1;
+        } else if (lua_isinteger(L, -1)) {
+            field->kind = LEST_LOG_INTEGER;
+            field->integer = lua_tointeger(L, -1);
+        } else {
+            field->kind = LEST_LOG_TEXT;
+            field->text = luaL_tolstring(L, -1, &field->text_len);
+            lua_replace(L, -2);
+        }
+        count++;
+    }
+    lest_log_write(level, event, list, count);
+    return 0;
+}
+
+static int log_set_level(lua_State *L)
+{
+    lest_log_set_level((enum lest_log_level)luaL_checkoption(L, 1, NULL, levels));
+    return 0;
+}
+
+static int log_set_role(lua_State *L)
+{
+    lest_log_set_role(luaL_checkstring(L, 1));
+    return 0;
+}
+
+int lestL_open_log(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        { "write", log_write }, { "set_level", log_set_level }, { "set_role", log_set_role }, { NULL, NULL }
+    };
+    luaL_newlib(L, functions);
+    return 1;
+}

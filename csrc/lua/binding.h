@@ -1,0 +1,81 @@
+/* What every class of the binding shares: classes, results, options, calls into Lua.
+ *
+ * Rules (all files here): expected failure is returned as nil, error; a programmer's mistake raises. A Lua
+ * error is a longjmp, so nothing owned sits in a C local across a call that can raise: it is anchored in a
+ * userdata first (lestL_buf, lestL_new_object) or the C work is finished before. */
+#ifndef LEST_LUA_BINDING_H
+#define LEST_LUA_BINDING_H
+
+#include "base/buf.h"
+#include "base/error.h"
+
+#include <lauxlib.h>
+#include <lua.h>
+
+/** A userdata of a class: the C object, or NULL once closed. */
+struct lestL_object {
+    void *h;
+};
+
+/** What a class is made of. Arrays end with {NULL, NULL}; each may be NULL.
+ *  name     "lest.csr"; also the registry key of the metatable
+ *  methods  called as object:method(...)
+ *  getters  read as object.field; called with the object at index 1, push one value, return 1
+ *  meta     metamethods besides __index, __name, __metatable
+ *  close    frees h; becomes __gc, __close and :close(); called once at most */
+struct lestL_class {
+    const char *name;
+    const luaL_Reg *methods;
+    const luaL_Reg *getters;
+    const luaL_Reg *meta;
+    void (*close)(void *h);
+};
+
+/** Make the metatable of a class, once a state. A missing field raises and names the class. */
+void lestL_class_register(lua_State *L, const struct lestL_class *class);
+
+/** Push an empty object of the class; fill ->h next. */
+struct lestL_object *lestL_new_object(lua_State *L, const struct lestL_class *class);
+
+/** The open object at idx, or raise ("attempt to use a closed lest.csr"). */
+void *lestL_check_object(lua_State *L, int idx, const struct lestL_class *class);
+
+/** The open object at idx, or NULL if it is something else or closed. */
+void *lestL_test_object(lua_State *L, int idx, const struct lestL_class *class);
+
+/** Push an empty buffer that the collector frees and wipes; borrow it while it is on the stack. */
+struct lest_buf *lestL_buf(lua_State *L, size_t max);
+
+/** Push nil and an error made from err; return 2, for `return lestL_fail(L, &err)`. */
+int lestL_fail(lua_State *L, const struct lest_error *err);
+
+/** Push an error object (class lest.error) made from err. */
+void lestL_push_error(lua_State *L, const struct lest_error *err);
+
+/** Push the bytes of buf as a string, or fail with its status: returns 1 or 2. */
+int lestL_push_buf(lua_State *L, const struct lest_buf *buf);
+
+/** Raise if the table at idx has a key that is not in known (ended by NULL); names the bad key and the
+ *  nearest right one. idx may hold nil or none. */
+void lestL_check_options(lua_State *L, int idx, const char *const known[]);
+
+/** Fields of an option table; absent gives the default. A value of another type raises with the key. */
+const char *lestL_opt_string(lua_State *L, int idx, const char *key, const char *absent);
+lua_Integer lestL_opt_integer(lua_State *L, int idx, const char *key, lua_Integer absent);
+bool lestL_opt_boolean(lua_State *L, int idx, const char *key, bool absent);
+
+/** The way from C into Lua: calls the function below nargs arguments, with a traceback. On success the
+ *  nresults are on the stack; on failure nothing is, the error is logged with `what`, false is returned. */
+bool lestL_call(lua_State *L, int nargs, int nresults, const char *what);
+
+/** The name in known (ended by NULL) nearest to name, or NULL if none is near. */
+const char *lestL_nearest(const char *name, const char *const known[]);
+
+/** One opener a file of classes: pushes the value that becomes a field of lest.core. */
+int lestL_open_error(lua_State *L);
+int lestL_open_base64(lua_State *L);
+int lestL_open_clock(lua_State *L);
+int lestL_open_file(lua_State *L);
+int lestL_open_log(lua_State *L);
+
+#endif

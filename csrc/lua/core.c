@@ -1,0 +1,21 @@
+/* lest.core: the C core as one Lua module; a field a class or a small table. */
+#include "lua/binding.h"
+
+__attribute__((visibility("default"))) int luaopen_lest_core(lua_State *L);
+
+int luaopen_lest_core(lua_State *L)
+{
+    static const luaL_Reg openers[] = {
+        { "error", lestL_open_error }, { "base64", lestL_open_base64 }, { "clock", lestL_open_clock },
+        { "file", lestL_open_file },   { "log", lestL_open_log },       { NULL, NULL },
+    };
+    luaL_checkversion(L);
+    lua_newtable(L);
+    for (const luaL_Reg *opener = openers; opener->name; opener++) {
+        opener->func(L);
+        lua_setfield(L, -2, opener->name);
+    }
+    lua_pushliteral(L, LEST_VERSION);
+    lua_setfield(L, -2, "version");
+    return 1;
+}
