@@ -77,5 +77,6 @@ int lestL_open_base64(lua_State *L);
 int lestL_open_clock(lua_State *L);
 int lestL_open_file(lua_State *L);
 int lestL_open_log(lua_State *L);
+int lestL_open_http(lua_State *L);
 
 #endif

@@ -6,8 +6,13 @@ __attribute__((visibility("default"))) int luaopen_lest_core(lua_State *L);
 int luaopen_lest_core(lua_State *L)
 {
     static const luaL_Reg openers[] = {
-        { "error", lestL_open_error }, { "base64", lestL_open_base64 }, { "clock", lestL_open_clock },
-        { "file", lestL_open_file },   { "log", lestL_open_log },       { NULL, NULL },
+        { "error", lestL_open_error },
+        { "base64", lestL_open_base64 },
+        { "clock", lestL_open_clock },
+        { "file", lestL_open_file },
+        { "log", lestL_open_log },
+        { "http", lestL_open_http },
+        { NULL, NULL },
     };
     luaL_checkversion(L);
     lua_newtable(L);
