@@ -1,5 +1,7 @@
 #include "host/interpreter.h"
 
+#include "lua/limit.h"
+
 #include <lauxlib.h>
 #include <limits.h>
 #include <lualib.h>
@@ -35,6 +37,14 @@ static int set_paths(lua_State *L)
     return 0;
 }
 
+/* As luaL_newstate: an error outside of any protected call ends the process, saying why. */
+static int panic(lua_State *L)
+{
+    const char *message = lua_tostring(L, -1);
+    fprintf(stderr, "lest: unprotected error: %s\n", message ? message : "(no message)");
+    return 0;
+}
+
 static int open_all(lua_State *L)
 {
     luaL_openlibs(L);
@@ -47,9 +57,11 @@ static int open_all(lua_State *L)
 
 lua_State *host_interpreter_new(void)
 {
-    lua_State *L = luaL_newstate();
+    static struct lestL_allocator allocator;
+    lua_State *L = lua_newstate(lestL_limit_alloc, &allocator);
     if (!L)
         return NULL;
+    lua_atpanic(L, panic);
     lua_pushcfunction(L, open_all);
     if (lua_pcall(L, 0, 0, 0) == LUA_OK)
         return L;

@@ -78,5 +78,7 @@ int lestL_open_clock(lua_State *L);
 int lestL_open_file(lua_State *L);
 int lestL_open_log(lua_State *L);
 int lestL_open_http(lua_State *L);
+int lestL_open_limit(lua_State *L);
+int lestL_open_loop(lua_State *L);
 
 #endif

@@ -13,6 +13,10 @@ int luaopen_lest_core(lua_State *L)
         { "log", lestL_open_log },
         { "http", lestL_open_http },
         { NULL, NULL },
+        { "error", lestL_open_error }, { "base64", lestL_open_base64 },
+        { "clock", lestL_open_clock }, { "file", lestL_open_file },
+        { "log", lestL_open_log },     { "limit", lestL_open_limit },
+        { "loop", lestL_open_loop },   { NULL, NULL },
     };
     luaL_checkversion(L);
     lua_newtable(L);

@@ -1,0 +1,186 @@
+/* core.limit: bounds on one piece of Lua that runs in a coroutine, a policy's decision: time and memory.
+ *
+ * The deadline is a count hook that yields the coroutine for good (a raised error could be swallowed by a
+ * loop of pcall); where it cannot yield it raises. Neither reaches into C functions: the supervisor's
+ * watchdog is the last line. The memory ceiling needs lestL_limit_alloc as the state's allocator. */
+#include "lua/limit.h"
+
+#include "base/clock.h"
+#include "lua/binding.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { HOOK_COUNT = 2000 };
+
+struct limit {
+    int64_t deadline_ms;
+    size_t memory_left; /* 0: no ceiling */
+    bool expired;
+    bool exhausted;
+    char where[LUA_IDSIZE + 24];
+};
+
+void *lestL_limit_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
+{
+    struct lestL_allocator *allocator = ud;
+    if (!ptr)
+        old_size = 0; /* Lua passes the kind of the new object here */
+    if (new_size == 0) {
+        free(ptr);
+        allocator->used -= old_size;
+        return NULL;
+    }
+    if (new_size > old_size && allocator->ceiling &&
+        allocator->used + (new_size - old_size) > allocator->ceiling) {
+        allocator->denied = true;
+        return NULL;
+    }
+    void *grown = realloc(ptr, new_size);
+    if (grown)
+        allocator->used += new_size - old_size;
+    return grown;
+}
+
+static struct lestL_allocator *allocator_of(lua_State *L)
+{
+    void *ud;
+    return lua_getallocf(L, &ud) == lestL_limit_alloc ? ud : NULL;
+}
+
+static void close_limit(void *h)
+{
+    free(h);
+}
+
+static const char CURRENT_KEY;
+
+static struct limit *current(lua_State *L)
+{
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &CURRENT_KEY);
+    struct limit *limit = lua_touserdata(L, -1);
+    lua_pop(L, 1);
+    return limit;
+}
+
+static void hook(lua_State *L, lua_Debug *where)
+{
+    struct limit *limit = current(L);
+    if (!limit || lest_clock_monotonic_ms() < limit->deadline_ms)
+        return;
+    if (!limit->expired && lua_getinfo(L, "Sl", where))
+        snprintf(limit->where, sizeof limit->where, "%s:%d", where->short_src, where->currentline);
+    limit->expired = true;
+    if (lua_isyieldable(L))
+        lua_yield(L, 0);
+    else
+        luaL_error(L, "the decision took too long");
+}
+
+static int resume(lua_State *L);
+
+static int get_expired(lua_State *L);
+static int get_exhausted(lua_State *L);
+static int get_where(lua_State *L);
+
+static const luaL_Reg methods[] = { { "resume", resume }, { NULL, NULL } };
+static const luaL_Reg getters[] = {
+    { "expired", get_expired }, { "exhausted", get_exhausted }, { "where", get_where }, { NULL, NULL }
+};
+static const struct lestL_class limit_class = {
+    .name = "lest.limit", .methods = methods, .getters = getters, .close = close_limit
+};
+
+static struct limit *check(lua_State *L)
+{
+    return lestL_check_object(L, 1, &limit_class);
+}
+
+static int get_expired(lua_State *L)
+{
+    lua_pushboolean(L, check(L)->expired);
+    return 1;
+}
+
+static int get_exhausted(lua_State *L)
+{
+    lua_pushboolean(L, check(L)->exhausted);
+    return 1;
+}
+
+static int get_where(lua_State *L)
+{
+    lua_pushstring(L, check(L)->where);
+    return 1;
+}
+
+/* limit.new{ deadline_ms = of the monotonic clock, memory = bytes } */
+static int new (lua_State *L)
+{
+    static const char *const known[] = { "deadline_ms", "memory", NULL };
+    lestL_check_options(L, 1, known);
+    lua_Integer deadline_ms = lestL_opt_integer(L, 1, "deadline_ms", INT64_MAX);
+    lua_Integer memory = lestL_opt_integer(L, 1, "memory", 0);
+    luaL_argcheck(L, memory >= 0, 1, "memory is a number of bytes");
+    struct lestL_object *object = lestL_new_object(L, &limit_class);
+    struct limit *limit = object->h = calloc(1, sizeof *limit);
+    if (!limit)
+        return luaL_error(L, "out of memory");
+    limit->deadline_ms = deadline_ms;
+    limit->memory_left = (size_t)memory;
+    return 1;
+}
+
+/* limit:resume(coroutine, ...): as coroutine.resume, within the limits. A coroutine that ran out of time
+ * stays suspended with limit.expired set and must not be resumed again. */
+static int resume(lua_State *L)
+{
+    struct limit *limit = check(L);
+    lua_State *co = lua_tothread(L, 2);
+    luaL_argcheck(L, co && co != L, 2, "a coroutine");
+    int nargs = lua_gettop(L) - 2, nresults = 0;
+    if (limit->expired || !lua_checkstack(co, nargs)) {
+        lua_pushboolean(L, 0);
+        lua_pushliteral(L, "the decision took too long");
+        return 2;
+    }
+    struct lestL_allocator *allocator = allocator_of(L);
+    struct limit *outer = current(L);
+    lua_pushlightuserdata(L, limit);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &CURRENT_KEY);
+    lua_sethook(co, hook, LUA_MASKCOUNT, HOOK_COUNT);
+    size_t before = 0, outer_ceiling = 0;
+    lua_xmove(L, co, nargs);
+    if (allocator && limit->memory_left) {
+        before = allocator->used;
+        outer_ceiling = allocator->ceiling;
+        allocator->ceiling = before + limit->memory_left;
+        allocator->denied = false;
+    }
+    int result = lua_resume(co, L, nargs, &nresults);
+    if (allocator && limit->memory_left) {
+        allocator->ceiling = outer_ceiling;
+        limit->exhausted = limit->exhausted || (allocator->denied && result == LUA_ERRMEM);
+        size_t grown = allocator->used > before ? allocator->used - before : 0;
+        limit->memory_left = grown < limit->memory_left ? limit->memory_left - grown : 1;
+    }
+    lua_pushlightuserdata(L, outer);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &CURRENT_KEY);
+    if (!lua_checkstack(L, nresults + 2))
+        return luaL_error(L, "too many results");
+    lua_pushboolean(L, result == LUA_OK || result == LUA_YIELD);
+    if (result == LUA_OK || result == LUA_YIELD) {
+        lua_xmove(co, L, nresults);
+        return nresults + 1;
+    }
+    lua_xmove(co, L, 1);
+    return 2;
+}
+
+int lestL_open_limit(lua_State *L)
+{
+    static const luaL_Reg functions[] = { { "new", new }, { NULL, NULL } };
+    lestL_class_register(L, &limit_class);
+    luaL_newlib(L, functions);
+    return 1;
+}

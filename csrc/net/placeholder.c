@@ -1,1 +1,0 @@
-typedef int lest_net_placeholder;

@@ -1,0 +1,228 @@
+--- Tasks: sequential code that waits without blocking others.
+---
+--- Every wait goes through await(start): inside a task it yields to the loop, outside it turns the loop
+--- until the answer is there. coroutine.resume and wrap are replaced, so that a wait inside a script's own
+--- generator reaches its task.
+---
+---   local task = require "lest.task"
+---   local a = task.spawn(function() task.sleep(1) return "done" end)
+---   print(a:wait())
+local core = require "lest.core"
+
+local M = {}
+
+local raw_resume <const> = coroutine.resume
+local raw_yield <const> = coroutine.yield
+local pack <const>, unpack <const> = table.pack, table.unpack
+
+-- What a waiting coroutine yields first; nothing outside of this file can yield it by accident.
+local AWAIT <const> = setmetatable({}, { __name = "lest.await" })
+
+---@class lest.task
+---@field done boolean
+local Task = { __name = "lest.task" }
+Task.__index = Task
+
+local current -- the task that is running
+local alive = 0 -- tasks that have not ended
+
+local function finish(task, ok, ...)
+  task.done, task.ok, task.results = true, ok, pack(...)
+  task.co = nil
+  alive = alive - 1
+  local waiters = task.waiters
+  task.waiters = nil
+  for _, waiter in ipairs(waiters or {}) do waiter() end
+  if not ok and not waiters and not task.quiet then
+    core.log.write("error", "task failed", { "message", task.trace or tostring((...)) })
+  end
+end
+
+local step
+
+local function settle(task, ok, first, start)
+  if not ok then
+    if type(first) == "string" and task.co then task.trace = debug.traceback(task.co, first) end
+    return finish(task, false, first)
+  end
+  if task.limit and task.limit.expired then
+    coroutine.close(task.co)
+    return finish(task, false, "the decision took too long")
+  end
+  if first ~= AWAIT then
+    return finish(task, false, "a task yielded outside of a wait")
+  end
+  -- A callback may come before start returns; then the loop in step goes on.
+  local state = { waiting = false }
+  local function callback(...)
+    if state.fired or task.done then return end
+    state.fired = true
+    if state.waiting then return step(task, ...) end
+    state.results = pack(...)
+  end
+  task.under_way = start(callback)
+  state.waiting = true
+  if state.fired then return state.results end
+end
+
+local function outcome(task, ok, ...)
+  if ok and coroutine.status(task.co) == "dead" then return finish(task, true, ...) end
+  return settle(task, ok, ...)
+end
+
+function step(task, ...)
+  local arguments = pack(...)
+  while arguments do
+    local before = current
+    current = task
+    task.under_way = nil
+    if task.limit then
+      arguments = outcome(task, task.limit:resume(task.co, unpack(arguments, 1, arguments.n)))
+    else
+      arguments = outcome(task, raw_resume(task.co, unpack(arguments, 1, arguments.n)))
+    end
+    current = before
+  end
+end
+
+--- Start fn(...) as a task; it runs at once until its first wait.
+---@param fn function
+---@param ... any
+---@return lest.task
+function M.spawn(fn, ...)
+  return M.start({}, fn, ...)
+end
+
+--- As spawn, with options: limit (a lest.limit that bounds it), quiet (an error is for whoever waits).
+---@param options table
+---@param fn function
+---@param ... any
+---@return lest.task
+function M.start(options, fn, ...)
+  local task = setmetatable({
+    co = coroutine.create(fn), done = false, limit = options.limit, quiet = options.quiet,
+  }, Task)
+  alive = alive + 1
+  step(task, ...)
+  return task
+end
+
+--- Wait for an asynchronous operation. start(callback) begins it and may return an object whose close()
+--- cancels it; callback(...) ends the wait and gives await its results. Raises where Lua cannot yield.
+---@param start fun(callback: function): any
+---@return any ...
+function M.await(start)
+  if not current then
+    local results
+    local anchor = start(function(...) results = pack(...) end)
+    while not results do
+      if not core.loop.turn() then error("nothing is under way that could end this wait", 2) end
+    end
+    return unpack(results, 1, results.n), anchor and nil
+  end
+  if not coroutine.isyieldable() then
+    error("cannot wait here: Lua cannot yield out of a C function (table.sort, gsub, require)", 2)
+  end
+  return raw_yield(AWAIT, start)
+end
+
+--- Wait for this task; returns what its function returned, or raises its error.
+---@return any ...
+function Task:wait()
+  if not self.done then
+    self.waiters = self.waiters or {}
+    M.await(function(callback) table.insert(self.waiters, callback) end)
+  end
+  if not self.ok then error(self.results[1], 0) end
+  return unpack(self.results, 1, self.results.n)
+end
+
+--- Stop a task where it waits; its <close> variables are closed. A task that has ended stays as it is.
+---@param reason? string
+function Task:cancel(reason)
+  if self.done or self == current then return end
+  local under_way = self.under_way
+  local co = self.co
+  finish(self, false, reason or "cancelled")
+  if under_way and under_way.close then under_way:close() end
+  coroutine.close(co)
+end
+
+--- Wait for a number of seconds (fractions count).
+---@param seconds number
+function M.sleep(seconds)
+  M.await(function(callback) return core.loop.timer(math.ceil(seconds * 1000), callback) end)
+end
+
+--- Run fn on every element as tasks, at most options.limit at once (default 100); wait for all.
+---@param list any[] functions, or elements for options.each
+---@param options? { limit: integer, each: fun(element: any, index: integer): any }
+---@return any[] results the first result of each, in order; raises the first error once all have ended
+function M.all(list, options)
+  options = options or {}
+  local each = options.each or function(element) return element() end
+  local results, failure, next_index = {}, nil, 1
+  local function worker()
+    while next_index <= #list do
+      local index = next_index
+      next_index = index + 1
+      local ok, value = pcall(each, list[index], index)
+      if ok then
+        results[index] = value
+      else
+        failure = failure or { value }
+      end
+    end
+  end
+  local workers = {}
+  for i = 1, math.min(options.limit or 100, #list) do workers[i] = M.start({ quiet = true }, worker) end
+  for _, task in ipairs(workers) do task:wait() end
+  if failure then error(failure[1], 0) end
+  return results
+end
+
+--- Turn the loop until every task has ended, or nothing can end them.
+function M.run()
+  while alive > 0 and core.loop.turn() do end -- luacheck: ignore 542
+end
+
+--- Whether the code runs inside a task.
+---@return boolean
+function M.inside()
+  return current ~= nil
+end
+
+-- A wait (or the end of a decision's time) inside a script's own coroutine goes outwards to the task.
+local function pass_on(co, ok, first, ...)
+  while ok and coroutine.status(co) == "suspended" do
+    if first == AWAIT then
+      local results = pack(raw_resume(co, raw_yield(AWAIT, ...)))
+      return pass_on(co, unpack(results, 1, results.n))
+    elseif current and current.limit and current.limit.expired then
+      raw_yield()
+    else
+      break
+    end
+  end
+  return ok, first, ...
+end
+
+-- luacheck: push ignore 122
+function coroutine.resume(co, ...)
+  return pass_on(co, raw_resume(co, ...))
+end
+
+local function raise_or_return(co, ok, ...)
+  if ok then return ... end
+  coroutine.close(co)
+  local message = ...
+  error(message, 0)
+end
+
+function coroutine.wrap(fn)
+  local co = coroutine.create(fn)
+  return function(...) return raise_or_return(co, coroutine.resume(co, ...)) end
+end
+-- luacheck: pop
+
+return M

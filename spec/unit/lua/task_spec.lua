@@ -1,0 +1,102 @@
+local core = require "lest.core"
+local task = require "lest.task"
+
+describe("tasks", function()
+  it("wait side by side and return their results in order", function()
+    local before = core.clock.monotonic_ms()
+    local squares = task.all({ 1, 2, 3, 4 }, { each = function(x)
+      task.sleep(0.05)
+      return x * x
+    end })
+    assert.same({ 1, 4, 9, 16 }, squares)
+    assert.is_true(core.clock.monotonic_ms() - before < 180)
+  end)
+
+  it("run at most `limit` at once", function()
+    local running, most = 0, 0
+    task.all({ 1, 2, 3, 4, 5, 6 }, { limit = 2, each = function()
+      running = running + 1
+      most = math.max(most, running)
+      task.sleep(0.005)
+      running = running - 1
+    end })
+    assert.equal(2, most)
+  end)
+
+  it("wait inside a script's own generator", function()
+    local function numbers()
+      return coroutine.wrap(function()
+        for i = 1, 3 do
+          task.sleep(0.001)
+          coroutine.yield(i)
+        end
+      end)
+    end
+    local seen = task.spawn(function()
+      local list = {}
+      for i in numbers() do list[#list + 1] = i end
+      return list
+    end):wait()
+    assert.same({ 1, 2, 3 }, seen)
+  end)
+
+  it("say so where Lua cannot yield", function()
+    local sorting = task.start({ quiet = true }, function()
+      table.sort({ 3, 2, 1 }, function(a, b)
+        task.sleep(0)
+        return a < b
+      end)
+    end)
+    local ok, message = pcall(sorting.wait, sorting)
+    assert.is_false(ok)
+    assert.matches("cannot wait here", message)
+  end)
+
+  it("close their <close> variables when cancelled", function()
+    local closed = false
+    local waiting = task.spawn(function()
+      local guard <close> = setmetatable({}, { __close = function() closed = true end })
+      task.sleep(60)
+      return guard
+    end)
+    waiting:cancel()
+    assert.is_true(closed)
+    assert.is_true(waiting.done)
+  end)
+end)
+
+describe("limits", function()
+  local function bounded(options, fn)
+    local limit = core.limit.new(options)
+    local running = task.start({ limit = limit, quiet = true }, fn)
+    local ok = pcall(running.wait, running)
+    return ok, limit
+  end
+
+  it("end a loop that swallows every error", function()
+    local ok, limit = bounded({ deadline_ms = core.clock.monotonic_ms() + 50 }, function()
+      while true do pcall(function() while true do end end) end
+    end)
+    assert.is_false(ok)
+    assert.is_true(limit.expired)
+    assert.matches("task_spec.lua:%d+", limit.where)
+  end)
+
+  it("reach into coroutines that the code makes itself", function()
+    local ok, limit = bounded({ deadline_ms = core.clock.monotonic_ms() + 50 }, function()
+      coroutine.wrap(function() while true do pcall(function() while true do end end) end end)()
+    end)
+    assert.is_false(ok)
+    assert.is_true(limit.expired)
+  end)
+
+  it("cap the memory of a decision, and leave the state usable", function()
+    local ok, limit = bounded({ memory = 4 * 1024 * 1024 }, function()
+      local hoard = {}
+      for i = 1, 1e9 do hoard[i] = ("x"):rep(1000) .. i end
+    end)
+    assert.is_false(ok)
+    assert.is_true(limit.exhausted)
+    assert.equal(20000000, #("x"):rep(20000000))
+  end)
+end)
