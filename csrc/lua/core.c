@@ -5,6 +5,7 @@ __attribute__((visibility("default"))) int luaopen_lest_core(lua_State *L);
 
 int luaopen_lest_core(lua_State *L)
 {
+    /* clang-format off: one a line */
     static const luaL_Reg openers[] = {
         { "error", lestL_open_error },
         { "base64", lestL_open_base64 },
@@ -12,12 +13,11 @@ int luaopen_lest_core(lua_State *L)
         { "file", lestL_open_file },
         { "log", lestL_open_log },
         { "http", lestL_open_http },
+        { "limit", lestL_open_limit },
+        { "loop", lestL_open_loop },
         { NULL, NULL },
-        { "error", lestL_open_error }, { "base64", lestL_open_base64 },
-        { "clock", lestL_open_clock }, { "file", lestL_open_file },
-        { "log", lestL_open_log },     { "limit", lestL_open_limit },
-        { "loop", lestL_open_loop },   { NULL, NULL },
     };
+    /* clang-format on */
     luaL_checkversion(L);
     lua_newtable(L);
     for (const luaL_Reg *opener = openers; opener->name; opener++) {
