@@ -80,5 +80,6 @@ int lestL_open_log(lua_State *L);
 int lestL_open_http(lua_State *L);
 int lestL_open_limit(lua_State *L);
 int lestL_open_loop(lua_State *L);
+int lestL_open_ledger(lua_State *L);
 
 #endif

@@ -15,6 +15,7 @@ int luaopen_lest_core(lua_State *L)
         { "http", lestL_open_http },
         { "limit", lestL_open_limit },
         { "loop", lestL_open_loop },
+        { "ledger", lestL_open_ledger },
         { NULL, NULL },
     };
     /* clang-format on */

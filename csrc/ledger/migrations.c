@@ -1,0 +1,138 @@
+#include "ledger/migrations.h"
+
+/* Times are seconds since 1970 unless the column's name ends in _us; JSON is TEXT; a label is never NULL
+ * (NULLs would be distinct in the unique indexes). seq is the order of a list and nothing else. */
+
+/* credentials: bound_until is the end of the time in which a reserved or used one-time credential still
+ * authenticates the key it is bound to, to poll or to fetch its certificate again. scrypt credentials of
+ * one name share their salt, so that one computation decides about all of them.
+ *
+ * requests: every decision, with what it was made from, so that it can be made again. Rows are never
+ * changed. */
+static const char first[] =
+    "CREATE TABLE credentials ("
+    "  seq INTEGER PRIMARY KEY,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  name TEXT NOT NULL,"
+    "  kind TEXT NOT NULL,"
+    "  secret_kind TEXT NOT NULL CHECK (secret_kind IN ('random', 'scrypt')),"
+    "  cost TEXT NOT NULL," /* scrypt: '16384:8:1'; random: '' */
+    "  salt BLOB NOT NULL,"
+    "  hash BLOB NOT NULL CHECK (length(hash) >= 32),"
+    "  one_time INTEGER NOT NULL CHECK (one_time IN (0, 1)),"
+    "  state TEXT NOT NULL DEFAULT 'unused' CHECK (state IN ('unused', 'reserved', 'used')),"
+    "  key_hash TEXT,"
+    "  label TEXT,"
+    "  operation TEXT,"
+    "  bound_until INTEGER,"
+    "  used_at INTEGER,"
+    "  created INTEGER NOT NULL,"
+    "  expires INTEGER,"
+    "  removed INTEGER,"
+    "  facts TEXT NOT NULL,"
+    "  CHECK (one_time = 1 OR state = 'unused'),"
+    "  CHECK (state = 'unused' OR (key_hash IS NOT NULL AND label IS NOT NULL AND operation IS NOT NULL"
+    "         AND bound_until IS NOT NULL))"
+    ") STRICT;"
+    "CREATE INDEX credentials_name ON credentials (name) WHERE removed IS NULL;"
+    "CREATE INDEX credentials_scrypt ON credentials (secret_kind)"
+    "  WHERE removed IS NULL AND secret_kind = 'scrypt';"
+
+    "CREATE TABLE requests ("
+    "  seq INTEGER PRIMARY KEY,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  time_us INTEGER NOT NULL,"
+    "  operation TEXT NOT NULL,"
+    "  label TEXT NOT NULL,"
+    "  principal_kind TEXT,"
+    "  principal_name TEXT,"
+    "  principal TEXT,"     /* JSON: all that was proven */
+    "  credential_id TEXT," /* the credential that proved it */
+    "  csr BLOB,"
+    "  key_hash TEXT,"
+    "  tls TEXT," /* JSON */
+    "  address TEXT,"
+    "  headers TEXT,"   /* JSON */
+    "  previous TEXT,"  /* serial of the certificate being renewed */
+    "  approvals TEXT," /* JSON: what operators had said by then */
+    "  verdict TEXT NOT NULL,"
+    "  reason TEXT,"
+    "  detail TEXT,"
+    "  answer TEXT," /* JSON: what the policy stated */
+    "  profile TEXT,"
+    "  policy_file TEXT,"
+    "  policy_hash TEXT,"
+    "  duration_us INTEGER,"
+    "  serial TEXT,"
+    "  pending_id TEXT"
+    ") STRICT;"
+    "CREATE INDEX requests_principal ON requests (principal_name, principal_kind);"
+
+    "CREATE TABLE certificates ("
+    "  seq INTEGER PRIMARY KEY,"
+    "  issuer TEXT NOT NULL," /* the CA's key, as a hash */
+    "  serial TEXT NOT NULL,"
+    "  der BLOB NOT NULL,"
+    "  fingerprint TEXT NOT NULL,"
+    "  subject TEXT NOT NULL,"
+    "  san TEXT NOT NULL,"
+    "  principal_kind TEXT NOT NULL,"
+    "  principal_name TEXT NOT NULL,"
+    "  label TEXT NOT NULL,"
+    "  operation TEXT NOT NULL,"
+    "  profile TEXT NOT NULL,"
+    "  key_hash TEXT NOT NULL,"
+    "  request_id TEXT NOT NULL REFERENCES requests (id),"
+    "  not_before INTEGER NOT NULL,"
+    "  not_after INTEGER NOT NULL,"
+    "  issued_at INTEGER NOT NULL,"
+    "  renews TEXT,"
+    "  facts TEXT NOT NULL,"
+    "  revoked_at INTEGER,"
+    "  revocation_reason TEXT,"
+    "  UNIQUE (serial, issuer)"
+    ") STRICT;"
+    "CREATE INDEX certificates_again ON certificates (key_hash, principal_name, issued_at);"
+    "CREATE INDEX certificates_principal ON certificates (principal_name);"
+    "CREATE INDEX certificates_profile ON certificates (profile, issued_at);"
+    "CREATE INDEX certificates_label ON certificates (label, issued_at);";
+
+/* pending: found again by identity and key, because a client that binds its CSR to the channel signs a new
+ * one at each poll (conformance 7030-4.2.3-q). A rejected row stays the answer until it expires. */
+static const char second[] =
+    "CREATE TABLE pending ("
+    "  seq INTEGER PRIMARY KEY,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  request_id TEXT NOT NULL,"
+    "  created INTEGER NOT NULL,"
+    "  updated INTEGER NOT NULL,"
+    "  expires INTEGER NOT NULL,"
+    "  label TEXT NOT NULL,"
+    "  operation TEXT NOT NULL,"
+    "  principal_kind TEXT NOT NULL,"
+    "  principal_name TEXT NOT NULL,"
+    "  key_hash TEXT NOT NULL,"
+    "  csr BLOB NOT NULL,"
+    "  subject TEXT NOT NULL,"
+    "  reason TEXT,"
+    "  serial TEXT,"
+    "  state TEXT NOT NULL DEFAULT 'waiting'"
+    "    CHECK (state IN ('waiting', 'approved', 'rejected', 'issued', 'expired'))"
+    ") STRICT;"
+    "CREATE UNIQUE INDEX pending_live"
+    "  ON pending (key_hash, principal_name, principal_kind, label, operation)"
+    "  WHERE state IN ('waiting', 'approved', 'rejected');"
+    "CREATE INDEX pending_expires ON pending (expires) WHERE state IN ('waiting', 'approved', 'rejected');"
+
+    "CREATE TABLE approvals ("
+    "  pending_id TEXT NOT NULL REFERENCES pending (id),"
+    "  operator TEXT NOT NULL,"
+    "  verdict TEXT NOT NULL CHECK (verdict IN ('approve', 'reject')),"
+    "  comment TEXT,"
+    "  time INTEGER NOT NULL,"
+    "  PRIMARY KEY (pending_id, operator)" /* two approvals are two operators */
+    ") STRICT;";
+
+const char *const ledger_sqlite_migrations[] = { first, second };
+const size_t ledger_sqlite_migration_count =
+    sizeof ledger_sqlite_migrations / sizeof *ledger_sqlite_migrations;

@@ -1,0 +1,404 @@
+/* The SQLite engine: WAL, synchronous=FULL, one file. */
+#include "base/clock.h"
+#include "ledger/engine.h"
+#include "ledger/migrations.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <sqlite3.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum {
+    APPLICATION_ID = 0x6c657374, /* "lest": tells a ledger from another program's database */
+    VALUE_MAX = 4 * 1024 * 1024,
+    SQL_MAX = 64 * 1024,
+    WAL_KEPT_MAX = 64 * 1024 * 1024
+};
+
+struct connection {
+    sqlite3 *db;
+    sqlite3_stmt *prepared[]; /* by the statement's place in ledger_statements */
+};
+
+static enum lest_status status_of(int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_CONSTRAINT: return LEST_E_LEDGER_CONSTRAINT;
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return LEST_E_LEDGER_BUSY;
+    case SQLITE_NOMEM: return LEST_E_NOMEM;
+    case SQLITE_TOOBIG: return LEST_E_TOO_LARGE;
+    default: return LEST_E_LEDGER;
+    }
+}
+
+static const char *sentence_of(int code)
+{
+    switch (code & 0xff) {
+    case SQLITE_CONSTRAINT: return "the ledger refuses the row";
+    case SQLITE_BUSY:
+    case SQLITE_LOCKED: return "the ledger is locked by another process";
+    case SQLITE_NOMEM: return "out of memory";
+    case SQLITE_TOOBIG: return "the value is too large for the ledger";
+    case SQLITE_FULL: return "the ledger cannot grow: the disk is full";
+    case SQLITE_CORRUPT: return "the ledger's file is damaged";
+    case SQLITE_NOTADB: return "the file is not a ledger";
+    case SQLITE_READONLY:
+    case SQLITE_PERM:
+    case SQLITE_AUTH: return "the ledger cannot be written";
+    case SQLITE_CANTOPEN: return "the ledger cannot be opened";
+    default: return "the ledger failed";
+    }
+}
+
+/* SQLite's words name tables and columns, never values. */
+static enum lest_status fail(sqlite3 *db, int code, const char *what, struct lest_error *err)
+{
+    int number = db ? sqlite3_system_errno(db) : 0;
+    lest_error_set(err, status_of(code), "%s%s%s", what ? what : "", what ? ": " : "", sentence_of(code));
+    lest_error_add_detail(err, db ? sqlite3_errmsg(db) : sqlite3_errstr(code));
+    if (number && ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN))
+        lest_error_add_detail(err, strerror(number));
+    return status_of(code);
+}
+
+static enum lest_status execute_text(sqlite3 *db, const char *sql, const char *what, struct lest_error *err)
+{
+    int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
+    return code == SQLITE_OK ? LEST_OK : fail(db, code, what, err);
+}
+
+/* A PRAGMA or SELECT with one integer as its answer. */
+static enum lest_status ask_integer(sqlite3 *db, const char *sql, int64_t *out, const char *what,
+                                    struct lest_error *err)
+{
+    sqlite3_stmt *stmt = NULL;
+    *out = 0;
+    int code = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
+    if (code == SQLITE_OK)
+        code = sqlite3_step(stmt);
+    if (code == SQLITE_ROW)
+        *out = sqlite3_column_int64(stmt, 0);
+    enum lest_status status = code == SQLITE_ROW || code == SQLITE_DONE ? LEST_OK : fail(db, code, what, err);
+    sqlite3_finalize(stmt);
+    return status;
+}
+
+static void harden(sqlite3 *db)
+{
+    static const struct {
+        int what, value;
+    } switches[] = {
+        { SQLITE_DBCONFIG_DEFENSIVE, 1 },      { SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 },
+        { SQLITE_DBCONFIG_DQS_DML, 0 },        { SQLITE_DBCONFIG_DQS_DDL, 0 },
+        { SQLITE_DBCONFIG_ENABLE_TRIGGER, 0 }, { SQLITE_DBCONFIG_ENABLE_VIEW, 0 },
+        { SQLITE_DBCONFIG_ENABLE_FKEY, 1 },    { SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0 },
+    };
+    static const struct {
+        int what, value;
+    } limits[] = {
+        { SQLITE_LIMIT_LENGTH, VALUE_MAX },
+        { SQLITE_LIMIT_SQL_LENGTH, SQL_MAX },
+        { SQLITE_LIMIT_ATTACHED, 0 },
+        { SQLITE_LIMIT_VARIABLE_NUMBER, LEDGER_PARAMETERS_MAX },
+        { SQLITE_LIMIT_EXPR_DEPTH, 50 },
+        { SQLITE_LIMIT_COMPOUND_SELECT, 4 },
+        { SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1 },
+        { SQLITE_LIMIT_TRIGGER_DEPTH, 1 },
+    };
+    for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
+        sqlite3_db_config(db, switches[i].what, switches[i].value, (int *)NULL);
+    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
+        sqlite3_limit(db, limits[i].what, limits[i].value);
+}
+
+/* Turning a new file to WAL needs it alone for a moment, and SQLite does not wait for that by itself where
+ * waiting could deadlock: two processes that open at once would see "locked". */
+static enum lest_status set_wal(sqlite3 *db, const char *path, int busy_ms, struct lest_error *err)
+{
+    int64_t deadline = lest_clock_monotonic_ms() + busy_ms;
+    for (;;) {
+        enum lest_status status = execute_text(db, "PRAGMA journal_mode = WAL", path, err);
+        if (status != LEST_E_LEDGER_BUSY || lest_clock_monotonic_ms() >= deadline)
+            return status;
+        sqlite3_sleep(5);
+    }
+}
+
+static enum lest_status set_pragmas(sqlite3 *db, const char *path, const struct ledger_options *options,
+                                    struct lest_error *err)
+{
+    char text[128];
+    enum lest_status status = set_wal(db, path, options->busy_ms, err);
+    if (status)
+        return status;
+    sqlite3_snprintf(sizeof text, text,
+                     "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;"
+                     "PRAGMA journal_size_limit = %d",
+                     (int)WAL_KEPT_MAX);
+    status = execute_text(db, text, path, err);
+    if (status || !options->max_pages)
+        return status;
+    sqlite3_snprintf(sizeof text, text, "PRAGMA max_page_count = %lld", (long long)options->max_pages);
+    return execute_text(db, text, path, err);
+}
+
+static enum lest_status check_version(sqlite3 *db, const char *path, int64_t *version, struct lest_error *err)
+{
+    int64_t application = 0, objects = 0;
+    enum lest_status status = ask_integer(db, "PRAGMA application_id", &application, path, err);
+    if (!status)
+        status = ask_integer(db, "PRAGMA user_version", version, path, err);
+    if (!status)
+        status = ask_integer(db, "SELECT count(*) FROM sqlite_schema", &objects, path, err);
+    if (status)
+        return status;
+    if (application != APPLICATION_ID && (application || *version || objects))
+        return lest_error_set(err, LEST_E_LEDGER, "%s: a database of another program, not a ledger", path);
+    if (*version < 0 || (size_t)*version > ledger_sqlite_migration_count)
+        return lest_error_set(err, LEST_E_LEDGER,
+                              "%s: written by a newer lest (schema %" PRId64 ", this one knows %zu)", path,
+                              *version, ledger_sqlite_migration_count);
+    return LEST_OK;
+}
+
+static enum lest_status run_migrations(sqlite3 *db, const char *path, struct lest_error *err)
+{
+    char text[96];
+    int64_t version;
+    /* Another process may have done it while this one waited for the lock. */
+    enum lest_status status = check_version(db, path, &version, err);
+    for (size_t i = (size_t)version; !status && i < ledger_sqlite_migration_count; i++)
+        status = execute_text(db, ledger_sqlite_migrations[i], path, err);
+    if (status)
+        return status;
+    sqlite3_snprintf(sizeof text, text, "PRAGMA application_id = %d; PRAGMA user_version = %d",
+                     (int)APPLICATION_ID, (int)ledger_sqlite_migration_count);
+    return execute_text(db, text, path, err);
+}
+
+static enum lest_status migrate(sqlite3 *db, const char *path, struct lest_error *err)
+{
+    int64_t version;
+    enum lest_status status = check_version(db, path, &version, err);
+    if (status || (size_t)version == ledger_sqlite_migration_count)
+        return status;
+    status = execute_text(db, "BEGIN IMMEDIATE", path, err);
+    if (status)
+        return status;
+    status = run_migrations(db, path, err);
+    if (!status)
+        status = execute_text(db, "COMMIT", path, err);
+    if (status && !sqlite3_get_autocommit(db))
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
+    return status;
+}
+
+/* Every statement at once: a file that says it has this schema and has not is found out here. */
+static enum lest_status prepare_all(struct connection *c, const char *path, struct lest_error *err)
+{
+    for (size_t i = 0; i < ledger_statement_count; i++) {
+        const struct ledger_statement *s = &ledger_statements[i];
+        int code = sqlite3_prepare_v3(c->db, s->sql, -1, SQLITE_PREPARE_PERSISTENT, &c->prepared[i], NULL);
+        if (code != SQLITE_OK)
+            return fail(c->db, code, path, err);
+        int count = 0;
+        for (; s->parameters[count].name; count++)
+            ;
+        if (count != sqlite3_bind_parameter_count(c->prepared[i]))
+            return lest_error_set(err, LEST_E_INTERNAL, "%s: declares %d parameters, has %d", s->name, count,
+                                  sqlite3_bind_parameter_count(c->prepared[i]));
+    }
+    return LEST_OK;
+}
+
+/* SQLite would make the file by the umask. O_EXCL: only a file that this call made is closed again here;
+ * closing any descriptor of a database drops the locks this process holds on it. */
+static enum lest_status make_file(const char *path, struct lest_error *err)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOCTTY, 0600);
+    if (fd < 0 && errno != EEXIST)
+        return lest_error_set_errno(err, LEST_E_LEDGER, errno, "%s: the ledger cannot be made", path);
+    if (fd >= 0)
+        close(fd);
+    return LEST_OK;
+}
+
+static void sqlite_close(void *connection)
+{
+    struct connection *c = connection;
+    for (size_t i = 0; i < ledger_statement_count; i++)
+        sqlite3_finalize(c->prepared[i]);
+    sqlite3_close(c->db); /* rolls back what is open */
+    free(c);
+}
+
+static enum lest_status sqlite_open(const char *path, const struct ledger_options *options, void **connection,
+                                    struct lest_error *err)
+{
+    enum lest_status status = LEST_OK;
+    struct connection *c = NULL;
+    struct stat found;
+    *connection = NULL;
+    /* To SQLite these are a temporary database, one in memory, and an address. */
+    if (!*path || *path == ':' || strncmp(path, "file:", 5) == 0)
+        return lest_error_set(err, LEST_E_CONFIG, "'%s' is not the path of a ledger", path);
+    if (options->create)
+        status = make_file(path, err);
+    else if (stat(path, &found) < 0)
+        status = lest_error_set_errno(err, errno == ENOENT ? LEST_E_NOT_FOUND : LEST_E_LEDGER, errno,
+                                      "%s: the ledger cannot be opened", path);
+    if (status)
+        return status;
+    c = calloc(1, sizeof *c + ledger_statement_count * sizeof *c->prepared);
+    if (!c)
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    int code = sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    if (code != SQLITE_OK) {
+        status = fail(c->db, code, path, err);
+        goto out;
+    }
+    sqlite3_extended_result_codes(c->db, 1);
+    sqlite3_busy_timeout(c->db, options->busy_ms);
+    harden(c->db);
+    status = set_pragmas(c->db, path, options, err);
+    if (!status)
+        status = migrate(c->db, path, err);
+    if (!status)
+        status = prepare_all(c, path, err);
+out:
+    if (status)
+        sqlite_close(c);
+    else
+        *connection = c;
+    return status;
+}
+
+static int bind(sqlite3_stmt *stmt, int index, const struct ledger_value *value)
+{
+    const void *bytes = value->bytes ? value->bytes : ""; /* NULL would bind NULL */
+    switch (value->type) {
+    case LEDGER_INTEGER: return sqlite3_bind_int64(stmt, index, value->integer);
+    case LEDGER_TEXT: return sqlite3_bind_text64(stmt, index, bytes, value->len, SQLITE_STATIC, SQLITE_UTF8);
+    case LEDGER_BLOB: return sqlite3_bind_blob64(stmt, index, bytes, value->len, SQLITE_STATIC);
+    case LEDGER_NULL: break;
+    }
+    return sqlite3_bind_null(stmt, index);
+}
+
+static int bind_all(sqlite3_stmt *stmt, const struct ledger_statement *statement,
+                    const struct ledger_value *values)
+{
+    char name[64];
+    int code = SQLITE_OK;
+    for (size_t i = 0; code == SQLITE_OK && statement->parameters[i].name; i++) {
+        sqlite3_snprintf(sizeof name, name, ":%s", statement->parameters[i].name);
+        int index = sqlite3_bind_parameter_index(stmt, name);
+        code = index ? bind(stmt, index, &values[i]) : SQLITE_RANGE;
+    }
+    return code;
+}
+
+static void add_row(sqlite3_stmt *stmt, struct ledger_result *result)
+{
+    for (int i = 0; i < (int)result->columns; i++) {
+        struct ledger_value value = { 0 };
+        switch (sqlite3_column_type(stmt, i)) {
+        case SQLITE_INTEGER:
+            value.type = LEDGER_INTEGER;
+            value.integer = sqlite3_column_int64(stmt, i);
+            break;
+        case SQLITE_TEXT:
+            value.type = LEDGER_TEXT;
+            value.bytes = sqlite3_column_text(stmt, i);
+            value.len = (size_t)sqlite3_column_bytes(stmt, i);
+            break;
+        case SQLITE_BLOB:
+            value.type = LEDGER_BLOB;
+            value.bytes = sqlite3_column_blob(stmt, i);
+            value.len = (size_t)sqlite3_column_bytes(stmt, i);
+            break;
+        default: break;
+        }
+        ledger_result_add(result, &value);
+    }
+    result->rows++;
+}
+
+static bool fits(const struct ledger_result *result)
+{
+    return !result->names.failed && !result->cells.failed && !result->bytes.failed;
+}
+
+static enum lest_status buffers_status(const struct ledger_result *result, struct lest_error *err)
+{
+    enum lest_status status = lest_buf_status(&result->names, err);
+    if (!status)
+        status = lest_buf_status(&result->cells, err);
+    if (!status)
+        status = lest_buf_status(&result->bytes, err);
+    return status;
+}
+
+static enum lest_status sqlite_execute(void *connection, size_t index, const struct ledger_value *values,
+                                       struct ledger_result *result, struct lest_error *err)
+{
+    struct connection *c = connection;
+    sqlite3_stmt *stmt = c->prepared[index];
+    enum lest_status status = LEST_OK;
+    int code = bind_all(stmt, &ledger_statements[index], values);
+    if (code != SQLITE_OK) {
+        status = fail(c->db, code, NULL, err);
+        goto out;
+    }
+    result->columns = (size_t)sqlite3_column_count(stmt);
+    for (int i = 0; i < (int)result->columns; i++) {
+        const char *name = sqlite3_column_name(stmt, i);
+        lest_buf_append(&result->names, name ? name : "", name ? strlen(name) + 1 : 1);
+    }
+    while ((code = sqlite3_step(stmt)) == SQLITE_ROW && fits(result))
+        add_row(stmt, result);
+    if (code != SQLITE_ROW && code != SQLITE_DONE)
+        status = fail(c->db, code, NULL, err);
+    else
+        status = buffers_status(result, err);
+    result->changes = result->columns ? 0 : sqlite3_changes64(c->db);
+out:
+    sqlite3_reset(stmt);
+    sqlite3_clear_bindings(stmt); /* the values are the caller's, and may be freed now */
+    return status;
+}
+
+static enum lest_status sqlite_control(void *connection, enum ledger_control what, struct lest_error *err)
+{
+    struct connection *c = connection;
+    static const char *const sql[] = {
+        [LEDGER_BEGIN] = "BEGIN IMMEDIATE",   [LEDGER_COMMIT] = "COMMIT",
+        [LEDGER_ROLLBACK] = "ROLLBACK",       [LEDGER_SAVEPOINT] = "SAVEPOINT request",
+        [LEDGER_RELEASE] = "RELEASE request", [LEDGER_ROLLBACK_TO] = "ROLLBACK TO request; RELEASE request",
+    };
+    return execute_text(c->db, sql[what], NULL, err);
+}
+
+static bool sqlite_in_transaction(void *connection)
+{
+    return !sqlite3_get_autocommit(((struct connection *)connection)->db);
+}
+
+int ledger_schema_version(void)
+{
+    return (int)ledger_sqlite_migration_count;
+}
+
+const struct ledger_engine ledger_sqlite = {
+    .open = sqlite_open,
+    .close = sqlite_close,
+    .execute = sqlite_execute,
+    .control = sqlite_control,
+    .in_transaction = sqlite_in_transaction,
+};

@@ -1,0 +1,220 @@
+/* Every statement that lest has for its ledger.
+ *
+ * ":name" stands for a parameter. The text is SQL that SQLite and PostgreSQL both take. Lists are newest
+ * first and paged: `before` is the seq of the last row seen, NULL for the first page. Statements that
+ * consume something are conditional, and the count of changed rows says whether they did: two authorities
+ * may run them at once. */
+#include "ledger/ledger.h"
+
+/* clang-format off */
+#define TEXT(p) { #p, LEDGER_TEXT, false }
+#define INTEGER(p) { #p, LEDGER_INTEGER, false }
+#define BLOB(p) { #p, LEDGER_BLOB, false }
+#define TEXT_OR_NULL(p) { #p, LEDGER_TEXT, true }
+#define INTEGER_OR_NULL(p) { #p, LEDGER_INTEGER, true }
+#define BLOB_OR_NULL(p) { #p, LEDGER_BLOB, true }
+
+#define PAGE " AND (:before IS NULL OR seq < :before) ORDER BY seq DESC LIMIT :limit"
+#define PAGE_PARAMETERS INTEGER_OR_NULL(before), INTEGER(limit)
+
+#define CREDENTIAL \
+    "seq, id, name, kind, secret_kind, one_time, state, key_hash, label, operation, bound_until, used_at," \
+    " created, expires, facts"
+
+/* An expiry ends what nobody has used; what is bound to a key ends with bound_until. */
+#define CREDENTIAL_LIVE \
+    " removed IS NULL AND ((state = 'unused' AND (expires IS NULL OR expires > :now))" \
+    " OR (state <> 'unused' AND bound_until > :now))"
+
+/* The one key that a one-time credential may go on with. */
+#define CREDENTIAL_SAME_KEY " AND key_hash = :key_hash AND label = :label AND operation = :operation"
+
+#define REQUEST \
+    "seq, id, time_us, operation, label, principal_kind, principal_name, credential_id, key_hash, address," \
+    " previous, verdict, reason, detail, profile, policy_file, policy_hash, duration_us, serial, pending_id"
+
+#define CERTIFICATE \
+    "seq, issuer, serial, fingerprint, subject, san, principal_kind, principal_name, label, operation," \
+    " profile, key_hash, request_id, not_before, not_after, issued_at, renews, facts, revoked_at," \
+    " revocation_reason"
+
+#define PENDING \
+    "seq, id, request_id, created, updated, expires, label, operation, principal_kind, principal_name," \
+    " key_hash, subject, reason, serial, state"
+#define PENDING_LIVE " state IN ('waiting', 'approved', 'rejected')"
+#define PENDING_IDENTITY \
+    " principal_kind = :principal_kind AND principal_name = :principal_name AND label = :label" \
+    " AND operation = :operation AND key_hash = :key_hash AND" PENDING_LIVE
+#define PENDING_IDENTITY_PARAMETERS \
+    TEXT(principal_kind), TEXT(principal_name), TEXT(label), TEXT(operation), TEXT(key_hash)
+
+const struct ledger_statement ledger_statements[] = {
+    /* ---- credentials */
+    { "credential_add",
+      "INSERT INTO credentials (id, name, kind, secret_kind, cost, salt, hash, one_time, created, expires,"
+      " facts) VALUES (:id, :name, :kind, :secret_kind, :cost, :salt, :hash, :one_time, :created, :expires,"
+      " :facts)",
+      { TEXT(id), TEXT(name), TEXT(kind), TEXT(secret_kind), TEXT(cost), BLOB(salt), BLOB(hash),
+        INTEGER(one_time), INTEGER(created), INTEGER_OR_NULL(expires), TEXT(facts) } },
+    /* Those that may still authenticate, with their secrets' hashes. */
+    { "credentials_live",
+      "SELECT " CREDENTIAL ", cost, salt, hash FROM credentials WHERE name = :name AND" CREDENTIAL_LIVE
+      " ORDER BY seq DESC LIMIT 64",
+      { TEXT(name), INTEGER(now) } },
+    /* The salt that a further scrypt credential of this name takes. */
+    { "credential_salt",
+      "SELECT salt FROM credentials WHERE name = :name AND removed IS NULL AND secret_kind = 'scrypt'"
+      " AND cost = :cost ORDER BY seq DESC LIMIT 1",
+      { TEXT(name), TEXT(cost) } },
+    /* Whether any check at all may need scrypt: one row or none. */
+    { "credential_any_scrypt",
+      "SELECT 1 AS found FROM credentials WHERE removed IS NULL AND secret_kind = 'scrypt' LIMIT 1",
+      { { 0 } } },
+    /* A request of this key is pending; again at each poll, which may move bound_until. */
+    { "credential_reserve",
+      "UPDATE credentials SET state = 'reserved', key_hash = :key_hash, label = :label,"
+      " operation = :operation, bound_until = :bound_until"
+      " WHERE id = :id AND one_time = 1 AND state <> 'used' AND" CREDENTIAL_LIVE
+      " AND (state = 'unused' OR (state = 'reserved'" CREDENTIAL_SAME_KEY "))",
+      { TEXT(id), TEXT(key_hash), TEXT(label), TEXT(operation), INTEGER(bound_until), INTEGER(now) } },
+    /* A certificate is issued for this key: possible once. */
+    { "credential_use",
+      "UPDATE credentials SET state = 'used', key_hash = :key_hash, label = :label,"
+      " operation = :operation, bound_until = :bound_until, used_at = :now"
+      " WHERE id = :id AND one_time = 1 AND state <> 'used' AND" CREDENTIAL_LIVE
+      " AND (state = 'unused' OR (state = 'reserved'" CREDENTIAL_SAME_KEY "))",
+      { TEXT(id), TEXT(key_hash), TEXT(label), TEXT(operation), INTEGER(bound_until), INTEGER(now) } },
+    { "credential_list",
+      "SELECT " CREDENTIAL " FROM credentials WHERE removed IS NULL"
+      " AND (:name IS NULL OR name = :name)" PAGE,
+      { TEXT_OR_NULL(name), PAGE_PARAMETERS } },
+    { "credential_remove",
+      "UPDATE credentials SET removed = :now WHERE id = :id AND removed IS NULL",
+      { TEXT(id), INTEGER(now) } },
+    { "credential_remove_name",
+      "UPDATE credentials SET removed = :now WHERE name = :name AND removed IS NULL",
+      { TEXT(name), INTEGER(now) } },
+
+    /* ---- requests */
+    { "request_add",
+      "INSERT INTO requests (id, time_us, operation, label, principal_kind, principal_name, principal,"
+      " credential_id, csr, key_hash, tls, address, headers, previous, approvals, verdict, reason, detail,"
+      " answer, profile, policy_file, policy_hash, duration_us, serial, pending_id)"
+      " VALUES (:id, :time_us, :operation, :label, :principal_kind, :principal_name, :principal,"
+      " :credential_id, :csr, :key_hash, :tls, :address, :headers, :previous, :approvals, :verdict, :reason,"
+      " :detail, :answer, :profile, :policy_file, :policy_hash, :duration_us, :serial, :pending_id)",
+      { TEXT(id), INTEGER(time_us), TEXT(operation), TEXT(label), TEXT_OR_NULL(principal_kind),
+        TEXT_OR_NULL(principal_name), TEXT_OR_NULL(principal), TEXT_OR_NULL(credential_id),
+        BLOB_OR_NULL(csr), TEXT_OR_NULL(key_hash), TEXT_OR_NULL(tls), TEXT_OR_NULL(address),
+        TEXT_OR_NULL(headers), TEXT_OR_NULL(previous), TEXT_OR_NULL(approvals), TEXT(verdict),
+        TEXT_OR_NULL(reason), TEXT_OR_NULL(detail), TEXT_OR_NULL(answer), TEXT_OR_NULL(profile),
+        TEXT_OR_NULL(policy_file), TEXT_OR_NULL(policy_hash), INTEGER_OR_NULL(duration_us),
+        TEXT_OR_NULL(serial), TEXT_OR_NULL(pending_id) } },
+    { "request_get",
+      "SELECT " REQUEST ", principal, csr, tls, headers, approvals, answer FROM requests WHERE id = :id",
+      { TEXT(id) } },
+    { "request_list",
+      "SELECT " REQUEST " FROM requests WHERE (:principal_name IS NULL OR principal_name = :principal_name)"
+      " AND (:verdict IS NULL OR verdict = :verdict)" PAGE,
+      { TEXT_OR_NULL(principal_name), TEXT_OR_NULL(verdict), PAGE_PARAMETERS } },
+
+    /* ---- certificates; the request's row comes first */
+    { "certificate_add",
+      "INSERT INTO certificates (issuer, serial, der, fingerprint, subject, san, principal_kind,"
+      " principal_name, label, operation, profile, key_hash, request_id, not_before, not_after, issued_at,"
+      " renews, facts) VALUES (:issuer, :serial, :der, :fingerprint, :subject, :san, :principal_kind,"
+      " :principal_name, :label, :operation, :profile, :key_hash, :request_id, :not_before, :not_after,"
+      " :issued_at, :renews, :facts)",
+      { TEXT(issuer), TEXT(serial), BLOB(der), TEXT(fingerprint), TEXT(subject), TEXT(san),
+        TEXT(principal_kind), TEXT(principal_name), TEXT(label), TEXT(operation), TEXT(profile),
+        TEXT(key_hash), TEXT(request_id), INTEGER(not_before), INTEGER(not_after), INTEGER(issued_at),
+        TEXT_OR_NULL(renews), TEXT(facts) } },
+    { "certificate_get",
+      "SELECT " CERTIFICATE ", der FROM certificates WHERE serial = :serial AND issuer = :issuer",
+      { TEXT(serial), TEXT(issuer) } },
+    /* A person names a serial; of several issuers each may have it. */
+    { "certificate_find",
+      "SELECT " CERTIFICATE ", der FROM certificates WHERE serial = :serial ORDER BY seq",
+      { TEXT(serial) } },
+    /* The lost answer: the newest for the same key, principal, label and operation, issued at or after
+     * `since`, not revoked. */
+    { "certificate_again",
+      "SELECT " CERTIFICATE ", der FROM certificates WHERE key_hash = :key_hash"
+      " AND principal_name = :principal_name AND principal_kind = :principal_kind AND label = :label"
+      " AND operation = :operation AND issued_at >= :since AND revoked_at IS NULL"
+      " ORDER BY issued_at DESC, seq DESC LIMIT 1",
+      { TEXT(principal_kind), TEXT(principal_name), TEXT(label), TEXT(operation), TEXT(key_hash),
+        INTEGER(since) } },
+    { "certificate_count_profile",
+      "SELECT count(*) AS count FROM certificates WHERE profile = :profile AND issued_at >= :since",
+      { TEXT(profile), INTEGER(since) } },
+    { "certificate_count_label",
+      "SELECT count(*) AS count FROM certificates WHERE label = :label AND issued_at >= :since",
+      { TEXT(label), INTEGER(since) } },
+    { "certificate_list",
+      "SELECT " CERTIFICATE " FROM certificates WHERE"
+      " (:principal_name IS NULL OR principal_name = :principal_name)" PAGE,
+      { TEXT_OR_NULL(principal_name), PAGE_PARAMETERS } },
+    { "certificate_revoke",
+      "UPDATE certificates SET revoked_at = :now, revocation_reason = :reason"
+      " WHERE serial = :serial AND issuer = :issuer AND revoked_at IS NULL",
+      { TEXT(serial), TEXT(issuer), TEXT(reason), INTEGER(now) } },
+
+    /* ---- pending requests */
+    /* Mark what is over; before pending_put, which would otherwise find a row that is. */
+    { "pending_expire",
+      "UPDATE pending SET state = 'expired', updated = :now WHERE expires <= :now AND" PENDING_LIVE,
+      { INTEGER(now) } },
+    /* Wait, or go on waiting: the row of this identity is made, or takes the new CSR and reason. Its id,
+     * expiry and state stay; read them with pending_find. */
+    { "pending_put",
+      "INSERT INTO pending (id, request_id, created, updated, expires, label, operation, principal_kind,"
+      " principal_name, key_hash, csr, subject, reason) VALUES (:id, :request_id, :now, :now, :expires,"
+      " :label, :operation, :principal_kind, :principal_name, :key_hash, :csr, :subject, :reason)"
+      " ON CONFLICT (key_hash, principal_name, principal_kind, label, operation)"
+      " WHERE state IN ('waiting', 'approved', 'rejected')"
+      " DO UPDATE SET updated = excluded.updated, csr = excluded.csr, subject = excluded.subject,"
+      " reason = excluded.reason",
+      { TEXT(id), TEXT(request_id), INTEGER(now), INTEGER(expires), PENDING_IDENTITY_PARAMETERS, BLOB(csr),
+        TEXT(subject), TEXT_OR_NULL(reason) } },
+    { "pending_find",
+      "SELECT " PENDING " FROM pending WHERE" PENDING_IDENTITY " AND expires > :now",
+      { PENDING_IDENTITY_PARAMETERS, INTEGER(now) } },
+    { "pending_get",
+      "SELECT " PENDING ", csr FROM pending WHERE id = :id",
+      { TEXT(id) } },
+    /* state NULL: those that still wait for something. */
+    { "pending_list",
+      "SELECT " PENDING ", (SELECT count(*) FROM approvals WHERE pending_id = pending.id"
+      " AND verdict = 'approve') AS approvals FROM pending"
+      " WHERE ((:state IS NULL AND state IN ('waiting', 'approved') AND expires > :now)"
+      " OR state = :state)" PAGE,
+      { TEXT_OR_NULL(state), INTEGER(now), PAGE_PARAMETERS } },
+    /* Issued: possible once, and not after a rejection. */
+    { "pending_issue",
+      "UPDATE pending SET state = 'issued', serial = :serial, updated = :now"
+      " WHERE id = :id AND state IN ('waiting', 'approved') AND expires > :now",
+      { TEXT(id), TEXT(serial), INTEGER(now) } },
+    /* An operator has one say, and may change it while the request lives. */
+    { "approval_put",
+      "INSERT INTO approvals (pending_id, operator, verdict, comment, time)"
+      " SELECT id, :operator, :verdict, :comment, :now FROM pending"
+      " WHERE id = :pending_id AND expires > :now AND" PENDING_LIVE
+      " ON CONFLICT (pending_id, operator) DO UPDATE SET verdict = excluded.verdict,"
+      " comment = excluded.comment, time = excluded.time",
+      { TEXT(pending_id), TEXT(operator), TEXT(verdict), TEXT_OR_NULL(comment), INTEGER(now) } },
+    /* What the approvals come to; in approval_put's transaction. */
+    { "pending_settle",
+      "UPDATE pending SET updated = :now, state = CASE"
+      " WHEN EXISTS (SELECT 1 FROM approvals WHERE pending_id = :id AND verdict = 'reject') THEN 'rejected'"
+      " WHEN EXISTS (SELECT 1 FROM approvals WHERE pending_id = :id) THEN 'approved'"
+      " ELSE 'waiting' END WHERE id = :id AND expires > :now AND" PENDING_LIVE,
+      { TEXT(id), INTEGER(now) } },
+    { "approval_list",
+      "SELECT operator, verdict, comment, time FROM approvals WHERE pending_id = :pending_id"
+      " ORDER BY time, operator",
+      { TEXT(pending_id) } },
+};
+/* clang-format on */
+
+const size_t ledger_statement_count = sizeof ledger_statements / sizeof *ledger_statements;

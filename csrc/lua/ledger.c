@@ -1,0 +1,270 @@
+/* lest.ledger: one connection to a ledger.
+ *
+ *   ledger.open(path [, { busy_ms =, create =, max_pages = }]) -> ledger | nil, err
+ *   l:run(name, { parameter = value }) -> rows changed | nil, err
+ *   l:rows(name, { parameter = value }) -> list of rows, tables by column name, NULL is nil | nil, err
+ *   l:begin() l:commit() l:rollback() l:savepoint() l:release() l:rollback_to() -> true | nil, err
+ *
+ * A wrong statement, a wrong or missing parameter and a call out of order are a programmer's mistakes. */
+#include "ledger/ledger.h"
+
+#include "lua/binding.h"
+
+#include <string.h>
+
+static const struct lestL_class class;
+
+static void close_ledger(void *h)
+{
+    ledger_close(h);
+}
+
+static const char *type_words(enum ledger_type type)
+{
+    return type == LEDGER_INTEGER ? "an integer" : "a string";
+}
+
+static void check_known(lua_State *L, int idx, const struct ledger_statement *statement)
+{
+    const char *known[LEDGER_PARAMETERS_MAX + 1] = { NULL };
+    for (size_t i = 0; statement->parameters[i].name; i++)
+        known[i] = statement->parameters[i].name;
+    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
+        if (lua_type(L, -2) != LUA_TSTRING)
+            luaL_error(L, "%s: parameters are named, not numbered", statement->name);
+        const char *key = lua_tostring(L, -2);
+        size_t i = 0;
+        while (known[i] && strcmp(known[i], key) != 0)
+            i++;
+        if (known[i])
+            continue;
+        const char *nearest = lestL_nearest(key, known);
+        luaL_error(L, "%s has no parameter '%s'%s%s%s", statement->name, key,
+                   nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
+    }
+}
+
+/* The table at idx keeps the strings alive. */
+static void read_values(lua_State *L, int idx, const struct ledger_statement *statement,
+                        struct ledger_value *values)
+{
+    for (const struct ledger_parameter *p = statement->parameters; p->name; p++, values++) {
+        *values = (struct ledger_value){ 0 };
+        lua_pushstring(L, p->name);
+        int type = lua_rawget(L, idx);
+        if (type == LUA_TNIL && p->optional) {
+            lua_pop(L, 1);
+            continue;
+        }
+        values->type = p->type;
+        if (type == LUA_TNIL)
+            luaL_error(L, "%s needs '%s'", statement->name, p->name);
+        else if (p->type == LEDGER_INTEGER && lua_isinteger(L, -1))
+            values->integer = lua_tointeger(L, -1);
+        else if (p->type != LEDGER_INTEGER && type == LUA_TSTRING)
+            values->bytes = lua_tolstring(L, -1, &values->len);
+        else
+            luaL_error(L, "%s: '%s' takes %s, not a %s", statement->name, p->name, type_words(p->type),
+                       luaL_typename(L, -1));
+        lua_pop(L, 1);
+    }
+}
+
+static int free_result(lua_State *L)
+{
+    ledger_result_free(lua_touserdata(L, 1));
+    return 0;
+}
+
+static struct ledger_result *new_result(lua_State *L)
+{
+    struct ledger_result *result = lua_newuserdatauv(L, sizeof *result, 0);
+    ledger_result_init(result);
+    if (luaL_newmetatable(L, "lest.ledger.result")) {
+        lua_pushcfunction(L, free_result);
+        lua_setfield(L, -2, "__gc");
+    }
+    lua_setmetatable(L, -2);
+    return result;
+}
+
+/* Runs the statement named by argument 2 with the parameters of argument 3; the result is on the stack's
+ * top, and freed by its owner or the collector. */
+static enum lest_status run_statement(lua_State *L, struct ledger_result **out, struct lest_error *err)
+{
+    struct ledger_value values[LEDGER_PARAMETERS_MAX];
+    struct ledger *ledger = lestL_check_object(L, 1, &class);
+    const char *name = luaL_checkstring(L, 2);
+    const struct ledger_statement *statement = ledger_statement_find(name);
+    if (!statement)
+        luaL_error(L, "the ledger has no statement '%s'", name);
+    lua_settop(L, 3);
+    if (lua_isnil(L, 3)) {
+        lua_newtable(L);
+        lua_replace(L, 3);
+    }
+    luaL_checktype(L, 3, LUA_TTABLE);
+    check_known(L, 3, statement);
+    read_values(L, 3, statement, values);
+    *out = new_result(L);
+    return ledger_run(ledger, statement, values, *out, err);
+}
+
+static int run(lua_State *L)
+{
+    struct lest_error err;
+    struct ledger_result *result;
+    if (run_statement(L, &result, &err))
+        return lestL_fail(L, &err);
+    lua_pushinteger(L, result->changes);
+    return 1;
+}
+
+static void push_row(lua_State *L, const struct ledger_result *result, size_t row)
+{
+    const char *name = (const char *)result->names.data;
+    lua_createtable(L, 0, (int)result->columns);
+    for (size_t column = 0; column < result->columns; column++, name += strlen(name) + 1) {
+        struct ledger_value value = ledger_result_get(result, row, column);
+        switch (value.type) {
+        case LEDGER_NULL: continue;
+        case LEDGER_INTEGER: lua_pushinteger(L, value.integer); break;
+        case LEDGER_TEXT:
+        case LEDGER_BLOB: lua_pushlstring(L, value.bytes, value.len); break;
+        }
+        lua_setfield(L, -2, name);
+    }
+}
+
+static int rows(lua_State *L)
+{
+    struct lest_error err;
+    struct ledger_result *result;
+    if (run_statement(L, &result, &err))
+        return lestL_fail(L, &err);
+    lua_createtable(L, (int)result->rows, 0);
+    for (size_t row = 0; row < result->rows; row++) {
+        push_row(L, result, row);
+        lua_rawseti(L, -2, (lua_Integer)row + 1);
+    }
+    ledger_result_free(result);
+    return 1;
+}
+
+static int control(lua_State *L, enum ledger_control what)
+{
+    struct lest_error err;
+    enum lest_status status = ledger_control(lestL_check_object(L, 1, &class), what, &err);
+    if (status == LEST_E_INTERNAL)
+        return luaL_error(L, "%s", err.message);
+    if (status)
+        return lestL_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int begin(lua_State *L)
+{
+    return control(L, LEDGER_BEGIN);
+}
+
+static int commit(lua_State *L)
+{
+    return control(L, LEDGER_COMMIT);
+}
+
+static int rollback(lua_State *L)
+{
+    return control(L, LEDGER_ROLLBACK);
+}
+
+static int savepoint(lua_State *L)
+{
+    return control(L, LEDGER_SAVEPOINT);
+}
+
+static int release(lua_State *L)
+{
+    return control(L, LEDGER_RELEASE);
+}
+
+static int rollback_to(lua_State *L)
+{
+    return control(L, LEDGER_ROLLBACK_TO);
+}
+
+static const struct lestL_class class = {
+    .name = "lest.ledger",
+    .methods = (const luaL_Reg[]){ { "run", run },
+                                   { "rows", rows },
+                                   { "begin", begin },
+                                   { "commit", commit },
+                                   { "rollback", rollback },
+                                   { "savepoint", savepoint },
+                                   { "release", release },
+                                   { "rollback_to", rollback_to },
+                                   { NULL, NULL } },
+    .close = close_ledger,
+};
+
+static int open_ledger(lua_State *L)
+{
+    static const char *const known[] = { "busy_ms", "create", "max_pages", NULL };
+    struct lest_error err;
+    struct ledger *ledger;
+    const char *path = luaL_checkstring(L, 1);
+    lestL_check_options(L, 2, known);
+    lua_Integer busy_ms = lestL_opt_integer(L, 2, "busy_ms", LEDGER_BUSY_MS);
+    luaL_argcheck(L, busy_ms >= 0 && busy_ms <= 3600000, 2, "busy_ms is between 0 and 3600000");
+    lua_Integer max_pages = lestL_opt_integer(L, 2, "max_pages", 0);
+    luaL_argcheck(L, max_pages >= 0, 2, "max_pages is not negative");
+    struct ledger_options options = {
+        .busy_ms = (int)busy_ms,
+        .create = lestL_opt_boolean(L, 2, "create", true),
+        .max_pages = max_pages,
+    };
+    struct lestL_object *object = lestL_new_object(L, &class);
+    if (ledger_open(path, &options, &ledger, &err))
+        return lestL_fail(L, &err);
+    object->h = ledger;
+    return 1;
+}
+
+/* ledger.statements() -> { [name] = { [parameter] = "integer" | "text" | "blob", ... } } */
+static int statements(lua_State *L)
+{
+    static const char *const words[] = {
+        [LEDGER_NULL] = "null", [LEDGER_INTEGER] = "integer", [LEDGER_TEXT] = "text", [LEDGER_BLOB] = "blob"
+    };
+    lua_createtable(L, 0, (int)ledger_statement_count);
+    for (size_t i = 0; i < ledger_statement_count; i++) {
+        lua_newtable(L);
+        for (const struct ledger_parameter *p = ledger_statements[i].parameters; p->name; p++) {
+            lua_pushstring(L, words[p->type]);
+            lua_setfield(L, -2, p->name);
+        }
+        lua_setfield(L, -2, ledger_statements[i].name);
+    }
+    return 1;
+}
+
+/* ledger.is_text(bytes): whether a TEXT parameter takes them (UTF-8 without NUL) */
+static int is_text(lua_State *L)
+{
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 1, &len);
+    lua_pushboolean(L, ledger_is_text(bytes, len));
+    return 1;
+}
+
+int lestL_open_ledger(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        { "open", open_ledger }, { "statements", statements }, { "is_text", is_text }, { NULL, NULL }
+    };
+    lestL_class_register(L, &class);
+    luaL_newlib(L, functions);
+    lua_pushinteger(L, ledger_schema_version());
+    lua_setfield(L, -2, "schema_version");
+    return 1;
+}

@@ -1,0 +1,245 @@
+local core = require "lest.core"
+local rows = require "support.rows"
+local temporary = require "support.temporary"
+
+describe("the ledger", function()
+  local path, ledger
+
+  before_each(function()
+    path = temporary.folder() .. "/ledger.db"
+    ledger = assert(core.ledger.open(path))
+  end)
+
+  after_each(function()
+    ledger:close()
+    temporary.clean()
+  end)
+
+  local function assert_fails(code, value, err)
+    assert.is_nil(value)
+    assert.equal(code, err.code, tostring(err))
+  end
+
+  it("makes its files private whatever the umask", function()
+    local other = path .. "2"
+    local made = temporary.capture("umask 0; echo 'core = require [[lest.core]]; l = core.ledger.open(arg[1])"
+      .. " os.execute([[stat -c %a ]] .. arg[1] .. [[*]])' > " .. other .. ".lua; " .. temporary.lest
+      .. " run " .. other .. ".lua " .. other .. " | sort -u | tr '\\n' ' '")
+    -- the script itself matches the pattern and is 666
+    assert.equal("600 666 ", made)
+  end)
+
+  it("gives back integers, texts, bytes and NULL as they went in", function()
+    local csr = "\0\xff\x80 bytes \0"
+    assert.equal(1, ledger:run("request_add", rows.request { csr = csr, reason = "grün", detail = "",
+      time_us = math.maxinteger }))
+    local row = assert(ledger:rows("request_get", { id = "r1" }))[1]
+    assert.equal(csr, row.csr)
+    assert.equal("grün", row.reason)
+    assert.equal("", row.detail)
+    assert.equal(math.maxinteger, row.time_us)
+    assert.is_nil(row.profile)
+    assert.same({}, ledger:rows("request_get", { id = "r2" }))
+  end)
+
+  it("takes every statement's parameters in their types", function()
+    local samples = { integer = 1, text = "x", blob = "\xff" }
+    for name, parameters in pairs(core.ledger.statements()) do
+      local values = {}
+      for parameter, kind in pairs(parameters) do values[parameter] = samples[kind] end
+      local list, err = ledger:rows(name, values)
+      assert.is_true(list ~= nil or err.code == "ledger_constraint", name .. ": " .. tostring(err))
+    end
+  end)
+
+  it("raises on a programmer's mistake and names it", function()
+    assert.error_matches(function() ledger:run("nonsense") end, "no statement 'nonsense'")
+    assert.error_matches(function() ledger:run("pending_expire", { noww = 1 }) end, "did you mean 'now'")
+    assert.error_matches(function() ledger:run("pending_expire", { 1 }) end, "named, not numbered")
+    assert.error_matches(function() ledger:run("pending_expire") end, "needs 'now'")
+    assert.error_matches(function() ledger:run("pending_expire", { now = "1" }) end, "takes an integer")
+    assert.error_matches(function() ledger:run("pending_expire", { now = 1.5 }) end, "takes an integer")
+    assert.error_matches(function() ledger:rows("request_get", { id = 1 }) end, "takes a string")
+    assert.error_matches(function() ledger:commit() end, "no transaction is open")
+    assert.error_matches(function() ledger:savepoint() end, "out of order")
+    assert(ledger:begin())
+    assert.error_matches(function() ledger:begin() end, "out of order")
+    assert(ledger:savepoint())
+    assert.error_matches(function() ledger:commit() end, "a savepoint is open")
+    assert.error_matches(function() core.ledger.open(path, { bussy_ms = 1 }) end, "did you mean 'busy_ms'")
+  end)
+
+  it("refuses text from outside that is not UTF-8", function()
+    for _, bad in ipairs { "\xff", "a\0b", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80", "\xe2\x82" } do
+      assert_fails("malformed", ledger:rows("request_get", { id = bad }))
+      assert.is_false(core.ledger.is_text(bad))
+    end
+    assert.is_true(core.ledger.is_text "\u{7f} é € 😀")
+  end)
+
+  it("refuses what a constraint forbids", function()
+    assert(ledger:run("request_add", rows.request()))
+    assert_fails("ledger_constraint", ledger:run("request_add", rows.request()))
+    assert(ledger:run("certificate_add", rows.certificate()))
+    local value, err = ledger:run("certificate_add", rows.certificate { key_hash = "k2" })
+    assert_fails("ledger_constraint", value, err)
+    assert.matches("certificates.serial", err.detail)
+    assert.equal(1, ledger:run("certificate_add", rows.certificate { issuer = "ca2" }))
+  end)
+
+  it("takes no certificate without the request it answers", function()
+    assert_fails("ledger_constraint", ledger:run("certificate_add", rows.certificate()))
+  end)
+
+  it("keeps what was committed and nothing of what was rolled back", function()
+    assert(ledger:begin())
+    assert(ledger:run("request_add", rows.request()))
+    assert(ledger:rollback())
+    assert(ledger:begin())
+    assert(ledger:run("request_add", rows.request { id = "r2" }))
+    assert(ledger:commit())
+    assert(ledger:begin())
+    assert(ledger:run("request_add", rows.request { id = "r3" }))
+    ledger:close()
+    ledger = assert(core.ledger.open(path))
+    local list = assert(ledger:rows("request_list", { limit = 10 }))
+    assert.equal(1, #list)
+    assert.equal("r2", list[1].id)
+  end)
+
+  it("lets one request of a batch fail alone", function()
+    assert(ledger:begin())
+    assert(ledger:savepoint())
+    assert(ledger:run("request_add", rows.request()))
+    assert(ledger:release())
+    assert(ledger:savepoint())
+    assert(ledger:run("request_add", rows.request { id = "r2" }))
+    assert_fails("ledger_constraint", ledger:run("request_add", rows.request { id = "r1" }))
+    assert(ledger:rollback_to())
+    assert(ledger:savepoint())
+    assert(ledger:run("request_add", rows.request { id = "r3" }))
+    assert(ledger:release())
+    assert(ledger:commit())
+    assert.same({}, ledger:rows("request_get", { id = "r2" }))
+    assert.equal(2, #ledger:rows("request_list", { limit = 10 }))
+  end)
+
+  it("says busy when another connection holds the write lock, and reads meanwhile", function()
+    assert(ledger:run("request_add", rows.request()))
+    local other <close> = assert(core.ledger.open(path, { busy_ms = 20 }))
+    assert(ledger:begin())
+    assert_fails("ledger_busy", other:begin())
+    assert_fails("ledger_busy", other:run("pending_expire", { now = 1 }))
+    assert.equal(1, #other:rows("request_list", { limit = 10 }))
+    assert(ledger:commit())
+    assert(other:begin())
+    assert(other:rollback())
+  end)
+
+  it("pages its lists, newest first", function()
+    for i = 1, 5 do assert(ledger:run("request_add", rows.request { id = "r" .. i })) end
+    local page = ledger:rows("request_list", { limit = 2 })
+    assert.same({ "r5", "r4" }, { page[1].id, page[2].id })
+    page = ledger:rows("request_list", { limit = 9, before = page[2].seq })
+    assert.same({ "r3", "r2", "r1" }, { page[1].id, page[2].id, page[3].id })
+  end)
+
+  it("looks every row up by an index", function()
+    ledger:close()
+    local plans = temporary.capture("sqlite3 " .. path .. [[ "
+      EXPLAIN QUERY PLAN SELECT * FROM certificates WHERE serial='a' AND issuer='b';
+      EXPLAIN QUERY PLAN SELECT * FROM certificates WHERE key_hash='a' AND principal_name='b'
+        AND principal_kind='c' AND issued_at>=1 ORDER BY issued_at DESC, seq DESC LIMIT 1;
+      EXPLAIN QUERY PLAN SELECT count(*) FROM certificates WHERE profile='a' AND issued_at>=1;
+      EXPLAIN QUERY PLAN SELECT count(*) FROM certificates WHERE label='a' AND issued_at>=1;
+      EXPLAIN QUERY PLAN SELECT * FROM credentials WHERE name='a' AND removed IS NULL ORDER BY seq DESC;
+      EXPLAIN QUERY PLAN SELECT 1 FROM credentials WHERE removed IS NULL AND secret_kind='scrypt' LIMIT 1;
+      EXPLAIN QUERY PLAN SELECT * FROM pending WHERE principal_kind='a' AND principal_name='b' AND label=''
+        AND operation='c' AND key_hash='d' AND state IN ('waiting', 'approved', 'rejected');
+      EXPLAIN QUERY PLAN UPDATE pending SET state='expired' WHERE expires<=1
+        AND state IN ('waiting', 'approved', 'rejected')" | grep -c SEARCH]])
+    assert.equal("8", plans)
+    ledger = assert(core.ledger.open(path))
+  end)
+
+  describe("certificates", function()
+    before_each(function()
+      assert(ledger:run("request_add", rows.request()))
+      assert(ledger:run("certificate_add", rows.certificate { serial = "01", issued_at = 1000 }))
+      assert(ledger:run("certificate_add", rows.certificate { serial = "02", issued_at = 1001 }))
+    end)
+
+    it("are found again for the same key, principal, label and operation within the window", function()
+      local same = rows.identity { since = 1000 }
+      assert.equal("02", ledger:rows("certificate_again", same)[1].serial)
+      assert.equal("\x30\0\xff", ledger:rows("certificate_again", same)[1].der)
+      for key, other in pairs { since = 1002, key_hash = "k2", principal_kind = "certificate",
+        principal_name = "device002", label = "factory", operation = "simplereenroll" } do
+        assert.same({}, ledger:rows("certificate_again", rows.identity { since = 1000, [key] = other }), key)
+      end
+    end)
+
+    it("are not given again once revoked, and revoked once", function()
+      local revoke = { serial = "02", issuer = "ca", reason = "superseded", now = 1100 }
+      assert.equal(1, ledger:run("certificate_revoke", revoke))
+      assert.equal(0, ledger:run("certificate_revoke", revoke))
+      assert.equal("01", ledger:rows("certificate_again", rows.identity { since = 1000 })[1].serial)
+      assert.equal(1100, ledger:rows("certificate_get", { serial = "02", issuer = "ca" })[1].revoked_at)
+    end)
+
+    it("are counted by profile and label since a time", function()
+      assert.equal(2, ledger:rows("certificate_count_profile", { profile = "device", since = 1000 })[1].count)
+      assert.equal(1, ledger:rows("certificate_count_label", { label = "", since = 1001 })[1].count)
+      assert.equal(0, ledger:rows("certificate_count_label", { label = "x", since = 0 })[1].count)
+    end)
+  end)
+
+  describe("pending requests", function()
+    local function find(now)
+      return ledger:rows("pending_find", rows.identity { now = now or 1000 })[1]
+    end
+
+    it("7030-4.2.3-q are one row for an identity and key, whatever the CSR's bytes", function()
+      assert.equal(1, ledger:run("pending_put", rows.pending()))
+      assert.equal(1, ledger:run("pending_put", rows.pending { id = "p2", csr = "other", now = 1010,
+        expires = 9000 }))
+      local row = find()
+      assert.same({ "p1", 1000, 1010, 5000 }, { row.id, row.created, row.updated, row.expires })
+      assert.equal("other", ledger:rows("pending_get", { id = "p1" })[1].csr)
+      assert(ledger:run("pending_put", rows.pending { id = "p3", key_hash = "k2" }))
+      assert.equal(2, #ledger:rows("pending_list", { now = 1000, limit = 10 }))
+    end)
+
+    it("end when they expire and may then begin anew", function()
+      assert(ledger:run("pending_put", rows.pending()))
+      assert.is_nil(find(5000))
+      assert.equal(1, ledger:run("pending_expire", { now = 5000 }))
+      assert.equal(0, ledger:run("approval_put", { pending_id = "p1", operator = "a", verdict = "approve",
+        now = 5000 }))
+      assert(ledger:run("pending_put", rows.pending { id = "p2", now = 5000, expires = 9000 }))
+      assert.equal("p2", find(5000).id)
+    end)
+
+    local function say(operator, verdict, comment)
+      local changes = assert(ledger:run("approval_put", { pending_id = "p1", operator = operator,
+        verdict = verdict, comment = comment, now = 1100 }))
+      assert(ledger:run("pending_settle", { id = "p1", now = 1100 }))
+      return changes, find().state
+    end
+
+    it("count an operator once, and a rejection outweighs", function()
+      assert(ledger:run("pending_put", rows.pending()))
+      assert.equal("waiting", find().state)
+      assert.same({ 1, "approved" }, { say("alice", "approve") })
+      assert.same({ 1, "approved" }, { say("alice", "approve", "again") })
+      assert.equal(1, ledger:rows("pending_list", { now = 1100, limit = 10 })[1].approvals)
+      assert.same({ 1, "rejected" }, { say("bob", "reject") })
+      assert.equal(0, ledger:run("pending_issue", { id = "p1", serial = "0a", now = 1100 }))
+      assert.same({ 1, "approved" }, { say("bob", "approve") })
+      local list = ledger:rows("approval_list", { pending_id = "p1" })
+      assert.same({ "alice", "again", "bob" }, { list[1].operator, list[1].comment, list[2].operator })
+      assert.equal(1, ledger:run("pending_issue", { id = "p1", serial = "0a", now = 1100 }))
+      assert.equal(0, ledger:run("pending_issue", { id = "p1", serial = "0b", now = 1100 }))
+    end)
+  end)
+end)
