@@ -77,6 +77,8 @@ int lestL_open_base64(lua_State *L);
 int lestL_open_clock(lua_State *L);
 int lestL_open_file(lua_State *L);
 int lestL_open_log(lua_State *L);
+int lestL_open_name(lua_State *L);
+int lestL_open_san(lua_State *L);
 int lestL_open_http(lua_State *L);
 int lestL_open_limit(lua_State *L);
 int lestL_open_loop(lua_State *L);

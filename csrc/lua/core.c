@@ -12,6 +12,8 @@ int luaopen_lest_core(lua_State *L)
         { "clock", lestL_open_clock },
         { "file", lestL_open_file },
         { "log", lestL_open_log },
+        { "name", lestL_open_name },
+        { "san", lestL_open_san },
         { "http", lestL_open_http },
         { "limit", lestL_open_limit },
         { "loop", lestL_open_loop },

@@ -67,3 +67,59 @@ function core_ledger.statements() end
 ---@param bytes string
 ---@return boolean
 function core_ledger.is_text(bytes) end
+
+--- A distinguished name: pairs in the order of the DER. `name.CN` is the first value of a type, nil if
+--- absent; tostring is RFC 4514 (last RDN first). A pair with `plus` belongs to the RDN before it. A value
+--- that is no character string in the DER is "#" and its DER in hex.
+---@class lest.name
+---@field [integer] { [1]: string, [2]: string, plus?: boolean }
+---@field [string] string?
+
+---@alias lest.name_like lest.name|{ [1]: string, [2]: string, plus?: boolean }[]|string
+
+---@class lest.core.name
+local core_name = {}
+
+--- "CN=x,O=y" with the escapes of RFC 4514, or "/CN=x/O=y"; the first written comes first in the DER.
+---@param text string
+---@return lest.name?
+---@return lest.error? err code name_malformed
+function core_name.parse(text) end
+
+---@param name lest.name_like
+---@return string? der
+---@return lest.error? err
+function core_name.encode(name) end
+
+---@param der string
+---@return lest.name?
+---@return lest.error? err
+function core_name.decode(der) end
+
+--- Equal bytes, or equal by RFC 5280 7.1 (any case, white space folded).
+---@param der_a string
+---@param der_b string
+---@return boolean
+function core_name.equal(der_a, der_b) end
+
+---@class lest.core.san
+local core_san = {}
+
+--- GeneralNames for texts: "DNS:x", "IP:1.2.3.4", "IP:::1", "email:a@b", "URI:u", "dirName:CN=x,O=y" (order of
+--- the DER), "RID:1.2.3", "otherName:OID;HEXDER".
+---@param list string[]
+---@return string? der
+---@return lest.error? err code san_malformed
+function core_san.encode(list) end
+
+--- The texts; "x400:HEX" and "ediParty:HEX" are only read.
+---@param der string
+---@return string[]?
+---@return lest.error? err
+function core_san.decode(der) end
+
+--- Whether two are the same set of names in any order; nil equals only nil.
+---@param der_a string?
+---@param der_b string?
+---@return boolean
+function core_san.equal(der_a, der_b) end

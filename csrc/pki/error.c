@@ -1,0 +1,48 @@
+#include "pki/error.h"
+
+#include <openssl/err.h>
+
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+void pki_error_clear(void)
+{
+    ERR_clear_error();
+}
+
+static void drain(struct lest_error *err)
+{
+    const char *data;
+    int flags;
+    unsigned long code, last = 0;
+    while ((code = ERR_get_error_all(NULL, NULL, NULL, &data, &flags)) != 0) {
+        char piece[256];
+        const char *reason = ERR_reason_error_string(code);
+        if (code == last)
+            continue;
+        last = code;
+        bool text = (flags & ERR_TXT_STRING) && data && *data;
+        if (reason)
+            snprintf(piece, sizeof piece, "%s%s%s", reason, text ? ": " : "", text ? data : "");
+        else
+            snprintf(piece, sizeof piece, "OpenSSL error %08lx%s%s", code, text ? ": " : "",
+                     text ? data : "");
+        lest_error_add_detail(err, piece);
+    }
+}
+
+enum lest_status pki_error(struct lest_error *err, enum lest_status status, const char *format, ...)
+{
+    if (err) {
+        va_list args;
+        char message[sizeof err->message];
+        va_start(args, format);
+        vsnprintf(message, sizeof message, format, args);
+        va_end(args);
+        lest_error_set(err, status, "%s", message);
+        drain(err);
+    }
+    ERR_clear_error();
+    return status;
+}

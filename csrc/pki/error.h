@@ -1,0 +1,16 @@
+/* OpenSSL's error queue as a lest_error. */
+#ifndef LEST_PKI_ERROR_H
+#define LEST_PKI_ERROR_H
+
+#include "base/error.h"
+
+/** Empty this thread's queue: before a call whose failure will be reported, and after a failure that is
+ *  not an error (one of two ways did not apply). */
+void pki_error_clear(void);
+
+/** As lest_error_set, moving the whole queue of this thread into err->detail (oldest first, a repeated
+ *  reason once). The queue is empty afterwards even if err is NULL. */
+enum lest_status pki_error(struct lest_error *err, enum lest_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+#endif

@@ -1,0 +1,369 @@
+#include "pki/san.h"
+
+#include "pki/name.h"
+#include "pki/string.h"
+
+#include <arpa/inet.h>
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+enum {
+    OTHER_NAME = PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED | 0,
+    EMAIL = PKI_DER_CONTEXT | 1,
+    DNS = PKI_DER_CONTEXT | 2,
+    X400_ADDRESS = PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED | 3,
+    DIRECTORY_NAME = PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED | 4,
+    EDI_PARTY = PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED | 5,
+    URI = PKI_DER_CONTEXT | 6,
+    IP = PKI_DER_CONTEXT | 7,
+    REGISTERED_ID = PKI_DER_CONTEXT | 8
+};
+
+static const struct {
+    const char *prefix;
+    uint8_t tag;
+    bool writable;
+} kinds[] = {
+    { "DNS:", DNS, true },
+    { "IP:", IP, true },
+    { "email:", EMAIL, true },
+    { "URI:", URI, true },
+    { "dirName:", DIRECTORY_NAME, true },
+    { "RID:", REGISTERED_ID, true },
+    { "otherName:", OTHER_NAME, true },
+    { "x400:", X400_ADDRESS, false },
+    { "ediParty:", EDI_PARTY, false },
+};
+enum { KINDS = sizeof kinds / sizeof *kinds };
+
+void pki_san_open(struct pki_san_reader *reader, struct pki_der_doc *doc, const uint8_t *der, size_t len)
+{
+    struct pki_der in;
+    *reader = (struct pki_san_reader){ .names = { .doc = doc } };
+    pki_der_open(&in, doc, der, len);
+    if (len > PKI_SAN_MAX) {
+        pki_der_fail(&in, "the alternative names are longer than %d bytes", PKI_SAN_MAX);
+        return;
+    }
+    if (!pki_der_read(&in, PKI_DER_SEQUENCE, "the list of alternative names", &reader->names) ||
+        !pki_der_end(&in, "the list of alternative names")) {
+        reader->names.left = 0;
+        return;
+    }
+    /* "GeneralNames ::= SEQUENCE SIZE (1..MAX) OF GeneralName" */
+    if (reader->names.left == 0)
+        pki_der_fail(&reader->names, "the list of alternative names is empty");
+}
+
+static void put_hex(struct lest_buf *out, struct pki_bytes bytes)
+{
+    static const char digits[] = "0123456789abcdef";
+    for (size_t i = 0; i < bytes.len; i++) {
+        lest_buf_append_byte(out, (uint8_t)digits[bytes.data[i] >> 4]);
+        lest_buf_append_byte(out, (uint8_t)digits[bytes.data[i] & 15]);
+    }
+}
+
+static bool read_ip(struct pki_der *at, const struct pki_der_item *item, struct lest_buf *text)
+{
+    char address[INET6_ADDRSTRLEN];
+    if (item->body.len != 4 && item->body.len != 16)
+        return pki_der_fail(at, "an IP address has %zu bytes", item->body.len);
+    inet_ntop(item->body.len == 4 ? AF_INET : AF_INET6, item->body.data, address, sizeof address);
+    lest_buf_append_str(text, address);
+    return true;
+}
+
+static bool read_directory_name(struct pki_der *at, const struct pki_der_item *item, struct lest_buf *text)
+{
+    if (!pki_name_check(at->doc, item->body.data, item->body.len))
+        return false;
+    return pki_name_print(item->body.data, item->body.len, PKI_NAME_DER, text) ||
+           pki_der_fail(at, "a directory name is malformed");
+}
+
+static bool read_other_name(struct pki_der *at, const struct pki_der_item *item, struct lest_buf *text)
+{
+    char oid[PKI_OID_TEXT_MAX];
+    struct pki_bytes type;
+    struct pki_der in, wrapped;
+    struct pki_der_item value;
+    size_t count = 256;
+    pki_der_enter(at, item, &in);
+    if (!pki_der_oid(&in, "the type of an otherName", &type) ||
+        !pki_der_read(&in, PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED, "the value of an otherName", &wrapped) ||
+        !pki_der_end(&in, "an otherName") ||
+        !pki_der_check(wrapped, "the value of an otherName", 16, &count) ||
+        !pki_der_item(&wrapped, PKI_DER_ANY, "the value of an otherName", &value) ||
+        !pki_der_end(&wrapped, "the value of an otherName"))
+        return false;
+    pki_oid_text(type, oid);
+    lest_buf_append_str(text, oid);
+    lest_buf_append_byte(text, ';');
+    put_hex(text, value.whole);
+    return true;
+}
+
+static bool read_value(struct pki_der *at, const struct pki_der_item *item, struct lest_buf *text)
+{
+    char oid[PKI_OID_TEXT_MAX];
+    switch (item->tag) {
+    case EMAIL:
+    case DNS:
+    case URI:
+        /* RFC 5280 4.2.1.6: "the string ' '" and empty names are not names either. */
+        if (item->body.len == 0 || !pki_string_is_visible(item->body.data, item->body.len, false))
+            return pki_der_fail(at, "an alternative name is empty or has characters it may not have");
+        lest_buf_append(text, item->body.data, item->body.len);
+        return true;
+    case IP: return read_ip(at, item, text);
+    case DIRECTORY_NAME: return read_directory_name(at, item, text);
+    case OTHER_NAME: return read_other_name(at, item, text);
+    case REGISTERED_ID:
+        if (!pki_oid_valid(item->body))
+            return pki_der_fail(at, "a registered identifier is malformed");
+        pki_oid_text(item->body, oid);
+        lest_buf_append_str(text, oid);
+        return true;
+    default: put_hex(text, item->body); return true;
+    }
+}
+
+bool pki_san_next(struct pki_san_reader *reader, struct lest_buf *text)
+{
+    struct pki_der_doc *doc = reader->names.doc;
+    struct pki_der_item item;
+    if (doc->status != LEST_OK || reader->names.left == 0)
+        return false;
+    struct pki_der at = reader->names;
+    if (++reader->count > PKI_SAN_NAMES_MAX)
+        return pki_der_fail(&at, "there are more than %d alternative names", PKI_SAN_NAMES_MAX);
+    if (!pki_der_item(&reader->names, PKI_DER_ANY, "an alternative name", &item))
+        return false;
+    size_t kind = 0;
+    while (kind < KINDS && kinds[kind].tag != item.tag)
+        kind++;
+    if (kind == KINDS)
+        return pki_der_fail(&at, "an alternative name has the unknown tag 0x%02x", item.tag);
+    text->len = 0;
+    lest_buf_append_str(text, kinds[kind].prefix);
+    if (!read_value(&at, &item, text))
+        return false;
+    if (text->failed)
+        doc->status = lest_buf_status(text, doc->err);
+    return doc->status == LEST_OK;
+}
+
+bool pki_san_check(struct pki_der_doc *doc, const uint8_t *der, size_t len)
+{
+    struct pki_san_reader reader;
+    struct lest_buf text;
+    lest_buf_init(&text, PKI_SAN_MAX * 4);
+    pki_san_open(&reader, doc, der, len);
+    while (pki_san_next(&reader, &text))
+        ;
+    lest_buf_free(&text);
+    return doc->status == LEST_OK;
+}
+
+/* Letters, digits, '-' and, since devices have it, '_'; a wildcard as the whole first label. */
+static bool valid_dns(const char *name, size_t len)
+{
+    size_t label = 0;
+    if (len == 0 || len > 253)
+        return false;
+    if (len > 2 && name[0] == '*' && name[1] == '.') {
+        name += 2;
+        len -= 2;
+    }
+    for (size_t i = 0; i < len; i++) {
+        char c = name[i];
+        bool inner = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+        if (c == '.' ? label == 0 || name[i - 1] == '-' : !inner && (c != '-' || label == 0))
+            return false;
+        label = c == '.' ? 0 : label + 1;
+        if (label > 63)
+            return false;
+    }
+    return label > 0 && name[len - 1] != '-';
+}
+
+static bool valid_email(const char *value, size_t len)
+{
+    const char *at = memchr(value, '@', len);
+    return pki_string_is_visible(value, len, false) && at && at > value &&
+           valid_dns(at + 1, len - (size_t)(at + 1 - value));
+}
+
+static bool valid_uri(const char *value, size_t len)
+{
+    const char *colon = memchr(value, ':', len);
+    return pki_string_is_visible(value, len, false) && colon && colon > value && colon + 1 < value + len;
+}
+
+static bool put_ip(struct lest_buf *out, const char *value, size_t len)
+{
+    char address[INET6_ADDRSTRLEN];
+    uint8_t bytes[16];
+    if (len >= sizeof address || memchr(value, '\0', len))
+        return false;
+    memcpy(address, value, len);
+    address[len] = '\0';
+    bool v6 = strchr(address, ':') != NULL;
+    if (inet_pton(v6 ? AF_INET6 : AF_INET, address, bytes) != 1)
+        return false;
+    pki_der_put(out, IP, bytes, v6 ? 16 : 4);
+    return true;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static bool put_other_name(struct lest_buf *out, const char *value, size_t len, struct lest_error *err)
+{
+    const char *semicolon = memchr(value, ';', len);
+    if (!semicolon)
+        return false;
+    const char *hex = semicolon + 1, *end = value + len;
+    size_t whole = pki_der_put_open(out, OTHER_NAME);
+    if (pki_oid_put_text(out, value, (size_t)(semicolon - value), err))
+        return false;
+    size_t wrapped = pki_der_put_open(out, PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED);
+    if (hex == end || (end - hex) % 2)
+        return false;
+    for (; hex < end; hex += 2) {
+        int high = hex_value(hex[0]), low = hex_value(hex[1]);
+        if (high < 0 || low < 0)
+            return false;
+        lest_buf_append_byte(out, (uint8_t)(high << 4 | low));
+    }
+    if (out->failed)
+        return true;
+    struct pki_der_doc doc = { .noun = "otherName", .malformed = LEST_E_SAN_MALFORMED };
+    struct pki_der in;
+    size_t count = 256;
+    pki_der_open(&in, &doc, out->data + wrapped, out->len - wrapped);
+    if (!pki_der_check(in, "value", 16, &count) || !pki_der_read(&in, PKI_DER_ANY, "value", NULL) ||
+        !pki_der_end(&in, "value"))
+        return false;
+    pki_der_put_close(out, wrapped);
+    pki_der_put_close(out, whole);
+    return true;
+}
+
+static bool put_directory_name(struct lest_buf *out, const char *value, size_t len, struct lest_error *err)
+{
+    size_t mark = pki_der_put_open(out, DIRECTORY_NAME);
+    if (pki_name_parse(value, len, out, err))
+        return false;
+    pki_der_put_close(out, mark);
+    return true;
+}
+
+static bool put_registered_id(struct lest_buf *out, const char *value, size_t len, struct lest_error *err)
+{
+    size_t mark = pki_der_put_open(out, REGISTERED_ID);
+    if (pki_oid_parse(value, len, out, err))
+        return false;
+    pki_der_put_close(out, mark);
+    return true;
+}
+
+static bool put_value(struct lest_buf *out, uint8_t tag, const char *value, size_t len,
+                      struct lest_error *err)
+{
+    switch (tag) {
+    case DNS:
+        if (!valid_dns(value, len))
+            return false;
+        break;
+    case EMAIL:
+        if (!valid_email(value, len))
+            return false;
+        break;
+    case URI:
+        if (!valid_uri(value, len))
+            return false;
+        break;
+    case IP: return put_ip(out, value, len);
+    case OTHER_NAME: return put_other_name(out, value, len, err);
+    case DIRECTORY_NAME: return put_directory_name(out, value, len, err);
+    default: return put_registered_id(out, value, len, err);
+    }
+    pki_der_put(out, tag, value, len);
+    return true;
+}
+
+enum lest_status pki_san_put(struct lest_buf *out, const char *text, size_t len, struct lest_error *err)
+{
+    struct lest_error why = { .status = LEST_OK };
+    int shown = (int)(len < 100 ? len : 100);
+    for (size_t i = 0; i < KINDS; i++) {
+        size_t prefix = strlen(kinds[i].prefix);
+        if (len < prefix || strncasecmp(text, kinds[i].prefix, prefix) != 0)
+            continue;
+        if (!kinds[i].writable)
+            return lest_error_set(err, LEST_E_SAN_MALFORMED, "alternative name '%.*s': %.*s is only read",
+                                  shown, text, (int)prefix - 1, text);
+        if (put_value(out, kinds[i].tag, text + prefix, len - prefix, &why))
+            return lest_buf_status(out, err);
+        return lest_error_set(err, LEST_E_SAN_MALFORMED, "alternative name '%.*s' is malformed%s%s", shown,
+                              text, why.status ? ": " : "", why.status ? why.message : "");
+    }
+    return lest_error_set(err, LEST_E_SAN_MALFORMED,
+                          "alternative name '%.*s' does not begin with DNS:, IP:, email:, URI:, dirName:, "
+                          "RID: or otherName:",
+                          shown, text);
+}
+
+static bool same_name(const struct pki_der_item *a, const struct pki_der_item *b)
+{
+    if (a->tag != b->tag)
+        return false;
+    if (a->tag == DIRECTORY_NAME)
+        return pki_name_equal(a->body, b->body);
+    if (a->tag == DNS && a->body.len == b->body.len)
+        return strncasecmp((const char *)a->body.data, (const char *)b->body.data, a->body.len) == 0;
+    return pki_bytes_equal(a->body, b->body);
+}
+
+static bool read_items(struct pki_bytes der, struct pki_der_item items[PKI_SAN_NAMES_MAX], size_t *count)
+{
+    struct pki_der_doc doc = { .noun = "names", .malformed = LEST_E_SAN_MALFORMED };
+    struct pki_san_reader reader;
+    pki_san_open(&reader, &doc, der.data, der.len);
+    for (*count = 0; reader.names.left && doc.status == LEST_OK; ++*count)
+        if (*count == PKI_SAN_NAMES_MAX || !pki_der_item(&reader.names, PKI_DER_ANY, "name", &items[*count]))
+            return false;
+    return doc.status == LEST_OK;
+}
+
+static bool subset(const struct pki_der_item *a, size_t a_count, const struct pki_der_item *b, size_t b_count)
+{
+    for (size_t i = 0; i < a_count; i++) {
+        size_t j = 0;
+        while (j < b_count && !same_name(&a[i], &b[j]))
+            j++;
+        if (j == b_count)
+            return false;
+    }
+    return true;
+}
+
+bool pki_san_equal(struct pki_bytes a, struct pki_bytes b)
+{
+    struct pki_der_item left[PKI_SAN_NAMES_MAX], right[PKI_SAN_NAMES_MAX];
+    size_t left_count, right_count;
+    if (pki_bytes_equal(a, b))
+        return true;
+    if (!a.data || !b.data || !read_items(a, left, &left_count) || !read_items(b, right, &right_count))
+        return false;
+    return subset(left, left_count, right, right_count) && subset(right, right_count, left, left_count);
+}
