@@ -63,14 +63,16 @@ bool http_list_next(struct http_slice *rest, struct http_slice *item)
     return item->len > 0;
 }
 
-/* After the name of a parameter: BWS "=" BWS ( token / quoted-string ). */
-static bool take_value(struct http_slice *s, struct http_param *param)
+/* After the name of a parameter: "=" ( token / quoted-string ), in challenges with blanks around the "=". */
+static bool take_value(struct http_slice *s, bool blanks, struct http_param *param)
 {
-    skip_ows(s);
+    if (blanks)
+        skip_ows(s);
     if (!peek(s, '='))
         return false;
     skip(s, 1);
-    skip_ows(s);
+    if (blanks)
+        skip_ows(s);
     param->quoted = peek(s, '"');
     if (!param->quoted) {
         param->value = take_token(s);
@@ -138,7 +140,7 @@ bool http_media_type_parse(struct http_slice value, struct http_media_type *out)
         if (param.name.len == 0)
             continue;
         if (out->param_count == HTTP_PARAMS_MAX || find_param(out->params, out->param_count, param.name) ||
-            !peek(&rest, '=') || !take_value(&rest, &param))
+            !take_value(&rest, false, &param))
             return false;
         out->params[out->param_count++] = param;
     }
@@ -174,33 +176,27 @@ static bool take_token68(struct http_slice *s, struct http_slice *out)
     return true;
 }
 
-/* The parameters of a challenge up to the end, or up to a comma after which a scheme comes: a token that no
- * "=" follows. */
+/* The parameters of a challenge up to the end, or up to a comma after which something else comes: a scheme
+ * is a token that no "=" follows. */
 static bool take_params(struct http_slice *rest, struct http_challenge *out)
 {
     for (;;) {
         struct http_slice ahead = *rest;
         struct http_param param = { .name = take_token(&ahead) };
-        if (param.name.len) {
-            struct http_slice equals = ahead;
-            skip_ows(&equals);
-            if (!peek(&equals, '='))
-                return true;
-            if (!take_value(&ahead, &param) || out->param_count == HTTP_PARAMS_MAX ||
-                find_param(out->params, out->param_count, param.name))
-                return false;
-            out->params[out->param_count++] = param;
-            skip_ows(&ahead);
-        }
-        if (ahead.len == 0) {
-            *rest = ahead;
+        struct http_slice equals = ahead;
+        skip_ows(&equals);
+        if (param.name.len == 0 || !peek(&equals, '='))
             return true;
-        }
-        if (!peek(&ahead, ','))
+        if (!take_value(&ahead, true, &param) || out->param_count == HTTP_PARAMS_MAX ||
+            find_param(out->params, out->param_count, param.name))
             return false;
-        while (peek(&ahead, ',') || peek(&ahead, ' ') || peek(&ahead, '\t'))
-            skip(&ahead, 1);
+        out->params[out->param_count++] = param;
+        skip_ows(&ahead);
         *rest = ahead;
+        if (rest->len && !peek(rest, ','))
+            return false;
+        while (peek(rest, ',') || peek(rest, ' ') || peek(rest, '\t'))
+            skip(rest, 1);
     }
 }
 
