@@ -18,6 +18,8 @@ int luaopen_lest_core(lua_State *L)
         { "limit", lestL_open_limit },
         { "loop", lestL_open_loop },
         { "ledger", lestL_open_ledger },
+        { "secret", lestL_open_secret },
+        { "pool", lestL_open_pool },
         { NULL, NULL },
     };
     /* clang-format on */

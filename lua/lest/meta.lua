@@ -123,3 +123,66 @@ function core_san.decode(der) end
 ---@param der_b string?
 ---@return boolean
 function core_san.equal(der_a, der_b) end
+---@class lest.core.secret
+local core_secret = {}
+
+--- Random bytes as text for people: base32, lower case; 16 bytes are 26 characters.
+---@param count integer bytes
+---@return string? text
+---@return lest.error? err
+function core_secret.random(count) end
+
+---@param count integer
+---@return string? bytes
+---@return lest.error? err
+function core_secret.random_bytes(count) end
+
+---@param bytes string
+---@return string? hex
+---@return lest.error? err
+function core_secret.sha256(bytes) end
+
+---@param key string
+---@param bytes string
+---@return string? bytes 32 of them
+---@return lest.error? err
+function core_secret.hmac_sha256(key, bytes) end
+
+--- Compare in a time that tells only the lengths.
+---@param a string
+---@param b string
+---@return boolean
+function core_secret.equal(a, b) end
+
+--- scrypt (RFC 7914), blocking: a server uses lest.pool. Default cost n = 16384, r = 8, p = 1.
+---@param password string
+---@param salt string
+---@param cost? { n?: integer, r?: integer, p?: integer }
+---@return string? hash 32 bytes
+---@return lest.error? err
+function core_secret.scrypt(password, salt, cost) end
+
+--- Threads for slow computations; answers come from the loop.
+---@class lest.pool
+local pool = {}
+
+--- As core.secret.scrypt, answered by callback(hash) or callback(nil, err); not if the pool is closed first.
+---@param password string
+---@param salt string
+---@param callback fun(hash: string?, err: lest.error?)
+---@param cost? { n?: integer, r?: integer, p?: integer }
+---@return true?
+---@return lest.error? err `unavailable` when the pool is full; callback is then not called
+function pool:scrypt(password, salt, callback, cost) end
+
+--- Wait for what runs, drop what waits.
+function pool:close() end
+
+---@class lest.core.pool
+local core_pool = {}
+
+--- Start a pool; jobs_max counts those that run or wait.
+---@param options? { threads?: integer, jobs_max?: integer } defaults 2 and 64
+---@return lest.pool?
+---@return lest.error?
+function core_pool.new(options) end

@@ -1,0 +1,154 @@
+/* lest.pool: slow computations on threads, answered by callback.
+ *
+ *   pool.new{ threads = 2, jobs_max = 64 } -> pool | nil, err
+ *   p:scrypt(password, salt, callback [, { n =, r =, p = }]) -> true | nil, err (unavailable: full)
+ *     calls callback(hash) or callback(nil, err), once, from the loop; never if the pool is closed first */
+#include "net/pool.h"
+
+#include "lua/binding.h"
+#include "lua/loop.h"
+#include "lua/secret.h"
+#include "pki/secret.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static void close_pool(void *h)
+{
+    net_pool_free(h);
+}
+
+struct scrypt_job {
+    struct net_job job;
+    struct lestL_callback callback;
+    struct pki_secret_cost cost;
+    char *password;
+    size_t password_len;
+    char *salt;
+    size_t salt_len;
+    uint8_t hash[PKI_SECRET_HASH_LEN];
+    enum lest_status status;
+    struct lest_error err;
+};
+
+static void free_scrypt(void *h)
+{
+    struct scrypt_job *job = h;
+    lestL_callback_clear(&job->callback);
+    if (job->password)
+        lest_wipe(job->password, job->password_len);
+    free(job->password);
+    free(job->salt);
+    lest_wipe(job->hash, sizeof job->hash);
+    free(job);
+}
+
+/* Owns a job until the pool does. */
+static const struct lestL_class job_class = { .name = "lest.pool.job", .close = free_scrypt };
+
+static void run_scrypt(struct net_job *base)
+{
+    struct scrypt_job *job = (struct scrypt_job *)base;
+    job->status = pki_secret_scrypt(job->password, job->password_len, job->salt, job->salt_len, &job->cost,
+                                    job->hash, &job->err);
+    lest_wipe(job->password, job->password_len);
+}
+
+/* What may raise runs inside a protected call: (callback, job). */
+static int answer_scrypt(lua_State *L)
+{
+    struct scrypt_job *job = lua_touserdata(L, 2);
+    lua_settop(L, 1);
+    if (job->status) {
+        lua_pushnil(L);
+        lestL_push_error(L, &job->err);
+        lua_call(L, 2, 0);
+    } else {
+        lua_pushlstring(L, (const char *)job->hash, sizeof job->hash);
+        lua_call(L, 1, 0);
+    }
+    return 0;
+}
+
+static void done_scrypt(struct net_job *base, bool ran)
+{
+    struct scrypt_job *job = (struct scrypt_job *)base;
+    lua_State *L = ran ? lestL_callback_push(&job->callback) : NULL;
+    if (L) {
+        lua_pushcfunction(L, answer_scrypt);
+        lua_insert(L, -2);
+        lua_pushlightuserdata(L, job);
+        lestL_call(L, 2, 0, "scrypt");
+    }
+    free_scrypt(job);
+}
+
+static char *copy(lua_State *L, const char *data, size_t len)
+{
+    char *memory = malloc(len ? len : 1);
+    if (!memory)
+        luaL_error(L, "out of memory");
+    memcpy(memory, data, len);
+    return memory;
+}
+
+static const struct lestL_class pool_class;
+
+static int pool_scrypt(lua_State *L)
+{
+    struct lest_error err;
+    size_t password_len, salt_len;
+    struct net_pool *pool = lestL_check_object(L, 1, &pool_class);
+    const char *password = luaL_checklstring(L, 2, &password_len);
+    const char *salt = luaL_checklstring(L, 3, &salt_len);
+    luaL_checktype(L, 4, LUA_TFUNCTION);
+    struct pki_secret_cost cost = lestL_opt_cost(L, 5);
+    struct lestL_object *object = lestL_new_object(L, &job_class);
+    struct scrypt_job *job = object->h = calloc(1, sizeof *job);
+    if (!job)
+        return luaL_error(L, "out of memory");
+    job->job = (struct net_job){ .run = run_scrypt, .done = done_scrypt };
+    job->cost = cost;
+    job->password = copy(L, password, password_len);
+    job->password_len = password_len;
+    job->salt = copy(L, salt, salt_len);
+    job->salt_len = salt_len;
+    lestL_callback_set(L, 4, &job->callback);
+    if (net_pool_submit(pool, &job->job, &err))
+        return lestL_fail(L, &err);
+    object->h = NULL;
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static const struct lestL_class pool_class = {
+    .name = "lest.pool",
+    .methods = (const luaL_Reg[]){ { "scrypt", pool_scrypt }, { NULL, NULL } },
+    .close = close_pool,
+};
+
+static int new_pool(lua_State *L)
+{
+    static const char *const known[] = { "threads", "jobs_max", NULL };
+    struct lest_error err;
+    struct net_pool *pool;
+    lestL_check_options(L, 1, known);
+    lua_Integer threads = lestL_opt_integer(L, 1, "threads", 2);
+    lua_Integer jobs_max = lestL_opt_integer(L, 1, "jobs_max", 64);
+    luaL_argcheck(L, threads >= 1 && threads <= NET_POOL_THREADS_MAX, 1, "threads is between 1 and 64");
+    luaL_argcheck(L, jobs_max >= 1 && jobs_max <= 100000, 1, "jobs_max is between 1 and 100000");
+    struct lestL_object *object = lestL_new_object(L, &pool_class);
+    if (net_pool_new(lestL_loop(L), (int)threads, (int)jobs_max, &pool, &err))
+        return lestL_fail(L, &err);
+    object->h = pool;
+    return 1;
+}
+
+int lestL_open_pool(lua_State *L)
+{
+    static const luaL_Reg functions[] = { { "new", new_pool }, { NULL, NULL } };
+    lestL_class_register(L, &job_class);
+    lestL_class_register(L, &pool_class);
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,142 @@
+/* core.secret: random secrets, digests, comparison, password hashing. */
+#include "lua/secret.h"
+
+#include "lua/binding.h"
+
+#include <string.h>
+
+struct pki_secret_cost lestL_opt_cost(lua_State *L, int idx)
+{
+    static const char *const known[] = { "n", "r", "p", NULL };
+    lestL_check_options(L, idx, known);
+    struct pki_secret_cost cost = {
+        .n = (uint64_t)lestL_opt_integer(L, idx, "n", (lua_Integer)pki_secret_cost_default.n),
+        .r = (uint64_t)lestL_opt_integer(L, idx, "r", (lua_Integer)pki_secret_cost_default.r),
+        .p = (uint64_t)lestL_opt_integer(L, idx, "p", (lua_Integer)pki_secret_cost_default.p),
+    };
+    luaL_argcheck(L, pki_secret_cost_valid(&cost), idx, "the cost of scrypt is out of bounds");
+    return cost;
+}
+
+static size_t check_count(lua_State *L)
+{
+    lua_Integer count = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, count >= 1 && count <= PKI_SECRET_RANDOM_MAX, 1, "between 1 and 1024 bytes");
+    return (size_t)count;
+}
+
+/* secret.random_bytes(count) -> bytes | nil, err */
+static int random_bytes(lua_State *L)
+{
+    uint8_t bytes[PKI_SECRET_RANDOM_MAX];
+    struct lest_error err;
+    size_t count = check_count(L);
+    if (pki_secret_random(bytes, count, &err))
+        return lestL_fail(L, &err);
+    lua_pushlstring(L, (const char *)bytes, count);
+    lest_wipe(bytes, sizeof bytes);
+    return 1;
+}
+
+/* RFC 4648 section 6, lower case, no padding: survives being read out, and never looks like an option. */
+static size_t base32(const uint8_t *bytes, size_t count, char *out)
+{
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
+    size_t len = 0;
+    unsigned bits = 0, held = 0;
+    for (size_t i = 0; i < count; i++) {
+        held = held << 8 | bytes[i];
+        for (bits += 8; bits >= 5; bits -= 5)
+            out[len++] = alphabet[held >> (bits - 5) & 31];
+        held &= (1u << bits) - 1;
+    }
+    if (bits)
+        out[len++] = alphabet[held << (5 - bits) & 31];
+    return len;
+}
+
+/* secret.random(count) -> text of count random bytes | nil, err */
+static int random_text(lua_State *L)
+{
+    uint8_t bytes[PKI_SECRET_RANDOM_MAX];
+    char text[PKI_SECRET_RANDOM_MAX * 8 / 5 + 1];
+    struct lest_error err;
+    size_t count = check_count(L);
+    if (pki_secret_random(bytes, count, &err))
+        return lestL_fail(L, &err);
+    lua_pushlstring(L, text, base32(bytes, count, text));
+    lest_wipe(bytes, sizeof bytes);
+    lest_wipe(text, sizeof text);
+    return 1;
+}
+
+/* secret.sha256(bytes) -> hex | nil, err */
+static int sha256(lua_State *L)
+{
+    static const char digits[] = "0123456789abcdef";
+    uint8_t hash[PKI_SECRET_HASH_LEN];
+    char hex[2 * PKI_SECRET_HASH_LEN];
+    struct lest_error err;
+    size_t len;
+    const char *data = luaL_checklstring(L, 1, &len);
+    if (pki_secret_sha256(data, len, hash, &err))
+        return lestL_fail(L, &err);
+    for (size_t i = 0; i < sizeof hash; i++) {
+        hex[2 * i] = digits[hash[i] >> 4];
+        hex[2 * i + 1] = digits[hash[i] & 15];
+    }
+    lua_pushlstring(L, hex, sizeof hex);
+    return 1;
+}
+
+/* secret.hmac_sha256(key, bytes) -> 32 bytes | nil, err */
+static int hmac_sha256(lua_State *L)
+{
+    uint8_t hash[PKI_SECRET_HASH_LEN];
+    struct lest_error err;
+    size_t key_len, len;
+    const char *key = luaL_checklstring(L, 1, &key_len);
+    const char *data = luaL_checklstring(L, 2, &len);
+    if (pki_secret_hmac_sha256(key, key_len, data, len, hash, &err))
+        return lestL_fail(L, &err);
+    lua_pushlstring(L, (const char *)hash, sizeof hash);
+    return 1;
+}
+
+/* secret.equal(a, b): constant time for equal lengths */
+static int equal(lua_State *L)
+{
+    size_t a_len, b_len;
+    const char *a = luaL_checklstring(L, 1, &a_len);
+    const char *b = luaL_checklstring(L, 2, &b_len);
+    lua_pushboolean(L, pki_secret_equal(a, a_len, b, b_len));
+    return 1;
+}
+
+/* secret.scrypt(password, salt [, { n =, r =, p = }]) -> 32 bytes | nil, err; blocks: servers use the pool */
+static int scrypt(lua_State *L)
+{
+    uint8_t hash[PKI_SECRET_HASH_LEN];
+    struct lest_error err;
+    size_t password_len, salt_len;
+    const char *password = luaL_checklstring(L, 1, &password_len);
+    const char *salt = luaL_checklstring(L, 2, &salt_len);
+    struct pki_secret_cost cost = lestL_opt_cost(L, 3);
+    if (pki_secret_scrypt(password, password_len, salt, salt_len, &cost, hash, &err))
+        return lestL_fail(L, &err);
+    lua_pushlstring(L, (const char *)hash, sizeof hash);
+    return 1;
+}
+
+int lestL_open_secret(lua_State *L)
+{
+    static const luaL_Reg functions[] = { { "random", random_text },
+                                          { "random_bytes", random_bytes },
+                                          { "sha256", sha256 },
+                                          { "hmac_sha256", hmac_sha256 },
+                                          { "equal", equal },
+                                          { "scrypt", scrypt },
+                                          { NULL, NULL } };
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,55 @@
+local core = require "lest.core"
+local secret = core.secret
+
+local function hex(bytes)
+  return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+end
+
+describe("secret", function()
+  it("makes texts of 128 random bits that a person can type and no option parser mistakes", function()
+    local seen = {}
+    for _ = 1, 200 do
+      local text = assert(secret.random(16))
+      assert.matches("^[a-z2-7]+$", text)
+      assert.equal(26, #text)
+      assert.is_nil(seen[text])
+      seen[text] = true
+    end
+    assert.equal(2, #secret.random(1))
+    assert.equal(8, #secret.random(5))
+    assert.equal(24, #secret.random_bytes(24))
+    assert.error_matches(function() secret.random(0) end, "between 1 and 1024")
+  end)
+
+  it("hashes as FIPS 180-4 and RFC 4231 say", function()
+    assert.equal("ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad", secret.sha256 "abc")
+    assert.equal("e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", secret.sha256 "")
+    assert.equal("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
+      hex(secret.hmac_sha256("Jefe", "what do ya want for nothing?")))
+    assert.equal(32, #secret.hmac_sha256("", ""))
+  end)
+
+  it("compares whole strings", function()
+    assert.is_true(secret.equal("", ""))
+    assert.is_true(secret.equal("a\0b", "a\0b"))
+    assert.is_false(secret.equal("a\0b", "a\0c"))
+    assert.is_false(secret.equal("a", "ab"))
+  end)
+
+  it("computes scrypt as RFC 7914 section 12 has it", function()
+    assert.equal("77d6576238657b203b19ca42c18a0497f16b4844e3074ae8dfdffa3fede21442",
+      hex(secret.scrypt("", "", { n = 16, r = 1, p = 1 })))
+    assert.equal("fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b373162",
+      hex(secret.scrypt("password", "NaCl", { n = 1024, r = 8, p = 16 })))
+    assert.equal("7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2",
+      hex(secret.scrypt("pleaseletmein", "SodiumChloride")))
+  end)
+
+  it("computes scrypt beyond OpenSSL's default memory, and not beyond ours", function()
+    assert.equal(32, #assert(secret.scrypt("x", "y", { n = 1 << 16 })))
+    for _, cost in ipairs { { n = 1000 }, { n = 1 }, { n = 1 << 25 }, { n = 1 << 19 }, { r = 0 }, { p = 17 },
+      { n = -2 } } do
+      assert.error_matches(function() secret.scrypt("x", "y", cost) end, "out of bounds")
+    end
+  end)
+end)
