@@ -1,0 +1,45 @@
+/* What cert, store, crl and pkcs7 share: certificates and CRLs between Lua and C. */
+#ifndef LEST_LUA_CERT_H
+#define LEST_LUA_CERT_H
+
+#include "lua/binding.h"
+#include "pki/cert.h"
+#include "pki/crl.h"
+
+/** The certificate at idx, borrowed while it is on the stack; something else raises. */
+struct pki_cert *lestL_check_cert(lua_State *L, int idx);
+/** As above, or NULL. */
+struct pki_cert *lestL_test_cert(lua_State *L, int idx);
+struct pki_crl *lestL_check_crl(lua_State *L, int idx);
+struct pki_crl *lestL_test_crl(lua_State *L, int idx);
+
+/** Push an object with one more reference to it. */
+void lestL_push_cert(lua_State *L, struct pki_cert *cert);
+void lestL_push_crl(lua_State *L, struct pki_crl *crl);
+
+/** Push an empty list that the collector frees; fill it next, borrow it while it is on the stack. */
+struct pki_certs *lestL_certs(lua_State *L);
+
+/** Push a Lua list of the certificates from number `first` (0 is the first) on. */
+void lestL_push_certs(lua_State *L, const struct pki_certs *certs, size_t first);
+
+/** Add references to the certificates of the Lua list at idx (each a lest.cert, else it raises; `what` names
+ *  the option) to certs, which is anchored. nil and none: nothing is added. */
+void lestL_to_certs(lua_State *L, int idx, const char *what, struct pki_certs *certs);
+
+/** Push the list of {oid, name, critical, value} for the contents of Extensions; absent gives {}. */
+void lestL_push_extensions(lua_State *L, struct pki_bytes extensions);
+
+/** Push lower-case hex; nil where bytes are absent. */
+void lestL_push_hex(lua_State *L, struct pki_bytes bytes);
+/** Push the text of a serial number. */
+void lestL_push_serial(lua_State *L, struct pki_bytes contents);
+/** Push bytes as a string; nil where they are absent. */
+void lestL_push_bytes(lua_State *L, struct pki_bytes bytes);
+
+/** Read a file as lest_file_read does into an anchored buffer that is pushed; NULL with err set. */
+struct lest_buf *lestL_read_file(lua_State *L, const char *path, size_t max, struct lest_error *err);
+/** Put the path in front of a message about its contents. */
+void lestL_name_file(const char *path, struct lest_error *err);
+
+#endif

@@ -1,0 +1,182 @@
+local core = require "lest.core"
+local pki = require "support.pki"
+
+local DAY <const> = 86400
+
+describe("store", function()
+  local ca, root, sub, leaf, now
+
+  setup(function()
+    ca = pki.new()
+    now = os.time()
+    root = ca:root("root", { subject = "/O=Example/CN=root", days = 60 })
+    sub = ca:sub("sub", { by = root, days = 60 })
+    leaf = ca:issue("leaf", { by = sub, ext = "extendedKeyUsage = clientAuth\nkeyUsage = digitalSignature" })
+  end)
+
+  teardown(function() pki.__close(ca) end)
+
+  local function store(...)
+    local list = {}
+    for i, it in ipairs { ... } do list[i] = it.cert end
+    return assert(core.store.new { anchors = list })
+  end
+
+  local function refused(reason, trust, cert, options)
+    local chain, err = trust:verify(cert, options)
+    assert.is_nil(chain)
+    assert.equal("cert_untrusted", err.code)
+    assert.equal(3, err.exit_code)
+    assert.matches(reason, err.message)
+    return err
+  end
+
+  it("gives the chain from the leaf to the anchor", function()
+    local chain = assert(store(root):verify(leaf.cert, { untrusted = { sub.cert } }))
+    assert.equal(3, #chain)
+    assert.equal(leaf.cert, chain[1])
+    assert.equal(sub.cert, chain[2])
+    assert.equal(root.cert, chain[3])
+  end)
+
+  it("uses the chain of the leaf where no others are given", function()
+    assert(store(root):verify(leaf.cert:with_chain { sub.cert }))
+    refused("its issuer is not among the trust anchors", store(root), leaf.cert)
+    refused("its issuer", store(root), leaf.cert:with_chain { sub.cert }, { untrusted = {} })
+  end)
+
+  it("takes an anchor that is no root, and a leaf as an anchor", function()
+    assert.equal(2, #assert(store(sub):verify(leaf.cert)))
+    assert.equal(1, #assert(store(leaf):verify(leaf.cert)))
+  end)
+
+  it("trusts nobody when empty", function()
+    local trust = assert(core.store.new {})
+    refused("self%-signed and not among the trust anchors", trust, root.cert)
+    refused("CN=sub %(depth 1%) is not trusted: its issuer", trust, leaf.cert, { untrusted = { sub.cert } })
+  end)
+
+  it("7030-3.3.1-b refuses what is expired or not yet valid, and names it", function()
+    local trust, others = store(root), { sub.cert }
+    assert(trust:verify(leaf.cert, { untrusted = others, at = now + 29 * DAY }))
+    local err = refused("^certificate CN=leaf %(depth 0%) is not trusted: certificate has expired %(2%d%d%d%-",
+      store(sub), leaf.cert, { at = now + 31 * DAY })
+    assert.matches("Z%)$", err.message)
+    refused("not yet valid", trust, leaf.cert, { untrusted = others, at = now - DAY })
+  end)
+
+  it("7030-3.3.1-b refuses a wrong extended key usage", function()
+    local others = { sub.cert }
+    assert(store(root):verify(leaf.cert, { untrusted = others, purpose = "client" }))
+    assert(store(root):verify(leaf.cert, { untrusted = others, purpose = "any" }))
+    refused("not meant for this purpose", store(root), leaf.cert, { untrusted = others, purpose = "server" })
+    local plain = ca:issue("plain", { by = root })
+    assert(store(root):verify(plain.cert, { purpose = "server" }))
+    local any = ca:issue("any", { by = root, ext = "extendedKeyUsage = anyExtendedKeyUsage" })
+    assert(store(root):verify(any.cert))
+    refused("not meant for this purpose", store(root), any.cert, { purpose = "client" })
+  end)
+
+  it("7030-3.3.1-b refuses a broken signature", function()
+    local der = leaf.cert:der()
+    local last = der:byte(-1)
+    local broken = assert(core.cert.parse(der:sub(1, -2) .. string.char(last ~ 1)))
+    refused("signature failure", store(root), broken, { untrusted = { sub.cert } })
+  end)
+
+  it("7030-3.3.1-b refuses another CA of the same name", function()
+    local other = ca:root("other", { subject = "/O=Example/CN=root" })
+    refused("", store(other), leaf.cert, { untrusted = { sub.cert } })
+  end)
+
+  it("7030-3.3.1-b refuses an issuer that is no CA", function()
+    local from_leaf = ca:issue("from-leaf", { by = leaf })
+    refused("", store(root), from_leaf.cert, { untrusted = { leaf.cert, sub.cert } })
+    local no_sign = ca:sub("no-sign", { by = root, ext = "basicConstraints = CA:TRUE\nkeyUsage = cRLSign" })
+    local below = ca:issue("below", { by = no_sign })
+    refused("CN=no%-sign", store(root), below.cert, { untrusted = { no_sign.cert } })
+  end)
+
+  it("7030-3.3.1-b refuses a path longer than allowed", function()
+    local short = ca:sub("short", { by = root, ext = "basicConstraints = critical,CA:TRUE,pathlen:0" })
+    local deeper = ca:sub("deeper", { by = short })
+    local deep = ca:issue("deep", { by = deeper })
+    assert(store(root):verify(ca:issue("shallow", { by = short }).cert, { untrusted = { short.cert } }))
+    refused("CN=short %(depth 2%) is not trusted: path length", store(root), deep.cert,
+      { untrusted = { deeper.cert, short.cert } })
+  end)
+
+  it("7030-3.3.1-b refuses what name constraints exclude", function()
+    local bound = ca:sub("bound", { by = root, more = "nameConstraints = critical,permitted;DNS:.example.com" })
+    local inside = ca:issue("inside", { by = bound, ext = "subjectAltName = DNS:a.example.com" })
+    local outside = ca:issue("outside", { by = bound, ext = "subjectAltName = DNS:a.example.org" })
+    assert(store(root):verify(inside.cert, { untrusted = { bound.cert } }))
+    refused("CN=outside .*permitted subtree", store(root), outside.cert, { untrusted = { bound.cert } })
+  end)
+
+  it("5280-4.2-b refuses an unknown critical extension", function()
+    local odd = ca:issue("odd", { by = root, ext = "1.2.3.4 = critical,ASN1:NULL" })
+    refused("unhandled critical extension", store(root), odd.cert)
+    local odd_sub = ca:sub("odd-sub", { by = root, more = "1.2.3.4 = critical,ASN1:NULL" })
+    refused("CN=odd%-sub %(depth 1%) is not trusted: unhandled critical", store(root),
+      ca:issue("under-odd", { by = odd_sub }).cert, { untrusted = { odd_sub.cert } })
+  end)
+
+  it("7030-6-r refuses weak keys and digests", function()
+    local weak = ca:issue("weak", { by = root, key = "rsa:1024" })
+    refused("key too weak", store(root), weak.cert)
+    local sha1 = ca:issue("sha1", { by = root, digest = "sha1" })
+    refused("digest algorithm too weak", store(root), sha1.cert)
+  end)
+
+  it("checks the leaf against the CRLs of its issuer", function()
+    local gone = ca:issue("gone", { by = sub })
+    local fine = ca:issue("fine", { by = sub })
+    local crl = ca:crl(sub, { gone }, { days = 2 })
+    local trust = assert(core.store.new { anchors = { root.cert }, crls = { crl } })
+    local how = { untrusted = { sub.cert } }
+    assert.equal(3, #assert(trust:verify(fine.cert, how)))
+    refused("CN=gone %(depth 0%) is not trusted: certificate revoked", trust, gone.cert, how)
+    refused("CRL has expired", trust, fine.cert, { untrusted = { sub.cert }, at = now + 3 * DAY })
+    -- The anchor may be the issuer itself.
+    local partial = assert(core.store.new { anchors = { sub.cert }, crls = { crl } })
+    assert(partial:verify(fine.cert))
+    refused("revoked", partial, gone.cert)
+  end)
+
+  it("accepts a leaf without a CRL of its issuer, unless one is required", function()
+    local crl = ca:crl(sub, {})
+    local direct = ca:issue("direct", { by = root })
+    local options = { anchors = { root.cert }, crls = { crl } }
+    assert(assert(core.store.new(options)):verify(direct.cert))
+    refused("no CRL of its issuer, and one is required", assert(core.store.new(options)), direct.cert,
+      { crl_required = true })
+    options.crl_required = true
+    local strict = assert(core.store.new(options))
+    refused("no CRL of its issuer, and one is required", strict, direct.cert)
+    assert(strict:verify(leaf.cert, { untrusted = { sub.cert } }))
+  end)
+
+  it("does not believe a CRL that the issuer did not sign", function()
+    local other = ca:root("false-sub", { subject = "/CN=sub" })
+    local forged = ca:crl(other, { leaf })
+    local trust = assert(core.store.new { anchors = { root.cert }, crls = { forged } })
+    refused("CN=leaf", trust, leaf.cert, { untrusted = { sub.cert } })
+  end)
+
+  it("raises for a programmer's mistakes", function()
+    assert.error_matches(function() core.store.new { anchor = {} } end, "did you mean 'anchors'")
+    assert.error_matches(function() core.store.new { anchors = { "x" } } end, "entry 1 is a string")
+    assert.error_matches(function() core.store.new { crls = { root.cert } } end, "entry 1")
+    assert.error_matches(function() store(root):verify(leaf.cert, { purpose = "sever" }) end, "sever")
+    assert.error_matches(function() store(root):verify(leaf.cert, { untrusted = leaf.cert }) end, "untrusted")
+  end)
+
+  it("refuses more certificates than a chain can have", function()
+    local many = {}
+    for i = 1, 65 do many[i] = sub.cert end
+    local chain, err = store(root):verify(leaf.cert, { untrusted = many })
+    assert.is_nil(chain)
+    assert.equal("too_large", err.code)
+  end)
+end)
