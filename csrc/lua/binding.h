@@ -85,6 +85,7 @@ int lestL_open_store(lua_State *L);
 int lestL_open_http(lua_State *L);
 int lestL_open_limit(lua_State *L);
 int lestL_open_loop(lua_State *L);
+int lestL_open_channel(lua_State *L);
 int lestL_open_ledger(lua_State *L);
 int lestL_open_secret(lua_State *L);
 int lestL_open_pool(lua_State *L);

@@ -20,6 +20,7 @@ int luaopen_lest_core(lua_State *L)
         { "http", lestL_open_http },
         { "limit", lestL_open_limit },
         { "loop", lestL_open_loop },
+        { "channel", lestL_open_channel },
         { "ledger", lestL_open_ledger },
         { "secret", lestL_open_secret },
         { "pool", lestL_open_pool },

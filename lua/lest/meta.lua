@@ -186,3 +186,49 @@ local core_pool = {}
 ---@return lest.pool?
 ---@return lest.error?
 function core_pool.new(options) end
+
+--- One end of a message socket between processes: whole messages in order. Open until closed by either
+--- side, whether or not it is kept. Nothing is read, and so no end is noticed, while there is no on_message.
+---@class lest.channel
+---@field peer { uid: integer, gid: integer, pid: integer } from the kernel; of a connected one, who listens
+---@field queued integer messages that wait to be sent
+local channel = {}
+
+--- Send one message of 1 to 200,000 bytes, at once or when the peer has room.
+---@param bytes string
+---@return true?
+---@return lest.error? err codes unavailable (the queue is full), too_large, closed
+function channel:send(bytes) end
+
+---@param fn? fun(bytes: string, channel: lest.channel)
+function channel:on_message(fn) end
+
+--- Called once, when the peer has closed or broken the rules; not after close().
+---@param fn? fun()
+function channel:on_close(fn) end
+
+--- Close; messages that wait are dropped.
+function channel:close() end
+
+---@class lest.channel_listener
+local channel_listener = {}
+
+--- Stop accepting; channels that were accepted stay.
+function channel_listener:close() end
+
+---@class lest.core.channel
+---@field message_max integer
+local core_channel = {}
+
+--- Accept channels at a path (0600), an abstract address "@name", or a bound descriptor. Whoever may reach
+--- an abstract address may connect: look at channel.peer. Open until closed.
+---@param options { path?: string, fd?: integer, on_accept: fun(channel: lest.channel) }
+---@return lest.channel_listener?
+---@return lest.error?
+function core_channel.listen(options) end
+
+--- Connect to a path, "@name", or use a connected descriptor.
+---@param options { path?: string, fd?: integer, on_message?: fun(bytes: string, channel: lest.channel), on_close?: fun(), messages_max?: integer, bytes_max?: integer } defaults 1024 and 8 MiB
+---@return lest.channel?
+---@return lest.error? err code unavailable: nobody listens
+function core_channel.connect(options) end

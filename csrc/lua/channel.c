@@ -1,0 +1,301 @@
+/* core.channel: message sockets between processes (classes lest.channel, lest.channel_listener).
+ *
+ * Both stay open until closed, whether or not the script keeps them: the registry holds each under the
+ * address of its C object. */
+#include "net/channel.h"
+
+#include "lua/binding.h"
+#include "lua/loop.h"
+
+#include <stdlib.h>
+
+struct port {
+    lua_State *L;
+    struct net_channel *channel;
+    struct net_channel_listener *listener;
+    struct lestL_callback on_message; /* or on_accept */
+    struct lestL_callback on_close;
+};
+
+static void let_go(struct port *port)
+{
+    lua_pushnil(port->L);
+    lua_rawsetp(port->L, LUA_REGISTRYINDEX, port);
+}
+
+static void close_port(void *h)
+{
+    struct port *port = h;
+    net_channel_free(port->channel);
+    net_channel_listener_free(port->listener);
+    lestL_callback_clear(&port->on_message);
+    lestL_callback_clear(&port->on_close);
+    let_go(port);
+    free(port);
+}
+
+static int channel_send(lua_State *L);
+static int channel_on_message(lua_State *L);
+static int channel_on_close(lua_State *L);
+static int channel_peer(lua_State *L);
+static int channel_queued(lua_State *L);
+
+static const struct lestL_class channel_class = {
+    .name = "lest.channel",
+    .methods = (const luaL_Reg[]){ { "send", channel_send },
+                                   { "on_message", channel_on_message },
+                                   { "on_close", channel_on_close },
+                                   { NULL, NULL } },
+    .getters = (const luaL_Reg[]){ { "peer", channel_peer }, { "queued", channel_queued }, { NULL, NULL } },
+    .close = close_port,
+};
+
+static const struct lestL_class listener_class = { .name = "lest.channel_listener", .close = close_port };
+
+static struct port *new_port(lua_State *L, const struct lestL_class *class)
+{
+    struct lestL_object *object = lestL_new_object(L, class);
+    struct port *port = calloc(1, sizeof *port);
+    if (!port)
+        luaL_error(L, "out of memory");
+    port->L = lestL_main(L);
+    object->h = port;
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, port);
+    return port;
+}
+
+static struct port *check_channel(lua_State *L)
+{
+    return lestL_check_object(L, 1, &channel_class);
+}
+
+struct packet {
+    const void *data;
+    size_t len;
+};
+
+/* on_message(bytes, channel), inside a protected call: making the string may raise */
+static int deliver_message(lua_State *L)
+{
+    struct port *port = lua_touserdata(L, 1);
+    const struct packet *packet = lua_touserdata(L, 2);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, port->on_message.ref);
+    lua_pushlstring(L, packet->data, packet->len);
+    lua_rawgetp(L, LUA_REGISTRYINDEX, port);
+    lua_call(L, 2, 0);
+    return 0;
+}
+
+static void on_packet(void *arg, const void *data, size_t len)
+{
+    struct port *port = arg;
+    struct packet packet = { data, len };
+    if (!lua_checkstack(port->L, LUA_MINSTACK))
+        return;
+    lua_pushcfunction(port->L, deliver_message);
+    lua_pushlightuserdata(port->L, port);
+    lua_pushlightuserdata(port->L, &packet);
+    lestL_call(port->L, 2, 0, "message");
+}
+
+/* The peer is gone. The object stays usable (send fails with code closed) but is no longer kept. */
+static void on_end(void *arg)
+{
+    struct port *port = arg;
+    lua_State *L = lestL_callback_push(&port->on_close);
+    lestL_callback_clear(&port->on_message);
+    lestL_callback_clear(&port->on_close);
+    if (!L) {
+        let_go(port);
+        return;
+    }
+    let_go(port);
+    lestL_call(L, 0, 0, "end of a channel");
+}
+
+static void set_handlers(struct port *port)
+{
+    net_channel_set_handlers(
+        port->channel, (struct net_channel_handlers){ port->on_message.L ? on_packet : NULL, on_end, port });
+}
+
+/* channel:send(bytes) -> true, or nil and an error: unavailable (the queue is full), too_large, closed */
+static int channel_send(lua_State *L)
+{
+    struct lest_error err;
+    size_t len;
+    struct port *port = check_channel(L);
+    const char *data = luaL_checklstring(L, 2, &len);
+    luaL_argcheck(L, len > 0, 2, "a message has at least one byte");
+    if (net_channel_send(port->channel, data, len, &err))
+        return lestL_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static void set_callback(lua_State *L, int idx, struct lestL_callback *callback)
+{
+    if (lua_isnoneornil(L, idx))
+        lestL_callback_clear(callback);
+    else
+        lestL_callback_set(L, idx, callback);
+}
+
+/* channel:on_message(fn or nil): nothing is read while there is none */
+static int channel_on_message(lua_State *L)
+{
+    struct port *port = check_channel(L);
+    set_callback(L, 2, &port->on_message);
+    set_handlers(port);
+    return 0;
+}
+
+static int channel_on_close(lua_State *L)
+{
+    set_callback(L, 2, &check_channel(L)->on_close);
+    return 0;
+}
+
+static int channel_peer(lua_State *L)
+{
+    struct net_channel_peer peer = net_channel_peer(check_channel(L)->channel);
+    lua_createtable(L, 0, 3);
+    lua_pushinteger(L, peer.uid);
+    lua_setfield(L, -2, "uid");
+    lua_pushinteger(L, peer.gid);
+    lua_setfield(L, -2, "gid");
+    lua_pushinteger(L, peer.pid);
+    lua_setfield(L, -2, "pid");
+    return 1;
+}
+
+static int channel_queued(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)net_channel_queued(check_channel(L)->channel));
+    return 1;
+}
+
+/* on_accept(channel), inside a protected call: making the object may raise, and then the channel is still
+ * on_accepted's. A handler that raises has its channel closed, since nobody may know of it. */
+static int deliver_accepted(lua_State *L)
+{
+    struct port *listener = lua_touserdata(L, 1);
+    struct net_channel **channel = lua_touserdata(L, 2);
+    struct port *port = new_port(L, &channel_class);
+    port->channel = *channel;
+    *channel = NULL;
+    set_handlers(port);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, listener->on_message.ref);
+    lua_pushvalue(L, -2);
+    struct lestL_object *object = lua_touserdata(L, -1);
+    if (lestL_call(L, 1, 0, "new channel") || !object->h)
+        return 0;
+    object->h = NULL;
+    close_port(port);
+    return 0;
+}
+
+static void on_accepted(void *arg, struct net_channel *channel)
+{
+    struct port *listener = arg;
+    if (lua_checkstack(listener->L, LUA_MINSTACK)) {
+        lua_pushcfunction(listener->L, deliver_accepted);
+        lua_pushlightuserdata(listener->L, listener);
+        lua_pushlightuserdata(listener->L, &channel);
+        lestL_call(listener->L, 2, 0, "new channel");
+    }
+    net_channel_free(channel);
+}
+
+/* The index of a function in an option table at 1, pushed; 0 if absent */
+static int push_function(lua_State *L, const char *key)
+{
+    int type = lua_getfield(L, 1, key);
+    if (type == LUA_TNIL)
+        return 0;
+    if (type != LUA_TFUNCTION)
+        return luaL_error(L, "option '%s' is a %s, not a function", key, lua_typename(L, type));
+    return lua_gettop(L);
+}
+
+static const char *check_address(lua_State *L, int *fd)
+{
+    const char *path = lestL_opt_string(L, 1, "path", NULL);
+    lua_Integer number = lestL_opt_integer(L, 1, "fd", -1);
+    if ((path == NULL) == (number < 0))
+        luaL_error(L, "one of the options 'path' and 'fd' is needed");
+    *fd = (int)number;
+    return path;
+}
+
+/* channel.listen{ path = or fd =, on_accept = function(channel) } */
+static int listen_at(lua_State *L)
+{
+    static const char *const known[] = { "path", "fd", "on_accept", NULL };
+    struct lest_error err;
+    int fd;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lestL_check_options(L, 1, known);
+    const char *path = check_address(L, &fd);
+    int on_accept = push_function(L, "on_accept");
+    if (!on_accept)
+        return luaL_error(L, "the option 'on_accept' is needed");
+    struct net_loop *loop = lestL_loop(L);
+    struct port *port = new_port(L, &listener_class);
+    lestL_callback_set(L, on_accept, &port->on_message);
+    enum lest_status status = path
+                                  ? net_channel_listen(loop, path, on_accepted, port, &port->listener, &err)
+                                  : net_channel_listen_fd(loop, fd, on_accepted, port, &port->listener, &err);
+    if (!status)
+        return 1;
+    let_go(port);
+    return lestL_fail(L, &err);
+}
+
+/* channel.connect{ path = or fd =, on_message =, on_close =, messages_max =, bytes_max = } */
+static int connect_to(lua_State *L)
+{
+    static const char *const known[] = { "path",         "fd",        "on_message", "on_close",
+                                         "messages_max", "bytes_max", NULL };
+    struct lest_error err;
+    int fd;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lestL_check_options(L, 1, known);
+    const char *path = check_address(L, &fd);
+    lua_Integer messages_max = lestL_opt_integer(L, 1, "messages_max", 0);
+    lua_Integer bytes_max = lestL_opt_integer(L, 1, "bytes_max", 0);
+    if (messages_max < 0 || bytes_max < 0)
+        return luaL_error(L, "a limit is not negative");
+    int on_message = push_function(L, "on_message");
+    int on_close = push_function(L, "on_close");
+    struct net_loop *loop = lestL_loop(L);
+    struct port *port = new_port(L, &channel_class);
+    if (on_message)
+        lestL_callback_set(L, on_message, &port->on_message);
+    if (on_close)
+        lestL_callback_set(L, on_close, &port->on_close);
+    enum lest_status status = path ? net_channel_connect(loop, path, &port->channel, &err)
+                                   : net_channel_adopt(loop, fd, &port->channel, &err);
+    if (status) {
+        let_go(port);
+        return lestL_fail(L, &err);
+    }
+    net_channel_set_limits(port->channel,
+                           (struct net_channel_limits){ (size_t)messages_max, (size_t)bytes_max });
+    set_handlers(port);
+    return 1;
+}
+
+int lestL_open_channel(lua_State *L)
+{
+    static const luaL_Reg functions[] = { { "listen", listen_at },
+                                          { "connect", connect_to },
+                                          { NULL, NULL } };
+    lestL_class_register(L, &channel_class);
+    lestL_class_register(L, &listener_class);
+    luaL_newlib(L, functions);
+    lua_pushinteger(L, NET_CHANNEL_MESSAGE_MAX);
+    lua_setfield(L, -2, "message_max");
+    return 1;
+}

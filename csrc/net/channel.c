@@ -1,0 +1,251 @@
+#include "net/channel.h"
+
+#include "base/log.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { MESSAGES_MAX = 1024, BYTES_MAX = 8 * 1024 * 1024, SEND_BUFFER = 256 * 1024 };
+
+struct message {
+    TAILQ_ENTRY(message) link;
+    size_t len;
+    unsigned char data[];
+};
+
+struct net_channel {
+    int fd;
+    struct event *readable;
+    struct event *writable;
+    struct net_channel_handlers handlers;
+    struct net_channel_peer peer;
+    struct net_channel_limits limits;
+    TAILQ_HEAD(, message) queue;
+    size_t queued;
+    size_t queued_bytes;
+    unsigned char *inbox;
+    bool reading;  /* inside a handler called by on_readable: free later */
+    bool released; /* net_channel_free() was called meanwhile */
+};
+
+static void drop_queue(struct net_channel *channel)
+{
+    struct message *message;
+    while ((message = TAILQ_FIRST(&channel->queue))) {
+        TAILQ_REMOVE(&channel->queue, message, link);
+        free(message);
+    }
+    channel->queued = channel->queued_bytes = 0;
+}
+
+static void shut(struct net_channel *channel)
+{
+    if (channel->readable)
+        event_free(channel->readable);
+    if (channel->writable)
+        event_free(channel->writable);
+    channel->readable = channel->writable = NULL;
+    if (channel->fd >= 0)
+        close(channel->fd);
+    channel->fd = -1;
+    drop_queue(channel);
+}
+
+/* The end came from the other side: tell once. The handler may free the channel. */
+static void end(struct net_channel *channel)
+{
+    shut(channel);
+    void (*closed)(void *arg) = channel->handlers.closed;
+    channel->handlers.closed = NULL;
+    if (closed)
+        closed(channel->handlers.arg);
+}
+
+static bool would_block(int number)
+{
+    /* ENOBUFS and ENOMEM: the kernel is short of memory for the moment. */
+    return number == EAGAIN || number == EWOULDBLOCK || number == EINTR || number == ENOBUFS ||
+           number == ENOMEM;
+}
+
+/* One packet: its length, 0 when there is none for now, -1 when the channel is at its end. */
+static ssize_t receive(struct net_channel *channel)
+{
+    struct iovec room = { channel->inbox, NET_CHANNEL_MESSAGE_MAX };
+    struct msghdr header = { .msg_iov = &room, .msg_iovlen = 1 };
+    ssize_t got = recvmsg(channel->fd, &header, MSG_CMSG_CLOEXEC);
+    if (got < 0)
+        return would_block(errno) ? 0 : -1;
+    if (header.msg_flags & MSG_TRUNC) {
+        lest_log(LEST_LOG_WARNING, "channel closed", "process %d sent more than %d bytes at once",
+                 (int)channel->peer.pid, (int)NET_CHANNEL_MESSAGE_MAX);
+        return -1;
+    }
+    /* An empty packet looks the same as the end; net_channel_send() makes none. */
+    return got == 0 ? -1 : got;
+}
+
+static void on_readable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct net_channel *channel = arg;
+    bool ended = false;
+    channel->reading = true;
+    for (int i = 0; i < NET_CHANNEL_BATCH && channel->handlers.message && !channel->released; i++) {
+        ssize_t got = receive(channel);
+        ended = got < 0;
+        if (got <= 0)
+            break;
+        channel->handlers.message(channel->handlers.arg, channel->inbox, (size_t)got);
+    }
+    if (ended && !channel->released)
+        end(channel);
+    channel->reading = false;
+    if (channel->released)
+        net_channel_free(channel);
+}
+
+static void on_writable(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct net_channel *channel = arg;
+    struct message *message;
+    while ((message = TAILQ_FIRST(&channel->queue))) {
+        if (send(fd, message->data, message->len, MSG_NOSIGNAL) < 0) {
+            if (would_block(errno))
+                return;
+            /* Nothing more can be sent, but what the peer sent before it left is still to be read;
+             * the reader then meets the end. */
+            drop_queue(channel);
+            break;
+        }
+        TAILQ_REMOVE(&channel->queue, message, link);
+        channel->queued--;
+        channel->queued_bytes -= message->len;
+        free(message);
+    }
+    event_del(channel->writable);
+}
+
+static bool add_events(struct net_loop *loop, struct net_channel *channel)
+{
+    struct event_base *base = net_loop_get0_base(loop);
+    channel->readable = event_new(base, channel->fd, EV_READ | EV_PERSIST, on_readable, channel);
+    channel->writable = event_new(base, channel->fd, EV_WRITE | EV_PERSIST, on_writable, channel);
+    channel->inbox = malloc(NET_CHANNEL_MESSAGE_MAX);
+    return channel->readable && channel->writable && channel->inbox;
+}
+
+enum lest_status net_channel_adopt(struct net_loop *loop, int fd, struct net_channel **out,
+                                   struct lest_error *err)
+{
+    *out = NULL;
+    struct ucred ids;
+    socklen_t len = sizeof ids;
+    int size = SEND_BUFFER;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ids, &len) < 0 || evutil_make_socket_nonblocking(fd) < 0) {
+        enum lest_status status =
+            lest_error_set_errno(err, LEST_E_IO, errno, "a message socket cannot be used");
+        close(fd);
+        return status;
+    }
+    struct net_channel *channel = calloc(1, sizeof *channel);
+    if (!channel) {
+        close(fd);
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    }
+    /* Where the system's default is small, a message of full size would not fit; best effort. */
+    setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
+    channel->fd = fd;
+    channel->peer = (struct net_channel_peer){ ids.uid, ids.gid, ids.pid };
+    TAILQ_INIT(&channel->queue);
+    net_channel_set_limits(channel, (struct net_channel_limits){ 0, 0 });
+    if (!add_events(loop, channel)) {
+        net_channel_free(channel);
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    }
+    *out = channel;
+    return LEST_OK;
+}
+
+void net_channel_set_limits(struct net_channel *channel, struct net_channel_limits limits)
+{
+    channel->limits.messages_max = limits.messages_max ? limits.messages_max : MESSAGES_MAX;
+    channel->limits.bytes_max = limits.bytes_max ? limits.bytes_max : BYTES_MAX;
+}
+
+void net_channel_set_handlers(struct net_channel *channel, struct net_channel_handlers handlers)
+{
+    channel->handlers = handlers;
+    if (channel->fd < 0)
+        return;
+    if (handlers.message)
+        event_add(channel->readable, NULL);
+    else
+        event_del(channel->readable);
+}
+
+static enum lest_status queue(struct net_channel *channel, const void *data, size_t len,
+                              struct lest_error *err)
+{
+    if (channel->queued >= channel->limits.messages_max ||
+        len > channel->limits.bytes_max - channel->queued_bytes)
+        return lest_error_set(err, LEST_E_UNAVAILABLE, "too many messages wait to be sent");
+    struct message *message = malloc(sizeof *message + len);
+    if (!message)
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    message->len = len;
+    memcpy(message->data, data, len);
+    TAILQ_INSERT_TAIL(&channel->queue, message, link);
+    channel->queued++;
+    channel->queued_bytes += len;
+    event_add(channel->writable, NULL);
+    return LEST_OK;
+}
+
+enum lest_status net_channel_send(struct net_channel *channel, const void *data, size_t len,
+                                  struct lest_error *err)
+{
+    if (len == 0 || len > NET_CHANNEL_MESSAGE_MAX)
+        return lest_error_set(err, LEST_E_TOO_LARGE, "a message is 1 to %d bytes, not %zu",
+                              (int)NET_CHANNEL_MESSAGE_MAX, len);
+    if (channel->fd < 0)
+        return lest_error_set(err, LEST_E_CLOSED, "the other process has closed the channel");
+    if (channel->queued)
+        return queue(channel, data, len, err);
+    if (send(channel->fd, data, len, MSG_NOSIGNAL) >= 0)
+        return LEST_OK;
+    if (would_block(errno))
+        return queue(channel, data, len, err);
+    if (errno == EMSGSIZE)
+        return lest_error_set_errno(err, LEST_E_TOO_LARGE, errno, "a message of %zu bytes does not fit", len);
+    return lest_error_set_errno(err, LEST_E_CLOSED, errno, "the other process has closed the channel");
+}
+
+size_t net_channel_queued(const struct net_channel *channel)
+{
+    return channel->queued;
+}
+
+struct net_channel_peer net_channel_peer(const struct net_channel *channel)
+{
+    return channel->peer;
+}
+
+void net_channel_free(struct net_channel *channel)
+{
+    if (!channel)
+        return;
+    shut(channel);
+    channel->handlers = (struct net_channel_handlers){ 0 };
+    channel->released = true;
+    if (channel->reading)
+        return;
+    free(channel->inbox);
+    free(channel);
+}

@@ -1,0 +1,88 @@
+/* Message sockets between processes: AF_UNIX, SOCK_SEQPACKET, one message a packet, on the event loop.
+ *
+ * The descriptors a peer may attach to a packet are never received, so the kernel drops them. Nothing here
+ * judges who the peer is: an abstract address has no permissions, so whoever accepts looks at the peer. */
+#ifndef LEST_NET_CHANNEL_H
+#define LEST_NET_CHANNEL_H
+
+#include "net/loop.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+/* The kernel's own limit is near 212,960 bytes. */
+enum { NET_CHANNEL_MESSAGE_MAX = 200000, NET_CHANNEL_BATCH = 64 };
+
+struct net_channel;
+struct net_channel_listener;
+
+/** Who is at the other end, from the kernel: of a connected socket, the process that called listen(). */
+struct net_channel_peer {
+    uid_t uid;
+    gid_t gid;
+    pid_t pid;
+};
+
+/** How much may wait to be sent; 0 means the default. */
+struct net_channel_limits {
+    size_t messages_max; /* 1024 */
+    size_t bytes_max;    /* 8 MiB */
+};
+
+/** Called from the loop; each may free the channel. data is borrowed for the call.
+ *  closed is called once at most, and not after net_channel_free(). */
+struct net_channel_handlers {
+    void (*message)(void *arg, const void *data, size_t len);
+    void (*closed)(void *arg);
+    void *arg;
+};
+
+/** Listen at an address: a path (made 0600; a socket left by a dead process is replaced; removed by
+ *  net_channel_listener_free()), or "@name" for an abstract address. accepted() gets each new channel and
+ *  owns it. *out is the caller's. The loop outlives it.
+ *  Errors: LEST_E_USAGE (address too long), LEST_E_EXISTS (somebody listens there), LEST_E_IO, LEST_E_NOMEM
+ */
+enum lest_status net_channel_listen(struct net_loop *loop, const char *address,
+                                    void (*accepted)(void *arg, struct net_channel *channel), void *arg,
+                                    struct net_channel_listener **out, struct lest_error *err) LEST_MUST_USE;
+
+/** As net_channel_listen() on a bound descriptor, which is the listener's from now on, even on failure.
+ *  Calls listen() even when it listens already, so that peers see this process's ids. */
+enum lest_status net_channel_listen_fd(struct net_loop *loop, int fd,
+                                       void (*accepted)(void *arg, struct net_channel *channel), void *arg,
+                                       struct net_channel_listener **out,
+                                       struct lest_error *err) LEST_MUST_USE;
+
+/** Stop listening; accepted channels stay. NULL is fine; may be called from accepted(). */
+void net_channel_listener_free(struct net_channel_listener *listener);
+
+/** A channel to an address ("@name" or a path). Errors: LEST_E_USAGE, LEST_E_UNAVAILABLE (nobody listens, or
+ *  its backlog is full), LEST_E_IO, LEST_E_NOMEM */
+enum lest_status net_channel_connect(struct net_loop *loop, const char *address, struct net_channel **out,
+                                     struct lest_error *err) LEST_MUST_USE;
+
+/** A channel over a connected descriptor, which is the channel's from now on, even on failure. */
+enum lest_status net_channel_adopt(struct net_loop *loop, int fd, struct net_channel **out,
+                                   struct lest_error *err) LEST_MUST_USE;
+
+void net_channel_set_limits(struct net_channel *channel, struct net_channel_limits limits);
+
+/** Set what is called. Nothing is read, and so no end is noticed, while handlers.message is NULL. */
+void net_channel_set_handlers(struct net_channel *channel, struct net_channel_handlers handlers);
+
+/** Send one message of 1 to NET_CHANNEL_MESSAGE_MAX bytes; it is copied if it must wait. Messages keep
+ *  their order. Errors: LEST_E_TOO_LARGE, LEST_E_UNAVAILABLE (the queue is full), LEST_E_CLOSED, LEST_E_NOMEM
+ */
+enum lest_status net_channel_send(struct net_channel *channel, const void *data, size_t len,
+                                  struct lest_error *err) LEST_MUST_USE;
+
+/** Messages that wait to be sent. */
+size_t net_channel_queued(const struct net_channel *channel);
+
+struct net_channel_peer net_channel_peer(const struct net_channel *channel);
+
+/** Close without a callback; what waits is dropped. NULL is fine; may be called from its handlers. */
+void net_channel_free(struct net_channel *channel);
+
+#endif

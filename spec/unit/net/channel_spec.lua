@@ -1,0 +1,203 @@
+local core = require "lest.core"
+local temporary = require "support.temporary"
+
+local serial = 0
+
+--- Turn the loop until ready() is true, for at most two seconds.
+local function turn_until(ready)
+  local over = false
+  local timer <close> = core.loop.timer(2000, function() over = true end)
+  while not ready() do
+    assert(not over and timer, "nothing happened for two seconds")
+    core.loop.turn()
+  end
+end
+
+describe("core.channel", function()
+  local open
+
+  local function keep(object)
+    open[#open + 1] = object
+    return object
+  end
+
+  --- A listener with a server's end and a client's end of one channel.
+  local function pair(options)
+    serial = serial + 1
+    local address = ("@lest-channel-spec-%d-%d"):format(serial, core.clock.wall_us())
+    local server
+    keep(assert(core.channel.listen { path = address, on_accept = function(channel)
+      server = keep(channel)
+    end }))
+    options = options or {}
+    options.path = address
+    local client = keep(assert(core.channel.connect(options)))
+    turn_until(function() return server end)
+    return server, client
+  end
+
+  before_each(function() open = {} end)
+  after_each(function()
+    for _, object in ipairs(open) do object:close() end
+    temporary.clean()
+  end)
+
+  it("carries whole messages in order, both ways", function()
+    local back = {}
+    local server, client = pair { on_message = function(bytes) back[#back + 1] = bytes end }
+    server:on_message(function(bytes, channel) channel:send("<" .. bytes .. ">") end)
+    local large = ("x"):rep(core.channel.message_max - 2)
+    for _, bytes in ipairs { "a", "b\0c", large } do assert.is_true(client:send(bytes)) end
+    turn_until(function() return #back == 3 end)
+    assert.same({ "<a>", "<b\0c>", "<" .. large .. ">" }, back)
+  end)
+
+  it("knows its peer from the kernel", function()
+    local server, client = pair()
+    local pid = tonumber(io.open("/proc/self/stat"):read "n")
+    assert.equal(pid, server.peer.pid)
+    assert.equal(pid, client.peer.pid)
+    assert.equal(server.peer.uid, client.peer.uid)
+  end)
+
+  it("queues what the peer does not read yet, up to its limit", function()
+    local server, client = pair { messages_max = 8 }
+    local sent, ok, err = 0
+    repeat
+      ok, err = client:send(("%06d"):format(sent) .. ("x"):rep(50000))
+      if ok then sent = sent + 1 end
+    until not ok
+    assert.equal("unavailable", err.code)
+    assert.equal(8, client.queued)
+    local got = 0
+    server:on_message(function(bytes)
+      assert.equal(got, tonumber(bytes:sub(1, 6)))
+      got = got + 1
+    end)
+    turn_until(function() return got == sent end)
+    assert.equal(0, client.queued)
+    assert.is_true(client:send "again")
+  end)
+
+  it("bounds the bytes of its queue too", function()
+    local _, client = pair { bytes_max = 100000 }
+    local err
+    repeat
+      local ok
+      ok, err = client:send(("x"):rep(40000))
+    until not ok
+    assert.equal("unavailable", err.code)
+    assert.equal(2, client.queued)
+  end)
+
+  it("refuses a message that is too large", function()
+    local _, client = pair()
+    local ok, err = client:send(("x"):rep(core.channel.message_max + 1))
+    assert.is_nil(ok)
+    assert.equal("too_large", err.code)
+    assert.has_error(function() client:send "" end)
+  end)
+
+  it("closes on a packet over the limit", function()
+    serial = serial + 1
+    local folder = temporary.folder()
+    local path = folder .. "/socket"
+    local closed, messages = false, {}
+    keep(assert(core.channel.listen { path = path, on_accept = function(channel)
+      channel:on_message(function(bytes) messages[#messages + 1] = bytes end)
+      channel:on_close(function() closed = true end)
+    end }))
+    local script = temporary.file(folder, "send.py", [[
+import socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.connect(sys.argv[1])
+s.send(b"small")
+s.send(b"x" * 205000)
+s.recv(1)
+]])
+    local peer = io.popen(("python3 %s %s"):format(script, path))
+    turn_until(function() return closed end)
+    peer:close()
+    assert.same({ "small" }, messages)
+  end)
+
+  it("tells when the peer has closed, after what it sent before", function()
+    local server, client = pair()
+    local seen = {}
+    client:send "last words"
+    client:close()
+    server:on_close(function() seen[#seen + 1] = "closed" end)
+    server:on_message(function(bytes) seen[#seen + 1] = bytes end)
+    turn_until(function() return #seen == 2 end)
+    assert.same({ "last words", "closed" }, seen)
+    local ok, err = server:send "too late"
+    assert.is_nil(ok)
+    assert.equal("closed", err.code)
+    assert.has_error(function() client:send "x" end, "attempt to use a closed lest.channel")
+  end)
+
+  it("lives without being kept, and may close itself in its own handler", function()
+    local server, client = pair()
+    local count, closed = 0, false
+    server:on_message(function(_, channel)
+      count = count + 1
+      channel:close()
+    end)
+    client:on_close(function() closed = true end)
+    client:on_message(function() end)
+    open[#open], server = nil, nil -- luacheck: ignore
+    collectgarbage()
+    collectgarbage()
+    client:send "one"
+    client:send "two"
+    turn_until(function() return closed end)
+    assert.equal(1, count)
+  end)
+
+  it("survives handlers that raise", function()
+    local server, client = pair()
+    local seen = 0
+    server:on_message(function()
+      seen = seen + 1
+      error "on purpose"
+    end)
+    client:send "a"
+    client:send "b"
+    turn_until(function() return seen == 2 end)
+  end)
+
+  it("says that nobody listens", function()
+    local channel, err = core.channel.connect { path = "@lest-nobody-here" }
+    assert.is_nil(channel)
+    assert.equal("unavailable", err.code)
+    channel, err = core.channel.connect { path = ("x"):rep(200) }
+    assert.is_nil(channel)
+    assert.equal("usage", err.code)
+  end)
+
+  it("listens at a path that only its owner can reach, and takes a dead one over", function()
+    local folder = temporary.folder()
+    local path = folder .. "/control"
+    local script = temporary.file(folder, "bind.py",
+      "import socket, sys; socket.socket(socket.AF_UNIX, 5).bind(sys.argv[1])")
+    os.execute(("python3 %s %s"):format(script, path))
+    local listener = assert(core.channel.listen { path = path, on_accept = function() end })
+    assert.equal("600", temporary.capture("stat -c %a " .. path))
+    local second, err = core.channel.listen { path = path, on_accept = function() end }
+    assert.is_nil(second)
+    assert.equal("exists", err.code)
+    listener:close()
+    assert.is_nil(temporary.capture("ls " .. path .. " 2>/dev/null"))
+    temporary.file(folder, "file", "not a socket")
+    listener, err = core.channel.listen { path = folder .. "/file", on_accept = function() end }
+    assert.is_nil(listener)
+    assert.equal("exists", err.code)
+  end)
+
+  it("rejects options it does not know", function()
+    assert.has_error(function() core.channel.connect { pth = "@x" } end,
+      "unknown option 'pth', did you mean 'path'?")
+    assert.has_error(function() core.channel.connect {} end,
+      "one of the options 'path' and 'fd' is needed")
+  end)
+end)
