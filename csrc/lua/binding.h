@@ -78,6 +78,7 @@ int lestL_open_clock(lua_State *L);
 int lestL_open_file(lua_State *L);
 int lestL_open_log(lua_State *L);
 int lestL_open_name(lua_State *L);
+int lestL_open_key(lua_State *L);
 int lestL_open_san(lua_State *L);
 int lestL_open_cert(lua_State *L);
 int lestL_open_crl(lua_State *L);

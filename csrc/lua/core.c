@@ -13,6 +13,7 @@ int luaopen_lest_core(lua_State *L)
         { "file", lestL_open_file },
         { "log", lestL_open_log },
         { "name", lestL_open_name },
+        { "key", lestL_open_key },
         { "san", lestL_open_san },
         { "cert", lestL_open_cert },
         { "crl", lestL_open_crl },

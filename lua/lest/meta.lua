@@ -232,3 +232,55 @@ function core_channel.listen(options) end
 ---@return lest.channel?
 ---@return lest.error? err code unavailable: nobody listens
 function core_channel.connect(options) end
+--- A private key: a handle that shows nothing of it unless asked. Equal when the public halves are.
+---@class lest.key
+---@field type string "ec:P-256" (P-384, P-521; other curves by OpenSSL's name), "rsa:BITS", "rsa-pss:BITS",
+--- "ed25519", "ed448", else OpenSSL's name
+---@field security_bits integer as OpenSSL counts: rsa:2048 is 112, ec:P-256 is 128
+local key = {}
+
+--- Write PKCS#8 PEM to a file of mode 0600, whole or not at all; `new` refuses to replace one.
+---@param path string
+---@param options? { passphrase?: string, new?: boolean }
+---@return true?
+---@return lest.error? err
+function key:save(path, options) end
+
+--- PKCS#8 PEM, encrypted if there is a passphrase.
+---@param passphrase? string
+---@return string?
+---@return lest.error? err
+function key:pem(passphrase) end
+
+--- PKCS#8 version 1.
+---@return string?
+---@return lest.error? err
+function key:der() end
+
+--- SubjectPublicKeyInfo.
+---@return string
+function key:public_der() end
+
+function key:close() end
+
+---@class lest.core.key
+local core_key = {}
+
+---@param spec string a type as in lest.key.type; rsa from 2048 to 8192 bits
+---@return lest.key?
+---@return lest.error? err code key_unsupported
+function core_key.generate(spec) end
+
+--- PEM or DER: PKCS#8 (versions 1 and 2, encrypted or not) and the traditional forms. Never asks anybody.
+---@param bytes string
+---@param options? { passphrase?: string }
+---@return lest.key?
+---@return lest.error? err codes key_malformed, key_unsupported, key_passphrase (missing or wrong), pem
+function core_key.parse(bytes, options) end
+
+--- A file, or with a scheme ("pkcs11:...", "file:...") what OpenSSL's store finds.
+---@param path_or_uri string
+---@param options? { passphrase?: string }
+---@return lest.key?
+---@return lest.error? err
+function core_key.load(path_or_uri, options) end

@@ -1,0 +1,179 @@
+local core = require "lest.core"
+local pki = require "support.pki"
+local key = core.key
+
+local function vector(name)
+  return assert(core.base64.decode(pki.read("spec/vectors/" .. name .. ".b64")))
+end
+
+local function fails(code, value, err)
+  assert.is_nil(value)
+  assert.equal(code, err.code)
+  return tostring(err)
+end
+
+-- spec, what `openssl genpkey` wants, security bits
+local kinds = {
+  { "ec:P-256", "-algorithm EC -pkeyopt ec_paramgen_curve:P-256", 128 },
+  { "ec:P-384", "-algorithm EC -pkeyopt ec_paramgen_curve:P-384", 192 },
+  { "ec:P-521", "-algorithm EC -pkeyopt ec_paramgen_curve:P-521", 256 },
+  { "ec:brainpoolP256r1", "-algorithm EC -pkeyopt ec_paramgen_curve:brainpoolP256r1", 128 },
+  { "rsa:2048", "-algorithm RSA -pkeyopt rsa_keygen_bits:2048", 112 },
+  { "rsa-pss:2048", "-algorithm RSA-PSS -pkeyopt rsa_keygen_bits:2048", 112 },
+  { "ed25519", "-algorithm ED25519", 128 },
+  { "ed448", "-algorithm ED448", 224 },
+}
+
+describe("key", function()
+  local tmp
+  setup(function() tmp = pki.new() end)
+  teardown(function() getmetatable(tmp).__close(tmp) end)
+
+  it("makes keys of each kind that OpenSSL reads, and reads OpenSSL's", function()
+    for i, kind in ipairs(kinds) do
+      local spec, options, bits = table.unpack(kind)
+      local ours = assert(key.generate(spec))
+      assert.equal(spec, ours.type)
+      assert.equal(bits, ours.security_bits)
+      local path = tmp:path("ours" .. i)
+      assert(ours:save(path))
+      local public = pki.sh(("openssl pkey -in %s -pubout -outform DER | base64"):format(path))
+      assert.equal(ours:public_der(), assert(core.base64.decode(public)))
+      pki.sh(("openssl genpkey %s -out %s.theirs"):format(options, path))
+      local theirs = assert(key.load(path .. ".theirs"))
+      assert.equal(spec, theirs.type)
+      assert.is_false(ours == theirs)
+      assert.is_true(ours == assert(key.parse(ours:der())))
+      assert.is_true(ours == assert(key.parse(ours:pem())))
+      assert.equal("lest.key " .. spec, tostring(ours))
+    end
+  end)
+
+  it("knows the curves by all their names", function()
+    assert.equal("ec:P-256", assert(key.generate "ec:prime256v1").type)
+    assert.equal("ec:P-384", assert(key.generate "EC:secp384r1").type)
+    assert.equal("ed25519", assert(key.generate "ED25519").type)
+  end)
+
+  it("7030-6-m refuses what is too small, too large or unknown", function()
+    for _, spec in ipairs { "rsa:1024", "rsa:2047", "rsa:8193", "rsa:99999999999", "rsa:",
+      "rsa:-1", "rsa:0x800",
+      "rsa", "ec", "ec:", "ec:P-1", "nothing", "" } do
+      fails("key_unsupported", key.generate(spec))
+    end
+    assert.truthy(fails("key_unsupported", key.generate "rsa:512"):find("2048 to 8192", 1, true))
+  end)
+
+  it("7030-6-o saves whole, as 0600, and a new one only if asked so", function()
+    local k, path = assert(key.generate "ec:P-256"), tmp:path "private"
+    assert(k:save(path, { new = true }))
+    assert.equal("600\n", pki.sh("stat -c %a " .. path))
+    fails("exists", k:save(path, { new = true }))
+    assert(assert(key.generate "ed25519"):save(path))
+    assert.equal("ed25519", assert(key.load(path)).type)
+    fails("io", k:save(tmp:path "no/folder"))
+  end)
+
+  it("encrypts and never asks for a passphrase", function()
+    local k, path = assert(key.generate "ec:P-256"), tmp:path "encrypted"
+    assert(k:save(path, { passphrase = "söcret" }))
+    assert.truthy(pki.read(path):find("BEGIN ENCRYPTED PRIVATE KEY", 1, true))
+    assert.is_true(k == assert(key.load(path, { passphrase = "söcret" })))
+    pki.sh(("openssl pkey -in %s -passin pass:söcret -noout"):format(path))
+    local text = fails("key_passphrase", key.load(path))
+    assert.equal(path .. ": the key is encrypted and needs a passphrase", (text:gsub(" %(.*", "")))
+    for i = 1, 8 do fails("key_passphrase", key.load(path, { passphrase = "wrong" .. i })) end
+    local der = tmp:path "encrypted.der"
+    pki.sh(("openssl pkcs8 -topk8 -in %s -passin pass:söcret -outform DER -passout pass:x -out %s")
+      :format(path, der))
+    assert.is_true(k == assert(key.load(der, { passphrase = "x" })))
+    fails("key_passphrase", key.load(der))
+    assert.has_error(function() k:pem "a\0b" end)
+    assert.has_error(function() key.load(path, { passphrase = "a\0b" }) end)
+  end)
+
+  it("reads the traditional forms", function()
+    local path = tmp:path "old"
+    for _, kind in ipairs { { "ec", "P-256", "ec:P-256" }, { "rsa", "2048", "rsa:2048" } } do
+      local k = assert(key.generate(kind[3]))
+      assert(k:save(path))
+      pki.sh(("openssl %s -in %s -out %s.pem %s"):format(kind[1], path, path,
+        kind[1] == "rsa" and "-traditional" or ""))
+      assert.truthy(pki.read(path .. ".pem"):find("BEGIN " .. kind[1]:upper() .. " PRIVATE KEY",
+        1, true))
+      assert.is_true(k == assert(key.load(path .. ".pem")))
+      pki.sh(("openssl %s -in %s -outform DER -out %s.der %s"):format(kind[1], path, path,
+        kind[1] == "rsa" and "-traditional" or ""))
+      assert.is_true(k == assert(key.load(path .. ".der")))
+      pki.sh(("openssl %s -in %s -aes256 -passout pass:abcd -out %s.enc %s"):format(kind[1], path,
+        path,
+        kind[1] == "rsa" and "-traditional" or ""))
+      assert.truthy(pki.read(path .. ".enc"):find("Proc-Type:", 1, true))
+      assert.is_true(k == assert(key.load(path .. ".enc", { passphrase = "abcd" })))
+      fails("key_passphrase", key.load(path .. ".enc"))
+      fails("key_passphrase", key.load(path .. ".enc", { passphrase = "abce" }))
+    end
+    pki.sh(("openssl ecparam -name prime256v1 -genkey -out %s.params"):format(path))
+    assert.equal("ec:P-256", assert(key.load(path .. ".params")).type)
+  end)
+
+  it("5958-2-a reads OneAsymmetricKey version 2 (the vector of RFC 8410 10.3)", function()
+    local v1, v2 = vector "8410-10.3-ed25519-v1", vector "8410-10.3-ed25519-v2-pub-attr"
+    assert.is_true(assert(key.parse(v1)) == assert(key.parse(v2)))
+    assert.equal(v1, assert(key.parse(v2)):der())
+    local pem = "-----BEGIN PRIVATE KEY-----\n" .. core.base64.encode(v2,
+      64) .. "-----END PRIVATE KEY-----\n"
+    assert.equal("ed25519", assert(key.parse(pem)).type)
+    fails("key_malformed", key.parse(v2 .. "\0"))
+    fails("key_malformed", key.parse((v2:gsub("\2\1\1", "\2\1\2", 1))))
+  end)
+
+  it("reads the key of RFC 7030 A.4", function()
+    assert.equal("rsa:2048", assert(key.parse(vector "7030-a4-serverkeygen-key")).type)
+  end)
+
+  it("loads by URI, and says when there is no such store or key", function()
+    local k, path = assert(key.generate "ec:P-256"), tmp:path "uri"
+    assert(k:save(path))
+    assert.is_true(k == assert(key.load("file:" .. path)))
+    assert(k:save(path, { passphrase = "abcd" }))
+    assert.is_true(k == assert(key.load("file:" .. path, { passphrase = "abcd" })))
+    fails("key_passphrase", key.load("file:" .. path))
+    local text = fails("key_unsupported", key.load "nosuch:object=k;pin-value=1234")
+    assert.is_nil(text:find("1234", 1, true))
+    fails("not_found", key.load(tmp:path "absent"))
+    assert.is_nil(key.load("file:" .. tmp:path "absent"))
+  end)
+
+  it("refuses what is no key", function()
+    for _, bytes in ipairs { "", "x", "0\0", "0\3\2\1\0",
+      "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n" } do
+      fails("key_malformed", key.parse(bytes))
+    end
+    fails("pem", key.parse "-----BEGIN PRIVATE KEY-----\nAAAA\n")
+    fails("pem", key.parse "-----BEGIN PRIVATE KEY-----\n!!!\n-----END PRIVATE KEY-----\n")
+    fails("too_large", key.parse(("x"):rep(300000)))
+    assert.has_error(function() key.parse("x", { password = "y" }) end)
+  end)
+
+  it("7030-6-j survives cut and flipped keys", function()
+    local ec, ed = assert(key.generate "ec:P-256"):der(), vector "8410-10.3-ed25519-v2-pub-attr"
+    for _, der in ipairs { ec, ed } do
+      for len = 0, #der - 1 do assert.is_nil(key.parse(der:sub(1, len))) end
+      for at = 1, #der, 2 do
+        local bit = 1 << (at % 8)
+        local k, err = key.parse(der:sub(1,
+          at - 1) .. string.char(der:byte(at) ~ bit) .. der:sub(at + 1))
+        assert(k or err.code:find "^key_")
+      end
+    end
+  end)
+
+  it("is closed once", function()
+    local k = assert(key.generate "ed25519")
+    k:close()
+    k:close()
+    assert.equal("lest.key (closed)", tostring(k))
+    assert.has_error(function() return k.type end)
+  end)
+end)
