@@ -18,6 +18,14 @@ const char *http_method_name(enum http_method method)
     return (unsigned)method < HTTP_METHOD_UNKNOWN ? methods[method] : "";
 }
 
+enum http_method http_method_find(struct http_slice name)
+{
+    int i = HTTP_GET;
+    while (i < HTTP_METHOD_UNKNOWN && !http_equal(name, http_text(methods[i])))
+        i++;
+    return (enum http_method)i;
+}
+
 static bool refuse(struct http_refusal *why, int status, const char *reason)
 {
     *why = (struct http_refusal){ status, reason };
@@ -166,9 +174,7 @@ static bool parse_request_line(struct http_slice line, struct http_request *r, s
     r->target = (struct http_slice){ first + 1, (size_t)(second - first - 1) };
     if (!http_is_token(r->method_name))
         return refuse(why, 400, "the method is not a token");
-    r->method = HTTP_GET;
-    while (r->method < HTTP_METHOD_UNKNOWN && !http_equal(r->method_name, http_text(methods[r->method])))
-        r->method++;
+    r->method = http_method_find(r->method_name);
     struct http_slice version = { second + 1, (size_t)(end - second - 1) };
     return parse_version(version, &r->minor, why) && parse_target(r, authority, why);
 }

@@ -105,17 +105,18 @@ void http_unquote(const struct http_param *param, struct lest_buf *out)
     }
 }
 
-bool http_param_is(const struct http_param *param, const char *value)
+bool http_param_is(const struct http_param *param, struct http_slice value)
 {
     struct http_slice v = param->value;
-    for (size_t i = 0; i < v.len; i++, value++) {
+    size_t at = 0;
+    for (size_t i = 0; i < v.len; i++, at++) {
         if (param->quoted && v.data[i] == '\\' && i + 1 < v.len)
             i++;
-        if (!*value ||
-            !http_equal_nocase((struct http_slice){ &v.data[i], 1 }, (struct http_slice){ value, 1 }))
+        if (at == value.len || !http_equal_nocase((struct http_slice){ &v.data[i], 1 },
+                                                  (struct http_slice){ &value.data[at], 1 }))
             return false;
     }
-    return !*value;
+    return at == value.len;
 }
 
 bool http_media_type_parse(struct http_slice value, struct http_media_type *out)

@@ -21,7 +21,7 @@ struct http_param {
 void http_unquote(const struct http_param *param, struct lest_buf *out);
 
 /** Whether a parameter has this value, as it is meant, in any case. */
-bool http_param_is(const struct http_param *param, const char *value);
+bool http_param_is(const struct http_param *param, struct http_slice value);
 
 enum { HTTP_PARAMS_MAX = 16 };
 

@@ -84,6 +84,7 @@ int lestL_open_cert(lua_State *L);
 int lestL_open_crl(lua_State *L);
 int lestL_open_store(lua_State *L);
 int lestL_open_http(lua_State *L);
+int lestL_open_est(lua_State *L);
 int lestL_open_limit(lua_State *L);
 int lestL_open_loop(lua_State *L);
 int lestL_open_channel(lua_State *L);

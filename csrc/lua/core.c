@@ -19,6 +19,7 @@ int luaopen_lest_core(lua_State *L)
         { "crl", lestL_open_crl },
         { "store", lestL_open_store },
         { "http", lestL_open_http },
+        { "est", lestL_open_est },
         { "limit", lestL_open_limit },
         { "loop", lestL_open_loop },
         { "channel", lestL_open_channel },

@@ -1,5 +1,6 @@
 /* core.http: the HTTP layer's pure functions. Requests are parsed by csrc/net itself; parse_request is here
  * for specs and for looking at recorded bytes. */
+#include "lua/http.h"
 #include "http/chunked.h"
 #include "http/response.h"
 #include "http/value.h"
@@ -147,7 +148,7 @@ static int decode_chunked(lua_State *L)
 }
 
 /* http.media_type(value): { type = "application/pkcs10", params = {} } with names in lower case, or nil */
-static int media_type(lua_State *L)
+int lestL_http_media_type(lua_State *L)
 {
     struct http_media_type type;
     if (!http_media_type_parse(check_slice(L, 1), &type)) {
@@ -299,7 +300,7 @@ int lestL_open_http(lua_State *L)
 {
     static const luaL_Reg functions[] = { { "parse_request", parse_request },
                                           { "decode_chunked", decode_chunked },
-                                          { "media_type", media_type },
+                                          { "media_type", lestL_http_media_type },
                                           { "challenges", challenges },
                                           { "credentials", credentials },
                                           { "basic", basic },

@@ -1,1 +1,0 @@
-typedef int lest_est_placeholder;
