@@ -77,6 +77,7 @@ int lestL_open_base64(lua_State *L);
 int lestL_open_clock(lua_State *L);
 int lestL_open_file(lua_State *L);
 int lestL_open_log(lua_State *L);
+int lestL_open_system(lua_State *L);
 int lestL_open_name(lua_State *L);
 int lestL_open_key(lua_State *L);
 int lestL_open_san(lua_State *L);

@@ -12,6 +12,7 @@ int luaopen_lest_core(lua_State *L)
         { "clock", lestL_open_clock },
         { "file", lestL_open_file },
         { "log", lestL_open_log },
+        { "system", lestL_open_system },
         { "name", lestL_open_name },
         { "key", lestL_open_key },
         { "san", lestL_open_san },

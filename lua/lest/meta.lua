@@ -284,3 +284,32 @@ function core_key.parse(bytes, options) end
 ---@return lest.key?
 ---@return lest.error? err
 function core_key.load(path_or_uri, options) end
+
+--- What a command asks the operating system.
+---@class lest.core.system
+local core_system = {}
+
+--- Whether a descriptor (0, 1, 2) is a terminal.
+---@param descriptor integer
+---@return boolean
+function core_system.is_terminal(descriptor) end
+
+--- The machine's name, perhaps without a domain.
+---@return string
+function core_system.host_name() end
+
+--- The effective user's number; 0 is root.
+---@return integer
+function core_system.user_id() end
+
+--- Make a folder, its mode lessened by the umask.
+---@param path string
+---@param mode? integer default 0777
+---@return true?
+---@return lest.error? err code exists, io
+function core_system.make_folder(path, mode) end
+
+--- Whether anything has that name, a dangling link too.
+---@param path string
+---@return boolean
+function core_system.exists(path) end

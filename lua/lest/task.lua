@@ -11,6 +11,9 @@ local core = require "lest.core"
 
 local M = {}
 
+--- The first error of a task that nobody waited for, as { err = ... }; it was logged.
+M.failure = nil
+
 local raw_resume <const> = coroutine.resume
 local raw_yield <const> = coroutine.yield
 local pack <const>, unpack <const> = table.pack, table.unpack
@@ -35,6 +38,7 @@ local function finish(task, ok, ...)
   for _, waiter in ipairs(waiters or {}) do waiter() end
   if not ok and not waiters and not task.quiet then
     core.log.write("error", "task failed", { "message", task.trace or tostring((...)) })
+    M.failure = M.failure or { err = (...) }
   end
 end
 
@@ -143,6 +147,7 @@ function Task:cancel(reason)
   if self.done or self == current then return end
   local under_way = self.under_way
   local co = self.co
+  self.quiet = true -- whoever cancels knows
   finish(self, false, reason or "cancelled")
   if under_way and under_way.close then under_way:close() end
   coroutine.close(co)

@@ -1,0 +1,66 @@
+/* core.system: the few things a command asks the operating system that Lua's own libraries lack. */
+#include "lua/binding.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* system.is_terminal(descriptor) */
+static int is_terminal(lua_State *L)
+{
+    lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+/* system.host_name(): as the kernel has it, perhaps without a domain */
+static int host_name(lua_State *L)
+{
+    char name[HOST_NAME_MAX + 1];
+    if (gethostname(name, sizeof name))
+        return luaL_error(L, "this system has no host name");
+    name[sizeof name - 1] = '\0';
+    lua_pushstring(L, name);
+    return 1;
+}
+
+/* system.user_id(): the effective one; 0 is root */
+static int user_id(lua_State *L)
+{
+    lua_pushinteger(L, (lua_Integer)geteuid());
+    return 1;
+}
+
+/* system.make_folder(path [, mode = 0777]): by the umask; error code exists if something is there */
+static int make_folder(lua_State *L)
+{
+    struct lest_error err;
+    const char *path = luaL_checkstring(L, 1);
+    lua_Integer mode = luaL_optinteger(L, 2, 0777);
+    luaL_argcheck(L, mode >= 0 && mode <= 0777, 2, "mode is between 0 and 0777");
+    if (mkdir(path, (mode_t)mode)) {
+        enum lest_status status = errno == EEXIST ? LEST_E_EXISTS : LEST_E_IO;
+        lest_error_set_errno(&err, status, errno, "the folder %s cannot be made", path);
+        return lestL_fail(L, &err);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* system.exists(path): whether anything has that name, a dangling link too */
+static int exists(lua_State *L)
+{
+    struct stat info;
+    lua_pushboolean(L, lstat(luaL_checkstring(L, 1), &info) == 0);
+    return 1;
+}
+
+int lestL_open_system(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        { "is_terminal", is_terminal }, { "host_name", host_name }, { "user_id", user_id },
+        { "make_folder", make_folder }, { "exists", exists },       { NULL, NULL },
+    };
+    luaL_newlib(L, functions);
+    return 1;
+}
