@@ -35,7 +35,7 @@ static const char first[] =
     "         AND bound_until IS NOT NULL))"
     ") STRICT;"
     "CREATE INDEX credentials_name ON credentials (name) WHERE removed IS NULL;"
-    "CREATE INDEX credentials_scrypt ON credentials (secret_kind)"
+    "CREATE INDEX credentials_scrypt ON credentials (secret_kind, name)"
     "  WHERE removed IS NULL AND secret_kind = 'scrypt';"
 
     "CREATE TABLE requests ("
@@ -92,7 +92,8 @@ static const char first[] =
     "  revocation_reason TEXT,"
     "  UNIQUE (serial, issuer)"
     ") STRICT;"
-    "CREATE INDEX certificates_again ON certificates (key_hash, principal_name, issued_at);"
+    "CREATE INDEX certificates_again"
+    "  ON certificates (key_hash, principal_name, principal_kind, label, operation, issued_at);"
     "CREATE INDEX certificates_principal ON certificates (principal_name);"
     "CREATE INDEX certificates_profile ON certificates (profile, issued_at);"
     "CREATE INDEX certificates_label ON certificates (label, issued_at);";

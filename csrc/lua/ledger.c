@@ -230,7 +230,7 @@ static int open_ledger(lua_State *L)
     return 1;
 }
 
-/* ledger.statements() -> { [name] = { [parameter] = "integer" | "text" | "blob", ... } } */
+/* ledger.statements() -> { [name] = { sql =, parameters = { [name] = "integer" | "text" | "blob" } } } */
 static int statements(lua_State *L)
 {
     static const char *const words[] = {
@@ -238,11 +238,15 @@ static int statements(lua_State *L)
     };
     lua_createtable(L, 0, (int)ledger_statement_count);
     for (size_t i = 0; i < ledger_statement_count; i++) {
+        lua_createtable(L, 0, 2);
+        lua_pushstring(L, ledger_statements[i].sql);
+        lua_setfield(L, -2, "sql");
         lua_newtable(L);
         for (const struct ledger_parameter *p = ledger_statements[i].parameters; p->name; p++) {
             lua_pushstring(L, words[p->type]);
             lua_setfield(L, -2, p->name);
         }
+        lua_setfield(L, -2, "parameters");
         lua_setfield(L, -2, ledger_statements[i].name);
     }
     return 1;

@@ -59,8 +59,8 @@ local core_ledger = {}
 ---@return lest.error?
 function core_ledger.open(path, options) end
 
---- Every statement with its parameters' types.
----@return table<string, table<string, "integer"|"text"|"blob">>
+--- Every statement: its SQL and its parameters' types.
+---@return table<string, { sql: string, parameters: table<string, "integer"|"text"|"blob"> }>
 function core_ledger.statements() end
 
 --- Whether a TEXT parameter takes these bytes: UTF-8 without NUL.

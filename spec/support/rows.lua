@@ -1,5 +1,5 @@
---- Rows of the ledger for specs: each function gives a statement's parameters, with the fields that the spec
---- cares about replaced.
+--- Rows of the ledger for specs: each function gives a statement's parameters, with the fields that
+--- the spec cares about replaced.
 local M = {}
 
 local function with(row, changes)
@@ -8,8 +8,8 @@ local function with(row, changes)
 end
 
 function M.credential(changes)
-  return with({ id = "c1", name = "device001", kind = "basic", secret_kind = "random", cost = "", salt = "",
-    hash = ("h"):rep(32), one_time = 1, created = 1000, facts = "{}" }, changes)
+  return with({ id = "c1", name = "device001", kind = "basic", secret_kind = "random", cost = "",
+    salt = "", hash = ("h"):rep(32), one_time = 1, created = 1000, facts = "{}" }, changes)
 end
 
 function M.request(changes)
@@ -18,8 +18,9 @@ function M.request(changes)
 end
 
 function M.certificate(changes)
-  return with({ issuer = "ca", serial = "0a", der = "\x30\0\xff", fingerprint = "f", subject = "CN=x", san = "",
-    principal_kind = "basic", principal_name = "device001", label = "", operation = "simpleenroll",
+  return with({ issuer = "ca", serial = "0a", der = "\x30\0\xff", fingerprint = "f",
+    subject = "CN=x", san = "", principal_kind = "basic", principal_name = "device001", label = "",
+    operation = "simpleenroll",
     profile = "device", key_hash = "k1", request_id = "r1", not_before = 1000, not_after = 2000,
     issued_at = 1000, facts = "{}" }, changes)
 end

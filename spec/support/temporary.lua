@@ -35,8 +35,8 @@ end
 --- The binary under test.
 M.lest = LEST_PREFIX .. "/bin/lest"
 
---- Start `lest run` on a script in the background; its first line of output is the process id, then come
---- the script's own lines. Close the pipe to wait for the end.
+--- Start `lest run` on a script in the background; its first line of output is the process id, then
+--- come the script's own lines. Close the pipe to wait for the end.
 ---@return file* pipe
 ---@return string pid
 function M.start(script, ...)

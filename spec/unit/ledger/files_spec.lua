@@ -40,7 +40,8 @@ describe("the ledger's file", function()
   it("has the same schema whether made new or migrated", function()
     local function schema()
       core.ledger.open(path):close()
-      return sqlite "SELECT group_concat(sql, ' ; ') FROM (SELECT sql FROM sqlite_schema ORDER BY name)"
+      return sqlite("SELECT group_concat(sql, ' ; ') FROM"
+        .. " (SELECT sql FROM sqlite_schema ORDER BY name)")
     end
     local new = schema()
     os.remove(path)
@@ -97,7 +98,7 @@ describe("the ledger's file", function()
     return err
   end
 
-  it("loses a whole batch to a full disk, and runs nothing of it outside its transaction", function()
+  it("loses a whole batch to a full disk, and runs nothing of it by itself", function()
     local ledger <close> = assert(core.ledger.open(path, { max_pages = 100 }))
     local err = fill(ledger)
     assert.equal("ledger", err.code)
@@ -160,7 +161,8 @@ describe("the ledger's file", function()
     local script = temporary.file(folder, "write.lua", [[
       local l = assert(require "lest.core".ledger.open(...))
       local function add(id)
-        assert(l:run("request_add", { id = id, time_us = 1, operation = "o", label = "", verdict = "v" }))
+        assert(l:run("request_add",
+          { id = id, time_us = 1, operation = "o", label = "", verdict = "v" }))
       end
       for i = 1, 1e9 do
         assert(l:begin())
