@@ -5,6 +5,7 @@
 #include "base/file.h"
 #include "lua/pki.h"
 #include "pki/oid.h"
+#include "pki/public.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -130,6 +131,20 @@ void lestL_push_extensions(lua_State *L, struct pki_bytes extensions)
         lua_setfield(L, -2, "value");
         lua_rawseti(L, -2, i);
     }
+}
+
+void lestL_push_public_key(lua_State *L, struct pki_bytes spki)
+{
+    char type[PKI_KEY_TYPE_MAX];
+    int security_bits;
+    pki_public_describe(spki, type, &security_bits);
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, type);
+    lua_setfield(L, -2, "type");
+    lua_pushinteger(L, security_bits);
+    lua_setfield(L, -2, "security_bits");
+    lestL_push_bytes(L, spki);
+    lua_setfield(L, -2, "der");
 }
 
 struct lest_buf *lestL_read_file(lua_State *L, const char *path, size_t max, struct lest_error *err)
@@ -325,6 +340,12 @@ static int get_not_after(lua_State *L)
     return 1;
 }
 
+static int get_public_key(lua_State *L)
+{
+    lestL_push_public_key(L, lestL_check_cert(L, 1)->spki);
+    return 1;
+}
+
 static int get_extensions(lua_State *L)
 {
     lestL_push_extensions(L, lestL_check_cert(L, 1)->extensions);
@@ -443,6 +464,7 @@ static const luaL_Reg getters[] = {
     { "serial", get_serial },
     { "not_before", get_not_before },
     { "not_after", get_not_after },
+    { "public_key", get_public_key },
     { "extensions", get_extensions },
     { "is_ca", get_is_ca },
     { "path_len", get_path_len },

@@ -30,6 +30,9 @@ void lestL_to_certs(lua_State *L, int idx, const char *what, struct pki_certs *c
 /** Push the list of {oid, name, critical, value} for the contents of Extensions; absent gives {}. */
 void lestL_push_extensions(lua_State *L, struct pki_bytes extensions);
 
+/** Push {type, security_bits, der} for a SubjectPublicKeyInfo. */
+void lestL_push_public_key(lua_State *L, struct pki_bytes spki);
+
 /** Push lower-case hex; nil where bytes are absent. */
 void lestL_push_hex(lua_State *L, struct pki_bytes bytes);
 /** Push the text of a serial number. */

@@ -19,6 +19,7 @@ int luaopen_lest_core(lua_State *L)
         { "cert", lestL_open_cert },
         { "crl", lestL_open_crl },
         { "store", lestL_open_store },
+        { "pkcs7", lestL_open_pkcs7 },
         { "http", lestL_open_http },
         { "est", lestL_open_est },
         { "limit", lestL_open_limit },

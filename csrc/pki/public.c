@@ -207,3 +207,27 @@ enum lest_status pki_public_key_id(struct pki_bytes spki, uint8_t id[20], struct
         return pki_error(err, LEST_E_CRYPTO, "SHA-1 of the public key cannot be computed");
     return LEST_OK;
 }
+
+void pki_public_describe(struct pki_bytes spki, char type[PKI_KEY_TYPE_MAX], int *security_bits)
+{
+    EVP_PKEY *key = NULL;
+    struct pki_der_doc doc = { .noun = "public key", .malformed = LEST_E_KEY_MALFORMED };
+    struct pki_der in, body, algorithm;
+    struct pki_bytes oid;
+    char text[PKI_OID_TEXT_MAX];
+    *security_bits = 0;
+    snprintf(type, PKI_KEY_TYPE_MAX, "unknown");
+    if (pki_public_parse(spki, &key, NULL) == LEST_OK) {
+        pki_public_type(key, type);
+        *security_bits = pki_public_security_bits(key);
+        EVP_PKEY_free(key);
+        return;
+    }
+    pki_der_open(&in, &doc, spki.data, spki.len);
+    if (!pki_der_read(&in, PKI_DER_SEQUENCE, "the key", &body) ||
+        !pki_der_read(&body, PKI_DER_SEQUENCE, "the algorithm", &algorithm) ||
+        !pki_der_oid(&algorithm, "the algorithm", &oid))
+        return;
+    pki_oid_describe(oid, text);
+    snprintf(type, PKI_KEY_TYPE_MAX, "%.*s", PKI_KEY_TYPE_MAX - 1, text);
+}

@@ -30,6 +30,10 @@ void pki_public_type(const EVP_PKEY *key, char type[PKI_KEY_TYPE_MAX]);
 /** The strength as OpenSSL counts it (RSA 2048: 112, P-256: 128); 0 if unknown. */
 int pki_public_security_bits(const EVP_PKEY *key);
 
+/** Kind and strength of the key in a SubjectPublicKeyInfo; where this OpenSSL cannot read the key, the name
+ * or dotted identifier of its algorithm and 0. */
+void pki_public_describe(struct pki_bytes spki, char type[PKI_KEY_TYPE_MAX], int *security_bits);
+
 /** Keys below this are weak (NIST SP 800-57: RSA 2048 and a curve of 224 bits are 112). */
 enum { PKI_SECURITY_BITS_MIN = 112 };
 
