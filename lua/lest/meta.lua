@@ -313,3 +313,153 @@ function core_system.make_folder(path, mode) end
 ---@param path string
 ---@return boolean
 function core_system.exists(path) end
+--- HTTP/1.1 messages as pure functions. What a peer got wrong is `nil, err` with err.code "http" and
+--- err.status, the status to answer.
+---@class lest.core.http
+local http = {}
+
+---@class lest.http.request
+---@field method string as sent
+---@field method_known boolean false: 501
+---@field target string
+---@field path string not decoded
+---@field query? string
+---@field host string with its port; "" on HTTP/1.0 without Host
+---@field version "1.0"|"1.1"
+---@field keep_alive boolean
+---@field expect_continue boolean the peer waits for "100 Continue"
+---@field framing "none"|"length"|"chunked"
+---@field body_len integer
+---@field head_len integer where the body begins, from 0
+---@field headers { [1]: string, [2]: string }[] name and value, in order
+
+--- Parse the head of a request.
+---@param bytes string all that came so far
+---@param limits? { line_max?: integer, fields_max?: integer, headers_max?: integer } 8192, 16384, 64
+---@return lest.http.request|false|nil request false: more must come
+---@return lest.error? err
+function http.parse_request(bytes, limits) end
+
+--- Decode a chunked body.
+---@param bytes string
+---@param body_max integer bytes it may decode to
+---@param step? integer feed it so many bytes at a time
+---@return string|false|nil body false: more must come
+---@return integer|lest.error? consumed
+function http.decode_chunked(bytes, body_max, step) end
+
+---@param value string of a Content-Type header
+---@return { type: string, params: table<string, string> }? media_type names in lower case
+function http.media_type(value) end
+
+---@class lest.http.challenge
+---@field scheme string
+---@field token68? string
+---@field params table<string, string> names in lower case, values without quotes
+
+--- The well-formed challenges of WWW-Authenticate headers, in order.
+---@param values string|string[]
+---@return lest.http.challenge[]
+function http.challenges(values) end
+
+---@param value string of an Authorization header
+---@return lest.http.challenge? credentials
+function http.credentials(value) end
+
+--- User and password of an Authorization header with Basic credentials (RFC 7617).
+---@param value string
+---@return string? user
+---@return string|lest.error password
+function http.basic(value) end
+
+--- HTTP-date in its three forms.
+---@param text string
+---@param now? integer seconds since 1970, for two-digit years
+---@return integer? seconds since 1970
+function http.date(text, now) end
+
+--- Retry-After, in seconds or as a date.
+---@param value string
+---@param now? integer seconds since 1970
+---@return integer? seconds to wait
+function http.retry_after(value, now) end
+
+---@param seconds integer since 1970
+---@return string date as RFC 9110 wants it sent
+function http.format_date(seconds) end
+
+---@param value string
+---@return string[] elements of a comma-separated list
+function http.list(value) end
+
+--- The head of a response. A name or value that would end its line is an error.
+---@param status integer
+---@param headers { [1]: string, [2]: string }[]
+---@return string? bytes
+---@return lest.error? err
+function http.response_head(status, headers) end
+
+---@param status integer
+---@return string phrase "Not Found", or ""
+function http.reason(status) end
+
+--- EST as data (RFC 7030). Operations go by their path segment; another name raises.
+---@class lest.core.est
+---@field operations table<string, lest.est.operation>
+---@field reserved_names string[] no label may be one of them
+local est = {}
+
+---@class lest.est.operation
+---@field name string
+---@field method string
+---@field offered boolean
+---@field request_type? string
+---@field response_type string
+
+--- Find the operation that a request target names.
+---@param target string with or without a query
+---@return { operation: string, label: string? }? route
+---@return integer? status 404
+---@return string? sentence
+function est.route(target) end
+
+--- Whether a label may be configured.
+---@param label string
+---@return true?, lest.error?
+function est.label_check(label) end
+
+---@param operation string
+---@param method string
+---@return true? ok
+---@return integer? status 405 or 501
+---@return string? allow value of the Allow header
+function est.method_check(operation, method) end
+
+---@param operation string
+---@param content_type? string
+---@param content_encoding? string
+---@return true? ok
+---@return integer? status 415
+---@return string? sentence
+function est.request_media_check(operation, content_type, content_encoding) end
+
+---@param operation string
+---@param content_type? string
+---@return boolean
+function est.response_media_fits(operation, content_type) end
+
+--- As http.media_type.
+---@param value string
+---@return { type: string, params: table<string, string> }?
+function est.media_type(value) end
+
+--- The one object in a body: base64, PEM or raw DER. err.message may be shown to the peer.
+---@param bytes string
+---@return string? der
+---@return lest.error? err
+function est.body_decode(bytes) end
+
+---@param der string
+---@param wrap? integer columns, a multiple of 4 (64); 0: one line
+---@return string base64
+function est.body_encode(der, wrap) end
