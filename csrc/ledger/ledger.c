@@ -182,17 +182,16 @@ static bool in_order(const struct ledger *ledger, enum ledger_control what)
 {
     switch (what) {
     case LEDGER_BEGIN: return !ledger->begun;
-    case LEDGER_COMMIT: return ledger->begun && !ledger->savepoint;
-    case LEDGER_ROLLBACK: return ledger->begun;
+    case LEDGER_COMMIT:
     case LEDGER_SAVEPOINT: return ledger->begun && !ledger->savepoint;
+    case LEDGER_ROLLBACK: return true;
     case LEDGER_RELEASE:
     case LEDGER_ROLLBACK_TO: return ledger->savepoint;
     }
     return false;
 }
 
-/* What the caller is in after the call, whether it worked or not: a failed commit keeps nothing, and a
- * savepoint that could not be ended belongs to a transaction that is lost. */
+/* What the caller is in after the call, whether it worked or not: a failed commit keeps nothing. */
 static void follow(struct ledger *ledger, enum ledger_control what, bool worked)
 {
     switch (what) {
@@ -200,28 +199,46 @@ static void follow(struct ledger *ledger, enum ledger_control what, bool worked)
     case LEDGER_COMMIT:
     case LEDGER_ROLLBACK: ledger->begun = ledger->savepoint = false; break;
     case LEDGER_SAVEPOINT: ledger->savepoint = worked; break;
-    case LEDGER_RELEASE:
-    case LEDGER_ROLLBACK_TO: ledger->savepoint = false; break;
+    case LEDGER_RELEASE: ledger->savepoint = !worked; break;
+    case LEDGER_ROLLBACK_TO: break;
     }
 }
 
-enum lest_status ledger_control(struct ledger *ledger, enum ledger_control what, struct lest_error *err)
+static enum lest_status out_of_order(const struct ledger *ledger, enum ledger_control what,
+                                     struct lest_error *err)
 {
     static const char *const words[] = {
         [LEDGER_BEGIN] = "begin",         [LEDGER_COMMIT] = "commit",   [LEDGER_ROLLBACK] = "rollback",
         [LEDGER_SAVEPOINT] = "savepoint", [LEDGER_RELEASE] = "release", [LEDGER_ROLLBACK_TO] = "rollback_to",
     };
-    if (!in_order(ledger, what))
-        return lest_error_set(err, LEST_E_INTERNAL, "%s is out of order: %s", words[what],
-                              ledger->savepoint ? "a savepoint is open"
-                              : ledger->begun   ? "a transaction is open, and no savepoint"
-                                                : "no transaction is open");
-    enum lest_status status = what == LEDGER_ROLLBACK ? LEST_OK : check_alive(ledger, err);
-    if (!status && (what != LEDGER_ROLLBACK || ledger->engine->in_transaction(ledger->connection)))
-        status = ledger->engine->control(ledger->connection, what, err);
-    if (status && what == LEDGER_COMMIT && ledger->engine->in_transaction(ledger->connection)) {
-        enum lest_status undone = ledger->engine->control(ledger->connection, LEDGER_ROLLBACK, NULL);
-        (void)undone; /* the commit's failure is the news; SQLite's ROLLBACK fails only where there is none */
+    const char *state = !ledger->begun      ? "no transaction is open"
+                        : ledger->savepoint ? "a savepoint is open"
+                                            : "a transaction is open, and no savepoint";
+    return lest_error_set(err, LEST_E_INTERNAL, "%s is out of order: %s", words[what], state);
+}
+
+/* SQLite's ROLLBACK fails only where there is no transaction. */
+static void undo(struct ledger *ledger)
+{
+    enum lest_status status = LEST_OK;
+    if (ledger->engine->in_transaction(ledger->connection))
+        status = ledger->engine->control(ledger->connection, LEDGER_ROLLBACK, NULL);
+    (void)status;
+}
+
+enum lest_status ledger_control(struct ledger *ledger, enum ledger_control what, struct lest_error *err)
+{
+    enum lest_status status = LEST_OK;
+    if (what == LEDGER_ROLLBACK) {
+        undo(ledger);
+    } else {
+        status = check_alive(ledger, err);
+        if (!status && !in_order(ledger, what))
+            return out_of_order(ledger, what, err);
+        if (!status)
+            status = ledger->engine->control(ledger->connection, what, err);
+        if (status && what == LEDGER_COMMIT)
+            undo(ledger);
     }
     follow(ledger, what, status == LEST_OK);
     return status;

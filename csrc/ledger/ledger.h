@@ -96,17 +96,17 @@ enum lest_status ledger_run(struct ledger *ledger, const struct ledger_statement
                             struct lest_error *err) LEST_MUST_USE;
 
 enum ledger_control {
-    LEDGER_BEGIN,     /* takes the write lock at once, so that nothing inside fails for it */
-    LEDGER_COMMIT,    /* durable when it succeeds; when it fails nothing of the transaction is kept */
-    LEDGER_ROLLBACK,  /* never fails where there is a transaction */
-    LEDGER_SAVEPOINT, /* one request among the neighbours of a batch; not nested */
-    LEDGER_RELEASE,
-    LEDGER_ROLLBACK_TO, /* undo since the savepoint, and end it */
+    LEDGER_BEGIN,       /* takes the write lock at once, so that nothing inside fails for it */
+    LEDGER_COMMIT,      /* durable when it succeeds; when it fails nothing of the transaction is kept */
+    LEDGER_ROLLBACK,    /* never fails; nothing to do where there is no transaction */
+    LEDGER_SAVEPOINT,   /* one request among the neighbours of a batch; not nested */
+    LEDGER_RELEASE,     /* end the savepoint, keeping what was done since */
+    LEDGER_ROLLBACK_TO, /* undo what was done since the savepoint, which stays open */
 };
 
 /** Control the transaction. A full disk or an I/O error may end a transaction on the database's side; from
- *  then on every statement, savepoint and the commit fail with LEST_E_LEDGER until LEDGER_ROLLBACK (or the
- *  commit), so that nothing runs outside the transaction it was meant for.
+ *  then on every statement, savepoint and the commit fail with LEST_E_LEDGER until LEDGER_ROLLBACK or
+ *  LEDGER_COMMIT, so that nothing runs outside the transaction it was meant for.
  *  Errors: as ledger_run; LEST_E_INTERNAL for a call out of order */
 enum lest_status ledger_control(struct ledger *ledger, enum ledger_control what,
                                 struct lest_error *err) LEST_MUST_USE;

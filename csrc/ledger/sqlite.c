@@ -380,7 +380,7 @@ static enum lest_status sqlite_control(void *connection, enum ledger_control wha
     static const char *const sql[] = {
         [LEDGER_BEGIN] = "BEGIN IMMEDIATE",   [LEDGER_COMMIT] = "COMMIT",
         [LEDGER_ROLLBACK] = "ROLLBACK",       [LEDGER_SAVEPOINT] = "SAVEPOINT request",
-        [LEDGER_RELEASE] = "RELEASE request", [LEDGER_ROLLBACK_TO] = "ROLLBACK TO request; RELEASE request",
+        [LEDGER_RELEASE] = "RELEASE request", [LEDGER_ROLLBACK_TO] = "ROLLBACK TO request",
     };
     return execute_text(c->db, sql[what], NULL, err);
 }

@@ -136,15 +136,16 @@ const struct ledger_statement ledger_statements[] = {
     { "certificate_find",
       "SELECT " CERTIFICATE ", der FROM certificates WHERE serial = :serial ORDER BY seq",
       { TEXT(serial) } },
-    /* The lost answer: the newest for the same key, principal, label and operation, issued at or after
-     * `since`, not revoked. */
+    /* The lost answer: the newest for the same key, principal, label and operation, renewing the same
+     * certificate if any, issued at or after `since`, not revoked. */
     { "certificate_again",
       "SELECT " CERTIFICATE ", der FROM certificates WHERE key_hash = :key_hash"
       " AND principal_name = :principal_name AND principal_kind = :principal_kind AND label = :label"
-      " AND operation = :operation AND issued_at >= :since AND revoked_at IS NULL"
+      " AND operation = :operation AND renews IS NOT DISTINCT FROM :renews AND issued_at >= :since"
+      " AND revoked_at IS NULL"
       " ORDER BY issued_at DESC, seq DESC LIMIT 1",
       { TEXT(principal_kind), TEXT(principal_name), TEXT(label), TEXT(operation), TEXT(key_hash),
-        INTEGER(since) } },
+        TEXT_OR_NULL(renews), INTEGER(since) } },
     { "certificate_count_profile",
       "SELECT count(*) AS count FROM certificates WHERE profile = :profile AND issued_at >= :since",
       { TEXT(profile), INTEGER(since) } },

@@ -29,19 +29,19 @@ function ledger:begin() end
 ---@return true?, lest.error?
 function ledger:commit() end
 
---- Undo the transaction, also one that was lost to a full disk.
----@return true?, lest.error?
+--- Undo the transaction, also one lost to a full disk; nothing to do where there is none.
+---@return true
 function ledger:rollback() end
 
 --- Begin one request inside the transaction; not nested.
 ---@return true?, lest.error?
 function ledger:savepoint() end
 
---- Keep what was done since the savepoint, and end it.
+--- End the savepoint, keeping what was done since.
 ---@return true?, lest.error?
 function ledger:release() end
 
---- Undo what was done since the savepoint, and end it.
+--- Undo what was done since the savepoint, which stays open: release() it.
 ---@return true?, lest.error?
 function ledger:rollback_to() end
 

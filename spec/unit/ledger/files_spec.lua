@@ -103,11 +103,12 @@ describe("the ledger's file", function()
     local err = fill(ledger)
     assert.equal("ledger", err.code)
     assert.matches("disk is full", err.message)
-    for _, method in ipairs { "rollback_to", "savepoint", "commit" } do
+    for _, method in ipairs { "rollback_to", "release", "savepoint", "commit" } do
       local value, lost = ledger[method](ledger)
       assert.is_nil(value)
       assert.matches("transaction was lost", lost.message)
     end
+    assert.is_true(ledger:rollback())
     assert.equal(1, #ledger:rows("request_list", { limit = 10 }))
     assert(ledger:begin())
     assert(ledger:run("request_add", rows.request { id = "after" }))

@@ -65,6 +65,7 @@ describe("the ledger", function()
     assert.error_matches(function() ledger:run("nonsense") end, "no statement 'nonsense'")
     assert.error_matches(function() ledger:rows("request_get", { id = 1 }) end, "takes a string")
     assert.error_matches(function() ledger:commit() end, "no transaction is open")
+    assert.is_true(ledger:rollback())
     assert.error_matches(function() ledger:savepoint() end, "out of order")
     assert(ledger:begin())
     assert.error_matches(function() ledger:begin() end, "out of order")
@@ -121,6 +122,7 @@ describe("the ledger", function()
     assert(ledger:run("request_add", rows.request { id = "r2" }))
     assert_fails("ledger_constraint", ledger:run("request_add", rows.request { id = "r1" }))
     assert(ledger:rollback_to())
+    assert(ledger:release())
     assert(ledger:savepoint())
     assert(ledger:run("request_add", rows.request { id = "r3" }))
     assert(ledger:release())
@@ -177,10 +179,19 @@ describe("the ledger", function()
       assert.equal("02", ledger:rows("certificate_again", same)[1].serial)
       assert.equal("\x30\0\xff", ledger:rows("certificate_again", same)[1].der)
       for key, other in pairs { since = 1002, key_hash = "k2", principal_kind = "certificate",
-        principal_name = "device002", label = "factory", operation = "simplereenroll" } do
+        principal_name = "device002", label = "factory", operation = "simplereenroll",
+        renews = "01" } do
         local wanted = rows.identity { since = 1000, [key] = other }
         assert.same({}, ledger:rows("certificate_again", wanted), key)
       end
+    end)
+
+    it("are found again as the renewal of one certificate", function()
+      assert(ledger:run("certificate_add", rows.certificate { serial = "03", renews = "01" }))
+      local wanted = rows.identity { since = 1000, renews = "01" }
+      assert.equal("03", ledger:rows("certificate_again", wanted)[1].serial)
+      wanted.renews = "02"
+      assert.same({}, ledger:rows("certificate_again", wanted))
     end)
 
     it("are not given again once revoked, and revoked once", function()
