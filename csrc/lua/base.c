@@ -5,7 +5,10 @@
 #include "base/log.h"
 #include "lua/binding.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { BASE64_MAX = 64 * 1024 * 1024, FILE_MAX = 16 * 1024 * 1024, LOG_FIELDS_MAX = 40 };
 
@@ -106,9 +109,29 @@ static int file_write(lua_State *L)
     return 1;
 }
 
+/* file.absolute(path): from the root, by the working folder; links are not followed */
+static int file_absolute(lua_State *L)
+{
+    char folder[PATH_MAX];
+    struct lest_error err;
+    const char *path = luaL_checkstring(L, 1);
+    if (*path == '/') {
+        lua_settop(L, 1);
+        return 1;
+    }
+    if (!getcwd(folder, sizeof folder)) {
+        lest_error_set_errno(&err, LEST_E_IO, errno, "the working folder is unknown");
+        return lestL_fail(L, &err);
+    }
+    lua_pushfstring(L, strcmp(path, ".") == 0 ? "%s" : "%s/%s", folder, path);
+    return 1;
+}
+
 int lestL_open_file(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "read", file_read }, { "write", file_write }, { NULL, NULL } };
+    static const luaL_Reg functions[] = {
+        { "absolute", file_absolute }, { "read", file_read }, { "write", file_write }, { NULL, NULL }
+    };
     luaL_newlib(L, functions);
     return 1;
 }

@@ -1,0 +1,339 @@
+--- The server's configuration: a Lua file that returns a table, checked against a closed schema.
+---
+---   local config, err = config.load "server.lua"
+---
+--- Every path in the result is absolute, every duration is seconds, every absent key has its
+--- default. A mistake is an error that names the line, the key's path and the nearest right word.
+local core = require "lest.core"
+local schema = require "lest.schema"
+local cjson = require "cjson"
+
+local M = {}
+
+local s <const> = schema
+
+--- The most an embedded file may have; a configuration is written by a person.
+local FILE_MAX <const> = 1024 * 1024
+
+local path = s.string { max = 4000, pattern = "^[^%z]+$", what = "a path" }
+local name = s.string { max = 64, pattern = "^[%w][%w._-]*$",
+  what = "a name (letters, digits, '.', '_', '-')" }
+local url = s.string { max = 1000, pattern = "^%a[%w+.-]*:%S+$", what = "a URL" }
+
+local function account(value)
+  if math.type(value) == "integer" and value > 0 then return tostring(value) end
+  if type(value) == "string" and value:find "^[%w_][%w_.-]*%$?$" then return value end
+end
+
+local function ca_shape(extra)
+  local fields = {
+    cert = path,
+    key = s.string { max = 4000 }, -- a path or a URI (pkcs11:...)
+    chain = s.optional(path),
+    passphrase_file = s.optional(path),
+    passphrase_command = s.optional(s.list(s.string(), { min = 1, max = 32 })),
+  }
+  for key, value in pairs(extra or {}) do fields[key] = value end
+  return s.record(fields)
+end
+
+local profile = s.record {
+  lifetime = s.duration { min = 60 },
+  keys = s.list(s.string { max = 64 }, { min = 1, single = true }),
+  names = s.optional(s.one_of { "principal", "renewal", "policy" }, "principal"),
+  subject = s.optional(s.list(s.string { max = 64 }), { "CN" }),
+  san = s.optional(s.list(s.one_of { "DNS", "IP", "email", "URI", "dirName", "RID", "otherName" }),
+    {}),
+  key_usage = s.optional(s.list(s.string { max = 32 }), { "digitalSignature" }),
+  eku = s.optional(s.list(s.string { max = 64 }), { "clientAuth" }),
+  key_change = s.optional(s.one_of { "allowed", "required", "forbidden" }, "allowed"),
+  backdate = s.optional(s.duration { max = 86400 }, "1m"),
+  per_minute = s.optional(s.integer { min = 1, max = 1000000 }, 6000),
+  crl_urls = s.optional(s.list(url, { single = true }), {}),
+  ocsp_urls = s.optional(s.list(url, { single = true }), {}),
+  ca_issuer_urls = s.optional(s.list(url, { single = true }), {}),
+}
+
+local csrattrs_entry = s.custom("a string or a table", function(value)
+  if type(value) == "string" or type(value) == "table" then return value end
+end)
+
+local label = s.record {
+  policy = path,
+  profile = s.optional(name),
+  profiles = s.optional(s.list(name, { min = 1 })),
+  auth = s.optional(s.list(s.one_of { "certificate", "basic", "certificate+basic" },
+    { min = 1, single = true }),
+    { "certificate" }),
+  anchors = s.optional(s.list(name, { single = true })),
+  ca = s.optional(name),
+  csrattrs = s.optional(s.list(csrattrs_entry, { max = 64 })),
+  realm = s.optional(s.string { max = 64, pattern = '^[^%c"\\]+$', what = "a realm" }, "lest"),
+  wrap = s.optional(s.integer { max = 76 }, 64),
+  transfer_encoding = s.optional(s.boolean(), true),
+  error_bodies = s.optional(s.boolean(), false),
+  retry_after = s.optional(s.duration { min = 1 }, "1m"),
+  pending_expires = s.optional(s.duration { min = 60 }, "7d"),
+  lost_answer = s.optional(s.duration {}, "1h"),
+}
+
+local limits = s.record {
+  handshake = s.optional(s.duration { min = 1 }, "10s"),
+  header = s.optional(s.duration { min = 1 }, "10s"),
+  body = s.optional(s.duration { min = 1 }, "30s"),
+  answer = s.optional(s.duration { min = 1 }, "1m"),
+  write = s.optional(s.duration { min = 1 }, "30s"),
+  idle = s.optional(s.duration { min = 1 }, "15s"),
+  decision = s.optional(s.duration { min = 1 }, "10s"),
+  decision_memory = s.optional(s.size(), "64MiB"),
+  header_size = s.optional(s.size(), "16KiB"),
+  body_size = s.optional(s.size(), "64KiB"),
+  connections = s.optional(s.integer { min = 1 }, 4096),
+  connections_per_address = s.optional(s.integer { min = 1 }, 1024),
+  requests = s.optional(s.integer { min = 1 }, 256),
+  requests_per_connection = s.optional(s.integer { min = 1 }, 100),
+  failures_per_minute = s.optional(s.integer { min = 1 }, 10),
+  address_failures_per_minute = s.optional(s.integer { min = 1 }, 60),
+  scrypt_threads = s.optional(s.integer { min = 1, max = 64 }, 2),
+  scrypt_queue = s.optional(s.integer { min = 1 }, 64),
+}
+
+local function listen_address(value)
+  local host, port = tostring(value):match "^%[([%x:.]+)%]:(%d+)$"
+  if not host then host, port = tostring(value):match "^([%d.]+):(%d+)$" end
+  if not host or tonumber(port) > 65535 then
+    return nil,
+      ("'%s' is no address: write one as \"[::]:8443\" or \"127.0.0.1:8443\""):format(tostring(value))
+  end
+  return value
+end
+
+local server = s.record {
+  listen = s.optional(s.list(s.custom("an address", listen_address),
+    { min = 1, max = 16, single = true }),
+    { "[::]:8443" }),
+  tls = s.record {
+    cert = path,
+    key = s.string { max = 4000 },
+    passphrase_file = s.optional(path),
+    min_version = s.optional(s.one_of { "1.2", "1.3" }, "1.2"),
+  },
+  ledger = s.optional(path, "ledger.db"),
+  user = s.optional(s.custom("a user's name or number", account)),
+  authority_user = s.optional(s.custom("a user's name or number", account)),
+  workers = s.optional(s.integer { min = 0, max = 256 }, 0), -- 0: one a processor
+  ca = ca_shape(),
+  cas = s.optional(s.map(ca_shape()), {}),
+  anchors = s.optional(s.map(path), {}),
+  crls = s.optional(s.list(path, { single = true }), {}),
+  profiles = s.map(profile),
+  labels = s.map(label, { key = function(key)
+    if key == "default" then return true end
+    return core.est.label_check(key)
+  end }),
+  limits = s.optional(limits, {}),
+  watchdog = s.optional(s.duration { min = 2 }, "10s"),
+  drain = s.optional(s.duration { min = 1 }, "30s"),
+  log_level = s.optional(s.one_of { "debug", "info", "warning", "error" }, "info"),
+}
+
+--- The line of `source` on which the last name of a path is written, if that can be told.
+local function line_of(source, where)
+  local key = where:match "([%w_]+)[%d%[%]]*$"
+  if not key then return nil end
+  local line, found = 0, nil
+  for text in (source .. "\n"):gmatch "(.-)\n" do
+    line = line + 1
+    local code = text:gsub("%-%-.*$", "")
+    if code:find("%f[%w_]" .. key .. "%f[^%w_]%s*=")
+      or code:find('%[%s*["\']' .. key .. '["\']%s*%]%s*=') then
+      if found then return nil end
+      found = line
+    end
+  end
+  return found
+end
+
+local function config_error(file, source, problems)
+  local sentences = {}
+  for i, problem in ipairs(problems) do
+    if i > 8 then
+      sentences[i] = ("and %d more"):format(#problems - 8)
+      break
+    end
+    local line = source and line_of(source, problem.path)
+    sentences[i] = ("%s: %s%s"):format(line and ("%s:%d"):format(file, line) or file,
+      problem.path ~= "" and problem.path .. ": " or "", problem.problem)
+  end
+  return core.error.new { code = "config", message = table.concat(sentences, "\n") }
+end
+
+local function absolute(folder, file)
+  if file:sub(1, 1) == "/" then return file end
+  return folder .. "/" .. file
+end
+
+local function is_uri(text)
+  return text:find "^%a[%w+.-]+:" ~= nil
+end
+
+local function resolve_ca(folder, ca)
+  ca.cert = absolute(folder, ca.cert)
+  if not is_uri(ca.key) then ca.key = absolute(folder, ca.key) end
+  if ca.chain then ca.chain = absolute(folder, ca.chain) end
+  if ca.passphrase_file then ca.passphrase_file = absolute(folder, ca.passphrase_file) end
+end
+
+local function resolve(config, folder)
+  config.tls.cert = absolute(folder, config.tls.cert)
+  if not is_uri(config.tls.key) then config.tls.key = absolute(folder, config.tls.key) end
+  if config.tls.passphrase_file then
+    config.tls.passphrase_file = absolute(folder, config.tls.passphrase_file)
+  end
+  config.ledger = absolute(folder, config.ledger)
+  resolve_ca(folder, config.ca)
+  for _, ca in pairs(config.cas) do resolve_ca(folder, ca) end
+  for key, file in pairs(config.anchors) do config.anchors[key] = absolute(folder, file) end
+  for i, file in ipairs(config.crls) do config.crls[i] = absolute(folder, file) end
+  for _, each in pairs(config.labels) do each.policy = absolute(folder, each.policy) end
+end
+
+--- What one table's schema cannot see: names that must exist in another part.
+local function cross_check(config, report)
+  if not config.labels.default then
+    report("labels", "must have 'default', for requests without a label")
+  end
+  for label_name, each in pairs(config.labels) do
+    local where = "labels." .. label_name
+    if each.profile and each.profiles then
+      report(where .. ".profiles", "stands beside 'profile': give one of them")
+    end
+    each.profiles = each.profiles or { each.profile }
+    if #each.profiles == 0 then report(where .. ".profile", "is missing") end
+    each.profile = each.profiles[1]
+    for _, profile_name in ipairs(each.profiles) do
+      if not config.profiles[profile_name] then
+        report(where .. ".profile", ("'%s' is not in profiles%s"):format(profile_name,
+          schema.hint(profile_name, config.profiles)))
+      end
+    end
+    if each.ca and not config.cas[each.ca] then
+      report(where .. ".ca", ("'%s' is not in cas%s"):format(each.ca,
+        schema.hint(each.ca, config.cas)))
+    end
+    if each.anchors then
+      for _, anchor in ipairs(each.anchors) do
+        if not config.anchors[anchor] then
+          report(where .. ".anchors", ("'%s' is not in anchors%s"):format(anchor,
+            schema.hint(anchor, config.anchors)))
+        end
+      end
+    else
+      each.anchors = {}
+      for anchor in pairs(config.anchors) do table.insert(each.anchors, anchor) end
+      table.sort(each.anchors)
+    end
+    if each.wrap % 4 ~= 0 then
+      report(where .. ".wrap", "must be a multiple of 4, or 0 for one line")
+    end
+  end
+  if config.user and config.user == config.authority_user then
+    report("authority_user", "must not be the same as 'user'")
+  end
+end
+
+--- Check a configuration table and resolve its paths against a folder.
+---@param raw any
+---@param file string for messages
+---@param folder string absolute
+---@param source? string the file's text, for line numbers
+---@return table|nil config
+---@return lest.error|nil err code config
+function M.check(raw, file, folder, source)
+  local config, problems = schema.check(server, raw)
+  if config then
+    problems = {}
+    cross_check(config, function(where, problem) table.insert(problems,
+      { path = where, problem = problem }) end)
+    if #problems == 0 then
+      resolve(config, folder)
+      config.file = file
+      return config
+    end
+  end
+  return nil, config_error(file, source, problems)
+end
+
+local function parent(file)
+  local folder = file:match "^(.*)/[^/]*$"
+  if folder == "" then return "/" end
+  return folder or "."
+end
+
+--- Load a configuration file.
+---@param file string
+---@param overrides? { listen: string[] } what the command line says
+---@return table|nil config
+---@return lest.error|nil err
+function M.load(file, overrides)
+  local source, err = core.file.read(file, FILE_MAX)
+  if not source then
+    return nil, core.error.new { code = "config", message = "the configuration cannot be read",
+      cause = err }
+  end
+  return M.parse(source, file, overrides)
+end
+
+--- As load, for a text that was read already; `file` says where it came from.
+function M.parse(source, file, overrides)
+  local folder = core.file.absolute(parent(file))
+  local env = setmetatable({}, { __index = _G, __newindex = function(_, key)
+    error(("'%s' is assigned as a global: put 'local' before it"):format(tostring(key)), 2)
+  end })
+  local chunk, problem = load(source, "@" .. file, "t", env)
+  if not chunk then return nil, core.error.new { code = "config", message = problem } end
+  local ok, raw = pcall(chunk)
+  if not ok then return nil, core.error.new { code = "config", message = tostring(raw) } end
+  if type(raw) ~= "table" then
+    return nil, core.error.new { code = "config", message = file .. ": must return a table" }
+  end
+  for key, value in pairs(overrides or {}) do raw[key] = value end
+  return M.check(raw, file, folder, source)
+end
+
+--- What the supervisor, which has no Lua, needs to know: a list of { key, value }.
+---@return string[][]
+function M.supervisor(config)
+  local lines = {}
+  for _, address in ipairs(config.listen) do table.insert(lines, { "listen", address }) end
+  if config.user then table.insert(lines, { "user", config.user }) end
+  if config.authority_user then table.insert(lines, { "authority_user", config.authority_user }) end
+  table.insert(lines, { "workers", tostring(config.workers) })
+  table.insert(lines, { "watchdog_s", tostring(config.watchdog) })
+  table.insert(lines, { "drain_s", tostring(config.drain) })
+  return lines
+end
+
+--- The configuration as the roles get it.
+---@return string json
+function M.json(config)
+  return cjson.encode(config)
+end
+
+--- The reverse of json(), in a role.
+---@param text string
+---@return table config
+function M.from_json(text)
+  local config = cjson.decode(text)
+  -- JSON numbers are floats to cjson: every number of a configuration is whole.
+  local function whole(value)
+    if type(value) == "number" then return math.tointeger(value) or value end
+    if type(value) == "table" then
+      for key, item in pairs(value) do value[key] = whole(item) end
+    end
+    return value
+  end
+  return whole(config)
+end
+
+return M

@@ -1,0 +1,77 @@
+local config = require "lest.config"
+
+local GOOD <const> = [[
+return {
+  tls = { cert = "server.pem", key = "server.key" },
+  ca = { cert = "ca.pem", key = "pkcs11:object=ca" },
+  anchors = { own = "ca.pem" },
+  profiles = {
+    device = { lifetime = "90d", keys = { "ec:P-256" }, san = { "DNS" } },
+  },
+  labels = {
+    default = { policy = "policy.lua", profile = "device", auth = { "certificate", "basic" } },
+  },
+}
+]]
+
+local function parse(text)
+  return config.parse(text, "/etc/lest/server.lua")
+end
+
+local function edited(from, to)
+  local text = GOOD:gsub(from, to)
+  assert.not_equal(GOOD, text)
+  local value, err = parse(text)
+  assert.is_nil(value)
+  return tostring(err)
+end
+
+describe("a configuration", function()
+  it("has its defaults, seconds for durations and absolute paths", function()
+    local value = assert(parse(GOOD))
+    assert.equal(7776000, value.profiles.device.lifetime)
+    assert.equal("/etc/lest/server.pem", value.tls.cert)
+    assert.equal("pkcs11:object=ca", value.ca.key)
+    assert.equal("/etc/lest/policy.lua", value.labels.default.policy)
+    assert.same({ "own" }, value.labels.default.anchors)
+    assert.same({ "[::]:8443" }, value.listen)
+    assert.equal("principal", value.profiles.device.names)
+  end)
+
+  it("survives the way to the roles", function()
+    local value = assert(parse(GOOD))
+    local back = config.from_json(config.json(value))
+    assert.equal(90 * 86400, back.profiles.device.lifetime)
+    assert.equal("integer", math.type(back.limits.connections))
+  end)
+
+  it("names the line and the right word of a mistake", function()
+    local message = edited("lifetime", "lifetme")
+    assert.matches("server.lua:6: profiles.device.lifetme: unknown, did you mean 'lifetime'?",
+      message)
+    assert.matches("profiles.device.lifetime: is missing", message)
+  end)
+
+  it("checks values and the names that parts have for each other", function()
+    assert.matches("server.lua:6: profiles.device.lifetime: '90 days' is no duration",
+      edited("90d", "90 days"))
+    assert.matches("'DSN' is not one of DNS, .* did you mean 'DNS'?", edited('"DNS"', '"DSN"'))
+    assert.matches("'devise' is not in profiles, did you mean 'device'?",
+      edited('profile = "device"', 'profile = "devise"'))
+    assert.matches("must have 'default'", edited("default =", "other ="))
+    assert.matches("tls.key: must be a string, not number", edited('key = "server.key"', "key = 5"))
+    assert.matches("listen%[1%]: 'localhost' is no address",
+      edited("tls =", 'listen = "localhost", tls ='))
+    assert.matches("labels.cacerts", edited("default =",
+      'cacerts = { policy = "x", profile = "device" }, default ='))
+    assert.matches("authority_user: must not be the same", edited("tls =",
+      'user = "a", authority_user = "a", tls ='))
+  end)
+
+  it("is a Lua file that returns a table and keeps its hands off globals", function()
+    assert.matches("server.lua:1:", tostring(select(2, parse "return {")))
+    assert.matches("must return a table", tostring(select(2, parse "return 5")))
+    assert.matches("'x' is assigned as a global", tostring(select(2, parse "x = 1 return {}")))
+    assert.matches("cannot be read", tostring(select(2, config.load "/nonexistent/server.lua")))
+  end)
+end)
