@@ -1,0 +1,171 @@
+--- The verdicts of a policy, and ready-made hooks.
+---
+---   local policy = require "lest.policy"
+---   return {
+---     enroll = function(request)
+---       if request.principal.kind ~= "basic" then return policy.reject "a password is required" end
+---       return policy.approve { subject = { { "CN", request.principal.name } } }
+---     end,
+---     reenroll = policy.renew { window = "30d" },
+---   }
+local core = require "lest.core"
+local duration = require "lest.duration"
+local schema = require "lest.schema"
+
+local M = {}
+
+local Verdict = { __name = "lest.verdict" }
+
+local s <const> = schema
+local reason = s.optional(s.string { max = 1000 })
+local detail = s.optional(s.custom("a value", function(value)
+  return tostring(value):sub(1, 8000)
+end))
+local anything = s.optional(s.custom("a table", function(value)
+  if type(value) == "table" then return value end
+end))
+local period = s.optional(s.duration { min = 1 })
+
+local shapes <const> = {
+  approve = s.record {
+    reason = reason, detail = detail, profile = s.optional(s.string { max = 64 }),
+      lifetime = period,
+    subject = anything, san = s.optional(s.list(s.string { max = 1024 }, { max = 128 })),
+      facts = anything,
+    renewal = s.optional(s.boolean()),
+  },
+  reject = s.record { reason = reason, detail = detail },
+  pending = s.record { reason = reason, detail = detail, retry_after = period, expires = period },
+  unavailable = s.record { reason = reason, detail = detail, retry_after = period },
+}
+
+local function verdict(kind, argument)
+  local options = {}
+  if type(argument) == "string" then
+    options.reason = argument
+  elseif type(argument) == "table" then
+    for key, value in pairs(argument) do options[key == 1 and "reason" or key] = value end
+  elseif argument ~= nil then
+    error(("policy.%s takes a string or a table, not a %s"):format(kind, type(argument)), 3)
+  end
+  local result, problems = schema.check(shapes[kind], options)
+  if not result then
+    error(("policy.%s: %s: %s"):format(kind, problems[1].path, problems[1].problem), 3)
+  end
+  result.verdict = kind
+  return setmetatable(result, Verdict)
+end
+
+--- Issue a certificate. The names stated are the names issued; none at all is an error.
+---@param options { subject: any, san: string[], profile: string, lifetime: string|integer, facts: table, detail: any }
+function M.approve(options)
+  local result = verdict("approve", options)
+  if not result.renewal and not result.subject and not result.san then
+    error("policy.approve: state the names, as subject = { { \"CN\", ... } } or san = { \"DNS:...\" }", 2)
+  end
+  return result
+end
+
+--- Refuse for good (403). The reason goes to the client, `detail` to the ledger alone.
+---@param options? string|{ [1]: string, reason: string, detail: any }
+function M.reject(options)
+  return verdict("reject", options)
+end
+
+--- Not yet (202): ask again after retry_after; an operator decides with `lest pending`.
+---@param options? string|{ [1]: string, detail: any, retry_after: string|integer, expires: string|integer }
+function M.pending(options)
+  return verdict("pending", options)
+end
+
+--- Not now (503): what the decision needs is out of reach.
+---@param options? string|{ [1]: string, detail: any, retry_after: string|integer }
+function M.unavailable(options)
+  return verdict("unavailable", options)
+end
+
+--- Whether a value is a verdict.
+---@param value any
+---@return boolean
+function M.is_verdict(value)
+  return getmetatable(value) == Verdict
+end
+
+--- A reenroll hook: renew with the names of the certificate being renewed (RFC 7030 4.2.2), once no
+--- more than `window` of its life is left (absent: at any time).
+---@param options? { window: string|integer, profile: string, lifetime: string|integer }
+---@return fun(request: table): table
+function M.renew(options)
+  options = options or {}
+  for key in pairs(options) do
+    if key ~= "window" and key ~= "profile" and key ~= "lifetime" then
+      error(("policy.renew: unknown option '%s'%s"):format(tostring(key),
+        schema.hint(key, { window = 1, profile = 1, lifetime = 1 })), 2)
+    end
+  end
+  local window, problem
+  if options.window then
+    window, problem = duration.parse(options.window)
+    if not window then error("policy.renew: window: " .. problem, 2) end
+  end
+  return function(request)
+    local previous = request.previous
+    if not previous then return M.reject "there is no certificate to renew" end
+    local left = previous.certificate.not_after - request.time
+    if window and left > window then
+      return M.reject(("too early: renewal opens in %s"):format(duration.format(left - window)))
+    end
+    return M.approve { renewal = true, profile = options.profile, lifetime = options.lifetime }
+  end
+end
+
+--- Load a policy file: a Lua file that returns a function (for enroll and reenroll) or a table of
+--- hooks. Reading or assigning an undeclared global raises: a forgotten `local` would hand one
+--- device's name to another.
+---@param file string
+---@return { hooks: table<string, function>, file: string, hash: string }|nil policy
+---@return lest.error|nil err
+function M.load(file)
+  local source, err = core.file.read(file, 1024 * 1024)
+  if not source then
+    return nil, core.error.new { code = "policy", message = "the policy cannot be read",
+      cause = err }
+  end
+  local env = setmetatable({}, {
+    __index = function(_, key)
+      local value = rawget(_G, key)
+      if value == nil then
+        error(("undeclared global '%s'%s"):format(tostring(key), schema.hint(key, _G)), 2)
+      end
+      return value
+    end,
+    __newindex = function(_, key)
+      error(("undeclared global '%s' is assigned: put 'local' before it"):format(tostring(key)), 2)
+    end,
+    __metatable = false,
+  })
+  local chunk, problem = load(source, "@" .. file, "t", env)
+  if not chunk then return nil, core.error.new { code = "policy", message = problem } end
+  local ok, hooks = pcall(chunk)
+  if not ok then return nil, core.error.new { code = "policy", message = tostring(hooks) } end
+  if type(hooks) == "function" then hooks = { enroll = hooks, reenroll = hooks } end
+  local known = { csrattrs = true, enroll = true, reenroll = true }
+  if type(hooks) ~= "table" then
+    return nil, core.error.new { code = "policy", message = file
+      .. ": must return a function or a table of hooks" }
+  end
+  for key, hook in pairs(hooks) do
+    if not known[key] then
+      return nil, core.error.new { code = "policy",
+        message = ("%s: unknown hook '%s'%s"):format(file,
+        tostring(key), schema.hint(key, known)) }
+    elseif type(hook) ~= "function" then
+      return nil, core.error.new { code = "policy",
+        message = ("%s: hook '%s' is a %s, not a function"):format(
+        file, key, type(hook)) }
+    end
+  end
+  return { hooks = hooks, file = file, hash = core.secret.sha256(source) }
+end
+
+return M

@@ -1,0 +1,89 @@
+local policy = require "lest.policy"
+local request = require "lest.request"
+local temporary = require "support.temporary"
+
+describe("verdicts", function()
+  it("take a string or a table, with the reason first", function()
+    assert.equal("no", policy.reject("no").reason)
+    assert.equal("no", policy.reject { "no", detail = 5 }.reason)
+    assert.equal("5", policy.reject { "no", detail = 5 }.detail)
+    assert.equal(120, policy.pending { "wait", retry_after = "2m" }.retry_after)
+    assert.is_true(policy.is_verdict(policy.unavailable()))
+    assert.is_false(policy.is_verdict { verdict = "approve" })
+  end)
+
+  it("refuse what they do not know", function()
+    assert.error_matches(function() policy.reject { reson = "no" } end, "did you mean 'reason'?")
+    assert.error_matches(function() policy.pending { retry_after = "soon" } end, "no duration")
+    assert.error_matches(function() policy.approve {} end, "state the names")
+    assert.error_matches(function() policy.reject(5) end, "takes a string or a table")
+  end)
+end)
+
+describe("policy.renew", function()
+  local function renew(left, options)
+    return policy.renew(options) { time = 1000,
+      previous = { certificate = { not_after = 1000 + left } } }
+  end
+
+  it("renews within its window only", function()
+    assert.equal("approve", renew(86400, { window = "30d" }).verdict)
+    assert.is_true(renew(86400).renewal)
+    local early = renew(40 * 86400, { window = "30d" })
+    assert.equal("reject", early.verdict)
+    assert.matches("opens in 10d", early.reason)
+  end)
+
+  it("has nothing to do without a certificate", function()
+    assert.equal("reject", policy.renew() { time = 0 }.verdict)
+    assert.error_matches(function() policy.renew { windw = "1d" } end, "did you mean 'window'?")
+  end)
+end)
+
+describe("a policy file", function()
+  after_each(temporary.clean)
+
+  local function load_text(text)
+    return policy.load(temporary.file(temporary.folder(), "policy.lua", text))
+  end
+
+  it("returns a function or a table of hooks", function()
+    local one = assert(load_text "return function() end")
+    assert.is_function(one.hooks.enroll)
+    assert.equal(one.hooks.enroll, one.hooks.reenroll)
+    assert.equal(64, #one.hash)
+    assert.is_nil(assert(load_text "return { enroll = function() end }").hooks.reenroll)
+  end)
+
+  it("says what is wrong with it", function()
+    for text, problem in pairs {
+      ["return {"] = "policy.lua:1:", ["return 5"] = "must return a function",
+      ["return { enrol = function() end }"] = "did you mean 'enroll'?",
+      ["return { enroll = 5 }"] = "is a number", ["x = 1"] = "undeclared global 'x' is assigned",
+      ["return pront"] = "undeclared global 'pront', did you mean 'print'?",
+    } do
+      local loaded, err = load_text(text)
+      assert.is_nil(loaded)
+      assert.truthy(tostring(err):find(problem, 1, true), tostring(err))
+    end
+  end)
+end)
+
+describe("a request", function()
+  local view = request.new {
+    id = "a-1", operation = "simpleenroll", label = "default", tls = { version = "TLSv1.3" },
+    principal = { kind = "basic", name = "x", credential = { site = "b" } },
+  }
+
+  it("is read-only and closed", function()
+    assert.equal("basic", view.principal.kind)
+    assert.equal("b", view.principal.credential.site)
+    assert.is_nil(view.principal.certificate)
+    assert.is_nil(view.previous)
+    assert.equal(0, #view.approvals)
+    assert.error_matches(function() return view.principle end, "did you mean 'principal'?")
+    assert.error_matches(function() return view.tls.vesion end, "did you mean 'version'?")
+    assert.error_matches(function() view.label = "x" end, "read%-only")
+    assert.is_false(getmetatable(view))
+  end)
+end)
