@@ -1,0 +1,61 @@
+--- Counts events for each key in windows of a minute, in bounded memory: failed logins, issues.
+---
+---   local failures = limiter.new { per_minute = 10, now_ms = core.clock.monotonic_ms }
+---   if failures:wait("device001") then ... end   --> seconds to wait, or nil
+---   failures:count("device001")
+local M = {}
+
+local WINDOW_MS <const> = 60000
+
+---@class lest.limiter
+local Limiter = {}
+Limiter.__index = Limiter
+
+--- options: per_minute, now_ms (a monotonic clock), keys_max (default 20000: past it the older half
+--- of the counts is forgotten at the end of its window).
+---@param options { per_minute: integer, now_ms: (fun(): integer), keys_max: integer }
+---@return lest.limiter
+function M.new(options)
+  return setmetatable({
+    most = options.per_minute, now_ms = options.now_ms, keys_max = options.keys_max or 20000,
+    counts = {}, before = {}, size = 0, started_ms = options.now_ms(),
+  }, Limiter)
+end
+
+-- Two windows are kept and the older one counts by the share of it that is still within a minute.
+local function turn_window(self)
+  local now = self.now_ms()
+  local elapsed = now - self.started_ms
+  if elapsed >= WINDOW_MS or self.size >= self.keys_max then
+    self.before = elapsed < 2 * WINDOW_MS and self.counts or {}
+    self.counts, self.size = {}, 0
+    self.started_ms = elapsed < 2 * WINDOW_MS and self.started_ms + math.min(elapsed, WINDOW_MS)
+      or now
+  end
+  return math.max(0, WINDOW_MS - (now - self.started_ms))
+end
+
+--- Seconds until this key may try again, or nil if it may now.
+---@param key string
+---@return integer|nil
+function Limiter:wait(key)
+  local left = turn_window(self)
+  local recent = (self.counts[key] or 0) + (self.before[key] or 0) * left // WINDOW_MS
+  if recent < self.most then return nil end
+  return math.max(1, left // 1000)
+end
+
+---@param key string
+function Limiter:count(key)
+  turn_window(self)
+  if not self.counts[key] then self.size = self.size + 1 end
+  self.counts[key] = (self.counts[key] or 0) + 1
+end
+
+--- Forget a key: it has succeeded.
+---@param key string
+function Limiter:clear(key)
+  self.counts[key], self.before[key] = nil, nil
+end
+
+return M

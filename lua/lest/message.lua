@@ -1,0 +1,144 @@
+--- Messages between a worker and the authority: one JSON object a packet, with a closed schema.
+---
+--- A worker may be in an attacker's hands, so the authority takes nothing that is not described
+--- here, with its bounds. Bytes (DER, user names, secrets) travel as base64; serials and ids as
+--- strings, since JSON numbers are floats to cjson.
+---
+---   worker -> authority   begin    who asks for what; proofs are checked, a principal handle comes back
+---                         finish   the policy's verdict for a handle; a certificate may come back
+---   operator -> authority operate  a command over the control socket
+---   authority -> both     answer
+local cjson = require "cjson.safe"
+local core = require "lest.core"
+local schema = require "lest.schema"
+
+local M = {}
+
+local s <const> = schema
+
+--- The most bytes a packet may have; the kernel's own limit for one is 212,960.
+M.SIZE_MAX = 200000
+
+local json = cjson.new()
+json.decode_max_depth(12)
+json.encode_max_depth(12)
+json.decode_invalid_numbers(false)
+
+local function bytes(max)
+  return s.custom("base64", function(value)
+    if type(value) ~= "string" or #value > (max + 2) // 3 * 4 then return nil end
+    return (core.base64.decode(value))
+  end)
+end
+
+local text = s.string { max = 1000 }
+local long_text = s.string { max = 8000 }
+local id = s.string { max = 64, pattern = "^[%w_.:-]+$", what = "an id" }
+local name = s.string { max = 64, pattern = "^[%w][%w._-]*$", what = "a name" }
+local facts = s.map(s.custom("a string, a number or a boolean", function(value)
+  local kind = type(value)
+  if kind == "boolean" or kind == "number" or (kind == "string" and #value <= 4096) then
+    return value
+  end
+end), { max = 64 })
+
+-- type, value[, "+" where it joins the one before]
+local pair = s.list(s.string { max = 1024 }, { min = 2, max = 3 })
+
+-- What commands say and hear: checked by the operation itself.
+local anything = s.custom("a value", function(value) return value end)
+
+local tls = s.record {
+  version = s.string { max = 16 }, cipher = s.string { max = 64 },
+  channel_bound = s.optional(s.boolean(), false),
+}
+
+local kinds = {
+  begin = s.record {
+    type = s.string(), id = id,
+    operation = s.one_of { "simpleenroll", "simplereenroll" }, label = name,
+    address = s.string { max = 64 }, tls = tls, csr = bytes(65536),
+    headers = s.optional(s.map(text, { max = 16 })),
+    basic = s.optional(s.record { username = bytes(1024), password = bytes(1024) }),
+    chain = s.optional(s.list(bytes(32768), { min = 1, max = 8 })),
+  },
+  finish = s.record {
+    type = s.string(), id = id, handle = id,
+    verdict = s.one_of { "approve", "reject", "pending", "unavailable", "error" },
+    reason = s.optional(text), detail = s.optional(long_text),
+    profile = s.optional(name), lifetime = s.optional(s.integer { min = 1, max = 3200000000 }),
+    renewal = s.optional(s.boolean(), false),
+    subject = s.optional(s.list(pair, { max = 32 })),
+    san = s.optional(s.list(s.string { max = 1024 }, { max = 128 })),
+    facts = s.optional(facts),
+    retry_after = s.optional(s.integer { min = 1, max = 31536000 }),
+    expires = s.optional(s.integer { min = 1, max = 315360000 }),
+    policy_file = s.optional(text), policy_hash = s.optional(s.string { max = 64 }),
+    duration_us = s.optional(s.integer {}),
+  },
+  operate = s.record {
+    type = s.string(), id = id, operation = name, arguments = s.map(anything, { max = 32 }),
+  },
+  answer = s.record {
+    type = s.string(), id = id,
+    status = s.optional(s.integer { min = 200, max = 599 }), reason = s.optional(text),
+    retry_after = s.optional(s.integer { min = 0 }),
+    challenge = s.optional(s.boolean()), -- whether credentials would help
+    handle = s.optional(id),
+    principal = s.optional(s.record {
+      kind = s.one_of { "basic", "certificate" }, name = s.string { max = 1024 },
+      anchors = s.optional(name), certificate = s.optional(bytes(32768)),
+      credential = s.optional(facts), claims = s.optional(facts),
+    }),
+    auth = s.optional(s.list(name)),
+    previous = s.optional(s.record { certificate = bytes(32768), facts = s.optional(facts) }),
+    approvals = s.optional(s.list(s.record {
+      operator = text, comment = s.optional(text), time = s.integer {},
+    }, { max = 64 })),
+    certificate = s.optional(bytes(65536)), serial = s.optional(id),
+      replayed = s.optional(s.boolean()),
+    result = s.optional(anything),
+  },
+}
+
+local function problem_text(problems)
+  local first = problems[1]
+  return ("%s: %s"):format(first.path, first.problem)
+end
+
+--- Read one packet.
+---@param packet string
+---@param allowed table<string, boolean> the types that this side takes
+---@return table|nil message
+---@return string|nil problem a sentence; holds no value of the packet but names of keys
+function M.decode(packet, allowed)
+  if #packet > M.SIZE_MAX then return nil, "the packet is too large" end
+  local value = json.decode(packet)
+  if type(value) ~= "table" then return nil, "the packet is no JSON object" end
+  local kind = value.type
+  if type(kind) ~= "string" or not kinds[kind] or not allowed[kind] then
+    return nil, "the packet has no type that is taken here"
+  end
+  local message, problems = schema.check(kinds[kind], value)
+  if not message then return nil, problem_text(problems) end
+  return message
+end
+
+--- Write one packet. Fields that hold bytes are base64 already (see bytes()). A message that its
+--- own schema refuses is a mistake of this program and raises.
+---@param message table
+---@return string packet
+function M.encode(message)
+  local packet = assert(json.encode(message))
+  if #packet > M.SIZE_MAX then error("a message over the maximum size", 2) end
+  return packet
+end
+
+--- Bytes as they travel.
+---@param value string|nil
+---@return string|nil
+function M.bytes(value)
+  return value and core.base64.encode(value)
+end
+
+return M

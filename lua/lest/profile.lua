@@ -1,0 +1,150 @@
+--- What a profile allows, enforced in the authority whatever a worker or a policy says.
+---
+---   local plan, problem = profile.plan(config.profiles.device, { ... })
+---   issuer:issue(plan)
+local core = require "lest.core"
+
+local M = {}
+
+local function matches(spec, type)
+  if spec:lower() == type:lower() then return true end
+  local low, high = spec:match "^rsa:(%d+)%.%.(%d+)$"
+  local bits = type:match "^rsa:(%d+)$"
+  return low ~= nil and bits ~= nil and tonumber(bits) >= tonumber(low)
+    and tonumber(bits) <= tonumber(high)
+end
+
+--- Whether the profile takes a public key.
+---@param profile table
+---@param public_key { type: string }
+---@return boolean|nil
+---@return string|nil problem for the client
+function M.check_key(profile, public_key)
+  for _, spec in ipairs(profile.keys) do
+    if matches(spec, public_key.type) then return true end
+  end
+  return nil, ("a key of type %s is not allowed here (allowed: %s)"):format(public_key.type,
+    table.concat(profile.keys, ", "))
+end
+
+local function overlap(wanted, given)
+  if not wanted or #wanted == 0 then return true end
+  local set = {}
+  for _, name in ipairs(given) do set[name] = true end
+  for _, name in ipairs(wanted) do
+    if set[name] then return true end
+  end
+  return false
+end
+
+--- RFC 5272 3.1: an extension may be left out, but its intent is not reversed. A CSR that asks for
+--- usages of which the profile gives none is refused.
+---@return boolean|nil
+---@return string|nil problem for the client
+function M.check_usage(profile, csr)
+  if not overlap(csr.key_usage, profile.key_usage) then
+    return nil, ("none of the requested key usages is given here (given: %s)"):format(
+      table.concat(profile.key_usage, ", "))
+  end
+  if not overlap(csr.eku, profile.eku) then
+    return nil, ("none of the requested extended key usages is given here (given: %s)"):format(
+      table.concat(profile.eku, ", "))
+  end
+  return true
+end
+
+local function includes(list, value)
+  for _, each in ipairs(list) do
+    if each == value then return true end
+  end
+  return false
+end
+
+local function check_types(profile, subject, san)
+  for _, pair in ipairs(subject) do
+    if not includes(profile.subject, pair[1]) then
+      return nil, ("the subject attribute %s is not in the profile"):format(pair[1])
+    end
+  end
+  for _, name in ipairs(san) do
+    local kind = name:match "^([^:]+):"
+    if not kind or not includes(profile.san, kind) then
+      return nil, ("a subject alternative name of type %s is not in the profile"):format(kind
+        or "?")
+    end
+  end
+  return true
+end
+
+--- names = "principal": every name is one that the principal has proven.
+local function check_own_names(principal, subject, san)
+  local cert = principal.certificate
+  local own_name = cert and cert.subject.CN or principal.name
+  local own_san = {}
+  if cert then
+    for _, name in ipairs(cert.san) do own_san[name] = true end
+  end
+  local same_subject = cert and core.name.equal(core.name.encode(subject), cert.subject_der)
+  if not same_subject and #subject > 0 and not (#subject == 1 and subject[1][1] == "CN"
+    and subject[1][2] == own_name) then
+    return nil, "the subject is not the principal's own name"
+  end
+  for _, name in ipairs(san) do
+    local value = name:match "^[^:]+:(.*)$"
+    if not own_san[name] and value ~= own_name then
+      return nil, "a subject alternative name is not the principal's own"
+    end
+  end
+  return true
+end
+
+--- Turn a verdict into what the issuer is to sign.
+---@param profile table
+---@param facts { verdict: table, principal: table, previous: table, csr: table, ca: table, now: integer }
+---@return table|nil plan for issuer:issue
+---@return string|nil problem for the log
+function M.plan(profile, facts)
+  local verdict, previous = facts.verdict, facts.previous
+  local plan = {
+    public_key = facts.csr.public_key.der, key_usage = profile.key_usage, eku = profile.eku,
+    crl_urls = profile.crl_urls, ocsp_urls = profile.ocsp_urls,
+      ca_issuer_urls = profile.ca_issuer_urls,
+  }
+  local good, problem = M.check_key(profile, facts.csr.public_key)
+  if not good then return nil, problem end
+  local subject, san
+  if verdict.renewal then
+    if not previous then return nil, "a renewal needs the certificate being renewed" end
+    subject, san = previous.subject, previous.san
+    plan.subject_der, plan.san_der = previous.subject_der, previous.san_der
+  else
+    subject, san = verdict.subject or {}, verdict.san or {}
+    if #subject == 0 and #san == 0 then return nil, "an approval without any name" end
+    if profile.names == "renewal" then
+      return nil, "the profile takes names from the certificate being renewed only"
+    elseif profile.names == "principal" then
+      good, problem = check_own_names(facts.principal, subject, san)
+      if not good then return nil, problem end
+    end
+    plan.subject, plan.san = subject, san
+  end
+  good, problem = check_types(profile, subject, san)
+  if not good then return nil, problem end
+  if previous then
+    local same = previous.public_key.der == facts.csr.public_key.der
+    if same and profile.key_change == "required" then
+      return nil, "the profile demands a new key"
+    end
+    if not same and profile.key_change == "forbidden" then
+      return nil, "the profile keeps the key"
+    end
+  end
+  local lifetime = verdict.lifetime or profile.lifetime
+  if lifetime > profile.lifetime then return nil, "the lifetime is longer than the profile's" end
+  plan.not_before = facts.now - profile.backdate
+  plan.not_after = math.min(facts.now + lifetime, facts.ca.not_after)
+  if plan.not_after <= facts.now then return nil, "the CA's certificate has expired" end
+  return plan
+end
+
+return M

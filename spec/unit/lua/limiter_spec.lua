@@ -1,0 +1,43 @@
+local limiter = require "lest.limiter"
+
+describe("a limiter", function()
+  local now, limit
+
+  before_each(function()
+    now = 0
+    limit = limiter.new { per_minute = 3, now_ms = function() return now end, keys_max = 100 }
+  end)
+
+  it("lets through so many a minute for each key", function()
+    for _ = 1, 3 do
+      assert.is_nil(limit:wait "a")
+      limit:count "a"
+    end
+    assert.is_number(limit:wait "a")
+    assert.is_nil(limit:wait "b")
+    now = 121000
+    assert.is_nil(limit:wait "a")
+  end)
+
+  it("counts across the edge of a window", function()
+    now = 59000
+    for _ = 1, 3 do limit:count "a" end
+    now = 61000
+    limit:count "a"
+    assert.is_number(limit:wait "a")
+  end)
+
+  it("keeps bounded memory", function()
+    for i = 1, 10000 do limit:count("key" .. i) end
+    local kept = 0
+    for _ in pairs(limit.counts) do kept = kept + 1 end
+    for _ in pairs(limit.before) do kept = kept + 1 end
+    assert.is_true(kept <= 200)
+  end)
+
+  it("forgets a key that has succeeded", function()
+    for _ = 1, 3 do limit:count "a" end
+    limit:clear "a"
+    assert.is_nil(limit:wait "a")
+  end)
+end)
