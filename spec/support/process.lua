@@ -1,0 +1,128 @@
+--- Processes in specs: commands in specs: exit code, output, temporary folders, children that are
+--- stopped again.
+local M = {}
+
+--- A word for /bin/sh.
+---@param word any
+---@return string
+function M.quote(word)
+  return "'" .. tostring(word):gsub("'", "'\\''") .. "'"
+end
+
+--- A command line from words; a word { raw = "2>&1" } stands as it is.
+---@param words any[]
+---@return string
+function M.line(words)
+  local quoted = {}
+  for i, word in ipairs(words) do
+    quoted[i] = type(word) == "table" and word.raw or M.quote(word)
+  end
+  return table.concat(quoted, " ")
+end
+
+--- Run words (or a shell line) to the end.
+---@param command string|any[]
+---@param options? { stdin: string, dir: string }
+---@return integer code
+---@return string stdout
+---@return string stderr
+function M.run(command, options)
+  options = options or {}
+  local line = type(command) == "table" and M.line(command) or command
+  local folder = M.folder()
+  if options.stdin then M.write(folder .. "/in", options.stdin) end
+  if options.dir then line = "cd " .. M.quote(options.dir) .. " && { " .. line .. "; }" end
+  local _, how, code = os.execute(("{ %s; } <%s >%s/out 2>%s/err"):format(line,
+    options.stdin and folder .. "/in" or "/dev/null", folder, folder))
+  local out, err = M.read(folder .. "/out"), M.read(folder .. "/err")
+  os.execute("rm -r " .. folder)
+  return how == "signal" and 128 + code or code, out, err
+end
+
+--- As run, for what must succeed; returns its output.
+---@param command string|any[]
+---@param options? table
+---@return string stdout
+function M.must(command, options)
+  local code, out, err = M.run(command, options)
+  if code ~= 0 then
+    local line = type(command) == "table" and M.line(command) or command
+    error(("%s: exit code %d\n%s%s"):format(line, code, out, err), 2)
+  end
+  return out
+end
+
+--- A new temporary folder.
+---@return string
+function M.folder()
+  local pipe <close> = assert(io.popen("mktemp -d", "r"))
+  return (pipe:read "l")
+end
+
+---@param path string
+---@return string
+function M.read(path)
+  local file <close> = assert(io.open(path, "rb"))
+  return file:read "a"
+end
+
+---@param path string
+---@param data string
+function M.write(path, data)
+  local file <close> = assert(io.open(path, "wb"))
+  assert(file:write(data))
+end
+
+---@param path string
+---@return boolean
+function M.exists(path)
+  local file = io.open(path, "rb")
+  if file then file:close() end
+  return file ~= nil
+end
+
+--- Start words in the background; returns the process id. Output goes to files.
+---@param words any[]
+---@param stdout string
+---@param stderr string
+---@return integer pid
+function M.start(words, stdout, stderr)
+  local pipe <close> = assert(io.popen(("%s </dev/null >%s 2>%s & echo $!"):format(M.line(words),
+    M.quote(stdout), M.quote(stderr)), "r"))
+  return math.tointeger(pipe:read "n")
+end
+
+--- Whether a process lives (a zombie does not).
+---@param pid integer
+---@return boolean
+function M.alive(pid)
+  local file <close> = io.open(("/proc/%d/stat"):format(pid), "r")
+  if not file then return false end
+  return file:read("a"):match "^%d+ %b() (%a)" ~= "Z"
+end
+
+---@param pid integer
+---@param signal? string "TERM"
+function M.kill(pid, signal)
+  os.execute(("kill -%s %d 2>/dev/null"):format(signal or "TERM", pid))
+end
+
+--- Wait until check() gives a true value; fails after `seconds` (default 10).
+---@generic T
+---@param check fun(): T
+---@param what string
+---@param seconds? number
+---@return T
+function M.wait_for(check, what, seconds)
+  local core = require "lest.core"
+  local task = require "lest.task"
+  local deadline = core.clock.monotonic_ms() + (seconds or 10) * 1000
+  repeat
+    local value = check()
+    if value then return value end
+    task.sleep(0.02)
+  until core.clock.monotonic_ms() > deadline
+  error("timed out waiting for " .. what, 2)
+end
+
+return M

@@ -1,0 +1,198 @@
+--- A real `lest serve` in a temporary folder, for specs.
+---
+---   local server = require("support.server").start()
+---   server:curl("/cacerts")
+---   server:stop()
+local cjson = require "cjson"
+local process = require "support.process"
+
+local M = {}
+
+--- The lest binary that runs this spec.
+M.lest = LEST_PREFIX .. "/bin/lest"
+
+---@class support.server
+local Server = {}
+Server.__index = Server
+
+--- Options: config (function(text) -> text edits server.lua), policy (text of policy.lua), files
+--- (name -> text written beside it), hosts.
+---@param options? table
+---@return support.server
+function M.make(options)
+  options = options or {}
+  local self = setmetatable({ folder = process.folder() }, Server)
+  self.dir = self.folder .. "/ca"
+  process.must { M.lest, "ca", "init", self.dir, "--host", "localhost", "--host", "127.0.0.1" }
+  os.execute("chmod 755 " .. self.folder)
+  for name, text in pairs(options.files or {}) do process.write(self.dir .. "/" .. name, text) end
+  if options.policy then process.write(self.dir .. "/policy.lua", options.policy) end
+  if options.config then self:edit_config(options.config) end
+  return self
+end
+
+---@param edit fun(text: string): string
+function Server:edit_config(edit)
+  local file = self.dir .. "/server.lua"
+  process.write(file, assert(edit(process.read(file))))
+end
+
+--- make() and run it; waits until it is ready.
+---@param options? table
+---@return support.server
+function M.start(options)
+  local self = M.make(options)
+  self:run()
+  return self
+end
+
+function Server:run()
+  self.log_file = self.folder .. "/log"
+  self.pid = process.start({ M.lest, "serve", self.dir .. "/server.lua", "--listen",
+    "127.0.0.1:0" },
+    self.folder .. "/out", self.log_file)
+  local ok, problem = pcall(process.wait_for, function()
+    if not process.alive(self.pid) then
+      error("the server ended:\n" .. process.read(self.log_file))
+    end
+    local ready = self:logged("ready")[1]
+    self.port = ready and ready.listen:match ":(%d+)$"
+    return ready
+  end, "the server", 20)
+  if not ok then error(problem .. "\n" .. process.read(self.log_file), 0) end
+  self.url = "https://localhost:" .. self.port
+end
+
+--- The log's lines with this event, decoded.
+---@param event string
+---@return table[]
+function Server:logged(event)
+  local lines = {}
+  for line in process.read(self.log_file):gmatch "[^\n]+" do
+    local ok, value = pcall(cjson.decode, line)
+    if ok and value.event == event then table.insert(lines, value) end
+  end
+  return lines
+end
+
+--- Process ids of a role ("worker", "authority") of this server.
+---@param role string
+---@return integer[]
+function Server:pids(role)
+  local pids = {}
+  local pipe <close> = assert(io.popen(("pgrep -P %d -a"):format(self.pid), "r"))
+  for line in pipe:lines() do
+    if line:find("--role " .. role, 1, true) or line:find("role=" .. role, 1, true) then
+      table.insert(pids, math.tointeger(line:match "^(%d+)"))
+    end
+  end
+  return pids
+end
+
+--- A one-time secret (or a chosen password) for a name.
+---@param name string
+---@param options? string[] further words
+---@return string secret
+function Server:credential(name, options)
+  local words = { M.lest, "credential", "add", name, "--config", self.dir .. "/server.lua" }
+  table.move(options or {}, 1, #(options or {}), #words + 1, words)
+  return (process.must(words):gsub("\n$", ""))
+end
+
+--- Run curl against a path of the EST prefix ("/cacerts"). Returns status, body, headers (lower
+--- case).
+---@param path string
+---@param ... any further words for curl
+---@return integer status
+---@return string body
+---@return table<string, string> headers
+function Server:curl(path, ...)
+  local folder = process.folder()
+  local words = { "curl", "-sS", "--max-time", "20", "--cacert", self.dir .. "/ca.pem", "-o",
+    folder .. "/body",
+    "-D", folder .. "/head", "-w", "%{http_code}", self.url .. "/.well-known/est" .. path }
+  for _, word in ipairs { ... } do table.insert(words, word) end
+  local code, out, err = process.run(words)
+  local body = process.exists(folder .. "/body") and process.read(folder .. "/body") or ""
+  local head = process.exists(folder .. "/head") and process.read(folder .. "/head") or ""
+  os.execute("rm -r " .. folder)
+  local headers = {}
+  for name, value in head:gmatch "\n([%w-]+):%s*([^\r\n]*)" do headers[name:lower()] = value end
+  if code ~= 0 and out == "000" then headers.curl_error = err end
+  return math.tointeger(tonumber(out)) or 0, body, headers
+end
+
+--- A key and a CSR made by openssl in the server's folder: NAME.key and NAME.csr. Returns the CSR's
+--- path.
+---@param name string
+---@param options? { key: string[], subject: string, san: string, reuse: boolean }
+---@return string csr
+function Server:csr(name, options)
+  options = options or {}
+  local base = self.folder .. "/" .. name
+  local words = { "openssl", "req", "-new", "-subj", options.subject or "/CN=" .. name, "-out",
+    base .. ".csr" }
+  if options.reuse then
+    table.move({ "-key", base .. ".key" }, 1, 2, #words + 1, words)
+  else
+    table.move({ "-nodes", "-keyout", base .. ".key" }, 1, 3, #words + 1, words)
+    local key = options.key or { "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256" }
+    table.move(key, 1, #key, #words + 1, words)
+  end
+  if options.san then
+    table.move({ "-addext", "subjectAltName=" .. options.san }, 1, 2, #words + 1, words)
+  end
+  process.must(words)
+  return base .. ".csr"
+end
+
+--- POST a CSR file. Returns what curl() returns.
+function Server:post(path, csr, ...)
+  return self:curl(path, "--data-binary", "@" .. csr, "-H", "Content-Type: application/pkcs10", ...)
+end
+
+--- Write the certificate of an answer to NAME.pem with openssl, and return that path.
+---@param body string
+---@param name string
+---@return string path
+function Server:save(body, name)
+  local path = self.folder .. "/" .. name .. ".pem"
+  process.must("openssl base64 -d | openssl pkcs7 -inform DER -print_certs -out "
+    .. process.quote(path),
+    { stdin = body })
+  return path
+end
+
+--- Enroll a name with a fresh one-time secret; NAME.key and NAME.pem are in the folder then.
+---@param name string
+---@return string certificate path
+function Server:enroll(name)
+  local secret = self:credential(name)
+  local status, body = self:post("/simpleenroll", self:csr(name), "--user", name .. ":" .. secret)
+  if status ~= 200 then error(("enroll of %s: %d %s"):format(name, status, body), 2) end
+  return self:save(body, name)
+end
+
+--- Rows of the ledger, as the sqlite3 command prints them.
+---@param sql string
+---@return string
+function Server:sql(sql)
+  return (process.must({ "sqlite3", "-readonly", self:ledger(), sql }):gsub("\n$", ""))
+end
+
+function Server:ledger()
+  return self.dir .. "/ledger/ledger.db"
+end
+
+--- SIGTERM, wait until it is gone, remove the folder.
+function Server:stop()
+  if self.pid and process.alive(self.pid) then
+    process.kill(self.pid)
+    pcall(process.wait_for, function() return not process.alive(self.pid) end, "the server's end",
+      15)
+    process.kill(self.pid, "KILL")
+  end
+  os.execute("rm -rf " .. self.folder)
+end
+
+return M
