@@ -1,8 +1,8 @@
 --- Tasks: sequential code that waits without blocking others.
 ---
---- Every wait goes through await(start): inside a task it yields to the loop, outside it turns the loop
---- until the answer is there. coroutine.resume and wrap are replaced, so that a wait inside a script's own
---- generator reaches its task.
+--- Every wait goes through await(start): inside a task it yields to the loop, outside it turns the
+--- loop until the answer is there. coroutine.resume and wrap are replaced, so that a wait inside a
+--- script's own generator reaches its task.
 ---
 ---   local task = require "lest.task"
 ---   local a = task.spawn(function() task.sleep(1) return "done" end)
@@ -97,7 +97,8 @@ function M.spawn(fn, ...)
   return M.start({}, fn, ...)
 end
 
---- As spawn, with options: limit (a lest.limit that bounds it), quiet (an error is for whoever waits).
+--- As spawn, with options: limit (a lest.limit that bounds it), quiet (an error is for whoever
+--- waits).
 ---@param options table
 ---@param fn function
 ---@param ... any
@@ -111,8 +112,9 @@ function M.start(options, fn, ...)
   return task
 end
 
---- Wait for an asynchronous operation. start(callback) begins it and may return an object whose close()
---- cancels it; callback(...) ends the wait and gives await its results. Raises where Lua cannot yield.
+--- Wait for an asynchronous operation. start(callback) begins it and may return an object whose
+--- close() cancels it; callback(...) ends the wait and gives await its results. Raises where Lua
+--- cannot yield.
 ---@param start fun(callback: function): any
 ---@return any ...
 function M.await(start)
@@ -141,7 +143,8 @@ function Task:wait()
   return unpack(self.results, 1, self.results.n)
 end
 
---- Stop a task where it waits; its <close> variables are closed. A task that has ended stays as it is.
+--- Stop a task where it waits; its <close> variables are closed. A task that has ended stays as it
+--- is.
 ---@param reason? string
 function Task:cancel(reason)
   if self.done or self == current then return end
@@ -180,7 +183,8 @@ function M.all(list, options)
     end
   end
   local workers = {}
-  for i = 1, math.min(options.limit or 100, #list) do workers[i] = M.start({ quiet = true }, worker) end
+  for i = 1, math.min(options.limit or 100, #list) do workers[i] = M.start({ quiet = true },
+    worker) end
   for _, task in ipairs(workers) do task:wait() end
   if failure then error(failure[1], 0) end
   return results
@@ -197,7 +201,8 @@ function M.inside()
   return current ~= nil
 end
 
--- A wait (or the end of a decision's time) inside a script's own coroutine goes outwards to the task.
+-- A wait (or the end of a decision's time) inside a script's own coroutine goes outwards to the
+-- task.
 local function pass_on(co, ok, first, ...)
   while ok and coroutine.status(co) == "suspended" do
     if first == AWAIT then
