@@ -15,6 +15,7 @@ int luaopen_lest_core(lua_State *L)
         { "system", lestL_open_system },
         { "name", lestL_open_name },
         { "key", lestL_open_key },
+        { "csr", lestL_open_csr },
         { "san", lestL_open_san },
         { "cert", lestL_open_cert },
         { "crl", lestL_open_crl },

@@ -25,4 +25,24 @@ enum lest_status lestL_to_san(lua_State *L, int idx, struct lest_buf *out,
 /** The open lest.key at idx, or raise. */
 struct pki_key *lestL_check_key(lua_State *L, int idx);
 
+/** What csr.build and issuer:issue read alike from an option table. Absent ones have data NULL; key_usage is
+ * 0 where none is given. Borrowed from the table and from buffers left on the stack. */
+struct lestL_plan {
+    struct pki_bytes subject, san, eku, extensions;
+    unsigned key_usage;
+};
+
+/** Read subject or subject_der, san or san_der, key_usage, eku, extensions from the table at idx. Wrong types
+ * and both of a pair raise. */
+enum lest_status lestL_to_plan(lua_State *L, int idx, struct lestL_plan *plan,
+                               struct lest_error *err) LEST_MUST_USE;
+
+/** A string field as bytes, data NULL where it is absent. The table keeps them alive. */
+struct pki_bytes lestL_opt_bytes(lua_State *L, int idx, const char *key);
+
+/** Push the list of names of key usage bits (-1 and 0 give {}), of purposes (contents of ExtKeyUsageSyntax).
+ */
+void lestL_push_key_usage(lua_State *L, int bits);
+void lestL_push_eku(lua_State *L, struct pki_bytes eku);
+
 #endif

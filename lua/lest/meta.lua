@@ -463,3 +463,61 @@ function est.body_decode(bytes) end
 ---@param wrap? integer columns, a multiple of 4 (64); 0: one line
 ---@return string base64
 function est.body_encode(der, wrap) end
+
+--- A PKCS#10 request (RFC 2986), strictly parsed, immutable; equal when the bytes are.
+---@class lest.csr
+---@field subject lest.name
+---@field subject_der string
+---@field san string[] {} if there is none
+---@field san_der string?
+---@field public_key { type: string, security_bits: integer, der: string }
+---@field key_usage string[] requested ("digitalSignature", ...), {} if the extension is absent
+---@field eku string[] requested purposes ("clientAuth" or dotted), {} if absent
+---@field extensions { oid: string, name: string?, critical: boolean, value: string }[]
+---@field attributes { oid: string, name: string?, values: string[] }[] each value is DER
+---@field challenge_password string? UTF-8
+---@field signature_algorithm string OpenSSL's name ("ecdsa-with-SHA256")
+---@field version integer 0
+local csr = {}
+
+--- Check the self-signature over the bytes as received. Keys and digests under 112 bits of security (RSA under
+--- 2048, MD5, SHA-1) are refused unless allowed.
+---@param options? { allow_weak?: boolean }
+---@return true?
+---@return lest.error? err codes csr_signature, csr_weak
+function csr:verify(options) end
+
+---@return string
+function csr:der() end
+
+---@return string
+function csr:pem() end
+
+function csr:close() end
+
+---@class lest.core.csr
+local core_csr = {}
+
+--- DER or PEM, told apart by looking; nothing after it. The signature is not checked.
+---@param bytes string
+---@return lest.csr?
+---@return lest.error? err codes csr_malformed, key_unsupported, pem, too_large
+function core_csr.parse(bytes) end
+
+---@class lest.csr_plan
+---@field key lest.key
+---@field subject? lest.name_like or subject_der; neither is the empty name
+---@field subject_der? string
+---@field san? string[] or san_der
+---@field san_der? string
+---@field key_usage? string[]
+---@field eku? string[]
+---@field extensions? { oid: string, critical?: boolean, value: string }[]
+---@field attributes? { oid: string, values: string[] }[]
+---@field challenge_password? string UTF-8
+---@field digest? string "sha256" and the like; the default goes with the key
+
+---@param plan lest.csr_plan
+---@return lest.csr?
+---@return lest.error? err
+function core_csr.build(plan) end

@@ -1,0 +1,275 @@
+/* core.csr: PKCS#10 requests (class lest.csr), immutable. */
+#include "pki/csr.h"
+#include "lua/pki.h"
+#include "pki/pem.h"
+#include "pki/signature.h"
+
+static void close_csr(void *h)
+{
+    pki_csr_free(h);
+}
+
+static const struct lestL_class class;
+
+static struct pki_csr *check(lua_State *L)
+{
+    return lestL_check_object(L, 1, &class);
+}
+
+/* csr.parse(bytes) */
+static int parse(lua_State *L)
+{
+    size_t len;
+    struct lest_error err;
+    struct pki_csr *csr = NULL;
+    const char *data = luaL_checklstring(L, 1, &len);
+    struct lestL_object *object = lestL_new_object(L, &class);
+    enum lest_status status = pki_csr_parse(data, len, &csr, &err);
+    object->h = csr;
+    return status ? lestL_fail(L, &err) : 1;
+}
+
+/* Attributes of the plan: { {oid =, values = {DER, ...}}, ... }; leaves a buffer on the stack. */
+static enum lest_status to_attributes(lua_State *L, int idx, struct pki_bytes *attributes,
+                                      struct lest_error *err)
+{
+    static const char *const known[] = { "oid", "values", "name", NULL };
+    struct lest_buf *out = lestL_buf(L, PKI_CSR_MAX);
+    if (lua_getfield(L, idx, "attributes") == LUA_TNIL)
+        return LEST_OK;
+    luaL_argcheck(L, lua_istable(L, -1), 1, "option 'attributes' is no list");
+    lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, -1, i);
+        lestL_check_options(L, -1, known);
+        struct pki_bytes oid = lestL_opt_bytes(L, -1, "oid");
+        if (!oid.data || lua_getfield(L, -1, "values") != LUA_TTABLE)
+            luaL_error(L, "attribute %d has no 'oid' or no list 'values'", (int)i);
+        size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
+        enum lest_status status = pki_oid_put_text(out, (const char *)oid.data, oid.len, err);
+        if (status)
+            return status;
+        size_t set = pki_der_put_open(out, PKI_DER_SET);
+        lua_Integer values = (lua_Integer)lua_rawlen(L, -1);
+        for (lua_Integer v = 1; v <= values; v++) {
+            size_t len;
+            if (lua_rawgeti(L, -1, v) != LUA_TSTRING)
+                luaL_error(L, "value %d of attribute %d is no string", (int)v, (int)i);
+            const char *der = lua_tolstring(L, -1, &len);
+            lest_buf_append(out, der, len);
+            lua_pop(L, 1);
+        }
+        pki_der_put_sort(out, set);
+        pki_der_put_close(out, set);
+        pki_der_put_close(out, attribute);
+        lua_pop(L, 2);
+    }
+    lua_pop(L, 1);
+    *attributes = (struct pki_bytes){ out->data, out->len };
+    return lest_buf_status(out, err);
+}
+
+/* csr.build{ key =, subject = | subject_der =, san = | san_der =, key_usage =, eku =, extensions =,
+ * attributes =, challenge_password =, digest = } */
+static int build(lua_State *L)
+{
+    static const char *const known[] = {
+        "key",        "subject",    "subject_der",        "san",    "san_der", "key_usage", "eku",
+        "extensions", "attributes", "challenge_password", "digest", NULL
+    };
+    struct lest_error err;
+    struct lestL_plan plan;
+    struct pki_csr *csr = NULL;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lestL_check_options(L, 1, known);
+    lua_settop(L, 1);
+    lua_getfield(L, 1, "key");
+    struct pki_csr_plan request = { .key = lestL_check_key(L, 2) };
+    request.digest = lestL_opt_string(L, 1, "digest", NULL);
+    request.challenge = lestL_opt_bytes(L, 1, "challenge_password");
+    if (lestL_to_plan(L, 1, &plan, &err) || to_attributes(L, 1, &request.attributes, &err))
+        return lestL_fail(L, &err);
+    request.subject = plan.subject;
+    request.san = plan.san;
+    request.eku = plan.eku;
+    request.extensions = plan.extensions;
+    request.key_usage = plan.key_usage;
+    struct lestL_object *object = lestL_new_object(L, &class);
+    enum lest_status status = pki_csr_build(&request, &csr, &err);
+    object->h = csr;
+    return status ? lestL_fail(L, &err) : 1;
+}
+
+/* c:verify([{ allow_weak = }]) */
+static int verify(lua_State *L)
+{
+    static const char *const known[] = { "allow_weak", NULL };
+    struct lest_error err;
+    struct pki_csr *csr = check(L);
+    lestL_check_options(L, 2, known);
+    if (pki_csr_verify(csr, lestL_opt_boolean(L, 2, "allow_weak", false), &err))
+        return lestL_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int der(lua_State *L)
+{
+    lestL_push_bytes(L, check(L)->der);
+    return 1;
+}
+
+static int pem(lua_State *L)
+{
+    struct pki_csr *csr = check(L);
+    struct lest_buf *out = lestL_buf(L, 2 * PKI_CSR_MAX);
+    pki_pem_put(out, "CERTIFICATE REQUEST", csr->der.data, csr->der.len);
+    return lestL_push_buf(L, out);
+}
+
+static int get_subject(lua_State *L)
+{
+    struct lest_error err;
+    return lestL_push_name(L, check(L)->subject, &err) ? 1 : luaL_error(L, "%s", err.message);
+}
+
+static int get_subject_der(lua_State *L)
+{
+    lestL_push_bytes(L, check(L)->subject);
+    return 1;
+}
+
+static int get_san(lua_State *L)
+{
+    struct lest_error err;
+    return lestL_push_san(L, check(L)->san, &err) ? 1 : luaL_error(L, "%s", err.message);
+}
+
+static int get_san_der(lua_State *L)
+{
+    lestL_push_bytes(L, check(L)->san);
+    return 1;
+}
+
+static int get_public_key(lua_State *L)
+{
+    struct pki_csr *csr = check(L);
+    char type[PKI_KEY_TYPE_MAX];
+    pki_public_type(csr->key, type);
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, type);
+    lua_setfield(L, -2, "type");
+    lua_pushinteger(L, pki_public_security_bits(csr->key));
+    lua_setfield(L, -2, "security_bits");
+    lestL_push_bytes(L, csr->spki);
+    lua_setfield(L, -2, "der");
+    return 1;
+}
+
+static int get_key_usage(lua_State *L)
+{
+    lestL_push_key_usage(L, check(L)->key_usage);
+    return 1;
+}
+
+static int get_eku(lua_State *L)
+{
+    lestL_push_eku(L, check(L)->eku);
+    return 1;
+}
+
+static int get_extensions(lua_State *L)
+{
+    lestL_push_extensions(L, check(L)->extensions);
+    return 1;
+}
+
+static void push_values(lua_State *L, struct pki_der values)
+{
+    struct pki_der_item item;
+    lua_newtable(L);
+    for (lua_Integer i = 1; values.left && pki_der_item(&values, PKI_DER_ANY, "a value", &item); i++) {
+        lestL_push_bytes(L, item.whole);
+        lua_seti(L, -2, i);
+    }
+}
+
+static int get_attributes(lua_State *L)
+{
+    struct pki_csr *csr = check(L);
+    struct pki_der_doc doc = { .noun = "CSR", .malformed = LEST_E_CSR_MALFORMED };
+    struct pki_csr_attribute attribute;
+    struct pki_der in, values;
+    char text[PKI_OID_TEXT_MAX];
+    pki_der_open(&in, &doc, csr->attributes.data, csr->attributes.len);
+    lua_newtable(L);
+    for (lua_Integer i = 1; in.left && pki_csr_attribute_next(&in, &attribute); i++) {
+        lua_createtable(L, 0, 3);
+        pki_oid_text(attribute.oid, text);
+        lua_pushstring(L, text);
+        lua_setfield(L, -2, "oid");
+        lua_pushstring(L, pki_oid_name(attribute.oid));
+        lua_setfield(L, -2, "name");
+        pki_der_open(&values, &doc, attribute.values.data, attribute.values.len);
+        push_values(L, values);
+        lua_setfield(L, -2, "values");
+        lua_seti(L, -2, i);
+    }
+    return 1;
+}
+
+static int get_challenge_password(lua_State *L)
+{
+    lestL_push_bytes(L, check(L)->challenge);
+    return 1;
+}
+
+static int get_signature_algorithm(lua_State *L)
+{
+    char name[PKI_OID_TEXT_MAX];
+    pki_signature_name(check(L)->algorithm, name);
+    lua_pushstring(L, name);
+    return 1;
+}
+
+static int get_version(lua_State *L)
+{
+    check(L);
+    lua_pushinteger(L, 0);
+    return 1;
+}
+
+static int equal(lua_State *L)
+{
+    struct pki_csr *a = lestL_test_object(L, 1, &class), *b = lestL_test_object(L, 2, &class);
+    lua_pushboolean(L, a && b && pki_bytes_equal(a->der, b->der));
+    return 1;
+}
+
+static const luaL_Reg methods[] = { { "verify", verify }, { "der", der }, { "pem", pem }, { NULL, NULL } };
+static const luaL_Reg getters[] = { { "subject", get_subject },
+                                    { "subject_der", get_subject_der },
+                                    { "san", get_san },
+                                    { "san_der", get_san_der },
+                                    { "public_key", get_public_key },
+                                    { "key_usage", get_key_usage },
+                                    { "eku", get_eku },
+                                    { "extensions", get_extensions },
+                                    { "attributes", get_attributes },
+                                    { "challenge_password", get_challenge_password },
+                                    { "signature_algorithm", get_signature_algorithm },
+                                    { "version", get_version },
+                                    { NULL, NULL } };
+static const luaL_Reg meta[] = { { "__eq", equal }, { NULL, NULL } };
+
+static const struct lestL_class class = {
+    .name = "lest.csr", .methods = methods, .getters = getters, .meta = meta, .close = close_csr
+};
+
+int lestL_open_csr(lua_State *L)
+{
+    static const luaL_Reg functions[] = { { "parse", parse }, { "build", build }, { NULL, NULL } };
+    lestL_class_register(L, &class);
+    luaL_newlib(L, functions);
+    return 1;
+}

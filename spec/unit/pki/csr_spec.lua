@@ -1,0 +1,377 @@
+local core = require "lest.core"
+local pki = require "support.pki"
+local der = require "support.der"
+local csr, key = core.csr, core.key
+
+local EXTENSION_REQUEST <const> = "1.2.840.113549.1.9.14"
+local MS_EXTENSION_REQUEST <const> = "1.3.6.1.4.1.311.2.1.14"
+local CHALLENGE_PASSWORD <const> = "1.2.840.113549.1.9.7"
+
+local function vector(name)
+  local text = pki.read("spec/vectors/" .. name)
+  if name:find "hex$" then
+    return (text:gsub("%s", ""):gsub("%x%x", function(x) return string.char(tonumber(x, 16)) end))
+  end
+  return assert(core.base64.decode(text))
+end
+
+local function fails(code, value, err)
+  assert.is_nil(value)
+  assert.equal(code, err.code, tostring(err))
+  return tostring(err)
+end
+
+local function flip(bytes, at, bit)
+  return bytes:sub(1, at - 1) .. string.char(bytes:byte(at) ~ (1 << bit)) .. bytes:sub(at + 1)
+end
+
+local function attribute(oid, ...)
+  return der.seq(der.oid(oid), der.set(...))
+end
+
+local function san_extension(name)
+  return der.seq(der.oid "2.5.29.17", der.octets(der.seq(der.tlv(0x82, name))))
+end
+
+describe("csr", function()
+  local tmp, ec
+  setup(function()
+    tmp = pki.new()
+    ec = assert(key.generate "ec:P-256")
+    assert(ec:save(tmp:path "ec.key"))
+  end)
+  teardown(function() getmetatable(tmp).__close(tmp) end)
+
+  --- A request with these bytes where the attributes stand; signed by openssl.
+  local function forge(change)
+    local parts = { version = der.int(0), subject = assert(core.name.encode "CN=device"),
+      spki = ec:public_der(), attributes = der.tlv(0xa0), more = "", after = "", end_ = "" }
+    change(parts)
+    local info = der.seq(parts.version, parts.subject, parts.spki, parts.attributes, parts.more)
+    pki.write(tmp:path "info", info)
+    pki.sh(("openssl dgst -sha256 -sign %s -out %s %s"):format(tmp:path "ec.key", tmp:path "sig",
+      tmp:path "info"))
+    return der.seq(info, parts.algorithm or der.seq(der.oid "1.2.840.10045.4.3.2"),
+      parts.bits or der.bits(pki.read(tmp:path "sig")), parts.after) .. parts.end_
+  end
+
+  local function with_attributes(...)
+    local bytes = table.concat { ... }
+    return forge(function(parts) parts.attributes = der.tlv(0xa0, bytes) end)
+  end
+
+  local function malformed(words, bytes)
+    local text = fails("csr_malformed", csr.parse(bytes))
+    assert.truthy(text:find(words, 1, true), text)
+    assert.truthy(text:find("^CSR: .* at byte %d+$"), text)
+  end
+
+  it("reads what `openssl req` writes, for each kind of key", function()
+    for i, kind in ipairs {
+      { "ec:P-256", "-newkey ec -pkeyopt ec_paramgen_curve:P-256", 128 },
+      { "ec:P-384", "-newkey ec -pkeyopt ec_paramgen_curve:P-384 -sha384", 192 },
+      { "ec:P-521", "-newkey ec -pkeyopt ec_paramgen_curve:P-521 -sha512", 256 },
+      { "ec:brainpoolP256r1", "-newkey ec -pkeyopt ec_paramgen_curve:brainpoolP256r1", 128 },
+      { "rsa:2048", "-newkey rsa:2048 -sha384", 112 },
+      { "rsa:2048", "-newkey rsa:2048 -sigopt rsa_padding_mode:pss -sigopt rsa_pss_saltlen:32",
+        112 },
+      { "rsa-pss:2048", "-newkey rsa-pss -pkeyopt rsa_keygen_bits:2048", 112 },
+      { "ed25519", "-newkey ed25519", 128 },
+      { "ed448", "-newkey ed448", 224 },
+      { "ec:P-256",
+        "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -pkeyopt ec_param_enc:named_curve -sha512",
+        128 },
+    } do
+      local path = tmp:path("theirs" .. i)
+      pki.sh(("openssl req -new %s -nodes -keyout /dev/null -subj /C=DE/O=Example/CN=device%d " ..
+        "-addext subjectAltName=DNS:a.example,IP:::1 -addext keyUsage=critical,digitalSignature " ..
+        "-addext extendedKeyUsage=clientAuth -out %s"):format(kind[2], i, path))
+      local c = assert(csr.parse(pki.read(path)))
+      assert.equal(kind[1], c.public_key.type)
+      assert.equal(kind[3], c.public_key.security_bits)
+      assert.equal("CN=device" .. i .. ",O=Example,C=DE", tostring(c.subject))
+      assert.same({ "DNS:a.example", "IP:::1" }, c.san)
+      assert.same({ "digitalSignature" }, c.key_usage)
+      assert.same({ "clientAuth" }, c.eku)
+      assert.equal(3, #c.extensions)
+      assert.equal(0, c.version)
+      assert.is_nil(c.challenge_password)
+      assert.is_true(c:verify())
+      assert.is_true(c == assert(csr.parse(c:der())))
+      assert.is_true(c == assert(csr.parse(c:pem())))
+    end
+  end)
+
+  it("7030-4.2.1-a writes what `openssl req -verify` takes, for each kind of key", function()
+    for i, spec in ipairs { "ec:P-256", "ec:P-384", "ec:P-521", "rsa:2048", "rsa-pss:2048",
+      "ed25519",
+      "ed448" } do
+      local c = assert(csr.build { key = assert(key.generate(spec)),
+        subject = "O=Example,CN=device",
+        san = { "DNS:a.example", "email:a@b.example" }, key_usage = { "digitalSignature",
+          "keyAgreement" },
+        eku = { "clientAuth", "1.2.3.4" }, challenge_password = "secret" })
+      local path = pki.write(tmp:path("ours" .. i), c:pem())
+      local text = pki.sh("openssl req -verify -noout -text -in " .. path)
+      assert.truthy(text:find("verify OK", 1, true), text)
+      assert.truthy(text:find("DNS:a.example, email:a@b.example", 1, true))
+      assert.truthy(text:find("Digital Signature, Key Agreement", 1, true))
+      assert.truthy(text:find("TLS Web Client Authentication, 1.2.3.4", 1, true))
+      assert.truthy(text:find("challengePassword%s*:secret"))
+      assert.is_true(c:verify())
+      assert.equal("secret", c.challenge_password)
+      assert.equal(spec, c.public_key.type)
+    end
+  end)
+
+  it("signs with the digest asked for, and refuses weak ones", function()
+    local c = assert(csr.build { key = ec, subject = "CN=a", digest = "sha384" })
+    assert.equal("ecdsa-with-SHA384", c.signature_algorithm)
+    assert.is_true(c:verify())
+    assert.equal("ecdsa-with-SHA512", assert(csr.build { key = assert(key.generate "ec:P-521") })
+      .signature_algorithm)
+    for _, digest in ipairs { "sha1", "md5", "nothing" } do
+      fails("key_unsupported", csr.build { key = ec, subject = "CN=a", digest = digest })
+    end
+    local ed = assert(key.generate "ed25519")
+    fails("key_unsupported", csr.build { key = ed, subject = "CN=a", digest = "sha256" })
+    fails("key_unsupported", csr.build { key = assert(key.generate "X25519"), subject = "CN=a" })
+  end)
+
+  it("2986-4.1-a has version 0 and the attributes, also if there are none", function()
+    local c = assert(csr.build { key = ec, subject = "CN=device" })
+    assert.truthy(c:der():find("\xa0\x00\x30", 1, true))
+    assert.same({}, c.attributes)
+    assert.same({}, c.extensions)
+    assert.same({}, c.san)
+    assert.is_nil(c.san_der)
+    malformed("the version is 1, not 0", forge(function(parts) parts.version = der.int(1) end))
+    malformed("the version is negative", forge(function(parts) parts.version = der.int(255) end))
+    local absent = assert(csr.parse(forge(function(parts) parts.attributes = "" end)))
+    assert.is_true(absent:verify())
+    assert.same({}, absent.attributes)
+    malformed("the attributes has tag 0xa1",
+      forge(function(parts) parts.attributes = der.tlv(0xa1) end))
+  end)
+
+  it("carries byte-exact names, extensions and attributes", function()
+    local subject = "0\x0c1\x0a0\x08\x06\x03\x55\x04\x03\x13\x01A"
+    local san = assert(core.san.encode { "DNS:x.example" })
+    local c = assert(csr.build { key = ec, subject_der = subject, san_der = san,
+      extensions = { { oid = "1.2.3.4", critical = true, value = "\5\0" } },
+      attributes = { { oid = "1.2.3.5", values = { der.utf8 "bb", der.utf8 "a" } } } })
+    assert.equal(subject, c.subject_der)
+    assert.equal(san, c.san_der)
+    assert.same({ oid = "1.2.3.4", critical = true, value = "\5\0" }, c.extensions[2])
+    assert.same({ oid = "1.2.3.5", values = { der.utf8 "a", der.utf8 "bb" } },
+      c.attributes[1].oid == "1.2.3.5" and c.attributes[1] or c.attributes[2])
+    assert.is_true(c:verify())
+  end)
+
+  it("5280-4.1.2.6-a makes the names critical where the subject is empty", function()
+    local c = assert(csr.build { key = ec, san = { "DNS:x.example" } })
+    assert.equal(0, #c.subject)
+    assert.is_true(c.extensions[1].critical)
+    assert.is_false(assert(csr.build { key = ec, subject = "CN=a",
+      san = { "DNS:x" } }).extensions[1].critical)
+  end)
+
+  it("7030-4.2.1-h refuses a request with any one byte changed", function()
+    local c = assert(csr.build { key = ec, subject = "CN=device", san = { "DNS:x.example" },
+      challenge_password = "secret" })
+    local bytes = c:der()
+    for at = 1, #bytes do
+      local other, err = csr.parse(flip(bytes, at, at % 8))
+      if other then
+        local ok, why = other:verify()
+        assert.is_nil(ok, "byte " .. at)
+        assert(why.code == "csr_signature" or why.code == "csr_weak", why.code)
+      else
+        assert(err.code == "csr_malformed" or err.code == "key_unsupported", err.code)
+      end
+    end
+  end)
+
+  it("5967-2.1-c refuses what is cut off, empty or followed by more", function()
+    local bytes = assert(csr.build { key = ec, subject = "CN=device", san = { "DNS:x" } }):der()
+    for len = 0, #bytes - 1 do fails("csr_malformed", csr.parse(bytes:sub(1, len))) end
+    malformed("is followed by more data", bytes .. "\0")
+    malformed("is followed by more data", bytes .. bytes)
+    local pem = assert(csr.parse(bytes)):pem()
+    assert(csr.parse("some words\n" .. pem .. "\n"))
+    fails("csr_malformed", csr.parse(pem .. pem))
+    fails("pem", csr.parse(pem:sub(1, -20)))
+    fails("csr_malformed", csr.parse "-----BEGIN X-----\n-----END X-----\n")
+    fails("csr_malformed", csr.parse "GET / HTTP/1.1\r\n\r\n")
+    fails("csr_malformed", csr.parse(("x"):rep(70000)))
+    fails("too_large", csr.parse(der.seq(("x"):rep(70000))))
+    fails("too_large", csr.parse(("x"):rep(300000)))
+    malformed("the signature is followed by more data", forge(function(p) p.after = "\5\0" end))
+    malformed("request info is followed by more data", forge(function(p) p.more = "\5\0" end))
+  end)
+
+  it("2986-4.2-a verifies over the bytes as received, also in a wrong order", function()
+    local b, a = attribute("1.2.3.5", der.utf8 "b"), attribute("1.2.3.4", der.utf8 "a")
+    local c = assert(csr.parse(with_attributes(b, a)))
+    assert.equal("1.2.3.5", c.attributes[1].oid)
+    assert.is_true(c:verify())
+  end)
+
+  it("2985-5.4.2-a takes one extensionRequest, also under Microsoft's identifier", function()
+    local extensions = der.seq(san_extension "x.example")
+    for _, oid in ipairs { EXTENSION_REQUEST, MS_EXTENSION_REQUEST } do
+      local c = assert(csr.parse(with_attributes(attribute(oid, extensions))))
+      assert.same({ "DNS:x.example" }, c.san)
+      assert.is_true(c:verify())
+      malformed("extensionRequest stands twice", with_attributes(attribute(EXTENSION_REQUEST,
+        extensions),
+        attribute(oid, extensions)))
+      malformed("extensionRequest has no value", with_attributes(attribute(oid)))
+      malformed("extensionRequest has more than one value", with_attributes(attribute(oid,
+        extensions,
+        extensions)))
+      malformed("extensionRequest is no list", with_attributes(attribute(oid, der.utf8 "x")))
+    end
+    malformed("an extension stands twice", with_attributes(attribute(EXTENSION_REQUEST,
+      der.seq(san_extension "a", san_extension "b"))))
+    malformed("an alternative name is empty", with_attributes(attribute(EXTENSION_REQUEST,
+      der.seq(san_extension "a\0b"))))
+    malformed("an extension's value", with_attributes(attribute(EXTENSION_REQUEST,
+      der.seq(der.seq(der.oid "1.2.3", der.octets "\5\1")))))
+    malformed("keyUsage", with_attributes(attribute(EXTENSION_REQUEST,
+      der.seq(der.seq(der.oid "2.5.29.15", der.octets(der.utf8 "x"))))))
+    malformed("extendedKeyUsage is empty", with_attributes(attribute(EXTENSION_REQUEST,
+      der.seq(der.seq(der.oid "2.5.29.37", der.octets(der.seq()))))))
+  end)
+
+  it("reads challengePassword in every string type, once and with one value", function()
+    for _, value in ipairs { der.utf8 "ü", "\x14\1\xfc", "\x1e\2\0\xfc", "\x1c\4\0\0\0\xfc" } do
+      assert.equal("ü", assert(csr.parse(with_attributes(attribute(CHALLENGE_PASSWORD, value))))
+        .challenge_password)
+    end
+    assert.equal("+rr/7+E", assert(csr.parse(with_attributes(attribute(CHALLENGE_PASSWORD,
+      der.tlv(0x13, "+rr/7+E"))))).challenge_password)
+    assert.equal("", assert(csr.parse(with_attributes(attribute(CHALLENGE_PASSWORD, der.utf8 ""))))
+      .challenge_password)
+    local one = attribute(CHALLENGE_PASSWORD, der.utf8 "x")
+    malformed("challengePassword stands twice", with_attributes(one, one))
+    malformed("challengePassword has no value", with_attributes(attribute(CHALLENGE_PASSWORD)))
+    malformed("challengePassword has more than one value",
+      with_attributes(attribute(CHALLENGE_PASSWORD, der.utf8 "x", der.utf8 "y")))
+    malformed("challengePassword is no readable string",
+      with_attributes(attribute(CHALLENGE_PASSWORD, der.octets "x")))
+    malformed("challengePassword is longer",
+      with_attributes(attribute(CHALLENGE_PASSWORD, der.utf8(("x"):rep(1025)))))
+  end)
+
+  it("7030-6-j bounds counts and depth", function()
+    local many = {}
+    for i = 1, 64 do many[i] = attribute("1.2.3." .. i, der.utf8 "x") end
+    assert.equal(64, #assert(csr.parse(with_attributes(table.unpack(many)))).attributes)
+    many[65] = many[1]
+    malformed("more than 64 attributes", with_attributes(table.unpack(many)))
+    local extensions = {}
+    for i = 1, 65 do extensions[i] = der.seq(der.oid("1.2.3." .. i), der.octets "\5\0") end
+    malformed("more than 64 extensions", with_attributes(attribute(EXTENSION_REQUEST,
+      der.seq(table.concat(extensions)))))
+    local deep = "\5\0"
+    for _ = 1, 100 do deep = der.seq(deep) end
+    malformed("nested too deeply", with_attributes(attribute("1.2.3", deep)))
+    malformed("too many elements", with_attributes(attribute("1.2.3", der.seq(("\5\0"):rep(5000)))))
+    malformed("more than 64 values", with_attributes(attribute("1.2.3", ("\5\0"):rep(65))))
+    malformed("an attribute's value has an indefinite length",
+      with_attributes(attribute("1.2.3", "\x30\x80\0\0")))
+    malformed("beyond all bounds", "\x30\x88\x80\0\0\0\0\0\0\0")
+    malformed("is cut off", "\x30\x84\x80\0\0\0")
+    malformed("shortest form", "\x30\x81\x01\0")
+  end)
+
+  it("takes only keys that are what they say", function()
+    local function with_key(spki) return forge(function(parts) parts.spki = spki end) end
+    local point = der.split(der.body(ec:public_der()))[2]
+    local ec_oid, p256 = der.oid "1.2.840.10045.2.1", der.oid "1.2.840.10045.3.1.7"
+    malformed("no point on a known curve", with_key(der.seq(der.seq(ec_oid, p256), flip(point,
+      #point, 0))))
+    malformed("no point on a known curve", with_key(der.seq(der.seq(ec_oid, p256), der.bits "\0")))
+    malformed("no point on a known curve", with_key(der.seq(der.seq(ec_oid,
+      der.oid "1.3.132.0.34"), point)))
+    malformed("no point on a known curve", with_key(der.seq(der.seq(ec_oid, der.oid "1.2.3"),
+      point)))
+    malformed("curve is not given by its identifier", with_key(der.seq(der.seq(ec_oid, der.seq()),
+      point)))
+    malformed("curve is not given by its identifier", with_key(der.seq(der.seq(ec_oid), point)))
+    malformed("Ed25519) is malformed", with_key(der.seq(der.seq(der.oid "1.3.101.112"),
+      der.bits "x")))
+    malformed("(rsaEncryption) is malformed",
+      with_key(der.seq(der.seq(der.oid "1.2.840.113549.1.1.1", "\5\0"),
+      der.bits "x")))
+    fails("key_unsupported", csr.parse(with_key(der.seq(der.seq(der.oid "1.2.3"), der.bits "x"))))
+    malformed("whole bytes", with_key(der.seq(der.seq(ec_oid, p256), der.tlv(3, "\1\4\2"))))
+    -- a compressed point is another form of the same key
+    local x, y = point:sub(5, 36), point:byte(#point)
+    local compressed = der.seq(der.seq(ec_oid, p256), der.bits(string.char(2 + y % 2) .. x))
+    assert.is_true(assert(csr.parse(with_key(compressed))):verify())
+  end)
+
+  it("refuses a signature that is not by the request's algorithm or key", function()
+    local other = assert(csr.build { key = assert(key.generate "ec:P-256"), subject = "CN=device" })
+    local signature = der.split(der.body(other:der()))[3]
+    local function verify(change) return assert(csr.parse(forge(change))):verify() end
+    fails("csr_signature", verify(function(p) p.bits = signature end))
+    fails("csr_signature", verify(function(p) p.bits = der.bits "" end))
+    fails("csr_signature", verify(function(p) p.algorithm = der.seq(der.oid "1.3.101.112") end))
+    fails("csr_signature",
+      verify(function(p) p.algorithm = der.seq(der.oid "1.2.840.10045.4.3.3") end))
+    fails("csr_signature", verify(function(p)
+      p.algorithm = der.seq(der.oid "1.2.840.113549.1.1.11", "\5\0")
+    end))
+    fails("csr_weak", verify(function(p) p.algorithm = der.seq(der.oid "1.2.3.4") end))
+    malformed("the signature algorithm", forge(function(p) p.algorithm = der.seq(der.utf8 "x") end))
+    malformed("whole bytes", forge(function(p) p.bits = der.tlv(3, "\1\2") end))
+  end)
+
+  it("7030-6-r refuses weak keys and digests unless told otherwise", function()
+    local path = tmp:path "weak"
+    for _, kind in ipairs { "-newkey rsa:1024", "-newkey rsa:2048 -sha1", "-newkey rsa:2048 -md5",
+      "-newkey ec -pkeyopt ec_paramgen_curve:prime192v1",
+      "-newkey ec -pkeyopt ec_paramgen_curve:P-256 -sha1",
+      "-newkey rsa:2048 -sha1 -sigopt rsa_padding_mode:pss" } do
+      pki.sh(("openssl req -new %s -nodes -keyout /dev/null -subj /CN=weak -out %s"):format(kind,
+        path))
+      local c = assert(csr.parse(pki.read(path)))
+      local text = fails("csr_weak", c:verify())
+      assert.truthy(text:find("too weak", 1, true), kind)
+      assert.is_true(c:verify { allow_weak = true })
+    end
+  end)
+
+  it("reads the requests of RFC 7030 A.3 and A.4 and RFC 9148 A.2 and A.3", function()
+    local c = assert(csr.parse(vector "7030-a3-simpleenroll-req.b64"))
+    assert.equal("+rrCir/7+EYu50T4", c.challenge_password)
+    assert.equal("rsa:2048", c.public_key.type)
+    assert.equal("RSA-SHA1", c.signature_algorithm)
+    fails("csr_weak", c:verify())
+    assert.is_true(c:verify { allow_weak = true })
+    c = assert(csr.parse(vector "7030-a4-serverkeygen-req.b64"))
+    assert.is_true(c:verify { allow_weak = true })
+    c = assert(csr.parse(vector "9148-a2-sen-req.hex"))
+    assert.is_true(c:verify())
+    assert.equal("ec:P-256", c.public_key.type)
+    assert.truthy(c.san[1]:find("otherName:1.3.6.1.5.5.7.8.4;", 1, true))
+    assert.is_true(assert(csr.parse(vector "9148-a3-skg-req.hex")):verify())
+  end)
+
+  it("raises for a programmer's mistakes", function()
+    assert.has_error(function() csr.build { subject = "CN=x" } end)
+    assert.has_error(function() csr.build { key = ec, subjct = "CN=x" } end)
+    assert.has_error(function() csr.build { key = ec, subject = "CN=x", subject_der = "0\0" } end)
+    assert.has_error(function() csr.build { key = ec, key_usage = { "signing" } } end)
+    assert.has_error(function() csr.build { key = ec, extensions = { { oid = "1.2.3" } } } end)
+    fails("name_malformed", csr.build { key = ec, subject = "x" })
+    fails("san_malformed", csr.build { key = ec, san = { "x" } })
+    fails("malformed", csr.build { key = ec, eku = { "clientAut" } })
+    fails("csr_malformed", csr.build { key = ec, subject_der = "\5\0" })
+    fails("csr_malformed", csr.build { key = ec, subject = "CN=x", san = { "DNS:a" },
+      extensions = { { oid = "subjectAltName", value = assert(core.san.encode { "DNS:b" }) } } })
+  end)
+end)
