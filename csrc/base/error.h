@@ -48,6 +48,7 @@
     X(NETWORK, "network", 6)                                                                                 \
     X(TIMEOUT, "timeout", 6)                                                                                 \
     X(CLOSED, "closed", 6)                                                                                   \
+    X(TLS, "tls", 6)                                                                                         \
     X(REFUSED, "refused", 7)                                                                                 \
     X(HTTP, "http", 1)                                                                                       \
     X(PROTOCOL, "protocol", 1)                                                                               \

@@ -22,6 +22,7 @@ int luaopen_lest_core(lua_State *L)
         { "store", lestL_open_store },
         { "pkcs7", lestL_open_pkcs7 },
         { "http", lestL_open_http },
+        { "http_client", lestL_open_http_client },
         { "est", lestL_open_est },
         { "limit", lestL_open_limit },
         { "loop", lestL_open_loop },

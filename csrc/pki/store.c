@@ -210,7 +210,7 @@ static void append_reason(int reason, const X509 *x509, struct lest_buf *out)
         append_time(X509_get0_notBefore(x509), out);
 }
 
-static enum lest_status untrusted(X509_STORE_CTX *ctx, struct lest_error *err)
+enum lest_status pki_store_refusal(X509_STORE_CTX *ctx, struct lest_error *err)
 {
     int reason = X509_STORE_CTX_get_error(ctx);
     if (reason == X509_V_ERR_OUT_OF_MEM)
@@ -286,7 +286,7 @@ enum lest_status pki_store_verify(const struct pki_store *store, struct pki_cert
     }
     set_how(ctx, how);
     if (X509_verify_cert(ctx) != 1)
-        status = untrusted(ctx, err);
+        status = pki_store_refusal(ctx, err);
     else
         status = collect(X509_STORE_CTX_get0_chain(ctx), leaf, chain, err);
     pki_error_clear();

@@ -55,4 +55,8 @@ enum lest_status pki_store_verify(const struct pki_store *store, struct pki_cert
                                   const struct pki_verify *how, struct pki_certs *chain,
                                   struct lest_error *err) LEST_MUST_USE;
 
+/** The sentence for a verification that failed, for whoever calls X509_verify_cert in a TLS handshake: which
+ *  certificate, at which depth, why. Always LEST_E_CERT_UNTRUSTED or LEST_E_NOMEM. */
+enum lest_status pki_store_refusal(X509_STORE_CTX *ctx, struct lest_error *err);
+
 #endif

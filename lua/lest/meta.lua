@@ -521,3 +521,32 @@ function core_csr.parse(bytes) end
 ---@return lest.csr?
 ---@return lest.error? err
 function core_csr.build(plan) end
+
+--- HTTPS requests on the loop, with one setting of trust and identity. lest.http and lest.client are made
+--- of it.
+---@class lest.http_client
+local http_client = {}
+
+--- Begin a request. The callback gets { status, headers, body, peer_chain, tls_version, by_cmc_ra }, or nil
+--- and an error: trust, unauthenticated (the server refused our certificate), tls, network, timeout, closed
+--- (an answer cut short too), protocol, too_large. Closing the request cancels it.
+---@param options { url: string, callback: function, method?: string, headers?: string[][], body?: string,
+--- username?: string, password?: string, timeout_ms?: integer, connect_timeout_ms?: integer,
+--- max_body?: integer }
+---@return { close: function }? request keep it until the callback comes
+---@return lest.error? err usage
+function http_client:request(options) end
+
+--- Requests under way go on.
+function http_client:close() end
+
+---@class lest.core.http_client
+local core_http_client = {}
+
+--- A client that trusts a store, the system's anchors, or anybody (to fetch what is then compared with a
+--- fingerprint). cmc_ra: id-kp-cmcRA may stand for the server's name (RFC 7030 3.6.1; a store only).
+---@param settings { store?: lest.store, system?: boolean, provisional?: boolean, cert?: lest.cert,
+--- key?: lest.key, cmc_ra?: boolean, plain_http?: boolean, idle_ms?: integer }
+---@return lest.http_client?
+---@return lest.error? err
+function core_http_client.new(settings) end

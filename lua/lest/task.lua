@@ -120,11 +120,11 @@ end
 function M.await(start)
   if not current then
     local results
-    local anchor = start(function(...) results = pack(...) end)
+    local _ = start(function(...) results = pack(...) end) -- kept until the answer is there
     while not results do
       if not core.loop.turn() then error("nothing is under way that could end this wait", 2) end
     end
-    return unpack(results, 1, results.n), anchor and nil
+    return unpack(results, 1, results.n)
   end
   if not coroutine.isyieldable() then
     error("cannot wait here: Lua cannot yield out of a C function (table.sort, gsub, require)", 2)

@@ -23,6 +23,16 @@ describe("tasks", function()
     assert.equal(2, most)
   end)
 
+  it("get all results of a wait, outside of a task too", function()
+    local function two()
+      return task.await(function(callback)
+        return core.loop.timer(0, function() callback(nil, "second") end)
+      end)
+    end
+    assert.same({ n = 2, [2] = "second" }, table.pack(two()))
+    assert.same({ n = 2, [2] = "second" }, table.pack(task.spawn(two):wait()))
+  end)
+
   it("wait inside a script's own generator", function()
     local function numbers()
       return coroutine.wrap(function()

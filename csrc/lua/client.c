@@ -1,0 +1,294 @@
+/* core.http_client (class lest.http_client): HTTPS requests on the loop. lest.http and lest.client are made
+ * of it. */
+#include "net/client.h"
+
+#include "lua/binding.h"
+#include "lua/loop.h"
+#include "lua/pki.h"
+#include "lua/store.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { BODY_MAX = 4 * 1024 * 1024, TIMEOUT_MS = 60000, CONNECT_TIMEOUT_MS = 10000, IDLE_MS = 15000 };
+
+static void close_client(void *h)
+{
+    net_client_free(h);
+}
+
+static const struct lestL_class client_class;
+
+/* A request that was sent. Its userdata holds the client's, so that the collector closes it first. */
+struct sent {
+    struct net_exchange *exchange;
+    struct lestL_callback callback;
+};
+
+static void close_sent(void *h)
+{
+    struct sent *sent = h;
+    net_exchange_free(sent->exchange);
+    lestL_callback_clear(&sent->callback);
+    free(sent);
+}
+
+static const struct lestL_class sent_class = { .name = "lest.http_request", .close = close_sent };
+
+struct delivery {
+    const struct net_answer *answer;
+    const struct lest_error *err;
+};
+
+static void push_headers(lua_State *L, const struct net_answer *answer)
+{
+    lua_createtable(L, (int)answer->header_count, 0);
+    for (size_t i = 0; i < answer->header_count; i++) {
+        const struct net_header *header = &answer->headers[i];
+        lua_createtable(L, 2, 0);
+        lua_pushlstring(L, header->name.data, header->name.len);
+        lua_rawseti(L, -2, 1);
+        lua_pushlstring(L, header->value.data, header->value.len);
+        lua_rawseti(L, -2, 2);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+}
+
+static void push_chain(lua_State *L, STACK_OF(X509) * chain)
+{
+    lua_newtable(L);
+    for (int i = 0; i < sk_X509_num(chain); i++) {
+        X509 *cert = sk_X509_value(chain, i);
+        int len = i2d_X509(cert, NULL);
+        if (len <= 0)
+            continue;
+        luaL_Buffer b;
+        unsigned char *out = (unsigned char *)luaL_buffinitsize(L, &b, (size_t)len);
+        i2d_X509(cert, &out);
+        luaL_pushresultsize(&b, (size_t)len);
+        lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+    }
+}
+
+static void push_answer(lua_State *L, const struct net_answer *answer)
+{
+    lua_createtable(L, 0, 6);
+    lua_pushinteger(L, answer->status);
+    lua_setfield(L, -2, "status");
+    push_headers(L, answer);
+    lua_setfield(L, -2, "headers");
+    lua_pushlstring(L, answer->body.data ? answer->body.data : "", answer->body.len);
+    lua_setfield(L, -2, "body");
+    if (answer->tls_version) {
+        push_chain(L, answer->peer_chain);
+        lua_setfield(L, -2, "peer_chain");
+        lua_pushstring(L, answer->tls_version);
+        lua_setfield(L, -2, "tls_version");
+        lua_pushboolean(L, answer->by_cmc_ra);
+        lua_setfield(L, -2, "by_cmc_ra");
+    }
+}
+
+/* Runs protected, since making the answer's table may raise: (callback, delivery) */
+static int deliver(lua_State *L)
+{
+    const struct delivery *delivery = lua_touserdata(L, 2);
+    lua_settop(L, 1);
+    if (delivery->answer) {
+        push_answer(L, delivery->answer);
+        lua_call(L, 1, 0);
+    } else {
+        lua_pushnil(L);
+        lestL_push_error(L, delivery->err);
+        lua_call(L, 2, 0);
+    }
+    return 0;
+}
+
+static void on_done(void *arg, const struct net_answer *answer, const struct lest_error *err)
+{
+    struct sent *sent = arg;
+    struct delivery delivery = { answer, err };
+    lua_State *L = lestL_callback_push(&sent->callback);
+    if (!L)
+        return;
+    lestL_callback_clear(&sent->callback);
+    /* The callback may close the request; the answer is borrowed from the exchange until it returns. */
+    struct net_exchange *exchange = sent->exchange;
+    sent->exchange = NULL;
+    lua_pushcfunction(L, deliver);
+    lua_insert(L, -2);
+    lua_pushlightuserdata(L, &delivery);
+    lestL_call(L, 2, 0, "answer to a request");
+    net_exchange_free(exchange);
+}
+
+static enum net_trust read_trust(lua_State *L, struct net_client_config *config)
+{
+    bool system = lestL_opt_boolean(L, 1, "system", false);
+    bool provisional = lestL_opt_boolean(L, 1, "provisional", false);
+    bool store = lua_getfield(L, 1, "store") != LUA_TNIL;
+    if (system + provisional + store != 1)
+        luaL_error(L, "a client trusts a store, the system, or anybody (provisional): say which one");
+    if (store)
+        config->anchors = pki_store_get0(lestL_check_store(L, -1));
+    return store ? NET_TRUST_ANCHORS : system ? NET_TRUST_SYSTEM : NET_TRUST_PROVISIONAL;
+}
+
+/* The client's certificate with its chain, and its key. The X509 pointers lie in a userdata. */
+static enum lest_status read_identity(lua_State *L, struct net_client_config *config, struct lest_error *err)
+{
+    if (lua_getfield(L, 1, "cert") != LUA_TNIL) {
+        struct pki_cert *cert = lestL_check_cert(L, -1);
+        if (!(config->cert = pki_cert_get0_x509(cert, err)))
+            return err->status;
+        lua_getfield(L, -1, "chain");
+        int list = lua_gettop(L);
+        struct pki_certs *chain = lestL_certs(L);
+        lestL_to_certs(L, list, "chain", chain);
+        X509 **x509 = lua_newuserdatauv(L, (chain->count + 1) * sizeof *x509, 0);
+        for (size_t i = 0; i < chain->count; i++)
+            if (!(x509[i] = pki_cert_get0_x509(chain->list[i], err)))
+                return err->status;
+        config->chain = x509;
+        config->chain_len = chain->count;
+    }
+    if (lua_getfield(L, 1, "key") != LUA_TNIL)
+        config->key = lestL_check_key(L, -1)->pkey;
+    return LEST_OK;
+}
+
+/* http_client.new{ store = | system = true | provisional = true, cert =, key =, cmc_ra = false,
+ * plain_http = false, idle_ms = 15000 } -> client | nil, err */
+static int new (lua_State *L)
+{
+    static const char *const known[] = { "store",  "system",     "provisional", "cert", "key",
+                                         "cmc_ra", "plain_http", "idle_ms",     NULL };
+    struct lest_error err;
+    struct net_client *client;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lestL_check_options(L, 1, known);
+    struct net_client_config config = {
+        .cmc_ra = lestL_opt_boolean(L, 1, "cmc_ra", false),
+        .plain_http = lestL_opt_boolean(L, 1, "plain_http", false),
+        .idle_ms = lestL_opt_integer(L, 1, "idle_ms", IDLE_MS),
+    };
+    luaL_argcheck(L, config.idle_ms >= 0, 1, "idle_ms is not negative");
+    config.trust = read_trust(L, &config);
+    if (read_identity(L, &config, &err))
+        return lestL_fail(L, &err);
+    struct net_loop *loop = lestL_loop(L);
+    struct lestL_object *object = lestL_new_object(L, &client_class);
+    if (net_client_new(loop, &config, &client, &err))
+        return lestL_fail(L, &err);
+    object->h = client;
+    return 1;
+}
+
+static struct http_slice check_slice(lua_State *L, int idx)
+{
+    struct http_slice slice;
+    slice.data = luaL_checklstring(L, idx, &slice.len);
+    return slice;
+}
+
+/* A string option with all its bytes, kept alive by the table; a NUL in it raises where text is asked for. */
+static struct http_slice opt_slice(lua_State *L, const char *key, bool text)
+{
+    struct http_slice slice = { NULL, 0 };
+    int type = lua_getfield(L, 2, key);
+    if (type == LUA_TSTRING)
+        slice.data = lua_tolstring(L, -1, &slice.len);
+    else if (type != LUA_TNIL)
+        luaL_error(L, "option '%s' is a %s, not a string", key, lua_typename(L, type));
+    if (text && slice.data && strlen(slice.data) != slice.len)
+        luaL_error(L, "option '%s' has a zero byte", key);
+    lua_pop(L, 1);
+    return slice;
+}
+
+static void read_headers(lua_State *L, struct net_request *request)
+{
+    if (lua_getfield(L, 2, "headers") == LUA_TNIL)
+        return;
+    luaL_checktype(L, -1, LUA_TTABLE);
+    int list = lua_gettop(L);
+    size_t count = lua_rawlen(L, list);
+    struct net_header *headers = lua_newuserdatauv(L, (count + 1) * sizeof *headers, 0);
+    luaL_argcheck(L, count <= NET_CLIENT_HEADERS_MAX, 2, "too many headers");
+    for (size_t i = 0; i < count; i++) {
+        if (lua_rawgeti(L, list, (lua_Integer)i + 1) != LUA_TTABLE)
+            luaL_error(L, "headers is a list of { name, value }");
+        lua_rawgeti(L, -1, 1);
+        lua_rawgeti(L, -2, 2);
+        headers[i].name = check_slice(L, -2);
+        headers[i].value = check_slice(L, -1);
+        lua_pop(L, 3); /* the inner table keeps the strings */
+    }
+    request->headers = headers;
+    request->header_count = count;
+}
+
+/* client:request{ url =, callback =, method = "GET", headers = {{name, value}}, body =, username =,
+ * password =, timeout_ms =, connect_timeout_ms =, max_body = } -> request | nil, err. The callback gets
+ * { status, headers, body, peer_chain, tls_version, by_cmc_ra }, or nil and an error. Closing the request
+ * cancels it. */
+static int request(lua_State *L)
+{
+    static const char *const known[] = { "url",      "method",   "headers",    "body",
+                                         "username", "password", "timeout_ms", "connect_timeout_ms",
+                                         "max_body", "callback", NULL };
+    struct lest_error err;
+    struct net_client *client = lestL_check_object(L, 1, &client_class);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lua_settop(L, 2);
+    lestL_check_options(L, 2, known);
+    struct http_slice method = opt_slice(L, "method", true), body = opt_slice(L, "body", false);
+    lua_Integer max = lestL_opt_integer(L, 2, "max_body", BODY_MAX);
+    struct net_request how = {
+        .method = method.data ? method.data : "GET",
+        .url = opt_slice(L, "url", true).data,
+        .body = body.data,
+        .body_len = body.len,
+        .username = opt_slice(L, "username", true).data,
+        .password = opt_slice(L, "password", true).data,
+        .timeout_ms = lestL_opt_integer(L, 2, "timeout_ms", TIMEOUT_MS),
+        .connect_timeout_ms = lestL_opt_integer(L, 2, "connect_timeout_ms", CONNECT_TIMEOUT_MS),
+        .body_max = (size_t)max,
+    };
+    luaL_argcheck(L, how.url, 2, "a request has a url");
+    luaL_argcheck(L, max > 0, 2, "max_body is a number of bytes");
+    luaL_argcheck(L, how.timeout_ms > 0 && how.connect_timeout_ms > 0, 2, "a timeout is more than 0");
+    read_headers(L, &how);
+    struct lestL_object *object = lestL_new_object(L, &sent_class);
+    int object_idx = lua_gettop(L);
+    struct sent *sent = object->h = calloc(1, sizeof *sent);
+    if (!sent)
+        return luaL_error(L, "out of memory");
+    lua_pushvalue(L, 1);
+    lua_setiuservalue(L, object_idx, 1);
+    lua_getfield(L, 2, "callback");
+    lestL_callback_set(L, -1, &sent->callback);
+    lua_settop(L, object_idx);
+    if (net_client_send(client, &how, on_done, sent, &sent->exchange, &err))
+        return lestL_fail(L, &err);
+    return 1;
+}
+
+static const luaL_Reg methods[] = { { "request", request }, { NULL, NULL } };
+
+static const struct lestL_class client_class = {
+    .name = "lest.http_client",
+    .methods = methods,
+    .close = close_client,
+};
+
+int lestL_open_http_client(lua_State *L)
+{
+    static const luaL_Reg functions[] = { { "new", new }, { NULL, NULL } };
+    lestL_class_register(L, &client_class);
+    lestL_class_register(L, &sent_class);
+    luaL_newlib(L, functions);
+    return 1;
+}

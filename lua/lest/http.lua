@@ -1,0 +1,225 @@
+--- HTTP requests: waiting without blocking others inside a task, blocking outside.
+---
+---   local res, err = lest.http.get("https://inventory/devices/42")
+---   if not res then ... end            -- there was no answer: network, trust, time
+---   if res.status == 200 then print(res:json().owner) end
+---
+--- Every status is a result; redirects are not followed. Without `trust` a server is verified with
+--- the system's anchors.
+local core = require "lest.core"
+local duration = require "lest.duration"
+local task = require "lest.task"
+
+local M = {}
+
+---@class lest.http.response
+---@field status integer
+---@field headers { [1]: string, [2]: string }[] in the order received
+---@field body string
+---@field tls_version string?
+---@field peer_chain string[]? DER, the server's certificate first
+local Response = { __name = "lest.http.response" }
+Response.__index = Response
+
+--- The value of a header, whatever the case of its name; several are joined by ", ".
+---@param name string
+---@return string?
+function Response:header(name)
+  local values = self:header_values(name)
+  return values[1] and table.concat(values, ", ")
+end
+
+--- Every value of a header.
+---@param name string
+---@return string[]
+function Response:header_values(name)
+  local values = {}
+  name = name:lower()
+  for _, header in ipairs(self.headers) do
+    if header[1]:lower() == name then values[#values + 1] = header[2] end
+  end
+  return values
+end
+
+local function without_null(value, null)
+  if type(value) ~= "table" then return value end
+  for key, inner in pairs(value) do
+    if inner == null then
+      value[key] = nil
+    else
+      without_null(inner, null)
+    end
+  end
+  return value
+end
+
+--- The body read as JSON; null is nil.
+---@return any value
+---@return lest.error? err code malformed
+function Response:json()
+  local cjson = require "cjson.safe"
+  local value, problem = cjson.decode(self.body)
+  if value == nil then
+    local message = "the answer is no JSON: " .. tostring(problem)
+    return nil, core.error.new { code = "malformed", message = message, status = self.status }
+  end
+  if value == cjson.null then return nil end
+  return without_null(value, cjson.null)
+end
+
+--- What core.http_client makes of an answer, with this module's methods.
+---@return lest.http.response
+function M.response(answer)
+  return setmetatable(answer, Response)
+end
+
+--- Send one request through a core client and wait. timeout_ms and the rest go by core.http_client.
+---@param client lest.http_client
+---@param options table
+---@return lest.http.response?
+---@return lest.error? err
+function M.send(client, options)
+  local answer, err = task.await(function(callback)
+    options.callback = callback
+    local request, problem = client:request(options)
+    if not request then callback(nil, problem) end
+    return request
+  end)
+  if not answer then return nil, err end
+  return M.response(answer)
+end
+
+-- Clients by what they trust and show, the newest first, so that connections are used again. A file
+-- is read again after a while, since it may have been replaced.
+local CLIENTS_MAX <const> = 16
+local FILE_KEPT_MS <const> = 60000
+local clients = {}
+
+local function find(options)
+  local now = core.clock.monotonic_ms()
+  for i, kept in ipairs(clients) do
+    if rawequal(kept.trust, options.trust) and rawequal(kept.cert, options.cert)
+      and rawequal(kept.key, options.key) then
+      table.remove(clients, i)
+      return now < kept.until_ms and kept or nil
+    end
+  end
+end
+
+local function load_store(path)
+  local text, err = core.file.read(path)
+  if not text then return nil, err end
+  local anchors
+  anchors, err = core.cert.parse_all(text)
+  if not anchors then return nil, err end
+  return core.store.new { anchors = anchors }
+end
+
+local function open(options)
+  local kept = find(options)
+  if not kept then
+    local trust, from_file = options.trust, false
+    local settings = { plain_http = true, cert = options.cert, key = options.key }
+    local client, err
+    if trust == nil or trust == "system" then
+      settings.system = true
+    elseif type(trust) == "string" then
+      from_file = true
+      settings.store, err = load_store(trust)
+      if not settings.store then return nil, err end
+    else
+      settings.store = trust
+    end
+    client, err = core.http_client.new(settings)
+    if not client then return nil, err end
+    kept = { client = client, trust = trust, cert = options.cert, key = options.key,
+      until_ms = from_file and core.clock.monotonic_ms() + FILE_KEPT_MS or math.huge }
+  end
+  table.insert(clients, 1, kept)
+  clients[CLIENTS_MAX + 1] = nil
+  return kept.client
+end
+
+local KNOWN <const> = { url = true, method = true, headers = true, body = true, json = true,
+  trust = true, cert = true, key = true, username = true, password = true, timeout = true,
+  max_body = true }
+
+local function list_of(headers)
+  local list = {}
+  for key, value in pairs(headers or {}) do
+    if math.type(key) == "integer" then
+      list[#list + 1] = value
+    else
+      list[#list + 1] = { key, tostring(value) }
+    end
+  end
+  return list
+end
+
+local function check(options, level)
+  for key in pairs(options) do
+    if not KNOWN[key] then
+      error(("lest.http has no option '%s'"):format(tostring(key)), level + 1)
+    end
+  end
+  if options.timeout and not duration.parse(options.timeout) then
+    error(select(2, duration.parse(options.timeout)), level + 1)
+  end
+end
+
+---@class lest.http.options
+---@field headers? table<string, string>|{ [1]: string, [2]: string }[]
+---@field body? string
+---@field json? any becomes the body, with its Content-Type
+---@field trust? "system"|string|lest.store anchors the server is verified with: file or store
+---@field cert? lest.cert the client's certificate, with its chain
+---@field key? lest.key
+---@field username? string sent at once (Basic)
+---@field password? string
+---@field timeout? string|integer for the whole exchange; default "30s"
+---@field max_body? integer most bytes of an answer; default 4 MiB
+
+---@param options lest.http.options|{ url: string, method?: string }
+---@return lest.http.response?
+---@return lest.error? err
+function M.request(options)
+  check(options, 2)
+  local client, err = open(options)
+  if not client then return nil, err end
+  local headers, body = list_of(options.headers), options.body
+  if options.json ~= nil then
+    body = require("cjson").encode(options.json)
+    headers[#headers + 1] = { "Content-Type", "application/json" }
+  end
+  return M.send(client, {
+    url = options.url, method = options.method, headers = headers, body = body,
+    username = options.username, password = options.password, max_body = options.max_body,
+    timeout_ms = duration.parse(options.timeout or "30s") * 1000,
+  })
+end
+
+local function with(options, changes)
+  local all = {}
+  for key, value in pairs(options or {}) do all[key] = value end
+  for key, value in pairs(changes) do all[key] = value end
+  return all
+end
+
+---@param url string
+---@param options? lest.http.options
+---@return lest.http.response?
+---@return lest.error? err
+function M.get(url, options)
+  return M.request(with(options, { url = url, method = "GET" }))
+end
+
+---@param url string
+---@param body? string
+---@param options? lest.http.options
+---@return lest.http.response?
+---@return lest.error? err
+function M.post(url, body, options)
+  return M.request(with(options, { url = url, method = "POST", body = body }))
+end
+
+return M
