@@ -1,4 +1,5 @@
 /* core.system: the few things a command asks the operating system that Lua's own libraries lack. */
+#include "base/owner.h"
 #include "lua/binding.h"
 
 #include <errno.h>
@@ -55,11 +56,26 @@ static int exists(lua_State *L)
     return 1;
 }
 
+/* system.become_owner(path): root becomes, for good, who owns the file, or its folder if there is none */
+static int become_owner(lua_State *L)
+{
+    struct lest_error err;
+    if (lest_become_owner(luaL_checkstring(L, 1), &err))
+        return lestL_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 int lestL_open_system(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "is_terminal", is_terminal }, { "host_name", host_name }, { "user_id", user_id },
-        { "make_folder", make_folder }, { "exists", exists },       { NULL, NULL },
+        { "is_terminal", is_terminal },
+        { "host_name", host_name },
+        { "user_id", user_id },
+        { "make_folder", make_folder },
+        { "exists", exists },
+        { "become_owner", become_owner },
+        { NULL, NULL },
     };
     luaL_newlib(L, functions);
     return 1;

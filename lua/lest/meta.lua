@@ -313,6 +313,13 @@ function core_system.make_folder(path, mode) end
 ---@param path string
 ---@return boolean
 function core_system.exists(path) end
+
+--- As root, become for good the user and group that own the file, or its folder where there is no
+--- file yet; otherwise nothing.
+---@param path string
+---@return true?
+---@return lest.error? err
+function core_system.become_owner(path) end
 --- HTTP/1.1 messages as pure functions. What a peer got wrong is `nil, err` with err.code "http" and
 --- err.status, the status to answer.
 ---@class lest.core.http

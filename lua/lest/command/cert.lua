@@ -1,0 +1,114 @@
+--- `lest cert`: certificates that the server issued.
+local cjson = require "cjson.safe"
+local core = require "lest.core"
+local json = require "lest.json"
+local operator = require "lest.operator"
+local support = require "lest.command.support"
+
+local M = {}
+
+local function subcommand(parser, name, summary, example)
+  local command = support.subcommand(parser, { name = name, summary = summary, example = example })
+  command:option "--config":argname "FILE":default "./server.lua"
+    :description "The server's configuration."
+  command:flag "--json":description "Print JSON."
+  return command
+end
+
+local function count(text)
+  local number = math.tointeger(tonumber(text, 10))
+  if number and number >= 1 and number <= operator.LIMIT_MAX then return number end
+  return nil, ("'%s' is not between 1 and %d"):format(text, operator.LIMIT_MAX)
+end
+
+local function new_parser()
+  local parser = support.parser {
+    name = "lest cert", summary = "List and show certificates that the server issued.",
+    example = "lest cert list --name device001",
+  }
+  parser:require_command(true):command_target "subcommand"
+  local list = subcommand(parser, "list", "List certificates, newest first.",
+    "lest cert list --name device001")
+  list:option "--name":argname "PRINCIPAL":description "Those of one principal."
+  list:option "--limit":argname "N":convert(count):default "1000"
+    :description "At most so many."
+  local show = subcommand(parser, "show", "Show a certificate and how it was issued.",
+    "lest cert show 0a1b2c3d4e5f60718293a4b5c6d7e8f9")
+  show:argument "serial":description "Its serial number, in hexadecimal."
+  return parser
+end
+
+local function state_of(row, now)
+  if row.revoked_at then return "revoked" end
+  return row.not_after <= now and "expired" or "valid"
+end
+
+local function with_facts(row)
+  row.facts = json.object(cjson.decode(row.facts) or {})
+  return row
+end
+
+local function list(options, config)
+  local rows, err = operator.call(config, "cert_list", { name = options.name,
+    limit = options.limit })
+  if not rows then return nil, err end
+  if options.json then
+    for _, row in ipairs(rows) do with_facts(row) end
+    return support.print_json(rows)
+  end
+  local lines, now = {}, core.clock.wall_us() // 1000000
+  for i, row in ipairs(rows) do
+    lines[i] = { row.serial, row.principal_name, row.subject, row.profile,
+      support.time(row.not_after), state_of(row, now) }
+  end
+  support.print_columns({ "SERIAL", "PRINCIPAL", "SUBJECT", "PROFILE", "NOT AFTER", "STATE" },
+    lines)
+  if #rows == options.limit then
+    io.stderr:write(("lest cert list: the newest %d; --limit gives more\n"):format(#rows))
+  end
+end
+
+local FIELDS <const> = { "serial", "subject", "san", "principal_name", "principal_kind", "label",
+  "operation", "profile", "fingerprint", "key_hash", "issuer", "request_id", "renews" }
+local TIMES <const> = { "not_before", "not_after", "issued_at", "revoked_at" }
+
+local function print_certificate(row)
+  for _, field in ipairs(FIELDS) do
+    local value = row[field]
+    if value and value ~= "" then io.write(("%-15s %s\n"):format(field, support.clean(value))) end
+  end
+  for _, field in ipairs(TIMES) do
+    if row[field] then io.write(("%-15s %s\n"):format(field, support.time(row[field]))) end
+  end
+  for key, value in pairs(row.facts) do
+    io.write(("%-15s %s=%s\n"):format("fact", support.clean(key), support.clean(tostring(value))))
+  end
+  io.write(row.pem)
+end
+
+local function show(options, config)
+  local rows, err = operator.call(config, "cert_show", { serial = options.serial })
+  if not rows then return nil, err end
+  for _, row in ipairs(rows) do
+    row.pem = ("-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n"):format(
+      core.base64.encode(core.base64.decode(row.der), 64))
+    row.der = nil
+    with_facts(row)
+    if not options.json then print_certificate(row) end
+  end
+  if options.json then support.print_json(rows) end
+end
+
+local actions <const> = { list = list, show = show }
+
+---@param args string[]
+---@return integer exit_code
+function M.main(args)
+  return support.run(new_parser(), args, function(options)
+    local config, err = require("lest.config").load(options.config)
+    if not config then return nil, err end
+    return actions[options.subcommand](options, config)
+  end)
+end
+
+return M

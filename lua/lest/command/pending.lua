@@ -1,0 +1,118 @@
+--- `lest pending`: requests that wait for an operator.
+local core = require "lest.core"
+local operator = require "lest.operator"
+local support = require "lest.command.support"
+
+local M = {}
+
+local function subcommand(parser, name, summary, example)
+  local command = support.subcommand(parser, { name = name, summary = summary, example = example })
+  command:option "--config":argname "FILE":default "./server.lua"
+    :description "The server's configuration."
+  command:flag "--json":description "Print JSON."
+  return command
+end
+
+local function new_parser()
+  local parser = support.parser {
+    name = "lest pending", summary = "List and decide requests that wait for an operator. "
+      .. "The policy runs again, and sees who approved, when the device next asks.",
+    example = "lest pending approve k5xq7zr2ab --comment 'seen on the bench'",
+  }
+  parser:require_command(true):command_target "subcommand"
+  local list = subcommand(parser, "list", "List requests that wait.", "lest pending list")
+  list:option "--state":argname "STATE"
+    :choices { "waiting", "approved", "rejected", "issued", "expired" }
+    :description "List those in this state."
+  local show = subcommand(parser, "show", "Show a request with its approvals and its CSR.",
+    "lest pending show k5xq7zr2ab")
+  show:argument "id":description "The request, as `lest pending list` names it."
+  for _, verdict in ipairs { "approve", "reject" } do
+    local command = subcommand(parser, verdict, verdict == "approve"
+      and "Approve a request. An operator counts once and may still change to reject."
+      or "Reject a request: the device is refused, whatever others approved.",
+      ("lest pending %s k5xq7zr2ab --as alice"):format(verdict))
+    command:argument "id":description "The request, as `lest pending list` names it."
+    command:option "--as":argname "NAME":target "operator"
+      :description "Who decides; the name of the user who runs this unless told."
+    command:option "--comment":argname "TEXT":description "Kept with the decision."
+  end
+  return parser
+end
+
+local FIELDS <const> = { "id", "state", "principal_name", "principal_kind", "label", "operation",
+  "subject", "key_hash", "reason", "request_id", "serial" }
+
+local function pem(name, base64)
+  local der = assert(core.base64.decode(base64))
+  local body = core.base64.encode(der, 64)
+  return ("-----BEGIN %s-----\n%s-----END %s-----\n"):format(name, body, name)
+end
+
+local function print_request(row)
+  for _, field in ipairs(FIELDS) do
+    if row[field] then io.write(("%-15s %s\n"):format(field, support.clean(row[field]))) end
+  end
+  for _, field in ipairs { "created", "updated", "expires" } do
+    io.write(("%-15s %s\n"):format(field, support.time(row[field])))
+  end
+  for _, approval in ipairs(row.approvals) do
+    io.write(("%-15s %s by %s, %s%s\n"):format("verdict", approval.verdict,
+      support.clean(approval.operator), support.time(approval.time),
+      approval.comment and ": " .. support.clean(approval.comment) or ""))
+  end
+  io.write(pem("CERTIFICATE REQUEST", row.csr))
+end
+
+local function list(options, config)
+  local rows, err = operator.call(config, "pending_list", { state = options.state })
+  if not rows then return nil, err end
+  if options.json then return support.print_json(rows) end
+  local lines = {}
+  for i, row in ipairs(rows) do
+    lines[i] = { row.id, row.principal_name, row.label, row.operation, row.subject, row.state,
+      row.approvals, support.time(row.expires), row.reason }
+  end
+  support.print_columns({ "ID", "PRINCIPAL", "LABEL", "OPERATION", "SUBJECT", "STATE", "APPROVALS",
+    "EXPIRES", "REASON" }, lines)
+end
+
+local function show(options, config)
+  local row, err = operator.call(config, "pending_show", { id = options.id })
+  if not row then return nil, err end
+  if options.json then return support.print_json(row) end
+  print_request(row)
+end
+
+-- Behind sudo, the person and not root.
+local function user_name()
+  for _, variable in ipairs { "SUDO_USER", "LOGNAME", "USER" } do
+    local name = os.getenv(variable)
+    if name and name ~= "" then return name end
+  end
+  support.usage "say who decides, with --as NAME"
+end
+
+local function decide(options, config)
+  local name = options.operator or user_name()
+  if name == "" then support.usage "--as needs a name" end
+  local row, err = operator.call(config, "pending_" .. options.subcommand, { id = options.id,
+    operator = name, comment = options.comment })
+  if not row then return nil, err end
+  if options.json then return support.print_json(row) end
+  io.write(row.state, "\n")
+end
+
+local actions <const> = { list = list, show = show, approve = decide, reject = decide }
+
+---@param args string[]
+---@return integer exit_code
+function M.main(args)
+  return support.run(new_parser(), args, function(options)
+    local config, err = require("lest.config").load(options.config)
+    if not config then return nil, err end
+    return actions[options.subcommand](options, config)
+  end)
+end
+
+return M

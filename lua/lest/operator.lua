@@ -1,0 +1,191 @@
+--- What an operator does to a server's ledger: credentials, pending requests, certificates.
+---
+--- Each operation is a function of a context and arguments, both plain values, so that the same one
+--- serves a command that opens the ledger itself and the authority that is asked over its control
+--- socket.
+---
+---   local made, err = operator.call(config, "credential_add", { name = "device001" })
+local core = require "lest.core"
+local credentials = require "lest.credentials"
+
+local M = {}
+
+--- The most rows that a list gives at once.
+M.LIMIT_MAX = 10000
+
+---@class lest.operator.context
+---@field ledger lest.ledger
+---@field credentials lest.credentials
+---@field clock fun(): integer
+
+---@type table<string, fun(context: lest.operator.context, arguments: table): table?, lest.error?>
+M.operations = {}
+
+local operations <const> = M.operations
+
+local function fail(code, message)
+  return nil, core.error.new { code = code, message = message }
+end
+
+-- ---- credentials
+
+function operations.credential_add(context, arguments)
+  return context.credentials:add(arguments)
+end
+
+function operations.credential_list(context, arguments)
+  return context.credentials:list(arguments.name)
+end
+
+function operations.credential_remove(context, arguments)
+  local removed, err = context.credentials:remove(arguments.name)
+  if not removed then return nil, err end
+  if removed == 0 then
+    return fail("not_found", ("there is no credential of the name '%s'"):format(arguments.name))
+  end
+  return { removed = removed }
+end
+
+-- ---- pending requests
+
+local function approvals(context, id)
+  return context.ledger:rows("approval_list", { pending_id = id })
+end
+
+local function find_pending(context, id)
+  local rows, err
+  if core.ledger.is_text(id) then
+    rows, err = context.ledger:rows("pending_get", { id = id })
+    if not rows then return nil, err end
+  end
+  local row = rows and rows[1]
+  if not row then return fail("not_found", ("there is no pending request '%s'"):format(id)) end
+  if row.expires <= context.clock() and row.state ~= "issued" then row.state = "expired" end
+  return row
+end
+
+function operations.pending_list(context, arguments)
+  return context.ledger:rows("pending_list", { state = arguments.state, now = context.clock(),
+    limit = arguments.limit or M.LIMIT_MAX })
+end
+
+function operations.pending_show(context, arguments)
+  local row, err = find_pending(context, arguments.id)
+  if not row then return nil, err end
+  row.approvals, err = approvals(context, row.id)
+  if not row.approvals then return nil, err end
+  row.csr = core.base64.encode(row.csr)
+  return row
+end
+
+local function record_verdict(context, arguments, verdict)
+  local now = context.clock()
+  local changed, err = context.ledger:run("approval_put", { pending_id = arguments.id,
+    operator = arguments.operator, verdict = verdict, comment = arguments.comment, now = now })
+  if changed ~= 1 then return changed, err end
+  return context.ledger:run("pending_settle", { id = arguments.id, now = now })
+end
+
+-- The operator's say and what it comes to stand or fall together.
+local function decide(context, arguments, verdict)
+  local ledger = context.ledger
+  local row, err = find_pending(context, arguments.id)
+  if not row then return nil, err end
+  local begun
+  begun, err = ledger:begin()
+  if not begun then return nil, err end
+  local changed, committed
+  changed, err = record_verdict(context, arguments, verdict)
+  if changed == 1 then
+    committed, err = ledger:commit()
+  end
+  if not committed then
+    ledger:rollback()
+    if err then return nil, err end
+    return fail("refused", ("the request '%s' waits no longer: it is %s"):format(row.id, row.state))
+  end
+  return operations.pending_show(context, arguments)
+end
+
+function operations.pending_approve(context, arguments)
+  return decide(context, arguments, "approve")
+end
+
+function operations.pending_reject(context, arguments)
+  return decide(context, arguments, "reject")
+end
+
+-- ---- certificates
+
+function operations.cert_list(context, arguments)
+  return context.ledger:rows("certificate_list", { principal_name = arguments.name,
+    limit = arguments.limit or M.LIMIT_MAX })
+end
+
+--- Serials as people copy them: "0A:1B", "a1b".
+local function plain_serial(text)
+  local hex = text:gsub("[:%s]", ""):lower()
+  if not hex:find "^%x+$" then return nil end
+  return #hex % 2 == 1 and "0" .. hex or hex
+end
+
+function operations.cert_show(context, arguments)
+  local serial = plain_serial(arguments.serial)
+  if not serial then
+    return fail("usage", ("'%s' is no serial number"):format(arguments.serial))
+  end
+  local rows, err = context.ledger:rows("certificate_find", { serial = serial })
+  if not rows then return nil, err end
+  if not rows[1] then return fail("not_found", "no certificate has the serial " .. serial) end
+  for _, row in ipairs(rows) do row.der = core.base64.encode(row.der) end
+  return rows
+end
+
+-- ---- calling
+
+local function wall_clock()
+  return core.clock.wall_us() // 1000000
+end
+
+--- Operate on an open ledger.
+---@param ledger lest.ledger
+---@param operation string
+---@param arguments table
+---@param options? { clock?: function, scrypt?: function } where not the default
+---@return table?
+---@return lest.error? err
+function M.run(ledger, operation, arguments, options)
+  local run = operations[operation]
+  if not run then return fail("usage", ("there is no operation '%s'"):format(operation)) end
+  local clock = options and options.clock or wall_clock
+  local store = credentials.new { ledger = ledger, clock = clock,
+    scrypt = options and options.scrypt }
+  return run({ ledger = ledger, credentials = store, clock = clock }, arguments)
+end
+
+-- The place for a running server's control socket: connect, send the operation as an `operate`
+-- message, and give true with what the authority answers. nil: no server runs, open the ledger.
+local function call_server(_config, _operation, _arguments)
+  return nil
+end
+
+--- Operate on the ledger of a configuration. As root this process becomes the ledger's owner first,
+--- and stays so: no file of the ledger may belong to root.
+---@param config { ledger: string } as lest.config gives it
+---@param operation string
+---@param arguments table
+---@return table?
+---@return lest.error? err
+function M.call(config, operation, arguments)
+  local answered, result, failure = call_server(config, operation, arguments)
+  if answered then return result, failure end
+  local ok, err = core.system.become_owner(config.ledger)
+  if not ok then return nil, err end
+  local ledger
+  ledger, err = core.ledger.open(config.ledger, { create = operation == "credential_add" })
+  if not ledger then return nil, err end
+  local closing <close> = ledger -- luacheck: ignore 211
+  return M.run(ledger, operation, arguments)
+end
+
+return M

@@ -1,0 +1,227 @@
+-- The operations of lest.operator on a ledger, and the commands over them.
+local cjson = require "cjson"
+local core = require "lest.core"
+local operator = require "lest.operator"
+local rows = require "support.rows"
+local shell = require "support.shell"
+local temporary = require "support.temporary"
+
+describe("an operator", function()
+  local folder, path, ledger
+  local now
+
+  before_each(function()
+    folder = temporary.folder()
+    path = folder .. "/ledger.db"
+    ledger = assert(core.ledger.open(path))
+    now = core.clock.wall_us() // 1000000
+  end)
+
+  after_each(function()
+    ledger:close()
+    temporary.clean()
+  end)
+
+  local function run(operation, arguments)
+    return operator.run(ledger, operation, arguments or {}, { clock = function() return now end })
+  end
+
+  local function assert_fails(code, operation, arguments)
+    local result, err = run(operation, arguments)
+    assert.is_nil(result)
+    assert.equal(code, err.code)
+    return err
+  end
+
+  local function wait_for_approval()
+    assert(ledger:run("pending_put", rows.pending { now = now, expires = now + 100,
+      csr = "\x30\0\xff" }))
+  end
+
+  it("adds, lists and removes credentials", function()
+    local made = assert(run("credential_add", { name = "device001", facts = { site = "Ulm" } }))
+    assert.equal(26, #made.secret)
+    assert.equal("Ulm", run("credential_list", { name = "device001" })[1].facts.site)
+    assert.same({}, run("credential_list", { name = "device002" }))
+    assert.same({ removed = 1 }, run("credential_remove", { name = "device001" }))
+    assert_fails("not_found", "credential_remove", { name = "device001" })
+    assert_fails("usage", "credential_add", { name = "a:b" })
+    assert_fails("usage", "credential_subtract")
+  end)
+
+  it("approves and rejects, and sees what that comes to", function()
+    wait_for_approval()
+    local row = assert(run("pending_approve", { id = "p1", operator = "alice", comment = "ok" }))
+    assert.same({ "approved", "alice", "ok" },
+      { row.state, row.approvals[1].operator, row.approvals[1].comment })
+    assert.equal(1, run("pending_list")[1].approvals)
+    row = assert(run("pending_reject", { id = "p1", operator = "bob" }))
+    assert.equal("rejected", row.state)
+    assert.same({}, run("pending_list"))
+    assert.equal("p1", run("pending_list", { state = "rejected" })[1].id)
+    assert.equal("\x30\0\xff", core.base64.decode(run("pending_show", { id = "p1" }).csr))
+  end)
+
+  it("decides nothing that is over or unknown, and leaves no transaction open", function()
+    wait_for_approval()
+    assert_fails("not_found", "pending_approve", { id = "p2", operator = "alice" })
+    assert_fails("not_found", "pending_show", { id = "\xff" })
+    now = now + 100
+    local err = assert_fails("refused", "pending_approve", { id = "p1", operator = "alice" })
+    assert.matches("it is expired", err.message)
+    now = now - 50
+    assert(ledger:run("pending_issue", { id = "p1", serial = "0a", now = now }))
+    err = assert_fails("refused", "pending_reject", { id = "p1", operator = "alice" })
+    assert.matches("it is issued", err.message)
+    assert(ledger:begin())
+    assert(ledger:rollback())
+  end)
+
+  it("finds a certificate by its serial as people copy it", function()
+    assert(ledger:run("request_add", rows.request()))
+    assert(ledger:run("certificate_add", rows.certificate { serial = "0a1b" }))
+    for _, serial in ipairs { "0a1b", "A1B", "0A:1B", " 0a 1b " } do
+      local found = assert(run("cert_show", { serial = serial }))
+      assert.equal("0a1b", found[1].serial)
+    end
+    assert.equal("0a1b", run("cert_list", { name = "device001" })[1].serial)
+    assert.same({}, run("cert_list", { name = "device002" }))
+    assert_fails("not_found", "cert_show", { serial = "0a" })
+    assert_fails("usage", "cert_show", { serial = "device001" })
+  end)
+
+  describe("on the command line", function()
+    local config
+
+    before_each(function()
+      config = temporary.file(folder, "server.lua", [[return {
+        tls = { cert = "server.pem", key = "server.key" }, ledger = "ledger.db",
+        ca = { cert = "ca.pem", key = "ca.key" },
+        profiles = { device = { lifetime = "90d", keys = { "ec:P-256" } } },
+        labels = { default = { policy = "policy.lua", profile = "device", auth = "basic" } },
+      }]])
+    end)
+
+    local function lest(command, ...)
+      return shell.lest(command, select(1, ...), "--config", config, select(2, ...))
+    end
+
+    local function json(command, ...)
+      local result = lest(command, ...)
+      assert.equal(0, result.code, result.err)
+      return cjson.decode(result.out)
+    end
+
+    it("makes a one-time secret and prints it alone on one line", function()
+      local result = lest("credential", "add", "device001", "--expires", "24h", "--set", "site=Ulm",
+        "--set", "note=a=b")
+      assert.same({ 0, "" }, { result.code, result.err })
+      assert.matches("^[a-z2-7]+\n$", result.out)
+      assert.equal(27, #result.out)
+      local list = json("credential", "list", "--json")
+      assert.same({ site = "Ulm", note = "a=b" }, list[1].facts)
+      assert.is_true(list[1].one_time)
+      assert.equal(86400, list[1].expires - list[1].created)
+      assert.is_nil(list[1].hash)
+      local text = lest("credential", "list", "device001").out
+      assert.matches("device001 +unused +random", text)
+      assert.matches("note=a=b site=Ulm", text)
+    end)
+
+    it("takes a password from a file or standard input, and prints nothing", function()
+      local file = temporary.file(folder, "password", "bootstrap-pass\nsecond line")
+      local result = lest("credential", "add", "device001", "--password-file", file, "--reusable")
+      assert.same({ 0, "", "" }, { result.code, result.out, result.err })
+      result = shell.run(shell.line("credential", "add", "device002", "--config", config,
+        "--password-file", "-", "--json"), "from stdin\n")
+      assert.equal(0, result.code, result.err)
+      assert.is_nil(cjson.decode(result.out).secret)
+      local store = require("lest.credentials").new { ledger = ledger }
+      assert.is_false(store:check("device001", "bootstrap-pass", {}).one_time)
+      assert.is_true(store:check("device002", "from stdin", {}).one_time)
+      assert.matches("device001 +reusable +password", lest("credential", "list").out)
+    end)
+
+    it("says in one line what is wrong, with an exit code for it", function()
+      for _, case in ipairs {
+        { 2, "no credential|colon", "credential", "add", "a:b" },
+        { 2, "KEY=VALUE", "credential", "add", "a", "--set", "novalue" },
+        { 2, "given twice", "credential", "add", "a", "--set", "k=1", "--set", "k=2" },
+        { 2, "duration", "credential", "add", "a", "--expires", "soon" },
+        { 1, "cannot be opened", "credential", "add", "a", "--password-file", folder .. "/none" },
+        { 1, "no credential", "credential", "remove", "device009" },
+        { 1, "no pending request", "pending", "approve", "p9", "--as", "alice" },
+        { 1, "no certificate", "cert", "show", "0a" },
+        { 2, "no serial number", "cert", "show", "xyz" },
+        { 2, "not between", "cert", "list", "--limit", "0" },
+      } do
+        local result = lest(table.unpack(case, 3))
+        assert.equal(case[1], result.code, result.err)
+        assert.equal("", result.out)
+        assert.is_nil(result.err:find "traceback")
+        local found = false
+        for words in case[2]:gmatch "[^|]+" do found = found or result.err:find(words, 1, true) end
+        assert.is_truthy(found, result.err)
+      end
+    end)
+
+    it("lists, shows and decides pending requests", function()
+      wait_for_approval()
+      assert.matches("p1 +device001", lest("pending", "list").out)
+      assert.equal("approved\n", lest("pending", "approve", "p1", "--as", "alice", "--comment",
+        "seen\27[2J").out)
+      local text = lest("pending", "show", "p1").out
+      assert.matches("approve by alice", text, 1, true)
+      assert.matches("seen\\x1b[2J", text, 1, true)
+      assert.matches("BEGIN CERTIFICATE REQUEST-----\nMAD/\n-----END", text, 1, true)
+      assert.equal("rejected", json("pending", "reject", "p1", "--as", "bob", "--json").state)
+      assert.equal(2, shell.run("env -u SUDO_USER -u LOGNAME -u USER "
+        .. shell.line("pending", "approve", "p1", "--config", config)).code)
+    end)
+
+    it("lists and shows certificates", function()
+      assert(ledger:run("request_add", rows.request()))
+      assert(ledger:run("certificate_add", rows.certificate { facts = '{"host":"h1"}' }))
+      assert(ledger:run("certificate_add", rows.certificate { serial = "0b",
+        not_after = now + 1000 }))
+      local text = lest("cert", "list").out
+      assert.matches("0b +device001 +CN=x +device.-valid", text)
+      assert.matches("0a +device001 +CN=x +device.-expired", text)
+      assert.equal("0b", json("cert", "list", "--limit", "1", "--json")[1].serial)
+      local shown = json("cert", "show", "0A", "--json")[1]
+      assert.same({ "0a", { host = "h1" } }, { shown.serial, shown.facts })
+      assert.matches("BEGIN CERTIFICATE", shown.pem, 1, true)
+      assert.matches("fact +host=h1", lest("cert", "show", "0a").out)
+    end)
+
+    it("refuses a ledger that is not there, but makes one to add to", function()
+      ledger:close()
+      assert(os.execute("rm -f " .. path .. "*"))
+      for _, command in ipairs { "credential", "pending", "cert" } do
+        local result = lest(command, "list")
+        assert.equal(1, result.code)
+        assert.matches("No such file", result.err)
+      end
+      assert.is_false(core.system.exists(path))
+      assert.equal(0, lest("credential", "add", "device001").code)
+      ledger = assert(core.ledger.open(path, { create = false }))
+    end)
+
+    it("leaves no file of root's in a ledger that another owns", function()
+      if core.system.user_id() ~= 0 then return pending "needs root" end
+      local function owners()
+        return shell.run("stat -c %u " .. path .. "* | sort -u").out
+      end
+      ledger:close()
+      local secret = temporary.file(folder, "password", "only root may read this\n")
+      assert(os.execute("chmod 600 " .. secret))
+      assert(os.execute(("chown 65534:65534 %s %s"):format(folder, path)))
+      assert.equal(0, lest("credential", "add", "a", "--password-file", secret).code)
+      assert.equal("65534\n", owners())
+      assert(os.execute("rm -f " .. path .. "*"))
+      assert.equal(0, lest("credential", "add", "a").code)
+      assert.equal("65534\n", owners())
+      ledger = assert(core.ledger.open(path))
+    end)
+  end)
+end)
