@@ -1,9 +1,10 @@
 ---@meta
 --- The classes of the C core, for editors.
 
---- A connection to the ledger: named statements (csrc/ledger/statements.c), typed parameters. A wrong name,
---- a wrong type and a call out of order raise; what the database refuses is `nil, err` with the codes
---- ledger_constraint, ledger_busy, ledger, malformed (a text that is not UTF-8 or holds NUL), too_large.
+--- A connection to the ledger: named statements (csrc/ledger/statements.c), typed parameters. A
+--- wrong name, a wrong type and a call out of order raise; what the database refuses is `nil, err`
+--- with the codes ledger_constraint, ledger_busy, ledger, malformed (a text that is not UTF-8 or
+--- holds NUL), too_large.
 ---@class lest.ledger
 local ledger = {}
 
@@ -68,9 +69,9 @@ function core_ledger.statements() end
 ---@return boolean
 function core_ledger.is_text(bytes) end
 
---- A distinguished name: pairs in the order of the DER. `name.CN` is the first value of a type, nil if
---- absent; tostring is RFC 4514 (last RDN first). A pair with `plus` belongs to the RDN before it. A value
---- that is no character string in the DER is "#" and its DER in hex.
+--- A distinguished name: pairs in the order of the DER. `name.CN` is the first value of a type, nil
+--- if absent; tostring is RFC 4514 (last RDN first). A pair with `plus` belongs to the RDN before
+--- it. A value that is no character string in the DER is "#" and its DER in hex.
 ---@class lest.name
 ---@field [integer] { [1]: string, [2]: string, plus?: boolean }
 ---@field [string] string?
@@ -80,7 +81,8 @@ function core_ledger.is_text(bytes) end
 ---@class lest.core.name
 local core_name = {}
 
---- "CN=x,O=y" with the escapes of RFC 4514, or "/CN=x/O=y"; the first written comes first in the DER.
+--- "CN=x,O=y" with the escapes of RFC 4514, or "/CN=x/O=y"; the first written comes first in the
+--- DER.
 ---@param text string
 ---@return lest.name?
 ---@return lest.error? err code name_malformed
@@ -105,8 +107,8 @@ function core_name.equal(der_a, der_b) end
 ---@class lest.core.san
 local core_san = {}
 
---- GeneralNames for texts: "DNS:x", "IP:1.2.3.4", "IP:::1", "email:a@b", "URI:u", "dirName:CN=x,O=y" (order of
---- the DER), "RID:1.2.3", "otherName:OID;HEXDER".
+--- GeneralNames for texts: "DNS:x", "IP:1.2.3.4", "IP:::1", "email:a@b", "URI:u",
+--- "dirName:CN=x,O=y" (order of the DER), "RID:1.2.3", "otherName:OID;HEXDER".
 ---@param list string[]
 ---@return string? der
 ---@return lest.error? err code san_malformed
@@ -166,7 +168,8 @@ function core_secret.scrypt(password, salt, cost) end
 ---@class lest.pool
 local pool = {}
 
---- As core.secret.scrypt, answered by callback(hash) or callback(nil, err); not if the pool is closed first.
+--- As core.secret.scrypt, answered by callback(hash) or callback(nil, err); not if the pool is
+--- closed first.
 ---@param password string
 ---@param salt string
 ---@param callback fun(hash: string?, err: lest.error?)
@@ -187,8 +190,9 @@ local core_pool = {}
 ---@return lest.error?
 function core_pool.new(options) end
 
---- One end of a message socket between processes: whole messages in order. Open until closed by either
---- side, whether or not it is kept. Nothing is read, and so no end is noticed, while there is no on_message.
+--- One end of a message socket between processes: whole messages in order. Open until closed by
+--- either side, whether or not it is kept. Nothing is read, and so no end is noticed, while there
+--- is no on_message.
 ---@class lest.channel
 ---@field peer { uid: integer, gid: integer, pid: integer } from the kernel; of a connected one, who listens
 ---@field queued integer messages that wait to be sent
@@ -220,8 +224,8 @@ function channel_listener:close() end
 ---@field message_max integer
 local core_channel = {}
 
---- Accept channels at a path (0600), an abstract address "@name", or a bound descriptor. Whoever may reach
---- an abstract address may connect: look at channel.peer. Open until closed.
+--- Accept channels at a path (0600), an abstract address "@name", or a bound descriptor. Whoever
+--- may reach an abstract address may connect: look at channel.peer. Open until closed.
 ---@param options { path?: string, fd?: integer, on_accept: fun(channel: lest.channel) }
 ---@return lest.channel_listener?
 ---@return lest.error?
@@ -271,7 +275,8 @@ local core_key = {}
 ---@return lest.error? err code key_unsupported
 function core_key.generate(spec) end
 
---- PEM or DER: PKCS#8 (versions 1 and 2, encrypted or not) and the traditional forms. Never asks anybody.
+--- PEM or DER: PKCS#8 (versions 1 and 2, encrypted or not) and the traditional forms. Never asks
+--- anybody.
 ---@param bytes string
 ---@param options? { passphrase?: string }
 ---@return lest.key?
@@ -322,6 +327,8 @@ function core_system.exists(path) end
 function core_system.become_owner(path) end
 --- HTTP/1.1 messages as pure functions. What a peer got wrong is `nil, err` with err.code "http" and
 --- err.status, the status to answer.
+--- HTTP/1.1 messages as pure functions. What a peer got wrong is `nil, err` with err.code "http"
+--- and err.status, the status to answer.
 ---@class lest.core.http
 local http = {}
 
@@ -487,8 +494,8 @@ function est.body_encode(der, wrap) end
 ---@field version integer 0
 local csr = {}
 
---- Check the self-signature over the bytes as received. Keys and digests under 112 bits of security (RSA under
---- 2048, MD5, SHA-1) are refused unless allowed.
+--- Check the self-signature over the bytes as received. Keys and digests under 112 bits of security
+--- (RSA under 2048, MD5, SHA-1) are refused unless allowed.
 ---@param options? { allow_weak?: boolean }
 ---@return true?
 ---@return lest.error? err codes csr_signature, csr_weak
@@ -557,3 +564,238 @@ local core_http_client = {}
 ---@return lest.http_client?
 ---@return lest.error? err
 function core_http_client.new(settings) end
+--- For an algorithm that OpenSSL does not know, type is its OID and security_bits 0.
+---@alias lest.public_key { type: string, security_bits: integer, der: string }
+
+--- value is DER.
+---@alias lest.extension { oid: string, name: string?, critical: boolean, value: string }
+
+--- An X.509 certificate (RFC 5280), immutable; equal when the bytes are, whatever the chains.
+---@class lest.cert
+---@field subject lest.name
+---@field issuer lest.name
+---@field subject_der string
+---@field issuer_der string
+---@field san string[] {} if there is none
+---@field san_der string?
+---@field serial string hex
+---@field not_before integer seconds since 1970
+---@field not_after integer seconds since 1970
+---@field public_key lest.public_key
+---@field extensions lest.extension[]
+---@field is_ca boolean basicConstraints say so
+---@field path_len integer? of a CA; nil is no limit
+---@field key_usage string[] "digitalSignature", ...; {} if the extension is absent
+---@field eku string[] "clientAuth" or dotted; {} if the extension is absent, which is any purpose
+---@field ski string? hex
+---@field aki string? hex
+---@field fingerprint string SHA-256 in hex
+---@field signature_algorithm string OpenSSL's name
+---@field version integer 1, 2 or 3
+---@field self_issued boolean issuer and subject are the same name
+---@field chain lest.cert[] the certificates that came after it in its file, or with_chain; a copy
+local cert = {}
+
+---@return string
+function cert:der() end
+
+---@return string
+function cert:pem() end
+
+--- Write the certificate and its chain as PEM, mode 0644, whole or not at all.
+---@param path string
+---@return true?
+---@return lest.error? err
+function cert:save(path) end
+
+--- The same certificate with another chain.
+---@param chain lest.cert[]
+---@return lest.cert
+function cert:with_chain(chain) end
+
+--- Whether it is for a host name (in A-labels) or an address literal: by its SAN alone, "*" only as
+--- the whole left-most label (RFC 9525).
+---@param host string
+---@return boolean
+function cert:matches_host(host) end
+
+function cert:close() end
+
+---@class lest.core.cert
+local core_cert = {}
+
+--- One certificate, DER or PEM told apart by looking; of several PEM blocks the first, the others
+--- its chain.
+---@param bytes string
+---@return lest.cert?
+---@return lest.error? err codes cert_malformed, pem, too_large
+function core_cert.parse(bytes) end
+
+---@param bytes string
+---@return lest.cert[]?
+---@return lest.error? err
+function core_cert.parse_all(bytes) end
+
+---@param path string "-" is standard input
+---@return lest.cert?
+---@return lest.error? err
+function core_cert.load(path) end
+
+--- A certificate revocation list (RFC 5280), immutable; equal when the bytes are.
+---@class lest.crl
+---@field issuer lest.name
+---@field issuer_der string
+---@field this_update integer seconds since 1970
+---@field next_update integer?
+---@field number string? hex
+---@field count integer of entries
+---@field entries lest.crl_entry[]
+---@field extensions lest.extension[]
+---@field aki string? hex
+---@field signature_algorithm string
+---@field version integer 1 or 2
+local crl = {}
+
+---@class lest.crl_entry
+---@field serial string hex
+---@field date integer seconds since 1970
+---@field reason string? "keyCompromise" and so on
+
+--- The entry of a serial number, nil if it is not revoked. Looks from the first entry on.
+---@param serial string hex, two digits a byte
+---@return lest.crl_entry?
+function crl:find(serial) end
+
+--- Whether this issuer signed it; times are not looked at.
+---@param issuer lest.cert
+---@return true?
+---@return lest.error? err code cert_untrusted
+function crl:verify(issuer) end
+
+---@return string
+function crl:der() end
+
+---@return string
+function crl:pem() end
+
+function crl:close() end
+
+---@class lest.core.crl
+local core_crl = {}
+
+--- DER or PEM, told apart by looking; at most 16 MiB.
+---@param bytes string
+---@return lest.crl?
+---@return lest.error? err codes crl_malformed, pem, too_large
+function core_crl.parse(bytes) end
+
+---@param path string
+---@return lest.crl?
+---@return lest.error? err
+function core_crl.load(path) end
+
+--- Trust anchors and CRLs. An anchor need not be self-signed; below 112 bits of security nothing is
+--- accepted.
+---@class lest.store
+local store = {}
+
+---@class lest.store_verify
+---@field untrusted? lest.cert[] what may stand between; the leaf's chain if absent
+---@field at? integer seconds since 1970; now if absent
+---@field purpose? "client"|"server"|"any" "any" if absent
+---@field crl_required? boolean refuse where there is no CRL of the leaf's issuer
+
+--- Find and check a chain (RFC 5280 section 6). The leaf is checked against the CRLs of its issuer;
+--- where there is none it is accepted unless one is required.
+---@param leaf lest.cert
+---@param how? lest.store_verify
+---@return lest.cert[]? chain leaf first, anchor last
+---@return lest.error? err code cert_untrusted: the certificate at fault, its depth, the reason
+function store:verify(leaf, how) end
+
+function store:close() end
+
+---@class lest.core.store
+local core_store = {}
+
+---@param plan { anchors?: lest.cert[], crls?: lest.crl[], crl_required?: boolean }
+---@return lest.store?
+---@return lest.error? err
+function core_store.new(plan) end
+
+---@class lest.core.pkcs7
+local pkcs7 = {}
+
+--- A certs-only SignedData (RFC 5652 5.1), certificates in the order given; at most 64, and 16
+--- CRLs.
+---@param certs (lest.cert|string)[] or DER
+---@param crls? (lest.crl|string)[] or DER
+---@return string? der
+---@return lest.error? err
+function pkcs7.encode(certs, crls) end
+
+--- A bag without content and signers: DER, BER or PEM.
+---@param bytes string
+---@return lest.cert[]? certs
+---@return lest.crl[]|lest.error crls, or the error: pkcs7_malformed, cert_malformed, crl_malformed
+function pkcs7.decode(bytes) end
+
+---@class lest.cms
+---@field type string "pkcs7-signedData"; nothing else is set for other types
+---@field content_type string? "pkcs7-data"
+---@field version integer?
+---@field content_len integer? bytes
+---@field signers integer? how many; their signatures are not checked
+---@field skipped integer? certificates and CRLs of other kinds than X.509
+---@field certificates lest.cert[]?
+---@field crls lest.crl[]?
+
+--- What any CMS message is.
+---@param bytes string
+---@return lest.cms?
+---@return lest.error? err
+function pkcs7.describe(bytes) end
+
+---@class lest.csrattr
+---@field oid string
+---@field name string? OpenSSL's
+---@field values string[]? DER; nil for a bare OID
+---@field problem string? in `unknown`: how a known OID is misused
+
+---@class lest.csrattr_wish
+---@field oid? string
+---@field values? string[] DER
+---@field key? string
+---@field digest? string
+---@field extensions? { oid: string, critical?: boolean, value: string }[]
+
+---@class lest.core.csrattrs
+local csrattrs = {}
+
+--- CSR attributes (RFC 7030 4.5.2, RFC 8951 4). An entry is an OID or name ("challengePassword"),
+--- or a table with one or more of: oid and values; key ("ec:P-384"); digest ("sha384": the
+--- signature algorithm of the list's key with it); extensions. Two kinds of keys, two lists of
+--- extensions, an element twice and an empty set are refused (RFC 9908 3.2).
+---@param list (string|lest.csrattr_wish)[]
+---@return string? der
+---@return lest.error? err codes csrattrs_malformed, key_unsupported, malformed
+function csrattrs.encode(list) end
+
+---@param der string
+---@return lest.csrattr[]?
+---@return lest.error? err codes csrattrs_malformed, too_large
+function csrattrs.decode(der) end
+
+---@class lest.wishes
+---@field key string? "ec:P-384", "rsa:4096"; "ec", "rsa": any curve, any size
+---@field digest string? "sha384"
+---@field signature string? OpenSSL's name of the signature algorithm
+---@field challenge_password boolean
+---@field extensions lest.extension[]
+---@field unknown lest.csrattr[] templates (RFC 9908 3.4) among them
+
+--- What a list asks for; the first of two wishes of a kind counts.
+---@param list lest.csrattr[]|string decoded, or DER
+---@return lest.wishes?
+---@return lest.error? err
+function csrattrs.wishes(list) end

@@ -1,0 +1,272 @@
+/* core.csrattrs: CSR attributes as lists (RFC 7030 4.5.2). */
+#include "pki/csrattrs.h"
+#include "lua/cert.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { VALUES_MAX = 64 };
+
+/* { DER, ... } for the contents of a SET */
+static void push_values(lua_State *L, struct pki_bytes values)
+{
+    struct pki_der_doc doc = { .noun = "values", .malformed = LEST_E_CSRATTRS_MALFORMED };
+    struct pki_der in;
+    struct pki_der_item item;
+    lua_newtable(L);
+    pki_der_open(&in, &doc, values.data, values.len);
+    for (lua_Integer i = 1; in.left && pki_der_item(&in, PKI_DER_ANY, "a value", &item); i++) {
+        lestL_push_bytes(L, item.whole);
+        lua_rawseti(L, -2, i);
+    }
+}
+
+static void push_attr(lua_State *L, const struct pki_csrattr *attr)
+{
+    char oid[PKI_OID_TEXT_MAX];
+    lua_createtable(L, 0, 3);
+    pki_oid_text(attr->oid, oid);
+    lua_pushstring(L, oid);
+    lua_setfield(L, -2, "oid");
+    lua_pushstring(L, pki_oid_name(attr->oid));
+    lua_setfield(L, -2, "name");
+    if (attr->values.data) {
+        push_values(L, attr->values);
+        lua_setfield(L, -2, "values");
+    }
+}
+
+/* csrattrs.decode(der) -> { { oid =, name =, values = }, ... } | nil, err */
+static int decode(lua_State *L)
+{
+    struct lest_error err;
+    struct pki_bytes der;
+    struct pki_der_doc doc;
+    struct pki_der in;
+    struct pki_csrattr attr;
+    der.data = (const uint8_t *)luaL_checklstring(L, 1, &der.len);
+    if (pki_csrattrs_open(der, &doc, &in, &err))
+        return lestL_fail(L, &err);
+    lua_newtable(L);
+    for (lua_Integer i = 1; pki_csrattrs_next(&in, &attr); i++) {
+        push_attr(L, &attr);
+        lua_rawseti(L, -2, i);
+    }
+    return 1;
+}
+
+/* The entry on the top: { oid =, values = { DER, ... } }. Leaves the stack as it was. */
+static enum lest_status put_attribute(lua_State *L, struct lest_buf *out, struct lest_error *err)
+{
+    struct pki_bytes values[VALUES_MAX];
+    size_t oid_len;
+    int entry = lua_gettop(L);
+    if (lua_getfield(L, entry, "oid") != LUA_TSTRING)
+        luaL_error(L, "an attribute's oid is a %s, not a string", luaL_typename(L, -1));
+    const char *oid = lua_tolstring(L, -1, &oid_len);
+    int type = lua_getfield(L, entry, "values");
+    enum lest_status status;
+    if (type == LUA_TNIL) {
+        status = pki_oid_put_text(out, oid, oid_len, err);
+    } else {
+        if (type != LUA_TTABLE || lua_rawlen(L, -1) > VALUES_MAX)
+            luaL_error(L, "an attribute's values are a list of at most %d", VALUES_MAX);
+        size_t count = lua_rawlen(L, -1);
+        for (size_t i = 0; i < count; i++) {
+            if (lua_rawgeti(L, entry + 2, (lua_Integer)i + 1) != LUA_TSTRING)
+                luaL_error(L, "value %d of an attribute is a %s, not DER", (int)i + 1, luaL_typename(L, -1));
+            /* The list keeps it alive. */
+            values[i].data = (const uint8_t *)lua_tolstring(L, -1, &values[i].len);
+            lua_pop(L, 1);
+        }
+        status = pki_csrattrs_put(out, oid, oid_len, values, count, err);
+    }
+    lua_settop(L, entry);
+    return status;
+}
+
+/* One Extension of the list at the top: { oid =, critical =, value = DER }. */
+static enum lest_status put_extension(lua_State *L, struct lest_buf *out, struct lest_error *err)
+{
+    static const char *const known[] = { "oid", "name", "critical", "value", NULL };
+    int entry = lua_gettop(L);
+    size_t oid_len, value_len;
+    luaL_checktype(L, entry, LUA_TTABLE);
+    lestL_check_options(L, entry, known);
+    if (lua_getfield(L, entry, "oid") != LUA_TSTRING || lua_getfield(L, entry, "value") != LUA_TSTRING)
+        luaL_error(L, "an extension has an oid and a value of DER");
+    const char *oid = lua_tolstring(L, entry + 1, &oid_len);
+    const char *value = lua_tolstring(L, entry + 2, &value_len);
+    size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);
+    enum lest_status status = pki_oid_put_text(out, oid, oid_len, err);
+    if (lestL_opt_boolean(L, entry, "critical", false))
+        pki_der_put_boolean(out, true);
+    pki_der_put(out, PKI_DER_OCTET_STRING, value, value_len);
+    pki_der_put_close(out, mark);
+    lua_settop(L, entry);
+    return status;
+}
+
+/* The list of extensions at the top, as an attribute. */
+static enum lest_status put_extensions(lua_State *L, struct lest_buf *out, struct lest_error *err)
+{
+    enum lest_status status = LEST_OK;
+    luaL_checktype(L, -1, LUA_TTABLE);
+    lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+    size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
+    pki_oid_put(out, PKI_OID_EXTENSION_REQUEST);
+    size_t set = pki_der_put_open(out, PKI_DER_SET);
+    size_t list = pki_der_put_open(out, PKI_DER_SEQUENCE);
+    for (lua_Integer i = 1; !status && i <= count; i++) {
+        lua_rawgeti(L, -1, i);
+        status = put_extension(L, out, err);
+        lua_pop(L, 1);
+    }
+    pki_der_put_close(out, list);
+    pki_der_put_close(out, set);
+    pki_der_put_close(out, attribute);
+    return status;
+}
+
+/* The kind of key that a list asks for, borrowed from it, or NULL. */
+static const char *find_key(lua_State *L, int list)
+{
+    const char *key = NULL;
+    lua_Integer count = (lua_Integer)lua_rawlen(L, list);
+    for (lua_Integer i = 1; !key && i <= count; i++) {
+        if (lua_rawgeti(L, list, i) == LUA_TTABLE)
+            key = lestL_opt_string(L, -1, "key", NULL);
+        lua_pop(L, 1);
+    }
+    return key;
+}
+
+/* The entry on the top, a table. */
+static enum lest_status put_table(lua_State *L, int list, struct lest_buf *out, struct lest_error *err)
+{
+    static const char *const known[] = { "oid", "name", "values", "key", "digest", "extensions", NULL };
+    enum lest_status status = LEST_OK;
+    int entry = lua_gettop(L);
+    lestL_check_options(L, entry, known);
+    const char *key = lestL_opt_string(L, entry, "key", NULL);
+    const char *digest = lestL_opt_string(L, entry, "digest", NULL);
+    bool used = key || digest;
+    if (key)
+        status = pki_csrattrs_put_key(out, key, err);
+    if (!status && digest) {
+        const char *of = find_key(L, list);
+        if (!of)
+            luaL_error(L, "a digest needs a key in the same list to make a signature algorithm");
+        status = pki_csrattrs_put_digest(out, of, digest, err);
+    }
+    if (!status && lua_getfield(L, entry, "extensions") != LUA_TNIL) {
+        used = true;
+        status = put_extensions(L, out, err);
+    }
+    lua_settop(L, entry);
+    if (!status && lua_getfield(L, entry, "oid") != LUA_TNIL) {
+        used = true;
+        lua_settop(L, entry);
+        status = put_attribute(L, out, err);
+    }
+    if (!used && !status)
+        luaL_error(L, "an entry has one of oid, key, digest, extensions");
+    return status;
+}
+
+/* The list at idx as DER, without the rules for what is sent. */
+static enum lest_status put_list(lua_State *L, int idx, struct lest_buf *out, struct lest_error *err)
+{
+    enum lest_status status = LEST_OK;
+    lua_Integer count = (lua_Integer)lua_rawlen(L, idx);
+    size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);
+    for (lua_Integer i = 1; !status && i <= count; i++) {
+        size_t len;
+        int top = lua_gettop(L);
+        int type = lua_rawgeti(L, idx, i);
+        if (type == LUA_TSTRING) {
+            const char *oid = lua_tolstring(L, -1, &len);
+            status = pki_oid_put_text(out, oid, len, err);
+        } else if (type == LUA_TTABLE) {
+            status = put_table(L, idx, out, err);
+        } else {
+            luaL_error(L, "entry %d is a %s, neither an OID nor a table", (int)i, luaL_typename(L, -1));
+        }
+        lua_settop(L, top);
+    }
+    pki_der_put_close(out, mark);
+    return status ? status : lest_buf_status(out, err);
+}
+
+/* csrattrs.encode(list) -> DER | nil, err */
+static int encode(lua_State *L)
+{
+    struct lest_error err;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    struct lest_buf *out = lestL_buf(L, PKI_CSRATTRS_MAX);
+    if (put_list(L, 1, out, &err) || pki_csrattrs_check_ours((struct pki_bytes){ out->data, out->len }, &err))
+        return lestL_fail(L, &err);
+    return lestL_push_buf(L, out);
+}
+
+static void set_text(lua_State *L, const char *name, const char *text)
+{
+    if (!*text)
+        return;
+    lua_pushstring(L, text);
+    lua_setfield(L, -2, name);
+}
+
+/* csrattrs.wishes(list | DER) -> { key =, digest =, signature =, challenge_password =, extensions =,
+ * unknown = } | nil, err */
+static int wishes(lua_State *L)
+{
+    struct lest_error err;
+    struct pki_bytes der;
+    struct pki_der_doc doc;
+    struct pki_der in;
+    struct pki_csrattr attr;
+    struct pki_wishes found = { .key = "" };
+    lua_settop(L, 1);
+    if (lua_type(L, 1) == LUA_TSTRING) {
+        der.data = (const uint8_t *)lua_tolstring(L, 1, &der.len);
+    } else {
+        luaL_checktype(L, 1, LUA_TTABLE);
+        struct lest_buf *out = lestL_buf(L, PKI_CSRATTRS_MAX);
+        if (put_list(L, 1, out, &err))
+            return lestL_fail(L, &err);
+        der = (struct pki_bytes){ out->data, out->len };
+    }
+    if (pki_csrattrs_open(der, &doc, &in, &err))
+        return lestL_fail(L, &err);
+    lua_createtable(L, 0, 6);
+    lua_newtable(L);
+    for (lua_Integer i = 1; pki_csrattrs_next(&in, &attr);) {
+        const char *problem;
+        if (pki_wishes_add(&found, &attr, &problem) != PKI_WISH_UNKNOWN)
+            continue;
+        push_attr(L, &attr);
+        lua_pushstring(L, problem);
+        lua_setfield(L, -2, "problem");
+        lua_rawseti(L, -2, i++);
+    }
+    lua_setfield(L, -2, "unknown");
+    set_text(L, "key", found.key);
+    set_text(L, "digest", found.digest);
+    set_text(L, "signature", found.signature);
+    lua_pushboolean(L, found.challenge_password);
+    lua_setfield(L, -2, "challenge_password");
+    lestL_push_extensions(L, found.extensions);
+    lua_setfield(L, -2, "extensions");
+    return 1;
+}
+
+int lestL_open_csrattrs(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        { "encode", encode }, { "decode", decode }, { "wishes", wishes }, { NULL, NULL }
+    };
+    luaL_newlib(L, functions);
+    return 1;
+}
