@@ -37,6 +37,7 @@
     X(CERT_UNTRUSTED, "cert_untrusted", 3)                                                                   \
     X(CRL_MALFORMED, "crl_malformed", 1)                                                                     \
     X(PKCS7_MALFORMED, "pkcs7_malformed", 1)                                                                 \
+    X(ISSUE, "issue", 1)                                                                                     \
     X(CRYPTO, "crypto", 1)                                                                                   \
     X(LEDGER, "ledger", 1)                                                                                   \
     X(LEDGER_CONSTRAINT, "ledger_constraint", 1)                                                             \

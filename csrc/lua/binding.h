@@ -81,6 +81,7 @@ int lestL_open_system(lua_State *L);
 int lestL_open_name(lua_State *L);
 int lestL_open_key(lua_State *L);
 int lestL_open_csr(lua_State *L);
+int lestL_open_issuer(lua_State *L);
 int lestL_open_san(lua_State *L);
 int lestL_open_cert(lua_State *L);
 int lestL_open_crl(lua_State *L);

@@ -16,6 +16,7 @@ int luaopen_lest_core(lua_State *L)
         { "name", lestL_open_name },
         { "key", lestL_open_key },
         { "csr", lestL_open_csr },
+        { "issuer", lestL_open_issuer },
         { "san", lestL_open_san },
         { "cert", lestL_open_cert },
         { "crl", lestL_open_crl },

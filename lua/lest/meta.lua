@@ -799,3 +799,45 @@ function csrattrs.decode(der) end
 ---@return lest.wishes?
 ---@return lest.error? err
 function csrattrs.wishes(list) end
+--- A CA's certificate and key, ready to sign. Issuing never makes a CA certificate.
+---@class lest.issuer
+---@field cert lest.cert
+local issuer = {}
+
+---@class lest.issue_plan
+---@field public_key string SubjectPublicKeyInfo of a parsed key
+---@field subject? lest.name_like or subject_der; neither is the empty name, which wants a san
+---@field subject_der? string
+---@field san? string[] or san_der
+---@field san_der? string
+---@field serial? string hex, positive, at most 20 bytes; default 128 random bits
+---@field not_before integer seconds since 1970
+---@field not_after integer seconds since 1970, at most the CA's
+---@field key_usage? string[] default digitalSignature; never keyCertSign or cRLSign
+---@field eku? string[] names ("clientAuth") or dotted
+---@field crl_urls? string[]
+---@field ocsp_urls? string[]
+---@field ca_issuer_urls? string[]
+---@field extensions? { oid: string, critical?: boolean, value: string }[] added; none that is made already
+
+--- The DER of a new certificate.
+---@param plan lest.issue_plan
+---@return string? der
+---@return lest.error? err codes issue, name_malformed, san_malformed, malformed, crypto
+function issuer:issue(plan) end
+
+function issuer:close() end
+
+---@class lest.core.issuer
+local core_issuer = {}
+
+---@param options { cert: lest.cert, key: lest.key, digest?: string }
+---@return lest.issuer?
+---@return lest.error? err code issue: no CA certificate, or not its key
+function core_issuer.new(options) end
+
+--- A self-signed CA certificate: cA with path_len, keyCertSign, cRLSign.
+---@param options { key: lest.key, subject: lest.name_like, not_before: integer, not_after: integer, path_len?: integer, digest?: string }
+---@return lest.cert?
+---@return lest.error? err
+function core_issuer.root(options) end

@@ -1,0 +1,182 @@
+/* core.issuer: a CA certificate with its key (class lest.issuer). */
+#include "pki/issuer.h"
+#include "lua/pki.h"
+
+#include <string.h>
+
+static void close_issuer(void *h)
+{
+    pki_issuer_free(h);
+}
+
+static const struct lestL_class class;
+
+static struct pki_key *key_option(lua_State *L)
+{
+    lua_getfield(L, 1, "key");
+    return lestL_check_key(L, -1);
+}
+
+/* issuer.new{ cert =, key = [, digest =] } */
+static int new_issuer(lua_State *L)
+{
+    static const char *const known[] = { "cert", "key", "digest", NULL };
+    struct lest_error err;
+    struct pki_issuer *issuer = NULL;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lestL_check_options(L, 1, known);
+    const char *digest = lestL_opt_string(L, 1, "digest", NULL);
+    struct pki_key *key = key_option(L);
+    lua_getfield(L, 1, "cert");
+    struct pki_cert *cert = lestL_check_cert(L, -1);
+    struct lestL_object *object = lestL_new_object(L, &class);
+    enum lest_status status = pki_issuer_new(cert, key, digest, &issuer, &err);
+    object->h = issuer;
+    return status ? lestL_fail(L, &err) : 1;
+}
+
+static int64_t time_option(lua_State *L, const char *key)
+{
+    if (lua_getfield(L, 1, key) == LUA_TNIL)
+        luaL_error(L, "option '%s' is missing", key);
+    lua_pop(L, 1);
+    return lestL_opt_integer(L, 1, key, 0);
+}
+
+/* issuer.root{ key =, subject =, not_before =, not_after = [, path_len =] [, digest =] } -> lest.cert */
+static int root(lua_State *L)
+{
+    static const char *const known[] = { "key",      "subject", "not_before", "not_after",
+                                         "path_len", "digest",  NULL };
+    struct lest_error err;
+    struct lestL_plan plan;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lestL_check_options(L, 1, known);
+    lua_settop(L, 1);
+    struct pki_key *key = key_option(L);
+    const char *digest = lestL_opt_string(L, 1, "digest", NULL);
+    lua_Integer path_len = lestL_opt_integer(L, 1, "path_len", -1);
+    luaL_argcheck(L, path_len >= -1 && path_len <= 100, 1, "path_len is between 0 and 100");
+    int64_t not_before = time_option(L, "not_before"), not_after = time_option(L, "not_after");
+    if (lestL_to_plan(L, 1, &plan, &err))
+        return lestL_fail(L, &err);
+    struct lest_buf *out = lestL_buf(L, PKI_CERT_MAX);
+    struct pki_cert *cert = NULL;
+    if (pki_issuer_root(key, digest, plan.subject, not_before, not_after, (int)path_len, out, &err) ||
+        lest_buf_status(out, &err))
+        return lestL_fail(L, &err);
+    struct pki_certs *anchor = lestL_certs(L);
+    if (pki_cert_parse(out->data, out->len, &cert, &err))
+        return lestL_fail(L, &err);
+    if (!pki_certs_add(anchor, cert))
+        return luaL_error(L, "out of memory");
+    lestL_push_cert(L, cert);
+    return 1;
+}
+
+/* Fills urls from a list of strings, which the table keeps alive. */
+static size_t url_list(lua_State *L, const char *key, struct pki_bytes urls[PKI_ISSUER_URLS_MAX])
+{
+    int type = lua_getfield(L, 1, key);
+    if (type != LUA_TNIL && type != LUA_TTABLE)
+        luaL_error(L, "option '%s' is a %s, not a list", key, lua_typename(L, type));
+    size_t count = type == LUA_TNIL ? 0 : lua_rawlen(L, -1);
+    if (count > PKI_ISSUER_URLS_MAX)
+        luaL_error(L, "option '%s' has more than %d entries", key, PKI_ISSUER_URLS_MAX);
+    for (size_t i = 0; i < count; i++) {
+        if (lua_rawgeti(L, -1, (lua_Integer)i + 1) != LUA_TSTRING)
+            luaL_error(L, "entry %d of option '%s' is no string", (int)i + 1, key);
+        urls[i].data = (const uint8_t *)lua_tolstring(L, -1, &urls[i].len);
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    return count;
+}
+
+static int hex_value(char c)
+{
+    if (c >= '0' && c <= '9')
+        return c - '0';
+    if (c >= 'a' && c <= 'f')
+        return c - 'a' + 10;
+    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
+}
+
+static struct pki_bytes serial_option(lua_State *L, uint8_t bytes[PKI_SERIAL_MAX + 1])
+{
+    struct pki_bytes text = lestL_opt_bytes(L, 1, "serial"), serial = { NULL, 0 };
+    if (!text.data)
+        return serial;
+    if (text.len == 0 || text.len % 2 || text.len > 2 * (PKI_SERIAL_MAX + 1))
+        luaL_error(L, "a serial number is hex of whole bytes, at most %d", PKI_SERIAL_MAX);
+    for (size_t i = 0; i < text.len; i += 2) {
+        int high = hex_value((char)text.data[i]), low = hex_value((char)text.data[i + 1]);
+        if (high < 0 || low < 0)
+            luaL_error(L, "a serial number is hex of whole bytes");
+        bytes[i / 2] = (uint8_t)(high << 4 | low);
+    }
+    return (struct pki_bytes){ bytes, text.len / 2 };
+}
+
+/* i:issue{ public_key =, subject = | subject_der =, san = | san_der =, serial =, not_before =, not_after =,
+ * key_usage =, eku =, crl_urls =, ocsp_urls =, ca_issuer_urls =, extensions = } -> DER */
+static int issue(lua_State *L)
+{
+    static const char *const known[] = { "public_key",     "subject",    "subject_der", "san",
+                                         "san_der",        "serial",     "not_before",  "not_after",
+                                         "key_usage",      "eku",        "crl_urls",    "ocsp_urls",
+                                         "ca_issuer_urls", "extensions", NULL };
+    struct lest_error err;
+    struct lestL_plan plan;
+    struct pki_bytes crl[PKI_ISSUER_URLS_MAX], ocsp[PKI_ISSUER_URLS_MAX], ca[PKI_ISSUER_URLS_MAX];
+    uint8_t serial[PKI_SERIAL_MAX + 1];
+    struct pki_issuer *issuer = lestL_check_object(L, 1, &class);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    lestL_check_options(L, 2, known);
+    lua_settop(L, 2);
+    /* The options are at 1 from here on; the issuer stays on the stack. */
+    lua_insert(L, 1);
+    struct pki_issue certificate = { .spki = lestL_opt_bytes(L, 1, "public_key"),
+                                     .not_before = time_option(L, "not_before"),
+                                     .not_after = time_option(L, "not_after"),
+                                     .crl_urls = crl,
+                                     .ocsp_urls = ocsp,
+                                     .ca_issuer_urls = ca };
+    luaL_argcheck(L, certificate.spki.data, 1, "option 'public_key' is missing");
+    certificate.serial = serial_option(L, serial);
+    certificate.crl_url_count = url_list(L, "crl_urls", crl);
+    certificate.ocsp_url_count = url_list(L, "ocsp_urls", ocsp);
+    certificate.ca_issuer_url_count = url_list(L, "ca_issuer_urls", ca);
+    if (lestL_to_plan(L, 1, &plan, &err))
+        return lestL_fail(L, &err);
+    certificate.subject = plan.subject;
+    certificate.san = plan.san;
+    certificate.eku = plan.eku;
+    certificate.extensions = plan.extensions;
+    certificate.key_usage = plan.key_usage;
+    struct lest_buf *out = lestL_buf(L, PKI_CERT_MAX);
+    if (pki_issuer_issue(issuer, &certificate, out, &err))
+        return lestL_fail(L, &err);
+    return lestL_push_buf(L, out);
+}
+
+static int get_cert(lua_State *L)
+{
+    lestL_push_cert(L, pki_issuer_get0_cert(lestL_check_object(L, 1, &class)));
+    return 1;
+}
+
+static const luaL_Reg methods[] = { { "issue", issue }, { NULL, NULL } };
+static const luaL_Reg getters[] = { { "cert", get_cert }, { NULL, NULL } };
+
+static const struct lestL_class class = {
+    .name = "lest.issuer", .methods = methods, .getters = getters, .close = close_issuer
+};
+
+int lestL_open_issuer(lua_State *L)
+{
+    static const luaL_Reg functions[] = { { "new", new_issuer }, { "root", root }, { NULL, NULL } };
+    lestL_class_register(L, &class);
+    luaL_newlib(L, functions);
+    return 1;
+}
