@@ -1,5 +1,6 @@
 #include "host/interpreter.h"
 
+#include "host/edit.h"
 #include "lua/limit.h"
 
 #include <lauxlib.h>
@@ -52,6 +53,8 @@ static int open_all(lua_State *L)
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, luaopen_lest_core);
     lua_setfield(L, -2, "lest.core");
+    lua_pushcfunction(L, host_edit_open);
+    lua_setfield(L, -2, "lest.edit");
     return 0;
 }
 

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pwd.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -48,6 +49,30 @@ static int make_folder(lua_State *L)
     return 1;
 }
 
+/* system.give(path, account): make a file or folder another account's, with that account's group */
+static int give(lua_State *L)
+{
+    struct lest_error err;
+    struct passwd entry, *found = NULL;
+    char text[4096];
+    const char *path = luaL_checkstring(L, 1), *account = luaL_checkstring(L, 2);
+    int number = getpwnam_r(account, &entry, text, sizeof text, &found);
+    if (number) {
+        lest_error_set_errno(&err, LEST_E_IO, number, "the account %s cannot be looked up", account);
+        return lestL_fail(L, &err);
+    }
+    if (!found) {
+        lest_error_set(&err, LEST_E_NOT_FOUND, "there is no account %s", account);
+        return lestL_fail(L, &err);
+    }
+    if (lchown(path, found->pw_uid, found->pw_gid)) {
+        lest_error_set_errno(&err, LEST_E_IO, errno, "%s cannot be given to %s", path, account);
+        return lestL_fail(L, &err);
+    }
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* system.exists(path): whether anything has that name, a dangling link too */
 static int exists(lua_State *L)
 {
@@ -73,6 +98,7 @@ int lestL_open_system(lua_State *L)
         { "host_name", host_name },
         { "user_id", user_id },
         { "make_folder", make_folder },
+        { "give", give },
         { "exists", exists },
         { "become_owner", become_owner },
         { NULL, NULL },

@@ -52,8 +52,7 @@ local function unknown(name)
   for _, command in ipairs(commands) do
     if offered(command[1]) then names[command[1]] = true end
   end
-  local has_schema, schema = pcall(require, "lest.schema")
-  local hint = has_schema and schema.hint(name, names) or ""
+  local hint = require("lest.schema").hint(name, names)
   local clean = require("lest.command.support").clean
   return usage(("unknown command '%s'%s"):format(clean(name), hint))
 end

@@ -314,6 +314,13 @@ function core_system.user_id() end
 ---@return lest.error? err code exists, io
 function core_system.make_folder(path, mode) end
 
+--- Make a file or folder another account's, with that account's group.
+---@param path string
+---@param account string
+---@return true?
+---@return lest.error? err code not_found, io
+function core_system.give(path, account) end
+
 --- Whether anything has that name, a dangling link too.
 ---@param path string
 ---@return boolean

@@ -1,0 +1,97 @@
+--- Tab completion: which names can follow the text before the cursor.
+---
+---   complete.candidates(session.locals, "lest.ke") --> { "lest.key" }, "lest.ke"
+local M = {}
+
+local function value_of(cell)
+  return select(2, debug.getupvalue(cell.fn, cell.index))
+end
+
+local function add_keys(keys, from)
+  if type(from) ~= "table" then return end
+  for key in next, from do
+    if type(key) == "string" and key:find "^[%a_][%w_]*$" then keys[key] = true end
+  end
+end
+
+-- What can be written after `value.`: its own keys, and those of its class. A class of the core has
+-- methods and getters as upvalues of its __index.
+local function add_fields(keys, value)
+  add_keys(keys, value)
+  local meta = debug.getmetatable(value)
+  for _ = 1, 5 do
+    local index = type(meta) == "table" and rawget(meta, "__index")
+    if type(index) == "table" then
+      add_keys(keys, index)
+      meta = debug.getmetatable(index)
+    else
+      if type(index) == "function" and debug.getinfo(index, "S").what == "C" then
+        add_keys(keys, select(2, debug.getupvalue(index, 1)))
+        add_keys(keys, select(2, debug.getupvalue(index, 2)))
+      end
+      return
+    end
+  end
+end
+
+-- The value before the last dot. Only raw fields are read: completion calls nothing.
+local function resolve(locals, path)
+  local value
+  for segment in path:gmatch "[%a_][%w_]*" do
+    if value == nil then
+      value = locals[segment] and value_of(locals[segment])
+      if value == nil then value = rawget(_G, segment) end
+    elseif type(value) == "table" then
+      value = rawget(value, segment)
+    else
+      return nil
+    end
+    if value == nil then return nil end
+  end
+  return value
+end
+
+--- The words that begin as the last word of `before` does.
+---@param locals table<string, table> a session's locals
+---@param before string the line up to the cursor
+---@return string[] candidates sorted, each with what stands before its last dot or colon
+---@return string word
+function M.candidates(locals, before)
+  local word = before:match "[%a_][%w_.:]*$" or ""
+  local path, sign, last = word:match "^(.*)([.:])([%w_]*)$"
+  local keys = {}
+  if path then
+    local value = resolve(locals, path)
+    if value == nil then return {}, word end
+    add_fields(keys, value)
+  else
+    path, sign, last = "", "", word
+    add_keys(keys, _G)
+    for name in pairs(locals) do keys[name] = true end
+  end
+  local list = {}
+  for key in pairs(keys) do
+    if key:sub(1, #last) == last and (last ~= "" or key:sub(1, 2) ~= "__") then
+      list[#list + 1] = path .. sign .. key
+    end
+  end
+  table.sort(list)
+  return list, word
+end
+
+--- What Tab adds to the line, and what it lists if it adds nothing.
+---@param locals table<string, table>
+---@param before string
+---@return string addition
+---@return string[] list
+function M.complete(locals, before)
+  local list, word = M.candidates(locals, before)
+  if #list == 0 then return "", {} end
+  local common = list[1]
+  for _, each in ipairs(list) do
+    while each:sub(1, #common) ~= common do common = common:sub(1, -2) end
+  end
+  return common:sub(#word + 1), list
+end
+
+return M
