@@ -20,9 +20,15 @@ enum {
     WAL_KEPT_MAX = 64 * 1024 * 1024
 };
 
+/* place[i] is SQLite's number for the statement's parameter i. */
+struct prepared {
+    sqlite3_stmt *stmt;
+    int place[LEDGER_PARAMETERS_MAX];
+};
+
 struct connection {
     sqlite3 *db;
-    sqlite3_stmt *prepared[]; /* by the statement's place in ledger_statements */
+    struct prepared prepared[]; /* by the statement's place in ledger_statements */
 };
 
 static enum lest_status status_of(int code)
@@ -199,22 +205,35 @@ static enum lest_status migrate(sqlite3 *db, const char *path, struct lest_error
     return status;
 }
 
+static enum lest_status find_places(const struct ledger_statement *statement, struct prepared *prepared,
+                                    struct lest_error *err)
+{
+    char name[64];
+    int count = 0;
+    for (; statement->parameters[count].name; count++) {
+        sqlite3_snprintf(sizeof name, name, ":%s", statement->parameters[count].name);
+        prepared->place[count] = sqlite3_bind_parameter_index(prepared->stmt, name);
+        if (!prepared->place[count])
+            return lest_error_set(err, LEST_E_INTERNAL, "%s declares '%s' and does not use it",
+                                  statement->name, statement->parameters[count].name);
+    }
+    if (count != sqlite3_bind_parameter_count(prepared->stmt))
+        return lest_error_set(err, LEST_E_INTERNAL, "%s uses what it does not declare", statement->name);
+    return LEST_OK;
+}
+
 /* Every statement at once: a file that says it has this schema and has not is found out here. */
 static enum lest_status prepare_all(struct connection *c, const char *path, struct lest_error *err)
 {
-    for (size_t i = 0; i < ledger_statement_count; i++) {
-        const struct ledger_statement *s = &ledger_statements[i];
-        int code = sqlite3_prepare_v3(c->db, s->sql, -1, SQLITE_PREPARE_PERSISTENT, &c->prepared[i], NULL);
-        if (code != SQLITE_OK)
-            return fail(c->db, code, path, err);
-        int count = 0;
-        for (; s->parameters[count].name; count++)
-            ;
-        if (count != sqlite3_bind_parameter_count(c->prepared[i]))
-            return lest_error_set(err, LEST_E_INTERNAL, "%s: declares %d parameters, has %d", s->name, count,
-                                  sqlite3_bind_parameter_count(c->prepared[i]));
+    enum lest_status status = LEST_OK;
+    for (size_t i = 0; !status && i < ledger_statement_count; i++) {
+        struct prepared *prepared = &c->prepared[i];
+        int code = sqlite3_prepare_v3(c->db, ledger_statements[i].sql, -1, SQLITE_PREPARE_PERSISTENT,
+                                      &prepared->stmt, NULL);
+        status = code == SQLITE_OK ? find_places(&ledger_statements[i], prepared, err)
+                                   : fail(c->db, code, path, err);
     }
-    return LEST_OK;
+    return status;
 }
 
 /* SQLite would make the file by the umask. O_EXCL: only a file that this call made is closed again here;
@@ -233,7 +252,7 @@ static void sqlite_close(void *connection)
 {
     struct connection *c = connection;
     for (size_t i = 0; i < ledger_statement_count; i++)
-        sqlite3_finalize(c->prepared[i]);
+        sqlite3_finalize(c->prepared[i].stmt);
     sqlite3_close(c->db); /* rolls back what is open */
     free(c);
 }
@@ -291,16 +310,12 @@ static int bind(sqlite3_stmt *stmt, int index, const struct ledger_value *value)
     return sqlite3_bind_null(stmt, index);
 }
 
-static int bind_all(sqlite3_stmt *stmt, const struct ledger_statement *statement,
+static int bind_all(const struct prepared *prepared, const struct ledger_statement *statement,
                     const struct ledger_value *values)
 {
-    char name[64];
     int code = SQLITE_OK;
-    for (size_t i = 0; code == SQLITE_OK && statement->parameters[i].name; i++) {
-        sqlite3_snprintf(sizeof name, name, ":%s", statement->parameters[i].name);
-        int index = sqlite3_bind_parameter_index(stmt, name);
-        code = index ? bind(stmt, index, &values[i]) : SQLITE_RANGE;
-    }
+    for (size_t i = 0; code == SQLITE_OK && statement->parameters[i].name; i++)
+        code = bind(prepared->stmt, prepared->place[i], &values[i]);
     return code;
 }
 
@@ -349,9 +364,9 @@ static enum lest_status sqlite_execute(void *connection, size_t index, const str
                                        struct ledger_result *result, struct lest_error *err)
 {
     struct connection *c = connection;
-    sqlite3_stmt *stmt = c->prepared[index];
+    sqlite3_stmt *stmt = c->prepared[index].stmt;
     enum lest_status status = LEST_OK;
-    int code = bind_all(stmt, &ledger_statements[index], values);
+    int code = bind_all(&c->prepared[index], &ledger_statements[index], values);
     if (code != SQLITE_OK) {
         status = fail(c->db, code, NULL, err);
         goto out;
