@@ -1,6 +1,6 @@
 /* lest.pool: slow computations on threads, answered by callback.
  *
- *   pool.new{ threads = 2, jobs_max = 64 } -> pool | nil, err
+ *   pool.new{ threads = 2, queue = 64 } -> pool | nil, err
  *   p:scrypt(password, salt, callback [, { n =, r =, p = }]) -> true | nil, err (unavailable: full)
  *     calls callback(hash) or callback(nil, err), once, from the loop; never if the pool is closed first */
 #include "net/pool.h"
@@ -129,16 +129,16 @@ static const struct lestL_class pool_class = {
 
 static int new_pool(lua_State *L)
 {
-    static const char *const known[] = { "threads", "jobs_max", NULL };
+    static const char *const known[] = { "threads", "queue", NULL };
     struct lest_error err;
     struct net_pool *pool;
     lestL_check_options(L, 1, known);
     lua_Integer threads = lestL_opt_integer(L, 1, "threads", 2);
-    lua_Integer jobs_max = lestL_opt_integer(L, 1, "jobs_max", 64);
+    lua_Integer queue = lestL_opt_integer(L, 1, "queue", 64);
     luaL_argcheck(L, threads >= 1 && threads <= NET_POOL_THREADS_MAX, 1, "threads is between 1 and 64");
-    luaL_argcheck(L, jobs_max >= 1 && jobs_max <= 100000, 1, "jobs_max is between 1 and 100000");
+    luaL_argcheck(L, queue >= 1 && queue <= 100000, 1, "queue is between 1 and 100000");
     struct lestL_object *object = lestL_new_object(L, &pool_class);
-    if (net_pool_new(lestL_loop(L), (int)threads, (int)jobs_max, &pool, &err))
+    if (net_pool_new(lestL_loop(L), (int)threads, (int)queue, &pool, &err))
         return lestL_fail(L, &err);
     object->h = pool;
     return 1;

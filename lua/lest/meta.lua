@@ -184,8 +184,8 @@ function pool:close() end
 ---@class lest.core.pool
 local core_pool = {}
 
---- Start a pool; jobs_max counts those that run or wait.
----@param options? { threads?: integer, jobs_max?: integer } defaults 2 and 64
+--- Start a pool; queue is the most computations that run or wait.
+---@param options? { threads?: integer, queue?: integer } defaults 2 and 64
 ---@return lest.pool?
 ---@return lest.error?
 function core_pool.new(options) end

@@ -29,7 +29,7 @@ describe("the pool of threads", function()
   end)
 
   it("refuses what is beyond its bound with `unavailable`, and takes more once there is room", function()
-    local pool <close> = assert(core.pool.new { threads = 1, jobs_max = 2 })
+    local pool <close> = assert(core.pool.new { threads = 1, queue = 2 })
     local done = 0
     local function count() done = done + 1 end
     assert(pool:scrypt("a", "s", count, cheap))
@@ -43,7 +43,7 @@ describe("the pool of threads", function()
   end)
 
   it("gives each of many jobs its own answer", function()
-    local pool <close> = assert(core.pool.new { threads = 4, jobs_max = 200 })
+    local pool <close> = assert(core.pool.new { threads = 4, queue = 200 })
     local answers, count = {}, 0
     for i = 1, 200 do
       assert(pool:scrypt("p" .. i, "s", function(hash)
@@ -56,7 +56,7 @@ describe("the pool of threads", function()
   end)
 
   it("calls nobody back once it is closed, also by a callback", function()
-    local pool = assert(core.pool.new { threads = 1, jobs_max = 100 })
+    local pool = assert(core.pool.new { threads = 1, queue = 100 })
     local called = 0
     for _ = 1, 50 do
       assert(pool:scrypt("x", "y", function()
