@@ -93,6 +93,8 @@ int lestL_open_http_client(lua_State *L);
 int lestL_open_est(lua_State *L);
 int lestL_open_limit(lua_State *L);
 int lestL_open_loop(lua_State *L);
+int lestL_open_tls(lua_State *L);
+int lestL_open_server(lua_State *L);
 int lestL_open_channel(lua_State *L);
 int lestL_open_ledger(lua_State *L);
 int lestL_open_secret(lua_State *L);

@@ -21,14 +21,14 @@ static const struct lestL_class client_class;
 
 /* A request that was sent. Its userdata holds the client's, so that the collector closes it first. */
 struct sent {
-    struct net_exchange *exchange;
+    struct net_transfer *exchange;
     struct lestL_callback callback;
 };
 
 static void close_sent(void *h)
 {
     struct sent *sent = h;
-    net_exchange_free(sent->exchange);
+    net_transfer_free(sent->exchange);
     lestL_callback_clear(&sent->callback);
     free(sent);
 }
@@ -114,13 +114,13 @@ static void on_done(void *arg, const struct net_answer *answer, const struct les
         return;
     lestL_callback_clear(&sent->callback);
     /* The callback may close the request; the answer is borrowed from the exchange until it returns. */
-    struct net_exchange *exchange = sent->exchange;
+    struct net_transfer *exchange = sent->exchange;
     sent->exchange = NULL;
     lua_pushcfunction(L, deliver);
     lua_insert(L, -2);
     lua_pushlightuserdata(L, &delivery);
     lestL_call(L, 2, 0, "answer to a request");
-    net_exchange_free(exchange);
+    net_transfer_free(exchange);
 }
 
 static enum net_trust read_trust(lua_State *L, struct net_client_config *config)

@@ -28,6 +28,8 @@ int luaopen_lest_core(lua_State *L)
         { "est", lestL_open_est },
         { "limit", lestL_open_limit },
         { "loop", lestL_open_loop },
+        { "tls", lestL_open_tls },
+        { "server", lestL_open_server },
         { "channel", lestL_open_channel },
         { "ledger", lestL_open_ledger },
         { "secret", lestL_open_secret },

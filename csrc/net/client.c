@@ -30,12 +30,12 @@ struct net_client {
     bool settling;
 };
 
-struct net_exchange {
+struct net_transfer {
     struct net_client *client;
     CURL *easy;
     CURLU *url;
     struct curl_slist *send_headers;
-    struct net_peer *peer;
+    struct net_server_peer *peer;
     net_client_done *done;
     void *arg;
     bool added;
@@ -233,33 +233,33 @@ void net_client_free(struct net_client *client)
 
 /* -- receiving -- */
 
-static size_t stop(struct net_exchange *exchange, enum lest_status status, const char *message)
+static size_t stop(struct net_transfer *exchange, enum lest_status status, const char *message)
 {
     lest_error_set(&exchange->err, status, "%s: %s", exchange->origin, message);
     return 0; /* which makes libcurl stop */
 }
 
 /* The connection's facts, while it is in use: afterwards it may belong to another request. */
-static void note_connection(struct net_exchange *exchange)
+static void note_connection(struct net_transfer *exchange)
 {
     struct curl_tlssessioninfo *info = NULL;
     if (exchange->tls_version || curl_easy_getinfo(exchange->easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK ||
         !info || info->backend != CURLSSLBACKEND_OPENSSL || !info->internals)
         return;
     SSL *ssl = info->internals;
-    struct net_peer *peer = net_peer_get0(ssl);
+    struct net_server_peer *peer = net_server_peer_get0(ssl);
     STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
     exchange->tls_version = SSL_get_version(ssl);
     if (peer && peer != exchange->peer) { /* a connection that another request opened */
-        net_peer_free(exchange->peer);
-        exchange->peer = net_peer_ref(peer);
+        net_server_peer_free(exchange->peer);
+        exchange->peer = net_server_peer_ref(peer);
     }
     exchange->peer_chain = chain ? X509_chain_up_ref(chain) : NULL;
 }
 
 /* RFC 9112 6.3: a length that is no number, or differs from another, leaves no way to tell where the body
  * ends; with Transfer-Encoding beside it, somebody on the way may have been deceived. */
-static const char *check_framing(struct net_exchange *exchange, struct http_slice name,
+static const char *check_framing(struct net_transfer *exchange, struct http_slice name,
                                  struct http_slice value)
 {
     if (http_equal_nocase(name, http_text("Content-Length"))) {
@@ -278,7 +278,7 @@ static const char *check_framing(struct net_exchange *exchange, struct http_slic
     return exchange->has_length && exchange->chunked ? "it has both a length and chunks" : NULL;
 }
 
-static void restart_head(struct net_exchange *exchange)
+static void restart_head(struct net_transfer *exchange)
 {
     exchange->header_count = 0;
     exchange->has_length = exchange->chunked = false;
@@ -289,7 +289,7 @@ static void restart_head(struct net_exchange *exchange)
  * buffer moves no more; see pin_headers(). */
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
-    struct net_exchange *exchange = arg;
+    struct net_transfer *exchange = arg;
     size_t len = size * count;
     struct http_slice line = { data, len };
     if (exchange->head_complete)
@@ -330,7 +330,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     return exchange->head.failed ? stop(exchange, LEST_E_TOO_LARGE, "the answer has too large headers") : len;
 }
 
-static void pin_headers(struct net_exchange *exchange)
+static void pin_headers(struct net_transfer *exchange)
 {
     const char *at = (const char *)exchange->head.data;
     for (size_t i = 0; i < exchange->header_count; i++) {
@@ -343,7 +343,7 @@ static void pin_headers(struct net_exchange *exchange)
 
 static size_t on_body(char *data, size_t size, size_t count, void *arg)
 {
-    struct net_exchange *exchange = arg;
+    struct net_transfer *exchange = arg;
     size_t len = size * count;
     lest_buf_append(&exchange->body, data, len);
     if (!exchange->body.failed)
@@ -381,12 +381,12 @@ static enum lest_status status_of(CURLcode code)
     }
 }
 
-static void explain(struct net_exchange *exchange, CURLcode code)
+static void explain(struct net_transfer *exchange, CURLcode code)
 {
     struct lest_error *err = &exchange->err;
     if (err->status)
         return;
-    const struct net_peer *peer = exchange->peer;
+    const struct net_server_peer *peer = exchange->peer;
     if (peer->refused) {
         *err = peer->err;
         return;
@@ -409,7 +409,7 @@ static void explain(struct net_exchange *exchange, CURLcode code)
     lest_error_add_detail(err, exchange->curl_text[0] ? exchange->curl_text : curl_easy_strerror(code));
 }
 
-static void detach(struct net_exchange *exchange)
+static void detach(struct net_transfer *exchange)
 {
     if (!exchange->added)
         return;
@@ -423,7 +423,7 @@ static void detach(struct net_exchange *exchange)
 
 /* Whether the body that libcurl is content with is all that was sent. Without a length or chunks it ends with
  * the connection, and only close_notify tells that from one that somebody has cut (RFC 8446 6.1). */
-static bool is_whole(const struct net_exchange *exchange, long status)
+static bool is_whole(const struct net_transfer *exchange, long status)
 {
     if (exchange->head_only || status == 204 || status == 304 || exchange->chunked)
         return true;
@@ -432,7 +432,7 @@ static bool is_whole(const struct net_exchange *exchange, long status)
     return !exchange->tls_version || exchange->peer->ended;
 }
 
-static void finish(struct net_exchange *exchange, CURLcode code)
+static void finish(struct net_transfer *exchange, CURLcode code)
 {
     long status = 0;
     curl_easy_getinfo(exchange->easy, CURLINFO_RESPONSE_CODE, &status);
@@ -467,7 +467,7 @@ static void settle(struct net_client *client)
     client->settling = true;
     client->references++;
     while (client->multi && (message = curl_multi_info_read(client->multi, &left))) {
-        struct net_exchange *exchange = NULL;
+        struct net_transfer *exchange = NULL;
         if (message->msg != CURLMSG_DONE)
             continue;
         curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &exchange);
@@ -477,7 +477,7 @@ static void settle(struct net_client *client)
     net_client_free(client);
 }
 
-void net_exchange_free(struct net_exchange *exchange)
+void net_transfer_free(struct net_transfer *exchange)
 {
     if (!exchange)
         return;
@@ -486,7 +486,7 @@ void net_exchange_free(struct net_exchange *exchange)
     curl_url_cleanup(exchange->url);
     curl_slist_free_all(exchange->send_headers);
     sk_X509_pop_free(exchange->peer_chain, X509_free);
-    net_peer_free(exchange->peer);
+    net_server_peer_free(exchange->peer);
     lest_buf_wipe(&exchange->send_body);
     lest_buf_free(&exchange->head);
     lest_buf_free(&exchange->body);
@@ -499,13 +499,13 @@ void net_exchange_free(struct net_exchange *exchange)
 static CURLcode on_ssl_ctx(CURL *easy, void *ctx, void *arg)
 {
     (void)easy;
-    struct net_exchange *exchange = arg;
+    struct net_transfer *exchange = arg;
     enum lest_status status =
         net_client_tls_prepare(exchange->client->tls, ctx, exchange->peer, &exchange->err);
     return status ? CURLE_ABORTED_BY_CALLBACK : CURLE_OK;
 }
 
-static enum lest_status set_url(struct net_exchange *exchange, const char *text, struct lest_error *err)
+static enum lest_status set_url(struct net_transfer *exchange, const char *text, struct lest_error *err)
 {
     enum lest_status status = LEST_E_USAGE;
     char *scheme = NULL, *host = NULL, *port = NULL;
@@ -540,7 +540,7 @@ static enum lest_status set_url(struct net_exchange *exchange, const char *text,
     bool bracketed = len > 2 && host[0] == '[' && host[len - 1] == ']';
     if (bracketed)
         host[len - 1] = '\0';
-    exchange->peer = net_peer_new(exchange->client->tls, bracketed ? host + 1 : host);
+    exchange->peer = net_server_peer_new(exchange->client->tls, bracketed ? host + 1 : host);
     status = exchange->peer ? LEST_OK : lest_error_set(err, LEST_E_NOMEM, "out of memory");
 out:
     curl_free(scheme);
@@ -549,7 +549,7 @@ out:
     return status;
 }
 
-static bool add_line(struct net_exchange *exchange, const char *line)
+static bool add_line(struct net_transfer *exchange, const char *line)
 {
     struct curl_slist *list = curl_slist_append(exchange->send_headers, line);
     if (list)
@@ -557,7 +557,7 @@ static bool add_line(struct net_exchange *exchange, const char *line)
     return list != NULL;
 }
 
-static enum lest_status set_headers(struct net_exchange *exchange, const struct net_request *request,
+static enum lest_status set_headers(struct net_transfer *exchange, const struct net_request *request,
                                     struct lest_error *err)
 {
     /* No "Expect" and no Content-Type of libcurl's own; no coding that would have to be undone. */
@@ -585,7 +585,7 @@ static enum lest_status set_headers(struct net_exchange *exchange, const struct 
     return ok ? LEST_OK : lest_error_set(err, LEST_E_NOMEM, "the headers take too much memory");
 }
 
-static CURLcode set_method(struct net_exchange *exchange, const struct net_request *request)
+static CURLcode set_method(struct net_transfer *exchange, const struct net_request *request)
 {
     CURL *easy = exchange->easy;
     CURLcode failed = 0;
@@ -607,7 +607,7 @@ static CURLcode set_method(struct net_exchange *exchange, const struct net_reque
     return failed;
 }
 
-static CURLcode set_options(struct net_exchange *exchange, const struct net_request *request)
+static CURLcode set_options(struct net_transfer *exchange, const struct net_request *request)
 {
     CURL *easy = exchange->easy;
     CURLcode failed = 0;
@@ -649,13 +649,13 @@ static CURLcode set_options(struct net_exchange *exchange, const struct net_requ
 }
 
 enum lest_status net_client_send(struct net_client *client, const struct net_request *request,
-                                 net_client_done *done, void *arg, struct net_exchange **out,
+                                 net_client_done *done, void *arg, struct net_transfer **out,
                                  struct lest_error *err)
 {
     *out = NULL;
     if (!http_is_token(http_text(request->method)))
         return lest_error_set(err, LEST_E_USAGE, "the method is no token");
-    struct net_exchange *exchange = calloc(1, sizeof *exchange);
+    struct net_transfer *exchange = calloc(1, sizeof *exchange);
     if (!exchange)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     exchange->client = client;
@@ -679,7 +679,7 @@ enum lest_status net_client_send(struct net_client *client, const struct net_req
     if (!status && curl_multi_add_handle(client->multi, exchange->easy) != CURLM_OK)
         status = lest_error_set(err, LEST_E_NOMEM, "out of memory");
     if (status) {
-        net_exchange_free(exchange);
+        net_transfer_free(exchange);
         return status;
     }
     exchange->added = true;

@@ -87,7 +87,7 @@ struct net_answer {
 };
 
 /** A request under way, or finished. */
-struct net_exchange;
+struct net_transfer;
 
 /** Called once from the loop, never from net_client_send(); may free the exchange. answer is NULL on failure.
  *  err: LEST_E_TRUST, LEST_E_UNAUTHENTICATED (the server refused our certificate), LEST_E_TLS,
@@ -97,10 +97,10 @@ typedef void net_client_done(void *arg, const struct net_answer *answer, const s
 
 /** Begin a request. Errors: LEST_E_USAGE, LEST_E_NOMEM, LEST_E_INTERNAL */
 enum lest_status net_client_send(struct net_client *client, const struct net_request *request,
-                                 net_client_done *done, void *arg, struct net_exchange **out,
+                                 net_client_done *done, void *arg, struct net_transfer **out,
                                  struct lest_error *err) LEST_MUST_USE;
 
 /** Let go of an exchange; one under way is cancelled, its connection closed. NULL is fine. */
-void net_exchange_free(struct net_exchange *exchange);
+void net_transfer_free(struct net_transfer *exchange);
 
 #endif

@@ -26,7 +26,7 @@ static void free_ctx_peer(void *parent, void *item, CRYPTO_EX_DATA *data, int in
                           void *pointer)
 {
     (void)parent, (void)data, (void)index, (void)number, (void)pointer;
-    net_peer_free(item);
+    net_server_peer_free(item);
 }
 
 static void make_index(void)
@@ -109,9 +109,9 @@ void net_client_tls_free(struct net_client_tls *tls)
     free(tls);
 }
 
-struct net_peer *net_peer_new(const struct net_client_tls *tls, const char *host)
+struct net_server_peer *net_server_peer_new(const struct net_client_tls *tls, const char *host)
 {
-    struct net_peer *peer = calloc(1, sizeof *peer);
+    struct net_server_peer *peer = calloc(1, sizeof *peer);
     struct in6_addr address;
     if (!peer)
         return NULL;
@@ -132,26 +132,26 @@ struct net_peer *net_peer_new(const struct net_client_tls *tls, const char *host
     return peer;
 }
 
-struct net_peer *net_peer_ref(struct net_peer *peer)
+struct net_server_peer *net_server_peer_ref(struct net_server_peer *peer)
 {
     peer->references++;
     return peer;
 }
 
-void net_peer_free(struct net_peer *peer)
+void net_server_peer_free(struct net_server_peer *peer)
 {
     if (peer && --peer->references == 0)
         free(peer);
 }
 
-struct net_peer *net_peer_get0(SSL *ssl)
+struct net_server_peer *net_server_peer_get0(SSL *ssl)
 {
     return SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), peer_index);
 }
 
 /* By SAN alone, never by CN (RFC 9525, RFC 6125 6.4.4), "*" only as a whole left-most label (6.4.3); an
  * address only against iPAddress (RFC 2818 3.1). */
-static bool name_matches(X509 *leaf, const struct net_peer *peer)
+static bool name_matches(X509 *leaf, const struct net_server_peer *peer)
 {
     const unsigned flags = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
     if (peer->is_ip)
@@ -183,7 +183,7 @@ static void presented_names(X509 *leaf, char *out, size_t size)
     BIO_free(bio);
 }
 
-static int refuse_chain(X509_STORE_CTX *ctx, struct net_peer *peer)
+static int refuse_chain(X509_STORE_CTX *ctx, struct net_server_peer *peer)
 {
     struct lest_error why;
     peer->refused = true;
@@ -194,7 +194,7 @@ static int refuse_chain(X509_STORE_CTX *ctx, struct net_peer *peer)
     return 0;
 }
 
-static int refuse_name(X509_STORE_CTX *ctx, X509 *leaf, struct net_peer *peer)
+static int refuse_name(X509_STORE_CTX *ctx, X509 *leaf, struct net_server_peer *peer)
 {
     char names[160];
     presented_names(leaf, names, sizeof names);
@@ -210,7 +210,7 @@ static int refuse_name(X509_STORE_CTX *ctx, X509 *leaf, struct net_peer *peer)
  * in the URL (RFC 7030 3.6), all before a byte of HTTP is sent. */
 static int verify(X509_STORE_CTX *ctx, void *arg)
 {
-    struct net_peer *peer = arg;
+    struct net_server_peer *peer = arg;
     X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
     /* RFC 7030 4.1.1: the caller compares a fingerprint before it believes anything of the answer. */
     if (peer->trust == NET_TRUST_PROVISIONAL) {
@@ -234,7 +234,7 @@ static void on_info(const SSL *ssl, int where, int value)
 {
     if (where != SSL_CB_READ_ALERT)
         return;
-    struct net_peer *peer = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), peer_index);
+    struct net_server_peer *peer = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), peer_index);
     if (peer && (value & 0xff) == SSL_AD_CLOSE_NOTIFY)
         peer->ended = true;
     else if (peer && value >> 8 == SSL3_AL_FATAL)
@@ -267,8 +267,8 @@ static bool show_identity(const struct net_client_tls *tls, SSL_CTX *ctx)
     return SSL_CTX_set1_chain(ctx, tls->chain) == 1 && SSL_CTX_set_mode(ctx, SSL_MODE_NO_AUTO_CHAIN);
 }
 
-enum lest_status net_client_tls_prepare(const struct net_client_tls *tls, SSL_CTX *ctx, struct net_peer *peer,
-                                        struct lest_error *err)
+enum lest_status net_client_tls_prepare(const struct net_client_tls *tls, SSL_CTX *ctx,
+                                        struct net_server_peer *peer, struct lest_error *err)
 {
     /* Certificates of the peer, no anonymous or pre-shared suites, none without encryption or with one of
      * the broken ciphers; level 2: nothing below 112 bits. */
@@ -276,7 +276,7 @@ enum lest_status net_client_tls_prepare(const struct net_client_tls *tls, SSL_CT
     pki_error_clear();
     if (!SSL_CTX_set_ex_data(ctx, peer_index, peer))
         return pki_error(err, LEST_E_NOMEM, "out of memory");
-    net_peer_ref(peer);
+    net_server_peer_ref(peer);
     /* The peer is verified once: a renegotiation would bring a second certificate. */
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);

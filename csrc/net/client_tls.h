@@ -23,7 +23,7 @@ void net_client_tls_free(struct net_client_tls *tls);
  *  alert         the last fatal alert that the peer sent, or -1
  *  ended         the peer said that it will send no more (close_notify)
  *  by_cmc_ra     the name did not match; id-kp-cmcRA stood for it (RFC 7030 3.6.1) */
-struct net_peer {
+struct net_server_peer {
     unsigned references;
     enum net_trust trust;
     bool cmc_ra;
@@ -37,16 +37,16 @@ struct net_peer {
 };
 
 /** A peer to be called by this host name in A-labels, or an address without brackets; NULL: no memory. */
-struct net_peer *net_peer_new(const struct net_client_tls *tls, const char *host);
-struct net_peer *net_peer_ref(struct net_peer *peer);
-void net_peer_free(struct net_peer *peer);
+struct net_server_peer *net_server_peer_new(const struct net_client_tls *tls, const char *host);
+struct net_server_peer *net_server_peer_ref(struct net_server_peer *peer);
+void net_server_peer_free(struct net_server_peer *peer);
 
 /** The peer that was verified when this session's connection was opened; borrowed, NULL if unknown. */
-struct net_peer *net_peer_get0(SSL *ssl);
+struct net_server_peer *net_server_peer_get0(SSL *ssl);
 
 /** Prepare the context of one connection. It keeps a reference to the peer. */
-enum lest_status net_client_tls_prepare(const struct net_client_tls *tls, SSL_CTX *ctx, struct net_peer *peer,
-                                        struct lest_error *err) LEST_MUST_USE;
+enum lest_status net_client_tls_prepare(const struct net_client_tls *tls, SSL_CTX *ctx,
+                                        struct net_server_peer *peer, struct lest_error *err) LEST_MUST_USE;
 
 /** Whether an alert is about our certificate: the peer refused it, or wants one (RFC 8446 6.2). */
 bool net_alert_is_about_us(int alert);

@@ -1,0 +1,280 @@
+/* core.server: the HTTPS server (class lest.server).
+ *
+ *   server.new{ fd = | listen =, tls =, limits =, on_head =, on_request =, on_handshake_error = } -> s | nil,
+ * err s.address  s.connections  s.requests  s:pause()  s:resume()  s:stop()  s:set_tls(tls)  s:close()
+ *
+ * It stays open until closed, whether or not the script keeps it: the registry holds it. */
+#include "net/server.h"
+
+#include "lua/exchange.h"
+#include "lua/loop.h"
+#include "lua/tls.h"
+
+#include <limits.h>
+#include <stdlib.h>
+
+struct server {
+    lua_State *L;
+    struct net_server *net;
+    struct lestL_callback on_head;
+    struct lestL_callback on_request;
+    struct lestL_callback on_handshake_error;
+};
+
+static void close_server(void *h)
+{
+    struct server *server = h;
+    net_server_free(server->net);
+    lestL_callback_clear(&server->on_head);
+    lestL_callback_clear(&server->on_request);
+    lestL_callback_clear(&server->on_handshake_error);
+    lua_pushnil(server->L);
+    lua_rawsetp(server->L, LUA_REGISTRYINDEX, server);
+    free(server);
+}
+
+/* callback, exchange: inside a protected call, since making the object may raise */
+static int deliver(lua_State *L)
+{
+    struct net_exchange *exchange = lua_touserdata(L, 2);
+    lua_settop(L, 1);
+    lestL_push_exchange(L, exchange);
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+/* A script's fault is nobody's business outside: 500 without a word. */
+static void call(struct lestL_callback *callback, struct net_exchange *exchange, const char *what)
+{
+    static const struct net_answer failure = { .status = 500 };
+    struct lest_error err;
+    lua_State *L = lestL_callback_push(callback);
+    if (!L)
+        return;
+    lua_pushcfunction(L, deliver);
+    lua_insert(L, -2);
+    lua_pushlightuserdata(L, exchange);
+    net_exchange_ref(exchange);
+    if (!lestL_call(L, 2, 0, what) && !exchange->answered && net_exchange_respond(exchange, &failure, &err)) {
+    }
+    net_exchange_free(exchange);
+}
+
+static void handle_head(void *arg, struct net_exchange *exchange)
+{
+    struct server *server = arg;
+    call(&server->on_head, exchange, "on_head");
+}
+
+static void handle_request(void *arg, struct net_exchange *exchange)
+{
+    struct server *server = arg;
+    call(&server->on_request, exchange, "on_request");
+}
+
+static void handle_abort(void *arg, struct net_exchange *exchange)
+{
+    (void)arg;
+    lestL_exchange_abort(exchange);
+}
+
+static void handle_done(void *arg, struct net_exchange *exchange)
+{
+    (void)arg;
+    lestL_exchange_done(exchange);
+}
+
+struct failure {
+    const struct net_peer *peer;
+    const struct lest_error *why;
+};
+
+/* callback, failure: on_handshake_error(err, address, port) */
+static int deliver_failure(lua_State *L)
+{
+    const struct failure *failure = lua_touserdata(L, 2);
+    lua_settop(L, 1);
+    lestL_push_error(L, failure->why);
+    lua_pushstring(L, failure->peer->address);
+    lua_pushinteger(L, failure->peer->port);
+    lua_call(L, 3, 0);
+    return 0;
+}
+
+static void handle_failure(void *arg, const struct net_peer *peer, const struct lest_error *why)
+{
+    struct server *server = arg;
+    struct failure failure = { peer, why };
+    lua_State *L = lestL_callback_push(&server->on_handshake_error);
+    if (!L)
+        return;
+    lua_pushcfunction(L, deliver_failure);
+    lua_insert(L, -2);
+    lua_pushlightuserdata(L, &failure);
+    lestL_call(L, 2, 0, "on_handshake_error");
+}
+
+static int server_pause(lua_State *L);
+static int server_resume(lua_State *L);
+static int server_stop(lua_State *L);
+static int server_set_tls(lua_State *L);
+static int get_address(lua_State *L);
+static int get_connections(lua_State *L);
+static int get_requests(lua_State *L);
+
+static const struct lestL_class class = {
+    .name = "lest.server",
+    .methods = (const luaL_Reg[]){ { "pause", server_pause },
+                                   { "resume", server_resume },
+                                   { "stop", server_stop },
+                                   { "set_tls", server_set_tls },
+                                   { NULL, NULL } },
+    .getters = (const luaL_Reg[]){ { "address", get_address },
+                                   { "connections", get_connections },
+                                   { "requests", get_requests },
+                                   { NULL, NULL } },
+    .close = close_server,
+};
+
+static struct net_server *check(lua_State *L)
+{
+    struct server *server = lestL_check_object(L, 1, &class);
+    return server->net;
+}
+
+static int server_pause(lua_State *L)
+{
+    net_server_pause(check(L));
+    return 0;
+}
+
+static int server_resume(lua_State *L)
+{
+    net_server_resume(check(L));
+    return 0;
+}
+
+static int server_stop(lua_State *L)
+{
+    net_server_stop(check(L));
+    return 0;
+}
+
+static int server_set_tls(lua_State *L)
+{
+    net_server_set_tls(check(L), lestL_check_tls(L, 2));
+    return 0;
+}
+
+static int get_address(lua_State *L)
+{
+    lua_pushstring(L, net_server_address(check(L)));
+    return 1;
+}
+
+static int get_connections(lua_State *L)
+{
+    lua_pushinteger(L, net_server_connections(check(L)));
+    return 1;
+}
+
+static int get_requests(lua_State *L)
+{
+    lua_pushinteger(L, net_server_requests(check(L)));
+    return 1;
+}
+
+static int opt_limit(lua_State *L, int idx, const char *key, int absent, int lowest)
+{
+    lua_Integer value = lestL_opt_integer(L, idx, key, absent);
+    if (value < lowest || value > INT_MAX / 2)
+        luaL_error(L, "limit '%s' is out of range", key);
+    return (int)value;
+}
+
+static void read_limits(lua_State *L, int idx, struct net_limits *limits)
+{
+    static const char *const known[] = {
+#define X(name, value, lowest) #name,
+        NET_LIMITS(X)
+#undef X
+            NULL
+    };
+    lestL_check_options(L, idx, known);
+#define X(name, value, lowest) limits->name = opt_limit(L, idx, #name, value, lowest);
+    NET_LIMITS(X)
+#undef X
+}
+
+static void opt_callback(lua_State *L, const char *key, struct lestL_callback *callback)
+{
+    lua_getfield(L, 1, key);
+    if (!lua_isnil(L, -1))
+        lestL_callback_set(L, -1, callback);
+    lua_pop(L, 1);
+}
+
+static int new_server(lua_State *L)
+{
+    static const char *const known[] = {
+        "fd", "listen", "tls", "limits", "on_head", "on_request", "on_handshake_error", NULL
+    };
+    struct lest_error err;
+    struct net_limits limits;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lestL_check_options(L, 1, known);
+    lua_settop(L, 1);
+    lua_getfield(L, 1, "tls");
+    struct net_tls *tls = lestL_check_tls(L, 2);
+    lua_getfield(L, 1, "limits");
+    read_limits(L, 3, &limits);
+    const char *listen = lestL_opt_string(L, 1, "listen", NULL);
+    lua_Integer fd = lestL_opt_integer(L, 1, "fd", -1);
+    luaL_argcheck(L, (listen != NULL) != (fd >= 0 && fd <= INT_MAX), 1, "either fd or listen");
+    struct lestL_object *object = lestL_new_object(L, &class);
+    struct server *server = object->h = calloc(1, sizeof *server);
+    if (!server)
+        return luaL_error(L, "out of memory");
+    server->L = lestL_main(L);
+    opt_callback(L, "on_head", &server->on_head);
+    opt_callback(L, "on_request", &server->on_request);
+    opt_callback(L, "on_handshake_error", &server->on_handshake_error);
+    struct net_loop *loop = lestL_loop(L);
+    const struct net_handler handler = { server,       handle_head, handle_request,
+                                         handle_abort, handle_done, handle_failure };
+    lua_pushvalue(L, -1);
+    lua_rawsetp(L, LUA_REGISTRYINDEX, server);
+    int listening = (int)fd;
+    enum lest_status status = listen ? net_address_listen(listen, &listening, &err) : LEST_OK;
+    if (!status)
+        status = net_server_new(loop, listening, tls, &limits, &handler, &server->net, &err);
+    if (status) {
+        object->h = NULL;
+        close_server(server);
+        return lestL_fail(L, &err);
+    }
+    return 1;
+}
+
+/* server.limits(): names and defaults of the limits */
+static int default_limits(lua_State *L)
+{
+    lua_newtable(L);
+#define X(name, value, lowest)                                                                               \
+    lua_pushinteger(L, value);                                                                               \
+    lua_setfield(L, -2, #name);
+    NET_LIMITS(X)
+#undef X
+    return 1;
+}
+
+int lestL_open_server(lua_State *L)
+{
+    static const luaL_Reg functions[] = { { "new", new_server },
+                                          { "limits", default_limits },
+                                          { NULL, NULL } };
+    lestL_class_register(L, &class);
+    lestL_register_exchange(L);
+    luaL_newlib(L, functions);
+    return 1;
+}

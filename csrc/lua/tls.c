@@ -1,0 +1,75 @@
+/* core.tls: TLS contexts (class lest.tls).
+ *
+ *   tls.server{ cert =, key =, store =, ciphers =, min_version = } -> tls | nil, err
+ *   t:set_store(store or nil) */
+#include "lua/tls.h"
+
+#include "lua/cert.h"
+#include "lua/pki.h"
+#include "lua/store.h"
+
+#include "pki/key.h"
+
+static void close_tls(void *h)
+{
+    net_tls_free(h);
+}
+
+static int set_store(lua_State *L);
+
+static const struct lestL_class class = {
+    .name = "lest.tls",
+    .methods = (const luaL_Reg[]){ { "set_store", set_store }, { NULL, NULL } },
+    .close = close_tls,
+};
+
+struct net_tls *lestL_check_tls(lua_State *L, int idx)
+{
+    return lestL_check_object(L, idx, &class);
+}
+
+static int set_store(lua_State *L)
+{
+    struct lest_error err;
+    struct net_tls *tls = lestL_check_tls(L, 1);
+    if (net_tls_set_store(tls, lua_isnoneornil(L, 2) ? NULL : lestL_check_store(L, 2), &err))
+        return lestL_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int server(lua_State *L)
+{
+    static const char *const known[] = { "cert", "key", "store", "ciphers", "min_version", NULL };
+    struct lest_error err;
+    struct net_tls_options options = { 0 };
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lestL_check_options(L, 1, known);
+    lua_settop(L, 1);
+    lua_getfield(L, 1, "cert");
+    lua_getfield(L, 1, "key");
+    lua_getfield(L, 1, "store");
+    options.cert = lestL_check_cert(L, 2);
+    options.key = lestL_check_key(L, 3)->pkey;
+    options.store = lua_isnil(L, 4) ? NULL : lestL_check_store(L, 4);
+    options.ciphers = lestL_opt_string(L, 1, "ciphers", NULL);
+    options.min_version = lestL_opt_string(L, 1, "min_version", NULL);
+    struct pki_certs *chain = lestL_certs(L);
+    lua_getfield(L, 2, "chain");
+    lestL_to_certs(L, -1, "chain", chain);
+    options.chain = chain;
+    struct lestL_object *object = lestL_new_object(L, &class);
+    struct net_tls *tls;
+    if (net_tls_server_new(&options, &tls, &err))
+        return lestL_fail(L, &err);
+    object->h = tls;
+    return 1;
+}
+
+int lestL_open_tls(lua_State *L)
+{
+    static const luaL_Reg functions[] = { { "server", server }, { NULL, NULL } };
+    lestL_class_register(L, &class);
+    luaL_newlib(L, functions);
+    return 1;
+}

@@ -1,0 +1,89 @@
+/* One connection of the server, from accept to close; for net/server.c and net/exchange.c only. */
+#ifndef LEST_NET_CONNECTION_H
+#define LEST_NET_CONNECTION_H
+
+#include "http/chunked.h"
+#include "net/server.h"
+#include "net/stream.h"
+
+#include <sys/queue.h>
+
+enum net_connection_state {
+    NET_HANDSHAKE, /* TLS */
+    NET_HEAD,      /* waiting for a request, or in the middle of its head */
+    NET_BODY,      /* head delivered, reading the body */
+    NET_ANSWER,    /* request delivered, waiting for the answer */
+    NET_WRITE,     /* the answer is on its way */
+    NET_DISCARD,   /* reading the rest of a body that was answered early */
+    NET_LINGER,    /* our side is closed, the peer's not yet */
+    NET_CLOSED     /* to be freed */
+};
+
+/** is_waiting  in the server's list of those that may be closed for a newer one
+ *  begun       the first byte of the next request has come
+ *  parsed      bytes of `in` that the parser has seen
+ *  ended       the peer sends no more
+ *  deadline    of the state, monotonic ms; armed is what the timer is set to, or 0 */
+struct net_connection {
+    TAILQ_ENTRY(net_connection) all;
+    TAILQ_ENTRY(net_connection) waiting;
+    struct net_server *server;
+    struct net_peer *peer;
+    struct net_peer_key key;
+    struct net_stream stream;
+    struct event timer;
+    int64_t deadline, armed;
+    enum net_connection_state state;
+    bool running, is_waiting, begun, ended, close_after;
+    int requests;
+    struct lest_buf in;
+    size_t parsed;
+    struct lest_buf out;
+    size_t out_done;
+    struct http_chunked chunked;
+    uint64_t body_left;
+    size_t linger_left;
+    struct net_exchange *exchange;
+};
+TAILQ_HEAD(net_connections, net_connection);
+
+/** waiting  oldest first; see is_waiting
+ *  refs     the owner's and one for each connection */
+struct net_server {
+    struct net_loop *loop;
+    struct net_tls *tls;
+    struct net_limits limits;
+    struct net_handler handler;
+    struct net_peer_counts *counts;
+    struct net_connections all, waiting;
+    struct event accept_event, retry_event;
+    char address[NET_ENDPOINT_SIZE];
+    int fd;
+    int connections, requests;
+    uint64_t exchanges;
+    bool accepting, paused, stopped, retrying;
+    int64_t warned_at;
+    int unwarned;
+    int refs;
+};
+
+/** Begin serving an accepted socket, which is taken in every case, and was counted in server->counts. */
+void net_connection_start(struct net_server *server, int fd, const struct sockaddr_storage *address);
+
+/** Close at once: with close_notify, but without waiting for the peer. */
+void net_connection_kill(struct net_connection *c);
+
+/** The server stops: close if no request is being served or awaited. */
+void net_connection_stop(struct net_connection *c);
+
+/** The exchange of this connection has its answer in c->out. */
+void net_connection_answered(struct net_connection *c);
+
+/** Whether the connection will be closed after this exchange's answer. */
+bool net_connection_will_close(const struct net_connection *c);
+
+/** server.c's: a connection has gone, or may be closed for a newer one now. */
+void net_server_changed(struct net_server *server);
+void net_server_unref(struct net_server *server);
+
+#endif

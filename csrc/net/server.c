@@ -1,0 +1,247 @@
+#include "net/server.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "net/connection.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* ACCEPT_BATCH  accepted at once; few, since the workers share the socket and a handshake is long
+ * RETRY_MS      until the next attempt when there are no descriptors left
+ * WARN_MS       between two warnings of one kind */
+enum { ACCEPT_BATCH = 4, RETRY_MS = 200, WARN_MS = 10000 };
+
+const struct net_limits net_limits_default = {
+#define X(name, value, lowest) .name = value,
+    NET_LIMITS(X)
+#undef X
+};
+
+static bool is_full(const struct net_server *server)
+{
+    return server->connections >= server->limits.connections_max;
+}
+
+void net_server_changed(struct net_server *server)
+{
+    bool wanted = server->fd >= 0 && !server->paused && !server->stopped && !server->retrying &&
+                  (!is_full(server) || !TAILQ_EMPTY(&server->waiting));
+    if (wanted == server->accepting)
+        return;
+    if (wanted ? event_add(&server->accept_event, NULL) == 0 : event_del(&server->accept_event) == 0)
+        server->accepting = wanted;
+}
+
+static void warn(struct net_server *server, const char *what, const char *address)
+{
+    int64_t now = lest_clock_monotonic_ms();
+    server->unwarned++;
+    if (server->warned_at && now - server->warned_at < WARN_MS)
+        return;
+    lest_log(LEST_LOG_WARNING, "connection limit", "%s, lastly %s (%d times since the last line)", what,
+             address, server->unwarned);
+    server->warned_at = now;
+    server->unwarned = 0;
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    struct net_server *server = arg;
+    server->retrying = false;
+    net_server_changed(server);
+}
+
+/* No descriptors or memory: the listening socket stays ready, so it must not be asked for a while. An idle
+ * connection's descriptor helps. */
+static void accept_failed(struct net_server *server, int number)
+{
+    static const struct timeval delay = { RETRY_MS / 1000, RETRY_MS % 1000 * 1000 };
+    struct net_connection *oldest = TAILQ_FIRST(&server->waiting);
+    if (number != EMFILE && number != ENFILE && number != ENOBUFS && number != ENOMEM)
+        return;
+    warn(server, number == EMFILE || number == ENFILE ? "no file descriptor is left" : "no memory is left",
+         server->address);
+    if (oldest && !oldest->running)
+        net_connection_kill(oldest);
+    server->retrying = event_add(&server->retry_event, &delay) == 0;
+    net_server_changed(server);
+}
+
+static void take(struct net_server *server, int fd, const struct sockaddr_storage *address)
+{
+    int yes = 1;
+    struct net_connection *oldest = is_full(server) ? TAILQ_FIRST(&server->waiting) : NULL;
+    char text[NET_ADDRESS_SIZE];
+    if (!net_peer_counts_enter(server->counts, net_peer_key(address),
+                               server->limits.connections_per_address_max)) {
+        net_address_text(address, text);
+        warn(server, "too many connections from one address", text);
+        close(fd);
+        return;
+    }
+    if (oldest)
+        net_connection_kill(oldest);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    net_connection_start(server, fd, address);
+}
+
+static void on_accept(evutil_socket_t listening, short what, void *arg)
+{
+    (void)what;
+    struct net_server *server = arg;
+    server->refs++;
+    for (int i = 0; i < ACCEPT_BATCH && server->accepting; i++) {
+        struct sockaddr_storage address = { 0 };
+        socklen_t len = sizeof address;
+        int fd = accept4(listening, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            take(server, fd, &address);
+            continue;
+        }
+        if (errno == EAGAIN || errno == EWOULDBLOCK)
+            break;
+        accept_failed(server, errno);
+    }
+    net_server_unref(server);
+}
+
+/* A peer that has gone must be an error of write(2), not the end of the process, also inside somebody else's
+ * interpreter. */
+static void ignore_sigpipe(void)
+{
+    struct sigaction action;
+    if (sigaction(SIGPIPE, NULL, &action) == 0 && action.sa_handler == SIG_DFL)
+        signal(SIGPIPE, SIG_IGN);
+}
+
+enum lest_status net_server_new(struct net_loop *loop, int fd, struct net_tls *tls,
+                                const struct net_limits *limits, const struct net_handler *handler,
+                                struct net_server **out, struct lest_error *err)
+{
+    *out = NULL;
+    struct sockaddr_storage address = { 0 };
+    socklen_t len = sizeof address;
+    int flags = fcntl(fd, F_GETFL), listening = 0;
+    socklen_t size = sizeof listening;
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+        getsockname(fd, (struct sockaddr *)&address, &len) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening) {
+        int number = errno;
+        close(fd);
+        return lest_error_set_errno(err, LEST_E_IO, number, "descriptor %d is no listening socket", fd);
+    }
+    struct net_server *server = calloc(1, sizeof *server);
+    struct net_peer_counts *counts = net_peer_counts_new();
+    if (!server || !counts) {
+        free(server);
+        net_peer_counts_free(counts);
+        close(fd);
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    }
+    ignore_sigpipe();
+    *server = (struct net_server){ .loop = loop,
+                                   .tls = net_tls_ref(tls),
+                                   .limits = *limits,
+                                   .handler = *handler,
+                                   .counts = counts,
+                                   .fd = fd,
+                                   .refs = 1 };
+    TAILQ_INIT(&server->all);
+    TAILQ_INIT(&server->waiting);
+    net_address_endpoint(&address, server->address);
+    struct event_base *base = net_loop_get0_base(loop);
+    event_assign(&server->accept_event, base, fd, EV_READ | EV_PERSIST, on_accept, server);
+    evtimer_assign(&server->retry_event, base, on_retry, server);
+    net_server_changed(server);
+    *out = server;
+    return LEST_OK;
+}
+
+void net_server_unref(struct net_server *server)
+{
+    if (--server->refs > 0)
+        return;
+    net_tls_free(server->tls);
+    net_peer_counts_free(server->counts);
+    free(server);
+}
+
+void net_server_stop(struct net_server *server)
+{
+    struct net_connection *c, *next;
+    if (server->stopped)
+        return;
+    server->stopped = true;
+    net_server_changed(server);
+    event_del(&server->retry_event);
+    close(server->fd);
+    server->fd = -1;
+    server->refs++;
+    for (c = TAILQ_FIRST(&server->waiting); c; c = next) {
+        next = TAILQ_NEXT(c, waiting);
+        net_connection_stop(c);
+    }
+    net_server_unref(server);
+}
+
+void net_server_free(struct net_server *server)
+{
+    struct net_connection *c, *next;
+    if (!server)
+        return;
+    server->handler.head = server->handler.request = server->handler.abort = NULL;
+    server->handler.handshake_failed = NULL;
+    server->stopped = true;
+    net_server_changed(server);
+    event_del(&server->retry_event);
+    if (server->fd >= 0)
+        close(server->fd);
+    server->fd = -1;
+    for (c = TAILQ_FIRST(&server->all); c; c = next) {
+        next = TAILQ_NEXT(c, all);
+        net_connection_kill(c);
+    }
+    server->handler.done = NULL;
+    net_server_unref(server);
+}
+
+void net_server_pause(struct net_server *server)
+{
+    server->paused = true;
+    net_server_changed(server);
+}
+
+void net_server_resume(struct net_server *server)
+{
+    server->paused = false;
+    net_server_changed(server);
+}
+
+const char *net_server_address(const struct net_server *server)
+{
+    return server->address;
+}
+
+int net_server_connections(const struct net_server *server)
+{
+    return server->connections;
+}
+
+int net_server_requests(const struct net_server *server)
+{
+    return server->requests;
+}
+
+void net_server_set_tls(struct net_server *server, struct net_tls *tls)
+{
+    struct net_tls *before = server->tls;
+    server->tls = net_tls_ref(tls);
+    net_tls_free(before);
+}

@@ -1,0 +1,293 @@
+#include "net/tls.h"
+
+#include "pki/error.h"
+#include "pki/name.h"
+
+#include <openssl/crypto.h>
+#include <openssl/err.h>
+#include <openssl/x509_vfy.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct net_tls {
+    SSL_CTX *ctx;
+    int refs;
+};
+
+/* What went wrong with a peer's certificate, kept in its SSL until somebody asks; freed with it. */
+struct verdict {
+    int reason;
+    int depth;
+    uint8_t *subject;
+    int subject_len;
+};
+
+static CRYPTO_ONCE index_once = CRYPTO_ONCE_STATIC_INIT;
+static int verdict_index = -1;
+
+static void free_verdict(void *parent, void *item, CRYPTO_EX_DATA *data, int index, long number,
+                         void *pointer)
+{
+    (void)parent, (void)data, (void)index, (void)number, (void)pointer;
+    struct verdict *verdict = item;
+    if (verdict)
+        OPENSSL_free(verdict->subject);
+    free(verdict);
+}
+
+static void make_index(void)
+{
+    verdict_index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, NULL, NULL, NULL, free_verdict);
+}
+
+/* OpenSSL's callback for each certificate and each fault. The answer stays what it was; the first fault is
+ * remembered. */
+static int on_verify(int ok, X509_STORE_CTX *ctx)
+{
+    SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
+    if (ok || !ssl || SSL_get_ex_data(ssl, verdict_index))
+        return ok;
+    struct verdict *verdict = calloc(1, sizeof *verdict);
+    if (!verdict)
+        return ok;
+    X509 *cert = X509_STORE_CTX_get_current_cert(ctx);
+    verdict->reason = X509_STORE_CTX_get_error(ctx);
+    verdict->depth = X509_STORE_CTX_get_error_depth(ctx);
+    verdict->subject_len = cert ? i2d_X509_NAME(X509_get_subject_name(cert), &verdict->subject) : 0;
+    if (!SSL_set_ex_data(ssl, verdict_index, verdict))
+        free_verdict(NULL, verdict, NULL, 0, 0, NULL);
+    return ok;
+}
+
+void net_tls_reason(SSL *ssl, struct lest_error *out)
+{
+    const struct verdict *verdict = SSL_get_ex_data(ssl, verdict_index);
+    if (!verdict) {
+        pki_error(out, LEST_E_PROTOCOL, "the TLS connection failed");
+        return;
+    }
+    struct lest_buf name;
+    lest_buf_init(&name, 120);
+    if (verdict->subject_len <= 0 ||
+        !pki_name_print(verdict->subject, (size_t)verdict->subject_len, PKI_NAME_RFC4514, &name))
+        name.len = 0;
+    lest_error_set(out, LEST_E_CERT_UNTRUSTED, "the client's certificate %.*s (depth %d) was refused: %s",
+                   (int)name.len, name.len ? (const char *)name.data : "", verdict->depth,
+                   X509_verify_cert_error_string(verdict->reason));
+    lest_buf_free(&name);
+    pki_error_clear();
+}
+
+/* RFC 7301 3.2; whoever offers only protocols that are not spoken here gets none, and may still speak
+ * HTTP/1.1, as clients do that offer something by habit. */
+static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
+                   unsigned in_len, void *arg)
+{
+    static const unsigned char spoken[] = "\x08http/1.1";
+    (void)ssl, (void)arg;
+    unsigned char *chosen;
+    if (SSL_select_next_proto(&chosen, out_len, spoken, sizeof spoken - 1, in, in_len) !=
+        OPENSSL_NPN_NEGOTIATED)
+        return SSL_TLSEXT_ERR_NOACK;
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+/* The groups of which this OpenSSL has an implementation, in the order of preference. */
+static bool set_groups(SSL_CTX *ctx)
+{
+    static const char *const wanted[] = {
+        "X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024", "X25519", "P-256", "P-384"
+    };
+    char list[128] = "";
+    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
+        if (SSL_CTX_set1_groups_list(ctx, wanted[i]) != 1)
+            continue;
+        size_t used = strlen(list);
+        snprintf(list + used, sizeof list - used, "%s%s", used ? ":" : "", wanted[i]);
+    }
+    pki_error_clear();
+    return SSL_CTX_set1_groups_list(ctx, list) == 1;
+}
+
+static bool is_allowed(const SSL_CIPHER *cipher)
+{
+    if (strcmp(SSL_CIPHER_get_version(cipher), "TLSv1.3") == 0)
+        return true;
+    int kx = SSL_CIPHER_get_kx_nid(cipher), auth = SSL_CIPHER_get_auth_nid(cipher);
+    return SSL_CIPHER_is_aead(cipher) && (kx == NID_kx_ecdhe || kx == NID_kx_dhe) && auth != NID_auth_null;
+}
+
+static enum lest_status check_ciphers(SSL_CTX *ctx, struct lest_error *err)
+{
+    STACK_OF(SSL_CIPHER) *ciphers = SSL_CTX_get_ciphers(ctx);
+    for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
+        const SSL_CIPHER *cipher = sk_SSL_CIPHER_value(ciphers, i);
+        if (!is_allowed(cipher))
+            return lest_error_set(err, LEST_E_CONFIG,
+                                  "the cipher suite %s is not allowed: no ephemeral key, AEAD or "
+                                  "authentication",
+                                  SSL_CIPHER_get_name(cipher));
+    }
+    return LEST_OK;
+}
+
+/* One list for people, two for OpenSSL. */
+static enum lest_status set_ciphers(SSL_CTX *ctx, const char *text, struct lest_error *err)
+{
+    enum { LIST_MAX = 4096 };
+    struct lest_buf lists[2];
+    enum lest_status status;
+    for (int i = 0; i < 2; i++)
+        lest_buf_init(&lists[i], LIST_MAX);
+    while (text && *text) {
+        size_t len = strcspn(text, ": ,");
+        struct lest_buf *list = &lists[strncmp(text, "TLS_", 4) == 0];
+        if (len && list->len)
+            lest_buf_append_byte(list, ':');
+        lest_buf_append(list, text, len);
+        text += len;
+        text += strspn(text, ": ,");
+    }
+    for (int i = 0; i < 2; i++)
+        if (lists[i].len)
+            lest_buf_append_byte(&lists[i], '\0');
+    status = lest_buf_status(&lists[0], err);
+    if (!status)
+        status = lest_buf_status(&lists[1], err);
+    if (status)
+        goto out;
+    pki_error_clear();
+    if (!SSL_CTX_set_cipher_list(ctx, lists[0].len ? (char *)lists[0].data
+                                                   : "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL") ||
+        (lists[1].len && !SSL_CTX_set_ciphersuites(ctx, (char *)lists[1].data)))
+        status = pki_error(err, LEST_E_CONFIG, "the list of cipher suites is not understood");
+    else
+        status = check_ciphers(ctx, err);
+out:
+    lest_buf_free(&lists[0]);
+    lest_buf_free(&lists[1]);
+    return status;
+}
+
+static enum lest_status set_versions(SSL_CTX *ctx, const char *min_version, struct lest_error *err)
+{
+    int version = TLS1_2_VERSION;
+    if (min_version && strcmp(min_version, "1.3") == 0)
+        version = TLS1_3_VERSION;
+    else if (min_version && strcmp(min_version, "1.2") != 0)
+        return lest_error_set(err, LEST_E_CONFIG, "the lowest TLS version is 1.2 or 1.3");
+    if (!SSL_CTX_set_min_proto_version(ctx, version) || !SSL_CTX_set_max_proto_version(ctx, TLS1_3_VERSION))
+        return pki_error(err, LEST_E_CRYPTO, "the TLS versions cannot be set");
+    return LEST_OK;
+}
+
+/* Resumption stays off: with client certificates it would need shared ticket keys and a second look at the
+ * certificate. An end of the stream without close_notify is for the HTTP layer to judge, where every message
+ * has its length (RFC 9112 9.8), so that a half-closed client still gets its answer. */
+static void set_behaviour(SSL_CTX *ctx)
+{
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                 SSL_OP_PRIORITIZE_CHACHA | SSL_OP_NO_COMPRESSION | SSL_OP_NO_TICKET |
+                                 SSL_OP_IGNORE_UNEXPECTED_EOF);
+    SSL_CTX_set_num_tickets(ctx, 0);
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_max_early_data(ctx, 0);
+    SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
+                              SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
+    SSL_CTX_set_security_level(ctx, 2);
+    SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+}
+
+static enum lest_status set_identity(SSL_CTX *ctx, const struct net_tls_options *options,
+                                     struct lest_error *err)
+{
+    STACK_OF(X509) *chain = NULL;
+    X509 *leaf = pki_cert_get0_x509(options->cert, err);
+    if (!leaf)
+        return LEST_E_CERT_MALFORMED;
+    enum lest_status status = LEST_OK;
+    size_t count = options->chain ? options->chain->count : 0;
+    if (count && !(chain = sk_X509_new_null()))
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    for (size_t i = 0; !status && i < count; i++) {
+        X509 *cert = pki_cert_get0_x509(options->chain->list[i], err);
+        if (!cert)
+            status = LEST_E_CERT_MALFORMED;
+        else if (!sk_X509_push(chain, cert))
+            status = lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    }
+    pki_error_clear();
+    if (!status && SSL_CTX_use_cert_and_key(ctx, leaf, options->key, chain, 1) != 1)
+        status = pki_error(err, LEST_E_CONFIG, "the server's certificate and key cannot be used");
+    sk_X509_free(chain);
+    return status;
+}
+
+enum lest_status net_tls_set_store(struct net_tls *tls, const struct pki_store *store, struct lest_error *err)
+{
+    if (store && SSL_CTX_set1_verify_cert_store(tls->ctx, pki_store_get0(store)) != 1)
+        return pki_error(err, LEST_E_NOMEM, "out of memory");
+    SSL_CTX_set_verify(tls->ctx, store ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, on_verify);
+    SSL_CTX_set_verify_depth(tls->ctx, PKI_STORE_DEPTH_MAX);
+    return LEST_OK;
+}
+
+enum lest_status net_tls_server_new(const struct net_tls_options *options, struct net_tls **out,
+                                    struct lest_error *err)
+{
+    static const unsigned char context[] = "lest";
+    *out = NULL;
+    pki_error_clear();
+    if (!CRYPTO_THREAD_run_once(&index_once, make_index) || verdict_index < 0)
+        return pki_error(err, LEST_E_CRYPTO, "OpenSSL cannot be set up");
+    struct net_tls *tls = calloc(1, sizeof *tls);
+    if (!tls)
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    tls->refs = 1;
+    tls->ctx = SSL_CTX_new(TLS_server_method());
+    enum lest_status status = LEST_OK;
+    if (!tls->ctx || !SSL_CTX_set_session_id_context(tls->ctx, context, sizeof context - 1) ||
+        !set_groups(tls->ctx))
+        status = pki_error(err, LEST_E_CRYPTO, "a TLS context cannot be made");
+    if (!status) {
+        set_behaviour(tls->ctx);
+        status = set_versions(tls->ctx, options->min_version, err);
+    }
+    if (!status)
+        status = set_ciphers(tls->ctx, options->ciphers, err);
+    if (!status)
+        status = set_identity(tls->ctx, options, err);
+    if (!status)
+        status = net_tls_set_store(tls, options->store, err);
+    if (status) {
+        net_tls_free(tls);
+        return status;
+    }
+    *out = tls;
+    return LEST_OK;
+}
+
+struct net_tls *net_tls_ref(struct net_tls *tls)
+{
+    tls->refs++;
+    return tls;
+}
+
+void net_tls_free(struct net_tls *tls)
+{
+    if (!tls || --tls->refs > 0)
+        return;
+    SSL_CTX_free(tls->ctx);
+    free(tls);
+}
+
+SSL *net_tls_accept(struct net_tls *tls)
+{
+    pki_error_clear();
+    SSL *ssl = SSL_new(tls->ctx);
+    if (ssl)
+        SSL_set_accept_state(ssl);
+    return ssl;
+}

@@ -1,0 +1,52 @@
+/* TLS contexts of the server: which versions, suites and groups are spoken, and which clients' certificates
+ * are believed. */
+#ifndef LEST_NET_TLS_H
+#define LEST_NET_TLS_H
+
+#include "pki/cert.h"
+#include "pki/store.h"
+
+#include <openssl/ssl.h>
+#include <stdbool.h>
+
+struct net_tls;
+
+/** What a server presents and asks for. All borrowed for the call; what is kept has its own reference.
+ *  chain        sent after cert; NULL for none
+ *  store        clients are asked for a certificate, and one that is presented must verify against it
+ *               (chain, time, purpose, CRLs); NULL does not ask
+ *  ciphers      OpenSSL's list for TLS 1.2; names that begin with "TLS_" are for 1.3. NULL for the default.
+ *               Only authenticated suites with an ephemeral key exchange and AEAD are accepted
+ *  min_version  "1.2" or "1.3"; NULL is "1.2" */
+struct net_tls_options {
+    const struct pki_cert *cert;
+    const struct pki_certs *chain;
+    EVP_PKEY *key;
+    const struct pki_store *store;
+    const char *ciphers;
+    const char *min_version;
+};
+
+/** A context for accepting connections. No resumption, tickets, early data, compression or renegotiation.
+ *  out  the caller's, net_tls_free(); NULL on failure
+ *  Errors: LEST_E_CONFIG (key and certificate do not fit, a cipher that is not allowed), LEST_E_NOMEM */
+enum lest_status net_tls_server_new(const struct net_tls_options *options, struct net_tls **out,
+                                    struct lest_error *err) LEST_MUST_USE;
+
+/** Another store for the handshakes that begin from now on, as with reloaded CRLs; NULL asks no more.
+ *  Errors: LEST_E_NOMEM */
+enum lest_status net_tls_set_store(struct net_tls *tls, const struct pki_store *store,
+                                   struct lest_error *err) LEST_MUST_USE;
+
+/** One more reference; never fails. */
+struct net_tls *net_tls_ref(struct net_tls *tls);
+void net_tls_free(struct net_tls *tls);
+
+/** A session for one accepted connection; free with SSL_free(). NULL without memory. */
+SSL *net_tls_accept(struct net_tls *tls);
+
+/** Say in out, which it empties first, why the handshake or connection of ssl failed: the peer's certificate
+ *  and what is wrong with it, else OpenSSL's reasons. Empties OpenSSL's queue. */
+void net_tls_reason(SSL *ssl, struct lest_error *out);
+
+#endif

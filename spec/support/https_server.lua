@@ -1,0 +1,118 @@
+-- A server on core.server for specs, run in a process of its own by support.https:
+--   lest run spec/support/https_server.lua FOLDER [limit=NUMBER | min_version=1.3 | ciphers=...]...
+-- FOLDER holds server.pem and server.key, perhaps clients.pem and clients.crl. It prints its address first, then
+-- what happens, a line each; SIGUSR1 makes it say how many connections it has, SIGUSR2 stops it.
+local core = require "lest.core"
+local task = require "lest.task"
+
+local folder = ...
+local limits, tls_options = {}, {}
+for i = 2, select("#", ...) do
+  local key, value = select(i, ...):match "^([%w_]+)=(.*)$"
+  if core.server.limits()[key] then
+    limits[key] = math.tointeger(tonumber(value))
+  else
+    tls_options[key] = value
+  end
+end
+
+local function say(...)
+  print(...)
+  io.flush()
+end
+
+local function store()
+  local file = io.open(folder .. "/clients.pem")
+  if not file then return nil end
+  local anchors = assert(core.cert.parse_all(file:read "a"))
+  local crl = core.crl.load(folder .. "/clients.crl")
+  return assert(core.store.new { anchors = anchors, crls = crl and { crl } })
+end
+
+tls_options.cert = assert(core.cert.load(folder .. "/server.pem"))
+tls_options.key = assert(core.key.load(folder .. "/server.key"))
+tls_options.store = store()
+local tls = assert(core.tls.server(tls_options))
+
+local function describe(exchange)
+  local lines = {}
+  local function add(name, value) lines[#lines + 1] = name .. "=" .. tostring(value) end
+  for _, name in ipairs { "id", "method", "target", "path", "query", "version", "address", "aborted" } do
+    add(name, exchange[name])
+  end
+  add("body", #exchange.body)
+  for _, name in ipairs { "version", "cipher", "group", "client_certificate" } do
+    add("tls." .. name, exchange.tls[name])
+  end
+  local chain = exchange.peer_chain
+  add("chain", chain and #chain)
+  add("subject", chain and core.cert.parse(chain[1]).subject.CN)
+  add("host", exchange:header "HOST")
+  add("x", table.concat(exchange:headers "X", "|"))
+  return table.concat(lines, "\n") .. "\n"
+end
+
+local heads = {
+  ["/refuse"] = function(exchange) exchange:respond { status = 401, body = "who?\n" } end,
+  ["/raise-head"] = function() error "in the head" end,
+}
+
+local requests = {
+  ["/describe"] = function(exchange) exchange:respond { status = 200, body = describe(exchange) } end,
+  ["/echo"] = function(exchange) exchange:respond { status = 200, body = exchange.body } end,
+  ["/big"] = function(exchange) exchange:respond { status = 200, body = ("x"):rep(64 * 1024 * 1024) } end,
+  ["/empty"] = function(exchange) exchange:respond { status = 204 } end,
+  ["/raise"] = function() error "in the request" end,
+  ["/never"] = function() end,
+  ["/twice"] = function(exchange)
+    exchange:respond { status = 200, body = "once\n" }
+    say("second", pcall(exchange.respond, exchange, { status = 200 }))
+  end,
+  ["/split"] = function(exchange)
+    say("split", exchange:respond { status = 200, headers = { { "X-Reason", "a\r\nSet-Cookie: b" } } })
+  end,
+  ["/framing"] = function(exchange)
+    say("framing", pcall(exchange.respond, exchange,
+      { status = 200, headers = { { "content-length", "5" } } }))
+    exchange:respond { status = 200 }
+  end,
+  ["/slow"] = function(exchange)
+    task.sleep(tonumber(exchange.query or "0.3"))
+    say("answered", exchange:respond { status = 200, body = "slow\n" })
+  end,
+}
+
+local server = assert(core.server.new {
+  listen = os.getenv "LISTEN" or "127.0.0.1:0",
+  tls = tls,
+  limits = limits,
+  on_head = function(exchange)
+    say("head", exchange.method, exchange.target)
+    exchange:on_abort(function(why) say("abort", exchange.target, why, exchange.aborted) end)
+    local head = heads[exchange.path]
+    if head then head(exchange) end
+  end,
+  on_request = function(exchange)
+    say("request", exchange.method, exchange.target, #exchange.body)
+    local request = requests[exchange.path]
+    if exchange.path == "/raise" then
+      request()
+    elseif request then
+      task.spawn(request, exchange)
+    else
+      exchange:respond { status = 404, body = "not here\n" }
+    end
+  end,
+  on_handshake_error = function(err, address) say("handshake", address, err.message) end,
+})
+say(server.address)
+
+local signals = {
+  core.loop.signal(10, function() say("count", server.connections, server.requests) end),
+  core.loop.signal(12, function() server:stop() end),
+  core.loop.signal(1, function()
+    assert(tls:set_store(store()))
+    say "reloaded"
+  end),
+}
+while signals and core.loop.turn() do end -- luacheck: ignore 542

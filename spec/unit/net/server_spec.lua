@@ -1,0 +1,162 @@
+local https = require "support.https"
+local process = require "support.process"
+
+local GET <const> = "GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
+
+describe("the server", function()
+  local folder, server
+
+  setup(function() folder = https.identity() end)
+  teardown(function() os.execute("rm -rf " .. folder) end)
+  after_each(function() if server then server:stop() end server = nil end)
+
+  local function start(...)
+    server = https.start(folder, ...)
+    return server
+  end
+
+  it("hands over method, target, headers and the TLS facts", function()
+    start()
+    local code, out = server:curl("/describe?a=b", "-H", "X: 1", "-H", "x: 2")
+    assert.equal(0, code)
+    assert.matches("\nmethod=GET\ntarget=/describe%?a=b\npath=/describe\nquery=a=b\nversion=1.1\n", out)
+    assert.matches("\naddress=127.0.0.1\naborted=false\nbody=0\ntls.version=TLSv1.3\ntls.cipher=TLS_", out)
+    assert.matches("\ntls.group=[xX]25519\n", out)
+    assert.matches("\ntls.client_certificate=false\nchain=nil\nsubject=nil\nhost=localhost:%d+\nx=1|2\n", out)
+  end)
+
+  it("keeps a connection for the next request", function()
+    start()
+    local _, out = server:curl("/describe", server.url .. "/describe", "-w", "%{num_connects} ")
+    assert.matches("^id=1\n.*1 id=2\n.*0 $", out)
+  end)
+
+  it("9112-6.1-a gives a chunked body as it was before chunking", function()
+    start()
+    local client <close> = server:connect()
+    client:send "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4;a=b\r\nabcd\r\n"
+    client:send "3\r\nefg\r\n0\r\nX-Trailer: y\r\n\r\n"
+    client:wait "\r\n\r\nabcdefg$"
+  end)
+
+  it("9110-9.1-a answers HEAD with the headers of GET and no body", function()
+    start()
+    local out = server:raw "HEAD /describe HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    assert.matches("^HTTP/1.1 200 OK\r\n.*Content%-Length: %d%d+\r\n.*\r\n\r\n$", out)
+  end)
+
+  it("9112-9.3-a closes after an HTTP/1.0 request, and keeps it on demand", function()
+    start()
+    local out = server:raw "GET /describe HTTP/1.0\r\n\r\n"
+    assert.matches("Connection: close\r\n.*version=1.0\n", out)
+    local client <close> = server:connect()
+    client:send "GET /describe HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+    client:wait "Connection: keep%-alive\r\n.*x=\n"
+    client:send "GET /describe HTTP/1.0\r\n\r\n"
+    assert.matches("id=%d+\n.*\nid=%d+\n", client:wait_closed())
+  end)
+
+  it("sends 204 without a length", function()
+    start()
+    local _, out = server:curl("/empty", "-i")
+    assert.matches("^HTTP/1.1 204 No Content\r\nDate: [^\r]+\r\n\r\n$", out)
+  end)
+
+  it("answers what the parser refuses with its status and sentence, and closes", function()
+    start()
+    local out = server:raw "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5, 6\r\n\r\n"
+    assert.matches("^HTTP/1.1 400 Bad Request\r\n.*Connection: close\r\n\r\n[%w%- ]+%.\n$", out)
+    assert.matches("^HTTP/1.1 501 ", server:raw "FOO / HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert.matches("^HTTP/1.1 505 ", server:raw "GET / HTTP/2.0\r\nHost: x\r\n\r\n")
+    assert.matches("^HTTP/1.1 417 ", server:raw "GET / HTTP/1.1\r\nHost: x\r\nExpect: foo\r\n\r\n")
+    assert.matches("^HTTP/1.1 431 ", server:raw("GET / HTTP/1.1\r\nHost: x\r\nX: " .. ("x"):rep(17000)))
+    assert.is_nil(server:said():find "head")
+  end)
+
+  it("answers pipelined requests in their order", function()
+    start()
+    local client <close> = server:connect()
+    client:send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n" .. GET:format "/describe" .. GET:format "/echo")
+    local out = client:wait "^(.*)\r\n\r\nslow\n.*id=2\n.*HTTP/1.1 200 OK.*Content%-Length: 0\r\n\r\n$"
+    assert.matches("^HTTP/1.1 200 OK", out)
+  end)
+
+  describe("and a body that is not wanted:", function()
+    it("9112-9.6-a lets the client read the answer, whatever it still sends", function()
+      start()
+      local zeros = server.scratch .. "/zeros"
+      process.must { "truncate", "-s", "50M", zeros }
+      for _, expect in ipairs { "Expect:", "Expect: 100-continue" } do
+        local code, out, err = server:curl("/refuse", "-i", "-H", expect, "--data-binary", "@" .. zeros)
+        assert.equal(0, code, err)
+        assert.matches("HTTP/1.1 401 Unauthorized\r\n.*Connection: close\r\n.*who%?\n$", out)
+      end
+    end)
+
+    it("keeps the connection when little is left to read", function()
+      start()
+      local _, out = server:curl("/refuse", server.url .. "/describe", "-d", "abc", "-w", "%{num_connects} ")
+      assert.matches("^who%?\n1 .*\nbody=3\n.*0 $", out)
+    end)
+
+    it("9110-15.5.14-a refuses a large one by its length, without reading it", function()
+      start("body_max=1000")
+      local out = server:raw "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n"
+      assert.matches("^HTTP/1.1 413 ", out)
+      server:wait "abort\t/echo\trefused\trefused"
+      assert.matches("^HTTP/1.1 413 ", server:raw("POST /echo HTTP/1.1\r\nHost: x\r\n"
+        .. "Transfer-Encoding: chunked\r\n\r\n3e9\r\n" .. ("x"):rep(1001)))
+      assert.is_nil(server:said():find "request")
+    end)
+  end)
+
+  describe("and Expect:", function()
+    it("9110-10.1.1-a sends 100 when the head was not refused", function()
+      start()
+      local client <close> = server:connect()
+      client:send "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+      client:wait "^HTTP/1.1 100 Continue\r\n\r\n$"
+      client:send "abc"
+      client:wait "^HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n.*abc$"
+    end)
+
+    it("9110-10.1.1-b ignores it on HTTP/1.0", function()
+      start()
+      local client <close> = server:connect()
+      client:send "POST /echo HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc"
+      assert.matches("^HTTP/1.1 200 OK\r\n.*abc$", client:wait_closed())
+    end)
+  end)
+
+  describe("and the Lua side:", function()
+    it("answers 500 without detail when a callback raises", function()
+      start()
+      for _, path in ipairs { "/raise", "/raise-head" } do
+        local _, out = server:curl(path, "-i", "-d", "abc")
+        assert.matches("^HTTP/1.1 500 Internal Server Error\r\nDate: [^\r]+\r\nContent%-Length: 0\r\n", out)
+      end
+      assert.matches("in the request", process.read(server.err))
+    end)
+
+    it("raises for a second answer, which changes nothing", function()
+      start()
+      local _, out = server:curl "/twice"
+      assert.equal("once\n", out)
+      server:wait "second\tfalse\t[^\n]*answered already"
+    end)
+
+    it("never splits a response", function()
+      start()
+      local _, out = server:curl("/split", "-i")
+      assert.matches("^HTTP/1.1 500 ", out)
+      assert.is_nil(out:find "Set%-Cookie")
+      server:wait "split\tnil\t"
+    end)
+
+    it("cannot set the headers that frame a message", function()
+      start()
+      server:curl "/framing"
+      server:wait "framing\tfalse\t[^\n]*Content%-Length is set by the server"
+    end)
+  end)
+end)
