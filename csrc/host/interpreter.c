@@ -1,5 +1,6 @@
 #include "host/interpreter.h"
 
+#include "host/process.h"
 #include "host/edit.h"
 #include "lua/limit.h"
 
@@ -46,12 +47,21 @@ static int panic(lua_State *L)
     return 0;
 }
 
+/* lest.core of this binary: the core, and core.process */
+static int open_core(lua_State *L)
+{
+    luaopen_lest_core(L);
+    host_open_process(L);
+    lua_setfield(L, -2, "process");
+    return 1;
+}
+
 static int open_all(lua_State *L)
 {
     luaL_openlibs(L);
     set_paths(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_pushcfunction(L, luaopen_lest_core);
+    lua_pushcfunction(L, open_core);
     lua_setfield(L, -2, "lest.core");
     lua_pushcfunction(L, host_edit_open);
     lua_setfield(L, -2, "lest.edit");

@@ -1,13 +1,20 @@
-/* The lest binary: a Lua 5.4 with lest.core built in, which hands the command line to lest.command. */
+/* The lest binary: a Lua 5.4 with lest.core built in, which hands the command line to lest.command. As
+ * `lest --role NAME` it is one of the processes of a server instead. */
 #include "host/interpreter.h"
+#include "host/role.h"
+#include "host/supervisor.h"
 
 #include <lauxlib.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
+    if (argc > 2 && strcmp(argv[1], "--role") == 0)
+        return strcmp(argv[2], "supervisor") == 0 ? host_supervisor_main(argc, argv)
+                                                  : host_role_main(argc, argv);
     lua_State *L = host_interpreter_new();
     if (!L) {
         fputs("lest: out of memory\n", stderr);

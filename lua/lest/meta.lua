@@ -848,3 +848,387 @@ function core_issuer.new(options) end
 ---@return lest.cert?
 ---@return lest.error? err
 function core_issuer.root(options) end
+--- A TLS context for the server.
+---@class lest.tls
+local tls = {}
+
+--- Another store for the handshakes that begin from now on, as with reloaded CRLs; nil asks clients for
+--- no certificate any more.
+---@param store? lest.store
+---@return true?, lest.error?
+function tls:set_store(store) end
+
+function tls:close() end
+
+---@class lest.core.tls
+local core_tls = {}
+
+--- TLS 1.2 and 1.3, ephemeral keys and AEAD only, no resumption, no renegotiation. With a store a client is
+--- asked for a certificate; one that is presented must verify, or the handshake fails.
+---@param options { cert: lest.cert, key: lest.key, store?: lest.store, ciphers?: string, min_version?: "1.2"|"1.3" }
+---@return lest.tls?
+---@return lest.error?
+function core_tls.server(options) end
+
+--- An HTTPS server; open until closed.
+---@class lest.server
+---@field address string "127.0.0.1:8443", "[::1]:8443"
+---@field connections integer open ones, in every state
+---@field requests integer under way: head complete, answer not yet sent
+local server = {}
+
+--- Stop accepting for a while.
+function server:pause() end
+
+function server:resume() end
+
+--- Stop accepting for good: idle connections are closed, the others after their answer.
+function server:stop() end
+
+--- Another context for the connections accepted from now on.
+---@param tls lest.tls
+function server:set_tls(tls) end
+
+--- Close everything at once.
+function server:close() end
+
+---@class lest.core.server
+local core_server = {}
+
+---@class lest.server.options
+---@field fd? integer a listening socket, which the server takes
+---@field listen? string "127.0.0.1:0"; one of the two
+---@field tls lest.tls
+---@field limits? table<string, integer> names and defaults: core.server.limits()
+---@field on_head? fun(exchange: lest.exchange) the head is there: answer to refuse the body
+---@field on_request? fun(exchange: lest.exchange) the body is there
+---@field on_handshake_error? fun(err: lest.error, address: string, port: integer)
+
+--- Begin to serve. A callback that raises is answered with 500.
+---@param options lest.server.options
+---@return lest.server?
+---@return lest.error?
+function core_server.new(options) end
+
+--- The limits with their defaults, in milliseconds, bytes and numbers.
+---@return table<string, integer>
+function core_server.limits() end
+
+--- A request and its answer.
+---@class lest.exchange
+---@field id integer counts the server's exchanges
+---@field method string
+---@field target string as sent
+---@field path string not decoded
+---@field query? string
+---@field version "1.0"|"1.1"
+---@field content_length? integer as announced; 0 without a body, nil with chunks
+---@field body? string nil before on_request
+---@field address string
+---@field port integer
+---@field tls { version: string, cipher: string, group: string, client_certificate: boolean }
+---@field peer_chain? string[] DER, leaf first
+---@field aborted string|false why nobody waits any more: "closed", "timeout", "refused", "stopped"
+local exchange = {}
+
+--- The first header of this name, in any case.
+---@param name string
+---@return string?
+function exchange:header(name) end
+
+--- The values of all headers of this name; without one, all headers as { name, value }.
+---@param name? string
+---@return string[]|string[][]
+function exchange:headers(name) end
+
+--- Answer, once. Content-Length, Date and Connection are added. A header with control characters gives an
+--- error, and the client 500.
+---@param answer { status: integer, headers?: string[][], body?: string }
+---@return boolean? sent false: the client has gone
+---@return lest.error? err
+function exchange:respond(answer) end
+
+--- Have fn(why) called if nobody waits for the answer any more; nil takes it back.
+---@param fn? fun(why: string)
+function exchange:on_abort(fn) end
+
+--- Let go of the request's memory.
+function exchange:close() end
+--- An X.509 certificate (RFC 5280), immutable; equal when the bytes are, whatever the chains.
+---@class lest.cert
+---@field subject lest.name
+---@field issuer lest.name
+---@field subject_der string
+---@field issuer_der string
+---@field san string[] {} if there is none
+---@field san_der string?
+---@field serial string hex
+---@field not_before integer seconds since 1970
+---@field not_after integer seconds since 1970
+---@field public_key lest.public_key
+---@field extensions lest.extension[]
+---@field is_ca boolean basicConstraints say so
+---@field path_len integer? of a CA; nil is no limit
+---@field key_usage string[] "digitalSignature", ...; {} if the extension is absent
+---@field eku string[] "clientAuth" or dotted; {} if the extension is absent, which is any purpose
+---@field ski string? hex
+---@field aki string? hex
+---@field fingerprint string SHA-256 in hex
+---@field signature_algorithm string OpenSSL's name
+---@field version integer 1, 2 or 3
+---@field self_issued boolean issuer and subject are the same name
+---@field chain lest.cert[] the certificates that came after it in its file, or with_chain; a copy
+local cert = {}
+
+---@return string
+function cert:der() end
+
+---@return string
+function cert:pem() end
+
+--- Write the certificate and its chain as PEM, mode 0644, whole or not at all.
+---@param path string
+---@return true?
+---@return lest.error? err
+function cert:save(path) end
+
+--- The same certificate with another chain.
+---@param chain lest.cert[]
+---@return lest.cert
+function cert:with_chain(chain) end
+
+--- Whether it is for a host name (in A-labels) or an address literal: by its SAN alone, "*" only as
+--- the whole left-most label (RFC 9525).
+---@param host string
+---@return boolean
+function cert:matches_host(host) end
+
+function cert:close() end
+
+---@class lest.core.cert
+local core_cert = {}
+
+--- One certificate, DER or PEM told apart by looking; of several PEM blocks the first, the others
+--- its chain.
+---@param bytes string
+---@return lest.cert?
+---@return lest.error? err codes cert_malformed, pem, too_large
+function core_cert.parse(bytes) end
+
+---@param bytes string
+---@return lest.cert[]?
+---@return lest.error? err
+function core_cert.parse_all(bytes) end
+
+---@param path string "-" is standard input
+---@return lest.cert?
+---@return lest.error? err
+function core_cert.load(path) end
+
+--- A certificate revocation list (RFC 5280), immutable; equal when the bytes are.
+---@class lest.crl
+---@field issuer lest.name
+---@field issuer_der string
+---@field this_update integer seconds since 1970
+---@field next_update integer?
+---@field number string? hex
+---@field count integer of entries
+---@field entries lest.crl_entry[]
+---@field extensions lest.extension[]
+---@field aki string? hex
+---@field signature_algorithm string
+---@field version integer 1 or 2
+local crl = {}
+
+---@class lest.crl_entry
+---@field serial string hex
+---@field date integer seconds since 1970
+---@field reason string? "keyCompromise" and so on
+
+--- The entry of a serial number, nil if it is not revoked. Looks from the first entry on.
+---@param serial string hex, two digits a byte
+---@return lest.crl_entry?
+function crl:find(serial) end
+
+--- Whether this issuer signed it; times are not looked at.
+---@param issuer lest.cert
+---@return true?
+---@return lest.error? err code cert_untrusted
+function crl:verify(issuer) end
+
+---@return string
+function crl:der() end
+
+---@return string
+function crl:pem() end
+
+function crl:close() end
+
+---@class lest.core.crl
+local core_crl = {}
+
+--- DER or PEM, told apart by looking; at most 16 MiB.
+---@param bytes string
+---@return lest.crl?
+---@return lest.error? err codes crl_malformed, pem, too_large
+function core_crl.parse(bytes) end
+
+---@param path string
+---@return lest.crl?
+---@return lest.error? err
+function core_crl.load(path) end
+
+--- Trust anchors and CRLs. An anchor need not be self-signed; below 112 bits of security nothing is
+--- accepted.
+---@class lest.store
+local store = {}
+
+---@class lest.store_verify
+---@field untrusted? lest.cert[] what may stand between; the leaf's chain if absent
+---@field at? integer seconds since 1970; now if absent
+---@field purpose? "client"|"server"|"any" "any" if absent
+---@field crl_required? boolean refuse where there is no CRL of the leaf's issuer
+
+--- Find and check a chain (RFC 5280 section 6). The leaf is checked against the CRLs of its issuer;
+--- where there is none it is accepted unless one is required.
+---@param leaf lest.cert
+---@param how? lest.store_verify
+---@return lest.cert[]? chain leaf first, anchor last
+---@return lest.error? err code cert_untrusted: the certificate at fault, its depth, the reason
+function store:verify(leaf, how) end
+
+function store:close() end
+
+---@class lest.core.store
+local core_store = {}
+
+---@param plan { anchors?: lest.cert[], crls?: lest.crl[], crl_required?: boolean }
+---@return lest.store?
+---@return lest.error? err
+function core_store.new(plan) end
+
+---@class lest.core.pkcs7
+local pkcs7 = {}
+
+--- A certs-only SignedData (RFC 5652 5.1), certificates in the order given; at most 64, and 16
+--- CRLs.
+---@param certs (lest.cert|string)[] or DER
+---@param crls? (lest.crl|string)[] or DER
+---@return string? der
+---@return lest.error? err
+function pkcs7.encode(certs, crls) end
+
+--- A bag without content and signers: DER, BER or PEM.
+---@param bytes string
+---@return lest.cert[]? certs
+---@return lest.crl[]|lest.error crls, or the error: pkcs7_malformed, cert_malformed, crl_malformed
+function pkcs7.decode(bytes) end
+
+---@class lest.cms
+---@field type string "pkcs7-signedData"; nothing else is set for other types
+---@field content_type string? "pkcs7-data"
+---@field version integer?
+---@field content_len integer? bytes
+---@field signers integer? how many; their signatures are not checked
+---@field skipped integer? certificates and CRLs of other kinds than X.509
+---@field certificates lest.cert[]?
+---@field crls lest.crl[]?
+
+--- What any CMS message is.
+---@param bytes string
+---@return lest.cms?
+---@return lest.error? err
+function pkcs7.describe(bytes) end
+
+---@class lest.csrattr
+---@field oid string
+---@field name string? OpenSSL's
+---@field values string[]? DER; nil for a bare OID
+---@field problem string? in `unknown`: how a known OID is misused
+
+---@class lest.csrattr_wish
+---@field oid? string
+---@field values? string[] DER
+---@field key? string
+---@field digest? string
+---@field extensions? { oid: string, critical?: boolean, value: string }[]
+
+---@class lest.core.csrattrs
+local csrattrs = {}
+
+--- CSR attributes (RFC 7030 4.5.2, RFC 8951 4). An entry is an OID or name ("challengePassword"),
+--- or a table with one or more of: oid and values; key ("ec:P-384"); digest ("sha384": the
+--- signature algorithm of the list's key with it); extensions. Two kinds of keys, two lists of
+--- extensions, an element twice and an empty set are refused (RFC 9908 3.2).
+---@param list (string|lest.csrattr_wish)[]
+---@return string? der
+---@return lest.error? err codes csrattrs_malformed, key_unsupported, malformed
+function csrattrs.encode(list) end
+
+---@param der string
+---@return lest.csrattr[]?
+---@return lest.error? err codes csrattrs_malformed, too_large
+function csrattrs.decode(der) end
+
+---@class lest.wishes
+---@field key string? "ec:P-384", "rsa:4096"; "ec", "rsa": any curve, any size
+---@field digest string? "sha384"
+---@field signature string? OpenSSL's name of the signature algorithm
+---@field challenge_password boolean
+---@field extensions lest.extension[]
+---@field unknown lest.csrattr[] templates (RFC 9908 3.4) among them
+
+--- What a list asks for; the first of two wishes of a kind counts.
+---@param list lest.csrattr[]|string decoded, or DER
+---@return lest.wishes?
+---@return lest.error? err
+function csrattrs.wishes(list) end
+
+--- The process this interpreter runs in; only in the lest binary.
+---@class lest.core.process
+---@field pid integer
+---@field uid integer the effective one
+---@field rlimit_nofile integer how many descriptors it may have
+local core_process = {}
+
+--- Become this user (a name or a number as text) for good. Not as root: does nothing.
+---@param user? string needed as root
+---@return true?
+---@return lest.error? err after it, the process must end
+function core_process.drop(user) end
+
+--- No new rights through exec, no core dump, closed to /proc and ptrace of the same user.
+---@return true?, lest.error?
+function core_process.harden() end
+
+--- As root: this folder is the user's alone (0700). Made if absent, taken over from root if empty.
+---@param path string
+---@param user string
+---@return true?
+---@return lest.error? err code config: it holds something and belongs to somebody else
+function core_process.own_folder(path, user) end
+
+---@param user string a name, or a number as text
+---@return integer?
+---@return lest.error?
+function core_process.uid_of(user) end
+
+--- Run a program (no shell; 30 s and 4096 bytes at most) and return what it prints, without the
+--- newline at its end.
+---@param arguments string[] the program, then its arguments
+---@return string?
+---@return lest.error?
+function core_process.read_command(arguments) end
+
+--- Tell the supervisor's watchdog that this process lives, and which request it is on.
+---@param request? string nil: none
+function core_process.beat(request) end
+
+--- Tell the supervisor that this role serves; raises while it is root. Watched from now on.
+function core_process.ready() end
+
+--- Replace this process by `lest` with these arguments; returns only on failure.
+---@param arguments string[]
+---@return nil
+---@return lest.error
+function core_process.exec(arguments) end

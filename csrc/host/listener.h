@@ -1,0 +1,36 @@
+/* The TCP sockets a server listens on. They belong to the supervisor, which keeps them from one generation to
+ * the next as long as their addresses are configured. */
+#ifndef LEST_HOST_LISTENER_H
+#define LEST_HOST_LISTENER_H
+
+#include "base/error.h"
+
+#include <stdbool.h>
+
+enum { HOST_LISTENERS_MAX = 16, HOST_ADDRESS_MAX = 96 };
+
+struct host_listener {
+    char address[HOST_ADDRESS_MAX]; /* as configured */
+    char bound[HOST_ADDRESS_MAX];   /* with the port it has */
+    bool v6_only;
+    int fd;
+    unsigned users; /* generations */
+};
+
+/** All of them; a zeroed one is empty. Twice the maximum: an old generation may keep its own. */
+struct host_listeners {
+    struct host_listener *list[2 * HOST_LISTENERS_MAX];
+};
+
+/** The socket for each of count addresses ("ADDRESS:PORT" with a numeric address, IPv6 in brackets), taken
+ *  over or bound now; "[::]" serves IPv4 too unless "0.0.0.0" with the same port is in the list. All or none;
+ *  each must be let go with host_listeners_release().
+ *  Errors: LEST_E_CONFIG, LEST_E_IO */
+enum lest_status host_listeners_acquire(struct host_listeners *listeners, char addresses[][HOST_ADDRESS_MAX],
+                                        size_t count, struct host_listener **out,
+                                        struct lest_error *err) LEST_MUST_USE;
+
+/** Let go of one use of each; the last one closes. */
+void host_listeners_release(struct host_listeners *listeners, struct host_listener **used, size_t count);
+
+#endif

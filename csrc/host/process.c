@@ -1,0 +1,198 @@
+#include "host/process.h"
+
+#include "host/child.h"
+#include "host/command.h"
+#include "host/privilege.h"
+#include "lua/binding.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+extern char **environ;
+
+enum { COMMAND_OUTPUT_MAX = 4096, COMMAND_MS = 30000 };
+
+/* A process has one role, whatever interpreters run in it. */
+static struct {
+    struct host_page *page;
+    pid_t parent;
+    bool must_drop;
+    bool drop_failed;
+} role;
+
+void host_process_set_role(struct host_page *page, pid_t parent, bool must_drop)
+{
+    role.page = page;
+    role.parent = parent;
+    role.must_drop = must_drop;
+}
+
+/* Push the list at idx as an argv in a userdata; the list keeps the strings alive. */
+static void push_arguments(lua_State *L, int idx, bool with_program)
+{
+    luaL_checktype(L, idx, LUA_TTABLE);
+    size_t count = (size_t)luaL_len(L, idx), first = with_program;
+    if (first + count == 0)
+        luaL_error(L, "a program is needed");
+    char **argv = lua_newuserdatauv(L, (first + count + 1) * sizeof *argv, 0);
+    /* exec changes none of them. */
+    if (with_program)
+        argv[0] = (char *)(uintptr_t) "lest";
+    for (size_t i = 0; i < count; i++) {
+        if (lua_geti(L, idx, (lua_Integer)i + 1) != LUA_TSTRING)
+            luaL_error(L, "argument %d is not a string", (int)i + 1);
+        argv[first + i] = (char *)(uintptr_t)lua_tostring(L, -1);
+        lua_pop(L, 1);
+    }
+    argv[first + count] = NULL;
+}
+
+static int done(lua_State *L, enum lest_status status, const struct lest_error *err)
+{
+    if (status)
+        return lestL_fail(L, err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* process.drop(user or nil): become that user for good. Not as root there is nothing to give up, and nobody
+ * to become. After a failure the role will not serve. */
+static int drop(lua_State *L)
+{
+    struct lest_error err;
+    struct host_user user;
+    const char *name = luaL_optstring(L, 1, NULL);
+    enum lest_status status = LEST_OK;
+    if (geteuid() == 0) {
+        status = name ? host_user_find(name, &user, &err)
+                      : lest_error_set(&err, LEST_E_CONFIG, "started as root, a user is needed");
+        if (!status)
+            status = host_privilege_drop(&user, &err);
+        role.drop_failed = status != LEST_OK;
+        if (!status && role.parent)
+            host_child_follow(role.parent);
+    }
+    return done(L, status, &err);
+}
+
+/* process.harden(): no new rights, no core, no looking in from outside */
+static int harden(lua_State *L)
+{
+    struct lest_error err;
+    return done(L, host_privilege_harden(&err), &err);
+}
+
+/* process.own_folder(path, user): see host_privilege_own_folder() */
+static int own_folder(lua_State *L)
+{
+    struct lest_error err;
+    struct host_user user;
+    const char *path = luaL_checkstring(L, 1);
+    enum lest_status status = host_user_find(luaL_checkstring(L, 2), &user, &err);
+    if (!status)
+        status = host_privilege_own_folder(path, &user, &err);
+    return done(L, status, &err);
+}
+
+/* process.uid_of(user) -> integer */
+static int uid_of(lua_State *L)
+{
+    struct lest_error err;
+    struct host_user user;
+    if (host_user_find(luaL_checkstring(L, 1), &user, &err))
+        return lestL_fail(L, &err);
+    lua_pushinteger(L, user.uid);
+    return 1;
+}
+
+/* process.read_command{ program, arguments... } -> what it prints, without the last newline */
+static int read_command(lua_State *L)
+{
+    struct lest_error err;
+    push_arguments(L, 1, false);
+    char *const *argv = lua_touserdata(L, -1);
+    struct lest_buf *out = lestL_buf(L, COMMAND_OUTPUT_MAX);
+    if (host_command_read(argv, COMMAND_MS, out, &err))
+        return lestL_fail(L, &err);
+    while (out->len && (out->data[out->len - 1] == '\n' || out->data[out->len - 1] == '\r'))
+        out->len--;
+    return lestL_push_buf(L, out);
+}
+
+/* process.beat([request_id]): alive, and on this request; without one, on none */
+static int beat(lua_State *L)
+{
+    size_t len = 0;
+    const char *request = luaL_optlstring(L, 1, "", &len);
+    if (!role.page)
+        return 0;
+    host_page_set_request(role.page, request, len);
+    host_page_beat(role.page);
+    return 0;
+}
+
+/* process.ready(): from now on the role serves, and is watched */
+static int ready(lua_State *L)
+{
+    struct lest_error err;
+    if (role.must_drop && (role.drop_failed || geteuid() == 0 || getuid() == 0))
+        return luaL_error(L, "a role must not serve as root");
+    if (role.page && host_privilege_harden(&err))
+        return luaL_error(L, "%s", err.message);
+    if (role.page)
+        host_page_set_ready(role.page);
+    return 0;
+}
+
+/* process.exec{ "serve", ... }: replace this process by lest with these arguments; returns only on failure */
+static int exec(lua_State *L)
+{
+    struct lest_error err;
+    push_arguments(L, 1, true);
+    fflush(NULL);
+    execve("/proc/self/exe", lua_touserdata(L, -1), environ);
+    lest_error_set_errno(&err, LEST_E_IO, errno, "the program cannot be started again");
+    return lestL_fail(L, &err);
+}
+
+static int get_field(lua_State *L)
+{
+    struct rlimit limit;
+    const char *key = luaL_checkstring(L, 2);
+    if (strcmp(key, "pid") == 0) {
+        lua_pushinteger(L, getpid());
+    } else if (strcmp(key, "uid") == 0) {
+        lua_pushinteger(L, geteuid());
+    } else if (strcmp(key, "rlimit_nofile") == 0) {
+        if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+            limit.rlim_cur = 0;
+        lua_pushinteger(L, limit.rlim_cur > INT32_MAX ? INT32_MAX : (lua_Integer)limit.rlim_cur);
+    } else {
+        return luaL_error(L, "lest.process has no field '%s'", key);
+    }
+    return 1;
+}
+
+int host_open_process(lua_State *L)
+{
+    static const luaL_Reg functions[] = {
+        { "drop", drop },
+        { "harden", harden },
+        { "own_folder", own_folder },
+        { "uid_of", uid_of },
+        { "read_command", read_command },
+        { "beat", beat },
+        { "ready", ready },
+        { "exec", exec },
+        { NULL, NULL },
+    };
+    luaL_newlib(L, functions);
+    lua_createtable(L, 0, 1);
+    lua_pushcfunction(L, get_field);
+    lua_setfield(L, -2, "__index");
+    lua_setmetatable(L, -2);
+    return 1;
+}

@@ -1,0 +1,300 @@
+#include "host/role.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "host/child.h"
+#include "host/interpreter.h"
+#include "host/listener.h"
+#include "host/process.h"
+#include "lua/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lauxlib.h>
+#include <lualib.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+enum { BEAT_MS = 500, ORPHAN_MARGIN_MS = 5000 };
+
+struct role {
+    const char *name;
+    const char *module;
+    const char *config; /* path, for the config role */
+    const char *listen[HOST_LISTENERS_MAX];
+    unsigned listen_count;
+    const char *authority;
+    const char *user;
+    unsigned parent, generation, index, listeners, peer_uid, watchdog_s, drain_s;
+    bool check;
+    struct host_page *page;
+    struct event *heartbeat;
+    int64_t orphan_since_ms;
+};
+
+static const struct {
+    const char *name;
+    const char *module;
+} modules[] = { { "config", "lest.configure" },
+                { "authority", "lest.authority" },
+                { "worker", "lest.worker" } };
+
+static bool parse_number(const char *text, unsigned *out)
+{
+    char *end;
+    errno = 0;
+    unsigned long value = strtoul(text, &end, 10);
+    *out = (unsigned)value;
+    return *text >= '0' && *text <= '9' && !*end && !errno && value == *out;
+}
+
+static bool set_option(struct role *role, const char *name, const char *value)
+{
+    const struct {
+        const char *name;
+        unsigned *number;
+        const char **text;
+    } options[] = {
+        { "--parent", &role->parent, NULL },       { "--generation", &role->generation, NULL },
+        { "--index", &role->index, NULL },         { "--listeners", &role->listeners, NULL },
+        { "--peer-uid", &role->peer_uid, NULL },   { "--watchdog", &role->watchdog_s, NULL },
+        { "--drain", &role->drain_s, NULL },       { "--config", NULL, &role->config },
+        { "--authority", NULL, &role->authority }, { "--user", NULL, &role->user },
+    };
+    if (strcmp(name, "--listen") == 0 && role->listen_count < HOST_LISTENERS_MAX) {
+        role->listen[role->listen_count++] = value;
+        return true;
+    }
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        if (strcmp(options[i].name, name) != 0)
+            continue;
+        if (options[i].number)
+            return parse_number(value, options[i].number);
+        *options[i].text = value;
+        return true;
+    }
+    return false;
+}
+
+static bool parse(struct role *role, int argc, char **argv)
+{
+    memset(role, 0, sizeof *role);
+    for (size_t i = 0; i < sizeof modules / sizeof *modules; i++)
+        if (argc > 2 && strcmp(argv[2], modules[i].name) == 0) {
+            role->name = modules[i].name;
+            role->module = modules[i].module;
+        }
+    for (int i = 3; i < argc; i++) {
+        if (strcmp(argv[i], "--check") == 0)
+            role->check = true;
+        else if (i + 1 == argc || !set_option(role, argv[i], argv[i + 1]))
+            return false;
+        else
+            i++;
+    }
+    return role->name && role->parent && role->listeners <= HOST_LISTENERS_MAX;
+}
+
+static bool is_worker(const struct role *role)
+{
+    return role->index > 0;
+}
+
+static bool is_config(const struct role *role)
+{
+    return role->config != NULL;
+}
+
+/* A turning loop is a living one. The alarm ends a role that is stuck when no supervisor is left to see it.
+ */
+static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct role *role = arg;
+    host_page_beat(role->page);
+    if (role->watchdog_s && host_page_is_ready(role->page))
+        alarm(role->watchdog_s * 2 + 5);
+    if (getppid() == (pid_t)role->parent)
+        return;
+    int64_t now_ms = lest_clock_monotonic_ms();
+    if (!role->orphan_since_ms)
+        role->orphan_since_ms = now_ms;
+    if (now_ms - role->orphan_since_ms > (int64_t)role->drain_s * 1000 + ORPHAN_MARGIN_MS)
+        _exit(1);
+}
+
+static void start_heartbeat(lua_State *L, struct role *role)
+{
+    struct timeval every = { 0, BEAT_MS * 1000 };
+    role->heartbeat = event_new(net_loop_get0_base(lestL_loop(L)), -1, EV_PERSIST, on_heartbeat, role);
+    if (!role->heartbeat || event_add(role->heartbeat, &every) < 0)
+        luaL_error(L, "out of memory");
+}
+
+static void set_integer(lua_State *L, const char *key, lua_Integer value)
+{
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, key);
+}
+
+static void set_string(lua_State *L, const char *key, const char *value)
+{
+    lua_pushstring(L, value);
+    lua_setfield(L, -2, key);
+}
+
+static int close_file(lua_State *L)
+{
+    luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+    return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
+}
+
+static void push_config_context(lua_State *L, const struct role *role)
+{
+    set_string(L, "path", role->config);
+    lua_newtable(L);
+    for (unsigned i = 0; i < role->listen_count; i++) {
+        lua_pushstring(L, role->listen[i]);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "listen");
+    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
+    stream->closef = NULL;
+    luaL_setmetatable(L, LUA_FILEHANDLE);
+    stream->f = fdopen(HOST_FD_OUTPUT, "w");
+    if (!stream->f)
+        luaL_error(L, "nobody waits for the configuration");
+    stream->closef = close_file;
+    lua_setfield(L, -2, "output");
+}
+
+/* The descriptor is shared by all roles, so its offset must not matter. */
+static void push_config(lua_State *L)
+{
+    struct stat info;
+    if (fstat(HOST_FD_CONFIG, &info) < 0)
+        luaL_error(L, "there is no configuration");
+    size_t size = (size_t)info.st_size;
+    char *bytes = lua_newuserdatauv(L, size + 1, 0);
+    for (size_t at = 0; at < size;) {
+        ssize_t got = pread(HOST_FD_CONFIG, bytes + at, size - at, (off_t)at);
+        if (got <= 0)
+            luaL_error(L, "the configuration cannot be read");
+        at += (size_t)got;
+    }
+    close(HOST_FD_CONFIG);
+    lua_pushlstring(L, bytes, size);
+    lua_remove(L, -2);
+}
+
+static void push_server_context(lua_State *L, const struct role *role)
+{
+    push_config(L);
+    lua_setfield(L, -2, "config");
+    set_string(L, "authority_address", role->authority);
+    set_integer(L, "peer_uid", role->peer_uid);
+    set_integer(L, "drain_s", role->drain_s);
+    if (!is_worker(role)) {
+        set_integer(L, "authority_fd", HOST_FD_AUTHORITY);
+        return;
+    }
+    lua_newtable(L);
+    for (unsigned i = 0; i < role->listeners; i++) {
+        lua_pushinteger(L, HOST_FD_LISTEN + (lua_Integer)i);
+        lua_rawseti(L, -2, i + 1);
+    }
+    lua_setfield(L, -2, "listen_fds");
+}
+
+static int run(lua_State *L)
+{
+    struct role *role = lua_touserdata(L, 1);
+    lua_getglobal(L, "require");
+    lua_pushstring(L, role->module);
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "main");
+    lua_newtable(L);
+    set_string(L, "role", role->name);
+    set_integer(L, "generation", role->generation);
+    set_integer(L, "index", role->index);
+    lua_pushboolean(L, role->check);
+    lua_setfield(L, -2, "check");
+    set_string(L, "user", role->user);
+    if (is_config(role)) {
+        push_config_context(L, role);
+    } else {
+        push_server_context(L, role);
+        start_heartbeat(L, role);
+    }
+    lua_call(L, 1, 1);
+    if (!lua_isinteger(L, -1))
+        return luaL_error(L, "%s.main returned no exit code", role->module);
+    return 1;
+}
+
+static int traceback(lua_State *L)
+{
+    luaL_traceback(L, L, luaL_tolstring(L, 1, NULL), 1);
+    return 1;
+}
+
+static int interpret(struct role *role)
+{
+    int code = 1;
+    lua_State *L = host_interpreter_new();
+    if (!L)
+        return 1;
+    lua_pushcfunction(L, traceback);
+    lua_pushcfunction(L, run);
+    lua_pushlightuserdata(L, role);
+    if (lua_pcall(L, 1, 1, -3) == LUA_OK)
+        code = (int)lua_tointeger(L, -1);
+    else
+        lest_log(LEST_LOG_ERROR, "role failed", "%s", lua_tostring(L, -1));
+    if (role->heartbeat)
+        event_free(role->heartbeat);
+    role->heartbeat = NULL;
+    lua_close(L);
+    return code;
+}
+
+/* What the supervisor passed is for this process alone, not for what a policy starts. */
+static bool take_descriptors(const struct role *role)
+{
+    int last = is_config(role)   ? HOST_FD_OUTPUT
+               : is_worker(role) ? HOST_FD_LISTEN + (int)role->listeners - 1
+                                 : HOST_FD_AUTHORITY;
+    for (int fd = HOST_FD_OUTPUT; fd <= last; fd++)
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 && !(is_worker(role) && fd == HOST_FD_AUTHORITY))
+            return false;
+    return true;
+}
+
+int host_role_main(int argc, char **argv)
+{
+    struct role role;
+    struct lest_error err;
+    char name[32];
+    if (!parse(&role, argc, argv) || !take_descriptors(&role)) {
+        fputs("lest: roles are started by lest serve\n", stderr);
+        return 2;
+    }
+    host_child_follow((pid_t)role.parent);
+    snprintf(name, sizeof name, is_worker(&role) ? "%s %u" : "%s", role.name, role.index);
+    lest_log_set_role(name);
+    if (role.check)
+        lest_log_set_level(LEST_LOG_WARNING);
+    if (!is_config(&role) && host_page_attach(HOST_FD_PAGE, &role.page, &err)) {
+        lest_log(LEST_LOG_ERROR, "role failed", "%s", err.message);
+        return 1;
+    }
+    host_process_set_role(role.page, (pid_t)role.parent, geteuid() == 0);
+    int code = interpret(&role);
+    fflush(NULL);
+    /* Not exit(): a hardened process cannot be traced, which the leak checker of a sanitizer build needs. */
+    _exit(code);
+}

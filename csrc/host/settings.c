@@ -1,0 +1,108 @@
+#include "host/settings.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { WATCHDOG_S = 10, DRAIN_S = 30, SECONDS_MAX = 86400 };
+
+static bool is_printable(const char *value)
+{
+    for (; *value; value++)
+        if (*value <= ' ' || *value > '~')
+            return false;
+    return true;
+}
+
+static enum lest_status set_text(char *out, size_t size, const char *key, const char *value,
+                                 struct lest_error *err)
+{
+    if (!*value || strlen(value) >= size || !is_printable(value))
+        return lest_error_set(err, LEST_E_CONFIG, "%s: \"%s\" is not 1 to %zu printable characters", key,
+                              value, size - 1);
+    snprintf(out, size, "%s", value);
+    return LEST_OK;
+}
+
+static enum lest_status set_number(unsigned *out, unsigned min, unsigned max, const char *key,
+                                   const char *value, struct lest_error *err)
+{
+    unsigned long number = 0;
+    const char *digit = value;
+    while (*digit >= '0' && *digit <= '9' && number <= max)
+        number = number * 10 + (unsigned)(*digit++ - '0');
+    if (digit == value || *digit || number < min || number > max)
+        return lest_error_set(err, LEST_E_CONFIG, "%s: \"%s\" is not a whole number from %u to %u", key,
+                              value, min, max);
+    *out = (unsigned)number;
+    return LEST_OK;
+}
+
+static enum lest_status add_listen(struct host_settings *settings, const char *value, struct lest_error *err)
+{
+    if (settings->listen_count == HOST_LISTENERS_MAX)
+        return lest_error_set(err, LEST_E_CONFIG, "listen: at most %d addresses", (int)HOST_LISTENERS_MAX);
+    for (size_t i = 0; i < settings->listen_count; i++)
+        if (strcmp(settings->listen[i], value) == 0)
+            return lest_error_set(err, LEST_E_CONFIG, "listen: %s is there twice", value);
+    return set_text(settings->listen[settings->listen_count++], HOST_ADDRESS_MAX, "listen", value, err);
+}
+
+static enum lest_status set(struct host_settings *settings, const char *key, const char *value,
+                            struct lest_error *err)
+{
+    if (strcmp(key, "listen") == 0)
+        return add_listen(settings, value, err);
+    if (strcmp(key, "user") == 0)
+        return set_text(settings->user, sizeof settings->user, key, value, err);
+    if (strcmp(key, "authority_user") == 0)
+        return set_text(settings->authority_user, sizeof settings->authority_user, key, value, err);
+    if (strcmp(key, "workers") == 0)
+        return set_number(&settings->workers, 1, HOST_WORKERS_MAX, key, value, err);
+    if (strcmp(key, "watchdog_s") == 0)
+        return set_number(&settings->watchdog_s, 0, SECONDS_MAX, key, value, err);
+    if (strcmp(key, "drain_s") == 0)
+        return set_number(&settings->drain_s, 0, SECONDS_MAX, key, value, err);
+    return lest_error_set(err, LEST_E_CONFIG, "the supervisor has no setting \"%s\"", key);
+}
+
+static unsigned count_cpus(void)
+{
+    long count = sysconf(_SC_NPROCESSORS_ONLN);
+    return count < 1 ? 1 : count > HOST_WORKERS_MAX ? HOST_WORKERS_MAX : (unsigned)count;
+}
+
+enum lest_status host_settings_parse(const struct lest_buf *text, struct host_settings *out,
+                                     struct lest_error *err)
+{
+    memset(out, 0, sizeof *out);
+    out->workers = count_cpus();
+    out->watchdog_s = WATCHDOG_S;
+    out->drain_s = DRAIN_S;
+    for (size_t at = 0; at < text->len && at < HOST_SETTINGS_MAX;) {
+        char line[HOST_ADDRESS_MAX + 32];
+        const char *start = (const char *)text->data + at;
+        const char *newline = memchr(start, '\n', text->len - at);
+        size_t len = newline ? (size_t)(newline - start) : 0;
+        if (!newline || len >= sizeof line || memchr(start, '\0', len))
+            break;
+        at += len + 1;
+        if (len == 0) {
+            out->config_offset = at;
+            return out->listen_count
+                       ? LEST_OK
+                       : lest_error_set(err, LEST_E_CONFIG, "listen: at least one address is needed");
+        }
+        memcpy(line, start, len);
+        line[len] = '\0';
+        char *equals = strchr(line, '=');
+        if (!equals)
+            break;
+        *equals = '\0';
+        enum lest_status status = set(out, line, equals + 1, err);
+        if (status)
+            return status;
+    }
+    return lest_error_set(err, LEST_E_CONFIG,
+                          "the configuration's settings for the supervisor are malformed");
+}

@@ -1,0 +1,28 @@
+/* What the supervisor takes from the configuration. It comes from the config child, which has evaluated
+ * somebody's Lua, so every value is checked; the rest is an opaque text that is handed to the roles. */
+#ifndef LEST_HOST_SETTINGS_H
+#define LEST_HOST_SETTINGS_H
+
+#include "base/buf.h"
+#include "host/listener.h"
+#include "host/privilege.h"
+
+enum { HOST_WORKERS_MAX = 256, HOST_SETTINGS_MAX = 16 * 1024, HOST_CONFIG_MAX = 1024 * 1024 };
+
+struct host_settings {
+    char listen[HOST_LISTENERS_MAX][HOST_ADDRESS_MAX];
+    size_t listen_count;
+    char user[HOST_USER_MAX];           /* "" if absent */
+    char authority_user[HOST_USER_MAX]; /* "" if absent */
+    unsigned workers;
+    unsigned watchdog_s; /* 0: no watchdog */
+    unsigned drain_s;
+    size_t config_offset; /* where the text for the roles starts */
+};
+
+/** Read lines `key=value` up to an empty line: listen (repeated), user, authority_user, workers, watchdog_s,
+ *  drain_s. Errors: LEST_E_CONFIG */
+enum lest_status host_settings_parse(const struct lest_buf *text, struct host_settings *out,
+                                     struct lest_error *err) LEST_MUST_USE;
+
+#endif

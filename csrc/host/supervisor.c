@@ -1,0 +1,255 @@
+#include "host/supervisor.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "host/child.h"
+#include "host/generation.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { BUSY_MS = 20, QUIET_MS = 500, LATE_MS = 2000, GRACE_MS = 3000 };
+
+struct supervisor {
+    struct host_options options;
+    struct host_listeners listeners;
+    struct host_generation *current;
+    struct host_generation *next; /* starting */
+    struct host_generation *old;  /* draining */
+    unsigned generations;
+    int signals;
+    bool reload;
+    bool stopping;
+    int interrupts;
+    int64_t last_ms;
+    int64_t distrust_until_ms;
+};
+
+static bool parse_options(struct host_options *options, int argc, char **argv)
+{
+    for (int i = 3; i < argc; i++) {
+        const char *value = i + 1 < argc ? argv[i + 1] : NULL;
+        if (strcmp(argv[i], "--check") == 0) {
+            options->check = true;
+            continue;
+        }
+        if (strcmp(argv[i], "--config") == 0 && value)
+            options->config = value;
+        else if (strcmp(argv[i], "--listen") == 0 && value && options->listen_count < HOST_LISTENERS_MAX)
+            options->listen[options->listen_count++] = value;
+        else
+            return false;
+        i++;
+    }
+    return options->config != NULL;
+}
+
+/* Nothing that was open before may reach a child; 0 to 2 must be something, so that no socket becomes them.
+ */
+static bool tidy_descriptors(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd < 0)
+        return false;
+    host_child_close_from(STDERR_FILENO + 1);
+    return true;
+}
+
+/* SIGCHLD and the signals of an operator become readable, so that the loop has one place to wait. */
+static int take_signals(void)
+{
+    sigset_t taken;
+    sigemptyset(&taken);
+    sigaddset(&taken, SIGTERM);
+    sigaddset(&taken, SIGINT);
+    sigaddset(&taken, SIGHUP);
+    sigaddset(&taken, SIGCHLD);
+    sigprocmask(SIG_SETMASK, &taken, NULL);
+    /* Ignored (as nohup leaves SIGHUP), a signal would not arrive; and children would reap themselves. */
+    signal(SIGTERM, SIG_DFL);
+    signal(SIGINT, SIG_DFL);
+    signal(SIGHUP, SIG_DFL);
+    signal(SIGCHLD, SIG_DFL);
+    return signalfd(-1, &taken, SFD_CLOEXEC | SFD_NONBLOCK);
+}
+
+static enum lest_status start_next(struct supervisor *supervisor)
+{
+    struct lest_error err;
+    enum lest_status status = host_generation_new(&supervisor->options, &supervisor->listeners,
+                                                  supervisor->generations + 1, &supervisor->next, &err);
+    if (status)
+        lest_log(LEST_LOG_ERROR, "start failed", "%s %s", err.message, err.detail);
+    else
+        supervisor->generations++;
+    return status;
+}
+
+static void on_signal(struct supervisor *supervisor, uint32_t number, int64_t now_ms)
+{
+    if (number == SIGHUP)
+        supervisor->reload = true;
+    if (number != SIGTERM && number != SIGINT)
+        return;
+    if (number == SIGINT)
+        supervisor->interrupts++;
+    /* Pressed twice, ^C means now. */
+    bool kill_now = supervisor->interrupts > 1;
+    if (supervisor->stopping && !kill_now)
+        return;
+    if (!supervisor->stopping)
+        lest_log(LEST_LOG_INFO, "stopping", "received %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    supervisor->stopping = true;
+    if (supervisor->next)
+        host_generation_stop(supervisor->next, now_ms, kill_now);
+    if (supervisor->current)
+        host_generation_stop(supervisor->current, now_ms, kill_now);
+    if (supervisor->old && kill_now)
+        host_generation_stop(supervisor->old, now_ms, true);
+}
+
+static void read_signals(struct supervisor *supervisor, int64_t now_ms)
+{
+    struct signalfd_siginfo info;
+    while (read(supervisor->signals, &info, sizeof info) == (ssize_t)sizeof info)
+        on_signal(supervisor, info.ssi_signo, now_ms);
+}
+
+static void reap(struct supervisor *supervisor, int64_t now_ms)
+{
+    struct host_generation *all[] = { supervisor->current, supervisor->next, supervisor->old };
+    int wait_status;
+    pid_t pid;
+    while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0)
+        for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+            if (all[i] && host_generation_ended(all[i], pid, wait_status, now_ms))
+                break;
+}
+
+static void say_ready(const struct host_generation *generation)
+{
+    char text[HOST_LISTENERS_MAX * (HOST_ADDRESS_MAX + 1)] = "";
+    size_t used = 0;
+    for (size_t i = 0; i < generation->listen_count; i++)
+        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "",
+                                 generation->listen[i]->bound);
+    struct lest_log_field fields[] = {
+        { "listen", LEST_LOG_TEXT, text, used, 0 },
+        { .key = "generation", .kind = LEST_LOG_INTEGER, .integer = generation->number },
+        { .key = "workers", .kind = LEST_LOG_INTEGER, .integer = generation->workers_count },
+    };
+    lest_log_write(LEST_LOG_INFO, "ready", fields, 3);
+}
+
+/* What follows from the states of the generations. False: nothing is left to run; *exit_code is set. */
+static bool settle(struct supervisor *supervisor, int64_t now_ms, int *exit_code)
+{
+    if (supervisor->next && supervisor->next->state == HOST_GENERATION_SERVING) {
+        supervisor->old = supervisor->current;
+        supervisor->current = supervisor->next;
+        supervisor->next = NULL;
+        say_ready(supervisor->current);
+        if (supervisor->old)
+            host_generation_stop(supervisor->old, now_ms, false);
+    }
+    if (supervisor->next && supervisor->next->state == HOST_GENERATION_GONE) {
+        *exit_code = supervisor->stopping ? 0 : supervisor->next->exit_code;
+        host_generation_free(supervisor->next);
+        supervisor->next = NULL;
+        if (supervisor->current && !supervisor->stopping)
+            lest_log(LEST_LOG_ERROR, "reload failed", "the configuration before it stays in use");
+    }
+    if (supervisor->old && supervisor->old->state == HOST_GENERATION_GONE) {
+        host_generation_free(supervisor->old);
+        supervisor->old = NULL;
+    }
+    if (supervisor->current && supervisor->current->state == HOST_GENERATION_GONE) {
+        host_generation_free(supervisor->current);
+        supervisor->current = NULL;
+        *exit_code = 0;
+    }
+    if (supervisor->reload && supervisor->current && !supervisor->next && !supervisor->old &&
+        !supervisor->stopping) {
+        supervisor->reload = false;
+        lest_log(LEST_LOG_INFO, "reloading", "%s", supervisor->options.config);
+        if (start_next(supervisor))
+            lest_log(LEST_LOG_ERROR, "reload failed", "the configuration before it stays in use");
+    }
+    return supervisor->current || supervisor->next || supervisor->old;
+}
+
+static void step(struct supervisor *supervisor, int64_t now_ms)
+{
+    struct host_generation *all[] = { supervisor->current, supervisor->next, supervisor->old };
+    if (now_ms - supervisor->last_ms > LATE_MS)
+        supervisor->distrust_until_ms = now_ms + GRACE_MS;
+    supervisor->last_ms = now_ms;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i])
+            host_generation_step(all[i], now_ms, now_ms >= supervisor->distrust_until_ms);
+}
+
+static bool is_quiet(const struct supervisor *supervisor)
+{
+    const struct host_generation *generation = supervisor->current;
+    if (!generation || supervisor->next || supervisor->old || supervisor->stopping ||
+        !generation->authority.pid)
+        return false;
+    for (unsigned i = 0; i < generation->workers_count; i++)
+        if (!generation->workers[i].pid)
+            return false;
+    return true;
+}
+
+static int run(struct supervisor *supervisor)
+{
+    int exit_code = 0;
+    while (settle(supervisor, lest_clock_monotonic_ms(), &exit_code)) {
+        struct pollfd waits[] = { { .fd = supervisor->signals, .events = POLLIN },
+                                  { .fd = supervisor->next ? supervisor->next->output : -1,
+                                    .events = POLLIN } };
+        poll(waits, 2, is_quiet(supervisor) ? QUIET_MS : BUSY_MS);
+        int64_t now_ms = lest_clock_monotonic_ms();
+        read_signals(supervisor, now_ms);
+        reap(supervisor, now_ms);
+        step(supervisor, now_ms);
+    }
+    return exit_code;
+}
+
+int host_supervisor_main(int argc, char **argv)
+{
+    struct supervisor supervisor = { .signals = -1 };
+    lest_log_set_role("supervisor");
+    if (!parse_options(&supervisor.options, argc, argv)) {
+        fputs("usage: lest serve [CONFIG] [--listen ADDRESS:PORT]... [--check]\n", stderr);
+        return 2;
+    }
+    if (supervisor.options.check)
+        lest_log_set_level(LEST_LOG_WARNING);
+    if (!tidy_descriptors() || (supervisor.signals = take_signals()) < 0) {
+        lest_log(LEST_LOG_ERROR, "start failed", "no descriptors");
+        return 1;
+    }
+    if (geteuid() != 0 && !supervisor.options.check)
+        lest_log(LEST_LOG_WARNING, "not separated",
+                 "not started as root: all processes have the same user, so that their separation guards "
+                 "against bugs only");
+    supervisor.last_ms = lest_clock_monotonic_ms();
+    if (start_next(&supervisor))
+        return 1;
+    int exit_code = run(&supervisor);
+    close(supervisor.signals);
+    if (supervisor.options.check && exit_code == 0 && !supervisor.stopping)
+        puts("ok");
+    return exit_code;
+}

@@ -1,0 +1,454 @@
+local core = require "lest.core"
+local host = require "support.host"
+local process = require "support.process"
+
+local STUCK <const> = [[core.process.beat "request-42"; return ("a"):rep(253):find("a*a*a*a*b")]]
+
+describe("the supervisor", function()
+  local server
+
+  local function start(config)
+    server = host.start(config)
+    return server
+  end
+
+  --- Wait until a role has a process other than `pid`; returns it.
+  local function replaced(role, index, pid)
+    return server:wait("a new " .. role, function()
+      for _, line in ipairs(server:logged "child started") do
+        local name = index > 0 and ("%s %d"):format(role, index) or role
+        if line.child == name and line.child_pid ~= pid and process.alive(line.child_pid) then
+          return server:role_pid(role, index) == line.child_pid and line.child_pid
+        end
+      end
+    end)
+  end
+
+  after_each(function()
+    if server then server:stop() end
+    server = nil
+  end)
+
+  describe("starts", function()
+    it("and says where it listens", function()
+      start { workers = 2 }
+      assert.matches("^127%.0%.0%.1:%d+$", server.listen)
+      assert.equal(2, server:logged("ready")[1].workers)
+      local port = server.listen:match ":(%d+)$"
+      assert.equal(0, (process.run { "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/" .. port }))
+    end)
+
+    it("with one socket for both families where the address is [::]", function()
+      start { listen = { "[::]:0" } }
+      local port = server.listen:match ":(%d+)$"
+      assert.equal(0, (process.run { "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/" .. port }))
+    end)
+
+    it("gives each role the context that it needs", function()
+      start {}
+      assert.equal("worker 1 1 false 30", server:ask("worker", 1,
+        "return table.concat({ context.role, context.index, context.generation, "
+        .. "tostring(context.check), context.drain_s }, ' ')"))
+      local answer = server:ask("worker", 1, [[
+        local answer
+        local channel <close> = core.channel.connect { path = context.authority_address,
+          on_message = function(bytes) answer = bytes end }
+        channel:send "hello"
+        -- Only the loop of the role may turn, so the answer comes to the next question.
+        _G.asked = channel.peer.uid
+        return channel.peer.pid]])
+      assert.equal(tostring(server:role_pid("authority", 0)), answer)
+      if host.is_root then
+        assert.equal("true", server:ask("worker", 1, "return asked == context.peer_uid"))
+      end
+    end)
+
+    it("not, with exit code 2, where the configuration is wrong", function()
+      server = host.make "return {\n  listen = = 3\n}\n"
+      local code, _, err = server:run()
+      assert.equal(2, code)
+      assert.matches("server.lua:2: ", err)
+      assert.equal(1, select(2, err:gsub("\n", "")))
+      server:configure { listen = { "localhost" } }
+      code, _, err = server:run()
+      assert.equal(2, code)
+      assert.matches("is not ADDRESS:PORT", err)
+      server:configure { extra = { { "surprise", "1" } } }
+      assert.equal(2, (server:run()))
+      server:configure { workers = 1000000 }
+      assert.equal(2, (server:run()))
+      os.remove(server.folder .. "/server.lua")
+      assert.equal(2, (server:run()))
+    end)
+
+    it("not where a role does not start, or an address is taken", function()
+      start {}
+      local other = host.make { listen = { server.listen } }
+      local code, _, err = other:run()
+      assert.equal(1, code)
+      assert.matches("cannot listen at " .. server.listen:gsub("%p", "%%%0"), err)
+      other:configure { worker = { exit = 2 } }
+      assert.equal(2, (other:run()))
+      other:configure { authority = { exit = 7 } }
+      assert.equal(1, (other:run()))
+      other:stop()
+    end)
+
+    it("nothing for --check, which loads everything", function()
+      server = host.make {}
+      local code, out, err = server:run "--check"
+      assert.same({ 0, "ok\n", "" }, { code, out, err })
+      server:configure { worker = { exit = 2 } }
+      code, out = server:run "--check"
+      assert.same({ 2, "" }, { code, out })
+    end)
+
+    it("listens where the command line says", function()
+      server = host.make { listen = { "192.0.2.1:1" } }
+      server.pid = process.start({ server.lest, "serve", server.folder .. "/server.lua", "--listen",
+        "127.0.0.1:0", "--listen", "127.0.0.2:0" }, server.folder .. "/out", server.log_file)
+      server:wait_ready(1)
+      assert.matches("^127%.0%.0%.1:%d+ 127%.0%.0%.2:%d+$", server.listen)
+    end)
+  end)
+
+  describe("replaces", function()
+    for _, role in ipairs { "worker", "authority" } do
+      local index = role == "worker" and 1 or 0
+      it("a killed " .. role, function()
+        start { workers = 2 }
+        local pid = server:role_pid(role, index)
+        server:ask(role, index, "core.process.beat 'request-7'")
+        process.kill(pid, "KILL")
+        assert.is_true(replaced(role, index, pid) ~= pid)
+        local line = server:logged("child ended")[1]
+        assert.equal(9, line.signal)
+        assert.equal("request-7", line.request)
+        assert.equal("error", line.level)
+      end)
+    end
+
+    it("a worker that ends by itself, with a delay that grows", function()
+      start {}
+      for round = 1, 3 do
+        local pid = server:role_pid("worker", 1)
+        server:tell("worker", 1, "os.exit(3)")
+        server:wait("the end", function() return not process.alive(pid) end)
+        replaced("worker", 1, pid)
+        assert.equal(3, server:logged("child ended")[round].status)
+      end
+      local ended, started = server:logged "child ended", server:logged "child started"
+      local function seconds(line) return tonumber(line.time:match ":([%d.]+)Z$") end
+      local delay = (seconds(started[#started]) - seconds(ended[3])) % 60
+      assert.is_true(delay >= 0.39 and delay < 2, "delay " .. delay)
+    end)
+
+    it("a worker whose loop is stuck, naming its request", function()
+      start { watchdog_s = 1, workers = 2 }
+      local pid = server:role_pid("worker", 1)
+      server:tell("worker", 1, STUCK)
+      local line = server:wait_logged("child stuck")[1]
+      assert.equal("worker 1", line.child)
+      assert.equal("request-42", line.request)
+      replaced("worker", 1, pid)
+    end)
+
+    it("a stopped authority", function()
+      start { watchdog_s = 1 }
+      local pid = server:role_pid("authority", 0)
+      process.kill(pid, "STOP")
+      server:wait_logged "child stuck"
+      replaced("authority", 0, pid)
+      assert.equal("authority of 1", server:ask("worker", 1, [[
+        local task = require "lest.task"
+        return "authority of " .. context.generation]]))
+    end)
+
+    it("nobody that a sleeping machine made late", function()
+      start { watchdog_s = 1 }
+      local pids = { server.pid, server:role_pid("worker", 1), server:role_pid("authority", 0) }
+      for _, pid in ipairs(pids) do process.kill(pid, "STOP") end
+      os.execute "sleep 3"
+      for _, pid in ipairs(pids) do process.kill(pid, "CONT") end
+      os.execute "sleep 1.5"
+      assert.equal(pids[2], server:role_pid("worker", 1))
+      assert.same({}, server:logged "child stuck")
+    end)
+  end)
+
+  describe("on SIGHUP", function()
+    it("starts a new generation and then ends the old one", function()
+      start { workers = 2, worker = { linger_ms = 300 } }
+      local old = { server:role_pid("worker", 1), server:role_pid("worker", 2),
+        server:role_pid("authority", 0) }
+      local listen = server.listen
+      server:configure { workers = 1 }
+      server:signal "HUP"
+      server:wait_ready(2)
+      assert.equal(listen, server.listen)
+      assert.equal("1", server:ask("worker", 1, "return math.tointeger(config.workers)"))
+      -- The old authority serves until the old workers have gone.
+      assert.is_true(process.alive(old[1]) and process.alive(old[3]))
+      server:wait("the old ones' end", function()
+        for _, pid in ipairs(old) do
+          if process.alive(pid) then return false end
+        end
+        return true
+      end)
+      for _, line in ipairs(server:logged "child ended") do assert.equal(0, line.status) end
+    end)
+
+    it("listens at new addresses and leaves old ones", function()
+      start {}
+      local port = server.listen:match ":(%d+)$"
+      server:configure { listen = { "127.0.0.2:0" } }
+      server:signal "HUP"
+      server:wait_ready(2)
+      assert.matches("^127%.0%.0%.2:", server.listen)
+      server:wait("the old socket's end", function()
+        return process.run { "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/" .. port } ~= 0
+      end)
+    end)
+
+    it("keeps the old generation where the new one does not start", function()
+      start {}
+      local pids = { server:role_pid("worker", 1), server:role_pid("authority", 0) }
+      local failures = 0
+      for _, config in ipairs {
+        "return 1 +", { authority = { exit = 1 } }, { worker = { exit = 1 } },
+        { listen = { "nowhere" } }, { user = "no-such-user", authority_user = "bin" },
+      } do
+        if host.is_root or not config.user then
+          server:configure(config)
+          server:signal "HUP"
+          failures = failures + 1
+          server:wait_logged("reload failed", failures)
+        end
+      end
+      assert.matches("server.lua:1: ", server:logged("configuration")[1].message)
+      assert.equal(pids[1], server:role_pid("worker", 1))
+      assert.equal(pids[2], server:role_pid("authority", 0))
+      server:configure {}
+      server:signal "HUP"
+      server:wait_ready(failures + 2)
+    end)
+
+    it("waits with the next one until the change is over", function()
+      start { worker = { linger_ms = 500 } }
+      server:signal "HUP"
+      server:wait_logged "reloading"
+      server:signal "HUP"
+      server:wait_ready(2)
+      assert.equal(1, #server:logged "reloading")
+      server:wait_ready(3)
+    end)
+
+    it("kills what does not drain in time", function()
+      start { worker = { linger_ms = 60000 }, drain_s = 1 }
+      local pid = server:role_pid("worker", 1)
+      server:signal "HUP"
+      server:wait_ready(2)
+      server:wait("the old worker's end", function() return not process.alive(pid) end)
+      assert.equal(1, #server:logged "child did not stop in time")
+    end)
+  end)
+
+  describe("ends", function()
+    it("on SIGTERM: first the workers, then the authority, exit code 0", function()
+      server = host.make { worker = { linger_ms = 300 } }
+      server.pid = process.start({ "sh", "-c", ("echo $$ >%s/pid; %s serve %s; echo $? >%s/code")
+        :format(server.folder, server.lest, server.folder .. "/server.lua", server.folder) },
+        server.folder .. "/out", server.log_file)
+      server:wait_ready(1)
+      local supervisor = server:logged("ready")[1].pid
+      process.kill(supervisor, "TERM")
+      server:wait("the end", function() return process.exists(server.folder .. "/code") end)
+      assert.equal("0\n", process.read(server.folder .. "/code"))
+      local order = {}
+      for i, line in ipairs(server:logged "child ended") do order[i] = line.child end
+      assert.same({ "worker 1", "authority" }, order)
+    end)
+
+    it("at once when interrupted twice", function()
+      start { worker = { linger_ms = 60000 } }
+      server:signal "INT"
+      server:wait_logged "terminating"
+      server:signal "INT"
+      server:wait("the end", function() return not server:alive() end, 3)
+    end)
+
+    it("while it starts, too", function()
+      server = host.make { authority = { hang = true } }
+      server.pid = process.start({ server.lest, "serve", server.folder .. "/server.lua" },
+        server.folder .. "/out", server.log_file)
+      server:wait_logged "child started"
+      server:signal "TERM"
+      server:wait("the end", function() return not server:alive() end, 3)
+    end)
+
+    it("with no orphan when it is killed", function()
+      start { workers = 2 }
+      local pids = { server:role_pid("worker", 1), server:role_pid("worker", 2),
+        server:role_pid("authority", 0) }
+      server:signal "KILL"
+      for _, pid in ipairs(pids) do
+        server:wait("the children's end", function() return not process.alive(pid) end)
+      end
+    end)
+
+    it("and a stuck orphan ends by its own alarm", function()
+      start { watchdog_s = 1 }
+      local pid = server:role_pid("worker", 1)
+      os.execute "sleep 1"
+      server:tell("worker", 1, STUCK)
+      server:signal "KILL"
+      server:wait("the worker's end", function() return not process.alive(pid) end, 15)
+    end)
+  end)
+
+  describe("separates", function()
+    --- What the descriptors of a process are, without numbers.
+    local function descriptors(pid)
+      local counts = {}
+      local _, out = process.run(("cd /proc/%d/fd && for f in *; do readlink $f; done"):format(pid))
+      for target in out:gmatch "[^\n]+" do
+        local kind = target:gsub("%[%d+%]", ""):gsub("^" .. server.folder .. "/.*", "file")
+        counts[kind] = (counts[kind] or 0) + 1
+      end
+      return counts
+    end
+
+    it("descriptors: each role has its own and no other", function()
+      server = host.make { workers = 2, listen = { "127.0.0.1:0", "127.0.0.2:0" } }
+      -- Something open in whoever starts it must reach nobody.
+      server:launch("bash", "-c", 'exec 7</etc/passwd 200</etc/passwd; exec "$@"', "sh")
+      local common = { ["/dev/null"] = 1, file = 2, ["anon_inode:[eventpoll]"] = 1 }
+      local function expect(role, index, sockets)
+        local found = descriptors(server:role_pid(role, index))
+        -- libevent's pipe for signals, the control socket and its connection
+        assert.equal(2, found["pipe:"])
+        found["pipe:"] = nil
+        assert.is_true(found["socket:"] >= sockets + 1 and found["socket:"] <= sockets + 2,
+          role .. " has " .. found["socket:"] .. " sockets")
+        found["socket:"] = nil
+        assert.same(common, found)
+      end
+      expect("worker", 2, 2)
+      expect("authority", 0, 1)
+    end)
+
+    it("nothing of them reaches what a role starts", function()
+      start {}
+      assert.equal("0 1 2 3", server:ask("worker", 1, [[
+        local pipe <close> = io.popen "cd /proc/self/fd && echo *"
+        return (pipe:read "l")]]))
+    end)
+
+    it("users, groups and rights", function()
+      if not host.is_root then return pending "needs root" end
+      start {}
+      local worker, authority = server:role_pid("worker", 1), server:role_pid("authority", 0)
+      assert.equal("1\t1\t1\t1", host.status(worker, "Uid"))
+      assert.equal("2\t2\t2\t2", host.status(authority, "Uid"))
+      for _, pid in ipairs { worker, authority } do
+        assert.equal("1", host.status(pid, "NoNewPrivs"))
+        assert.equal("0000000000000000", host.status(pid, "CapPrm"))
+        assert.equal("0000000000000000", host.status(pid, "CapEff"))
+        assert.equal("root", process.must { "stat", "-c", "%U", ("/proc/%d/environ"):format(pid) }
+          :gsub("\n", ""), "dumpable")
+        assert.matches("core file size%s+0%s+0", process.read(("/proc/%d/limits"):format(pid)))
+      end
+      local secret = server.folder .. "/key"
+      process.write(secret, "secret")
+      process.must { "chmod", "600", secret }
+      local try = ("local file, err = io.open(%q); return file and 'open' or err")
+      for _, path in ipairs { secret, ("/proc/%d/mem"):format(authority),
+        ("/proc/%d/environ"):format(authority), ("/proc/%d/mem"):format(server.pid),
+        ("/proc/%d/fd/5"):format(authority) } do
+        assert.matches("Permission denied", server:ask("worker", 1, try:format(path)))
+      end
+      process.must { "chown", "2", secret }
+      assert.matches("Permission denied", server:ask("worker", 1, try:format(secret)))
+      assert.equal("open", server:ask("authority", 0, try:format(secret)))
+      assert.matches("cannot become", server:ask("worker", 1, [[
+        local _, err = core.process.drop "root"; return err or "cannot become root: not root"]]))
+    end)
+
+    it("a role from serving as root", function()
+      if not host.is_root then return pending "needs root" end
+      server = host.make { worker = { stay_root = true } }
+      local code, _, err = server:run()
+      assert.equal(1, code)
+      assert.matches("must not serve as root", err)
+    end)
+
+    it("the configuration from root", function()
+      if not host.is_root then return pending "needs root" end
+      server = host.make [[
+        local pipe = io.popen "id -u; id -G; cat /etc/shadow 2>&1"
+        error(pipe:read "a", 0)]]
+      local code, _, err = server:run()
+      assert.equal(2, code)
+      assert.matches("65534; 65534; .*Permission denied", err)
+    end)
+
+    it("only between two users that are neither the same nor root", function()
+      if not host.is_root then return pending "needs root" end
+      server = host.make {}
+      for _, users in ipairs { { "daemon", "daemon" }, { "daemon", "1" }, { "root", "bin" },
+        { "daemon", "0" }, { "daemon", "no-such-user" } } do
+        server:configure { user = users[1], authority_user = users[2] }
+        local code, _, err = server:run "--check"
+        assert.equal(2, code, table.concat(users, " "))
+        assert.matches("user", err)
+      end
+      server:configure { unprivileged = true }
+      assert.equal(2, (server:run "--check"))
+    end)
+
+    it("bugs only, and says so, when not started as root", function()
+      if not host.is_root then return pending "runs as root" end
+      server = host.make { unprivileged = true }
+      process.must { "chmod", "777", server.folder }
+      server:launch("setpriv", "--reuid=1", "--regid=1", "--clear-groups")
+      assert.equal("warning", server:logged("not separated")[1].level)
+      assert.equal("1", server:ask("authority", 0, "return core.process.uid"))
+      assert.equal("1", host.status(server:role_pid("worker", 1), "NoNewPrivs"))
+    end)
+  end)
+end)
+
+describe("core.process", function()
+  it("reads what a command prints", function()
+    local read = core.process.read_command
+    assert.equal("two words", read { "echo", "two words" })
+    local out, err = read { "no-such-program-here" }
+    assert.is_nil(out)
+    assert.equal("io", err.code)
+    out, err = read { "sh", "-c", "echo x; exit 3" }
+    assert.is_nil(out)
+    assert.matches("status 3", tostring(err))
+    out, err = read { "sh", "-c", "head -c 5000 /dev/zero; sleep 60" }
+    assert.is_nil(out)
+    assert.equal("too_large", err.code)
+    assert.has_error(function() read {} end)
+  end)
+
+  it("makes the ledger's folder its user's alone, and takes none that holds something", function()
+    if not host.is_root then return pending "needs root" end
+    local folder = process.folder()
+    local own = core.process.own_folder
+    assert.is_true(own(folder .. "/new", "bin"))
+    assert.equal("bin 700\n", process.must { "stat", "-c", "%U %a", folder .. "/new" })
+    assert.is_true(own(folder .. "/new", "bin"))
+    process.must { "mkdir", folder .. "/empty", folder .. "/full", folder .. "/full/x" }
+    assert.is_true(own(folder .. "/empty", "bin"))
+    local ok, err = own(folder .. "/full", "bin")
+    assert.is_nil(ok)
+    assert.equal("config", err.code)
+    assert.equal("root\n", process.must { "stat", "-c", "%U", folder .. "/full" })
+    process.must { "ln", "-s", folder .. "/empty", folder .. "/link" }
+    assert.is_nil((own(folder .. "/link", "bin")))
+    os.execute("rm -r " .. folder)
+  end)
+end)

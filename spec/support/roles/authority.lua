@@ -1,0 +1,1 @@
+return { main = require "lest.standin" }

@@ -1,0 +1,46 @@
+-- A role for specs of the host: does what its configuration says, and evaluates what a spec sends
+-- to its control address.
+local cjson = require "cjson"
+local core = require "lest.core"
+
+local function control(context, config)
+  return ("@%s-%s-%d-%d"):format(config.control, context.role, context.index, context.generation)
+end
+
+local function evaluate(code, env)
+  local chunk, err = load(code, "=spec", "t", setmetatable(env, { __index = _G }))
+  if not chunk then return err end
+  local ok, result = pcall(chunk)
+  return (ok and "" or "error: ") .. tostring(result)
+end
+
+return function(context)
+  local config = cjson.decode(context.config)
+  local mine = config[context.role] or {}
+  if mine.exit then return math.tointeger(mine.exit) end
+  if mine.hang then while true do core.loop.turn() end end
+  local user = context.role == "worker" and config.user or config.authority_user
+  assert(mine.stay_root or core.process.drop(user))
+  if context.check then return 0 end
+  assert(core.process.harden())
+  local env = { context = context, config = config, core = core }
+  local listener <close> = assert(core.channel.listen { -- luacheck: ignore 211
+    path = control(context, config), on_accept = function(channel)
+      channel:on_message(function(code) channel:send(evaluate(code, env)) end)
+    end,
+  })
+  if context.role == "authority" then
+    assert(core.channel.listen { fd = context.authority_fd, on_accept = function(channel)
+      channel:on_message(function() channel:send("authority of " .. context.generation) end)
+    end })
+  end
+  local stopping = false
+  local linger
+  local terminate <close> = core.loop.signal(15, function() -- luacheck: ignore 211
+    core.log.write("info", "terminating")
+    linger = core.loop.timer(math.tointeger(mine.linger_ms or 0), function() stopping = true end)
+  end)
+  core.process.ready()
+  while not stopping do core.loop.turn() end
+  return linger and 0
+end
