@@ -81,6 +81,20 @@ static int exists(lua_State *L)
     return 1;
 }
 
+/* system.mode(path): its permission bits */
+static int mode(lua_State *L)
+{
+    struct stat info;
+    struct lest_error err;
+    const char *path = luaL_checkstring(L, 1);
+    if (stat(path, &info)) {
+        lest_error_set_errno(&err, errno == ENOENT ? LEST_E_NOT_FOUND : LEST_E_IO, errno, "%s", path);
+        return lestL_fail(L, &err);
+    }
+    lua_pushinteger(L, (lua_Integer)(info.st_mode & 07777));
+    return 1;
+}
+
 /* system.become_owner(path): root becomes, for good, who owns the file, or its folder if there is none */
 static int become_owner(lua_State *L)
 {
@@ -100,6 +114,7 @@ int lestL_open_system(lua_State *L)
         { "make_folder", make_folder },
         { "give", give },
         { "exists", exists },
+        { "mode", mode },
         { "become_owner", become_owner },
         { NULL, NULL },
     };

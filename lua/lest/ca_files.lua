@@ -1,0 +1,108 @@
+--- The texts that `lest ca init` writes: server.lua and policy.lua.
+---
+---   ca_files.server { user = "nobody", authority_user = "daemon" }
+local M = {}
+
+local SERVER <const> = [[
+-- The configuration of `lest serve`. Paths are relative to this file; a mistyped key is an error
+-- that names the nearest right one. `lest serve --check` says whether it would start.
+return {
+  listen = { "[::]:8443" }, -- IPv6 and IPv4; RFC 7030 names no port but HTTPS has 443
+
+  -- What clients see. Replace it with a certificate from the CA that your clients trust, if they
+  -- should not be given ca.pem first.
+  tls = { cert = "server.pem", key = "server.key" },
+
+  -- Every decision, certificate, credential and pending request; the authority's alone.
+  ledger = "ledger/ledger.db",
+
+@ACCOUNTS@
+  -- The embedded CA. The key is opened by the authority process only.
+  ca = { cert = "ca.pem", key = "ca.key" },
+
+  -- Whose client certificates are believed, by a name that policies see as principal.anchors.
+  anchors = { own = "ca.pem" },
+
+  -- What may be issued, whatever a policy says.
+  profiles = {
+    device = {
+      lifetime = "90d",
+      keys = { "ec:P-256", "ec:P-384", "ed25519", "rsa:2048..4096" },
+      eku = { "clientAuth" },
+      names = "principal", -- a principal gets its own name; "policy" would let the policy choose
+      -- subject = { "CN" }, san = { "DNS" }, key_change = "required", per_minute = 600,
+    },
+  },
+
+  -- A label is the part of the path after /.well-known/est/; "default" is for none.
+  labels = {
+    default = {
+      policy = "policy.lua",
+      profile = "device",
+      auth = { "certificate", "basic" }, -- either is enough
+      -- csrattrs = { { key = "ec:P-256" } },
+    },
+  },
+}
+]]
+
+local POLICY <const> = [[
+-- Who gets which certificate. A hook returns a verdict: policy.approve, reject, pending or
+-- unavailable. Anything else, an error among it, issues nothing.
+local policy = require "lest.policy"
+
+return {
+  -- A device that knows its password gets a certificate for its own name, and must ask for exactly
+  -- that.
+  enroll = function(request)
+    local who, csr = request.principal, request.csr
+    if who.kind ~= "basic" then
+      return policy.reject "enroll with a user name and password, renew with the certificate"
+    end
+    local subject = csr.subject
+    if #subject ~= 1 or subject[1][1] ~= "CN" or subject[1][2] ~= who.name then
+      return policy.reject { ("ask for the subject CN=%s and nothing else"):format(who.name),
+        detail = tostring(subject) }
+    end
+    if #csr.san > 0 then
+      return policy.reject { "ask for no subject alternative names",
+        detail = table.concat(csr.san, " ") }
+    end
+    return policy.approve { subject = { { "CN", who.name } } }
+  end,
+
+  -- The holder of a certificate renews it, with the same names (RFC 7030 4.2.2), at any time.
+  -- policy.renew { window = "30d" } would refuse before the last 30 days.
+  reenroll = policy.renew {},
+}
+]]
+
+local AS_ROOT <const> = [[
+  -- Started as root: who the workers and the authority become. They must differ.
+  user = "%s",
+  authority_user = "%s",
+]]
+
+local UNPRIVILEGED <const> = [[
+  -- Started as root, the server needs two accounts to become, and the ledger's folder owned by the
+  -- second. Without them, or not as root, separation guards against bugs only.
+  -- user = "nobody",
+  -- authority_user = "daemon",
+]]
+
+--- server.lua; without accounts, for a server that is not started as root.
+---@param accounts? { user: string, authority_user: string }
+---@return string
+function M.server(accounts)
+  local text = UNPRIVILEGED
+  if accounts then text = AS_ROOT:format(accounts.user, accounts.authority_user) end
+  return (SERVER:gsub("@ACCOUNTS@\n", function() return text .. "\n" end))
+end
+
+--- policy.lua.
+---@return string
+function M.policy()
+  return POLICY
+end
+
+return M

@@ -1,0 +1,160 @@
+local ca = require "lest.ca"
+local core = require "lest.core"
+local shell = require "support.shell"
+local temporary = require "support.temporary"
+
+describe("lest ca init", function()
+  local folder
+  before_each(function() folder = temporary.folder() end)
+  after_each(temporary.clean)
+
+  local function init(...)
+    return shell.lest("ca", "init", folder .. "/pki", ...)
+  end
+
+  local function inside(command)
+    return shell.run("cd " .. shell.quote(folder .. "/pki") .. " && " .. command)
+  end
+
+  local function verify(options)
+    return inside("openssl verify -x509_strict " .. options .. " -CAfile ca.pem server.pem").code
+  end
+
+  it("writes what openssl verifies, keys for their owner alone, and nothing else", function()
+    local result = init("--name", "Test CA", "--host", "est.example.com", "--host", "192.0.2.7",
+      "--host", "[2001:db8::1]")
+    assert.equal("", (result.err:gsub("lest ca init: note:[^\n]*\n", "")))
+    assert.equal(0, result.code)
+    assert.equal("ca.key 600\nca.pem 644\nledger 700\npolicy.lua 644\nserver.key 600\n"
+      .. "server.lua 644\nserver.pem 644\n", inside("stat -c '%n %a' * | LC_ALL=C sort").out)
+    assert.equal(0, verify "-purpose sslserver -verify_hostname est.example.com")
+    assert.equal(0, verify "-verify_ip 2001:db8::1")
+    assert.equal(0, verify "-verify_ip 192.0.2.7")
+    assert.not_equal(0, verify "-verify_hostname localhost")
+    for _, name in ipairs { "ca", "server" } do
+      assert.equal(inside("openssl pkey -pubout -in " .. name .. ".key").out,
+        inside("openssl x509 -noout -pubkey -in " .. name .. ".pem").out)
+    end
+    local root = inside("openssl x509 -noout -text -in ca.pem").out
+    assert.matches("Subject: CN ?= ?Test CA\n", root)
+    assert.matches("CA:TRUE, pathlen:0", root)
+    assert.matches("Certificate Sign, CRL Sign", root)
+    assert.matches("NIST CURVE: P%-256", root)
+    local server = inside("openssl x509 -noout -text -in server.pem").out
+    assert.matches("CA:FALSE", server)
+    assert.matches("TLS Web Server Authentication\n", server)
+    assert.not_matches("TLS Web Client Authentication", server)
+  end)
+
+  it("lets the CA live ten years and the server's certificate one", function()
+    assert.equal(0, init().code)
+    local now = os.time()
+    for name, years in pairs { ca = 10, server = 1 } do
+      local cert = assert(core.cert.load(folder .. "/pki/" .. name .. ".pem"))
+      assert.is_true(math.abs(cert.not_after - now - years * 365.25 * 86400) < 3 * 86400)
+      assert.is_true(cert.not_before <= now)
+    end
+  end)
+
+  it("names this machine unless told otherwise", function()
+    assert.equal(0, init().code)
+    local server = assert(core.cert.load(folder .. "/pki/server.pem"))
+    local names = table.concat(server.san, " ") .. " "
+    for _, name in ipairs { "DNS:localhost ", "IP:127.0.0.1 ", "IP:::1 " } do
+      assert.is_truthy(names:find(name, 1, true), name)
+    end
+    local own = ca.host_san(core.system.host_name())
+    assert.is_truthy(own == nil or names:find(own .. " ", 1, true))
+  end)
+
+  it("prints the CA's fingerprint and the next commands", function()
+    local result = init("--host", "est.example.com")
+    local printed = result.out:match "fingerprint: (%x[%x:]+)"
+    local expected = inside("openssl x509 -noout -fingerprint -sha256 -in ca.pem").out
+    assert.equal(expected:match "=(%x[%x:]+)", printed)
+    assert.is_truthy(result.out:find("lest serve " .. folder .. "/pki/server.lua", 1, true))
+    assert.is_truthy(result.out:find("lest enroll https://est.example.com:8443 --trust", 1, true))
+  end)
+
+  it("prints JSON when asked", function()
+    local value = require("cjson").decode(init("--json").out)
+    assert.equal(core.cert.load(folder .. "/pki/ca.pem").fingerprint, value.fingerprint)
+  end)
+
+  it("replaces nothing: all or nothing", function()
+    os.execute("mkdir " .. folder .. "/pki")
+    for _, name in ipairs { "ca.key", "server.lua", "ledger" } do
+      temporary.file(folder .. "/pki", name, "mine")
+      local result = init()
+      assert.equal(1, result.code)
+      assert.is_truthy(result.err:find("has " .. name .. " already; nothing was written", 1, true))
+      assert.equal(name .. "\n", inside("ls").out)
+      assert.equal("mine", core.file.read(folder .. "/pki/" .. name))
+      os.remove(folder .. "/pki/" .. name)
+    end
+    assert.equal(0, init().code)
+    local before = inside("sha256sum *.*").out
+    assert.equal(1, init().code)
+    assert.equal(before, inside("sha256sum *.*").out)
+  end)
+
+  it("leaves nothing behind where it cannot write", function()
+    -- SIGXFSZ is ignored, so that a write gives EFBIG.
+    local line = shell.line("ca", "init", folder .. "/a/b")
+    local result = shell.run("(trap '' XFSZ; ulimit -f 0; " .. line .. ") 2>&1 | cat")
+    assert.matches("nothing was written", result.out)
+    assert.equal("", shell.run("ls -A " .. folder).out)
+  end)
+
+  it("says what is wrong with a name", function()
+    for _, host in ipairs { "est example", "-", "a..b", "1.2.3", "1.2.3.400", "[::zz]", "a/b" } do
+      local result = init("--host=" .. host)
+      assert.equal(2, result.code, host)
+      assert.matches("is neither a host name nor an address", result.err)
+    end
+    local result = init("--name", ("x"):rep(65))
+    assert.not_equal(0, result.code)
+    assert.not_matches("internal error", result.err)
+    assert.equal("", shell.run("ls -A " .. folder).out)
+  end)
+
+  it("makes the folders that are missing, and quotes odd names", function()
+    local odd = folder .. "/a b/it's"
+    local result = shell.lest("ca", "init", odd .. "/")
+    assert.equal(0, result.code)
+    assert.is_truthy(result.out:find("'" .. folder .. "/a b/it'\\''s/server.lua'", 1, true))
+    assert.is_true(core.system.exists(odd .. "/server.lua"))
+  end)
+
+  it("writes a configuration and a policy that are accepted", function()
+    assert.equal(0, init().code)
+    local config = assert(require("lest.config").load(folder .. "/pki/server.lua"))
+    assert.equal(folder .. "/pki/ledger/ledger.db", config.ledger)
+    assert.equal("principal", config.profiles.device.names)
+    local policy = assert(require("lest.policy").load(config.labels.default.policy))
+    assert.is_function(policy.hooks.enroll)
+    assert.is_function(policy.hooks.reenroll)
+  end)
+
+  it("writes the same for a server that is not started as root, but for the accounts", function()
+    local made = assert(ca.init(folder .. "/pki", { as_root = false, hosts = { "localhost" } }))
+    assert.equal(64, #made.fingerprint)
+    local config = assert(require("lest.config").load(folder .. "/pki/server.lua"))
+    assert.is_nil(config.user)
+    assert.is_nil(config.authority_user)
+  end)
+
+  if core.system.user_id() == 0 then
+    it("as root, gives the ledger's folder to the account that the authority becomes", function()
+      local result = init()
+      assert.equal(0, result.code)
+      assert.matches("cannot enter " .. folder, result.err)
+      local config = assert(require("lest.config").load(folder .. "/pki/server.lua"))
+      assert.equal(config.authority_user, inside("stat -c %U ledger").out:match "%S+")
+      assert.not_equal(config.user, config.authority_user)
+      assert.equal("root\n", inside("stat -c %U ca.key").out)
+      os.execute("chmod 755 " .. folder)
+      assert.is_nil(ca.closed_above(folder .. "/pki"))
+    end)
+  end
+end)
