@@ -44,8 +44,8 @@ struct cursor {
 static enum http_result next_line(struct cursor *at, size_t limit, int too_long, struct http_slice *line,
                                   struct http_refusal *why)
 {
-    const char *start = at->data + at->pos;
     size_t have = at->len - at->pos;
+    const char *start = have ? at->data + at->pos : NULL;
     const char *lf = have ? memchr(start, '\n', have < limit ? have : limit) : NULL;
     if (!lf) {
         if (have < limit)

@@ -12,6 +12,9 @@ static bool peek(const struct http_slice *s, char c)
 
 static void skip(struct http_slice *s, size_t count)
 {
+    /* An empty slice may have no data at all. */
+    if (count == 0)
+        return;
     s->data += count;
     s->len -= count;
 }

@@ -2,7 +2,7 @@
 ---
 ---     local server <close> = raw_server.start { cert = leaf.path, key = leaf.key, ca = root.path }
 ---     server:answer(raw_server.http(200, { ["Content-Type"] = "text/plain" }, "hello"))
----     server:answer { "HTTP/1.1 200 OK\r\nContent-", { delay = 500 }, "Length: 9\r\n\r\n", "drop" }
+---     server:answer { "HTTP/1.1 200 OK\r\nContent-", { delay = 50 }, "Length: 9\r\n\r\n", "drop" }
 ---     -- ... a client calls server.url ...
 ---     local request = server:request()         -- the next one; waits for it
 ---     -- method, target, headers (lower case), list, body, head (the bytes), connection, ms
