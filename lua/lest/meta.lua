@@ -238,7 +238,7 @@ function core_channel.listen(options) end
 function core_channel.connect(options) end
 --- A private key: a handle that shows nothing of it unless asked. Equal when the public halves are.
 ---@class lest.key
----@field type string "ec:P-256" (P-384, P-521; other curves by OpenSSL's name), "rsa:BITS", "rsa-pss:BITS",
+---@field type string "ec:P-256" (P-384, P-521; else OpenSSL's name), "rsa:BITS", "rsa-pss:BITS",
 --- "ed25519", "ed448", else OpenSSL's name
 ---@field security_bits integer as OpenSSL counts: rsa:2048 is 112, ec:P-256 is 128
 local key = {}
@@ -280,7 +280,7 @@ function core_key.generate(spec) end
 ---@param bytes string
 ---@param options? { passphrase?: string }
 ---@return lest.key?
----@return lest.error? err codes key_malformed, key_unsupported, key_passphrase (missing or wrong), pem
+---@return lest.error? err codes key_malformed, key_unsupported, key_passphrase, pem
 function core_key.parse(bytes, options) end
 
 --- A file, or with a scheme ("pkcs11:...", "file:...") what OpenSSL's store finds.
@@ -831,7 +831,7 @@ local issuer = {}
 ---@field crl_urls? string[]
 ---@field ocsp_urls? string[]
 ---@field ca_issuer_urls? string[]
----@field extensions? { oid: string, critical?: boolean, value: string }[] added; none that is made already
+---@field extensions? { oid: string, critical?: boolean, value: string }[] none that is made already
 
 --- The DER of a new certificate.
 ---@param plan lest.issue_plan
@@ -849,8 +849,16 @@ local core_issuer = {}
 ---@return lest.error? err code issue: no CA certificate, or not its key
 function core_issuer.new(options) end
 
+---@class lest.root_plan
+---@field key lest.key
+---@field subject lest.name_like
+---@field not_before integer seconds since 1970
+---@field not_after integer
+---@field path_len? integer
+---@field digest? string
+
 --- A self-signed CA certificate: cA with path_len, keyCertSign, cRLSign.
----@param options { key: lest.key, subject: lest.name_like, not_before: integer, not_after: integer, path_len?: integer, digest?: string }
+---@param options lest.root_plan
 ---@return lest.cert?
 ---@return lest.error? err
 function core_issuer.root(options) end

@@ -1,19 +1,12 @@
 local core = require "lest.core"
 local pki = require "support.pki"
 local der = require "support.der"
+local vectors = require "support.vectors"
 local csr, key = core.csr, core.key
 
 local EXTENSION_REQUEST <const> = "1.2.840.113549.1.9.14"
 local MS_EXTENSION_REQUEST <const> = "1.3.6.1.4.1.311.2.1.14"
 local CHALLENGE_PASSWORD <const> = "1.2.840.113549.1.9.7"
-
-local function vector(name)
-  local text = pki.read("spec/vectors/" .. name)
-  if name:find "hex$" then
-    return (text:gsub("%s", ""):gsub("%x%x", function(x) return string.char(tonumber(x, 16)) end))
-  end
-  return assert(core.base64.decode(text))
-end
 
 local function fails(code, value, err)
   assert.is_nil(value)
@@ -346,19 +339,19 @@ describe("csr", function()
   end)
 
   it("reads the requests of RFC 7030 A.3 and A.4 and RFC 9148 A.2 and A.3", function()
-    local c = assert(csr.parse(vector "7030-a3-simpleenroll-req.b64"))
+    local c = assert(csr.parse(vectors.get "7030-a3-simpleenroll-req"))
     assert.equal("+rrCir/7+EYu50T4", c.challenge_password)
     assert.equal("rsa:2048", c.public_key.type)
     assert.equal("RSA-SHA1", c.signature_algorithm)
     fails("csr_weak", c:verify())
     assert.is_true(c:verify { allow_weak = true })
-    c = assert(csr.parse(vector "7030-a4-serverkeygen-req.b64"))
+    c = assert(csr.parse(vectors.get "7030-a4-serverkeygen-req"))
     assert.is_true(c:verify { allow_weak = true })
-    c = assert(csr.parse(vector "9148-a2-sen-req.hex"))
+    c = assert(csr.parse(vectors.get "9148-a2-sen-req"))
     assert.is_true(c:verify())
     assert.equal("ec:P-256", c.public_key.type)
     assert.truthy(c.san[1]:find("otherName:1.3.6.1.5.5.7.8.4;", 1, true))
-    assert.is_true(assert(csr.parse(vector "9148-a3-skg-req.hex")):verify())
+    assert.is_true(assert(csr.parse(vectors.get "9148-a3-skg-req")):verify())
   end)
 
   it("raises for a programmer's mistakes", function()

@@ -17,8 +17,10 @@ describe("DER", function()
     local value = ("x"):rep(60)
     local good = der.seq(part(CN, der.utf8(value)))
     assert.equal(value, assert(core.name.decode(good)).CN)
-    for _, bad in ipairs { "\x30\x80\0\0", "\x30\x81\0", "\x30\x81\x7f" .. ("\0"):rep(127), "\x30\x82\0\x80",
-      "\x30\x85\0\0\0\0\0", "\x30\xff", "\x30\x84\xff\xff\xff\xff", "\x30", "\x30\x81", "", "\0", "\x1f" } do
+    for _, bad in ipairs { "\x30\x80\0\0", "\x30\x81\0", "\x30\x81\x7f" .. ("\0"):rep(127),
+      "\x30\x82\0\x80",
+      "\x30\x85\0\0\0\0\0", "\x30\xff", "\x30\x84\xff\xff\xff\xff", "\x30", "\x30\x81", "", "\0",
+        "\x1f" } do
       local n, err = core.name.decode(bad)
       assert.is_nil(n)
       assert.truthy(err.message:find "at byte %d+$", err.message)
@@ -27,19 +29,22 @@ describe("DER", function()
 
   it("counts positions from the start of the document", function()
     local _, err = name(part(CN, der.utf8 "a"), part(CN, der.utf8 "\xff"))
-    assert.equal("name: CN of the name has characters that its type does not allow at byte 23", err.message)
+    assert.equal("name: CN of the name has characters that its type does not allow at byte 23",
+      err.message)
     _, err = name(part(CN, der.utf8 "a"), der.seq())
     assert.equal("name: an RDN of the name has tag 0x30 instead of 0x31 at byte 14", err.message)
   end)
 
   it("reads and writes identifiers of every size", function()
-    for _, oid in ipairs { "0.0", "0.39", "1.0", "1.39.1", "2.0.1", "2.47.1", "2.48.1", "2.999.3", "1.2.127.128.16383.16384",
+    for _, oid in ipairs { "0.0", "0.39", "1.0", "1.39.1", "2.0.1", "2.47.1", "2.48.1", "2.999.3",
+      "1.2.127.128.16383.16384",
       "2.25.329800735698586629295641978511506172918", "1.3.6.1.4.1.18446744073709551616",
       "2.340282366920938463463374607431768211455" } do
       local n = assert(core.name.parse(oid .. "=x"), oid)
       assert.equal("x", n[oid], oid)
     end
-    for _, oid in ipairs { "3.1", "1.40", "0.40", "1", "1.", "1..2", "01.2", "1.02", "1.2.", "1.2.x", ".1",
+    for _, oid in ipairs { "3.1", "1.40", "0.40", "1", "1.", "1..2", "01.2", "1.02", "1.2.",
+      "1.2.x", ".1",
       "1.2." .. ("9"):rep(50), "1" .. (".2"):rep(100) } do
       assert.is_nil(core.name.parse(oid .. "=x"), oid)
     end

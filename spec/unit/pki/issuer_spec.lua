@@ -16,7 +16,8 @@ describe("issuer", function()
     tmp = pki.new()
     now = core.clock.wall_us() // 1000000
     ca_key = assert(core.key.generate "ec:P-256")
-    ca = assert(core.issuer.root { key = ca_key, subject = "O=Example,CN=Root", not_before = now - 60,
+    ca = assert(core.issuer.root { key = ca_key, subject = "O=Example,CN=Root", not_before = now -
+      60,
       not_after = now + 3650 * DAY })
     issuer = assert(core.issuer.new { cert = ca, key = ca_key })
     leaf_key = assert(core.key.generate "ec:P-256")
@@ -37,21 +38,26 @@ describe("issuer", function()
     local text = pki.sh(("openssl x509 -in %s -noout -text"):format(tmp:path "ca.pem"))
     assert.truthy(text:find("Basic Constraints: critical\n%s+CA:TRUE\n"))
     assert.truthy(text:find("Key Usage: critical\n%s+Certificate Sign, CRL Sign\n"))
-    pki.sh(("openssl verify -x509_strict -CAfile %s %s"):format(tmp:path "ca.pem", tmp:path "ca.pem"))
+    pki.sh(("openssl verify -x509_strict -CAfile %s %s"):format(tmp:path "ca.pem", tmp:path
+      "ca.pem"))
     assert.is_true(ca.is_ca)
     assert.is_true(ca.self_issued)
     local limited = assert(core.issuer.root { key = ca_key, subject = "CN=x", not_before = now,
       not_after = now + DAY, path_len = 0 })
     assert.equal(0, limited.path_len)
-    fails("issue", core.issuer.root { key = ca_key, subject = "", not_before = now, not_after = now })
+    fails("issue", core.issuer.root { key = ca_key, subject = "", not_before = now, not_after = now
+      })
     fails("issue", core.issuer.root { key = ca_key, not_before = now, not_after = now })
-    fails("issue", core.issuer.root { key = ca_key, subject = "CN=x", not_before = now, not_after = now - 1 })
+    fails("issue", core.issuer.root { key = ca_key, subject = "CN=x", not_before = now, not_after =
+      now - 1 })
   end)
 
   it("issues certificates that openssl verifies, for each kind of CA and leaf", function()
-    for i, spec in ipairs { "ec:P-256", "ec:P-384", "ec:P-521", "rsa:2048", "rsa-pss:2048", "ed25519", "ed448" } do
+    for i, spec in ipairs { "ec:P-256", "ec:P-384", "ec:P-521", "rsa:2048", "rsa-pss:2048",
+      "ed25519", "ed448" } do
       local key = assert(core.key.generate(spec))
-      local root = assert(core.issuer.root { key = key, subject = "CN=Root" .. i, not_before = now - 60,
+      local root = assert(core.issuer.root { key = key, subject = "CN=Root" .. i, not_before = now
+        - 60,
         not_after = now + 90 * DAY })
       local leaf = assert(assert(core.issuer.new { cert = root, key = key }):issue(plan {
         public_key = assert(core.key.generate(spec)):public_der(), san = { "DNS:x.example" },
@@ -64,14 +70,16 @@ describe("issuer", function()
   end)
 
   it("5280-4.1-a fills in every field", function()
-    local bytes = assert(issue { subject = { { "O", "Example" }, { "CN", "device" } }, serial = "00ff01",
+    local bytes = assert(issue { subject = { { "O", "Example" }, { "CN", "device" } }, serial =
+      "00ff01",
       san = { "DNS:x.example", "IP:192.0.2.1" }, key_usage = { "digitalSignature", "keyAgreement" },
       eku = { "clientAuth", "1.2.3.4" }, crl_urls = { "http://c.example/1", "http://c.example/2" },
       ocsp_urls = { "http://o.example" }, ca_issuer_urls = { "http://i.example" },
       extensions = { { oid = "1.2.3.5", critical = true, value = "\5\0" } } })
     local path = pki.write(tmp:path "full", assert(core.cert.parse(bytes)):pem())
     local text = pki.sh(("openssl x509 -in %s -noout -text"):format(path))
-    for _, words in ipairs { "Version: 3", "Serial Number: 65281 (0xff01)", "Issuer: O = Example, CN = Root",
+    for _, words in ipairs { "Version: 3", "Serial Number: 65281 (0xff01)",
+      "Issuer: O = Example, CN = Root",
       "Subject: O = Example, CN = device", "CA:FALSE", "Digital Signature, Key Agreement",
       "TLS Web Client Authentication, 1.2.3.4", "DNS:x.example, IP Address:192.0.2.1",
       "URI:http://c.example/1", "URI:http://c.example/2", "OCSP - URI:http://o.example",
@@ -105,11 +113,13 @@ describe("issuer", function()
 
   it("never makes a CA certificate", function()
     local ca_true = der.seq "\1\1\xff"
-    fails("issue", issue { extensions = { { oid = "basicConstraints", critical = true, value = ca_true } } })
+    fails("issue", issue { extensions = { { oid = "basicConstraints", critical = true, value =
+      ca_true } } })
     fails("issue", issue { key_usage = { "keyCertSign" } })
     fails("issue", issue { key_usage = { "digitalSignature", "cRLSign" } })
     fails("issue", issue { extensions = { { oid = "keyUsage", value = "\3\2\2\4" } } })
-    fails("issue", issue { san = { "DNS:a" }, extensions = { { oid = "2.5.29.17", value = der.seq() } } })
+    fails("issue", issue { san = { "DNS:a" }, extensions = { { oid = "2.5.29.17", value = der.seq()
+      } } })
   end)
 
   it("5280-4.1.2.2-a gives random positive serial numbers of 128 bits", function()
@@ -133,7 +143,8 @@ describe("issuer", function()
 
   it("5280-4.1.2.5-a writes UTCTime through 2049 and GeneralizedTime after", function()
     local y2050, last = 2524608000, 253402300799
-    local root = assert(core.issuer.root { key = ca_key, subject = "CN=Root", not_before = -631152000,
+    local root = assert(core.issuer.root { key = ca_key, subject = "CN=Root", not_before =
+      -631152000,
       not_after = last })
     assert.equal(last, root.not_after)
     assert.equal(-631152000, root.not_before)
@@ -146,7 +157,8 @@ describe("issuer", function()
     fails("issue", long:issue(plan { not_before = -631152001 }))
     for _ = 1, 200 do
       local at = math.random(-631152000, last)
-      local c = assert(core.cert.parse(assert(long:issue(plan { not_before = at, not_after = last }))))
+      local c = assert(core.cert.parse(assert(long:issue(plan { not_before = at, not_after = last
+        }))))
       assert.equal(at, c.not_before)
     end
   end)
@@ -155,10 +167,12 @@ describe("issuer", function()
     assert(issue { not_after = ca.not_after })
     assert.truthy(fails("issue", issue { not_after = ca.not_after + 1 }):find("past", 1, true))
     fails("issue", issue { not_before = now + 2, not_after = now + 1 })
-    assert.has_error(function() issuer:issue { public_key = leaf_key:public_der(), subject = "CN=x" } end)
+    assert.has_error(function() issuer:issue { public_key = leaf_key:public_der(), subject = "CN=x"
+      } end)
   end)
 
-  it("5280-4.1.2.6-a wants a name, and makes the alternative one critical if it stands alone", function()
+  it("5280-4.1.2.6-a wants a name, and makes the alternative one critical if it stands alone",
+    function()
     local c = assert(core.cert.parse(assert(issue { subject = "", san = { "DNS:x.example" } })))
     for _, ext in ipairs(c.extensions) do
       if ext.oid == "2.5.29.17" then assert.is_true(ext.critical) end
@@ -197,14 +211,20 @@ describe("issuer", function()
   it("wants a CA's certificate and its key", function()
     fails("issue", core.issuer.new { cert = ca, key = leaf_key })
     local leaf = assert(core.cert.parse(assert(issue())))
-    assert.truthy(fails("issue", core.issuer.new { cert = leaf, key = leaf_key }):find("not a CA", 1, true))
+    assert.truthy(fails("issue", core.issuer.new { cert = leaf, key = leaf_key }):find("not a CA",
+      1, true))
     assert.has_error(function() core.issuer.new { cert = ca } end)
     assert.is_true(issuer.cert == ca)
-    local sub <const> = tmp:root("nosign", { ext = "basicConstraints = critical,CA:TRUE\nkeyUsage = cRLSign\n" })
-    assert.truthy(fails("issue", core.issuer.new { cert = sub.cert, key = assert(core.key.load(sub.key)) })
+    local sub <const> = tmp:root("nosign", { ext =
+      "basicConstraints = critical,CA:TRUE\nkeyUsage = cRLSign\n" })
+    assert.truthy(fails("issue", core.issuer.new { cert = sub.cert, key =
+      assert(core.key.load(sub.key)) })
       :find("keyCertSign", 1, true))
-    local bare = tmp:root("bare", { ext = "basicConstraints = critical,CA:TRUE\nsubjectKeyIdentifier = none\n" })
-    local by_bare = assert(core.issuer.new { cert = bare.cert, key = assert(core.key.load(bare.key)) })
-    assert.equal(40, #assert(core.cert.parse(assert(by_bare:issue(plan { not_after = now + DAY })))).aki)
+    local bare = tmp:root("bare", { ext =
+      "basicConstraints = critical,CA:TRUE\nsubjectKeyIdentifier = none\n" })
+    local by_bare = assert(core.issuer.new { cert = bare.cert, key =
+      assert(core.key.load(bare.key)) })
+    assert.equal(40, #assert(core.cert.parse(assert(by_bare:issue(plan { not_after = now + DAY
+      })))).aki)
   end)
 end)

@@ -1,10 +1,7 @@
 local core = require "lest.core"
 local pki = require "support.pki"
+local vectors = require "support.vectors"
 local key = core.key
-
-local function vector(name)
-  return assert(core.base64.decode(pki.read("spec/vectors/" .. name .. ".b64")))
-end
 
 local function fails(code, value, err)
   assert.is_nil(value)
@@ -118,7 +115,7 @@ describe("key", function()
   end)
 
   it("5958-2-a reads OneAsymmetricKey version 2 (the vector of RFC 8410 10.3)", function()
-    local v1, v2 = vector "8410-10.3-ed25519-v1", vector "8410-10.3-ed25519-v2-pub-attr"
+    local v1, v2 = vectors.get "8410-10.3-ed25519-v1", vectors.get "8410-10.3-ed25519-v2-pub-attr"
     assert.is_true(assert(key.parse(v1)) == assert(key.parse(v2)))
     assert.equal(v1, assert(key.parse(v2)):der())
     local pem = "-----BEGIN PRIVATE KEY-----\n" .. core.base64.encode(v2,
@@ -129,7 +126,7 @@ describe("key", function()
   end)
 
   it("reads the key of RFC 7030 A.4", function()
-    assert.equal("rsa:2048", assert(key.parse(vector "7030-a4-serverkeygen-key")).type)
+    assert.equal("rsa:2048", assert(key.parse(vectors.get "7030-a4-serverkeygen-key")).type)
   end)
 
   it("loads by URI, and says when there is no such store or key", function()
@@ -157,7 +154,8 @@ describe("key", function()
   end)
 
   it("7030-6-j survives cut and flipped keys", function()
-    local ec, ed = assert(key.generate "ec:P-256"):der(), vector "8410-10.3-ed25519-v2-pub-attr"
+    local ec, ed = assert(key.generate "ec:P-256"):der(), vectors.get
+      "8410-10.3-ed25519-v2-pub-attr"
     for _, der in ipairs { ec, ed } do
       for len = 0, #der - 1 do assert.is_nil(key.parse(der:sub(1, len))) end
       for at = 1, #der, 2 do
