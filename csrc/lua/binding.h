@@ -88,6 +88,7 @@ int lestL_open_crl(lua_State *L);
 int lestL_open_store(lua_State *L);
 int lestL_open_pkcs7(lua_State *L);
 int lestL_open_csrattrs(lua_State *L);
+int lestL_open_show(lua_State *L);
 int lestL_open_http(lua_State *L);
 int lestL_open_http_client(lua_State *L);
 int lestL_open_est(lua_State *L);

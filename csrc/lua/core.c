@@ -23,6 +23,7 @@ int luaopen_lest_core(lua_State *L)
         { "store", lestL_open_store },
         { "pkcs7", lestL_open_pkcs7 },
         { "csrattrs", lestL_open_csrattrs },
+        { "show", lestL_open_show },
         { "http", lestL_open_http },
         { "http_client", lestL_open_http_client },
         { "est", lestL_open_est },

@@ -222,6 +222,8 @@ static enum lest_status parse_der(struct pki_bytes der, struct pki_cert **out, s
     struct pki_der_doc doc = { .noun = "certificate", .malformed = LEST_E_CERT_MALFORMED, .err = err };
     struct pki_der in;
     *out = NULL;
+    if (der.len == 0)
+        return lest_error_set(err, LEST_E_CERT_MALFORMED, "certificate: there is no data");
     if (der.len > PKI_CERT_MAX)
         return lest_error_set(err, LEST_E_TOO_LARGE, "certificate: more than %d bytes", PKI_CERT_MAX);
     struct pki_cert *cert = calloc(1, sizeof *cert);

@@ -42,6 +42,8 @@ enum lest_status pki_input_read(const struct pki_input *what, const void *data, 
         return lest_error_set(err, what->malformed, "%s: there is no data", what->noun);
     if (pki_pem_looks(data, len)) {
         enum lest_status status = read_pem(what, data, len, storage, err);
+        if (status == LEST_OK && storage->len == 0)
+            return lest_error_set(err, what->malformed, "%s: the PEM block is empty", what->noun);
         if (status == LEST_OK)
             *der = (struct pki_bytes){ storage->data, storage->len };
         return status;

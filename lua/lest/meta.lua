@@ -1246,3 +1246,27 @@ function core_process.ready() end
 ---@return nil
 ---@return lest.error
 function core_process.exec(arguments) end
+
+--- DER as short texts for people; control characters stay in them.
+---@class lest.core.show
+local show = {}
+
+--- What an extension's value means, in the words of OpenSSL; nil if it is unknown or malformed.
+---@param oid string dotted or a name
+---@param value string DER
+---@return string?
+function show.extension(oid, value) end
+
+--- One DER element in one line: strings, identifiers by name, numbers, "{a, b}"; else hex, cut.
+---@param der string
+---@return string
+function show.value(der) end
+
+--- Bytes in hex, cut after 32.
+---@param bytes string
+---@return string
+function show.hex(bytes) end
+
+---@param der string a SubjectPublicKeyInfo
+---@return lest.public_key
+function show.public_key(der) end

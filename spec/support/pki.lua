@@ -53,31 +53,36 @@ local algorithms <const> = {
 }
 
 local function entity(self, name, how)
-  local it = { name = name, path = self:path(name .. ".pem"), key = self:path(name .. ".key"), how = how }
+  local it = { name = name, path = self:path(name .. ".pem"), key = self:path(name .. ".key"),
+    how = how }
   if how.same_key then
     M.sh(("cp %s %s"):format(how.same_key.key, it.key))
   else
     M.sh(("openssl genpkey %s -out %s"):format(algorithms[how.key or "ec:P-256"], it.key))
   end
   it.csr = self:path(name .. ".csr")
-  M.sh(("openssl req -new -utf8 -key %s -subj %s -out %s"):format(it.key, quote(how.subject or "/CN=" .. name),
-    it.csr))
-  M.write(self:path(name .. ".ext"), "[x]\nsubjectKeyIdentifier = hash\n" .. (how.ext or "") .. "\n")
+  M.sh(("openssl req -new -utf8 -key %s -subj %s -out %s"):format(it.key,
+    quote(how.subject or "/CN=" .. name), it.csr))
+  M.write(self:path(name .. ".ext"), "[x]\nsubjectKeyIdentifier = hash\n" .. (how.ext or "") ..
+    "\n")
   return it
 end
 
 local function sign(self, it, by)
   local how = it.how
-  M.sh(("openssl x509 -req -in %s -days %d %s -extfile %s -extensions x -%s %s -out %s"):format(it.csr,
+  M.sh(("openssl x509 -req -in %s -days %d %s -extfile %s -extensions x -%s %s -out %s"):format(
+    it.csr,
     how.days or 30, by, self:path(it.name .. ".ext"), how.digest or "sha256",
     how.serial and "-set_serial " .. how.serial or "", it.path))
   it.cert = assert(core.cert.load(it.path))
   return it
 end
 
-local CA_EXT <const> = "basicConstraints = critical,CA:TRUE\nkeyUsage = critical,keyCertSign,cRLSign\n"
+local CA_EXT <const> =
+  "basicConstraints = critical,CA:TRUE\nkeyUsage = critical,keyCertSign,cRLSign\n"
 
---- A self-signed CA. how: subject, key, days, ext (replaces the CA's), more (added to them), digest, same_key
+--- A self-signed CA. how: subject, key, days, ext (replaces the CA's), more (added to them),
+--- digest, same_key
 function M:root(name, how)
   how = how or {}
   how.ext = how.ext or CA_EXT .. (how.more or "")

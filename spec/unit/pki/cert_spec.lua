@@ -10,10 +10,12 @@ describe("cert", function()
   setup(function()
     ca = pki.new()
     root = ca:root("root", { subject = "/C=DE/O=Example/CN=root", more = "1.2.3.4 = ASN1:NULL" })
-    leaf = ca:issue("leaf", { by = root, serial = "0x00fe01", subject = "/CN=device 1/serialNumber=77",
+    leaf = ca:issue("leaf", { by = root, serial = "0x00fe01",
+      subject = "/CN=device 1/serialNumber=77",
       ext = "subjectAltName = DNS:a.example.com,DNS:*.w.example.com,IP:127.0.0.1,IP:::1\n" ..
         "extendedKeyUsage = clientAuth,1.3.6.1.5.5.7.3.28\n" ..
-        "keyUsage = critical,digitalSignature,keyAgreement,decipherOnly\nbasicConstraints = CA:FALSE" })
+        "keyUsage = critical,digitalSignature,keyAgreement,decipherOnly\n" ..
+        "basicConstraints = CA:FALSE" })
   end)
 
   teardown(function() pki.__close(ca) end)
@@ -70,7 +72,8 @@ describe("cert", function()
     local by_oid = {}
     for _, extension in ipairs(list) do by_oid[extension.oid] = extension end
     assert.same({ oid = "1.2.3.4", critical = false, value = "\5\0" }, by_oid["1.2.3.4"])
-    assert.same({ oid = "2.5.29.19", name = "basicConstraints", critical = true, value = "\x30\3\1\1\xff" },
+    assert.same({ oid = "2.5.29.19", name = "basicConstraints", critical = true,
+      value = "\x30\3\1\1\xff" },
       by_oid["2.5.29.19"])
   end)
 
@@ -89,7 +92,8 @@ describe("cert", function()
     assert.equal("-80", with("-128"))
     assert.equal("-0100", with("-256"))
     assert.equal("-01", with("-1"))
-    assert.equal("0123456789abcdef0123456789abcdef01234567", with("0x0123456789abcdef0123456789abcdef01234567"))
+    assert.equal("0123456789abcdef0123456789abcdef01234567",
+      with("0x0123456789abcdef0123456789abcdef01234567"))
   end)
 
   it("tells PEM and DER apart by looking", function()
@@ -146,7 +150,8 @@ describe("cert", function()
     for cut = 1, #der - 1, 5 do fails(der:sub(1, cut), "cert_malformed") end
     fails("-----BEGIN CERTIFICATE-----\nAAAA\n", "pem")
     fails("-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n", "pem")
-    fails("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "cert_malformed", "no PEM block")
+    fails("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "cert_malformed",
+      "no PEM block")
     fails("\x30\x83\x01\0\0" .. ("\0"):rep(65536), "too_large")
     fails(("x"):rep(5 * 1024 * 1024), "too_large")
   end)
@@ -158,7 +163,8 @@ describe("cert", function()
       local c, err = cert.parse(changed)
       assert(c or err.code == "cert_malformed", err)
       if c then
-        local _ = { c.subject, c.san, c.extensions, c.public_key, c.eku, c.serial, c.key_usage, c.fingerprint }
+        local _ = { c.subject, c.san, c.extensions, c.public_key, c.eku, c.serial, c.key_usage,
+          c.fingerprint }
       end
     end
   end)
@@ -173,25 +179,29 @@ describe("cert", function()
     local oid = "\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"
     local first = der:find(oid, 1, true)
     local second = der:find(oid, first + 1, true)
-    fails(der:sub(1, second + 8) .. "\x03" .. der:sub(second + 10), "cert_malformed", "algorithms differ")
+    fails(der:sub(1, second + 8) .. "\x03" .. der:sub(second + 10), "cert_malformed",
+      "algorithms differ")
   end)
 
   it("reads the kinds of keys, and keys that nobody knows", function()
     for _, key in ipairs { "ec:P-384", "rsa:2048", "ed25519" } do
       assert.equal(key, ca:issue("kind", { by = root, key = key }).cert.public_key.type)
     end
-    local unknown = vectors.replace(leaf.cert:der(), "\x2a\x86\x48\xce\x3d\2\1", "\x2a\x86\x48\xce\x3d\2\9")
+    local unknown = vectors.replace(leaf.cert:der(), "\x2a\x86\x48\xce\x3d\2\1",
+      "\x2a\x86\x48\xce\x3d\2\9")
     local public_key = assert(cert.parse(unknown)).public_key
     assert.same({ "1.2.840.10045.2.9", 0 }, { public_key.type, public_key.security_bits })
   end)
 
-  it("6125-6.4.1-a 6125-6.4.3-a 6125-6.4.3-b matches names label by label, wildcards in the left-most one", function()
+  it("6125-6.4.1-a 6125-6.4.3-a 6125-6.4.3-b matches names label by label", function()
     local c = leaf.cert
-    for _, host in ipairs { "a.example.com", "A.Example.COM", "a.example.com.", "x.w.example.com" } do
+    for _, host in ipairs { "a.example.com", "A.Example.COM", "a.example.com.",
+      "x.w.example.com" } do
       assert.is_true(c:matches_host(host), host)
     end
-    for _, host in ipairs { "b.example.com", "example.com", "w.example.com", "x.y.w.example.com", "", ".",
-      ".example.com", ".w.example.com", "a.example.com\0", ("a"):rep(300), "device 1", "*.w.example.com.x" } do
+    for _, host in ipairs { "b.example.com", "example.com", "w.example.com", "x.y.w.example.com",
+      "", ".", ".example.com", ".w.example.com", "a.example.com\0", ("a"):rep(300), "device 1",
+      "*.w.example.com.x" } do
       assert.is_false(c:matches_host(host), host)
     end
   end)
@@ -208,7 +218,8 @@ describe("cert", function()
   end)
 
   it("6125-6.4.3-c matches no wildcard inside a label", function()
-    local part = ca:issue("part", { by = root, ext = "subjectAltName = DNS:xn--*.example.com,DNS:a*.example.com" })
+    local part = ca:issue("part", { by = root,
+      ext = "subjectAltName = DNS:xn--*.example.com,DNS:a*.example.com" })
     assert.is_false(part.cert:matches_host("xn--bcher-kva.example.com"))
     assert.is_false(part.cert:matches_host("ab.example.com"))
   end)

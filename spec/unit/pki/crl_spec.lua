@@ -84,7 +84,8 @@ describe("crl", function()
     fails(der .. "\0", "crl_malformed", "followed by more data")
     for cut = 1, #der - 1, 3 do fails(der:sub(1, cut), "crl_malformed") end
     for i = 1, #der do
-      local changed = core.crl.parse(der:sub(1, i - 1) .. string.char(der:byte(i) ~ 0xff) .. der:sub(i + 1))
+      local changed = core.crl.parse(der:sub(1, i - 1) .. string.char(der:byte(i) ~ 0xff) ..
+        der:sub(i + 1))
       if changed then
         local _ = { changed.issuer, changed.entries, changed.number, changed.extensions }
         assert.is_nil(changed:verify(root.cert))

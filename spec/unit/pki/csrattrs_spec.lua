@@ -31,8 +31,10 @@ describe("csrattrs", function()
     local expected = {
       ["7030-4.5.2-csrattrs"] = "challengePassword id-ecPublicKey extReq ecdsa-with-SHA384",
       ["8951-4-csrattrs"] = "challengePassword id-ecPublicKey extReq ecdsa-with-SHA384",
-      ["7030-a2-csrattrs"] = "1.3.6.1.1.1.1.22 2.999.1 challengePassword 2.999.2 brainpoolP384r1 SHA384",
-      ["9148-a4-att-resp"] = "1.3.6.1.1.1.1.22 2.999.1 challengePassword 2.999.2 brainpoolP384r1 SHA384",
+      ["7030-a2-csrattrs"] =
+        "1.3.6.1.1.1.1.22 2.999.1 challengePassword 2.999.2 brainpoolP384r1 SHA384",
+      ["9148-a4-att-resp"] =
+        "1.3.6.1.1.1.1.22 2.999.1 challengePassword 2.999.2 brainpoolP384r1 SHA384",
       ["9908-5.1-acp-san"] = "extReq",
       ["9908-5.2-rfc7030-corrected"] =
         "challengePassword id-ecPublicKey ecdsa-with-SHA384 1.3.6.1.1.1.1.22",
@@ -53,7 +55,8 @@ describe("csrattrs", function()
       end
       assert.same(words(list), words(got), name)
     end
-    for _, name in ipairs { "9908-5.3-as-published", "9908-5.3-from-prose-derived", "9908-5.5-p384-serial",
+    for _, name in ipairs { "9908-5.3-as-published", "9908-5.3-from-prose-derived",
+      "9908-5.5-p384-serial",
       "9908-5.6-p521-attrs", "9908-4-coexistence-derived" } do
       assert(csrattrs.decode(vectors.get(name)), name)
     end
@@ -64,7 +67,8 @@ describe("csrattrs", function()
     assert.equal(6, #list)
     assert.is_nil(list[1].values)
     assert.same({ unhex "1319" .. "Parse SET as 2.999.1 data" }, list[2].values)
-    assert.same({ unhex "0603883703", unhex "0603883704", unhex "1319" .. "Parse SET as 2.999.2 data" },
+    assert.same({ unhex "0603883703", unhex "0603883704", unhex "1319" ..
+      "Parse SET as 2.999.2 data" },
       list[4].values)
     assert.same({}, csrattrs.decode(vectors.get "9908-3.2-keytype-empty-set-derived")[1].values)
   end)
@@ -89,7 +93,8 @@ describe("csrattrs", function()
 
   it("7030-6-j bounds size, count and depth", function()
     local function der(tag, body)
-      return tag .. (#body > 65535 and "\x83" .. (">I3"):pack(#body) or "\x82" .. (">I2"):pack(#body)) .. body
+      if #body > 65535 then return tag .. "\x83" .. (">I3"):pack(#body) .. body end
+      return tag .. "\x82" .. (">I2"):pack(#body) .. body
     end
     refused(der("\x30", ("\6\1\x2a"):rep(257)), "more than 256 elements")
     refused(der("\x30", ("\6\1\x2a"):rep(22000)), "more than 65536 bytes", "too_large")
@@ -122,15 +127,18 @@ describe("csrattrs", function()
   it("7030-4.5.2-j understands key type and signature algorithm", function()
     local function wish(name)
       local it = assert(csrattrs.wishes(vectors.get(name)))
-      return { it.key or "-", it.digest or "-", it.challenge_password, #it.extensions, names(it.unknown) }
+      return { it.key or "-", it.digest or "-", it.challenge_password, #it.extensions,
+        names(it.unknown) }
     end
     assert.same({ "ec:P-384", "sha384", true, 0, "extReq" }, wish "7030-4.5.2-csrattrs")
-    assert.same({ "ec:P-384", "sha384", true, 0, "1.3.6.1.1.1.1.22" }, wish "9908-5.2-rfc7030-corrected")
+    assert.same({ "ec:P-384", "sha384", true, 0, "1.3.6.1.1.1.1.22" },
+      wish "9908-5.2-rfc7030-corrected")
     assert.same({ "rsa:4096", "sha256", true, 0, "" }, wish "9908-5.4-rsa4096")
     assert.same({ "ec:P-521", "sha512", true, 1, "" }, wish "9908-5.3-from-prose-derived")
     assert.same({ "-", "-", false, 1, "" }, wish "9908-5.1-acp-san")
     assert.same({ "-", "-", false, 0, "" }, wish "csrattrs-empty-derived")
-    assert.same({ "-", "-", false, 0, "1.2.840.113549.1.9.16.2.61" }, wish "9908-3.4-template-derived")
+    assert.same({ "-", "-", false, 0, "1.2.840.113549.1.9.16.2.61" },
+      wish "9908-3.4-template-derived")
     assert.equal("ecdsa-with-SHA384", csrattrs.wishes(vectors.get "7030-4.5.2-csrattrs").signature)
   end)
 
@@ -177,13 +185,15 @@ describe("csrattrs", function()
 
   it("9908-3.2-a 9908-3.2-b 9908-3.2-c writes all extensions into one attribute", function()
     local der = assert(csrattrs.encode { { extensions = {
-      { oid = "subjectAltName", critical = true, value = SAN }, { oid = "2.5.29.15", value = "\3\2\7\x80" } } } })
+      { oid = "subjectAltName", critical = true, value = SAN }, { oid = "2.5.29.15",
+        value = "\3\2\7\x80" } } } })
     local list = assert(csrattrs.decode(der))
     assert.equal("1.2.840.113549.1.9.14", list[1].oid)
     assert.equal(1, #list[1].values)
     local wishes = assert(csrattrs.wishes(list))
     assert.same({ { oid = "2.5.29.17", name = "subjectAltName", critical = true, value = SAN },
-      { oid = "2.5.29.15", name = "keyUsage", critical = false, value = "\3\2\7\x80" } }, wishes.extensions)
+      { oid = "2.5.29.15", name = "keyUsage", critical = false, value = "\3\2\7\x80" } },
+        wishes.extensions)
     local extensions = { { oid = "subjectAltName", value = SAN } }
     unwritable({ { extensions = extensions }, { extensions = extensions } }, "twice")
   end)
@@ -218,6 +228,7 @@ describe("csrattrs", function()
     assert.error_matches(function() csrattrs.encode { {} } end, "has one of oid")
     assert.error_matches(function() csrattrs.encode { { keys = "x" } } end, "did you mean 'key'")
     assert.error_matches(function() csrattrs.encode { { digest = "sha256" } } end, "needs a key")
-    assert.error_matches(function() csrattrs.encode { { oid = "1.2", values = { 1 } } } end, "value 1")
+    assert.error_matches(function() csrattrs.encode { { oid = "1.2", values = { 1 } } } end,
+      "value 1")
   end)
 end)

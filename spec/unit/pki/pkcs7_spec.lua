@@ -53,7 +53,8 @@ describe("pkcs7", function()
   end)
 
   it("5272-4.1-a gives back what was put in, in its order, with CRLs", function()
-    local certs, crls = pkcs7.decode(assert(pkcs7.encode({ root.cert, leaf.cert:der(), root.cert }, { crl })))
+    local certs, crls = pkcs7.decode(assert(pkcs7.encode({ root.cert, leaf.cert:der(),
+      root.cert }, { crl })))
     assert.same({ 3, 1 }, { #certs, #crls })
     assert.equal(root.cert, certs[1])
     assert.equal(leaf.cert, certs[2])
@@ -77,14 +78,15 @@ describe("pkcs7", function()
 
   -- The bag with every length around the certificates indefinite.
   local function ber(contents, crls)
-    return unhex "3080" .. unhex "06092a864886f70d010702" .. unhex "a0803080" .. unhex "0201013180" ..
-      "\0\0" .. unhex "308006092a864886f70d010701" .. "\0\0" .. unhex "a080" .. contents .. "\0\0" ..
+    return unhex "308006092a864886f70d010702a08030800201013180" .. "\0\0" ..
+      unhex "308006092a864886f70d010701" .. "\0\0" .. unhex "a080" .. contents .. "\0\0" ..
       (crls or "") .. unhex "3180" .. "\0\0" .. ("\0\0"):rep(3)
   end
 
   it("5652-5.1-b accepts BER, CRLs and duplicates", function()
     local der = leaf.cert:der()
-    local certs, crls = pkcs7.decode(ber(der .. root.cert:der() .. der, unhex "a180" .. crl:der() .. "\0\0"))
+    local certs, crls = pkcs7.decode(ber(der .. root.cert:der() .. der, unhex "a180" .. crl:der()
+      .. "\0\0"))
     assert.same({ 3, 1 }, { #certs, #crls })
     assert.equal(leaf.cert, certs[3])
     certs, crls = pkcs7.decode(ber(der, unhex "a100"))
@@ -95,7 +97,8 @@ describe("pkcs7", function()
   end)
 
   it("reads PEM", function()
-    local text = "-----BEGIN PKCS7-----\n" .. core.base64.encode(assert(pkcs7.encode { leaf.cert }), 64) ..
+    local text = "-----BEGIN PKCS7-----\n" .. core.base64.encode(assert(pkcs7.encode {
+      leaf.cert }), 64) ..
       "-----END PKCS7-----\n"
     assert.equal(leaf.cert, pkcs7.decode(text)[1])
     assert.equal(leaf.cert, pkcs7.decode((text:gsub("PKCS7", "CMS")))[1])
@@ -125,7 +128,8 @@ describe("pkcs7", function()
     assert.same({ "pkcs7-signedData", "pkcs7-data", 1, 5 },
       { it.type, it.content_type, it.signers, it.content_len })
     assert.equal(leaf.cert, it.certificates[1])
-    pki.sh(("openssl cms -sign -stream -indef -nodetach -in %s -signer %s -inkey %s -outform DER -out %s"):format(
+    pki.sh(("openssl cms -sign -stream -indef -nodetach -in %s -signer %s -inkey %s " ..
+      "-outform DER -out %s"):format(
       ca:path "text", leaf.path, leaf.key, ca:path "stream.der"))
     it = assert(pkcs7.describe(pki.read(ca:path "stream.der")))
     assert.same({ 1, 5 }, { it.signers, it.content_len })

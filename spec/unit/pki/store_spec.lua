@@ -11,7 +11,8 @@ describe("store", function()
     now = os.time()
     root = ca:root("root", { subject = "/O=Example/CN=root", days = 60 })
     sub = ca:sub("sub", { by = root, days = 60 })
-    leaf = ca:issue("leaf", { by = sub, ext = "extendedKeyUsage = clientAuth\nkeyUsage = digitalSignature" })
+    leaf = ca:issue("leaf", { by = sub,
+      ext = "extendedKeyUsage = clientAuth\nkeyUsage = digitalSignature" })
   end)
 
   teardown(function() pki.__close(ca) end)
@@ -53,13 +54,14 @@ describe("store", function()
   it("trusts nobody when empty", function()
     local trust = assert(core.store.new {})
     refused("self%-signed and not among the trust anchors", trust, root.cert)
-    refused("CN=sub %(depth 1%) is not trusted: its issuer", trust, leaf.cert, { untrusted = { sub.cert } })
+    refused("CN=sub %(depth 1%) is not trusted: its issuer", trust, leaf.cert,
+      { untrusted = { sub.cert } })
   end)
 
   it("7030-3.3.1-b refuses what is expired or not yet valid, and names it", function()
     local trust, others = store(root), { sub.cert }
     assert(trust:verify(leaf.cert, { untrusted = others, at = now + 29 * DAY }))
-    local err = refused("^certificate CN=leaf %(depth 0%) is not trusted: certificate has expired %(2%d%d%d%-",
+    local err = refused("^certificate CN=leaf %(depth 0%) is not trusted: .*has expired %(2",
       store(sub), leaf.cert, { at = now + 31 * DAY })
     assert.matches("Z%)$", err.message)
     refused("not yet valid", trust, leaf.cert, { untrusted = others, at = now - DAY })
@@ -69,7 +71,8 @@ describe("store", function()
     local others = { sub.cert }
     assert(store(root):verify(leaf.cert, { untrusted = others, purpose = "client" }))
     assert(store(root):verify(leaf.cert, { untrusted = others, purpose = "any" }))
-    refused("not meant for this purpose", store(root), leaf.cert, { untrusted = others, purpose = "server" })
+    refused("not meant for this purpose", store(root), leaf.cert, { untrusted = others,
+      purpose = "server" })
     local plain = ca:issue("plain", { by = root })
     assert(store(root):verify(plain.cert, { purpose = "server" }))
     local any = ca:issue("any", { by = root, ext = "extendedKeyUsage = anyExtendedKeyUsage" })
@@ -92,26 +95,31 @@ describe("store", function()
   it("7030-3.3.1-b refuses an issuer that is no CA", function()
     local from_leaf = ca:issue("from-leaf", { by = leaf })
     refused("", store(root), from_leaf.cert, { untrusted = { leaf.cert, sub.cert } })
-    local no_sign = ca:sub("no-sign", { by = root, ext = "basicConstraints = CA:TRUE\nkeyUsage = cRLSign" })
+    local no_sign = ca:sub("no-sign", { by = root,
+      ext = "basicConstraints = CA:TRUE\nkeyUsage = cRLSign" })
     local below = ca:issue("below", { by = no_sign })
     refused("CN=no%-sign", store(root), below.cert, { untrusted = { no_sign.cert } })
   end)
 
   it("7030-3.3.1-b refuses a path longer than allowed", function()
-    local short = ca:sub("short", { by = root, ext = "basicConstraints = critical,CA:TRUE,pathlen:0" })
+    local short = ca:sub("short", { by = root,
+      ext = "basicConstraints = critical,CA:TRUE,pathlen:0" })
     local deeper = ca:sub("deeper", { by = short })
     local deep = ca:issue("deep", { by = deeper })
-    assert(store(root):verify(ca:issue("shallow", { by = short }).cert, { untrusted = { short.cert } }))
+    assert(store(root):verify(ca:issue("shallow", { by = short }).cert,
+      { untrusted = { short.cert } }))
     refused("CN=short %(depth 2%) is not trusted: path length", store(root), deep.cert,
       { untrusted = { deeper.cert, short.cert } })
   end)
 
   it("7030-3.3.1-b refuses what name constraints exclude", function()
-    local bound = ca:sub("bound", { by = root, more = "nameConstraints = critical,permitted;DNS:.example.com" })
+    local bound = ca:sub("bound", { by = root,
+      more = "nameConstraints = critical,permitted;DNS:.example.com" })
     local inside = ca:issue("inside", { by = bound, ext = "subjectAltName = DNS:a.example.com" })
     local outside = ca:issue("outside", { by = bound, ext = "subjectAltName = DNS:a.example.org" })
     assert(store(root):verify(inside.cert, { untrusted = { bound.cert } }))
-    refused("CN=outside .*permitted subtree", store(root), outside.cert, { untrusted = { bound.cert } })
+    refused("CN=outside .*permitted subtree", store(root), outside.cert,
+      { untrusted = { bound.cert } })
   end)
 
   it("5280-4.2-b refuses an unknown critical extension", function()
@@ -149,7 +157,8 @@ describe("store", function()
     local direct = ca:issue("direct", { by = root })
     local options = { anchors = { root.cert }, crls = { crl } }
     assert(assert(core.store.new(options)):verify(direct.cert))
-    refused("no CRL of its issuer, and one is required", assert(core.store.new(options)), direct.cert,
+    refused("no CRL of its issuer, and one is required", assert(core.store.new(options)),
+      direct.cert,
       { crl_required = true })
     options.crl_required = true
     local strict = assert(core.store.new(options))
@@ -168,8 +177,10 @@ describe("store", function()
     assert.error_matches(function() core.store.new { anchor = {} } end, "did you mean 'anchors'")
     assert.error_matches(function() core.store.new { anchors = { "x" } } end, "entry 1 is a string")
     assert.error_matches(function() core.store.new { crls = { root.cert } } end, "entry 1")
-    assert.error_matches(function() store(root):verify(leaf.cert, { purpose = "sever" }) end, "sever")
-    assert.error_matches(function() store(root):verify(leaf.cert, { untrusted = leaf.cert }) end, "untrusted")
+    assert.error_matches(function() store(root):verify(leaf.cert, { purpose = "sever" }) end,
+      "sever")
+    assert.error_matches(function() store(root):verify(leaf.cert, { untrusted = leaf.cert }) end,
+      "untrusted")
   end)
 
   it("refuses more certificates than a chain can have", function()
