@@ -439,6 +439,12 @@ static int get_self_issued(lua_State *L)
     return 1;
 }
 
+static int get_self_signed(lua_State *L)
+{
+    lua_pushboolean(L, pki_cert_self_signed(lestL_check_cert(L, 1)));
+    return 1;
+}
+
 static int get_chain(lua_State *L)
 {
     lestL_check_cert(L, 1);
@@ -476,6 +482,7 @@ static const luaL_Reg getters[] = {
     { "signature_algorithm", get_signature_algorithm },
     { "version", get_version },
     { "self_issued", get_self_issued },
+    { "self_signed", get_self_signed },
     { "chain", get_chain },
     { NULL, NULL },
 };

@@ -388,6 +388,14 @@ bool pki_cert_self_issued(const struct pki_cert *cert)
     return pki_name_equal(cert->issuer, cert->subject);
 }
 
+bool pki_cert_self_signed(const struct pki_cert *cert)
+{
+    X509 *x509 = pki_cert_get0_x509(cert, NULL);
+    bool yes = x509 && X509_self_signed(x509, 1) == 1;
+    pki_error_clear();
+    return yes;
+}
+
 enum lest_status pki_cert_fingerprint(const struct pki_cert *cert, uint8_t sha256[32], struct lest_error *err)
 {
     pki_error_clear();

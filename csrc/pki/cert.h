@@ -73,6 +73,9 @@ X509 *pki_cert_get0_x509(const struct pki_cert *cert, struct lest_error *err);
 /** Whether issuer and subject are equal as names: "self-issued" (RFC 5280 3.2). */
 bool pki_cert_self_issued(const struct pki_cert *cert);
 
+/** Whether its own key has signed it: a root, not a NewWithOld of the same names (RFC 4210 4.4). */
+bool pki_cert_self_signed(const struct pki_cert *cert);
+
 /** SHA-256 of the certificate. Errors: LEST_E_CRYPTO */
 enum lest_status pki_cert_fingerprint(const struct pki_cert *cert, uint8_t sha256[32],
                                       struct lest_error *err) LEST_MUST_USE;

@@ -8,6 +8,7 @@
 --- the system's anchors.
 local core = require "lest.core"
 local duration = require "lest.duration"
+local json = require "lest.json"
 local task = require "lest.task"
 
 local M = {}
@@ -41,30 +42,14 @@ function Response:header_values(name)
   return values
 end
 
-local function without_null(value, null)
-  if type(value) ~= "table" then return value end
-  for key, inner in pairs(value) do
-    if inner == null then
-      value[key] = nil
-    else
-      without_null(inner, null)
-    end
-  end
-  return value
-end
-
 --- The body read as JSON; null is nil.
 ---@return any value
 ---@return lest.error? err code malformed
 function Response:json()
-  local cjson = require "cjson.safe"
-  local value, problem = cjson.decode(self.body)
-  if value == nil then
-    local message = "the answer is no JSON: " .. tostring(problem)
-    return nil, core.error.new { code = "malformed", message = message, status = self.status }
-  end
-  if value == cjson.null then return nil end
-  return without_null(value, cjson.null)
+  local value, problem = json.decode(self.body)
+  if not problem then return value end
+  local message = "the answer is no JSON: " .. problem
+  return nil, core.error.new { code = "malformed", message = message, status = self.status }
 end
 
 --- What core.http_client makes of an answer, with this module's methods.
@@ -188,7 +173,7 @@ function M.request(options)
   if not client then return nil, err end
   local headers, body = list_of(options.headers), options.body
   if options.json ~= nil then
-    body = require("cjson").encode(options.json)
+    body = json.encode(options.json)
     headers[#headers + 1] = { "Content-Type", "application/json" }
   end
   return M.send(client, {

@@ -80,6 +80,30 @@ function encode(value, indent, seen)
   return text
 end
 
+local function without_null(value, null)
+  if type(value) ~= "table" then return value end
+  for key, inner in pairs(value) do
+    if inner == null then
+      value[key] = nil
+    else
+      without_null(inner, null)
+    end
+  end
+  return value
+end
+
+--- Read a JSON text; null is nil.
+---@param text string
+---@return any value
+---@return string? problem
+function M.decode(text)
+  local cjson = require "cjson.safe"
+  local value, problem = cjson.decode(text)
+  if value == nil then return nil, tostring(problem) end
+  if value == cjson.null then return nil end
+  return without_null(value, cjson.null)
+end
+
 --- Encode a value; raises for what JSON has no words for. A table with an element 1 is a list.
 ---@param value any
 ---@return string

@@ -974,6 +974,236 @@ function exchange:on_abort(fn) end
 
 --- Let go of the request's memory.
 function exchange:close() end
+--- An X.509 certificate (RFC 5280), immutable; equal when the bytes are, whatever the chains.
+---@class lest.cert
+---@field subject lest.name
+---@field issuer lest.name
+---@field subject_der string
+---@field issuer_der string
+---@field san string[] {} if there is none
+---@field san_der string?
+---@field serial string hex
+---@field not_before integer seconds since 1970
+---@field not_after integer seconds since 1970
+---@field public_key lest.public_key
+---@field extensions lest.extension[]
+---@field is_ca boolean basicConstraints say so
+---@field path_len integer? of a CA; nil is no limit
+---@field key_usage string[] "digitalSignature", ...; {} if the extension is absent
+---@field eku string[] "clientAuth" or dotted; {} if the extension is absent, which is any purpose
+---@field ski string? hex
+---@field aki string? hex
+---@field fingerprint string SHA-256 in hex
+---@field signature_algorithm string OpenSSL's name
+---@field version integer 1, 2 or 3
+---@field self_issued boolean issuer and subject are the same name
+---@field self_signed boolean its own key has signed it
+---@field chain lest.cert[] the certificates that came after it in its file, or with_chain; a copy
+local cert = {}
+
+---@return string
+function cert:der() end
+
+---@return string
+function cert:pem() end
+
+--- Write the certificate and its chain as PEM, mode 0644, whole or not at all.
+---@param path string
+---@return true?
+---@return lest.error? err
+function cert:save(path) end
+
+--- The same certificate with another chain.
+---@param chain lest.cert[]
+---@return lest.cert
+function cert:with_chain(chain) end
+
+--- Whether it is for a host name (in A-labels) or an address literal: by its SAN alone, "*" only as
+--- the whole left-most label (RFC 9525).
+---@param host string
+---@return boolean
+function cert:matches_host(host) end
+
+function cert:close() end
+
+---@class lest.core.cert
+local core_cert = {}
+
+--- One certificate, DER or PEM told apart by looking; of several PEM blocks the first, the others
+--- its chain.
+---@param bytes string
+---@return lest.cert?
+---@return lest.error? err codes cert_malformed, pem, too_large
+function core_cert.parse(bytes) end
+
+---@param bytes string
+---@return lest.cert[]?
+---@return lest.error? err
+function core_cert.parse_all(bytes) end
+
+---@param path string "-" is standard input
+---@return lest.cert?
+---@return lest.error? err
+function core_cert.load(path) end
+
+--- A certificate revocation list (RFC 5280), immutable; equal when the bytes are.
+---@class lest.crl
+---@field issuer lest.name
+---@field issuer_der string
+---@field this_update integer seconds since 1970
+---@field next_update integer?
+---@field number string? hex
+---@field count integer of entries
+---@field entries lest.crl_entry[]
+---@field extensions lest.extension[]
+---@field aki string? hex
+---@field signature_algorithm string
+---@field version integer 1 or 2
+local crl = {}
+
+---@class lest.crl_entry
+---@field serial string hex
+---@field date integer seconds since 1970
+---@field reason string? "keyCompromise" and so on
+
+--- The entry of a serial number, nil if it is not revoked. Looks from the first entry on.
+---@param serial string hex, two digits a byte
+---@return lest.crl_entry?
+function crl:find(serial) end
+
+--- Whether this issuer signed it; times are not looked at.
+---@param issuer lest.cert
+---@return true?
+---@return lest.error? err code cert_untrusted
+function crl:verify(issuer) end
+
+---@return string
+function crl:der() end
+
+---@return string
+function crl:pem() end
+
+function crl:close() end
+
+---@class lest.core.crl
+local core_crl = {}
+
+--- DER or PEM, told apart by looking; at most 16 MiB.
+---@param bytes string
+---@return lest.crl?
+---@return lest.error? err codes crl_malformed, pem, too_large
+function core_crl.parse(bytes) end
+
+---@param path string
+---@return lest.crl?
+---@return lest.error? err
+function core_crl.load(path) end
+
+--- Trust anchors and CRLs. An anchor need not be self-signed; below 112 bits of security nothing is
+--- accepted.
+---@class lest.store
+local store = {}
+
+---@class lest.store_verify
+---@field untrusted? lest.cert[] what may stand between; the leaf's chain if absent
+---@field at? integer seconds since 1970; now if absent
+---@field purpose? "client"|"server"|"any" "any" if absent
+---@field crl_required? boolean refuse where there is no CRL of the leaf's issuer
+
+--- Find and check a chain (RFC 5280 section 6). The leaf is checked against the CRLs of its issuer;
+--- where there is none it is accepted unless one is required.
+---@param leaf lest.cert
+---@param how? lest.store_verify
+---@return lest.cert[]? chain leaf first, anchor last
+---@return lest.error? err code cert_untrusted: the certificate at fault, its depth, the reason
+function store:verify(leaf, how) end
+
+function store:close() end
+
+---@class lest.core.store
+local core_store = {}
+
+---@param plan { anchors?: lest.cert[], crls?: lest.crl[], crl_required?: boolean }
+---@return lest.store?
+---@return lest.error? err
+function core_store.new(plan) end
+
+---@class lest.core.pkcs7
+local pkcs7 = {}
+
+--- A certs-only SignedData (RFC 5652 5.1), certificates in the order given; at most 64, and 16
+--- CRLs.
+---@param certs (lest.cert|string)[] or DER
+---@param crls? (lest.crl|string)[] or DER
+---@return string? der
+---@return lest.error? err
+function pkcs7.encode(certs, crls) end
+
+--- A bag without content and signers: DER, BER or PEM.
+---@param bytes string
+---@return lest.cert[]? certs
+---@return lest.crl[]|lest.error crls, or the error: pkcs7_malformed, cert_malformed, crl_malformed
+function pkcs7.decode(bytes) end
+
+---@class lest.cms
+---@field type string "pkcs7-signedData"; nothing else is set for other types
+---@field content_type string? "pkcs7-data"
+---@field version integer?
+---@field content_len integer? bytes
+---@field signers integer? how many; their signatures are not checked
+---@field skipped integer? certificates and CRLs of other kinds than X.509
+---@field certificates lest.cert[]?
+---@field crls lest.crl[]?
+
+--- What any CMS message is.
+---@param bytes string
+---@return lest.cms?
+---@return lest.error? err
+function pkcs7.describe(bytes) end
+
+---@class lest.csrattr
+---@field oid string
+---@field name string? OpenSSL's
+---@field values string[]? DER; nil for a bare OID
+---@field problem string? in `unknown`: how a known OID is misused
+
+---@class lest.csrattr_wish
+---@field oid? string
+---@field values? string[] DER
+---@field key? string
+---@field digest? string
+---@field extensions? { oid: string, critical?: boolean, value: string }[]
+
+---@class lest.core.csrattrs
+local csrattrs = {}
+
+--- CSR attributes (RFC 7030 4.5.2, RFC 8951 4). An entry is an OID or name ("challengePassword"),
+--- or a table with one or more of: oid and values; key ("ec:P-384"); digest ("sha384": the
+--- signature algorithm of the list's key with it); extensions. Two kinds of keys, two lists of
+--- extensions, an element twice and an empty set are refused (RFC 9908 3.2).
+---@param list (string|lest.csrattr_wish)[]
+---@return string? der
+---@return lest.error? err codes csrattrs_malformed, key_unsupported, malformed
+function csrattrs.encode(list) end
+
+---@param der string
+---@return lest.csrattr[]?
+---@return lest.error? err codes csrattrs_malformed, too_large
+function csrattrs.decode(der) end
+
+---@class lest.wishes
+---@field key string? "ec:P-384", "rsa:4096"; "ec", "rsa": any curve, any size
+---@field digest string? "sha384"
+---@field signature string? OpenSSL's name of the signature algorithm
+---@field challenge_password boolean
+---@field extensions lest.extension[]
+---@field unknown lest.csrattr[] templates (RFC 9908 3.4) among them
+
+--- What a list asks for; the first of two wishes of a kind counts.
+---@param list lest.csrattr[]|string decoded, or DER
+---@return lest.wishes?
+---@return lest.error? err
+function csrattrs.wishes(list) end
 
 --- The process this interpreter runs in; only in the lest binary.
 ---@class lest.core.process

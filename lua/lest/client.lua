@@ -1,0 +1,374 @@
+--- The EST client (RFC 7030).
+---
+---   local client = lest.client { url = "https://est.example.com", label = "factory",
+---     trust = "bootstrap-ca.pem", username = "device001", password = os.getenv "BOOTSTRAP" }
+---   local key = assert(lest.key.generate "ec:P-256")
+---   assert(key:save "device.key")
+---   local cert = assert(client:enroll { key = key, subject = "CN=device001", wait = "10m" })
+---   assert(cert:save "device.pem")
+---
+--- Making a client does nothing yet: what is wrong with its files or its URL comes back from its
+--- methods as `nil, err`.
+local answer = require "lest.client.answer"
+local core = require "lest.core"
+local duration = require "lest.duration"
+local exchange = require "lest.client.exchange"
+local issued = require "lest.client.issued"
+local options_of = require "lest.client.options"
+local request = require "lest.client.request"
+local task = require "lest.task"
+local trust = require "lest.client.trust"
+
+local BOOTSTRAP_MAX <const> = 256 * 1024
+local ANSWER_MAX <const> = 4 * 1024 * 1024
+local IDLE_MS <const> = 2000
+-- While a wait is on, a server that cannot be reached is as good as one that asks to come back.
+local OUTAGE_S <const> = 5
+local OUTAGES <const> = { network = true, timeout = true, closed = true }
+
+---@class lest.client
+local Client = { __name = "lest.client" }
+Client.__index = Client
+
+local function failure(code, message)
+  return nil, core.error.new { code = code, message = message }
+end
+
+local function notify_log(kind, message)
+  core.log.write(kind == "warning" and "warning" or "info", "client", { "message", message })
+end
+
+---@class lest.client.options
+---@field url string "https://host[:port]", also without a scheme, or the whole folder
+--- "https://host/.well-known/est/LABEL"
+---@field label? string
+---@field trust? "system"|string|lest.store|lest.cert[] a file of anchors, a store, or the system's
+---@field fingerprint? string SHA-256 of the root instead: it is fetched and compared
+---@field trust_cacerts? boolean take the newest root of /cacerts as an anchor for certificates,
+--- though nothing but the connection vouches for it
+---@field username? string Basic, when the server asks
+---@field password? string
+---@field cert? string|lest.cert what is shown in TLS, with its chain; and what reenroll renews
+---@field key? string|lest.key its key; a file or a URI
+---@field passphrase? string of the key's file
+---@field timeout? string|integer for each request, default "60s"
+---@field require_name? boolean id-kp-cmcRA does not stand for the server's name (RFC 7030 3.6.1)
+---@field preemptive? boolean send the password without being asked
+---@field allow_password_with_system_trust? boolean RFC 7030 6 advises against it
+---@field notify? fun(kind: "warning"|"waiting", message: string, seconds?: integer) or the log
+
+---@param options lest.client.options
+---@return lest.client
+local function new(options)
+  options_of.check("lest.client", options, options_of.client)
+  if not options.url then error("lest.client needs a url", 2) end
+  return setmetatable({ options = options, notify = options.notify or notify_log }, Client)
+end
+
+--- The same client with other options; what was learnt about trust is shared where it still holds.
+---@param options table
+---@return lest.client
+function Client:with(options)
+  options_of.check("client:with", options, options_of.client)
+  local all, same = {}, true
+  for name, value in pairs(self.options) do all[name] = value end
+  for name, value in pairs(options) do
+    all[name] = value
+    same = same and name ~= "url" and name ~= "trust" and name ~= "fingerprint"
+      and name ~= "trust_cacerts"
+  end
+  local other = new(all)
+  if same then other.trust = self.trust end
+  return other
+end
+
+local function load(value, loader, ...)
+  if type(value) ~= "string" then return value end
+  return loader(value, ...)
+end
+
+local function load_identity(self)
+  local err
+  local options = self.options
+  if options.cert and not self.cert then
+    self.cert, err = load(options.cert, core.cert.load)
+    if not self.cert then return nil, err end
+  end
+  if options.key and not self.key then
+    local how = options.passphrase and { passphrase = options.passphrase } or nil
+    self.key, err = load(options.key, core.key.load, how)
+    if not self.key then return nil, err end
+  end
+  return true
+end
+
+local function new_session(self, anchors, settings, extra)
+  local options = self.options
+  settings.idle_ms = IDLE_MS
+  local http, err = core.http_client.new(settings)
+  if not http then return nil, err end
+  local session = {
+    http = http, base = self.base, anchors = anchors,
+    timeout_ms = duration.parse(options.timeout or "60s") * 1000, max_body = ANSWER_MAX,
+  }
+  for key, value in pairs(extra or {}) do session[key] = value end
+  return session
+end
+
+local function operation_error(operation, err)
+  if not err.operation then err.operation = operation end
+  return nil, err
+end
+
+local function decode_bag(response)
+  if response.status ~= 200 then return nil, answer.error(response) end
+  local der, err = answer.body(response, "cacerts")
+  if not der then return nil, err end
+  return core.pkcs7.decode(der)
+end
+
+-- RFC 7030 4.1.1: on the connection to a server that nothing vouches for, /cacerts is all that is
+-- asked, and nothing is shown or told.
+local function bootstrap(self)
+  local hex = trust.fingerprint(self.options.fingerprint)
+  if not hex then return failure("usage", "a fingerprint is a SHA-256: 64 hex digits") end
+  local session, err = new_session(self, "provisional", { provisional = true },
+    { max_body = BOOTSTRAP_MAX })
+  if not session then return nil, err end
+  local response, certs, root, found
+  response, err = exchange.perform(session, "cacerts")
+  session.http:close()
+  if not response then return operation_error("cacerts", err) end
+  certs, err = decode_bag(response)
+  if not certs then return operation_error("cacerts", err) end
+  root, err = trust.by_fingerprint(certs, hex)
+  if not root then return operation_error("cacerts", err) end
+  found, err = trust.open({ root }, self.options.trust_cacerts)
+  if not found then return nil, err end
+  self.cacerts_found, err = found:learn(certs)
+  if not self.cacerts_found then return nil, err end
+  return found
+end
+
+local function open_trust(self)
+  local options = self.options
+  if options.trust and options.fingerprint then
+    return failure("usage", "trust and fingerprint exclude each other")
+  elseif options.fingerprint then
+    return bootstrap(self)
+  elseif options.trust then
+    return trust.open(options.trust, options.trust_cacerts)
+  end
+  return failure("usage", 'say how to know the server: trust = FILE or "system", or a fingerprint')
+end
+
+-- Everything that a first request needs; once.
+local function open(self)
+  if self.session then return self.session end
+  local label, ok, err
+  self.base, label = options_of.base(self.options)
+  if not self.base then return nil, label end
+  self.label = label
+  ok, err = options_of.check_credentials(self.options)
+  if not ok then return nil, err end
+  ok, err = load_identity(self)
+  if not ok then return nil, err end
+  if not self.trust then
+    self.trust, err = open_trust(self)
+    if not self.trust then return nil, err end
+  end
+  local options, settings = self.options, self.trust:tls()
+  settings.cert, settings.key = self.cert, self.key
+  settings.cmc_ra = not options.require_name
+  if not settings.cert then settings.key = nil end -- a key alone is for CSRs
+  self.session, err = new_session(self, self.trust.kind, settings, {
+    username = options.username, password = options.password, has_certificate = self.cert ~= nil,
+    allow_password_with_system_trust = options.allow_password_with_system_trust,
+    password_wanted = options.preemptive and (options.username or options.password) ~= nil
+      and (self.trust.kind == "explicit" or options.allow_password_with_system_trust) or nil,
+  })
+  return self.session, err
+end
+
+local function perform(self, operation, body)
+  local session, err = open(self)
+  if not session then return nil, err end
+  local response
+  response, err = exchange.perform(session, operation, body)
+  if session.by_cmc_ra and not self.told_cmc_ra then
+    self.told_cmc_ra = true
+    self.notify("warning", "the server's certificate has another name; it is an RA's, which may")
+  end
+  if not response then return operation_error(operation, err) end
+  return response
+end
+
+-- How long to wait before an error is worth another attempt; nil if it is not.
+local function delay_after(err, waited)
+  if err.code == "pending" or err.code == "unavailable" then
+    return math.max(1, err.retry_after or 60)
+  end
+  return waited and OUTAGES[err.code] and OUTAGE_S or nil
+end
+
+-- Repeat attempt() until it succeeds, fails for good, or would have to wait past the deadline
+-- (monotonic milliseconds, nil: no waiting). Never before the time that the server gave (RFC 7030
+-- 4.2.3).
+local function persist(self, deadline, attempt)
+  local waited = false
+  while true do
+    local result, err = attempt()
+    if result then return result, err end
+    local delay = deadline and delay_after(err, waited)
+    if not delay or core.clock.monotonic_ms() + delay * 1000 > deadline then return nil, err end
+    waited = true
+    self.notify("waiting", tostring(err), delay)
+    task.sleep(delay)
+  end
+end
+
+local function deadline_of(options)
+  return options.wait and core.clock.monotonic_ms() + duration.parse(options.wait) * 1000
+end
+
+local function fetch_cacerts(self)
+  local response, err = perform(self, "cacerts")
+  if not response then return nil, err end
+  local certs, result
+  certs, err = decode_bag(response)
+  if not certs then return operation_error("cacerts", err) end
+  result, err = self.trust:learn(certs)
+  if not result then return operation_error("cacerts", err) end
+  return result
+end
+
+--- The CA certificates of the server, verified (RFC 7030 4.1); the client trusts what it has
+--- learnt.
+---@param options? { wait?: string|integer }
+---@return lest.cacerts?
+---@return lest.error? err
+function Client:cacerts(options)
+  options_of.check("client:cacerts", options or {}, options_of.wait)
+  return persist(self, deadline_of(options or {}), function()
+    local session, err = open(self)
+    if not session then return nil, err end
+    local found = self.cacerts_found -- a bootstrap has fetched them just now
+    self.cacerts_found = nil
+    if found then return found end
+    return fetch_cacerts(self)
+  end)
+end
+
+local function fetch_csrattrs(self)
+  local response, err = perform(self, "csrattrs")
+  if not response then return nil, err end
+  local status = response.status
+  if status == 204 or status == 404 or status == 501 then
+    if status == 404 and self.label then
+      self.notify("warning", "the server knows no CSR attributes for the label " .. self.label)
+    end
+    return {}
+  end
+  if status ~= 200 then return operation_error("csrattrs", answer.error(response)) end
+  local der, list
+  der, err = answer.body(response, "csrattrs")
+  if not der then return operation_error("csrattrs", err) end
+  list, err = core.csrattrs.decode(der)
+  if not list then return operation_error("csrattrs", err) end
+  return list
+end
+
+--- What the server wants in a CSR (RFC 7030 4.5), an empty list if nothing; for
+--- lest.csrattrs.wishes.
+---@param options? { wait?: string|integer }
+---@return lest.csrattr[]?
+---@return lest.error? err
+function Client:csrattrs(options)
+  options_of.check("client:csrattrs", options or {}, options_of.wait)
+  return persist(self, deadline_of(options or {}), function() return fetch_csrattrs(self) end)
+end
+
+-- make() gives the CSR of each attempt; the key stays the same, so the server knows it again.
+local function submit(self, operation, deadline, make)
+  return persist(self, deadline, function()
+    local csr, err = make()
+    if not csr then return nil, err end
+    local response, der, cert
+    response, err = perform(self, operation, core.est.body_encode(csr:der()))
+    if not response then return nil, err end
+    if response.status ~= 200 then return operation_error(operation, answer.error(response)) end
+    der, err = answer.body(response, operation)
+    if not der then return operation_error(operation, err) end
+    cert, err = issued.take(der, csr, self.trust, function() return fetch_cacerts(self) end)
+    if not cert then return operation_error(operation, err) end
+    for _, sentence in ipairs(err) do self.notify("warning", sentence) end
+    return cert, err
+  end)
+end
+
+local function planned(self, operation, plan, options, renewal)
+  local deadline = deadline_of(options)
+  if options.csrattrs ~= false then
+    local wishes
+    local list, err = persist(self, deadline, function() return fetch_csrattrs(self) end)
+    if not list then return nil, err end
+    wishes, err = core.csrattrs.wishes(list)
+    if not wishes then return operation_error("csrattrs", err) end
+    plan, err = request.apply(plan, wishes, self.notify, renewal)
+    if not plan then return operation_error("csrattrs", err) end
+  end
+  return submit(self, operation, deadline, function() return request.build(plan) end)
+end
+
+--- Get a certificate (RFC 7030 4.2.1): for a key and names, or for a finished CSR.
+---   client:enroll { key = key, subject = "CN=device001", san = { "DNS:device001" }, wait = "10m" }
+---   client:enroll(csr, { wait = "10m" })
+--- The key is the client's if none is given. csrattrs = false: do not ask the server for its
+--- wishes.
+---@param what table|lest.csr
+---@param options? { wait?: string|integer } with a CSR
+---@return lest.cert? cert verified, with its chain
+---@return string[]|lest.error changed what the server changed of the names; or the error
+function Client:enroll(what, options)
+  if options_of.kind(what) == "lest.csr" then
+    options_of.check("client:enroll", options or {}, options_of.wait)
+    return submit(self, "simpleenroll", deadline_of(options or {}), function() return what end)
+  end
+  options_of.check("client:enroll", what, options_of.enroll)
+  local session, err = open(self)
+  if not session then return nil, err end
+  local plan = {}
+  for name, value in pairs(what) do
+    if name ~= "wait" and name ~= "csrattrs" then plan[name] = value end
+  end
+  plan.key = plan.key or self.key
+  if not plan.key then error("client:enroll needs a key", 2) end
+  return planned(self, "simpleenroll", plan, what, false)
+end
+
+--- Renew the client's certificate (RFC 7030 4.2.2): subject and alternative names are its own, byte
+--- for byte; the key may be a new one.
+---@param options? { key?: lest.key, digest?: string, wait?: string|integer, csrattrs?: boolean }
+---@return lest.cert? cert
+---@return string[]|lest.error changed
+function Client:reenroll(options)
+  options = options or {}
+  options_of.check("client:reenroll", options, options_of.reenroll)
+  if not self.options.cert or not self.options.key then
+    return failure("usage", "renewing needs the certificate to renew, and its key")
+  end
+  local ok, err = load_identity(self)
+  if not ok then return operation_error("simplereenroll", err) end
+  local plan = { key = options.key or self.key, digest = options.digest,
+    subject_der = self.cert.subject_der, san_der = self.cert.san_der }
+  return planned(self, "simplereenroll", plan, options, true)
+end
+
+--- Close the kept connections; the next call opens new ones.
+function Client:close()
+  if self.session then self.session.http:close() end
+  self.session = nil
+end
+Client.__close = Client.close
+
+return setmetatable({ new = new }, { __call = function(_, options) return new(options) end })

@@ -1,0 +1,114 @@
+--- What a server's answer means to the client: an EST message, or an error with the reason given.
+local core = require "lest.core"
+
+local M = {}
+
+local REASON_MAX <const> = 400
+local DEFAULT_DELAY <const> = 60 -- of a 202 or 503 that does not say when to come back
+
+--- Text of a peer, fit for a terminal and a log: one line, no control characters, not long.
+---@param text string
+---@return string
+function M.clean(text)
+  text = text:sub(1, REASON_MAX * 4):gsub("\27%[[%d;?]*%a?", ""):gsub("[%c%s]+", " ")
+  local valid = utf8.len(text)
+  -- C1 controls are as good as ESC to some terminals.
+  text = valid and text:gsub("\xc2[\x80-\x9f]", "?") or text:gsub("[\x80-\xff]", "?")
+  text = text:match "^ *(.-) *$"
+  if #text <= REASON_MAX then return text end
+  return text:sub(1, REASON_MAX):gsub("[\xc0-\xff][\x80-\xbf]*$", "") .. "..."
+end
+
+local function from_json(body)
+  local cjson = require "cjson.safe"
+  local ok, value = pcall(cjson.decode, body)
+  if not ok or type(value) ~= "table" then return nil end
+  for _, key in ipairs { "detail", "title", "message", "error" } do
+    if type(value[key]) == "string" then return value[key] end
+  end
+end
+
+-- RFC 7030 4.2.3: an error's body without a Content-Type is text for people.
+local function reason(response)
+  local header = response:header "X-Reason"
+  if header then return header end
+  local body, content_type = response.body, response:header "Content-Type"
+  local media = content_type and core.est.media_type(content_type)
+  local kind = media and media.type or content_type and "" or "text/plain"
+  if body == "" or body:sub(1, 1024):find("\0", 1, true) then return nil end
+  if kind:find "json$" then return from_json(body) end
+  if kind == "text/html" then
+    local text = body:gsub("<[sS][tTcC][yYrR].->.-</.->", " "):gsub("<[^>]*>", " ")
+    return text
+  end
+  return kind:find "^text/" and body or nil
+end
+
+--- Seconds to wait, as a 202, 429 or 503 asks for (RFC 9110 10.2.3); what cannot be read is a
+--- minute.
+---@param response lest.http.response
+---@return integer
+function M.delay(response)
+  local value = response:header_values("Retry-After")[1]
+  return value and core.http.retry_after(value) or DEFAULT_DELAY
+end
+
+local CODES <const> = {
+  [202] = "pending", [401] = "unauthenticated", [403] = "refused", [429] = "unavailable",
+  [503] = "unavailable",
+}
+
+local MESSAGES <const> = {
+  [202] = "the request is pending",
+  [401] = "the server does not accept the credentials",
+  [403] = "the server refuses the request",
+  [404] = "the server does not offer this (404); is the label right?",
+  [503] = "the server is not available now",
+}
+
+--- The error that an answer is.
+---@param response lest.http.response
+---@param fields? { code?: string, message?: string, rfc?: string }
+---@return lest.error
+function M.error(response, fields)
+  fields = fields or {}
+  local status = response.status
+  local why = reason(response)
+  local id = response:header "X-Request-Id"
+  local code = fields.code or CODES[status] or "http"
+  local phrase = core.http.reason(status)
+  return core.error.new {
+    code = code, status = status, rfc = fields.rfc,
+    message = fields.message or MESSAGES[status]
+      or ("the server answered %d%s"):format(status, phrase ~= "" and " " .. phrase or ""),
+    reason = why and M.clean(why) ~= "" and M.clean(why) or nil,
+    request_id = id and M.clean(id):sub(1, 100) or nil,
+    retry_after = (code == "pending" or code == "unavailable") and M.delay(response) or nil,
+  }
+end
+
+--- The DER in a successful answer. Its media type must be the operation's; its body may be base64
+--- in any lines, PEM or raw DER.
+---@param response lest.http.response
+---@param operation string
+---@return string? der
+---@return lest.error? err
+function M.body(response, operation)
+  local content_type = response:header "Content-Type"
+  if not core.est.response_media_fits(operation, content_type) then
+    local shown = content_type and "'" .. M.clean(content_type) .. "'" or "without a Content-Type"
+    return nil, M.error(response, { code = "protocol", rfc = "7030 3.2.4",
+      message = "the answer is " .. shown .. ", which is no answer to " .. operation })
+  end
+  local coding = response:header "Content-Encoding"
+  if coding and coding:lower() ~= "identity" then
+    return nil, M.error(response, { code = "protocol",
+      message = "the answer has a content coding that nobody asked for" })
+  end
+  local der, err = core.est.body_decode(response.body)
+  if der then return der end
+  return nil, core.error.new { code = "protocol", status = response.status, cause = err,
+    message = "the answer cannot be read" }
+end
+
+return M

@@ -1,0 +1,74 @@
+--- Is what the server issued what was asked for? (RFC 7030 4.2.3)
+local core = require "lest.core"
+
+local M = {}
+
+local function failure(message, cause)
+  return nil, core.error.new { code = "trust", message = message, cause = cause }
+end
+
+-- Among extra certificates the one for the key that was sent; of several the newest.
+local function pick(certs, spki)
+  local leaf, others = nil, {}
+  for _, cert in ipairs(certs) do
+    if cert.public_key.der == spki and (not leaf or cert.not_before > leaf.not_before) then
+      leaf = cert
+    end
+  end
+  for _, cert in ipairs(certs) do
+    if cert ~= leaf then others[#others + 1] = cert end
+  end
+  return leaf, others
+end
+
+local function list(san)
+  return #san > 0 and table.concat(san, ", ") or "none"
+end
+
+--- What the server has changed of the names that were asked for.
+---@param cert lest.cert
+---@param csr lest.csr
+---@return string[] sentences
+function M.changes(cert, csr)
+  local sentences = {}
+  if not core.name.equal(csr.subject_der, cert.subject_der) then
+    sentences[1] = ("the subject is %s, not %s"):format(cert.subject, csr.subject)
+  end
+  if not core.san.equal(csr.san_der, cert.san_der) then
+    local text = ("the alternative names are %s, not %s"):format(list(cert.san), list(csr.san))
+    sentences[#sentences + 1] = text
+  end
+  return sentences
+end
+
+--- The certificate for a CSR out of the answer to it, verified, with its chain.
+---@param der string certs-only PKCS#7
+---@param csr lest.csr
+---@param trust lest.client.trust
+---@param fetch_cacerts fun(): any, lest.error? makes trust learn what the chain needs
+---@return lest.cert?
+---@return string[]|lest.error what the server changed, or the error
+function M.take(der, csr, trust, fetch_cacerts)
+  local certs, err = core.pkcs7.decode(der)
+  if not certs then return failure("the answer to the request cannot be read", err) end
+  local leaf, others = pick(certs, csr.public_key.der)
+  if not leaf then
+    return failure(#certs == 0 and "the server's answer has no certificate"
+      or "the server's certificate is for another key")
+  end
+  local chain
+  chain, err = trust:verify(leaf, others)
+  if not chain and #trust.bag == 0 then
+    local learnt, problem = fetch_cacerts()
+    chain, err = trust:verify(leaf, others)
+    if not chain and not learnt then err = problem end
+  end
+  if not chain then return failure("the issued certificate is not accepted", err) end
+  local rest = {}
+  for i = 2, #chain do
+    if not chain[i].self_signed then rest[#rest + 1] = chain[i] end
+  end
+  return leaf:with_chain(rest), M.changes(leaf, csr)
+end
+
+return M

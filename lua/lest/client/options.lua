@@ -1,0 +1,110 @@
+--- What the client's calls may be given, and where the server's operations are.
+local core = require "lest.core"
+local duration = require "lest.duration"
+local schema = require "lest.schema"
+local url = require "lest.url"
+
+local M = {}
+
+local PREFIX <const> = "/.well-known/est"
+
+M.client = {
+  url = "string", label = "string", trust = "string|table|lest.store|lest.cert",
+  fingerprint = "string", trust_cacerts = "boolean", username = "string", password = "string",
+  cert = "string|lest.cert",
+  key = "string|lest.key", passphrase = "string", timeout = "string|integer",
+  require_name = "boolean", preemptive = "boolean", allow_password_with_system_trust = "boolean",
+  notify = "function",
+}
+
+M.enroll = {
+  key = "lest.key", subject = "string|table", san = "table", key_usage = "table", eku = "table",
+  extensions = "table", attributes = "table", challenge_password = "string", digest = "string",
+  wait = "string|integer", csrattrs = "boolean",
+}
+M.reenroll = { key = "lest.key", digest = "string", wait = "string|integer",
+  csrattrs = "boolean" }
+M.wait = { wait = "string|integer" }
+
+--- The name of a class of ours, or Lua's type.
+---@param value any
+---@return string
+function M.kind(value)
+  if type(value) == "userdata" then return (tostring(value):match "^lest%.%w+") or "userdata" end
+  return math.type(value) == "integer" and "integer" or type(value)
+end
+
+--- Raise for a wrong option: it is the programmer's mistake. known is one of the tables above.
+---@param what string
+---@param options table
+---@param known table<string, string>
+function M.check(what, options, known)
+  if type(options) ~= "table" then error(what .. " takes a table of options", 3) end
+  for name, value in pairs(options) do
+    local types = known[name]
+    if not types then
+      error(("%s has no option '%s'%s"):format(what, tostring(name), schema.hint(name, known)), 3)
+    end
+    local kind, fits = M.kind(value), false
+    for expected in types:gmatch "[^|]+" do fits = fits or kind == expected end
+    if not fits then
+      error(("%s: the option '%s' is a %s, not a %s"):format(what, name, kind,
+        types:gsub("|", " or ")), 3)
+    end
+    if (name == "wait" or name == "timeout") and not duration.parse(value) then
+      error(select(2, duration.parse(value)), 3)
+    end
+  end
+end
+
+local function failure(code, message)
+  return nil, core.error.new { code = code, message = message }
+end
+
+--- The folder of the operations (RFC 7030 3.2.2), in three forms of configuration: the whole
+--- folder, authority and label, authority alone.
+---@param options lest.client.options
+---@return lest.url?
+---@return string|lest.error|nil label or the error
+function M.base(options)
+  local text, label = options.url, options.label
+  if text:find "^[hH][tT][tT][pP]:" then
+    return failure("usage", "EST is never spoken over http://; write https://")
+  end
+  if not text:find("://", 1, true) then text = "https://" .. text end
+  local base, problem = url.parse(text)
+  if not base then return failure("usage", problem) end
+  if base.query then return failure("usage", "the URL of an EST server has no query") end
+  local path = base.path:gsub("/+$", "")
+  if path ~= "" then
+    local rest = path == PREFIX and "" or path:match "^/%.well%-known/est/([^/]+)$"
+    if not rest then
+      local message = ("the path of an EST server is %s[/LABEL], not '%s'"):format(PREFIX, path)
+      return failure("usage", message)
+    end
+    if rest ~= "" and label and label ~= rest then
+      return failure("usage", ("the URL has the label '%s', the option '%s'"):format(rest, label))
+    end
+    label = rest ~= "" and rest or label
+  end
+  if label then
+    local ok, err = core.est.label_check(label)
+    if not ok then return nil, err end
+  end
+  base.path = PREFIX .. (label and "/" .. label or "")
+  return base, label
+end
+
+---@param options lest.client.options
+---@return true?
+---@return lest.error? err
+function M.check_credentials(options)
+  local username, password = options.username, options.password
+  if username and username:find "[:%c]" or password and password:find "%c" then
+    return failure("usage", "user names have no colon, nor control characters; nor have passwords")
+  end
+  if username and not password then return failure("usage", "a user name needs its password") end
+  return true
+end
+
+return M

@@ -1,0 +1,76 @@
+--- The CSR for an enrollment: what the caller wants, with what the server wishes (RFC 7030 4.5.2)
+--- as far as local policy lets it.
+local core = require "lest.core"
+
+local M = {}
+
+local function failure(message)
+  return nil, core.error.new { code = "key_unsupported", message = message, rfc = "7030 4.5.2" }
+end
+
+-- Extensions that the caller's own options speak for, and what a server has no say in.
+local SPOKEN_FOR <const> = { san = "2.5.29.17", san_der = "2.5.29.17", key_usage = "2.5.29.15",
+  eku = "2.5.29.37" }
+local NEVER <const> = { ["2.5.29.19"] = true } -- basicConstraints: this client asks for no CA
+
+local function key_fits(key, wish)
+  return key.type == wish or key.type:match "^[^:]*" == wish
+end
+
+local function wished_extensions(plan, wishes, renewal)
+  local taken = { ["2.5.29.17"] = renewal } -- names are those of the old certificate
+  for option, oid in pairs(SPOKEN_FOR) do taken[oid] = taken[oid] or plan[option] ~= nil end
+  for _, extension in ipairs(plan.extensions or {}) do taken[extension.oid] = true end
+  local all = table.move(plan.extensions or {}, 1, #(plan.extensions or {}), 1, {})
+  for _, extension in ipairs(wishes.extensions) do
+    if not taken[extension.oid] and not NEVER[extension.oid] then
+      all[#all + 1] = { oid = extension.oid, critical = extension.critical,
+        value = extension.value }
+    end
+  end
+  return #all > 0 and all or nil
+end
+
+--- A plan for core.csr.build with the server's wishes in it. A wish for another kind of key is an
+--- error, since no other key than the caller's is ever used; what is not understood is ignored.
+---@param plan lest.csr_plan
+---@param wishes lest.wishes
+---@param notify fun(kind: string, message: string)
+---@param renewal boolean
+---@return lest.csr_plan?
+---@return lest.error? err
+function M.apply(plan, wishes, notify, renewal)
+  local all = {}
+  for key, value in pairs(plan) do all[key] = value end
+  if wishes.key and not key_fits(plan.key, wishes.key) then
+    return failure(("the server wants a key of type %s, this one is %s"):format(wishes.key,
+      plan.key.type))
+  end
+  all.digest = plan.digest or wishes.digest
+  all.extensions = wished_extensions(plan, wishes, renewal)
+  if wishes.challenge_password and not plan.challenge_password then
+    notify("warning", "the server wants requests linked to their TLS session, which is not done")
+  end
+  for _, unknown in ipairs(wishes.unknown) do
+    if unknown.problem then
+      notify("warning", ("a CSR attribute of the server is ignored: %s: %s"):format(
+        unknown.name or unknown.oid, unknown.problem))
+    end
+  end
+  return all
+end
+
+--- Build and sign it. A digest that the server chose must be a strong one (RFC 7030 6).
+---@param plan lest.csr_plan
+---@return lest.csr?
+---@return lest.error? err
+function M.build(plan)
+  local csr, err = core.csr.build(plan)
+  if not csr then return nil, err end
+  local ok
+  ok, err = csr:verify()
+  if not ok then return nil, err end
+  return csr
+end
+
+return M

@@ -1,0 +1,43 @@
+--- lest: Enrollment over Secure Transport (RFC 7030) in Lua.
+---
+---   local lest = require "lest"
+---   local client = lest.client { url = "https://est.example.com", trust = "ca.pem" }
+---   print(#assert(client:cacerts()))
+---
+--- Each field is loaded when it is first used; an unknown one raises and names the nearest.
+local core = require "lest.core"
+
+local CLASSES <const> = { "key", "csr", "cert", "crl", "store", "csrattrs", "pkcs7", "issuer",
+  "name", "san", "file", "error", "base64", "clock" }
+
+local loaders = {
+  client = function() return require "lest.client" end,
+  http = function() return require "lest.http" end,
+  url = function() return require "lest.url" end,
+  json = function() return require "lest.json" end,
+  duration = function() return require "lest.duration" end,
+  log = function() return require "lest.log" end,
+  policy = function() return require "lest.policy" end,
+  spawn = function() return require "lest.task".spawn end,
+  sleep = function() return require "lest.task".sleep end,
+  all = function() return require "lest.task".all end,
+  version = function() return core.version end,
+}
+for _, name in ipairs(CLASSES) do
+  loaders[name] = function() return core[name] end
+end
+
+return setmetatable({}, {
+  __index = function(_, name)
+    local loader = loaders[name]
+    if not loader then
+      local hint = require "lest.schema".hint(name, loaders)
+      error(("lest has no field '%s'%s"):format(tostring(name), hint), 2)
+    end
+    return loader() -- require keeps what it has loaded
+  end,
+  __newindex = function(_, name)
+    error(("lest.%s cannot be set"):format(tostring(name)), 2)
+  end,
+  __metatable = false,
+})
