@@ -66,7 +66,7 @@ static const char first[] =
     "  serial TEXT,"
     "  pending_id TEXT"
     ") STRICT;"
-    "CREATE INDEX requests_principal ON requests (principal_name, principal_kind);"
+    "CREATE INDEX requests_principal ON requests (principal_name, seq);"
 
     "CREATE TABLE certificates ("
     "  seq INTEGER PRIMARY KEY,"
@@ -94,7 +94,7 @@ static const char first[] =
     ") STRICT;"
     "CREATE INDEX certificates_again"
     "  ON certificates (key_hash, principal_name, principal_kind, label, operation, issued_at);"
-    "CREATE INDEX certificates_principal ON certificates (principal_name);"
+    "CREATE INDEX certificates_principal ON certificates (principal_name, seq);"
     "CREATE INDEX certificates_profile ON certificates (profile, issued_at);"
     "CREATE INDEX certificates_label ON certificates (label, issued_at);";
 

@@ -176,7 +176,7 @@ static enum lest_status check_version(sqlite3 *db, const char *path, int64_t *ve
 static enum lest_status run_migrations(sqlite3 *db, const char *path, struct lest_error *err)
 {
     char text[96];
-    int64_t version;
+    int64_t version = 0;
     /* Another process may have done it while this one waited for the lock. */
     enum lest_status status = check_version(db, path, &version, err);
     for (size_t i = (size_t)version; !status && i < ledger_sqlite_migration_count; i++)

@@ -114,9 +114,12 @@ const struct ledger_statement ledger_statements[] = {
       "SELECT " REQUEST ", principal, csr, tls, headers, approvals, answer FROM requests WHERE id = :id",
       { TEXT(id) } },
     { "request_list",
-      "SELECT " REQUEST " FROM requests WHERE (:principal_name IS NULL OR principal_name = :principal_name)"
+      "SELECT " REQUEST " FROM requests WHERE (:verdict IS NULL OR verdict = :verdict)" PAGE,
+      { TEXT_OR_NULL(verdict), PAGE_PARAMETERS } },
+    { "request_list_principal",
+      "SELECT " REQUEST " FROM requests WHERE principal_name = :principal_name"
       " AND (:verdict IS NULL OR verdict = :verdict)" PAGE,
-      { TEXT_OR_NULL(principal_name), TEXT_OR_NULL(verdict), PAGE_PARAMETERS } },
+      { TEXT(principal_name), TEXT_OR_NULL(verdict), PAGE_PARAMETERS } },
 
     /* ---- certificates; the request's row comes first */
     { "certificate_add",
@@ -153,9 +156,11 @@ const struct ledger_statement ledger_statements[] = {
       "SELECT count(*) AS count FROM certificates WHERE label = :label AND issued_at >= :since",
       { TEXT(label), INTEGER(since) } },
     { "certificate_list",
-      "SELECT " CERTIFICATE " FROM certificates WHERE"
-      " (:principal_name IS NULL OR principal_name = :principal_name)" PAGE,
-      { TEXT_OR_NULL(principal_name), PAGE_PARAMETERS } },
+      "SELECT " CERTIFICATE " FROM certificates WHERE true" PAGE,
+      { PAGE_PARAMETERS } },
+    { "certificate_list_principal",
+      "SELECT " CERTIFICATE " FROM certificates WHERE principal_name = :principal_name" PAGE,
+      { TEXT(principal_name), PAGE_PARAMETERS } },
     { "certificate_revoke",
       "UPDATE certificates SET revoked_at = :now, revocation_reason = :reason"
       " WHERE serial = :serial AND issuer = :issuer AND revoked_at IS NULL",

@@ -9,6 +9,7 @@ local commands <const> = {
   { "credential", "add, list and remove credentials of devices" },
   { "pending", "list, approve and reject requests that wait" },
   { "cert", "list and show issued certificates" },
+  { "request", "list and show what was decided" },
   { "cacerts", "fetch a server's CA certificates" },
   { "csrattrs", "fetch what a server wants in a request" },
   { "enroll", "get a certificate" },

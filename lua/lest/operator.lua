@@ -27,6 +27,21 @@ local function fail(code, message)
   return nil, core.error.new { code = code, message = message }
 end
 
+local function first(context, statement, parameters)
+  local rows, err = context.ledger:rows(statement, parameters)
+  return rows and rows[1], err
+end
+
+-- Rows of all principals or, through another index, of one.
+local function list(context, statement, arguments, parameters)
+  parameters = parameters or {}
+  parameters.limit = arguments.limit or M.LIMIT_MAX
+  if not arguments.name then return context.ledger:rows(statement, parameters) end
+  if not core.ledger.is_text(arguments.name) then return {} end
+  parameters.principal_name = arguments.name
+  return context.ledger:rows(statement .. "_principal", parameters)
+end
+
 -- ---- credentials
 
 function operations.credential_add(context, arguments)
@@ -53,12 +68,9 @@ local function approvals(context, id)
 end
 
 local function find_pending(context, id)
-  local rows, err
-  if core.ledger.is_text(id) then
-    rows, err = context.ledger:rows("pending_get", { id = id })
-    if not rows then return nil, err end
-  end
-  local row = rows and rows[1]
+  local row, err
+  if core.ledger.is_text(id) then row, err = first(context, "pending_get", { id = id }) end
+  if err then return nil, err end
   if not row then return fail("not_found", ("there is no pending request '%s'"):format(id)) end
   if row.expires <= context.clock() and row.state ~= "issued" then row.state = "expired" end
   return row
@@ -115,11 +127,27 @@ function operations.pending_reject(context, arguments)
   return decide(context, arguments, "reject")
 end
 
+-- ---- requests: every decision
+
+function operations.request_list(context, arguments)
+  return list(context, "request_list", arguments, { verdict = arguments.verdict })
+end
+
+function operations.request_show(context, arguments)
+  local row, err
+  if core.ledger.is_text(arguments.id) then
+    row, err = first(context, "request_get", { id = arguments.id })
+  end
+  if err then return nil, err end
+  if not row then return fail("not_found", ("there is no request '%s'"):format(arguments.id)) end
+  row.csr = row.csr and core.base64.encode(row.csr)
+  return row
+end
+
 -- ---- certificates
 
 function operations.cert_list(context, arguments)
-  return context.ledger:rows("certificate_list", { principal_name = arguments.name,
-    limit = arguments.limit or M.LIMIT_MAX })
+  return list(context, "certificate_list", arguments)
 end
 
 --- Serials as people copy them: "0A:1B", "a1b".
@@ -169,9 +197,22 @@ local function call_server(_config, _operation, _arguments)
   return nil
 end
 
+-- As root: become who owns the ledger. One that is not there yet is made where the server would make
+-- it, in a folder that belongs to the authority's user alone.
+local function become_owner(config)
+  local ok, err = true, nil
+  local root = core.system.user_id() == 0
+  if root and config.authority_user and not core.system.exists(config.ledger) then
+    local folder = config.ledger:match "^(.*)/[^/]*$"
+    ok, err = core.process.own_folder(folder, config.authority_user)
+  end
+  if not ok then return nil, err end
+  return core.system.become_owner(config.ledger)
+end
+
 --- Operate on the ledger of a configuration. As root this process becomes the ledger's owner first,
 --- and stays so: no file of the ledger may belong to root.
----@param config { ledger: string } as lest.config gives it
+---@param config { ledger: string, authority_user: string? } as lest.config gives it
 ---@param operation string
 ---@param arguments table
 ---@return table?
@@ -179,10 +220,14 @@ end
 function M.call(config, operation, arguments)
   local answered, result, failure = call_server(config, operation, arguments)
   if answered then return result, failure end
-  local ok, err = core.system.become_owner(config.ledger)
+  local creates = operation == "credential_add"
+  if not creates and not core.system.exists(config.ledger) then
+    return fail("not_found", config.ledger .. ": there is no ledger yet")
+  end
+  local ok, err = become_owner(config)
   if not ok then return nil, err end
   local ledger
-  ledger, err = core.ledger.open(config.ledger, { create = operation == "credential_add" })
+  ledger, err = core.ledger.open(config.ledger, { create = creates })
   if not ledger then return nil, err end
   local closing <close> = ledger -- luacheck: ignore 211
   return M.run(ledger, operation, arguments)

@@ -2,24 +2,11 @@
 local cjson = require "cjson.safe"
 local core = require "lest.core"
 local json = require "lest.json"
+local operate = require "lest.command.operate"
 local operator = require "lest.operator"
 local support = require "lest.command.support"
 
 local M = {}
-
-local function subcommand(parser, name, summary, example)
-  local command = support.subcommand(parser, { name = name, summary = summary, example = example })
-  command:option "--config":argname "FILE":default "./server.lua"
-    :description "The server's configuration."
-  command:flag "--json":description "Print JSON."
-  return command
-end
-
-local function count(text)
-  local number = math.tointeger(tonumber(text, 10))
-  if number and number >= 1 and number <= operator.LIMIT_MAX then return number end
-  return nil, ("'%s' is not between 1 and %d"):format(text, operator.LIMIT_MAX)
-end
 
 local function new_parser()
   local parser = support.parser {
@@ -27,12 +14,12 @@ local function new_parser()
     example = "lest cert list --name device001",
   }
   parser:require_command(true):command_target "subcommand"
-  local list = subcommand(parser, "list", "List certificates, newest first.",
+  local list = operate.subcommand(parser, "list", "List certificates, newest first.",
     "lest cert list --name device001")
   list:option "--name":argname "PRINCIPAL":description "Those of one principal."
-  list:option "--limit":argname "N":convert(count):default "1000"
+  list:option "--limit":argname "N":convert(operate.count):default "1000"
     :description "At most so many."
-  local show = subcommand(parser, "show", "Show a certificate and how it was issued.",
+  local show = operate.subcommand(parser, "show", "Show a certificate and how it was issued.",
     "lest cert show 0a1b2c3d4e5f60718293a4b5c6d7e8f9")
   show:argument "serial":description "Its serial number, in hexadecimal."
   return parser
@@ -63,23 +50,15 @@ local function list(options, config)
   end
   support.print_columns({ "SERIAL", "PRINCIPAL", "SUBJECT", "PROFILE", "NOT AFTER", "STATE" },
     lines)
-  if #rows == options.limit then
-    io.stderr:write(("lest cert list: the newest %d; --limit gives more\n"):format(#rows))
-  end
+  operate.note_cut("lest cert list", #rows, options.limit)
 end
 
 local FIELDS <const> = { "serial", "subject", "san", "principal_name", "principal_kind", "label",
   "operation", "profile", "fingerprint", "key_hash", "issuer", "request_id", "renews" }
-local TIMES <const> = { "not_before", "not_after", "issued_at", "revoked_at" }
 
 local function print_certificate(row)
-  for _, field in ipairs(FIELDS) do
-    local value = row[field]
-    if value and value ~= "" then io.write(("%-15s %s\n"):format(field, support.clean(value))) end
-  end
-  for _, field in ipairs(TIMES) do
-    if row[field] then io.write(("%-15s %s\n"):format(field, support.time(row[field]))) end
-  end
+  operate.print_fields(row, FIELDS)
+  operate.print_times(row, { "not_before", "not_after", "issued_at", "revoked_at" })
   for key, value in pairs(row.facts) do
     io.write(("%-15s %s=%s\n"):format("fact", support.clean(key), support.clean(tostring(value))))
   end
@@ -90,8 +69,7 @@ local function show(options, config)
   local rows, err = operator.call(config, "cert_show", { serial = options.serial })
   if not rows then return nil, err end
   for _, row in ipairs(rows) do
-    row.pem = ("-----BEGIN CERTIFICATE-----\n%s-----END CERTIFICATE-----\n"):format(
-      core.base64.encode(core.base64.decode(row.der), 64))
+    row.pem = operate.pem("CERTIFICATE", row.der)
     row.der = nil
     with_facts(row)
     if not options.json then print_certificate(row) end
@@ -104,11 +82,7 @@ local actions <const> = { list = list, show = show }
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(new_parser(), args, function(options)
-    local config, err = require("lest.config").load(options.config)
-    if not config then return nil, err end
-    return actions[options.subcommand](options, config)
-  end)
+  return operate.main(new_parser(), args, actions)
 end
 
 return M

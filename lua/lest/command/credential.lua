@@ -1,6 +1,7 @@
 --- `lest credential`: what authenticates devices over HTTP Basic.
 local core = require "lest.core"
 local json = require "lest.json"
+local operate = require "lest.command.operate"
 local operator = require "lest.operator"
 local support = require "lest.command.support"
 
@@ -12,22 +13,14 @@ local function fact(text)
   return { key, value }
 end
 
-local function subcommand(parser, name, summary, example)
-  local command = support.subcommand(parser, { name = name, summary = summary, example = example })
-  command:option "--config":argname "FILE":default "./server.lua"
-    :description "The server's configuration."
-  command:flag "--json":description "Print JSON."
-  return command
-end
-
 local function new_parser()
   local parser = support.parser {
     name = "lest credential", summary = "Add, list and remove credentials of devices.",
     example = "lest credential add device001 --expires 24h",
   }
   parser:require_command(true):command_target "subcommand"
-  local add = subcommand(parser, "add", "Make a credential. Without --password-file its secret is "
-    .. "random and printed alone on one line, this once.",
+  local add = operate.subcommand(parser, "add", "Make a credential. Without --password-file its "
+    .. "secret is random and printed alone on one line, this once.",
     "lest credential add device001 --expires 24h --set site=Ulm")
   add:argument "name":description "The user name."
   add:option "--password-file":argname "FILE"
@@ -37,11 +30,11 @@ local function new_parser()
     :description "It must be used within this time, as in 24h."
   add:option "--set":argname "KEY=VALUE":count "*":convert(fact):target "facts"
     :description "A fact for policies (request.principal.credential); may be repeated."
-  local list = subcommand(parser, "list", "List credentials, without their secrets.",
+  local list = operate.subcommand(parser, "list", "List credentials, without their secrets.",
     "lest credential list")
   list:argument "name":args "?":description "Those of one user name."
-  local remove = subcommand(parser, "remove", "Remove a name's credentials, or the one with an id.",
-    "lest credential remove device001")
+  local remove = operate.subcommand(parser, "remove",
+    "Remove a name's credentials, or the one with an id.", "lest credential remove device001")
   remove:argument "name":description "The user name, or a credential's id."
   return parser
 end
@@ -114,11 +107,7 @@ local actions <const> = { add = add, list = list, remove = remove }
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(new_parser(), args, function(options)
-    local config, err = require("lest.config").load(options.config)
-    if not config then return nil, err end
-    return actions[options.subcommand](options, config)
-  end)
+  return operate.main(new_parser(), args, actions)
 end
 
 return M

@@ -1,17 +1,9 @@
 --- `lest pending`: requests that wait for an operator.
-local core = require "lest.core"
+local operate = require "lest.command.operate"
 local operator = require "lest.operator"
 local support = require "lest.command.support"
 
 local M = {}
-
-local function subcommand(parser, name, summary, example)
-  local command = support.subcommand(parser, { name = name, summary = summary, example = example })
-  command:option "--config":argname "FILE":default "./server.lua"
-    :description "The server's configuration."
-  command:flag "--json":description "Print JSON."
-  return command
-end
 
 local function new_parser()
   local parser = support.parser {
@@ -20,15 +12,15 @@ local function new_parser()
     example = "lest pending approve k5xq7zr2ab --comment 'seen on the bench'",
   }
   parser:require_command(true):command_target "subcommand"
-  local list = subcommand(parser, "list", "List requests that wait.", "lest pending list")
+  local list = operate.subcommand(parser, "list", "List requests that wait.", "lest pending list")
   list:option "--state":argname "STATE"
     :choices { "waiting", "approved", "rejected", "issued", "expired" }
     :description "List those in this state."
-  local show = subcommand(parser, "show", "Show a request with its approvals and its CSR.",
+  local show = operate.subcommand(parser, "show", "Show a request with its approvals and its CSR.",
     "lest pending show k5xq7zr2ab")
   show:argument "id":description "The request, as `lest pending list` names it."
   for _, verdict in ipairs { "approve", "reject" } do
-    local command = subcommand(parser, verdict, verdict == "approve"
+    local command = operate.subcommand(parser, verdict, verdict == "approve"
       and "Approve a request. An operator counts once and may still change to reject."
       or "Reject a request: the device is refused, whatever others approved.",
       ("lest pending %s k5xq7zr2ab --as alice"):format(verdict))
@@ -43,25 +35,15 @@ end
 local FIELDS <const> = { "id", "state", "principal_name", "principal_kind", "label", "operation",
   "subject", "key_hash", "reason", "request_id", "serial" }
 
-local function pem(name, base64)
-  local der = assert(core.base64.decode(base64))
-  local body = core.base64.encode(der, 64)
-  return ("-----BEGIN %s-----\n%s-----END %s-----\n"):format(name, body, name)
-end
-
 local function print_request(row)
-  for _, field in ipairs(FIELDS) do
-    if row[field] then io.write(("%-15s %s\n"):format(field, support.clean(row[field]))) end
-  end
-  for _, field in ipairs { "created", "updated", "expires" } do
-    io.write(("%-15s %s\n"):format(field, support.time(row[field])))
-  end
+  operate.print_fields(row, FIELDS)
+  operate.print_times(row, { "created", "updated", "expires" })
   for _, approval in ipairs(row.approvals) do
     io.write(("%-15s %s by %s, %s%s\n"):format("verdict", approval.verdict,
       support.clean(approval.operator), support.time(approval.time),
       approval.comment and ": " .. support.clean(approval.comment) or ""))
   end
-  io.write(pem("CERTIFICATE REQUEST", row.csr))
+  io.write(operate.pem("CERTIFICATE REQUEST", row.csr))
 end
 
 local function list(options, config)
@@ -108,11 +90,7 @@ local actions <const> = { list = list, show = show, approve = decide, reject = d
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(new_parser(), args, function(options)
-    local config, err = require("lest.config").load(options.config)
-    if not config then return nil, err end
-    return actions[options.subcommand](options, config)
-  end)
+  return operate.main(new_parser(), args, actions)
 end
 
 return M

@@ -67,6 +67,12 @@ describe("the ledger's file", function()
     assert_refused("ledger", "not a ledger")
   end)
 
+  it("is made of an empty file, as a process leaves it that ended between two steps", function()
+    temporary.file(folder, "ledger.db", "")
+    local ledger <close> = assert(core.ledger.open(path))
+    assert.equal(1, ledger:run("request_add", rows.request()))
+  end)
+
   it("is refused when a table is gone", function()
     core.ledger.open(path):close()
     sqlite "DROP TABLE approvals"

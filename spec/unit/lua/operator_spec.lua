@@ -90,6 +90,27 @@ describe("an operator", function()
     assert_fails("usage", "cert_show", { serial = "device001" })
   end)
 
+  it("finds the decisions about a principal", function()
+    assert(ledger:run("request_add", rows.request { principal_name = "device001", csr = "\xff" }))
+    assert(ledger:run("request_add", rows.request { id = "r2", principal_name = "device001",
+      verdict = "reject" }))
+    assert(ledger:run("request_add", rows.request { id = "r3" }))
+    local function ids(arguments)
+      local list = {}
+      for i, row in ipairs(assert(run("request_list", arguments))) do list[i] = row.id end
+      return table.concat(list, " ")
+    end
+    assert.equal("r3 r2 r1", ids {})
+    assert.equal("r2 r1", ids { name = "device001" })
+    assert.equal("r2", ids { name = "device001", verdict = "reject" })
+    assert.equal("r3 r1", ids { verdict = "approve" })
+    assert.equal("", ids { name = "\xff" })
+    assert.equal("\xff", core.base64.decode(run("request_show", { id = "r1" }).csr))
+    assert.is_nil(run("request_show", { id = "r2" }).csr)
+    assert_fails("not_found", "request_show", { id = "r4" })
+    assert_fails("not_found", "request_show", { id = "\xff" })
+  end)
+
   describe("on the command line", function()
     local config
 
@@ -194,13 +215,26 @@ describe("an operator", function()
       assert.matches("fact +host=h1", lest("cert", "show", "0a").out)
     end)
 
+    it("lists and shows decisions", function()
+      assert(ledger:run("request_add", rows.request { principal_name = "device001",
+        csr = "\x30\0\xff", reason = "because", tls = '{"version":"TLSv1.3"}' }))
+      assert.matches("approve +device001", lest("request", "list").out)
+      assert.equal("r1", json("request", "list", "--name", "device001", "--json")[1].id)
+      assert.same({}, json("request", "list", "--verdict", "reject", "--json"))
+      local text = lest("request", "show", "r1").out
+      assert.matches("reason +because\n", text)
+      assert.matches('tls +{"version":"TLSv1.3"}', text)
+      assert.matches("BEGIN CERTIFICATE REQUEST-----\nMAD/\n-----END", text, 1, true)
+      assert.equal("TLSv1.3", json("request", "show", "r1", "--json").tls.version)
+    end)
+
     it("refuses a ledger that is not there, but makes one to add to", function()
       ledger:close()
       assert(os.execute("rm -f " .. path .. "*"))
       for _, command in ipairs { "credential", "pending", "cert" } do
         local result = lest(command, "list")
         assert.equal(1, result.code)
-        assert.matches("No such file", result.err)
+        assert.matches("there is no ledger yet", result.err)
       end
       assert.is_false(core.system.exists(path))
       assert.equal(0, lest("credential", "add", "device001").code)
@@ -222,6 +256,23 @@ describe("an operator", function()
       assert.equal(0, lest("credential", "add", "a").code)
       assert.equal("65534\n", owners())
       ledger = assert(core.ledger.open(path))
+    end)
+
+    it("makes the ledger where the server's authority may use it", function()
+      if core.system.user_id() ~= 0 then return pending "needs root" end
+      local text = io.open(config):read "a"
+      temporary.file(folder, "server.lua", (text:gsub('ledger = "ledger.db"',
+        'ledger = "state/ledger.db", user = "daemon", authority_user = "nobody"')))
+      assert(os.execute("chmod 755 " .. folder))
+      assert.equal(0, lest("credential", "add", "a").code)
+      assert.equal("nobody\n", shell.run("stat -c %U " .. folder .. "/state/* "
+        .. folder .. "/state | sort -u").out)
+      assert(os.execute(("touch %s/other; chown root %s"):format(folder, folder)))
+      temporary.file(folder, "server.lua", (text:gsub('ledger = "ledger.db"',
+        'ledger = "new.db", user = "daemon", authority_user = "nobody"')))
+      local result = lest("credential", "add", "a")
+      assert.equal(2, result.code)
+      assert.matches("must be there for the ledger alone", result.err)
     end)
   end)
 end)
