@@ -197,8 +197,8 @@ local function call_server(_config, _operation, _arguments)
   return nil
 end
 
--- As root: become who owns the ledger. One that is not there yet is made where the server would make
--- it, in a folder that belongs to the authority's user alone.
+-- As root: become who owns the ledger. One that is not there yet is made where the server would
+-- make it, in a folder that belongs to the authority's user alone.
 local function become_owner(config)
   local ok, err = true, nil
   local root = core.system.user_id() == 0
