@@ -15,7 +15,8 @@ struct pki_store;
  *
  *  The leaf is checked against the CRLs of its issuer that are in the store: revoked, or a CRL that is
  *  expired, not yet valid or has a bad signature, refuses. Where the store has no CRL of the issuer the
- *  leaf is accepted, or refused if crl_required is set.
+ *  leaf is accepted, or refused if crl_required is set. "Of its issuer" goes by the name: when a CA has
+ *  changed its key under one name, CRLs of both keys belong here. Indirect CRLs are not looked at.
  *
  *  A store is filled by one thread; after that any number of threads may verify with it.
  *  out  free with pki_store_free()

@@ -1,44 +1,9 @@
 /* CMS messages, with the certificates and CRLs in them. What was read is written and read again to the
  * same. */
+#include "certs.h"
 #include "fuzz.h"
 
 #include "pki/pkcs7.h"
-#include "pki/public.h"
-
-static void check_cert(const struct pki_cert *cert)
-{
-    struct pki_der_doc doc = { .noun = "extensions", .malformed = LEST_E_MALFORMED };
-    struct pki_der in;
-    struct pki_ext ext;
-    struct lest_buf serial;
-    lest_buf_init(&serial, cert->serial.len * 2 + 2);
-    pki_serial_text(cert->serial, &serial);
-    FUZZ_CHECK(!serial.failed && serial.len >= 2);
-    lest_buf_free(&serial);
-    pki_der_open(&in, &doc, cert->extensions.data, cert->extensions.data ? cert->extensions.len : 0);
-    while (in.left)
-        FUZZ_CHECK(pki_ext_next(&in, &ext));
-    pki_cert_self_issued(cert);
-    char type[PKI_KEY_TYPE_MAX];
-    int bits;
-    pki_public_describe(cert->spki, type, &bits);
-    FUZZ_CHECK(type[0]);
-    /* OpenSSL may refuse it, but must not be led astray. */
-    pki_cert_matches_host(cert, "a.example.com", 13);
-}
-
-static void check_crl(const struct pki_crl *crl)
-{
-    struct pki_der_doc doc;
-    struct pki_der entries;
-    struct pki_crl_entry entry, found;
-    size_t count = 0;
-    pki_crl_open(crl, &doc, &entries);
-    for (; pki_crl_next(&entries, &entry); count++)
-        FUZZ_CHECK(count > 100 || pki_crl_find(crl, entry.serial, &found));
-    FUZZ_CHECK(count == crl->count && doc.status == LEST_OK);
-    pki_crl_get0_x509(crl, NULL);
-}
 
 static void check_again(const struct pki_pkcs7 *message)
 {
