@@ -580,12 +580,6 @@ function Authority:open_ledger()
   return true
 end
 
---- As root: the ledger's folder is made for, and belongs to, the authority's user alone.
-local function prepare_ledger_folder(config)
-  if core.process.uid ~= 0 then return true end
-  return core.process.own_folder(config.ledger:match "^(.*)/[^/]*$", config.authority_user)
-end
-
 ---@param context table what the host gives a role
 ---@return integer exit_code
 function M.main(context)
@@ -594,12 +588,14 @@ function M.main(context)
   local authority = setmetatable({
     config = config, issuers = {}, issuers_by_key = {}, anchors = {}, handles = {}, outbox = {},
     channels = {}, issued = {}, handle_lifetime = config.limits.decision + 60,
-    worker_uid = config.user and core.process.uid_of(config.user) or core.process.uid,
+    worker_uid = context.peer_uid,
   }, Authority)
   local ok, err = authority:load_issuers()
   if ok then ok, err = authority:load_anchors() end
-  if ok then ok, err = prepare_ledger_folder(config) end
-  if ok then ok, err = core.process.drop(config.authority_user) end
+  if ok and context.user then
+    ok, err = core.process.own_folder(config.ledger:match "^(.*)/[^/]*$", context.user)
+    if ok then ok, err = core.process.drop(context.user) end
+  end
   if ok then ok, err = core.process.harden() end
   if ok then ok, err = authority:open_ledger() end
   if not ok then

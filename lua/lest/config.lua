@@ -308,7 +308,7 @@ function M.supervisor(config)
   for _, address in ipairs(config.listen) do table.insert(lines, { "listen", address }) end
   if config.user then table.insert(lines, { "user", config.user }) end
   if config.authority_user then table.insert(lines, { "authority_user", config.authority_user }) end
-  table.insert(lines, { "workers", tostring(config.workers) })
+  if config.workers > 0 then table.insert(lines, { "workers", tostring(config.workers) }) end
   table.insert(lines, { "watchdog_s", tostring(config.watchdog) })
   table.insert(lines, { "drain_s", tostring(config.drain) })
   return lines

@@ -204,9 +204,9 @@ function M.record(fields)
       if item ~= nil then
         result[key] = field.check(item, join(path, key), report)
       elseif field.optional then
-        local default = field.default
-        if type(default) == "table" then default = field.check(default, join(path, key), report) end
-        result[key] = default
+        if field.default ~= nil then
+          result[key] = field.check(field.default, join(path, key), report)
+        end
       else
         report(join(path, key), "is missing")
       end

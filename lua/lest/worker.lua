@@ -13,6 +13,7 @@ local task = require "lest.task"
 local M = {}
 
 local PKCS7 <const> = "application/pkcs7-mime; smime-type=certs-only"
+local CHAIN_MAX <const> = 8
 local TEXT <const> = "text/plain; charset=utf-8"
 
 -- Headers that a policy may look at; the rest could hold secrets.
@@ -297,6 +298,30 @@ local OPERATIONS <const> = {
   simplereenroll = Worker.enroll,
 }
 
+--- Collect what the client offers as proof; the authority judges it.
+local function check_proofs(exchange, context)
+  local accepts = context.label.accepts
+  local authorization = exchange:header "authorization"
+  if authorization then
+    local username, password = core.http.basic(authorization)
+    if not username then
+      refuse(401, "the Authorization header is not Basic with a user and a password")
+    end
+    context.basic = { username = message.bytes(username), password = message.bytes(password) }
+  end
+  if exchange.peer_chain then
+    context.chain = {}
+    for i, der in ipairs(exchange.peer_chain) do
+      if i <= CHAIN_MAX then context.chain[i] = message.bytes(der) end
+    end
+  end
+  if context.basic or context.chain then return end
+  if context.operation == "simplereenroll" or not accepts.basic then
+    refuse(403, "a TLS client certificate is required")
+  end
+  refuse(401, "credentials are required")
+end
+
 --- What can be judged from the request's head: path, method, media type, whether there are
 --- credentials.
 function Worker:check_head(exchange, context)
@@ -309,42 +334,16 @@ function Worker:check_head(exchange, context)
   if not OPERATIONS[route.operation] then
     refuse(404, ("the operation '%s' is not offered here"):format(route.operation))
   end
-  local operation = core.est.operations[route.operation]
-  local method = exchange.method
-  if method ~= operation.method and not (method == "HEAD" and operation.method == "GET") then
-    refuse(405, ("%s takes %s"):format(route.operation, operation.method),
-      { allow = operation.method == "GET" and "GET, HEAD" or operation.method })
+  local good, detail
+  good, status, detail = core.est.method_check(route.operation, exchange.method)
+  if not good then
+    refuse(status, "the method is not allowed here", { allow = detail })
   end
-  if operation.method == "GET" then return end
-  self:check_proofs(exchange, context)
-  if not core.est.media_fits(route.operation, exchange:header "content-type") then
-    refuse(415, "the body must be application/pkcs10")
-  end
-  local coding = exchange:header "content-encoding"
-  if coding and coding:lower() ~= "identity" then refuse(415, "the body must not be compressed") end
-end
-
---- Collect what the client offers as proof; the authority judges it.
-function Worker:check_proofs(exchange, context)
-  local accepts = context.label.accepts
-  local authorization = exchange:header "authorization"
-  if authorization then
-    local username, password = core.http.basic(authorization)
-    if not username then
-      refuse(401, "the Authorization header is not Basic with a user and a password")
-    end
-    context.basic = { username = message.bytes(username), password = message.bytes(password) }
-  end
-  if exchange.peer_chain then
-    context.chain = {}
-    for i, der in ipairs(exchange.peer_chain) do context.chain[i] = i <= 8 and message.bytes(der)
-      or nil end
-  end
-  if context.basic or context.chain then return end
-  if context.operation == "simplereenroll" or not accepts.basic then
-    refuse(403, "a TLS client certificate is required")
-  end
-  refuse(401, "credentials are required")
+  if exchange.method ~= "POST" then return end
+  check_proofs(exchange, context)
+  good, status, sentence = core.est.request_media_check(route.operation,
+    exchange:header "content-type", exchange:header "content-encoding")
+  if not good then refuse(status, sentence) end
 end
 
 -- Requests
@@ -454,8 +453,12 @@ function M.main(context)
   local config = config_module.from_json(context.config)
   core.log.set_level(config.log_level)
   local tls, err = load_tls(config)
-  core.process.drop(config.user)
-  core.process.harden()
+  if tls then
+    local dropped = true
+    if context.user then dropped, err = core.process.drop(context.user) end
+    if dropped then dropped, err = core.process.harden() end
+    if not dropped then tls = nil end
+  end
   local worker = setmetatable({
     config = config, labels = {}, waiting = {}, contexts = {}, next_id = 1,
     id_prefix = core.secret.random(6), authority_address = context.authority_address,

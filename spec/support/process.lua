@@ -31,8 +31,8 @@ function M.run(command, options)
   local line = type(command) == "table" and M.line(command) or command
   local folder = M.folder()
   if options.stdin then M.write(folder .. "/in", options.stdin) end
-  if options.dir then line = "cd " .. M.quote(options.dir) .. " && { " .. line .. "; }" end
-  local _, how, code = os.execute(("{ %s; } <%s >%s/out 2>%s/err"):format(line,
+  if options.dir then line = "cd " .. M.quote(options.dir) .. " && { " .. line .. "\n}" end
+  local _, how, code = os.execute(("{ %s\n} <%s >%s/out 2>%s/err"):format(line,
     options.stdin and folder .. "/in" or "/dev/null", folder, folder))
   local out, err = M.read(folder .. "/out"), M.read(folder .. "/err")
   os.execute("rm -r " .. folder)
@@ -87,6 +87,8 @@ end
 ---@param stderr string
 ---@return integer pid
 function M.start(words, stdout, stderr)
+  M.write(stdout, "")
+  M.write(stderr, "")
   local pipe <close> = assert(io.popen(("%s </dev/null >%s 2>%s & echo $!"):format(M.line(words),
     M.quote(stdout), M.quote(stderr)), "r"))
   return math.tointeger(pipe:read "n")

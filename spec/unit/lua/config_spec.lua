@@ -36,6 +36,8 @@ describe("a configuration", function()
     assert.same({ "own" }, value.labels.default.anchors)
     assert.same({ "[::]:8443" }, value.listen)
     assert.equal("principal", value.profiles.device.names)
+    assert.equal(10, value.watchdog)
+    assert.equal(65536, value.limits.body_size)
   end)
 
   it("survives the way to the roles", function()

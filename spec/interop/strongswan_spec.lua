@@ -1,0 +1,33 @@
+-- strongSwan's pki (5.9.8) reads base64 only without any newline: a label with wrap = 0 serves it.
+local process = require "support.process"
+local support = require "support.server"
+
+describe("strongSwan's pki", function()
+  local server
+
+  setup(function()
+    server = support.start { config = function(text)
+      return (text:gsub("default = {", "default = { wrap = 0,", 1))
+    end }
+  end)
+  teardown(function() server:stop() end)
+
+  local function must(line)
+    return process.must(line, { dir = server.folder })
+  end
+
+  it("fetches the CA certificates, enrolls and renews", function()
+    must(("pki --estca --url %s --cacert ca/ca.pem --caout swan-ca --force"):format(server.url))
+    local secret = server:credential "swan"
+    must "pki --gen --type ecdsa --size 256 --outform pem > swan.key"
+    must "pki --req --type ecdsa --in swan.key --dn CN=swan > swan.csr"
+    must(("pki --est --url %s --cacert ca/ca.pem --in swan.csr --userpass swan:%s --outform pem "
+      .. "> swan.pem"):format(server.url, secret))
+    must "openssl verify -CAfile ca/ca.pem swan.pem"
+    must "pki --gen --type ecdsa --size 256 --outform pem > fresh.key"
+    must "pki --req --type ecdsa --in fresh.key --dn CN=swan > fresh.csr"
+    must(("pki --est --url %s --cacert ca/ca.pem --in fresh.csr --cert swan.pem --key swan.key "
+      .. "--outform pem > renewed.pem"):format(server.url))
+    must "openssl verify -CAfile ca/ca.pem renewed.pem"
+  end)
+end)

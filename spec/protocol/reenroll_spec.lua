@@ -1,0 +1,91 @@
+local core = require "lest.core"
+local support = require "support.server"
+
+describe("/simplereenroll", function()
+  local server
+
+  setup(function() server = support.start() end)
+  teardown(function() server:stop() end)
+
+  --- Renew NAME.pem with a CSR file.
+  local function renew(name, csr, ...)
+    local base = server.folder .. "/" .. name
+    return server:post("/simplereenroll", csr, "--cert", base .. ".pem", "--key", base .. ".key",
+      ...)
+  end
+
+  --- A CSR under another file name, so that NAME.key stays.
+  local function fresh_csr(name, options)
+    options = options or {}
+    options.subject = options.subject or "/CN=" .. name
+    return server:csr("fresh-" .. name, options)
+  end
+
+  it("7030-3.2.2-d 7030-4.2.2-d issues for a new key with the old names", function()
+    local old = core.cert.load(server:enroll "renew01")
+    local status, body = renew("renew01", fresh_csr "renew01")
+    assert.equal(200, status, body)
+    local new = core.cert.load(server:save(body, "renewed01"))
+    assert.equal(old.subject_der, new.subject_der)
+    assert.not_equal(old.serial, new.serial)
+    assert.not_equal(old.public_key.der, new.public_key.der)
+  end)
+
+  it("7030-4.2.2-c issues for the same key", function()
+    local old = core.cert.load(server:enroll "renew02")
+    local status, body = renew("renew02", server:csr("renew02", { reuse = true }))
+    assert.equal(200, status, body)
+    local new = core.cert.load(server:save(body, "renewed02"))
+    assert.equal(old.public_key.der, new.public_key.der)
+    assert.not_equal(old.serial, new.serial)
+  end)
+
+  it("7030-4.2.2-e refuses other names", function()
+    server:enroll "renew03"
+    for _, options in ipairs { { subject = "/CN=other" }, { subject = "/CN=renew03/O=x" },
+      { san = "DNS:renew03.example" } } do
+      local status, body = renew("renew03", fresh_csr("renew03", options))
+      assert.equal(403, status)
+      assert.matches("certificate being renewed", body)
+    end
+  end)
+
+  it("7030-3.2.2-k wants the certificate, not a password", function()
+    local secret = server:credential "renew04"
+    assert.equal(403, (server:post("/simplereenroll", server:csr "renew04")))
+    assert.equal(403, (server:post("/simplereenroll", server:csr "renew04", "--user", "renew04:"
+      .. secret)))
+  end)
+
+  it("7030-4.2.2-g refuses a revoked certificate", function()
+    local cert = core.cert.load(server:enroll "renew05")
+    os.execute(("sqlite3 %s \"UPDATE certificates SET revoked_at = 1, revocation_reason = 'keyCompromise' "
+      .. "WHERE serial = '%s'\""):format(server:ledger(), cert.serial))
+    assert.equal(403, (renew("renew05", fresh_csr "renew05")))
+  end)
+
+  it("refuses credentials that do not fit, even beside a good certificate", function()
+    server:enroll "renew06"
+    assert.equal(401, (renew("renew06", fresh_csr "renew06", "--user", "renew06:wrong")))
+    assert.equal(401, (renew("renew06", fresh_csr "renew06", "-H", "Authorization: Foo x")))
+  end)
+
+  it("gives the same certificate when the answer was lost", function()
+    server:enroll "renew07"
+    local csr = fresh_csr "renew07"
+    local _, first = renew("renew07", csr)
+    local status, again = renew("renew07", csr)
+    assert.equal(200, status)
+    assert.equal(first, again)
+  end)
+
+  it("goes on from one renewal to the next", function()
+    server:enroll "renew08"
+    for _ = 1, 3 do
+      local status, body = renew("renew08", server:csr("renew08", { reuse = true }))
+      assert.equal(200, status)
+      server:save(body, "renew08")
+    end
+    assert.equal("4", server:sql "SELECT count(*) FROM certificates WHERE subject = 'CN=renew08'")
+  end)
+end)

@@ -1,0 +1,80 @@
+local process = require "support.process"
+local support = require "support.server"
+
+describe("the server's URIs", function()
+  local server
+
+  setup(function()
+    server = support.start { config = function(text)
+      return (text:gsub("labels = {", 'labels = {\n    factory = { policy = "policy.lua", '
+        .. 'profile = "device", auth = { "basic" } },', 1))
+    end }
+  end)
+  teardown(function() server:stop() end)
+
+  local function status(path, ...)
+    return (server:curl(path, "--path-as-is", ...))
+  end
+
+  it("7030-3.2.2-a 7030-3.2.2-b serve everything under the prefix, and nothing outside of it",
+    function()
+    assert.equal(200, status "/cacerts")
+    for _, path in ipairs { "X/cacerts", "/../../cacerts", "/../est/../../cacerts" } do
+      assert.equal(404, status(path), path)
+    end
+    local _, out = process.run { "curl", "-s", "--cacert", server.dir .. "/ca.pem", "-o",
+      "/dev/null", "-w",
+      "%{http_code}", server.url .. "/" }
+    assert.equal("404", out)
+  end)
+
+  it("7030-3.2.2-m answer unknown labels and operations with 404 and a text", function()
+    for _, path in ipairs { "/nosuch", "/nolabel/cacerts", "/a/b/cacerts", "", "/", "/cacertsX",
+      "/fullcmc",
+      "/serverkeygen" } do
+      local code, body, headers = server:curl(path, "--path-as-is")
+      assert.equal(404, code, path)
+      assert.matches("^%C+\n$", body)
+      assert.matches("^text/plain", headers["content-type"])
+    end
+  end)
+
+  it("7030-3.2.2-h 7030-3.2.2-j serve labels beside requests without one", function()
+    assert.equal(200, status "/factory/cacerts")
+    assert.equal(200, status "/cacerts")
+  end)
+
+  it("7030-3.2.2-n match case, decode once, never escape the prefix", function()
+    assert.equal(200, status "/%63acerts")
+    assert.equal(404, status "/CACERTS")
+    assert.equal(404, status "/%2563acerts")
+    assert.equal(404, status "/factory%2fcacerts")
+    for _, path in ipairs { "/../est/cacerts", "/%2e%2e/est/cacerts", "/./cacerts",
+      "/factory/../cacerts",
+      "//cacerts", "/factory//cacerts" } do
+      assert.equal(404, status(path), path)
+    end
+  end)
+
+  it("7030-3.2.2-o ignore a query and refuse a trailing slash", function()
+    assert.equal(200, status "/cacerts?x=1")
+    assert.equal(404, status "/cacerts/")
+    assert.equal(403, status("/simplereenroll?x=1", "--data-binary", "MAA=", "-H",
+      "Content-Type: application/pkcs10"))
+  end)
+
+  it("7030-3.2.2-i refuse to start with a label that is an operation's name", function()
+    for _, label in ipairs { "cacerts", "fullcmc", "pal", "crls" } do
+      local broken = support.make { config = function(text)
+        return (text:gsub("labels = {", "labels = {\n    " .. label
+          .. ' = { policy = "policy.lua", '
+          .. 'profile = "device" },', 1))
+      end }
+      local code, out, err = process.run { support.lest, "serve", broken.dir .. "/server.lua",
+        "--check" }
+      broken:stop()
+      assert.equal(2, code, out .. err)
+      assert.matches(label, err)
+    end
+  end)
+end)
