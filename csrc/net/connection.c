@@ -38,8 +38,7 @@ static void set_waiting(struct net_connection *c, bool waiting)
     if (waiting)
         TAILQ_INSERT_TAIL(&c->server->waiting, c, waiting);
     c->is_waiting = waiting;
-    if (waiting)
-        net_server_changed(c->server);
+    net_server_changed(c->server);
 }
 
 /* The handler is told once that nobody waits for the answer any more. It may do anything to the server, so

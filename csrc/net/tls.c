@@ -41,21 +41,21 @@ static void make_index(void)
     verdict_index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, NULL, NULL, NULL, free_verdict);
 }
 
-/* OpenSSL's callback for each certificate and each fault. The answer stays what it was; the first fault is
- * remembered. */
-static int on_verify(int ok, X509_STORE_CTX *ctx)
+/* In place of X509_verify_cert(), which it calls: OpenSSL's own callback for faults does not hear of those
+ * that a store finds by itself (revocation). */
+static int verify(X509_STORE_CTX *ctx, void *arg)
 {
+    (void)arg;
+    int ok = X509_verify_cert(ctx);
     SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
-    if (ok || !ssl || SSL_get_ex_data(ssl, verdict_index))
-        return ok;
-    struct verdict *verdict = calloc(1, sizeof *verdict);
+    struct verdict *verdict = ok == 1 || !ssl ? NULL : calloc(1, sizeof *verdict);
     if (!verdict)
         return ok;
     X509 *cert = X509_STORE_CTX_get_current_cert(ctx);
     verdict->reason = X509_STORE_CTX_get_error(ctx);
     verdict->depth = X509_STORE_CTX_get_error_depth(ctx);
     verdict->subject_len = cert ? i2d_X509_NAME(X509_get_subject_name(cert), &verdict->subject) : 0;
-    if (!SSL_set_ex_data(ssl, verdict_index, verdict))
+    if (SSL_get_ex_data(ssl, verdict_index) || !SSL_set_ex_data(ssl, verdict_index, verdict))
         free_verdict(NULL, verdict, NULL, 0, 0, NULL);
     return ok;
 }
@@ -196,6 +196,9 @@ static void set_behaviour(SSL_CTX *ctx)
     SSL_CTX_set_max_early_data(ctx, 0);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
+    /* One read(2) for all that has come, instead of two for each record; whoever waits for the socket must
+     * have read until OpenSSL wants more. */
+    SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_security_level(ctx, 2);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
 }
@@ -229,7 +232,8 @@ enum lest_status net_tls_set_store(struct net_tls *tls, const struct pki_store *
 {
     if (store && SSL_CTX_set1_verify_cert_store(tls->ctx, pki_store_get0(store)) != 1)
         return pki_error(err, LEST_E_NOMEM, "out of memory");
-    SSL_CTX_set_verify(tls->ctx, store ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, on_verify);
+    SSL_CTX_set_verify(tls->ctx, store ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
+    SSL_CTX_set_cert_verify_callback(tls->ctx, verify, NULL);
     SSL_CTX_set_verify_depth(tls->ctx, PKI_STORE_DEPTH_MAX);
     return LEST_OK;
 }

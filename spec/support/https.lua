@@ -1,10 +1,24 @@
 --- Runs support/https_server.lua for a spec, and talks to it with curl and openssl.
 ---   local server <close> = https.start(folder, "idle_ms=200")
 ---   server:raw "GET / HTTP/1.0\r\n\r\n"      -- what came back until the server closed
+local core = require "lest.core"
 local process = require "support.process"
 
 local M = {}
 M.__index = M
+
+local SERVER <const> = "spec/support/https_server.lua"
+local CLIENT <const> = "spec/support/tls_client.c"
+local tool
+
+-- The client in C, compiled once a run.
+local function client_tool()
+  if not tool then
+    tool = os.tmpname()
+    process.must(("cc -D_GNU_SOURCE -o %s %s $(pkg-config --libs openssl)"):format(tool, CLIENT))
+  end
+  return tool
+end
 
 --- server.pem and server.key for localhost in a new folder; how: openssl's -newkey words.
 ---@return string folder
@@ -22,13 +36,14 @@ function M.start(folder, ...)
   local self = setmetatable({ folder = folder, scratch = process.folder() }, M)
   self.out, self.err = self.scratch .. "/out", self.scratch .. "/err"
   process.write(self.out, "")
-  self.pid = process.start({ LEST_PREFIX .. "/bin/lest", "run", "spec/support/https_server.lua", folder, ... },
-    self.out, self.err)
+  process.write(self.err, "")
+  self.pid = process.start({ LEST_PREFIX .. "/bin/lest", "run", SERVER, folder, ... }, self.out,
+    self.err)
   self.address = process.wait_for(function()
     if not process.alive(self.pid) then error(process.read(self.err)) end
     return process.read(self.out):match "^(%S+:%d+)\n"
   end, "the server")
-  self.port = self.address:match ":(%d+)$"
+  self.host, self.port = self.address:match "^(.*):(%d+)$"
   self.url = "https://localhost:" .. self.port
   return self
 end
@@ -40,7 +55,7 @@ end
 
 --- Wait for a line that matches; returns its captures.
 function M:wait(pattern, seconds)
-  process.wait_for(function() return self:said():find(pattern) end, pattern .. " in\n" .. self:said(), seconds)
+  process.wait_for(function() return self:said():find(pattern) end, pattern, seconds)
   return self:said():match(pattern)
 end
 
@@ -48,7 +63,9 @@ end
 function M:count()
   local before = select(2, self:said():gsub("count\t", ""))
   process.kill(self.pid, "USR1")
-  process.wait_for(function() return select(2, self:said():gsub("count\t", "")) > before end, "a count")
+  process.wait_for(function()
+    return select(2, self:said():gsub("count\t", "")) > before
+  end, "a count")
   local connections, requests = self:said():match ".*count\t(%d+)\t(%d+)"
   return tonumber(connections), tonumber(requests)
 end
@@ -65,7 +82,8 @@ end
 
 --- curl on a path: exit code, output (headers too with -i), errors.
 function M:curl(path, ...)
-  local words = { "curl", "-sS", "--max-time", "20", "--cacert", self.folder .. "/server.pem", self.url .. path }
+  local words = { "curl", "-sS", "--max-time", "20", "--cacert", self.folder .. "/server.pem",
+    self.url .. path }
   return process.run(table.move({ ... }, 1, select("#", ...), #words + 1, words))
 end
 
@@ -81,8 +99,9 @@ function M:connect(options)
   local fifo = client.scratch .. "/in"
   process.must { "mkfifo", fifo }
   process.write(client.scratch .. "/out", "")
-  local pipe <close> = assert(io.popen(("openssl s_client -quiet -connect %s %s >%s/out 2>%s/err <%s & echo $!")
-    :format(self.address, options or "", client.scratch, client.scratch, fifo)))
+  local line = "openssl s_client -quiet -connect %s %s >%s/out 2>%s/err <%s & echo $!"
+  local pipe <close> = assert(io.popen(line:format(self.address, options or "", client.scratch,
+    client.scratch, fifo)))
   client.pid = math.tointeger(pipe:read "n")
   client.input = assert(io.open(fifo, "w"))
   client.input:setvbuf "no"
@@ -108,7 +127,8 @@ end
 
 --- Wait until the server has closed; returns all that came.
 function Client:wait_closed(seconds)
-  process.wait_for(function() return not process.alive(self.pid) end, "the end of the connection", seconds)
+  process.wait_for(function() return not process.alive(self.pid) end, "the end of the connection",
+    seconds)
   return self:received()
 end
 
@@ -128,6 +148,23 @@ function Client:close()
 end
 Client.__close = Client.close
 
+--- Run support/tls_client.c to its end with these actions: what it printed, and seconds.
+---@param ... string|number
+---@return string out
+---@return number seconds
+function M:client(...)
+  local words = { client_tool(), self.host, self.port, ... }
+  local began = core.clock.monotonic_ms()
+  local _, out = process.run(words)
+  return out, (core.clock.monotonic_ms() - began) / 1000
+end
+
+--- As client, in the background: process id, and the file with what it prints.
+function M:start_client(...)
+  local out = process.folder() .. "/out"
+  return process.start({ client_tool(), self.host, self.port, ... }, out, "/dev/null"), out
+end
+
 --- Send bytes on a new connection, wait until the server closes it, and return all that came.
 function M:raw(bytes, options)
   local client <close> = self:connect(options)
@@ -135,9 +172,15 @@ function M:raw(bytes, options)
   return client:wait_closed()
 end
 
+--- End the server; a fault that a sanitizer has found in it is raised.
 function M:stop()
+  process.kill(self.pid, "TERM")
+  local ended = pcall(process.wait_for, function() return not process.alive(self.pid) end, "its end")
   process.kill(self.pid, "KILL")
+  local said = process.read(self.err)
   os.execute("rm -rf " .. process.quote(self.scratch))
+  if not ended then error("the server did not end:\n" .. said) end
+  if said:find "Sanitizer" or said:find "runtime error" then error(said) end
 end
 M.__close = M.stop
 

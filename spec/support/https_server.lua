@@ -1,15 +1,19 @@
 -- A server on core.server for specs, run in a process of its own by support.https:
---   lest run spec/support/https_server.lua FOLDER [limit=NUMBER | min_version=1.3 | ciphers=...]...
--- FOLDER holds server.pem and server.key, perhaps clients.pem and clients.crl. It prints its address first, then
--- what happens, a line each; SIGUSR1 makes it say how many connections it has, SIGUSR2 stops it.
+--   lest run spec/support/https_server.lua FOLDER [limit=NUMBER | listen=... | ciphers=...]...
+-- FOLDER holds server.pem and server.key, perhaps clients.pem and clients.crl. It prints its
+-- address first, then what happens, a line each. SIGUSR1 makes it say how many connections it has,
+-- SIGUSR2 stops it, SIGHUP reads the store again, SIGTTIN pauses and SIGTTOU resumes,
+-- SIGTERM ends it.
 local core = require "lest.core"
 local task = require "lest.task"
 
 local folder = ...
-local limits, tls_options = {}, {}
+local listen, limits, tls_options = "127.0.0.1:0", {}, {}
 for i = 2, select("#", ...) do
   local key, value = select(i, ...):match "^([%w_]+)=(.*)$"
-  if core.server.limits()[key] then
+  if key == "listen" then
+    listen = value
+  elseif core.server.limits()[key] then
     limits[key] = math.tointeger(tonumber(value))
   else
     tls_options[key] = value
@@ -34,10 +38,13 @@ tls_options.key = assert(core.key.load(folder .. "/server.key"))
 tls_options.store = store()
 local tls = assert(core.tls.server(tls_options))
 
+local server
+
 local function describe(exchange)
   local lines = {}
   local function add(name, value) lines[#lines + 1] = name .. "=" .. tostring(value) end
-  for _, name in ipairs { "id", "method", "target", "path", "query", "version", "address", "aborted" } do
+  local plain = { "id", "method", "target", "path", "query", "version", "address", "aborted" }
+  for _, name in ipairs(plain) do
     add(name, exchange[name])
   end
   add("body", #exchange.body)
@@ -58,9 +65,13 @@ local heads = {
 }
 
 local requests = {
-  ["/describe"] = function(exchange) exchange:respond { status = 200, body = describe(exchange) } end,
+  ["/describe"] = function(exchange)
+    exchange:respond { status = 200, body = describe(exchange) }
+  end,
   ["/echo"] = function(exchange) exchange:respond { status = 200, body = exchange.body } end,
-  ["/big"] = function(exchange) exchange:respond { status = 200, body = ("x"):rep(64 * 1024 * 1024) } end,
+  ["/big"] = function(exchange)
+    exchange:respond { status = 200, body = ("x"):rep(64 * 1024 * 1024) }
+  end,
   ["/empty"] = function(exchange) exchange:respond { status = 204 } end,
   ["/raise"] = function() error "in the request" end,
   ["/never"] = function() end,
@@ -69,21 +80,23 @@ local requests = {
     say("second", pcall(exchange.respond, exchange, { status = 200 }))
   end,
   ["/split"] = function(exchange)
-    say("split", exchange:respond { status = 200, headers = { { "X-Reason", "a\r\nSet-Cookie: b" } } })
+    local headers = { { "X-Reason", "a\r\nSet-Cookie: b" } }
+    say("split", exchange:respond { status = 200, headers = headers })
   end,
   ["/framing"] = function(exchange)
     say("framing", pcall(exchange.respond, exchange,
       { status = 200, headers = { { "content-length", "5" } } }))
     exchange:respond { status = 200 }
   end,
+  ["/close"] = function() server:close() end,
   ["/slow"] = function(exchange)
     task.sleep(tonumber(exchange.query or "0.3"))
     say("answered", exchange:respond { status = 200, body = "slow\n" })
   end,
 }
 
-local server = assert(core.server.new {
-  listen = os.getenv "LISTEN" or "127.0.0.1:0",
+server = assert(core.server.new {
+  listen = listen,
   tls = tls,
   limits = limits,
   on_head = function(exchange)
@@ -110,9 +123,14 @@ say(server.address)
 local signals = {
   core.loop.signal(10, function() say("count", server.connections, server.requests) end),
   core.loop.signal(12, function() server:stop() end),
+  core.loop.signal(21, function() server:pause() end),
+  core.loop.signal(22, function() server:resume() end),
   core.loop.signal(1, function()
     assert(tls:set_store(store()))
     say "reloaded"
   end),
 }
-while signals and core.loop.turn() do end -- luacheck: ignore 542
+local ended
+signals[#signals + 1] = core.loop.signal(15, function() ended = true end)
+while not ended and core.loop.turn() do end -- luacheck: ignore 542
+server:close()

@@ -19,10 +19,11 @@ describe("the server", function()
     start()
     local code, out = server:curl("/describe?a=b", "-H", "X: 1", "-H", "x: 2")
     assert.equal(0, code)
-    assert.matches("\nmethod=GET\ntarget=/describe%?a=b\npath=/describe\nquery=a=b\nversion=1.1\n", out)
-    assert.matches("\naddress=127.0.0.1\naborted=false\nbody=0\ntls.version=TLSv1.3\ntls.cipher=TLS_", out)
-    assert.matches("\ntls.group=[xX]25519\n", out)
-    assert.matches("\ntls.client_certificate=false\nchain=nil\nsubject=nil\nhost=localhost:%d+\nx=1|2\n", out)
+    assert.matches("\nmethod=GET\ntarget=/describe%?a=b\npath=/describe\nquery=a=b\n", out)
+    assert.matches("\nversion=1.1\naddress=127.0.0.1\naborted=false\nbody=0\n", out)
+    assert.matches("\ntls.version=TLSv1.3\ntls.cipher=TLS_[^\n]*\ntls.group=[xX]25519\n", out)
+    assert.matches("\ntls.client_certificate=false\nchain=nil\nsubject=nil\n", out)
+    assert.matches("\nhost=localhost:%d+\nx=1|2\n$", out)
   end)
 
   it("keeps a connection for the next request", function()
@@ -34,7 +35,8 @@ describe("the server", function()
   it("9112-6.1-a gives a chunked body as it was before chunking", function()
     start()
     local client <close> = server:connect()
-    client:send "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4;a=b\r\nabcd\r\n"
+    client:send "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+    client:send "4;a=b\r\nabcd\r\n"
     client:send "3\r\nefg\r\n0\r\nX-Trailer: y\r\n\r\n"
     client:wait "\r\n\r\nabcdefg$"
   end)
@@ -65,20 +67,21 @@ describe("the server", function()
   it("answers what the parser refuses with its status and sentence, and closes", function()
     start()
     local out = server:raw "GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5, 6\r\n\r\n"
-    assert.matches("^HTTP/1.1 400 Bad Request\r\n.*Connection: close\r\n\r\n[%w%- ]+%.\n$", out)
+    assert.matches("^HTTP/1.1 400 Bad Request\r\n.*Connection: close\r\n\r\n[%w%- ]+%.\n$",
+      out)
     assert.matches("^HTTP/1.1 501 ", server:raw "FOO / HTTP/1.1\r\nHost: x\r\n\r\n")
     assert.matches("^HTTP/1.1 505 ", server:raw "GET / HTTP/2.0\r\nHost: x\r\n\r\n")
     assert.matches("^HTTP/1.1 417 ", server:raw "GET / HTTP/1.1\r\nHost: x\r\nExpect: foo\r\n\r\n")
-    assert.matches("^HTTP/1.1 431 ", server:raw("GET / HTTP/1.1\r\nHost: x\r\nX: " .. ("x"):rep(17000)))
+    assert.matches("^HTTP/1.1 431 ",
+      server:raw("GET / HTTP/1.1\r\nHost: x\r\nX: " .. ("x"):rep(17000)))
     assert.is_nil(server:said():find "head")
   end)
 
   it("answers pipelined requests in their order", function()
     start()
     local client <close> = server:connect()
-    client:send("GET /slow HTTP/1.1\r\nHost: x\r\n\r\n" .. GET:format "/describe" .. GET:format "/echo")
-    local out = client:wait "^(.*)\r\n\r\nslow\n.*id=2\n.*HTTP/1.1 200 OK.*Content%-Length: 0\r\n\r\n$"
-    assert.matches("^HTTP/1.1 200 OK", out)
+    client:send(GET:format "/slow" .. GET:format "/describe" .. GET:format "/echo")
+    client:wait "\r\n\r\nslow\n.*id=2\n.*HTTP/1.1 200 OK.*Content%-Length: 0\r\n\r\n$"
   end)
 
   describe("and a body that is not wanted:", function()
@@ -87,7 +90,8 @@ describe("the server", function()
       local zeros = server.scratch .. "/zeros"
       process.must { "truncate", "-s", "50M", zeros }
       for _, expect in ipairs { "Expect:", "Expect: 100-continue" } do
-        local code, out, err = server:curl("/refuse", "-i", "-H", expect, "--data-binary", "@" .. zeros)
+        local code, out, err = server:curl("/refuse", "-i", "-H", expect, "--data-binary",
+          "@" .. zeros)
         assert.equal(0, code, err)
         assert.matches("HTTP/1.1 401 Unauthorized\r\n.*Connection: close\r\n.*who%?\n$", out)
       end
@@ -95,7 +99,8 @@ describe("the server", function()
 
     it("keeps the connection when little is left to read", function()
       start()
-      local _, out = server:curl("/refuse", server.url .. "/describe", "-d", "abc", "-w", "%{num_connects} ")
+      local _, out = server:curl("/refuse", server.url .. "/describe", "-d", "abc", "-w",
+        "%{num_connects} ")
       assert.matches("^who%?\n1 .*\nbody=3\n.*0 $", out)
     end)
 
@@ -114,7 +119,8 @@ describe("the server", function()
     it("9110-10.1.1-a sends 100 when the head was not refused", function()
       start()
       local client <close> = server:connect()
-      client:send "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\n"
+      client:send "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
+      client:send "Expect: 100-continue\r\n\r\n"
       client:wait "^HTTP/1.1 100 Continue\r\n\r\n$"
       client:send "abc"
       client:wait "^HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n.*abc$"
@@ -133,7 +139,8 @@ describe("the server", function()
       start()
       for _, path in ipairs { "/raise", "/raise-head" } do
         local _, out = server:curl(path, "-i", "-d", "abc")
-        assert.matches("^HTTP/1.1 500 Internal Server Error\r\nDate: [^\r]+\r\nContent%-Length: 0\r\n", out)
+        assert.matches("^HTTP/1.1 500 Internal Server Error\r\n", out)
+        assert.matches("\r\n\r\n$", out)
       end
       assert.matches("in the request", process.read(server.err))
     end)

@@ -1,0 +1,231 @@
+local core = require "lest.core"
+local https = require "support.https"
+local pki = require "support.pki"
+local process = require "support.process"
+
+describe("TLS contexts", function()
+  local folder, ca, root
+
+  setup(function()
+    folder = https.identity()
+    ca = pki.new()
+    root = ca:root "root"
+  end)
+  teardown(function()
+    os.execute("rm -rf " .. folder)
+    pki.__close(ca)
+  end)
+
+  it("refuse a key that is not the certificate's", function()
+    local tls, err = core.tls.server {
+      cert = assert(core.cert.load(folder .. "/server.pem")), key = assert(core.key.load(root.key)),
+    }
+    assert.is_nil(tls)
+    assert.equal("config", err.code)
+    assert.matches("cannot be used", tostring(err))
+  end)
+
+  it("refuse suites without ephemeral keys, AEAD or authentication, and unknown versions", function()
+    local cert = assert(core.cert.load(folder .. "/server.pem"))
+    local key = assert(core.key.load(folder .. "/server.key"))
+    for _, ciphers in ipairs {
+      "AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA",
+      "ADH-AES128-GCM-SHA256:@SECLEVEL=0",
+      "ECDHE-ECDSA-NULL-SHA:@SECLEVEL=0", "nonsense", "PSK-AES128-GCM-SHA256",
+      "TLS_NONSENSE",
+    } do
+      local tls, err = core.tls.server { cert = cert, key = key, ciphers = ciphers }
+      assert.is_nil(tls, ciphers)
+      assert.equal("config", err.code)
+    end
+    assert(core.tls.server { cert = cert, key = key, min_version = "1.3",
+      ciphers = "ECDHE-ECDSA-AES256-GCM-SHA384:TLS_CHACHA20_POLY1305_SHA256" })
+    assert.is_nil(core.tls.server { cert = cert, key = key, min_version = "1.1" })
+    assert.has_error(function() core.tls.server { cert = cert, key = key, chipers = "x" } end,
+      "unknown option 'chipers', did you mean 'ciphers'?")
+  end)
+end)
+
+describe("TLS of the server", function()
+  local folder, server
+
+  setup(function() folder = https.identity() end)
+  teardown(function() os.execute("rm -rf " .. folder) end)
+  after_each(function() if server then server:stop() end server = nil end)
+
+  -- Handshake with s_client: what it prints.
+  local function handshake(options, input)
+    local line = ("openssl s_client -connect %s %s"):format(server.address, options)
+    local _, out, err = process.run(line, { stdin = input or "Q\n" })
+    return out .. err
+  end
+
+  it("8446-4.1-a speaks TLS 1.3 and 1.2", function()
+    server = https.start(folder)
+    assert.matches("New, TLSv1.3, ", handshake "")
+    assert.matches("New, TLSv1.2, Cipher is ECDHE%-ECDSA%-", handshake "-tls1_2")
+    assert.matches("Extended master secret: yes", handshake "-tls1_2")
+    assert.matches("Secure Renegotiation IS supported", handshake "-tls1_2")
+    assert.matches("Compression: NONE", handshake "-tls1_2")
+  end)
+
+  it("8996-4-a 8996-5-a refuses TLS 1.0 and 1.1", function()
+    server = https.start(folder)
+    for _, version in ipairs { "-tls1", "-tls1_1" } do
+      assert.matches("alert protocol version", handshake(version .. " -cipher ALL:@SECLEVEL=0"))
+    end
+  end)
+
+  it("can be told to speak nothing below TLS 1.3", function()
+    server = https.start(folder, "min_version=1.3")
+    assert.matches("alert protocol version", handshake "-tls1_2")
+    assert.matches("New, TLSv1.3, ", handshake "")
+  end)
+
+  it("refuses suites without authentication, encryption, AEAD or ephemeral keys", function()
+    server = https.start(https.identity "-newkey rsa:2048")
+    for _, suite in ipairs { "aNULL", "eNULL", "ECDHE-RSA-AES128-SHA", "ECDHE-RSA-AES128-SHA256",
+      "AES128-GCM-SHA256", "DHE-RSA-AES128-GCM-SHA256" } do
+      local said = handshake("-tls1_2 -cipher " .. suite .. ":@SECLEVEL=0")
+      assert.matches("alert handshake failure", said, suite)
+    end
+    assert.matches("New, TLSv1.2, Cipher is ECDHE%-RSA%-AES",
+      (handshake "-tls1_2 -cipher AES128-SHA:ECDHE-RSA-AES128-GCM-SHA256"))
+  end)
+
+  it("refuses small groups, and takes those it has", function()
+    server = https.start(folder)
+    for _, group in ipairs { "X25519", "P-256", "P-384" } do
+      assert.matches("New, TLSv1.3, ", handshake("-groups " .. group), group)
+    end
+    assert.matches("alert handshake failure", handshake "-groups P-521")
+  end)
+
+  it("8446-e.5-a gives no ticket, no session and no early data", function()
+    server = https.start(folder)
+    local sessions = server.scratch .. "/session"
+    for _, version in ipairs { "-tls1_2", "-tls1_3" } do
+      local client <close> = server:connect(version .. " -sess_out " .. sessions)
+      client:send "GET /empty HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+      client:wait_closed()
+      if process.exists(sessions) then
+        assert.is_nil(handshake(version .. " -sess_in " .. sessions):find "Reused")
+      end
+      assert.is_nil(handshake(version):find "New Session Ticket")
+    end
+  end)
+
+  it("7030-3.5-e refuses a renegotiation", function()
+    server = https.start(folder)
+    local said = handshake("-tls1_2", "R\nQ\n")
+    assert.matches("RENEGOTIATING", said)
+    assert.matches("no renegotiation", said)
+  end)
+
+  it("agrees on http/1.1, and bears who offers something else", function()
+    server = https.start(folder)
+    assert.matches("ALPN protocol: http/1.1", handshake "-alpn h2,http/1.1")
+    assert.matches("No ALPN negotiated", handshake "-alpn h2")
+  end)
+
+  it("asks nobody for a certificate without a store", function()
+    server = https.start(folder)
+    assert.is_nil(handshake(""):find "client certificate types")
+    assert.is_nil(handshake(""):find "Requested Signature Algorithms")
+  end)
+end)
+
+describe("client certificates", function()
+  local CLIENT_AUTH <const> = "extendedKeyUsage = clientAuth"
+  local folder, server, ca, root, sub, good
+
+  setup(function()
+    ca = pki.new()
+    root = ca:root "root"
+    sub = ca:sub("sub", { by = root })
+    good = ca:issue("good", { by = sub, subject = "/CN=device001", ext = CLIENT_AUTH })
+    folder = https.identity()
+    os.execute(("cat %s > %s/clients.pem"):format(root.path, folder))
+  end)
+  teardown(function()
+    os.execute("rm -rf " .. folder)
+    pki.__close(ca)
+  end)
+  after_each(function() if server then server:stop() end server = nil end)
+
+  local function curl(it, ...)
+    local chain = ca:path(it.name .. "-chain.pem")
+    process.must(("cat %s %s > %s"):format(it.path, sub.path, chain))
+    local code, out, err = server:curl("/describe", "--cert", chain, "--key", it.key, ...)
+    return code, out .. err
+  end
+
+  local function refused(it, reason, alert)
+    for _, version in ipairs { "1.2", "1.3" } do
+      local code, said = curl(it, "--tls-max", version)
+      assert.not_equal(0, code)
+      local found = said:find(alert) or said:find "curl: %(60%) SSL certificate verification failed"
+      assert.truthy(found, said)
+      server:wait("handshake\t127.0.0.1\tthe client's certificate [^\n]*" .. reason)
+    end
+  end
+
+  it("are asked for and not required, naming no CA", function()
+    server = https.start(folder)
+    local code, out = server:curl "/describe"
+    assert.equal(0, code)
+    assert.matches("client_certificate=false\nchain=nil\n", out)
+    local _, said = process.run(("openssl s_client -connect %s </dev/null"):format(server.address))
+    assert.matches("No client certificate CA names sent", said)
+  end)
+
+  it("are handed over with their chain, leaf first", function()
+    server = https.start(folder)
+    for _, version in ipairs { "1.2", "1.3" } do
+      local code, out = curl(good, "--tls-max", version)
+      assert.equal(0, code, out)
+      assert.matches("client_certificate=true\nchain=2\nsubject=device001\n", out)
+    end
+  end)
+
+  it("are refused when nobody known has issued them", function()
+    server = https.start(folder)
+    local stranger = ca:root("stranger", { subject = "/CN=evil\nline", ext = "" })
+    refused(stranger, "self.signed", "unknown ca")
+    assert.is_nil(process.read(server.err):find "evil\nline")
+  end)
+
+  it("are refused after their time", function()
+    server = https.start(folder)
+    local late = ca:issue("late", { by = sub, days = -1, ext = CLIENT_AUTH })
+    -- (with TLS 1.2 curl has words of its own for that alert)
+    refused(late, "expired", "certificate expired")
+  end)
+
+  it("are refused for another purpose", function()
+    server = https.start(folder)
+    local purpose = ca:issue("purpose", { by = sub, ext = "extendedKeyUsage = serverAuth" })
+    refused(purpose, "purpose", "unsupported certificate")
+  end)
+
+  it("are refused with a key that is too small", function()
+    server = https.start(folder)
+    local small = ca:issue("small", { by = sub, key = "rsa:1024", ext = CLIENT_AUTH })
+    local code = curl(small, "--ciphers", "DEFAULT@SECLEVEL=0")
+    assert.not_equal(0, code)
+    server:wait "handshake\t127.0.0.1\t"
+  end)
+
+  it("are refused once revoked, as soon as the CRL is read again", function()
+    server = https.start(folder)
+    local lost = ca:issue("lost", { by = sub, ext = CLIENT_AUTH })
+    assert.equal(0, (curl(lost)))
+    local _, path = ca:crl(sub, { lost })
+    process.must(("cp %s %s/clients.crl"):format(path, folder))
+    process.kill(server.pid, "HUP")
+    server:wait "reloaded"
+    refused(lost, "revoked", "certificate revoked")
+    assert.equal(0, (curl(good)))
+    os.remove(folder .. "/clients.crl")
+  end)
+end)
