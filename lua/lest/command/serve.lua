@@ -11,7 +11,7 @@ local function new_parser()
       .. "configuration again.",
     example = "lest serve pki/server.lua --listen 127.0.0.1:8443",
   }
-  parser:argument "config":args "?":default "./server.lua"
+  parser:argument "config":args "?":default "./server.lua":show_default(false)
     :description "The configuration; ./server.lua by default."
   parser:option "--config":argname "FILE":description "The same, as other commands have it."
   parser:option "--listen":argname "ADDRESS:PORT":count "*"
