@@ -73,6 +73,9 @@ static void become(char *const argv[], const int *fds, size_t count, pid_t paren
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
+    /* A role that crashes while it reads a key must not leave it in a core file. */
+    limit = (struct rlimit){ 0, 0 };
+    setrlimit(RLIMIT_CORE, &limit);
     if (place(fds, count) == 0)
         execve("/proc/self/exe", argv, environ);
     if (write(STDERR_FILENO, failed, sizeof failed - 1) < 0) {

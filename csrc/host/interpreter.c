@@ -1,7 +1,7 @@
 #include "host/interpreter.h"
 
-#include "host/process.h"
 #include "host/edit.h"
+#include "host/process.h"
 #include "lua/limit.h"
 
 #include <lauxlib.h>

@@ -81,7 +81,8 @@ static bool is_only(const struct host_user *user)
 enum lest_status host_privilege_drop(const struct host_user *user, struct lest_error *err)
 {
     if (user->uid == 0 || user->gid == 0)
-        return lest_error_set(err, LEST_E_REFUSED, "user %s has root's uid or gid", user->name);
+        return lest_error_set(err, LEST_E_REFUSED, "uid %u, gid %u: one of them is root's",
+                              (unsigned)user->uid, (unsigned)user->gid);
     if (geteuid() != 0) {
         if (is_only(user))
             return LEST_OK;
@@ -133,9 +134,9 @@ enum lest_status host_privilege_own_folder(const char *path, const struct host_u
         status = LEST_OK;
     else if (info.st_uid != 0 || !is_empty(fd))
         status = lest_error_set(err, LEST_E_CONFIG,
-                                "the folder %s must be there for the ledger alone and belong to user %s; one "
-                                "that does not exist is made",
-                                path, user->name);
+                                "the folder %s must be there for the ledger alone and belong to %s (uid %u); "
+                                "one that does not exist is made",
+                                path, user->name[0] ? user->name : "the authority", (unsigned)user->uid);
     else if (fchown(fd, user->uid, user->gid) < 0 || fchmod(fd, 0700) < 0)
         status = lest_error_set_errno(err, LEST_E_IO, errno, "the folder %s cannot be given away", path);
     if (fd >= 0)

@@ -12,13 +12,14 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BEAT_MS = 500, ORPHAN_MARGIN_MS = 5000 };
+enum { BEAT_MS = 500, ORPHAN_MARGIN_MS = 5000, ALARM_MARGIN_S = 5 };
 
 struct role {
     const char *name;
@@ -108,17 +109,28 @@ static bool is_config(const struct role *role)
     return role->config != NULL;
 }
 
-/* A turning loop is a living one. The alarm ends a role that is stuck when no supervisor is left to see it.
- */
+/* While there is a supervisor, its watchdog judges; a role that is stuck when there is none ends here. */
+static pid_t followed;
+static unsigned alarm_s;
+
+static void on_alarm(int number)
+{
+    (void)number;
+    if (getppid() != followed)
+        _exit(1);
+    alarm(alarm_s);
+}
+
+/* A turning loop is a living one. */
 static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
     struct role *role = arg;
     host_page_beat(role->page);
-    if (role->watchdog_s && host_page_is_ready(role->page))
-        alarm(role->watchdog_s * 2 + 5);
-    if (getppid() == (pid_t)role->parent)
+    if (alarm_s)
+        alarm(alarm_s);
+    if (getppid() == followed)
         return;
     int64_t now_ms = lest_clock_monotonic_ms();
     if (!role->orphan_since_ms)
@@ -130,6 +142,10 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
 static void start_heartbeat(lua_State *L, struct role *role)
 {
     struct timeval every = { 0, BEAT_MS * 1000 };
+    struct sigaction action = { .sa_handler = on_alarm, .sa_flags = SA_RESTART };
+    followed = (pid_t)role->parent;
+    alarm_s = role->watchdog_s ? role->watchdog_s * 2 + ALARM_MARGIN_S : 0;
+    sigaction(SIGALRM, &action, NULL);
     role->heartbeat = event_new(net_loop_get0_base(lestL_loop(L)), -1, EV_PERSIST, on_heartbeat, role);
     if (!role->heartbeat || event_add(role->heartbeat, &every) < 0)
         luaL_error(L, "out of memory");

@@ -5,14 +5,13 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 enum { MESSAGES_MAX = 1024, BYTES_MAX = 8 * 1024 * 1024, SEND_BUFFER = 256 * 1024 };
 
 struct message {
-    TAILQ_ENTRY(message) link;
+    struct message *next;
     size_t len;
     unsigned char data[];
 };
@@ -24,7 +23,8 @@ struct net_channel {
     struct net_channel_handlers handlers;
     struct net_channel_peer peer;
     struct net_channel_limits limits;
-    TAILQ_HEAD(, message) queue;
+    struct message *first; /* of those that wait */
+    struct message *last;
     size_t queued;
     size_t queued_bytes;
     unsigned char *inbox;
@@ -32,14 +32,19 @@ struct net_channel {
     bool released; /* net_channel_free() was called meanwhile */
 };
 
+static void drop_first(struct net_channel *channel)
+{
+    struct message *message = channel->first;
+    channel->first = message->next;
+    channel->queued--;
+    channel->queued_bytes -= message->len;
+    free(message);
+}
+
 static void drop_queue(struct net_channel *channel)
 {
-    struct message *message;
-    while ((message = TAILQ_FIRST(&channel->queue))) {
-        TAILQ_REMOVE(&channel->queue, message, link);
-        free(message);
-    }
-    channel->queued = channel->queued_bytes = 0;
+    while (channel->first)
+        drop_first(channel);
 }
 
 static void shut(struct net_channel *channel)
@@ -114,9 +119,8 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
     struct net_channel *channel = arg;
-    struct message *message;
-    while ((message = TAILQ_FIRST(&channel->queue))) {
-        if (send(fd, message->data, message->len, MSG_NOSIGNAL) < 0) {
+    while (channel->first) {
+        if (send(fd, channel->first->data, channel->first->len, MSG_NOSIGNAL) < 0) {
             if (would_block(errno))
                 return;
             /* Nothing more can be sent, but what the peer sent before it left is still to be read;
@@ -124,10 +128,7 @@ static void on_writable(evutil_socket_t fd, short what, void *arg)
             drop_queue(channel);
             break;
         }
-        TAILQ_REMOVE(&channel->queue, message, link);
-        channel->queued--;
-        channel->queued_bytes -= message->len;
-        free(message);
+        drop_first(channel);
     }
     event_del(channel->writable);
 }
@@ -163,7 +164,6 @@ enum lest_status net_channel_adopt(struct net_loop *loop, int fd, struct net_cha
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     channel->fd = fd;
     channel->peer = (struct net_channel_peer){ ids.uid, ids.gid, ids.pid };
-    TAILQ_INIT(&channel->queue);
     net_channel_set_limits(channel, (struct net_channel_limits){ 0, 0 });
     if (!add_events(loop, channel)) {
         net_channel_free(channel);
@@ -199,9 +199,14 @@ static enum lest_status queue(struct net_channel *channel, const void *data, siz
     struct message *message = malloc(sizeof *message + len);
     if (!message)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    message->next = NULL;
     message->len = len;
     memcpy(message->data, data, len);
-    TAILQ_INSERT_TAIL(&channel->queue, message, link);
+    if (channel->first)
+        channel->last->next = message;
+    else
+        channel->first = message;
+    channel->last = message;
     channel->queued++;
     channel->queued_bytes += len;
     event_add(channel->writable, NULL);
