@@ -7,6 +7,9 @@
 #include "pki/signature.h"
 #include "pki/string.h"
 
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -283,17 +286,40 @@ enum lest_status pki_csr_parse(const void *data, size_t len, struct pki_csr **ou
     return status;
 }
 
+/* An exponent of 1 makes every message its own signature; an even one is none at all. */
+static bool sound_rsa(const EVP_PKEY *key)
+{
+    BIGNUM *e = NULL;
+    bool sound = EVP_PKEY_get_bits(key) <= PKI_CSR_RSA_BITS_MAX &&
+                 EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) && BN_is_odd(e) && !BN_is_one(e);
+    BN_free(e);
+    return sound;
+}
+
+static enum lest_status check_key(const struct pki_csr *csr, bool allow_weak, struct lest_error *err)
+{
+    char type[PKI_KEY_TYPE_MAX];
+    int bits = pki_public_security_bits(csr->key);
+    bool weak = !allow_weak && bits < PKI_SECURITY_BITS_MIN;
+    pki_error_clear();
+    if (!weak && (!EVP_PKEY_is_a(csr->key, "RSA") || sound_rsa(csr->key)))
+        return LEST_OK;
+    pki_public_type(csr->key, type);
+    if (weak)
+        return lest_error_set(err, LEST_E_CSR_WEAK,
+                              "CSR: the key %s is too weak (%d bits of security, %d are needed)", type, bits,
+                              PKI_SECURITY_BITS_MIN);
+    return pki_error(err, LEST_E_CSR_WEAK, "CSR: the key %s has over %d bits or an unsound exponent", type,
+                     PKI_CSR_RSA_BITS_MAX);
+}
+
 enum lest_status pki_csr_verify(const struct pki_csr *csr, bool allow_weak, struct lest_error *err)
 {
     char name[PKI_OID_TEXT_MAX];
-    int key_bits = pki_public_security_bits(csr->key);
     int digest_bits = allow_weak ? 0 : pki_signature_digest_bits(csr->algorithm);
-    if (!allow_weak && key_bits < PKI_SECURITY_BITS_MIN) {
-        pki_public_type(csr->key, name);
-        return lest_error_set(err, LEST_E_CSR_WEAK,
-                              "CSR: the key %.60s is too weak (%d bits of security, %d are needed)", name,
-                              key_bits, PKI_SECURITY_BITS_MIN);
-    }
+    enum lest_status status = check_key(csr, allow_weak, err);
+    if (status)
+        return status;
     if (digest_bits != 0 && digest_bits < PKI_SECURITY_BITS_MIN) {
         pki_signature_name(csr->algorithm, name);
         return lest_error_set(err, LEST_E_CSR_WEAK, "CSR: the signature algorithm %.100s is %s", name,

@@ -11,7 +11,8 @@ enum {
     PKI_CSR_ATTRIBUTES_MAX = 64,
     PKI_CSR_EXTENSIONS_MAX = 64,
     PKI_CSR_VALUES_MAX = 64, /* of one attribute */
-    PKI_CSR_CHALLENGE_MAX = 1024
+    PKI_CSR_CHALLENGE_MAX = 1024,
+    PKI_CSR_RSA_BITS_MAX = 8192 /* checking costs time with the cube of this */
 };
 
 /** A parsed request. Everything but challenge points into der, a copy of what was received.
@@ -45,7 +46,7 @@ void pki_csr_free(struct pki_csr *csr);
 
 /** Check the self-signature, over the bytes as they were received (RFC 2986 4.2): proof that the sender has
  * the private key. Keys and digests under 112 bits (RSA under 2048, MD5, SHA-1) are refused unless
- * allow_weak. Errors: LEST_E_CSR_SIGNATURE, LEST_E_CSR_WEAK */
+ * allow_weak. Errors: LEST_E_CSR_SIGNATURE, LEST_E_CSR_WEAK, LEST_E_NOMEM */
 enum lest_status pki_csr_verify(const struct pki_csr *csr, bool allow_weak,
                                 struct lest_error *err) LEST_MUST_USE;
 

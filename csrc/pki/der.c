@@ -21,18 +21,33 @@ static bool fail_at(struct pki_der_doc *doc, const uint8_t *at, const char *what
     return false;
 }
 
-bool pki_der_fail(struct pki_der *in, const char *format, ...)
+static bool fail_with(struct pki_der *in, enum lest_status status, const char *format, va_list args)
 {
     struct pki_der_doc *doc = in->doc;
+    char text[200];
     if (doc->status != LEST_OK)
         return false;
-    char text[200];
+    vsnprintf(text, sizeof text, format, args);
+    doc->status = lest_error_set(doc->err, status, "%s: %s at byte %zu", doc->noun, text,
+                                 (size_t)(in->at - doc->start));
+    return false;
+}
+
+bool pki_der_fail(struct pki_der *in, const char *format, ...)
+{
     va_list args;
     va_start(args, format);
-    vsnprintf(text, sizeof text, format, args);
+    fail_with(in, in->doc->malformed, format, args);
     va_end(args);
-    doc->status = lest_error_set(doc->err, doc->malformed, "%s: %s at byte %zu", doc->noun, text,
-                                 (size_t)(in->at - doc->start));
+    return false;
+}
+
+bool pki_der_fail_as(struct pki_der *in, enum lest_status status, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    fail_with(in, status, format, args);
+    va_end(args);
     return false;
 }
 

@@ -92,6 +92,10 @@ void pki_der_enter(const struct pki_der *in, const struct pki_der_item *item, st
 /** False with an error if something is left. */
 bool pki_der_end(struct pki_der *in, const char *what);
 
+/** As pki_der_fail with another status than the document's `malformed`. */
+bool pki_der_fail_as(struct pki_der *in, enum lest_status status, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
 /** Set the document's error: "NOUN: <format> at byte N". Always false, for `return pki_der_fail(...)`. */
 bool pki_der_fail(struct pki_der *in, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -130,8 +130,9 @@ static enum lest_status put_ski(struct lest_buf *out, struct pki_bytes spki, str
 {
     uint8_t id[KEY_ID_LEN];
     struct lest_error why;
-    if (pki_public_key_id(spki, id, &why))
-        return lest_error_set(err, LEST_E_ISSUE, "%s", why.message);
+    enum lest_status status = pki_public_key_id(spki, id, &why);
+    if (status)
+        return lest_error_set(err, status == LEST_E_KEY_MALFORMED ? LEST_E_ISSUE : status, "%s", why.message);
     struct extension e = open_extension(out, PKI_OID_SKI, false);
     pki_der_put(out, PKI_DER_OCTET_STRING, id, sizeof id);
     close_extension(out, e);

@@ -108,10 +108,11 @@ int pki_oid_nid(struct pki_bytes contents)
     der[1] = (uint8_t)contents.len;
     memcpy(der + 2, contents.data, contents.len);
     const uint8_t *at = der;
+    pki_error_mark();
     ASN1_OBJECT *object = d2i_ASN1_OBJECT(NULL, &at, (long)contents.len + 2);
     int nid = object ? OBJ_obj2nid(object) : NID_undef;
     ASN1_OBJECT_free(object);
-    pki_error_clear();
+    pki_error_back();
     return nid;
 }
 
@@ -197,11 +198,12 @@ enum lest_status pki_oid_parse(const char *text, size_t len, struct lest_buf *ou
         }
         return LEST_OK;
     }
+    pki_error_mark();
     int nid = OBJ_sn2nid(name);
     if (nid == NID_undef)
         nid = OBJ_ln2nid(name);
     const ASN1_OBJECT *object = nid == NID_undef ? NULL : OBJ_nid2obj(nid);
-    pki_error_clear();
+    pki_error_back();
     if (!object || OBJ_length(object) == 0)
         return lest_error_set(err, LEST_E_MALFORMED, "'%s' is no object identifier and no name of one", name);
     lest_buf_append(out, OBJ_get0_data(object), OBJ_length(object));

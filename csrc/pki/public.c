@@ -56,15 +56,16 @@ static EVP_PKEY *read_ec(struct pki_der *algorithm, struct pki_der *at, struct p
     pki_error_clear();
     if (i == count) {
         const uint8_t *from = spki.data;
-        key = d2i_PUBKEY(NULL, &from, (long)spki.len);
+        bool form = point.len > 1 && point.data[0] >= 2 && point.data[0] <= 4;
+        key = form ? d2i_PUBKEY(NULL, &from, (long)spki.len) : NULL;
     } else if (point_form(point, fast_curves[i].field_len)) {
         key = copy_with_point(fast_curves[i].curve, point);
     }
     if (!key) {
         char name[PKI_OID_TEXT_MAX];
         pki_oid_describe(curve, name);
-        pki_der_fail(at, "the public key is no point on a known curve (%.100s)", name);
-        pki_error_clear();
+        pki_der_fail_as(at, pki_error_status(at->doc->malformed),
+                        "the public key is no point on a known curve (%.100s)", name);
     }
     return key;
 }
@@ -79,18 +80,15 @@ static EVP_PKEY *read_any(struct pki_der *at, struct pki_bytes algorithm, struct
         return key;
     EVP_PKEY_free(key);
     char name[PKI_OID_TEXT_MAX];
+    enum lest_status status = pki_error_status(at->doc->malformed);
     pki_oid_describe(algorithm, name);
     EVP_KEYMGMT *known = EVP_KEYMGMT_fetch(NULL, name, NULL);
-    bool supported = known != NULL;
+    if (known)
+        pki_der_fail_as(at, status, "the public key (%.100s) is malformed", name);
+    else
+        pki_der_fail_as(at, pki_error_status(status == LEST_E_NOMEM ? status : LEST_E_KEY_UNSUPPORTED),
+                        "the public key's algorithm %.100s is unknown", name);
     EVP_KEYMGMT_free(known);
-    pki_der_fail(at,
-                 supported ? "the public key (%.100s) is malformed"
-                           : "the public key's algorithm %.100s is unknown",
-                 name);
-    if (!supported)
-        at->doc->status = LEST_E_KEY_UNSUPPORTED;
-    if (!supported && at->doc->err)
-        at->doc->err->status = LEST_E_KEY_UNSUPPORTED;
     pki_error_clear();
     return NULL;
 }
@@ -125,8 +123,8 @@ EVP_PKEY *pki_public_read(struct pki_der_doc *doc, struct pki_bytes spki)
         EVP_PKEY *key =
             EVP_PKEY_new_raw_public_key_ex(NULL, ed25519 ? "ED25519" : "ED448", NULL, bits.data, bits.len);
         if (!key)
-            pki_der_fail(&at, "the public key (%s) is malformed", ed25519 ? "Ed25519" : "Ed448");
-        pki_error_clear();
+            pki_der_fail_as(&at, pki_error_status(doc->malformed), "the public key (%s) is malformed",
+                            ed25519 ? "Ed25519" : "Ed448");
         return key;
     }
     return read_any(&at, oid, spki);
@@ -155,6 +153,7 @@ enum lest_status pki_public_encode(const EVP_PKEY *key, struct lest_buf *out, st
 
 void pki_public_type(const EVP_PKEY *key, char type[PKI_KEY_TYPE_MAX])
 {
+    pki_error_mark();
     const char *name = EVP_PKEY_get0_type_name(key);
     int bits = EVP_PKEY_get_bits(key);
     if (!name) {
@@ -178,13 +177,14 @@ void pki_public_type(const EVP_PKEY *key, char type[PKI_KEY_TYPE_MAX])
     } else {
         snprintf(type, PKI_KEY_TYPE_MAX, "%s", name);
     }
-    pki_error_clear();
+    pki_error_back();
 }
 
 int pki_public_security_bits(const EVP_PKEY *key)
 {
+    pki_error_mark();
     int bits = EVP_PKEY_get_security_bits(key);
-    pki_error_clear();
+    pki_error_back();
     return bits > 0 ? bits : 0;
 }
 

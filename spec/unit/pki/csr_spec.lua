@@ -312,6 +312,8 @@ describe("csr", function()
     local function verify(change) return assert(csr.parse(forge(change))):verify() end
     fails("csr_signature", verify(function(p) p.bits = signature end))
     fails("csr_signature", verify(function(p) p.bits = der.bits "" end))
+    local _, err = verify(function(p) p.algorithm = der.seq(der.oid "1.3.101.112") end)
+    assert.truthy(err.detail and #err.detail > 0)
     fails("csr_signature", verify(function(p) p.algorithm = der.seq(der.oid "1.3.101.112") end))
     fails("csr_signature",
       verify(function(p) p.algorithm = der.seq(der.oid "1.2.840.10045.4.3.3") end))
@@ -321,6 +323,20 @@ describe("csr", function()
     fails("csr_weak", verify(function(p) p.algorithm = der.seq(der.oid "1.2.3.4") end))
     malformed("the signature algorithm", forge(function(p) p.algorithm = der.seq(der.utf8 "x") end))
     malformed("whole bytes", forge(function(p) p.bits = der.tlv(3, "\1\2") end))
+  end)
+
+  it("7030-6-r refuses RSA keys that are too large or sign for everybody", function()
+    local function with_rsa(modulus, exponent)
+      local spki = der.seq(der.seq(der.oid "1.2.840.113549.1.1.1", "\5\0"),
+        der.bits(der.seq(der.tlv(2, "\0", modulus), der.tlv(2, exponent))))
+      return assert(csr.parse(forge(function(parts) parts.spki = spki end)))
+    end
+    for _, exponent in ipairs { "\1", "\2", "\1\0" } do
+      local c = with_rsa(("\xff"):rep(256), exponent)
+      assert.truthy(fails("csr_weak", c:verify { allow_weak = true }):find("exponent", 1, true))
+    end
+    fails("csr_weak", with_rsa(("\xff"):rep(1025), "\3"):verify())
+    fails("csr_signature", with_rsa(("\xff"):rep(256), "\3"):verify())
   end)
 
   it("7030-6-r refuses weak keys and digests unless told otherwise", function()
