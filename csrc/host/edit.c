@@ -143,7 +143,7 @@ static void list_candidates(lua_State *L, int idx)
 }
 
 /* Tab: complete(text before the cursor) gives what to insert, and a list to show if that is nothing. */
-static unsigned char complete(EditLine *line, int ch)
+static unsigned char complete(EditLine *line, wint_t ch)
 {
     (void)ch;
     struct edit *edit = NULL;
@@ -249,7 +249,8 @@ static bool start_editing(struct edit *edit)
     el_set(edit->line, EL_HIST, history, edit->history);
     el_set(edit->line, EL_PROMPT, get_prompt);
     el_set(edit->line, EL_GETCFN, get_character);
-    el_set(edit->line, EL_ADDFN, "lest-complete", "Complete a name", complete);
+    /* el_set() leaks copies of the two texts */
+    el_wset(edit->line, EL_ADDFN, L"lest-complete", L"Complete a name", complete);
     el_set(edit->line, EL_BIND, "^I", "lest-complete", NULL);
     el_set(edit->line, EL_BIND, "^R", "em-inc-search-prev", NULL);
     el_source(edit->line, NULL); /* ~/.editrc; that there is none is fine */

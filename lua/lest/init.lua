@@ -39,5 +39,6 @@ return setmetatable({}, {
   __newindex = function(_, name)
     error(("lest.%s cannot be set"):format(tostring(name)), 2)
   end,
+  __names = loaders, -- for the REPL: what can follow `lest.`
   __metatable = false,
 })

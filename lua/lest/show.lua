@@ -45,6 +45,9 @@ local function quote(text)
   return ('"%s"... (%d bytes)'):format(escape(text:sub(1, M.STRING)), #text)
 end
 
+-- An object keeps these for later; a screen is no place for them.
+local SECRETS <const> = { password = true, passphrase = true, secret = true }
+
 local function key_text(key, render)
   if type(key) == "string" and key:find "^[%a_][%w_]*$" and not KEYWORDS[key] then return key end
   return "[" .. (type(key) == "string" and quote(key) or render(key)) .. "]"
@@ -91,7 +94,9 @@ local function render_table(value, state, indent, prefix)
   left = left - #items
   for i = 1, math.min(#keys, math.max(left, 0)) do
     local key = key_text(keys[i], function(k) return render(k, state, inner) end)
-    items[#items + 1] = key .. " = " .. render(rawget(value, keys[i]), state, inner)
+    local hidden = state.objects > 0 and SECRETS[keys[i]]
+    items[#items + 1] = key .. " = "
+      .. (hidden and "<hidden>" or render(rawget(value, keys[i]), state, inner))
   end
   local missing = length + #keys - #items
   if missing > 0 then items[#items + 1] = ("... %d more"):format(missing) end
@@ -122,6 +127,25 @@ local function safe_tostring(value)
   return ok and type(text) == "string" and text or ("<%s>"):format(type(value))
 end
 
+-- One line for an object within a table.
+local function summary(value, class)
+  local ok, text = pcall(function()
+    local name
+    if class == "lest.cert" or class == "lest.csr" then name = value.subject end
+    if class == "lest.crl" then name = value.issuer end
+    return name and ("%s %s"):format(class, name) or tostring(value)
+  end)
+  return ok and text or class
+end
+
+-- A module whose fields are loaded when they are used.
+local function join_names(names)
+  local list = {}
+  for name in next, names do list[#list + 1] = tostring(name) end
+  table.sort(list)
+  return "fields: " .. table.concat(list, ", ")
+end
+
 local function is_plain(meta)
   return meta == nil or (rawget(meta, "__tostring") == nil and rawget(meta, "__name") == nil)
 end
@@ -130,12 +154,19 @@ local function render_object(value, state, indent)
   local class, meta = class_of(value)
   if core.error.is(value) then return indented(M.error(value), indent) end
   if class == "lest.name" then return quote(safe_tostring(value)) end
-  local text = inspected(value, class)
+  local text = state.depth == 0 and inspected(value, class)
   if text then return indented(text, indent) end
-  if type(value) ~= "table" then return escape(safe_tostring(value)) end
+  if type(value) ~= "table" then
+    return escape(class and summary(value, class) or safe_tostring(value))
+  end
+  local names = meta and rawget(meta, "__names")
+  if type(names) == "table" then return "<" .. join_names(names) .. ">" end
   if is_plain(meta) then return render_table(value, state, indent, "") end
   if rawget(meta, "__tostring") then return escape(safe_tostring(value)) end
-  return render_table(value, state, indent, class .. " ")
+  state.objects = state.objects + 1
+  text = render_table(value, state, indent, class .. " ")
+  state.objects = state.objects - 1
+  return text
 end
 
 function render(value, state, indent)
@@ -154,7 +185,7 @@ end
 ---@param value any
 ---@return string
 function M.text(value)
-  return render(value, { seen = {}, depth = 0 }, "")
+  return render(value, { seen = {}, depth = 0, objects = 0 }, "")
 end
 
 local DETAILS <const> = { "reason", "status", "retry_after", "request_id", "rfc", "detail" }

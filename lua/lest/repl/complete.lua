@@ -20,6 +20,7 @@ local function add_fields(keys, value)
   add_keys(keys, value)
   local meta = debug.getmetatable(value)
   for _ = 1, 5 do
+    add_keys(keys, type(meta) == "table" and rawget(meta, "__names"))
     local index = type(meta) == "table" and rawget(meta, "__index")
     if type(index) == "table" then
       add_keys(keys, index)
@@ -34,7 +35,18 @@ local function add_fields(keys, value)
   end
 end
 
--- The value before the last dot. Only raw fields are read: completion calls nothing.
+-- A field without calling anything, but for a module that loads its fields when they are used.
+local function field(value, name)
+  local meta = debug.getmetatable(value)
+  local names = type(meta) == "table" and rawget(meta, "__names")
+  if type(names) == "table" and names[name] then
+    local ok, loaded = pcall(function() return value[name] end)
+    return ok and loaded or nil
+  end
+  return rawget(value, name)
+end
+
+-- The value before the last dot.
 local function resolve(locals, path)
   local value
   for segment in path:gmatch "[%a_][%w_]*" do
@@ -42,7 +54,7 @@ local function resolve(locals, path)
       value = locals[segment] and value_of(locals[segment])
       if value == nil then value = rawget(_G, segment) end
     elseif type(value) == "table" then
-      value = rawget(value, segment)
+      value = field(value, segment)
     else
       return nil
     end

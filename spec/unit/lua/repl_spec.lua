@@ -154,6 +154,10 @@ describe("completion", function()
     assert.equal("key:pem key:public_der", list "key:p")
     assert.equal("", list "odd.x.y")
     assert.equal("", list "nothing_here.")
+    _G.lest = require "lest"
+    assert.equal("lest.client lest.clock", list "lest.cl")
+    assert.equal("lest.key.generate", list "lest.key.g")
+    _G.lest = nil
     local addition, all = complete.complete(session.locals, "dev")
     assert.equal("ice_", addition)
     assert.equal(2, #all)
@@ -209,6 +213,8 @@ describe("lest repl", function()
   it("has lest at hand", function()
     local result = shell.run(shell.line "repl", "lest.key.generate('ed25519').type\n")
     assert.equal('"ed25519"\n', result.out)
+    result = shell.run(shell.line "repl", "lest\n")
+    assert.matches("^<fields: .*client, .*spawn", result.out)
   end)
 
   -- util-linux's script gives it a real terminal.

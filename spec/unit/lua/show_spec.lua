@@ -72,4 +72,18 @@ caused by: a string]], show.error(err))
     assert.matches("^Private key\n +Public key +ed25519", show.text(core.key.generate "ed25519"))
     assert.equal("lest.store", show.text(assert(core.store.new {})))
   end)
+
+  it("shows an object within a table in one line", function()
+    local key = assert(core.key.generate "ec:P-256")
+    local csr = assert(core.csr.build { key = key, subject = "CN=x" })
+    assert.equal("{ lest.key ec:P-256, lest.csr CN=x }", show.text { key, csr })
+  end)
+
+  it("does not show the passwords that objects keep", function()
+    local client = setmetatable({ options = { username = "u", password = "p" }, passphrase = 1 },
+      { __name = "lest.thing" })
+    assert.equal('lest.thing { options = { password = <hidden>, username = "u" }, '
+      .. "passphrase = <hidden> }", (show.text(client):gsub("%s+", " ")))
+    assert.equal('{ password = "p" }', show.text { password = "p" })
+  end)
 end)
