@@ -29,6 +29,10 @@ local function refuse(status, reason, options)
   error(options, 0)
 end
 
+local function is_refusal(problem)
+  return type(problem) == "table" and problem.status ~= nil and not core.error.is(problem)
+end
+
 local function now_s()
   return core.clock.wall_us() // 1000000
 end
@@ -121,7 +125,7 @@ end
 function Authority:authenticate(begin, label, csr)
   local entry = {
     begin = begin, label = label, csr = csr, key_hash = core.secret.sha256(csr.public_key.der),
-    proven = {}, started = now_s(),
+    proven = {}, approvals = {}, started = now_s(),
   }
   local accepts = {}
   for _, kind in ipairs(label.auth) do
@@ -220,17 +224,10 @@ function Authority:find_pending(entry)
   return approvals
 end
 
-function Authority:begin(channel, begin)
-  local label = self.config.labels[begin.label]
-  if not label then refuse(404, "there is no such label here") end
-  if channel.handles >= HANDLES_PER_WORKER then
-    refuse(503, "too many requests are under way", { retry_after = 5 })
-  end
-  local csr, err = core.csr.parse(begin.csr)
-  if not csr then refuse(400, err.message) end
-  local entry = self:authenticate(begin, label, csr)
-  self:check_csr(csr, label)
-  if begin.operation == "simplereenroll" then self:check_renewal(entry) end
+--- What a proven principal asks for: its certificate again, or a handle for the policy's verdict.
+function Authority:open(channel, entry)
+  self:check_csr(entry.csr, entry.label)
+  if entry.begin.operation == "simplereenroll" then self:check_renewal(entry) end
   local again = self:lost_answer(entry)
   if again then
     return { certificate = message.bytes(again.der), serial = again.serial, replayed = true,
@@ -246,8 +243,9 @@ function Authority:begin(channel, begin)
   channel.handles = channel.handles + 1
   local principal, previous = entry.principal, nil
   if entry.previous then
-    previous = { certificate = message.bytes(entry.previous:der()),
-      facts = cjson.decode(entry.row.facts) }
+    previous = {
+      certificate = message.bytes(entry.previous:der()), facts = cjson.decode(entry.row.facts),
+    }
   end
   local auth = {}
   for kind in pairs(entry.proven) do table.insert(auth, kind) end
@@ -259,6 +257,25 @@ function Authority:begin(channel, begin)
       certificate = principal.certificate and message.bytes(principal.certificate:der()),
     },
   }
+end
+
+--- A question about an enrollment. A refusal is recorded once it is known whom it concerns: strangers
+--- must not be able to fill the ledger.
+function Authority:begin(channel, begin)
+  local label = self.config.labels[begin.label]
+  if not label then refuse(404, "there is no such label here") end
+  if channel.handles >= HANDLES_PER_WORKER then
+    refuse(503, "too many requests are under way", { retry_after = 5 })
+  end
+  local csr, err = core.csr.parse(begin.csr)
+  if not csr then refuse(400, err.message) end
+  local entry = self:authenticate(begin, label, csr)
+  local ok, result = pcall(self.open, self, channel, entry)
+  if ok then return result end
+  if is_refusal(result) then
+    self:write(function() self:record(entry, { reason = result.reason }, "reject", {}) end)
+  end
+  error(result, 0)
 end
 
 -- finish
@@ -448,7 +465,7 @@ function Authority:answer(channel, id, answer)
 end
 
 local function failure_answer(id, problem)
-  if type(problem) == "table" and problem.status then
+  if is_refusal(problem) then
     return { status = problem.status, reason = problem.reason, retry_after = problem.retry_after }
   end
   local err = core.error.is(problem) and problem

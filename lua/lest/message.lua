@@ -4,10 +4,10 @@
 --- here, with its bounds. Bytes (DER, user names, secrets) travel as base64; serials and ids as
 --- strings, since JSON numbers are floats to cjson.
 ---
----   worker -> authority   begin    who asks for what; proofs are checked, a principal handle comes back
+---   worker -> authority   begin    who asks for what; proofs are checked, a principal handle comes
+---                                  back
 ---                         finish   the policy's verdict for a handle; a certificate may come back
----   operator -> authority operate  a command over the control socket
----   authority -> both     answer
+---   authority -> worker   answer
 local cjson = require "cjson.safe"
 local core = require "lest.core"
 local schema = require "lest.schema"
@@ -45,9 +45,6 @@ end), { max = 64 })
 -- type, value[, "+" where it joins the one before]
 local pair = s.list(s.string { max = 1024 }, { min = 2, max = 3 })
 
--- What commands say and hear: checked by the operation itself.
-local anything = s.custom("a value", function(value) return value end)
-
 local tls = s.record {
   version = s.string { max = 16 }, cipher = s.string { max = 64 },
   channel_bound = s.optional(s.boolean(), false),
@@ -76,9 +73,6 @@ local kinds = {
     policy_file = s.optional(text), policy_hash = s.optional(s.string { max = 64 }),
     duration_us = s.optional(s.integer {}),
   },
-  operate = s.record {
-    type = s.string(), id = id, operation = name, arguments = s.map(anything, { max = 32 }),
-  },
   answer = s.record {
     type = s.string(), id = id,
     status = s.optional(s.integer { min = 200, max = 599 }), reason = s.optional(text),
@@ -97,7 +91,6 @@ local kinds = {
     }, { max = 64 })),
     certificate = s.optional(bytes(65536)), serial = s.optional(id),
       replayed = s.optional(s.boolean()),
-    result = s.optional(anything),
   },
 }
 

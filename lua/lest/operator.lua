@@ -1,8 +1,7 @@
 --- What an operator does to a server's ledger: credentials, pending requests, certificates.
 ---
---- Each operation is a function of a context and arguments, both plain values, so that the same one
---- serves a command that opens the ledger itself and the authority that is asked over its control
---- socket.
+--- The ledger is opened beside a running server: its engine takes several writers, and every state
+--- change is a conditional update.
 ---
 ---   local made, err = operator.call(config, "credential_add", { name = "device001" })
 local core = require "lest.core"
@@ -191,12 +190,6 @@ function M.run(ledger, operation, arguments, options)
   return run({ ledger = ledger, credentials = store, clock = clock }, arguments)
 end
 
--- The place for a running server's control socket: connect, send the operation as an `operate`
--- message, and give true with what the authority answers. nil: no server runs, open the ledger.
-local function call_server(_config, _operation, _arguments)
-  return nil
-end
-
 -- As root: become who owns the ledger. One that is not there yet is made where the server would
 -- make it, in a folder that belongs to the authority's user alone.
 local function become_owner(config)
@@ -218,8 +211,6 @@ end
 ---@return table?
 ---@return lest.error? err
 function M.call(config, operation, arguments)
-  local answered, result, failure = call_server(config, operation, arguments)
-  if answered then return result, failure end
   local creates = operation == "credential_add"
   if not creates and not core.system.exists(config.ledger) then
     return fail("not_found", config.ledger .. ": there is no ledger yet")

@@ -16,8 +16,9 @@ local PKCS7 <const> = "application/pkcs7-mime; smime-type=certs-only"
 local CHAIN_MAX <const> = 8
 local TEXT <const> = "text/plain; charset=utf-8"
 
--- Headers that a policy may look at; the rest could hold secrets.
+-- Headers that a policy may look at and the ledger keeps; the rest could hold secrets.
 local SHOWN_HEADERS <const> = { "user-agent", "host", "accept", "content-type" }
+local HEADER_MAX <const> = 1000
 
 ---@class lest.worker
 local Worker = {}
@@ -206,17 +207,26 @@ local function principal_of(answer)
 end
 
 local function policy_request(exchange, context, answer)
-  local headers, auth = {}, {}
-  for _, name in ipairs(SHOWN_HEADERS) do headers[name] = exchange:header(name) end
+  local auth = {}
   for _, kind in ipairs(answer.auth or {}) do auth[kind] = true end
   local previous = answer.previous
   if previous then previous.certificate = assert(core.cert.parse(previous.certificate)) end
   return request_module.new {
     id = context.id, time = core.clock.wall_us() // 1000000, operation = context.operation,
     label = context.label.name, csr = context.csr, principal = principal_of(answer), auth = auth,
-    tls = context.tls, address = exchange.address, headers = headers, previous = previous,
+    tls = context.tls, address = exchange.address, headers = context.headers, previous = previous,
     approvals = answer.approvals,
   }
+end
+
+--- Printable and short, so that the ledger takes them whatever a client sends.
+local function shown_headers(exchange)
+  local headers = {}
+  for _, name in ipairs(SHOWN_HEADERS) do
+    local value = exchange:header(name)
+    headers[name] = value and value:sub(1, HEADER_MAX):gsub("[^\x20-\x7e]", "?") or nil
+  end
+  return headers
 end
 
 function Worker:enroll(exchange, context)
@@ -226,10 +236,11 @@ function Worker:enroll(exchange, context)
   local csr, csr_err = core.csr.parse(der)
   if not csr then refuse(400, csr_err.message) end
   context.csr = csr
+  context.headers = shown_headers(exchange)
   local answer = self:ask {
     type = "begin", id = context.id, operation = context.operation, label = label.name,
     address = exchange.address, tls = context.tls, csr = message.bytes(der),
-    basic = context.basic, chain = context.chain,
+    headers = context.headers, basic = context.basic, chain = context.chain,
   }
   context.principal = answer.principal and answer.principal.name
   if not answer.certificate then answer = self:judge(exchange, context, answer) end

@@ -11,7 +11,7 @@
 int luaopen_lest_core(lua_State *L);
 
 static const char script[] = "local message = require 'lest.message'\n"
-                             "local all = { begin = true, finish = true, operate = true, answer = true }\n"
+                             "local all = { begin = true, finish = true, answer = true }\n"
                              "return function(packet)\n"
                              "  local value, problem = message.decode(packet, all)\n"
                              "  if not value then return type(problem) == 'string' end\n"

@@ -174,6 +174,17 @@ describe("/simpleenroll", function()
     assert.equal("simpleenroll|default|basic|approve|1|64", row)
   end)
 
+  it("records what it refuses to a principal, and nothing of strangers", function()
+    local before = server:sql "SELECT count(*) FROM requests"
+    server:post("/simpleenroll", server:csr "stranger", "--user", "stranger:wrong")
+    assert.equal(before, server:sql "SELECT count(*) FROM requests")
+    local secret = server:credential "refused"
+    server:post("/simpleenroll", server:csr("refused", { key = { "-newkey", "rsa:1024" } }), "--user",
+      "refused:" .. secret)
+    assert.matches("reject|.*rsa:1024",
+      server:sql "SELECT verdict, reason FROM requests WHERE principal_name = 'refused'")
+  end)
+
   it("logs a line a request, without secrets", function()
     local secret = server:credential "logged"
     enroll("logged", nil, "--user", "logged:" .. secret)

@@ -1,6 +1,6 @@
 local message = require "lest.message"
 
-local ALL <const> = { begin = true, finish = true, answer = true, operate = true }
+local ALL <const> = { begin = true, finish = true, answer = true }
 
 local function begin(changes)
   local value = {
