@@ -70,8 +70,7 @@ local function interactive(edit, script)
 end
 
 local function run(options)
-  local has, lest = pcall(require, "lest")
-  _G.lest = has and lest or core -- luacheck: ignore 122
+  _G.lest = require "lest" -- luacheck: ignore 122
   arg = { [0] = options.script } -- luacheck: ignore 121
   local has_edit, edit = pcall(require, "lest.edit")
   if has_edit and core.system.is_terminal(0) and core.system.is_terminal(1) then

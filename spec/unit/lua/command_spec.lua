@@ -35,6 +35,14 @@ describe("the command line", function()
     assert.is_true(offered > 0)
   end)
 
+  it("has every command in its man page", function()
+    local page = assert(core.file.read "csrc/host/lest.1"):gsub("\\f[IPR]", "")
+    for name in shell.lest("--help").out:gmatch "\n  (%l+)  +%l" do
+      assert.matches("%f[%l]" .. name .. "%f[^%l]", page, nil, nil, name)
+    end
+    assert.is_truthy(page:find("lest " .. core.version, 1, true))
+  end)
+
   it("says the version", function()
     assert.equal("lest " .. core.version .. "\n", shell.lest("--version").out)
   end)
@@ -176,6 +184,26 @@ describe("support", function()
     assert.equal(0, support.run(parser(), { "add", "one" }, function(options) got = options end))
     assert.equal("add", got.subcommand)
     assert.equal("one", got.name)
+  end)
+
+  it("shows progress on a terminal after a second, and removes it", function()
+    local folder = temporary.folder()
+    local script = temporary.file(folder, "wait.lua", [[
+      local support, task = require "lest.command.support", require "lest.task"
+      do
+        local progress <close> = support.progress "waiting for\27 it"
+        task.sleep(tonumber(arg[1]))
+      end
+      print "done"
+    ]])
+    local function on_terminal(seconds)
+      return shell.run("script -qec " .. shell.quote(shell.line("run", script, seconds))
+        .. " /dev/null").out
+    end
+    assert.equal("done\r\n", on_terminal "0.05")
+    assert.matches("waiting for\\x1b it %(1 s%)\r\27%[Kdone", on_terminal "1.5")
+    assert.equal("", shell.lest("run", script, "1.2").err)
+    temporary.clean()
   end)
 
   it("shows control characters as text", function()
