@@ -1,4 +1,4 @@
-/* One connection of the server, from accept to close; for net/server.c and net/exchange.c only. */
+/* One connection of the server, from accept to close; for the files of the server only. */
 #ifndef LEST_NET_CONNECTION_H
 #define LEST_NET_CONNECTION_H
 
@@ -7,6 +7,9 @@
 #include "net/stream.h"
 
 #include <sys/queue.h>
+
+/* A request line; what is read at once: one TLS record. */
+enum { NET_REQUEST_LINE_MAX = 8 * 1024, NET_READ_BYTES = 16 * 1024 };
 
 enum net_connection_state {
     NET_HANDSHAKE, /* TLS */
@@ -81,6 +84,44 @@ void net_connection_answered(struct net_connection *c);
 
 /** Whether the connection will be closed after this exchange's answer. */
 bool net_connection_will_close(const struct net_connection *c);
+
+/* What the steps use. A handler may do anything to the server, so that after these three the connection may
+ * be NET_CLOSED and its exchange over: tell_abort, end_exchange, drop. */
+
+/** Tell the handler, once, that nobody waits for the answer any more. */
+void net_connection_tell_abort(struct net_server *server, struct net_exchange *x, const char *why);
+void net_connection_end_exchange(struct net_connection *c, const char *why);
+
+/** Close at once. */
+void net_connection_drop(struct net_connection *c, const char *why);
+
+/** Nothing more is served. close_notify and the end of our side go out; then the peer is given a little time
+ * to do the same, since closing with unread bytes would reset the connection and may destroy our last answer.
+ */
+void net_connection_finish(struct net_connection *c);
+
+/** Answer for the server itself, with a sentence, and end the connection. */
+void net_connection_refuse(struct net_connection *c, int status, const char *sentence);
+
+/** Send what is in c->out. */
+void net_connection_start_write(struct net_connection *c);
+
+/** Wait for a request, or go on with one that has come already. */
+void net_connection_next_request(struct net_connection *c);
+
+void net_connection_set_deadline(struct net_connection *c, int ms);
+void net_connection_set_waiting(struct net_connection *c, bool waiting);
+
+/** The most that is kept of bytes that are not understood yet. */
+size_t net_connection_in_max(const struct net_connection *c);
+
+/** Do what the state asks for. True: something has happened, and the next step may be done at once; false:
+ * wait for the stream. */
+bool net_connection_step_head(struct net_connection *c);
+bool net_connection_step_body(struct net_connection *c);
+bool net_connection_step_answer(struct net_connection *c);
+bool net_connection_step_write(struct net_connection *c);
+bool net_connection_step_discard(struct net_connection *c);
 
 /** server.c's: a connection has gone, or may be closed for a newer one now. */
 void net_server_changed(struct net_server *server);

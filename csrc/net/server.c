@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 /* ACCEPT_BATCH  accepted at once; few, since the workers share the socket and a handshake is long
@@ -58,15 +59,15 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
     net_server_changed(server);
 }
 
-/* No descriptors or memory: the listening socket stays ready, so it must not be asked for a while. An idle
+/* No descriptors, say: the listening socket stays ready, so it must not be asked for a while. An idle
  * connection's descriptor helps. */
 static void accept_failed(struct net_server *server, int number)
 {
     static const struct timeval delay = { RETRY_MS / 1000, RETRY_MS % 1000 * 1000 };
     struct net_connection *oldest = TAILQ_FIRST(&server->waiting);
-    if (number != EMFILE && number != ENFILE && number != ENOBUFS && number != ENOMEM)
+    if (number == EINTR || number == ECONNABORTED)
         return;
-    warn(server, number == EMFILE || number == ENFILE ? "no file descriptor is left" : "no memory is left",
+    warn(server, number == EMFILE || number == ENFILE ? "no file descriptor is left" : strerror(number),
          server->address);
     if (oldest && !oldest->running)
         net_connection_kill(oldest);

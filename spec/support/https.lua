@@ -175,7 +175,9 @@ end
 --- End the server; a fault that a sanitizer has found in it is raised.
 function M:stop()
   process.kill(self.pid, "TERM")
-  local ended = pcall(process.wait_for, function() return not process.alive(self.pid) end, "its end")
+  local ended = pcall(process.wait_for, function()
+    return not process.alive(self.pid)
+  end, "its end")
   process.kill(self.pid, "KILL")
   local said = process.read(self.err)
   os.execute("rm -rf " .. process.quote(self.scratch))
