@@ -20,14 +20,15 @@ end
 --- Call hook(argument) as a bounded task.
 ---@param hook function
 ---@param argument any
----@param limits { seconds: integer, memory: integer }
+---@param limits { seconds: integer, memory: integer, on_step?: function }
 ---@return boolean ok
 ---@return any result what the hook returned, or a sentence for the log
 function M.call(hook, argument, limits)
   local limit = core.limit.new {
     deadline_ms = core.clock.monotonic_ms() + limits.seconds * 1000, memory = limits.memory,
   }
-  local running = task.start({ limit = limit, quiet = true }, hook, argument)
+  local running = task.start({ limit = limit, quiet = true, on_step = limits.on_step },
+    hook, argument)
   local timer
   if not running.done then
     timer = core.loop.timer(limits.seconds * 1000 + 50, function()

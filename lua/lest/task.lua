@@ -80,6 +80,7 @@ function step(task, ...)
     local before = current
     current = task
     task.under_way = nil
+    if task.on_step then task.on_step() end
     if task.limit then
       arguments = outcome(task, task.limit:resume(task.co, unpack(arguments, 1, arguments.n)))
     else
@@ -98,7 +99,7 @@ function M.spawn(fn, ...)
 end
 
 --- As spawn, with options: limit (a lest.limit that bounds it), quiet (an error is for whoever
---- waits).
+--- waits), on_step (called before each piece of it runs).
 ---@param options table
 ---@param fn function
 ---@param ... any
@@ -106,6 +107,7 @@ end
 function M.start(options, fn, ...)
   local task = setmetatable({
     co = coroutine.create(fn), done = false, limit = options.limit, quiet = options.quiet,
+    on_step = options.on_step,
   }, Task)
   alive = alive + 1
   step(task, ...)
@@ -165,7 +167,7 @@ end
 --- Run fn on every element as tasks, at most options.limit at once (default 100); wait for all.
 ---@param list any[] functions, or elements for options.each
 ---@param options? { limit: integer, each: fun(element: any, index: integer): any }
----@return any[] results the first result of each, in order; raises the first error once all have ended
+---@return any[] results the first of each, in order; the first error is raised once all have ended
 function M.all(list, options)
   options = options or {}
   local each = options.each or function(element) return element() end

@@ -1,0 +1,82 @@
+--- What follows from a verdict: a certificate, or a request that waits.
+local core = require "lest.core"
+local message = require "lest.message"
+local profiles = require "lest.profile"
+local record = require "lest.authority.record"
+
+local M = {}
+
+--- What the profile makes of an approval, or why it does not.
+local function plan_of(authority, entry, finish, name)
+  local offered = false
+  for _, each in ipairs(entry.label.profiles) do offered = offered or each == name end
+  if not offered then return nil, ("the label does not have the profile '%s'"):format(name) end
+  return profiles.plan(authority.config.profiles[name], {
+    verdict = finish, principal = entry.principal, previous = entry.previous, csr = entry.csr,
+    ca = authority.issuers[entry.label.ca or ""].cert, now = authority.clock(),
+  })
+end
+
+--- An approval outside the profile is a mistake of the policy: the client learns the id only.
+local function refuse_plan(authority, entry, finish, name, problem)
+  core.log.write("error", "approval refused by the profile",
+    { "id", entry.begin.id, "profile", name, "message", problem })
+  record.request(authority, entry, finish, "error", { detail = problem, profile = name })
+  return { status = 500, reason = "the request " .. entry.begin.id .. " failed" }
+end
+
+--- The one-time secret was used meanwhile: for this key, whose certificate it is, or for another.
+local function too_late(authority, entry)
+  local again = record.lost_answer(authority, entry)
+  if not again then return { status = 401, reason = "the credentials are not accepted" } end
+  return { certificate = message.bytes(again.der), serial = again.serial, replayed = true }
+end
+
+--- Sign what was approved and record it; the caller's transaction makes both durable or neither.
+---@return table answer
+function M.issue(authority, entry, finish)
+  local label = entry.label
+  local name = finish.profile or label.profile
+  local plan, problem = plan_of(authority, entry, finish, name)
+  if not plan then return refuse_plan(authority, entry, finish, name, problem) end
+  local wait = authority.issued[name]:wait "all"
+  if wait then
+    return { status = 503, reason = "too many certificates are being issued", retry_after = wait }
+  end
+  if not record.consume(authority, entry, "use", authority.clock() + label.lost_answer) then
+    return too_late(authority, entry)
+  end
+  local issuer = authority.issuers[label.ca or ""]
+  local der, err = issuer.issuer:issue(plan)
+  if not der then error(err) end
+  local cert = assert(core.cert.parse(der))
+  record.request(authority, entry, finish, "approve", { profile = name, serial = cert.serial })
+  record.certificate(authority, entry, {
+    issuer = issuer.id, cert = cert, der = der, profile = name, facts = finish.facts,
+  })
+  authority.issued[name]:count "all"
+  return { certificate = message.bytes(der), serial = cert.serial }
+end
+
+--- Keep a request until an operator has decided; the same key finds it again.
+---@return table answer
+function M.hold(authority, entry, finish)
+  local label, now = entry.label, authority.clock()
+  local expires = now + (finish.expires or label.pending_expires)
+  record.run(authority.ledger, "pending_expire", { now = now })
+  if not record.consume(authority, entry, "reserve", expires) then
+    return { status = 401, reason = "the credentials are not accepted" }
+  end
+  local id = entry.pending and entry.pending.id or core.secret.random(6)
+  record.request(authority, entry, finish, "pending", { pending_id = id })
+  record.run(authority.ledger, "pending_put", {
+    id = id, request_id = entry.begin.id, now = now, expires = expires, label = entry.begin.label,
+    operation = entry.begin.operation, principal_kind = entry.principal.kind,
+    principal_name = entry.ledger_name, key_hash = entry.key_hash, csr = entry.begin.csr,
+    subject = tostring(entry.csr.subject), reason = finish.reason,
+  })
+  return { status = 202, reason = finish.reason or "the request waits for a decision",
+    retry_after = finish.retry_after or label.retry_after }
+end
+
+return M

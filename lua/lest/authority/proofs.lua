@@ -1,0 +1,165 @@
+--- What the authority verifies by itself, whatever a worker says: the CSR's signature, a secret, a
+--- certificate chain, a renewal.
+local core = require "lest.core"
+local profiles = require "lest.profile"
+local refusal = require "lest.refusal"
+
+local M = {}
+
+local CHANGE_SUBJECT_NAME <const> = "1.3.6.1.5.5.7.7.36"
+
+--- Proof of possession (RFC 7030 4.2.1), and a key and usages that some profile of the label takes.
+function M.check_csr(authority, csr, label)
+  local good, problem
+  for _, name in ipairs(label.profiles) do
+    good, problem = profiles.check_key(authority.config.profiles[name], csr.public_key)
+    if good then good, problem = profiles.check_usage(authority.config.profiles[name], csr) end
+    if good then break end
+  end
+  if not good then refusal.raise(400, problem) end
+  local verified, verify_err = csr:verify()
+  if not verified then refusal.raise(400, verify_err.message) end
+end
+
+--- The principal of a Basic secret, or a refusal. Failures are counted for the name and the address
+--- before any hash is computed.
+local function check_basic(authority, begin, context)
+  local username = begin.basic.username
+  local wait = authority.address_failures:wait(begin.address)
+    or authority.name_failures:wait(username)
+  if wait then refusal.raise(429, "too many failed attempts", { retry_after = wait }) end
+  local credential, err = authority.credentials:check(username, begin.basic.password, context)
+  if err and err.code ~= "unauthenticated" then
+    core.log.write("error", "credential check failed", { "id", begin.id, "message", tostring(err) })
+    refusal.raise(503, "credentials cannot be checked now", { retry_after = 5 })
+  end
+  if not credential then
+    authority.address_failures:count(begin.address)
+    authority.name_failures:count(username)
+    refusal.raise(401, "the credentials are not accepted")
+  end
+  return credential
+end
+
+--- The anchors and the verified chain of a client certificate, or a refusal.
+local function check_chain(authority, begin, label)
+  local certs = {}
+  for i, der in ipairs(begin.chain) do
+    local cert, err = core.cert.parse(der)
+    if not cert then refusal.raise(400, err.message) end
+    certs[i] = cert
+  end
+  local leaf = table.remove(certs, 1)
+  local failure
+  for _, name in ipairs(label.anchors) do
+    local anchors = authority.anchors[name]
+    local chain, err = anchors.store:verify(leaf, { untrusted = certs, purpose = "client" })
+    if chain then return name, chain end
+    failure = failure or err
+  end
+  refusal.raise(403, "the client certificate is not accepted here",
+    { detail = failure and failure.message })
+end
+
+--- One of ours: its row in the ledger, or nil. A revoked one is refused.
+local function own_certificate(authority, chain)
+  local parent = chain[2]
+  if not parent then return nil end
+  local issuer = authority.issuers_by_key[parent.public_key.der]
+  if not issuer then return nil end
+  local rows, err = authority.ledger:rows("certificate_get",
+    { serial = chain[1].serial, issuer = issuer.id })
+  if not rows then error(err) end
+  local row = rows[1]
+  if not row or row.der ~= chain[1]:der() then return nil end
+  if row.revoked_at then refusal.raise(403, "the client certificate is revoked") end
+  return row
+end
+
+local function certificate_name(cert)
+  return cert.subject.CN or (#cert.subject > 0 and tostring(cert.subject)) or cert.san[1]
+    or cert.serial
+end
+
+--- What the label's `auth` asks for, from what was proven.
+local function satisfied(label, proven)
+  for _, kind in ipairs(label.auth) do
+    local all = true
+    for part in kind:gmatch "[^+]+" do all = all and proven[part] end
+    if all then return true end
+  end
+  return false
+end
+
+--- Who asks. Returns the entry that a handle stands for.
+function M.authenticate(authority, begin, label, csr)
+  local entry = {
+    begin = begin, label = label, csr = csr, key_hash = core.secret.sha256(csr.public_key.der),
+    proven = {}, approvals = {}, started = authority.clock(),
+  }
+  local accepts = {}
+  for _, kind in ipairs(label.auth) do
+    for part in kind:gmatch "[^+]+" do accepts[part] = true end
+  end
+  if begin.chain and accepts.certificate then
+    local anchors, chain = check_chain(authority, begin, label)
+    entry.row = own_certificate(authority, chain)
+    entry.proven.certificate = true
+    entry.principal = { kind = "certificate", name = certificate_name(chain[1]), anchors = anchors,
+      certificate = chain[1] }
+    entry.ledger_name = anchors .. ":" .. (#chain[1].subject > 0 and tostring(chain[1].subject)
+      or table.concat(chain[1].san, ","))
+  end
+  if begin.basic then
+    if not accepts.basic then refusal.raise(401, "passwords are not accepted here") end
+    entry.context = {
+      key_hash = entry.key_hash, label = begin.label, operation = begin.operation,
+    }
+    entry.credential = check_basic(authority, begin, entry.context)
+    entry.proven.basic = true
+    entry.principal = entry.principal or { kind = "basic", name = begin.basic.username }
+    entry.principal.credential = entry.credential.facts
+    entry.ledger_name = entry.ledger_name or begin.basic.username
+  end
+  if not satisfied(label, entry.proven) then
+    if accepts.basic and not begin.basic and begin.operation ~= "simplereenroll" then
+      refusal.raise(401, "credentials are required")
+    end
+    refusal.raise(403, "a TLS client certificate is required")
+  end
+  return entry
+end
+
+--- RFC 7030 4.2.2: the client certificate is the one being renewed; it is ours, and the CSR has its
+--- names.
+function M.check_renewal(authority, entry)
+  local csr, cert = entry.csr, entry.principal.certificate
+  if not cert or not entry.row then
+    refusal.raise(403,
+      "the client certificate was not issued by this CA, so there is nothing to renew")
+  end
+  local wants_change = false
+  for _, attribute in ipairs(csr.attributes) do
+    wants_change = wants_change or attribute.oid == CHANGE_SUBJECT_NAME
+  end
+  if wants_change and authority.config.profiles[entry.label.profile].names ~= "policy" then
+    refusal.raise(403, "a change of names (ChangeSubjectName) is not allowed here")
+  end
+  if not core.name.equal(csr.subject_der, cert.subject_der) then
+    refusal.raise(403, "the subject of the request is not that of the certificate being renewed")
+  end
+  if not core.san.equal(csr.san_der, cert.san_der) then
+    refusal.raise(403,
+      "the subject alternative names of the request are not those of the certificate being renewed")
+  end
+  local same = cert.public_key.der == csr.public_key.der
+  local rule = authority.config.profiles[entry.label.profile].key_change
+  if same and rule == "required" then refusal.raise(403, "a new key is required for renewal") end
+  if not same and rule == "forbidden" then
+    refusal.raise(403, "the key must stay the same at renewal")
+  end
+  entry.previous = cert
+  entry.renews = cert.serial
+end
+
+return M

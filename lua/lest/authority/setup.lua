@@ -1,0 +1,91 @@
+--- What the authority makes of its configuration, once: the CAs' keys, the anchors, the ledger.
+local core = require "lest.core"
+local credentials = require "lest.credentials"
+local limiter = require "lest.limiter"
+local task = require "lest.task"
+
+local M = {}
+
+local function passphrase_of(ca)
+  if ca.passphrase_file then
+    local text, err = core.file.read(ca.passphrase_file, 4096)
+    if not text then return nil, err end
+    return (text:gsub("[\r\n]+$", ""))
+  elseif ca.passphrase_command then
+    return core.process.read_command(ca.passphrase_command)
+  end
+  return false
+end
+
+local function load_issuer(ca)
+  local cert, key, issuer, passphrase, err
+  cert, err = core.cert.load(ca.cert)
+  if not cert then return nil, err end
+  passphrase, err = passphrase_of(ca)
+  if passphrase == nil then return nil, err end
+  key, err = core.key.load(ca.key, passphrase and { passphrase = passphrase } or nil)
+  if not key then return nil, err end
+  issuer, err = core.issuer.new { cert = cert, key = key }
+  if not issuer then return nil, err end
+  return { cert = cert, issuer = issuer, id = core.secret.sha256(cert.public_key.der) }
+end
+
+function M.issuers(authority)
+  local cas = { [""] = authority.config.ca }
+  for name, ca in pairs(authority.config.cas) do cas[name] = ca end
+  for name, ca in pairs(cas) do
+    local issuer, err = load_issuer(ca)
+    if not issuer then return nil, err end
+    authority.issuers[name] = issuer
+    authority.issuers_by_key[issuer.cert.public_key.der] = issuer
+  end
+  return true
+end
+
+function M.anchors(authority)
+  local crls = {}
+  for i, file in ipairs(authority.config.crls) do
+    local crl, err = core.crl.load(file)
+    if not crl then return nil, err end
+    crls[i] = crl
+  end
+  for name, file in pairs(authority.config.anchors) do
+    local text, err = core.file.read(file)
+    local certs, store
+    if text then certs, err = core.cert.parse_all(text) end
+    if certs then store, err = core.store.new { anchors = certs, crls = crls } end
+    if not store then return nil, err end
+    authority.anchors[name] = { store = store }
+  end
+  return true
+end
+
+function M.ledger(authority)
+  local ledger, err = core.ledger.open(authority.config.ledger)
+  if not ledger then return nil, err end
+  authority.ledger = ledger
+  local limits = authority.config.limits
+  local pool = core.pool.new { threads = limits.scrypt_threads, queue = limits.scrypt_queue }
+  authority.credentials = credentials.new {
+    ledger = ledger,
+    scrypt = function(password, salt, cost)
+      return task.await(function(callback)
+        local queued, queue_err = pool:scrypt(password, salt, callback, cost)
+        if not queued then callback(nil, queue_err) end
+      end)
+    end,
+  }
+  authority.name_failures = limiter.new {
+    per_minute = limits.failures_per_minute, now_ms = core.clock.monotonic_ms,
+  }
+  authority.address_failures = limiter.new {
+    per_minute = limits.address_failures_per_minute, now_ms = core.clock.monotonic_ms,
+  }
+  for name, profile in pairs(authority.config.profiles) do
+    authority.issued[name] = limiter.new { per_minute = profile.per_minute,
+      now_ms = core.clock.monotonic_ms }
+  end
+  return true
+end
+
+return M

@@ -1,0 +1,86 @@
+--- A worker's connection to the authority: questions with ids, answers in any order.
+local core = require "lest.core"
+local message = require "lest.message"
+local refusal = require "lest.refusal"
+local task = require "lest.task"
+
+local M = {}
+
+---@class lest.worker.link
+local Link = {}
+Link.__index = Link
+
+--- Connect to the authority at an address, and again whenever it is lost.
+---@param address string
+---@return lest.worker.link
+function M.new(address)
+  local link = setmetatable({ address = address, waiting = {} }, Link)
+  link:connect()
+  return link
+end
+
+local ANSWERS <const> = { answer = true }
+
+--- Connect to the authority; while there is none every request is 503.
+function Link:connect()
+  if self.closing then return end
+  local channel, err = core.channel.connect {
+    path = self.address,
+    on_message = function(packet) self:on_answer(packet) end,
+    on_close = function() self:on_lost() end,
+  }
+  if channel then
+    self.channel = channel
+  else
+    core.log.write("warning", "authority away", { "message", tostring(err) })
+    self.reconnect = core.loop.timer(200, function() self:connect() end)
+  end
+end
+
+function Link:on_lost()
+  self.channel = nil
+  local waiting = self.waiting
+  self.waiting = {}
+  for _, callback in pairs(waiting) do callback(nil) end
+  self.reconnect = core.loop.timer(50, function() self:connect() end)
+end
+
+function Link:on_answer(packet)
+  local answer, problem = message.decode(packet, ANSWERS)
+  if not answer then
+    return core.log.write("error", "bad answer from the authority", { "message", problem })
+  end
+  local callback = self.waiting[answer.id]
+  self.waiting[answer.id] = nil
+  if callback then callback(answer) end
+end
+
+--- Ask the authority and wait. A lost authority leaves the outcome unknown: 503, and the client's
+--- next try finds what was issued.
+---@param question table a message with its id
+---@return table answer
+function Link:ask(question)
+  local answer
+  if self.channel then
+    answer = task.await(function(callback)
+      self.waiting[question.id] = callback
+      local sent = self.channel:send(message.encode(question))
+      if not sent then
+        self.waiting[question.id] = nil
+        callback(nil)
+      end
+    end)
+  end
+  if not answer then refusal.raise(503, "the authority is not available", { retry_after = 5 }) end
+  if answer.status then
+    refusal.raise(answer.status, answer.reason, { retry_after = answer.retry_after })
+  end
+  return answer
+end
+
+--- No more connecting.
+function Link:close()
+  self.closing = true
+end
+
+return M

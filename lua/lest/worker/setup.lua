@@ -1,0 +1,129 @@
+--- What a worker makes of its configuration, once: TLS, the limits, the labels.
+local core = require "lest.core"
+local policy = require "lest.policy"
+
+local M = {}
+
+--- The limits as the server of the core names them: milliseconds and bytes.
+---@param limits table of the configuration
+---@return table
+function M.server_limits(limits)
+  return {
+    handshake_ms = limits.handshake * 1000,
+    header_ms = limits.header * 1000,
+    body_ms = limits.body * 1000,
+    answer_ms = limits.answer * 1000,
+    write_ms = limits.write * 1000,
+    idle_ms = limits.idle * 1000,
+    header_max = limits.header_size,
+    body_max = limits.body_size,
+    connections_max = limits.connections,
+    connections_per_address_max = limits.connections_per_address,
+    requests_max = limits.requests,
+    requests_per_connection_max = limits.requests_per_connection,
+  }
+end
+
+local function load_certificates(file)
+  local text, err = core.file.read(file)
+  if not text then return nil, err end
+  return core.cert.parse_all(text)
+end
+
+--- The bag of /cacerts: the CA's certificates and the rest of its chain, each once.
+local function load_bag(ca)
+  local bag, err = load_certificates(ca.cert)
+  if not bag or not ca.chain then return bag, err end
+  local chain
+  chain, err = load_certificates(ca.chain)
+  if not chain then return nil, err end
+  for _, cert in ipairs(chain) do
+    local known = false
+    for _, other in ipairs(bag) do known = known or other == cert end
+    if not known then table.insert(bag, cert) end
+  end
+  return bag
+end
+
+--- The CSR attributes of a label without a policy hook for them: what is configured or, as RFC 7030
+--- 4.5.2 wants of a CA that insists on one kind of key, that kind.
+local function wishes_of(config, label)
+  if label.csrattrs then return label.csrattrs end
+  local keys = config.profiles[label.profile].keys
+  local insists = #keys == 1 and #label.profiles == 1
+  if insists and (keys[1]:find "^ec:" or keys[1]:find "^rsa:%d+$") then
+    return { { key = keys[1] } }
+  end
+  return {}
+end
+
+--- What a label needs at run time.
+---@param config table
+---@param name string
+---@return table|nil label
+---@return lest.error|nil err
+function M.label(config, name)
+  local options = config.labels[name]
+  local loaded, err = policy.load(options.policy)
+  if not loaded then return nil, err end
+  local label = { name = name, options = options, policy = loaded, accepts = {} }
+  local bag, der
+  bag, err = load_bag(options.ca and config.cas[options.ca] or config.ca)
+  if bag then der, err = core.pkcs7.encode(bag) end
+  if not der then return nil, err end
+  label.cacerts_body = core.est.body_encode(der, options.wrap)
+  local wishes = wishes_of(config, options)
+  if #wishes > 0 then
+    label.csrattrs, err = core.csrattrs.encode(wishes)
+    if not label.csrattrs then return nil, err end
+  end
+  for _, kind in ipairs(options.auth) do
+    for part in kind:gmatch "[^+]+" do label.accepts[part] = true end
+  end
+  return label
+end
+
+--- The anchors that a client certificate may chain to at the handshake: the union of all labels'.
+--- The authority decides which of them a label takes.
+local function load_store(config)
+  local anchors, crls, used = {}, {}, false
+  for _, file in pairs(config.anchors) do
+    local certs, err = load_certificates(file)
+    if not certs then return nil, err end
+    for _, cert in ipairs(certs) do table.insert(anchors, cert) end
+  end
+  for _, label in pairs(config.labels) do
+    for _, kind in ipairs(label.auth) do used = used or kind:find "certificate" end
+  end
+  if not used or #anchors == 0 then return false end
+  for i, file in ipairs(config.crls) do
+    local crl, err = core.crl.load(file)
+    if not crl then return nil, err end
+    crls[i] = crl
+  end
+  return core.store.new { anchors = anchors, crls = crls }
+end
+
+--- The TLS context of the server.
+---@param config table
+---@return lest.tls|nil
+---@return lest.error|nil err
+function M.tls(config)
+  local cert, key, store, err
+  cert, err = core.cert.load(config.tls.cert)
+  if not cert then return nil, err end
+  local passphrase
+  if config.tls.passphrase_file then
+    passphrase, err = core.file.read(config.tls.passphrase_file, 4096)
+    if not passphrase then return nil, err end
+    passphrase = passphrase:gsub("[\r\n]+$", "")
+  end
+  key, err = core.key.load(config.tls.key, passphrase and { passphrase = passphrase } or nil)
+  if not key then return nil, err end
+  store, err = load_store(config)
+  if store == nil then return nil, err end
+  return core.tls.server { cert = cert, key = key, store = store or nil,
+    min_version = config.tls.min_version }
+end
+
+return M
