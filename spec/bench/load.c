@@ -1,0 +1,216 @@
+/* The client of both servers: each request on a fresh TLS 1.3 connection with a full handshake (X25519,
+ * AES-256-GCM, no resumption), closed with close_notify after the answer.
+ *
+ *   load_bench PORT THREADS COUNT FILE   FILE: requests, each as its length in decimal, a newline, its bytes;
+ *                                        they are sent once each, or over and over if there is one
+ *   load_bench PORT idle COUNT FILE      that many connections at once, each asks once and stays; prints
+ *                                        "ready" and holds them until it is killed
+ *
+ * Prints one JSON object. The server is 127.0.0.1, and not authenticated: it is the same work for both. */
+#include <arpa/inet.h>
+#include <netinet/tcp.h>
+#include <openssl/ssl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+enum { THREADS_MAX = 64, ANSWER_MAX = 64 * 1024, IO_TIMEOUT_S = 20 };
+
+struct request {
+    const char *data;
+    int len;
+};
+
+static struct request *requests;
+static int request_count, wanted;
+static struct sockaddr_in server;
+static SSL_CTX *ctx;
+static atomic_int next, failed;
+static atomic_llong answer_bytes;
+static int *latencies_us;
+
+static void die(const char *why)
+{
+    fprintf(stderr, "load_bench: %s\n", why);
+    exit(1);
+}
+
+static void read_requests(const char *path)
+{
+    FILE *file = fopen(path, "rb");
+    char *text = NULL, *at;
+    long size;
+    if (!file || fseek(file, 0, SEEK_END) < 0 || (size = ftell(file)) < 0 || fseek(file, 0, SEEK_SET) < 0 ||
+        !(text = malloc((size_t)size + 1)) || fread(text, 1, (size_t)size, file) != (size_t)size)
+        die("the requests cannot be read");
+    fclose(file);
+    text[size] = '\0';
+    for (at = text; at < text + size;) {
+        char *end;
+        long len = strtol(at, &end, 10);
+        if (*end != '\n' || len <= 0 || len > text + size - (end + 1))
+            die("the file of requests is damaged");
+        requests = realloc(requests, (size_t)(request_count + 1) * sizeof *requests);
+        if (!requests)
+            die("out of memory");
+        requests[request_count++] = (struct request){ end + 1, (int)len };
+        at = end + 1 + len;
+    }
+    if (request_count == 0 || (request_count > 1 && request_count < wanted))
+        die("there are too few requests");
+}
+
+static SSL *dial(void)
+{
+    int yes = 1;
+    struct timeval limit = { .tv_sec = IO_TIMEOUT_S };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    SSL *ssl = SSL_new(ctx);
+    if (fd < 0 || !ssl)
+        die("no socket");
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    SSL_set_fd(ssl, fd);
+    if (connect(fd, (struct sockaddr *)&server, sizeof server) == 0 && SSL_connect(ssl) == 1)
+        return ssl;
+    close(fd);
+    SSL_free(ssl);
+    return NULL;
+}
+
+/* Bytes of a whole answer, or 0 while it is not. */
+static int answer_len(const char *answer, int len)
+{
+    const char *end = memmem(answer, (size_t)len, "\r\n\r\n", 4);
+    static const char name[] = "\r\nContent-Length:";
+    if (!end)
+        return 0;
+    for (const char *line = answer; line < end; line++)
+        if (strncasecmp(line, name, sizeof name - 1) == 0) {
+            long whole = (long)(end + 4 - answer) + strtol(line + sizeof name - 1, NULL, 10);
+            return whole <= len ? (int)whole : 0;
+        }
+    return 0;
+}
+
+static bool ask(SSL *ssl, const struct request *request)
+{
+    char answer[ANSWER_MAX + 1];
+    int len = 0;
+    if (SSL_write(ssl, request->data, request->len) != request->len)
+        return false;
+    while (!answer_len(answer, len)) {
+        int got = SSL_read(ssl, answer + len, ANSWER_MAX - len);
+        if (got <= 0)
+            return false;
+        len += got;
+        answer[len] = '\0';
+    }
+    answer_bytes += len;
+    if (strncmp(answer, "HTTP/1.1 200", 12) == 0)
+        return true;
+    fprintf(stderr, "load_bench: %.60s\n", answer);
+    return false;
+}
+
+static void hang_up(SSL *ssl)
+{
+    int fd = SSL_get_fd(ssl);
+    SSL_shutdown(ssl);
+    SSL_free(ssl);
+    close(fd);
+}
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
+}
+
+static void *work(void *arg)
+{
+    (void)arg;
+    int index;
+    while ((index = next++) < wanted) {
+        double start = now_s();
+        SSL *ssl = dial();
+        if (!ssl || !ask(ssl, &requests[request_count == 1 ? 0 : index]))
+            failed++;
+        latencies_us[index] = (int)((now_s() - start) * 1e6);
+        if (ssl)
+            hang_up(ssl);
+    }
+    return NULL;
+}
+
+static int compare(const void *a, const void *b)
+{
+    return *(const int *)a - *(const int *)b;
+}
+
+static void run(int threads)
+{
+    pthread_t ids[THREADS_MAX];
+    double start = now_s();
+    for (int i = 0; i < threads; i++)
+        if (pthread_create(&ids[i], NULL, work, NULL))
+            die("no thread");
+    for (int i = 0; i < threads; i++)
+        pthread_join(ids[i], NULL);
+    double seconds = now_s() - start;
+    qsort(latencies_us, (size_t)wanted, sizeof *latencies_us, compare);
+    printf("{\"count\":%d,\"failed\":%d,\"seconds\":%.6f,\"answer_bytes\":%lld,\"median_us\":%d,"
+           "\"p99_us\":%d}\n",
+           wanted, failed, seconds, answer_bytes / wanted, latencies_us[wanted / 2],
+           latencies_us[(int)(0.99 * wanted)]);
+}
+
+static void hold(void)
+{
+    for (int i = 0; i < wanted; i++) {
+        SSL *ssl = dial();
+        if (!ssl || !ask(ssl, &requests[0]))
+            die("a connection failed");
+    }
+    puts("ready");
+    fflush(stdout);
+    for (;;)
+        pause();
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 5)
+        die("usage: load_bench PORT THREADS|idle COUNT FILE");
+    signal(SIGPIPE, SIG_IGN);
+    int threads = (int)strtol(argv[2], NULL, 10);
+    bool idle = strcmp(argv[2], "idle") == 0;
+    wanted = (int)strtol(argv[3], NULL, 10);
+    if (wanted < 1 || (!idle && (threads < 1 || threads > THREADS_MAX)))
+        die("the numbers are out of range");
+    read_requests(argv[4]);
+    latencies_us = calloc((size_t)wanted, sizeof *latencies_us);
+    ctx = SSL_CTX_new(TLS_client_method());
+    if (!latencies_us || !ctx || !SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) ||
+        !SSL_CTX_set1_groups_list(ctx, "X25519") || !SSL_CTX_set_ciphersuites(ctx, "TLS_AES_256_GCM_SHA384"))
+        die("no TLS context");
+    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    server = (struct sockaddr_in){ .sin_family = AF_INET,
+                                   .sin_port = htons((uint16_t)strtol(argv[1], NULL, 10)),
+                                   .sin_addr = { htonl(INADDR_LOOPBACK) } };
+    if (idle)
+        hold();
+    else
+        run(threads);
+    return 0;
+}

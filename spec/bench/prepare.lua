@@ -1,0 +1,44 @@
+-- Makes what a load of enrollments needs, as a child of bench.lua, since it becomes the ledger's
+-- owner: one-time credentials, and a file of requests with distinct keys (see load.c).
+--   lest run spec/bench/prepare.lua CONFIG COUNT FILE
+local config = assert(require("lest.config").load(arg[1]))
+local core = require "lest.core"
+local credentials = require "lest.credentials"
+local operator = require "lest.operator"
+
+local count <const> = math.tointeger(tonumber(arg[2]))
+local EXPIRES <const> = 86400
+
+local REQUEST <const> = table.concat({
+  "POST /.well-known/est/simpleenroll HTTP/1.1", "Host: localhost", "Authorization: Basic %s",
+  "Content-Type: application/pkcs10", "Content-Length: %d", "", "%s",
+}, "\r\n")
+
+local function name_of(i)
+  return ("device-%06d"):format(i)
+end
+
+-- Before the ledger: who becomes its owner cannot write here any more.
+local file = assert(io.open(arg[3], "wb"))
+
+-- The first one the operator's way, which makes the ledger and becomes its owner.
+local made = assert(operator.call(config, "credential_add",
+  { name = name_of(1), expires_s = EXPIRES }))
+local secrets = { made.secret }
+local ledger = assert(core.ledger.open(config.ledger))
+local store = credentials.new { ledger = ledger }
+assert(ledger:begin())
+for i = 2, count do
+  secrets[i] = assert(store:add { name = name_of(i), expires_s = EXPIRES }).secret
+end
+assert(ledger:commit())
+ledger:close()
+
+for i = 1, count do
+  local key = assert(core.key.generate "ec:P-256")
+  local csr = assert(core.csr.build { key = key, subject = "CN=" .. name_of(i) })
+  local body = core.base64.encode(csr:der())
+  local request = REQUEST:format(core.base64.encode(name_of(i) .. ":" .. secrets[i]), #body, body)
+  file:write(#request, "\n", request)
+end
+assert(file:close())
