@@ -21,14 +21,14 @@ static const struct lestL_class client_class;
 
 /* A request that was sent. Its userdata holds the client's, so that the collector closes it first. */
 struct sent {
-    struct net_transfer *exchange;
+    struct net_transfer *transfer;
     struct lestL_callback callback;
 };
 
 static void close_sent(void *h)
 {
     struct sent *sent = h;
-    net_transfer_free(sent->exchange);
+    net_transfer_free(sent->transfer);
     lestL_callback_clear(&sent->callback);
     free(sent);
 }
@@ -113,14 +113,14 @@ static void on_done(void *arg, const struct net_answer *answer, const struct les
     if (!L)
         return;
     lestL_callback_clear(&sent->callback);
-    /* The callback may close the request; the answer is borrowed from the exchange until it returns. */
-    struct net_transfer *exchange = sent->exchange;
-    sent->exchange = NULL;
+    /* The callback may close the request; the answer is borrowed from the transfer until it returns. */
+    struct net_transfer *transfer = sent->transfer;
+    sent->transfer = NULL;
     lua_pushcfunction(L, deliver);
     lua_insert(L, -2);
     lua_pushlightuserdata(L, &delivery);
     lestL_call(L, 2, 0, "answer to a request");
-    net_transfer_free(exchange);
+    net_transfer_free(transfer);
 }
 
 static enum net_trust read_trust(lua_State *L, struct net_client_config *config)
@@ -271,7 +271,7 @@ static int request(lua_State *L)
     lua_getfield(L, 2, "callback");
     lestL_callback_set(L, -1, &sent->callback);
     lua_settop(L, object_idx);
-    if (net_client_send(client, &how, on_done, sent, &sent->exchange, &err))
+    if (net_client_send(client, &how, on_done, sent, &sent->transfer, &err))
         return lestL_fail(L, &err);
     return 1;
 }

@@ -41,7 +41,7 @@ struct net_client;
 enum lest_status net_client_new(struct net_loop *loop, const struct net_client_config *config,
                                 struct net_client **out, struct lest_error *err) LEST_MUST_USE;
 
-/** Let go of a client: its connections are closed when its last exchange has been freed. NULL is fine. */
+/** Let go of a client: its connections are closed when its last transfer has been freed. NULL is fine. */
 void net_client_free(struct net_client *client);
 
 enum { NET_CLIENT_HEADERS_MAX = 256, NET_CLIENT_HEAD_MAX = 128 * 1024 };
@@ -55,7 +55,7 @@ struct net_header {
  *  headers       besides Host, Content-Length, User-Agent and Accept-Encoding
  *  body          NULL: none (a POST then has an empty one)
  *  username, password  Basic, sent at once; NULL: none
- *  timeout_ms    for the whole exchange; connect_timeout_ms for address, connection and handshake
+ *  timeout_ms    for all of it; connect_timeout_ms for address, connection and handshake
  *  body_max      of the answer, in bytes */
 struct net_request {
     const char *method;
@@ -71,7 +71,7 @@ struct net_request {
     size_t body_max;
 };
 
-/** A complete answer, borrowed from the exchange.
+/** A complete answer, borrowed from the transfer.
  *  headers      of the final response in their order
  *  peer_chain   what the server sent, leaf first; NULL without TLS
  *  tls_version  "TLSv1.3", or NULL
@@ -89,7 +89,7 @@ struct net_answer {
 /** A request under way, or finished. */
 struct net_transfer;
 
-/** Called once from the loop, never from net_client_send(); may free the exchange. answer is NULL on failure.
+/** Called once from the loop, never from net_client_send(); may free the transfer. answer is NULL on failure.
  *  err: LEST_E_TRUST, LEST_E_UNAUTHENTICATED (the server refused our certificate), LEST_E_TLS,
  *  LEST_E_NETWORK, LEST_E_TIMEOUT, LEST_E_CLOSED (also an answer that was cut short), LEST_E_PROTOCOL,
  *  LEST_E_TOO_LARGE, LEST_E_NOMEM */
@@ -100,7 +100,7 @@ enum lest_status net_client_send(struct net_client *client, const struct net_req
                                  net_client_done *done, void *arg, struct net_transfer **out,
                                  struct lest_error *err) LEST_MUST_USE;
 
-/** Let go of an exchange; one under way is cancelled, its connection closed. NULL is fine. */
-void net_transfer_free(struct net_transfer *exchange);
+/** Let go of a transfer; one under way is cancelled, its connection closed. NULL is fine. */
+void net_transfer_free(struct net_transfer *transfer);
 
 #endif

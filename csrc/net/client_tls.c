@@ -129,6 +129,7 @@ struct net_server_peer *net_server_peer_new(const struct net_client_tls *tls, co
     peer->alert = -1;
     peer->trust = tls->trust;
     peer->cmc_ra = tls->cmc_ra;
+    peer->shown = tls->cert != NULL;
     return peer;
 }
 

@@ -19,6 +19,7 @@ void net_client_tls_free(struct net_client_tls *tls);
 
 /** What is known about one connection's peer. Counted references: the request that opens the connection
  *  has one, the SSL_CTX another, since a connection that is kept lives longer than its request.
+ *  shown         we have a certificate to show to it
  *  refused       the peer's certificate was not accepted, and err says why
  *  alert         the last fatal alert that the peer sent, or -1
  *  ended         the peer said that it will send no more (close_notify)
@@ -27,6 +28,7 @@ struct net_server_peer {
     unsigned references;
     enum net_trust trust;
     bool cmc_ra;
+    bool shown;
     bool refused;
     bool by_cmc_ra;
     bool is_ip;
