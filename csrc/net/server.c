@@ -131,7 +131,7 @@ enum lest_status net_server_new(struct net_loop *loop, int fd, struct net_tls *t
     socklen_t len = sizeof address;
     int flags = fcntl(fd, F_GETFL), listening = 0;
     socklen_t size = sizeof listening;
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 ||
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
         getsockname(fd, (struct sockaddr *)&address, &len) < 0 ||
         getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening) {
         int number = errno;

@@ -49,7 +49,7 @@ struct net_server;
 
 /** Begin accepting on a listening socket.
  *  loop     borrowed, must live longer
- *  fd       taken in every case; made non-blocking
+ *  fd       taken in every case; made non-blocking and close-on-exec
  *  tls      kept by a reference of its own
  *  limits   copied
  *  out      the caller's, net_server_free(); NULL on failure

@@ -1,9 +1,9 @@
 /* TLS over one non-blocking socket, driven by the event loop.
  *
- * Not libevent's bufferevent_openssl: that stops writing when the peer has closed its side (a half-closed
- * client would lose its answer), hides the session while it waits, and keeps two buffers for each connection.
- * Here an operation is tried at once; if it would block, the stream knows for what, and calls `ready` when it
- * is worth trying again. */
+ * Not libevent's bufferevent_openssl, which owns session and socket: to tell a client that only closed its
+ * side from one that has gone, to linger after close_notify, and to read no more than is wanted, both are
+ * needed between its operations. Here an operation is tried at once; if it would block, the stream knows for
+ * what, and calls `ready` when it is worth trying again. */
 #ifndef LEST_NET_STREAM_H
 #define LEST_NET_STREAM_H
 

@@ -9,9 +9,12 @@ local task = require "lest.task"
 
 local folder = ...
 local listen, limits, tls_options = "127.0.0.1:0", {}, {}
+local stress
 for i = 2, select("#", ...) do
   local key, value = select(i, ...):match "^([%w_]+)=(.*)$"
-  if key == "listen" then
+  if select(i, ...) == "STRESS" then
+    stress = true
+  elseif key == "listen" then
     listen = value
   elseif core.server.limits()[key] then
     limits[key] = math.tointeger(tonumber(value))
@@ -59,7 +62,17 @@ local function describe(exchange)
   return table.concat(lines, "\n") .. "\n"
 end
 
+if stress then debug.sethook(function() collectgarbage() end, "l") end
+
+local kept
+
 local heads = {
+  ["/late-refuse"] = function(exchange)
+    task.spawn(function()
+      task.sleep(0.1)
+      exchange:respond { status = 403, body = "no\n" }
+    end)
+  end,
   ["/refuse"] = function(exchange) exchange:respond { status = 401, body = "who?\n" } end,
   ["/raise-head"] = function() error "in the head" end,
 }
@@ -87,6 +100,15 @@ local requests = {
     say("framing", pcall(exchange.respond, exchange,
       { status = 200, headers = { { "content-length", "5" } } }))
     exchange:respond { status = 200 }
+  end,
+  ["/keep"] = function(exchange)
+    kept = exchange
+    exchange:respond { status = 204 }
+  end,
+  ["/kept"] = function(exchange)
+    exchange:respond { status = 200, body = describe(kept) }
+    kept:close()
+    say("kept", pcall(function() return kept.method end))
   end,
   ["/close"] = function() server:close() end,
   ["/slow"] = function(exchange)

@@ -104,6 +104,24 @@ describe("the server", function()
       assert.matches("^who%?\n1 .*\nbody=3\n.*0 $", out)
     end)
 
+    it("keeps it too when the rest is chunked, and comes late", function()
+      start()
+      local client <close> = server:connect()
+      client:send "POST /refuse HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"
+      client:wait "who%?\n$"
+      client:send "cde\r\n0\r\n\r\nPOST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok"
+      client:wait "\r\n\r\nok$"
+    end)
+
+    it("stops reading when the answer comes in the middle of it", function()
+      start()
+      local client <close> = server:connect()
+      client:send "POST /late-refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 65535\r\n\r\nabc"
+      client:wait "^HTTP/1.1 403 .*no\n$"
+      client:send(("x"):rep(65532) .. "GET /empty HTTP/1.1\r\nHost: x\r\n\r\n")
+      client:wait "HTTP/1.1 204 "
+    end)
+
     it("9110-15.5.14-a refuses a large one by its length, without reading it", function()
       start("body_max=1000")
       local out = server:raw "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 100000000\r\n\r\n"
@@ -158,6 +176,25 @@ describe("the server", function()
       assert.matches("^HTTP/1.1 500 ", out)
       assert.is_nil(out:find "Set%-Cookie")
       server:wait "split\tnil\t"
+    end)
+
+    it("may keep an exchange longer than the server does", function()
+      start()
+      server:curl("/keep?1", "-d", "abc")
+      local _, out = server:curl "/kept"
+      assert.matches("target=/keep%?1\n.*\naborted=false\nbody=3\n", out)
+      server:wait "kept\tfalse\t[^\n]*closed lest.exchange"
+    end)
+
+    it("may collect garbage at any moment", function()
+      server = https.start(folder, "STRESS")
+      for _ = 1, 5 do
+        local code, out = server:curl("/describe", server.url .. "/echo", "-d", "abc")
+        assert.equal(0, code)
+        assert.matches("body=3\n.*abc$", out)
+      end
+      server:client("send", "GET /slow?0.2 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n", "sleep", 50)
+      server:wait "abort"
     end)
 
     it("cannot set the headers that frame a message", function()
