@@ -18,6 +18,9 @@ local task = require "lest.task"
 local M = {}
 
 local HANDLES_PER_WORKER <const> = 1024
+-- A worker needs one; a second one while its first has not been seen to end.
+local CHANNELS_PER_PROCESS <const> = 4
+local CHANNELS_MAX <const> = 1024
 local SWEEP_MS <const> = 10000
 
 ---@class lest.authority
@@ -65,17 +68,23 @@ function Authority:open(channel, entry)
   }
 end
 
+local function check_room(channel)
+  if channel.closed or channel.handles >= HANDLES_PER_WORKER then
+    refusal.raise(503, "too many requests are under way", { retry_after = 5 })
+  end
+end
+
 --- A question about an enrollment. A refusal is recorded once it is known whom it concerns:
 --- strangers must not be able to fill the ledger.
 function Authority:begin(channel, begin)
   local label = self.config.labels[begin.label]
   if not label then refusal.raise(404, "there is no such label here") end
-  if channel.handles >= HANDLES_PER_WORKER then
-    refusal.raise(503, "too many requests are under way", { retry_after = 5 })
-  end
+  check_room(channel)
   local csr, err = core.csr.parse(begin.csr)
   if not csr then refusal.raise(400, err.message) end
   local entry = proofs.authenticate(self, begin, label, csr)
+  -- The channel may have ended, or filled, while a password was hashed.
+  check_room(channel)
   local ok, result = pcall(self.open, self, channel, entry)
   if ok then return result end
   if refusal.is(result) then
@@ -104,11 +113,12 @@ end
 function Authority:finish(channel, finish)
   local entry = self.handles[finish.handle]
   if not entry or entry.channel ~= channel or entry.begin.id ~= finish.id then
-    refusal.raise(409, "the handle is not valid")
+    core.log.write("warning", "bad handle", { "id", finish.id, "pid", channel.pid })
+    refusal.raise(503, "the request is not known any more", { retry_after = 5 })
   end
   self:forget(finish.handle)
   if self.clock() - entry.started > self.handle_lifetime then
-    refusal.raise(503, "the decision came too late")
+    refusal.raise(503, "the decision came too late", { retry_after = 5 })
   end
   if finish.verdict == "approve" then return issuance.issue(self, entry, finish) end
   if finish.verdict == "pending" then return issuance.hold(self, entry, finish) end
@@ -158,8 +168,13 @@ function Authority:settle()
       mail.answer = { type = "answer", id = mail.answer.id, status = 503, retry_after = 5,
         reason = "the ledger cannot be written now" }
     end
-    mail.channel.socket:send(message.encode(mail.answer))
+    self:send(mail.channel, mail.answer)
   end
+end
+
+--- Nobody waits at a channel that has ended; one that does not read loses its answers.
+function Authority:send(channel, answer) -- luacheck: ignore 212
+  if not channel.closed then channel.socket:send(message.encode(answer)) end
 end
 
 --- Answer a message; while a transaction is open, once it is committed: what was read in it may be
@@ -169,7 +184,7 @@ function Authority:answer(channel, id, answer)
   if self.writing then
     table.insert(self.outbox, { channel = channel, answer = answer })
   else
-    channel.socket:send(message.encode(answer))
+    self:send(channel, answer)
   end
 end
 
@@ -190,7 +205,8 @@ local WORKER_TYPES <const> = { begin = true, finish = true }
 function Authority:on_message(channel, packet)
   local received, problem = message.decode(packet, WORKER_TYPES)
   if not received then
-    core.log.write("warning", "bad message", { "pid", channel.socket.peer.pid, "message", problem })
+    core.log.write("warning", "bad message", { "pid", channel.pid, "message", problem })
+    self:drop(channel)
     return channel.socket:close()
   end
   local id = received.id
@@ -205,21 +221,40 @@ function Authority:on_message(channel, packet)
   end
 end
 
+--- A channel has ended, from whichever side: nobody will use its handles.
+function Authority:drop(channel)
+  channel.closed = true
+  self.channels[channel] = nil
+  for handle, entry in pairs(self.handles) do
+    if entry.channel == channel then self.handles[handle] = nil end
+  end
+end
+
+function Authority:has_room(pid)
+  local all, own = 0, 0
+  for channel in pairs(self.channels) do
+    all = all + 1
+    if channel.pid == pid then own = own + 1 end
+  end
+  return all < CHANNELS_MAX and own < CHANNELS_PER_PROCESS
+end
+
 function Authority:on_accept(socket)
-  if socket.peer.uid ~= self.worker_uid and socket.peer.uid ~= core.process.uid then
-    core.log.write("warning", "stranger refused", { "uid", socket.peer.uid, "pid",
-      socket.peer.pid })
+  local peer = socket.peer
+  local problem
+  if peer.uid ~= self.worker_uid and peer.uid ~= core.process.uid then
+    problem = "stranger refused"
+  elseif not self:has_room(peer.pid) then
+    problem = "too many channels"
+  end
+  if problem then
+    core.log.write("warning", problem, { "uid", peer.uid, "pid", peer.pid })
     return socket:close()
   end
-  local channel = { socket = socket, handles = 0 }
+  local channel = { socket = socket, pid = peer.pid, handles = 0 }
   self.channels[channel] = true
   socket:on_message(function(packet) self:on_message(channel, packet) end)
-  socket:on_close(function()
-    self.channels[channel] = nil
-    for handle, entry in pairs(self.handles) do
-      if entry.channel == channel then self.handles[handle] = nil end
-    end
-  end)
+  socket:on_close(function() self:drop(channel) end)
 end
 
 -- Start

@@ -68,13 +68,13 @@ function Worker:enroll(exchange, context)
   if not csr then refusal.raise(400, csr_err.message) end
   context.csr = csr
   context.headers = shown_headers(exchange)
-  local answer = self.authority:ask {
+  local answer, began = self.authority:ask {
     type = "begin", id = context.id, operation = context.operation, label = label.name,
     address = exchange.address, tls = context.tls, csr = message.bytes(der),
     headers = context.headers, basic = context.basic, chain = context.chain,
   }
   context.principal = answer.principal and answer.principal.name
-  if not answer.certificate then answer = self:judge(exchange, context, answer) end
+  if not answer.certificate then answer = self:judge(exchange, context, answer, began) end
   context.verdict, context.serial = "approve", answer.serial
   context.replayed = answer.replayed or false
   local bag = core.pkcs7.encode { answer.certificate }
@@ -82,7 +82,7 @@ function Worker:enroll(exchange, context)
 end
 
 --- Ask the policy about a request whose principal is proven, and the authority for what follows.
-function Worker:judge(exchange, context, answer)
+function Worker:judge(exchange, context, answer, began)
   local policy = context.label.policy
   local started_us = core.clock.monotonic_us()
   local hook = policy.hooks[HOOKS[context.operation]]
@@ -99,7 +99,7 @@ function Worker:judge(exchange, context, answer)
   finish.policy_file, finish.policy_hash = policy.file, policy.hash
   finish.duration_us = core.clock.monotonic_us() - started_us
   context.committed = true
-  return self.authority:ask(finish)
+  return (self.authority:ask(finish, began))
 end
 
 --- The CSR attributes that the policy's hook gives for this request, or the label's own.

@@ -58,13 +58,17 @@ end
 --- Ask the authority and wait. A lost authority leaves the outcome unknown: 503, and the client's
 --- next try finds what was issued.
 ---@param question table a message with its id
+---@param began? any what ask() gave for the request's first question: another authority than that
+--- one knows nothing of it
 ---@return table answer
-function Link:ask(question)
+---@return any began
+function Link:ask(question, began)
   local answer
-  if self.channel then
+  local channel = self.channel
+  if channel and (not began or began == channel) then
     answer = task.await(function(callback)
       self.waiting[question.id] = callback
-      local sent = self.channel:send(message.encode(question))
+      local sent = channel:send(message.encode(question))
       if not sent then
         self.waiting[question.id] = nil
         callback(nil)
@@ -75,7 +79,7 @@ function Link:ask(question)
   if answer.status then
     refusal.raise(answer.status, answer.reason, { retry_after = answer.retry_after })
   end
-  return answer
+  return answer, channel
 end
 
 --- No more connecting.
