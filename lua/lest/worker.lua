@@ -166,7 +166,7 @@ end
 --- What can be judged from the request's head: path, method, media type, whether there are
 --- credentials.
 function Worker:check_head(exchange, context)
-  local route, status, sentence = core.est.route(exchange.target)
+  local route, status, sentence = core.est.route(exchange.path)
   if not route then refusal.raise(status, sentence) end
   context.operation = route.operation
   local label = self.labels[route.label or "default"]
@@ -226,13 +226,22 @@ function Worker:guard(exchange, context, step)
   return false
 end
 
+-- Why a request ended before it was here as a whole.
+local CUT_SHORT <const> = { closed = "the client left", timeout = "the body did not arrive in time",
+  refused = "the body was refused", stopped = "the server stopped" }
+
 function Worker:on_head(exchange)
   local context = self:new_context(exchange)
-  if self:guard(exchange, context, self.check_head) then
-    self.contexts[exchange] = context
-  else
-    log_request(exchange, context)
+  if not self:guard(exchange, context, self.check_head) then
+    return log_request(exchange, context)
   end
+  self.contexts[exchange] = context
+  exchange:on_abort(function(why)
+    if self.contexts[exchange] ~= context then return end
+    self.contexts[exchange] = nil
+    context.reason = CUT_SHORT[why] or why
+    log_request(exchange, context)
+  end)
 end
 
 --- A client that leaves before its verdict is on the way to the authority ends its request; after

@@ -28,6 +28,20 @@ function M:close()
 end
 M.__close = M.close
 
+--- The bytes of a request. Headers are lines ("Name: value"); a body brings its Content-Length.
+---@param method string
+---@param target string "/cacerts" stands for the operation under the prefix of EST
+---@param headers? string[]
+---@param body? string
+---@return string
+function M.http(method, target, headers, body)
+  local lines = { ("%s %s HTTP/1.1"):format(method, "/.well-known/est" .. target),
+    "Host: localhost" }
+  table.move(headers or {}, 1, #(headers or {}), #lines + 1, lines)
+  if body then lines[#lines + 1] = "Content-Length: " .. #body end
+  return table.concat(lines, "\r\n") .. "\r\n\r\n" .. (body or "")
+end
+
 local function opened(connection, line)
   local ok, rest = line:match "^(%S+) ?(.*)$"
   if ok ~= "ok" then

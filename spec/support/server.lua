@@ -4,6 +4,7 @@
 ---   server:curl("/cacerts")
 ---   server:stop()
 local cjson = require "cjson"
+local core = require "lest.core"
 local process = require "support.process"
 
 local M = {}
@@ -144,6 +145,43 @@ function Server:csr(name, options)
   end
   process.must(words)
   return base .. ".csr"
+end
+
+--- A CSR as base64, made in this process with the options of core.csr.build; subject and key are
+--- added where they are missing.
+---@param name string
+---@param options? table
+---@return string base64
+---@return lest.key key
+function M.request(name, options)
+  local all = { subject = "CN=" .. name }
+  for key, value in pairs(options or {}) do all[key] = value or nil end
+  all.key = all.key or assert(core.key.generate "ec:P-256")
+  return core.est.body_encode(assert(core.csr.build(all)):der(), 64), all.key
+end
+
+--- The value of an Authorization header for Basic.
+function M.basic(name, secret)
+  return "Basic " .. core.base64.encode(name .. ":" .. secret)
+end
+
+--- The one certificate in the body of an enrollment's answer.
+---@param body string
+---@return lest.cert
+function M.issued(body)
+  local certs = assert(core.pkcs7.decode(assert(core.base64.decode(body))))
+  assert(#certs == 1, "more or less than one certificate")
+  return certs[1]
+end
+
+--- Write text to a file in the server's folder and return its path.
+---@param name string
+---@param text string
+---@return string path
+function Server:file(name, text)
+  local path = self.folder .. "/" .. name
+  process.write(path, text)
+  return path
 end
 
 --- POST a CSR file. Returns what curl() returns.
