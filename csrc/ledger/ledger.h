@@ -75,7 +75,8 @@ struct ledger_options {
 struct ledger;
 
 /** Open, or make, the ledger at path and bring its schema to this version, in one transaction. The file is
- *  made with mode 0600. One written by a newer lest is refused.
+ *  made with mode 0600. One written by a newer lest is refused. A relative path is taken from the working
+ *  folder, which must stay that while the ledger is open; nothing above that folder is looked at.
  *  out  the caller's, ledger_close() it; NULL on failure
  *  Errors: LEST_E_LEDGER, LEST_E_LEDGER_BUSY, LEST_E_NOT_FOUND, LEST_E_CONFIG, LEST_E_NOMEM */
 enum lest_status ledger_open(const char *path, const struct ledger_options *options, struct ledger **out,

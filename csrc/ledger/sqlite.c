@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <sqlite3.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -257,6 +258,34 @@ static void sqlite_close(void *connection)
     free(c);
 }
 
+static int keep_name(sqlite3_vfs *vfs, const char *name, int size, char *out)
+{
+    (void)vfs;
+    int len = snprintf(out, (size_t)size, "%s", name);
+    return len < size ? SQLITE_OK : SQLITE_CANTOPEN;
+}
+
+/* SQLite's own files, but a relative name stays one. SQLite looks every name up from the root, which
+ * fails for a process that entered the folder before it became an account that cannot enter what is
+ * above. NULL is SQLite's default. */
+static const char *vfs_for(const char *path)
+{
+    static sqlite3_vfs here;
+    if (*path == '/')
+        return NULL;
+    if (!sqlite3_vfs_find("lest-here")) {
+        const sqlite3_vfs *usual = sqlite3_vfs_find(NULL);
+        if (!usual)
+            return NULL;
+        here = *usual;
+        here.pNext = NULL;
+        here.zName = "lest-here";
+        here.xFullPathname = keep_name;
+        sqlite3_vfs_register(&here, 0);
+    }
+    return here.zName;
+}
+
 static enum lest_status sqlite_open(const char *path, const struct ledger_options *options, void **connection,
                                     struct lest_error *err)
 {
@@ -277,7 +306,7 @@ static enum lest_status sqlite_open(const char *path, const struct ledger_option
     c = calloc(1, sizeof *c + ledger_statement_count * sizeof *c->prepared);
     if (!c)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
-    int code = sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, NULL);
+    int code = sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, vfs_for(path));
     if (code != SQLITE_OK) {
         status = fail(c->db, code, path, err);
         goto out;

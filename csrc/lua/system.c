@@ -81,17 +81,17 @@ static int exists(lua_State *L)
     return 1;
 }
 
-/* system.mode(path): its permission bits */
-static int mode(lua_State *L)
+/* system.enter(folder): make it the working folder */
+static int enter(lua_State *L)
 {
-    struct stat info;
     struct lest_error err;
     const char *path = luaL_checkstring(L, 1);
-    if (stat(path, &info)) {
-        lest_error_set_errno(&err, errno == ENOENT ? LEST_E_NOT_FOUND : LEST_E_IO, errno, "%s", path);
+    if (chdir(path)) {
+        enum lest_status status = errno == ENOENT ? LEST_E_NOT_FOUND : LEST_E_IO;
+        lest_error_set_errno(&err, status, errno, "the folder %s cannot be entered", path);
         return lestL_fail(L, &err);
     }
-    lua_pushinteger(L, (lua_Integer)(info.st_mode & 07777));
+    lua_pushboolean(L, 1);
     return 1;
 }
 
@@ -114,7 +114,7 @@ int lestL_open_system(lua_State *L)
         { "make_folder", make_folder },
         { "give", give },
         { "exists", exists },
-        { "mode", mode },
+        { "enter", enter },
         { "become_owner", become_owner },
         { NULL, NULL },
     };

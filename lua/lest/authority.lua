@@ -272,7 +272,11 @@ function M.main(context)
   local ok, err = setup.issuers(authority)
   if ok then ok, err = setup.anchors(authority) end
   if ok and context.user then
-    ok, err = core.process.own_folder(config.ledger:match "^(.*)/[^/]*$", context.user)
+    local folder, name = config.ledger:match "^(.*)/([^/]*)$"
+    ok, err = core.process.own_folder(folder, context.user)
+    -- Entered while it can be: what is above may be closed to other accounts, as /root is.
+    if ok then ok, err = core.system.enter(folder) end
+    authority.ledger_path = name
     if ok then ok, err = core.process.drop(context.user) end
   end
   if ok then ok, err = core.process.harden() end

@@ -174,20 +174,6 @@ local function taken(folder)
   return #there > 0 and table.concat(there, ", ") or nil
 end
 
---- The first folder above a path that other accounts cannot enter; nil if all can be.
----@param folder string
----@return string|nil
-function M.closed_above(folder)
-  local path = core.file.absolute(folder) .. "/"
-  local at = 1
-  while at do
-    local part = path:sub(1, math.max(at - 1, 1))
-    local mode = core.system.mode(part)
-    if not mode or mode & 1 == 0 then return part end
-    at = path:find("/", at + 1, true)
-  end
-end
-
 --- Make a CA in a folder, all of it or nothing; what is there already is never replaced.
 ---@param folder string is made if it is missing
 ---@param options? { name: string, hosts: string[], as_root: boolean } name: the CA's common name;

@@ -323,11 +323,11 @@ function core_system.make_folder(path, mode) end
 ---@return lest.error? err code not_found, io
 function core_system.give(path, account) end
 
---- The permission bits of a file or folder; a link is followed.
----@param path string
----@return integer?
+--- Make a folder the working folder.
+---@param folder string
+---@return true?
 ---@return lest.error? err code not_found, io
-function core_system.mode(path) end
+function core_system.enter(folder) end
 
 --- Whether anything has that name, a dangling link too.
 ---@param path string

@@ -200,7 +200,12 @@ local function become_owner(config)
     ok, err = core.process.own_folder(folder, config.authority_user)
   end
   if not ok then return nil, err end
-  return core.system.become_owner(config.ledger)
+  if not root then return config.ledger end
+  -- Entered while it can be: what is above may be closed to the owner, as /root is.
+  local folder, name = config.ledger:match "^(.*)/([^/]*)$"
+  ok, err = core.system.enter(folder)
+  if ok then ok, err = core.system.become_owner(config.ledger) end
+  return ok and name, err
 end
 
 --- Operate on the ledger of a configuration. As root this process becomes the ledger's owner first,
@@ -215,10 +220,10 @@ function M.call(config, operation, arguments)
   if not creates and not core.system.exists(config.ledger) then
     return fail("not_found", config.ledger .. ": there is no ledger yet")
   end
-  local ok, err = become_owner(config)
-  if not ok then return nil, err end
+  local path, err = become_owner(config)
+  if not path then return nil, err end
   local ledger
-  ledger, err = core.ledger.open(config.ledger, { create = creates })
+  ledger, err = core.ledger.open(path, { create = creates })
   if not ledger then return nil, err end
   local closing <close> = ledger -- luacheck: ignore 211
   return M.run(ledger, operation, arguments)

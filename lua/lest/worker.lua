@@ -283,16 +283,21 @@ function M.main(context)
   return worker:serve(context, tls)
 end
 
---- Read the key as the user that started, then drop; a policy never runs as root.
+--- Read every file as the user that started, since what is above them may be closed to others (as
+--- /root is), then drop; a policy never runs as root.
 function Worker:prepare(context)
   local tls, err = setup.tls(self.config)
   local ok = tls ~= nil
-  if ok and context.user then ok, err = core.process.drop(context.user) end
-  if ok then ok, err = core.process.harden() end
   for name in pairs(self.config.labels) do
     if not ok then break end
     self.labels[name], err = setup.label(self.config, name)
     ok = self.labels[name] ~= nil
+  end
+  if ok and context.user then ok, err = core.process.drop(context.user) end
+  if ok then ok, err = core.process.harden() end
+  for _, label in pairs(self.labels) do
+    if not ok then break end
+    ok, err = setup.policy(label)
   end
   if not ok then return nil, err end
   return tls

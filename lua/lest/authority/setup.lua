@@ -61,7 +61,7 @@ function M.anchors(authority)
 end
 
 function M.ledger(authority)
-  local ledger, err = core.ledger.open(authority.config.ledger)
+  local ledger, err = core.ledger.open(authority.ledger_path or authority.config.ledger)
   if not ledger then return nil, err end
   authority.ledger = ledger
   local limits = authority.config.limits

@@ -56,15 +56,6 @@ local function report(folder, made)
     "    --subject CN=device001 --new-key ec:P-256 --key-out device001.key --out device001.pem\n")
 end
 
--- Started as root, the server's processes become other accounts, which must get to their files.
-local function warn_if_closed(folder)
-  local closed = ca.closed_above(folder)
-  if not closed then return end
-  io.stderr:write("lest ca init: note: other accounts cannot enter ", support.clean(closed),
-    ", but the server's processes become such accounts: allow it (chmod o+x ",
-    support.clean(quote(closed)), ") or use another place, as /etc/lest\n")
-end
-
 local function init(options)
   local folder = options.dir
   if folder == "" then support.usage "the folder's name is empty" end
@@ -72,7 +63,6 @@ local function init(options)
   local made, err = ca.init(folder,
     { name = options.name, hosts = options.host, as_root = as_root })
   if not made then return nil, err end
-  if as_root then warn_if_closed(folder) end
   if options.json then
     support.print_json(json.object { fingerprint = made.fingerprint, folder = folder,
       hosts = made.hosts, subject = tostring(made.root.subject), files = ca.FILES,

@@ -57,16 +57,16 @@ local function wishes_of(config, label)
   return {}
 end
 
---- What a label needs at run time.
+--- What a label needs at run time, but for its policy, whose text is only read.
 ---@param config table
 ---@param name string
 ---@return table|nil label
 ---@return lest.error|nil err
 function M.label(config, name)
   local options = config.labels[name]
-  local loaded, err = policy.load(options.policy)
-  if not loaded then return nil, err end
-  local label = { name = name, options = options, policy = loaded, accepts = {} }
+  local source, err = policy.read(options.policy)
+  if not source then return nil, err end
+  local label = { name = name, options = options, policy_source = source, accepts = {} }
   local bag, der
   bag, err = load_bag(options.ca and config.cas[options.ca] or config.ca)
   if bag then der, err = core.pkcs7.encode(bag) end
@@ -81,6 +81,16 @@ function M.label(config, name)
     for part in kind:gmatch "[^+]+" do label.accepts[part] = true end
   end
   return label
+end
+
+--- Run the text of a label's policy, which makes its hooks.
+---@param label table
+---@return boolean|nil ok
+---@return lest.error|nil err
+function M.policy(label)
+  local err
+  label.policy, err = policy.load(label.options.policy, label.policy_source)
+  return label.policy and true, err
 end
 
 --- The anchors that a client certificate may chain to at the handshake: the union of all labels'.
