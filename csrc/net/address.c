@@ -60,7 +60,7 @@ refused:
 enum lest_status net_address_listen(const char *text, int *fd, struct lest_error *err)
 {
     struct sockaddr_storage address;
-    socklen_t len;
+    socklen_t len = 0;
     int yes = 1, no = 0;
     *fd = -1;
     enum lest_status status = net_address_parse(text, &address, &len, err);

@@ -161,8 +161,19 @@ end
 
 --- As client, in the background: process id, and the file with what it prints.
 function M:start_client(...)
+  return M.start_tool(self.host, self.port, ...)
+end
+
+--- support/tls_client.c against any server, in the background.
+---@param host string an address
+---@param port string|integer
+---@param ... string|number actions
+---@return integer pid
+---@return string out the file with what it prints
+function M.start_tool(host, port, ...)
   local out = process.folder() .. "/out"
-  return process.start({ client_tool(), self.host, self.port, ... }, out, "/dev/null"), out
+  process.write(out, "")
+  return process.start({ client_tool(), host, port, ... }, out, "/dev/null"), out
 end
 
 --- Send bytes on a new connection, wait until the server closes it, and return all that came.

@@ -1,0 +1,74 @@
+-- What a real `lest serve` bears from its clients, while others are served as if nothing were.
+local https = require "support.https"
+local process = require "support.process"
+local serve = require "support.server"
+
+local GET <const> = "GET /.well-known/est/cacerts HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n"
+local BASIC <const> = "Authorization: Basic Zm9vOmJhcg==\\r\\n"
+local POST <const> = "POST /.well-known/est/simpleenroll HTTP/1.1\\r\\nHost: localhost\\r\\n"
+  .. "Content-Type: application/pkcs10\\r\\nContent-Length: 1000\\r\\n"
+
+describe("lest serve", function()
+  local server, pids
+
+  setup(function()
+    server = serve.start { config = function(text)
+      return (text:gsub("return {", [[return {
+        limits = { handshake = "2s", header = "2s", body = "2s", write = "2s" },]], 1))
+    end }
+  end)
+  teardown(function() server:stop() end)
+  before_each(function() pids = {} end)
+  after_each(function()
+    for _, pid in ipairs(pids) do process.kill(pid, "KILL") end
+  end)
+
+  local function client(...)
+    local pid, out = https.start_tool("127.0.0.1", server.port, ...)
+    pids[#pids + 1] = pid
+    return out
+  end
+
+  local function served(name)
+    assert.truthy(server:enroll(name))
+    assert.equal(200, (server:curl "/cacerts"))
+  end
+
+  it("serves beside 1,000 idle connections", function()
+    local out = client("idle", 1000, "send", GET, "want", "\\r\\n\\r\\n", "held", "sleep", 20000)
+    process.wait_for(function()
+      return process.read(out):find "held"
+    end, "the connections", 60)
+    assert.matches("200 OK.*held 1000\n$", process.read(out))
+    served "idle"
+  end)
+
+  it("ends who sends a byte at a time, wherever, and serves the others meanwhile", function()
+    local hello = client("hello", 200)
+    local header = client("slow", 200, POST .. "\\r\\n", "read")
+    local body = client("send", POST .. BASIC .. "\\r\\n", "slow", 200,
+      ("A"):rep(1000), "read")
+    served "slow"
+    for _, out in ipairs { header, body } do
+      process.wait_for(function()
+        return process.read(out):find "^HTTP/1.1 4%d%d "
+      end, "a refusal", 20)
+    end
+    process.wait_for(function() return process.read(hello):find "closed" end, "the end", 20)
+  end)
+
+  it("bears clients that leave at any stage", function()
+    for _, actions in ipairs {
+      { "plain" }, { "hello", 5 }, { "connect" }, { "send", POST }, { "send", POST .. "\\r\\nMII" },
+      { "connect", "reset" }, { "send", POST, "reset" }, { "send", POST .. "\\r\\nMII", "reset" },
+    } do
+      client(table.unpack(actions))
+    end
+    served "leaving"
+  end)
+
+  it("never ended a worker over it", function()
+    assert.equal(0, #server:logged "child replaced")
+    for _, line in ipairs(server:logged "child ended") do error(line.child .. " ended") end
+  end)
+end)
