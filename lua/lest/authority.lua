@@ -174,7 +174,14 @@ end
 
 --- Nobody waits at a channel that has ended; one that does not read loses its answers.
 function Authority:send(channel, answer) -- luacheck: ignore 212
-  if not channel.closed then channel.socket:send(message.encode(answer)) end
+  if channel.closed then return end
+  local packet, problem = message.encode(answer)
+  if not packet then
+    core.log.write("error", "answer cannot be sent", { "id", answer.id, "message", problem })
+    packet = assert(message.encode { type = "answer", id = answer.id, status = 500,
+      reason = "the request " .. answer.id .. " failed" })
+  end
+  channel.socket:send(packet)
 end
 
 --- Answer a message; while a transaction is open, once it is committed: what was read in it may be

@@ -65,6 +65,12 @@ local function pairs_of(subject)
   return list
 end
 
+--- As the ledger takes it, whatever a policy put into it.
+local function text_of(value)
+  if not value or core.ledger.is_text(value) then return value end
+  return (value:gsub("[^\x20-\x7e\n]", "?"))
+end
+
 --- The fields of a `finish` message that a verdict fills. Names that cannot be written are an
 --- error.
 ---@param verdict table
@@ -76,7 +82,7 @@ function M.fields(verdict)
     return { verdict = "error", detail = "approve: subject: " .. tostring(subject) }
   end
   return {
-    verdict = verdict.verdict, reason = verdict.reason, detail = verdict.detail,
+    verdict = verdict.verdict, reason = text_of(verdict.reason), detail = text_of(verdict.detail),
     retry_after = verdict.retry_after, expires = verdict.expires, profile = verdict.profile,
     lifetime = verdict.lifetime, renewal = verdict.renewal, facts = verdict.facts,
     subject = subject, san = verdict.san,

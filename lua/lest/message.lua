@@ -19,6 +19,12 @@ local s <const> = schema
 --- The most bytes a packet may have; the kernel's own limit for one is 212,960.
 M.SIZE_MAX = 200000
 
+--- The most bytes of what a client gives, for who answers it.
+M.CSR_MAX = 65536
+M.SECRET_MAX = 1024
+M.CERTIFICATE_MAX = 32768
+M.CHAIN_MAX = 8
+
 local json = cjson.new()
 json.decode_max_depth(12)
 json.encode_max_depth(12)
@@ -54,10 +60,11 @@ local kinds = {
   begin = s.record {
     type = s.string(), id = id,
     operation = s.one_of { "simpleenroll", "simplereenroll" }, label = name,
-    address = s.string { max = 64 }, tls = tls, csr = bytes(65536),
+    address = s.string { max = 64 }, tls = tls, csr = bytes(M.CSR_MAX),
     headers = s.optional(s.map(text, { max = 16 })),
-    basic = s.optional(s.record { username = bytes(1024), password = bytes(1024) }),
-    chain = s.optional(s.list(bytes(32768), { min = 1, max = 8 })),
+    basic = s.optional(s.record { username = bytes(M.SECRET_MAX),
+      password = bytes(M.SECRET_MAX) }),
+    chain = s.optional(s.list(bytes(M.CERTIFICATE_MAX), { min = 1, max = M.CHAIN_MAX })),
   },
   finish = s.record {
     type = s.string(), id = id, handle = id,
@@ -70,7 +77,7 @@ local kinds = {
     facts = s.optional(facts),
     retry_after = s.optional(s.integer { min = 1, max = 31536000 }),
     expires = s.optional(s.integer { min = 1, max = 315360000 }),
-    policy_file = s.optional(text), policy_hash = s.optional(s.string { max = 64 }),
+    policy_file = s.optional(s.string { max = 4096 }), policy_hash = s.optional(s.string { max = 64 }),
     duration_us = s.optional(s.integer {}),
   },
   answer = s.record {
@@ -81,11 +88,11 @@ local kinds = {
     handle = s.optional(id),
     principal = s.optional(s.record {
       kind = s.one_of { "basic", "certificate" }, name = s.string { max = 1024 },
-      anchors = s.optional(name), certificate = s.optional(bytes(32768)),
+      anchors = s.optional(name), certificate = s.optional(bytes(M.CERTIFICATE_MAX)),
       credential = s.optional(facts), claims = s.optional(facts),
     }),
     auth = s.optional(s.list(name)),
-    previous = s.optional(s.record { certificate = bytes(32768), facts = s.optional(facts) }),
+    previous = s.optional(s.record { certificate = bytes(M.CERTIFICATE_MAX), facts = s.optional(facts) }),
     approvals = s.optional(s.list(s.record {
       operator = text, comment = s.optional(text), time = s.integer {},
     }, { max = 64 })),
@@ -117,13 +124,25 @@ function M.decode(packet, allowed)
   return message
 end
 
---- Write one packet. Fields that hold bytes are base64 already (see bytes()). A message that its
---- own schema refuses is a mistake of this program and raises.
+--- What is wrong with a message that is to be sent, or nil.
 ---@param message table
----@return string packet
+---@return string|nil problem
+function M.problem(message)
+  local _, problems = schema.check(kinds[message.type], message)
+  return problems and problem_text(problems)
+end
+
+--- Write one packet. Fields that hold bytes are base64 already (see bytes()). What the other side
+--- would refuse is not sent: it would end the connection, and with it every request under way.
+---@param message table
+---@return string|nil packet
+---@return string|nil problem as decode() tells it
 function M.encode(message)
-  local packet = assert(json.encode(message))
-  if #packet > M.SIZE_MAX then error("a message over the maximum size", 2) end
+  local problem = M.problem(message)
+  if problem then return nil, problem end
+  local packet = json.encode(message)
+  if not packet then return nil, "the message has a value that JSON has not" end
+  if #packet > M.SIZE_MAX then return nil, "the packet is too large" end
   return packet
 end
 

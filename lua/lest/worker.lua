@@ -15,8 +15,6 @@ local task = require "lest.task"
 
 local M = {}
 
-local CHAIN_MAX <const> = 8
-
 -- Headers that a policy may look at and the ledger keeps; the rest could hold secrets.
 local SHOWN_HEADERS <const> = { "user-agent", "host", "accept", "content-type" }
 local HEADER_MAX <const> = 1000
@@ -81,6 +79,21 @@ function Worker:enroll(exchange, context)
   answers.base64(exchange, context, answers.PKCS7, core.est.body_encode(bag, label.options.wrap))
 end
 
+--- The `finish` message of a verdict. One that the authority would not take is an error of the
+--- policy, and of this request alone.
+local function finish_of(fields, context, handle)
+  local policy = context.label.policy
+  local function whole(message_fields)
+    message_fields.type, message_fields.id, message_fields.handle = "finish", context.id, handle
+    message_fields.policy_file, message_fields.policy_hash = policy.file, policy.hash
+    return message_fields
+  end
+  local finish = whole(fields)
+  local packet, problem = message.encode(finish)
+  if packet then return finish end
+  return whole { verdict = "error", detail = "the verdict is not taken: " .. problem }
+end
+
 --- Ask the policy about a request whose principal is proven, and the authority for what follows.
 function Worker:judge(exchange, context, answer, began)
   local policy = context.label.policy
@@ -89,14 +102,12 @@ function Worker:judge(exchange, context, answer, began)
   local ok, request = pcall(policy_request, exchange, context, answer)
   local verdict = ok and decision.run(hook, request, self:decision_limits(context))
     or { verdict = "error", detail = tostring(request) }
-  local finish = decision.fields(verdict)
+  local finish = finish_of(decision.fields(verdict), context, answer.handle)
   context.verdict = finish.verdict
   if finish.verdict == "error" then
     core.log.write("error", "policy failed",
       { "id", context.id, "policy", policy.file, "message", finish.detail })
   end
-  finish.type, finish.id, finish.handle = "finish", context.id, answer.handle
-  finish.policy_file, finish.policy_hash = policy.file, policy.hash
   finish.duration_us = core.clock.monotonic_us() - started_us
   context.committed = true
   return (self.authority:ask(finish, began))
@@ -147,13 +158,18 @@ local function check_proofs(exchange, context)
     local username, password = core.http.basic(authorization)
     if not username then
       refusal.raise(401, "the Authorization header is not Basic with a user and a password")
+    elseif #username > message.SECRET_MAX or #password > message.SECRET_MAX then
+      refusal.raise(401, "the credentials are not accepted")
     end
     context.basic = { username = message.bytes(username), password = message.bytes(password) }
   end
   if exchange.peer_chain then
     context.chain = {}
     for i, der in ipairs(exchange.peer_chain) do
-      if i <= CHAIN_MAX then context.chain[i] = message.bytes(der) end
+      if #der > message.CERTIFICATE_MAX then
+        refusal.raise(403, "a certificate of the client's chain is too large")
+      end
+      if i <= message.CHAIN_MAX then context.chain[i] = message.bytes(der) end
     end
   end
   if context.basic or context.chain then return end

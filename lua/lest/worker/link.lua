@@ -65,10 +65,15 @@ end
 function Link:ask(question, began)
   local answer
   local channel = self.channel
+  local packet, problem = message.encode(question)
+  if not packet then
+    core.log.write("warning", "request too large", { "id", question.id, "message", problem })
+    refusal.raise(413, "the request is larger than is taken here")
+  end
   if channel and (not began or began == channel) then
     answer = task.await(function(callback)
       self.waiting[question.id] = callback
-      local sent = channel:send(message.encode(question))
+      local sent = channel:send(packet)
       if not sent then
         self.waiting[question.id] = nil
         callback(nil)

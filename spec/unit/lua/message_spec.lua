@@ -1,3 +1,4 @@
+local cjson = require "cjson"
 local message = require "lest.message"
 
 local ALL <const> = { begin = true, finish = true, answer = true }
@@ -9,7 +10,7 @@ local function begin(changes)
     tls = { version = "TLSv1.3", cipher = "TLS_AES_128_GCM_SHA256" }, csr = message.bytes "der",
   }
   for key, item in pairs(changes or {}) do value[key] = item end
-  return message.encode(value)
+  return cjson.encode(value)
 end
 
 describe("a message", function()
@@ -37,6 +38,27 @@ describe("a message", function()
       assert.is_nil(got, what)
       assert.is_string(problem)
     end
+  end)
+
+  it("is not sent when the other side would refuse it", function()
+    local good = { type = "finish", id = "w-1", handle = "h", verdict = "reject" }
+    assert.same(good.verdict, message.decode(assert(message.encode(good)), ALL).verdict)
+    for field, value in pairs { reason = ("x"):rep(1001), profile = "a b", lifetime = 0,
+      subject = { { "CN", ("x"):rep(1025) } }, facts = { list = {} }, extra = true } do
+      local bad = { [field] = value }
+      for key, item in pairs(good) do bad[key] = bad[key] or item end
+      local packet, problem = message.encode(bad)
+      assert.is_nil(packet, field)
+      assert.matches("^" .. field, problem)
+    end
+    good.facts = { ratio = 0 / 0 }
+    assert.is_nil((message.encode(good)))
+    good.facts, good.san = nil, {}
+    for i = 1, 128 do good.san[i] = ("x"):rep(1024) end
+    assert.is_string((message.encode(good)))
+    good.detail, good.facts = ("x"):rep(8000), {}
+    for i = 1, 64 do good.facts["fact" .. i] = ("x"):rep(4096) end
+    assert.matches("too large", select(2, message.encode(good)))
   end)
 
   it("is taken only by the side it is for", function()
