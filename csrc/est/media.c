@@ -47,6 +47,9 @@ bool est_request_media_check(enum est_operation operation, struct http_slice con
 bool est_response_media_fits(enum est_operation operation, struct http_slice content_type)
 {
     struct http_media_type type;
-    return http_media_type_parse(content_type, &type) &&
-           fits(&type, est_operation_info(operation)->response_type);
+    if (!http_media_type_parse(content_type, &type))
+        return false;
+    /* Some servers leave out the s. */
+    return fits(&type, est_operation_info(operation)->response_type) ||
+           (operation == EST_CSRATTRS && fits(&type, "application/csrattr"));
 }

@@ -122,9 +122,7 @@ end
 
 local function decode_bag(response)
   if response.status ~= 200 then return nil, answer.error(response) end
-  local der, err = answer.body(response, "cacerts")
-  if not der then return nil, err end
-  return core.pkcs7.decode(der)
+  return answer.certificates(response, "cacerts")
 end
 
 -- RFC 7030 4.1.1: on the connection to a server that nothing vouches for, /cacerts is all that is
@@ -293,13 +291,13 @@ local function submit(self, operation, deadline, make)
   return persist(self, deadline, function()
     local csr, err = make()
     if not csr then return nil, err end
-    local response, der, cert
+    local response, certs, cert
     response, err = perform(self, operation, core.est.body_encode(csr:der()))
     if not response then return nil, err end
     if response.status ~= 200 then return operation_error(operation, answer.error(response)) end
-    der, err = answer.body(response, operation)
-    if not der then return operation_error(operation, err) end
-    cert, err = issued.take(der, csr, self.trust, function() return fetch_cacerts(self) end)
+    certs, err = answer.certificates(response, operation)
+    if not certs then return operation_error(operation, err) end
+    cert, err = issued.take(certs, csr, self.trust, function() return fetch_cacerts(self) end)
     if not cert then return operation_error(operation, err) end
     for _, sentence in ipairs(err) do self.notify("warning", sentence) end
     return cert, err

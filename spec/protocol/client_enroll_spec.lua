@@ -1,4 +1,8 @@
+local core = require "lest.core"
 local est = require "support.est"
+local task = require "lest.task"
+
+local http = est.http
 
 describe("the client enrolls", function()
   local world, server
@@ -40,5 +44,261 @@ describe("the client enrolls", function()
     assert(enroll())
     local der = est.csr_of(server:requests()[2]):der()
     assert.is_truthy(der:find("\xa0\0", 1, true))
+  end)
+
+  it("7030-4.5-a does not ask for csrattrs if told so, sends a finished CSR as it is", function()
+    server:answer(est.issued { world.device.cert }, 2)
+    assert(enroll({}, { csrattrs = false }))
+    local csr = assert(core.csr.build { key = world.key, subject = "CN=mine" })
+    assert(world:client(server):enroll(csr))
+    local requests = server:requests()
+    assert.equal(2, #requests)
+    assert.equal(csr, est.csr_of(requests[2]))
+  end)
+
+  it("uses the client's key where none is given", function()
+    server:answer(est.csrattrs())
+    server:answer(est.issued { world.device.cert })
+    local client = world:client(server, { cert = world.device.path, key = world.device.key })
+    assert(client:enroll { subject = "CN=device" })
+    assert.equal(world.key:public_der(), est.csr_of(server:requests()[2]).public_key.der)
+  end)
+
+  describe("with the server's wishes:", function()
+    local function wish(list, more)
+      server:answer(est.csrattrs(list))
+      server:answer(est.issued { world.device.cert })
+      local cert, err, client = enroll({}, more)
+      local requests = server:requests()
+      return requests[2] and est.csr_of(requests[2]), cert == nil and err or nil, client
+    end
+
+    it("7030-4.5.2-j 9908-3.2-i takes the digest and given extensions", function()
+      local key_usage = { oid = "2.5.29.15", critical = true, value = "\3\2\7\x80" }
+      local csr = assert(wish { { key = "ec:P-256", digest = "sha384" }, { extensions = {
+        key_usage, { oid = "1.2.3.4", value = "\5\0" } } } })
+      assert.equal("ecdsa-with-SHA384", csr.signature_algorithm)
+      assert.same({ "digitalSignature" }, csr.key_usage)
+      assert.equal("1.2.3.4", csr.extensions[2].oid)
+    end)
+
+    it("7030-6-m the caller's own options go first, and nobody asks for a CA", function()
+      local csr = assert(wish({ { extensions = {
+        { oid = "2.5.29.17", value = assert(core.san.encode { "DNS:theirs" }) },
+        { oid = "2.5.29.19", critical = true, value = "\x30\3\1\1\xff" } } } },
+        { san = { "DNS:mine" } }))
+      assert.same({ "DNS:mine" }, csr.san)
+      assert.equal(1, #csr.extensions)
+    end)
+
+    it("7030-4.5.2-k a kind of key that this one is not: an error", function()
+      for _, kind in ipairs { "ec:P-384", "rsa:4096", "ed25519" } do
+        local cert, err
+        server:answer(est.csrattrs { { key = kind } })
+        cert, err = enroll()
+        assert.is_nil(cert)
+        assert.equal("key_unsupported", err.code)
+        assert.matches(kind, err.message, 1, true)
+      end
+      assert.equal(3, #server:requests())
+    end)
+
+    it("7030-6-m a digest that is too weak: an error", function()
+      local rsa = assert(core.key.generate "rsa:2048")
+      -- sha1WithRSAEncryption, as a bare OID
+      server:answer(est.csrattrs { { oid = "1.2.840.113549.1.1.5" } })
+      local cert, err = enroll({}, { key = rsa })
+      assert.is_nil(cert)
+      assert.equal(1, #server:requests(), tostring(err))
+    end)
+
+    it("7030-4.5.2-e 7030-4.5.2-m what it does not know is ignored; linking is told", function()
+      local serial_number = { oid = "2.5.4.5", values = { "\x13\1x" } }
+      local csr, err, client = wish { "challengePassword", "2.999.1", serial_number,
+        { oid = "2.999.2", values = { "\x13\1x" } } }
+      assert.is_nil(err)
+      assert.same({}, csr.attributes)
+      assert.matches("linked to their TLS session", client.told[1])
+    end)
+
+    it("9908-3.2-j 7030-4.5.2 the wrong example of the RFC is ignored, with a warning", function()
+      local der = require("support.vectors").get "7030-4.5.2-csrattrs"
+      server:answer(est.ok("csrattrs", der))
+      server:answer(est.issued { world.device.cert })
+      local p384 = assert(core.key.generate "ec:P-384")
+      local _, _, client = enroll({}, { key = p384 })
+      assert.equal("ecdsa-with-SHA384", est.csr_of(server:requests()[2]).signature_algorithm)
+      assert.matches("is ignored", table.concat(client.told, "\n"))
+    end)
+  end)
+
+  describe("and waits:", function()
+    local sleep, slept
+
+    before_each(function()
+      sleep, slept = task.sleep, {}
+      task.sleep = function(seconds) slept[#slept + 1] = seconds end
+    end)
+    after_each(function() task.sleep = sleep end)
+
+    local function pending(value, status)
+      return http(status or 202, { ["Retry-After"] = value, ["X-Reason"] = "ask Bob" })
+    end
+
+    it("C14 C15 9110-10.2.3-a as long as Retry-After says, in seconds or a date", function()
+      local now = os.time()
+      local rfc850 = os.date("!%A, %d-%b-%y %H:%M:%S GMT", now + 100)
+      local asctime = os.date("!%a %b %e %H:%M:%S %Y", now + 100)
+      local cases = {
+        { "3", 3 }, { "0", 1 }, { core.http.format_date(now + 100), 100 }, { rfc850, 100 },
+        { asctime, 100 }, { core.http.format_date(now - 100), 1 }, { nil, 60 }, { "soon", 60 },
+        { "-5", 60 }, { "1.5", 60 },
+      }
+      for _, case in ipairs(cases) do
+        for _, status in ipairs { 202, 503 } do
+          slept = {}
+          server:answer(est.csrattrs())
+          server:answer(pending(case[1], status))
+          server:answer(est.issued { world.device.cert })
+          assert(enroll({}, { wait = "1h" }))
+          assert.equal(1, #slept)
+          local shown = ("%s: %d"):format(case[1], slept[1])
+          assert.is_true(slept[1] >= case[2] - 2 and slept[1] <= case[2], shown)
+        end
+      end
+    end)
+
+    it("7030-4.2.3-k the same key again, in a CSR signed anew", function()
+      server:answer(est.csrattrs())
+      server:answer(pending "2", 2)
+      server:answer(est.issued { world.device.cert })
+      local _, _, client = enroll({}, { wait = "1h" })
+      local requests = server:requests()
+      local first, last = est.csr_of(requests[2]), est.csr_of(requests[4])
+      assert.same({ 4, first.public_key.der, "/.well-known/est/simpleenroll" },
+        { #requests, last.public_key.der, requests[4].target })
+      assert.not_equal(first:der(), last:der())
+      assert.same({ 2, 2 }, slept)
+      assert.matches("waiting: simpleenroll: the request is pending: ask Bob", client.told[1])
+    end)
+
+    it("7030-4.2.3-r C13 not at all unless told to, nor past its time", function()
+      for _, wait in ipairs { false, "5s" } do
+        server:answer(est.csrattrs())
+        server:answer(pending "10")
+        local cert, err = enroll({}, { wait = wait or nil })
+        assert.is_nil(cert)
+        assert.same({ "pending", 5, 10, 202, "ask Bob" },
+          { err.code, err.exit_code, err.retry_after, err.status, err.reason })
+      end
+      assert.same({}, slept)
+    end)
+
+    it("for csrattrs and cacerts too, and for a server that was away meanwhile", function()
+      server:answer(pending("2", 503))
+      server:answer(est.csrattrs())
+      server:answer(pending "3")
+      server:answer { "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", "close" }
+      server:answer(est.issued { world.device.cert })
+      assert(enroll({}, { wait = "1h" }))
+      assert.same({ 2, 3, 5 }, slept)
+      server:answer(pending("4", 503))
+      server:answer(est.cacerts { world.root.cert })
+      assert(world:client(server):cacerts { wait = "1h" })
+      assert.equal(4, slept[4])
+    end)
+
+    it("not for a refusal that comes later", function()
+      server:answer(est.csrattrs())
+      server:answer(pending "1")
+      server:answer(http(403, { ["X-Reason"] = "Bob said no" }))
+      local cert, err = enroll({}, { wait = "1h" })
+      assert.is_nil(cert)
+      assert.same({ "refused", 7, "Bob said no" }, { err.code, err.exit_code, err.reason })
+    end)
+  end)
+
+  it("7030-4.2.3-j 7030-4.2.3-r by the clock: never earlier, and not for ever", function()
+    server:answer(est.csrattrs())
+    server:answer(http(202, { ["Retry-After"] = "1" }), 5)
+    local cert, err = enroll({}, { wait = "2s" })
+    assert.is_nil(cert)
+    assert.equal("pending", err.code)
+    local requests = server:requests()
+    assert.is_true(#requests >= 3 and #requests <= 4)
+    for i = 3, #requests do assert.is_true(requests[i].ms - requests[i - 1].ms >= 1000) end
+  end)
+
+  it("many at once, in tasks", function()
+    local bodies = {}
+    server:answer(est.issued { world.device.cert }, 20)
+    local calls = {}
+    for i = 1, 20 do
+      calls[i] = function()
+        bodies[i] = assert(enroll({}, { csrattrs = false }))
+        return bodies[i]
+      end
+    end
+    assert.equal(20, #task.all(calls, { limit = 5 }))
+    assert.equal(20, #server:requests())
+  end)
+end)
+
+describe("the client renews", function()
+  local world, server
+
+  setup(function()
+    world = est.world()
+    world.named = world.pki:issue("named", { by = world.root, subject = "/O=Ex/CN=n\u{fc}",
+      ext = "extendedKeyUsage = clientAuth\nsubjectAltName = DNS:a, IP:192.0.2.1, email:a@b.c" })
+  end)
+  teardown(function() world:close() end)
+  before_each(function() server = world:serve { ca = world.root.path } end)
+  after_each(function() server:stop() end)
+
+  local function me(options)
+    local all = { cert = world.named.path, key = world.named.key }
+    for key, value in pairs(options or {}) do all[key] = value end
+    return world:client(server, all)
+  end
+
+  it("7030-4.2.2-a with the names of the old certificate, byte for byte", function()
+    server:answer(est.csrattrs { { extensions = {
+      { oid = "2.5.29.17", value = assert(core.san.encode { "DNS:theirs" }) } } } })
+    server:answer(est.issued { world.named.cert })
+    assert(me():reenroll())
+    local request = server:requests()[2]
+    assert.equal("/.well-known/est/simplereenroll", request.target)
+    assert.is_nil(request.headers.authorization)
+    local csr, old = est.csr_of(request), world.named.cert
+    assert.same({ old.subject_der, old.san_der, old.public_key.der },
+      { csr.subject_der, csr.san_der, csr.public_key.der })
+    assert.equal(old:der(), server:wait("tls", 1)[1].info.peer)
+  end)
+
+  it("7030-4.2.2-d with another key", function()
+    local fresh = world.pki:issue("fresh", { by = world.root })
+    local key = assert(core.key.load(fresh.key))
+    server:answer(est.csrattrs())
+    server:answer(est.issued { fresh.cert })
+    local cert, changed = me():reenroll { key = key }
+    assert.equal(fresh.cert, cert)
+    assert.equal(2, #changed)
+    assert.equal(key:public_der(), est.csr_of(server:requests()[2]).public_key.der)
+  end)
+
+  it("7030-6-a sends no password where the certificate is enough", function()
+    server:answer(est.csrattrs())
+    server:answer(est.issued { world.named.cert })
+    assert(me({ username = "u", password = "p" }):reenroll())
+    for _, request in ipairs(server:requests()) do
+      assert.is_nil(request.headers.authorization)
+    end
+  end)
+
+  it("says that the certificate is not for the key, before any traffic", function()
+    local cert, err = me({ key = world.device.key }):reenroll()
+    assert.is_nil(cert)
+    assert.equal("usage", err.code)
   end)
 end)

@@ -87,6 +87,11 @@ function M.error(response, fields)
   }
 end
 
+local function unreadable(response, cause)
+  return nil, core.error.new { code = "protocol", status = response.status, cause = cause,
+    message = "the answer cannot be read" }
+end
+
 --- The DER in a successful answer. Its media type must be the operation's; its body may be base64
 --- in any lines, PEM or raw DER.
 ---@param response lest.http.response
@@ -107,8 +112,21 @@ function M.body(response, operation)
   end
   local der, err = core.est.body_decode(response.body)
   if der then return der end
-  return nil, core.error.new { code = "protocol", status = response.status, cause = err,
-    message = "the answer cannot be read" }
+  return unreadable(response, err)
+end
+
+--- The certificates in a successful answer; CRLs beside them are dropped.
+---@param response lest.http.response
+---@param operation string
+---@return lest.cert[]?
+---@return lest.error? err
+function M.certificates(response, operation)
+  local der, err = M.body(response, operation)
+  if not der then return nil, err end
+  local certs
+  certs, err = core.pkcs7.decode(der)
+  if not certs then return unreadable(response, err) end
+  return certs
 end
 
 return M

@@ -41,23 +41,20 @@ function M.changes(cert, csr)
   return sentences
 end
 
---- The certificate for a CSR out of the answer to it, verified, with its chain.
----@param der string certs-only PKCS#7
+--- The certificate for a CSR out of those in the answer, verified, with its chain.
+---@param certs lest.cert[]
 ---@param csr lest.csr
 ---@param trust lest.client.trust
 ---@param fetch_cacerts fun(): any, lest.error? makes trust learn what the chain needs
 ---@return lest.cert?
 ---@return string[]|lest.error what the server changed, or the error
-function M.take(der, csr, trust, fetch_cacerts)
-  local certs, err = core.pkcs7.decode(der)
-  if not certs then return failure("the answer to the request cannot be read", err) end
+function M.take(certs, csr, trust, fetch_cacerts)
   local leaf, others = pick(certs, csr.public_key.der)
   if not leaf then
     return failure(#certs == 0 and "the server's answer has no certificate"
       or "the server's certificate is for another key")
   end
-  local chain
-  chain, err = trust:verify(leaf, others)
+  local chain, err = trust:verify(leaf, others)
   if not chain and #trust.bag == 0 then
     local learnt, problem = fetch_cacerts()
     chain, err = trust:verify(leaf, others)

@@ -1,0 +1,270 @@
+local cjson = require "cjson"
+local core = require "lest.core"
+local est = require "support.est"
+local shell = require "support.shell"
+local temporary = require "support.temporary"
+
+local http = est.http
+
+describe("the command", function()
+  local world, server, folder
+
+  setup(function() world = est.world() end)
+  teardown(function() world:close() end)
+  before_each(function()
+    folder = temporary.capture "mktemp -d"
+    server = world:serve()
+  end)
+  after_each(function()
+    server:stop()
+    os.execute("rm -r " .. folder)
+  end)
+
+  local function path(name)
+    return folder .. "/" .. name
+  end
+
+  local function read(name)
+    return assert(core.file.read(path(name)))
+  end
+
+  local function mode(name)
+    return temporary.capture("stat -c %a " .. path(name))
+  end
+
+  local function lest(command, ...)
+    return shell.lest(command, server.url, "--trust", world.root.path, ...)
+  end
+
+  describe("cacerts", function()
+    it("7030-4.1.3-k 7030-4.1.3-n writes what a later run can trust", function()
+      server:answer(est.cacerts { world.root.cert })
+      local result = shell.lest("cacerts", server.url, "--fingerprint", world.root.cert.fingerprint,
+        "--out", path "cas.pem")
+      assert.equal(0, result.code, result.err)
+      assert.equal("", result.out)
+      assert.matches("root CN=root, until .* SHA%-256 " .. world.root.cert.fingerprint, result.err)
+      server:answer(est.csrattrs())
+      assert.equal(0, shell.lest("csrattrs", server.url, "--cacert", path "cas.pem").code)
+    end)
+
+    it("prints PEM, or JSON", function()
+      server:answer(est.cacerts { world.root.cert }, 2)
+      local result = lest "cacerts"
+      assert.equal(world.root.cert, core.cert.parse(result.out))
+      local list = cjson.decode(lest("cacerts", "--json").out)
+      assert.equal(world.root.cert.fingerprint, list[1].fingerprint or list[1].sha256)
+    end)
+
+    it("7030-4.1.3-b stores nothing when it fails", function()
+      server:answer(http(500, { ["Content-Type"] = "text/plain" }, "the disk is on fire"))
+      local result = lest("cacerts", "--out", path "cas.pem")
+      assert.equal(1, result.code)
+      assert.matches("^lest cacerts: cacerts: the server answered 500 .*the disk is on fire",
+        result.err)
+      assert.is_false(core.system.exists(path "cas.pem"))
+    end)
+
+    it("7030-3.1-e 7030-4.1.1-b wants to know whom to trust", function()
+      local result = shell.lest("cacerts", server.url)
+      assert.equal(2, result.code)
+      assert.matches("%-%-trust FILE, or %-%-fingerprint HEX", result.err)
+      assert.equal(3, shell.lest("cacerts", server.url, "--trust", world.device.path).code)
+    end)
+  end)
+
+  it("csrattrs shows the server's wishes", function()
+    server:answer(est.csrattrs { { key = "ec:P-384", digest = "sha384" } }, 2)
+    local result = lest "csrattrs"
+    assert.equal(0, result.code, result.err)
+    assert.matches("ec:P%-384", result.out)
+    assert.equal("ec:P-384", cjson.decode(lest("csrattrs", "--json").out).key)
+    server:answer(est.csrattrs())
+    assert.matches("no wishes", lest("csrattrs").out)
+  end)
+
+  describe("enroll", function()
+    local function device()
+      return "--subject", "/CN=device", "--csr-key", world.device.key
+    end
+
+    it("writes the leaf, then its intermediates", function()
+      local sub = world.pki:sub("sub", { by = world.root })
+      local leaf = world.pki:issue("leaf", { by = sub, same_key = world.device })
+      server:answer(est.csrattrs())
+      server:answer(est.issued { sub.cert, leaf.cert })
+      local result = lest("enroll", "--out", path "device.pem", device())
+      assert.equal(0, result.code, result.err)
+      assert.matches("device.pem: CN=leaf, serial ", result.err, 1, true)
+      assert.matches("warning: the subject is CN=leaf, not CN=device", result.err, 1, true)
+      local all = assert(core.cert.parse_all(read "device.pem"))
+      assert.same({ leaf.cert, sub.cert }, all)
+      assert.equal("644", mode "device.pem")
+    end)
+
+    it("prints the certificate, or what it is as JSON", function()
+      server:answer(est.csrattrs())
+      server:answer(est.issued { world.device.cert })
+      local result = lest("enroll", device())
+      assert.equal(world.device.cert, core.cert.parse(result.out))
+      server:answer(est.csrattrs())
+      server:answer(est.issued { world.device.cert })
+      result = lest("enroll", "--json", "--out", path "d.pem", device())
+      assert.equal(world.device.cert.serial, cjson.decode(result.out).serial)
+    end)
+
+    it("7030-4.2.3-v saves a new key before it is sent, and uses it again", function()
+      local function enroll()
+        return lest("enroll", "--subject", "CN=new", "--new-key", "ec:P-256", "--key-out",
+          path "new.key", "--out", path "new.pem")
+      end
+      server:answer(est.csrattrs(), 1)
+      server:answer(http(202, { ["Retry-After"] = "30", ["X-Reason"] = "ask Bob" }))
+      local result = enroll()
+      assert.equal(5, result.code)
+      assert.matches("^lest enroll: simpleenroll: the request is pending: ask Bob", result.err)
+      assert.equal("600", mode "new.key")
+      assert.is_false(core.system.exists(path "new.pem"))
+      local before = read "new.key"
+      server:answer(est.csrattrs(), 1)
+      server:answer(http(403))
+      assert.equal(7, enroll().code)
+      assert.equal(before, read "new.key")
+      local requests = server:requests()
+      local key = assert(core.key.load(path "new.key"))
+      assert.equal(key:public_der(), est.csr_of(requests[2]).public_key.der)
+      assert.equal(key:public_der(), est.csr_of(requests[4]).public_key.der)
+      result = lest("enroll", "--subject", "CN=new", "--new-key", "ed25519", "--key-out",
+        path "new.key")
+      assert.equal(1, result.code)
+      assert.matches("has a key of type ec:P-256 already, not ed25519", result.err, 1, true)
+    end)
+
+    it("sends a finished CSR from standard input", function()
+      server:answer(est.issued { world.device.cert })
+      local csr = assert(core.csr.build { key = world.key, subject = "CN=device" })
+      local result = shell.run(("%s enroll %s --trust %s --csr - --out %s"):format(shell.binary,
+        server.url, world.root.path, path "d.pem"), csr:pem())
+      assert.equal(0, result.code, result.err)
+      assert.equal(csr, est.csr_of(server:requests()[1]))
+    end)
+
+    it("takes SANs, a password from a file, and the key of --key", function()
+      server:answer(http(401, { ["WWW-Authenticate"] = 'Basic realm="x"' }))
+      server:answer(est.csrattrs())
+      server:answer(est.issued { world.device.cert })
+      temporary.file(folder, "password", "secret\n")
+      local result = lest("enroll", "--key", world.device.key, "--san", "DNS:a", "--san", "IP:::1",
+        "--username", "u", "--password-file", path "password", "--out", path "d.pem")
+      assert.equal(0, result.code, result.err)
+      local request = server:requests()[3]
+      assert.equal("Basic " .. core.base64.encode "u:secret", request.headers.authorization)
+      local csr = est.csr_of(request)
+      assert.same({ "DNS:a", "IP:::1" }, csr.san)
+      assert.equal("", tostring(csr.subject))
+      assert.equal(world.key:public_der(), csr.public_key.der)
+    end)
+
+    it("exits with 4 when there is no password, and 6 when there is no server", function()
+      server:answer(http(401, { ["WWW-Authenticate"] = 'Basic realm="x"' }))
+      assert.equal(4, lest("enroll", device()).code)
+      assert.equal(6, shell.lest("enroll", "https://127.0.0.1:1", "--trust", world.root.path,
+        device()).code)
+    end)
+
+    it("7030-4.2.3-l waits, and says so", function()
+      server:answer(est.csrattrs())
+      server:answer(http(503, { ["Retry-After"] = "1" }))
+      server:answer(est.issued { world.device.cert })
+      local result = lest("enroll", "--wait", "10s", "--out", path "d.pem", device())
+      assert.equal(0, result.code)
+      assert.matches("not available now; trying again in 1 s", result.err, 1, true)
+    end)
+
+    it("exits with 2 for mistakes on its line, before any traffic", function()
+      for _, words in ipairs {
+        { "--subject", "CN=x" }, { "--new-key", "ec:P-256", "--subject", "CN=x" },
+        { "--csr-key", "a", "--csr", "b" }, { "--csr", "b", "--subject", "CN=x" },
+        { "--csr-key", "a" }, { "--csr-key", "a", "--subject", "CN=x", "--username", "u" },
+        { "--csr-key", "a", "--subject", "CN=x", "--wait", "soon" },
+      } do
+        local result = lest("enroll", table.unpack(words))
+        assert.equal(2, result.code, table.concat(words, " ") .. result.err)
+      end
+      local wrong = lest("enroll", "--csr-key", world.device.key, "--subject", "nonsense")
+      assert.equal(1, wrong.code)
+      assert.equal(0, #server:wait("tls", 0))
+    end)
+  end)
+
+  describe("reenroll", function()
+    before_each(function()
+      shell.run(("cp %s %s"):format(world.device.path, path "device.pem"))
+      shell.run(("cp -p %s %s"):format(world.device.key, path "device.key"))
+    end)
+
+    local function reenroll(...)
+      return lest("reenroll", "--cert", path "device.pem", "--key", path "device.key", "--out",
+        path "device.pem", ...)
+    end
+
+    it("renews with the same key", function()
+      local again = world.pki:issue("again", { by = world.root, same_key = world.device,
+        subject = "/CN=device" })
+      server:answer(est.csrattrs())
+      server:answer(est.issued { again.cert })
+      local result = reenroll()
+      assert.equal(0, result.code, result.err)
+      assert.equal(again.cert, core.cert.load(path "device.pem"))
+    end)
+
+    it("7030-4.2.3-v keeps the old pair until the new one is complete", function()
+      local old_key, old_cert = read "device.key", read "device.pem"
+      local function try()
+        return reenroll("--new-key", "ec:P-256", "--key-out", path "device.key")
+      end
+      server:answer(est.csrattrs())
+      server:answer(http(503, { ["Retry-After"] = "9" }))
+      assert.equal(5, try().code)
+      assert.same({ old_key, old_cert }, { read "device.key", read "device.pem" })
+      local waiting = assert(core.key.load(path "device.key.new"))
+      assert.equal("600", mode "device.key.new")
+      -- The server answers for the key that is waiting.
+      local entity = world.pki:path "waiting"
+      assert(core.file.write(entity .. ".key", read "device.key.new"))
+      local fresh = world.pki:issue("fresh", { by = world.root, subject = "/CN=device",
+        same_key = { key = entity .. ".key" } })
+      server:answer(est.csrattrs())
+      server:answer(est.issued { fresh.cert })
+      local result = try()
+      assert.equal(0, result.code, result.err)
+      assert.equal(fresh.cert, core.cert.load(path "device.pem"))
+      assert.equal(waiting, core.key.load(path "device.key"))
+      assert.is_false(core.system.exists(path "device.key.new"))
+    end)
+
+    it("finishes what a kill between certificate and key left", function()
+      local fresh = world.pki:issue("half", { by = world.root, subject = "/CN=device" })
+      shell.run(("cp %s %s"):format(fresh.key, path "device.key.new"))
+      shell.run(("cp %s %s"):format(fresh.path, path "device.pem"))
+      server:answer(est.csrattrs())
+      server:answer(http(403))
+      assert.equal(7, reenroll("--new-key", "ec:P-256", "--key-out", path "device.key").code)
+      assert.equal(core.key.load(fresh.key), core.key.load(path "device.key"))
+    end)
+
+    it("wants a certificate and its key, before any traffic", function()
+      assert.equal(2, lest("reenroll").code)
+      assert.equal(2, lest("reenroll", "--cert", path "device.pem").code)
+      assert.equal(0, #server:wait("tls", 0))
+    end)
+  end)
+
+  it("has help with an example", function()
+    for _, name in ipairs { "cacerts", "csrattrs", "enroll", "reenroll" } do
+      local result = shell.lest(name, "--help")
+      assert.equal(0, result.code)
+      assert.matches("Example:\n  lest " .. name .. " https://", result.out, 1, true)
+    end
+  end)
+end)
