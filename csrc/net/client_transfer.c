@@ -414,6 +414,7 @@ static CURLcode set_options(struct net_transfer *transfer, const struct net_requ
     SET(CURLU, transfer->url);
     SET(PROTOCOLS_STR, net_client_takes_http(transfer->client) ? "https,http" : "https");
     SET(FOLLOWLOCATION, 0L);
+    SET(SUPPRESS_CONNECT_HEADERS, 1L); /* of a proxy */
     SET(HTTP_VERSION, CURL_HTTP_VERSION_1_1);
     SET(HTTPHEADER, transfer->send_headers);
     SET(USERAGENT, "lest/" LEST_VERSION);
