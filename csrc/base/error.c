@@ -20,7 +20,8 @@ static void printable(char *text)
             *text = '?';
 }
 
-static void set_message(struct lest_error *err, enum lest_status status, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static void set_message(struct lest_error *err, enum lest_status status,
+                                                              const char *format, va_list args)
 {
     err->status = status;
     err->detail[0] = '\0';
@@ -28,7 +29,8 @@ static void set_message(struct lest_error *err, enum lest_status status, const c
     printable(err->message);
 }
 
-enum lest_status lest_error_set(struct lest_error *err, enum lest_status status, const char *format, ...)
+/* The names in parentheses: the header has macros of them for the analyzer. */
+enum lest_status(lest_error_set)(struct lest_error *err, enum lest_status status, const char *format, ...)
 {
     if (err) {
         va_list args;
@@ -39,8 +41,8 @@ enum lest_status lest_error_set(struct lest_error *err, enum lest_status status,
     return status;
 }
 
-enum lest_status lest_error_set_errno(struct lest_error *err, enum lest_status status, int number,
-                                      const char *format, ...)
+enum lest_status(lest_error_set_errno)(struct lest_error *err, enum lest_status status, int number,
+                                       const char *format, ...)
 {
     if (err) {
         va_list args;

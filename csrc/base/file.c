@@ -13,7 +13,7 @@ static enum lest_status read_all(int fd, const char *path, struct lest_buf *out,
 {
     for (;;) {
         size_t left = out->max - out->len;
-        uint8_t extra;
+        uint8_t extra = 0;
         size_t want = left < 65536 ? left : 65536;
         uint8_t *room = want ? lest_buf_reserve(out, want) : &extra;
         if (!room)

@@ -11,8 +11,6 @@
 
 enum { OUT_OF_THE_WAY = HOST_FD_LISTEN + HOST_CHILD_FDS_MAX };
 
-extern char **environ;
-
 void host_child_follow(pid_t parent)
 {
     /* A parent that ended before prctl() sends no signal: then init has adopted us. */

@@ -10,8 +10,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-extern char **environ;
-
 static enum lest_status start(char *const argv[], int output, pid_t *pid, struct lest_error *err)
 {
     posix_spawn_file_actions_t actions;

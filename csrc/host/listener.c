@@ -63,7 +63,7 @@ static bool lists_v4_wildcard(char addresses[][HOST_ADDRESS_MAX], size_t count, 
 
 static void describe(struct host_listener *listener)
 {
-    struct sockaddr_storage name;
+    struct sockaddr_storage name = { 0 };
     socklen_t len = sizeof name;
     char host[HOST_ADDRESS_MAX - 16], port[8];
     if (getsockname(listener->fd, (struct sockaddr *)&name, &len) < 0 ||

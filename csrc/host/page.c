@@ -65,7 +65,7 @@ void host_page_beat(struct host_page *page)
 void host_page_set_request(struct host_page *page, const char *request, size_t len)
 {
     for (size_t i = 0; i < HOST_PAGE_REQUEST_MAX; i++) {
-        atomic_store_explicit(&page->request[i], i < len ? request[i] : '\0', memory_order_relaxed);
+        atomic_store_explicit(&page->request[i], (char)(i < len ? request[i] : '\0'), memory_order_relaxed);
         if (i >= len)
             break;
     }

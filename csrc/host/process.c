@@ -11,8 +11,6 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-extern char **environ;
-
 enum { COMMAND_OUTPUT_MAX = 4096, COMMAND_MS = 30000 };
 
 /* A process has one role, whatever interpreters run in it. */

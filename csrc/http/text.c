@@ -80,7 +80,7 @@ bool http_equal(struct http_slice a, struct http_slice b)
 
 static char lower(char c)
 {
-    return c >= 'A' && c <= 'Z' ? (char)(c + ('a' - 'A')) : c;
+    return (char)(c >= 'A' && c <= 'Z' ? c + ('a' - 'A') : c);
 }
 
 bool http_equal_nocase(struct http_slice a, struct http_slice b)

@@ -12,6 +12,15 @@
 #include <lauxlib.h>
 #include <lua.h>
 
+#ifdef __clang_analyzer__
+/* What the analyzer cannot know: that these do not return, or never NULL.
+ * NOLINTBEGIN(readability-redundant-declaration): declared again to say so. */
+int luaL_error(lua_State *L, const char *fmt, ...) __attribute__((analyzer_noreturn));
+int luaL_argerror(lua_State *L, int arg, const char *extramsg) __attribute__((analyzer_noreturn));
+void *luaL_checkudata(lua_State *L, int ud, const char *tname) __attribute__((returns_nonnull));
+/* NOLINTEND(readability-redundant-declaration) */
+#endif
+
 /** A userdata of a class: the C object, or NULL once closed. */
 struct lestL_object {
     void *h;

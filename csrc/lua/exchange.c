@@ -224,9 +224,8 @@ static int headers(lua_State *L)
         const struct http_header *h = &request->headers[i];
         if (name && !http_equal_nocase(h->name, http_text(name)))
             continue;
-        if (!name)
-            lua_createtable(L, 2, 0);
         if (!name) {
+            lua_createtable(L, 2, 0);
             lua_pushlstring(L, h->name.data, h->name.len);
             lua_rawseti(L, -2, 1);
         }

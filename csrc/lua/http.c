@@ -44,7 +44,7 @@ static void push_lower(lua_State *L, struct http_slice s)
     luaL_Buffer b;
     char *text = luaL_buffinitsize(L, &b, s.len);
     for (size_t i = 0; i < s.len; i++)
-        text[i] = s.data[i] >= 'A' && s.data[i] <= 'Z' ? (char)(s.data[i] + ('a' - 'A')) : s.data[i];
+        text[i] = (char)(s.data[i] >= 'A' && s.data[i] <= 'Z' ? s.data[i] + ('a' - 'A') : s.data[i]);
     luaL_pushresultsize(&b, s.len);
 }
 

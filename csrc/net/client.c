@@ -51,8 +51,8 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
 {
     struct net_client *client = ((struct watched *)arg)->client;
     int running, mask = 0;
-    mask |= what & EV_READ ? CURL_CSELECT_IN : 0;
-    mask |= what & EV_WRITE ? CURL_CSELECT_OUT : 0;
+    mask |= (what & EV_READ) ? CURL_CSELECT_IN : 0;
+    mask |= (what & EV_WRITE) ? CURL_CSELECT_OUT : 0;
     curl_multi_socket_action(client->multi, fd, mask, &running);
     settle(client);
 }
@@ -90,8 +90,8 @@ static int socket_function(CURL *easy, curl_socket_t fd, int what, void *userp, 
     if (!watched && !(watched = watch(client, fd)))
         return -1;
     short wanted = EV_PERSIST;
-    wanted |= what & CURL_POLL_IN ? EV_READ : 0;
-    wanted |= what & CURL_POLL_OUT ? EV_WRITE : 0;
+    wanted |= (what & CURL_POLL_IN) ? EV_READ : 0;
+    wanted |= (what & CURL_POLL_OUT) ? EV_WRITE : 0;
     if (wanted == watched->what)
         return 0;
     watched->what = wanted;
@@ -132,7 +132,7 @@ static void close_multi(struct net_client *client)
         curl_multi_cleanup(client->multi);
     client->multi = NULL;
     while (client->watched)
-        unwatch(client->watched);
+        unwatch(client->watched); /* NOLINT(clang-analyzer-unix.Malloc): which takes it off the list */
     evtimer_del(client->timer);
     evtimer_del(client->idle);
 }

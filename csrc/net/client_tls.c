@@ -122,7 +122,7 @@ struct net_server_peer *net_server_peer_new(const struct net_client_tls *tls, co
         free(peer);
         return NULL;
     }
-    memcpy(peer->host, host, len);
+    memcpy(peer->host, host, len); /* NOLINT(bugprone-not-null-terminated-result): zeros were there */
     peer->is_ip =
         inet_pton(AF_INET, peer->host, &address) == 1 || inet_pton(AF_INET6, peer->host, &address) == 1;
     peer->references = 1;

@@ -84,6 +84,7 @@ static void restart_head(struct net_transfer *transfer)
 
 /* One line of the head, and of the trailer, which is ignored. The names and values are offsets until the
  * buffer moves no more; see pin_headers(). */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is libcurl's. */
 static size_t on_header(char *data, size_t size, size_t count, void *arg)
 {
     struct net_transfer *transfer = arg;

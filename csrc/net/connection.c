@@ -202,9 +202,8 @@ static bool step_handshake(struct net_connection *c)
 static bool step_linger(struct net_connection *c)
 {
     switch (net_stream_discard(&c->stream, &c->linger_left)) {
-    case NET_IO_WAIT: return false;
-    /* Enough was read: from here on the peer blocks, and so gets around to reading. */
-    case NET_IO_DONE: return false;
+    case NET_IO_WAIT:
+    case NET_IO_DONE: return false; /* enough was read: now the peer blocks, and so gets around to reading */
     case NET_IO_END:
     case NET_IO_FAILED: c->state = NET_CLOSED; return true;
     }
@@ -267,6 +266,7 @@ static void expire(struct net_connection *c)
         break;
     case NET_BODY: net_connection_refuse(c, 408, "the body did not arrive in time"); break;
     case NET_ANSWER:
+        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): this state has an exchange */
         if (c->exchange->why_aborted)
             net_connection_drop(c, "closed");
         else

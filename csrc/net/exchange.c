@@ -69,11 +69,11 @@ static enum lest_status write_answer(struct net_exchange *x, const struct net_an
     return lest_buf_status(out, err);
 }
 
-enum lest_status net_exchange_respond(struct net_exchange *x, const struct net_answer *answer,
+enum lest_status net_exchange_respond(struct net_exchange *exchange, const struct net_answer *answer,
                                       struct lest_error *err)
 {
-    struct net_connection *c = x->connection;
-    if (x->answered && !x->why_aborted)
+    struct net_connection *c = exchange->connection;
+    if (exchange->answered && !exchange->why_aborted)
         return lest_error_set(err, LEST_E_USAGE, "this request has been answered already");
     if (answer->status < 200 || answer->status > 599)
         return lest_error_set(err, LEST_E_USAGE, "an answer's status is between 200 and 599");
@@ -82,23 +82,23 @@ enum lest_status net_exchange_respond(struct net_exchange *x, const struct net_a
     enum lest_status status = check_headers(answer, err);
     if (status)
         return status;
-    if (!c || x->answered)
+    if (!c || exchange->answered)
         return lest_error_set(err, LEST_E_CLOSED, "the client has gone");
     size_t before = c->out.len;
     c->close_after = net_connection_will_close(c);
-    status = write_answer(x, answer, c->close_after, &c->out, err);
+    status = write_answer(exchange, answer, c->close_after, &c->out, err);
     if (status) {
         /* Nobody must wait for an answer that cannot be written. */
         static const struct net_answer failure = { .status = 500 };
         struct lest_error ignored;
         c->out.len = before;
         c->out.failed = c->out.too_large = false;
-        if (write_answer(x, &failure, c->close_after, &c->out, &ignored)) {
+        if (write_answer(exchange, &failure, c->close_after, &c->out, &ignored)) {
             c->out.len = before;
             c->close_after = true;
         }
     }
-    x->answered = true;
+    exchange->answered = true;
     net_connection_answered(c);
     return status;
 }

@@ -19,7 +19,7 @@
 enum { ACCEPT_BATCH = 4, RETRY_MS = 200, WARN_MS = 10000 };
 
 const struct net_limits net_limits_default = {
-#define X(name, value, lowest) .name = value,
+#define X(name, value, lowest) .name = (value),
     NET_LIMITS(X)
 #undef X
 };
@@ -134,9 +134,10 @@ enum lest_status net_server_new(struct net_loop *loop, int fd, struct net_tls *t
     if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
         getsockname(fd, (struct sockaddr *)&address, &len) < 0 ||
         getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening) {
-        int number = errno;
+        enum lest_status status =
+            lest_error_set_errno(err, LEST_E_IO, errno, "descriptor %d is no listening socket", fd);
         close(fd);
-        return lest_error_set_errno(err, LEST_E_IO, number, "descriptor %d is no listening socket", fd);
+        return status;
     }
     struct net_server *server = calloc(1, sizeof *server);
     struct net_peer_counts *counts = net_peer_counts_new();

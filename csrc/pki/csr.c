@@ -260,7 +260,7 @@ enum lest_status pki_csr_parse(const void *data, size_t len, struct pki_csr **ou
 {
     static const char *const labels[] = { "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST", NULL };
     static const struct pki_input what = { "CSR", labels, LEST_E_CSR_MALFORMED };
-    struct pki_bytes der;
+    struct pki_bytes der = { NULL, 0 };
     struct pki_csr *csr = new_csr();
     *out = NULL;
     if (!csr)

@@ -21,7 +21,8 @@ static bool fail_at(struct pki_der_doc *doc, const uint8_t *at, const char *what
     return false;
 }
 
-static bool fail_with(struct pki_der *in, enum lest_status status, const char *format, va_list args)
+__attribute__((format(printf, 3, 0))) static bool fail_with(struct pki_der *in, enum lest_status status,
+                                                            const char *format, va_list args)
 {
     struct pki_der_doc *doc = in->doc;
     char text[200];
@@ -33,7 +34,8 @@ static bool fail_with(struct pki_der *in, enum lest_status status, const char *f
     return false;
 }
 
-bool pki_der_fail(struct pki_der *in, const char *format, ...)
+/* The names in parentheses: the header has macros of them for the analyzer. */
+bool(pki_der_fail)(struct pki_der *in, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
@@ -42,7 +44,7 @@ bool pki_der_fail(struct pki_der *in, const char *format, ...)
     return false;
 }
 
-bool pki_der_fail_as(struct pki_der *in, enum lest_status status, const char *format, ...)
+bool(pki_der_fail_as)(struct pki_der *in, enum lest_status status, const char *format, ...)
 {
     va_list args;
     va_start(args, format);

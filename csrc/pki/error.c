@@ -51,7 +51,7 @@ enum lest_status pki_error_status(enum lest_status status)
     return drain(NULL) ? LEST_E_NOMEM : status;
 }
 
-enum lest_status pki_error(struct lest_error *err, enum lest_status status, const char *format, ...)
+enum lest_status(pki_error)(struct lest_error *err, enum lest_status status, const char *format, ...)
 {
     if (!err)
         return pki_error_status(status);

@@ -22,4 +22,8 @@ enum lest_status pki_error_status(enum lest_status status);
 enum lest_status pki_error(struct lest_error *err, enum lest_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
+#ifdef __clang_analyzer__
+#define pki_error(err, status, ...) lest_analyzed((pki_error)(err, status, __VA_ARGS__), status)
+#endif
+
 #endif

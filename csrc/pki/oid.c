@@ -45,9 +45,8 @@ bool pki_oid_valid(struct pki_bytes contents)
 /* The decimal digits of one base-128 arc of up to 19 octets. */
 static size_t arc_text(const uint8_t *data, size_t len, unsigned minus, char out[48])
 {
-    uint8_t digits[48];
+    uint8_t digits[48] = { 0 };
     size_t count = 1;
-    digits[0] = 0;
     for (size_t i = 0; i < len; i++) {
         unsigned carry = data[i] & 0x7f;
         for (size_t j = 0; j < count; j++) {

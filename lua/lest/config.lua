@@ -37,13 +37,14 @@ local function ca_shape(extra)
   return s.record(fields)
 end
 
+local san_type = s.one_of { "DNS", "IP", "email", "URI", "dirName", "RID", "otherName" }
+
 local profile = s.record {
   lifetime = s.duration { min = 60 },
   keys = s.list(s.string { max = 64 }, { min = 1, single = true }),
   names = s.optional(s.one_of { "principal", "renewal", "policy" }, "principal"),
   subject = s.optional(s.list(s.string { max = 64 }), { "CN" }),
-  san = s.optional(s.list(s.one_of { "DNS", "IP", "email", "URI", "dirName", "RID", "otherName" }),
-    {}),
+  san = s.optional(s.list(san_type), {}),
   key_usage = s.optional(s.list(s.string { max = 32 }), { "digitalSignature" }),
   eku = s.optional(s.list(s.string { max = 64 }), { "clientAuth" }),
   key_change = s.optional(s.one_of { "allowed", "required", "forbidden" }, "allowed"),
@@ -58,13 +59,14 @@ local csrattrs_entry = s.custom("a string or a table", function(value)
   if type(value) == "string" or type(value) == "table" then return value end
 end)
 
+local auth = s.list(s.one_of { "certificate", "basic", "certificate+basic" },
+  { min = 1, single = true })
+
 local label = s.record {
   policy = path,
   profile = s.optional(name),
   profiles = s.optional(s.list(name, { min = 1 })),
-  auth = s.optional(s.list(s.one_of { "certificate", "basic", "certificate+basic" },
-    { min = 1, single = true }),
-    { "certificate" }),
+  auth = s.optional(auth, { "certificate" }),
   anchors = s.optional(s.list(name, { single = true })),
   ca = s.optional(name),
   csrattrs = s.optional(s.list(csrattrs_entry, { max = 64 })),
@@ -102,16 +104,16 @@ local function listen_address(value)
   local host, port = tostring(value):match "^%[([%x:.]+)%]:(%d+)$"
   if not host then host, port = tostring(value):match "^([%d.]+):(%d+)$" end
   if not host or tonumber(port) > 65535 then
-    return nil,
-      ("'%s' is no address: write one as \"[::]:8443\" or \"127.0.0.1:8443\""):format(tostring(value))
+    local problem = "'%s' is no address: write one as \"[::]:8443\" or \"127.0.0.1:8443\""
+    return nil, problem:format(tostring(value))
   end
   return value
 end
 
+local listen = s.list(s.custom("an address", listen_address), { min = 1, max = 16, single = true })
+
 local server = s.record {
-  listen = s.optional(s.list(s.custom("an address", listen_address),
-    { min = 1, max = 16, single = true }),
-    { "[::]:8443" }),
+  listen = s.optional(listen, { "[::]:8443" }),
   tls = s.record {
     cert = path,
     key = s.string { max = 4000 },
@@ -253,8 +255,9 @@ function M.check(raw, file, folder, source)
   local config, problems = schema.check(server, raw)
   if config then
     problems = {}
-    cross_check(config, function(where, problem) table.insert(problems,
-      { path = where, problem = problem }) end)
+    cross_check(config, function(where, problem)
+      table.insert(problems, { path = where, problem = problem })
+    end)
     if #problems == 0 then
       resolve(config, folder)
       config.file = file

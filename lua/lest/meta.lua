@@ -341,8 +341,6 @@ function core_system.exists(path) end
 ---@return lest.error? err
 function core_system.become_owner(path) end
 
---- HTTP/1.1 messages as pure functions. What a peer got wrong is `nil, err` with err.code "http" and
---- err.status, the status to answer.
 --- HTTP/1.1 messages as pure functions. What a peer got wrong is `nil, err` with err.code "http"
 --- and err.status, the status to answer.
 ---@class lest.core.http
@@ -552,14 +550,14 @@ function core_csr.parse(bytes) end
 ---@return lest.error? err
 function core_csr.build(plan) end
 
---- HTTPS requests on the loop, with one setting of trust and identity. lest.http and lest.client are made
---- of it.
+--- HTTPS requests on the loop, with one setting of trust and identity. lest.http and lest.client
+--- are made of it.
 ---@class lest.http_client
 local http_client = {}
 
---- Begin a request. The callback gets { status, headers, body, peer_chain, tls_version, by_cmc_ra }, or nil
---- and an error: trust, unauthenticated (the server refused our certificate), tls, network, timeout, closed
---- (an answer cut short too), protocol, too_large. Closing the request cancels it.
+--- Begin a request. The callback gets { status, headers, body, peer_chain, tls_version, by_cmc_ra },
+--- or nil and an error: trust, unauthenticated (the server refused our certificate), tls, network,
+--- timeout, closed (an answer cut short too), protocol, too_large. Closing the request cancels it.
 ---@param options { url: string, callback: function, method?: string, headers?: string[][], body?: string,
 --- username?: string, password?: string, timeout_ms?: integer, connect_timeout_ms?: integer,
 --- max_body?: integer }
@@ -573,8 +571,9 @@ function http_client:close() end
 ---@class lest.core.http_client
 local core_http_client = {}
 
---- A client that trusts a store, the system's anchors, or anybody (to fetch what is then compared with a
---- fingerprint). cmc_ra: id-kp-cmcRA may stand for the server's name (RFC 7030 3.6.1; a store only).
+--- A client that trusts a store, the system's anchors, or anybody (to fetch what is then compared
+--- with a fingerprint). cmc_ra: id-kp-cmcRA may stand for the server's name (RFC 7030 3.6.1; a store
+--- only).
 ---@param settings { store?: lest.store, system?: boolean, provisional?: boolean, cert?: lest.cert,
 --- key?: lest.key, cmc_ra?: boolean, plain_http?: boolean, idle_ms?: integer }
 ---@return lest.http_client?
@@ -873,8 +872,8 @@ function core_issuer.root(options) end
 ---@class lest.tls
 local tls = {}
 
---- Another store for the handshakes that begin from now on, as with reloaded CRLs; nil asks clients for
---- no certificate any more.
+--- Another store for the handshakes that begin from now on, as with reloaded CRLs; nil asks clients
+--- for no certificate any more.
 ---@param store? lest.store
 ---@return true?, lest.error?
 function tls:set_store(store) end
@@ -884,8 +883,8 @@ function tls:close() end
 ---@class lest.core.tls
 local core_tls = {}
 
---- TLS 1.2 and 1.3, ephemeral keys and AEAD only, no resumption, no renegotiation. With a store a client is
---- asked for a certificate; one that is presented must verify, or the handshake fails.
+--- TLS 1.2 and 1.3, ephemeral keys and AEAD only, no resumption, no renegotiation. With a store a
+--- client is asked for a certificate; one that is presented must verify, or the handshake fails.
 ---@param options { cert: lest.cert, key: lest.key, store?: lest.store, ciphers?: string, min_version?: "1.2"|"1.3" }
 ---@return lest.tls?
 ---@return lest.error?
@@ -962,8 +961,8 @@ function exchange:header(name) end
 ---@return string[]|string[][]
 function exchange:headers(name) end
 
---- Answer, once. Content-Length, Date and Connection are added. A header with control characters gives an
---- error, and the client 500.
+--- Answer, once. Content-Length, Date and Connection are added. A header with control characters
+--- gives an error, and the client 500.
 ---@param answer { status: integer, headers?: string[][], body?: string }
 ---@return boolean? sent false: the client has gone
 ---@return lest.error? err

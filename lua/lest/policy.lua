@@ -3,7 +3,7 @@
 ---   local policy = require "lest.policy"
 ---   return {
 ---     enroll = function(request)
----       if request.principal.kind ~= "basic" then return policy.reject "a password is required" end
+---       if request.principal.kind ~= "basic" then return policy.reject "a password is wanted" end
 ---       return policy.approve { subject = { { "CN", request.principal.name } } }
 ---     end,
 ---     reenroll = policy.renew { window = "30d" },
@@ -56,12 +56,20 @@ local function verdict(kind, argument)
   return setmetatable(result, Verdict)
 end
 
+---@class lest.policy.approval
+---@field subject? lest.name_like
+---@field san? string[]
+---@field profile? string one of the label's
+---@field lifetime? string|integer
+---@field facts? table kept for renewals, as request.previous.facts
+---@field detail? any
+
 --- Issue a certificate. The names stated are the names issued; none at all is an error.
----@param options { subject: any, san: string[], profile: string, lifetime: string|integer, facts: table, detail: any }
+---@param options lest.policy.approval
 function M.approve(options)
   local result = verdict("approve", options)
   if not result.renewal and not result.subject and not result.san then
-    error("policy.approve: state the names, as subject = { { \"CN\", ... } } or san = { \"DNS:...\" }", 2)
+    error("policy.approve: state the names, as subject = {{ 'CN', ... }} or san = { 'DNS:...' }", 2)
   end
   return result
 end
@@ -72,14 +80,21 @@ function M.reject(options)
   return verdict("reject", options)
 end
 
+---@class lest.policy.delay
+---@field [1]? string the reason
+---@field reason? string
+---@field detail? any
+---@field retry_after? string|integer
+---@field expires? string|integer of a pending request
+
 --- Not yet (202): ask again after retry_after; an operator decides with `lest pending`.
----@param options? string|{ [1]: string, detail: any, retry_after: string|integer, expires: string|integer }
+---@param options? string|lest.policy.delay
 function M.pending(options)
   return verdict("pending", options)
 end
 
 --- Not now (503): what the decision needs is out of reach.
----@param options? string|{ [1]: string, detail: any, retry_after: string|integer }
+---@param options? string|lest.policy.delay
 function M.unavailable(options)
   return verdict("unavailable", options)
 end

@@ -100,7 +100,7 @@ end
 
 --- Turn a verdict into what the issuer is to sign.
 ---@param profile table
----@param facts { verdict: table, principal: table, previous: table, csr: table, ca: table, now: integer }
+---@param facts table verdict, principal, previous, csr, ca; now in seconds since 1970
 ---@return table|nil plan for issuer:issue
 ---@return string|nil problem for the log
 function M.plan(profile, facts)

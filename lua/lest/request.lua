@@ -12,8 +12,7 @@ end
 
 local FIELDS <const> = {
   request = set("id", "time", "operation", "label", "csr", "principal", "auth", "tls", "address",
-    "headers",
-    "previous", "approvals"),
+    "headers", "previous", "approvals"),
   principal = set("kind", "name", "anchors", "certificate", "claims", "credential"),
   auth = set("basic", "certificate"),
   tls = set("version", "cipher", "channel_bound"),

@@ -43,7 +43,7 @@ describe("/simpleenroll", function()
     assert.equal(key, process.must { "openssl", "x509", "-in", path, "-noout", "-pubkey" })
   end)
 
-  it("5280-4.2.1.1-a 5280-4.2.1.2-a 5280-4.2.1.3-a 5280-4.1.2.2-a issues by the profile of RFC 5280", function()
+  it("5280-4.2.1.1-a 5280-4.2.1.2-a 5280-4.2.1.3-a 5280-4.1.2.2-a issues by RFC 5280", function()
     local cert = core.cert.load(server:enroll "profile01")
     local ca = core.cert.load(server.dir .. "/ca.pem")
     assert.equal(ca.ski, cert.aki)
@@ -179,8 +179,8 @@ describe("/simpleenroll", function()
     server:post("/simpleenroll", server:csr "stranger", "--user", "stranger:wrong")
     assert.equal(before, server:sql "SELECT count(*) FROM requests")
     local secret = server:credential "refused"
-    server:post("/simpleenroll", server:csr("refused", { key = { "-newkey", "rsa:1024" } }), "--user",
-      "refused:" .. secret)
+    local weak = server:csr("refused", { key = { "-newkey", "rsa:1024" } })
+    server:post("/simpleenroll", weak, "--user", "refused:" .. secret)
     assert.matches("reject|.*rsa:1024",
       server:sql "SELECT verdict, reason FROM requests WHERE principal_name = 'refused'")
   end)
@@ -243,11 +243,11 @@ describe("a policy", function()
   }
   for what, expected in pairs(failing) do
     it("7030-6-q 7030-4.2.3-s issues nothing when it " .. what, function()
-      start("local policy = require 'lest.policy'\nreturn function(request)\n" .. expected[1] .. "\nend\n",
-        function(text)
-          return (text:gsub("labels = {",
-            'limits = { decision = "1s", decision_memory = "16MiB" },\n  labels = {', 1))
-        end)
+      local head = "local policy = require 'lest.policy'\nreturn function(request)\n"
+      local limits = 'limits = { decision = "1s", decision_memory = "16MiB" },\n  labels = {'
+      start(head .. expected[1] .. "\nend\n", function(text)
+        return (text:gsub("labels = {", limits, 1))
+      end)
       local status, body, headers = enroll "deny"
       assert.equal(500, status)
       assert.truthy(body:find(headers["x-request-id"], 1, true))

@@ -27,7 +27,7 @@ describe("the server's HTTP", function()
     assert.equal(501, (server:curl("/cacerts", "-X", "FOO")))
   end)
 
-  it("9110-15.5.16-a 9110-8.3-a takes application/pkcs10 in any case, with parameters, and nothing else",
+  it("9110-15.5.16-a 9110-8.3-a takes application/pkcs10 in any case, with parameters, no other",
     function()
       local csr = server:csr "media"
       local function post(media_type)

@@ -59,8 +59,9 @@ describe("/simplereenroll", function()
 
   it("7030-4.2.2-g refuses a revoked certificate", function()
     local cert = core.cert.load(server:enroll "renew05")
-    os.execute(("sqlite3 %s \"UPDATE certificates SET revoked_at = 1, revocation_reason = 'keyCompromise' "
-      .. "WHERE serial = '%s'\""):format(server:ledger(), cert.serial))
+    local revoke = "UPDATE certificates SET revoked_at = 1, revocation_reason = 'keyCompromise' "
+      .. "WHERE serial = '%s'"
+    os.execute(('sqlite3 %s "%s"'):format(server:ledger(), revoke:format(cert.serial)))
     assert.equal(403, (renew("renew05", fresh_csr "renew05")))
   end)
 

@@ -1,4 +1,5 @@
--- busted output: a line for each file, the failures, and "N passed, N failed[, N skipped]" as the last line.
+-- busted output: a line for each file, the failures, and "N passed, N failed[, N skipped]" as the
+-- last line.
 return function(options)
   local busted = require "busted"
   local handler = require "busted.outputHandlers.base"()
@@ -34,8 +35,9 @@ return function(options)
     for _, item in ipairs(handler.errors) do show("ERROR", item) end
     local skipped = handler.pendingsCount
     for _, item in ipairs(handler.pendings) do show("SKIPPED", item) end
-    io.write(("%d passed, %d failed%s\n"):format(handler.successesCount,
-      handler.failuresCount + handler.errorsCount, skipped > 0 and (", %d skipped"):format(skipped) or ""))
+    local failed = handler.failuresCount + handler.errorsCount
+    io.write(("%d passed, %d failed"):format(handler.successesCount, failed))
+    io.write(skipped > 0 and (", %d skipped\n"):format(skipped) or "\n")
     io.flush()
     return nil, true
   end)

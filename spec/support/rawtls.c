@@ -175,8 +175,8 @@ void rawtls_linger(struct rawtls *c, int64_t ms)
     char ignored[4096];
     int64_t deadline = rawtls_deadline(ms);
     shutdown(c->fd, SHUT_WR);
-    while (wait_for(c->fd, POLLIN, deadline) && recv(c->fd, ignored, sizeof ignored, 0) > 0)
-        continue;
+    while (wait_for(c->fd, POLLIN, deadline) && recv(c->fd, ignored, sizeof ignored, 0) > 0) {
+    }
 }
 
 void rawtls_drop(struct rawtls *c)

@@ -141,7 +141,7 @@ static enum rawtls_end read_body(struct session *s, struct lest_buf *body, size_
 {
     struct http_chunked decoder;
     struct http_refusal why;
-    enum rawtls_end end = RAWTLS_OK;
+    enum rawtls_end end;
     *used = 0;
     http_chunked_init(&decoder, BYTES_MAX);
     for (;;) {

@@ -3,13 +3,12 @@
  *   tls_client ADDRESS PORT ACTION...      prints what the server sends; ends with 0, or 1 and a word why
  *
  *   from ADDRESS   connect from this one        plain        connect without TLS
- *   tls 1.2        this version only            hello N      send only N bytes of the ClientHello, one each 100 ms
- *   idle N         N connections, then one more to go on with
- *   send TEXT      \r \n are unescaped          slow MS TEXT one byte each so many ms; ends early if refused
- *   want TEXT      read until it came           read         read until the server closes
- *   rcvbuf N       before the connection        sleep MS
- *   close_notify   end our side of TLS          fin          end our side of TCP
- *   reset          as a host that went away     held         how many idle ones the server has not closed */
+ *   tls 1.2        this version only            hello N      send only N bytes of the ClientHello, one each
+ * 100 ms idle N         N connections, then one more to go on with send TEXT      \r \n are unescaped slow MS
+ * TEXT one byte each so many ms; ends early if refused want TEXT      read until it came           read read
+ * until the server closes rcvbuf N       before the connection        sleep MS close_notify   end our side of
+ * TLS          fin          end our side of TCP reset          as a host that went away     held         how
+ * many idle ones the server has not closed */
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/tcp.h>

@@ -83,9 +83,9 @@ end
 
 --- Bind a one-time credential to this key ("use" or "reserve"). False: another request was first.
 function M.consume(authority, entry, how, bound_until)
-  local credential = entry.credential
+  local credential, store = entry.credential, authority.credentials
   if not credential then return true end
-  local ok, err = authority.credentials[how](authority.credentials, credential, entry.context, bound_until)
+  local ok, err = store[how](store, credential, entry.context, bound_until)
   if not ok and err.code ~= "unauthenticated" then error(err) end
   return ok
 end

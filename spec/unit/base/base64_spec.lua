@@ -6,8 +6,10 @@ end
 
 describe("base64", function()
   -- RFC 4648 section 10
-  local vectors = { [""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==", fooba = "Zm9vYmE=",
-    foobar = "Zm9vYmFy" }
+  local vectors = {
+    [""] = "", f = "Zg==", fo = "Zm8=", foo = "Zm9v", foob = "Zm9vYg==", fooba = "Zm9vYmE=",
+    foobar = "Zm9vYmFy",
+  }
 
   it("encodes and decodes the vectors of RFC 4648", function()
     for plain, coded in pairs(vectors) do

@@ -10,7 +10,8 @@ describe("a duration", function()
   end)
 
   it("is refused with a sentence that names it", function()
-    for _, wrong in ipairs { "", "10", "m", "10 m", "-5m", "1.5h", "10M", -1, 1.5, true, "99999999s" } do
+    local wrongs = { "", "10", "m", "10 m", "-5m", "1.5h", "10M", -1, 1.5, true, "99999999s" }
+    for _, wrong in ipairs(wrongs) do
       local seconds, problem = duration.parse(wrong)
       assert.is_nil(seconds)
       assert.matches("no duration", problem)

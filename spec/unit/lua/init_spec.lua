@@ -6,8 +6,9 @@ describe("the module", function()
     assert.equal(core.key, lest.key)
     assert.equal(core.version, lest.version)
     assert.equal(require "lest.http", lest.http)
-    for _, name in ipairs { "csr", "cert", "crl", "store", "csrattrs", "pkcs7", "url", "file", "json",
-      "error", "spawn", "sleep", "all", "log" } do
+    local names = { "csr", "cert", "crl", "store", "csrattrs", "pkcs7", "url", "file", "json",
+      "error", "spawn", "sleep", "all", "log" }
+    for _, name in ipairs(names) do
       assert.is_truthy(lest[name], name)
     end
   end)

@@ -104,6 +104,7 @@ describe("limits", function()
     local ok, limit = bounded({ memory = 4 * 1024 * 1024 }, function()
       local hoard = {}
       for i = 1, 1e9 do hoard[i] = ("x"):rep(1000) .. i end
+      return hoard
     end)
     assert.is_false(ok)
     assert.is_true(limit.exhausted)

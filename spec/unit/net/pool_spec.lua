@@ -28,7 +28,7 @@ describe("the pool of threads", function()
     assert.is_falsy(timer)
   end)
 
-  it("refuses what is beyond its bound with `unavailable`, and takes more once there is room", function()
+  it("refuses with `unavailable` beyond its bound, and takes more once there is room", function()
     local pool <close> = assert(core.pool.new { threads = 1, queue = 2 })
     local done = 0
     local function count() done = done + 1 end
