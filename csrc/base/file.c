@@ -75,6 +75,24 @@ static int sync_folder(const char *path)
     return result;
 }
 
+/* A device or a pipe: renaming over it would put a plain file in its place. */
+static bool is_special(const char *path)
+{
+    struct stat info;
+    return stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
+}
+
+static enum lest_status write_special(const char *path, const void *data, size_t len, struct lest_error *err)
+{
+    enum lest_status status = LEST_OK;
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
+    if (fd < 0 || write_all(fd, data, len) < 0)
+        status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
 enum lest_status lest_file_write(const char *path, const void *data, size_t len, mode_t mode,
                                  enum lest_file_how how, struct lest_error *err)
 {
@@ -83,6 +101,8 @@ enum lest_status lest_file_write(const char *path, const void *data, size_t len,
             return lest_error_set_errno(err, LEST_E_IO, errno, "standard output: cannot be written");
         return LEST_OK;
     }
+    if (how == LEST_FILE_REPLACE && is_special(path))
+        return write_special(path, data, len, err);
     enum lest_status status = LEST_OK;
     char temporary[PATH_MAX];
     int fd = -1;

@@ -17,7 +17,7 @@ enum lest_file_how {
 
 /** Write a file whole or not at all: a temporary file beside it, made with `mode` from its first byte,
  *  is written, synced and renamed (or linked, for LEST_FILE_NEW), and the folder is synced.
- *  "-" writes to standard output.
+ *  "-" writes to standard output; a device or a pipe is written to, not replaced.
  *  Errors: LEST_E_EXISTS, LEST_E_IO */
 enum lest_status lest_file_write(const char *path, const void *data, size_t len, mode_t mode,
                                  enum lest_file_how how, struct lest_error *err) LEST_MUST_USE;

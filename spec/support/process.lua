@@ -100,7 +100,9 @@ end
 function M.alive(pid)
   local file <close> = io.open(("/proc/%d/stat"):format(pid), "r")
   if not file then return false end
-  return file:read("a"):match "^%d+ %b() (%a)" ~= "Z"
+  -- A process that ends meanwhile gives nothing to read.
+  local state = (file:read "a" or ""):match "^%d+ %b() (%a)"
+  return state ~= nil and state ~= "Z"
 end
 
 ---@param pid integer

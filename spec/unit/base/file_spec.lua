@@ -1,0 +1,49 @@
+local core = require "lest.core"
+local temporary = require "support.temporary"
+
+describe("a file", function()
+  after_each(temporary.clean)
+
+  it("is written whole with its mode, replacing what is there", function()
+    local path = temporary.folder() .. "/file"
+    assert(core.file.write(path, "one", { mode = 384 })) -- 0600
+    assert(core.file.write(path, "two\0three"))
+    assert.equal("two\0three", core.file.read(path))
+    assert.equal("644", temporary.capture("stat -c %a " .. path))
+    assert.equal("1", temporary.capture("ls " .. path .. "* | wc -l"))
+  end)
+
+  it("is not overwritten where it must be new", function()
+    local path = temporary.folder() .. "/file"
+    assert(core.file.write(path, "one", { new = true, mode = 384 }))
+    assert.equal("600", temporary.capture("stat -c %a " .. path))
+    local ok, err = core.file.write(path, "two", { new = true })
+    assert.is_nil(ok)
+    assert.equal("exists", err.code)
+    assert.equal("one", core.file.read(path))
+  end)
+
+  it("is not put in the place of a device", function()
+    local folder = temporary.folder()
+    local device = folder .. "/null"
+    if not os.execute("mknod " .. device .. " c 1 3 2>&-") then return pending "needs root" end
+    assert(core.file.write(device, "gone"))
+    assert.equal("character special file", temporary.capture("stat -c %F " .. device))
+  end)
+
+  it("is read up to a maximum", function()
+    local path = temporary.file(temporary.folder(), "file", ("x"):rep(100))
+    assert.equal(100, #core.file.read(path, 100))
+    local text, err = core.file.read(path, 99)
+    assert.is_nil(text)
+    assert.equal("too_large", err.code)
+    assert.equal("not_found", select(2, core.file.read(path .. "x")).code)
+  end)
+
+  it("says why it cannot be written", function()
+    local ok, err = core.file.write("/nonexistent/file", "x")
+    assert.is_nil(ok)
+    assert.equal("io", err.code)
+    assert.matches("No such file", tostring(err))
+  end)
+end)
