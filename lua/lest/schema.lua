@@ -11,6 +11,9 @@ local duration = require "lest.duration"
 
 local M = {}
 
+-- Looking for the nearest name costs; a hostile table may have any number of unknown ones.
+local UNKNOWN_MAX <const> = 16
+
 local function distance(a, b)
   local row = {}
   for j = 0, #b do row[j] = j end
@@ -139,7 +142,7 @@ function M.one_of(choices)
   for _, choice in ipairs(choices) do set[choice] = true end
   return simple("a string", function(value)
     if set[value] then return value end
-    return nil, ("'%s' is not one of %s%s"):format(tostring(value), table.concat(choices, ", "),
+    return nil, ("'%s' is not one of %s%s"):format(tostring(value):sub(1, 60), table.concat(choices, ", "),
       M.hint(value, set))
   end)
 end
@@ -195,9 +198,13 @@ end
 function M.record(fields)
   return { fields = fields, check = function(value, path, report)
     if type(value) ~= "table" then return report(path, "must be a table, not " .. type(value)) end
-    local result = {}
+    local result, unknown = {}, 0
     for key in pairs(value) do
-      if not fields[key] then report(join(path, key), "unknown" .. M.hint(key, fields)) end
+      if not fields[key] then
+        report(join(path, key), "unknown" .. M.hint(key, fields))
+        unknown = unknown + 1
+        if unknown == UNKNOWN_MAX then break end
+      end
     end
     for key, field in pairs(fields) do
       local item = value[key]

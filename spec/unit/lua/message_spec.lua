@@ -61,6 +61,20 @@ describe("a message", function()
     assert.matches("too large", select(2, message.encode(good)))
   end)
 
+  it("costs little to refuse, whatever is in it", function()
+    local parts = { '{"type":"begin"' }
+    for i = 1, 12000 do parts[#parts + 1] = (',"unknown%d":1'):format(i) end
+    parts[#parts + 1] = "}"
+    local steps = 0
+    debug.sethook(function() steps = steps + 1 end, "", 1000)
+    local got = message.decode(table.concat(parts), ALL)
+    debug.sethook()
+    assert.is_nil(got)
+    assert.is_true(steps < 500, steps)
+    local _, problem = message.decode(begin { operation = ("x"):rep(100000) }, ALL)
+    assert.is_true(#problem < 200)
+  end)
+
   it("is taken only by the side it is for", function()
     assert.is_nil(message.decode(begin(), { answer = true }))
   end)
