@@ -69,6 +69,7 @@ local label = s.record {
   auth = s.optional(auth, { "certificate" }),
   anchors = s.optional(s.list(name, { single = true })),
   ca = s.optional(name),
+  renews = s.optional(s.list(name, { min = 1, single = true })),
   csrattrs = s.optional(s.list(csrattrs_entry, { max = 64 })),
   realm = s.optional(s.string { max = 64, pattern = '^[^%c"\\]+$', what = "a realm" }, "lest"),
   wrap = s.optional(s.integer { max = 76 }, 64),
@@ -222,6 +223,13 @@ local function cross_check(config, report)
     if each.ca and not config.cas[each.ca] then
       report(where .. ".ca", ("'%s' is not in cas%s"):format(each.ca,
         schema.hint(each.ca, config.cas)))
+    end
+    each.renews = each.renews or { label_name }
+    for _, other in ipairs(each.renews) do
+      if not config.labels[other] then
+        report(where .. ".renews", ("'%s' is not in labels%s"):format(other,
+          schema.hint(other, config.labels)))
+      end
     end
     if each.anchors then
       for _, anchor in ipairs(each.anchors) do

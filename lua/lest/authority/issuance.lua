@@ -36,7 +36,8 @@ end
 ---@return table answer
 function M.issue(authority, entry, finish)
   local label = entry.label
-  local name = finish.profile or label.profile
+  -- A renewal is no way into another profile, unless the policy says so.
+  local name = finish.profile or (entry.previous and entry.row.profile) or label.profile
   local plan, problem = plan_of(authority, entry, finish, name)
   if not plan then return refuse_plan(authority, entry, finish, name, problem) end
   local wait = authority.issued[name]:wait "all"

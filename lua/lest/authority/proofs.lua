@@ -130,19 +130,32 @@ function M.authenticate(authority, begin, label, csr)
   return entry
 end
 
+local function includes(list, value)
+  for _, each in ipairs(list) do
+    if each == value then return true end
+  end
+  return false
+end
+
 --- RFC 7030 4.2.2: the client certificate is the one being renewed; it is ours, and the CSR has its
---- names.
+--- names. Another label may have asked another policy, or less, for those names: what it issued is
+--- renewed here only where the configuration says so.
 function M.check_renewal(authority, entry)
   local csr, cert = entry.csr, entry.principal.certificate
   if not cert or not entry.row then
     refusal.raise(403,
       "the client certificate was not issued by this CA, so there is nothing to renew")
   end
+  if not includes(entry.label.renews, entry.row.label) then
+    refusal.raise(403, "the client certificate was issued at another label")
+  end
+  local profile = authority.config.profiles[entry.row.profile]
+    or authority.config.profiles[entry.label.profile]
   local wants_change = false
   for _, attribute in ipairs(csr.attributes) do
     wants_change = wants_change or attribute.oid == CHANGE_SUBJECT_NAME
   end
-  if wants_change and authority.config.profiles[entry.label.profile].names ~= "policy" then
+  if wants_change and profile.names ~= "policy" then
     refusal.raise(403, "a change of names (ChangeSubjectName) is not allowed here")
   end
   if not core.name.equal(csr.subject_der, cert.subject_der) then
@@ -153,9 +166,10 @@ function M.check_renewal(authority, entry)
       "the subject alternative names of the request are not those of the certificate being renewed")
   end
   local same = cert.public_key.der == csr.public_key.der
-  local rule = authority.config.profiles[entry.label.profile].key_change
-  if same and rule == "required" then refusal.raise(403, "a new key is required for renewal") end
-  if not same and rule == "forbidden" then
+  if same and profile.key_change == "required" then
+    refusal.raise(403, "a new key is required for renewal")
+  end
+  if not same and profile.key_change == "forbidden" then
     refusal.raise(403, "the key must stay the same at renewal")
   end
   entry.previous = cert
