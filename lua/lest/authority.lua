@@ -201,7 +201,7 @@ local function failure_answer(id, problem)
   end
   local err = core.error.is(problem) and problem
   core.log.write("error", "message failed", { "id", id, "message", tostring(problem) })
-  if err and (err.code:find "^ledger") then
+  if err and (err.code == "ledger" or err.code == "ledger_busy") then
     return { status = 503, reason = "the ledger cannot be written now", retry_after = 5 }
   end
   return { status = 500, reason = "the request " .. id .. " failed" }

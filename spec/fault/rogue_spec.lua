@@ -1,0 +1,358 @@
+local cjson = require "cjson"
+local core = require "lest.core"
+local fleet = require "support.fleet"
+local host = require "support.host"
+local process = require "support.process"
+local rogue_module = require "support.rogue"
+local support = require "support.server"
+
+local b64 <const> = core.base64.encode
+
+describe("a worker that was taken over", function()
+  local server, rogue, authority
+  local serial = 0
+
+  setup(function()
+    server = support.start { config = function(text)
+      text = text:gsub("workers = %d+,", "")
+      text = text:gsub("names = \"principal\",[^\n]*", "names = \"principal\", san = { \"DNS\" },", 1)
+      return (text:gsub("profiles = {", [[profiles = {
+    other = { lifetime = "10d", keys = { "ec:P-256" }, names = "policy" },]], 1))
+    end }
+    authority = server:pids("authority")[1]
+  end)
+  before_each(function() rogue = rogue_module.start(server) end)
+  after_each(function()
+    rogue:close()
+    -- Whatever was tried, the authority is the same process.
+    assert.same({ authority }, server:pids "authority")
+  end)
+  teardown(function() server:stop() end)
+
+  local function next_id()
+    serial = serial + 1
+    return "rogue-" .. serial
+  end
+
+  --- The `begin` of a device that has a secret.
+  local function begin(device, changes)
+    local made = {
+      type = "begin", id = next_id(), operation = "simpleenroll", label = "default",
+      address = "192.0.2.1", tls = { version = "TLSv1.3", cipher = "TLS_AES_128_GCM_SHA256" },
+      csr = b64(core.base64.decode((device.body:gsub("\n", "")))),
+      basic = device.secret and { username = b64(device.name), password = b64(device.secret) },
+    }
+    for key, value in pairs(changes or {}) do made[key] = value or nil end
+    return made
+  end
+
+  local function device_of(name)
+    local device = fleet.device(name)
+    device.secret = fleet.secrets(server, { name })[name]
+    return device
+  end
+
+  --- A handle for a request of the device.
+  local function handle_of(link, device, changes)
+    local message = begin(device, changes)
+    local answer = link:ask(message)
+    assert.is_string(answer and answer.handle, cjson.encode(answer or {}))
+    return answer.handle, message.id
+  end
+
+  local function finish(handle, id, changes)
+    local made = { type = "finish", id = id, handle = handle, verdict = "approve" }
+    for key, value in pairs(changes or {}) do made[key] = value end
+    return made
+  end
+
+  local function issued(name)
+    return tonumber(server:sql("SELECT count(*) FROM certificates WHERE principal_name = '" .. name
+      .. "'"))
+  end
+
+  local OWN <const> = { { "CN", "alice" } }
+  local refused <const> = {
+    ["another's name"] = { subject = { { "CN", "bob" } } },
+    ["another's name beside the own"] = { subject = { { "CN", "alice" }, { "CN", "bob" } } },
+    ["another's name in the same part"] = {
+      subject = { { "CN", "alice" }, { "CN", "bob", "+" } } },
+    ["a further attribute"] = { subject = { { "CN", "alice" }, { "O", "Example" } } },
+    ["the own name as another attribute"] = { subject = { { "O", "alice" } } },
+    ["an attribute that does not exist"] = { subject = { { "nonsense", "alice" } } },
+    ["an empty name"] = { subject = { { "CN", "" } } },
+    ["a name with NUL"] = { subject = { { "CN", "alice\0bob" } } },
+    ["a name that is no UTF-8"] = { subject = { { "CN", "alice\xff" } } },
+    ["no name at all"] = {},
+    ["another's DNS name"] = { subject = OWN, san = { "DNS:bob" } },
+    ["more DNS names"] = { subject = OWN, san = { "DNS:alice", "DNS:alice.example.com" } },
+    ["an address"] = { subject = OWN, san = { "IP:192.0.2.7" } },
+    ["the own name as a mail address"] = { subject = OWN, san = { "email:alice" } },
+    ["a name without a type"] = { subject = OWN, san = { "alice" } },
+    ["an empty alternative name"] = { subject = OWN, san = { "DNS:" } },
+    ["another profile"] = { subject = OWN, profile = "other" },
+    ["a profile that does not exist"] = { subject = OWN, profile = "ca" },
+    ["a longer lifetime"] = { subject = OWN, lifetime = 90 * 86400 + 1 },
+    ["a very long lifetime"] = { subject = OWN, lifetime = 3200000000 },
+    ["a renewal of nothing"] = { renewal = true },
+  }
+  for what, verdict in pairs(refused) do
+    it("is given no certificate for " .. what, function()
+      local link = rogue:connect()
+      local alice = device_of "alice"
+      local handle, id = handle_of(link, alice)
+      local answer = link:ask(finish(handle, id, verdict))
+      assert.equal(500, answer.status)
+      assert.is_nil(answer.certificate)
+      assert.equal(0, issued "alice")
+      -- The handle is spent, whatever came of it.
+      assert.equal(503, link:ask(finish(handle, id, { subject = OWN })).status)
+      assert.equal(0, issued "alice")
+    end)
+  end
+
+  it("cannot say what would make a CA certificate, or more of anything", function()
+    local alice = device_of "alice"
+    for key, value in pairs { is_ca = true, ca = true, path_len = 1, serial = "01",
+      not_after = 4000000000, key_usage = { "keyCertSign" }, eku = { "serverAuth" },
+      extensions = { { oid = "2.5.29.19", critical = true, value = "MAMBAf8=" } },
+      public_key = "AAAA", csr = "AAAA", label = "default", principal = { name = "bob" } } do
+      local link = rogue:connect()
+      local handle, id = handle_of(link, alice)
+      local message = finish(handle, id, { subject = OWN })
+      message[key] = value
+      local _, how = link:ask(message)
+      assert.equal("closed", how, key)
+    end
+    assert.equal(0, issued "alice")
+  end)
+
+  it("gets a CSR's wish to be a CA ignored", function()
+    local link = rogue:connect()
+    local device = device_of "wishes"
+    local csr = assert(core.csr.build { key = device.key, subject = { { "CN", "wishes" } },
+      extensions = { { oid = "2.5.29.19", critical = true, value = "\x30\x03\x01\x01\xff" } } })
+    device.body = b64(csr:der())
+    local handle, id = handle_of(link, device)
+    local answer = link:ask(finish(handle, id, { subject = { { "CN", "wishes" } } }))
+    local cert = assert(core.cert.parse(core.base64.decode(answer.certificate)))
+    assert.is_false(cert.is_ca)
+    assert.same({ "digitalSignature" }, cert.key_usage)
+    assert.same({ "clientAuth" }, cert.eku)
+  end)
+
+  it("can use a handle once, on its own connection, for its own request", function()
+    local one, two = rogue:connect(), rogue:connect()
+    local carol = device_of "carol"
+    local handle, id = handle_of(one, carol)
+    local names = { subject = { { "CN", "carol" } } }
+    assert.equal(503, two:ask(finish(handle, id, names)).status)
+    assert.equal(503, one:ask(finish(handle, "rogue-other", names)).status)
+    assert.equal(503, one:ask(finish(handle .. "x", id, names)).status)
+    assert.equal(503, one:ask(finish("a", id, names)).status)
+    assert.equal(0, issued "carol")
+    assert.is_string(one:ask(finish(handle, id, names)).certificate)
+    for _ = 1, 3 do assert.equal(503, one:ask(finish(handle, id, names)).status) end
+    assert.equal(1, issued "carol")
+    -- Nor is the secret good for a second one.
+    local again = fleet.device "carol"
+    again.secret = carol.secret
+    assert.equal(401, one:ask(begin(again)).status)
+    assert.equal(1, issued "carol")
+    assert.is_true(#server:logged "bad handle" >= 4)
+  end)
+
+  it("cannot race two handles of one secret", function()
+    local link = rogue:connect()
+    local one = device_of "dave"
+    local two = fleet.device "dave"
+    two.secret = one.secret
+    local first, first_id = handle_of(link, one)
+    local second, second_id = handle_of(link, two)
+    local names = { subject = { { "CN", "dave" } } }
+    link:send(finish(first, first_id, names))
+    link:send(finish(second, second_id, names))
+    assert.is_string(link:read().certificate)
+    assert.equal(401, link:read().status)
+    assert.equal(1, issued "dave")
+  end)
+
+  it("has no use for a request id that was used", function()
+    local link = rogue:connect()
+    local names = { { "CN", "ernie" } }
+    local ernie = device_of "ernie"
+    local handle, id = handle_of(link, ernie)
+    assert.is_string(link:ask(finish(handle, id, { subject = names })).certificate)
+    local fred = device_of "fred"
+    handle = handle_of(link, fred, { id = id })
+    assert.equal(500, link:ask(finish(handle, id, { subject = { { "CN", "fred" } } })).status)
+    assert.equal(0, issued "fred")
+  end)
+
+  describe("is not believed about", function()
+    local function expect(status, message)
+      local link = rogue:connect()
+      local answer, how = link:ask(message)
+      assert.equal("ok", how)
+      assert.equal(status, answer.status, answer.reason)
+      assert.is_nil(answer.handle)
+      link:close()
+    end
+
+    it("a secret", function()
+      local device = device_of "proof"
+      expect(401, begin(device, { basic = { username = b64 "proof", password = b64 "guess" } }))
+      expect(401, begin(device, { basic = { username = b64 "alice", password = b64(device.secret) } }))
+      expect(401, begin(device, { basic = { username = "", password = "" } }))
+      expect(401, begin(device, { basic = { username = b64 "\xff\0", password = b64 "\0" } }))
+      expect(401, begin(device, { basic = false }))
+    end)
+
+    it("the CSR's signature", function()
+      local device = device_of "proof"
+      local der = core.base64.decode((device.body:gsub("\n", "")))
+      expect(400, begin(device, { csr = b64(der:sub(1, -2) .. string.char(der:byte(-1) ~ 1)) }))
+      expect(400, begin(device, { csr = b64(der .. "\0") }))
+      expect(400, begin(device, { csr = b64 "nonsense" }))
+    end)
+
+    it("a certificate", function()
+      local device = fleet.device "proof"
+      local other = assert(core.key.generate "ec:P-256")
+      local now = core.clock.wall_us() // 1000000
+      local fake = assert(core.issuer.root { key = other, subject = { { "CN", "proof" } },
+        not_before = now - 60, not_after = now + 86400 })
+      expect(403, begin(device, { chain = { b64(fake:der()) } }))
+      expect(400, begin(device, { chain = { b64 "nonsense" } }))
+      -- The CA's own certificate is public and is no client's.
+      local ca = core.cert.load(server.dir .. "/ca.pem")
+      expect(403, begin(device, { chain = { b64(ca:der()) }, operation = "simplereenroll" }))
+    end)
+
+    it("whose certificate is renewed", function()
+      local mine = core.cert.load(server:enroll "renewer")
+      local device = fleet.device "renewer"
+      local chain = { b64(mine:der()) }
+      local link = rogue:connect()
+      local handle, id = handle_of(link, device, { chain = chain, operation = "simplereenroll" })
+      assert.equal(500, link:ask(finish(handle, id, { subject = { { "CN", "alice" } } })).status)
+      expect(403, begin(fleet.device "alice", { chain = chain, operation = "simplereenroll" }))
+      assert.equal(1, tonumber(server:sql
+        "SELECT count(*) FROM certificates WHERE subject = 'CN=renewer'"))
+    end)
+
+    it("a label", function()
+      expect(404, begin(device_of "proof", { label = "other" }))
+    end)
+  end)
+
+  it("is cut off for what is no message", function()
+    local good = begin(device_of "garbage")
+    local cases = {
+      ["bytes"] = "\0\1\2\255", ["text"] = "GET / HTTP/1.1\r\n\r\n", ["a number"] = "42",
+      ["a list"] = "[1,2,3]", ["an empty object"] = "{}", ["cut JSON"] = cjson.encode(good):sub(1, 99),
+      ["two objects"] = cjson.encode(good) .. cjson.encode(good),
+      ["deep nesting"] = ('{"type":'):rep(5000) .. "1" .. ("}"):rep(5000),
+      ["deep lists"] = ("["):rep(70000) .. ("]"):rep(70000),
+      ["another direction"] = '{"type":"answer","id":"a"}',
+      ["an operator's command"] = '{"type":"operate","id":"a","operation":"x","arguments":{}}',
+      ["a type twice"] = '{"type":"begin","type":"finish","id":"a"}',
+      ["a field twice"] = '{"type":"finish","id":"a","handle":"b","verdict":"approve",'
+        .. '"verdict":"destroy"}',
+      ["NaN"] = '{"type":"finish","id":"a","handle":"b","verdict":"approve","lifetime":NaN}',
+      ["a huge number"] = '{"type":"finish","id":"a","handle":"b","verdict":"approve",'
+        .. '"lifetime":1e308}',
+      ["a fraction"] = '{"type":"finish","id":"a","handle":"b","verdict":"approve","lifetime":1.5}',
+      ["a negative number"] =
+        '{"type":"finish","id":"a","handle":"b","verdict":"approve","lifetime":-1}',
+      ["many keys"] = "{" .. ('"k":1,'):rep(20000) .. '"type":"begin"}',
+      ["a long id"] = cjson.encode(begin(device_of "garbage", { id = ("x"):rep(65) })),
+      ["an id of bytes"] = cjson.encode(begin(device_of "garbage", { id = "a\nb" })),
+      ["a large CSR"] = cjson.encode(begin(device_of "garbage",
+        { csr = b64(("x"):rep(70000)) })),
+      ["a large packet"] = ("x"):rep(149000),
+    }
+    for field, values in pairs {
+      id = { 1, {}, true }, operation = { 1, "fullcmc" }, label = { 1, "../../x", "" },
+      csr = { 1, {}, "***", "AA=" }, tls = { "x", {}, { version = 1, cipher = "x" } },
+      basic = { "x", {}, { username = "AA==" }, { username = 1, password = 2 } },
+      chain = { "x", {}, { 1 }, { a = 1 }, { "***" } }, address = { 1, {}, ("x"):rep(65) },
+      headers = { "x", { a = {} } },
+    } do
+      for i, value in ipairs(values) do
+        cases[("%s as %d"):format(field, i)] = cjson.encode(begin(device_of "garbage",
+          { [field] = value }))
+      end
+    end
+    for what, packet in pairs(cases) do
+      local link = rogue:connect()
+      local answer, how = link:ask(packet)
+      assert.equal("closed", how, what .. (answer and cjson.encode(answer) or ""))
+    end
+    assert.equal(0, issued "garbage")
+    -- Larger than the other side's own limit, or empty, with a client that has none.
+    for _, size in ipairs { 0, 200001, 212000 } do
+      local path = rogue.address:sub(2)
+      local out = rogue:call("shell", ([[perl -e 'use Socket; socket(my $s, AF_UNIX, 5, 0) or die;
+        connect($s, pack("S a*", 1, "\x00%s")) or die "connect: $!"; setsockopt($s, SOL_SOCKET, SO_SNDBUF, 1000000);
+        defined(send($s, "x" x %d, 0)) or die "send: $!"; recv($s, my $got, 100, 0);
+        print length($got) == 0 ? "closed" : "answered"']]):format(path, size))
+      assert.equal("closed", out)
+    end
+    assert.is_true(#server:logged "bad message" >= 40)
+  end)
+
+  it("may begin as often as it likes and never finish", function()
+    local link, other = rogue:connect(), rogue:connect()
+    local device = device_of "flood"
+    local refusals, handles = 0, 0
+    for round = 1, 3 do
+      local messages = 500
+      for _ = 1, messages do link:send(begin(device)) end
+      for _ = 1, messages do
+        local answer = assert(link:read())
+        if answer.handle then handles = handles + 1 else refusals = refusals + 1 end
+        assert.is_true(answer.handle ~= nil or answer.status == 503)
+      end
+    end
+    assert.equal(1024, handles)
+    assert.equal(476, refusals)
+    -- Neither its other connection nor another worker is touched by that.
+    handle_of(other, device)
+    server:enroll "meanwhile"
+    assert.equal(0, issued "flood")
+    -- One process has a few connections and no more.
+    rogue:connect()
+    rogue:connect()
+    local _, how = rogue:connect():read(5000)
+    assert.equal("closed", how)
+    link:close()
+    process.wait_for(function()
+      local again = rogue:connect()
+      local _, state = again:read(300)
+      return state == "timeout"
+    end, "room after a connection's end")
+  end)
+
+  it("may ask without ever reading", function()
+    local link = rogue:connect()
+    link:deafen()
+    local device = device_of "deaf"
+    local message = begin(device, { basic = { username = b64 "deaf", password = b64 "wrong" } })
+    for _ = 1, 20 do link:send(message, 1000) end
+    server:enroll "hears"
+    assert.equal(0, issued "deaf")
+  end)
+
+  it("has no friends: who is neither worker nor authority is refused", function()
+    if not host.is_root then return pending "needs root" end
+    for _, uid in ipairs { 0, 5, 65533 } do
+      local stranger <close> = rogue_module.start(server, { uid = uid })
+      local link = stranger:connect()
+      local _, how = link:ask(begin(device_of "stranger"))
+      assert.equal("closed", how, "uid " .. uid)
+    end
+    assert.is_true(#server:logged "stranger refused" >= 3)
+    assert.equal(0, issued "stranger")
+  end)
+end)
