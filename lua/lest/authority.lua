@@ -134,13 +134,22 @@ end
 
 -- Transactions and answers
 
+--- Begin the turn's transaction. A ledger that is locked by somebody is waited for once a turn, not
+--- once a message: the loop must go on turning.
+function Authority:begin_writing()
+  if self.writing then return end
+  local begun, err = nil, self.locked
+  if not err then begun, err = self.ledger:begin() end
+  if not begun then
+    self.locked = err
+    error(err)
+  end
+  self.writing = true
+end
+
 --- Do the writes of one message inside the turn's transaction, so that its failure costs no other.
 function Authority:write(step)
-  if not self.writing then
-    local begun, err = self.ledger:begin()
-    if not begun then error(err) end
-    self.writing = true
-  end
+  self:begin_writing()
   assert(self.ledger:savepoint())
   local ok, result = pcall(step)
   if not ok then
@@ -154,6 +163,7 @@ end
 
 --- End of a turn: commit, then let the answers go. A commit that fails was answered by nobody.
 function Authority:settle()
+  self.locked = nil
   if not self.writing then return end
   self.writing = false
   local outbox = self.outbox

@@ -41,7 +41,8 @@ local GROUPS_MAX <const> = 2
 ---@class lest.credentials
 ---@field ledger lest.ledger
 ---@field clock fun(): integer seconds since 1970
----@field scrypt fun(password: string, salt: string, cost: table): string?, lest.error? may yield
+---@field scrypt fun(password: string, salt: string, cost: table, context: table?): string?, any
+--- may yield; context is that of check(), the second result a lest.error
 ---@field cache_s integer seconds for which a scrypt success is remembered
 ---@field cache_max integer successes remembered at most
 local Store = { __name = "lest.credentials" }
@@ -240,28 +241,28 @@ local function match_random(rows, text)
 end
 
 --- Compute scrypt for nothing where other names would have it computed for something.
-local function spend(store, text)
+local function spend(store, text, context)
   local rows, err = store.ledger:rows("credential_any_scrypt")
   if not rows then return nil, err end
   if rows[1] then
     local hash
-    hash, err = store.scrypt(text, store.dummy_salt, COST)
+    hash, err = store.scrypt(text, store.dummy_salt, COST, context)
     if not hash then return nil, err end
   end
   return {}
 end
 
 --- The rows whose chosen password this is; read again after scrypt, which may have yielded.
-local function match_scrypt(store, name, rows, text, now)
+local function match_scrypt(store, name, rows, text, now, context)
   local groups = scrypt_groups(rows)
-  if #groups == 0 then return spend(store, text) end
+  if #groups == 0 then return spend(store, text, context) end
   local hashes = {}
   for _, group in ipairs(groups) do
     local key, err = cache_key(store, name, text, group)
     if not key then return nil, err end
     local hash = cache_get(store, key, now)
     if not hash then
-      hash, err = store.scrypt(text, group.salt, parse_cost(group.cost))
+      hash, err = store.scrypt(text, group.salt, parse_cost(group.cost), context)
       if not hash then return nil, err end
     end
     hashes[group.cost .. group.salt] = { hash = hash, key = key }
@@ -318,7 +319,7 @@ function Store:check(name, text, context)
   if not rows then return nil, err end
   local found = match_random(rows, text)
   if #found == 0 then
-    found, err = match_scrypt(self, name, rows, text, now)
+    found, err = match_scrypt(self, name, rows, text, now, context)
     if not found then return nil, err end
   end
   local best = choose(found, context)

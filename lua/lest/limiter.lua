@@ -52,6 +52,13 @@ function Limiter:count(key)
   self.counts[key] = (self.counts[key] or 0) + 1
 end
 
+--- Take one event of a key back: it turned out to be none.
+---@param key string
+function Limiter:uncount(key)
+  local counts = (self.counts[key] or 0) > 0 and self.counts or self.before
+  if (counts[key] or 0) > 0 then counts[key] = counts[key] - 1 end
+end
+
 --- Forget a key: it has succeeded.
 ---@param key string
 function Limiter:clear(key)

@@ -49,8 +49,8 @@ end
 
 function Server:run()
   self.log_file = self.folder .. "/log"
-  self.pid = process.start({ M.lest, "serve", self.dir .. "/server.lua", "--listen",
-    "127.0.0.1:0" },
+  self.pid = process.start({ "sh", "-c", '"$@"; echo $? >' .. process.quote(self.folder .. "/code"),
+    "sh", M.lest, "serve", self.dir .. "/server.lua", "--listen", "127.0.0.1:0" },
     self.folder .. "/out", self.log_file)
   local ok, problem = pcall(process.wait_for, function()
     if not process.alive(self.pid) then
@@ -61,7 +61,17 @@ function Server:run()
     return ready
   end, "the server", 20)
   if not ok then error(problem .. "\n" .. process.read(self.log_file), 0) end
+  self.pid = self:logged("ready")[1].pid
   self.url = "https://localhost:" .. self.port
+end
+
+--- The exit code, once it has ended.
+---@return integer
+function Server:exit_code()
+  return process.wait_for(function()
+    local file <close> = io.open(self.folder .. "/code", "r")
+    return file and file:read "n"
+  end, "the server's end", 60)
 end
 
 --- The log's lines with this event, decoded.

@@ -21,24 +21,56 @@ function M.check_csr(authority, csr, label)
   if not verified then refusal.raise(400, verify_err.message) end
 end
 
---- The principal of a Basic secret, or a refusal. Failures are counted for the name and the address
---- before any hash is computed.
+--- The failures of a name and of an address, counted together.
+---@return table
+local function failures_of(authority, begin)
+  local by_address, by_name = authority.address_failures, authority.name_failures
+  local address, name = begin.address, begin.basic.username
+  return {
+    wait = function() return by_address:wait(address) or by_name:wait(name) end,
+    count = function()
+      by_address:count(address)
+      by_name:count(name)
+    end,
+    uncount = function()
+      by_address:uncount(address)
+      by_name:uncount(name)
+    end,
+  }
+end
+
+local function refuse_attempt(wait)
+  refusal.raise(429, "too many failed attempts", { retry_after = wait })
+end
+
+--- The principal of a Basic secret, or a refusal. Failures are limited before a hash is computed,
+--- and an attempt that needs one counts as a failure until it is known to be none: many at once get
+--- no further than one after the other.
 local function check_basic(authority, begin, context)
-  local username = begin.basic.username
-  local wait = authority.address_failures:wait(begin.address)
-    or authority.name_failures:wait(username)
-  if wait then refusal.raise(429, "too many failed attempts", { retry_after = wait }) end
-  local credential, err = authority.credentials:check(username, begin.basic.password, context)
-  if err and err.code ~= "unauthenticated" then
+  local failures = failures_of(authority, begin)
+  local wait = failures.wait()
+  if wait then refuse_attempt(wait) end
+  local charged
+  function context.charge()
+    if not charged then wait = failures.wait() end
+    if wait then return false end
+    if not charged then failures.count() end
+    charged = true
+    return true
+  end
+  local credential, err = authority.credentials:check(begin.basic.username, begin.basic.password,
+    context)
+  local failed = not credential and err.code == "unauthenticated"
+  if charged and not failed then failures.uncount() end
+  if credential then return credential end
+  -- Those under way may turn out to be right, and then there is room again.
+  if wait then refuse_attempt(math.min(wait, 5)) end
+  if not failed then
     core.log.write("error", "credential check failed", { "id", begin.id, "message", tostring(err) })
     refusal.raise(503, "credentials cannot be checked now", { retry_after = 5 })
   end
-  if not credential then
-    authority.address_failures:count(begin.address)
-    authority.name_failures:count(username)
-    refusal.raise(401, "the credentials are not accepted")
-  end
-  return credential
+  if not charged then failures.count() end
+  refusal.raise(401, "the credentials are not accepted")
 end
 
 --- The anchors and the verified chain of a client certificate, or a refusal.

@@ -60,20 +60,44 @@ function M.anchors(authority)
   return true
 end
 
+--- scrypt on the pool's threads. Who asks for what is being computed already, as devices do that
+--- share a password, waits for that; for others context.charge() is asked first.
+---@param pool lest.pool
+---@return fun(password: string, salt: string, cost: table, context: table?): string?, lest.error?
+function M.scrypt(pool)
+  local under_way = {}
+  return function(password, salt, cost, context)
+    local key = string.pack("s4s4I8I8I8", password, salt, cost.n, cost.r, cost.p)
+    local waiting = under_way[key]
+    if not waiting and context and context.charge and not context.charge() then
+      return nil, core.error.new { code = "unavailable", message = "too many attempts" }
+    end
+    return task.await(function(callback)
+      if waiting then return table.insert(waiting, callback) end
+      local callbacks = { callback }
+      local queued, err = pool:scrypt(password, salt, function(...)
+        under_way[key] = nil
+        for _, each in ipairs(callbacks) do each(...) end
+      end, cost)
+      if not queued then return callback(nil, err) end
+      under_way[key] = callbacks
+    end)
+  end
+end
+
+-- How long a turn of the loop may wait for somebody else's lock; well below the shortest watchdog.
+local BUSY_MS <const> = 500
+
 function M.ledger(authority)
-  local ledger, err = core.ledger.open(authority.ledger_path or authority.config.ledger)
+  local ledger, err = core.ledger.open(authority.ledger_path or authority.config.ledger,
+    { busy_ms = BUSY_MS })
   if not ledger then return nil, err end
   authority.ledger = ledger
   local limits = authority.config.limits
   local pool = core.pool.new { threads = limits.scrypt_threads, queue = limits.scrypt_queue }
   authority.credentials = credentials.new {
     ledger = ledger,
-    scrypt = function(password, salt, cost)
-      return task.await(function(callback)
-        local queued, queue_err = pool:scrypt(password, salt, callback, cost)
-        if not queued then callback(nil, queue_err) end
-      end)
-    end,
+    scrypt = M.scrypt(pool),
   }
   authority.name_failures = limiter.new {
     per_minute = limits.failures_per_minute, now_ms = core.clock.monotonic_ms,

@@ -35,6 +35,16 @@ describe("a limiter", function()
     assert.is_true(kept <= 200)
   end)
 
+  it("takes back what turned out to be no failure", function()
+    for _ = 1, 3 do limit:count "a" end
+    limit:uncount "a"
+    assert.is_nil(limit:wait "a")
+    limit:count "a"
+    assert.is_number(limit:wait "a")
+    limit:uncount "never counted"
+    assert.is_nil(limit:wait "never counted")
+  end)
+
   it("forgets a key that has succeeded", function()
     for _ = 1, 3 do limit:count "a" end
     limit:clear "a"
