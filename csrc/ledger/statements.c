@@ -184,7 +184,7 @@ const struct ledger_statement ledger_statements[] = {
       { TEXT(id), TEXT(request_id), INTEGER(now), INTEGER(expires), PENDING_IDENTITY_PARAMETERS, BLOB(csr),
         TEXT(subject), TEXT_OR_NULL(reason) } },
     { "pending_find",
-      "SELECT " PENDING " FROM pending WHERE" PENDING_IDENTITY " AND expires > :now",
+      "SELECT " PENDING ", csr FROM pending WHERE" PENDING_IDENTITY " AND expires > :now",
       { PENDING_IDENTITY_PARAMETERS, INTEGER(now) } },
     { "pending_get",
       "SELECT " PENDING ", csr FROM pending WHERE id = :id",

@@ -290,6 +290,37 @@ describe("a policy", function()
     assert.equal(200, status, body)
   end)
 
+  it("7030-4.2.3-q takes no other request for the one that operators approved", function()
+    start([[
+      local policy = require "lest.policy"
+      return { enroll = function(request)
+        if #request.approvals < 1 then return policy.pending "ask an operator" end
+        return policy.approve { subject = request.csr.subject, san = request.csr.san }
+      end }]], policy_names)
+    local user = "held:" .. server:credential("held", { "--reusable" })
+    local csr = server:csr "held"
+    assert.equal(202, (server:post("/simpleenroll", csr, "--user", user)))
+    local config = { "--config", server.dir .. "/server.lua" }
+    local list = process.must { support.lest, "pending", "list", "--json", table.unpack(config) }
+    local function approve()
+      process.must { support.lest, "pending", "approve", cjson.decode(list)[1].id, "--as", "otto",
+        table.unpack(config) }
+    end
+    local function swap(options)
+      options.reuse = true
+      os.rename(csr, csr .. ".kept")
+      local status = server:post("/simpleenroll", server:csr("held", options), "--user", user)
+      os.rename(csr .. ".kept", csr)
+      return status
+    end
+    assert.equal(403, swap { subject = "/CN=root" })
+    approve()
+    assert.equal(403, swap { subject = "/CN=root" })
+    assert.equal(403, swap { san = "DNS:root.example" })
+    assert.equal("0", server:sql "SELECT count(*) FROM certificates")
+    assert.equal(200, (server:post("/simpleenroll", csr, "--user", user)))
+  end)
+
   it("7030-4.2-i answers a rejected request with 403 and the operator's words", function()
     start([[
       local policy = require "lest.policy"

@@ -22,6 +22,34 @@ function M.lost_answer(authority, entry)
   })[1]
 end
 
+-- What a client may sign anew at each try: proofs of its connection (RFC 7030 3.5, RFC 7894 3).
+local BOUND_TO_CHANNEL <const> = {
+  ["1.2.840.113549.1.9.7"] = true, ["1.2.840.113549.1.9.16.2.56"] = true,
+  ["1.2.840.113549.1.9.16.2.57"] = true, ["1.2.840.113549.1.9.16.2.58"] = true,
+}
+
+--- All that a CSR asks for, in one string: its subject and attributes, extensions among them.
+local function wishes(csr)
+  local parts = { csr.subject_der }
+  for _, attribute in ipairs(csr.attributes) do
+    if not BOUND_TO_CHANNEL[attribute.oid] then
+      table.insert(parts, attribute.oid .. "\0" .. table.concat(attribute.values))
+    end
+  end
+  table.sort(parts)
+  return string.pack(("s4"):rep(#parts), table.unpack(parts))
+end
+
+--- What operators look at must be what is issued: the key stays, and so must all else.
+local function check_unchanged(pending, csr)
+  local before, err = core.csr.parse(pending.csr)
+  if not before then error(err) end
+  if wishes(before) ~= wishes(csr) then
+    refusal.raise(403, "the request is not the one that waits for a decision: repeat that, "
+      .. "or make a new one with a new key")
+  end
+end
+
 --- The approvals of the request if it waits (entry.pending is its row); a rejected one is refused.
 function M.find_pending(authority, entry)
   local pending = rows_of(authority.ledger, "pending_find", {
@@ -30,6 +58,7 @@ function M.find_pending(authority, entry)
     now = authority.clock(),
   })[1]
   if not pending then return {} end
+  check_unchanged(pending, entry.csr)
   entry.pending = pending
   local approvals = {}
   for _, row in ipairs(rows_of(authority.ledger, "approval_list", { pending_id = pending.id })) do
