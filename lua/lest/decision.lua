@@ -35,8 +35,12 @@ function M.call(hook, argument, limits)
       running:cancel "the decision took too long"
     end)
   end
+  -- Also where the caller is cancelled: nobody would count a decision that nobody waits for.
+  local ending <close> = setmetatable({}, { __close = function() -- luacheck: ignore 211
+    if timer then timer:close() end
+    running:cancel "nobody waits for the decision"
+  end })
   local ok, result = pcall(running.wait, running)
-  if timer then timer:close() end
   if ok then return true, result end
   return false, why_failed(running, limit, result):sub(1, DETAIL_MAX)
 end

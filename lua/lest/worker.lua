@@ -98,6 +98,7 @@ end
 function Worker:judge(exchange, context, answer, began)
   local policy = context.label.policy
   local started_us = core.clock.monotonic_us()
+  context.handle, context.began = answer.handle, began
   local hook = policy.hooks[HOOKS[context.operation]]
   local ok, request = pcall(policy_request, exchange, context, answer)
   local verdict = ok and decision.run(hook, request, self:decision_limits(context))
@@ -274,6 +275,9 @@ function Worker:on_request(exchange)
   exchange:on_abort(function()
     if context.committed or running.done then return end
     running:cancel "the client left"
+    if context.handle then
+      self.authority:give_up(context.id, context.handle, context.began)
+    end
     context.reason = "the client left"
     log_request(exchange, context)
   end)

@@ -3,11 +3,15 @@ local process = require "support.process"
 local support = require "support.server"
 
 local POLICY <const> = [[
-local lest, policy = require "lest", require "lest.policy"
+local lest, log, policy = require "lest", require "lest.log", require "lest.policy"
 return {
   enroll = function(request)
     local name = request.principal.name
     if name:find "^slow" then lest.sleep(2) end
+    if name == "leaver" then
+      lest.sleep(2)
+      log.warning "went on alone"
+    end
     if name == "binary" then return policy.reject { "\xff\0\r\nX: y", detail = "\xff\0" } end
     if name == "nested" then
       return policy.approve { subject = { { "CN", name } }, facts = { list = { 1 } } }
@@ -80,6 +84,20 @@ describe("a server with a hostile client", function()
     during("chain", function()
       assert.equal(403, (server:post("/simplereenroll", csr, "--cert", chain, "--key", key)))
     end)
+  end)
+
+  it("ends what a leaving client began, in the worker and in the authority", function()
+    local user = "leaver:" .. server:credential("leaver", { "--reusable" })
+    local csr = server:csr "leaver"
+    for _ = 1, 3 do
+      server:post("/simpleenroll", csr, "--user", user, "--max-time", "0.5")
+    end
+    process.wait_for(function()
+      return server:sql [[SELECT count(*) FROM requests WHERE principal_name = 'leaver'
+        AND verdict = 'error' AND detail = 'the client left']] == "3"
+    end, "the records", 5)
+    process.run { "sleep", "2.5" }
+    assert.same({}, server:logged "went on alone")
   end)
 
   it("records a refusal whatever bytes are in its words", function()

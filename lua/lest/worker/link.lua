@@ -52,7 +52,18 @@ function Link:on_answer(packet)
   end
   local callback = self.waiting[answer.id]
   self.waiting[answer.id] = nil
-  if callback then callback(answer) end
+  if callback then return callback(answer) end
+  if answer.handle then self:give_up(answer.id, answer.handle, self.channel) end
+end
+
+--- Tell the authority that nobody waits for a request that it holds a place for.
+---@param id string
+---@param handle string
+---@param began any as for ask()
+function Link:give_up(id, handle, began)
+  if not self.channel or self.channel ~= began then return end
+  self.channel:send(assert(message.encode { type = "finish", id = id, handle = handle,
+    verdict = "error", detail = "the client left" }))
 end
 
 --- Ask the authority and wait. A lost authority leaves the outcome unknown: 503, and the client's
@@ -78,6 +89,7 @@ function Link:ask(question, began)
         self.waiting[question.id] = nil
         callback(nil)
       end
+      return { close = function() self.waiting[question.id] = nil end }
     end)
   end
   if not answer then refusal.raise(503, "the authority is not available", { retry_after = 5 }) end
