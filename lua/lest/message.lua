@@ -77,7 +77,8 @@ local kinds = {
     facts = s.optional(facts),
     retry_after = s.optional(s.integer { min = 1, max = 31536000 }),
     expires = s.optional(s.integer { min = 1, max = 315360000 }),
-    policy_file = s.optional(s.string { max = 4096 }), policy_hash = s.optional(s.string { max = 64 }),
+    policy_file = s.optional(s.string { max = 4096 }),
+    policy_hash = s.optional(s.string { max = 64 }),
     duration_us = s.optional(s.integer {}),
   },
   answer = s.record {
@@ -92,7 +93,9 @@ local kinds = {
       credential = s.optional(facts), claims = s.optional(facts),
     }),
     auth = s.optional(s.list(name)),
-    previous = s.optional(s.record { certificate = bytes(M.CERTIFICATE_MAX), facts = s.optional(facts) }),
+    previous = s.optional(s.record {
+      certificate = bytes(M.CERTIFICATE_MAX), facts = s.optional(facts),
+    }),
     approvals = s.optional(s.list(s.record {
       operator = text, comment = s.optional(text), time = s.integer {},
     }, { max = 64 })),

@@ -1,5 +1,198 @@
----@meta
---- The classes of the C core, for editors.
+---@meta lest.core
+--- The classes of the C core, for editors; spec/unit/lua/meta_spec.lua compares them with the real
+--- ones. Expected failure is `nil, err`; a programmer's mistake raises.
+
+---@class lest.core
+---@field version string
+---@field error lest.core.error
+---@field base64 lest.core.base64
+---@field clock lest.core.clock
+---@field file lest.core.file
+---@field log lest.core.log
+---@field system lest.core.system
+---@field name lest.core.name
+---@field key lest.core.key
+---@field csr lest.core.csr
+---@field issuer lest.core.issuer
+---@field san lest.core.san
+---@field cert lest.core.cert
+---@field crl lest.core.crl
+---@field store lest.core.store
+---@field pkcs7 lest.core.pkcs7
+---@field csrattrs lest.core.csrattrs
+---@field show lest.core.show
+---@field http lest.core.http
+---@field http_client lest.core.http_client
+---@field est lest.core.est
+---@field limit lest.core.limit
+---@field loop lest.core.loop
+---@field tls lest.core.tls
+---@field server lest.core.server
+---@field channel lest.core.channel
+---@field ledger lest.core.ledger
+---@field secret lest.core.secret
+---@field pool lest.core.pool
+---@field process lest.core.process
+
+--- What a peer, a file, the network or OpenSSL caused. A plain table: flows may add to it. tostring
+--- is one line that a person can act on.
+---@class lest.error
+---@field code string stable; core.error.codes() has them all
+---@field message string
+---@field exit_code integer what a command ends with
+---@field operation string?
+---@field reason string? what the server said
+---@field status integer? of HTTP
+---@field retry_after integer? seconds
+---@field request_id string?
+---@field rfc string?
+---@field cause lest.error|string|nil
+---@field detail string? what OpenSSL or the system said
+
+---@class lest.core.error
+local core_error = {}
+
+--- An error with the fields of lest.error; code and message must be there.
+---@param fields table
+---@return lest.error
+function core_error.new(fields) end
+
+---@param value any
+---@return boolean
+function core_error.is(value) end
+
+--- Every code with its exit code.
+---@return table<string, integer>
+function core_error.codes() end
+
+---@class lest.core.base64
+local core_base64 = {}
+
+---@param bytes string
+---@param wrap? integer columns, a multiple of 4; 0, the default, is one line without a newline
+---@return string? text
+---@return lest.error? err code too_large
+function core_base64.encode(bytes, wrap) end
+
+--- RFC 4648 with blanks and line ends anywhere, padded.
+---@param text string
+---@return string? bytes
+---@return lest.error? err
+function core_base64.decode(text) end
+
+---@class lest.core.clock
+local core_clock = {}
+
+--- Since some moment of the past; steady.
+---@return integer milliseconds
+function core_clock.monotonic_ms() end
+
+---@return integer microseconds
+function core_clock.monotonic_us() end
+
+--- Since 1970.
+---@return integer microseconds
+function core_clock.wall_us() end
+
+--- Of the processor, used by this process.
+---@return integer microseconds
+function core_clock.cpu_us() end
+
+---@class lest.core.file
+local core_file = {}
+
+--- A whole file; "-" is standard input.
+---@param path string
+---@param max? integer bytes, 16 MiB if absent
+---@return string? bytes
+---@return lest.error? err codes not_found, io, too_large
+function core_file.read(path, max) end
+
+--- Whole or not at all: written beside it, synchronised and renamed. `new` refuses to replace.
+---@param path string
+---@param bytes string
+---@param options? { mode?: integer, new?: boolean } mode 0644 if absent
+---@return true?
+---@return lest.error? err codes exists, io
+function core_file.write(path, bytes, options) end
+
+--- From the root, by the working folder; links are not followed.
+---@param path string
+---@return string?
+---@return lest.error? err
+function core_file.absolute(path) end
+
+---@class lest.core.log
+local core_log = {}
+
+--- Write one line to standard error. fields is { key, value, key, value, ... }; one whose value is
+--- false is left out.
+---@param level "debug"|"info"|"warning"|"error"
+---@param event string
+---@param fields? any[]
+function core_log.write(level, event, fields) end
+
+--- Leave out what is below.
+---@param level "debug"|"info"|"warning"|"error"
+function core_log.set_level(level) end
+
+--- What every line of this process says of it.
+---@param role string
+function core_log.set_role(role) end
+
+--- A timer or a watched signal: kept as long as it is to call back.
+---@class lest.watch
+local watch = {}
+
+--- Call back no more.
+function watch:close() end
+
+---@class lest.core.loop
+local core_loop = {}
+
+--- Call back once. What a callback raises is logged.
+---@param ms integer
+---@param callback fun()
+---@return lest.watch
+function core_loop.timer(ms, callback) end
+
+--- Call back each time.
+---@param number integer
+---@param callback fun()
+---@return lest.watch
+function core_loop.signal(number, callback) end
+
+--- Wait for something to happen and run its callbacks.
+---@return boolean more false: nothing is awaited
+function core_loop.turn() end
+
+--- Call back after each turn's callbacks; nil: no more.
+---@param callback? fun()
+function core_loop.on_turn_end(callback) end
+
+--- Bounds on one piece of Lua, a policy's decision, that runs in a coroutine.
+---@class lest.limit
+---@field expired boolean it ran out of time; it must not be resumed any more
+---@field exhausted boolean it ran out of memory
+---@field where string "FILE:LINE" at which it expired
+local limit = {}
+
+--- As coroutine.resume, within the limits. One that runs out of time stays suspended.
+---@param thread thread
+---@param ... any
+---@return boolean ok
+---@return any ...
+function limit:resume(thread, ...) end
+
+function limit:close() end
+
+---@class lest.core.limit
+local core_limit = {}
+
+--- Memory is bounded in the lest binary only.
+---@param options { deadline_ms?: integer, memory?: integer } of the monotonic clock; bytes it may add
+---@return lest.limit
+function core_limit.new(options) end
 
 --- A connection to the ledger: named statements (csrc/ledger/statements.c), typed parameters. A
 --- wrong name, a wrong type and a call out of order raise; what the database refuses is `nil, err`
@@ -561,12 +754,19 @@ local http_client = {}
 ---@param options { url: string, callback: function, method?: string, headers?: string[][], body?: string,
 --- username?: string, password?: string, timeout_ms?: integer, connect_timeout_ms?: integer,
 --- max_body?: integer }
----@return { close: function }? request keep it until the callback comes
+---@return lest.http_request? request keep it until the callback comes
 ---@return lest.error? err usage
 function http_client:request(options) end
 
 --- Requests under way go on.
 function http_client:close() end
+
+--- A request under way.
+---@class lest.http_request
+local http_request = {}
+
+--- Cancel it; its callback is not called.
+function http_request:close() end
 
 ---@class lest.core.http_client
 local core_http_client = {}

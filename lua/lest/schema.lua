@@ -142,8 +142,8 @@ function M.one_of(choices)
   for _, choice in ipairs(choices) do set[choice] = true end
   return simple("a string", function(value)
     if set[value] then return value end
-    return nil, ("'%s' is not one of %s%s"):format(tostring(value):sub(1, 60), table.concat(choices, ", "),
-      M.hint(value, set))
+    return nil, ("'%s' is not one of %s%s"):format(tostring(value):sub(1, 60),
+      table.concat(choices, ", "), M.hint(value, set))
   end)
 end
 

@@ -9,7 +9,8 @@ return { enroll = function(request)
   local name = request.principal.name
   local res, err = lest.http.get("INVENTORY/devices/" .. lest.url.escape(name), { trust = "CA" })
   if not res or res.status >= 500 then
-    return policy.unavailable { "the inventory is away", detail = err or res.status, retry_after = "9s" }
+    return policy.unavailable { "the inventory is away", retry_after = "9s",
+      detail = err or res.status }
   end
   if res.status ~= 200 then return policy.reject { "not in the inventory", detail = name } end
   return policy.approve { subject = { { "CN", assert(res:json()).host } } }
@@ -22,7 +23,8 @@ describe("a policy with lest.http", function()
   setup(function()
     server = support.make { config = function(text)
       text = text:gsub('names = "principal"', 'names = "policy"')
-      return (text:gsub("labels = {", 'limits = { decision = "3s" }, workers = 1,\n  labels = {', 1))
+      local more = 'limits = { decision = "3s" }, workers = 1,\n  labels = {'
+      return (text:gsub("labels = {", more, 1))
     end }
     inventory = raw_server.start {
       cert = server.dir .. "/server.pem", key = server.dir .. "/server.key",
@@ -46,7 +48,8 @@ describe("a policy with lest.http", function()
     local status, body = enroll "serial 7"
     assert.equal(200, status, body)
     assert.equal("/devices/serial%207", inventory:request().target)
-    assert.equal("CN=pump-7", server:sql "SELECT subject FROM certificates ORDER BY seq DESC LIMIT 1")
+    assert.equal("CN=pump-7",
+      server:sql "SELECT subject FROM certificates ORDER BY seq DESC LIMIT 1")
   end)
 
   it("refuses what the inventory does not know", function()

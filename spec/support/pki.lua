@@ -68,11 +68,20 @@ local function entity(self, name, how)
   return it
 end
 
+--- The options for so many days of life, also when they are over. From release 3.4 on, openssl has
+--- options for both ends and takes a negative number of days no more.
+local function life(days)
+  if days >= 0 or not M.sh("openssl x509 -help"):find("-not_before", 1, true) then
+    return ("-days %d"):format(days)
+  end
+  local function at(day) return os.date("!%Y%m%d%H%M%SZ", os.time() + day * 86400) end
+  return ("-not_before %s -not_after %s"):format(at(days - 1), at(days))
+end
+
 local function sign(self, it, by)
   local how = it.how
-  M.sh(("openssl x509 -req -in %s -days %d %s -extfile %s -extensions x -%s %s -out %s"):format(
-    it.csr,
-    how.days or 30, by, self:path(it.name .. ".ext"), how.digest or "sha256",
+  M.sh(("openssl x509 -req -in %s %s %s -extfile %s -extensions x -%s %s -out %s"):format(
+    it.csr, life(how.days or 30), by, self:path(it.name .. ".ext"), how.digest or "sha256",
     how.serial and "-set_serial " .. how.serial or "", it.path))
   it.cert = assert(core.cert.load(it.path))
   return it

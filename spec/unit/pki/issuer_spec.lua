@@ -77,10 +77,11 @@ describe("issuer", function()
       ocsp_urls = { "http://o.example" }, ca_issuer_urls = { "http://i.example" },
       extensions = { { oid = "1.2.3.5", critical = true, value = "\5\0" } } })
     local path = pki.write(tmp:path "full", assert(core.cert.parse(bytes)):pem())
-    local text = pki.sh(("openssl x509 -in %s -noout -text"):format(path))
+    -- Before OpenSSL 3.2 there were blanks around the signs of a name.
+    local text = pki.sh(("openssl x509 -in %s -noout -text"):format(path)):gsub(" = ", "=")
     for _, words in ipairs { "Version: 3", "Serial Number: 65281 (0xff01)",
-      "Issuer: O = Example, CN = Root",
-      "Subject: O = Example, CN = device", "CA:FALSE", "Digital Signature, Key Agreement",
+      "Issuer: O=Example, CN=Root", "Subject: O=Example, CN=device", "CA:FALSE",
+      "Digital Signature, Key Agreement",
       "TLS Web Client Authentication, 1.2.3.4", "DNS:x.example, IP Address:192.0.2.1",
       "URI:http://c.example/1", "URI:http://c.example/2", "OCSP - URI:http://o.example",
       "CA Issuers - URI:http://i.example", "1.2.3.5: critical" } do
