@@ -1,7 +1,8 @@
 --- Closed schemas for tables: configuration, options of a verdict, messages between processes.
 ---
---- A schema is a function(value, path, report) that returns the value as it is to be used, or calls
---- report(path, problem) and returns nil. Compose them:
+--- A schema's check(value, at) returns the value as it is to be used, or reports at its place and
+--- returns nil. A place is a stack of keys, since a path in words is wanted by failures only, and
+--- messages are checked several times a request. Compose them:
 ---
 ---   local s = require "lest.schema"
 ---   local shape = s.record { name = s.string(), age = s.optional(s.integer { min = 0 }) }
@@ -55,9 +56,29 @@ function M.hint(name, names)
   return nearest and (", did you mean '%s'?"):format(nearest) or ""
 end
 
-local function join(path, key)
-  if type(key) == "number" then return ("%s[%d]"):format(path, key) end
-  return path == "" and tostring(key) or path .. "." .. tostring(key)
+---@class lest.schema.place
+---@field depth integer keys [1] to [depth] lead to the value that is checked
+---@field problems { path: string, problem: string }[]|nil
+local Place = {}
+Place.__index = Place
+
+--- The path in words, with `key` below the value or without.
+function Place:path(key)
+  local path = ""
+  for i = 1, key ~= nil and self.depth + 1 or self.depth do
+    local part = i > self.depth and key or self[i]
+    if type(part) == "number" then
+      path = ("%s[%d]"):format(path, part)
+    else
+      path = path == "" and tostring(part) or path .. "." .. tostring(part)
+    end
+  end
+  return path
+end
+
+function Place:report(problem, key)
+  self.problems = self.problems or {}
+  table.insert(self.problems, { path = self:path(key), problem = problem })
 end
 
 --- A field that may be absent; `default` is what it is then.
@@ -66,10 +87,10 @@ function M.optional(inner, default)
 end
 
 local function simple(wanted, accept)
-  return { check = function(value, path, report)
+  return { check = function(value, at)
     local result, problem = accept(value)
     if result == nil then
-      report(path, problem or ("must be %s, not %s"):format(wanted, type(value)))
+      at:report(problem or ("must be %s, not %s"):format(wanted, type(value)))
     end
     return result
   end }
@@ -152,21 +173,26 @@ end
 ---@param options? { min: integer, max: integer, single: boolean }
 function M.list(element, options)
   options = options or {}
-  return { check = function(value, path, report)
+  return { check = function(value, at)
     if options.single and type(value) ~= "table" then value = { value } end
-    if type(value) ~= "table" then return report(path, "must be a list, not " .. type(value)) end
+    if type(value) ~= "table" then return at:report("must be a list, not " .. type(value)) end
     local count = 0
     for key in pairs(value) do
       count = count + 1
       if math.type(key) ~= "integer" or key < 1 then
-        return report(join(path, key), "a list has no named entries")
+        return at:report("a list has no named entries", key)
       end
     end
-    if count ~= #value then return report(path, "must be a list without gaps") end
-    if count > (options.max or 256) then return report(path, "too many entries") end
-    if count < (options.min or 0) then return report(path, "too few entries") end
-    local result = {}
-    for i, item in ipairs(value) do result[i] = element.check(item, join(path, i), report) end
+    if count ~= #value then return at:report "must be a list without gaps" end
+    if count > (options.max or 256) then return at:report "too many entries" end
+    if count < (options.min or 0) then return at:report "too few entries" end
+    local result, depth = {}, at.depth + 1
+    at.depth = depth
+    for i, item in ipairs(value) do
+      at[depth] = i
+      result[i] = element.check(item, at)
+    end
+    at.depth = depth - 1
     return result
   end }
 end
@@ -175,18 +201,20 @@ end
 ---@param options? { max: integer, key: fun(key: string): boolean, string? }
 function M.map(element, options)
   options = options or {}
-  return { check = function(value, path, report)
-    if type(value) ~= "table" then return report(path, "must be a table, not " .. type(value)) end
-    local result, count = {}, 0
+  return { check = function(value, at)
+    if type(value) ~= "table" then return at:report("must be a table, not " .. type(value)) end
+    local result, count, depth = {}, 0, at.depth
     for key, item in pairs(value) do
       count = count + 1
       local good, problem = type(key) == "string", "names are strings"
       if good and options.key then good, problem = options.key(key) end
-      if count > (options.max or 1024) then return report(path, "too many entries") end
+      if count > (options.max or 1024) then return at:report "too many entries" end
       if good then
-        result[key] = element.check(item, join(path, key), report)
+        at.depth, at[depth + 1] = depth + 1, key
+        result[key] = element.check(item, at)
+        at.depth = depth
       else
-        report(join(path, key), problem or "not a right name")
+        at:report(problem or "not a right name", key)
       end
     end
     return result
@@ -196,28 +224,29 @@ end
 --- A table with just these fields.
 ---@param fields table<string, table>
 function M.record(fields)
-  return { fields = fields, check = function(value, path, report)
-    if type(value) ~= "table" then return report(path, "must be a table, not " .. type(value)) end
-    local result, unknown = {}, 0
+  return { fields = fields, check = function(value, at)
+    if type(value) ~= "table" then return at:report("must be a table, not " .. type(value)) end
+    local unknown = 0
     for key in pairs(value) do
       if not fields[key] then
-        report(join(path, key), "unknown" .. M.hint(key, fields))
+        at:report("unknown" .. M.hint(key, fields), key)
         unknown = unknown + 1
         if unknown == UNKNOWN_MAX then break end
       end
     end
+    local result, depth = {}, at.depth + 1
+    at.depth = depth
     for key, field in pairs(fields) do
       local item = value[key]
+      if item == nil then item = field.default end
+      at[depth] = key
       if item ~= nil then
-        result[key] = field.check(item, join(path, key), report)
-      elseif field.optional then
-        if field.default ~= nil then
-          result[key] = field.check(field.default, join(path, key), report)
-        end
-      else
-        report(join(path, key), "is missing")
+        result[key] = field.check(item, at)
+      elseif not field.optional then
+        at:report "is missing"
       end
     end
+    at.depth = depth - 1
     return result
   end }
 end
@@ -231,11 +260,9 @@ end
 ---@return any|nil value with defaults filled in
 ---@return { path: string, problem: string }[]|nil problems
 function M.check(shape, value)
-  local problems
-  local result = shape.check(value, "", function(path, problem)
-    problems = problems or {}
-    problems[#problems + 1] = { path = path, problem = problem }
-  end)
+  local at = setmetatable({ depth = 0 }, Place)
+  local result = shape.check(value, at)
+  local problems = at.problems
   if problems then
     table.sort(problems, function(a, b) return a.path < b.path end)
     return nil, problems
