@@ -12,6 +12,7 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
+#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,7 +20,13 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { BEAT_MS = 500, ORPHAN_MARGIN_MS = 5000, ALARM_MARGIN_S = 5 };
+enum {
+    BEAT_MS = 500,
+    ORPHAN_MARGIN_MS = 5000,
+    ALARM_MARGIN_S = 5,
+    HEAP_KEPT_MAX = 4 * 1024 * 1024,
+    HEAP_STEP = 256 * 1024
+};
 
 struct role {
     const char *name;
@@ -290,11 +297,20 @@ static bool take_descriptors(const struct role *role)
     return true;
 }
 
+/* By default the heap shrinks as soon as 128 KiB at its end are free, and grows again with the next TLS
+ * record buffer: a system call or two, and fresh pages, in every request. */
+static void tune_malloc(void)
+{
+    mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_MAX);
+    mallopt(M_TOP_PAD, HEAP_STEP);
+}
+
 int host_role_main(int argc, char **argv)
 {
     struct role role;
     struct lest_error err;
     char name[32];
+    tune_malloc();
     if (!parse(&role, argc, argv) || !take_descriptors(&role)) {
         fputs("lest: roles are started by lest serve\n", stderr);
         return 2;
