@@ -103,7 +103,7 @@ bool ledger_is_text(const void *bytes, size_t len)
 {
     const uint8_t *at = bytes;
     while (len) {
-        size_t step = utf8_length(at, len);
+        size_t step = *at && *at < 0x80 ? 1 : utf8_length(at, len);
         if (!step)
             return false;
         at += step;

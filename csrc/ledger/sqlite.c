@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pthread.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,8 +28,16 @@ struct prepared {
     int place[LEDGER_PARAMETERS_MAX];
 };
 
+static const char *const control_sql[] = {
+    [LEDGER_BEGIN] = "BEGIN IMMEDIATE",   [LEDGER_COMMIT] = "COMMIT",
+    [LEDGER_ROLLBACK] = "ROLLBACK",       [LEDGER_SAVEPOINT] = "SAVEPOINT request",
+    [LEDGER_RELEASE] = "RELEASE request", [LEDGER_ROLLBACK_TO] = "ROLLBACK TO request",
+};
+enum { CONTROLS = sizeof control_sql / sizeof *control_sql };
+
 struct connection {
     sqlite3 *db;
+    sqlite3_stmt *controls[CONTROLS];
     struct prepared prepared[]; /* by the statement's place in ledger_statements */
 };
 
@@ -227,6 +236,11 @@ static enum lest_status find_places(const struct ledger_statement *statement, st
 static enum lest_status prepare_all(struct connection *c, const char *path, struct lest_error *err)
 {
     enum lest_status status = LEST_OK;
+    for (size_t i = 0; !status && i < CONTROLS; i++) {
+        int code =
+            sqlite3_prepare_v3(c->db, control_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &c->controls[i], NULL);
+        status = code == SQLITE_OK ? LEST_OK : fail(c->db, code, path, err);
+    }
     for (size_t i = 0; !status && i < ledger_statement_count; i++) {
         struct prepared *prepared = &c->prepared[i];
         int code = sqlite3_prepare_v3(c->db, ledger_statements[i].sql, -1, SQLITE_PREPARE_PERSISTENT,
@@ -235,6 +249,16 @@ static enum lest_status prepare_all(struct connection *c, const char *path, stru
                                    : fail(c->db, code, path, err);
     }
     return status;
+}
+
+/* A savepoint keeps old pages in a statement journal, which by default goes to a temporary file at 64 KiB:
+ * made, written and unlinked in every other transaction of a busy authority. Where something else of this
+ * process uses SQLite already, this is refused, and costs time only. */
+static pthread_once_t configured = PTHREAD_ONCE_INIT;
+
+static void configure(void)
+{
+    sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
 }
 
 /* SQLite would make the file by the umask. O_EXCL: only a file that this call made is closed again here;
@@ -254,6 +278,8 @@ static void sqlite_close(void *connection)
     struct connection *c = connection;
     for (size_t i = 0; i < ledger_statement_count; i++)
         sqlite3_finalize(c->prepared[i].stmt);
+    for (size_t i = 0; i < CONTROLS; i++)
+        sqlite3_finalize(c->controls[i]);
     sqlite3_close(c->db); /* rolls back what is open */
     free(c);
 }
@@ -306,6 +332,7 @@ static enum lest_status sqlite_open(const char *path, const struct ledger_option
     c = calloc(1, sizeof *c + ledger_statement_count * sizeof *c->prepared);
     if (!c)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    pthread_once(&configured, configure); /* before anything of SQLite */
     int code = sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, vfs_for(path));
     if (code != SQLITE_OK) {
         status = fail(c->db, code, path, err);
@@ -421,12 +448,11 @@ out:
 static enum lest_status sqlite_control(void *connection, enum ledger_control what, struct lest_error *err)
 {
     struct connection *c = connection;
-    static const char *const sql[] = {
-        [LEDGER_BEGIN] = "BEGIN IMMEDIATE",   [LEDGER_COMMIT] = "COMMIT",
-        [LEDGER_ROLLBACK] = "ROLLBACK",       [LEDGER_SAVEPOINT] = "SAVEPOINT request",
-        [LEDGER_RELEASE] = "RELEASE request", [LEDGER_ROLLBACK_TO] = "ROLLBACK TO request",
-    };
-    return execute_text(c->db, sql[what], NULL, err);
+    sqlite3_stmt *stmt = c->controls[what];
+    int code = sqlite3_step(stmt);
+    enum lest_status status = code == SQLITE_DONE ? LEST_OK : fail(c->db, code, NULL, err);
+    sqlite3_reset(stmt);
+    return status;
 }
 
 static bool sqlite_in_transaction(void *connection)

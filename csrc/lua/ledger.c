@@ -44,10 +44,11 @@ static void check_known(lua_State *L, int idx, const struct ledger_statement *st
     }
 }
 
-/* The table at idx keeps the strings alive. */
-static void read_values(lua_State *L, int idx, const struct ledger_statement *statement,
-                        struct ledger_value *values)
+/* The table at idx keeps the strings alive. Returns how many of the parameters it has. */
+static size_t read_values(lua_State *L, int idx, const struct ledger_statement *statement,
+                          struct ledger_value *values)
 {
+    size_t given = 0;
     for (const struct ledger_parameter *p = statement->parameters; p->name; p++, values++) {
         *values = (struct ledger_value){ 0 };
         lua_pushstring(L, p->name);
@@ -56,10 +57,12 @@ static void read_values(lua_State *L, int idx, const struct ledger_statement *st
             lua_pop(L, 1);
             continue;
         }
+        given++;
         values->type = p->type;
-        if (type == LUA_TNIL)
+        if (type == LUA_TNIL) {
+            check_known(L, idx, statement); /* it may be there with a slip of the pen */
             luaL_error(L, "%s needs '%s'", statement->name, p->name);
-        else if (p->type == LEDGER_INTEGER && lua_isinteger(L, -1))
+        } else if (p->type == LEDGER_INTEGER && lua_isinteger(L, -1))
             values->integer = lua_tointeger(L, -1);
         else if (p->type != LEDGER_INTEGER && type == LUA_TSTRING)
             values->bytes = lua_tolstring(L, -1, &values->len);
@@ -68,6 +71,15 @@ static void read_values(lua_State *L, int idx, const struct ledger_statement *st
                        luaL_typename(L, -1));
         lua_pop(L, 1);
     }
+    return given;
+}
+
+static size_t count_entries(lua_State *L, int idx)
+{
+    size_t count = 0;
+    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1))
+        count++;
+    return count;
 }
 
 static int free_result(lua_State *L)
@@ -104,8 +116,8 @@ static enum lest_status run_statement(lua_State *L, struct ledger_result **out, 
         lua_replace(L, 3);
     }
     luaL_checktype(L, 3, LUA_TTABLE);
-    check_known(L, 3, statement);
-    read_values(L, 3, statement, values);
+    if (read_values(L, 3, statement, values) != count_entries(L, 3))
+        check_known(L, 3, statement);
     *out = new_result(L);
     return ledger_run(ledger, statement, values, *out, err);
 }
