@@ -38,6 +38,14 @@ void net_connection_tell_abort(struct net_server *server, struct net_exchange *x
         server->handler.abort(server->handler.arg, x);
 }
 
+void net_connection_set_answered(struct net_server *server, struct net_exchange *x)
+{
+    if (x->under_way)
+        server->requests--;
+    x->under_way = false;
+    x->answered = true;
+}
+
 void net_connection_end_exchange(struct net_connection *c, const char *why)
 {
     struct net_exchange *x = c->exchange;
@@ -46,9 +54,8 @@ void net_connection_end_exchange(struct net_connection *c, const char *why)
         return;
     c->exchange = NULL;
     x->connection = NULL;
-    server->requests--;
     net_connection_tell_abort(server, x, why);
-    x->answered = true;
+    net_connection_set_answered(server, x);
     if (x->delivered && server->handler.done)
         server->handler.done(server->handler.arg, x);
     net_exchange_free(x);
@@ -111,7 +118,7 @@ void net_connection_refuse(struct net_connection *c, int status, const char *sen
     if (c->state == NET_CLOSED)
         return;
     if (c->exchange)
-        c->exchange->answered = true;
+        net_connection_set_answered(c->server, c->exchange);
     struct lest_buf *out = &c->out;
     http_date_format(lest_clock_wall_us() / 1000000, date);
     http_response_start(out, status);

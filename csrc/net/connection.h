@@ -79,6 +79,9 @@ void net_connection_kill(struct net_connection *c);
 /** The server stops: close if no request is being served or awaited. */
 void net_connection_stop(struct net_connection *c);
 
+/** Nobody may answer the exchange any more, and it is not under way any more. */
+void net_connection_set_answered(struct net_server *server, struct net_exchange *x);
+
 /** The exchange of this connection has its answer in c->out. */
 void net_connection_answered(struct net_connection *c);
 

@@ -59,6 +59,35 @@ static void start_body(struct net_connection *c, const struct http_request *requ
     net_connection_set_deadline(c, c->server->limits.body_ms);
 }
 
+static bool is_busy(const struct net_server *server)
+{
+    return server->requests >= server->limits.requests_max;
+}
+
+static void refuse_busy(struct net_connection *c)
+{
+    net_connection_refuse(c, 503, "too many requests are under way");
+}
+
+/* The request is there: from now until it is answered it is one of those under way. While its body came, and
+ * while its answer goes, it is the peer that takes the time, and must not take it from others. */
+static void deliver_request(struct net_connection *c)
+{
+    struct net_server *server = c->server;
+    struct net_exchange *x = c->exchange;
+    x->complete = true;
+    c->state = NET_ANSWER;
+    if (is_busy(server)) {
+        refuse_busy(c);
+        return;
+    }
+    x->under_way = true;
+    server->requests++;
+    net_connection_set_deadline(c, server->limits.answer_ms);
+    if (server->handler.request)
+        server->handler.request(server->handler.arg, x);
+}
+
 static void deliver_head(struct net_connection *c, const struct http_request *request)
 {
     struct net_server *server = c->server;
@@ -68,10 +97,9 @@ static void deliver_head(struct net_connection *c, const struct http_request *re
         return;
     }
     c->requests++;
-    server->requests++;
     start_body(c, &x->request);
-    if (server->requests > server->limits.requests_max) {
-        net_connection_refuse(c, 503, "too many requests are under way");
+    if (is_busy(server)) {
+        refuse_busy(c);
         return;
     }
     if (x->request.method == HTTP_METHOD_UNKNOWN) {
@@ -191,13 +219,7 @@ bool net_connection_step_body(struct net_connection *c)
     switch (take_body(c, &x->body, &why)) {
     case BODY_REFUSED: net_connection_refuse(c, why.status, why.reason); return true;
     case BODY_MORE: break;
-    case BODY_COMPLETE:
-        x->complete = true;
-        c->state = NET_ANSWER;
-        net_connection_set_deadline(c, c->server->limits.answer_ms);
-        if (c->server->handler.request)
-            c->server->handler.request(c->server->handler.arg, x);
-        return true;
+    case BODY_COMPLETE: deliver_request(c); return true;
     }
     enum net_io io = flush(c);
     if (io == NET_IO_WAIT)

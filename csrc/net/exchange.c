@@ -98,7 +98,7 @@ enum lest_status net_exchange_respond(struct net_exchange *exchange, const struc
             c->close_after = true;
         }
     }
-    exchange->answered = true;
+    net_connection_set_answered(c->server, exchange);
     net_connection_answered(c);
     return status;
 }

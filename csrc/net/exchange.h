@@ -24,6 +24,7 @@ struct net_peer {
  *  request      its slices point into head, which the exchange owns
  *  body         whole if complete
  *  complete     the body is there
+ *  under_way    counted among the server's requests
  *  answered     net_exchange_respond has succeeded, or nobody may answer any more
  *  why_aborted  NULL, or why nobody waits for the answer: "closed", "timeout", "refused", "stopped"
  *  user         for the handler */
@@ -33,6 +34,7 @@ struct net_exchange {
     struct lest_buf head;
     struct lest_buf body;
     bool complete;
+    bool under_way;
     bool answered;
     bool delivered;
     const char *why_aborted;

@@ -19,7 +19,7 @@
     X(body_max, 65536, 0)                 /* bytes of a body */                                              \
     X(connections_max, 1024, 1)           /* in all */                                                       \
     X(connections_per_address_max, 64, 1) /* for each IPv4 address or IPv6 /64 */                            \
-    X(requests_max, 256, 1)               /* under way; more are 503 */                                      \
+    X(requests_max, 256, 1)               /* there and not answered; more are 503 */                         \
     X(requests_per_connection_max, 100, 1)
 
 struct net_limits {
