@@ -41,6 +41,7 @@ local text = s.string { max = 1000 }
 local long_text = s.string { max = 8000 }
 local id = s.string { max = 64, pattern = "^[%w_.:-]+$", what = "an id" }
 local name = s.string { max = 64, pattern = "^[%w][%w._-]*$", what = "a name" }
+local label = s.string { max = 128, pattern = "^[%w%-._~!$&'()*+,;=:@%%]+$", what = "a label" }
 local facts = s.map(s.custom("a string, a number or a boolean", function(value)
   local kind = type(value)
   if kind == "boolean" or kind == "number" or (kind == "string" and #value <= 4096) then
@@ -59,7 +60,7 @@ local tls = s.record {
 local kinds = {
   begin = s.record {
     type = s.string(), id = id,
-    operation = s.one_of { "simpleenroll", "simplereenroll" }, label = name,
+    operation = s.one_of { "simpleenroll", "simplereenroll" }, label = label,
     address = s.string { max = 64 }, tls = tls, csr = bytes(M.CSR_MAX),
     headers = s.optional(s.map(text, { max = 16 })),
     basic = s.optional(s.record { username = bytes(M.SECRET_MAX),

@@ -44,6 +44,27 @@ describe("the server's URIs", function()
     assert.equal(200, status "/cacerts")
   end)
 
+  it("7030-3.2.2-h 7030-3.2.2-c take a label of 128 characters, and any that a path can hold",
+    function()
+    -- S31, S32
+    local long, odd = ("l"):rep(128), "-._~!$&'()*+,;=:@"
+    local labels = ("[%q] = true, [%q] = true"):format(long, odd)
+    local other <close> = setmetatable({ server = support.start { config = function(text)
+      return (text:gsub("labels = {(.*)},\n}%s*$", function(rest)
+        return ("labels = (function(all) for name in pairs { %s } do all[name] = all.default end "
+          .. "return all end) {%s}\n}"):format(labels, rest)
+      end))
+    end } }, { __close = function(it) it.server:stop() end })
+    local secret = other.server:credential("long", { "--reusable" })
+    for label, code in pairs { [long] = 200, [odd] = 200, ["%2D%2e%5F%7E" .. odd:sub(5)] = 200,
+      [long .. "l"] = 404 } do
+      assert.equal(code, (other.server:curl("/" .. label .. "/cacerts", "--path-as-is")), label)
+      local path = "/" .. label .. "/simpleenroll"
+      assert.equal(code, (other.server:post(path, other.server:csr "long", "--path-as-is",
+        "--user", "long:" .. secret)), label)
+    end
+  end)
+
   it("7030-3.2.2-n match case, decode once, never escape the prefix", function()
     assert.equal(200, status "/%63acerts")
     assert.equal(404, status "/CACERTS")
