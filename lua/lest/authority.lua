@@ -56,10 +56,8 @@ function Authority:open(channel, entry)
       certificate = message.bytes(entry.previous:der()), facts = cjson.decode(entry.row.facts),
     }
   end
-  local auth = {}
-  for kind in pairs(entry.proven) do table.insert(auth, kind) end
   return {
-    handle = handle, auth = auth, approvals = entry.approvals, previous = previous,
+    handle = handle, auth = entry.proven, approvals = entry.approvals, previous = previous,
     principal = {
       kind = principal.kind, name = principal.name, anchors = principal.anchors,
       credential = principal.credential,

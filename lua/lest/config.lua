@@ -69,7 +69,7 @@ local label = s.record {
   auth = s.optional(auth, { "certificate" }),
   anchors = s.optional(s.list(name, { single = true })),
   ca = s.optional(name),
-  renews = s.optional(s.list(name, { min = 1, single = true })),
+  renews = s.optional(s.list(s.string { max = 128 }, { min = 1, single = true })),
   csrattrs = s.optional(s.list(csrattrs_entry, { max = 64 })),
   realm = s.optional(s.string { max = 64, pattern = '^[^%c"\\]+$', what = "a realm" }, "lest"),
   wrap = s.optional(s.integer { max = 76 }, 64),

@@ -93,7 +93,11 @@ local kinds = {
       anchors = s.optional(name), certificate = s.optional(bytes(M.CERTIFICATE_MAX)),
       credential = s.optional(facts), claims = s.optional(facts),
     }),
-    auth = s.optional(s.list(name)),
+    -- what was proven, by kind
+    auth = s.optional(s.record {
+      basic = s.optional(s.record { name = s.string { max = 1024 } }),
+      certificate = s.optional(s.record { name = s.string { max = 1024 }, anchors = name }),
+    }),
     previous = s.optional(s.record {
       certificate = bytes(M.CERTIFICATE_MAX), facts = s.optional(facts),
     }),

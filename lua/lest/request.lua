@@ -15,6 +15,8 @@ local FIELDS <const> = {
     "headers", "previous", "approvals"),
   principal = set("kind", "name", "anchors", "certificate", "claims", "credential"),
   auth = set("basic", "certificate"),
+  basic = set("name"),
+  certificate = set("name", "anchors"),
   tls = set("version", "cipher", "channel_bound"),
   previous = set("certificate", "facts"),
   approval = set("operator", "comment", "time"),
@@ -60,6 +62,15 @@ local function headers(values)
   })
 end
 
+--- Everything that was proven, by kind; nil for a kind that was not.
+local function proofs(auth)
+  local views = {}
+  for kind, facts in pairs(auth or {}) do
+    views[kind] = M.view("request.auth." .. kind, facts, FIELDS[kind])
+  end
+  return M.view("request.auth", views, FIELDS.auth)
+end
+
 --- Build the request that a hook is called with.
 ---@param facts table plain tables by the names above; certificate fields are lest.cert objects
 ---@return table
@@ -74,7 +85,7 @@ function M.new(facts)
       claims = M.view("request.principal.claims", principal.claims or {}),
       credential = M.view("request.principal.credential", principal.credential or {}),
     }, FIELDS.principal),
-    auth = M.view("request.auth", facts.auth or {}, FIELDS.auth),
+    auth = proofs(facts.auth),
     tls = M.view("request.tls", facts.tls, FIELDS.tls),
     headers = headers(facts.headers or {}),
     previous = facts.previous and M.view("request.previous", {

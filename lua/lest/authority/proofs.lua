@@ -136,8 +136,9 @@ function M.authenticate(authority, begin, label, csr)
   if begin.chain and accepts.certificate then
     local anchors, chain = check_chain(authority, begin, label)
     entry.row = own_certificate(authority, chain)
-    entry.proven.certificate = true
-    entry.principal = { kind = "certificate", name = certificate_name(chain[1]), anchors = anchors,
+    local name = certificate_name(chain[1])
+    entry.proven.certificate = { name = name, anchors = anchors }
+    entry.principal = { kind = "certificate", name = name, anchors = anchors,
       certificate = chain[1] }
     entry.ledger_name = anchors .. ":" .. (#chain[1].subject > 0 and tostring(chain[1].subject)
       or table.concat(chain[1].san, ","))
@@ -148,16 +149,18 @@ function M.authenticate(authority, begin, label, csr)
       key_hash = entry.key_hash, label = begin.label, operation = begin.operation,
     }
     entry.credential = check_basic(authority, begin, entry.context)
-    entry.proven.basic = true
+    entry.proven.basic = { name = begin.basic.username }
     entry.principal = entry.principal or { kind = "basic", name = begin.basic.username }
     entry.principal.credential = entry.credential.facts
     entry.ledger_name = entry.ledger_name or begin.basic.username
   end
   if not satisfied(label, entry.proven) then
-    if accepts.basic and not begin.basic and begin.operation ~= "simplereenroll" then
+    local renewal = begin.operation == "simplereenroll"
+    if accepts.basic and not begin.basic and (entry.proven.certificate or not renewal) then
       refusal.raise(401, "credentials are required")
     end
-    refusal.raise(403, "a TLS client certificate is required")
+    refusal.raise(403, accepts.certificate and "a TLS client certificate is required"
+      or "renewal needs a TLS client certificate, and none is accepted here")
   end
   return entry
 end

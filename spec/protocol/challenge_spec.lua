@@ -1,0 +1,237 @@
+-- HTTP authentication (RFC 7030 3.2.3, RFC 7617; peers' rows S40 to S55) and what a label's `auth`
+-- makes of it.
+local core = require "lest.core"
+local process = require "support.process"
+local raw_client = require "support.raw_client"
+local support = require "support.server"
+
+local http <const> = raw_client.http
+local CSR_TYPE <const> = "Content-Type: application/pkcs10"
+
+local POLICY <const> = [[
+local policy = require "lest.policy"
+return {
+  enroll = function(request)
+    local auth = request.auth
+    return policy.approve { subject = request.csr.subject,
+      detail = ("%s: certificate %s of %s, user %s"):format(request.principal.kind,
+        auth.certificate and auth.certificate.name,
+        auth.certificate and auth.certificate.anchors, auth.basic and auth.basic.name) }
+  end,
+  reenroll = policy.renew {},
+}
+]]
+
+local function configuration(text)
+  text = text:gsub('names = "principal"', 'names = "policy"')
+  text = text:gsub("profiles = {", "limits = { failures_per_minute = 500, "
+    .. "address_failures_per_minute = 5000 },\n  profiles = {", 1)
+  return (text:gsub("labels = {", [[labels = {
+    cert = { policy = "policy.lua", profile = "device", auth = { "certificate" },
+      renews = "default" },
+    basic = { policy = "policy.lua", profile = "device", auth = { "basic" },
+      realm = "the factory" },
+    both = { policy = "policy.lua", profile = "device", auth = { "certificate+basic" },
+      renews = "default" },
+    loud = { policy = "policy.lua", profile = "device", auth = { "basic" }, error_bodies = true },
+    ]], 1))
+end
+
+describe("authentication", function()
+  local server, client, secret
+
+  setup(function()
+    server = support.start { policy = POLICY, config = configuration }
+    client = raw_client.new()
+    secret = server:credential("device", { "--reusable" })
+    server:enroll "device"
+  end)
+  teardown(function()
+    client:close()
+    server:stop()
+  end)
+
+  --- POST a CSR of the name, with or without device's certificate and an Authorization header.
+  local function post(path, with_cert, authorization, name)
+    local base = server.folder .. "/device"
+    local c <close> = assert(client:connect { port = server.port,
+      cert = with_cert and base .. ".pem" or nil, key = with_cert and base .. ".key" or nil })
+    local headers = { CSR_TYPE }
+    if authorization then headers[2] = "Authorization: " .. authorization end
+    return assert(c:request(http("POST", path, headers,
+      (support.request(name or "device")))))
+  end
+
+  it("7030-3.2.3-f 9110-11.6.1-a 7617-2-a challenges with scheme and realm", function()
+    local realms = { ["/simpleenroll"] = "lest", ["/basic/simpleenroll"] = "the factory" }
+    for path, realm in pairs(realms) do
+      for _, authorization in ipairs { false, support.basic("device", "wrong"), "Foo x" } do
+        local answer = post(path, false, authorization)
+        assert.equal(401, answer.status)
+        assert.equal(('Basic realm="%s", charset="UTF-8"'):format(realm),
+          answer.headers["www-authenticate"])
+        -- An old Bouncy Castle closes without reading a body.
+        assert.equal("0", answer.headers["content-length"])
+        assert.matches("%w", answer.headers["x-reason"])
+      end
+    end
+  end)
+
+  it("7030-3.2.3-f gives the reason in the body where the label says so", function()
+    local answer = post("/loud/simpleenroll", false)
+    assert.equal(401, answer.status)
+    assert.equal("credentials are required\n", answer.body)
+    assert.is_not_nil(answer.headers["www-authenticate"])
+  end)
+
+  -- Columns: no password, the right one, a wrong one, a header that is malformed. S48, S49, S53,
+  -- S54: a header that is not understood is never as good as none.
+  local MATRIX <const> = {
+    { "/cert/simpleenroll", false, { 403, 401, 401, 401 } },
+    { "/cert/simpleenroll", true, { 200, 401, 401, 401 } },
+    { "/basic/simpleenroll", false, { 401, 200, 401, 401 } },
+    { "/basic/simpleenroll", true, { 401, 200, 401, 401 } },
+    { "/simpleenroll", false, { 401, 200, 401, 401 } },
+    { "/simpleenroll", true, { 200, 200, 401, 401 } },
+    { "/both/simpleenroll", false, { 401, 403, 401, 401 } },
+    { "/both/simpleenroll", true, { 401, 200, 401, 401 } },
+    { "/cert/simplereenroll", false, { 403, 401, 401, 401 } },
+    { "/cert/simplereenroll", true, { 200, 401, 401, 401 } },
+    { "/basic/simplereenroll", false, { 403, 403, 401, 401 } },
+    { "/basic/simplereenroll", true, { 403, 403, 401, 401 } },
+    { "/simplereenroll", false, { 403, 403, 401, 401 } },
+    { "/simplereenroll", true, { 200, 200, 401, 401 } },
+    { "/both/simplereenroll", false, { 403, 403, 401, 401 } },
+    { "/both/simplereenroll", true, { 401, 200, 401, 401 } },
+  }
+  for _, row in ipairs(MATRIX) do
+    local path, with_cert, expected = table.unpack(row)
+    it(("7030-3.2.3-a 7030-4.2-f %s %s a certificate"):format(path, with_cert and "with" or
+      "without"), function()
+      local offers = { false, support.basic("device", secret), support.basic("device", "wrong"),
+        "Basic !!!" }
+      local got = {}
+      for i, authorization in ipairs(offers) do
+        local answer = post(path, with_cert, authorization)
+        got[i] = answer.status
+        assert.equal(answer.status == 401, answer.headers["www-authenticate"] ~= nil)
+        if answer.status == 403 then assert.matches("^%C+\n$", answer.body) end
+      end
+      assert.same(expected, got)
+    end)
+  end
+
+  it("7030-3.7-a tells the policy all that was proven", function()
+    local other = server:credential("somebody", { "--reusable" })
+    for path, seen in pairs {
+      ["/both/simpleenroll"] = "certificate: certificate device of own, user somebody",
+      ["/simpleenroll"] = "certificate: certificate device of own, user somebody",
+      ["/basic/simpleenroll"] = "basic: certificate nil of nil, user somebody",
+    } do
+      assert.equal(200, post(path, true, support.basic("somebody", other)).status)
+      assert.equal(seen, server:sql "SELECT detail FROM requests ORDER BY time_us DESC LIMIT 1")
+    end
+  end)
+
+  it("says 401 to every malformed Authorization, with a good certificate too", function()
+    local token = core.base64.encode("device:" .. secret)
+    for _, value in ipairs { "", "Basic", "Basic ", "Basic  ", "Basic !", "Basic =",
+      "Basic " .. token .. " x", "Basic " .. token .. ",",
+      "Basic " .. token .. "=", "Basic \"" .. token .. "\"",
+      "Basic " .. core.base64.encode "no-colon", "Basic " .. core.base64.encode "de\0vice:x",
+      "Basic " .. core.base64.encode "device:x\ny", token, "Basic:" .. token, "Bearer " .. token,
+      "Digest username=\"device\"", "Negotiate " .. token, "Foo x" } do
+      for _, path in ipairs { "/simpleenroll", "/simplereenroll", "/cert/simplereenroll" } do
+        local answer = post(path, true, value)
+        assert.equal(401, answer.status, path .. " " .. value)
+        assert.is_not_nil(answer.headers["www-authenticate"])
+      end
+    end
+  end)
+
+  it("reads the scheme in any case, and any blanks after it", function()
+    local token = core.base64.encode("device:" .. secret)
+    for _, value in ipairs { "basic " .. token, "BASIC " .. token, "Basic   " .. token } do
+      assert.equal(200, post("/basic/simpleenroll", false, value).status, value)
+    end
+  end)
+
+  local function chosen(name, password)
+    server:credential(name, { "--reusable", "--password-file",
+      server:file(name .. ".password", password .. "\n") })
+  end
+
+  it("7617-2-c takes what follows the first colon for the password", function()
+    chosen("colon", "b:c")
+    assert.equal(200, post("/basic/simpleenroll", false,
+      support.basic("colon", "b:c"), "colon").status)
+    assert.equal(401, post("/basic/simpleenroll", false,
+      support.basic("colon", "b"), "colon").status)
+  end)
+
+  it("7617-2.1-a takes UTF-8", function()
+    chosen("test", "123\u{a3}")
+    assert.equal(200, post("/basic/simpleenroll", false, "Basic dGVzdDoxMjPCow==",
+      "test").status)
+    assert.equal(401, post("/basic/simpleenroll", false,
+      support.basic("test", "123\xa3"), "test").status)
+  end)
+
+  it("7030-3.2.3-d needs no cookie, and gives none", function()
+    local answer = post("/cert/simpleenroll", true)
+    assert.equal(200, answer.status)
+    assert.is_nil(answer.headers["set-cookie"])
+    assert.is_nil(post("/simpleenroll", false).headers["set-cookie"])
+  end)
+
+  it("takes no secret of one name for another's, and none twice in a request", function()
+    local other = server:credential "other"
+    assert.equal(401, post("/simpleenroll", false, support.basic("device", other)).status)
+    assert.equal(401, post("/simpleenroll", false, support.basic("other", secret)).status)
+    local c <close> = assert(client:connect { port = server.port })
+    local answer = c:request(http("POST", "/simpleenroll", { CSR_TYPE,
+      "Authorization: " .. support.basic("device", secret),
+      "Authorization: " .. support.basic("device", "wrong") }, (support.request "device")))
+    assert.equal(400, answer.status)
+  end)
+
+  it("7616-3.4-d logs who failed, and never a password", function()
+    local words = { "wrong-" .. core.secret.random(8), secret }
+    post("/simpleenroll", false, support.basic("device", words[1]))
+    post("/simpleenroll", false, support.basic("device", words[2]))
+    local log = process.read(server.log_file)
+    for _, word in ipairs(words) do
+      assert.is_nil(log:find(word, 1, true))
+      assert.is_nil(log:find(core.base64.encode("device:" .. word), 1, true))
+    end
+  end)
+end)
+
+describe("failed logins", function()
+  it("7030-6-l are limited for a name, and a right password waits then as well", function()
+    local server = support.start { config = function(text)
+      return (text:gsub("profiles = {", "limits = { failures_per_minute = 3 },\n  profiles = {", 1))
+    end }
+    local client <close> = raw_client.new()
+    local function try(name, secret)
+      local c <close> = assert(client:connect { port = server.port })
+      return c:request(http("POST", "/simpleenroll", { CSR_TYPE, "Authorization: "
+        .. support.basic(name, secret) }, (support.request(name))))
+    end
+    local ok, problem = pcall(function()
+      local secret, other = server:credential "guessed", server:credential "other"
+      for _ = 1, 3 do assert.equal(401, try("guessed", "wrong").status) end
+      for _, word in ipairs { "wrong", secret } do
+        local answer = try("guessed", word)
+        assert.equal(429, answer.status)
+        assert.is_true(tonumber(answer.headers["retry-after"]) >= 1)
+        assert.equal("too many failed attempts\n", answer.body)
+      end
+      assert.equal(200, try("other", other).status)
+      for _ = 1, 3 do assert.equal(401, try("no such name", "x").status) end
+      assert.equal(429, try("no such name", "x").status)
+    end)
+    server:stop()
+    assert(ok, problem)
+  end)
+end)
