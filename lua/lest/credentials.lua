@@ -305,7 +305,8 @@ end
 --- Authenticate. Reads only: reserve() or use() inside the request's transaction has the last word.
 ---@param name string
 ---@param text string the secret, as it was sent
----@param context table of the request: key_hash, label, operation, and perhaps now
+---@param context table of the request: key_hash, label, operation, and perhaps now, limited (true:
+--- no chosen password is right)
 ---@return table? credential with `may`: "enroll" (anything), "poll" (a reserved one), "fetch" (a
 --- used one: only the certificate that was issued for this key)
 ---@return lest.error? err unauthenticated (detail: for the log), unavailable (the pool is full)
@@ -318,6 +319,7 @@ function Store:check(name, text, context)
   local rows, err = self.ledger:rows("credentials_live", { name = name, now = now })
   if not rows then return nil, err end
   local found = match_random(rows, text)
+  if #found == 0 and context.limited then return refuse "too many failed attempts" end
   if #found == 0 then
     found, err = match_scrypt(self, name, rows, text, now, context)
     if not found then return nil, err end

@@ -11,6 +11,21 @@ local WINDOW_MS <const> = 60000
 local Limiter = {}
 Limiter.__index = Limiter
 
+--- Whom an address stands for: an IPv4 host, or an IPv6 network of 64 bits, which is what one
+--- subscriber has at least.
+---@param address string
+---@return string
+function M.network(address)
+  if not address:find(":", 1, true) then return address end
+  local head, tail = address:match "^(.-)::(.*)$"
+  local groups, after = {}, {}
+  for group in (head or address):gmatch "[^:]+" do table.insert(groups, group) end
+  for group in (tail or ""):gmatch "[^:]+" do table.insert(after, group) end
+  while tail and #groups + #after < 8 do table.insert(groups, "0") end
+  table.move(after, 1, #after, #groups + 1, groups)
+  return table.concat(groups, ":", 1, math.min(4, #groups)) .. "::/64"
+end
+
 --- options: per_minute, now_ms (a monotonic clock), keys_max (default 20000: past it the older half
 --- of the counts is forgotten at the end of its window).
 ---@param options { per_minute: integer, now_ms: (fun(): integer), keys_max: integer }

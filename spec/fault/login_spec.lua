@@ -60,6 +60,17 @@ describe("failed logins", function()
     assert.equal(200, try(other, other.secret).status)
   end)
 
+  it("keep no device out that has a random secret", function()
+    start "failures_per_minute = 2, address_failures_per_minute = 4"
+    local device = fleet.device "known"
+    device.secret = server:credential "known"
+    for i = 1, 2 do assert.equal(401, try(device, "wrong" .. i).status) end
+    for i = 1, 2 do assert.equal(401, try(device, "wrong" .. i, "other").status) end
+    assert.equal(429, try(device, "wrong").status)
+    assert.equal(429, try(device, "wrong", "third").status)
+    assert.equal(200, try(device, device.secret).status)
+  end)
+
   it("are limited for an address", function()
     start "address_failures_per_minute = 5"
     local device = person("ann", "a chosen password")

@@ -1,6 +1,7 @@
 --- What the authority verifies by itself, whatever a worker says: the CSR's signature, a secret, a
 --- certificate chain, a renewal.
 local core = require "lest.core"
+local limiter = require "lest.limiter"
 local profiles = require "lest.profile"
 local refusal = require "lest.refusal"
 
@@ -25,7 +26,7 @@ end
 ---@return table
 local function failures_of(authority, begin)
   local by_address, by_name = authority.address_failures, authority.name_failures
-  local address, name = begin.address, begin.basic.username
+  local address, name = limiter.network(begin.address), begin.basic.username
   return {
     wait = function() return by_address:wait(address) or by_name:wait(name) end,
     count = function()
@@ -45,12 +46,13 @@ end
 
 --- The principal of a Basic secret, or a refusal. Failures are limited before a hash is computed,
 --- and an attempt that needs one counts as a failure until it is known to be none: many at once get
---- no further than one after the other.
+--- no further than one after the other. A random secret cannot be guessed and is taken at any time:
+--- whoever knows a device's name could otherwise keep it out.
 local function check_basic(authority, begin, context)
   local failures = failures_of(authority, begin)
   local wait = failures.wait()
-  if wait then refuse_attempt(wait) end
   local charged
+  context.limited = wait ~= nil
   function context.charge()
     if not charged then wait = failures.wait() end
     if wait then return false end
@@ -64,7 +66,7 @@ local function check_basic(authority, begin, context)
   if charged and not failed then failures.uncount() end
   if credential then return credential end
   -- Those under way may turn out to be right, and then there is room again.
-  if wait then refuse_attempt(math.min(wait, 5)) end
+  if wait then refuse_attempt(context.limited and wait or math.min(wait, 5)) end
   if not failed then
     core.log.write("error", "credential check failed", { "id", begin.id, "message", tostring(err) })
     refusal.raise(503, "credentials cannot be checked now", { retry_after = 5 })

@@ -50,4 +50,15 @@ describe("a limiter", function()
     limit:clear "a"
     assert.is_nil(limit:wait "a")
   end)
+
+  it("counts an IPv6 network, of which one subscriber has every address, as one", function()
+    for address, network in pairs {
+      ["192.0.2.1"] = "192.0.2.1", ["unix"] = "unix", ["2001:db8:1:2:3:4:5:6"] = "2001:db8:1:2::/64",
+      ["2001:db8::5"] = "2001:db8:0:0::/64", ["2001:db8:1:2::"] = "2001:db8:1:2::/64",
+      ["::1"] = "0:0:0:0::/64", ["::2:3:4:5:6:7"] = "0:0:2:3::/64", ["1::"] = "1:0:0:0::/64",
+      [":"] = "::/64", ["::"] = "0:0:0:0::/64",
+    } do
+      assert.equal(network, limiter.network(address))
+    end
+  end)
 end)
