@@ -72,11 +72,20 @@ local function check_room(channel)
   end
 end
 
+--- Ids name rows of the ledger: a process has its own, with its number in them, and takes none away
+--- from another, whose ids every client sees.
+local function check_id(channel, id)
+  if id:match "%-(%x+)%-%x+$" ~= ("%x"):format(channel.pid) then
+    refusal.raise(400, "the id is another process's")
+  end
+end
+
 --- A question about an enrollment. A refusal is recorded once it is known whom it concerns:
 --- strangers must not be able to fill the ledger.
 function Authority:begin(channel, begin)
   local label = self.config.labels[begin.label]
   if not label then refusal.raise(404, "there is no such label here") end
+  check_id(channel, begin.id)
   check_room(channel)
   local csr, err = core.csr.parse(begin.csr)
   if not csr then refusal.raise(400, err.message) end

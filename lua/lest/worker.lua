@@ -290,7 +290,7 @@ function M.main(context)
   core.log.set_level(config.log_level)
   local worker = setmetatable({
     config = config, labels = {}, contexts = setmetatable({}, { __mode = "k" }), next_id = 1,
-    id_prefix = core.secret.random(6),
+    id_prefix = ("%s-%x"):format(core.secret.random(6), core.process.pid),
   }, Worker)
   local tls, err = worker:prepare(context)
   if not tls then

@@ -30,7 +30,7 @@ describe("a worker that was taken over", function()
 
   local function next_id()
     serial = serial + 1
-    return "rogue-" .. serial
+    return ("rogue-%x-%x"):format(rogue.pid, serial)
   end
 
   --- The `begin` of a device that has a secret.
@@ -186,6 +186,17 @@ describe("a worker that was taken over", function()
     handle = handle_of(link, fred, { id = id })
     assert.equal(500, link:ask(finish(handle, id, { subject = { { "CN", "fred" } } })).status)
     assert.equal(0, issued "fred")
+  end)
+
+  it("cannot take away the ids of another worker", function()
+    local link = rogue:connect()
+    local greta = device_of "greta"
+    local _, _, headers = server:curl "/cacerts"
+    local prefix = headers["x-request-id"]:match "^(.*%-)%x+$"
+    for i = 1, 3 do
+      local answer = link:ask(begin(greta, { id = ("%s%x"):format(prefix, 100 + i) }))
+      assert.equal(400, answer.status)
+    end
   end)
 
   describe("is not believed about", function()
