@@ -76,26 +76,32 @@ local function check_types(profile, subject, san)
   return true
 end
 
---- names = "principal": every name is one that the principal has proven.
+--- names = "principal": every name is one that the principal has proven. A subject that is the
+--- certificate's but for its writing (RFC 5280 7.1) is issued as the certificate has it: others may
+--- tell "alice" from "ALICE".
+---@return boolean|nil
+---@return string|nil problem_or_subject_der
 local function check_own_names(principal, subject, san)
   local cert = principal.certificate
-  local own_name = cert and cert.subject.CN or principal.name
-  local own_san = {}
+  local own_name, own_san, subject_der = principal.name, {}, nil
   if cert then
+    own_name = cert.subject.CN
     for _, name in ipairs(cert.san) do own_san[name] = true end
+    if core.name.equal(assert(core.name.encode(subject)), cert.subject_der) then
+      subject_der = cert.subject_der
+    end
   end
-  local same_subject = cert and core.name.equal(core.name.encode(subject), cert.subject_der)
-  if not same_subject and #subject > 0 and not (#subject == 1 and subject[1][1] == "CN"
-    and subject[1][2] == own_name) then
+  local is_own = own_name and #subject == 1 and subject[1][1] == "CN" and subject[1][2] == own_name
+  if not subject_der and #subject > 0 and not is_own then
     return nil, "the subject is not the principal's own name"
   end
   for _, name in ipairs(san) do
     local value = name:match "^[^:]+:(.*)$"
-    if not own_san[name] and value ~= own_name then
+    if not own_san[name] and (not own_name or value ~= own_name) then
       return nil, "a subject alternative name is not the principal's own"
     end
   end
-  return true
+  return true, subject_der
 end
 
 --- Turn a verdict into what the issuer is to sign.
@@ -125,8 +131,10 @@ function M.plan(profile, facts)
     elseif profile.names == "principal" then
       good, problem = check_own_names(facts.principal, subject, san)
       if not good then return nil, problem end
+      plan.subject_der = problem
     end
-    plan.subject, plan.san = subject, san
+    plan.subject = not plan.subject_der and subject or nil
+    plan.san = san
   end
   good, problem = check_types(profile, subject, san)
   if not good then return nil, problem end

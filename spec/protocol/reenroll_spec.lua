@@ -89,4 +89,27 @@ describe("/simplereenroll", function()
     end
     assert.equal("4", server:sql "SELECT count(*) FROM certificates WHERE subject = 'CN=renew08'")
   end)
+
+  it("7030-4.2.2-g refuses a certificate that is revoked while the policy decides", function()
+    local slow <close> = setmetatable({ server = support.start { policy = [[
+      local lest, policy = require "lest", require "lest.policy"
+      return {
+        enroll = function(request)
+          return policy.approve { subject = { { "CN", request.principal.name } } }
+        end,
+        reenroll = function(request)
+          lest.sleep(2)
+          return policy.renew {} (request)
+        end,
+      }]] } }, { __close = function(self) self.server:stop() end })
+    local cert = core.cert.load(slow.server:enroll "late")
+    os.execute(("(sleep 0.7; sqlite3 %s \"UPDATE certificates SET revoked_at = 1 "
+      .. "WHERE serial = '%s'\") &"):format(slow.server:ledger(), cert.serial))
+    local base = slow.server.folder .. "/late"
+    local status, body = slow.server:post("/simplereenroll",
+      slow.server:csr("late-fresh", { subject = "/CN=late" }), "--cert", base .. ".pem", "--key",
+      base .. ".key")
+    assert.equal(403, status)
+    assert.matches("revoked", body)
+  end)
 end)

@@ -40,6 +40,12 @@ function M.issue(authority, entry, finish)
   local name = finish.profile or (entry.previous and entry.row.profile) or label.profile
   local plan, problem = plan_of(authority, entry, finish, name)
   if not plan then return refuse_plan(authority, entry, finish, name, problem) end
+  -- A decision takes its time, in which an operator may have revoked.
+  if entry.row and record.is_revoked(authority, entry.row) then
+    local reason = "the client certificate is revoked"
+    record.request(authority, entry, { reason = reason }, "reject", { detail = finish.detail })
+    return { status = 403, reason = reason }
+  end
   local wait = authority.issued[name]:wait "all"
   if wait then
     return { status = 503, reason = "too many certificates are being issued", retry_after = wait }

@@ -22,6 +22,13 @@ function M.lost_answer(authority, entry)
   })[1]
 end
 
+--- Whether a certificate of ours is revoked by now.
+function M.is_revoked(authority, row)
+  local fresh = rows_of(authority.ledger, "certificate_get",
+    { serial = row.serial, issuer = row.issuer })[1]
+  return not fresh or fresh.revoked_at ~= nil
+end
+
 -- What a client may sign anew at each try: proofs of its connection (RFC 7030 3.5, RFC 7894 3).
 local BOUND_TO_CHANNEL <const> = {
   ["1.2.840.113549.1.9.7"] = true, ["1.2.840.113549.1.9.16.2.56"] = true,

@@ -1,0 +1,82 @@
+local core = require "lest.core"
+local profile = require "lest.profile"
+
+local NOW <const> = 1800000000
+
+describe("a profile with names of principals", function()
+  local key, issuer, ca, csr
+  local own <const> = {
+    names = "principal", keys = { "ec:P-256" }, key_usage = { "digitalSignature" },
+    eku = { "clientAuth" }, subject = { "CN", "O" }, san = { "DNS" }, lifetime = 86400,
+    backdate = 60, key_change = "allowed", crl_urls = {}, ocsp_urls = {}, ca_issuer_urls = {},
+  }
+
+  setup(function()
+    key = assert(core.key.generate "ec:P-256")
+    ca = assert(core.issuer.root { key = key, subject = "CN=Root", not_before = NOW - 60,
+      not_after = NOW + 10 * 86400 })
+    issuer = assert(core.issuer.new { cert = ca, key = key })
+    csr = assert(core.csr.parse(assert(core.csr.build { key = key, subject = "CN=x" }):der()))
+  end)
+
+  local function certificate(subject, san)
+    return assert(core.cert.parse(assert(issuer:issue { public_key = key:public_der(),
+      subject = subject, san = san, not_before = NOW - 60, not_after = NOW + 86400 })))
+  end
+
+  local function plan(principal, subject, san)
+    return profile.plan(own, { verdict = { subject = subject, san = san }, principal = principal,
+      csr = csr, ca = ca, now = NOW })
+  end
+
+  local function with_certificate(subject, san)
+    local cert = certificate(subject, san)
+    return { kind = "certificate", certificate = cert,
+      name = cert.subject.CN or tostring(cert.subject) }
+  end
+
+  it("issues a certificate's own subject as it is written there", function()
+    local alice = with_certificate "CN=alice,O=Example"
+    local made = assert(plan(alice, { { "CN", "ALICE" }, { "O", "example" } }))
+    assert.equal(alice.certificate.subject_der, made.subject_der)
+    assert.is_nil(made.subject)
+    local again = assert(core.cert.parse(assert(issuer:issue(made))))
+    assert.equal("alice", again.subject.CN)
+    assert.same({ { "CN", "alice" } }, assert(plan(alice, { { "CN", "alice" } })).subject)
+    assert.is_nil((plan(alice, { { "CN", "ALICE" } })))
+  end)
+
+  it("takes no other name", function()
+    local alice = with_certificate("CN=alice,O=Example", { "DNS:alice.example" })
+    for _, names in ipairs {
+      { subject = { { "CN", "bob" } } }, { subject = { { "CN", "alice" }, { "CN", "bob" } } },
+      { subject = { { "CN", "alice" }, { "O", "Other" } } }, { subject = { { "O", "alice" } } },
+      { san = { "DNS:bob.example" } }, { san = { "DNS:ALICE.example" } },
+      { subject = { { "CN", "alice" } }, san = { "DNS:alice.example", "DNS:bob" } },
+      { subject = { { "2.5.4.3", "alice" } } }, {},
+    } do
+      local made, problem = plan(alice, names.subject, names.san)
+      assert.is_nil(made)
+      assert.is_string(problem)
+    end
+    assert.is_table(plan(alice, {}, { "DNS:alice.example", "DNS:alice" }))
+  end)
+
+  it("makes no common name of what is none", function()
+    local maker = with_certificate "O=Example"
+    assert.is_nil((plan(maker, { { "CN", maker.name } })))
+    assert.is_nil((plan(maker, {}, { "DNS:" .. maker.name })))
+    assert.is_table(plan(maker, { { "O", "Example" } }))
+    local nameless = with_certificate("", { "DNS:a.example" })
+    nameless.name = "DNS:a.example"
+    assert.is_nil((plan(nameless, { { "CN", "DNS:a.example" } })))
+    assert.is_table(plan(nameless, {}, { "DNS:a.example" }))
+  end)
+
+  it("gives a password's owner the user name", function()
+    local carol = { kind = "basic", name = "carol" }
+    assert.is_table(plan(carol, { { "CN", "carol" } }, { "DNS:carol" }))
+    assert.is_nil((plan(carol, { { "CN", "Carol" } })))
+    assert.is_nil((plan(carol, { { "CN", "carol" }, { "O", "x" } })))
+  end)
+end)
