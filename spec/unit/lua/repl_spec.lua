@@ -3,6 +3,7 @@ local core = require "lest.core"
 local history = require "lest.repl.history"
 local repl = require "lest.repl"
 local scan = require "lest.repl.scan"
+local process = require "support.process"
 local shell = require "support.shell"
 local temporary = require "support.temporary"
 
@@ -217,25 +218,47 @@ describe("lest repl", function()
     assert.matches("^<fields: .*client, .*spawn", result.out)
   end)
 
-  -- util-linux's script gives it a real terminal.
+  -- util-linux's script gives it a real terminal; each key waits for what the one before shows.
   it("edits lines on a terminal, completes, and Ctrl-C interrupts what runs", function()
     local folder = temporary.folder()
-    local keys = { "6*7\\n", "string.forma\\t('%%s!', 'done')\\n", "while true do end\\n", "\\003",
-      "require('lest.task').sleep(60)\\n", "\\003", "unfinished \\003", "'still ' .. 'here'\\n",
-      "password = 1\\n", "\\004" }
-    local pauses = {}
-    for i, key in ipairs(keys) do pauses[i] = ("sleep 0.3; printf %s"):format(shell.quote(key)) end
-    local began = core.clock.monotonic_ms()
-    local line = "(%s) | XDG_STATE_HOME=%s TERM=xterm script -qec %s /dev/null"
-    local result = shell.run(line:format(table.concat(pauses, "; "), folder,
-      shell.quote(shell.line "repl")))
-    assert.is_true(core.clock.monotonic_ms() - began < 30000)
-    assert.matches("\n42\r", result.out)
-    assert.matches('"done!"', result.out)
-    local _, interrupted = result.out:gsub("error: interrupted", "")
-    assert.equal(2, interrupted)
-    assert.matches('"still here"', result.out)
-    assert.equal(0, result.code)
+    local fifo, shown = folder .. "/keys", folder .. "/shown"
+    process.must { "mkfifo", fifo }
+    process.write(shown, "")
+    local pid = process.start({ "sh", "-c",
+      ("XDG_STATE_HOME=%s TERM=xterm exec script -qefc %s %s <%s"):format(folder,
+        shell.quote(shell.line "repl"), shown, fifo) }, folder .. "/out", folder .. "/err")
+    local keys <close> = assert(io.open(fifo, "w"))
+    keys:setvbuf "no"
+    local seen = 0
+    local function expect(text)
+      process.wait_for(function()
+        local _, last = process.read(shown):find(text, seen + 1, true)
+        seen = last or seen
+        return last
+      end, text, 30)
+    end
+    local function type_and_see(keystrokes, text)
+      keys:write(keystrokes)
+      expect(text)
+    end
+    expect "> "
+    type_and_see("6*7\n", "\n42\r")
+    expect "> "
+    type_and_see("string.forma\t('%s!', 'done')\n", '"done!"')
+    expect "> "
+    type_and_see("print 'on' while true do end\n", "\non\r")
+    type_and_see("\3", "error: interrupted")
+    expect "> "
+    type_and_see("print 'off' require('lest.task').sleep(60)\n", "\noff\r")
+    type_and_see("\3", "error: interrupted")
+    expect "> "
+    type_and_see("unfinished ", "unfinished ")
+    type_and_see("\3", "> ")
+    type_and_see("'still ' .. 'here'\n", '"still here"')
+    expect "> "
+    type_and_see("password = 1\n", "> ")
+    keys:write "\4"
+    process.wait_for(function() return not process.alive(pid) end, "the end", 30)
     local kept = core.file.read(folder .. "/lest/history")
     assert.matches("^6%*7\nstring.format%(", kept)
     assert.not_matches("password", kept)
