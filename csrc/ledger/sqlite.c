@@ -252,7 +252,7 @@ static enum lest_status prepare_all(struct connection *c, const char *path, stru
 }
 
 /* A savepoint keeps old pages in a statement journal, which by default goes to a temporary file at 64 KiB:
- * made, written and unlinked in every other transaction of a busy authority. Where something else of this
+ * made, written and unlinked in every fourth transaction of a busy authority. Where something else of this
  * process uses SQLite already, this is refused, and costs time only. */
 static pthread_once_t configured = PTHREAD_ONCE_INIT;
 

@@ -13,7 +13,7 @@ local PORT <const> = 38443 -- nginx cannot be asked for a free one
 local TOOLS <const> = "build/release/bench/"
 
 local function parse_arguments(words)
-  local options = { rounds = 5, enrollments = 1000, connections = 16, json = false }
+  local options = { rounds = 5, enrollments = 1000, connections = 64, json = false }
   local i = 1
   while words[i] do
     local name = words[i]:match "^%-%-(%a+)$"
@@ -134,7 +134,7 @@ local function measure(server, options)
       files[round])
     if not yardstick then
       yardstick = nginx.start { folder = folder, dir = server.dir, port = PORT, workers = WORKERS,
-        size = mine.answer_bytes }
+        size = mine.body_bytes }
       server.nginx_pid = yardstick.pid
       yardstick.roles = nginx_roles(yardstick.pid)
       yardstick.fresh, yardstick.rounds = memory_of(yardstick.roles), {}

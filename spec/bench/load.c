@@ -34,7 +34,7 @@ static int request_count, wanted;
 static struct sockaddr_in server;
 static SSL_CTX *ctx;
 static atomic_int next, failed;
-static atomic_llong answer_bytes;
+static atomic_llong body_bytes;
 static int *latencies_us;
 
 static void die(const char *why)
@@ -87,35 +87,35 @@ static SSL *dial(void)
     return NULL;
 }
 
-/* Bytes of a whole answer, or 0 while it is not. */
-static int answer_len(const char *answer, int len)
+/* Bytes of a whole answer's body, or -1 while it is not whole. */
+static int body_len(const char *answer, int len)
 {
     const char *end = memmem(answer, (size_t)len, "\r\n\r\n", 4);
     static const char name[] = "\r\nContent-Length:";
     if (!end)
-        return 0;
+        return -1;
     for (const char *line = answer; line < end; line++)
         if (strncasecmp(line, name, sizeof name - 1) == 0) {
-            long whole = (long)(end + 4 - answer) + strtol(line + sizeof name - 1, NULL, 10);
-            return whole <= len ? (int)whole : 0;
+            long body = strtol(line + sizeof name - 1, NULL, 10);
+            return body <= answer + len - (end + 4) ? (int)body : -1;
         }
-    return 0;
+    return -1;
 }
 
 static bool ask(SSL *ssl, const struct request *request)
 {
     char answer[ANSWER_MAX + 1];
-    int len = 0;
+    int len = 0, body;
     if (SSL_write(ssl, request->data, request->len) != request->len)
         return false;
-    while (!answer_len(answer, len)) {
+    while ((body = body_len(answer, len)) < 0) {
         int got = SSL_read(ssl, answer + len, ANSWER_MAX - len);
         if (got <= 0)
             return false;
         len += got;
         answer[len] = '\0';
     }
-    answer_bytes += len;
+    body_bytes += body;
     if (strncmp(answer, "HTTP/1.1 200", 12) == 0)
         return true;
     fprintf(stderr, "load_bench: %.60s\n", answer);
@@ -169,9 +169,9 @@ static void run(int threads)
         pthread_join(ids[i], NULL);
     double seconds = now_s() - start;
     qsort(latencies_us, (size_t)wanted, sizeof *latencies_us, compare);
-    printf("{\"count\":%d,\"failed\":%d,\"seconds\":%.6f,\"answer_bytes\":%lld,\"median_us\":%d,"
+    printf("{\"count\":%d,\"failed\":%d,\"seconds\":%.6f,\"body_bytes\":%lld,\"median_us\":%d,"
            "\"p99_us\":%d}\n",
-           wanted, failed, seconds, answer_bytes / wanted, latencies_us[wanted / 2],
+           wanted, failed, seconds, body_bytes / wanted, latencies_us[wanted / 2],
            latencies_us[(int)(0.99 * wanted)]);
 }
 
