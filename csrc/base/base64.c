@@ -5,37 +5,44 @@ static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuv
 void lest_base64_encode(const void *data, size_t len, size_t wrap, struct lest_buf *out)
 {
     const uint8_t *in = data;
-    size_t column = 0;
+    size_t column = 0, room = (len + 2) / 3 * 4;
+    if (wrap)
+        room += (room + wrap - 1) / wrap;
+    if (!lest_buf_reserve(out, room))
+        return;
+    uint8_t *at = out->data + out->len;
     for (size_t i = 0; i < len; i += 3) {
         size_t left = len - i;
         uint32_t word =
             (uint32_t)in[i] << 16 | (left > 1 ? (uint32_t)in[i + 1] << 8 : 0) | (left > 2 ? in[i + 2] : 0);
-        uint8_t *quad = lest_buf_reserve(out, 5);
-        if (!quad)
-            return;
-        quad[0] = (uint8_t)alphabet[word >> 18];
-        quad[1] = (uint8_t)alphabet[word >> 12 & 63];
-        quad[2] = left > 1 ? (uint8_t)alphabet[word >> 6 & 63] : '=';
-        quad[3] = left > 2 ? (uint8_t)alphabet[word & 63] : '=';
-        out->len += 4;
+        *at++ = (uint8_t)alphabet[word >> 18];
+        *at++ = (uint8_t)alphabet[word >> 12 & 63];
+        *at++ = left > 1 ? (uint8_t)alphabet[word >> 6 & 63] : '=';
+        *at++ = left > 2 ? (uint8_t)alphabet[word & 63] : '=';
         column += 4;
         if (wrap && (column >= wrap || left <= 3)) {
-            quad[4] = '\n';
-            out->len++;
+            *at++ = '\n';
             column = 0;
         }
     }
+    out->len = (size_t)(at - out->data);
 }
+
+/* One more than what a character stands for; 0 for those outside of the alphabet. */
+static const uint8_t values[256] = {
+    ['A'] = 1,  ['B'] = 2,  ['C'] = 3,  ['D'] = 4,  ['E'] = 5,  ['F'] = 6,  ['G'] = 7,  ['H'] = 8,
+    ['I'] = 9,  ['J'] = 10, ['K'] = 11, ['L'] = 12, ['M'] = 13, ['N'] = 14, ['O'] = 15, ['P'] = 16,
+    ['Q'] = 17, ['R'] = 18, ['S'] = 19, ['T'] = 20, ['U'] = 21, ['V'] = 22, ['W'] = 23, ['X'] = 24,
+    ['Y'] = 25, ['Z'] = 26, ['a'] = 27, ['b'] = 28, ['c'] = 29, ['d'] = 30, ['e'] = 31, ['f'] = 32,
+    ['g'] = 33, ['h'] = 34, ['i'] = 35, ['j'] = 36, ['k'] = 37, ['l'] = 38, ['m'] = 39, ['n'] = 40,
+    ['o'] = 41, ['p'] = 42, ['q'] = 43, ['r'] = 44, ['s'] = 45, ['t'] = 46, ['u'] = 47, ['v'] = 48,
+    ['w'] = 49, ['x'] = 50, ['y'] = 51, ['z'] = 52, ['0'] = 53, ['1'] = 54, ['2'] = 55, ['3'] = 56,
+    ['4'] = 57, ['5'] = 58, ['6'] = 59, ['7'] = 60, ['8'] = 61, ['9'] = 62, ['+'] = 63, ['/'] = 64,
+};
 
 static int value_of(char c)
 {
-    if (c >= 'A' && c <= 'Z')
-        return c - 'A';
-    if (c >= 'a' && c <= 'z')
-        return c - 'a' + 26;
-    if (c >= '0' && c <= '9')
-        return c - '0' + 52;
-    return c == '+' ? 62 : c == '/' ? 63 : -1;
+    return (int)values[(unsigned char)c] - 1;
 }
 
 enum lest_status lest_base64_decode(const char *text, size_t len, struct lest_buf *out,
@@ -44,6 +51,9 @@ enum lest_status lest_base64_decode(const char *text, size_t len, struct lest_bu
     uint32_t word = 0;
     unsigned digits = 0, padding = 0;
     bool ended = false;
+    size_t room = len / 4 * 3;
+    if (room && room <= out->max - out->len)
+        lest_buf_reserve(out, room); /* at once; what fails is kept in out */
     for (size_t i = 0; i < len; i++) {
         char c = text[i];
         if (c == '\r' || c == '\n' || c == ' ' || c == '\t')
