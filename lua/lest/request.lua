@@ -71,29 +71,51 @@ local function proofs(auth)
   return M.view("request.auth", views, FIELDS.auth)
 end
 
---- Build the request that a hook is called with.
----@param facts table plain tables by the names above; certificate fields are lest.cert objects
----@return table
-function M.new(facts)
-  local principal = facts.principal
-  return M.view("request", {
-    id = facts.id, time = facts.time, operation = facts.operation, label = facts.label,
-    csr = facts.csr, address = facts.address,
-    principal = principal and M.view("request.principal", {
+-- What makes a field's view from its facts.
+local PARTS <const> = {
+  principal = function(principal)
+    return principal and M.view("request.principal", {
       kind = principal.kind, name = principal.name, anchors = principal.anchors,
       certificate = principal.certificate,
       claims = M.view("request.principal.claims", principal.claims or {}),
       credential = M.view("request.principal.credential", principal.credential or {}),
-    }, FIELDS.principal),
-    auth = proofs(facts.auth),
-    tls = M.view("request.tls", facts.tls, FIELDS.tls),
-    headers = headers(facts.headers or {}),
-    previous = facts.previous and M.view("request.previous", {
-      certificate = facts.previous.certificate,
-      facts = M.view("request.previous.facts", facts.previous.facts or {}),
-    }, FIELDS.previous),
-    approvals = list("request.approval", facts.approvals or {}, FIELDS.approval),
-  }, FIELDS.request)
+    }, FIELDS.principal)
+  end,
+  auth = proofs,
+  tls = function(tls) return M.view("request.tls", tls, FIELDS.tls) end,
+  headers = function(values) return headers(values or {}) end,
+  previous = function(previous)
+    return previous and M.view("request.previous", {
+      certificate = previous.certificate,
+      facts = M.view("request.previous.facts", previous.facts or {}),
+    }, FIELDS.previous)
+  end,
+  approvals = function(approvals)
+    return list("request.approval", approvals or {}, FIELDS.approval)
+  end,
+}
+
+--- Build the request that a hook is called with. Its parts are built when a hook looks at them:
+--- most look at one or two.
+---@param facts table plain tables by the names above; certificate fields are lest.cert objects
+---@return table
+function M.new(facts)
+  local values = {
+    id = facts.id, time = facts.time, operation = facts.operation, label = facts.label,
+    csr = facts.csr, address = facts.address,
+  }
+  local function part(_, key)
+    local make = PARTS[key]
+    if not make then return nil end
+    local value = make(facts[key])
+    values[key] = value
+    return value
+  end
+  local function all()
+    for key in pairs(PARTS) do local _ = values[key] end
+    return next, values, nil
+  end
+  return M.view("request", setmetatable(values, { __index = part, __pairs = all }), FIELDS.request)
 end
 
 return M

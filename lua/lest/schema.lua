@@ -224,29 +224,39 @@ end
 --- A table with just these fields.
 ---@param fields table<string, table>
 function M.record(fields)
+  local required, defaults = {}, {}
+  for key, field in pairs(fields) do
+    if not field.optional then
+      table.insert(required, key)
+    elseif field.default ~= nil then
+      defaults[key] = field
+    end
+  end
   return { fields = fields, check = function(value, at)
     if type(value) ~= "table" then return at:report("must be a table, not " .. type(value)) end
-    local unknown = 0
-    for key in pairs(value) do
-      if not fields[key] then
+    local result, unknown, depth = {}, 0, at.depth
+    for key, item in pairs(value) do
+      local field = fields[key]
+      if field then
+        at.depth, at[depth + 1] = depth + 1, key
+        result[key] = field.check(item, at)
+        at.depth = depth
+      else
         at:report("unknown" .. M.hint(key, fields), key)
         unknown = unknown + 1
         if unknown == UNKNOWN_MAX then break end
       end
     end
-    local result, depth = {}, at.depth + 1
-    at.depth = depth
-    for key, field in pairs(fields) do
-      local item = value[key]
-      if item == nil then item = field.default end
-      at[depth] = key
-      if item ~= nil then
-        result[key] = field.check(item, at)
-      elseif not field.optional then
-        at:report "is missing"
+    for _, key in ipairs(required) do
+      if value[key] == nil then at:report("is missing", key) end
+    end
+    for key, field in pairs(defaults) do
+      if value[key] == nil then
+        at.depth, at[depth + 1] = depth + 1, key
+        result[key] = field.check(field.default, at)
+        at.depth = depth
       end
     end
-    at.depth = depth - 1
     return result
   end }
 end
