@@ -3,6 +3,7 @@
 local M = {}
 
 M.PKCS7 = "application/pkcs7-mime; smime-type=certs-only"
+local RETRY_AFTER_S <const> = 5 -- where nobody says better
 local TEXT <const> = "text/plain; charset=utf-8"
 
 --- Answer an exchange; context.status is for the log.
@@ -25,15 +26,15 @@ function M.refusal(exchange, context, refusal)
       ('Basic realm="%s", charset="UTF-8"'):format(label and label.options.realm or "lest") })
   end
   if refusal.allow then table.insert(headers, { "Allow", refusal.allow }) end
-  if refusal.retry_after then
-    table.insert(headers, { "Retry-After", tostring(refusal.retry_after) })
-  end
+  local retry_after = refusal.retry_after or (status == 503 or status == 429) and RETRY_AFTER_S
+  if retry_after then table.insert(headers, { "Retry-After", tostring(retry_after) }) end
   local body
   if (status == 401 or status == 202) and not (label and label.options.error_bodies) then
     if reason then table.insert(headers, { "X-Reason", (reason:gsub("[^\x20-\x7e]", "?")) }) end
   else
     table.insert(headers, { "Content-Type", TEXT })
-    body = (reason or "the request cannot be answered") .. "\n"
+    -- One line, whatever a policy puts into it: it is shown on terminals and in logs.
+    body = (reason or "the request cannot be answered"):gsub("%c+", " ") .. "\n"
   end
   M.plain(exchange, context, status, headers, body)
 end
