@@ -25,7 +25,8 @@ function M.int(value) return M.tlv(0x02, string.char(value)) end
 function M.oid(text)
   local arcs = {}
   for arc in text:gmatch "%d+" do arcs[#arcs + 1] = math.tointeger(arc) end
-  local out = { string.char(arcs[1] * 40 + arcs[2]) }
+  table.insert(arcs, 3, arcs[1] * 40 + arcs[2])
+  local out = {}
   for i = 3, #arcs do
     local arc, octets = arcs[i], string.char(arcs[i] & 127)
     while arc > 127 do

@@ -45,16 +45,30 @@ local function load_bag(ca)
   return bag
 end
 
---- The CSR attributes of a label without a policy hook for them: what is configured or, as RFC 7030
---- 4.5.2 wants of a CA that insists on one kind of key, that kind.
-local function wishes_of(config, label)
-  if label.csrattrs then return label.csrattrs end
+--- Entries of the configuration as DER; a mistake in them is an error, not a trace.
+local function encode_wishes(name, list)
+  local ok, der, err = pcall(core.csrattrs.encode, list)
+  if ok and der then return der end
+  local problem = ok and tostring(err) or tostring(der):gsub("^[^:]+:%d+: ", "")
+  return nil, core.error.new { code = "config",
+    message = ("labels.%s.csrattrs: %s"):format(name, problem) }
+end
+
+--- The CSR attributes of a label whose policy has no hook for them: what is configured and, as RFC
+--- 7030 4.5.2 demands of a CA that insists on one kind of key, that kind.
+local function load_wishes(config, name)
+  local label = config.labels[name]
   local keys = config.profiles[label.profile].keys
+  local list = { table.unpack(label.csrattrs or {}) }
+  local der, err = encode_wishes(name, list)
+  if not der then return nil, err end
   local insists = #keys == 1 and #label.profiles == 1
-  if insists and (keys[1]:find "^ec:" or keys[1]:find "^rsa:%d+$") then
-    return { { key = keys[1] } }
+    and (keys[1]:find "^ec:" or keys[1]:find "^rsa:%d+$")
+  if insists and not core.csrattrs.wishes(der).key then
+    table.insert(list, { key = keys[1] })
+    return encode_wishes(name, list)
   end
-  return {}
+  return #list > 0 and der
 end
 
 --- What a label needs at run time, but for its policy, whose text is only read.
@@ -72,11 +86,8 @@ function M.label(config, name)
   if bag then der, err = core.pkcs7.encode(bag) end
   if not der then return nil, err end
   label.cacerts_body = core.est.body_encode(der, options.wrap)
-  local wishes = wishes_of(config, options)
-  if #wishes > 0 then
-    label.csrattrs, err = core.csrattrs.encode(wishes)
-    if not label.csrattrs then return nil, err end
-  end
+  label.csrattrs, err = load_wishes(config, name)
+  if label.csrattrs == nil then return nil, err end
   for _, kind in ipairs(options.auth) do
     for part in kind:gmatch "[^+]+" do label.accepts[part] = true end
   end
