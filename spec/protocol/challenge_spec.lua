@@ -106,8 +106,8 @@ describe("authentication", function()
   }
   for _, row in ipairs(MATRIX) do
     local path, with_cert, expected = table.unpack(row)
-    it(("7030-3.2.3-a 7030-4.2-f %s %s a certificate"):format(path, with_cert and "with" or
-      "without"), function()
+    it(("7030-3.2.3-a 7030-3.3.2-b 7030-4.2-f %s %s a certificate"):format(path,
+      with_cert and "with" or "without"), function()
       local offers = { false, support.basic("device", secret), support.basic("device", "wrong"),
         "Basic !!!" }
       local got = {}

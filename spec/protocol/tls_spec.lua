@@ -178,7 +178,7 @@ describe("TLS of the server", function()
     assert.equal(before, c:facts().finished)
   end)
 
-  it("7030-3.3-b answers nothing to plain HTTP", function()
+  it("7030-3.3-b 7030-3.2.3-b answers nothing to plain HTTP", function()
     local c <close> = assert(connect { plain = true })
     c:send(GET)
     local came = c:read { timeout = 2000 }
@@ -186,7 +186,8 @@ describe("TLS of the server", function()
     assert.equal(200, ask({}).status)
   end)
 
-  it("7030-3.3.1-a 7030-3.3.1-c shows a certificate of the profile of RFC 5280", function()
+  it("7030-3.3-a 7030-3.3.1-a 7030-3.3.1-c shows a certificate of the profile of RFC 5280",
+    function()
     local c <close> = assert(connect { ca = server.dir .. "/ca.pem" })
     local leaf = assert(core.cert.parse(c.info.peer))
     assert.equal(3, leaf.version)
@@ -199,7 +200,7 @@ describe("TLS of the server", function()
 
   -- Who comes without a certificate
 
-  it("7030-3.3-g 7030-3.3-f asks for a certificate, and serves who has none as a stranger",
+  it("7030-3.3-g 7030-3.3-f 8446-4.1.2-a asks for a certificate and serves who has none",
     function()
     local _, said = process.run(("openssl s_client -connect 127.0.0.1:%s </dev/null")
       :format(server.port))
