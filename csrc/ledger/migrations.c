@@ -132,7 +132,11 @@ static const char second[] =
     "  comment TEXT,"
     "  time INTEGER NOT NULL,"
     "  PRIMARY KEY (pending_id, operator)" /* two approvals are two operators */
-    ") STRICT;";
+    ") STRICT;"
+
+    /* Certificates are counted in memory. */
+    "DROP INDEX certificates_profile;"
+    "DROP INDEX certificates_label;";
 
 const char *const ledger_sqlite_migrations[] = { first, second };
 const size_t ledger_sqlite_migration_count =

@@ -74,10 +74,4 @@ function Limiter:uncount(key)
   if (counts[key] or 0) > 0 then counts[key] = counts[key] - 1 end
 end
 
---- Forget a key: it has succeeded.
----@param key string
-function Limiter:clear(key)
-  self.counts[key], self.before[key] = nil, nil
-end
-
 return M

@@ -202,15 +202,6 @@ describe("the ledger", function()
       local row = ledger:rows("certificate_get", { serial = "02", issuer = "ca" })[1]
       assert.equal(1100, row.revoked_at)
     end)
-
-    it("are counted by profile and label since a time", function()
-      local function count(by, parameters)
-        return ledger:rows("certificate_count_" .. by, parameters)[1].count
-      end
-      assert.equal(2, count("profile", { profile = "device", since = 1000 }))
-      assert.equal(1, count("label", { label = "", since = 1001 }))
-      assert.equal(0, count("label", { label = "x", since = 0 }))
-    end)
   end)
 
   describe("pending requests", function()

@@ -45,12 +45,6 @@ describe("a limiter", function()
     assert.is_nil(limit:wait "never counted")
   end)
 
-  it("forgets a key that has succeeded", function()
-    for _ = 1, 3 do limit:count "a" end
-    limit:clear "a"
-    assert.is_nil(limit:wait "a")
-  end)
-
   it("counts an IPv6 network, of which one subscriber has every address, as one", function()
     for address, network in pairs {
       ["192.0.2.1"] = "192.0.2.1", ["unix"] = "unix", ["2001:db8:1:2:3:4:5:6"] = "2001:db8:1:2::/64",
