@@ -1,5 +1,7 @@
 #include "est/path.h"
 
+#include "base/hex.h"
+
 #include <string.h>
 
 enum segment_state { SEGMENT_OK, SEGMENT_EMPTY, SEGMENT_DOTS, SEGMENT_BAD, SEGMENT_LONG };
@@ -25,8 +27,8 @@ static enum segment_state put(struct segment *out, const char *text, size_t len)
 static enum segment_state put_encoded(struct segment *out, struct http_slice in)
 {
     static const char digits[] = "0123456789ABCDEF";
-    int high = in.len > 1 ? http_hex_value(in.data[1]) : -1,
-        low = in.len > 2 ? http_hex_value(in.data[2]) : -1;
+    int high = in.len > 1 ? lest_hex_value(in.data[1]) : -1,
+        low = in.len > 2 ? lest_hex_value(in.data[2]) : -1;
     if (high < 0 || low < 0)
         return SEGMENT_BAD;
     char c = (char)(high << 4 | low);

@@ -1,5 +1,7 @@
 #include "http/chunked.h"
 
+#include "base/hex.h"
+
 enum state {
     SIZE,         /* hexadecimal digits of the size, or what may follow them */
     BLANK,        /* after a blank (BWS), which ";" must follow */
@@ -42,7 +44,7 @@ static int size_digit(struct http_chunked *d, int value, struct http_refusal *wh
 
 static int size_byte(struct http_chunked *d, char c, struct http_refusal *why)
 {
-    int value = http_hex_value(c);
+    int value = lest_hex_value(c);
     if (value >= 0)
         return size_digit(d, value, why);
     if (d->size_digits == 0)

@@ -1,5 +1,6 @@
 #include "http/request.h"
 
+#include "base/hex.h"
 #include "http/value.h"
 
 #include <string.h>
@@ -74,7 +75,7 @@ static bool is_authority(struct http_slice s)
     size_t i = 0;
     if (s.len && s.data[0] == '[') {
         while (++i < s.len && s.data[i] != ']')
-            if (http_hex_value(s.data[i]) < 0 && s.data[i] != ':' && s.data[i] != '.')
+            if (lest_hex_value(s.data[i]) < 0 && s.data[i] != ':' && s.data[i] != '.')
                 return false;
         if (i >= s.len || i < 3)
             return false;
@@ -110,7 +111,7 @@ static bool check_target_text(struct http_slice s, const char *more, struct http
     for (size_t i = 0; i < s.len; i++) {
         char c = s.data[i];
         if (c == '%') {
-            if (s.len - i < 3 || http_hex_value(s.data[i + 1]) < 0 || http_hex_value(s.data[i + 2]) < 0)
+            if (s.len - i < 3 || lest_hex_value(s.data[i + 1]) < 0 || lest_hex_value(s.data[i + 2]) < 0)
                 return refuse(why, 400, "the request target has a malformed percent-encoding");
             i += 2;
         } else if (!http_is_pchar(c) && (!c || !strchr(more, c))) {
@@ -179,7 +180,8 @@ static bool parse_request_line(struct http_slice line, struct http_request *r, s
     return parse_version(version, &r->minor, why) && parse_target(r, authority, why);
 }
 
-bool http_field_line(struct http_slice line, struct http_header *out, struct http_refusal *why)
+/* One field line without its line end (RFC 9112 5). */
+static bool parse_field(struct http_slice line, struct http_header *out, struct http_refusal *why)
 {
     if (line.len && (line.data[0] == ' ' || line.data[0] == '\t'))
         return refuse(why, 400, "a header line begins with a blank (line folding is obsolete)");
@@ -211,7 +213,7 @@ static enum http_result parse_fields(struct cursor *at, const struct http_limits
             refuse(why, 431, "too many header lines");
             return HTTP_REFUSED;
         }
-        if (!http_field_line(line, &r->headers[r->header_count], why))
+        if (!parse_field(line, &r->headers[r->header_count], why))
             return HTTP_REFUSED;
         r->header_count++;
     }

@@ -106,7 +106,4 @@ const char *http_method_name(enum http_method method);
 /** The method of this name, or HTTP_METHOD_UNKNOWN. */
 enum http_method http_method_find(struct http_slice name);
 
-/** One field line without its line end (RFC 9112 5): false and *why unless well-formed. */
-bool http_field_line(struct http_slice line, struct http_header *out, struct http_refusal *why);
-
 #endif

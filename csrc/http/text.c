@@ -22,15 +22,6 @@ bool http_is_alnum(char c)
     return is_alpha(c) || http_is_digit(c);
 }
 
-int http_hex_value(char c)
-{
-    if (http_is_digit(c))
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool among(char c, const char *set)
 {
     return c && strchr(set, c);

@@ -15,10 +15,9 @@ struct http_slice {
 /** A string literal, or any NUL-terminated text, as a slice. */
 struct http_slice http_text(const char *text);
 
-/** ALPHA / DIGIT; DIGIT; HEXDIG's value, -1 for another character. */
+/** ALPHA / DIGIT; DIGIT. */
 bool http_is_alnum(char c);
 bool http_is_digit(char c);
-int http_hex_value(char c);
 
 /** tchar (RFC 9110 5.6.2). */
 bool http_is_tchar(char c);

@@ -229,11 +229,6 @@ int http_challenge_next(struct http_slice *rest, struct http_challenge *out)
     return 1;
 }
 
-const struct http_param *http_challenge_param(const struct http_challenge *challenge, const char *name)
-{
-    return find_param(challenge->params, challenge->param_count, http_text(name));
-}
-
 bool http_credentials_parse(struct http_slice value, struct http_challenge *out)
 {
     struct http_slice rest = http_trim(value);

@@ -53,9 +53,6 @@ struct http_challenge {
  *  is malformed (what came before it stands). */
 int http_challenge_next(struct http_slice *rest, struct http_challenge *out) LEST_MUST_USE;
 
-/** The parameter of this name (any case), or NULL. */
-const struct http_param *http_challenge_param(const struct http_challenge *challenge, const char *name);
-
 /** The one set of credentials in an Authorization value; false if it is malformed or more than one. */
 bool http_credentials_parse(struct http_slice value, struct http_challenge *out) LEST_MUST_USE;
 

@@ -78,6 +78,21 @@ int lestL_open_clock(lua_State *L)
     return 1;
 }
 
+struct lest_buf *lestL_read_file(lua_State *L, const char *path, size_t max, struct lest_error *err)
+{
+    struct lest_buf *data = lestL_buf(L, max);
+    return lest_file_read(path, data, err) ? NULL : data;
+}
+
+void lestL_name_file(const char *path, struct lest_error *err)
+{
+    char message[sizeof err->message], detail[sizeof err->detail];
+    memcpy(message, err->message, sizeof message);
+    memcpy(detail, err->detail, sizeof detail);
+    lest_error_set(err, err->status, "%s: %s", path, message);
+    memcpy(err->detail, detail, sizeof detail);
+}
+
 /* file.read(path [, max_bytes]) */
 static int file_read(lua_State *L)
 {
@@ -85,10 +100,8 @@ static int file_read(lua_State *L)
     const char *path = luaL_checkstring(L, 1);
     lua_Integer max = luaL_optinteger(L, 2, FILE_MAX);
     luaL_argcheck(L, max > 0, 2, "a number of bytes");
-    struct lest_buf *out = lestL_buf(L, (size_t)max);
-    if (lest_file_read(path, out, &err))
-        return lestL_fail(L, &err);
-    return lestL_push_buf(L, out);
+    struct lest_buf *data = lestL_read_file(L, path, (size_t)max, &err);
+    return data ? lestL_push_buf(L, data) : lestL_fail(L, &err);
 }
 
 /* file.write(path, data [, { mode = 0644, new = false }]) */

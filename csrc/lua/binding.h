@@ -64,6 +64,12 @@ void lestL_push_error(lua_State *L, const struct lest_error *err);
 /** Push the bytes of buf as a string, or fail with its status: returns 1 or 2. */
 int lestL_push_buf(lua_State *L, const struct lest_buf *buf);
 
+/** Read a file as lest_file_read does into an anchored buffer that is pushed; NULL with err set. */
+struct lest_buf *lestL_read_file(lua_State *L, const char *path, size_t max, struct lest_error *err);
+
+/** Put the path in front of a message about a file's contents. */
+void lestL_name_file(const char *path, struct lest_error *err);
+
 /** Raise if the table at idx has a key that is not in known (ended by NULL); names the bad key and the
  *  nearest right one. idx may hold nil or none. */
 void lestL_check_options(lua_State *L, int idx, const char *const known[]);

@@ -5,10 +5,6 @@
 #include "base/file.h"
 #include "lua/pki.h"
 #include "pki/oid.h"
-#include "pki/public.h"
-
-#include <stdio.h>
-#include <string.h>
 
 static void close_cert(void *h)
 {
@@ -31,135 +27,6 @@ void lestL_push_cert(lua_State *L, struct pki_cert *cert)
 {
     struct lestL_object *object = lestL_new_object(L, &class);
     object->h = pki_cert_ref(cert);
-}
-
-static int free_certs(lua_State *L)
-{
-    pki_certs_free(lua_touserdata(L, 1));
-    return 0;
-}
-
-struct pki_certs *lestL_certs(lua_State *L)
-{
-    struct pki_certs *certs = lua_newuserdatauv(L, sizeof *certs, 0);
-    *certs = (struct pki_certs){ NULL, 0 };
-    if (luaL_newmetatable(L, "lest.certs")) {
-        lua_pushcfunction(L, free_certs);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
-    return certs;
-}
-
-void lestL_push_certs(lua_State *L, const struct pki_certs *certs, size_t first)
-{
-    lua_newtable(L);
-    for (size_t i = first; i < certs->count; i++) {
-        lestL_push_cert(L, certs->list[i]);
-        lua_rawseti(L, -2, (lua_Integer)(i - first + 1));
-    }
-}
-
-void lestL_to_certs(lua_State *L, int idx, const char *what, struct pki_certs *certs)
-{
-    if (lua_isnoneornil(L, idx))
-        return;
-    if (!lua_istable(L, idx))
-        luaL_error(L, "%s is a %s, not a list of certificates", what, luaL_typename(L, idx));
-    lua_Integer count = (lua_Integer)lua_rawlen(L, idx);
-    for (lua_Integer i = 1; i <= count; i++) {
-        lua_rawgeti(L, idx, i);
-        struct pki_cert *cert = lestL_test_cert(L, -1);
-        if (!cert)
-            luaL_error(L, "%s: entry %d is a %s, not an open lest.cert", what, (int)i, luaL_typename(L, -1));
-        lua_pop(L, 1);
-        if (!pki_certs_add(certs, pki_cert_ref(cert)))
-            luaL_error(L, "out of memory");
-    }
-}
-
-void lestL_push_bytes(lua_State *L, struct pki_bytes bytes)
-{
-    if (bytes.data)
-        lua_pushlstring(L, (const char *)bytes.data, bytes.len);
-    else
-        lua_pushnil(L);
-}
-
-void lestL_push_hex(lua_State *L, struct pki_bytes bytes)
-{
-    static const char digits[] = "0123456789abcdef";
-    luaL_Buffer b;
-    if (!bytes.data) {
-        lua_pushnil(L);
-        return;
-    }
-    char *out = luaL_buffinitsize(L, &b, bytes.len * 2 + 1);
-    for (size_t i = 0; i < bytes.len; i++) {
-        *out++ = digits[bytes.data[i] >> 4];
-        *out++ = digits[bytes.data[i] & 15];
-    }
-    luaL_pushresultsize(&b, bytes.len * 2);
-}
-
-void lestL_push_serial(lua_State *L, struct pki_bytes contents)
-{
-    struct lest_buf *text = lestL_buf(L, contents.len * 2 + 2);
-    pki_serial_text(contents, text);
-    lua_pushlstring(L, text->len ? (const char *)text->data : "", text->len);
-    lua_remove(L, -2);
-}
-
-void lestL_push_extensions(lua_State *L, struct pki_bytes extensions)
-{
-    struct pki_der_doc doc = { .noun = "extensions", .malformed = LEST_E_MALFORMED };
-    struct pki_der in;
-    struct pki_ext ext;
-    char oid[PKI_OID_TEXT_MAX];
-    lua_newtable(L);
-    pki_der_open(&in, &doc, extensions.data, extensions.data ? extensions.len : 0);
-    for (lua_Integer i = 1; in.left && pki_ext_next(&in, &ext); i++) {
-        lua_createtable(L, 0, 4);
-        pki_oid_text(ext.oid, oid);
-        lua_pushstring(L, oid);
-        lua_setfield(L, -2, "oid");
-        lua_pushstring(L, pki_oid_name(ext.oid));
-        lua_setfield(L, -2, "name");
-        lua_pushboolean(L, ext.critical);
-        lua_setfield(L, -2, "critical");
-        lua_pushlstring(L, (const char *)ext.value.data, ext.value.len);
-        lua_setfield(L, -2, "value");
-        lua_rawseti(L, -2, i);
-    }
-}
-
-void lestL_push_public_key(lua_State *L, struct pki_bytes spki)
-{
-    char type[PKI_KEY_TYPE_MAX];
-    int security_bits;
-    pki_public_describe(spki, type, &security_bits);
-    lua_createtable(L, 0, 3);
-    lua_pushstring(L, type);
-    lua_setfield(L, -2, "type");
-    lua_pushinteger(L, security_bits);
-    lua_setfield(L, -2, "security_bits");
-    lestL_push_bytes(L, spki);
-    lua_setfield(L, -2, "der");
-}
-
-struct lest_buf *lestL_read_file(lua_State *L, const char *path, size_t max, struct lest_error *err)
-{
-    struct lest_buf *data = lestL_buf(L, max);
-    return lest_file_read(path, data, err) ? NULL : data;
-}
-
-void lestL_name_file(const char *path, struct lest_error *err)
-{
-    char message[sizeof err->message], detail[sizeof err->detail];
-    memcpy(message, err->message, sizeof message);
-    memcpy(detail, err->detail, sizeof detail);
-    lest_error_set(err, err->status, "%s: %s", path, message);
-    memcpy(err->detail, detail, sizeof detail);
 }
 
 /* Push the first certificate of a list with the rest as its chain. */
@@ -370,30 +237,13 @@ static int get_path_len(lua_State *L)
 
 static int get_key_usage(lua_State *L)
 {
-    int bits = lestL_check_cert(L, 1)->key_usage;
-    lua_newtable(L);
-    for (unsigned bit = 0; bits > 0 && pki_ext_key_usage_name(bit); bit++) {
-        if (!(bits & 1 << bit))
-            continue;
-        lua_pushstring(L, pki_ext_key_usage_name(bit));
-        lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-    }
+    lestL_push_key_usage(L, lestL_check_cert(L, 1)->key_usage);
     return 1;
 }
 
 static int get_eku(lua_State *L)
 {
-    struct pki_bytes eku = lestL_check_cert(L, 1)->eku, oid;
-    struct pki_der_doc doc = { .noun = "extended key usage", .malformed = LEST_E_CERT_MALFORMED };
-    struct pki_der in;
-    char text[PKI_OID_TEXT_MAX];
-    lua_newtable(L);
-    pki_der_open(&in, &doc, eku.data, eku.data ? eku.len : 0);
-    for (lua_Integer i = 1; in.left && pki_der_oid(&in, "a purpose", &oid); i++) {
-        pki_oid_describe(oid, text);
-        lua_pushstring(L, text);
-        lua_rawseti(L, -2, i);
-    }
+    lestL_push_eku(L, lestL_check_cert(L, 1)->eku);
     return 1;
 }
 

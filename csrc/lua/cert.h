@@ -27,22 +27,4 @@ void lestL_push_certs(lua_State *L, const struct pki_certs *certs, size_t first)
  *  the option) to certs, which is anchored. nil and none: nothing is added. */
 void lestL_to_certs(lua_State *L, int idx, const char *what, struct pki_certs *certs);
 
-/** Push the list of {oid, name, critical, value} for the contents of Extensions; absent gives {}. */
-void lestL_push_extensions(lua_State *L, struct pki_bytes extensions);
-
-/** Push {type, security_bits, der} for a SubjectPublicKeyInfo. */
-void lestL_push_public_key(lua_State *L, struct pki_bytes spki);
-
-/** Push lower-case hex; nil where bytes are absent. */
-void lestL_push_hex(lua_State *L, struct pki_bytes bytes);
-/** Push the text of a serial number. */
-void lestL_push_serial(lua_State *L, struct pki_bytes contents);
-/** Push bytes as a string; nil where they are absent. */
-void lestL_push_bytes(lua_State *L, struct pki_bytes bytes);
-
-/** Read a file as lest_file_read does into an anchored buffer that is pushed; NULL with err set. */
-struct lest_buf *lestL_read_file(lua_State *L, const char *path, size_t max, struct lest_error *err);
-/** Put the path in front of a message about its contents. */
-void lestL_name_file(const char *path, struct lest_error *err);
-
 #endif

@@ -1,4 +1,5 @@
 /* core.crl (class lest.crl): certificate revocation lists, immutable. */
+#include "base/hex.h"
 #include "lua/cert.h"
 #include "lua/pki.h"
 #include "pki/oid.h"
@@ -73,28 +74,14 @@ static void push_entry(lua_State *L, const struct pki_crl_entry *entry)
     lua_setfield(L, -2, "reason");
 }
 
-static int hex_value(int c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* The contents of an INTEGER for the hex text of a positive serial number, in out[1..]; false: no such
  * text. */
 static bool read_serial(const char *text, size_t len, uint8_t *out, size_t size, struct pki_bytes *contents)
 {
-    size_t count = 1;
     out[0] = 0;
-    if (len == 0 || len % 2 || len / 2 >= size)
+    if (len == 0 || len / 2 >= size || !lest_hex_decode(text, len, out + 1))
         return false;
-    for (size_t i = 0; i < len; i += 2) {
-        int high = hex_value(text[i]), low = hex_value(text[i + 1]);
-        if (high < 0 || low < 0)
-            return false;
-        out[count++] = (uint8_t)(high << 4 | low);
-    }
+    size_t count = 1 + len / 2;
     const uint8_t *start = out;
     while (count > 1 && start[0] == 0 && start[1] < 0x80)
         start++, count--;

@@ -1,6 +1,6 @@
 /* core.csrattrs: CSR attributes as lists (RFC 7030 4.5.2). */
 #include "pki/csrattrs.h"
-#include "lua/cert.h"
+#include "lua/pki.h"
 
 #include <stdlib.h>
 #include <string.h>

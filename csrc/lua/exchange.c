@@ -1,8 +1,8 @@
 /* Class lest.exchange: a request to the server, and its answer. Objects come from core.server's callbacks.
  *
  *   fields    id method target path query version content_length body address port tls peer_chain aborted
- *   x:header(name) -> first value or nil      x:headers(name) -> list      x:headers() -> list of { name,
- * value } x:respond{ status =, headers = { { name, value } }, body = } -> true | false: gone | nil, err
+ *   x:header(name) -> first value or nil      x:headers(name) -> list      x:headers() -> list of pairs
+ *   x:respond{ status =, headers = { { name, value } }, body = } -> true | false: gone | nil, err
  *   x:on_abort(fn)  fn(why) is called if the answer is no longer waited for */
 #include "lua/exchange.h"
 

@@ -1,5 +1,7 @@
 /* core.issuer: a CA certificate with its key (class lest.issuer). */
 #include "pki/issuer.h"
+
+#include "base/hex.h"
 #include "lua/pki.h"
 
 #include <string.h>
@@ -93,28 +95,14 @@ static size_t url_list(lua_State *L, const char *key, struct pki_bytes urls[PKI_
     return count;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static struct pki_bytes serial_option(lua_State *L, uint8_t bytes[PKI_SERIAL_MAX + 1])
 {
     struct pki_bytes text = lestL_opt_bytes(L, 1, "serial"), serial = { NULL, 0 };
     if (!text.data)
         return serial;
-    if (text.len == 0 || text.len % 2 || text.len > 2 * (PKI_SERIAL_MAX + 1))
+    if (text.len == 0 || text.len > 2 * (PKI_SERIAL_MAX + 1) ||
+        !lest_hex_decode((const char *)text.data, text.len, bytes))
         luaL_error(L, "a serial number is hex of whole bytes, at most %d", PKI_SERIAL_MAX);
-    for (size_t i = 0; i < text.len; i += 2) {
-        int high = hex_value((char)text.data[i]), low = hex_value((char)text.data[i + 1]);
-        if (high < 0 || low < 0)
-            luaL_error(L, "a serial number is hex of whole bytes");
-        bytes[i / 2] = (uint8_t)(high << 4 | low);
-    }
     return (struct pki_bytes){ bytes, text.len / 2 };
 }
 

@@ -1,4 +1,4 @@
-/* What the classes over pki share: names and SANs between Lua values and DER. */
+/* What the classes over pki share: names, SANs and other fields between Lua values and DER. */
 #ifndef LEST_LUA_PKI_H
 #define LEST_LUA_PKI_H
 
@@ -40,9 +40,23 @@ enum lest_status lestL_to_plan(lua_State *L, int idx, struct lestL_plan *plan,
 /** A string field as bytes, data NULL where it is absent. The table keeps them alive. */
 struct pki_bytes lestL_opt_bytes(lua_State *L, int idx, const char *key);
 
-/** Push the list of names of key usage bits (-1 and 0 give {}), of purposes (contents of ExtKeyUsageSyntax).
- */
+/** Push bytes as a string, as lower-case hex; nil where they are absent. */
+void lestL_push_bytes(lua_State *L, struct pki_bytes bytes);
+void lestL_push_hex(lua_State *L, struct pki_bytes bytes);
+
+/** Push the text of a serial number. */
+void lestL_push_serial(lua_State *L, struct pki_bytes contents);
+
+/** Push the list of {oid, name, critical, value} for the contents of Extensions; absent gives {}. */
+void lestL_push_extensions(lua_State *L, struct pki_bytes extensions);
+
+/** Push {type, security_bits, der} for a SubjectPublicKeyInfo. */
+void lestL_push_public_key(lua_State *L, struct pki_bytes spki);
+
+/** Push the list of names of key usage bits (-1 and 0 give {}). */
 void lestL_push_key_usage(lua_State *L, int bits);
+
+/** Push the list of names of purposes (contents of ExtKeyUsageSyntax); absent gives {}. */
 void lestL_push_eku(lua_State *L, struct pki_bytes eku);
 
 #endif

@@ -20,33 +20,6 @@ struct pki_bytes lestL_opt_bytes(lua_State *L, int idx, const char *key)
     return bytes;
 }
 
-void lestL_push_key_usage(lua_State *L, int bits)
-{
-    lua_newtable(L);
-    for (unsigned bit = 0; bits > 0 && pki_ext_key_usage_name(bit); bit++)
-        if (bits >> bit & 1) {
-            lua_pushstring(L, pki_ext_key_usage_name(bit));
-            lua_seti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-        }
-}
-
-void lestL_push_eku(lua_State *L, struct pki_bytes eku)
-{
-    struct pki_der_doc doc = { .noun = "extendedKeyUsage", .malformed = LEST_E_MALFORMED };
-    struct pki_der in;
-    struct pki_bytes oid;
-    char text[PKI_OID_TEXT_MAX];
-    lua_newtable(L);
-    if (!eku.data)
-        return;
-    pki_der_open(&in, &doc, eku.data, eku.len);
-    for (lua_Integer i = 1; in.left && pki_der_oid(&in, "a purpose", &oid); i++) {
-        pki_oid_describe(oid, text);
-        lua_pushstring(L, text);
-        lua_seti(L, -2, i);
-    }
-}
-
 /* Pushes field `key` of the table at idx if it is a list; false if it is absent. */
 static bool get_list(lua_State *L, int idx, const char *key, lua_Integer *count)
 {

@@ -1,6 +1,7 @@
 /* core.secret: random secrets, digests, comparison, password hashing. */
 #include "lua/secret.h"
 
+#include "base/hex.h"
 #include "lua/binding.h"
 
 #include <string.h>
@@ -73,7 +74,6 @@ static int random_text(lua_State *L)
 /* secret.sha256(bytes) -> hex | nil, err */
 static int sha256(lua_State *L)
 {
-    static const char digits[] = "0123456789abcdef";
     uint8_t hash[PKI_SECRET_HASH_LEN];
     char hex[2 * PKI_SECRET_HASH_LEN];
     struct lest_error err;
@@ -81,10 +81,7 @@ static int sha256(lua_State *L)
     const char *data = luaL_checklstring(L, 1, &len);
     if (pki_secret_sha256(data, len, hash, &err))
         return lestL_fail(L, &err);
-    for (size_t i = 0; i < sizeof hash; i++) {
-        hex[2 * i] = digits[hash[i] >> 4];
-        hex[2 * i + 1] = digits[hash[i] & 15];
-    }
+    lest_hex_encode(hash, sizeof hash, hex);
     lua_pushlstring(L, hex, sizeof hex);
     return 1;
 }

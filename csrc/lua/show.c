@@ -1,6 +1,6 @@
 /* core.show: DER as short texts for people. */
 #include "pki/show.h"
-#include "lua/cert.h"
+#include "lua/pki.h"
 #include "pki/oid.h"
 
 static struct pki_bytes check_bytes(lua_State *L, int idx)

@@ -25,8 +25,9 @@ static bool read_port(const char *text, uint16_t *out)
     return value <= 65535;
 }
 
-enum lest_status net_address_parse(const char *text, struct sockaddr_storage *out, socklen_t *len,
-                                   struct lest_error *err)
+/* Read "127.0.0.1:8443", "[::1]:8443": an address literal, never a name. */
+static enum lest_status read_address(const char *text, struct sockaddr_storage *out, socklen_t *len,
+                                     struct lest_error *err)
 {
     char host[NET_ADDRESS_SIZE];
     uint16_t port;
@@ -63,7 +64,7 @@ enum lest_status net_address_listen(const char *text, int *fd, struct lest_error
     socklen_t len = 0;
     int yes = 1, no = 0;
     *fd = -1;
-    enum lest_status status = net_address_parse(text, &address, &len, err);
+    enum lest_status status = read_address(text, &address, &len, err);
     if (status)
         return status;
     int s = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);

@@ -11,12 +11,8 @@
 /** Room for an IPv6 address, and for "[address]:port". */
 enum { NET_ADDRESS_SIZE = 46, NET_ENDPOINT_SIZE = 56 };
 
-/** Read "127.0.0.1:8443", "[::1]:8443" (an address literal, never a name) into a socket address.
- *  Errors: LEST_E_CONFIG */
-enum lest_status net_address_parse(const char *text, struct sockaddr_storage *out, socklen_t *len,
-                                   struct lest_error *err) LEST_MUST_USE;
-
-/** Bind and listen there. The socket is non-blocking and close-on-exec; "[::]" takes IPv4 too.
+/** Bind and listen at "127.0.0.1:8443" or "[::1]:8443": an address literal, never a name. The socket is
+ *  non-blocking and close-on-exec; "[::]" takes IPv4 too.
  *  fd  the caller's to close; -1 on failure. Errors: LEST_E_CONFIG, LEST_E_IO */
 enum lest_status net_address_listen(const char *text, int *fd, struct lest_error *err) LEST_MUST_USE;
 

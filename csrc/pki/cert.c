@@ -7,6 +7,7 @@
 #include "pki/oid.h"
 #include "pki/pem.h"
 #include "pki/san.h"
+#include "pki/signature.h"
 
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
@@ -20,15 +21,6 @@ struct pki_cert_own {
     _Atomic(X509 *) x509;
     uint8_t der[];
 };
-
-static bool read_algorithm(struct pki_der *in, struct pki_der_item *whole, struct pki_bytes *oid)
-{
-    struct pki_der body;
-    if (!pki_der_item(in, PKI_DER_SEQUENCE, "the signature algorithm", whole))
-        return false;
-    pki_der_enter(in, whole, &body);
-    return pki_der_oid(&body, "the signature algorithm", oid);
-}
 
 static bool read_validity(struct pki_der *in, struct pki_cert *cert)
 {
@@ -185,7 +177,7 @@ static bool read_tbs(struct pki_der *in, struct pki_cert *cert, struct pki_der_i
 {
     struct pki_der_item spki;
     if (!read_version(in, cert) || !pki_der_integer(in, "the serial number", &cert->serial) ||
-        !read_algorithm(in, algorithm, &cert->signature_algorithm) ||
+        !pki_signature_algorithm(in, algorithm, &cert->signature_algorithm) ||
         !read_name(in, "the issuer", &cert->issuer) || !read_validity(in, cert) ||
         !read_name(in, "the subject", &cert->subject) ||
         !pki_der_item(in, PKI_DER_SEQUENCE, "the public key", &spki))
@@ -204,17 +196,11 @@ static bool read_tbs(struct pki_der *in, struct pki_cert *cert, struct pki_der_i
 static bool read_cert(struct pki_der *in, struct pki_cert *cert)
 {
     struct pki_der body, tbs;
-    struct pki_der_item inner, outer;
-    struct pki_bytes oid, signature;
-    unsigned unused;
-    if (!pki_der_read(in, PKI_DER_SEQUENCE, "the certificate", &body) ||
-        !pki_der_end(in, "the certificate") ||
-        !pki_der_read(&body, PKI_DER_SEQUENCE, "the certificate's content", &tbs) ||
-        !read_tbs(&tbs, cert, &inner) || !read_algorithm(&body, &outer, &oid))
-        return false;
-    if (!pki_bytes_equal(inner.whole, outer.whole))
-        return pki_der_fail(&body, "the two signature algorithms differ");
-    return pki_der_bits(&body, "the signature", &signature, &unused) && pki_der_end(&body, "the signature");
+    struct pki_der_item algorithm;
+    return pki_der_read(in, PKI_DER_SEQUENCE, "the certificate", &body) &&
+           pki_der_end(in, "the certificate") &&
+           pki_der_read(&body, PKI_DER_SEQUENCE, "the certificate's content", &tbs) &&
+           read_tbs(&tbs, cert, &algorithm) && pki_signature_end(&body, algorithm.whole);
 }
 
 static enum lest_status parse_der(struct pki_bytes der, struct pki_cert **out, struct lest_error *err)

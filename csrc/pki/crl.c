@@ -5,6 +5,7 @@
 #include "pki/input.h"
 #include "pki/name.h"
 #include "pki/oid.h"
+#include "pki/signature.h"
 
 #include <stdatomic.h>
 #include <stdlib.h>
@@ -16,14 +17,6 @@ struct pki_crl_own {
     uint8_t der[];
 };
 
-static const uint8_t OID_CRL_NUMBER[] = { 0x55, 0x1d, 0x14 };
-static const uint8_t OID_REASON[] = { 0x55, 0x1d, 0x15 };
-
-static bool is_oid(struct pki_bytes oid, const uint8_t known[3])
-{
-    return oid.len == 3 && memcmp(oid.data, known, 3) == 0;
-}
-
 /* RFC 5280 5.3.1; 7 is not used. */
 static const char *const reasons[] = {
     "unspecified",   "keyCompromise",        "cACompromise",    "affiliationChanged",
@@ -34,15 +27,6 @@ static const char *const reasons[] = {
 const char *pki_crl_reason_name(int reason)
 {
     return reason >= 0 && reason < (int)(sizeof reasons / sizeof *reasons) ? reasons[reason] : NULL;
-}
-
-static bool read_algorithm(struct pki_der *in, struct pki_der_item *whole, struct pki_bytes *oid)
-{
-    struct pki_der body;
-    if (!pki_der_item(in, PKI_DER_SEQUENCE, "the signature algorithm", whole))
-        return false;
-    pki_der_enter(in, whole, &body);
-    return pki_der_oid(&body, "the signature algorithm", oid);
 }
 
 static bool next_is_time(const struct pki_der *in)
@@ -79,7 +63,7 @@ static bool read_entry(struct pki_der *in, struct pki_crl_entry *entry)
         struct pki_ext ext;
         if (!pki_ext_next(&list, &ext))
             return false;
-        if (is_oid(ext.oid, OID_REASON) && !read_reason(in->doc, ext.value, &entry->reason))
+        if (pki_oid_is(ext.oid, PKI_OID_CRL_REASON) && !read_reason(in->doc, ext.value, &entry->reason))
             return false;
     }
     return true;
@@ -123,7 +107,7 @@ static bool read_extensions(struct pki_der *in, struct pki_crl *crl)
         if (!pki_ext_next(&list, &ext))
             return false;
         pki_der_open(&value, in->doc, ext.value.data, ext.value.len);
-        if (is_oid(ext.oid, OID_CRL_NUMBER)) {
+        if (pki_oid_is(ext.oid, PKI_OID_CRL_NUMBER)) {
             if (!pki_der_integer(&value, "the CRL number", &crl->number) ||
                 !pki_der_end(&value, "the CRL number"))
                 return false;
@@ -148,7 +132,7 @@ static bool read_tbs(struct pki_der *in, struct pki_crl *crl, struct pki_der_ite
     if (version > 1)
         return pki_der_fail(in, "the version %lld is unknown", (long long)version);
     crl->version = (unsigned)version + 1;
-    if (!read_algorithm(in, algorithm, &crl->signature_algorithm) ||
+    if (!pki_signature_algorithm(in, algorithm, &crl->signature_algorithm) ||
         !pki_der_item(in, PKI_DER_SEQUENCE, "the issuer", &issuer) ||
         !pki_name_check(in->doc, issuer.whole.data, issuer.whole.len) ||
         !pki_der_time(in, "thisUpdate", &crl->this_update))
@@ -166,16 +150,10 @@ static bool read_tbs(struct pki_der *in, struct pki_crl *crl, struct pki_der_ite
 static bool read_crl(struct pki_der *in, struct pki_crl *crl)
 {
     struct pki_der body, tbs;
-    struct pki_der_item inner, outer;
-    struct pki_bytes oid, signature;
-    unsigned unused;
-    if (!pki_der_read(in, PKI_DER_SEQUENCE, "the CRL", &body) || !pki_der_end(in, "the CRL") ||
-        !pki_der_read(&body, PKI_DER_SEQUENCE, "the CRL's content", &tbs) || !read_tbs(&tbs, crl, &inner) ||
-        !read_algorithm(&body, &outer, &oid))
-        return false;
-    if (!pki_bytes_equal(inner.whole, outer.whole))
-        return pki_der_fail(&body, "the two signature algorithms differ");
-    return pki_der_bits(&body, "the signature", &signature, &unused) && pki_der_end(&body, "the signature");
+    struct pki_der_item algorithm;
+    return pki_der_read(in, PKI_DER_SEQUENCE, "the CRL", &body) && pki_der_end(in, "the CRL") &&
+           pki_der_read(&body, PKI_DER_SEQUENCE, "the CRL's content", &tbs) &&
+           read_tbs(&tbs, crl, &algorithm) && pki_signature_end(&body, algorithm.whole);
 }
 
 static enum lest_status parse_der(struct pki_bytes der, struct pki_crl **out, struct lest_error *err)
@@ -219,24 +197,6 @@ enum lest_status pki_crl_parse(const void *data, size_t len, struct pki_crl **ou
     if (!status)
         status = parse_der(der, out, err);
     lest_buf_free(&storage);
-    return status;
-}
-
-enum lest_status pki_crl_from_x509(X509_CRL *x509, struct pki_crl **out, struct lest_error *err)
-{
-    uint8_t *der = NULL;
-    *out = NULL;
-    pki_error_clear();
-    int len = i2d_X509_CRL(x509, &der);
-    if (len < 0)
-        return pki_error(err, LEST_E_CRL_MALFORMED, "the CRL cannot be encoded");
-    enum lest_status status = parse_der((struct pki_bytes){ der, (size_t)len }, out, err);
-    OPENSSL_free(der);
-    if (!status) {
-        X509_CRL_up_ref(x509);
-        /* NOLINTNEXTLINE(clang-analyzer-core.NullDereference): set where the status is LEST_OK */
-        atomic_store(&(*out)->own->x509, x509);
-    }
     return status;
 }
 

@@ -33,10 +33,6 @@ struct pki_crl_entry {
 enum lest_status pki_crl_parse(const void *data, size_t len, struct pki_crl **out,
                                struct lest_error *err) LEST_MUST_USE;
 
-/** As pki_crl_parse from OpenSSL's object, which is kept (one more reference). */
-enum lest_status pki_crl_from_x509(X509_CRL *x509, struct pki_crl **out,
-                                   struct lest_error *err) LEST_MUST_USE;
-
 struct pki_crl *pki_crl_ref(struct pki_crl *crl);
 void pki_crl_free(struct pki_crl *crl);
 

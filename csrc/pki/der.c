@@ -352,15 +352,6 @@ void pki_der_put_small(struct lest_buf *out, int64_t value)
     pki_der_put_unsigned(out, PKI_DER_INTEGER, bytes, sizeof bytes);
 }
 
-void pki_der_put_bits(struct lest_buf *out, const uint8_t *data, size_t len)
-{
-    uint8_t octets[5];
-    lest_buf_append_byte(out, PKI_DER_BIT_STRING);
-    lest_buf_append(out, octets, length_octets(len + 1, octets));
-    lest_buf_append_byte(out, 0);
-    lest_buf_append(out, data, len);
-}
-
 void pki_der_put_named_bits(struct lest_buf *out, unsigned bits)
 {
     uint8_t body[1 + sizeof bits] = { 0 };

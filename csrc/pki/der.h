@@ -128,8 +128,6 @@ void pki_der_put_boolean(struct lest_buf *out, bool value);
 void pki_der_put_small(struct lest_buf *out, int64_t value);
 /** An INTEGER from an unsigned big-endian number; leading zeros are left out, one is put where needed. */
 void pki_der_put_unsigned(struct lest_buf *out, uint8_t tag, const uint8_t *data, size_t len);
-/** A BIT STRING of whole bytes. */
-void pki_der_put_bits(struct lest_buf *out, const uint8_t *data, size_t len);
 /** A named bit list, trailing zero bits left out; bit 0 is the most significant one of the first byte,
  *  given as 1u << 0 in bits. */
 void pki_der_put_named_bits(struct lest_buf *out, unsigned bits);

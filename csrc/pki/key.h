@@ -16,16 +16,18 @@ struct pki_key {
 };
 
 /** Make a key: "ec:P-256" and any curve OpenSSL names, "rsa:3072" (2048 to 8192), "rsa-pss:3072", "ed25519",
- * or any other algorithm by OpenSSL's name. out   the caller's, pki_key_free(); NULL on failure Errors:
- * LEST_E_KEY_UNSUPPORTED, LEST_E_CRYPTO */
+ * or any other algorithm by OpenSSL's name.
+ *  out  the caller's, pki_key_free(); NULL on failure
+ *  Errors: LEST_E_KEY_UNSUPPORTED, LEST_E_CRYPTO */
 enum lest_status pki_key_generate(const char *spec, struct pki_key **out,
                                   struct lest_error *err) LEST_MUST_USE;
 
 /** Read a key from bytes: PEM (the first block that is a private key: PKCS#8, encrypted PKCS#8, the
  *  traditional ones with or without encryption) or DER. OneAsymmetricKey v2 (RFC 5958) is read by dropping
- * its attributes and public key, which OpenSSL 3.0 refuses. Nobody is ever asked for a passphrase. passphrase
- * NULL if there is none Errors: LEST_E_KEY_MALFORMED, LEST_E_KEY_UNSUPPORTED, LEST_E_KEY_PASSPHRASE (missing
- * or wrong), LEST_E_PEM */
+ *  its attributes and public key, which OpenSSL 3.0 refuses. Nobody is ever asked for a passphrase.
+ *  passphrase  NULL if there is none
+ *  Errors: LEST_E_KEY_MALFORMED, LEST_E_KEY_UNSUPPORTED, LEST_E_KEY_PASSPHRASE (missing or wrong),
+ *          LEST_E_PEM */
 enum lest_status pki_key_parse(const void *data, size_t len, const char *passphrase, struct pki_key **out,
                                struct lest_error *err) LEST_MUST_USE;
 

@@ -1,5 +1,6 @@
 #include "pki/name.h"
 
+#include "base/hex.h"
 #include "pki/error.h"
 #include "pki/string.h"
 
@@ -16,15 +17,6 @@ void pki_name_open(struct pki_name_reader *reader, struct pki_der_doc *doc, cons
         pki_der_fail(&in, "the name is longer than %d bytes", PKI_NAME_MAX);
     else if (pki_der_read(&in, PKI_DER_SEQUENCE, "the name", &reader->rdns) && !pki_der_end(&in, "the name"))
         reader->rdns.left = 0;
-}
-
-static void put_hex(struct lest_buf *out, const uint8_t *data, size_t len)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < len; i++) {
-        lest_buf_append_byte(out, (uint8_t)digits[data[i] >> 4]);
-        lest_buf_append_byte(out, (uint8_t)digits[data[i] & 15]);
-    }
 }
 
 /* Reads one AttributeTypeAndValue; type and item are set. */
@@ -66,7 +58,7 @@ bool pki_name_next(struct pki_name_reader *reader, struct lest_buf *text, struct
         }
     } else {
         lest_buf_append_byte(text, '#');
-        put_hex(text, item.whole.data, item.whole.len);
+        lest_hex_append(text, item.whole.data, item.whole.len);
     }
     if (text->failed) {
         reader->rdns.doc->status = lest_buf_status(text, reader->rdns.doc->err);

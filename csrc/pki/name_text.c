@@ -1,16 +1,9 @@
 /* Names as text: RFC 4514 and the form with slashes. */
 #include "pki/name.h"
 
-#include <string.h>
+#include "base/hex.h"
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
+#include <string.h>
 
 /* Reads one value up to an unescaped separator or the end; appends its characters. */
 static bool read_value(const char **at, const char *end, char separator, struct lest_buf *text,
@@ -26,7 +19,7 @@ static bool read_value(const char **at, const char *end, char separator, struct 
                 lest_error_set(err, LEST_E_NAME_MALFORMED, "name: ends with a backslash");
                 return false;
             }
-            int high = hex_value(**at), low = end - *at > 1 ? hex_value((*at)[1]) : -1;
+            int high = lest_hex_value(**at), low = end - *at > 1 ? lest_hex_value((*at)[1]) : -1;
             if (high >= 0 && low >= 0) {
                 c = (char)(high << 4 | low);
                 ++*at;

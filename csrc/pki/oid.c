@@ -14,11 +14,6 @@ static const struct pki_bytes known[] = {
 };
 _Static_assert(sizeof known / sizeof *known == PKI_OID_COUNT, "every identifier has its bytes");
 
-struct pki_bytes pki_oid_bytes(enum pki_oid oid)
-{
-    return known[oid];
-}
-
 bool pki_oid_is(struct pki_bytes contents, enum pki_oid oid)
 {
     return contents.len == known[oid].len && memcmp(contents.data, known[oid].data, contents.len) == 0;

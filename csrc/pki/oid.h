@@ -27,6 +27,8 @@ enum { PKI_OID_MAX = 64, PKI_OID_TEXT_MAX = 256 };
     X(KEY_USAGE, "2.5.29.15", "\x55\x1d\x0f")                                                                \
     X(SAN, "2.5.29.17", "\x55\x1d\x11")                                                                      \
     X(BASIC_CONSTRAINTS, "2.5.29.19", "\x55\x1d\x13")                                                        \
+    X(CRL_NUMBER, "2.5.29.20", "\x55\x1d\x14")                                                               \
+    X(CRL_REASON, "2.5.29.21", "\x55\x1d\x15")                                                               \
     X(CRL_URLS, "2.5.29.31", "\x55\x1d\x1f")                                                                 \
     X(AKI, "2.5.29.35", "\x55\x1d\x23")                                                                      \
     X(EKU, "2.5.29.37", "\x55\x1d\x25")                                                                      \
@@ -40,9 +42,6 @@ enum pki_oid {
 #undef X
         PKI_OID_COUNT
 };
-
-/** The contents of a known identifier. */
-struct pki_bytes pki_oid_bytes(enum pki_oid oid);
 
 /** Whether these contents are that identifier. */
 bool pki_oid_is(struct pki_bytes contents, enum pki_oid oid);

@@ -130,15 +130,6 @@ EVP_PKEY *pki_public_read(struct pki_der_doc *doc, struct pki_bytes spki)
     return read_any(&at, oid, spki);
 }
 
-enum lest_status pki_public_parse(struct pki_bytes spki, EVP_PKEY **out, struct lest_error *err)
-{
-    struct pki_der_doc doc = { .noun = "SubjectPublicKeyInfo",
-                               .malformed = LEST_E_KEY_MALFORMED,
-                               .err = err };
-    *out = pki_public_read(&doc, spki);
-    return doc.status;
-}
-
 enum lest_status pki_public_encode(const EVP_PKEY *key, struct lest_buf *out, struct lest_error *err)
 {
     uint8_t *der = NULL;
@@ -210,19 +201,20 @@ enum lest_status pki_public_key_id(struct pki_bytes spki, uint8_t id[20], struct
 
 void pki_public_describe(struct pki_bytes spki, char type[PKI_KEY_TYPE_MAX], int *security_bits)
 {
-    EVP_PKEY *key = NULL;
     struct pki_der_doc doc = { .noun = "public key", .malformed = LEST_E_KEY_MALFORMED };
     struct pki_der in, body, algorithm;
     struct pki_bytes oid;
     char text[PKI_OID_TEXT_MAX];
     *security_bits = 0;
     snprintf(type, PKI_KEY_TYPE_MAX, "unknown");
-    if (pki_public_parse(spki, &key, NULL) == LEST_OK) {
+    EVP_PKEY *key = pki_public_read(&doc, spki);
+    if (key) {
         pki_public_type(key, type);
         *security_bits = pki_public_security_bits(key);
         EVP_PKEY_free(key);
         return;
     }
+    doc.status = LEST_OK;
     pki_der_open(&in, &doc, spki.data, spki.len);
     if (!pki_der_read(&in, PKI_DER_SEQUENCE, "the key", &body) ||
         !pki_der_read(&body, PKI_DER_SEQUENCE, "the algorithm", &algorithm) ||

@@ -10,14 +10,11 @@ enum { PKI_PUBLIC_MAX = 16 * 1024, PKI_KEY_TYPE_MAX = 64 };
 
 /** Make a key from a whole SubjectPublicKeyInfo. Keys on P-256, P-384 and P-521, Ed25519 and Ed448 go past
  * the provider's decoder (about 150 us in OpenSSL 3.0); every other algorithm that OpenSSL can read is read
- * by it. A curve is named by its identifier: explicit parameters are refused (RFC 5480 2.1.1). doc   the
- * document it stands in; doc->malformed for a malformed key, LEST_E_KEY_UNSUPPORTED for an algorithm or curve
- * that this OpenSSL does not know Returns NULL on failure; the caller frees the key. */
+ * by it. A curve is named by its identifier: explicit parameters are refused (RFC 5480 2.1.1).
+ *  doc  the document it stands in; it fails with doc->malformed for a malformed key, with
+ *       LEST_E_KEY_UNSUPPORTED for an algorithm or curve that this OpenSSL does not know
+ *  Returns NULL on failure; the caller frees the key. */
 EVP_PKEY *pki_public_read(struct pki_der_doc *doc, struct pki_bytes spki);
-
-/** As pki_public_read for an SPKI on its own. Errors: LEST_E_KEY_MALFORMED, LEST_E_KEY_UNSUPPORTED */
-enum lest_status pki_public_parse(struct pki_bytes spki, EVP_PKEY **out,
-                                  struct lest_error *err) LEST_MUST_USE;
 
 /** Append the SubjectPublicKeyInfo of a key. Errors: LEST_E_CRYPTO, LEST_E_NOMEM */
 enum lest_status pki_public_encode(const EVP_PKEY *key, struct lest_buf *out,

@@ -1,5 +1,6 @@
 #include "pki/san.h"
 
+#include "base/hex.h"
 #include "pki/name.h"
 #include "pki/string.h"
 
@@ -56,15 +57,6 @@ void pki_san_open(struct pki_san_reader *reader, struct pki_der_doc *doc, const 
         pki_der_fail(&reader->names, "the list of alternative names is empty");
 }
 
-static void put_hex(struct lest_buf *out, struct pki_bytes bytes)
-{
-    static const char digits[] = "0123456789abcdef";
-    for (size_t i = 0; i < bytes.len; i++) {
-        lest_buf_append_byte(out, (uint8_t)digits[bytes.data[i] >> 4]);
-        lest_buf_append_byte(out, (uint8_t)digits[bytes.data[i] & 15]);
-    }
-}
-
 static bool read_ip(struct pki_der *at, const struct pki_der_item *item, struct lest_buf *text)
 {
     char address[INET6_ADDRSTRLEN];
@@ -101,7 +93,7 @@ static bool read_other_name(struct pki_der *at, const struct pki_der_item *item,
     pki_oid_text(type, oid);
     lest_buf_append_str(text, oid);
     lest_buf_append_byte(text, ';');
-    put_hex(text, value.whole);
+    lest_hex_append(text, value.whole.data, value.whole.len);
     return true;
 }
 
@@ -126,7 +118,7 @@ static bool read_value(struct pki_der *at, const struct pki_der_item *item, stru
         pki_oid_text(item->body, oid);
         lest_buf_append_str(text, oid);
         return true;
-    default: put_hex(text, item->body); return true;
+    default: lest_hex_append(text, item->body.data, item->body.len); return true;
     }
 }
 
@@ -217,15 +209,6 @@ static bool put_ip(struct lest_buf *out, const char *value, size_t len)
     return true;
 }
 
-static int hex_value(char c)
-{
-    if (c >= '0' && c <= '9')
-        return c - '0';
-    if (c >= 'a' && c <= 'f')
-        return c - 'a' + 10;
-    return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 static bool put_other_name(struct lest_buf *out, const char *value, size_t len, struct lest_error *err)
 {
     const char *semicolon = memchr(value, ';', len);
@@ -236,16 +219,14 @@ static bool put_other_name(struct lest_buf *out, const char *value, size_t len, 
     if (pki_oid_put_text(out, value, (size_t)(semicolon - value), err))
         return false;
     size_t wrapped = pki_der_put_open(out, PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED);
-    if (hex == end || (end - hex) % 2)
+    if (hex == end)
         return false;
-    for (; hex < end; hex += 2) {
-        int high = hex_value(hex[0]), low = hex_value(hex[1]);
-        if (high < 0 || low < 0)
-            return false;
-        lest_buf_append_byte(out, (uint8_t)(high << 4 | low));
-    }
-    if (out->failed)
+    uint8_t *contents = lest_buf_reserve(out, (size_t)(end - hex) / 2);
+    if (!contents)
         return true;
+    if (!lest_hex_decode(hex, (size_t)(end - hex), contents))
+        return false;
+    out->len += (size_t)(end - hex) / 2;
     struct pki_der_doc doc = { .noun = "otherName", .malformed = LEST_E_SAN_MALFORMED };
     struct pki_der in;
     size_t count = 256;

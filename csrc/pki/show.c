@@ -1,5 +1,6 @@
 #include "pki/show.h"
 
+#include "base/hex.h"
 #include "pki/error.h"
 #include "pki/oid.h"
 
@@ -10,8 +11,7 @@ enum { DEPTH_MAX = 8 };
 
 void pki_show_hex(struct pki_bytes bytes, struct lest_buf *out)
 {
-    for (size_t i = 0; i < bytes.len && i < PKI_SHOW_HEX_MAX; i++)
-        lest_buf_append_fmt(out, "%02x", bytes.data[i]);
+    lest_hex_append(out, bytes.data, bytes.len < PKI_SHOW_HEX_MAX ? bytes.len : PKI_SHOW_HEX_MAX);
     if (bytes.len > PKI_SHOW_HEX_MAX)
         lest_buf_append_fmt(out, "... (%zu bytes)", bytes.len);
 }

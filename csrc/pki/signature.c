@@ -22,6 +22,27 @@ static struct pki_bytes identifier(struct pki_bytes algorithm)
     return oid;
 }
 
+bool pki_signature_algorithm(struct pki_der *in, struct pki_der_item *whole, struct pki_bytes *oid)
+{
+    struct pki_der body;
+    if (!pki_der_item(in, PKI_DER_SEQUENCE, "the signature algorithm", whole))
+        return false;
+    pki_der_enter(in, whole, &body);
+    return pki_der_oid(&body, "the signature algorithm", oid);
+}
+
+bool pki_signature_end(struct pki_der *body, struct pki_bytes algorithm)
+{
+    struct pki_der_item outer;
+    struct pki_bytes oid, signature;
+    unsigned unused;
+    if (!pki_signature_algorithm(body, &outer, &oid))
+        return false;
+    if (!pki_bytes_equal(algorithm, outer.whole))
+        return pki_der_fail(body, "the two signature algorithms differ");
+    return pki_der_bits(body, "the signature", &signature, &unused) && pki_der_end(body, "the signature");
+}
+
 void pki_signature_name(struct pki_bytes algorithm, char name[PKI_OID_TEXT_MAX])
 {
     pki_oid_describe(identifier(algorithm), name);

@@ -5,6 +5,13 @@
 #include "pki/key.h"
 #include "pki/oid.h"
 
+/** Read an AlgorithmIdentifier: the element, and the identifier in it. */
+bool pki_signature_algorithm(struct pki_der *in, struct pki_der_item *whole, struct pki_bytes *oid);
+
+/** Read what follows the signed content of a certificate or a CRL, to the end: the signature, and before it
+ *  its algorithm, which must be the one in the content (RFC 5280 4.1.1.2, 5.1.1.2). */
+bool pki_signature_end(struct pki_der *body, struct pki_bytes algorithm);
+
 /** OpenSSL's short name of an AlgorithmIdentifier ("ecdsa-with-SHA256", "RSA-SHA256", "rsassaPss",
  * "ED25519"), or its dotted identifier. algorithm is a whole, well-formed element. */
 void pki_signature_name(struct pki_bytes algorithm, char name[PKI_OID_TEXT_MAX]);
@@ -24,10 +31,11 @@ enum lest_status pki_signature_verify(EVP_PKEY *key, struct pki_bytes algorithm,
 /** Signs with one key; may be used by several threads at once. */
 struct pki_signer;
 
-/** digest  OpenSSL's name ("sha384"); NULL: SHA-256, or what the key's size or algorithm wants; a digest
- * under 112 bits (SHA-1, MD5) and one for a key that takes none are refused out     the caller's,
- * pki_signer_free(); it keeps its own reference to the key Errors: LEST_E_KEY_UNSUPPORTED, LEST_E_CRYPTO,
- * LEST_E_NOMEM */
+/** Prepare to sign.
+ *  digest  OpenSSL's name ("sha384"); NULL: SHA-256, or what the key's size or algorithm wants; a digest
+ *          under 112 bits (SHA-1, MD5) and one for a key that takes none are refused
+ *  out     the caller's, pki_signer_free(); it keeps its own reference to the key
+ *  Errors: LEST_E_KEY_UNSUPPORTED, LEST_E_CRYPTO, LEST_E_NOMEM */
 enum lest_status pki_signer_new(const struct pki_key *key, const char *digest, struct pki_signer **out,
                                 struct lest_error *err) LEST_MUST_USE;
 void pki_signer_free(struct pki_signer *signer);

@@ -1,0 +1,98 @@
+/* What the fields of certificates, CRLs and requests have in common. */
+#include "lua/pki.h"
+
+#include "base/hex.h"
+#include "pki/ext.h"
+#include "pki/oid.h"
+#include "pki/public.h"
+
+void lestL_push_bytes(lua_State *L, struct pki_bytes bytes)
+{
+    if (bytes.data)
+        lua_pushlstring(L, (const char *)bytes.data, bytes.len);
+    else
+        lua_pushnil(L);
+}
+
+void lestL_push_hex(lua_State *L, struct pki_bytes bytes)
+{
+    luaL_Buffer b;
+    if (!bytes.data) {
+        lua_pushnil(L);
+        return;
+    }
+    lest_hex_encode(bytes.data, bytes.len, luaL_buffinitsize(L, &b, bytes.len * 2 + 1));
+    luaL_pushresultsize(&b, bytes.len * 2);
+}
+
+void lestL_push_serial(lua_State *L, struct pki_bytes contents)
+{
+    struct lest_buf *text = lestL_buf(L, contents.len * 2 + 2);
+    pki_serial_text(contents, text);
+    lua_pushlstring(L, text->len ? (const char *)text->data : "", text->len);
+    lua_remove(L, -2);
+}
+
+void lestL_push_extensions(lua_State *L, struct pki_bytes extensions)
+{
+    struct pki_der_doc doc = { .noun = "extensions", .malformed = LEST_E_MALFORMED };
+    struct pki_der in;
+    struct pki_ext ext;
+    char oid[PKI_OID_TEXT_MAX];
+    lua_newtable(L);
+    pki_der_open(&in, &doc, extensions.data, extensions.data ? extensions.len : 0);
+    for (lua_Integer i = 1; in.left && pki_ext_next(&in, &ext); i++) {
+        lua_createtable(L, 0, 4);
+        pki_oid_text(ext.oid, oid);
+        lua_pushstring(L, oid);
+        lua_setfield(L, -2, "oid");
+        lua_pushstring(L, pki_oid_name(ext.oid));
+        lua_setfield(L, -2, "name");
+        lua_pushboolean(L, ext.critical);
+        lua_setfield(L, -2, "critical");
+        lua_pushlstring(L, (const char *)ext.value.data, ext.value.len);
+        lua_setfield(L, -2, "value");
+        lua_rawseti(L, -2, i);
+    }
+}
+
+void lestL_push_public_key(lua_State *L, struct pki_bytes spki)
+{
+    char type[PKI_KEY_TYPE_MAX];
+    int security_bits;
+    pki_public_describe(spki, type, &security_bits);
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, type);
+    lua_setfield(L, -2, "type");
+    lua_pushinteger(L, security_bits);
+    lua_setfield(L, -2, "security_bits");
+    lestL_push_bytes(L, spki);
+    lua_setfield(L, -2, "der");
+}
+
+void lestL_push_key_usage(lua_State *L, int bits)
+{
+    lua_newtable(L);
+    for (unsigned bit = 0; bits > 0 && pki_ext_key_usage_name(bit); bit++)
+        if (bits >> bit & 1) {
+            lua_pushstring(L, pki_ext_key_usage_name(bit));
+            lua_seti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+        }
+}
+
+void lestL_push_eku(lua_State *L, struct pki_bytes eku)
+{
+    struct pki_der_doc doc = { .noun = "extendedKeyUsage", .malformed = LEST_E_MALFORMED };
+    struct pki_der in;
+    struct pki_bytes oid;
+    char text[PKI_OID_TEXT_MAX];
+    lua_newtable(L);
+    if (!eku.data)
+        return;
+    pki_der_open(&in, &doc, eku.data, eku.len);
+    for (lua_Integer i = 1; in.left && pki_der_oid(&in, "a purpose", &oid); i++) {
+        pki_oid_describe(oid, text);
+        lua_pushstring(L, text);
+        lua_seti(L, -2, i);
+    }
+}
