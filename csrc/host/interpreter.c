@@ -14,6 +14,22 @@
 
 int luaopen_lest_core(lua_State *L);
 
+/* Push Lua's own search path without its entries of the current folder, whoever may write there: a server
+ * or a command that root starts must not run its modules. A script has them back (lest.command.support). */
+static void push_installed(lua_State *L, const char *path)
+{
+    static const char *const here[] = { ";./?.lua;", ";./?/init.lua;", ";./?.so;", ";./loadall.so;" };
+    size_t len;
+    lua_pushfstring(L, ";%s;", path);
+    for (size_t i = 0; i < sizeof here / sizeof *here; i++) {
+        luaL_gsub(L, lua_tostring(L, -1), here[i], ";");
+        lua_remove(L, -2);
+    }
+    const char *text = lua_tolstring(L, -1, &len);
+    lua_pushlstring(L, text + 1, len > 2 ? len - 2 : 0);
+    lua_remove(L, -2);
+}
+
 static int set_paths(lua_State *L)
 {
     char exe[PATH_MAX];
@@ -28,12 +44,14 @@ static int set_paths(lua_State *L)
     }
     lua_getglobal(L, "package");
     lua_getfield(L, -1, "path");
+    push_installed(L, lua_tostring(L, -1));
     lua_pushfstring(L, "%s/share/lua/5.4/?.lua;%s/share/lua/5.4/?/init.lua;%s", exe, exe,
                     lua_tostring(L, -1));
-    lua_setfield(L, -3, "path");
-    lua_getfield(L, -2, "cpath");
+    lua_setfield(L, -4, "path");
+    lua_getfield(L, -3, "cpath");
+    push_installed(L, lua_tostring(L, -1));
     lua_pushfstring(L, "%s/lib/lua/5.4/?.so;%s", exe, lua_tostring(L, -1));
-    lua_setfield(L, -4, "cpath");
+    lua_setfield(L, -6, "cpath");
     lua_pushstring(L, exe);
     lua_setglobal(L, "LEST_PREFIX");
     return 0;

@@ -71,6 +71,7 @@ end
 
 local function run(options)
   _G.lest = require "lest" -- luacheck: ignore 122
+  support.search_here()
   arg = { [0] = options.script } -- luacheck: ignore 121
   local has_edit, edit = pcall(require, "lest.edit")
   if has_edit and core.system.is_terminal(0) and core.system.is_terminal(1) then

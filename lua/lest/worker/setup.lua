@@ -94,12 +94,21 @@ function M.label(config, name)
   return label
 end
 
+-- A policy may be of several files: what it requires is looked for beside it too.
+local function search_beside(file)
+  local template = (file:match "^(.*)/[^/]*$" or ".") .. "/?.lua"
+  if not (";" .. package.path .. ";"):find(";" .. template .. ";", 1, true) then
+    package.path = package.path .. ";" .. template
+  end
+end
+
 --- Run the text of a label's policy, which makes its hooks.
 ---@param label table
 ---@return boolean|nil ok
 ---@return lest.error|nil err
 function M.policy(label)
   local err
+  search_beside(label.options.policy)
   label.policy, err = policy.load(label.options.policy, label.policy_source)
   return label.policy and true, err
 end
