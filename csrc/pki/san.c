@@ -71,8 +71,9 @@ static bool read_directory_name(struct pki_der *at, const struct pki_der_item *i
 {
     if (!pki_name_check(at->doc, item->body.data, item->body.len))
         return false;
+    /* A name that was checked, and cannot be printed: memory is short. */
     return pki_name_print(item->body.data, item->body.len, PKI_NAME_DER, text) ||
-           pki_der_fail(at, "a directory name is malformed");
+           pki_der_fail_as(at, LEST_E_NOMEM, "no memory for a directory name");
 }
 
 static bool read_other_name(struct pki_der *at, const struct pki_der_item *item, struct lest_buf *text)
@@ -293,8 +294,10 @@ enum lest_status pki_san_put(struct lest_buf *out, const char *text, size_t len,
         if (!kinds[i].writable)
             return lest_error_set(err, LEST_E_SAN_MALFORMED, "alternative name '%.*s': %.*s is only read",
                                   shown, text, (int)prefix - 1, text);
-        if (put_value(out, kinds[i].tag, text + prefix, len - prefix, &why))
+        if (put_value(out, kinds[i].tag, text + prefix, len - prefix, &why) || out->failed)
             return lest_buf_status(out, err);
+        if (why.status == LEST_E_NOMEM)
+            return lest_error_set(err, LEST_E_NOMEM, "out of memory");
         return lest_error_set(err, LEST_E_SAN_MALFORMED, "alternative name '%.*s' is malformed%s%s", shown,
                               text, why.status ? ": " : "", why.status ? why.message : "");
     }

@@ -1,0 +1,58 @@
+-- What `cmake --install` puts into a folder works from there: the binary finds its Lua files, and a
+-- stock lua5.4 the module.
+local process = require "support.process"
+local temporary = require "support.temporary"
+
+describe("an installation", function()
+  local folder, root
+
+  setup(function()
+    folder = temporary.folder()
+    process.must { "env", "DESTDIR=" .. folder, "cmake", "--install", LEST_PREFIX }
+    root = folder .. "/usr/local"
+  end)
+  teardown(function() os.execute("rm -rf " .. folder) end)
+
+  --- Elsewhere than in the source tree, where a relative path would find files.
+  local function must(words)
+    return process.must(words, { dir = folder })
+  end
+
+  it("has the command, which needs nothing of the build tree", function()
+    local command = root .. "/bin/lest"
+    assert.matches("^lest %d+%.%d+", must { command, "--version" })
+    must { command, "ca", "init", "ca", "--host", "localhost" }
+    assert.matches("CN=", must { command, "inspect", "ca/ca.pem" })
+    process.write(folder .. "/where.lua", [[
+      for _, name in ipairs { "lest", "lest.client", "lest.worker" } do
+        print(package.searchpath(name, package.path))
+      end]])
+    for line in must({ command, "run", "where.lua" }):gmatch "[^\n]+" do
+      assert.equal(root .. "/share/lua/5.4/", line:sub(1, #root + 15))
+    end
+  end)
+
+  it("has the module, for a stock lua5.4", function()
+    local module = root .. "/lib/lua/5.4/lest/core.so"
+    if process.must({ "ldd", module }):find("libasan", 1, true) then
+      return pending "the sanitizer must be in the interpreter itself"
+    end
+    local script = [[
+      local lest = require "lest"
+      local key = assert(lest.key.generate "ec:P-256")
+      print(lest.version, key.type, package.searchpath("lest.core", package.cpath))]]
+    local lua = root .. "/share/lua/5.4"
+    local out = must { "env", ("LUA_PATH=%s/?.lua;%s/?/init.lua;;"):format(lua, lua),
+      ("LUA_CPATH=%s/lib/lua/5.4/?.so;;"):format(root), "lua5.4", "-e", script }
+    assert.matches("^%d+%.%d+%.%d+\tec:P%-256\t", out)
+    assert.equal(module, out:match "\t([^\t]*)\n$")
+  end)
+
+  it("has the policies, the examples and the manual page", function()
+    for _, file in ipairs { "share/lest/policies/own-name.lua", "share/man/man1/lest.1",
+      "share/doc/lest/examples/quickstart" } do
+      assert.is_true(process.exists(root .. "/" .. file), file)
+    end
+    must { "test", "-x", root .. "/share/doc/lest/examples/quickstart" }
+  end)
+end)
