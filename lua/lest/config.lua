@@ -39,14 +39,54 @@ end
 
 local san_type = s.one_of { "DNS", "IP", "email", "URI", "dirName", "RID", "otherName" }
 
+local key_usage = s.one_of { "digitalSignature", "nonRepudiation", "keyEncipherment",
+  "dataEncipherment", "keyAgreement", "encipherOnly", "decipherOnly" }
+
+local PURPOSES <const> = { serverAuth = true, clientAuth = true, codeSigning = true,
+  emailProtection = true, timeStamping = true, OCSPSigning = true }
+
+local function purpose(value)
+  if type(value) ~= "string" then return nil end
+  if PURPOSES[value] or core.csrattrs.encode { value } then return value end
+  return nil, ("'%s' is no extended key usage%s"):format(value, schema.hint(value, PURPOSES))
+end
+
+local ATTRIBUTES <const> = { CN = true, O = true, OU = true, C = true, ST = true, L = true,
+  DC = true, UID = true, serialNumber = true, emailAddress = true }
+
+local function attribute(value)
+  if type(value) ~= "string" then return nil end
+  if ATTRIBUTES[value] or core.name.encode { { value, "AA" } } then return value end
+  return nil, ("'%s' is no attribute of a name%s"):format(value, schema.hint(value, ATTRIBUTES))
+end
+
+local KEYS <const> = { ["ec:P-256"] = true, ["ec:P-384"] = true, ["ec:P-521"] = true,
+  ed25519 = true, ed448 = true }
+
+-- Which kinds there are, OpenSSL knows; to make one of RSA takes too long.
+local function key_kind(value)
+  if type(value) ~= "string" then return nil end
+  local low, high = value:match "^rsa:(%d+)%.%.(%d+)$"
+  if not low then low = value:match "^rsa:(%d+)$" end
+  if low then
+    local least, most = tonumber(low), tonumber(high or low)
+    if least >= 2048 and least <= most and most <= 16384 then return value end
+    return nil, ("'%s' is no RSA key of 2048 to 16384 bits"):format(value)
+  end
+  local made = #value <= 64 and core.key.generate(value)
+  if made and made.type:lower() == value:lower() then return value end
+  return nil, ("'%s' is no kind of key here%s"):format(value:sub(1, 64), made
+    and (": write '%s'"):format(made.type) or schema.hint(value, KEYS))
+end
+
 local profile = s.record {
   lifetime = s.duration { min = 60 },
-  keys = s.list(s.string { max = 64 }, { min = 1, single = true }),
+  keys = s.list(s.custom("a kind of key", key_kind), { min = 1, single = true }),
   names = s.optional(s.one_of { "principal", "renewal", "policy" }, "principal"),
-  subject = s.optional(s.list(s.string { max = 64 }), { "CN" }),
+  subject = s.optional(s.list(s.custom("an attribute's name", attribute)), { "CN" }),
   san = s.optional(s.list(san_type), {}),
-  key_usage = s.optional(s.list(s.string { max = 32 }), { "digitalSignature" }),
-  eku = s.optional(s.list(s.string { max = 64 }), { "clientAuth" }),
+  key_usage = s.optional(s.list(key_usage), { "digitalSignature" }),
+  eku = s.optional(s.list(s.custom("the name of a usage", purpose)), { "clientAuth" }),
   key_change = s.optional(s.one_of { "allowed", "required", "forbidden" }, "allowed"),
   backdate = s.optional(s.duration { max = 86400 }, "1m"),
   per_minute = s.optional(s.integer { min = 1, max = 1000000 }, 6000),
@@ -56,7 +96,11 @@ local profile = s.record {
 }
 
 local csrattrs_entry = s.custom("a string or a table", function(value)
-  if type(value) == "string" or type(value) == "table" then return value end
+  if type(value) ~= "string" and type(value) ~= "table" then return nil end
+  local ok, der, err = pcall(core.csrattrs.encode, { value })
+  if not ok then return nil, tostring(der) end -- an unknown option in the table
+  if not der then return nil, tostring(err) end
+  return value
 end)
 
 local auth = s.list(s.one_of { "certificate", "basic", "certificate+basic" },
@@ -308,8 +352,25 @@ function M.parse(source, file, overrides)
   if type(raw) ~= "table" then
     return nil, core.error.new { code = "config", message = file .. ": must return a table" }
   end
-  for key, value in pairs(overrides or {}) do raw[key] = value end
+  for key, value in pairs(overrides or {}) do
+    local _, problems = schema.check(server.fields[key], value)
+    if problems then
+      return nil, core.error.new { code = "config",
+        message = ("--%s: %s"):format(key, problems[1].problem) }
+    end
+    raw[key] = value
+  end
   return M.check(raw, file, folder, source)
+end
+
+--- An error with the key of the configuration that it is about.
+---@param where string "ca.key"
+---@param err lest.error
+---@return nil
+---@return lest.error
+function M.blame(where, err)
+  return nil, core.error.new { code = err.code, message = ("%s: %s"):format(where, err.message),
+    detail = err.detail, cause = err.cause }
 end
 
 --- What the supervisor, which has no Lua, needs to know: a list of { key, value }.

@@ -134,7 +134,7 @@ local function pem_items(bytes)
     if label ~= "EC PARAMETERS" then items[#items + 1] = found end
     at = stop + 1
   end
-  if #items == 0 then return malformed "PEM: there is no block" end
+  if #items == 0 then return malformed "PEM: there is no block that lest knows" end
   return items
 end
 

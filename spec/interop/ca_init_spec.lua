@@ -144,6 +144,29 @@ describe("lest ca init", function()
     assert.is_nil(config.authority_user)
   end)
 
+  it("writes what `lest serve` finds in its folder without being told", function()
+    assert.equal(0, init("--host", "localhost").code)
+    for _, words in ipairs { "serve --check", "serve --config server.lua --check" } do
+      local check = inside(shell.binary .. " " .. words)
+      assert.equal("", check.err)
+      assert.equal("ok\n", check.out)
+    end
+    assert.equal(2, inside(shell.binary .. " serve server.lua --config server.lua --check").code)
+  end)
+
+  it("has files of which `lest serve --check` names the key that is wrong", function()
+    assert.equal(0, init("--host", "localhost").code)
+    for key, edit in pairs {
+      ["anchors.own"] = 's/own = "ca.pem"/own = "ca.key"/', ["ca.key"] = 's/"ca.key"/"x.key"/',
+      ["tls.cert"] = 's/"server.pem"/"x.pem"/', ["labels.default.policy"] = 's/policy.lua/x.lua/',
+    } do
+      inside("sed '" .. edit .. "' server.lua > wrong.lua")
+      local check = inside(shell.binary .. " serve wrong.lua --check")
+      assert.not_equal(0, check.code)
+      assert.matches('"message":"' .. key .. ": ", check.err, 1, true)
+    end
+  end)
+
   if core.system.user_id() == 0 then
     it("as root, makes what serves also where others cannot enter", function()
       assert.equal(0, init("--host", "localhost").code)

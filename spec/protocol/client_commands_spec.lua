@@ -181,6 +181,14 @@ describe("the command", function()
       assert.matches("not available now; trying again in 1 s", result.err, 1, true)
     end)
 
+    it("says for how long the server wants to be left alone", function()
+      server:answer(est.csrattrs())
+      server:answer(http(503, { ["Retry-After"] = "120" }))
+      local result = lest("enroll", "--out", path "d.pem", device())
+      assert.equal(5, result.code)
+      assert.matches("\nlest enroll: the server asks for a pause of 2m\n", result.err)
+    end)
+
     it("exits with 2 for mistakes on its line, before any traffic", function()
       for _, words in ipairs {
         { "--subject", "CN=x" }, { "--new-key", "ec:P-256", "--subject", "CN=x" },
@@ -191,8 +199,15 @@ describe("the command", function()
         local result = lest("enroll", table.unpack(words))
         assert.equal(2, result.code, table.concat(words, " ") .. result.err)
       end
-      local wrong = lest("enroll", "--csr-key", world.device.key, "--subject", "nonsense")
-      assert.equal(1, wrong.code)
+      for option, words in pairs {
+        ["--subject"] = { "--csr-key", world.device.key, "--subject", "nonsense" },
+        ["--san"] = { "--csr-key", world.device.key, "--subject", "CN=x", "--san", "DSN:x" },
+        ["--new-key"] = { "--new-key", "ec:P-1", "--key-out", path "no.key", "--subject", "CN=x" },
+      } do
+        local wrong = lest("enroll", table.unpack(words))
+        assert.equal(2, wrong.code)
+        assert.matches("lest enroll: " .. option .. ": ", wrong.err, 1, true)
+      end
       assert.equal(0, #server:wait("tls", 0))
     end)
   end)

@@ -1,4 +1,5 @@
 --- What the authority makes of its configuration, once: the CAs' keys, the anchors, the ledger.
+local blame = require("lest.config").blame
 local core = require "lest.core"
 local credentials = require "lest.credentials"
 local limiter = require "lest.limiter"
@@ -17,16 +18,16 @@ local function passphrase_of(ca)
   return false
 end
 
-local function load_issuer(ca)
+local function load_issuer(where, ca)
   local cert, key, issuer, passphrase, err
   cert, err = core.cert.load(ca.cert)
-  if not cert then return nil, err end
+  if not cert then return blame(where .. ".cert", err) end
   passphrase, err = passphrase_of(ca)
-  if passphrase == nil then return nil, err end
+  if passphrase == nil then return blame(where .. ".passphrase", err) end
   key, err = core.key.load(ca.key, passphrase and { passphrase = passphrase } or nil)
-  if not key then return nil, err end
+  if not key then return blame(where .. ".key", err) end
   issuer, err = core.issuer.new { cert = cert, key = key }
-  if not issuer then return nil, err end
+  if not issuer then return blame(where, err) end
   return { cert = cert, issuer = issuer, id = core.secret.sha256(cert.public_key.der) }
 end
 
@@ -34,7 +35,7 @@ function M.issuers(authority)
   local cas = { [""] = authority.config.ca }
   for name, ca in pairs(authority.config.cas) do cas[name] = ca end
   for name, ca in pairs(cas) do
-    local issuer, err = load_issuer(ca)
+    local issuer, err = load_issuer(name == "" and "ca" or "cas." .. name, ca)
     if not issuer then return nil, err end
     authority.issuers[name] = issuer
     authority.issuers_by_key[issuer.cert.public_key.der] = issuer
@@ -46,7 +47,7 @@ function M.anchors(authority)
   local crls = {}
   for i, file in ipairs(authority.config.crls) do
     local crl, err = core.crl.load(file)
-    if not crl then return nil, err end
+    if not crl then return blame(("crls[%d]"):format(i), err) end
     crls[i] = crl
   end
   for name, file in pairs(authority.config.anchors) do
@@ -54,7 +55,7 @@ function M.anchors(authority)
     local certs, store
     if text then certs, err = core.cert.parse_all(text) end
     if certs then store, err = core.store.new { anchors = certs, crls = crls } end
-    if not store then return nil, err end
+    if not store then return blame("anchors." .. name, err) end
     authority.anchors[name] = { store = store }
   end
   return true

@@ -60,7 +60,7 @@ local CODES <const> = {
 
 local MESSAGES <const> = {
   [202] = "the request is pending",
-  [401] = "the server does not accept the credentials",
+  [401] = "not authenticated",
   [403] = "the server refuses the request",
   [404] = "the server does not offer this (404); is the label right?",
   [503] = "the server is not available now",

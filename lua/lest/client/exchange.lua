@@ -71,7 +71,7 @@ local function may_answer(session, response)
   elseif not session.username and not session.password then
     message = session.has_certificate
       and "the server does not accept the client certificate alone, and there is no password"
-      or "the server asks for credentials, and there are none"
+      or "no user name and password, nor a client certificate, were given"
   elseif #names == 0 then
     message = "the server does not say which authentication it wants"
   elseif not basic then

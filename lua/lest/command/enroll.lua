@@ -44,23 +44,29 @@ local function check(options)
   end
 end
 
+-- What the names say is looked at before a key is made for them.
+local function subject_of(options)
+  local subject, err, der
+  if options.subject then
+    subject, err = core.name.parse(options.subject)
+    if not subject then support.usage("--subject: " .. err.message .. ", as in CN=device001") end
+  end
+  if #options.san > 0 then
+    der, err = core.san.encode(options.san)
+    if not der then support.usage("--san: " .. err.message) end
+  end
+  return subject
+end
+
 local function request_of(options)
-  local key, err, subject
+  local subject = subject_of(options)
+  local key, err
   if options.csr_key then
     key, err = core.key.load(options.csr_key)
   elseif options.new_key then
     key, err = est_options.new_key(options.new_key, options.key_out)
   end
   if err then return nil, err end
-  if options.subject then
-    subject, err = core.name.parse(options.subject)
-    if not subject then return nil, err end
-  end
-  if #options.san > 0 then
-    local der
-    der, err = core.san.encode(options.san)
-    if not der then return nil, err end
-  end
   return { key = key, subject = subject, san = #options.san > 0 and options.san or nil,
     wait = options.wait, csrattrs = not options.no_csrattrs }
 end

@@ -107,7 +107,7 @@ function M.new_key(spec, path)
     return nil, core.error.new { code = "exists", message = message }
   end
   local key, err = core.key.generate(spec)
-  if not key then return nil, err end
+  if not key then support.usage("--new-key: " .. tostring(err)) end
   local ok
   ok, err = key:save(path, { new = true })
   if not ok then return nil, err end

@@ -26,7 +26,7 @@ end
 function M.count(text)
   local number = math.tointeger(tonumber(text, 10))
   if number and number >= 1 and number <= operator.LIMIT_MAX then return number end
-  return nil, ("'%s' is not between 1 and %d"):format(text, operator.LIMIT_MAX)
+  return nil, ("'%s' is no count from 1 to %d"):format(text, operator.LIMIT_MAX)
 end
 
 --- DER that came as base64, as PEM.

@@ -11,7 +11,7 @@ local function new_parser()
       .. "configuration again.",
     example = "lest serve pki/server.lua --listen 127.0.0.1:8443",
   }
-  parser:argument "config":args "?":default "./server.lua":show_default(false)
+  parser:argument "file":args "?"
     :description "The configuration; ./server.lua by default."
   parser:option "--config":argname "FILE":description "The same, as other commands have it."
   parser:option "--listen":argname "ADDRESS:PORT":count "*"
@@ -24,7 +24,9 @@ end
 ---@return integer exit_code
 function M.main(args)
   return support.run(new_parser(), args, function(options)
-    local words = { "--role", "supervisor", "--config", options.config }
+    if options.file and options.config then support.usage "the configuration is given twice" end
+    local config = options.file or options.config or "./server.lua"
+    local words = { "--role", "supervisor", "--config", config }
     for _, address in ipairs(options.listen) do
       table.insert(words, "--listen")
       table.insert(words, address)

@@ -114,9 +114,23 @@ local function defect(name, failure)
   return 1
 end
 
-local function full_name(parser, options)
+local function full_name(parser, subcommand)
   local name = parser:get_usage():match "^Usage: (lest %w+)" or parser._name
-  return options and options.subcommand and name .. " " .. options.subcommand or name
+  return subcommand and name .. " " .. subcommand or name
+end
+
+-- The subcommand whose words were wrong, as far as that can be told.
+local function named_subcommand(parser, word)
+  for _, command in ipairs(parser._commands) do
+    if command._name == word then return word end
+  end
+end
+
+-- A device's script gets it as err.retry_after.
+local function note_delay(name, err)
+  if core.error.is(err) and err.retry_after then
+    M.complain(name, "the server asks for a pause of " .. duration.format(err.retry_after))
+  end
 end
 
 --- Call fn(...) as the body of a command called name. What it returns becomes the exit code: an
@@ -131,6 +145,7 @@ function M.call(name, fn, ...)
     if math.type(code) == "integer" then return code end
     if code or err == nil then return 0 end
     M.complain(name, err)
+    note_delay(name, err)
     return M.exit_code(err)
   end
   local failure = results[2]
@@ -155,7 +170,9 @@ function M.run(parser, args, fn)
     io.write(parser._lest.help, "\n")
     return 0
   end
-  local name = full_name(parser, called and ok and options or nil)
+  local parsed = called and ok
+  local name = full_name(parser, parsed and options.subcommand
+    or not parsed and named_subcommand(parser, args[1]) or nil)
   if not called then return defect(name, { err = ok, trace = tostring(ok) }) end
   if not ok then return usage_error(name, options) end
   return M.call(name, fn, options)

@@ -1,4 +1,5 @@
 --- What a worker makes of its configuration, once: TLS, the limits, the labels.
+local blame = require("lest.config").blame
 local core = require "lest.core"
 local policy = require "lest.policy"
 
@@ -31,12 +32,13 @@ local function load_certificates(file)
 end
 
 --- The bag of /cacerts: the CA's certificates and the rest of its chain, each once.
-local function load_bag(ca)
+local function load_bag(where, ca)
   local bag, err = load_certificates(ca.cert)
-  if not bag or not ca.chain then return bag, err end
+  if not bag then return blame(where .. ".cert", err) end
+  if not ca.chain then return bag end
   local chain
   chain, err = load_certificates(ca.chain)
-  if not chain then return nil, err end
+  if not chain then return blame(where .. ".chain", err) end
   for _, cert in ipairs(chain) do
     local known = false
     for _, other in ipairs(bag) do known = known or other == cert end
@@ -79,10 +81,14 @@ end
 function M.label(config, name)
   local options = config.labels[name]
   local source, err = policy.read(options.policy)
-  if not source then return nil, err end
+  if not source then return blame(("labels.%s.policy"):format(name), err) end
   local label = { name = name, options = options, policy_source = source, accepts = {} }
   local bag, der
-  bag, err = load_bag(options.ca and config.cas[options.ca] or config.ca)
+  if options.ca then
+    bag, err = load_bag("cas." .. options.ca, config.cas[options.ca])
+  else
+    bag, err = load_bag("ca", config.ca)
+  end
   if bag then der, err = core.pkcs7.encode(bag) end
   if not der then return nil, err end
   label.cacerts_body = core.est.body_encode(der, options.wrap)
@@ -117,9 +123,9 @@ end
 --- The authority decides which of them a label takes.
 local function load_store(config)
   local anchors, crls, used = {}, {}, false
-  for _, file in pairs(config.anchors) do
+  for name, file in pairs(config.anchors) do
     local certs, err = load_certificates(file)
-    if not certs then return nil, err end
+    if not certs then return blame("anchors." .. name, err) end
     for _, cert in ipairs(certs) do table.insert(anchors, cert) end
   end
   for _, label in pairs(config.labels) do
@@ -128,7 +134,7 @@ local function load_store(config)
   if not used or #anchors == 0 then return false end
   for i, file in ipairs(config.crls) do
     local crl, err = core.crl.load(file)
-    if not crl then return nil, err end
+    if not crl then return blame(("crls[%d]"):format(i), err) end
     crls[i] = crl
   end
   return core.store.new { anchors = anchors, crls = crls }
@@ -141,15 +147,15 @@ end
 function M.tls(config)
   local cert, key, store, err
   cert, err = core.cert.load(config.tls.cert)
-  if not cert then return nil, err end
+  if not cert then return blame("tls.cert", err) end
   local passphrase
   if config.tls.passphrase_file then
     passphrase, err = core.file.read(config.tls.passphrase_file, 4096)
-    if not passphrase then return nil, err end
+    if not passphrase then return blame("tls.passphrase_file", err) end
     passphrase = passphrase:gsub("[\r\n]+$", "")
   end
   key, err = core.key.load(config.tls.key, passphrase and { passphrase = passphrase } or nil)
-  if not key then return nil, err end
+  if not key then return blame("tls.key", err) end
   store, err = load_store(config)
   if store == nil then return nil, err end
   return core.tls.server { cert = cert, key = key, store = store or nil,

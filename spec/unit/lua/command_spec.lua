@@ -43,6 +43,13 @@ describe("the command line", function()
     assert.is_truthy(page:find("lest " .. core.version, 1, true))
   end)
 
+  it("names the subcommand whose words are wrong", function()
+    local result = shell.lest("credential", "add", "x", "--set", "foo")
+    assert.equal(2, result.code)
+    assert.equal("lest credential add: 'foo' is not KEY=VALUE\n"
+      .. "Try 'lest credential add --help'.\n", result.err)
+  end)
+
   it("says the version", function()
     assert.equal("lest " .. core.version .. "\n", shell.lest("--version").out)
   end)

@@ -71,6 +71,40 @@ describe("a configuration", function()
       'user = "a", authority_user = "a", tls ='))
   end)
 
+  it("finds what could never be issued before a device asks for it", function()
+    for wrong, message in pairs {
+      ['keys = { "ec:P-385" }'] = "keys%[1%]: 'ec:P%-385' is no kind of key here, did you mean",
+      ['keys = { "ec:prime256v1" }'] = "is no kind of key here: write 'ec:P%-256'",
+      ['keys = { "rsa:1024" }'] = "'rsa:1024' is no RSA key of 2048",
+      ['keys = { "rsa:4096..2048" }'] = "'rsa:4096..2048' is no RSA key",
+      ['keys = "ed25519", eku = { "clientauth" }'] = "eku%[1%]: .*, did you mean 'clientAuth'?",
+      ['keys = "ed25519", key_usage = { "keyCertSign" }'] = "key_usage%[1%]: 'keyCertSign' is not",
+      ['keys = "ed25519", subject = { "CM" }'] = "subject%[1%]: 'CM' is no attribute of a name",
+    } do
+      assert.matches(message, edited('keys = { "ec:P%-256" }', wrong))
+    end
+    local good = GOOD:gsub('keys = { "ec:P%-256" }', 'keys = { "ec:P-521", "rsa:2048..4096", '
+      .. '"Ed25519" }, eku = { "serverAuth", "1.3.6.1.4.1.311.20.2.2" }, '
+      .. 'subject = { "CN", "2.5.4.97", "serialNumber" }, key_usage = { "keyAgreement" }')
+    assert(parse(good))
+  end)
+
+  it("finds CSR attributes that cannot be sent", function()
+    local function attributes(text)
+      return edited("auth = ", "csrattrs = { " .. text .. " }, auth = ")
+    end
+    assert.matches("csrattrs%[1%]: unknown option 'kye', did you mean 'key'?",
+      attributes '{ kye = "ec:P-256" }')
+    assert.matches("csrattrs%[1%]: 'challengePasword' is no object identifier",
+      attributes '"challengePasword"')
+  end)
+
+  it("blames the command line for what the command line says", function()
+    local value, err = config.parse(GOOD, "/etc/lest/server.lua", { listen = { "foo" } })
+    assert.is_nil(value)
+    assert.matches("^%-%-listen: 'foo' is no address", tostring(err))
+  end)
+
   it("is a Lua file that returns a table and keeps its hands off globals", function()
     assert.matches("server.lua:1:", tostring(select(2, parse "return {")))
     assert.matches("must return a table", tostring(select(2, parse "return 5")))

@@ -174,7 +174,7 @@ describe("an operator", function()
         { 1, "no pending request", "pending", "approve", "p9", "--as", "alice" },
         { 1, "no certificate", "cert", "show", "0a" },
         { 2, "no serial number", "cert", "show", "xyz" },
-        { 2, "not between", "cert", "list", "--limit", "0" },
+        { 2, "lest cert list: '0' is no count", "cert", "list", "--limit", "0" },
       } do
         local result = lest(table.unpack(case, 3))
         assert.equal(case[1], result.code, result.err)
