@@ -12,7 +12,7 @@ local M = {}
 
 local s <const> = schema
 
---- The most an embedded file may have; a configuration is written by a person.
+--- The most bytes of a configuration, which a person writes.
 local FILE_MAX <const> = 1024 * 1024
 
 local path = s.string { max = 4000, pattern = "^[^%z]+$", what = "a path" }
@@ -340,6 +340,11 @@ function M.load(file, overrides)
 end
 
 --- As load, for a text that was read already; `file` says where it came from.
+---@param source string
+---@param file string
+---@param overrides? { listen: string[] }
+---@return table|nil config
+---@return lest.error|nil err
 function M.parse(source, file, overrides)
   local folder = core.file.absolute(parent(file))
   local env = setmetatable({}, { __index = _G, __newindex = function(_, key)

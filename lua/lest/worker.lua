@@ -40,9 +40,9 @@ local function policy_request(exchange, context, answer)
   if previous then previous.certificate = assert(core.cert.parse(previous.certificate)) end
   return request_module.new {
     id = context.id, time = core.clock.wall_us() // 1000000, operation = context.operation,
-    label = context.label.name, csr = context.csr, principal = principal_of(answer), auth = answer.auth,
-    tls = context.tls, address = exchange.address, headers = context.headers, previous = previous,
-    approvals = answer.approvals,
+    label = context.label.name, csr = context.csr, principal = principal_of(answer),
+    auth = answer.auth, tls = context.tls, address = exchange.address, headers = context.headers,
+    previous = previous, approvals = answer.approvals,
   }
 end
 

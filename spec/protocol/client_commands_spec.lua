@@ -12,7 +12,7 @@ describe("the command", function()
   setup(function() world = est.world() end)
   teardown(function() world:close() end)
   before_each(function()
-    folder = temporary.capture "mktemp -d"
+    folder = shell.capture "mktemp -d"
     server = world:serve()
   end)
   after_each(function()
@@ -29,7 +29,7 @@ describe("the command", function()
   end
 
   local function mode(name)
-    return temporary.capture("stat -c %a " .. path(name))
+    return shell.capture("stat -c %a " .. path(name))
   end
 
   local function lest(command, ...)

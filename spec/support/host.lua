@@ -4,7 +4,6 @@
 ---   local host = require("support.host").start { workers = 2 }
 ---   host:ask("worker", 1, "return core.process.uid")
 ---   host:stop()
-local cjson = require "cjson"
 local core = require "lest.core"
 local process = require "support.process"
 
@@ -93,12 +92,7 @@ end
 
 --- The log's lines with this event.
 function Host:logged(event)
-  local lines = {}
-  for line in self:log():gmatch "[^\n]+" do
-    local ok, value = pcall(cjson.decode, line)
-    if ok and value.event == event then table.insert(lines, value) end
-  end
-  return lines
+  return process.logged(self.log_file, event)
 end
 
 --- Wait until check() is true; shows the log when it does not become so.

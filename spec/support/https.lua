@@ -37,7 +37,7 @@ function M.start(folder, ...)
   self.out, self.err = self.scratch .. "/out", self.scratch .. "/err"
   process.write(self.out, "")
   process.write(self.err, "")
-  self.pid = process.start({ LEST_PREFIX .. "/bin/lest", "run", SERVER, folder, ... }, self.out,
+  self.pid = process.start({ process.lest, "run", SERVER, folder, ... }, self.out,
     self.err)
   self.address = process.wait_for(function()
     if not process.alive(self.pid) then error(process.read(self.err)) end

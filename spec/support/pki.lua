@@ -5,14 +5,11 @@
 ---     local leaf = ca:issue("leaf", { by = root, ext = "extendedKeyUsage = clientAuth" })
 ---     leaf.cert, leaf.path, leaf.key        -- lest.cert, the files' paths
 local core = require "lest.core"
+local process = require "support.process"
 local temporary = require "support.temporary"
 
 local M = {}
 M.__index = M
-
-local function quote(text)
-  return "'" .. text:gsub("'", "'\\''") .. "'"
-end
 
 --- Run a command line; its output, or raise with it.
 function M.sh(command)
@@ -37,7 +34,7 @@ function M.new()
 end
 
 M.__close = function(self)
-  M.sh("rm -rf " .. quote(self.folder))
+  M.sh("rm -rf " .. process.quote(self.folder))
 end
 
 function M:path(name)
@@ -62,7 +59,7 @@ local function entity(self, name, how)
   end
   it.csr = self:path(name .. ".csr")
   M.sh(("openssl req -new -utf8 -key %s -subj %s -out %s"):format(it.key,
-    quote(how.subject or "/CN=" .. name), it.csr))
+    process.quote(how.subject or "/CN=" .. name), it.csr))
   M.write(self:path(name .. ".ext"), "[x]\nsubjectKeyIdentifier = hash\n" .. (how.ext or "") ..
     "\n")
   return it

@@ -1,6 +1,11 @@
---- Processes in specs: commands in specs: exit code, output, temporary folders, children that are
---- stopped again.
+--- Processes of specs, and their files: commands with exit code and output, children in the
+--- background.
+local cjson = require "cjson"
+
 local M = {}
+
+--- The binary under test.
+M.lest = LEST_PREFIX .. "/bin/lest"
 
 --- A word for /bin/sh.
 ---@param word any
@@ -52,11 +57,18 @@ function M.must(command, options)
   return out
 end
 
---- A new temporary folder.
+--- The first line of what a shell command prints.
+---@param command string
+---@return string|nil
+function M.capture(command)
+  local pipe <close> = assert(io.popen(command))
+  return (pipe:read "l")
+end
+
+--- A new folder, mode 0700; who makes it removes it (support.temporary does for a whole spec).
 ---@return string
 function M.folder()
-  local pipe <close> = assert(io.popen("mktemp -d", "r"))
-  return (pipe:read "l")
+  return (assert(M.capture "mktemp -d"))
 end
 
 ---@param path string
@@ -109,6 +121,19 @@ end
 ---@param signal? string "TERM"
 function M.kill(pid, signal)
   os.execute(("kill -%s %d 2>/dev/null"):format(signal or "TERM", pid))
+end
+
+--- The lines of a JSON log with this event, decoded.
+---@param path string
+---@param event string
+---@return table[]
+function M.logged(path, event)
+  local lines = {}
+  for line in (M.exists(path) and M.read(path) or ""):gmatch "[^\n]+" do
+    local ok, value = pcall(cjson.decode, line)
+    if ok and value.event == event then table.insert(lines, value) end
+  end
+  return lines
 end
 
 --- Wait until check() gives a true value; fails after `seconds` (default 10).

@@ -1,14 +1,10 @@
 --- A process of the fixture rawtls (spec/support/rawtls.h) with a pipe each way, for raw_client and
 --- raw_server.
 local base64 = require("lest.core").base64
-local temporary = require "support.temporary"
+local process = require "support.process"
 
 local M = {}
 M.__index = M
-
-local function quote(word)
-  return "'" .. word:gsub("'", "'\\''") .. "'"
-end
 
 --- Bytes as a word of a line.
 ---@param bytes? string
@@ -60,12 +56,11 @@ end
 ---@return table process
 function M.start(...)
   -- A named pipe for the answers: popen gives one direction only.
-  local folder = temporary.capture "mktemp -d"
+  local folder = process.folder()
   local fifo = folder .. "/answers"
   assert(os.execute("mkfifo " .. fifo))
-  local command = { "exec", quote(LEST_PREFIX .. "/fixture/rawtls") }
-  for _, word in ipairs { ... } do command[#command + 1] = quote(word) end
-  local input = assert(io.popen(table.concat(command, " ") .. " >" .. fifo, "w"))
+  local command = process.line { LEST_PREFIX .. "/fixture/rawtls", ... }
+  local input = assert(io.popen("exec " .. command .. " >" .. fifo, "w"))
   input:setvbuf "no"
   local output = assert(io.open(fifo, "r"))
   os.execute("rm -r " .. folder)

@@ -3,14 +3,13 @@
 ---   local server = require("support.server").start()
 ---   server:curl("/cacerts")
 ---   server:stop()
-local cjson = require "cjson"
 local core = require "lest.core"
 local process = require "support.process"
 
 local M = {}
 
 --- The lest binary that runs this spec.
-M.lest = LEST_PREFIX .. "/bin/lest"
+M.lest = process.lest
 
 ---@class support.server
 local Server = {}
@@ -78,12 +77,7 @@ end
 ---@param event string
 ---@return table[]
 function Server:logged(event)
-  local lines = {}
-  for line in process.read(self.log_file):gmatch "[^\n]+" do
-    local ok, value = pcall(cjson.decode, line)
-    if ok and value.event == event then table.insert(lines, value) end
-  end
-  return lines
+  return process.logged(self.log_file, event)
 end
 
 --- Process ids of a role ("worker", "authority") of this server.

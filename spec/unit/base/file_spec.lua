@@ -1,4 +1,5 @@
 local core = require "lest.core"
+local shell = require "support.shell"
 local temporary = require "support.temporary"
 
 describe("a file", function()
@@ -9,14 +10,14 @@ describe("a file", function()
     assert(core.file.write(path, "one", { mode = 384 })) -- 0600
     assert(core.file.write(path, "two\0three"))
     assert.equal("two\0three", core.file.read(path))
-    assert.equal("644", temporary.capture("stat -c %a " .. path))
-    assert.equal("1", temporary.capture("ls " .. path .. "* | wc -l"))
+    assert.equal("644", shell.capture("stat -c %a " .. path))
+    assert.equal("1", shell.capture("ls " .. path .. "* | wc -l"))
   end)
 
   it("is not overwritten where it must be new", function()
     local path = temporary.folder() .. "/file"
     assert(core.file.write(path, "one", { new = true, mode = 384 }))
-    assert.equal("600", temporary.capture("stat -c %a " .. path))
+    assert.equal("600", shell.capture("stat -c %a " .. path))
     local ok, err = core.file.write(path, "two", { new = true })
     assert.is_nil(ok)
     assert.equal("exists", err.code)
@@ -28,7 +29,7 @@ describe("a file", function()
     local device = folder .. "/null"
     if not os.execute("mknod " .. device .. " c 1 3 2>&-") then return pending "needs root" end
     assert(core.file.write(device, "gone"))
-    assert.equal("character special file", temporary.capture("stat -c %F " .. device))
+    assert.equal("character special file", shell.capture("stat -c %F " .. device))
   end)
 
   it("is read up to a maximum", function()

@@ -1,6 +1,7 @@
 -- The ledger's file: versions, damage, a full disk, kill -9, two processes.
 local core = require "lest.core"
 local rows = require "support.rows"
+local shell = require "support.shell"
 local temporary = require "support.temporary"
 
 describe("the ledger's file", function()
@@ -14,7 +15,7 @@ describe("the ledger's file", function()
   after_each(temporary.clean)
 
   local function sqlite(sql)
-    return temporary.capture("sqlite3 " .. path .. " \"" .. sql .. "\"")
+    return shell.capture("sqlite3 " .. path .. " \"" .. sql .. "\"")
   end
 
   local function assert_refused(code, words)
@@ -151,7 +152,7 @@ describe("the ledger's file", function()
       assert(l:begin())
       io.stdout:write("held\n"):flush()
       os.execute "sleep 5 >/dev/null"]])
-    local pipe, pid = temporary.start(script, path)
+    local pipe, pid = shell.start(script, path)
     finally(function()
       os.execute("kill -9 " .. pid)
       pipe:close()
@@ -180,7 +181,7 @@ describe("the ledger's file", function()
       end]])
     for _ = 1, 3 do
       os.execute("rm -f " .. path .. "*")
-      local pipe, pid = temporary.start(script, path)
+      local pipe, pid = shell.start(script, path)
       local last = 0
       for _ = 1, 20 + math.random(40) do last = tonumber(pipe:read "l") end
       os.execute("kill -9 " .. pid)
@@ -213,8 +214,8 @@ describe("the ledger's file", function()
         assert(l:commit())
         io.stdout:write(won, "\n")
       end]]):format(count))
-    local one <close> = temporary.start(script, path, "k1")
-    local two <close> = temporary.start(script, path, "k2")
+    local one <close> = shell.start(script, path, "k1")
+    local two <close> = shell.start(script, path, "k2")
     assert.equal("ready", one:read "l")
     assert.equal("ready", two:read "l")
     temporary.file(folder, "ledger.db.go", "")
@@ -230,7 +231,7 @@ describe("the ledger's file", function()
       local l, err = require "lest.core".ledger.open(path)
       io.stdout:write(l and "opened" or tostring(err), "\n")]])
     local pipes = {}
-    for i = 1, 4 do pipes[i] = temporary.start(script, path) end
+    for i = 1, 4 do pipes[i] = shell.start(script, path) end
     temporary.file(folder, "ledger.db.go", "")
     for i = 1, 4 do
       assert.equal("opened", pipes[i]:read "l")

@@ -1,5 +1,6 @@
 local core = require "lest.core"
 local rows = require "support.rows"
+local shell = require "support.shell"
 local temporary = require "support.temporary"
 
 describe("the ledger", function()
@@ -25,8 +26,8 @@ describe("the ledger", function()
     local script = temporary.file(folder, "open.lua", [[
       local ledger <close> = require "lest.core".ledger.open(...)
       os.execute("stat -c %a " .. ... .. "*")]])
-    local made = temporary.capture(("umask 0; %s run %s %s/ledger.db | tr '\\n' ' '"):format(
-      temporary.lest, script, folder))
+    local made = shell.capture(("umask 0; %s run %s %s/ledger.db | tr '\\n' ' '"):format(
+      shell.binary, script, folder))
     assert.equal("600 600 600 ", made) -- the database, its -shm and its -wal
   end)
 

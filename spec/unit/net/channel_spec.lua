@@ -1,4 +1,5 @@
 local core = require "lest.core"
+local shell = require "support.shell"
 local temporary = require "support.temporary"
 
 local serial = 0
@@ -182,12 +183,12 @@ s.recv(1)
       "import socket, sys; socket.socket(socket.AF_UNIX, 5).bind(sys.argv[1])")
     os.execute(("python3 %s %s"):format(script, path))
     local listener = assert(core.channel.listen { path = path, on_accept = function() end })
-    assert.equal("600", temporary.capture("stat -c %a " .. path))
+    assert.equal("600", shell.capture("stat -c %a " .. path))
     local second, err = core.channel.listen { path = path, on_accept = function() end }
     assert.is_nil(second)
     assert.equal("exists", err.code)
     listener:close()
-    assert.is_nil(temporary.capture("ls " .. path .. " 2>/dev/null"))
+    assert.is_nil(shell.capture("ls " .. path .. " 2>/dev/null"))
     temporary.file(folder, "file", "not a socket")
     listener, err = core.channel.listen { path = folder .. "/file", on_accept = function() end }
     assert.is_nil(listener)
