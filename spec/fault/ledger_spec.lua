@@ -82,14 +82,14 @@ describe("a ledger whose disk is full", function()
   it("is 503 with Retry-After, nothing is issued, and it recovers by itself", function()
     if not host.is_root then return pending "needs root, to mount a small disk" end
     local owner = process.must { "stat", "-c", "uid=%u,gid=%g", folder }:gsub("\n", "")
-    local code = process.run { "mount", "-t", "tmpfs", "-o", "size=4m,mode=0700," .. owner, "tmpfs",
-      folder }
+    local code = process.run { "mount", "-t", "tmpfs", "-o", "size=16m,mode=0700," .. owner,
+      "tmpfs", folder }
     if code ~= 0 then return pending "a disk cannot be mounted here" end
     server:run()
     local authority = server:pids("authority")[1]
     local devices = fleet.new(server, 40, "full").devices
     expect(server, { devices[1] }, 200)
-    process.run(("head -c 8M /dev/zero >%s/filler"):format(folder))
+    process.run(("head -c 17M /dev/zero >%s/filler"):format(folder))
     -- What fits into pages that are there already may still be issued.
     local full
     for _, device in ipairs(devices) do

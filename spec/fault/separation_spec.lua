@@ -131,7 +131,7 @@ describe("the separation of processes", function()
     server:enroll "after"
   end)
 
-  it("lets no user but root signal the supervisor, and no worker the authority", function()
+  it("lets no role signal the supervisor or the other role", function()
     for _, who in ipairs { "worker", "authority" } do
       local agent <close> = rogue.start(server, { uid = uid[who] })
       agent:call("shell", ("kill -KILL %d"):format(server.pid))

@@ -65,12 +65,13 @@ function Server:run()
 end
 
 --- The exit code, once it has ended.
+---@param seconds? integer how long to wait (default 60)
 ---@return integer
-function Server:exit_code()
+function Server:exit_code(seconds)
   return process.wait_for(function()
     local file <close> = io.open(self.folder .. "/code", "r")
     return file and file:read "n"
-  end, "the server's end", 60)
+  end, "the server's end", seconds or 60)
 end
 
 --- The log's lines with this event, decoded.
@@ -234,6 +235,8 @@ function Server:stop()
       15)
     process.kill(self.pid, "KILL")
   end
+  -- The shell around it writes this last.
+  if self.pid then pcall(self.exit_code, self, 10) end
   os.execute("rm -rf " .. self.folder)
 end
 
