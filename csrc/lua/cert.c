@@ -39,47 +39,71 @@ static void push_with_chain(lua_State *L, const struct pki_certs *certs)
     }
 }
 
+/* The certificates in the bytes at 1, in a list that is pushed; NULL with err set. */
+static struct pki_certs *certs_in(lua_State *L, struct lest_error *err)
+{
+    size_t len;
+    const char *data = luaL_checklstring(L, 1, &len);
+    struct pki_certs *certs = lestL_certs(L);
+    return pki_certs_parse(data, len, certs, err) ? NULL : certs;
+}
+
+/* As certs_in, of the file whose path is at 1. */
+static struct pki_certs *certs_of_file(lua_State *L, struct lest_error *err)
+{
+    const char *path = luaL_checkstring(L, 1);
+    struct lest_buf *data = lestL_read_file(L, path, PKI_CERTS_BYTES_MAX, err);
+    if (!data)
+        return NULL;
+    struct pki_certs *certs = lestL_certs(L);
+    if (!pki_certs_parse(data->data, data->len, certs, err))
+        return certs;
+    lestL_name_file(path, err);
+    return NULL;
+}
+
+static int give_first(lua_State *L, const struct pki_certs *certs, const struct lest_error *err)
+{
+    if (!certs)
+        return lestL_fail(L, err);
+    push_with_chain(L, certs);
+    return 1;
+}
+
+static int give_all(lua_State *L, const struct pki_certs *certs, const struct lest_error *err)
+{
+    if (!certs)
+        return lestL_fail(L, err);
+    lestL_push_certs(L, certs, 0);
+    return 1;
+}
+
 /* cert.parse(bytes) -> cert */
 static int parse(lua_State *L)
 {
-    size_t len;
     struct lest_error err;
-    const char *data = luaL_checklstring(L, 1, &len);
-    struct pki_certs *certs = lestL_certs(L);
-    if (pki_certs_parse(data, len, certs, &err))
-        return lestL_fail(L, &err);
-    push_with_chain(L, certs);
-    return 1;
+    return give_first(L, certs_in(L, &err), &err);
 }
 
 /* cert.parse_all(bytes) -> { cert, ... } */
 static int parse_all(lua_State *L)
 {
-    size_t len;
     struct lest_error err;
-    const char *data = luaL_checklstring(L, 1, &len);
-    struct pki_certs *certs = lestL_certs(L);
-    if (pki_certs_parse(data, len, certs, &err))
-        return lestL_fail(L, &err);
-    lestL_push_certs(L, certs, 0);
-    return 1;
+    return give_all(L, certs_in(L, &err), &err);
 }
 
 /* cert.load(path) -> cert */
 static int load(lua_State *L)
 {
     struct lest_error err;
-    const char *path = luaL_checkstring(L, 1);
-    struct lest_buf *data = lestL_read_file(L, path, PKI_CERTS_BYTES_MAX, &err);
-    if (!data)
-        return lestL_fail(L, &err);
-    struct pki_certs *certs = lestL_certs(L);
-    if (pki_certs_parse(data->data, data->len, certs, &err)) {
-        lestL_name_file(path, &err);
-        return lestL_fail(L, &err);
-    }
-    push_with_chain(L, certs);
-    return 1;
+    return give_first(L, certs_of_file(L, &err), &err);
+}
+
+/* cert.load_all(path) -> { cert, ... } */
+static int load_all(lua_State *L)
+{
+    struct lest_error err;
+    return give_all(L, certs_of_file(L, &err), &err);
 }
 
 static int der(lua_State *L)
@@ -352,9 +376,11 @@ static const struct lestL_class class = {
 
 int lestL_open_cert(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        { "parse", parse }, { "parse_all", parse_all }, { "load", load }, { NULL, NULL }
-    };
+    static const luaL_Reg functions[] = { { "parse", parse },
+                                          { "parse_all", parse_all },
+                                          { "load", load },
+                                          { "load_all", load_all },
+                                          { NULL, NULL } };
     lestL_class_register(L, &class);
     luaL_newlib(L, functions);
     return 1;

@@ -92,10 +92,7 @@ local function find(options)
 end
 
 local function load_store(path)
-  local text, err = core.file.read(path)
-  if not text then return nil, err end
-  local anchors
-  anchors, err = core.cert.parse_all(text)
+  local anchors, err = core.cert.load_all(path)
   if not anchors then return nil, err end
   return core.store.new { anchors = anchors }
 end

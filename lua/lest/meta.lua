@@ -858,6 +858,12 @@ function core_cert.parse_all(bytes) end
 ---@return lest.error? err
 function core_cert.load(path) end
 
+--- Every certificate of a file; the error names it.
+---@param path string "-" is standard input
+---@return lest.cert[]?
+---@return lest.error? err
+function core_cert.load_all(path) end
+
 --- A certificate revocation list (RFC 5280), immutable; equal when the bytes are.
 ---@class lest.crl
 ---@field issuer lest.name

@@ -69,7 +69,7 @@ local IDLE_MS <const> = 200
 local function client_of(server, device)
   local held = device.cert and device or server
   if not held.http then
-    local anchors = assert(core.cert.parse_all(assert(core.file.read(server.dir .. "/ca.pem"))))
+    local anchors = assert(core.cert.load_all(server.dir .. "/ca.pem"))
     held.http = assert(core.http_client.new {
       store = assert(core.store.new { anchors = anchors }), idle_ms = IDLE_MS,
       cert = device.cert, key = device.cert and device.key,

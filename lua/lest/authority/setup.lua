@@ -51,9 +51,8 @@ function M.anchors(authority)
     crls[i] = crl
   end
   for name, file in pairs(authority.config.anchors) do
-    local text, err = core.file.read(file)
-    local certs, store
-    if text then certs, err = core.cert.parse_all(text) end
+    local certs, err = core.cert.load_all(file)
+    local store
     if certs then store, err = core.store.new { anchors = certs, crls = crls } end
     if not store then return blame("anchors." .. name, err) end
     authority.anchors[name] = { store = store }

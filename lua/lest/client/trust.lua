@@ -27,14 +27,9 @@ local function store_of(anchors)
 end
 
 local function anchors_in(path)
-  local text, err = core.file.read(path)
-  if not text then return nil, err end
-  local certs
-  certs, err = core.cert.parse_all(text)
-  if not certs then
-    return failure("config", path .. " holds no trust anchors", err)
-  end
-  return certs
+  local certs, err = core.cert.load_all(path)
+  if certs or err.code == "io" or err.code == "not_found" then return certs, err end
+  return failure("config", "the trust anchors cannot be read", err)
 end
 
 ---@param source string|lest.store|lest.cert|lest.cert[] "system", a file, anchors

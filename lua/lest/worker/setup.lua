@@ -25,19 +25,13 @@ function M.server_limits(limits)
   }
 end
 
-local function load_certificates(file)
-  local text, err = core.file.read(file)
-  if not text then return nil, err end
-  return core.cert.parse_all(text)
-end
-
 --- The bag of /cacerts: the CA's certificates and the rest of its chain, each once.
 local function load_bag(where, ca)
-  local bag, err = load_certificates(ca.cert)
+  local bag, err = core.cert.load_all(ca.cert)
   if not bag then return blame(where .. ".cert", err) end
   if not ca.chain then return bag end
   local chain
-  chain, err = load_certificates(ca.chain)
+  chain, err = core.cert.load_all(ca.chain)
   if not chain then return blame(where .. ".chain", err) end
   for _, cert in ipairs(chain) do
     local known = false
@@ -124,7 +118,7 @@ end
 local function load_store(config)
   local anchors, crls, used = {}, {}, false
   for name, file in pairs(config.anchors) do
-    local certs, err = load_certificates(file)
+    local certs, err = core.cert.load_all(file)
     if not certs then return blame("anchors." .. name, err) end
     for _, cert in ipairs(certs) do table.insert(anchors, cert) end
   end
