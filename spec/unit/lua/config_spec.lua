@@ -93,10 +93,13 @@ describe("a configuration", function()
     local function attributes(text)
       return edited("auth = ", "csrattrs = { " .. text .. " }, auth = ")
     end
-    assert.matches("csrattrs%[1%]: unknown option 'kye', did you mean 'key'?",
+    assert.matches("csrattrs: unknown option 'kye', did you mean 'key'?",
       attributes '{ kye = "ec:P-256" }')
-    assert.matches("csrattrs%[1%]: 'challengePasword' is no object identifier",
+    assert.matches("csrattrs: 'challengePasword' is no object identifier",
       attributes '"challengePasword"')
+    assert.matches("csrattrs: a digest needs a key", attributes '{ digest = "sha384" }')
+    assert(parse((GOOD:gsub("auth = ",
+      'csrattrs = { { digest = "sha384" }, { key = "ec:P-384" } }, auth = '))))
   end)
 
   it("blames the command line for what the command line says", function()
