@@ -20,6 +20,7 @@ enum lest_status host_page_new(struct host_page **out, int *fd, struct lest_erro
 /** Map a page that was passed on, and close the descriptor. Errors: LEST_E_IO */
 enum lest_status host_page_attach(int fd, struct host_page **out, struct lest_error *err) LEST_MUST_USE;
 
+/** Unmap it here; other processes keep it. NULL is fine. */
 void host_page_free(struct host_page *page);
 
 /** The child's side. request: the id of what begins now, or NULL for none; the first bytes are kept. */

@@ -37,6 +37,7 @@ bool http_is_token(struct http_slice s);
 /** Only characters that a field value may hold; empty is fine. */
 bool http_is_field_value(struct http_slice s);
 
+/** The same characters; the same but for the case of ASCII letters. */
 bool http_equal(struct http_slice a, struct http_slice b);
 bool http_equal_nocase(struct http_slice a, struct http_slice b);
 

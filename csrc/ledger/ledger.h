@@ -54,6 +54,7 @@ struct ledger_result {
     struct lest_buf bytes;
 };
 
+/** Start an empty result; release what it holds, which may then be used again. */
 void ledger_result_init(struct ledger_result *result);
 void ledger_result_free(struct ledger_result *result);
 

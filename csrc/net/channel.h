@@ -66,6 +66,7 @@ enum lest_status net_channel_connect(struct net_loop *loop, const char *address,
 enum lest_status net_channel_adopt(struct net_loop *loop, int fd, struct net_channel **out,
                                    struct lest_error *err) LEST_MUST_USE;
 
+/** Set how much may wait to be sent. */
 void net_channel_set_limits(struct net_channel *channel, struct net_channel_limits limits);
 
 /** Set what is called. Nothing is read, and so no end is noticed, while handlers.message is NULL. */
@@ -80,6 +81,7 @@ enum lest_status net_channel_send(struct net_channel *channel, const void *data,
 /** Messages that wait to be sent. */
 size_t net_channel_queued(const struct net_channel *channel);
 
+/** Who is on the other side, as the kernel said when the channel was made. */
 struct net_channel_peer net_channel_peer(const struct net_channel *channel);
 
 /** Close without a callback; what waits is dropped. NULL is fine; may be called from its handlers. */

@@ -20,6 +20,7 @@ void net_transfer_finish(struct net_transfer *transfer, CURLcode code);
 /** One more reference; net_client_free() drops it. */
 struct net_client *net_client_ref(struct net_client *client);
 
+/** Whom it trusts and what it shows; whether it takes plain http, too. */
 const struct net_client_tls *net_client_get0_tls(const struct net_client *client);
 bool net_client_takes_http(const struct net_client *client);
 

@@ -112,6 +112,7 @@ void net_connection_start_write(struct net_connection *c);
 /** Wait for a request, or go on with one that has come already. */
 void net_connection_next_request(struct net_connection *c);
 
+/** Set when the present state ends, from now; whether it is among those that a full server closes first. */
 void net_connection_set_deadline(struct net_connection *c, int ms);
 void net_connection_set_waiting(struct net_connection *c, bool waiting);
 

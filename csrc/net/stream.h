@@ -36,6 +36,7 @@ struct net_stream {
 void net_stream_init(struct net_stream *s, struct event_base *base, int fd, SSL *ssl,
                      void (*ready)(void *arg), void *arg);
 
+/** Go on with one step; what it came to, and never blocking. */
 enum net_io net_stream_handshake(struct net_stream *s);
 enum net_io net_stream_read(struct net_stream *s, void *out, size_t size, size_t *got);
 enum net_io net_stream_write(struct net_stream *s, const void *data, size_t len, size_t *done);

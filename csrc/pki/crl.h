@@ -33,6 +33,7 @@ struct pki_crl_entry {
 enum lest_status pki_crl_parse(const void *data, size_t len, struct pki_crl **out,
                                struct lest_error *err) LEST_MUST_USE;
 
+/** One more reference; pki_crl_free() drops one. */
 struct pki_crl *pki_crl_ref(struct pki_crl *crl);
 void pki_crl_free(struct pki_crl *crl);
 

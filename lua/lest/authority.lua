@@ -102,6 +102,7 @@ end
 
 -- finish
 
+--- A handle is good once.
 function Authority:forget(handle)
   local entry = self.handles[handle]
   self.handles[handle] = nil
@@ -117,6 +118,8 @@ function Authority:sweep()
   self.sweeper = core.loop.timer(SWEEP_MS, function() self:sweep() end)
 end
 
+--- The verdict on an opened request, inside the turn's transaction: what follows from it is the
+--- answer.
 function Authority:finish(channel, finish)
   local entry = self.handles[finish.handle]
   if not entry or entry.channel ~= channel or entry.begin.id ~= finish.id then
@@ -226,6 +229,7 @@ end
 
 local WORKER_TYPES <const> = { begin = true, finish = true }
 
+--- A message of a worker. One that is not well-formed ends its channel: a worker sends no such.
 function Authority:on_message(channel, packet)
   local received, problem = message.decode(packet, WORKER_TYPES)
   if not received then
@@ -254,6 +258,7 @@ function Authority:drop(channel)
   end
 end
 
+--- Whether a process may have one more channel.
 function Authority:has_room(pid)
   local all, own = 0, 0
   for channel in pairs(self.channels) do
@@ -263,6 +268,7 @@ function Authority:has_room(pid)
   return all < CHANNELS_MAX and own < CHANNELS_PER_PROCESS
 end
 
+--- A new channel: from a process of the workers' account or of its own.
 function Authority:on_accept(socket)
   local peer = socket.peer
   local problem
@@ -313,6 +319,7 @@ function M.main(context)
   return authority:serve(context)
 end
 
+--- Turn the loop until SIGTERM.
 function Authority:serve(context)
   local stopping = false
   local listener <close>, err = core.channel.listen { -- luacheck: ignore 211

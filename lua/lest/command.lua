@@ -7,7 +7,7 @@ local commands <const> = {
   { "ca", "make an embedded CA, a server certificate and a configuration" },
   { "serve", "run the server" },
   { "credential", "add, list and remove credentials of devices" },
-  { "pending", "list, approve and reject requests that wait" },
+  { "pending", "list, show, approve and reject requests that wait" },
   { "cert", "list and show issued certificates" },
   { "request", "list and show what was decided" },
   { "cacerts", "fetch a server's CA certificates" },

@@ -56,6 +56,7 @@ local function shown_headers(exchange)
   return headers
 end
 
+--- simpleenroll and simplereenroll.
 function Worker:enroll(exchange, context)
   local label = context.label
   local der, body_err = core.est.body_decode(exchange.body or "")
@@ -133,6 +134,7 @@ function Worker:wished_attributes(exchange, context)
   return der
 end
 
+--- csrattrs: 204 where there is nothing to wish for (RFC 7030 4.5.2).
 function Worker:csrattrs(exchange, context)
   local der = self:wished_attributes(exchange, context)
   if not der or der == "\x30\x00" then return answers.plain(exchange, context, 204, {}) end
@@ -204,6 +206,7 @@ end
 
 -- Requests
 
+--- What is known of a request besides its exchange.
 function Worker:new_context(exchange)
   local serial = self.next_id
   self.next_id = serial + 1
@@ -245,6 +248,7 @@ end
 local CUT_SHORT <const> = { closed = "the client left", timeout = "the body did not arrive in time",
   refused = "the body was refused", stopped = "the server stopped" }
 
+--- Judge a request by its head, so that nobody sends a body in vain.
 function Worker:on_head(exchange)
   local context = self:new_context(exchange)
   if not self:guard(exchange, context, self.check_head) then
@@ -330,6 +334,7 @@ function Worker:decision_limits(context)
   }
 end
 
+--- Serve until SIGTERM, and then until connections have ended or the drain is over.
 function Worker:serve(context, tls)
   self.authority = link.new(context.authority_address)
   local servers = {}
