@@ -47,7 +47,7 @@ static void read_requests(const char *path)
 {
     FILE *file = fopen(path, "rb");
     char *text = NULL, *at;
-    long size;
+    long size = 0;
     if (!file || fseek(file, 0, SEEK_END) < 0 || (size = ftell(file)) < 0 || fseek(file, 0, SEEK_SET) < 0 ||
         !(text = malloc((size_t)size + 1)) || fread(text, 1, (size_t)size, file) != (size_t)size)
         die("the requests cannot be read");
