@@ -176,6 +176,24 @@ describe("a worker that was taken over", function()
     assert.equal(1, issued "dave")
   end)
 
+  it("gives a key that asks twice at once one certificate", function()
+    local link = rogue:connect()
+    local holder = core.cert.load(server:enroll "twice")
+    local renewal = { chain = { b64(holder:der()) }, operation = "simplereenroll" }
+    for _, case in ipairs { { device_of "erik" }, { fleet.device "twice", renewal } } do
+      local device, changes = table.unpack(case)
+      local first, first_id = handle_of(link, device, changes)
+      local second, second_id = handle_of(link, device, changes)
+      local names = { subject = { { "CN", device.name } } }
+      link:send(finish(first, first_id, names))
+      link:send(finish(second, second_id, names))
+      local one, two = link:read(), link:read()
+      assert.is_string(one.serial)
+      assert.equal(one.serial, two.serial)
+      assert.is_true(two.replayed)
+    end
+  end)
+
   it("has no use for a request id that was used", function()
     local link = rogue:connect()
     local names = { { "CN", "ernie" } }

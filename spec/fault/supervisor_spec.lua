@@ -68,7 +68,8 @@ describe("the supervisor", function()
       local code, _, err = server:run()
       assert.equal(2, code)
       assert.matches("server.lua:2: ", err)
-      assert.equal(1, select(2, err:gsub("\n", "")))
+      -- Not as root there is a line about that, too.
+      assert.equal(host.is_root and 1 or 2, select(2, err:gsub("\n", "")))
       server:configure { listen = { "localhost" } }
       code, _, err = server:run()
       assert.equal(2, code)
@@ -319,6 +320,7 @@ describe("the supervisor", function()
     end
 
     it("descriptors: each role has its own and no other", function()
+      if not host.is_root then return pending "needs root, to look into a hardened process" end
       server = host.make { workers = 2, listen = { "127.0.0.1:0", "127.0.0.2:0" } }
       -- Something open in whoever starts it must reach nobody.
       server:launch("bash", "-c", 'exec 7</etc/passwd 200</etc/passwd; exec "$@"', "sh")

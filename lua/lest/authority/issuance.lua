@@ -25,10 +25,11 @@ local function refuse_plan(authority, entry, finish, name, problem)
   return { status = 500, reason = "the request " .. entry.begin.id .. " failed" }
 end
 
---- The one-time secret was used meanwhile: for this key, whose certificate it is, or for another.
-local function too_late(authority, entry)
+--- What this key was given while its request was being decided: a client that asked twice gets one
+--- certificate.
+local function given_meanwhile(authority, entry)
   local again = record.lost_answer(authority, entry)
-  if not again then return { status = 401, reason = "the credentials are not accepted" } end
+  if not again then return nil end
   return { certificate = message.bytes(again.der), serial = again.serial, replayed = true }
 end
 
@@ -46,12 +47,17 @@ function M.issue(authority, entry, finish)
     record.request(authority, entry, { reason = reason }, "reject", { detail = finish.detail })
     return { status = 403, reason = reason }
   end
+  -- A one-time secret finds out by itself.
+  local once = entry.credential and entry.credential.one_time
+  local given = not once and given_meanwhile(authority, entry)
+  if given then return given end
   local wait = authority.issued[name]:wait "all"
   if wait then
     return { status = 503, reason = "too many certificates are being issued", retry_after = wait }
   end
   if not record.consume(authority, entry, "use", authority.clock() + label.lost_answer) then
-    return too_late(authority, entry)
+    return given_meanwhile(authority, entry)
+      or { status = 401, reason = "the credentials are not accepted" }
   end
   local issuer = authority.issuers[label.ca or ""]
   local der, err = issuer.issuer:issue(plan)
