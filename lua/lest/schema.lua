@@ -1,8 +1,8 @@
 --- Closed schemas for tables: configuration, options of a verdict, messages between processes.
 ---
---- A schema's check(value, at) returns the value as it is to be used, or reports at its place and
---- returns nil. A place is a stack of keys, since a path in words is wanted by failures only, and
---- messages are checked several times a request. Compose them:
+--- A shape's accept(value) returns the value as it is to be used, or nil and what is wrong. Nothing
+--- is kept while all is well, since messages are checked at every step of a request: a problem gets
+--- its path on the way out, from the containers that its value stands in. Compose shapes:
 ---
 ---   local s = require "lest.schema"
 ---   local shape = s.record { name = s.string(), age = s.optional(s.integer { min = 0 }) }
@@ -56,44 +56,55 @@ function M.hint(name, names)
   return nearest and (", did you mean '%s'?"):format(nearest) or ""
 end
 
----@class lest.schema.place
----@field depth integer keys [1] to [depth] lead to the value that is checked
----@field problems { path: string, problem: string }[]|nil
-local Place = {}
-Place.__index = Place
+---@class lest.schema.shape
+---@field accept fun(value: any): any, any result, or nil and a sentence or lest.schema.problem[]
+---@field wanted string what is said of a value of another type
+---@field optional? boolean
+---@field default? any
+---@field fields? table<string, lest.schema.shape> of a record
 
---- The path in words, with `key` below the value or without.
-function Place:path(key)
+---@class lest.schema.problem
+---@field problem string
+---@field [integer] string|integer the keys that lead to it, the innermost first
+
+--- What is wrong with a value that accept() did not take, as a list. An error object is a sentence.
+local function problems_of(shape, value, found)
+  if type(found) == "table" and found[1] then return found end
+  found = found or ("must be %s, not %s"):format(shape.wanted, type(value))
+  return { { problem = tostring(found) } }
+end
+
+--- Add to `problems` (nil: none yet) what is wrong with the value at `key`.
+local function add(problems, key, found)
+  problems = problems or {}
+  for _, each in ipairs(found) do
+    table.insert(each, key)
+    table.insert(problems, each)
+  end
+  return problems
+end
+
+--- The keys of a problem as a person writes them.
+local function path_of(problem)
   local path = ""
-  for i = 1, key ~= nil and self.depth + 1 or self.depth do
-    local part = i > self.depth and key or self[i]
-    if type(part) == "number" then
-      path = ("%s[%d]"):format(path, part)
+  for i = #problem, 1, -1 do
+    local key = problem[i]
+    if type(key) == "number" then
+      path = ("%s[%d]"):format(path, key)
     else
-      path = path == "" and tostring(part) or path .. "." .. tostring(part)
+      path = path == "" and tostring(key) or path .. "." .. tostring(key)
     end
   end
   return path
 end
 
-function Place:report(problem, key)
-  self.problems = self.problems or {}
-  table.insert(self.problems, { path = self:path(key), problem = problem })
-end
-
 --- A field that may be absent; `default` is what it is then.
 function M.optional(inner, default)
-  return { optional = true, default = default, check = inner.check }
+  return { optional = true, default = default, wanted = inner.wanted, accept = inner.accept }
 end
 
 local function simple(wanted, accept)
-  return { check = function(value, at)
-    local result, problem = accept(value)
-    if result == nil then
-      at:report(problem or ("must be %s, not %s"):format(wanted, type(value)))
-    end
-    return result
-  end }
+  return { wanted = wanted, accept = accept }
 end
 
 ---@param options? { max: integer, pattern: string, what: string } max bytes (default 4096)
@@ -173,56 +184,65 @@ end
 ---@param options? { min: integer, max: integer, single: boolean }
 function M.list(element, options)
   options = options or {}
-  return { check = function(value, at)
-    if options.single and type(value) ~= "table" then value = { value } end
-    if type(value) ~= "table" then return at:report("must be a list, not " .. type(value)) end
+  local accept, single = element.accept, options.single
+  local min, max = options.min or 0, options.max or 256
+  return simple("a list", function(value)
+    if type(value) ~= "table" then
+      if not single then return nil end
+      value = { value }
+    end
     local count = 0
-    for key in pairs(value) do
+    for key in next, value do
       count = count + 1
       if math.type(key) ~= "integer" or key < 1 then
-        return at:report("a list has no named entries", key)
+        return nil, { { problem = "a list has no named entries", key } }
       end
     end
-    if count ~= #value then return at:report "must be a list without gaps" end
-    if count > (options.max or 256) then return at:report "too many entries" end
-    if count < (options.min or 0) then return at:report "too few entries" end
-    local result, depth = {}, at.depth + 1
-    at.depth = depth
-    for i, item in ipairs(value) do
-      at[depth] = i
-      result[i] = element.check(item, at)
+    if count ~= #value then return nil, "must be a list without gaps" end
+    if count > max then return nil, "too many entries" end
+    if count < min then return nil, "too few entries" end
+    local result, problems = {}, nil
+    for i = 1, count do
+      local item, problem = accept(value[i])
+      if item == nil then
+        problems = add(problems, i, problems_of(element, value[i], problem))
+      end
+      result[i] = item
     end
-    at.depth = depth - 1
+    if problems then return nil, problems end
     return result
-  end }
+  end)
 end
 
 --- A table from names to values.
 ---@param options? { max: integer, key: fun(key: string): boolean, string? }
 function M.map(element, options)
   options = options or {}
-  return { check = function(value, at)
-    if type(value) ~= "table" then return at:report("must be a table, not " .. type(value)) end
-    local result, count, depth = {}, 0, at.depth
-    for key, item in pairs(value) do
+  local accept, good_key, max = element.accept, options.key, options.max or 1024
+  return simple("a table", function(value)
+    if type(value) ~= "table" then return nil end
+    local result, problems, count = {}, nil, 0
+    for key, item in next, value do
       count = count + 1
-      local good, problem = type(key) == "string", "names are strings"
-      if good and options.key then good, problem = options.key(key) end
-      if count > (options.max or 1024) then return at:report "too many entries" end
+      if count > max then return nil, "too many entries" end
+      local good, problem, accepted = type(key) == "string", "names are strings", nil
+      if good and good_key then good, problem = good_key(key) end
       if good then
-        at.depth, at[depth + 1] = depth + 1, key
-        result[key] = element.check(item, at)
-        at.depth = depth
-      else
-        at:report(problem or "not a right name", key)
+        accepted, problem = accept(item)
       end
+      if accepted == nil then
+        problem = problem or not good and "not a right name" or nil
+        problems = add(problems, key, problems_of(element, item, problem))
+      end
+      result[key] = accepted
     end
+    if problems then return nil, problems end
     return result
-  end }
+  end)
 end
 
 --- A table with just these fields.
----@param fields table<string, table>
+---@param fields table<string, lest.schema.shape>
 function M.record(fields)
   local required, defaults = {}, {}
   for key, field in pairs(fields) do
@@ -232,33 +252,36 @@ function M.record(fields)
       defaults[key] = field
     end
   end
-  return { fields = fields, check = function(value, at)
-    if type(value) ~= "table" then return at:report("must be a table, not " .. type(value)) end
-    local result, unknown, depth = {}, 0, at.depth
-    for key, item in pairs(value) do
+  local shape = simple("a table", function(value)
+    if type(value) ~= "table" then return nil end
+    local result, problems, unknown = {}, nil, 0
+    for key, item in next, value do
       local field = fields[key]
       if field then
-        at.depth, at[depth + 1] = depth + 1, key
-        result[key] = field.check(item, at)
-        at.depth = depth
+        local accepted, problem = field.accept(item)
+        if accepted == nil then
+          problems = add(problems, key, problems_of(field, item, problem))
+        end
+        result[key] = accepted
       else
-        at:report("unknown" .. M.hint(key, fields), key)
+        problems = add(problems, key, { { problem = "unknown" .. M.hint(key, fields) } })
         unknown = unknown + 1
         if unknown == UNKNOWN_MAX then break end
       end
     end
-    for _, key in ipairs(required) do
-      if value[key] == nil then at:report("is missing", key) end
-    end
-    for key, field in pairs(defaults) do
-      if value[key] == nil then
-        at.depth, at[depth + 1] = depth + 1, key
-        result[key] = field.check(field.default, at)
-        at.depth = depth
+    for i = 1, #required do
+      if value[required[i]] == nil then
+        problems = add(problems, required[i], { { problem = "is missing" } })
       end
     end
+    for key, field in next, defaults do
+      if value[key] == nil then result[key] = field.accept(field.default) end
+    end
+    if problems then return nil, problems end
     return result
-  end }
+  end)
+  shape.fields = fields
+  return shape
 end
 
 --- Any value that the function accepts: function(value) -> result | nil, problem.
@@ -267,17 +290,19 @@ function M.custom(wanted, accept)
 end
 
 --- Check a value against a schema.
+---@param shape lest.schema.shape
+---@param value any
 ---@return any|nil value with defaults filled in
 ---@return { path: string, problem: string }[]|nil problems
 function M.check(shape, value)
-  local at = setmetatable({ depth = 0 }, Place)
-  local result = shape.check(value, at)
-  local problems = at.problems
-  if problems then
-    table.sort(problems, function(a, b) return a.path < b.path end)
-    return nil, problems
+  local result, found = shape.accept(value)
+  if result ~= nil then return result end
+  local problems = {}
+  for i, each in ipairs(problems_of(shape, value, found)) do
+    problems[i] = { path = path_of(each), problem = each.problem }
   end
-  return result
+  table.sort(problems, function(a, b) return a.path < b.path end)
+  return nil, problems
 end
 
 return M
