@@ -195,10 +195,10 @@ end
 --- Nobody waits at a channel that has ended; one that does not read loses its answers.
 function Authority:send(channel, answer) -- luacheck: ignore 212
   if channel.closed then return end
-  local packet, problem = message.encode(answer)
+  local packet, problem = message.write(answer)
   if not packet then
     core.log.write("error", "answer cannot be sent", { "id", answer.id, "message", problem })
-    packet = assert(message.encode { type = "answer", id = answer.id, status = 500,
+    packet = assert(message.write { type = "answer", id = answer.id, status = 500,
       reason = "the request " .. answer.id .. " failed" })
   end
   channel.socket:send(packet)

@@ -119,6 +119,7 @@ end
 ---@param allowed table<string, boolean> the types that this side takes
 ---@return table|nil message
 ---@return string|nil problem a sentence; holds no value of the packet but names of keys
+---@return any id of a packet that is an object but no message
 function M.decode(packet, allowed)
   if #packet > M.SIZE_MAX then return nil, "the packet is too large" end
   local value = json.decode(packet)
@@ -128,26 +129,26 @@ function M.decode(packet, allowed)
     return nil, "the packet has no type that is taken here"
   end
   local message, problems = schema.check(kinds[kind], value)
-  if not message then return nil, problem_text(problems) end
+  if not message then return nil, problem_text(problems), value.id end
   return message
 end
 
---- What is wrong with a message that is to be sent, or nil.
----@param message table
----@return string|nil problem
-function M.problem(message)
-  local _, problems = schema.check(kinds[message.type], message)
-  return problems and problem_text(problems)
-end
-
---- Write one packet. Fields that hold bytes are base64 already (see bytes()). What the other side
---- would refuse is not sent: it would end the connection, and with it every request under way.
----@param message table
+--- Write one packet of what others had a hand in: a client, a policy. What the authority would
+--- refuse is not sent: it would end the connection, and with it every request under way.
+---@param message table bytes in base64 already (see bytes())
 ---@return string|nil packet
 ---@return string|nil problem as decode() tells it
 function M.encode(message)
-  local problem = M.problem(message)
-  if problem then return nil, problem end
+  local _, problems = schema.check(kinds[message.type], message)
+  if problems then return nil, problem_text(problems) end
+  return M.write(message)
+end
+
+--- Write one packet as it is; the other side checks it.
+---@param message table bytes in base64 already (see bytes())
+---@return string|nil packet
+---@return string|nil problem
+function M.write(message)
   local packet = json.encode(message)
   if not packet then return nil, "the message has a value that JSON has not" end
   if #packet > M.SIZE_MAX then return nil, "the packet is too large" end

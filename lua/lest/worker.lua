@@ -65,11 +65,16 @@ function Worker:enroll(exchange, context)
   if not csr then refusal.raise(400, csr_err.message) end
   context.csr = csr
   context.headers = shown_headers(exchange)
-  local answer, began = self.authority:ask {
+  local packet, problem = message.encode {
     type = "begin", id = context.id, operation = context.operation, label = label.name,
     address = exchange.address, tls = context.tls, csr = message.bytes(der),
     headers = context.headers, basic = context.basic, chain = context.chain,
   }
+  if not packet then
+    core.log.write("warning", "request too large", { "id", context.id, "message", problem })
+    refusal.raise(413, "the request is larger than is taken here")
+  end
+  local answer, began = self.authority:ask(context.id, packet)
   context.principal = answer.principal and answer.principal.name
   if not answer.certificate then answer = self:judge(exchange, context, answer, began) end
   context.verdict, context.serial = "approve", answer.serial
@@ -78,18 +83,18 @@ function Worker:enroll(exchange, context)
   answers.base64(exchange, context, answers.PKCS7, core.est.body_encode(bag, label.options.wrap))
 end
 
---- The `finish` message of a verdict. One that the authority would not take is an error of the
---- policy, and of this request alone.
-local function finish_of(fields, context, handle)
+--- The `finish` message of a verdict, and its packet. One that the authority would not take is an
+--- error of the policy, and of this request alone.
+local function finish_of(fields, context, handle, duration_us)
   local policy = context.label.policy
-  local function whole(message_fields)
-    message_fields.type, message_fields.id, message_fields.handle = "finish", context.id, handle
-    message_fields.policy_file, message_fields.policy_hash = policy.file, policy.hash
-    return message_fields
+  local function whole(finish)
+    finish.type, finish.id, finish.handle = "finish", context.id, handle
+    finish.policy_file, finish.policy_hash = policy.file, policy.hash
+    finish.duration_us = duration_us
+    return finish, message.encode(finish)
   end
-  local finish = whole(fields)
-  local packet, problem = message.encode(finish)
-  if packet then return finish end
+  local finish, packet, problem = whole(fields)
+  if packet then return finish, packet end
   return whole { verdict = "error", detail = "the verdict is not taken: " .. problem }
 end
 
@@ -102,15 +107,15 @@ function Worker:judge(exchange, context, answer, began)
   local ok, request = pcall(policy_request, exchange, context, answer)
   local verdict = ok and decision.run(hook, request, self:decision_limits(context))
     or { verdict = "error", detail = tostring(request) }
-  local finish = finish_of(decision.fields(verdict), context, answer.handle)
+  local finish, packet = finish_of(decision.fields(verdict), context, answer.handle,
+    core.clock.monotonic_us() - started_us)
   context.verdict = finish.verdict
   if finish.verdict == "error" then
     core.log.write("error", "policy failed",
       { "id", context.id, "policy", policy.file, "message", finish.detail })
   end
-  finish.duration_us = core.clock.monotonic_us() - started_us
   context.committed = true
-  return (self.authority:ask(finish, began))
+  return (self.authority:ask(context.id, packet, began))
 end
 
 --- The CSR attributes that the policy's hook gives for this request, or the label's own.

@@ -46,9 +46,11 @@ function Link:on_lost()
 end
 
 function Link:on_answer(packet)
-  local answer, problem = message.decode(packet, ANSWERS)
+  local answer, problem, id = message.decode(packet, ANSWERS)
   if not answer then
-    return core.log.write("error", "bad answer from the authority", { "message", problem })
+    core.log.write("error", "bad answer from the authority", { "message", problem })
+    answer = { id = id, status = 500, reason = "the request failed" }
+    if not self.waiting[id or false] then return end
   end
   local callback = self.waiting[answer.id]
   self.waiting[answer.id] = nil
@@ -68,28 +70,24 @@ end
 
 --- Ask the authority and wait. A lost authority leaves the outcome unknown: 503, and the client's
 --- next try finds what was issued.
----@param question table a message with its id
+---@param id string of the request
+---@param packet string of message.encode
 ---@param began? any what ask() gave for the request's first question: another authority than that
 --- one knows nothing of it
 ---@return table answer
 ---@return any began
-function Link:ask(question, began)
+function Link:ask(id, packet, began)
   local answer
   local channel = self.channel
-  local packet, problem = message.encode(question)
-  if not packet then
-    core.log.write("warning", "request too large", { "id", question.id, "message", problem })
-    refusal.raise(413, "the request is larger than is taken here")
-  end
   if channel and (not began or began == channel) then
     answer = task.await(function(callback)
-      self.waiting[question.id] = callback
+      self.waiting[id] = callback
       local sent = channel:send(packet)
       if not sent then
-        self.waiting[question.id] = nil
+        self.waiting[id] = nil
         callback(nil)
       end
-      return { close = function() self.waiting[question.id] = nil end }
+      return { close = function() self.waiting[id] = nil end }
     end)
   end
   if not answer then refusal.raise(503, "the authority is not available", { retry_after = 5 }) end
