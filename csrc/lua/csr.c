@@ -69,13 +69,30 @@ static enum lest_status to_attributes(lua_State *L, int idx, struct pki_bytes *a
     return lest_buf_status(out, err);
 }
 
+/* The names to ask for in place of the certificate's: { subject =, san = }; leaves buffers on the stack. */
+static enum lest_status to_change(lua_State *L, int idx, struct pki_csr_change *change,
+                                  struct lest_error *err)
+{
+    static const char *const known[] = { "subject", "san", NULL };
+    struct lestL_plan plan;
+    if (lua_getfield(L, idx, "change") == LUA_TNIL)
+        return LEST_OK;
+    luaL_argcheck(L, lua_istable(L, -1), idx, "option 'change' is no table");
+    lestL_check_options(L, -1, known);
+    enum lest_status status = lestL_to_plan(L, -1, &plan, err);
+    *change = (struct pki_csr_change){ plan.subject, plan.san };
+    if (status == LEST_OK && !plan.subject.data && !plan.san.data)
+        return luaL_error(L, "option 'change' has neither 'subject' nor 'san'");
+    return status;
+}
+
 /* csr.build{ key =, subject = | subject_der =, san = | san_der =, key_usage =, eku =, extensions =,
- * attributes =, challenge_password =, digest = } */
+ * attributes =, challenge_password =, change =, digest = } */
 static int build(lua_State *L)
 {
     static const char *const known[] = {
         "key",        "subject",    "subject_der",        "san",    "san_der", "key_usage", "eku",
-        "extensions", "attributes", "challenge_password", "digest", NULL
+        "extensions", "attributes", "challenge_password", "change", "digest",  NULL
     };
     struct lest_error err;
     struct lestL_plan plan;
@@ -87,7 +104,8 @@ static int build(lua_State *L)
     struct pki_csr_plan request = { .key = lestL_check_key(L, 2) };
     request.digest = lestL_opt_string(L, 1, "digest", NULL);
     request.challenge = lestL_opt_bytes(L, 1, "challenge_password");
-    if (lestL_to_plan(L, 1, &plan, &err) || to_attributes(L, 1, &request.attributes, &err))
+    if (lestL_to_plan(L, 1, &plan, &err) || to_attributes(L, 1, &request.attributes, &err) ||
+        to_change(L, 1, &request.change, &err))
         return lestL_fail(L, &err);
     request.subject = plan.subject;
     request.san = plan.san;
@@ -224,6 +242,24 @@ static int get_challenge_password(lua_State *L)
     return 1;
 }
 
+/* { subject =, san = } or nil */
+static int get_change(lua_State *L)
+{
+    static const struct pki_bytes no_name = { (const uint8_t *)"\x30\x00", 2 };
+    const struct pki_csr_change *change = &check(L)->change;
+    struct lest_error err;
+    if (!change->subject.data && !change->san.data)
+        return 0;
+    lua_createtable(L, 0, 2);
+    if (!lestL_push_name(L, change->subject.data ? change->subject : no_name, &err))
+        return luaL_error(L, "%s", err.message);
+    lua_setfield(L, -2, "subject");
+    if (!lestL_push_san(L, change->san, &err))
+        return luaL_error(L, "%s", err.message);
+    lua_setfield(L, -2, "san");
+    return 1;
+}
+
 static int get_signature_algorithm(lua_State *L)
 {
     char name[PKI_OID_TEXT_MAX];
@@ -257,6 +293,7 @@ static const luaL_Reg getters[] = { { "subject", get_subject },
                                     { "extensions", get_extensions },
                                     { "attributes", get_attributes },
                                     { "challenge_password", get_challenge_password },
+                                    { "change", get_change },
                                     { "signature_algorithm", get_signature_algorithm },
                                     { "version", get_version },
                                     { NULL, NULL } };

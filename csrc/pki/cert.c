@@ -1,6 +1,6 @@
 #include "pki/cert.h"
 
-#include "base/buf.h"
+#include "base/hex.h"
 #include "pki/error.h"
 #include "pki/input.h"
 #include "pki/name.h"
@@ -445,6 +445,6 @@ void pki_serial_text(struct pki_bytes contents, struct lest_buf *out)
         uint8_t byte = data[i];
         if (negative)
             byte = (uint8_t)(i + 1 == carry_from ? ~byte + 1 : i + 1 < carry_from ? ~byte : 0);
-        lest_buf_append_fmt(out, "%02x", byte);
+        lest_hex_append(out, &byte, 1);
     }
 }

@@ -71,6 +71,39 @@ static bool read_challenge(struct pki_csr *csr, struct pki_der values)
     return true;
 }
 
+static bool is_asked(const struct pki_csr_change *change)
+{
+    return change->subject.data || change->san.data;
+}
+
+/* Both fields of ChangeSubjectName are optional and untagged SEQUENCEs (RFC 6402 2.8): what is in a Name
+ * are SETs, in GeneralNames elements with a tag of their context. */
+static bool read_change(struct pki_csr *csr, struct pki_der values)
+{
+    struct pki_csr_change *change = &csr->change;
+    struct pki_der_item item, part;
+    struct pki_der in, at = values;
+    if (is_asked(change))
+        return pki_der_fail(&values, "ChangeSubjectName stands twice");
+    if (!single_value(&values, "ChangeSubjectName", &item))
+        return false;
+    if (item.tag != PKI_DER_SEQUENCE)
+        return pki_der_fail(&at, "ChangeSubjectName is no sequence of names");
+    pki_der_enter(&at, &item, &in);
+    while (in.left) {
+        if (!pki_der_item(&in, PKI_DER_SEQUENCE, "the names of ChangeSubjectName", &part))
+            return false;
+        bool is_san = part.body.len && part.body.data[0] & PKI_DER_CONTEXT;
+        if (change->san.data || (!is_san && change->subject.data))
+            return pki_der_fail(&in, "ChangeSubjectName has more than a subject and alternative names");
+        *(is_san ? &change->san : &change->subject) = part.whole;
+        if (is_san ? !pki_san_check(in.doc, part.whole.data, part.whole.len)
+                   : !pki_name_check(in.doc, part.whole.data, part.whole.len))
+            return false;
+    }
+    return is_asked(change) || pki_der_fail(&in, "ChangeSubjectName names nothing");
+}
+
 static bool read_key_usage(struct pki_csr *csr, struct pki_der in)
 {
     struct pki_bytes bits;
@@ -165,6 +198,9 @@ static bool read_attributes(struct pki_csr *csr, struct pki_der in)
                 return false;
         } else if (pki_oid_is(attribute.oid, PKI_OID_CHALLENGE_PASSWORD)) {
             if (!read_challenge(csr, values))
+                return false;
+        } else if (pki_oid_is(attribute.oid, PKI_OID_CHANGE_SUBJECT_NAME)) {
+            if (!read_change(csr, values))
                 return false;
         } else {
             struct pki_der_item item;

@@ -22,20 +22,26 @@ enum {
  *  san         the whole GeneralNames; data NULL if there is none
  *  key_usage   bit n of RFC 5280 4.2.1.3 as 1 << n; -1 where the extension is absent
  *  eku         contents of ExtKeyUsageSyntax; data NULL if there is none
- *  challenge   challengePassword as UTF-8; data NULL if there is none */
+ *  challenge   challengePassword as UTF-8; data NULL if there is none
+ *  change      ChangeSubjectName (RFC 6402 2.8): whole Name and whole GeneralNames that are asked for in
+ *              place of those of the certificate being renewed; one of them absent (data NULL) means no such
+ *              names, both that nothing is asked for */
 struct pki_csr {
     struct lest_buf storage;
     struct lest_buf challenge_storage;
     struct pki_bytes der, info, subject, spki, attributes, extensions, san, eku, challenge;
     struct pki_bytes algorithm, signature;
+    struct pki_csr_change {
+        struct pki_bytes subject, san;
+    } change;
     int key_usage;
     EVP_PKEY *key;
 };
 
 /** Parse one request, DER or PEM told apart by looking, nothing after it (RFC 2986 4): version 0; [0] may be
  *  absent; at most one extensionRequest (Microsoft's identifier is the same thing) with one value without an
- *  extension twice; at most one challengePassword with one value; names, alternative names and the public
- *  key readable. The signature is not checked.
+ *  extension twice; at most one challengePassword and one ChangeSubjectName with one value; names,
+ *  alternative names and the public key readable. The signature is not checked.
  *  data, len  borrowed for the call
  *  out        the caller's, pki_csr_free(); NULL on failure
  *  Errors: LEST_E_CSR_MALFORMED, LEST_E_KEY_UNSUPPORTED (no algorithm for the public key), LEST_E_PEM,
@@ -67,11 +73,13 @@ bool pki_csr_attribute_next(struct pki_der *in, struct pki_csr_attribute *attrib
  *  extensions   a run of whole Extension elements, added after those
  *  attributes   a run of whole Attribute elements
  *  challenge    UTF-8
+ *  change       as in struct pki_csr
  *  digest       as pki_signer_new */
 struct pki_csr_plan {
     const struct pki_key *key;
     const char *digest;
     struct pki_bytes subject, san, eku, extensions, attributes, challenge;
+    struct pki_csr_change change;
     unsigned key_usage;
 };
 

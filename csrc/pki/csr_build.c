@@ -1,4 +1,4 @@
-/* Building requests (RFC 2986 4, RFC 2985 5.4). */
+/* Building requests (RFC 2986 4, RFC 2985 5.4, RFC 6402 2.8). */
 #include "pki/csr.h"
 #include "pki/name.h"
 #include "pki/signature.h"
@@ -56,6 +56,17 @@ static void put_attributes(const struct pki_csr_plan *plan, bool empty_subject, 
         bool printable = pki_string_is_printable(plan->challenge.data, plan->challenge.len);
         pki_der_put(out, printable ? PKI_DER_PRINTABLE_STRING : PKI_DER_UTF8_STRING, plan->challenge.data,
                     plan->challenge.len);
+        pki_der_put_close(out, values);
+        pki_der_put_close(out, attribute);
+    }
+    if (plan->change.subject.data || plan->change.san.data) {
+        size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
+        pki_oid_put(out, PKI_OID_CHANGE_SUBJECT_NAME);
+        size_t values = pki_der_put_open(out, PKI_DER_SET);
+        size_t change = pki_der_put_open(out, PKI_DER_SEQUENCE);
+        lest_buf_append(out, plan->change.subject.data, plan->change.subject.len);
+        lest_buf_append(out, plan->change.san.data, plan->change.san.len);
+        pki_der_put_close(out, change);
         pki_der_put_close(out, values);
         pki_der_put_close(out, attribute);
     }

@@ -23,6 +23,7 @@ enum { PKI_OID_MAX = 64, PKI_OID_TEXT_MAX = 256 };
     X(EXTENSION_REQUEST, "1.2.840.113549.1.9.14", "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e")                    \
     X(MS_EXTENSION_REQUEST, "1.3.6.1.4.1.311.2.1.14", "\x2b\x06\x01\x04\x01\x82\x37\x02\x01\x0e")            \
     X(CHALLENGE_PASSWORD, "1.2.840.113549.1.9.7", "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x07")                    \
+    X(CHANGE_SUBJECT_NAME, "1.3.6.1.5.5.7.7.36", "\x2b\x06\x01\x05\x05\x07\x07\x24")                         \
     X(SKI, "2.5.29.14", "\x55\x1d\x0e")                                                                      \
     X(KEY_USAGE, "2.5.29.15", "\x55\x1d\x0f")                                                                \
     X(SAN, "2.5.29.17", "\x55\x1d\x11")                                                                      \

@@ -344,9 +344,16 @@ function Client:enroll(what, options)
   return planned(self, "simpleenroll", plan, what, false)
 end
 
+---@class lest.client.renewal
+---@field key? lest.key a new one; the old one if absent
+---@field change? { subject?: lest.name_like, san?: string[] } other names to ask for
+---@field digest? string
+---@field wait? string|integer
+---@field csrattrs? boolean
+
 --- Renew the client's certificate (RFC 7030 4.2.2): subject and alternative names are its own, byte
---- for byte; the key may be a new one.
----@param options? { key?: lest.key, digest?: string, wait?: string|integer, csrattrs?: boolean }
+--- for byte; the key may be a new one. The server may grant a `change` of names or refuse it.
+---@param options? lest.client.renewal
 ---@return lest.cert? cert
 ---@return string[]|lest.error changed
 function Client:reenroll(options)
@@ -357,7 +364,7 @@ function Client:reenroll(options)
   end
   local ok, err = load_identity(self)
   if not ok then return operation_error("simplereenroll", err) end
-  local plan = { key = options.key or self.key, digest = options.digest,
+  local plan = { key = options.key or self.key, digest = options.digest, change = options.change,
     subject_der = self.cert.subject_der, san_der = self.cert.san_der }
   return planned(self, "simplereenroll", plan, options, true)
 end

@@ -697,6 +697,8 @@ function est.body_encode(der, wrap) end
 ---@field extensions { oid: string, name: string?, critical: boolean, value: string }[]
 ---@field attributes { oid: string, name: string?, values: string[] }[] each value is DER
 ---@field challenge_password string? UTF-8
+---@field change { subject: lest.name, san: string[] }? names asked for in place of the certificate's
+---(ChangeSubjectName, RFC 6402 2.8)
 ---@field signature_algorithm string OpenSSL's name ("ecdsa-with-SHA256")
 ---@field version integer 0
 local csr = {}
@@ -736,6 +738,7 @@ function core_csr.parse(bytes) end
 ---@field extensions? { oid: string, critical?: boolean, value: string }[]
 ---@field attributes? { oid: string, values: string[] }[]
 ---@field challenge_password? string UTF-8
+---@field change? { subject?: lest.name_like, san?: string[] } names in place of the certificate's
 ---@field digest? string "sha256" and the like; the default goes with the key
 
 ---@param plan lest.csr_plan

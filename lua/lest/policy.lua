@@ -107,7 +107,8 @@ function M.is_verdict(value)
 end
 
 --- A reenroll hook: renew with the names of the certificate being renewed (RFC 7030 4.2.2), once no
---- more than `window` of its life is left (absent: at any time).
+--- more than `window` of its life is left (absent: at any time). A request for other names
+--- (request.csr.change) is refused: a policy of your own may grant one by stating them.
 ---@param options? { window: string|integer, profile: string, lifetime: string|integer }
 ---@return fun(request: table): table
 function M.renew(options)
@@ -126,6 +127,7 @@ function M.renew(options)
   return function(request)
     local previous = request.previous
     if not previous then return M.reject "there is no certificate to renew" end
+    if request.csr.change then return M.reject "a change of names is not granted here" end
     local left = previous.certificate.not_after - request.time
     if window and left > window then
       return M.reject(("too early: renewal opens in %s"):format(duration.format(left - window)))

@@ -121,6 +121,9 @@ function M.plan(profile, facts)
   local subject, san
   if verdict.renewal then
     if not previous then return nil, "a renewal needs the certificate being renewed" end
+    if facts.csr.change then
+      return nil, "a renewal gives no other names (ChangeSubjectName): state them, or reject"
+    end
     subject, san = previous.subject, previous.san
     plan.subject_der, plan.san_der = previous.subject_der, previous.san_der
   else

@@ -118,6 +118,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_inside(csr, csr->subject);
     check_inside(csr, csr->spki);
     check_inside(csr, csr->attributes);
+    check_inside(csr, csr->change.subject);
+    check_inside(csr, csr->change.san);
     check_inside(csr, csr->extensions);
     check_inside(csr, csr->san);
     check_inside(csr, csr->eku);

@@ -14,14 +14,24 @@ return {
     if name ~= request.principal.name then return policy.reject "not your name" end
     return policy.approve { subject = { { "CN", name } }, san = request.csr.san }
   end,
-  reenroll = policy.renew { window = "1000d" },
+  reenroll = function(request)
+    local change = request.csr.change
+    if change and change.subject.CN == "renamed" then
+      return policy.approve { subject = change.subject, san = change.san }
+    end
+    return policy.renew { window = "1000d" }(request)
+  end,
 }
 ]]
+
+local function names_by_policy(text)
+  return (text:gsub('names = "principal",', 'names = "policy", san = { "DNS" },'))
+end
 
 describe("the client with this project's server", function()
   local server
 
-  setup(function() server = servers.start { policy = POLICY } end)
+  setup(function() server = servers.start { policy = POLICY, config = names_by_policy } end)
   teardown(function() server:stop() end)
 
   local function client(name, options)
@@ -48,6 +58,21 @@ describe("the client with this project's server", function()
     assert.not_equal(cert.serial, renewed.serial)
     local root_found = assert(device:cacerts()).root
     assert.equal(root, root_found)
+  end)
+
+  it("7030-4.2.2-b asks for other names, and tells what it got", function()
+    local key, fresh = new_key(), new_key()
+    local cert = assert(client("device002"):enroll { key = key, subject = "CN=device002" })
+    local me = client(nil, { cert = cert, key = key })
+    local change = { subject = "CN=renamed", san = { "DNS:renamed.example" } }
+    local renewed, changed = assert(me:reenroll { key = fresh, change = change })
+    assert.same({ "CN=renamed", { "DNS:renamed.example" } },
+      { tostring(renewed.subject), renewed.san })
+    assert.same({}, changed)
+    change.subject = "CN=forbidden"
+    local refused, err = me:reenroll { key = new_key(), change = change }
+    assert.is_nil(refused)
+    assert.equal("a change of names is not granted here", err.reason)
   end)
 
   it("gets the same certificate for the same key and secret again", function()

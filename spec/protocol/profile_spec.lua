@@ -12,7 +12,6 @@ local CSR_TYPE <const> = "Content-Type: application/pkcs10"
 local EXTENSION_REQUEST <const> = "1.2.840.113549.1.9.14"
 local MICROSOFT_REQUEST <const> = "1.3.6.1.4.1.311.2.1.14"
 local SAN_OID <const> = "2.5.29.17"
-local CHANGE_SUBJECT_NAME <const> = "1.3.6.1.5.5.7.7.36"
 local NOON_2049 <const>, NOON_2050 <const> = 2524564800, 2524651200
 
 -- It issues whatever is asked for: what stands in the way is the profile.
@@ -28,6 +27,18 @@ return {
   reenroll = policy.renew {},
 }
 ]]):format(NOON_2049, NOON_2050)
+
+-- It grants the names that are asked for, but passes over those of one that is called "careless".
+local GRANTING <const> = [[
+local policy = require "lest.policy"
+return { reenroll = function(request)
+  local change = request.csr.change
+  if not change or request.csr.subject.CN == "careless" then
+    return policy.approve { renewal = true }
+  end
+  return policy.approve { subject = change.subject, san = change.san }
+end }
+]]
 
 local PROFILES <const> = [[
     all = { lifetime = "30d", names = "policy",
@@ -65,6 +76,8 @@ local function configuration(folder)
     end
     table.insert(labels, [[renewals = { policy = "renewal.lua", profile = "renewal",
       renews = "default" },]])
+    table.insert(labels,
+      [[granting = { policy = "granting.lua", profile = "all", renews = "all" },]])
     for _, ca in ipairs { "second", "tier" } do
       table.insert(labels, ('%s = { policy = "policy.lua", profile = "eternal", ca = "%s", '
         .. 'auth = { "certificate", "basic" } },'):format(ca, ca))
@@ -86,7 +99,7 @@ describe("what is issued", function()
     pki.write(ca:path "chain.pem", process.read(sub.path) .. process.read(root.path))
     server = support.start { policy = POLICY, config = configuration(ca.folder),
       files = { ["renewal.lua"] = "return { reenroll = require 'lest.policy'.renew { profile = "
-        .. "'renewal' } }" } }
+        .. "'renewal' } }", ["granting.lua"] = GRANTING } }
     own_ca = assert(core.cert.load(server.dir .. "/ca.pem"))
     client = raw_client.new()
     basic = "Authorization: "
@@ -267,11 +280,74 @@ describe("what is issued", function()
   end)
 
   it("7030-4.2.2-e does not change names where nobody may (ChangeSubjectName)", function()
+    local change = { subject = "CN=other" }
     local cert, key = issued("own", {})
-    local answer = renew("own", cert, key, { attributes = { { oid = CHANGE_SUBJECT_NAME,
-      values = { der.seq(assert(core.name.encode "CN=other")) } } } })
+    local answer = renew("own", cert, key, { change = change })
     assert.equal(403, answer.status)
     assert.matches("ChangeSubjectName", answer.body)
+    refused(403, "ChangeSubjectName", "own", { change = change })
+    cert, key = issued("all", {})
+    answer = renew("all", cert, key, { change = change })
+    assert.equal(403, answer.status)
+    assert.equal("a change of names is not granted here\n", answer.body)
+  end)
+
+  it("6402-2.8-b 7030-4.2.2-b gives the names of ChangeSubjectName where the policy grants them",
+    function()
+    local cert, key = issued("all", { subject = "CN=old", san = { "DNS:old.example" } })
+    local both = { subject = "CN=new", san = { "DNS:new.example" } }
+    local answer, renewed = renew("granting", cert, key, { change = both })
+    assert.equal(200, answer.status, answer.body)
+    assert.equal("CN=new", tostring(renewed.subject))
+    assert.same({ "DNS:new.example" }, renewed.san)
+    answer, renewed = renew("granting", cert, key, { change = { subject = "CN=new" } })
+    assert.equal(200, answer.status, answer.body)
+    assert.equal("CN=new", tostring(renewed.subject))
+    assert.is_nil(extension(renewed, SAN_OID))
+    answer, renewed = renew("granting", cert, key, { change = { san = { "DNS:new.example" } } })
+    assert.equal(200, answer.status, answer.body)
+    assert.equal(0, #renewed.subject)
+    assert.is_true(extension(renewed, SAN_OID).critical)
+    assert.same({ "DNS:new.example" }, renewed.san)
+    answer, renewed = renew("granting", cert, key)
+    assert.equal(200, answer.status, answer.body)
+    assert.same({ cert.subject_der, cert.san_der }, { renewed.subject_der, renewed.san_der })
+  end)
+
+  it("6402-2.8-c holds the request's own names to the certificate all the same", function()
+    local cert, key = issued("all", { subject = "CN=old" })
+    local change = { subject = "CN=new" }
+    for _, options in ipairs { { subject = "CN=new" }, { san = { "DNS:x" } } } do
+      options.change = change
+      assert.equal(403, (renew("granting", cert, key, options)).status)
+    end
+  end)
+
+  it("6402-2.8-a refuses a ChangeSubjectName that names nothing, or is none", function()
+    local cert, key = issued("all", { subject = "CN=old" })
+    -- lest writes no such request: another attribute's identifier is changed into this one's.
+    local ours, other = der.oid "1.3.6.1.5.5.7.7.36", "1.3.6.1.5.5.7.7.99"
+    for _, value in ipairs { der.seq(), "\5\0", der.octets "x", der.seq "\5\0" } do
+      local csr = assert(core.csr.build { key = key, subject_der = cert.subject_der,
+        attributes = { { oid = other, values = { value } } } })
+      local bytes = csr:der()
+      local from, to = bytes:find(der.oid(other), 1, true)
+      bytes = bytes:sub(1, from - 1) .. ours .. bytes:sub(to + 1)
+      local c <close> = assert(client:connect { port = server.port, -- luacheck: ignore 411
+        cert = server:file("me.pem", cert:pem()), key = server:file("me.key", key:pem()) })
+      local answer = assert(c:request(http("POST", "/granting/simplereenroll", { CSR_TYPE },
+        core.est.body_encode(bytes, 64))))
+      assert.equal(400, answer.status, answer.body)
+      assert.matches("ChangeSubjectName", answer.body)
+    end
+  end)
+
+  it("passes over no request for other names, whatever a policy says", function()
+    local cert, key = issued("all", { subject = "CN=careless" })
+    local answer = renew("granting", cert, key, { change = { subject = "CN=new" } })
+    assert.equal(500, answer.status)
+    local refusals = server:logged "approval refused by the profile"
+    assert.matches("ChangeSubjectName", refusals[#refusals].message)
   end)
 
   it("7030-4.2.1-i lets nothing but the principal's own name pass where the profile says so",

@@ -7,7 +7,16 @@ local refusal = require "lest.refusal"
 
 local M = {}
 
-local CHANGE_SUBJECT_NAME <const> = "1.3.6.1.5.5.7.7.36"
+--- Other names than the certificate's (ChangeSubjectName, RFC 7030 4.2.1 and 4.2.2) are for a
+--- policy to grant; they are never passed over in silence.
+local function check_change(authority, csr, names)
+  if not csr.change then return end
+  for _, name in ipairs(names) do
+    local profile = authority.config.profiles[name]
+    if profile and profile.names == "policy" then return end
+  end
+  refusal.raise(403, "a change of names (ChangeSubjectName) is not allowed here")
+end
 
 --- Proof of possession (RFC 7030 4.2.1), and a key and usages that some profile of the label takes.
 function M.check_csr(authority, csr, label)
@@ -18,6 +27,7 @@ function M.check_csr(authority, csr, label)
     if good then break end
   end
   if not good then refusal.raise(400, problem) end
+  check_change(authority, csr, label.profiles)
   local verified, verify_err = csr:verify()
   if not verified then refusal.raise(400, verify_err.message) end
 end
@@ -188,13 +198,6 @@ function M.check_renewal(authority, entry)
   end
   local profile = authority.config.profiles[entry.row.profile]
     or authority.config.profiles[entry.label.profile]
-  local wants_change = false
-  for _, attribute in ipairs(csr.attributes) do
-    wants_change = wants_change or attribute.oid == CHANGE_SUBJECT_NAME
-  end
-  if wants_change and profile.names ~= "policy" then
-    refusal.raise(403, "a change of names (ChangeSubjectName) is not allowed here")
-  end
   if not core.name.equal(csr.subject_der, cert.subject_der) then
     refusal.raise(403, "the subject of the request is not that of the certificate being renewed")
   end

@@ -31,11 +31,17 @@ end
 ---@return string[] sentences
 function M.changes(cert, csr)
   local sentences = {}
-  if not core.name.equal(csr.subject_der, cert.subject_der) then
-    sentences[1] = ("the subject is %s, not %s"):format(cert.subject, csr.subject)
+  local wanted, subject_der, san_der = csr, csr.subject_der, csr.san_der
+  if csr.change then
+    wanted = csr.change
+    subject_der = core.name.encode(wanted.subject)
+    san_der = #wanted.san > 0 and core.san.encode(wanted.san) or nil
   end
-  if not core.san.equal(csr.san_der, cert.san_der) then
-    local text = ("the alternative names are %s, not %s"):format(list(cert.san), list(csr.san))
+  if not subject_der or not core.name.equal(subject_der, cert.subject_der) then
+    sentences[1] = ("the subject is %s, not %s"):format(cert.subject, wanted.subject)
+  end
+  if not core.san.equal(san_der, cert.san_der) then
+    local text = ("the alternative names are %s, not %s"):format(list(cert.san), list(wanted.san))
     sentences[#sentences + 1] = text
   end
   return sentences

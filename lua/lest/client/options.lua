@@ -20,10 +20,10 @@ M.client = {
 M.enroll = {
   key = "lest.key", subject = "string|table", san = "table", key_usage = "table", eku = "table",
   extensions = "table", attributes = "table", challenge_password = "string", digest = "string",
-  wait = "string|integer", csrattrs = "boolean",
+  wait = "string|integer", csrattrs = "boolean", change = "table",
 }
 M.reenroll = { key = "lest.key", digest = "string", wait = "string|integer",
-  csrattrs = "boolean" }
+  csrattrs = "boolean", change = "table" }
 M.wait = { wait = "string|integer" }
 
 --- The name of a class of ours, or Lua's type.

@@ -127,12 +127,20 @@ local function attributes(found)
   return lines, values
 end
 
-local REQUESTED <const> = { ["1.2.840.113549.1.9.14"] = true, ["1.3.6.1.4.1.311.2.1.14"] = true }
+-- Attributes with rows of their own: requested extensions (two identifiers), ChangeSubjectName.
+local REQUESTED <const> = { ["1.2.840.113549.1.9.14"] = true, ["1.3.6.1.4.1.311.2.1.14"] = true,
+  ["1.3.6.1.5.5.7.7.36"] = true }
 
 function M.csr(csr)
   local list = { kind = "csr", title = "Certification request (CSR)" }
   add(list, "subject", "Subject", tostring(csr.subject), name_text(csr.subject))
   add_list(list, "san", "Alternative names", csr.san)
+  local change = csr.change
+  if change then
+    add(list, "change", "Asks for other names",
+      { subject = tostring(change.subject), san = change.san }, { name_text(change.subject),
+        #change.san > 0 and table.concat(change.san, ", ") or "no alternative names" })
+  end
   public_key(list, csr.public_key)
   local ok, err = csr:verify { allow_weak = true }
   local strong, weakness = csr:verify()

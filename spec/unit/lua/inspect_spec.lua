@@ -131,6 +131,10 @@ describe("inspect", function()
 
   it("shows whether a request's signature verifies, and its attributes", function()
     assert.matches("Self%-signature +verifies\n?", inspect.text(csr))
+    local renaming = assert(core.csr.build { key = assert(core.key.generate "ec:P-256"),
+      subject = "CN=old", change = { subject = "CN=new", san = { "DNS:new" } } })
+    assert.matches("Asks for other names +CN=new\n +DNS:new\n", inspect.text(renaming))
+    assert.same({ subject = "CN=new", san = { "DNS:new" } }, inspect.table(renaming).change)
     local der = csr:der()
     local broken = assert(core.csr.parse(der:sub(1, -2) .. string.char(der:byte(-1) ~ 1)))
     assert.matches("does NOT verify", inspect.text(broken))

@@ -21,10 +21,14 @@ describe("verdicts", function()
 end)
 
 describe("policy.renew", function()
-  local function renew(left, options)
-    return policy.renew(options) { time = 1000,
+  local function renew(left, options, change)
+    return policy.renew(options) { time = 1000, csr = { change = change },
       previous = { certificate = { not_after = 1000 + left } } }
   end
+
+  it("grants no other names", function()
+    assert.equal("reject", renew(86400, nil, { subject = {}, san = {} }).verdict)
+  end)
 
   it("renews within its window only", function()
     assert.equal("approve", renew(86400, { window = "30d" }).verdict)

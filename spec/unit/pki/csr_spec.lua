@@ -7,6 +7,7 @@ local csr, key = core.csr, core.key
 local EXTENSION_REQUEST <const> = "1.2.840.113549.1.9.14"
 local MS_EXTENSION_REQUEST <const> = "1.3.6.1.4.1.311.2.1.14"
 local CHALLENGE_PASSWORD <const> = "1.2.840.113549.1.9.7"
+local CHANGE_SUBJECT_NAME <const> = "1.3.6.1.5.5.7.7.36"
 
 local function fails(code, value, err)
   assert.is_nil(value)
@@ -255,6 +256,48 @@ describe("csr", function()
       with_attributes(attribute(CHALLENGE_PASSWORD, der.octets "x")))
     malformed("challengePassword is longer",
       with_attributes(attribute(CHALLENGE_PASSWORD, der.utf8(("x"):rep(1025)))))
+  end)
+
+  it("6402-2.8-d tells the names of ChangeSubjectName apart by what is in them", function()
+    local name = assert(core.name.encode "CN=new-name.example.com")
+    local san = assert(core.san.encode { "DNS:new-name.example.com" })
+    for _, case in ipairs { { name .. san, "CN=new-name.example.com", "DNS:new-name.example.com" },
+      { name, "CN=new-name.example.com", nil }, { san, "", "DNS:new-name.example.com" },
+      { der.seq(), "", nil } } do
+      local change = assert(csr.parse(with_attributes(
+        attribute(CHANGE_SUBJECT_NAME, der.seq(case[1]))))).change
+      assert.equal(case[2], tostring(change.subject))
+      assert.same({ case[3] }, change.san)
+    end
+    assert.is_nil(assert(csr.parse(with_attributes())).change)
+    for words, values in pairs { ["names nothing"] = { der.seq() },
+      ["is no sequence of names"] = { "\5\0" },
+      ["the names of ChangeSubjectName"] = { der.seq "\5\0" },
+      ["more than a subject and alternative names"] = { der.seq(san, name) },
+      ["has no value"] = {}, ["has more than one value"] = { der.seq(name), der.seq(san) },
+      ["an RDN of the name"] = { der.seq(der.seq(der.utf8 "x")) } } do
+      malformed(words, with_attributes(attribute(CHANGE_SUBJECT_NAME, table.unpack(values))))
+    end
+    for _, value in ipairs { der.seq(name, name), der.seq(san, san), der.seq(name, san, san) } do
+      malformed("more than a subject", with_attributes(attribute(CHANGE_SUBJECT_NAME, value)))
+    end
+    local one = attribute(CHANGE_SUBJECT_NAME, der.seq(name))
+    malformed("ChangeSubjectName stands twice", with_attributes(one, one))
+    malformed("", with_attributes(attribute(CHANGE_SUBJECT_NAME,
+      der.seq(der.seq(der.tlv(0x82, "a\0b"))))))
+  end)
+
+  it("7030-4.2.2-b writes ChangeSubjectName as it reads it", function()
+    for _, change in ipairs { { subject = "CN=new" }, { san = { "DNS:new", "IP:::1" } },
+      { subject = "CN=new,O=x", san = { "DNS:new" } } } do
+      local built = assert(csr.build { key = ec, subject = "CN=old", change = change })
+      assert.equal("CN=old", tostring(built.subject))
+      assert.equal(core.name.encode(change.subject or {}), core.name.encode(built.change.subject))
+      assert.same(change.san or {}, built.change.san)
+    end
+    assert.has_error(function() csr.build { key = ec, change = {} } end,
+      "option 'change' has neither 'subject' nor 'san'")
+    assert.has_error(function() csr.build { key = ec, change = { name = "CN=x" } } end)
   end)
 
   it("7030-6-j bounds counts and depth", function()
