@@ -138,6 +138,12 @@ static const char second[] =
     "DROP INDEX certificates_profile;"
     "DROP INDEX certificates_label;";
 
-const char *const ledger_sqlite_migrations[] = { first, second };
+/* The requests of one principal are counted too. */
+static const char third[] = "DROP INDEX pending_live;"
+                            "CREATE UNIQUE INDEX pending_live"
+                            "  ON pending (principal_name, principal_kind, key_hash, label, operation)"
+                            "  WHERE state IN ('waiting', 'approved', 'rejected');";
+
+const char *const ledger_sqlite_migrations[] = { first, second, third };
 const size_t ledger_sqlite_migration_count =
     sizeof ledger_sqlite_migrations / sizeof *ledger_sqlite_migrations;

@@ -180,6 +180,12 @@ const struct ledger_statement ledger_statements[] = {
     { "pending_find",
       "SELECT " PENDING ", csr FROM pending WHERE" PENDING_IDENTITY " AND expires > :now",
       { PENDING_IDENTITY_PARAMETERS, INTEGER(now) } },
+    /* Those of one principal that operators still have before them. */
+    { "pending_count",
+      "SELECT count(*) AS count FROM pending WHERE principal_name = :principal_name"
+      " AND principal_kind = :principal_kind AND" PENDING_LIVE " AND state <> 'rejected'"
+      " AND expires > :now",
+      { TEXT(principal_name), TEXT(principal_kind), INTEGER(now) } },
     { "pending_get",
       "SELECT " PENDING ", csr FROM pending WHERE id = :id",
       { TEXT(id) } },

@@ -80,6 +80,14 @@ local function check_id(channel, id)
   end
 end
 
+--- Whoever is known leaves a row of the ledger at each request, and must not be able to fill it.
+function Authority:count_request(entry)
+  local principal = entry.principal.kind .. " " .. entry.ledger_name
+  local wait = self.requests:wait(principal)
+  if wait then refusal.raise(429, "too many requests", { retry_after = wait }) end
+  self.requests:count(principal)
+end
+
 --- A question about an enrollment. A refusal is recorded once it is known whom it concerns:
 --- strangers must not be able to fill the ledger.
 function Authority:begin(channel, begin)
@@ -92,6 +100,7 @@ function Authority:begin(channel, begin)
   local entry = proofs.authenticate(self, begin, label, csr)
   -- The channel may have ended, or filled, while a password was hashed.
   check_room(channel)
+  self:count_request(entry)
   local ok, result = pcall(self.open, self, channel, entry)
   if ok then return result end
   if refusal.is(result) then

@@ -137,6 +137,8 @@ local limits = s.record {
   requests_per_connection = s.optional(s.integer { min = 1 }, 100),
   failures_per_minute = s.optional(s.integer { min = 1 }, 10),
   address_failures_per_minute = s.optional(s.integer { min = 1 }, 60),
+  requests_per_principal_per_minute = s.optional(s.integer { min = 1 }, 600),
+  pending_per_principal = s.optional(s.integer { min = 1 }, 64),
   scrypt_threads = s.optional(s.integer { min = 1, max = 64 }, 2),
   scrypt_queue = s.optional(s.integer { min = 1 }, 64),
 }

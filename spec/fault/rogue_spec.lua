@@ -15,7 +15,9 @@ describe("a worker that was taken over", function()
   setup(function()
     server = support.start { config = function(text)
       text = text:gsub('names = "principal",[^\n]*', 'names = "principal", san = { "DNS" },', 1)
-      return (text:gsub("profiles = {", [[profiles = {
+      return (text:gsub("profiles = {", [[
+  limits = { requests_per_principal_per_minute = 100000 },
+  profiles = {
     other = { lifetime = "10d", keys = { "ec:P-256" }, names = "policy" },]], 1))
     end }
     authority = server:pids("authority")[1]

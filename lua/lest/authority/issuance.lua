@@ -25,6 +25,14 @@ local function refuse_plan(authority, entry, finish, name, problem)
   return { status = 500, reason = "the request " .. entry.begin.id .. " failed" }
 end
 
+--- What the policy let pass and something else does not; `detail` is for the ledger.
+---@return table answer
+local function refuse(authority, entry, finish, answer, detail)
+  local verdict = answer.retry_after and "unavailable" or "reject"
+  record.request(authority, entry, finish, verdict, { reason = answer.reason, detail = detail })
+  return answer
+end
+
 --- What this key was given while its request was being decided: a client that asked twice gets one
 --- certificate.
 local function given_meanwhile(authority, entry)
@@ -77,6 +85,13 @@ function M.hold(authority, entry, finish)
   local label, now = entry.label, authority.clock()
   local expires = now + (finish.expires or label.pending_expires)
   record.run(authority.ledger, "pending_expire", { now = now })
+  local most = authority.config.limits.pending_per_principal
+  if not entry.pending and record.count_pending(authority, entry) >= most then
+    return refuse(authority, entry, finish, { status = 429,
+      reason = "too many requests wait for a decision",
+      retry_after = finish.retry_after or label.retry_after,
+    }, ("limits.pending_per_principal (%d) is reached"):format(most))
+  end
   if not record.consume(authority, entry, "reserve", expires) then
     return { status = 401, reason = "the credentials are not accepted" }
   end

@@ -78,6 +78,14 @@ function M.find_pending(authority, entry)
   return approvals
 end
 
+--- How many requests of the principal wait for operators.
+function M.count_pending(authority, entry)
+  return rows_of(authority.ledger, "pending_count", {
+    principal_kind = entry.principal.kind, principal_name = entry.ledger_name,
+    now = authority.clock(),
+  })[1].count
+end
+
 --- Every field that a person or a replay may ask for.
 local function proven(entry)
   local principal = entry.principal
@@ -89,7 +97,8 @@ local function proven(entry)
 end
 
 --- Write the request's row, complete enough to decide it again.
----@param extra { detail: string, profile: string, serial: string, pending_id: string }
+---@param extra table what the authority knows better or besides: reason, detail, profile, serial,
+--- pending_id
 function M.request(authority, entry, finish, verdict, extra)
   local begin, principal = entry.begin, entry.principal
   local changed, err = authority.ledger:run("request_add", {
@@ -101,7 +110,8 @@ function M.request(authority, entry, finish, verdict, extra)
     tls = cjson.encode(begin.tls), address = begin.address,
     headers = begin.headers and cjson.encode(begin.headers), previous = entry.renews,
     approvals = #entry.approvals > 0 and cjson.encode(entry.approvals) or nil,
-    verdict = verdict, reason = finish.reason, detail = extra.detail or finish.detail,
+    verdict = verdict, reason = extra.reason or finish.reason,
+    detail = extra.detail or finish.detail,
     profile = extra.profile, policy_file = finish.policy_file, policy_hash = finish.policy_hash,
     duration_us = finish.duration_us, serial = extra.serial,
     pending_id = entry.pending and entry.pending.id or extra.pending_id,

@@ -105,6 +105,9 @@ function M.ledger(authority)
   authority.address_failures = limiter.new {
     per_minute = limits.address_failures_per_minute, now_ms = core.clock.monotonic_ms,
   }
+  authority.requests = limiter.new {
+    per_minute = limits.requests_per_principal_per_minute, now_ms = core.clock.monotonic_ms,
+  }
   for name, profile in pairs(authority.config.profiles) do
     authority.issued[name] = limiter.new { per_minute = profile.per_minute,
       now_ms = core.clock.monotonic_ms }

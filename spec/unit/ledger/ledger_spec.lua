@@ -157,7 +157,8 @@ describe("the ledger", function()
       certificate_again = "certificates_again (key_hash=? AND principal_name=?",
       credential_salt = "credentials_scrypt (secret_kind=? AND name=?",
       credentials_live = "credentials_name (name=?",
-      pending_find = "pending_live (key_hash=? AND principal_name=?",
+      pending_count = "pending_live (principal_name=? AND principal_kind=?",
+      pending_find = "pending_live (principal_name=? AND principal_kind=? AND key_hash=?",
     }
     for name, statement in pairs(core.ledger.statements()) do
       local quoted = statement.sql:gsub("'", "'\\''")
