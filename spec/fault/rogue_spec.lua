@@ -176,6 +176,8 @@ describe("a worker that was taken over", function()
     assert.is_string(link:read().certificate)
     assert.equal(401, link:read().status)
     assert.equal(1, issued "dave")
+    assert.equal("the one-time secret was used meanwhile", server:sql
+      "SELECT detail FROM requests WHERE principal_name = 'dave' AND verdict = 'reject'")
   end)
 
   it("gives a key that asks twice at once one certificate", function()

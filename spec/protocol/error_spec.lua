@@ -153,6 +153,9 @@ describe("refusals", function()
     assert.is_true(wait >= 1 and wait <= 60)
     assert.equal(200, enroll("approve").status)
     assert.equal("2", server:sql "SELECT count(*) FROM certificates WHERE profile = 'rare'")
+    assert.equal("unavailable|too many certificates are being issued|rare|1", server:sql([[
+      SELECT verdict, reason, profile, policy_hash IS NOT NULL FROM requests
+      WHERE label = 'rare' AND verdict <> 'approve']]))
   end)
 
   it("503 has Retry-After when there are too many requests, and when an answer takes too long",

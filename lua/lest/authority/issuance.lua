@@ -25,12 +25,18 @@ local function refuse_plan(authority, entry, finish, name, problem)
   return { status = 500, reason = "the request " .. entry.begin.id .. " failed" }
 end
 
---- What the policy let pass and something else does not; `detail` is for the ledger.
+--- What the policy let pass and something else does not; `extra` is for the ledger.
 ---@return table answer
-local function refuse(authority, entry, finish, answer, detail)
-  local verdict = answer.retry_after and "unavailable" or "reject"
-  record.request(authority, entry, finish, verdict, { reason = answer.reason, detail = detail })
+local function refuse(authority, entry, finish, answer, extra)
+  extra.reason = answer.reason
+  record.request(authority, entry, finish, answer.retry_after and "unavailable" or "reject", extra)
   return answer
+end
+
+local function refuse_used(authority, entry, finish)
+  return refuse(authority, entry, finish,
+    { status = 401, reason = "the credentials are not accepted" },
+    { detail = "the one-time secret was used meanwhile" })
 end
 
 --- What this key was given while its request was being decided: a client that asked twice gets one
@@ -51,9 +57,8 @@ function M.issue(authority, entry, finish)
   if not plan then return refuse_plan(authority, entry, finish, name, problem) end
   -- A decision takes its time, in which an operator may have revoked.
   if entry.row and record.is_revoked(authority, entry.row) then
-    local reason = "the client certificate is revoked"
-    record.request(authority, entry, { reason = reason }, "reject", { detail = finish.detail })
-    return { status = 403, reason = reason }
+    return refuse(authority, entry, finish,
+      { status = 403, reason = "the client certificate is revoked" }, { profile = name })
   end
   -- A one-time secret finds out by itself.
   local once = entry.credential and entry.credential.one_time
@@ -61,11 +66,12 @@ function M.issue(authority, entry, finish)
   if given then return given end
   local wait = authority.issued[name]:wait "all"
   if wait then
-    return { status = 503, reason = "too many certificates are being issued", retry_after = wait }
+    return refuse(authority, entry, finish,
+      { status = 503, reason = "too many certificates are being issued", retry_after = wait },
+      { detail = "the profile's per_minute is reached", profile = name })
   end
   if not record.consume(authority, entry, "use", authority.clock() + label.lost_answer) then
-    return given_meanwhile(authority, entry)
-      or { status = 401, reason = "the credentials are not accepted" }
+    return given_meanwhile(authority, entry) or refuse_used(authority, entry, finish)
   end
   local issuer = authority.issuers[label.ca or ""]
   local der, err = issuer.issuer:issue(plan)
@@ -90,10 +96,10 @@ function M.hold(authority, entry, finish)
     return refuse(authority, entry, finish, { status = 429,
       reason = "too many requests wait for a decision",
       retry_after = finish.retry_after or label.retry_after,
-    }, ("limits.pending_per_principal (%d) is reached"):format(most))
+    }, { detail = ("limits.pending_per_principal (%d) is reached"):format(most) })
   end
   if not record.consume(authority, entry, "reserve", expires) then
-    return { status = 401, reason = "the credentials are not accepted" }
+    return refuse_used(authority, entry, finish)
   end
   local id = entry.pending and entry.pending.id or core.secret.random(6)
   record.request(authority, entry, finish, "pending", { pending_id = id })
