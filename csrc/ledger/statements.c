@@ -140,15 +140,15 @@ const struct ledger_statement ledger_statements[] = {
       "SELECT " CERTIFICATE ", der FROM certificates WHERE serial = :serial ORDER BY seq",
       { TEXT(serial) } },
     /* The lost answer: the newest for the same key, principal, label and operation, renewing the same
-     * certificate if any, issued at or after `since`, not revoked. */
+     * certificate if any, issued at or after `since`, neither expired nor revoked. */
     { "certificate_again",
       "SELECT " CERTIFICATE ", der FROM certificates WHERE key_hash = :key_hash"
       " AND principal_name = :principal_name AND principal_kind = :principal_kind AND label = :label"
       " AND operation = :operation AND renews IS NOT DISTINCT FROM :renews AND issued_at >= :since"
-      " AND revoked_at IS NULL"
+      " AND not_after > :now AND revoked_at IS NULL"
       " ORDER BY issued_at DESC, seq DESC LIMIT 1",
       { TEXT(principal_kind), TEXT(principal_name), TEXT(label), TEXT(operation), TEXT(key_hash),
-        TEXT_OR_NULL(renews), INTEGER(since) } },
+        TEXT_OR_NULL(renews), INTEGER(since), INTEGER(now) } },
     { "certificate_list",
       "SELECT " CERTIFICATE " FROM certificates WHERE true" PAGE,
       { PAGE_PARAMETERS } },

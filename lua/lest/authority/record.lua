@@ -14,11 +14,12 @@ end
 
 --- The certificate that this key, principal and label was given already, within the window.
 function M.lost_answer(authority, entry)
+  local now = authority.clock()
   return rows_of(authority.ledger, "certificate_again", {
     key_hash = entry.key_hash, principal_kind = entry.principal.kind,
     principal_name = entry.ledger_name, label = entry.begin.label,
     operation = entry.begin.operation, renews = entry.renews,
-    since = authority.clock() - entry.label.lost_answer,
+    since = now - entry.label.lost_answer, now = now,
   })[1]
 end
 

@@ -177,20 +177,20 @@ describe("the ledger", function()
     end)
 
     it("are found again for the same key, principal, label and operation in the window", function()
-      local same = rows.identity { since = 1000 }
+      local same = rows.identity { since = 1000, now = 1100 }
       assert.equal("02", ledger:rows("certificate_again", same)[1].serial)
       assert.equal("\x30\0\xff", ledger:rows("certificate_again", same)[1].der)
-      for key, other in pairs { since = 1002, key_hash = "k2", principal_kind = "certificate",
-        principal_name = "device002", label = "factory", operation = "simplereenroll",
-        renews = "01" } do
-        local wanted = rows.identity { since = 1000, [key] = other }
+      for key, other in pairs { since = 1002, now = 2000, key_hash = "k2",
+        principal_kind = "certificate", principal_name = "device002", label = "factory",
+        operation = "simplereenroll", renews = "01" } do
+        local wanted = rows.identity { since = 1000, now = 1100, [key] = other }
         assert.same({}, ledger:rows("certificate_again", wanted), key)
       end
     end)
 
     it("are found again as the renewal of one certificate", function()
       assert(ledger:run("certificate_add", rows.certificate { serial = "03", renews = "01" }))
-      local wanted = rows.identity { since = 1000, renews = "01" }
+      local wanted = rows.identity { since = 1000, now = 1100, renews = "01" }
       assert.equal("03", ledger:rows("certificate_again", wanted)[1].serial)
       wanted.renews = "02"
       assert.same({}, ledger:rows("certificate_again", wanted))
@@ -200,7 +200,8 @@ describe("the ledger", function()
       local revoke = { serial = "02", issuer = "ca", reason = "superseded", now = 1100 }
       assert.equal(1, ledger:run("certificate_revoke", revoke))
       assert.equal(0, ledger:run("certificate_revoke", revoke))
-      assert.equal("01", ledger:rows("certificate_again", rows.identity { since = 1000 })[1].serial)
+      local same = rows.identity { since = 1000, now = 1100 }
+      assert.equal("01", ledger:rows("certificate_again", same)[1].serial)
       local row = ledger:rows("certificate_get", { serial = "02", issuer = "ca" })[1]
       assert.equal(1100, row.revoked_at)
     end)
