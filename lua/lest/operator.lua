@@ -12,6 +12,10 @@ local M = {}
 --- The most rows that a list gives at once.
 M.LIMIT_MAX = 10000
 
+--- Why a certificate may be revoked (RFC 5280 5.3.1): what is for good and not for CAs.
+M.REVOCATION_REASONS = { "unspecified", "keyCompromise", "affiliationChanged", "superseded",
+  "cessationOfOperation", "privilegeWithdrawn" }
+
 ---@class lest.operator.context
 ---@field ledger lest.ledger
 ---@field credentials lest.credentials
@@ -166,6 +170,25 @@ function operations.cert_show(context, arguments)
   if not rows[1] then return fail("not_found", "no certificate has the serial " .. serial) end
   for _, row in ipairs(rows) do row.der = core.base64.encode(row.der) end
   return rows
+end
+
+function operations.cert_revoke(context, arguments)
+  local rows, err = operations.cert_show(context, arguments)
+  if not rows then return nil, err end
+  local row = rows[1]
+  if #rows > 1 then
+    return fail("refused",
+      ("%d CAs have issued a certificate of the serial %s"):format(#rows, row.serial))
+  end
+  local changed
+  changed, err = context.ledger:run("certificate_revoke", { serial = row.serial,
+    issuer = row.issuer, reason = arguments.reason, now = context.clock() })
+  if not changed then return nil, err end
+  if changed == 0 then
+    return fail("refused", ("the certificate %s is revoked already"):format(row.serial))
+  end
+  rows, err = operations.cert_show(context, arguments)
+  return rows and rows[1], err
 end
 
 -- ---- calling

@@ -1,4 +1,5 @@
 local core = require "lest.core"
+local process = require "support.process"
 local support = require "support.server"
 
 describe("/simplereenroll", function()
@@ -57,12 +58,21 @@ describe("/simplereenroll", function()
       .. secret)))
   end)
 
-  it("7030-4.2.2-g refuses a revoked certificate", function()
+  it("7030-4.2.2-g refuses a certificate from the moment it is revoked", function()
     local cert = core.cert.load(server:enroll "renew05")
-    local revoke = "UPDATE certificates SET revoked_at = 1, revocation_reason = 'keyCompromise' "
-      .. "WHERE serial = '%s'"
-    os.execute(('sqlite3 %s "%s"'):format(server:ledger(), revoke:format(cert.serial)))
-    assert.equal(403, (renew("renew05", fresh_csr "renew05")))
+    local base = server.folder .. "/renew05"
+    local function enroll()
+      return server:post("/simpleenroll", fresh_csr "renew05", "--cert", base .. ".pem", "--key",
+        base .. ".key")
+    end
+    assert.matches("renew with the certificate", select(2, enroll())) -- says the policy
+    process.must { process.lest, "cert", "revoke", cert.serial, "--reason", "keyCompromise",
+      "--config", server.dir .. "/server.lua" }
+    for _, ask in ipairs { enroll, function() return renew("renew05", fresh_csr "renew05") end } do
+      local status, body = ask()
+      assert.equal(403, status)
+      assert.matches("certificate is revoked", body)
+    end
   end)
 
   it("refuses credentials that do not fit, even beside a good certificate", function()

@@ -10,7 +10,7 @@ local M = {}
 
 local function new_parser()
   local parser = support.parser {
-    name = "lest cert", summary = "List and show certificates that the server issued.",
+    name = "lest cert", summary = "List, show and revoke certificates that the server issued.",
     example = "lest cert list --name device001",
   }
   parser:require_command(true):command_target "subcommand"
@@ -22,6 +22,13 @@ local function new_parser()
   local show = operate.subcommand(parser, "show", "Show a certificate and how it was issued.",
     "lest cert show 0a1b2c3d4e5f60718293a4b5c6d7e8f9")
   show:argument "serial":description "Its serial number, in hexadecimal."
+  local revoke = operate.subcommand(parser, "revoke", "Revoke a certificate for good: the server "
+    .. "refuses it at once. Credentials of its name stay until `lest credential remove`.",
+    "lest cert revoke 0a1b2c3d4e5f60718293a4b5c6d7e8f9 --reason keyCompromise")
+  revoke:argument "serial":description "Its serial number, in hexadecimal."
+  revoke:option "--reason":argname "REASON":default "unspecified"
+    :choices(operator.REVOCATION_REASONS):description("One of "
+      .. table.concat(operator.REVOCATION_REASONS, ", ") .. ".")
   return parser
 end
 
@@ -33,6 +40,12 @@ end
 local function with_facts(row)
   row.facts = json.object(cjson.decode(row.facts) or {})
   return row
+end
+
+local function whole(row)
+  row.pem = operate.pem("CERTIFICATE", row.der)
+  row.der = nil
+  return with_facts(row)
 end
 
 local function list(options, config)
@@ -54,7 +67,8 @@ local function list(options, config)
 end
 
 local FIELDS <const> = { "serial", "subject", "san", "principal_name", "principal_kind", "label",
-  "operation", "profile", "fingerprint", "key_hash", "issuer", "request_id", "renews" }
+  "operation", "profile", "fingerprint", "key_hash", "issuer", "request_id", "renews",
+  "revocation_reason" }
 
 local function print_certificate(row)
   operate.print_fields(row, FIELDS)
@@ -69,15 +83,21 @@ local function show(options, config)
   local rows, err = operator.call(config, "cert_show", { serial = options.serial })
   if not rows then return nil, err end
   for _, row in ipairs(rows) do
-    row.pem = operate.pem("CERTIFICATE", row.der)
-    row.der = nil
-    with_facts(row)
+    whole(row)
     if not options.json then print_certificate(row) end
   end
   if options.json then support.print_json(rows) end
 end
 
-local actions <const> = { list = list, show = show }
+local function revoke(options, config)
+  local row, err = operator.call(config, "cert_revoke", { serial = options.serial,
+    reason = options.reason })
+  if not row then return nil, err end
+  if options.json then return support.print_json(whole(row)) end
+  io.write "revoked\n"
+end
+
+local actions <const> = { list = list, show = show, revoke = revoke }
 
 ---@param args string[]
 ---@return integer exit_code

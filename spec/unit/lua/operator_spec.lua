@@ -90,6 +90,28 @@ describe("an operator", function()
     assert_fails("usage", "cert_show", { serial = "device001" })
   end)
 
+  it("revokes a certificate once", function()
+    assert(ledger:run("request_add", rows.request()))
+    assert(ledger:run("certificate_add", rows.certificate { serial = "0a1b" }))
+    assert_fails("not_found", "cert_revoke", { serial = "0a", reason = "superseded" })
+    assert_fails("usage", "cert_revoke", { serial = "device001", reason = "superseded" })
+    local row = assert(run("cert_revoke", { serial = "0A:1B", reason = "keyCompromise" }))
+    assert.same({ "0a1b", now, "keyCompromise" },
+      { row.serial, row.revoked_at, row.revocation_reason })
+    local err = assert_fails("refused", "cert_revoke", { serial = "a1b", reason = "superseded" })
+    assert.matches("revoked already", err.message)
+    assert.equal("keyCompromise", run("cert_show", { serial = "0a1b" })[1].revocation_reason)
+  end)
+
+  it("revokes none where several CAs have used the serial", function()
+    assert(ledger:run("request_add", rows.request()))
+    assert(ledger:run("certificate_add", rows.certificate { serial = "01" }))
+    assert(ledger:run("certificate_add", rows.certificate { serial = "01", issuer = "other" }))
+    local err = assert_fails("refused", "cert_revoke", { serial = "01", reason = "superseded" })
+    assert.matches("2 CAs", err.message)
+    for _, row in ipairs(run("cert_show", { serial = "01" })) do assert.is_nil(row.revoked_at) end
+  end)
+
   it("finds the decisions about a principal", function()
     assert(ledger:run("request_add", rows.request { principal_name = "device001", csr = "\xff" }))
     assert(ledger:run("request_add", rows.request { id = "r2", principal_name = "device001",
@@ -174,6 +196,8 @@ describe("an operator", function()
         { 1, "no pending request", "pending", "approve", "p9", "--as", "alice" },
         { 1, "no certificate", "cert", "show", "0a" },
         { 2, "no serial number", "cert", "show", "xyz" },
+        { 1, "no certificate", "cert", "revoke", "0a" },
+        { 2, "must be one of", "cert", "revoke", "0a", "--reason", "certificateHold" },
         { 2, "lest cert list: '0' is no count", "cert", "list", "--limit", "0" },
       } do
         local result = lest(table.unpack(case, 3))
@@ -213,6 +237,20 @@ describe("an operator", function()
       assert.same({ "0a", { host = "h1" } }, { shown.serial, shown.facts })
       assert.matches("BEGIN CERTIFICATE", shown.pem, 1, true)
       assert.matches("fact +host=h1", lest("cert", "show", "0a").out)
+    end)
+
+    it("revokes certificates", function()
+      assert(ledger:run("request_add", rows.request()))
+      for _, serial in ipairs { "0a", "0b" } do
+        assert(ledger:run("certificate_add", rows.certificate { serial = serial }))
+      end
+      local result = lest("cert", "revoke", "0a", "--reason", "keyCompromise")
+      assert.same({ 0, "revoked\n", "" }, { result.code, result.out, result.err })
+      assert.matches("revocation_reason +keyCompromise", lest("cert", "show", "0a").out)
+      assert.matches("0a .-revoked", lest("cert", "list").out)
+      local row = json("cert", "revoke", "0b", "--json")
+      assert.equal("unspecified", row.revocation_reason)
+      assert.matches("BEGIN CERTIFICATE", row.pem, 1, true)
     end)
 
     it("lists and shows decisions", function()
