@@ -159,7 +159,8 @@ local OPERATIONS <const> = {
 --- Collect what the client offers as proof; the authority judges it.
 local function check_proofs(exchange, context)
   local accepts = context.label.accepts
-  local authorization = exchange:header "authorization"
+  -- Where passwords are not taken, what a client says unasked is nobody's business.
+  local authorization = accepts.basic and exchange:header "authorization"
   if authorization then
     local username, password = core.http.basic(authorization)
     if not username then

@@ -1,6 +1,7 @@
 -- HTTP authentication (RFC 7030 3.2.3, RFC 7617; peers' rows S40 to S55) and what a label's `auth`
 -- makes of it.
 local core = require "lest.core"
+local pki = require "support.pki"
 local process = require "support.process"
 local raw_client = require "support.raw_client"
 local support = require "support.server"
@@ -23,6 +24,7 @@ return {
 ]]
 
 local function configuration(text)
+  text = text:gsub("anchors = {", '%0 foreign = "foreign.pem",', 1)
   text = text:gsub('names = "principal"', 'names = "policy"')
   text = text:gsub("profiles = {", "limits = { failures_per_minute = 500, "
     .. "address_failures_per_minute = 5000 },\n  profiles = {", 1)
@@ -33,6 +35,10 @@ local function configuration(text)
       realm = "the factory" },
     both = { policy = "policy.lua", profile = "device", auth = { "certificate+basic" },
       renews = "default" },
+    foreign = { policy = "policy.lua", profile = "device", auth = { "certificate", "basic" },
+      anchors = "foreign", renews = "default" },
+    foreign_both = { policy = "policy.lua", profile = "device", auth = "certificate+basic",
+      anchors = "foreign" },
     loud = { policy = "policy.lua", profile = "device", auth = { "basic" }, error_bodies = true },
     ]], 1))
 end
@@ -41,7 +47,9 @@ describe("authentication", function()
   local server, client, secret
 
   setup(function()
-    server = support.start { policy = POLICY, config = configuration }
+    local ca <close> = pki.new()
+    server = support.start { policy = POLICY, config = configuration,
+      files = { ["foreign.pem"] = process.read(ca:root("foreign").path) } }
     client = raw_client.new()
     secret = server:credential("device", { "--reusable" })
     server:enroll "device"
@@ -85,18 +93,19 @@ describe("authentication", function()
   end)
 
   -- Columns: no password, the right one, a wrong one, a header that is malformed. S48, S49, S53,
-  -- S54: a header that is not understood is never as good as none.
+  -- S54: where passwords are taken, a header that is not understood is never as good as none; where
+  -- they are not, it says nothing.
   local MATRIX <const> = {
-    { "/cert/simpleenroll", false, { 403, 401, 401, 401 } },
-    { "/cert/simpleenroll", true, { 200, 401, 401, 401 } },
+    { "/cert/simpleenroll", false, { 403, 403, 403, 403 } },
+    { "/cert/simpleenroll", true, { 200, 200, 200, 200 } },
     { "/basic/simpleenroll", false, { 401, 200, 401, 401 } },
     { "/basic/simpleenroll", true, { 401, 200, 401, 401 } },
     { "/simpleenroll", false, { 401, 200, 401, 401 } },
     { "/simpleenroll", true, { 200, 200, 401, 401 } },
     { "/both/simpleenroll", false, { 401, 403, 401, 401 } },
     { "/both/simpleenroll", true, { 401, 200, 401, 401 } },
-    { "/cert/simplereenroll", false, { 403, 401, 401, 401 } },
-    { "/cert/simplereenroll", true, { 200, 401, 401, 401 } },
+    { "/cert/simplereenroll", false, { 403, 403, 403, 403 } },
+    { "/cert/simplereenroll", true, { 200, 200, 200, 200 } },
     { "/basic/simplereenroll", false, { 403, 403, 401, 401 } },
     { "/basic/simplereenroll", true, { 403, 403, 401, 401 } },
     { "/simplereenroll", false, { 403, 403, 401, 401 } },
@@ -121,6 +130,43 @@ describe("authentication", function()
     end)
   end
 
+  it("takes a password beside a certificate that the label does not know, where it is enough",
+    function()
+    local password = support.basic("device", secret)
+    assert.equal(200, post("/foreign/simpleenroll", true, password).status)
+    assert.equal("basic: certificate nil of nil, user device",
+      server:sql "SELECT detail FROM requests ORDER BY time_us DESC LIMIT 1")
+    assert.equal(401, post("/foreign/simpleenroll", true, support.basic("device", "wrong")).status)
+    for path, authorization in pairs { ["/foreign/simpleenroll"] = false,
+      ["/foreign/simplereenroll"] = password, ["/foreign_both/simpleenroll"] = password } do
+      local answer = post(path, true, authorization)
+      assert.equal(403, answer.status, path)
+      assert.equal("the client certificate is not accepted here\n", answer.body)
+    end
+  end)
+
+  it("takes no password beside a certificate that was revoked here", function()
+    local cert = core.cert.load(server:enroll "gone")
+    local again = server:credential("gone", { "--reusable" })
+    process.must { process.lest, "cert", "revoke", cert.serial, "--config",
+      server.dir .. "/server.lua" }
+    local base = server.folder .. "/gone"
+    for _, path in ipairs { "/simpleenroll", "/foreign/simpleenroll" } do
+      local status, body = server:post(path, server:csr("again", { subject = "/CN=gone" }),
+        "--user", "gone:" .. again, "--cert", base .. ".pem", "--key", base .. ".key")
+      assert.equal(403, status)
+      assert.equal("the client certificate is revoked\n", body)
+    end
+  end)
+
+  it("says what a renewal without a certificate lacks", function()
+    for _, path in ipairs { "/basic", "/foreign", "" } do
+      local answer = post(path .. "/simplereenroll", false, support.basic("device", secret))
+      assert.equal(403, answer.status)
+      assert.matches("^renewal needs a TLS client certificate", answer.body)
+    end
+  end)
+
   it("7030-3.7-a tells the policy all that was proven", function()
     local other = server:credential("somebody", { "--reusable" })
     for path, seen in pairs {
@@ -141,7 +187,7 @@ describe("authentication", function()
       "Basic " .. core.base64.encode "no-colon", "Basic " .. core.base64.encode "de\0vice:x",
       "Basic " .. core.base64.encode "device:x\ny", token, "Basic:" .. token, "Bearer " .. token,
       "Digest username=\"device\"", "Negotiate " .. token, "Foo x" } do
-      for _, path in ipairs { "/simpleenroll", "/simplereenroll", "/cert/simplereenroll" } do
+      for _, path in ipairs { "/simpleenroll", "/simplereenroll", "/both/simplereenroll" } do
         local answer = post(path, true, value)
         assert.equal(401, answer.status, path .. " " .. value)
         assert.is_not_nil(answer.headers["www-authenticate"])

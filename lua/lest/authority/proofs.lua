@@ -85,7 +85,29 @@ local function check_basic(authority, begin, context)
   refusal.raise(401, "the credentials are not accepted")
 end
 
---- The anchors and the verified chain of a client certificate, or a refusal.
+--- What the label's `auth` asks for, from what was proven.
+local function satisfied(label, proven)
+  for _, kind in ipairs(label.auth) do
+    local all = true
+    for part in kind:gmatch "[^+]+" do all = all and proven[part] end
+    if all then return true end
+  end
+  return false
+end
+
+--- A certificate of ours that was revoked is refused whatever else the label believes.
+local function refuse_revoked(authority, cert)
+  local rows, err = authority.ledger:rows("certificate_find", { serial = cert.serial })
+  if not rows then error(err) end
+  for _, row in ipairs(rows) do
+    if row.revoked_at and row.der == cert:der() then
+      refusal.raise(403, "the client certificate is revoked")
+    end
+  end
+end
+
+--- The anchors and the verified chain of a client certificate, or a refusal. Where a password is
+--- enough, a certificate that the label does not know takes nothing from it: nil.
 local function check_chain(authority, begin, label)
   local certs = {}
   for i, der in ipairs(begin.chain) do
@@ -100,6 +122,10 @@ local function check_chain(authority, begin, label)
     local chain, err = anchors.store:verify(leaf, { untrusted = certs, purpose = "client" })
     if chain then return name, chain end
     failure = failure or err
+  end
+  refuse_revoked(authority, leaf)
+  if begin.basic and begin.operation == "simpleenroll" and satisfied(label, { basic = true }) then
+    return nil
   end
   refusal.raise(403, "the client certificate is not accepted here",
     { detail = failure and failure.message })
@@ -125,16 +151,6 @@ local function certificate_name(cert)
     or cert.serial
 end
 
---- What the label's `auth` asks for, from what was proven.
-local function satisfied(label, proven)
-  for _, kind in ipairs(label.auth) do
-    local all = true
-    for part in kind:gmatch "[^+]+" do all = all and proven[part] end
-    if all then return true end
-  end
-  return false
-end
-
 --- Who asks. Returns the entry that a handle stands for.
 function M.authenticate(authority, begin, label, csr)
   local entry = {
@@ -145,8 +161,11 @@ function M.authenticate(authority, begin, label, csr)
   for _, kind in ipairs(label.auth) do
     for part in kind:gmatch "[^+]+" do accepts[part] = true end
   end
+  local anchors, chain
   if begin.chain and accepts.certificate then
-    local anchors, chain = check_chain(authority, begin, label)
+    anchors, chain = check_chain(authority, begin, label)
+  end
+  if anchors then
     entry.row = own_certificate(authority, chain)
     local name = certificate_name(chain[1])
     entry.proven.certificate = { name = name, anchors = anchors }
@@ -155,8 +174,7 @@ function M.authenticate(authority, begin, label, csr)
     entry.ledger_name = anchors .. ":" .. (#chain[1].subject > 0 and tostring(chain[1].subject)
       or table.concat(chain[1].san, ","))
   end
-  if begin.basic then
-    if not accepts.basic then refusal.raise(401, "passwords are not accepted here") end
+  if begin.basic and accepts.basic then
     entry.context = {
       key_hash = entry.key_hash, label = begin.label, operation = begin.operation,
     }
@@ -189,7 +207,8 @@ end
 --- renewed here only where the configuration says so.
 function M.check_renewal(authority, entry)
   local csr, cert = entry.csr, entry.principal.certificate
-  if not cert or not entry.row then
+  if not cert then refusal.raise(403, "renewal needs a TLS client certificate") end
+  if not entry.row then
     refusal.raise(403,
       "the client certificate was not issued by this CA, so there is nothing to renew")
   end
