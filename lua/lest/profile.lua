@@ -152,7 +152,7 @@ function M.plan(profile, facts)
   end
   local lifetime = verdict.lifetime or profile.lifetime
   if lifetime > profile.lifetime then return nil, "the lifetime is longer than the profile's" end
-  plan.not_before = facts.now - profile.backdate
+  plan.not_before = math.max(facts.now - profile.backdate, facts.ca.not_before)
   plan.not_after = math.min(facts.now + lifetime, facts.ca.not_after)
   if plan.not_after <= facts.now then return nil, "the CA's certificate has expired" end
   return plan

@@ -46,6 +46,19 @@ describe("a profile with names of principals", function()
     assert.is_nil((plan(alice, { { "CN", "ALICE" } })))
   end)
 
+  it("gives no time outside the CA's own", function()
+    local carol = { kind = "basic", name = "carol" }
+    local function times(profile_of, at)
+      local made = assert(profile.plan(setmetatable(profile_of, { __index = own }), {
+        verdict = { subject = { { "CN", "carol" } } }, principal = carol, csr = csr, ca = ca,
+        now = at }))
+      return { made.not_before - NOW, made.not_after - NOW }
+    end
+    assert.same({ -60, 86400 }, times({}, NOW))
+    assert.same({ -60, 86400 }, times({ backdate = 3600 }, NOW))
+    assert.same({ 40, 10 * 86400 }, times({ lifetime = 20 * 86400 }, NOW + 100))
+  end)
+
   it("takes no other name", function()
     local alice = with_certificate("CN=alice,O=Example", { "DNS:alice.example" })
     for _, names in ipairs {
