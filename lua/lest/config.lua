@@ -243,6 +243,13 @@ local function resolve(config, folder)
   for _, each in pairs(config.labels) do each.policy = absolute(folder, each.policy) end
 end
 
+local function takes_password_alone(label_options)
+  for _, kind in ipairs(label_options.auth) do
+    if kind == "basic" then return true end
+  end
+  return false
+end
+
 --- What one table's schema cannot see: names that must exist in another part.
 local function cross_check(config, report)
   if not config.labels.default then
@@ -288,6 +295,9 @@ local function cross_check(config, report)
       each.anchors = {}
       for anchor in pairs(config.anchors) do table.insert(each.anchors, anchor) end
       table.sort(each.anchors)
+    end
+    if #each.anchors == 0 and not takes_password_alone(each) then
+      report(where .. ".auth", "needs a client certificate, and there are no anchors for one")
     end
     if each.wrap % 4 ~= 0 then
       report(where .. ".wrap", "must be a multiple of 4, or 0 for one line")

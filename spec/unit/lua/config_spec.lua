@@ -89,6 +89,18 @@ describe("a configuration", function()
     assert(parse(good))
   end)
 
+  it("finds a label that nobody could use", function()
+    local message <const> =
+      "labels.default.auth: needs a client certificate, and there are no anchors for one"
+    for _, kinds in ipairs { '"certificate"', '"certificate+basic"' } do
+      local auth = "auth = " .. kinds
+      assert.matches(message, edited('auth = { "certificate", "basic" }', auth .. ", anchors = {}"))
+      assert.matches(message, edited('anchors = .-auth = { "certificate", "basic" }',
+        function(text) return text:gsub('anchors = .-},', "", 1):gsub("auth = .*", auth) end))
+    end
+    assert(parse((GOOD:gsub("auth = ", "anchors = {}, auth = "))))
+  end)
+
   it("finds CSR attributes that cannot be sent", function()
     local function attributes(text)
       return edited("auth = ", "csrattrs = { " .. text .. " }, auth = ")
