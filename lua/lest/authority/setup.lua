@@ -85,6 +85,25 @@ function M.scrypt(pool)
   end
 end
 
+local PAGE <const> = 1000
+
+--- What was issued in the last minute counts in this one: an authority that begins anew, after a
+--- crash or SIGHUP, issues no more than one that stayed.
+local function count_issued(authority)
+  local since, before = authority.clock() - 60, nil
+  repeat
+    local rows, err = authority.ledger:rows("certificate_list", { before = before, limit = PAGE })
+    if not rows then return nil, err end
+    for _, row in ipairs(rows) do
+      if row.issued_at <= since then return true end
+      local issued = authority.issued[row.profile]
+      if issued then issued:count "all" end
+      before = row.seq
+    end
+  until #rows < PAGE
+  return true
+end
+
 -- How long a turn of the loop may wait for somebody else's lock; well below the shortest watchdog.
 local BUSY_MS <const> = 500
 
@@ -112,7 +131,7 @@ function M.ledger(authority)
     authority.issued[name] = limiter.new { per_minute = profile.per_minute,
       now_ms = core.clock.monotonic_ms }
   end
-  return true
+  return count_issued(authority)
 end
 
 return M

@@ -1,31 +1,35 @@
--- What one proven principal may put into the ledger.
+-- What the authority does so often and no more: for one proven principal, and in one profile.
 local fleet = require "support.fleet"
 local process = require "support.process"
 local support = require "support.server"
 
-describe("a principal that asks without end", function()
-  local server
+local server
 
-  local function start(limits, verdict)
-    server = support.start {
-      policy = ("local policy = require 'lest.policy' return { enroll = function() return %s end }")
-        :format(verdict),
-      config = function(text)
-        return (text:gsub("labels = {", "limits = { " .. limits .. " },\n  labels = {", 1))
-      end,
-    }
-  end
+--- A server whose configuration is edited before a word in it, and whose policy has one verdict.
+local function start(before, addition, verdict)
+  server = support.start {
+    policy = ("local policy = require 'lest.policy' return { enroll = function(request) "
+      .. "return %s end }"):format(verdict),
+    config = function(text) return (text:gsub(before, addition .. "%0", 1)) end,
+  }
+end
+
+--- A device of its own key that asks as `name`.
+local function ask(name, secret)
+  local device = fleet.device(name)
+  device.secret = secret
+  return assert(fleet.post(server, device))
+end
+
+describe("a principal that asks without end", function()
   after_each(function() server:stop() end)
 
-  --- A device of its own key that asks as `name`.
-  local function ask(name, secret)
-    local device = fleet.device(name)
-    device.secret = secret
-    return assert(fleet.post(server, device))
+  local function start_with(limits, verdict)
+    start("labels = {", "limits = { " .. limits .. " },\n  ", verdict)
   end
 
   it("is answered so often a minute, and leaves no more rows", function()
-    start("requests_per_principal_per_minute = 3", "policy.reject()")
+    start_with("requests_per_principal_per_minute = 3", "policy.reject()")
     local ann = server:credential("ann", { "--reusable" })
     local ben = server:credential("ben", { "--reusable" })
     for _ = 1, 3 do assert.equal(403, ask("ann", ann).status) end
@@ -41,7 +45,7 @@ describe("a principal that asks without end", function()
   end)
 
   it("has so many requests that wait, and may ask again for those", function()
-    start("pending_per_principal = 2", "policy.pending { retry_after = '30s' }")
+    start_with("pending_per_principal = 2", "policy.pending { retry_after = '30s' }")
     local ann = server:credential("ann", { "--reusable" })
     local ben = server:credential("ben", { "--reusable" })
     local first = fleet.device "ann"
@@ -61,12 +65,34 @@ describe("a principal that asks without end", function()
   end)
 
   it("has room again for what was decided", function()
-    start("pending_per_principal = 1", "policy.pending()")
+    start_with("pending_per_principal = 1", "policy.pending()")
     local ann = server:credential("ann", { "--reusable" })
     assert.equal(202, ask("ann", ann).status)
     assert.equal(429, ask("ann", ann).status)
     process.must { process.lest, "pending", "reject", server:sql "SELECT id FROM pending",
       "--as", "alice", "--config", server.dir .. "/server.lua" }
     assert.equal(202, ask("ann", ann).status)
+  end)
+end)
+
+describe("a profile", function()
+  after_each(function() server:stop() end)
+
+  it("issues so many a minute, whatever becomes of the authority", function()
+    start("names = ", "per_minute = 2, ",
+      "policy.approve { subject = { { 'CN', request.principal.name } } }")
+    local ann = server:credential("ann", { "--reusable" })
+    assert.equal(200, ask("ann", ann).status)
+    local pid = server:pids("authority")[1]
+    process.kill(pid, "KILL")
+    process.wait_for(function() return not process.alive(pid) end, "its end", 20)
+    process.wait_for(function() return ask("ann", ann).status == 200 end, "the authority", 20)
+    local limited = ask("ann", ann)
+    assert.equal(503, limited.status)
+    assert.equal("too many certificates are being issued\n", limited.body)
+    process.kill(server.pid, "HUP")
+    process.wait_for(function() return #server:logged "ready" == 2 end, "a generation", 20)
+    server.http = nil -- new connections, to the new generation
+    assert.equal("too many certificates are being issued\n", ask("ann", ann).body)
   end)
 end)
