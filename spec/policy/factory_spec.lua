@@ -45,7 +45,8 @@ describe("policies/factory.lua", function()
 
   it("renews in the last 30 days", function()
     local function days(left)
-      return ask.reenroll({ previous = { certificate = { not_after = os.time() + left * 86400 } } })
+      return ask.reenroll { csr = policies.csr "CN=x",
+        previous = { certificate = { not_after = os.time() + left * 86400 } } }
     end
     assert.equal("reject", days(31).verdict)
     assert.equal("approve", days(29).verdict)
