@@ -93,6 +93,49 @@ static enum lest_status write_special(const char *path, const void *data, size_t
     return status;
 }
 
+/* A file that is written beside the one it will be. */
+struct draft {
+    char target[PATH_MAX]; /* where a link leads, not the link */
+    char path[PATH_MAX];
+    int fd;
+};
+
+static enum lest_status draft_make(const char *path, enum lest_file_how how, struct draft *out,
+                                   struct lest_error *err)
+{
+    struct stat info;
+    out->fd = -1;
+    if (how == LEST_FILE_NEW || !realpath(path, out->target))
+        snprintf(out->target, sizeof out->target, "%s", path);
+    int size = snprintf(out->path, sizeof out->path, "%s.XXXXXX", out->target);
+    if (size < 0 || (size_t)size >= sizeof out->path || strlen(path) >= sizeof out->target)
+        return lest_error_set(err, LEST_E_IO, "the path of the file is too long");
+    if (how == LEST_FILE_REPLACE && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return lest_error_set_errno(err, LEST_E_IO, EISDIR, "%s: cannot be written", path);
+    /* mkostemp makes the file 0600; fchmod widens it only after it is ours. */
+    out->fd = mkostemp(out->path, O_CLOEXEC);
+    if (out->fd < 0)
+        return lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
+    return LEST_OK;
+}
+
+enum lest_status lest_file_check(const char *path, struct lest_error *err)
+{
+    struct draft draft;
+    if (strcmp(path, "-") == 0)
+        return LEST_OK;
+    if (is_special(path))
+        return access(path, W_OK) < 0
+                   ? lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path)
+                   : LEST_OK;
+    enum lest_status status = draft_make(path, LEST_FILE_REPLACE, &draft, err);
+    if (status)
+        return status;
+    close(draft.fd);
+    unlink(draft.path);
+    return LEST_OK;
+}
+
 enum lest_status lest_file_write(const char *path, const void *data, size_t len, mode_t mode,
                                  enum lest_file_how how, struct lest_error *err)
 {
@@ -103,50 +146,65 @@ enum lest_status lest_file_write(const char *path, const void *data, size_t len,
     }
     if (how == LEST_FILE_REPLACE && is_special(path))
         return write_special(path, data, len, err);
-    enum lest_status status = LEST_OK;
-    char temporary[PATH_MAX];
-    int fd = -1;
-    bool made = false;
-    int size = snprintf(temporary, sizeof temporary, "%s.XXXXXX", path);
-    if (size < 0 || (size_t)size >= sizeof temporary)
-        return lest_error_set(err, LEST_E_IO, "the path of the file is too long");
-    /* mkostemp makes the file 0600; fchmod widens it only after it is ours. */
-    fd = mkostemp(temporary, O_CLOEXEC);
-    if (fd < 0) {
+    struct draft draft;
+    enum lest_status status = draft_make(path, how, &draft, err);
+    if (status)
+        return status;
+    bool made = true;
+    if (fchmod(draft.fd, mode) < 0 || write_all(draft.fd, data, len) < 0 || fsync(draft.fd) < 0) {
         status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
         goto out;
     }
-    made = true;
-    if (fchmod(fd, mode) < 0 || write_all(fd, data, len) < 0 || fsync(fd) < 0) {
-        status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
-        goto out;
-    }
-    int closed = close(fd);
-    fd = -1;
+    int closed = close(draft.fd);
+    draft.fd = -1;
     if (closed < 0) {
         status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
         goto out;
     }
     if (how == LEST_FILE_NEW) {
-        if (link(temporary, path) < 0) {
+        if (link(draft.path, draft.target) < 0) {
             status =
                 errno == EEXIST
                     ? lest_error_set(err, LEST_E_EXISTS, "%s exists already and is not overwritten", path)
                     : lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
             goto out;
         }
-    } else if (rename(temporary, path) < 0) {
+    } else if (rename(draft.path, draft.target) < 0) {
         status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
         goto out;
     } else {
         made = false;
     }
-    if (sync_folder(path) < 0)
+    if (sync_folder(draft.target) < 0)
         status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: its folder cannot be synced", path);
 out:
-    if (fd >= 0)
-        close(fd);
+    if (draft.fd >= 0)
+        close(draft.fd);
     if (made)
-        unlink(temporary);
+        unlink(draft.path);
     return status;
+}
+
+enum lest_status lest_file_resolve(const char *path, char out[PATH_MAX], struct lest_error *err)
+{
+    char folder[PATH_MAX], real[PATH_MAX];
+    if (strcmp(path, "-") == 0) {
+        snprintf(out, PATH_MAX, "-");
+        return LEST_OK;
+    }
+    if (realpath(path, out))
+        return LEST_OK;
+    /* It is not there yet: its folder must be. */
+    const char *slash = strrchr(path, '/');
+    int len = slash ? (int)(slash - path) + 1 : 1;
+    int size = snprintf(folder, sizeof folder, "%.*s", len, slash ? path : ".");
+    if (size < 0 || (size_t)size >= sizeof folder)
+        return lest_error_set(err, LEST_E_IO, "the path of the file is too long");
+    if (!realpath(folder, real))
+        return lest_error_set_errno(err, errno == ENOENT ? LEST_E_NOT_FOUND : LEST_E_IO, errno,
+                                    "%s: its folder cannot be found", path);
+    size = snprintf(out, PATH_MAX, "%s/%s", strcmp(real, "/") == 0 ? "" : real, slash ? slash + 1 : path);
+    if (size < 0 || size >= PATH_MAX)
+        return lest_error_set(err, LEST_E_IO, "the path of the file is too long");
+    return LEST_OK;
 }

@@ -122,6 +122,27 @@ static int file_write(lua_State *L)
     return 1;
 }
 
+/* file.check(path): whether write could begin to replace it */
+static int file_check(lua_State *L)
+{
+    struct lest_error err;
+    if (lest_file_check(luaL_checkstring(L, 1), &err))
+        return lestL_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* file.resolve(path): absolute and without links; the file itself need not be there */
+static int file_resolve(lua_State *L)
+{
+    char path[PATH_MAX];
+    struct lest_error err;
+    if (lest_file_resolve(luaL_checkstring(L, 1), path, &err))
+        return lestL_fail(L, &err);
+    lua_pushstring(L, path);
+    return 1;
+}
+
 /* file.absolute(path): from the root, by the working folder; links are not followed */
 static int file_absolute(lua_State *L)
 {
@@ -142,9 +163,9 @@ static int file_absolute(lua_State *L)
 
 int lestL_open_file(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        { "absolute", file_absolute }, { "read", file_read }, { "write", file_write }, { NULL, NULL }
-    };
+    static const luaL_Reg functions[] = { { "absolute", file_absolute }, { "check", file_check },
+                                          { "read", file_read },         { "resolve", file_resolve },
+                                          { "write", file_write },       { NULL, NULL } };
     luaL_newlib(L, functions);
     return 1;
 }

@@ -33,6 +33,17 @@ static int user_id(lua_State *L)
     return 1;
 }
 
+/* system.user_name(): of the real user, who runs this; nil for a number without a name */
+static int user_name(lua_State *L)
+{
+    struct passwd entry, *found = NULL;
+    char text[4096];
+    if (getpwuid_r(getuid(), &entry, text, sizeof text, &found) || !found)
+        return 0;
+    lua_pushstring(L, found->pw_name);
+    return 1;
+}
+
 /* system.make_folder(path [, mode = 0777]): by the umask; error code exists if something is there */
 static int make_folder(lua_State *L)
 {
@@ -73,11 +84,23 @@ static int give(lua_State *L)
     return 1;
 }
 
-/* system.exists(path): whether anything has that name, a dangling link too */
+/* system.exists(path): whether anything has that name, a dangling link too, and its mode; nil and an error
+ * where that cannot be seen */
 static int exists(lua_State *L)
 {
     struct stat info;
-    lua_pushboolean(L, lstat(luaL_checkstring(L, 1), &info) == 0);
+    struct lest_error err;
+    const char *path = luaL_checkstring(L, 1);
+    if (lstat(path, &info) == 0) {
+        lua_pushboolean(L, 1);
+        lua_pushinteger(L, info.st_mode & 0777);
+        return 2;
+    }
+    if (errno != ENOENT && errno != ENOTDIR) {
+        lest_error_set_errno(&err, LEST_E_IO, errno, "%s: cannot be looked up", path);
+        return lestL_fail(L, &err);
+    }
+    lua_pushboolean(L, 0);
     return 1;
 }
 
@@ -111,6 +134,7 @@ int lestL_open_system(lua_State *L)
         { "is_terminal", is_terminal },
         { "host_name", host_name },
         { "user_id", user_id },
+        { "user_name", user_name },
         { "make_folder", make_folder },
         { "give", give },
         { "exists", exists },

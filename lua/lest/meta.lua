@@ -108,13 +108,26 @@ local core_file = {}
 ---@return lest.error? err codes not_found, io, too_large
 function core_file.read(path, max) end
 
---- Whole or not at all: written beside it, synchronised and renamed. `new` refuses to replace.
+--- Whole or not at all: written beside it, synchronised and renamed. `new` refuses to replace. Of a
+--- link, the file it leads to is replaced.
 ---@param path string
 ---@param bytes string
 ---@param options? { mode?: integer, new?: boolean } mode 0644 if absent
 ---@return true?
 ---@return lest.error? err codes exists, io
 function core_file.write(path, bytes, options) end
+
+--- Whether write could begin to replace a file, as far as that can be told beforehand.
+---@param path string
+---@return true?
+---@return lest.error? err code io
+function core_file.check(path) end
+
+--- The one absolute path of a file, without links; the file itself need not be there.
+---@param path string
+---@return string?
+---@return lest.error? err codes not_found, io
+function core_file.resolve(path) end
 
 --- From the root, by the working folder; links are not followed.
 ---@param path string
@@ -502,6 +515,10 @@ function core_system.host_name() end
 ---@return integer
 function core_system.user_id() end
 
+--- The name of the user who runs this; nil for a number without one.
+---@return string?
+function core_system.user_name() end
+
 --- Make a folder, its mode lessened by the umask.
 ---@param path string
 ---@param mode? integer default 0777
@@ -522,9 +539,10 @@ function core_system.give(path, account) end
 ---@return lest.error? err code not_found, io
 function core_system.enter(folder) end
 
---- Whether anything has that name, a dangling link too.
+--- Whether anything has that name, a dangling link too, and its mode. nil where that cannot be seen.
 ---@param path string
----@return boolean
+---@return boolean?
+---@return integer|lest.error|nil mode or the error, code io
 function core_system.exists(path) end
 
 --- As root, become for good the user and group that own the file, or its folder where there is no
