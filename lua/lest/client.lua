@@ -240,6 +240,15 @@ local function fetch_cacerts(self)
   return result
 end
 
+--- Load the files that the options name and, with a fingerprint, fetch the root: what is wrong with
+--- them shows here, and else in the first request.
+---@return true?
+---@return lest.error? err
+function Client:open()
+  local session, err = open(self)
+  return session and true, err
+end
+
 --- The CA certificates of the server, verified (RFC 7030 4.1); the client trusts what it has
 --- learnt.
 ---@param options? { wait?: string|integer }
@@ -248,8 +257,8 @@ end
 function Client:cacerts(options)
   options_of.check("client:cacerts", options or {}, options_of.wait)
   return persist(self, deadline_of(options or {}), function()
-    local session, err = open(self)
-    if not session then return nil, err end
+    local ok, err = self:open()
+    if not ok then return nil, err end
     local found = self.cacerts_found -- a bootstrap has fetched them just now
     self.cacerts_found = nil
     if found then return found end

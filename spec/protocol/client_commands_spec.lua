@@ -111,6 +111,95 @@ describe("the command", function()
       server:answer(est.issued { world.device.cert })
       result = lest("enroll", "--json", "--out", path "d.pem", device())
       assert.equal(world.device.cert.serial, cjson.decode(result.out).serial)
+      server:answer(est.csrattrs())
+      server:answer(est.issued { world.device.cert })
+      result = cjson.decode(lest("enroll", "--json", device()).out)
+      assert.equal(world.device.cert, core.cert.parse(result.pem))
+    end)
+
+    it("writes over no key, and asks for nothing it cannot write", function()
+      local function refused(problem, ...)
+        local result = lest("enroll", "--subject", "CN=x", ...)
+        assert.equal(2, result.code, result.err)
+        assert.matches(problem, result.err, 1, true)
+      end
+      local new = { "--new-key", "ec:P-256", "--key-out", path "x" }
+      refused("--out and --key-out are the same file", "--out", path "x", table.unpack(new))
+      refused("--out and --key-out are the same file", "--out", folder .. "/../"
+        .. folder:match "[^/]*$" .. "/x", table.unpack(new))
+      assert(core.key.generate("ec:P-256"):save(path "c.key"))
+      shell.run(("ln -s c.key %s"):format(path "link"))
+      refused("--out and --csr-key are the same file", "--csr-key", path "c.key", "--out",
+        path "link")
+      refused("--out and --key are the same file", "--key", path "c.key", "--out", path "c.key")
+      refused("--key-out and --trust are the same file", "--new-key", "ec:P-256", "--key-out",
+        world.root.path)
+      refused(path "none/x" .. ": cannot be written (No such file", "--out", path "none/x",
+        table.unpack(new))
+      refused("cannot be written (Is a directory)", "--out", folder, table.unpack(new))
+      assert.equal(0, #server:wait("tls", 0))
+      assert.is_false(core.system.exists(path "x"))
+      assert(core.key.load(path "c.key"))
+    end)
+
+    it("says what to do with a certificate that could not be written", function()
+      server:answer(est.csrattrs())
+      server:answer(est.issued { world.device.cert })
+      local words = { "enroll", server.url, "--trust", world.root.path, device() }
+      local result = shell.run(shell.line(table.unpack(words)) .. " >/dev/full")
+      assert.equal(1, result.code)
+      assert.matches("the certificate was issued: repeat the command with the same key", result.err,
+        1, true)
+    end)
+
+    it("leaves no new key behind when something else is wrong", function()
+      for _, words in ipairs {
+        { server.url, "--trust", path "none.pem" }, { server.url },
+        { "http://localhost", "--trust", world.root.path },
+        { server.url, "--trust", world.root.path, "--username", "u", "--password-file", path "no" },
+      } do
+        local result = shell.lest("enroll", "--subject", "CN=x", "--new-key", "ec:P-256",
+          "--key-out", path "x.key", table.unpack(words))
+        assert.equal(2, result.code, result.err)
+      end
+      assert.is_false(core.system.exists(path "x.key"))
+      assert.equal(0, #server:wait("tls", 0))
+    end)
+
+    it("uses a key again that was asked for by another name", function()
+      for _ = 1, 2 do
+        server:answer(est.csrattrs(), 1)
+        server:answer(http(403))
+        local result = lest("enroll", "--subject", "CN=x", "--new-key", "ec:prime256v1",
+          "--key-out", path "x.key")
+        assert.equal(7, result.code, result.err)
+      end
+    end)
+
+    it("warns of a key that others may read", function()
+      assert(core.key.generate("ec:P-256"):save(path "x.key"))
+      shell.run("chmod 644 " .. path "x.key")
+      server:answer(est.csrattrs(), 1)
+      server:answer(http(403))
+      local result = lest("enroll", "--subject", "CN=x", "--new-key", "ec:P-256", "--key-out",
+        path "x.key")
+      assert.matches("warning: others may use the key in .*: its mode is 644, not 600", result.err)
+    end)
+
+    it("takes the passphrase for the request's key, and gives it to a new one", function()
+      temporary.file(folder, "phrase", "secret\n")
+      local key = assert(core.key.generate "ec:P-256")
+      assert(key:save(path "c.key", { passphrase = "secret" }))
+      local function enroll(...)
+        server:answer(est.csrattrs(), 1)
+        server:answer(http(403))
+        local result = lest("enroll", "--subject", "CN=x", "--passphrase-file", path "phrase", ...)
+        assert.equal(7, result.code, result.err)
+      end
+      enroll("--csr-key", path "c.key")
+      for _ = 1, 2 do enroll("--new-key", "ec:P-256", "--key-out", path "n.key") end
+      assert.equal("key_passphrase", select(2, core.key.load(path "n.key")).code)
+      assert(core.key.load(path "n.key", { passphrase = "secret" }))
     end)
 
     it("7030-4.2.3-v saves a new key before it is sent, and uses it again", function()
@@ -147,6 +236,17 @@ describe("the command", function()
         server.url, world.root.path, path "d.pem"), csr:pem())
       assert.equal(0, result.code, result.err)
       assert.equal(csr, est.csr_of(server:requests()[1]))
+      result = shell.run(shell.line("enroll", server.url, "--trust", world.root.path, "--csr", "-",
+        "--username", "u", "--password-file", "-"), csr:pem())
+      assert.equal(2, result.code)
+      assert.matches("--csr and --password-file cannot both be standard input", result.err, 1, true)
+    end)
+
+    it("names the file of a request that is none", function()
+      local result = lest("enroll", "--csr", temporary.file(folder, "x.csr", "no request"))
+      assert.equal(2, result.code)
+      assert.matches("lest enroll: " .. path "x.csr" .. ": ", result.err, 1, true)
+      assert.equal(2, lest("enroll", "--csr", path "none.csr").code)
     end)
 
     it("takes SANs, a password from a file, and the key of --key", function()
@@ -266,6 +366,40 @@ describe("the command", function()
       server:answer(http(403))
       assert.equal(7, reenroll("--new-key", "ec:P-256", "--key-out", path "device.key").code)
       assert.equal(core.key.load(fresh.key), core.key.load(path "device.key"))
+    end)
+
+    it("writes over no key", function()
+      local old_key = read "device.key"
+      for option, words in pairs {
+        ["--out and --key"] = { "--out", path "device.key" },
+        ["--out and --key-out"] = { "--new-key", "ec:P-256", "--key-out", path "n", "--out",
+          path "n" },
+        ["--out is the file"] = { "--new-key", "ec:P-256", "--key-out", path "device.key", "--out",
+          path "device.key.new" },
+        ["--key-out and --cert"] = { "--new-key", "ec:P-256", "--key-out", path "device.pem" },
+      } do
+        local result = lest("reenroll", "--cert", path "device.pem", "--key", path "device.key",
+          table.unpack(words))
+        assert.equal(2, result.code, option .. result.err)
+        assert.matches(option, result.err, 1, true)
+      end
+      assert.equal(old_key, read "device.key")
+      assert.is_false(core.system.exists(path "device.key.new"))
+      assert.equal(0, #server:wait("tls", 0))
+    end)
+
+    it("replaces what links lead to, and keeps them", function()
+      shell.run(("cd %s && mkdir real && mv device.* real && ln -s real/* ."):format(folder))
+      local fresh = world.pki:issue("linked", { by = world.root, subject = "/CN=device" })
+      shell.run(("cp %s %s"):format(fresh.key, path "real/device.key.new"))
+      server:answer(est.csrattrs())
+      server:answer(est.issued { fresh.cert })
+      local result = reenroll("--new-key", "ec:P-256", "--key-out", path "device.key")
+      assert.equal(0, result.code, result.err)
+      assert.equal("real/device.key", shell.capture("readlink " .. path "device.key"))
+      assert.equal("real/device.pem", shell.capture("readlink " .. path "device.pem"))
+      assert.equal(core.key.load(fresh.key), core.key.load(path "real/device.key"))
+      assert.equal(fresh.cert, core.cert.load(path "real/device.pem"))
     end)
 
     it("wants a certificate and its key, before any traffic", function()

@@ -44,7 +44,6 @@ local function check(options)
   end
 end
 
--- What the names say is looked at before a key is made for them.
 local function subject_of(options)
   local subject, err, der
   if options.subject then
@@ -58,13 +57,12 @@ local function subject_of(options)
   return subject
 end
 
-local function request_of(options)
-  local subject = subject_of(options)
+local function request_of(options, subject)
   local key, err
   if options.csr_key then
-    key, err = core.key.load(options.csr_key)
+    key, err = est_options.load_key(options.csr_key, options)
   elseif options.new_key then
-    key, err = est_options.new_key(options.new_key, options.key_out)
+    key, err = est_options.new_key(NAME, options, options.key_out)
   end
   if err then return nil, err end
   return { key = key, subject = subject, san = #options.san > 0 and options.san or nil,
@@ -73,12 +71,19 @@ end
 
 local function finished(path)
   local bytes, err = core.file.read(path)
-  if not bytes then return nil, err end
-  return core.csr.parse(bytes)
+  if not bytes then return nil, support.file_error(err) end
+  local csr
+  csr, err = core.csr.parse(bytes)
+  if not csr then
+    err.message = ("%s: %s"):format(path == "-" and "standard input" or path, err.message)
+    return nil, support.file_error(err)
+  end
+  return csr
 end
 
 local function enroll(options)
   check(options)
+  local subject = subject_of(options)
   local progress <close> = support.progress "asking the server"
   local client <close> = est_options.client(NAME, options, progress)
   local cert, changed
@@ -87,7 +92,7 @@ local function enroll(options)
     if not csr then return nil, err end
     cert, changed = client:enroll(csr, { wait = options.wait })
   else
-    local request, err = request_of(options)
+    local request, err = request_of(options, subject)
     if not request then return nil, err end
     cert, changed = client:enroll(request)
   end

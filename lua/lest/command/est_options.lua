@@ -27,7 +27,8 @@ function M.add(parser, identity)
     :description "Its password: the first line of a file (- is standard input)."
   parser:option "--cert":argname "FILE":description "Client certificate for TLS, with its chain."
   parser:option "--key":argname "FILE":description "Its key; a file, or a URI (pkcs11:...)."
-  parser:option "--passphrase-file":argname "FILE":description "Passphrase of the key's file."
+  parser:option "--passphrase-file":argname "FILE"
+    :description "Passphrase of private keys in files, which a new one is encrypted with too."
   parser:flag "--trust-cacerts"
     :description("Take the root in the server's /cacerts for issued certificates, though the "
       .. "anchors do not vouch for it.")
@@ -40,7 +41,8 @@ function M.add_result(parser)
     :description "How long to wait for a pending request or a busy server, as in 10m."
   parser:option "--out":argname "FILE":default "-"
     :description "Where the certificate goes, then its intermediates; - is standard output."
-  parser:flag "--json":description "Print what was issued as JSON."
+  parser:flag "--json"
+    :description "Print what was issued as JSON, with its PEM where --out is -."
 end
 
 local function notifier(name, progress)
@@ -56,6 +58,51 @@ local function notifier(name, progress)
   end
 end
 
+local INPUTS <const> = { "trust", "cert", "key", "csr_key", "csr", "password_file",
+  "passphrase_file" }
+
+local function word(option)
+  return "--" .. option:gsub("_", "-")
+end
+
+local function check_standard_input(options)
+  local taken
+  for _, name in ipairs(INPUTS) do
+    if options[name] == "-" then
+      if taken then
+        support.usage(("%s and %s cannot both be standard input"):format(word(taken), word(name)))
+      end
+      taken = name
+    end
+  end
+end
+
+local function place(path)
+  return path and path ~= "-" and (core.file.resolve(path) or path) or nil
+end
+
+-- What is written over is lost: with a private key, the certificate that was just issued for it.
+local function keep_apart(options, output, others)
+  local path = place(options[output])
+  for _, name in ipairs(others) do
+    if path and path == place(options[name]) then
+      support.usage(("%s and %s are the same file"):format(word(output), word(name)))
+    end
+  end
+end
+
+local function check_files(options)
+  check_standard_input(options)
+  keep_apart(options, "key_out", { "trust", "cert", "csr", "password_file", "passphrase_file" })
+  -- A renewed certificate may take the place of the old one, and anchors that of older ones.
+  keep_apart(options, "out", { "key", "csr_key", "key_out", "csr", "password_file",
+    "passphrase_file" })
+  local new_key = place(options.key_out)
+  if new_key and place(options.out) == new_key .. ".new" then
+    support.usage "--out is the file where a new key waits beside --key-out"
+  end
+end
+
 local function secret(path)
   if not path then return nil end
   local text, err = support.secret(path)
@@ -63,12 +110,7 @@ local function secret(path)
   return text
 end
 
---- The client for parsed options. A file that cannot be read is thrown as its error.
----@param name string of the command, "lest enroll"
----@param options table
----@param progress lest.progress
----@return lest.client
-function M.client(name, options, progress)
+local function check_identity(options)
   if not options.trust and not options.fingerprint then
     support.usage "say how to know the server: --trust FILE, or --fingerprint HEX"
   elseif options.trust and options.fingerprint then
@@ -80,28 +122,74 @@ function M.client(name, options, progress)
   elseif options.cert and not options.key then
     support.usage "--cert needs --key"
   end
-  return lest_client {
+end
+
+--- The client for parsed options, ready for its first request: whatever is wrong with them, or with
+--- a file they name, is thrown as an error before anything is asked for or written. The passphrase
+--- is in options.passphrase then.
+---@param name string of the command, "lest enroll"
+---@param options table
+---@param progress lest.progress
+---@param repair? fun(options: table): true?, lest.error? is called before the files are loaded
+---@return lest.client
+function M.client(name, options, progress, repair)
+  check_identity(options)
+  check_files(options)
+  options.passphrase = secret(options.passphrase_file)
+  local client = lest_client {
     url = options.url, label = options.label, trust = options.trust,
     fingerprint = options.fingerprint, trust_cacerts = options.trust_cacerts,
     username = options.username, password = secret(options.password_file),
-    cert = options.cert, key = options.key, passphrase = secret(options.passphrase_file),
+    cert = options.cert, key = options.key, passphrase = options.passphrase,
     timeout = options.timeout, notify = notifier(name, progress),
   }
+  local ok, err = true, nil
+  if options.out then ok, err = core.file.check(options.out) end
+  if ok and repair then ok, err = repair(options) end
+  if ok then ok, err = client:open() end
+  if not ok then error(err.operation and err or support.file_error(err), 0) end
+  return client
 end
 
+--- A private key in a file that the command line names.
+---@param path string
+---@param options table
+---@return lest.key?
+---@return lest.error? err
+function M.load_key(path, options)
+  local how = options.passphrase and { passphrase = options.passphrase } or nil
+  local key, err = core.key.load(path, how)
+  if not key then return nil, support.file_error(err) end
+  return key
+end
+
+-- OpenSSL knows one kind by several names: ec:prime256v1.
 local function fits(key, spec)
-  return key.type:lower() == spec:lower()
+  if key.type:lower() == spec:lower() then return true end
+  local other = core.key.generate(spec)
+  return other ~= nil and other.type == key.type
+end
+
+local function warn_of_readers(name, path)
+  local _, mode = core.system.exists(core.file.resolve(path) or path)
+  if math.type(mode) == "integer" and mode & 0x3f ~= 0 then
+    support.complain(name, ("warning: others may use the key in %s: its mode is %03o, not 600")
+      :format(path, mode))
+  end
 end
 
 --- A new key in a file, saved before anybody hears of it; or what an earlier run has left there.
----@param spec string "ec:P-256"
+---@param name string of the command
+---@param options table new_key: "ec:P-256"
 ---@param path string
 ---@return lest.key?
 ---@return lest.error? err
-function M.new_key(spec, path)
+function M.new_key(name, options, path)
+  local spec = options.new_key
   if core.system.exists(path) then
-    local key, err = core.key.load(path)
+    local key, err = M.load_key(path, options)
     if not key then return nil, err end
+    warn_of_readers(name, path)
     if fits(key, spec) then return key end
     local message = ("%s has a key of type %s already, not %s"):format(path, key.type, spec)
     return nil, core.error.new { code = "exists", message = message }
@@ -109,9 +197,16 @@ function M.new_key(spec, path)
   local key, err = core.key.generate(spec)
   if not key then support.usage("--new-key: " .. tostring(err)) end
   local ok
-  ok, err = key:save(path, { new = true })
-  if not ok then return nil, err end
+  ok, err = key:save(path, { new = true, passphrase = options.passphrase })
+  if not ok then return nil, support.file_error(err) end
   return key
+end
+
+-- What cert:save writes.
+local function pem_of(cert)
+  local pem = { cert:pem() }
+  for i, each in ipairs(cert.chain) do pem[i + 1] = each:pem() end
+  return table.concat(pem)
 end
 
 --- Write an issued certificate and say what it is.
@@ -122,14 +217,21 @@ end
 ---@return integer|nil exit_code
 ---@return lest.error? err
 function M.deliver(name, cert, changed, options)
-  local ok, err = cert:save(options.out)
-  if not ok then return nil, err end
+  local in_json = options.json and options.out == "-"
+  if not in_json then
+    local ok, err = cert:save(options.out)
+    if not ok then
+      err.message = err.message
+        .. "; the certificate was issued: repeat the command with the same key"
+      return nil, err
+    end
+  end
   if options.json then
     local described = inspect.table(cert)
-    described.out = options.out ~= "-" and options.out or nil
+    described.out = not in_json and options.out or nil
+    described.pem = in_json and pem_of(cert) or nil
     described.chain = #cert.chain
     described.changed = changed
-    io.stdout:flush()
     support.print_json(json.object(described))
   else
     local subject = tostring(cert.subject)

@@ -40,9 +40,12 @@ end
 
 -- A run that was stopped between the certificate and its key has left the key beside its place.
 local function recover(options)
+  if not options.key_out then return true end
+  -- The new key waits beside the file, not beside a link to it.
+  options.key_out = core.file.resolve(options.key_out) or options.key_out
   local path = pending_path(options)
   if not core.system.exists(path) then return true end
-  local key, err = core.key.load(path)
+  local key, err = est_options.load_key(path, options)
   if not key then return nil, err end
   local cert
   cert, err = core.cert.load(options.cert)
@@ -53,19 +56,17 @@ end
 
 -- The key for the request, and where it waits if the key in use has its place.
 local function key_for(options)
-  local ok, err = recover(options)
-  if not ok then return nil, err end
   local path = options.key_out
+  local key, err
   if core.system.exists(path) then
     local cert, there
     cert, err = core.cert.load(options.cert)
     if not cert then return nil, err end
-    there, err = core.key.load(path)
+    there, err = est_options.load_key(path, options)
     if not there then return nil, err end
     if there:public_der() == cert.public_key.der then path = pending_path(options) end
   end
-  local key
-  key, err = est_options.new_key(options.new_key, path)
+  key, err = est_options.new_key(NAME, options, path)
   if not key then return nil, err end
   return key, path
 end
@@ -76,13 +77,13 @@ local function reenroll(options)
   elseif (options.new_key ~= nil) ~= (options.key_out ~= nil) then
     support.usage "--new-key and --key-out go together"
   end
+  local progress <close> = support.progress "asking the server"
+  local client <close> = est_options.client(NAME, options, progress, recover)
   local key, path
   if options.new_key then
     key, path = key_for(options)
     if not key then return nil, path end
   end
-  local progress <close> = support.progress "asking the server"
-  local client <close> = est_options.client(NAME, options, progress)
   local cert, changed = client:reenroll { key = key, wait = options.wait,
     csrattrs = not options.no_csrattrs }
   progress:close()

@@ -92,6 +92,14 @@ function M.exit_code(err)
   return getmetatable(err) == Usage and 2 or 1
 end
 
+--- An error of a file that the command line names: the line is wrong, as with any of its words.
+---@param err lest.error
+---@return lest.error
+function M.file_error(err)
+  if err.exit_code == 1 then err.exit_code = 2 end
+  return err
+end
+
 local function with_traceback(err)
   if core.error.is(err) or getmetatable(err) == Usage then return { err = err } end
   return { err = err, trace = debug.traceback(tostring(err), 2) }
@@ -192,7 +200,7 @@ end
 ---@return lest.error|nil err
 function M.secret(path)
   local text, err = core.file.read(path, 4096)
-  if not text then return nil, err end
+  if not text then return nil, M.file_error(err) end
   local secret = text:match "^([^\r\n]*)"
   if secret == "" then
     local message = path .. ": its first line, the secret, is empty"
