@@ -139,8 +139,11 @@ local function make_folders(folder, made)
   local path = folder:sub(1, 1) == "/" and "/" or ""
   for part in folder:gmatch "[^/]+" do
     path = path .. part
-    if not core.system.exists(path .. "/.") then
-      local ok, err = core.system.make_folder(path, 493) -- 0755
+    local there, err = core.system.exists(path .. "/.")
+    if there == nil then return nil, err end
+    if not there then
+      local ok
+      ok, err = core.system.make_folder(path, 493) -- 0755
       if not ok then return nil, err end
       table.insert(made, path)
     end

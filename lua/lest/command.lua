@@ -65,9 +65,7 @@ local function known(name)
   return false
 end
 
----@param args string[] the words of the command line
----@return integer exit_code
-function M.main(args)
+local function run(args)
   local name = args[1]
   if name == "--help" or name == "-h" or (name == "help" and not args[2]) then
     io.write(help())
@@ -76,7 +74,7 @@ function M.main(args)
     io.write("lest ", require("lest.core").version, "\n")
     return 0
   elseif name == "help" then
-    return M.main { args[2], "--help" }
+    return run { args[2], "--help" }
   elseif not name then
     io.stderr:write(help())
     return 2
@@ -86,6 +84,18 @@ function M.main(args)
     return unknown(name)
   end
   return require("lest.command." .. name).main(table.move(args, 2, #args, 1, {}))
+end
+
+--- What a command printed may be all there is of its result: it succeeds when that is written.
+---@param args string[] the words of the command line
+---@return integer exit_code
+function M.main(args)
+  local code = run(args)
+  local support = require "lest.command.support"
+  local ok, err = support.flush()
+  if ok or code ~= 0 then return code end
+  support.complain("lest", err)
+  return support.exit_code(err)
 end
 
 return M

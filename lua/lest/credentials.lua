@@ -128,6 +128,9 @@ function Store:add(wanted)
   if not problem and password and (password == "" or #password > SECRET_MAX) then
     problem = ("a password has 1 to %d bytes"):format(SECRET_MAX)
   end
+  if not problem and wanted.expires_s and wanted.expires_s < 1 then
+    problem = "a credential lives for a second at least"
+  end
   if problem then return fail("usage", problem) end
   local hashed, text
   if password then

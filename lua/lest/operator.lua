@@ -231,24 +231,33 @@ local function become_owner(config)
   return ok and name, err
 end
 
---- Operate on the ledger of a configuration. As root this process becomes the ledger's owner first,
---- and stays so: no file of the ledger may belong to root.
+--- Open the ledger of a configuration. As root this process becomes the ledger's owner first, and
+--- stays so: no file of the ledger may belong to root.
 ---@param config { ledger: string, authority_user: string? } as lest.config gives it
+---@param create? boolean make one if there is none
+---@return lest.ledger?
+---@return lest.error? err
+function M.open(config, create)
+  local there, err = core.system.exists(config.ledger)
+  if there == nil then return nil, err end
+  if not there and not create then
+    return fail("not_found", config.ledger .. ": there is no ledger yet")
+  end
+  local path
+  path, err = become_owner(config)
+  if not path then return nil, err end
+  return core.ledger.open(path, { create = create or false })
+end
+
+--- Operate on the ledger of a configuration; see open.
+---@param config table
 ---@param operation string
 ---@param arguments table
 ---@return table?
 ---@return lest.error? err
 function M.call(config, operation, arguments)
-  local creates = operation == "credential_add"
-  if not creates and not core.system.exists(config.ledger) then
-    return fail("not_found", config.ledger .. ": there is no ledger yet")
-  end
-  local path, err = become_owner(config)
-  if not path then return nil, err end
-  local ledger
-  ledger, err = core.ledger.open(path, { create = creates })
+  local ledger <close>, err = M.open(config, operation == "credential_add")
   if not ledger then return nil, err end
-  local closing <close> = ledger -- luacheck: ignore 211
   return M.run(ledger, operation, arguments)
 end
 

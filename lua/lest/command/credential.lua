@@ -48,6 +48,19 @@ local function facts_of(pairs_list)
   return facts
 end
 
+-- A secret that nobody has seen is of no use to anybody: its credential goes with it.
+local function print_made(made, as_json, ledger)
+  if as_json then
+    support.print_json(made)
+  elseif made.secret then
+    io.write(made.secret, "\n")
+  end
+  local ok, err = support.flush()
+  if ok then return 0 end
+  if made.secret then operator.run(ledger, "credential_remove", { name = made.id }) end
+  return nil, err
+end
+
 -- The password is read before this process may become another user.
 local function add(options, config)
   local password, err
@@ -55,15 +68,14 @@ local function add(options, config)
     password, err = support.secret(options.password_file)
     if not password then return nil, err end
   end
+  local facts = facts_of(options.facts)
+  local ledger <close>, problem = operator.open(config, true)
+  if not ledger then return nil, problem end
   local made
-  made, err = operator.call(config, "credential_add", { name = options.name, password = password,
-    reusable = options.reusable, expires_s = options.expires, facts = facts_of(options.facts) })
+  made, err = operator.run(ledger, "credential_add", { name = options.name, password = password,
+    reusable = options.reusable, expires_s = options.expires, facts = facts })
   if not made then return nil, err end
-  if options.json then
-    support.print_json(made)
-  elseif made.secret then
-    io.write(made.secret, "\n")
-  end
+  return print_made(made, options.json, ledger)
 end
 
 local function state_of(row)

@@ -1,4 +1,5 @@
 --- `lest pending`: requests that wait for an operator.
+local core = require "lest.core"
 local operate = require "lest.command.operate"
 local operator = require "lest.operator"
 local support = require "lest.command.support"
@@ -68,11 +69,8 @@ end
 
 -- Behind sudo, the person and not root.
 local function user_name()
-  for _, variable in ipairs { "SUDO_USER", "LOGNAME", "USER" } do
-    local name = os.getenv(variable)
-    if name and name ~= "" then return name end
-  end
-  support.usage "say who decides, with --as NAME"
+  return os.getenv "SUDO_USER" or core.system.user_name()
+    or support.usage "say who decides, with --as NAME"
 end
 
 local function decide(options, config)

@@ -209,6 +209,16 @@ function M.secret(path)
   return secret
 end
 
+--- Write out what was printed: with nil and an error, it was not.
+---@return true|nil ok
+---@return lest.error|nil err
+function M.flush()
+  local ok, problem = io.stdout:flush()
+  if ok then return true end
+  return nil, core.error.new { code = "io", message = "standard output: cannot be written",
+    detail = problem }
+end
+
 --- Print a value as JSON; an empty table is a list unless json.object() made it.
 ---@param value any
 function M.print_json(value)

@@ -50,6 +50,16 @@ describe("the command line", function()
       .. "Try 'lest credential add --help'.\n", result.err)
   end)
 
+  it("fails when its output is lost", function()
+    for _, words in ipairs { { "--help" }, { "--version" }, { "run", "--help" },
+      { "inspect", "spec/vectors/8951-4-csrattrs.b64" } } do
+      local result = shell.run(shell.line(table.unpack(words)) .. " >/dev/full")
+      assert.equal(1, result.code)
+      assert.equal("lest: standard output: cannot be written (No space left on device)\n",
+        result.err)
+    end
+  end)
+
   it("says the version", function()
     assert.equal("lest " .. core.version .. "\n", shell.lest("--version").out)
   end)

@@ -191,7 +191,8 @@ describe("an operator", function()
         { 2, "KEY=VALUE", "credential", "add", "a", "--set", "novalue" },
         { 2, "given twice", "credential", "add", "a", "--set", "k=1", "--set", "k=2" },
         { 2, "duration", "credential", "add", "a", "--expires", "soon" },
-        { 1, "cannot be opened", "credential", "add", "a", "--password-file", folder .. "/none" },
+        { 2, "a second at least", "credential", "add", "a", "--expires", "0s" },
+        { 2, "cannot be opened", "credential", "add", "a", "--password-file", folder .. "/none" },
         { 1, "no credential", "credential", "remove", "device009" },
         { 1, "no pending request", "pending", "approve", "p9", "--as", "alice" },
         { 1, "no certificate", "cert", "show", "0a" },
@@ -220,8 +221,39 @@ describe("an operator", function()
       assert.matches("seen\\x1b[2J", text, 1, true)
       assert.matches("BEGIN CERTIFICATE REQUEST-----\nMAD/\n-----END", text, 1, true)
       assert.equal("rejected", json("pending", "reject", "p1", "--as", "bob", "--json").state)
-      assert.equal(2, shell.run("env -u SUDO_USER -u LOGNAME -u USER "
-        .. shell.line("pending", "approve", "p1", "--config", config)).code)
+    end)
+
+    it("knows who decides without being told", function()
+      wait_for_approval()
+      local words = shell.line("pending", "approve", "p1", "--config", config)
+      for variables, name in pairs { [""] = shell.capture "id -un", ["SUDO_USER=bob"] = "bob" } do
+        local result = shell.run(("env -i %s %s"):format(variables, words))
+        assert.equal(0, result.code, result.err)
+        assert.matches("approve by " .. name, lest("pending", "show", "p1").out, 1, true)
+      end
+    end)
+
+    it("keeps no credential whose secret could not be printed", function()
+      for _, words in ipairs { { "a" }, { "a", "--json" } } do
+        local result = shell.run(shell.line("credential", "add", "--config", config,
+          table.unpack(words)) .. " >/dev/full")
+        assert.equal(1, result.code)
+        assert.equal("lest credential add: standard output: cannot be written "
+          .. "(No space left on device)\n", result.err)
+      end
+      assert.same({}, json("credential", "list", "--json"))
+    end)
+
+    it("tells a ledger that is not there from one it may not look for", function()
+      if core.system.user_id() ~= 0 then return pending "needs root" end
+      assert(os.execute(("mkdir -m 700 %s/closed; chmod 755 %s"):format(folder, folder)))
+      temporary.file(folder, "server.lua", (io.open(config):read("a"):gsub("ledger%.db",
+        "closed/ledger.db")))
+      local result = shell.run("setpriv --reuid 65534 --clear-groups "
+        .. shell.line("cert", "list", "--config", config))
+      assert.equal(1, result.code)
+      assert.matches("closed/ledger.db: cannot be looked up (Permission denied)", result.err, 1,
+        true)
     end)
 
     it("lists and shows certificates", function()
