@@ -8,11 +8,20 @@
 ---   local a = task.spawn(function() task.sleep(1) return "done" end)
 ---   print(a:wait())
 local core = require "lest.core"
+local duration = require "lest.duration"
+local schema = require "lest.schema"
 
 local M = {}
 
---- The first error of a task that nobody waited for, as { err = ... }; it was logged.
+--- The first error of a task that nobody waited for, as { err = ... }; it was reported.
 M.failure = nil
+
+--- What becomes of such an error; trace is a stack trace that begins with it, if there is one.
+---@param err any
+---@param trace? string
+function M.report(err, trace)
+  core.log.write("error", "task failed", { "message", trace or tostring(err) })
+end
 
 local raw_resume <const> = coroutine.resume
 local raw_yield <const> = coroutine.yield
@@ -37,7 +46,7 @@ local function finish(task, ok, ...)
   task.waiters = nil
   for _, waiter in ipairs(waiters or {}) do waiter() end
   if not ok and not waiters and not task.quiet then
-    core.log.write("error", "task failed", { "message", task.trace or tostring((...)) })
+    M.report((...), task.trace)
     M.failure = M.failure or { err = (...) }
   end
 end
@@ -95,6 +104,9 @@ end
 ---@param ... any
 ---@return lest.task
 function M.spawn(fn, ...)
+  if type(fn) ~= "function" then
+    error(("a task runs a function, not a %s"):format(type(fn)), 2)
+  end
   return M.start({}, fn, ...)
 end
 
@@ -158,10 +170,36 @@ function Task:cancel(reason)
   coroutine.close(co)
 end
 
---- Wait for a number of seconds (fractions count).
----@param seconds number
-function M.sleep(seconds)
+--- Wait for a number of seconds (fractions count), or a duration.
+---@param time number|string "10s"
+function M.sleep(time)
+  local seconds, problem = time, nil
+  if type(time) ~= "number" or not (time >= 0 and time < math.huge) then
+    seconds, problem = duration.parse(time)
+  end
+  if not seconds then error(problem, 2) end
   M.await(function(callback) return core.loop.timer(math.ceil(seconds * 1000), callback) end)
+end
+
+local ALL <const> = { limit = true, each = true }
+
+local function all_problem(list, options)
+  for name in pairs(options) do
+    if not ALL[name] then
+      return ("there is no option '%s'%s"):format(tostring(name), schema.hint(name, ALL))
+    end
+  end
+  local limit, each = options.limit, options.each
+  if limit ~= nil and (math.type(limit) ~= "integer" or limit < 1) then
+    return "the option 'limit' is a whole number from 1"
+  elseif each ~= nil and type(each) ~= "function" then
+    return "the option 'each' is a function"
+  end
+  for i = 1, each and 0 or #list do
+    if type(list[i]) ~= "function" then
+      return ("element %d is a %s, and there is no function for each"):format(i, type(list[i]))
+    end
+  end
 end
 
 --- Run fn on every element as tasks, at most options.limit at once (default 100); wait for all.
@@ -170,6 +208,11 @@ end
 ---@return any[] results the first of each, in order; the first error is raised once all have ended
 function M.all(list, options)
   options = options or {}
+  if type(list) ~= "table" or type(options) ~= "table" then
+    error("lest.all takes a list, and a table of options", 2)
+  end
+  local problem = all_problem(list, options)
+  if problem then error("lest.all: " .. problem, 2) end
   local each = options.each or function(element) return element() end
   local results, failure, next_index = {}, nil, 1
   local function worker()

@@ -59,6 +59,7 @@ local function run(options, words)
   words[0] = options.script
   arg = words -- luacheck: ignore 121
   local traced = options.traceback or os.getenv "LEST_TRACEBACK"
+  function task.report(err, trace) fail(err, traced and trace) end
   local trace
   local ok, err = xpcall(function()
     chunk(table.unpack(words))
@@ -68,7 +69,7 @@ local function run(options, words)
     return err
   end)
   if not ok then return fail(err, trace) end
-  -- It was logged when it happened; only the exit code is left to give.
+  -- It was reported when it happened; only the exit code is left to give.
   if task.failure then return support.exit_code(task.failure.err) end
   return 0
 end

@@ -110,7 +110,14 @@ describe("lest run", function()
       task.spawn(function() task.sleep(0.01) error "in the task" end)
     ]]
     assert.equal(1, result.code)
-    assert.matches("in the task", result.err)
+    assert.matches("^lest run: [^\n]*script.lua:2: in the task\n$", result.err)
+    local traced = shell.lest("run", "--traceback", folder .. "/script.lua")
+    assert.matches("^lest run: [^\n]*in the task\nstack traceback", traced.err)
+    result = run [[
+      local lest = require "lest"
+      lest.spawn(function() error(lest.error.new { code = "refused", message = "no" }) end)
+    ]]
+    assert.same({ 7, "lest run: no\n" }, { result.code, result.err })
   end)
 
   it("does not take a cancelled task for a failure", function()

@@ -62,6 +62,24 @@ describe("tasks", function()
     assert.matches("cannot wait here", message)
   end)
 
+  it("take durations, and name a mistake where it was made", function()
+    task.sleep "0s"
+    for problem, call in pairs {
+      ["'soon' is no duration"] = function() task.sleep "soon" end,
+      ["%-1 is no duration"] = function() task.sleep(-1) end,
+      ["a function, not a number"] = function() task.spawn(1) end,
+      ["element 1 is a number"] = function() task.all { 1 } end,
+      ["takes a list"] = function() task.all() end,
+      ["no option 'limt', did you mean 'limit'"] = function() task.all({}, { limt = 1 }) end,
+      ["'limit' is a whole number from 1"] = function() task.all({}, { limit = 0 }) end,
+      ["'each' is a function"] = function() task.all({}, { each = 1 }) end,
+    } do
+      local ok, message = pcall(call)
+      assert.is_false(ok)
+      assert.matches("task_spec.lua:%d+: .*" .. problem, message)
+    end
+  end)
+
   it("close their <close> variables when cancelled", function()
     local closed = false
     local waiting = task.spawn(function()
