@@ -92,7 +92,9 @@ static void say_end(const struct host_member *member, int wait_status)
     char request[HOST_PAGE_REQUEST_MAX + 1];
     struct lest_log_field fields[4] = { text("child", member->name), integer("child_pid", member->pid) };
     size_t count = 2;
-    bool well = member->stopping && WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0;
+    /* One that cannot start says itself why: in a check that is all there is to say. */
+    bool well = member->stopping && WIFEXITED(wait_status) &&
+                (WEXITSTATUS(wait_status) == 0 || !host_page_is_ready(member->page));
     if (WIFSIGNALED(wait_status))
         fields[count++] = integer("signal", WTERMSIG(wait_status));
     else

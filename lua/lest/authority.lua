@@ -320,10 +320,7 @@ function M.main(context)
   end
   if ok then ok, err = core.process.harden() end
   if ok then ok, err = setup.ledger(authority) end
-  if not ok then
-    core.log.write("error", "cannot start", { "message", tostring(err) })
-    return err.exit_code or 1
-  end
+  if not ok then return config_module.cannot_start(context, err) end
   if context.check then return 0 end
   return authority:serve(context)
 end

@@ -83,6 +83,8 @@ local function server_subject(hosts)
 end
 
 local function make_root(name, now)
+  local usable, problem = core.name.encode { { "CN", name } }
+  if not usable then return fail("usage", problem.message) end
   local key, err = core.key.generate "ec:P-256"
   if not key then return nil, err end
   local cert

@@ -215,8 +215,9 @@ end
 local function persist(self, deadline, attempt)
   local waited = false
   while true do
-    local result, err = attempt()
-    if result then return result, err end
+    local results = table.pack(attempt())
+    if results[1] then return table.unpack(results, 1, results.n) end
+    local err = results[2]
     local delay = deadline and delay_after(err, waited)
     if not delay or core.clock.monotonic_ms() + delay * 1000 > deadline then return nil, err end
     waited = true

@@ -260,6 +260,7 @@ end
 function Session:load(path)
   local chunk, problem = loadfile(path)
   if not chunk then
+    if self.exit_code == 0 and problem:find "^cannot open" then self.exit_code = 2 end
     failed(self, problem)
     return false
   end

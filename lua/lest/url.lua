@@ -66,8 +66,9 @@ local function remove_dots(path)
   return "/" .. table.concat(out, "/")
 end
 
+-- What is before an "@" may be a password.
 local function problem(text, what)
-  local shown = tostring(text):gsub("[%c\x7f]", "?"):sub(1, 150)
+  local shown = tostring(text):gsub("^(.-//).*@", "%1***@"):gsub("[%c\x7f]", "?"):sub(1, 150)
   return nil, ("'%s' is no usable URL: %s"):format(shown, what)
 end
 

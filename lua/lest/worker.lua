@@ -303,10 +303,7 @@ function M.main(context)
     id_prefix = ("%s-%x"):format(core.secret.random(6), core.process.pid),
   }, Worker)
   local tls, err = worker:prepare(context)
-  if not tls then
-    core.log.write("error", "cannot start", { "message", tostring(err) })
-    return err.exit_code or 1
-  end
+  if not tls then return config_module.cannot_start(context, err) end
   if context.check then return 0 end
   return worker:serve(context, tls)
 end

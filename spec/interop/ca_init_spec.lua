@@ -112,9 +112,11 @@ describe("lest ca init", function()
       assert.equal(2, result.code, host)
       assert.matches("is neither a host name nor an address", result.err)
     end
-    local result = init("--name", ("x"):rep(65))
-    assert.not_equal(0, result.code)
-    assert.not_matches("internal error", result.err)
+    for _, name in ipairs { "", ("x"):rep(65) } do
+      local result = init("--name", name)
+      assert.equal(2, result.code)
+      assert.matches("^lest ca init: name: the value of CN has %d+ characters", result.err)
+    end
     assert.equal("", shell.run("ls -A " .. folder).out)
   end)
 
@@ -162,9 +164,13 @@ describe("lest ca init", function()
     } do
       inside("sed '" .. edit .. "' server.lua > wrong.lua")
       local check = inside(shell.binary .. " serve wrong.lua --check")
-      assert.not_equal(0, check.code)
-      assert.matches('"message":"' .. key .. ": ", check.err, 1, true)
+      assert.equal(2, check.code)
+      assert.matches("^lest serve: " .. key .. ": [^\n]*\n$", check.err)
     end
+    inside "echo 'return {' > policy.lua"
+    local check = inside(shell.binary .. " serve --check")
+    assert.equal(2, check.code)
+    assert.matches("^lest serve: labels.default.policy: [^\n]*policy.lua:2: [^\n]*\n$", check.err)
   end)
 
   if core.system.user_id() == 0 then

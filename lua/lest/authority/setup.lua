@@ -110,7 +110,7 @@ local BUSY_MS <const> = 500
 function M.ledger(authority)
   local ledger, err = core.ledger.open(authority.ledger_path or authority.config.ledger,
     { busy_ms = BUSY_MS })
-  if not ledger then return nil, err end
+  if not ledger then return blame("ledger", err) end
   authority.ledger = ledger
   local limits = authority.config.limits
   local pool = core.pool.new { threads = limits.scrypt_threads, queue = limits.scrypt_queue }

@@ -23,7 +23,7 @@ end
 
 local function show(options)
   local bytes, err = core.file.read(options.file, MAX)
-  if not bytes then return nil, err end
+  if not bytes then return nil, support.file_error(err) end
   local items
   items, err = inspect.recognize(bytes)
   if not items then

@@ -110,7 +110,8 @@ function M.policy(label)
   local err
   search_beside(label.options.policy)
   label.policy, err = policy.load(label.options.policy, label.policy_source)
-  return label.policy and true, err
+  if not label.policy then return blame(("labels.%s.policy"):format(label.name), err) end
+  return true
 end
 
 --- The anchors that a client certificate may chain to at the handshake: the union of all labels'.

@@ -136,6 +136,7 @@ describe("a REPL session", function()
     session:feed "repl_global, hidden"
     assert.equal("5\nnil\n", text)
     assert.is_false(session:load(path .. ".absent"))
+    assert.equal(2, session:finish())
     _G.repl_global = nil
     temporary.clean()
   end)

@@ -37,6 +37,15 @@ describe("a URL", function()
     end
   end)
 
+  it("is not repeated with its password", function()
+    for _, text in ipairs { "https://u:secret@h/", "https://u:secret@x@h/", "https://u:secret/@h",
+      "https://u:secret @h" } do
+      local _, problem = url.parse(text)
+      assert.not_matches("secret", problem, 1, true)
+      assert.matches("'https://***@h", problem, 1, true)
+    end
+  end)
+
   it("resolves a reference", function()
     local base = assert(url.parse "https://h:8443/.well-known/est/cacerts?x")
     for reference, expected in pairs {
