@@ -43,6 +43,23 @@ describe("the command line", function()
     assert.is_truthy(page:find("lest " .. core.version, 1, true))
   end)
 
+  it("has every option in its man page", function()
+    local page = assert(core.file.read "csrc/host/lest.1"):gsub("\\", "")
+    local function compare(...)
+      local help = shell.lest(...).out
+      for option in help:gmatch "\n +%f[-](%-%-[%l-]+)" do
+        assert.matches(option:gsub("%-", "%%-") .. "%f[^%l-]", page, nil, nil,
+          ("%s of %s"):format(option, table.concat({ ... }, " ")))
+      end
+      return help:match "\nCommands:(.*)" or ""
+    end
+    for name in shell.lest("--help").out:gmatch "\n  (%l+)  +%l" do
+      for subcommand in compare(name, "--help"):gmatch "\n   (%l+)  +%u" do
+        compare(name, subcommand, "--help")
+      end
+    end
+  end)
+
   it("names the subcommand whose words are wrong", function()
     local result = shell.lest("credential", "add", "x", "--set", "foo")
     assert.equal(2, result.code)
