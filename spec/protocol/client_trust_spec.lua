@@ -377,7 +377,7 @@ describe("the client", function()
     assert.has_error(function() client:enroll { kye = 1 } end,
       "client:enroll has no option 'kye', did you mean 'key'?")
     assert.has_error(function() client:enroll { key = "device.key" } end,
-      "client:enroll: the option 'key' is a string, not a lest.key")
+      "client:enroll: the option 'key' has the type string, not lest.key")
     assert.has_error(function() client:enroll { key = world.key, wait = "soon" } end)
     assert.has_error(function() client:enroll { subject = "CN=x" } end, "client:enroll needs a key")
   end)

@@ -48,7 +48,7 @@ function M.check(what, options, known)
     local kind, fits = M.kind(value), false
     for expected in types:gmatch "[^|]+" do fits = fits or kind == expected end
     if not fits then
-      error(("%s: the option '%s' is a %s, not a %s"):format(what, name, kind,
+      error(("%s: the option '%s' has the type %s, not %s"):format(what, name, kind,
         types:gsub("|", " or ")), 3)
     end
     if (name == "wait" or name == "timeout") and not duration.parse(value) then

@@ -50,7 +50,7 @@ local function report(folder, made)
     support.time(made.server.not_after), "\n\nNext, start the server:\n",
     "  lest serve ", config, "\n",
     "then give a device a one-time password, and on the device ask for a certificate:\n",
-    "  lest credential add device001 --config ", config, " > password\n",
+    "  (umask 077; lest credential add device001 --config ", config, " > password)\n",
     "  lest enroll https://", host, ":8443 --trust ", quote(folder .. "/ca.pem"),
     " --username device001 --password-file password \\\n",
     "    --subject CN=device001 --new-key ec:P-256 --key-out device001.key --out device001.pem\n")
