@@ -17,7 +17,7 @@
 enum net_trust { NET_TRUST_ANCHORS, NET_TRUST_SYSTEM, NET_TRUST_PROVISIONAL };
 
 /** All borrowed for the call to net_client_new(), which keeps references.
- *  anchors     for NET_TRUST_ANCHORS
+ *  anchors     for NET_TRUST_ANCHORS; servers are told their names (RFC 7030 4.1.3)
  *  cmc_ra      with anchors, a certificate with id-kp-cmcRA need not have the URL's name (RFC 7030 3.6.1)
  *  cert, chain, chain_len, key  what the client shows when asked; all absent: nothing
  *  plain_http  URLs may be http:// as well

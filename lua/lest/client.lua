@@ -27,6 +27,8 @@ local OUTAGE_S <const> = 5
 local OUTAGES <const> = { network = true, timeout = true, closed = true }
 
 ---@class lest.client
+---@field trust lest.client.trust? once a call was made: its kind, "explicit" or "system", is whose
+--- anchors vouch for the server (RFC 7030 3.3.1)
 local Client = { __name = "lest.client" }
 Client.__index = Client
 
@@ -93,6 +95,10 @@ local function load_identity(self)
   if options.cert and not self.cert then
     self.cert, err = load(options.cert, core.cert.load)
     if not self.cert then return nil, err end
+    if self.cert.version < 3 then -- RFC 7030 3.3.2: it must be of the RFC 5280 profile
+      self.notify("warning", ("the client certificate has version %d, which servers may refuse")
+        :format(self.cert.version))
+    end
   end
   if options.key and not self.key then
     local how = options.passphrase and { passphrase = options.passphrase } or nil

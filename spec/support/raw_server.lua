@@ -105,7 +105,7 @@ local function read_event(line)
     read_request(event, rest)
   elseif kind == "tls" then
     event.info = rawtls.info(rest)
-  elseif kind == "partial" or kind == "refused" or kind == "certificate" then
+  elseif kind == "hello" or kind == "partial" or kind == "refused" or kind == "certificate" then
     event.bytes = rawtls.decode(rest)
   else
     event.how, event.reason = rest:match "^(%S+) *(.*)$"
@@ -123,8 +123,8 @@ local function sync(self, ms)
   end
 end
 
---- Everything of a kind so far ("tls", "failed", "request", "partial", "refused", "certificate",
---- "closed").
+--- Everything of a kind so far ("hello", "tls", "failed", "request", "partial", "refused",
+--- "certificate", "closed").
 ---@param kind string
 ---@return table[]
 function M:all(kind)
@@ -134,6 +134,23 @@ function M:all(kind)
     if event.kind == kind then list[#list + 1] = event end
   end
   return list
+end
+
+--- The extensions of a ClientHello, or of another "hello" in its form, by number.
+---@param bytes string with its type and length in front
+---@return table<integer, string>
+function M.extensions(bytes)
+  local _, _, at = (">s1s2"):unpack(bytes, 4 + 2 + 32 + 1) -- session id, suites
+  local _, list, found = nil, nil, {}
+  _, at = (">s1"):unpack(bytes, at) -- compression
+  list = (">s2"):unpack(bytes, at)
+  at = 1
+  while at <= #list do
+    local number, value
+    number, value, at = (">I2s2"):unpack(list, at)
+    found[number] = value
+  end
+  return found
 end
 
 --- All requests so far.

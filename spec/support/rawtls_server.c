@@ -13,8 +13,8 @@
  *   body          read the body now, and record the request
  *   certificate   TLS 1.3: ask for the client's certificate now
  * Events (N counts connections):
- *   tls N INFO... | failed N END REASON | request N MS HEAD BODY | partial N BYTES | refused N BYTES |
- *   certificate N DER | closed N END */
+ *   hello N BYTES (each ClientHello, from its type on) | tls N INFO... | failed N END REASON |
+ *   request N MS HEAD BODY | partial N BYTES | refused N BYTES | certificate N DER | closed N END */
 #include "rawtls.h"
 
 #include "base/clock.h"
@@ -60,6 +60,7 @@ struct session {
     enum http_framing framing;
     uint64_t body_len;
     bool recorded;
+    bool finished; /* the client's Finished came, of whichever handshake */
 };
 
 static void emit(struct lest_buf *line)
@@ -97,6 +98,17 @@ static void emit_end(const char *kind, const struct session *s, enum rawtls_end 
         ERR_error_string_n(ERR_peek_error(), reason, sizeof reason);
     lest_buf_append_fmt(&line, "%s %s", rawtls_end_names[end], reason);
     emit(&line);
+}
+
+static void on_message(int sent, int version, int type, const void *data, size_t len, SSL *ssl, void *arg)
+{
+    struct session *s = arg;
+    int message = !sent && type == SSL3_RT_HANDSHAKE && len ? *(const unsigned char *)data : -1;
+    (void)version, (void)ssl;
+    if (message == SSL3_MT_CLIENT_HELLO)
+        emit_bytes("hello", s, data, len);
+    if (message == SSL3_MT_FINISHED)
+        s->finished = true;
 }
 
 /* The next answer, removed; NULL if it is not there (or, with only_head, begins otherwise). */
@@ -195,16 +207,22 @@ static void stall(struct session *s)
     lest_buf_free(&ignored);
 }
 
-/* The client offered post_handshake_auth, or this fails; its certificate comes with the next bytes read. */
+/* The client offered post_handshake_auth, or this fails. OpenSSL reads its certificate on the way to bytes
+ * of HTTP, which need not come. */
 static enum rawtls_end ask_certificate(struct session *s)
 {
     ERR_clear_error();
     SSL_set_verify(s->c.ssl, SSL_VERIFY_PEER, NULL);
     if (SSL_verify_client_post_handshake(s->c.ssl) != 1)
         return RAWTLS_ALERT;
-    enum rawtls_end end = rawtls_handshake(&s->c, rawtls_deadline(5000));
-    if (end == RAWTLS_OK)
-        end = read_more(s);
+    s->finished = false;
+    int64_t deadline = rawtls_deadline(5000);
+    enum rawtls_end end = rawtls_handshake(&s->c, deadline);
+    while (end == RAWTLS_OK && !s->finished && lest_clock_monotonic_ms() < deadline) {
+        end = rawtls_read(&s->c, &s->in, 16384, rawtls_deadline(10));
+        if (end == RAWTLS_TIMEOUT)
+            end = RAWTLS_OK;
+    }
     X509 *peer = SSL_get0_peer_certificate(s->c.ssl);
     unsigned char *der = NULL;
     int len = peer ? i2d_X509(peer, &der) : 0;
@@ -340,6 +358,8 @@ static enum rawtls_end serve(struct session *s)
         rawtls_die("no connection");
     SSL_set_fd(s->c.ssl, s->c.fd);
     SSL_set_accept_state(s->c.ssl);
+    SSL_set_msg_callback(s->c.ssl, on_message);
+    SSL_set_msg_callback_arg(s->c.ssl, s);
     end = rawtls_handshake(&s->c, rawtls_deadline(IDLE_MS));
     if (end != RAWTLS_OK) {
         emit_end("failed", s, end);

@@ -2,6 +2,7 @@ local core = require "lest.core"
 local est = require "support.est"
 local http = require "lest.http"
 local pki = require "support.pki"
+local raw_server = require "support.raw_server"
 local task = require "lest.task"
 
 local answer = est.http
@@ -91,7 +92,7 @@ describe("the HTTPS client", function()
       assert.not_equal(requests[1].connection, requests[2].connection)
     end)
 
-    it("9112-3.2-b sends Host with the port, no Expect, and asks for no coding", function()
+    it("9112-3.2-b 9110-10.1.1-d sends Host with the port, no Expect, and asks for no coding", function()
       assert(ask(answer(200), { method = "POST", body = "x",
         headers = { { "Content-Type", "a/b" } } }))
       local request = server:requests()[1]
@@ -402,6 +403,76 @@ describe("the HTTPS client", function()
         key = assert(core.key.load(device.key)) }
       assert.equal(200, assert(get(client, server.url)).status)
       assert.equal(device.cert:der(), server:wait("tls", 1)[1].info.peer)
+    end)
+
+    -- The lists of names in certificate_authorities (RFC 8446 4.2.4) and trusted_ca_keys (RFC 6066
+    -- 6) of a ClientHello.
+    local function named_anchors(settings)
+      local server <close> = world:serve()
+      get(new(settings), server.url)
+      local found = raw_server.extensions(server:wait("hello", 1)[1].bytes)
+      local lists = {}
+      for number, form in pairs { [47] = ">s2", [3] = ">xs2" } do
+        local at, names, list = 1, {}, found[number] and (">s2"):unpack(found[number])
+        while list and at <= #list do names[#names + 1], at = form:unpack(list, at) end
+        lists[number] = list and names
+      end
+      return lists[47], lists[3]
+    end
+
+    it("7030-4.1.3-m which explicit anchors it believes, each name once", function()
+      local again = world.pki:root("root-again", { subject = "/CN=root" })
+      local other = world.pki:root "other-root"
+      local anchors = { world.root.cert, again.cert, other.cert }
+      local list, keys = named_anchors { store = assert(core.store.new { anchors = anchors }) }
+      local names = { world.root.cert.subject_der, other.cert.subject_der }
+      table.sort(names)
+      table.sort(list)
+      table.sort(keys)
+      assert.same({ names, names }, { list, keys })
+    end)
+
+    it("no anchors where they are many, the system's, or none", function()
+      local many, key = {}, assert(core.key.generate "ec:P-256")
+      for i = 1, 60 do
+        many[i] = assert(core.issuer.root { key = key, not_before = os.time(),
+          not_after = os.time() + 3600, subject = ("CN=%d %s"):format(i, ("x"):rep(60)) })
+      end
+      for _, settings in ipairs { { store = assert(core.store.new { anchors = many }) },
+        { system = true }, { provisional = true } } do
+        assert.same({}, { named_anchors(settings) })
+      end
+    end)
+
+    it("8446-4.6.2-b its certificate, or none, when asked after the handshake", function()
+      for _, shown in ipairs { true, false } do
+        local server <close> = world:serve { ca = world.root.path, ask = true, min = "1.3" }
+        server:answer { "body", "certificate", answer(200, {}, "ok") }
+        local client = new { cert = shown and world.device.cert or nil,
+          key = shown and world.key or nil }
+        local res = assert(get(client, server.url, { method = "POST", body = "x" }))
+        assert.equal("ok", res.body)
+        assert.equal(shown and world.device.cert:der() or "", server:wait("certificate", 1)[1].bytes)
+      end
+    end)
+
+    it("7030-3.3.2-h no certificate with a critical extension that nobody knows", function()
+      local odd = world.pki:issue("odd-extension", { by = world.root, same_key = world.device,
+        ext = "1.2.3.4 = critical,ASN1:NULL" })
+      local client, err = core.http_client.new { store = store, cert = odd.cert, key = world.key }
+      assert.is_nil(client)
+      assert.equal("usage", err.code)
+      assert.matches("critical extension that is not known", err.message)
+    end)
+
+    it("7030-4.2.1-d no certificate whose key is not for signatures", function()
+      local entity = world.pki:issue("encipherer", { by = world.root, key = "rsa:2048",
+        ext = "keyUsage = critical,keyEncipherment" })
+      local client, err = core.http_client.new { store = store, cert = entity.cert,
+        key = assert(core.key.load(entity.key)) }
+      assert.is_nil(client)
+      assert.equal("usage", err.code)
+      assert.matches("no digitalSignature", err.message)
     end)
 
     it("nothing that does not fit together", function()
