@@ -65,6 +65,24 @@ describe("the command", function()
       assert.is_false(core.system.exists(path "cas.pem"))
     end)
 
+    it("7030-2-a writes nothing that the fingerprint does not prove", function()
+      server:answer(est.cacerts { world.root.cert })
+      local result = shell.lest("cacerts", server.url, "--fingerprint", ("0"):rep(64), "--out",
+        path "cas.pem")
+      assert.equal(3, result.code)
+      assert.equal("", result.out)
+      assert.is_false(core.system.exists(path "cas.pem"))
+    end)
+
+    it("6125-6.6.4-a names the host it wanted and the one it got", function()
+      local there <close> = world:serve { entity = world.pki:issue("misnamed",
+        { by = world.root, ext = est.server_ext "DNS:other.example" }) }
+      local result = shell.lest("cacerts", there.url, "--trust", world.root.path)
+      assert.equal(3, result.code)
+      assert.matches("not for localhost: it names DNS:other.example", result.err, 1, true)
+      assert.equal(0, #there:requests())
+    end)
+
     it("7030-3.1-e 7030-4.1.1-b wants to know whom to trust", function()
       local result = shell.lest("cacerts", server.url)
       assert.equal(2, result.code)
@@ -73,7 +91,7 @@ describe("the command", function()
     end)
   end)
 
-  it("csrattrs shows the server's wishes", function()
+  it("7030-3.1-d csrattrs shows the server's wishes", function()
     server:answer(est.csrattrs { { key = "ec:P-384", digest = "sha384" } }, 2)
     local result = lest "csrattrs"
     assert.equal(0, result.code, result.err)
@@ -202,7 +220,7 @@ describe("the command", function()
       assert(core.key.load(path "n.key", { passphrase = "secret" }))
     end)
 
-    it("7030-4.2.3-v saves a new key before it is sent, and uses it again", function()
+    it("7030-4.2.3-v 7030-4.2.3-o saves a new key before it is sent, and uses it again", function()
       local function enroll()
         return lest("enroll", "--subject", "CN=new", "--new-key", "ec:P-256", "--key-out",
           path "new.key", "--out", path "new.pem")

@@ -1,4 +1,5 @@
 local core = require "lest.core"
+local asn1 = require "support.der"
 local est = require "support.est"
 local task = require "lest.task"
 
@@ -20,7 +21,8 @@ describe("the client enrolls", function()
     return cert, err, client
   end
 
-  it("7030-4.5-a 7030-4.2-a 7030-4.5.1-a asks for csrattrs with GET, then posts a CSR", function()
+  it("7030-4.5-a 7030-4.2-a 7030-4.5.1-a 7030-4.2.1-b 7030-4.2.1-e 7030-3.1-a 9112-6.3-e asks for "
+    .. "csrattrs with GET, then posts a CSR", function()
     server:answer(est.csrattrs())
     server:answer(est.issued { world.device.cert })
     local cert, changed = assert(enroll())
@@ -62,6 +64,68 @@ describe("the client enrolls", function()
     local client = world:client(server, { cert = world.device.path, key = world.device.key })
     assert(client:enroll { subject = "CN=device" })
     assert.equal(world.key:public_der(), est.csr_of(server:requests()[2]).public_key.der)
+  end)
+
+  it("7030-4.2.1-c 7030-4.2.1-d with a key that is for encryption, and for nothing else",
+    function()
+    local ext = "keyUsage = critical,keyEncipherment"
+    local entity = world.pki:issue("encipherer", { by = world.root, key = "rsa:2048", ext = ext })
+    local key = assert(core.key.load(entity.key))
+    server:answer(est.csrattrs())
+    server:answer(est.issued { entity.cert })
+    local cert, _, client = enroll({}, { key = key, key_usage = { "keyEncipherment" } })
+    local csr = est.csr_of(server:requests()[2])
+    assert.is_true(csr:verify())
+    assert.same({ "keyEncipherment" }, csr.key_usage)
+    client = client:with { cert = assert(cert), key = key }
+    for _, call in ipairs { client.csrattrs, client.reenroll, client.cacerts } do
+      local found, err = call(client)
+      assert.is_nil(found)
+      assert.same({ "usage", 2 }, { err.code, err.exit_code })
+      assert.matches("no digitalSignature", err.message)
+    end
+    assert.equal(1, #server:wait("hello", 1))
+  end)
+
+  it("7030-4.2.1-g for another key and label with the certificate that it has", function()
+    local other = world.pki:issue("other-key", { by = world.root })
+    local key = assert(core.key.load(other.key))
+    server:stop()
+    server = world:serve { ca = world.root.path }
+    server:answer(est.issued { other.cert })
+    local client = world:client(server):with { cert = world.device.cert, key = world.key,
+      label = "second" }
+    assert.equal(other.cert, assert(client:enroll { key = key, subject = "CN=other-key",
+      csrattrs = false }))
+    local request = server:requests()[1]
+    assert.equal("/.well-known/est/second/simpleenroll", request.target)
+    assert.equal(key:public_der(), est.csr_of(request).public_key.der)
+    assert.equal(world.device.cert:der(), server:wait("tls", 1)[1].info.peer)
+  end)
+
+  it("7030-3.3.2-a with the certificate first, and the password once it is asked for", function()
+    server:stop()
+    server = world:serve { ca = world.root.path }
+    server:answer(est.csrattrs())
+    server:answer(http(401, { ["WWW-Authenticate"] = 'Basic realm="est"' }))
+    server:answer(est.issued { world.device.cert })
+    assert(enroll { cert = world.device.cert, key = world.key, username = "u", password = "p" })
+    assert.equal(world.device.cert:der(), server:wait("tls", 1)[1].info.peer)
+    local requests = server:requests()
+    assert.same({ nil, nil, "Basic " .. core.base64.encode "u:p" },
+      { requests[1].headers.authorization, requests[2].headers.authorization,
+        requests[3].headers.authorization })
+  end)
+
+  it("5929-3.1-b without another handshake on its connection", function()
+    server:stop()
+    server = world:serve { max = "1.2" }
+    server:answer(est.csrattrs())
+    server:answer(est.issued { world.device.cert })
+    assert(enroll())
+    local requests = server:requests()
+    assert.equal(requests[1].connection, requests[2].connection)
+    assert.equal(1, #server:all "hello")
   end)
 
   describe("with the server's wishes:", function()
@@ -262,7 +326,7 @@ describe("the client renews", function()
     return world:client(server, all)
   end
 
-  it("7030-4.2.2-a with the names of the old certificate, byte for byte", function()
+  it("7030-4.2.2-a 7030-3.3.2-d with the names of the old certificate, byte for byte", function()
     server:answer(est.csrattrs { { extensions = {
       { oid = "2.5.29.17", value = assert(core.san.encode { "DNS:theirs" }) } } } })
     server:answer(est.issued { world.named.cert })
@@ -294,6 +358,22 @@ describe("the client renews", function()
     for _, request in ipairs(server:requests()) do
       assert.is_nil(request.headers.authorization)
     end
+  end)
+
+  it("7030-3.3.2-h tells that servers may refuse a certificate without extensions", function()
+    local parts = asn1.split(asn1.body(world.named.cert:der()))
+    local fields = asn1.split(asn1.body(parts[1]))
+    local old = asn1.seq(asn1.seq(table.unpack(fields, 2, #fields - 1)), parts[2], parts[3])
+    local cert = assert(core.cert.parse(old))
+    assert.equal(1, cert.version)
+    server:stop()
+    server = world:serve { ask = true }
+    server:answer(est.csrattrs())
+    local client = me { cert = cert }
+    assert(client:csrattrs())
+    assert.same({ "warning: the client certificate has version 1, which servers may refuse" },
+      client.told)
+    assert.equal(old, server:wait("tls", 1)[1].info.peer)
   end)
 
   it("says that the certificate is not for the key, before any traffic", function()

@@ -8,7 +8,11 @@ local BASIC <const> = { ["WWW-Authenticate"] = 'Basic realm="est"' }
 describe("the client", function()
   local world, server
 
-  setup(function() world = est.world() end)
+  setup(function()
+    world = est.world()
+    world.elsewhere = world.pki:issue("elsewhere",
+      { by = world.root, ext = est.server_ext "DNS:elsewhere.example" })
+  end)
   teardown(function() world:close() end)
   before_each(function() server = world:serve() end)
   after_each(function() server:stop() end)
@@ -154,6 +158,20 @@ describe("the client", function()
       assert.equal(2, #server:requests())
     end)
 
+    it("7030-3.3.1-f 7030-3.6-c where nothing else vouches for the server", function()
+      local fake = world.pki:root "unknown-root"
+      for _, entity in ipairs { world.elsewhere, world.pki:issue("unknown-server",
+        { by = fake, ext = est.server_ext "DNS:localhost" }) } do
+        local there <close> = world:serve { entity = entity }
+        there:answer(est.cacerts { world.root.cert }, 2)
+        fails("trust", world:client(there):cacerts())
+        assert.equal(0, #there:requests())
+        local client = world:client(there, { trust = false,
+          fingerprint = world.root.cert.fingerprint })
+        assert.equal(world.root.cert, assert(client:cacerts()).root)
+      end
+    end)
+
     it("7030-4.1.1-f takes no large answer", function()
       server:answer(http(200, { ["Content-Type"] = "application/pkcs7-mime" }, ("A"):rep(300000)))
       fails("too_large", bootstrap(world.root.cert.fingerprint):cacerts())
@@ -161,7 +179,7 @@ describe("the client", function()
   end)
 
   describe("authenticates with a password", function()
-    it("7030-3.2.3-g 7030-3.2.3-f once asked, and then without being asked", function()
+    it("7030-3.2.3-g 7030-3.2.3-f 7030-3.3.2-k once asked, and then without being asked", function()
       local client = credentials()
       server:answer(http(401, BASIC))
       server:answer(est.csrattrs())
@@ -227,10 +245,10 @@ describe("the client", function()
         server:requests()[2].headers.authorization)
     end)
 
-    it("7030-3.6-a 7030-3.3.1-e sends nothing to a server that is not the one", function()
+    it("7030-3.6-a 7030-3.3.1-e 7030-4.1.2-e sends nothing to a server that is not the one",
+      function()
       server:stop()
-      server = world:serve { entity = world.pki:issue("elsewhere",
-        { by = world.root, ext = est.server_ext "DNS:elsewhere.example" }) }
+      server = world:serve { entity = world.elsewhere }
       server:answer(est.csrattrs())
       local err = fails("trust", credentials({ preemptive = true }):csrattrs())
       assert.matches("it names DNS:elsewhere.example", err.message, 1, true)
@@ -244,18 +262,51 @@ describe("the client", function()
     local temporary = require "support.temporary"
 
     local SCRIPT <const> = [[
-      local url, flag = ...
-      local client = require "lest.client" { url = url, trust = "system", username = "u",
+      local url, flag, trust = ...
+      local client = require "lest.client" { url = url, trust = trust, username = "u",
         password = "p", allow_password_with_system_trust = flag == "yes" or nil }
       local list, err = client:csrattrs()
-      print(list and #list or err.code, err and err.message or "")
+      print(list and #list or err.code, err and err.message or client.trust.kind)
     ]]
 
-    local function run(flag)
+    local function run(flag, trust)
       local script = temporary.file(world.pki.folder, "system.lua", SCRIPT)
-      return shell.run(("SSL_CERT_FILE=%s %s run %s %s %s"):format(world.root.path, shell.binary,
-        script, server.url, flag))
+      return shell.run(("SSL_CERT_FILE=%s %s run %s %s %s %s"):format(world.root.path,
+        shell.binary, script, server.url, flag, trust or "system"))
     end
+
+    it("7030-3.3.1-d and says whose they were", function()
+      server:answer(est.csrattrs(), 2)
+      assert.equal("0\tsystem\n", run("no").out)
+      assert.equal("0\texplicit\n", run("no", world.root.path).out)
+    end)
+
+    it("7030-3.1-h 7030-4.1.3-l and none of them beside explicit ones", function()
+      local other = world.pki:root "another-store"
+      assert.matches("^trust\t", run("no", other.path).out)
+      -- What lest cacerts has written is such a file.
+      local elsewhere <close> = world:serve { entity = world.pki:issue("elsewhere-server",
+        { by = other, ext = est.server_ext "DNS:localhost" }) }
+      elsewhere:answer(est.cacerts { other.cert })
+      local written = world.pki:path "written.pem"
+      local result = shell.lest("cacerts", elsewhere.url, "--fingerprint", other.cert.fingerprint,
+        "--out", written)
+      assert.equal(0, result.code, result.err)
+      assert.matches("^trust\t", run("no", written).out)
+      assert.equal(0, #server:requests())
+    end)
+
+    it("7030-6-d only if told to", function()
+      for name in pairs { cacerts = true, csrattrs = true } do
+        local result = shell.run(("SSL_CERT_FILE=%s %s %s %s"):format(world.root.path,
+          shell.binary, name, server.url))
+        assert.equal(2, result.code)
+      end
+      local found, err = world:client(server, { trust = false }):csrattrs()
+      assert.is_nil(found)
+      assert.equal("usage", err.code)
+      assert.equal(0, #server:wait("hello", 0))
+    end)
 
     it("7030-6-b but tells them no password, unless forced", function()
       server:answer(http(401, BASIC), 2)
@@ -280,7 +331,7 @@ describe("the client", function()
     end)
   end)
 
-  it("7030-3.1-f 7030-3.1-h believes explicit anchors only", function()
+  it("7030-3.1-f believes explicit anchors only", function()
     local other = world.pki:root "some-other"
     fails("trust", world:client(server, { trust = other.path }):cacerts())
     local store = assert(core.store.new { anchors = { world.root.cert } })
@@ -304,6 +355,21 @@ describe("the client", function()
       else
         fails("trust", cert, err)
       end
+    end
+  end)
+
+  it("7030-4.2-d 7030-4.2-e sends no CSR to a server that it does not know", function()
+    local other = world.pki:root "foreign"
+    local foreign = world.pki:issue("foreign-server",
+      { by = other, ext = est.server_ext "DNS:localhost" })
+    for _, entity in ipairs { foreign, world.elsewhere } do
+      local there <close> = world:serve { entity = entity }
+      local client = world:client(there, { cert = world.device.cert, key = world.key })
+      fails("trust", client:enroll { subject = "CN=device", csrattrs = false })
+      fails("trust", client:enroll(assert(core.csr.build { key = world.key, subject = "CN=x" })))
+      fails("trust", client:reenroll { csrattrs = false })
+      assert.equal(3, #there:wait("hello", 3))
+      assert.equal(0, #there:requests())
     end
   end)
 

@@ -136,19 +136,16 @@ function M:all(kind)
   return list
 end
 
---- The extensions of a ClientHello, or of another "hello" in its form, by number.
+--- The extensions of a ClientHello by number.
 ---@param bytes string with its type and length in front
 ---@return table<integer, string>
 function M.extensions(bytes)
   local _, _, at = (">s1s2"):unpack(bytes, 4 + 2 + 32 + 1) -- session id, suites
-  local _, list, found = nil, nil, {}
-  _, at = (">s1"):unpack(bytes, at) -- compression
-  list = (">s2"):unpack(bytes, at)
-  at = 1
-  while at <= #list do
-    local number, value
-    number, value, at = (">I2s2"):unpack(list, at)
-    found[number] = value
+  local _, list = (">s1s2"):unpack(bytes, at) -- compression, extensions
+  local found, place = {}, 1
+  while place <= #list do
+    local number, value, behind = (">I2s2"):unpack(list, place)
+    found[number], place = value, behind
   end
   return found
 end

@@ -92,7 +92,8 @@ describe("the HTTPS client", function()
       assert.not_equal(requests[1].connection, requests[2].connection)
     end)
 
-    it("9112-3.2-b 9110-10.1.1-d sends Host with the port, no Expect, and asks for no coding", function()
+    it("9112-3.2-b 9110-10.1.1-d sends Host with the port, no Expect, and asks for no coding",
+      function()
       assert(ask(answer(200), { method = "POST", body = "x",
         headers = { { "Content-Type", "a/b" } } }))
       local request = server:requests()[1]
@@ -452,7 +453,8 @@ describe("the HTTPS client", function()
           key = shown and world.key or nil }
         local res = assert(get(client, server.url, { method = "POST", body = "x" }))
         assert.equal("ok", res.body)
-        assert.equal(shown and world.device.cert:der() or "", server:wait("certificate", 1)[1].bytes)
+        assert.equal(shown and world.device.cert:der() or "",
+          server:wait("certificate", 1)[1].bytes)
       end
     end)
 
