@@ -13,25 +13,16 @@ local GET <const> = http("GET", "/cacerts")
 local CLIENT_AUTH <const> = "extendedKeyUsage = clientAuth"
 local CMC_RA <const> = "1.3.6.1.5.5.7.3.28"
 
--- What a policy sees goes to the ledger's detail. An RA is who holds a certificate of our own CA
--- with id-kp-cmcRA (RFC 7030 3.7).
+-- What a policy sees goes to the ledger's detail.
 local POLICY <const> = [[
 local policy = require "lest.policy"
-
-local function is_ra(who)
-  if who.kind ~= "certificate" or who.anchors ~= "own" then return false end
-  for _, purpose in ipairs(who.certificate.eku) do
-    if purpose == "1.3.6.1.5.5.7.3.28" or purpose == "cmcRA" then return true end
-  end
-  return false
-end
 
 return {
   enroll = function(request)
     local who, csr = request.principal, request.csr
     local seen = who.kind .. " " .. who.name .. " " .. tostring(who.anchors) .. " "
       .. request.tls.version
-    if csr.subject.CN ~= who.name and not is_ra(who) then
+    if csr.subject.CN ~= who.name then
       return policy.reject { "that is somebody else's name", detail = seen }
     end
     return policy.approve { subject = csr.subject, detail = seen }
@@ -47,12 +38,18 @@ local function configuration(folder)
       return ('anchors = { own = "ca.pem", factory = %q, sub = %q }, crls = { %q, %q }'):format(
         folder .. "/root.pem", folder .. "/sub2.pem", folder .. "/root.crl", folder .. "/sub.crl")
     end)
-    text = text:gsub('eku = { "clientAuth" },', 'eku = { "clientAuth", "' .. CMC_RA .. '" },')
+    text = text:gsub("profiles = {", function(found)
+      return found .. ('\n ra = { lifetime = "1d", names = "principal", keys = "ec:P-256", '
+        .. 'eku = { "clientAuth", %q } },'):format(CMC_RA)
+    end)
     return (text:gsub("labels = {", [[labels = {
       factory = { policy = "policy.lua", profile = "device", auth = { "certificate" },
         anchors = { "factory" }, renews = "default" },
       own = { policy = "policy.lua", profile = "device", auth = { "certificate" },
-        anchors = { "own" }, renews = "default" },]], 1))
+        anchors = { "own" }, renews = "default" },
+      ra = { policy = "policy.lua", profile = "ra", auth = { "basic" } },
+      site = { policy = "registration-authority.lua", profile = "device",
+        auth = { "certificate" }, anchors = { "own", "factory" } },]], 1))
   end
 end
 
@@ -68,7 +65,8 @@ describe("TLS of the server", function()
     revoked = ca:issue("revoked", { by = sub, ext = CLIENT_AUTH })
     ca:crl(root, {})
     ca:crl(sub, { revoked })
-    server = support.start { policy = POLICY, config = configuration(ca.folder) }
+    server = support.start { policy = POLICY, config = configuration(ca.folder), files = {
+      ["registration-authority.lua"] = process.read "policies/registration-authority.lua" } }
     client = raw_client.new()
   end)
   teardown(function()
@@ -254,18 +252,43 @@ describe("TLS of the server", function()
     assert.equal(200, enroll(me, "device009", "/own/simplereenroll").status)
   end)
 
-  it("7030-3.7-b lets an RA of the own CA ask for others", function()
-    -- Every certificate of this profile has id-kp-cmcRA.
-    server:enroll "ra001"
-    local me = { cert = server.folder .. "/ra001.pem", key = server.folder .. "/ra001.key" }
-    local answer = enroll(me, "device042", "/own/simpleenroll")
+  it("7030-3.7-b lets an RA of the own CA ask for others, and nobody else", function()
+    local function holder(name, path)
+      local secret = server:credential(name)
+      local status, body = server:post(path, server:csr(name), "--user", name .. ":" .. secret)
+      assert.equal(200, status, body)
+      return { cert = server:save(body, name), key = server.folder .. "/" .. name .. ".key" }
+    end
+    local answer = enroll(holder("ra001", "/ra/simpleenroll"), "device042", "/site/simpleenroll")
     assert.equal(200, answer.status, answer.body)
     assert.equal("device042", support.issued(answer.body).subject.CN)
+    assert.equal("RA ra001", server:sql "SELECT detail FROM requests ORDER BY time_us DESC LIMIT 1")
+    local device = holder("device010", "/simpleenroll")
+    assert.equal(403, enroll(device, "device042", "/site/simpleenroll").status)
+    assert.equal(200, enroll(device, "device010", "/site/simpleenroll").status)
   end)
 
   it("7030-3.7-d gives a third party's id-kp-cmcRA no rights", function()
     local ra = ca:issue("ra", { by = sub, ext = "extendedKeyUsage = clientAuth," .. CMC_RA })
-    assert.equal(403, enroll(identity(ra, sub), "device042").status)
+    assert.equal(403, enroll(identity(ra, sub), "device042", "/site/simpleenroll").status)
+    assert.equal(200, enroll(identity(ra, sub), "ra", "/site/simpleenroll").status)
+  end)
+
+  it("8446-4.2.4-a minds no trusted_ca_keys in a ClientHello of TLS 1.3", function()
+    local record = client:hello { min = "1.3" }
+    local head, rest = record:match "^(.....)()"
+    local hello = record:sub(rest)
+    -- The extensions are the last of it; an empty list of authorities is put before them.
+    local place = 4 + 2 + 32 + 1
+    local _, _, after = (">s1s2"):unpack(hello, place)
+    _, after = (">s1"):unpack(hello, after)
+    local list = "\0\3\0\2\0\0" .. (">s2"):unpack(hello, after)
+    local body = hello:sub(5, after - 1) .. (">s2"):pack(list)
+    hello = "\1" .. (">I3"):pack(#body) .. body
+    local c <close> = assert(connect { plain = true })
+    c:send(head:sub(1, 3) .. (">s2"):pack(hello))
+    local came = c:read { max = 6 }
+    assert.same({ 22, 2 }, { came:byte(1), came:byte(6) }) -- a handshake record, its ServerHello
   end)
 
   it("7030-3.3.2-g completes a chain only with what the client sends or the anchors hold",
@@ -352,6 +375,6 @@ describe("TLS of the server", function()
 
   it("7030-4.2-f issued to none of them", function()
     assert.equal("", server:sql("SELECT subject FROM certificates WHERE subject NOT IN "
-      .. "('CN=device001', 'CN=device009', 'CN=ra001', 'CN=device042')"))
+      .. "('CN=device001', 'CN=device009', 'CN=device010', 'CN=ra001', 'CN=ra', 'CN=device042')"))
   end)
 end)

@@ -1,0 +1,42 @@
+-- A registration authority asks for others: who shows a certificate of our own CA with id-kp-cmcRA
+-- gets certificates for the names that its requests have (RFC 7030 3.7, RFC 6402 2.10). Everybody
+-- else gets one for its own name only.
+--
+-- The same purpose in a certificate of somebody else's CA says nothing, so `anchors` matters. The
+-- configuration needs a profile that lets policies choose names, and one for RAs:
+--   anchors  = { own = "ca.pem" },
+--   profiles = { device = { lifetime = "90d", keys = { "ec:P-256" }, eku = { "clientAuth" },
+--                names = "policy", subject = { "CN" }, san = { "DNS" } },
+--                ra = { lifetime = "90d", keys = { "ec:P-256" }, names = "principal",
+--                eku = { "clientAuth", "cmcRA" } } },
+--   labels   = { default = { policy = "registration-authority.lua", profile = "device",
+--                auth = { "certificate" }, renews = { "default", "ra" } },
+--                ra = { policy = "own-name.lua", profile = "ra", auth = { "basic" } } },
+local policy = require "lest.policy"
+
+local OWN <const> = "own" -- the name in `anchors` of the CA that certifies RAs
+local CMC_RA <const> = "cmcRA" -- anyExtendedKeyUsage does not stand for it
+
+local function is_ra(who)
+  if who.kind ~= "certificate" or who.anchors ~= OWN then return false end
+  for _, purpose in ipairs(who.certificate.eku) do
+    if purpose == CMC_RA then return true end
+  end
+  return false
+end
+
+return {
+  enroll = function(request)
+    local who, csr = request.principal, request.csr
+    if is_ra(who) then
+      return policy.approve { subject = csr.subject, san = csr.san, detail = "RA " .. who.name }
+    end
+    if #csr.subject ~= 1 or csr.subject.CN ~= who.name or #csr.san > 0 then
+      return policy.reject { ("ask for the subject CN=%s and nothing else"):format(who.name),
+        detail = tostring(csr.subject) }
+    end
+    return policy.approve { subject = { { "CN", who.name } } }
+  end,
+
+  reenroll = policy.renew {},
+}
