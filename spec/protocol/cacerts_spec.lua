@@ -1,4 +1,5 @@
 local core = require "lest.core"
+local pki = require "support.pki"
 local process = require "support.process"
 local support = require "support.server"
 
@@ -44,5 +45,34 @@ describe("/cacerts", function()
     assert.equal(1, #certs)
     assert.is_true(certs[1].self_issued)
     assert.is_true(certs[1].is_ca)
+  end)
+
+  it("7030-4.1.3-g holds both roots and the links between them during a rollover, each once",
+    function()
+    local ca <close> = pki.new()
+    local rolling <close> = setmetatable({ server = support.make { config = function(text)
+      return (text:gsub('key = "ca.key"', '%0, chain = "chain.pem"', 1))
+    end } }, { __close = function(it) it.server:stop() end })
+    local folder = rolling.server.dir
+    local new = { path = folder .. "/ca.pem", key = folder .. "/ca.key", name = "new" }
+    new.cert = assert(core.cert.load(new.path))
+    local name = "/" .. tostring(new.cert.subject)
+    local old = ca:root("old", { subject = name })
+    local new_with_old = ca:sub("new-with-old", { by = old, subject = name, same_key = new })
+    local old_with_new = ca:sub("old-with-new", { by = new, subject = name, same_key = old })
+    local chain = ""
+    for _, each in ipairs { new_with_old, old_with_new, old, new, old } do
+      chain = chain .. process.read(each.path)
+    end
+    process.write(folder .. "/chain.pem", chain)
+    rolling.server:run()
+    local _, body = rolling.server:curl "/cacerts"
+    local certs = assert(core.pkcs7.decode(core.base64.decode(body)))
+    assert.equal(4, #certs)
+    for _, each in ipairs { new, old, new_with_old, old_with_new } do
+      local count = 0
+      for _, cert in ipairs(certs) do count = count + (cert == each.cert and 1 or 0) end
+      assert.equal(1, count, each.name)
+    end
   end)
 end)

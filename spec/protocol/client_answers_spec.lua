@@ -72,6 +72,22 @@ describe("the client reads an answer of", function()
       assert.equal(world.root.cert, found[1])
     end)
 
+    it("C1 several chains, each to its anchor", function()
+      local other = world.pki:root "other-root"
+      local bag = { other.cert, world.root.cert }
+      for i, by in ipairs { world.root, world.root, other } do
+        local sub = world.pki:sub("tier" .. i, { by = by })
+        table.insert(bag, 1, sub.cert)
+        table.insert(bag, world.pki:sub("under-tier" .. i, { by = sub }).cert)
+      end
+      server:answer(est.cacerts(bag))
+      local both = world:client(server, { trust = { world.root.cert, other.cert } })
+      local found = assert(both:cacerts())
+      assert.same({ #bag, 0 }, { #found, #found.untrusted })
+      found = assert(cacerts(est.cacerts(bag)))
+      assert.same({ #bag - 3, 3 }, { #found, #found.untrusted })
+    end)
+
     it("C2 7030-4.1.3-j certificates that do not chain or hold now: they are left out", function()
       local other = world.pki:root "lost"
       local orphan = world.pki:sub("orphan", { by = other })

@@ -232,6 +232,19 @@ describe("the client enrolls", function()
       end
     end)
 
+    it("C15 9110-10.2.3-a not for seconds in more than 32 bits, nor what is left of them",
+      function()
+      for _, value in ipairs { "2147483648", "4294967296", "4294967297",
+        "Fri, 31 Dec 9999 23:59:59 GMT" } do
+        server:answer(est.csrattrs())
+        server:answer(pending(value))
+        local cert, err = enroll({}, { wait = "1h" })
+        assert.is_nil(cert)
+        assert.same({ "pending", 2147483647 }, { err.code, err.retry_after })
+      end
+      assert.same({}, slept)
+    end)
+
     it("7030-4.2.3-k the same key again, in a CSR signed anew", function()
       server:answer(est.csrattrs())
       server:answer(pending "2", 2)

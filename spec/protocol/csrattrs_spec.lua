@@ -27,6 +27,44 @@ local WISHES <const> = {
     der.seq(der.oid "1.3.6.1.5.5.7.3.2")),
 }
 
+-- One value of each kind, with the shortest contents that it may have.
+local EVERY_TYPE <const> = {}
+for tag, contents in pairs {
+  [0x01] = "\xff", [0x02] = "\5", [0x03] = "\0\xaa", [0x04] = "abc", [0x05] = "", [0x06] = "\x2a\3",
+  [0x09] = "\3\x31E+0", [0x0a] = "\1", [0x0c] = "\u{fc}", [0x0d] = "\x2a\3", [0x12] = "12 34",
+  [0x13] = "Abc 1", [0x14] = "T61", [0x16] = "a@b", [0x17] = "260101000000Z",
+  [0x18] = "20500101000000Z", [0x19] = "graphic", [0x1a] = "visible", [0x1b] = "general",
+  [0x1c] = "\0\0\0A", [0x1e] = "\0A", [0x30] = "", [0x31] = der.int(1), [0x28] = der.int(1),
+  [0x80] = "x", [0xa1] = der.int(1), [0x5e] = "application", [0xc1] = "private",
+} do
+  EVERY_TYPE[#EVERY_TYPE + 1] = der.tlv(tag, contents)
+end
+table.sort(EVERY_TYPE) -- as in a SET OF
+
+local function attribute(bytes)
+  return ("{ oid = '2.999.1', values = { %s } }"):format(bytes)
+end
+
+do
+  local quoted = {}
+  for i, value in ipairs(EVERY_TYPE) do quoted[i] = ("%q"):format(value) end
+  WISHES.types = attribute(table.concat(quoted, ", "))
+end
+
+-- The DER of an attribute with one value such that the whole list has so many bytes.
+local function list_of(size)
+  for length = 0, size do
+    local value = der.octets(("x"):rep(length))
+    local whole = der.seq(der.seq(der.oid "2.999.1", der.set(value)))
+    if #whole == size then return whole, value end
+  end
+end
+
+local SIZES <const> = { 116, 117, 122, 244, 245, 250, 1024 }
+for _, size in ipairs(SIZES) do
+  WISHES["size" .. size] = attribute(("%q"):format(select(2, list_of(size))))
+end
+
 local VECTORS <const> = { rfc7030 = "9908-5.2-rfc7030-corrected", example2 = "7030-a2-csrattrs",
   rsa = "9908-5.4-rsa4096", p384 = "9908-5.5-p384-serial", p521 = "9908-5.6-p521-attrs" }
 
@@ -111,6 +149,17 @@ describe("/csrattrs", function()
       assert.equal(vectors.hex(vectors.get(vector)), vectors.hex(attributes(label)))
     end)
   end
+
+  it("S65 is exact where lengths need another octet", function()
+    for _, size in ipairs(SIZES) do
+      assert.equal(vectors.hex(list_of(size)), vectors.hex(attributes("size" .. size)))
+    end
+  end)
+
+  it("S67 sends every type of ASN.1", function()
+    assert.equal(vectors.hex(der.seq(der.seq(der.oid "2.999.1", der.set(
+      table.unpack(EVERY_TYPE))))), vectors.hex(attributes "types"))
+  end)
 
   it("9908-3.2-a 9908-3.2-b 9908-3.2-c 9908-3.2-d asks for extensions in one attribute", function()
     local bytes = attributes "san"

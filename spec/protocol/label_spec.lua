@@ -18,6 +18,7 @@ return {
     guest = { policy = "guest.lua", profile = "guest", auth = { "basic", "certificate" } },
     mixed = { policy = "guest.lua", profiles = { "device", "guest" },
       auth = { "basic", "certificate" } },
+    seen = { policy = "seen.lua", profile = "guest", auth = { "basic", "certificate" } },
     later = { policy = "renew.lua", profiles = { "device", "guest" }, renews = { "guest" } },
   },
 }
@@ -38,11 +39,29 @@ local policy = require "lest.policy"
 return { reenroll = policy.renew {} }
 ]]
 
+-- What a hook sees as the label goes to the client or the ledger.
+local SEEN <const> = [[
+local policy = require "lest.policy"
+return {
+  csrattrs = function(request)
+    return { { oid = "2.999.1", values = { "\12" .. string.char(#request.label)
+      .. request.label } } }
+  end,
+  enroll = function(request)
+    return policy.approve { subject = request.csr.subject, detail = "enroll " .. request.label }
+  end,
+  reenroll = function(request)
+    return policy.approve { renewal = true, detail = "reenroll " .. request.label }
+  end,
+}
+]]
+
 describe("a label", function()
   local server
 
   setup(function()
-    server = support.make { files = { ["guest.lua"] = GUEST, ["renew.lua"] = RENEW } }
+    server = support.make { files = { ["guest.lua"] = GUEST, ["renew.lua"] = RENEW,
+      ["seen.lua"] = SEEN } }
     server:edit_config(function(text)
       local accounts = {}
       for line in text:gmatch "\n%s*([%w_]*user = [^\n]*)" do table.insert(accounts, line) end
@@ -66,6 +85,17 @@ describe("a label", function()
       server:csr("fresh-" .. name, { subject = "/CN=boss" }), "--cert", base .. ".pem", "--key",
       base .. ".key")
   end
+
+  it("7030-3.2.2-h S30 comes before every operation, and every hook sees it", function()
+    assert.equal(200, (server:curl "/seen/cacerts"))
+    local _, body = server:curl "/seen/csrattrs"
+    local list = assert(core.csrattrs.decode(core.base64.decode(body)))
+    assert.same({ "\12\4seen" }, list[1].values)
+    enroll("seen", "watched")
+    assert.equal(200, (renew("/seen", "watched")))
+    assert.equal("enroll seen seen\nreenroll seen seen", server:sql(
+      "SELECT detail || ' ' || label FROM requests WHERE label = 'seen' ORDER BY time_us"))
+  end)
 
   it("does not renew what another label issued", function()
     enroll("guest", "crosser")

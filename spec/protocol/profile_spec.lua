@@ -55,6 +55,8 @@ local PROFILES <const> = [[
     renewal = { lifetime = "30d", names = "renewal", keys = "ec:P-256" },
     newkey = { lifetime = "30d", names = "policy", keys = "ec:P-256", key_change = "required" },
     samekey = { lifetime = "30d", names = "policy", keys = "ec:P-256", key_change = "forbidden" },
+    usages = { lifetime = "30d", names = "policy", keys = "ec:P-256",
+      key_usage = { "digitalSignature", "keyAgreement" }, eku = { "serverAuth", "clientAuth" } },
     eternal = { lifetime = "20000d", names = "policy", keys = "ec:P-256" },
 ]]
 
@@ -164,6 +166,19 @@ describe("what is issued", function()
     end
     refused(400, "ec:P%-521", "all", { key = assert(core.key.generate "ec:P-521") })
     refused(400, "rsa:4096", "all", { key = assert(core.key.generate "rsa:4096") })
+  end)
+
+  it("S5 refuses a DSA key", function()
+    local base = server.folder .. "/dsa"
+    local commands = ("openssl genpkey -genparam -algorithm DSA -pkeyopt dsa_paramgen_bits:1024 "
+      .. "-out %s.par && openssl genpkey -paramfile %s.par -out %s.key && "
+      .. "openssl req -new -key %s.key -subj /CN=device -out %s.csr"):gsub("%%s", base)
+    process.must(commands)
+    local c <close> = assert(client:connect { port = server.port })
+    local answer = c:request(http("POST", "/all/simpleenroll", { basic, CSR_TYPE },
+      process.read(base .. ".csr")))
+    assert.equal(400, answer.status)
+    assert.matches("key", answer.body)
   end)
 
   it("5272-3.1-b gives no usage that was not asked for in place of one that was", function()
@@ -405,6 +420,40 @@ describe("what is issued", function()
         if answer.status == 403 then assert.matches("key", answer.body) end
       end
     end
+  end)
+
+  it("S6 renews RSA and EC, with the old key and with a new one", function()
+    for _, kind in ipairs { "rsa:2048", "ec:P-256" } do
+      local cert, key = issued("all", { key = assert(core.key.generate(kind)) })
+      for _, next_key in ipairs { key, (assert(core.key.generate(kind))) } do
+        local answer, renewed = renew("all", cert, key, { key = next_key })
+        assert.equal(200, answer.status, answer.body)
+        assert.equal(next_key:public_der(), renewed.public_key.der)
+      end
+    end
+  end)
+
+  it("S7 refuses to renew for a request whose signature is not right", function()
+    local cert, key = issued("all", {})
+    local der_bytes = core.base64.decode((support.request("device", { key = key })))
+    local c <close> = assert(client:connect { port = server.port,
+      cert = server:file("me.pem", cert:pem()), key = server:file("me.key", key:pem()) })
+    local flipped = der_bytes:sub(1, -2) .. string.char(der_bytes:byte(-1) ~ 1)
+    for body, status in pairs { [flipped] = 400, [der_bytes] = 200 } do
+      local answer = c:request(http("POST", "/all/simplereenroll", { CSR_TYPE },
+        core.base64.encode(body)))
+      assert.equal(status, answer.status, answer.body)
+    end
+  end)
+
+  it("S26 keeps names and usages in a renewal", function()
+    local cert, key = issued("usages", { subject = "CN=device" })
+    assert.same({ { "digitalSignature", "keyAgreement" }, { "serverAuth", "clientAuth" } },
+      { cert.key_usage, cert.eku })
+    local answer, renewed = renew("usages", cert, key, { key = key })
+    assert.equal(200, answer.status, answer.body)
+    assert.same({ cert.key_usage, cert.eku, cert.subject_der, cert.public_key.der },
+      { renewed.key_usage, renewed.eku, renewed.subject_der, renewed.public_key.der })
   end)
 
   it("7030-4.2.2-g 7030-2.3-a renews nothing whose time is over, password or not", function()

@@ -300,6 +300,14 @@ describe("TLS of the server", function()
     assert.equal(200, ask(identity(good, root, sub)).status)
   end)
 
+  it("S52 accepts a certificate whose issuer has none of the CRLs that are configured", function()
+    local me = identity(ca:issue("device020", { by = sub2, ext = CLIENT_AUTH }), sub2)
+    assert.equal(200, ask(me).status)
+    server:enroll "device021"
+    assert.equal(200, enroll({ cert = server.folder .. "/device021.pem",
+      key = server.folder .. "/device021.key" }, "device021", "/own/simplereenroll").status)
+  end)
+
   describe("refuses a certificate", function()
     it("7030-3.3.2-g whose time is over", function()
       local late = ca:issue("late", { by = sub, days = -1, ext = CLIENT_AUTH })
@@ -375,6 +383,7 @@ describe("TLS of the server", function()
 
   it("7030-4.2-f issued to none of them", function()
     assert.equal("", server:sql("SELECT subject FROM certificates WHERE subject NOT IN "
-      .. "('CN=device001', 'CN=device009', 'CN=device010', 'CN=ra001', 'CN=ra', 'CN=device042')"))
+      .. "('CN=device001', 'CN=device009', 'CN=device010', 'CN=device021', "
+      .. "'CN=ra001', 'CN=ra', 'CN=device042')"))
   end)
 end)

@@ -69,6 +69,15 @@ describe("the HTTPS client", function()
         { res.status, res.body, res:header "Content-Type", res:header "X" })
     end)
 
+    it("C11 takes many headers", function()
+      local lines = {}
+      for i = 1, 100 do lines[i] = ("X-%d: %d\r\n"):format(i, i) end
+      local res = assert(ask("HTTP/1.1 200 OK\r\n" .. table.concat(lines)
+        .. "Content-Length: 2\r\n\r\nok"))
+      assert.same({ "ok", "1", "17", "100" },
+        { res.body, res:header "X-1", res:header "X-17", res:header "X-100" })
+    end)
+
     it("9112-6.1-b 9112-7.1.1-a 9110-10.1.1-e C5 decodes chunks, after 100 and 103", function()
       local res = assert(ask("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early\r\nX: no\r\n\r\n"
         .. "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"

@@ -1,4 +1,5 @@
 local core = require "lest.core"
+local asn1 = require "support.der"
 local vectors = require "support.vectors"
 
 local csrattrs = core.csrattrs
@@ -159,6 +160,18 @@ describe("csrattrs", function()
     assert.is_true(wishes.challenge_password)
     assert.is_nil(wishes.key)
     assert.equal("1.3.6.1.1.1.1.22 2.999.1 2.999.2 brainpoolP384r1 SHA384", names(wishes.unknown))
+    assert.is_nil(wishes.unknown[1].problem)
+  end)
+
+  it("8295-b-a ignores a template in the form of a PKCS #7 message", function()
+    -- A PKIData with a certification request that has no names and no key.
+    local request = asn1.tlv(0xa0, asn1.int(0), asn1.seq(asn1.int(0), asn1.seq(), asn1.seq()))
+    local message = asn1.seq(asn1.oid "1.3.6.1.5.5.7.12.2", asn1.tlv(0xa0, asn1.seq(
+      asn1.seq(), asn1.seq(request), asn1.seq(), asn1.seq())))
+    local wishes = assert(csrattrs.wishes(assert(csrattrs.encode { "challengePassword",
+      { oid = "1.2.840.113549.1.9.25.5", values = { message } }, { key = "ec:P-256" } })))
+    assert.same({ true, "ec:P-256", "1.2.840.113549.1.9.25.5" },
+      { wishes.challenge_password, wishes.key, wishes.unknown[1].oid })
     assert.is_nil(wishes.unknown[1].problem)
   end)
 
