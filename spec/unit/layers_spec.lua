@@ -1,0 +1,148 @@
+-- spec/lint/layers finds what it is for: each violation is planted in a copy of the sources.
+local process = require "support.process"
+local shell = require "support.shell"
+local temporary = require "support.temporary"
+
+local LAYERS <const> = { "base", "pki", "http", "est", "net", "ledger", "lua", "host" }
+
+describe("the lint of layers", function()
+  local folder
+
+  setup(function()
+    folder = temporary.folder()
+    process.write(folder .. "/empty.c", "extern int nothing;\n")
+    assert(os.execute(("cd '%s' && mkdir -p spec/lint && cc -c empty.c"):format(folder)))
+    for _, layer in ipairs(LAYERS) do
+      assert(os.execute(("cd '%s' && mkdir -p csrc/%s build/csrc/%s && cp empty.o build/csrc/%s")
+        :format(folder, layer, layer, layer)))
+      process.write(("%s/csrc/%s/a.c"):format(folder, layer), "extern int nothing;\n")
+      process.write(("%s/csrc/%s/a.h"):format(folder, layer), "extern int nothing;\n")
+    end
+    assert(os.execute(("cp spec/lint/layers '%s/spec/lint'"):format(folder)))
+  end)
+  teardown(temporary.clean)
+
+  local function run(build)
+    return shell.run(("'%s/spec/lint/layers' '%s'"):format(folder, build or "build"))
+  end
+
+  local function path_of(layer, suffix)
+    return ("%s/csrc/%s/planted.%s"):format(folder, layer, suffix or "c")
+  end
+
+  -- With a file of these lines in every one of the layers.
+  local function planted(layers, lines, suffix)
+    for _, layer in ipairs(layers) do
+      process.write(path_of(layer, suffix), table.concat(lines, "\n") .. "\n")
+    end
+    local result = run()
+    for _, layer in ipairs(layers) do os.remove(path_of(layer, suffix)) end
+    return result
+  end
+
+  -- With an object that refers to these symbols.
+  local function linked(layer, symbols)
+    local source = path_of(layer)
+    local object = ("%s/build/csrc/%s/planted.o"):format(folder, layer)
+    local lines = {}
+    for i, symbol in ipairs(symbols) do
+      lines[i] = ("extern char %s[]; void *f%d = %s;\n"):format(symbol, i, symbol)
+    end
+    process.write(source, table.concat(lines))
+    assert(os.execute(("cc -w -fno-builtin -c -o '%s' '%s'"):format(object, source)))
+    os.remove(source)
+    local result = run()
+    os.remove(object)
+    return result
+  end
+
+  it("passes what only looks forbidden", function()
+    local result = planted({ "net" }, { "void f(void) { at->handler.abort(x); at->exit(1); }" })
+    assert.equal(0, result.code, result.err)
+    assert.equal("layers: ok\n", result.out)
+  end)
+
+  it("finds the headers of other layers and of libraries", function()
+    for layer, includes in pairs {
+      base = { "#include <poll.h>", "#include <openssl/evp.h>", '#include "pki/der.h"' },
+      pki = { "# include <lua.h>", "#include  <lua.h>", "#include\t<lua.h>",
+        " #include <lauxlib.h>", "#include <netdb.h>", "#include <sys/un.h>",
+        "#include <sqlite3.h>", "#include <openssl/ssl.h>", '# include "net/loop.h"',
+        '#include "lua.h"' },
+      http = { "#include <event.h>", "#include <evhttp.h>", '#include  "est/path.h"' },
+      net = { "#include <sqlite3.h>", "#include <lua.h>" },
+      ledger = { "#include <event2/event.h>", "#include <curl/curl.h>" },
+    } do
+      for _, suffix in ipairs { "c", "h" } do
+        local result = planted({ layer }, includes, suffix)
+        assert.equal(1, result.code)
+        for i, include in ipairs(includes) do
+          local file = ("csrc/%s/planted.%s"):format(layer, suffix)
+          local name = include:match '"(.*)"'
+          local expected = name and " includes " .. name or (":%d:"):format(i)
+          expected = file .. expected
+          assert(result.err:find(expected, 1, true), expected .. " " .. include)
+        end
+      end
+    end
+  end)
+
+  it("finds the symbols of libraries in the objects", function()
+    for layer, symbols in pairs {
+      base = { "BN_new", "poll", "__poll_chk" },
+      pki = { "SSL_new", "TLS_server_method", "recvfrom", "lua_gettop" },
+      http = { "d2i_X509", "i2d_X509", "OBJ_nid2sn", "CRYPTO_memcmp", "getaddrinfo",
+        "sqlite3_open" },
+      est = { "EVP_sha256", "bufferevent_free" },
+      net = { "luaL_openlibs", "sqlite3_exec" },
+      ledger = { "event_new" },
+      lua = { "sqlite3_open" },
+    } do
+      local result = linked(layer, symbols)
+      assert.equal(1, result.code)
+      for _, symbol in ipairs(symbols) do
+        assert(("\n" .. result.err):find("\n" .. symbol .. "\n", 1, true), layer .. ": " .. symbol)
+      end
+    end
+  end)
+
+  local function calls(list)
+    local lines = {}
+    for i, call in ipairs(list) do lines[i] = ("void f%d(void) { %s; }"):format(i, call) end
+    return lines
+  end
+
+  local function all_found(result, layers, list, suffix)
+    for _, layer in ipairs(layers) do
+      for i, call in ipairs(list) do
+        local expected = ("csrc/%s/planted.%s:%d:"):format(layer, suffix, i)
+        assert(result.err:find(expected, 1, true), layer .. ": " .. call)
+      end
+    end
+  end
+
+  it("finds calls of banned functions whatever their first argument begins with", function()
+    local banned <const> = { 'strcpy(a, "x")', "sprintf(b, c)", "atoi(s)", "x = atoi (s)",
+      "system(c)", "(void)system(c)", "!strtok(s, t)", "alloca(4)" }
+    all_found(planted({ "host" }, calls(banned)), { "host" }, banned, "c")
+    local of_host <const> = { "exit(1)", "_exit(2)", "abort()", 'fprintf(stderr, "x")', "printf(f)",
+      "vprintf(f, args)", "putchar(c)", "puts(s)", "fputs(s, stderr)", "quick_exit(0)" }
+    local others <const> = { "base", "pki", "http", "est", "net", "ledger", "lua" }
+    for _, suffix in ipairs { "c", "h" } do
+      all_found(planted(others, calls(of_host), suffix), others, of_host, suffix)
+    end
+    assert.equal(0, planted({ "host" }, calls(of_host)).code)
+  end)
+
+  it("finds banned functions that are not called by their name", function()
+    assert.equal(1, linked("host", { "strcpy" }).code)
+    assert.equal(1, linked("net", { "exit" }).code)
+    assert.equal(0, linked("host", { "exit" }).code)
+  end)
+
+  it("fails where there are no objects to look at", function()
+    local result = run(folder .. "/nowhere")
+    assert.equal(1, result.code)
+    assert.matches("no objects of base", result.err)
+  end)
+end)
