@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* crls holds the CRLs a second time, for the check of the leaf alone (see check_leaf). It belongs to the
+/* crls holds the CRLs a second time, for the check of one certificate (see check_cert). It belongs to the
  * X509_STORE, which may live longer than this struct. */
 struct pki_store {
     X509_STORE *x509;
@@ -31,31 +31,31 @@ static void make_index(void)
     crls_index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_X509_STORE, 0, NULL, NULL, NULL, free_crls);
 }
 
-static bool has_crl_of(X509_STORE_CTX *ctx, const X509 *leaf)
+static bool has_crl_of(X509_STORE_CTX *ctx, const X509 *cert)
 {
-    STACK_OF(X509_CRL) *found = X509_STORE_CTX_get1_crls(ctx, X509_get_issuer_name(leaf));
+    STACK_OF(X509_CRL) *found = X509_STORE_CTX_get1_crls(ctx, X509_get_issuer_name(cert));
     bool any = found && sk_X509_CRL_num(found) > 0;
     sk_X509_CRL_pop_free(found, X509_CRL_free);
     return any;
 }
 
-static int refuse(X509_STORE_CTX *ctx, int reason)
+static int refuse(X509_STORE_CTX *ctx, int reason, int depth)
 {
     X509_STORE_CTX_set_error(ctx, reason);
-    X509_STORE_CTX_set_error_depth(ctx, 0);
-    X509_STORE_CTX_set_current_cert(ctx, X509_STORE_CTX_get0_cert(ctx));
+    X509_STORE_CTX_set_error_depth(ctx, depth);
+    X509_STORE_CTX_set_current_cert(ctx, sk_X509_value(X509_STORE_CTX_get0_chain(ctx), depth));
     return 0;
 }
 
-/* The leaf against the CRLs of the issuer that the outer chain found. OpenSSL's own check does it, with the
- * issuer as the one trusted certificate, since CRL scopes, critical extensions and reasons are its trade;
- * but it knows only "every CRL must be there" or none. */
-static int check_leaf(X509_STORE_CTX *ctx, X509_STORE *crls, X509 *leaf, X509 *issuer)
+/* One certificate against the CRLs of the issuer that the outer chain found; gives the reason. OpenSSL's own
+ * check does it, with the issuer as the one trusted certificate, since CRL scopes, critical extensions and
+ * reasons are its trade; but it knows only "every CRL must be there" or none. */
+static int check_cert(X509_STORE_CTX *ctx, X509_STORE *crls, X509 *cert, X509 *issuer)
 {
     int reason = X509_V_ERR_OUT_OF_MEM;
     X509_STORE_CTX *inner = X509_STORE_CTX_new();
     STACK_OF(X509) *trusted = sk_X509_new_null();
-    if (inner && trusted && sk_X509_push(trusted, issuer) && X509_STORE_CTX_init(inner, crls, leaf, NULL)) {
+    if (inner && trusted && sk_X509_push(trusted, issuer) && X509_STORE_CTX_init(inner, crls, cert, NULL)) {
         X509_STORE_CTX_set0_trusted_stack(inner, trusted);
         X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(inner);
         X509_VERIFY_PARAM *outer = X509_STORE_CTX_get0_param(ctx);
@@ -70,27 +70,33 @@ static int check_leaf(X509_STORE_CTX *ctx, X509_STORE *crls, X509 *leaf, X509 *i
     }
     X509_STORE_CTX_free(inner);
     sk_X509_free(trusted);
-    return reason == X509_V_OK ? 1 : refuse(ctx, reason);
+    return reason;
 }
 
 /* In place of OpenSSL's check of revocation, called when a chain was found. The flag CRL_CHECK keeps its
- * meaning, "a CRL must be there". */
+ * meaning, "a CRL must be there", but for each certificate: RFC 5280 6.1.3 (a) (3) asks of all of the path
+ * that they are not revoked. The anchor is not part of it, unless it is the leaf. */
 static int check_revocation(X509_STORE_CTX *ctx)
 {
     STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
     X509_STORE *crls = X509_STORE_get_ex_data(X509_STORE_CTX_get0_store(ctx), crls_index);
     bool required = X509_VERIFY_PARAM_get_flags(X509_STORE_CTX_get0_param(ctx)) & X509_V_FLAG_CRL_CHECK;
-    X509 *leaf = sk_X509_value(chain, 0);
+    int anchor = sk_X509_num(chain) - 1;
     if (!crls)
-        return refuse(ctx, X509_V_ERR_UNSPECIFIED);
-    if (!has_crl_of(ctx, leaf))
-        return required ? refuse(ctx, X509_V_ERR_UNABLE_TO_GET_CRL) : 1;
-    /* An anchor that is the leaf itself has no issuer in its chain, unless it is its own. */
-    if (sk_X509_num(chain) > 1)
-        return check_leaf(ctx, crls, leaf, sk_X509_value(chain, 1));
-    if (X509_get_extension_flags(leaf) & EXFLAG_SS)
-        return check_leaf(ctx, crls, leaf, leaf);
-    return refuse(ctx, X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER);
+        return refuse(ctx, X509_V_ERR_UNSPECIFIED, 0);
+    for (int depth = 0; depth == 0 || depth < anchor; depth++) {
+        X509 *cert = sk_X509_value(chain, depth);
+        int reason = required ? X509_V_ERR_UNABLE_TO_GET_CRL : X509_V_OK;
+        if (has_crl_of(ctx, cert)) {
+            /* A leaf that is an anchor has no issuer in its chain, unless it is its own. */
+            bool own_issuer = X509_get_extension_flags(cert) & EXFLAG_SS;
+            X509 *issuer = depth < anchor ? sk_X509_value(chain, depth + 1) : own_issuer ? cert : NULL;
+            reason = issuer ? check_cert(ctx, crls, cert, issuer) : X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER;
+        }
+        if (reason != X509_V_OK)
+            return refuse(ctx, reason, depth);
+    }
+    return 1;
 }
 
 enum lest_status pki_store_new(bool crl_required, struct pki_store **out, struct lest_error *err)

@@ -13,10 +13,12 @@ struct pki_store;
 /** An empty store, which trusts nobody. Any anchor ends a chain, whether or not it is self-signed; keys and
  *  signatures below 112 bits of security are refused (OpenSSL's level 2).
  *
- *  The leaf is checked against the CRLs of its issuer that are in the store: revoked, or a CRL that is
- *  expired, not yet valid or has a bad signature, refuses. Where the store has no CRL of the issuer the
- *  leaf is accepted, or refused if crl_required is set. "Of its issuer" goes by the name: when a CA has
- *  changed its key under one name, CRLs of both keys belong here. Indirect CRLs are not looked at.
+ *  Each certificate of a chain but the anchor is checked against the CRLs of its issuer that are in the
+ *  store: revoked, or a CRL that is expired, not yet valid or has a bad signature, refuses. Where the store
+ *  has no CRL of the issuer the certificate is accepted, or refused if crl_required is set: a CRL is then
+ *  needed for each of them. "Of its issuer" goes by the name: when a CA has changed its key under one name,
+ *  CRLs of both keys belong here. Indirect CRLs are not looked at. A leaf that is itself the anchor is
+ *  checked as well.
  *
  *  A store is filled by one thread; after that any number of threads may verify with it.
  *  out  free with pki_store_free()

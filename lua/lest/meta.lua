@@ -947,10 +947,10 @@ local store = {}
 ---@field untrusted? lest.cert[] what may stand between; the leaf's chain if absent
 ---@field at? integer seconds since 1970; now if absent
 ---@field purpose? "client"|"server"|"any" "any" if absent
----@field crl_required? boolean refuse where there is no CRL of the leaf's issuer
+---@field crl_required? boolean each certificate but the anchor needs a CRL of its issuer
 
---- Find and check a chain (RFC 5280 section 6). The leaf is checked against the CRLs of its issuer;
---- where there is none it is accepted unless one is required.
+--- Find and check a chain (RFC 5280 section 6). Each certificate but the anchor is checked against the
+--- CRLs of its issuer; where there is none it is accepted unless one is required.
 ---@param leaf lest.cert
 ---@param how? lest.store_verify
 ---@return lest.cert[]? chain leaf first, anchor last

@@ -163,7 +163,34 @@ describe("store", function()
     options.crl_required = true
     local strict = assert(core.store.new(options))
     refused("no CRL of its issuer, and one is required", strict, direct.cert)
-    assert(strict:verify(leaf.cert, { untrusted = { sub.cert } }))
+    local how = { untrusted = { sub.cert } }
+    refused("CN=sub %(depth 1%) is not trusted: there is no CRL of its issuer", strict, leaf.cert,
+      how)
+    options.crls[2] = ca:crl(root, {})
+    assert(assert(core.store.new(options)):verify(leaf.cert, how))
+    -- The anchor ends the path and needs none.
+    options.anchors, options.crls = { sub.cert }, { crl }
+    assert(assert(core.store.new(options)):verify(leaf.cert))
+  end)
+
+  it("checks every CA below the anchor against the CRLs of its issuer", function()
+    local lost = ca:sub("lost", { by = root })
+    local under = ca:issue("under-lost", { by = lost })
+    local crls = { (ca:crl(root, { lost }, { days = 2 })), (ca:crl(lost, {}, { days = 9 })) }
+    local trust = assert(core.store.new { anchors = { root.cert }, crls = crls })
+    local how = { untrusted = { lost.cert } }
+    refused("CN=lost %(depth 1%) is not trusted: certificate revoked", trust, under.cert, how)
+    how.crl_required = true
+    refused("CN=lost %(depth 1%) is not trusted: certificate revoked", trust, under.cert, how)
+    refused("CN=sub %(depth 1%) is not trusted: CRL has expired", trust, leaf.cert,
+      { untrusted = { sub.cert }, at = now + 3 * DAY })
+    -- Two below each other, the upper one revoked.
+    local inner = ca:sub("inner", { by = lost })
+    local deep = ca:issue("deep-under-lost", { by = inner })
+    refused("CN=lost %(depth 2%)", trust, deep.cert, { untrusted = { inner.cert, lost.cert } })
+    -- Whoever makes a revoked CA an anchor trusts it.
+    local anchored = assert(core.store.new { anchors = { lost.cert }, crls = crls })
+    assert(anchored:verify(under.cert))
   end)
 
   it("does not believe a CRL that the issuer did not sign", function()
