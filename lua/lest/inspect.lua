@@ -10,6 +10,7 @@
 --- Of a private key nothing is shown but its kind and the fingerprint of its public half.
 local core = require "lest.core"
 local rows = require "lest.inspect.rows"
+local show = require "lest.show"
 
 local M = {}
 
@@ -173,13 +174,8 @@ local function to_item(object)
   error("neither an object of lest.core nor an item of inspect.recognize", 3)
 end
 
-local function clean(text)
-  return (text:gsub("[%z\1-\31\127]", function(c) return ("\\x%02x"):format(c:byte()) end)
-    :gsub("\xc2([\x80-\x9f])", function(c) return ("\\u{%x}"):format(c:byte()) end))
-end
-
 local function render(described, indent, lines)
-  lines[#lines + 1] = indent .. clean(described.title)
+  lines[#lines + 1] = indent .. show.clean(described.title)
   local inner, width = indent .. "  ", 0
   for _, row in ipairs(described) do
     if row.text then width = math.max(width, #row.label) end
@@ -188,7 +184,7 @@ local function render(described, indent, lines)
     local texts = type(row.text) == "table" and row.text or { row.text }
     for i, text in ipairs(texts) do
       local label = i == 1 and row.label or ""
-      lines[#lines + 1] = inner .. label .. (" "):rep(width - #label + 2) .. clean(text)
+      lines[#lines + 1] = inner .. label .. (" "):rep(width - #label + 2) .. show.clean(text)
     end
     for _, child in ipairs(row.children or {}) do render(child, inner, lines) end
   end

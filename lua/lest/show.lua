@@ -18,26 +18,40 @@ for word in ([[and break do else elseif end false for function goto if in local 
   KEYWORDS[word] = true
 end
 
+-- What a terminal obeys, or what hides or reorders the text beside it: controls, zero-width and
+-- directional marks, separators, tags.
+local UNSEEN <const> = { { 0, 31 }, { 127, 159 }, { 0xad, 0xad }, { 0x61c, 0x61c },
+  { 0x200b, 0x200f }, { 0x2028, 0x202e }, { 0x2060, 0x206f }, { 0xfeff, 0xfeff },
+  { 0xe0000, 0xe007f } }
+
+local function is_unseen(code)
+  for _, range in ipairs(UNSEEN) do
+    if code >= range[1] and code <= range[2] then return true end
+  end
+  return false
+end
+
+local function hex(byte)
+  return ("\\x%02x"):format(byte:byte())
+end
+
+--- Text from outside, fit for a terminal: \xNN and \u{N} for what is no UTF-8 or cannot be seen.
+---@param text string
+---@return string
+function M.clean(text)
+  return (text:gsub("[\0-\31\127-\255][\128-\191]*", function(piece)
+    local code = utf8.len(piece) == 1 and utf8.codepoint(piece)
+    if not code then return piece:gsub(".", hex) end
+    if is_unseen(code) then return code < 128 and hex(piece) or ("\\u{%x}"):format(code) end
+  end))
+end
+
 local NAMED <const> = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t", ["\\"] = "\\\\",
   ['"'] = '\\"' }
 
--- \xNN wherever a terminal would do something, or the bytes are no UTF-8; \ddd is ambiguous to
--- readers.
+-- As in a string of Lua; \ddd is ambiguous to readers.
 local function escape(text)
-  local parts, at = {}, 1
-  while at <= #text do
-    local byte = text:byte(at)
-    local length = byte < 0x80 and 1 or byte >= 0xf0 and 4 or byte >= 0xe0 and 3 or 2
-    local piece = text:sub(at, at + length - 1)
-    local code = utf8.len(piece) == 1 and utf8.codepoint(piece)
-    if not code or code < 32 or (code >= 127 and code < 160) then
-      piece = NAMED[piece:sub(1, 1)] or ("\\x%02x"):format(byte)
-      length = 1
-    end
-    parts[#parts + 1] = NAMED[piece] or piece
-    at = at + length
-  end
-  return table.concat(parts)
+  return M.clean((text:gsub('[\n\r\t\\"]', NAMED)))
 end
 
 local function quote(text)

@@ -18,8 +18,9 @@ local argparse = require "argparse"
 local core = require "lest.core"
 local duration = require "lest.duration"
 local json = require "lest.json"
+local show = require "lest.show"
 
-local M = {}
+local M = { clean = show.clean }
 
 --- A mistake on the command line, thrown by usage().
 local Usage <const> = { __name = "lest.usage", __tostring = function(self) return self.message end }
@@ -65,14 +66,6 @@ end
 ---@param message string
 function M.usage(message)
   error(setmetatable({ message = message }, Usage), 0)
-end
-
---- Control characters as \xNN, so that bytes from outside cannot play with a terminal.
----@param text string
----@return string
-function M.clean(text)
-  return (text:gsub("[%z\1-\31\127]", function(c) return ("\\x%02x"):format(c:byte()) end)
-    :gsub("\xc2([\x80-\x9f])", function(c) return ("\\u{%x}"):format(c:byte()) end))
 end
 
 --- Print an error as a person can act on it: one line a sentence, `lest NAME: ...`.

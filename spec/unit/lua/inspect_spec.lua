@@ -177,6 +177,24 @@ describe("inspect", function()
       { oid = "1.2.3", values = { "\x0c\6\27[31m\n", name } } }))) }
     assert.not_matches("[\r\27]", inspect.text(data))
   end)
+
+  it("escapes what is no UTF-8, and what hides or reorders the text beside it", function()
+    local key = assert(core.key.generate "ec:P-256")
+    local cert = assert(core.issuer.root { key = key, not_before = os.time() - 60,
+      not_after = os.time() + DAY,
+      subject = { { "CN", "a\u{202e}b\u{200b}c\u{2028}d" } } })
+    local evil = assert(assert(core.issuer.new { cert = cert, key = key }):issue {
+      public_key = key:public_der(), subject = { { "CN", "x" } }, not_before = cert.not_before,
+      not_after = cert.not_after,
+      extensions = {
+        { oid = "2.16.840.1.113730.1.13", value = "\x16\x08\x9b31mX\xff\xfe\xfd" },
+        { oid = "2.5.29.18", value = "\x30\x08\x86\x06a:\x9bmX\xff" },
+      } })
+    local text = inspect.text(assert(core.cert.parse(evil)))
+    assert(utf8.len(text), "no UTF-8")
+    assert.not_matches("[\128-\255]", text)
+    assert.matches("CN=a\\u{202e}b\\u{200b}c\\u{2028}d", text, 1, true)
+  end)
 end)
 
 describe("lest inspect", function()

@@ -4,7 +4,19 @@ local show = require "lest.show"
 describe("show", function()
   it("escapes strings, keeps UTF-8", function()
     assert.equal('"a\\n\\"\\\\\\x00\\x1b\\xffé"', show.text 'a\n"\\\0\27\xffé')
-    assert.equal('"\\xc2\\x9b"', show.text "\u{9b}")
+    assert.equal('"\\u{9b}"', show.text "\u{9b}")
+  end)
+
+  it("leaves nothing for a terminal to obey, and nothing unseen", function()
+    assert.equal("a\\x00\\x1b[2J\\x0a\\x7f\\u{9b}é漢😀 \\b",
+      show.clean "a\0\27[2J\n\127\u{9b}é漢😀 \\b")
+    -- One byte that is CSI to an 8-bit terminal; overlong, cut and surrogate forms.
+    assert.equal("\\x9b31m\\xff\\xfe", show.clean "\x9b31m\xff\xfe")
+    assert.equal("\\xc0\\x9b \\xe2\\x80 \\xed\\xa0\\x80",
+      show.clean "\xc0\x9b \xe2\x80 \xed\xa0\x80")
+    for _, code in ipairs { 0xad, 0x61c, 0x200b, 0x200f, 0x2028, 0x202e, 0x2066, 0x2069, 0xfeff } do
+      assert.equal(("a\\u{%x}b"):format(code), show.clean("a" .. utf8.char(code) .. "b"))
+    end
   end)
 
   it("cuts long strings and says their length", function()
