@@ -2,6 +2,7 @@
 #include "pki/show.h"
 #include "lua/pki.h"
 #include "pki/oid.h"
+#include "pki/public.h"
 
 static struct pki_bytes check_bytes(lua_State *L, int idx)
 {
@@ -44,10 +45,14 @@ static int hex(lua_State *L)
     return 1;
 }
 
-/* show.public_key(der) -> { type =, security_bits =, der = }: a SubjectPublicKeyInfo */
+/* show.public_key(der) -> { type =, security_bits =, der = } | nil, err: a SubjectPublicKeyInfo */
 static int public_key(lua_State *L)
 {
-    lestL_push_public_key(L, check_bytes(L, 1));
+    struct lest_error err;
+    struct pki_bytes spki = check_bytes(L, 1);
+    if (pki_public_check(spki, &err))
+        return lestL_fail(L, &err);
+    lestL_push_public_key(L, spki);
     return 1;
 }
 

@@ -179,19 +179,37 @@ int pki_public_security_bits(const EVP_PKEY *key)
     return bits > 0 ? bits : 0;
 }
 
-enum lest_status pki_public_key_id(struct pki_bytes spki, uint8_t id[20], struct lest_error *err)
+/* The BIT STRING's contents of a SubjectPublicKeyInfo that is whole, of whatever algorithm. */
+static enum lest_status read_bits(struct pki_bytes spki, struct pki_bytes *bits, struct lest_error *err)
 {
     struct pki_der_doc doc = { .noun = "SubjectPublicKeyInfo",
                                .malformed = LEST_E_KEY_MALFORMED,
                                .err = err };
-    struct pki_der in, body;
-    struct pki_bytes bits;
+    struct pki_der in, body, algorithm;
+    struct pki_bytes oid;
     unsigned unused;
+    *bits = (struct pki_bytes){ NULL, 0 };
     pki_der_open(&in, &doc, spki.data, spki.len);
-    if (!pki_der_read(&in, PKI_DER_SEQUENCE, "the public key", &body) ||
-        !pki_der_read(&body, PKI_DER_SEQUENCE, "the public key's algorithm", NULL) ||
-        !pki_der_bits(&body, "the public key's bits", &bits, &unused))
-        return doc.status;
+    if (pki_der_read(&in, PKI_DER_SEQUENCE, "the public key", &body) && pki_der_end(&in, "the public key") &&
+        pki_der_read(&body, PKI_DER_SEQUENCE, "the public key's algorithm", &algorithm) &&
+        pki_der_oid(&algorithm, "the public key's algorithm", &oid) &&
+        pki_der_bits(&body, "the public key's bits", bits, &unused))
+        pki_der_end(&body, "the public key's bits");
+    return doc.status;
+}
+
+enum lest_status pki_public_check(struct pki_bytes spki, struct lest_error *err)
+{
+    struct pki_bytes bits;
+    return read_bits(spki, &bits, err);
+}
+
+enum lest_status pki_public_key_id(struct pki_bytes spki, uint8_t id[20], struct lest_error *err)
+{
+    struct pki_bytes bits;
+    enum lest_status status = read_bits(spki, &bits, err);
+    if (status)
+        return status;
     const EVP_MD *sha1 = pki_fetched_digest(PKI_SHA1);
     pki_error_clear();
     if (!sha1 || !EVP_Digest(bits.data, bits.len, id, NULL, sha1, NULL))

@@ -31,6 +31,10 @@ int pki_public_security_bits(const EVP_PKEY *key);
  * or dotted identifier of its algorithm and 0. */
 void pki_public_describe(struct pki_bytes spki, char type[PKI_KEY_TYPE_MAX], int *security_bits);
 
+/** Whether bytes are one SubjectPublicKeyInfo to their end, whatever its algorithm and key.
+ *  Errors: LEST_E_KEY_MALFORMED */
+enum lest_status pki_public_check(struct pki_bytes spki, struct lest_error *err) LEST_MUST_USE;
+
 /** Keys below this are weak (NIST SP 800-57: RSA 2048 and a curve of 224 bits are 112). */
 enum { PKI_SECURITY_BITS_MIN = 112 };
 

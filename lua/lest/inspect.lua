@@ -42,8 +42,8 @@ local function tags(data, at)
       list[#list + 1] = { tag = tag, start = start }
       break
     end
-    list[#list + 1] = { tag = tag, start = start }
     at = start + length
+    list[#list + 1] = { tag = tag, start = start, stop = at - 1 }
   end
   return list
 end
@@ -81,7 +81,12 @@ local function der_kind(data)
   if form:find "^02 30 04" or form:find "^02 04" or form:find "^02 02 02" then return "key" end
   if form:find "^30 04" then return "encrypted_key" end
   if form:find "^30 03" then return "public_key" end
-  if form == "" or form:find "^06" or form:find "^30" then return "csrattrs" end
+  if form ~= "" and not form:find "^06" and not form:find "^30" then return nil end
+  -- So begins what is cut off, too.
+  if outer.stop and outer.stop > #data then
+    return malformed(("the data is cut off: %d bytes of %d"):format(#data, outer.stop))
+  end
+  return "csrattrs"
 end
 
 local LABELS <const> = {
@@ -92,6 +97,13 @@ local LABELS <const> = {
   ["ENCRYPTED PRIVATE KEY"] = "encrypted_key", ["PUBLIC KEY"] = "public_key",
 }
 
+-- Whole and encrypted is what fails for the want of a passphrase alone.
+local function encrypted_key(bytes)
+  local key, err = core.key.parse(bytes)
+  if key then return malformed "a key that is said to be encrypted is not" end
+  if err.code ~= "key_passphrase" then return nil, err end
+end
+
 local PARSERS <const> = {
   certificate = core.cert.parse,
   csr = core.csr.parse,
@@ -100,7 +112,7 @@ local PARSERS <const> = {
   csrattrs = core.csrattrs.decode,
   key = core.key.parse,
   public_key = core.show.public_key,
-  encrypted_key = function() end,
+  encrypted_key = encrypted_key,
 }
 
 local function item(kind, bytes, label)
@@ -145,19 +157,24 @@ end
 ---@return lest.error? err
 function M.recognize(bytes)
   if bytes:find "^%s*$" then return malformed "there is no data" end
-  local is_der = der_kind(bytes)
+  local kind, err = der_kind(bytes)
   if bytes:byte() ~= 0x30 or (bytes:byte(2) or 0) < 0x80 then
     if ("\n" .. bytes):find("\n-----BEGIN ", 1, true) then return pem_items(bytes) end
     -- Base64 of a SEQUENCE begins with an M, which is no start of DER here.
     if not bytes:find "[^%w+/=%s]" then
       local decoded = core.base64.decode(bytes)
-      if decoded then bytes, is_der = decoded, der_kind(decoded) end
+      if decoded then
+        bytes = decoded
+        kind, err = der_kind(decoded)
+      end
     end
   end
-  if not is_der then
+  if err then return nil, err end
+  if not kind then
     return malformed "the data is nothing that lest knows, in DER, PEM or base64"
   end
-  local found, err = item(is_der, bytes)
+  local found
+  found, err = item(kind, bytes)
   if not found then return nil, err end
   return { found }
 end

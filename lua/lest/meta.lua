@@ -1271,6 +1271,8 @@ function show.value(der) end
 ---@return string
 function show.hex(bytes) end
 
+--- A public key of whatever algorithm.
 ---@param der string a SubjectPublicKeyInfo
----@return lest.public_key
+---@return lest.public_key?
+---@return lest.error? err code key_malformed
 function show.public_key(der) end

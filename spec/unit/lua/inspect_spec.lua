@@ -91,6 +91,32 @@ describe("inspect", function()
     assert.error_matches(function() inspect.text {} end, "neither an object")
   end)
 
+  it("takes no garbage for a key, and what is cut off for nothing else", function()
+    local function refused(bytes, pattern)
+      local items, err = inspect.recognize(bytes)
+      assert.is_nil(items, items and items[1].kind)
+      assert.matches(pattern, err.message)
+    end
+    local function block(label, der)
+      return ("-----BEGIN %s-----\n%s-----END %s-----\n"):format(label,
+        core.base64.encode(der, 64), label)
+    end
+    local public = der_of("openssl pkey -pubout -in " .. leaf.key)
+    local encrypted = der_of("openssl pkcs8 -topk8 -passout pass:x -in " .. leaf.key)
+    refused(block("ENCRYPTED PRIVATE KEY", "garbage"), "private key: the key has tag")
+    refused(block("ENCRYPTED PRIVATE KEY", encrypted:sub(1, 60)), "the key is cut off")
+    refused(block("ENCRYPTED PRIVATE KEY", encrypted .. "\0"), "followed by more data")
+    refused(block("ENCRYPTED PRIVATE KEY", assert(core.key.load(leaf.key)):der()), "is not$")
+    refused(block("PUBLIC KEY", "\0\0\0"), "the public key has tag")
+    refused(public:sub(1, 60), "the public key is cut off")
+    refused(public .. "x", "followed by more data")
+    refused(public:gsub("^\x30\x59", "\x30\x5b") .. "\5\0", "followed by more data")
+    for length = 4, #encrypted - 1 do
+      refused(encrypted:sub(1, length), "cut off")
+    end
+    refused(core.base64.encode(encrypted:sub(1, 60)), "cut off: 60 bytes of %d+$")
+  end)
+
   it("shows a certificate as a person reads it, with how long is left", function()
     local text = inspect.text(leaf.cert, { now = leaf.cert.not_after - 3 * DAY - 3600 })
     for _, part in ipairs { "Subject +serialNumber=77,CN=device 1\n",
