@@ -34,6 +34,7 @@ static enum lest_status to_attributes(lua_State *L, int idx, struct pki_bytes *a
                                       struct lest_error *err)
 {
     static const char *const known[] = { "oid", "values", "name", NULL };
+    struct pki_der_doc doc = { .noun = "CSR attributes", .malformed = LEST_E_CSR_MALFORMED, .err = err };
     struct lest_buf *out = lestL_buf(L, PKI_CSR_MAX);
     if (lua_getfield(L, idx, "attributes") == LUA_TNIL)
         return LEST_OK;
@@ -51,11 +52,16 @@ static enum lest_status to_attributes(lua_State *L, int idx, struct pki_bytes *a
             return status;
         size_t set = pki_der_put_open(out, PKI_DER_SET);
         lua_Integer values = (lua_Integer)lua_rawlen(L, -1);
+        /* "values SET SIZE(1..MAX)" (RFC 2986 4.1) */
+        if (values == 0)
+            luaL_error(L, "attribute %d has no value", (int)i);
         for (lua_Integer v = 1; v <= values; v++) {
             size_t len;
             if (lua_rawgeti(L, -1, v) != LUA_TSTRING)
                 luaL_error(L, "value %d of attribute %d is no string", (int)v, (int)i);
             const char *der = lua_tolstring(L, -1, &len);
+            if (!pki_der_one(&doc, (struct pki_bytes){ (const uint8_t *)der, len }, "a value"))
+                return doc.status;
             lest_buf_append(out, der, len);
             lua_pop(L, 1);
         }

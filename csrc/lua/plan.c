@@ -87,6 +87,7 @@ static enum lest_status to_extensions(lua_State *L, int idx, struct pki_bytes *e
                                       struct lest_error *err)
 {
     static const char *const known[] = { "oid", "critical", "value", "name", NULL };
+    struct pki_der_doc doc = { .noun = "extensions", .malformed = LEST_E_MALFORMED, .err = err };
     lua_Integer count;
     struct lest_buf *out = lestL_buf(L, EXTENSIONS_MAX);
     if (!get_list(L, idx, "extensions", &count))
@@ -97,6 +98,9 @@ static enum lest_status to_extensions(lua_State *L, int idx, struct pki_bytes *e
         struct pki_bytes oid = lestL_opt_bytes(L, -1, "oid"), value = lestL_opt_bytes(L, -1, "value");
         if (!oid.data || !value.data)
             luaL_error(L, "extension %d has no 'oid' or no 'value'", (int)i);
+        /* "extnValue ... contains the DER encoding of an ASN.1 value" (RFC 5280 4.1) */
+        if (!pki_der_one(&doc, value, "a value"))
+            return doc.status;
         size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);
         enum lest_status status = pki_oid_put_text(out, (const char *)oid.data, oid.len, err);
         if (status)

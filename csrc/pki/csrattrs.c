@@ -73,13 +73,9 @@ enum lest_status pki_csrattrs_put(struct lest_buf *out, const char *oid, size_t 
     if (status)
         return status;
     size_t set = pki_der_put_open(out, PKI_DER_SET);
+    struct pki_der_doc doc = { .noun = "CSR attributes", .malformed = LEST_E_CSRATTRS_MALFORMED, .err = err };
     for (size_t i = 0; i < count; i++) {
-        struct pki_der_doc doc = { .noun = "CSR attributes",
-                                   .malformed = LEST_E_CSRATTRS_MALFORMED,
-                                   .err = err };
-        struct pki_der in;
-        pki_der_open(&in, &doc, values[i].data, values[i].len);
-        if (!pki_der_read(&in, PKI_DER_ANY, "a value", NULL) || !pki_der_end(&in, "a value"))
+        if (!pki_der_one(&doc, values[i], "a value"))
             return doc.status;
         lest_buf_append(out, values[i].data, values[i].len);
     }

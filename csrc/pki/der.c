@@ -282,6 +282,18 @@ bool pki_der_check(struct pki_der in, const char *what, unsigned depth, size_t *
     return true;
 }
 
+bool pki_der_one(struct pki_der_doc *doc, struct pki_bytes der, const char *what)
+{
+    enum { ONE_DEPTH_MAX = 16, ONE_ELEMENTS_MAX = 4096 };
+    struct pki_der in;
+    size_t count = ONE_ELEMENTS_MAX;
+    doc->start = NULL;
+    pki_der_open(&in, doc, der.data, der.len);
+    struct pki_der nesting = in;
+    return pki_der_read(&in, PKI_DER_ANY, what, NULL) && pki_der_end(&in, what) &&
+           pki_der_check(nesting, what, ONE_DEPTH_MAX, &count);
+}
+
 static size_t length_octets(size_t len, uint8_t octets[5])
 {
     if (len < 0x80) {
@@ -402,31 +414,27 @@ static int compare_encodings(const void *left, const void *right)
 
 void pki_der_put_sort(struct lest_buf *out, size_t mark)
 {
-    enum { SORT_MAX = 64 };
-    struct pki_bytes items[SORT_MAX];
-    size_t count = 0;
-    if (out->failed || out->len == mark)
-        return;
-    size_t len = out->len - mark;
-    uint8_t *copy = malloc(len);
-    if (!copy) {
-        out->failed = true;
-        return;
-    }
-    memcpy(copy, out->data + mark, len);
     struct pki_der_doc doc = { .noun = "SET OF", .malformed = LEST_E_INTERNAL };
     struct pki_der in;
-    pki_der_open(&in, &doc, copy, len);
     struct pki_der_item item;
-    while (in.left && count < SORT_MAX && pki_der_item(&in, PKI_DER_ANY, "member", &item))
-        items[count++] = item.whole;
-    if (in.left) {
+    size_t len = out->len - mark, count = 0;
+    if (out->failed || len == 0)
+        return;
+    pki_der_open(&in, &doc, out->data + mark, len);
+    while (in.left && pki_der_item(&in, PKI_DER_ANY, "member", &item))
+        count++;
+    struct pki_bytes *items = in.left ? NULL : malloc(count * sizeof *items + len);
+    if (!items) {
         out->failed = true;
-    } else {
-        qsort(items, count, sizeof *items, compare_encodings);
-        out->len = mark;
-        for (size_t i = 0; i < count; i++)
-            lest_buf_append(out, items[i].data, items[i].len);
+        return;
     }
-    free(copy);
+    uint8_t *copy = memcpy(items + count, out->data + mark, len);
+    pki_der_open(&in, &doc, copy, len);
+    for (size_t i = 0; i < count && pki_der_item(&in, PKI_DER_ANY, "member", &item); i++)
+        items[i] = item.whole;
+    qsort(items, count, sizeof *items, compare_encodings);
+    out->len = mark;
+    for (size_t i = 0; i < count; i++)
+        lest_buf_append(out, items[i].data, items[i].len);
+    free(items);
 }

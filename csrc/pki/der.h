@@ -116,6 +116,10 @@ bool pki_der_time(struct pki_der *in, const char *what, int64_t *seconds);
  *  `depth` levels and `*count` elements, from which those found are taken. */
 bool pki_der_check(struct pki_der in, const char *what, unsigned depth, size_t *count);
 
+/** Check what is to be written as it was given: one element to its end, its nesting well-formed. The document
+ *  begins there. */
+bool pki_der_one(struct pki_der_doc *doc, struct pki_bytes der, const char *what);
+
 /** Writing: failures are kept in the buffer (lest_buf_status). */
 
 /** Open a constructed element; close it with the mark that was returned. */

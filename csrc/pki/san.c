@@ -229,11 +229,7 @@ static bool put_other_name(struct lest_buf *out, const char *value, size_t len, 
         return false;
     out->len += (size_t)(end - hex) / 2;
     struct pki_der_doc doc = { .noun = "otherName", .malformed = LEST_E_SAN_MALFORMED };
-    struct pki_der in;
-    size_t count = 256;
-    pki_der_open(&in, &doc, out->data + wrapped, out->len - wrapped);
-    if (!pki_der_check(in, "value", 16, &count) || !pki_der_read(&in, PKI_DER_ANY, "value", NULL) ||
-        !pki_der_end(&in, "value"))
+    if (!pki_der_one(&doc, (struct pki_bytes){ out->data + wrapped, out->len - wrapped }, "value"))
         return false;
     pki_der_put_close(out, wrapped);
     pki_der_put_close(out, whole);

@@ -413,6 +413,30 @@ describe("csr", function()
     assert.is_true(assert(csr.parse(vectors.get "9148-a3-skg-req")):verify())
   end)
 
+  it("says what is wrong with an attribute or an extension that it is to write", function()
+    local function build(attributes) return csr.build { key = ec, attributes = attributes } end
+    for bytes, words in pairs { zz = "cut off", ["\5\0\5\0"] = "followed by more data",
+      [""] = "missing", ["\x30\2\5\1"] = "cut off" } do
+      local text = fails("csr_malformed", build { { oid = "1.2.3.4", values = { "\5\0", bytes } } })
+      assert.matches("CSR attributes: a value .*" .. words, text)
+      text = fails("malformed", csr.build { key = ec,
+        extensions = { { oid = "1.2.3.4", value = bytes } } })
+      assert.matches("extensions: a value .*" .. words, text)
+    end
+    local many, values = {}, {}
+    for i = 1, 65 do
+      many[i] = { oid = "1.2.3." .. i, values = { "\5\0" } }
+      values[i] = der.int(i)
+    end
+    assert.matches("more than 64 attributes", fails("csr_malformed", build(many)))
+    assert.matches("more than 64 values",
+      fails("csr_malformed", build { { oid = "1.2.3", values = values } }))
+    many[65], values[65] = nil, nil
+    assert.equal(64, #assert(build(many)).attributes)
+    assert.equal(64, #assert(build { { oid = "1.2.3", values = values } }).attributes[1].values)
+    assert.error_matches(function() build { { oid = "1.2.3", values = {} } } end, "has no value")
+  end)
+
   it("raises for a programmer's mistakes", function()
     assert.has_error(function() csr.build { subject = "CN=x" } end)
     assert.has_error(function() csr.build { key = ec, subjct = "CN=x" } end)

@@ -184,6 +184,16 @@ describe("issuer", function()
     fails("malformed", issue { eku = { "x" } })
   end)
 
+  it("signs no malformed key and no malformed extension", function()
+    for _, bytes in ipairs { "zz", "", "\5\0\5\0" } do
+      fails("malformed", issue { extensions = { { oid = "1.2.3", value = bytes } } })
+    end
+    local spki = leaf_key:public_der()
+    for _, bytes in ipairs { spki .. "zz", (spki:gsub("^\x30\x59", "\x30\x5b")) .. "\5\0", "zz" } do
+      fails("issue", issue { public_key = bytes })
+    end
+  end)
+
   it("7030-4.2.2-a copies names byte for byte", function()
     local subject = "0\x0c1\x0a0\x08\x06\x03\x55\x04\x03\x14\x01\xfc"
     local san = der.seq(der.tlv(0x82, "B.example"), der.tlv(0xa3, "\5\0"))
