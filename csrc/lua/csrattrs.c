@@ -218,8 +218,8 @@ static void set_text(lua_State *L, const char *name, const char *text)
     lua_setfield(L, -2, name);
 }
 
-/* csrattrs.wishes(list | DER) -> { key =, digest =, signature =, challenge_password =, extensions =,
- * unknown = } | nil, err */
+/* csrattrs.wishes(list | DER) -> { key =, digest =, digest_key =, signature =, challenge_password =,
+ * extensions =, unknown = } | nil, err */
 static int wishes(lua_State *L)
 {
     struct lest_error err;
@@ -240,7 +240,7 @@ static int wishes(lua_State *L)
     }
     if (pki_csrattrs_open(der, &doc, &in, &err))
         return lestL_fail(L, &err);
-    lua_createtable(L, 0, 6);
+    lua_createtable(L, 0, 7);
     lua_newtable(L);
     for (lua_Integer i = 1; pki_csrattrs_next(&in, &attr);) {
         const char *problem;
@@ -254,6 +254,7 @@ static int wishes(lua_State *L)
     lua_setfield(L, -2, "unknown");
     set_text(L, "key", found.key);
     set_text(L, "digest", found.digest);
+    set_text(L, "digest_key", found.digest_key);
     set_text(L, "signature", found.signature);
     lua_pushboolean(L, found.challenge_password);
     lua_setfield(L, -2, "challenge_password");

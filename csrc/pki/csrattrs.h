@@ -36,11 +36,13 @@ bool pki_csrattrs_next(struct pki_der *in, struct pki_csrattr *attr);
 
 /** What wishes come to. Empty texts: no such wish.
  *  key         as everywhere ("ec:P-384", "rsa:4096"), or "ec" and "rsa": any curve, any size
- *  signature   OpenSSL's name of the signature algorithm, digest its digest in lower case ("sha384")
+ *  signature   OpenSSL's name of the signature algorithm
+ *  digest      its digest in lower case ("sha384"), and digest_key the kind of key that signs so ("ec", "rsa")
  *  extensions  contents of Extensions, to be copied into the CSR */
 struct pki_wishes {
     char key[PKI_KEY_TYPE_MAX];
     char digest[32];
+    char digest_key[PKI_KEY_TYPE_MAX];
     char signature[PKI_KEY_TYPE_MAX];
     bool challenge_password;
     struct pki_bytes extensions;

@@ -108,6 +108,10 @@ static bool signature(const struct pki_csrattr *attr, struct pki_wishes *wishes,
     snprintf(wishes->digest, sizeof wishes->digest, "%s", OBJ_nid2sn(digest));
     for (char *c = wishes->digest; *c; c++)
         *c = (char)tolower((unsigned char)*c);
+    snprintf(wishes->digest_key, sizeof wishes->digest_key, "%s",
+             algorithm == NID_X9_62_id_ecPublicKey ? "ec"
+             : algorithm == NID_rsaEncryption      ? "rsa"
+                                                   : OBJ_nid2sn(algorithm));
     return true;
 }
 

@@ -321,9 +321,8 @@ local function submit(self, operation, deadline, make)
 end
 
 local function planned(self, operation, plan, options, renewal)
-  local deadline = deadline_of(options)
+  local deadline, wishes = deadline_of(options)
   if options.csrattrs ~= false then
-    local wishes
     local list, err = persist(self, deadline, function() return fetch_csrattrs(self) end)
     if not list then return nil, err end
     wishes, err = core.csrattrs.wishes(list)
@@ -331,7 +330,7 @@ local function planned(self, operation, plan, options, renewal)
     plan, err = request.apply(plan, wishes, self.notify, renewal)
     if not plan then return operation_error("csrattrs", err) end
   end
-  return submit(self, operation, deadline, function() return request.build(plan) end)
+  return submit(self, operation, deadline, function() return request.build(plan, wishes) end)
 end
 
 --- Get a certificate (RFC 7030 4.2.1): for a key and names, or for a finished CSR.

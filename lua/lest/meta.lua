@@ -1033,6 +1033,7 @@ function csrattrs.decode(der) end
 ---@class lest.wishes
 ---@field key string? "ec:P-384", "rsa:4096"; "ec", "rsa": any curve, any size
 ---@field digest string? "sha384"
+---@field digest_key string? the kind of key that signs with it so: "ec", "rsa"
 ---@field signature string? OpenSSL's name of the signature algorithm
 ---@field challenge_password boolean
 ---@field extensions lest.extension[]

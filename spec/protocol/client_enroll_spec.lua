@@ -174,6 +174,22 @@ describe("the client enrolls", function()
       local cert, err = enroll({}, { key = rsa })
       assert.is_nil(cert)
       assert.equal(1, #server:requests(), tostring(err))
+      assert.matches("the server wants requests signed with RSA%-SHA1: .*too weak", err.message)
+    end)
+
+    it("7030-4.5.2-k a signature of another kind of key: told, and signed otherwise", function()
+      for spec, case in pairs {
+        ed25519 = { "ecdsa-with-SHA384", "ED25519" }, ed448 = { "RSA-SHA512", "ED448" },
+        ["ec:P-256"] = { "RSA-SHA512", "ecdsa-with-SHA256" },
+        ["rsa:2048"] = { "ecdsa-with-SHA384", "RSA-SHA256" },
+      } do
+        local key = assert(core.key.generate(spec))
+        local _, _, client = wish({ { oid = case[1] } }, { key = key })
+        local requests = server:requests()
+        assert.equal(case[2], est.csr_of(requests[#requests]).signature_algorithm)
+        assert.matches(("signed with %s, which a key of type %s cannot do"):format(case[1], spec),
+          client.told[1], 1, true)
+      end
     end)
 
     it("7030-4.5.2-e 7030-4.5.2-m what it does not know is ignored; linking is told", function()

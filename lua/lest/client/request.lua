@@ -31,6 +31,14 @@ local function wished_extensions(plan, wishes, renewal)
   return #all > 0 and all or nil
 end
 
+-- The digest to sign with, nil for the key's own. A wish for another kind of key is told.
+local function wished_digest(plan, wishes, notify)
+  if plan.digest or not wishes.digest then return plan.digest end
+  if key_fits(plan.key, wishes.digest_key) then return wishes.digest end
+  local message = "the server wants requests signed with %s, which a key of type %s cannot do"
+  notify("warning", message:format(wishes.signature, plan.key.type))
+end
+
 --- A plan for core.csr.build with the server's wishes in it. A wish for another kind of key is an
 --- error, since no other key than the caller's is ever used; what is not understood is ignored.
 ---@param plan lest.csr_plan
@@ -46,7 +54,7 @@ function M.apply(plan, wishes, notify, renewal)
     return failure(("the server wants a key of type %s, this one is %s"):format(wishes.key,
       plan.key.type))
   end
-  all.digest = plan.digest or wishes.digest
+  all.digest = wished_digest(plan, wishes, notify)
   all.extensions = wished_extensions(plan, wishes, renewal)
   if wishes.challenge_password and not plan.challenge_password then
     notify("warning", "the server wants requests linked to their TLS session, which is not done")
@@ -62,11 +70,18 @@ end
 
 --- Build and sign it. A digest that the server chose must be a strong one (RFC 7030 6).
 ---@param plan lest.csr_plan
+---@param wishes? lest.wishes that are in it
 ---@return lest.csr?
 ---@return lest.error? err
-function M.build(plan)
+function M.build(plan, wishes)
   local csr, err = core.csr.build(plan)
-  if not csr then return nil, err end
+  if not csr then
+    if wishes and wishes.digest and wishes.digest == plan.digest then
+      err.message = ("the server wants requests signed with %s: %s"):format(wishes.signature,
+        err.message)
+    end
+    return nil, err
+  end
   local ok
   ok, err = csr:verify()
   if not ok then return nil, err end

@@ -141,6 +141,10 @@ describe("csrattrs", function()
     assert.same({ "-", "-", false, 0, "1.2.840.113549.1.9.16.2.61" },
       wish "9908-3.4-template-derived")
     assert.equal("ecdsa-with-SHA384", csrattrs.wishes(vectors.get "7030-4.5.2-csrattrs").signature)
+    for signature, key in pairs { ["ecdsa-with-SHA384"] = "ec", ["RSA-SHA256"] = "rsa" } do
+      assert.equal(key, csrattrs.wishes({ signature }).digest_key)
+    end
+    assert.is_nil(csrattrs.wishes({ "ED25519" }).digest_key)
   end)
 
   it("9908-3.2-g takes an empty set as any curve or size", function()
