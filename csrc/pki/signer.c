@@ -31,18 +31,17 @@ void pki_signer_free(struct pki_signer *signer)
     free(signer);
 }
 
-/* What a key wants when nobody says: its own digest if it has only one, else one of its strength. */
+/* What a key wants when nobody says: one of its strength on the curves and of RSA, else what OpenSSL advises
+ * (SM2 takes no other than SM3). */
 static const char *default_digest(const struct pki_key *key, char name[64])
 {
     int result = EVP_PKEY_get_default_digest_name(key->pkey, name, 64);
     bool none = result <= 0 || !*name || strcasecmp(name, "UNDEF") == 0;
     if (none)
         return NULL;
-    if (result == 2)
-        return name;
-    if (strncmp(key->type, "ec:", 3) != 0 || key->security_bits <= 128)
-        return "SHA256";
-    return key->security_bits <= 192 ? "SHA384" : "SHA512";
+    if (result == 1 && strncmp(key->type, "ec:", 3) == 0)
+        return key->security_bits <= 128 ? "SHA256" : key->security_bits <= 192 ? "SHA384" : "SHA512";
+    return result == 1 && strncmp(key->type, "rsa", 3) == 0 ? "SHA256" : name;
 }
 
 static enum lest_status choose_digest(struct pki_signer *signer, const struct pki_key *key,

@@ -124,6 +124,9 @@ describe("csr", function()
     assert.is_true(c:verify())
     assert.equal("ecdsa-with-SHA512", assert(csr.build { key = assert(key.generate "ec:P-521") })
       .signature_algorithm)
+    -- An algorithm that takes no digest but its own.
+    local sm2 = assert(csr.build { key = assert(key.generate "SM2"), subject = "CN=x" })
+    assert.equal("SM2-SM3", sm2.signature_algorithm)
     for _, digest in ipairs { "sha1", "md5", "nothing" } do
       fails("key_unsupported", csr.build { key = ec, subject = "CN=a", digest = digest })
     end
