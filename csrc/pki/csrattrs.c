@@ -1,6 +1,7 @@
 #include "pki/csrattrs.h"
 
 #include "pki/error.h"
+#include "pki/key.h"
 
 #include <openssl/ec.h>
 #include <openssl/objects.h>
@@ -97,7 +98,10 @@ static enum lest_status put_curve(struct lest_buf *out, const char *spec, const 
     int nid = EC_curve_nist2nid(curve);
     if (nid == NID_undef)
         nid = OBJ_txt2nid(curve);
-    const ASN1_OBJECT *object = nid == NID_undef ? NULL : OBJ_nid2obj(nid);
+    /* OpenSSL has names for all sorts of identifiers. */
+    EC_GROUP *group = nid == NID_undef ? NULL : EC_GROUP_new_by_curve_name(nid);
+    const ASN1_OBJECT *object = group ? OBJ_nid2obj(nid) : NULL;
+    EC_GROUP_free(group);
     if (!object)
         return unsupported(err, spec);
     size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
@@ -114,7 +118,7 @@ static enum lest_status put_size(struct lest_buf *out, const char *spec, const c
 {
     char *end;
     long bits = strtol(digits, &end, 10);
-    if (digits[0] < '1' || digits[0] > '9' || *end || bits > 1 << 20)
+    if (digits[0] < '1' || digits[0] > '9' || *end || bits < PKI_RSA_BITS_MIN || bits > PKI_RSA_BITS_MAX)
         return unsupported(err, spec);
     size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
     pki_oid_put(out, PKI_OID_RSA);
@@ -153,7 +157,13 @@ enum lest_status pki_csrattrs_put_key(struct lest_buf *out, const char *spec, st
     const ASN1_OBJECT *object = nid == NID_undef ? NULL : OBJ_nid2obj(nid);
     if (!object)
         return unsupported(err, spec);
-    pki_der_put(out, PKI_DER_OID, OBJ_get0_data(object), OBJ_length(object));
+    /* It must read as the wish for a key that it is to be. */
+    const struct pki_csrattr bare = { .oid = { OBJ_get0_data(object), OBJ_length(object) } };
+    struct pki_wishes wishes = { .key = "" };
+    const char *problem;
+    if (pki_wishes_add(&wishes, &bare, &problem) != PKI_WISH_KEY)
+        return unsupported(err, spec);
+    pki_der_put(out, PKI_DER_OID, bare.oid.data, bare.oid.len);
     return lest_buf_status(out, err);
 }
 

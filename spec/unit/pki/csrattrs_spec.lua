@@ -228,8 +228,13 @@ describe("csrattrs", function()
     unwritable({ { oid = "1.2.3", values = { "\5" } } }, "cut off")
     unwritable({ { oid = "1.2.3", values = { "\5\0\5\0" } } }, "followed by more")
     unwritable({ "noSuchName" }, "noSuchName", "malformed")
-    for _, key in ipairs { "ec:P-999", "ec", "rsa", "rsa:x", "rsa:", "rsa:04096", "nonsense" } do
+    for _, key in ipairs { "ec:P-999", "ec", "rsa", "rsa:x", "rsa:", "rsa:04096", "nonsense",
+      "ec:CN", "ec:SHA256", "CN", "SHA256", "rsa:1", "rsa:2047", "rsa:8193", "RSASSA-PSS",
+      "id-ecPublicKey", "rsaEncryption" } do
       unwritable({ { key = key } }, "cannot be asked for", "key_unsupported")
+    end
+    for _, key in ipairs { "ec:P-521", "ec:brainpoolP256r1", "rsa:2048", "rsa:8192", "ed448" } do
+      assert.equal(key, csrattrs.wishes(assert(csrattrs.encode { { key = key } })).key)
     end
     unwritable({ { key = "ec:P-256", digest = "sha9" } }, "no signature", "key_unsupported")
   end)
