@@ -1,5 +1,5 @@
-/* core.name: distinguished names as Lua tables (class lest.name), { {TYPE, VALUE [, plus = true]}, ... } in
- * the order of the DER; name.CN is the first value of a type; tostring is RFC 4514. */
+/* core.name: distinguished names as Lua tables (class lest.name), { {TYPE, VALUE [, plus = true] [, der =
+ * true]}, ... } in the order of the DER; name.CN is the first value of a type; tostring is RFC 4514. */
 #include "pki/name.h"
 #include "lua/pki.h"
 
@@ -20,7 +20,7 @@ bool lestL_push_name(lua_State *L, struct pki_bytes der, struct lest_error *err)
     lua_newtable(L);
     pki_name_open(&reader, &doc, der.data, der.len);
     for (lua_Integer i = 1; pki_name_next(&reader, text, &part); i++) {
-        lua_createtable(L, 2, part.plus ? 1 : 0);
+        lua_createtable(L, 2, part.plus + part.der);
         lua_pushlstring(L, part.type, part.type_len);
         lua_seti(L, -2, 1);
         lua_pushlstring(L, part.value, part.value_len);
@@ -28,6 +28,10 @@ bool lestL_push_name(lua_State *L, struct pki_bytes der, struct lest_error *err)
         if (part.plus) {
             lua_pushboolean(L, 1);
             lua_setfield(L, -2, "plus");
+        }
+        if (part.der) {
+            lua_pushboolean(L, 1);
+            lua_setfield(L, -2, "der");
         }
         lua_seti(L, -2, i);
     }
@@ -65,7 +69,9 @@ static size_t to_parts(lua_State *L, int idx, struct pki_name_part parts[PKI_NAM
         lua_rawseti(L, kept, 2 * i);
         lua_getfield(L, -1, "plus");
         part->plus = lua_toboolean(L, -1);
-        lua_pop(L, 2);
+        lua_getfield(L, -2, "der");
+        part->der = lua_toboolean(L, -1);
+        lua_pop(L, 3);
     }
     return (size_t)count;
 }

@@ -57,6 +57,7 @@ bool pki_name_next(struct pki_name_reader *reader, struct lest_buf *text, struct
                                 reader->type);
         }
     } else {
+        part->der = true;
         lest_buf_append_byte(text, '#');
         lest_hex_append(text, item.whole.data, item.whole.len);
     }
@@ -132,6 +133,24 @@ static enum lest_status value_rules(const struct pki_name_part *part, int nid, u
     return LEST_OK;
 }
 
+/* '#' and hex: written as it is, so that what was read goes out the same. */
+static enum lest_status put_der(const struct pki_name_part *part, struct lest_buf *out,
+                                struct lest_error *err)
+{
+    struct pki_der_doc doc = { .noun = "name", .malformed = LEST_E_NAME_MALFORMED, .err = err };
+    size_t len = part->value_len / 2;
+    uint8_t *der = lest_buf_reserve(out, len);
+    if (!der)
+        return lest_buf_status(out, err);
+    if (part->value_len == 0 || part->value[0] != '#' ||
+        !lest_hex_decode(part->value + 1, part->value_len - 1, der))
+        return lest_error_set(err, LEST_E_NAME_MALFORMED,
+                              "name: the value of %.*s is not '#' and bytes in hex", (int)part->type_len,
+                              part->type);
+    out->len += len;
+    return pki_der_one(&doc, (struct pki_bytes){ der, len }, "a value") ? LEST_OK : doc.status;
+}
+
 static enum lest_status put_part(const struct pki_name_part *part, struct lest_buf *out,
                                  struct lest_error *err)
 {
@@ -145,10 +164,11 @@ static enum lest_status put_part(const struct pki_name_part *part, struct lest_b
                    ? lest_error_set(err, LEST_E_NAME_MALFORMED, "name: the type %s", why.message)
                    : lest_error_set(err, status, "name: %s", why.message);
     struct pki_bytes type = { out->data + oid, out->len - oid };
-    status = value_rules(part, pki_oid_nid(type), &tag, err);
+    status = part->der ? put_der(part, out, err) : value_rules(part, pki_oid_nid(type), &tag, err);
     if (status)
         return status;
-    pki_der_put(out, tag, part->value, part->value_len);
+    if (!part->der)
+        pki_der_put(out, tag, part->value, part->value_len);
     pki_der_put_close(out, attribute);
     return LEST_OK;
 }

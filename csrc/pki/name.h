@@ -9,13 +9,15 @@
 
 enum { PKI_NAME_MAX = 16 * 1024, PKI_NAME_PARTS_MAX = 64 };
 
-/** plus: the part belongs to the RDN of the one before it. */
+/** plus: the part belongs to the RDN of the one before it.
+ *  der: the value is '#' and one DER element in hex, as RFC 4514 2.4 writes what is no character string */
 struct pki_name_part {
     const char *type;
     size_t type_len;
     const char *value;
     size_t value_len;
     bool plus;
+    bool der;
 };
 
 /** Reads a name part by part:
@@ -34,7 +36,7 @@ struct pki_name_reader {
 void pki_name_open(struct pki_name_reader *reader, struct pki_der_doc *doc, const uint8_t *der, size_t len);
 
 /** The next part, or false at the end and after a failure. Its strings live in the reader and in text,
- *  which is emptied for each; a value that is no character string is written as '#' and its DER in hex. */
+ *  which is emptied for each. */
 bool pki_name_next(struct pki_name_reader *reader, struct lest_buf *text, struct pki_name_part *part);
 
 /** Check a whole name: structure, identifiers, characters, at most PKI_NAME_PARTS_MAX parts.
@@ -48,8 +50,8 @@ bool pki_name_check(struct pki_der_doc *doc, const uint8_t *der, size_t len);
 enum lest_status pki_name_encode(const struct pki_name_part *parts, size_t count, struct lest_buf *out,
                                  struct lest_error *err) LEST_MUST_USE;
 
-/** Append the DER of a text: "CN=x,O=y" with the escapes of RFC 4514 2.4, or "/CN=x/O=y"; '+' joins parts of
- *  one RDN. Both in the order of the DER: the first written comes first. An empty text is the empty name.
+/** Append the DER of a text: "CN=x,O=y" with the escapes, the "#hex" and the keywords in any case of RFC 4514,
+ *  or "/CN=x/O=y"; '+' joins parts of one RDN. Both in the order of the DER: the first written comes first. An empty text is the empty name.
  *  Errors: as pki_name_encode */
 enum lest_status pki_name_parse(const char *text, size_t len, struct lest_buf *out,
                                 struct lest_error *err) LEST_MUST_USE;

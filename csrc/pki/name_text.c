@@ -4,14 +4,13 @@
 #include "base/hex.h"
 
 #include <string.h>
+#include <strings.h>
 
 /* Reads one value up to an unescaped separator or the end; appends its characters. */
 static bool read_value(const char **at, const char *end, char separator, struct lest_buf *text,
                        struct lest_error *err)
 {
     size_t kept = text->len; /* the end of what trailing spaces may not be cut from */
-    while (separator == ',' && *at < end && **at == ' ')
-        ++*at;
     for (; *at < end && **at != separator && **at != '+'; ++*at) {
         char c = **at;
         if (c == '\\') {
@@ -47,6 +46,19 @@ struct parser {
     struct lest_buf values;
 };
 
+/* Names of types are case-insensitive (RFC 4512 1.4): those of RFC 4514's table, and what else names of devices
+ * have, as OpenSSL writes them. */
+static void set_type(struct pki_name_part *part, const char *type, size_t len)
+{
+    static const char *const keywords[] = { "CN",  "L",      "ST",           "O",           "OU", "C", "DC",
+                                            "UID", "street", "serialNumber", "emailAddress" };
+    part->type = type;
+    part->type_len = len;
+    for (size_t i = 0; i < sizeof keywords / sizeof *keywords; i++)
+        if (strlen(keywords[i]) == len && strncasecmp(keywords[i], type, len) == 0)
+            part->type = keywords[i];
+}
+
 /* Reads TYPE=VALUE and the separator behind it. */
 static enum lest_status parse_part(struct parser *p, struct pki_name_part *part, struct lest_error *err)
 {
@@ -63,12 +75,14 @@ static enum lest_status parse_part(struct parser *p, struct pki_name_part *part,
                               (size_t)(type - p->text) + 1);
     p->at++;
     size_t from = p->values.len;
+    *part = (struct pki_name_part){ .plus = p->plus };
+    set_type(part, type, (size_t)(type_end - type));
+    while (p->separator == ',' && p->at < p->end && *p->at == ' ')
+        p->at++;
+    part->der = p->separator == ',' && p->at < p->end && *p->at == '#';
     if (!read_value(&p->at, p->end, p->separator, &p->values, err))
         return LEST_E_NAME_MALFORMED;
-    *part = (struct pki_name_part){ .type = type,
-                                    .type_len = (size_t)(type_end - type),
-                                    .value_len = p->values.len - from,
-                                    .plus = p->plus };
+    part->value_len = p->values.len - from;
     p->more = p->at < p->end;
     p->plus = p->more && *p->at == '+';
     p->at += p->more;
@@ -105,8 +119,14 @@ enum lest_status pki_name_parse(const char *text, size_t len, struct lest_buf *o
     return status;
 }
 
-static void print_value(const char *value, size_t len, struct lest_buf *out)
+static void print_value(const struct pki_name_part *part, struct lest_buf *out)
 {
+    const char *value = part->value;
+    size_t len = part->value_len;
+    if (part->der) {
+        lest_buf_append(out, value, len);
+        return;
+    }
     for (size_t i = 0; i < len; i++) {
         char c = value[i];
         bool edge_space = c == ' ' && (i == 0 || i + 1 == len);
@@ -143,7 +163,7 @@ void pki_name_print_parts(const struct pki_name_part *parts, size_t count, enum 
                 lest_buf_append_byte(out, '+');
             lest_buf_append(out, parts[i].type, parts[i].type_len);
             lest_buf_append_byte(out, '=');
-            print_value(parts[i].value, parts[i].value_len, out);
+            print_value(&parts[i], out);
         }
     }
 }

@@ -58,14 +58,17 @@ function M.run(hook, request, limits)
     type(verdict) == "table" and "a table" or tostring(verdict)) }
 end
 
---- A name as the authority takes it: a list of { type, value[, "+"] }.
+--- A name as the authority takes it: a list of { type, value[, marks] } (lest.message).
 local function pairs_of(subject)
   local der, err = core.name.encode(subject)
   local name
   if der then name, err = core.name.decode(der) end
   if not name then error(err, 0) end
   local list = {}
-  for i, pair in ipairs(name) do list[i] = { pair[1], pair[2], pair.plus and "+" or nil } end
+  for i, pair in ipairs(name) do
+    local marks = (pair.plus and "+" or "") .. (pair.der and "#" or "")
+    list[i] = { pair[1], pair[2], marks ~= "" and marks or nil }
+  end
   return list
 end
 

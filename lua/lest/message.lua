@@ -49,8 +49,13 @@ local facts = s.map(s.custom("a string, a number or a boolean", function(value)
   end
 end), { max = 64 })
 
--- type, value[, "+" where it joins the one before]
-local pair = s.list(s.string { max = 1024 }, { min = 2, max = 3 })
+-- A part of a name: type, value[, marks: "+" where it joins the one before, "#" where it is DER]
+local pair = s.custom("a part of a name", function(value)
+  local part = schema.check(s.list(s.string { max = 1024 }, { min = 2, max = 3 }), value)
+  local marks = part and (part[3] or "")
+  if not marks or not marks:find "^%+?#?$" then return nil end
+  return { part[1], part[2], plus = marks:find("+", 1, true) ~= nil, der = marks:find "#" ~= nil }
+end)
 
 local tls = s.record {
   version = s.string { max = 16 }, cipher = s.string { max = 64 },

@@ -277,18 +277,19 @@ function core_ledger.is_text(bytes) end
 
 --- A distinguished name: pairs in the order of the DER. `name.CN` is the first value of a type, nil
 --- if absent; tostring is RFC 4514 (last RDN first). A pair with `plus` belongs to the RDN before
---- it. A value that is no character string in the DER is "#" and its DER in hex.
+--- it. A value that is no character string has `der`: it is "#" and its DER in hex, and is written
+--- as it is.
 ---@class lest.name
----@field [integer] { [1]: string, [2]: string, plus?: boolean }
+---@field [integer] { [1]: string, [2]: string, plus?: boolean, der?: boolean }
 ---@field [string] string?
 
----@alias lest.name_like lest.name|{ [1]: string, [2]: string, plus?: boolean }[]|string
+---@alias lest.name_like lest.name|{ [1]: string, [2]: string, plus?: boolean, der?: boolean }[]|string
 
 ---@class lest.core.name
 local core_name = {}
 
---- "CN=x,O=y" with the escapes of RFC 4514, or "/CN=x/O=y"; the first written comes first in the
---- DER.
+--- "CN=x,O=y" with the escapes, the "#hex" and the keywords in any case of RFC 4514, or
+--- "/CN=x/O=y"; the first written comes first in the DER.
 ---@param text string
 ---@return lest.name?
 ---@return lest.error? err code name_malformed

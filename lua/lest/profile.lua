@@ -91,7 +91,8 @@ local function check_own_names(principal, subject, san)
       subject_der = cert.subject_der
     end
   end
-  local is_own = own_name and #subject == 1 and subject[1][1] == "CN" and subject[1][2] == own_name
+  local only = #subject == 1 and not subject[1].der and subject[1]
+  local is_own = own_name and only and only[1] == "CN" and only[2] == own_name
   if not subject_der and #subject > 0 and not is_own then
     return nil, "the subject is not the principal's own name"
   end

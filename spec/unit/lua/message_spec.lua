@@ -1,5 +1,8 @@
 local cjson = require "cjson"
+local core = require "lest.core"
+local decision = require "lest.decision"
 local message = require "lest.message"
+local policy = require "lest.policy"
 
 local ALL <const> = { begin = true, finish = true, answer = true }
 
@@ -37,6 +40,23 @@ describe("a message", function()
       local got, problem = message.decode(packet, ALL)
       assert.is_nil(got, what)
       assert.is_string(problem)
+    end
+  end)
+
+  it("carries a name whole", function()
+    local function sent(subject)
+      local name = assert(core.name.parse(subject))
+      local fields = decision.fields(policy.approve { subject = name })
+      fields.type, fields.id, fields.handle = "finish", "w-1", "h"
+      return assert(message.decode(assert(message.encode(fields)), ALL)).subject
+    end
+    for _, text in ipairs { "CN=a", "O=x,CN=a+serialNumber=1,DC=b", "CN=#030200ff",
+      "O=x+CN=#030200ff" } do
+      assert.equal(core.name.encode(text), core.name.encode(sent(text)))
+    end
+    for _, marks in ipairs { "++", "#+", "-", "+ " } do
+      assert.is_nil((message.encode { type = "finish", id = "w-1", handle = "h",
+        verdict = "approve", subject = { { "CN", "a", marks } } }))
     end
   end)
 

@@ -73,6 +73,9 @@ describe("a profile with names of principals", function()
       assert.is_string(problem)
     end
     assert.is_table(plan(alice, {}, { "DNS:alice.example", "DNS:alice" }))
+    local odd = { kind = "basic", name = "#0c0161" }
+    assert(plan(odd, { { "CN", "#0c0161" } }))
+    assert.is_nil((plan(odd, { { "CN", "#0c0161", der = true } })))
   end)
 
   it("makes no common name of what is none", function()

@@ -53,6 +53,41 @@ describe("name", function()
     assert.equal("#x", assert(name.parse("CN=\\23x")).CN)
   end)
 
+  it("4514-2.4-a writes what is no character string as the same DER", function()
+    -- x500UniqueIdentifier, a BIT STRING
+    local der = hex "301731153013060355042d" .. hex "030c000102030405060708090a0b"
+    local n = assert(name.decode(der))
+    local value = "#030c000102030405060708090a0b"
+    assert.same({ "x500UniqueIdentifier", value, der = true }, n[1])
+    assert.equal(der, name.encode(n))
+    assert.equal("x500UniqueIdentifier=" .. value, tostring(n))
+    assert.equal(der, name.encode(tostring(n)))
+    assert.equal(der, name.encode(assert(name.parse(tostring(n) .. " "))))
+    assert.is_true(n == assert(name.decode(der)))
+    assert.equal("a", assert(name.parse("O=x, CN= #0c0161+serialNumber=1")).CN)
+    -- Without the mark, or escaped, or with slashes: a text that begins so.
+    local text = assert(name.decode(assert(name.encode { { "CN", "#0c0161" } })))
+    assert.same({ "CN", "#0c0161" }, text[1])
+    assert.equal("CN=\\#0c0161", tostring(text))
+    assert.equal("#0c0161", assert(name.parse("CN=\\#0c0161")).CN)
+    assert.equal("#0c0161", assert(name.parse("/CN=#0c0161")).CN)
+    for _, bad in ipairs { "#", "#0", "#0c", "#0c01", "#0c0161zz", "#zz", "#0c01610500",
+      "#0c01 61" } do
+      fails("CN=" .. bad)
+    end
+    for _, bad in ipairs { "", "0c0161", "#0c01" } do
+      local none, err = name.encode { { "CN", bad, der = true } }
+      assert.is_nil(none)
+      assert.equal("name_malformed", err.code)
+    end
+  end)
+
+  it("4514-3-a takes the keywords in any case", function()
+    assert.equal(name.encode "CN=a,OU=b,C=DE,street=x,serialNumber=1",
+      name.encode "cn=a,Ou=b,c=DE,STREET=x,SerialNumber=1")
+    assert.equal(name.encode "/CN=a/O=b", name.encode "/cn=a/o=b")
+  end)
+
   it("takes dotted types and shows them by name where there is one", function()
     local n = assert(name.parse("2.5.4.3=a,1.2.3.4.999999999999=b"))
     assert.equal("a", n.CN)
