@@ -24,17 +24,16 @@ enum {
 static const struct {
     const char *prefix;
     uint8_t tag;
-    bool writable;
 } kinds[] = {
-    { "DNS:", DNS, true },
-    { "IP:", IP, true },
-    { "email:", EMAIL, true },
-    { "URI:", URI, true },
-    { "dirName:", DIRECTORY_NAME, true },
-    { "RID:", REGISTERED_ID, true },
-    { "otherName:", OTHER_NAME, true },
-    { "x400:", X400_ADDRESS, false },
-    { "ediParty:", EDI_PARTY, false },
+    { "DNS:", DNS },
+    { "IP:", IP },
+    { "email:", EMAIL },
+    { "URI:", URI },
+    { "dirName:", DIRECTORY_NAME },
+    { "RID:", REGISTERED_ID },
+    { "otherName:", OTHER_NAME },
+    { "x400:", X400_ADDRESS },
+    { "ediParty:", EDI_PARTY },
 };
 enum { KINDS = sizeof kinds / sizeof *kinds };
 
@@ -210,30 +209,44 @@ static bool put_ip(struct lest_buf *out, const char *value, size_t len)
     return true;
 }
 
+static bool put_hex(struct lest_buf *out, const char *hex, size_t len)
+{
+    uint8_t *bytes = lest_buf_reserve(out, len / 2);
+    if (!bytes || !lest_hex_decode(hex, len, bytes))
+        return false;
+    out->len += len / 2;
+    return true;
+}
+
 static bool put_other_name(struct lest_buf *out, const char *value, size_t len, struct lest_error *err)
 {
+    struct pki_der_doc doc = { .noun = "otherName", .malformed = LEST_E_SAN_MALFORMED };
     const char *semicolon = memchr(value, ';', len);
     if (!semicolon)
         return false;
-    const char *hex = semicolon + 1, *end = value + len;
+    size_t oid_len = (size_t)(semicolon - value);
     size_t whole = pki_der_put_open(out, OTHER_NAME);
-    if (pki_oid_put_text(out, value, (size_t)(semicolon - value), err))
+    if (pki_oid_put_text(out, value, oid_len, err))
         return false;
     size_t wrapped = pki_der_put_open(out, PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED);
-    if (hex == end)
-        return false;
-    uint8_t *contents = lest_buf_reserve(out, (size_t)(end - hex) / 2);
-    if (!contents)
-        return true;
-    if (!lest_hex_decode(hex, (size_t)(end - hex), contents))
-        return false;
-    out->len += (size_t)(end - hex) / 2;
-    struct pki_der_doc doc = { .noun = "otherName", .malformed = LEST_E_SAN_MALFORMED };
-    if (!pki_der_one(&doc, (struct pki_bytes){ out->data + wrapped, out->len - wrapped }, "value"))
+    if (!put_hex(out, semicolon + 1, len - oid_len - 1) ||
+        !pki_der_one(&doc, (struct pki_bytes){ out->data + wrapped, out->len - wrapped }, "value"))
         return false;
     pki_der_put_close(out, wrapped);
     pki_der_put_close(out, whole);
     return true;
+}
+
+/* An x400Address or ediPartyName: its contents in hex, as they are read. */
+static bool put_elements(struct lest_buf *out, uint8_t tag, const char *value, size_t len)
+{
+    struct pki_der_doc doc = { .noun = "name", .malformed = LEST_E_SAN_MALFORMED };
+    size_t mark = pki_der_put_open(out, tag);
+    if (!len || !put_hex(out, value, len))
+        return false;
+    pki_der_put_close(out, mark);
+    return !out->failed &&
+           pki_der_one(&doc, (struct pki_bytes){ out->data + mark - 2, out->len - mark + 2 }, "value");
 }
 
 static bool put_directory_name(struct lest_buf *out, const char *value, size_t len, struct lest_error *err)
@@ -273,6 +286,8 @@ static bool put_value(struct lest_buf *out, uint8_t tag, const char *value, size
     case IP: return put_ip(out, value, len);
     case OTHER_NAME: return put_other_name(out, value, len, err);
     case DIRECTORY_NAME: return put_directory_name(out, value, len, err);
+    case X400_ADDRESS:
+    case EDI_PARTY: return put_elements(out, tag, value, len);
     default: return put_registered_id(out, value, len, err);
     }
     pki_der_put(out, tag, value, len);
@@ -282,25 +297,29 @@ static bool put_value(struct lest_buf *out, uint8_t tag, const char *value, size
 enum lest_status pki_san_put(struct lest_buf *out, const char *text, size_t len, struct lest_error *err)
 {
     struct lest_error why = { .status = LEST_OK };
-    int shown = (int)(len < 100 ? len : 100);
+    /* For the error; a NUL would end it. */
+    char shown[101];
+    size_t shown_len = len < sizeof shown ? len : sizeof shown - 1;
+    memcpy(shown, text, shown_len);
+    for (size_t i = 0; i < shown_len; i++)
+        if (!shown[i])
+            shown[i] = '?';
+    shown[shown_len] = '\0';
     for (size_t i = 0; i < KINDS; i++) {
         size_t prefix = strlen(kinds[i].prefix);
         if (len < prefix || strncasecmp(text, kinds[i].prefix, prefix) != 0)
             continue;
-        if (!kinds[i].writable)
-            return lest_error_set(err, LEST_E_SAN_MALFORMED, "alternative name '%.*s': %.*s is only read",
-                                  shown, text, (int)prefix - 1, text);
         if (put_value(out, kinds[i].tag, text + prefix, len - prefix, &why) || out->failed)
             return lest_buf_status(out, err);
         if (why.status == LEST_E_NOMEM)
             return lest_error_set(err, LEST_E_NOMEM, "out of memory");
-        return lest_error_set(err, LEST_E_SAN_MALFORMED, "alternative name '%.*s' is malformed%s%s", shown,
-                              text, why.status ? ": " : "", why.status ? why.message : "");
+        return lest_error_set(err, LEST_E_SAN_MALFORMED, "alternative name '%s' is malformed%s%s", shown,
+                              why.status ? ": " : "", why.status ? why.message : "");
     }
     return lest_error_set(err, LEST_E_SAN_MALFORMED,
-                          "alternative name '%.*s' does not begin with DNS:, IP:, email:, URI:, dirName:, "
-                          "RID: or otherName:",
-                          shown, text);
+                          "alternative name '%s' does not begin with DNS:, IP:, email:, URI:, dirName:, "
+                          "RID:, otherName:, x400: or ediParty:",
+                          shown);
 }
 
 static bool same_name(const struct pki_der_item *a, const struct pki_der_item *b)

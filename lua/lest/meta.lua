@@ -321,7 +321,7 @@ local core_san = {}
 ---@return lest.error? err code san_malformed
 function core_san.encode(list) end
 
---- The texts; "x400:HEX" and "ediParty:HEX" are only read.
+--- The texts; of x400Address and ediPartyName "x400:HEX" and "ediParty:HEX", their contents.
 ---@param der string
 ---@return string[]?
 ---@return lest.error? err

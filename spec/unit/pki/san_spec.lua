@@ -3,7 +3,7 @@ local san = require("lest.core").san
 local all = { "DNS:device.example.com", "DNS:*.example.com", "IP:192.0.2.1", "IP:2001:db8::1",
   "IP:::1",
   "email:a@example.com", "URI:urn:uuid:f81d4fae", "dirName:C=DE,CN=x\\,y", "RID:1.2.3",
-  "otherName:1.3.6.1.5.5.7.8.4;30080603551d0e04010a" }
+  "otherName:1.3.6.1.5.5.7.8.4;30080603551d0e04010a", "x400:0500", "ediParty:810161" }
 
 describe("san", function()
   it("writes and reads every type", function()
@@ -13,11 +13,17 @@ describe("san", function()
     assert.truthy(der:find("\x88\x02\x2a\x03", 1, true))
   end)
 
-  it("reads what it does not write", function()
-    assert.same({ "x400:0500", "ediParty:8101" .. "61" },
-      assert(san.decode("0\x09\xa3\x02\x05\0\xa5\x03\x81\x01a")))
-    local _, err = san.encode { "x400:0500" }
-    assert.equal("san_malformed", err.code)
+  it("writes x400Address and ediPartyName as it reads them", function()
+    local der = "0\x09\xa3\x02\x05\0\xa5\x03\x81\x01a"
+    assert.same({ "x400:0500", "ediParty:810161" }, assert(san.decode(der)))
+    assert.equal(der, san.encode { "x400:0500", "ediParty:810161" })
+    local long = "ediParty:8181" .. ("80"):rep(0x80 + 1)
+    assert.same({ long }, san.decode(assert(san.encode { long })))
+  end)
+
+  it("quotes a name with a NUL whole", function()
+    local _, err = san.encode { "DNS:a\0b" }
+    assert.matches("'DNS:a?b' is malformed", err.message, 1, true)
   end)
 
   it("refuses what is no name of its type", function()
@@ -29,7 +35,8 @@ describe("san", function()
         "RID:3.1",
       "otherName:1.2.3", "otherName:1.2.3;", "otherName:1.2.3;0", "otherName:1.2.3;zz",
         "otherName:1.2.3;0c05",
-      "otherName:1.2.3;05000500", "dirName:x", "device.example.com", "http://x" } do
+      "otherName:1.2.3;05000500", "dirName:x", "device.example.com", "http://x",
+      "x400:", "x400:5", "x400:zz", "x400:0501", "ediParty:81026", "ediParty:8102" .. "61" } do
       local der, err = san.encode { text }
       assert.is_nil(der, text)
       assert.equal("san_malformed", err.code)
