@@ -45,7 +45,9 @@ static int generate(lua_State *L)
 {
     struct lest_error err;
     struct pki_key *key = NULL;
-    const char *spec = luaL_checkstring(L, 1);
+    size_t len;
+    const char *spec = luaL_checklstring(L, 1, &len);
+    luaL_argcheck(L, strlen(spec) == len, 1, "the kind of a key has no NUL");
     struct lestL_object *object = lestL_new_object(L, &class);
     enum lest_status status = pki_key_generate(spec, &key, &err);
     return push_result(L, object, key, status, &err);

@@ -31,7 +31,8 @@ enum lest_status pki_key_generate(const char *spec, struct pki_key **out,
 enum lest_status pki_key_parse(const void *data, size_t len, const char *passphrase, struct pki_key **out,
                                struct lest_error *err) LEST_MUST_USE;
 
-/** Read a key from a file, or from a URI with a scheme ("pkcs11:...") through OpenSSL's stores.
+/** Read a key from a file, or from a URI with a scheme ("pkcs11:...") through OpenSSL's stores; "file:" takes
+ *  a relative path, too.
  *  Errors: as pki_key_parse, and those of lest_file_read */
 enum lest_status pki_key_load(const char *path_or_uri, const char *passphrase, struct pki_key **out,
                               struct lest_error *err) LEST_MUST_USE;

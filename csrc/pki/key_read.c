@@ -10,7 +10,9 @@
 #include <openssl/ui.h>
 #include <openssl/x509.h>
 
+#include <errno.h>
 #include <string.h>
+#include <strings.h>
 
 /* The passphrase for OpenSSL's callbacks, and whether it was wanted: without a callback OpenSSL would ask
  * on the terminal. */
@@ -182,6 +184,10 @@ static enum lest_status decode_pem(const uint8_t *data, size_t len, struct passp
         if (ends_with(&block, "PRIVATE KEY"))
             break;
     }
+    if (pki_pem_is(&block, "OPENSSH PRIVATE KEY"))
+        return lest_error_set(
+            err, LEST_E_KEY_UNSUPPORTED,
+            "the private key is in OpenSSH's own format (ssh-keygen -p -m PKCS8 rewrites it)");
     if (memmem(block.body.data, block.body.len, "Proc-Type:", 10)) {
         /* RFC 1421 encryption: OpenSSL's reader knows it. */
         const uint8_t *begin = block.label.data - strlen("-----BEGIN ");
@@ -239,10 +245,12 @@ static enum lest_status load_from_store(const char *uri, struct passphrase *pass
     }
     if (pass->wanted)
         return passphrase_error(pass, err);
+    unsigned long last = ERR_peek_last_error();
+    bool missing = ERR_SYSTEM_ERROR(last) && ERR_GET_REASON(last) == ENOENT;
     /* OpenSSL's words quote the URI: with a PIN in it (RFC 7512 2.4) they are left out. */
     if (strstr(uri, "pin-"))
         pki_error_clear();
-    if (!store)
+    if (!store && !missing)
         return pki_error(err, LEST_E_KEY_UNSUPPORTED, "no key store for '%.*s:' can be opened", scheme, uri);
     return pki_error(err, LEST_E_NOT_FOUND, "no private key found by '%.*s:...'", scheme, uri);
 }
@@ -253,6 +261,9 @@ enum lest_status pki_key_load(const char *path_or_uri, const char *passphrase, s
     struct lest_error why;
     enum lest_status status;
     *out = NULL;
+    /* OpenSSL wants an absolute path there, as RFC 8089 does; people write "file:key.pem" all the same. */
+    if (strncasecmp(path_or_uri, "file:", 5) == 0 && path_or_uri[5] != '/')
+        path_or_uri += 5;
     if (has_scheme(path_or_uri)) {
         struct passphrase pass = { passphrase, false };
         EVP_PKEY *pkey = NULL;

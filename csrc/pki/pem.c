@@ -12,11 +12,13 @@ enum {
     LABEL_MAX = 64
 };
 
-/* The next occurrence of a mark at the start of a line. */
+/* The next occurrence of a mark at the start of a line, or behind the byte order mark that editors put there. */
 static const uint8_t *find_mark(const uint8_t *data, size_t len, const char *mark, size_t mark_len)
 {
     const uint8_t *at = data, *end = data + len;
     while (at && (size_t)(end - at) >= mark_len) {
+        if ((size_t)(end - at) >= mark_len + 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
+            at += 3;
         if (memcmp(at, mark, mark_len) == 0)
             return at;
         at = memchr(at, '\n', (size_t)(end - at));

@@ -135,7 +135,8 @@ end
 
 local function pem_items(bytes)
   local items, at = {}, 1
-  bytes = "\n" .. bytes:gsub("\r\n", "\n")
+  -- Editors put a byte order mark at the start.
+  bytes = ("\n" .. bytes):gsub("\r\n", "\n"):gsub("\n\xef\xbb\xbf", "\n")
   while true do
     local first, last, label = bytes:find("\n%-%-%-%-%-BEGIN ([^\n]-)%-%-%-%-%-[ \t]*\n", at)
     if not first then break end
@@ -159,7 +160,7 @@ function M.recognize(bytes)
   if bytes:find "^%s*$" then return malformed "there is no data" end
   local kind, err = der_kind(bytes)
   if bytes:byte() ~= 0x30 or (bytes:byte(2) or 0) < 0x80 then
-    if ("\n" .. bytes):find("\n-----BEGIN ", 1, true) then return pem_items(bytes) end
+    if ("\n" .. bytes):find "\n\xef?\xbb?\xbf?%-%-%-%-%-BEGIN " then return pem_items(bytes) end
     -- Base64 of a SEQUENCE begins with an M, which is no start of DER here.
     if not bytes:find "[^%w+/=%s]" then
       local decoded = core.base64.decode(bytes)

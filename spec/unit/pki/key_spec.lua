@@ -59,6 +59,7 @@ describe("key", function()
       fails("key_unsupported", key.generate(spec))
     end
     assert.truthy(fails("key_unsupported", key.generate "rsa:512"):find("2048 to 8192", 1, true))
+    assert.error_matches(function() key.generate "ec:P-256\0x" end, "NUL")
   end)
 
   it("7030-6-o saves whole, as 0600, and a new one only if asked so", function()
@@ -139,7 +140,29 @@ describe("key", function()
     local text = fails("key_unsupported", key.load "nosuch:object=k;pin-value=1234")
     assert.is_nil(text:find("1234", 1, true))
     fails("not_found", key.load(tmp:path "absent"))
-    assert.is_nil(key.load("file:" .. tmp:path "absent"))
+    fails("not_found", key.load("file:" .. tmp:path "absent"))
+    fails("not_found", key.load "file:absent.pem")
+    local bare = assert(key.generate "ec:P-256")
+    assert(bare:save "relative.key")
+    local found = key.load "file:relative.key"
+    os.remove "relative.key"
+    assert.is_true(bare == found)
+  end)
+
+  it("says what OpenSSH's own format is", function()
+    local der = core.base64.encode("openssh-key-v1\0" .. ("x"):rep(100), 64)
+    local text = fails("key_unsupported", key.parse("-----BEGIN OPENSSH PRIVATE KEY-----\n" .. der
+      .. "-----END OPENSSH PRIVATE KEY-----\n"))
+    assert.matches("OpenSSH's own format %(ssh%-keygen", text)
+  end)
+
+  it("reads a file with a byte order mark", function()
+    local k = assert(key.generate "ec:P-256")
+    assert.is_true(k == assert(key.parse("\xef\xbb\xbf" .. k:pem())))
+    assert.is_true(k == assert(key.parse("text\n\xef\xbb\xbf" .. k:pem())))
+    local items = assert(require("lest.inspect").recognize("\xef\xbb\xbf" .. k:pem()))
+    assert.is_true(k == items[1].object)
+    for length = 0, 30 do key.parse(("\xef\xbb\xbf" .. k:pem()):sub(1, length)) end
   end)
 
   it("refuses what is no key", function()
