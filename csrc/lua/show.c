@@ -35,16 +35,6 @@ static int value(lua_State *L)
     return 1;
 }
 
-/* show.hex(bytes) -> text, cut */
-static int hex(lua_State *L)
-{
-    struct pki_bytes bytes = check_bytes(L, 1);
-    struct lest_buf *out = lestL_buf(L, PKI_SHOW_MAX);
-    pki_show_hex(bytes, out);
-    lua_pushlstring(L, out->len ? (const char *)out->data : "", out->len);
-    return 1;
-}
-
 /* show.public_key(der) -> { type =, security_bits =, der = } | nil, err: a SubjectPublicKeyInfo */
 static int public_key(lua_State *L)
 {
@@ -58,11 +48,9 @@ static int public_key(lua_State *L)
 
 int lestL_open_show(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "extension", extension },
-                                          { "value", value },
-                                          { "hex", hex },
-                                          { "public_key", public_key },
-                                          { NULL, NULL } };
+    static const luaL_Reg functions[] = {
+        { "extension", extension }, { "value", value }, { "public_key", public_key }, { NULL, NULL }
+    };
     luaL_newlib(L, functions);
     return 1;
 }

@@ -283,11 +283,12 @@ enum lest_status pki_certs_parse(const void *data, size_t len, struct pki_certs 
         return status;
     }
     const uint8_t *at = data;
-    while (!status && pki_pem_next(&at, &len, &block, &status, err))
+    size_t left = len;
+    while (!status && pki_pem_next(&at, &left, &block, &status, err))
         if (pki_pem_is(&block, labels[0]) || pki_pem_is(&block, labels[1]))
             status = add_block(&block, out, err);
     if (!status && out->count == 0)
-        status = lest_error_set(err, LEST_E_CERT_MALFORMED, "certificate: there is no PEM block CERTIFICATE");
+        status = pki_pem_missing(data, len, "certificate", labels[0], LEST_E_CERT_MALFORMED, err);
     if (status)
         pki_certs_free(out);
     return status;

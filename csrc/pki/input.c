@@ -16,8 +16,9 @@ static enum lest_status read_pem(const struct pki_input *what, const void *data,
     struct pki_pem block, one;
     enum lest_status status;
     const uint8_t *at = data;
+    size_t left = len;
     bool found = false;
-    while (pki_pem_next(&at, &len, &block, &status, err)) {
+    while (pki_pem_next(&at, &left, &block, &status, err)) {
         if (!has_label(&block, what->labels))
             continue;
         if (found)
@@ -29,8 +30,7 @@ static enum lest_status read_pem(const struct pki_input *what, const void *data,
     if (status)
         return status;
     if (!found)
-        return lest_error_set(err, what->malformed, "%s: there is no PEM block %s", what->noun,
-                              what->labels[0]);
+        return pki_pem_missing(data, len, what->noun, what->labels[0], what->malformed, err);
     return pki_pem_decode(&one, storage, err);
 }
 

@@ -175,12 +175,16 @@ static bool ends_with(const struct pki_pem *block, const char *text)
 static enum lest_status decode_pem(const uint8_t *data, size_t len, struct passphrase *pass, EVP_PKEY **pkey,
                                    struct lest_error *err)
 {
+    const uint8_t *whole = data;
+    size_t whole_len = len;
     struct pki_pem block;
     enum lest_status status;
     struct lest_buf der;
     for (;;) {
         if (!pki_pem_next(&data, &len, &block, &status, err))
-            return status ? status : lest_error_set(err, LEST_E_KEY_MALFORMED, "no private key in the PEM");
+            return status ? status
+                          : pki_pem_missing(whole, whole_len, "private key", "PRIVATE KEY",
+                                            LEST_E_KEY_MALFORMED, err);
         if (ends_with(&block, "PRIVATE KEY"))
             break;
     }

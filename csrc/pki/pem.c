@@ -75,6 +75,18 @@ bool pki_pem_is(const struct pki_pem *block, const char *label)
     return block->label.len == strlen(label) && memcmp(block->label.data, label, block->label.len) == 0;
 }
 
+enum lest_status pki_pem_missing(const void *data, size_t len, const char *noun, const char *label,
+                                 enum lest_status status, struct lest_error *err)
+{
+    struct pki_pem block;
+    enum lest_status ignored;
+    const uint8_t *at = data;
+    if (!pki_pem_next(&at, &len, &block, &ignored, NULL))
+        return lest_error_set(err, status, "%s: there is no PEM block %s", noun, label);
+    return lest_error_set(err, status, "%s: there is no PEM block %s, but %.*s", noun, label,
+                          (int)block.label.len, (const char *)block.label.data);
+}
+
 enum lest_status pki_pem_decode(const struct pki_pem *block, struct lest_buf *out, struct lest_error *err)
 {
     struct lest_error why = { .status = LEST_OK };

@@ -22,6 +22,10 @@ bool pki_pem_next(const uint8_t **data, size_t *len, struct pki_pem *block, enum
 /** Whether a block has this label. */
 bool pki_pem_is(const struct pki_pem *block, const char *label);
 
+/** The error, with this status, for a text that has no block with this label: it names the first that it has. */
+enum lest_status pki_pem_missing(const void *data, size_t len, const char *noun, const char *label,
+                                 enum lest_status status, struct lest_error *err);
+
 /** Append the bytes of a block. Errors: LEST_E_PEM, LEST_E_TOO_LARGE, LEST_E_NOMEM */
 enum lest_status pki_pem_decode(const struct pki_pem *block, struct lest_buf *out,
                                 struct lest_error *err) LEST_MUST_USE;

@@ -3,6 +3,7 @@
 #include "base/hex.h"
 #include "pki/error.h"
 #include "pki/oid.h"
+#include "pki/string.h"
 
 #include <openssl/bio.h>
 #include <openssl/x509v3.h>
@@ -43,13 +44,6 @@ bool pki_show_extension(struct pki_bytes oid, struct pki_bytes value, struct les
     ASN1_OCTET_STRING_free(octets);
     pki_error_clear();
     return shown;
-}
-
-static bool is_text(uint8_t tag)
-{
-    return tag == PKI_DER_UTF8_STRING || tag == PKI_DER_PRINTABLE_STRING || tag == PKI_DER_IA5_STRING ||
-           tag == PKI_DER_NUMERIC_STRING || tag == PKI_DER_VISIBLE_STRING || tag == PKI_DER_UTC_TIME ||
-           tag == PKI_DER_GENERALIZED_TIME;
 }
 
 static bool show(struct pki_der *in, unsigned depth, struct lest_buf *out);
@@ -95,7 +89,13 @@ static bool show(struct pki_der *in, unsigned depth, struct lest_buf *out)
             lest_buf_append_fmt(out, "[%u]", item.tag & 0x1f);
         return show_list(body, depth + 1, out);
     }
-    if (is_text(item.tag)) {
+    size_t before = out->len;
+    if (pki_string_tag(item.tag)) {
+        if (!pki_string_append(&item, out)) {
+            out->len = before;
+            pki_show_hex(item.body, out);
+        }
+    } else if (item.tag == PKI_DER_UTC_TIME || item.tag == PKI_DER_GENERALIZED_TIME) {
         lest_buf_append(out, item.body.data, item.body.len);
     } else if (item.tag == PKI_DER_OID && pki_oid_valid(item.body)) {
         pki_oid_describe(item.body, text);

@@ -14,7 +14,7 @@ enum { PKI_SHOW_MAX = 64 * 1024, PKI_SHOW_HEX_MAX = 32 };
  *  value  the DER inside the extension's OCTET STRING */
 bool pki_show_extension(struct pki_bytes oid, struct pki_bytes value, struct lest_buf *out);
 
-/** Append one DER element in one line: strings as they are, identifiers by name, numbers, sequences and
+/** Append one DER element in one line: strings as UTF-8, identifiers by name, numbers, sequences and
  *  sets as "{a, b}", anything else in hex, cut. What is no DER is shown in hex. */
 void pki_show_value(struct pki_bytes der, struct lest_buf *out);
 

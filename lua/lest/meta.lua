@@ -1268,11 +1268,6 @@ function show.extension(oid, value) end
 ---@return string
 function show.value(der) end
 
---- Bytes in hex, cut after 32.
----@param bytes string
----@return string
-function show.hex(bytes) end
-
 --- A public key of whatever algorithm.
 ---@param der string a SubjectPublicKeyInfo
 ---@return lest.public_key?

@@ -66,7 +66,7 @@ local function extensions(list, object, found)
     values[i] = { oid = extension.oid, name = extension.name, critical = extension.critical,
       value = hex(extension.value), text = text }
     lines[i] = ("%s%s: %s"):format(extension.name or extension.oid,
-      extension.critical and " (critical)" or "", text or core.show.hex(extension.value))
+      extension.critical and " (critical)" or "", text or core.show.value(extension.value))
   end
   list[#list + 1] = { key = "extensions", label = "Extensions", value = values,
     text = #lines > 0 and lines or nil }
