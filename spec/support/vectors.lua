@@ -20,6 +20,11 @@ function M.replace(bytes, from, to)
   return bytes:sub(1, first - 1) .. to .. bytes:sub(last + 1)
 end
 
+--- The text of a vector.
+function M.text(name)
+  return assert(core.file.read("spec/vectors/" .. name .. ".txt"))
+end
+
 --- The bytes of a vector.
 function M.get(name)
   local text = core.file.read("spec/vectors/" .. name .. ".b64")

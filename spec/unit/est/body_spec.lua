@@ -1,4 +1,5 @@
 local core = require "lest.core"
+local vectors = require "support.vectors"
 local est = core.est
 
 --- A DER SEQUENCE of some size.
@@ -22,6 +23,28 @@ local function pem(label, der)
 end
 
 describe("est bodies", function()
+  it("are read as the RFC's examples print them, with their headers", function()
+    local operations = { ["7030-a1-cacerts"] = "cacerts", ["7030-a2-csrattrs"] = "csrattrs",
+      ["7030-a3-simpleenroll-resp"] = "simpleenroll" }
+    for exchange in (vectors.text "7030-a-http" .. "\n---"):gmatch "(HTTP/1.1 200 OK.-)\n%-%-%-" do
+      local name, suffix = exchange:match "%[([^%]]-)%.(%w+)%]"
+      local content_type = exchange:match "\nContent%-Type: ([^\n]*)"
+      if suffix == "b64" then
+        local body = assert(core.file.read("spec/vectors/" .. name .. ".b64"))
+        assert.equal(#body, tonumber(exchange:match "\nContent%-Length: (%d+)"))
+        assert.equal(vectors.get(name), est.body_decode(body))
+        assert.is_true(est.response_media_fits(operations[name], content_type))
+        operations[name] = nil
+      else
+        local media = est.media_type(content_type)
+        assert.equal("multipart/mixed", media.type)
+        assert.same({ boundary = "estServerExampleBoundary" }, media.params)
+        operations.multipart = "seen"
+      end
+    end
+    assert.same({ multipart = "seen" }, operations)
+  end)
+
   it("8951-3-a 8951-3.1-a S10 are base64 in any line length or none, with blanks anywhere",
     function()
     for _, size in ipairs { 0, 1, 2, 3, 127, 128, 255, 256, 3000 } do

@@ -241,6 +241,29 @@ describe("csr", function()
       der.seq(der.seq(der.oid "2.5.29.37", der.octets(der.seq()))))))
   end)
 
+  it("reads every attribute of EST as it would come", function()
+    local seen, text = {}, vectors.text "csr-attributes-derived"
+    for name, hex in text:gmatch "\n\n([^\n]+)\n.-\n  (30%x+)" do
+      local bytes = vectors.unhex(hex)
+      seen[name] = true
+      if name:find "invalid" then
+        malformed("ChangeSubjectName names nothing", with_attributes(bytes))
+      else
+        local c = assert(csr.parse(with_attributes(bytes)))
+        local found = c.attributes[1]
+        assert.equal(1, #c.attributes)
+        assert.equal(bytes, attribute(found.oid, table.unpack(found.values)))
+        assert.equal(name:find "^challengePassword" ~= nil, c.challenge_password ~= nil)
+        assert.equal(name:find "^changeSubjectName" ~= nil, c.change ~= nil)
+        local built = assert(csr.build { key = ec, attributes = { found } })
+        assert(built:der():find(bytes, 1, true), name)
+      end
+    end
+    local count = 0
+    for _ in pairs(seen) do count = count + 1 end
+    assert.equal(14, count)
+  end)
+
   it("reads challengePassword in every string type, once and with one value", function()
     for _, value in ipairs { der.utf8 "ü", "\x14\1\xfc", "\x1e\2\0\xfc", "\x1c\4\0\0\0\xfc" } do
       assert.equal("ü", assert(csr.parse(with_attributes(attribute(CHALLENGE_PASSWORD, value))))

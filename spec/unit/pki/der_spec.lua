@@ -1,6 +1,7 @@
 --- The reader and writer of DER, through what is built on them.
 local core = require "lest.core"
 local der = require "support.der"
+local vectors = require "support.vectors"
 
 local function name(...)
   return core.name.decode(der.seq(...))
@@ -13,6 +14,20 @@ end
 local CN <const> = "\6\3\x55\4\3"
 
 describe("DER", function()
+  it("has the identifiers of EST as their RFCs print them", function()
+    local count = 0
+    for dotted, hex in vectors.text("oids"):gmatch "\n[^#\n|]*| ([%d.]+) | (%x+) |" do
+      local bytes = vectors.unhex(hex)
+      assert.equal(bytes, der.oid(dotted))
+      -- A registered identifier has the contents under a tag of its own.
+      local names = assert(core.san.encode { "RID:" .. dotted })
+      assert.equal("\x88" .. bytes:sub(2), names:sub(3))
+      assert.same({ "RID:" .. dotted }, core.san.decode(names))
+      count = count + 1
+    end
+    assert.is_true(count > 80)
+  end)
+
   it("has definite lengths in their shortest form", function()
     local value = ("x"):rep(60)
     local good = der.seq(part(CN, der.utf8(value)))

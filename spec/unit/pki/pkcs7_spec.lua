@@ -74,6 +74,12 @@ describe("pkcs7", function()
     assert.equal("802.1AR CA", pkcs7.decode(vectors.get "9148-a2-sen-resp")[1].issuer.CN)
     assert.equal(253402300799, pkcs7.decode(vectors.get "9148-a2-sen-resp")[1].not_after)
     assert.equal(1, #pkcs7.decode(vectors.get "9148-a1-crts-resp"))
+    certs = pkcs7.decode(vectors.get "9148-a3-skg-cert")
+    assert.equal(1, #certs)
+    assert.equal("b3313e8f3fc9538e", certs[1].serial)
+    assert.equal("skg example", certs[1].subject.O)
+    local key = assert(core.key.parse(vectors.get "9148-a3-skg-key"))
+    assert.equal(key:public_der(), certs[1].public_key.der)
   end)
 
   -- The bag with every length around the certificates indefinite.
