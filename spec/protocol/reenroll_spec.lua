@@ -1,4 +1,5 @@
 local core = require "lest.core"
+local der = require "support.der"
 local process = require "support.process"
 local support = require "support.server"
 
@@ -20,6 +21,11 @@ describe("/simplereenroll", function()
     options = options or {}
     options.subject = options.subject or "/CN=" .. name
     return server:csr("fresh-" .. name, options)
+  end
+
+  local function revoke(cert)
+    process.must { process.lest, "cert", "revoke", cert.serial, "--reason", "keyCompromise",
+      "--config", server.dir .. "/server.lua" }
   end
 
   it("7030-3.2.2-d 7030-4.2.2-d issues for a new key with the old names", function()
@@ -66,13 +72,46 @@ describe("/simplereenroll", function()
         base .. ".key")
     end
     assert.matches("renew with the certificate", select(2, enroll())) -- says the policy
-    process.must { process.lest, "cert", "revoke", cert.serial, "--reason", "keyCompromise",
-      "--config", server.dir .. "/server.lua" }
+    revoke(cert)
     for _, ask in ipairs { enroll, function() return renew("renew05", fresh_csr "renew05") end } do
       local status, body = ask()
       assert.equal(403, status)
       assert.matches("certificate is revoked", body)
     end
+  end)
+
+  --- The certificate with its ECDSA signature (r, s) written as (r, n - s), which is as valid.
+  local function rewritten(cert)
+    local order = ("ffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551")
+      :gsub("%x%x", function(octet) return string.char(tonumber(octet, 16)) end)
+    local parts = der.split(der.body(cert:der()))
+    local numbers = der.split(der.body(der.body(parts[3]):sub(2)))
+    local s = ("\0"):rep(32) .. der.body(numbers[2])
+    local octets, borrow = {}, 0
+    for i = 1, 32 do
+      local digit = order:byte(-i) - s:byte(-i) - borrow
+      borrow = digit < 0 and 1 or 0
+      table.insert(octets, 1, string.char(digit & 255))
+    end
+    local number = table.concat(octets):gsub("^\0+", "")
+    if number:byte() > 127 then number = "\0" .. number end
+    parts[3] = der.bits(der.seq(numbers[1], der.tlv(2, number)))
+    return assert(core.cert.parse(der.seq(table.unpack(parts))))
+  end
+
+  it("7030-4.2.2-g refuses a certificate that was written anew around its signature", function()
+    local cert = core.cert.load(server:enroll "renew09")
+    local base = server.folder .. "/renew09"
+    process.write(base .. ".pem", rewritten(cert):pem())
+    local status, body = server:post("/simpleenroll", fresh_csr "renew09", "--cert",
+      base .. ".pem", "--key", base .. ".key")
+    assert.equal(403, status)
+    assert.matches("not as it was issued", body)
+    revoke(cert)
+    status, body = server:post("/simpleenroll", fresh_csr "renew09", "--cert", base .. ".pem",
+      "--key", base .. ".key")
+    assert.equal(403, status)
+    assert.matches("is revoked", body)
   end)
 
   it("refuses credentials that do not fit, even beside a good certificate", function()

@@ -131,7 +131,9 @@ local function check_chain(authority, begin, label)
     { detail = failure and failure.message })
 end
 
---- One of ours: its row in the ledger, or nil. A revoked one is refused.
+--- One of ours: its row in the ledger, or nil. A revoked one is refused, and so is one that was
+--- written anew around what was signed: an ECDSA signature (r, s) is as good as (r, n - s), and a
+--- certificate without a row could not be revoked.
 local function own_certificate(authority, chain)
   local parent = chain[2]
   if not parent then return nil end
@@ -141,8 +143,11 @@ local function own_certificate(authority, chain)
     { serial = chain[1].serial, issuer = issuer.id })
   if not rows then error(err) end
   local row = rows[1]
-  if not row or row.der ~= chain[1]:der() then return nil end
+  if not row then return nil end
   if row.revoked_at then refusal.raise(403, "the client certificate is revoked") end
+  if row.der ~= chain[1]:der() then
+    refusal.raise(403, "the client certificate is not as it was issued")
+  end
   return row
 end
 
