@@ -3,6 +3,7 @@ local est = require "support.est"
 
 local http = est.http
 local TEXT <const> = { ["Content-Type"] = "text/plain" }
+local HTML <const> = { ["Content-Type"] = "text/html" }
 
 describe("the client reads an answer of", function()
   local world, server, client
@@ -284,12 +285,15 @@ describe("the client reads an answer of", function()
         { {}, "plain", "plain" },
         { { ["Content-Type"] = "text/plain; charset=utf-8" }, "a\27[31mred\27[0m\0b\u{85}c", nil },
         { TEXT, "a\27[31mred\27[0m\7b\u{85}c", "ared b?c" },
-        { { ["Content-Type"] = "text/html" }, "<html><style>p {}</style><h1>No</h1> way</html>",
-          "No way" },
+        { HTML, "<html><style>p {}</style><h1>No</h1> way</html>", "No way" },
         { { ["Content-Type"] = "application/problem+json" }, '{"title":"T","detail":"D"}', "D" },
         { { ["Content-Type"] = "application/json" }, "{", nil },
         { { ["Content-Type"] = "application/pkcs7-mime" }, "MAA=", nil },
         { { ["X-Reason"] = "in a header" }, "", "in a header" },
+        { HTML, "<p>1 < 2</p><SCRIPT>if (a<b) {}</SCRIPT >no<br>", "1 no" },
+        { HTML, "a<style>p {}", "a" },
+        { HTML, "only <b", "only <b" },
+        { HTML, "<>", nil },
       }
       for _, case in ipairs(cases) do
         assert.equal(case[3], enroll_fail("refused", http(403, case[1], case[2])).reason)
@@ -299,6 +303,16 @@ describe("the client reads an answer of", function()
       assert.is_true(#err.reason < 500)
       assert.equal("r 42", err.request_id)
       assert.same({ 403, 7 }, { err.status, err.exit_code })
+    end)
+
+    it("error bodies that were made to be slow to read, in no time", function()
+      for _, part in ipairs { "<sty>", "<style>", "<style></", "<", "<>", "</", "<script>a" } do
+        local before = os.clock()
+        server:answer(http(404, HTML, part:rep(4000)))
+        local _, err = client:cacerts()
+        assert.equal(404, err.status)
+        assert.is_true(os.clock() - before < 1, part)
+      end
     end)
   end)
 end)

@@ -4,13 +4,14 @@ local core = require "lest.core"
 local M = {}
 
 local REASON_MAX <const> = 400
+local TEXT_MAX <const> = 4 * REASON_MAX -- of which a reason is made
 local DEFAULT_DELAY <const> = 60 -- of a 202 or 503 that does not say when to come back
 
 --- Text of a peer, fit for a terminal and a log: one line, no control characters, not long.
 ---@param text string
 ---@return string
 function M.clean(text)
-  text = text:sub(1, REASON_MAX * 4):gsub("\27%[[%d;?]*%a?", ""):gsub("[%c%s]+", " ")
+  text = text:sub(1, TEXT_MAX):gsub("\27%[[%d;?]*%a?", ""):gsub("[%c%s]+", " ")
   local valid = utf8.len(text)
   -- C1 controls are as good as ESC to some terminals.
   text = valid and text:gsub("\xc2[\x80-\x9f]", "?") or text:gsub("[\x80-\xff]", "?")
@@ -28,6 +29,32 @@ local function from_json(body)
   end
 end
 
+-- Elements whose content is not for people.
+local HIDDEN <const> = { style = true, script = true }
+
+--- The text between the tags. Whoever is in the path may have written it, so it is read in one pass
+--- that only goes forward: a pattern would look to the end from every "<" again.
+local function from_html(body)
+  local parts, length, at = {}, 0, 1
+  while length < TEXT_MAX do
+    local open = body:find("<", at, true)
+    local close = open and body:find(">", open, true)
+    if not close then
+      table.insert(parts, body:sub(at))
+      break
+    end
+    table.insert(parts, body:sub(at, open - 1))
+    length = length + open - at + 1
+    if HIDDEN[body:sub(open + 1, open + 7):lower():match "^%a*"] then
+      local ends = body:find("</", close, true)
+      close = ends and body:find(">", ends, true)
+      if not close then break end
+    end
+    at = close + 1
+  end
+  return table.concat(parts, " ")
+end
+
 -- RFC 7030 4.2.3: an error's body without a Content-Type is text for people.
 local function reason(response)
   local header = response:header "X-Reason"
@@ -37,10 +64,7 @@ local function reason(response)
   local kind = media and media.type or content_type and "" or "text/plain"
   if body == "" or body:sub(1, 1024):find("\0", 1, true) then return nil end
   if kind:find "json$" then return from_json(body) end
-  if kind == "text/html" then
-    local text = body:gsub("<[sS][tTcC][yYrR].->.-</.->", " "):gsub("<[^>]*>", " ")
-    return text
-  end
+  if kind == "text/html" then return from_html(body) end
   return kind:find "^text/" and body or nil
 end
 
