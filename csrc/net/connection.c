@@ -102,7 +102,7 @@ void net_connection_drop(struct net_connection *c, const char *why)
 void net_connection_start_write(struct net_connection *c)
 {
     c->state = NET_WRITE;
-    net_connection_set_waiting(c, false);
+    net_connection_set_waiting(c, true);
     net_connection_set_deadline(c, c->server->limits.write_ms);
 }
 
@@ -187,7 +187,7 @@ void net_connection_next_request(struct net_connection *c)
     c->parsed = 0;
     c->begun = c->in.len > 0;
     net_connection_set_deadline(c, c->begun || c->requests == 0 ? limits->header_ms : limits->idle_ms);
-    net_connection_set_waiting(c, !c->begun);
+    net_connection_set_waiting(c, true);
 }
 
 static bool step_handshake(struct net_connection *c)

@@ -22,7 +22,8 @@ enum net_connection_state {
     NET_CLOSED     /* to be freed */
 };
 
-/** is_waiting  in the server's list of those that may be closed for a newer one
+/** is_waiting  for the peer, so in the server's list of those that may be closed for a newer one: all but those
+ *              whose request is under way
  *  begun       the first byte of the next request has come
  *  parsed      bytes of `in` that the parser has seen
  *  ended       the peer sends no more

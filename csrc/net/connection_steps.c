@@ -83,6 +83,7 @@ static void deliver_request(struct net_connection *c)
     }
     x->under_way = true;
     server->requests++;
+    net_connection_set_waiting(c, false);
     net_connection_set_deadline(c, server->limits.answer_ms);
     if (server->handler.request)
         server->handler.request(server->handler.arg, x);
@@ -136,7 +137,6 @@ bool net_connection_step_head(struct net_connection *c)
                                   HTTP_HEADERS_MAX };
     if (c->in.len && !c->begun) {
         c->begun = true;
-        net_connection_set_waiting(c, false);
         net_connection_set_deadline(c, c->server->limits.header_ms);
     }
     if (c->in.len && is_worth_parsing(c)) {

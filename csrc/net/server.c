@@ -59,7 +59,7 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
     net_server_changed(server);
 }
 
-/* No descriptors, say: the listening socket stays ready, so it must not be asked for a while. An idle
+/* No descriptors, say: the listening socket stays ready, so it must not be asked for a while. A waiting
  * connection's descriptor helps. */
 static void accept_failed(struct net_server *server, int number)
 {
@@ -69,12 +69,16 @@ static void accept_failed(struct net_server *server, int number)
         return;
     warn(server, number == EMFILE || number == ENFILE ? "no file descriptor is left" : strerror(number),
          server->address);
-    if (oldest && !oldest->running)
+    if (oldest)
         net_connection_kill(oldest);
+    if (server->stopped)
+        return;
     server->retrying = event_add(&server->retry_event, &delay) == 0;
     net_server_changed(server);
 }
 
+/* When full, a new peer comes in for the one that this server has waited for longest, whatever it waits for:
+ * else whoever sends slowly, from enough addresses, keeps all others out. */
 static void take(struct net_server *server, int fd, const struct sockaddr_storage *address)
 {
     int yes = 1;
@@ -89,6 +93,12 @@ static void take(struct net_server *server, int fd, const struct sockaddr_storag
     }
     if (oldest)
         net_connection_kill(oldest);
+    /* A handler was told of it, and may have done anything. */
+    if (server->stopped) {
+        net_peer_counts_leave(server->counts, net_peer_key(address));
+        close(fd);
+        return;
+    }
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     net_connection_start(server, fd, address);
 }

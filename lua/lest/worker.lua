@@ -252,7 +252,7 @@ end
 
 -- Why a request ended before it was here as a whole.
 local CUT_SHORT <const> = { closed = "the client left", timeout = "the body did not arrive in time",
-  refused = "the body was refused", stopped = "the server stopped" }
+  refused = "the body was refused", stopped = "the server closed the connection" }
 
 --- Judge a request by its head, so that nobody sends a body in vain.
 function Worker:on_head(exchange)

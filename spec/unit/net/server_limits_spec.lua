@@ -175,6 +175,30 @@ describe("the server", function()
       process.kill(busy)
     end)
 
+    for what, words in pairs {
+      head = { "send", "GET / HTT" },
+      body = { "send", "POST /echo HTTP/1.1\\r\\nHost: x\\r\\nContent-Length: 9\\r\\n\\r\\nabc" },
+      answer = { "send", GET:format "/big" },
+    } do
+      it("closes the oldest for a new one, too, where its " .. what .. " takes its time", function()
+        start("connections_max=2", "header_ms=60000", "body_ms=60000", "write_ms=60000")
+        local slow = { "rcvbuf", 4096, "send", GET:format "/empty", "want", END,
+          table.unpack(words) }
+        table.move({ "sleep", 60000 }, 1, 2, #slow + 1, slow)
+        local pids = { server:start_client(table.unpack(slow)) }
+        server:wait "GET\t/empty"
+        pids[2] = server:start_client(table.unpack(slow))
+        server:wait "GET\t/empty.*GET\t/empty"
+        process.must "sleep 0.2"
+        for _ = 1, 3 do
+          local out, seconds = server:client("send", GET:format "/empty", "want", END)
+          assert.matches("^HTTP/1.1 204 ", out)
+          between(0, 30, seconds)
+        end
+        for _, pid in ipairs(pids) do process.kill(pid) end
+      end)
+    end
+
     it("leaves new ones waiting while all are busy", function()
       start "connections_max=2"
       for _ = 1, 2 do server:start_client("send", GET:format "/slow?2", "want", "slow") end
