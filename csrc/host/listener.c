@@ -169,6 +169,22 @@ enum lest_status host_listeners_acquire(struct host_listeners *listeners, char a
     return LEST_OK;
 }
 
+void host_listeners_restore(const struct host_listeners *listeners)
+{
+    enum { PLACES = sizeof listeners->list / sizeof *listeners->list };
+    for (size_t i = 0; i < PLACES; i++) {
+        const struct host_listener *listener = listeners->list[i];
+        int listening = 0;
+        socklen_t size = sizeof listening;
+        if (!listener)
+            continue;
+        if (getsockopt(listener->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0)
+            listening = 0;
+        if (listen(listener->fd, BACKLOG) == 0 && !listening)
+            lest_log(LEST_LOG_ERROR, "listening again", "a child had shut %s down", listener->bound);
+    }
+}
+
 void host_listeners_release(struct host_listeners *listeners, struct host_listener **used, size_t count)
 {
     enum { PLACES = sizeof listeners->list / sizeof *listeners->list };

@@ -30,6 +30,10 @@ enum lest_status host_listeners_acquire(struct host_listeners *listeners, char a
                                         size_t count, struct host_listener **out,
                                         struct lest_error *err) LEST_MUST_USE;
 
+/** Listen again, should a child have shut a socket down, which ends it for all that have it; and with the whole
+ *  queue, which a child could have made short. */
+void host_listeners_restore(const struct host_listeners *listeners);
+
 /** Let go of one use of each; the last one closes. */
 void host_listeners_release(struct host_listeners *listeners, struct host_listener **used, size_t count);
 

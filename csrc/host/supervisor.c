@@ -193,6 +193,7 @@ static void step(struct supervisor *supervisor, int64_t now_ms)
     if (now_ms - supervisor->last_ms > LATE_MS)
         supervisor->distrust_until_ms = now_ms + GRACE_MS;
     supervisor->last_ms = now_ms;
+    host_listeners_restore(&supervisor->listeners);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i])
             host_generation_step(all[i], now_ms, now_ms >= supervisor->distrust_until_ms);

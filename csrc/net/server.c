@@ -64,11 +64,11 @@ static void on_retry(evutil_socket_t fd, short what, void *arg)
 static void accept_failed(struct net_server *server, int number)
 {
     static const struct timeval delay = { RETRY_MS / 1000, RETRY_MS % 1000 * 1000 };
-    struct net_connection *oldest = TAILQ_FIRST(&server->waiting);
+    bool exhausted = number == EMFILE || number == ENFILE;
+    struct net_connection *oldest = exhausted ? TAILQ_FIRST(&server->waiting) : NULL;
     if (number == EINTR || number == ECONNABORTED)
         return;
-    warn(server, number == EMFILE || number == ENFILE ? "no file descriptor is left" : strerror(number),
-         server->address);
+    warn(server, exhausted ? "no file descriptor is left" : strerror(number), server->address);
     if (oldest)
         net_connection_kill(oldest);
     if (server->stopped)

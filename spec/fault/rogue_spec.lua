@@ -378,6 +378,46 @@ describe("a worker that was taken over", function()
     assert.equal(0, issued "deaf")
   end)
 
+  -- What it could do to what it inherited, done from outside to the same open sockets: those keep
+  -- the port they were given, not one that the kernel chose.
+  local SHUT_DOWN <const> = [[perl -MSocket -e 'my ($pid, $port) = (0 + $ARGV[0], 0 + $ARGV[1]);
+    my ($process, $count) = (syscall(434, $pid, 0), 0);
+    for my $name (glob "/proc/$pid/fd/*") {
+      next unless readlink($name) =~ /^socket/;
+      my $number = 0 + substr($name, rindex($name, "/") + 1);
+      open(my $socket, "+<&=", syscall(438, $process, $number, 0));
+      my $address = getsockname $socket;
+      next unless $address && sockaddr_family($address) == AF_INET
+        && (unpack_sockaddr_in $address)[0] == $port && !getpeername $socket;
+      shutdown($socket, 2) or die "shutdown: $!";
+      $count++;
+    }
+    print $count' %d %d]]
+  local FREE_PORT <const> = [[perl -MSocket -e 'socket(my $s, AF_INET, SOCK_STREAM, 0);
+    bind($s, pack_sockaddr_in(0, INADDR_LOOPBACK)); print +(unpack_sockaddr_in getsockname $s)[0]']]
+
+  it("cannot end the listening socket for the others", function()
+    if not host.is_root then return pending "needs root" end
+    local other = support.make { config = function(text)
+      return (text:gsub("return {", "return { workers = 2,", 1))
+    end }
+    local guard <close> = setmetatable({}, -- luacheck: ignore 211
+      { __close = function() other:stop() end })
+    other.listen = "127.0.0.1:" .. process.must(FREE_PORT)
+    other:run()
+    local workers = other:pids "worker"
+    assert.equal(2, #workers)
+    for _, pid in ipairs(workers) do
+      assert.equal("1", process.must(SHUT_DOWN:format(pid, other.port)))
+      process.wait_for(function() return other:curl "/cacerts" == 200 end, "an answer", 20)
+    end
+    assert.same(workers, other:pids "worker")
+    assert.equal(2, #other:logged "listening again")
+    -- Nor is what comes after it any worse.
+    for _, pid in ipairs(workers) do process.kill(pid, "KILL") end
+    process.wait_for(function() return other:curl "/cacerts" == 200 end, "an answer", 20)
+  end)
+
   it("has no friends: who is neither worker nor authority is refused", function()
     if not host.is_root then return pending "needs root" end
     for _, uid in ipairs { 0, 5, 65533 } do

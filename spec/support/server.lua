@@ -12,6 +12,7 @@ local M = {}
 M.lest = process.lest
 
 ---@class support.server
+---@field listen? string where run() lets it listen (a free port)
 local Server = {}
 Server.__index = Server
 
@@ -49,7 +50,8 @@ end
 function Server:run()
   self.log_file = self.folder .. "/log"
   self.pid = process.start({ "sh", "-c", '"$@"; echo $? >' .. process.quote(self.folder .. "/code"),
-    "sh", M.lest, "serve", self.dir .. "/server.lua", "--listen", "127.0.0.1:0" },
+    "sh", M.lest, "serve", self.dir .. "/server.lua", "--listen",
+    self.listen or "127.0.0.1:0" },
     self.folder .. "/out", self.log_file)
   local ok, problem = pcall(process.wait_for, function()
     if not process.alive(self.pid) then
