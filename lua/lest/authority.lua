@@ -36,7 +36,11 @@ end
 --- What a proven principal asks for: its certificate again, or a handle for the policy's verdict.
 function Authority:open(channel, entry)
   proofs.check_csr(self, entry.csr, entry.label)
-  if entry.begin.operation == "simplereenroll" then proofs.check_renewal(self, entry) end
+  if entry.begin.operation == "simplereenroll" then
+    proofs.check_renewal(self, entry)
+  else
+    proofs.check_enrollment(self, entry)
+  end
   local again = record.lost_answer(self, entry)
   if again then
     return { certificate = message.bytes(again.der), serial = again.serial, replayed = true,

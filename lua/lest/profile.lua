@@ -53,6 +53,23 @@ function M.check_usage(profile, csr)
   return true
 end
 
+--- Whether a request's key may follow that of a certificate that was issued here.
+---@param profile table
+---@param cert lest.cert
+---@param csr lest.csr
+---@return boolean|nil
+---@return string|nil problem for the client
+function M.check_key_change(profile, cert, csr)
+  local same = cert.public_key.der == csr.public_key.der
+  if same and profile.key_change == "required" then
+    return nil, "a new key is required, not the certificate's"
+  end
+  if not same and profile.key_change == "forbidden" then
+    return nil, "the key must stay the certificate's"
+  end
+  return true
+end
+
 local function includes(list, value)
   for _, each in ipairs(list) do
     if each == value then return true end
@@ -107,7 +124,8 @@ end
 
 --- Turn a verdict into what the issuer is to sign.
 ---@param profile table
----@param facts table verdict, principal, previous, csr, ca; now in seconds since 1970
+---@param facts table verdict, principal, own (its certificate, where it was issued here), previous
+--- (the same, where it is renewed), csr, ca; now in seconds since 1970
 ---@return table|nil plan for issuer:issue
 ---@return string|nil problem for the log
 function M.plan(profile, facts)
@@ -142,14 +160,9 @@ function M.plan(profile, facts)
   end
   good, problem = check_types(profile, subject, san)
   if not good then return nil, problem end
-  if previous then
-    local same = previous.public_key.der == facts.csr.public_key.der
-    if same and profile.key_change == "required" then
-      return nil, "the profile demands a new key"
-    end
-    if not same and profile.key_change == "forbidden" then
-      return nil, "the profile keeps the key"
-    end
+  if facts.own then
+    good, problem = M.check_key_change(profile, facts.own, facts.csr)
+    if not good then return nil, problem end
   end
   local lifetime = verdict.lifetime or profile.lifetime
   if lifetime > profile.lifetime then return nil, "the lifetime is longer than the profile's" end

@@ -13,6 +13,7 @@ local function plan_of(authority, entry, finish, name)
   if not offered then return nil, ("the label does not have the profile '%s'"):format(name) end
   return profiles.plan(authority.config.profiles[name], {
     verdict = finish, principal = entry.principal, previous = entry.previous, csr = entry.csr,
+    own = entry.row and entry.principal.certificate,
     ca = authority.issuers[entry.label.ca or ""].cert, now = authority.clock(),
   })
 end

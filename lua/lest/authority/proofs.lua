@@ -200,6 +200,19 @@ function M.authenticate(authority, begin, label, csr)
   return entry
 end
 
+--- Whoever holds a certificate of ours does not get around key_change by enrolling anew: some
+--- profile of the label takes the key.
+function M.check_enrollment(authority, entry)
+  if not entry.row then return end
+  local good, problem
+  for _, name in ipairs(entry.label.profiles) do
+    good, problem = profiles.check_key_change(authority.config.profiles[name],
+      entry.principal.certificate, entry.csr)
+    if good then return end
+  end
+  refusal.raise(403, problem)
+end
+
 local function includes(list, value)
   for _, each in ipairs(list) do
     if each == value then return true end
@@ -229,13 +242,8 @@ function M.check_renewal(authority, entry)
     refusal.raise(403,
       "the subject alternative names of the request are not those of the certificate being renewed")
   end
-  local same = cert.public_key.der == csr.public_key.der
-  if same and profile.key_change == "required" then
-    refusal.raise(403, "a new key is required for renewal")
-  end
-  if not same and profile.key_change == "forbidden" then
-    refusal.raise(403, "the key must stay the same at renewal")
-  end
+  local good, problem = profiles.check_key_change(profile, cert, csr)
+  if not good then refusal.raise(403, problem) end
   entry.previous = cert
   entry.renews = cert.serial
 end

@@ -89,6 +89,23 @@ describe("a profile with names of principals", function()
     assert.is_table(plan(nameless, {}, { "DNS:a.example" }))
   end)
 
+  it("holds whoever has a certificate from here to key_change, renewing or not", function()
+    local alice = with_certificate "CN=alice"
+    local fresh = assert(core.csr.build { key = assert(core.key.generate "ec:P-256"),
+      subject = "CN=alice" })
+    for key_change, expected in pairs { allowed = { true, true }, required = { false, true },
+      forbidden = { true, false } } do
+      local changed = setmetatable({ key_change = key_change }, { __index = own })
+      for i, request in ipairs { csr, assert(core.csr.parse(fresh:der())) } do
+        local facts = { verdict = { subject = { { "CN", "alice" } } }, principal = alice,
+          csr = request, ca = ca, now = NOW }
+        assert.is_table(profile.plan(changed, facts))
+        facts.own = alice.certificate
+        assert.equal(expected[i], profile.plan(changed, facts) ~= nil, key_change)
+      end
+    end
+  end)
+
   it("gives a password's owner the user name", function()
     local carol = { kind = "basic", name = "carol" }
     assert.is_table(plan(carol, { { "CN", "carol" } }, { "DNS:carol" }))
