@@ -231,6 +231,7 @@ static enum lest_status start_authority(struct host_generation *generation, stru
     struct command command;
     int fds[] = { -1, generation->config_fd, generation->authority_fd };
     begin_command(&command, "authority", generation);
+    add_number(&command, "--workers", generation->settings.workers);
     add_common(&command, generation, generation->settings.authority_user, generation->worker_uid);
     return start_member(generation, &generation->authority, &command, fds, 3, err);
 }

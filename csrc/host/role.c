@@ -36,7 +36,7 @@ struct role {
     unsigned listen_count;
     const char *authority;
     const char *user;
-    unsigned parent, generation, index, listeners, peer_uid, watchdog_s, drain_s;
+    unsigned parent, generation, index, listeners, workers, peer_uid, watchdog_s, drain_s;
     bool check;
     struct host_page *page;
     struct event *heartbeat;
@@ -71,6 +71,7 @@ static bool set_option(struct role *role, const char *name, const char *value)
         { "--peer-uid", &role->peer_uid, NULL },   { "--watchdog", &role->watchdog_s, NULL },
         { "--drain", &role->drain_s, NULL },       { "--config", NULL, &role->config },
         { "--authority", NULL, &role->authority }, { "--user", NULL, &role->user },
+        { "--workers", &role->workers, NULL },
     };
     if (strcmp(name, "--listen") == 0 && role->listen_count < HOST_LISTENERS_MAX) {
         role->listen[role->listen_count++] = value;
@@ -223,6 +224,7 @@ static void push_server_context(lua_State *L, const struct role *role)
     set_integer(L, "drain_s", role->drain_s);
     if (!is_worker(role)) {
         set_integer(L, "authority_fd", HOST_FD_AUTHORITY);
+        set_integer(L, "workers", role->workers);
         return;
     }
     lua_newtable(L);

@@ -11,6 +11,7 @@
  *    config                      the configuration (JSON text)
  *    authority_address           "@name", where the authority listens
  *    authority_fd                authority: the bound socket, for channel.listen
+ *    workers                     authority: how many there will be
  *    listen_fds                  workers: the listening sockets, non-blocking; empty in a check
  *    peer_uid                    authority: the uid that workers have; worker: the authority's
  *    drain_s                     seconds to finish in after SIGTERM

@@ -17,7 +17,6 @@ local task = require "lest.task"
 
 local M = {}
 
-local HANDLES_PER_WORKER <const> = 1024
 -- A worker needs one; a second one while its first has not been seen to end.
 local CHANNELS_PER_PROCESS <const> = 4
 local CHANNELS_MAX <const> = 1024
@@ -50,30 +49,41 @@ function Authority:open(channel, entry)
     refusal.raise(401, "the credentials are not accepted")
   end
   entry.approvals = record.find_pending(self, entry)
-  local handle = core.secret.random(16)
-  self.handles[handle] = entry
-  entry.channel = channel
-  channel.handles = channel.handles + 1
   local principal, previous = entry.principal, nil
   if entry.previous then
     previous = {
       certificate = message.bytes(entry.previous:der()), facts = cjson.decode(entry.row.facts),
     }
   end
-  return {
-    handle = handle, auth = entry.proven, approvals = entry.approvals, previous = previous,
+  local answer = {
+    handle = core.secret.random(16), auth = entry.proven, approvals = entry.approvals,
+    previous = previous,
     principal = {
       kind = principal.kind, name = principal.name, anchors = principal.anchors,
       credential = principal.credential,
       certificate = principal.certificate and message.bytes(principal.certificate:der()),
     },
   }
+  self.handles[answer.handle] = entry
+  entry.channel = channel
+  return answer
 end
 
-local function check_room(channel)
-  if channel.closed or channel.handles >= HANDLES_PER_WORKER then
-    refusal.raise(503, "too many requests are under way", { retry_after = 5 })
-  end
+local function refuse_crowd()
+  refusal.raise(503, "too many requests are under way", { retry_after = 5 })
+end
+
+--- A request is held, with its bytes, from its question to its verdict. A process may have as many
+--- as a worker's servers let be under way, and all together as many as the workers.
+function Authority:enter(pid)
+  local most, own = self.config.limits.requests * #self.config.listen, self.held[pid] or 0
+  if own >= most or self.held_in_all >= most * self.workers then refuse_crowd() end
+  self.held[pid], self.held_in_all = own + 1, self.held_in_all + 1
+end
+
+function Authority:leave(pid)
+  local left = self.held[pid] - 1
+  self.held[pid], self.held_in_all = left > 0 and left or nil, self.held_in_all - 1
 end
 
 --- Ids name rows of the ledger: a process has its own, with its number in them, and takes none away
@@ -92,18 +102,15 @@ function Authority:count_request(entry)
   self.requests:count(principal)
 end
 
---- A question about an enrollment. A refusal is recorded once it is known whom it concerns:
---- strangers must not be able to fill the ledger.
-function Authority:begin(channel, begin)
-  local label = self.config.labels[begin.label]
-  if not label then refusal.raise(404, "there is no such label here") end
-  check_id(channel, begin.id)
-  check_room(channel)
+--- What is asked, by whom. A refusal is recorded once it is known whom it concerns: strangers must
+--- not be able to fill the ledger.
+function Authority:prove(channel, begin, label)
   local csr, err = core.csr.parse(begin.csr)
   if not csr then refusal.raise(400, err.message) end
   local entry = proofs.authenticate(self, begin, label, csr)
-  -- The channel may have ended, or filled, while a password was hashed.
-  check_room(channel)
+  begin.basic, begin.chain = nil, nil -- proven, and not needed any more
+  -- The channel may have ended while a password was hashed.
+  if channel.closed then refuse_crowd() end
   self:count_request(entry)
   local ok, result = pcall(self.open, self, channel, entry)
   if ok then return result end
@@ -113,13 +120,25 @@ function Authority:begin(channel, begin)
   error(result, 0)
 end
 
+--- A question about an enrollment.
+function Authority:begin(channel, begin)
+  local label = self.config.labels[begin.label]
+  if not label then refusal.raise(404, "there is no such label here") end
+  check_id(channel, begin.id)
+  self:enter(channel.pid)
+  local ok, result = pcall(self.prove, self, channel, begin, label)
+  if not ok or not result.handle then self:leave(channel.pid) end
+  if not ok then error(result, 0) end
+  return result
+end
+
 -- finish
 
 --- A handle is good once.
 function Authority:forget(handle)
   local entry = self.handles[handle]
   self.handles[handle] = nil
-  entry.channel.handles = entry.channel.handles - 1
+  self:leave(entry.channel.pid)
 end
 
 --- Handles whose request was given up.
@@ -267,7 +286,7 @@ function Authority:drop(channel)
   channel.closed = true
   self.channels[channel] = nil
   for handle, entry in pairs(self.handles) do
-    if entry.channel == channel then self.handles[handle] = nil end
+    if entry.channel == channel then self:forget(handle) end
   end
 end
 
@@ -294,7 +313,7 @@ function Authority:on_accept(socket)
     core.log.write("warning", problem, { "uid", peer.uid, "pid", peer.pid })
     return socket:close()
   end
-  local channel = { socket = socket, pid = peer.pid, handles = 0 }
+  local channel = { socket = socket, pid = peer.pid }
   self.channels[channel] = true
   socket:on_message(function(packet) self:on_message(channel, packet) end)
   socket:on_close(function() self:drop(channel) end)
@@ -310,7 +329,8 @@ function M.main(context)
   local authority = setmetatable({
     config = config, issuers = {}, issuers_by_key = {}, anchors = {}, handles = {}, outbox = {},
     channels = {}, issued = {}, handle_lifetime = config.limits.decision + 60,
-    worker_uid = context.peer_uid, clock = now_s,
+    held = {}, held_in_all = 0, workers = context.workers, worker_uid = context.peer_uid,
+    clock = now_s,
   }, Authority)
   local ok, err = setup.issuers(authority)
   if ok then ok, err = setup.anchors(authority) end

@@ -83,14 +83,20 @@ local function name_problem(name)
   if name:find "[:%c]" then return "a name holds no colon and no control character" end
 end
 
+-- As many, and as long, as lest.message lets the authority tell a policy.
 local function facts_problem(facts)
+  local count = 0
   for key, value in pairs(facts) do
+    count = count + 1
     local kind = type(value)
     if type(key) ~= "string" or (kind ~= "string" and kind ~= "number" and kind ~= "boolean") then
       return "facts are strings, numbers or booleans by name"
     end
     if not core.ledger.is_text(key) or (kind == "string" and not core.ledger.is_text(value)) then
       return "facts are UTF-8 text"
+    end
+    if count > 64 or #key > 64 or (kind == "string" and #value > 4096) then
+      return "there are at most 64 facts, with names of 64 bytes and texts of 4096"
     end
   end
 end

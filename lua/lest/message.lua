@@ -42,12 +42,18 @@ local long_text = s.string { max = 8000 }
 local id = s.string { max = 64, pattern = "^[%w_.:-]+$", what = "an id" }
 local name = s.string { max = 64, pattern = "^[%w][%w._-]*$", what = "a name" }
 local label = s.string { max = 128, pattern = "^[%w%-._~!$&'()*+,;=:@%%]+$", what = "a label" }
+-- The names of what is kept for a request, as bounded as the values.
+local function short(key)
+  if #key > 64 then return false, "a name longer than 64 bytes" end
+  return true
+end
+
 local facts = s.map(s.custom("a string, a number or a boolean", function(value)
   local kind = type(value)
   if kind == "boolean" or kind == "number" or (kind == "string" and #value <= 4096) then
     return value
   end
-end), { max = 64 })
+end), { max = 64, key = short })
 
 -- A part of a name: type, value[, marks: "+" where it joins the one before, "#" where it is DER]
 local pair = s.custom("a part of a name", function(value)
@@ -67,7 +73,7 @@ local kinds = {
     type = s.string(), id = id,
     operation = s.one_of { "simpleenroll", "simplereenroll" }, label = label,
     address = s.string { max = 64 }, tls = tls, csr = bytes(M.CSR_MAX),
-    headers = s.optional(s.map(text, { max = 16 })),
+    headers = s.optional(s.map(text, { max = 16, key = short })),
     basic = s.optional(s.record { username = bytes(M.SECRET_MAX),
       password = bytes(M.SECRET_MAX) }),
     chain = s.optional(s.list(bytes(M.CERTIFICATE_MAX), { min = 1, max = M.CHAIN_MAX })),

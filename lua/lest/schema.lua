@@ -92,7 +92,8 @@ local function path_of(problem)
     if type(key) == "number" then
       path = ("%s[%d]"):format(path, key)
     else
-      path = path == "" and tostring(key) or path .. "." .. tostring(key)
+      key = tostring(key):sub(1, 64)
+      path = path == "" and key or path .. "." .. key
     end
   end
   return path

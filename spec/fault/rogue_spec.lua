@@ -16,7 +16,7 @@ describe("a worker that was taken over", function()
     server = support.start { config = function(text)
       text = text:gsub('names = "principal",[^\n]*', 'names = "principal", san = { "DNS" },', 1)
       return (text:gsub("profiles = {", [[
-  limits = { requests_per_principal_per_minute = 100000 },
+  workers = 2, limits = { requests_per_principal_per_minute = 100000 },
   profiles = {
     other = { lifetime = "10d", keys = { "ec:P-256" }, names = "policy" },]], 1))
     end }
@@ -30,9 +30,9 @@ describe("a worker that was taken over", function()
   end)
   teardown(function() server:stop() end)
 
-  local function next_id()
+  local function next_id(player)
     serial = serial + 1
-    return ("rogue-%x-%x"):format(rogue.pid, serial)
+    return ("rogue-%x-%x"):format((player or rogue).pid, serial)
   end
 
   --- The `begin` of a device that has a secret.
@@ -339,22 +339,31 @@ describe("a worker that was taken over", function()
   it("may begin as often as it likes and never finish", function()
     local link, other = rogue:connect(), rogue:connect()
     local device = device_of "flood"
-    local refusals, handles = 0, 0
-    local messages = 500
-    for _ = 1, 3 do
-      for _ = 1, messages do link:send(begin(device)) end
-      for _ = 1, messages do
-        local answer = assert(link:read())
-        if answer.handle then handles = handles + 1 else refusals = refusals + 1 end
+    local function flood(from, player)
+      local handles = 0
+      for _ = 1, 300 do from:send(begin(device, { id = next_id(player) })) end
+      for _ = 1, 300 do
+        local answer = assert(from:read())
+        if answer.handle then handles = handles + 1 end
         assert.is_true(answer.handle ~= nil or answer.status == 503)
       end
+      return handles
     end
-    assert.equal(1024, handles)
-    assert.equal(476, refusals)
-    -- Neither its other connection nor another worker is touched by that.
-    handle_of(other, device)
+    -- As many as limits.requests for a process, whatever connections it has.
+    assert.equal(256, flood(link))
+    assert.equal(503, other:ask(begin(device)).status)
+    -- No other worker is touched by that.
     server:enroll "meanwhile"
     assert.equal(0, issued "flood")
+    -- Those that it forks have in all what two workers have.
+    local second <close> = rogue_module.start(server)
+    local third <close> = rogue_module.start(server)
+    assert.equal(256, flood(second:connect(), second))
+    local last = third:connect()
+    local function ask_last() return last:ask(begin(device, { id = next_id(third) })) end
+    assert.equal(503, ask_last().status)
+    second:close()
+    process.wait_for(function() return ask_last().handle end, "room after a process's end")
     -- One process has a few connections and no more.
     rogue:connect()
     rogue:connect()

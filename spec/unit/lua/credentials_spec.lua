@@ -78,7 +78,9 @@ describe("credentials", function()
     for _, wanted in ipairs { { name = "" }, { name = "a:b" }, { name = "a\nb" }, { name = "\xff" },
       { name = ("x"):rep(256) }, { name = "x", password = "" },
       { name = "x", password = ("x"):rep(1025) }, { name = "x", facts = { "numbered" } },
-      { name = "x", facts = { a = {} } }, { name = "x", facts = { a = "\xff" } }, {} } do
+      { name = "x", facts = { a = {} } }, { name = "x", facts = { a = "\xff" } }, {},
+      { name = "x", facts = { [("x"):rep(65)] = 1 } },
+      { name = "x", facts = { a = ("x"):rep(4097) } } } do
       local made, err = store:add(wanted)
       assert.is_nil(made)
       assert.equal("usage", err.code)

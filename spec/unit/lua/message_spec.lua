@@ -34,6 +34,7 @@ describe("a message", function()
         "AA==",
         "AA==" } },
       ["deep"] = ('{"type":'):rep(50) .. "1" .. ("}"):rep(50), ["not a number"] = '{"type":NaN}',
+      ["long header name"] = begin { headers = { [("x"):rep(65)] = "x" } },
       ["large"] = begin { label = ("x"):rep(190000) },
     }
     for what, packet in pairs(cases) do
@@ -64,13 +65,18 @@ describe("a message", function()
     local good = { type = "finish", id = "w-1", handle = "h", verdict = "reject" }
     assert.same(good.verdict, message.decode(assert(message.encode(good)), ALL).verdict)
     for field, value in pairs { reason = ("x"):rep(1001), profile = "a b", lifetime = 0,
-      subject = { { "CN", ("x"):rep(1025) } }, facts = { list = {} }, extra = true } do
+      subject = { { "CN", ("x"):rep(1025) } }, facts = { list = {} },
+      extra = true } do
       local bad = { [field] = value }
       for key, item in pairs(good) do bad[key] = bad[key] or item end
       local packet, problem = message.encode(bad)
       assert.is_nil(packet, field)
       assert.matches("^" .. field, problem)
     end
+    good.facts = { [("x"):rep(100000)] = 1 }
+    local _, problem = message.encode(good)
+    assert.matches("^facts%.x+: a name longer than 64 bytes$", problem)
+    assert.is_true(#problem < 200)
     good.facts = { ratio = 0 / 0 }
     assert.is_nil((message.encode(good)))
     good.facts, good.san = nil, {}
