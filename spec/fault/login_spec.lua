@@ -60,6 +60,26 @@ describe("failed logins", function()
     assert.equal(200, try(other, other.secret).status)
   end)
 
+  it("are limited for a name from each network, and in all at ten times as many", function()
+    start "failures_per_minute = 2"
+    local device = person("ann", "a chosen password")
+    process.write(server.folder .. "/csr", device.body)
+    local function from(host, password)
+      return (server:post("/simpleenroll", server.folder .. "/csr", "--user", "ann:" .. password,
+        "--interface", "127.0.0." .. host))
+    end
+    for _ = 1, 2 do assert.equal(401, from(1, "wrong")) end
+    assert.equal(429, from(1, device.secret))
+    -- Who guesses keeps nobody out elsewhere,
+    assert.equal(200, from(2, device.secret))
+    -- but from many networks is not to guess without end.
+    for host = 3, 11 do
+      for _ = 1, 2 do assert.equal(401, from(host, "wrong")) end
+    end
+    assert.equal(429, from(12, "wrong"))
+    assert.equal(429, from(2, device.secret))
+  end)
+
   it("keep no device out that has a random secret", function()
     start "failures_per_minute = 2, address_failures_per_minute = 4"
     local device = fleet.device "known"

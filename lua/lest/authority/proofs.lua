@@ -32,22 +32,24 @@ function M.check_csr(authority, csr, label)
   if not verified then refusal.raise(400, verify_err.message) end
 end
 
---- The failures of a name and of an address, counted together.
+--- The failures of a network, of a name from there, and of the name in all, counted together: who
+--- guesses from one network keeps no device out elsewhere.
 ---@return table
 local function failures_of(authority, begin)
-  local by_address, by_name = authority.address_failures, authority.name_failures
-  local address, name = limiter.network(begin.address), begin.basic.username
-  return {
-    wait = function() return by_address:wait(address) or by_name:wait(name) end,
-    count = function()
-      by_address:count(address)
-      by_name:count(name)
-    end,
-    uncount = function()
-      by_address:uncount(address)
-      by_name:uncount(name)
-    end,
-  }
+  local network, name = limiter.network(begin.address), begin.basic.username
+  local keys = { network = network, name_there = network .. " " .. name, name = name }
+  local function each(method)
+    return function()
+      local longest
+      for kind, key in pairs(keys) do
+        local limit = authority.failures[kind]
+        local wait = limit[method](limit, key)
+        longest = wait and math.max(wait, longest or 0) or longest
+      end
+      return longest
+    end
+  end
+  return { wait = each "wait", count = each "count", uncount = each "uncount" }
 end
 
 local function refuse_attempt(wait)

@@ -107,6 +107,9 @@ end
 -- How long a turn of the loop may wait for somebody else's lock; well below the shortest watchdog.
 local BUSY_MS <const> = 500
 
+-- A name may fail in all as often as it may from so many networks.
+local NETWORKS_PER_NAME <const> = 10
+
 function M.ledger(authority)
   local ledger, err = core.ledger.open(authority.ledger_path or authority.config.ledger,
     { busy_ms = BUSY_MS })
@@ -118,18 +121,17 @@ function M.ledger(authority)
     ledger = ledger,
     scrypt = M.scrypt(pool),
   }
-  authority.name_failures = limiter.new {
-    per_minute = limits.failures_per_minute, now_ms = core.clock.monotonic_ms,
+  local function limit(per_minute)
+    return limiter.new { per_minute = per_minute, now_ms = core.clock.monotonic_ms }
+  end
+  authority.failures = {
+    network = limit(limits.address_failures_per_minute),
+    name_there = limit(limits.failures_per_minute),
+    name = limit(limits.failures_per_minute * NETWORKS_PER_NAME),
   }
-  authority.address_failures = limiter.new {
-    per_minute = limits.address_failures_per_minute, now_ms = core.clock.monotonic_ms,
-  }
-  authority.requests = limiter.new {
-    per_minute = limits.requests_per_principal_per_minute, now_ms = core.clock.monotonic_ms,
-  }
+  authority.requests = limit(limits.requests_per_principal_per_minute)
   for name, profile in pairs(authority.config.profiles) do
-    authority.issued[name] = limiter.new { per_minute = profile.per_minute,
-      now_ms = core.clock.monotonic_ms }
+    authority.issued[name] = limit(profile.per_minute)
   end
   return count_issued(authority)
 end
