@@ -44,6 +44,16 @@ static int user_name(lua_State *L)
     return 1;
 }
 
+/* system.has_account(name) */
+static int has_account(lua_State *L)
+{
+    struct passwd entry, *found = NULL;
+    char text[4096];
+    const char *name = luaL_checkstring(L, 1);
+    lua_pushboolean(L, getpwnam_r(name, &entry, text, sizeof text, &found) == 0 && found);
+    return 1;
+}
+
 /* system.make_folder(path [, mode = 0777]): by the umask; error code exists if something is there */
 static int make_folder(lua_State *L)
 {
@@ -135,6 +145,7 @@ int lestL_open_system(lua_State *L)
         { "host_name", host_name },
         { "user_id", user_id },
         { "user_name", user_name },
+        { "has_account", has_account },
         { "make_folder", make_folder },
         { "give", give },
         { "exists", exists },

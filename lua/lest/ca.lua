@@ -15,8 +15,10 @@ local SERVER_LIFETIME <const> = 365 * DAY
 local BACKDATE <const> = 60 -- for a device whose clock is a little late
 local CN_MAX <const> = 64 -- RFC 5280 appendix A.1: ub-common-name
 
---- Accounts that every Debian has, for a server that is started as root.
-local ACCOUNTS <const> = { user = "nobody", authority_user = "daemon" }
+--- What a server that is started as root becomes: accounts of its own, or else those that every
+--- Debian has.
+local OWN <const> = { user = "lest", authority_user = "lest-ca" }
+local SHARED <const> = { user = "nobody", authority_user = "daemon", shared = true }
 
 --- What init writes, in the order of writing.
 M.FILES = { "ca.key", "ca.pem", "server.key", "server.pem", "policy.lua", "server.lua" }
@@ -131,7 +133,7 @@ local function make(options)
       ["server.key"] = { assert(server.key:pem()), 384 },
       ["server.pem"] = { server.cert:pem(), 420 },
       ["policy.lua"] = { ca_files.policy(), 420 },
-      ["server.lua"] = { ca_files.server(options.as_root and ACCOUNTS or nil), 420 },
+      ["server.lua"] = { ca_files.server(options.accounts), 420 },
     },
   }
 end
@@ -166,8 +168,8 @@ local function write_all(folder, plan, options, made)
   ok, err = core.system.make_folder(folder .. "/" .. LEDGER, 448) -- 0700
   if not ok then return nil, err end
   table.insert(made, folder .. "/" .. LEDGER)
-  if not options.as_root then return true end
-  return core.system.give(folder .. "/" .. LEDGER, ACCOUNTS.authority_user)
+  if not options.accounts then return true end
+  return core.system.give(folder .. "/" .. LEDGER, options.accounts.authority_user)
 end
 
 local function taken(folder)
@@ -179,11 +181,19 @@ local function taken(folder)
   return #there > 0 and table.concat(there, ", ") or nil
 end
 
+--- The accounts for a server that is started as root; `shared`: other services have them as well.
+---@param has_account? fun(name: string): boolean
+---@return { user: string, authority_user: string, shared: boolean? }
+function M.accounts(has_account)
+  has_account = has_account or core.system.has_account
+  return has_account(OWN.user) and has_account(OWN.authority_user) and OWN or SHARED
+end
+
 --- Make a CA in a folder, all of it or nothing; what is there already is never replaced.
 ---@param folder string is made if it is missing
----@param options? { name: string, hosts: string[], as_root: boolean } name: the CA's common name;
+---@param options? { name: string, hosts: string[], accounts: table } name: the CA's common name;
 --- hosts: of the server's certificate (default: this machine's name, localhost and the loopback
---- addresses); as_root: the ledger's folder is for the account that the authority becomes
+--- addresses); accounts: as accounts() gives them, where the server will be started as root
 ---@return { fingerprint: string, root: lest.cert, server: lest.cert, hosts: string[] }|nil made
 ---@return lest.error|nil err codes exists, usage, io
 function M.init(folder, options)

@@ -1,6 +1,6 @@
 --- The texts that `lest ca init` writes: server.lua and policy.lua.
 ---
----   ca_files.server { user = "nobody", authority_user = "daemon" }
+---   ca_files.server { user = "lest", authority_user = "lest-ca" }
 local M = {}
 
 local SERVER <const> = [[
@@ -78,16 +78,18 @@ return {
 ]]
 
 local AS_ROOT <const> = [[
-  -- Started as root: who the workers and the authority become. They must differ.
+  -- Started as root: who the workers and the authority become. They must differ, and should be
+  -- nobody else's: whatever runs as `user` may pass for a worker.
   user = "%s",
   authority_user = "%s",
 ]]
 
 local UNPRIVILEGED <const> = [[
-  -- Started as root, the server needs two accounts to become, and the ledger's folder owned by the
-  -- second. Without them, or not as root, separation guards against bugs only.
-  -- user = "nobody",
-  -- authority_user = "daemon",
+  -- Started as root, the server needs two accounts to become, which should be nobody else's, and
+  -- the ledger's folder owned by the second. Without them, or not as root, separation guards
+  -- against bugs only.
+  -- user = "lest",
+  -- authority_user = "lest-ca",
 ]]
 
 --- server.lua; without accounts, for a server that is not started as root.

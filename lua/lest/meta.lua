@@ -520,6 +520,11 @@ function core_system.user_id() end
 ---@return string?
 function core_system.user_name() end
 
+--- Whether there is an account of that name.
+---@param name string
+---@return boolean
+function core_system.has_account(name) end
+
 --- Make a folder, its mode lessened by the umask.
 ---@param path string
 ---@param mode? integer default 0777

@@ -139,11 +139,25 @@ describe("lest ca init", function()
   end)
 
   it("writes the same for a server that is not started as root, but for the accounts", function()
-    local made = assert(ca.init(folder .. "/pki", { as_root = false, hosts = { "localhost" } }))
+    local made = assert(ca.init(folder .. "/pki", { hosts = { "localhost" } }))
     assert.equal(64, #made.fingerprint)
     local config = assert(require("lest.config").load(folder .. "/pki/server.lua"))
     assert.is_nil(config.user)
     assert.is_nil(config.authority_user)
+  end)
+
+  it("prefers accounts that are nobody else's", function()
+    assert.same({ user = "lest", authority_user = "lest-ca" }, ca.accounts(function(name)
+      return name == "lest" or name == "lest-ca"
+    end))
+    for _, only in ipairs { "lest", "lest-ca" } do
+      local accounts = ca.accounts(function(name) return name == only end)
+      assert.is_true(accounts.shared)
+      for _, role in ipairs { "user", "authority_user" } do
+        assert.is_true(core.system.has_account(accounts[role]))
+      end
+    end
+    assert.is_false(core.system.has_account "no-such-account")
   end)
 
   it("writes what `lest serve` finds in its folder without being told", function()
@@ -184,6 +198,15 @@ describe("lest ca init", function()
       assert.equal(0, check.code)
       local list = shell.lest("credential", "list", "--config", config)
       assert.matches("device001", list.out)
+    end)
+
+    it("as root, says how to have accounts of one's own where it uses others'", function()
+      local result = init()
+      local config = assert(require("lest.config").load(folder .. "/pki/server.lua"))
+      local accounts = ca.accounts()
+      assert.same({ accounts.user, accounts.authority_user },
+        { config.user, config.authority_user })
+      assert.equal(accounts.shared, result.out:find("adduser --system", 1, true) and true)
     end)
 
     it("as root, gives the ledger's folder to the account that the authority becomes", function()

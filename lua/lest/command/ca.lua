@@ -56,19 +56,32 @@ local function report(folder, made)
     "    --subject CN=device001 --new-key ec:P-256 --key-out device001.key --out device001.pem\n")
 end
 
+-- Whatever else runs as `user` is as good as a worker to the authority.
+local function advise(folder, accounts)
+  io.write("\nThe server's processes become ", accounts.user, " and ", accounts.authority_user,
+    ", as those of other services do, and any process of ", accounts.user,
+    "\ncan pass for a worker. For accounts of its own, before it serves:\n",
+    "  adduser --system --group --no-create-home lest\n",
+    "  adduser --system --group --no-create-home lest-ca\n",
+    "  chown -R lest-ca: ", quote(folder .. "/ledger"), "\n",
+    "and user = \"lest\", authority_user = \"lest-ca\" in server.lua.\n")
+end
+
 local function init(options)
   local folder = options.dir
   if folder == "" then support.usage "the folder's name is empty" end
-  local as_root = core.system.user_id() == 0
+  local accounts = core.system.user_id() == 0 and ca.accounts() or nil
   local made, err = ca.init(folder,
-    { name = options.name, hosts = options.host, as_root = as_root })
+    { name = options.name, hosts = options.host, accounts = accounts })
   if not made then return nil, err end
   if options.json then
     support.print_json(json.object { fingerprint = made.fingerprint, folder = folder,
       hosts = made.hosts, subject = tostring(made.root.subject), files = ca.FILES,
       not_after = made.root.not_after, server_not_after = made.server.not_after })
   else
-    report(folder:gsub("/+$", ""), made)
+    folder = folder:gsub("/+$", "")
+    report(folder, made)
+    if accounts and accounts.shared then advise(folder, accounts) end
   end
   return 0
 end
