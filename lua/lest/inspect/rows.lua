@@ -56,7 +56,13 @@ local function meaning(object, extension)
   local reader = READERS[extension.oid]
   local text = reader and reader(object, extension)
     or core.show.extension(extension.oid, extension.value)
-  return text and text ~= "" and (text:gsub("^%s+", ""):gsub("%s*\n%s*", "; ")) or nil
+  -- Its bytes are anybody's: no pattern that would look to the end again from each of many spaces.
+  local lines = {}
+  for line in (text or ""):gmatch "[^\n]+" do
+    local first = line:find "%S"
+    if first then table.insert(lines, line:match("^.*%S", first)) end
+  end
+  return #lines > 0 and table.concat(lines, "; ") or nil
 end
 
 local function extensions(list, object, found)

@@ -3,6 +3,7 @@ local core = require "lest.core"
 local inspect = require "lest.inspect"
 local pki = require "support.pki"
 local shell = require "support.shell"
+local tlv = require("support.der").tlv
 local vectors = require "support.vectors"
 
 local DAY <const> = 86400
@@ -190,6 +191,22 @@ describe("inspect", function()
     assert.is_nil(text:find(key:pem():sub(40, 60), 1, true))
     assert.matches("ec:P%-256", text)
     assert.matches(core.secret.sha256(key:public_der()), text)
+  end)
+
+  it("shows an extension in one line, and spaces without end in no time", function()
+    local COMMENT <const> = "2.16.840.1.113730.1.13"
+    local function shown(text)
+      local made = assert(core.csr.build { key = assert(core.key.generate "ec:P-256"),
+        subject = "CN=x", extensions = { { oid = COMMENT, value = tlv(0x16, text) } } })
+      local before = os.clock()
+      local all = inspect.text(assert(core.csr.parse(made:der())))
+      assert.is_true(os.clock() - before < 1)
+      return all:match "nsComment: ([^\n]*)"
+    end
+    assert.equal("a", shown "a")
+    for _, text in ipairs { "x" .. (" "):rep(60000) .. "x", (" "):rep(60000) .. "x" } do
+      assert.matches("x$", shown(text))
+    end
   end)
 
   it("escapes what could play with a terminal", function()
