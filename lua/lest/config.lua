@@ -171,6 +171,7 @@ local server = s.record {
   cas = s.optional(s.map(ca_shape()), {}),
   anchors = s.optional(s.map(path), {}),
   crls = s.optional(s.list(path, { single = true }), {}),
+  crl_required = s.optional(s.boolean(), false),
   profiles = s.map(profile),
   labels = s.map(label, { key = function(key)
     if key == "default" then return true end

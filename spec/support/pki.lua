@@ -109,7 +109,8 @@ function M:sub(name, how)
   return self:issue(name, how)
 end
 
---- A CRL of `by` that revokes the given entities. how: days, reason
+--- A CRL of `by` that revokes the given entities. how: days, hours or over (it ended long ago);
+--- reason
 function M:crl(by, revoked, how)
   how = how or {}
   local base = self:path(by.name .. "-ca")
@@ -132,6 +133,7 @@ authorityKeyIdentifier = keyid
   end
   local path = self:path(by.name .. ".crl")
   M.sh(("%s -gencrl %s -out %s"):format(ca, how.hours and "-crlhours " .. how.hours or
+    how.over and "-crl_lastupdate 20200101000000Z -crl_nextupdate 20200201000000Z" or
     "-crldays " .. (how.days or 7), path))
   return assert(core.crl.load(path)), path
 end

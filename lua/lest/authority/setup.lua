@@ -43,20 +43,50 @@ function M.issuers(authority)
   return true
 end
 
+--- Say of a CRL what keeps it from doing what it is there for: it refuses nobody, or everybody.
+local function doubt_crl(file, crl, certs)
+  local issuer = tostring(crl.issuer)
+  local known = false
+  for _, cert in ipairs(certs) do known = known or crl:verify(cert) end
+  if not known then
+    core.log.write("warning", "CRL", { "file", file, "message",
+      ("it is of %s, whose certificate is not among the anchors: it counts only where a client "
+      .. "sends that along"):format(issuer) })
+  end
+  if crl.next_update and crl.next_update < core.clock.wall_us() // 1000000 then
+    core.log.write("warning", "CRL", { "file", file, "message",
+      ("it expired at %s: clients of %s are refused"):format(
+        os.date("!%Y-%m-%dT%H:%M:%SZ", crl.next_update), issuer) })
+  end
+end
+
+--- Whether certificates are this server's own CAs', whose revocations are in the ledger.
+local function are_own(authority, certs)
+  for _, cert in ipairs(certs) do
+    if not authority.issuers_by_key[cert.public_key.der] then return false end
+  end
+  return true
+end
+
 function M.anchors(authority)
-  local crls = {}
-  for i, file in ipairs(authority.config.crls) do
+  local config, crls, known = authority.config, {}, {}
+  for i, file in ipairs(config.crls) do
     local crl, err = core.crl.load(file)
     if not crl then return blame(("crls[%d]"):format(i), err) end
     crls[i] = crl
   end
-  for name, file in pairs(authority.config.anchors) do
+  for name, file in pairs(config.anchors) do
     local certs, err = core.cert.load_all(file)
     local store
-    if certs then store, err = core.store.new { anchors = certs, crls = crls } end
+    if certs then
+      table.move(certs, 1, #certs, #known + 1, known)
+      store, err = core.store.new { anchors = certs, crls = crls,
+        crl_required = config.crl_required and not are_own(authority, certs) }
+    end
     if not store then return blame("anchors." .. name, err) end
     authority.anchors[name] = { store = store }
   end
+  for i, crl in ipairs(crls) do doubt_crl(config.crls[i], crl, known) end
   return true
 end
 
