@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "host/child.h"
+#include "host/sealed.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -10,7 +11,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -71,7 +71,11 @@ static void failed(struct host_generation *generation, int exit_code)
 
 static void failed_because(struct host_generation *generation, const struct lest_error *err)
 {
-    lest_log(LEST_LOG_ERROR, "start failed", "%s%s%s", err->message, *err->detail ? ": " : "", err->detail);
+    const char *colon = *err->detail ? ": " : "";
+    if (generation->options->check)
+        fprintf(stderr, "lest serve: %s%s%s\n", err->message, colon, err->detail);
+    else
+        lest_log(LEST_LOG_ERROR, "start failed", "%s%s%s", err->message, colon, err->detail);
     failed(generation, lest_status_exit_code(err->status));
 }
 
@@ -161,29 +165,6 @@ static enum lest_status find_users(struct host_generation *generation, struct le
     return LEST_OK;
 }
 
-static enum lest_status seal_config(struct host_generation *generation, struct lest_error *err)
-{
-    size_t offset = generation->settings.config_offset;
-    const uint8_t *data = generation->text.data + offset;
-    size_t len = generation->text.len - offset;
-    if (len > HOST_CONFIG_MAX)
-        return lest_error_set(err, LEST_E_CONFIG, "the configuration is larger than 1 MiB");
-    int fd = memfd_create("lest-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (fd < 0)
-        return lest_error_set_errno(err, LEST_E_IO, errno, "the configuration cannot be kept");
-    generation->config_fd = fd;
-    while (len) {
-        ssize_t put = write(fd, data, len);
-        if (put < 0)
-            return lest_error_set_errno(err, LEST_E_IO, errno, "the configuration cannot be kept");
-        data += put;
-        len -= (size_t)put;
-    }
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
-        return lest_error_set_errno(err, LEST_E_IO, errno, "the configuration cannot be sealed");
-    return LEST_OK;
-}
-
 /* Bound here, so that it outlives an authority that dies; the authority itself calls listen(). The kernel
  * chooses a free abstract name, since nothing is left behind by one. */
 static enum lest_status bind_authority(struct host_generation *generation, struct lest_error *err)
@@ -256,7 +237,10 @@ static enum lest_status prepare(struct host_generation *generation, struct lest_
     struct host_settings *settings = &generation->settings;
     enum lest_status status = lest_buf_status(&generation->text, err);
     if (status || (status = host_settings_parse(&generation->text, settings, err)) ||
-        (status = find_users(generation, err)) || (status = seal_config(generation, err)) ||
+        (status = find_users(generation, err)) ||
+        (status =
+             host_sealed_new(generation->text.data + settings->config_offset,
+                             generation->text.len - settings->config_offset, &generation->config_fd, err)) ||
         (status = bind_authority(generation, err)))
         return status;
     if (!generation->options->check) {

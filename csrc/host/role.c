@@ -6,6 +6,7 @@
 #include "host/interpreter.h"
 #include "host/listener.h"
 #include "host/process.h"
+#include "host/sealed.h"
 #include "lua/loop.h"
 
 #include <errno.h>
@@ -196,29 +197,28 @@ static void push_config_context(lua_State *L, const struct role *role)
     lua_setfield(L, -2, "output");
 }
 
-/* The descriptor is shared by all roles, so its offset must not matter. */
+/* config: the JSON; files: the texts that it names, by their paths */
 static void push_config(lua_State *L)
 {
-    struct stat info;
-    if (fstat(HOST_FD_CONFIG, &info) < 0)
-        luaL_error(L, "there is no configuration");
-    size_t size = (size_t)info.st_size;
-    char *bytes = lua_newuserdatauv(L, size + 1, 0);
-    for (size_t at = 0; at < size;) {
-        ssize_t got = pread(HOST_FD_CONFIG, bytes + at, size - at, (off_t)at);
-        if (got <= 0)
-            luaL_error(L, "the configuration cannot be read");
-        at += (size_t)got;
+    struct lest_error err;
+    struct host_sealed_file file;
+    const char *data, *at = NULL;
+    size_t size;
+    if (host_sealed_attach(HOST_FD_CONFIG, &data, &size, &err))
+        luaL_error(L, "%s", err.message);
+    set_string(L, "config", data);
+    lua_newtable(L);
+    while (host_sealed_next(data, size, &at, &file)) {
+        lua_pushlstring(L, file.bytes, file.size);
+        lua_setfield(L, -2, file.path);
     }
-    close(HOST_FD_CONFIG);
-    lua_pushlstring(L, bytes, size);
-    lua_remove(L, -2);
+    lua_setfield(L, -2, "files");
+    host_sealed_free(data, size);
 }
 
 static void push_server_context(lua_State *L, const struct role *role)
 {
     push_config(L);
-    lua_setfield(L, -2, "config");
     set_string(L, "authority_address", role->authority);
     set_integer(L, "peer_uid", role->peer_uid);
     set_integer(L, "drain_s", role->drain_s);

@@ -7,7 +7,7 @@
 #include "host/listener.h"
 #include "host/privilege.h"
 
-enum { HOST_WORKERS_MAX = 256, HOST_SETTINGS_MAX = 16 * 1024, HOST_CONFIG_MAX = 1024 * 1024 };
+enum { HOST_WORKERS_MAX = 256, HOST_SETTINGS_MAX = 16 * 1024 };
 
 struct host_settings {
     char listen[HOST_LISTENERS_MAX][HOST_ADDRESS_MAX];

@@ -324,7 +324,7 @@ end
 ---@param context table what the host gives a role
 ---@return integer exit_code
 function M.main(context)
-  local config = config_module.from_json(context.config)
+  local config = config_module.from_json(context.config, context.files)
   core.log.set_level(config.log_level)
   local authority = setmetatable({
     config = config, issuers = {}, issuers_by_key = {}, anchors = {}, handles = {}, outbox = {},
@@ -334,6 +334,7 @@ function M.main(context)
   }, Authority)
   local ok, err = setup.issuers(authority)
   if ok then ok, err = setup.anchors(authority) end
+  config.files = nil
   if ok and context.user then
     local folder, name = config.ledger:match "^(.*)/([^/]*)$"
     ok, err = core.process.own_folder(folder, context.user)

@@ -417,16 +417,32 @@ function M.supervisor(config)
   return lines
 end
 
+--- The files that every process of a generation must see alike, whenever it starts: a list of
+--- { key, path }. The supervisor reads them once.
+---@return string[][]
+function M.files(config)
+  local list, listed = {}, {}
+  local function add(key, file)
+    if not listed[file] then table.insert(list, { key, file }) end
+    listed[file] = true
+  end
+  for key, each in pairs(config.labels) do add(("labels.%s.policy"):format(key), each.policy) end
+  for key, file in pairs(config.anchors) do add("anchors." .. key, file) end
+  for i, file in ipairs(config.crls) do add(("crls[%d]"):format(i), file) end
+  return list
+end
+
 --- The configuration as the roles get it.
 ---@return string json
 function M.json(config)
   return cjson.encode(config)
 end
 
---- The reverse of json(), in a role.
+--- The reverse of json(), in a role; config.files has the texts of files(), by their paths.
 ---@param text string
+---@param files? table<string, string>
 ---@return table config
-function M.from_json(text)
+function M.from_json(text, files)
   local config = cjson.decode(text)
   -- JSON numbers are floats to cjson: every number of a configuration is whole.
   local function whole(value)
@@ -436,7 +452,27 @@ function M.from_json(text)
     end
     return value
   end
-  return whole(config)
+  whole(config)
+  config.files = files
+  return config
+end
+
+--- The anchors and CRLs of a role's configuration.
+---@return table<string, lest.cert[]>|nil anchors by name
+---@return lest.crl[]|lest.error crls
+function M.trust(config)
+  local anchors, crls = {}, {}
+  for key, file in pairs(config.anchors) do
+    local err
+    anchors[key], err = core.cert.parse_all(config.files[file])
+    if not anchors[key] then return M.blame(("anchors.%s: %s"):format(key, file), err) end
+  end
+  for i, file in ipairs(config.crls) do
+    local err
+    crls[i], err = core.crl.parse(config.files[file])
+    if not crls[i] then return M.blame(("crls[%d]: %s"):format(i, file), err) end
+  end
+  return anchors, crls
 end
 
 return M

@@ -1,6 +1,6 @@
 --- The config role: evaluates the configuration, so that the supervisor, which may be root, runs no
---- Lua. What it writes: lines `key=value` for the supervisor, an empty line, and the configuration
---- as JSON for the other roles.
+--- Lua. What it writes: lines `key=value` for the supervisor, an empty line, the configuration as
+--- JSON for the other roles, and the keys and paths of the files that they shall get with it.
 local core = require "lest.core"
 local config_module = require "lest.config"
 
@@ -43,7 +43,10 @@ function M.main(context)
   for _, pair in ipairs(config_module.supervisor(config)) do
     context.output:write(pair[1], "=", pair[2], "\n")
   end
-  context.output:write("\n", config_module.json(config))
+  context.output:write("\n", config_module.json(config), "\0")
+  for _, pair in ipairs(config_module.files(config)) do
+    context.output:write(pair[1], "\0", pair[2], "\0")
+  end
   return context.output:close() and 0 or 1
 end
 

@@ -14,6 +14,8 @@ local schema = require "lest.schema"
 
 local M = {}
 
+local FILE_MAX <const> = 1024 * 1024
+
 local Verdict = { __name = "lest.verdict" }
 
 local s <const> = schema
@@ -136,28 +138,21 @@ function M.renew(options)
   end
 end
 
---- The text of a policy file, for a process that must read it before it gives up its rights.
----@param file string
----@return string|nil source
----@return lest.error|nil err
-function M.read(file)
-  local source, err = core.file.read(file, 1024 * 1024)
-  if source then return source end
-  return nil, core.error.new { code = "policy", message = "the policy cannot be read", cause = err }
-end
-
 --- Load a policy file: a Lua file that returns a function (for enroll and reenroll) or a table of
 --- hooks. Reading or assigning an undeclared global raises: a forgotten `local` would hand one
 --- device's name to another.
 ---@param file string
----@param source? string what read() gave for it
+---@param source? string its text, where that was read already
 ---@return { hooks: table<string, function>, file: string, hash: string }|nil policy
 ---@return lest.error|nil err
 function M.load(file, source)
   if not source then
     local err
-    source, err = M.read(file)
-    if not source then return nil, err end
+    source, err = core.file.read(file, FILE_MAX)
+    if not source then
+      return nil, core.error.new { code = "policy", message = "the policy cannot be read",
+        cause = err }
+    end
   end
   local env = setmetatable({}, {
     __index = function(_, key)

@@ -296,7 +296,7 @@ end
 ---@param context table what the host gives a role
 ---@return integer exit_code
 function M.main(context)
-  local config = config_module.from_json(context.config)
+  local config = config_module.from_json(context.config, context.files)
   core.log.set_level(config.log_level)
   local worker = setmetatable({
     config = config, labels = {}, contexts = setmetatable({}, { __mode = "k" }), next_id = 1,
@@ -322,8 +322,9 @@ function Worker:prepare(context)
   if ok then ok, err = core.process.harden() end
   for _, label in pairs(self.labels) do
     if not ok then break end
-    ok, err = setup.policy(label)
+    ok, err = setup.policy(self.config, label)
   end
+  self.config.files = nil
   if not ok then return nil, err end
   return tls
 end

@@ -1,11 +1,13 @@
 --- What the authority makes of its configuration, once: the CAs' keys, the anchors, the ledger.
-local blame = require("lest.config").blame
+local config_module = require "lest.config"
 local core = require "lest.core"
 local credentials = require "lest.credentials"
 local limiter = require "lest.limiter"
 local task = require "lest.task"
 
 local M = {}
+
+local blame <const> = config_module.blame
 
 local function passphrase_of(ca)
   if ca.passphrase_file then
@@ -69,20 +71,13 @@ local function are_own(authority, certs)
 end
 
 function M.anchors(authority)
-  local config, crls, known = authority.config, {}, {}
-  for i, file in ipairs(config.crls) do
-    local crl, err = core.crl.load(file)
-    if not crl then return blame(("crls[%d]"):format(i), err) end
-    crls[i] = crl
-  end
-  for name, file in pairs(config.anchors) do
-    local certs, err = core.cert.load_all(file)
-    local store
-    if certs then
-      table.move(certs, 1, #certs, #known + 1, known)
-      store, err = core.store.new { anchors = certs, crls = crls,
-        crl_required = config.crl_required and not are_own(authority, certs) }
-    end
+  local config, known = authority.config, {}
+  local anchors, crls = config_module.trust(config)
+  if not anchors then return nil, crls end
+  for name, certs in pairs(anchors) do
+    table.move(certs, 1, #certs, #known + 1, known)
+    local store, err = core.store.new { anchors = certs, crls = crls,
+      crl_required = config.crl_required and not are_own(authority, certs) }
     if not store then return blame("anchors." .. name, err) end
     authority.anchors[name] = { store = store }
   end

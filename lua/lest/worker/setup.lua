@@ -1,9 +1,11 @@
 --- What a worker makes of its configuration, once: TLS, the limits, the labels.
-local blame = require("lest.config").blame
+local config_module = require "lest.config"
 local core = require "lest.core"
 local policy = require "lest.policy"
 
 local M = {}
+
+local blame <const> = config_module.blame
 
 --- The limits as the server of the core names them: milliseconds and bytes.
 ---@param limits table of the configuration
@@ -67,17 +69,15 @@ local function load_wishes(config, name)
   return #list > 0 and der
 end
 
---- What a label needs at run time, but for its policy, whose text is only read.
+--- What a label needs at run time, but for its policy.
 ---@param config table
 ---@param name string
 ---@return table|nil label
 ---@return lest.error|nil err
 function M.label(config, name)
   local options = config.labels[name]
-  local source, err = policy.read(options.policy)
-  if not source then return blame(("labels.%s.policy"):format(name), err) end
-  local label = { name = name, options = options, policy_source = source, accepts = {} }
-  local bag, der
+  local label = { name = name, options = options, accepts = {} }
+  local bag, der, err
   if options.ca then
     bag, err = load_bag("cas." .. options.ca, config.cas[options.ca])
   else
@@ -103,13 +103,14 @@ local function search_beside(file)
 end
 
 --- Run the text of a label's policy, which makes its hooks.
+---@param config table
 ---@param label table
 ---@return boolean|nil ok
 ---@return lest.error|nil err
-function M.policy(label)
+function M.policy(config, label)
   local err
   search_beside(label.options.policy)
-  label.policy, err = policy.load(label.options.policy, label.policy_source)
+  label.policy, err = policy.load(label.options.policy, config.files[label.options.policy])
   if not label.policy then return blame(("labels.%s.policy"):format(label.name), err) end
   return true
 end
@@ -117,22 +118,15 @@ end
 --- The anchors that a client certificate may chain to at the handshake: the union of all labels'.
 --- The authority decides which of them a label takes.
 local function load_store(config)
-  local anchors, crls, used = {}, {}, false
-  for name, file in pairs(config.anchors) do
-    local certs, err = core.cert.load_all(file)
-    if not certs then return blame("anchors." .. name, err) end
-    for _, cert in ipairs(certs) do table.insert(anchors, cert) end
-  end
+  local used, all = false, {}
+  local anchors, crls = config_module.trust(config)
+  if not anchors then return nil, crls end
+  for _, certs in pairs(anchors) do table.move(certs, 1, #certs, #all + 1, all) end
   for _, label in pairs(config.labels) do
     for _, kind in ipairs(label.auth) do used = used or kind:find "certificate" end
   end
-  if not used or #anchors == 0 then return false end
-  for i, file in ipairs(config.crls) do
-    local crl, err = core.crl.load(file)
-    if not crl then return blame(("crls[%d]"):format(i), err) end
-    crls[i] = crl
-  end
-  return core.store.new { anchors = anchors, crls = crls }
+  if not used or #all == 0 then return false end
+  return core.store.new { anchors = all, crls = crls }
 end
 
 --- The TLS context of the server.

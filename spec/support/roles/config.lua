@@ -23,6 +23,10 @@ function M.supervisor(config)
   return lines
 end
 
+function M.files(config)
+  return config.files or {}
+end
+
 function M.json(config)
   return cjson.encode(config)
 end
