@@ -24,6 +24,11 @@ void lest_log_set_level(enum lest_log_level level)
     lowest = level;
 }
 
+bool lest_log_shows(enum lest_log_level level)
+{
+    return level >= lowest;
+}
+
 static size_t utf8_length(const unsigned char *s, size_t left)
 {
     size_t n = s[0] >= 0xc2 && s[0] < 0xe0   ? 2
@@ -152,7 +157,7 @@ static void append_json(struct lest_buf *line, enum lest_log_level level, const 
 void lest_log_write(enum lest_log_level level, const char *event, const struct lest_log_field *fields,
                     size_t count)
 {
-    if (level < lowest)
+    if (!lest_log_shows(level))
         return;
     struct lest_buf line;
     lest_buf_init(&line, LINE_MAX_BYTES - TAIL_BYTES);

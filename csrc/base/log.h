@@ -26,6 +26,9 @@ void lest_log_set_role(const char *role);
 /** Lines below this level are left out; LEST_LOG_INFO at the start. */
 void lest_log_set_level(enum lest_log_level level);
 
+/** Whether lines of this level are written. */
+bool lest_log_shows(enum lest_log_level level);
+
 /** Write one line with one write(2), cut at 8 KiB. event is a short stable word group, as "request" or
  *  "role started"; fields may be NULL when count is 0. */
 void lest_log_write(enum lest_log_level level, const char *event, const struct lest_log_field *fields,

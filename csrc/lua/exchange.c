@@ -3,7 +3,8 @@
  *   fields    id method target path query version content_length body address port tls peer_chain aborted
  *   x:header(name) -> first value or nil      x:headers(name) -> list      x:headers() -> list of pairs
  *   x:respond{ status =, headers = { { name, value } }, body = } -> true | false: gone | nil, err
- *   x:on_abort(fn)  fn(why) is called if the answer is no longer waited for */
+ *   x:on_abort(fn)  fn(why [, status, reason]) is called if the answer is no longer waited for; status and
+ *                   reason are what the server answered by itself */
 #include "lua/exchange.h"
 
 #include "lua/loop.h"
@@ -53,6 +54,20 @@ void lestL_push_exchange(lua_State *L, struct net_exchange *exchange)
     exchange->user = handle;
 }
 
+/* callback, exchange: on_abort(why, status, reason), inside a protected call */
+static int deliver_abort(lua_State *L)
+{
+    const struct net_exchange *exchange = lua_touserdata(L, 2);
+    lua_settop(L, 1);
+    lua_pushstring(L, exchange->why_aborted);
+    if (exchange->refusal.status) {
+        lua_pushinteger(L, exchange->refusal.status);
+        lua_pushstring(L, exchange->refusal.reason);
+    }
+    lua_call(L, lua_gettop(L) - 1, 0);
+    return 0;
+}
+
 void lestL_exchange_abort(struct net_exchange *exchange)
 {
     struct handle *handle = exchange->user;
@@ -60,9 +75,10 @@ void lestL_exchange_abort(struct net_exchange *exchange)
     if (!L)
         return;
     lestL_callback_clear(&handle->on_abort);
-    /* One of a few short words: Lua has them already, or its error is caught with the callback's. */
-    lua_pushstring(L, exchange->why_aborted);
-    lestL_call(L, 1, 0, "on_abort");
+    lua_pushcfunction(L, deliver_abort);
+    lua_insert(L, -2);
+    lua_pushlightuserdata(L, exchange);
+    lestL_call(L, 2, 0, "on_abort");
 }
 
 void lestL_exchange_done(struct net_exchange *exchange)
@@ -90,7 +106,7 @@ static const struct http_request *request_of(lua_State *L)
 
 static int get_id(lua_State *L)
 {
-    lua_pushinteger(L, (lua_Integer)check(L)->exchange->id);
+    lua_pushstring(L, check(L)->exchange->id);
     return 1;
 }
 

@@ -2,7 +2,6 @@
 #include "net/connection.h"
 
 #include "base/clock.h"
-#include "base/log.h"
 #include "http/response.h"
 
 #include <stdio.h>
@@ -106,12 +105,31 @@ void net_connection_start_write(struct net_connection *c)
     net_connection_set_deadline(c, c->server->limits.write_ms);
 }
 
+/* Who gets the exchanges logs them; of what never became one this is all that is known. */
+static void log_refusal(const struct net_connection *c, const char *id, int status, const char *sentence)
+{
+    struct lest_log_field fields[] = {
+        { "id", LEST_LOG_TEXT, id, strlen(id), 0 },
+        { "address", LEST_LOG_TEXT, c->peer->address, strlen(c->peer->address), 0 },
+        { "status", LEST_LOG_INTEGER, NULL, 0, status },
+        { "reason", LEST_LOG_TEXT, sentence, strlen(sentence), 0 },
+    };
+    net_lines_write(&c->server->refusals, fields, sizeof fields / sizeof *fields);
+}
+
 void net_connection_refuse(struct net_connection *c, int status, const char *sentence)
 {
-    char date[HTTP_DATE_SIZE];
+    char date[HTTP_DATE_SIZE], id[NET_REQUEST_ID_SIZE];
     bool head_only = c->exchange && c->exchange->request.method == HTTP_HEAD;
+    if (c->exchange)
+        memcpy(id, c->exchange->id, sizeof id);
+    else
+        net_server_next_id(c->server, id);
+    if (!c->exchange || !c->exchange->delivered)
+        log_refusal(c, id, status, sentence);
     if (c->exchange) {
         c->exchange->connection = NULL;
+        c->exchange->refusal = (struct http_refusal){ status, sentence };
         net_connection_tell_abort(c->server, c->exchange,
                                   status == 408 || status == 503 ? "timeout" : "refused");
     }
@@ -123,6 +141,7 @@ void net_connection_refuse(struct net_connection *c, int status, const char *sen
     http_date_format(lest_clock_wall_us() / 1000000, date);
     http_response_start(out, status);
     http_response_text(out, "Date", date);
+    http_response_text(out, "X-Request-Id", id);
     http_response_text(out, "Content-Type", "text/plain");
     http_response_number(out, "Content-Length", strlen(sentence) + 2);
     if (status == 503)
@@ -173,9 +192,12 @@ static void report_handshake(struct net_connection *c, enum net_io io)
         { "message", LEST_LOG_TEXT, why.message, strlen(why.message), 0 },
         { "detail", LEST_LOG_TEXT, why.detail, strlen(why.detail), 0 },
     };
+    size_t count = sizeof fields / sizeof *fields - (*why.detail ? 0 : 1);
     /* Who connects and leaves is a load balancer's probe more often than not. */
-    lest_log_write(why.status == LEST_E_CLOSED ? LEST_LOG_DEBUG : LEST_LOG_INFO, "handshake failed", fields,
-                   sizeof fields / sizeof *fields - (*why.detail ? 0 : 1));
+    if (why.status == LEST_E_CLOSED)
+        lest_log_write(LEST_LOG_DEBUG, c->server->handshakes.event, fields, count);
+    else
+        net_lines_write(&c->server->handshakes, fields, count);
     if (handler->handshake_failed)
         handler->handshake_failed(handler->arg, c->peer, &why);
 }

@@ -2,6 +2,7 @@
 #ifndef LEST_NET_CONNECTION_H
 #define LEST_NET_CONNECTION_H
 
+#include "base/log.h"
 #include "http/chunked.h"
 #include "net/server.h"
 #include "net/stream.h"
@@ -51,7 +52,16 @@ struct net_connection {
 };
 TAILQ_HEAD(net_connections, net_connection);
 
+/** Lines of one kind in the log, of which strangers may cause any number: past a few in a while the rest is
+ *  only counted, in one line at the end of that while. At level debug there are all. */
+struct net_lines {
+    const char *event;
+    struct event timer; /* pending during the while */
+    int written, left_out;
+};
+
 /** waiting  oldest first; see is_waiting
+ *  ids      of requests so far, of which one that was refused before its head was whole has no exchange
  *  refs     the owner's and one for each connection */
 struct net_server {
     struct net_loop *loop;
@@ -64,7 +74,9 @@ struct net_server {
     char address[NET_ENDPOINT_SIZE];
     int fd;
     int connections, requests;
-    uint64_t exchanges;
+    char id_prefix[NET_REQUEST_ID_SIZE / 2];
+    uint64_t ids;
+    struct net_lines handshakes, refusals;
     bool accepting, paused, stopped, retrying;
     int64_t warned_at;
     int unwarned;
@@ -127,6 +139,12 @@ bool net_connection_step_body(struct net_connection *c);
 bool net_connection_step_answer(struct net_connection *c);
 bool net_connection_step_write(struct net_connection *c);
 bool net_connection_step_discard(struct net_connection *c);
+
+/** server.c's: a line about a stranger, if there were not too many. */
+void net_lines_write(struct net_lines *lines, const struct lest_log_field *fields, size_t count);
+
+/** server.c's: the id of one more request. */
+void net_server_next_id(struct net_server *server, char out[NET_REQUEST_ID_SIZE]);
 
 /** server.c's: a connection has gone, or may be closed for a newer one now. */
 void net_server_changed(struct net_server *server);

@@ -42,7 +42,7 @@ static struct net_exchange *new_exchange(struct net_connection *c, const struct 
     c->in = rest;
     x->request = *request;
     lest_buf_init(&x->body, (size_t)c->server->limits.body_max);
-    x->id = ++c->server->exchanges;
+    net_server_next_id(c->server, x->id);
     x->peer = c->peer;
     x->peer->refs++;
     x->connection = c;

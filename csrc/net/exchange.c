@@ -33,7 +33,8 @@ void net_exchange_free(struct net_exchange *exchange)
 
 static enum lest_status check_headers(const struct net_answer *answer, struct lest_error *err)
 {
-    static const char *const ours[] = { "Content-Length", "Date", "Connection", "Transfer-Encoding" };
+    static const char *const ours[] = { "Content-Length", "Date", "X-Request-Id", "Connection",
+                                        "Transfer-Encoding" };
     for (size_t i = 0; i < answer->header_count; i++) {
         for (size_t j = 0; j < sizeof ours / sizeof *ours; j++)
             if (http_equal_nocase(answer->headers[i].name, http_text(ours[j])))
@@ -53,6 +54,7 @@ static enum lest_status write_answer(struct net_exchange *x, const struct net_an
     http_response_start(out, answer->status);
     http_date_format(lest_clock_wall_us() / 1000000, date);
     http_response_text(out, "Date", date);
+    http_response_text(out, "X-Request-Id", x->id);
     for (size_t i = 0; !status && i < answer->header_count; i++)
         status = http_response_header(out, answer->headers[i].name, answer->headers[i].value, err);
     if (status)

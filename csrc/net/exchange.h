@@ -20,16 +20,21 @@ struct net_peer {
     STACK_OF(X509) * chain;
 };
 
+/** Room for the id of a request: random bytes of the server, the process's number, a number, all in hex. */
+enum { NET_REQUEST_ID_SIZE = 48 };
+
 /** To be read only.
+ *  id           also the client's, as X-Request-Id of every answer
  *  request      its slices point into head, which the exchange owns
  *  body         whole if complete
  *  complete     the body is there
  *  under_way    counted among the server's requests
  *  answered     net_exchange_respond has succeeded, or nobody may answer any more
  *  why_aborted  NULL, or why nobody waits for the answer: "closed", "timeout", "refused", "stopped"
+ *  refusal      what the server answered then, which it does for "timeout" and "refused"; status 0 otherwise
  *  user         for the handler */
 struct net_exchange {
-    uint64_t id;
+    char id[NET_REQUEST_ID_SIZE];
     struct http_request request;
     struct lest_buf head;
     struct lest_buf body;
@@ -38,6 +43,7 @@ struct net_exchange {
     bool answered;
     bool delivered;
     const char *why_aborted;
+    struct http_refusal refusal;
     struct net_peer *peer;
     struct net_connection *connection;
     void *user;
@@ -49,8 +55,8 @@ struct net_header {
     struct http_slice value;
 };
 
-/** Borrowed for the call. Content-Length, Date and Connection are added, so they may not be among the
- * headers, nor Transfer-Encoding. */
+/** Borrowed for the call. Content-Length, Date, X-Request-Id and Connection are added, so they may not be
+ * among the headers, nor Transfer-Encoding. */
 struct net_answer {
     int status; /* 200 to 599; 204 and 304 have no body */
     const struct net_header *headers;

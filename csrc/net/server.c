@@ -1,22 +1,26 @@
 #include "net/server.h"
 
 #include "base/clock.h"
-#include "base/log.h"
+#include "base/hex.h"
 #include "net/connection.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/rand.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 /* ACCEPT_BATCH  accepted at once; few, since the workers share the socket and a handshake is long
  * RETRY_MS      until the next attempt when there are no descriptors left
- * WARN_MS       between two warnings of one kind */
-enum { ACCEPT_BATCH = 4, RETRY_MS = 200, WARN_MS = 10000 };
+ * WARN_MS       between two warnings of one kind
+ * LINES_MAX     of one kind in LINES_S */
+enum { ACCEPT_BATCH = 4, RETRY_MS = 200, WARN_MS = 10000, LINES_MAX = 20, LINES_S = 10 };
 
 const struct net_limits net_limits_default = {
 #define X(name, value, lowest) .name = (value),
@@ -49,6 +53,56 @@ static void warn(struct net_server *server, const char *what, const char *addres
              address, server->unwarned);
     server->warned_at = now;
     server->unwarned = 0;
+}
+
+void net_lines_write(struct net_lines *lines, const struct lest_log_field *fields, size_t count)
+{
+    static const struct timeval delay = { LINES_S, 0 };
+    if (!evtimer_pending(&lines->timer, NULL))
+        evtimer_add(&lines->timer, &delay);
+    if (lines->written >= LINES_MAX && !lest_log_shows(LEST_LOG_DEBUG)) {
+        lines->left_out++;
+        return;
+    }
+    lines->written++;
+    lest_log_write(LEST_LOG_INFO, lines->event, fields, count);
+}
+
+static void end_lines(struct net_lines *lines)
+{
+    if (lines->left_out)
+        lest_log(LEST_LOG_WARNING, "lines left out", "%s: %d more within %d seconds", lines->event,
+                 lines->left_out, (int)LINES_S);
+    lines->written = lines->left_out = 0;
+}
+
+static void on_lines(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    end_lines(arg);
+}
+
+static void init_lines(struct net_lines *lines, struct event_base *base, const char *event)
+{
+    lines->event = event;
+    evtimer_assign(&lines->timer, base, on_lines, lines);
+}
+
+void net_server_next_id(struct net_server *server, char out[NET_REQUEST_ID_SIZE])
+{
+    snprintf(out, NET_REQUEST_ID_SIZE, "%s-%" PRIx64, server->id_prefix, ++server->ids);
+}
+
+/* Random, so that a process that happens to have the number of another one repeats none of its ids. */
+static bool make_id_prefix(char out[NET_REQUEST_ID_SIZE / 2])
+{
+    uint8_t random[6];
+    char text[2 * sizeof random + 1] = { 0 };
+    if (RAND_bytes(random, sizeof random) != 1)
+        return false;
+    lest_hex_encode(random, sizeof random, text);
+    snprintf(out, NET_REQUEST_ID_SIZE / 2, "%s-%x", text, (unsigned)getpid());
+    return true;
 }
 
 static void on_retry(evutil_socket_t fd, short what, void *arg)
@@ -151,7 +205,8 @@ enum lest_status net_server_new(struct net_loop *loop, int fd, struct net_tls *t
     }
     struct net_server *server = calloc(1, sizeof *server);
     struct net_peer_counts *counts = net_peer_counts_new();
-    if (!server || !counts) {
+    char id_prefix[NET_REQUEST_ID_SIZE / 2];
+    if (!server || !counts || !make_id_prefix(id_prefix)) {
         free(server);
         net_peer_counts_free(counts);
         close(fd);
@@ -165,12 +220,15 @@ enum lest_status net_server_new(struct net_loop *loop, int fd, struct net_tls *t
                                    .counts = counts,
                                    .fd = fd,
                                    .refs = 1 };
+    memcpy(server->id_prefix, id_prefix, sizeof id_prefix);
     TAILQ_INIT(&server->all);
     TAILQ_INIT(&server->waiting);
     net_address_endpoint(&address, server->address);
     struct event_base *base = net_loop_get0_base(loop);
     event_assign(&server->accept_event, base, fd, EV_READ | EV_PERSIST, on_accept, server);
     evtimer_assign(&server->retry_event, base, on_retry, server);
+    init_lines(&server->handshakes, base, "handshake failed");
+    init_lines(&server->refusals, base, "request refused");
     net_server_changed(server);
     *out = server;
     return LEST_OK;
@@ -180,6 +238,10 @@ void net_server_unref(struct net_server *server)
 {
     if (--server->refs > 0)
         return;
+    end_lines(&server->handshakes);
+    end_lines(&server->refusals);
+    event_del(&server->handshakes.timer);
+    event_del(&server->refusals.timer);
     net_tls_free(server->tls);
     net_peer_counts_free(server->counts);
     free(server);

@@ -1170,7 +1170,7 @@ function core_server.limits() end
 
 --- A request and its answer.
 ---@class lest.exchange
----@field id integer counts the server's exchanges
+---@field id string also the client's, in X-Request-Id
 ---@field method string
 ---@field target string as sent
 ---@field path string not decoded
@@ -1195,15 +1195,16 @@ function exchange:header(name) end
 ---@return string[]|string[][]
 function exchange:headers(name) end
 
---- Answer, once. Content-Length, Date and Connection are added. A header with control characters
---- gives an error, and the client 500.
+--- Answer, once. Content-Length, Date, X-Request-Id and Connection are added. A header with control
+--- characters gives an error, and the client 500.
 ---@param answer { status: integer, headers?: string[][], body?: string }
 ---@return boolean? sent false: the client has gone
 ---@return lest.error? err
 function exchange:respond(answer) end
 
---- Have fn(why) called if nobody waits for the answer any more; nil takes it back.
----@param fn? fun(why: string)
+--- Have fn(why, status, reason) called if nobody waits for the answer any more; nil takes it back.
+--- status and reason are what the server has answered by itself, nil if it could not.
+---@param fn? fun(why: string, status?: integer, reason?: string)
 function exchange:on_abort(fn) end
 
 --- Let go of the request's memory.

@@ -19,6 +19,9 @@ local M = {}
 local SHOWN_HEADERS <const> = { "user-agent", "host", "accept", "content-type" }
 local HEADER_MAX <const> = 1000
 
+-- Of a name that nobody has proven, in the log.
+local CLAIMED_MAX <const> = 64
+
 ---@class lest.worker
 local Worker = {}
 Worker.__index = Worker
@@ -77,7 +80,7 @@ function Worker:enroll(exchange, context)
   local answer, began = self.authority:ask(context.id, packet)
   context.principal = answer.principal and answer.principal.name
   if not answer.certificate then answer = self:judge(exchange, context, answer, began) end
-  context.verdict, context.serial = "approve", answer.serial
+  context.verdict, context.serial = answer.verdict, answer.serial
   context.replayed = answer.replayed or false
   local bag = core.pkcs7.encode { answer.certificate }
   answers.base64(exchange, context, answers.PKCS7, core.est.body_encode(bag, label.options.wrap))
@@ -109,7 +112,6 @@ function Worker:judge(exchange, context, answer, began)
     or { verdict = "error", detail = tostring(request) }
   local finish, packet = finish_of(decision.fields(verdict), context, answer.handle,
     core.clock.monotonic_us() - started_us)
-  context.verdict = finish.verdict
   if finish.verdict == "error" then
     core.log.write("error", "policy failed",
       { "id", context.id, "policy", policy.file, "message", finish.detail })
@@ -163,6 +165,7 @@ local function check_proofs(exchange, context)
   local authorization = accepts.basic and exchange:header "authorization"
   if authorization then
     local username, password = core.http.basic(authorization)
+    context.claimed = username and username:sub(1, CLAIMED_MAX)
     if not username then
       refusal.raise(401, "the Authorization header is not Basic with a user and a password")
     elseif #username > message.SECRET_MAX or #password > message.SECRET_MAX then
@@ -213,24 +216,27 @@ end
 -- Requests
 
 --- What is known of a request besides its exchange.
-function Worker:new_context(exchange)
-  local serial = self.next_id
-  self.next_id = serial + 1
+local function new_context(exchange)
   local tls = exchange.tls
   return {
-    id = ("%s-%x"):format(self.id_prefix, serial), started_us = core.clock.monotonic_us(),
+    id = exchange.id, started_us = core.clock.monotonic_us(),
     tls = { version = tls.version, cipher = tls.cipher, channel_bound = false },
   }
 end
 
+--- One line for every request; "status" is what the client was sent, 0 for nothing.
 local function log_request(exchange, context)
   local label = context.label
-  core.log.write(context.status and context.status >= 500 and "error" or "info", "request", {
+  local cut = context.cut
+  local status = cut and cut.status or not cut and context.status or 0
+  local unknown = (status == 401 or status == 429) and not context.principal
+  core.log.write(status >= 500 and "error" or "info", "request", {
     "id", context.id, "method", exchange.method, "operation", context.operation or false,
-    "target", not context.operation and exchange.target or false,
+    "target", not label and exchange.target or false,
     "label", label and label.name or false, "address", exchange.address,
-    "principal", context.principal or false, "status", context.status or 0,
-    "verdict", context.verdict or false, "reason", context.reason or false,
+    "principal", context.principal or false, "claimed", unknown and context.claimed or false,
+    "status", status, "verdict", context.verdict or false,
+    "reason", cut and cut.reason or context.reason or false,
     "serial", context.serial or false, "replayed", context.replayed or false,
     "us", core.clock.monotonic_us() - context.started_us,
   })
@@ -246,25 +252,34 @@ function Worker:guard(exchange, context, step)
     core.log.write("error", "request failed", { "id", context.id, "message", problem })
     problem = { status = 500, reason = "the request " .. context.id .. " failed" }
   end
+  context.principal = context.principal or problem.principal
   answers.refusal(exchange, context, problem)
   return false
 end
 
--- Why a request ended before it was here as a whole.
-local CUT_SHORT <const> = { closed = "the client left", timeout = "the body did not arrive in time",
-  refused = "the body was refused", stopped = "the server closed the connection" }
+-- Why a request ended without the server's own answer.
+local CUT_SHORT <const> = { closed = "the client left",
+  stopped = "the server closed the connection" }
+
+--- Have fn() called when nobody waits for the answer any more; context.cut says what the client has
+--- instead, for the log.
+local function on_cut(exchange, context, fn)
+  exchange:on_abort(function(why, status, reason)
+    context.cut = { status = status, reason = reason or CUT_SHORT[why] or why }
+    fn()
+  end)
+end
 
 --- Judge a request by its head, so that nobody sends a body in vain.
 function Worker:on_head(exchange)
-  local context = self:new_context(exchange)
+  local context = new_context(exchange)
   if not self:guard(exchange, context, self.check_head) then
     return log_request(exchange, context)
   end
   self.contexts[exchange] = context
-  exchange:on_abort(function(why)
+  on_cut(exchange, context, function()
     if self.contexts[exchange] ~= context then return end
     self.contexts[exchange] = nil
-    context.reason = CUT_SHORT[why] or why
     log_request(exchange, context)
   end)
 end
@@ -280,13 +295,12 @@ function Worker:on_request(exchange)
     log_request(exchange, context)
   end)
   if running.done then return end
-  exchange:on_abort(function()
+  on_cut(exchange, context, function()
     if context.committed or running.done then return end
-    running:cancel "the client left"
+    running:cancel(context.cut.reason)
     if context.handle then
-      self.authority:give_up(context.id, context.handle, context.began)
+      self.authority:give_up(context.id, context.handle, context.began, context.cut.reason)
     end
-    context.reason = "the client left"
     log_request(exchange, context)
   end)
 end
@@ -299,8 +313,7 @@ function M.main(context)
   local config = config_module.from_json(context.config, context.files)
   core.log.set_level(config.log_level)
   local worker = setmetatable({
-    config = config, labels = {}, contexts = setmetatable({}, { __mode = "k" }), next_id = 1,
-    id_prefix = ("%s-%x"):format(core.secret.random(6), core.process.pid),
+    config = config, labels = {}, contexts = setmetatable({}, { __mode = "k" }),
   }, Worker)
   local tls, err = worker:prepare(context)
   if not tls then return config_module.cannot_start(context, err) end

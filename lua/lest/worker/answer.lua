@@ -8,7 +8,6 @@ local TEXT <const> = "text/plain; charset=utf-8"
 
 --- Answer an exchange; context.status is for the log.
 function M.plain(exchange, context, status, headers, body)
-  table.insert(headers, { "X-Request-Id", context.id })
   context.status = status
   exchange:respond { status = status, headers = headers, body = body }
 end
@@ -19,7 +18,7 @@ function M.refusal(exchange, context, refusal)
   local status, reason = refusal.status, refusal.reason
   local label = context.label
   local headers = {}
-  context.verdict = refusal.verdict or context.verdict
+  context.verdict = refusal.verdict
   context.reason = reason
   if status == 401 then
     table.insert(headers, { "WWW-Authenticate",
