@@ -32,6 +32,11 @@ end
 
 -- begin
 
+--- Who asks, for a worker's log.
+local function named(entry)
+  return { kind = entry.principal.kind, name = entry.principal.name }
+end
+
 --- What a proven principal asks for: its certificate again, or a handle for the policy's verdict.
 function Authority:open(channel, entry)
   proofs.check_csr(self, entry.csr, entry.label)
@@ -43,7 +48,7 @@ function Authority:open(channel, entry)
   local again = record.lost_answer(self, entry)
   if again then
     return { certificate = message.bytes(again.der), serial = again.serial, replayed = true,
-      principal = { kind = entry.principal.kind, name = entry.principal.name } }
+      principal = named(entry) }
   end
   if entry.credential and entry.credential.may == "fetch" then
     refusal.raise(401, "the credentials are not accepted")
@@ -98,7 +103,9 @@ end
 function Authority:count_request(entry)
   local principal = entry.principal.kind .. " " .. entry.ledger_name
   local wait = self.requests:wait(principal)
-  if wait then refusal.raise(429, "too many requests", { retry_after = wait }) end
+  if wait then
+    refusal.raise(429, "too many requests", { retry_after = wait, principal = named(entry) })
+  end
   self.requests:count(principal)
 end
 
@@ -115,7 +122,11 @@ function Authority:prove(channel, begin, label)
   local ok, result = pcall(self.open, self, channel, entry)
   if ok then return result end
   if refusal.is(result) then
-    self:write(function() record.request(self, entry, { reason = result.reason }, "reject", {}) end)
+    self:write(function()
+      record.request(self, entry, { reason = result.reason, detail = result.detail }, "reject", {})
+    end)
+    result.verdict = entry.verdict
+    result.principal = named(entry)
   end
   error(result, 0)
 end
@@ -162,6 +173,13 @@ function Authority:finish(channel, finish)
   if self.clock() - entry.started > self.handle_lifetime then
     refusal.raise(503, "the decision came too late", { retry_after = 5 })
   end
+  local answer = self:follow(entry, finish)
+  answer.verdict = entry.verdict
+  return answer
+end
+
+--- What follows from a verdict.
+function Authority:follow(entry, finish)
   if finish.verdict == "approve" then return issuance.issue(self, entry, finish) end
   if finish.verdict == "pending" then return issuance.hold(self, entry, finish) end
   record.request(self, entry, finish, finish.verdict, {})
@@ -249,7 +267,12 @@ end
 
 local function failure_answer(id, problem)
   if refusal.is(problem) then
-    return { status = problem.status, reason = problem.reason, retry_after = problem.retry_after }
+    if problem.detail then
+      core.log.write("info", "refusal", { "id", id, "status", problem.status, "detail",
+        problem.detail })
+    end
+    return { status = problem.status, reason = problem.reason, retry_after = problem.retry_after,
+      verdict = problem.verdict, principal = problem.principal }
   end
   local err = core.error.is(problem) and problem
   core.log.write("error", "message failed", { "id", id, "message", tostring(problem) })

@@ -68,6 +68,8 @@ local tls = s.record {
   channel_bound = s.optional(s.boolean(), false),
 }
 
+local verdict = s.one_of { "approve", "reject", "pending", "unavailable", "error" }
+
 local kinds = {
   begin = s.record {
     type = s.string(), id = id,
@@ -80,7 +82,7 @@ local kinds = {
   },
   finish = s.record {
     type = s.string(), id = id, handle = id,
-    verdict = s.one_of { "approve", "reject", "pending", "unavailable", "error" },
+    verdict = verdict,
     reason = s.optional(text), detail = s.optional(long_text),
     profile = s.optional(name), lifetime = s.optional(s.integer { min = 1, max = 3200000000 }),
     renewal = s.optional(s.boolean(), false),
@@ -98,6 +100,7 @@ local kinds = {
     status = s.optional(s.integer { min = 200, max = 599 }), reason = s.optional(text),
     retry_after = s.optional(s.integer { min = 0 }),
     challenge = s.optional(s.boolean()), -- whether credentials would help
+    verdict = s.optional(verdict), -- as it was recorded
     handle = s.optional(id),
     principal = s.optional(s.record {
       kind = s.one_of { "basic", "certificate" }, name = s.string { max = 1024 },

@@ -10,6 +10,8 @@ local M = {}
 ---@field retry_after? integer seconds
 ---@field allow? string the Allow header of a 405
 ---@field detail? string for the log alone
+---@field verdict? string what the ledger says of the request, for the log
+---@field principal? any who was refused, for the log
 local Refusal = { __name = "lest.refusal" }
 Refusal.__index = Refusal
 
@@ -20,7 +22,7 @@ end
 --- Raise a refusal; does not return.
 ---@param status integer
 ---@param reason string
----@param options? { retry_after: integer, allow: string, detail: string }
+---@param options? table the other fields
 function M.raise(status, reason, options)
   local refusal = options or {}
   refusal.status, refusal.reason = status, reason

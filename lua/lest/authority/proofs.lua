@@ -84,7 +84,7 @@ local function check_basic(authority, begin, context)
     refusal.raise(503, "credentials cannot be checked now", { retry_after = 5 })
   end
   if not charged then failures.count() end
-  refusal.raise(401, "the credentials are not accepted")
+  refusal.raise(401, "the credentials are not accepted", { detail = err.detail })
 end
 
 --- What the label's `auth` asks for, from what was proven.

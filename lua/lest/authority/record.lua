@@ -97,7 +97,7 @@ local function proven(entry)
   }
 end
 
---- Write the request's row, complete enough to decide it again.
+--- Write the request's row, complete enough to decide it again; entry.verdict is what it says.
 ---@param extra table what the authority knows better or besides: reason, detail, profile, serial,
 --- pending_id
 function M.request(authority, entry, finish, verdict, extra)
@@ -118,6 +118,7 @@ function M.request(authority, entry, finish, verdict, extra)
     pending_id = entry.pending and entry.pending.id or extra.pending_id,
   })
   if not changed then error(err) end
+  entry.verdict = verdict
 end
 
 --- Run a statement; a ledger that cannot is raised.

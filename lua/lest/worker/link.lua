@@ -55,17 +55,18 @@ function Link:on_answer(packet)
   local callback = self.waiting[answer.id]
   self.waiting[answer.id] = nil
   if callback then return callback(answer) end
-  if answer.handle then self:give_up(answer.id, answer.handle, self.channel) end
+  if answer.handle then self:give_up(answer.id, answer.handle, self.channel, "nobody waits") end
 end
 
 --- Tell the authority that nobody waits for a request that it holds a place for.
 ---@param id string
 ---@param handle string
 ---@param began any as for ask()
-function Link:give_up(id, handle, began)
+---@param why string
+function Link:give_up(id, handle, began, why)
   if not self.channel or self.channel ~= began then return end
   self.channel:send(assert(message.encode { type = "finish", id = id, handle = handle,
-    verdict = "error", detail = "the client left" }))
+    verdict = "error", detail = why }))
 end
 
 --- Ask the authority and wait. A lost authority leaves the outcome unknown: 503, and the client's
@@ -92,7 +93,8 @@ function Link:ask(id, packet, began)
   end
   if not answer then refusal.raise(503, "the authority is not available", { retry_after = 5 }) end
   if answer.status then
-    refusal.raise(answer.status, answer.reason, { retry_after = answer.retry_after })
+    refusal.raise(answer.status, answer.reason, { retry_after = answer.retry_after,
+      verdict = answer.verdict, principal = answer.principal and answer.principal.name })
   end
   return answer, channel
 end
