@@ -191,6 +191,7 @@ static void add_common(struct command *command, const struct host_generation *ge
     add_number(command, "--peer-uid", (unsigned)peer);
     add_number(command, "--watchdog", generation->settings.watchdog_s);
     add_number(command, "--drain", generation->settings.drain_s);
+    add_number(command, "--workers", generation->settings.workers);
     if (*user)
         add_option(command, "--user", user);
 }
@@ -212,7 +213,6 @@ static enum lest_status start_authority(struct host_generation *generation, stru
     struct command command;
     int fds[] = { -1, generation->config_fd, generation->authority_fd };
     begin_command(&command, "authority", generation);
-    add_number(&command, "--workers", generation->settings.workers);
     add_common(&command, generation, generation->settings.authority_user, generation->worker_uid);
     return start_member(generation, &generation->authority, &command, fds, 3, err);
 }

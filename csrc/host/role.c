@@ -222,9 +222,9 @@ static void push_server_context(lua_State *L, const struct role *role)
     set_string(L, "authority_address", role->authority);
     set_integer(L, "peer_uid", role->peer_uid);
     set_integer(L, "drain_s", role->drain_s);
+    set_integer(L, "workers", role->workers);
     if (!is_worker(role)) {
         set_integer(L, "authority_fd", HOST_FD_AUTHORITY);
-        set_integer(L, "workers", role->workers);
         return;
     }
     lua_newtable(L);

@@ -1,6 +1,6 @@
 /* core.server: the HTTPS server (class lest.server).
  *
- *   server.new{ fd = | listen =, tls =, limits =, on_head =, on_request =, on_handshake_error = } -> s | nil,
+ *   server.new{ fds = | listen =, tls =, limits =, on_head =, on_request =, on_handshake_error = } -> s | nil,
  * err s.address  s.connections  s.requests  s:pause()  s:resume()  s:stop()  s:set_tls(tls)  s:close()
  *
  * It stays open until closed, whether or not the script keeps it: the registry holds it. */
@@ -187,7 +187,7 @@ static int get_requests(lua_State *L)
 static int opt_limit(lua_State *L, int idx, const char *key, int absent, int lowest)
 {
     lua_Integer value = lestL_opt_integer(L, idx, key, absent);
-    if (value < lowest || value > INT_MAX / 2)
+    if (value < lowest || value > NET_LIMIT_MAX)
         luaL_error(L, "limit '%s' is out of range", key);
     return (int)value;
 }
@@ -214,10 +214,30 @@ static void opt_callback(lua_State *L, const char *key, struct lestL_callback *c
     lua_pop(L, 1);
 }
 
+/* The listening sockets of option fds; 0: there is none. */
+static size_t read_fds(lua_State *L, int *fds)
+{
+    if (lua_getfield(L, 1, "fds") == LUA_TNIL) {
+        lua_pop(L, 1);
+        return 0;
+    }
+    luaL_checktype(L, -1, LUA_TTABLE);
+    lua_Integer count = luaL_len(L, -1);
+    luaL_argcheck(L, count >= 1 && count <= NET_LISTENING_MAX, 1, "fds: too few or too many");
+    for (lua_Integer i = 1; i <= count; i++, lua_pop(L, 1)) {
+        lua_geti(L, -1, i);
+        lua_Integer fd = luaL_checkinteger(L, -1);
+        luaL_argcheck(L, fd >= 0 && fd <= INT_MAX, 1, "fds: no descriptor");
+        fds[i - 1] = (int)fd;
+    }
+    lua_pop(L, 1);
+    return (size_t)count;
+}
+
 static int new_server(lua_State *L)
 {
     static const char *const known[] = {
-        "fd", "listen", "tls", "limits", "on_head", "on_request", "on_handshake_error", NULL
+        "fds", "listen", "tls", "limits", "on_head", "on_request", "on_handshake_error", NULL
     };
     struct lest_error err;
     struct net_limits limits;
@@ -229,8 +249,9 @@ static int new_server(lua_State *L)
     lua_getfield(L, 1, "limits");
     read_limits(L, 3, &limits);
     const char *listen = lestL_opt_string(L, 1, "listen", NULL);
-    lua_Integer fd = lestL_opt_integer(L, 1, "fd", -1);
-    luaL_argcheck(L, (listen != NULL) != (fd >= 0 && fd <= INT_MAX), 1, "either fd or listen");
+    int fds[NET_LISTENING_MAX];
+    size_t fds_count = read_fds(L, fds);
+    luaL_argcheck(L, (listen != NULL) != (fds_count > 0), 1, "either fds or listen");
     struct lestL_object *object = lestL_new_object(L, &class);
     struct server *server = object->h = calloc(1, sizeof *server);
     if (!server)
@@ -244,10 +265,13 @@ static int new_server(lua_State *L)
                                          handle_abort, handle_done, handle_failure };
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, server);
-    int listening = (int)fd;
-    enum lest_status status = listen ? net_address_listen(listen, &listening, &err) : LEST_OK;
+    enum lest_status status = LEST_OK;
+    if (listen) {
+        fds_count = 1;
+        status = net_address_listen(listen, &fds[0], &err);
+    }
     if (!status)
-        status = net_server_new(loop, listening, tls, &limits, &handler, &server->net, &err);
+        status = net_server_new(loop, fds, fds_count, tls, &limits, &handler, &server->net, &err);
     if (status) {
         object->h = NULL;
         close_server(server);
@@ -256,13 +280,23 @@ static int new_server(lua_State *L)
     return 1;
 }
 
-/* server.limits(): names and defaults of the limits */
-static int default_limits(lua_State *L)
+static void push_limit(lua_State *L, const char *name, int value, int lowest)
+{
+    lua_createtable(L, 0, 3);
+    lua_pushinteger(L, value);
+    lua_setfield(L, -2, "default");
+    lua_pushinteger(L, lowest);
+    lua_setfield(L, -2, "min");
+    lua_pushinteger(L, NET_LIMIT_MAX);
+    lua_setfield(L, -2, "max");
+    lua_setfield(L, -2, name);
+}
+
+/* server.limits() -> { name = { default =, min =, max = } } */
+static int known_limits(lua_State *L)
 {
     lua_newtable(L);
-#define X(name, value, lowest)                                                                               \
-    lua_pushinteger(L, value);                                                                               \
-    lua_setfield(L, -2, #name);
+#define X(name, value, lowest) push_limit(L, #name, value, lowest);
     NET_LIMITS(X)
 #undef X
     return 1;
@@ -270,9 +304,7 @@ static int default_limits(lua_State *L)
 
 int lestL_open_server(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "new", new_server },
-                                          { "limits", default_limits },
-                                          { NULL, NULL } };
+    static const luaL_Reg functions[] = { { "new", new_server }, { "limits", known_limits }, { NULL, NULL } };
     lestL_class_register(L, &class);
     lestL_register_exchange(L);
     luaL_newlib(L, functions);

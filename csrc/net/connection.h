@@ -60,6 +60,11 @@ struct net_lines {
     int written, left_out;
 };
 
+struct net_listening {
+    int fd;
+    struct event event;
+};
+
 /** waiting  oldest first; see is_waiting
  *  ids      of requests so far, of which one that was refused before its head was whole has no exchange
  *  refs     the owner's and one for each connection */
@@ -70,9 +75,10 @@ struct net_server {
     struct net_handler handler;
     struct net_peer_counts *counts;
     struct net_connections all, waiting;
-    struct event accept_event, retry_event;
+    struct net_listening listening[NET_LISTENING_MAX];
+    size_t listening_count; /* 0 once it has stopped */
+    struct event retry_event;
     char address[NET_ENDPOINT_SIZE];
-    int fd;
     int connections, requests;
     char id_prefix[NET_REQUEST_ID_SIZE / 2];
     uint64_t ids;

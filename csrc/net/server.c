@@ -22,12 +22,6 @@
  * LINES_MAX     of one kind in LINES_S */
 enum { ACCEPT_BATCH = 4, RETRY_MS = 200, WARN_MS = 10000, LINES_MAX = 20, LINES_S = 10 };
 
-const struct net_limits net_limits_default = {
-#define X(name, value, lowest) .name = (value),
-    NET_LIMITS(X)
-#undef X
-};
-
 static bool is_full(const struct net_server *server)
 {
     return server->connections >= server->limits.connections_max;
@@ -35,11 +29,14 @@ static bool is_full(const struct net_server *server)
 
 void net_server_changed(struct net_server *server)
 {
-    bool wanted = server->fd >= 0 && !server->paused && !server->stopped && !server->retrying &&
+    bool wanted = !server->paused && !server->stopped && !server->retrying &&
                   (!is_full(server) || !TAILQ_EMPTY(&server->waiting));
-    if (wanted == server->accepting)
-        return;
-    if (wanted ? event_add(&server->accept_event, NULL) == 0 : event_del(&server->accept_event) == 0)
+    bool done = wanted != server->accepting;
+    for (size_t i = 0; wanted != server->accepting && i < server->listening_count; i++) {
+        struct event *event = &server->listening[i].event;
+        done = (wanted ? event_add(event, NULL) : event_del(event)) == 0 && done;
+    }
+    if (done)
         server->accepting = wanted;
 }
 
@@ -186,21 +183,53 @@ static void ignore_sigpipe(void)
         signal(SIGPIPE, SIG_IGN);
 }
 
-enum lest_status net_server_new(struct net_loop *loop, int fd, struct net_tls *tls,
+static void close_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        close(fds[i]);
+}
+
+static enum lest_status check_listening(int fd, struct lest_error *err)
+{
+    int flags = fcntl(fd, F_GETFL), listening = 0;
+    socklen_t size = sizeof listening;
+    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening)
+        return lest_error_set_errno(err, LEST_E_IO, errno, "descriptor %d is no listening socket", fd);
+    return LEST_OK;
+}
+
+static void listen_at(struct net_server *server, const int *fds, size_t count)
+{
+    struct event_base *base = net_loop_get0_base(server->loop);
+    struct sockaddr_storage address = { 0 };
+    socklen_t len = sizeof address;
+    getsockname(fds[0], (struct sockaddr *)&address, &len);
+    net_address_endpoint(&address, server->address);
+    for (size_t i = 0; i < count; i++) {
+        struct net_listening *listening = &server->listening[server->listening_count++];
+        listening->fd = fds[i];
+        event_assign(&listening->event, base, fds[i], EV_READ | EV_PERSIST, on_accept, server);
+    }
+}
+
+static void close_listening(struct net_server *server)
+{
+    for (size_t i = 0; i < server->listening_count; i++)
+        close(server->listening[i].fd);
+    server->listening_count = 0;
+}
+
+enum lest_status net_server_new(struct net_loop *loop, const int *fds, size_t fds_count, struct net_tls *tls,
                                 const struct net_limits *limits, const struct net_handler *handler,
                                 struct net_server **out, struct lest_error *err)
 {
     *out = NULL;
-    struct sockaddr_storage address = { 0 };
-    socklen_t len = sizeof address;
-    int flags = fcntl(fd, F_GETFL), listening = 0;
-    socklen_t size = sizeof listening;
-    if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ||
-        getsockname(fd, (struct sockaddr *)&address, &len) < 0 ||
-        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0 || !listening) {
-        enum lest_status status =
-            lest_error_set_errno(err, LEST_E_IO, errno, "descriptor %d is no listening socket", fd);
-        close(fd);
+    enum lest_status status = LEST_OK;
+    for (size_t i = 0; !status && i < fds_count; i++)
+        status = check_listening(fds[i], err);
+    if (status) {
+        close_all(fds, fds_count);
         return status;
     }
     struct net_server *server = calloc(1, sizeof *server);
@@ -209,7 +238,7 @@ enum lest_status net_server_new(struct net_loop *loop, int fd, struct net_tls *t
     if (!server || !counts || !make_id_prefix(id_prefix)) {
         free(server);
         net_peer_counts_free(counts);
-        close(fd);
+        close_all(fds, fds_count);
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     }
     ignore_sigpipe();
@@ -218,14 +247,12 @@ enum lest_status net_server_new(struct net_loop *loop, int fd, struct net_tls *t
                                    .limits = *limits,
                                    .handler = *handler,
                                    .counts = counts,
-                                   .fd = fd,
                                    .refs = 1 };
     memcpy(server->id_prefix, id_prefix, sizeof id_prefix);
     TAILQ_INIT(&server->all);
     TAILQ_INIT(&server->waiting);
-    net_address_endpoint(&address, server->address);
+    listen_at(server, fds, fds_count);
     struct event_base *base = net_loop_get0_base(loop);
-    event_assign(&server->accept_event, base, fd, EV_READ | EV_PERSIST, on_accept, server);
     evtimer_assign(&server->retry_event, base, on_retry, server);
     init_lines(&server->handshakes, base, "handshake failed");
     init_lines(&server->refusals, base, "request refused");
@@ -255,8 +282,7 @@ void net_server_stop(struct net_server *server)
     server->stopped = true;
     net_server_changed(server);
     event_del(&server->retry_event);
-    close(server->fd);
-    server->fd = -1;
+    close_listening(server);
     server->refs++;
     for (c = TAILQ_FIRST(&server->waiting); c; c = next) {
         next = TAILQ_NEXT(c, waiting);
@@ -275,9 +301,7 @@ void net_server_free(struct net_server *server)
     server->stopped = true;
     net_server_changed(server);
     event_del(&server->retry_event);
-    if (server->fd >= 0)
-        close(server->fd);
-    server->fd = -1;
+    close_listening(server);
     for (c = TAILQ_FIRST(&server->all); c; c = next) {
         next = TAILQ_NEXT(c, all);
         net_connection_kill(c);

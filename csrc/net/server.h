@@ -6,20 +6,20 @@
 #include "net/loop.h"
 #include "net/tls.h"
 
-/** Every bound of the server. Times are absolute: one byte a second does not prolong them.
- *  X(name, default, lowest) */
+/** Every bound of the server, over all of its sockets. Times are absolute: one byte a second does not prolong
+ *  them. X(name, default, lowest); the highest is NET_LIMIT_MAX. */
 #define NET_LIMITS(X)                                                                                        \
-    X(handshake_ms, 10000, 1)             /* from accept to the end of the TLS handshake */                  \
-    X(header_ms, 10000, 1)                /* from a request's first byte, or the handshake, to its head */   \
-    X(body_ms, 30000, 1)                  /* from the head to the end of the body */                         \
-    X(answer_ms, 120000, 1)               /* from the whole request to the answer; then 503 */               \
-    X(write_ms, 30000, 1)                 /* from the answer until the kernel has taken it */                \
-    X(idle_ms, 15000, 1)                  /* between two requests of a connection */                         \
-    X(header_max, 16384, 256)             /* bytes of header lines */                                        \
-    X(body_max, 65536, 0)                 /* bytes of a body */                                              \
-    X(connections_max, 1024, 1)           /* in all */                                                       \
-    X(connections_per_address_max, 64, 1) /* for each IPv4 address or IPv6 /64 */                            \
-    X(requests_max, 256, 1)               /* there and not answered; more are 503 */                         \
+    X(handshake_ms, 10000, 1)               /* from accept to the end of the TLS handshake */                \
+    X(header_ms, 10000, 1)                  /* from a request's first byte, or the handshake, to its head */ \
+    X(body_ms, 30000, 1)                    /* from the head to the end of the body */                       \
+    X(answer_ms, 60000, 1)                  /* from the whole request to the answer; then 503 */             \
+    X(write_ms, 30000, 1)                   /* from the answer until the kernel has taken it */              \
+    X(idle_ms, 15000, 1)                    /* between two requests of a connection */                       \
+    X(header_max, 16384, 256)               /* bytes of header lines */                                      \
+    X(body_max, 65536, 0)                   /* bytes of a body */                                            \
+    X(connections_max, 4096, 1)             /* in all */                                                     \
+    X(connections_per_address_max, 2048, 1) /* for each IPv4 address or IPv6 /64 */                          \
+    X(requests_max, 256, 1)                 /* there and not answered; more are 503 */                       \
     X(requests_per_connection_max, 100, 1)
 
 struct net_limits {
@@ -27,7 +27,7 @@ struct net_limits {
     NET_LIMITS(X)
 #undef X
 };
-extern const struct net_limits net_limits_default;
+enum { NET_LIMIT_MAX = INT32_MAX / 2, NET_LISTENING_MAX = 16 };
 
 /** Who gets the exchanges. Called from the loop; each may be NULL. An exchange that head was called for is
  *  over with done, in every case. Inside, anything may be done to the server but freeing it.
@@ -47,14 +47,14 @@ struct net_handler {
 
 struct net_server;
 
-/** Begin accepting on a listening socket.
+/** Begin accepting on listening sockets.
  *  loop     borrowed, must live longer
- *  fd       taken in every case; made non-blocking and close-on-exec
+ *  fds      1 to NET_LISTENING_MAX, taken in every case; made non-blocking and close-on-exec
  *  tls      kept by a reference of its own
  *  limits   copied
  *  out      the caller's, net_server_free(); NULL on failure
  *  Errors: LEST_E_IO, LEST_E_NOMEM */
-enum lest_status net_server_new(struct net_loop *loop, int fd, struct net_tls *tls,
+enum lest_status net_server_new(struct net_loop *loop, const int *fds, size_t fds_count, struct net_tls *tls,
                                 const struct net_limits *limits, const struct net_handler *handler,
                                 struct net_server **out, struct lest_error *err) LEST_MUST_USE;
 
@@ -68,7 +68,7 @@ void net_server_resume(struct net_server *server);
 /** Stop accepting for good: idle connections are closed, the others after their answer. */
 void net_server_stop(struct net_server *server);
 
-/** "127.0.0.1:8443", borrowed. */
+/** "127.0.0.1:8443", borrowed: of the first socket. */
 const char *net_server_address(const struct net_server *server);
 int net_server_connections(const struct net_server *server);
 int net_server_requests(const struct net_server *server);

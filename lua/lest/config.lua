@@ -120,27 +120,40 @@ local label = s.record {
   lost_answer = s.optional(s.duration {}, "1h"),
 }
 
+-- What the server of the core bounds has its defaults and its range from there.
+local CORE_LIMITS <const> = core.server.limits()
+
+local function period(key)
+  local limit = CORE_LIMITS[key]
+  return s.optional(s.duration { min = 1, max = limit.max // 1000 }, limit.default // 1000)
+end
+
+local function bounded(shape, key)
+  local limit = CORE_LIMITS[key]
+  return s.optional(shape { min = math.max(1, limit.min), max = limit.max }, limit.default)
+end
+
 local limits = s.record {
-  handshake = s.optional(s.duration { min = 1 }, "10s"),
-  header = s.optional(s.duration { min = 1 }, "10s"),
-  body = s.optional(s.duration { min = 1 }, "30s"),
-  answer = s.optional(s.duration { min = 1 }, "1m"),
-  write = s.optional(s.duration { min = 1 }, "30s"),
-  idle = s.optional(s.duration { min = 1 }, "15s"),
-  decision = s.optional(s.duration { min = 1 }, "10s"),
-  decision_memory = s.optional(s.size(), "64MiB"),
-  header_size = s.optional(s.size(), "16KiB"),
-  body_size = s.optional(s.size(), "64KiB"),
-  connections = s.optional(s.integer { min = 1 }, 4096),
-  connections_per_address = s.optional(s.integer { min = 1 }, 1024),
-  requests = s.optional(s.integer { min = 1 }, 256),
-  requests_per_connection = s.optional(s.integer { min = 1 }, 100),
+  handshake = period "handshake_ms",
+  header = period "header_ms",
+  body = period "body_ms",
+  answer = period "answer_ms",
+  write = period "write_ms",
+  idle = period "idle_ms",
+  decision = s.optional(s.duration { min = 1, max = 86400 }, "10s"),
+  decision_memory = s.optional(s.size { min = 65536 }, "64MiB"),
+  header_size = bounded(s.size, "header_max"),
+  body_size = bounded(s.size, "body_max"),
+  connections = bounded(s.integer, "connections_max"),
+  connections_per_address = bounded(s.integer, "connections_per_address_max"),
+  requests = bounded(s.integer, "requests_max"),
+  requests_per_connection = bounded(s.integer, "requests_per_connection_max"),
   failures_per_minute = s.optional(s.integer { min = 1 }, 10),
   address_failures_per_minute = s.optional(s.integer { min = 1 }, 60),
   requests_per_principal_per_minute = s.optional(s.integer { min = 1 }, 600),
   pending_per_principal = s.optional(s.integer { min = 1 }, 64),
   scrypt_threads = s.optional(s.integer { min = 1, max = 64 }, 2),
-  scrypt_queue = s.optional(s.integer { min = 1 }, 64),
+  scrypt_queue = s.optional(s.integer { min = 1, max = 100000 }, 64),
 }
 
 local function listen_address(value)
@@ -178,8 +191,8 @@ local server = s.record {
     return core.est.label_check(key)
   end }),
   limits = s.optional(limits, {}),
-  watchdog = s.optional(s.duration { min = 2 }, "10s"),
-  drain = s.optional(s.duration { min = 1 }, "30s"),
+  watchdog = s.optional(s.duration { min = 2, max = 86400 }, "10s"),
+  drain = s.optional(s.duration { min = 1, max = 86400 }, "30s"),
   log_level = s.optional(s.one_of { "debug", "info", "warning", "error" }, "info"),
 }
 

@@ -1150,10 +1150,10 @@ function server:close() end
 local core_server = {}
 
 ---@class lest.server.options
----@field fd? integer a listening socket, which the server takes
+---@field fds? integer[] listening sockets, which the server takes
 ---@field listen? string "127.0.0.1:0"; one of the two
 ---@field tls lest.tls
----@field limits? table<string, integer> names and defaults: core.server.limits()
+---@field limits? table<string, integer> names and defaults: core.server.limits(); over all sockets
 ---@field on_head? fun(exchange: lest.exchange) the head is there: answer to refuse the body
 ---@field on_request? fun(exchange: lest.exchange) the body is there
 ---@field on_handshake_error? fun(err: lest.error, address: string, port: integer)
@@ -1164,8 +1164,8 @@ local core_server = {}
 ---@return lest.error?
 function core_server.new(options) end
 
---- The limits with their defaults, in milliseconds, bytes and numbers.
----@return table<string, integer>
+--- The limits, in milliseconds, bytes and numbers.
+---@return table<string, { default: integer, min: integer, max: integer }>
 function core_server.limits() end
 
 --- A request and its answer.

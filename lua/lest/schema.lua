@@ -158,14 +158,23 @@ function M.duration(options)
 end
 
 --- A size in bytes: a number, or "64KiB", "10MiB".
-function M.size()
+---@param options? { min: integer, max: integer } bytes
+function M.size(options)
+  options = options or {}
   return simple("a size", function(value)
-    if math.type(value) == "integer" and value > 0 then return value end
-    local number, unit = tostring(value):match("^(%d+)([KM]iB)$")
-    if not number then
-      return nil, ("'%s' is no size: write one as 65536 or \"64KiB\""):format(tostring(value))
+    local size = math.type(value) == "integer" and value
+    if not size then
+      local number, unit = tostring(value):match("^(%d+)([KM]iB)$")
+      if not number or #number > 9 then
+        return nil, ("'%s' is no size: write one as 65536 or \"64KiB\""):format(tostring(value))
+      end
+      size = tonumber(number) * (unit == "KiB" and 1024 or 1048576)
     end
-    return tonumber(number) * (unit == "KiB" and 1024 or 1048576)
+    if size < (options.min or 1) or size > (options.max or math.maxinteger) then
+      return nil, ("%s is out of range (%d to %s)"):format(value, options.min or 1, options.max
+        or "any")
+    end
+    return size
   end)
 end
 

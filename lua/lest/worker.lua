@@ -354,31 +354,27 @@ end
 --- Serve until SIGTERM, and then until connections have ended or the drain is over.
 function Worker:serve(context, tls)
   self.authority = link.new(context.authority_address)
-  local servers = {}
-  for i, fd in ipairs(context.listen_fds) do
-    local server, err = core.server.new {
-      fd = fd, tls = tls, limits = setup.server_limits(self.config.limits),
-      on_head = function(exchange) self:on_head(exchange) end,
-      on_request = function(exchange) self:on_request(exchange) end,
-    }
-    if not server then
-      core.log.write("error", "cannot listen", { "message", tostring(err) })
-      return 1
-    end
-    servers[i] = server
+  local server, err = core.server.new {
+    fds = context.listen_fds, tls = tls,
+    limits = setup.server_limits(self.config.limits, context.workers),
+    on_head = function(exchange) self:on_head(exchange) end,
+    on_request = function(exchange) self:on_request(exchange) end,
+  }
+  if not server then
+    core.log.write("error", "cannot listen", { "message", tostring(err) })
+    return 1
   end
   local stopping_at
   local terminate <close> = core.loop.signal(15, function()
     if stopping_at then return end
     stopping_at = core.clock.monotonic_ms()
-    for _, server in ipairs(servers) do server:stop() end
+    server:stop()
   end)
   core.process.ready()
   local tick
   local function busy()
-    local count = 0
-    for _, server in ipairs(servers) do count = count + server.connections end
-    return count > 0 and core.clock.monotonic_ms() - stopping_at < self.config.drain * 1000
+    return server.connections > 0
+      and core.clock.monotonic_ms() - stopping_at < self.config.drain * 1000
   end
   while not stopping_at or busy() do
     if stopping_at and not tick then tick = core.loop.timer(100, function() tick = nil end) end

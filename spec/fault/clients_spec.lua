@@ -1,6 +1,7 @@
 -- What a real `lest serve` bears from its clients, while others are served as if nothing were.
 local https = require "support.https"
 local process = require "support.process"
+local raw_client = require "support.raw_client"
 local serve = require "support.server"
 
 local GET <const> = "GET /.well-known/est/cacerts HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n"
@@ -65,6 +66,32 @@ describe("lest serve", function()
       end, "a refusal", 20)
     end
     process.wait_for(function() return process.read(hello):find "closed" end, "the end", 20)
+  end)
+
+  it("holds what its limits say in all, however many workers and addresses it has", function()
+    local LIMIT <const>, WORKERS <const> = 6, 2
+    local hasty <const> = server
+    server = serve.start {
+      listen = { "127.0.0.1:0", "127.0.0.2:0" }, config = function(text)
+        return (text:gsub("return {", ("return { workers = %d, limits = { "
+          .. "connections_per_address = %d, idle = '1m', header = '1m' },"):format(WORKERS, LIMIT),
+          1))
+      end,
+    }
+    local raw <close> = raw_client.new()
+    finally(function()
+      server:stop()
+      server = hasty
+    end)
+    local open = 0
+    for host, port in server:logged("ready")[1].listen:gmatch "(%S+):(%d+)" do
+      for _ = 1, 2 * LIMIT do
+        local c = raw:connect { host = host, port = port }
+        if c and c:request(raw_client.http("GET", "/cacerts")) then open = open + 1 end
+      end
+    end
+    -- The kernel may have given more to one worker than to the other.
+    assert.is_true(open >= LIMIT // WORKERS and open <= LIMIT, tostring(open))
   end)
 
   it("bears clients that leave at any stage", function()

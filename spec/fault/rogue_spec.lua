@@ -412,7 +412,7 @@ describe("a worker that was taken over", function()
     end }
     local guard <close> = setmetatable({}, -- luacheck: ignore 211
       { __close = function() other:stop() end })
-    other.listen = "127.0.0.1:" .. process.must(FREE_PORT)
+    other.listen = { "127.0.0.1:" .. process.must(FREE_PORT) }
     other:run()
     local workers = other:pids "worker"
     assert.equal(2, #workers)

@@ -12,17 +12,18 @@ local M = {}
 M.lest = process.lest
 
 ---@class support.server
----@field listen? string where run() lets it listen (a free port)
+---@field listen string[] where run() lets it listen (a free port)
 local Server = {}
 Server.__index = Server
 
 --- Options: config (function(text) -> text edits server.lua), policy (text of policy.lua), files
---- (name -> text written beside it), hosts.
+--- (name -> text written beside it), hosts, listen (addresses, { "127.0.0.1:0" }).
 ---@param options? table
 ---@return support.server
 function M.make(options)
   options = options or {}
-  local self = setmetatable({ folder = process.folder() }, Server)
+  local self = setmetatable({ folder = process.folder(),
+    listen = options.listen or { "127.0.0.1:0" } }, Server)
   self.dir = self.folder .. "/ca"
   process.must { M.lest, "ca", "init", self.dir, "--host", "localhost", "--host", "127.0.0.1" }
   os.execute("chmod 755 " .. self.folder)
@@ -49,9 +50,10 @@ end
 
 function Server:run()
   self.log_file = self.folder .. "/log"
+  local words = {}
+  for i, address in ipairs(self.listen) do words[2 * i - 1], words[2 * i] = "--listen", address end
   self.pid = process.start({ "sh", "-c", '"$@"; echo $? >' .. process.quote(self.folder .. "/code"),
-    "sh", M.lest, "serve", self.dir .. "/server.lua", "--listen",
-    self.listen or "127.0.0.1:0" },
+    "sh", M.lest, "serve", self.dir .. "/server.lua", table.unpack(words) },
     self.folder .. "/out", self.log_file)
   local ok, problem = pcall(process.wait_for, function()
     if not process.alive(self.pid) then

@@ -7,10 +7,14 @@ local M = {}
 
 local blame <const> = config_module.blame
 
---- The limits as the server of the core names them: milliseconds and bytes.
+--- The limits as the server of the core names them: milliseconds and bytes; of the counts, the
+--- share of one worker. The kernel does not spread connections evenly, but a sum that holds is
+--- worth more than one that is reached.
 ---@param limits table of the configuration
+---@param workers integer
 ---@return table
-function M.server_limits(limits)
+function M.server_limits(limits, workers)
+  local function share(count) return (count + workers - 1) // workers end
   return {
     handshake_ms = limits.handshake * 1000,
     header_ms = limits.header * 1000,
@@ -20,9 +24,9 @@ function M.server_limits(limits)
     idle_ms = limits.idle * 1000,
     header_max = limits.header_size,
     body_max = limits.body_size,
-    connections_max = limits.connections,
-    connections_per_address_max = limits.connections_per_address,
-    requests_max = limits.requests,
+    connections_max = share(limits.connections),
+    connections_per_address_max = share(limits.connections_per_address),
+    requests_max = share(limits.requests),
     requests_per_connection_max = limits.requests_per_connection,
   }
 end

@@ -101,6 +101,22 @@ describe("a configuration", function()
     assert(parse((GOOD:gsub("auth = ", "anchors = {}, auth = "))))
   end)
 
+  it("finds limits that a worker could not take", function()
+    local function limit(text)
+      return edited("tls =", "limits = { " .. text .. " }, tls =")
+    end
+    assert.matches("limits.header_size: 1 is out of range %(256 to ", limit "header_size = 1")
+    assert.matches("limits.body_size: 4096MiB is out of range", limit 'body_size = "4096MiB"')
+    assert.matches("limits.connections: 99999999999 is out of range",
+      limit "connections = 99999999999")
+    assert.matches("limits.idle: 100000h is out of range %(1s to ", limit 'idle = "100000h"')
+    assert.matches("watchdog: 48h is out of range", edited("tls =", 'watchdog = "48h", tls ='))
+    local server = require("lest.core").server
+    for name, range in pairs(server.limits()) do
+      assert.is_true(range.min <= range.default and range.default <= range.max, name)
+    end
+  end)
+
   it("finds CSR attributes that cannot be sent", function()
     local function attributes(text)
       return edited("auth = ", "csrattrs = { " .. text .. " }, auth = ")
