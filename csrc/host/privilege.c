@@ -120,11 +120,13 @@ static bool is_empty(int folder)
     return count == 2; /* "." and ".." */
 }
 
-enum lest_status host_privilege_own_folder(const char *path, const struct host_user *user,
+enum lest_status host_privilege_own_folder(const char *path, const struct host_user *user, bool look_only,
                                            struct lest_error *err)
 {
     struct stat info;
-    if (mkdir(path, 0700) < 0 && errno != EEXIST)
+    if (look_only && lstat(path, &info) < 0 && errno == ENOENT)
+        return lest_error_set(err, LEST_E_NOT_FOUND, "the folder %s is not there yet", path);
+    if (!look_only && mkdir(path, 0700) < 0 && errno != EEXIST)
         return lest_error_set_errno(err, LEST_E_IO, errno, "the folder %s cannot be made", path);
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     enum lest_status status = LEST_OK;
@@ -137,7 +139,7 @@ enum lest_status host_privilege_own_folder(const char *path, const struct host_u
                                 "the folder %s must be there for the ledger alone and belong to %s (uid %u); "
                                 "one that does not exist is made",
                                 path, user->name[0] ? user->name : "the authority", (unsigned)user->uid);
-    else if (fchown(fd, user->uid, user->gid) < 0 || fchmod(fd, 0700) < 0)
+    else if (!look_only && (fchown(fd, user->uid, user->gid) < 0 || fchmod(fd, 0700) < 0))
         status = lest_error_set_errno(err, LEST_E_IO, errno, "the folder %s cannot be given away", path);
     if (fd >= 0)
         close(fd);

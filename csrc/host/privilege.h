@@ -32,8 +32,9 @@ enum lest_status host_privilege_harden(struct lest_error *err) LEST_MUST_USE;
 
 /** As root: make sure that this folder is there and is the user's alone, 0700. It is made, or taken over from
  *  root if it is empty; one that holds something is left to its owner, since who owns a folder can replace
- * what root reads there. Errors: LEST_E_CONFIG, LEST_E_IO */
-enum lest_status host_privilege_own_folder(const char *path, const struct host_user *user,
+ *  what root reads there. look_only: do nothing, and say only whether it could be done.
+ *  Errors: LEST_E_CONFIG, LEST_E_IO; LEST_E_NOT_FOUND with look_only, where the folder is to be made */
+enum lest_status host_privilege_own_folder(const char *path, const struct host_user *user, bool look_only,
                                            struct lest_error *err) LEST_MUST_USE;
 
 #endif

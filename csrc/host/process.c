@@ -83,15 +83,21 @@ static int harden(lua_State *L)
     return done(L, host_privilege_harden(&err), &err);
 }
 
-/* process.own_folder(path, user): see host_privilege_own_folder() */
+/* process.own_folder(path, user [, look_only]) -> true | false, where it is not there to be looked at | nil,
+ * err: see host_privilege_own_folder() */
 static int own_folder(lua_State *L)
 {
     struct lest_error err;
     struct host_user user;
     const char *path = luaL_checkstring(L, 1);
-    enum lest_status status = host_user_find(luaL_checkstring(L, 2), &user, &err);
-    if (!status)
-        status = host_privilege_own_folder(path, &user, &err);
+    bool look_only = lua_toboolean(L, 3);
+    if (host_user_find(luaL_checkstring(L, 2), &user, &err))
+        return lestL_fail(L, &err);
+    enum lest_status status = host_privilege_own_folder(path, &user, look_only, &err);
+    if (look_only && status == LEST_E_NOT_FOUND) {
+        lua_pushboolean(L, 0);
+        return 1;
+    }
     return done(L, status, &err);
 }
 

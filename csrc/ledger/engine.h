@@ -10,6 +10,7 @@
 struct ledger_engine {
     enum lest_status (*open)(const char *path, const struct ledger_options *options, void **connection,
                              struct lest_error *err);
+    enum lest_status (*check)(const char *path, struct lest_error *err);
     void (*close)(void *connection);
     enum lest_status (*execute)(void *connection, size_t index, const struct ledger_value *values,
                                 struct ledger_result *result, struct lest_error *err);

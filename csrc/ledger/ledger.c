@@ -130,6 +130,11 @@ enum lest_status ledger_open(const char *path, const struct ledger_options *opti
     return status;
 }
 
+enum lest_status ledger_check(const char *path, struct lest_error *err)
+{
+    return ledger_sqlite.check(path, err);
+}
+
 void ledger_close(struct ledger *ledger)
 {
     if (!ledger)

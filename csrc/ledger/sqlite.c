@@ -312,6 +312,72 @@ static const char *vfs_for(const char *path)
     return here.zName;
 }
 
+/* To SQLite these are a temporary database, one in memory, and an address. */
+static enum lest_status check_path(const char *path, struct lest_error *err)
+{
+    if (!*path || *path == ':' || strncmp(path, "file:", 5) == 0)
+        return lest_error_set(err, LEST_E_CONFIG, "'%s' is not the path of a ledger", path);
+    return LEST_OK;
+}
+
+static enum lest_status check_folder(const char *path, struct lest_error *err)
+{
+    char folder[PATH_MAX];
+    struct stat info;
+    const char *slash = strrchr(path, '/');
+    int len =
+        snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
+    if (len >= (int)sizeof folder || stat(folder, &info) < 0)
+        return lest_error_set_errno(err, LEST_E_LEDGER, errno, "%s: the ledger cannot be made", path);
+    return LEST_OK;
+}
+
+/* What reads of a file in WAL mode would be made beside it, and stay, unless it is there already or the file
+ * is said not to change, which it does not while it has no WAL. */
+static int open_to_look(const char *path, sqlite3 **db)
+{
+    char wal[PATH_MAX];
+    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
+    struct stat info;
+    if (snprintf(wal, sizeof wal, "%s-wal", path) < (int)sizeof wal && stat(wal, &info) == 0)
+        return sqlite3_open_v2(path, db, flags, vfs_for(path));
+    struct lest_buf uri;
+    lest_buf_init(&uri, 3 * PATH_MAX + 32);
+    lest_buf_append_str(&uri, "file:");
+    for (const char *at = path; *at; at++)
+        lest_buf_append_fmt(&uri, strchr("%?#", *at) ? "%%%02x" : "%c", *at);
+    lest_buf_append(&uri, "?immutable=1", sizeof "?immutable=1");
+    int code = uri.failed
+                   ? SQLITE_NOMEM
+                   : sqlite3_open_v2((const char *)uri.data, db, flags | SQLITE_OPEN_URI, vfs_for(path));
+    lest_buf_free(&uri);
+    return code;
+}
+
+static enum lest_status sqlite_check(const char *path, struct lest_error *err)
+{
+    sqlite3 *db = NULL;
+    int64_t version;
+    enum lest_status status = check_path(path, err);
+    if (status)
+        return status;
+    if (access(path, F_OK) < 0 && errno == ENOENT)
+        return check_folder(path, err);
+    if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0)
+        return lest_error_set_errno(err, LEST_E_LEDGER, errno, "%s: the ledger cannot be opened", path);
+    pthread_once(&configured, configure);
+    int code = open_to_look(path, &db);
+    if (code == SQLITE_OK) {
+        sqlite3_busy_timeout(db, LEDGER_BUSY_MS);
+        harden(db);
+        status = check_version(db, path, &version, err);
+    } else {
+        status = fail(db, code, path, err);
+    }
+    sqlite3_close(db);
+    return status;
+}
+
 static enum lest_status sqlite_open(const char *path, const struct ledger_options *options, void **connection,
                                     struct lest_error *err)
 {
@@ -319,9 +385,9 @@ static enum lest_status sqlite_open(const char *path, const struct ledger_option
     struct connection *c = NULL;
     struct stat found;
     *connection = NULL;
-    /* To SQLite these are a temporary database, one in memory, and an address. */
-    if (!*path || *path == ':' || strncmp(path, "file:", 5) == 0)
-        return lest_error_set(err, LEST_E_CONFIG, "'%s' is not the path of a ledger", path);
+    status = check_path(path, err);
+    if (status)
+        return status;
     if (options->create)
         status = make_file(path, err);
     else if (stat(path, &found) < 0)
@@ -467,6 +533,7 @@ int ledger_schema_version(void)
 
 const struct ledger_engine ledger_sqlite = {
     .open = sqlite_open,
+    .check = sqlite_check,
     .close = sqlite_close,
     .execute = sqlite_execute,
     .control = sqlite_control,

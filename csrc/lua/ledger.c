@@ -1,6 +1,7 @@
 /* lest.ledger: one connection to a ledger.
  *
  *   ledger.open(path [, { busy_ms =, create =, max_pages = }]) -> ledger | nil, err
+ *   ledger.check(path) -> true | nil, err
  *   l:run(name, { parameter = value }) -> rows changed | nil, err
  *   l:rows(name, { parameter = value }) -> list of rows, tables by column name, NULL is nil | nil, err
  *   l:begin() l:commit() l:rollback() l:savepoint() l:release() l:rollback_to() -> true | nil, err
@@ -242,6 +243,16 @@ static int open_ledger(lua_State *L)
     return 1;
 }
 
+/* ledger.check(path) -> true | nil, err: see ledger_check() */
+static int check_ledger(lua_State *L)
+{
+    struct lest_error err;
+    if (ledger_check(luaL_checkstring(L, 1), &err))
+        return lestL_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* ledger.statements() -> { [name] = { sql =, parameters = { [name] = "integer" | "text" | "blob" } } } */
 static int statements(lua_State *L)
 {
@@ -276,7 +287,11 @@ static int is_text(lua_State *L)
 int lestL_open_ledger(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "open", open_ledger }, { "statements", statements }, { "is_text", is_text }, { NULL, NULL }
+        { "open", open_ledger },
+        { "check", check_ledger },
+        { "statements", statements },
+        { "is_text", is_text },
+        { NULL, NULL },
     };
     lestL_class_register(L, &class);
     luaL_newlib(L, functions);

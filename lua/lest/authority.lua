@@ -358,16 +358,19 @@ function M.main(context)
   local ok, err = setup.issuers(authority)
   if ok then ok, err = setup.anchors(authority) end
   config.files = nil
+  local there = true
   if ok and context.user then
     local folder, name = config.ledger:match "^(.*)/([^/]*)$"
-    ok, err = core.process.own_folder(folder, context.user)
+    there, err = core.process.own_folder(folder, context.user, context.check)
+    ok = there ~= nil
     -- Entered while it can be: what is above may be closed to other accounts, as /root is.
-    if ok then ok, err = core.system.enter(folder) end
+    if there then ok, err = core.system.enter(folder) end
     authority.ledger_path = name
     if ok then ok, err = core.process.drop(context.user) end
   end
   if ok then ok, err = core.process.harden() end
-  if ok then ok, err = setup.ledger(authority) end
+  if ok and not context.check then ok, err = setup.ledger(authority) end
+  if ok and context.check and there then ok, err = setup.check_ledger(authority) end
   if not ok then return config_module.cannot_start(context, err) end
   if context.check then return 0 end
   return authority:serve(context)

@@ -266,6 +266,13 @@ local core_ledger = {}
 ---@return lest.error?
 function core_ledger.open(path, options) end
 
+--- Whether open() would make something of this path, as far as can be told while nothing is made or
+--- changed.
+---@param path string
+---@return true?
+---@return lest.error? err
+function core_ledger.check(path) end
+
 --- Every statement: its SQL and its parameters' types.
 ---@return table<string, { sql: string, parameters: table<string, "integer"|"text"|"blob"> }>
 function core_ledger.statements() end
@@ -1230,9 +1237,10 @@ function core_process.harden() end
 --- As root: this folder is the user's alone (0700). Made if absent, taken over from root if empty.
 ---@param path string
 ---@param user string
----@return true?
+---@param look_only? boolean say only whether that could be done; false: it is not there yet
+---@return boolean?
 ---@return lest.error? err code config: it holds something and belongs to somebody else
-function core_process.own_folder(path, user) end
+function core_process.own_folder(path, user, look_only) end
 
 ---@param user string a name, or a number as text
 ---@return integer?

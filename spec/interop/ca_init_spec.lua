@@ -170,6 +170,17 @@ describe("lest ca init", function()
     assert.equal(2, inside(shell.binary .. " serve server.lua --config server.lua --check").code)
   end)
 
+  it("is not touched by `lest serve --check`", function()
+    assert.equal(0, init("--host", "localhost").code)
+    local list = "find . -printf '%p %u %m %s %T@\\n' | sort"
+    local before = inside(list).out
+    assert.equal("ok\n", inside(shell.binary .. " serve --check").out)
+    assert.equal(before, inside(list).out)
+    inside "rm -r ledger"
+    assert.equal("ok\n", inside(shell.binary .. " serve --check").out)
+    assert.equal("", inside("ls -d ledger 2>/dev/null").out)
+  end)
+
   it("has files of which `lest serve --check` names the key that is wrong", function()
     assert.equal(0, init("--host", "localhost").code)
     for key, edit in pairs {

@@ -135,6 +135,13 @@ local BUSY_MS <const> = 500
 -- A name may fail in all as often as it may from so many networks.
 local NETWORKS_PER_NAME <const> = 10
 
+--- Look at the ledger without making or changing anything, for a check.
+function M.check_ledger(authority)
+  local ok, err = core.ledger.check(authority.ledger_path or authority.config.ledger)
+  if not ok then return blame("ledger", err) end
+  return true
+end
+
 function M.ledger(authority)
   local ledger, err = core.ledger.open(authority.ledger_path or authority.config.ledger,
     { busy_ms = BUSY_MS })

@@ -68,6 +68,51 @@ describe("the ledger's file", function()
     assert_refused("ledger", "not a ledger")
   end)
 
+  describe("is looked at by check(), which", function()
+    local function check()
+      local state = "cd " .. folder .. " && { ls; cat *.db *-wal; } 2>&1 | md5sum"
+      local before = shell.capture(state)
+      local ok, err = core.ledger.check(path)
+      assert.equal(before, shell.capture(state))
+      return ok, err
+    end
+
+    it("makes none where there could be one", function()
+      assert.is_true(check())
+      path = folder .. "/nowhere/ledger.db"
+      local ok, err = check()
+      assert.is_nil(ok)
+      assert.equal("ledger", err.code)
+      assert.matches(path .. ": the ledger cannot be made", err.message, 1, true)
+    end)
+
+    it("changes none, in use or not, old or new", function()
+      assert(os.execute("sqlite3 " .. path .. " < spec/fixtures/ledger_v1.sql"))
+      assert.is_true(check())
+      core.ledger.open(path):close()
+      assert.is_true(check())
+      local ledger <close> = assert(core.ledger.open(path))
+      assert(ledger:run("pending_put", rows.pending()))
+      assert.is_true(check())
+    end)
+
+    it("refuses what open() refuses", function()
+      core.ledger.open(path):close()
+      sqlite "PRAGMA user_version = 1000"
+      assert.matches("newer lest", select(2, check()).message)
+      os.remove(path)
+      temporary.file(folder, "ledger.db", ("not a database "):rep(100))
+      assert.matches("not a ledger", select(2, check()).message)
+      assert.equal("config", select(2, core.ledger.check ":memory:").code)
+    end)
+
+    it("takes a path as it is", function()
+      path = folder .. "/100%41?mode=memory#x.db"
+      core.ledger.open(path):close()
+      assert.is_true(check())
+    end)
+  end)
+
   it("is made of an empty file, as a process leaves it that ended between two steps", function()
     temporary.file(folder, "ledger.db", "")
     local ledger <close> = assert(core.ledger.open(path))
