@@ -10,17 +10,27 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+/* In a process group of its own, so that what it starts can be ended with it. */
 static enum lest_status start(char *const argv[], int output, pid_t *pid, struct lest_error *err)
 {
     posix_spawn_file_actions_t actions;
-    int failed = posix_spawn_file_actions_init(&actions);
+    posix_spawnattr_t attributes;
+    int failed = posix_spawnattr_init(&attributes);
     if (failed)
         return lest_error_set_errno(err, LEST_E_IO, failed, "%s: cannot be run", argv[0]);
-    failed = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
+    failed = posix_spawn_file_actions_init(&actions);
+    if (failed) {
+        posix_spawnattr_destroy(&attributes);
+        return lest_error_set_errno(err, LEST_E_IO, failed, "%s: cannot be run", argv[0]);
+    }
+    failed = posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETPGROUP);
+    if (!failed)
+        failed = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     if (!failed)
         failed = posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
     if (!failed)
-        failed = posix_spawnp(pid, argv[0], &actions, NULL, argv, environ);
+        failed = posix_spawnp(pid, argv[0], &actions, &attributes, argv, environ);
+    posix_spawnattr_destroy(&attributes);
     posix_spawn_file_actions_destroy(&actions);
     return failed ? lest_error_set_errno(err, LEST_E_IO, failed, "%s: cannot be run", argv[0]) : LEST_OK;
 }
@@ -36,7 +46,7 @@ static enum lest_status read_until(int fd, int64_t deadline_ms, const char *name
         if (ready < 0 && errno == EINTR)
             continue;
         if (ready <= 0)
-            return lest_error_set(err, LEST_E_TIMEOUT, "%s: takes too long", name);
+            return lest_error_set(err, LEST_E_TIMEOUT, "%s: takes too long to answer", name);
         ssize_t got = read(fd, piece, sizeof piece);
         if (got < 0 && errno == EINTR)
             continue;
@@ -65,7 +75,7 @@ enum lest_status host_command_read(char *const argv[], int timeout_ms, struct le
     status = read_until(ends[0], lest_clock_monotonic_ms() + timeout_ms, argv[0], out, err);
     close(ends[0]);
     if (status)
-        kill(pid, SIGKILL);
+        kill(-pid, SIGKILL);
     while (waitpid(pid, &wait_status, 0) < 0 && errno == EINTR) {
     }
     if (!status && !(WIFEXITED(wait_status) && WEXITSTATUS(wait_status) == 0))

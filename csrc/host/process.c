@@ -11,7 +11,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { COMMAND_OUTPUT_MAX = 4096, COMMAND_MS = 30000 };
+/* COMMAND_MS  less than the supervisor gives a role to start, so that the reason is told */
+enum { COMMAND_OUTPUT_MAX = 4096, COMMAND_MS = 20000 };
 
 /* A process has one role, whatever interpreters run in it. */
 static struct {

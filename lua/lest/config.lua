@@ -25,17 +25,16 @@ local function account(value)
   if type(value) == "string" and value:find "^[%w_][%w_.-]*%$?$" then return value end
 end
 
-local function ca_shape(extra)
-  local fields = {
-    cert = path,
-    key = s.string { max = 4000 }, -- a path or a URI (pkcs11:...)
-    chain = s.optional(path),
-    passphrase_file = s.optional(path),
-    passphrase_command = s.optional(s.list(s.string(), { min = 1, max = 32 })),
-  }
-  for key, value in pairs(extra or {}) do fields[key] = value end
+-- A certificate and its key: see lest.identity.
+local function identity(fields)
+  fields.cert = path
+  fields.key = s.string { max = 4000 } -- a path or a URI (pkcs11:...)
+  fields.passphrase_file = s.optional(path)
+  fields.passphrase_command = s.optional(s.list(s.string(), { min = 1, max = 32 }))
   return s.record(fields)
 end
+
+local ca = identity { chain = s.optional(path) }
 
 local san_type = s.one_of { "DNS", "IP", "email", "URI", "dirName", "RID", "otherName" }
 
@@ -170,18 +169,13 @@ local listen = s.list(s.custom("an address", listen_address), { min = 1, max = 1
 
 local server = s.record {
   listen = s.optional(listen, { "[::]:8443" }),
-  tls = s.record {
-    cert = path,
-    key = s.string { max = 4000 },
-    passphrase_file = s.optional(path),
-    min_version = s.optional(s.one_of { "1.2", "1.3" }, "1.2"),
-  },
+  tls = identity { min_version = s.optional(s.one_of { "1.2", "1.3" }, "1.2") },
   ledger = s.optional(path, "ledger.db"),
   user = s.optional(s.custom("a user's name or number", account)),
   authority_user = s.optional(s.custom("a user's name or number", account)),
   workers = s.optional(s.integer { min = 0, max = 256 }, 0), -- 0: one a processor
-  ca = ca_shape(),
-  cas = s.optional(s.map(ca_shape()), {}),
+  ca = ca,
+  cas = s.optional(s.map(ca), {}),
   anchors = s.optional(s.map(path), {}),
   crls = s.optional(s.list(path, { single = true }), {}),
   crl_required = s.optional(s.boolean(), false),
@@ -236,22 +230,21 @@ local function is_uri(text)
   return text:find "^%a[%w+.-]+:" ~= nil
 end
 
-local function resolve_ca(folder, ca)
-  ca.cert = absolute(folder, ca.cert)
-  if not is_uri(ca.key) then ca.key = absolute(folder, ca.key) end
-  if ca.chain then ca.chain = absolute(folder, ca.chain) end
-  if ca.passphrase_file then ca.passphrase_file = absolute(folder, ca.passphrase_file) end
+-- A program without a slash is looked for along PATH.
+local function resolve_identity(folder, each)
+  each.cert = absolute(folder, each.cert)
+  if not is_uri(each.key) then each.key = absolute(folder, each.key) end
+  if each.chain then each.chain = absolute(folder, each.chain) end
+  if each.passphrase_file then each.passphrase_file = absolute(folder, each.passphrase_file) end
+  local command = each.passphrase_command
+  if command and command[1]:find("/", 1, true) then command[1] = absolute(folder, command[1]) end
 end
 
 local function resolve(config, folder)
-  config.tls.cert = absolute(folder, config.tls.cert)
-  if not is_uri(config.tls.key) then config.tls.key = absolute(folder, config.tls.key) end
-  if config.tls.passphrase_file then
-    config.tls.passphrase_file = absolute(folder, config.tls.passphrase_file)
-  end
   config.ledger = absolute(folder, config.ledger)
-  resolve_ca(folder, config.ca)
-  for _, ca in pairs(config.cas) do resolve_ca(folder, ca) end
+  resolve_identity(folder, config.tls)
+  resolve_identity(folder, config.ca)
+  for _, each in pairs(config.cas) do resolve_identity(folder, each) end
   for key, file in pairs(config.anchors) do config.anchors[key] = absolute(folder, file) end
   for i, file in ipairs(config.crls) do config.crls[i] = absolute(folder, file) end
   for _, each in pairs(config.labels) do each.policy = absolute(folder, each.policy) end

@@ -1247,7 +1247,7 @@ function core_process.own_folder(path, user, look_only) end
 ---@return lest.error?
 function core_process.uid_of(user) end
 
---- Run a program (no shell; 30 s and 4096 bytes at most) and return what it prints, without the
+--- Run a program (no shell; 20 s and 4096 bytes at most) and return what it prints, without the
 --- newline at its end.
 ---@param arguments string[] the program, then its arguments
 ---@return string?

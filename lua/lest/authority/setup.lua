@@ -2,6 +2,7 @@
 local config_module = require "lest.config"
 local core = require "lest.core"
 local credentials = require "lest.credentials"
+local identity = require "lest.identity"
 local limiter = require "lest.limiter"
 local task = require "lest.task"
 
@@ -9,26 +10,10 @@ local M = {}
 
 local blame <const> = config_module.blame
 
-local function passphrase_of(ca)
-  if ca.passphrase_file then
-    local text, err = core.file.read(ca.passphrase_file, 4096)
-    if not text then return nil, err end
-    return (text:gsub("[\r\n]+$", ""))
-  elseif ca.passphrase_command then
-    return core.process.read_command(ca.passphrase_command)
-  end
-  return false
-end
-
 local function load_issuer(where, ca)
-  local cert, key, issuer, passphrase, err
-  cert, err = core.cert.load(ca.cert)
-  if not cert then return blame(where .. ".cert", err) end
-  passphrase, err = passphrase_of(ca)
-  if passphrase == nil then return blame(where .. ".passphrase", err) end
-  key, err = core.key.load(ca.key, passphrase and { passphrase = passphrase } or nil)
-  if not key then return blame(where .. ".key", err) end
-  issuer, err = core.issuer.new { cert = cert, key = key }
+  local cert, key = identity.load(where, ca)
+  if not cert then return nil, key end
+  local issuer, err = core.issuer.new { cert = cert, key = key }
   if not issuer then return blame(where, err) end
   return { cert = cert, issuer = issuer, id = core.secret.sha256(cert.public_key.der) }
 end

@@ -1,6 +1,7 @@
 --- What a worker makes of its configuration, once: TLS, the limits, the labels.
 local config_module = require "lest.config"
 local core = require "lest.core"
+local identity = require "lest.identity"
 local policy = require "lest.policy"
 
 local M = {}
@@ -138,18 +139,9 @@ end
 ---@return lest.tls|nil
 ---@return lest.error|nil err
 function M.tls(config)
-  local cert, key, store, err
-  cert, err = core.cert.load(config.tls.cert)
-  if not cert then return blame("tls.cert", err) end
-  local passphrase
-  if config.tls.passphrase_file then
-    passphrase, err = core.file.read(config.tls.passphrase_file, 4096)
-    if not passphrase then return blame("tls.passphrase_file", err) end
-    passphrase = passphrase:gsub("[\r\n]+$", "")
-  end
-  key, err = core.key.load(config.tls.key, passphrase and { passphrase = passphrase } or nil)
-  if not key then return blame("tls.key", err) end
-  store, err = load_store(config)
+  local cert, key = identity.load("tls", config.tls)
+  if not cert then return nil, key end
+  local store, err = load_store(config)
   if store == nil then return nil, err end
   return core.tls.server { cert = cert, key = key, store = store or nil,
     min_version = config.tls.min_version }

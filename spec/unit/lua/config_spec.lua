@@ -41,6 +41,17 @@ describe("a configuration", function()
     assert.equal(65536, value.limits.body_size)
   end)
 
+  it("finds the program that knows a passphrase beside it, or along PATH", function()
+    local function with(program)
+      local text = GOOD:gsub('server.key"', '%0, passphrase_command = { "' .. program
+        .. '", "x/y" }')
+      return assert(parse(text)).tls.passphrase_command
+    end
+    assert.same({ "/etc/lest/bin/ask", "x/y" }, with "bin/ask")
+    assert.same({ "/bin/ask", "x/y" }, with "/bin/ask")
+    assert.same({ "ask", "x/y" }, with "ask")
+  end)
+
   it("survives the way to the roles", function()
     local value = assert(parse(GOOD))
     local back = config.from_json(config.json(value))
