@@ -461,7 +461,8 @@ describe("what is issued", function()
       { renewed.key_usage, renewed.eku, renewed.subject_der, renewed.public_key.der })
   end)
 
-  it("7030-4.2.2-g 7030-2.3-a renews nothing whose time is over, password or not", function()
+  it("7030-4.2.2-g 7030-2.3-a renews nothing whose time is over; a password opens no other way",
+    function()
     local issuer = assert(core.issuer.new { cert = own_ca,
       key = assert(core.key.load(server.dir .. "/ca.key")) })
     local key = assert(core.key.generate "ec:P-256")
@@ -469,11 +470,19 @@ describe("what is issued", function()
     local cert = assert(core.cert.parse(assert(issuer:issue { public_key = key:public_der(),
       subject = "CN=device", not_before = now - 7200, not_after = now - 60,
       eku = { "clientAuth" } })))
+    local bytes = http("POST", "/all/simplereenroll", { basic, CSR_TYPE },
+      (support.request("device", { key = key })))
     local c = client:connect { port = server.port, cert = server:file("late.pem", cert:pem()),
       key = server:file("late.key", key:pem()) }
-    local answer = c and c:request(http("POST", "/all/simplereenroll", { basic, CSR_TYPE },
-      (support.request("device", { key = key }))))
-    assert.is_nil(answer)
+    assert.is_nil(c and c:request(bytes))
+    local failure = process.wait_for(function()
+      return server:logged "handshake failed"[1]
+    end, "the line in the log")
+    assert.matches("expired", failure.message)
+    local without <close> = assert(client:connect { port = server.port })
+    local answer = assert(without:request(bytes))
+    assert.equal(403, answer.status)
+    assert.matches("certificate", answer.body)
   end)
 
   it("7030-3.2.2-k renews no certificate of this CA that the ledger does not know", function()

@@ -178,7 +178,7 @@ describe("cert", function()
     fails(twice, "cert_malformed", "stands twice")
   end)
 
-  it("5280-4.1.1.2-a refuses two different signature algorithms", function()
+  it("refuses two different signature algorithms (RFC 5280 4.1.1.2)", function()
     local der = leaf.cert:der()
     local oid = "\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"
     local first = der:find(oid, 1, true)

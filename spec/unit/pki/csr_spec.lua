@@ -165,7 +165,7 @@ describe("csr", function()
     assert.is_true(c:verify())
   end)
 
-  it("5280-4.1.2.6-a makes the names critical where the subject is empty", function()
+  it("makes the names critical where the subject is empty (RFC 5280 4.2.1.6)", function()
     local c = assert(csr.build { key = ec, san = { "DNS:x.example" } })
     assert.equal(0, #c.subject)
     assert.is_true(c.extensions[1].critical)

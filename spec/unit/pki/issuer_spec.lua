@@ -69,7 +69,7 @@ describe("issuer", function()
     end
   end)
 
-  it("5280-4.1-a fills in every field", function()
+  it("5280-4.2.1.1-a 5280-4.2.1.2-a fills in every field", function()
     local bytes = assert(issue { subject = { { "O", "Example" }, { "CN", "device" } }, serial =
       "00ff01",
       san = { "DNS:x.example", "IP:192.0.2.1" }, key_usage = { "digitalSignature", "keyAgreement" },
@@ -172,7 +172,7 @@ describe("issuer", function()
       } end)
   end)
 
-  it("5280-4.1.2.6-a wants a name, and makes the alternative one critical if it stands alone",
+  it("5280-4.2.1.6-a wants a name, and makes the alternative one critical if it stands alone",
     function()
     local c = assert(core.cert.parse(assert(issue { subject = "", san = { "DNS:x.example" } })))
     for _, ext in ipairs(c.extensions) do

@@ -122,7 +122,7 @@ describe("store", function()
       { untrusted = { bound.cert } })
   end)
 
-  it("5280-4.2-b refuses an unknown critical extension", function()
+  it("refuses an unknown critical extension (RFC 5280 4.2)", function()
     local odd = ca:issue("odd", { by = root, ext = "1.2.3.4 = critical,ASN1:NULL" })
     refused("unhandled critical extension", store(root), odd.cert)
     local odd_sub = ca:sub("odd-sub", { by = root, more = "1.2.3.4 = critical,ASN1:NULL" })
