@@ -1,16 +1,15 @@
 -- What a real `lest serve` bears from its clients, while others are served as if nothing were.
-local https = require "support.https"
-local process = require "support.process"
 local raw_client = require "support.raw_client"
 local serve = require "support.server"
+local task = require "lest.task"
 
-local GET <const> = "GET /.well-known/est/cacerts HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n"
-local BASIC <const> = "Authorization: Basic Zm9vOmJhcg==\\r\\n"
-local POST <const> = "POST /.well-known/est/simpleenroll HTTP/1.1\\r\\nHost: localhost\\r\\n"
-  .. "Content-Type: application/pkcs10\\r\\nContent-Length: 1000\\r\\n"
+local http <const> = raw_client.http
+local GET <const> = http("GET", "/cacerts")
+local CSR_TYPE <const> = "Content-Type: application/pkcs10"
+local BODY <const> = ("A"):rep(1000)
 
 describe("lest serve", function()
-  local server, pids
+  local server, client
 
   --- A server with these limits; connections take a while to be made on a slow machine.
   local function start(limits)
@@ -23,15 +22,11 @@ describe("lest serve", function()
     server = start 'handshake = "2s", header = "2s", body = "2s", write = "2s"'
   end)
   teardown(function() server:stop() end)
-  before_each(function() pids = {} end)
-  after_each(function()
-    for _, pid in ipairs(pids) do process.kill(pid, "KILL") end
-  end)
+  before_each(function() client = raw_client.new() end)
+  after_each(function() client:close() end)
 
-  local function client(...)
-    local pid, out = https.start_tool("127.0.0.1", server.port, ...)
-    pids[#pids + 1] = pid
-    return out
+  local function connect(plain)
+    return assert(client:connect { port = server.port, plain = plain })
   end
 
   local function served(name)
@@ -43,29 +38,46 @@ describe("lest serve", function()
     local hasty <const> = server
     server = start 'header = "2m"'
     finally(function()
+      client:close()
       server:stop()
       server = hasty
     end)
-    local out = client("idle", 1000, "send", GET, "want", "\\r\\n\\r\\n", "held", "sleep", 20000)
-    process.wait_for(function()
-      return process.read(out):find "held"
-    end, "the connections", 60)
-    assert.matches("200 OK.*held 1000\n$", process.read(out))
+    local idle = {}
+    for i = 1, 1000 do idle[i] = connect() end
+    assert.equal(200, connect():request(GET).status)
     served "idle"
+    for _, c in ipairs(idle) do assert.same({ "", "timeout" }, { c:read { timeout = 0 } }) end
   end)
 
-  it("ends who sends a byte at a time, wherever, and serves the others meanwhile", function()
-    local hello = client("hello", 200)
-    local header = client("slow", 200, POST .. "\\r\\n", "read")
-    local body = client("send", POST .. BASIC .. "\\r\\n", "slow", 200,
-      ("A"):rep(1000), "read")
-    served "slow"
-    for _, out in ipairs { header, body } do
-      process.wait_for(function()
-        return process.read(out):find "^HTTP/1.1 4%d%d "
-      end, "a refusal", 20)
+  it("ends who sends one byte a second, wherever, and serves the others meanwhile", function()
+    local basic = "Authorization: "
+      .. serve.basic("slow", server:credential("slow", { "--reusable" }))
+    local post = http("POST", "/simpleenroll", { basic, CSR_TYPE }, BODY)
+    local head = post:sub(1, -1 - #BODY)
+    local slow = {
+      hello = { c = connect(true), bytes = client:hello() },
+      header = { c = connect(), bytes = head },
+      body = { c = connect(), bytes = BODY },
+    }
+    assert(slow.body.c:send(head))
+    for second = 1, 20 do
+      local open = 0
+      for _, one in pairs(slow) do
+        if not one.how then
+          one.c:send(one.bytes:sub(second, second))
+          local came, how = one.c:read { timeout = 0 }
+          one.came = (one.came or "") .. came
+          if how == "timeout" then open = open + 1 else one.how = how end
+        end
+      end
+      if second == 1 then served "beside-slow" end
+      if open == 0 then break end
+      task.sleep(1)
     end
-    process.wait_for(function() return process.read(hello):find "closed" end, "the end", 20)
+    assert.matches("^HTTP/1.1 408 ", slow.header.came)
+    assert.matches("^HTTP/1.1 408 ", slow.body.came)
+    assert.is_nil(slow.hello.came:find "HTTP")
+    for where, one in pairs(slow) do assert.is_not_nil(one.how, where) end
   end)
 
   it("holds what its limits say in all, however many workers and addresses it has", function()
@@ -95,11 +107,18 @@ describe("lest serve", function()
   end)
 
   it("bears clients that leave at any stage", function()
-    for _, actions in ipairs {
-      { "plain" }, { "hello", 5 }, { "connect" }, { "send", POST }, { "send", POST .. "\\r\\nMII" },
-      { "connect", "reset" }, { "send", POST, "reset" }, { "send", POST .. "\\r\\nMII", "reset" },
-    } do
-      client(table.unpack(actions))
+    local post = http("POST", "/simpleenroll", { CSR_TYPE, "Content-Length: 1000" })
+    for _, way in ipairs { "close", "drop", "reset" } do
+      for _, bytes in ipairs { "", client:hello():sub(1, 5) } do
+        local c = connect(true)
+        if bytes ~= "" then assert(c:send(bytes)) end
+        c[way](c)
+      end
+      for _, bytes in ipairs { "", post:sub(1, -3), post .. "MII", GET } do
+        local c = connect()
+        if bytes ~= "" then assert(c:send(bytes)) end
+        c[way](c)
+      end
     end
     served "leaving"
   end)

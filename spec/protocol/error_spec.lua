@@ -21,7 +21,10 @@ local hooks = {
   ["reject-odd"] = function()
     return policy.reject "two\r\nX-Evil: 1\r\n\r\n<b>\27[31mline \u{fc}"
   end,
-  pending = function() return policy.pending { "ask otto\r\nX-Evil: 1", retry_after = "90s" } end,
+  pending = function(request)
+    if request.approvals[1] then return policy.approve { subject = request.csr.subject } end
+    return policy.pending { "ask otto\r\nX-Evil: 1", retry_after = "90s" }
+  end,
   ["pending-plain"] = function() return policy.pending() end,
   unavailable = function()
     return policy.unavailable { "the inventory is away", detail = SECRET_PATH, retry_after = "2m" }
@@ -208,14 +211,29 @@ describe("refusals", function()
     says(ask(http("GET", "/nosuch")), 404, "%w+")
   end)
 
-  it("7030-4.2.3-m 7030-4.2.3-k knows a waiting request again after a restart", function()
-    local key = assert(core.key.generate "ec:P-256")
-    assert.equal(202, enroll("pending", nil, { key = key }).status)
-    local before = server:sql "SELECT count(*) FROM pending"
-    process.kill(server.pid)
-    process.wait_for(function() return not process.alive(server.pid) end, "the server's end", 15)
-    server:run()
-    assert.equal(202, enroll("pending", nil, { key = key }).status)
-    assert.equal(before, server:sql "SELECT count(*) FROM pending")
-  end)
+  it("7030-4.2.3-m S20 knows a waiting request again after a restart, approved meanwhile or not",
+    function()
+      local key = assert(core.key.generate "ec:P-256")
+      local function restart(meanwhile)
+        process.kill(server.pid)
+        process.wait_for(function() return not process.alive(server.pid) end, "the server's end",
+          15)
+        if meanwhile then meanwhile() end
+        server:run()
+      end
+      assert.equal(202, enroll("pending", nil, { key = key }).status)
+      local id = server:sql "SELECT id FROM pending ORDER BY seq DESC LIMIT 1"
+      local before = server:sql "SELECT count(*) FROM pending"
+      restart()
+      assert.equal(202, enroll("pending", nil, { key = key }).status)
+      assert.equal(before, server:sql "SELECT count(*) FROM pending")
+      restart(function()
+        process.must { support.lest, "pending", "approve", id, "--as", "otto", "--config",
+          server.dir .. "/server.lua" }
+      end)
+      local answer = enroll("pending", nil, { key = key })
+      assert.equal(200, answer.status, answer.body)
+      assert.equal(key:public_der(), support.issued(answer.body).public_key.der)
+      assert.equal(202, enroll("pending").status)
+    end)
 end)
