@@ -5,6 +5,7 @@ local core = require "lest.core"
 local pki = require "support.pki"
 local process = require "support.process"
 local raw_client = require "support.raw_client"
+local rawtls = require "support.rawtls"
 local support = require "support.server"
 
 local http <const> = raw_client.http
@@ -152,6 +153,15 @@ describe("TLS of the server", function()
       assert.is_nil(c, suite)
       assert.equal("alert", how)
     end
+    -- OpenSSL has no name for EXPORT and single DES any more: 0x0003, 0x0009, 0x0014.
+    local extensions <const> = { [10] = "\0\2\0\x17", [13] = "\0\2\4\3" }
+    local function answer_to(suites)
+      local c <close> = assert(connect { plain = true })
+      assert(c:send(rawtls.hello(1, suites, extensions)))
+      return (c:read { max = 7 })
+    end
+    assert.equal("\21\3\3\0\2\2\40", answer_to "\0\x03\0\x09\0\x14") -- handshake_failure
+    assert.matches("^\22\3\3", answer_to "\0\x03\0\x09\0\x14\xc0\x2b")
   end)
 
   it("8446-e.5-a gives no ticket and resumes nothing", function()
@@ -176,6 +186,17 @@ describe("TLS of the server", function()
     assert.equal(200, c:request(http("POST", "/factory/simpleenroll", { CSR_TYPE },
       support.request "device001")).status)
     assert.equal(before, c:facts().finished)
+  end)
+
+  -- GnuTLS can do without RFC 5746, as OpenSSL cannot.
+  it("7030-3.5-e refuses to renegotiate with who does not know how to do it securely", function()
+    local _, out = process.run(("timeout 30 gnutls-cli -p %s --insecure --rehandshake --priority "
+      .. "NORMAL:-VERS-ALL:+VERS-TLS1.2:%%DISABLE_SAFE_RENEGOTIATION 127.0.0.1 2>&1")
+      :format(server.port))
+    assert.matches("Handshake was completed", out)
+    assert.is_nil(out:find "safe renegotiation")
+    assert.matches("No renegotiation is allowed", out)
+    assert.is_nil(out:find "ReHandshake was completed")
   end)
 
   it("7030-3.3-b 7030-3.2.3-b answers nothing to plain HTTP", function()

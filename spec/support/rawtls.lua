@@ -37,6 +37,22 @@ function M.words(settings, except)
   return words
 end
 
+--- A handshake message in a record of its own, for a hello that OpenSSL would not make.
+---@param kind integer 1 ClientHello, 2 ServerHello
+---@param suites string of the client, or the one that the server takes
+---@param extensions? table<integer, string>
+---@return string
+function M.hello(kind, suites, extensions)
+  local list = {}
+  for number, value in pairs(extensions or {}) do
+    list[#list + 1] = (">I2s2"):pack(number, value)
+  end
+  local body = "\3\3" .. ("r"):rep(32) .. "\0"
+    .. (kind == 1 and (">s2"):pack(suites) .. "\1\0" or suites .. "\0")
+    .. (">s2"):pack(table.concat(list))
+  return ("\22\3\3" .. (">s2"):pack(string.char(kind) .. (">s3"):pack(body)))
+end
+
 --- INFO... as a table; bytes decoded.
 ---@param text string
 ---@return table<string, string|boolean>

@@ -3,6 +3,7 @@ local est = require "support.est"
 local http = require "lest.http"
 local pki = require "support.pki"
 local raw_server = require "support.raw_server"
+local rawtls = require "support.rawtls"
 local task = require "lest.task"
 
 local answer = est.http
@@ -387,6 +388,15 @@ describe("the HTTPS client", function()
     it("7030-3.2.3-c 7030-6-e never without encryption or a certificate", function()
       for _, ciphers in ipairs { "eNULL:@SECLEVEL=0", "aNULL:@SECLEVEL=0" } do
         assert.equal("tls", try(world.server, { max = "1.2", ciphers = ciphers }))
+      end
+      -- EXPORT and single DES, which OpenSSL has no names for any more.
+      for _, suite in ipairs { "\0\x03", "\0\x09", "\0\x14" } do
+        local server <close> = world:serve()
+        server:on_connect { rawtls.hello(2, suite), "stall" }
+        local res, err = get(new(), server.url)
+        assert.is_nil(res)
+        assert.equal("tls", err.code)
+        assert.matches("cipher returned", tostring(err))
       end
     end)
   end)
