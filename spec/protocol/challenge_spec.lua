@@ -13,11 +13,14 @@ local POLICY <const> = [[
 local policy = require "lest.policy"
 return {
   enroll = function(request)
-    local auth = request.auth
-    return policy.approve { subject = request.csr.subject,
-      detail = ("%s: certificate %s of %s, user %s"):format(request.principal.kind,
+    local auth, who, csr = request.auth, request.principal, request.csr
+    return policy.approve { subject = csr.subject, san = csr.san,
+      detail = ("%s %s: certificate %s of %s, user %s; %s by %s wants %s %s and holds %s %s"):format(
+        request.label, request.operation,
         auth.certificate and auth.certificate.name,
-        auth.certificate and auth.certificate.anchors, auth.basic and auth.basic.name) }
+        auth.certificate and auth.certificate.anchors, auth.basic and auth.basic.name,
+        who.kind, who.name, csr.subject, csr.san[1], who.certificate and who.certificate.subject,
+        who.certificate and who.certificate.san[1]) }
   end,
   reenroll = policy.renew {},
 }
@@ -25,7 +28,7 @@ return {
 
 local function configuration(text)
   text = text:gsub("anchors = {", '%0 foreign = "foreign.pem",', 1)
-  text = text:gsub('names = "principal"', 'names = "policy"')
+  text = text:gsub('names = "principal"', 'names = "policy", san = { "DNS" }')
   text = text:gsub("profiles = {", "limits = { failures_per_minute = 500, "
     .. "address_failures_per_minute = 5000 },\n  profiles = {", 1)
   return (text:gsub("labels = {", [[labels = {
@@ -52,7 +55,10 @@ describe("authentication", function()
       files = { ["foreign.pem"] = process.read(ca:root("foreign").path) } }
     client = raw_client.new()
     secret = server:credential("device", { "--reusable" })
-    server:enroll "device"
+    local status, body = server:post("/simpleenroll", server:csr("device", { san = "DNS:device" }),
+      "--user", "device:" .. secret)
+    assert.equal(200, status, body)
+    server:save(body, "device")
   end)
   teardown(function()
     client:close()
@@ -66,8 +72,9 @@ describe("authentication", function()
       cert = with_cert and base .. ".pem" or nil, key = with_cert and base .. ".key" or nil })
     local headers = { CSR_TYPE }
     if authorization then headers[2] = "Authorization: " .. authorization end
+    name = name or "device"
     return assert(c:request(http("POST", path, headers,
-      (support.request(name or "device")))))
+      (support.request(name, { san = { "DNS:" .. name } })))))
   end
 
   it("7030-3.2.3-f 9110-11.6.1-a 7617-2-a challenges with scheme and realm", function()
@@ -134,7 +141,7 @@ describe("authentication", function()
     function()
     local password = support.basic("device", secret)
     assert.equal(200, post("/foreign/simpleenroll", true, password).status)
-    assert.equal("basic: certificate nil of nil, user device",
+    assert.matches("^foreign simpleenroll: certificate nil of nil, user device; basic by device ",
       server:sql "SELECT detail FROM requests ORDER BY time_us DESC LIMIT 1")
     assert.equal(401, post("/foreign/simpleenroll", true, support.basic("device", "wrong")).status)
     for path, authorization in pairs { ["/foreign/simpleenroll"] = false,
@@ -170,9 +177,12 @@ describe("authentication", function()
   it("7030-3.7-a tells the policy all that was proven", function()
     local other = server:credential("somebody", { "--reusable" })
     for path, seen in pairs {
-      ["/both/simpleenroll"] = "certificate: certificate device of own, user somebody",
-      ["/simpleenroll"] = "certificate: certificate device of own, user somebody",
-      ["/basic/simpleenroll"] = "basic: certificate nil of nil, user somebody",
+      ["/both/simpleenroll"] = "both simpleenroll: certificate device of own, user somebody; "
+        .. "certificate by device wants CN=device DNS:device and holds CN=device DNS:device",
+      ["/simpleenroll"] = "default simpleenroll: certificate device of own, user somebody; "
+        .. "certificate by device wants CN=device DNS:device and holds CN=device DNS:device",
+      ["/basic/simpleenroll"] = "basic simpleenroll: certificate nil of nil, user somebody; "
+        .. "basic by somebody wants CN=device DNS:device and holds nil nil",
     } do
       assert.equal(200, post(path, true, support.basic("somebody", other)).status)
       assert.equal(seen, server:sql "SELECT detail FROM requests ORDER BY time_us DESC LIMIT 1")

@@ -303,7 +303,23 @@ describe("the HTTPS client", function()
       assert.equal(200, try(world.server, { host = "LOCALHOST" }))
     end)
 
+    it("6125-6.4.3-a 6125-6.4.3-b 6125-6.4.3-c C31 with a wildcard for one whole label, the first",
+      function()
+        local wild = leaf("wild", est.server_ext "DNS:*.a.localhost")
+        assert.equal(200, try(wild, { host = "x.a.localhost" }))
+        for _, host in ipairs { "a.localhost", "x.y.a.localhost", "x.b.localhost" } do
+          assert.equal("trust", try(wild, { host = host }), host)
+        end
+        local odd = leaf("odd-wild", est.server_ext
+          "DNS:x.*.localhost, DNS:b*.a.localhost, DNS:xn--*.a.localhost, DNS:*r.a.localhost")
+        for _, host in ipairs { "x.a.localhost", "bar.a.localhost", "xn--bcher-kva.a.localhost" } do
+          assert.equal("trust", try(odd, { host = host }), host)
+        end
+      end)
+
     it("C30 6125-6.4.4-a 6125-6.4.4-b never by its CN", function()
+      assert.equal("trust", try(leaf("cn-wild", est.server_ext(nil),
+        { subject = "/CN=*.a.localhost" }), { host = "x.a.localhost" }))
       assert.equal("trust", try(leaf("cn", est.server_ext(nil), { subject = "/CN=localhost" })))
       assert.equal("trust", try(leaf("cn2", est.server_ext "DNS:other.example",
         { subject = "/CN=localhost" })))
