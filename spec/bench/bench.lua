@@ -4,12 +4,12 @@ local cjson = require "cjson"
 local nginx = require "bench.nginx"
 local process = require "support.process"
 local processes = require "bench.processes"
+local raw_server = require "support.raw_server"
 local report = require "bench.report"
 local server_module = require "support.server"
 
 local WORKERS <const> = 2
 local NGINX_PER_ENROLLMENT <const> = 2 -- cheaper ones, so more of them for the clock's ticks
-local PORT <const> = 38443 -- nginx cannot be asked for a free one
 local TOOLS <const> = "build/release/bench/"
 
 local function parse_arguments(words)
@@ -111,6 +111,12 @@ local function split_requests(file, folder, rounds, count)
   return files
 end
 
+--- A port that was free a moment ago: nginx cannot be asked to take one.
+local function free_port(dir)
+  local held <close> = raw_server.start { cert = dir .. "/server.pem", key = dir .. "/server.key" }
+  return held.port
+end
+
 local function configure(text)
   local count
   text, count = text:gsub("names = \"principal\",", "%0\n      per_minute = 1000000,")
@@ -133,8 +139,8 @@ local function measure(server, options)
     local mine = load_server(lest.roles, server.port, options.connections, options.enrollments,
       files[round])
     if not yardstick then
-      yardstick = nginx.start { folder = folder, dir = server.dir, port = PORT, workers = WORKERS,
-        size = mine.body_bytes }
+      yardstick = nginx.start { folder = folder, dir = server.dir, port = free_port(server.dir),
+        workers = WORKERS, size = mine.body_bytes }
       server.nginx_pid = yardstick.pid
       yardstick.roles = nginx_roles(yardstick.pid)
       yardstick.fresh, yardstick.rounds = memory_of(yardstick.roles), {}

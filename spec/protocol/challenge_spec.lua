@@ -15,8 +15,8 @@ return {
   enroll = function(request)
     local auth, who, csr = request.auth, request.principal, request.csr
     return policy.approve { subject = csr.subject, san = csr.san,
-      detail = ("%s %s: certificate %s of %s, user %s; %s by %s wants %s %s and holds %s %s"):format(
-        request.label, request.operation,
+      detail = ("%s %s: certificate %s of %s, user %s; "
+        .. "%s by %s wants %s %s and holds %s %s"):format(request.label, request.operation,
         auth.certificate and auth.certificate.name,
         auth.certificate and auth.certificate.anchors, auth.basic and auth.basic.name,
         who.kind, who.name, csr.subject, csr.san[1], who.certificate and who.certificate.subject,
