@@ -78,6 +78,28 @@ describe("in the middle of 200 enrollments", function()
     assert.equal("ok", server:sql "PRAGMA integrity_check")
   end)
 
+  it("a killed supervisor loses nothing that was answered, and the next one goes on", function()
+    local devices = fleet.new(server, COUNT)
+    local running = devices:start()
+    devices:wait_answers(COUNT // 4)
+    local children = { server.pid, table.unpack(server:pids "worker") }
+    table.move(server:pids "authority", 1, 1, #children + 1, children)
+    assert.equal(4, #children)
+    process.kill(server.pid, "KILL")
+    process.wait_for(function()
+      for _, pid in ipairs(children) do
+        if process.alive(pid) then return false end
+      end
+      return true
+    end, "the end of its children", 30)
+    assert.is_true(devices.answers < COUNT)
+    server:run()
+    running:wait()
+    devices:check()
+    assert.is_true(devices.retries > 0)
+    assert.equal("ok", server:sql "PRAGMA integrity_check")
+  end)
+
   it("a reload drops no request, and uses no secret twice", function()
     local devices = fleet.new(server, COUNT)
     local running = devices:start()

@@ -97,6 +97,35 @@ describe("examples/provision.lua", function()
   end)
 end)
 
+describe("examples/quickstart", function()
+  local folder
+  setup(function()
+    folder = process.folder()
+    process.must { "chmod", "755", folder }
+  end)
+  teardown(function() os.execute("rm -rf " .. folder) end)
+
+  it("shows a device that enrolls and renews, leaves nothing, and does it again", function()
+    local preset = LEST_PREFIX:match "[^/]+$"
+    for _ = 1, 2 do
+      local code, out, err = process.run { "env", "TMPDIR=" .. folder, "examples/quickstart",
+        "--preset", preset }
+      assert.equal(0, code, out .. err)
+      local serials = {}
+      for serial in out:gmatch "Certificate\n  Subject +CN=device001\n.-Serial number +(%x+)\n" do
+        serials[#serials + 1] = serial
+      end
+      assert.equal(2, #serials, out)
+      assert.matches("\n" .. serials[1] .. " +device001 +CN=device001 .* valid\n", out)
+      assert.matches("\n" .. serials[2] .. " +own:CN=device001 +CN=device001 .* valid\n", out)
+      assert.matches("\n%w+ +device001 +used ", out)
+      assert.equal("", process.must { "find", folder, "-mindepth", "1" })
+      -- The brackets keep the shell around pgrep out of it.
+      assert.equal(1, (process.run { "pgrep", "-f", "[/]" .. folder:sub(2) }))
+    end
+  end)
+end)
+
 describe("policies/two-operators.lua in a server", function()
   local server
   after_each(function() if server then server:stop() end end)
