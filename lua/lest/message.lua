@@ -48,9 +48,11 @@ local function short(key)
   return true
 end
 
-local facts = s.map(s.custom("a string, a number or a boolean", function(value)
+-- JSON has no infinity, but 1e999 is read as one, and could not be written again.
+local facts = s.map(s.custom("a string, a finite number or a boolean", function(value)
   local kind = type(value)
-  if kind == "boolean" or kind == "number" or (kind == "string" and #value <= 4096) then
+  if kind == "boolean" or (kind == "number" and value - value == 0)
+    or (kind == "string" and #value <= 4096) then
     return value
   end
 end), { max = 64, key = short })

@@ -1,5 +1,6 @@
 /* A packet on the authority's socket: what a worker in an attacker's hands may send. It is refused or it is
- * a table of the schema; either way no Lua error escapes and what is taken can be written again. */
+ * a table of the schema; either way no Lua error escapes, and what is taken can be written again and is taken
+ * again, unless it grows too large by that. */
 #include "fuzz.h"
 
 #include <lauxlib.h>
@@ -10,13 +11,16 @@
 
 int luaopen_lest_core(lua_State *L);
 
-static const char script[] = "local message = require 'lest.message'\n"
+static const char script[] = "local cjson, message = require 'cjson', require 'lest.message'\n"
                              "local all = { begin = true, finish = true, answer = true }\n"
                              "return function(packet)\n"
                              "  local value, problem = message.decode(packet, all)\n"
                              "  if not value then return type(problem) == 'string' end\n"
-                             "  return type(value.type) == 'string' and type(value.id) == 'string'\n"
-                             "    and #value.id <= 64\n"
+                             "  if type(value.id) ~= 'string' or #value.id > 64 then return false end\n"
+                             "  local again, why = message.encode(cjson.decode(packet))\n"
+                             "  if not again then return why == 'the packet is too large' end\n"
+                             "  local second = message.decode(again, all)\n"
+                             "  return second ~= nil and second.type == value.type\n"
                              "end\n";
 
 static lua_State *start(void)
