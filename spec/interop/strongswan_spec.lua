@@ -21,6 +21,7 @@ describe("strongSwan's pki", function()
 
   it("fetches the CA certificates, enrolls and renews", function()
     must(("pki --estca --url %s --cacert ca/ca.pem --caout swan-ca --force"):format(url()))
+    assert.equal(must "openssl x509 -in ca/ca.pem", must "openssl x509 -inform DER -in swan-ca.der")
     local secret = server:credential "swan"
     must "pki --gen --type ecdsa --size 256 --outform pem > swan.key"
     must "pki --req --type ecdsa --in swan.key --dn CN=swan > swan.csr"

@@ -35,7 +35,8 @@ describe("a message", function()
         "AA==" } },
       ["deep"] = ('{"type":'):rep(50) .. "1" .. ("}"):rep(50), ["not a number"] = '{"type":NaN}',
       ["long header name"] = begin { headers = { [("x"):rep(65)] = "x" } },
-      ["infinite"] = '{"type":"finish","id":"a","handle":"h","verdict":"approve","facts":{"a":1e999}}',
+      ["infinite"] = '{"type":"finish","id":"a","handle":"h","verdict":"approve",'
+        .. '"facts":{"a":1e999}}',
       ["large"] = begin { label = ("x"):rep(190000) },
     }
     for what, packet in pairs(cases) do
