@@ -46,7 +46,7 @@ describe("bodies", function()
     return assert(core.base64.decode((support.request("body", options))))
   end
 
-  it("7030-4.2-b 7030-3.2.4-a 7030-3.2.4-b 7030-3.2.4-e 7030-4.2.2-f names its media types",
+  it("7030-4.2-b 7030-3.2.4-a 7030-3.2.4-b 7030-3.2.4-e 7030-4.2.2-f S25 names its media types",
     function()
     assert.matches("^application/pkcs7%-mime; smime%-type=certs%-only$",
       ask(http("GET", "/cacerts")).headers["content-type"])
@@ -171,7 +171,7 @@ describe("bodies", function()
     end
   end)
 
-  it("8951-3-e takes PEM and DER, and only of a request", function()
+  it("8951-3-e S9 S11 takes PEM and DER, and only of a request", function()
     local csr = fresh()
     local armour = "-----%s CERTIFICATE REQUEST-----\n"
     local pem = armour:format "BEGIN" .. core.base64.encode(csr, 64) .. armour:format "END"
@@ -235,8 +235,7 @@ describe("bodies", function()
     assert.equal(413, enroll(("A"):rep(65537)).status)
   end)
 
-  -- S29
-  it("survives any broken request", function()
+  it("S29 survives any broken request", function()
     local csr = fresh()
     math.randomseed(42)
     for _ = 1, 60 do

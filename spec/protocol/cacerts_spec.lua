@@ -9,7 +9,7 @@ describe("/cacerts", function()
   setup(function() server = support.start() end)
   teardown(function() server:stop() end)
 
-  it("7030-4.1.3-a 7030-4.1.3-c 7030-4.1.3-d 7030-4.1.2-d is a certs-only bag, for anybody",
+  it("7030-4.1.3-a 7030-4.1.3-c 7030-4.1.3-d 7030-4.1.2-d S1 is a certs-only bag, for anybody",
     function()
     local status, body, headers = server:curl "/cacerts"
     assert.equal(200, status)

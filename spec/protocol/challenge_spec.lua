@@ -77,7 +77,7 @@ describe("authentication", function()
       (support.request(name, { san = { "DNS:" .. name } })))))
   end
 
-  it("7030-3.2.3-f 9110-11.6.1-a 7617-2-a challenges with scheme and realm", function()
+  it("7030-3.2.3-f 9110-11.6.1-a 7617-2-a S40 S47 challenges with scheme and realm", function()
     local realms = { ["/simpleenroll"] = "lest", ["/basic/simpleenroll"] = "the factory" }
     for path, realm in pairs(realms) do
       for _, authorization in ipairs { false, support.basic("device", "wrong"), "Foo x" } do
@@ -99,9 +99,9 @@ describe("authentication", function()
     assert.is_not_nil(answer.headers["www-authenticate"])
   end)
 
-  -- Columns: no password, the right one, a wrong one, a header that is malformed. S48, S49, S53,
-  -- S54: where passwords are taken, a header that is not understood is never as good as none; where
-  -- they are not, it says nothing.
+  -- Columns: no password, the right one, a wrong one, a header that is malformed: where
+  -- passwords are taken, a header that is not understood is never as good as none; where they are
+  -- not, it says nothing.
   local MATRIX <const> = {
     { "/cert/simpleenroll", false, { 403, 403, 403, 403 } },
     { "/cert/simpleenroll", true, { 200, 200, 200, 200 } },
@@ -122,8 +122,8 @@ describe("authentication", function()
   }
   for _, row in ipairs(MATRIX) do
     local path, with_cert, expected = table.unpack(row)
-    it(("7030-3.2.3-a 7030-3.3.2-b 7030-4.2-f %s %s a certificate"):format(path,
-      with_cert and "with" or "without"), function()
+    it(("7030-3.2.3-a 7030-3.3.2-b 7030-4.2-f S41 S48 S49 S53 S54 S55 %s %s a certificate"):format(
+      path, with_cert and "with" or "without"), function()
       local offers = { false, support.basic("device", secret), support.basic("device", "wrong"),
         "Basic !!!" }
       local got = {}
@@ -189,7 +189,7 @@ describe("authentication", function()
     end
   end)
 
-  it("says 401 to every malformed Authorization, with a good certificate too", function()
+  it("S45 S54 says 401 to every malformed Authorization, with a good certificate too", function()
     local token = core.base64.encode("device:" .. secret)
     for _, value in ipairs { "", "Basic", "Basic ", "Basic  ", "Basic !", "Basic =",
       "Basic " .. token .. " x", "Basic " .. token .. ",",

@@ -134,7 +134,7 @@ describe("/csrattrs", function()
     assert.equal(0x30, attributes("rsa"):byte())
   end)
 
-  it("7030-4.5.2-b 7030-4.5.2-f says 204 without a body when there are none", function()
+  it("7030-4.5.2-b 7030-4.5.2-f S3 says 204 without a body when there are none", function()
     for _, path in ipairs { "/csrattrs", "/empty/csrattrs", "/none/csrattrs" } do
       local status, body, headers = server:curl(path)
       assert.equal(204, status, path)
@@ -183,7 +183,7 @@ describe("/csrattrs", function()
     assert.is_true(wishes.challenge_password)
   end)
 
-  it("asks the policy's hook first, and the configuration if it has nothing to say", function()
+  it("S66 asks the policy's hook first, and the configuration if it has nothing to say", function()
     local wishes = assert(core.csrattrs.wishes(attributes "hook"))
     assert.equal("ec:P-256", wishes.key)
     assert.is_true(wishes.challenge_password)
@@ -193,7 +193,8 @@ describe("/csrattrs", function()
     assert.equal("\12\7TLSv1.3", core.csrattrs.decode(attributes "version")[1].values[1])
   end)
 
-  it("7030-4.5.2-c 8995-5.9.2-a leaves it to the policy to insist on what was asked for", function()
+  it("7030-4.5.2-c 8995-5.9.2-a S68 leaves it to the policy to insist on what was asked for",
+    function()
     local secret = server:credential("device", { "--reusable" })
     for password, expected in pairs { [false] = 403, secret = 200 } do
       local csr = support.request("device", { challenge_password = password })
@@ -204,7 +205,7 @@ describe("/csrattrs", function()
     end
   end)
 
-  it("says 500 for a hook that fails, and goes on", function()
+  it("S66 says 500 for a hook that fails, and goes on", function()
     for _, label in ipairs { "bad", "worse" } do
       local status, body = server:curl("/" .. label .. "/csrattrs")
       assert.equal(500, status)
@@ -254,7 +255,7 @@ describe("the configuration of csrattrs", function()
     end
   end)
 
-  it("names what it does not understand, without a stack trace", function()
+  it("S66 names what it does not understand, without a stack trace", function()
     for _, wishes in ipairs { "{ kye = 'ec:P-256' }", "'no such name'", "{ key = 'ec:P-999' }",
       "{ oid = '1.2.3', values = { 'no DER' } }", "{ oid = 5 }", "{}" } do
       local code, said = check(wishes)

@@ -259,7 +259,8 @@ describe("a policy", function()
     end)
   end
 
-  it("7030-4.2.3-h 7030-4.2.3-m 7030-4.2-i holds a request until an operator decides", function()
+  it("7030-4.2.3-h 7030-4.2.3-m 7030-4.2-i S20 holds a request until an operator decides",
+    function()
     start([[
       local policy = require "lest.policy"
       return { enroll = function(request)

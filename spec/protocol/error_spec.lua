@@ -108,7 +108,7 @@ describe("refusals", function()
     says(enroll "reject-odd", 403, "two.*X%-Evil: 1.*<b>.*line \u{fc}")
   end)
 
-  it("7030-4.2.3-s says nothing about what failed inside", function()
+  it("7030-4.2.3-s S21 says nothing about what failed inside", function()
     for _, name in ipairs { "raise", "raise-table", "foreign-name", "no such hook" } do
       local answer = enroll(name)
       says(answer, 500, "^the request [%w_-]+ failed\n$")

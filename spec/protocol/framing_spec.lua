@@ -58,7 +58,8 @@ describe("HTTP on the wire", function()
     return assert(c:request(bytes, options))
   end
 
-  it("7030-3.2-a serves any number of requests on a connection, and one a connection", function()
+  it("7030-3.2-a S19 serves any number of requests on a connection, and one a connection",
+    function()
     local c <close> = connect()
     assert.equal(200, c:request(GET).status)
     assert.equal(204, c:request(http("GET", "/csrattrs")).status)
@@ -72,7 +73,7 @@ describe("HTTP on the wire", function()
     assert.equal("eof", select(2, c:read()))
   end)
 
-  it("9112-9.3-a closes after an answer to HTTP/1.0 unless it is asked not to", function()
+  it("9112-9.3-a S19 closes after an answer to HTTP/1.0 unless it is asked not to", function()
     local old <const> = GET:gsub("HTTP/1.1", "HTTP/1.0")
     local came, how = all_of(old)
     assert.equal("eof", how)
@@ -108,7 +109,7 @@ describe("HTTP on the wire", function()
     assert.equal(get.body, c:request(GET).body)
   end)
 
-  it("9110-15.5.6-a says 405 with Allow for every wrong method", function()
+  it("9110-15.5.6-a S2 S4 says 405 with Allow for every wrong method", function()
     local allowed <const> = { cacerts = "GET, HEAD", csrattrs = "GET, HEAD", simpleenroll = "POST",
       simplereenroll = "POST" }
     for operation, allow in pairs(allowed) do
@@ -220,7 +221,7 @@ describe("HTTP on the wire", function()
     assert.equal(431, c:response().status)
   end)
 
-  it("9112-6.1-a 9112-7.1.1-a reads chunks of any size, extensions and trailers", function()
+  it("9112-6.1-a 9112-7.1.1-a S17 reads chunks of any size, extensions and trailers", function()
     local csr = support.request "framing"
     local chunks = csr:gsub("..?.?.?.?.?.?", function(piece)
       return ('%X;name="a; b";x\r\n%s\r\n'):format(#piece, piece)
@@ -324,13 +325,13 @@ describe("HTTP on the wire", function()
     assert.equal(12, left)
   end)
 
-  it("9112-6.3-f takes a POST without a length for an empty one", function()
+  it("9112-6.3-f S17 takes a POST without a length for an empty one", function()
     local answer = answered(post())
     assert.equal(400, answer.status)
     assert.matches("empty", answer.body)
   end)
 
-  it("9110-15.5.14-a says 413 at once, not after the body", function()
+  it("9110-15.5.14-a S15 says 413 at once, not after the body", function()
     local big <const> = 100 * 1024 * 1024
     for _, length in ipairs { "Content-Length: " .. big, "Content-Length: 65537" } do
       local c <close> = connect()
@@ -368,7 +369,7 @@ describe("HTTP on the wire", function()
     end
   end)
 
-  it("9110-10.1.1-a says 100 at once, or what else it has to say", function()
+  it("9110-10.1.1-a S19 says 100 at once, or what else it has to say", function()
     local csr = support.request "framing"
     local expect <const> = "Expect: 100-continue"
     for _, framing in ipairs { "Content-Length: " .. #csr, "Transfer-Encoding: chunked" } do

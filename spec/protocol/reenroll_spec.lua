@@ -47,7 +47,7 @@ describe("/simplereenroll", function()
     assert.not_equal(old.serial, new.serial)
   end)
 
-  it("7030-4.2.2-e refuses other names", function()
+  it("7030-4.2.2-e S27 refuses other names", function()
     server:enroll "renew03"
     for _, options in ipairs { { subject = "/CN=other" }, { subject = "/CN=renew03/O=x" },
       { san = "DNS:renew03.example" } } do

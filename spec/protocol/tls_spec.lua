@@ -243,7 +243,7 @@ describe("TLS of the server", function()
 
   -- Certificates
 
-  it("7030-3.3.2-c 7030-3.3.2-f 7030-3.7-a takes a third party's certificate where the label does",
+  it("7030-3.3.2-c 7030-3.3.2-f 7030-3.7-a S50 takes a third party's certificate if the label does",
     function()
     local me = identity(good, sub)
     local answer = enroll(me, "device001")
@@ -335,7 +335,7 @@ describe("TLS of the server", function()
   end)
 
   describe("refuses a certificate", function()
-    it("7030-3.3.2-g whose time is over", function()
+    it("7030-3.3.2-g S51 whose time is over", function()
       local late = ca:issue("late", { by = sub, days = -1, ext = CLIENT_AUTH })
       refused(identity(late, sub), "expired")
     end)
@@ -352,7 +352,7 @@ describe("TLS of the server", function()
       refused(identity(early, sub), "not yet valid")
     end)
 
-    it("7030-3.3.2-g that the CRL of its issuer revokes", function()
+    it("7030-3.3.2-g S51 that the CRL of its issuer revokes", function()
       refused(identity(revoked, sub), "revoked")
     end)
 
@@ -372,7 +372,7 @@ describe("TLS of the server", function()
       refused(identity(lie, liar), "self.signed certificate in certificate chain")
     end)
 
-    it("7030-3.3.2-g that it has signed itself", function()
+    it("7030-3.3.2-g S51 that it has signed itself", function()
       refused(identity(ca:root("self", { ext = CLIENT_AUTH })), "self.signed")
     end)
 

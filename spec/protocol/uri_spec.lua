@@ -28,7 +28,7 @@ describe("the server's URIs", function()
     assert.equal("404", out)
   end)
 
-  it("7030-3.2.2-m answer unknown labels and operations with 404 and a text", function()
+  it("7030-3.2.2-m S28 answer unknown labels and operations with 404 and a text", function()
     for _, path in ipairs { "/nosuch", "/nolabel/cacerts", "/a/b/cacerts", "", "/", "/cacertsX",
       "/fullcmc",
       "/serverkeygen" } do
