@@ -101,7 +101,7 @@ describe("limits", function()
     return ok, limit
   end
 
-  it("end a loop that swallows every error", function()
+  it("end a loop that swallows every error #hook", function()
     local ok, limit = bounded({ deadline_ms = core.clock.monotonic_ms() + 50 }, function()
       while true do pcall(function() while true do end end) end
     end)
@@ -110,7 +110,7 @@ describe("limits", function()
     assert.matches("task_spec.lua:%d+", limit.where)
   end)
 
-  it("reach into coroutines that the code makes itself", function()
+  it("reach into coroutines that the code makes itself #hook", function()
     local ok, limit = bounded({ deadline_ms = core.clock.monotonic_ms() + 50 }, function()
       coroutine.wrap(function() while true do pcall(function() while true do end end) end end)()
     end)
