@@ -1,24 +1,13 @@
---- Runs support/https_server.lua for a spec, and talks to it with curl and openssl.
+--- Runs support/https_server.lua for a spec, and talks to it with curl and support.raw_client.
 ---   local server <close> = https.start(folder, "idle_ms=200")
 ---   server:raw "GET / HTTP/1.0\r\n\r\n"      -- what came back until the server closed
-local core = require "lest.core"
 local process = require "support.process"
+local raw_client = require "support.raw_client"
 
 local M = {}
 M.__index = M
 
 local SERVER <const> = "spec/support/https_server.lua"
-local CLIENT <const> = "spec/support/tls_client.c"
-local tool
-
--- The client in C, compiled once a run.
-local function client_tool()
-  if not tool then
-    tool = os.tmpname()
-    process.must(("cc -D_GNU_SOURCE -o %s %s $(pkg-config --libs openssl)"):format(tool, CLIENT))
-  end
-  return tool
-end
 
 --- server.pem and server.key for localhost in a new folder; how: openssl's -newkey words.
 ---@return string folder
@@ -87,104 +76,27 @@ function M:curl(path, ...)
   return process.run(table.move({ ... }, 1, select("#", ...), #words + 1, words))
 end
 
---- A client that sends any bytes over TLS: openssl s_client, fed through a pipe.
----@class support.https.client
-local Client = {}
-Client.__index = Client
-
----@param options? string words for s_client
----@return support.https.client
+--- A connection to it of a support.raw_client that lives as long as this server; options as there.
+---@param options? table
+---@return table? connection
+---@return string? how it ended
 function M:connect(options)
-  local client = setmetatable({ scratch = process.folder() }, Client)
-  local fifo = client.scratch .. "/in"
-  process.must { "mkfifo", fifo }
-  process.write(client.scratch .. "/out", "")
-  local line = "openssl s_client -quiet -connect %s %s >%s/out 2>%s/err <%s & echo $!"
-  local pipe <close> = assert(io.popen(line:format(self.address, options or "", client.scratch,
-    client.scratch, fifo)))
-  client.pid = math.tointeger(pipe:read "n")
-  client.input = assert(io.open(fifo, "w"))
-  client.input:setvbuf "no"
-  return client
+  self.client = self.client or raw_client.new()
+  local all = { host = self.host, port = self.port }
+  for key, value in pairs(options or {}) do all[key] = value end
+  return self.client:connect(all)
 end
 
---- Send bytes; a client that has ended already takes them in silence.
-function Client:send(bytes)
-  self.input:write(bytes)
-  return self
-end
-
---- All that has come so far.
-function Client:received()
-  return process.read(self.scratch .. "/out")
-end
-
---- Wait until what came matches; returns the captures.
-function Client:wait(pattern, seconds)
-  process.wait_for(function() return self:received():find(pattern) end, pattern, seconds)
-  return self:received():match(pattern)
-end
-
---- Wait until the server has closed; returns all that came.
-function Client:wait_closed(seconds)
-  process.wait_for(function() return not process.alive(self.pid) end, "the end of the connection",
-    seconds)
-  return self:received()
-end
-
---- What s_client has to say on standard error.
-function Client:complaint()
-  return process.read(self.scratch .. "/err")
-end
-
-function Client:kill(signal)
-  process.kill(self.pid, signal or "KILL")
-end
-
-function Client:close()
-  self:kill()
-  self.input:close()
-  os.execute("rm -rf " .. process.quote(self.scratch))
-end
-Client.__close = Client.close
-
---- Run support/tls_client.c to its end with these actions: what it printed, and seconds.
----@param ... string|number
----@return string out
----@return number seconds
-function M:client(...)
-  local words = { client_tool(), self.host, self.port, ... }
-  local began = core.clock.monotonic_ms()
-  local _, out = process.run(words)
-  return out, (core.clock.monotonic_ms() - began) / 1000
-end
-
---- As client, in the background: process id, and the file with what it prints.
-function M:start_client(...)
-  return M.start_tool(self.host, self.port, ...)
-end
-
---- support/tls_client.c against any server, in the background.
----@param host string an address
----@param port string|integer
----@param ... string|number actions
----@return integer pid
----@return string out the file with what it prints
-function M.start_tool(host, port, ...)
-  local out = process.folder() .. "/out"
-  process.write(out, "")
-  return process.start({ client_tool(), host, port, ... }, out, "/dev/null"), out
-end
-
---- Send bytes on a new connection, wait until the server closes it, and return all that came.
+--- Send bytes on a new connection; what came until the server closed it, and how it did.
 function M:raw(bytes, options)
-  local client <close> = self:connect(options)
-  client:send(bytes)
-  return client:wait_closed()
+  local c <close> = assert(self:connect(options))
+  c:send(bytes)
+  return c:read { timeout = 20000 }
 end
 
 --- End the server; a fault that a sanitizer has found in it is raised.
 function M:stop()
+  if self.client then self.client:close() end
   process.kill(self.pid, "TERM")
   local ended = pcall(process.wait_for, function()
     return not process.alive(self.pid)

@@ -52,10 +52,10 @@ local function opened(connection, line)
   return connection
 end
 
---- Connect. Options: port; host ("127.0.0.1"), cert, key, ca (verify the server against it), min,
---- max ("1.2", "1.3"), ciphers, suites, groups, sni, alpn, timeout (ms), plain (no TLS, see
---- :tls()), session (a connection whose session is resumed), rcvbuf (bytes). Gives nil, how it
---- ended and the reason of an alert on failure.
+--- Connect. Options: port; host ("127.0.0.1"), from (its own address), cert, key, ca (verify the
+--- server against it), min, max ("1.2", "1.3"), ciphers, suites, groups, sni, alpn, timeout (ms),
+--- plain (no TLS, see :tls()), session (a connection whose session is resumed), rcvbuf (bytes).
+--- Gives nil, how it ended and the reason of an alert on failure.
 ---@param options table
 ---@return table? connection
 ---@return string? how
@@ -184,10 +184,10 @@ function Connection:facts()
   return rawtls.info(self.process:ask("info", self.id))
 end
 
-for method, word in pairs { half_close = "half", close = "close", drop = "drop",
-  reset = "reset" } do
-  --- half_close: close_notify and FIN, reading goes on. close: in order. drop: without
-  --- close_notify. reset: RST.
+for method, word in pairs { notify = "notify", fin = "fin", half_close = "half", close = "close",
+  drop = "drop", reset = "reset" } do
+  --- notify: close_notify, fin: FIN, half_close: both; reading goes on. close: in order. drop:
+  --- without close_notify. reset: RST.
   Connection[method] = function(self)
     self.process:ask(word, self.id)
   end

@@ -162,12 +162,22 @@ enum rawtls_end rawtls_trickle(struct rawtls *c, const void *data, size_t len, s
     return RAWTLS_OK;
 }
 
-void rawtls_half_close(struct rawtls *c)
+void rawtls_notify(struct rawtls *c)
 {
     before();
     if (c->ssl)
         SSL_shutdown(c->ssl);
+}
+
+void rawtls_fin(struct rawtls *c)
+{
     shutdown(c->fd, SHUT_WR);
+}
+
+void rawtls_half_close(struct rawtls *c)
+{
+    rawtls_notify(c);
+    rawtls_fin(c);
 }
 
 void rawtls_linger(struct rawtls *c, int64_t ms)

@@ -41,7 +41,10 @@ enum rawtls_end rawtls_read(struct rawtls *c, struct lest_buf *out, size_t max, 
 enum rawtls_end rawtls_trickle(struct rawtls *c, const void *data, size_t len, size_t chunk, int64_t gap_ms,
                                size_t *done);
 
-/** Ways to end: half-close (close_notify and FIN, reading goes on), in order, without close_notify, RST. */
+/** Ways to end: close_notify alone, FIN alone, both (reading goes on after these), in order, without
+ *  close_notify, RST. */
+void rawtls_notify(struct rawtls *c);
+void rawtls_fin(struct rawtls *c);
 void rawtls_half_close(struct rawtls *c);
 void rawtls_close(struct rawtls *c);
 void rawtls_drop(struct rawtls *c);

@@ -2,13 +2,15 @@
  *
  *   connect ID PORT KEY=VALUE...      -> ok INFO... | err END REASON
  *     besides the settings of a context: plain=1 (no TLS yet), sni=NAME, session=ID (resume), timeout=MS,
- *     host=ADDRESS, rcvbuf=BYTES (a peer that hardly reads)
+ *     host=ADDRESS, from=ADDRESS (its own), rcvbuf=BYTES (a peer that hardly reads)
  *   tls ID KEY=VALUE...               -> as connect: the handshake on a plain connection
  *   hello KEY=VALUE...                -> data ok BASE64: a ClientHello, to be sent on a plain connection
  *   send ID BASE64 TIMEOUT            -> ok COUNT | err END COUNT
  *   trickle ID BASE64 CHUNK GAP       -> ok COUNT | err END COUNT
  *   read ID TIMEOUT MAX UNTIL         -> data END BASE64: up to MAX bytes, or to the end of the bytes UNTIL
- * ("ok") info ID                           -> ok INFO... half | close | drop | reset ID    -> ok quit */
+ *   info ID                           -> ok INFO...
+ *   notify | fin | half | close | drop | reset ID    -> ok
+ *   quit */
 #include "rawtls.h"
 
 #include <arpa/inet.h>
@@ -118,6 +120,8 @@ static void connect_command(char *const words[])
     int id, on = 1, error = 0;
     struct rawtls *c = connection(words[1], &id);
     struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons((uint16_t)atoi(words[2])) };
+    struct sockaddr_in own = { .sin_family = AF_INET };
+    const char *from = rawtls_word(words, "from", NULL);
     const char *rcvbuf = rawtls_word(words, "rcvbuf", NULL);
     socklen_t len = sizeof error;
     rawtls_drop(c);
@@ -129,6 +133,9 @@ static void connect_command(char *const words[])
         int size = atoi(rcvbuf);
         setsockopt(c->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
     }
+    if (from && (inet_pton(AF_INET, from, &own.sin_addr) != 1 ||
+                 bind(c->fd, (struct sockaddr *)&own, sizeof own) < 0))
+        rawtls_die("from");
     if (connect(c->fd, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS)
         error = errno;
     struct pollfd p = { .fd = c->fd, .events = POLLOUT };
@@ -222,10 +229,8 @@ static void end_command(char *const words[])
     static const struct {
         const char *name;
         void (*function)(struct rawtls *c);
-    } ways[] = { { "half", rawtls_half_close },
-                 { "close", rawtls_close },
-                 { "drop", rawtls_drop },
-                 { "reset", rawtls_reset } };
+    } ways[] = { { "notify", rawtls_notify }, { "fin", rawtls_fin },   { "half", rawtls_half_close },
+                 { "close", rawtls_close },   { "drop", rawtls_drop }, { "reset", rawtls_reset } };
     int id;
     struct rawtls *c = connection(words[1], &id);
     for (size_t i = 0; i < sizeof ways / sizeof *ways; i++) {

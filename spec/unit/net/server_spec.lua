@@ -35,11 +35,11 @@ describe("the server", function()
 
   it("9112-6.1-a gives a chunked body as it was before chunking", function()
     start()
-    local client <close> = server:connect()
+    local client <close> = assert(server:connect())
     client:send "POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
     client:send "4;a=b\r\nabcd\r\n"
     client:send "3\r\nefg\r\n0\r\nX-Trailer: y\r\n\r\n"
-    client:wait "\r\n\r\nabcdefg$"
+    assert.equal("abcdefg", client:response().body)
   end)
 
   it("9110-9.1-a answers HEAD with the headers of GET and no body", function()
@@ -52,11 +52,11 @@ describe("the server", function()
     start()
     local out = server:raw "GET /describe HTTP/1.0\r\n\r\n"
     assert.matches("Connection: close\r\n.*version=1.0\n", out)
-    local client <close> = server:connect()
+    local client <close> = assert(server:connect())
     client:send "GET /describe HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
-    client:wait "Connection: keep%-alive\r\n.*x=\n"
-    client:send "GET /describe HTTP/1.0\r\n\r\n"
-    assert.matches("id=%S+\n.*\nid=%S+\n", client:wait_closed())
+    assert.equal("keep-alive", client:response().headers.connection)
+    assert.equal("close",
+      client:request("GET /describe HTTP/1.0\r\n\r\n").headers.connection)
   end)
 
   it("sends 204 without a length", function()
@@ -81,9 +81,12 @@ describe("the server", function()
 
   it("answers pipelined requests in their order", function()
     start()
-    local client <close> = server:connect()
+    local client <close> = assert(server:connect())
     client:send(GET:format "/slow" .. GET:format "/describe" .. GET:format "/echo")
-    client:wait "\r\n\r\nslow\n.*id=%S+%-2\n.*HTTP/1.1 200 OK.*Content%-Length: 0\r\n\r\n$"
+    assert.equal("slow\n", client:response().body)
+    assert.matches("^id=%S+%-2\n", client:response().body)
+    local last = client:response()
+    assert.same({ 200, "" }, { last.status, last.body })
   end)
 
   describe("and a body that is not wanted:", function()
@@ -108,20 +111,21 @@ describe("the server", function()
 
     it("keeps it too when the rest is chunked, and comes late", function()
       start()
-      local client <close> = server:connect()
+      local client <close> = assert(server:connect())
       client:send "POST /refuse HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab"
-      client:wait "who%?\n$"
+      assert.equal("who?\n", client:response().body)
       client:send "cde\r\n0\r\n\r\nPOST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\nok"
-      client:wait "\r\n\r\nok$"
+      assert.equal("ok", client:response().body)
     end)
 
     it("stops reading when the answer comes in the middle of it", function()
       start()
-      local client <close> = server:connect()
+      local client <close> = assert(server:connect())
       client:send "POST /late-refuse HTTP/1.1\r\nHost: x\r\nContent-Length: 65535\r\n\r\nabc"
-      client:wait "^HTTP/1.1 403 .*no\n$"
+      local answer = client:response()
+      assert.same({ 403, "no\n" }, { answer.status, answer.body })
       client:send(("x"):rep(65532) .. "GET /empty HTTP/1.1\r\nHost: x\r\n\r\n")
-      client:wait "HTTP/1.1 204 "
+      assert.equal(204, client:response().status)
     end)
 
     it("9110-15.5.14-a refuses a large one by its length, without reading it", function()
@@ -138,19 +142,19 @@ describe("the server", function()
   describe("and Expect:", function()
     it("9110-10.1.1-a sends 100 when the head was not refused", function()
       start()
-      local client <close> = server:connect()
+      local client <close> = assert(server:connect())
       client:send "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n"
       client:send "Expect: 100-continue\r\n\r\n"
-      client:wait "^HTTP/1.1 100 Continue\r\n\r\n$"
-      client:send "abc"
-      client:wait "^HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n.*abc$"
+      assert.equal("HTTP/1.1 100 Continue\r\n\r\n", client:response().raw)
+      local answer = client:request "abc"
+      assert.same({ 200, "abc" }, { answer.status, answer.body })
     end)
 
     it("9110-10.1.1-b ignores it on HTTP/1.0", function()
       start()
-      local client <close> = server:connect()
+      local client <close> = assert(server:connect())
       client:send "POST /echo HTTP/1.0\r\nContent-Length: 3\r\nExpect: 100-continue\r\n\r\nabc"
-      assert.matches("^HTTP/1.1 200 OK\r\n.*abc$", client:wait_closed())
+      assert.matches("^HTTP/1.1 200 OK\r\n.*abc$", (client:read()))
     end)
   end)
 
@@ -195,7 +199,10 @@ describe("the server", function()
         assert.equal(0, code)
         assert.matches("body=3\n.*abc$", out)
       end
-      server:client("send", "GET /slow?0.2 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n", "sleep", 50)
+      local c = assert(server:connect())
+      c:send(GET:format "/slow?0.2")
+      server:wait "request\tGET\t/slow"
+      c:drop()
       server:wait "abort"
     end)
 
