@@ -261,7 +261,7 @@ describe("the supervisor", function()
         :format(server.folder, server.lest, server.folder .. "/server.lua", server.folder) },
         server.folder .. "/out", server.log_file)
       server:wait_ready(1)
-      local supervisor = server:logged("ready")[1].pid
+      local supervisor = process.own(server:logged("ready")[1].pid)
       process.kill(supervisor, "TERM")
       server:wait("the end", function() return process.exists(server.folder .. "/code") end)
       assert.equal("0\n", process.read(server.folder .. "/code"))

@@ -145,7 +145,7 @@ function Host:tell(role, index, code)
 end
 
 function Host:role_pid(role, index)
-  return math.tointeger(tonumber(self:ask(role, index, "return core.process.pid")))
+  return process.own(math.tointeger(tonumber(self:ask(role, index, "return core.process.pid"))))
 end
 
 --- A line of /proc/PID/status.
@@ -167,7 +167,9 @@ function Host:stop()
     self:signal "KILL"
     self:wait("the end", function() return not self:alive() end)
   end
+  local log = self:log()
   os.execute("rm -rf " .. self.folder)
+  process.check_sanitizers(log)
 end
 
 return M

@@ -105,7 +105,7 @@ function M:stop()
   local said = process.read(self.err)
   os.execute("rm -rf " .. process.quote(self.scratch))
   if not ended then error("the server did not end:\n" .. said) end
-  if said:find "Sanitizer" or said:find "runtime error" then error(said) end
+  process.check_sanitizers(said)
 end
 M.__close = M.stop
 

@@ -25,6 +25,15 @@ function M.line(words)
   return table.concat(quoted, " ")
 end
 
+--- Raise what a sanitizer has found in a process, if its standard error says so.
+---@param stderr string
+function M.check_sanitizers(stderr)
+  local at = stderr:find "ERROR: %a+Sanitizer" or stderr:find ":%d+:%d+: runtime error: "
+  if at then
+    error("a sanitizer has found this:\n" .. stderr:sub(math.max(1, at - 100), at + 4000), 2)
+  end
+end
+
 --- Run words (or a shell line) to the end.
 ---@param command string|any[]
 ---@param options? { stdin: string, dir: string }
@@ -41,6 +50,7 @@ function M.run(command, options)
     options.stdin and folder .. "/in" or "/dev/null", folder, folder))
   local out, err = M.read(folder .. "/out"), M.read(folder .. "/err")
   os.execute("rm -r " .. folder)
+  M.check_sanitizers(err)
   return how == "signal" and 128 + code or code, out, err
 end
 
@@ -93,6 +103,29 @@ function M.exists(path)
   return file ~= nil
 end
 
+-- State and start time of a process, nil if there is none with this id. The name of a process can
+-- hold anything; numbers follow its last bracket.
+local function stat(pid)
+  local file <close> = io.open(("/proc/%d/stat"):format(pid), "r")
+  -- A process that ends meanwhile gives nothing to read.
+  local rest = file and (file:read "a" or ""):match "^.*%) (.*)$"
+  if not rest then return nil end
+  local fields = {}
+  for field in rest:gmatch "%S+" do fields[#fields + 1] = field end
+  return fields[1], fields[20]
+end
+
+-- Process id -> when that process was started: the id is somebody else's once it has another time.
+local started = {}
+
+--- Take note of a process that may be signalled later.
+---@param pid integer
+---@return integer pid
+function M.own(pid)
+  started[pid] = select(2, stat(pid)) or "ended"
+  return pid
+end
+
 --- Start words in the background; returns the process id. Output goes to files.
 ---@param words any[]
 ---@param stdout string
@@ -103,24 +136,23 @@ function M.start(words, stdout, stderr)
   M.write(stderr, "")
   local pipe <close> = assert(io.popen(("%s </dev/null >%s 2>%s & echo $!"):format(M.line(words),
     M.quote(stdout), M.quote(stderr)), "r"))
-  return math.tointeger(pipe:read "n")
+  return M.own(math.tointeger(pipe:read "n"))
 end
 
---- Whether a process lives (a zombie does not).
+--- Whether a process lives (a zombie does not, nor one that only has the id of one we own).
 ---@param pid integer
 ---@return boolean
 function M.alive(pid)
-  local file <close> = io.open(("/proc/%d/stat"):format(pid), "r")
-  if not file then return false end
-  -- A process that ends meanwhile gives nothing to read.
-  local state = (file:read "a" or ""):match "^%d+ %b() (%a)"
-  return state ~= nil and state ~= "Z"
+  local state, since = stat(pid)
+  return state ~= nil and state ~= "Z" and (started[pid] or since) == since
 end
 
+--- Signal a process that we own, if it is still there.
 ---@param pid integer
 ---@param signal? string "TERM"
 function M.kill(pid, signal)
-  os.execute(("kill -%s %d 2>/dev/null"):format(signal or "TERM", pid))
+  if not started[pid] then error(("the process %d is not ours"):format(pid), 2) end
+  if M.alive(pid) then os.execute(("kill -%s %d 2>/dev/null"):format(signal or "TERM", pid)) end
 end
 
 --- The lines of a JSON log with this event, decoded.

@@ -49,6 +49,7 @@ function M.start(options)
 end
 
 function Server:run()
+  self:check_log()
   self.log_file = self.folder .. "/log"
   local words = {}
   for i, address in ipairs(self.listen) do words[2 * i - 1], words[2 * i] = "--listen", address end
@@ -64,7 +65,7 @@ function Server:run()
     return ready
   end, "the server", 20)
   if not ok then error(problem .. "\n" .. process.read(self.log_file), 0) end
-  self.pid = self:logged("ready")[1].pid
+  self.pid = process.own(self:logged("ready")[1].pid)
   self.url = "https://localhost:" .. self.port
 end
 
@@ -93,7 +94,7 @@ function Server:pids(role)
   local pipe <close> = assert(io.popen(("pgrep -P %d -a"):format(self.pid), "r"))
   for line in pipe:lines() do
     if line:find("--role " .. role, 1, true) or line:find("role=" .. role, 1, true) then
-      table.insert(pids, math.tointeger(line:match "^(%d+)"))
+      table.insert(pids, process.own(math.tointeger(line:match "^(%d+)")))
     end
   end
   return pids
@@ -231,6 +232,11 @@ function Server:ledger()
   return self.dir .. "/ledger/ledger.db"
 end
 
+--- Raise what a sanitizer has found in any of its processes.
+function Server:check_log()
+  if self.log_file then process.check_sanitizers(process.read(self.log_file)) end
+end
+
 --- SIGTERM, wait until it is gone, remove the folder.
 function Server:stop()
   if self.pid and process.alive(self.pid) then
@@ -241,7 +247,9 @@ function Server:stop()
   end
   -- The shell around it writes this last.
   if self.pid then pcall(self.exit_code, self, 10) end
+  local sound, problem = pcall(self.check_log, self)
   os.execute("rm -rf " .. self.folder)
+  if not sound then error(problem, 0) end
 end
 
 return M
