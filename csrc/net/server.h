@@ -18,7 +18,7 @@
     X(header_max, 16384, 256)               /* bytes of header lines */                                      \
     X(body_max, 65536, 0)                   /* bytes of a body */                                            \
     X(connections_max, 4096, 1)             /* in all */                                                     \
-    X(connections_per_address_max, 2048, 1) /* for each IPv4 address or IPv6 /64 */                          \
+    X(connections_per_address_max, 1024, 1) /* for each IPv4 address or IPv6 /64 */                          \
     X(requests_max, 256, 1)                 /* there and not answered; more are 503 */                       \
     X(requests_per_connection_max, 100, 1)
 

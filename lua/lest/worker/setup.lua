@@ -8,9 +8,9 @@ local M = {}
 
 local blame <const> = config_module.blame
 
---- The limits as the server of the core names them: milliseconds and bytes; of the counts, the
---- share of one worker. The kernel does not spread connections evenly, but a sum that holds is
---- worth more than one that is reached.
+--- The limits as the server of the core names them: milliseconds and bytes; of what is for the whole
+--- server, the share of one worker. A single address has none: the kernel spreads the few that come
+--- from it so unevenly that a share would be met long before the sum.
 ---@param limits table of the configuration
 ---@param workers integer
 ---@return table
@@ -26,7 +26,7 @@ function M.server_limits(limits, workers)
     header_max = limits.header_size,
     body_max = limits.body_size,
     connections_max = share(limits.connections),
-    connections_per_address_max = share(limits.connections_per_address),
+    connections_per_address_max = limits.connections_per_address,
     requests_max = share(limits.requests),
     requests_per_connection_max = limits.requests_per_connection,
   }
