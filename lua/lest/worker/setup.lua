@@ -8,9 +8,9 @@ local M = {}
 
 local blame <const> = config_module.blame
 
---- The limits as the server of the core names them: milliseconds and bytes; of what is for the whole
---- server, the share of one worker. A single address has none: the kernel spreads the few that come
---- from it so unevenly that a share would be met long before the sum.
+--- The limits as the server of the core names them: milliseconds and bytes; of what is for the
+--- whole server, the share of one worker. A single address has none: the kernel spreads the few
+--- that come from it so unevenly that a share would be met long before the sum.
 ---@param limits table of the configuration
 ---@param workers integer
 ---@return table
