@@ -32,9 +32,9 @@ end
 
 -- begin
 
---- Who asks, for a worker's log.
+--- Who asks, for a worker's log: as the ledger has it, but no longer than a line should be.
 local function named(entry)
-  return { kind = entry.principal.kind, name = entry.principal.name }
+  return entry.ledger_name:sub(1, 1024)
 end
 
 --- What a proven principal asks for: its certificate again, or a handle for the policy's verdict.
@@ -48,7 +48,7 @@ function Authority:open(channel, entry)
   local again = record.lost_answer(self, entry)
   if again then
     return { certificate = message.bytes(again.der), serial = again.serial, replayed = true,
-      principal = named(entry) }
+      who = named(entry) }
   end
   if entry.credential and entry.credential.may == "fetch" then
     refusal.raise(401, "the credentials are not accepted")
@@ -61,8 +61,8 @@ function Authority:open(channel, entry)
     }
   end
   local answer = {
-    handle = core.secret.random(16), auth = entry.proven, approvals = entry.approvals,
-    previous = previous,
+    handle = core.secret.random(16), who = named(entry), auth = entry.proven,
+    approvals = entry.approvals, previous = previous,
     principal = {
       kind = principal.kind, name = principal.name, anchors = principal.anchors,
       credential = principal.credential,
@@ -104,7 +104,7 @@ function Authority:count_request(entry)
   local principal = entry.principal.kind .. " " .. entry.ledger_name
   local wait = self.requests:wait(principal)
   if wait then
-    refusal.raise(429, "too many requests", { retry_after = wait, principal = named(entry) })
+    refusal.raise(429, "too many requests", { retry_after = wait, who = named(entry) })
   end
   self.requests:count(principal)
 end
@@ -126,7 +126,7 @@ function Authority:prove(channel, begin, label)
       record.request(self, entry, { reason = result.reason, detail = result.detail }, "reject", {})
     end)
     result.verdict = entry.verdict
-    result.principal = named(entry)
+    result.who = named(entry)
   end
   error(result, 0)
 end
@@ -272,7 +272,7 @@ local function failure_answer(id, problem)
         problem.detail })
     end
     return { status = problem.status, reason = problem.reason, retry_after = problem.retry_after,
-      verdict = problem.verdict, principal = problem.principal }
+      verdict = problem.verdict, who = problem.who }
   end
   local err = core.error.is(problem) and problem
   core.log.write("error", "message failed", { "id", id, "message", tostring(problem) })

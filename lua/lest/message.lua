@@ -103,6 +103,7 @@ local kinds = {
     retry_after = s.optional(s.integer { min = 0 }),
     challenge = s.optional(s.boolean()), -- whether credentials would help
     verdict = s.optional(verdict), -- as it was recorded
+    who = s.optional(s.string { max = 1024 }), -- the principal, for the log
     handle = s.optional(id),
     principal = s.optional(s.record {
       kind = s.one_of { "basic", "certificate" }, name = s.string { max = 1024 },

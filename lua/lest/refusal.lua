@@ -11,7 +11,7 @@ local M = {}
 ---@field allow? string the Allow header of a 405
 ---@field detail? string for the log alone
 ---@field verdict? string what the ledger says of the request, for the log
----@field principal? any who was refused, for the log
+---@field who? string who was refused, for the log
 local Refusal = { __name = "lest.refusal" }
 Refusal.__index = Refusal
 

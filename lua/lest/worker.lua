@@ -78,7 +78,7 @@ function Worker:enroll(exchange, context)
     refusal.raise(413, "the request is larger than is taken here")
   end
   local answer, began = self.authority:ask(context.id, packet)
-  context.principal = answer.principal and answer.principal.name
+  context.who = answer.who
   if not answer.certificate then answer = self:judge(exchange, context, answer, began) end
   context.verdict, context.serial = answer.verdict, answer.serial
   context.replayed = answer.replayed or false
@@ -229,12 +229,12 @@ local function log_request(exchange, context)
   local label = context.label
   local cut = context.cut
   local status = cut and cut.status or not cut and context.status or 0
-  local unknown = (status == 401 or status == 429) and not context.principal
+  local unknown = (status == 401 or status == 429) and not context.who
   core.log.write(status >= 500 and "error" or "info", "request", {
     "id", context.id, "method", exchange.method, "operation", context.operation or false,
     "target", not label and exchange.target or false,
     "label", label and label.name or false, "address", exchange.address,
-    "principal", context.principal or false, "claimed", unknown and context.claimed or false,
+    "principal", context.who or false, "claimed", unknown and context.claimed or false,
     "status", status, "verdict", context.verdict or false,
     "reason", cut and cut.reason or context.reason or false,
     "serial", context.serial or false, "replayed", context.replayed or false,
@@ -252,7 +252,7 @@ function Worker:guard(exchange, context, step)
     core.log.write("error", "request failed", { "id", context.id, "message", problem })
     problem = { status = 500, reason = "the request " .. context.id .. " failed" }
   end
-  context.principal = context.principal or problem.principal
+  context.who = context.who or problem.who
   answers.refusal(exchange, context, problem)
   return false
 end

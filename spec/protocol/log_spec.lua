@@ -111,6 +111,21 @@ describe("the log", function()
     assert.equal("logged", line.principal)
   end)
 
+  it("names who has a certificate as the ledger does, with what vouches for it", function()
+    local base = server.folder .. "/renewer"
+    server:enroll "renewer"
+    assert.equal(200, (server:post("/simplereenroll", server:csr("renewer", { reuse = true }),
+      "--cert", base .. ".pem", "--key", base .. ".key")))
+    local line = process.wait_for(function()
+      for _, found in ipairs(server:logged "request") do
+        if found.operation == "simplereenroll" then return found end
+      end
+    end, "a line about the renewal")
+    assert.equal("own:CN=renewer", line.principal)
+    assert.equal(line.principal, server:sql(("SELECT principal_name FROM requests WHERE id = '%s'")
+      :format(line.id)))
+  end)
+
   it("says approve of nothing that was not issued", function()
     assert.equal(200, enroll("one", "/rare").status)
     local answer = enroll("two", "/rare")

@@ -94,7 +94,7 @@ function Link:ask(id, packet, began)
   if not answer then refusal.raise(503, "the authority is not available", { retry_after = 5 }) end
   if answer.status then
     refusal.raise(answer.status, answer.reason, { retry_after = answer.retry_after,
-      verdict = answer.verdict, principal = answer.principal and answer.principal.name })
+      verdict = answer.verdict, who = answer.who })
   end
   return answer, channel
 end
