@@ -74,7 +74,7 @@ local function print_certificate(row)
   operate.print_fields(row, FIELDS)
   operate.print_times(row, { "not_before", "not_after", "issued_at", "revoked_at" })
   for key, value in pairs(row.facts) do
-    io.write(("%-15s %s=%s\n"):format("fact", support.clean(key), support.clean(tostring(value))))
+    operate.print_field("fact", support.clean(key) .. "=" .. support.clean(tostring(value)))
   end
   io.write(row.pem)
 end

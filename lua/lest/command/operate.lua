@@ -38,6 +38,13 @@ function M.pem(name, base64)
   return ("-----BEGIN %s-----\n%s-----END %s-----\n"):format(name, body, name)
 end
 
+--- A line for one thing that is known of a row.
+---@param name string
+---@param value string
+function M.print_field(name, value)
+  io.write(("%-17s %s\n"):format(name, value)) -- "revocation_reason" is the longest
+end
+
 --- One field of a row a line; absent and empty ones are left out.
 ---@param row table
 ---@param fields string[]
@@ -45,7 +52,7 @@ function M.print_fields(row, fields)
   for _, field in ipairs(fields) do
     local value = row[field]
     if value and value ~= "" then
-      io.write(("%-15s %s\n"):format(field, support.clean(tostring(value))))
+      M.print_field(field, support.clean(tostring(value)))
     end
   end
 end
@@ -55,7 +62,7 @@ end
 ---@param fields string[]
 function M.print_times(row, fields)
   for _, field in ipairs(fields) do
-    if row[field] then io.write(("%-15s %s\n"):format(field, support.time(row[field]))) end
+    if row[field] then M.print_field(field, support.time(row[field])) end
   end
 end
 

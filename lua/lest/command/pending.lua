@@ -40,7 +40,7 @@ local function print_request(row)
   operate.print_fields(row, FIELDS)
   operate.print_times(row, { "created", "updated", "expires" })
   for _, approval in ipairs(row.approvals) do
-    io.write(("%-15s %s by %s, %s%s\n"):format("verdict", approval.verdict,
+    operate.print_field("verdict", ("%s by %s, %s%s"):format(approval.verdict,
       support.clean(approval.operator), support.time(approval.time),
       approval.comment and ": " .. support.clean(approval.comment) or ""))
   end

@@ -46,7 +46,7 @@ local FIELDS <const> = { "id", "operation", "label", "verdict", "reason", "detai
 local JSON_FIELDS <const> = { "principal", "tls", "headers", "approvals", "answer" }
 
 local function print_request(row)
-  io.write(("%-15s %s\n"):format("time", support.time(row.time_us // 1000000)))
+  operate.print_field("time", support.time(row.time_us // 1000000))
   operate.print_fields(row, FIELDS)
   if row.csr then io.write(operate.pem("CERTIFICATE REQUEST", row.csr)) end
 end
