@@ -119,6 +119,9 @@ describe("examples/quickstart", function()
       assert.matches("\n" .. serials[1] .. " +device001 +CN=device001 .* valid\n", out)
       assert.matches("\n" .. serials[2] .. " +own:CN=device001 +CN=device001 .* valid\n", out)
       assert.matches("\n%w+ +device001 +used ", out)
+      for i, operation in ipairs { "simpleenroll", "simplereenroll" } do
+        assert.matches(operation .. " +default +approve +%S+ +127.0.0.1 +" .. serials[i], out)
+      end
       assert.equal("", process.must { "find", folder, "-mindepth", "1" })
       -- The brackets keep the shell around pgrep out of it.
       assert.equal(1, (process.run { "pgrep", "-f", "[/]" .. folder:sub(2) }))
