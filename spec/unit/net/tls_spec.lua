@@ -82,7 +82,9 @@ describe("TLS of the server", function()
   end)
 
   it("refuses suites without authentication, encryption, AEAD or ephemeral keys", function()
-    server = https.start(https.identity "-newkey rsa:2048")
+    local rsa = https.identity "-newkey rsa:2048"
+    finally(function() os.execute("rm -rf " .. rsa) end)
+    server = https.start(rsa)
     for _, suite in ipairs { "aNULL", "eNULL", "ECDHE-RSA-AES128-SHA", "ECDHE-RSA-AES128-SHA256",
       "AES128-GCM-SHA256", "DHE-RSA-AES128-GCM-SHA256" } do
       local said = handshake("-tls1_2 -cipher " .. suite .. ":@SECLEVEL=0")
