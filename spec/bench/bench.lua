@@ -12,6 +12,9 @@ local WORKERS <const> = 2
 local NGINX_PER_ENROLLMENT <const> = 2 -- cheaper ones, so more of them for the clock's ticks
 local TOOLS <const> = "build/release/bench/"
 
+-- What the tools take; more connections at a time than these are more than two cores can drive.
+local MOST <const> = { rounds = 100, enrollments = 100000, connections = 64 }
+
 local function parse_arguments(words)
   local options = { rounds = 5, enrollments = 1000, connections = 64, json = false }
   local i = 1
@@ -19,9 +22,15 @@ local function parse_arguments(words)
     local name = words[i]:match "^%-%-(%a+)$"
     if name == "json" then
       options.json = true
-    elseif options[name] and math.tointeger(tonumber(words[i + 1])) then
+    elseif MOST[name] then
       i = i + 1
-      options[name] = math.tointeger(tonumber(words[i]))
+      local number = math.tointeger(tonumber(words[i]))
+      if not number or number < 1 or number > MOST[name] then
+        io.stderr:write(("spec/bench/run: --%s takes a number from 1 to %d\n"):format(name,
+          MOST[name]))
+        os.exit(2)
+      end
+      options[name] = number
     else
       io.stderr:write("spec/bench/run: '", words[i], "' is not understood (--help)\n")
       os.exit(2)
