@@ -66,9 +66,14 @@ local function remove_dots(path)
   return "/" .. table.concat(out, "/")
 end
 
--- What is before an "@" may be a password.
+-- What is before an "@" may be a password. A server may have written it (Location): no pattern that
+-- would look to the end again from each of many slashes.
 local function problem(text, what)
-  local shown = tostring(text):gsub("^(.-//).*@", "%1***@"):gsub("[%c\x7f]", "?"):sub(1, 150)
+  text = tostring(text)
+  local _, slashes = text:find("//", 1, true)
+  local at = text:match "^.*()@"
+  if slashes and at and at > slashes then text = text:sub(1, slashes) .. "***" .. text:sub(at) end
+  local shown = text:sub(1, 150):gsub("[%c\x7f]", "?")
   return nil, ("'%s' is no usable URL: %s"):format(shown, what)
 end
 

@@ -46,6 +46,14 @@ describe("a URL", function()
     end
   end)
 
+  it("is refused at once, however long it is", function()
+    local before = os.clock()
+    for _, text in ipairs { "x" .. ("/"):rep(200000), "x//" .. ("@"):rep(200000) .. " " } do
+      assert.is_nil((url.parse(text)))
+    end
+    assert.is_true(os.clock() - before < 5)
+  end)
+
   it("resolves a reference", function()
     local base = assert(url.parse "https://h:8443/.well-known/est/cacerts?x")
     for reference, expected in pairs {
