@@ -150,6 +150,8 @@ describe("the command", function()
       refused("--out and --csr-key are the same file", "--csr-key", path "c.key", "--out",
         path "link")
       refused("--out and --key are the same file", "--key", path "c.key", "--out", path "c.key")
+      refused("--out and --key are the same file", "--key", "file:" .. path "c.key", "--out",
+        path "c.key")
       refused("--key-out and --trust are the same file", "--new-key", "ec:P-256", "--key-out",
         world.root.path)
       refused(path "none/x" .. ": cannot be written (No such file", "--out", path "none/x",

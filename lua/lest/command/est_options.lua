@@ -77,8 +77,11 @@ local function check_standard_input(options)
   end
 end
 
+-- Of a key, "file:" may stand before its path.
 local function place(path)
-  return path and path ~= "-" and (core.file.resolve(path) or path) or nil
+  if not path or path == "-" then return nil end
+  path = path:gsub("^[fF][iI][lL][eE]:", "")
+  return core.file.resolve(path) or path
 end
 
 -- What is written over is lost: with a private key, the certificate that was just issued for it.
