@@ -230,9 +230,10 @@ local function is_uri(text)
   return text:find "^%a[%w+.-]+:" ~= nil
 end
 
--- A program without a slash is looked for along PATH.
+-- A program without a slash is looked for along PATH; "file:" is no URI before a relative path.
 local function resolve_identity(folder, each)
   each.cert = absolute(folder, each.cert)
+  each.key = each.key:gsub("^[fF][iI][lL][eE]:([^/])", "%1")
   if not is_uri(each.key) then each.key = absolute(folder, each.key) end
   if each.chain then each.chain = absolute(folder, each.chain) end
   if each.passphrase_file then each.passphrase_file = absolute(folder, each.passphrase_file) end

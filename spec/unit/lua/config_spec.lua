@@ -41,6 +41,17 @@ describe("a configuration", function()
     assert.equal(65536, value.limits.body_size)
   end)
 
+  it("finds a key beside it, also where its path is written as a URI", function()
+    for written, meant in pairs {
+      ["server.key"] = "/etc/lest/server.key", ["file:server.key"] = "/etc/lest/server.key",
+      ["FILE:x/s.key"] = "/etc/lest/x/s.key", ["file:/x/s.key"] = "file:/x/s.key",
+      ["file:///x/s.key"] = "file:///x/s.key", ["pkcs11:object=tls"] = "pkcs11:object=tls",
+    } do
+      local text = GOOD:gsub('"server.key"', '"' .. written .. '"')
+      assert.equal(meant, assert(parse(text)).tls.key)
+    end
+  end)
+
   it("finds the program that knows a passphrase beside it, or along PATH", function()
     local function with(program)
       local text = GOOD:gsub('server.key"', '%0, passphrase_command = { "' .. program
