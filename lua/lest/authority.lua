@@ -79,9 +79,10 @@ local function refuse_crowd()
 end
 
 --- A request is held, with its bytes, from its question to its verdict. A process may have as many
---- as a worker's servers let be under way, and all together as many as the workers.
+--- as a worker lets be under way, and all together as many as the workers.
 function Authority:enter(pid)
-  local most, own = self.config.limits.requests * #self.config.listen, self.held[pid] or 0
+  local most = config_module.share(self.config.limits.requests, self.workers)
+  local own = self.held[pid] or 0
   if own >= most or self.held_in_all >= most * self.workers then refuse_crowd() end
   self.held[pid], self.held_in_all = own + 1, self.held_in_all + 1
 end

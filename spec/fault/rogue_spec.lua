@@ -349,8 +349,8 @@ describe("a worker that was taken over", function()
       end
       return handles
     end
-    -- As many as limits.requests for a process, whatever connections it has.
-    assert.equal(256, flood(link))
+    -- As many as a worker's share of limits.requests, whatever connections it has.
+    assert.equal(128, flood(link))
     assert.equal(503, other:ask(begin(device)).status)
     -- No other worker is touched by that.
     server:enroll "meanwhile"
@@ -358,7 +358,7 @@ describe("a worker that was taken over", function()
     -- Those that it forks have in all what two workers have.
     local second <close> = rogue_module.start(server)
     local third <close> = rogue_module.start(server)
-    assert.equal(256, flood(second:connect(), second))
+    assert.equal(128, flood(second:connect(), second))
     local last = third:connect()
     local function ask_last() return last:ask(begin(device, { id = next_id(third) })) end
     assert.equal(503, ask_last().status)

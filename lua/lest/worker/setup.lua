@@ -15,7 +15,7 @@ local blame <const> = config_module.blame
 ---@param workers integer
 ---@return table
 function M.server_limits(limits, workers)
-  local function share(count) return (count + workers - 1) // workers end
+  local share = config_module.share
   return {
     handshake_ms = limits.handshake * 1000,
     header_ms = limits.header * 1000,
@@ -25,9 +25,9 @@ function M.server_limits(limits, workers)
     idle_ms = limits.idle * 1000,
     header_max = limits.header_size,
     body_max = limits.body_size,
-    connections_max = share(limits.connections),
+    connections_max = share(limits.connections, workers),
     connections_per_address_max = limits.connections_per_address,
-    requests_max = share(limits.requests),
+    requests_max = share(limits.requests, workers),
     requests_per_connection_max = limits.requests_per_connection,
   }
 end
