@@ -84,7 +84,7 @@ enum lest_status ledger_open(const char *path, const struct ledger_options *opti
                              struct lest_error *err) LEST_MUST_USE;
 
 /** Whether ledger_open would make something of this path, as far as can be told while nothing is made or
- *  changed: the folder of a ledger that is to be made is there; one that is there is of this version or older.
+ *  changed: its folder is there and can be written to; a ledger that is there is of this version or older.
  *  Errors: LEST_E_LEDGER, LEST_E_LEDGER_BUSY, LEST_E_CONFIG, LEST_E_NOMEM */
 enum lest_status ledger_check(const char *path, struct lest_error *err) LEST_MUST_USE;
 

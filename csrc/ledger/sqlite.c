@@ -320,15 +320,15 @@ static enum lest_status check_path(const char *path, struct lest_error *err)
     return LEST_OK;
 }
 
-static enum lest_status check_folder(const char *path, struct lest_error *err)
+/* Whatever belongs to a ledger is made beside it, also when one that is there is opened. */
+static enum lest_status check_folder(const char *path, const char *wanted, struct lest_error *err)
 {
     char folder[PATH_MAX];
-    struct stat info;
     const char *slash = strrchr(path, '/');
     int len =
         snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    if (len >= (int)sizeof folder || stat(folder, &info) < 0)
-        return lest_error_set_errno(err, LEST_E_LEDGER, errno, "%s: the ledger cannot be made", path);
+    if (len >= (int)sizeof folder || faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) < 0)
+        return lest_error_set_errno(err, LEST_E_LEDGER, errno, "%s: the ledger cannot be %s", path, wanted);
     return LEST_OK;
 }
 
@@ -343,7 +343,8 @@ static int open_to_look(const char *path, sqlite3 **db)
         return sqlite3_open_v2(path, db, flags, vfs_for(path));
     struct lest_buf uri;
     lest_buf_init(&uri, 3 * PATH_MAX + 32);
-    lest_buf_append_str(&uri, "file:");
+    /* What follows two slashes is a host. */
+    lest_buf_append_str(&uri, *path == '/' ? "file://" : "file:");
     for (const char *at = path; *at; at++)
         lest_buf_append_fmt(&uri, strchr("%?#", *at) ? "%%%02x" : "%c", *at);
     lest_buf_append(&uri, "?immutable=1", sizeof "?immutable=1");
@@ -362,9 +363,12 @@ static enum lest_status sqlite_check(const char *path, struct lest_error *err)
     if (status)
         return status;
     if (access(path, F_OK) < 0 && errno == ENOENT)
-        return check_folder(path, err);
+        return check_folder(path, "made", err);
     if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0)
         return lest_error_set_errno(err, LEST_E_LEDGER, errno, "%s: the ledger cannot be opened", path);
+    status = check_folder(path, "opened", err);
+    if (status)
+        return status;
     pthread_once(&configured, configure);
     int code = open_to_look(path, &db);
     if (code == SQLITE_OK) {

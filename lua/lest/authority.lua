@@ -366,6 +366,11 @@ function M.main(context)
     ok = there ~= nil
     -- Entered while it can be: what is above may be closed to other accounts, as /root is.
     if there then ok, err = core.system.enter(folder) end
+    -- In a check it may be still to be made, which needs a folder as well.
+    if there == false then
+      ok, err = core.file.resolve(folder)
+      if not ok then ok, err = config_module.blame("ledger", err) end
+    end
     authority.ledger_path = name
     if ok then ok, err = core.process.drop(context.user) end
   end

@@ -107,9 +107,30 @@ describe("the ledger's file", function()
     end)
 
     it("takes a path as it is", function()
-      path = folder .. "/100%41?mode=memory#x.db"
+      for _, name in ipairs { "/100%41?mode=memory#x.db", "//x.db" } do
+        path = folder .. name
+        core.ledger.open(path):close()
+        assert.is_true(check())
+        path = "/" .. path
+        assert.is_true(check())
+      end
+    end)
+
+    it("refuses a folder where nothing can be made", function()
+      if core.system.user_id() ~= 0 then return pending "needs root" end
+      local script = temporary.file(folder, "check.lua",
+        "print(require('lest.core').ledger.check(...))")
+      local function told()
+        return shell.run("setpriv --reuid 65534 --clear-groups "
+          .. shell.line("run", script, path)).out
+      end
+      assert(os.execute("chmod 755 " .. folder))
+      assert.equal("nil\t" .. path .. ": the ledger cannot be made (Permission denied)\n", told())
       core.ledger.open(path):close()
-      assert.is_true(check())
+      assert(os.execute("chmod 666 " .. path))
+      assert.matches("cannot be opened (Permission denied)", told(), 1, true)
+      assert(os.execute("chmod 777 " .. folder))
+      assert.equal("true\n", told())
     end)
   end)
 
