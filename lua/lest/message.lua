@@ -58,8 +58,9 @@ local facts = s.map(s.custom("a string, a finite number or a boolean", function(
 end), { max = 64, key = short })
 
 -- A part of a name: type, value[, marks: "+" where it joins the one before, "#" where it is DER]
+local part_texts = s.list(s.string { max = 1024 }, { min = 2, max = 3 })
 local pair = s.custom("a part of a name", function(value)
-  local part = schema.check(s.list(s.string { max = 1024 }, { min = 2, max = 3 }), value)
+  local part = part_texts.accept(value)
   local marks = part and (part[3] or "")
   if not marks or not marks:find "^%+?#?$" then return nil end
   return { part[1], part[2], plus = marks:find("+", 1, true) ~= nil, der = marks:find "#" ~= nil }
