@@ -60,12 +60,20 @@ static int write_all(int fd, const void *data, size_t len)
     return 0;
 }
 
+/* False: it is too long. */
+static bool folder_of(const char *path, char out[PATH_MAX])
+{
+    const char *slash = strrchr(path, '/');
+    int len = slash ? (int)(slash - path) + 1 : 1;
+    int size = snprintf(out, PATH_MAX, "%.*s", len, slash ? path : ".");
+    return size >= 0 && size < PATH_MAX;
+}
+
 static int sync_folder(const char *path)
 {
     char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    int len = slash ? (int)(slash - path) : 0;
-    snprintf(folder, sizeof folder, "%.*s", slash ? (len ? len : 1) : 1, slash ? path : ".");
+    if (!folder_of(path, folder))
+        return -1;
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (fd < 0)
         return -1;
@@ -93,6 +101,24 @@ static enum lest_status write_special(const char *path, const void *data, size_t
     return status;
 }
 
+/* Whether a link was left by a stranger in a folder for all, as /tmp is: it could lead to any file of ours. (The
+ * kernel follows none such where fs.protected_symlinks is set; realpath() does all the same.) */
+static bool is_trap(const char *path)
+{
+    enum { FOR_ALL = S_ISVTX | S_IWOTH };
+    char folder[PATH_MAX];
+    struct stat link, place;
+    return lstat(path, &link) == 0 && S_ISLNK(link.st_mode) && folder_of(path, folder) &&
+           stat(folder, &place) == 0 && (place.st_mode & FOR_ALL) == FOR_ALL && link.st_uid != geteuid() &&
+           link.st_uid != place.st_uid;
+}
+
+/* Where a link leads; false: it leads nowhere, or is not to be followed. */
+static bool follow(const char *path, char out[PATH_MAX])
+{
+    return !is_trap(path) && realpath(path, out);
+}
+
 /* A file that is written beside the one it will be. */
 struct draft {
     char target[PATH_MAX]; /* where a link leads, not the link */
@@ -105,7 +131,7 @@ static enum lest_status draft_make(const char *path, enum lest_file_how how, str
 {
     struct stat info;
     out->fd = -1;
-    if (how == LEST_FILE_NEW || !realpath(path, out->target))
+    if (how == LEST_FILE_NEW || !follow(path, out->target))
         snprintf(out->target, sizeof out->target, "%s", path);
     int size = snprintf(out->path, sizeof out->path, "%s.XXXXXX", out->target);
     if (size < 0 || (size_t)size >= sizeof out->path || strlen(path) >= sizeof out->target)
@@ -192,18 +218,16 @@ enum lest_status lest_file_resolve(const char *path, char out[PATH_MAX], struct 
         snprintf(out, PATH_MAX, "-");
         return LEST_OK;
     }
-    if (realpath(path, out))
+    if (follow(path, out))
         return LEST_OK;
     /* It is not there yet: its folder must be. */
-    const char *slash = strrchr(path, '/');
-    int len = slash ? (int)(slash - path) + 1 : 1;
-    int size = snprintf(folder, sizeof folder, "%.*s", len, slash ? path : ".");
-    if (size < 0 || (size_t)size >= sizeof folder)
+    if (!folder_of(path, folder))
         return lest_error_set(err, LEST_E_IO, "the path of the file is too long");
     if (!realpath(folder, real))
         return lest_error_set_errno(err, errno == ENOENT ? LEST_E_NOT_FOUND : LEST_E_IO, errno,
                                     "%s: its folder cannot be found", path);
-    size = snprintf(out, PATH_MAX, "%s/%s", strcmp(real, "/") == 0 ? "" : real, slash ? slash + 1 : path);
+    const char *slash = strrchr(path, '/');
+    int size = snprintf(out, PATH_MAX, "%s/%s", strcmp(real, "/") == 0 ? "" : real, slash ? slash + 1 : path);
     if (size < 0 || size >= PATH_MAX)
         return lest_error_set(err, LEST_E_IO, "the path of the file is too long");
     return LEST_OK;

@@ -19,7 +19,7 @@ enum lest_file_how {
 /** Write a file whole or not at all: a temporary file beside it, made with `mode` from its first byte,
  *  is written, synced and renamed (or linked, for LEST_FILE_NEW), and the folder is synced.
  *  "-" writes to standard output; a device or a pipe is written to, not replaced; of a link, the file it
- *  leads to is replaced.
+ *  leads to is replaced, unless a stranger left the link in a folder for all, as /tmp is.
  *  Errors: LEST_E_EXISTS, LEST_E_IO */
 enum lest_status lest_file_write(const char *path, const void *data, size_t len, mode_t mode,
                                  enum lest_file_how how, struct lest_error *err) LEST_MUST_USE;
@@ -29,8 +29,8 @@ enum lest_status lest_file_write(const char *path, const void *data, size_t len,
  *  Errors: LEST_E_IO */
 enum lest_status lest_file_check(const char *path, struct lest_error *err) LEST_MUST_USE;
 
-/** The one absolute path of a file, without links; a file that is not there yet has that of its folder;
- *  "-" is itself.
+/** The one absolute path of a file, without the links that lest_file_write follows; a file that is not there
+ *  yet has that of its folder; "-" is itself.
  *  Errors: LEST_E_NOT_FOUND (no such folder), LEST_E_IO */
 enum lest_status lest_file_resolve(const char *path, char out[PATH_MAX],
                                    struct lest_error *err) LEST_MUST_USE;

@@ -109,7 +109,7 @@ local core_file = {}
 function core_file.read(path, max) end
 
 --- Whole or not at all: written beside it, synchronised and renamed. `new` refuses to replace. Of a
---- link, the file it leads to is replaced.
+--- link, the file it leads to is replaced, unless a stranger left the link in a folder for all.
 ---@param path string
 ---@param bytes string
 ---@param options? { mode?: integer, new?: boolean } mode 0644 if absent

@@ -41,6 +41,22 @@ describe("a file", function()
     assert.equal("file", shell.capture("readlink " .. folder .. "/link"))
   end)
 
+  it("is not replaced where a stranger's link leads, in a folder for all", function()
+    if core.system.user_id() ~= 0 then return pending "needs root" end
+    local folder = temporary.folder()
+    local open, path = folder .. "/open", folder .. "/open/file"
+    temporary.file(folder, "mine", "one")
+    shell.run(("chmod 755 %s; mkdir %s; chmod 1777 %s; ln -s ../mine %s; chown -h 65534 %s")
+      :format(folder, open, open, path, path))
+    assert.equal(path, core.file.resolve(path))
+    assert(core.file.write(path, "two"))
+    assert.equal("one", core.file.read(folder .. "/mine"))
+    assert.equal("regular file", shell.capture("stat -c %F " .. path))
+    shell.run("ln -sf ../mine " .. path)
+    assert(core.file.write(path, "three"))
+    assert.equal("three", core.file.read(folder .. "/mine"))
+  end)
+
   it("has one path, whatever leads to it", function()
     local folder = core.file.resolve(temporary.folder())
     temporary.file(folder, "file", "one")
