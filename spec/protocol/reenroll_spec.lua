@@ -77,6 +77,8 @@ describe("/simplereenroll", function()
       local status, body = ask()
       assert.equal(403, status)
       assert.matches("certificate is revoked", body)
+      local told = server:logged "refusal"
+      assert.equal(cert.serial, told[#told].detail)
     end
   end)
 

@@ -103,7 +103,7 @@ local function refuse_revoked(authority, cert)
   if not rows then error(err) end
   for _, row in ipairs(rows) do
     if row.revoked_at and row.der == cert:der() then
-      refusal.raise(403, "the client certificate is revoked")
+      refusal.raise(403, "the client certificate is revoked", { detail = cert.serial })
     end
   end
 end
@@ -146,9 +146,10 @@ local function own_certificate(authority, chain)
   if not rows then error(err) end
   local row = rows[1]
   if not row then return nil end
-  if row.revoked_at then refusal.raise(403, "the client certificate is revoked") end
+  local which = { detail = row.serial }
+  if row.revoked_at then refusal.raise(403, "the client certificate is revoked", which) end
   if row.der ~= chain[1]:der() then
-    refusal.raise(403, "the client certificate is not as it was issued")
+    refusal.raise(403, "the client certificate is not as it was issued", which)
   end
   return row
 end
