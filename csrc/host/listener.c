@@ -169,20 +169,27 @@ enum lest_status host_listeners_acquire(struct host_listeners *listeners, char a
     return LEST_OK;
 }
 
-void host_listeners_restore(const struct host_listeners *listeners)
+static void restore(struct host_listener *listener)
+{
+    int listening = 0;
+    socklen_t size = sizeof listening;
+    if (getsockopt(listener->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0)
+        listening = 0;
+    bool lost = listen(listener->fd, BACKLOG) < 0;
+    if (lost && !listener->lost)
+        lest_log(LEST_LOG_ERROR, "cannot listen again", "a child has shut %s down: %s", listener->bound,
+                 strerror(errno));
+    else if (!lost && !listening)
+        lest_log(LEST_LOG_ERROR, "listening again", "a child had shut %s down", listener->bound);
+    listener->lost = lost;
+}
+
+void host_listeners_restore(struct host_listeners *listeners)
 {
     enum { PLACES = sizeof listeners->list / sizeof *listeners->list };
-    for (size_t i = 0; i < PLACES; i++) {
-        const struct host_listener *listener = listeners->list[i];
-        int listening = 0;
-        socklen_t size = sizeof listening;
-        if (!listener)
-            continue;
-        if (getsockopt(listener->fd, SOL_SOCKET, SO_ACCEPTCONN, &listening, &size) < 0)
-            listening = 0;
-        if (listen(listener->fd, BACKLOG) == 0 && !listening)
-            lest_log(LEST_LOG_ERROR, "listening again", "a child had shut %s down", listener->bound);
-    }
+    for (size_t i = 0; i < PLACES; i++)
+        if (listeners->list[i])
+            restore(listeners->list[i]);
 }
 
 void host_listeners_release(struct host_listeners *listeners, struct host_listener **used, size_t count)

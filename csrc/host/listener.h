@@ -13,6 +13,7 @@ struct host_listener {
     char address[HOST_ADDRESS_MAX]; /* as configured */
     char bound[HOST_ADDRESS_MAX];   /* with the port it has */
     bool v6_only;
+    bool lost; /* shut down by a child, and cannot listen again */
     int fd;
     unsigned users; /* generations */
 };
@@ -32,7 +33,7 @@ enum lest_status host_listeners_acquire(struct host_listeners *listeners, char a
 
 /** Listen again, should a child have shut a socket down, which ends it for all that have it; and with the whole
  *  queue, which a child could have made short. */
-void host_listeners_restore(const struct host_listeners *listeners);
+void host_listeners_restore(struct host_listeners *listeners);
 
 /** Let go of one use of each; the last one closes. */
 void host_listeners_release(struct host_listeners *listeners, struct host_listener **used, size_t count);
