@@ -47,8 +47,8 @@ function Authority:open(channel, entry)
   end
   local again = record.lost_answer(self, entry)
   if again then
-    return { certificate = message.bytes(again.der), serial = again.serial, replayed = true,
-      who = named(entry) }
+    again.who, again.verdict = named(entry), entry.verdict
+    return again
   end
   if entry.credential and entry.credential.may == "fetch" then
     refusal.raise(401, "the credentials are not accepted")

@@ -111,6 +111,15 @@ describe("the log", function()
     assert.equal("logged", line.principal)
   end)
 
+  it("has the verdict of then for an answer that was lost", function()
+    local request = http("POST", "/simpleenroll", { basic, CSR_TYPE }, (support.request "device"))
+    local first, again = line_of(ask(request)), line_of(ask(request))
+    assert.is_nil(first.replayed)
+    assert.is_true(again.replayed)
+    assert.same({ "approve", first.serial, "logged" },
+      { again.verdict, again.serial, again.principal })
+  end)
+
   it("names who has a certificate as the ledger does, with what vouches for it", function()
     local base = server.folder .. "/renewer"
     server:enroll "renewer"

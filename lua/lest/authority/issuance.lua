@@ -40,14 +40,6 @@ local function refuse_used(authority, entry, finish)
     { detail = "the one-time secret was used meanwhile" })
 end
 
---- What this key was given while its request was being decided: a client that asked twice gets one
---- certificate.
-local function given_meanwhile(authority, entry)
-  local again = record.lost_answer(authority, entry)
-  if not again then return nil end
-  return { certificate = message.bytes(again.der), serial = again.serial, replayed = true }
-end
-
 --- Sign what was approved and record it; the caller's transaction makes both durable or neither.
 ---@return table answer
 function M.issue(authority, entry, finish)
@@ -61,9 +53,10 @@ function M.issue(authority, entry, finish)
     return refuse(authority, entry, finish,
       { status = 403, reason = "the client certificate is revoked" }, { profile = name })
   end
-  -- A one-time secret finds out by itself.
+  -- A client that asked twice while it was decided gets one certificate; a one-time secret finds
+  -- out by itself.
   local once = entry.credential and entry.credential.one_time
-  local given = not once and given_meanwhile(authority, entry)
+  local given = not once and record.lost_answer(authority, entry)
   if given then return given end
   local wait = authority.issued[name]:wait "all"
   if wait then
@@ -72,7 +65,7 @@ function M.issue(authority, entry, finish)
       { detail = "the profile's per_minute is reached", profile = name })
   end
   if not record.consume(authority, entry, "use", authority.clock() + label.lost_answer) then
-    return given_meanwhile(authority, entry) or refuse_used(authority, entry, finish)
+    return record.lost_answer(authority, entry) or refuse_used(authority, entry, finish)
   end
   local issuer = authority.issuers[label.ca or ""]
   local der, err = issuer.issuer:issue(plan)
