@@ -80,8 +80,15 @@ local function decide(options, config)
   local row, err = operator.call(config, "pending_" .. options.subcommand, { id = options.id,
     operator = name, comment = options.comment })
   if not row then return nil, err end
-  if options.json then return support.print_json(row) end
-  io.write(row.state, "\n")
+  if options.json then
+    support.print_json(row)
+  else
+    io.write(row.state, "\n")
+  end
+  if options.subcommand == "approve" and row.state == "rejected" then
+    return nil, core.error.new { code = "refused",
+      message = "your approval is kept, but another operator has rejected the request" }
+  end
 end
 
 local actions <const> = { list = list, show = show, approve = decide, reject = decide }
