@@ -170,7 +170,7 @@ function Task:cancel(reason)
   coroutine.close(co)
 end
 
---- Wait for a number of seconds (fractions count), or a duration.
+--- Wait for a number of seconds (fractions count), or a duration: never less.
 ---@param time number|string "10s"
 function M.sleep(time)
   local seconds, problem = time, nil
@@ -178,7 +178,12 @@ function M.sleep(time)
     seconds, problem = duration.parse(time)
   end
   if not seconds then error(problem, 2) end
-  M.await(function(callback) return core.loop.timer(math.ceil(seconds * 1000), callback) end)
+  -- The loop's own clock is coarse, and may be some milliseconds ahead.
+  local due_us = core.clock.monotonic_us() + math.ceil(seconds * 1000000)
+  repeat
+    local left_ms = (due_us - core.clock.monotonic_us() + 999) // 1000
+    M.await(function(callback) return core.loop.timer(math.max(0, left_ms), callback) end)
+  until core.clock.monotonic_us() >= due_us
 end
 
 local ALL <const> = { limit = true, each = true }

@@ -62,6 +62,19 @@ describe("tasks", function()
     assert.matches("cannot wait here", message)
   end)
 
+  it("sleep no less than they are told, whatever the loop's clock has missed", function()
+    task.spawn(function()
+      for _ = 1, 20 do
+        task.sleep(0.001)
+        local busy = core.clock.monotonic_us() + 5000
+        while core.clock.monotonic_us() < busy do end -- luacheck: ignore 542
+        local before = core.clock.monotonic_us()
+        task.sleep(0.003)
+        assert.is_true(core.clock.monotonic_us() - before >= 3000)
+      end
+    end):wait()
+  end)
+
   it("take durations, and name a mistake where it was made", function()
     task.sleep "0s"
     for problem, call in pairs {
