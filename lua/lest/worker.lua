@@ -22,6 +22,10 @@ local HEADER_MAX <const> = 1000
 -- Of a name that nobody has proven, in the log.
 local CLAIMED_MAX <const> = 64
 
+-- What a policy may ask for, at any time; lest may be where `user` cannot read, as below /root.
+local POLICY_MODULES <const> = { "lest", "lest.client", "lest.duration", "lest.http", "lest.json",
+  "lest.log", "lest.policy", "lest.task", "lest.url" }
+
 ---@class lest.worker
 local Worker = {}
 Worker.__index = Worker
@@ -331,6 +335,7 @@ function Worker:prepare(context)
     self.labels[name], err = setup.label(self.config, name)
     ok = self.labels[name] ~= nil
   end
+  for _, name in ipairs(POLICY_MODULES) do require(name) end
   if ok and context.user then ok, err = core.process.drop(context.user) end
   if ok then ok, err = core.process.harden() end
   for _, label in pairs(self.labels) do

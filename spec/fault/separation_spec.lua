@@ -25,6 +25,21 @@ describe("the separation of processes", function()
   end)
   teardown(function() server:stop() end)
 
+  it("runs from a folder that is closed to the accounts it becomes", function()
+    local closed = server.folder .. "/closed"
+    process.must { "sh", "-c", ('mkdir -m 700 %s && cp -rL "%s/bin" "%s/share" %s')
+      :format(closed, LEST_PREFIX, LEST_PREFIX, closed) }
+    local other = support.make { policy = [[
+      local lest, policy = require "lest", require "lest.policy"
+      for name in pairs(debug.getmetatable(lest).__names) do local _ = lest[name] end
+      return { enroll = function(request)
+        return policy.approve { subject = { { "CN", request.principal.name } } }
+      end }]] }
+    finally(function() other:stop() end)
+    other:run(closed .. "/bin/lest")
+    other:enroll "from-closed"
+  end)
+
   --- What came of opening these files as a user.
   local function open_as(who, paths)
     local agent <close> = rogue.start(server, { uid = uid[who] })

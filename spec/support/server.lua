@@ -48,13 +48,15 @@ function M.start(options)
   return self
 end
 
-function Server:run()
+--- Run it, and wait until it is ready.
+---@param lest? string another binary than the one that runs this spec
+function Server:run(lest)
   self:check_log()
   self.log_file = self.folder .. "/log"
   local words = {}
   for i, address in ipairs(self.listen) do words[2 * i - 1], words[2 * i] = "--listen", address end
   self.pid = process.start({ "sh", "-c", '"$@"; echo $? >' .. process.quote(self.folder .. "/code"),
-    "sh", M.lest, "serve", self.dir .. "/server.lua", table.unpack(words) },
+    "sh", lest or M.lest, "serve", self.dir .. "/server.lua", table.unpack(words) },
     self.folder .. "/out", self.log_file)
   local ok, problem = pcall(process.wait_for, function()
     if not process.alive(self.pid) then
