@@ -35,40 +35,52 @@ static void put_extensions(const struct pki_csr_plan *plan, bool empty_subject, 
     lest_buf_free(&value);
 }
 
+/* An attribute with one value, which is written between the two. */
+struct attribute {
+    size_t whole, values;
+};
+
+static struct attribute open_attribute(struct lest_buf *out, enum pki_oid oid)
+{
+    struct attribute attribute;
+    attribute.whole = pki_der_put_open(out, PKI_DER_SEQUENCE);
+    pki_oid_put(out, oid);
+    attribute.values = pki_der_put_open(out, PKI_DER_SET);
+    return attribute;
+}
+
+static void close_attribute(struct lest_buf *out, struct attribute attribute)
+{
+    pki_der_put_close(out, attribute.values);
+    pki_der_put_close(out, attribute.whole);
+}
+
 static void put_attributes(const struct pki_csr_plan *plan, bool empty_subject, struct lest_buf *out)
 {
+    struct attribute attribute;
     size_t all = pki_der_put_open(out, PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED);
     if (plan->key_usage || plan->eku.data || plan->san.data || plan->extensions.len) {
-        size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
-        pki_oid_put(out, PKI_OID_EXTENSION_REQUEST);
-        size_t values = pki_der_put_open(out, PKI_DER_SET);
+        attribute = open_attribute(out, PKI_OID_EXTENSION_REQUEST);
         size_t extensions = pki_der_put_open(out, PKI_DER_SEQUENCE);
         put_extensions(plan, empty_subject, out);
         pki_der_put_close(out, extensions);
-        pki_der_put_close(out, values);
-        pki_der_put_close(out, attribute);
+        close_attribute(out, attribute);
     }
     if (plan->challenge.data) {
-        size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
-        pki_oid_put(out, PKI_OID_CHALLENGE_PASSWORD);
-        size_t values = pki_der_put_open(out, PKI_DER_SET);
+        attribute = open_attribute(out, PKI_OID_CHALLENGE_PASSWORD);
         /* RFC 2985 5.4.1: PrintableString where it can be. */
         bool printable = pki_string_is_printable(plan->challenge.data, plan->challenge.len);
         pki_der_put(out, printable ? PKI_DER_PRINTABLE_STRING : PKI_DER_UTF8_STRING, plan->challenge.data,
                     plan->challenge.len);
-        pki_der_put_close(out, values);
-        pki_der_put_close(out, attribute);
+        close_attribute(out, attribute);
     }
     if (plan->change.subject.data || plan->change.san.data) {
-        size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
-        pki_oid_put(out, PKI_OID_CHANGE_SUBJECT_NAME);
-        size_t values = pki_der_put_open(out, PKI_DER_SET);
+        attribute = open_attribute(out, PKI_OID_CHANGE_SUBJECT_NAME);
         size_t change = pki_der_put_open(out, PKI_DER_SEQUENCE);
         lest_buf_append(out, plan->change.subject.data, plan->change.subject.len);
         lest_buf_append(out, plan->change.san.data, plan->change.san.len);
         pki_der_put_close(out, change);
-        pki_der_put_close(out, values);
-        pki_der_put_close(out, attribute);
+        close_attribute(out, attribute);
     }
     lest_buf_append(out, plan->attributes.data, plan->attributes.len);
     pki_der_put_sort(out, all);
