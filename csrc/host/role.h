@@ -9,9 +9,10 @@
  *    user                        the account to process.drop() to; nil when not started as root
  *  and for the authority and the workers
  *    config                      the configuration (JSON text)
+ *    files                       the texts that it names, by their paths (host/sealed.h)
  *    authority_address           "@name", where the authority listens
  *    authority_fd                authority: the bound socket, for channel.listen
- *    workers                     authority: how many there will be
+ *    workers                     how many there will be
  *    listen_fds                  workers: the listening sockets, non-blocking; empty in a check
  *    peer_uid                    authority: the uid that workers have; worker: the authority's
  *    drain_s                     seconds to finish in after SIGTERM

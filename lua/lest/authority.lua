@@ -361,17 +361,8 @@ function M.main(context)
   config.files = nil
   local there = true
   if ok and context.user then
-    local folder, name = config.ledger:match "^(.*)/([^/]*)$"
-    there, err = core.process.own_folder(folder, context.user, context.check)
+    there, err = setup.folder(authority, context)
     ok = there ~= nil
-    -- Entered while it can be: what is above may be closed to other accounts, as /root is.
-    if there then ok, err = core.system.enter(folder) end
-    -- In a check it may be still to be made, which needs a folder as well.
-    if there == false then
-      ok, err = core.file.resolve(folder)
-      if not ok then ok, err = config_module.blame("ledger", err) end
-    end
-    authority.ledger_path = name
     if ok then ok, err = core.process.drop(context.user) end
   end
   if ok then ok, err = core.process.harden() end

@@ -120,6 +120,26 @@ local BUSY_MS <const> = 500
 -- A name may fail in all as often as it may from so many networks.
 local NETWORKS_PER_NAME <const> = 10
 
+--- Make the ledger's folder the account's that the authority becomes, and enter it while that can
+--- be done: what is above may be closed to other accounts, as /root is. In a check nothing is made.
+---@return boolean|nil there false: it is still to be made
+---@return lest.error|nil err
+function M.folder(authority, context)
+  local folder, name = authority.config.ledger:match "^(.*)/([^/]*)$"
+  authority.ledger_path = name
+  local there, err = core.process.own_folder(folder, context.user, context.check)
+  if there == nil then return nil, err end
+  local ok
+  if there then
+    ok, err = core.system.enter(folder)
+    if not ok then return nil, err end
+  else
+    ok, err = core.file.resolve(folder)
+    if not ok then return blame("ledger", err) end
+  end
+  return there
+end
+
 --- Look at the ledger without making or changing anything, for a check.
 function M.check_ledger(authority)
   local ok, err = core.ledger.check(authority.ledger_path or authority.config.ledger)
