@@ -15,7 +15,7 @@
 int luaopen_lest_core(lua_State *L);
 
 /* Push Lua's own search path without its entries of the current folder, whoever may write there: a server
- * or a command that root starts must not run its modules. A script has them back (lest.command.support). */
+ * or a command that root starts must not run its modules. A script has them back (lest.tool.command.support). */
 static void push_installed(lua_State *L, const char *path)
 {
     static const char *const here[] = { ";./?.lua;", ";./?/init.lua;", ";./?.so;", ";./loadall.so;" };

@@ -1,5 +1,5 @@
-/* The lest binary: a Lua 5.4 with lest.core built in, which hands the command line to lest.command. As
- * `lest --role NAME` it is one of the processes of a server instead. */
+/* The lest binary: a Lua 5.4 with lest.core built in, which hands the command line to lest.tool.command.
+ * As `lest --role NAME` it is one of the processes of a server instead. */
 #include "host/interpreter.h"
 #include "host/role.h"
 #include "host/supervisor.h"
@@ -20,7 +20,7 @@ int main(int argc, char **argv)
         fputs("lest: out of memory\n", stderr);
         return 1;
     }
-    int code = host_interpreter_main(L, "lest.command", argc, argv);
+    int code = host_interpreter_main(L, "lest.tool.command", argc, argv);
     lua_close(L);
     return code;
 }

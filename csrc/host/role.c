@@ -47,9 +47,9 @@ struct role {
 static const struct {
     const char *name;
     const char *module;
-} modules[] = { { "config", "lest.configure" },
-                { "authority", "lest.authority" },
-                { "worker", "lest.worker" } };
+} modules[] = { { "config", "lest.server.config.role" },
+                { "authority", "lest.server.authority.role" },
+                { "worker", "lest.server.worker.role" } };
 
 static bool parse_number(const char *text, unsigned *out)
 {

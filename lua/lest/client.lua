@@ -15,7 +15,7 @@ local duration = require "lest.duration"
 local exchange = require "lest.client.exchange"
 local issued = require "lest.client.issued"
 local options_of = require "lest.client.options"
-local request = require "lest.client.request"
+local request = require "lest.client.plan"
 local task = require "lest.task"
 local trust = require "lest.client.trust"
 

@@ -1,6 +1,8 @@
 --- Durations as people write them: "90d", "10m", "1h30m", or a number of seconds.
 ---
 ---   duration.parse "90d" --> 7776000
+local schema = require "lest.base.schema"
+
 local M = {}
 
 local UNITS <const> = { s = 1, m = 60, h = 3600, d = 86400, w = 604800, y = 31536000 }
@@ -42,6 +44,22 @@ function M.format(seconds)
     end
   end
   return text == "" and "0s" or text
+end
+
+--- A field of a schema: a duration, whose value becomes seconds.
+---@param options? { min: integer, max: integer } seconds
+---@return lest.schema.shape
+function M.field(options)
+  local min, max = options and options.min or 0, options and options.max or math.maxinteger
+  return schema.custom("a duration", function(value)
+    local seconds, problem = M.parse(value)
+    if not seconds then return nil, problem end
+    if seconds < min or seconds > max then
+      return nil, ("%s is out of range (%s to %s)"):format(value, M.format(min),
+        max < math.maxinteger and M.format(max) or "any")
+    end
+    return seconds
+  end)
 end
 
 return M

@@ -31,7 +31,7 @@ return setmetatable({}, {
   __index = function(_, name)
     local loader = loaders[name]
     if not loader then
-      local hint = require "lest.schema".hint(name, loaders)
+      local hint = require "lest.base.schema".hint(name, loaders)
       error(("lest has no field '%s'%s"):format(tostring(name), hint), 2)
     end
     return loader() -- require keeps what it has loaded

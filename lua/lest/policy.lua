@@ -10,7 +10,7 @@
 ---   }
 local core = require "lest.core"
 local duration = require "lest.duration"
-local schema = require "lest.schema"
+local schema = require "lest.base.schema"
 
 local M = {}
 
@@ -26,7 +26,7 @@ end))
 local anything = s.optional(s.custom("a table", function(value)
   if type(value) == "table" then return value end
 end))
-local period = s.optional(s.duration { min = 1 })
+local period = s.optional(duration.field { min = 1 })
 
 local shapes <const> = {
   approve = s.record {

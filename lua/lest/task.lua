@@ -9,7 +9,7 @@
 ---   print(a:wait())
 local core = require "lest.core"
 local duration = require "lest.duration"
-local schema = require "lest.schema"
+local schema = require "lest.base.schema"
 
 local M = {}
 

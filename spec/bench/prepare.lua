@@ -1,10 +1,10 @@
 -- Makes what a load of enrollments needs, as a child of bench.lua, since it becomes the ledger's
 -- owner: one-time credentials, and a file of requests with distinct keys (see load.c).
 --   lest run spec/bench/prepare.lua CONFIG COUNT FILE
-local config = assert(require("lest.config").load(arg[1]))
+local config = assert(require("lest.server.config.load").load(arg[1]))
 local core = require "lest.core"
-local credentials = require "lest.credentials"
-local operator = require "lest.operator"
+local credentials = require "lest.server.ledger.credentials"
+local operator = require "lest.server.ledger.operator"
 
 local count <const> = math.tointeger(tonumber(arg[2]))
 local EXPIRES <const> = 86400

@@ -11,7 +11,7 @@
 
 int luaopen_lest_core(lua_State *L);
 
-static const char script[] = "local cjson, message = require 'cjson', require 'lest.message'\n"
+static const char script[] = "local cjson, message = require 'cjson', require 'lest.server.wire.message'\n"
                              "local all = { begin = true, finish = true, answer = true }\n"
                              "return function(packet)\n"
                              "  local value, problem = message.decode(packet, all)\n"

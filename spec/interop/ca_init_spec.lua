@@ -1,4 +1,4 @@
-local ca = require "lest.ca"
+local ca = require "lest.tool.ca"
 local core = require "lest.core"
 local shell = require "support.shell"
 local temporary = require "support.temporary"
@@ -130,7 +130,7 @@ describe("lest ca init", function()
 
   it("writes a configuration and a policy that are accepted", function()
     assert.equal(0, init().code)
-    local config = assert(require("lest.config").load(folder .. "/pki/server.lua"))
+    local config = assert(require("lest.server.config.load").load(folder .. "/pki/server.lua"))
     assert.equal(folder .. "/pki/ledger/ledger.db", config.ledger)
     assert.equal("principal", config.profiles.device.names)
     local policy = assert(require("lest.policy").load(config.labels.default.policy))
@@ -141,7 +141,7 @@ describe("lest ca init", function()
   it("writes the same for a server that is not started as root, but for the accounts", function()
     local made = assert(ca.init(folder .. "/pki", { hosts = { "localhost" } }))
     assert.equal(64, #made.fingerprint)
-    local config = assert(require("lest.config").load(folder .. "/pki/server.lua"))
+    local config = assert(require("lest.server.config.load").load(folder .. "/pki/server.lua"))
     assert.is_nil(config.user)
     assert.is_nil(config.authority_user)
   end)
@@ -217,7 +217,7 @@ describe("lest ca init", function()
 
     it("as root, says how to have accounts of one's own where it uses others'", function()
       local result = init()
-      local config = assert(require("lest.config").load(folder .. "/pki/server.lua"))
+      local config = assert(require("lest.server.config.load").load(folder .. "/pki/server.lua"))
       local accounts = ca.accounts()
       assert.same({ accounts.user, accounts.authority_user },
         { config.user, config.authority_user })
@@ -226,7 +226,7 @@ describe("lest ca init", function()
 
     it("as root, gives the ledger's folder to the account that the authority becomes", function()
       assert.equal(0, init().code)
-      local config = assert(require("lest.config").load(folder .. "/pki/server.lua"))
+      local config = assert(require("lest.server.config.load").load(folder .. "/pki/server.lua"))
       assert.equal(config.authority_user, inside("stat -c %U ledger").out:match "%S+")
       assert.not_equal(config.user, config.authority_user)
       assert.equal("root\n", inside("stat -c %U ca.key").out)

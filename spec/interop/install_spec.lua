@@ -24,7 +24,7 @@ describe("an installation", function()
     must { command, "ca", "init", "ca", "--host", "localhost" }
     assert.matches("CN=", must { command, "inspect", "ca/ca.pem" })
     process.write(folder .. "/where.lua", [[
-      for _, name in ipairs { "lest", "lest.client", "lest.worker" } do
+      for _, name in ipairs { "lest", "lest.client", "lest.server.worker.role" } do
         print(package.searchpath(name, package.path))
       end]])
     for line in must({ command, "run", "where.lua" }):gmatch "[^\n]+" do

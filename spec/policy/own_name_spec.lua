@@ -6,7 +6,7 @@ describe("policies/own-name.lua", function()
 
   it("is what lest ca init writes", function()
     local file <close> = assert(io.open "policies/own-name.lua")
-    assert.equal(require("lest.ca_files").policy(), file:read "a")
+    assert.equal(require("lest.tool.ca.templates").policy(), file:read "a")
   end)
 
   it("gives a user a certificate for its own name", function()

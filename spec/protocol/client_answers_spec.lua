@@ -284,7 +284,7 @@ describe("the client reads an answer of", function()
         { TEXT, "the CN is\r\nnot yours\n", "the CN is not yours" },
         { {}, "plain", "plain" },
         { { ["Content-Type"] = "text/plain; charset=utf-8" }, "a\27[31mred\27[0m\0b\u{85}c", nil },
-        { TEXT, "a\27[31mred\27[0m\7b\u{85}c", "ared b?c" },
+        { TEXT, "a\27[31mred\27[0m\7b\u{85}c", "ared b\\u{85}c" },
         { HTML, "<html><style>p {}</style><h1>No</h1> way</html>", "No way" },
         { { ["Content-Type"] = "application/problem+json" }, '{"title":"T","detail":"D"}', "D" },
         { { ["Content-Type"] = "application/json" }, "{", nil },

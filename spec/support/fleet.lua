@@ -7,7 +7,7 @@
 ---   fleet:finish(running)
 ---   fleet:check()            -- nothing that was answered is lost, one certificate a secret
 local core = require "lest.core"
-local credentials = require "lest.credentials"
+local credentials = require "lest.server.ledger.credentials"
 local http = require "lest.http"
 local task = require "lest.task"
 

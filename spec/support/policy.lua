@@ -4,7 +4,7 @@
 ---     csr = policies.csr "CN=x" }
 local core = require "lest.core"
 local policy = require "lest.policy"
-local request = require "lest.request"
+local request = require "lest.server.worker.view"
 
 local M = {}
 

@@ -1,23 +1,17 @@
 --- What a server's answer means to the client: an EST message, or an error with the reason given.
 local core = require "lest.core"
+local terminal = require "lest.base.terminal"
 
 local M = {}
 
 local REASON_MAX <const> = 400
-local TEXT_MAX <const> = 4 * REASON_MAX -- of which a reason is made
 local DEFAULT_DELAY <const> = 60 -- of a 202 or 503 that does not say when to come back
 
---- Text of a peer, fit for a terminal and a log: one line, no control characters, not long.
+--- What a peer says of itself, fit for an error's message.
 ---@param text string
 ---@return string
 function M.clean(text)
-  text = text:sub(1, TEXT_MAX):gsub("\27%[[%d;?]*%a?", ""):gsub("[%c%s]+", " ")
-  local valid = utf8.len(text)
-  -- C1 controls are as good as ESC to some terminals.
-  text = valid and text:gsub("\xc2[\x80-\x9f]", "?") or text:gsub("[\x80-\xff]", "?")
-  text = text:match "^ *(.-) *$"
-  if #text <= REASON_MAX then return text end
-  return text:sub(1, REASON_MAX):gsub("[\xc0-\xff][\x80-\xbf]*$", "") .. "..."
+  return terminal.line(text, REASON_MAX)
 end
 
 local function from_json(body)
@@ -36,7 +30,7 @@ local HIDDEN <const> = { style = true, script = true }
 --- that only goes forward: a pattern would look to the end from every "<" again.
 local function from_html(body)
   local parts, length, at = {}, 0, 1
-  while length < TEXT_MAX do
+  while length < 4 * REASON_MAX do
     local open = body:find("<", at, true)
     local close = open and body:find(">", open, true)
     if not close then

@@ -1,7 +1,7 @@
 --- What the client's calls may be given, and where the server's operations are.
 local core = require "lest.core"
 local duration = require "lest.duration"
-local schema = require "lest.schema"
+local schema = require "lest.base.schema"
 local url = require "lest.url"
 
 local M = {}

@@ -1,5 +1,5 @@
 local policy = require "lest.policy"
-local request = require "lest.request"
+local request = require "lest.server.worker.view"
 local temporary = require "support.temporary"
 
 describe("verdicts", function()

@@ -160,7 +160,7 @@ describe("key", function()
     local k = assert(key.generate "ec:P-256")
     assert.is_true(k == assert(key.parse("\xef\xbb\xbf" .. k:pem())))
     assert.is_true(k == assert(key.parse("text\n\xef\xbb\xbf" .. k:pem())))
-    local items = assert(require("lest.inspect").recognize("\xef\xbb\xbf" .. k:pem()))
+    local items = assert(require("lest.tool.inspect").recognize("\xef\xbb\xbf" .. k:pem()))
     assert.is_true(k == items[1].object)
     for length = 0, 30 do key.parse(("\xef\xbb\xbf" .. k:pem()):sub(1, length)) end
   end)

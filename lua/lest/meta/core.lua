@@ -1,0 +1,1289 @@
+---@meta lest.core
+--- The classes of the C core, for editors; spec/unit/lua/meta/core_spec.lua compares them with the real
+--- ones. Expected failure is `nil, err`; a programmer's mistake raises.
+
+---@class lest.core
+---@field version string
+---@field error lest.core.error
+---@field base64 lest.core.base64
+---@field clock lest.core.clock
+---@field file lest.core.file
+---@field log lest.core.log
+---@field system lest.core.system
+---@field name lest.core.name
+---@field key lest.core.key
+---@field csr lest.core.csr
+---@field issuer lest.core.issuer
+---@field san lest.core.san
+---@field cert lest.core.cert
+---@field crl lest.core.crl
+---@field store lest.core.store
+---@field pkcs7 lest.core.pkcs7
+---@field csrattrs lest.core.csrattrs
+---@field show lest.core.show
+---@field http lest.core.http
+---@field http_client lest.core.http_client
+---@field est lest.core.est
+---@field limit lest.core.limit
+---@field loop lest.core.loop
+---@field tls lest.core.tls
+---@field server lest.core.server
+---@field channel lest.core.channel
+---@field ledger lest.core.ledger
+---@field secret lest.core.secret
+---@field pool lest.core.pool
+---@field process lest.core.process
+
+--- What a peer, a file, the network or OpenSSL caused. A plain table: flows may add to it. tostring
+--- is one line that a person can act on.
+---@class lest.error
+---@field code string stable; core.error.codes() has them all
+---@field message string
+---@field exit_code integer what a command ends with
+---@field operation string?
+---@field reason string? what the server said
+---@field status integer? of HTTP
+---@field retry_after integer? seconds
+---@field request_id string?
+---@field rfc string?
+---@field cause lest.error|string|nil
+---@field detail string? what OpenSSL or the system said
+
+---@class lest.core.error
+local core_error = {}
+
+--- An error with the fields of lest.error; code and message must be there.
+---@param fields table
+---@return lest.error
+function core_error.new(fields) end
+
+---@param value any
+---@return boolean
+function core_error.is(value) end
+
+--- Every code with its exit code.
+---@return table<string, integer>
+function core_error.codes() end
+
+---@class lest.core.base64
+local core_base64 = {}
+
+---@param bytes string
+---@param wrap? integer columns, a multiple of 4; 0, the default, is one line without a newline
+---@return string? text
+---@return lest.error? err code too_large
+function core_base64.encode(bytes, wrap) end
+
+--- RFC 4648 with blanks and line ends anywhere, padded.
+---@param text string
+---@return string? bytes
+---@return lest.error? err
+function core_base64.decode(text) end
+
+---@class lest.core.clock
+local core_clock = {}
+
+--- Since some moment of the past; steady.
+---@return integer milliseconds
+function core_clock.monotonic_ms() end
+
+---@return integer microseconds
+function core_clock.monotonic_us() end
+
+--- Since 1970.
+---@return integer microseconds
+function core_clock.wall_us() end
+
+--- Of the processor, used by this process.
+---@return integer microseconds
+function core_clock.cpu_us() end
+
+---@class lest.core.file
+local core_file = {}
+
+--- A whole file; "-" is standard input.
+---@param path string
+---@param max? integer bytes, 16 MiB if absent
+---@return string? bytes
+---@return lest.error? err codes not_found, io, too_large
+function core_file.read(path, max) end
+
+--- Whole or not at all: written beside it, synchronised and renamed. `new` refuses to replace. Of a
+--- link, the file it leads to is replaced, unless a stranger left the link in a folder for all.
+---@param path string
+---@param bytes string
+---@param options? { mode?: integer, new?: boolean } mode 0644 if absent
+---@return true?
+---@return lest.error? err codes exists, io
+function core_file.write(path, bytes, options) end
+
+--- Whether write could begin to replace a file, as far as that can be told beforehand.
+---@param path string
+---@return true?
+---@return lest.error? err code io
+function core_file.check(path) end
+
+--- The one absolute path of a file, without links; the file itself need not be there.
+---@param path string
+---@return string?
+---@return lest.error? err codes not_found, io
+function core_file.resolve(path) end
+
+--- From the root, by the working folder; links are not followed.
+---@param path string
+---@return string?
+---@return lest.error? err
+function core_file.absolute(path) end
+
+---@class lest.core.log
+local core_log = {}
+
+--- Write one line to standard error. fields is { key, value, key, value, ... }; one whose value is
+--- false is left out.
+---@param level "debug"|"info"|"warning"|"error"
+---@param event string
+---@param fields? any[]
+function core_log.write(level, event, fields) end
+
+--- Leave out what is below.
+---@param level "debug"|"info"|"warning"|"error"
+function core_log.set_level(level) end
+
+--- What every line of this process says of it.
+---@param role string
+function core_log.set_role(role) end
+
+--- A timer or a watched signal: kept as long as it is to call back.
+---@class lest.watch
+local watch = {}
+
+--- Call back no more.
+function watch:close() end
+
+---@class lest.core.loop
+local core_loop = {}
+
+--- Call back once. What a callback raises is logged.
+---@param ms integer
+---@param callback fun()
+---@return lest.watch
+function core_loop.timer(ms, callback) end
+
+--- Call back each time.
+---@param number integer
+---@param callback fun()
+---@return lest.watch
+function core_loop.signal(number, callback) end
+
+--- Wait for something to happen and run its callbacks.
+---@return boolean more false: nothing is awaited
+function core_loop.turn() end
+
+--- Call back after each turn's callbacks; nil: no more.
+---@param callback? fun()
+function core_loop.on_turn_end(callback) end
+
+--- Bounds on one piece of Lua, a policy's decision, that runs in a coroutine.
+---@class lest.limit
+---@field expired boolean it ran out of time; it must not be resumed any more
+---@field exhausted boolean it ran out of memory
+---@field where string "FILE:LINE" at which it expired
+local limit = {}
+
+--- As coroutine.resume, within the limits. One that runs out of time stays suspended.
+---@param thread thread
+---@param ... any
+---@return boolean ok
+---@return any ...
+function limit:resume(thread, ...) end
+
+function limit:close() end
+
+---@class lest.core.limit
+local core_limit = {}
+
+--- Memory is bounded in the lest binary only.
+---@param options { deadline_ms?: integer, memory?: integer } of the monotonic clock; bytes it may add
+---@return lest.limit
+function core_limit.new(options) end
+
+--- A connection to the ledger: named statements (csrc/ledger/statements.c), typed parameters. A
+--- wrong name, a wrong type and a call out of order raise; what the database refuses is `nil, err`
+--- with the codes ledger_constraint, ledger_busy, ledger, malformed (a text that is not UTF-8 or
+--- holds NUL), too_large.
+---@class lest.ledger
+local ledger = {}
+
+--- Run a statement that changes rows; outside a transaction it is durable on return.
+---@param statement string
+---@param parameters? table<string, string|integer> an absent one is NULL where the statement allows it
+---@return integer? changed rows
+---@return lest.error? err
+function ledger:run(statement, parameters) end
+
+--- The rows a statement gives, by column name; NULL is nil, TEXT and BLOB are strings.
+---@param statement string
+---@param parameters? table<string, string|integer>
+---@return table<string, string|integer>[]? rows
+---@return lest.error? err
+function ledger:rows(statement, parameters) end
+
+--- Begin a transaction with the write lock held.
+---@return true?, lest.error?
+function ledger:begin() end
+
+--- Durable when it succeeds; nothing of the transaction is kept when it fails.
+---@return true?, lest.error?
+function ledger:commit() end
+
+--- Undo the transaction, also one lost to a full disk; nothing to do where there is none.
+---@return true
+function ledger:rollback() end
+
+--- Begin one request inside the transaction; not nested.
+---@return true?, lest.error?
+function ledger:savepoint() end
+
+--- End the savepoint, keeping what was done since.
+---@return true?, lest.error?
+function ledger:release() end
+
+--- Undo what was done since the savepoint, which stays open: release() it.
+---@return true?, lest.error?
+function ledger:rollback_to() end
+
+--- Close the connection; an open transaction is rolled back.
+function ledger:close() end
+
+---@class lest.core.ledger
+---@field schema_version integer the schema this program knows
+local core_ledger = {}
+
+--- Open or make a ledger; the file is 0600. An older schema is migrated, a newer one refused.
+---@param path string
+---@param options? { busy_ms?: integer, create?: boolean, max_pages?: integer } defaults 5000, true, none
+---@return lest.ledger?
+---@return lest.error?
+function core_ledger.open(path, options) end
+
+--- Whether open() would make something of this path, as far as can be told while nothing is made or
+--- changed.
+---@param path string
+---@return true?
+---@return lest.error? err
+function core_ledger.check(path) end
+
+--- Every statement: its SQL and its parameters' types.
+---@return table<string, { sql: string, parameters: table<string, "integer"|"text"|"blob"> }>
+function core_ledger.statements() end
+
+--- Whether a TEXT parameter takes these bytes: UTF-8 without NUL.
+---@param bytes string
+---@return boolean
+function core_ledger.is_text(bytes) end
+
+--- A distinguished name: pairs in the order of the DER. `name.CN` is the first value of a type, nil
+--- if absent; tostring is RFC 4514 (last RDN first). A pair with `plus` belongs to the RDN before
+--- it. A value that is no character string has `der`: it is "#" and its DER in hex, and is written
+--- as it is.
+---@class lest.name
+---@field [integer] { [1]: string, [2]: string, plus?: boolean, der?: boolean }
+---@field [string] string?
+
+---@alias lest.name_like lest.name|{ [1]: string, [2]: string, plus?: boolean, der?: boolean }[]|string
+
+---@class lest.core.name
+local core_name = {}
+
+--- "CN=x,O=y" with the escapes, the "#hex" and the keywords in any case of RFC 4514, or
+--- "/CN=x/O=y"; the first written comes first in the DER.
+---@param text string
+---@return lest.name?
+---@return lest.error? err code name_malformed
+function core_name.parse(text) end
+
+---@param name lest.name_like
+---@return string? der
+---@return lest.error? err
+function core_name.encode(name) end
+
+---@param der string
+---@return lest.name?
+---@return lest.error? err
+function core_name.decode(der) end
+
+--- Equal bytes, or equal by RFC 5280 7.1 (any case, white space folded).
+---@param der_a string
+---@param der_b string
+---@return boolean
+function core_name.equal(der_a, der_b) end
+
+---@class lest.core.san
+local core_san = {}
+
+--- GeneralNames for texts: "DNS:x", "IP:1.2.3.4", "IP:::1", "email:a@b", "URI:u",
+--- "dirName:CN=x,O=y" (order of the DER), "RID:1.2.3", "otherName:OID;HEXDER".
+---@param list string[]
+---@return string? der
+---@return lest.error? err code san_malformed
+function core_san.encode(list) end
+
+--- The texts; of x400Address and ediPartyName "x400:HEX" and "ediParty:HEX", their contents.
+---@param der string
+---@return string[]?
+---@return lest.error? err
+function core_san.decode(der) end
+
+--- Whether two are the same set of names in any order; nil equals only nil.
+---@param der_a string?
+---@param der_b string?
+---@return boolean
+function core_san.equal(der_a, der_b) end
+
+---@class lest.core.secret
+local core_secret = {}
+
+--- Random bytes as text for people: base32, lower case; 16 bytes are 26 characters.
+---@param count integer bytes
+---@return string? text
+---@return lest.error? err
+function core_secret.random(count) end
+
+---@param count integer
+---@return string? bytes
+---@return lest.error? err
+function core_secret.random_bytes(count) end
+
+---@param bytes string
+---@return string? hex
+---@return lest.error? err
+function core_secret.sha256(bytes) end
+
+---@param key string
+---@param bytes string
+---@return string? bytes 32 of them
+---@return lest.error? err
+function core_secret.hmac_sha256(key, bytes) end
+
+--- Compare in a time that tells only the lengths.
+---@param a string
+---@param b string
+---@return boolean
+function core_secret.equal(a, b) end
+
+--- scrypt (RFC 7914), blocking: a server uses lest.pool. Default cost n = 16384, r = 8, p = 1.
+---@param password string
+---@param salt string
+---@param cost? { n?: integer, r?: integer, p?: integer }
+---@return string? hash 32 bytes
+---@return lest.error? err
+function core_secret.scrypt(password, salt, cost) end
+
+--- Threads for slow computations; answers come from the loop.
+---@class lest.pool
+local pool = {}
+
+--- As core.secret.scrypt, answered by callback(hash) or callback(nil, err); not if the pool is
+--- closed first.
+---@param password string
+---@param salt string
+---@param callback fun(hash: string?, err: lest.error?)
+---@param cost? { n?: integer, r?: integer, p?: integer }
+---@return true?
+---@return lest.error? err `unavailable` when the pool is full; callback is then not called
+function pool:scrypt(password, salt, callback, cost) end
+
+--- Wait for what runs, drop what waits.
+function pool:close() end
+
+---@class lest.core.pool
+local core_pool = {}
+
+--- Start a pool; queue is the most computations that run or wait.
+---@param options? { threads?: integer, queue?: integer } defaults 2 and 64
+---@return lest.pool?
+---@return lest.error?
+function core_pool.new(options) end
+
+--- One end of a message socket between processes: whole messages in order. Open until closed by
+--- either side, whether or not it is kept. Nothing is read, and so no end is noticed, while there
+--- is no on_message.
+---@class lest.channel
+---@field peer { uid: integer, gid: integer, pid: integer } from the kernel; of a connected one, who listens
+---@field queued integer messages that wait to be sent
+local channel = {}
+
+--- Send one message of 1 to 200,000 bytes, at once or when the peer has room.
+---@param bytes string
+---@return true?
+---@return lest.error? err codes unavailable (the queue is full), too_large, closed
+function channel:send(bytes) end
+
+---@param fn? fun(bytes: string, channel: lest.channel)
+function channel:on_message(fn) end
+
+--- Called once, when the peer has closed or broken the rules; not after close().
+---@param fn? fun()
+function channel:on_close(fn) end
+
+--- Close; messages that wait are dropped.
+function channel:close() end
+
+---@class lest.channel_listener
+local channel_listener = {}
+
+--- Stop accepting; channels that were accepted stay.
+function channel_listener:close() end
+
+---@class lest.core.channel
+---@field message_max integer
+local core_channel = {}
+
+--- Accept channels at a path (0600), an abstract address "@name", or a bound descriptor. Whoever
+--- may reach an abstract address may connect: look at channel.peer. Open until closed.
+---@param options { path?: string, fd?: integer, on_accept: fun(channel: lest.channel) }
+---@return lest.channel_listener?
+---@return lest.error?
+function core_channel.listen(options) end
+
+--- Connect to a path, "@name", or use a connected descriptor.
+---@param options { path?: string, fd?: integer, on_message?: fun(bytes: string, channel: lest.channel), on_close?: fun(), messages_max?: integer, bytes_max?: integer } defaults 1024 and 8 MiB
+---@return lest.channel?
+---@return lest.error? err code unavailable: nobody listens
+function core_channel.connect(options) end
+
+--- A private key: a handle that shows nothing of it unless asked. Equal when the public halves are.
+---@class lest.key
+---@field type string "ec:P-256" (P-384, P-521; else OpenSSL's name), "rsa:BITS", "rsa-pss:BITS",
+--- "ed25519", "ed448", else OpenSSL's name
+---@field security_bits integer as OpenSSL counts: rsa:2048 is 112, ec:P-256 is 128
+local key = {}
+
+--- Write PKCS#8 PEM to a file of mode 0600, whole or not at all; `new` refuses to replace one.
+---@param path string
+---@param options? { passphrase?: string, new?: boolean }
+---@return true?
+---@return lest.error? err
+function key:save(path, options) end
+
+--- PKCS#8 PEM, encrypted if there is a passphrase.
+---@param passphrase? string
+---@return string?
+---@return lest.error? err
+function key:pem(passphrase) end
+
+--- PKCS#8 version 1.
+---@return string?
+---@return lest.error? err
+function key:der() end
+
+--- SubjectPublicKeyInfo.
+---@return string
+function key:public_der() end
+
+function key:close() end
+
+---@class lest.core.key
+local core_key = {}
+
+---@param spec string a type as in lest.key.type; rsa from 2048 to 8192 bits
+---@return lest.key?
+---@return lest.error? err code key_unsupported
+function core_key.generate(spec) end
+
+--- PEM or DER: PKCS#8 (versions 1 and 2, encrypted or not) and the traditional forms. Never asks
+--- anybody.
+---@param bytes string
+---@param options? { passphrase?: string }
+---@return lest.key?
+---@return lest.error? err codes key_malformed, key_unsupported, key_passphrase, pem
+function core_key.parse(bytes, options) end
+
+--- A file, or with a scheme ("pkcs11:...", "file:...") what OpenSSL's store finds.
+---@param path_or_uri string
+---@param options? { passphrase?: string }
+---@return lest.key?
+---@return lest.error? err
+function core_key.load(path_or_uri, options) end
+
+--- What a command asks the operating system.
+---@class lest.core.system
+local core_system = {}
+
+--- Whether a descriptor (0, 1, 2) is a terminal.
+---@param descriptor integer
+---@return boolean
+function core_system.is_terminal(descriptor) end
+
+--- The machine's name, perhaps without a domain.
+---@return string
+function core_system.host_name() end
+
+--- The effective user's number; 0 is root.
+---@return integer
+function core_system.user_id() end
+
+--- The name of the user who runs this; nil for a number without one.
+---@return string?
+function core_system.user_name() end
+
+--- Whether there is an account of that name.
+---@param name string
+---@return boolean
+function core_system.has_account(name) end
+
+--- Make a folder, its mode lessened by the umask.
+---@param path string
+---@param mode? integer default 0777
+---@return true?
+---@return lest.error? err code exists, io
+function core_system.make_folder(path, mode) end
+
+--- Make a file or folder another account's, with that account's group.
+---@param path string
+---@param account string
+---@return true?
+---@return lest.error? err code not_found, io
+function core_system.give(path, account) end
+
+--- Make a folder the working folder.
+---@param folder string
+---@return true?
+---@return lest.error? err code not_found, io
+function core_system.enter(folder) end
+
+--- Whether anything has that name, a dangling link too, and its mode. nil where that cannot be seen.
+---@param path string
+---@return boolean?
+---@return integer|lest.error|nil mode or the error, code io
+function core_system.exists(path) end
+
+--- As root, become for good the user and group that own the file, or its folder where there is no
+--- file yet; otherwise nothing.
+---@param path string
+---@return true?
+---@return lest.error? err
+function core_system.become_owner(path) end
+
+--- HTTP/1.1 messages as pure functions. What a peer got wrong is `nil, err` with err.code "http"
+--- and err.status, the status to answer.
+---@class lest.core.http
+local http = {}
+
+---@class lest.http.request
+---@field method string as sent
+---@field method_known boolean false: 501
+---@field target string
+---@field path string not decoded
+---@field query? string
+---@field host string with its port; "" on HTTP/1.0 without Host
+---@field version "1.0"|"1.1"
+---@field keep_alive boolean
+---@field expect_continue boolean the peer waits for "100 Continue"
+---@field framing "none"|"length"|"chunked"
+---@field body_len integer
+---@field head_len integer where the body begins, from 0
+---@field headers { [1]: string, [2]: string }[] name and value, in order
+
+--- Parse the head of a request.
+---@param bytes string all that came so far
+---@param limits? { line_max?: integer, fields_max?: integer, headers_max?: integer } 8192, 16384, 64
+---@return lest.http.request|false|nil request false: more must come
+---@return lest.error? err
+function http.parse_request(bytes, limits) end
+
+--- Decode a chunked body.
+---@param bytes string
+---@param body_max integer bytes it may decode to
+---@param step? integer feed it so many bytes at a time
+---@return string|false|nil body false: more must come
+---@return integer|lest.error? consumed
+function http.decode_chunked(bytes, body_max, step) end
+
+---@param value string of a Content-Type header
+---@return { type: string, params: table<string, string> }? media_type names in lower case
+function http.media_type(value) end
+
+---@class lest.http.challenge
+---@field scheme string
+---@field token68? string
+---@field params table<string, string> names in lower case, values without quotes
+
+--- The well-formed challenges of WWW-Authenticate headers, in order.
+---@param values string|string[]
+---@return lest.http.challenge[]
+function http.challenges(values) end
+
+---@param value string of an Authorization header
+---@return lest.http.challenge? credentials
+function http.credentials(value) end
+
+--- User and password of an Authorization header with Basic credentials (RFC 7617).
+---@param value string
+---@return string? user
+---@return string|lest.error password
+function http.basic(value) end
+
+--- HTTP-date in its three forms.
+---@param text string
+---@param now? integer seconds since 1970, for two-digit years
+---@return integer? seconds since 1970
+function http.date(text, now) end
+
+--- Retry-After, in seconds or as a date.
+---@param value string
+---@param now? integer seconds since 1970
+---@return integer? seconds to wait
+function http.retry_after(value, now) end
+
+---@param seconds integer since 1970
+---@return string date as RFC 9110 wants it sent
+function http.format_date(seconds) end
+
+---@param value string
+---@return string[] elements of a comma-separated list
+function http.list(value) end
+
+--- The head of a response. A name or value that would end its line is an error.
+---@param status integer
+---@param headers { [1]: string, [2]: string }[]
+---@return string? bytes
+---@return lest.error? err
+function http.response_head(status, headers) end
+
+---@param status integer
+---@return string phrase "Not Found", or ""
+function http.reason(status) end
+
+--- EST as data (RFC 7030). Operations go by their path segment; another name raises.
+---@class lest.core.est
+---@field operations table<string, lest.est.operation>
+---@field reserved_names string[] no label may be one of them
+local est = {}
+
+---@class lest.est.operation
+---@field name string
+---@field method string
+---@field offered boolean
+---@field request_type? string
+---@field response_type string
+
+--- Find the operation that a request target names.
+---@param target string with or without a query
+---@return { operation: string, label: string? }? route
+---@return integer? status 404
+---@return string? sentence
+function est.route(target) end
+
+--- Whether a label may be configured.
+---@param label string
+---@return true?, lest.error?
+function est.label_check(label) end
+
+---@param operation string
+---@param method string
+---@return true? ok
+---@return integer? status 405 or 501
+---@return string? allow value of the Allow header
+function est.method_check(operation, method) end
+
+---@param operation string
+---@param content_type? string
+---@param content_encoding? string
+---@return true? ok
+---@return integer? status 415
+---@return string? sentence
+function est.request_media_check(operation, content_type, content_encoding) end
+
+---@param operation string
+---@param content_type? string
+---@return boolean
+function est.response_media_fits(operation, content_type) end
+
+--- As http.media_type.
+---@param value string
+---@return { type: string, params: table<string, string> }?
+function est.media_type(value) end
+
+--- The one object in a body: base64, PEM or raw DER. err.message may be shown to the peer.
+---@param bytes string
+---@return string? der
+---@return lest.error? err
+function est.body_decode(bytes) end
+
+---@param der string
+---@param wrap? integer columns, a multiple of 4 (64); 0: one line
+---@return string base64
+function est.body_encode(der, wrap) end
+
+--- A PKCS#10 request (RFC 2986), strictly parsed, immutable; equal when the bytes are.
+---@class lest.csr
+---@field subject lest.name
+---@field subject_der string
+---@field san string[] {} if there is none
+---@field san_der string?
+---@field public_key { type: string, security_bits: integer, der: string }
+---@field key_usage string[] requested ("digitalSignature", ...), {} if the extension is absent
+---@field eku string[] requested purposes ("clientAuth" or dotted), {} if absent
+---@field extensions { oid: string, name: string?, critical: boolean, value: string }[]
+---@field attributes { oid: string, name: string?, values: string[] }[] each value is DER
+---@field challenge_password string? UTF-8
+---@field change { subject: lest.name, san: string[] }? names asked for in place of the certificate's
+---(ChangeSubjectName, RFC 6402 2.8)
+---@field signature_algorithm string OpenSSL's name ("ecdsa-with-SHA256")
+---@field version integer 0
+local csr = {}
+
+--- Check the self-signature over the bytes as received. Keys and digests under 112 bits of security
+--- (RSA under 2048, MD5, SHA-1) are refused unless allowed.
+---@param options? { allow_weak?: boolean }
+---@return true?
+---@return lest.error? err codes csr_signature, csr_weak
+function csr:verify(options) end
+
+---@return string
+function csr:der() end
+
+---@return string
+function csr:pem() end
+
+function csr:close() end
+
+---@class lest.core.csr
+local core_csr = {}
+
+--- DER or PEM, told apart by looking; nothing after it. The signature is not checked.
+---@param bytes string
+---@return lest.csr?
+---@return lest.error? err codes csr_malformed, key_unsupported, pem, too_large
+function core_csr.parse(bytes) end
+
+---@class lest.csr_plan
+---@field key lest.key
+---@field subject? lest.name_like or subject_der; neither is the empty name
+---@field subject_der? string
+---@field san? string[] or san_der
+---@field san_der? string
+---@field key_usage? string[]
+---@field eku? string[]
+---@field extensions? { oid: string, critical?: boolean, value: string }[]
+---@field attributes? { oid: string, values: string[] }[]
+---@field challenge_password? string UTF-8
+---@field change? { subject?: lest.name_like, san?: string[] } names in place of the certificate's
+---@field digest? string "sha256" and the like; the default goes with the key
+
+---@param plan lest.csr_plan
+---@return lest.csr?
+---@return lest.error? err
+function core_csr.build(plan) end
+
+--- HTTPS requests on the loop, with one setting of trust and identity. lest.http and lest.client
+--- are made of it.
+---@class lest.http_client
+local http_client = {}
+
+--- Begin a request. The callback gets { status, headers, body, peer_chain, tls_version, by_cmc_ra },
+--- or nil and an error: trust, unauthenticated (the server refused our certificate), tls, network,
+--- timeout, closed (an answer cut short too), protocol, too_large. Closing the request cancels it.
+---@param options { url: string, callback: function, method?: string, headers?: string[][], body?: string,
+--- username?: string, password?: string, timeout_ms?: integer, connect_timeout_ms?: integer,
+--- max_body?: integer }
+---@return lest.http_request? request keep it until the callback comes
+---@return lest.error? err usage
+function http_client:request(options) end
+
+--- Requests under way go on.
+function http_client:close() end
+
+--- A request under way.
+---@class lest.http_request
+local http_request = {}
+
+--- Cancel it; its callback is not called.
+function http_request:close() end
+
+---@class lest.core.http_client
+local core_http_client = {}
+
+--- A client that trusts a store, the system's anchors, or anybody (to fetch what is then compared
+--- with a fingerprint). cmc_ra: id-kp-cmcRA may stand for the server's name (RFC 7030 3.6.1; a store
+--- only).
+---@param settings { store?: lest.store, system?: boolean, provisional?: boolean, cert?: lest.cert,
+--- key?: lest.key, cmc_ra?: boolean, plain_http?: boolean, idle_ms?: integer }
+---@return lest.http_client?
+---@return lest.error? err
+function core_http_client.new(settings) end
+
+--- For an algorithm that OpenSSL does not know, type is its OID and security_bits 0.
+---@alias lest.public_key { type: string, security_bits: integer, der: string }
+
+--- value is DER.
+---@alias lest.extension { oid: string, name: string?, critical: boolean, value: string }
+
+--- An X.509 certificate (RFC 5280), immutable; equal when the bytes are, whatever the chains.
+---@class lest.cert
+---@field subject lest.name
+---@field issuer lest.name
+---@field subject_der string
+---@field issuer_der string
+---@field san string[] {} if there is none
+---@field san_der string?
+---@field serial string hex
+---@field not_before integer seconds since 1970
+---@field not_after integer seconds since 1970
+---@field public_key lest.public_key
+---@field extensions lest.extension[]
+---@field is_ca boolean basicConstraints say so
+---@field path_len integer? of a CA; nil is no limit
+---@field key_usage string[] "digitalSignature", ...; {} if the extension is absent
+---@field eku string[] "clientAuth" or dotted; {} if the extension is absent, which is any purpose
+---@field ski string? hex
+---@field aki string? hex
+---@field fingerprint string SHA-256 in hex
+---@field signature_algorithm string OpenSSL's name
+---@field version integer 1, 2 or 3
+---@field self_issued boolean issuer and subject are the same name
+---@field self_signed boolean its own key has signed it
+---@field chain lest.cert[] the certificates that came after it in its file, or with_chain; a copy
+local cert = {}
+
+---@return string
+function cert:der() end
+
+---@return string
+function cert:pem() end
+
+--- Write the certificate and its chain as PEM, mode 0644, whole or not at all.
+---@param path string
+---@return true?
+---@return lest.error? err
+function cert:save(path) end
+
+--- The same certificate with another chain.
+---@param chain lest.cert[]
+---@return lest.cert
+function cert:with_chain(chain) end
+
+--- Whether it is for a host name (in A-labels) or an address literal: by its SAN alone, "*" only as
+--- the whole left-most label (RFC 9525).
+---@param host string
+---@return boolean
+function cert:matches_host(host) end
+
+function cert:close() end
+
+---@class lest.core.cert
+local core_cert = {}
+
+--- One certificate, DER or PEM told apart by looking; of several PEM blocks the first, the others
+--- its chain.
+---@param bytes string
+---@return lest.cert?
+---@return lest.error? err codes cert_malformed, pem, too_large
+function core_cert.parse(bytes) end
+
+---@param bytes string
+---@return lest.cert[]?
+---@return lest.error? err
+function core_cert.parse_all(bytes) end
+
+---@param path string "-" is standard input
+---@return lest.cert?
+---@return lest.error? err
+function core_cert.load(path) end
+
+--- Every certificate of a file; the error names it.
+---@param path string "-" is standard input
+---@return lest.cert[]?
+---@return lest.error? err
+function core_cert.load_all(path) end
+
+--- A certificate revocation list (RFC 5280), immutable; equal when the bytes are.
+---@class lest.crl
+---@field issuer lest.name
+---@field issuer_der string
+---@field this_update integer seconds since 1970
+---@field next_update integer?
+---@field number string? hex
+---@field count integer of entries
+---@field entries lest.crl_entry[]
+---@field extensions lest.extension[]
+---@field aki string? hex
+---@field signature_algorithm string
+---@field version integer 1 or 2
+local crl = {}
+
+---@class lest.crl_entry
+---@field serial string hex
+---@field date integer seconds since 1970
+---@field reason string? "keyCompromise" and so on
+
+--- The entry of a serial number, nil if it is not revoked. Looks from the first entry on.
+---@param serial string hex, two digits a byte
+---@return lest.crl_entry?
+function crl:find(serial) end
+
+--- Whether this issuer signed it; times are not looked at.
+---@param issuer lest.cert
+---@return true?
+---@return lest.error? err code cert_untrusted
+function crl:verify(issuer) end
+
+---@return string
+function crl:der() end
+
+---@return string
+function crl:pem() end
+
+function crl:close() end
+
+---@class lest.core.crl
+local core_crl = {}
+
+--- DER or PEM, told apart by looking; at most 16 MiB.
+---@param bytes string
+---@return lest.crl?
+---@return lest.error? err codes crl_malformed, pem, too_large
+function core_crl.parse(bytes) end
+
+---@param path string
+---@return lest.crl?
+---@return lest.error? err
+function core_crl.load(path) end
+
+--- Trust anchors and CRLs. An anchor need not be self-signed; below 112 bits of security nothing is
+--- accepted.
+---@class lest.store
+local store = {}
+
+---@class lest.store_verify
+---@field untrusted? lest.cert[] what may stand between; the leaf's chain if absent
+---@field at? integer seconds since 1970; now if absent
+---@field purpose? "client"|"server"|"any" "any" if absent
+---@field crl_required? boolean each certificate but the anchor needs a CRL of its issuer
+
+--- Find and check a chain (RFC 5280 section 6). Each certificate but the anchor is checked against the
+--- CRLs of its issuer; where there is none it is accepted unless one is required.
+---@param leaf lest.cert
+---@param how? lest.store_verify
+---@return lest.cert[]? chain leaf first, anchor last
+---@return lest.error? err code cert_untrusted: the certificate at fault, its depth, the reason
+function store:verify(leaf, how) end
+
+function store:close() end
+
+---@class lest.core.store
+local core_store = {}
+
+---@param plan { anchors?: lest.cert[], crls?: lest.crl[], crl_required?: boolean }
+---@return lest.store?
+---@return lest.error? err
+function core_store.new(plan) end
+
+---@class lest.core.pkcs7
+local pkcs7 = {}
+
+--- A certs-only SignedData (RFC 5652 5.1), certificates in the order given; at most 64, and 16
+--- CRLs.
+---@param certs (lest.cert|string)[] or DER
+---@param crls? (lest.crl|string)[] or DER
+---@return string? der
+---@return lest.error? err
+function pkcs7.encode(certs, crls) end
+
+--- A bag without content and signers: DER, BER or PEM.
+---@param bytes string
+---@return lest.cert[]? certs
+---@return lest.crl[]|lest.error crls, or the error: pkcs7_malformed, cert_malformed, crl_malformed
+function pkcs7.decode(bytes) end
+
+---@class lest.cms
+---@field type string "pkcs7-signedData"; nothing else is set for other types
+---@field content_type string? "pkcs7-data"
+---@field version integer?
+---@field content_len integer? bytes
+---@field signers integer? how many; their signatures are not checked
+---@field skipped integer? certificates and CRLs of other kinds than X.509
+---@field certificates lest.cert[]?
+---@field crls lest.crl[]?
+
+--- What any CMS message is.
+---@param bytes string
+---@return lest.cms?
+---@return lest.error? err
+function pkcs7.describe(bytes) end
+
+---@class lest.csrattr
+---@field oid string
+---@field name string? OpenSSL's
+---@field values string[]? DER; nil for a bare OID
+---@field problem string? in `unknown`: how a known OID is misused
+
+---@class lest.csrattr_wish
+---@field oid? string
+---@field values? string[] DER
+---@field key? string
+---@field digest? string
+---@field extensions? { oid: string, critical?: boolean, value: string }[]
+
+---@class lest.core.csrattrs
+local csrattrs = {}
+
+--- CSR attributes (RFC 7030 4.5.2, RFC 8951 4). An entry is an OID or name ("challengePassword"),
+--- or a table with one or more of: oid and values; key ("ec:P-384"); digest ("sha384": the
+--- signature algorithm of the list's key with it); extensions. Two kinds of keys, two lists of
+--- extensions, an element twice and an empty set are refused (RFC 9908 3.2).
+---@param list (string|lest.csrattr_wish)[]
+---@return string? der
+---@return lest.error? err codes csrattrs_malformed, key_unsupported, malformed
+function csrattrs.encode(list) end
+
+---@param der string
+---@return lest.csrattr[]?
+---@return lest.error? err codes csrattrs_malformed, too_large
+function csrattrs.decode(der) end
+
+---@class lest.wishes
+---@field key string? "ec:P-384", "rsa:4096"; "ec", "rsa": any curve, any size
+---@field digest string? "sha384"
+---@field digest_key string? the kind of key that signs with it so: "ec", "rsa"
+---@field signature string? OpenSSL's name of the signature algorithm
+---@field challenge_password boolean
+---@field extensions lest.extension[]
+---@field unknown lest.csrattr[] templates (RFC 9908 3.4) among them
+
+--- What a list asks for; the first of two wishes of a kind counts.
+---@param list lest.csrattr[]|string decoded, or DER
+---@return lest.wishes?
+---@return lest.error? err
+function csrattrs.wishes(list) end
+
+--- A CA's certificate and key, ready to sign. Issuing never makes a CA certificate.
+---@class lest.issuer
+---@field cert lest.cert
+local issuer = {}
+
+---@class lest.issue_plan
+---@field public_key string SubjectPublicKeyInfo of a parsed key
+---@field subject? lest.name_like or subject_der; neither is the empty name, which wants a san
+---@field subject_der? string
+---@field san? string[] or san_der
+---@field san_der? string
+---@field serial? string hex, positive, at most 20 bytes; default 128 random bits
+---@field not_before integer seconds since 1970
+---@field not_after integer seconds since 1970, at most the CA's
+---@field key_usage? string[] default digitalSignature; never keyCertSign or cRLSign
+---@field eku? string[] names ("clientAuth") or dotted
+---@field crl_urls? string[]
+---@field ocsp_urls? string[]
+---@field ca_issuer_urls? string[]
+---@field extensions? { oid: string, critical?: boolean, value: string }[] none that is made already
+
+--- The DER of a new certificate.
+---@param plan lest.issue_plan
+---@return string? der
+---@return lest.error? err codes issue, name_malformed, san_malformed, malformed, crypto
+function issuer:issue(plan) end
+
+function issuer:close() end
+
+---@class lest.core.issuer
+local core_issuer = {}
+
+---@param options { cert: lest.cert, key: lest.key, digest?: string }
+---@return lest.issuer?
+---@return lest.error? err code issue: no CA certificate, or not its key
+function core_issuer.new(options) end
+
+---@class lest.root_plan
+---@field key lest.key
+---@field subject lest.name_like
+---@field not_before integer seconds since 1970
+---@field not_after integer
+---@field path_len? integer
+---@field digest? string
+
+--- A self-signed CA certificate: cA with path_len, keyCertSign, cRLSign.
+---@param options lest.root_plan
+---@return lest.cert?
+---@return lest.error? err
+function core_issuer.root(options) end
+
+--- A TLS context for the server.
+---@class lest.tls
+local tls = {}
+
+--- Another store for the handshakes that begin from now on, as with reloaded CRLs; nil asks clients
+--- for no certificate any more.
+---@param store? lest.store
+---@return true?, lest.error?
+function tls:set_store(store) end
+
+function tls:close() end
+
+---@class lest.core.tls
+local core_tls = {}
+
+--- TLS 1.2 and 1.3, ephemeral keys and AEAD only, no resumption, no renegotiation. With a store a
+--- client is asked for a certificate; one that is presented must verify, or the handshake fails.
+---@param options { cert: lest.cert, key: lest.key, store?: lest.store, ciphers?: string, min_version?: "1.2"|"1.3" }
+---@return lest.tls?
+---@return lest.error?
+function core_tls.server(options) end
+
+--- An HTTPS server; open until closed.
+---@class lest.server
+---@field address string "127.0.0.1:8443", "[::1]:8443"
+---@field connections integer open ones, in every state
+---@field requests integer under way: head complete, answer not yet sent
+local server = {}
+
+--- Stop accepting for a while.
+function server:pause() end
+
+function server:resume() end
+
+--- Stop accepting for good: idle connections are closed, the others after their answer.
+function server:stop() end
+
+--- Another context for the connections accepted from now on.
+---@param tls lest.tls
+function server:set_tls(tls) end
+
+--- Close everything at once.
+function server:close() end
+
+---@class lest.core.server
+local core_server = {}
+
+---@class lest.server.options
+---@field fds? integer[] listening sockets, which the server takes
+---@field listen? string "127.0.0.1:0"; one of the two
+---@field tls lest.tls
+---@field limits? table<string, integer> names and defaults: core.server.limits(); over all sockets
+---@field on_head? fun(exchange: lest.exchange) the head is there: answer to refuse the body
+---@field on_request? fun(exchange: lest.exchange) the body is there
+---@field on_handshake_error? fun(err: lest.error, address: string, port: integer)
+
+--- Begin to serve. A callback that raises is answered with 500.
+---@param options lest.server.options
+---@return lest.server?
+---@return lest.error?
+function core_server.new(options) end
+
+--- The limits, in milliseconds, bytes and numbers.
+---@return table<string, { default: integer, min: integer, max: integer }>
+function core_server.limits() end
+
+--- A request and its answer.
+---@class lest.exchange
+---@field id string also the client's, in X-Request-Id
+---@field method string
+---@field target string as sent
+---@field path string not decoded
+---@field query? string
+---@field version "1.0"|"1.1"
+---@field content_length? integer as announced; 0 without a body, nil with chunks
+---@field body? string nil before on_request
+---@field address string
+---@field port integer
+---@field tls { version: string, cipher: string, group: string, client_certificate: boolean }
+---@field peer_chain? string[] DER, leaf first
+---@field aborted string|false why nobody waits any more: "closed", "timeout", "refused", "stopped"
+local exchange = {}
+
+--- The first header of this name, in any case.
+---@param name string
+---@return string?
+function exchange:header(name) end
+
+--- The values of all headers of this name; without one, all headers as { name, value }.
+---@param name? string
+---@return string[]|string[][]
+function exchange:headers(name) end
+
+--- Answer, once. Content-Length, Date, X-Request-Id and Connection are added. A header with control
+--- characters gives an error, and the client 500.
+---@param answer { status: integer, headers?: string[][], body?: string }
+---@return boolean? sent false: the client has gone
+---@return lest.error? err
+function exchange:respond(answer) end
+
+--- Have fn(why, status, reason) called if nobody waits for the answer any more; nil takes it back.
+--- status and reason are what the server has answered by itself, nil if it could not.
+---@param fn? fun(why: string, status?: integer, reason?: string)
+function exchange:on_abort(fn) end
+
+--- Let go of the request's memory.
+function exchange:close() end
+
+--- The process this interpreter runs in; only in the lest binary.
+---@class lest.core.process
+---@field pid integer
+---@field uid integer the effective one
+---@field rlimit_nofile integer how many descriptors it may have
+local core_process = {}
+
+--- Become this user (a name or a number as text) for good. Not as root: does nothing.
+---@param user? string needed as root
+---@return true?
+---@return lest.error? err after it, the process must end
+function core_process.drop(user) end
+
+--- No new rights through exec, no core dump, closed to /proc and ptrace of the same user.
+---@return true?, lest.error?
+function core_process.harden() end
+
+--- As root: this folder is the user's alone (0700). Made if absent, taken over from root if empty.
+---@param path string
+---@param user string
+---@param look_only? boolean say only whether that could be done; false: it is not there yet
+---@return boolean?
+---@return lest.error? err code config: it holds something and belongs to somebody else
+function core_process.own_folder(path, user, look_only) end
+
+---@param user string a name, or a number as text
+---@return integer?
+---@return lest.error?
+function core_process.uid_of(user) end
+
+--- Run a program (no shell; 20 s and 4096 bytes at most) and return what it prints, without the
+--- newline at its end.
+---@param arguments string[] the program, then its arguments
+---@return string?
+---@return lest.error?
+function core_process.read_command(arguments) end
+
+--- Tell the supervisor's watchdog that this process lives, and which request it is on.
+---@param request? string nil: none
+function core_process.beat(request) end
+
+--- Tell the supervisor that this role serves; raises while it is root. Watched from now on.
+function core_process.ready() end
+
+--- Replace this process by `lest` with these arguments; returns only on failure.
+---@param arguments string[]
+---@return nil
+---@return lest.error
+function core_process.exec(arguments) end
+
+--- DER as short texts for people; control characters stay in them.
+---@class lest.core.show
+local show = {}
+
+--- What an extension's value means, in the words of OpenSSL; nil if it is unknown or malformed.
+---@param oid string dotted or a name
+---@param value string DER
+---@return string?
+function show.extension(oid, value) end
+
+--- One DER element in one line: strings, identifiers by name, numbers, "{a, b}"; else hex, cut.
+---@param der string
+---@return string
+function show.value(der) end
+
+--- A public key of whatever algorithm.
+---@param der string a SubjectPublicKeyInfo
+---@return lest.public_key?
+---@return lest.error? err code key_malformed
+function show.public_key(der) end

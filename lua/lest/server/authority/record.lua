@@ -1,0 +1,165 @@
+--- What the authority reads and writes in the ledger for one request.
+local cjson = require "cjson"
+local core = require "lest.core"
+local message = require "lest.server.wire.message"
+local refusal = require "lest.server.wire.refusal"
+
+local M = {}
+
+local function rows_of(ledger, statement, parameters)
+  local rows, err = ledger:rows(statement, parameters)
+  if not rows then error(err) end
+  return rows
+end
+
+--- The certificate that this key, principal and label was given already, within the window: the
+--- answer that was lost, with the verdict of then.
+---@return table|nil answer
+function M.lost_answer(authority, entry)
+  local now = authority.clock()
+  local row = rows_of(authority.ledger, "certificate_again", {
+    key_hash = entry.key_hash, principal_kind = entry.principal.kind,
+    principal_name = entry.ledger_name, label = entry.begin.label,
+    operation = entry.begin.operation, renews = entry.renews,
+    since = now - entry.label.lost_answer, now = now,
+  })[1]
+  if not row then return nil end
+  entry.verdict = "approve"
+  return { certificate = message.bytes(row.der), serial = row.serial, replayed = true }
+end
+
+--- Whether a certificate of ours is revoked by now.
+function M.is_revoked(authority, row)
+  local fresh = rows_of(authority.ledger, "certificate_get",
+    { serial = row.serial, issuer = row.issuer })[1]
+  return not fresh or fresh.revoked_at ~= nil
+end
+
+-- What a client may sign anew at each try: proofs of its connection (RFC 7030 3.5, RFC 7894 3).
+local BOUND_TO_CHANNEL <const> = {
+  ["1.2.840.113549.1.9.7"] = true, ["1.2.840.113549.1.9.16.2.56"] = true,
+  ["1.2.840.113549.1.9.16.2.57"] = true, ["1.2.840.113549.1.9.16.2.58"] = true,
+}
+
+--- All that a CSR asks for, in one string: its subject and attributes, extensions among them.
+local function wishes(csr)
+  local parts = { csr.subject_der }
+  for _, attribute in ipairs(csr.attributes) do
+    if not BOUND_TO_CHANNEL[attribute.oid] then
+      table.insert(parts, attribute.oid .. "\0" .. table.concat(attribute.values))
+    end
+  end
+  table.sort(parts)
+  return string.pack(("s4"):rep(#parts), table.unpack(parts))
+end
+
+--- What operators look at must be what is issued: the key stays, and so must all else.
+local function check_unchanged(pending, csr)
+  local before, err = core.csr.parse(pending.csr)
+  if not before then error(err) end
+  if wishes(before) ~= wishes(csr) then
+    refusal.raise(403, "the request is not the one that waits for a decision: repeat that, "
+      .. "or make a new one with a new key")
+  end
+end
+
+--- The approvals of the request if it waits (entry.pending is its row); a rejected one is refused.
+function M.find_pending(authority, entry)
+  local pending = rows_of(authority.ledger, "pending_find", {
+    principal_kind = entry.principal.kind, principal_name = entry.ledger_name,
+    label = entry.begin.label, operation = entry.begin.operation, key_hash = entry.key_hash,
+    now = authority.clock(),
+  })[1]
+  if not pending then return {} end
+  check_unchanged(pending, entry.csr)
+  entry.pending = pending
+  local approvals = {}
+  for _, row in ipairs(rows_of(authority.ledger, "approval_list", { pending_id = pending.id })) do
+    if row.verdict == "reject" then
+      local comment = row.comment
+      refusal.raise(403, comment and comment ~= "" and comment or "the request was rejected")
+    end
+    table.insert(approvals, { operator = row.operator, comment = row.comment, time = row.time })
+  end
+  return approvals
+end
+
+--- How many requests of the principal wait for operators.
+function M.count_pending(authority, entry)
+  return rows_of(authority.ledger, "pending_count", {
+    principal_kind = entry.principal.kind, principal_name = entry.ledger_name,
+    now = authority.clock(),
+  })[1].count
+end
+
+--- Every field that a person or a replay may ask for.
+local function proven(entry)
+  local principal = entry.principal
+  local certificate = principal.certificate
+  return cjson.encode {
+    name = principal.name, anchors = principal.anchors, credential = principal.credential,
+    certificate = certificate and message.bytes(certificate:der()),
+  }
+end
+
+--- Write the request's row, complete enough to decide it again; entry.verdict is what it says.
+---@param extra table what the authority knows better or besides: reason, detail, profile, serial,
+--- pending_id
+function M.request(authority, entry, finish, verdict, extra)
+  local begin, principal = entry.begin, entry.principal
+  local changed, err = authority.ledger:run("request_add", {
+    id = begin.id, time_us = core.clock.wall_us(), operation = begin.operation, label = begin.label,
+    principal_kind = principal.kind, principal_name = entry.ledger_name,
+    principal = proven(entry),
+    credential_id = entry.credential and entry.credential.id,
+    csr = begin.csr, key_hash = entry.key_hash,
+    tls = cjson.encode(begin.tls), address = begin.address,
+    headers = begin.headers and cjson.encode(begin.headers), previous = entry.renews,
+    approvals = #entry.approvals > 0 and cjson.encode(entry.approvals) or nil,
+    verdict = verdict, reason = extra.reason or finish.reason,
+    detail = extra.detail or finish.detail,
+    profile = extra.profile, policy_file = finish.policy_file, policy_hash = finish.policy_hash,
+    duration_us = finish.duration_us, serial = extra.serial,
+    pending_id = entry.pending and entry.pending.id or extra.pending_id,
+  })
+  if not changed then error(err) end
+  entry.verdict = verdict
+end
+
+--- Run a statement; a ledger that cannot is raised.
+---@return integer changes
+function M.run(ledger, statement, parameters)
+  local changes, err = ledger:run(statement, parameters)
+  if not changes then error(err) end
+  return changes
+end
+
+--- Bind a one-time credential to this key ("use" or "reserve"). False: another request was first.
+function M.consume(authority, entry, how, bound_until)
+  local credential, store = entry.credential, authority.credentials
+  if not credential then return true end
+  local ok, err = store[how](store, credential, entry.context, bound_until)
+  if not ok and err.code ~= "unauthenticated" then error(err) end
+  return ok
+end
+
+--- Write an issued certificate, and that its request waits no longer.
+---@param issued { issuer: string, cert: lest.cert, der: string, profile: string, facts: table }
+function M.certificate(authority, entry, issued)
+  local cert, begin = issued.cert, entry.begin
+  M.run(authority.ledger, "certificate_add", {
+    issuer = issued.issuer, serial = cert.serial, der = issued.der, fingerprint = cert.fingerprint,
+    subject = tostring(cert.subject), san = table.concat(cert.san, ","),
+    principal_kind = entry.principal.kind, principal_name = entry.ledger_name,
+    label = begin.label, operation = begin.operation, profile = issued.profile,
+    key_hash = entry.key_hash, request_id = begin.id, not_before = cert.not_before,
+    not_after = cert.not_after, issued_at = authority.clock(), renews = entry.renews,
+    facts = cjson.encode(issued.facts or {}),
+  })
+  if not entry.pending then return end
+  local changed = M.run(authority.ledger, "pending_issue",
+    { id = entry.pending.id, serial = cert.serial, now = authority.clock() })
+  if changed ~= 1 then error("the pending request was decided meanwhile", 0) end
+end
+
+return M

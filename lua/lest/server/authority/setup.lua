@@ -1,0 +1,177 @@
+--- What the authority makes of its configuration, once: the CAs' keys, the anchors, the ledger.
+local core = require "lest.core"
+local credentials = require "lest.server.ledger.credentials"
+local keypair = require "lest.server.config.keypair"
+local limiter = require "lest.server.authority.limiter"
+local snapshot = require "lest.server.config.snapshot"
+local start_failure = require "lest.server.config.start_failure"
+local task = require "lest.task"
+
+local M = {}
+
+local blame <const> = start_failure.blame
+
+local function load_issuer(where, ca)
+  local cert, key = keypair.load(where, ca)
+  if not cert then return nil, key end
+  local issuer, err = core.issuer.new { cert = cert, key = key }
+  if not issuer then return blame(where, err) end
+  return { cert = cert, issuer = issuer, id = core.secret.sha256(cert.public_key.der) }
+end
+
+function M.issuers(authority)
+  local cas = { [""] = authority.config.ca }
+  for name, ca in pairs(authority.config.cas) do cas[name] = ca end
+  for name, ca in pairs(cas) do
+    local issuer, err = load_issuer(name == "" and "ca" or "cas." .. name, ca)
+    if not issuer then return nil, err end
+    authority.issuers[name] = issuer
+    authority.issuers_by_key[issuer.cert.public_key.der] = issuer
+  end
+  return true
+end
+
+--- Say of a CRL what keeps it from doing what it is there for: it refuses nobody, or everybody.
+local function doubt_crl(file, crl, certs)
+  local issuer = tostring(crl.issuer)
+  local known = false
+  for _, cert in ipairs(certs) do known = known or crl:verify(cert) end
+  if not known then
+    core.log.write("warning", "CRL", { "file", file, "message",
+      ("it is of %s, whose certificate is not among the anchors: it counts only where a client "
+      .. "sends that along"):format(issuer) })
+  end
+  if crl.next_update and crl.next_update < core.clock.wall_us() // 1000000 then
+    core.log.write("warning", "CRL", { "file", file, "message",
+      ("it expired at %s: clients of %s are refused"):format(
+        os.date("!%Y-%m-%dT%H:%M:%SZ", crl.next_update), issuer) })
+  end
+end
+
+--- Whether certificates are this server's own CAs', whose revocations are in the ledger.
+local function are_own(authority, certs)
+  for _, cert in ipairs(certs) do
+    if not authority.issuers_by_key[cert.public_key.der] then return false end
+  end
+  return true
+end
+
+function M.anchors(authority)
+  local config, known = authority.config, {}
+  local anchors, crls = snapshot.trust(config)
+  if not anchors then return nil, crls end
+  for name, certs in pairs(anchors) do
+    table.move(certs, 1, #certs, #known + 1, known)
+    local store, err = core.store.new { anchors = certs, crls = crls,
+      crl_required = config.crl_required and not are_own(authority, certs) }
+    if not store then return blame("anchors." .. name, err) end
+    authority.anchors[name] = { store = store }
+  end
+  for i, crl in ipairs(crls) do doubt_crl(config.crls[i], crl, known) end
+  return true
+end
+
+--- scrypt on the pool's threads. Who asks for what is being computed already, as devices do that
+--- share a password, waits for that; for others context.charge() is asked first.
+---@param pool lest.pool
+---@return fun(password: string, salt: string, cost: table, context: table?): string?, lest.error?
+function M.scrypt(pool)
+  local under_way = {}
+  return function(password, salt, cost, context)
+    local key = string.pack("s4s4I8I8I8", password, salt, cost.n, cost.r, cost.p)
+    local waiting = under_way[key]
+    if not waiting and context and context.charge and not context.charge() then
+      return nil, core.error.new { code = "unavailable", message = "too many attempts" }
+    end
+    return task.await(function(callback)
+      if waiting then return table.insert(waiting, callback) end
+      local callbacks = { callback }
+      local queued, err = pool:scrypt(password, salt, function(...)
+        under_way[key] = nil
+        for _, each in ipairs(callbacks) do each(...) end
+      end, cost)
+      if not queued then return callback(nil, err) end
+      under_way[key] = callbacks
+    end)
+  end
+end
+
+local PAGE <const> = 1000
+
+--- What was issued in the last minute counts in this one: an authority that begins anew, after a
+--- crash or SIGHUP, issues no more than one that stayed.
+local function count_issued(authority)
+  local since, before = authority.clock() - 60, nil
+  repeat
+    local rows, err = authority.ledger:rows("certificate_list", { before = before, limit = PAGE })
+    if not rows then return nil, err end
+    for _, row in ipairs(rows) do
+      if row.issued_at <= since then return true end
+      local issued = authority.issued[row.profile]
+      if issued then issued:count "all" end
+      before = row.seq
+    end
+  until #rows < PAGE
+  return true
+end
+
+-- How long a turn of the loop may wait for somebody else's lock; well below the shortest watchdog.
+local BUSY_MS <const> = 500
+
+-- A name may fail in all as often as it may from so many networks.
+local NETWORKS_PER_NAME <const> = 10
+
+--- Make the ledger's folder the account's that the authority becomes, and enter it while that can
+--- be done: what is above may be closed to other accounts, as /root is. In a check nothing is made.
+---@return boolean|nil there false: it is still to be made
+---@return lest.error|nil err
+function M.folder(authority, context)
+  local folder, name = authority.config.ledger:match "^(.*)/([^/]*)$"
+  authority.ledger_path = name
+  local there, err = core.process.own_folder(folder, context.user, context.check)
+  if there == nil then return nil, err end
+  local ok
+  if there then
+    ok, err = core.system.enter(folder)
+    if not ok then return nil, err end
+  else
+    ok, err = core.file.resolve(folder)
+    if not ok then return blame("ledger", err) end
+  end
+  return there
+end
+
+--- Look at the ledger without making or changing anything, for a check.
+function M.check_ledger(authority)
+  local ok, err = core.ledger.check(authority.ledger_path or authority.config.ledger)
+  if not ok then return blame("ledger", err) end
+  return true
+end
+
+function M.ledger(authority)
+  local ledger, err = core.ledger.open(authority.ledger_path or authority.config.ledger,
+    { busy_ms = BUSY_MS })
+  if not ledger then return blame("ledger", err) end
+  authority.ledger = ledger
+  local limits = authority.config.limits
+  local pool = core.pool.new { threads = limits.scrypt_threads, queue = limits.scrypt_queue }
+  authority.credentials = credentials.new {
+    ledger = ledger,
+    scrypt = M.scrypt(pool),
+  }
+  local function limit(per_minute)
+    return limiter.new { per_minute = per_minute, now_ms = core.clock.monotonic_ms }
+  end
+  authority.failures = {
+    network = limit(limits.address_failures_per_minute),
+    name_there = limit(limits.failures_per_minute),
+    name = limit(limits.failures_per_minute * NETWORKS_PER_NAME),
+  }
+  authority.requests = limit(limits.requests_per_principal_per_minute)
+  for name, profile in pairs(authority.config.profiles) do
+    authority.issued[name] = limit(profile.per_minute)
+  end
+  return count_issued(authority)
+end
+
+return M

@@ -1,0 +1,214 @@
+--- The server's configuration: a Lua file that returns a table, checked against a closed schema.
+---
+---   local config, err = config.load "server.lua"
+---
+--- Every path in the result is absolute, every duration is seconds, every absent key has its
+--- default. A mistake is an error that names the line, the key's path and the nearest right word.
+local core = require "lest.core"
+local schema = require "lest.base.schema"
+local shape = require "lest.server.config.shape"
+
+local M = {}
+
+--- The most bytes of a configuration, which a person writes.
+local FILE_MAX <const> = 1024 * 1024
+
+--- The line of `source` on which the last name of a path is written, if that can be told.
+local function line_of(source, where)
+  local key = where:match "([%w_]+)[%d%[%]]*$"
+  if not key then return nil end
+  local line, found = 0, nil
+  for text in (source .. "\n"):gmatch "(.-)\n" do
+    line = line + 1
+    local code = text:gsub("%-%-.*$", "")
+    if code:find("%f[%w_]" .. key .. "%f[^%w_]%s*=")
+      or code:find('%[%s*["\']' .. key .. '["\']%s*%]%s*=') then
+      if found then return nil end
+      found = line
+    end
+  end
+  return found
+end
+
+local function config_error(file, source, problems)
+  local sentences = {}
+  for i, problem in ipairs(problems) do
+    if i > 8 then
+      sentences[i] = ("and %d more"):format(#problems - 8)
+      break
+    end
+    local line = source and line_of(source, problem.path)
+    sentences[i] = ("%s: %s%s"):format(line and ("%s:%d"):format(file, line) or file,
+      problem.path ~= "" and problem.path .. ": " or "", problem.problem)
+  end
+  return core.error.new { code = "config", message = table.concat(sentences, "\n") }
+end
+
+local function absolute(folder, file)
+  if file:sub(1, 1) == "/" then return file end
+  return folder .. "/" .. file
+end
+
+local function is_uri(text)
+  return text:find "^%a[%w+.-]+:" ~= nil
+end
+
+-- A program without a slash is looked for along PATH; "file:" is no URI before a relative path.
+local function resolve_identity(folder, each)
+  each.cert = absolute(folder, each.cert)
+  each.key = each.key:gsub("^[fF][iI][lL][eE]:([^/])", "%1")
+  if not is_uri(each.key) then each.key = absolute(folder, each.key) end
+  if each.chain then each.chain = absolute(folder, each.chain) end
+  if each.passphrase_file then each.passphrase_file = absolute(folder, each.passphrase_file) end
+  local command = each.passphrase_command
+  if command and command[1]:find("/", 1, true) then command[1] = absolute(folder, command[1]) end
+end
+
+local function resolve(config, folder)
+  config.ledger = absolute(folder, config.ledger)
+  resolve_identity(folder, config.tls)
+  resolve_identity(folder, config.ca)
+  for _, each in pairs(config.cas) do resolve_identity(folder, each) end
+  for key, file in pairs(config.anchors) do config.anchors[key] = absolute(folder, file) end
+  for i, file in ipairs(config.crls) do config.crls[i] = absolute(folder, file) end
+  for _, each in pairs(config.labels) do each.policy = absolute(folder, each.policy) end
+end
+
+local function takes_password_alone(label_options)
+  for _, kind in ipairs(label_options.auth) do
+    if kind == "basic" then return true end
+  end
+  return false
+end
+
+--- What one table's schema cannot see: names that must exist in another part.
+local function cross_check(config, report)
+  if not config.labels.default then
+    report("labels", "must have 'default', for requests without a label")
+  end
+  for label_name, each in pairs(config.labels) do
+    local where = "labels." .. label_name
+    if each.profile and each.profiles then
+      report(where .. ".profiles", "stands beside 'profile': give one of them")
+    end
+    each.profiles = each.profiles or { each.profile }
+    if #each.profiles == 0 then report(where .. ".profile", "is missing") end
+    each.profile = each.profiles[1]
+    for _, profile_name in ipairs(each.profiles) do
+      if not config.profiles[profile_name] then
+        report(where .. ".profile", ("'%s' is not in profiles%s"):format(profile_name,
+          schema.hint(profile_name, config.profiles)))
+      end
+    end
+    if each.csrattrs then -- the list as a whole: a digest needs the key beside it
+      local ok, der, err = pcall(core.csrattrs.encode, each.csrattrs)
+      if not ok or not der then report(where .. ".csrattrs", tostring(ok and err or der)) end
+    end
+    if each.ca and not config.cas[each.ca] then
+      report(where .. ".ca", ("'%s' is not in cas%s"):format(each.ca,
+        schema.hint(each.ca, config.cas)))
+    end
+    each.renews = each.renews or { label_name }
+    for _, other in ipairs(each.renews) do
+      if not config.labels[other] then
+        report(where .. ".renews", ("'%s' is not in labels%s"):format(other,
+          schema.hint(other, config.labels)))
+      end
+    end
+    if each.anchors then
+      for _, anchor in ipairs(each.anchors) do
+        if not config.anchors[anchor] then
+          report(where .. ".anchors", ("'%s' is not in anchors%s"):format(anchor,
+            schema.hint(anchor, config.anchors)))
+        end
+      end
+    else
+      each.anchors = {}
+      for anchor in pairs(config.anchors) do table.insert(each.anchors, anchor) end
+      table.sort(each.anchors)
+    end
+    if #each.anchors == 0 and not takes_password_alone(each) then
+      report(where .. ".auth", "needs a client certificate, and there are no anchors for one")
+    end
+    if each.wrap % 4 ~= 0 then
+      report(where .. ".wrap", "must be a multiple of 4, or 0 for one line")
+    end
+  end
+  if config.user and config.user == config.authority_user then
+    report("authority_user", "must not be the same as 'user'")
+  end
+end
+
+--- Check a configuration table and resolve its paths against a folder.
+---@param raw any
+---@param file string for messages
+---@param folder string absolute
+---@param source? string the file's text, for line numbers
+---@return table|nil config
+---@return lest.error|nil err code config
+function M.check(raw, file, folder, source)
+  local config, problems = schema.check(shape, raw)
+  if config then
+    problems = {}
+    cross_check(config, function(where, problem)
+      table.insert(problems, { path = where, problem = problem })
+    end)
+    if #problems == 0 then
+      resolve(config, folder)
+      config.file = file
+      return config
+    end
+  end
+  return nil, config_error(file, source, problems)
+end
+
+local function parent(file)
+  local folder = file:match "^(.*)/[^/]*$"
+  if folder == "" then return "/" end
+  return folder or "."
+end
+
+--- Load a configuration file.
+---@param file string
+---@param overrides? { listen: string[] } what the command line says
+---@return table|nil config
+---@return lest.error|nil err
+function M.load(file, overrides)
+  local source, err = core.file.read(file, FILE_MAX)
+  if not source then
+    return nil, core.error.new { code = "config", message = "the configuration cannot be read",
+      cause = err }
+  end
+  return M.parse(source, file, overrides)
+end
+
+--- As load, for a text that was read already; `file` says where it came from.
+---@param source string
+---@param file string
+---@param overrides? { listen: string[] }
+---@return table|nil config
+---@return lest.error|nil err
+function M.parse(source, file, overrides)
+  local folder = core.file.absolute(parent(file))
+  local env = setmetatable({}, { __index = _G, __newindex = function(_, key)
+    error(("'%s' is assigned as a global: put 'local' before it"):format(tostring(key)), 2)
+  end })
+  local chunk, problem = load(source, "@" .. file, "t", env)
+  if not chunk then return nil, core.error.new { code = "config", message = problem } end
+  local ok, raw = pcall(chunk)
+  if not ok then return nil, core.error.new { code = "config", message = tostring(raw) } end
+  if type(raw) ~= "table" then
+    return nil, core.error.new { code = "config", message = file .. ": must return a table" }
+  end
+  for key, value in pairs(overrides or {}) do
+    local _, problems = schema.check(shape.fields[key], value)
+    if problems then
+      return nil, core.error.new { code = "config",
+        message = ("--%s: %s"):format(key, problems[1].problem) }
+    end
+    raw[key] = value
+  end
+  return M.check(raw, file, folder, source)
+end
+
+return M

@@ -1,0 +1,54 @@
+--- The config role: evaluates the configuration, so that the supervisor, which may be root, runs no
+--- Lua. What it writes: lines `key=value` for the supervisor, an empty line, the configuration as
+--- JSON for the other roles, and the keys and paths of the files that they shall get with it.
+local core = require "lest.core"
+local load_config = require "lest.server.config.load"
+local snapshot = require "lest.server.config.snapshot"
+
+local M = {}
+
+local FILE_MAX <const> = 1024 * 1024
+
+-- The file is read as whoever started the server; what it says is evaluated as nobody.
+local function evaluate(context)
+  local source, err = core.file.read(context.path, FILE_MAX)
+  if not source then
+    return nil, core.error.new { code = "config", message = "the configuration cannot be read",
+      cause = err }
+  end
+  local ok
+  ok, err = core.process.drop "nobody"
+  if ok then ok, err = core.process.harden() end
+  if not ok then return nil, err end
+  local overrides = #context.listen > 0 and { listen = context.listen } or nil
+  return load_config.parse(source, context.path, overrides)
+end
+
+local function complain(context, err)
+  local message = tostring(err):gsub("%s*\n%s*", "; ")
+  if context.generation > 1 then
+    core.log.write("error", "configuration", { "message", message })
+  else
+    io.stderr:write("lest serve: ", message, "\n")
+  end
+end
+
+---@param context table what the host gives a role
+---@return integer exit_code 2 for a configuration that cannot be
+function M.main(context)
+  local config, err = evaluate(context)
+  if not config then
+    complain(context, err)
+    return 2
+  end
+  for _, pair in ipairs(snapshot.supervisor(config)) do
+    context.output:write(pair[1], "=", pair[2], "\n")
+  end
+  context.output:write("\n", snapshot.json(config), "\0")
+  for _, pair in ipairs(snapshot.files(config)) do
+    context.output:write(pair[1], "\0", pair[2], "\0")
+  end
+  return context.output:close() and 0 or 1
+end
+
+return M

@@ -1,0 +1,182 @@
+--- The closed schema of the server's configuration: keys, types, ranges and defaults.
+---
+---   local config, problems = schema.check(require "lest.server.config.shape", raw)
+local core = require "lest.core"
+local duration = require "lest.duration"
+local schema = require "lest.base.schema"
+
+local s <const> = schema
+local path = s.string { max = 4000, pattern = "^[^%z]+$", what = "a path" }
+local name = s.string { max = 64, pattern = "^[%w][%w._-]*$",
+  what = "a name (letters, digits, '.', '_', '-')" }
+local url = s.string { max = 1000, pattern = "^%a[%w+.-]*:%S+$", what = "a URL" }
+
+local function account(value)
+  if math.type(value) == "integer" and value > 0 then return tostring(value) end
+  if type(value) == "string" and value:find "^[%w_][%w_.-]*%$?$" then return value end
+end
+
+-- A certificate and its key: see lest.server.config.keypair.
+local function identity(fields)
+  fields.cert = path
+  fields.key = s.string { max = 4000 } -- a path or a URI (pkcs11:...)
+  fields.passphrase_file = s.optional(path)
+  fields.passphrase_command = s.optional(s.list(s.string(), { min = 1, max = 32 }))
+  return s.record(fields)
+end
+
+local ca = identity { chain = s.optional(path) }
+
+local san_type = s.one_of { "DNS", "IP", "email", "URI", "dirName", "RID", "otherName" }
+
+local key_usage = s.one_of { "digitalSignature", "nonRepudiation", "keyEncipherment",
+  "dataEncipherment", "keyAgreement", "encipherOnly", "decipherOnly" }
+
+local PURPOSES <const> = { serverAuth = true, clientAuth = true, codeSigning = true,
+  emailProtection = true, timeStamping = true, OCSPSigning = true }
+
+local function purpose(value)
+  if type(value) ~= "string" then return nil end
+  if PURPOSES[value] or core.csrattrs.encode { value } then return value end
+  return nil, ("'%s' is no extended key usage%s"):format(value, schema.hint(value, PURPOSES))
+end
+
+local ATTRIBUTES <const> = { CN = true, O = true, OU = true, C = true, ST = true, L = true,
+  DC = true, UID = true, serialNumber = true, emailAddress = true }
+
+local function attribute(value)
+  if type(value) ~= "string" then return nil end
+  if ATTRIBUTES[value] or core.name.encode { { value, "AA" } } then return value end
+  return nil, ("'%s' is no attribute of a name%s"):format(value, schema.hint(value, ATTRIBUTES))
+end
+
+local KEYS <const> = { ["ec:P-256"] = true, ["ec:P-384"] = true, ["ec:P-521"] = true,
+  ed25519 = true, ed448 = true }
+
+-- Which kinds there are, OpenSSL knows; to make one of RSA takes too long.
+local function key_kind(value)
+  if type(value) ~= "string" then return nil end
+  local low, high = value:match "^rsa:(%d+)%.%.(%d+)$"
+  if not low then low = value:match "^rsa:(%d+)$" end
+  if low then
+    local least, most = tonumber(low), tonumber(high or low)
+    if least >= 2048 and least <= most and most <= 16384 then return value end
+    return nil, ("'%s' is no RSA key of 2048 to 16384 bits"):format(value)
+  end
+  local made = #value <= 64 and core.key.generate(value)
+  if made and made.type:lower() == value:lower() then return value end
+  return nil, ("'%s' is no kind of key here%s"):format(value:sub(1, 64), made
+    and (": write '%s'"):format(made.type) or schema.hint(value, KEYS))
+end
+
+local profile = s.record {
+  lifetime = duration.field { min = 60 },
+  keys = s.list(s.custom("a kind of key", key_kind), { min = 1, single = true }),
+  names = s.optional(s.one_of { "principal", "renewal", "policy" }, "principal"),
+  subject = s.optional(s.list(s.custom("an attribute's name", attribute)), { "CN" }),
+  san = s.optional(s.list(san_type), {}),
+  key_usage = s.optional(s.list(key_usage), { "digitalSignature" }),
+  eku = s.optional(s.list(s.custom("the name of a usage", purpose)), { "clientAuth" }),
+  key_change = s.optional(s.one_of { "allowed", "required", "forbidden" }, "allowed"),
+  backdate = s.optional(duration.field { max = 86400 }, "1m"),
+  per_minute = s.optional(s.integer { min = 1, max = 1000000 }, 6000),
+  crl_urls = s.optional(s.list(url, { single = true }), {}),
+  ocsp_urls = s.optional(s.list(url, { single = true }), {}),
+  ca_issuer_urls = s.optional(s.list(url, { single = true }), {}),
+}
+
+local csrattrs_entry = s.custom("a string or a table", function(value)
+  if type(value) == "string" or type(value) == "table" then return value end
+end)
+
+local auth = s.list(s.one_of { "certificate", "basic", "certificate+basic" },
+  { min = 1, single = true })
+
+local label = s.record {
+  policy = path,
+  profile = s.optional(name),
+  profiles = s.optional(s.list(name, { min = 1 })),
+  auth = s.optional(auth, { "certificate" }),
+  anchors = s.optional(s.list(name, { single = true })),
+  ca = s.optional(name),
+  renews = s.optional(s.list(s.string { max = 128 }, { min = 1, single = true })),
+  csrattrs = s.optional(s.list(csrattrs_entry, { max = 64 })),
+  realm = s.optional(s.string { max = 64, pattern = '^[^%c"\\]+$', what = "a realm" }, "lest"),
+  wrap = s.optional(s.integer { max = 76 }, 64),
+  transfer_encoding = s.optional(s.boolean(), true),
+  error_bodies = s.optional(s.boolean(), false),
+  retry_after = s.optional(duration.field { min = 1 }, "1m"),
+  pending_expires = s.optional(duration.field { min = 60 }, "7d"),
+  lost_answer = s.optional(duration.field {}, "1h"),
+}
+
+-- What the server of the core bounds has its defaults and its range from there.
+local CORE_LIMITS <const> = core.server.limits()
+
+local function period(key)
+  local limit = CORE_LIMITS[key]
+  return s.optional(duration.field { min = 1, max = limit.max // 1000 }, limit.default // 1000)
+end
+
+local function bounded(shape, key)
+  local limit = CORE_LIMITS[key]
+  return s.optional(shape { min = math.max(1, limit.min), max = limit.max }, limit.default)
+end
+
+local limits = s.record {
+  handshake = period "handshake_ms",
+  header = period "header_ms",
+  body = period "body_ms",
+  answer = period "answer_ms",
+  write = period "write_ms",
+  idle = period "idle_ms",
+  decision = s.optional(duration.field { min = 1, max = 86400 }, "10s"),
+  decision_memory = s.optional(s.size { min = 65536 }, "64MiB"),
+  header_size = bounded(s.size, "header_max"),
+  body_size = bounded(s.size, "body_max"),
+  connections = bounded(s.integer, "connections_max"),
+  connections_per_address = bounded(s.integer, "connections_per_address_max"),
+  requests = bounded(s.integer, "requests_max"),
+  requests_per_connection = bounded(s.integer, "requests_per_connection_max"),
+  failures_per_minute = s.optional(s.integer { min = 1 }, 10),
+  address_failures_per_minute = s.optional(s.integer { min = 1 }, 60),
+  requests_per_principal_per_minute = s.optional(s.integer { min = 1 }, 600),
+  pending_per_principal = s.optional(s.integer { min = 1 }, 64),
+  scrypt_threads = s.optional(s.integer { min = 1, max = 64 }, 2),
+  scrypt_queue = s.optional(s.integer { min = 1, max = 100000 }, 64),
+}
+
+local function listen_address(value)
+  local host, port = tostring(value):match "^%[([%x:.]+)%]:(%d+)$"
+  if not host then host, port = tostring(value):match "^([%d.]+):(%d+)$" end
+  if not host or tonumber(port) > 65535 then
+    local problem = "'%s' is no address: write one as \"[::]:8443\" or \"127.0.0.1:8443\""
+    return nil, problem:format(tostring(value))
+  end
+  return value
+end
+
+local listen = s.list(s.custom("an address", listen_address), { min = 1, max = 16, single = true })
+
+return s.record {
+  listen = s.optional(listen, { "[::]:8443" }),
+  tls = identity { min_version = s.optional(s.one_of { "1.2", "1.3" }, "1.2") },
+  ledger = s.optional(path, "ledger.db"),
+  user = s.optional(s.custom("a user's name or number", account)),
+  authority_user = s.optional(s.custom("a user's name or number", account)),
+  workers = s.optional(s.integer { min = 0, max = 256 }, 0), -- 0: one a processor
+  ca = ca,
+  cas = s.optional(s.map(ca), {}),
+  anchors = s.optional(s.map(path), {}),
+  crls = s.optional(s.list(path, { single = true }), {}),
+  crl_required = s.optional(s.boolean(), false),
+  profiles = s.map(profile),
+  labels = s.map(label, { key = function(key)
+    if key == "default" then return true end
+    return core.est.label_check(key)
+  end }),
+  limits = s.optional(limits, {}),
+  watchdog = s.optional(duration.field { min = 2, max = 86400 }, "10s"),
+  drain = s.optional(duration.field { min = 1, max = 86400 }, "30s"),
+  log_level = s.optional(s.one_of { "debug", "info", "warning", "error" }, "info"),
+}

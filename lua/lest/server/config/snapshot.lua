@@ -1,0 +1,88 @@
+--- The configuration on its way from the process that evaluates it to the roles of one generation:
+--- what the supervisor must know of it, the whole as JSON, and the files that all roles see alike.
+local blame = require("lest.server.config.start_failure").blame
+local cjson = require "cjson"
+local core = require "lest.core"
+
+local M = {}
+
+--- What the supervisor, which has no Lua, needs to know: a list of { key, value }.
+---@return string[][]
+function M.supervisor(config)
+  local lines = {}
+  for _, address in ipairs(config.listen) do table.insert(lines, { "listen", address }) end
+  if config.user then table.insert(lines, { "user", config.user }) end
+  if config.authority_user then table.insert(lines, { "authority_user", config.authority_user }) end
+  if config.workers > 0 then table.insert(lines, { "workers", tostring(config.workers) }) end
+  table.insert(lines, { "watchdog_s", tostring(config.watchdog) })
+  table.insert(lines, { "drain_s", tostring(config.drain) })
+  return lines
+end
+
+--- The files that every process of a generation must see alike, whenever it starts: a list of
+--- { key, path }. The supervisor reads them once.
+---@return string[][]
+function M.files(config)
+  local list, listed = {}, {}
+  local function add(key, file)
+    if not listed[file] then table.insert(list, { key, file }) end
+    listed[file] = true
+  end
+  for key, each in pairs(config.labels) do add(("labels.%s.policy"):format(key), each.policy) end
+  for key, file in pairs(config.anchors) do add("anchors." .. key, file) end
+  for i, file in ipairs(config.crls) do add(("crls[%d]"):format(i), file) end
+  return list
+end
+
+--- The share of one worker in a count that is for the whole server.
+---@param count integer
+---@param workers integer
+---@return integer
+function M.share(count, workers)
+  return (count + workers - 1) // workers
+end
+
+--- The configuration as the roles get it.
+---@return string json
+function M.json(config)
+  return cjson.encode(config)
+end
+
+--- The reverse of json(), in a role; config.files has the texts of files(), by their paths.
+---@param text string
+---@param files? table<string, string>
+---@return table config
+function M.from_json(text, files)
+  local config = cjson.decode(text)
+  -- JSON numbers are floats to cjson: every number of a configuration is whole.
+  local function whole(value)
+    if type(value) == "number" then return math.tointeger(value) or value end
+    if type(value) == "table" then
+      for key, item in pairs(value) do value[key] = whole(item) end
+    end
+    return value
+  end
+  whole(config)
+  config.files = files
+  return config
+end
+
+--- The anchors and CRLs of a role's configuration.
+---@return table<string, lest.cert[]>|nil anchors by name
+---@return lest.crl[]|lest.error crls
+function M.trust(config)
+  local anchors, crls = {}, {}
+  for key, file in pairs(config.anchors) do
+    local err
+    anchors[key], err = core.cert.parse_all(config.files[file])
+    if not anchors[key] then return blame(("anchors.%s: %s"):format(key, file), err) end
+  end
+  for i, file in ipairs(config.crls) do
+    local err
+    crls[i], err = core.crl.parse(config.files[file])
+    if not crls[i] then return blame(("crls[%d]: %s"):format(i, file), err) end
+  end
+  return anchors, crls
+end
+
+return M

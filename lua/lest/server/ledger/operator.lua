@@ -1,0 +1,264 @@
+--- What an operator does to a server's ledger: credentials, pending requests, certificates.
+---
+--- The ledger is opened beside a running server: its engine takes several writers, and every state
+--- change is a conditional update.
+---
+---   local made, err = operator.call(config, "credential_add", { name = "device001" })
+local core = require "lest.core"
+local credentials = require "lest.server.ledger.credentials"
+
+local M = {}
+
+--- The most rows that a list gives at once.
+M.LIMIT_MAX = 10000
+
+--- Why a certificate may be revoked (RFC 5280 5.3.1): what is for good and not for CAs.
+M.REVOCATION_REASONS = { "unspecified", "keyCompromise", "affiliationChanged", "superseded",
+  "cessationOfOperation", "privilegeWithdrawn" }
+
+---@class lest.operator.context
+---@field ledger lest.ledger
+---@field credentials lest.credentials
+---@field clock fun(): integer
+
+---@type table<string, fun(context: lest.operator.context, arguments: table): table?, lest.error?>
+M.operations = {}
+
+local operations <const> = M.operations
+
+local function fail(code, message)
+  return nil, core.error.new { code = code, message = message }
+end
+
+local function first(context, statement, parameters)
+  local rows, err = context.ledger:rows(statement, parameters)
+  return rows and rows[1], err
+end
+
+-- Rows of all principals or, through another index, of one.
+local function list(context, statement, arguments, parameters)
+  parameters = parameters or {}
+  parameters.limit = arguments.limit or M.LIMIT_MAX
+  if not arguments.name then return context.ledger:rows(statement, parameters) end
+  if not core.ledger.is_text(arguments.name) then return {} end
+  parameters.principal_name = arguments.name
+  return context.ledger:rows(statement .. "_principal", parameters)
+end
+
+-- ---- credentials
+
+function operations.credential_add(context, arguments)
+  return context.credentials:add(arguments)
+end
+
+function operations.credential_list(context, arguments)
+  return context.credentials:list(arguments.name)
+end
+
+function operations.credential_remove(context, arguments)
+  local removed, err = context.credentials:remove(arguments.name)
+  if not removed then return nil, err end
+  if removed == 0 then
+    return fail("not_found", ("there is no credential of the name '%s'"):format(arguments.name))
+  end
+  return { removed = removed }
+end
+
+-- ---- pending requests
+
+local function approvals(context, id)
+  return context.ledger:rows("approval_list", { pending_id = id })
+end
+
+local function find_pending(context, id)
+  local row, err
+  if core.ledger.is_text(id) then row, err = first(context, "pending_get", { id = id }) end
+  if err then return nil, err end
+  if not row then return fail("not_found", ("there is no pending request '%s'"):format(id)) end
+  if row.expires <= context.clock() and row.state ~= "issued" then row.state = "expired" end
+  return row
+end
+
+function operations.pending_list(context, arguments)
+  return context.ledger:rows("pending_list", { state = arguments.state, now = context.clock(),
+    limit = arguments.limit or M.LIMIT_MAX })
+end
+
+function operations.pending_show(context, arguments)
+  local row, err = find_pending(context, arguments.id)
+  if not row then return nil, err end
+  row.approvals, err = approvals(context, row.id)
+  if not row.approvals then return nil, err end
+  row.csr = core.base64.encode(row.csr)
+  return row
+end
+
+local function record_verdict(context, arguments, verdict)
+  local now = context.clock()
+  local changed, err = context.ledger:run("approval_put", { pending_id = arguments.id,
+    operator = arguments.operator, verdict = verdict, comment = arguments.comment, now = now })
+  if changed ~= 1 then return changed, err end
+  return context.ledger:run("pending_settle", { id = arguments.id, now = now })
+end
+
+-- The operator's say and what it comes to stand or fall together.
+local function decide(context, arguments, verdict)
+  local ledger = context.ledger
+  local row, err = find_pending(context, arguments.id)
+  if not row then return nil, err end
+  local begun
+  begun, err = ledger:begin()
+  if not begun then return nil, err end
+  local changed, committed
+  changed, err = record_verdict(context, arguments, verdict)
+  if changed == 1 then
+    committed, err = ledger:commit()
+  end
+  if not committed then
+    ledger:rollback()
+    if err then return nil, err end
+    return fail("refused", ("the request '%s' waits no longer: it is %s"):format(row.id, row.state))
+  end
+  return operations.pending_show(context, arguments)
+end
+
+function operations.pending_approve(context, arguments)
+  return decide(context, arguments, "approve")
+end
+
+function operations.pending_reject(context, arguments)
+  return decide(context, arguments, "reject")
+end
+
+-- ---- requests: every decision
+
+function operations.request_list(context, arguments)
+  return list(context, "request_list", arguments, { verdict = arguments.verdict })
+end
+
+function operations.request_show(context, arguments)
+  local row, err
+  if core.ledger.is_text(arguments.id) then
+    row, err = first(context, "request_get", { id = arguments.id })
+  end
+  if err then return nil, err end
+  if not row then return fail("not_found", ("there is no request '%s'"):format(arguments.id)) end
+  row.csr = row.csr and core.base64.encode(row.csr)
+  return row
+end
+
+-- ---- certificates
+
+function operations.cert_list(context, arguments)
+  return list(context, "certificate_list", arguments)
+end
+
+--- Serials as people copy them: "0A:1B", "a1b".
+local function plain_serial(text)
+  local hex = text:gsub("[:%s]", ""):lower()
+  if not hex:find "^%x+$" then return nil end
+  return #hex % 2 == 1 and "0" .. hex or hex
+end
+
+function operations.cert_show(context, arguments)
+  local serial = plain_serial(arguments.serial)
+  if not serial then
+    return fail("usage", ("'%s' is no serial number"):format(arguments.serial))
+  end
+  local rows, err = context.ledger:rows("certificate_find", { serial = serial })
+  if not rows then return nil, err end
+  if not rows[1] then return fail("not_found", "no certificate has the serial " .. serial) end
+  for _, row in ipairs(rows) do row.der = core.base64.encode(row.der) end
+  return rows
+end
+
+function operations.cert_revoke(context, arguments)
+  local rows, err = operations.cert_show(context, arguments)
+  if not rows then return nil, err end
+  local row = rows[1]
+  if #rows > 1 then
+    return fail("refused",
+      ("%d CAs have issued a certificate of the serial %s"):format(#rows, row.serial))
+  end
+  local changed
+  changed, err = context.ledger:run("certificate_revoke", { serial = row.serial,
+    issuer = row.issuer, reason = arguments.reason, now = context.clock() })
+  if not changed then return nil, err end
+  if changed == 0 then
+    return fail("refused", ("the certificate %s is revoked already"):format(row.serial))
+  end
+  rows, err = operations.cert_show(context, arguments)
+  return rows and rows[1], err
+end
+
+-- ---- calling
+
+local function wall_clock()
+  return core.clock.wall_us() // 1000000
+end
+
+--- Operate on an open ledger.
+---@param ledger lest.ledger
+---@param operation string
+---@param arguments table
+---@param options? { clock?: function, scrypt?: function } where not the default
+---@return table?
+---@return lest.error? err
+function M.run(ledger, operation, arguments, options)
+  local run = operations[operation]
+  if not run then return fail("usage", ("there is no operation '%s'"):format(operation)) end
+  local clock = options and options.clock or wall_clock
+  local store = credentials.new { ledger = ledger, clock = clock,
+    scrypt = options and options.scrypt }
+  return run({ ledger = ledger, credentials = store, clock = clock }, arguments)
+end
+
+-- As root: become who owns the ledger. One that is not there yet is made where the server would
+-- make it, in a folder that belongs to the authority's user alone.
+local function become_owner(config)
+  local ok, err = true, nil
+  local root = core.system.user_id() == 0
+  if root and config.authority_user and not core.system.exists(config.ledger) then
+    local folder = config.ledger:match "^(.*)/[^/]*$"
+    ok, err = core.process.own_folder(folder, config.authority_user)
+  end
+  if not ok then return nil, err end
+  if not root then return config.ledger end
+  -- Entered while it can be: what is above may be closed to the owner, as /root is.
+  local folder, name = config.ledger:match "^(.*)/([^/]*)$"
+  ok, err = core.system.enter(folder)
+  if ok then ok, err = core.system.become_owner(config.ledger) end
+  return ok and name, err
+end
+
+--- Open the ledger of a configuration. As root this process becomes the ledger's owner first, and
+--- stays so: no file of the ledger may belong to root.
+---@param config { ledger: string, authority_user: string? } as lest.config gives it
+---@param create? boolean make one if there is none
+---@return lest.ledger?
+---@return lest.error? err
+function M.open(config, create)
+  local there, err = core.system.exists(config.ledger)
+  if there == nil then return nil, err end
+  if not there and not create then
+    return fail("not_found", config.ledger .. ": there is no ledger yet")
+  end
+  local path
+  path, err = become_owner(config)
+  if not path then return nil, err end
+  return core.ledger.open(path, { create = create or false })
+end
+
+--- Operate on the ledger of a configuration; see open.
+---@param config table
+---@param operation string
+---@param arguments table
+---@return table?
+---@return lest.error? err
+function M.call(config, operation, arguments)
+  local ledger <close>, err = M.open(config, operation == "credential_add")
+  if not ledger then return nil, err end
+  return M.run(ledger, operation, arguments)
+end
+
+return M

@@ -1,0 +1,99 @@
+--- One decision of a policy: a hook run within its limits of time and memory.
+---
+---   local verdict = decision.run(hook, request, { seconds = 10, memory = 64 * 1024 * 1024 })
+---
+--- Whatever goes wrong is the verdict "error", whose detail is for the log: nothing is issued.
+local core = require "lest.core"
+local policy = require "lest.policy"
+local task = require "lest.task"
+
+local M = {}
+
+local DETAIL_MAX <const> = 8000
+
+local function why_failed(running, limit, problem)
+  if limit.expired then return ("%s (at %s)"):format(problem, limit.where) end
+  if limit.exhausted then return "the decision used more than its memory" end
+  return running.trace or tostring(problem)
+end
+
+--- Call hook(argument) as a bounded task.
+---@param hook function
+---@param argument any
+---@param limits { seconds: integer, memory: integer, on_step?: function }
+---@return boolean ok
+---@return any result what the hook returned, or a sentence for the log
+function M.call(hook, argument, limits)
+  local limit = core.limit.new {
+    deadline_ms = core.clock.monotonic_ms() + limits.seconds * 1000, memory = limits.memory,
+  }
+  local running = task.start({ limit = limit, quiet = true, on_step = limits.on_step },
+    hook, argument)
+  local timer
+  if not running.done then
+    timer = core.loop.timer(limits.seconds * 1000 + 50, function()
+      running:cancel "the decision took too long"
+    end)
+  end
+  -- Also where the caller is cancelled: nobody would count a decision that nobody waits for.
+  local ending <close> = setmetatable({}, { __close = function() -- luacheck: ignore 211
+    if timer then timer:close() end
+    running:cancel "nobody waits for the decision"
+  end })
+  local ok, result = pcall(running.wait, running)
+  if ok then return true, result end
+  return false, why_failed(running, limit, result):sub(1, DETAIL_MAX)
+end
+
+---@param hook function|nil absent: the operation is refused
+---@param request table
+---@param limits { seconds: integer, memory: integer }
+---@return table verdict
+function M.run(hook, request, limits)
+  if not hook then return policy.reject "this operation is not offered here" end
+  local ok, verdict = M.call(hook, request, limits)
+  if not ok then return { verdict = "error", detail = verdict } end
+  if policy.is_verdict(verdict) then return verdict end
+  return { verdict = "error", detail = ("the policy returned %s, not a verdict"):format(
+    type(verdict) == "table" and "a table" or tostring(verdict)) }
+end
+
+--- A name as the authority takes it: a list of { type, value[, marks] } (lest.server.wire.message).
+local function pairs_of(subject)
+  local der, err = core.name.encode(subject)
+  local name
+  if der then name, err = core.name.decode(der) end
+  if not name then error(err, 0) end
+  local list = {}
+  for i, pair in ipairs(name) do
+    local marks = (pair.plus and "+" or "") .. (pair.der and "#" or "")
+    list[i] = { pair[1], pair[2], marks ~= "" and marks or nil }
+  end
+  return list
+end
+
+--- As the ledger takes it, whatever a policy put into it.
+local function text_of(value)
+  if not value or core.ledger.is_text(value) then return value end
+  return (value:gsub("[^\x20-\x7e\n]", "?"))
+end
+
+--- The fields of a `finish` message that a verdict fills. Names that cannot be written are an
+--- error.
+---@param verdict table
+---@return table fields
+function M.fields(verdict)
+  local ok, subject = true, nil
+  if verdict.subject then ok, subject = pcall(pairs_of, verdict.subject) end
+  if not ok then
+    return { verdict = "error", detail = "approve: subject: " .. tostring(subject) }
+  end
+  return {
+    verdict = verdict.verdict, reason = text_of(verdict.reason), detail = text_of(verdict.detail),
+    retry_after = verdict.retry_after, expires = verdict.expires, profile = verdict.profile,
+    lifetime = verdict.lifetime, renewal = verdict.renewal, facts = verdict.facts,
+    subject = subject, san = verdict.san,
+  }
+end
+
+return M

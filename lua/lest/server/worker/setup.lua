@@ -1,0 +1,151 @@
+--- What a worker makes of its configuration, once: TLS, the limits, the labels.
+local core = require "lest.core"
+local keypair = require "lest.server.config.keypair"
+local policy = require "lest.policy"
+local snapshot = require "lest.server.config.snapshot"
+local start_failure = require "lest.server.config.start_failure"
+
+local M = {}
+
+local blame <const> = start_failure.blame
+
+--- The limits as the server of the core names them: milliseconds and bytes; of what is for the
+--- whole server, the share of one worker. A single address has none: the kernel spreads the few
+--- that come from it so unevenly that a share would be met long before the sum.
+---@param limits table of the configuration
+---@param workers integer
+---@return table
+function M.server_limits(limits, workers)
+  local share = snapshot.share
+  return {
+    handshake_ms = limits.handshake * 1000,
+    header_ms = limits.header * 1000,
+    body_ms = limits.body * 1000,
+    answer_ms = limits.answer * 1000,
+    write_ms = limits.write * 1000,
+    idle_ms = limits.idle * 1000,
+    header_max = limits.header_size,
+    body_max = limits.body_size,
+    connections_max = share(limits.connections, workers),
+    connections_per_address_max = limits.connections_per_address,
+    requests_max = share(limits.requests, workers),
+    requests_per_connection_max = limits.requests_per_connection,
+  }
+end
+
+--- The bag of /cacerts: the CA's certificates and the rest of its chain, each once.
+local function load_bag(where, ca)
+  local bag, err = core.cert.load_all(ca.cert)
+  if not bag then return blame(where .. ".cert", err) end
+  if not ca.chain then return bag end
+  local chain
+  chain, err = core.cert.load_all(ca.chain)
+  if not chain then return blame(where .. ".chain", err) end
+  for _, cert in ipairs(chain) do
+    local known = false
+    for _, other in ipairs(bag) do known = known or other == cert end
+    if not known then table.insert(bag, cert) end
+  end
+  return bag
+end
+
+--- Entries of the configuration as DER; a mistake in them is an error, not a trace.
+local function encode_wishes(name, list)
+  local ok, der, err = pcall(core.csrattrs.encode, list)
+  if ok and der then return der end
+  local problem = ok and tostring(err) or tostring(der):gsub("^[^:]+:%d+: ", "")
+  return nil, core.error.new { code = "config",
+    message = ("labels.%s.csrattrs: %s"):format(name, problem) }
+end
+
+--- The CSR attributes of a label whose policy has no hook for them: what is configured and, as RFC
+--- 7030 4.5.2 demands of a CA that insists on one kind of key, that kind.
+local function load_wishes(config, name)
+  local label = config.labels[name]
+  local keys = config.profiles[label.profile].keys
+  local list = { table.unpack(label.csrattrs or {}) }
+  local der, err = encode_wishes(name, list)
+  if not der then return nil, err end
+  local insists = #keys == 1 and #label.profiles == 1
+    and (keys[1]:find "^ec:" or keys[1]:find "^rsa:%d+$")
+  if insists and not core.csrattrs.wishes(der).key then
+    table.insert(list, { key = keys[1] })
+    return encode_wishes(name, list)
+  end
+  return #list > 0 and der
+end
+
+--- What a label needs at run time, but for its policy.
+---@param config table
+---@param name string
+---@return table|nil label
+---@return lest.error|nil err
+function M.label(config, name)
+  local options = config.labels[name]
+  local label = { name = name, options = options, accepts = {} }
+  local bag, der, err
+  if options.ca then
+    bag, err = load_bag("cas." .. options.ca, config.cas[options.ca])
+  else
+    bag, err = load_bag("ca", config.ca)
+  end
+  if bag then der, err = core.pkcs7.encode(bag) end
+  if not der then return nil, err end
+  label.cacerts_body = core.est.body_encode(der, options.wrap)
+  label.csrattrs, err = load_wishes(config, name)
+  if label.csrattrs == nil then return nil, err end
+  for _, kind in ipairs(options.auth) do
+    for part in kind:gmatch "[^+]+" do label.accepts[part] = true end
+  end
+  return label
+end
+
+-- A policy may be of several files: what it requires is looked for beside it too.
+local function search_beside(file)
+  local template = (file:match "^(.*)/[^/]*$" or ".") .. "/?.lua"
+  if not (";" .. package.path .. ";"):find(";" .. template .. ";", 1, true) then
+    package.path = package.path .. ";" .. template
+  end
+end
+
+--- Run the text of a label's policy, which makes its hooks.
+---@param config table
+---@param label table
+---@return boolean|nil ok
+---@return lest.error|nil err
+function M.policy(config, label)
+  local err
+  search_beside(label.options.policy)
+  label.policy, err = policy.load(label.options.policy, config.files[label.options.policy])
+  if not label.policy then return blame(("labels.%s.policy"):format(label.name), err) end
+  return true
+end
+
+--- The anchors that a client certificate may chain to at the handshake: the union of all labels'.
+--- The authority decides which of them a label takes.
+local function load_store(config)
+  local used, all = false, {}
+  local anchors, crls = snapshot.trust(config)
+  if not anchors then return nil, crls end
+  for _, certs in pairs(anchors) do table.move(certs, 1, #certs, #all + 1, all) end
+  for _, label in pairs(config.labels) do
+    for _, kind in ipairs(label.auth) do used = used or kind:find "certificate" end
+  end
+  if not used or #all == 0 then return false end
+  return core.store.new { anchors = all, crls = crls }
+end
+
+--- The TLS context of the server.
+---@param config table
+---@return lest.tls|nil
+---@return lest.error|nil err
+function M.tls(config)
+  local cert, key = keypair.load("tls", config.tls)
+  if not cert then return nil, key end
+  local store, err = load_store(config)
+  if store == nil then return nil, err end
+  return core.tls.server { cert = cert, key = key, store = store or nil,
+    min_version = config.tls.min_version }
+end
+
+return M

@@ -1,0 +1,218 @@
+--- An embedded CA in a folder: its key and certificate, a server certificate, a configuration that
+--- works.
+---
+---   local ca = require "lest.tool.ca"
+---   local made, err = ca.init("pki", { hosts = { "est.example.com" } })
+---   print(made.fingerprint)
+local ca_files = require "lest.tool.ca.templates"
+local core = require "lest.core"
+
+local M = {}
+
+local DAY <const> = 86400
+local CA_LIFETIME <const> = 3652 * DAY -- ten years
+local SERVER_LIFETIME <const> = 365 * DAY
+local BACKDATE <const> = 60 -- for a device whose clock is a little late
+local CN_MAX <const> = 64 -- RFC 5280 appendix A.1: ub-common-name
+
+--- What a server that is started as root becomes: accounts of its own, or else those that every
+--- Debian has.
+local OWN <const> = { user = "lest", authority_user = "lest-ca" }
+local SHARED <const> = { user = "nobody", authority_user = "daemon", shared = true }
+
+--- What init writes, in the order of writing.
+M.FILES = { "ca.key", "ca.pem", "server.key", "server.pem", "policy.lua", "server.lua" }
+local LEDGER <const> = "ledger"
+
+local function fail(code, message, cause)
+  return nil, core.error.new { code = code, message = message, cause = cause }
+end
+
+local function is_ipv4(text)
+  local count = 0
+  for octet in text:gmatch "[^.]+" do
+    if not octet:find "^%d%d?%d?$" or tonumber(octet) > 255 then return false end
+    count = count + 1
+  end
+  return count == 4 and text:find "^%d+%.%d+%.%d+%.%d+$" ~= nil
+end
+
+local function is_dns(text)
+  if #text > 253 then return false end
+  for label in (text:gsub("^%*%.", "") .. "."):gmatch "([^.]*)%." do
+    if #label > 63 or not label:find "^[%w_]$" and not label:find "^[%w_][%w_-]*[%w_]$" then
+      return false
+    end
+  end
+  return not text:find "^[%d.]+$"
+end
+
+--- The subject alternative name for what a person calls a host: a name, 192.0.2.1, 2001:db8::1 or
+--- [::1].
+---@param host string
+---@return string|nil san
+function M.host_san(host)
+  if is_ipv4(host) then return "IP:" .. host end
+  local v6 = host:match "^%[([%x:.]+)%]$" or (host:find ":" and host:match "^[%x:.]+$")
+  if v6 then return core.san.encode { "IP:" .. v6 } and "IP:" .. v6 or nil end
+  return is_dns(host) and "DNS:" .. host or nil
+end
+
+local function default_hosts()
+  local hosts = { "localhost", "127.0.0.1", "::1" }
+  local name = core.system.host_name()
+  if name ~= "localhost" and M.host_san(name) then table.insert(hosts, 1, name) end
+  return hosts
+end
+
+local function sans(hosts)
+  local list = {}
+  for i, host in ipairs(hosts) do
+    list[i] = M.host_san(host)
+    if not list[i] then
+      return fail("usage", ("'%s' is neither a host name nor an address"):format(host))
+    end
+  end
+  return list
+end
+
+-- A common name for people; clients look at the alternative names only.
+local function server_subject(hosts)
+  for _, host in ipairs(hosts) do
+    if #host <= CN_MAX then return { { "CN", host } } end
+  end
+  return {}
+end
+
+local function make_root(name, now)
+  local usable, problem = core.name.encode { { "CN", name } }
+  if not usable then return fail("usage", problem.message) end
+  local key, err = core.key.generate "ec:P-256"
+  if not key then return nil, err end
+  local cert
+  cert, err = core.issuer.root { key = key, subject = { { "CN", name } }, path_len = 0,
+    not_before = now - BACKDATE, not_after = now + CA_LIFETIME }
+  if not cert then return nil, err end
+  return { key = key, cert = cert }
+end
+
+local function make_server(root, hosts, now)
+  local san, err = sans(hosts)
+  if not san then return nil, err end
+  local key, issuer, der, cert
+  key, err = core.key.generate "ec:P-256"
+  if not key then return nil, err end
+  issuer, err = core.issuer.new { cert = root.cert, key = root.key }
+  if not issuer then return nil, err end
+  der, err = issuer:issue { public_key = key:public_der(),
+    subject = server_subject(hosts), san = san,
+    not_before = now - BACKDATE, not_after = now + SERVER_LIFETIME,
+    key_usage = { "digitalSignature" }, eku = { "serverAuth" } }
+  if not der then return nil, err end
+  cert, err = core.cert.parse(der)
+  if not cert then return nil, err end
+  return { key = key, cert = cert }
+end
+
+--- Everything that is to be written, before anything is.
+local function make(options)
+  local now = core.clock.wall_us() // 1000000
+  local hosts = options.hosts
+  if not hosts or #hosts == 0 then hosts = default_hosts() end
+  local name = options.name or ("EST CA " .. core.system.host_name()):sub(1, CN_MAX)
+  local root, err = make_root(name, now)
+  if not root then return nil, err end
+  local server
+  server, err = make_server(root, hosts, now)
+  if not server then return nil, err end
+  return {
+    root = root.cert, server = server.cert, hosts = hosts,
+    content = {
+      ["ca.key"] = { assert(root.key:pem()), 384 }, -- 0600
+      ["ca.pem"] = { root.cert:pem(), 420 }, -- 0644
+      ["server.key"] = { assert(server.key:pem()), 384 },
+      ["server.pem"] = { server.cert:pem(), 420 },
+      ["policy.lua"] = { ca_files.policy(), 420 },
+      ["server.lua"] = { ca_files.server(options.accounts), 420 },
+    },
+  }
+end
+
+-- mkdir -p; what was made is added to `made`.
+local function make_folders(folder, made)
+  local path = folder:sub(1, 1) == "/" and "/" or ""
+  for part in folder:gmatch "[^/]+" do
+    path = path .. part
+    local there, err = core.system.exists(path .. "/.")
+    if there == nil then return nil, err end
+    if not there then
+      local ok
+      ok, err = core.system.make_folder(path, 493) -- 0755
+      if not ok then return nil, err end
+      table.insert(made, path)
+    end
+    path = path .. "/"
+  end
+  return true
+end
+
+local function write_all(folder, plan, options, made)
+  local ok, err = make_folders(folder, made)
+  if not ok then return nil, err end
+  for _, name in ipairs(M.FILES) do
+    local text, mode = table.unpack(plan.content[name])
+    ok, err = core.file.write(folder .. "/" .. name, text, { mode = mode, new = true })
+    if not ok then return nil, err end
+    table.insert(made, folder .. "/" .. name)
+  end
+  ok, err = core.system.make_folder(folder .. "/" .. LEDGER, 448) -- 0700
+  if not ok then return nil, err end
+  table.insert(made, folder .. "/" .. LEDGER)
+  if not options.accounts then return true end
+  return core.system.give(folder .. "/" .. LEDGER, options.accounts.authority_user)
+end
+
+local function taken(folder)
+  local there = {}
+  for _, name in ipairs { LEDGER, table.unpack(M.FILES) } do
+    if core.system.exists(folder .. "/" .. name) then there[#there + 1] = name end
+  end
+  table.sort(there)
+  return #there > 0 and table.concat(there, ", ") or nil
+end
+
+--- The accounts for a server that is started as root; `shared`: other services have them as well.
+---@param has_account? fun(name: string): boolean
+---@return { user: string, authority_user: string, shared: boolean? }
+function M.accounts(has_account)
+  has_account = has_account or core.system.has_account
+  return has_account(OWN.user) and has_account(OWN.authority_user) and OWN or SHARED
+end
+
+--- Make a CA in a folder, all of it or nothing; what is there already is never replaced.
+---@param folder string is made if it is missing
+---@param options? { name: string, hosts: string[], accounts: table } name: the CA's common name;
+--- hosts: of the server's certificate (default: this machine's name, localhost and the loopback
+--- addresses); accounts: as accounts() gives them, where the server will be started as root
+---@return { fingerprint: string, root: lest.cert, server: lest.cert, hosts: string[] }|nil made
+---@return lest.error|nil err codes exists, usage, io
+function M.init(folder, options)
+  options = options or {}
+  folder = #folder > 1 and folder:gsub("/+$", "") or folder
+  local there = taken(folder)
+  if there then
+    return fail("exists", ("%s has %s already; nothing was written"):format(folder, there))
+  end
+  local plan, err = make(options)
+  if not plan then return nil, err end
+  local made = {}
+  local written, problem = write_all(folder, plan, options, made)
+  if not written then
+    for i = #made, 1, -1 do os.remove(made[i]) end
+    return fail(problem.code, "nothing was written", problem)
+  end
+  return { fingerprint = plan.root.fingerprint, root = plan.root, server = plan.server,
+    hosts = plan.hosts }
+end
+
+return M

@@ -1,0 +1,125 @@
+--- `lest credential`: what authenticates devices over HTTP Basic.
+local core = require "lest.core"
+local json = require "lest.json"
+local operate = require "lest.tool.command.operate"
+local operator = require "lest.server.ledger.operator"
+local support = require "lest.tool.command.support"
+
+local M = {}
+
+local function fact(text)
+  local key, value = text:match "^([^=]+)=(.*)$"
+  if not key then return nil, ("'%s' is not KEY=VALUE"):format(text) end
+  return { key, value }
+end
+
+local function new_parser()
+  local parser = support.parser {
+    name = "lest credential", summary = "Add, list and remove credentials of devices.",
+    example = "lest credential add device001 --expires 24h",
+  }
+  parser:require_command(true):command_target "subcommand"
+  local add = operate.subcommand(parser, "add", "Make a credential. Without --password-file its "
+    .. "secret is random and printed alone on one line, this once.",
+    "lest credential add device001 --expires 24h --set site=Ulm")
+  add:argument "name":description "The user name."
+  add:option "--password-file":argname "FILE"
+    :description "Take the secret from the first line of a file (- is standard input)."
+  add:flag "--reusable":description "It authenticates any number of requests, not one."
+  add:option "--expires":argname "TIME":convert(support.duration)
+    :description "It must be used within this time, as in 24h."
+  add:option "--set":argname "KEY=VALUE":count "*":convert(fact):target "facts"
+    :description "A fact for policies (request.principal.credential); may be repeated."
+  local list = operate.subcommand(parser, "list", "List credentials, without their secrets.",
+    "lest credential list")
+  list:argument "name":args "?":description "Those of one user name."
+  local remove = operate.subcommand(parser, "remove",
+    "Remove a name's credentials, or the one with an id.", "lest credential remove device001")
+  remove:argument "name":description "The user name, or a credential's id."
+  return parser
+end
+
+local function facts_of(pairs_list)
+  local facts = {}
+  for _, pair in ipairs(pairs_list) do
+    if facts[pair[1]] then support.usage(("--set %s is given twice"):format(pair[1])) end
+    facts[pair[1]] = pair[2]
+  end
+  return facts
+end
+
+-- A secret that nobody has seen is of no use to anybody: its credential goes with it.
+local function print_made(made, as_json, ledger)
+  if as_json then
+    support.print_json(made)
+  elseif made.secret then
+    io.write(made.secret, "\n")
+  end
+  local ok, err = support.flush()
+  if ok then return 0 end
+  if made.secret then operator.run(ledger, "credential_remove", { name = made.id }) end
+  return nil, err
+end
+
+-- The password is read before this process may become another user.
+local function add(options, config)
+  local password, err
+  if options.password_file then
+    password, err = support.secret(options.password_file)
+    if not password then return nil, err end
+  end
+  local facts = facts_of(options.facts)
+  local ledger <close>, problem = operator.open(config, true)
+  if not ledger then return nil, problem end
+  local made
+  made, err = operator.run(ledger, "credential_add", { name = options.name, password = password,
+    reusable = options.reusable, expires_s = options.expires, facts = facts })
+  if not made then return nil, err end
+  return print_made(made, options.json, ledger)
+end
+
+local function state_of(row)
+  if row.state == "unused" and row.expires and row.expires <= core.clock.wall_us() // 1000000 then
+    return "expired"
+  end
+  return row.one_time and row.state or "reusable"
+end
+
+local function facts_text(facts)
+  local words = {}
+  for key, value in pairs(facts) do words[#words + 1] = ("%s=%s"):format(key, value) end
+  table.sort(words)
+  return words[1] and table.concat(words, " ")
+end
+
+local function list(options, config)
+  local credentials, err = operator.call(config, "credential_list", { name = options.name })
+  if not credentials then return nil, err end
+  if options.json then
+    for _, row in ipairs(credentials) do row.facts = json.object(row.facts) end
+    return support.print_json(credentials)
+  end
+  local lines = {}
+  for i, row in ipairs(credentials) do
+    lines[i] = { row.id, row.name, state_of(row),
+      row.secret_kind == "random" and "random" or "password", support.time(row.created),
+      row.expires and support.time(row.expires), facts_text(row.facts) }
+  end
+  support.print_columns({ "ID", "NAME", "STATE", "SECRET", "CREATED", "EXPIRES", "FACTS" }, lines)
+end
+
+local function remove(options, config)
+  local result, err = operator.call(config, "credential_remove", { name = options.name })
+  if not result then return nil, err end
+  if options.json then support.print_json(result) end
+end
+
+local actions <const> = { add = add, list = list, remove = remove }
+
+---@param args string[]
+---@return integer exit_code
+function M.main(args)
+  return operate.main(new_parser(), args, actions)
+end
+
+return M

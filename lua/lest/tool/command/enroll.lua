@@ -1,0 +1,110 @@
+--- `lest enroll`: get a certificate (RFC 7030 4.2.1).
+local core = require "lest.core"
+local est_options = require "lest.tool.command.est_options"
+local support = require "lest.tool.command.support"
+
+local M = {}
+
+local NAME <const> = "lest enroll"
+
+local function new_parser()
+  local parser = support.parser {
+    name = NAME,
+    summary = "Get a certificate. The request's key is that of --csr-key, or a new one (--new-key, "
+      .. "saved before it is used, and used again when the command is repeated), or --key; or "
+      .. "--csr is a finished request.",
+    example = "lest enroll https://est.example.com --trust ca.pem --username device001 \\\n"
+      .. "  --password-file secret --subject CN=device001 --new-key ec:P-256 \\\n"
+      .. "  --key-out device.key --wait 10m --out device.pem",
+  }
+  est_options.add(parser, true)
+  parser:option "--subject":argname "NAME":description "As in CN=device001,O=Example."
+  parser:option "--san":argname "KIND:VALUE":count "*"
+    :description "Alternative name, as in DNS:host or IP:192.0.2.1; may be repeated."
+  parser:mutex(
+    parser:option "--csr-key":argname "FILE":description "The request's key; a file or a URI.",
+    parser:option "--new-key":argname "KIND"
+      :description "Make a key: ec:P-256, rsa:3072, ed25519 and others.",
+    parser:option "--csr":argname "FILE":description "A finished request, PEM or DER; - is stdin.")
+  parser:option "--key-out":argname "FILE":description "Where the new key goes, mode 0600."
+  parser:flag "--no-csrattrs":description "Do not ask what the server wants in a request."
+  est_options.add_result(parser)
+  return parser
+end
+
+local function check(options)
+  if options.csr and (options.subject or #options.san > 0) then
+    support.usage "a finished request (--csr) has its own names"
+  elseif not options.csr and not options.subject and #options.san == 0 then
+    support.usage "say for which name: --subject CN=..., or --san"
+  elseif (options.new_key ~= nil) ~= (options.key_out ~= nil) then
+    support.usage "--new-key and --key-out go together"
+  elseif not options.csr and not options.csr_key and not options.new_key and not options.key then
+    support.usage "say for which key: --new-key KIND --key-out FILE, --csr-key FILE, or --key FILE"
+  end
+end
+
+local function subject_of(options)
+  local subject, err, der
+  if options.subject then
+    subject, err = core.name.parse(options.subject)
+    if not subject then support.usage("--subject: " .. err.message .. ", as in CN=device001") end
+  end
+  if #options.san > 0 then
+    der, err = core.san.encode(options.san)
+    if not der then support.usage("--san: " .. err.message) end
+  end
+  return subject
+end
+
+local function request_of(options, subject)
+  local key, err
+  if options.csr_key then
+    key, err = est_options.load_key(options.csr_key, options)
+  elseif options.new_key then
+    key, err = est_options.new_key(NAME, options, options.key_out)
+  end
+  if err then return nil, err end
+  return { key = key, subject = subject, san = #options.san > 0 and options.san or nil,
+    wait = options.wait, csrattrs = not options.no_csrattrs }
+end
+
+local function finished(path)
+  local bytes, err = core.file.read(path)
+  if not bytes then return nil, support.file_error(err) end
+  local csr
+  csr, err = core.csr.parse(bytes)
+  if not csr then
+    err.message = ("%s: %s"):format(path == "-" and "standard input" or path, err.message)
+    return nil, support.file_error(err)
+  end
+  return csr
+end
+
+local function enroll(options)
+  check(options)
+  local subject = subject_of(options)
+  local progress <close> = support.progress "asking the server"
+  local client <close> = est_options.client(NAME, options, progress)
+  local cert, changed
+  if options.csr then
+    local csr, err = finished(options.csr)
+    if not csr then return nil, err end
+    cert, changed = client:enroll(csr, { wait = options.wait })
+  else
+    local request, err = request_of(options, subject)
+    if not request then return nil, err end
+    cert, changed = client:enroll(request)
+  end
+  progress:close()
+  if not cert then return nil, changed end
+  return est_options.deliver(NAME, cert, changed, options)
+end
+
+---@param args string[]
+---@return integer exit_code
+function M.main(args)
+  return support.run(new_parser(), args, enroll)
+end
+
+return M

@@ -1,0 +1,250 @@
+--- What the commands of the client share: the options that say whom to talk to and as whom, what is
+--- told while they run, new keys, and results.
+local core = require "lest.core"
+local inspect = require "lest.tool.inspect"
+local json = require "lest.json"
+local lest_client = require "lest.client"
+local support = require "lest.tool.command.support"
+
+local M = {}
+
+--- Add the options to a parser. identity: those for who the client is, too.
+---@param parser table
+---@param identity? boolean
+function M.add(parser, identity)
+  parser:argument "url"
+    :description "The server: HOST[:PORT], https://HOST[:PORT], or with /.well-known/est[/LABEL]."
+  parser:option "--trust --cacert":argname "FILE"
+    :description "PEM file of the CA certificates to know the server by; 'system': the system's."
+  parser:option "--fingerprint":argname "HEX"
+    :description "Instead: SHA-256 of the CA's root certificate, which is fetched and compared."
+  parser:option "--label":argname "LABEL":description "The label of the CA or profile."
+  parser:option "--timeout":argname "TIME":convert(support.duration)
+    :description "For each request; 60s by default."
+  if not identity then return end
+  parser:option "--username":argname "NAME":description "User name, should the server ask."
+  parser:option "--password-file":argname "FILE"
+    :description "Its password: the first line of a file (- is standard input)."
+  parser:option "--cert":argname "FILE":description "Client certificate for TLS, with its chain."
+  parser:option "--key":argname "FILE":description "Its key; a file, or a URI (pkcs11:...)."
+  parser:option "--passphrase-file":argname "FILE"
+    :description "Passphrase of private keys in files, which a new one is encrypted with too."
+  parser:flag "--trust-cacerts"
+    :description("Take the root in the server's /cacerts for issued certificates, though the "
+      .. "anchors do not vouch for it.")
+end
+
+--- Add the options of what is waited for and written.
+---@param parser table
+function M.add_result(parser)
+  parser:option "--wait":argname "TIME":convert(support.duration)
+    :description "How long to wait for a pending request or a busy server, as in 10m."
+  parser:option "--out":argname "FILE":default "-"
+    :description "Where the certificate goes, then its intermediates; - is standard output."
+  parser:flag "--json"
+    :description "Print what was issued as JSON, with its PEM where --out is -."
+end
+
+local function notifier(name, progress)
+  return function(kind, message, seconds)
+    if kind == "warning" then
+      support.complain(name, "warning: " .. message)
+    else
+      progress:update(message)
+      if not core.system.is_terminal(2) then
+        support.complain(name, ("%s; trying again in %d s"):format(message, seconds))
+      end
+    end
+  end
+end
+
+local INPUTS <const> = { "trust", "cert", "key", "csr_key", "csr", "password_file",
+  "passphrase_file" }
+
+local function word(option)
+  return "--" .. option:gsub("_", "-")
+end
+
+local function check_standard_input(options)
+  local taken
+  for _, name in ipairs(INPUTS) do
+    if options[name] == "-" then
+      if taken then
+        support.usage(("%s and %s cannot both be standard input"):format(word(taken), word(name)))
+      end
+      taken = name
+    end
+  end
+end
+
+-- Of a key, "file:" may stand before its path.
+local function place(path)
+  if not path or path == "-" then return nil end
+  path = path:gsub("^[fF][iI][lL][eE]:", "")
+  return core.file.resolve(path) or path
+end
+
+-- What is written over is lost: with a private key, the certificate that was just issued for it.
+local function keep_apart(options, output, others)
+  local path = place(options[output])
+  for _, name in ipairs(others) do
+    if path and path == place(options[name]) then
+      support.usage(("%s and %s are the same file"):format(word(output), word(name)))
+    end
+  end
+end
+
+local function check_files(options)
+  check_standard_input(options)
+  keep_apart(options, "key_out", { "trust", "cert", "csr", "password_file", "passphrase_file" })
+  -- A renewed certificate may take the place of the old one, and anchors that of older ones.
+  keep_apart(options, "out", { "key", "csr_key", "key_out", "csr", "password_file",
+    "passphrase_file" })
+  local new_key = place(options.key_out)
+  if new_key and place(options.out) == new_key .. ".new" then
+    support.usage "--out is the file where a new key waits beside --key-out"
+  end
+end
+
+local function secret(path)
+  if not path then return nil end
+  local text, err = support.secret(path)
+  if not text then error(err, 0) end
+  return text
+end
+
+local function check_identity(options)
+  if not options.trust and not options.fingerprint then
+    support.usage "say how to know the server: --trust FILE, or --fingerprint HEX"
+  elseif options.trust and options.fingerprint then
+    support.usage "--trust and --fingerprint exclude each other"
+  elseif options.username and not options.password_file then
+    support.usage "--username needs --password-file"
+  elseif options.password_file and not options.username then
+    support.usage "--password-file needs --username"
+  elseif options.cert and not options.key then
+    support.usage "--cert needs --key"
+  end
+end
+
+--- The client for parsed options, ready for its first request: whatever is wrong with them, or with
+--- a file they name, is thrown as an error before anything is asked for or written. The passphrase
+--- is in options.passphrase then.
+---@param name string of the command, "lest enroll"
+---@param options table
+---@param progress lest.progress
+---@param repair? fun(options: table): true?, lest.error? is called before the files are loaded
+---@return lest.client
+function M.client(name, options, progress, repair)
+  check_identity(options)
+  check_files(options)
+  options.passphrase = secret(options.passphrase_file)
+  local client = lest_client {
+    url = options.url, label = options.label, trust = options.trust,
+    fingerprint = options.fingerprint, trust_cacerts = options.trust_cacerts,
+    username = options.username, password = secret(options.password_file),
+    cert = options.cert, key = options.key, passphrase = options.passphrase,
+    timeout = options.timeout, notify = notifier(name, progress),
+  }
+  local ok, err = true, nil
+  if options.out then ok, err = core.file.check(options.out) end
+  if ok and repair then ok, err = repair(options) end
+  if ok then ok, err = client:open() end
+  if not ok then error(err.operation and err or support.file_error(err), 0) end
+  return client
+end
+
+--- A private key in a file that the command line names.
+---@param path string
+---@param options table
+---@return lest.key?
+---@return lest.error? err
+function M.load_key(path, options)
+  local how = options.passphrase and { passphrase = options.passphrase } or nil
+  local key, err = core.key.load(path, how)
+  if not key then return nil, support.file_error(err) end
+  return key
+end
+
+-- OpenSSL knows one kind by several names: ec:prime256v1.
+local function fits(key, spec)
+  if key.type:lower() == spec:lower() then return true end
+  local other = core.key.generate(spec)
+  return other ~= nil and other.type == key.type
+end
+
+local function warn_of_readers(name, path)
+  local _, mode = core.system.exists(core.file.resolve(path) or path)
+  if math.type(mode) == "integer" and mode & 0x3f ~= 0 then
+    support.complain(name, ("warning: others may use the key in %s: its mode is %03o, not 600")
+      :format(path, mode))
+  end
+end
+
+--- A new key in a file, saved before anybody hears of it; or what an earlier run has left there.
+---@param name string of the command
+---@param options table new_key: "ec:P-256"
+---@param path string
+---@return lest.key?
+---@return lest.error? err
+function M.new_key(name, options, path)
+  local spec = options.new_key
+  if core.system.exists(path) then
+    local key, err = M.load_key(path, options)
+    if not key then return nil, err end
+    warn_of_readers(name, path)
+    if fits(key, spec) then return key end
+    local message = ("%s has a key of type %s already, not %s"):format(path, key.type, spec)
+    return nil, core.error.new { code = "exists", message = message }
+  end
+  local key, err = core.key.generate(spec)
+  if not key then support.usage("--new-key: " .. tostring(err)) end
+  local ok
+  ok, err = key:save(path, { new = true, passphrase = options.passphrase })
+  if not ok then return nil, support.file_error(err) end
+  return key
+end
+
+-- What cert:save writes.
+local function pem_of(cert)
+  local pem = { cert:pem() }
+  for i, each in ipairs(cert.chain) do pem[i + 1] = each:pem() end
+  return table.concat(pem)
+end
+
+--- Write an issued certificate and say what it is.
+---@param name string of the command
+---@param cert lest.cert
+---@param changed string[]
+---@param options table
+---@return integer|nil exit_code
+---@return lest.error? err
+function M.deliver(name, cert, changed, options)
+  local in_json = options.json and options.out == "-"
+  if not in_json then
+    local ok, err = cert:save(options.out)
+    if not ok then
+      err.message = err.message
+        .. "; the certificate was issued: repeat the command with the same key"
+      return nil, err
+    end
+  end
+  if options.json then
+    local described = inspect.table(cert)
+    described.out = not in_json and options.out or nil
+    described.pem = in_json and pem_of(cert) or nil
+    described.chain = #cert.chain
+    described.changed = changed
+    support.print_json(json.object(described))
+  else
+    local subject = tostring(cert.subject)
+    local line = ("%s: %s, serial %s, until %s"):format(
+      options.out == "-" and "certificate" or options.out,
+      subject ~= "" and subject or cert.san[1] or "no name", cert.serial,
+      support.time(cert.not_after))
+    support.complain(name, line)
+  end
+  return 0
+end
+
+return M

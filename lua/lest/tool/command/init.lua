@@ -1,0 +1,101 @@
+--- The command line: `lest COMMAND ...`. A command is a module of this folder
+--- whose main(args) returns an exit code; args is the list of words after the command's name.
+local M = {}
+
+--- Every command, in the order of the help. One whose module is not installed is not offered.
+local commands <const> = {
+  { "ca", "make an embedded CA, a server certificate and a configuration" },
+  { "serve", "run the server" },
+  { "credential", "add, list and remove credentials of devices" },
+  { "pending", "list, show, approve and reject requests that wait" },
+  { "cert", "list and show issued certificates" },
+  { "request", "list and show what was decided" },
+  { "cacerts", "fetch a server's CA certificates" },
+  { "csrattrs", "fetch what a server wants in a request" },
+  { "enroll", "get a certificate" },
+  { "reenroll", "renew a certificate" },
+  { "inspect", "show what a file of the field contains" },
+  { "run", "run a Lua script" },
+  { "repl", "type Lua, see what it gives" },
+}
+
+local function offered(name)
+  return package.searchpath("lest.tool.command." .. name, package.path) ~= nil
+end
+
+local function help()
+  local lines = { "Usage: lest COMMAND [ARG...]", "",
+    "Enrollment over Secure Transport (RFC 7030) with Lua.", "", "Commands:" }
+  for _, command in ipairs(commands) do
+    if offered(command[1]) then
+      lines[#lines + 1] = ("  %-12s%s"):format(command[1], command[2])
+    end
+  end
+  return table.concat(lines, "\n") .. [[
+
+
+Options:
+  -h, --help  Show this help; after a command, that command's.
+  --version   Show the version.
+
+Example:
+  lest ca init pki && lest serve pki/server.lua
+]]
+end
+
+local function usage(message)
+  io.stderr:write("lest: ", message, "\nTry 'lest --help'.\n")
+  return 2
+end
+
+local function unknown(name)
+  local names = {}
+  for _, command in ipairs(commands) do
+    if offered(command[1]) then names[command[1]] = true end
+  end
+  local hint = require("lest.base.schema").hint(name, names)
+  local clean = require("lest.tool.command.support").clean
+  return usage(("unknown command '%s'%s"):format(clean(name), hint))
+end
+
+local function known(name)
+  for _, command in ipairs(commands) do
+    if command[1] == name then return offered(name) end
+  end
+  return false
+end
+
+local function run(args)
+  local name = args[1]
+  if name == "--help" or name == "-h" or (name == "help" and not args[2]) then
+    io.write(help())
+    return 0
+  elseif name == "--version" then
+    io.write("lest ", require("lest.core").version, "\n")
+    return 0
+  elseif name == "help" then
+    return run { args[2], "--help" }
+  elseif not name then
+    io.stderr:write(help())
+    return 2
+  elseif name:sub(1, 1) == "-" then
+    return usage(("unknown option '%s'"):format(name))
+  elseif not known(name) then
+    return unknown(name)
+  end
+  return require("lest.tool.command." .. name).main(table.move(args, 2, #args, 1, {}))
+end
+
+--- What a command printed may be all there is of its result: it succeeds when that is written.
+---@param args string[] the words of the command line
+---@return integer exit_code
+function M.main(args)
+  local code = run(args)
+  local support = require "lest.tool.command.support"
+  local ok, err = support.flush()
+  if ok or code ~= 0 then return code end
+  support.complain("lest", err)
+  return support.exit_code(err)
+end
+
+return M

@@ -1,0 +1,70 @@
+--- `lest request`: every decision of the server, with what it was made from.
+local cjson = require "cjson.safe"
+local operate = require "lest.tool.command.operate"
+local operator = require "lest.server.ledger.operator"
+local support = require "lest.tool.command.support"
+
+local M = {}
+
+local function new_parser()
+  local parser = support.parser {
+    name = "lest request", summary = "List and show what the server decided, and why.",
+    example = "lest request list --name device001",
+  }
+  parser:require_command(true):command_target "subcommand"
+  local list = operate.subcommand(parser, "list", "List decisions, newest first.",
+    "lest request list --name device001 --verdict reject")
+  list:option "--name":argname "PRINCIPAL":description "Those about one principal."
+  list:option "--verdict":argname "VERDICT":description "Those that ended so."
+  list:option "--limit":argname "N":convert(operate.count):default "100"
+    :description "At most so many."
+  local show = operate.subcommand(parser, "show", "Show a decision with all it was made from.",
+    "lest request show 0f3c9a")
+  show:argument "id":description "The request's id, as in the log and in X-Request-Id."
+  return parser
+end
+
+local function list(options, config)
+  local rows, err = operator.call(config, "request_list", { name = options.name,
+    verdict = options.verdict, limit = options.limit })
+  if not rows then return nil, err end
+  if options.json then return support.print_json(rows) end
+  local lines = {}
+  for i, row in ipairs(rows) do
+    lines[i] = { row.id, support.time(row.time_us // 1000000), row.operation, row.label,
+      row.verdict, row.principal_name, row.address, row.serial, row.reason }
+  end
+  support.print_columns({ "ID", "TIME", "OPERATION", "LABEL", "VERDICT", "PRINCIPAL", "ADDRESS",
+    "SERIAL", "REASON" }, lines)
+  operate.note_cut("lest request list", #rows, options.limit)
+end
+
+local FIELDS <const> = { "id", "operation", "label", "verdict", "reason", "detail", "answer",
+  "profile", "serial", "pending_id", "previous", "principal_name", "principal_kind", "principal",
+  "credential_id", "key_hash", "approvals", "tls", "address", "headers", "policy_file",
+  "policy_hash" }
+local JSON_FIELDS <const> = { "principal", "tls", "headers", "approvals", "answer" }
+
+local function print_request(row)
+  operate.print_field("time", support.time(row.time_us // 1000000))
+  operate.print_fields(row, FIELDS)
+  if row.csr then io.write(operate.pem("CERTIFICATE REQUEST", row.csr)) end
+end
+
+local function show(options, config)
+  local row, err = operator.call(config, "request_show", { id = options.id })
+  if not row then return nil, err end
+  if not options.json then return print_request(row) end
+  for _, field in ipairs(JSON_FIELDS) do row[field] = row[field] and cjson.decode(row[field]) end
+  support.print_json(row)
+end
+
+local actions <const> = { list = list, show = show }
+
+---@param args string[]
+---@return integer exit_code
+function M.main(args)
+  return operate.main(new_parser(), args, actions)
+end
+
+return M

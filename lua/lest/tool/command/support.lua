@@ -1,0 +1,303 @@
+--- What every command shares: its parser, its errors, its exit codes, its output.
+---
+---   local support = require "lest.tool.command.support"
+---   local M = {}
+---   function M.main(args)
+---     local parser = support.parser { name = "lest cacerts",
+---       summary = "Fetch a server's CA certificates.",
+---       example = "lest cacerts https://est.example.com --trust ca.pem --out cas.pem" }
+---     parser:argument "url"
+---     parser:option "--out" :args(1)
+---     return support.run(parser, args, function(options)
+---       local certificates, err = fetch(options.url)
+---       if not certificates then return nil, err end -- one line, and the error's exit code
+---       print(certificates)
+---     end)
+---   end
+local argparse = require "argparse"
+local core = require "lest.core"
+local duration = require "lest.duration"
+local json = require "lest.json"
+local terminal = require "lest.base.terminal"
+
+local M = { clean = terminal.safe }
+
+--- A mistake on the command line, thrown by usage().
+local Usage <const> = { __name = "lest.usage", __tostring = function(self) return self.message end }
+
+local WIDTH <const> = 78
+
+local function finish(parser, description)
+  parser._lest = { help = nil }
+  local epilog = description.example and ("Example:\n  " .. description.example:gsub("\n", "\n  "))
+  parser:add_help(false):help_max_width(WIDTH):usage_max_width(WIDTH)
+  if description.summary then parser:description(description.summary) end
+  if epilog then parser:epilog(epilog) end
+  return parser
+end
+
+local function add_help(parser, state)
+  parser:flag "-h" "--help" :description "Show this help."
+    :action(function() state.help = state.help or parser:get_help() end)
+end
+
+--- A parser (lua-argparse) whose --help ends with an example, and which never ends the process.
+---@param description { name: string, summary: string, example: string }
+---@return table parser
+function M.parser(description)
+  local parser = finish(argparse(description.name), description)
+  add_help(parser, parser._lest)
+  return parser
+end
+
+--- A subcommand of a parser: `lest ca init`.
+---@param parser table
+---@param description { name: string, summary: string, example: string }
+---@return table command a parser
+function M.subcommand(parser, description)
+  local command = finish(parser:command(description.name), description)
+  command:summary(description.summary)
+  command._lest = parser._lest
+  add_help(command, parser._lest)
+  return command
+end
+
+--- Stop because of a mistake on the command line that a parser cannot see: exit code 2.
+---@param message string
+function M.usage(message)
+  error(setmetatable({ message = message }, Usage), 0)
+end
+
+--- Print an error as a person can act on it: one line a sentence, `lest NAME: ...`.
+---@param name string
+---@param err any
+function M.complain(name, err)
+  for line in (tostring(err) .. "\n"):gmatch "(.-)\n" do
+    if line ~= "" then io.stderr:write(name, ": ", M.clean(line), "\n") end
+  end
+end
+
+--- The exit code for an error value.
+---@param err any
+---@return integer
+function M.exit_code(err)
+  if core.error.is(err) then return err.exit_code or 1 end
+  return getmetatable(err) == Usage and 2 or 1
+end
+
+--- An error of a file that the command line names: the line is wrong, as with any of its words.
+---@param err lest.error
+---@return lest.error
+function M.file_error(err)
+  if err.exit_code == 1 then err.exit_code = 2 end
+  return err
+end
+
+local function with_traceback(err)
+  if core.error.is(err) or getmetatable(err) == Usage then return { err = err } end
+  return { err = err, trace = debug.traceback(tostring(err), 2) }
+end
+
+local function usage_error(name, message)
+  M.complain(name, (message:gsub("%s*\n%s*", ". ")))
+  io.stderr:write("Try '", name, " --help'.\n")
+  return 2
+end
+
+-- A defect of ours: say so in one line; whoever can use the traceback asks for it.
+local function defect(name, failure)
+  if os.getenv "LEST_TRACEBACK" then
+    io.stderr:write(failure.trace, "\n")
+  else
+    local message = "internal error: " .. tostring(failure.err)
+    M.complain(name, message .. " (LEST_TRACEBACK=1 shows where)")
+  end
+  return 1
+end
+
+local function full_name(parser, subcommand)
+  local name = parser:get_usage():match "^Usage: (lest %w+)" or parser._name
+  return subcommand and name .. " " .. subcommand or name
+end
+
+-- The subcommand whose words were wrong, as far as that can be told.
+local function named_subcommand(parser, word)
+  for _, command in ipairs(parser._commands) do
+    if command._name == word then return word end
+  end
+end
+
+-- A device's script gets it as err.retry_after.
+local function note_delay(name, err)
+  if core.error.is(err) and err.retry_after then
+    M.complain(name, "the server asks for a pause of " .. duration.format(err.retry_after))
+  end
+end
+
+--- Call fn(...) as the body of a command called name. What it returns becomes the exit code: an
+--- integer; nothing is 0; `nil, err` prints err. An error that it throws is printed likewise.
+---@param name string
+---@param fn fun(...): integer|nil, lest.error|nil
+---@return integer exit_code
+function M.call(name, fn, ...)
+  local results = table.pack(xpcall(fn, with_traceback, ...))
+  if results[1] then
+    local code, err = results[2], results[3]
+    if math.type(code) == "integer" then return code end
+    if code or err == nil then return 0 end
+    M.complain(name, err)
+    note_delay(name, err)
+    return M.exit_code(err)
+  end
+  local failure = results[2]
+  if type(failure) ~= "table" then -- out of memory, say
+    failure = { err = failure, trace = tostring(failure) }
+  end
+  if getmetatable(failure.err) == Usage then return usage_error(name, failure.err.message) end
+  if not core.error.is(failure.err) then return defect(name, failure) end
+  M.complain(name, failure.err)
+  return M.exit_code(failure.err)
+end
+
+--- Parse the words of a command and run fn(options); see call() for what becomes of its results.
+--- With subcommands, name their target: parser:command_target "subcommand".
+---@param parser table
+---@param args string[]
+---@param fn fun(options: table): integer|nil, lest.error|nil
+---@return integer exit_code
+function M.run(parser, args, fn)
+  local called, ok, options = pcall(parser.pparse, parser, args)
+  if parser._lest.help then
+    io.write(parser._lest.help, "\n")
+    return 0
+  end
+  local parsed = called and ok
+  local name = full_name(parser, parsed and options.subcommand
+    or not parsed and named_subcommand(parser, args[1]) or nil)
+  if not called then return defect(name, { err = ok, trace = tostring(ok) }) end
+  if not ok then return usage_error(name, options) end
+  return M.call(name, fn, options)
+end
+
+--- For parser:option(...):convert(): "10m" to seconds.
+---@param text string
+---@return integer|nil seconds
+---@return string|nil problem
+function M.duration(text)
+  return duration.parse(tonumber(text, 10) or text)
+end
+
+--- The first line of a file ("-": standard input): a password or a passphrase.
+---@param path string
+---@return string|nil secret
+---@return lest.error|nil err
+function M.secret(path)
+  local text, err = core.file.read(path, 4096)
+  if not text then return nil, M.file_error(err) end
+  local secret = text:match "^([^\r\n]*)"
+  if secret == "" then
+    local message = path .. ": its first line, the secret, is empty"
+    return nil, core.error.new { code = "usage", message = message }
+  end
+  return secret
+end
+
+--- Write out what was printed: with nil and an error, it was not.
+---@return true|nil ok
+---@return lest.error|nil err
+function M.flush()
+  local ok, problem = io.stdout:flush()
+  if ok then return true end
+  return nil, core.error.new { code = "io", message = "standard output: cannot be written",
+    detail = problem }
+end
+
+--- Print a value as JSON; an empty table is a list unless json.object() made it.
+---@param value any
+function M.print_json(value)
+  io.write(json.encode(value), "\n")
+end
+
+--- A time for people: 2026-01-31 12:00:00 UTC.
+---@param seconds integer since 1970
+---@return string
+function M.time(seconds)
+  return os.date("!%Y-%m-%d %H:%M:%S UTC", seconds) --[[@as string]]
+end
+
+local function width(text)
+  return utf8.len(text) or #text
+end
+
+--- Print rows in columns under a header; a nil cell is "-".
+---@param header string[]
+---@param rows any[][]
+function M.print_columns(header, rows)
+  local widths, lines = {}, { header }
+  for _, row in ipairs(rows) do
+    local line = {}
+    for i = 1, #header do line[i] = M.clean(tostring(row[i] == nil and "-" or row[i])) end
+    lines[#lines + 1] = line
+  end
+  for i = 1, #header do
+    for _, line in ipairs(lines) do widths[i] = math.max(widths[i] or 0, width(line[i])) end
+  end
+  for _, line in ipairs(lines) do
+    local cells = {}
+    for i, cell in ipairs(line) do
+      cells[i] = i == #header and cell or cell .. (" "):rep(widths[i] - width(cell))
+    end
+    io.write(table.concat(cells, "  "), "\n")
+  end
+end
+
+---@class lest.progress
+local Progress = { __name = "lest.progress" }
+Progress.__index = Progress
+
+local function tick(self)
+  local seconds = (core.clock.monotonic_ms() - self.since) // 1000
+  io.stderr:write("\r\27[K", self.text, (" (%d s)"):format(seconds))
+  io.stderr:flush()
+  self.shown = true
+  self.timer = core.loop.timer(1000, function() tick(self) end)
+end
+
+--- Say what is being waited for, with the seconds, once that takes longer than one; on a terminal
+--- only.
+---   local progress <close> = support.progress "waiting for approval"
+---@param text string
+---@return lest.progress
+function M.progress(text)
+  local self = setmetatable({ text = M.clean(text), since = core.clock.monotonic_ms() }, Progress)
+  if core.system.is_terminal(2) then
+    self.timer = core.loop.timer(1000, function() tick(self) end)
+  end
+  return self
+end
+
+--- Wait for something else now.
+---@param text string
+function Progress:update(text)
+  self.text = M.clean(text)
+end
+
+--- Remove the line.
+function Progress:close()
+  if self.timer then self.timer:close() end
+  self.timer = nil
+  if self.shown then io.stderr:write "\r\27[K" end
+  self.shown = false
+end
+Progress.__close = Progress.close
+
+--- Let a script require what is in the current folder, as Lua does. Other commands do not look
+--- there: somebody else may have put it there. What lest may need later is loaded before.
+function M.search_here()
+  require "cjson"
+  require "cjson.safe"
+  package.path = package.path .. ";./?.lua;./?/init.lua"
+  package.cpath = package.cpath .. ";./?.so"
+end
+
+return M

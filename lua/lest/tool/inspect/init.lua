@@ -1,0 +1,244 @@
+--- What a file of the field contains, and how a person wants to read it: keys, CSRs,
+--- certificates, CRLs, PKCS#7 and other CMS, CSR attributes; in DER, PEM (several blocks) or
+--- base64, told apart by looking.
+---
+---   local inspect = require "lest.tool.inspect"
+---   for _, item in ipairs(assert(inspect.recognize(bytes))) do print(inspect.text(item)) end
+---   print(inspect.text(cert))                        -- an object of the core as well
+---   print(json.encode(inspect.table(cert)))
+---
+--- Of a private key nothing is shown but its kind and the fingerprint of its public half.
+local core = require "lest.core"
+local rows = require "lest.tool.inspect.rows"
+local terminal = require "lest.base.terminal"
+
+local M = {}
+
+---@alias lest.inspect.kind "certificate"|"csr"|"crl"|"pkcs7"|"csrattrs"|"key"|"public_key"
+---|"encrypted_key"|"unknown"
+
+---@class lest.inspect.item
+---@field kind lest.inspect.kind
+---@field object any? the core's object; of csrattrs and pkcs7 its decoded table
+---@field label string? of the PEM block
+
+local function malformed(message)
+  return nil, core.error.new { code = "malformed", message = message }
+end
+
+-- The tags of the elements from `at` on, at most four, and where their contents begin. Lengths are
+-- not checked here: this only says which parser is to be strict.
+local function tags(data, at)
+  local list = {}
+  while #list < 4 and at + 1 <= #data do
+    local tag, length = data:byte(at, at + 1)
+    local start = at + 2
+    if length > 0x80 and length <= 0x84 then
+      local octets = length & 0x7f
+      if start + octets > #data + 1 then break end
+      length = (">I" .. octets):unpack(data, start)
+      start = start + octets
+    elseif length == 0x80 then
+      list[#list + 1] = { tag = tag, start = start }
+      break
+    end
+    at = start + length
+    list[#list + 1] = { tag = tag, start = start, stop = at - 1 }
+  end
+  return list
+end
+
+local function shape(list)
+  local names = {}
+  for i, item in ipairs(list) do names[i] = ("%02x"):format(item.tag) end
+  return table.concat(names, " ")
+end
+
+local TIME <const> = { [0x17] = true, [0x18] = true }
+
+-- SEQUENCE { content, algorithm, signature }: a certificate, a request or a CRL by its content.
+local function signed_kind(data, content)
+  local inside = tags(data, content.start)
+  local first = inside[1] and inside[1].tag
+  local form = shape(inside)
+  if first == 0xa0 then return "certificate" end
+  if form:find "^02 30 30 30" then return "certificate" end -- version 1: serial, algorithm, issuer
+  if form:find "^02 30 30 a0" then return "csr" end
+  if form == "02 30 30" then return "csr" end
+  local time = first == 0x02 and inside[4] or inside[3]
+  if time and TIME[time.tag] then return "crl" end
+  return "certificate"
+end
+
+--- The kind of a DER (or BER) document by its outermost elements.
+local function der_kind(data)
+  local outer = tags(data, 1)[1]
+  if not outer or outer.tag ~= 0x30 then return nil end
+  local list = tags(data, outer.start)
+  local form = shape(list)
+  if form:find "^30 30 03" then return signed_kind(data, list[1]) end
+  if form:find "^06 a0" then return "pkcs7" end
+  if form:find "^02 30 04" or form:find "^02 04" or form:find "^02 02 02" then return "key" end
+  if form:find "^30 04" then return "encrypted_key" end
+  if form:find "^30 03" then return "public_key" end
+  if form ~= "" and not form:find "^06" and not form:find "^30" then return nil end
+  -- So begins what is cut off, too.
+  if outer.stop and outer.stop > #data then
+    return malformed(("the data is cut off: %d bytes of %d"):format(#data, outer.stop))
+  end
+  return "csrattrs"
+end
+
+local LABELS <const> = {
+  CERTIFICATE = "certificate", ["X509 CERTIFICATE"] = "certificate",
+  ["CERTIFICATE REQUEST"] = "csr", ["NEW CERTIFICATE REQUEST"] = "csr",
+  ["X509 CRL"] = "crl", PKCS7 = "pkcs7", CMS = "pkcs7", ["PKCS #7 SIGNED DATA"] = "pkcs7",
+  ["PRIVATE KEY"] = "key", ["EC PRIVATE KEY"] = "key", ["RSA PRIVATE KEY"] = "key",
+  ["ENCRYPTED PRIVATE KEY"] = "encrypted_key", ["PUBLIC KEY"] = "public_key",
+}
+
+-- Whole and encrypted is what fails for the want of a passphrase alone.
+local function encrypted_key(bytes)
+  local key, err = core.key.parse(bytes)
+  if key then return malformed "a key that is said to be encrypted is not" end
+  if err.code ~= "key_passphrase" then return nil, err end
+end
+
+local PARSERS <const> = {
+  certificate = core.cert.parse,
+  csr = core.csr.parse,
+  crl = core.crl.parse,
+  pkcs7 = core.pkcs7.describe,
+  csrattrs = core.csrattrs.decode,
+  key = core.key.parse,
+  public_key = core.show.public_key,
+  encrypted_key = encrypted_key,
+}
+
+local function item(kind, bytes, label)
+  local object, err = PARSERS[kind](bytes)
+  if err then return nil, err end
+  return { kind = kind, object = object, label = label }
+end
+
+local function pem_item(label, block)
+  local kind = LABELS[label]
+  if not kind then return { kind = "unknown", label = label } end
+  if kind == "key" and block:find "Proc%-Type: 4,ENCRYPTED" then kind = "encrypted_key" end
+  if kind == "public_key" then
+    local der, err = core.base64.decode(block:match "^[^\n]*\n(.*)\n[^\n]*$" or "")
+    if not der then return nil, err end
+    block = der
+  end
+  return item(kind, block, label)
+end
+
+local function pem_items(bytes)
+  local items, at = {}, 1
+  -- Editors put a byte order mark at the start.
+  bytes = ("\n" .. bytes):gsub("\r\n", "\n"):gsub("\n\xef\xbb\xbf", "\n")
+  while true do
+    local first, last, label = bytes:find("\n%-%-%-%-%-BEGIN ([^\n]-)%-%-%-%-%-[ \t]*\n", at)
+    if not first then break end
+    local _, stop = bytes:find("\n-----END " .. label .. "-----", last, true)
+    if not stop then return malformed(("PEM: the block %s does not end"):format(label)) end
+    local found, err = pem_item(label, bytes:sub(first + 1, stop))
+    if not found then return nil, err end
+    -- Parameters beside an EC key repeat what the key says.
+    if label ~= "EC PARAMETERS" then items[#items + 1] = found end
+    at = stop + 1
+  end
+  if #items == 0 then return malformed "PEM: there is no block that lest knows" end
+  return items
+end
+
+--- What bytes contain: one item, or one for each PEM block.
+---@param bytes string
+---@return lest.inspect.item[]?
+---@return lest.error? err
+function M.recognize(bytes)
+  if bytes:find "^%s*$" then return malformed "there is no data" end
+  local kind, err = der_kind(bytes)
+  if bytes:byte() ~= 0x30 or (bytes:byte(2) or 0) < 0x80 then
+    if ("\n" .. bytes):find "\n\xef?\xbb?\xbf?%-%-%-%-%-BEGIN " then return pem_items(bytes) end
+    -- Base64 of a SEQUENCE begins with an M, which is no start of DER here.
+    if not bytes:find "[^%w+/=%s]" then
+      local decoded = core.base64.decode(bytes)
+      if decoded then
+        bytes = decoded
+        kind, err = der_kind(decoded)
+      end
+    end
+  end
+  if err then return nil, err end
+  if not kind then
+    return malformed "the data is nothing that lest knows, in DER, PEM or base64"
+  end
+  local found
+  found, err = item(kind, bytes)
+  if not found then return nil, err end
+  return { found }
+end
+
+local CLASSES <const> = { ["lest.cert"] = "certificate", ["lest.csr"] = "csr", ["lest.crl"] = "crl",
+  ["lest.key"] = "key" }
+
+-- An item for an object of the core; items pass.
+local function to_item(object)
+  local meta = debug.getmetatable(object)
+  local kind = meta and CLASSES[meta.__name]
+  if kind then return { kind = kind, object = object } end
+  if type(object) == "table" and rows[object.kind] then return object end
+  error("neither an object of lest.core nor an item of inspect.recognize", 3)
+end
+
+local function render(described, indent, lines)
+  lines[#lines + 1] = indent .. terminal.safe(described.title)
+  local inner, width = indent .. "  ", 0
+  for _, row in ipairs(described) do
+    if row.text then width = math.max(width, #row.label) end
+  end
+  for _, row in ipairs(described) do
+    local texts = type(row.text) == "table" and row.text or { row.text }
+    for i, text in ipairs(texts) do
+      local label = i == 1 and row.label or ""
+      lines[#lines + 1] = inner .. label .. (" "):rep(width - #label + 2) .. terminal.safe(text)
+    end
+    for _, child in ipairs(row.children or {}) do render(child, inner, lines) end
+  end
+end
+
+--- Lines for a person, without a final newline. Bytes from outside are escaped.
+---@param object lest.inspect.item|lest.cert|lest.csr|lest.crl|lest.key
+---@param options? { now?: integer } seconds since 1970, for how long is left
+---@return string
+function M.text(object, options)
+  local found = to_item(object)
+  local lines = {}
+  render(rows[found.kind](found.object, found, options and options.now), "", lines)
+  return table.concat(lines, "\n")
+end
+
+local function to_table(described)
+  local out = { kind = described.kind }
+  for _, row in ipairs(described) do
+    if row.children and row.value == nil then
+      local list = {}
+      for i, child in ipairs(row.children) do list[i] = to_table(child) end
+      out[row.key] = list
+    else
+      out[row.key] = row.value
+    end
+  end
+  return out
+end
+
+--- The same as plain data, for JSON: times in seconds since 1970, bytes in hex.
+---@param object lest.inspect.item|lest.cert|lest.csr|lest.crl|lest.key
+---@return table
+function M.table(object)
+  local found = to_item(object)
+  return to_table(rows[found.kind](found.object, found))
+end
+
+return M

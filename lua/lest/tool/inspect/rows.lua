@@ -1,0 +1,264 @@
+--- The rows in which lest.tool.inspect shows each kind of thing.
+--- A function a kind: (object, item, now) to
+--- { kind =, title =, { key =, label =, value =, text =, children = }, ... }: value is what JSON
+--- gets, text (a string or a list of lines) what a person reads, nil where there is nothing to say.
+local core = require "lest.core"
+local duration = require "lest.duration"
+
+local M = {}
+
+local function hex(bytes)
+  return (bytes:gsub(".", function(c) return ("%02x"):format(c:byte()) end))
+end
+
+local function colons(digits)
+  return (digits:gsub("(%x%x)", "%1:"):gsub(":$", ""))
+end
+
+local function time(seconds)
+  return os.date("!%Y-%m-%d %H:%M:%S UTC", seconds)
+end
+
+local function add(list, key, label, value, text)
+  if value ~= nil then
+    list[#list + 1] = { key = key, label = label, value = value, text = text or tostring(value) }
+  end
+end
+
+local function add_list(list, key, label, values)
+  list[#list + 1] = { key = key, label = label, value = values,
+    text = #values > 0 and table.concat(values, ", ") or nil }
+end
+
+local function name_text(name)
+  local text = tostring(name)
+  return text == "" and "(empty)" or text
+end
+
+local function public_key(list, key)
+  local fingerprint = core.secret.sha256(key.der)
+  list[#list + 1] = { key = "public_key", label = "Public key",
+    value = { type = key.type, security_bits = key.security_bits, sha256 = fingerprint },
+    text = { ("%s (%d bits of security)"):format(key.type, key.security_bits),
+      "sha256 " .. fingerprint } }
+end
+
+local READERS <const> = {
+  ["2.5.29.15"] = function(object) return table.concat(object.key_usage, ", ") end,
+  ["2.5.29.37"] = function(object) return table.concat(object.eku, ", ") end,
+  ["2.5.29.17"] = function(_, extension)
+    local names = core.san.decode(extension.value)
+    return names and table.concat(names, ", ")
+  end,
+}
+
+-- What an extension means, in one line; nil where only its bytes can be shown.
+local function meaning(object, extension)
+  local reader = READERS[extension.oid]
+  local text = reader and reader(object, extension)
+    or core.show.extension(extension.oid, extension.value)
+  -- Its bytes are anybody's: no pattern that would look to the end again from each of many spaces.
+  local lines = {}
+  for line in (text or ""):gmatch "[^\n]+" do
+    local first = line:find "%S"
+    if first then table.insert(lines, line:match("^.*%S", first)) end
+  end
+  return #lines > 0 and table.concat(lines, "; ") or nil
+end
+
+local function extensions(list, object, found)
+  local lines, values = {}, {}
+  for i, extension in ipairs(found) do
+    local text = meaning(object, extension)
+    values[i] = { oid = extension.oid, name = extension.name, critical = extension.critical,
+      value = hex(extension.value), text = text }
+    lines[i] = ("%s%s: %s"):format(extension.name or extension.oid,
+      extension.critical and " (critical)" or "", text or core.show.value(extension.value))
+  end
+  list[#list + 1] = { key = "extensions", label = "Extensions", value = values,
+    text = #lines > 0 and lines or nil }
+end
+
+-- "until ...": how long is left of what ends, or since when it is over.
+local function remaining(from, to, now)
+  if from and now < from then return ("begins in %s"):format(duration.format(from - now)) end
+  if to and now > to then return ("expired %s ago"):format(duration.format(now - to)) end
+  if to then return ("%s left"):format(duration.format(to - now)) end
+end
+
+local function clock()
+  return core.clock.wall_us() // 1000000
+end
+
+function M.certificate(cert, _, now)
+  local list = { kind = "certificate", title = "Certificate" }
+  add(list, "subject", "Subject", tostring(cert.subject), name_text(cert.subject))
+  add_list(list, "san", "Alternative names", cert.san)
+  add(list, "issuer", "Issuer", tostring(cert.issuer),
+    name_text(cert.issuer) .. (cert.self_issued and " (itself)" or ""))
+  add(list, "serial", "Serial number", cert.serial)
+  add(list, "not_before", "Valid from", cert.not_before, time(cert.not_before))
+  add(list, "not_after", "Valid until", cert.not_after, ("%s (%s)"):format(time(cert.not_after),
+    remaining(cert.not_before, cert.not_after, now or clock())))
+  public_key(list, cert.public_key)
+  add(list, "signature_algorithm", "Signed with", cert.signature_algorithm)
+  add(list, "is_ca", "CA", cert.is_ca, cert.is_ca and ("yes" .. (cert.path_len and
+    (", path length %d"):format(cert.path_len) or "")) or "no")
+  list[#list + 1] = { key = "path_len", value = cert.path_len }
+  list[#list + 1] = { key = "version", value = cert.version }
+  list[#list + 1] = { key = "key_usage", value = cert.key_usage }
+  list[#list + 1] = { key = "eku", value = cert.eku }
+  extensions(list, cert, cert.extensions)
+  add(list, "fingerprint", "Fingerprint", cert.fingerprint, "sha256 " .. colons(cert.fingerprint))
+  if #cert.chain > 0 then
+    local children = {}
+    for i, other in ipairs(cert.chain) do children[i] = M.certificate(other, nil, now) end
+    list[#list + 1] = { key = "chain", label = "", children = children }
+  end
+  return list
+end
+
+local function attributes(found)
+  local lines, values = {}, {}
+  for _, attribute in ipairs(found) do
+    local shown, raw = {}, {}
+    for i, value in ipairs(attribute.values or {}) do
+      shown[i], raw[i] = core.show.value(value), hex(value)
+    end
+    local entry = { oid = attribute.oid, name = attribute.name }
+    entry.values = attribute.values and raw or nil
+    values[#values + 1] = entry
+    lines[#lines + 1] = (attribute.name or attribute.oid)
+      .. (attribute.values and ": " .. table.concat(shown, ", ") or "")
+  end
+  return lines, values
+end
+
+-- Attributes with rows of their own: requested extensions (two identifiers), ChangeSubjectName.
+local REQUESTED <const> = { ["1.2.840.113549.1.9.14"] = true, ["1.3.6.1.4.1.311.2.1.14"] = true,
+  ["1.3.6.1.5.5.7.7.36"] = true }
+
+function M.csr(csr)
+  local list = { kind = "csr", title = "Certification request (CSR)" }
+  add(list, "subject", "Subject", tostring(csr.subject), name_text(csr.subject))
+  add_list(list, "san", "Alternative names", csr.san)
+  local change = csr.change
+  if change then
+    add(list, "change", "Asks for other names",
+      { subject = tostring(change.subject), san = change.san }, { name_text(change.subject),
+        #change.san > 0 and table.concat(change.san, ", ") or "no alternative names" })
+  end
+  public_key(list, csr.public_key)
+  local ok, err = csr:verify { allow_weak = true }
+  local strong, weakness = csr:verify()
+  add(list, "signature_algorithm", "Signed with", csr.signature_algorithm)
+  add(list, "signature_verifies", "Self-signature", ok == true, not ok and "does NOT verify: "
+    .. tostring(err) or strong and "verifies" or "verifies, but is weak: " .. tostring(weakness))
+  extensions(list, csr, csr.extensions)
+  local others = {}
+  for _, attribute in ipairs(csr.attributes) do
+    if not REQUESTED[attribute.oid] then others[#others + 1] = attribute end
+  end
+  local lines = attributes(others)
+  local _, values = attributes(csr.attributes)
+  list[#list + 1] = { key = "attributes", label = "Attributes", value = values,
+    text = #lines > 0 and lines or nil }
+  return list
+end
+
+local ENTRIES_SHOWN <const> = 20
+
+function M.crl(crl, _, now)
+  local list = { kind = "crl", title = "Certificate revocation list (CRL)" }
+  add(list, "issuer", "Issuer", tostring(crl.issuer), name_text(crl.issuer))
+  add(list, "this_update", "Made", crl.this_update, time(crl.this_update))
+  if crl.next_update then
+    add(list, "next_update", "Next one", crl.next_update, ("%s (%s)"):format(time(crl.next_update),
+      remaining(crl.this_update, crl.next_update, now or clock())))
+  end
+  add(list, "number", "Number", crl.number)
+  add(list, "signature_algorithm", "Signed with", crl.signature_algorithm)
+  local lines = {}
+  local entries = crl.entries
+  for i = 1, math.min(#entries, ENTRIES_SHOWN) do
+    local entry = entries[i]
+    lines[i] = ("%s since %s%s"):format(entry.serial, time(entry.date),
+      entry.reason and ", " .. entry.reason or "")
+  end
+  if #entries > ENTRIES_SHOWN then
+    lines[#lines + 1] = ("and %d more"):format(#entries - ENTRIES_SHOWN)
+  end
+  list[#list + 1] = { key = "entries", label = "Revoked", value = entries,
+    text = #lines > 0 and lines or "nothing" }
+  extensions(list, { key_usage = {}, eku = {} }, crl.extensions)
+  return list
+end
+
+function M.pkcs7(message, _, now)
+  local list = { kind = "pkcs7", title = "PKCS#7 / CMS message" }
+  add(list, "type", "Type", message.type)
+  if not message.certificates then return list end
+  local certs_only = message.signers == 0 and message.content_len == 0
+  add(list, "certs_only", "Certificates only", certs_only, certs_only and "yes" or "no")
+  add(list, "content_type", "Content", message.content_type,
+    ("%s, %d bytes"):format(message.content_type, message.content_len))
+  add(list, "signers", "Signers", message.signers,
+    message.signers == 0 and "none" or ("%d (not checked)"):format(message.signers))
+  if message.skipped > 0 then add(list, "skipped", "Of other kinds", message.skipped) end
+  local certs, crls = {}, {}
+  for i, cert in ipairs(message.certificates) do
+    certs[i] = M.certificate(cert, nil, now)
+    certs[i].title = ("Certificate %d of %d"):format(i, #message.certificates)
+  end
+  for i, crl in ipairs(message.crls) do crls[i] = M.crl(crl, nil, now) end
+  list[#list + 1] = { key = "certificates", label = "", children = certs }
+  list[#list + 1] = { key = "crls", label = "", children = crls }
+  return list
+end
+
+function M.csrattrs(found)
+  local list = { kind = "csrattrs", title = "CSR attributes" }
+  local wishes = core.csrattrs.wishes(found) or { extensions = {}, unknown = {} }
+  add(list, "key", "Key wished for", wishes.key)
+  add(list, "signature", "Signature", wishes.signature)
+  list[#list + 1] = { key = "digest", value = wishes.digest }
+  add(list, "challenge_password", "Channel binding", wishes.challenge_password == true,
+    wishes.challenge_password and "wished for (challengePassword)" or "not wished for")
+  extensions(list, { key_usage = {}, eku = {} }, wishes.extensions)
+  local lines, values = attributes(found)
+  list[#list + 1] = { key = "attributes", label = "Elements", value = values,
+    text = #lines > 0 and lines or "none" }
+  local problems = {}
+  for _, attribute in ipairs(wishes.unknown) do
+    if attribute.problem then
+      problems[#problems + 1] = ("%s is ignored: %s"):format(attribute.name or attribute.oid,
+        attribute.problem)
+    end
+  end
+  add_list(list, "problems", "Problems", problems)
+  return list
+end
+
+function M.key(key)
+  local list = { kind = "key", title = "Private key" }
+  public_key(list, { type = key.type, security_bits = key.security_bits, der = key:public_der() })
+  return list
+end
+
+function M.public_key(key)
+  local list = { kind = "public_key", title = "Public key" }
+  public_key(list, key)
+  return list
+end
+
+function M.encrypted_key()
+  return { kind = "encrypted_key", title = "Private key, encrypted with a passphrase" }
+end
+
+function M.unknown(_, item)
+  local list = { kind = "unknown", title = "PEM block that lest does not know" }
+  add(list, "label", "Label", item.label)
+  return list
+end
+
+return M

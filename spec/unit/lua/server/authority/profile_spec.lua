@@ -1,0 +1,115 @@
+local core = require "lest.core"
+local profile = require "lest.server.authority.profile"
+
+local NOW <const> = 1800000000
+
+describe("a profile with names of principals", function()
+  local key, issuer, ca, csr
+  local own <const> = {
+    names = "principal", keys = { "ec:P-256" }, key_usage = { "digitalSignature" },
+    eku = { "clientAuth" }, subject = { "CN", "O" }, san = { "DNS" }, lifetime = 86400,
+    backdate = 60, key_change = "allowed", crl_urls = {}, ocsp_urls = {}, ca_issuer_urls = {},
+  }
+
+  setup(function()
+    key = assert(core.key.generate "ec:P-256")
+    ca = assert(core.issuer.root { key = key, subject = "CN=Root", not_before = NOW - 60,
+      not_after = NOW + 10 * 86400 })
+    issuer = assert(core.issuer.new { cert = ca, key = key })
+    csr = assert(core.csr.parse(assert(core.csr.build { key = key, subject = "CN=x" }):der()))
+  end)
+
+  local function certificate(subject, san)
+    return assert(core.cert.parse(assert(issuer:issue { public_key = key:public_der(),
+      subject = subject, san = san, not_before = NOW - 60, not_after = NOW + 86400 })))
+  end
+
+  local function plan(principal, subject, san)
+    return profile.plan(own, { verdict = { subject = subject, san = san }, principal = principal,
+      csr = csr, ca = ca, now = NOW })
+  end
+
+  local function with_certificate(subject, san)
+    local cert = certificate(subject, san)
+    return { kind = "certificate", certificate = cert,
+      name = cert.subject.CN or tostring(cert.subject) }
+  end
+
+  it("issues a certificate's own subject as it is written there", function()
+    local alice = with_certificate "CN=alice,O=Example"
+    local made = assert(plan(alice, { { "CN", "ALICE" }, { "O", "example" } }))
+    assert.equal(alice.certificate.subject_der, made.subject_der)
+    assert.is_nil(made.subject)
+    local again = assert(core.cert.parse(assert(issuer:issue(made))))
+    assert.equal("alice", again.subject.CN)
+    assert.same({ { "CN", "alice" } }, assert(plan(alice, { { "CN", "alice" } })).subject)
+    assert.is_nil((plan(alice, { { "CN", "ALICE" } })))
+  end)
+
+  it("gives no time outside the CA's own", function()
+    local carol = { kind = "basic", name = "carol" }
+    local function times(profile_of, at)
+      local made = assert(profile.plan(setmetatable(profile_of, { __index = own }), {
+        verdict = { subject = { { "CN", "carol" } } }, principal = carol, csr = csr, ca = ca,
+        now = at }))
+      return { made.not_before - NOW, made.not_after - NOW }
+    end
+    assert.same({ -60, 86400 }, times({}, NOW))
+    assert.same({ -60, 86400 }, times({ backdate = 3600 }, NOW))
+    assert.same({ 40, 10 * 86400 }, times({ lifetime = 20 * 86400 }, NOW + 100))
+  end)
+
+  it("takes no other name", function()
+    local alice = with_certificate("CN=alice,O=Example", { "DNS:alice.example" })
+    for _, names in ipairs {
+      { subject = { { "CN", "bob" } } }, { subject = { { "CN", "alice" }, { "CN", "bob" } } },
+      { subject = { { "CN", "alice" }, { "O", "Other" } } }, { subject = { { "O", "alice" } } },
+      { san = { "DNS:bob.example" } }, { san = { "DNS:ALICE.example" } },
+      { subject = { { "CN", "alice" } }, san = { "DNS:alice.example", "DNS:bob" } },
+      { subject = { { "2.5.4.3", "alice" } } }, {},
+    } do
+      local made, problem = plan(alice, names.subject, names.san)
+      assert.is_nil(made)
+      assert.is_string(problem)
+    end
+    assert.is_table(plan(alice, {}, { "DNS:alice.example", "DNS:alice" }))
+    local odd = { kind = "basic", name = "#0c0161" }
+    assert(plan(odd, { { "CN", "#0c0161" } }))
+    assert.is_nil((plan(odd, { { "CN", "#0c0161", der = true } })))
+  end)
+
+  it("makes no common name of what is none", function()
+    local maker = with_certificate "O=Example"
+    assert.is_nil((plan(maker, { { "CN", maker.name } })))
+    assert.is_nil((plan(maker, {}, { "DNS:" .. maker.name })))
+    assert.is_table(plan(maker, { { "O", "Example" } }))
+    local nameless = with_certificate("", { "DNS:a.example" })
+    nameless.name = "DNS:a.example"
+    assert.is_nil((plan(nameless, { { "CN", "DNS:a.example" } })))
+    assert.is_table(plan(nameless, {}, { "DNS:a.example" }))
+  end)
+
+  it("holds whoever has a certificate from here to key_change, renewing or not", function()
+    local alice = with_certificate "CN=alice"
+    local fresh = assert(core.csr.build { key = assert(core.key.generate "ec:P-256"),
+      subject = "CN=alice" })
+    for key_change, expected in pairs { allowed = { true, true }, required = { false, true },
+      forbidden = { true, false } } do
+      local changed = setmetatable({ key_change = key_change }, { __index = own })
+      for i, request in ipairs { csr, assert(core.csr.parse(fresh:der())) } do
+        local facts = { verdict = { subject = { { "CN", "alice" } } }, principal = alice,
+          csr = request, ca = ca, now = NOW }
+        assert.is_table(profile.plan(changed, facts))
+        facts.own = alice.certificate
+        assert.equal(expected[i], profile.plan(changed, facts) ~= nil, key_change)
+      end
+    end
+  end)
+
+  it("gives a password's owner the user name", function()
+    local carol = { kind = "basic", name = "carol" }
+    assert.is_table(plan(carol, { { "CN", "carol" } }, { "DNS:carol" }))
+    assert.is_nil((plan(carol, { { "CN", "Carol" } })))
+    assert.is_nil((plan(carol, { { "CN", "carol" }, { "O", "x" } })))
+  end)
+end)

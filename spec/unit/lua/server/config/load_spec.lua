@@ -1,0 +1,168 @@
+local config = require "lest.server.config.load"
+local snapshot = require "lest.server.config.snapshot"
+
+local GOOD <const> = [[
+return {
+  tls = { cert = "server.pem", key = "server.key" },
+  ca = { cert = "ca.pem", key = "pkcs11:object=ca" },
+  anchors = { own = "ca.pem" },
+  profiles = {
+    device = { lifetime = "90d", keys = { "ec:P-256" }, san = { "DNS" } },
+  },
+  labels = {
+    default = { policy = "policy.lua", profile = "device", auth = { "certificate", "basic" } },
+  },
+}
+]]
+
+local function parse(text)
+  return config.parse(text, "/etc/lest/server.lua")
+end
+
+local function edited(from, to)
+  local text = GOOD:gsub(from, to)
+  assert.not_equal(GOOD, text)
+  local value, err = parse(text)
+  assert.is_nil(value)
+  return tostring(err)
+end
+
+describe("a configuration", function()
+  it("has its defaults, seconds for durations and absolute paths", function()
+    local value = assert(parse(GOOD))
+    assert.equal(7776000, value.profiles.device.lifetime)
+    assert.equal("/etc/lest/server.pem", value.tls.cert)
+    assert.equal("pkcs11:object=ca", value.ca.key)
+    assert.equal("/etc/lest/policy.lua", value.labels.default.policy)
+    assert.same({ "own" }, value.labels.default.anchors)
+    assert.same({ "default" }, value.labels.default.renews)
+    assert.same({ "[::]:8443" }, value.listen)
+    assert.equal("principal", value.profiles.device.names)
+    assert.equal(10, value.watchdog)
+    assert.equal(65536, value.limits.body_size)
+  end)
+
+  it("finds a key beside it, also where its path is written as a URI", function()
+    for written, meant in pairs {
+      ["server.key"] = "/etc/lest/server.key", ["file:server.key"] = "/etc/lest/server.key",
+      ["FILE:x/s.key"] = "/etc/lest/x/s.key", ["file:/x/s.key"] = "file:/x/s.key",
+      ["file:///x/s.key"] = "file:///x/s.key", ["pkcs11:object=tls"] = "pkcs11:object=tls",
+    } do
+      local text = GOOD:gsub('"server.key"', '"' .. written .. '"')
+      assert.equal(meant, assert(parse(text)).tls.key)
+    end
+  end)
+
+  it("finds the program that knows a passphrase beside it, or along PATH", function()
+    local function with(program)
+      local text = GOOD:gsub('server.key"', '%0, passphrase_command = { "' .. program
+        .. '", "x/y" }')
+      return assert(parse(text)).tls.passphrase_command
+    end
+    assert.same({ "/etc/lest/bin/ask", "x/y" }, with "bin/ask")
+    assert.same({ "/bin/ask", "x/y" }, with "/bin/ask")
+    assert.same({ "ask", "x/y" }, with "ask")
+  end)
+
+  it("survives the way to the roles", function()
+    local value = assert(parse(GOOD))
+    local back = snapshot.from_json(snapshot.json(value))
+    assert.equal(90 * 86400, back.profiles.device.lifetime)
+    assert.equal("integer", math.type(back.limits.connections))
+  end)
+
+  it("names the line and the right word of a mistake", function()
+    local message = edited("lifetime", "lifetme")
+    assert.matches("server.lua:6: profiles.device.lifetme: unknown, did you mean 'lifetime'?",
+      message)
+    assert.matches("profiles.device.lifetime: is missing", message)
+  end)
+
+  it("checks values and the names that parts have for each other", function()
+    assert.matches("server.lua:6: profiles.device.lifetime: '90 days' is no duration",
+      edited("90d", "90 days"))
+    assert.matches("'DSN' is not one of DNS, .* did you mean 'DNS'?", edited('"DNS"', '"DSN"'))
+    assert.matches("'devise' is not in profiles, did you mean 'device'?",
+      edited('profile = "device"', 'profile = "devise"'))
+    assert.matches("must have 'default'", edited("default =", "other ="))
+    assert.matches("tls.key: must be a string, not number", edited('key = "server.key"', "key = 5"))
+    assert.matches("listen%[1%]: 'localhost' is no address",
+      edited("tls =", 'listen = "localhost", tls ='))
+    assert.matches("labels.cacerts", edited("default =",
+      'cacerts = { policy = "x", profile = "device" }, default ='))
+    assert.matches("authority_user: must not be the same", edited("tls =",
+      'user = "a", authority_user = "a", tls ='))
+  end)
+
+  it("finds what could never be issued before a device asks for it", function()
+    for wrong, message in pairs {
+      ['keys = { "ec:P-385" }'] = "keys%[1%]: 'ec:P%-385' is no kind of key here, did you mean",
+      ['keys = { "ec:prime256v1" }'] = "is no kind of key here: write 'ec:P%-256'",
+      ['keys = { "rsa:1024" }'] = "'rsa:1024' is no RSA key of 2048",
+      ['keys = { "rsa:4096..2048" }'] = "'rsa:4096..2048' is no RSA key",
+      ['keys = "ed25519", eku = { "clientauth" }'] = "eku%[1%]: .*, did you mean 'clientAuth'?",
+      ['keys = "ed25519", key_usage = { "keyCertSign" }'] = "key_usage%[1%]: 'keyCertSign' is not",
+      ['keys = "ed25519", subject = { "CM" }'] = "subject%[1%]: 'CM' is no attribute of a name",
+    } do
+      assert.matches(message, edited('keys = { "ec:P%-256" }', wrong))
+    end
+    local good = GOOD:gsub('keys = { "ec:P%-256" }', 'keys = { "ec:P-521", "rsa:2048..4096", '
+      .. '"Ed25519" }, eku = { "serverAuth", "1.3.6.1.4.1.311.20.2.2" }, '
+      .. 'subject = { "CN", "2.5.4.97", "serialNumber" }, key_usage = { "keyAgreement" }')
+    assert(parse(good))
+  end)
+
+  it("finds a label that nobody could use", function()
+    local message <const> =
+      "labels.default.auth: needs a client certificate, and there are no anchors for one"
+    for _, kinds in ipairs { '"certificate"', '"certificate+basic"' } do
+      local auth = "auth = " .. kinds
+      assert.matches(message, edited('auth = { "certificate", "basic" }', auth .. ", anchors = {}"))
+      assert.matches(message, edited('anchors = .-auth = { "certificate", "basic" }',
+        function(text) return text:gsub('anchors = .-},', "", 1):gsub("auth = .*", auth) end))
+    end
+    assert(parse((GOOD:gsub("auth = ", "anchors = {}, auth = "))))
+  end)
+
+  it("finds limits that a worker could not take", function()
+    local function limit(text)
+      return edited("tls =", "limits = { " .. text .. " }, tls =")
+    end
+    assert.matches("limits.header_size: 1 is out of range %(256 to ", limit "header_size = 1")
+    assert.matches("limits.body_size: 4096MiB is out of range", limit 'body_size = "4096MiB"')
+    assert.matches("limits.connections: 99999999999 is out of range",
+      limit "connections = 99999999999")
+    assert.matches("limits.idle: 100000h is out of range %(1s to ", limit 'idle = "100000h"')
+    assert.matches("watchdog: 48h is out of range", edited("tls =", 'watchdog = "48h", tls ='))
+    local server = require("lest.core").server
+    for name, range in pairs(server.limits()) do
+      assert.is_true(range.min <= range.default and range.default <= range.max, name)
+    end
+  end)
+
+  it("finds CSR attributes that cannot be sent", function()
+    local function attributes(text)
+      return edited("auth = ", "csrattrs = { " .. text .. " }, auth = ")
+    end
+    assert.matches("csrattrs: unknown option 'kye', did you mean 'key'?",
+      attributes '{ kye = "ec:P-256" }')
+    assert.matches("csrattrs: 'challengePasword' is no object identifier",
+      attributes '"challengePasword"')
+    assert.matches("csrattrs: a digest needs a key", attributes '{ digest = "sha384" }')
+    assert(parse((GOOD:gsub("auth = ",
+      'csrattrs = { { digest = "sha384" }, { key = "ec:P-384" } }, auth = '))))
+  end)
+
+  it("blames the command line for what the command line says", function()
+    local value, err = config.parse(GOOD, "/etc/lest/server.lua", { listen = { "foo" } })
+    assert.is_nil(value)
+    assert.matches("^%-%-listen: 'foo' is no address", tostring(err))
+  end)
+
+  it("is a Lua file that returns a table and keeps its hands off globals", function()
+    assert.matches("server.lua:1:", tostring(select(2, parse "return {")))
+    assert.matches("must return a table", tostring(select(2, parse "return 5")))
+    assert.matches("'x' is assigned as a global", tostring(select(2, parse "x = 1 return {}")))
+    assert.matches("cannot be read", tostring(select(2, config.load "/nonexistent/server.lua")))
+  end)
+end)

@@ -1,0 +1,351 @@
+-- The operations of lest.operator on a ledger, and the commands over them.
+local cjson = require "cjson"
+local core = require "lest.core"
+local operator = require "lest.server.ledger.operator"
+local rows = require "support.rows"
+local shell = require "support.shell"
+local temporary = require "support.temporary"
+
+describe("an operator", function()
+  local folder, path, ledger
+  local now
+
+  before_each(function()
+    folder = temporary.folder()
+    path = folder .. "/ledger.db"
+    ledger = assert(core.ledger.open(path))
+    now = core.clock.wall_us() // 1000000
+  end)
+
+  after_each(function()
+    ledger:close()
+    temporary.clean()
+  end)
+
+  local function run(operation, arguments)
+    return operator.run(ledger, operation, arguments or {}, { clock = function() return now end })
+  end
+
+  local function assert_fails(code, operation, arguments)
+    local result, err = run(operation, arguments)
+    assert.is_nil(result)
+    assert.equal(code, err.code)
+    return err
+  end
+
+  local function wait_for_approval()
+    assert(ledger:run("pending_put", rows.pending { now = now, expires = now + 100,
+      csr = "\x30\0\xff" }))
+  end
+
+  it("adds, lists and removes credentials", function()
+    local made = assert(run("credential_add", { name = "device001", facts = { site = "Ulm" } }))
+    assert.equal(26, #made.secret)
+    assert.equal("Ulm", run("credential_list", { name = "device001" })[1].facts.site)
+    assert.same({}, run("credential_list", { name = "device002" }))
+    assert.same({ removed = 1 }, run("credential_remove", { name = "device001" }))
+    assert_fails("not_found", "credential_remove", { name = "device001" })
+    assert_fails("usage", "credential_add", { name = "a:b" })
+    assert_fails("usage", "credential_subtract")
+  end)
+
+  it("approves and rejects, and sees what that comes to", function()
+    wait_for_approval()
+    local row = assert(run("pending_approve", { id = "p1", operator = "alice", comment = "ok" }))
+    assert.same({ "approved", "alice", "ok" },
+      { row.state, row.approvals[1].operator, row.approvals[1].comment })
+    assert.equal(1, run("pending_list")[1].approvals)
+    row = assert(run("pending_reject", { id = "p1", operator = "bob" }))
+    assert.equal("rejected", row.state)
+    assert.same({}, run("pending_list"))
+    assert.equal("p1", run("pending_list", { state = "rejected" })[1].id)
+    assert.equal("\x30\0\xff", core.base64.decode(run("pending_show", { id = "p1" }).csr))
+  end)
+
+  it("decides nothing that is over or unknown, and leaves no transaction open", function()
+    wait_for_approval()
+    assert_fails("not_found", "pending_approve", { id = "p2", operator = "alice" })
+    assert_fails("not_found", "pending_show", { id = "\xff" })
+    now = now + 100
+    local err = assert_fails("refused", "pending_approve", { id = "p1", operator = "alice" })
+    assert.matches("it is expired", err.message)
+    now = now - 50
+    assert(ledger:run("pending_issue", { id = "p1", serial = "0a", now = now }))
+    err = assert_fails("refused", "pending_reject", { id = "p1", operator = "alice" })
+    assert.matches("it is issued", err.message)
+    assert(ledger:begin())
+    assert(ledger:rollback())
+  end)
+
+  it("finds a certificate by its serial as people copy it", function()
+    assert(ledger:run("request_add", rows.request()))
+    assert(ledger:run("certificate_add", rows.certificate { serial = "0a1b" }))
+    for _, serial in ipairs { "0a1b", "A1B", "0A:1B", " 0a 1b " } do
+      local found = assert(run("cert_show", { serial = serial }))
+      assert.equal("0a1b", found[1].serial)
+    end
+    assert.equal("0a1b", run("cert_list", { name = "device001" })[1].serial)
+    assert.same({}, run("cert_list", { name = "device002" }))
+    assert_fails("not_found", "cert_show", { serial = "0a" })
+    assert_fails("usage", "cert_show", { serial = "device001" })
+  end)
+
+  it("revokes a certificate once", function()
+    assert(ledger:run("request_add", rows.request()))
+    assert(ledger:run("certificate_add", rows.certificate { serial = "0a1b" }))
+    assert_fails("not_found", "cert_revoke", { serial = "0a", reason = "superseded" })
+    assert_fails("usage", "cert_revoke", { serial = "device001", reason = "superseded" })
+    local row = assert(run("cert_revoke", { serial = "0A:1B", reason = "keyCompromise" }))
+    assert.same({ "0a1b", now, "keyCompromise" },
+      { row.serial, row.revoked_at, row.revocation_reason })
+    local err = assert_fails("refused", "cert_revoke", { serial = "a1b", reason = "superseded" })
+    assert.matches("revoked already", err.message)
+    assert.equal("keyCompromise", run("cert_show", { serial = "0a1b" })[1].revocation_reason)
+  end)
+
+  it("revokes none where several CAs have used the serial", function()
+    assert(ledger:run("request_add", rows.request()))
+    assert(ledger:run("certificate_add", rows.certificate { serial = "01" }))
+    assert(ledger:run("certificate_add", rows.certificate { serial = "01", issuer = "other" }))
+    local err = assert_fails("refused", "cert_revoke", { serial = "01", reason = "superseded" })
+    assert.matches("2 CAs", err.message)
+    for _, row in ipairs(run("cert_show", { serial = "01" })) do assert.is_nil(row.revoked_at) end
+  end)
+
+  it("finds the decisions about a principal", function()
+    assert(ledger:run("request_add", rows.request { principal_name = "device001", csr = "\xff" }))
+    assert(ledger:run("request_add", rows.request { id = "r2", principal_name = "device001",
+      verdict = "reject" }))
+    assert(ledger:run("request_add", rows.request { id = "r3" }))
+    local function ids(arguments)
+      local list = {}
+      for i, row in ipairs(assert(run("request_list", arguments))) do list[i] = row.id end
+      return table.concat(list, " ")
+    end
+    assert.equal("r3 r2 r1", ids {})
+    assert.equal("r2 r1", ids { name = "device001" })
+    assert.equal("r2", ids { name = "device001", verdict = "reject" })
+    assert.equal("r3 r1", ids { verdict = "approve" })
+    assert.equal("", ids { name = "\xff" })
+    assert.equal("\xff", core.base64.decode(run("request_show", { id = "r1" }).csr))
+    assert.is_nil(run("request_show", { id = "r2" }).csr)
+    assert_fails("not_found", "request_show", { id = "r4" })
+    assert_fails("not_found", "request_show", { id = "\xff" })
+  end)
+
+  describe("on the command line", function()
+    local config
+
+    before_each(function()
+      config = temporary.file(folder, "server.lua", [[return {
+        tls = { cert = "server.pem", key = "server.key" }, ledger = "ledger.db",
+        ca = { cert = "ca.pem", key = "ca.key" },
+        profiles = { device = { lifetime = "90d", keys = { "ec:P-256" } } },
+        labels = { default = { policy = "policy.lua", profile = "device", auth = "basic" } },
+      }]])
+    end)
+
+    local function lest(command, ...)
+      return shell.lest(command, select(1, ...), "--config", config, select(2, ...))
+    end
+
+    local function json(command, ...)
+      local result = lest(command, ...)
+      assert.equal(0, result.code, result.err)
+      return cjson.decode(result.out)
+    end
+
+    it("makes a one-time secret and prints it alone on one line", function()
+      local result = lest("credential", "add", "device001", "--expires", "24h", "--set", "site=Ulm",
+        "--set", "note=a=b")
+      assert.same({ 0, "" }, { result.code, result.err })
+      assert.matches("^[a-z2-7]+\n$", result.out)
+      assert.equal(27, #result.out)
+      local list = json("credential", "list", "--json")
+      assert.same({ site = "Ulm", note = "a=b" }, list[1].facts)
+      assert.is_true(list[1].one_time)
+      assert.equal(86400, list[1].expires - list[1].created)
+      assert.is_nil(list[1].hash)
+      local text = lest("credential", "list", "device001").out
+      assert.matches("device001 +unused +random", text)
+      assert.matches("note=a=b site=Ulm", text)
+    end)
+
+    it("takes a password from a file or standard input, and prints nothing", function()
+      local file = temporary.file(folder, "password", "bootstrap-pass\nsecond line")
+      local result = lest("credential", "add", "device001", "--password-file", file, "--reusable")
+      assert.same({ 0, "", "" }, { result.code, result.out, result.err })
+      result = shell.run(shell.line("credential", "add", "device002", "--config", config,
+        "--password-file", "-", "--json"), "from stdin\n")
+      assert.equal(0, result.code, result.err)
+      assert.is_nil(cjson.decode(result.out).secret)
+      local store = require("lest.server.ledger.credentials").new { ledger = ledger }
+      assert.is_false(store:check("device001", "bootstrap-pass", {}).one_time)
+      assert.is_true(store:check("device002", "from stdin", {}).one_time)
+      assert.matches("device001 +reusable +password", lest("credential", "list").out)
+    end)
+
+    it("says in one line what is wrong, with an exit code for it", function()
+      for _, case in ipairs {
+        { 2, "no credential|colon", "credential", "add", "a:b" },
+        { 2, "KEY=VALUE", "credential", "add", "a", "--set", "novalue" },
+        { 2, "given twice", "credential", "add", "a", "--set", "k=1", "--set", "k=2" },
+        { 2, "duration", "credential", "add", "a", "--expires", "soon" },
+        { 2, "a second at least", "credential", "add", "a", "--expires", "0s" },
+        { 2, "cannot be opened", "credential", "add", "a", "--password-file", folder .. "/none" },
+        { 1, "no credential", "credential", "remove", "device009" },
+        { 1, "no pending request", "pending", "approve", "p9", "--as", "alice" },
+        { 1, "no certificate", "cert", "show", "0a" },
+        { 2, "no serial number", "cert", "show", "xyz" },
+        { 1, "no certificate", "cert", "revoke", "0a" },
+        { 2, "must be one of", "cert", "revoke", "0a", "--reason", "certificateHold" },
+        { 2, "lest cert list: '0' is no count", "cert", "list", "--limit", "0" },
+      } do
+        local result = lest(table.unpack(case, 3))
+        assert.equal(case[1], result.code, result.err)
+        assert.equal("", result.out)
+        assert.is_nil(result.err:find "traceback")
+        local found = false
+        for words in case[2]:gmatch "[^|]+" do found = found or result.err:find(words, 1, true) end
+        assert.is_truthy(found, result.err)
+      end
+    end)
+
+    it("lists, shows and decides pending requests", function()
+      wait_for_approval()
+      assert.matches("p1 +device001", lest("pending", "list").out)
+      assert.equal("approved\n", lest("pending", "approve", "p1", "--as", "alice", "--comment",
+        "seen\27[2J").out)
+      local text = lest("pending", "show", "p1").out
+      assert.matches("approve by alice", text, 1, true)
+      assert.matches("seen\\x1b[2J", text, 1, true)
+      assert.matches("BEGIN CERTIFICATE REQUEST-----\nMAD/\n-----END", text, 1, true)
+      assert.equal("rejected", json("pending", "reject", "p1", "--as", "bob", "--json").state)
+      local late = lest("pending", "approve", "p1", "--as", "carol")
+      assert.same({ 7, "rejected\n" }, { late.code, late.out })
+      assert.matches("another operator has rejected the request", late.err)
+    end)
+
+    it("knows who decides without being told", function()
+      wait_for_approval()
+      local words = shell.line("pending", "approve", "p1", "--config", config)
+      for variables, name in pairs { [""] = shell.capture "id -un", ["SUDO_USER=bob"] = "bob" } do
+        local result = shell.run(("env -i %s %s"):format(variables, words))
+        assert.equal(0, result.code, result.err)
+        assert.matches("approve by " .. name, lest("pending", "show", "p1").out, 1, true)
+      end
+    end)
+
+    it("keeps no credential whose secret could not be printed", function()
+      for _, words in ipairs { { "a" }, { "a", "--json" } } do
+        local result = shell.run(shell.line("credential", "add", "--config", config,
+          table.unpack(words)) .. " >/dev/full")
+        assert.equal(1, result.code)
+        assert.equal("lest credential add: standard output: cannot be written "
+          .. "(No space left on device)\n", result.err)
+      end
+      assert.same({}, json("credential", "list", "--json"))
+    end)
+
+    it("tells a ledger that is not there from one it may not look for", function()
+      if core.system.user_id() ~= 0 then return pending "needs root" end
+      assert(os.execute(("mkdir -m 700 %s/closed; chmod 755 %s"):format(folder, folder)))
+      temporary.file(folder, "server.lua", (io.open(config):read("a"):gsub("ledger%.db",
+        "closed/ledger.db")))
+      local result = shell.run("setpriv --reuid 65534 --clear-groups "
+        .. shell.line("cert", "list", "--config", config))
+      assert.equal(1, result.code)
+      assert.matches("closed/ledger.db: cannot be looked up (Permission denied)", result.err, 1,
+        true)
+    end)
+
+    it("lists and shows certificates", function()
+      assert(ledger:run("request_add", rows.request()))
+      assert(ledger:run("certificate_add", rows.certificate { facts = '{"host":"h1"}' }))
+      assert(ledger:run("certificate_add", rows.certificate { serial = "0b",
+        not_after = now + 1000 }))
+      local text = lest("cert", "list").out
+      assert.matches("0b +device001 +CN=x +device.-valid", text)
+      assert.matches("0a +device001 +CN=x +device.-expired", text)
+      assert.equal("0b", json("cert", "list", "--limit", "1", "--json")[1].serial)
+      local shown = json("cert", "show", "0A", "--json")[1]
+      assert.same({ "0a", { host = "h1" } }, { shown.serial, shown.facts })
+      assert.matches("BEGIN CERTIFICATE", shown.pem, 1, true)
+      assert.matches("fact +host=h1", lest("cert", "show", "0a").out)
+    end)
+
+    it("revokes certificates", function()
+      assert(ledger:run("request_add", rows.request()))
+      for _, serial in ipairs { "0a", "0b" } do
+        assert(ledger:run("certificate_add", rows.certificate { serial = serial }))
+      end
+      local result = lest("cert", "revoke", "0a", "--reason", "keyCompromise")
+      assert.same({ 0, "revoked\n", "" }, { result.code, result.out, result.err })
+      assert.matches("revocation_reason +keyCompromise", lest("cert", "show", "0a").out)
+      assert.matches("0a .-revoked", lest("cert", "list").out)
+      local row = json("cert", "revoke", "0b", "--json")
+      assert.equal("unspecified", row.revocation_reason)
+      assert.matches("BEGIN CERTIFICATE", row.pem, 1, true)
+    end)
+
+    it("lists and shows decisions", function()
+      assert(ledger:run("request_add", rows.request { principal_name = "device001",
+        csr = "\x30\0\xff", reason = "because", tls = '{"version":"TLSv1.3"}' }))
+      assert.matches("approve +device001", lest("request", "list").out)
+      assert.equal("r1", json("request", "list", "--name", "device001", "--json")[1].id)
+      assert.same({}, json("request", "list", "--verdict", "reject", "--json"))
+      local text = lest("request", "show", "r1").out
+      assert.matches("reason +because\n", text)
+      assert.matches('tls +{"version":"TLSv1.3"}', text)
+      assert.matches("BEGIN CERTIFICATE REQUEST-----\nMAD/\n-----END", text, 1, true)
+      assert.equal("TLSv1.3", json("request", "show", "r1", "--json").tls.version)
+    end)
+
+    it("refuses a ledger that is not there, but makes one to add to", function()
+      ledger:close()
+      assert(os.execute("rm -f " .. path .. "*"))
+      for _, command in ipairs { "credential", "pending", "cert" } do
+        local result = lest(command, "list")
+        assert.equal(1, result.code)
+        assert.matches("there is no ledger yet", result.err)
+      end
+      assert.is_false(core.system.exists(path))
+      assert.equal(0, lest("credential", "add", "device001").code)
+      ledger = assert(core.ledger.open(path, { create = false }))
+    end)
+
+    it("leaves no file of root's in a ledger that another owns", function()
+      if core.system.user_id() ~= 0 then return pending "needs root" end
+      local function owners()
+        return shell.run("stat -c %u " .. path .. "* | sort -u").out
+      end
+      ledger:close()
+      local secret = temporary.file(folder, "password", "only root may read this\n")
+      assert(os.execute("chmod 600 " .. secret))
+      assert(os.execute(("chown 65534:65534 %s %s"):format(folder, path)))
+      assert.equal(0, lest("credential", "add", "a", "--password-file", secret).code)
+      assert.equal("65534\n", owners())
+      assert(os.execute("rm -f " .. path .. "*"))
+      assert.equal(0, lest("credential", "add", "a").code)
+      assert.equal("65534\n", owners())
+      ledger = assert(core.ledger.open(path))
+    end)
+
+    it("makes the ledger where the server's authority may use it", function()
+      if core.system.user_id() ~= 0 then return pending "needs root" end
+      local text = io.open(config):read "a"
+      temporary.file(folder, "server.lua", (text:gsub('ledger = "ledger.db"',
+        'ledger = "state/ledger.db", user = "daemon", authority_user = "nobody"')))
+      assert(os.execute("chmod 755 " .. folder))
+      assert.equal(0, lest("credential", "add", "a").code)
+      assert.equal("nobody\n", shell.run("stat -c %U " .. folder .. "/state/* "
+        .. folder .. "/state | sort -u").out)
+      assert(os.execute(("touch %s/other; chown root %s"):format(folder, folder)))
+      temporary.file(folder, "server.lua", (text:gsub('ledger = "ledger.db"',
+        'ledger = "new.db", user = "daemon", authority_user = "nobody"')))
+      local result = lest("credential", "add", "a")
+      assert.equal(2, result.code)
+      assert.matches("must be there for the ledger alone", result.err)
+    end)
+  end)
+end)

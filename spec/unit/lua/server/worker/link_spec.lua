@@ -1,0 +1,119 @@
+-- The worker's connection to the authority, against a listener in its place.
+local cjson = require "cjson"
+local core = require "lest.core"
+local link_module = require "lest.server.worker.link"
+local message = require "lest.server.wire.message"
+local refusal = require "lest.server.wire.refusal"
+local task = require "lest.task"
+
+describe("a worker's link", function()
+  local address, listener, link, peer, received
+
+  -- Turn the loop until a condition holds.
+  local function wait_for(condition)
+    for _ = 1, 200 do
+      local result = condition()
+      if result then return result end
+      task.sleep(0.01)
+    end
+    error("waited in vain", 2)
+  end
+
+  local function begin(id)
+    return assert(message.encode {
+      type = "begin", id = id, operation = "simpleenroll", label = "default", address = "::1",
+      tls = { version = "TLSv1.3", cipher = "x" }, csr = message.bytes "der",
+    })
+  end
+
+  --- Ask in a task; returns it and the question as the authority got it.
+  local function ask(id)
+    local asking = task.start({ quiet = true }, function() return link:ask(id, begin(id)) end)
+    wait_for(function() return #received > 0 end)
+    return asking, cjson.decode(table.remove(received, 1))
+  end
+
+  local function refused(asking)
+    local ok, problem = pcall(asking.wait, asking)
+    assert.is_false(ok)
+    assert.is_true(refusal.is(problem), tostring(problem))
+    return problem
+  end
+
+  before_each(function()
+    received = {}
+    address = ("@lest-link-%d-%s"):format(os.time(), tostring({}):match "0x(%x+)")
+    listener = assert(core.channel.listen { path = address, on_accept = function(channel)
+      peer = channel
+      channel:on_message(function(packet) table.insert(received, packet) end)
+    end })
+    link = link_module.new(address)
+  end)
+
+  after_each(function()
+    link:close()
+    if link.channel then link.channel:close() end
+    listener:close()
+  end)
+
+  it("gives each question the answer with its id, in any order", function()
+    local one, first = ask "w-1"
+    local two, second = ask "w-2"
+    peer:send(assert(message.write { type = "answer", id = second.id, serial = "02" }))
+    peer:send(assert(message.write { type = "answer", id = first.id, serial = "01" }))
+    assert.equal("01", one:wait().serial)
+    assert.equal("02", two:wait().serial)
+  end)
+
+  it("refuses a request whose answer is not of the schema, and that one alone", function()
+    local core_log = core.log.write
+    local logged
+    core.log.write = function(_, what, facts) logged = what .. " " .. facts[2] end -- luacheck: ignore
+    finally(function() core.log.write = core_log end) -- luacheck: ignore
+    local one, first = ask "w-1"
+    local two, second = ask "w-2"
+    peer:send(cjson.encode { type = "answer", id = first.id, serial = "not a serial", extra = 1 })
+    peer:send "garbage"
+    peer:send(cjson.encode { type = "answer", id = { 1 } })
+    peer:send(cjson.encode { type = "answer", id = "w-9", extra = 1 })
+    peer:send(assert(message.write { type = "answer", id = second.id, serial = "02" }))
+    assert.equal("02", two:wait().serial)
+    assert.equal(500, refused(one).status)
+    assert.matches("bad answer from the authority", logged)
+  end)
+
+  it("says that the outcome is unknown when the authority is lost, and connects again", function()
+    local one = ask "w-1"
+    peer:close()
+    local problem = refused(one)
+    assert.same({ 503, 5 }, { problem.status, problem.retry_after })
+    local lost = peer
+    wait_for(function() return peer ~= lost and link.channel end)
+    local two, question = ask "w-2"
+    peer:send(assert(message.write { type = "answer", id = question.id, serial = "02" }))
+    assert.equal("02", two:wait().serial)
+  end)
+
+  it("asks another authority nothing about a request that it did not begin", function()
+    local one, question = ask "w-1"
+    peer:send(assert(message.write { type = "answer", id = question.id, handle = "h" }))
+    local _, began = one:wait()
+    peer:close()
+    wait_for(function() return link.channel and link.channel ~= began end)
+    local two = task.start({ quiet = true }, function()
+      return link:ask("w-1", begin "w-1", began)
+    end)
+    assert.equal(503, refused(two).status)
+    assert.same({}, received)
+  end)
+
+  it("gives a place back that nobody waits for", function()
+    local one, question = ask "w-1"
+    one:cancel()
+    peer:send(assert(message.write { type = "answer", id = question.id, handle = "h" }))
+    wait_for(function() return #received > 0 end)
+    local finish = cjson.decode(received[1])
+    assert.same({ "finish", "w-1", "h", "error" },
+      { finish.type, finish.id, finish.handle, finish.verdict })
+  end)
+end)

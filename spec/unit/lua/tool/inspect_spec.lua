@@ -1,0 +1,297 @@
+local cjson = require "cjson"
+local core = require "lest.core"
+local inspect = require "lest.tool.inspect"
+local pki = require "support.pki"
+local shell = require "support.shell"
+local tlv = require("support.der").tlv
+local vectors = require "support.vectors"
+
+local DAY <const> = 86400
+
+describe("inspect", function()
+  local ca, root, leaf, crl, csr
+
+  setup(function()
+    ca = pki.new()
+    root = ca:root("root", { more = "1.2.3.4 = critical,ASN1:UTF8String:" .. ("x"):rep(60) })
+    leaf = ca:issue("leaf", { by = root, subject = "/CN=device 1/serialNumber=77",
+      serial = "0x0a1b",
+      ext = "subjectAltName = DNS:a.example.com,IP:::1\nextendedKeyUsage = clientAuth\n" ..
+        "keyUsage = critical,digitalSignature\nbasicConstraints = critical,CA:FALSE\n" ..
+        "crlDistributionPoints = URI:http://crl.example.com/1" })
+    crl = ca:crl(root, { leaf })
+    csr = assert(core.csr.parse(pki.read(leaf.csr)))
+  end)
+
+  teardown(function() pki.__close(ca) end)
+
+  local function one(bytes)
+    local items = assert(inspect.recognize(bytes))
+    assert.equal(1, #items)
+    return items[1]
+  end
+
+  local function recognizes(kind, der)
+    assert.equal(kind, one(der).kind)
+    assert.equal(kind, one(core.base64.encode(der, 64)).kind)
+    assert.equal(kind, one(core.base64.encode(der)).kind)
+  end
+
+  local function der_of(command)
+    pki.sh(command .. " -outform DER -out " .. ca:path "der")
+    return pki.read(ca:path "der")
+  end
+
+  it("tells everything of the field apart by looking, in DER and base64", function()
+    recognizes("certificate", leaf.cert:der())
+    recognizes("certificate", root.cert:der())
+    recognizes("csr", csr:der())
+    recognizes("crl", crl:der())
+    recognizes("crl", ca:crl(ca:root("empty"), {}):der())
+    recognizes("pkcs7", assert(core.pkcs7.encode { leaf.cert }))
+    recognizes("key", der_of("openssl pkcs8 -topk8 -nocrypt -in " .. leaf.key))
+    recognizes("key", der_of("openssl ec -in " .. leaf.key))
+    recognizes("key", der_of("openssl rsa -traditional -in " .. ca:issue("rsa", { by = root,
+      key = "rsa:2048" }).key))
+    recognizes("encrypted_key", der_of("openssl pkcs8 -topk8 -passout pass:x -in " .. leaf.key))
+    recognizes("public_key", der_of("openssl pkey -pubout -in " .. leaf.key))
+    recognizes("csrattrs", assert(core.csrattrs.encode { "ecdsa-with-SHA256" }))
+    for _, name in ipairs { "7030-4.5.2-csrattrs", "7030-a2-csrattrs", "csrattrs-empty-derived",
+      "9908-5.1-acp-san", "9908-5.4-rsa4096", "9908-3.4-template-derived",
+        "7894-csrattrs-derived" } do
+      recognizes("csrattrs", vectors.get(name))
+    end
+  end)
+
+  it("reads several PEM blocks, with text around them", function()
+    local encrypted = pki.sh("openssl ec -aes128 -passout pass:x -in " .. leaf.key)
+    local text = "bag\n" .. leaf.cert:pem() .. "between\r\n" .. pki.read(leaf.key) .. crl:pem() ..
+      csr:pem()
+      .. encrypted:match "%-%-%-%-%-BEGIN.*" .. pki.sh("openssl pkey -pubout -in " .. leaf.key)
+      .. pki.sh "openssl ecparam -name prime256v1" ..
+        "-----BEGIN FOO-----\nAAAA\n-----END FOO-----\n"
+    local kinds = {}
+    for i, item in ipairs(assert(inspect.recognize(text))) do
+      kinds[i] = item.kind
+      assert.equal("string", type(inspect.text(item)))
+      assert.equal(item.kind, inspect.table(item).kind)
+    end
+    assert.equal("certificate key crl csr encrypted_key public_key unknown", table.concat(kinds,
+      " "))
+  end)
+
+  it("says what is wrong with what it does not know", function()
+    for _, bytes in ipairs { "", "\n", "hello", "0", "0hello", "-----BEGIN FOO-----\nx", "\x30",
+      "\x04\0",
+      leaf.cert:der():sub(1, 100), leaf.cert:der() .. "\0", "MAA", "-----BEGIN X-----\n" } do
+      local items, err = inspect.recognize(bytes)
+      assert.is_nil(items)
+      assert.is_true(core.error.is(err))
+    end
+    assert.error_matches(function() inspect.text(1) end, "neither an object")
+    assert.error_matches(function() inspect.text {} end, "neither an object")
+  end)
+
+  it("takes no garbage for a key, and what is cut off for nothing else", function()
+    local function refused(bytes, pattern)
+      local items, err = inspect.recognize(bytes)
+      assert.is_nil(items, items and items[1].kind)
+      assert.matches(pattern, err.message)
+    end
+    local function block(label, der)
+      return ("-----BEGIN %s-----\n%s-----END %s-----\n"):format(label,
+        core.base64.encode(der, 64), label)
+    end
+    local public = der_of("openssl pkey -pubout -in " .. leaf.key)
+    local encrypted = der_of("openssl pkcs8 -topk8 -passout pass:x -in " .. leaf.key)
+    refused(block("ENCRYPTED PRIVATE KEY", "garbage"), "private key: the key has tag")
+    refused(block("ENCRYPTED PRIVATE KEY", encrypted:sub(1, 60)), "the key is cut off")
+    refused(block("ENCRYPTED PRIVATE KEY", encrypted .. "\0"), "followed by more data")
+    refused(block("ENCRYPTED PRIVATE KEY", assert(core.key.load(leaf.key)):der()), "is not$")
+    refused(block("PUBLIC KEY", "\0\0\0"), "the public key has tag")
+    refused(public:sub(1, 60), "the public key is cut off")
+    refused(public .. "x", "followed by more data")
+    refused(public:gsub("^\x30\x59", "\x30\x5b") .. "\5\0", "followed by more data")
+    for length = 4, #encrypted - 1 do
+      refused(encrypted:sub(1, length), "cut off")
+    end
+    refused(core.base64.encode(encrypted:sub(1, 60)), "cut off: 60 bytes of %d+$")
+  end)
+
+  it("shows a certificate as a person reads it, with how long is left", function()
+    local text = inspect.text(leaf.cert, { now = leaf.cert.not_after - 3 * DAY - 3600 })
+    for _, part in ipairs { "Subject +serialNumber=77,CN=device 1\n",
+      "names +DNS:a.example.com, IP:::1\n",
+      "Issuer +CN=root\n", "Serial number +0a1b\n",
+        "Valid until +%d+%-%d%d%-%d%d %d%d:%d%d:%d%d UTC %(3d1h left%)",
+      "Public key +ec:P%-256 %(128 bits", "CA +no\n", "keyUsage %(critical%): digitalSignature\n",
+      "extendedKeyUsage: clientAuth\n", "subjectAltName: DNS:a.example.com, IP:::1\n",
+      "crlDistributionPoints: .*URI:http://crl.example.com/1\n",
+        "Fingerprint +sha256 %x%x:%x%x:" } do
+      assert.matches(part, text)
+    end
+    assert.matches("expired 2d ago", inspect.text(leaf.cert, { now =
+      leaf.cert.not_after + 2 * DAY }))
+    assert.matches("begins in 5d", inspect.text(leaf.cert, { now =
+      leaf.cert.not_before - 5 * DAY }))
+    text = inspect.text(root.cert)
+    assert.matches("CN=root %(itself%)", text)
+    assert.matches("CA +yes\n", text)
+    assert.matches("\n +1.2.3.4 %(critical%): " .. ("x"):rep(60) .. "\n", text)
+  end)
+
+  it("gives the same as plain data", function()
+    local data = inspect.table(leaf.cert)
+    assert.equal("certificate", data.kind)
+    assert.equal("0a1b", data.serial)
+    assert.equal(leaf.cert.not_after, data.not_after)
+    assert.same({ "clientAuth" }, data.eku)
+    assert.equal("ec:P-256", data.public_key.type)
+    assert.equal(core.secret.sha256(leaf.cert.public_key.der), data.public_key.sha256)
+    assert.equal(leaf.cert.fingerprint, data.fingerprint)
+    local bag = inspect.table(one(assert(core.pkcs7.encode({ leaf.cert, root.cert }, { crl }))))
+    assert.is_true(bag.certs_only)
+    assert.equal("CN=root", bag.certificates[2].subject)
+    assert.equal("0a1b", bag.crls[1].entries[1].serial)
+  end)
+
+  it("shows whether a request's signature verifies, and its attributes", function()
+    assert.matches("Self%-signature +verifies\n?", inspect.text(csr))
+    local renaming = assert(core.csr.build { key = assert(core.key.generate "ec:P-256"),
+      subject = "CN=old", change = { subject = "CN=new", san = { "DNS:new" } } })
+    assert.matches("Asks for other names +CN=new\n +DNS:new\n", inspect.text(renaming))
+    assert.same({ subject = "CN=new", san = { "DNS:new" } }, inspect.table(renaming).change)
+    local der = csr:der()
+    local broken = assert(core.csr.parse(der:sub(1, -2) .. string.char(der:byte(-1) ~ 1)))
+    assert.matches("does NOT verify", inspect.text(broken))
+    assert.is_false(inspect.table(broken).signature_verifies)
+    local weak = one(vectors.get "7030-a3-simpleenroll-req")
+    assert.matches("verifies, but is weak", inspect.text(weak))
+    assert.matches("challengePassword: %+rrCir/7%+EYu50T4", inspect.text(weak))
+  end)
+
+  it("shows a CRL and CSR attributes", function()
+    assert.matches("Revoked +0a1b since .*UTC, keyCompromise\n", inspect.text(crl))
+    local text = inspect.text(one(vectors.get "7030-4.5.2-csrattrs"))
+    assert.matches("Key wished for +ec:P%-384\n", text)
+    assert.matches("extReq is ignored: its value is not one list of extensions", text)
+    assert.matches("subjectAltName %(critical%): otherName", inspect.text(one(
+      vectors.get "9908-5.1-acp-san")))
+    assert.equal("rsa:4096", inspect.table(one(vectors.get "9908-5.4-rsa4096")).key)
+  end)
+
+  it("7030-6-o shows nothing secret of a private key", function()
+    local key = assert(core.key.load(leaf.key))
+    local text = inspect.text(key) .. inspect.text(one(pki.read(leaf.key)))
+      .. require("lest.json").encode(inspect.table(key))
+    local private = pki.sh("openssl pkey -noout -text -in " .. leaf.key):match "priv:%s*(.-)%s*pub:"
+    private = private:gsub("[%s:]", "")
+    assert.equal(64, #private)
+    assert.is_nil(text:find(private:sub(1, 16), 1, true))
+    assert.is_nil(text:find(key:pem():sub(40, 60), 1, true))
+    assert.matches("ec:P%-256", text)
+    assert.matches(core.secret.sha256(key:public_der()), text)
+  end)
+
+  it("shows an extension in one line, and spaces without end in no time", function()
+    local COMMENT <const> = "2.16.840.1.113730.1.13"
+    local function shown(text)
+      local made = assert(core.csr.build { key = assert(core.key.generate "ec:P-256"),
+        subject = "CN=x", extensions = { { oid = COMMENT, value = tlv(0x16, text) } } })
+      local before = os.clock()
+      local all = inspect.text(assert(core.csr.parse(made:der())))
+      assert.is_true(os.clock() - before < 1)
+      return all:match "nsComment: ([^\n]*)"
+    end
+    assert.equal("a", shown "a")
+    for _, text in ipairs { "x" .. (" "):rep(60000) .. "x", (" "):rep(60000) .. "x" } do
+      assert.matches("x$", shown(text))
+    end
+  end)
+
+  it("escapes what could play with a terminal", function()
+    local name = assert(core.name.encode { { "CN", "a\27[31m\r\nSubject: b" } })
+    local evil = ca:issue("evil", { by = root, ext = "nsComment = \"x\\r\\nFingerprint: 00\"" })
+    assert.not_matches("[\r\27]", inspect.text(evil.cert))
+    assert.not_matches("\n *Fingerprint: 00", inspect.text(evil.cert))
+    local data = { kind = "csrattrs", object = assert(core.csrattrs.decode(assert(
+      core.csrattrs.encode {
+      { oid = "1.2.3", values = { "\x0c\6\27[31m\n", name } } }))) }
+    assert.not_matches("[\r\27]", inspect.text(data))
+  end)
+
+  it("shows values that OpenSSL has no words for by what they are in DER", function()
+    local attributes = { { oid = "1.2.3", values = { "\x1e\4\0\xfc\x4e\x2d", "\x14\1\xfc",
+      "\x0c\1\xff", "\x17\x0d260102030405Z" } } }
+    local text = inspect.text { kind = "csrattrs", object = assert(core.csrattrs.decode(assert(
+      core.csrattrs.encode(attributes)))) }
+    for _, value in ipairs { "ü中", "ü", "ff", "260102030405Z" } do
+      assert.matches("1.2.3: .*%f[^ ]" .. value .. "%f[,\n\0]", text)
+    end
+    local responder = ca:issue("responder", { by = root,
+      ext = "noCheck = ignored\n1.2.3.5 = ASN1:SEQUENCE:s\n[s]\na = INTEGER:5\nb = UTF8:hi" })
+    text = inspect.text(responder.cert)
+    assert.matches("noCheck: null\n", text)
+    assert.matches("1.2.3.5: {5, hi}\n", text)
+  end)
+
+  it("escapes what is no UTF-8, and what hides or reorders the text beside it", function()
+    local key = assert(core.key.generate "ec:P-256")
+    local cert = assert(core.issuer.root { key = key, not_before = os.time() - 60,
+      not_after = os.time() + DAY,
+      subject = { { "CN", "a\u{202e}b\u{200b}c\u{2028}d" } } })
+    local evil = assert(assert(core.issuer.new { cert = cert, key = key }):issue {
+      public_key = key:public_der(), subject = { { "CN", "x" } }, not_before = cert.not_before,
+      not_after = cert.not_after,
+      extensions = {
+        { oid = "2.16.840.1.113730.1.13", value = "\x16\x08\x9b31mX\xff\xfe\xfd" },
+        { oid = "2.5.29.18", value = "\x30\x08\x86\x06a:\x9bmX\xff" },
+      } })
+    local text = inspect.text(assert(core.cert.parse(evil)))
+    assert(utf8.len(text), "no UTF-8")
+    assert.not_matches("[\128-\255]", text)
+    assert.matches("CN=a\\u{202e}b\\u{200b}c\\u{2028}d", text, 1, true)
+  end)
+end)
+
+describe("lest inspect", function()
+  local ca, leaf
+
+  setup(function()
+    ca = pki.new()
+    leaf = ca:root("leaf")
+  end)
+
+  teardown(function() pki.__close(ca) end)
+
+  it("shows a file, and standard input", function()
+    local result = shell.lest("inspect", leaf.path)
+    assert.equal(0, result.code)
+    assert.matches("^Certificate\n  Subject +CN=leaf\n", result.out)
+    assert.equal("", result.err)
+    result = shell.run(shell.line("inspect", "-"), leaf.cert:pem() .. pki.read(leaf.key))
+    assert.equal(0, result.code)
+    assert.matches("\n\nPrivate key\n  Public key +ec:P%-256", result.out)
+  end)
+
+  it("prints JSON", function()
+    local result = shell.lest("inspect", "--json", leaf.path)
+    assert.equal(0, result.code)
+    local list = cjson.decode(result.out)
+    assert.equal(1, #list)
+    assert.equal(leaf.cert.fingerprint, list[1].fingerprint)
+    assert.same({}, list[1].san)
+  end)
+
+  it("ends with 2 for a mistake on its line, 1 for what it does not know, and says why", function()
+    assert.equal(2, shell.lest("inspect").code)
+    assert.equal(2, shell.lest("inspect", "--jsn", leaf.path).code)
+    local result = shell.lest("inspect", ca:path "missing")
+    assert.equal(2, result.code)
+    assert.matches("^lest inspect: .*missing.*cannot be opened", result.err)
+    result = shell.lest("inspect", pki.write(ca:path "text", "hello"))
+    assert.equal(1, result.code)
+    assert.matches("^lest inspect: .*text: the data is nothing that lest knows[^\n]*\n$",
+      result.err)
+  end)
+end)

@@ -1,0 +1,268 @@
+local complete = require "lest.tool.repl.complete"
+local core = require "lest.core"
+local history = require "lest.tool.repl.history"
+local repl = require "lest.tool.repl"
+local scan = require "lest.tool.repl.scan"
+local process = require "support.process"
+local shell = require "support.shell"
+local temporary = require "support.temporary"
+
+-- What a session writes for these lines.
+local function typed(...)
+  local written = {}
+  local session = repl.new { write = function(text) written[#written + 1] = text end }
+  for _, line in ipairs { ... } do session:feed(line) end
+  return table.concat(written), session
+end
+
+describe("a REPL session", function()
+  it("shows the values of expressions, and nothing for statements", function()
+    assert.equal('2\n"x"\nnil\n', typed("1 + 1", "'x', nil", "g_repl = 3", ""))
+    assert.equal("3\n", (typed "g_repl"))
+    assert.equal("nil\n1\n", (typed "nil, 1"))
+    assert.equal("4\n", (typed "return 4"))
+    _G.g_repl = nil
+  end)
+
+  it("keeps locals from line to line", function()
+    assert.equal("1\n2\n", (typed("local a, b = 1, 2", "a, b")))
+    assert.equal("{ 1, n = 1 }\n", (typed("local t = table.pack(1)", "t")))
+  end)
+
+  it("keeps the variable itself: closures see later assignments", function()
+    assert.equal("5\n6\n", (typed("local a = 1", "local function f() a = a + 1; return a end",
+      "a = 4", "f()", "a = 5 f()", "a")))
+  end)
+
+  it("makes a new variable when a name is declared again", function()
+    assert.equal("1\n2\n", (typed("local a = 1", "local function f() return a end", "local a = 2",
+      "f(), a")))
+    assert.equal("2\n", (typed("local a = 1", "local a = a + 1", "a")))
+    assert.equal("2\n1\n", (typed("local x = 1; local f = function() return x end; local x = 2",
+      "x, f()")))
+  end)
+
+  it("knows local function, recursion and locals in the middle of a line", function()
+    assert.equal("120\n", (typed("local function fact(n) return n < 2 and 1 or n * fact(n - 1) end",
+      "fact(5)")))
+    assert.equal("3\nnil\n", (typed("print = print; local y = 3; do local z = 1 end", "y, z")))
+    assert.equal("nil\n", (typed("for i = 1, 2 do local inner = i end", "inner")))
+    assert.equal("nil\n", (typed("if true then local inner = 1 end", "inner")))
+    assert.equal("nil\n", (typed("repeat local inner = true until inner", "inner")))
+    assert.equal("nil\n", (typed("while true do local inner = 1 break end", "inner")))
+    assert.equal("nil\n", (typed("g = function() local inner end g = nil", "inner")))
+  end)
+
+  it("keeps <const> constant, computed or not", function()
+    local text = typed("local a <const>, b <const> = 5, {}", "a, b", "a = 1", "b = 1")
+    assert.equal("5\n{}\nerror: repl:1: attempt to assign to const variable 'a'\n"
+      .. "error: repl:1: attempt to assign to const variable 'b'\n", text)
+    assert.equal("2\n", (typed("local a <const> = 1", "local a = 1", "a = 2", "a")))
+  end)
+
+  it("closes <close> at the end of the session, the last first", function()
+    local closed = {}
+    _G.repl_guard = function(name)
+      return setmetatable({}, { __close = function() closed[#closed + 1] = name end })
+    end
+    local _, session = typed("local a <close> = repl_guard 'a'", "local b <close> = repl_guard 'b'",
+      "local c <close> = nil", "local d <close> = 5", "a, b")
+    assert.same({}, closed)
+    assert.equal(1, session:finish())
+    assert.same({ "b", "a" }, closed)
+    _G.repl_guard = nil
+  end)
+
+  it("finds local only where it is a word of the code", function()
+    assert.equal('"local s"\n1\n', (typed("t = 'local s' --[[ local u ]] -- local v", "t",
+      "t = [==[ local w ]==] local x = 1", "x")))
+    assert.same({}, scan.read("s = 'local a = 1' .. [[\nlocal b]] .. \"\\\" local c\"").locals)
+    _G.t = nil
+  end)
+
+  it("goes on in the next line while the code is unfinished", function()
+    local written = {}
+    local session = repl.new { write = function(text) written[#written + 1] = text end }
+    for _, line in ipairs { "for i = 1, 2 do", "if i == 2 then", "end" } do
+      assert.equal("more", session:feed(line))
+    end
+    assert.equal("done", session:feed "end")
+    assert.equal("more", session:feed "1 +")
+    assert.equal("done", session:feed "2")
+    assert.equal("more", session:feed "local text = [[a")
+    assert.equal("done", session:feed "b]]")
+    assert.equal("done", session:feed "text")
+    assert.equal("more", session:feed "f(")
+    session:cancel()
+    assert.equal("done", session:feed "1")
+    assert.equal('3\n"a\\nb"\n1\n', table.concat(written))
+  end)
+
+  it("shows nil, err as an error, with its causes", function()
+    local text, session = typed "require('lest.core').key.parse 'x'"
+    assert.matches("^error: [^\n]*%[key_malformed%]\n", text)
+    assert.equal(1, session.exit_code)
+  end)
+
+  it("shows what was raised, whatever it is, and goes on", function()
+    local text = typed("error 'x'", "error()", "error({})", "local t; t.x()", ":trace", "1")
+    assert.matches("^error: repl:1: x\nerror: nil\n", text)
+    assert.matches("attempt to index a nil value %(local 't'%)", text)
+    assert.matches("stack traceback", text)
+    assert.matches("\n1\n$", text)
+    local _, session = typed ("local new = require('lest.core').error.new",
+      "error(new { code = 'refused', message = 'm' })")
+    assert.equal(7, session:finish())
+  end)
+
+  it("has commands, and says which it does not have", function()
+    assert.matches("Ctrl%-D", (typed ":help"))
+    assert.equal("a = 1\n", (typed("local a = 1", ":locals")))
+    assert.equal(":hlp is no command; try :help\n", (typed ":hlp"))
+    local _, session = typed()
+    assert.equal("quit", session:feed ":quit")
+  end)
+
+  it("waits for what needs waiting", function()
+    assert.equal("true\n", (typed("local task = require 'lest.task'",
+      "task.spawn(function() task.sleep(0.01) return true end):wait()")))
+  end)
+
+  it("runs a script first, whose globals stay", function()
+    local path = temporary.file(temporary.folder(), "s.lua", "repl_global = 5\nlocal hidden = 1")
+    local text, session = typed()
+    assert.is_true(session:load(path))
+    session.write = function(more) text = text .. more end
+    session:feed "repl_global, hidden"
+    assert.equal("5\nnil\n", text)
+    assert.is_false(session:load(path .. ".absent"))
+    assert.equal(2, session:finish())
+    _G.repl_global = nil
+    temporary.clean()
+  end)
+end)
+
+describe("completion", function()
+  it("finds globals, locals, fields and methods without calling anything", function()
+    local _, session = typed("local device_one, device_two = { name = 1, nothing = 2 }, 2",
+      "local key = require('lest.core').key.generate 'ed25519'",
+      "local odd = setmetatable({}, { __index = function() error 'called' end })")
+    local function list(before)
+      return table.concat((complete.candidates(session.locals, before)), " ")
+    end
+    assert.equal("device_one device_two", list "print(devi")
+    assert.equal("device_one.name device_one.nothing", list "x = device_one.n")
+    assert.equal("string.format", list "string.fo")
+    assert.equal("key:pem key:public_der", list "key:p")
+    assert.equal("", list "odd.x.y")
+    assert.equal("", list "nothing_here.")
+    _G.lest = require "lest"
+    assert.equal("lest.client lest.clock", list "lest.cl")
+    assert.equal("lest.key.generate", list "lest.key.g")
+    _G.lest = nil
+    local addition, all = complete.complete(session.locals, "dev")
+    assert.equal("ice_", addition)
+    assert.equal(2, #all)
+  end)
+end)
+
+describe("history", function()
+  it("keeps no line that looks like it holds a secret", function()
+    for _, line in ipairs { "password = 'x'", "lest.client{ PASSWORD = 'x' }", "passphrase", " x",
+      "url = 'https://user:pw@host/'", "'pkcs11:token=a;pin-value=1'", "my_secret", "" } do
+      assert.is_false(history.keeps(line), line)
+    end
+    for _, line in ipairs { "x = 1", "client:pass_on()", "url = 'https://host:8443/a@b'" } do
+      assert.is_true(history.keeps(line), line)
+    end
+  end)
+
+  it("is a file of mode 0600 in a folder of its own, and of bounded length", function()
+    local path = temporary.folder() .. "/state/lest/history"
+    local first = history.open(path)
+    assert.is_true(first:add "one")
+    assert.is_false(first:add "one")
+    assert.is_false(first:add "password")
+    assert.equal("600", shell.capture("stat -c %a " .. path))
+    assert.equal("700", shell.capture("stat -c %a " .. path:match "^(.*)/"))
+    for i = 1, 1500 do first:add("line " .. i) end
+    local again = history.open(path)
+    assert.equal(1000, #again.lines)
+    assert.equal("line 1500", again.lines[1000])
+    assert.equal(1000, #history.open(path).lines)
+    assert.equal("600", shell.capture("stat -c %a " .. path))
+    temporary.clean()
+  end)
+
+  it("does without where there is no place for it", function()
+    assert.is_true(history.open(nil):add "x")
+    assert.is_true(history.open("/proc/nowhere/lest/history"):add "x")
+  end)
+end)
+
+describe("lest repl", function()
+  it("takes lines from a pipe, without a prompt, and exits with the first error's code", function()
+    local result = shell.run(shell.line "repl", "local a = 1\na + 1\n")
+    assert.same({ code = 0, out = "2\n", err = "" }, result)
+    result = shell.run(shell.line "repl", "local core = require 'lest.core'\nerror(core.error.new "
+      .. "{ code = 'trust', message = 'm' })\nerror 'x'\n'after'\n")
+    assert.equal(3, result.code)
+    assert.equal('"after"\n', result.out)
+    assert.equal(1, shell.run(shell.line "repl", "x = (\n").code)
+    assert.equal(2, shell.lest("repl", "--bad").code)
+  end)
+
+  it("has lest at hand", function()
+    local result = shell.run(shell.line "repl", "lest.key.generate('ed25519').type\n")
+    assert.equal('"ed25519"\n', result.out)
+    result = shell.run(shell.line "repl", "lest\n")
+    assert.matches("^<fields: .*client, .*spawn", result.out)
+  end)
+
+  -- util-linux's script gives it a real terminal; each key waits for what the one before shows.
+  it("edits lines on a terminal, completes, and Ctrl-C interrupts what runs", function()
+    local folder = temporary.folder()
+    local fifo, shown = folder .. "/keys", folder .. "/shown"
+    process.must { "mkfifo", fifo }
+    process.write(shown, "")
+    local pid = process.start({ "sh", "-c",
+      ("XDG_STATE_HOME=%s TERM=xterm exec script -qefc %s %s <%s"):format(folder,
+        shell.quote(shell.line "repl"), shown, fifo) }, folder .. "/out", folder .. "/err")
+    local keys <close> = assert(io.open(fifo, "w"))
+    keys:setvbuf "no"
+    local seen = 0
+    local function expect(text)
+      process.wait_for(function()
+        local _, last = process.read(shown):find(text, seen + 1, true)
+        seen = last or seen
+        return last
+      end, text, 30)
+    end
+    local function type_and_see(keystrokes, text)
+      keys:write(keystrokes)
+      expect(text)
+    end
+    expect "> "
+    type_and_see("6*7\n", "\n42\r")
+    expect "> "
+    type_and_see("string.forma\t('%s!', 'done')\n", '"done!"')
+    expect "> "
+    type_and_see("print 'on' while true do end\n", "\non\r")
+    type_and_see("\3", "error: interrupted")
+    expect "> "
+    type_and_see("print 'off' require('lest.task').sleep(60)\n", "\noff\r")
+    type_and_see("\3", "error: interrupted")
+    expect "> "
+    type_and_see("unfinished ", "unfinished ")
+    type_and_see("\3", "> ")
+    type_and_see("'still ' .. 'here'\n", '"still here"')
+    expect "> "
+    type_and_see("password = 1\n", "> ")
+    keys:write "\4"
+    process.wait_for(function() return not process.alive(pid) end, "the end", 30)
+    local kept = core.file.read(folder .. "/lest/history")
+    assert.matches("^6%*7\nstring.format%(", kept)
+    assert.not_matches("password", kept)
+    temporary.clean()
+  end)
+end)
