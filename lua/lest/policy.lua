@@ -8,13 +8,10 @@
 ---     end,
 ---     reenroll = policy.renew { window = "30d" },
 ---   }
-local core = require "lest.core"
 local duration = require "lest.duration"
 local schema = require "lest.base.schema"
 
 local M = {}
-
-local FILE_MAX <const> = 1024 * 1024
 
 local Verdict = { __name = "lest.verdict" }
 
@@ -136,59 +133,6 @@ function M.renew(options)
     end
     return M.approve { renewal = true, profile = options.profile, lifetime = options.lifetime }
   end
-end
-
---- Load a policy file: a Lua file that returns a function (for enroll and reenroll) or a table of
---- hooks. Reading or assigning an undeclared global raises: a forgotten `local` would hand one
---- device's name to another.
----@param file string
----@param source? string its text, where that was read already
----@return { hooks: table<string, function>, file: string, hash: string }|nil policy
----@return lest.error|nil err
-function M.load(file, source)
-  if not source then
-    local err
-    source, err = core.file.read(file, FILE_MAX)
-    if not source then
-      return nil, core.error.new { code = "policy", message = "the policy cannot be read",
-        cause = err }
-    end
-  end
-  local env = setmetatable({}, {
-    __index = function(_, key)
-      local value = rawget(_G, key)
-      if value == nil then
-        error(("undeclared global '%s'%s"):format(tostring(key), schema.hint(key, _G)), 2)
-      end
-      return value
-    end,
-    __newindex = function(_, key)
-      error(("undeclared global '%s' is assigned: put 'local' before it"):format(tostring(key)), 2)
-    end,
-    __metatable = false,
-  })
-  local chunk, problem = load(source, "@" .. file, "t", env)
-  if not chunk then return nil, core.error.new { code = "policy", message = problem } end
-  local ok, hooks = pcall(chunk)
-  if not ok then return nil, core.error.new { code = "policy", message = tostring(hooks) } end
-  if type(hooks) == "function" then hooks = { enroll = hooks, reenroll = hooks } end
-  local known = { csrattrs = true, enroll = true, reenroll = true }
-  if type(hooks) ~= "table" then
-    return nil, core.error.new { code = "policy", message = file
-      .. ": must return a function or a table of hooks" }
-  end
-  for key, hook in pairs(hooks) do
-    if not known[key] then
-      return nil, core.error.new { code = "policy",
-        message = ("%s: unknown hook '%s'%s"):format(file,
-        tostring(key), schema.hint(key, known)) }
-    elseif type(hook) ~= "function" then
-      return nil, core.error.new { code = "policy",
-        message = ("%s: hook '%s' is a %s, not a function"):format(
-        file, key, type(hook)) }
-    end
-  end
-  return { hooks = hooks, file = file, hash = core.secret.sha256(source) }
 end
 
 return M

@@ -183,7 +183,7 @@ describe("a worker that was taken over", function()
   it("gives a key that asks twice at once one certificate", function()
     local link = rogue:connect()
     local holder = core.cert.load(server:enroll "twice")
-    local renewal = { chain = { b64(holder:der()) }, operation = "simplereenroll" }
+    local renewal = { certificate = { b64(holder:der()) }, operation = "simplereenroll" }
     for _, case in ipairs { { device_of "erik" }, { fleet.device "twice", renewal } } do
       local device, changes = table.unpack(case)
       local first, first_id = handle_of(link, device, changes)
@@ -255,11 +255,11 @@ describe("a worker that was taken over", function()
       local now = core.clock.wall_us() // 1000000
       local fake = assert(core.issuer.root { key = other, subject = { { "CN", "proof" } },
         not_before = now - 60, not_after = now + 86400 })
-      expect(403, begin(device, { chain = { b64(fake:der()) } }))
-      expect(400, begin(device, { chain = { b64 "nonsense" } }))
+      expect(403, begin(device, { certificate = { b64(fake:der()) } }))
+      expect(400, begin(device, { certificate = { b64 "nonsense" } }))
       -- The CA's own certificate is public and is no client's.
       local ca = core.cert.load(server.dir .. "/ca.pem")
-      expect(403, begin(device, { chain = { b64(ca:der()) }, operation = "simplereenroll" }))
+      expect(403, begin(device, { certificate = { b64(ca:der()) }, operation = "simplereenroll" }))
     end)
 
     it("whose certificate is renewed", function()
@@ -267,9 +267,10 @@ describe("a worker that was taken over", function()
       local device = fleet.device "renewer"
       local chain = { b64(mine:der()) }
       local link = rogue:connect()
-      local handle, id = handle_of(link, device, { chain = chain, operation = "simplereenroll" })
+      local renewal = { certificate = chain, operation = "simplereenroll" }
+      local handle, id = handle_of(link, device, renewal)
       assert.equal(500, link:ask(finish(handle, id, { subject = { { "CN", "alice" } } })).status)
-      expect(403, begin(fleet.device "alice", { chain = chain, operation = "simplereenroll" }))
+      expect(403, begin(fleet.device "alice", renewal))
       assert.equal(1, tonumber(server:sql
         "SELECT count(*) FROM certificates WHERE subject = 'CN=renewer'"))
     end)
@@ -309,7 +310,7 @@ describe("a worker that was taken over", function()
       id = { 1, {}, true }, operation = { 1, "fullcmc" }, label = { 1, "../../x", "" },
       csr = { 1, {}, "***", "AA=" }, tls = { "x", {}, { version = 1, cipher = "x" } },
       basic = { "x", {}, { username = "AA==" }, { username = 1, password = 2 } },
-      chain = { "x", {}, { 1 }, { a = 1 }, { "***" } }, address = { 1, {}, ("x"):rep(65) },
+      certificate = { "x", {}, { 1 }, { a = 1 }, { "***" } }, address = { 1, {}, ("x"):rep(65) },
       headers = { "x", { a = {} } },
     } do
       for i, value in ipairs(values) do

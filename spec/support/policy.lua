@@ -3,6 +3,7 @@
 ---   local verdict = ask.enroll { principal = { kind = "basic", name = "x" },
 ---     csr = policies.csr "CN=x" }
 local core = require "lest.core"
+local hooks_module = require "lest.server.worker.hooks"
 local policy = require "lest.policy"
 local request = require "lest.server.worker.view"
 
@@ -17,10 +18,10 @@ function M.csr(subject, san)
   return assert(core.csr.parse(built:der()))
 end
 
---- The policy's hooks; each takes the facts of a request, as lest.request.new does.
+--- The policy's hooks; each takes the facts of a request, as lest.server.worker.view does.
 ---@return table<string, fun(facts: table): table>
 function M.load(path)
-  local loaded = assert(policy.load(path))
+  local loaded = assert(hooks_module.load(path))
   local hooks = {}
   for name, hook in pairs(loaded.hooks) do
     hooks[name] = function(facts)

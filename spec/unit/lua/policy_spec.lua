@@ -1,4 +1,5 @@
 local policy = require "lest.policy"
+local hooks = require "lest.server.worker.hooks"
 local request = require "lest.server.worker.view"
 local temporary = require "support.temporary"
 
@@ -48,7 +49,7 @@ describe("a policy file", function()
   after_each(temporary.clean)
 
   local function load_text(text)
-    return policy.load(temporary.file(temporary.folder(), "policy.lua", text))
+    return hooks.load(temporary.file(temporary.folder(), "policy.lua", text))
   end
 
   it("returns a function or a table of hooks", function()

@@ -7,72 +7,73 @@ local record = require "lest.server.authority.record"
 local M = {}
 
 --- What the profile makes of an approval, or why it does not.
-local function plan_of(authority, entry, finish, name)
+local function plan_of(authority, request, finish, name)
   local offered = false
-  for _, each in ipairs(entry.label.profiles) do offered = offered or each == name end
+  for _, each in ipairs(request.label.profiles) do offered = offered or each == name end
   if not offered then return nil, ("the label does not have the profile '%s'"):format(name) end
   return profiles.plan(authority.config.profiles[name], {
-    verdict = finish, principal = entry.principal, previous = entry.previous, csr = entry.csr,
-    own = entry.row and entry.principal.certificate,
-    ca = authority.issuers[entry.label.ca or ""].cert, now = authority.clock(),
+    verdict = finish, principal = request.principal, previous = request.previous, csr = request.csr,
+    own = request.own and request.principal.certificate,
+    ca = authority.issuers[request.label.ca or ""].cert, now = authority.clock(),
   })
 end
 
 --- An approval outside the profile is a mistake of the policy: the client learns the id only.
-local function refuse_plan(authority, entry, finish, name, problem)
+local function refuse_plan(authority, request, finish, name, problem)
   core.log.write("error", "approval refused by the profile",
-    { "id", entry.begin.id, "profile", name, "message", problem })
-  record.request(authority, entry, finish, "error", { detail = problem, profile = name })
-  return { status = 500, reason = "the request " .. entry.begin.id .. " failed" }
+    { "id", request.id, "profile", name, "message", problem })
+  record.request(authority, request, finish, "error", { detail = problem, profile = name })
+  return { status = 500, reason = "the request " .. request.id .. " failed" }
 end
 
 --- What the policy let pass and something else does not; `extra` is for the ledger.
 ---@return table answer
-local function refuse(authority, entry, finish, answer, extra)
+local function refuse(authority, request, finish, answer, extra)
   extra.reason = answer.reason
-  record.request(authority, entry, finish, answer.retry_after and "unavailable" or "reject", extra)
+  local verdict = answer.retry_after and "unavailable" or "reject"
+  record.request(authority, request, finish, verdict, extra)
   return answer
 end
 
-local function refuse_used(authority, entry, finish)
-  return refuse(authority, entry, finish,
+local function refuse_used(authority, request, finish)
+  return refuse(authority, request, finish,
     { status = 401, reason = "the credentials are not accepted" },
     { detail = "the one-time secret was used meanwhile" })
 end
 
 --- Sign what was approved and record it; the caller's transaction makes both durable or neither.
 ---@return table answer
-function M.issue(authority, entry, finish)
-  local label = entry.label
+function M.issue(authority, request, finish)
+  local label = request.label
   -- A renewal is no way into another profile, unless the policy says so.
-  local name = finish.profile or (entry.previous and entry.row.profile) or label.profile
-  local plan, problem = plan_of(authority, entry, finish, name)
-  if not plan then return refuse_plan(authority, entry, finish, name, problem) end
+  local name = finish.profile or (request.previous and request.own.profile) or label.profile
+  local plan, problem = plan_of(authority, request, finish, name)
+  if not plan then return refuse_plan(authority, request, finish, name, problem) end
   -- A decision takes its time, in which an operator may have revoked.
-  if entry.row and record.is_revoked(authority, entry.row) then
-    return refuse(authority, entry, finish,
+  if request.own and record.is_revoked(authority, request.own) then
+    return refuse(authority, request, finish,
       { status = 403, reason = "the client certificate is revoked" }, { profile = name })
   end
   -- A client that asked twice while it was decided gets one certificate; a one-time secret finds
   -- out by itself.
-  local once = entry.credential and entry.credential.one_time
-  local given = not once and record.lost_answer(authority, entry)
+  local once = request.credential and request.credential.one_time
+  local given = not once and record.lost_answer(authority, request)
   if given then return given end
   local wait = authority.issued[name]:wait "all"
   if wait then
-    return refuse(authority, entry, finish,
+    return refuse(authority, request, finish,
       { status = 503, reason = "too many certificates are being issued", retry_after = wait },
       { detail = "the profile's per_minute is reached", profile = name })
   end
-  if not record.consume(authority, entry, "use", authority.clock() + label.lost_answer) then
-    return record.lost_answer(authority, entry) or refuse_used(authority, entry, finish)
+  if not record.consume(authority, request, "use", authority.clock() + label.lost_answer) then
+    return record.lost_answer(authority, request) or refuse_used(authority, request, finish)
   end
   local issuer = authority.issuers[label.ca or ""]
   local der, err = issuer.issuer:issue(plan)
   if not der then error(err) end
   local cert = assert(core.cert.parse(der))
-  record.request(authority, entry, finish, "approve", { profile = name, serial = cert.serial })
-  record.certificate(authority, entry, {
+  record.request(authority, request, finish, "approve", { profile = name, serial = cert.serial })
+  record.certificate(authority, request, {
     issuer = issuer.id, cert = cert, der = der, profile = name, facts = finish.facts,
   })
   authority.issued[name]:count "all"
@@ -81,27 +82,27 @@ end
 
 --- Keep a request until an operator has decided; the same key finds it again.
 ---@return table answer
-function M.hold(authority, entry, finish)
-  local label, now = entry.label, authority.clock()
+function M.hold(authority, request, finish)
+  local label, now = request.label, authority.clock()
   local expires = now + (finish.expires or label.pending_expires)
   record.run(authority.ledger, "pending_expire", { now = now })
   local most = authority.config.limits.pending_per_principal
-  if not entry.pending and record.count_pending(authority, entry) >= most then
-    return refuse(authority, entry, finish, { status = 429,
+  if not request.pending and record.count_pending(authority, request) >= most then
+    return refuse(authority, request, finish, { status = 429,
       reason = "too many requests wait for a decision",
       retry_after = finish.retry_after or label.retry_after,
     }, { detail = ("limits.pending_per_principal (%d) is reached"):format(most) })
   end
-  if not record.consume(authority, entry, "reserve", expires) then
-    return refuse_used(authority, entry, finish)
+  if not record.consume(authority, request, "reserve", expires) then
+    return refuse_used(authority, request, finish)
   end
-  local id = entry.pending and entry.pending.id or core.secret.random(6)
-  record.request(authority, entry, finish, "pending", { pending_id = id })
+  local id = request.pending and request.pending.id or core.secret.random(6)
+  record.request(authority, request, finish, "pending", { pending_id = id })
   record.run(authority.ledger, "pending_put", {
-    id = id, request_id = entry.begin.id, now = now, expires = expires, label = entry.begin.label,
-    operation = entry.begin.operation, principal_kind = entry.principal.kind,
-    principal_name = entry.ledger_name, key_hash = entry.key_hash, csr = entry.begin.csr,
-    subject = tostring(entry.csr.subject), reason = finish.reason,
+    id = id, request_id = request.id, now = now, expires = expires, label = request.begin.label,
+    operation = request.begin.operation, principal_kind = request.principal.kind,
+    principal_name = request.ledger_name, key_hash = request.key_hash, csr = request.begin.csr,
+    subject = tostring(request.csr.subject), reason = finish.reason,
   })
   return { status = 202, reason = finish.reason or "the request waits for a decision",
     retry_after = finish.retry_after or label.retry_after }

@@ -15,16 +15,16 @@ end
 --- The certificate that this key, principal and label was given already, within the window: the
 --- answer that was lost, with the verdict of then.
 ---@return table|nil answer
-function M.lost_answer(authority, entry)
+function M.lost_answer(authority, request)
   local now = authority.clock()
   local row = rows_of(authority.ledger, "certificate_again", {
-    key_hash = entry.key_hash, principal_kind = entry.principal.kind,
-    principal_name = entry.ledger_name, label = entry.begin.label,
-    operation = entry.begin.operation, renews = entry.renews,
-    since = now - entry.label.lost_answer, now = now,
+    key_hash = request.key_hash, principal_kind = request.principal.kind,
+    principal_name = request.ledger_name, label = request.begin.label,
+    operation = request.begin.operation, renews = request.renews,
+    since = now - request.label.lost_answer, now = now,
   })[1]
   if not row then return nil end
-  entry.verdict = "approve"
+  request.verdict = "approve"
   return { certificate = message.bytes(row.der), serial = row.serial, replayed = true }
 end
 
@@ -42,7 +42,7 @@ local BOUND_TO_CHANNEL <const> = {
 }
 
 --- All that a CSR asks for, in one string: its subject and attributes, extensions among them.
-local function wishes(csr)
+local function asked_by(csr)
   local parts = { csr.subject_der }
   for _, attribute in ipairs(csr.attributes) do
     if not BOUND_TO_CHANNEL[attribute.oid] then
@@ -57,22 +57,23 @@ end
 local function check_unchanged(pending, csr)
   local before, err = core.csr.parse(pending.csr)
   if not before then error(err) end
-  if wishes(before) ~= wishes(csr) then
+  if asked_by(before) ~= asked_by(csr) then
     refusal.raise(403, "the request is not the one that waits for a decision: repeat that, "
       .. "or make a new one with a new key")
   end
 end
 
---- The approvals of the request if it waits (entry.pending is its row); a rejected one is refused.
-function M.find_pending(authority, entry)
+--- The approvals of the request if it waits (request.pending is its row); a rejected one is
+--- refused.
+function M.find_pending(authority, request)
   local pending = rows_of(authority.ledger, "pending_find", {
-    principal_kind = entry.principal.kind, principal_name = entry.ledger_name,
-    label = entry.begin.label, operation = entry.begin.operation, key_hash = entry.key_hash,
+    principal_kind = request.principal.kind, principal_name = request.ledger_name,
+    label = request.begin.label, operation = request.begin.operation, key_hash = request.key_hash,
     now = authority.clock(),
   })[1]
   if not pending then return {} end
-  check_unchanged(pending, entry.csr)
-  entry.pending = pending
+  check_unchanged(pending, request.csr)
+  request.pending = pending
   local approvals = {}
   for _, row in ipairs(rows_of(authority.ledger, "approval_list", { pending_id = pending.id })) do
     if row.verdict == "reject" then
@@ -85,16 +86,16 @@ function M.find_pending(authority, entry)
 end
 
 --- How many requests of the principal wait for operators.
-function M.count_pending(authority, entry)
+function M.count_pending(authority, request)
   return rows_of(authority.ledger, "pending_count", {
-    principal_kind = entry.principal.kind, principal_name = entry.ledger_name,
+    principal_kind = request.principal.kind, principal_name = request.ledger_name,
     now = authority.clock(),
   })[1].count
 end
 
 --- Every field that a person or a replay may ask for.
-local function proven(entry)
-  local principal = entry.principal
+local function proven(request)
+  local principal = request.principal
   local certificate = principal.certificate
   return cjson.encode {
     name = principal.name, anchors = principal.anchors, credential = principal.credential,
@@ -102,28 +103,28 @@ local function proven(entry)
   }
 end
 
---- Write the request's row, complete enough to decide it again; entry.verdict is what it says.
+--- Write the request's row, complete enough to decide it again; request.verdict is what it says.
 ---@param extra table what the authority knows better or besides: reason, detail, profile, serial,
 --- pending_id
-function M.request(authority, entry, finish, verdict, extra)
-  local begin, principal = entry.begin, entry.principal
+function M.request(authority, request, finish, verdict, extra)
+  local begin, principal = request.begin, request.principal
   local changed, err = authority.ledger:run("request_add", {
-    id = begin.id, time_us = core.clock.wall_us(), operation = begin.operation, label = begin.label,
-    principal_kind = principal.kind, principal_name = entry.ledger_name,
-    principal = proven(entry),
-    credential_id = entry.credential and entry.credential.id,
-    csr = begin.csr, key_hash = entry.key_hash,
+    id = request.id, time_us = core.clock.wall_us(), operation = begin.operation,
+    label = begin.label, principal_kind = principal.kind, principal_name = request.ledger_name,
+    principal = proven(request),
+    credential_id = request.credential and request.credential.id,
+    csr = begin.csr, key_hash = request.key_hash,
     tls = cjson.encode(begin.tls), address = begin.address,
-    headers = begin.headers and cjson.encode(begin.headers), previous = entry.renews,
-    approvals = #entry.approvals > 0 and cjson.encode(entry.approvals) or nil,
+    headers = begin.headers and cjson.encode(begin.headers), previous = request.renews,
+    approvals = #request.approvals > 0 and cjson.encode(request.approvals) or nil,
     verdict = verdict, reason = extra.reason or finish.reason,
     detail = extra.detail or finish.detail,
     profile = extra.profile, policy_file = finish.policy_file, policy_hash = finish.policy_hash,
     duration_us = finish.duration_us, serial = extra.serial,
-    pending_id = entry.pending and entry.pending.id or extra.pending_id,
+    pending_id = request.pending and request.pending.id or extra.pending_id,
   })
   if not changed then error(err) end
-  entry.verdict = verdict
+  request.verdict = verdict
 end
 
 --- Run a statement; a ledger that cannot is raised.
@@ -135,30 +136,30 @@ function M.run(ledger, statement, parameters)
 end
 
 --- Bind a one-time credential to this key ("use" or "reserve"). False: another request was first.
-function M.consume(authority, entry, how, bound_until)
-  local credential, store = entry.credential, authority.credentials
+function M.consume(authority, request, how, bound_until)
+  local credential, store = request.credential, authority.credentials
   if not credential then return true end
-  local ok, err = store[how](store, credential, entry.context, bound_until)
+  local ok, err = store[how](store, credential, request.binding, bound_until)
   if not ok and err.code ~= "unauthenticated" then error(err) end
   return ok
 end
 
 --- Write an issued certificate, and that its request waits no longer.
 ---@param issued { issuer: string, cert: lest.cert, der: string, profile: string, facts: table }
-function M.certificate(authority, entry, issued)
-  local cert, begin = issued.cert, entry.begin
+function M.certificate(authority, request, issued)
+  local cert, begin = issued.cert, request.begin
   M.run(authority.ledger, "certificate_add", {
     issuer = issued.issuer, serial = cert.serial, der = issued.der, fingerprint = cert.fingerprint,
     subject = tostring(cert.subject), san = table.concat(cert.san, ","),
-    principal_kind = entry.principal.kind, principal_name = entry.ledger_name,
+    principal_kind = request.principal.kind, principal_name = request.ledger_name,
     label = begin.label, operation = begin.operation, profile = issued.profile,
-    key_hash = entry.key_hash, request_id = begin.id, not_before = cert.not_before,
-    not_after = cert.not_after, issued_at = authority.clock(), renews = entry.renews,
+    key_hash = request.key_hash, request_id = request.id, not_before = cert.not_before,
+    not_after = cert.not_after, issued_at = authority.clock(), renews = request.renews,
     facts = cjson.encode(issued.facts or {}),
   })
-  if not entry.pending then return end
+  if not request.pending then return end
   local changed = M.run(authority.ledger, "pending_issue",
-    { id = entry.pending.id, serial = cert.serial, now = authority.clock() })
+    { id = request.pending.id, serial = cert.serial, now = authority.clock() })
   if changed ~= 1 then error("the pending request was decided meanwhile", 0) end
 end
 

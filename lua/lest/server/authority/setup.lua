@@ -19,7 +19,7 @@ local function load_issuer(where, ca)
   return { cert = cert, issuer = issuer, id = core.secret.sha256(cert.public_key.der) }
 end
 
-function M.issuers(authority)
+local function load_issuers(authority)
   local cas = { [""] = authority.config.ca }
   for name, ca in pairs(authority.config.cas) do cas[name] = ca end
   for name, ca in pairs(cas) do
@@ -56,7 +56,7 @@ local function are_own(authority, certs)
   return true
 end
 
-function M.anchors(authority)
+local function load_anchors(authority)
   local config, known = authority.config, {}
   local anchors, crls = snapshot.trust(config)
   if not anchors then return nil, crls end
@@ -72,15 +72,15 @@ function M.anchors(authority)
 end
 
 --- scrypt on the pool's threads. Who asks for what is being computed already, as devices do that
---- share a password, waits for that; for others context.charge() is asked first.
+--- share a password, waits for that; for others binding.charge() is asked first.
 ---@param pool lest.pool
----@return fun(password: string, salt: string, cost: table, context: table?): string?, lest.error?
+---@return fun(password: string, salt: string, cost: table, binding: table?): string?, lest.error?
 function M.scrypt(pool)
   local under_way = {}
-  return function(password, salt, cost, context)
+  return function(password, salt, cost, binding)
     local key = string.pack("s4s4I8I8I8", password, salt, cost.n, cost.r, cost.p)
     local waiting = under_way[key]
-    if not waiting and context and context.charge and not context.charge() then
+    if not waiting and binding and binding.charge and not binding.charge() then
       return nil, core.error.new { code = "unavailable", message = "too many attempts" }
     end
     return task.await(function(callback)
@@ -125,10 +125,10 @@ local NETWORKS_PER_NAME <const> = 10
 --- be done: what is above may be closed to other accounts, as /root is. In a check nothing is made.
 ---@return boolean|nil there false: it is still to be made
 ---@return lest.error|nil err
-function M.folder(authority, context)
+local function take_folder(authority, launch)
   local folder, name = authority.config.ledger:match "^(.*)/([^/]*)$"
   authority.ledger_path = name
-  local there, err = core.process.own_folder(folder, context.user, context.check)
+  local there, err = core.process.own_folder(folder, launch.user, launch.check)
   if there == nil then return nil, err end
   local ok
   if there then
@@ -139,6 +139,20 @@ function M.folder(authority, context)
     if not ok then return blame("ledger", err) end
   end
   return there
+end
+
+--- What is done as whoever started: read the keys and anchors, make sure of the ledger's folder.
+---@param authority lest.authority
+---@param launch table what the host gives a role
+---@return boolean|nil there whether the ledger's folder is there
+---@return lest.error|nil err
+function M.before_drop(authority, launch)
+  local ok, err = load_issuers(authority)
+  if ok then ok, err = load_anchors(authority) end
+  authority.config.files = nil
+  if not ok then return nil, err end
+  if not launch.user then return true end
+  return take_folder(authority, launch)
 end
 
 --- Look at the ledger without making or changing anything, for a check.

@@ -74,11 +74,18 @@ local function resolve(config, folder)
   for _, each in pairs(config.labels) do each.policy = absolute(folder, each.policy) end
 end
 
-local function takes_password_alone(label_options)
-  for _, kind in ipairs(label_options.auth) do
-    if kind == "basic" then return true end
+--- The kinds that any entry of `auth` names, and whether some entry does without a certificate.
+local function read_auth(auth)
+  local accepts, without_certificate = {}, false
+  for _, entry in ipairs(auth) do
+    local certificate = false
+    for _, kind in ipairs(entry) do
+      accepts[kind] = true
+      certificate = certificate or kind == "certificate"
+    end
+    without_certificate = without_certificate or not certificate
   end
-  return false
+  return accepts, without_certificate
 end
 
 --- What one table's schema cannot see: names that must exist in another part.
@@ -127,7 +134,9 @@ local function cross_check(config, report)
       for anchor in pairs(config.anchors) do table.insert(each.anchors, anchor) end
       table.sort(each.anchors)
     end
-    if #each.anchors == 0 and not takes_password_alone(each) then
+    local without_certificate
+    each.accepts, without_certificate = read_auth(each.auth)
+    if #each.anchors == 0 and not without_certificate then
       report(where .. ".auth", "needs a client certificate, and there are no anchors for one")
     end
     if each.wrap % 4 ~= 0 then

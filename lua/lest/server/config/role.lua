@@ -10,8 +10,8 @@ local M = {}
 local FILE_MAX <const> = 1024 * 1024
 
 -- The file is read as whoever started the server; what it says is evaluated as nobody.
-local function evaluate(context)
-  local source, err = core.file.read(context.path, FILE_MAX)
+local function evaluate(launch)
+  local source, err = core.file.read(launch.path, FILE_MAX)
   if not source then
     return nil, core.error.new { code = "config", message = "the configuration cannot be read",
       cause = err }
@@ -20,35 +20,35 @@ local function evaluate(context)
   ok, err = core.process.drop "nobody"
   if ok then ok, err = core.process.harden() end
   if not ok then return nil, err end
-  local overrides = #context.listen > 0 and { listen = context.listen } or nil
-  return load_config.parse(source, context.path, overrides)
+  local overrides = #launch.listen > 0 and { listen = launch.listen } or nil
+  return load_config.parse(source, launch.path, overrides)
 end
 
-local function complain(context, err)
+local function complain(launch, err)
   local message = tostring(err):gsub("%s*\n%s*", "; ")
-  if context.generation > 1 then
+  if launch.generation > 1 then
     core.log.write("error", "configuration", { "message", message })
   else
     io.stderr:write("lest serve: ", message, "\n")
   end
 end
 
----@param context table what the host gives a role
+---@param launch table what the host gives a role
 ---@return integer exit_code 2 for a configuration that cannot be
-function M.main(context)
-  local config, err = evaluate(context)
+function M.main(launch)
+  local config, err = evaluate(launch)
   if not config then
-    complain(context, err)
+    complain(launch, err)
     return 2
   end
   for _, pair in ipairs(snapshot.supervisor(config)) do
-    context.output:write(pair[1], "=", pair[2], "\n")
+    launch.output:write(pair[1], "=", pair[2], "\n")
   end
-  context.output:write("\n", snapshot.json(config), "\0")
+  launch.output:write("\n", snapshot.json(config), "\0")
   for _, pair in ipairs(snapshot.files(config)) do
-    context.output:write(pair[1], "\0", pair[2], "\0")
+    launch.output:write(pair[1], "\0", pair[2], "\0")
   end
-  return context.output:close() and 0 or 1
+  return launch.output:close() and 0 or 1
 end
 
 return M

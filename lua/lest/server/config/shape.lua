@@ -3,6 +3,7 @@
 ---   local config, problems = schema.check(require "lest.server.config.shape", raw)
 local core = require "lest.core"
 local duration = require "lest.duration"
+local kinds = require "lest.server.wire.kinds"
 local schema = require "lest.base.schema"
 
 local s <const> = schema
@@ -89,8 +90,9 @@ local csrattrs_entry = s.custom("a string or a table", function(value)
   if type(value) == "string" or type(value) == "table" then return value end
 end)
 
-local auth = s.list(s.one_of { "certificate", "basic", "certificate+basic" },
-  { min = 1, single = true })
+local auth = s.list(s.custom("kinds of proof", function(value)
+  if type(value) == "string" then return kinds.parse(value) end
+end), { min = 1, single = true })
 
 local label = s.record {
   policy = path,

@@ -16,11 +16,11 @@ function M.blame(where, err)
 end
 
 --- Say why a role cannot start: in a check as a sentence, else in the log.
----@param context table what the host gives a role
+---@param launch table what the host gives a role
 ---@param err lest.error
 ---@return integer exit_code
-function M.report(context, err)
-  if context.check then
+function M.report(launch, err)
+  if launch.check then
     io.stderr:write("lest serve: ", (tostring(err):gsub("%s*\n%s*", "; ")), "\n")
   else
     core.log.write("error", "cannot start", { "message", tostring(err) })

@@ -81,7 +81,7 @@ local kinds = {
     headers = s.optional(s.map(text, { max = 16, key = short })),
     basic = s.optional(s.record { username = bytes(M.SECRET_MAX),
       password = bytes(M.SECRET_MAX) }),
-    chain = s.optional(s.list(bytes(M.CERTIFICATE_MAX), { min = 1, max = M.CHAIN_MAX })),
+    certificate = s.optional(s.list(bytes(M.CERTIFICATE_MAX), { min = 1, max = M.CHAIN_MAX })),
   },
   finish = s.record {
     type = s.string(), id = id, handle = id,

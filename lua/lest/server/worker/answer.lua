@@ -1,4 +1,5 @@
 --- The answers of a worker, with the defaults and label options that deployed clients need.
+local kinds = require "lest.server.wire.kinds"
 
 local M = {}
 
@@ -6,24 +7,31 @@ M.PKCS7 = "application/pkcs7-mime; smime-type=certs-only"
 local RETRY_AFTER_S <const> = 5 -- where nobody says better
 local TEXT <const> = "text/plain; charset=utf-8"
 
---- Answer an exchange; context.status is for the log.
-function M.plain(exchange, context, status, headers, body)
-  context.status = status
+--- Answer an exchange; request.status is for the log.
+function M.plain(exchange, request, status, headers, body)
+  request.status = status
   exchange:respond { status = status, headers = headers, body = body }
+end
+
+--- One challenge a header field, for each kind of proof that the label takes and that has one (RFC
+--- 9110 11.6.1).
+local function add_challenges(headers, label)
+  for _, kind in ipairs(kinds.list) do
+    if kind.challenge and label.accepts[kind.name] then
+      table.insert(headers, { "WWW-Authenticate", kind.challenge:format(label.options.realm) })
+    end
+  end
 end
 
 --- An error answer. 401 and 202 have no body by default, since deployed clients choke on one; the
 --- reason then stands in X-Reason.
-function M.refusal(exchange, context, refusal)
+function M.refusal(exchange, request, refusal)
   local status, reason = refusal.status, refusal.reason
-  local label = context.label
+  local label = request.label
   local headers = {}
-  context.verdict = refusal.verdict
-  context.reason = reason
-  if status == 401 then
-    table.insert(headers, { "WWW-Authenticate",
-      ('Basic realm="%s", charset="UTF-8"'):format(label and label.options.realm or "lest") })
-  end
+  request.verdict = refusal.verdict
+  request.reason = reason
+  if status == 401 then add_challenges(headers, label) end
   if refusal.allow then table.insert(headers, { "Allow", refusal.allow }) end
   local retry_after = refusal.retry_after or (status == 503 or status == 429) and RETRY_AFTER_S
   if retry_after then table.insert(headers, { "Retry-After", tostring(retry_after) }) end
@@ -35,18 +43,18 @@ function M.refusal(exchange, context, refusal)
     -- One line, whatever a policy puts into it: it is shown on terminals and in logs.
     body = (reason or "the request cannot be answered"):gsub("%c+", " ") .. "\n"
   end
-  M.plain(exchange, context, status, headers, body)
+  M.plain(exchange, request, status, headers, body)
 end
 
 --- 200 with base64, its header as the label wants it.
 ---@param body string base64, from core.est.body_encode with the label's wrap
-function M.base64(exchange, context, media_type, body)
-  local options = context.label.options
+function M.base64(exchange, request, media_type, body)
+  local options = request.label.options
   local headers = { { "Content-Type", media_type } }
   if options.transfer_encoding then
     table.insert(headers, { "Content-Transfer-Encoding", "base64" })
   end
-  M.plain(exchange, context, 200, headers, body)
+  M.plain(exchange, request, 200, headers, body)
 end
 
 return M

@@ -55,18 +55,17 @@ function Link:on_answer(packet)
   local callback = self.waiting[answer.id]
   self.waiting[answer.id] = nil
   if callback then return callback(answer) end
-  if answer.handle then self:give_up(answer.id, answer.handle, self.channel, "nobody waits") end
+  if not answer.handle then return end
+  self:give_up({ id = answer.id, handle = answer.handle, channel = self.channel }, "nobody waits")
 end
 
 --- Tell the authority that nobody waits for a request that it holds a place for.
----@param id string
----@param handle string
----@param began any as for ask()
+---@param request { id: string, handle: string, channel: any } channel as ask() gave it
 ---@param why string
-function Link:give_up(id, handle, began, why)
-  if not self.channel or self.channel ~= began then return end
-  self.channel:send(assert(message.encode { type = "finish", id = id, handle = handle,
-    verdict = "error", detail = why }))
+function Link:give_up(request, why)
+  if not self.channel or self.channel ~= request.channel then return end
+  self.channel:send(assert(message.encode { type = "finish", id = request.id,
+    handle = request.handle, verdict = "error", detail = why }))
 end
 
 --- Ask the authority and wait. A lost authority leaves the outcome unknown: 503, and the client's

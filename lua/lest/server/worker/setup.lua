@@ -1,7 +1,7 @@
 --- What a worker makes of its configuration, once: TLS, the limits, the labels.
 local core = require "lest.core"
+local hooks = require "lest.server.worker.hooks"
 local keypair = require "lest.server.config.keypair"
-local policy = require "lest.policy"
 local snapshot = require "lest.server.config.snapshot"
 local start_failure = require "lest.server.config.start_failure"
 
@@ -50,7 +50,7 @@ local function load_bag(where, ca)
 end
 
 --- Entries of the configuration as DER; a mistake in them is an error, not a trace.
-local function encode_wishes(name, list)
+local function encode_csrattrs(name, list)
   local ok, der, err = pcall(core.csrattrs.encode, list)
   if ok and der then return der end
   local problem = ok and tostring(err) or tostring(der):gsub("^[^:]+:%d+: ", "")
@@ -60,29 +60,37 @@ end
 
 --- The CSR attributes of a label whose policy has no hook for them: what is configured and, as RFC
 --- 7030 4.5.2 demands of a CA that insists on one kind of key, that kind.
-local function load_wishes(config, name)
+local function load_csrattrs(config, name)
   local label = config.labels[name]
   local keys = config.profiles[label.profile].keys
   local list = { table.unpack(label.csrattrs or {}) }
-  local der, err = encode_wishes(name, list)
+  local der, err = encode_csrattrs(name, list)
   if not der then return nil, err end
   local insists = #keys == 1 and #label.profiles == 1
     and (keys[1]:find "^ec:" or keys[1]:find "^rsa:%d+$")
   if insists and not core.csrattrs.wishes(der).key then
     table.insert(list, { key = keys[1] })
-    return encode_wishes(name, list)
+    return encode_csrattrs(name, list)
   end
   return #list > 0 and der
 end
 
+---@class lest.worker.label
+---@field name string
+---@field options table of the configuration
+---@field accepts table<string, boolean> the kinds of proof that it takes
+---@field cacerts_body string base64
+---@field csrattrs string|false DER, where no hook says otherwise
+---@field policy table its hooks, file and hash
+
 --- What a label needs at run time, but for its policy.
 ---@param config table
 ---@param name string
----@return table|nil label
+---@return lest.worker.label|nil label
 ---@return lest.error|nil err
 function M.label(config, name)
   local options = config.labels[name]
-  local label = { name = name, options = options, accepts = {} }
+  local label = { name = name, options = options, accepts = options.accepts }
   local bag, der, err
   if options.ca then
     bag, err = load_bag("cas." .. options.ca, config.cas[options.ca])
@@ -92,11 +100,8 @@ function M.label(config, name)
   if bag then der, err = core.pkcs7.encode(bag) end
   if not der then return nil, err end
   label.cacerts_body = core.est.body_encode(der, options.wrap)
-  label.csrattrs, err = load_wishes(config, name)
+  label.csrattrs, err = load_csrattrs(config, name)
   if label.csrattrs == nil then return nil, err end
-  for _, kind in ipairs(options.auth) do
-    for part in kind:gmatch "[^+]+" do label.accepts[part] = true end
-  end
   return label
 end
 
@@ -116,7 +121,7 @@ end
 function M.policy(config, label)
   local err
   search_beside(label.options.policy)
-  label.policy, err = policy.load(label.options.policy, config.files[label.options.policy])
+  label.policy, err = hooks.load(label.options.policy, config.files[label.options.policy])
   if not label.policy then return blame(("labels.%s.policy"):format(label.name), err) end
   return true
 end
@@ -129,7 +134,7 @@ local function load_store(config)
   if not anchors then return nil, crls end
   for _, certs in pairs(anchors) do table.move(certs, 1, #certs, #all + 1, all) end
   for _, label in pairs(config.labels) do
-    for _, kind in ipairs(label.auth) do used = used or kind:find "certificate" end
+    used = used or label.accepts.certificate
   end
   if not used or #all == 0 then return false end
   return core.store.new { anchors = all, crls = crls }

@@ -1,5 +1,6 @@
 --- What a policy sees: read-only, and closed. A field that does not exist raises and names the
 --- nearest; a known one that is absent is nil.
+local kinds = require "lest.server.wire.kinds"
 local schema = require "lest.base.schema"
 
 local M = {}
@@ -14,13 +15,18 @@ local FIELDS <const> = {
   request = set("id", "time", "operation", "label", "csr", "principal", "auth", "tls", "address",
     "headers", "previous", "approvals"),
   principal = set("kind", "name", "anchors", "certificate", "claims", "credential"),
-  auth = set("basic", "certificate"),
-  basic = set("name"),
-  certificate = set("name", "anchors"),
+  auth = set(),
   tls = set("version", "cipher", "channel_bound"),
   previous = set("certificate", "facts"),
   approval = set("operator", "comment", "time"),
 }
+
+-- What was proven, by kind.
+local PROVEN <const> = {}
+for _, kind in ipairs(kinds.list) do
+  FIELDS.auth[kind.name] = true
+  PROVEN[kind.name] = set(table.unpack(kind.facts))
+end
 
 --- A read-only view of a table. With `known`, a field outside of it raises.
 ---@param what string the name for messages, as "request.tls"
@@ -66,7 +72,7 @@ end
 local function proofs(auth)
   local views = {}
   for kind, facts in pairs(auth or {}) do
-    views[kind] = M.view("request.auth." .. kind, facts, FIELDS[kind])
+    views[kind] = M.view("request.auth." .. kind, facts, PROVEN[kind])
   end
   return M.view("request.auth", views, FIELDS.auth)
 end

@@ -18,9 +18,9 @@ end
 
 describe("a message", function()
   it("arrives as it was sent, bytes decoded", function()
-    local got = assert(message.decode(begin { chain = { message.bytes "\0\255" } }, ALL))
+    local got = assert(message.decode(begin { certificate = { message.bytes "\0\255" } }, ALL))
     assert.equal("der", got.csr)
-    assert.equal("\0\255", got.chain[1])
+    assert.equal("\0\255", got.certificate[1])
     assert.is_false(got.tls.channel_bound)
   end)
 
@@ -30,9 +30,8 @@ describe("a message", function()
       ["unknown field"] = begin { extra = 1 }, ["bad base64"] = begin { csr = "***" },
       ["operation"] = begin { operation = "fullcmc" }, ["id"] = begin { id = "a b" },
       ["label"] = begin { label = "../x" }, ["missing"] = '{"type":"begin","id":"a"}',
-      ["long chain"] = begin { chain = { "AA==", "AA==", "AA==", "AA==", "AA==", "AA==", "AA==",
-        "AA==",
-        "AA==" } },
+      ["long chain"] = begin { certificate = { "AA==", "AA==", "AA==", "AA==", "AA==",
+        "AA==", "AA==", "AA==", "AA==" } },
       ["deep"] = ('{"type":'):rep(50) .. "1" .. ("}"):rep(50), ["not a number"] = '{"type":NaN}',
       ["long header name"] = begin { headers = { [("x"):rep(65)] = "x" } },
       ["infinite"] = '{"type":"finish","id":"a","handle":"h","verdict":"approve",'

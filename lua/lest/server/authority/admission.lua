@@ -1,0 +1,93 @@
+--- What must hold of a request before a policy is asked: the CSR's proof of possession, a key and
+--- usages that the label gives, the rules for who renews what.
+local core = require "lest.core"
+local profiles = require "lest.server.authority.profile"
+local refusal = require "lest.server.wire.refusal"
+
+local M = {}
+
+--- Other names than the certificate's (ChangeSubjectName, RFC 7030 4.2.1 and 4.2.2) are for a
+--- policy to grant; they are never passed over in silence.
+local function check_change(authority, csr, names)
+  if not csr.change then return end
+  for _, name in ipairs(names) do
+    local profile = authority.config.profiles[name]
+    if profile and profile.names == "policy" then return end
+  end
+  refusal.raise(403, "a change of names (ChangeSubjectName) is not allowed here")
+end
+
+--- Proof of possession (RFC 7030 4.2.1), and a key and usages that some profile of the label takes.
+local function check_csr(authority, request)
+  local csr, names = request.csr, request.label.profiles
+  local good, problem
+  for _, name in ipairs(names) do
+    local profile = authority.config.profiles[name]
+    good, problem = profiles.check_key(profile, csr.public_key)
+    if good then good, problem = profiles.check_usage(profile, csr) end
+    if good then break end
+  end
+  if not good then refusal.raise(400, problem) end
+  check_change(authority, csr, names)
+  local verified, err = csr:verify()
+  if not verified then refusal.raise(400, err.message) end
+end
+
+--- Whoever holds a certificate of ours does not get around key_change by enrolling anew: some
+--- profile of the label takes the key.
+local function check_enrollment(authority, request)
+  if not request.own then return end
+  local good, problem
+  for _, name in ipairs(request.label.profiles) do
+    good, problem = profiles.check_key_change(authority.config.profiles[name],
+      request.principal.certificate, request.csr)
+    if good then return end
+  end
+  refusal.raise(403, problem)
+end
+
+local function includes(list, value)
+  for _, each in ipairs(list) do
+    if each == value then return true end
+  end
+  return false
+end
+
+--- RFC 7030 4.2.2: the client certificate is the one being renewed; it is ours, and the CSR has its
+--- names. Another label may have asked another policy, or less, for those names: what it issued is
+--- renewed here only where the configuration says so.
+local function check_renewal(authority, request)
+  local csr, cert, own, label = request.csr, request.principal.certificate, request.own,
+    request.label
+  if not cert then refusal.raise(403, "renewal needs a TLS client certificate") end
+  if not own then
+    refusal.raise(403,
+      "the client certificate was not issued by this CA, so there is nothing to renew")
+  end
+  if not includes(label.renews, own.label) then
+    refusal.raise(403, "the client certificate was issued at another label")
+  end
+  if not core.name.equal(csr.subject_der, cert.subject_der) then
+    refusal.raise(403, "the subject of the request is not that of the certificate being renewed")
+  end
+  if not core.san.equal(csr.san_der, cert.san_der) then
+    refusal.raise(403,
+      "the subject alternative names of the request are not those of the certificate being renewed")
+  end
+  local known = authority.config.profiles
+  local good, problem = profiles.check_key_change(known[own.profile] or known[label.profile],
+    cert, csr)
+  if not good then refusal.raise(403, problem) end
+  request.previous, request.renews = cert, cert.serial
+end
+
+--- Raise a refusal unless a policy may be asked about the request.
+---@param authority lest.authority
+---@param request lest.authority.request of a proven principal
+function M.check(authority, request)
+  check_csr(authority, request)
+  local check = request.operation.renews and check_renewal or check_enrollment
+  check(authority, request)
+end
+
+return M

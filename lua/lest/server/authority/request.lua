@@ -1,0 +1,82 @@
+--- One request in the authority, from the worker's question to the verdict that ends it: all that
+--- is known of it, in one place.
+local core = require "lest.core"
+local kinds = require "lest.server.wire.kinds"
+local operations = require "lest.server.wire.operations"
+local refusal = require "lest.server.wire.refusal"
+
+local M = {}
+
+-- Of a principal's name, in a worker's log.
+local SHOWN_MAX <const> = 1024
+
+---@class lest.authority.request
+---@field id string the ledger's and the client's X-Request-Id
+---@field begin table the worker's message; it says what a client claims
+---@field channel lest.authority.channel
+---@field label table of the configuration
+---@field operation table a row of server/wire/operations
+---@field csr lest.csr
+---@field key_hash string SHA-256 of the CSR's public key, in hex
+---@field started integer seconds
+---@field proven table<string, table> what was proven, by kind, as request.auth has it
+---@field principal? table who asks: kind, name, anchors, certificate, credential
+---@field ledger_name? string the principal's name in the ledger
+---@field credential? table the live credential of the secret, to be consumed
+---@field binding? table what a one-time credential is bound to: key_hash, label, operation
+---@field own? table the ledger's row of the client certificate, where it was issued here
+---@field previous? lest.cert the certificate being renewed
+---@field renews? string its serial
+---@field approvals table[] of operators
+---@field pending? table the ledger's row, where the request waits
+---@field is_known? boolean the principal is proven and within its limits: an end is recorded
+---@field handle? string what the worker brings the verdict with
+---@field verdict? string as the ledger has it
+local Request = {}
+Request.__index = Request
+
+--- A request as a worker puts it; nothing of it is believed yet.
+---@param channel lest.authority.channel
+---@param begin table
+---@param label table
+---@param now integer seconds
+---@return lest.authority.request
+function M.new(channel, begin, label, now)
+  return setmetatable({
+    id = begin.id, begin = begin, channel = channel, label = label,
+    operation = operations[begin.operation], started = now, proven = {}, approvals = {},
+  }, Request)
+end
+
+--- Read the CSR (RFC 2986); its signature is checked once it is known who asks.
+function Request:read_csr()
+  local csr, err = core.csr.parse(self.begin.csr)
+  if not csr then refusal.raise(400, err.message) end
+  self.csr, self.key_hash = csr, core.secret.sha256(csr.public_key.der)
+end
+
+--- Take what one kind of proof has shown. The first kind names the principal.
+---@param kind string
+---@param facts table as request.auth has them
+---@param principal table
+---@param ledger_name string
+function Request:prove(kind, facts, principal, ledger_name)
+  self.proven[kind] = facts
+  if self.principal then return end
+  self.principal, self.ledger_name = principal, ledger_name
+end
+
+--- Whether these kinds of proof are enough for the label.
+---@param proven table<string, any>
+---@return boolean
+function Request:is_satisfied_by(proven)
+  return kinds.are_enough(self.label.auth, proven)
+end
+
+--- Who asks, for a worker's log: as the ledger has it, but no longer than a line should be.
+---@return string|nil
+function Request:who()
+  return self.ledger_name and self.ledger_name:sub(1, SHOWN_MAX)
+end
+
+return M

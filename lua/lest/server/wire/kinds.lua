@@ -1,0 +1,73 @@
+--- The kinds of proof by which a client may authenticate. A kind is a row here, a file that
+--- collects what a client offers (server/worker/proofs/KIND.lua), a file that proves it
+--- (server/authority/proofs/KIND.lua) and a field of its name in the messages begin and answer.
+---
+---   label.auth     "certificate+basic" in the configuration: all of these; each entry is enough
+---   label.accepts  every kind that some entry names
+local schema = require "lest.base.schema"
+
+local M = {}
+
+--- In the order of the authority: the first kind that proves something names the principal.
+---   name       as `auth` has it, and request.principal.kind
+---   facts      what request.auth.KIND says besides
+---   challenge  the value of WWW-Authenticate that asks for it (RFC 9110 11.6.1); %s is the realm
+M.list = {
+  { name = "certificate", facts = { "name", "anchors" } },
+  { name = "basic", facts = { "name" }, challenge = 'Basic realm="%s", charset="UTF-8"' },
+}
+
+M.by_name = {}
+for _, kind in ipairs(M.list) do M.by_name[kind.name] = kind end
+
+--- Read an entry of a label's `auth`.
+---@param text string "certificate+basic"
+---@return string[]|nil names
+---@return string|nil problem
+function M.parse(text)
+  local names, seen = {}, {}
+  for name in (text .. "+"):gmatch "([^+]*)%+" do
+    if not M.by_name[name] then
+      return nil, ("'%s' is no kind of proof%s"):format(name:sub(1, 60),
+        schema.hint(name, M.by_name))
+    elseif seen[name] then
+      return nil, ("'%s' is named twice"):format(name)
+    end
+    seen[name] = true
+    table.insert(names, name)
+  end
+  return names
+end
+
+--- Whether what was proven is enough for a label.
+---@param auth string[][] entries as parse() reads them
+---@param proven table<string, any> by kind
+---@return boolean
+function M.are_enough(auth, proven)
+  for _, entry in ipairs(auth) do
+    local all = true
+    for _, name in ipairs(entry) do all = all and proven[name] ~= nil end
+    if all then return true end
+  end
+  return false
+end
+
+--- What to answer a client that has not shown enough: 401 where credentials that it has not offered
+--- would help, which they do not where only a certificate counts.
+---@param accepts table<string, boolean>
+---@param offered table<string, any> by kind
+---@param wants_certificate boolean the operation renews a certificate, and none was shown
+---@return integer status
+---@return string reason
+function M.missing(accepts, offered, wants_certificate)
+  for _, kind in ipairs(M.list) do
+    local name = kind.name
+    if kind.challenge and accepts[name] and not offered[name] and not wants_certificate then
+      return 401, "credentials are required"
+    end
+  end
+  return 403, accepts.certificate and "a TLS client certificate is required"
+    or "renewal needs a TLS client certificate, and none is accepted here"
+end
+
+return M

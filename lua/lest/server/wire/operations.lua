@@ -1,0 +1,14 @@
+--- The operations of EST (RFC 7030 3.2.2) that are served here, as both ends of the socket know
+--- them. An operation is a row here and a file that answers it in the worker
+--- (server/worker/operations/FILE.lua); path, method and media types are core.est's.
+---
+---   answered_by  that file
+---   hook         the hook of a policy that decides it; nil: nothing is decided
+---   enrolls      it asks the authority for a certificate
+---   renews       the certificate that the client shows is the one being renewed (4.2.2)
+return {
+  cacerts = { answered_by = "cacerts" },
+  csrattrs = { answered_by = "csrattrs", hook = "csrattrs" },
+  simpleenroll = { answered_by = "enroll", hook = "enroll", enrolls = true },
+  simplereenroll = { answered_by = "enroll", hook = "reenroll", enrolls = true, renews = true },
+}

@@ -1,0 +1,55 @@
+--- What can be judged from a request's head, so that nobody sends a body in vain: path, label,
+--- method, media type, whether there are credentials.
+local core = require "lest.core"
+local kinds = require "lest.server.wire.kinds"
+local operations = require "lest.server.wire.operations"
+local refusal = require "lest.server.wire.refusal"
+
+local M = {}
+
+local collectors <const> = {}
+for _, kind in ipairs(kinds.list) do
+  collectors[kind.name] = require("lest.server.worker.proofs." .. kind.name)
+end
+
+--- Collect what the client offers of the proofs that the label takes; the authority judges them.
+local function collect_proofs(exchange, request)
+  local accepts, offered = request.label.accepts, {}
+  request.offered = offered
+  for _, kind in ipairs(kinds.list) do
+    if accepts[kind.name] then
+      offered[kind.name] = collectors[kind.name].collect(exchange, request)
+    end
+  end
+  if next(offered) then return end
+  refusal.raise(kinds.missing(accepts, offered, request.row.renews))
+end
+
+--- Fill the request from its head, or raise a refusal.
+---@param labels table<string, lest.worker.label>
+---@param exchange lest.exchange
+---@param request lest.worker.request
+function M.check(labels, exchange, request)
+  local route, status, sentence = core.est.route(exchange.path)
+  if not route then refusal.raise(status, sentence) end
+  local operation = route.operation
+  request.operation, request.row = operation, operations[operation]
+  local label = labels[route.label or "default"]
+  if not label then refusal.raise(404, "there is no such label here") end
+  request.label = label
+  if not request.row then
+    refusal.raise(404, ("the operation '%s' is not offered here"):format(operation))
+  end
+  local good, detail
+  good, status, detail = core.est.method_check(operation, exchange.method)
+  if not good then
+    refusal.raise(status, "the method is not allowed here", { allow = detail })
+  end
+  if exchange.method ~= "POST" then return end
+  collect_proofs(exchange, request)
+  good, status, sentence = core.est.request_media_check(operation,
+    exchange:header "content-type", exchange:header "content-encoding")
+  if not good then refusal.raise(status, sentence) end
+end
+
+return M

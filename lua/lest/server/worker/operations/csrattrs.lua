@@ -1,0 +1,42 @@
+--- csrattrs (RFC 7030 4.5): what the label wants in a CSR, by the policy's hook or as configured.
+local answer = require "lest.server.worker.answer"
+local core = require "lest.core"
+local decision = require "lest.server.worker.decision"
+local refusal = require "lest.server.wire.refusal"
+local view = require "lest.server.worker.view"
+
+local M = {}
+
+local EMPTY <const> = "\x30\x00"
+
+--- The attributes that the policy's hook gives for this request, or the label's own.
+local function wanted(worker, exchange, request)
+  local label = request.label
+  local hook = label.policy.hooks.csrattrs
+  if not hook then return label.csrattrs end
+  local seen = view.new {
+    id = request.id, time = core.clock.wall_us() // 1000000, operation = request.operation,
+    label = label.name, tls = request.tls, address = exchange.address,
+  }
+  local ok, list = decision.call(hook, seen, worker:decision_limits(request))
+  if ok and list == nil then return label.csrattrs end
+  local der, err
+  if ok then ok, der, err = pcall(core.csrattrs.encode, list) end
+  if ok and der then return der end
+  core.log.write("error", "policy failed", { "id", request.id, "policy", label.policy.file,
+    "message", tostring(err or der or list) })
+  refusal.raise(500, "the request " .. request.id .. " failed")
+end
+
+--- 204 where nothing is wanted (4.5.2).
+---@param worker lest.worker
+---@param exchange lest.exchange
+---@param request lest.worker.request
+function M.answer(worker, exchange, request)
+  local der = wanted(worker, exchange, request)
+  if not der or der == EMPTY then return answer.plain(exchange, request, 204, {}) end
+  answer.base64(exchange, request, "application/csrattrs",
+    core.est.body_encode(der, request.label.options.wrap))
+end
+
+return M

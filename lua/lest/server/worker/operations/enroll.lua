@@ -1,0 +1,109 @@
+--- simpleenroll and simplereenroll (RFC 7030 4.2): begin to the authority, which proves who asks,
+--- the policy, finish to the authority, the answer.
+local answer = require "lest.server.worker.answer"
+local core = require "lest.core"
+local decision = require "lest.server.worker.decision"
+local message = require "lest.server.wire.message"
+local refusal = require "lest.server.wire.refusal"
+local view = require "lest.server.worker.view"
+
+local M = {}
+
+-- Headers that a policy may look at and the ledger keeps; the rest could hold secrets.
+local SHOWN_HEADERS <const> = { "user-agent", "host", "accept", "content-type" }
+local HEADER_MAX <const> = 1000
+
+--- Printable and short, so that the ledger takes them whatever a client sends.
+local function shown_headers(exchange)
+  local headers = {}
+  for _, name in ipairs(SHOWN_HEADERS) do
+    local value = exchange:header(name)
+    headers[name] = value and value:sub(1, HEADER_MAX):gsub("[^\x20-\x7e]", "?") or nil
+  end
+  return headers
+end
+
+--- The message `begin`, and its packet's bytes.
+local function begin_packet(exchange, request, der)
+  local begin = {
+    type = "begin", id = request.id, operation = request.operation, label = request.label.name,
+    address = exchange.address, tls = request.tls, csr = message.bytes(der),
+    headers = request.headers,
+  }
+  for kind, proof in pairs(request.offered) do begin[kind] = proof end
+  local packet, problem = message.encode(begin)
+  if packet then return packet end
+  core.log.write("warning", "request too large", { "id", request.id, "message", problem })
+  refusal.raise(413, "the request is larger than is taken here")
+end
+
+--- What the policy sees.
+local function seen_request(exchange, request, facts)
+  local principal, previous = facts.principal, facts.previous
+  if principal.certificate then
+    principal.certificate = assert(core.cert.parse(principal.certificate))
+  end
+  if previous then previous.certificate = assert(core.cert.parse(previous.certificate)) end
+  return view.new {
+    id = request.id, time = core.clock.wall_us() // 1000000, operation = request.operation,
+    label = request.label.name, csr = request.csr, principal = principal, auth = facts.auth,
+    tls = request.tls, address = exchange.address, headers = request.headers,
+    previous = previous, approvals = facts.approvals,
+  }
+end
+
+--- The `finish` message of a verdict, and its packet. One that the authority would not take is an
+--- error of the policy, and of this request alone.
+local function finish_of(request, fields, duration_us)
+  local policy = request.label.policy
+  local function whole(finish)
+    finish.type, finish.id, finish.handle = "finish", request.id, request.handle
+    finish.policy_file, finish.policy_hash = policy.file, policy.hash
+    finish.duration_us = duration_us
+    return finish, message.encode(finish)
+  end
+  local finish, packet, problem = whole(fields)
+  if packet then return finish, packet end
+  return whole { verdict = "error", detail = "the verdict is not taken: " .. problem }
+end
+
+--- Ask the policy about a request whose principal is proven, and the authority for what follows.
+local function judge(worker, exchange, request, facts)
+  local policy = request.label.policy
+  local started_us = core.clock.monotonic_us()
+  request.handle = facts.handle
+  local ok, seen = pcall(seen_request, exchange, request, facts)
+  local verdict = ok
+    and decision.run(policy.hooks[request.row.hook], seen, worker:decision_limits(request))
+    or { verdict = "error", detail = tostring(seen) }
+  local finish, packet = finish_of(request, decision.fields(verdict),
+    core.clock.monotonic_us() - started_us)
+  if finish.verdict == "error" then
+    core.log.write("error", "policy failed",
+      { "id", request.id, "policy", policy.file, "message", finish.detail })
+  end
+  request.is_committed = true
+  return (worker.authority:ask(request.id, packet, request.channel))
+end
+
+---@param worker lest.worker
+---@param exchange lest.exchange
+---@param request lest.worker.request
+function M.answer(worker, exchange, request)
+  local der, err = core.est.body_decode(exchange.body or "")
+  if not der then refusal.raise(400, err.message) end
+  request.csr, err = core.csr.parse(der)
+  if not request.csr then refusal.raise(400, err.message) end
+  request.headers = shown_headers(exchange)
+  local result
+  result, request.channel = worker.authority:ask(request.id, begin_packet(exchange, request, der))
+  request.who = result.who
+  if not result.certificate then result = judge(worker, exchange, request, result) end
+  request.verdict, request.serial = result.verdict, result.serial
+  request.is_replayed = result.replayed or false
+  local bag = core.pkcs7.encode { result.certificate }
+  answer.base64(exchange, request, answer.PKCS7,
+    core.est.body_encode(bag, request.label.options.wrap))
+end
+
+return M

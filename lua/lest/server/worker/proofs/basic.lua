@@ -1,0 +1,27 @@
+--- What a client offers as the proof "basic": the Authorization header (RFC 7617).
+local core = require "lest.core"
+local message = require "lest.server.wire.message"
+local refusal = require "lest.server.wire.refusal"
+
+local M = {}
+
+-- Of a name that nobody has proven, in the log.
+local CLAIMED_MAX <const> = 64
+
+---@param exchange lest.exchange
+---@param request lest.worker.request whose `claimed` is set
+---@return { username: string, password: string }|nil
+function M.collect(exchange, request)
+  local authorization = exchange:header "authorization"
+  if not authorization then return nil end
+  local username, password = core.http.basic(authorization)
+  request.claimed = username and username:sub(1, CLAIMED_MAX)
+  if not username then
+    refusal.raise(401, "the Authorization header is not Basic with a user and a password")
+  elseif #username > message.SECRET_MAX or #password > message.SECRET_MAX then
+    refusal.raise(401, "the credentials are not accepted")
+  end
+  return { username = message.bytes(username), password = message.bytes(password) }
+end
+
+return M

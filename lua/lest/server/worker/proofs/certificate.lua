@@ -1,0 +1,22 @@
+--- What a client offers as the proof "certificate": the chain that it sent in the TLS handshake.
+local message = require "lest.server.wire.message"
+local refusal = require "lest.server.wire.refusal"
+
+local M = {}
+
+---@param exchange lest.exchange
+---@return string[]|nil chain DER, the leaf first
+function M.collect(exchange)
+  local sent = exchange.peer_chain
+  if not sent then return nil end
+  local chain = {}
+  for i, der in ipairs(sent) do
+    if #der > message.CERTIFICATE_MAX then
+      refusal.raise(403, "a certificate of the client's chain is too large")
+    end
+    if i <= message.CHAIN_MAX then chain[i] = message.bytes(der) end
+  end
+  return chain
+end
+
+return M

@@ -1,0 +1,75 @@
+--- One request in a worker, from its head to its answer: all that is known of it, in one place.
+--- What a policy sees of it is server/worker/view.
+local core = require "lest.core"
+
+local M = {}
+
+---@class lest.worker.request
+---@field id string
+---@field started_us integer monotonic
+---@field tls { version: string, cipher: string, channel_bound: boolean }
+---@field operation? string its name
+---@field row? table of server/wire/operations
+---@field label? lest.worker.label
+---@field offered? table<string, any> the proofs that the client offers, by kind
+---@field claimed? string the name that it gives itself
+---@field csr? lest.csr
+---@field headers? table<string, string> those that a policy sees
+---@field handle? string the authority's, until a verdict is sent
+---@field channel? any the connection to the authority that knows the handle
+---@field is_committed? boolean the verdict is on its way: the client's leaving changes nothing
+---@field who? string the proven principal
+---@field status? integer what the client was answered
+---@field reason? string
+---@field verdict? string as the ledger has it
+---@field serial? string
+---@field is_replayed? boolean it got the answer that was lost
+---@field cut? { status: integer?, reason: string } what it got instead of our answer
+local Request = {}
+Request.__index = Request
+
+---@param exchange lest.exchange
+---@return lest.worker.request
+function M.new(exchange)
+  local tls = exchange.tls
+  return setmetatable({
+    id = exchange.id, started_us = core.clock.monotonic_us(),
+    tls = { version = tls.version, cipher = tls.cipher, channel_bound = false },
+  }, Request)
+end
+
+-- Why a request ended without the server's own answer.
+local CUT_SHORT <const> = { closed = "the client left",
+  stopped = "the server closed the connection" }
+
+--- Have fn() called when nobody waits for the answer any more; `cut` says what the client has
+--- instead.
+---@param exchange lest.exchange
+---@param fn function
+function Request:on_cut(exchange, fn)
+  exchange:on_abort(function(why, status, reason)
+    self.cut = { status = status, reason = reason or CUT_SHORT[why] or why }
+    fn()
+  end)
+end
+
+--- Write the one line that the log has of each request; "status" is what the client was sent, 0 for
+--- nothing.
+---@param exchange lest.exchange
+function Request:log(exchange)
+  local label, cut = self.label, self.cut
+  local status = cut and cut.status or not cut and self.status or 0
+  local unknown = (status == 401 or status == 429) and not self.who
+  core.log.write(status >= 500 and "error" or "info", "request", {
+    "id", self.id, "method", exchange.method, "operation", self.operation or false,
+    "target", not label and exchange.target or false,
+    "label", label and label.name or false, "address", exchange.address,
+    "principal", self.who or false, "claimed", unknown and self.claimed or false,
+    "status", status, "verdict", self.verdict or false,
+    "reason", cut and cut.reason or self.reason or false,
+    "serial", self.serial or false, "replayed", self.is_replayed or false,
+    "us", core.clock.monotonic_us() - self.started_us,
+  })
+end
+
+return M

@@ -1,0 +1,50 @@
+-- The kinds of proof: what a label's `auth` means, and what a client is told that shows too little.
+local kinds = require "lest.server.wire.kinds"
+local operations = require "lest.server.wire.operations"
+
+describe("kinds of proof", function()
+  it("are read from an entry of auth, which joins them by +", function()
+    assert.same({ "certificate" }, kinds.parse "certificate")
+    assert.same({ "certificate", "basic" }, kinds.parse "certificate+basic")
+    for text, problem in pairs {
+      basik = "'basik' is no kind of proof, did you mean 'basic'?", [""] = "'' is no kind of proof",
+      ["basic+"] = "'' is no kind of proof", ["basic+basic"] = "'basic' is named twice",
+    } do
+      local names, why = kinds.parse(text)
+      assert.is_nil(names)
+      assert.equal(problem, why)
+    end
+  end)
+
+  it("are enough when one entry is whole", function()
+    local auth = { { "certificate", "basic" } }
+    assert.is_false(kinds.are_enough(auth, { basic = {} }))
+    assert.is_false(kinds.are_enough(auth, { certificate = {} }))
+    assert.is_true(kinds.are_enough(auth, { certificate = {}, basic = {} }))
+    assert.is_true(kinds.are_enough({ { "certificate" }, { "basic" } }, { basic = {} }))
+    assert.is_false(kinds.are_enough({}, { basic = {} }))
+  end)
+
+  it("are asked for by 401 only where credentials would help", function()
+    local both, certificate = { certificate = true, basic = true }, { certificate = true }
+    assert.same({ 401, "credentials are required" }, { kinds.missing(both, {}, false) })
+    assert.equal(403, (kinds.missing(both, {}, true)))
+    assert.equal(403, (kinds.missing(both, { basic = {} }, false)))
+    assert.same({ 403, "a TLS client certificate is required" },
+      { kinds.missing(certificate, {}, false) })
+    assert.matches("none is accepted here", select(2, kinds.missing({ basic = true }, {}, true)))
+  end)
+
+  it("and operations have a file at each end", function()
+    for _, kind in ipairs(kinds.list) do
+      for _, room in ipairs { "worker", "authority" } do
+        assert(package.searchpath(("lest.server.%s.proofs.%s"):format(room, kind.name),
+          package.path))
+      end
+    end
+    for _, operation in pairs(operations) do
+      assert(package.searchpath("lest.server.worker.operations." .. operation.answered_by,
+        package.path))
+    end
+  end)
+end)
