@@ -114,14 +114,12 @@ static int get_where(lua_State *L)
     return 1;
 }
 
-/* limit.new{ deadline_ms = of the monotonic clock, memory = bytes } */
+/* limit.new(deadline_ms of the monotonic clock, memory in bytes; 0 is no ceiling) */
 static int new (lua_State *L)
 {
-    static const char *const known[] = { "deadline_ms", "memory", NULL };
-    lestL_check_options(L, 1, known);
-    lua_Integer deadline_ms = lestL_opt_integer(L, 1, "deadline_ms", INT64_MAX);
-    lua_Integer memory = lestL_opt_integer(L, 1, "memory", 0);
-    luaL_argcheck(L, memory >= 0, 1, "memory is a number of bytes");
+    lua_Integer deadline_ms = luaL_checkinteger(L, 1);
+    lua_Integer memory = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, memory >= 0, 2, "memory is a number of bytes");
     struct lestL_object *object = lestL_new_object(L, &limit_class);
     struct limit *limit = object->h = calloc(1, sizeof *limit);
     if (!limit)

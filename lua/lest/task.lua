@@ -83,20 +83,24 @@ local function outcome(task, ok, ...)
   return settle(task, ok, ...)
 end
 
-function step(task, ...)
-  local arguments = pack(...)
-  while arguments do
-    local before = current
-    current = task
-    task.under_way = nil
-    if task.on_step then task.on_step() end
-    if task.limit then
-      arguments = outcome(task, task.limit:resume(task.co, unpack(arguments, 1, arguments.n)))
-    else
-      arguments = outcome(task, raw_resume(task.co, unpack(arguments, 1, arguments.n)))
-    end
-    current = before
+--- Run a task until its next wait; the arguments of what comes then, if that is there already.
+local function resume(task, ...)
+  local before, arguments = current, nil
+  current = task
+  task.under_way = nil
+  if task.on_step then task.on_step() end
+  if task.limit then
+    arguments = outcome(task, task.limit:resume(task.co, ...))
+  else
+    arguments = outcome(task, raw_resume(task.co, ...))
   end
+  current = before
+  return arguments
+end
+
+function step(task, ...)
+  local arguments = resume(task, ...)
+  while arguments do arguments = resume(task, unpack(arguments, 1, arguments.n)) end
 end
 
 --- Start fn(...) as a task; it runs at once until its first wait.

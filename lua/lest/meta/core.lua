@@ -203,9 +203,10 @@ function limit:close() end
 local core_limit = {}
 
 --- Memory is bounded in the lest binary only.
----@param options { deadline_ms?: integer, memory?: integer } of the monotonic clock; bytes it may add
+---@param deadline_ms integer of the monotonic clock
+---@param memory integer bytes it may add; 0 is no ceiling
 ---@return lest.limit
-function core_limit.new(options) end
+function core_limit.new(deadline_ms, memory) end
 
 --- A connection to the ledger: named statements (csrc/ledger/statements.c), typed parameters. A
 --- wrong name, a wrong type and a call out of order raise; what the database refuses is `nil, err`

@@ -108,7 +108,7 @@ end)
 
 describe("limits", function()
   local function bounded(options, fn)
-    local limit = core.limit.new(options)
+    local limit = core.limit.new(options.deadline_ms or math.maxinteger, options.memory or 0)
     local running = task.start({ limit = limit, quiet = true }, fn)
     local ok = pcall(running.wait, running)
     return ok, limit

@@ -17,6 +17,18 @@ local function why_failed(running, limit, problem)
   return running.trace or tostring(problem)
 end
 
+--- Wait for a hook that did not end at once: until its time is over, or its request.
+local function wait_for(running, limits)
+  local timer <close> = core.loop.timer(limits.seconds * 1000 + 50, function() -- luacheck: ignore 211
+    running:cancel "the decision took too long"
+  end)
+  -- Also where the caller is cancelled: a decision that no request waits for is over.
+  local ending <close> = setmetatable({}, { __close = function() -- luacheck: ignore 211
+    running:cancel "nobody waits for the decision"
+  end })
+  return pcall(running.wait, running)
+end
+
 --- Call hook(argument) as a bounded task.
 ---@param hook function
 ---@param argument any
@@ -24,23 +36,11 @@ end
 ---@return boolean ok
 ---@return any result what the hook returned, or a sentence for the log
 function M.call(hook, argument, limits)
-  local limit = core.limit.new {
-    deadline_ms = core.clock.monotonic_ms() + limits.seconds * 1000, memory = limits.memory,
-  }
+  local limit = core.limit.new(core.clock.monotonic_ms() + limits.seconds * 1000, limits.memory)
   local running = task.start({ limit = limit, quiet = true, on_step = limits.on_step },
     hook, argument)
-  local timer
-  if not running.done then
-    timer = core.loop.timer(limits.seconds * 1000 + 50, function()
-      running:cancel "the decision took too long"
-    end)
-  end
-  -- Also where the caller is cancelled: nobody would count a decision that nobody waits for.
-  local ending <close> = setmetatable({}, { __close = function() -- luacheck: ignore 211
-    if timer then timer:close() end
-    running:cancel "nobody waits for the decision"
-  end })
-  local ok, result = pcall(running.wait, running)
+  local ok, result = running.ok, running.results and running.results[1]
+  if not running.done then ok, result = wait_for(running, limits) end
   if ok then return true, result end
   return false, why_failed(running, limit, result):sub(1, DETAIL_MAX)
 end

@@ -11,34 +11,18 @@ local function set(...)
   return names
 end
 
-local FIELDS <const> = {
-  request = set("id", "time", "operation", "label", "csr", "principal", "auth", "tls", "address",
-    "headers", "previous", "approvals"),
-  principal = set("kind", "name", "anchors", "certificate", "claims", "credential"),
-  auth = set(),
-  tls = set("version", "cipher", "channel_bound"),
-  previous = set("certificate", "facts"),
-  approval = set("operator", "comment", "time"),
-}
+-- Where a view keeps its values; no name of a policy's can be it.
+local VALUES <const> = {}
 
--- What was proven, by kind.
-local PROVEN <const> = {}
-for _, kind in ipairs(kinds.list) do
-  FIELDS.auth[kind.name] = true
-  PROVEN[kind.name] = set(table.unpack(kind.facts))
-end
-
---- A read-only view of a table. With `known`, a field outside of it raises.
+--- The metatable of every view of one kind. With `known`, a field outside of it raises.
 ---@param what string the name for messages, as "request.tls"
----@param values table
 ---@param known? table<string, boolean>
----@return table
-function M.view(what, values, known)
-  return setmetatable({}, {
+local function class(what, known)
+  return {
     __name = "lest." .. what,
     __metatable = false,
-    __index = function(_, key)
-      local value = values[key]
+    __index = function(self, key)
+      local value = rawget(self, VALUES)[key]
       if value == nil and known and not known[key] then
         error(("%s has no field '%s'%s"):format(what, tostring(key), schema.hint(key, known)), 2)
       end
@@ -47,81 +31,100 @@ function M.view(what, values, known)
     __newindex = function(_, key)
       error(("%s is read-only: '%s' cannot be set"):format(what, tostring(key)), 2)
     end,
-    __len = function() return #values end,
-    __pairs = function() return pairs(values) end,
-  })
+    __len = function(self) return #rawget(self, VALUES) end,
+    __pairs = function(self) return pairs(rawget(self, VALUES)) end,
+  }
 end
 
-local function list(what, values, known)
-  local views = {}
-  for i, value in ipairs(values) do views[i] = M.view(what, value, known) end
-  return M.view(what .. "s", views)
+local function view(of, values)
+  return setmetatable({ [VALUES] = values }, of)
 end
+
+local CLASS <const> = {
+  request = class("request", set("id", "time", "operation", "label", "csr", "principal", "auth",
+    "tls", "address", "headers", "previous", "approvals")),
+  principal = class("request.principal", set("kind", "name", "anchors", "certificate", "claims",
+    "credential")),
+  claims = class "request.principal.claims",
+  credential = class "request.principal.credential",
+  tls = class("request.tls", set("version", "cipher", "channel_bound")),
+  previous = class("request.previous", set("certificate", "facts")),
+  facts = class "request.previous.facts",
+  approvals = class "request.approvals",
+  approval = class("request.approval", set("operator", "comment", "time")),
+}
+
+-- What was proven, by kind.
+local PROVEN <const> = {}
+local auth_fields <const> = {}
+for _, kind in ipairs(kinds.list) do
+  auth_fields[kind.name] = true
+  PROVEN[kind.name] = class("request.auth." .. kind.name, set(table.unpack(kind.facts)))
+end
+CLASS.auth = class("request.auth", auth_fields)
 
 --- Headers by name in any case; nil for one that was not sent or is not shown to policies.
-local function headers(values)
-  return setmetatable({}, {
-    __name = "lest.request.headers",
-    __metatable = false,
-    __index = function(_, key) return values[tostring(key):lower()] end,
-    __newindex = function() error("request.headers is read-only", 2) end,
-  })
-end
-
---- Everything that was proven, by kind; nil for a kind that was not.
-local function proofs(auth)
-  local views = {}
-  for kind, facts in pairs(auth or {}) do
-    views[kind] = M.view("request.auth." .. kind, facts, PROVEN[kind])
-  end
-  return M.view("request.auth", views, FIELDS.auth)
-end
+local HEADERS <const> = {
+  __name = "lest.request.headers",
+  __metatable = false,
+  __index = function(self, key) return rawget(self, VALUES)[tostring(key):lower()] end,
+  __newindex = function() error("request.headers is read-only", 2) end,
+}
 
 -- What makes a field's view from its facts.
 local PARTS <const> = {
   principal = function(principal)
-    return principal and M.view("request.principal", {
+    return principal and view(CLASS.principal, {
       kind = principal.kind, name = principal.name, anchors = principal.anchors,
-      certificate = principal.certificate,
-      claims = M.view("request.principal.claims", principal.claims or {}),
-      credential = M.view("request.principal.credential", principal.credential or {}),
-    }, FIELDS.principal)
+      certificate = principal.certificate, claims = view(CLASS.claims, principal.claims or {}),
+      credential = view(CLASS.credential, principal.credential or {}),
+    })
   end,
-  auth = proofs,
-  tls = function(tls) return M.view("request.tls", tls, FIELDS.tls) end,
-  headers = function(values) return headers(values or {}) end,
+  auth = function(auth)
+    local views = {}
+    for kind, facts in pairs(auth or {}) do views[kind] = view(PROVEN[kind], facts) end
+    return view(CLASS.auth, views)
+  end,
+  tls = function(tls) return view(CLASS.tls, tls) end,
+  headers = function(values) return view(HEADERS, values or {}) end,
   previous = function(previous)
-    return previous and M.view("request.previous", {
-      certificate = previous.certificate,
-      facts = M.view("request.previous.facts", previous.facts or {}),
-    }, FIELDS.previous)
+    return previous and view(CLASS.previous, {
+      certificate = previous.certificate, facts = view(CLASS.facts, previous.facts or {}),
+    })
   end,
   approvals = function(approvals)
-    return list("request.approval", approvals or {}, FIELDS.approval)
+    local views = {}
+    for i, value in ipairs(approvals or {}) do views[i] = view(CLASS.approval, value) end
+    return view(CLASS.approvals, views)
   end,
 }
 
---- Build the request that a hook is called with. Its parts are built when a hook looks at them:
---- most look at one or two.
+-- The values of a request: its parts are made when a hook looks at them; most look at one or two.
+local Values <const> = {}
+function Values:__index(key)
+  local make = PARTS[key]
+  if not make then return nil end
+  local value = make(self[VALUES][key])
+  rawset(self, key, value)
+  return value
+end
+function Values:__pairs()
+  for key in pairs(PARTS) do local _ = self[key] end
+  return function(_, key)
+    local value
+    repeat key, value = next(self, key) until key ~= VALUES
+    return key, value
+  end, self, nil
+end
+
+--- Build the request that a hook is called with.
 ---@param facts table plain tables by the names above; certificate fields are lest.cert objects
 ---@return table
 function M.new(facts)
-  local values = {
-    id = facts.id, time = facts.time, operation = facts.operation, label = facts.label,
-    csr = facts.csr, address = facts.address,
-  }
-  local function part(_, key)
-    local make = PARTS[key]
-    if not make then return nil end
-    local value = make(facts[key])
-    values[key] = value
-    return value
-  end
-  local function all()
-    for key in pairs(PARTS) do local _ = values[key] end
-    return next, values, nil
-  end
-  return M.view("request", setmetatable(values, { __index = part, __pairs = all }), FIELDS.request)
+  return view(CLASS.request, setmetatable({
+    [VALUES] = facts, id = facts.id, time = facts.time, operation = facts.operation,
+    label = facts.label, csr = facts.csr, address = facts.address,
+  }, Values))
 end
 
 return M
