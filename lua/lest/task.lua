@@ -85,7 +85,8 @@ end
 
 --- Run a task until its next wait; the arguments of what comes then, if that is there already.
 local function resume(task, ...)
-  local before, arguments = current, nil
+  local before = current
+  local arguments
   current = task
   task.under_way = nil
   if task.on_step then task.on_step() end

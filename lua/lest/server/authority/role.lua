@@ -30,7 +30,8 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field config table
 ---@field issuers table<string, table> by the name in cas; "" is `ca`
 ---@field issuers_by_key table<string, table> by the DER of the public key
----@field anchors table<string, { store: lest.store }> by name
+---@field issuers_by_id table<string, table> by what the ledger calls them
+---@field anchors table<string, { store: lest.store, vouched: table }> by name
 ---@field ledger lest.ledger
 ---@field credentials lest.credentials
 ---@field failures table<string, lest.limiter> of secrets: network, name_there, name
@@ -241,7 +242,8 @@ function M.main(launch)
   local config = snapshot.from_json(launch.config, launch.files)
   core.log.set_level(config.log_level)
   local authority = setmetatable({
-    config = config, issuers = {}, issuers_by_key = {}, anchors = {}, issued = {}, clock = now_s,
+    config = config, issuers = {}, issuers_by_key = {}, issuers_by_id = {}, anchors = {},
+    issued = {}, clock = now_s,
   }, Authority)
   local there, err = setup.before_drop(authority, launch)
   local ok = there ~= nil

@@ -27,6 +27,7 @@ local function load_issuers(authority)
     if not issuer then return nil, err end
     authority.issuers[name] = issuer
     authority.issuers_by_key[issuer.cert.public_key.der] = issuer
+    authority.issuers_by_id[issuer.id] = issuer
   end
   return true
 end
@@ -65,7 +66,7 @@ local function load_anchors(authority)
     local store, err = core.store.new { anchors = certs, crls = crls,
       crl_required = config.crl_required and not are_own(authority, certs) }
     if not store then return blame("anchors." .. name, err) end
-    authority.anchors[name] = { store = store }
+    authority.anchors[name] = { store = store, vouched = {} }
   end
   for i, crl in ipairs(crls) do doubt_crl(config.crls[i], crl, known) end
   return true

@@ -19,9 +19,8 @@ end
 
 --- Wait for a hook that did not end at once: until its time is over, or its request.
 local function wait_for(running, limits)
-  local timer <close> = core.loop.timer(limits.seconds * 1000 + 50, function() -- luacheck: ignore 211
-    running:cancel "the decision took too long"
-  end)
+  local timer <close> = core.loop.timer(limits.seconds * 1000 + 50, -- luacheck: ignore 211
+    function() running:cancel "the decision took too long" end)
   -- Also where the caller is cancelled: a decision that no request waits for is over.
   local ending <close> = setmetatable({}, { __close = function() -- luacheck: ignore 211
     running:cancel "nobody waits for the decision"

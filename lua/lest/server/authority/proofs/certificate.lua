@@ -1,6 +1,7 @@
 --- The proof "certificate": the TLS client certificate, whose chain is verified here again. Only
 --- that the client holds its key is taken on the worker's word.
 local core = require "lest.core"
+local own = require "lest.server.authority.proofs.own"
 local refusal = require "lest.server.wire.refusal"
 
 local M = {}
@@ -83,11 +84,15 @@ end
 ---@param request lest.authority.request
 ---@param offered string[] DER, the leaf first
 function M.prove(authority, request, offered)
-  local anchors, chain = verify(authority, request, parse_chain(offered))
-  if not anchors then return end
-  local cert = chain[1]
+  local cert, row, anchors = own.find(authority, request, offered[1])
+  if not cert then
+    local chain
+    anchors, chain = verify(authority, request, parse_chain(offered))
+    if not anchors then return end
+    cert, row = chain[1], own_certificate(authority, chain)
+  end
   local name = name_of(cert)
-  request.own = own_certificate(authority, chain)
+  request.own = row
   request:prove("certificate", { name = name, anchors = anchors },
     { kind = "certificate", name = name, anchors = anchors, certificate = cert },
     anchors .. ":" .. (#cert.subject > 0 and tostring(cert.subject)

@@ -1,0 +1,69 @@
+--- A certificate that this CA issued is known by its bytes: the ledger's row has the same DER, so
+--- it was signed here, and no chain of signatures need be computed again. What time can change is
+--- still looked at: its dates, its revocation, and whether the label's anchors vouch for the CA.
+---
+--- Whatever is out of the ordinary (CRLs, name constraints, usages) is not judged here but left to
+--- the verification of the whole chain, which also has the words for a refusal.
+local core = require "lest.core"
+
+local M = {}
+
+local NAME_CONSTRAINTS <const> = "2.5.29.30"
+local KEEP_S <const> = 60
+
+local function allows(usages, usage)
+  if #usages == 0 then return true end
+  for _, each in ipairs(usages) do
+    if each == usage then return true end
+  end
+  return false
+end
+
+--- Whether the chain of a CA leaves every client certificate of it alone.
+local function is_plain(chain)
+  for _, cert in ipairs(chain) do
+    if not allows(cert.eku, "clientAuth") then return false end
+    for _, extension in ipairs(cert.extensions) do
+      if extension.oid == NAME_CONSTRAINTS then return false end
+    end
+  end
+  return true
+end
+
+--- Whether the anchors vouch for a CA of ours, as they did within the last minute.
+local function vouch(anchors, issuer, now)
+  local known = anchors.vouched[issuer.id]
+  if known and now >= known.from and now < known.from + KEEP_S then return known.good end
+  local chain = anchors.store:verify(issuer.cert, { at = now })
+  local good = chain ~= nil and is_plain(chain)
+  anchors.vouched[issuer.id] = { from = now, good = good }
+  return good
+end
+
+--- The certificate, its row and the name of the label's anchors; nil where it must be verified.
+---@param authority lest.authority
+---@param request lest.authority.request
+---@param der string of the leaf
+---@return lest.cert|nil cert
+---@return table|nil row
+---@return string|nil anchors
+function M.find(authority, request, der)
+  if #authority.config.crls > 0 or authority.config.crl_required then return nil end
+  local cert = core.cert.parse(der)
+  if not cert then return nil end
+  local rows, err = authority.ledger:rows("certificate_find", { serial = cert.serial })
+  if not rows then error(err) end
+  local now = authority.clock()
+  if now < cert.not_before or now > cert.not_after or not allows(cert.eku, "clientAuth")
+    or not allows(cert.key_usage, "digitalSignature") then
+    return nil
+  end
+  for _, row in ipairs(rows) do
+    local issuer = row.der == der and not row.revoked_at and authority.issuers_by_id[row.issuer]
+    for _, name in ipairs(issuer and request.label.anchors or {}) do
+      if vouch(authority.anchors[name], issuer, now) then return cert, row, name end
+    end
+  end
+end
+
+return M

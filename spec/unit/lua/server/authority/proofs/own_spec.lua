@@ -1,0 +1,95 @@
+-- A certificate of ours is known by its bytes; anything out of the ordinary is left to the whole
+-- verification.
+local core = require "lest.core"
+local own = require "lest.server.authority.proofs.own"
+local pki = require "support.pki"
+local temporary = require "support.temporary"
+
+local CLIENT <const> = "extendedKeyUsage = clientAuth\nkeyUsage = digitalSignature\n"
+
+describe("a certificate of ours", function()
+  local made, root, leaf
+
+  setup(function()
+    made = pki.new()
+    root = made:root("root", { days = 10 })
+    leaf = made:issue("leaf", { by = root, ext = CLIENT, days = 5 })
+  end)
+  teardown(temporary.clean)
+
+  --- An authority with what find() looks at; change(authority, row) makes it another.
+  local function find(change, cert, ca)
+    ca, cert = ca or root, (cert or leaf).cert
+    local store = assert(core.store.new { anchors = { ca.cert } })
+    local row = { serial = cert.serial, issuer = "ours", der = cert:der() }
+    local authority = {
+      config = { crls = {} }, clock = os.time,
+      issuers_by_id = { ours = { id = "ours", cert = ca.cert } },
+      anchors = { own = { store = store, vouched = {} } },
+      ledger = { rows = function(_, statement, parameters)
+        assert.equal("certificate_find", statement)
+        return parameters.serial == row.serial and { row } or {}
+      end },
+    }
+    local request = { label = { anchors = { "own" } } }
+    local der = cert:der()
+    if change then change(authority, row, request) end
+    return own.find(authority, request, der), authority, row
+  end
+
+  it("is known without its chain", function()
+    local cert, row, anchors
+    find(function(authority, expected, request)
+      cert, row, anchors = own.find(authority, request, leaf.cert:der())
+      assert.equal(expected, row)
+    end)
+    assert.equal(leaf.cert, cert)
+    assert.equal("own", anchors)
+  end)
+
+  it("is verified where the ledger has it otherwise, or not", function()
+    assert.is_nil(find(function(_, row) row.der = row.der .. "\0" end))
+    assert.is_nil(find(function(_, row) row.serial = "01" end))
+    assert.is_nil(find(function(_, row) row.revoked_at = 1 end))
+    assert.is_nil(find(function(_, row) row.issuer = "another" end))
+  end)
+
+  it("is verified outside of its dates", function()
+    for _, at in ipairs { leaf.cert.not_before - 1, leaf.cert.not_after + 1 } do
+      assert.is_nil(find(function(authority) authority.clock = function() return at end end))
+    end
+    assert.truthy(find(function(authority)
+      authority.clock = function() return leaf.cert.not_after end
+    end))
+  end)
+
+  it("is verified where the label's anchors do not vouch for its CA, or not any more", function()
+    local stranger = made:root "stranger"
+    assert.is_nil(find(function(authority)
+      authority.anchors.own.store = assert(core.store.new { anchors = { stranger.cert } })
+    end))
+    assert.is_nil(find(function(_, _, request) request.label.anchors = {} end))
+    local short = made:root("short", { days = 1 })
+    local longer = made:issue("longer", { by = short, ext = CLIENT, days = 3 })
+    local now = os.time()
+    find(function(authority, _, request)
+      authority.clock = function() return now end
+      assert.truthy(own.find(authority, request, longer.cert:der()))
+      now = short.cert.not_after + 1
+      assert.is_nil(own.find(authority, request, longer.cert:der()))
+    end, longer, short)
+  end)
+
+  it("is verified where CRLs, usages or names decide", function()
+    assert.is_nil(find(function(authority) authority.config.crls = { "a.crl" } end))
+    assert.is_nil(find(function(authority) authority.config.crl_required = true end))
+    for name, ext in pairs { server = "extendedKeyUsage = serverAuth\n",
+      agree = "keyUsage = keyAgreement\n" } do
+      assert.is_nil(find(nil, made:issue(name, { by = root, ext = ext })))
+    end
+    local narrow = made:root("narrow", { more = "nameConstraints = critical,permitted;DNS:.x\n" })
+    assert.is_nil(find(nil, made:issue("inside", { by = narrow, ext = CLIENT }), narrow))
+    local of_servers = made:root("servers", { more = "extendedKeyUsage = serverAuth\n" })
+    assert.is_nil(find(nil, made:issue("under", { by = of_servers, ext = CLIENT }), of_servers))
+  end)
+end)
