@@ -17,6 +17,8 @@ local policy = require "lest.policy"
 local OWN <const> = "own" -- the name in `anchors` of the CA that certifies RAs
 local CMC_RA <const> = "cmcRA" -- anyExtendedKeyUsage does not stand for it
 
+local own_name = policy.own_name()
+
 local function is_ra(who)
   if who.kind ~= "certificate" or who.anchors ~= OWN then return false end
   for _, purpose in ipairs(who.certificate.eku) do
@@ -28,14 +30,8 @@ end
 return {
   enroll = function(request)
     local who, csr = request.principal, request.csr
-    if is_ra(who) then
-      return policy.approve { subject = csr.subject, san = csr.san, detail = "RA " .. who.name }
-    end
-    if #csr.subject ~= 1 or csr.subject.CN ~= who.name or #csr.san > 0 then
-      return policy.reject { ("ask for the subject CN=%s and nothing else"):format(who.name),
-        detail = tostring(csr.subject) }
-    end
-    return policy.approve { subject = { { "CN", who.name } } }
+    if not is_ra(who) then return own_name(request) end
+    return policy.approve { subject = csr.subject, san = csr.san, detail = "RA " .. who.name }
   end,
 
   reenroll = policy.renew {},

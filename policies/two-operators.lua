@@ -5,6 +5,8 @@ local policy = require "lest.policy"
 
 local NEEDED <const> = 2
 
+local own_name = policy.own_name()
+
 -- Operators, not rows: who approves twice is one.
 local function approved_by(request)
   local count, seen = 0, {}
@@ -18,20 +20,13 @@ end
 
 return {
   enroll = function(request)
-    local who, csr = request.principal, request.csr
-    if who.kind ~= "basic" then
+    if request.principal.kind ~= "basic" then
       return policy.reject "enroll with a user name and password, renew with the certificate"
     end
-    if #csr.subject ~= 1 or csr.subject.CN ~= who.name or #csr.san > 0 then
-      return policy.reject { ("ask for the subject CN=%s and nothing else"):format(who.name),
-        detail = tostring(csr.subject) }
-    end
-    local missing = NEEDED - approved_by(request)
-    if missing > 0 then
-      return policy.pending { ("awaiting %d more of %d operators"):format(missing, NEEDED),
-        retry_after = "5m", expires = "7d" }
-    end
-    return policy.approve { subject = { { "CN", who.name } } }
+    local verdict, missing = own_name(request), NEEDED - approved_by(request)
+    if verdict.verdict ~= "approve" or missing <= 0 then return verdict end
+    return policy.pending { ("awaiting %d more of %d operators"):format(missing, NEEDED),
+      retry_after = "5m", expires = "7d" }
   end,
 
   reenroll = policy.renew {},

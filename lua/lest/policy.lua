@@ -2,10 +2,7 @@
 ---
 ---   local policy = require "lest.policy"
 ---   return {
----     enroll = function(request)
----       if request.principal.kind ~= "basic" then return policy.reject "a password is wanted" end
----       return policy.approve { subject = { { "CN", request.principal.name } } }
----     end,
+---     enroll = policy.own_name(),
 ---     reenroll = policy.renew { window = "30d" },
 ---   }
 local duration = require "lest.duration"
@@ -103,6 +100,24 @@ end
 ---@return boolean
 function M.is_verdict(value)
   return getmetatable(value) == Verdict
+end
+
+--- An enroll hook: a certificate for the principal's own name, CN=NAME, to a request that asks for
+--- exactly that.
+---@return fun(request: table): table
+function M.own_name()
+  return function(request)
+    local name, csr = request.principal.name, request.csr
+    local subject = csr.subject
+    if #subject ~= 1 or subject[1][1] ~= "CN" or subject[1][2] ~= name then
+      return M.reject { ("ask for the subject CN=%s and nothing else"):format(name),
+        detail = tostring(subject) }
+    elseif #csr.san > 0 then
+      return M.reject { "ask for no subject alternative names",
+        detail = table.concat(csr.san, " ") }
+    end
+    return M.approve { subject = { { "CN", name } } }
+  end
 end
 
 --- A reenroll hook: renew with the names of the certificate being renewed (RFC 7030 4.2.2), once no

@@ -21,6 +21,26 @@ describe("verdicts", function()
   end)
 end)
 
+describe("policy.own_name", function()
+  local function ask(subject, san)
+    return policy.own_name() { principal = { name = "dev1" },
+      csr = { subject = subject, san = san or {} } }
+  end
+
+  it("gives a principal its name, if it asks for exactly that", function()
+    local verdict = ask { { "CN", "dev1" } }
+    assert.equal("approve", verdict.verdict)
+    assert.same({ { "CN", "dev1" } }, verdict.subject)
+    for _, subject in ipairs { {}, { { "CN", "dev2" } }, { { "O", "dev1" } },
+      { { "CN", "dev1" }, { "O", "x" } } } do
+      assert.equal("ask for the subject CN=dev1 and nothing else", ask(subject).reason)
+    end
+    local refused = ask({ { "CN", "dev1" } }, { "DNS:dev1" })
+    assert.equal("ask for no subject alternative names", refused.reason)
+    assert.equal("DNS:dev1", refused.detail)
+  end)
+end)
+
 describe("policy.renew", function()
   local function renew(left, options, change)
     return policy.renew(options) { time = 1000, csr = { change = change },
