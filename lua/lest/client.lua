@@ -13,6 +13,7 @@ local answer = require "lest.client.answer"
 local core = require "lest.core"
 local duration = require "lest.duration"
 local exchange = require "lest.client.exchange"
+local fail = require "lest.base.fail"
 local issued = require "lest.client.issued"
 local options_of = require "lest.client.options"
 local request = require "lest.client.plan"
@@ -31,10 +32,6 @@ local OUTAGES <const> = { network = true, timeout = true, closed = true }
 --- anchors vouch for the server (RFC 7030 3.3.1)
 local Client = { __name = "lest.client" }
 Client.__index = Client
-
-local function failure(code, message)
-  return nil, core.error.new { code = code, message = message }
-end
 
 local function notify_log(kind, message)
   core.log.write(kind == "warning" and "warning" or "info", "client", { "message", message })
@@ -135,7 +132,7 @@ end
 -- asked, and nothing is shown or told.
 local function bootstrap(self)
   local hex = trust.fingerprint(self.options.fingerprint)
-  if not hex then return failure("usage", "a fingerprint is a SHA-256: 64 hex digits") end
+  if not hex then return fail("usage", "a fingerprint is a SHA-256: 64 hex digits") end
   local session, err = new_session(self, "provisional", { provisional = true },
     { max_body = BOOTSTRAP_MAX })
   if not session then return nil, err end
@@ -157,13 +154,13 @@ end
 local function open_trust(self)
   local options = self.options
   if options.trust and options.fingerprint then
-    return failure("usage", "trust and fingerprint exclude each other")
+    return fail("usage", "trust and fingerprint exclude each other")
   elseif options.fingerprint then
     return bootstrap(self)
   elseif options.trust then
     return trust.open(options.trust, options.trust_cacerts)
   end
-  return failure("usage", 'say how to know the server: trust = FILE or "system", or a fingerprint')
+  return fail("usage", 'say how to know the server: trust = FILE or "system", or a fingerprint')
 end
 
 -- Everything that a first request needs; once.
@@ -375,7 +372,7 @@ function Client:reenroll(options)
   options = options or {}
   options_of.check("client:reenroll", options, options_of.reenroll)
   if not self.options.cert or not self.options.key then
-    return failure("usage", "renewing needs the certificate to renew, and its key")
+    return fail("usage", "renewing needs the certificate to renew, and its key")
   end
   local ok, err = load_identity(self)
   if not ok then return operation_error("simplereenroll", err) end

@@ -8,6 +8,7 @@
 --- the system's anchors.
 local core = require "lest.core"
 local duration = require "lest.duration"
+local fail = require "lest.base.fail"
 local json = require "lest.json"
 local task = require "lest.task"
 
@@ -48,8 +49,7 @@ end
 function Response:json()
   local value, problem = json.decode(self.body)
   if not problem then return value end
-  local message = "the answer is no JSON: " .. problem
-  return nil, core.error.new { code = "malformed", message = message, status = self.status }
+  return fail("malformed", "the answer is no JSON: " .. problem, { status = self.status })
 end
 
 --- What core.http_client makes of an answer, with this module's methods.

@@ -1,5 +1,6 @@
 --- What a server's answer means to the client: an EST message, or an error with the reason given.
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 local terminal = require "lest.base.terminal"
 
 local M = {}
@@ -106,8 +107,8 @@ function M.error(response, fields)
 end
 
 local function unreadable(response, cause)
-  return nil, core.error.new { code = "protocol", status = response.status, cause = cause,
-    message = "the answer cannot be read" }
+  return fail("protocol", "the answer cannot be read",
+    { status = response.status, cause = cause })
 end
 
 --- The DER in a successful answer. Its media type must be the operation's; its body may be base64

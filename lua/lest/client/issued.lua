@@ -1,10 +1,11 @@
 --- Is what the server issued what was asked for? (RFC 7030 4.2.3)
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 
 local M = {}
 
 local function failure(message, cause)
-  return nil, core.error.new { code = "trust", message = message, cause = cause }
+  return fail("trust", message, { cause = cause })
 end
 
 -- Among extra certificates the one for the key that was sent; of several the newest.

@@ -1,6 +1,7 @@
 --- What the client's calls may be given, and where the server's operations are.
 local core = require "lest.core"
 local duration = require "lest.duration"
+local fail = require "lest.base.fail"
 local schema = require "lest.base.schema"
 local url = require "lest.url"
 
@@ -57,10 +58,6 @@ function M.check(what, options, known)
   end
 end
 
-local function failure(code, message)
-  return nil, core.error.new { code = code, message = message }
-end
-
 --- The folder of the operations (RFC 7030 3.2.2), in three forms of configuration: the whole
 --- folder, authority and label, authority alone.
 ---@param options lest.client.options
@@ -69,21 +66,21 @@ end
 function M.base(options)
   local text, label = options.url, options.label
   if text:find "^[hH][tT][tT][pP]:" then
-    return failure("usage", "EST is never spoken over http://; write https://")
+    return fail("usage", "EST is never spoken over http://; write https://")
   end
   if not text:find("://", 1, true) then text = "https://" .. text end
   local base, problem = url.parse(text)
-  if not base then return failure("usage", problem) end
-  if base.query then return failure("usage", "the URL of an EST server has no query") end
+  if not base then return fail("usage", problem) end
+  if base.query then return fail("usage", "the URL of an EST server has no query") end
   local path = base.path:gsub("/+$", "")
   if path ~= "" then
     local rest = path == PREFIX and "" or path:match "^/%.well%-known/est/([^/]+)$"
     if not rest then
       local message = ("the path of an EST server is %s[/LABEL], not '%s'"):format(PREFIX, path)
-      return failure("usage", message)
+      return fail("usage", message)
     end
     if rest ~= "" and label and label ~= rest then
-      return failure("usage", ("the URL has the label '%s', the option '%s'"):format(rest, label))
+      return fail("usage", ("the URL has the label '%s', the option '%s'"):format(rest, label))
     end
     label = rest ~= "" and rest or label
   end
@@ -101,9 +98,9 @@ end
 function M.check_credentials(options)
   local username, password = options.username, options.password
   if username and username:find "[:%c]" or password and password:find "%c" then
-    return failure("usage", "user names have no colon, nor control characters; nor have passwords")
+    return fail("usage", "user names have no colon, nor control characters; nor have passwords")
   end
-  if username and not password then return failure("usage", "a user name needs its password") end
+  if username and not password then return fail("usage", "a user name needs its password") end
   return true
 end
 

@@ -1,11 +1,12 @@
 --- The CSR for an enrollment: what the caller wants, with what the server wishes (RFC 7030 4.5.2)
 --- as far as local policy lets it.
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 
 local M = {}
 
 local function failure(message)
-  return nil, core.error.new { code = "key_unsupported", message = message, rfc = "7030 4.5.2" }
+  return fail("key_unsupported", message, { rfc = "7030 4.5.2" })
 end
 
 -- Extensions that the caller's own options speak for, and what a server has no say in.

@@ -6,6 +6,7 @@
 --- says so, the newest root of the first bag is taken on the word of the connection (RFC 7030
 --- 4.1.3).
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 
 local M = {}
 
@@ -18,10 +19,6 @@ local M = {}
 local Trust = { __name = "lest.client.trust" }
 Trust.__index = Trust
 
-local function failure(code, message, cause)
-  return nil, core.error.new { code = code, message = message, cause = cause }
-end
-
 local function store_of(anchors)
   return core.store.new { anchors = anchors }
 end
@@ -29,7 +26,7 @@ end
 local function anchors_in(path)
   local certs, err = core.cert.load_all(path)
   if certs or err.code == "io" or err.code == "not_found" then return certs, err end
-  return failure("config", "the trust anchors cannot be read", err)
+  return fail("config", "the trust anchors cannot be read", { cause = err })
 end
 
 ---@param source string|lest.store|lest.cert|lest.cert[] "system", a file, anchors
@@ -50,7 +47,7 @@ function M.open(source, take_root)
     source = { source }
   end
   if type(source) == "table" then
-    if #source == 0 then return failure("usage", "there are no trust anchors") end
+    if #source == 0 then return fail("usage", "there are no trust anchors") end
     self.store, err = store_of(source)
     if not self.store then return nil, err end
   else
@@ -84,7 +81,7 @@ function Trust:verify(cert, others)
   local untrusted = table.move(self.bag, 1, #self.bag, #(others or {}) + 1,
     table.move(others or {}, 1, #(others or {}), 1, {}))
   if #self.stores == 0 then
-    return failure("cert_untrusted", "there is no trust anchor yet to verify the certificate with")
+    return fail("cert_untrusted", "there is no trust anchor yet to verify the certificate with")
   end
   return verify(self.stores, cert, untrusted)
 end
@@ -193,8 +190,9 @@ function Trust:learn(certs)
   end
   if #result == 0 then
     local first = result.untrusted[1]
-    return failure("trust", #bag == 0 and "the server has no CA certificates"
-      or "none of the server's CA certificates chains to a trust anchor", first and first.err)
+    return fail("trust", #bag == 0 and "the server has no CA certificates"
+      or "none of the server's CA certificates chains to a trust anchor",
+      { cause = first and first.err })
   end
   table.sort(result, by_age)
   -- A root that a link led to is newer than the anchors, whatever the dates say.
@@ -225,7 +223,7 @@ function M.by_fingerprint(certs, hex)
       offered[#offered + 1] = cert.fingerprint
     end
   end
-  return failure("trust", #offered == 0 and "the server's CA certificates have no root among them"
+  return fail("trust", #offered == 0 and "the server's CA certificates have no root among them"
     or ("no root of the server has that fingerprint; it has SHA-256 %s")
     :format(table.concat(offered, ", ", 1, math.min(#offered, 3))))
 end

@@ -1,6 +1,7 @@
 --- What must hold of a request before a policy is asked: the CSR's proof of possession, a key and
 --- usages that the label gives, the rules for who renews what.
 local core = require "lest.core"
+local list = require "lest.base.list"
 local profiles = require "lest.server.authority.profile"
 local refusal = require "lest.server.wire.refusal"
 
@@ -46,13 +47,6 @@ local function check_enrollment(authority, request)
   refusal.raise(403, problem)
 end
 
-local function includes(list, value)
-  for _, each in ipairs(list) do
-    if each == value then return true end
-  end
-  return false
-end
-
 --- RFC 7030 4.2.2: the client certificate is the one being renewed; it is ours, and the CSR has its
 --- names. Another label may have asked another policy, or less, for those names: what it issued is
 --- renewed here only where the configuration says so.
@@ -64,7 +58,7 @@ local function check_renewal(authority, request)
     refusal.raise(403,
       "the client certificate was not issued by this CA, so there is nothing to renew")
   end
-  if not includes(label.renews, own.label) then
+  if not list.has(label.renews, own.label) then
     refusal.raise(403, "the client certificate was issued at another label")
   end
   if not core.name.equal(csr.subject_der, cert.subject_der) then

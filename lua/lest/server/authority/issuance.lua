@@ -1,5 +1,6 @@
 --- What follows from a verdict: a certificate, or a request that waits.
 local core = require "lest.core"
+local list = require "lest.base.list"
 local message = require "lest.server.wire.message"
 local profiles = require "lest.server.authority.profile"
 local record = require "lest.server.authority.record"
@@ -8,9 +9,9 @@ local M = {}
 
 --- What the profile makes of an approval, or why it does not.
 local function plan_of(authority, request, finish, name)
-  local offered = false
-  for _, each in ipairs(request.label.profiles) do offered = offered or each == name end
-  if not offered then return nil, ("the label does not have the profile '%s'"):format(name) end
+  if not list.has(request.label.profiles, name) then
+    return nil, ("the label does not have the profile '%s'"):format(name)
+  end
   return profiles.plan(authority.config.profiles[name], {
     verdict = finish, principal = request.principal, previous = request.previous, csr = request.csr,
     own = request.own and request.principal.certificate,

@@ -3,6 +3,7 @@
 ---   local plan, problem = profile.plan(config.profiles.device, { ... })
 ---   issuer:issue(plan)
 local core = require "lest.core"
+local list = require "lest.base.list"
 
 local M = {}
 
@@ -70,22 +71,15 @@ function M.check_key_change(profile, cert, csr)
   return true
 end
 
-local function includes(list, value)
-  for _, each in ipairs(list) do
-    if each == value then return true end
-  end
-  return false
-end
-
 local function check_types(profile, subject, san)
   for _, pair in ipairs(subject) do
-    if not includes(profile.subject, pair[1]) then
+    if not list.has(profile.subject, pair[1]) then
       return nil, ("the subject attribute %s is not in the profile"):format(pair[1])
     end
   end
   for _, name in ipairs(san) do
     local kind = name:match "^([^:]+):"
-    if not kind or not includes(profile.san, kind) then
+    if not kind or not list.has(profile.san, kind) then
       return nil, ("a subject alternative name of type %s is not in the profile"):format(kind
         or "?")
     end

@@ -1,6 +1,7 @@
 --- What the authority makes of its configuration, once: the CAs' keys, the anchors, the ledger.
 local core = require "lest.core"
 local credentials = require "lest.server.ledger.credentials"
+local fail = require "lest.base.fail"
 local keypair = require "lest.server.config.keypair"
 local limiter = require "lest.server.authority.limiter"
 local snapshot = require "lest.server.config.snapshot"
@@ -82,7 +83,7 @@ function M.scrypt(pool)
     local key = string.pack("s4s4I8I8I8", password, salt, cost.n, cost.r, cost.p)
     local waiting = under_way[key]
     if not waiting and binding and binding.charge and not binding.charge() then
-      return nil, core.error.new { code = "unavailable", message = "too many attempts" }
+      return fail("unavailable", "too many attempts")
     end
     return task.await(function(callback)
       if waiting then return table.insert(waiting, callback) end

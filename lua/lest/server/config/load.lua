@@ -5,6 +5,7 @@
 --- Every path in the result is absolute, every duration is seconds, every absent key has its
 --- default. A mistake is an error that names the line, the key's path and the nearest right word.
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 local schema = require "lest.base.schema"
 local shape = require "lest.server.config.shape"
 
@@ -41,7 +42,7 @@ local function config_error(file, source, problems)
     sentences[i] = ("%s: %s%s"):format(line and ("%s:%d"):format(file, line) or file,
       problem.path ~= "" and problem.path .. ": " or "", problem.problem)
   end
-  return core.error.new { code = "config", message = table.concat(sentences, "\n") }
+  return fail("config", table.concat(sentences, "\n"))
 end
 
 local function absolute(folder, file)
@@ -168,7 +169,7 @@ function M.check(raw, file, folder, source)
       return config
     end
   end
-  return nil, config_error(file, source, problems)
+  return config_error(file, source, problems)
 end
 
 local function parent(file)
@@ -185,8 +186,7 @@ end
 function M.load(file, overrides)
   local source, err = core.file.read(file, FILE_MAX)
   if not source then
-    return nil, core.error.new { code = "config", message = "the configuration cannot be read",
-      cause = err }
+    return fail("config", "the configuration cannot be read", { cause = err })
   end
   return M.parse(source, file, overrides)
 end
@@ -203,17 +203,16 @@ function M.parse(source, file, overrides)
     error(("'%s' is assigned as a global: put 'local' before it"):format(tostring(key)), 2)
   end })
   local chunk, problem = load(source, "@" .. file, "t", env)
-  if not chunk then return nil, core.error.new { code = "config", message = problem } end
+  if not chunk then return fail("config", problem) end
   local ok, raw = pcall(chunk)
-  if not ok then return nil, core.error.new { code = "config", message = tostring(raw) } end
+  if not ok then return fail("config", tostring(raw)) end
   if type(raw) ~= "table" then
-    return nil, core.error.new { code = "config", message = file .. ": must return a table" }
+    return fail("config", file .. ": must return a table")
   end
   for key, value in pairs(overrides or {}) do
     local _, problems = schema.check(shape.fields[key], value)
     if problems then
-      return nil, core.error.new { code = "config",
-        message = ("--%s: %s"):format(key, problems[1].problem) }
+      return fail("config", ("--%s: %s"):format(key, problems[1].problem))
     end
     raw[key] = value
   end

@@ -2,6 +2,7 @@
 --- Lua. What it writes: lines `key=value` for the supervisor, an empty line, the configuration as
 --- JSON for the other roles, and the keys and paths of the files that they shall get with it.
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 local load_config = require "lest.server.config.load"
 local snapshot = require "lest.server.config.snapshot"
 
@@ -13,8 +14,7 @@ local FILE_MAX <const> = 1024 * 1024
 local function evaluate(launch)
   local source, err = core.file.read(launch.path, FILE_MAX)
   if not source then
-    return nil, core.error.new { code = "config", message = "the configuration cannot be read",
-      cause = err }
+    return fail("config", "the configuration cannot be read", { cause = err })
   end
   local ok
   ok, err = core.process.drop "nobody"

@@ -2,6 +2,7 @@
 ---
 ---   if not cert then return start_failure.blame("ca.cert", err) end
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 
 local M = {}
 
@@ -11,8 +12,8 @@ local M = {}
 ---@return nil
 ---@return lest.error
 function M.blame(where, err)
-  return nil, core.error.new { code = err.code, message = ("%s: %s"):format(where, err.message),
-    detail = err.detail, cause = err.cause, exit_code = 2 }
+  return fail(err.code, ("%s: %s"):format(where, err.message),
+    { detail = err.detail, cause = err.cause, exit_code = 2 })
 end
 
 --- Say why a role cannot start: in a check as a sentence, else in the log.

@@ -1,6 +1,7 @@
 --- A policy file as a worker runs it: a Lua file that returns a function (for enroll and reenroll)
 --- or a table of hooks.
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 local operations = require "lest.server.wire.operations"
 local schema = require "lest.base.schema"
 
@@ -12,10 +13,6 @@ local FILE_MAX <const> = 1024 * 1024
 local HOOKS <const> = {}
 for _, operation in pairs(operations) do
   if operation.hook then HOOKS[operation.hook] = true end
-end
-
-local function fail(message, cause)
-  return nil, core.error.new { code = "policy", message = message, cause = cause }
 end
 
 --- Where a policy's chunk runs: reading or assigning an undeclared global raises, for a forgotten
@@ -57,15 +54,15 @@ function M.load(file, source)
   if not source then
     local err
     source, err = core.file.read(file, FILE_MAX)
-    if not source then return fail("the policy cannot be read", err) end
+    if not source then return fail("policy", "the policy cannot be read", { cause = err }) end
   end
   local chunk, problem = load(source, "@" .. file, "t", strict_environment())
-  if not chunk then return fail(problem) end
+  if not chunk then return fail("policy", problem) end
   local ok, hooks = pcall(chunk)
-  if not ok then return fail(tostring(hooks)) end
+  if not ok then return fail("policy", tostring(hooks)) end
   if type(hooks) == "function" then hooks = { enroll = hooks, reenroll = hooks } end
   problem = hooks_problem(hooks)
-  if problem then return fail(file .. ": " .. problem) end
+  if problem then return fail("policy", file .. ": " .. problem) end
   return { hooks = hooks, file = file, hash = core.secret.sha256(source) }
 end
 

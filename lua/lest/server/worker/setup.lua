@@ -1,5 +1,6 @@
 --- What a worker makes of its configuration, once: TLS, the limits, the labels.
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 local hooks = require "lest.server.worker.hooks"
 local keypair = require "lest.server.config.keypair"
 local snapshot = require "lest.server.config.snapshot"
@@ -54,8 +55,7 @@ local function encode_csrattrs(name, list)
   local ok, der, err = pcall(core.csrattrs.encode, list)
   if ok and der then return der end
   local problem = ok and tostring(err) or tostring(der):gsub("^[^:]+:%d+: ", "")
-  return nil, core.error.new { code = "config",
-    message = ("labels.%s.csrattrs: %s"):format(name, problem) }
+  return fail("config", ("labels.%s.csrattrs: %s"):format(name, problem))
 end
 
 --- The CSR attributes of a label whose policy has no hook for them: what is configured and, as RFC

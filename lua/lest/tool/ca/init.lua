@@ -6,6 +6,7 @@
 ---   print(made.fingerprint)
 local ca_files = require "lest.tool.ca.templates"
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 
 local M = {}
 
@@ -23,10 +24,6 @@ local SHARED <const> = { user = "nobody", authority_user = "daemon", shared = tr
 --- What init writes, in the order of writing.
 M.FILES = { "ca.key", "ca.pem", "server.key", "server.pem", "policy.lua", "server.lua" }
 local LEDGER <const> = "ledger"
-
-local function fail(code, message, cause)
-  return nil, core.error.new { code = code, message = message, cause = cause }
-end
 
 local function is_ipv4(text)
   local count = 0
@@ -209,7 +206,7 @@ function M.init(folder, options)
   local written, problem = write_all(folder, plan, options, made)
   if not written then
     for i = #made, 1, -1 do os.remove(made[i]) end
-    return fail(problem.code, "nothing was written", problem)
+    return fail(problem.code, "nothing was written", { cause = problem })
   end
   return { fingerprint = plan.root.fingerprint, root = plan.root, server = plan.server,
     hosts = plan.hosts }

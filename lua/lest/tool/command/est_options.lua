@@ -1,6 +1,7 @@
 --- What the commands of the client share: the options that say whom to talk to and as whom, what is
 --- told while they run, new keys, and results.
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 local inspect = require "lest.tool.inspect"
 local json = require "lest.json"
 local lest_client = require "lest.client"
@@ -195,7 +196,7 @@ function M.new_key(name, options, path)
     warn_of_readers(name, path)
     if fits(key, spec) then return key end
     local message = ("%s has a key of type %s already, not %s"):format(path, key.type, spec)
-    return nil, core.error.new { code = "exists", message = message }
+    return fail("exists", message)
   end
   local key, err = core.key.generate(spec)
   if not key then support.usage("--new-key: " .. tostring(err)) end

@@ -4,6 +4,7 @@
 --- of the key in use waits beside it (".new") until its certificate is written.
 local core = require "lest.core"
 local est_options = require "lest.tool.command.est_options"
+local fail = require "lest.base.fail"
 local support = require "lest.tool.command.support"
 
 local M = {}
@@ -34,8 +35,7 @@ end
 local function move(from, to)
   local ok, problem = os.rename(from, to)
   if ok then return true end
-  return nil, core.error.new { code = "io", message = "the new key cannot be put in its place",
-    detail = problem }
+  return fail("io", "the new key cannot be put in its place", { detail = problem })
 end
 
 -- A run that was stopped between the certificate and its key has left the key beside its place.

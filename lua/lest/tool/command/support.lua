@@ -17,6 +17,7 @@
 local argparse = require "argparse"
 local core = require "lest.core"
 local duration = require "lest.duration"
+local fail = require "lest.base.fail"
 local json = require "lest.json"
 local terminal = require "lest.base.terminal"
 
@@ -197,7 +198,7 @@ function M.secret(path)
   local secret = text:match "^([^\r\n]*)"
   if secret == "" then
     local message = path .. ": its first line, the secret, is empty"
-    return nil, core.error.new { code = "usage", message = message }
+    return fail("usage", message)
   end
   return secret
 end
@@ -208,8 +209,7 @@ end
 function M.flush()
   local ok, problem = io.stdout:flush()
   if ok then return true end
-  return nil, core.error.new { code = "io", message = "standard output: cannot be written",
-    detail = problem }
+  return fail("io", "standard output: cannot be written", { detail = problem })
 end
 
 --- Print a value as JSON; an empty table is a list unless json.object() made it.

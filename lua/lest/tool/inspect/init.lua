@@ -9,6 +9,7 @@
 ---
 --- Of a private key nothing is shown but its kind and the fingerprint of its public half.
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 local rows = require "lest.tool.inspect.rows"
 local terminal = require "lest.base.terminal"
 
@@ -23,7 +24,7 @@ local M = {}
 ---@field label string? of the PEM block
 
 local function malformed(message)
-  return nil, core.error.new { code = "malformed", message = message }
+  return fail("malformed", message)
 end
 
 -- The tags of the elements from `at` on, at most four, and where their contents begin. Lengths are

@@ -5,6 +5,7 @@
 --- Whatever is out of the ordinary (CRLs, name constraints, usages) is not judged here but left to
 --- the verification of the whole chain, which also has the words for a refusal.
 local core = require "lest.core"
+local list = require "lest.base.list"
 
 local M = {}
 
@@ -12,11 +13,7 @@ local NAME_CONSTRAINTS <const> = "2.5.29.30"
 local KEEP_S <const> = 60
 
 local function allows(usages, usage)
-  if #usages == 0 then return true end
-  for _, each in ipairs(usages) do
-    if each == usage then return true end
-  end
-  return false
+  return #usages == 0 or list.has(usages, usage)
 end
 
 --- Whether the chain of a CA leaves every client certificate of it alone.
