@@ -23,10 +23,24 @@ local function store_of(anchors)
   return core.store.new { anchors = anchors }
 end
 
-local function anchors_in(path)
-  local certs, err = core.cert.load_all(path)
-  if certs or err.code == "io" or err.code == "not_found" then return certs, err end
-  return fail("config", "the trust anchors cannot be read", { cause = err })
+-- The store of each file of anchors, by the file's text: a script that simulates a fleet has
+-- thousands of clients and one file. A store does not change once it is made.
+local of_text <const> = setmetatable({}, { __mode = "v" })
+local FILE_MAX <const> = 4 * 1024 * 1024
+
+local function store_of_file(path)
+  local text, err = core.file.read(path, FILE_MAX)
+  if not text then return nil, err end
+  if of_text[text] then return of_text[text] end
+  local certs, store
+  certs, err = core.cert.parse_all(text)
+  if certs then store, err = store_of(certs) end
+  if not store then
+    err.message = path .. ": " .. err.message
+    return fail("config", "the trust anchors cannot be read", { cause = err })
+  end
+  of_text[text] = store
+  return store
 end
 
 ---@param source string|lest.store|lest.cert|lest.cert[] "system", a file, anchors
@@ -41,7 +55,7 @@ function M.open(source, take_root)
     self.kind, self.take_root = "system", true
     return self
   elseif type(source) == "string" then
-    source, err = anchors_in(source)
+    source, err = store_of_file(source)
     if not source then return nil, err end
   elseif type(source) == "userdata" and tostring(source):find "^lest%.cert" then
     source = { source }
