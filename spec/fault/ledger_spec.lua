@@ -1,3 +1,5 @@
+-- A ledger that is locked or whose disk is full: 503, nothing is issued, and it recovers by
+-- itself.
 local core = require "lest.core"
 local fleet = require "support.fleet"
 local host = require "support.host"

@@ -1,3 +1,5 @@
+-- Failed logins are limited for each name, network and address, and a limit keeps no device with a
+-- random secret out.
 local core = require "lest.core"
 local fleet = require "support.fleet"
 local process = require "support.process"

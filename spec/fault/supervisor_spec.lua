@@ -1,3 +1,4 @@
+-- The supervisor starts, replaces, reloads and ends its roles, and drops their rights.
 local core = require "lest.core"
 local host = require "support.host"
 local process = require "support.process"

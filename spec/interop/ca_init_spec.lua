@@ -1,3 +1,4 @@
+-- `lest ca init` makes a CA that openssl verifies and a server that runs, and replaces nothing.
 local ca = require "lest.tool.ca"
 local core = require "lest.core"
 local shell = require "support.shell"

@@ -1,3 +1,4 @@
+-- The client of lest against the server of lest, from bootstrap to renewal.
 local lest = require "lest"
 local process = require "support.process"
 local servers = require "support.server"

@@ -1,3 +1,4 @@
+-- The scripts in examples/ do what their pages promise, each run as a device would run it.
 local process = require "support.process"
 local servers = require "support.server"
 

@@ -1,3 +1,4 @@
+-- policies/factory.lua enrolls a device by its factory certificate, by the name in it.
 local core = require "lest.core"
 local policies = require "support.policy"
 

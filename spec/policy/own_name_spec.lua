@@ -1,3 +1,4 @@
+-- policies/own-name.lua gives each principal a certificate for its own name and for no other.
 local policies = require "support.policy"
 
 describe("policies/own-name.lua", function()

@@ -1,3 +1,4 @@
+-- policies/registration-authority.lua lets an RA of the own CA ask for the names of others.
 local core = require "lest.core"
 local policies = require "support.policy"
 

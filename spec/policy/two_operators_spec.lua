@@ -1,3 +1,4 @@
+-- policies/two-operators.lua issues once two different operators have approved.
 local policies = require "support.policy"
 
 describe("policies/two-operators.lua", function()

@@ -1,3 +1,5 @@
+-- /cacerts: a certs-only bag with the roots, and with the links between them during a rollover
+-- (RFC 7030 4.1).
 local core = require "lest.core"
 local pki = require "support.pki"
 local process = require "support.process"

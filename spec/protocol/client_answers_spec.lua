@@ -1,3 +1,5 @@
+-- The client takes each answer that the RFCs allow, and names what is wrong with any other (peers'
+-- rows C1 to C22).
 local core = require "lest.core"
 local est = require "support.est"
 

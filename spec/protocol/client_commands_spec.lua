@@ -1,3 +1,4 @@
+-- The client's commands: what they print, which files they write, and their exit codes.
 local cjson = require "cjson"
 local core = require "lest.core"
 local est = require "support.est"

@@ -1,3 +1,5 @@
+-- How the client enrolls: what it asks for, which CSR it sends, and how long it waits (RFC 7030
+-- 4.2, 4.4, 4.5).
 local core = require "lest.core"
 local asn1 = require "support.der"
 local est = require "support.est"

@@ -1,3 +1,5 @@
+-- Which server the client believes, and to which it shows a password or a certificate (RFC 7030
+-- 3.3, 4.1.1).
 local core = require "lest.core"
 local est = require "support.est"
 local lest_client = require "lest.client"

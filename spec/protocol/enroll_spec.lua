@@ -1,3 +1,5 @@
+-- /simpleenroll against the whole server: who gets which certificate, and what is recorded of it
+-- (RFC 7030 4.2).
 local cjson = require "cjson"
 local core = require "lest.core"
 local process = require "support.process"

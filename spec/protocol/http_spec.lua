@@ -1,3 +1,4 @@
+-- Methods, media types, sizes and codings over HTTP, with curl as the client (RFC 9110, 9112).
 local process = require "support.process"
 local support = require "support.server"
 

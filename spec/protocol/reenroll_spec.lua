@@ -1,3 +1,5 @@
+-- /simplereenroll: a certificate is renewed with its own names, and only while it is valid (RFC
+-- 7030 4.2.2).
 local core = require "lest.core"
 local der = require "support.der"
 local process = require "support.process"

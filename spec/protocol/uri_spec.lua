@@ -1,3 +1,4 @@
+-- Which paths the server answers: the prefix, labels and operations (RFC 7030 3.2.2).
 local process = require "support.process"
 local support = require "support.server"
 

@@ -1,1 +1,2 @@
+-- The authority of a supervisor under test: the stand-in of specs in its place.
 return { main = require "lest.standin" }

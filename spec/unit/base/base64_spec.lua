@@ -1,3 +1,4 @@
+-- Base64 is decoded strictly and encoded in lines of any length (RFC 4648, RFC 8951 3.1).
 local core = require "lest.core"
 
 local function decode(text)

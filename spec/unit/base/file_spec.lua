@@ -1,3 +1,4 @@
+-- Files are written whole, with their mode, and never through what a stranger has put there.
 local core = require "lest.core"
 local shell = require "support.shell"
 local temporary = require "support.temporary"

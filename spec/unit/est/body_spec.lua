@@ -1,3 +1,5 @@
+-- Bodies of EST are read in every form that clients post, and written in the one that RFC 8951
+-- wants.
 local core = require "lest.core"
 local vectors = require "support.vectors"
 local est = core.est

@@ -1,3 +1,4 @@
+-- Paths of EST are read strictly: operations, labels and what is neither (RFC 7030 3.2.2).
 local est = require("lest.core").est
 
 local function routes(target, operation, label)

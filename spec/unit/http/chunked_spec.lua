@@ -1,3 +1,4 @@
+-- Chunked bodies are decoded strictly and within bounds (RFC 9112 7.1).
 local http = require("lest.core").http
 
 --- The same answer in one piece and byte by byte.

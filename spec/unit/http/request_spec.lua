@@ -1,3 +1,5 @@
+-- Heads of requests are read strictly: what two readers could read differently is refused (RFC
+-- 9112).
 local http = require("lest.core").http
 
 --- The bytes of a head: a request line and header lines.

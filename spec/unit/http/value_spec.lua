@@ -1,3 +1,4 @@
+-- Values of header fields: media types, challenges, credentials, dates and lists (RFC 9110).
 local http = require("lest.core").http
 
 describe("http media type", function()

@@ -1,3 +1,4 @@
+-- The ledger's interface: types, constraints, transactions, and what each statement finds.
 local core = require "lest.core"
 local rows = require "support.rows"
 local shell = require "support.shell"

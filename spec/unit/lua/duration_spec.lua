@@ -1,3 +1,4 @@
+-- Durations are read with their units, and shown in the two largest.
 local duration = require "lest.duration"
 
 describe("a duration", function()

@@ -1,3 +1,4 @@
+-- lest.http, with which policies and scripts ask other servers.
 local est = require "support.est"
 local http = require "lest.http"
 local task = require "lest.task"

@@ -1,3 +1,4 @@
+-- The module `lest` gives its parts, and names the nearest one for a wrong name.
 local core = require "lest.core"
 local lest = require "lest"
 

@@ -1,3 +1,5 @@
+-- Verdicts, policy files and the request that a policy sees: closed, and strict about what is
+-- unknown.
 local policy = require "lest.policy"
 local hooks = require "lest.server.worker.hooks"
 local request = require "lest.server.worker.view"

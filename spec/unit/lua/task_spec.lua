@@ -1,3 +1,4 @@
+-- Tasks wait side by side, and limits bound the time and memory of what a policy does.
 local core = require "lest.core"
 local task = require "lest.task"
 

@@ -1,3 +1,4 @@
+-- URLs are read strictly and resolved as RFC 3986 says, however long they are.
 local url = require "lest.url"
 
 describe("a URL", function()

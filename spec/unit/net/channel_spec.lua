@@ -1,3 +1,4 @@
+-- Message sockets between processes: whole messages in order, bounded queues, a known peer.
 local core = require "lest.core"
 local shell = require "support.shell"
 local temporary = require "support.temporary"

@@ -1,3 +1,4 @@
+-- The HTTPS client's parts: answers, connections, trust and time limits, against hostile servers.
 local core = require "lest.core"
 local est = require "support.est"
 local http = require "lest.http"

@@ -1,3 +1,4 @@
+-- The pool of threads answers by callback, is bounded, and never holds the loop.
 local core = require "lest.core"
 
 local cheap <const> = { n = 16, r = 1, p = 1 }

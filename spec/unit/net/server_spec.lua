@@ -1,3 +1,4 @@
+-- The HTTPS server's exchanges: keeping connections, unwanted bodies, Expect, and the Lua side.
 local https = require "support.https"
 local process = require "support.process"
 

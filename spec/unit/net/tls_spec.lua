@@ -1,3 +1,4 @@
+-- TLS of the server: which versions, suites, groups and client certificates it takes.
 local core = require "lest.core"
 local https = require "support.https"
 local pki = require "support.pki"

@@ -1,3 +1,4 @@
+-- Certificates are read whole and strictly, and match host names as RFC 6125 says.
 local core = require "lest.core"
 local pki = require "support.pki"
 local vectors = require "support.vectors"

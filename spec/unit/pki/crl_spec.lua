@@ -1,3 +1,4 @@
+-- CRLs are read, searched and verified with their issuer.
 local core = require "lest.core"
 local pki = require "support.pki"
 

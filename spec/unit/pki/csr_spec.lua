@@ -1,3 +1,5 @@
+-- PKCS#10 requests are read, verified and written as openssl does, and hostile ones are refused
+-- (RFC 2986).
 local core = require "lest.core"
 local pki = require "support.pki"
 local der = require "support.der"

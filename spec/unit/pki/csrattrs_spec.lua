@@ -1,3 +1,4 @@
+-- CSR attributes are decoded and encoded as RFC 8951 and RFC 9908 say, and give wishes for a key.
 local core = require "lest.core"
 local asn1 = require "support.der"
 local vectors = require "support.vectors"

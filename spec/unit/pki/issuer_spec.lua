@@ -1,3 +1,4 @@
+-- The issuer makes certificates that openssl verifies, and never another CA (RFC 5280 4).
 local core = require "lest.core"
 local pki = require "support.pki"
 local der = require "support.der"

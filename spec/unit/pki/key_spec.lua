@@ -1,3 +1,4 @@
+-- Private keys of each kind: made, saved, encrypted and read in every usual form.
 local core = require "lest.core"
 local pki = require "support.pki"
 local vectors = require "support.vectors"

@@ -1,3 +1,4 @@
+-- Distinguished names as text and as DER, there and back (RFC 4514, RFC 5280).
 local core = require "lest.core"
 local name = core.name
 

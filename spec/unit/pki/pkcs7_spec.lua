@@ -1,3 +1,4 @@
+-- Certs-only bags are written as RFC 5272 says, and read also as other programs write them.
 local core = require "lest.core"
 local pki = require "support.pki"
 local vectors = require "support.vectors"

@@ -1,3 +1,4 @@
+-- Alternative names of every type, as text and as DER, within bounds.
 local san = require("lest.core").san
 
 local all = { "DNS:device.example.com", "DNS:*.example.com", "IP:192.0.2.1", "IP:2001:db8::1",

@@ -1,3 +1,4 @@
+-- Random secrets, hashes, scrypt and the comparison in constant time, by published vectors.
 local core = require "lest.core"
 local secret = core.secret
 

@@ -1,3 +1,4 @@
+-- Chains are built and verified to an anchor, with CRLs, as RFC 5280 6 says.
 local core = require "lest.core"
 local pki = require "support.pki"
 

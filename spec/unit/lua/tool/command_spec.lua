@@ -1,3 +1,4 @@
+-- The command line: help, man page, usage errors, and how `lest run` ends.
 local core = require "lest.core"
 local json = require "lest.json"
 local shell = require "support.shell"

@@ -1,3 +1,5 @@
+-- `lest inspect` tells everything of the field apart, and shows neither secrets nor control
+-- characters.
 local cjson = require "cjson"
 local core = require "lest.core"
 local inspect = require "lest.tool.inspect"

@@ -1,3 +1,4 @@
+-- The REPL: lines and their values, locals, unfinished code, completion and history.
 local complete = require "lest.tool.repl.complete"
 local core = require "lest.core"
 local history = require "lest.tool.repl.history"

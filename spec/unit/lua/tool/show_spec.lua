@@ -1,3 +1,4 @@
+-- How the REPL shows values: escaped, cut, and without the passwords that objects keep.
 local core = require "lest.core"
 local show = require "lest.tool.inspect.show"
 

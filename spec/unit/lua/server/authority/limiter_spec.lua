@@ -1,3 +1,4 @@
+-- The limiter counts attempts a minute for each key, in bounded memory.
 local limiter = require "lest.server.authority.limiter"
 
 describe("a limiter", function()

@@ -1,3 +1,4 @@
+-- A profile holds every certificate to the names, keys and times that it allows.
 local core = require "lest.core"
 local profile = require "lest.server.authority.profile"
 

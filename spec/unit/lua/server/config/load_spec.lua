@@ -1,3 +1,4 @@
+-- A configuration is checked whole against its schema, and each mistake is named with its place.
 local config = require "lest.server.config.load"
 local snapshot = require "lest.server.config.snapshot"
 

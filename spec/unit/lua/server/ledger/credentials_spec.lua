@@ -1,3 +1,4 @@
+-- The life of a credential: made, hashed, reserved, used, expired and removed.
 local core = require "lest.core"
 local credentials = require "lest.server.ledger.credentials"
 local rows = require "support.rows"

@@ -1,3 +1,5 @@
+-- Messages between worker and authority are taken only as their schema says, by the side they are
+-- for.
 local cjson = require "cjson"
 local core = require "lest.core"
 local decision = require "lest.server.worker.decision"
