@@ -164,7 +164,8 @@ describe("the separation of processes", function()
       local found = {}
       local _, out = process.run(("cd /proc/%d/fd && for f in *; do readlink $f; done"):format(pid))
       for target in out:gmatch "[^\n]+" do
-        local kind = target:gsub(":%[%d+%]", ""):gsub("^" .. server.folder .. "/", "")
+        local kind = target:gsub(":%[%d+%]", "")
+        if kind:sub(1, #server.folder) == server.folder then kind = kind:sub(#server.folder + 2) end
         found[kind] = (found[kind] or 0) + 1
       end
       return found

@@ -314,7 +314,8 @@ describe("the supervisor", function()
       local counts = {}
       local _, out = process.run(("cd /proc/%d/fd && for f in *; do readlink $f; done"):format(pid))
       for target in out:gmatch "[^\n]+" do
-        local kind = target:gsub("%[%d+%]", ""):gsub("^" .. server.folder .. "/.*", "file")
+        local kind = target:gsub("%[%d+%]", "")
+        if kind:sub(1, #server.folder) == server.folder then kind = "file" end
         counts[kind] = (counts[kind] or 0) + 1
       end
       return counts

@@ -246,7 +246,9 @@ describe("a policy", function()
   for what, expected in pairs(failing) do
     it("7030-6-q 7030-4.2.3-s issues nothing when it " .. what, function()
       local head = "local policy = require 'lest.policy'\nreturn function(request)\n"
-      local limits = 'limits = { decision = "1s", decision_memory = "16MiB" },\n  labels = {'
+      -- Short for the one that only time ends: a busy machine alone must not end the others.
+      local limits = ('limits = { decision = "%s", decision_memory = "16MiB" },\n  labels = {')
+        :format(what == "loops" and "1s" or "15s")
       start(head .. expected[1] .. "\nend\n", function(text)
         return (text:gsub("labels = {", limits, 1))
       end)

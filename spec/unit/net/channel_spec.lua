@@ -5,12 +5,12 @@ local temporary = require "support.temporary"
 
 local serial = 0
 
---- Turn the loop until ready() is true, for at most two seconds.
+--- Turn the loop until ready() is true, for at most twenty seconds.
 local function turn_until(ready)
   local over = false
-  local timer <close> = core.loop.timer(2000, function() over = true end)
+  local timer <close> = core.loop.timer(20000, function() over = true end)
   while not ready() do
-    assert(not over and timer, "nothing happened for two seconds")
+    assert(not over and timer, "nothing happened for twenty seconds")
     core.loop.turn()
   end
 end
