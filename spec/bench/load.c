@@ -1,14 +1,20 @@
 /* The client of both servers: each request on a fresh TLS 1.3 connection with a full handshake (X25519,
  * AES-256-GCM, no resumption), closed with close_notify after the answer.
  *
- *   load_bench PORT THREADS COUNT FILE   FILE: requests, each as its length in decimal, a newline, its bytes;
- *                                        they are sent once each, or over and over if there is one
- *   load_bench PORT idle COUNT FILE      that many connections at once, each asks once and stays; prints
- *                                        "ready" and holds them until it is killed
+ *   load_bench PORT THREADS COUNT FILE [rate=N] [certs]
+ *     FILE: requests, each as its length in decimal, a newline, its bytes; they are sent once each, or over and
+ *     over if there is one. With `certs` a PEM text of a certificate and its key follows each in the same form,
+ *     which the client shows. Each of THREADS sends one request after the other; with a rate they arrive so many
+ *     a second by a Poisson process instead, and a latency begins when its request should have been sent, so
+ *     that it has the time in which no thread was free.
+ *   load_bench PORT idle COUNT FILE
+ *     that many connections at once, each asks once and stays; prints "ready" and holds them until it is killed
  *
  * Prints one JSON object. The server is 127.0.0.1, and not authenticated: it is the same work for both. */
 #include <arpa/inet.h>
+#include <math.h>
 #include <netinet/tcp.h>
+#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -18,15 +24,18 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-enum { THREADS_MAX = 64, ANSWER_MAX = 64 * 1024, IO_TIMEOUT_S = 20 };
+enum { THREADS_MAX = 512, SEED = 1, ANSWER_MAX = 64 * 1024, IO_TIMEOUT_S = 20 };
 
 struct request {
     const char *data;
     int len;
+    X509 *cert; /* of the client, NULL for none */
+    EVP_PKEY *key;
 };
 
 static struct request *requests;
@@ -36,6 +45,7 @@ static SSL_CTX *ctx;
 static atomic_int next, failed;
 static atomic_llong body_bytes;
 static int *latencies_us;
+static double *planned_s; /* with a rate: when each request arrives */
 
 static void die(const char *why)
 {
@@ -43,32 +53,54 @@ static void die(const char *why)
     exit(1);
 }
 
-static void read_requests(const char *path)
+static char *read_file(const char *path, long *size)
 {
     FILE *file = fopen(path, "rb");
-    char *text = NULL, *at;
-    long size = 0;
-    if (!file || fseek(file, 0, SEEK_END) < 0 || (size = ftell(file)) < 0 || fseek(file, 0, SEEK_SET) < 0 ||
-        !(text = malloc((size_t)size + 1)) || fread(text, 1, (size_t)size, file) != (size_t)size)
+    char *text = NULL;
+    if (!file || fseek(file, 0, SEEK_END) < 0 || (*size = ftell(file)) < 0 || fseek(file, 0, SEEK_SET) < 0 ||
+        !(text = malloc((size_t)*size + 1)) || fread(text, 1, (size_t)*size, file) != (size_t)*size)
         die("the requests cannot be read");
     fclose(file);
-    text[size] = '\0';
+    text[*size] = '\0';
+    return text;
+}
+
+static void read_identity(struct request *request, const char *pem, int len)
+{
+    BIO *bio = BIO_new_mem_buf(pem, len);
+    request->cert = bio ? PEM_read_bio_X509(bio, NULL, NULL, NULL) : NULL;
+    request->key = request->cert ? PEM_read_bio_PrivateKey(bio, NULL, NULL, NULL) : NULL;
+    if (!request->key)
+        die("a client's certificate or key cannot be read");
+    BIO_free(bio);
+}
+
+static void read_requests(const char *path, bool certs)
+{
+    long size = 0;
+    char *text = read_file(path, &size), *at;
+    bool identity = false;
     for (at = text; at < text + size;) {
         char *end;
         long len = strtol(at, &end, 10);
         if (*end != '\n' || len <= 0 || len > text + size - (end + 1))
             die("the file of requests is damaged");
-        requests = realloc(requests, (size_t)(request_count + 1) * sizeof *requests);
-        if (!requests)
-            die("out of memory");
-        requests[request_count++] = (struct request){ end + 1, (int)len };
         at = end + 1 + len;
+        if (identity) {
+            read_identity(&requests[request_count - 1], end + 1, (int)len);
+        } else {
+            requests = realloc(requests, (size_t)(request_count + 1) * sizeof *requests);
+            if (!requests)
+                die("out of memory");
+            requests[request_count++] = (struct request){ .data = end + 1, .len = (int)len };
+        }
+        identity = certs && !identity;
     }
     if (request_count == 0 || (request_count > 1 && request_count < wanted))
         die("there are too few requests");
 }
 
-static SSL *dial(void)
+static SSL *dial(const struct request *request)
 {
     int yes = 1;
     struct timeval limit = { .tv_sec = IO_TIMEOUT_S };
@@ -80,6 +112,9 @@ static SSL *dial(void)
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     SSL_set_fd(ssl, fd);
+    if (request->cert &&
+        (SSL_use_certificate(ssl, request->cert) != 1 || SSL_use_PrivateKey(ssl, request->key) != 1))
+        die("a client's certificate and key do not fit");
     if (connect(fd, (struct sockaddr *)&server, sizeof server) == 0 && SSL_connect(ssl) == 1)
         return ssl;
     close(fd);
@@ -137,14 +172,35 @@ static double now_s(void)
     return (double)t.tv_sec + (double)t.tv_nsec / 1e9;
 }
 
+/* Arrivals at random with this mean rate; the same ones in every run. */
+static void plan_arrivals(double rate)
+{
+    double at = now_s();
+    planned_s = calloc((size_t)wanted, sizeof *planned_s);
+    if (!planned_s)
+        die("out of memory");
+    srand48(SEED);
+    for (int i = 0; i < wanted; i++)
+        planned_s[i] = at -= log(1 - drand48()) / rate;
+}
+
+static double wait_for_arrival(int index)
+{
+    double at = planned_s[index];
+    struct timespec t = { .tv_sec = (time_t)at, .tv_nsec = (long)((at - floor(at)) * 1e9) };
+    clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &t, NULL);
+    return at;
+}
+
 static void *work(void *arg)
 {
     (void)arg;
     int index;
     while ((index = next++) < wanted) {
-        double start = now_s();
-        SSL *ssl = dial();
-        if (!ssl || !ask(ssl, &requests[request_count == 1 ? 0 : index]))
+        const struct request *request = &requests[request_count == 1 ? 0 : index];
+        double start = planned_s ? wait_for_arrival(index) : now_s();
+        SSL *ssl = dial(request);
+        if (!ssl || !ask(ssl, request))
             failed++;
         latencies_us[index] = (int)((now_s() - start) * 1e6);
         if (ssl)
@@ -158,10 +214,12 @@ static int compare(const void *a, const void *b)
     return *(const int *)a - *(const int *)b;
 }
 
-static void run(int threads)
+static void run(int threads, double rate)
 {
     pthread_t ids[THREADS_MAX];
     double start = now_s();
+    if (rate > 0)
+        plan_arrivals(rate);
     for (int i = 0; i < threads; i++)
         if (pthread_create(&ids[i], NULL, work, NULL))
             die("no thread");
@@ -177,8 +235,13 @@ static void run(int threads)
 
 static void hold(void)
 {
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
     for (int i = 0; i < wanted; i++) {
-        SSL *ssl = dial();
+        SSL *ssl = dial(&requests[0]);
         if (!ssl || !ask(ssl, &requests[0]))
             die("a connection failed");
     }
@@ -190,15 +253,23 @@ static void hold(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 5)
-        die("usage: load_bench PORT THREADS|idle COUNT FILE");
+    double rate = 0;
+    bool certs = false;
+    if (argc < 5)
+        die("usage: load_bench PORT THREADS|idle COUNT FILE [rate=N] [certs]");
+    for (int i = 5; i < argc; i++) {
+        if (strcmp(argv[i], "certs") == 0)
+            certs = true;
+        else if (strncmp(argv[i], "rate=", 5) != 0 || (rate = strtod(argv[i] + 5, NULL)) <= 0)
+            die("an option is not understood");
+    }
     signal(SIGPIPE, SIG_IGN);
     int threads = (int)strtol(argv[2], NULL, 10);
     bool idle = strcmp(argv[2], "idle") == 0;
     wanted = (int)strtol(argv[3], NULL, 10);
     if (wanted < 1 || (!idle && (threads < 1 || threads > THREADS_MAX)))
         die("the numbers are out of range");
-    read_requests(argv[4]);
+    read_requests(argv[4], certs);
     latencies_us = calloc((size_t)wanted, sizeof *latencies_us);
     ctx = SSL_CTX_new(TLS_client_method());
     if (!latencies_us || !ctx || !SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) ||
@@ -211,6 +282,6 @@ int main(int argc, char **argv)
     if (idle)
         hold();
     else
-        run(threads);
+        run(threads, rate);
     return 0;
 }

@@ -29,13 +29,15 @@ http {
     ssl_session_cache off;
     ssl_session_tickets off;
     ssl_conf_command NumTickets 0;
+    @VERIFY@
     root @FOLDER@/root;
   }
 }
 ]]
 
 --- Start it with a server.pem and server.key.
----@param options table folder, dir (where the certificate is), port, workers, size (of the file)
+---@param options table folder, dir (where the certificate is), port, workers, size (of the file),
+--- clients (PEM file of the CA whose client certificates it requires, or nil)
 ---@return { pid: integer, port: integer, requests: string } requests: a file for load_bench
 function M.start(options)
   local folder = options.folder
@@ -43,7 +45,8 @@ function M.start(options)
   process.write(folder .. "/root/cert", ("x"):rep(options.size))
   process.must { "chmod", "-R", "a+rX", folder .. "/root" }
   local words = { WORKERS = options.workers, FOLDER = folder, DIR = options.dir,
-    PORT = options.port }
+    PORT = options.port, VERIFY = options.clients
+      and ("ssl_client_certificate %s;\n    ssl_verify_client on;"):format(options.clients) or "" }
   process.write(folder .. "/nginx.conf", (CONFIG:gsub("@(%u+)@", words)))
   local request = "GET /cert HTTP/1.1\r\nHost: localhost\r\n\r\n"
   process.write(folder .. "/get", ("%d\n%s"):format(#request, request))

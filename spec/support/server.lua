@@ -17,15 +17,16 @@ local Server = {}
 Server.__index = Server
 
 --- Options: config (function(text) -> text edits server.lua), policy (text of policy.lua), files
---- (name -> text written beside it), hosts, listen (addresses, { "127.0.0.1:0" }).
+--- (name -> text written beside it), listen (addresses, { "127.0.0.1:0" }), lest (another binary
+--- than the one that runs this spec).
 ---@param options? table
 ---@return support.server
 function M.make(options)
   options = options or {}
-  local self = setmetatable({ folder = process.folder(),
+  local self = setmetatable({ folder = process.folder(), lest = options.lest or M.lest,
     listen = options.listen or { "127.0.0.1:0" } }, Server)
   self.dir = self.folder .. "/ca"
-  process.must { M.lest, "ca", "init", self.dir, "--host", "localhost", "--host", "127.0.0.1" }
+  process.must { self.lest, "ca", "init", self.dir, "--host", "localhost", "--host", "127.0.0.1" }
   os.execute("chmod 755 " .. self.folder)
   for name, text in pairs(options.files or {}) do process.write(self.dir .. "/" .. name, text) end
   if options.policy then process.write(self.dir .. "/policy.lua", options.policy) end
@@ -56,7 +57,7 @@ function Server:run(lest)
   local words = {}
   for i, address in ipairs(self.listen) do words[2 * i - 1], words[2 * i] = "--listen", address end
   self.pid = process.start({ "sh", "-c", '"$@"; echo $? >' .. process.quote(self.folder .. "/code"),
-    "sh", lest or M.lest, "serve", self.dir .. "/server.lua", table.unpack(words) },
+    "sh", lest or self.lest, "serve", self.dir .. "/server.lua", table.unpack(words) },
     self.folder .. "/out", self.log_file)
   local ok, problem = pcall(process.wait_for, function()
     if not process.alive(self.pid) then
@@ -107,7 +108,7 @@ end
 ---@param options? string[] further words
 ---@return string secret
 function Server:credential(name, options)
-  local words = { M.lest, "credential", "add", name, "--config", self.dir .. "/server.lua" }
+  local words = { self.lest, "credential", "add", name, "--config", self.dir .. "/server.lua" }
   table.move(options or {}, 1, #(options or {}), #words + 1, words)
   return (process.must(words):gsub("\n$", ""))
 end
