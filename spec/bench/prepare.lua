@@ -12,22 +12,18 @@ local REQUEST <const> = table.concat({
   "Content-Type: application/pkcs10", "Content-Length: %d", "", "%s",
 }, "\r\n")
 
---- The module of this build with this name and function. A build that is measured beside another
---- may keep its modules in other folders.
-local function module_with(name, field)
-  local root = LEST_PREFIX .. "/share/lua/5.4/"
-  local pipe <close> = assert(io.popen(("cd '%s' && find -L lest -name '%s.lua'"):format(root,
-    name)))
-  for path in pipe:lines() do
-    local ok, found = pcall(require, (path:gsub("%.lua$", ""):gsub("/", ".")))
-    if ok and type(found) == "table" and found[field] then return found end
+--- The first of these modules that this build has: one that is measured beside another may be older
+--- and keep its modules in other places.
+local function module_of(...)
+  for _, name in ipairs { ... } do
+    if package.searchpath(name, package.path) then return require(name) end
   end
-  error(("this build has no module '%s' with '%s'"):format(name, field), 0)
+  error(("this build has no module %s"):format((...)), 0)
 end
 
-local config = assert(module_with("config", "load").load(arg[1]))
-local credentials = module_with("credentials", "new")
-local operator = module_with("operator", "call")
+local config = assert(module_of("lest.server.config.load", "lest.config").load(arg[1]))
+local credentials = module_of("lest.server.ledger.credentials", "lest.credentials")
+local operator = module_of("lest.server.ledger.operator", "lest.operator")
 
 local function name_of(i)
   return ("device-%06d"):format(i)
