@@ -24,7 +24,7 @@ local function make_tree(folder)
     mkdir -p bin share/lua/5.4/lest
     ln $prefix/bin/lest bin/lest 2>/dev/null || cp $prefix/bin/lest bin/lest
     cp -r $prefix/share/lua/5.4/lest/. share/lua/5.4/lest/
-    cp "$root"/spec/support/roles/*.lua share/lua/5.4/lest/
+    cp -r "$root"/spec/support/roles/. share/lua/5.4/lest/
     chmod -R a+rX share]]):format(LEST_PREFIX, folder))
 end
 
