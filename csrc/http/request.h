@@ -56,11 +56,6 @@ enum http_framing {
     HTTP_BODY_CHUNKED /* see http/chunked.h */
 };
 
-struct http_header {
-    struct http_slice name;  /* a token, in the case it came in */
-    struct http_slice value; /* without blanks around it */
-};
-
 /** A complete head. Slices borrow the caller's bytes (an empty path of the absolute form is a constant "/").
  *  target           as sent
  *  path             from the "/" on, not decoded; only RFC 3986 characters and well-formed %XX

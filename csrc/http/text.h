@@ -12,6 +12,12 @@ struct http_slice {
     size_t len;
 };
 
+/** A header line: its name, a token in the case it came in, and its value without blanks around it. */
+struct http_header {
+    struct http_slice name;
+    struct http_slice value;
+};
+
 /** A string literal, or any NUL-terminated text, as a slice. */
 struct http_slice http_text(const char *text);
 

@@ -265,7 +265,7 @@ static struct http_slice table_slice(lua_State *L, int idx, lua_Integer i, const
     return s;
 }
 
-static size_t read_headers(lua_State *L, int idx, struct net_header *out)
+static size_t read_headers(lua_State *L, int idx, struct http_header *out)
 {
     lua_Integer count = lua_isnil(L, idx) ? 0 : luaL_len(L, idx);
     if (count > ANSWER_HEADERS_MAX)
@@ -285,7 +285,7 @@ static int respond(lua_State *L)
 {
     static const char *const known[] = { "status", "headers", "body", NULL };
     struct lest_error err;
-    struct net_header list[ANSWER_HEADERS_MAX];
+    struct http_header list[ANSWER_HEADERS_MAX];
     struct net_answer answer = { .headers = list };
     struct handle *handle = check(L);
     luaL_checktype(L, 2, LUA_TTABLE);

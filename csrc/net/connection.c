@@ -1,185 +1,38 @@
-/* A connection as such: its beginning, its timers, its end. */
+/* The driver of a connection: its beginning, its timer, which step comes next, its end. */
 #include "net/connection.h"
 
 #include "base/clock.h"
-#include "http/response.h"
+#include "net/connection_state.h"
+#include "net/connection_steps.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-/* LINGER_MAX_BYTES  read from a peer that still sends after our last answer, before it is left to block
- * RETRY_AFTER_S     advice to a client that came at a bad time */
-enum { OUT_MAX = 256 * 1024 * 1024, LINGER_MAX_BYTES = 256 * 1024, LINGER_MS = 2000, RETRY_AFTER_S = 10 };
-
-void net_connection_set_deadline(struct net_connection *c, int ms)
-{
-    c->deadline = lest_clock_monotonic_ms() + ms;
-}
-
-void net_connection_set_waiting(struct net_connection *c, bool waiting)
-{
-    if (c->is_waiting)
-        TAILQ_REMOVE(&c->server->waiting, c, waiting);
-    if (waiting)
-        TAILQ_INSERT_TAIL(&c->server->waiting, c, waiting);
-    c->is_waiting = waiting;
-    net_server_changed(c->server);
-}
-
-void net_connection_tell_abort(struct net_server *server, struct net_exchange *x, const char *why)
-{
-    if (x->answered || x->why_aborted)
-        return;
-    x->why_aborted = why;
-    if (x->delivered && server->handler.abort)
-        server->handler.abort(server->handler.arg, x);
-}
-
-void net_connection_set_answered(struct net_server *server, struct net_exchange *x)
-{
-    if (x->under_way)
-        server->requests--;
-    x->under_way = false;
-    x->answered = true;
-}
-
-void net_connection_end_exchange(struct net_connection *c, const char *why)
-{
-    struct net_exchange *x = c->exchange;
-    struct net_server *server = c->server;
-    if (!x)
-        return;
-    c->exchange = NULL;
-    x->connection = NULL;
-    net_connection_tell_abort(server, x, why);
-    net_connection_set_answered(server, x);
-    if (x->delivered && server->handler.done)
-        server->handler.done(server->handler.arg, x);
-    net_exchange_free(x);
-}
+enum { OUT_MAX = 256 * 1024 * 1024 };
 
 static void destroy(struct net_connection *c)
 {
-    struct net_server *server = c->server;
+    struct net_service *service = c->service;
     if (c->is_waiting)
-        TAILQ_REMOVE(&server->waiting, c, waiting);
-    TAILQ_REMOVE(&server->all, c, all);
-    server->connections--;
-    net_peer_counts_leave(server->counts, c->key);
+        TAILQ_REMOVE(&service->waiting, c, waiting);
+    TAILQ_REMOVE(&service->all, c, all);
+    service->connections--;
+    net_peer_counts_leave(service->counts, c->key);
     event_del(&c->timer);
     net_stream_close(&c->stream);
     net_peer_free(c->peer);
     lest_buf_wipe(&c->in);
     lest_buf_free(&c->out);
     free(c);
-    net_server_changed(server);
-    net_server_unref(server);
-}
-
-void net_connection_finish(struct net_connection *c)
-{
-    net_connection_end_exchange(c, "closed");
-    if (c->state == NET_CLOSED)
-        return;
-    net_stream_shutdown(&c->stream);
-    lest_buf_wipe(&c->in);
-    lest_buf_free(&c->out);
-    c->state = c->ended ? NET_CLOSED : NET_LINGER;
-    c->linger_left = LINGER_MAX_BYTES;
-    net_connection_set_deadline(c, LINGER_MS);
-    net_connection_set_waiting(c, c->state == NET_LINGER);
-}
-
-void net_connection_drop(struct net_connection *c, const char *why)
-{
-    c->state = NET_CLOSED;
-    net_connection_end_exchange(c, why);
-}
-
-void net_connection_start_write(struct net_connection *c)
-{
-    c->state = NET_WRITE;
-    net_connection_set_waiting(c, true);
-    net_connection_set_deadline(c, c->server->limits.write_ms);
-}
-
-/* Who gets the exchanges logs them; of what never became one this is all that is known. */
-static void log_refusal(const struct net_connection *c, const char *id, int status, const char *sentence)
-{
-    struct lest_log_field fields[] = {
-        { "id", LEST_LOG_TEXT, id, strlen(id), 0 },
-        { "address", LEST_LOG_TEXT, c->peer->address, strlen(c->peer->address), 0 },
-        { "status", LEST_LOG_INTEGER, NULL, 0, status },
-        { "reason", LEST_LOG_TEXT, sentence, strlen(sentence), 0 },
-    };
-    net_lines_write(&c->server->refusals, fields, sizeof fields / sizeof *fields);
-}
-
-void net_connection_refuse(struct net_connection *c, int status, const char *sentence)
-{
-    char date[HTTP_DATE_SIZE], id[NET_REQUEST_ID_SIZE];
-    bool head_only = c->exchange && c->exchange->request.method == HTTP_HEAD;
-    if (c->exchange)
-        memcpy(id, c->exchange->id, sizeof id);
-    else
-        net_server_next_id(c->server, id);
-    if (!c->exchange || !c->exchange->delivered)
-        log_refusal(c, id, status, sentence);
-    if (c->exchange) {
-        c->exchange->connection = NULL;
-        c->exchange->refusal = (struct http_refusal){ status, sentence };
-        net_connection_tell_abort(c->server, c->exchange,
-                                  status == 408 || status == 503 ? "timeout" : "refused");
-    }
-    if (c->state == NET_CLOSED)
-        return;
-    if (c->exchange)
-        net_connection_set_answered(c->server, c->exchange);
-    struct lest_buf *out = &c->out;
-    http_date_format(lest_clock_wall_us() / 1000000, date);
-    http_response_start(out, status);
-    http_response_text(out, "Date", date);
-    http_response_text(out, "X-Request-Id", id);
-    http_response_text(out, "Content-Type", "text/plain");
-    http_response_number(out, "Content-Length", strlen(sentence) + 2);
-    if (status == 503)
-        http_response_number(out, "Retry-After", RETRY_AFTER_S);
-    http_response_text(out, "Connection", "close");
-    http_response_end(out);
-    if (!head_only)
-        lest_buf_append_fmt(out, "%s.\n", sentence);
-    c->close_after = true;
-    net_connection_start_write(c);
-}
-
-size_t net_connection_in_max(const struct net_connection *c)
-{
-    return NET_REQUEST_LINE_MAX + (size_t)c->server->limits.header_max;
-}
-
-static void note_peer(struct net_connection *c)
-{
-    SSL *ssl = c->stream.ssl;
-    struct net_peer *peer = c->peer;
-    peer->version = SSL_get_version(ssl);
-    peer->cipher = SSL_get_cipher_name(ssl);
-    const char *group = SSL_group_to_name(ssl, (int)SSL_get_negotiated_group(ssl));
-    snprintf(peer->group, sizeof peer->group, "%s", group ? group : "");
-    X509 *leaf = SSL_get1_peer_certificate(ssl);
-    if (!leaf)
-        return;
-    STACK_OF(X509) *sent = SSL_get_peer_cert_chain(ssl);
-    peer->chain = sent ? X509_chain_up_ref(sent) : sk_X509_new_null();
-    if (!peer->chain || !sk_X509_insert(peer->chain, leaf, 0))
-        X509_free(leaf);
+    service->changed(service);
+    net_service_unref(service);
 }
 
 static void report_handshake(struct net_connection *c, enum net_io io)
 {
     struct lest_error why;
-    const struct net_handler *handler = &c->server->handler;
+    const struct net_handler *handler = &c->service->handler;
     if (io == NET_IO_WAIT)
         lest_error_set(&why, LEST_E_TIMEOUT, "the TLS handshake took too long");
     else if (io == NET_IO_END)
@@ -195,21 +48,11 @@ static void report_handshake(struct net_connection *c, enum net_io io)
     size_t count = sizeof fields / sizeof *fields - (*why.detail ? 0 : 1);
     /* Who connects and leaves is a load balancer's probe more often than not. */
     if (why.status == LEST_E_CLOSED)
-        lest_log_write(LEST_LOG_DEBUG, c->server->handshakes.event, fields, count);
+        lest_log_write(LEST_LOG_DEBUG, c->service->handshakes.event, fields, count);
     else
-        net_lines_write(&c->server->handshakes, fields, count);
+        net_lines_write(&c->service->handshakes, fields, count);
     if (handler->handshake_failed)
         handler->handshake_failed(handler->arg, c->peer, &why);
-}
-
-void net_connection_next_request(struct net_connection *c)
-{
-    const struct net_limits *limits = &c->server->limits;
-    c->state = NET_HEAD;
-    c->parsed = 0;
-    c->begun = c->in.len > 0;
-    net_connection_set_deadline(c, c->begun || c->requests == 0 ? limits->header_ms : limits->idle_ms);
-    net_connection_set_waiting(c, true);
 }
 
 static bool step_handshake(struct net_connection *c)
@@ -218,7 +61,7 @@ static bool step_handshake(struct net_connection *c)
     if (io == NET_IO_WAIT)
         return false;
     if (io == NET_IO_DONE) {
-        note_peer(c);
+        net_peer_note_handshake(c->peer, c->stream.ssl);
         net_connection_next_request(c);
         return true;
     }
@@ -308,7 +151,7 @@ static void expire(struct net_connection *c)
     }
 }
 
-/* The deadline, or a wake-up (net_connection_answered). */
+/* The deadline, or a wake-up when the answer has come (connection_answer.c). */
 static void on_timer(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd, (void)what;
@@ -319,12 +162,6 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     if (!answered && c->deadline <= lest_clock_monotonic_ms())
         expire(c);
     run(c);
-}
-
-void net_connection_answered(struct net_connection *c)
-{
-    if (!c->running)
-        event_active(&c->timer, EV_TIMEOUT, 1);
 }
 
 void net_connection_kill(struct net_connection *c)
@@ -339,42 +176,51 @@ void net_connection_kill(struct net_connection *c)
         destroy(c);
 }
 
-void net_connection_stop(struct net_connection *c)
+static void stop(struct net_connection *c)
 {
-    /* Whoever has not been served yet was let in, and would take the end for a fault. */
+    /* A client that has not been served yet was let in, and would take the end for a fault. */
     if (c->running || c->state != NET_HEAD || c->begun || c->requests == 0)
         return;
     net_connection_finish(c);
     run(c);
 }
 
-static struct net_peer *new_peer(const struct sockaddr_storage *address)
+void net_connections_stop(struct net_service *service)
 {
-    struct net_peer *peer = calloc(1, sizeof *peer);
-    if (!peer)
-        return NULL;
-    peer->refs = 1;
-    net_address_text(address, peer->address);
-    peer->port = net_address_port(address);
-    return peer;
+    struct net_connection *c, *next;
+    net_service_ref(service);
+    for (c = TAILQ_FIRST(&service->waiting); c; c = next) {
+        next = TAILQ_NEXT(c, waiting);
+        stop(c);
+    }
+    net_service_unref(service);
 }
 
-void net_connection_start(struct net_server *server, int fd, const struct sockaddr_storage *address)
+void net_connections_kill(struct net_service *service)
+{
+    struct net_connection *c, *next;
+    for (c = TAILQ_FIRST(&service->all); c; c = next) {
+        next = TAILQ_NEXT(c, all);
+        net_connection_kill(c);
+    }
+}
+
+void net_connection_start(struct net_service *service, int fd, const struct sockaddr_storage *address)
 {
     struct net_peer_key key = net_peer_key(address);
     struct net_connection *c = calloc(1, sizeof *c);
-    struct net_peer *peer = new_peer(address);
-    SSL *ssl = net_tls_accept(server->tls);
+    struct net_peer *peer = net_peer_new(address);
+    SSL *ssl = net_tls_accept(service->tls);
     if (!c || !peer || !ssl) {
-        net_peer_counts_leave(server->counts, key);
+        net_peer_counts_leave(service->counts, key);
         free(c);
         net_peer_free(peer);
         SSL_free(ssl);
         close(fd);
         return;
     }
-    struct event_base *base = net_loop_get0_base(server->loop);
-    c->server = server;
+    struct event_base *base = net_loop_get0_base(service->loop);
+    c->service = service;
     c->peer = peer;
     c->key = key;
     c->state = NET_HANDSHAKE;
@@ -382,10 +228,10 @@ void net_connection_start(struct net_server *server, int fd, const struct sockad
     lest_buf_init(&c->out, OUT_MAX);
     net_stream_init(&c->stream, base, fd, ssl, on_ready, c);
     evtimer_assign(&c->timer, base, on_timer, c);
-    TAILQ_INSERT_TAIL(&server->all, c, all);
-    server->connections++;
-    server->refs++;
+    TAILQ_INSERT_TAIL(&service->all, c, all);
+    service->connections++;
+    net_service_ref(service);
     net_connection_set_waiting(c, true);
-    net_connection_set_deadline(c, server->limits.handshake_ms);
+    net_connection_set_deadline(c, service->limits.handshake_ms);
     run(c);
 }

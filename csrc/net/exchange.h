@@ -4,24 +4,12 @@
 
 #include "base/buf.h"
 #include "http/request.h"
-#include "net/address.h"
-
-#include <openssl/x509.h>
-
-/** Who is on the other end of a connection; shared by its exchanges.
- *  chain  the verified client's certificate, then what it sent along; NULL without one */
-struct net_peer {
-    int refs;
-    char address[NET_ADDRESS_SIZE];
-    int port;
-    const char *version; /* "TLSv1.3"; NULL before the end of the handshake */
-    const char *cipher;
-    char group[32];
-    STACK_OF(X509) * chain;
-};
+#include "net/peer.h"
 
 /** Room for the id of a request: random bytes of the server, the process's number, a number, all in hex. */
 enum { NET_REQUEST_ID_SIZE = 48 };
+
+struct net_carrier;
 
 /** To be read only.
  *  id           also the client's, as X-Request-Id of every answer
@@ -32,6 +20,8 @@ enum { NET_REQUEST_ID_SIZE = 48 };
  *  answered     net_exchange_respond has succeeded, or nobody may answer any more
  *  why_aborted  NULL, or why nobody waits for the answer: "closed", "timeout", "refused", "stopped"
  *  refusal      what the server answered then, which it does for "timeout" and "refused"; status 0 otherwise
+ *  carrier      how the answer is sent
+ *  carried_by   the carrier's own, such as the connection; NULL once nobody waits for the answer
  *  user         for the handler */
 struct net_exchange {
     char id[NET_REQUEST_ID_SIZE];
@@ -45,23 +35,29 @@ struct net_exchange {
     const char *why_aborted;
     struct http_refusal refusal;
     struct net_peer *peer;
-    struct net_connection *connection;
+    const struct net_carrier *carrier;
+    void *carried_by;
     void *user;
     int refs;
 };
 
-struct net_header {
-    struct http_slice name;
-    struct http_slice value;
-};
-
-/** Borrowed for the call. Content-Length, Date, X-Request-Id and Connection are added, so they may not be
- * among the headers, nor Transfer-Encoding. */
+/** Borrowed for the call. The carrier adds headers of its own (over HTTP: Content-Length, Date, X-Request-Id,
+ * Connection), so they may not be among the headers, nor Transfer-Encoding. */
 struct net_answer {
     int status; /* 200 to 599; 204 and 304 have no body */
-    const struct net_header *headers;
+    const struct http_header *headers;
     size_t header_count;
     struct http_slice body;
+};
+
+/** How answers get to the client, for each protocol that brings requests.
+ *  check    whether the protocol can carry this answer, without looking at the client. Error: LEST_E_USAGE
+ *  respond  queue the answer, and see to it that the exchange is answered; carried_by is not NULL. Errors:
+ *           LEST_E_MALFORMED, LEST_E_NOMEM, after which the client gets a failure in place of the answer */
+struct net_carrier {
+    enum lest_status (*check)(const struct net_answer *answer, struct lest_error *err);
+    enum lest_status (*respond)(struct net_exchange *exchange, const struct net_answer *answer,
+                                struct lest_error *err);
 };
 
 /** Answer. Only queued here, sent by the loop.
@@ -71,8 +67,23 @@ struct net_answer {
 enum lest_status net_exchange_respond(struct net_exchange *exchange, const struct net_answer *answer,
                                       struct lest_error *err) LEST_MUST_USE;
 
-void net_peer_free(struct net_peer *peer);
 struct net_exchange *net_exchange_ref(struct net_exchange *exchange);
 void net_exchange_free(struct net_exchange *exchange);
+
+/** Who gets the exchanges. Called from the loop; each may be NULL. An exchange that head was called for is
+ *  over with done, in every case. Inside, anything may be done to the server but freeing it.
+ *  head              the head is complete and valid: refuse it now, or the body is read
+ *  request           the body is there too
+ *  abort             nobody waits for the answer any more (exchange->why_aborted)
+ *  done              the server will not touch this exchange again
+ *  handshake_failed  why is borrowed */
+struct net_handler {
+    void *arg;
+    void (*head)(void *arg, struct net_exchange *exchange);
+    void (*request)(void *arg, struct net_exchange *exchange);
+    void (*abort)(void *arg, struct net_exchange *exchange);
+    void (*done)(void *arg, struct net_exchange *exchange);
+    void (*handshake_failed)(void *arg, const struct net_peer *peer, const struct lest_error *why);
+};
 
 #endif

@@ -1,0 +1,44 @@
+#include "net/peer.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct net_peer *net_peer_new(const struct sockaddr_storage *address)
+{
+    struct net_peer *peer = calloc(1, sizeof *peer);
+    if (!peer)
+        return NULL;
+    peer->refs = 1;
+    net_address_text(address, peer->address);
+    peer->port = net_address_port(address);
+    return peer;
+}
+
+struct net_peer *net_peer_ref(struct net_peer *peer)
+{
+    peer->refs++;
+    return peer;
+}
+
+void net_peer_free(struct net_peer *peer)
+{
+    if (!peer || --peer->refs > 0)
+        return;
+    sk_X509_pop_free(peer->chain, X509_free);
+    free(peer);
+}
+
+void net_peer_note_handshake(struct net_peer *peer, SSL *ssl)
+{
+    peer->version = SSL_get_version(ssl);
+    peer->cipher = SSL_get_cipher_name(ssl);
+    const char *group = SSL_group_to_name(ssl, (int)SSL_get_negotiated_group(ssl));
+    snprintf(peer->group, sizeof peer->group, "%s", group ? group : "");
+    X509 *leaf = SSL_get1_peer_certificate(ssl);
+    if (!leaf)
+        return;
+    STACK_OF(X509) *sent = SSL_get_peer_cert_chain(ssl);
+    peer->chain = sent ? X509_chain_up_ref(sent) : sk_X509_new_null();
+    if (!peer->chain || !sk_X509_insert(peer->chain, leaf, 0))
+        X509_free(leaf);
+}

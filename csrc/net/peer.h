@@ -1,0 +1,29 @@
+/* Who is on the other end of a connection of the server. */
+#ifndef LEST_NET_PEER_H
+#define LEST_NET_PEER_H
+
+#include "net/address.h"
+
+#include <openssl/ssl.h>
+
+/** Shared by the connection and its exchanges.
+ *  chain  the verified client's certificate, then what it sent along; NULL without one */
+struct net_peer {
+    int refs;
+    char address[NET_ADDRESS_SIZE];
+    int port;
+    const char *version; /* "TLSv1.3"; NULL before the end of the handshake */
+    const char *cipher;
+    char group[32];
+    STACK_OF(X509) * chain;
+};
+
+/** A peer at an address, with one reference; NULL: no memory. */
+struct net_peer *net_peer_new(const struct sockaddr_storage *address);
+struct net_peer *net_peer_ref(struct net_peer *peer);
+void net_peer_free(struct net_peer *peer);
+
+/** Note what the handshake came to. */
+void net_peer_note_handshake(struct net_peer *peer, SSL *ssl);
+
+#endif

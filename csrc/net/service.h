@@ -1,0 +1,68 @@
+/* What the connections of a server share; for the files of the server only. */
+#ifndef LEST_NET_SERVICE_H
+#define LEST_NET_SERVICE_H
+
+#include "net/exchange.h"
+#include "net/limits.h"
+#include "net/lines.h"
+#include "net/loop.h"
+#include "net/tls.h"
+
+#include <sys/queue.h>
+
+struct net_connection;
+TAILQ_HEAD(net_connections, net_connection);
+
+/** all       the connections
+ *  waiting   those that may be closed for a newer one, oldest first: their peer is waited for
+ *  ids       of requests so far, of which one that was refused before its head was whole has no exchange
+ *  requests  under way
+ *  stopped   for good
+ *  refs      the owner's and one for each connection
+ *  changed   the owner's: a connection has gone, or may be closed for a newer one now
+ *  release   the owner's: the last reference has gone */
+struct net_service {
+    struct net_loop *loop;
+    struct net_tls *tls;
+    struct net_limits limits;
+    struct net_handler handler;
+    struct net_peer_counts *counts;
+    struct net_connections all, waiting;
+    int connections, requests;
+    char id_prefix[NET_REQUEST_ID_SIZE / 2];
+    uint64_t ids;
+    struct net_lines handshakes, refusals;
+    bool stopped;
+    int refs;
+    void (*changed)(struct net_service *service);
+    void (*release)(struct net_service *service);
+};
+
+/** Begin, with one reference. What limits and handler point to is copied; tls is kept by a reference of its
+ *  own. Error: LEST_E_NOMEM, and nothing is to be freed. */
+enum lest_status net_service_init(struct net_service *service, struct net_loop *loop, struct net_tls *tls,
+                                  const struct net_limits *limits, const struct net_handler *handler,
+                                  struct lest_error *err) LEST_MUST_USE;
+
+void net_service_ref(struct net_service *service);
+void net_service_unref(struct net_service *service);
+
+/** No connection may be added any more. */
+bool net_service_is_full(const struct net_service *service);
+
+/** No request may be added any more. */
+bool net_service_is_busy(const struct net_service *service);
+
+/** The id of one more request. */
+void net_service_next_id(struct net_service *service, char out[NET_REQUEST_ID_SIZE]);
+
+/** The exchange is under way from now on, until net_service_end_answer(). */
+void net_service_begin_answer(struct net_service *service, struct net_exchange *x);
+
+/** Nobody may answer the exchange any more, and it is not under way any more. */
+void net_service_end_answer(struct net_service *service, struct net_exchange *x);
+
+/** Tell the handler, once, that nobody waits for the answer any more. It may do anything to the server. */
+void net_service_tell_abort(struct net_service *service, struct net_exchange *x, const char *why);
+
+#endif
