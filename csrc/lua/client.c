@@ -1,6 +1,6 @@
 /* core.http_client (class lest.http_client): HTTPS requests on the loop. lest.http and lest.client are made
  * of it. */
-#include "net/client.h"
+#include "net/transfer.h"
 
 #include "lua/binding.h"
 #include "lua/loop.h"
@@ -36,15 +36,15 @@ static void close_sent(void *h)
 static const struct lestL_class sent_class = { .name = "lest.http_request", .close = close_sent };
 
 struct delivery {
-    const struct net_answer *answer;
+    const struct net_response *answer;
     const struct lest_error *err;
 };
 
-static void push_headers(lua_State *L, const struct net_answer *answer)
+static void push_headers(lua_State *L, const struct net_response *answer)
 {
     lua_createtable(L, (int)answer->header_count, 0);
     for (size_t i = 0; i < answer->header_count; i++) {
-        const struct net_header *header = &answer->headers[i];
+        const struct http_header *header = &answer->headers[i];
         lua_createtable(L, 2, 0);
         lua_pushlstring(L, header->name.data, header->name.len);
         lua_rawseti(L, -2, 1);
@@ -70,7 +70,7 @@ static void push_chain(lua_State *L, STACK_OF(X509) * chain)
     }
 }
 
-static void push_answer(lua_State *L, const struct net_answer *answer)
+static void push_answer(lua_State *L, const struct net_response *answer)
 {
     lua_createtable(L, 0, 6);
     lua_pushinteger(L, answer->status);
@@ -105,7 +105,7 @@ static int deliver(lua_State *L)
     return 0;
 }
 
-static void on_done(void *arg, const struct net_answer *answer, const struct lest_error *err)
+static void on_done(void *arg, const struct net_response *answer, const struct lest_error *err)
 {
     struct sent *sent = arg;
     struct delivery delivery = { answer, err };
@@ -123,7 +123,7 @@ static void on_done(void *arg, const struct net_answer *answer, const struct les
     net_transfer_free(transfer);
 }
 
-static enum net_trust read_trust(lua_State *L, struct net_client_config *config)
+static enum net_trust read_trust(lua_State *L, struct net_client_tls_config *config)
 {
     bool system = lestL_opt_boolean(L, 1, "system", false);
     bool provisional = lestL_opt_boolean(L, 1, "provisional", false);
@@ -136,7 +136,8 @@ static enum net_trust read_trust(lua_State *L, struct net_client_config *config)
 }
 
 /* The client's certificate with its chain, and its key. The X509 pointers lie in a userdata. */
-static enum lest_status read_identity(lua_State *L, struct net_client_config *config, struct lest_error *err)
+static enum lest_status read_identity(lua_State *L, struct net_client_tls_config *config,
+                                      struct lest_error *err)
 {
     if (lua_getfield(L, 1, "cert") != LUA_TNIL) {
         struct pki_cert *cert = lestL_check_cert(L, -1);
@@ -170,13 +171,13 @@ static int new (lua_State *L)
     lua_settop(L, 1);
     lestL_check_options(L, 1, known);
     struct net_client_config config = {
-        .cmc_ra = lestL_opt_boolean(L, 1, "cmc_ra", false),
+        .tls.cmc_ra = lestL_opt_boolean(L, 1, "cmc_ra", false),
         .plain_http = lestL_opt_boolean(L, 1, "plain_http", false),
         .idle_ms = lestL_opt_integer(L, 1, "idle_ms", IDLE_MS),
     };
     luaL_argcheck(L, config.idle_ms >= 0, 1, "idle_ms is not negative");
-    config.trust = read_trust(L, &config);
-    if (read_identity(L, &config, &err))
+    config.tls.trust = read_trust(L, &config.tls);
+    if (read_identity(L, &config.tls, &err))
         return lestL_fail(L, &err);
     struct net_loop *loop = lestL_loop(L);
     struct lestL_object *object = lestL_new_object(L, &client_class);
@@ -215,8 +216,8 @@ static void read_headers(lua_State *L, struct net_request *request)
     luaL_checktype(L, -1, LUA_TTABLE);
     int list = lua_gettop(L);
     size_t count = lua_rawlen(L, list);
-    struct net_header *headers = lua_newuserdatauv(L, (count + 1) * sizeof *headers, 0);
-    luaL_argcheck(L, count <= NET_CLIENT_HEADERS_MAX, 2, "too many headers");
+    struct http_header *headers = lua_newuserdatauv(L, (count + 1) * sizeof *headers, 0);
+    luaL_argcheck(L, count <= NET_READER_HEADERS_MAX, 2, "too many headers");
     for (size_t i = 0; i < count; i++) {
         if (lua_rawgeti(L, list, (lua_Integer)i + 1) != LUA_TTABLE)
             luaL_error(L, "headers is a list of { name, value }");
@@ -271,7 +272,7 @@ static int request(lua_State *L)
     lua_getfield(L, 2, "callback");
     lestL_callback_set(L, -1, &sent->callback);
     lua_settop(L, object_idx);
-    if (net_client_send(client, &how, on_done, sent, &sent->transfer, &err))
+    if (net_transfer_send(client, &how, on_done, sent, &sent->transfer, &err))
         return lestL_fail(L, &err);
     return 1;
 }

@@ -1,5 +1,6 @@
 #include "net/client_tls.h"
 
+#include "base/buf.h"
 #include "pki/error.h"
 #include "pki/store.h"
 
@@ -9,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Of the list of anchors in a ClientHello, in bytes; each name has a type and a length before it. */
+/* NAMES_LEN_MAX  bytes of the list of anchors in a ClientHello
+ * NAME_HEAD_LEN  bytes before each name: its type and its length */
 enum { NAMES_LEN_MAX = 4096, NAME_HEAD_LEN = 3 };
 
 /* names: of explicit anchors, to be told to servers */
@@ -31,7 +33,7 @@ static void free_ctx_peer(void *parent, void *item, CRYPTO_EX_DATA *data, int in
                           void *pointer)
 {
     (void)parent, (void)data, (void)index, (void)number, (void)pointer;
-    net_server_peer_free(item);
+    net_client_peer_free(item);
 }
 
 static void make_index(void)
@@ -50,7 +52,7 @@ static X509_STORE *system_store(void)
     return NULL;
 }
 
-static enum lest_status take_identity(struct net_client_tls *tls, const struct net_client_config *config,
+static enum lest_status take_identity(struct net_client_tls *tls, const struct net_client_tls_config *config,
                                       struct lest_error *err)
 {
     if (!config->cert && !config->key)
@@ -112,7 +114,7 @@ static STACK_OF(X509_NAME) * anchor_names(X509_STORE *store)
     return ok ? sk_X509_NAME_new_null() : NULL;
 }
 
-enum lest_status net_client_tls_new(const struct net_client_config *config, struct net_client_tls **out,
+enum lest_status net_client_tls_new(const struct net_client_tls_config *config, struct net_client_tls **out,
                                     struct lest_error *err)
 {
     *out = NULL;
@@ -157,9 +159,9 @@ void net_client_tls_free(struct net_client_tls *tls)
     free(tls);
 }
 
-struct net_server_peer *net_server_peer_new(const struct net_client_tls *tls, const char *host)
+struct net_client_peer *net_client_peer_new(const struct net_client_tls *tls, const char *host)
 {
-    struct net_server_peer *peer = calloc(1, sizeof *peer);
+    struct net_client_peer *peer = calloc(1, sizeof *peer);
     struct in6_addr address;
     if (!peer)
         return NULL;
@@ -181,26 +183,26 @@ struct net_server_peer *net_server_peer_new(const struct net_client_tls *tls, co
     return peer;
 }
 
-struct net_server_peer *net_server_peer_ref(struct net_server_peer *peer)
+struct net_client_peer *net_client_peer_ref(struct net_client_peer *peer)
 {
     peer->references++;
     return peer;
 }
 
-void net_server_peer_free(struct net_server_peer *peer)
+void net_client_peer_free(struct net_client_peer *peer)
 {
     if (peer && --peer->references == 0)
         free(peer);
 }
 
-struct net_server_peer *net_server_peer_get0(SSL *ssl)
+struct net_client_peer *net_client_peer_get0(SSL *ssl)
 {
     return SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), peer_index);
 }
 
 /* By SAN alone, never by CN (RFC 9525, RFC 6125 6.4.4), "*" only as a whole left-most label (6.4.3); an
  * address only against iPAddress (RFC 2818 3.1). */
-static bool name_matches(X509 *leaf, const struct net_server_peer *peer)
+static bool name_matches(X509 *leaf, const struct net_client_peer *peer)
 {
     const unsigned flags = X509_CHECK_FLAG_NEVER_CHECK_SUBJECT | X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS;
     if (peer->is_ip)
@@ -232,7 +234,7 @@ static void presented_names(X509 *leaf, char *out, size_t size)
     BIO_free(bio);
 }
 
-static int refuse_chain(X509_STORE_CTX *ctx, struct net_server_peer *peer)
+static int refuse_chain(X509_STORE_CTX *ctx, struct net_client_peer *peer)
 {
     struct lest_error why;
     peer->refused = true;
@@ -243,7 +245,7 @@ static int refuse_chain(X509_STORE_CTX *ctx, struct net_server_peer *peer)
     return 0;
 }
 
-static int refuse_name(X509_STORE_CTX *ctx, X509 *leaf, struct net_server_peer *peer)
+static int refuse_name(X509_STORE_CTX *ctx, X509 *leaf, struct net_client_peer *peer)
 {
     char names[160];
     presented_names(leaf, names, sizeof names);
@@ -259,7 +261,7 @@ static int refuse_name(X509_STORE_CTX *ctx, X509 *leaf, struct net_server_peer *
  * in the URL (RFC 7030 3.6), all before a byte of HTTP is sent. */
 static int verify(X509_STORE_CTX *ctx, void *arg)
 {
-    struct net_server_peer *peer = arg;
+    struct net_client_peer *peer = arg;
     X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
     /* RFC 7030 4.1.1: the caller compares a fingerprint before it believes anything of the answer. */
     if (peer->trust == NET_TRUST_PROVISIONAL) {
@@ -283,7 +285,7 @@ static void on_info(const SSL *ssl, int where, int value)
 {
     if (where != SSL_CB_READ_ALERT)
         return;
-    struct net_server_peer *peer = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), peer_index);
+    struct net_client_peer *peer = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), peer_index);
     if (peer && (value & 0xff) == SSL_AD_CLOSE_NOTIFY)
         peer->ended = true;
     else if (peer && value >> 8 == SSL3_AL_FATAL)
@@ -378,7 +380,7 @@ static bool name_anchors(const struct net_client_tls *tls, SSL_CTX *ctx)
 }
 
 enum lest_status net_client_tls_prepare(const struct net_client_tls *tls, SSL_CTX *ctx,
-                                        struct net_server_peer *peer, struct lest_error *err)
+                                        struct net_client_peer *peer, struct lest_error *err)
 {
     /* Certificates of the peer, no anonymous or pre-shared suites, none without encryption or with one of
      * the broken ciphers; level 2: nothing below 112 bits. */
@@ -386,7 +388,7 @@ enum lest_status net_client_tls_prepare(const struct net_client_tls *tls, SSL_CT
     pki_error_clear();
     if (!SSL_CTX_set_ex_data(ctx, peer_index, peer))
         return pki_error(err, LEST_E_NOMEM, "out of memory");
-    net_server_peer_ref(peer);
+    net_client_peer_ref(peer);
     /* The peer is verified once: a renegotiation would bring a second certificate. */
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);

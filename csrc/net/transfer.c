@@ -1,0 +1,332 @@
+#include "net/transfer.h"
+
+#include "net/url.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct net_transfer {
+    struct net_multi_request request; /* first: it is what net/multi.h knows of a transfer */
+    struct net_client *client;
+    struct net_url url;
+    struct curl_slist *send_headers;
+    struct net_client_peer *peer;
+    net_transfer_done *done;
+    void *arg;
+    char curl_text[CURL_ERROR_SIZE];
+    struct lest_error err; /* set where a callback made libcurl stop */
+    struct lest_buf send_body;
+    struct net_reader reader;
+    STACK_OF(X509) * peer_chain;
+    const char *tls_version;
+};
+
+/* Keep why a callback makes libcurl stop. */
+static void note_failure(struct net_transfer *transfer, const struct lest_error *why)
+{
+    lest_error_set(&transfer->err, why->status, "%s: %s", transfer->url.origin, why->message);
+}
+
+/* The connection's facts, while it is in use: afterwards it may belong to another request. */
+static void note_connection(struct net_transfer *transfer)
+{
+    struct curl_tlssessioninfo *info = NULL;
+    if (transfer->tls_version ||
+        curl_easy_getinfo(transfer->request.easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || !info ||
+        info->backend != CURLSSLBACKEND_OPENSSL || !info->internals)
+        return;
+    SSL *ssl = info->internals;
+    struct net_client_peer *peer = net_client_peer_get0(ssl);
+    STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
+    transfer->tls_version = SSL_get_version(ssl);
+    if (peer && peer != transfer->peer) { /* a connection that another request opened */
+        net_client_peer_free(transfer->peer);
+        transfer->peer = net_client_peer_ref(peer);
+    }
+    transfer->peer_chain = chain ? X509_chain_up_ref(chain) : NULL;
+}
+
+/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is libcurl's. */
+static size_t on_header(char *data, size_t size, size_t count, void *arg)
+{
+    struct net_transfer *transfer = arg;
+    const struct http_slice line = { data, size * count };
+    struct lest_error why;
+    long status = 0;
+    if (!transfer->reader.head_complete)
+        note_connection(transfer);
+    curl_easy_getinfo(transfer->request.easy, CURLINFO_RESPONSE_CODE, &status);
+    if (net_reader_take_line(&transfer->reader, line, status, &why) == LEST_OK)
+        return line.len;
+    note_failure(transfer, &why);
+    return 0; /* which makes libcurl stop */
+}
+
+static size_t on_body(char *data, size_t size, size_t count, void *arg)
+{
+    struct net_transfer *transfer = arg;
+    struct lest_error why;
+    if (net_reader_take_body(&transfer->reader, data, size * count, &why) == LEST_OK)
+        return size * count;
+    note_failure(transfer, &why);
+    return 0;
+}
+
+static enum lest_status status_of(CURLcode code)
+{
+    switch (code) {
+    case CURLE_OPERATION_TIMEDOUT: return LEST_E_TIMEOUT;
+    case CURLE_COULDNT_RESOLVE_HOST:
+    case CURLE_COULDNT_RESOLVE_PROXY:
+    case CURLE_COULDNT_CONNECT:
+    case CURLE_PROXY:
+    case CURLE_INTERFACE_FAILED: return LEST_E_NETWORK;
+    case CURLE_GOT_NOTHING:
+    case CURLE_SEND_ERROR:
+    case CURLE_RECV_ERROR:
+    case CURLE_PARTIAL_FILE: return LEST_E_CLOSED;
+    case CURLE_SSL_CONNECT_ERROR:
+    case CURLE_PEER_FAILED_VERIFICATION:
+    case CURLE_SSL_CIPHER:
+    case CURLE_SSL_CERTPROBLEM: return LEST_E_TLS;
+    case CURLE_OUT_OF_MEMORY: return LEST_E_NOMEM;
+    case CURLE_FILESIZE_EXCEEDED: return LEST_E_TOO_LARGE;
+    case CURLE_URL_MALFORMAT: return LEST_E_USAGE;
+    case CURLE_UNSUPPORTED_PROTOCOL: /* an answer in HTTP/0.9 */
+    case CURLE_WEIRD_SERVER_REPLY:
+    case CURLE_BAD_CONTENT_ENCODING: return LEST_E_PROTOCOL;
+    default: return LEST_E_NETWORK;
+    }
+}
+
+static void explain(struct net_transfer *transfer, CURLcode code)
+{
+    struct lest_error *err = &transfer->err;
+    if (err->status)
+        return;
+    const struct net_client_peer *peer = transfer->peer;
+    if (peer->refused) {
+        *err = peer->err;
+        return;
+    }
+    if (net_alert_is_about_us(peer->alert)) {
+        lest_error_set(err, LEST_E_UNAUTHENTICATED,
+                       "%s does not accept the client certificate, or asks for one", transfer->url.origin);
+        lest_error_add_detail(err, SSL_alert_desc_string_long(peer->alert));
+        return;
+    }
+    enum lest_status status = status_of(code);
+    /* In TLS 1.3 a server refuses a certificate after its own handshake, and its alert may be lost. */
+    const char *closed_text = peer->shown && !transfer->tls_version
+                                  ? "closed without an answer; the client certificate may not be accepted"
+                                  : "closed without an answer";
+    const char *what = status == LEST_E_TIMEOUT     ? "no answer in time"
+                       : status == LEST_E_NETWORK   ? "cannot connect"
+                       : status == LEST_E_TLS       ? "the TLS handshake failed"
+                       : status == LEST_E_PROTOCOL  ? "the answer is not HTTP"
+                       : code == CURLE_PARTIAL_FILE ? "the answer was cut short"
+                       : status == LEST_E_CLOSED    ? closed_text
+                                                    : "the request failed";
+    lest_error_set(err, status, "%s: %s", transfer->url.origin, what);
+    lest_error_add_detail(err, transfer->curl_text[0] ? transfer->curl_text : curl_easy_strerror(code));
+}
+
+static void finish(struct net_multi_request *request, CURLcode code)
+{
+    struct net_transfer *transfer = (struct net_transfer *)request;
+    struct net_reader *reader = &transfer->reader;
+    long status = 0;
+    curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+    net_multi_remove(transfer->client->multi, request);
+    if (code == CURLE_OK && reader->head_complete &&
+        !net_reader_is_whole(reader, status, !transfer->tls_version || transfer->peer->ended))
+        code = CURLE_PARTIAL_FILE;
+    if (code == CURLE_OK && reader->head_complete && !transfer->err.status) {
+        net_reader_finish(reader);
+        const struct net_response response = {
+            .status = (int)status,
+            .headers = reader->headers,
+            .header_count = reader->header_count,
+            .body = { (const char *)reader->body.data, reader->body.len },
+            .peer_chain = transfer->peer_chain,
+            .tls_version = transfer->tls_version,
+            .by_cmc_ra = transfer->peer->by_cmc_ra,
+        };
+        transfer->done(transfer->arg, &response, NULL);
+        return;
+    }
+    explain(transfer, code == CURLE_OK ? CURLE_WEIRD_SERVER_REPLY : code);
+    transfer->done(transfer->arg, NULL, &transfer->err);
+}
+
+void net_transfer_free(struct net_transfer *transfer)
+{
+    if (!transfer)
+        return;
+    net_multi_remove(transfer->client->multi, &transfer->request);
+    curl_easy_cleanup(transfer->request.easy);
+    net_url_free(&transfer->url);
+    curl_slist_free_all(transfer->send_headers);
+    sk_X509_pop_free(transfer->peer_chain, X509_free);
+    net_client_peer_free(transfer->peer);
+    lest_buf_wipe(&transfer->send_body);
+    net_reader_free(&transfer->reader);
+    net_client_free(transfer->client);
+    free(transfer);
+}
+
+static CURLcode on_ssl_ctx(CURL *easy, void *ctx, void *arg)
+{
+    (void)easy;
+    struct net_transfer *transfer = arg;
+    enum lest_status status =
+        net_client_tls_prepare(transfer->client->tls, ctx, transfer->peer, &transfer->err);
+    return status ? CURLE_ABORTED_BY_CALLBACK : CURLE_OK;
+}
+
+static bool add_line(struct net_transfer *transfer, const char *line)
+{
+    struct curl_slist *list = curl_slist_append(transfer->send_headers, line);
+    if (list)
+        transfer->send_headers = list;
+    return list != NULL;
+}
+
+static enum lest_status set_headers(struct net_transfer *transfer, const struct net_request *request,
+                                    struct lest_error *err)
+{
+    /* No "Expect" and no Content-Type of libcurl's own; no coding that would have to be undone. */
+    bool ok = add_line(transfer, "Expect:") && add_line(transfer, "Accept-Encoding: identity");
+    bool typed = false;
+    struct lest_buf line;
+    lest_buf_init(&line, NET_READER_HEAD_MAX);
+    for (size_t i = 0; ok && i < request->header_count; i++) {
+        struct http_slice name = request->headers[i].name, value = http_trim(request->headers[i].value);
+        if (!http_is_token(name) || !http_is_field_value(value)) {
+            lest_buf_free(&line);
+            return lest_error_set(err, LEST_E_USAGE, "header %zu is malformed", i + 1);
+        }
+        typed = typed || http_equal_nocase(name, http_text("Content-Type"));
+        line.len = 0;
+        lest_buf_append(&line, name.data, name.len);
+        lest_buf_append_str(&line, value.len ? ": " : ";");
+        lest_buf_append(&line, value.data, value.len);
+        lest_buf_append_byte(&line, 0);
+        ok = !line.failed && add_line(transfer, (const char *)line.data);
+    }
+    lest_buf_wipe(&line);
+    if (ok && !typed)
+        ok = add_line(transfer, "Content-Type:");
+    return ok ? LEST_OK : lest_error_set(err, LEST_E_NOMEM, "the headers take too much memory");
+}
+
+static CURLcode set_method(struct net_transfer *transfer, const struct net_request *request)
+{
+    CURL *easy = transfer->request.easy;
+    CURLcode failed = 0;
+    bool post = strcmp(request->method, "POST") == 0;
+    transfer->reader.head_only = strcmp(request->method, "HEAD") == 0;
+    if (transfer->reader.head_only)
+        return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+    if (request->body || post) {
+        lest_buf_append(&transfer->send_body, request->body ? request->body : "", request->body_len);
+        if (transfer->send_body.failed)
+            return CURLE_OUT_OF_MEMORY;
+        failed |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
+        failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+        failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
+                                   request->body_len ? (char *)transfer->send_body.data : "");
+    }
+    if (!post && (request->body || strcmp(request->method, "GET") != 0))
+        failed |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+    return failed;
+}
+
+static CURLcode set_options(struct net_transfer *transfer, const struct net_request *request)
+{
+    CURL *easy = transfer->request.easy;
+    CURLcode failed = 0;
+#define SET(option, value) failed |= curl_easy_setopt(easy, CURLOPT_##option, value)
+    SET(ERRORBUFFER, transfer->curl_text);
+    SET(CURLU, transfer->url.handle);
+    SET(PROTOCOLS_STR, transfer->client->plain_http ? "https,http" : "https");
+    SET(FOLLOWLOCATION, 0L);
+    SET(SUPPRESS_CONNECT_HEADERS, 1L); /* of a proxy */
+    SET(HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    SET(HTTPHEADER, transfer->send_headers);
+    SET(USERAGENT, "lest/" LEST_VERSION);
+    SET(HTTP_CONTENT_DECODING, 0L);
+    SET(NOSIGNAL, 1L);
+    SET(QUICK_EXIT, 1L);
+    SET(NETRC, (long)CURL_NETRC_IGNORED);
+    SET(TIMEOUT_MS, (long)request->timeout_ms);
+    SET(CONNECTTIMEOUT_MS, (long)request->connect_timeout_ms);
+    SET(HEADERFUNCTION, on_header);
+    SET(HEADERDATA, transfer);
+    SET(WRITEFUNCTION, on_body);
+    SET(WRITEDATA, transfer);
+    /* client_tls.c decides instead, and no session outlives its connection (RFC 7030 4.1.1). */
+    SET(SSL_VERIFYPEER, 0L);
+    SET(SSL_VERIFYHOST, 0L);
+    SET(CAINFO, NULL);
+    SET(CAPATH, NULL);
+    SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
+    SET(SSL_SESSIONID_CACHE, 0L);
+    SET(SSL_CTX_FUNCTION, on_ssl_ctx);
+    SET(SSL_CTX_DATA, transfer);
+    if (request->username || request->password) {
+        SET(HTTPAUTH, (long)CURLAUTH_BASIC);
+        SET(USERNAME, request->username ? request->username : "");
+        SET(PASSWORD, request->password ? request->password : "");
+    }
+#undef SET
+    return failed ? failed : set_method(transfer, request);
+}
+
+static enum lest_status prepare(struct net_transfer *transfer, const struct net_request *request,
+                                struct lest_error *err)
+{
+    const struct net_client *client = transfer->client;
+    enum lest_status status = net_url_parse(request->url, client->plain_http, &transfer->url, err);
+    if (status)
+        return status;
+    transfer->peer = net_client_peer_new(client->tls, transfer->url.host);
+    if (!transfer->peer)
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    status = set_headers(transfer, request, err);
+    if (status)
+        return status;
+    transfer->request.easy = curl_easy_init();
+    if (!transfer->request.easy)
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    CURLcode code = set_options(transfer, request);
+    if (code != CURLE_OK)
+        return lest_error_set(err, LEST_E_INTERNAL, "libcurl cannot do this: %s", curl_easy_strerror(code));
+    return LEST_OK;
+}
+
+enum lest_status net_transfer_send(struct net_client *client, const struct net_request *request,
+                                   net_transfer_done *done, void *arg, struct net_transfer **out,
+                                   struct lest_error *err)
+{
+    *out = NULL;
+    if (!http_is_token(http_text(request->method)))
+        return lest_error_set(err, LEST_E_USAGE, "the method is no token");
+    struct net_transfer *transfer = calloc(1, sizeof *transfer);
+    if (!transfer)
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    transfer->client = net_client_ref(client);
+    transfer->request.done = finish;
+    transfer->done = done;
+    transfer->arg = arg;
+    lest_buf_init(&transfer->send_body, request->body_len + 1);
+    net_reader_init(&transfer->reader, request->body_max);
+    enum lest_status status = prepare(transfer, request, err);
+    if (!status && !net_multi_add(client->multi, &transfer->request))
+        status = lest_error_set(err, LEST_E_NOMEM, "out of memory or descriptors");
+    if (status)
+        net_transfer_free(transfer);
+    else
+        *out = transfer;
+    return status;
+}
