@@ -1,4 +1,4 @@
-/* What every class of the binding shares: classes, results, options, calls into Lua.
+/* What every class of the binding shares: classes, results, calls into Lua.
  *
  * Rules (all files here): expected failure is returned as nil, error; a programmer's mistake raises. A Lua
  * error is a longjmp, so nothing owned sits in a C local across a call that can raise: it is anchored in a
@@ -8,18 +8,11 @@
 
 #include "base/buf.h"
 #include "base/error.h"
+#include "lua/error.h"
+#include "lua/options.h"
 
 #include <lauxlib.h>
 #include <lua.h>
-
-#ifdef __clang_analyzer__
-/* What the analyzer cannot know: that these do not return, or never NULL.
- * NOLINTBEGIN(readability-redundant-declaration): declared again to say so. */
-int luaL_error(lua_State *L, const char *fmt, ...) __attribute__((analyzer_noreturn));
-int luaL_argerror(lua_State *L, int arg, const char *extramsg) __attribute__((analyzer_noreturn));
-void *luaL_checkudata(lua_State *L, int ud, const char *tname) __attribute__((returns_nonnull));
-/* NOLINTEND(readability-redundant-declaration) */
-#endif
 
 /** A userdata of a class: the C object, or NULL once closed. */
 struct lestL_object {
@@ -55,12 +48,6 @@ void *lestL_test_object(lua_State *L, int idx, const struct lestL_class *class);
 /** Push an empty buffer that the collector frees and wipes; borrow it while it is on the stack. */
 struct lest_buf *lestL_buf(lua_State *L, size_t max);
 
-/** Push nil and an error made from err; return 2, for `return lestL_fail(L, &err)`. */
-int lestL_fail(lua_State *L, const struct lest_error *err);
-
-/** Push an error object (class lest.error) made from err. */
-void lestL_push_error(lua_State *L, const struct lest_error *err);
-
 /** Push the bytes of buf as a string, or fail with its status: returns 1 or 2. */
 int lestL_push_buf(lua_State *L, const struct lest_buf *buf);
 
@@ -70,24 +57,11 @@ struct lest_buf *lestL_read_file(lua_State *L, const char *path, size_t max, str
 /** Put the path in front of a message about a file's contents. */
 void lestL_name_file(const char *path, struct lest_error *err);
 
-/** Raise if the table at idx has a key that is not in known (ended by NULL); names the bad key and the
- *  nearest right one. idx may hold nil or none. */
-void lestL_check_options(lua_State *L, int idx, const char *const known[]);
-
-/** Fields of an option table; absent gives the default. A value of another type raises with the key. */
-const char *lestL_opt_string(lua_State *L, int idx, const char *key, const char *absent);
-lua_Integer lestL_opt_integer(lua_State *L, int idx, const char *key, lua_Integer absent);
-bool lestL_opt_boolean(lua_State *L, int idx, const char *key, bool absent);
-
 /** The way from C into Lua: calls the function below nargs arguments, with a traceback. On success the
  *  nresults are on the stack; on failure nothing is, the error is logged with `what`, false is returned. */
 bool lestL_call(lua_State *L, int nargs, int nresults, const char *what);
 
-/** The name in known (ended by NULL) nearest to name, or NULL if none is near. */
-const char *lestL_nearest(const char *name, const char *const known[]);
-
 /** One opener a file of classes: pushes the value that becomes a field of lest.core. */
-int lestL_open_error(lua_State *L);
 int lestL_open_base64(lua_State *L);
 int lestL_open_clock(lua_State *L);
 int lestL_open_file(lua_State *L);

@@ -3,6 +3,7 @@
 #include "net/transfer.h"
 
 #include "lua/binding.h"
+#include "lua/cert.h"
 #include "lua/loop.h"
 #include "lua/pki.h"
 #include "lua/store.h"

@@ -3,8 +3,11 @@
  * A plain table with a shared metatable, so that flows may add fields: code (stable, see base/error.h),
  * message, exit_code, and where they apply operation, reason (what the server said), status (HTTP),
  * retry_after (seconds), request_id, rfc, cause (another error) and detail (the drained OpenSSL queue). */
-#include "lua/binding.h"
+#include "lua/error.h"
 
+#include "lua/options.h"
+
+#include <lauxlib.h>
 #include <string.h>
 
 static const char CLASS[] = "lest.error";

@@ -2,6 +2,7 @@
 #include "lua/pki.h"
 
 #include "base/hex.h"
+#include "pki/cert.h"
 #include "pki/ext.h"
 #include "pki/oid.h"
 #include "pki/public.h"

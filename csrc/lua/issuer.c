@@ -2,6 +2,7 @@
 #include "pki/issuer.h"
 
 #include "base/hex.h"
+#include "lua/cert.h"
 #include "lua/pki.h"
 
 #include <string.h>

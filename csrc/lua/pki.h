@@ -3,7 +3,6 @@
 #define LEST_LUA_PKI_H
 
 #include "lua/binding.h"
-#include "lua/cert.h"
 #include "pki/der.h"
 #include "pki/key.h"
 
