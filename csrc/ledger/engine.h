@@ -2,7 +2,27 @@
 #ifndef LEST_LEDGER_ENGINE_H
 #define LEST_LEDGER_ENGINE_H
 
-#include "ledger/ledger.h"
+#include "ledger/value.h"
+
+enum { LEDGER_BUSY_MS = 5000 };
+
+/** busy_ms    how long a statement waits for another process's write; LEDGER_BUSY_MS unless told
+ *  create     make the file if there is none; otherwise that is LEST_E_NOT_FOUND
+ *  max_pages  0, or a ceiling on the file's size in pages, so that a full disk can be tried */
+struct ledger_options {
+    int busy_ms;
+    bool create;
+    int64_t max_pages;
+};
+
+enum ledger_control {
+    LEDGER_BEGIN,       /* takes the write lock at once, so that nothing inside fails for it */
+    LEDGER_COMMIT,      /* durable when it succeeds; when it fails nothing of the transaction is kept */
+    LEDGER_ROLLBACK,    /* never fails; nothing to do where there is no transaction */
+    LEDGER_SAVEPOINT,   /* one request among the neighbours of a batch; not nested */
+    LEDGER_RELEASE,     /* end the savepoint, keeping what was done since */
+    LEDGER_ROLLBACK_TO, /* undo what was done since the savepoint, which stays open */
+};
 
 /** execute  index is the statement's place in ledger_statements; values are checked
  *  control  the calls are in order; only the database can refuse them
@@ -19,5 +39,8 @@ struct ledger_engine {
 };
 
 extern const struct ledger_engine ledger_sqlite;
+
+/** The version of the schema this program knows. */
+int ledger_schema_version(void);
 
 #endif

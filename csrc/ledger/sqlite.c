@@ -2,6 +2,7 @@
 #include "base/clock.h"
 #include "ledger/engine.h"
 #include "ledger/migrations.h"
+#include "ledger/statements.h"
 
 #include <errno.h>
 #include <fcntl.h>

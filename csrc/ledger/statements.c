@@ -4,7 +4,9 @@
  * first and paged: `before` is the seq of the last row seen, NULL for the first page. Statements that
  * consume something are conditional, and the count of changed rows says whether they did: two authorities
  * may run them at once. */
-#include "ledger/ledger.h"
+#include "ledger/statements.h"
+
+#include <string.h>
 
 /* clang-format off */
 #define TEXT(p) { #p, LEDGER_TEXT, false }
@@ -224,3 +226,11 @@ const struct ledger_statement ledger_statements[] = {
 /* clang-format on */
 
 const size_t ledger_statement_count = sizeof ledger_statements / sizeof *ledger_statements;
+
+const struct ledger_statement *ledger_statement_find(const char *name)
+{
+    for (size_t i = 0; i < ledger_statement_count; i++)
+        if (strcmp(ledger_statements[i].name, name) == 0)
+            return &ledger_statements[i];
+    return NULL;
+}
