@@ -140,6 +140,50 @@ describe("the lint of layers", function()
     assert.equal(0, linked("host", { "exit" }).code)
   end)
 
+  -- With sources of these texts in csrc/, and objects of them if compiled.
+  local function with_files(files, compiled)
+    local written = {}
+    for name, text in pairs(files) do
+      local source = ("%s/csrc/%s"):format(folder, name)
+      process.write(source, text)
+      table.insert(written, source)
+      if compiled then
+        local object = ("%s/build/csrc/%s.o"):format(folder, name)
+        assert(os.execute(("cc -w -c -o '%s' '%s'"):format(object, source)))
+        table.insert(written, object)
+      end
+    end
+    local result = run()
+    for _, path in ipairs(written) do os.remove(path) end
+    return result
+  end
+
+  it("finds files that include each other in a circle, a header standing for its source", function()
+    local result = with_files {
+      ["net/left.h"] = '#include "net/middle.h"\n', ["net/middle.c"] = '#include "net/right.h"\n',
+      ["net/right.h"] = '# include "net/left.h"\n', ["net/above.h"] = '#include "net/left.h"\n',
+    }
+    assert.equal(1, result.code)
+    local circle = assert(result.err:match "use each other in a circle: ([^\n]*)")
+    for _, name in ipairs { "left", "middle", "right" } do
+      assert(circle:find("net/" .. name, 1, true), circle)
+    end
+    assert.falsy(circle:find("above", 1, true))
+  end)
+
+  it("finds files that call each other in a circle without an include", function()
+    local files = {
+      ["net/left.c"] = "int right(void); int left(void) { return right(); }\n",
+      ["net/right.c"] = "int left(void); int right(void) { return left(); }\n",
+    }
+    local result = with_files(files, true)
+    assert.equal(1, result.code)
+    assert.matches("circle: net/%a+ net/%a+", result.err)
+    files["net/left.c"] = "int left(void) { return 0; }\n"
+    result = with_files(files, true)
+    assert.equal(0, result.code, result.err)
+  end)
+
   it("fails where there are no objects to look at", function()
     local result = run(folder .. "/nowhere")
     assert.equal(1, result.code)
