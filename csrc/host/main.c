@@ -1,8 +1,9 @@
 /* The lest binary: a Lua 5.4 with lest.core built in, which hands the command line to lest.tool.command.
  * As `lest --role NAME` it is one of the processes of a server instead. */
-#include "host/interpreter.h"
-#include "host/role.h"
-#include "host/supervisor.h"
+#include "host/console/edit.h"
+#include "host/role/interpreter.h"
+#include "host/role/role.h"
+#include "host/supervisor/supervisor.h"
 
 #include <lauxlib.h>
 #include <signal.h>
@@ -15,7 +16,8 @@ int main(int argc, char **argv)
     if (argc > 2 && strcmp(argv[1], "--role") == 0)
         return strcmp(argv[2], "supervisor") == 0 ? host_supervisor_main(argc, argv)
                                                   : host_role_main(argc, argv);
-    lua_State *L = host_interpreter_new();
+    static const luaL_Reg console[] = { { "lest.edit", host_edit_open }, { NULL, NULL } };
+    lua_State *L = host_interpreter_new(console);
     if (!L) {
         fputs("lest: out of memory\n", stderr);
         return 1;

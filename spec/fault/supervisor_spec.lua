@@ -47,9 +47,9 @@ describe("the supervisor", function()
 
     it("gives each role the context that it needs", function()
       start {}
-      assert.equal("worker 1 1 false 30", server:ask("worker", 1,
+      assert.equal("worker 1 1 false", server:ask("worker", 1,
         "return table.concat({ context.role, context.index, context.generation, "
-        .. "tostring(context.check), context.drain_s }, ' ')"))
+        .. "tostring(context.check) }, ' ')"))
       local answer = server:ask("worker", 1, [[
         local answer
         local channel <close> = core.channel.connect { path = context.authority_address,

@@ -140,6 +140,25 @@ describe("the lint of layers", function()
     assert.equal(0, linked("host", { "exit" }).code)
   end)
 
+  it("finds what is not in the folder of its layer itself, and rooms that know too much", function()
+    assert(os.execute(("mkdir -p '%s/csrc/host/supervisor' '%s/csrc/host/role'"):format(folder, folder)))
+    local function includes(room, text)
+      local path = ("%s/csrc/host/%s/planted.c"):format(folder, room)
+      process.write(path, text .. "\n")
+      local result = run()
+      os.remove(path)
+      return result
+    end
+    local result = includes("role", '#include "host/supervisor/child.h"')
+    assert.equal(1, result.code)
+    assert.matches("role/planted%.c includes host/supervisor/child%.h: host/role may use", result.err)
+    assert.equal(0, includes("supervisor", '#include "host/role/watchdog.h"').code)
+    result = includes("supervisor", "#include <sqlite3.h>")
+    assert.equal(1, result.code)
+    assert.matches("supervisor/planted%.c:1:", result.err)
+    assert.equal(1, includes("role", "void f(void) { system(c); }").code)
+  end)
+
   -- With sources of these texts in csrc/, and objects of them if compiled.
   local function with_files(files, compiled)
     local written = {}

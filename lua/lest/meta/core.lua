@@ -1243,11 +1243,6 @@ function core_process.harden() end
 ---@return lest.error? err code config: it holds something and belongs to somebody else
 function core_process.own_folder(path, user, look_only) end
 
----@param user string a name, or a number as text
----@return integer?
----@return lest.error?
-function core_process.uid_of(user) end
-
 --- Run a program (no shell; 20 s and 4096 bytes at most) and return what it prints, without the
 --- newline at its end.
 ---@param arguments string[] the program, then its arguments

@@ -1,4 +1,4 @@
-#include "host/command.h"
+#include "host/role/command.h"
 
 #include "base/clock.h"
 

@@ -1,24 +1,18 @@
-#include "host/child.h"
+#include "host/supervisor/spawn.h"
+
+#include "host/role/parent.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-enum { OUT_OF_THE_WAY = HOST_FD_LISTEN + HOST_CHILD_FDS_MAX };
+enum { OUT_OF_THE_WAY = HOST_FD_LISTEN + HOST_SPAWN_FDS_MAX };
 
-void host_child_follow(pid_t parent)
-{
-    /* A parent that ended before prctl() sends no signal: then init has adopted us. */
-    if (prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0) < 0 || getppid() != parent)
-        _exit(1);
-}
-
-void host_child_close_from(int first)
+void host_spawn_close_from(int first)
 {
     struct rlimit limit;
     if (close_range((unsigned)first, UINT_MAX, 0) == 0)
@@ -32,7 +26,7 @@ void host_child_close_from(int first)
 /* Two steps, since a source may have the number that another one shall get. */
 static int place(const int *fds, size_t count)
 {
-    int moved[HOST_CHILD_FDS_MAX];
+    int moved[HOST_SPAWN_FDS_MAX];
     for (size_t i = 0; i < count; i++) {
         moved[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
         if (fds[i] >= 0 && moved[i] < 0)
@@ -48,7 +42,7 @@ static int place(const int *fds, size_t count)
         else if (dup2(moved[i], number) < 0)
             return -1;
     }
-    host_child_close_from(3 + (int)count);
+    host_spawn_close_from(3 + (int)count);
     return 0;
 }
 
@@ -66,7 +60,7 @@ static void become(char *const argv[], const int *fds, size_t count, pid_t paren
     static const char failed[] = "lest: a child process cannot be started\n";
     struct rlimit limit;
     reset_signals();
-    host_child_follow(parent);
+    host_parent_follow(parent);
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
@@ -81,10 +75,10 @@ static void become(char *const argv[], const int *fds, size_t count, pid_t paren
     _exit(127);
 }
 
-enum lest_status host_child_start(char *const argv[], const int *fds, size_t fds_count, pid_t *out,
-                                  struct lest_error *err)
+enum lest_status host_spawn(char *const argv[], const int *fds, size_t fds_count, pid_t *out,
+                            struct lest_error *err)
 {
-    if (fds_count > HOST_CHILD_FDS_MAX)
+    if (fds_count > HOST_SPAWN_FDS_MAX)
         return lest_error_set(err, LEST_E_INTERNAL, "too many descriptors for a child");
     pid_t parent = getpid();
     *out = fork();

@@ -1,4 +1,4 @@
-#include "host/privilege.h"
+#include "host/role/privilege.h"
 
 #include <dirent.h>
 #include <errno.h>

@@ -1,4 +1,4 @@
-#include "host/listener.h"
+#include "host/supervisor/listener.h"
 
 #include "base/log.h"
 

@@ -1,13 +1,14 @@
 /* The TCP sockets a server listens on. They belong to the supervisor, which keeps them from one generation to
  * the next as long as their addresses are configured. */
-#ifndef LEST_HOST_LISTENER_H
-#define LEST_HOST_LISTENER_H
+#ifndef LEST_HOST_SUPERVISOR_LISTENER_H
+#define LEST_HOST_SUPERVISOR_LISTENER_H
 
 #include "base/error.h"
+#include "host/role/parent.h"
 
 #include <stdbool.h>
 
-enum { HOST_LISTENERS_MAX = 16, HOST_ADDRESS_MAX = 96 };
+enum { HOST_ADDRESS_MAX = 96 };
 
 struct host_listener {
     char address[HOST_ADDRESS_MAX]; /* as configured */

@@ -1,6 +1,6 @@
 /* Asking another program for something: a key's passphrase. */
-#ifndef LEST_HOST_COMMAND_H
-#define LEST_HOST_COMMAND_H
+#ifndef LEST_HOST_ROLE_COMMAND_H
+#define LEST_HOST_ROLE_COMMAND_H
 
 #include "base/buf.h"
 

@@ -1,6 +1,6 @@
 /* The processes that the supervisor starts: a Lua state whose main is that of the role. */
-#ifndef LEST_HOST_ROLE_H
-#define LEST_HOST_ROLE_H
+#ifndef LEST_HOST_ROLE_ROLE_H
+#define LEST_HOST_ROLE_ROLE_H
 
 /** lest --role config|authority|worker ...: runs require("lest.server.config.role"), ("lest.server.authority.role") or
  *  ("lest.server.worker.role").main(context) and ends the process with the integer it returns. context holds
@@ -9,13 +9,12 @@
  *    user                        the account to process.drop() to; nil when not started as root
  *  and for the authority and the workers
  *    config                      the configuration (JSON text)
- *    files                       the texts that it names, by their paths (host/sealed.h)
+ *    files                       the texts that it names, by their paths (role/snapshot.h)
  *    authority_address           "@name", where the authority listens
  *    authority_fd                authority: the bound socket, for channel.listen
  *    workers                     how many there will be
  *    listen_fds                  workers: the listening sockets, non-blocking; empty in a check
  *    peer_uid                    authority: the uid that workers have; worker: the authority's
- *    drain_s                     seconds to finish in after SIGTERM
  *  and for config: path, listen (addresses of the command line), output (a file for the result). */
 int host_role_main(int argc, char **argv);
 

@@ -1,7 +1,6 @@
-#include "host/interpreter.h"
+#include "host/role/interpreter.h"
 
-#include "host/edit.h"
-#include "host/process.h"
+#include "host/role/process.h"
 #include "lua/limit.h"
 
 #include <lauxlib.h>
@@ -81,12 +80,15 @@ static int open_all(lua_State *L)
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushcfunction(L, open_core);
     lua_setfield(L, -2, "lest.core");
-    lua_pushcfunction(L, host_edit_open);
-    lua_setfield(L, -2, "lest.edit");
+    const luaL_Reg *more = lua_touserdata(L, 1);
+    for (; more && more->name; more++) {
+        lua_pushcfunction(L, more->func);
+        lua_setfield(L, -2, more->name);
+    }
     return 0;
 }
 
-lua_State *host_interpreter_new(void)
+lua_State *host_interpreter_new(const luaL_Reg *more)
 {
     static struct lestL_allocator allocator;
     lua_State *L = lua_newstate(lestL_limit_alloc, &allocator);
@@ -94,7 +96,8 @@ lua_State *host_interpreter_new(void)
         return NULL;
     lua_atpanic(L, panic);
     lua_pushcfunction(L, open_all);
-    if (lua_pcall(L, 0, 0, 0) == LUA_OK)
+    lua_pushlightuserdata(L, (void *)(uintptr_t)more);
+    if (lua_pcall(L, 1, 0, 0) == LUA_OK)
         return L;
     fprintf(stderr, "lest: %s\n", lua_tostring(L, -1));
     lua_close(L);

@@ -1,10 +1,10 @@
-/* One role process of a generation, as the supervisor sees it: started, watched, started again with a delay
+/* One process of a generation, as the supervisor sees it: started, watched, started again with a delay
  * that grows, stopped. */
-#ifndef LEST_HOST_MEMBER_H
-#define LEST_HOST_MEMBER_H
+#ifndef LEST_HOST_SUPERVISOR_CHILD_H
+#define LEST_HOST_SUPERVISOR_CHILD_H
 
 #include "base/error.h"
-#include "host/page.h"
+#include "host/role/watchdog.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -14,10 +14,10 @@
  *  name        "authority", "worker 1"
  *  restart_ms  not before this time
  *  kill_ms     SIGKILL at this time; 0 is never */
-struct host_member {
+struct host_child {
     char name[24];
     pid_t pid;
-    struct host_page *page;
+    struct host_watchdog *watchdog;
     int64_t started_ms;
     int64_t restart_ms;
     int64_t kill_ms;
@@ -25,22 +25,22 @@ struct host_member {
     bool stopping;
 };
 
-/** Start it. argv as for host_child_start(); fds[0] is set to its new page. */
-enum lest_status host_member_start(struct host_member *member, char *const argv[], int *fds, size_t fds_count,
-                                   struct lest_error *err) LEST_MUST_USE;
+/** Start it. argv as for host_spawn(); fds[0] is set to its new watchdog page. */
+enum lest_status host_child_start(struct host_child *child, char *const argv[], int *fds, size_t fds_count,
+                                  struct lest_error *err) LEST_MUST_USE;
 
 /** Whether it runs and has said that it serves. */
-bool host_member_is_ready(const struct host_member *member);
+bool host_child_is_ready(const struct host_child *child);
 
 /** SIGTERM now, SIGKILL at kill_ms. Nothing if it is not running or stopping already. */
-void host_member_stop(struct host_member *member, int64_t kill_ms);
+void host_child_stop(struct host_child *child, int64_t kill_ms);
 
 /** Kill it if its time is over, if it did not become ready in start_ms, or if it is ready and has not beaten
  *  for watchdog_ms (0: no watchdog). */
-void host_member_watch(struct host_member *member, int64_t now_ms, int64_t start_ms, int64_t watchdog_ms);
+void host_child_watch(struct host_child *child, int64_t now_ms, int64_t start_ms, int64_t watchdog_ms);
 
 /** It has ended with this wait status: say so, with the request it was on, and choose restart_ms. Returns the
  *  exit code, 1 for a signal. */
-int host_member_ended(struct host_member *member, int wait_status, int64_t now_ms);
+int host_child_ended(struct host_child *child, int wait_status, int64_t now_ms);
 
 #endif

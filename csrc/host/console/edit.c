@@ -3,7 +3,7 @@
  * While a line is being typed the event loop turns, so that tasks go on. Ctrl-C gives up the line that is
  * typed, or the code that guard() runs: the signal's handler sets a hook that raises "interrupted" at the
  * next instruction, and writes to a pipe that ends the loop's wait. */
-#include "host/edit.h"
+#include "host/console/edit.h"
 
 #include "lua/binding.h"
 #include "lua/loop.h"

@@ -1,11 +1,11 @@
 /* What the supervisor takes from the configuration. It comes from the config child, which has evaluated
  * somebody's Lua, so every value is checked; the rest is an opaque text that is handed to the roles. */
-#ifndef LEST_HOST_SETTINGS_H
-#define LEST_HOST_SETTINGS_H
+#ifndef LEST_HOST_SUPERVISOR_SETTINGS_H
+#define LEST_HOST_SUPERVISOR_SETTINGS_H
 
 #include "base/buf.h"
-#include "host/listener.h"
-#include "host/privilege.h"
+#include "host/role/privilege.h"
+#include "host/supervisor/listener.h"
 
 enum { HOST_WORKERS_MAX = 256, HOST_SETTINGS_MAX = 16 * 1024 };
 

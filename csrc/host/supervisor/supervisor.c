@@ -1,9 +1,9 @@
-#include "host/supervisor.h"
+#include "host/supervisor/supervisor.h"
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "host/child.h"
-#include "host/generation.h"
+#include "host/supervisor/generation.h"
+#include "host/supervisor/spawn.h"
 
 #include <fcntl.h>
 #include <poll.h>
@@ -60,7 +60,7 @@ static bool tidy_descriptors(void)
     } while (fd >= 0 && fd <= STDERR_FILENO);
     if (fd < 0)
         return false;
-    host_child_close_from(STDERR_FILENO + 1);
+    host_spawn_close_from(STDERR_FILENO + 1);
     return true;
 }
 
@@ -139,12 +139,12 @@ static void say_ready(const struct host_generation *generation)
 {
     char text[HOST_LISTENERS_MAX * (HOST_ADDRESS_MAX + 1)] = "";
     size_t used = 0;
-    for (size_t i = 0; i < generation->listen_count; i++)
+    for (size_t i = 0; i < generation->setup.listen_count; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "",
-                                 generation->listen[i]->bound);
+                                 generation->setup.listen[i]->bound);
     struct lest_log_field fields[] = {
         { "listen", LEST_LOG_TEXT, text, used, 0 },
-        { .key = "generation", .kind = LEST_LOG_INTEGER, .integer = generation->number },
+        { .key = "generation", .kind = LEST_LOG_INTEGER, .integer = generation->setup.number },
         { .key = "workers", .kind = LEST_LOG_INTEGER, .integer = generation->workers_count },
     };
     lest_log_write(LEST_LOG_INFO, "ready", fields, 3);

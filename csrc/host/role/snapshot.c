@@ -1,4 +1,4 @@
-#include "host/sealed.h"
+#include "host/role/snapshot.h"
 
 #include "base/buf.h"
 #include "base/file.h"
@@ -85,7 +85,7 @@ static enum lest_status seal(const struct lest_buf *content, int fd, struct lest
     return LEST_OK;
 }
 
-enum lest_status host_sealed_new(const uint8_t *text, size_t len, int *fd, struct lest_error *err)
+enum lest_status host_snapshot_new(const uint8_t *text, size_t len, int *fd, struct lest_error *err)
 {
     struct lest_buf content;
     *fd = -1;
@@ -106,7 +106,7 @@ enum lest_status host_sealed_new(const uint8_t *text, size_t len, int *fd, struc
     return status;
 }
 
-enum lest_status host_sealed_attach(int fd, const char **data, size_t *size, struct lest_error *err)
+enum lest_status host_snapshot_attach(int fd, const char **data, size_t *size, struct lest_error *err)
 {
     struct stat info = { 0 };
     void *mapped = MAP_FAILED;
@@ -120,12 +120,12 @@ enum lest_status host_sealed_attach(int fd, const char **data, size_t *size, str
     return LEST_OK;
 }
 
-void host_sealed_free(const char *data, size_t size)
+void host_snapshot_free(const char *data, size_t size)
 {
     munmap((void *)(uintptr_t)data, size);
 }
 
-bool host_sealed_next(const char *data, size_t size, const char **at, struct host_sealed_file *out)
+bool host_snapshot_next(const char *data, size_t size, const char **at, struct host_snapshot_file *out)
 {
     const char *next = *at ? *at : data + strlen(data) + 1;
     if (next >= data + size)

@@ -1,6 +1,6 @@
 /* Giving up rights, for good. */
-#ifndef LEST_HOST_PRIVILEGE_H
-#define LEST_HOST_PRIVILEGE_H
+#ifndef LEST_HOST_ROLE_PRIVILEGE_H
+#define LEST_HOST_ROLE_PRIVILEGE_H
 
 #include "base/error.h"
 
@@ -23,7 +23,7 @@ enum lest_status host_user_find(const char *text, struct host_user *out,
 
 /** Become this user with all ids and groups, and verify that there is no way back: no id, group or
  *  capability of root is left. Anything but LEST_OK leaves a process that must end. Clears the parent-death
- *  signal, as the kernel does: see host_child_follow(). Errors: LEST_E_REFUSED */
+ *  signal, as the kernel does: see host_parent_follow(). Errors: LEST_E_REFUSED */
 enum lest_status host_privilege_drop(const struct host_user *user, struct lest_error *err) LEST_MUST_USE;
 
 /** No new rights through exec, no core, no /proc or ptrace for others of the same uid.

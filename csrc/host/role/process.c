@@ -1,8 +1,8 @@
-#include "host/process.h"
+#include "host/role/process.h"
 
-#include "host/child.h"
-#include "host/command.h"
-#include "host/privilege.h"
+#include "host/role/command.h"
+#include "host/role/parent.h"
+#include "host/role/privilege.h"
 #include "lua/binding.h"
 
 #include <errno.h>
@@ -16,15 +16,15 @@ enum { COMMAND_OUTPUT_MAX = 4096, COMMAND_MS = 20000 };
 
 /* A process has one role, whatever interpreters run in it. */
 static struct {
-    struct host_page *page;
+    struct host_watchdog *watchdog;
     pid_t parent;
     bool must_drop;
     bool drop_failed;
 } role;
 
-void host_process_set_role(struct host_page *page, pid_t parent, bool must_drop)
+void host_process_set_role(struct host_watchdog *watchdog, pid_t parent, bool must_drop)
 {
-    role.page = page;
+    role.watchdog = watchdog;
     role.parent = parent;
     role.must_drop = must_drop;
 }
@@ -72,7 +72,7 @@ static int drop(lua_State *L)
             status = host_privilege_drop(&user, &err);
         role.drop_failed = status != LEST_OK;
         if (!status && role.parent)
-            host_child_follow(role.parent);
+            host_parent_follow(role.parent);
     }
     return done(L, status, &err);
 }
@@ -102,17 +102,6 @@ static int own_folder(lua_State *L)
     return done(L, status, &err);
 }
 
-/* process.uid_of(user) -> integer */
-static int uid_of(lua_State *L)
-{
-    struct lest_error err;
-    struct host_user user;
-    if (host_user_find(luaL_checkstring(L, 1), &user, &err))
-        return lestL_fail(L, &err);
-    lua_pushinteger(L, user.uid);
-    return 1;
-}
-
 /* process.read_command{ program, arguments... } -> what it prints, without the last newline */
 static int read_command(lua_State *L)
 {
@@ -132,10 +121,10 @@ static int beat(lua_State *L)
 {
     size_t len = 0;
     const char *request = luaL_optlstring(L, 1, "", &len);
-    if (!role.page)
+    if (!role.watchdog)
         return 0;
-    host_page_set_request(role.page, request, len);
-    host_page_beat(role.page);
+    host_watchdog_set_request(role.watchdog, request, len);
+    host_watchdog_beat(role.watchdog);
     return 0;
 }
 
@@ -145,10 +134,10 @@ static int ready(lua_State *L)
     struct lest_error err;
     if (role.must_drop && (role.drop_failed || geteuid() == 0 || getuid() == 0))
         return luaL_error(L, "a role must not serve as root");
-    if (role.page && host_privilege_harden(&err))
+    if (role.watchdog && host_privilege_harden(&err))
         return luaL_error(L, "%s", err.message);
-    if (role.page)
-        host_page_set_ready(role.page);
+    if (role.watchdog)
+        host_watchdog_set_ready(role.watchdog);
     return 0;
 }
 
@@ -187,7 +176,6 @@ int host_open_process(lua_State *L)
         { "drop", drop },
         { "harden", harden },
         { "own_folder", own_folder },
-        { "uid_of", uid_of },
         { "read_command", read_command },
         { "beat", beat },
         { "ready", ready },

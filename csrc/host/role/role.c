@@ -1,12 +1,11 @@
-#include "host/role.h"
+#include "host/role/role.h"
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "host/child.h"
-#include "host/interpreter.h"
-#include "host/listener.h"
-#include "host/process.h"
-#include "host/sealed.h"
+#include "host/role/interpreter.h"
+#include "host/role/parent.h"
+#include "host/role/process.h"
+#include "host/role/snapshot.h"
 #include "lua/loop.h"
 
 #include <errno.h>
@@ -39,7 +38,7 @@ struct role {
     const char *user;
     unsigned parent, generation, index, listeners, workers, peer_uid, watchdog_s, drain_s;
     bool check;
-    struct host_page *page;
+    struct host_watchdog *watchdog;
     struct event *heartbeat;
     int64_t orphan_since_ms;
 };
@@ -136,7 +135,7 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
     (void)fd;
     (void)what;
     struct role *role = arg;
-    host_page_beat(role->page);
+    host_watchdog_beat(role->watchdog);
     if (alarm_s)
         alarm(alarm_s);
     if (getppid() == followed)
@@ -201,19 +200,19 @@ static void push_config_context(lua_State *L, const struct role *role)
 static void push_config(lua_State *L)
 {
     struct lest_error err;
-    struct host_sealed_file file;
+    struct host_snapshot_file file;
     const char *data, *at = NULL;
     size_t size;
-    if (host_sealed_attach(HOST_FD_CONFIG, &data, &size, &err))
+    if (host_snapshot_attach(HOST_FD_CONFIG, &data, &size, &err))
         luaL_error(L, "%s", err.message);
     set_string(L, "config", data);
     lua_newtable(L);
-    while (host_sealed_next(data, size, &at, &file)) {
+    while (host_snapshot_next(data, size, &at, &file)) {
         lua_pushlstring(L, file.bytes, file.size);
         lua_setfield(L, -2, file.path);
     }
     lua_setfield(L, -2, "files");
-    host_sealed_free(data, size);
+    host_snapshot_free(data, size);
 }
 
 static void push_server_context(lua_State *L, const struct role *role)
@@ -221,7 +220,6 @@ static void push_server_context(lua_State *L, const struct role *role)
     push_config(L);
     set_string(L, "authority_address", role->authority);
     set_integer(L, "peer_uid", role->peer_uid);
-    set_integer(L, "drain_s", role->drain_s);
     set_integer(L, "workers", role->workers);
     if (!is_worker(role)) {
         set_integer(L, "authority_fd", HOST_FD_AUTHORITY);
@@ -270,7 +268,7 @@ static int traceback(lua_State *L)
 static int interpret(struct role *role)
 {
     int code = 1;
-    lua_State *L = host_interpreter_new();
+    lua_State *L = host_interpreter_new(NULL);
     if (!L)
         return 1;
     lua_pushcfunction(L, traceback);
@@ -317,16 +315,16 @@ int host_role_main(int argc, char **argv)
         fputs("lest: roles are started by lest serve\n", stderr);
         return 2;
     }
-    host_child_follow((pid_t)role.parent);
+    host_parent_follow((pid_t)role.parent);
     snprintf(name, sizeof name, is_worker(&role) ? "%s %u" : "%s", role.name, role.index);
     lest_log_set_role(name);
     if (role.check)
         lest_log_set_level(LEST_LOG_WARNING);
-    if (!is_config(&role) && host_page_attach(HOST_FD_PAGE, &role.page, &err)) {
+    if (!is_config(&role) && host_watchdog_attach(HOST_FD_WATCHDOG, &role.watchdog, &err)) {
         lest_log(LEST_LOG_ERROR, "role failed", "%s", err.message);
         return 1;
     }
-    host_process_set_role(role.page, (pid_t)role.parent, geteuid() == 0);
+    host_process_set_role(role.watchdog, (pid_t)role.parent, geteuid() == 0);
     int code = interpret(&role);
     fflush(NULL);
     /* Not exit(): a hardened process cannot be traced, which the leak checker of a sanitizer build needs. */

@@ -1,4 +1,4 @@
-#include "host/settings.h"
+#include "host/supervisor/settings.h"
 
 #include <stdio.h>
 #include <string.h>

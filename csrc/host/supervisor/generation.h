@@ -1,52 +1,45 @@
 /* One configuration and the processes that serve it: the config child, then the authority, then the workers.
- * A generation that fails to start stops what it had started and is gone. */
-#ifndef LEST_HOST_GENERATION_H
-#define LEST_HOST_GENERATION_H
+ *
+ *   CONFIGURING --> STARTING --> SERVING
+ *        |             |            |  (host_generation_stop(), after a newer one serves or a signal)
+ *        |             |            v
+ *        +-------------+-------> DRAINING --> STOPPING --> GONE
+ *     (a child has failed,          |             ^
+ *      or is too late)              +-------------+ (kill_now, or no worker is left)
+ *
+ * CONFIGURING waits for the config child, STARTING for the authority and then for the workers to be ready,
+ * DRAINING for the workers to end while the authority still serves them, STOPPING for all to end. A generation
+ * that fails to start stops what it had started and is GONE. In a check there is no SERVING: each child ends
+ * by itself, and the end of the only worker stops the generation. */
+#ifndef LEST_HOST_SUPERVISOR_GENERATION_H
+#define LEST_HOST_SUPERVISOR_GENERATION_H
 
-#include "host/listener.h"
-#include "host/member.h"
-#include "host/settings.h"
-
-/** The supervisor's command line. */
-struct host_options {
-    const char *config;
-    const char *listen[HOST_LISTENERS_MAX]; /* instead of the configuration's */
-    size_t listen_count;
-    bool check; /* only say whether it would start */
-};
+#include "host/supervisor/setup.h"
 
 enum host_generation_state {
     HOST_GENERATION_CONFIGURING,
     HOST_GENERATION_STARTING,
     HOST_GENERATION_SERVING,
-    HOST_GENERATION_DRAINING, /* workers finish, the authority still serves them */
-    HOST_GENERATION_STOPPING, /* the authority finishes */
+    HOST_GENERATION_DRAINING,
+    HOST_GENERATION_STOPPING,
     HOST_GENERATION_GONE
 };
 
+/** exit_code      why it failed to start; 0 if it did not
+ *  config_status  wait status once config_pid is 0
+ *  output         the config child's, -1 at its end
+ *  text           what came of it */
 struct host_generation {
     enum host_generation_state state;
-    unsigned number;
-    int exit_code; /* why it failed to start; 0 if it did not */
-    const struct host_options *options;
-    struct host_listeners *listeners;
-
+    int exit_code;
+    struct host_setup setup;
     pid_t config_pid;
-    int config_status; /* wait status once config_pid is 0 */
-    int output;        /* the config child's, -1 at its end */
+    int config_status;
+    int output;
     struct lest_buf text;
     int64_t deadline_ms;
-
-    struct host_settings settings;
-    int config_fd;
-    int authority_fd;
-    char authority_address[HOST_ADDRESS_MAX];
-    uid_t worker_uid, authority_uid;
-    struct host_listener *listen[HOST_LISTENERS_MAX];
-    size_t listen_count;
-
-    struct host_member authority;
-    struct host_member workers[HOST_WORKERS_MAX];
+    struct host_child authority;
+    struct host_child workers[HOST_WORKERS_MAX];
     unsigned workers_count;
 };
 

@@ -1,6 +1,6 @@
 /* Line editing for the REPL, and code that Ctrl-C can interrupt: the module lest.edit of the host binary. */
-#ifndef LEST_HOST_EDIT_H
-#define LEST_HOST_EDIT_H
+#ifndef LEST_HOST_CONSOLE_EDIT_H
+#define LEST_HOST_CONSOLE_EDIT_H
 
 #include <lua.h>
 

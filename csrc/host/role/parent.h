@@ -1,0 +1,23 @@
+/* What a role has from its parent, the supervisor: descriptors, by their numbers, and its life. */
+#ifndef LEST_HOST_ROLE_PARENT_H
+#define LEST_HOST_ROLE_PARENT_H
+
+#include <sys/types.h>
+
+/** Where a role finds its descriptors. */
+enum {
+    HOST_FD_OUTPUT = 3,    /* config: where the configuration goes */
+    HOST_FD_WATCHDOG = 3,  /* the other roles: the watchdog's page */
+    HOST_FD_CONFIG = 4,    /* the snapshot of the configuration */
+    HOST_FD_AUTHORITY = 5, /* authority: its bound socket */
+    HOST_FD_LISTEN = 6     /* worker: the first listening socket; the others follow */
+};
+
+/** Of listening sockets that a worker may have. */
+enum { HOST_LISTENERS_MAX = 16 };
+
+/** Ask for SIGTERM when the parent ends, and end now if it has. Again after every change of ids, which clears
+ *  it. */
+void host_parent_follow(pid_t parent);
+
+#endif

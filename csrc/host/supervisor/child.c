@@ -1,0 +1,121 @@
+#include "host/supervisor/child.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "host/supervisor/spawn.h"
+
+#include <signal.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 5000, STEADY_MS = 10000 };
+
+static struct lest_log_field text(const char *key, const char *value)
+{
+    return (struct lest_log_field){ key, LEST_LOG_TEXT, value, strlen(value), 0 };
+}
+
+static struct lest_log_field integer(const char *key, int64_t value)
+{
+    return (struct lest_log_field){ .key = key, .kind = LEST_LOG_INTEGER, .integer = value };
+}
+
+enum lest_status host_child_start(struct host_child *child, char *const argv[], int *fds, size_t fds_count,
+                                  struct lest_error *err)
+{
+    int watchdog_fd;
+    enum lest_status status = host_watchdog_new(&child->watchdog, &watchdog_fd, err);
+    if (status)
+        return status;
+    fds[0] = watchdog_fd;
+    status = host_spawn(argv, fds, fds_count, &child->pid, err);
+    close(watchdog_fd);
+    if (status) {
+        host_watchdog_free(child->watchdog);
+        child->watchdog = NULL;
+        return status;
+    }
+    child->started_ms = lest_clock_monotonic_ms();
+    child->kill_ms = 0;
+    child->stopping = false;
+    struct lest_log_field fields[] = { text("child", child->name), integer("child_pid", child->pid) };
+    lest_log_write(LEST_LOG_INFO, "child started", fields, 2);
+    return LEST_OK;
+}
+
+bool host_child_is_ready(const struct host_child *child)
+{
+    return child->pid && host_watchdog_is_ready(child->watchdog);
+}
+
+void host_child_stop(struct host_child *child, int64_t kill_ms)
+{
+    if (!child->pid || child->stopping)
+        return;
+    child->stopping = true;
+    child->kill_ms = kill_ms;
+    kill(child->pid, SIGTERM);
+}
+
+static void kill_because(struct host_child *child, const char *event)
+{
+    char request[HOST_WATCHDOG_REQUEST_MAX + 1];
+    host_watchdog_request(child->watchdog, request);
+    struct lest_log_field fields[] = { text("child", child->name), integer("child_pid", child->pid),
+                                       text("request", request) };
+    lest_log_write(LEST_LOG_ERROR, event, fields, *request ? 3 : 2);
+    kill(child->pid, SIGKILL);
+}
+
+void host_child_watch(struct host_child *child, int64_t now_ms, int64_t start_ms, int64_t watchdog_ms)
+{
+    const char *why = NULL;
+    if (!child->pid)
+        return;
+    bool ready = host_watchdog_is_ready(child->watchdog);
+    if (child->kill_ms && now_ms >= child->kill_ms)
+        why = "child did not stop in time";
+    else if (!ready && !child->stopping && now_ms - child->started_ms >= start_ms)
+        why = "child did not start in time";
+    else if (ready && watchdog_ms && host_watchdog_age_ms(child->watchdog) > watchdog_ms)
+        why = "child stuck";
+    if (!why)
+        return;
+    kill_because(child, why);
+    /* Once a second at most, until the kernel is done with it. */
+    child->kill_ms = now_ms + 1000;
+}
+
+static void say_end(const struct host_child *child, int wait_status)
+{
+    char request[HOST_WATCHDOG_REQUEST_MAX + 1];
+    struct lest_log_field fields[4] = { text("child", child->name), integer("child_pid", child->pid) };
+    size_t count = 2;
+    /* One that cannot start says itself why: in a check that is all there is to say. */
+    bool well = child->stopping && WIFEXITED(wait_status) &&
+                (WEXITSTATUS(wait_status) == 0 || !host_watchdog_is_ready(child->watchdog));
+    if (WIFSIGNALED(wait_status))
+        fields[count++] = integer("signal", WTERMSIG(wait_status));
+    else
+        fields[count++] = integer("status", WEXITSTATUS(wait_status));
+    host_watchdog_request(child->watchdog, request);
+    if (*request)
+        fields[count++] = text("request", request);
+    lest_log_write(well ? LEST_LOG_INFO : LEST_LOG_ERROR, "child ended", fields, count);
+}
+
+int host_child_ended(struct host_child *child, int wait_status, int64_t now_ms)
+{
+    say_end(child, wait_status);
+    if (now_ms - child->started_ms >= STEADY_MS || child->backoff_ms == 0)
+        child->backoff_ms = BACKOFF_MIN_MS;
+    else
+        child->backoff_ms = child->backoff_ms * 2 < BACKOFF_MAX_MS ? child->backoff_ms * 2 : BACKOFF_MAX_MS;
+    child->restart_ms = now_ms + child->backoff_ms;
+    child->pid = 0;
+    child->kill_ms = 0;
+    host_watchdog_free(child->watchdog);
+    child->watchdog = NULL;
+    return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 1;
+}

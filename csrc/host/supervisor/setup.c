@@ -1,0 +1,206 @@
+#include "host/supervisor/setup.h"
+
+#include "host/role/snapshot.h"
+#include "host/supervisor/spawn.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+enum { ARGUMENTS_MAX = 32, ARGUMENT_MAX = 16 };
+
+/* The words of a child's command line. */
+struct command {
+    char *argv[ARGUMENTS_MAX + 2 * HOST_LISTENERS_MAX];
+    size_t count;
+    char numbers[ARGUMENTS_MAX][ARGUMENT_MAX];
+    size_t numbers_count;
+};
+
+static void add(struct command *command, const char *word)
+{
+    /* exec changes none of them. */
+    command->argv[command->count++] = (char *)(uintptr_t)word;
+}
+
+static void add_option(struct command *command, const char *name, const char *value)
+{
+    add(command, name);
+    add(command, value);
+}
+
+static void add_number(struct command *command, const char *name, unsigned value)
+{
+    char *number = command->numbers[command->numbers_count++];
+    snprintf(number, ARGUMENT_MAX, "%u", value);
+    add_option(command, name, number);
+}
+
+static void begin_command(struct command *command, const char *role, const struct host_setup *setup)
+{
+    memset(command, 0, sizeof *command);
+    add(command, "lest");
+    add_option(command, "--role", role);
+    add_number(command, "--parent", (unsigned)getpid());
+    add_number(command, "--generation", setup->number);
+    if (setup->options->check)
+        add(command, "--check");
+}
+
+void host_setup_init(struct host_setup *setup, const struct host_options *options,
+                     struct host_listeners *listeners, unsigned number)
+{
+    *setup = (struct host_setup){
+        .options = options, .listeners = listeners, .number = number, .config_fd = -1, .authority_fd = -1
+    };
+}
+
+void host_setup_free(struct host_setup *setup)
+{
+    host_listeners_release(setup->listeners, setup->listen, setup->listen_count);
+    if (setup->config_fd >= 0)
+        close(setup->config_fd);
+    if (setup->authority_fd >= 0)
+        close(setup->authority_fd);
+}
+
+static enum lest_status no_configuration(struct lest_error *err)
+{
+    return lest_error_set_errno(err, LEST_E_IO, errno, "the configuration cannot be read");
+}
+
+enum lest_status host_setup_start_config(const struct host_setup *setup, int *output, pid_t *pid,
+                                         struct lest_error *err)
+{
+    const struct host_options *options = setup->options;
+    struct command command;
+    int ends[2];
+    *output = -1;
+    begin_command(&command, "config", setup);
+    add_option(&command, "--config", options->config);
+    for (size_t i = 0; i < options->listen_count; i++)
+        add_option(&command, "--listen", options->listen[i]);
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return no_configuration(err);
+    *output = ends[0];
+    enum lest_status status = fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0
+                                  ? no_configuration(err)
+                                  : host_spawn(command.argv, &ends[1], 1, pid, err);
+    close(ends[1]);
+    return status;
+}
+
+static enum lest_status find_users(struct host_setup *setup, struct lest_error *err)
+{
+    struct host_settings *settings = &setup->settings;
+    struct host_user user, authority;
+    setup->worker_uid = setup->authority_uid = geteuid();
+    if (geteuid() != 0) {
+        settings->user[0] = settings->authority_user[0] = '\0';
+        return LEST_OK;
+    }
+    if (!settings->user[0] || !settings->authority_user[0])
+        return lest_error_set(err, LEST_E_CONFIG,
+                              "started as root, the configuration needs both user and authority_user");
+    if (host_user_find(settings->user, &user, err) ||
+        host_user_find(settings->authority_user, &authority, err))
+        return err->status = LEST_E_CONFIG;
+    if (user.uid == authority.uid)
+        return lest_error_set(err, LEST_E_CONFIG, "user and authority_user must differ");
+    if (user.uid == 0 || authority.uid == 0)
+        return lest_error_set(err, LEST_E_CONFIG, "user and authority_user must not be root");
+    setup->worker_uid = user.uid;
+    setup->authority_uid = authority.uid;
+    return LEST_OK;
+}
+
+/* Bound here, so that it outlives an authority that dies; the authority itself calls listen(). The kernel
+ * chooses a free abstract name, since nothing is left behind by one. */
+static enum lest_status bind_authority(struct host_setup *setup, struct lest_error *err)
+{
+    struct sockaddr_un name = { .sun_family = AF_UNIX };
+    socklen_t len = sizeof name.sun_family;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    setup->authority_fd = fd;
+    if (fd < 0 || bind(fd, (struct sockaddr *)&name, len) < 0)
+        return lest_error_set_errno(err, LEST_E_IO, errno, "the authority's socket cannot be made");
+    len = sizeof name;
+    if (getsockname(fd, (struct sockaddr *)&name, &len) < 0)
+        return lest_error_set_errno(err, LEST_E_IO, errno, "the authority's socket cannot be made");
+    int size = (int)(len - offsetof(struct sockaddr_un, sun_path)) - 1;
+    snprintf(setup->authority_address, sizeof setup->authority_address, "@%.*s", size, name.sun_path + 1);
+    return LEST_OK;
+}
+
+enum lest_status host_setup_prepare(struct host_setup *setup, const struct lest_buf *text,
+                                    struct lest_error *err)
+{
+    struct host_settings *settings = &setup->settings;
+    enum lest_status status = lest_buf_status(text, err);
+    if (!status)
+        status = host_settings_parse(text, settings, err);
+    if (!status)
+        status = find_users(setup, err);
+    if (!status)
+        status = host_snapshot_new(text->data + settings->config_offset, text->len - settings->config_offset,
+                                   &setup->config_fd, err);
+    if (!status)
+        status = bind_authority(setup, err);
+    if (!status && !setup->options->check) {
+        status = host_listeners_acquire(setup->listeners, settings->listen, settings->listen_count,
+                                        setup->listen, err);
+        setup->listen_count = status ? 0 : settings->listen_count;
+    }
+    return status;
+}
+
+static void add_common(struct command *command, const struct host_setup *setup, const char *user, uid_t peer)
+{
+    add_option(command, "--authority", setup->authority_address);
+    add_number(command, "--peer-uid", (unsigned)peer);
+    add_number(command, "--watchdog", setup->settings.watchdog_s);
+    add_number(command, "--drain", setup->settings.drain_s);
+    add_number(command, "--workers", setup->settings.workers);
+    if (*user)
+        add_option(command, "--user", user);
+}
+
+static enum lest_status start_child(const struct host_setup *setup, struct command *command, int *fds,
+                                    size_t fds_count, struct host_child *child, struct lest_error *err)
+{
+    enum lest_status status = host_child_start(child, command->argv, fds, fds_count, err);
+    /* In a check, to end is what it shall do. */
+    child->stopping = setup->options->check;
+    if (child->stopping)
+        child->kill_ms = child->started_ms + HOST_START_MS;
+    return status;
+}
+
+enum lest_status host_setup_start_authority(const struct host_setup *setup, struct host_child *child,
+                                            struct lest_error *err)
+{
+    struct command command;
+    int fds[] = { -1, setup->config_fd, setup->authority_fd };
+    begin_command(&command, "authority", setup);
+    add_common(&command, setup, setup->settings.authority_user, setup->worker_uid);
+    return start_child(setup, &command, fds, 3, child, err);
+}
+
+enum lest_status host_setup_start_worker(const struct host_setup *setup, unsigned index,
+                                         struct host_child *child, struct lest_error *err)
+{
+    struct command command;
+    int fds[3 + HOST_LISTENERS_MAX] = { -1, setup->config_fd, -1 };
+    begin_command(&command, "worker", setup);
+    add_number(&command, "--index", index + 1);
+    add_number(&command, "--listeners", (unsigned)setup->listen_count);
+    add_common(&command, setup, setup->settings.user, setup->authority_uid);
+    for (size_t i = 0; i < setup->listen_count; i++)
+        fds[3 + i] = setup->listen[i]->fd;
+    return start_child(setup, &command, fds, 3 + setup->listen_count, child, err);
+}

@@ -1,0 +1,57 @@
+/* What the processes of a generation get: their command lines, the configuration and the sockets. */
+#ifndef LEST_HOST_SUPERVISOR_SETUP_H
+#define LEST_HOST_SUPERVISOR_SETUP_H
+
+#include "host/supervisor/child.h"
+#include "host/supervisor/listener.h"
+#include "host/supervisor/settings.h"
+
+/** For each child to become ready. */
+enum { HOST_START_MS = 30000 };
+
+/** The supervisor's command line. */
+struct host_options {
+    const char *config;
+    const char *listen[HOST_LISTENERS_MAX]; /* instead of the configuration's */
+    size_t listen_count;
+    bool check; /* only say whether it would start */
+};
+
+/** options, listeners  borrowed
+ *  number              of the generation
+ *  config_fd           the snapshot of the configuration, authority_fd the authority's bound socket; -1 before
+ *                      host_setup_prepare() */
+struct host_setup {
+    const struct host_options *options;
+    struct host_listeners *listeners;
+    unsigned number;
+    struct host_settings settings;
+    int config_fd;
+    int authority_fd;
+    char authority_address[HOST_ADDRESS_MAX];
+    uid_t worker_uid, authority_uid;
+    struct host_listener *listen[HOST_LISTENERS_MAX];
+    size_t listen_count;
+};
+
+void host_setup_init(struct host_setup *setup, const struct host_options *options,
+                     struct host_listeners *listeners, unsigned number);
+void host_setup_free(struct host_setup *setup);
+
+/** Start the config child. output: what it writes, non-blocking, the caller's; -1 if there is none.
+ *  Errors: LEST_E_IO */
+enum lest_status host_setup_start_config(const struct host_setup *setup, int *output, pid_t *pid,
+                                         struct lest_error *err) LEST_MUST_USE;
+
+/** Make of the config child's text what the other children need.
+ *  Errors: LEST_E_CONFIG, LEST_E_IO, LEST_E_NOMEM */
+enum lest_status host_setup_prepare(struct host_setup *setup, const struct lest_buf *text,
+                                    struct lest_error *err) LEST_MUST_USE;
+
+/** Start the authority; the worker of this index, which counts from 0. Errors: LEST_E_IO */
+enum lest_status host_setup_start_authority(const struct host_setup *setup, struct host_child *child,
+                                            struct lest_error *err) LEST_MUST_USE;
+enum lest_status host_setup_start_worker(const struct host_setup *setup, unsigned index,
+                                         struct host_child *child, struct lest_error *err) LEST_MUST_USE;
+
+#endif
