@@ -213,17 +213,11 @@ static int log_set_level(lua_State *L)
     return 0;
 }
 
-static int log_set_role(lua_State *L)
-{
-    lest_log_set_role(luaL_checkstring(L, 1));
-    return 0;
-}
-
 int lestL_open_log(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        { "write", log_write }, { "set_level", log_set_level }, { "set_role", log_set_role }, { NULL, NULL }
-    };
+    static const luaL_Reg functions[] = { { "write", log_write },
+                                          { "set_level", log_set_level },
+                                          { NULL, NULL } };
     luaL_newlib(L, functions);
     return 1;
 }

@@ -10,7 +10,6 @@
 struct pki_cert *lestL_check_cert(lua_State *L, int idx);
 /** As above, or NULL. */
 struct pki_cert *lestL_test_cert(lua_State *L, int idx);
-struct pki_crl *lestL_check_crl(lua_State *L, int idx);
 struct pki_crl *lestL_test_crl(lua_State *L, int idx);
 
 /** Push an object with one more reference to it. */

@@ -14,7 +14,7 @@ static void close_crl(void *h)
 
 static const struct lestL_class class;
 
-struct pki_crl *lestL_check_crl(lua_State *L, int idx)
+static struct pki_crl *check(lua_State *L, int idx)
 {
     return lestL_check_object(L, idx, &class);
 }
@@ -96,7 +96,7 @@ static int find(lua_State *L)
     uint8_t storage[64];
     struct pki_bytes serial;
     struct pki_crl_entry entry;
-    struct pki_crl *crl = lestL_check_crl(L, 1);
+    struct pki_crl *crl = check(L, 1);
     const char *text = luaL_checklstring(L, 2, &len);
     luaL_argcheck(L, read_serial(text, len, storage, sizeof storage, &serial), 2,
                   "a serial number in hex, two digits a byte");
@@ -111,7 +111,7 @@ static int find(lua_State *L)
 static int verify(lua_State *L)
 {
     struct lest_error err;
-    struct pki_crl *crl = lestL_check_crl(L, 1);
+    struct pki_crl *crl = check(L, 1);
     if (pki_crl_verify(crl, lestL_check_cert(L, 2), &err))
         return lestL_fail(L, &err);
     lua_pushboolean(L, 1);
@@ -120,13 +120,13 @@ static int verify(lua_State *L)
 
 static int der(lua_State *L)
 {
-    lestL_push_bytes(L, lestL_check_crl(L, 1)->der);
+    lestL_push_bytes(L, check(L, 1)->der);
     return 1;
 }
 
 static int pem(lua_State *L)
 {
-    struct pki_crl *crl = lestL_check_crl(L, 1);
+    struct pki_crl *crl = check(L, 1);
     struct lest_buf *out = lestL_buf(L, (size_t)PKI_CRL_MAX * 2);
     pki_pem_put(out, "X509 CRL", crl->der.data, crl->der.len);
     return lestL_push_buf(L, out);
@@ -139,24 +139,24 @@ static const luaL_Reg methods[] = {
 static int get_issuer(lua_State *L)
 {
     struct lest_error err;
-    return lestL_push_name(L, lestL_check_crl(L, 1)->issuer, &err) ? 1 : luaL_error(L, "%s", err.message);
+    return lestL_push_name(L, check(L, 1)->issuer, &err) ? 1 : luaL_error(L, "%s", err.message);
 }
 
 static int get_issuer_der(lua_State *L)
 {
-    lestL_push_bytes(L, lestL_check_crl(L, 1)->issuer);
+    lestL_push_bytes(L, check(L, 1)->issuer);
     return 1;
 }
 
 static int get_this_update(lua_State *L)
 {
-    lua_pushinteger(L, lestL_check_crl(L, 1)->this_update);
+    lua_pushinteger(L, check(L, 1)->this_update);
     return 1;
 }
 
 static int get_next_update(lua_State *L)
 {
-    int64_t time = lestL_check_crl(L, 1)->next_update;
+    int64_t time = check(L, 1)->next_update;
     if (time == PKI_CRL_NEVER)
         lua_pushnil(L);
     else
@@ -166,7 +166,7 @@ static int get_next_update(lua_State *L)
 
 static int get_number(lua_State *L)
 {
-    struct pki_bytes number = lestL_check_crl(L, 1)->number;
+    struct pki_bytes number = check(L, 1)->number;
     if (number.data)
         lestL_push_serial(L, number);
     else
@@ -176,7 +176,7 @@ static int get_number(lua_State *L)
 
 static int get_entries(lua_State *L)
 {
-    struct pki_crl *crl = lestL_check_crl(L, 1);
+    struct pki_crl *crl = check(L, 1);
     struct pki_der_doc doc;
     struct pki_der entries;
     struct pki_crl_entry entry;
@@ -191,33 +191,33 @@ static int get_entries(lua_State *L)
 
 static int get_count(lua_State *L)
 {
-    lua_pushinteger(L, (lua_Integer)lestL_check_crl(L, 1)->count);
+    lua_pushinteger(L, (lua_Integer)check(L, 1)->count);
     return 1;
 }
 
 static int get_extensions(lua_State *L)
 {
-    lestL_push_extensions(L, lestL_check_crl(L, 1)->extensions);
+    lestL_push_extensions(L, check(L, 1)->extensions);
     return 1;
 }
 
 static int get_aki(lua_State *L)
 {
-    lestL_push_hex(L, lestL_check_crl(L, 1)->aki);
+    lestL_push_hex(L, check(L, 1)->aki);
     return 1;
 }
 
 static int get_signature_algorithm(lua_State *L)
 {
     char text[PKI_OID_TEXT_MAX];
-    pki_oid_describe(lestL_check_crl(L, 1)->signature_algorithm, text);
+    pki_oid_describe(check(L, 1)->signature_algorithm, text);
     lua_pushstring(L, text);
     return 1;
 }
 
 static int get_version(lua_State *L)
 {
-    lua_pushinteger(L, lestL_check_crl(L, 1)->version);
+    lua_pushinteger(L, check(L, 1)->version);
     return 1;
 }
 

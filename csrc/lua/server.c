@@ -1,7 +1,8 @@
 /* core.server: the HTTPS server (class lest.server).
  *
- *   server.new{ fds = | listen =, tls =, limits =, on_head =, on_request =, on_handshake_error = } -> s | nil,
- * err s.address  s.connections  s.requests  s:pause()  s:resume()  s:stop()  s:set_tls(tls)  s:close()
+ *   server.new{ fds = | listen =, tls =, limits =, on_head =, on_request =, on_handshake_error = }
+ *     -> s | nil, err
+ *   s.address  s.connections  s.requests  s:pause()  s:resume()  s:stop()  s:close()
  *
  * It stays open until closed, whether or not the script keeps it: the registry holds it. */
 #include "net/server.h"
@@ -117,18 +118,15 @@ static void handle_failure(void *arg, const struct net_peer *peer, const struct 
 static int server_pause(lua_State *L);
 static int server_resume(lua_State *L);
 static int server_stop(lua_State *L);
-static int server_set_tls(lua_State *L);
 static int get_address(lua_State *L);
 static int get_connections(lua_State *L);
 static int get_requests(lua_State *L);
 
 static const struct lestL_class class = {
     .name = "lest.server",
-    .methods = (const luaL_Reg[]){ { "pause", server_pause },
-                                   { "resume", server_resume },
-                                   { "stop", server_stop },
-                                   { "set_tls", server_set_tls },
-                                   { NULL, NULL } },
+    .methods =
+        (const luaL_Reg[]){
+            { "pause", server_pause }, { "resume", server_resume }, { "stop", server_stop }, { NULL, NULL } },
     .getters = (const luaL_Reg[]){ { "address", get_address },
                                    { "connections", get_connections },
                                    { "requests", get_requests },
@@ -157,12 +155,6 @@ static int server_resume(lua_State *L)
 static int server_stop(lua_State *L)
 {
     net_server_stop(check(L));
-    return 0;
-}
-
-static int server_set_tls(lua_State *L)
-{
-    net_server_set_tls(check(L), lestL_check_tls(L, 2));
     return 0;
 }
 

@@ -274,10 +274,3 @@ int net_server_requests(const struct net_server *server)
 {
     return server->service.requests;
 }
-
-void net_server_set_tls(struct net_server *server, struct net_tls *tls)
-{
-    struct net_tls *before = server->service.tls;
-    server->service.tls = net_tls_ref(tls);
-    net_tls_free(before);
-}

@@ -37,7 +37,4 @@ const char *net_server_address(const struct net_server *server);
 int net_server_connections(const struct net_server *server);
 int net_server_requests(const struct net_server *server);
 
-/** Another context for the connections accepted from now on. */
-void net_server_set_tls(struct net_server *server, struct net_tls *tls);
-
 #endif

@@ -149,10 +149,6 @@ function core_log.write(level, event, fields) end
 ---@param level "debug"|"info"|"warning"|"error"
 function core_log.set_level(level) end
 
---- What every line of this process says of it.
----@param role string
-function core_log.set_role(role) end
-
 --- A timer or a watched signal: kept as long as it is to call back.
 ---@class lest.watch
 local watch = {}
@@ -1146,10 +1142,6 @@ function server:resume() end
 
 --- Stop accepting for good: idle connections are closed, the others after their answer.
 function server:stop() end
-
---- Another context for the connections accepted from now on.
----@param tls lest.tls
-function server:set_tls(tls) end
 
 --- Close everything at once.
 function server:close() end
