@@ -3,12 +3,23 @@
 #include "base/buf.h"
 #include "base/clock.h"
 
+#include <limits.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
 
 enum { LINE_MAX_BYTES = 8192, TAIL_BYTES = 16 };
+
+_Static_assert(LEST_LOG_HELD_MAX <= PIPE_BUF, "what is held goes through a pipe in one piece");
+
+static struct {
+    bool on;
+    bool at_exit; /* exit() will write what is held */
+    size_t len;
+    uint8_t bytes[LEST_LOG_HELD_MAX];
+} held;
 
 static char role_name[32];
 static enum lest_log_level lowest = LEST_LOG_INFO;
@@ -154,6 +165,51 @@ static void append_json(struct lest_buf *line, enum lest_log_level level, const 
     lest_buf_append_byte(line, '}');
 }
 
+/* Asked once: standard error does not change. */
+static bool is_terminal(void)
+{
+    static enum { UNKNOWN, NO, YES } terminal;
+    if (terminal == UNKNOWN)
+        terminal = isatty(STDERR_FILENO) ? YES : NO;
+    return terminal == YES;
+}
+
+/* A log that cannot be written has nowhere to say so. */
+static void put(const void *bytes, size_t len)
+{
+    if (len && write(STDERR_FILENO, bytes, len) < 0) {
+    }
+}
+
+void lest_log_flush(void)
+{
+    put(held.bytes, held.len);
+    held.len = 0;
+}
+
+void lest_log_hold(bool hold)
+{
+    if (hold && !held.at_exit)
+        held.at_exit = atexit(lest_log_flush) == 0;
+    held.on = hold && held.at_exit;
+    if (!held.on)
+        lest_log_flush();
+}
+
+static void write_line(const struct lest_buf *line, enum lest_log_level level)
+{
+    if (line->len > sizeof held.bytes - held.len)
+        lest_log_flush();
+    if (!held.on || line->len > sizeof held.bytes) {
+        put(line->data, line->len);
+        return;
+    }
+    memcpy(held.bytes + held.len, line->data, line->len);
+    held.len += line->len;
+    if (level == LEST_LOG_ERROR)
+        lest_log_flush();
+}
+
 void lest_log_write(enum lest_log_level level, const char *event, const struct lest_log_field *fields,
                     size_t count)
 {
@@ -161,16 +217,15 @@ void lest_log_write(enum lest_log_level level, const char *event, const struct l
         return;
     struct lest_buf line;
     lest_buf_init(&line, LINE_MAX_BYTES - TAIL_BYTES);
-    if (isatty(STDERR_FILENO))
+    if (is_terminal())
         append_readable(&line, level, event, fields, count);
     else
         append_json(&line, level, event, fields, count);
     line.failed = line.too_large = false;
     line.max = LINE_MAX_BYTES;
     lest_buf_append_byte(&line, '\n');
-    /* A log that cannot be written has nowhere to say so. */
-    if (line.data && write(STDERR_FILENO, line.data, line.len) < 0) {
-    }
+    if (line.data)
+        write_line(&line, level);
     lest_buf_free(&line);
 }
 

@@ -1,11 +1,15 @@
 /* The log: one line an event on standard error, JSON where it is no terminal, readable where it is.
- * Values are escaped, so that bytes from outside cannot forge a line; no caller passes a secret. */
+ * Values are escaped, so that bytes from outside cannot forge a line; no caller passes a secret. For one thread
+ * of a process only. */
 #ifndef LEST_BASE_LOG_H
 #define LEST_BASE_LOG_H
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/** What a pipe takes at once (PIPE_BUF of Linux): more could be mixed with the lines of other processes. */
+enum { LEST_LOG_HELD_MAX = 4096 };
 
 enum lest_log_level { LEST_LOG_DEBUG, LEST_LOG_INFO, LEST_LOG_WARNING, LEST_LOG_ERROR };
 
@@ -29,7 +33,16 @@ void lest_log_set_level(enum lest_log_level level);
 /** Whether lines of this level are written. */
 bool lest_log_shows(enum lest_log_level level);
 
-/** Write one line with one write(2), cut at 8 KiB. event is a short stable word group, as "request" or
+/** Keep lines back from now on (hold), to write many with one write(2), or write them at once again, beginning
+ *  with those that are held. At most LEST_LOG_HELD_MAX bytes are held, and none behind a line of level error;
+ *  the end of the process by exit() writes them. A crash, or SIGKILL, loses what is held: with net_loop_hold_log() at
+ *  most the lines of the turn that it ends. */
+void lest_log_hold(bool hold);
+
+/** Write what is held. Before _exit() and exec, which lose it. */
+void lest_log_flush(void);
+
+/** Write one line, cut at 8 KiB, with a write(2) that other processes' lines do not come into. event is a short stable word group, as "request" or
  *  "role started"; fields may be NULL when count is 0. */
 void lest_log_write(enum lest_log_level level, const char *event, const struct lest_log_field *fields,
                     size_t count);

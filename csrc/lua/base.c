@@ -4,6 +4,7 @@
 #include "base/file.h"
 #include "base/log.h"
 #include "lua/binding.h"
+#include "lua/limit.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -204,6 +205,9 @@ static int log_write(lua_State *L)
         count++;
     }
     lest_log_write(level, event, list, count);
+    /* What a policy says may be the last of it. */
+    if (lestL_limit_is_running(L))
+        lest_log_flush();
     return 0;
 }
 

@@ -6,6 +6,7 @@
 #include "lua/limit.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "lua/binding.h"
 
 #include <stdio.h>
@@ -63,9 +64,16 @@ static struct limit *current(lua_State *L)
     return limit;
 }
 
+bool lestL_limit_is_running(lua_State *L)
+{
+    return current(L) != NULL;
+}
+
 static void hook(lua_State *L, lua_Debug *where)
 {
     struct limit *limit = current(L);
+    /* This may be one that is never done: what other requests of this turn came to must be in the log. */
+    lest_log_flush();
     if (!limit || lest_clock_monotonic_ms() < limit->deadline_ms)
         return;
     if (!limit->expired && lua_getinfo(L, "Sl", where))

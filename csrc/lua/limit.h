@@ -1,7 +1,9 @@
-/* The allocator that lets core.limit set a memory ceiling; the host makes its state with it. */
+/* core.limit for other files: the allocator with which the host makes its state, so that a memory ceiling can be
+ * set, and whether a limit is in force. */
 #ifndef LEST_LUA_LIMIT_H
 #define LEST_LUA_LIMIT_H
 
+#include <lua.h>
 #include <stdbool.h>
 #include <stddef.h>
 
@@ -14,5 +16,8 @@ struct lestL_allocator {
 
 /** A lua_Alloc; ud is a struct lestL_allocator that outlives the state. */
 void *lestL_limit_alloc(void *ud, void *ptr, size_t old_size, size_t new_size);
+
+/** Whether the running Lua is bounded by a limit: a policy's decision. */
+bool lestL_limit_is_running(lua_State *L);
 
 #endif

@@ -1,11 +1,14 @@
 #include "net/loop.h"
 
+#include "base/log.h"
+
 #include <stdlib.h>
 
 struct net_loop {
     struct event_base *base;
     void (*turn_end)(void *arg);
     void *turn_end_arg;
+    bool holds_log;
 };
 
 enum lest_status net_loop_new(struct net_loop **out, struct lest_error *err)
@@ -47,10 +50,19 @@ void net_loop_set_turn_end(struct net_loop *loop, void (*turn_end)(void *arg), v
     loop->turn_end_arg = arg;
 }
 
+void net_loop_hold_log(struct net_loop *loop)
+{
+    loop->holds_log = true;
+}
+
 bool net_loop_turn(struct net_loop *loop)
 {
+    lest_log_flush();
+    if (loop->holds_log)
+        lest_log_hold(true);
     int result = event_base_loop(loop->base, EVLOOP_ONCE);
     if (loop->turn_end)
         loop->turn_end(loop->turn_end_arg);
+    lest_log_hold(false);
     return result == 0;
 }

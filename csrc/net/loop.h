@@ -22,6 +22,10 @@ struct event_base *net_loop_get0_base(struct net_loop *loop);
 /** Called after every turn, outside of all event callbacks; NULL switches it off. */
 void net_loop_set_turn_end(struct net_loop *loop, void (*turn_end)(void *arg), void *arg);
 
+/** Write the log lines of each turn together at its end, and before it waits; see lest_log_hold(). For a
+ *  process whose standard error is the log's alone. */
+void net_loop_hold_log(struct net_loop *loop);
+
 /** One turn: blocks until something happens. False: nothing is registered, so nothing ever will. */
 bool net_loop_turn(struct net_loop *loop);
 

@@ -143,8 +143,10 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
     int64_t now_ms = lest_clock_monotonic_ms();
     if (!role->orphan_since_ms)
         role->orphan_since_ms = now_ms;
-    if (now_ms - role->orphan_since_ms > (int64_t)role->drain_s * 1000 + ORPHAN_MARGIN_MS)
+    if (now_ms - role->orphan_since_ms > (int64_t)role->drain_s * 1000 + ORPHAN_MARGIN_MS) {
+        lest_log_flush();
         _exit(1);
+    }
 }
 
 static void start_heartbeat(lua_State *L, struct role *role)
@@ -155,6 +157,7 @@ static void start_heartbeat(lua_State *L, struct role *role)
     alarm_s = role->watchdog_s ? role->watchdog_s * 2 + ALARM_MARGIN_S : 0;
     sigaction(SIGALRM, &action, NULL);
     role->heartbeat = event_new(net_loop_get0_base(lestL_loop(L)), -1, EV_PERSIST, on_heartbeat, role);
+    net_loop_hold_log(lestL_loop(L));
     if (!role->heartbeat || event_add(role->heartbeat, &every) < 0)
         luaL_error(L, "out of memory");
 }
