@@ -27,7 +27,7 @@ struct net_client {
 };
 
 /** A client on this loop. *out: net_client_free(), before the loop goes.
- *  Errors: LEST_E_USAGE, LEST_E_CRYPTO, LEST_E_INTERNAL (libcurl without OpenSSL), LEST_E_NOMEM */
+ *  Errors: LEST_E_USAGE, LEST_E_CRYPTO, LEST_E_INTERNAL (no fitting libcurl), LEST_E_NOMEM */
 enum lest_status net_client_new(struct net_loop *loop, const struct net_client_config *config,
                                 struct net_client **out, struct lest_error *err) LEST_MUST_USE;
 

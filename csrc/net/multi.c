@@ -40,7 +40,7 @@ static void on_socket(evutil_socket_t fd, short what, void *arg)
     int running, mask = 0;
     mask |= (what & EV_READ) ? CURL_CSELECT_IN : 0;
     mask |= (what & EV_WRITE) ? CURL_CSELECT_OUT : 0;
-    curl_multi_socket_action(multi->handle, fd, mask, &running);
+    net_curl.multi_socket_action(multi->handle, fd, mask, &running);
     settle(multi);
 }
 
@@ -60,7 +60,7 @@ static struct watched *watch(struct net_multi *multi, curl_socket_t fd)
     if (watched->next)
         watched->next->link = &watched->next;
     multi->watched = watched;
-    curl_multi_assign(multi->handle, fd, watched);
+    net_curl.multi_assign(multi->handle, fd, watched);
     return watched;
 }
 
@@ -92,7 +92,7 @@ static void on_timer(evutil_socket_t fd, short what, void *arg)
     (void)fd, (void)what;
     struct net_multi *multi = arg;
     int running;
-    curl_multi_socket_action(multi->handle, CURL_SOCKET_TIMEOUT, 0, &running);
+    net_curl.multi_socket_action(multi->handle, CURL_SOCKET_TIMEOUT, 0, &running);
     settle(multi);
 }
 
@@ -116,7 +116,7 @@ static int timer_function(CURLM *handle, long timeout_ms, void *userp)
 static void close_handle(struct net_multi *multi)
 {
     if (multi->handle)
-        curl_multi_cleanup(multi->handle);
+        net_curl.multi_cleanup(multi->handle);
     multi->handle = NULL;
     while (multi->watched)
         unwatch(multi->watched); /* NOLINT(clang-analyzer-unix.Malloc): which takes it off the list */
@@ -134,17 +134,17 @@ static bool open_handle(struct net_multi *multi)
 {
     if (multi->handle)
         return true;
-    multi->handle = curl_multi_init();
+    multi->handle = net_curl.multi_init();
     if (!multi->handle)
         return false;
     /* Requests past the total wait for a connection, within their time. */
-    if (curl_multi_setopt(multi->handle, CURLMOPT_SOCKETFUNCTION, socket_function) == CURLM_OK &&
-        curl_multi_setopt(multi->handle, CURLMOPT_SOCKETDATA, multi) == CURLM_OK &&
-        curl_multi_setopt(multi->handle, CURLMOPT_TIMERFUNCTION, timer_function) == CURLM_OK &&
-        curl_multi_setopt(multi->handle, CURLMOPT_TIMERDATA, multi) == CURLM_OK &&
-        curl_multi_setopt(multi->handle, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) == CURLM_OK &&
-        curl_multi_setopt(multi->handle, CURLMOPT_MAX_TOTAL_CONNECTIONS, 256L) == CURLM_OK &&
-        curl_multi_setopt(multi->handle, CURLMOPT_MAXCONNECTS, 16L) == CURLM_OK)
+    if (net_curl.multi_setopt(multi->handle, CURLMOPT_SOCKETFUNCTION, socket_function) == CURLM_OK &&
+        net_curl.multi_setopt(multi->handle, CURLMOPT_SOCKETDATA, multi) == CURLM_OK &&
+        net_curl.multi_setopt(multi->handle, CURLMOPT_TIMERFUNCTION, timer_function) == CURLM_OK &&
+        net_curl.multi_setopt(multi->handle, CURLMOPT_TIMERDATA, multi) == CURLM_OK &&
+        net_curl.multi_setopt(multi->handle, CURLMOPT_PIPELINING, (long)CURLPIPE_NOTHING) == CURLM_OK &&
+        net_curl.multi_setopt(multi->handle, CURLMOPT_MAX_TOTAL_CONNECTIONS, 256L) == CURLM_OK &&
+        net_curl.multi_setopt(multi->handle, CURLMOPT_MAXCONNECTS, 16L) == CURLM_OK)
         return true;
     close_handle(multi);
     return false;
@@ -181,8 +181,8 @@ void net_multi_free(struct net_multi *multi)
 
 bool net_multi_add(struct net_multi *multi, struct net_multi_request *request)
 {
-    if (!open_handle(multi) || curl_easy_setopt(request->easy, CURLOPT_PRIVATE, request) != CURLE_OK ||
-        curl_multi_add_handle(multi->handle, request->easy) != CURLM_OK)
+    if (!open_handle(multi) || net_curl.easy_setopt(request->easy, CURLOPT_PRIVATE, request) != CURLE_OK ||
+        net_curl.multi_add_handle(multi->handle, request->easy) != CURLM_OK)
         return false;
     request->added = true;
     multi->under_way++;
@@ -195,7 +195,7 @@ void net_multi_remove(struct net_multi *multi, struct net_multi_request *request
     if (!request->added)
         return;
     request->added = false;
-    curl_multi_remove_handle(multi->handle, request->easy);
+    net_curl.multi_remove_handle(multi->handle, request->easy);
     multi->under_way--;
     if (multi->under_way == 0)
         set_timer(multi->idle, multi->idle_ms);
@@ -209,12 +209,12 @@ static void settle(struct net_multi *multi)
         return;
     multi->settling = true;
     multi->references++;
-    while (multi->handle && (message = curl_multi_info_read(multi->handle, &left))) {
+    while (multi->handle && (message = net_curl.multi_info_read(multi->handle, &left))) {
         struct net_multi_request *request = NULL;
         if (message->msg != CURLMSG_DONE)
             continue;
         CURLcode code = message->data.result;
-        curl_easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
+        net_curl.easy_getinfo(message->easy_handle, CURLINFO_PRIVATE, &request);
         request->done(request, code);
     }
     multi->settling = false;

@@ -2,9 +2,8 @@
 #ifndef LEST_NET_MULTI_H
 #define LEST_NET_MULTI_H
 
+#include "net/curl.h"
 #include "net/loop.h"
-
-#include <curl/curl.h>
 
 struct net_multi;
 

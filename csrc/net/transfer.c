@@ -32,7 +32,7 @@ static void note_connection(struct net_transfer *transfer)
 {
     struct curl_tlssessioninfo *info = NULL;
     if (transfer->tls_version ||
-        curl_easy_getinfo(transfer->request.easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || !info ||
+        net_curl.easy_getinfo(transfer->request.easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || !info ||
         info->backend != CURLSSLBACKEND_OPENSSL || !info->internals)
         return;
     SSL *ssl = info->internals;
@@ -55,7 +55,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     long status = 0;
     if (!transfer->reader.head_complete)
         note_connection(transfer);
-    curl_easy_getinfo(transfer->request.easy, CURLINFO_RESPONSE_CODE, &status);
+    net_curl.easy_getinfo(transfer->request.easy, CURLINFO_RESPONSE_CODE, &status);
     if (net_reader_take_line(&transfer->reader, line, status, &why) == LEST_OK)
         return line.len;
     note_failure(transfer, &why);
@@ -128,7 +128,7 @@ static void explain(struct net_transfer *transfer, CURLcode code)
                        : status == LEST_E_CLOSED    ? closed_text
                                                     : "the request failed";
     lest_error_set(err, status, "%s: %s", transfer->url.origin, what);
-    lest_error_add_detail(err, transfer->curl_text[0] ? transfer->curl_text : curl_easy_strerror(code));
+    lest_error_add_detail(err, transfer->curl_text[0] ? transfer->curl_text : net_curl.easy_strerror(code));
 }
 
 static void finish(struct net_multi_request *request, CURLcode code)
@@ -136,7 +136,7 @@ static void finish(struct net_multi_request *request, CURLcode code)
     struct net_transfer *transfer = (struct net_transfer *)request;
     struct net_reader *reader = &transfer->reader;
     long status = 0;
-    curl_easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+    net_curl.easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
     net_multi_remove(transfer->client->multi, request);
     if (code == CURLE_OK && reader->head_complete &&
         !net_reader_is_whole(reader, status, !transfer->tls_version || transfer->peer->ended))
@@ -164,9 +164,9 @@ void net_transfer_free(struct net_transfer *transfer)
     if (!transfer)
         return;
     net_multi_remove(transfer->client->multi, &transfer->request);
-    curl_easy_cleanup(transfer->request.easy);
+    net_curl.easy_cleanup(transfer->request.easy);
     net_url_free(&transfer->url);
-    curl_slist_free_all(transfer->send_headers);
+    net_curl.slist_free_all(transfer->send_headers);
     sk_X509_pop_free(transfer->peer_chain, X509_free);
     net_client_peer_free(transfer->peer);
     lest_buf_wipe(&transfer->send_body);
@@ -186,7 +186,7 @@ static CURLcode on_ssl_ctx(CURL *easy, void *ctx, void *arg)
 
 static bool add_line(struct net_transfer *transfer, const char *line)
 {
-    struct curl_slist *list = curl_slist_append(transfer->send_headers, line);
+    struct curl_slist *list = net_curl.slist_append(transfer->send_headers, line);
     if (list)
         transfer->send_headers = list;
     return list != NULL;
@@ -227,18 +227,18 @@ static CURLcode set_method(struct net_transfer *transfer, const struct net_reque
     bool post = strcmp(request->method, "POST") == 0;
     transfer->reader.head_only = strcmp(request->method, "HEAD") == 0;
     if (transfer->reader.head_only)
-        return curl_easy_setopt(easy, CURLOPT_NOBODY, 1L);
+        return net_curl.easy_setopt(easy, CURLOPT_NOBODY, 1L);
     if (request->body || post) {
         lest_buf_append(&transfer->send_body, request->body ? request->body : "", request->body_len);
         if (transfer->send_body.failed)
             return CURLE_OUT_OF_MEMORY;
-        failed |= curl_easy_setopt(easy, CURLOPT_POST, 1L);
-        failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
-        failed |= curl_easy_setopt(easy, CURLOPT_POSTFIELDS,
-                                   request->body_len ? (char *)transfer->send_body.data : "");
+        failed |= net_curl.easy_setopt(easy, CURLOPT_POST, 1L);
+        failed |= net_curl.easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
+        failed |= net_curl.easy_setopt(easy, CURLOPT_POSTFIELDS,
+                                       request->body_len ? (char *)transfer->send_body.data : "");
     }
     if (!post && (request->body || strcmp(request->method, "GET") != 0))
-        failed |= curl_easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
+        failed |= net_curl.easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);
     return failed;
 }
 
@@ -246,7 +246,7 @@ static CURLcode set_options(struct net_transfer *transfer, const struct net_requ
 {
     CURL *easy = transfer->request.easy;
     CURLcode failed = 0;
-#define SET(option, value) failed |= curl_easy_setopt(easy, CURLOPT_##option, value)
+#define SET(option, value) failed |= net_curl.easy_setopt(easy, CURLOPT_##option, value)
     SET(ERRORBUFFER, transfer->curl_text);
     SET(CURLU, transfer->url.handle);
     SET(PROTOCOLS_STR, transfer->client->plain_http ? "https,http" : "https");
@@ -296,12 +296,13 @@ static enum lest_status prepare(struct net_transfer *transfer, const struct net_
     status = set_headers(transfer, request, err);
     if (status)
         return status;
-    transfer->request.easy = curl_easy_init();
+    transfer->request.easy = net_curl.easy_init();
     if (!transfer->request.easy)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     CURLcode code = set_options(transfer, request);
     if (code != CURLE_OK)
-        return lest_error_set(err, LEST_E_INTERNAL, "libcurl cannot do this: %s", curl_easy_strerror(code));
+        return lest_error_set(err, LEST_E_INTERNAL, "libcurl cannot do this: %s",
+                              net_curl.easy_strerror(code));
     return LEST_OK;
 }
 

@@ -15,19 +15,19 @@ static bool has_high_byte(const char *text)
  * the process's locale; ours are UTF-8. */
 static CURLUcode get_host(CURLU *url, char **host)
 {
-    CURLUcode code = curl_url_get(url, CURLUPART_HOST, host, 0);
+    CURLUcode code = net_curl.url_get(url, CURLUPART_HOST, host, 0);
     if (code != CURLUE_OK || !has_high_byte(*host))
         return code;
 #if LIBCURL_VERSION_NUM >= 0x075800
-    curl_free(*host);
+    net_curl.free(*host);
     *host = NULL;
     locale_t utf8 = newlocale(LC_CTYPE_MASK, "C.UTF-8", (locale_t)0);
     locale_t before = uselocale(utf8); /* 0 leaves it as it is */
-    code = curl_url_get(url, CURLUPART_HOST, host, CURLU_PUNYCODE);
+    code = net_curl.url_get(url, CURLUPART_HOST, host, CURLU_PUNYCODE);
     uselocale(before);
     if (utf8)
         freelocale(utf8);
-    return code == CURLUE_OK ? curl_url_set(url, CURLUPART_HOST, *host, 0) : code;
+    return code == CURLUE_OK ? net_curl.url_set(url, CURLUPART_HOST, *host, 0) : code;
 #else
     return CURLUE_BAD_HOSTNAME;
 #endif
@@ -46,20 +46,20 @@ enum lest_status net_url_parse(const char *text, bool plain_http, struct net_url
 {
     char *scheme = NULL, *port = NULL;
     enum lest_status status = LEST_OK;
-    *url = (struct net_url){ .handle = curl_url() };
+    *url = (struct net_url){ .handle = net_curl.url() };
     if (!url->handle)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
-    CURLUcode code = curl_url_set(url->handle, CURLUPART_URL, text, CURLU_DISALLOW_USER);
+    CURLUcode code = net_curl.url_set(url->handle, CURLUPART_URL, text, CURLU_DISALLOW_USER);
     if (code != CURLUE_OK)
-        return lest_error_set(err, LEST_E_USAGE, "'%.150s' is no URL: %s", text, curl_url_strerror(code));
+        return lest_error_set(err, LEST_E_USAGE, "'%.150s' is no URL: %s", text, net_curl.url_strerror(code));
     code = get_host(url->handle, &url->host);
     if (code == CURLUE_OK)
-        code = curl_url_get(url->handle, CURLUPART_SCHEME, &scheme, 0);
+        code = net_curl.url_get(url->handle, CURLUPART_SCHEME, &scheme, 0);
     if (code == CURLUE_OK)
-        code = curl_url_get(url->handle, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
+        code = net_curl.url_get(url->handle, CURLUPART_PORT, &port, CURLU_DEFAULT_PORT);
     if (code != CURLUE_OK) {
         status = lest_error_set(err, LEST_E_USAGE, "'%.150s' is no URL to send to: %s", text,
-                                curl_url_strerror(code));
+                                net_curl.url_strerror(code));
         goto out;
     }
     if (strcmp(scheme, "https") != 0 && !(plain_http && strcmp(scheme, "http") == 0)) {
@@ -69,14 +69,14 @@ enum lest_status net_url_parse(const char *text, bool plain_http, struct net_url
     snprintf(url->origin, sizeof url->origin, "%s:%s", url->host, port);
     remove_brackets(url->host);
 out:
-    curl_free(scheme);
-    curl_free(port);
+    net_curl.free(scheme);
+    net_curl.free(port);
     return status;
 }
 
 void net_url_free(struct net_url *url)
 {
-    curl_url_cleanup(url->handle);
-    curl_free(url->host);
+    net_curl.url_cleanup(url->handle);
+    net_curl.free(url->host);
     *url = (struct net_url){ .handle = NULL };
 }

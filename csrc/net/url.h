@@ -2,9 +2,8 @@
 #ifndef LEST_NET_URL_H
 #define LEST_NET_URL_H
 
-#include "base/error.h"
+#include "net/curl.h"
 
-#include <curl/curl.h>
 #include <stdbool.h>
 
 /** handle  for CURLOPT_CURLU

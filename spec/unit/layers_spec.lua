@@ -94,7 +94,7 @@ describe("the lint of layers", function()
       http = { "d2i_X509", "i2d_X509", "OBJ_nid2sn", "CRYPTO_memcmp", "getaddrinfo",
         "sqlite3_open" },
       est = { "EVP_sha256", "bufferevent_free" },
-      net = { "luaL_openlibs", "sqlite3_exec" },
+      net = { "luaL_openlibs", "sqlite3_exec", "curl_easy_init" },
       ledger = { "event_new" },
       lua = { "sqlite3_open" },
     } do
