@@ -16,7 +16,7 @@ _Static_assert(LEST_LOG_HELD_MAX <= PIPE_BUF, "what is held goes through a pipe 
 
 static struct {
     bool on;
-    bool at_exit; /* exit() will write what is held */
+    bool at_exit; /* what is held is written when the process ends */
     size_t len;
     uint8_t bytes[LEST_LOG_HELD_MAX];
 } held;

@@ -35,11 +35,11 @@ bool lest_log_shows(enum lest_log_level level);
 
 /** Keep lines back from now on (hold), to write many with one write(2), or write them at once again, beginning
  *  with those that are held. At most LEST_LOG_HELD_MAX bytes are held, and none behind a line of level error;
- *  the end of the process by exit() writes them. A crash, or SIGKILL, loses what is held: with net_loop_hold_log() at
- *  most the lines of the turn that it ends. */
+ *  the normal end of the process writes them. A crash, or SIGKILL, loses what is held: with
+ *  net_loop_hold_log() at most the lines of the turn that it ends. */
 void lest_log_hold(bool hold);
 
-/** Write what is held. Before _exit() and exec, which lose it. */
+/** Write what is held; also before an _exit or exec, which would lose it. */
 void lest_log_flush(void);
 
 /** Write one line, cut at 8 KiB, with a write(2) that other processes' lines do not come into. event is a short stable word group, as "request" or
