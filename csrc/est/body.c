@@ -1,7 +1,7 @@
 #include "est/body.h"
 
 #include "base/base64.h"
-#include "pki/pem.h"
+#include "pki/asn1/pem.h"
 
 static bool is_blank(uint8_t c)
 {

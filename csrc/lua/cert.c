@@ -4,7 +4,7 @@
 
 #include "base/file.h"
 #include "lua/pki.h"
-#include "pki/oid.h"
+#include "pki/asn1/oid.h"
 
 static void close_cert(void *h)
 {

@@ -3,8 +3,8 @@
 #define LEST_LUA_CERT_H
 
 #include "lua/binding.h"
-#include "pki/cert.h"
-#include "pki/crl.h"
+#include "pki/x509/cert.h"
+#include "pki/x509/crl.h"
 
 /** The certificate at idx, borrowed while it is on the stack; something else raises. */
 struct pki_cert *lestL_check_cert(lua_State *L, int idx);

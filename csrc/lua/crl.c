@@ -2,8 +2,8 @@
 #include "base/hex.h"
 #include "lua/cert.h"
 #include "lua/pki.h"
-#include "pki/oid.h"
-#include "pki/pem.h"
+#include "pki/asn1/oid.h"
+#include "pki/asn1/pem.h"
 
 #include <string.h>
 

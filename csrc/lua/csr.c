@@ -1,8 +1,8 @@
 /* core.csr: PKCS#10 requests (class lest.csr), immutable. */
-#include "pki/csr.h"
+#include "pki/x509/csr.h"
 #include "lua/pki.h"
-#include "pki/pem.h"
-#include "pki/signature.h"
+#include "pki/asn1/pem.h"
+#include "pki/key/signature.h"
 
 static void close_csr(void *h)
 {

@@ -1,5 +1,5 @@
 /* core.csrattrs: CSR attributes as lists (RFC 7030 4.5.2). */
-#include "pki/csrattrs.h"
+#include "pki/x509/csrattrs.h"
 #include "lua/pki.h"
 
 #include <stdlib.h>

@@ -2,10 +2,10 @@
 #include "lua/pki.h"
 
 #include "base/hex.h"
-#include "pki/cert.h"
-#include "pki/ext.h"
-#include "pki/oid.h"
-#include "pki/public.h"
+#include "pki/asn1/ext.h"
+#include "pki/asn1/oid.h"
+#include "pki/key/public.h"
+#include "pki/x509/cert.h"
 
 void lestL_push_bytes(lua_State *L, struct pki_bytes bytes)
 {

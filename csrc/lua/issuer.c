@@ -1,5 +1,5 @@
 /* core.issuer: a CA certificate with its key (class lest.issuer). */
-#include "pki/issuer.h"
+#include "pki/x509/issuer.h"
 
 #include "base/hex.h"
 #include "lua/cert.h"

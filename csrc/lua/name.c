@@ -1,6 +1,6 @@
 /* core.name: distinguished names as Lua tables (class lest.name), { {TYPE, VALUE [, plus = true] [, der =
  * true]}, ... } in the order of the DER; name.CN is the first value of a type; tostring is RFC 4514. */
-#include "pki/name.h"
+#include "pki/asn1/name.h"
 #include "lua/pki.h"
 
 #include <string.h>

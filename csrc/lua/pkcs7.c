@@ -1,5 +1,5 @@
 /* core.pkcs7: certs-only bags (RFC 5272 4.1). */
-#include "pki/pkcs7.h"
+#include "pki/cms/pkcs7.h"
 #include "lua/cert.h"
 
 #include <string.h>

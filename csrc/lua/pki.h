@@ -3,8 +3,8 @@
 #define LEST_LUA_PKI_H
 
 #include "lua/binding.h"
-#include "pki/der.h"
-#include "pki/key.h"
+#include "pki/asn1/der.h"
+#include "pki/key/key.h"
 
 /** Push a name (a table, class lest.name) for the DER of a Name. False: nothing is pushed, err is set. */
 bool lestL_push_name(lua_State *L, struct pki_bytes der, struct lest_error *err);

@@ -1,8 +1,8 @@
 /* Options that describe what goes into a request or a certificate. */
 #include "lua/pki.h"
-#include "pki/ext.h"
-#include "pki/name.h"
-#include "pki/san.h"
+#include "pki/asn1/ext.h"
+#include "pki/asn1/name.h"
+#include "pki/asn1/san.h"
 
 #include <string.h>
 

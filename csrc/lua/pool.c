@@ -8,7 +8,7 @@
 #include "lua/binding.h"
 #include "lua/loop.h"
 #include "lua/secret.h"
-#include "pki/secret.h"
+#include "pki/key/secret.h"
 
 #include <stdlib.h>
 #include <string.h>

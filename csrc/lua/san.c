@@ -1,5 +1,5 @@
 /* core.san: subject alternative names as lists of texts ("DNS:x", "IP:::1", "email:a@b", ...). */
-#include "pki/san.h"
+#include "pki/asn1/san.h"
 #include "lua/pki.h"
 
 bool lestL_push_san(lua_State *L, struct pki_bytes der, struct lest_error *err)

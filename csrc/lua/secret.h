@@ -2,7 +2,7 @@
 #ifndef LEST_LUA_SECRET_H
 #define LEST_LUA_SECRET_H
 
-#include "pki/secret.h"
+#include "pki/key/secret.h"
 
 #include <lua.h>
 

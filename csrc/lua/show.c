@@ -1,8 +1,8 @@
 /* core.show: DER as short texts for people. */
-#include "pki/show.h"
+#include "pki/asn1/show.h"
 #include "lua/pki.h"
-#include "pki/oid.h"
-#include "pki/public.h"
+#include "pki/asn1/oid.h"
+#include "pki/key/public.h"
 
 static struct pki_bytes check_bytes(lua_State *L, int idx)
 {

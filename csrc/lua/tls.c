@@ -8,7 +8,7 @@
 #include "lua/pki.h"
 #include "lua/store.h"
 
-#include "pki/key.h"
+#include "pki/key/key.h"
 
 static void close_tls(void *h)
 {

@@ -2,7 +2,7 @@
 
 #include "base/buf.h"
 #include "pki/error.h"
-#include "pki/store.h"
+#include "pki/x509/store.h"
 
 #include <arpa/inet.h>
 #include <openssl/crypto.h>

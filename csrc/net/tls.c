@@ -1,7 +1,7 @@
 #include "net/tls.h"
 
+#include "pki/asn1/name.h"
 #include "pki/error.h"
-#include "pki/name.h"
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>

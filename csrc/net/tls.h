@@ -3,8 +3,8 @@
 #ifndef LEST_NET_TLS_H
 #define LEST_NET_TLS_H
 
-#include "pki/cert.h"
-#include "pki/store.h"
+#include "pki/x509/cert.h"
+#include "pki/x509/store.h"
 
 #include <openssl/ssl.h>
 #include <stdbool.h>

@@ -2,11 +2,11 @@
  * PKCS#7 bytes out, and of the same OpenSSL one verification and one signature over ready digests with ready
  * keys and contexts. P-256. Prints one JSON object; the figures are microseconds of this thread's CPU, the
  * median of rounds in which both take turns. */
-#include "pki/csr.h"
-#include "pki/issuer.h"
-#include "pki/name.h"
-#include "pki/pkcs7.h"
-#include "pki/signature.h"
+#include "pki/asn1/name.h"
+#include "pki/cms/pkcs7.h"
+#include "pki/key/signature.h"
+#include "pki/x509/csr.h"
+#include "pki/x509/issuer.h"
 
 #include <openssl/evp.h>
 #include <stdio.h>

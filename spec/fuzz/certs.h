@@ -4,9 +4,9 @@
 
 #include "fuzz.h"
 
-#include "pki/crl.h"
-#include "pki/public.h"
-#include "pki/show.h"
+#include "pki/asn1/show.h"
+#include "pki/key/public.h"
+#include "pki/x509/crl.h"
 
 static inline void check_cert(const struct pki_cert *cert)
 {

@@ -2,11 +2,11 @@
  * certificate. */
 #include "fuzz.h"
 
-#include "pki/csr.h"
-#include "pki/issuer.h"
-#include "pki/name.h"
-#include "pki/san.h"
-#include "pki/signature.h"
+#include "pki/asn1/name.h"
+#include "pki/asn1/san.h"
+#include "pki/key/signature.h"
+#include "pki/x509/csr.h"
+#include "pki/x509/issuer.h"
 
 static struct pki_issuer *issuer;
 

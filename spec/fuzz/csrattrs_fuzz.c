@@ -2,8 +2,8 @@
  * may also be received. */
 #include "fuzz.h"
 
-#include "pki/csrattrs.h"
-#include "pki/ext.h"
+#include "pki/asn1/ext.h"
+#include "pki/x509/csrattrs.h"
 
 static bool inside(struct pki_bytes part, struct pki_bytes whole)
 {
@@ -20,7 +20,7 @@ static void check_wishes(struct pki_bytes der)
     FUZZ_CHECK(pki_csrattrs_open(der, &doc, &in, NULL) == LEST_OK);
     for (; pki_csrattrs_next(&in, &attr); count++) {
         const char *problem;
-        FUZZ_CHECK(inside(attr.oid, der) && inside(attr.values, der) && pki_oid_valid(attr.oid));
+        FUZZ_CHECK(inside(attr.oid, der) && inside(attr.values, der) && pki_der_oid_valid(attr.oid));
         pki_wishes_add(&wishes, &attr, &problem);
     }
     FUZZ_CHECK(in.left == 0 && doc.status == LEST_OK && count <= PKI_CSRATTRS_COUNT_MAX);

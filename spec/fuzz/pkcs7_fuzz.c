@@ -3,7 +3,7 @@
 #include "certs.h"
 #include "fuzz.h"
 
-#include "pki/pkcs7.h"
+#include "pki/cms/pkcs7.h"
 
 static void check_again(const struct pki_pkcs7 *message)
 {

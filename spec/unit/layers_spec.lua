@@ -4,6 +4,8 @@ local shell = require "support.shell"
 local temporary = require "support.temporary"
 
 local LAYERS <const> = { "base", "pki", "http", "est", "net", "ledger", "lua", "host" }
+local ROOMS <const> = { "pki/asn1", "pki/key", "pki/x509", "pki/cms", "host/role",
+  "host/supervisor", "host/console" }
 
 describe("the lint of layers", function()
   local folder
@@ -17,6 +19,10 @@ describe("the lint of layers", function()
         :format(folder, layer, layer, layer)))
       process.write(("%s/csrc/%s/a.c"):format(folder, layer), "extern int nothing;\n")
       process.write(("%s/csrc/%s/a.h"):format(folder, layer), "extern int nothing;\n")
+    end
+    for _, room in ipairs(ROOMS) do
+      assert(os.execute(("mkdir -p '%s/csrc/%s'"):format(folder, room)))
+      process.write(("%s/csrc/%s/a.c"):format(folder, room), "extern int nothing;\n")
     end
     assert(os.execute(("cp spec/lint/layers '%s/spec/lint'"):format(folder)))
   end)
@@ -87,6 +93,60 @@ describe("the lint of layers", function()
     end
   end)
 
+  it("lets a room use itself, the rooms before it and what stands in no room", function()
+    local earlier = { '#include "base/buf.h"', '#include "pki/error.h"' }
+    for _, room in ipairs(ROOMS) do
+      earlier[#earlier + 1] = ('#include "%s/other.h"'):format(room)
+      for _, suffix in ipairs { "c", "h" } do
+        local result = planted({ room }, earlier, suffix)
+        assert.equal(0, result.code, result.err)
+      end
+    end
+  end)
+
+  it("finds what a room takes from a later one, and what is in no room from any", function()
+    local places = { "pki", table.unpack(ROOMS) }
+    for i, place in ipairs(places) do
+      for j = i + 1, #places do
+        local include = places[j] .. "/a.h"
+        for _, suffix in ipairs { "c", "h" } do
+          local result = planted({ place }, { ('# include  "%s"'):format(include) }, suffix)
+          assert.equal(1, result.code, place .. " " .. include)
+          local expected = ("csrc/%s/planted.%s includes %s: the rooms of pki")
+            :format(place, suffix, include)
+          assert(result.err:find(expected, 1, true), result.err)
+        end
+      end
+    end
+  end)
+
+  it("finds a folder that is no room, and in a room what no file of the layer may have", function()
+    assert(os.execute(("mkdir '%s/csrc/pki/attic'"):format(folder)))
+    local result = run()
+    assert(os.execute(("rmdir '%s/csrc/pki/attic'"):format(folder)))
+    assert.equal(1, result.code)
+    assert.matches("csrc/pki/attic is no room of pki", result.err, 1, true)
+    result = planted({ "pki/cms" }, { '#include "net/loop.h"', "#include <lua.h>",
+      "void f(void) { strcpy(a, b); }" })
+    assert.equal(1, result.code)
+    for _, expected in ipairs { "planted.c includes net/loop.h", "planted.c:2:", "planted.c:3:" } do
+      assert(result.err:find("csrc/pki/cms/" .. expected, 1, true), result.err)
+    end
+  end)
+
+  it("finds files that include each other in a circle, through a header or a source", function()
+    local other = folder .. "/csrc/pki/asn1/other.%s"
+    for _, suffix in ipairs { "c", "h" } do
+      process.write(other:format(suffix), '#include "pki/asn1/planted.h"\n')
+      local result = planted({ "pki/asn1" }, { '#include "pki/asn1/other.h"' }, "h")
+      os.remove(other:format(suffix))
+      assert.equal(1, result.code)
+      assert.matches("in a circle:", result.err, 1, true)
+      assert.matches("pki/asn1/other", result.err, 1, true)
+      assert.matches("pki/asn1/planted", result.err, 1, true)
+    end
+  end)
+
   it("finds the symbols of libraries in the objects", function()
     for layer, symbols in pairs {
       base = { "BN_new", "poll", "__poll_chk" },
@@ -141,7 +201,6 @@ describe("the lint of layers", function()
   end)
 
   it("finds what is not in the folder of its layer itself, and rooms that know too much", function()
-    assert(os.execute(("cd '%s/csrc/host' && mkdir -p supervisor role"):format(folder)))
     local function includes(room, text)
       local path = ("%s/csrc/host/%s/planted.c"):format(folder, room)
       process.write(path, text .. "\n")
@@ -151,7 +210,7 @@ describe("the lint of layers", function()
     end
     local result = includes("role", '#include "host/supervisor/child.h"')
     assert.equal(1, result.code)
-    assert.matches("role/planted%.c includes host/supervisor/child%.h: host/role may", result.err)
+    assert.matches("role/planted%.c includes host/supervisor/child%.h: of the rooms of host, role may", result.err)
     assert.equal(0, includes("supervisor", '#include "host/role/watchdog.h"').code)
     result = includes("supervisor", "#include <sqlite3.h>")
     assert.equal(1, result.code)

@@ -1,0 +1,39 @@
+/* GeneralNames (RFC 5280 4.2.1.6): the contents of subjectAltName.
+ *
+ * A name is a text split at its first colon: "DNS:x", "IP:1.2.3.4", "IP:::1", "email:a@b", "URI:...",
+ * "dirName:CN=x,O=y" (in the order of the DER), "RID:1.2.3", "otherName:OID;HEXDER"; of two that nobody uses
+ * the contents in hex, "x400:HEX" and "ediParty:HEX". */
+#ifndef LEST_PKI_ASN1_SAN_H
+#define LEST_PKI_ASN1_SAN_H
+
+#include "pki/asn1/oid.h"
+
+enum { PKI_SAN_MAX = 32 * 1024, PKI_SAN_NAMES_MAX = 256 };
+
+/** Reads names one by one, as pki_name_reader does. */
+struct pki_san_reader {
+    struct pki_der names;
+    size_t count;
+};
+
+/** Begin: der is the whole GeneralNames element, with at least one name and nothing after it. */
+void pki_san_open(struct pki_san_reader *reader, struct pki_der_doc *doc, const uint8_t *der, size_t len);
+
+/** The next name as text (text is emptied first), or false at the end and after a failure (doc->status).
+ *  Control characters, spaces and bytes over 0x7e in DNS, email and URI names are refused: they have only
+ *  ever been used to deceive. */
+bool pki_san_next(struct pki_san_reader *reader, struct lest_buf *text);
+
+/** Check all names. */
+bool pki_san_check(struct pki_der_doc *doc, const uint8_t *der, size_t len);
+
+/** Append one GeneralName for a text; the caller opens the SEQUENCE around them.
+ *  Errors: LEST_E_SAN_MALFORMED, LEST_E_NOMEM, LEST_E_TOO_LARGE */
+enum lest_status pki_san_put(struct lest_buf *out, const char *text, size_t len,
+                             struct lest_error *err) LEST_MUST_USE;
+
+/** Whether two are the same set of names, in any order: DNS names in any case, directory names as
+ *  pki_name_equal has it, all else byte by byte. An absent one equals only an absent one. */
+bool pki_san_equal(struct pki_bytes a, struct pki_bytes b);
+
+#endif

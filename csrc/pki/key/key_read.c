@@ -1,0 +1,290 @@
+/* Reading private keys: PEM, DER, OneAsymmetricKey (RFC 5958), stores. */
+#include "pki/asn1/pem.h"
+#include "pki/error.h"
+#include "pki/key/key.h"
+
+#include <openssl/decoder.h>
+#include <openssl/err.h>
+#include <openssl/pkcs12.h>
+#include <openssl/store.h>
+#include <openssl/ui.h>
+#include <openssl/x509.h>
+
+#include <errno.h>
+#include <string.h>
+#include <strings.h>
+
+/* The passphrase for OpenSSL's callbacks, and whether it was wanted: without a callback OpenSSL would ask
+ * on the terminal. */
+struct passphrase {
+    const char *text;
+    bool wanted;
+};
+
+static int give_passphrase(char *buf, int size, int writing, void *arg)
+{
+    struct passphrase *pass = arg;
+    (void)writing;
+    pass->wanted = true;
+    size_t len = pass->text ? strlen(pass->text) : 0;
+    if (!pass->text || size < 0 || len > (size_t)size)
+        return -1;
+    memcpy(buf, pass->text, len);
+    return (int)len;
+}
+
+static enum lest_status passphrase_error(const struct passphrase *pass, struct lest_error *err)
+{
+    return pki_error(err, LEST_E_KEY_PASSPHRASE,
+                     pass->text ? "the key's passphrase is wrong"
+                                : "the key is encrypted and needs a passphrase");
+}
+
+static enum lest_status decode(const char *form, const uint8_t *data, size_t len, struct passphrase *pass,
+                               EVP_PKEY **pkey, struct lest_error *err)
+{
+    *pkey = NULL;
+    pki_error_clear();
+    OSSL_DECODER_CTX *ctx =
+        OSSL_DECODER_CTX_new_for_pkey(pkey, form, NULL, NULL, EVP_PKEY_KEYPAIR, NULL, NULL);
+    bool ok = ctx && OSSL_DECODER_CTX_set_pem_password_cb(ctx, give_passphrase, pass) &&
+              OSSL_DECODER_from_data(ctx, &data, &len) && *pkey;
+    OSSL_DECODER_CTX_free(ctx);
+    if (ok && len == 0) {
+        pki_error_clear();
+        return LEST_OK;
+    }
+    EVP_PKEY_free(*pkey);
+    *pkey = NULL;
+    if (!ok && pass->wanted)
+        return passphrase_error(pass, err);
+    if (ok)
+        return lest_error_set(err, LEST_E_KEY_MALFORMED, "the private key is followed by more data");
+    return pki_error(err, LEST_E_KEY_MALFORMED, "the private key is malformed or of an unknown algorithm");
+}
+
+/* OneAsymmetricKey (RFC 5958 2): { version, algorithm, key, [0] attributes, [1] public key }. Writes
+ * version 0 without what OpenSSL 3.0 stumbles over. */
+static enum lest_status decode_pkcs8(const uint8_t *der, size_t len, EVP_PKEY **pkey, struct lest_error *err)
+{
+    struct pki_der_doc doc = { .noun = "private key", .malformed = LEST_E_KEY_MALFORMED, .err = err };
+    struct pki_der in, body;
+    struct pki_der_item algorithm, key;
+    struct passphrase none = { NULL, false };
+    int64_t version;
+    struct lest_buf v1;
+    pki_der_open(&in, &doc, der, len);
+    if (!pki_der_read(&in, PKI_DER_SEQUENCE, "the key", &body) || !pki_der_end(&in, "the key") ||
+        !pki_der_small(&body, "the version", &version))
+        return doc.status;
+    if (version > 1) {
+        pki_der_fail(&body, "version %lld is not known", (long long)version);
+        return doc.status;
+    }
+    if (!pki_der_item(&body, PKI_DER_SEQUENCE, "the algorithm", &algorithm) ||
+        !pki_der_item(&body, PKI_DER_OCTET_STRING, "the key", &key))
+        return doc.status;
+    if (pki_der_peek(&body) == (PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED) &&
+        !pki_der_read(&body, PKI_DER_ANY, "the attributes", NULL))
+        return doc.status;
+    if (pki_der_peek(&body) == (PKI_DER_CONTEXT | 1) &&
+        !pki_der_read(&body, PKI_DER_ANY, "the public key", NULL))
+        return doc.status;
+    if (!pki_der_end(&body, "the key"))
+        return doc.status;
+    lest_buf_init(&v1, PKI_KEY_MAX);
+    size_t mark = pki_der_put_open(&v1, PKI_DER_SEQUENCE);
+    pki_der_put_small(&v1, 0);
+    lest_buf_append(&v1, algorithm.whole.data, algorithm.whole.len);
+    lest_buf_append(&v1, key.whole.data, key.whole.len);
+    pki_der_put_close(&v1, mark);
+    enum lest_status status = lest_buf_status(&v1, err);
+    if (status == LEST_OK)
+        status = decode("DER", v1.data, v1.len, &none, pkey, err);
+    lest_buf_wipe(&v1);
+    return status;
+}
+
+/* EncryptedPrivateKeyInfo (RFC 5958 3). */
+static enum lest_status decode_encrypted(const uint8_t *der, size_t len, struct passphrase *pass,
+                                         EVP_PKEY **pkey, struct lest_error *err)
+{
+    const X509_ALGOR *algorithm;
+    const ASN1_OCTET_STRING *data;
+    uint8_t *plain = NULL;
+    int plain_len = 0;
+    const uint8_t *at = der;
+    pki_error_clear();
+    X509_SIG *sig = d2i_X509_SIG(NULL, &at, (long)len);
+    if (!sig || at != der + len) {
+        X509_SIG_free(sig);
+        return pki_error(err, LEST_E_KEY_MALFORMED, "the encrypted private key is malformed");
+    }
+    if (!pass->text) {
+        X509_SIG_free(sig);
+        return passphrase_error(pass, err);
+    }
+    X509_SIG_get0(sig, &algorithm, &data);
+    bool ok = PKCS12_pbe_crypt(algorithm, pass->text, (int)strlen(pass->text), ASN1_STRING_get0_data(data),
+                               ASN1_STRING_length(data), &plain, &plain_len, 0) != NULL;
+    X509_SIG_free(sig);
+    if (!ok) {
+        /* The padding tells a wrong passphrase; everything before it is an algorithm that is missing. */
+        unsigned long code = ERR_peek_last_error();
+        bool wrong =
+            ERR_GET_LIB(code) == ERR_LIB_PKCS12 && ERR_GET_REASON(code) == PKCS12_R_PKCS12_CIPHERFINAL_ERROR;
+        return wrong
+                   ? passphrase_error(pass, err)
+                   : pki_error(err, LEST_E_KEY_UNSUPPORTED, "the private key's encryption is not supported");
+    }
+    enum lest_status status = decode_pkcs8(plain, (size_t)plain_len, pkey, err);
+    /* One wrong passphrase in 256 leaves a valid padding, and then no key. */
+    if (status == LEST_E_KEY_MALFORMED)
+        status = passphrase_error(pass, err);
+    OPENSSL_clear_free(plain, (size_t)plain_len);
+    return status;
+}
+
+/* The second element tells the three forms apart: { INTEGER, SEQUENCE } is PKCS#8, { SEQUENCE, .. } is
+ * encrypted, { INTEGER, anything else } is traditional. */
+static enum lest_status decode_der(const uint8_t *der, size_t len, struct passphrase *pass, EVP_PKEY **pkey,
+                                   struct lest_error *err)
+{
+    struct pki_der_doc doc = { .noun = "private key", .malformed = LEST_E_KEY_MALFORMED, .err = err };
+    struct pki_der in, body;
+    pki_der_open(&in, &doc, der, len);
+    if (!pki_der_read(&in, PKI_DER_SEQUENCE, "the key", &body) || !pki_der_end(&in, "the key"))
+        return doc.status;
+    if (pki_der_peek(&body) == PKI_DER_SEQUENCE)
+        return decode_encrypted(der, len, pass, pkey, err);
+    if (!pki_der_read(&body, PKI_DER_INTEGER, "the version", NULL))
+        return doc.status;
+    if (pki_der_peek(&body) == PKI_DER_SEQUENCE)
+        return decode_pkcs8(der, len, pkey, err);
+    return decode("DER", der, len, pass, pkey, err);
+}
+
+static bool ends_with(const struct pki_pem *block, const char *text)
+{
+    size_t len = strlen(text);
+    return block->label.len >= len && memcmp(block->label.data + block->label.len - len, text, len) == 0;
+}
+
+/* The first block that is a private key: `openssl ecparam -genkey` writes EC PARAMETERS before it, and people
+ * keep certificate and key in one file. */
+static enum lest_status decode_pem(const uint8_t *data, size_t len, struct passphrase *pass, EVP_PKEY **pkey,
+                                   struct lest_error *err)
+{
+    const uint8_t *whole = data;
+    size_t whole_len = len;
+    struct pki_pem block;
+    enum lest_status status;
+    struct lest_buf der;
+    for (;;) {
+        if (!pki_pem_next(&data, &len, &block, &status, err))
+            return status ? status
+                          : pki_pem_missing(whole, whole_len, "private key", "PRIVATE KEY",
+                                            LEST_E_KEY_MALFORMED, err);
+        if (ends_with(&block, "PRIVATE KEY"))
+            break;
+    }
+    if (pki_pem_is(&block, "OPENSSH PRIVATE KEY"))
+        return lest_error_set(
+            err, LEST_E_KEY_UNSUPPORTED,
+            "the private key is in OpenSSH's own format (ssh-keygen -p -m PKCS8 rewrites it)");
+    if (memmem(block.body.data, block.body.len, "Proc-Type:", 10)) {
+        /* RFC 1421 encryption: OpenSSL's reader knows it. */
+        const uint8_t *begin = block.label.data - strlen("-----BEGIN ");
+        return decode("PEM", begin, (size_t)(data - begin), pass, pkey, err);
+    }
+    lest_buf_init(&der, PKI_KEY_MAX);
+    status = pki_pem_decode(&block, &der, err);
+    if (status == LEST_OK)
+        status = decode_der(der.data, der.len, pass, pkey, err);
+    lest_buf_wipe(&der);
+    return status;
+}
+
+enum lest_status pki_key_parse(const void *data, size_t len, const char *passphrase, struct pki_key **out,
+                               struct lest_error *err)
+{
+    struct passphrase pass = { passphrase, false };
+    EVP_PKEY *pkey = NULL;
+    *out = NULL;
+    if (len > PKI_KEY_MAX)
+        return lest_error_set(err, LEST_E_TOO_LARGE, "a private key has at most %d bytes", PKI_KEY_MAX);
+    enum lest_status status = pki_pem_looks(data, len) ? decode_pem(data, len, &pass, &pkey, err)
+                                                       : decode_der(data, len, &pass, &pkey, err);
+    return status ? status : pki_key_adopt(pkey, out, err);
+}
+
+/* RFC 3986 3.1; one letter is a drive of another system, not a scheme. */
+static bool has_scheme(const char *text)
+{
+    size_t len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-.");
+    bool letter = (*text >= 'a' && *text <= 'z') || (*text >= 'A' && *text <= 'Z');
+    return letter && len > 1 && text[len] == ':';
+}
+
+static enum lest_status load_from_store(const char *uri, struct passphrase *pass, EVP_PKEY **pkey,
+                                        struct lest_error *err)
+{
+    /* A URI may hold a PIN: errors quote its scheme only. */
+    int scheme = (int)strcspn(uri, ":");
+    pki_error_clear();
+    UI_METHOD *ui = UI_UTIL_wrap_read_pem_callback(give_passphrase, 0);
+    OSSL_STORE_CTX *store = ui ? OSSL_STORE_open_ex(uri, NULL, NULL, ui, pass, NULL, NULL, NULL) : NULL;
+    if (store && OSSL_STORE_expect(store, OSSL_STORE_INFO_PKEY))
+        while (!*pkey && !OSSL_STORE_eof(store) && !OSSL_STORE_error(store)) {
+            OSSL_STORE_INFO *info = OSSL_STORE_load(store);
+            if (info)
+                *pkey = OSSL_STORE_INFO_get1_PKEY(info);
+            OSSL_STORE_INFO_free(info);
+        }
+    OSSL_STORE_close(store);
+    UI_destroy_method(ui);
+    if (*pkey) {
+        pki_error_clear();
+        return LEST_OK;
+    }
+    if (pass->wanted)
+        return passphrase_error(pass, err);
+    unsigned long last = ERR_peek_last_error();
+    bool missing = ERR_SYSTEM_ERROR(last) && ERR_GET_REASON(last) == ENOENT;
+    /* OpenSSL's words quote the URI: with a PIN in it (RFC 7512 2.4) they are left out. */
+    if (strstr(uri, "pin-"))
+        pki_error_clear();
+    if (!store && !missing)
+        return pki_error(err, LEST_E_KEY_UNSUPPORTED, "no key store for '%.*s:' can be opened", scheme, uri);
+    return pki_error(err, LEST_E_NOT_FOUND, "no private key found by '%.*s:...'", scheme, uri);
+}
+
+enum lest_status pki_key_load(const char *path_or_uri, const char *passphrase, struct pki_key **out,
+                              struct lest_error *err)
+{
+    struct lest_error why;
+    enum lest_status status;
+    *out = NULL;
+    /* OpenSSL wants an absolute path there, as RFC 8089 does; people write "file:key.pem" all the same. */
+    if (strncasecmp(path_or_uri, "file:", 5) == 0 && path_or_uri[5] != '/')
+        path_or_uri += 5;
+    if (has_scheme(path_or_uri)) {
+        struct passphrase pass = { passphrase, false };
+        EVP_PKEY *pkey = NULL;
+        status = load_from_store(path_or_uri, &pass, &pkey, err);
+        return status ? status : pki_key_adopt(pkey, out, err);
+    }
+    struct lest_buf data;
+    lest_buf_init(&data, PKI_KEY_MAX);
+    status = lest_file_read(path_or_uri, &data, err);
+    if (status == LEST_OK) {
+        status = pki_key_parse(data.data, data.len, passphrase, out, &why);
+        if (status) {
+            lest_error_set(err, status, "%s: %s", path_or_uri, why.message);
+            if (why.detail[0])
+                lest_error_add_detail(err, why.detail);
+        }
+    }
+    lest_buf_wipe(&data);
+    return status;
+}

@@ -1,0 +1,46 @@
+/* Public keys: SubjectPublicKeyInfo (RFC 5280 4.1.2.7) and how a key's kind is written everywhere. */
+#ifndef LEST_PKI_KEY_PUBLIC_H
+#define LEST_PKI_KEY_PUBLIC_H
+
+#include "pki/asn1/der.h"
+
+#include <openssl/evp.h>
+
+enum { PKI_PUBLIC_MAX = 16 * 1024, PKI_KEY_TYPE_MAX = 64 };
+
+/** Make a key from a whole SubjectPublicKeyInfo. Keys on P-256, P-384 and P-521, Ed25519 and Ed448 go past
+ * the provider's decoder (about 150 us in OpenSSL 3.0); every other algorithm that OpenSSL can read is read
+ * by it. A curve is named by its identifier: explicit parameters are refused (RFC 5480 2.1.1).
+ *  doc  the document it stands in; it fails with doc->malformed for a malformed key, with
+ *       LEST_E_KEY_UNSUPPORTED for an algorithm or curve that this OpenSSL does not know
+ *  Returns NULL on failure; the caller frees the key. */
+EVP_PKEY *pki_public_read(struct pki_der_doc *doc, struct pki_bytes spki);
+
+/** Append the SubjectPublicKeyInfo of a key. Errors: LEST_E_CRYPTO, LEST_E_NOMEM */
+enum lest_status pki_public_encode(const EVP_PKEY *key, struct lest_buf *out,
+                                   struct lest_error *err) LEST_MUST_USE;
+
+/** The kind: "ec:P-256", "ec:P-384", "ec:P-521", "ec:<OpenSSL's name>", "rsa:<bits>", "rsa-pss:<bits>",
+ * "ed25519", "ed448", else OpenSSL's name ("ML-DSA-65"). */
+void pki_public_type(const EVP_PKEY *key, char type[PKI_KEY_TYPE_MAX]);
+
+/** The strength as OpenSSL counts it (RSA 2048: 112, P-256: 128); 0 if unknown. */
+int pki_public_security_bits(const EVP_PKEY *key);
+
+/** Kind and strength of the key in a SubjectPublicKeyInfo; where this OpenSSL cannot read the key, the name
+ * or dotted identifier of its algorithm and 0. */
+void pki_public_describe(struct pki_bytes spki, char type[PKI_KEY_TYPE_MAX], int *security_bits);
+
+/** Whether bytes are one SubjectPublicKeyInfo to their end, whatever its algorithm and key.
+ *  Errors: LEST_E_KEY_MALFORMED */
+enum lest_status pki_public_check(struct pki_bytes spki, struct lest_error *err) LEST_MUST_USE;
+
+/** Keys below this are weak (NIST SP 800-57: RSA 2048 and a curve of 224 bits are 112). */
+enum { PKI_SECURITY_BITS_MIN = 112 };
+
+/** The method 1 identifier of RFC 5280 4.2.1.2: SHA-1 over the BIT STRING's contents of an SPKI.
+ *  Errors: LEST_E_KEY_MALFORMED, LEST_E_CRYPTO */
+enum lest_status pki_public_key_id(struct pki_bytes spki, uint8_t id[20],
+                                   struct lest_error *err) LEST_MUST_USE;
+
+#endif

@@ -1,0 +1,66 @@
+#include "pki/key/secret.h"
+
+#include "pki/error.h"
+
+#include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
+#include <openssl/rand.h>
+
+const struct pki_secret_cost pki_secret_cost_default = { .n = 1 << 14, .r = 8, .p = 1 };
+
+enum lest_status pki_secret_random(void *out, size_t len, struct lest_error *err)
+{
+    pki_error_clear();
+    if (RAND_priv_bytes_ex(NULL, out, len, 0) != 1)
+        return pki_error(err, LEST_E_CRYPTO, "no random bytes");
+    return LEST_OK;
+}
+
+enum lest_status pki_secret_sha256(const void *data, size_t len, uint8_t out[PKI_SECRET_HASH_LEN],
+                                   struct lest_error *err)
+{
+    pki_error_clear();
+    if (EVP_Digest(data, len, out, NULL, EVP_sha256(), NULL) != 1)
+        return pki_error(err, LEST_E_CRYPTO, "SHA-256 failed");
+    return LEST_OK;
+}
+
+enum lest_status pki_secret_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
+                                        uint8_t out[PKI_SECRET_HASH_LEN], struct lest_error *err)
+{
+    size_t out_len;
+    pki_error_clear();
+    if (!EVP_Q_mac(NULL, "HMAC", NULL, "SHA256", NULL, key, key_len, data, len, out, PKI_SECRET_HASH_LEN,
+                   &out_len))
+        return pki_error(err, LEST_E_CRYPTO, "HMAC-SHA-256 failed");
+    return LEST_OK;
+}
+
+bool pki_secret_equal(const void *a, size_t a_len, const void *b, size_t b_len)
+{
+    return a_len == b_len && CRYPTO_memcmp(a, b, a_len) == 0;
+}
+
+bool pki_secret_cost_valid(const struct pki_secret_cost *cost)
+{
+    if (cost->n < 2 || cost->n > 1 << 24 || (cost->n & (cost->n - 1)))
+        return false;
+    if (cost->r < 1 || cost->r > 64 || cost->p < 1 || cost->p > 16)
+        return false;
+    return 128 * cost->r * (cost->n + cost->p) <= PKI_SECRET_SCRYPT_MEMORY_MAX;
+}
+
+enum lest_status pki_secret_scrypt(const char *password, size_t password_len, const void *salt,
+                                   size_t salt_len, const struct pki_secret_cost *cost,
+                                   uint8_t out[PKI_SECRET_HASH_LEN], struct lest_error *err)
+{
+    if (!pki_secret_cost_valid(cost))
+        return lest_error_set(err, LEST_E_USAGE, "the cost of scrypt is out of bounds");
+    pki_error_clear();
+    /* OpenSSL's own ceiling is 32 MiB, which n = 2^15 exceeds; ours was checked above. */
+    if (EVP_PBE_scrypt(password, password_len, salt, salt_len, cost->n, cost->r, cost->p,
+                       2 * (uint64_t)PKI_SECRET_SCRYPT_MEMORY_MAX, out, PKI_SECRET_HASH_LEN) != 1)
+        return pki_error(err, LEST_E_CRYPTO, "scrypt failed");
+    return LEST_OK;
+}

@@ -1,0 +1,366 @@
+#include "pki/x509/csr.h"
+
+#include "pki/asn1/input.h"
+#include "pki/asn1/name.h"
+#include "pki/asn1/san.h"
+#include "pki/asn1/string.h"
+#include "pki/error.h"
+#include "pki/key/signature.h"
+
+#include <openssl/bn.h>
+#include <openssl/core_names.h>
+
+#include <stdlib.h>
+#include <string.h>
+
+/* Bounds of what is only carried: the values of attributes and extensions. */
+enum { DEPTH_MAX = 24, ELEMENTS_MAX = 4096 };
+
+void pki_csr_free(struct pki_csr *csr)
+{
+    if (!csr)
+        return;
+    EVP_PKEY_free(csr->key);
+    lest_buf_free(&csr->storage);
+    lest_buf_wipe(&csr->challenge_storage);
+    free(csr);
+}
+
+bool pki_csr_attribute_next(struct pki_der *in, struct pki_csr_attribute *attribute)
+{
+    struct pki_der body, values;
+    if (!pki_der_read(in, PKI_DER_SEQUENCE, "an attribute", &body) ||
+        !pki_der_oid(&body, "an attribute's identifier", &attribute->oid) ||
+        !pki_der_read(&body, PKI_DER_SET, "an attribute's set of values", &values) ||
+        !pki_der_end(&body, "an attribute"))
+        return false;
+    attribute->values = (struct pki_bytes){ values.at, values.left };
+    return true;
+}
+
+/* The only value of an attribute that must have one. */
+static bool single_value(struct pki_der *values, const char *what, struct pki_der_item *item)
+{
+    if (values->left == 0)
+        return pki_der_fail(values, "%s has no value", what);
+    if (!pki_der_item(values, PKI_DER_ANY, what, item))
+        return false;
+    return values->left == 0 || pki_der_fail(values, "%s has more than one value", what);
+}
+
+static bool read_challenge(struct pki_csr *csr, struct pki_der values)
+{
+    struct pki_der_item item;
+    struct pki_der at = values;
+    if (csr->challenge.data)
+        return pki_der_fail(&values, "challengePassword stands twice");
+    if (!single_value(&values, "challengePassword", &item))
+        return false;
+    /* RFC 2985 5.4.1: DirectoryString; IA5String is read too, as old tools write it. */
+    if (!pki_string_tag(item.tag) || !pki_string_append(&item, &csr->challenge_storage))
+        return pki_der_fail(&at, "challengePassword is no readable string");
+    if (csr->challenge_storage.failed) {
+        if (!csr->challenge_storage.too_large)
+            at.doc->status = lest_buf_status(&csr->challenge_storage, at.doc->err);
+        return pki_der_fail(&at, "challengePassword is longer than %d bytes", PKI_CSR_CHALLENGE_MAX);
+    }
+    /* An empty one is present all the same. */
+    csr->challenge =
+        (struct pki_bytes){ csr->challenge_storage.data ? csr->challenge_storage.data : item.body.data,
+                            csr->challenge_storage.len };
+    return true;
+}
+
+static bool is_asked(const struct pki_csr_change *change)
+{
+    return change->subject.data || change->san.data;
+}
+
+/* Both fields of ChangeSubjectName are optional and untagged SEQUENCEs (RFC 6402 2.8): what is in a Name
+ * are SETs, in GeneralNames elements with a tag of their context. */
+static bool read_change(struct pki_csr *csr, struct pki_der values)
+{
+    struct pki_csr_change *change = &csr->change;
+    struct pki_der_item item, part;
+    struct pki_der in, at = values;
+    if (is_asked(change))
+        return pki_der_fail(&values, "ChangeSubjectName stands twice");
+    if (!single_value(&values, "ChangeSubjectName", &item))
+        return false;
+    if (item.tag != PKI_DER_SEQUENCE)
+        return pki_der_fail(&at, "ChangeSubjectName is no sequence of names");
+    pki_der_enter(&at, &item, &in);
+    while (in.left) {
+        if (!pki_der_item(&in, PKI_DER_SEQUENCE, "the names of ChangeSubjectName", &part))
+            return false;
+        bool is_san = part.body.len && part.body.data[0] & PKI_DER_CONTEXT;
+        if (change->san.data || (!is_san && change->subject.data))
+            return pki_der_fail(&in, "ChangeSubjectName has more than a subject and alternative names");
+        *(is_san ? &change->san : &change->subject) = part.whole;
+        if (is_san ? !pki_san_check(in.doc, part.whole.data, part.whole.len)
+                   : !pki_name_check(in.doc, part.whole.data, part.whole.len))
+            return false;
+    }
+    return is_asked(change) || pki_der_fail(&in, "ChangeSubjectName names nothing");
+}
+
+static bool read_key_usage(struct pki_csr *csr, struct pki_der in)
+{
+    struct pki_bytes bits;
+    unsigned unused;
+    if (!pki_der_bits(&in, "keyUsage", &bits, &unused) || !pki_der_end(&in, "keyUsage"))
+        return false;
+    csr->key_usage = 0;
+    for (unsigned bit = 0; bit < 9 && bit / 8 < bits.len; bit++)
+        if (bits.data[bit / 8] & 0x80 >> bit % 8)
+            csr->key_usage |= 1 << bit;
+    return true;
+}
+
+static bool read_eku(struct pki_csr *csr, struct pki_der in)
+{
+    struct pki_der list;
+    struct pki_bytes oid;
+    if (!pki_der_read(&in, PKI_DER_SEQUENCE, "extendedKeyUsage", &list) ||
+        !pki_der_end(&in, "extendedKeyUsage"))
+        return false;
+    csr->eku = (struct pki_bytes){ list.at, list.left };
+    if (list.left == 0)
+        return pki_der_fail(&list, "extendedKeyUsage is empty");
+    while (list.left)
+        if (!pki_der_oid(&list, "a purpose of extendedKeyUsage", &oid))
+            return false;
+    return true;
+}
+
+static bool read_extension(struct pki_csr *csr, struct pki_der *in, size_t *elements)
+{
+    struct pki_ext ext;
+    struct pki_der value;
+    if (!pki_ext_next(in, &ext))
+        return false;
+    pki_der_open(&value, in->doc, ext.value.data, ext.value.len);
+    if (!pki_der_check(value, "an extension's value", DEPTH_MAX, elements))
+        return false;
+    if (pki_oid_is(ext.oid, PKI_OID_SAN)) {
+        csr->san = ext.value;
+        return pki_san_check(in->doc, ext.value.data, ext.value.len);
+    }
+    if (pki_oid_is(ext.oid, PKI_OID_KEY_USAGE))
+        return read_key_usage(csr, value);
+    if (pki_oid_is(ext.oid, PKI_OID_EKU))
+        return read_eku(csr, value);
+    return true;
+}
+
+static bool read_extension_request(struct pki_csr *csr, struct pki_der values, size_t *elements)
+{
+    struct pki_der_item item;
+    struct pki_der in;
+    size_t count = 0;
+    if (csr->extensions.data)
+        return pki_der_fail(&values, "extensionRequest stands twice");
+    struct pki_der at = values;
+    if (!single_value(&values, "extensionRequest", &item))
+        return false;
+    if (item.tag != PKI_DER_SEQUENCE)
+        return pki_der_fail(&at, "extensionRequest is no list of extensions");
+    csr->extensions = item.body;
+    pki_der_enter(&at, &item, &in);
+    if (!pki_ext_check(in))
+        return false;
+    while (in.left) {
+        if (++count > PKI_CSR_EXTENSIONS_MAX)
+            return pki_der_fail(&in, "there are more than %d extensions", PKI_CSR_EXTENSIONS_MAX);
+        if (!read_extension(csr, &in, elements))
+            return false;
+    }
+    return true;
+}
+
+static bool read_attributes(struct pki_csr *csr, struct pki_der in)
+{
+    size_t elements = ELEMENTS_MAX;
+    csr->attributes = (struct pki_bytes){ in.at, in.left };
+    for (size_t count = 0; in.left;) {
+        struct pki_csr_attribute attribute;
+        struct pki_der values;
+        if (++count > PKI_CSR_ATTRIBUTES_MAX)
+            return pki_der_fail(&in, "there are more than %d attributes", PKI_CSR_ATTRIBUTES_MAX);
+        if (!pki_csr_attribute_next(&in, &attribute))
+            return false;
+        pki_der_open(&values, in.doc, attribute.values.data, attribute.values.len);
+        if (!pki_der_check(values, "an attribute's value", DEPTH_MAX, &elements))
+            return false;
+        if (pki_oid_is(attribute.oid, PKI_OID_EXTENSION_REQUEST) ||
+            pki_oid_is(attribute.oid, PKI_OID_MS_EXTENSION_REQUEST)) {
+            if (!read_extension_request(csr, values, &elements))
+                return false;
+        } else if (pki_oid_is(attribute.oid, PKI_OID_CHALLENGE_PASSWORD)) {
+            if (!read_challenge(csr, values))
+                return false;
+        } else if (pki_oid_is(attribute.oid, PKI_OID_CHANGE_SUBJECT_NAME)) {
+            if (!read_change(csr, values))
+                return false;
+        } else {
+            struct pki_der_item item;
+            for (size_t n = 0; values.left;)
+                if (++n > PKI_CSR_VALUES_MAX)
+                    return pki_der_fail(&values, "an attribute has more than %d values", PKI_CSR_VALUES_MAX);
+                else if (!pki_der_item(&values, PKI_DER_ANY, "an attribute's value", &item))
+                    return false;
+        }
+    }
+    return true;
+}
+
+/* CertificationRequestInfo (RFC 2986 4.1). */
+static bool read_info(struct pki_csr *csr, struct pki_der *in)
+{
+    struct pki_der_item info, subject, spki;
+    struct pki_der body, attributes;
+    int64_t version;
+    if (!pki_der_item(in, PKI_DER_SEQUENCE, "the request info", &info))
+        return false;
+    csr->info = info.whole;
+    pki_der_enter(in, &info, &body);
+    struct pki_der at = body;
+    if (!pki_der_small(&body, "the version", &version))
+        return false;
+    if (version != 0)
+        return pki_der_fail(&at, "the version is %lld, not 0", (long long)version);
+    if (!pki_der_item(&body, PKI_DER_SEQUENCE, "the subject", &subject) ||
+        !pki_name_check(body.doc, subject.whole.data, subject.whole.len) ||
+        !pki_der_item(&body, PKI_DER_SEQUENCE, "the public key", &spki))
+        return false;
+    csr->subject = subject.whole;
+    csr->spki = spki.whole;
+    csr->attributes = (struct pki_bytes){ body.at, 0 };
+    if (body.left) {
+        /* "attributes [0]" is not optional by the letter; requests without it exist. */
+        if (!pki_der_read(&body, PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED, "the attributes", &attributes) ||
+            !pki_der_end(&body, "the request info") || !read_attributes(csr, attributes))
+            return false;
+    }
+    csr->key = pki_public_read(body.doc, csr->spki);
+    return csr->key != NULL;
+}
+
+static bool read_request(struct pki_csr *csr, struct pki_der_doc *doc)
+{
+    struct pki_der in, body, algorithm_body;
+    struct pki_der_item algorithm;
+    struct pki_bytes oid;
+    unsigned unused;
+    size_t elements = 64;
+    pki_der_open(&in, doc, csr->der.data, csr->der.len);
+    if (!pki_der_read(&in, PKI_DER_SEQUENCE, "the request", &body) || !pki_der_end(&in, "the request") ||
+        !read_info(csr, &body) ||
+        !pki_der_item(&body, PKI_DER_SEQUENCE, "the signature algorithm", &algorithm))
+        return false;
+    pki_der_enter(&body, &algorithm, &algorithm_body);
+    csr->algorithm = algorithm.whole;
+    if (!pki_der_check(algorithm_body, "the signature algorithm", DEPTH_MAX, &elements) ||
+        !pki_der_oid(&algorithm_body, "the signature algorithm", &oid))
+        return false;
+    struct pki_der at = body;
+    if (!pki_der_bits(&body, "the signature", &csr->signature, &unused) ||
+        !pki_der_end(&body, "the signature"))
+        return false;
+    return unused == 0 || pki_der_fail(&at, "the signature is not a number of whole bytes");
+}
+
+/* The request that csr->storage holds. */
+static enum lest_status parse_storage(struct pki_csr *csr, struct lest_error *err)
+{
+    struct pki_der_doc doc = { .noun = "CSR", .malformed = LEST_E_CSR_MALFORMED, .err = err };
+    csr->der = (struct pki_bytes){ csr->storage.data, csr->storage.len };
+    csr->key_usage = -1;
+    pki_error_clear();
+    if (!read_request(csr, &doc))
+        return doc.status;
+    return LEST_OK;
+}
+
+static struct pki_csr *new_csr(void)
+{
+    struct pki_csr *csr = calloc(1, sizeof *csr);
+    if (csr) {
+        lest_buf_init(&csr->storage, PKI_CSR_MAX);
+        lest_buf_init(&csr->challenge_storage, PKI_CSR_CHALLENGE_MAX);
+    }
+    return csr;
+}
+
+enum lest_status pki_csr_parse(const void *data, size_t len, struct pki_csr **out, struct lest_error *err)
+{
+    static const char *const labels[] = { "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST", NULL };
+    static const struct pki_input what = { "CSR", labels, LEST_E_CSR_MALFORMED };
+    struct pki_bytes der = { NULL, 0 };
+    struct pki_csr *csr = new_csr();
+    *out = NULL;
+    if (!csr)
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    enum lest_status status = LEST_OK;
+    /* PEM of the largest request, with room for what `openssl req -text` writes before it. */
+    if (len > 4 * (size_t)PKI_CSR_MAX)
+        status = lest_error_set(err, LEST_E_TOO_LARGE, "CSR: more than %d bytes", PKI_CSR_MAX);
+    if (status == LEST_OK)
+        status = pki_input_read(&what, data, len, &csr->storage, &der, err);
+    if (status == LEST_OK && der.data != csr->storage.data)
+        lest_buf_append(&csr->storage, der.data, der.len);
+    if (status == LEST_OK && csr->storage.too_large)
+        status = lest_error_set(err, LEST_E_TOO_LARGE, "CSR: more than %d bytes", PKI_CSR_MAX);
+    if (status == LEST_OK)
+        status = lest_buf_status(&csr->storage, err);
+    if (status == LEST_OK)
+        status = parse_storage(csr, err);
+    if (status)
+        pki_csr_free(csr);
+    else
+        *out = csr;
+    return status;
+}
+
+/* An exponent of 1 makes every message its own signature; an even one is none at all. */
+static bool sound_rsa(const EVP_PKEY *key)
+{
+    BIGNUM *e = NULL;
+    bool sound = EVP_PKEY_get_bits(key) <= PKI_CSR_RSA_BITS_MAX &&
+                 EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) && BN_is_odd(e) && !BN_is_one(e);
+    BN_free(e);
+    return sound;
+}
+
+static enum lest_status check_key(const struct pki_csr *csr, bool allow_weak, struct lest_error *err)
+{
+    char type[PKI_KEY_TYPE_MAX];
+    int bits = pki_public_security_bits(csr->key);
+    bool weak = !allow_weak && bits < PKI_SECURITY_BITS_MIN;
+    pki_error_clear();
+    if (!weak && (!EVP_PKEY_is_a(csr->key, "RSA") || sound_rsa(csr->key)))
+        return LEST_OK;
+    pki_public_type(csr->key, type);
+    if (weak)
+        return lest_error_set(err, LEST_E_CSR_WEAK,
+                              "CSR: the key %s is too weak (%d bits of security, %d are needed)", type, bits,
+                              PKI_SECURITY_BITS_MIN);
+    return pki_error(err, LEST_E_CSR_WEAK, "CSR: the key %s has over %d bits or an unsound exponent", type,
+                     PKI_CSR_RSA_BITS_MAX);
+}
+
+enum lest_status pki_csr_verify(const struct pki_csr *csr, bool allow_weak, struct lest_error *err)
+{
+    char name[PKI_OID_TEXT_MAX];
+    int digest_bits = allow_weak ? 0 : pki_signature_digest_bits(csr->algorithm);
+    enum lest_status status = check_key(csr, allow_weak, err);
+    if (status)
+        return status;
+    if (digest_bits != 0 && digest_bits < PKI_SECURITY_BITS_MIN) {
+        pki_signature_name(csr->algorithm, name);
+        return lest_error_set(err, LEST_E_CSR_WEAK, "CSR: the signature algorithm %.100s is %s", name,
+                              digest_bits < 0 ? "unknown" : "too weak");
+    }
+    return pki_signature_verify(csr->key, csr->algorithm, csr->signature, csr->info, LEST_E_CSR_SIGNATURE,
+                                err);
+}

@@ -1,0 +1,92 @@
+/* PKCS#10 certification requests (RFC 2986, RFC 7030 4.2.1): parsed strictly, verified, built. */
+#ifndef LEST_PKI_X509_CSR_H
+#define LEST_PKI_X509_CSR_H
+
+#include "pki/asn1/ext.h"
+#include "pki/asn1/oid.h"
+#include "pki/key/key.h"
+
+enum {
+    PKI_CSR_MAX = 64 * 1024,
+    PKI_CSR_ATTRIBUTES_MAX = 64,
+    PKI_CSR_EXTENSIONS_MAX = 64,
+    PKI_CSR_VALUES_MAX = 64, /* of one attribute */
+    PKI_CSR_CHALLENGE_MAX = 1024,
+    PKI_CSR_RSA_BITS_MAX = 8192 /* checking costs time with the cube of this */
+};
+
+/** A parsed request. Everything but challenge points into der, a copy of what was received.
+ *  info        the whole CertificationRequestInfo, over which the signature is
+ *  attributes  contents of [0]; empty if it is absent
+ *  extensions  contents of the requested Extensions, for pki_ext_next(); data NULL if none are requested
+ *  san         the whole GeneralNames; data NULL if there is none
+ *  key_usage   bit n of RFC 5280 4.2.1.3 as 1 << n; -1 where the extension is absent
+ *  eku         contents of ExtKeyUsageSyntax; data NULL if there is none
+ *  challenge   challengePassword as UTF-8; data NULL if there is none
+ *  change      ChangeSubjectName (RFC 6402 2.8): whole Name and whole GeneralNames that are asked for in
+ *              place of those of the certificate being renewed; one of them absent (data NULL) means no such
+ *              names, both that nothing is asked for */
+struct pki_csr {
+    struct lest_buf storage;
+    struct lest_buf challenge_storage;
+    struct pki_bytes der, info, subject, spki, attributes, extensions, san, eku, challenge;
+    struct pki_bytes algorithm, signature;
+    struct pki_csr_change {
+        struct pki_bytes subject, san;
+    } change;
+    int key_usage;
+    EVP_PKEY *key;
+};
+
+/** Parse one request, DER or PEM told apart by looking, nothing after it (RFC 2986 4): version 0; [0] may be
+ *  absent; at most one extensionRequest (Microsoft's identifier is the same thing) with one value without an
+ *  extension twice; at most one challengePassword and one ChangeSubjectName with one value; names,
+ *  alternative names and the public key readable. The signature is not checked.
+ *  data, len  borrowed for the call
+ *  out        the caller's, pki_csr_free(); NULL on failure
+ *  Errors: LEST_E_CSR_MALFORMED, LEST_E_KEY_UNSUPPORTED (no algorithm for the public key), LEST_E_PEM,
+ * LEST_E_TOO_LARGE, LEST_E_NOMEM */
+enum lest_status pki_csr_parse(const void *data, size_t len, struct pki_csr **out,
+                               struct lest_error *err) LEST_MUST_USE;
+void pki_csr_free(struct pki_csr *csr);
+
+/** Check the self-signature, over the bytes as they were received (RFC 2986 4.2): proof that the sender has
+ * the private key. Keys and digests under 112 bits (RSA under 2048, MD5, SHA-1) are refused unless
+ * allow_weak. Errors: LEST_E_CSR_SIGNATURE, LEST_E_CSR_WEAK, LEST_E_NOMEM */
+enum lest_status pki_csr_verify(const struct pki_csr *csr, bool allow_weak,
+                                struct lest_error *err) LEST_MUST_USE;
+
+/** One attribute. oid: contents of the identifier; values: contents of the SET. */
+struct pki_csr_attribute {
+    struct pki_bytes oid;
+    struct pki_bytes values;
+};
+
+/** Read the next attribute of the contents of [0]. */
+bool pki_csr_attribute_next(struct pki_der *in, struct pki_csr_attribute *attribute);
+
+/** What a new request says. Absent bytes (data NULL) are left out; spans are borrowed.
+ *  subject      whole Name; absent is the empty name
+ *  san          whole GeneralNames
+ *  key_usage    bits as in struct pki_csr; 0 for none
+ *  eku          contents of ExtKeyUsageSyntax (a run of OBJECT IDENTIFIER elements)
+ *  extensions   a run of whole Extension elements, added after those
+ *  attributes   a run of whole Attribute elements
+ *  challenge    UTF-8
+ *  change       as in struct pki_csr
+ *  digest       as pki_signer_new */
+struct pki_csr_plan {
+    const struct pki_key *key;
+    const char *digest;
+    struct pki_bytes subject, san, eku, extensions, attributes, challenge;
+    struct pki_csr_change change;
+    unsigned key_usage;
+};
+
+/** Build and sign a request. The empty [0] is written where there are no attributes (RFC 2986 4.1). The
+ * result is parsed again, so what pki_csr_parse refuses is never written. Errors: LEST_E_CSR_MALFORMED,
+ * LEST_E_KEY_UNSUPPORTED, LEST_E_CRYPTO, LEST_E_NOMEM */
+enum lest_status pki_csr_build(const struct pki_csr_plan *plan, struct pki_csr **out,
+                               struct lest_error *err) LEST_MUST_USE;
+
+#endif

@@ -1,0 +1,84 @@
+/* CSR attributes (RFC 7030 4.5.2 with the ASN.1 of RFC 8951 section 4, RFC 9908 section 3.2): what a server
+ * wishes to see in a CSR.
+ *
+ *     CsrAttrs ::= SEQUENCE SIZE (0..MAX) OF AttrOrOID
+ *     AttrOrOID ::= CHOICE { oid OBJECT IDENTIFIER, attribute Attribute }
+ *
+ * Templates (RFC 9908 3.4) are attributes like any other here. */
+#ifndef LEST_PKI_X509_CSRATTRS_H
+#define LEST_PKI_X509_CSRATTRS_H
+
+#include "pki/asn1/oid.h"
+#include "pki/key/public.h"
+
+enum {
+    PKI_CSRATTRS_MAX = 64 * 1024,
+    PKI_CSRATTRS_COUNT_MAX = 256,
+    PKI_CSRATTRS_ELEMENTS_MAX = 4096,
+    PKI_CSRATTRS_DEPTH_MAX = 16,
+};
+
+/** One element. values: contents of the SET, one DER element after another; absent for a bare OID. */
+struct pki_csrattr {
+    struct pki_bytes oid;
+    struct pki_bytes values;
+};
+
+/** Check a whole CsrAttrs and open it for pki_csrattrs_next; nothing may follow it. An empty set of values
+ *  is taken (RFC 9908 3.2 allows it in words, the ASN.1 does not), as is anything inside a value that is
+ *  well-formed. der is borrowed as long as the reader is used; doc is filled.
+ *  Errors: LEST_E_CSRATTRS_MALFORMED, LEST_E_TOO_LARGE */
+enum lest_status pki_csrattrs_open(struct pki_bytes der, struct pki_der_doc *doc, struct pki_der *in,
+                                   struct lest_error *err) LEST_MUST_USE;
+
+/** The next element of a checked one, or false at the end. */
+bool pki_csrattrs_next(struct pki_der *in, struct pki_csrattr *attr);
+
+/** What wishes come to. Empty texts: no such wish.
+ *  key         as everywhere ("ec:P-384", "rsa:4096"), or "ec" and "rsa": any curve, any size
+ *  signature   OpenSSL's name of the signature algorithm
+ *  digest      its digest in lower case ("sha384"), and digest_key the kind of key that signs so ("ec", "rsa")
+ *  extensions  contents of Extensions, to be copied into the CSR */
+struct pki_wishes {
+    char key[PKI_KEY_TYPE_MAX];
+    char digest[32];
+    char digest_key[PKI_KEY_TYPE_MAX];
+    char signature[PKI_KEY_TYPE_MAX];
+    bool challenge_password;
+    struct pki_bytes extensions;
+};
+
+enum pki_wish {
+    PKI_WISH_UNKNOWN,
+    PKI_WISH_KEY,
+    PKI_WISH_SIGNATURE,
+    PKI_WISH_CHALLENGE_PASSWORD,
+    PKI_WISH_EXTENSIONS
+};
+
+/** Add one element to wishes, which begin zeroed; the first of a kind counts. What is not understood
+ *  changes nothing and is PKI_WISH_UNKNOWN, with a problem (a text that lives for ever) where it is a wrong
+ *  use of a known identifier, as the example of RFC 7030 4.5.2 has it, and NULL else. */
+enum pki_wish pki_wishes_add(struct pki_wishes *wishes, const struct pki_csrattr *attr, const char **problem);
+
+/** Append an attribute; its values, each one DER element, are sorted.
+ *  Errors: LEST_E_CSRATTRS_MALFORMED, LEST_E_MALFORMED (the OID) */
+enum lest_status pki_csrattrs_put(struct lest_buf *out, const char *oid, size_t oid_len,
+                                  const struct pki_bytes *values, size_t count,
+                                  struct lest_error *err) LEST_MUST_USE;
+
+/** Append the wish for a kind of key: an attribute with the curve or the size, or the bare OID of an
+ *  algorithm that needs neither (RFC 9908 3.2). Errors: LEST_E_KEY_UNSUPPORTED */
+enum lest_status pki_csrattrs_put_key(struct lest_buf *out, const char *spec,
+                                      struct lest_error *err) LEST_MUST_USE;
+
+/** Append the signature algorithm of a kind of key with a digest. Errors: LEST_E_KEY_UNSUPPORTED */
+enum lest_status pki_csrattrs_put_digest(struct lest_buf *out, const char *spec, const char *digest,
+                                         struct lest_error *err) LEST_MUST_USE;
+
+/** Check what is to be sent, beyond well-formedness (RFC 9908 3.2): at most one kind of key, at most one
+ *  id-ExtensionReq with one value that is Extensions and has no OID twice, no empty set, no element twice.
+ *  Errors: LEST_E_CSRATTRS_MALFORMED */
+enum lest_status pki_csrattrs_check_ours(struct pki_bytes der, struct lest_error *err) LEST_MUST_USE;
+
+#endif

@@ -1,0 +1,303 @@
+#include "pki/x509/store.h"
+
+#include "pki/asn1/name.h"
+#include "pki/error.h"
+
+#include <openssl/crypto.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+#include <stdlib.h>
+#include <time.h>
+
+/* crls holds the CRLs a second time, for the check of one certificate (see check_cert). It belongs to the
+ * X509_STORE, which may live longer than this struct. */
+struct pki_store {
+    X509_STORE *x509;
+    X509_STORE *crls;
+};
+
+/* Where an X509_STORE keeps its store of CRLs; set once for the process. */
+static CRYPTO_ONCE index_once = CRYPTO_ONCE_STATIC_INIT;
+static int crls_index = -1;
+
+static void free_crls(void *parent, void *item, CRYPTO_EX_DATA *data, int index, long number, void *pointer)
+{
+    (void)parent, (void)data, (void)index, (void)number, (void)pointer;
+    X509_STORE_free(item);
+}
+
+static void make_index(void)
+{
+    crls_index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_X509_STORE, 0, NULL, NULL, NULL, free_crls);
+}
+
+static bool has_crl_of(X509_STORE_CTX *ctx, const X509 *cert)
+{
+    STACK_OF(X509_CRL) *found = X509_STORE_CTX_get1_crls(ctx, X509_get_issuer_name(cert));
+    bool any = found && sk_X509_CRL_num(found) > 0;
+    sk_X509_CRL_pop_free(found, X509_CRL_free);
+    return any;
+}
+
+static int refuse(X509_STORE_CTX *ctx, int reason, int depth)
+{
+    X509_STORE_CTX_set_error(ctx, reason);
+    X509_STORE_CTX_set_error_depth(ctx, depth);
+    X509_STORE_CTX_set_current_cert(ctx, sk_X509_value(X509_STORE_CTX_get0_chain(ctx), depth));
+    return 0;
+}
+
+/* One certificate against the CRLs of the issuer that the outer chain found; gives the reason. OpenSSL's own
+ * check does it, with the issuer as the one trusted certificate, since CRL scopes, critical extensions and
+ * reasons are its trade; but it knows only "every CRL must be there" or none. */
+static int check_cert(X509_STORE_CTX *ctx, X509_STORE *crls, X509 *cert, X509 *issuer)
+{
+    int reason = X509_V_ERR_OUT_OF_MEM;
+    X509_STORE_CTX *inner = X509_STORE_CTX_new();
+    STACK_OF(X509) *trusted = sk_X509_new_null();
+    if (inner && trusted && sk_X509_push(trusted, issuer) && X509_STORE_CTX_init(inner, crls, cert, NULL)) {
+        X509_STORE_CTX_set0_trusted_stack(inner, trusted);
+        X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(inner);
+        X509_VERIFY_PARAM *outer = X509_STORE_CTX_get0_param(ctx);
+        unsigned long flags = X509_VERIFY_PARAM_get_flags(outer) & X509_V_FLAG_NO_CHECK_TIME;
+        X509_VERIFY_PARAM_set_flags(param, flags);
+        if (X509_VERIFY_PARAM_get_flags(outer) & X509_V_FLAG_USE_CHECK_TIME)
+            X509_VERIFY_PARAM_set_time(param, X509_VERIFY_PARAM_get_time(outer));
+        int ok = X509_verify_cert(inner);
+        reason = ok == 1 ? X509_V_OK : X509_STORE_CTX_get_error(inner);
+        if (ok != 1 && reason == X509_V_OK)
+            reason = X509_V_ERR_UNSPECIFIED;
+    }
+    X509_STORE_CTX_free(inner);
+    sk_X509_free(trusted);
+    return reason;
+}
+
+/* In place of OpenSSL's check of revocation, called when a chain was found. The flag CRL_CHECK keeps its
+ * meaning, "a CRL must be there", but for each certificate: RFC 5280 6.1.3 (a) (3) asks of all of the path
+ * that they are not revoked. The anchor is not part of it, unless it is the leaf. */
+static int check_revocation(X509_STORE_CTX *ctx)
+{
+    STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
+    X509_STORE *crls = X509_STORE_get_ex_data(X509_STORE_CTX_get0_store(ctx), crls_index);
+    bool required = X509_VERIFY_PARAM_get_flags(X509_STORE_CTX_get0_param(ctx)) & X509_V_FLAG_CRL_CHECK;
+    int anchor = sk_X509_num(chain) - 1;
+    if (!crls)
+        return refuse(ctx, X509_V_ERR_UNSPECIFIED, 0);
+    for (int depth = 0; depth == 0 || depth < anchor; depth++) {
+        X509 *cert = sk_X509_value(chain, depth);
+        int reason = required ? X509_V_ERR_UNABLE_TO_GET_CRL : X509_V_OK;
+        if (has_crl_of(ctx, cert)) {
+            /* A leaf that is an anchor has no issuer in its chain, unless it is its own. */
+            bool own_issuer = X509_get_extension_flags(cert) & EXFLAG_SS;
+            X509 *issuer = depth < anchor ? sk_X509_value(chain, depth + 1) : own_issuer ? cert : NULL;
+            reason = issuer ? check_cert(ctx, crls, cert, issuer) : X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER;
+        }
+        if (reason != X509_V_OK)
+            return refuse(ctx, reason, depth);
+    }
+    return 1;
+}
+
+enum lest_status pki_store_new(bool crl_required, struct pki_store **out, struct lest_error *err)
+{
+    *out = NULL;
+    pki_error_clear();
+    if (!CRYPTO_THREAD_run_once(&index_once, make_index) || crls_index < 0)
+        return pki_error(err, LEST_E_CRYPTO, "OpenSSL's store cannot be set up");
+    struct pki_store *store = calloc(1, sizeof *store);
+    if (!store)
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    store->x509 = X509_STORE_new();
+    store->crls = X509_STORE_new();
+    if (!store->x509 || !store->crls || !X509_STORE_set_ex_data(store->x509, crls_index, store->crls)) {
+        X509_STORE_free(store->crls);
+        X509_STORE_free(store->x509);
+        free(store);
+        return pki_error(err, LEST_E_NOMEM, "out of memory");
+    }
+    X509_VERIFY_PARAM *param = X509_STORE_get0_param(store->x509);
+    X509_VERIFY_PARAM_set_auth_level(param, 2);
+    X509_VERIFY_PARAM_set_depth(param, PKI_STORE_DEPTH_MAX);
+    X509_VERIFY_PARAM_set_flags(param,
+                                X509_V_FLAG_PARTIAL_CHAIN | (crl_required ? X509_V_FLAG_CRL_CHECK : 0));
+    X509_STORE_set_check_revocation(store->x509, check_revocation);
+    param = X509_STORE_get0_param(store->crls);
+    X509_VERIFY_PARAM_set_auth_level(param, 2);
+    X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_CRL_CHECK);
+    *out = store;
+    return LEST_OK;
+}
+
+void pki_store_free(struct pki_store *store)
+{
+    if (!store)
+        return;
+    X509_STORE_free(store->x509);
+    free(store);
+}
+
+enum lest_status pki_store_add_anchor(struct pki_store *store, const struct pki_cert *cert,
+                                      struct lest_error *err)
+{
+    X509 *x509 = pki_cert_get0_x509(cert, err);
+    if (!x509)
+        return LEST_E_CERT_MALFORMED;
+    pki_error_clear();
+    if (!X509_STORE_add_cert(store->x509, x509))
+        return pki_error(err, LEST_E_NOMEM, "the trust anchor cannot be added");
+    return LEST_OK;
+}
+
+enum lest_status pki_store_add_crl(struct pki_store *store, const struct pki_crl *crl, struct lest_error *err)
+{
+    X509_CRL *x509 = pki_crl_get0_x509(crl, err);
+    if (!x509)
+        return LEST_E_CRL_MALFORMED;
+    pki_error_clear();
+    if (!X509_STORE_add_crl(store->x509, x509) || !X509_STORE_add_crl(store->crls, x509))
+        return pki_error(err, LEST_E_NOMEM, "the CRL cannot be added");
+    return LEST_OK;
+}
+
+X509_STORE *pki_store_get0(const struct pki_store *store)
+{
+    return store->x509;
+}
+
+static void append_time(const ASN1_TIME *time, struct lest_buf *out)
+{
+    struct tm tm;
+    if (time && ASN1_TIME_to_tm(time, &tm))
+        lest_buf_append_fmt(out, " (%04d-%02d-%02dT%02d:%02d:%02dZ)", tm.tm_year + 1900, tm.tm_mon + 1,
+                            tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
+}
+
+static void append_subject(X509 *x509, struct lest_buf *out)
+{
+    enum { SHOWN_MAX = 120 };
+    uint8_t *der = NULL;
+    struct lest_buf name;
+    lest_buf_init(&name, PKI_NAME_MAX * 4);
+    int len = x509 ? i2d_X509_NAME(X509_get_subject_name(x509), &der) : -1;
+    if (len > 0 && pki_name_print(der, (size_t)len, PKI_NAME_RFC4514, &name) && name.len) {
+        lest_buf_append(out, name.data, name.len < SHOWN_MAX ? name.len : SHOWN_MAX);
+        lest_buf_append_str(out, name.len < SHOWN_MAX ? "" : "...");
+    } else {
+        lest_buf_append_str(out, x509 ? "with an empty subject" : "(unknown)");
+    }
+    OPENSSL_free(der);
+    lest_buf_free(&name);
+}
+
+static void append_reason(int reason, const X509 *x509, struct lest_buf *out)
+{
+    switch (reason) {
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
+    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
+    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
+        lest_buf_append_str(out, "its issuer is not among the trust anchors and was not sent along");
+        break;
+    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
+    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
+        lest_buf_append_str(out, "it is self-signed and not among the trust anchors");
+        break;
+    case X509_V_ERR_INVALID_PURPOSE:
+        lest_buf_append_str(out, "it is not meant for this purpose (key usage or extended key usage)");
+        break;
+    case X509_V_ERR_UNABLE_TO_GET_CRL:
+        lest_buf_append_str(out, "there is no CRL of its issuer, and one is required");
+        break;
+    default: lest_buf_append_str(out, X509_verify_cert_error_string(reason));
+    }
+    if (x509 && reason == X509_V_ERR_CERT_HAS_EXPIRED)
+        append_time(X509_get0_notAfter(x509), out);
+    if (x509 && reason == X509_V_ERR_CERT_NOT_YET_VALID)
+        append_time(X509_get0_notBefore(x509), out);
+}
+
+enum lest_status pki_store_refusal(X509_STORE_CTX *ctx, struct lest_error *err)
+{
+    int reason = X509_STORE_CTX_get_error(ctx);
+    if (reason == X509_V_ERR_OUT_OF_MEM)
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    X509 *x509 = X509_STORE_CTX_get_current_cert(ctx);
+    struct lest_buf text;
+    lest_buf_init(&text, 1024);
+    lest_buf_append_str(&text, "certificate ");
+    append_subject(x509 ? x509 : X509_STORE_CTX_get0_cert(ctx), &text);
+    lest_buf_append_fmt(&text, " (depth %d) is not trusted: ", X509_STORE_CTX_get_error_depth(ctx));
+    append_reason(reason, x509, &text);
+    enum lest_status status =
+        pki_error(err, LEST_E_CERT_UNTRUSTED, "%.*s", (int)text.len, text.len ? (char *)text.data : "");
+    lest_buf_free(&text);
+    return status;
+}
+
+static enum lest_status collect(STACK_OF(X509) * found, struct pki_cert *leaf, struct pki_certs *chain,
+                                struct lest_error *err)
+{
+    enum lest_status status = LEST_OK;
+    for (int i = 0; !status && i < sk_X509_num(found); i++) {
+        struct pki_cert *cert = i == 0 ? pki_cert_ref(leaf) : NULL;
+        if (!cert)
+            status = pki_cert_from_x509(sk_X509_value(found, i), &cert, err);
+        if (!status && !pki_certs_add(chain, cert))
+            status = lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    }
+    if (status)
+        pki_certs_free(chain);
+    return status;
+}
+
+static void set_how(X509_STORE_CTX *ctx, const struct pki_verify *how)
+{
+    X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
+    X509_VERIFY_PARAM_set_time(param, (time_t)how->at);
+    if (how->crl_required)
+        X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_CRL_CHECK);
+    if (how->purpose == PKI_PURPOSE_CLIENT)
+        X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_CLIENT);
+    if (how->purpose == PKI_PURPOSE_SERVER)
+        X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_SERVER);
+}
+
+enum lest_status pki_store_verify(const struct pki_store *store, struct pki_cert *leaf,
+                                  const struct pki_verify *how, struct pki_certs *chain,
+                                  struct lest_error *err)
+{
+    enum lest_status status = LEST_OK;
+    STACK_OF(X509) *others = NULL;
+    X509_STORE_CTX *ctx = NULL;
+    *chain = (struct pki_certs){ NULL, 0 };
+    X509 *x509 = pki_cert_get0_x509(leaf, err);
+    if (!x509)
+        return LEST_E_CERT_MALFORMED;
+    if (how->untrusted_count > PKI_STORE_UNTRUSTED_MAX)
+        return lest_error_set(err, LEST_E_TOO_LARGE, "more than %d certificates beside the leaf",
+                              PKI_STORE_UNTRUSTED_MAX);
+    others = sk_X509_new_null();
+    for (size_t i = 0; others && i < how->untrusted_count; i++) {
+        X509 *other = pki_cert_get0_x509(how->untrusted[i], err);
+        if (!other || !sk_X509_push(others, other)) {
+            status = other ? lest_error_set(err, LEST_E_NOMEM, "out of memory") : LEST_E_CERT_MALFORMED;
+            goto out;
+        }
+    }
+    pki_error_clear();
+    ctx = X509_STORE_CTX_new();
+    if (!others || !ctx || !X509_STORE_CTX_init(ctx, store->x509, x509, others)) {
+        status = pki_error(err, LEST_E_NOMEM, "out of memory");
+        goto out;
+    }
+    set_how(ctx, how);
+    if (X509_verify_cert(ctx) != 1)
+        status = pki_store_refusal(ctx, err);
+    else
+        status = collect(X509_STORE_CTX_get0_chain(ctx), leaf, chain, err);
+    pki_error_clear();
+out:
+    X509_STORE_CTX_free(ctx);
+    sk_X509_free(others);
+    return status;
+}

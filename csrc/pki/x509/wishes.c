@@ -1,0 +1,158 @@
+/* What CSR attributes ask for. */
+#include "pki/x509/csrattrs.h"
+
+#include "pki/asn1/ext.h"
+#include "pki/error.h"
+
+#include <ctype.h>
+#include <openssl/ec.h>
+#include <openssl/evp.h>
+#include <openssl/objects.h>
+#include <stdio.h>
+#include <string.h>
+
+/* The one value of an attribute, entered for reading; false where there is not exactly one. */
+static bool only_value(const struct pki_csrattr *attr, struct pki_der_doc *doc, struct pki_der *value)
+{
+    struct pki_der in;
+    struct pki_der_item item;
+    *doc = (struct pki_der_doc){ .noun = "CSR attributes", .malformed = LEST_E_CSRATTRS_MALFORMED };
+    if (!attr->values.data)
+        return false;
+    pki_der_open(&in, doc, attr->values.data, attr->values.len);
+    if (!pki_der_item(&in, PKI_DER_ANY, "the value", &item) || !pki_der_end(&in, "the value"))
+        return false;
+    pki_der_open(value, doc, item.whole.data, item.whole.len);
+    return true;
+}
+
+/* The names of pki_public_type. */
+static void name_curve(struct pki_bytes oid, char key[PKI_KEY_TYPE_MAX])
+{
+    char text[PKI_OID_TEXT_MAX];
+    const char *name = pki_oid_is(oid, PKI_OID_P256)   ? "P-256"
+                       : pki_oid_is(oid, PKI_OID_P384) ? "P-384"
+                       : pki_oid_is(oid, PKI_OID_P521) ? "P-521"
+                                                       : NULL;
+    pki_oid_describe(oid, text);
+    snprintf(key, PKI_KEY_TYPE_MAX, "ec:%.*s", PKI_KEY_TYPE_MAX - 4, name ? name : text);
+}
+
+static bool ec_key(const struct pki_csrattr *attr, char key[PKI_KEY_TYPE_MAX], const char **problem)
+{
+    struct pki_der_doc doc;
+    struct pki_der value;
+    struct pki_bytes curve;
+    if (attr->values.len == 0) {
+        snprintf(key, PKI_KEY_TYPE_MAX, "ec");
+        return true;
+    }
+    if (!only_value(attr, &doc, &value) || !pki_der_oid(&value, "the curve", &curve)) {
+        *problem = "its value is not one curve";
+        return false;
+    }
+    name_curve(curve, key);
+    return true;
+}
+
+static bool rsa_key(const struct pki_csrattr *attr, char key[PKI_KEY_TYPE_MAX], const char **problem)
+{
+    struct pki_der_doc doc;
+    struct pki_der value;
+    int64_t bits;
+    if (attr->values.len == 0) {
+        snprintf(key, PKI_KEY_TYPE_MAX, "rsa");
+        return true;
+    }
+    if (!only_value(attr, &doc, &value) || !pki_der_small(&value, "the size", &bits) || bits == 0) {
+        *problem = "its value is not one size";
+        return false;
+    }
+    snprintf(key, PKI_KEY_TYPE_MAX, "rsa:%lld", (long long)bits);
+    return true;
+}
+
+/* An algorithm that needs no parameters, by asking OpenSSL's providers for its identifier. */
+static bool other_key(const struct pki_csrattr *attr, char key[PKI_KEY_TYPE_MAX])
+{
+    char oid[PKI_OID_TEXT_MAX];
+    /* id-RSASSA-PSS alone is a wish for a signature. */
+    if (attr->values.len || pki_oid_is(attr->oid, PKI_OID_RSA_PSS))
+        return false;
+    if (pki_oid_is(attr->oid, PKI_OID_ED25519) || pki_oid_is(attr->oid, PKI_OID_ED448)) {
+        snprintf(key, PKI_KEY_TYPE_MAX, pki_oid_is(attr->oid, PKI_OID_ED448) ? "ed448" : "ed25519");
+        return true;
+    }
+    pki_oid_text(attr->oid, oid);
+    EVP_KEYMGMT *algorithm = EVP_KEYMGMT_fetch(NULL, oid, NULL);
+    const char *name = algorithm ? EVP_KEYMGMT_get0_name(algorithm) : NULL;
+    if (name)
+        snprintf(key, PKI_KEY_TYPE_MAX, "%s", name);
+    EVP_KEYMGMT_free(algorithm);
+    pki_error_clear();
+    return name != NULL;
+}
+
+static bool signature(const struct pki_csrattr *attr, struct pki_wishes *wishes, bool *has_digest)
+{
+    int nid = pki_oid_nid(attr->oid), digest = NID_undef, algorithm = NID_undef;
+    *has_digest = false;
+    if (attr->values.data || nid == NID_undef || !OBJ_find_sigid_algs(nid, &digest, &algorithm))
+        return false;
+    *has_digest = digest != NID_undef;
+    if (wishes->signature[0])
+        return true;
+    snprintf(wishes->signature, sizeof wishes->signature, "%s", OBJ_nid2sn(nid));
+    if (!*has_digest)
+        return true;
+    snprintf(wishes->digest, sizeof wishes->digest, "%s", OBJ_nid2sn(digest));
+    for (char *c = wishes->digest; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    snprintf(wishes->digest_key, sizeof wishes->digest_key, "%s",
+             algorithm == NID_X9_62_id_ecPublicKey ? "ec"
+             : algorithm == NID_rsaEncryption      ? "rsa"
+                                                   : OBJ_nid2sn(algorithm));
+    return true;
+}
+
+/* RFC 9908 3.2: exactly one value, of type Extensions. */
+static bool extensions(const struct pki_csrattr *attr, struct pki_wishes *wishes, const char **problem)
+{
+    struct pki_der_doc doc;
+    struct pki_der value, list;
+    *problem = "its value is not one list of extensions";
+    if (!only_value(attr, &doc, &value) || !pki_der_read(&value, PKI_DER_SEQUENCE, "the extensions", &list) ||
+        !list.left || !pki_ext_check(list))
+        return false;
+    if (wishes->extensions.data) {
+        *problem = "it stands twice";
+        return false;
+    }
+    *problem = NULL;
+    wishes->extensions = (struct pki_bytes){ list.at, list.left };
+    return true;
+}
+
+enum pki_wish pki_wishes_add(struct pki_wishes *wishes, const struct pki_csrattr *attr, const char **problem)
+{
+    char key[PKI_KEY_TYPE_MAX] = "";
+    *problem = NULL;
+    if (pki_oid_is(attr->oid, PKI_OID_CHALLENGE_PASSWORD)) {
+        wishes->challenge_password = true;
+        return PKI_WISH_CHALLENGE_PASSWORD;
+    }
+    if (pki_oid_is(attr->oid, PKI_OID_EXTENSION_REQUEST))
+        return extensions(attr, wishes, problem) ? PKI_WISH_EXTENSIONS : PKI_WISH_UNKNOWN;
+    bool is_key = pki_oid_is(attr->oid, PKI_OID_EC_PUBLIC_KEY) ? ec_key(attr, key, problem)
+                  : pki_oid_is(attr->oid, PKI_OID_RSA)         ? rsa_key(attr, key, problem)
+                                                               : false;
+    if (*problem)
+        return PKI_WISH_UNKNOWN;
+    bool has_digest = false, is_signature = !is_key && signature(attr, wishes, &has_digest);
+    /* One identifier may name both, as that of Ed25519 does. */
+    if (!is_key)
+        is_key = !has_digest && other_key(attr, key);
+    if (is_key && !wishes->key[0])
+        snprintf(wishes->key, sizeof wishes->key, "%s", key);
+    return is_key ? PKI_WISH_KEY : is_signature ? PKI_WISH_SIGNATURE : PKI_WISH_UNKNOWN;
+}
