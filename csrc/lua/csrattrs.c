@@ -227,7 +227,7 @@ static int wishes(lua_State *L)
     struct pki_der_doc doc;
     struct pki_der in;
     struct pki_csrattr attr;
-    struct pki_wishes found = { .key = "" };
+    struct pki_csr_requirements found = { .key = "" };
     lua_settop(L, 1);
     if (lua_type(L, 1) == LUA_TSTRING) {
         der.data = (const uint8_t *)lua_tolstring(L, 1, &der.len);
@@ -244,7 +244,7 @@ static int wishes(lua_State *L)
     lua_newtable(L);
     for (lua_Integer i = 1; pki_csrattrs_next(&in, &attr);) {
         const char *problem;
-        if (pki_wishes_add(&found, &attr, &problem) != PKI_WISH_UNKNOWN)
+        if (pki_csr_requirements_add(&found, &attr, &problem) != PKI_CSR_REQUIRES_UNKNOWN)
             continue;
         push_attr(L, &attr);
         lua_pushstring(L, problem);

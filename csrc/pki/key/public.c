@@ -2,68 +2,38 @@
 
 #include "pki/asn1/oid.h"
 #include "pki/error.h"
-#include "pki/key/fetched.h"
+#include "pki/key/curve.h"
+#include "pki/key/digest.h"
 
-#include <openssl/ec.h>
 #include <openssl/x509.h>
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-
-static const struct {
-    enum pki_oid oid;
-    enum pki_curve curve;
-    size_t field_len;
-} fast_curves[] = { { PKI_OID_P256, PKI_P256, 32 },
-                    { PKI_OID_P384, PKI_P384, 48 },
-                    { PKI_OID_P521, PKI_P521, 66 } };
-
-/* A point by its length and first byte (SEC 1 2.3.3); OpenSSL then checks that it is on the curve. The
- * point at infinity, one byte of zero, would pass there. */
-static bool point_form(struct pki_bytes point, size_t field_len)
-{
-    if (point.len == 2 * field_len + 1)
-        return point.data[0] == 4;
-    return point.len == field_len + 1 && (point.data[0] == 2 || point.data[0] == 3);
-}
-
-static EVP_PKEY *copy_with_point(enum pki_curve curve, struct pki_bytes point)
-{
-    EVP_PKEY *template = pki_fetched_curve(curve), *key = template ? EVP_PKEY_dup(template) : NULL;
-    if (key && EVP_PKEY_set1_encoded_public_key(key, point.data, point.len) <= 0) {
-        EVP_PKEY_free(key);
-        key = NULL;
-    }
-    return key;
-}
 
 static EVP_PKEY *read_ec(struct pki_der *algorithm, struct pki_der *at, struct pki_bytes point,
                          struct pki_bytes spki)
 {
-    struct pki_bytes curve;
+    struct pki_bytes oid;
     EVP_PKEY *key = NULL;
     if (pki_der_peek(algorithm) != PKI_DER_OID) {
         pki_der_fail(algorithm, "the public key's curve is not given by its identifier");
         return NULL;
     }
-    if (!pki_der_oid(algorithm, "the public key's curve", &curve) ||
+    if (!pki_der_oid(algorithm, "the public key's curve", &oid) ||
         !pki_der_end(algorithm, "the public key's curve"))
         return NULL;
-    size_t i = 0, count = sizeof fast_curves / sizeof *fast_curves;
-    while (i < count && !pki_oid_is(curve, fast_curves[i].oid))
-        i++;
+    enum pki_curve curve = pki_curve_by_oid(oid);
     pki_error_clear();
-    if (i == count) {
+    if (curve != PKI_CURVE_COUNT) {
+        key = pki_curve_key(curve, point);
+    } else {
         const uint8_t *from = spki.data;
         bool form = point.len > 1 && point.data[0] >= 2 && point.data[0] <= 4;
         key = form ? d2i_PUBKEY(NULL, &from, (long)spki.len) : NULL;
-    } else if (point_form(point, fast_curves[i].field_len)) {
-        key = copy_with_point(fast_curves[i].curve, point);
     }
     if (!key) {
         char name[PKI_OID_TEXT_MAX];
-        pki_oid_describe(curve, name);
+        pki_oid_describe(oid, name);
         pki_der_fail_as(at, pki_error_status(at->doc->malformed),
                         "the public key is no point on a known curve (%.100s)", name);
     }
@@ -154,11 +124,8 @@ void pki_public_type(const EVP_PKEY *key, char type[PKI_KEY_TYPE_MAX])
         size_t len = 0;
         if (!EVP_PKEY_get_group_name(key, group, sizeof group, &len))
             snprintf(group, sizeof group, "unknown");
-        int nid = OBJ_sn2nid(group);
-        const char *nist = nid == NID_X9_62_prime256v1 || nid == NID_secp384r1 || nid == NID_secp521r1
-                               ? EC_curve_nid2nist(nid)
-                               : NULL;
-        snprintf(type, PKI_KEY_TYPE_MAX, "ec:%s", nist ? nist : group);
+        enum pki_curve curve = pki_curve_by_group(group);
+        snprintf(type, PKI_KEY_TYPE_MAX, "ec:%s", curve == PKI_CURVE_COUNT ? group : pki_curve_name(curve));
     } else if (strcmp(name, "RSA") == 0) {
         snprintf(type, PKI_KEY_TYPE_MAX, "rsa:%d", bits);
     } else if (strcmp(name, "RSA-PSS") == 0) {
@@ -210,7 +177,7 @@ enum lest_status pki_public_key_id(struct pki_bytes spki, uint8_t id[20], struct
     enum lest_status status = read_bits(spki, &bits, err);
     if (status)
         return status;
-    const EVP_MD *sha1 = pki_fetched_digest(PKI_SHA1);
+    const EVP_MD *sha1 = pki_digest_get0(PKI_SHA1);
     pki_error_clear();
     if (!sha1 || !EVP_Digest(bits.data, bits.len, id, NULL, sha1, NULL))
         return pki_error(err, LEST_E_CRYPTO, "SHA-1 of the public key cannot be computed");

@@ -2,7 +2,7 @@
 
 #include "pki/asn1/oid.h"
 #include "pki/error.h"
-#include "pki/key/fetched.h"
+#include "pki/key/digest.h"
 
 #include <openssl/objects.h>
 #include <openssl/rsa.h>
@@ -121,7 +121,7 @@ static const EVP_MD *ecdsa_digest(struct pki_bytes algorithm)
         return NULL;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
         if (pki_oid_is(oid, rows[i].oid))
-            return pki_fetched_digest(rows[i].digest);
+            return pki_digest_get0(rows[i].digest);
     return NULL;
 }
 

@@ -1,6 +1,5 @@
 #include "pki/asn1/oid.h"
 #include "pki/error.h"
-#include "pki/key/fetched.h"
 #include "pki/key/signature.h"
 
 #include <openssl/x509.h>

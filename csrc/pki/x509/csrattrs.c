@@ -1,12 +1,14 @@
 #include "pki/x509/csrattrs.h"
 
+#include "pki/asn1/ext.h"
 #include "pki/error.h"
-#include "pki/key/key.h"
+#include "pki/key/curve.h"
 
-#include <openssl/ec.h>
+#include <openssl/evp.h>
 #include <openssl/objects.h>
-#include <stdlib.h>
-#include <string.h>
+
+#include <ctype.h>
+#include <stdio.h>
 
 static const char ELEMENT[] = "an element";
 
@@ -66,156 +68,150 @@ bool pki_csrattrs_next(struct pki_der *in, struct pki_csrattr *attr)
     return in->left && read_element(in, attr);
 }
 
-enum lest_status pki_csrattrs_put(struct lest_buf *out, const char *oid, size_t oid_len,
-                                  const struct pki_bytes *values, size_t count, struct lest_error *err)
+/* The one value of an attribute, entered for reading; false where there is not exactly one. */
+static bool only_value(const struct pki_csrattr *attr, struct pki_der_doc *doc, struct pki_der *value)
 {
-    size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    enum lest_status status = pki_oid_put_text(out, oid, oid_len, err);
-    if (status)
-        return status;
-    size_t set = pki_der_put_open(out, PKI_DER_SET);
-    struct pki_der_doc doc = { .noun = "CSR attributes", .malformed = LEST_E_CSRATTRS_MALFORMED, .err = err };
-    for (size_t i = 0; i < count; i++) {
-        if (!pki_der_one(&doc, values[i], "a value"))
-            return doc.status;
-        lest_buf_append(out, values[i].data, values[i].len);
-    }
-    pki_der_put_sort(out, set);
-    pki_der_put_close(out, set);
-    pki_der_put_close(out, attribute);
-    return lest_buf_status(out, err);
+    struct pki_der in;
+    struct pki_der_item item;
+    *doc = (struct pki_der_doc){ .noun = "CSR attributes", .malformed = LEST_E_CSRATTRS_MALFORMED };
+    if (!attr->values.data)
+        return false;
+    pki_der_open(&in, doc, attr->values.data, attr->values.len);
+    if (!pki_der_item(&in, PKI_DER_ANY, "the value", &item) || !pki_der_end(&in, "the value"))
+        return false;
+    pki_der_open(value, doc, item.whole.data, item.whole.len);
+    return true;
 }
 
-static enum lest_status unsupported(struct lest_error *err, const char *spec)
-{
-    pki_error_clear();
-    return lest_error_set(err, LEST_E_KEY_UNSUPPORTED, "a key of the kind '%.60s' cannot be asked for", spec);
-}
-
-static enum lest_status put_curve(struct lest_buf *out, const char *spec, const char *curve,
-                                  struct lest_error *err)
-{
-    int nid = EC_curve_nist2nid(curve);
-    if (nid == NID_undef)
-        nid = OBJ_txt2nid(curve);
-    /* OpenSSL has names for all sorts of identifiers. */
-    EC_GROUP *group = nid == NID_undef ? NULL : EC_GROUP_new_by_curve_name(nid);
-    const ASN1_OBJECT *object = group ? OBJ_nid2obj(nid) : NULL;
-    EC_GROUP_free(group);
-    if (!object)
-        return unsupported(err, spec);
-    size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    pki_oid_put(out, PKI_OID_EC_PUBLIC_KEY);
-    size_t set = pki_der_put_open(out, PKI_DER_SET);
-    pki_der_put(out, PKI_DER_OID, OBJ_get0_data(object), OBJ_length(object));
-    pki_der_put_close(out, set);
-    pki_der_put_close(out, attribute);
-    return lest_buf_status(out, err);
-}
-
-static enum lest_status put_size(struct lest_buf *out, const char *spec, const char *digits,
-                                 struct lest_error *err)
-{
-    char *end;
-    long bits = strtol(digits, &end, 10);
-    if (digits[0] < '1' || digits[0] > '9' || *end || bits < PKI_RSA_BITS_MIN || bits > PKI_RSA_BITS_MAX)
-        return unsupported(err, spec);
-    size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    pki_oid_put(out, PKI_OID_RSA);
-    size_t set = pki_der_put_open(out, PKI_DER_SET);
-    pki_der_put_small(out, bits);
-    pki_der_put_close(out, set);
-    pki_der_put_close(out, attribute);
-    return lest_buf_status(out, err);
-}
-
-/* OpenSSL's number for an algorithm by the names of this project. */
-static int algorithm_nid(const char *spec)
-{
-    if (strncmp(spec, "ec:", 3) == 0)
-        return NID_X9_62_id_ecPublicKey;
-    if (strncmp(spec, "rsa:", 4) == 0)
-        return NID_rsaEncryption;
-    if (strcmp(spec, "ed25519") == 0)
-        return NID_ED25519;
-    if (strcmp(spec, "ed448") == 0)
-        return NID_ED448;
-    return OBJ_txt2nid(spec);
-}
-
-enum lest_status pki_csrattrs_put_key(struct lest_buf *out, const char *spec, struct lest_error *err)
-{
-    pki_error_clear();
-    if (strncmp(spec, "ec:", 3) == 0)
-        return put_curve(out, spec, spec + 3, err);
-    if (strncmp(spec, "rsa:", 4) == 0)
-        return put_size(out, spec, spec + 4, err);
-    int nid = algorithm_nid(spec);
-    /* These say nothing without a curve or a size, which RFC 9908 3.2 wants in an attribute. */
-    if (nid == NID_X9_62_id_ecPublicKey || nid == NID_rsaEncryption || nid == NID_rsa)
-        return unsupported(err, spec);
-    const ASN1_OBJECT *object = nid == NID_undef ? NULL : OBJ_nid2obj(nid);
-    if (!object)
-        return unsupported(err, spec);
-    /* It must read as the wish for a key that it is to be. */
-    const struct pki_csrattr bare = { .oid = { OBJ_get0_data(object), OBJ_length(object) } };
-    struct pki_wishes wishes = { .key = "" };
-    const char *problem;
-    if (pki_wishes_add(&wishes, &bare, &problem) != PKI_WISH_KEY)
-        return unsupported(err, spec);
-    pki_der_put(out, PKI_DER_OID, bare.oid.data, bare.oid.len);
-    return lest_buf_status(out, err);
-}
-
-enum lest_status pki_csrattrs_put_digest(struct lest_buf *out, const char *spec, const char *digest,
-                                         struct lest_error *err)
-{
-    int signature = NID_undef;
-    pki_error_clear();
-    const EVP_MD *md = EVP_get_digestbyname(digest);
-    if (!md || !OBJ_find_sigid_by_algs(&signature, EVP_MD_get_type(md), algorithm_nid(spec)) ||
-        signature == NID_undef) {
-        pki_error_clear();
-        return lest_error_set(err, LEST_E_KEY_UNSUPPORTED, "there is no signature of '%.40s' with '%.40s'",
-                              spec, digest);
-    }
-    const ASN1_OBJECT *object = OBJ_nid2obj(signature);
-    pki_der_put(out, PKI_DER_OID, OBJ_get0_data(object), OBJ_length(object));
-    return lest_buf_status(out, err);
-}
-
-static enum lest_status wrong(struct lest_error *err, const char *problem, struct pki_bytes oid)
+/* The names of pki_public_type. */
+static void name_curve(struct pki_bytes oid, char key[PKI_KEY_TYPE_MAX])
 {
     char text[PKI_OID_TEXT_MAX];
+    enum pki_curve curve = pki_curve_by_oid(oid);
     pki_oid_describe(oid, text);
-    return lest_error_set(err, LEST_E_CSRATTRS_MALFORMED, "CSR attributes: %.60s: %s", text, problem);
+    snprintf(key, PKI_KEY_TYPE_MAX, "ec:%.*s", PKI_KEY_TYPE_MAX - 4,
+             curve == PKI_CURVE_COUNT ? text : pki_curve_name(curve));
 }
 
-enum lest_status pki_csrattrs_check_ours(struct pki_bytes der, struct lest_error *err)
+static bool ec_key(const struct pki_csrattr *attr, char key[PKI_KEY_TYPE_MAX], const char **problem)
 {
     struct pki_der_doc doc;
-    struct pki_der in;
-    struct pki_csrattr attr;
-    struct pki_bytes seen[PKI_CSRATTRS_COUNT_MAX];
-    size_t count = 0;
-    struct pki_wishes wishes = { .key = "" };
-    enum lest_status status = pki_csrattrs_open(der, &doc, &in, err);
-    if (status)
-        return status;
-    while (pki_csrattrs_next(&in, &attr)) {
-        const char *problem;
-        bool had_key = wishes.key[0] != '\0';
-        enum pki_wish kind = pki_wishes_add(&wishes, &attr, &problem);
-        if (problem)
-            return wrong(err, problem, attr.oid);
-        if (kind == PKI_WISH_KEY && had_key)
-            return wrong(err, "a second kind of key", attr.oid);
-        if (attr.values.data && attr.values.len == 0)
-            return wrong(err, "an attribute without a value", attr.oid);
-        for (size_t i = 0; i < count; i++)
-            if (pki_bytes_equal(seen[i], attr.oid))
-                return wrong(err, "it stands twice", attr.oid);
-        seen[count++] = attr.oid;
+    struct pki_der value;
+    struct pki_bytes curve;
+    if (attr->values.len == 0) {
+        snprintf(key, PKI_KEY_TYPE_MAX, "ec");
+        return true;
     }
-    return LEST_OK;
+    if (!only_value(attr, &doc, &value) || !pki_der_oid(&value, "the curve", &curve)) {
+        *problem = "its value is not one curve";
+        return false;
+    }
+    name_curve(curve, key);
+    return true;
+}
+
+static bool rsa_key(const struct pki_csrattr *attr, char key[PKI_KEY_TYPE_MAX], const char **problem)
+{
+    struct pki_der_doc doc;
+    struct pki_der value;
+    int64_t bits;
+    if (attr->values.len == 0) {
+        snprintf(key, PKI_KEY_TYPE_MAX, "rsa");
+        return true;
+    }
+    if (!only_value(attr, &doc, &value) || !pki_der_small(&value, "the size", &bits) || bits == 0) {
+        *problem = "its value is not one size";
+        return false;
+    }
+    snprintf(key, PKI_KEY_TYPE_MAX, "rsa:%lld", (long long)bits);
+    return true;
+}
+
+/* An algorithm that needs no parameters, by asking OpenSSL's providers for its identifier. */
+static bool other_key(const struct pki_csrattr *attr, char key[PKI_KEY_TYPE_MAX])
+{
+    char oid[PKI_OID_TEXT_MAX];
+    /* id-RSASSA-PSS alone requires a signature. */
+    if (attr->values.len || pki_oid_is(attr->oid, PKI_OID_RSA_PSS))
+        return false;
+    if (pki_oid_is(attr->oid, PKI_OID_ED25519) || pki_oid_is(attr->oid, PKI_OID_ED448)) {
+        snprintf(key, PKI_KEY_TYPE_MAX, pki_oid_is(attr->oid, PKI_OID_ED448) ? "ed448" : "ed25519");
+        return true;
+    }
+    pki_oid_text(attr->oid, oid);
+    EVP_KEYMGMT *algorithm = EVP_KEYMGMT_fetch(NULL, oid, NULL);
+    const char *name = algorithm ? EVP_KEYMGMT_get0_name(algorithm) : NULL;
+    if (name)
+        snprintf(key, PKI_KEY_TYPE_MAX, "%s", name);
+    EVP_KEYMGMT_free(algorithm);
+    pki_error_clear();
+    return name != NULL;
+}
+
+static bool signature(const struct pki_csrattr *attr, struct pki_csr_requirements *required, bool *has_digest)
+{
+    int nid = pki_oid_nid(attr->oid), digest = NID_undef, algorithm = NID_undef;
+    *has_digest = false;
+    if (attr->values.data || nid == NID_undef || !OBJ_find_sigid_algs(nid, &digest, &algorithm))
+        return false;
+    *has_digest = digest != NID_undef;
+    if (required->signature[0])
+        return true;
+    snprintf(required->signature, sizeof required->signature, "%s", OBJ_nid2sn(nid));
+    if (!*has_digest)
+        return true;
+    snprintf(required->digest, sizeof required->digest, "%s", OBJ_nid2sn(digest));
+    for (char *c = required->digest; *c; c++)
+        *c = (char)tolower((unsigned char)*c);
+    snprintf(required->digest_key, sizeof required->digest_key, "%s",
+             algorithm == NID_X9_62_id_ecPublicKey ? "ec"
+             : algorithm == NID_rsaEncryption      ? "rsa"
+                                                   : OBJ_nid2sn(algorithm));
+    return true;
+}
+
+/* RFC 9908 3.2: exactly one value, of type Extensions. */
+static bool extensions(const struct pki_csrattr *attr, struct pki_csr_requirements *required,
+                       const char **problem)
+{
+    struct pki_der_doc doc;
+    struct pki_der value, list;
+    *problem = "its value is not one list of extensions";
+    if (!only_value(attr, &doc, &value) || !pki_der_read(&value, PKI_DER_SEQUENCE, "the extensions", &list) ||
+        !list.left || !pki_ext_check(list))
+        return false;
+    if (required->extensions.data) {
+        *problem = "it stands twice";
+        return false;
+    }
+    *problem = NULL;
+    required->extensions = (struct pki_bytes){ list.at, list.left };
+    return true;
+}
+
+enum pki_csr_requirement pki_csr_requirements_add(struct pki_csr_requirements *required,
+                                                  const struct pki_csrattr *attr, const char **problem)
+{
+    char key[PKI_KEY_TYPE_MAX] = "";
+    *problem = NULL;
+    if (pki_oid_is(attr->oid, PKI_OID_CHALLENGE_PASSWORD)) {
+        required->challenge_password = true;
+        return PKI_CSR_REQUIRES_CHALLENGE_PASSWORD;
+    }
+    if (pki_oid_is(attr->oid, PKI_OID_EXTENSION_REQUEST))
+        return extensions(attr, required, problem) ? PKI_CSR_REQUIRES_EXTENSIONS : PKI_CSR_REQUIRES_UNKNOWN;
+    bool is_key = pki_oid_is(attr->oid, PKI_OID_EC_PUBLIC_KEY) ? ec_key(attr, key, problem)
+                  : pki_oid_is(attr->oid, PKI_OID_RSA)         ? rsa_key(attr, key, problem)
+                                                               : false;
+    if (*problem)
+        return PKI_CSR_REQUIRES_UNKNOWN;
+    bool has_digest = false, is_signature = !is_key && signature(attr, required, &has_digest);
+    /* One identifier may name both, as that of Ed25519 does. */
+    if (!is_key)
+        is_key = !has_digest && other_key(attr, key);
+    if (is_key && !required->key[0])
+        snprintf(required->key, sizeof required->key, "%s", key);
+    return is_key         ? PKI_CSR_REQUIRES_KEY
+           : is_signature ? PKI_CSR_REQUIRES_SIGNATURE
+                          : PKI_CSR_REQUIRES_UNKNOWN;
 }

@@ -1,5 +1,5 @@
 /* CSR attributes (RFC 7030 4.5.2 with the ASN.1 of RFC 8951 section 4, RFC 9908 section 3.2): what a server
- * wishes to see in a CSR.
+ * requires of a CSR.
  *
  *     CsrAttrs ::= SEQUENCE SIZE (0..MAX) OF AttrOrOID
  *     AttrOrOID ::= CHOICE { oid OBJECT IDENTIFIER, attribute Attribute }
@@ -34,12 +34,12 @@ enum lest_status pki_csrattrs_open(struct pki_bytes der, struct pki_der_doc *doc
 /** The next element of a checked one, or false at the end. */
 bool pki_csrattrs_next(struct pki_der *in, struct pki_csrattr *attr);
 
-/** What wishes come to. Empty texts: no such wish.
+/** What the elements require of a CSR. Empty texts: nothing of that kind.
  *  key         as everywhere ("ec:P-384", "rsa:4096"), or "ec" and "rsa": any curve, any size
  *  signature   OpenSSL's name of the signature algorithm
  *  digest      its digest in lower case ("sha384"), and digest_key the kind of key that signs so ("ec", "rsa")
  *  extensions  contents of Extensions, to be copied into the CSR */
-struct pki_wishes {
+struct pki_csr_requirements {
     char key[PKI_KEY_TYPE_MAX];
     char digest[32];
     char digest_key[PKI_KEY_TYPE_MAX];
@@ -48,18 +48,19 @@ struct pki_wishes {
     struct pki_bytes extensions;
 };
 
-enum pki_wish {
-    PKI_WISH_UNKNOWN,
-    PKI_WISH_KEY,
-    PKI_WISH_SIGNATURE,
-    PKI_WISH_CHALLENGE_PASSWORD,
-    PKI_WISH_EXTENSIONS
+enum pki_csr_requirement {
+    PKI_CSR_REQUIRES_UNKNOWN,
+    PKI_CSR_REQUIRES_KEY,
+    PKI_CSR_REQUIRES_SIGNATURE,
+    PKI_CSR_REQUIRES_CHALLENGE_PASSWORD,
+    PKI_CSR_REQUIRES_EXTENSIONS
 };
 
-/** Add one element to wishes, which begin zeroed; the first of a kind counts. What is not understood
- *  changes nothing and is PKI_WISH_UNKNOWN, with a problem (a text that lives for ever) where it is a wrong
+/** Add what one element requires to the rest, which begins zeroed; the first of a kind counts. What is not understood
+ *  changes nothing and is PKI_CSR_REQUIRES_UNKNOWN, with a problem (a text that lives for ever) where it is a wrong
  *  use of a known identifier, as the example of RFC 7030 4.5.2 has it, and NULL else. */
-enum pki_wish pki_wishes_add(struct pki_wishes *wishes, const struct pki_csrattr *attr, const char **problem);
+enum pki_csr_requirement pki_csr_requirements_add(struct pki_csr_requirements *required,
+                                                  const struct pki_csrattr *attr, const char **problem);
 
 /** Append an attribute; its values, each one DER element, are sorted.
  *  Errors: LEST_E_CSRATTRS_MALFORMED, LEST_E_MALFORMED (the OID) */
@@ -67,7 +68,7 @@ enum lest_status pki_csrattrs_put(struct lest_buf *out, const char *oid, size_t 
                                   const struct pki_bytes *values, size_t count,
                                   struct lest_error *err) LEST_MUST_USE;
 
-/** Append the wish for a kind of key: an attribute with the curve or the size, or the bare OID of an
+/** Append the requirement of a kind of key: an attribute with the curve or the size, or the bare OID of an
  *  algorithm that needs neither (RFC 9908 3.2). Errors: LEST_E_KEY_UNSUPPORTED */
 enum lest_status pki_csrattrs_put_key(struct lest_buf *out, const char *spec,
                                       struct lest_error *err) LEST_MUST_USE;

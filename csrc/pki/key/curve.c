@@ -1,0 +1,88 @@
+#include "pki/key/curve.h"
+
+#include "pki/error.h"
+
+#include <openssl/core_names.h>
+#include <openssl/crypto.h>
+
+#include <string.h>
+
+static const struct {
+    const char *name;
+    const char *group;
+    enum pki_oid oid;
+    size_t field_len;
+} curves[] = {
+    [PKI_P256] = { "P-256", "prime256v1", PKI_OID_P256, 32 },
+    [PKI_P384] = { "P-384", "secp384r1", PKI_OID_P384, 48 },
+    [PKI_P521] = { "P-521", "secp521r1", PKI_OID_P521, 66 },
+};
+_Static_assert(sizeof curves / sizeof *curves == PKI_CURVE_COUNT, "every curve has a row");
+
+enum pki_curve pki_curve_by_oid(struct pki_bytes oid)
+{
+    enum pki_curve curve = PKI_P256;
+    while (curve < PKI_CURVE_COUNT && !pki_oid_is(oid, curves[curve].oid))
+        curve++;
+    return curve;
+}
+
+enum pki_curve pki_curve_by_group(const char *group)
+{
+    enum pki_curve curve = PKI_P256;
+    while (curve < PKI_CURVE_COUNT && strcmp(group, curves[curve].group) != 0)
+        curve++;
+    return curve;
+}
+
+const char *pki_curve_name(enum pki_curve curve)
+{
+    return curves[curve].name;
+}
+
+static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
+static EVP_PKEY *parameters[PKI_CURVE_COUNT];
+
+/* A key with the group and no point: any operation on it but copying fails. */
+static EVP_PKEY *make_parameters(const char *group)
+{
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
+    OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)group, 0),
+                            OSSL_PARAM_construct_end() };
+    if (!ctx || EVP_PKEY_fromdata_init(ctx) <= 0 ||
+        EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEY_PARAMETERS, params) <= 0)
+        key = NULL;
+    EVP_PKEY_CTX_free(ctx);
+    return key;
+}
+
+static void make_all_parameters(void)
+{
+    for (int i = 0; i < PKI_CURVE_COUNT; i++)
+        parameters[i] = make_parameters(curves[i].group);
+    pki_error_clear();
+}
+
+/* OpenSSL looks at the length and the first byte, too, but takes the point at infinity, which is one byte of
+ * zero, and the hybrid form, which RFC 5480 2.2 forbids. */
+static bool has_form(struct pki_bytes point, size_t field_len)
+{
+    if (point.len == 2 * field_len + 1)
+        return point.data[0] == 4;
+    return point.len == field_len + 1 && (point.data[0] == 2 || point.data[0] == 3);
+}
+
+EVP_PKEY *pki_curve_key(enum pki_curve curve, struct pki_bytes point)
+{
+    EVP_PKEY *key = NULL;
+    if (!has_form(point, curves[curve].field_len))
+        return NULL;
+    if (CRYPTO_THREAD_run_once(&once, make_all_parameters) && parameters[curve])
+        key = EVP_PKEY_dup(parameters[curve]);
+    if (key && EVP_PKEY_set1_encoded_public_key(key, point.data, point.len) <= 0) {
+        EVP_PKEY_free(key);
+        key = NULL;
+    }
+    return key;
+}

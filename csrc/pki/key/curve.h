@@ -1,0 +1,26 @@
+/* The curves of NIST that certificates are made with (RFC 5480 2.1.1.1): their names and their domain
+ * parameters. Other curves are OpenSSL's to know. */
+#ifndef LEST_PKI_KEY_CURVE_H
+#define LEST_PKI_KEY_CURVE_H
+
+#include "pki/asn1/oid.h"
+
+#include <openssl/evp.h>
+
+enum pki_curve { PKI_P256, PKI_P384, PKI_P521, PKI_CURVE_COUNT };
+
+/** Which of them this identifier (contents) is, or this name of a group of OpenSSL's ("prime256v1");
+ *  PKI_CURVE_COUNT for none. */
+enum pki_curve pki_curve_by_oid(struct pki_bytes oid);
+enum pki_curve pki_curve_by_group(const char *group);
+
+/** "P-256", "P-384", "P-521". */
+const char *pki_curve_name(enum pki_curve curve);
+
+/** Make a public key from an encoded point (SEC 1 2.3.3), compressed or not, which OpenSSL checks to be on the
+ *  curve. The domain parameters are made once for the process and copied, which leaves out the provider's
+ *  decoder. Thread-safe.
+ *  Returns NULL for what is no point, with OpenSSL's queue for the reason; the caller frees the key. */
+EVP_PKEY *pki_curve_key(enum pki_curve curve, struct pki_bytes point);
+
+#endif
