@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/utf8.h"
 
 #include <limits.h>
 #include <stdio.h>
@@ -40,22 +41,11 @@ bool lest_log_shows(enum lest_log_level level)
     return level >= lowest;
 }
 
-static size_t utf8_length(const unsigned char *s, size_t left)
+/* Bytes of a character past ASCII that is shown as it is: C1 control characters are not. */
+static size_t shown_length(const unsigned char *s, size_t left)
 {
-    size_t n = s[0] >= 0xc2 && s[0] < 0xe0   ? 2
-               : (s[0] & 0xf0) == 0xe0       ? 3
-               : s[0] >= 0xf0 && s[0] < 0xf5 ? 4
-                                             : 0;
-    if (n == 0 || n > left)
-        return 0;
-    for (size_t i = 1; i < n; i++)
-        if ((s[i] & 0xc0) != 0x80)
-            return 0;
-    /* C1 control characters, overlong forms and surrogates are shown as bytes. */
-    if ((n == 2 && s[0] == 0xc2 && s[1] < 0xa0) || (s[0] == 0xe0 && s[1] < 0xa0) ||
-        (s[0] == 0xed && s[1] >= 0xa0) || (s[0] == 0xf0 && s[1] < 0x90) || (s[0] == 0xf4 && s[1] >= 0x90))
-        return 0;
-    return n;
+    size_t len = lest_utf8_length(s, left);
+    return len == 1 || (len == 2 && s[0] == 0xc2 && s[1] < 0xa0) ? 0 : len;
 }
 
 /* The inside of a JSON string; a byte that is not UTF-8 appears as \u00XX of its value. */
@@ -69,7 +59,7 @@ static void append_escaped(struct lest_buf *line, const char *text, size_t len)
         } else if (s[i] >= 0x20 && s[i] < 0x7f) {
             lest_buf_append_byte(line, s[i]);
         } else {
-            size_t n = utf8_length(s + i, len - i);
+            size_t n = shown_length(s + i, len - i);
             if (n) {
                 lest_buf_append(line, s + i, n);
                 i += n - 1;

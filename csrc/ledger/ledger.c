@@ -1,5 +1,6 @@
 #include "ledger/ledger.h"
 
+#include "base/utf8.h"
 #include "ledger/engine.h"
 
 #include <stdlib.h>
@@ -50,7 +51,7 @@ static enum lest_status check_values(const struct ledger_statement *statement,
         if (values->type == LEDGER_NULL ? !p->optional : values->type != p->type)
             return lest_error_set(err, LEST_E_INTERNAL, "%s: the type of '%s' is wrong", statement->name,
                                   p->name);
-        if (values->type == LEDGER_TEXT && !ledger_is_text(values->bytes, values->len))
+        if (values->type == LEDGER_TEXT && !lest_utf8_is_text(values->bytes, values->len))
             return lest_error_set(err, LEST_E_MALFORMED, "%s: '%s' is not UTF-8 text", statement->name,
                                   p->name);
     }

@@ -20,9 +20,6 @@ struct ledger_value {
     size_t len;
 };
 
-/** Whether the bytes are UTF-8 without NUL, which is what a TEXT may hold. */
-bool ledger_is_text(const void *bytes, size_t len);
-
 /** Everything a statement gave back, in memory of its own; zeroed is empty. */
 struct ledger_result {
     int64_t changes; /* rows that an INSERT, UPDATE or DELETE touched */

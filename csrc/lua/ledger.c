@@ -9,6 +9,7 @@
  * A wrong statement, a wrong or missing parameter and a call out of order are a programmer's mistakes. */
 #include "ledger/ledger.h"
 
+#include "base/utf8.h"
 #include "lua/binding.h"
 
 #include <string.h>
@@ -280,7 +281,7 @@ static int is_text(lua_State *L)
 {
     size_t len;
     const char *bytes = luaL_checklstring(L, 1, &len);
-    lua_pushboolean(L, ledger_is_text(bytes, len));
+    lua_pushboolean(L, lest_utf8_is_text(bytes, len));
     return 1;
 }
 

@@ -1,5 +1,7 @@
 #include "pki/asn1/der.h"
 
+#include "base/calendar.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -227,22 +229,6 @@ bool pki_der_bits(struct pki_der *in, const char *what, struct pki_bytes *value,
     return true;
 }
 
-/* Days since 1970-01-01 of a day of the proleptic Gregorian calendar. */
-static int64_t days_of(int64_t year, int month, int day)
-{
-    year -= month <= 2;
-    int64_t era = year / 400, of_era = year - era * 400;
-    int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    return era * 146097 + of_era * 365 + of_era / 4 - of_era / 100 + of_year - 719468;
-}
-
-static int month_days(int64_t year, int month)
-{
-    static const uint8_t days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31 };
-    bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    return days[month - 1] + (month == 2 && leap);
-}
-
 static bool read_time(const struct pki_der_item *item, int64_t *seconds)
 {
     const uint8_t *d = item->body.data;
@@ -252,19 +238,15 @@ static bool read_time(const struct pki_der_item *item, int64_t *seconds)
     for (size_t i = 0; i + 1 < item->body.len; i++)
         if (d[i] < '0' || d[i] > '9')
             return false;
-    int64_t year = 0;
+    struct lest_calendar date = { .year = 0 };
     for (size_t i = 0; i < year_digits; i++)
-        year = year * 10 + (*d++ - '0');
+        date.year = date.year * 10 + (*d++ - '0');
     if (year_digits == 2)
-        year += year < 50 ? 2000 : 1900;
-    int part[5];
-    for (int i = 0; i < 5; i++, d += 2)
-        part[i] = (d[0] - '0') * 10 + d[1] - '0';
-    if (part[0] < 1 || part[0] > 12 || part[1] < 1 || part[1] > month_days(year, part[0]) || part[2] > 23 ||
-        part[3] > 59 || part[4] > 59)
-        return false;
-    *seconds = days_of(year, part[0], part[1]) * 86400 + part[2] * 3600 + part[3] * 60 + part[4];
-    return true;
+        date.year += date.year < 50 ? 2000 : 1900;
+    int *const parts[] = { &date.month, &date.day, &date.hour, &date.minute, &date.second };
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++, d += 2)
+        *parts[i] = (d[0] - '0') * 10 + d[1] - '0';
+    return date.second < 60 && lest_calendar_to_s(&date, seconds);
 }
 
 bool pki_der_time(struct pki_der *in, const char *what, int64_t *seconds)
@@ -400,22 +382,11 @@ void pki_der_put_time(struct lest_buf *out, int64_t seconds)
         out->failed = true;
         return;
     }
-    int64_t days = seconds / 86400, rest = seconds % 86400;
-    if (rest < 0) {
-        rest += 86400;
-        days--;
-    }
-    int64_t year = 1950;
-    while (days_of(year + 1, 1, 1) <= days)
-        year++;
-    int month = 1;
-    while (month < 12 && days_of(year, month + 1, 1) <= days)
-        month++;
-    int day = (int)(days - days_of(year, month, 1)) + 1;
-    char text[48];
-    bool utc = year < 2050;
-    snprintf(text, sizeof text, "%04d%02d%02d%02d%02d%02dZ", (int)year, month, day, (int)(rest / 3600),
-             (int)(rest / 60 % 60), (int)(rest % 60));
+    struct lest_calendar date = lest_calendar_from_s(seconds);
+    char text[72];
+    bool utc = date.year < 2050;
+    snprintf(text, sizeof text, "%04d%02d%02d%02d%02d%02dZ", (int)date.year, date.month, date.day, date.hour,
+             date.minute, date.second);
     const char *from = utc ? text + 2 : text;
     pki_der_put(out, utc ? PKI_DER_UTC_TIME : PKI_DER_GENERALIZED_TIME, from, strlen(from));
 }

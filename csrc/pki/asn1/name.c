@@ -1,6 +1,7 @@
 #include "pki/asn1/name.h"
 
 #include "base/hex.h"
+#include "base/utf8.h"
 #include "pki/asn1/string.h"
 #include "pki/error.h"
 
@@ -113,7 +114,7 @@ static enum lest_status value_rules(const struct pki_name_part *part, int nid, u
         max = 255; /* RFC 5280 ub-emailaddress-length; the table still has RFC 3280's 128 */
     for (size_t i = 0; i < part->value_len; i++)
         characters += ((uint8_t)part->value[i] & 0xc0) != 0x80;
-    if (!pki_string_is_utf8(part->value, part->value_len))
+    if (!lest_utf8_is_text(part->value, part->value_len))
         return lest_error_set(err, LEST_E_NAME_MALFORMED, "name: the value of %.*s is no UTF-8 text",
                               type_len, part->type);
     if (characters < min || characters > max)
@@ -154,7 +155,7 @@ static enum lest_status put_der(const struct pki_name_part *part, struct lest_bu
 static enum lest_status put_part(const struct pki_name_part *part, struct lest_buf *out,
                                  struct lest_error *err)
 {
-    uint8_t tag;
+    uint8_t tag = PKI_DER_UTF8_STRING;
     struct lest_error why = { .status = LEST_OK };
     size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
     size_t oid = out->len + 2;

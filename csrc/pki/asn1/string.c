@@ -1,33 +1,8 @@
 #include "pki/asn1/string.h"
 
-#include <string.h>
+#include "base/utf8.h"
 
-bool pki_string_is_utf8(const void *data, size_t len)
-{
-    const uint8_t *d = data;
-    for (size_t i = 0; i < len;) {
-        uint8_t c = d[i];
-        if (c == 0)
-            return false;
-        if (c < 0x80) {
-            i++;
-            continue;
-        }
-        size_t more = c >= 0xf0 ? 3 : c >= 0xe0 ? 2 : 1;
-        if (c < 0xc2 || c > 0xf4 || more >= len - i)
-            return false;
-        for (size_t j = 1; j <= more; j++)
-            if ((d[i + j] & 0xc0) != 0x80)
-                return false;
-        /* Overlong forms, surrogates, and what is past U+10FFFF. */
-        uint8_t next = d[i + 1];
-        if ((c == 0xe0 && next < 0xa0) || (c == 0xed && next > 0x9f) || (c == 0xf0 && next < 0x90) ||
-            (c == 0xf4 && next > 0x8f))
-            return false;
-        i += more + 1;
-    }
-    return true;
-}
+#include <string.h>
 
 bool pki_string_is_visible(const void *data, size_t len, bool space)
 {
@@ -116,7 +91,7 @@ bool pki_string_append(const struct pki_der_item *item, struct lest_buf *out)
     size_t len = item->body.len;
     switch (item->tag) {
     case PKI_DER_UTF8_STRING:
-        if (!pki_string_is_utf8(d, len))
+        if (!lest_utf8_is_text(d, len))
             return false;
         lest_buf_append(out, d, len);
         return true;

@@ -4,9 +4,6 @@
 
 #include "pki/asn1/der.h"
 
-/** Whether the bytes are well-formed UTF-8 without NUL (RFC 3629). */
-bool pki_string_is_utf8(const void *data, size_t len);
-
 /** Whether the bytes are printable ASCII, with or without the space. */
 bool pki_string_is_visible(const void *data, size_t len, bool space);
 

@@ -1,0 +1,46 @@
+#include "base/utf8.h"
+
+#include <stdint.h>
+
+/* The forms of more than one byte. Bytes after the second are 80 to BF in all of them. */
+static const struct {
+    uint8_t first_low, first_high, second_low, second_high, len;
+} forms[] = {
+    { 0xc2, 0xdf, 0x80, 0xbf, 2 }, { 0xe0, 0xe0, 0xa0, 0xbf, 3 }, { 0xe1, 0xec, 0x80, 0xbf, 3 },
+    { 0xed, 0xed, 0x80, 0x9f, 3 }, { 0xee, 0xef, 0x80, 0xbf, 3 }, { 0xf0, 0xf0, 0x90, 0xbf, 4 },
+    { 0xf1, 0xf3, 0x80, 0xbf, 4 }, { 0xf4, 0xf4, 0x80, 0x8f, 4 },
+};
+
+static size_t long_form(const uint8_t *at, size_t left)
+{
+    size_t i = 0, count = sizeof forms / sizeof *forms;
+    while (i < count && (at[0] < forms[i].first_low || at[0] > forms[i].first_high))
+        i++;
+    if (i == count || forms[i].len > left || at[1] < forms[i].second_low || at[1] > forms[i].second_high)
+        return 0;
+    for (size_t j = 2; j < forms[i].len; j++)
+        if ((at[j] & 0xc0) != 0x80)
+            return 0;
+    return forms[i].len;
+}
+
+size_t lest_utf8_length(const void *data, size_t len)
+{
+    const uint8_t *at = data;
+    if (len == 0 || at[0] == 0)
+        return 0;
+    return at[0] < 0x80 ? 1 : long_form(at, len);
+}
+
+bool lest_utf8_is_text(const void *data, size_t len)
+{
+    const uint8_t *at = data;
+    while (len) {
+        size_t step = lest_utf8_length(at, len);
+        if (!step)
+            return false;
+        at += step;
+        len -= step;
+    }
+    return true;
+}
