@@ -56,6 +56,24 @@ void lestL_push_certs(lua_State *L, const struct pki_certs *certs, size_t first)
     }
 }
 
+void lestL_push_x509s(lua_State *L, const STACK_OF(X509) * certs)
+{
+    int count = certs ? sk_X509_num(certs) : 0;
+    lua_createtable(L, count, 0);
+    for (int i = 0; i < count; i++) {
+        const X509 *x509 = sk_X509_value(certs, i);
+        luaL_Buffer buffer;
+        int len = i2d_X509(x509, NULL);
+        if (len <= 0)
+            luaL_error(L, "out of memory");
+        /* OpenSSL keeps the encoding of what it has read, so the second call is a copy. */
+        unsigned char *at = (unsigned char *)luaL_buffinitsize(L, &buffer, (size_t)len);
+        i2d_X509(x509, &at);
+        luaL_pushresultsize(&buffer, (size_t)len);
+        lua_rawseti(L, -2, i + 1);
+    }
+}
+
 void lestL_to_certs(lua_State *L, int idx, const char *what, struct pki_certs *certs)
 {
     if (lua_isnoneornil(L, idx))

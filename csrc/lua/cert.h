@@ -22,6 +22,9 @@ struct pki_certs *lestL_certs(lua_State *L);
 /** Push a Lua list of the certificates from number `first` (0 is the first) on. */
 void lestL_push_certs(lua_State *L, const struct pki_certs *certs, size_t first);
 
+/** Push a Lua list of the DER of OpenSSL's certificates; NULL gives {}. */
+void lestL_push_x509s(lua_State *L, const STACK_OF(X509) * certs);
+
 /** Add references to the certificates of the Lua list at idx (each a lest.cert, else it raises; `what` names
  *  the option) to certs, which is anchored. nil and none: nothing is added. */
 void lestL_to_certs(lua_State *L, int idx, const char *what, struct pki_certs *certs);

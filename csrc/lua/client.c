@@ -55,22 +55,6 @@ static void push_headers(lua_State *L, const struct net_response *answer)
     }
 }
 
-static void push_chain(lua_State *L, STACK_OF(X509) * chain)
-{
-    lua_newtable(L);
-    for (int i = 0; i < sk_X509_num(chain); i++) {
-        X509 *cert = sk_X509_value(chain, i);
-        int len = i2d_X509(cert, NULL);
-        if (len <= 0)
-            continue;
-        luaL_Buffer b;
-        unsigned char *out = (unsigned char *)luaL_buffinitsize(L, &b, (size_t)len);
-        i2d_X509(cert, &out);
-        luaL_pushresultsize(&b, (size_t)len);
-        lua_rawseti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
-    }
-}
-
 static void push_answer(lua_State *L, const struct net_response *answer)
 {
     lua_createtable(L, 0, 6);
@@ -81,7 +65,7 @@ static void push_answer(lua_State *L, const struct net_response *answer)
     lua_pushlstring(L, answer->body.data ? answer->body.data : "", answer->body.len);
     lua_setfield(L, -2, "body");
     if (answer->tls_version) {
-        push_chain(L, answer->peer_chain);
+        lestL_push_x509s(L, answer->peer_chain);
         lua_setfield(L, -2, "peer_chain");
         lua_pushstring(L, answer->tls_version);
         lua_setfield(L, -2, "tls_version");

@@ -1,5 +1,4 @@
 /* core.crl (class lest.crl): certificate revocation lists, immutable. */
-#include "base/hex.h"
 #include "lua/cert.h"
 #include "lua/pki.h"
 #include "pki/asn1/oid.h"
@@ -74,31 +73,16 @@ static void push_entry(lua_State *L, const struct pki_crl_entry *entry)
     lua_setfield(L, -2, "reason");
 }
 
-/* The contents of an INTEGER for the hex text of a positive serial number, in out[1..]; false: no such
- * text. */
-static bool read_serial(const char *text, size_t len, uint8_t *out, size_t size, struct pki_bytes *contents)
-{
-    out[0] = 0;
-    if (len == 0 || len / 2 >= size || !lest_hex_decode(text, len, out + 1))
-        return false;
-    size_t count = 1 + len / 2;
-    const uint8_t *start = out;
-    while (count > 1 && start[0] == 0 && start[1] < 0x80)
-        start++, count--;
-    *contents = (struct pki_bytes){ start, count };
-    return true;
-}
-
 /* crl:find(serial) -> entry | nil */
 static int find(lua_State *L)
 {
     size_t len;
-    uint8_t storage[64];
+    uint8_t storage[PKI_SERIAL_TEXT_MAX / 2 + 1];
     struct pki_bytes serial;
     struct pki_crl_entry entry;
     struct pki_crl *crl = check(L, 1);
     const char *text = luaL_checklstring(L, 2, &len);
-    luaL_argcheck(L, read_serial(text, len, storage, sizeof storage, &serial), 2,
+    luaL_argcheck(L, pki_serial_parse(text, len, storage, &serial), 2,
                   "a serial number in hex, two digits a byte");
     if (pki_crl_find(crl, serial, &entry))
         push_entry(L, &entry);

@@ -1,6 +1,7 @@
 /* core.csr: PKCS#10 requests (class lest.csr), immutable. */
 #include "pki/x509/csr.h"
 #include "lua/pki.h"
+#include "pki/asn1/name.h"
 #include "pki/asn1/pem.h"
 #include "pki/key/signature.h"
 
@@ -29,12 +30,29 @@ static int parse(lua_State *L)
     return status ? lestL_fail(L, &err) : 1;
 }
 
-/* Attributes of the plan: { {oid =, values = {DER, ...}}, ... }; leaves a buffer on the stack. */
+/* Append attribute i, which is at the top: {oid =, values = {DER, ...}}. */
+static enum lest_status put_attribute(lua_State *L, int i, struct lest_buf *out, struct lest_error *err)
+{
+    static const char *const known[] = { "oid", "values", "name", NULL };
+    size_t count;
+    lestL_check_options(L, -1, known);
+    struct pki_bytes oid = lestL_opt_bytes(L, -1, "oid");
+    if (!oid.data || lua_getfield(L, -1, "values") != LUA_TTABLE)
+        luaL_error(L, "attribute %d has no 'oid' or no list 'values'", i);
+    const struct pki_bytes *values = lestL_to_strings(L, -1, "value", &count);
+    /* "values SET SIZE(1..MAX)" (RFC 2986 4.1) */
+    if (count == 0)
+        luaL_error(L, "attribute %d has no value", i);
+    enum lest_status status =
+        pki_attr_put_text(out, (const char *)oid.data, oid.len, values, count, LEST_E_CSR_MALFORMED, err);
+    lua_pop(L, 2);
+    return status;
+}
+
+/* Attributes of the plan: a list; leaves a buffer on the stack. */
 static enum lest_status to_attributes(lua_State *L, int idx, struct pki_bytes *attributes,
                                       struct lest_error *err)
 {
-    static const char *const known[] = { "oid", "values", "name", NULL };
-    struct pki_der_doc doc = { .noun = "CSR attributes", .malformed = LEST_E_CSR_MALFORMED, .err = err };
     struct lest_buf *out = lestL_buf(L, PKI_CSR_MAX);
     if (lua_getfield(L, idx, "attributes") == LUA_TNIL)
         return LEST_OK;
@@ -42,33 +60,10 @@ static enum lest_status to_attributes(lua_State *L, int idx, struct pki_bytes *a
     lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
     for (lua_Integer i = 1; i <= count; i++) {
         lua_rawgeti(L, -1, i);
-        lestL_check_options(L, -1, known);
-        struct pki_bytes oid = lestL_opt_bytes(L, -1, "oid");
-        if (!oid.data || lua_getfield(L, -1, "values") != LUA_TTABLE)
-            luaL_error(L, "attribute %d has no 'oid' or no list 'values'", (int)i);
-        size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
-        enum lest_status status = pki_oid_put_text(out, (const char *)oid.data, oid.len, err);
+        enum lest_status status = put_attribute(L, (int)i, out, err);
         if (status)
             return status;
-        size_t set = pki_der_put_open(out, PKI_DER_SET);
-        lua_Integer values = (lua_Integer)lua_rawlen(L, -1);
-        /* "values SET SIZE(1..MAX)" (RFC 2986 4.1) */
-        if (values == 0)
-            luaL_error(L, "attribute %d has no value", (int)i);
-        for (lua_Integer v = 1; v <= values; v++) {
-            size_t len;
-            if (lua_rawgeti(L, -1, v) != LUA_TSTRING)
-                luaL_error(L, "value %d of attribute %d is no string", (int)v, (int)i);
-            const char *der = lua_tolstring(L, -1, &len);
-            if (!pki_der_one(&doc, (struct pki_bytes){ (const uint8_t *)der, len }, "a value"))
-                return doc.status;
-            lest_buf_append(out, der, len);
-            lua_pop(L, 1);
-        }
-        pki_der_put_sort(out, set);
-        pki_der_put_close(out, set);
-        pki_der_put_close(out, attribute);
-        lua_pop(L, 2);
+        lua_pop(L, 1);
     }
     lua_pop(L, 1);
     *attributes = (struct pki_bytes){ out->data, out->len };
@@ -208,34 +203,23 @@ static int get_extensions(lua_State *L)
     return 1;
 }
 
-static void push_values(lua_State *L, struct pki_der values)
-{
-    struct pki_der_item item;
-    lua_newtable(L);
-    for (lua_Integer i = 1; values.left && pki_der_item(&values, PKI_DER_ANY, "a value", &item); i++) {
-        lestL_push_bytes(L, item.whole);
-        lua_seti(L, -2, i);
-    }
-}
-
 static int get_attributes(lua_State *L)
 {
     struct pki_csr *csr = check(L);
     struct pki_der_doc doc = { .noun = "CSR", .malformed = LEST_E_CSR_MALFORMED };
-    struct pki_csr_attribute attribute;
-    struct pki_der in, values;
+    struct pki_attr attribute;
+    struct pki_der in;
     char text[PKI_OID_TEXT_MAX];
     pki_der_open(&in, &doc, csr->attributes.data, csr->attributes.len);
     lua_newtable(L);
-    for (lua_Integer i = 1; in.left && pki_csr_attribute_next(&in, &attribute); i++) {
+    for (lua_Integer i = 1; in.left && pki_attr_next(&in, &attribute); i++) {
         lua_createtable(L, 0, 3);
         pki_oid_text(attribute.oid, text);
         lua_pushstring(L, text);
         lua_setfield(L, -2, "oid");
         lua_pushstring(L, pki_oid_name(attribute.oid));
         lua_setfield(L, -2, "name");
-        pki_der_open(&values, &doc, attribute.values.data, attribute.values.len);
-        push_values(L, values);
+        lestL_push_values(L, attribute.values);
         lua_setfield(L, -2, "values");
         lua_seti(L, -2, i);
     }
@@ -251,13 +235,12 @@ static int get_challenge_password(lua_State *L)
 /* { subject =, san = } or nil */
 static int get_change(lua_State *L)
 {
-    static const struct pki_bytes no_name = { (const uint8_t *)"\x30\x00", 2 };
     const struct pki_csr_change *change = &check(L)->change;
     struct lest_error err;
     if (!change->subject.data && !change->san.data)
         return 0;
     lua_createtable(L, 0, 2);
-    if (!lestL_push_name(L, change->subject.data ? change->subject : no_name, &err))
+    if (!lestL_push_name(L, change->subject.data ? change->subject : pki_name_empty, &err))
         return luaL_error(L, "%s", err.message);
     lua_setfield(L, -2, "subject");
     if (!lestL_push_san(L, change->san, &err))

@@ -7,21 +7,7 @@
 
 enum { VALUES_MAX = 64 };
 
-/* { DER, ... } for the contents of a SET */
-static void push_values(lua_State *L, struct pki_bytes values)
-{
-    struct pki_der_doc doc = { .noun = "values", .malformed = LEST_E_CSRATTRS_MALFORMED };
-    struct pki_der in;
-    struct pki_der_item item;
-    lua_newtable(L);
-    pki_der_open(&in, &doc, values.data, values.len);
-    for (lua_Integer i = 1; in.left && pki_der_item(&in, PKI_DER_ANY, "a value", &item); i++) {
-        lestL_push_bytes(L, item.whole);
-        lua_rawseti(L, -2, i);
-    }
-}
-
-static void push_attr(lua_State *L, const struct pki_csrattr *attr)
+static void push_attr(lua_State *L, const struct pki_attr *attr)
 {
     char oid[PKI_OID_TEXT_MAX];
     lua_createtable(L, 0, 3);
@@ -31,7 +17,7 @@ static void push_attr(lua_State *L, const struct pki_csrattr *attr)
     lua_pushstring(L, pki_oid_name(attr->oid));
     lua_setfield(L, -2, "name");
     if (attr->values.data) {
-        push_values(L, attr->values);
+        lestL_push_values(L, attr->values);
         lua_setfield(L, -2, "values");
     }
 }
@@ -43,7 +29,7 @@ static int decode(lua_State *L)
     struct pki_bytes der;
     struct pki_der_doc doc;
     struct pki_der in;
-    struct pki_csrattr attr;
+    struct pki_attr attr;
     der.data = (const uint8_t *)luaL_checklstring(L, 1, &der.len);
     if (pki_csrattrs_open(der, &doc, &in, &err))
         return lestL_fail(L, &err);
@@ -55,77 +41,20 @@ static int decode(lua_State *L)
     return 1;
 }
 
-/* The entry on the top: { oid =, values = { DER, ... } }. Leaves the stack as it was. */
+/* The entry on the top: { oid =, values = { DER, ... } }. */
 static enum lest_status put_attribute(lua_State *L, struct lest_buf *out, struct lest_error *err)
 {
-    struct pki_bytes values[VALUES_MAX];
-    size_t oid_len;
+    size_t oid_len, count;
     int entry = lua_gettop(L);
     if (lua_getfield(L, entry, "oid") != LUA_TSTRING)
         luaL_error(L, "an attribute's oid is a %s, not a string", luaL_typename(L, -1));
     const char *oid = lua_tolstring(L, -1, &oid_len);
-    int type = lua_getfield(L, entry, "values");
-    enum lest_status status;
-    if (type == LUA_TNIL) {
-        status = pki_oid_put_text(out, oid, oid_len, err);
-    } else {
-        if (type != LUA_TTABLE || lua_rawlen(L, -1) > VALUES_MAX)
-            luaL_error(L, "an attribute's values are a list of at most %d", VALUES_MAX);
-        size_t count = lua_rawlen(L, -1);
-        for (size_t i = 0; i < count; i++) {
-            if (lua_rawgeti(L, entry + 2, (lua_Integer)i + 1) != LUA_TSTRING)
-                luaL_error(L, "value %d of an attribute is a %s, not DER", (int)i + 1, luaL_typename(L, -1));
-            /* The list keeps it alive. */
-            values[i].data = (const uint8_t *)lua_tolstring(L, -1, &values[i].len);
-            lua_pop(L, 1);
-        }
-        status = pki_csrattrs_put(out, oid, oid_len, values, count, err);
-    }
-    lua_settop(L, entry);
-    return status;
-}
-
-/* One Extension of the list at the top: { oid =, critical =, value = DER }. */
-static enum lest_status put_extension(lua_State *L, struct lest_buf *out, struct lest_error *err)
-{
-    static const char *const known[] = { "oid", "name", "critical", "value", NULL };
-    int entry = lua_gettop(L);
-    size_t oid_len, value_len;
-    luaL_checktype(L, entry, LUA_TTABLE);
-    lestL_check_options(L, entry, known);
-    if (lua_getfield(L, entry, "oid") != LUA_TSTRING || lua_getfield(L, entry, "value") != LUA_TSTRING)
-        luaL_error(L, "an extension has an oid and a value of DER");
-    const char *oid = lua_tolstring(L, entry + 1, &oid_len);
-    const char *value = lua_tolstring(L, entry + 2, &value_len);
-    size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    enum lest_status status = pki_oid_put_text(out, oid, oid_len, err);
-    if (lestL_opt_boolean(L, entry, "critical", false))
-        pki_der_put_boolean(out, true);
-    pki_der_put(out, PKI_DER_OCTET_STRING, value, value_len);
-    pki_der_put_close(out, mark);
-    lua_settop(L, entry);
-    return status;
-}
-
-/* The list of extensions at the top, as an attribute. */
-static enum lest_status put_extensions(lua_State *L, struct lest_buf *out, struct lest_error *err)
-{
-    enum lest_status status = LEST_OK;
-    luaL_checktype(L, -1, LUA_TTABLE);
-    lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
-    size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    pki_oid_put(out, PKI_OID_EXTENSION_REQUEST);
-    size_t set = pki_der_put_open(out, PKI_DER_SET);
-    size_t list = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    for (lua_Integer i = 1; !status && i <= count; i++) {
-        lua_rawgeti(L, -1, i);
-        status = put_extension(L, out, err);
-        lua_pop(L, 1);
-    }
-    pki_der_put_close(out, list);
-    pki_der_put_close(out, set);
-    pki_der_put_close(out, attribute);
-    return status;
+    if (lua_getfield(L, entry, "values") == LUA_TNIL)
+        return pki_oid_put_text(out, oid, oid_len, err);
+    const struct pki_bytes *values = lestL_to_strings(L, -1, "value", &count);
+    if (count > VALUES_MAX)
+        luaL_error(L, "an attribute's values are a list of at most %d", VALUES_MAX);
+    return pki_attr_put_text(out, oid, oid_len, values, count, LEST_E_CSRATTRS_MALFORMED, err);
 }
 
 /* The kind of key that a list asks for, borrowed from it, or NULL. */
@@ -146,6 +75,7 @@ static enum lest_status put_table(lua_State *L, int list, struct lest_buf *out, 
 {
     static const char *const known[] = { "oid", "name", "values", "key", "digest", "extensions", NULL };
     enum lest_status status = LEST_OK;
+    struct pki_bytes extensions = { NULL, 0 };
     int entry = lua_gettop(L);
     lestL_check_options(L, entry, known);
     const char *key = lestL_opt_string(L, entry, "key", NULL);
@@ -159,9 +89,11 @@ static enum lest_status put_table(lua_State *L, int list, struct lest_buf *out, 
             luaL_error(L, "a digest needs a key in the same list to make a signature algorithm");
         status = pki_csrattrs_put_digest(out, of, digest, err);
     }
-    if (!status && lua_getfield(L, entry, "extensions") != LUA_TNIL) {
+    if (!status)
+        status = lestL_to_extensions(L, entry, &extensions, err);
+    if (!status && extensions.data) {
         used = true;
-        status = put_extensions(L, out, err);
+        pki_csrattrs_put_extensions(out, extensions);
     }
     lua_settop(L, entry);
     if (!status && lua_getfield(L, entry, "oid") != LUA_TNIL) {
@@ -226,7 +158,7 @@ static int wishes(lua_State *L)
     struct pki_bytes der;
     struct pki_der_doc doc;
     struct pki_der in;
-    struct pki_csrattr attr;
+    struct pki_attr attr;
     struct pki_csr_requirements found = { .key = "" };
     lua_settop(L, 1);
     if (lua_type(L, 1) == LUA_TSTRING) {

@@ -7,6 +7,7 @@
  *                   reason are what the server answered by itself */
 #include "lua/exchange.h"
 
+#include "lua/cert.h"
 #include "lua/loop.h"
 
 #include <stdlib.h>
@@ -195,17 +196,7 @@ static int get_peer_chain(lua_State *L)
         lua_pushnil(L);
         return 1;
     }
-    lua_createtable(L, sk_X509_num(chain), 0);
-    for (int i = 0; i < sk_X509_num(chain); i++) {
-        int len = i2d_X509(sk_X509_value(chain, i), NULL);
-        if (len <= 0)
-            return luaL_error(L, "out of memory");
-        luaL_Buffer buffer;
-        unsigned char *at = (unsigned char *)luaL_buffinitsize(L, &buffer, (size_t)len);
-        i2d_X509(sk_X509_value(chain, i), &at);
-        luaL_pushresultsize(&buffer, (size_t)len);
-        lua_rawseti(L, -2, i + 1);
-    }
+    lestL_push_x509s(L, chain);
     return 1;
 }
 

@@ -57,6 +57,19 @@ void lestL_push_extensions(lua_State *L, struct pki_bytes extensions)
     }
 }
 
+void lestL_push_values(lua_State *L, struct pki_bytes values)
+{
+    struct pki_der_doc doc = { .noun = "values", .malformed = LEST_E_MALFORMED };
+    struct pki_der in;
+    struct pki_der_item item;
+    lua_newtable(L);
+    pki_der_open(&in, &doc, values.data, values.data ? values.len : 0);
+    for (lua_Integer i = 1; in.left && pki_der_item(&in, PKI_DER_ANY, "a value", &item); i++) {
+        lestL_push_bytes(L, item.whole);
+        lua_rawseti(L, -2, i);
+    }
+}
+
 void lestL_push_public_key(lua_State *L, struct pki_bytes spki)
 {
     char type[PKI_KEY_TYPE_MAX];

@@ -1,7 +1,6 @@
 /* core.issuer: a CA certificate with its key (class lest.issuer). */
 #include "pki/x509/issuer.h"
 
-#include "base/hex.h"
 #include "lua/cert.h"
 #include "lua/pki.h"
 
@@ -77,34 +76,25 @@ static int root(lua_State *L)
     return 1;
 }
 
-/* Fills urls from a list of strings, which the table keeps alive. */
-static size_t url_list(lua_State *L, const char *key, struct pki_bytes urls[PKI_ISSUER_URLS_MAX])
+/* A list of strings, which the table keeps alive; it is left on the stack. */
+static const struct pki_bytes *url_list(lua_State *L, const char *key, size_t *count)
 {
-    int type = lua_getfield(L, 1, key);
-    if (type != LUA_TNIL && type != LUA_TTABLE)
-        luaL_error(L, "option '%s' is a %s, not a list", key, lua_typename(L, type));
-    size_t count = type == LUA_TNIL ? 0 : lua_rawlen(L, -1);
-    if (count > PKI_ISSUER_URLS_MAX)
+    *count = 0;
+    if (lua_getfield(L, 1, key) == LUA_TNIL)
+        return NULL;
+    const struct pki_bytes *urls = lestL_to_strings(L, -1, key, count);
+    if (*count > PKI_ISSUER_URLS_MAX)
         luaL_error(L, "option '%s' has more than %d entries", key, PKI_ISSUER_URLS_MAX);
-    for (size_t i = 0; i < count; i++) {
-        if (lua_rawgeti(L, -1, (lua_Integer)i + 1) != LUA_TSTRING)
-            luaL_error(L, "entry %d of option '%s' is no string", (int)i + 1, key);
-        urls[i].data = (const uint8_t *)lua_tolstring(L, -1, &urls[i].len);
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-    return count;
+    return urls;
 }
 
-static struct pki_bytes serial_option(lua_State *L, uint8_t bytes[PKI_SERIAL_MAX + 1])
+static struct pki_bytes serial_option(lua_State *L, uint8_t storage[PKI_SERIAL_TEXT_MAX / 2 + 1])
 {
     struct pki_bytes text = lestL_opt_bytes(L, 1, "serial"), serial = { NULL, 0 };
-    if (!text.data)
-        return serial;
-    if (text.len == 0 || text.len > 2 * (PKI_SERIAL_MAX + 1) ||
-        !lest_hex_decode((const char *)text.data, text.len, bytes))
+    bool fits = text.len <= 2 * (PKI_SERIAL_MAX + 1);
+    if (text.data && !(fits && pki_serial_parse((const char *)text.data, text.len, storage, &serial)))
         luaL_error(L, "a serial number is hex of whole bytes, at most %d", PKI_SERIAL_MAX);
-    return (struct pki_bytes){ bytes, text.len / 2 };
+    return serial;
 }
 
 /* i:issue{ public_key =, subject = | subject_der =, san = | san_der =, serial =, not_before =, not_after =,
@@ -117,8 +107,7 @@ static int issue(lua_State *L)
                                          "ca_issuer_urls", "extensions", NULL };
     struct lest_error err;
     struct lestL_plan plan;
-    struct pki_bytes crl[PKI_ISSUER_URLS_MAX], ocsp[PKI_ISSUER_URLS_MAX], ca[PKI_ISSUER_URLS_MAX];
-    uint8_t serial[PKI_SERIAL_MAX + 1];
+    uint8_t serial[PKI_SERIAL_TEXT_MAX / 2 + 1];
     struct pki_issuer *issuer = lestL_check_object(L, 1, &class);
     luaL_checktype(L, 2, LUA_TTABLE);
     lestL_check_options(L, 2, known);
@@ -127,15 +116,12 @@ static int issue(lua_State *L)
     lua_insert(L, 1);
     struct pki_issue certificate = { .spki = lestL_opt_bytes(L, 1, "public_key"),
                                      .not_before = time_option(L, "not_before"),
-                                     .not_after = time_option(L, "not_after"),
-                                     .crl_urls = crl,
-                                     .ocsp_urls = ocsp,
-                                     .ca_issuer_urls = ca };
+                                     .not_after = time_option(L, "not_after") };
     luaL_argcheck(L, certificate.spki.data, 1, "option 'public_key' is missing");
     certificate.serial = serial_option(L, serial);
-    certificate.crl_url_count = url_list(L, "crl_urls", crl);
-    certificate.ocsp_url_count = url_list(L, "ocsp_urls", ocsp);
-    certificate.ca_issuer_url_count = url_list(L, "ca_issuer_urls", ca);
+    certificate.crl_urls = url_list(L, "crl_urls", &certificate.crl_url_count);
+    certificate.ocsp_urls = url_list(L, "ocsp_urls", &certificate.ocsp_url_count);
+    certificate.ca_issuer_urls = url_list(L, "ca_issuer_urls", &certificate.ca_issuer_url_count);
     if (lestL_to_plan(L, 1, &plan, &err))
         return lestL_fail(L, &err);
     certificate.subject = plan.subject;

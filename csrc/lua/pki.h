@@ -36,6 +36,15 @@ struct lestL_plan {
 enum lest_status lestL_to_plan(lua_State *L, int idx, struct lestL_plan *plan,
                                struct lest_error *err) LEST_MUST_USE;
 
+/** Read the field `extensions` of the table at idx, a list of {oid, critical, value}, as a run of Extension
+ *  elements in a buffer left on the stack; data NULL where it is absent. Wrong types raise. */
+enum lest_status lestL_to_extensions(lua_State *L, int idx, struct pki_bytes *extensions,
+                                     struct lest_error *err) LEST_MUST_USE;
+
+/** Push a userdata with the strings of the Lua list at idx, which keeps them alive. Something else raises;
+ *  noun is what one of them is called there. */
+struct pki_bytes *lestL_to_strings(lua_State *L, int idx, const char *noun, size_t *count);
+
 /** A string field as bytes, data NULL where it is absent. The table keeps them alive. */
 struct pki_bytes lestL_opt_bytes(lua_State *L, int idx, const char *key);
 
@@ -48,6 +57,9 @@ void lestL_push_serial(lua_State *L, struct pki_bytes contents);
 
 /** Push the list of {oid, name, critical, value} for the contents of Extensions; absent gives {}. */
 void lestL_push_extensions(lua_State *L, struct pki_bytes extensions);
+
+/** Push the list of DER elements in the contents of a SET; absent gives {}. */
+void lestL_push_values(lua_State *L, struct pki_bytes values);
 
 /** Push {type, security_bits, der} for a SubjectPublicKeyInfo. */
 void lestL_push_public_key(lua_State *L, struct pki_bytes spki);

@@ -20,6 +20,23 @@ struct pki_bytes lestL_opt_bytes(lua_State *L, int idx, const char *key)
     return bytes;
 }
 
+struct pki_bytes *lestL_to_strings(lua_State *L, int idx, const char *noun, size_t *count)
+{
+    idx = lua_absindex(L, idx);
+    if (!lua_istable(L, idx))
+        luaL_error(L, "%s: a %s is no list", noun, luaL_typename(L, idx));
+    *count = lua_rawlen(L, idx);
+    /* A list has its entries in memory already, each larger than this. */
+    struct pki_bytes *strings = lua_newuserdatauv(L, (*count + 1) * sizeof *strings, 0);
+    for (size_t i = 0; i < *count; i++) {
+        if (lua_rawgeti(L, idx, (lua_Integer)i + 1) != LUA_TSTRING)
+            luaL_error(L, "%s %d is a %s, not a string", noun, (int)i + 1, luaL_typename(L, -1));
+        strings[i].data = (const uint8_t *)lua_tolstring(L, -1, &strings[i].len);
+        lua_pop(L, 1);
+    }
+    return strings;
+}
+
 /* Pushes field `key` of the table at idx if it is a list; false if it is absent. */
 static bool get_list(lua_State *L, int idx, const char *key, lua_Integer *count)
 {
@@ -82,12 +99,10 @@ static enum lest_status to_eku(lua_State *L, int idx, struct pki_bytes *eku, str
     return lest_buf_status(out, err);
 }
 
-/* Leaves a buffer on the stack. */
-static enum lest_status to_extensions(lua_State *L, int idx, struct pki_bytes *extensions,
-                                      struct lest_error *err)
+enum lest_status lestL_to_extensions(lua_State *L, int idx, struct pki_bytes *extensions,
+                                     struct lest_error *err)
 {
     static const char *const known[] = { "oid", "critical", "value", "name", NULL };
-    struct pki_der_doc doc = { .noun = "extensions", .malformed = LEST_E_MALFORMED, .err = err };
     lua_Integer count;
     struct lest_buf *out = lestL_buf(L, EXTENSIONS_MAX);
     if (!get_list(L, idx, "extensions", &count))
@@ -98,21 +113,16 @@ static enum lest_status to_extensions(lua_State *L, int idx, struct pki_bytes *e
         struct pki_bytes oid = lestL_opt_bytes(L, -1, "oid"), value = lestL_opt_bytes(L, -1, "value");
         if (!oid.data || !value.data)
             luaL_error(L, "extension %d has no 'oid' or no 'value'", (int)i);
-        /* "extnValue ... contains the DER encoding of an ASN.1 value" (RFC 5280 4.1) */
-        if (!pki_der_one(&doc, value, "a value"))
-            return doc.status;
-        size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);
-        enum lest_status status = pki_oid_put_text(out, (const char *)oid.data, oid.len, err);
+        bool critical = lestL_opt_boolean(L, -1, "critical", false);
+        enum lest_status status =
+            pki_ext_put_text(out, (const char *)oid.data, oid.len, critical, value, err);
         if (status)
             return status;
-        if (lestL_opt_boolean(L, -1, "critical", false))
-            pki_der_put_boolean(out, true);
-        pki_der_put(out, PKI_DER_OCTET_STRING, value.data, value.len);
-        pki_der_put_close(out, mark);
         lua_pop(L, 1);
     }
     lua_pop(L, 1);
-    *extensions = (struct pki_bytes){ out->data, out->len };
+    /* An empty list is there all the same. */
+    *extensions = (struct pki_bytes){ out->len ? out->data : (const uint8_t *)"", out->len };
     return lest_buf_status(out, err);
 }
 
@@ -153,6 +163,6 @@ enum lest_status lestL_to_plan(lua_State *L, int idx, struct lestL_plan *plan, s
     if (status == LEST_OK)
         status = to_eku(L, idx, &plan->eku, err);
     if (status == LEST_OK)
-        status = to_extensions(L, idx, &plan->extensions, err);
+        status = lestL_to_extensions(L, idx, &plan->extensions, err);
     return status;
 }

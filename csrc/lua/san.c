@@ -29,26 +29,12 @@ bool lestL_push_san(lua_State *L, struct pki_bytes der, struct lest_error *err)
 
 enum lest_status lestL_to_san(lua_State *L, int idx, struct lest_buf *out, struct lest_error *err)
 {
+    size_t count;
     luaL_checktype(L, idx, LUA_TTABLE);
-    idx = lua_absindex(L, idx);
-    lua_Integer count = (lua_Integer)lua_rawlen(L, idx);
-    if (count == 0)
-        return lest_error_set(err, LEST_E_SAN_MALFORMED, "a list of alternative names has at least one");
-    if (count > PKI_SAN_NAMES_MAX)
-        return lest_error_set(err, LEST_E_SAN_MALFORMED, "more than %d alternative names", PKI_SAN_NAMES_MAX);
-    size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    for (lua_Integer i = 1; i <= count; i++) {
-        size_t len;
-        if (lua_rawgeti(L, idx, i) != LUA_TSTRING)
-            luaL_error(L, "alternative name %d is a %s, not a string", (int)i, luaL_typename(L, -1));
-        const char *text = lua_tolstring(L, -1, &len);
-        enum lest_status status = pki_san_put(out, text, len, err);
-        lua_pop(L, 1);
-        if (status)
-            return status;
-    }
-    pki_der_put_close(out, mark);
-    return lest_buf_status(out, err);
+    const struct pki_bytes *texts = lestL_to_strings(L, idx, "alternative name", &count);
+    enum lest_status status = pki_san_encode(texts, count, out, err);
+    lua_pop(L, 1);
+    return status;
 }
 
 /* san.encode(list) -> DER */

@@ -57,13 +57,10 @@ static enum lest_status issue(struct pki_bytes spki, struct pki_bytes name, stru
 
 static enum lest_status put_san(struct lest_buf *out, struct lest_error *err)
 {
-    static const char *const names[] = { "DNS:device.example", "IP:192.0.2.1", "dirName:CN=x" };
-    enum lest_status status = LEST_OK;
-    size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    for (size_t i = 0; !status && i < sizeof names / sizeof *names; i++)
-        status = pki_san_put(out, names[i], strlen(names[i]), err);
-    pki_der_put_close(out, mark);
-    return status ? status : lest_buf_status(out, err);
+    static const struct pki_bytes names[] = { { (const uint8_t *)"DNS:device.example", 18 },
+                                              { (const uint8_t *)"IP:192.0.2.1", 12 },
+                                              { (const uint8_t *)"dirName:CN=x", 12 } };
+    return pki_san_encode(names, sizeof names / sizeof *names, out, err);
 }
 
 static enum lest_status build_csr(struct pki_csr **out, struct lest_error *err)
@@ -265,7 +262,8 @@ static enum lest_status csrattrs(struct lest_error *err)
     lest_buf_init(&der, TEXT_MAX);
     size_t mark = pki_der_put_open(&der, PKI_DER_SEQUENCE);
     static const struct pki_bytes value = { (const uint8_t *)"\x05\x00", 2 };
-    enum lest_status status = pki_csrattrs_put(&der, "1.2.3.4", 7, &value, 1, err);
+    enum lest_status status =
+        pki_attr_put_text(&der, "1.2.3.4", 7, &value, 1, LEST_E_CSRATTRS_MALFORMED, err);
     if (!status)
         status = pki_csrattrs_put_key(&der, "ec:P-384", err);
     if (!status)

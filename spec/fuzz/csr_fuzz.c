@@ -47,7 +47,7 @@ static void read_parts(const struct pki_csr *csr)
     struct pki_name_reader names;
     struct pki_name_part part;
     struct pki_san_reader sans;
-    struct pki_csr_attribute attribute;
+    struct pki_attr attribute;
     struct pki_ext ext;
     struct pki_der in;
     struct lest_buf text;
@@ -67,7 +67,7 @@ static void read_parts(const struct pki_csr *csr)
     }
     pki_der_open(&in, &doc, csr->attributes.data, csr->attributes.len);
     while (in.left)
-        FUZZ_CHECK(pki_csr_attribute_next(&in, &attribute));
+        FUZZ_CHECK(pki_attr_next(&in, &attribute));
     if (csr->extensions.data)
         for (pki_der_open(&in, &doc, csr->extensions.data, csr->extensions.len); in.left;)
             FUZZ_CHECK(pki_ext_next(&in, &ext));

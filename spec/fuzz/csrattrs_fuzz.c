@@ -14,7 +14,7 @@ static void check_requirements(struct pki_bytes der)
 {
     struct pki_der_doc doc;
     struct pki_der in;
-    struct pki_csrattr attr;
+    struct pki_attr attr;
     struct pki_csr_requirements required = { .key = "" };
     size_t count = 0;
     FUZZ_CHECK(pki_csrattrs_open(der, &doc, &in, NULL) == LEST_OK);

@@ -196,6 +196,8 @@ enum lest_status pki_name_encode(const struct pki_name_part *parts, size_t count
     return lest_buf_status(out, err);
 }
 
+const struct pki_bytes pki_name_empty = { (const uint8_t[]){ PKI_DER_SEQUENCE, 0 }, 2 };
+
 bool pki_name_is_empty(struct pki_bytes der)
 {
     return der.len == 2;

@@ -68,6 +68,9 @@ bool pki_name_print(const uint8_t *der, size_t len, enum pki_name_order order, s
 /** Whether two names are the same: equal bytes, else RFC 5280 7.1 (case and white space folded). */
 bool pki_name_equal(struct pki_bytes a, struct pki_bytes b);
 
+/** The name without an RDN, whole. */
+extern const struct pki_bytes pki_name_empty;
+
 /** Whether a name has no RDN; der is a checked one. */
 bool pki_name_is_empty(struct pki_bytes der);
 

@@ -294,7 +294,7 @@ static bool put_value(struct lest_buf *out, uint8_t tag, const char *value, size
     return true;
 }
 
-enum lest_status pki_san_put(struct lest_buf *out, const char *text, size_t len, struct lest_error *err)
+static enum lest_status put_name(struct lest_buf *out, const char *text, size_t len, struct lest_error *err)
 {
     struct lest_error why = { .status = LEST_OK };
     /* For the error; a NUL would end it. */
@@ -320,6 +320,23 @@ enum lest_status pki_san_put(struct lest_buf *out, const char *text, size_t len,
                           "alternative name '%s' does not begin with DNS:, IP:, email:, URI:, dirName:, "
                           "RID:, otherName:, x400: or ediParty:",
                           shown);
+}
+
+enum lest_status pki_san_encode(const struct pki_bytes *texts, size_t count, struct lest_buf *out,
+                                struct lest_error *err)
+{
+    if (count == 0)
+        return lest_error_set(err, LEST_E_SAN_MALFORMED, "a list of alternative names has at least one");
+    if (count > PKI_SAN_NAMES_MAX)
+        return lest_error_set(err, LEST_E_SAN_MALFORMED, "more than %d alternative names", PKI_SAN_NAMES_MAX);
+    size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);
+    for (size_t i = 0; i < count; i++) {
+        enum lest_status status = put_name(out, (const char *)texts[i].data, texts[i].len, err);
+        if (status)
+            return status;
+    }
+    pki_der_put_close(out, mark);
+    return lest_buf_status(out, err);
 }
 
 static bool same_name(const struct pki_der_item *a, const struct pki_der_item *b)

@@ -27,10 +27,10 @@ bool pki_san_next(struct pki_san_reader *reader, struct lest_buf *text);
 /** Check all names. */
 bool pki_san_check(struct pki_der_doc *doc, const uint8_t *der, size_t len);
 
-/** Append one GeneralName for a text; the caller opens the SEQUENCE around them.
+/** Append the DER of GeneralNames for texts, at least one and at most PKI_SAN_NAMES_MAX.
  *  Errors: LEST_E_SAN_MALFORMED, LEST_E_NOMEM, LEST_E_TOO_LARGE */
-enum lest_status pki_san_put(struct lest_buf *out, const char *text, size_t len,
-                             struct lest_error *err) LEST_MUST_USE;
+enum lest_status pki_san_encode(const struct pki_bytes *texts, size_t count, struct lest_buf *out,
+                                struct lest_error *err) LEST_MUST_USE;
 
 /** Whether two are the same set of names, in any order: DNS names in any case, directory names as
  *  pki_name_equal has it, all else byte by byte. An absent one equals only an absent one. */

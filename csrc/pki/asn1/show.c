@@ -8,12 +8,13 @@
 #include <openssl/bio.h>
 #include <openssl/x509v3.h>
 
-enum { DEPTH_MAX = 8 };
+/* HEX_MAX: how many bytes of something unknown are shown. */
+enum { DEPTH_MAX = 8, HEX_MAX = 32 };
 
-void pki_show_hex(struct pki_bytes bytes, struct lest_buf *out)
+static void show_hex(struct pki_bytes bytes, struct lest_buf *out)
 {
-    lest_hex_append(out, bytes.data, bytes.len < PKI_SHOW_HEX_MAX ? bytes.len : PKI_SHOW_HEX_MAX);
-    if (bytes.len > PKI_SHOW_HEX_MAX)
+    lest_hex_append(out, bytes.data, bytes.len < HEX_MAX ? bytes.len : HEX_MAX);
+    if (bytes.len > HEX_MAX)
         lest_buf_append_fmt(out, "... (%zu bytes)", bytes.len);
 }
 
@@ -67,7 +68,7 @@ static bool show_list(struct pki_der in, unsigned depth, struct lest_buf *out)
 static void show_integer(struct pki_bytes body, struct lest_buf *out)
 {
     if (body.len == 0 || body.len > 8 || body.data[0] & 0x80) {
-        pki_show_hex(body, out);
+        show_hex(body, out);
         return;
     }
     uint64_t value = 0;
@@ -93,7 +94,7 @@ static bool show(struct pki_der *in, unsigned depth, struct lest_buf *out)
     if (pki_string_tag(item.tag)) {
         if (!pki_string_append(&item, out)) {
             out->len = before;
-            pki_show_hex(item.body, out);
+            show_hex(item.body, out);
         }
     } else if (item.tag == PKI_DER_UTC_TIME || item.tag == PKI_DER_GENERALIZED_TIME) {
         lest_buf_append(out, item.body.data, item.body.len);
@@ -107,7 +108,7 @@ static bool show(struct pki_der *in, unsigned depth, struct lest_buf *out)
     } else if (item.tag == PKI_DER_NULL && item.body.len == 0) {
         lest_buf_append_str(out, "null");
     } else {
-        pki_show_hex(item.body, out);
+        show_hex(item.body, out);
     }
     return true;
 }
@@ -120,6 +121,6 @@ void pki_show_value(struct pki_bytes der, struct lest_buf *out)
     pki_der_open(&in, &doc, der.data, der.len);
     if (!show(&in, 0, out) || in.left) {
         out->len = before;
-        pki_show_hex(der, out);
+        show_hex(der, out);
     }
 }

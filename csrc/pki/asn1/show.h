@@ -5,8 +5,8 @@
 
 #include "pki/asn1/der.h"
 
-/** Longest text, and how many bytes of something unknown are shown in hex. */
-enum { PKI_SHOW_MAX = 64 * 1024, PKI_SHOW_HEX_MAX = 32 };
+/** Longest text. */
+enum { PKI_SHOW_MAX = 64 * 1024 };
 
 /** Append the meaning of an extension's value as OpenSSL prints it, in lines. False, and nothing is
  *  appended, for an extension that OpenSSL does not know or whose value is malformed.
@@ -17,8 +17,5 @@ bool pki_show_extension(struct pki_bytes oid, struct pki_bytes value, struct les
 /** Append one DER element in one line: strings as UTF-8, identifiers by name, numbers, sequences and
  *  sets as "{a, b}", anything else in hex, cut. What is no DER is shown in hex. */
 void pki_show_value(struct pki_bytes der, struct lest_buf *out);
-
-/** Append bytes in hex, cut with "..." and their number after PKI_SHOW_HEX_MAX. */
-void pki_show_hex(struct pki_bytes bytes, struct lest_buf *out);
 
 #endif

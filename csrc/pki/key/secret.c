@@ -1,5 +1,6 @@
 #include "pki/key/secret.h"
 
+#include "base/buf.h"
 #include "pki/error.h"
 
 #include <openssl/crypto.h>
@@ -15,6 +16,32 @@ enum lest_status pki_secret_random(void *out, size_t len, struct lest_error *err
     if (RAND_priv_bytes_ex(NULL, out, len, 0) != 1)
         return pki_error(err, LEST_E_CRYPTO, "no random bytes");
     return LEST_OK;
+}
+
+static void base32(const uint8_t *bytes, size_t count, char *text)
+{
+    static const char alphabet[] = "abcdefghijklmnopqrstuvwxyz234567";
+    unsigned bits = 0, held = 0;
+    for (size_t i = 0; i < count; i++) {
+        held = held << 8 | bytes[i];
+        for (bits += 8; bits >= 5; bits -= 5)
+            *text++ = alphabet[held >> (bits - 5) & 31];
+        held &= (1u << bits) - 1;
+    }
+    if (bits)
+        *text++ = alphabet[held << (5 - bits) & 31];
+    *text = '\0';
+}
+
+enum lest_status pki_secret_text(size_t count, char text[PKI_SECRET_TEXT_SIZE], struct lest_error *err)
+{
+    uint8_t bytes[PKI_SECRET_RANDOM_MAX];
+    text[0] = '\0';
+    enum lest_status status = pki_secret_random(bytes, count, err);
+    if (status == LEST_OK)
+        base32(bytes, count, text);
+    lest_wipe(bytes, sizeof bytes);
+    return status;
 }
 
 enum lest_status pki_secret_sha256(const void *data, size_t len, uint8_t out[PKI_SECRET_HASH_LEN],

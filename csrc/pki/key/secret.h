@@ -16,6 +16,15 @@ enum {
 /** Fill out with len bytes for secrets, from the generator for private values. Errors: LEST_E_CRYPTO */
 enum lest_status pki_secret_random(void *out, size_t len, struct lest_error *err) LEST_MUST_USE;
 
+/** A secret of count random bytes as a text that people can type: base32 (RFC 4648 section 6), lower case, no
+ *  padding, which survives being read out and never looks like an option.
+ *  count  1 to PKI_SECRET_RANDOM_MAX
+ *  text   the caller's, to be wiped; empty on failure
+ *  Errors: LEST_E_CRYPTO */
+enum { PKI_SECRET_TEXT_SIZE = PKI_SECRET_RANDOM_MAX * 8 / 5 + 2 };
+enum lest_status pki_secret_text(size_t count, char text[PKI_SECRET_TEXT_SIZE],
+                                 struct lest_error *err) LEST_MUST_USE;
+
 /** SHA-256. Errors: LEST_E_CRYPTO */
 enum lest_status pki_secret_sha256(const void *data, size_t len, uint8_t out[PKI_SECRET_HASH_LEN],
                                    struct lest_error *err) LEST_MUST_USE;

@@ -74,30 +74,17 @@ static bool read_basic_constraints(struct pki_der *in, struct pki_cert *cert)
 
 static bool read_key_usage(struct pki_der *in, struct pki_cert *cert)
 {
-    struct pki_bytes bits;
-    unsigned unused;
-    if (!pki_der_bits(in, "the key usage", &bits, &unused) || !pki_der_end(in, "the key usage"))
-        return false;
-    cert->key_usage = 0;
-    for (unsigned bit = 0; bit < 9 && bit / 8 < bits.len; bit++)
-        if (bits.data[bit / 8] & 0x80 >> bit % 8)
-            cert->key_usage |= 1 << bit;
-    return true;
+    return pki_ext_key_usage(in, &cert->key_usage);
 }
 
 static bool read_eku(struct pki_der *in, struct pki_cert *cert)
 {
-    struct pki_der body;
-    struct pki_bytes oid;
-    if (!pki_der_read(in, PKI_DER_SEQUENCE, "the extended key usage", &body) ||
-        !pki_der_end(in, "the extended key usage"))
-        return false;
-    cert->eku = (struct pki_bytes){ body.at, body.left };
-    do
-        if (!pki_der_oid(&body, "an extended key usage", &oid))
-            return false;
-    while (body.left);
-    return true;
+    return pki_ext_eku(in, &cert->eku);
+}
+
+static bool read_aki(struct pki_der *in, struct pki_cert *cert)
+{
+    return pki_ext_aki(in, &cert->aki);
 }
 
 static bool read_ski(struct pki_der *in, struct pki_cert *cert)
@@ -107,22 +94,6 @@ static bool read_ski(struct pki_der *in, struct pki_cert *cert)
         return false;
     cert->ski = (struct pki_bytes){ body.at, body.left };
     return pki_der_end(in, "the subject key identifier");
-}
-
-static bool read_aki(struct pki_der *in, struct pki_cert *cert)
-{
-    static const char what[] = "the authority key identifier";
-    struct pki_der body;
-    if (!pki_der_read(in, PKI_DER_SEQUENCE, what, &body) || !pki_der_end(in, what))
-        return false;
-    while (body.left) {
-        struct pki_der_item item;
-        if (!pki_der_item(&body, PKI_DER_ANY, what, &item))
-            return false;
-        if (item.tag == (PKI_DER_CONTEXT | 0))
-            cert->aki = item.body;
-    }
-    return true;
 }
 
 static bool read_san(struct pki_der *in, struct pki_cert *cert)
@@ -157,10 +128,8 @@ static bool read_extension(struct pki_der_doc *doc, const struct pki_ext *ext, s
 
 static bool read_extensions(struct pki_der *in, struct pki_cert *cert)
 {
-    struct pki_der outer, list;
-    if (!pki_der_read(in, PKI_DER_ANY, "the extensions", &outer) ||
-        !pki_der_read(&outer, PKI_DER_SEQUENCE, "the extensions", &list) ||
-        !pki_der_end(&outer, "the extensions") || !pki_ext_check(list))
+    struct pki_der list;
+    if (!pki_ext_list(in, &list))
         return false;
     if (cert->version != 3)
         return pki_der_fail(in, "extensions in a certificate of version %u", cert->version);
@@ -448,4 +417,18 @@ void pki_serial_text(struct pki_bytes contents, struct lest_buf *out)
             byte = (uint8_t)(i + 1 == carry_from ? ~byte + 1 : i + 1 < carry_from ? ~byte : 0);
         lest_hex_append(out, &byte, 1);
     }
+}
+
+bool pki_serial_parse(const char *text, size_t len, uint8_t storage[PKI_SERIAL_TEXT_MAX / 2 + 1],
+                      struct pki_bytes *contents)
+{
+    storage[0] = 0;
+    if (len == 0 || len > PKI_SERIAL_TEXT_MAX || !lest_hex_decode(text, len, storage + 1))
+        return false;
+    *contents = (struct pki_bytes){ storage, 1 + len / 2 };
+    while (contents->len > 1 && contents->data[0] == 0 && contents->data[1] < 0x80) {
+        contents->data++;
+        contents->len--;
+    }
+    return true;
 }

@@ -91,4 +91,11 @@ void pki_certs_pem(struct pki_cert *const list[], size_t count, struct lest_buf 
  *  in front; "-" before a negative one (RFC 5280 4.1.2.2 asks to cope with them). */
 void pki_serial_text(struct pki_bytes contents, struct lest_buf *out);
 
+/** The contents of the INTEGER for the hex text of a number that is not negative, two digits a byte.
+ *  storage   where they are written; at most PKI_SERIAL_TEXT_MAX bytes are read from the text
+ *  Returns false for what is no such text. */
+enum { PKI_SERIAL_TEXT_MAX = 2 * 63 };
+bool pki_serial_parse(const char *text, size_t len, uint8_t storage[PKI_SERIAL_TEXT_MAX / 2 + 1],
+                      struct pki_bytes *contents);
+
 #endif

@@ -95,15 +95,13 @@ static bool read_entries(struct pki_der *in, struct pki_crl *crl)
 
 static bool read_extensions(struct pki_der *in, struct pki_crl *crl)
 {
-    struct pki_der outer, list;
-    if (!pki_der_read(in, PKI_DER_ANY, "the extensions", &outer) ||
-        !pki_der_read(&outer, PKI_DER_SEQUENCE, "the extensions", &list) ||
-        !pki_der_end(&outer, "the extensions") || !pki_ext_check(list))
+    struct pki_der list;
+    if (!pki_ext_list(in, &list))
         return false;
     crl->extensions = (struct pki_bytes){ list.at, list.left };
     while (list.left) {
         struct pki_ext ext;
-        struct pki_der value, body;
+        struct pki_der value;
         if (!pki_ext_next(&list, &ext))
             return false;
         pki_der_open(&value, in->doc, ext.value.data, ext.value.len);
@@ -111,16 +109,11 @@ static bool read_extensions(struct pki_der *in, struct pki_crl *crl)
             if (!pki_der_integer(&value, "the CRL number", &crl->number) ||
                 !pki_der_end(&value, "the CRL number"))
                 return false;
-        } else if (pki_oid_is(ext.oid, PKI_OID_AKI)) {
-            if (!pki_der_read(&value, PKI_DER_SEQUENCE, "the authority key identifier", &body))
-                return false;
-            struct pki_der_item item;
-            if (pki_der_peek(&body) == (PKI_DER_CONTEXT | 0) &&
-                pki_der_item(&body, PKI_DER_ANY, "the authority key identifier", &item))
-                crl->aki = item.body;
+        } else if (pki_oid_is(ext.oid, PKI_OID_AKI) && !pki_ext_aki(&value, &crl->aki)) {
+            return false;
         }
     }
-    return in->doc->status == LEST_OK;
+    return true;
 }
 
 static bool read_tbs(struct pki_der *in, struct pki_crl *crl, struct pki_der_item *algorithm)

@@ -26,18 +26,6 @@ void pki_csr_free(struct pki_csr *csr)
     free(csr);
 }
 
-bool pki_csr_attribute_next(struct pki_der *in, struct pki_csr_attribute *attribute)
-{
-    struct pki_der body, values;
-    if (!pki_der_read(in, PKI_DER_SEQUENCE, "an attribute", &body) ||
-        !pki_der_oid(&body, "an attribute's identifier", &attribute->oid) ||
-        !pki_der_read(&body, PKI_DER_SET, "an attribute's set of values", &values) ||
-        !pki_der_end(&body, "an attribute"))
-        return false;
-    attribute->values = (struct pki_bytes){ values.at, values.left };
-    return true;
-}
-
 /* The only value of an attribute that must have one. */
 static bool single_value(struct pki_der *values, const char *what, struct pki_der_item *item)
 {
@@ -104,35 +92,6 @@ static bool read_change(struct pki_csr *csr, struct pki_der values)
     return is_asked(change) || pki_der_fail(&in, "ChangeSubjectName names nothing");
 }
 
-static bool read_key_usage(struct pki_csr *csr, struct pki_der in)
-{
-    struct pki_bytes bits;
-    unsigned unused;
-    if (!pki_der_bits(&in, "keyUsage", &bits, &unused) || !pki_der_end(&in, "keyUsage"))
-        return false;
-    csr->key_usage = 0;
-    for (unsigned bit = 0; bit < 9 && bit / 8 < bits.len; bit++)
-        if (bits.data[bit / 8] & 0x80 >> bit % 8)
-            csr->key_usage |= 1 << bit;
-    return true;
-}
-
-static bool read_eku(struct pki_csr *csr, struct pki_der in)
-{
-    struct pki_der list;
-    struct pki_bytes oid;
-    if (!pki_der_read(&in, PKI_DER_SEQUENCE, "extendedKeyUsage", &list) ||
-        !pki_der_end(&in, "extendedKeyUsage"))
-        return false;
-    csr->eku = (struct pki_bytes){ list.at, list.left };
-    if (list.left == 0)
-        return pki_der_fail(&list, "extendedKeyUsage is empty");
-    while (list.left)
-        if (!pki_der_oid(&list, "a purpose of extendedKeyUsage", &oid))
-            return false;
-    return true;
-}
-
 static bool read_extension(struct pki_csr *csr, struct pki_der *in, size_t *elements)
 {
     struct pki_ext ext;
@@ -147,9 +106,9 @@ static bool read_extension(struct pki_csr *csr, struct pki_der *in, size_t *elem
         return pki_san_check(in->doc, ext.value.data, ext.value.len);
     }
     if (pki_oid_is(ext.oid, PKI_OID_KEY_USAGE))
-        return read_key_usage(csr, value);
+        return pki_ext_key_usage(&value, &csr->key_usage);
     if (pki_oid_is(ext.oid, PKI_OID_EKU))
-        return read_eku(csr, value);
+        return pki_ext_eku(&value, &csr->eku);
     return true;
 }
 
@@ -183,11 +142,11 @@ static bool read_attributes(struct pki_csr *csr, struct pki_der in)
     size_t elements = ELEMENTS_MAX;
     csr->attributes = (struct pki_bytes){ in.at, in.left };
     for (size_t count = 0; in.left;) {
-        struct pki_csr_attribute attribute;
+        struct pki_attr attribute;
         struct pki_der values;
         if (++count > PKI_CSR_ATTRIBUTES_MAX)
             return pki_der_fail(&in, "there are more than %d attributes", PKI_CSR_ATTRIBUTES_MAX);
-        if (!pki_csr_attribute_next(&in, &attribute))
+        if (!pki_attr_next(&in, &attribute))
             return false;
         pki_der_open(&values, in.doc, attribute.values.data, attribute.values.len);
         if (!pki_der_check(values, "an attribute's value", DEPTH_MAX, &elements))

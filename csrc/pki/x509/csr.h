@@ -2,6 +2,7 @@
 #ifndef LEST_PKI_X509_CSR_H
 #define LEST_PKI_X509_CSR_H
 
+#include "pki/asn1/attr.h"
 #include "pki/asn1/ext.h"
 #include "pki/asn1/oid.h"
 #include "pki/key/key.h"
@@ -17,7 +18,7 @@ enum {
 
 /** A parsed request. Everything but challenge points into der, a copy of what was received.
  *  info        the whole CertificationRequestInfo, over which the signature is
- *  attributes  contents of [0]; empty if it is absent
+ *  attributes  contents of [0], for pki_attr_next(); empty if it is absent
  *  extensions  contents of the requested Extensions, for pki_ext_next(); data NULL if none are requested
  *  san         the whole GeneralNames; data NULL if there is none
  *  key_usage   bit n of RFC 5280 4.2.1.3 as 1 << n; -1 where the extension is absent
@@ -55,15 +56,6 @@ void pki_csr_free(struct pki_csr *csr);
  * allow_weak. Errors: LEST_E_CSR_SIGNATURE, LEST_E_CSR_WEAK, LEST_E_NOMEM */
 enum lest_status pki_csr_verify(const struct pki_csr *csr, bool allow_weak,
                                 struct lest_error *err) LEST_MUST_USE;
-
-/** One attribute. oid: contents of the identifier; values: contents of the SET. */
-struct pki_csr_attribute {
-    struct pki_bytes oid;
-    struct pki_bytes values;
-};
-
-/** Read the next attribute of the contents of [0]. */
-bool pki_csr_attribute_next(struct pki_der *in, struct pki_csr_attribute *attribute);
 
 /** What a new request says. Absent bytes (data NULL) are left out; spans are borrowed.
  *  subject      whole Name; absent is the empty name

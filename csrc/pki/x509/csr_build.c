@@ -4,83 +4,51 @@
 #include "pki/key/signature.h"
 #include "pki/x509/csr.h"
 
-static void put_extension(struct lest_buf *out, enum pki_oid oid, bool critical, struct pki_bytes value)
-{
-    size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    pki_oid_put(out, oid);
-    if (critical)
-        pki_der_put_boolean(out, true);
-    pki_der_put(out, PKI_DER_OCTET_STRING, value.data, value.len);
-    pki_der_put_close(out, mark);
-}
-
 static void put_extensions(const struct pki_csr_plan *plan, bool empty_subject, struct lest_buf *out)
 {
-    struct lest_buf value;
-    lest_buf_init(&value, PKI_CSR_MAX);
+    struct pki_ext_mark mark;
     if (plan->key_usage) {
-        pki_der_put_named_bits(&value, plan->key_usage);
-        put_extension(out, PKI_OID_KEY_USAGE, true, (struct pki_bytes){ value.data, value.len });
-        value.len = 0;
+        mark = pki_ext_put_open(out, PKI_OID_KEY_USAGE, true);
+        pki_der_put_named_bits(out, plan->key_usage);
+        pki_ext_put_close(out, mark);
     }
     if (plan->eku.data) {
-        pki_der_put(&value, PKI_DER_SEQUENCE, plan->eku.data, plan->eku.len);
-        put_extension(out, PKI_OID_EKU, false, (struct pki_bytes){ value.data, value.len });
+        mark = pki_ext_put_open(out, PKI_OID_EKU, false);
+        pki_der_put(out, PKI_DER_SEQUENCE, plan->eku.data, plan->eku.len);
+        pki_ext_put_close(out, mark);
     }
     /* RFC 5280 4.2.1.6: critical where the names stand here alone. */
     if (plan->san.data)
-        put_extension(out, PKI_OID_SAN, empty_subject, plan->san);
+        pki_ext_put(out, PKI_OID_SAN, empty_subject, plan->san);
     lest_buf_append(out, plan->extensions.data, plan->extensions.len);
-    out->failed = out->failed || value.failed;
-    lest_buf_free(&value);
-}
-
-/* An attribute with one value, which is written between the two. */
-struct attribute {
-    size_t whole, values;
-};
-
-static struct attribute open_attribute(struct lest_buf *out, enum pki_oid oid)
-{
-    struct attribute attribute;
-    attribute.whole = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    pki_oid_put(out, oid);
-    attribute.values = pki_der_put_open(out, PKI_DER_SET);
-    return attribute;
-}
-
-static void close_attribute(struct lest_buf *out, struct attribute attribute)
-{
-    pki_der_put_close(out, attribute.values);
-    pki_der_put_close(out, attribute.whole);
 }
 
 static void put_attributes(const struct pki_csr_plan *plan, bool empty_subject, struct lest_buf *out)
 {
-    struct attribute attribute;
+    struct pki_attr_mark attribute;
     size_t all = pki_der_put_open(out, PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED);
     if (plan->key_usage || plan->eku.data || plan->san.data || plan->extensions.len) {
-        attribute = open_attribute(out, PKI_OID_EXTENSION_REQUEST);
+        attribute = pki_attr_put_open(out, PKI_OID_EXTENSION_REQUEST);
         size_t extensions = pki_der_put_open(out, PKI_DER_SEQUENCE);
         put_extensions(plan, empty_subject, out);
         pki_der_put_close(out, extensions);
-        close_attribute(out, attribute);
+        pki_attr_put_close(out, attribute);
     }
     if (plan->challenge.data) {
-        attribute = open_attribute(out, PKI_OID_CHALLENGE_PASSWORD);
+        attribute = pki_attr_put_open(out, PKI_OID_CHALLENGE_PASSWORD);
         /* RFC 2985 5.4.1: PrintableString where it can be. */
         bool printable = pki_string_is_printable(plan->challenge.data, plan->challenge.len);
         pki_der_put(out, printable ? PKI_DER_PRINTABLE_STRING : PKI_DER_UTF8_STRING, plan->challenge.data,
                     plan->challenge.len);
-        close_attribute(out, attribute);
+        pki_attr_put_close(out, attribute);
     }
     if (plan->change.subject.data || plan->change.san.data) {
-        attribute = open_attribute(out, PKI_OID_CHANGE_SUBJECT_NAME);
+        attribute = pki_attr_put_open(out, PKI_OID_CHANGE_SUBJECT_NAME);
         size_t change = pki_der_put_open(out, PKI_DER_SEQUENCE);
         lest_buf_append(out, plan->change.subject.data, plan->change.subject.len);
         lest_buf_append(out, plan->change.san.data, plan->change.san.len);
         pki_der_put_close(out, change);
-        close_attribute(out, attribute);
+        pki_attr_put_close(out, attribute);
     }
     lest_buf_append(out, plan->attributes.data, plan->attributes.len);
     pki_der_put_sort(out, all);

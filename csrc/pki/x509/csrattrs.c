@@ -10,30 +10,22 @@
 #include <ctype.h>
 #include <stdio.h>
 
-static const char ELEMENT[] = "an element";
-
-static bool read_element(struct pki_der *in, struct pki_csrattr *attr)
+static bool read_element(struct pki_der *in, struct pki_attr *attr)
 {
-    struct pki_der body, values;
-    attr->values = (struct pki_bytes){ NULL, 0 };
-    if (pki_der_peek(in) == PKI_DER_OID)
-        return pki_der_oid(in, ELEMENT, &attr->oid);
+    if (pki_der_peek(in) == PKI_DER_OID) {
+        attr->values = (struct pki_bytes){ NULL, 0 };
+        return pki_der_oid(in, "an element", &attr->oid);
+    }
     if (pki_der_peek(in) != PKI_DER_SEQUENCE)
         return pki_der_fail(in, "an element is neither an OID nor an attribute");
-    if (!pki_der_read(in, PKI_DER_SEQUENCE, ELEMENT, &body) ||
-        !pki_der_oid(&body, "an attribute's type", &attr->oid) ||
-        !pki_der_read(&body, PKI_DER_SET, "an attribute's values", &values) ||
-        !pki_der_end(&body, "an attribute"))
-        return false;
-    attr->values = (struct pki_bytes){ values.at, values.left };
-    return true;
+    return pki_attr_next(in, attr);
 }
 
 static bool check(struct pki_der in)
 {
     size_t elements = PKI_CSRATTRS_ELEMENTS_MAX;
     for (size_t count = 0; in.left; count++) {
-        struct pki_csrattr attr;
+        struct pki_attr attr;
         struct pki_der values;
         if (count == PKI_CSRATTRS_COUNT_MAX)
             return pki_der_fail(&in, "there are more than %d elements", PKI_CSRATTRS_COUNT_MAX);
@@ -63,13 +55,13 @@ enum lest_status pki_csrattrs_open(struct pki_bytes der, struct pki_der_doc *doc
     return LEST_OK;
 }
 
-bool pki_csrattrs_next(struct pki_der *in, struct pki_csrattr *attr)
+bool pki_csrattrs_next(struct pki_der *in, struct pki_attr *attr)
 {
     return in->left && read_element(in, attr);
 }
 
 /* The one value of an attribute, entered for reading; false where there is not exactly one. */
-static bool only_value(const struct pki_csrattr *attr, struct pki_der_doc *doc, struct pki_der *value)
+static bool only_value(const struct pki_attr *attr, struct pki_der_doc *doc, struct pki_der *value)
 {
     struct pki_der in;
     struct pki_der_item item;
@@ -93,7 +85,7 @@ static void name_curve(struct pki_bytes oid, char key[PKI_KEY_TYPE_MAX])
              curve == PKI_CURVE_COUNT ? text : pki_curve_name(curve));
 }
 
-static bool ec_key(const struct pki_csrattr *attr, char key[PKI_KEY_TYPE_MAX], const char **problem)
+static bool ec_key(const struct pki_attr *attr, char key[PKI_KEY_TYPE_MAX], const char **problem)
 {
     struct pki_der_doc doc;
     struct pki_der value;
@@ -110,7 +102,7 @@ static bool ec_key(const struct pki_csrattr *attr, char key[PKI_KEY_TYPE_MAX], c
     return true;
 }
 
-static bool rsa_key(const struct pki_csrattr *attr, char key[PKI_KEY_TYPE_MAX], const char **problem)
+static bool rsa_key(const struct pki_attr *attr, char key[PKI_KEY_TYPE_MAX], const char **problem)
 {
     struct pki_der_doc doc;
     struct pki_der value;
@@ -128,7 +120,7 @@ static bool rsa_key(const struct pki_csrattr *attr, char key[PKI_KEY_TYPE_MAX], 
 }
 
 /* An algorithm that needs no parameters, by asking OpenSSL's providers for its identifier. */
-static bool other_key(const struct pki_csrattr *attr, char key[PKI_KEY_TYPE_MAX])
+static bool other_key(const struct pki_attr *attr, char key[PKI_KEY_TYPE_MAX])
 {
     char oid[PKI_OID_TEXT_MAX];
     /* id-RSASSA-PSS alone requires a signature. */
@@ -148,7 +140,7 @@ static bool other_key(const struct pki_csrattr *attr, char key[PKI_KEY_TYPE_MAX]
     return name != NULL;
 }
 
-static bool signature(const struct pki_csrattr *attr, struct pki_csr_requirements *required, bool *has_digest)
+static bool signature(const struct pki_attr *attr, struct pki_csr_requirements *required, bool *has_digest)
 {
     int nid = pki_oid_nid(attr->oid), digest = NID_undef, algorithm = NID_undef;
     *has_digest = false;
@@ -171,7 +163,7 @@ static bool signature(const struct pki_csrattr *attr, struct pki_csr_requirement
 }
 
 /* RFC 9908 3.2: exactly one value, of type Extensions. */
-static bool extensions(const struct pki_csrattr *attr, struct pki_csr_requirements *required,
+static bool extensions(const struct pki_attr *attr, struct pki_csr_requirements *required,
                        const char **problem)
 {
     struct pki_der_doc doc;
@@ -190,7 +182,7 @@ static bool extensions(const struct pki_csrattr *attr, struct pki_csr_requiremen
 }
 
 enum pki_csr_requirement pki_csr_requirements_add(struct pki_csr_requirements *required,
-                                                  const struct pki_csrattr *attr, const char **problem)
+                                                  const struct pki_attr *attr, const char **problem)
 {
     char key[PKI_KEY_TYPE_MAX] = "";
     *problem = NULL;

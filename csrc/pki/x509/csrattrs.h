@@ -8,7 +8,7 @@
 #ifndef LEST_PKI_X509_CSRATTRS_H
 #define LEST_PKI_X509_CSRATTRS_H
 
-#include "pki/asn1/oid.h"
+#include "pki/asn1/attr.h"
 #include "pki/key/public.h"
 
 enum {
@@ -18,12 +18,6 @@ enum {
     PKI_CSRATTRS_DEPTH_MAX = 16,
 };
 
-/** One element. values: contents of the SET, one DER element after another; absent for a bare OID. */
-struct pki_csrattr {
-    struct pki_bytes oid;
-    struct pki_bytes values;
-};
-
 /** Check a whole CsrAttrs and open it for pki_csrattrs_next; nothing may follow it. An empty set of values
  *  is taken (RFC 9908 3.2 allows it in words, the ASN.1 does not), as is anything inside a value that is
  *  well-formed. der is borrowed as long as the reader is used; doc is filled.
@@ -31,8 +25,8 @@ struct pki_csrattr {
 enum lest_status pki_csrattrs_open(struct pki_bytes der, struct pki_der_doc *doc, struct pki_der *in,
                                    struct lest_error *err) LEST_MUST_USE;
 
-/** The next element of a checked one, or false at the end. */
-bool pki_csrattrs_next(struct pki_der *in, struct pki_csrattr *attr);
+/** The next element of a checked one, or false at the end. A bare OID has no values (data NULL). */
+bool pki_csrattrs_next(struct pki_der *in, struct pki_attr *attr);
 
 /** What the elements require of a CSR. Empty texts: nothing of that kind.
  *  key         as everywhere ("ec:P-384", "rsa:4096"), or "ec" and "rsa": any curve, any size
@@ -60,18 +54,15 @@ enum pki_csr_requirement {
  *  changes nothing and is PKI_CSR_REQUIRES_UNKNOWN, with a problem (a text that lives for ever) where it is a wrong
  *  use of a known identifier, as the example of RFC 7030 4.5.2 has it, and NULL else. */
 enum pki_csr_requirement pki_csr_requirements_add(struct pki_csr_requirements *required,
-                                                  const struct pki_csrattr *attr, const char **problem);
-
-/** Append an attribute; its values, each one DER element, are sorted.
- *  Errors: LEST_E_CSRATTRS_MALFORMED, LEST_E_MALFORMED (the OID) */
-enum lest_status pki_csrattrs_put(struct lest_buf *out, const char *oid, size_t oid_len,
-                                  const struct pki_bytes *values, size_t count,
-                                  struct lest_error *err) LEST_MUST_USE;
+                                                  const struct pki_attr *attr, const char **problem);
 
 /** Append the requirement of a kind of key: an attribute with the curve or the size, or the bare OID of an
  *  algorithm that needs neither (RFC 9908 3.2). Errors: LEST_E_KEY_UNSUPPORTED */
 enum lest_status pki_csrattrs_put_key(struct lest_buf *out, const char *spec,
                                       struct lest_error *err) LEST_MUST_USE;
+
+/** Append the requirement of extensions, a run of whole Extension elements: id-ExtensionReq (RFC 9908 3.2). */
+void pki_csrattrs_put_extensions(struct lest_buf *out, struct pki_bytes extensions);
 
 /** Append the signature algorithm of a kind of key with a digest. Errors: LEST_E_KEY_UNSUPPORTED */
 enum lest_status pki_csrattrs_put_digest(struct lest_buf *out, const char *spec, const char *digest,

@@ -9,26 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum lest_status pki_csrattrs_put(struct lest_buf *out, const char *oid, size_t oid_len,
-                                  const struct pki_bytes *values, size_t count, struct lest_error *err)
-{
-    size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    enum lest_status status = pki_oid_put_text(out, oid, oid_len, err);
-    if (status)
-        return status;
-    size_t set = pki_der_put_open(out, PKI_DER_SET);
-    struct pki_der_doc doc = { .noun = "CSR attributes", .malformed = LEST_E_CSRATTRS_MALFORMED, .err = err };
-    for (size_t i = 0; i < count; i++) {
-        if (!pki_der_one(&doc, values[i], "a value"))
-            return doc.status;
-        lest_buf_append(out, values[i].data, values[i].len);
-    }
-    pki_der_put_sort(out, set);
-    pki_der_put_close(out, set);
-    pki_der_put_close(out, attribute);
-    return lest_buf_status(out, err);
-}
-
 static enum lest_status unsupported(struct lest_error *err, const char *spec)
 {
     pki_error_clear();
@@ -47,12 +27,9 @@ static enum lest_status put_curve(struct lest_buf *out, const char *spec, const 
     EC_GROUP_free(group);
     if (!object)
         return unsupported(err, spec);
-    size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    pki_oid_put(out, PKI_OID_EC_PUBLIC_KEY);
-    size_t set = pki_der_put_open(out, PKI_DER_SET);
+    struct pki_attr_mark attribute = pki_attr_put_open(out, PKI_OID_EC_PUBLIC_KEY);
     pki_der_put(out, PKI_DER_OID, OBJ_get0_data(object), OBJ_length(object));
-    pki_der_put_close(out, set);
-    pki_der_put_close(out, attribute);
+    pki_attr_put_close(out, attribute);
     return lest_buf_status(out, err);
 }
 
@@ -63,13 +40,17 @@ static enum lest_status put_size(struct lest_buf *out, const char *spec, const c
     long bits = strtol(digits, &end, 10);
     if (digits[0] < '1' || digits[0] > '9' || *end || bits < PKI_RSA_BITS_MIN || bits > PKI_RSA_BITS_MAX)
         return unsupported(err, spec);
-    size_t attribute = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    pki_oid_put(out, PKI_OID_RSA);
-    size_t set = pki_der_put_open(out, PKI_DER_SET);
+    struct pki_attr_mark attribute = pki_attr_put_open(out, PKI_OID_RSA);
     pki_der_put_small(out, bits);
-    pki_der_put_close(out, set);
-    pki_der_put_close(out, attribute);
+    pki_attr_put_close(out, attribute);
     return lest_buf_status(out, err);
+}
+
+void pki_csrattrs_put_extensions(struct lest_buf *out, struct pki_bytes extensions)
+{
+    struct pki_attr_mark attribute = pki_attr_put_open(out, PKI_OID_EXTENSION_REQUEST);
+    pki_der_put(out, PKI_DER_SEQUENCE, extensions.data, extensions.len);
+    pki_attr_put_close(out, attribute);
 }
 
 /* OpenSSL's number for an algorithm by the names of this project. */
@@ -101,7 +82,7 @@ enum lest_status pki_csrattrs_put_key(struct lest_buf *out, const char *spec, st
     if (!object)
         return unsupported(err, spec);
     /* It must be read as what it is written for. */
-    const struct pki_csrattr bare = { .oid = { OBJ_get0_data(object), OBJ_length(object) } };
+    const struct pki_attr bare = { .oid = { OBJ_get0_data(object), OBJ_length(object) } };
     struct pki_csr_requirements required = { .key = "" };
     const char *problem;
     if (pki_csr_requirements_add(&required, &bare, &problem) != PKI_CSR_REQUIRES_KEY)
@@ -138,7 +119,7 @@ enum lest_status pki_csrattrs_check_ours(struct pki_bytes der, struct lest_error
 {
     struct pki_der_doc doc;
     struct pki_der in;
-    struct pki_csrattr attr;
+    struct pki_attr attr;
     struct pki_bytes seen[PKI_CSRATTRS_COUNT_MAX];
     size_t count = 0;
     struct pki_csr_requirements required = { .key = "" };

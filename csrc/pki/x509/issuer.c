@@ -26,8 +26,6 @@ struct pki_issuer {
     struct lest_buf aki;
 };
 
-static const struct pki_bytes empty_name = { (const uint8_t *)"0", 2 };
-
 void pki_issuer_free(struct pki_issuer *issuer)
 {
     if (!issuer)
@@ -97,35 +95,6 @@ enum lest_status pki_issuer_new(struct pki_cert *cert, const struct pki_key *key
     return status;
 }
 
-/* Opens an Extension up to the inside of its OCTET STRING. */
-struct extension {
-    size_t whole, value;
-};
-
-static struct extension open_extension(struct lest_buf *out, enum pki_oid oid, bool critical)
-{
-    struct extension e;
-    e.whole = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    pki_oid_put(out, oid);
-    if (critical)
-        pki_der_put_boolean(out, true);
-    e.value = pki_der_put_open(out, PKI_DER_OCTET_STRING);
-    return e;
-}
-
-static void close_extension(struct lest_buf *out, struct extension e)
-{
-    pki_der_put_close(out, e.value);
-    pki_der_put_close(out, e.whole);
-}
-
-static void put_extension(struct lest_buf *out, enum pki_oid oid, bool critical, struct pki_bytes value)
-{
-    struct extension e = open_extension(out, oid, critical);
-    lest_buf_append(out, value.data, value.len);
-    close_extension(out, e);
-}
-
 static enum lest_status put_ski(struct lest_buf *out, struct pki_bytes spki, struct lest_error *err)
 {
     uint8_t id[KEY_ID_LEN];
@@ -133,15 +102,15 @@ static enum lest_status put_ski(struct lest_buf *out, struct pki_bytes spki, str
     enum lest_status status = pki_public_key_id(spki, id, &why);
     if (status)
         return lest_error_set(err, status == LEST_E_KEY_MALFORMED ? LEST_E_ISSUE : status, "%s", why.message);
-    struct extension e = open_extension(out, PKI_OID_SKI, false);
+    struct pki_ext_mark e = pki_ext_put_open(out, PKI_OID_SKI, false);
     pki_der_put(out, PKI_DER_OCTET_STRING, id, sizeof id);
-    close_extension(out, e);
+    pki_ext_put_close(out, e);
     return LEST_OK;
 }
 
 static void put_basic_constraints(struct lest_buf *out, bool ca, int path_len)
 {
-    struct extension e = open_extension(out, PKI_OID_BASIC_CONSTRAINTS, true);
+    struct pki_ext_mark e = pki_ext_put_open(out, PKI_OID_BASIC_CONSTRAINTS, true);
     /* DER leaves out what is the default: cA FALSE is an empty SEQUENCE. */
     size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);
     if (ca)
@@ -149,14 +118,14 @@ static void put_basic_constraints(struct lest_buf *out, bool ca, int path_len)
     if (ca && path_len >= 0)
         pki_der_put_small(out, path_len);
     pki_der_put_close(out, mark);
-    close_extension(out, e);
+    pki_ext_put_close(out, e);
 }
 
 static void put_key_usage(struct lest_buf *out, unsigned bits)
 {
-    struct extension e = open_extension(out, PKI_OID_KEY_USAGE, true);
+    struct pki_ext_mark e = pki_ext_put_open(out, PKI_OID_KEY_USAGE, true);
     pki_der_put_named_bits(out, bits);
-    close_extension(out, e);
+    pki_ext_put_close(out, e);
 }
 
 static bool valid_url(struct pki_bytes url)
@@ -183,7 +152,7 @@ static void put_crl_urls(struct lest_buf *out, const struct pki_issue *plan)
 {
     if (!plan->crl_url_count)
         return;
-    struct extension e = open_extension(out, PKI_OID_CRL_URLS, false);
+    struct pki_ext_mark e = pki_ext_put_open(out, PKI_OID_CRL_URLS, false);
     size_t all = pki_der_put_open(out, PKI_DER_SEQUENCE);
     for (size_t i = 0; i < plan->crl_url_count; i++) {
         size_t point = pki_der_put_open(out, PKI_DER_SEQUENCE);
@@ -195,7 +164,7 @@ static void put_crl_urls(struct lest_buf *out, const struct pki_issue *plan)
         pki_der_put_close(out, point);
     }
     pki_der_put_close(out, all);
-    close_extension(out, e);
+    pki_ext_put_close(out, e);
 }
 
 static void put_access(struct lest_buf *out, enum pki_oid method, const struct pki_bytes *urls, size_t count)
@@ -213,12 +182,12 @@ static void put_aia(struct lest_buf *out, const struct pki_issue *plan)
 {
     if (!plan->ocsp_url_count && !plan->ca_issuer_url_count)
         return;
-    struct extension e = open_extension(out, PKI_OID_AIA, false);
+    struct pki_ext_mark e = pki_ext_put_open(out, PKI_OID_AIA, false);
     size_t all = pki_der_put_open(out, PKI_DER_SEQUENCE);
     put_access(out, PKI_OID_OCSP, plan->ocsp_urls, plan->ocsp_url_count);
     put_access(out, PKI_OID_CA_ISSUERS, plan->ca_issuer_urls, plan->ca_issuer_url_count);
     pki_der_put_close(out, all);
-    close_extension(out, e);
+    pki_ext_put_close(out, e);
 }
 
 static enum lest_status put_serial(struct lest_buf *out, struct pki_bytes serial, struct lest_error *err)
@@ -248,7 +217,7 @@ static enum lest_status put_head(struct lest_buf *out, const struct pki_signer *
                                  struct lest_error *err)
 {
     struct pki_bytes algorithm = pki_signer_algorithm(signer);
-    struct pki_bytes subject = plan->subject.data ? plan->subject : empty_name;
+    struct pki_bytes subject = plan->subject.data ? plan->subject : pki_name_empty;
     size_t version = pki_der_put_open(out, PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED);
     pki_der_put_small(out, 2);
     pki_der_put_close(out, version);
@@ -309,19 +278,19 @@ static enum lest_status put_extensions(struct lest_buf *out, const struct pki_is
     struct pki_der_doc doc = { .noun = "certificate", .malformed = LEST_E_ISSUE, .err = err };
     struct pki_der in;
     size_t from = out->len;
-    put_extension(out, PKI_OID_AKI, false, (struct pki_bytes){ issuer->aki.data, issuer->aki.len });
+    pki_ext_put(out, PKI_OID_AKI, false, (struct pki_bytes){ issuer->aki.data, issuer->aki.len });
     enum lest_status status = put_ski(out, plan->spki, err);
     if (status)
         return status;
     put_basic_constraints(out, false, -1);
     put_key_usage(out, plan->key_usage ? plan->key_usage : DIGITAL_SIGNATURE);
     if (plan->eku.data) {
-        struct extension e = open_extension(out, PKI_OID_EKU, false);
+        struct pki_ext_mark e = pki_ext_put_open(out, PKI_OID_EKU, false);
         pki_der_put(out, PKI_DER_SEQUENCE, plan->eku.data, plan->eku.len);
-        close_extension(out, e);
+        pki_ext_put_close(out, e);
     }
     if (plan->san.data)
-        put_extension(out, PKI_OID_SAN, !plan->subject.data || pki_name_is_empty(plan->subject), plan->san);
+        pki_ext_put(out, PKI_OID_SAN, !plan->subject.data || pki_name_is_empty(plan->subject), plan->san);
     put_crl_urls(out, plan);
     put_aia(out, plan);
     lest_buf_append(out, plan->extensions.data, plan->extensions.len);

@@ -246,6 +246,16 @@ describe("csrattrs", function()
     assert.same({ "\1\1\xff", "\2\1\1", "\5\0" }, list[1].values)
   end)
 
+  it("writes extensions whose values are one DER element each, and no others", function()
+    for _, value in ipairs { "", "x", "\5", "\5\0\5\0" } do
+      local der, err = csrattrs.encode { { extensions = { { oid = "1.2.3", value = value } } } }
+      assert.is_nil(der)
+      assert.equal("malformed", err.code)
+    end
+    assert(csrattrs.encode { { extensions = { { oid = "1.2.3", value = "\5\0", critical = true } } } })
+    assert.equal("csrattrs_malformed", select(2, csrattrs.encode { { extensions = {} } }).code)
+  end)
+
   it("raises for a programmer's mistakes", function()
     assert.error_matches(function() csrattrs.encode { 1 } end, "entry 1 is a number")
     assert.error_matches(function() csrattrs.encode { {} } end, "has one of oid")
