@@ -20,23 +20,6 @@ struct pki_bytes lestL_opt_bytes(lua_State *L, int idx, const char *key)
     return bytes;
 }
 
-struct pki_bytes *lestL_to_strings(lua_State *L, int idx, const char *noun, size_t *count)
-{
-    idx = lua_absindex(L, idx);
-    if (!lua_istable(L, idx))
-        luaL_error(L, "%s: a %s is no list", noun, luaL_typename(L, idx));
-    *count = lua_rawlen(L, idx);
-    /* A list has its entries in memory already, each larger than this. */
-    struct pki_bytes *strings = lua_newuserdatauv(L, (*count + 1) * sizeof *strings, 0);
-    for (size_t i = 0; i < *count; i++) {
-        if (lua_rawgeti(L, idx, (lua_Integer)i + 1) != LUA_TSTRING)
-            luaL_error(L, "%s %d is a %s, not a string", noun, (int)i + 1, luaL_typename(L, -1));
-        strings[i].data = (const uint8_t *)lua_tolstring(L, -1, &strings[i].len);
-        lua_pop(L, 1);
-    }
-    return strings;
-}
-
 /* Pushes field `key` of the table at idx if it is a list; false if it is absent. */
 static bool get_list(lua_State *L, int idx, const char *key, lua_Integer *count)
 {

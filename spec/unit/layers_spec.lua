@@ -4,8 +4,7 @@ local shell = require "support.shell"
 local temporary = require "support.temporary"
 
 local LAYERS <const> = { "base", "pki", "http", "est", "net", "ledger", "lua", "host" }
-local ROOMS <const> = { "pki/asn1", "pki/key", "pki/x509", "pki/cms", "host/role",
-  "host/supervisor", "host/console" }
+local ROOMS <const> = { "pki/asn1", "pki/key", "pki/x509", "pki/cms" }
 
 describe("the lint of layers", function()
   local folder
@@ -20,7 +19,8 @@ describe("the lint of layers", function()
       process.write(("%s/csrc/%s/a.c"):format(folder, layer), "extern int nothing;\n")
       process.write(("%s/csrc/%s/a.h"):format(folder, layer), "extern int nothing;\n")
     end
-    for _, room in ipairs(ROOMS) do
+    for _, room in ipairs { "pki/asn1", "pki/key", "pki/x509", "pki/cms", "host/role",
+      "host/supervisor", "host/console" } do
       assert(os.execute(("mkdir -p '%s/csrc/%s'"):format(folder, room)))
       process.write(("%s/csrc/%s/a.c"):format(folder, room), "extern int nothing;\n")
     end
@@ -112,7 +112,7 @@ describe("the lint of layers", function()
         for _, suffix in ipairs { "c", "h" } do
           local result = planted({ place }, { ('# include  "%s"'):format(include) }, suffix)
           assert.equal(1, result.code, place .. " " .. include)
-          local expected = ("csrc/%s/planted.%s includes %s: the rooms of pki")
+          local expected = ("csrc/%s/planted.%s includes %s: of the rooms of pki")
             :format(place, suffix, include)
           assert(result.err:find(expected, 1, true), result.err)
         end
@@ -210,7 +210,8 @@ describe("the lint of layers", function()
     end
     local result = includes("role", '#include "host/supervisor/child.h"')
     assert.equal(1, result.code)
-    assert.matches("role/planted%.c includes host/supervisor/child%.h: of the rooms of host, role may", result.err)
+    local found = "role/planted.c includes host/supervisor/child.h: of the rooms of host, role may"
+    assert(result.err:find(found, 1, true), result.err)
     assert.equal(0, includes("supervisor", '#include "host/role/watchdog.h"').code)
     result = includes("supervisor", "#include <sqlite3.h>")
     assert.equal(1, result.code)
