@@ -111,7 +111,7 @@ describe("in the middle of 200 enrollments", function()
     end
     running:wait()
     devices:check()
-    assert.equal(0, devices.retries)
+    assert.equal(0, devices.retries, tostring(devices.last_error))
     process.wait_for(function() return #server:logged "ready" >= 2 end, "the new generation", 30)
     for _, line in ipairs(server:logged "request") do assert.equal(200, line.status) end
     for _, line in ipairs(server:logged "child ended") do assert.equal(0, line.status) end

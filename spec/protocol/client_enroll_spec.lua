@@ -228,24 +228,28 @@ describe("the client enrolls", function()
     end
 
     it("C14 C15 9110-10.2.3-a as long as Retry-After says, in seconds or a date", function()
-      local now = os.time()
-      local rfc850 = os.date("!%A, %d-%b-%y %H:%M:%S GMT", now + 100)
-      local asctime = os.date("!%a %b %e %H:%M:%S %Y", now + 100)
+      local function rfc850(at) return os.date("!%A, %d-%b-%y %H:%M:%S GMT", at) end
+      local function asctime(at) return os.date("!%a %b %e %H:%M:%S %Y", at) end
       local cases = {
-        { "3", 3 }, { "0", 1 }, { core.http.format_date(now + 100), 100 }, { rfc850, 100 },
-        { asctime, 100 }, { core.http.format_date(now - 100), 1 }, { nil, 60 }, { "soon", 60 },
-        { "-5", 60 }, { "1.5", 60 },
+        { "3", 3 }, { "0", 1 }, { core.http.format_date, 100 }, { rfc850, 100 }, { asctime, 100 },
+        { core.http.format_date, 1, -100 }, { nil, 60 }, { "soon", 60 }, { "-5", 60 },
+        { "1.5", 60 },
       }
       for _, case in ipairs(cases) do
         for _, status in ipairs { 202, 503 } do
           slept = {}
+          local began = os.time()
+          local value = case[1]
+          if type(value) == "function" then value = value(began + (case[3] or case[2])) end
           server:answer(est.csrattrs())
-          server:answer(pending(case[1], status))
+          server:answer(pending(value, status))
           server:answer(est.issued { world.device.cert })
           assert(enroll({}, { wait = "1h" }))
           assert.equal(1, #slept)
-          local shown = ("%s: %d"):format(case[1], slept[1])
-          assert.is_true(slept[1] >= case[2] - 2 and slept[1] <= case[2], shown)
+          -- What is left of a date; only a date knows how long the answer was on its way.
+          local passed = case[1] ~= value and os.time() - began + 1 or 0
+          assert.is_true(slept[1] >= case[2] - passed and slept[1] <= case[2],
+            ("%s: %d"):format(value, slept[1]))
         end
       end
     end)

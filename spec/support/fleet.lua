@@ -108,9 +108,9 @@ function Fleet:enroll(device, deadline_ms)
     elseif response and not response:header "retry-after" then
       table.insert(self.unexpected, device.name .. ": 503 without Retry-After")
       return
-    elseif not response then
-      self.last_error = err
     end
+    self.last_error = response and ("%d %s"):format(response.status,
+      response:header "x-reason" or response.body) or err
     self.retries = self.retries + 1
     task.sleep(0.05 + math.random() / 10)
   end

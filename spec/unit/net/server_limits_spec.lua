@@ -160,11 +160,14 @@ describe("the server", function()
     } do
       for _, way in ipairs { "drop", "reset" } do
         it(stage[1] .. " (" .. way .. ")", function()
-          start("answer_ms=1000")
+          -- Short only where no answer is meant to come.
+          start("answer_ms=" .. (stage.stop and 20000 or 1000))
           local c = connect { plain = stage.plain }
           if stage[2] then assert(c:send(stage[2])) end
           if stage.said then server:wait(stage.said) end
-          if stage.stop then assert.equal("ok", select(2, c:read { stop = stage.stop })) end
+          if stage.stop then
+            assert.equal("ok", select(2, c:read { stop = stage.stop, timeout = 20000 }))
+          end
           c[way](c)
           if stage.abort then server:wait(stage.abort) end
           server:wait_connections(0, 5)
