@@ -34,7 +34,7 @@
     X(version_info)
 
 struct net_curl {
-#define X(name) __typeof__(curl_##name) *name;
+#define X(name) __typeof__(curl_##name) *(name);
     NET_CURL_FUNCTIONS(X)
 #undef X
 };
