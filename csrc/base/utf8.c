@@ -32,15 +32,24 @@ size_t lest_utf8_length(const void *data, size_t len)
     return at[0] < 0x80 ? 1 : long_form(at, len);
 }
 
-bool lest_utf8_is_text(const void *data, size_t len)
+static bool is_characters(const uint8_t *at, size_t len, bool with_nul)
 {
-    const uint8_t *at = data;
     while (len) {
-        size_t step = lest_utf8_length(at, len);
+        size_t step = *at == 0 && with_nul ? 1 : lest_utf8_length(at, len);
         if (!step)
             return false;
         at += step;
         len -= step;
     }
     return true;
+}
+
+bool lest_utf8_is_text(const void *data, size_t len)
+{
+    return is_characters(data, len, false);
+}
+
+bool lest_utf8_is_valid(const void *data, size_t len)
+{
+    return is_characters(data, len, true);
 }

@@ -12,4 +12,7 @@ size_t lest_utf8_length(const void *data, size_t len);
 /** Whether the bytes are characters to their end, without NUL. */
 bool lest_utf8_is_text(const void *data, size_t len);
 
+/** The same, where NUL is a character like any other. */
+bool lest_utf8_is_valid(const void *data, size_t len);
+
 #endif

@@ -32,6 +32,7 @@ int luaopen_lest_core(lua_State *L)
         { "tls", lestL_open_tls },
         { "server", lestL_open_server },
         { "channel", lestL_open_channel },
+        { "message", lestL_open_message },
         { "ledger", lestL_open_ledger },
         { "secret", lestL_open_secret },
         { "pool", lestL_open_pool },

@@ -16,6 +16,7 @@
 #include "pki/x509/csrattrs.h"
 #include "pki/x509/issuer.h"
 #include "pki/x509/store.h"
+#include "wire/writer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,7 +27,7 @@ enum { TEXT_MAX = 64 * 1024, NOT_BEFORE = 1700000000, NOT_AFTER = 1900000000 };
 static struct pki_key *ca_key, *key;
 static struct pki_cert *ca, *other_ca, *leaf; /* other_ca: the same name, another key */
 static struct pki_issuer *issuer;
-static struct lest_buf subject, san, request, wrong_request, bundle, answer, list;
+static struct lest_buf subject, san, request, wrong_request, bundle, answer, list, packet;
 
 #define CHECK(condition)                                                                                     \
     do {                                                                                                     \
@@ -291,14 +292,32 @@ static enum lest_status secrets(struct lest_error *err)
     return status;
 }
 
+/* Read and written again. */
+static enum lest_status message(struct lest_error *err)
+{
+    struct wire_reader reader;
+    struct wire_writer writer;
+    struct wire_item item = { .event = WIRE_OPEN };
+    struct lest_buf out;
+    lest_buf_init(&out, WIRE_SIZE_MAX);
+    const struct wire_message *type = wire_reader_start(&reader, packet.data, packet.len, err);
+    CHECK(type);
+    wire_writer_start(&writer, type, &out, err);
+    while (item.event != WIRE_END) {
+        CHECK(wire_reader_next(&reader, &item));
+        CHECK(item.event == WIRE_END || wire_writer_put(&writer, &item));
+    }
+    enum lest_status status = wire_writer_end(&writer);
+    CHECK(status || (out.len == packet.len && memcmp(out.data, packet.data, out.len) == 0));
+    lest_buf_free(&out);
+    return status;
+}
+
 const struct alloc_scenario alloc_scenarios[] = {
-    { "names", names },         { "csr_build", csr_build },
-    { "enroll", enroll },       { "forged", forged },
-    { "untrusted", untrusted }, { "answer", read_answer },
-    { "certs", certs },         { "crl", crl },
-    { "chain", chain },         { "issuer", new_issuer },
-    { "keys", keys },           { "csrattrs", csrattrs },
-    { "secrets", secrets },     { NULL, NULL },
+    { "names", names },         { "csr_build", csr_build }, { "enroll", enroll }, { "forged", forged },
+    { "untrusted", untrusted }, { "answer", read_answer },  { "certs", certs },   { "crl", crl },
+    { "chain", chain },         { "issuer", new_issuer },   { "keys", keys },     { "csrattrs", csrattrs },
+    { "secrets", secrets },     { "message", message },     { NULL, NULL },
 };
 
 static void setup_ca(void)
@@ -323,9 +342,8 @@ void alloc_setup(void)
 {
     struct lest_buf pkcs7;
     struct pki_csr *csr;
-    struct lest_buf *const all[] = {
-        &subject, &san, &request, &wrong_request, &bundle, &answer, &list, &pkcs7
-    };
+    struct lest_buf *const all[] = { &subject, &san,  &request, &wrong_request, &bundle,
+                                     &answer,  &list, &packet,  &pkcs7 };
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         lest_buf_init(all[i], TEXT_MAX);
     setup_ca();
@@ -336,6 +354,7 @@ void alloc_setup(void)
     pki_csr_free(csr);
     pki_certs_pem((struct pki_cert *[]){ leaf, ca }, 2, &bundle);
     CHECK(!lest_file_read("spec/fuzz/corpus/crl/pem", &list, NULL));
+    CHECK(!lest_file_read("spec/fuzz/corpus/message/finish", &packet, NULL));
     struct pki_bytes list_der = { NULL, 0 };
     CHECK(!pki_pkcs7_encode((struct pki_bytes[]){ leaf->der, ca->der }, 2, &list_der, 0, &pkcs7, NULL));
     est_body_encode(pkcs7.data, pkcs7.len, 0, &answer);
@@ -344,7 +363,8 @@ void alloc_setup(void)
 
 void alloc_teardown(void)
 {
-    struct lest_buf *const all[] = { &subject, &san, &request, &wrong_request, &bundle, &answer, &list };
+    struct lest_buf *const all[] = { &subject, &san,    &request, &wrong_request,
+                                     &bundle,  &answer, &list,    &packet };
     pki_cert_free(leaf);
     pki_issuer_free(issuer);
     pki_cert_free(ca);

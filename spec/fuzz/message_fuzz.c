@@ -1,58 +1,93 @@
-/* A packet on the authority's socket: what a worker in an attacker's hands may send. It is refused or it is
- * a table of the schema; either way no Lua error escapes, and what is taken can be written again and is taken
- * again, unless it grows too large by that. */
+/* A packet on the authority's socket: what a worker in an attacker's hands may send. It is refused, or it is a
+ * message that has one form: written again, from the items of the reader and from the table of the binding,
+ * it has the same bytes. No Lua error escapes. */
 #include "fuzz.h"
 
+#include "wire/writer.h"
+
 #include <lauxlib.h>
-#include <limits.h>
-#include <lualib.h>
-#include <string.h>
-#include <unistd.h>
+#include <lua.h>
 
 int luaopen_lest_core(lua_State *L);
 
-static const char script[] = "local cjson, message = require 'cjson', require 'lest.server.wire.message'\n"
-                             "local all = { begin = true, finish = true, answer = true }\n"
-                             "return function(packet)\n"
-                             "  local value, problem = message.decode(packet, all)\n"
-                             "  if not value then return type(problem) == 'string' end\n"
-                             "  if type(value.id) ~= 'string' or #value.id > 64 then return false end\n"
-                             "  local again, why = message.encode(cjson.decode(packet))\n"
-                             "  if not again then return why == 'the packet is too large' end\n"
-                             "  local second = message.decode(again, all)\n"
-                             "  return second ~= nil and second.type == value.type\n"
-                             "end\n";
+enum { ITEMS_MAX = 20000 };
+
+/* Whether the packet is a message; then `out` has it as it is written again. */
+static bool again(const uint8_t *packet, size_t size, struct lest_buf *out, struct lest_error *err)
+{
+    struct wire_reader reader;
+    struct wire_writer writer;
+    struct wire_item item;
+    const struct wire_message *message = wire_reader_start(&reader, packet, size, err);
+    if (!message)
+        return false;
+    wire_writer_start(&writer, message, out, err);
+    for (size_t count = 0; count < ITEMS_MAX; count++) {
+        if (!wire_reader_next(&reader, &item))
+            return false;
+        if (item.event == WIRE_END) {
+            FUZZ_CHECK(wire_writer_end(&writer) == LEST_OK);
+            return true;
+        }
+        FUZZ_CHECK(wire_writer_put(&writer, &item));
+    }
+    FUZZ_CHECK(!"a message with so many items");
+    return false;
+}
 
 static lua_State *start(void)
 {
-    char exe[PATH_MAX];
     lua_State *L = luaL_newstate();
     FUZZ_CHECK(L);
-    luaL_openlibs(L);
-    luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_pushcfunction(L, luaopen_lest_core);
-    lua_setfield(L, -2, "lest.core");
-    ssize_t len = readlink("/proc/self/exe", exe, sizeof exe - 1);
-    FUZZ_CHECK(len > 0);
-    exe[len] = '\0';
-    for (int up = 0; up < 2; up++)
-        *strrchr(exe, '/') = '\0';
-    lua_getglobal(L, "package");
-    lua_pushfstring(L, "%s/share/lua/5.4/?.lua;/usr/share/lua/5.4/?.lua", exe);
-    lua_setfield(L, -2, "path");
-    FUZZ_CHECK(luaL_dostring(L, script) == LUA_OK);
+    luaL_requiref(L, "lest.core", luaopen_lest_core, 0);
+    lua_getfield(L, -1, "message");
+    lua_createtable(L, 0, 3);
+    for (size_t i = 0; i < wire_message_count; i++) {
+        lua_pushboolean(L, 1);
+        lua_setfield(L, -2, wire_messages[i].name);
+    }
     return L;
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+/* L: core.message and the types that are taken, which stay. */
+static void call(lua_State *L, const char *name, int arguments)
+{
+    lua_getfield(L, 2, name);
+    lua_insert(L, -1 - arguments);
+    FUZZ_CHECK(lua_pcall(L, arguments, 1, 0) == LUA_OK);
+}
+
+static void check_binding(const uint8_t *packet, size_t size, bool good)
 {
     static lua_State *L;
     if (!L)
         L = start();
-    lua_pushvalue(L, -1);
-    lua_pushlstring(L, (const char *)data, size);
-    FUZZ_CHECK(lua_pcall(L, 1, 1, 0) == LUA_OK);
-    FUZZ_CHECK(lua_toboolean(L, -1));
-    lua_pop(L, 1);
+    lua_pushlstring(L, (const char *)packet, size);
+    lua_pushvalue(L, 3);
+    call(L, "decode", 2);
+    FUZZ_CHECK(lua_istable(L, -1) == good);
+    if (good) {
+        size_t len;
+        call(L, "encode", 1);
+        const char *written = lua_tolstring(L, -1, &len);
+        FUZZ_CHECK(written && len == size && memcmp(written, packet, size) == 0);
+    }
+    lua_settop(L, 3);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    uint8_t *packet = fuzz_copy(data, size);
+    struct lest_error err = { .status = LEST_OK };
+    struct lest_buf out;
+    lest_buf_init(&out, WIRE_SIZE_MAX);
+    bool good = again(packet, size, &out, &err);
+    if (good)
+        FUZZ_CHECK(out.len == size && memcmp(out.data, packet, size) == 0);
+    else
+        FUZZ_CHECK(err.status == LEST_E_MALFORMED || err.status == LEST_E_TOO_LARGE);
+    check_binding(packet, size, good);
+    lest_buf_free(&out);
+    free(packet);
     return 0;
 }

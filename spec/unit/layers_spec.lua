@@ -3,7 +3,7 @@ local process = require "support.process"
 local shell = require "support.shell"
 local temporary = require "support.temporary"
 
-local LAYERS <const> = { "base", "pki", "http", "est", "net", "ledger", "lua", "host" }
+local LAYERS <const> = { "base", "pki", "http", "est", "wire", "net", "ledger", "lua", "host" }
 local ROOMS <const> = { "pki/asn1", "pki/key", "pki/x509", "pki/cms" }
 
 describe("the lint of layers", function()
@@ -187,7 +187,7 @@ describe("the lint of layers", function()
     all_found(planted({ "host" }, calls(banned)), { "host" }, banned, "c")
     local of_host <const> = { "exit(1)", "_exit(2)", "abort()", 'fprintf(stderr, "x")', "printf(f)",
       "vprintf(f, args)", "putchar(c)", "puts(s)", "fputs(s, stderr)", "quick_exit(0)" }
-    local others <const> = { "base", "pki", "http", "est", "net", "ledger", "lua" }
+    local others <const> = { "base", "pki", "http", "est", "wire", "net", "ledger", "lua" }
     for _, suffix in ipairs { "c", "h" } do
       all_found(planted(others, calls(of_host), suffix), others, of_host, suffix)
     end

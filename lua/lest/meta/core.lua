@@ -29,6 +29,7 @@
 ---@field tls lest.core.tls
 ---@field server lest.core.server
 ---@field channel lest.core.channel
+---@field message lest.core.message
 ---@field ledger lest.core.ledger
 ---@field secret lest.core.secret
 ---@field pool lest.core.pool
@@ -448,6 +449,29 @@ function core_channel.listen(options) end
 ---@return lest.channel?
 ---@return lest.error? err code unavailable: nobody listens
 function core_channel.connect(options) end
+
+--- The messages between workers and authority; the tables of csrc/wire/message.c say what there is.
+---@class lest.core.message
+---@field SIZE_MAX integer bytes of a packet
+---@field CSR_MAX integer
+---@field SECRET_MAX integer of a user name, and of a password
+---@field CERTIFICATE_MAX integer
+---@field CHAIN_MAX integer certificates
+local core_message = {}
+
+--- Write a message: a table with `type` and the fields of that type. Metatables count for nothing.
+---@param message table
+---@return string? packet
+---@return lest.error? err codes malformed (names the field, holds no value), too_large
+function core_message.encode(message) end
+
+--- Read a packet, all of it or nothing.
+---@param packet string
+---@param types table<string, boolean> the types that are taken here
+---@return table? message
+---@return lest.error? err as of encode()
+---@return string? id of a packet that begins as a message does and is none
+function core_message.decode(packet, types) end
 
 --- A private key: a handle that shows nothing of it unless asked. Equal when the public halves are.
 ---@class lest.key

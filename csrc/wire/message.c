@@ -1,0 +1,171 @@
+#include "wire/message.h"
+
+#include <string.h>
+
+/* How the rows below are written: the presence of a field, and its shape. Not formatted by
+ * clang-format, which takes the braces of a macro for a block. */
+/* clang-format off */
+#define BYTES(least, most)         { .kind = WIRE_BYTES, .min = (least), .max = (most) }
+#define TEXT(most, of_class)       { .kind = WIRE_BYTES, .max = (most), .class = &(of_class) }
+#define INTEGER(least, most)       { .kind = WIRE_INTEGER, .min = (least), .max = (most) }
+#define CHOICE(list)               { .kind = WIRE_CHOICE, .choices = (list) }
+#define FACT(most)                 { .kind = WIRE_FACT, .max = (most) }
+#define RECORD(rows)               { .kind = WIRE_RECORD, .fields = (rows) }
+#define LIST(least, most, ...)     { .kind = WIRE_LIST, .min = least, .max = (most), .of = ONE(__VA_ARGS__) }
+#define MAP(most, ...)             { .kind = WIRE_MAP, .max = (most), .of = ONE(__VA_ARGS__) }
+#define ONE(...)                   &(const struct wire_shape)__VA_ARGS__
+#define REQUIRED(field, ...)       { .name = (field), .shape = __VA_ARGS__ }
+#define OPTIONAL(field, ...)       { .name = (field), .shape = __VA_ARGS__, .optional = true }
+#define FLAG(field)                { .name = (field), .shape = { .kind = WIRE_FLAG }, .optional = true }
+#define ELEMENT(place, field, ...) { .name = (field), .shape = __VA_ARGS__, .position = (place) }
+#define END                        { .name = NULL }
+
+#define ID          TEXT(64, wire_id)
+#define NAME        TEXT(64, wire_name)
+#define LABEL       TEXT(128, wire_label)
+#define REASON      TEXT(1000, wire_text)
+#define PRINCIPAL   BYTES(0, 1024) /* as a certificate or a client says it */
+#define CERTIFICATE BYTES(1, WIRE_CERTIFICATE_MAX)
+#define FACTS       MAP(WIRE_MAP_MAX, FACT(4096))
+
+static const struct wire_field basic_fields[] = {
+    REQUIRED("username", BYTES(0, WIRE_SECRET_MAX)),
+    REQUIRED("password", BYTES(0, WIRE_SECRET_MAX)),
+    END,
+};
+
+static const struct wire_field named_fields[] = {
+    REQUIRED("name", PRINCIPAL),
+    END,
+};
+
+static const struct wire_field anchored_fields[] = {
+    REQUIRED("name", PRINCIPAL),
+    REQUIRED("anchors", NAME),
+    END,
+};
+
+/* A kind of proof is one row: its name, what a client offers of it in `begin`, and what the authority says of
+ * one that it has proven. */
+#define PROOFS(ROW) \
+    ROW("basic",       OPTIONAL("basic", RECORD(basic_fields)),                 RECORD(named_fields)) \
+    ROW("certificate", OPTIONAL("chain", LIST(1, WIRE_CHAIN_MAX, CERTIFICATE)), RECORD(anchored_fields))
+#define KIND(kind, offered, proven)    kind,
+#define OFFERED(kind, offered, proven) offered,
+#define PROVEN(kind, offered, proven)  OPTIONAL(kind, proven),
+
+static const char *const kinds[] = { PROOFS(KIND) NULL };
+static const char *const operations[] = { "simpleenroll", "simplereenroll", NULL };
+static const char *const verdicts[] = { "approve", "reject", "pending", "unavailable", "error", NULL };
+
+static const struct wire_field tls_fields[] = {
+    REQUIRED("version", TEXT(16, wire_text)),
+    REQUIRED("cipher", TEXT(64, wire_text)),
+    FLAG("channel_bound"),
+    END,
+};
+
+static const struct wire_field begin_fields[] = {
+    REQUIRED("id", ID),
+    REQUIRED("operation", CHOICE(operations)),
+    REQUIRED("label", LABEL),
+    REQUIRED("address", TEXT(64, wire_text)),
+    REQUIRED("tls", RECORD(tls_fields)),
+    REQUIRED("csr", BYTES(1, WIRE_CSR_MAX)),
+    OPTIONAL("headers", MAP(16, TEXT(1000, wire_text))),
+    PROOFS(OFFERED)
+    END,
+};
+
+/* A part of a name, as lest.name has it. It stays in parts, and the authority writes its DER: the strictest
+ * check of a name is to write it, and what it has written needs no second look. Bytes, since that check is
+ * the authority's: a bad name is an error of one request, and no reason to end the connection. */
+static const struct wire_field part_fields[] = {
+    ELEMENT(1, "type", BYTES(0, 1024)),
+    ELEMENT(2, "value", BYTES(0, 1024)),
+    FLAG("plus"),
+    FLAG("der"),
+    END,
+};
+
+static const struct wire_field finish_fields[] = {
+    REQUIRED("id", ID),
+    REQUIRED("handle", ID),
+    REQUIRED("verdict", CHOICE(verdicts)),
+    OPTIONAL("reason", REASON),
+    OPTIONAL("detail", TEXT(8000, wire_text)),
+    OPTIONAL("profile", NAME),
+    OPTIONAL("lifetime", INTEGER(1, 3200000000)),
+    FLAG("renewal"),
+    OPTIONAL("subject", LIST(0, 32, RECORD(part_fields))),
+    OPTIONAL("san", LIST(0, 128, BYTES(0, 1024))), /* texts, for the reason that a subject is parts */
+    OPTIONAL("facts", FACTS),
+    OPTIONAL("retry_after", INTEGER(1, 31536000)),
+    OPTIONAL("expires", INTEGER(1, 315360000)),
+    OPTIONAL("policy_file", TEXT(4096, wire_text)),
+    OPTIONAL("policy_hash", TEXT(64, wire_text)),
+    OPTIONAL("duration_us", INTEGER(0, INT64_MAX)),
+    END,
+};
+
+static const struct wire_field principal_fields[] = {
+    REQUIRED("kind", CHOICE(kinds)),
+    REQUIRED("name", PRINCIPAL),
+    OPTIONAL("anchors", NAME),
+    OPTIONAL("certificate", CERTIFICATE),
+    OPTIONAL("credential", FACTS),
+    OPTIONAL("claims", FACTS),
+    END,
+};
+
+static const struct wire_field auth_fields[] = {
+    PROOFS(PROVEN)
+    END,
+};
+
+static const struct wire_field previous_fields[] = {
+    REQUIRED("certificate", CERTIFICATE),
+    OPTIONAL("facts", FACTS),
+    END,
+};
+
+static const struct wire_field approval_fields[] = {
+    REQUIRED("operator", REASON),
+    OPTIONAL("comment", REASON),
+    REQUIRED("time", INTEGER(0, INT64_MAX)),
+    END,
+};
+
+static const struct wire_field answer_fields[] = {
+    REQUIRED("id", ID),
+    OPTIONAL("status", INTEGER(200, 599)),
+    OPTIONAL("reason", BYTES(0, 1000)), /* it may cite what a client sent */
+    OPTIONAL("retry_after", INTEGER(0, INT64_MAX)),
+    OPTIONAL("verdict", CHOICE(verdicts)), /* as it was recorded */
+    OPTIONAL("who", PRINCIPAL),            /* the principal, for the log */
+    OPTIONAL("handle", ID),
+    OPTIONAL("principal", RECORD(principal_fields)),
+    OPTIONAL("auth", RECORD(auth_fields)), /* what was proven, by kind */
+    OPTIONAL("previous", RECORD(previous_fields)),
+    OPTIONAL("approvals", LIST(0, 64, RECORD(approval_fields))),
+    OPTIONAL("certificate", BYTES(1, 65536)),
+    OPTIONAL("serial", ID),
+    FLAG("replayed"),
+    END,
+};
+
+const struct wire_message wire_messages[] = {
+    { "begin", RECORD(begin_fields) },
+    { "finish", RECORD(finish_fields) },
+    { "answer", RECORD(answer_fields) },
+};
+/* clang-format on */
+const size_t wire_message_count = sizeof wire_messages / sizeof *wire_messages;
+
+const struct wire_message *wire_message_find(const char *name)
+{
+    for (size_t i = 0; i < wire_message_count; i++)
+        if (strcmp(wire_messages[i].name, name) == 0)
+            return &wire_messages[i];
+    return NULL;
+}

@@ -1,0 +1,44 @@
+/* The messages between the workers and the authority: their tables, for both ends and both directions.
+ *
+ * A packet is the version, the type, and the fields of the type's record. A worker may be in an attacker's
+ * hands, so nothing is taken that the tables do not describe, and there is one way to write a message:
+ *
+ *   record    (number value)... 0; the numbers ascend, a field that is absent is left out
+ *   bytes     length, bytes                    list   count, values
+ *   integer   8 bytes, two's complement        map    count, (name value)...; a name is bytes, names ascend
+ *   flag      nothing: the number says true    fact   its type, and bytes, 8 bytes or nothing
+ *   choice    1 byte, its place from 1
+ *
+ * Lengths and counts are 4 bytes, all numbers big-endian. A value has no type of its own but in a fact, since
+ * its field's number has it; a record has no length, since its last byte ends it: a reader needs no more. */
+#ifndef LEST_WIRE_MESSAGE_H
+#define LEST_WIRE_MESSAGE_H
+
+#include "wire/shape.h"
+
+enum {
+    WIRE_VERSION = 1,
+    WIRE_SIZE_MAX = 200000, /* of a packet; the kernel's own limit for one is 212,960 */
+    WIRE_CSR_MAX = 65536,
+    WIRE_SECRET_MAX = 1024,
+    WIRE_CERTIFICATE_MAX = 32768,
+    WIRE_CHAIN_MAX = 8
+};
+
+/** A type of message: its code in a packet is its place in the table, from 1. Each has an id as its first
+ *  field. */
+struct wire_message {
+    const char *name;
+    struct wire_shape record;
+};
+
+/** begin    worker to authority: who asks for what; a principal handle comes back
+ *  finish   worker to authority: the policy's verdict for a handle; a certificate may come back
+ *  answer   authority to worker */
+extern const struct wire_message wire_messages[];
+extern const size_t wire_message_count;
+
+/** The type of this name, or NULL. */
+const struct wire_message *wire_message_find(const char *name);
+
+#endif
