@@ -48,10 +48,10 @@ static const struct wire_field anchored_fields[] = {
 /* A kind of proof is one row: its name, what a client offers of it in `begin`, and what the authority says of
  * one that it has proven. */
 #define PROOFS(ROW) \
-    ROW("basic",       OPTIONAL("basic", RECORD(basic_fields)),                 RECORD(named_fields)) \
-    ROW("certificate", OPTIONAL("chain", LIST(1, WIRE_CHAIN_MAX, CERTIFICATE)), RECORD(anchored_fields))
+    ROW("basic",       RECORD(basic_fields),                 RECORD(named_fields)) \
+    ROW("certificate", LIST(1, WIRE_CHAIN_MAX, CERTIFICATE), RECORD(anchored_fields))
 #define KIND(kind, offered, proven)    kind,
-#define OFFERED(kind, offered, proven) offered,
+#define OFFERED(kind, offered, proven) OPTIONAL(kind, offered),
 #define PROVEN(kind, offered, proven)  OPTIONAL(kind, proven),
 
 static const char *const kinds[] = { PROOFS(KIND) NULL };

@@ -1,13 +1,11 @@
--- A worker that was taken over gets nothing from the authority that no client proved.
 local cjson = require "cjson"
 local core = require "lest.core"
 local fleet = require "support.fleet"
 local host = require "support.host"
+local p = require "support.packet"
 local process = require "support.process"
 local rogue_module = require "support.rogue"
 local support = require "support.server"
-
-local b64 <const> = core.base64.encode
 
 describe("a worker that was taken over", function()
   local server, rogue, authority
@@ -41,8 +39,8 @@ describe("a worker that was taken over", function()
     local made = {
       type = "begin", id = next_id(), operation = "simpleenroll", label = "default",
       address = "192.0.2.1", tls = { version = "TLSv1.3", cipher = "TLS_AES_128_GCM_SHA256" },
-      csr = b64(core.base64.decode((device.body:gsub("\n", "")))),
-      basic = device.secret and { username = b64(device.name), password = b64(device.secret) },
+      csr = core.base64.decode((device.body:gsub("\n", ""))),
+      basic = device.secret and { username = device.name, password = device.secret },
     }
     for key, value in pairs(changes or {}) do made[key] = value or nil end
     return made
@@ -78,7 +76,7 @@ describe("a worker that was taken over", function()
     ["another's name"] = { subject = { { "CN", "bob" } } },
     ["another's name beside the own"] = { subject = { { "CN", "alice" }, { "CN", "bob" } } },
     ["another's name in the same part"] = {
-      subject = { { "CN", "alice" }, { "CN", "bob", "+" } } },
+      subject = { { "CN", "alice" }, { "CN", "bob", plus = true } } },
     ["a further attribute"] = { subject = { { "CN", "alice" }, { "O", "Example" } } },
     ["the own name as another attribute"] = { subject = { { "O", "alice" } } },
     ["an attribute that does not exist"] = { subject = { { "nonsense", "alice" } } },
@@ -115,16 +113,26 @@ describe("a worker that was taken over", function()
 
   it("cannot say what would make a CA certificate, or more of anything", function()
     local alice = device_of "alice"
-    for key, value in pairs { is_ca = true, ca = true, path_len = 1, serial = "01",
-      not_after = 4000000000, key_usage = { "keyCertSign" }, eku = { "serverAuth" },
-      extensions = { { oid = "2.5.29.19", critical = true, value = "MAMBAf8=" } },
-      public_key = "AAAA", csr = "AAAA", label = "default", principal = { name = "bob" } } do
+    -- A message has its fields and no others: what one could be called has no number.
+    for _, key in ipairs { "is_ca", "ca", "path_len", "serial", "not_after", "key_usage", "eku",
+      "extensions", "public_key", "csr", "label", "principal" } do
+      local made = finish("h", "a", { subject = OWN })
+      made[key] = "01"
+      assert.is_nil((core.message.encode(made)), key)
+    end
+    local last = p.number("finish", "duration_us")
+    local is_ca = p.bytes "\x30\x03\x01\x01\xff"
+    for _, field in ipairs { { last + 1, "" }, { last + 1, p.bytes "01" },
+      { last + 1, p.integer(1) }, { last + 1, p.list { is_ca } },
+      { last + 2, p.record { { 1, is_ca } } }, { 128, is_ca },
+      { 255, "\1" }, { p.number("finish", "profile"), p.bytes "other" },
+      { p.number("finish", "lifetime"), p.integer(4000000000) } } do
       local link = rogue:connect()
       local handle, id = handle_of(link, alice)
-      local message = finish(handle, id, { subject = OWN })
-      message[key] = value
-      local _, how = link:ask(message)
-      assert.equal("closed", how, key)
+      local good = assert(core.message.encode(finish(handle, id, { subject = OWN })))
+      local packet = good:sub(1, -2) .. string.char(field[1]) .. field[2] .. "\0"
+      local _, how = link:ask(packet)
+      assert.equal("closed", how, "field " .. field[1])
     end
     assert.equal(0, issued "alice")
   end)
@@ -134,10 +142,10 @@ describe("a worker that was taken over", function()
     local device = device_of "wishes"
     local csr = assert(core.csr.build { key = device.key, subject = { { "CN", "wishes" } },
       extensions = { { oid = "2.5.29.19", critical = true, value = "\x30\x03\x01\x01\xff" } } })
-    device.body = b64(csr:der())
+    device.body = core.base64.encode(csr:der())
     local handle, id = handle_of(link, device)
     local answer = link:ask(finish(handle, id, { subject = { { "CN", "wishes" } } }))
-    local cert = assert(core.cert.parse(core.base64.decode(answer.certificate)))
+    local cert = assert(core.cert.parse(answer.certificate))
     assert.is_false(cert.is_ca)
     assert.same({ "digitalSignature" }, cert.key_usage)
     assert.same({ "clientAuth" }, cert.eku)
@@ -184,7 +192,7 @@ describe("a worker that was taken over", function()
   it("gives a key that asks twice at once one certificate", function()
     local link = rogue:connect()
     local holder = core.cert.load(server:enroll "twice")
-    local renewal = { certificate = { b64(holder:der()) }, operation = "simplereenroll" }
+    local renewal = { certificate = { holder:der() }, operation = "simplereenroll" }
     for _, case in ipairs { { device_of "erik" }, { fleet.device "twice", renewal } } do
       local device, changes = table.unpack(case)
       local first, first_id = handle_of(link, device, changes)
@@ -234,20 +242,20 @@ describe("a worker that was taken over", function()
 
     it("a secret", function()
       local device = device_of "proof"
-      expect(401, begin(device, { basic = { username = b64 "proof", password = b64 "guess" } }))
+      expect(401, begin(device, { basic = { username = "proof", password = "guess" } }))
       expect(401, begin(device, {
-        basic = { username = b64 "alice", password = b64(device.secret) } }))
+        basic = { username = "alice", password = device.secret } }))
       expect(401, begin(device, { basic = { username = "", password = "" } }))
-      expect(401, begin(device, { basic = { username = b64 "\xff\0", password = b64 "\0" } }))
+      expect(401, begin(device, { basic = { username = "\xff\0", password = "\0" } }))
       expect(401, begin(device, { basic = false }))
     end)
 
     it("the CSR's signature", function()
       local device = device_of "proof"
       local der = core.base64.decode((device.body:gsub("\n", "")))
-      expect(400, begin(device, { csr = b64(der:sub(1, -2) .. string.char(der:byte(-1) ~ 1)) }))
-      expect(400, begin(device, { csr = b64(der .. "\0") }))
-      expect(400, begin(device, { csr = b64 "nonsense" }))
+      expect(400, begin(device, { csr = der:sub(1, -2) .. string.char(der:byte(-1) ~ 1) }))
+      expect(400, begin(device, { csr = der .. "\0" }))
+      expect(400, begin(device, { csr = "nonsense" }))
     end)
 
     it("a certificate", function()
@@ -256,19 +264,18 @@ describe("a worker that was taken over", function()
       local now = core.clock.wall_us() // 1000000
       local fake = assert(core.issuer.root { key = other, subject = { { "CN", "proof" } },
         not_before = now - 60, not_after = now + 86400 })
-      expect(403, begin(device, { certificate = { b64(fake:der()) } }))
-      expect(400, begin(device, { certificate = { b64 "nonsense" } }))
+      expect(403, begin(device, { certificate = { fake:der() } }))
+      expect(400, begin(device, { certificate = { "nonsense" } }))
       -- The CA's own certificate is public and is no client's.
       local ca = core.cert.load(server.dir .. "/ca.pem")
-      expect(403, begin(device, { certificate = { b64(ca:der()) }, operation = "simplereenroll" }))
+      expect(403, begin(device, { certificate = { ca:der() }, operation = "simplereenroll" }))
     end)
 
     it("whose certificate is renewed", function()
       local mine = core.cert.load(server:enroll "renewer")
       local device = fleet.device "renewer"
-      local chain = { b64(mine:der()) }
+      local renewal = { certificate = { mine:der() }, operation = "simplereenroll" }
       local link = rogue:connect()
-      local renewal = { certificate = chain, operation = "simplereenroll" }
       local handle, id = handle_of(link, device, renewal)
       assert.equal(500, link:ask(finish(handle, id, { subject = { { "CN", "alice" } } })).status)
       expect(403, begin(fleet.device "alice", renewal))
@@ -282,41 +289,48 @@ describe("a worker that was taken over", function()
   end)
 
   it("is cut off for what is no message", function()
-    local good = begin(device_of "garbage")
+    local good = assert(core.message.encode(begin(device_of "garbage")))
     local cases = {
-      ["bytes"] = "\0\1\2\255", ["text"] = "GET / HTTP/1.1\r\n\r\n", ["a number"] = "42",
-      ["a list"] = "[1,2,3]", ["an empty object"] = "{}", ["cut"] = cjson.encode(good):sub(1, 9),
-      ["two objects"] = cjson.encode(good) .. cjson.encode(good),
-      ["deep nesting"] = ('{"type":'):rep(5000) .. "1" .. ("}"):rep(5000),
-      ["deep lists"] = ("["):rep(70000) .. ("]"):rep(70000),
-      ["another direction"] = '{"type":"answer","id":"a"}',
-      ["an operator's command"] = '{"type":"operate","id":"a","operation":"x","arguments":{}}',
-      ["a type twice"] = '{"type":"begin","type":"finish","id":"a"}',
-      ["a field twice"] = '{"type":"finish","id":"a","handle":"b","verdict":"approve",'
-        .. '"verdict":"destroy"}',
-      ["NaN"] = '{"type":"finish","id":"a","handle":"b","verdict":"approve","lifetime":NaN}',
-      ["a huge number"] = '{"type":"finish","id":"a","handle":"b","verdict":"approve",'
-        .. '"lifetime":1e308}',
-      ["a fraction"] = '{"type":"finish","id":"a","handle":"b","verdict":"approve","lifetime":1.5}',
-      ["a negative number"] =
-        '{"type":"finish","id":"a","handle":"b","verdict":"approve","lifetime":-1}',
-      ["many keys"] = "{" .. ('"k":1,'):rep(20000) .. '"type":"begin"}',
-      ["a long id"] = cjson.encode(begin(device_of "garbage", { id = ("x"):rep(65) })),
-      ["an id of bytes"] = cjson.encode(begin(device_of "garbage", { id = "a\nb" })),
-      ["a large CSR"] = cjson.encode(begin(device_of "garbage",
-        { csr = b64(("x"):rep(70000)) })),
+      ["bytes"] = "\0\1\2\255", ["text"] = "GET / HTTP/1.1\r\n\r\n",
+      ["JSON"] = '{"type":"begin"}',
+      ["no fields"] = "\1\1\0", ["a head"] = "\1\1", ["another version"] = "\2" .. good:sub(2),
+      ["cut"] = good:sub(1, 9), ["cut at its end"] = good:sub(1, -2),
+      ["two messages"] = good .. good,
+      ["deep nesting"] = "\1\1" .. ("\5"):rep(100000),
+      ["deep lists"] = "\1\2" .. ("\9\0\0\0\1"):rep(29000),
+      ["another direction"] = p.answer(), ["an operator's command"] = "\1\4" .. good:sub(3),
+      ["a type twice"] = "\1\1\2" .. good:sub(3),
+      ["a field twice"] = p.finish({}, "\3\5"), ["fields out of order"] = p.finish({}, "\1"
+        .. p.bytes "rogue-1"),
+      ["NaN"] = p.finish { facts = p.map { { "a", p.fact(0 / 0) } } },
+      ["a huge number"] = p.finish { lifetime = p.integer(math.maxinteger) },
+      ["a fraction"] = p.finish { lifetime = p.fact(1.5) },
+      ["a negative number"] = p.finish { lifetime = p.integer(-1) },
+      ["many keys"] = p.begin({}, ("\200\0\0\0\0"):rep(19000)),
+      ["many facts"] = p.finish { facts = "\255\255\255\255" .. ("\0\0\0\0\4"):rep(19000) },
+      ["facts that are one"] = p.finish {
+        facts = p.map { { "a", p.fact(true) }, { "a", p.fact(false) } } },
+      ["a long id"] = p.begin { id = p.bytes(("x"):rep(65)) },
+      ["an id of bytes"] = p.begin { id = p.bytes "a\nb" },
+      ["a large CSR"] = p.begin { csr = p.bytes(("x"):rep(70000)) },
+      ["a CSR that is not there"] = p.begin { csr = "\0\1\0\0" },
+      ["a length of 4 GiB"] = p.begin { csr = "\255\255\255\255" },
       ["a large packet"] = ("x"):rep(149000),
     }
+    local number, word = p.integer(1), p.bytes "x"
     for field, values in pairs {
-      id = { 1, {}, true }, operation = { 1, "fullcmc" }, label = { 1, "../../x", "" },
-      csr = { 1, {}, "***", "AA=" }, tls = { "x", {}, { version = 1, cipher = "x" } },
-      basic = { "x", {}, { username = "AA==" }, { username = 1, password = 2 } },
-      certificate = { "x", {}, { 1 }, { a = 1 }, { "***" } }, address = { 1, {}, ("x"):rep(65) },
-      headers = { "x", { a = {} } },
+      id = { number, p.bytes "", "\1" }, operation = { "\0", "\3", word },
+      label = { number, p.bytes "../../x", p.bytes "" }, csr = { number, p.bytes "", "***", "" },
+      tls = { word, "\0", p.record { { 1, number }, { 2, word } },
+        p.record { { 2, word }, { 1, word } }, p.record { { 1, word }, { 2, word }, { 9, word } } },
+      basic = { word, "\0", p.record { { 1, word } }, p.record { { 1, number }, { 2, number } } },
+      certificate = { word, p.list {}, p.list { number }, p.list { p.bytes "" },
+        "\0\0\0\9" .. word:rep(9) },
+      address = { number, "\1", p.bytes(("x"):rep(65)) },
+      headers = { word, p.map { { "a", "\0" } } },
     } do
       for i, value in ipairs(values) do
-        cases[("%s as %d"):format(field, i)] = cjson.encode(begin(device_of "garbage",
-          { [field] = value }))
+        cases[("%s as %d"):format(field, i)] = p.begin { [field] = value }
       end
     end
     for what, packet in pairs(cases) do
@@ -383,7 +397,7 @@ describe("a worker that was taken over", function()
     local link = rogue:connect()
     link:deafen()
     local device = device_of "deaf"
-    local message = begin(device, { basic = { username = b64 "deaf", password = b64 "wrong" } })
+    local message = begin(device, { basic = { username = "deaf", password = "wrong" } })
     for _ = 1, 20 do link:send(message, 1000) end
     server:enroll "hears"
     assert.equal(0, issued "deaf")

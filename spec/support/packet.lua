@@ -8,7 +8,8 @@ local M = {}
 
 -- Fields in the order of their numbers; what a good message has of them.
 local FIELDS <const> = {
-  begin = { "id", "operation", "label", "address", "tls", "csr", "headers", "basic", "chain" },
+  begin = { "id", "operation", "label", "address", "tls", "csr", "headers", "basic",
+    "certificate" },
   finish = { "id", "handle", "verdict", "reason", "detail", "profile", "lifetime", "renewal",
     "subject", "san", "facts", "retry_after", "expires", "policy_file", "policy_hash",
     "duration_us" },

@@ -176,9 +176,9 @@ function Rogue:close()
 end
 Rogue.__close = Rogue.close
 
---- Send a packet (bytes, or a table for JSON), as often as `times` says; how many were taken.
+--- Send a packet (bytes, or the table of a message), as often as `times` says; how many were taken.
 function Link:send(packet, times)
-  if type(packet) == "table" then packet = cjson.encode(packet) end
+  if type(packet) == "table" then packet = assert(core.message.encode(packet)) end
   return tonumber(self.rogue:call("send", self.number, packet, times or 1))
 end
 
@@ -187,7 +187,9 @@ end
 ---@return string how "ok", "closed" or "timeout"
 function Link:read(milliseconds)
   local how, packet = self.rogue:call("read", self.number, milliseconds or 20000)
-  return packet and cjson.decode(core.base64.decode(packet)), how
+  local answer = packet
+    and assert(core.message.decode(core.base64.decode(packet), { answer = true }))
+  return answer, how
 end
 
 function Link:ask(packet)

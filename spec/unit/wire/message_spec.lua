@@ -15,11 +15,12 @@ end
 describe("a packet", function()
   it("is read with every kind of value", function()
     local got = assert(message.decode(p.begin {
-      headers = p.map { { "host", p.bytes "x" } }, chain = p.list { p.bytes "\0\255", p.bytes "b" },
+      headers = p.map { { "host", p.bytes "x" } },
+      certificate = p.list { p.bytes "\0\255", p.bytes "b" },
       basic = p.record { { 1, p.bytes "" }, { 2, p.bytes "\xff\0" } },
     }, ALL))
     assert.same({ type = "begin", id = "w-1", operation = "simpleenroll", label = "default",
-      address = "127.0.0.1", csr = "der", headers = { host = "x" }, chain = { "\0\255", "b" },
+      address = "127.0.0.1", csr = "der", headers = { host = "x" }, certificate = { "\0\255", "b" },
       basic = { username = "", password = "\xff\0" },
       tls = { version = "TLSv1.3", cipher = "TLS_AES_128_GCM_SHA256", channel_bound = false },
     }, got)
@@ -48,7 +49,7 @@ describe("a packet", function()
 
   it("is refused when it is cut anywhere, or longer", function()
     local packet = p.begin { basic = p.record { { 1, p.bytes "a" }, { 2, p.bytes "b" } },
-      headers = p.map { { "a", p.bytes "x" } }, chain = p.list { p.bytes "c" } }
+      headers = p.map { { "a", p.bytes "x" } }, certificate = p.list { p.bytes "c" } }
     assert.is_table(message.decode(packet, ALL))
     for length = 0, #packet - 1 do
       local got, err = message.decode(packet:sub(1, length), ALL)
@@ -100,10 +101,10 @@ describe("a packet", function()
       ["csr: longer than 65536 bytes"] = p.begin { csr = p.bytes(("x"):rep(65537)) },
       ["csr: shorter than 1 bytes"] = p.begin { csr = p.bytes "" },
       ["csr: the packet ends too early"] = p.begin { csr = "\0\0\255\255x" },
-      ["chain: too few entries"] = p.begin { chain = p.list {} },
-      ["chain: too many entries"] = p.begin { chain = string.pack(">I4", 0xffffffff) },
-      ["chain[2]: longer than 32768 bytes"] =
-        p.begin { chain = p.list { p.bytes "a", p.bytes(("x"):rep(32769)) } },
+      ["certificate: too few entries"] = p.begin { certificate = p.list {} },
+      ["certificate: too many entries"] = p.begin { certificate = string.pack(">I4", 0xffffffff) },
+      ["certificate[2]: longer than 32768 bytes"] =
+        p.begin { certificate = p.list { p.bytes "a", p.bytes(("x"):rep(32769)) } },
       ["basic.password: longer than 1024 bytes"] =
         p.begin { basic = p.record { { 1, p.bytes "a" }, { 2, p.bytes(("x"):rep(1025)) } } },
       ["headers: too many entries"] = p.begin { headers = string.pack(">I4", 17) },

@@ -1,7 +1,6 @@
 --- What follows from a verdict: a certificate, or a request that waits.
 local core = require "lest.core"
 local list = require "lest.base.list"
-local message = require "lest.server.wire.message"
 local profiles = require "lest.server.authority.profile"
 local record = require "lest.server.authority.record"
 
@@ -78,7 +77,7 @@ function M.issue(authority, request, finish)
     issuer = issuer.id, cert = cert, der = der, profile = name, facts = finish.facts,
   })
   authority.issued[name]:count "all"
-  return { certificate = message.bytes(der), serial = cert.serial }
+  return { certificate = der, serial = cert.serial }
 end
 
 --- Keep a request until an operator has decided; the same key finds it again.

@@ -1,7 +1,6 @@
 --- What the authority reads and writes in the ledger for one request.
 local cjson = require "cjson"
 local core = require "lest.core"
-local message = require "lest.server.wire.message"
 local refusal = require "lest.server.wire.refusal"
 
 local M = {}
@@ -25,7 +24,7 @@ function M.lost_answer(authority, request)
   })[1]
   if not row then return nil end
   request.verdict = "approve"
-  return { certificate = message.bytes(row.der), serial = row.serial, replayed = true }
+  return { certificate = row.der, serial = row.serial, replayed = true }
 end
 
 --- Whether a certificate of ours is revoked by now.
@@ -99,7 +98,7 @@ local function proven(request)
   local certificate = principal.certificate
   return cjson.encode {
     name = principal.name, anchors = principal.anchors, credential = principal.credential,
-    certificate = certificate and message.bytes(certificate:der()),
+    certificate = certificate and core.base64.encode(certificate:der()),
   }
 end
 

@@ -55,12 +55,12 @@ local function facts_of(request)
   return {
     who = request:who(), auth = request.proven, approvals = request.approvals,
     previous = previous and {
-      certificate = message.bytes(previous:der()), facts = cjson.decode(request.own.facts),
+      certificate = previous:der(), facts = cjson.decode(request.own.facts),
     },
     principal = {
       kind = principal.kind, name = principal.name, anchors = principal.anchors,
       credential = principal.credential,
-      certificate = principal.certificate and message.bytes(principal.certificate:der()),
+      certificate = principal.certificate and principal.certificate:der(),
     },
   }
 end
@@ -177,10 +177,10 @@ local function send(durable, channel, id, answer)
     answer = { status = 503, reason = "the ledger cannot be written now", retry_after = 5 }
   end
   answer.type, answer.id = "answer", id
-  local packet, problem = message.write(answer)
+  local packet, problem = message.encode(answer)
   if not packet then
     core.log.write("error", "answer cannot be sent", { "id", id, "message", problem })
-    packet = assert(message.write { type = "answer", id = id, status = 500,
+    packet = assert(message.encode { type = "answer", id = id, status = 500,
       reason = "the request " .. id .. " failed" })
   end
   channel.socket:send(packet)

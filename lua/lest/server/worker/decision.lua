@@ -57,18 +57,13 @@ function M.run(hook, request, limits)
     type(verdict) == "table" and "a table" or tostring(verdict)) }
 end
 
---- A name as the authority takes it: a list of { type, value[, marks] } (lest.server.wire.message).
-local function pairs_of(subject)
+--- A name in parts, as the authority takes it, from a text or parts.
+local function parts_of(subject)
   local der, err = core.name.encode(subject)
   local name
   if der then name, err = core.name.decode(der) end
   if not name then error(err, 0) end
-  local list = {}
-  for i, pair in ipairs(name) do
-    local marks = (pair.plus and "+" or "") .. (pair.der and "#" or "")
-    list[i] = { pair[1], pair[2], marks ~= "" and marks or nil }
-  end
-  return list
+  return name
 end
 
 --- As the ledger takes it, whatever a policy put into it.
@@ -83,7 +78,7 @@ end
 ---@return table fields
 function M.fields(verdict)
   local ok, subject = true, nil
-  if verdict.subject then ok, subject = pcall(pairs_of, verdict.subject) end
+  if verdict.subject then ok, subject = pcall(parts_of, verdict.subject) end
   if not ok then
     return { verdict = "error", detail = "approve: subject: " .. tostring(subject) }
   end

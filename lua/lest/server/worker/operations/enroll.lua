@@ -27,7 +27,7 @@ end
 local function begin_packet(exchange, request, der)
   local begin = {
     type = "begin", id = request.id, operation = request.operation, label = request.label.name,
-    address = exchange.address, tls = request.tls, csr = message.bytes(der),
+    address = exchange.address, tls = request.tls, csr = der,
     headers = request.headers,
   }
   for kind, proof in pairs(request.offered) do begin[kind] = proof end

@@ -21,7 +21,7 @@ function M.collect(exchange, request)
   elseif #username > message.SECRET_MAX or #password > message.SECRET_MAX then
     refusal.raise(401, "the credentials are not accepted")
   end
-  return { username = message.bytes(username), password = message.bytes(password) }
+  return { username = username, password = password }
 end
 
 return M

@@ -14,7 +14,7 @@ function M.collect(exchange)
     if #der > message.CERTIFICATE_MAX then
       refusal.raise(403, "a certificate of the client's chain is too large")
     end
-    if i <= message.CHAIN_MAX then chain[i] = message.bytes(der) end
+    if i <= message.CHAIN_MAX then chain[i] = der end
   end
   return chain
 end

@@ -1,10 +1,12 @@
 -- The worker's connection to the authority, against a listener in its place.
-local cjson = require "cjson"
 local core = require "lest.core"
 local link_module = require "lest.server.worker.link"
 local message = require "lest.server.wire.message"
+local p = require "support.packet"
 local refusal = require "lest.server.wire.refusal"
 local task = require "lest.task"
+
+local QUESTIONS <const> = { begin = true, finish = true }
 
 describe("a worker's link", function()
   local address, listener, link, peer, received
@@ -22,7 +24,7 @@ describe("a worker's link", function()
   local function begin(id)
     return assert(message.encode {
       type = "begin", id = id, operation = "simpleenroll", label = "default", address = "::1",
-      tls = { version = "TLSv1.3", cipher = "x" }, csr = message.bytes "der",
+      tls = { version = "TLSv1.3", cipher = "x" }, csr = "der",
     })
   end
 
@@ -30,7 +32,7 @@ describe("a worker's link", function()
   local function ask(id)
     local asking = task.start({ quiet = true }, function() return link:ask(id, begin(id)) end)
     wait_for(function() return #received > 0 end)
-    return asking, cjson.decode(table.remove(received, 1))
+    return asking, assert(message.decode(table.remove(received, 1), QUESTIONS))
   end
 
   local function refused(asking)
@@ -59,8 +61,8 @@ describe("a worker's link", function()
   it("gives each question the answer with its id, in any order", function()
     local one, first = ask "w-1"
     local two, second = ask "w-2"
-    peer:send(assert(message.write { type = "answer", id = second.id, serial = "02" }))
-    peer:send(assert(message.write { type = "answer", id = first.id, serial = "01" }))
+    peer:send(assert(message.encode { type = "answer", id = second.id, serial = "02" }))
+    peer:send(assert(message.encode { type = "answer", id = first.id, serial = "01" }))
     assert.equal("01", one:wait().serial)
     assert.equal("02", two:wait().serial)
   end)
@@ -72,11 +74,11 @@ describe("a worker's link", function()
     finally(function() core.log.write = core_log end) -- luacheck: ignore
     local one, first = ask "w-1"
     local two, second = ask "w-2"
-    peer:send(cjson.encode { type = "answer", id = first.id, serial = "not a serial", extra = 1 })
+    peer:send(p.answer { id = p.bytes(first.id), serial = p.bytes "not a serial" })
     peer:send "garbage"
-    peer:send(cjson.encode { type = "answer", id = { 1 } })
-    peer:send(cjson.encode { type = "answer", id = "w-9", extra = 1 })
-    peer:send(assert(message.write { type = "answer", id = second.id, serial = "02" }))
+    peer:send(p.answer { id = p.bytes "" })
+    peer:send(p.answer({ id = p.bytes "w-9" }, "\200"))
+    peer:send(assert(message.encode { type = "answer", id = second.id, serial = "02" }))
     assert.equal("02", two:wait().serial)
     assert.equal(500, refused(one).status)
     assert.matches("bad answer from the authority", logged)
@@ -90,13 +92,13 @@ describe("a worker's link", function()
     local lost = peer
     wait_for(function() return peer ~= lost and link.channel end)
     local two, question = ask "w-2"
-    peer:send(assert(message.write { type = "answer", id = question.id, serial = "02" }))
+    peer:send(assert(message.encode { type = "answer", id = question.id, serial = "02" }))
     assert.equal("02", two:wait().serial)
   end)
 
   it("asks another authority nothing about a request that it did not begin", function()
     local one, question = ask "w-1"
-    peer:send(assert(message.write { type = "answer", id = question.id, handle = "h" }))
+    peer:send(assert(message.encode { type = "answer", id = question.id, handle = "h" }))
     local _, began = one:wait()
     peer:close()
     wait_for(function() return link.channel and link.channel ~= began end)
@@ -110,9 +112,9 @@ describe("a worker's link", function()
   it("gives a place back that nobody waits for", function()
     local one, question = ask "w-1"
     one:cancel()
-    peer:send(assert(message.write { type = "answer", id = question.id, handle = "h" }))
+    peer:send(assert(message.encode { type = "answer", id = question.id, handle = "h" }))
     wait_for(function() return #received > 0 end)
-    local finish = cjson.decode(received[1])
+    local finish = assert(message.decode(received[1], QUESTIONS))
     assert.same({ "finish", "w-1", "h", "error" },
       { finish.type, finish.id, finish.handle, finish.verdict })
   end)
