@@ -17,15 +17,18 @@ static struct pki_csr *check(lua_State *L)
     return lestL_check_object(L, 1, &class);
 }
 
-/* csr.parse(bytes) */
+/* csr.parse(bytes [, { key_later = }]) */
 static int parse(lua_State *L)
 {
+    static const char *const known[] = { "key_later", NULL };
     size_t len;
     struct lest_error err;
+    lestL_check_options(L, 2, known);
+    enum pki_csr_how how = lestL_opt_boolean(L, 2, "key_later", false) ? PKI_CSR_KEY_LATER : PKI_CSR_KEY_NOW;
     struct pki_csr *csr = NULL;
     const char *data = luaL_checklstring(L, 1, &len);
     struct lestL_object *object = lestL_new_object(L, &class);
-    enum lest_status status = pki_csr_parse(data, len, &csr, &err);
+    enum lest_status status = pki_csr_parse(data, len, how, &csr, &err);
     object->h = csr;
     return status ? lestL_fail(L, &err) : 1;
 }
@@ -174,14 +177,23 @@ static int get_public_key(lua_State *L)
 {
     struct pki_csr *csr = check(L);
     char type[PKI_KEY_TYPE_MAX];
-    pki_public_type(csr->key, type);
-    lua_createtable(L, 0, 3);
+    int security_bits;
+    pki_csr_describe_key(csr, type, &security_bits);
+    lestL_push_described_key(L, csr->spki, type, security_bits);
+    return 1;
+}
+
+static int get_key_type(lua_State *L)
+{
+    char type[PKI_KEY_TYPE_MAX];
+    pki_csr_key_type(check(L), type);
     lua_pushstring(L, type);
-    lua_setfield(L, -2, "type");
-    lua_pushinteger(L, pki_public_security_bits(csr->key));
-    lua_setfield(L, -2, "security_bits");
-    lestL_push_bytes(L, csr->spki);
-    lua_setfield(L, -2, "der");
+    return 1;
+}
+
+static int get_spki(lua_State *L)
+{
+    lestL_push_bytes(L, check(L)->spki);
     return 1;
 }
 
@@ -277,6 +289,8 @@ static const luaL_Reg getters[] = { { "subject", get_subject },
                                     { "san", get_san },
                                     { "san_der", get_san_der },
                                     { "public_key", get_public_key },
+                                    { "key_type", get_key_type },
+                                    { "spki", get_spki },
                                     { "key_usage", get_key_usage },
                                     { "eku", get_eku },
                                     { "extensions", get_extensions },

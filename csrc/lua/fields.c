@@ -70,11 +70,8 @@ void lestL_push_values(lua_State *L, struct pki_bytes values)
     }
 }
 
-void lestL_push_public_key(lua_State *L, struct pki_bytes spki)
+void lestL_push_described_key(lua_State *L, struct pki_bytes spki, const char *type, int security_bits)
 {
-    char type[PKI_KEY_TYPE_MAX];
-    int security_bits;
-    pki_public_describe(spki, type, &security_bits);
     lua_createtable(L, 0, 3);
     lua_pushstring(L, type);
     lua_setfield(L, -2, "type");
@@ -82,6 +79,14 @@ void lestL_push_public_key(lua_State *L, struct pki_bytes spki)
     lua_setfield(L, -2, "security_bits");
     lestL_push_bytes(L, spki);
     lua_setfield(L, -2, "der");
+}
+
+void lestL_push_public_key(lua_State *L, struct pki_bytes spki)
+{
+    char type[PKI_KEY_TYPE_MAX];
+    int security_bits;
+    pki_public_describe(spki, type, &security_bits);
+    lestL_push_described_key(L, spki, type, security_bits);
 }
 
 void lestL_push_key_usage(lua_State *L, int bits)

@@ -111,7 +111,7 @@ static enum lest_status enroll(struct lest_error *err)
     lest_buf_init(&body, TEXT_MAX);
     enum lest_status status = est_body_decode(request.data, request.len, &der, err);
     if (!status)
-        status = pki_csr_parse(der.data, der.len, &csr, err);
+        status = pki_csr_parse(der.data, der.len, PKI_CSR_KEY_NOW, &csr, err);
     if (!status)
         status = pki_csr_verify(csr, false, err);
     if (!status)
@@ -135,7 +135,8 @@ static enum lest_status enroll(struct lest_error *err)
 static enum lest_status forged(struct lest_error *err)
 {
     struct pki_csr *csr;
-    enum lest_status status = pki_csr_parse(wrong_request.data, wrong_request.len, &csr, err);
+    enum lest_status status =
+        pki_csr_parse(wrong_request.data, wrong_request.len, PKI_CSR_KEY_NOW, &csr, err);
     if (status)
         return status;
     status = pki_csr_verify(csr, false, err);

@@ -107,7 +107,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct lest_error err;
     struct pki_csr *csr;
     uint8_t *copy = fuzz_copy(data, size);
-    enum lest_status status = pki_csr_parse(copy, size, &csr, &err);
+    enum lest_status status = pki_csr_parse(copy, size, PKI_CSR_KEY_NOW, &csr, &err);
     free(copy);
     FUZZ_CHECK((status == LEST_OK) == (csr != NULL));
     if (status) {

@@ -73,14 +73,18 @@ static bool has_form(struct pki_bytes point, size_t field_len)
     return point.len == field_len + 1 && (point.data[0] == 2 || point.data[0] == 3);
 }
 
+bool pki_curve_set_point(enum pki_curve curve, EVP_PKEY *key, struct pki_bytes point)
+{
+    return has_form(point, curves[curve].field_len) &&
+           EVP_PKEY_set1_encoded_public_key(key, point.data, point.len) > 0;
+}
+
 EVP_PKEY *pki_curve_key(enum pki_curve curve, struct pki_bytes point)
 {
     EVP_PKEY *key = NULL;
-    if (!has_form(point, curves[curve].field_len))
-        return NULL;
     if (CRYPTO_THREAD_run_once(&once, make_all_parameters) && parameters[curve])
         key = EVP_PKEY_dup(parameters[curve]);
-    if (key && EVP_PKEY_set1_encoded_public_key(key, point.data, point.len) <= 0) {
+    if (key && !pki_curve_set_point(curve, key, point)) {
         EVP_PKEY_free(key);
         key = NULL;
     }

@@ -23,4 +23,8 @@ const char *pki_curve_name(enum pki_curve curve);
  *  Returns NULL for what is no point, with OpenSSL's queue for the reason; the caller frees the key. */
 EVP_PKEY *pki_curve_key(enum pki_curve curve, struct pki_bytes point);
 
+/** Give a key of pki_curve_key() for the same curve another point; false as above, and the key is then good for
+ *  nothing but this. */
+bool pki_curve_set_point(enum pki_curve curve, EVP_PKEY *key, struct pki_bytes point);
+
 #endif

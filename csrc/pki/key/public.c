@@ -10,29 +10,78 @@
 #include <stdio.h>
 #include <string.h>
 
-static EVP_PKEY *read_ec(struct pki_der *algorithm, struct pki_der *at, struct pki_bytes point,
-                         struct pki_bytes spki)
+/* The outer form, whatever the algorithm. */
+static bool split(struct pki_der_doc *doc, struct pki_bytes whole, struct pki_spki *spki)
 {
+    struct pki_der in, body, algorithm;
+    unsigned unused;
+    *spki = (struct pki_spki){ .whole = whole, .curve = PKI_CURVE_COUNT };
+    pki_der_open(&in, doc, whole.data, whole.len);
+    struct pki_der at = in;
+    if (!pki_der_read(&in, PKI_DER_SEQUENCE, "the public key", &body) ||
+        !pki_der_end(&in, "the public key") ||
+        !pki_der_read(&body, PKI_DER_SEQUENCE, "the public key's algorithm", &algorithm) ||
+        !pki_der_oid(&algorithm, "the public key's algorithm", &spki->algorithm) ||
+        !pki_der_bits(&body, "the public key's bits", &spki->bits, &unused) ||
+        !pki_der_end(&body, "the public key's bits"))
+        return false;
+    spki->parameters = (struct pki_bytes){ algorithm.at, algorithm.left };
+    return unused == 0 || pki_der_fail(&at, "the public key is not a number of whole bytes");
+}
+
+static bool read_curve(struct pki_der_doc *doc, struct pki_spki *spki)
+{
+    struct pki_der in;
     struct pki_bytes oid;
+    pki_der_open(&in, doc, spki->parameters.data, spki->parameters.len);
+    if (pki_der_peek(&in) != PKI_DER_OID)
+        return pki_der_fail(&in, "the public key's curve is not given by its identifier");
+    if (!pki_der_oid(&in, "the public key's curve", &oid) || !pki_der_end(&in, "the public key's curve"))
+        return false;
+    spki->curve = pki_curve_by_oid(oid);
+    return true;
+}
+
+static bool read_rsa(struct pki_der_doc *doc, struct pki_spki *spki)
+{
+    static const uint8_t null[] = { PKI_DER_NULL, 0 };
+    struct lest_error why;
+    struct pki_der_doc key = { .noun = "RSA key", .malformed = LEST_E_MALFORMED, .err = &why };
+    struct pki_der in, at;
+    pki_der_open(&at, doc, spki->whole.data, spki->whole.len);
+    if (!pki_bytes_equal(spki->parameters, (struct pki_bytes){ null, sizeof null }))
+        return pki_der_fail(&at, "the public key (rsaEncryption) has parameters that are not NULL");
+    pki_der_open(&in, &key, spki->bits.data, spki->bits.len);
+    return pki_rsa_read(&in, &spki->rsa) ||
+           pki_der_fail(&at, "the public key (rsaEncryption) is malformed: %.120s", why.message);
+}
+
+bool pki_spki_read(struct pki_der_doc *doc, struct pki_bytes whole, struct pki_spki *spki)
+{
+    struct pki_der at;
+    pki_der_open(&at, doc, whole.data, whole.len);
+    if (whole.len > PKI_PUBLIC_MAX)
+        return pki_der_fail(&at, "the public key is longer than %d bytes", PKI_PUBLIC_MAX);
+    if (!split(doc, whole, spki))
+        return false;
+    if (pki_oid_is(spki->algorithm, PKI_OID_EC_PUBLIC_KEY))
+        return read_curve(doc, spki);
+    return !pki_oid_is(spki->algorithm, PKI_OID_RSA) || read_rsa(doc, spki);
+}
+
+static EVP_PKEY *ec_key(struct pki_der *at, const struct pki_spki *spki)
+{
     EVP_PKEY *key = NULL;
-    if (pki_der_peek(algorithm) != PKI_DER_OID) {
-        pki_der_fail(algorithm, "the public key's curve is not given by its identifier");
-        return NULL;
-    }
-    if (!pki_der_oid(algorithm, "the public key's curve", &oid) ||
-        !pki_der_end(algorithm, "the public key's curve"))
-        return NULL;
-    enum pki_curve curve = pki_curve_by_oid(oid);
-    pki_error_clear();
-    if (curve != PKI_CURVE_COUNT) {
-        key = pki_curve_key(curve, point);
+    if (spki->curve != PKI_CURVE_COUNT) {
+        key = pki_curve_key(spki->curve, spki->bits);
     } else {
-        const uint8_t *from = spki.data;
-        bool form = point.len > 1 && point.data[0] >= 2 && point.data[0] <= 4;
-        key = form ? d2i_PUBKEY(NULL, &from, (long)spki.len) : NULL;
+        const uint8_t *from = spki->whole.data;
+        bool form = spki->bits.len > 1 && spki->bits.data[0] >= 2 && spki->bits.data[0] <= 4;
+        key = form ? d2i_PUBKEY(NULL, &from, (long)spki->whole.len) : NULL;
     }
     if (!key) {
         char name[PKI_OID_TEXT_MAX];
+        struct pki_bytes oid = { spki->parameters.data + 2, spki->parameters.len - 2 };
         pki_oid_describe(oid, name);
         pki_der_fail_as(at, pki_error_status(at->doc->malformed),
                         "the public key is no point on a known curve (%.100s)", name);
@@ -41,17 +90,16 @@ static EVP_PKEY *read_ec(struct pki_der *algorithm, struct pki_der *at, struct p
 }
 
 /* A key of another algorithm: what OpenSSL knows about its name decides which failure it is. */
-static EVP_PKEY *read_any(struct pki_der *at, struct pki_bytes algorithm, struct pki_bytes spki)
+static EVP_PKEY *any_key(struct pki_der *at, const struct pki_spki *spki)
 {
-    const uint8_t *from = spki.data;
-    pki_error_clear();
-    EVP_PKEY *key = d2i_PUBKEY(NULL, &from, (long)spki.len);
-    if (key && from == spki.data + spki.len)
+    const uint8_t *from = spki->whole.data;
+    EVP_PKEY *key = d2i_PUBKEY(NULL, &from, (long)spki->whole.len);
+    if (key && from == spki->whole.data + spki->whole.len)
         return key;
     EVP_PKEY_free(key);
     char name[PKI_OID_TEXT_MAX];
     enum lest_status status = pki_error_status(at->doc->malformed);
-    pki_oid_describe(algorithm, name);
+    pki_oid_describe(spki->algorithm, name);
     EVP_KEYMGMT *known = EVP_KEYMGMT_fetch(NULL, name, NULL);
     if (known)
         pki_der_fail_as(at, status, "the public key (%.100s) is malformed", name);
@@ -63,41 +111,49 @@ static EVP_PKEY *read_any(struct pki_der *at, struct pki_bytes algorithm, struct
     return NULL;
 }
 
-EVP_PKEY *pki_public_read(struct pki_der_doc *doc, struct pki_bytes spki)
+/* "ed25519", "ed448", or NULL: those whose key is the bits as they are. */
+static const char *edwards(const struct pki_spki *spki)
 {
-    struct pki_der in, body, algorithm;
-    struct pki_bytes oid, bits;
-    unsigned unused;
-    pki_der_open(&in, doc, spki.data, spki.len);
-    struct pki_der at = in;
-    if (spki.len > PKI_PUBLIC_MAX) {
-        pki_der_fail(&in, "the public key is longer than %d bytes", PKI_PUBLIC_MAX);
+    if (spki->parameters.len)
         return NULL;
-    }
-    if (!pki_der_read(&in, PKI_DER_SEQUENCE, "the public key", &body) ||
-        !pki_der_end(&in, "the public key") ||
-        !pki_der_read(&body, PKI_DER_SEQUENCE, "the public key's algorithm", &algorithm) ||
-        !pki_der_oid(&algorithm, "the public key's algorithm", &oid) ||
-        !pki_der_bits(&body, "the public key's bits", &bits, &unused) ||
-        !pki_der_end(&body, "the public key's bits"))
-        return NULL;
-    if (unused) {
-        pki_der_fail(&at, "the public key is not a number of whole bytes");
-        return NULL;
-    }
-    if (pki_oid_is(oid, PKI_OID_EC_PUBLIC_KEY))
-        return read_ec(&algorithm, &at, bits, spki);
-    bool ed25519 = pki_oid_is(oid, PKI_OID_ED25519), ed448 = pki_oid_is(oid, PKI_OID_ED448);
-    if ((ed25519 || ed448) && algorithm.left == 0) {
-        pki_error_clear();
-        EVP_PKEY *key =
-            EVP_PKEY_new_raw_public_key_ex(NULL, ed25519 ? "ED25519" : "ED448", NULL, bits.data, bits.len);
-        if (!key)
-            pki_der_fail_as(&at, pki_error_status(doc->malformed), "the public key (%s) is malformed",
-                            ed25519 ? "Ed25519" : "Ed448");
-        return key;
-    }
-    return read_any(&at, oid, spki);
+    return pki_oid_is(spki->algorithm, PKI_OID_ED25519) ? "ed25519"
+           : pki_oid_is(spki->algorithm, PKI_OID_ED448) ? "ed448"
+                                                        : NULL;
+}
+
+EVP_PKEY *pki_spki_key(struct pki_der_doc *doc, const struct pki_spki *spki)
+{
+    struct pki_der at;
+    const char *edwards_name = edwards(spki);
+    EVP_PKEY *key;
+    pki_der_open(&at, doc, spki->whole.data, spki->whole.len);
+    pki_error_clear();
+    if (pki_oid_is(spki->algorithm, PKI_OID_EC_PUBLIC_KEY))
+        return ec_key(&at, spki);
+    if (edwards_name)
+        key = EVP_PKEY_new_raw_public_key_ex(NULL, edwards_name, NULL, spki->bits.data, spki->bits.len);
+    else if (spki->rsa.modulus.data)
+        key = pki_rsa_key(&spki->rsa);
+    else
+        return any_key(&at, spki);
+    if (!key)
+        pki_der_fail_as(&at, pki_error_status(doc->malformed), "the public key (%s) is malformed",
+                        !edwards_name            ? "RSA"
+                        : edwards_name[2] == '4' ? "Ed448"
+                                                 : "Ed25519");
+    return key;
+}
+
+bool pki_spki_type(const struct pki_spki *spki, char type[PKI_KEY_TYPE_MAX])
+{
+    const char *edwards_name = edwards(spki);
+    if (spki->curve != PKI_CURVE_COUNT)
+        snprintf(type, PKI_KEY_TYPE_MAX, "ec:%s", pki_curve_name(spki->curve));
+    else if (spki->rsa.modulus.data)
+        snprintf(type, PKI_KEY_TYPE_MAX, "rsa:%u", pki_rsa_bits(&spki->rsa));
+    else if (edwards_name)
+        snprintf(type, PKI_KEY_TYPE_MAX, "%s", edwards_name);
+    return spki->curve != PKI_CURVE_COUNT || spki->rsa.modulus.data || edwards_name;
 }
 
 enum lest_status pki_public_encode(const EVP_PKEY *key, struct lest_buf *out, struct lest_error *err)
@@ -146,40 +202,30 @@ int pki_public_security_bits(const EVP_PKEY *key)
     return bits > 0 ? bits : 0;
 }
 
-/* The BIT STRING's contents of a SubjectPublicKeyInfo that is whole, of whatever algorithm. */
-static enum lest_status read_bits(struct pki_bytes spki, struct pki_bytes *bits, struct lest_error *err)
+static enum lest_status split_whole(struct pki_bytes whole, struct pki_spki *spki, struct lest_error *err)
 {
     struct pki_der_doc doc = { .noun = "SubjectPublicKeyInfo",
                                .malformed = LEST_E_KEY_MALFORMED,
                                .err = err };
-    struct pki_der in, body, algorithm;
-    struct pki_bytes oid;
-    unsigned unused;
-    *bits = (struct pki_bytes){ NULL, 0 };
-    pki_der_open(&in, &doc, spki.data, spki.len);
-    if (pki_der_read(&in, PKI_DER_SEQUENCE, "the public key", &body) && pki_der_end(&in, "the public key") &&
-        pki_der_read(&body, PKI_DER_SEQUENCE, "the public key's algorithm", &algorithm) &&
-        pki_der_oid(&algorithm, "the public key's algorithm", &oid) &&
-        pki_der_bits(&body, "the public key's bits", bits, &unused))
-        pki_der_end(&body, "the public key's bits");
+    split(&doc, whole, spki);
     return doc.status;
 }
 
 enum lest_status pki_public_check(struct pki_bytes spki, struct lest_error *err)
 {
-    struct pki_bytes bits;
-    return read_bits(spki, &bits, err);
+    struct pki_spki parts;
+    return split_whole(spki, &parts, err);
 }
 
 enum lest_status pki_public_key_id(struct pki_bytes spki, uint8_t id[20], struct lest_error *err)
 {
-    struct pki_bytes bits;
-    enum lest_status status = read_bits(spki, &bits, err);
+    struct pki_spki parts;
+    enum lest_status status = split_whole(spki, &parts, err);
     if (status)
         return status;
     const EVP_MD *sha1 = pki_digest_get0(PKI_SHA1);
     pki_error_clear();
-    if (!sha1 || !EVP_Digest(bits.data, bits.len, id, NULL, sha1, NULL))
+    if (!sha1 || !EVP_Digest(parts.bits.data, parts.bits.len, id, NULL, sha1, NULL))
         return pki_error(err, LEST_E_CRYPTO, "SHA-1 of the public key cannot be computed");
     return LEST_OK;
 }
@@ -187,24 +233,17 @@ enum lest_status pki_public_key_id(struct pki_bytes spki, uint8_t id[20], struct
 void pki_public_describe(struct pki_bytes spki, char type[PKI_KEY_TYPE_MAX], int *security_bits)
 {
     struct pki_der_doc doc = { .noun = "public key", .malformed = LEST_E_KEY_MALFORMED };
-    struct pki_der in, body, algorithm;
-    struct pki_bytes oid;
+    struct pki_spki parts;
     char text[PKI_OID_TEXT_MAX];
     *security_bits = 0;
     snprintf(type, PKI_KEY_TYPE_MAX, "unknown");
-    EVP_PKEY *key = pki_public_read(&doc, spki);
+    EVP_PKEY *key = pki_spki_read(&doc, spki, &parts) ? pki_spki_key(&doc, &parts) : NULL;
     if (key) {
         pki_public_type(key, type);
         *security_bits = pki_public_security_bits(key);
         EVP_PKEY_free(key);
-        return;
+    } else if (split_whole(spki, &parts, NULL) == LEST_OK) {
+        pki_oid_describe(parts.algorithm, text);
+        snprintf(type, PKI_KEY_TYPE_MAX, "%.*s", PKI_KEY_TYPE_MAX - 1, text);
     }
-    doc.status = LEST_OK;
-    pki_der_open(&in, &doc, spki.data, spki.len);
-    if (!pki_der_read(&in, PKI_DER_SEQUENCE, "the key", &body) ||
-        !pki_der_read(&body, PKI_DER_SEQUENCE, "the algorithm", &algorithm) ||
-        !pki_der_oid(&algorithm, "the algorithm", &oid))
-        return;
-    pki_oid_describe(oid, text);
-    snprintf(type, PKI_KEY_TYPE_MAX, "%.*s", PKI_KEY_TYPE_MAX - 1, text);
 }

@@ -2,19 +2,38 @@
 #ifndef LEST_PKI_KEY_PUBLIC_H
 #define LEST_PKI_KEY_PUBLIC_H
 
-#include "pki/asn1/der.h"
-
-#include <openssl/evp.h>
+#include "pki/key/curve.h"
+#include "pki/key/rsa.h"
 
 enum { PKI_PUBLIC_MAX = 16 * 1024, PKI_KEY_TYPE_MAX = 64 };
 
-/** Make a key from a whole SubjectPublicKeyInfo. Keys on P-256, P-384 and P-521, Ed25519 and Ed448 go past
- * the provider's decoder (about 150 us in OpenSSL 3.0); every other algorithm that OpenSSL can read is read
- * by it. A curve is named by its identifier: explicit parameters are refused (RFC 5480 2.1.1).
- *  doc  the document it stands in; it fails with doc->malformed for a malformed key, with
- *       LEST_E_KEY_UNSUPPORTED for an algorithm or curve that this OpenSSL does not know
+/** What a SubjectPublicKeyInfo says, with no key made of it. All borrowed from it.
+ *  algorithm   contents of the algorithm's identifier
+ *  parameters  what follows the identifier
+ *  bits        contents of the BIT STRING
+ *  curve       of an EC key on one of the curves of curve.h, whose point `bits` is; else PKI_CURVE_COUNT
+ *  rsa         of an RSA key (rsaEncryption); else modulus.data is NULL */
+struct pki_spki {
+    struct pki_bytes whole, algorithm, parameters, bits;
+    enum pki_curve curve;
+    struct pki_rsa rsa;
+};
+
+/** Read a whole SubjectPublicKeyInfo. Strict for EC keys, whose curve is named by its identifier (RFC 5480
+ *  2.1.1), and for RSA keys, whose parameters are NULL (RFC 3279 2.3.1) and whose numbers are within the bounds
+ *  of rsa.h. Whether a point is on its curve is for pki_spki_key().
+ *  doc  the document it stands in; it fails with doc->malformed */
+bool pki_spki_read(struct pki_der_doc *doc, struct pki_bytes whole, struct pki_spki *spki);
+
+/** Make a key of it. Keys on P-256, P-384 and P-521, RSA, Ed25519 and Ed448 go past the provider's decoder (150
+ *  us and more in OpenSSL 3.0); every other algorithm that OpenSSL can read is read by it.
+ *  doc  fails with doc->malformed for a malformed key, with LEST_E_KEY_UNSUPPORTED for an algorithm or curve that
+ *       this OpenSSL does not know
  *  Returns NULL on failure; the caller frees the key. */
-EVP_PKEY *pki_public_read(struct pki_der_doc *doc, struct pki_bytes spki);
+EVP_PKEY *pki_spki_key(struct pki_der_doc *doc, const struct pki_spki *spki);
+
+/** The kind, as pki_public_type tells it, where that needs no key to be made; false where it does. */
+bool pki_spki_type(const struct pki_spki *spki, char type[PKI_KEY_TYPE_MAX]);
 
 /** Append the SubjectPublicKeyInfo of a key. Errors: LEST_E_CRYPTO, LEST_E_NOMEM */
 enum lest_status pki_public_encode(const EVP_PKEY *key, struct lest_buf *out,

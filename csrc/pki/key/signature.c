@@ -48,7 +48,7 @@ void pki_signature_name(struct pki_bytes algorithm, char name[PKI_OID_TEXT_MAX])
     pki_oid_describe(identifier(algorithm), name);
 }
 
-static X509_ALGOR *parse_algorithm(struct pki_bytes algorithm)
+X509_ALGOR *pki_signature_parse(struct pki_bytes algorithm)
 {
     const uint8_t *at = algorithm.data;
     X509_ALGOR *parsed = d2i_X509_ALGOR(NULL, &at, (long)algorithm.len);
@@ -64,7 +64,7 @@ static int pss_digest(struct pki_bytes algorithm)
 {
     int nid = NID_undef, type;
     const void *value;
-    X509_ALGOR *parsed = parse_algorithm(algorithm);
+    X509_ALGOR *parsed = pki_signature_parse(algorithm);
     if (parsed) {
         X509_ALGOR_get0(NULL, &type, &value, parsed);
         RSA_PSS_PARAMS *params =
@@ -92,7 +92,7 @@ int pki_signature_digest_bits(struct pki_bytes algorithm)
 {
     struct pki_bytes oid = identifier(algorithm);
     int digest = NID_undef, key, bits;
-    if (pki_oid_is(oid, PKI_OID_ECDSA_SHA256))
+    if (pki_oid_is(oid, PKI_OID_ECDSA_SHA256) || pki_oid_is(oid, PKI_OID_RSA_SHA256))
         return 128;
     if (pki_oid_is(oid, PKI_OID_RSA_PSS)) {
         digest = pss_digest(algorithm);
@@ -107,82 +107,32 @@ int pki_signature_digest_bits(struct pki_bytes algorithm)
     return bits;
 }
 
-/* Whether the algorithm is ECDSA with this SHA-2, written as RFC 5758 3.2 wants: without parameters. */
-static const EVP_MD *ecdsa_digest(struct pki_bytes algorithm)
+const EVP_MD *pki_signature_digest(struct pki_bytes algorithm, const char **key_type)
 {
     static const struct {
         enum pki_oid oid;
         enum pki_digest digest;
-    } rows[] = { { PKI_OID_ECDSA_SHA256, PKI_SHA256 },
-                 { PKI_OID_ECDSA_SHA384, PKI_SHA384 },
-                 { PKI_OID_ECDSA_SHA512, PKI_SHA512 } };
+        const char *key_type;
+        struct pki_bytes parameters;
+    } rows[] = {
+        { PKI_OID_ECDSA_SHA256, PKI_SHA256, "EC", { NULL, 0 } },
+        { PKI_OID_ECDSA_SHA384, PKI_SHA384, "EC", { NULL, 0 } },
+        { PKI_OID_ECDSA_SHA512, PKI_SHA512, "EC", { NULL, 0 } },
+        { PKI_OID_RSA_SHA256, PKI_SHA256, "RSA", { (const uint8_t *)"\5", 2 } },
+        { PKI_OID_RSA_SHA384, PKI_SHA384, "RSA", { (const uint8_t *)"\5", 2 } },
+        { PKI_OID_RSA_SHA512, PKI_SHA512, "RSA", { (const uint8_t *)"\5", 2 } },
+    };
     struct pki_bytes oid = identifier(algorithm);
-    if (algorithm.len != oid.len + 4)
+    size_t i = 0, count = sizeof rows / sizeof *rows;
+    while (i < count && !pki_oid_is(oid, rows[i].oid))
+        i++;
+    if (i == count)
         return NULL;
-    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
-        if (pki_oid_is(oid, rows[i].oid))
-            return pki_digest_get0(rows[i].digest);
-    return NULL;
-}
-
-static int verify_ecdsa(EVP_PKEY *key, const EVP_MD *md, struct pki_bytes signature, struct pki_bytes data)
-{
-    uint8_t digest[EVP_MAX_MD_SIZE];
-    unsigned digest_len;
-    int result = -1;
-    EVP_PKEY_CTX *ctx = NULL;
-    if (EVP_Digest(data.data, data.len, digest, &digest_len, md, NULL) &&
-        (ctx = EVP_PKEY_CTX_new_from_pkey(NULL, key, NULL)) && EVP_PKEY_verify_init(ctx) > 0)
-        result = EVP_PKEY_verify(ctx, signature.data, signature.len, digest, digest_len);
-    EVP_PKEY_CTX_free(ctx);
-    return result;
-}
-
-/* A thing that OpenSSL encodes as just these bytes: an ANY that is a SEQUENCE holds whole elements. */
-static ASN1_TYPE *as_item(struct pki_bytes whole)
-{
-    ASN1_TYPE *item = ASN1_TYPE_new();
-    ASN1_STRING *string = ASN1_STRING_type_new(V_ASN1_SEQUENCE);
-    if (!item || !string || !ASN1_STRING_set(string, whole.data, (int)whole.len)) {
-        ASN1_TYPE_free(item);
-        ASN1_STRING_free(string);
+    /* Identifier and lengths are short: what is before the parameters has two octets each. */
+    struct pki_bytes parameters = { oid.data + oid.len, algorithm.len - oid.len - 4 };
+    if (parameters.len != rows[i].parameters.len ||
+        (parameters.len && !pki_bytes_equal(parameters, rows[i].parameters)))
         return NULL;
-    }
-    ASN1_TYPE_set(item, V_ASN1_SEQUENCE, string);
-    return item;
-}
-
-static int verify_any(EVP_PKEY *key, struct pki_bytes algorithm, struct pki_bytes signature,
-                      struct pki_bytes data)
-{
-    int result = -1;
-    X509_ALGOR *parsed = parse_algorithm(algorithm);
-    ASN1_TYPE *item = as_item(data);
-    ASN1_BIT_STRING *bits = ASN1_BIT_STRING_new();
-    if (parsed && item && bits && ASN1_BIT_STRING_set(bits, (uint8_t *)signature.data, (int)signature.len)) {
-        /* Without this OpenSSL counts unused bits by itself, from the last byte. */
-        bits->flags = (bits->flags & ~0x07L) | ASN1_STRING_FLAG_BITS_LEFT;
-        result = ASN1_item_verify(ASN1_ITEM_rptr(ASN1_ANY), parsed, bits, item, key);
-    }
-    X509_ALGOR_free(parsed);
-    ASN1_TYPE_free(item);
-    ASN1_BIT_STRING_free(bits);
-    return result;
-}
-
-enum lest_status pki_signature_verify(EVP_PKEY *key, struct pki_bytes algorithm, struct pki_bytes signature,
-                                      struct pki_bytes data, enum lest_status bad, struct lest_error *err)
-{
-    pki_error_clear();
-    const EVP_MD *md = ecdsa_digest(algorithm);
-    int result = md && EVP_PKEY_is_a(key, "EC") ? verify_ecdsa(key, md, signature, data)
-                                                : verify_any(key, algorithm, signature, data);
-    if (result > 0) {
-        pki_error_clear();
-        return LEST_OK;
-    }
-    char name[PKI_OID_TEXT_MAX], type[PKI_KEY_TYPE_MAX];
-    pki_signature_name(algorithm, name);
-    pki_public_type(key, type);
-    return pki_error(err, bad, "the signature (%.60s, by a key of type %.40s) is not right", name, type);
+    *key_type = rows[i].key_type;
+    return pki_digest_get0(rows[i].digest);
 }

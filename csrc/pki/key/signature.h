@@ -1,9 +1,11 @@
-/* Signatures over DER: checking with any algorithm that OpenSSL can check, making with kept contexts. */
+/* Signatures over DER: their algorithms, and making them with kept contexts. */
 #ifndef LEST_PKI_KEY_SIGNATURE_H
 #define LEST_PKI_KEY_SIGNATURE_H
 
 #include "pki/asn1/oid.h"
 #include "pki/key/key.h"
+
+#include <openssl/x509.h>
 
 /** Read an AlgorithmIdentifier: the element, and the identifier in it. */
 bool pki_signature_algorithm(struct pki_der *in, struct pki_der_item *whole, struct pki_bytes *oid);
@@ -20,13 +22,13 @@ void pki_signature_name(struct pki_bytes algorithm, char name[PKI_OID_TEXT_MAX])
  * none of its own (EdDSA, ML-DSA), -1 where it is not known. */
 int pki_signature_digest_bits(struct pki_bytes algorithm);
 
-/** Check a signature (the BIT STRING's contents) over the very bytes of data (RFC 2986 4.2, RFC 5280
- *  4.1.1.3). ECDSA with SHA-2 goes the short way, everything else through ASN1_item_verify, which knows
- *  parameters (RSA-PSS) and algorithms without a digest.
- *  bad     the status of a signature that is not right, or not of the key's algorithm */
-enum lest_status pki_signature_verify(EVP_PKEY *key, struct pki_bytes algorithm, struct pki_bytes signature,
-                                      struct pki_bytes data, enum lest_status bad,
-                                      struct lest_error *err) LEST_MUST_USE;
+/** An AlgorithmIdentifier as OpenSSL's object, which the caller frees; NULL if it is none to its end. */
+X509_ALGOR *pki_signature_parse(struct pki_bytes algorithm);
+
+/** The digest of ECDSA or of RSA (PKCS#1 1.5) with SHA-2, borrowed, where the AlgorithmIdentifier is written as
+ *  it must be: without parameters (RFC 5758 3.2) or with NULL (RFC 4055 5). NULL for all else.
+ *  key_type  OpenSSL's name for keys that sign so ("EC", "RSA"); set where there is a digest */
+const EVP_MD *pki_signature_digest(struct pki_bytes algorithm, const char **key_type);
 
 /** Signs with one key; may be used by several threads at once. */
 struct pki_signer;
@@ -44,11 +46,11 @@ void pki_signer_free(struct pki_signer *signer);
 struct pki_bytes pki_signer_algorithm(const struct pki_signer *signer);
 
 /** Append the signature over data as a BIT STRING. Errors: LEST_E_CRYPTO, LEST_E_NOMEM */
-enum lest_status pki_signer_sign(const struct pki_signer *signer, struct pki_bytes data, struct lest_buf *out,
+enum lest_status pki_signer_sign(struct pki_signer *signer, struct pki_bytes data, struct lest_buf *out,
                                  struct lest_error *err) LEST_MUST_USE;
 
 /** Append SEQUENCE { data, AlgorithmIdentifier, BIT STRING }, as requests, certificates and CRLs are. */
-enum lest_status pki_signer_wrap(const struct pki_signer *signer, struct pki_bytes data, struct lest_buf *out,
+enum lest_status pki_signer_wrap(struct pki_signer *signer, struct pki_bytes data, struct lest_buf *out,
                                  struct lest_error *err) LEST_MUST_USE;
 
 #endif

@@ -4,16 +4,19 @@
 
 #include <openssl/x509.h>
 
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 
 /* md      NULL: the algorithm takes the data as it is
- * kept    an initialised signing context to copy, NULL: a new one for each signature */
+ * kept    an initialised signing context to copy, NULL: a new one for each signature
+ * idle    such a copy while no thread signs with it */
 struct pki_signer {
     EVP_PKEY *pkey;
     EVP_MD *md;
     EVP_PKEY_CTX *kept;
+    _Atomic(EVP_PKEY_CTX *) idle;
     struct lest_buf algorithm;
 };
 
@@ -23,6 +26,7 @@ void pki_signer_free(struct pki_signer *signer)
 {
     if (!signer)
         return;
+    EVP_PKEY_CTX_free(atomic_load(&signer->idle));
     EVP_PKEY_CTX_free(signer->kept);
     EVP_PKEY_free(signer->pkey);
     EVP_MD_free(signer->md);
@@ -111,7 +115,8 @@ static void keep_context(struct pki_signer *signer)
         (ctx = EVP_PKEY_CTX_new_from_pkey(NULL, signer->pkey, NULL)) && EVP_PKEY_sign_init(ctx) > 0 &&
         EVP_PKEY_CTX_set_signature_md(ctx, signer->md) > 0 && (copy = EVP_PKEY_CTX_dup(ctx))) {
         signer->kept = ctx;
-        ctx = NULL;
+        atomic_store(&signer->idle, copy);
+        ctx = copy = NULL;
     }
     EVP_PKEY_CTX_free(copy);
     EVP_PKEY_CTX_free(ctx);
@@ -148,18 +153,21 @@ struct pki_bytes pki_signer_algorithm(const struct pki_signer *signer)
 }
 
 /* Both ways write at most *len bytes to sig. */
-static bool sign_digest(const struct pki_signer *signer, struct pki_bytes data, uint8_t *sig, size_t *len)
+static bool sign_digest(struct pki_signer *signer, struct pki_bytes data, uint8_t *sig, size_t *len)
 {
     uint8_t digest[EVP_MAX_MD_SIZE];
     unsigned digest_len;
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_dup(signer->kept);
+    EVP_PKEY_CTX *ctx = atomic_exchange(&signer->idle, NULL);
+    if (!ctx)
+        ctx = EVP_PKEY_CTX_dup(signer->kept);
     bool ok = ctx && EVP_Digest(data.data, data.len, digest, &digest_len, signer->md, NULL) &&
               EVP_PKEY_sign(ctx, sig, len, digest, digest_len) > 0;
-    EVP_PKEY_CTX_free(ctx);
+    /* One that failed may be in any state. */
+    EVP_PKEY_CTX_free(ok ? atomic_exchange(&signer->idle, ctx) : ctx);
     return ok;
 }
 
-static bool sign_data(const struct pki_signer *signer, struct pki_bytes data, uint8_t *sig, size_t *len)
+static bool sign_data(struct pki_signer *signer, struct pki_bytes data, uint8_t *sig, size_t *len)
 {
     EVP_MD_CTX *ctx = digest_sign_ctx(signer);
     bool ok = ctx && EVP_DigestSign(ctx, sig, len, data.data, data.len) > 0;
@@ -167,7 +175,7 @@ static bool sign_data(const struct pki_signer *signer, struct pki_bytes data, ui
     return ok;
 }
 
-enum lest_status pki_signer_sign(const struct pki_signer *signer, struct pki_bytes data, struct lest_buf *out,
+enum lest_status pki_signer_sign(struct pki_signer *signer, struct pki_bytes data, struct lest_buf *out,
                                  struct lest_error *err)
 {
     pki_error_clear();
@@ -189,7 +197,7 @@ enum lest_status pki_signer_sign(const struct pki_signer *signer, struct pki_byt
     return lest_buf_status(out, err);
 }
 
-enum lest_status pki_signer_wrap(const struct pki_signer *signer, struct pki_bytes data, struct lest_buf *out,
+enum lest_status pki_signer_wrap(struct pki_signer *signer, struct pki_bytes data, struct lest_buf *out,
                                  struct lest_error *err)
 {
     size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);

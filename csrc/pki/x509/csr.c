@@ -7,9 +7,6 @@
 #include "pki/error.h"
 #include "pki/key/signature.h"
 
-#include <openssl/bn.h>
-#include <openssl/core_names.h>
-
 #include <stdlib.h>
 #include <string.h>
 
@@ -20,7 +17,7 @@ void pki_csr_free(struct pki_csr *csr)
 {
     if (!csr)
         return;
-    EVP_PKEY_free(csr->key);
+    pki_verifier_free(csr->verifier);
     lest_buf_free(&csr->storage);
     lest_buf_wipe(&csr->challenge_storage);
     free(csr);
@@ -201,8 +198,7 @@ static bool read_info(struct pki_csr *csr, struct pki_der *in)
             !pki_der_end(&body, "the request info") || !read_attributes(csr, attributes))
             return false;
     }
-    csr->key = pki_public_read(body.doc, csr->spki);
-    return csr->key != NULL;
+    return pki_spki_read(body.doc, csr->spki, &csr->key);
 }
 
 static bool read_request(struct pki_csr *csr, struct pki_der_doc *doc)
@@ -229,16 +225,25 @@ static bool read_request(struct pki_csr *csr, struct pki_der_doc *doc)
     return unused == 0 || pki_der_fail(&at, "the signature is not a number of whole bytes");
 }
 
+static enum lest_status need_verifier(struct pki_csr *csr, struct lest_error *err)
+{
+    struct pki_der_doc doc = {
+        .noun = "CSR", .malformed = LEST_E_CSR_MALFORMED, .err = err, .start = csr->der.data
+    };
+    if (!csr->verifier)
+        csr->verifier = pki_verifier_new(&doc, &csr->key);
+    return doc.status;
+}
+
 /* The request that csr->storage holds. */
-static enum lest_status parse_storage(struct pki_csr *csr, struct lest_error *err)
+static enum lest_status parse_storage(struct pki_csr *csr, enum pki_csr_how how, struct lest_error *err)
 {
     struct pki_der_doc doc = { .noun = "CSR", .malformed = LEST_E_CSR_MALFORMED, .err = err };
     csr->der = (struct pki_bytes){ csr->storage.data, csr->storage.len };
     csr->key_usage = -1;
-    pki_error_clear();
     if (!read_request(csr, &doc))
         return doc.status;
-    return LEST_OK;
+    return how == PKI_CSR_KEY_LATER ? LEST_OK : need_verifier(csr, err);
 }
 
 static struct pki_csr *new_csr(void)
@@ -251,7 +256,8 @@ static struct pki_csr *new_csr(void)
     return csr;
 }
 
-enum lest_status pki_csr_parse(const void *data, size_t len, struct pki_csr **out, struct lest_error *err)
+enum lest_status pki_csr_parse(const void *data, size_t len, enum pki_csr_how how, struct pki_csr **out,
+                               struct lest_error *err)
 {
     static const char *const labels[] = { "CERTIFICATE REQUEST", "NEW CERTIFICATE REQUEST", NULL };
     static const struct pki_input what = { "CSR", labels, LEST_E_CSR_MALFORMED };
@@ -273,7 +279,7 @@ enum lest_status pki_csr_parse(const void *data, size_t len, struct pki_csr **ou
     if (status == LEST_OK)
         status = lest_buf_status(&csr->storage, err);
     if (status == LEST_OK)
-        status = parse_storage(csr, err);
+        status = parse_storage(csr, how, err);
     if (status)
         pki_csr_free(csr);
     else
@@ -281,38 +287,48 @@ enum lest_status pki_csr_parse(const void *data, size_t len, struct pki_csr **ou
     return status;
 }
 
-/* An exponent of 1 makes every message its own signature; an even one is none at all. */
-static bool sound_rsa(const EVP_PKEY *key)
+void pki_csr_describe_key(const struct pki_csr *csr, char type[PKI_KEY_TYPE_MAX], int *security_bits)
 {
-    BIGNUM *e = NULL;
-    bool sound = EVP_PKEY_get_bits(key) <= PKI_CSR_RSA_BITS_MAX &&
-                 EVP_PKEY_get_bn_param(key, OSSL_PKEY_PARAM_RSA_E, &e) && BN_is_odd(e) && !BN_is_one(e);
-    BN_free(e);
-    return sound;
+    if (!csr->verifier) {
+        pki_public_describe(csr->spki, type, security_bits);
+        return;
+    }
+    pki_verifier_type(csr->verifier, type);
+    *security_bits = pki_verifier_security_bits(csr->verifier);
+}
+
+void pki_csr_key_type(const struct pki_csr *csr, char type[PKI_KEY_TYPE_MAX])
+{
+    int bits;
+    if (!pki_spki_type(&csr->key, type))
+        pki_csr_describe_key(csr, type, &bits);
 }
 
 static enum lest_status check_key(const struct pki_csr *csr, bool allow_weak, struct lest_error *err)
 {
     char type[PKI_KEY_TYPE_MAX];
-    int bits = pki_public_security_bits(csr->key);
+    const struct pki_rsa *rsa = &csr->key.rsa;
+    int bits = pki_verifier_security_bits(csr->verifier);
     bool weak = !allow_weak && bits < PKI_SECURITY_BITS_MIN;
-    pki_error_clear();
-    if (!weak && (!EVP_PKEY_is_a(csr->key, "RSA") || sound_rsa(csr->key)))
+    bool sound = !rsa->modulus.data || (pki_rsa_bits(rsa) <= PKI_CSR_RSA_BITS_MAX && pki_rsa_sound(rsa));
+    if (!weak && sound)
         return LEST_OK;
-    pki_public_type(csr->key, type);
+    pki_verifier_type(csr->verifier, type);
     if (weak)
         return lest_error_set(err, LEST_E_CSR_WEAK,
                               "CSR: the key %s is too weak (%d bits of security, %d are needed)", type, bits,
                               PKI_SECURITY_BITS_MIN);
-    return pki_error(err, LEST_E_CSR_WEAK, "CSR: the key %s has over %d bits or an unsound exponent", type,
-                     PKI_CSR_RSA_BITS_MAX);
+    return lest_error_set(err, LEST_E_CSR_WEAK, "CSR: the key %s has over %d bits or an unsound exponent",
+                          type, PKI_CSR_RSA_BITS_MAX);
 }
 
-enum lest_status pki_csr_verify(const struct pki_csr *csr, bool allow_weak, struct lest_error *err)
+enum lest_status pki_csr_verify(struct pki_csr *csr, bool allow_weak, struct lest_error *err)
 {
     char name[PKI_OID_TEXT_MAX];
     int digest_bits = allow_weak ? 0 : pki_signature_digest_bits(csr->algorithm);
-    enum lest_status status = check_key(csr, allow_weak, err);
+    enum lest_status status = need_verifier(csr, err);
+    if (status == LEST_OK)
+        status = check_key(csr, allow_weak, err);
     if (status)
         return status;
     if (digest_bits != 0 && digest_bits < PKI_SECURITY_BITS_MIN) {
@@ -320,6 +336,6 @@ enum lest_status pki_csr_verify(const struct pki_csr *csr, bool allow_weak, stru
         return lest_error_set(err, LEST_E_CSR_WEAK, "CSR: the signature algorithm %.100s is %s", name,
                               digest_bits < 0 ? "unknown" : "too weak");
     }
-    return pki_signature_verify(csr->key, csr->algorithm, csr->signature, csr->info, LEST_E_CSR_SIGNATURE,
-                                err);
+    return pki_verifier_verify(csr->verifier, csr->algorithm, csr->signature, csr->info, LEST_E_CSR_SIGNATURE,
+                               err);
 }

@@ -6,6 +6,7 @@
 #include "pki/asn1/ext.h"
 #include "pki/asn1/oid.h"
 #include "pki/key/key.h"
+#include "pki/key/verifier.h"
 
 enum {
     PKI_CSR_MAX = 64 * 1024,
@@ -23,6 +24,8 @@ enum {
  *  san         the whole GeneralNames; data NULL if there is none
  *  key_usage   bit n of RFC 5280 4.2.1.3 as 1 << n; -1 where the extension is absent
  *  eku         contents of ExtKeyUsageSyntax; data NULL if there is none
+ *  key         what spki says
+ *  verifier    made of it at the first need; NULL until then
  *  challenge   challengePassword as UTF-8; data NULL if there is none
  *  change      ChangeSubjectName (RFC 6402 2.8): whole Name and whole GeneralNames that are asked for in
  *              place of those of the certificate being renewed; one of them absent (data NULL) means no such
@@ -36,7 +39,8 @@ struct pki_csr {
         struct pki_bytes subject, san;
     } change;
     int key_usage;
-    EVP_PKEY *key;
+    struct pki_spki key;
+    struct pki_verifier *verifier;
 };
 
 /** Parse one request, DER or PEM told apart by looking, nothing after it (RFC 2986 4): version 0; [0] may be
@@ -44,18 +48,25 @@ struct pki_csr {
  *  extension twice; at most one challengePassword and one ChangeSubjectName with one value; names,
  *  alternative names and the public key readable. The signature is not checked.
  *  data, len  borrowed for the call
+ *  how        PKI_CSR_KEY_LATER only looks at the public key's encoding (pki_spki_read): whether there is such a
+ *             key is seen when it is asked for, which a process that only looks at requests never does
  *  out        the caller's, pki_csr_free(); NULL on failure
  *  Errors: LEST_E_CSR_MALFORMED, LEST_E_KEY_UNSUPPORTED (no algorithm for the public key), LEST_E_PEM,
  * LEST_E_TOO_LARGE, LEST_E_NOMEM */
-enum lest_status pki_csr_parse(const void *data, size_t len, struct pki_csr **out,
+enum pki_csr_how { PKI_CSR_KEY_NOW, PKI_CSR_KEY_LATER };
+enum lest_status pki_csr_parse(const void *data, size_t len, enum pki_csr_how how, struct pki_csr **out,
                                struct lest_error *err) LEST_MUST_USE;
 void pki_csr_free(struct pki_csr *csr);
 
 /** Check the self-signature, over the bytes as they were received (RFC 2986 4.2): proof that the sender has
  * the private key. Keys and digests under 112 bits (RSA under 2048, MD5, SHA-1) are refused unless
  * allow_weak. Errors: LEST_E_CSR_SIGNATURE, LEST_E_CSR_WEAK, LEST_E_NOMEM */
-enum lest_status pki_csr_verify(const struct pki_csr *csr, bool allow_weak,
-                                struct lest_error *err) LEST_MUST_USE;
+enum lest_status pki_csr_verify(struct pki_csr *csr, bool allow_weak, struct lest_error *err) LEST_MUST_USE;
+
+/** The kind of the public key, and with its strength, as pki_public_describe tells them. For the kind alone no
+ *  key is made where it can be told without. */
+void pki_csr_key_type(const struct pki_csr *csr, char type[PKI_KEY_TYPE_MAX]);
+void pki_csr_describe_key(const struct pki_csr *csr, char type[PKI_KEY_TYPE_MAX], int *security_bits);
 
 /** What a new request says. Absent bytes (data NULL) are left out; spans are borrowed.
  *  subject      whole Name; absent is the empty name

@@ -79,7 +79,7 @@ enum lest_status pki_csr_build(const struct pki_csr_plan *plan, struct pki_csr *
     if (status == LEST_OK)
         status = pki_signer_wrap(signer, (struct pki_bytes){ info.data, info.len }, &der, err);
     if (status == LEST_OK)
-        status = pki_csr_parse(der.data, der.len, out, err);
+        status = pki_csr_parse(der.data, der.len, PKI_CSR_KEY_NOW, out, err);
     pki_signer_free(signer);
     lest_buf_wipe(&info);
     lest_buf_wipe(&der);

@@ -744,6 +744,8 @@ function est.body_encode(der, wrap) end
 ---@field san string[] {} if there is none
 ---@field san_der string?
 ---@field public_key { type: string, security_bits: integer, der: string }
+---@field key_type string public_key.type, without a table made
+---@field spki string public_key.der, without a table made
 ---@field key_usage string[] requested ("digitalSignature", ...), {} if the extension is absent
 ---@field eku string[] requested purposes ("clientAuth" or dotted), {} if absent
 ---@field extensions { oid: string, name: string?, critical: boolean, value: string }[]
@@ -773,11 +775,13 @@ function csr:close() end
 ---@class lest.core.csr
 local core_csr = {}
 
---- DER or PEM, told apart by looking; nothing after it. The signature is not checked.
+--- DER or PEM, told apart by looking; nothing after it. The signature is not checked. key_later: only
+--- the encoding of the public key is looked at, until csr:verify() or the like asks for the key.
 ---@param bytes string
+---@param options? { key_later?: boolean }
 ---@return lest.csr?
 ---@return lest.error? err codes csr_malformed, key_unsupported, pem, too_large
-function core_csr.parse(bytes) end
+function core_csr.parse(bytes, options) end
 
 ---@class lest.csr_plan
 ---@field key lest.key

@@ -410,6 +410,76 @@ describe("csr", function()
     fails("csr_signature", with_rsa(("\xff"):rep(256), "\3"):verify())
   end)
 
+  it("reads an RSA key in its one encoding, within bounds", function()
+    local null, rsa = "\5\0", der.oid "1.2.840.113549.1.1.1"
+    local function parse(parameters, ...)
+      local spki = der.seq(der.seq(rsa, parameters), der.bits(...))
+      return csr.parse(forge(function(parts) parts.spki = spki end))
+    end
+    local function key_of(modulus, exponent)
+      return der.seq(der.tlv(2, modulus), der.tlv(2, exponent))
+    end
+    local function ff(count) return ("\xff"):rep(count) end
+    local n = "\0" .. ff(256)
+    local good = assert(parse(null, key_of(n, "\1\0\1")))
+    assert.equal("rsa:2048", good.key_type)
+    assert.equal("rsa:2048", good.public_key.type)
+    assert.equal("rsa:1024", assert(parse(null, key_of("\0" .. ff(128), "\3"))).key_type)
+    assert.equal("rsa:16384", assert(parse(null, key_of("\0" .. ff(2048), "\3"))).key_type)
+    assert(parse(null, key_of(n, "\0" .. ff(8))))
+    for what, key in pairs {
+      ["not in its shortest form"] = key_of("\0" .. n, "\3"),
+      ["modulus is not positive"] = key_of("\xff", "\3"),
+      ["exponent is not positive"] = key_of(n, "\0"),
+      ["exponent has more than 64 bits"] = key_of(n, ("\1"):rep(9)),
+      ["has not 1024 to 16384 bits"] = key_of("\x7f" .. ff(127), "\3"),
+      ["not 1024"] = key_of("\1" .. ff(2048), "\3"),
+      ["followed by more data"] = key_of(n, "\3") .. null,
+      ["the key is followed"] = der.seq(der.tlv(2, n), der.tlv(2, "\3"), der.tlv(2, "\3")),
+      ["exponent is missing"] = der.seq(der.tlv(2, n)),
+    } do
+      assert.matches(what, fails("csr_malformed", parse(null, key)), 1, true)
+    end
+    for _, parameters in ipairs { "", "\5\1\0", null .. null, der.seq() } do
+      assert.matches("not NULL", fails("csr_malformed", parse(parameters, key_of(n, "\3"))), 1,
+        true)
+    end
+  end)
+
+  it("can leave making the key for later, but not looking at its encoding", function()
+    local made = assert(csr.build { key = ec, subject = "CN=device" })
+    local later = assert(csr.parse(made:der(), { key_later = true }))
+    assert.equal("ec:P-256", later.key_type)
+    assert.equal(made.public_key.der, later.spki)
+    assert.same(made.public_key, later.public_key)
+    assert.is_true(later:verify())
+    local p256 = der.seq(der.oid "1.2.840.10045.2.1", der.oid "1.2.840.10045.3.1.7")
+    local function with_bits(bits)
+      return forge(function(parts) parts.spki = der.seq(p256, bits) end)
+    end
+    local off_curve = with_bits(der.bits("\4" .. ("\1"):rep(64)))
+    fails("csr_malformed", csr.parse(off_curve))
+    fails("csr_malformed", assert(csr.parse(off_curve, { key_later = true })):verify())
+    fails("csr_malformed", csr.parse(with_bits(der.tlv(3, "\1\2")), { key_later = true }))
+    -- What was refused leaves nothing behind for the next.
+    assert.is_true(assert(csr.parse(made:der())):verify())
+  end)
+
+  it("verifies each request by its own key, however many are open", function()
+    local open = {}
+    for i = 1, 8 do
+      open[i] = assert(csr.build { key = assert(key.generate "ec:P-256"), subject = "CN=" .. i })
+    end
+    for round = 1, 3 do
+      for i = 1, 8 do assert.is_true(open[i]:verify()) end
+      for i = 1, 8, round do open[i] = assert(csr.parse(open[i]:der())) end
+      collectgarbage()
+    end
+    local parts = der.split(der.body(open[1]:der()))
+    local stolen = der.seq(der.split(der.body(open[2]:der()))[1], parts[2], parts[3])
+    fails("csr_signature", assert(csr.parse(stolen)):verify())
+  end)
+
   it("7030-6-r refuses weak keys and digests unless told otherwise", function()
     local path = tmp:path "weak"
     for _, kind in ipairs { "-newkey rsa:1024", "-newkey rsa:2048 -sha1", "-newkey rsa:2048 -md5",
