@@ -427,7 +427,7 @@ describe("csr", function()
     assert.equal("rsa:1024", assert(parse(null, key_of("\0" .. ff(128), "\3"))).key_type)
     assert.equal("rsa:16384", assert(parse(null, key_of("\0" .. ff(2048), "\3"))).key_type)
     assert(parse(null, key_of(n, "\0" .. ff(8))))
-    for what, key in pairs {
+    for what, bytes in pairs {
       ["not in its shortest form"] = key_of("\0" .. n, "\3"),
       ["modulus is not positive"] = key_of("\xff", "\3"),
       ["exponent is not positive"] = key_of(n, "\0"),
@@ -438,7 +438,7 @@ describe("csr", function()
       ["the key is followed"] = der.seq(der.tlv(2, n), der.tlv(2, "\3"), der.tlv(2, "\3")),
       ["exponent is missing"] = der.seq(der.tlv(2, n)),
     } do
-      assert.matches(what, fails("csr_malformed", parse(null, key)), 1, true)
+      assert.matches(what, fails("csr_malformed", parse(null, bytes)), 1, true)
     end
     for _, parameters in ipairs { "", "\5\1\0", null .. null, der.seq() } do
       assert.matches("not NULL", fails("csr_malformed", parse(parameters, key_of(n, "\3"))), 1,
