@@ -17,7 +17,7 @@ int main(int argc, char **argv)
         return strcmp(argv[2], "supervisor") == 0 ? host_supervisor_main(argc, argv)
                                                   : host_role_main(argc, argv);
     static const luaL_Reg console[] = { { "lest.edit", host_edit_open }, { NULL, NULL } };
-    lua_State *L = host_interpreter_new(console);
+    lua_State *L = host_interpreter_new(console, NULL);
     if (!L) {
         fputs("lest: out of memory\n", stderr);
         return 1;

@@ -1,8 +1,9 @@
-/* The small tables over base: core.base64, core.clock, core.file, core.log. */
+/* The small tables over base: core.base64, core.utf8, core.clock, core.file, core.log. */
 #include "base/base64.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/log.h"
+#include "base/utf8.h"
 #include "lua/binding.h"
 #include "lua/limit.h"
 
@@ -40,6 +41,22 @@ int lestL_open_base64(lua_State *L)
     static const luaL_Reg functions[] = { { "encode", base64_encode },
                                           { "decode", base64_decode },
                                           { NULL, NULL } };
+    luaL_newlib(L, functions);
+    return 1;
+}
+
+/* utf8.is_text(bytes): whether they are UTF-8 without NUL, as the ledger and a message take a text */
+static int utf8_is_text(lua_State *L)
+{
+    size_t len;
+    const char *bytes = luaL_checklstring(L, 1, &len);
+    lua_pushboolean(L, lest_utf8_is_text(bytes, len));
+    return 1;
+}
+
+int lestL_open_utf8(lua_State *L)
+{
+    static const luaL_Reg functions[] = { { "is_text", utf8_is_text }, { NULL, NULL } };
     luaL_newlib(L, functions);
     return 1;
 }

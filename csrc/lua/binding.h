@@ -61,8 +61,13 @@ void lestL_name_file(const char *path, struct lest_error *err);
  *  nresults are on the stack; on failure nothing is, the error is logged with `what`, false is returned. */
 bool lestL_call(lua_State *L, int nargs, int nresults, const char *what);
 
+/** Push lest.core with these fields alone (names ended by NULL), or with all of them for NULL. What is not
+ *  opened cannot be reached: a process is given what it needs. */
+void lestL_open_core(lua_State *L, const char *const fields[]);
+
 /** One opener a file of classes: pushes the value that becomes a field of lest.core. */
 int lestL_open_base64(lua_State *L);
+int lestL_open_utf8(lua_State *L);
 int lestL_open_clock(lua_State *L);
 int lestL_open_file(lua_State *L);
 int lestL_open_log(lua_State *L);

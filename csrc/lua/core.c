@@ -1,14 +1,25 @@
-/* lest.core: the C core as one Lua module; a field a class or a small table. */
+/* lest.core: the C core as one Lua module; a field is a class or a small table. */
 #include "lua/binding.h"
+
+#include <string.h>
 
 __attribute__((visibility("default"))) int luaopen_lest_core(lua_State *L);
 
-int luaopen_lest_core(lua_State *L)
+static bool is_among(const char *name, const char *const fields[])
+{
+    for (; *fields; fields++)
+        if (strcmp(*fields, name) == 0)
+            return true;
+    return false;
+}
+
+void lestL_open_core(lua_State *L, const char *const fields[])
 {
     /* clang-format off: one a line */
     static const luaL_Reg openers[] = {
         { "error", lestL_open_error },
         { "base64", lestL_open_base64 },
+        { "utf8", lestL_open_utf8 },
         { "clock", lestL_open_clock },
         { "file", lestL_open_file },
         { "log", lestL_open_log },
@@ -42,10 +53,17 @@ int luaopen_lest_core(lua_State *L)
     luaL_checkversion(L);
     lua_newtable(L);
     for (const luaL_Reg *opener = openers; opener->name; opener++) {
+        if (fields && !is_among(opener->name, fields))
+            continue;
         opener->func(L);
         lua_setfield(L, -2, opener->name);
     }
     lua_pushliteral(L, LEST_VERSION);
     lua_setfield(L, -2, "version");
+}
+
+int luaopen_lest_core(lua_State *L)
+{
+    lestL_open_core(L, NULL);
     return 1;
 }

@@ -9,7 +9,6 @@
  * A wrong statement, a wrong or missing parameter and a call out of order are a programmer's mistakes. */
 #include "ledger/ledger.h"
 
-#include "base/utf8.h"
 #include "lua/binding.h"
 
 #include <string.h>
@@ -276,22 +275,12 @@ static int statements(lua_State *L)
     return 1;
 }
 
-/* ledger.is_text(bytes): whether a TEXT parameter takes them (UTF-8 without NUL) */
-static int is_text(lua_State *L)
-{
-    size_t len;
-    const char *bytes = luaL_checklstring(L, 1, &len);
-    lua_pushboolean(L, lest_utf8_is_text(bytes, len));
-    return 1;
-}
-
 int lestL_open_ledger(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         { "open", open_ledger },
         { "check", check_ledger },
         { "statements", statements },
-        { "is_text", is_text },
         { NULL, NULL },
     };
     lestL_class_register(L, &class);

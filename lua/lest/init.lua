@@ -24,7 +24,9 @@ local loaders = {
   version = function() return core.version end,
 }
 for _, name in ipairs(CLASSES) do
-  loaders[name] = function() return core[name] end
+  loaders[name] = function()
+    return core[name] or error(("lest.%s is not within reach of this process"):format(name), 3)
+  end
 end
 
 return setmetatable({}, {

@@ -341,6 +341,20 @@ describe("the supervisor", function()
       expect("authority", 0, 1)
     end)
 
+    it("the core: each role has what it needs of it and no more", function()
+      start {}
+      local function missing(role, index, fields)
+        return server:ask(role, index, ([[
+          local list, found = "%s", {}
+          for name in list:gmatch "%%S+" do found[#found + 1] = tostring(core[name] == nil) end
+          return table.concat(found, " ")]]):format(fields))
+      end
+      assert.equal("true true true true", missing("authority", 0, "http_client server tls http"))
+      assert.equal("true true true", missing("worker", 1, "ledger issuer pool"))
+      assert.equal("false false", missing("authority", 0, "ledger issuer"))
+      assert.equal("false false", missing("worker", 1, "server http_client"))
+    end)
+
     it("nothing of them reaches what a role starts", function()
       start {}
       assert.equal("0 1 2 3", server:ask("worker", 1, [[

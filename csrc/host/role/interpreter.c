@@ -1,6 +1,7 @@
 #include "host/role/interpreter.h"
 
 #include "host/role/process.h"
+#include "lua/binding.h"
 #include "lua/limit.h"
 
 #include <lauxlib.h>
@@ -10,8 +11,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-int luaopen_lest_core(lua_State *L);
 
 /* Push Lua's own search path without its entries of the current folder, whoever may write there: a server
  * or a command that root starts must not run its modules. A script has them back (lest.tool.command.support). */
@@ -64,10 +63,10 @@ static int panic(lua_State *L)
     return 0;
 }
 
-/* lest.core of this binary: the core, and core.process */
+/* lest.core of this binary: the fields that this process may have, and core.process */
 static int open_core(lua_State *L)
 {
-    luaopen_lest_core(L);
+    lestL_open_core(L, lua_touserdata(L, lua_upvalueindex(1)));
     host_open_process(L);
     lua_setfield(L, -2, "process");
     return 1;
@@ -78,7 +77,8 @@ static int open_all(lua_State *L)
     luaL_openlibs(L);
     set_paths(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
-    lua_pushcfunction(L, open_core);
+    lua_pushvalue(L, 2);
+    lua_pushcclosure(L, open_core, 1);
     lua_setfield(L, -2, "lest.core");
     const luaL_Reg *more = lua_touserdata(L, 1);
     for (; more && more->name; more++) {
@@ -88,7 +88,7 @@ static int open_all(lua_State *L)
     return 0;
 }
 
-lua_State *host_interpreter_new(const luaL_Reg *more)
+lua_State *host_interpreter_new(const luaL_Reg *more, const char *const fields[])
 {
     static struct lestL_allocator allocator;
     lua_State *L = lua_newstate(lestL_limit_alloc, &allocator);
@@ -97,7 +97,8 @@ lua_State *host_interpreter_new(const luaL_Reg *more)
     lua_atpanic(L, panic);
     lua_pushcfunction(L, open_all);
     lua_pushlightuserdata(L, (void *)(uintptr_t)more);
-    if (lua_pcall(L, 1, 0, 0) == LUA_OK)
+    lua_pushlightuserdata(L, (void *)(uintptr_t)fields);
+    if (lua_pcall(L, 2, 0, 0) == LUA_OK)
         return L;
     fprintf(stderr, "lest: %s\n", lua_tostring(L, -1));
     lua_close(L);

@@ -8,8 +8,9 @@
  *  folders that belong to this binary (../share/lua/5.4 and ../lib/lua/5.4 from it), so that it works from
  *  the build tree and installed.
  *  more  other modules that require() finds, ended by a NULL name; NULL: none
+ *  fields  of lest.core, ended by NULL; NULL: all
  *  NULL: out of memory. */
-lua_State *host_interpreter_new(const luaL_Reg *more);
+lua_State *host_interpreter_new(const luaL_Reg *more, const char *const fields[]);
 
 /** require(module).main{ argv[1], ... } and the integer it returns as exit code; the global `arg` is set
  *  as lua does. An error that escapes is printed in one line (with its traceback if LEST_TRACEBACK is set)

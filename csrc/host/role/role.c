@@ -31,7 +31,8 @@ enum {
 struct role {
     const char *name;
     const char *module;
-    const char *config; /* path, for the config role */
+    const char *const *fields; /* of lest.core */
+    const char *config;        /* path, for the config role */
     const char *listen[HOST_LISTENERS_MAX];
     unsigned listen_count;
     const char *authority;
@@ -43,12 +44,28 @@ struct role {
     int64_t orphan_since_ms;
 };
 
+/* What each role's Lua can reach of lest.core: the code of the table in SECURITY.md. The configuration's own
+ * Lua gets what its schema asks; the authority has no network; a worker, with a policy in it, has no ledger,
+ * no issuer and no pool. */
+static const char *const config_fields[] = { "csrattrs", "error", "est",    "file", "key",
+                                             "log",      "name",  "server", NULL };
+static const char *const authority_fields[] = { "base64", "cert",    "channel", "clock", "crl",    "csr",
+                                                "error",  "file",    "issuer",  "key",   "ledger", "log",
+                                                "loop",   "message", "name",    "pool",  "san",    "secret",
+                                                "store",  "system",  "utf8",    NULL };
+static const char *const worker_fields[] = {
+    "base64", "cert", "channel",     "clock",  "crl",   "csr", "csrattrs", "error",   "est",
+    "file",   "http", "http_client", "key",    "limit", "log", "loop",     "message", "name",
+    "pkcs7",  "san",  "secret",      "server", "store", "tls", "utf8",     NULL
+};
+
 static const struct {
     const char *name;
     const char *module;
-} modules[] = { { "config", "lest.server.config.role" },
-                { "authority", "lest.server.authority.role" },
-                { "worker", "lest.server.worker.role" } };
+    const char *const *fields;
+} roles[] = { { "config", "lest.server.config.role", config_fields },
+              { "authority", "lest.server.authority.role", authority_fields },
+              { "worker", "lest.server.worker.role", worker_fields } };
 
 static bool parse_number(const char *text, unsigned *out)
 {
@@ -91,10 +108,11 @@ static bool set_option(struct role *role, const char *name, const char *value)
 static bool parse(struct role *role, int argc, char **argv)
 {
     memset(role, 0, sizeof *role);
-    for (size_t i = 0; i < sizeof modules / sizeof *modules; i++)
-        if (argc > 2 && strcmp(argv[2], modules[i].name) == 0) {
-            role->name = modules[i].name;
-            role->module = modules[i].module;
+    for (size_t i = 0; i < sizeof roles / sizeof *roles; i++)
+        if (argc > 2 && strcmp(argv[2], roles[i].name) == 0) {
+            role->name = roles[i].name;
+            role->module = roles[i].module;
+            role->fields = roles[i].fields;
         }
     for (int i = 3; i < argc; i++) {
         if (strcmp(argv[i], "--check") == 0)
@@ -271,7 +289,7 @@ static int traceback(lua_State *L)
 static int interpret(struct role *role)
 {
     int code = 1;
-    lua_State *L = host_interpreter_new(NULL);
+    lua_State *L = host_interpreter_new(NULL, role->fields);
     if (!L)
         return 1;
     lua_pushcfunction(L, traceback);

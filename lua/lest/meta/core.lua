@@ -6,6 +6,7 @@
 ---@field version string
 ---@field error lest.core.error
 ---@field base64 lest.core.base64
+---@field utf8 lest.core.utf8
 ---@field clock lest.core.clock
 ---@field file lest.core.file
 ---@field log lest.core.log
@@ -65,6 +66,14 @@ function core_error.is(value) end
 --- Every code with its exit code.
 ---@return table<string, integer>
 function core_error.codes() end
+
+---@class lest.core.utf8
+local core_utf8 = {}
+
+--- Whether bytes are UTF-8 without NUL (RFC 3629), as the ledger and a message take a text.
+---@param bytes string
+---@return boolean
+function core_utf8.is_text(bytes) end
 
 ---@class lest.core.base64
 local core_base64 = {}
@@ -274,11 +283,6 @@ function core_ledger.check(path) end
 --- Every statement: its SQL and its parameters' types.
 ---@return table<string, { sql: string, parameters: table<string, "integer"|"text"|"blob"> }>
 function core_ledger.statements() end
-
---- Whether a TEXT parameter takes these bytes: UTF-8 without NUL.
----@param bytes string
----@return boolean
-function core_ledger.is_text(bytes) end
 
 --- A distinguished name: pairs in the order of the DER. `name.CN` is the first value of a type, nil
 --- if absent; tostring is RFC 4514 (last RDN first). A pair with `plus` belongs to the RDN before

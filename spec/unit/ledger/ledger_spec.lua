@@ -80,9 +80,9 @@ describe("the ledger", function()
     for _, bad in ipairs { "\xff", "a\0b", "\xc0\x80", "\xed\xa0\x80", "\xf4\x90\x80\x80",
       "\xe2\x82" } do
       assert_fails("malformed", ledger:rows("request_get", { id = bad }))
-      assert.is_false(core.ledger.is_text(bad))
+      assert.is_false(core.utf8.is_text(bad))
     end
-    assert.is_true(core.ledger.is_text "\u{7f} é € 😀")
+    assert.is_true(core.utf8.is_text "\u{7f} é € 😀")
   end)
 
   it("refuses what a constraint forbids", function()

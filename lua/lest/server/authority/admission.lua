@@ -24,7 +24,7 @@ local function check_csr(authority, request)
   local good, problem
   for _, name in ipairs(names) do
     local profile = authority.config.profiles[name]
-    good, problem = profiles.check_key(profile, csr.public_key)
+    good, problem = profiles.check_key(profile, csr.key_type)
     if good then good, problem = profiles.check_usage(profile, csr) end
     if good then break end
   end

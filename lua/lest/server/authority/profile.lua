@@ -17,14 +17,14 @@ end
 
 --- Whether the profile takes a public key.
 ---@param profile table
----@param public_key { type: string }
+---@param key_type string
 ---@return boolean|nil
 ---@return string|nil problem for the client
-function M.check_key(profile, public_key)
+function M.check_key(profile, key_type)
   for _, spec in ipairs(profile.keys) do
-    if matches(spec, public_key.type) then return true end
+    if matches(spec, key_type) then return true end
   end
-  return nil, ("a key of type %s is not allowed here (allowed: %s)"):format(public_key.type,
+  return nil, ("a key of type %s is not allowed here (allowed: %s)"):format(key_type,
     table.concat(profile.keys, ", "))
 end
 
@@ -61,7 +61,7 @@ end
 ---@return boolean|nil
 ---@return string|nil problem for the client
 function M.check_key_change(profile, cert, csr)
-  local same = cert.public_key.der == csr.public_key.der
+  local same = cert.public_key.der == csr.spki
   if same and profile.key_change == "required" then
     return nil, "a new key is required, not the certificate's"
   end
@@ -125,11 +125,11 @@ end
 function M.plan(profile, facts)
   local verdict, previous = facts.verdict, facts.previous
   local plan = {
-    public_key = facts.csr.public_key.der, key_usage = profile.key_usage, eku = profile.eku,
+    public_key = facts.csr.spki, key_usage = profile.key_usage, eku = profile.eku,
     crl_urls = profile.crl_urls, ocsp_urls = profile.ocsp_urls,
       ca_issuer_urls = profile.ca_issuer_urls,
   }
-  local good, problem = M.check_key(profile, facts.csr.public_key)
+  local good, problem = M.check_key(profile, facts.csr.key_type)
   if not good then return nil, problem end
   local subject, san
   if verdict.renewal then

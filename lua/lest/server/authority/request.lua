@@ -52,7 +52,7 @@ end
 function Request:read_csr()
   local csr, err = core.csr.parse(self.begin.csr)
   if not csr then refusal.raise(400, err.message) end
-  self.csr, self.key_hash = csr, core.secret.sha256(csr.public_key.der)
+  self.csr, self.key_hash = csr, core.secret.sha256(csr.spki)
 end
 
 --- Take what one kind of proof has shown. The first kind names the principal.

@@ -78,7 +78,7 @@ end
 local function name_problem(name)
   if type(name) ~= "string" or name == "" then return "a credential needs a name" end
   if #name > NAME_MAX then return ("a name has at most %d bytes"):format(NAME_MAX) end
-  if not core.ledger.is_text(name) then return "a name is UTF-8 text" end
+  if not core.utf8.is_text(name) then return "a name is UTF-8 text" end
   -- RFC 7617 section 2: a user-id with a colon cannot be sent, control characters must not be.
   if name:find "[:%c]" then return "a name holds no colon and no control character" end
 end
@@ -92,7 +92,7 @@ local function facts_problem(facts)
     if type(key) ~= "string" or (kind ~= "string" and kind ~= "number" and kind ~= "boolean") then
       return "facts are strings, numbers or booleans by name"
     end
-    if not core.ledger.is_text(key) or (kind == "string" and not core.ledger.is_text(value)) then
+    if not core.utf8.is_text(key) or (kind == "string" and not core.utf8.is_text(value)) then
       return "facts are UTF-8 text"
     end
     if count > 64 or #key > 64 or (kind == "string" and #value > 4096) then
@@ -190,7 +190,7 @@ end
 ---@return integer? removed
 ---@return lest.error? err
 function Store:remove(name_or_id)
-  if not core.ledger.is_text(name_or_id) then return 0 end
+  if not core.utf8.is_text(name_or_id) then return 0 end
   local now = self.clock()
   local removed, err = self.ledger:run("credential_remove_name", { name = name_or_id, now = now })
   if removed ~= 0 then return removed, err end

@@ -40,7 +40,7 @@ local function list(context, statement, arguments, parameters)
   parameters = parameters or {}
   parameters.limit = arguments.limit or M.LIMIT_MAX
   if not arguments.name then return context.ledger:rows(statement, parameters) end
-  if not core.ledger.is_text(arguments.name) then return {} end
+  if not core.utf8.is_text(arguments.name) then return {} end
   parameters.principal_name = arguments.name
   return context.ledger:rows(statement .. "_principal", parameters)
 end
@@ -72,7 +72,7 @@ end
 
 local function find_pending(context, id)
   local row, err
-  if core.ledger.is_text(id) then row, err = first(context, "pending_get", { id = id }) end
+  if core.utf8.is_text(id) then row, err = first(context, "pending_get", { id = id }) end
   if err then return nil, err end
   if not row then return fail("not_found", ("there is no pending request '%s'"):format(id)) end
   if row.expires <= context.clock() and row.state ~= "issued" then row.state = "expired" end
@@ -138,7 +138,7 @@ end
 
 function operations.request_show(context, arguments)
   local row, err
-  if core.ledger.is_text(arguments.id) then
+  if core.utf8.is_text(arguments.id) then
     row, err = first(context, "request_get", { id = arguments.id })
   end
   if err then return nil, err end

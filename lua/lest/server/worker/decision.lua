@@ -68,7 +68,7 @@ end
 
 --- As the ledger takes it, whatever a policy put into it.
 local function text_of(value)
-  if not value or core.ledger.is_text(value) then return value end
+  if not value or core.utf8.is_text(value) then return value end
   return (value:gsub("[^\x20-\x7e\n]", "?"))
 end
 

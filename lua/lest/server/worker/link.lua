@@ -10,11 +10,14 @@ local M = {}
 local Link = {}
 Link.__index = Link
 
---- Connect to the authority at an address, and again whenever it is lost.
+--- Connect to the authority at an address, and again whenever it is lost. Passwords go there, so it
+--- must be a process of the authority's account that listens.
 ---@param address string
+---@param authority_uid integer
 ---@return lest.worker.link
-function M.new(address)
-  local link = setmetatable({ address = address, waiting = {} }, Link)
+function M.new(address, authority_uid)
+  local link = setmetatable({ address = address, authority_uid = authority_uid, waiting = {} },
+    Link)
   link:connect()
   return link
 end
@@ -29,12 +32,16 @@ function Link:connect()
     on_message = function(packet) self:on_answer(packet) end,
     on_close = function() self:on_lost() end,
   }
-  if channel then
+  if channel and channel.peer.uid == self.authority_uid then
     self.channel = channel
-  else
-    core.log.write("warning", "authority away", { "message", tostring(err) })
-    self.reconnect = core.loop.timer(200, function() self:connect() end)
+    return
   end
+  if channel then
+    err = ("a process of the account %d listens in the authority's place"):format(channel.peer.uid)
+    channel:close()
+  end
+  core.log.write("warning", "authority away", { "message", tostring(err) })
+  self.reconnect = core.loop.timer(200, function() self:connect() end)
 end
 
 function Link:on_lost()

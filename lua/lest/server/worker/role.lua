@@ -134,7 +134,7 @@ end
 
 --- Serve until SIGTERM, and then until connections have ended or the drain is over.
 function Worker:serve(launch, tls)
-  self.authority = link.new(launch.authority_address)
+  self.authority = link.new(launch.authority_address, launch.peer_uid)
   local server, err = core.server.new {
     fds = launch.listen_fds, tls = tls,
     limits = setup.server_limits(self.config.limits, launch.workers),

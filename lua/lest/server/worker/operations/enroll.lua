@@ -92,7 +92,7 @@ end
 function M.answer(worker, exchange, request)
   local der, err = core.est.body_decode(exchange.body or "")
   if not der then refusal.raise(400, err.message) end
-  request.csr, err = core.csr.parse(der)
+  request.csr, err = core.csr.parse(der, { key_later = true })
   if not request.csr then refusal.raise(400, err.message) end
   request.headers = shown_headers(exchange)
   local result

@@ -49,7 +49,7 @@ describe("a worker's link", function()
       peer = channel
       channel:on_message(function(packet) table.insert(received, packet) end)
     end })
-    link = link_module.new(address)
+    link = link_module.new(address, core.process.uid)
   end)
 
   after_each(function()
@@ -117,5 +117,20 @@ describe("a worker's link", function()
     local finish = assert(message.decode(received[1], QUESTIONS))
     assert.same({ "finish", "w-1", "h", "error" },
       { finish.type, finish.id, finish.handle, finish.verdict })
+  end)
+
+  it("tells nothing to a process of another account", function()
+    local logged
+    local write = core.log.write
+    core.log.write = function(_, _, fields) logged = fields[2] end -- luacheck: ignore 122
+    local stranger = link_module.new(address, core.process.uid + 1)
+    local asking = task.start({ quiet = true }, function()
+      return stranger:ask("w-9", begin "w-9")
+    end)
+    core.log.write = write -- luacheck: ignore 122
+    stranger:close()
+    assert.equal(503, refused(asking).status)
+    assert.matches("account %d+ listens in the authority's place", logged)
+    assert.is_nil(stranger.channel)
   end)
 end)
