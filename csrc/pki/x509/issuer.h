@@ -8,7 +8,7 @@
 #include "pki/key/key.h"
 #include "pki/x509/cert.h"
 
-enum { PKI_SERIAL_RANDOM_LEN = 16, PKI_SERIAL_MAX = 20, PKI_ISSUER_URLS_MAX = 16 };
+enum { PKI_SERIAL_LEN = 16, PKI_SERIAL_TIME_LEN = 4, PKI_SERIAL_MAX = 20, PKI_ISSUER_URLS_MAX = 16 };
 
 /** May be used by several threads at once. */
 struct pki_issuer;
@@ -28,7 +28,7 @@ struct pki_cert *pki_issuer_get0_cert(const struct pki_issuer *issuer);
  *  spki         whole SubjectPublicKeyInfo of a key that was read before: only its outer form is looked at
  *  subject      whole Name; absent is the empty name, which wants a san
  *  san          whole GeneralNames
- *  serial       unsigned, big-endian; absent: 128 random bits
+ *  serial       unsigned, big-endian; absent: the second of issue and 96 random bits
  *  times        seconds since 1970, to the end of 9999; not_after at most the CA's
  *  key_usage    bits as in struct pki_cert; 0 is digitalSignature; keyCertSign and cRLSign are refused
  *  eku          contents of ExtKeyUsageSyntax

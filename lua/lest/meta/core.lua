@@ -1098,7 +1098,8 @@ local issuer = {}
 ---@field subject_der? string
 ---@field san? string[] or san_der
 ---@field san_der? string
----@field serial? string hex, positive, at most 20 bytes; default 128 random bits
+---@field serial? string hex, positive, at most 20 bytes; default the second of issue (4 bytes) and
+--- 96 random bits
 ---@field not_before integer seconds since 1970
 ---@field not_after integer seconds since 1970, at most the CA's
 ---@field key_usage? string[] default digitalSignature; never keyCertSign or cRLSign
