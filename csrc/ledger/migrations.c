@@ -144,6 +144,24 @@ static const char third[] = "DROP INDEX pending_live;"
                             "  ON pending (principal_name, principal_kind, key_hash, label, operation)"
                             "  WHERE state IN ('waiting', 'approved', 'rejected');";
 
-const char *const ledger_sqlite_migrations[] = { first, second, third };
+/* An index of random keys costs each new row a page that is read, written to the WAL and written again at the
+ * checkpoint, once the index has outgrown the cache. So an enrollment writes two such indexes and no more:
+ * - certificates_again has the first 48 bits of the key's hash. certificate_again compares all of it, so that
+ *   two keys with the same first bits cost one more row to look at and give nothing away.
+ * - requests_principal stays; certificates of a principal are found by their requests.
+ * Refused requests are few, and may have more. answer was never filled. */
+static const char fourth[] =
+    "DROP INDEX certificates_again;"
+    "CREATE INDEX certificates_again ON certificates (substr(key_hash, 1, 12));"
+    "DROP INDEX certificates_principal;"
+    "CREATE INDEX requests_verdict ON requests (verdict, seq) WHERE verdict <> 'approve';"
+    "CREATE INDEX requests_principal_verdict ON requests (principal_name, verdict, seq)"
+    "  WHERE verdict <> 'approve';"
+    "CREATE INDEX credentials_list ON credentials (seq) WHERE removed IS NULL;"
+    "CREATE INDEX pending_open ON pending (seq) WHERE state NOT IN ('rejected', 'issued', 'expired');"
+    "CREATE INDEX pending_state ON pending (state, seq);"
+    "ALTER TABLE requests DROP COLUMN answer;";
+
+const char *const ledger_sqlite_migrations[] = { first, second, third, fourth };
 const size_t ledger_sqlite_migration_count =
     sizeof ledger_sqlite_migrations / sizeof *ledger_sqlite_migrations;

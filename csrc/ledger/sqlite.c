@@ -20,6 +20,7 @@ enum {
     APPLICATION_ID = 0x6c657374, /* "lest": tells a ledger from another program's database */
     VALUE_MAX = 4 * 1024 * 1024,
     SQL_MAX = 64 * 1024,
+    LIKE_MAX = 100,
     WAL_KEPT_MAX = 64 * 1024 * 1024
 };
 
@@ -208,7 +209,10 @@ static enum lest_status migrate(sqlite3 *db, const char *path, struct lest_error
     status = execute_text(db, "BEGIN IMMEDIATE", path, err);
     if (status)
         return status;
+    /* SQLite's own statements that drop a column have a LIKE; ours have none. */
+    int usual = sqlite3_limit(db, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LIKE_MAX);
     status = run_migrations(db, path, err);
+    sqlite3_limit(db, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, usual);
     if (!status)
         status = execute_text(db, "COMMIT", path, err);
     if (status && !sqlite3_get_autocommit(db))

@@ -1,7 +1,8 @@
 /* Every statement that lest has for its ledger.
  *
  * ":name" stands for a parameter. The text is SQL that SQLite and PostgreSQL both take. Lists are newest
- * first and paged: `before` is the seq of the last row seen, NULL for the first page. Statements that
+ * first and paged: `before` is the seq of the last row seen (its place, where a row has one), NULL for the
+ * first page. Statements that
  * consume something are conditional, and the count of changed rows says whether they did: two authorities
  * may run them at once. */
 #include "ledger/statements.h"
@@ -16,7 +17,10 @@
 #define INTEGER_OR_NULL(p) { #p, LEDGER_INTEGER, true }
 #define BLOB_OR_NULL(p) { #p, LEDGER_BLOB, true }
 
-#define PAGE " AND (:before IS NULL OR seq < :before) ORDER BY seq DESC LIMIT :limit"
+/* An OR over NULL would keep the database from beginning at the right row: each page would read all rows
+ * before it again. For the same reason a list with a filter is a statement of its own, beside its index. */
+#define BEFORE "seq < coalesce(:before, 9223372036854775807)"
+#define PAGE " AND " BEFORE " ORDER BY seq DESC LIMIT :limit"
 #define PAGE_PARAMETERS INTEGER_OR_NULL(before), INTEGER(limit)
 
 #define CREDENTIAL \
@@ -36,13 +40,15 @@
     " previous, verdict, reason, detail, profile, policy_file, policy_hash, duration_us, serial, pending_id"
 
 #define CERTIFICATE \
-    "seq, issuer, serial, fingerprint, subject, san, principal_kind, principal_name, label, operation," \
-    " profile, key_hash, request_id, not_before, not_after, issued_at, renews, facts, revoked_at," \
-    " revocation_reason"
+    "c.seq, c.issuer, c.serial, c.fingerprint, c.subject, c.san, c.principal_kind, c.principal_name, c.label," \
+    " c.operation, c.profile, c.key_hash, c.request_id, c.not_before, c.not_after, c.issued_at, c.renews," \
+    " c.facts, c.revoked_at, c.revocation_reason"
 
 #define PENDING \
     "seq, id, request_id, created, updated, expires, label, operation, principal_kind, principal_name," \
     " key_hash, subject, reason, serial, state"
+#define PENDING_APPROVALS \
+    "(SELECT count(*) FROM approvals WHERE pending_id = pending.id AND verdict = 'approve') AS approvals"
 #define PENDING_LIVE " state IN ('waiting', 'approved', 'rejected')"
 #define PENDING_IDENTITY \
     " principal_kind = :principal_kind AND principal_name = :principal_name AND label = :label" \
@@ -76,20 +82,24 @@ const struct ledger_statement ledger_statements[] = {
     { "credential_reserve",
       "UPDATE credentials SET state = 'reserved', key_hash = :key_hash, label = :label,"
       " operation = :operation, bound_until = :bound_until"
-      " WHERE id = :id AND one_time = 1 AND state <> 'used' AND" CREDENTIAL_LIVE
+      " WHERE seq = :seq AND id = :id AND one_time = 1 AND state <> 'used' AND" CREDENTIAL_LIVE
       " AND (state = 'unused' OR (state = 'reserved'" CREDENTIAL_SAME_KEY "))",
-      { TEXT(id), TEXT(key_hash), TEXT(label), TEXT(operation), INTEGER(bound_until), INTEGER(now) } },
+      { INTEGER(seq), TEXT(id), TEXT(key_hash), TEXT(label), TEXT(operation), INTEGER(bound_until),
+        INTEGER(now) } },
     /* A certificate is issued for this key: possible once. */
     { "credential_use",
       "UPDATE credentials SET state = 'used', key_hash = :key_hash, label = :label,"
       " operation = :operation, bound_until = :bound_until, used_at = :now"
-      " WHERE id = :id AND one_time = 1 AND state <> 'used' AND" CREDENTIAL_LIVE
+      " WHERE seq = :seq AND id = :id AND one_time = 1 AND state <> 'used' AND" CREDENTIAL_LIVE
       " AND (state = 'unused' OR (state = 'reserved'" CREDENTIAL_SAME_KEY "))",
-      { TEXT(id), TEXT(key_hash), TEXT(label), TEXT(operation), INTEGER(bound_until), INTEGER(now) } },
+      { INTEGER(seq), TEXT(id), TEXT(key_hash), TEXT(label), TEXT(operation), INTEGER(bound_until),
+        INTEGER(now) } },
     { "credential_list",
-      "SELECT " CREDENTIAL " FROM credentials WHERE removed IS NULL"
-      " AND (:name IS NULL OR name = :name)" PAGE,
-      { TEXT_OR_NULL(name), PAGE_PARAMETERS } },
+      "SELECT " CREDENTIAL " FROM credentials WHERE removed IS NULL" PAGE,
+      { PAGE_PARAMETERS } },
+    { "credential_list_name",
+      "SELECT " CREDENTIAL " FROM credentials WHERE name = :name AND removed IS NULL" PAGE,
+      { TEXT(name), PAGE_PARAMETERS } },
     { "credential_remove",
       "UPDATE credentials SET removed = :now WHERE id = :id AND removed IS NULL",
       { TEXT(id), INTEGER(now) } },
@@ -101,27 +111,40 @@ const struct ledger_statement ledger_statements[] = {
     { "request_add",
       "INSERT INTO requests (id, time_us, operation, label, principal_kind, principal_name, principal,"
       " credential_id, csr, key_hash, tls, address, headers, previous, approvals, verdict, reason, detail,"
-      " answer, profile, policy_file, policy_hash, duration_us, serial, pending_id)"
+      " profile, policy_file, policy_hash, duration_us, serial, pending_id)"
       " VALUES (:id, :time_us, :operation, :label, :principal_kind, :principal_name, :principal,"
       " :credential_id, :csr, :key_hash, :tls, :address, :headers, :previous, :approvals, :verdict, :reason,"
-      " :detail, :answer, :profile, :policy_file, :policy_hash, :duration_us, :serial, :pending_id)",
+      " :detail, :profile, :policy_file, :policy_hash, :duration_us, :serial, :pending_id)",
       { TEXT(id), INTEGER(time_us), TEXT(operation), TEXT(label), TEXT_OR_NULL(principal_kind),
         TEXT_OR_NULL(principal_name), TEXT_OR_NULL(principal), TEXT_OR_NULL(credential_id),
         BLOB_OR_NULL(csr), TEXT_OR_NULL(key_hash), TEXT_OR_NULL(tls), TEXT_OR_NULL(address),
         TEXT_OR_NULL(headers), TEXT_OR_NULL(previous), TEXT_OR_NULL(approvals), TEXT(verdict),
-        TEXT_OR_NULL(reason), TEXT_OR_NULL(detail), TEXT_OR_NULL(answer), TEXT_OR_NULL(profile),
+        TEXT_OR_NULL(reason), TEXT_OR_NULL(detail), TEXT_OR_NULL(profile),
         TEXT_OR_NULL(policy_file), TEXT_OR_NULL(policy_hash), INTEGER_OR_NULL(duration_us),
         TEXT_OR_NULL(serial), TEXT_OR_NULL(pending_id) } },
     { "request_get",
-      "SELECT " REQUEST ", principal, csr, tls, headers, approvals, answer FROM requests WHERE id = :id",
+      "SELECT " REQUEST ", principal, csr, tls, headers, approvals FROM requests WHERE id = :id",
       { TEXT(id) } },
     { "request_list",
-      "SELECT " REQUEST " FROM requests WHERE (:verdict IS NULL OR verdict = :verdict)" PAGE,
-      { TEXT_OR_NULL(verdict), PAGE_PARAMETERS } },
+      "SELECT " REQUEST " FROM requests WHERE true" PAGE,
+      { PAGE_PARAMETERS } },
+    /* Most rows are approvals, so the next is never far and needs no index; all others have one. */
+    { "request_list_approved",
+      "SELECT " REQUEST " FROM requests WHERE verdict = 'approve'" PAGE,
+      { PAGE_PARAMETERS } },
+    { "request_list_verdict",
+      "SELECT " REQUEST " FROM requests WHERE verdict = :verdict AND verdict <> 'approve'" PAGE,
+      { TEXT(verdict), PAGE_PARAMETERS } },
     { "request_list_principal",
-      "SELECT " REQUEST " FROM requests WHERE principal_name = :principal_name"
-      " AND (:verdict IS NULL OR verdict = :verdict)" PAGE,
-      { TEXT(principal_name), TEXT_OR_NULL(verdict), PAGE_PARAMETERS } },
+      "SELECT " REQUEST " FROM requests WHERE principal_name = :principal_name" PAGE,
+      { TEXT(principal_name), PAGE_PARAMETERS } },
+    { "request_list_principal_approved",
+      "SELECT " REQUEST " FROM requests WHERE principal_name = :principal_name AND verdict = 'approve'" PAGE,
+      { TEXT(principal_name), PAGE_PARAMETERS } },
+    { "request_list_principal_verdict",
+      "SELECT " REQUEST " FROM requests WHERE principal_name = :principal_name AND verdict = :verdict"
+      " AND verdict <> 'approve'" PAGE,
+      { TEXT(principal_name), TEXT(verdict), PAGE_PARAMETERS } },
 
     /* ---- certificates; the request's row comes first */
     { "certificate_add",
@@ -135,16 +158,18 @@ const struct ledger_statement ledger_statements[] = {
         TEXT(key_hash), TEXT(request_id), INTEGER(not_before), INTEGER(not_after), INTEGER(issued_at),
         TEXT_OR_NULL(renews), TEXT(facts) } },
     { "certificate_get",
-      "SELECT " CERTIFICATE ", der FROM certificates WHERE serial = :serial AND issuer = :issuer",
+      "SELECT " CERTIFICATE ", der FROM certificates AS c WHERE serial = :serial AND issuer = :issuer",
       { TEXT(serial), TEXT(issuer) } },
     /* A person names a serial; of several issuers each may have it. */
     { "certificate_find",
-      "SELECT " CERTIFICATE ", der FROM certificates WHERE serial = :serial ORDER BY seq",
+      "SELECT " CERTIFICATE ", der FROM certificates AS c WHERE serial = :serial ORDER BY seq",
       { TEXT(serial) } },
     /* The lost answer: the newest for the same key, principal, label and operation, renewing the same
-     * certificate if any, issued at or after `since`, neither expired nor revoked. */
+     * certificate if any, issued at or after `since`, neither expired nor revoked. Without IS TRUE, SQLite would put :key_hash
+     * into substr(key_hash, ...) too, and then not know its index any more. */
     { "certificate_again",
-      "SELECT " CERTIFICATE ", der FROM certificates WHERE key_hash = :key_hash"
+      "SELECT " CERTIFICATE ", der FROM certificates AS c"
+      " WHERE substr(key_hash, 1, 12) = substr(:key_hash, 1, 12) AND (key_hash = :key_hash) IS TRUE"
       " AND principal_name = :principal_name AND principal_kind = :principal_kind AND label = :label"
       " AND operation = :operation AND renews IS NOT DISTINCT FROM :renews AND issued_at >= :since"
       " AND not_after > :now AND revoked_at IS NULL"
@@ -152,10 +177,14 @@ const struct ledger_statement ledger_statements[] = {
       { TEXT(principal_kind), TEXT(principal_name), TEXT(label), TEXT(operation), TEXT(key_hash),
         TEXT_OR_NULL(renews), INTEGER(since), INTEGER(now) } },
     { "certificate_list",
-      "SELECT " CERTIFICATE " FROM certificates WHERE true" PAGE,
+      "SELECT " CERTIFICATE " FROM certificates AS c WHERE true" PAGE,
       { PAGE_PARAMETERS } },
+    /* By the requests that they answer, whose index has the principal: an index here would be one more page
+     * to write for each certificate. place is the request's seq, and this list's `before`. */
     { "certificate_list_principal",
-      "SELECT " CERTIFICATE " FROM certificates WHERE principal_name = :principal_name" PAGE,
+      "SELECT " CERTIFICATE ", r.seq AS place FROM requests AS r"
+      " JOIN certificates AS c ON c.serial = r.serial AND c.request_id = r.id"
+      " WHERE r.principal_name = :principal_name AND r." BEFORE " ORDER BY r.seq DESC LIMIT :limit",
       { TEXT(principal_name), PAGE_PARAMETERS } },
     { "certificate_revoke",
       "UPDATE certificates SET revoked_at = :now, revocation_reason = :reason"
@@ -191,13 +220,14 @@ const struct ledger_statement ledger_statements[] = {
     { "pending_get",
       "SELECT " PENDING ", csr FROM pending WHERE id = :id",
       { TEXT(id) } },
-    /* state NULL: those that still wait for something. */
+    /* Those that still wait for something. */
     { "pending_list",
-      "SELECT " PENDING ", (SELECT count(*) FROM approvals WHERE pending_id = pending.id"
-      " AND verdict = 'approve') AS approvals FROM pending"
-      " WHERE ((:state IS NULL AND state IN ('waiting', 'approved') AND expires > :now)"
-      " OR state = :state)" PAGE,
-      { TEXT_OR_NULL(state), INTEGER(now), PAGE_PARAMETERS } },
+      "SELECT " PENDING ", " PENDING_APPROVALS " FROM pending"
+      " WHERE state NOT IN ('rejected', 'issued', 'expired') AND expires > :now" PAGE,
+      { INTEGER(now), PAGE_PARAMETERS } },
+    { "pending_list_state",
+      "SELECT " PENDING ", " PENDING_APPROVALS " FROM pending WHERE state = :state" PAGE,
+      { TEXT(state), PAGE_PARAMETERS } },
     /* Issued: possible once, and not after a rejection. */
     { "pending_issue",
       "UPDATE pending SET state = 'issued', serial = :serial, updated = :now"

@@ -275,8 +275,8 @@ describe("the ledger's file", function()
       repeat local f = io.open(path .. ".go") until f
       for i = 1, %d do
         assert(l:begin())
-        local won = assert(l:run("credential_use", { id = "c" .. i, key_hash = key, label = "",
-          operation = "simpleenroll", bound_until = 2000, now = 1000 }))
+        local won = assert(l:run("credential_use", { seq = i, id = "c" .. i, key_hash = key,
+          label = "", operation = "simpleenroll", bound_until = 2000, now = 1000 }))
         assert(l:commit())
         io.stdout:write(won, "\n")
       end]]):format(count))

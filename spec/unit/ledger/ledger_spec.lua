@@ -153,20 +153,51 @@ describe("the ledger", function()
     assert.same({ "r3", "r2", "r1" }, { page[1].id, page[2].id, page[3].id })
   end)
 
-  it("looks rows up by an index, and walks tables only for lists", function()
+  local function plan_of(statement)
+    local quoted = statement.sql:gsub("'", "'\\''")
+    local pipe <close> = io.popen(("sqlite3 %s 'EXPLAIN QUERY PLAN %s'"):format(path, quoted))
+    return pipe:read "a"
+  end
+
+  it("looks rows up by an index, and walks no table", function()
     local by = {
-      certificate_again = "certificates_again (key_hash=? AND principal_name=?",
+      certificate_again = "certificates_again (<expr>=?",
+      certificate_list_principal = "requests_principal (principal_name=? AND seq<?",
       credential_salt = "credentials_scrypt (secret_kind=? AND name=?",
+      credential_use = "INTEGER PRIMARY KEY (rowid=?",
       credentials_live = "credentials_name (name=?",
       pending_count = "pending_live (principal_name=? AND principal_kind=?",
       pending_find = "pending_live (principal_name=? AND principal_kind=? AND key_hash=?",
     }
     for name, statement in pairs(core.ledger.statements()) do
-      local quoted = statement.sql:gsub("'", "'\\''")
-      local pipe <close> = io.popen(("sqlite3 %s 'EXPLAIN QUERY PLAN %s'"):format(path, quoted))
-      local plan = pipe:read "a"
-      if not name:find "_list$" then assert.is_nil(plan:find "SCAN", name .. plan) end
+      local plan = plan_of(statement)
+      assert.is_nil(plan:find "SCAN", name .. plan)
       if by[name] then assert.is_truthy(plan:find(by[name], 1, true), name .. plan) end
+    end
+  end)
+
+  it("begins each page of a list where the last one ended, and sorts none", function()
+    local by = {
+      certificate_list = "INTEGER PRIMARY KEY (rowid<?)",
+      certificate_list_principal = "requests_principal (principal_name=? AND seq<?)",
+      credential_list = "credentials_list (seq<?)",
+      credential_list_name = "credentials_name (name=? AND rowid<?)",
+      pending_list = "pending_open (seq<?)",
+      pending_list_state = "pending_state (state=? AND seq<?)",
+      request_list = "INTEGER PRIMARY KEY (rowid<?)",
+      request_list_approved = "INTEGER PRIMARY KEY (rowid<?)",
+      request_list_principal = "requests_principal (principal_name=? AND seq<?)",
+      request_list_principal_approved = "requests_principal (principal_name=? AND seq<?)",
+      request_list_principal_verdict =
+        "requests_principal_verdict (principal_name=? AND verdict=? AND seq<?)",
+      request_list_verdict = "requests_verdict (verdict=? AND seq<?)",
+    }
+    for name, statement in pairs(core.ledger.statements()) do
+      if statement.parameters.before then
+        local plan = plan_of(statement)
+        assert.is_nil(plan:find "TEMP B%-TREE", name .. plan)
+        assert.is_truthy(plan:find(by[name], 1, true), name .. plan)
+      end
     end
   end)
 
@@ -187,6 +218,18 @@ describe("the ledger", function()
         local wanted = rows.identity { since = 1000, now = 1100, [key] = other }
         assert.same({}, ledger:rows("certificate_again", wanted), key)
       end
+    end)
+
+    it("are told apart by the whole hash of the key, where its beginning is the same", function()
+      local one, other = ("a"):rep(64), ("a"):rep(63) .. "b"
+      assert(ledger:run("certificate_add", rows.certificate { serial = "03", key_hash = one }))
+      assert(ledger:run("certificate_add", rows.certificate { serial = "04", key_hash = other }))
+      for serial, key_hash in pairs { ["03"] = one, ["04"] = other } do
+        local same = rows.identity { since = 1000, now = 1100, key_hash = key_hash }
+        assert.equal(serial, ledger:rows("certificate_again", same)[1].serial)
+      end
+      local none = rows.identity { since = 1000, now = 1100, key_hash = ("a"):rep(62) .. "bb" }
+      assert.same({}, ledger:rows("certificate_again", none))
     end)
 
     it("are found again as the renewal of one certificate", function()

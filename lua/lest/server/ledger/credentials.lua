@@ -171,18 +171,18 @@ end
 
 --- Those that were not removed, newest first; of one name, or all.
 ---@param name? string
+---@param before? integer what the page before gave as its end
+---@param limit? integer the most of a page; all unless told
 ---@return table[]?
----@return lest.error? err
-function Store:list(name)
-  local list, before = {}, nil
-  repeat
-    local page = { name = name, before = before, limit = 500 }
-    local rows, err = self.ledger:rows("credential_list", page)
-    if not rows then return nil, err end
-    for _, row in ipairs(rows) do list[#list + 1] = public(row) end
-    before = rows[1] and rows[#rows].seq
-  until #rows < 500
-  return list
+---@return integer|lest.error|nil last the page's end: `before` of the next
+function Store:list(name, before, limit)
+  local statement = name and "credential_list_name" or "credential_list"
+  local rows, err = self.ledger:rows(statement,
+    { name = name, before = before, limit = limit or math.maxinteger })
+  if not rows then return nil, err end
+  local list = {}
+  for i, row in ipairs(rows) do list[i] = public(row) end
+  return list, rows[1] and rows[#rows].seq
 end
 
 --- Remove every credential of a name, or the one with an id: it authenticates nothing from now on.
@@ -305,7 +305,7 @@ local function choose(rows, context)
     local rank = may and PREFERENCE[may] + (may == "enroll" and row.one_time or 0)
     if rank and (not best or rank < best_rank) then
       best, best_rank = public(row), rank
-      best.may = may
+      best.may, best.seq = may, row.seq
     end
   end
   return best
@@ -343,7 +343,7 @@ end
 local function consume(store, statement, credential, context, bound_until)
   if not credential.one_time then return true end
   local changed, err = store.ledger:run(statement, {
-    id = credential.id, key_hash = context.key_hash, label = context.label,
+    seq = credential.seq, id = credential.id, key_hash = context.key_hash, label = context.label,
     operation = context.operation, bound_until = bound_until, now = context.now or store.clock(),
   })
   if not changed then return nil, err end

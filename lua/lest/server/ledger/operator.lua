@@ -9,8 +9,8 @@ local credentials = require "lest.server.ledger.credentials"
 
 local M = {}
 
---- The most rows that a list gives at once.
-M.LIMIT_MAX = 10000
+-- Rows of a list that are in memory at once.
+local PAGE <const> = 500
 
 --- Why a certificate may be revoked (RFC 5280 5.3.1): what is for good and not for CAs.
 M.REVOCATION_REASONS = { "unspecified", "keyCompromise", "affiliationChanged", "superseded",
@@ -35,14 +35,22 @@ local function first(context, statement, parameters)
   return rows and rows[1], err
 end
 
--- Rows of all principals or, through another index, of one.
-local function list(context, statement, arguments, parameters)
-  parameters = parameters or {}
-  parameters.limit = arguments.limit or M.LIMIT_MAX
-  if not arguments.name then return context.ledger:rows(statement, parameters) end
-  if not core.utf8.is_text(arguments.name) then return {} end
-  parameters.principal_name = arguments.name
-  return context.ledger:rows(statement .. "_principal", parameters)
+--- A page of a list and where it ended, which is `before` of the next.
+---@param parameters table the statement's own, to which those of a page are added
+---@return table[]?
+---@return integer|lest.error|nil last
+local function page(context, statement, arguments, parameters)
+  parameters.before, parameters.limit = arguments.before, arguments.limit or PAGE
+  local rows, err = context.ledger:rows(statement, parameters)
+  if not rows then return nil, err end
+  local last = rows[1] and (rows[#rows].place or rows[#rows].seq)
+  for _, row in ipairs(rows) do row.place = nil end
+  return rows, last
+end
+
+--- No row has a name that no text can be.
+local function is_impossible(name)
+  return name and not core.utf8.is_text(name)
 end
 
 -- ---- credentials
@@ -52,7 +60,8 @@ function operations.credential_add(context, arguments)
 end
 
 function operations.credential_list(context, arguments)
-  return context.credentials:list(arguments.name)
+  if is_impossible(arguments.name) then return {} end
+  return context.credentials:list(arguments.name, arguments.before, arguments.limit or PAGE)
 end
 
 function operations.credential_remove(context, arguments)
@@ -80,8 +89,9 @@ local function find_pending(context, id)
 end
 
 function operations.pending_list(context, arguments)
-  return context.ledger:rows("pending_list", { state = arguments.state, now = context.clock(),
-    limit = arguments.limit or M.LIMIT_MAX })
+  local state = arguments.state
+  if state then return page(context, "pending_list_state", arguments, { state = state }) end
+  return page(context, "pending_list", arguments, { now = context.clock() })
 end
 
 function operations.pending_show(context, arguments)
@@ -133,7 +143,15 @@ end
 -- ---- requests: every decision
 
 function operations.request_list(context, arguments)
-  return list(context, "request_list", arguments, { verdict = arguments.verdict })
+  local name, verdict = arguments.name, arguments.verdict
+  if is_impossible(name) then return {} end
+  local statement = name and "request_list_principal" or "request_list"
+  if verdict == "approve" then
+    statement, verdict = statement .. "_approved", nil
+  elseif verdict then
+    statement = statement .. "_verdict"
+  end
+  return page(context, statement, arguments, { principal_name = name, verdict = verdict })
 end
 
 function operations.request_show(context, arguments)
@@ -150,7 +168,9 @@ end
 -- ---- certificates
 
 function operations.cert_list(context, arguments)
-  return list(context, "certificate_list", arguments)
+  if is_impossible(arguments.name) then return {} end
+  local statement = arguments.name and "certificate_list_principal" or "certificate_list"
+  return page(context, statement, arguments, { principal_name = arguments.name })
 end
 
 --- Serials as people copy them: "0A:1B", "a1b".
@@ -203,7 +223,7 @@ end
 ---@param arguments table
 ---@param options? { clock?: function, scrypt?: function } where not the default
 ---@return table?
----@return lest.error? err
+---@return lest.error|integer|nil err of a list that worked: where its page ended
 function M.run(ledger, operation, arguments, options)
   local run = operations[operation]
   if not run then return fail("usage", ("there is no operation '%s'"):format(operation)) end
@@ -211,6 +231,26 @@ function M.run(ledger, operation, arguments, options)
   local store = credentials.new { ledger = ledger, clock = clock,
     scrypt = options and options.scrypt }
   return run({ ledger = ledger, credentials = store, clock = clock }, arguments)
+end
+
+--- The rows of a list in pages, newest first: a page is in memory and no more. An error is raised.
+---   for rows in operator.pages(ledger, "cert_list", { name = "device001", limit = 1000 }) do
+---@param ledger lest.ledger
+---@param operation string one that lists
+---@param arguments table with limit: the most rows in all
+---@return fun(): table[]?
+function M.pages(ledger, operation, arguments)
+  local left, before = arguments.limit, nil
+  return function()
+    if left <= 0 then return nil end
+    local wanted = { before = before, limit = math.min(left, PAGE) }
+    for key, value in pairs(arguments) do wanted[key] = wanted[key] or value end
+    local rows, last = M.run(ledger, operation, wanted)
+    if not rows then error(last, 0) end
+    left = #rows < wanted.limit and 0 or left - #rows
+    before = last
+    return rows[1] and rows
+  end
 end
 
 -- As root: become who owns the ledger. One that is not there yet is made where the server would

@@ -17,8 +17,7 @@ local function new_parser()
   local list = operate.subcommand(parser, "list", "List certificates, newest first.",
     "lest cert list --name device001")
   list:option "--name":argname "PRINCIPAL":description "Those of one principal."
-  list:option "--limit":argname "N":convert(operate.count):default "1000"
-    :description "At most so many."
+  operate.limit(list, "1000")
   local show = operate.subcommand(parser, "show", "Show a certificate and how it was issued.",
     "lest cert show 0a1b2c3d4e5f60718293a4b5c6d7e8f9")
   show:argument "serial":description "Its serial number, in hexadecimal."
@@ -49,21 +48,16 @@ local function whole(row)
 end
 
 local function list(options, config)
-  local rows, err = operator.call(config, "cert_list", { name = options.name,
-    limit = options.limit })
-  if not rows then return nil, err end
-  if options.json then
-    for _, row in ipairs(rows) do with_facts(row) end
-    return support.print_json(rows)
-  end
-  local lines, now = {}, core.clock.wall_us() // 1000000
-  for i, row in ipairs(rows) do
-    lines[i] = { row.serial, row.principal_name, row.subject, row.profile,
-      support.time(row.not_after), state_of(row, now) }
-  end
-  support.print_columns({ "SERIAL", "PRINCIPAL", "SUBJECT", "PROFILE", "NOT AFTER", "STATE" },
-    lines)
-  operate.note_cut("lest cert list", #rows, options.limit)
+  local now = core.clock.wall_us() // 1000000
+  return operate.print_list(options, config, {
+    command = "lest cert list", operation = "cert_list", arguments = { name = options.name },
+    header = { "SERIAL", "PRINCIPAL", "SUBJECT", "PROFILE", "NOT AFTER", "STATE" },
+    line = function(row)
+      return { row.serial, row.principal_name, row.subject, row.profile,
+        support.time(row.not_after), state_of(row, now) }
+    end,
+    object = with_facts,
+  })
 end
 
 local FIELDS <const> = { "serial", "subject", "san", "principal_name", "principal_kind", "label",

@@ -33,6 +33,7 @@ local function new_parser()
   local list = operate.subcommand(parser, "list", "List credentials, without their secrets.",
     "lest credential list")
   list:argument "name":args "?":description "Those of one user name."
+  operate.limit(list, "1000")
   local remove = operate.subcommand(parser, "remove",
     "Remove a name's credentials, or the one with an id.", "lest credential remove device001")
   remove:argument "name":description "The user name, or a credential's id."
@@ -93,19 +94,20 @@ local function facts_text(facts)
 end
 
 local function list(options, config)
-  local credentials, err = operator.call(config, "credential_list", { name = options.name })
-  if not credentials then return nil, err end
-  if options.json then
-    for _, row in ipairs(credentials) do row.facts = json.object(row.facts) end
-    return support.print_json(credentials)
-  end
-  local lines = {}
-  for i, row in ipairs(credentials) do
-    lines[i] = { row.id, row.name, state_of(row),
-      row.secret_kind == "random" and "random" or "password", support.time(row.created),
-      row.expires and support.time(row.expires), facts_text(row.facts) }
-  end
-  support.print_columns({ "ID", "NAME", "STATE", "SECRET", "CREATED", "EXPIRES", "FACTS" }, lines)
+  return operate.print_list(options, config, {
+    command = "lest credential list", operation = "credential_list",
+    arguments = { name = options.name },
+    header = { "ID", "NAME", "STATE", "SECRET", "CREATED", "EXPIRES", "FACTS" },
+    line = function(row)
+      return { row.id, row.name, state_of(row),
+        row.secret_kind == "random" and "random" or "password", support.time(row.created),
+        row.expires and support.time(row.expires), facts_text(row.facts) }
+    end,
+    object = function(row)
+      row.facts = json.object(row.facts)
+      return row
+    end,
+  })
 end
 
 local function remove(options, config)

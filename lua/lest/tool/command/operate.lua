@@ -1,5 +1,6 @@
 --- What the commands over a server's ledger share.
 local core = require "lest.core"
+local json = require "lest.json"
 local operator = require "lest.server.ledger.operator"
 local support = require "lest.tool.command.support"
 
@@ -19,14 +20,22 @@ function M.subcommand(parser, name, summary, example)
   return command
 end
 
---- For parser:option(...):convert(): how many rows a list may have.
----@param text string
----@return integer|nil count
----@return string|nil problem
-function M.count(text)
+-- What one looks at; who wants more wants all.
+local LIMIT_MAX <const> = 10000
+
+local function count(text)
   local number = math.tointeger(tonumber(text, 10))
-  if number and number >= 1 and number <= operator.LIMIT_MAX then return number end
-  return nil, ("'%s' is no count from 1 to %d"):format(text, operator.LIMIT_MAX)
+  if text == "all" then return math.maxinteger end
+  if number and number >= 1 and number <= LIMIT_MAX then return number end
+  return nil, ("'%s' is no count from 1 to %d, nor 'all'"):format(text, LIMIT_MAX)
+end
+
+--- --limit of a list.
+---@param command table
+---@param default string
+function M.limit(command, default)
+  command:option "--limit":argname "N":convert(count):default(default)
+    :description "At most so many; 'all' is every one."
 end
 
 --- DER that came as base64, as PEM.
@@ -66,13 +75,62 @@ function M.print_times(row, fields)
   end
 end
 
---- Say so when a list was cut.
----@param command string
----@param count integer
----@param limit integer
-function M.note_cut(command, count, limit)
-  if count < limit then return end
-  io.stderr:write(("%s: the newest %d; --limit gives more\n"):format(command, count))
+-- Items of a JSON array that is never in memory as a whole, as lest.json would write it.
+local function json_printer(list)
+  local separator = "[\n  "
+  return function(rows)
+    for _, row in ipairs(rows) do
+      local item = json.encode(list.object and list.object(row) or row):gsub("\n", "\n  ")
+      io.write(separator, item)
+      separator = ",\n  "
+    end
+  end, function()
+    io.write(separator == ",\n  " and "\n]\n" or "[]\n")
+  end
+end
+
+-- A page's columns are no narrower than those of the pages before.
+local function column_printer(list)
+  local widths
+  local function put(rows)
+    local lines = {}
+    for i, row in ipairs(rows) do lines[i] = list.line(row) end
+    widths = support.print_columns(list.header, lines, widths)
+  end
+  return put, function()
+    if not widths then put {} end
+  end
+end
+
+---@class lest.operate.list
+---@field command string "lest cert list"
+---@field operation string of lest.operator
+---@field arguments table of the operation; the limit is the option's
+---@field header string[]
+---@field line fun(row: table): any[] its cells
+---@field object? fun(row: table): table the row for JSON, where that is another
+
+--- Print a list page by page, and say so when it was cut.
+---@param options table json, limit
+---@param config table
+---@param list lest.operate.list
+---@return nil
+---@return lest.error? err
+function M.print_list(options, config, list)
+  local ledger <close>, err = operator.open(config)
+  if not ledger then return nil, err end
+  local put, finish = (options.json and json_printer or column_printer)(list)
+  local printed = 0
+  list.arguments.limit = options.limit
+  for rows in operator.pages(ledger, list.operation, list.arguments) do
+    put(rows)
+    printed = printed + #rows
+    local written, problem = support.flush() -- who reads may have gone
+    if not written then return nil, problem end
+  end
+  finish()
+  if options.json or printed < options.limit then return end
+  io.stderr:write(("%s: the newest %d; --limit gives more\n"):format(list.command, printed))
 end
 
 --- Parse, load the configuration, and do what the subcommand says.

@@ -17,6 +17,7 @@ local function new_parser()
   list:option "--state":argname "STATE"
     :choices { "waiting", "approved", "rejected", "issued", "expired" }
     :description "List those in this state."
+  operate.limit(list, "10000")
   local show = operate.subcommand(parser, "show", "Show a request with its approvals and its CSR.",
     "lest pending show k5xq7zr2ab")
   show:argument "id":description "The request, as `lest pending list` names it."
@@ -48,16 +49,16 @@ local function print_request(row)
 end
 
 local function list(options, config)
-  local rows, err = operator.call(config, "pending_list", { state = options.state })
-  if not rows then return nil, err end
-  if options.json then return support.print_json(rows) end
-  local lines = {}
-  for i, row in ipairs(rows) do
-    lines[i] = { row.id, row.principal_name, row.label, row.operation, row.subject, row.state,
-      row.approvals, support.time(row.expires), row.reason }
-  end
-  support.print_columns({ "ID", "PRINCIPAL", "LABEL", "OPERATION", "SUBJECT", "STATE", "APPROVALS",
-    "EXPIRES", "REASON" }, lines)
+  return operate.print_list(options, config, {
+    command = "lest pending list", operation = "pending_list",
+    arguments = { state = options.state },
+    header = { "ID", "PRINCIPAL", "LABEL", "OPERATION", "SUBJECT", "STATE", "APPROVALS", "EXPIRES",
+      "REASON" },
+    line = function(row)
+      return { row.id, row.principal_name, row.label, row.operation, row.subject, row.state,
+        row.approvals, support.time(row.expires), row.reason }
+    end,
+  })
 end
 
 local function show(options, config)

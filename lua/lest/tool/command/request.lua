@@ -16,8 +16,7 @@ local function new_parser()
     "lest request list --name device001 --verdict reject")
   list:option "--name":argname "PRINCIPAL":description "Those about one principal."
   list:option "--verdict":argname "VERDICT":description "Those that ended so."
-  list:option "--limit":argname "N":convert(operate.count):default "100"
-    :description "At most so many."
+  operate.limit(list, "100")
   local show = operate.subcommand(parser, "show", "Show a decision with all it was made from.",
     "lest request show 0f3c9a")
   show:argument "id":description "The request's id, as in the log and in X-Request-Id."
@@ -25,25 +24,23 @@ local function new_parser()
 end
 
 local function list(options, config)
-  local rows, err = operator.call(config, "request_list", { name = options.name,
-    verdict = options.verdict, limit = options.limit })
-  if not rows then return nil, err end
-  if options.json then return support.print_json(rows) end
-  local lines = {}
-  for i, row in ipairs(rows) do
-    lines[i] = { row.id, support.time(row.time_us // 1000000), row.operation, row.label,
-      row.verdict, row.principal_name, row.address, row.serial, row.reason }
-  end
-  support.print_columns({ "ID", "TIME", "OPERATION", "LABEL", "VERDICT", "PRINCIPAL", "ADDRESS",
-    "SERIAL", "REASON" }, lines)
-  operate.note_cut("lest request list", #rows, options.limit)
+  return operate.print_list(options, config, {
+    command = "lest request list", operation = "request_list",
+    arguments = { name = options.name, verdict = options.verdict },
+    header = { "ID", "TIME", "OPERATION", "LABEL", "VERDICT", "PRINCIPAL", "ADDRESS", "SERIAL",
+      "REASON" },
+    line = function(row)
+      return { row.id, support.time(row.time_us // 1000000), row.operation, row.label,
+        row.verdict, row.principal_name, row.address, row.serial, row.reason }
+    end,
+  })
 end
 
-local FIELDS <const> = { "id", "operation", "label", "verdict", "reason", "detail", "answer",
-  "profile", "serial", "pending_id", "previous", "principal_name", "principal_kind", "principal",
+local FIELDS <const> = { "id", "operation", "label", "verdict", "reason", "detail", "profile",
+  "serial", "pending_id", "previous", "principal_name", "principal_kind", "principal",
   "credential_id", "key_hash", "approvals", "tls", "address", "headers", "policy_file",
   "policy_hash" }
-local JSON_FIELDS <const> = { "principal", "tls", "headers", "approvals", "answer" }
+local JSON_FIELDS <const> = { "principal", "tls", "headers", "approvals" }
 
 local function print_request(row)
   operate.print_field("time", support.time(row.time_us // 1000000))

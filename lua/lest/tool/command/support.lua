@@ -229,11 +229,15 @@ local function width(text)
   return utf8.len(text) or #text
 end
 
---- Print rows in columns under a header; a nil cell is "-".
+--- Print rows in columns under a header; a nil cell is "-". Further rows of the same table take the
+--- widths that the call before gave.
 ---@param header string[]
 ---@param rows any[][]
-function M.print_columns(header, rows)
-  local widths, lines = {}, { header }
+---@param widths? integer[]
+---@return integer[] widths
+function M.print_columns(header, rows, widths)
+  local lines = { not widths and header or nil }
+  widths = widths or {}
   for _, row in ipairs(rows) do
     local line = {}
     for i = 1, #header do line[i] = M.clean(tostring(row[i] == nil and "-" or row[i])) end
@@ -249,6 +253,7 @@ function M.print_columns(header, rows)
     end
     io.write(table.concat(cells, "  "), "\n")
   end
+  return widths
 end
 
 ---@class lest.progress

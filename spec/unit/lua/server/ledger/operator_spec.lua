@@ -78,7 +78,8 @@ describe("an operator", function()
   end)
 
   it("finds a certificate by its serial as people copy it", function()
-    assert(ledger:run("request_add", rows.request()))
+    assert(ledger:run("request_add", rows.request { principal_name = "device001",
+      serial = "0a1b" }))
     assert(ledger:run("certificate_add", rows.certificate { serial = "0a1b" }))
     for _, serial in ipairs { "0a1b", "A1B", "0A:1B", " 0a 1b " } do
       local found = assert(run("cert_show", { serial = serial }))
@@ -131,6 +132,49 @@ describe("an operator", function()
     assert.is_nil(run("request_show", { id = "r2" }).csr)
     assert_fails("not_found", "request_show", { id = "r4" })
     assert_fails("not_found", "request_show", { id = "\xff" })
+  end)
+
+  it("reads a list in pages, whatever it is asked for", function()
+    assert(ledger:begin())
+    for i = 1, 1203 do
+      local id, refused = "r" .. i, i % 2 == 0
+      assert(ledger:run("request_add", rows.request { id = id, principal_name = "device001",
+        verdict = refused and "reject" or "approve", serial = not refused and id or nil }))
+      assert(ledger:run("credential_add", rows.credential { id = id }))
+      assert(ledger:run("pending_put", rows.pending { id = id, key_hash = id, now = now,
+        expires = now + 100 }))
+      if not refused then
+        assert(ledger:run("certificate_add", rows.certificate { serial = id, request_id = id }))
+      end
+    end
+    assert(ledger:commit())
+    for _, case in ipairs {
+      { 1203, "credential_list", {} }, { 1203, "credential_list", { name = "device001" } },
+      { 602, "cert_list", {} }, { 602, "cert_list", { name = "device001" } },
+      { 1203, "request_list", {} }, { 1203, "request_list", { name = "device001" } },
+      { 602, "request_list", { verdict = "approve" } },
+      { 601, "request_list", { verdict = "reject" } },
+      { 602, "request_list", { verdict = "approve", name = "device001" } },
+      { 601, "request_list", { verdict = "reject", name = "device001" } },
+      { 1203, "pending_list", {} }, { 1203, "pending_list", { state = "waiting" } },
+    } do
+      local count, operation, arguments = table.unpack(case)
+      local seen, last = 0, math.huge
+      arguments.limit = math.maxinteger
+      for page in operator.pages(ledger, operation, arguments) do
+        assert.is_true(#page <= 500)
+        for _, row in ipairs(page) do
+          local number = tonumber((row.serial or row.id):sub(2))
+          assert.is_true(number < last)
+          seen, last = seen + 1, number
+        end
+      end
+      assert.equal(count, seen, operation)
+      arguments.limit = 501
+      local sizes = {}
+      for page in operator.pages(ledger, operation, arguments) do sizes[#sizes + 1] = #page end
+      assert.same({ 500, 1 }, sizes)
+    end
   end)
 
   describe("on the command line", function()
@@ -286,6 +330,30 @@ describe("an operator", function()
       local row = json("cert", "revoke", "0b", "--json")
       assert.equal("unspecified", row.revocation_reason)
       assert.matches("BEGIN CERTIFICATE", row.pem, 1, true)
+    end)
+
+    it("prints a list of any length as one", function()
+      assert(ledger:begin())
+      for i = 1, 1100 do
+        assert(ledger:run("credential_add", rows.credential { id = "c" .. i,
+          name = ("n"):rep(i % 20 + 1) }))
+      end
+      assert(ledger:commit())
+      local cut = lest("credential", "list")
+      assert.equal(1001, select(2, cut.out:gsub("\n", "")))
+      assert.equal("lest credential list: the newest 1000; --limit gives more\n", cut.err)
+      local all = lest("credential", "list", "--limit", "all")
+      assert.same({ 1101, "" }, { select(2, all.out:gsub("\n", "")), all.err })
+      assert.equal(1, select(2, all.out:gsub("SECRET", "")))
+      assert.equal(1100, #json("credential", "list", "--limit", "all", "--json"))
+      assert.equal(3, #json("credential", "list", "--limit", "3", "--json"))
+      local json_text = require "lest.json"
+      local text = lest("credential", "list", "--limit", "2", "--json").out
+      assert.equal(json_text.encode(cjson.decode(text)):gsub("%[%]", "{}") .. "\n", text)
+      assert.equal("[]\n", lest("pending", "list", "--json").out)
+      assert.matches("^ID +PRINCIPAL .*REASON\n$", lest("pending", "list").out)
+      local full = shell.run(shell.line("credential", "list", "--config", config) .. " >/dev/full")
+      assert.equal(1, full.code)
     end)
 
     it("lists and shows decisions", function()
