@@ -83,6 +83,13 @@ static int sync_folder(const char *path)
     return result;
 }
 
+enum lest_status lest_file_sync_folder(const char *path, struct lest_error *err)
+{
+    if (sync_folder(path) < 0)
+        return lest_error_set_errno(err, LEST_E_IO, errno, "%s: its folder cannot be synced", path);
+    return LEST_OK;
+}
+
 /* A device or a pipe: renaming over it would put a plain file in its place. */
 static bool is_special(const char *path)
 {
@@ -201,8 +208,7 @@ enum lest_status lest_file_write(const char *path, const void *data, size_t len,
     } else {
         made = false;
     }
-    if (sync_folder(draft.target) < 0)
-        status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: its folder cannot be synced", path);
+    status = lest_file_sync_folder(draft.target, err);
 out:
     if (draft.fd >= 0)
         close(draft.fd);

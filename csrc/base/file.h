@@ -24,6 +24,10 @@ enum lest_file_how {
 enum lest_status lest_file_write(const char *path, const void *data, size_t len, mode_t mode,
                                  enum lest_file_how how, struct lest_error *err) LEST_MUST_USE;
 
+/** Make durable that a file is in its folder.
+ *  Errors: LEST_E_IO */
+enum lest_status lest_file_sync_folder(const char *path, struct lest_error *err) LEST_MUST_USE;
+
 /** Whether lest_file_write could begin to replace the file, as far as that can be told: a temporary file is
  *  made beside it and removed. For what must not fail after something has happened that cannot be undone.
  *  Errors: LEST_E_IO */

@@ -79,6 +79,8 @@ enum lest_status ledger_run(struct ledger *ledger, const struct ledger_statement
     if (!status)
         status = ledger->engine->execute(ledger->connection, (size_t)(statement - ledger_statements), values,
                                          result, err);
+    if (!status && !ledger->begun && result->changes)
+        status = ledger_sync(ledger, err);
     if (status)
         ledger_result_free(result);
     return status;
@@ -89,6 +91,7 @@ static bool in_order(const struct ledger *ledger, enum ledger_control what)
     switch (what) {
     case LEDGER_BEGIN: return !ledger->begun;
     case LEDGER_COMMIT:
+    case LEDGER_COMMIT_LATER:
     case LEDGER_SAVEPOINT: return ledger->begun && !ledger->savepoint;
     case LEDGER_ROLLBACK: return true;
     case LEDGER_RELEASE:
@@ -103,6 +106,7 @@ static void follow(struct ledger *ledger, enum ledger_control what, bool worked)
     switch (what) {
     case LEDGER_BEGIN: ledger->begun = worked; break;
     case LEDGER_COMMIT:
+    case LEDGER_COMMIT_LATER:
     case LEDGER_ROLLBACK: ledger->begun = ledger->savepoint = false; break;
     case LEDGER_SAVEPOINT: ledger->savepoint = worked; break;
     case LEDGER_RELEASE: ledger->savepoint = !worked; break;
@@ -114,8 +118,13 @@ static enum lest_status out_of_order(const struct ledger *ledger, enum ledger_co
                                      struct lest_error *err)
 {
     static const char *const words[] = {
-        [LEDGER_BEGIN] = "begin",         [LEDGER_COMMIT] = "commit",   [LEDGER_ROLLBACK] = "rollback",
-        [LEDGER_SAVEPOINT] = "savepoint", [LEDGER_RELEASE] = "release", [LEDGER_ROLLBACK_TO] = "rollback_to",
+        [LEDGER_BEGIN] = "begin",
+        [LEDGER_COMMIT] = "commit",
+        [LEDGER_ROLLBACK] = "rollback",
+        [LEDGER_COMMIT_LATER] = "commit",
+        [LEDGER_SAVEPOINT] = "savepoint",
+        [LEDGER_RELEASE] = "release",
+        [LEDGER_ROLLBACK_TO] = "rollback_to",
     };
     const char *state = !ledger->begun      ? "no transaction is open"
                         : ledger->savepoint ? "a savepoint is open"
@@ -132,6 +141,11 @@ static void undo(struct ledger *ledger)
     (void)status;
 }
 
+enum lest_status ledger_sync(const struct ledger *ledger, struct lest_error *err)
+{
+    return ledger->engine->sync(ledger->connection, err);
+}
+
 enum lest_status ledger_control(struct ledger *ledger, enum ledger_control what, struct lest_error *err)
 {
     enum lest_status status = LEST_OK;
@@ -143,8 +157,10 @@ enum lest_status ledger_control(struct ledger *ledger, enum ledger_control what,
             return out_of_order(ledger, what, err);
         if (!status)
             status = ledger->engine->control(ledger->connection, what, err);
-        if (status && what == LEDGER_COMMIT)
+        if (status && (what == LEDGER_COMMIT || what == LEDGER_COMMIT_LATER))
             undo(ledger);
+        if (!status && what == LEDGER_COMMIT)
+            status = ledger_sync(ledger, err);
     }
     follow(ledger, what, status == LEST_OK);
     return status;

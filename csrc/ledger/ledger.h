@@ -44,4 +44,10 @@ enum lest_status ledger_run(struct ledger *ledger, const struct ledger_statement
 enum lest_status ledger_control(struct ledger *ledger, enum ledger_control what,
                                 struct lest_error *err) LEST_MUST_USE;
 
+/** Make durable all that was committed before the call, by whichever process. Any thread may call it, while
+ *  the ledger's own goes on; not after ledger_close() has begun. Once it has failed it fails for good: what
+ *  was committed may be lost, and nothing more can be promised with this ledger open.
+ *  Errors: LEST_E_LEDGER */
+enum lest_status ledger_sync(const struct ledger *ledger, struct lest_error *err) LEST_MUST_USE;
+
 #endif

@@ -1,28 +1,20 @@
-/* The SQLite engine: WAL, synchronous=FULL, one file. */
+/* The SQLite engine: WAL, synchronous=FULL (NORMAL where commits are synced later), one file. */
+#include "ledger/sqlite.h"
 #include "base/clock.h"
 #include "ledger/engine.h"
-#include "ledger/migrations.h"
 #include "ledger/statements.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <pthread.h>
-#include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum {
-    APPLICATION_ID = 0x6c657374, /* "lest": tells a ledger from another program's database */
-    VALUE_MAX = 4 * 1024 * 1024,
-    SQL_MAX = 64 * 1024,
-    LIKE_MAX = 100,
-    WAL_KEPT_MAX = 64 * 1024 * 1024
-};
+enum { VALUE_MAX = 4 * 1024 * 1024, SQL_MAX = 64 * 1024, WAL_KEPT_MAX = 64 * 1024 * 1024 };
 
 /* place[i] is SQLite's number for the statement's parameter i. */
 struct prepared {
@@ -31,81 +23,22 @@ struct prepared {
 };
 
 static const char *const control_sql[] = {
-    [LEDGER_BEGIN] = "BEGIN IMMEDIATE",   [LEDGER_COMMIT] = "COMMIT",
-    [LEDGER_ROLLBACK] = "ROLLBACK",       [LEDGER_SAVEPOINT] = "SAVEPOINT request",
-    [LEDGER_RELEASE] = "RELEASE request", [LEDGER_ROLLBACK_TO] = "ROLLBACK TO request",
+    [LEDGER_BEGIN] = "BEGIN IMMEDIATE",
+    [LEDGER_COMMIT] = "COMMIT",
+    [LEDGER_COMMIT_LATER] = "COMMIT",
+    [LEDGER_ROLLBACK] = "ROLLBACK",
+    [LEDGER_SAVEPOINT] = "SAVEPOINT request",
+    [LEDGER_RELEASE] = "RELEASE request",
+    [LEDGER_ROLLBACK_TO] = "ROLLBACK TO request",
 };
 enum { CONTROLS = sizeof control_sql / sizeof *control_sql };
 
 struct connection {
     sqlite3 *db;
+    struct ledger_wal *wal; /* where commits are synced later */
     sqlite3_stmt *controls[CONTROLS];
     struct prepared prepared[]; /* by the statement's place in ledger_statements */
 };
-
-static enum lest_status status_of(int code)
-{
-    switch (code & 0xff) {
-    case SQLITE_CONSTRAINT: return LEST_E_LEDGER_CONSTRAINT;
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED: return LEST_E_LEDGER_BUSY;
-    case SQLITE_NOMEM: return LEST_E_NOMEM;
-    case SQLITE_TOOBIG: return LEST_E_TOO_LARGE;
-    default: return LEST_E_LEDGER;
-    }
-}
-
-static const char *sentence_of(int code)
-{
-    switch (code & 0xff) {
-    case SQLITE_CONSTRAINT: return "the ledger refuses the row";
-    case SQLITE_BUSY:
-    case SQLITE_LOCKED: return "the ledger is locked by another process";
-    case SQLITE_NOMEM: return "out of memory";
-    case SQLITE_TOOBIG: return "the value is too large for the ledger";
-    case SQLITE_FULL: return "the ledger cannot grow: the disk is full";
-    case SQLITE_CORRUPT: return "the ledger's file is damaged";
-    case SQLITE_NOTADB: return "the file is not a ledger";
-    case SQLITE_READONLY:
-    case SQLITE_PERM:
-    case SQLITE_AUTH: return "the ledger cannot be written";
-    case SQLITE_CANTOPEN: return "the ledger cannot be opened";
-    default: return "the ledger failed";
-    }
-}
-
-/* SQLite's words name tables and columns, never values. */
-static enum lest_status fail(sqlite3 *db, int code, const char *what, struct lest_error *err)
-{
-    int number = db ? sqlite3_system_errno(db) : 0;
-    lest_error_set(err, status_of(code), "%s%s%s", what ? what : "", what ? ": " : "", sentence_of(code));
-    lest_error_add_detail(err, db ? sqlite3_errmsg(db) : sqlite3_errstr(code));
-    if (number && ((code & 0xff) == SQLITE_IOERR || (code & 0xff) == SQLITE_CANTOPEN))
-        lest_error_add_detail(err, strerror(number));
-    return status_of(code);
-}
-
-static enum lest_status execute_text(sqlite3 *db, const char *sql, const char *what, struct lest_error *err)
-{
-    int code = sqlite3_exec(db, sql, NULL, NULL, NULL);
-    return code == SQLITE_OK ? LEST_OK : fail(db, code, what, err);
-}
-
-/* A PRAGMA or SELECT with one integer as its answer. */
-static enum lest_status ask_integer(sqlite3 *db, const char *sql, int64_t *out, const char *what,
-                                    struct lest_error *err)
-{
-    sqlite3_stmt *stmt = NULL;
-    *out = 0;
-    int code = sqlite3_prepare_v2(db, sql, -1, &stmt, NULL);
-    if (code == SQLITE_OK)
-        code = sqlite3_step(stmt);
-    if (code == SQLITE_ROW)
-        *out = sqlite3_column_int64(stmt, 0);
-    enum lest_status status = code == SQLITE_ROW || code == SQLITE_DONE ? LEST_OK : fail(db, code, what, err);
-    sqlite3_finalize(stmt);
-    return status;
-}
 
 static void harden(sqlite3 *db)
 {
@@ -141,7 +74,7 @@ static enum lest_status set_wal(sqlite3 *db, const char *path, int busy_ms, stru
 {
     int64_t deadline = lest_clock_monotonic_ms() + busy_ms;
     for (;;) {
-        enum lest_status status = execute_text(db, "PRAGMA journal_mode = WAL", path, err);
+        enum lest_status status = ledger_sqlite_run(db, "PRAGMA journal_mode = WAL", path, err);
         if (status != LEST_E_LEDGER_BUSY || lest_clock_monotonic_ms() >= deadline)
             return status;
         sqlite3_sleep(5);
@@ -159,65 +92,11 @@ static enum lest_status set_pragmas(sqlite3 *db, const char *path, const struct 
                      "PRAGMA synchronous = FULL; PRAGMA cell_size_check = ON; PRAGMA mmap_size = 0;"
                      "PRAGMA journal_size_limit = %d",
                      (int)WAL_KEPT_MAX);
-    status = execute_text(db, text, path, err);
+    status = ledger_sqlite_run(db, text, path, err);
     if (status || !options->max_pages)
         return status;
     sqlite3_snprintf(sizeof text, text, "PRAGMA max_page_count = %lld", (long long)options->max_pages);
-    return execute_text(db, text, path, err);
-}
-
-static enum lest_status check_version(sqlite3 *db, const char *path, int64_t *version, struct lest_error *err)
-{
-    int64_t application = 0, objects = 0;
-    enum lest_status status = ask_integer(db, "PRAGMA application_id", &application, path, err);
-    if (!status)
-        status = ask_integer(db, "PRAGMA user_version", version, path, err);
-    if (!status)
-        status = ask_integer(db, "SELECT count(*) FROM sqlite_schema", &objects, path, err);
-    if (status)
-        return status;
-    if (application != APPLICATION_ID && (application || *version || objects))
-        return lest_error_set(err, LEST_E_LEDGER, "%s: a database of another program, not a ledger", path);
-    if (*version < 0 || (size_t)*version > ledger_sqlite_migration_count)
-        return lest_error_set(err, LEST_E_LEDGER,
-                              "%s: written by a newer lest (schema %" PRId64 ", this one knows %zu)", path,
-                              *version, ledger_sqlite_migration_count);
-    return LEST_OK;
-}
-
-static enum lest_status run_migrations(sqlite3 *db, const char *path, struct lest_error *err)
-{
-    char text[96];
-    int64_t version = 0;
-    /* Another process may have done it while this one waited for the lock. */
-    enum lest_status status = check_version(db, path, &version, err);
-    for (size_t i = (size_t)version; !status && i < ledger_sqlite_migration_count; i++)
-        status = execute_text(db, ledger_sqlite_migrations[i], path, err);
-    if (status)
-        return status;
-    sqlite3_snprintf(sizeof text, text, "PRAGMA application_id = %d; PRAGMA user_version = %d",
-                     (int)APPLICATION_ID, (int)ledger_sqlite_migration_count);
-    return execute_text(db, text, path, err);
-}
-
-static enum lest_status migrate(sqlite3 *db, const char *path, struct lest_error *err)
-{
-    int64_t version;
-    enum lest_status status = check_version(db, path, &version, err);
-    if (status || (size_t)version == ledger_sqlite_migration_count)
-        return status;
-    status = execute_text(db, "BEGIN IMMEDIATE", path, err);
-    if (status)
-        return status;
-    /* SQLite's own statements that drop a column have a LIKE; ours have none. */
-    int usual = sqlite3_limit(db, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, LIKE_MAX);
-    status = run_migrations(db, path, err);
-    sqlite3_limit(db, SQLITE_LIMIT_LIKE_PATTERN_LENGTH, usual);
-    if (!status)
-        status = execute_text(db, "COMMIT", path, err);
-    if (status && !sqlite3_get_autocommit(db))
-        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
-    return status;
+    return ledger_sqlite_run(db, text, path, err);
 }
 
 static enum lest_status find_places(const struct ledger_statement *statement, struct prepared *prepared,
@@ -244,14 +123,14 @@ static enum lest_status prepare_all(struct connection *c, const char *path, stru
     for (size_t i = 0; !status && i < CONTROLS; i++) {
         int code =
             sqlite3_prepare_v3(c->db, control_sql[i], -1, SQLITE_PREPARE_PERSISTENT, &c->controls[i], NULL);
-        status = code == SQLITE_OK ? LEST_OK : fail(c->db, code, path, err);
+        status = code == SQLITE_OK ? LEST_OK : ledger_sqlite_fail(c->db, code, path, err);
     }
     for (size_t i = 0; !status && i < ledger_statement_count; i++) {
         struct prepared *prepared = &c->prepared[i];
         int code = sqlite3_prepare_v3(c->db, ledger_statements[i].sql, -1, SQLITE_PREPARE_PERSISTENT,
                                       &prepared->stmt, NULL);
         status = code == SQLITE_OK ? find_places(&ledger_statements[i], prepared, err)
-                                   : fail(c->db, code, path, err);
+                                   : ledger_sqlite_fail(c->db, code, path, err);
     }
     return status;
 }
@@ -285,6 +164,7 @@ static void sqlite_close(void *connection)
         sqlite3_finalize(c->prepared[i].stmt);
     for (size_t i = 0; i < CONTROLS; i++)
         sqlite3_finalize(c->controls[i]);
+    ledger_wal_close(c->wal);
     sqlite3_close(c->db); /* rolls back what is open */
     free(c);
 }
@@ -379,12 +259,18 @@ static enum lest_status sqlite_check(const char *path, struct lest_error *err)
     if (code == SQLITE_OK) {
         sqlite3_busy_timeout(db, LEDGER_BUSY_MS);
         harden(db);
-        status = check_version(db, path, &version, err);
+        status = ledger_sqlite_check_version(db, path, &version, err);
     } else {
-        status = fail(db, code, path, err);
+        status = ledger_sqlite_fail(db, code, path, err);
     }
     sqlite3_close(db);
     return status;
+}
+
+static enum lest_status sync_later(struct connection *c, const char *path, struct lest_error *err)
+{
+    enum lest_status status = ledger_sqlite_run(c->db, "PRAGMA synchronous = NORMAL", path, err);
+    return status ? status : ledger_wal_open(c->db, path, &c->wal, err);
 }
 
 static enum lest_status sqlite_open(const char *path, const struct ledger_options *options, void **connection,
@@ -410,7 +296,7 @@ static enum lest_status sqlite_open(const char *path, const struct ledger_option
     pthread_once(&configured, configure); /* before anything of SQLite */
     int code = sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, vfs_for(path));
     if (code != SQLITE_OK) {
-        status = fail(c->db, code, path, err);
+        status = ledger_sqlite_fail(c->db, code, path, err);
         goto out;
     }
     sqlite3_extended_result_codes(c->db, 1);
@@ -418,9 +304,11 @@ static enum lest_status sqlite_open(const char *path, const struct ledger_option
     harden(c->db);
     status = set_pragmas(c->db, path, options, err);
     if (!status)
-        status = migrate(c->db, path, err);
+        status = ledger_sqlite_migrate(c->db, path, options, err);
     if (!status)
         status = prepare_all(c, path, err);
+    if (!status && options->sync_later)
+        status = sync_later(c, path, err);
 out:
     if (status)
         sqlite_close(c);
@@ -499,7 +387,7 @@ static enum lest_status sqlite_execute(void *connection, size_t index, const str
     enum lest_status status = LEST_OK;
     int code = bind_all(&c->prepared[index], &ledger_statements[index], values);
     if (code != SQLITE_OK) {
-        status = fail(c->db, code, NULL, err);
+        status = ledger_sqlite_fail(c->db, code, NULL, err);
         goto out;
     }
     result->columns = (size_t)sqlite3_column_count(stmt);
@@ -510,7 +398,7 @@ static enum lest_status sqlite_execute(void *connection, size_t index, const str
     while ((code = sqlite3_step(stmt)) == SQLITE_ROW && fits(result))
         add_row(stmt, result);
     if (code != SQLITE_ROW && code != SQLITE_DONE)
-        status = fail(c->db, code, NULL, err);
+        status = ledger_sqlite_fail(c->db, code, NULL, err);
     else
         status = buffers_status(result, err);
     result->changes = result->columns ? 0 : sqlite3_changes64(c->db);
@@ -525,7 +413,7 @@ static enum lest_status sqlite_control(void *connection, enum ledger_control wha
     struct connection *c = connection;
     sqlite3_stmt *stmt = c->controls[what];
     int code = sqlite3_step(stmt);
-    enum lest_status status = code == SQLITE_DONE ? LEST_OK : fail(c->db, code, NULL, err);
+    enum lest_status status = code == SQLITE_DONE ? LEST_OK : ledger_sqlite_fail(c->db, code, NULL, err);
     sqlite3_reset(stmt);
     return status;
 }
@@ -535,9 +423,10 @@ static bool sqlite_in_transaction(void *connection)
     return !sqlite3_get_autocommit(((struct connection *)connection)->db);
 }
 
-int ledger_schema_version(void)
+static enum lest_status sqlite_sync(void *connection, struct lest_error *err)
 {
-    return (int)ledger_sqlite_migration_count;
+    const struct connection *c = connection;
+    return c->wal ? ledger_wal_sync(c->wal, err) : LEST_OK;
 }
 
 const struct ledger_engine ledger_sqlite = {
@@ -547,4 +436,5 @@ const struct ledger_engine ledger_sqlite = {
     .execute = sqlite_execute,
     .control = sqlite_control,
     .in_transaction = sqlite_in_transaction,
+    .sync = sqlite_sync,
 };

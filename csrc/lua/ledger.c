@@ -1,23 +1,27 @@
 /* lest.ledger: one connection to a ledger.
  *
- *   ledger.open(path [, { busy_ms =, create =, max_pages = }]) -> ledger | nil, err
+ *   ledger.open(path [, { busy_ms =, create =, sync_later =, max_pages =, progress = }]) -> ledger | nil, err
  *   ledger.check(path) -> true | nil, err
  *   l:run(name, { parameter = value }) -> rows changed | nil, err
  *   l:rows(name, { parameter = value }) -> list of rows, tables by column name, NULL is nil | nil, err
  *   l:begin() l:commit() l:rollback() l:savepoint() l:release() l:rollback_to() -> true | nil, err
+ *   l:commit(callback) -> true (committed) | nil, err; l:sync(callback)
+ *     where opened with sync_later: callback(true) once it is durable, or callback(nil, err), in the order of
+ *     the calls, from the loop; never if the ledger is closed first
  *
  * A wrong statement, a wrong or missing parameter and a call out of order are a programmer's mistakes. */
 #include "ledger/ledger.h"
 
-#include "lua/binding.h"
+#include "lua/ledger.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static const struct lestL_class class;
 
-static void close_ledger(void *h)
+static struct lestL_ledger *check_handle(lua_State *L)
 {
-    ledger_close(h);
+    return lestL_check_object(L, 1, &class);
 }
 
 static const char *type_words(enum ledger_type type)
@@ -106,7 +110,7 @@ static struct ledger_result *new_result(lua_State *L)
 static enum lest_status run_statement(lua_State *L, struct ledger_result **out, struct lest_error *err)
 {
     struct ledger_value values[LEDGER_PARAMETERS_MAX];
-    struct ledger *ledger = lestL_check_object(L, 1, &class);
+    struct ledger *ledger = check_handle(L)->ledger;
     const char *name = luaL_checkstring(L, 2);
     const struct ledger_statement *statement = ledger_statement_find(name);
     if (!statement)
@@ -167,7 +171,7 @@ static int rows(lua_State *L)
 static int control(lua_State *L, enum ledger_control what)
 {
     struct lest_error err;
-    enum lest_status status = ledger_control(lestL_check_object(L, 1, &class), what, &err);
+    enum lest_status status = ledger_control(check_handle(L)->ledger, what, &err);
     if (status == LEST_E_INTERNAL)
         return luaL_error(L, "%s", err.message);
     if (status)
@@ -181,9 +185,32 @@ static int begin(lua_State *L)
     return control(L, LEDGER_BEGIN);
 }
 
+static void check_later(lua_State *L, const struct lestL_ledger *handle)
+{
+    luaL_checktype(L, 2, LUA_TFUNCTION);
+    luaL_argcheck(L, handle->pool, 2, "the ledger was not opened with sync_later");
+}
+
 static int commit(lua_State *L)
 {
-    return control(L, LEDGER_COMMIT);
+    struct lestL_ledger *handle = check_handle(L);
+    if (lua_isnoneornil(L, 2))
+        return control(L, LEDGER_COMMIT);
+    check_later(L, handle);
+    struct lestL_object *object = lestL_ledger_new_waiter(L, 2);
+    int results = control(L, LEDGER_COMMIT_LATER);
+    if (results == 1)
+        lestL_ledger_wait(handle, object);
+    return results;
+}
+
+static int sync_later(lua_State *L)
+{
+    struct lestL_ledger *handle = check_handle(L);
+    check_later(L, handle);
+    struct lestL_object *object = lestL_ledger_new_waiter(L, 2);
+    lestL_ledger_wait(handle, object);
+    return 0;
 }
 
 static int rollback(lua_State *L)
@@ -212,20 +239,29 @@ static const struct lestL_class class = {
                                    { "rows", rows },
                                    { "begin", begin },
                                    { "commit", commit },
+                                   { "sync", sync_later },
                                    { "rollback", rollback },
                                    { "savepoint", savepoint },
                                    { "release", release },
                                    { "rollback_to", rollback_to },
                                    { NULL, NULL } },
-    .close = close_ledger,
+    .close = lestL_ledger_close,
 };
+
+static void call_progress(void *arg, int64_t seconds)
+{
+    lua_State *L = arg;
+    lua_pushvalue(L, 3); /* SQLite is on the C stack: nothing here may raise */
+    lua_pushinteger(L, seconds);
+    lestL_call(L, 1, 0, "ledger progress");
+}
 
 static int open_ledger(lua_State *L)
 {
-    static const char *const known[] = { "busy_ms", "create", "max_pages", NULL };
+    static const char *const known[] = { "busy_ms", "create", "sync_later", "max_pages", "progress", NULL };
     struct lest_error err;
-    struct ledger *ledger;
     const char *path = luaL_checkstring(L, 1);
+    lua_settop(L, 2);
     lestL_check_options(L, 2, known);
     lua_Integer busy_ms = lestL_opt_integer(L, 2, "busy_ms", LEDGER_BUSY_MS);
     luaL_argcheck(L, busy_ms >= 0 && busy_ms <= 3600000, 2, "busy_ms is between 0 and 3600000");
@@ -234,12 +270,18 @@ static int open_ledger(lua_State *L)
     struct ledger_options options = {
         .busy_ms = (int)busy_ms,
         .create = lestL_opt_boolean(L, 2, "create", true),
+        .sync_later = lestL_opt_boolean(L, 2, "sync_later", false),
         .max_pages = max_pages,
+        .progress_arg = L,
     };
+    if (!lua_isnil(L, 2) && lua_getfield(L, 2, "progress") == LUA_TFUNCTION)
+        options.progress = call_progress;
     struct lestL_object *object = lestL_new_object(L, &class);
-    if (ledger_open(path, &options, &ledger, &err))
+    struct lestL_ledger *handle = object->h = calloc(1, sizeof *handle);
+    if (!handle)
+        return luaL_error(L, "out of memory");
+    if (lestL_ledger_open(L, handle, path, &options, &err))
         return lestL_fail(L, &err);
-    object->h = ledger;
     return 1;
 }
 
@@ -284,6 +326,7 @@ int lestL_open_ledger(lua_State *L)
         { NULL, NULL },
     };
     lestL_class_register(L, &class);
+    lestL_class_register(L, &lestL_waiter_class);
     luaL_newlib(L, functions);
     lua_pushinteger(L, ledger_schema_version());
     lua_setfield(L, -2, "schema_version");

@@ -49,6 +49,11 @@ bool host_child_is_ready(const struct host_child *child)
     return child->pid && host_watchdog_is_ready(child->watchdog);
 }
 
+int64_t host_child_age_ms(const struct host_child *child)
+{
+    return child->pid ? host_watchdog_age_ms(child->watchdog) : INT64_MAX;
+}
+
 void host_child_stop(struct host_child *child, int64_t kill_ms)
 {
     if (!child->pid || child->stopping)

@@ -239,9 +239,18 @@ function ledger:rows(statement, parameters) end
 ---@return true?, lest.error?
 function ledger:begin() end
 
---- Durable when it succeeds; nothing of the transaction is kept when it fails.
+--- Commit; nothing of the transaction is kept when it fails. Without a callback it is durable on
+--- return. With one (the ledger was opened with sync_later), that is called from the loop once it is
+--- durable, with true, or with nil and an error; in the order of the calls; never if the ledger is
+--- closed first. After such an error nothing more can be promised: end the process.
+---@param callback? fun(durable: true?, err: lest.error?)
 ---@return true?, lest.error?
-function ledger:commit() end
+function ledger:commit(callback) end
+
+--- Call back, as commit() does, once all that was committed by now, by whichever process, is
+--- durable.
+---@param callback fun(durable: true?, err: lest.error?)
+function ledger:sync(callback) end
 
 --- Undo the transaction, also one lost to a full disk; nothing to do where there is none.
 ---@return true
@@ -266,9 +275,17 @@ function ledger:close() end
 ---@field schema_version integer the schema this program knows
 local core_ledger = {}
 
+---@class lest.core.ledger.options
+---@field busy_ms? integer how long to wait for another process's lock; default 5000
+---@field create? boolean make one if there is none; default true
+---@field sync_later? boolean commit(callback) does not wait for the disk; default false
+---@field max_pages? integer a ceiling on the file's size
+---@field progress? fun(seconds: integer) called about once a second while an older schema is
+--- migrated
+
 --- Open or make a ledger; the file is 0600. An older schema is migrated, a newer one refused.
 ---@param path string
----@param options? { busy_ms?: integer, create?: boolean, max_pages?: integer } defaults 5000, true, none
+---@param options? lest.core.ledger.options
 ---@return lest.ledger?
 ---@return lest.error?
 function core_ledger.open(path, options) end

@@ -133,6 +133,77 @@ describe("the ledger", function()
     assert.equal(2, #ledger:rows("request_list", { limit = 10 }))
   end)
 
+  describe("that is synced later", function()
+    local later
+
+    before_each(function() later = assert(core.ledger.open(path, { sync_later = true })) end)
+    after_each(function() later:close() end)
+
+    it("tells from the loop, and in order, that commits are durable", function()
+      local told = {}
+      for i = 1, 3 do
+        assert(later:begin())
+        assert(later:run("request_add", rows.request { id = "r" .. i }))
+        assert.is_true(later:commit(function(durable, err) told[i] = { durable, err, #told } end))
+      end
+      later:sync(function(durable) told[4] = { durable, nil, #told } end)
+      assert.same({}, told)
+      assert.equal(3, #ledger:rows("request_list", { limit = 10 }))
+      while #told < 4 do core.loop.turn() end
+      assert.same({ { true, nil, 0 }, { true, nil, 1 }, { true, nil, 2 }, { true, nil, 3 } }, told)
+    end)
+
+    it("takes the next batch while it syncs one, and from a callback", function()
+      local ended = 0
+      local function batch(id, callback)
+        assert(later:begin())
+        assert(later:run("request_add", rows.request { id = id }))
+        assert(later:commit(callback))
+      end
+      batch("r1", function()
+        ended = ended + 1
+        batch("r2", function() ended = ended + 1 end)
+      end)
+      while ended < 2 do core.loop.turn() end
+      assert.equal(2, #ledger:rows("request_list", { limit = 10 }))
+    end)
+
+    it("calls nobody for a commit that failed or after it is closed", function()
+      local calls = 0
+      local function count() calls = calls + 1 end
+      assert.error_matches(function() later:commit(count) end, "no transaction is open")
+      assert(later:begin())
+      assert(later:run("request_add", rows.request()))
+      assert(later:commit(function()
+        count()
+        later:close()
+      end))
+      later:sync(function() later:sync(count) end)
+      later:sync(count)
+      while calls < 1 do core.loop.turn() end
+      for _ = 1, 3 do
+        local timer <close> = core.loop.timer(1, function() end) -- luacheck: ignore 211
+        core.loop.turn()
+      end
+      assert.equal(1, calls)
+    end)
+
+    it("waits for the disk where nobody is told", function()
+      assert(later:begin())
+      assert(later:run("request_add", rows.request()))
+      assert.is_true(later:commit())
+      assert.equal(1, later:run("request_add", rows.request { id = "r2" }))
+    end)
+  end)
+
+  it("raises where a callback waits for a ledger that is not synced later", function()
+    assert(ledger:begin())
+    local function nothing() end
+    assert.error_matches(function() ledger:commit(nothing) end, "not opened with sync_later")
+    assert.error_matches(function() ledger:sync(nothing) end, "not opened with sync_later")
+    assert.error_matches(function() ledger:commit(1) end, "function expected")
+  end)
+
   it("says busy when another connection holds the write lock, and reads meanwhile", function()
     assert(ledger:run("request_add", rows.request()))
     local other <close> = assert(core.ledger.open(path, { busy_ms = 20 }))

@@ -164,9 +164,16 @@ function M.check_ledger(authority)
   return true
 end
 
+-- A large ledger of an older version takes minutes; the supervisor waits as long as this beats.
+local function on_progress(seconds)
+  core.process.beat()
+  if seconds % 10 ~= 1 then return end
+  core.log.write("info", "ledger is brought to this version", { "seconds", seconds })
+end
+
 function M.ledger(authority)
   local ledger, err = core.ledger.open(authority.ledger_path or authority.config.ledger,
-    { busy_ms = BUSY_MS })
+    { busy_ms = BUSY_MS, sync_later = true, progress = on_progress })
   if not ledger then return blame("ledger", err) end
   authority.ledger = ledger
   local limits = authority.config.limits

@@ -271,6 +271,13 @@ local function become_owner(config)
   return ok and name, err
 end
 
+-- On a terminal, in one line that is written anew.
+local function show_progress(seconds)
+  if not core.system.is_terminal(2) then return end
+  io.stderr:write(("\r\27[Kthe ledger is brought to this version (%d s)"):format(seconds))
+  io.stderr:flush()
+end
+
 --- Open the ledger of a configuration. As root this process becomes the ledger's owner first, and
 --- stays so: no file of the ledger may belong to root.
 ---@param config { ledger: string, authority_user: string? } as lest.config gives it
@@ -286,7 +293,14 @@ function M.open(config, create)
   local path
   path, err = become_owner(config)
   if not path then return nil, err end
-  return core.ledger.open(path, { create = create or false })
+  local told = false
+  local ledger
+  ledger, err = core.ledger.open(path, { create = create or false, progress = function(seconds)
+    told = true
+    show_progress(seconds)
+  end })
+  if told and core.system.is_terminal(2) then io.stderr:write "\r\27[K" end
+  return ledger, err
 end
 
 --- Operate on the ledger of a configuration; see open.

@@ -1,0 +1,98 @@
+/* Commits that are durable a little later: with synchronous=NORMAL a COMMIT writes the WAL and does not wait
+ * for the disk; the wait is fdatasync() on the WAL, in a thread of its own, while the connection goes on.
+ *
+ * What makes that as durable as FULL (SQLite 3.40; wal.c and pager.c):
+ * - A transaction is its frames in the WAL. sqlite3WalFrames() syncs them at a commit only where
+ *   WAL_SYNC_FLAGS asks for it, which is FULL; so under NORMAL the sync here is the only one, and whoever
+ *   answers for a commit waits for it. After a loss of power, recovery keeps the frames up to the first whose
+ *   checksum is wrong: a commit is never kept without those before it.
+ * - A checkpoint moves frames into the database: walCheckpoint() syncs the WAL before it writes the first page,
+ *   and the database before it says that all frames were moved (nBackfill). Only then may the next writer begin
+ *   at the WAL's start again (walRestartLog()), so a commit whose frames are overwritten is in a database that
+ *   was synced. sqlite3WalFrames() syncs the new header before the frames that it is to vouch for.
+ * - The WAL stays the same file while a connection is open: sqlite3WalClose() deletes it only with the
+ *   database locked for itself alone. Closing another descriptor of it drops no lock; locks are on the
+ *   database and on the -shm file.
+ * - The folder is synced once here, after the WAL was made; SQLite does so at its first sync of a file that it
+ *   made (unixSync(), UNIXFILE_DIRSYNC), which is the header's. */
+#include "base/file.h"
+#include "ledger/sqlite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+/* The descriptor is opened before the first commit and kept: the kernel tells of a failed write each
+ * descriptor that was open then, once. */
+struct ledger_wal {
+    int fd;
+    atomic_int error; /* errno of the sync that failed */
+};
+
+enum lest_status ledger_wal_sync(struct ledger_wal *wal, struct lest_error *err)
+{
+    int number = atomic_load(&wal->error);
+    int result = 0;
+    while (!number && (result = fdatasync(wal->fd)) < 0 && errno == EINTR)
+        ;
+    /* A failed sync cannot be tried again: the kernel has told of the pages that it could not write, takes
+     * them for clean from then on, and the next fdatasync() would succeed without them. */
+    if (result < 0) {
+        number = errno;
+        atomic_store(&wal->error, number);
+    }
+    return number ? lest_error_set_errno(err, LEST_E_LEDGER, number,
+                                         "what was committed to the ledger cannot be made durable")
+                  : LEST_OK;
+}
+
+/* What an earlier process committed may be in memory alone, its sync failed and the pages taken for clean. A
+ * checkpoint writes them anew, into the database. One that is under way elsewhere does the same. */
+static enum lest_status checkpoint(sqlite3 *db, const char *path, struct lest_error *err)
+{
+    int code = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
+    if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED)
+        return LEST_OK;
+    return ledger_sqlite_fail(db, code, path, err);
+}
+
+enum lest_status ledger_wal_open(sqlite3 *db, const char *path, struct ledger_wal **out,
+                                 struct lest_error *err)
+{
+    enum lest_status status = LEST_OK;
+    char name[PATH_MAX];
+    *out = NULL;
+    struct ledger_wal *wal = calloc(1, sizeof *wal);
+    if (!wal)
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    int len = snprintf(name, sizeof name, "%s-wal", path);
+    wal->fd = len < (int)sizeof name ? open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
+    if (wal->fd < 0) {
+        status = lest_error_set_errno(err, LEST_E_LEDGER, errno, "%s: its WAL cannot be opened", path);
+        goto out;
+    }
+    status = checkpoint(db, path, err);
+    if (!status)
+        status = ledger_wal_sync(wal, err);
+    if (!status)
+        status = lest_file_sync_folder(path, err);
+out:
+    if (status)
+        ledger_wal_close(wal);
+    else
+        *out = wal;
+    return status;
+}
+
+void ledger_wal_close(struct ledger_wal *wal)
+{
+    if (!wal)
+        return;
+    if (wal->fd >= 0)
+        close(wal->fd);
+    free(wal);
+}

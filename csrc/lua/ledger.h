@@ -1,0 +1,47 @@
+/* A ledger of the binding: the connection, and who waits for its commits to be durable. */
+#ifndef LEST_LUA_LEDGER_H
+#define LEST_LUA_LEDGER_H
+
+#include "ledger/ledger.h"
+#include "lua/binding.h"
+#include "net/pool.h"
+
+struct lestL_waiter;
+
+struct lestL_waiters {
+    struct lestL_waiter *first, **end;
+};
+
+/* job     the sync; at most one is under way
+ *  pool    one thread; NULL where each commit waits for the disk
+ *  now     who waits for the sync that is under way
+ *  next    who came later, and waits for the one after it */
+struct lestL_ledger {
+    struct net_job job;
+    struct ledger *ledger;
+    struct net_pool *pool;
+    struct lestL_waiters now, next;
+    bool syncing, delivering, closed;
+    enum lest_status status;
+    struct lest_error err;
+};
+
+/** Owns a waiter until a ledger does. */
+extern const struct lestL_class lestL_waiter_class;
+
+/** Fill a zeroed handle; lestL_ledger_close() it, also on failure. Errors: as ledger_open and net_pool_new */
+enum lest_status lestL_ledger_open(lua_State *L, struct lestL_ledger *handle, const char *path,
+                                   const struct ledger_options *options,
+                                   struct lest_error *err) LEST_MUST_USE;
+
+/** Wait for the sync that runs, call nobody, free. May be called from a callback. */
+void lestL_ledger_close(void *handle);
+
+/** Push the owner of a new waiter, which keeps the function at idx. */
+struct lestL_object *lestL_ledger_new_waiter(lua_State *L, int idx);
+
+/** Call the owner's waiter once all that was committed by now is durable, or cannot be. It is the handle's
+ *  from here on. */
+void lestL_ledger_wait(struct lestL_ledger *handle, struct lestL_object *owner);
+
+#endif
