@@ -186,9 +186,12 @@ local function send(durable, channel, id, answer)
   channel.socket:send(packet)
 end
 
---- What was read in the turn's transaction may be part of an answer, which leaves after it.
+--- A handle promises nothing yet and leaves at once. All else may come from what is not durable; a
+--- certificate that was issued before may even be another authority's, of just now.
 function Authority:reply(channel, id, answer)
-  self.turn:when_durable(send, channel, id, answer)
+  if answer.handle then return send(true, channel, id, answer) end
+  local wait = answer.certificate and self.turn.when_synced or self.turn.when_durable
+  wait(self.turn, send, channel, id, answer)
 end
 
 --- A message of a worker. One that is not well-formed ends its channel: a worker sends no such.
@@ -283,10 +286,10 @@ function Authority:serve(launch)
   core.loop.on_turn_end(function() self.turn:settle() end)
   self:sweep()
   core.process.ready()
-  while not stopping do core.loop.turn() end
-  self.turn:settle()
+  while not (stopping or self.turn.failed) do core.loop.turn() end
+  self.turn:finish()
   self.ledger:close()
-  return terminate and 0
+  return terminate and (self.turn.failed and 1 or 0)
 end
 
 return M

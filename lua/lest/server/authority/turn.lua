@@ -1,17 +1,18 @@
---- The ledger's work in one turn of the loop. A unit is what one request reads and writes, all of
---- it or nothing; the units of a turn share a transaction, each in a savepoint of its own, so that
---- a failure costs no neighbour. What depends on a unit leaves when the transaction is durable.
+--- The ledger's work. A unit is what one request reads and writes, all of it or nothing; the units
+--- that come while the disk is busy share a transaction, each in a savepoint of its own, so that a
+--- failure costs no neighbour. What depends on a unit leaves when the transaction is on disk.
 ---
 ---   local ok, row = pcall(turn.unit, turn, step, ...)
 ---   turn:when_durable(function(durable) ... end)
----   turn:settle()                       -- at the end of the loop's turn
+---   turn:settle()                       -- at the end of each turn of the loop
 ---
---- A step must not wait for anything but the ledger: its savepoint is the only one.
+--- One batch at a time is synced, in a thread. What comes meanwhile goes into the next transaction,
+--- which stays open until then. A step must not wait for anything but the ledger: its savepoint is
+--- the only one.
 local core = require "lest.core"
 
 local M = {}
 
----@class lest.authority.turn
 local Turn = {}
 Turn.__index = Turn
 
@@ -22,11 +23,19 @@ function Savepoint:__close()
   assert(self.ledger:release())
 end
 
+---@class lest.authority.turn
+---@field ledger lest.ledger
+---@field is_open boolean there is a transaction
+---@field has_written boolean a unit ran in it
+---@field waiting table[] calls that wait for the open transaction, or for a sync of their own
+---@field syncing table[]|nil calls that wait for the batch that is being synced
+---@field failed boolean the disk took something and lost it: this process can promise nothing more
 ---@param ledger lest.ledger
 ---@return lest.authority.turn
 function M.new(ledger)
   return setmetatable({
-    ledger = ledger, waiting = {}, savepoint = setmetatable({ ledger = ledger }, Savepoint),
+    ledger = ledger, is_open = false, has_written = false, waiting = {}, failed = false,
+    savepoint = setmetatable({ ledger = ledger }, Savepoint),
   }, Turn)
 end
 
@@ -54,6 +63,7 @@ function Turn:unit(step, ...)
   local begun, err = self:begin()
   if not begun then error(err, 0) end
   local savepoint = self.savepoint
+  self.has_written = true
   assert(self.ledger:savepoint())
   savepoint.kept = false
   local closing <close> = savepoint -- luacheck: ignore 211
@@ -62,31 +72,72 @@ function Turn:unit(step, ...)
   return result
 end
 
---- Call fn(durable, ...) once all that was read and written so far is durable; at once where this
---- turn has no transaction. durable is false where the transaction could not be kept: of what was
---- decided in it nothing happened.
+--- Call fn(durable, ...) once all that was read and written so far is durable: at once, or with the
+--- open transaction, or with the batch that is being synced. durable is false where the transaction
+--- could not be kept: of what was decided in it nothing happened.
 ---@param fn fun(durable: boolean, ...)
 ---@param ... any
 function Turn:when_durable(fn, ...)
-  if not self.is_open then return fn(true, ...) end
+  if self.is_open and self.has_written then
+    table.insert(self.waiting, table.pack(fn, ...))
+  elseif self.syncing then
+    table.insert(self.syncing, table.pack(fn, ...))
+  else
+    fn(true, ...)
+  end
+end
+
+--- As when_durable, where what was read may be another authority's, which has committed it just
+--- now: it waits for a sync in any case.
+---@param fn fun(durable: boolean, ...)
+---@param ... any
+function Turn:when_synced(fn, ...)
   table.insert(self.waiting, table.pack(fn, ...))
 end
 
---- End of a turn of the loop: commit, and let go what waited.
+local function call_all(batch, durable)
+  for _, each in ipairs(batch) do each[1](durable, table.unpack(each, 2, each.n)) end
+end
+
+--- A batch is durable, or it may be lost. Then what waits for it never leaves, and nothing that
+--- this process commits can be promised any more: the kernel tells once that it could not write,
+--- and takes the pages for clean. The process ends, and its successor begins with what is in the
+--- ledger.
+local function on_sync(self, batch, durable, err)
+  if not durable then
+    core.log.write("error", "the ledger cannot be synced", { "message", tostring(err) })
+    self.failed = true
+    return
+  end
+  self.syncing = nil
+  call_all(batch, true)
+end
+
+--- End of a turn of the loop: commit, unless a batch is being synced, and let go what waited once
+--- that is durable. A transaction in which nothing was written holds the ledger's lock no longer.
 function Turn:settle()
   self.locked = nil
-  if not self.is_open then return end
-  self.is_open = false
-  local waiting = self.waiting
-  self.waiting = {}
-  local committed, err = self.ledger:commit()
-  if not committed then
-    core.log.write("error", "the ledger cannot be written", { "message", tostring(err) })
+  if self.is_open and not self.has_written then
     self.ledger:rollback()
+    self.is_open = false
   end
-  for _, each in ipairs(waiting) do
-    each[1](committed and true or false, table.unpack(each, 2, each.n))
-  end
+  if self.syncing or not (self.is_open or self.waiting[1]) then return end
+  local batch, is_open = self.waiting, self.is_open
+  self.waiting, self.is_open, self.has_written, self.syncing = {}, false, false, batch
+  local function callback(durable, err) on_sync(self, batch, durable, err) end
+  if not is_open then return self.ledger:sync(callback) end
+  local committed, err = self.ledger:commit(callback)
+  if committed then return end
+  core.log.write("error", "the ledger cannot be written", { "message", tostring(err) })
+  self.ledger:rollback()
+  self.syncing = nil
+  call_all(batch, false)
+end
+
+--- Wait for what is under way, at the end of the process.
+function Turn:finish()
+  self:settle()
+  while self.syncing and not self.failed do core.loop.turn() end
 end
 
 return M

@@ -1,0 +1,113 @@
+-- A loss of power, by a disk that forgets what was not synced (spec/support/powerloss.c).
+local core = require "lest.core"
+local fleet = require "support.fleet"
+local process = require "support.process"
+local rows = require "support.rows"
+local support = require "support.server"
+local task = require "lest.task"
+local temporary = require "support.temporary"
+
+-- An ASan build wants its runtime first; this fixture takes nothing from it.
+local PRELOAD <const> = ("ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 "
+  .. "LD_PRELOAD=%s/fixture/powerloss.so"):format(LEST_PREFIX)
+
+--- lest on that disk; its syncs fail while the file `failing` is there.
+local function wrapper(folder, failing)
+  local path = folder .. "/lest-on-disk"
+  process.write(path, ("#!/bin/sh\nPOWERLOSS_FAIL=%s %s exec %s \"$@\"\n"):format(failing, PRELOAD,
+    support.lest))
+  process.must { "chmod", "755", path }
+  return path
+end
+
+local function lose_power(pid)
+  process.kill(pid, "RTMIN+3")
+end
+
+describe("a loss of power", function()
+  it("takes a commit that was not synced and none that was", function()
+    local folder = temporary.folder()
+    finally(temporary.clean)
+    local script = temporary.file(folder, "commit.lua", [[
+      local core = require "lest.core"
+      local path, how = ...
+      local ledger = assert(core.ledger.open(path, { sync_later = true }))
+      assert(ledger:begin())
+      assert(ledger:run("request_add",
+        { id = how, time_us = 1, operation = "o", label = "", verdict = "v" }))
+      local durable = false
+      assert(ledger:commit(function(ok) durable = ok end))
+      while how == "synced" and not durable do core.loop.turn() end
+      os.execute("kill -s RTMIN+3 " .. core.process.pid)]])
+    local path = folder .. "/ledger.db"
+    core.ledger.open(path):close()
+    local lest = wrapper(folder, folder .. "/none")
+    local lost = 0
+    for _ = 1, 10 do
+      for _, how in ipairs { "lost", "synced" } do
+        os.execute("rm -f " .. path .. "*")
+        core.ledger.open(path):close()
+        local code = process.run { lest, "run", script, path, how }
+        assert.equal(137, code)
+        local ledger <close> = assert(core.ledger.open(path))
+        local found = ledger:rows("request_get", { id = how })[1] ~= nil
+        if how == "synced" then assert.is_true(found) end
+        if not found then lost = lost + 1 end
+        assert(ledger:run("request_add", rows.request { id = "after" }))
+      end
+    end
+    -- Every other time the disk had written a half by itself, seldom the half that counts.
+    assert.is_true(lost >= 1)
+  end)
+
+  describe("of the authority's machine", function()
+    local server, failing
+
+    before_each(function()
+      server = support.make()
+      failing = server.dir .. "/syncs-fail"
+      process.must { "chmod", "755", server.dir }
+      server:run(wrapper(server.folder, failing))
+    end)
+    after_each(function() server:stop() end)
+
+    local function new_authority(old)
+      return process.wait_for(function()
+        local pid = server:pids("authority")[1]
+        return pid and pid ~= old and pid
+      end, "an authority", 30)
+    end
+
+    it("takes no certificate that a client has, and gives no secret two", function()
+      local devices = fleet.new(server, 240, "power")
+      local running = devices:start(20, 120)
+      local authority = new_authority(nil)
+      for round = 1, 8 do
+        while devices.answers < round * 25 and not running.done do task.sleep(0.002) end
+        task.sleep(math.random() / 150)
+        lose_power(authority)
+        authority = new_authority(authority)
+      end
+      running:wait()
+      devices:check()
+      assert.equal("ok", server:sql "PRAGMA integrity_check")
+    end)
+
+    it("that could not sync ends the authority, and no certificate left before", function()
+      local device = fleet.new(server, 1, "failing").devices[1]
+      local authority = new_authority(nil)
+      process.write(failing, "")
+      assert.equal(503, assert(fleet.post(server, device)).status)
+      local line = process.wait_for(function()
+        return server:logged("the ledger cannot be synced")[1]
+      end, "the authority's last words")
+      assert.matches("cannot be made durable (Input/output error)", line.message, 1, true)
+      os.remove(failing)
+      new_authority(authority)
+      process.wait_for(function()
+        return assert(fleet.post(server, device)).status == 200
+      end, "a certificate", 30)
+      assert.equal("1", server:sql "SELECT count(*) FROM certificates")
+    end)
+  end)
+end)
