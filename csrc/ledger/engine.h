@@ -36,7 +36,8 @@ enum ledger_control {
 /** execute  index is the statement's place in ledger_statements; values are checked
  *  control  the calls are in order; only the database can refuse them
  *  in_transaction  what the database itself thinks
- *  sync  any thread; nothing to do where each commit is durable by itself */
+ *  sync  any thread; nothing to do where each commit is durable by itself
+ *  is_long, checkpoint  as ledger_is_long and ledger_checkpoint */
 struct ledger_engine {
     enum lest_status (*open)(const char *path, const struct ledger_options *options, void **connection,
                              struct lest_error *err);
@@ -47,6 +48,8 @@ struct ledger_engine {
     enum lest_status (*control)(void *connection, enum ledger_control what, struct lest_error *err);
     bool (*in_transaction)(void *connection);
     enum lest_status (*sync)(void *connection, struct lest_error *err);
+    bool (*is_long)(void *connection);
+    enum lest_status (*checkpoint)(void *connection, struct lest_error *err);
 };
 
 extern const struct ledger_engine ledger_sqlite;

@@ -146,6 +146,16 @@ enum lest_status ledger_sync(const struct ledger *ledger, struct lest_error *err
     return ledger->engine->sync(ledger->connection, err);
 }
 
+bool ledger_is_long(const struct ledger *ledger)
+{
+    return ledger->engine->is_long(ledger->connection);
+}
+
+enum lest_status ledger_checkpoint(const struct ledger *ledger, struct lest_error *err)
+{
+    return ledger->engine->checkpoint(ledger->connection, err);
+}
+
 enum lest_status ledger_control(struct ledger *ledger, enum ledger_control what, struct lest_error *err)
 {
     enum lest_status status = LEST_OK;

@@ -50,4 +50,11 @@ enum lest_status ledger_control(struct ledger *ledger, enum ledger_control what,
  *  Errors: LEST_E_LEDGER */
 enum lest_status ledger_sync(const struct ledger *ledger, struct lest_error *err) LEST_MUST_USE;
 
+/** Whether so much was committed since the last ledger_checkpoint() that another is due: it moves what was
+ *  committed to where it stays. Any thread may make it, one at a time, while the ledger's own goes on. After a
+ *  failure ledger_sync() fails too. Where the ledger was not opened with sync_later, commits do it themselves.
+ *  Errors: LEST_E_LEDGER */
+bool ledger_is_long(const struct ledger *ledger);
+enum lest_status ledger_checkpoint(const struct ledger *ledger, struct lest_error *err) LEST_MUST_USE;
+
 #endif

@@ -164,6 +164,7 @@ static void sqlite_close(void *connection)
         sqlite3_finalize(c->prepared[i].stmt);
     for (size_t i = 0; i < CONTROLS; i++)
         sqlite3_finalize(c->controls[i]);
+    sqlite3_wal_hook(c->db, NULL, NULL);
     ledger_wal_close(c->wal);
     sqlite3_close(c->db); /* rolls back what is open */
     free(c);
@@ -179,7 +180,7 @@ static int keep_name(sqlite3_vfs *vfs, const char *name, int size, char *out)
 /* SQLite's own files, but a relative name stays one. SQLite looks every name up from the root, which
  * fails for a process that entered the folder before it became an account that cannot enter what is
  * above. NULL is SQLite's default. */
-static const char *vfs_for(const char *path)
+const char *ledger_sqlite_vfs(const char *path)
 {
     static sqlite3_vfs here;
     if (*path == '/')
@@ -225,7 +226,7 @@ static int open_to_look(const char *path, sqlite3 **db)
     int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
     struct stat info;
     if (snprintf(wal, sizeof wal, "%s-wal", path) < (int)sizeof wal && stat(wal, &info) == 0)
-        return sqlite3_open_v2(path, db, flags, vfs_for(path));
+        return sqlite3_open_v2(path, db, flags, ledger_sqlite_vfs(path));
     struct lest_buf uri;
     lest_buf_init(&uri, 3 * PATH_MAX + 32);
     /* What follows two slashes is a host. */
@@ -233,9 +234,9 @@ static int open_to_look(const char *path, sqlite3 **db)
     for (const char *at = path; *at; at++)
         lest_buf_append_fmt(&uri, strchr("%?#", *at) ? "%%%02x" : "%c", *at);
     lest_buf_append(&uri, "?immutable=1", sizeof "?immutable=1");
-    int code = uri.failed
-                   ? SQLITE_NOMEM
-                   : sqlite3_open_v2((const char *)uri.data, db, flags | SQLITE_OPEN_URI, vfs_for(path));
+    int code = uri.failed ? SQLITE_NOMEM
+                          : sqlite3_open_v2((const char *)uri.data, db, flags | SQLITE_OPEN_URI,
+                                            ledger_sqlite_vfs(path));
     lest_buf_free(&uri);
     return code;
 }
@@ -294,7 +295,8 @@ static enum lest_status sqlite_open(const char *path, const struct ledger_option
     if (!c)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     pthread_once(&configured, configure); /* before anything of SQLite */
-    int code = sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, vfs_for(path));
+    int code =
+        sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, ledger_sqlite_vfs(path));
     if (code != SQLITE_OK) {
         status = ledger_sqlite_fail(c->db, code, path, err);
         goto out;
@@ -429,6 +431,18 @@ static enum lest_status sqlite_sync(void *connection, struct lest_error *err)
     return c->wal ? ledger_wal_sync(c->wal, err) : LEST_OK;
 }
 
+static bool sqlite_is_long(void *connection)
+{
+    const struct connection *c = connection;
+    return c->wal && ledger_wal_is_long(c->wal);
+}
+
+static enum lest_status sqlite_checkpoint(void *connection, struct lest_error *err)
+{
+    const struct connection *c = connection;
+    return c->wal ? ledger_wal_checkpoint(c->wal, err) : LEST_OK;
+}
+
 const struct ledger_engine ledger_sqlite = {
     .open = sqlite_open,
     .check = sqlite_check,
@@ -437,4 +451,6 @@ const struct ledger_engine ledger_sqlite = {
     .control = sqlite_control,
     .in_transaction = sqlite_in_transaction,
     .sync = sqlite_sync,
+    .is_long = sqlite_is_long,
+    .checkpoint = sqlite_checkpoint,
 };

@@ -13,6 +13,8 @@
  * - The WAL stays the same file while a connection is open: sqlite3WalClose() deletes it only with the
  *   database locked for itself alone. Closing another descriptor of it drops no lock; locks are on the
  *   database and on the -shm file.
+ * - A failed sync of the database in a checkpoint is as final as one of the WAL: the next checkpoint would take
+ *   its pages for written, and let the WAL that has them be overwritten.
  * - The folder is synced once here, after the WAL was made; SQLite does so at its first sync of a file that it
  *   made (unixSync(), UNIXFILE_DIRSYNC), which is the header's. */
 #include "base/file.h"
@@ -26,11 +28,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-/* The descriptor is opened before the first commit and kept: the kernel tells of a failed write each
- * descriptor that was open then, once. */
+/* Pages in the WAL at which SQLite makes a checkpoint by itself; here a thread does. A WAL can begin anew only
+ * when all of it was moved, and under load the thread is always a little behind: at the maximum the commit
+ * itself moves what is left. */
+enum { CHECKPOINT_FRAMES = 1000, FRAMES_MAX = 16000 };
+
+/* fd     opened before the first commit and kept: the kernel tells of a failed write each descriptor that was
+ *        open then, once
+ * error  errno of the sync that failed
+ * other  a connection for checkpoints in another thread
+ * frames, moved  how many the WAL has, and had at the last checkpoint */
 struct ledger_wal {
     int fd;
-    atomic_int error; /* errno of the sync that failed */
+    atomic_int error;
+    sqlite3 *other;
+    atomic_int frames, moved;
 };
 
 enum lest_status ledger_wal_sync(struct ledger_wal *wal, struct lest_error *err)
@@ -50,14 +62,69 @@ enum lest_status ledger_wal_sync(struct ledger_wal *wal, struct lest_error *err)
                   : LEST_OK;
 }
 
-/* What an earlier process committed may be in memory alone, its sync failed and the pages taken for clean. A
- * checkpoint writes them anew, into the database. One that is under way elsewhere does the same. */
-static enum lest_status checkpoint(sqlite3 *db, const char *path, struct lest_error *err)
+/* A checkpoint that is under way elsewhere, or a full disk, leaves all in the WAL: nothing is lost. */
+static enum lest_status checkpoint(struct ledger_wal *wal, sqlite3 *db, struct lest_error *err)
 {
+    atomic_store(&wal->moved, atomic_load(&wal->frames));
     int code = sqlite3_wal_checkpoint_v2(db, NULL, SQLITE_CHECKPOINT_PASSIVE, NULL, NULL);
-    if (code == SQLITE_OK || (code & 0xff) == SQLITE_BUSY || (code & 0xff) == SQLITE_LOCKED)
+    if ((code & 0xff) != SQLITE_IOERR)
         return LEST_OK;
-    return ledger_sqlite_fail(db, code, path, err);
+    int none = 0;
+    int number = sqlite3_system_errno(db);
+    atomic_compare_exchange_strong(&wal->error, &none, number ? number : EIO);
+    return ledger_sqlite_fail(db, code, NULL, err);
+}
+
+enum lest_status ledger_wal_checkpoint(struct ledger_wal *wal, struct lest_error *err)
+{
+    return checkpoint(wal, wal->other, err);
+}
+
+bool ledger_wal_is_long(const struct ledger_wal *wal)
+{
+    return atomic_load(&wal->frames) - atomic_load(&wal->moved) >= CHECKPOINT_FRAMES;
+}
+
+/* After each commit; in place of SQLite's own hook, which makes the checkpoints. */
+static int on_commit(void *arg, sqlite3 *db, const char *name, int frames)
+{
+    struct ledger_wal *wal = arg;
+    (void)name;
+    if (frames < atomic_exchange(&wal->frames, frames))
+        atomic_store(&wal->moved, 0); /* it has begun anew */
+    enum lest_status status = frames >= FRAMES_MAX ? checkpoint(wal, db, NULL) : LEST_OK;
+    (void)status; /* the next sync tells */
+    return SQLITE_OK;
+}
+
+static enum lest_status open_other(struct ledger_wal *wal, const char *path, struct lest_error *err)
+{
+    int64_t objects;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX;
+    int code = sqlite3_open_v2(path, &wal->other, flags, ledger_sqlite_vfs(path));
+    if (code != SQLITE_OK)
+        return ledger_sqlite_fail(wal->other, code, path, err);
+    sqlite3_extended_result_codes(wal->other, 1);
+    enum lest_status status = ledger_sqlite_run(wal->other, "PRAGMA synchronous = NORMAL", path, err);
+    /* A connection that has read nothing has no WAL yet, and makes no checkpoint of it. */
+    return status ? status
+                  : ledger_sqlite_ask(wal->other, "SELECT count(*) FROM sqlite_schema", &objects, path, err);
+}
+
+/* What an earlier process committed may be in memory alone, its sync failed and the pages taken for clean: a
+ * checkpoint writes them anew, into the database. */
+static enum lest_status begin(struct ledger_wal *wal, sqlite3 *db, const char *path, struct lest_error *err)
+{
+    enum lest_status status = open_other(wal, path, err);
+    if (!status)
+        status = checkpoint(wal, db, err);
+    if (!status)
+        status = ledger_wal_sync(wal, err);
+    if (!status)
+        status = lest_file_sync_folder(path, err);
+    if (!status)
+        sqlite3_wal_hook(db, on_commit, wal);
+    return status;
 }
 
 enum lest_status ledger_wal_open(sqlite3 *db, const char *path, struct ledger_wal **out,
@@ -71,16 +138,10 @@ enum lest_status ledger_wal_open(sqlite3 *db, const char *path, struct ledger_wa
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     int len = snprintf(name, sizeof name, "%s-wal", path);
     wal->fd = len < (int)sizeof name ? open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
-    if (wal->fd < 0) {
+    if (wal->fd < 0)
         status = lest_error_set_errno(err, LEST_E_LEDGER, errno, "%s: its WAL cannot be opened", path);
-        goto out;
-    }
-    status = checkpoint(db, path, err);
-    if (!status)
-        status = ledger_wal_sync(wal, err);
-    if (!status)
-        status = lest_file_sync_folder(path, err);
-out:
+    else
+        status = begin(wal, db, path, err);
     if (status)
         ledger_wal_close(wal);
     else
@@ -92,6 +153,7 @@ void ledger_wal_close(struct ledger_wal *wal)
 {
     if (!wal)
         return;
+    sqlite3_close(wal->other);
     if (wal->fd >= 0)
         close(wal->fd);
     free(wal);

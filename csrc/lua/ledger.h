@@ -12,16 +12,23 @@ struct lestL_waiters {
     struct lestL_waiter *first, **end;
 };
 
-/* job     the sync; at most one is under way
- *  pool    one thread; NULL where each commit waits for the disk
+struct lestL_ledger;
+
+struct lestL_ledger_job {
+    struct net_job job;
+    struct lestL_ledger *handle;
+};
+
+/* sync, checkpoint  at most one of each is under way
+ *  pool    a thread for each; NULL where each commit waits for the disk
  *  now     who waits for the sync that is under way
  *  next    who came later, and waits for the one after it */
 struct lestL_ledger {
-    struct net_job job;
+    struct lestL_ledger_job sync, checkpoint;
     struct ledger *ledger;
     struct net_pool *pool;
     struct lestL_waiters now, next;
-    bool syncing, delivering, closed;
+    bool syncing, checkpointing, delivering, closed;
     enum lest_status status;
     struct lest_error err;
 };

@@ -33,24 +33,28 @@ static void free_waiter(void *h)
 /* Owns a waiter until the handle does. */
 const struct lestL_class lestL_waiter_class = { .name = "lest.ledger.waiter", .close = free_waiter };
 
-/* The pool waits for the sync that runs; then nobody else uses the connection. */
-void lestL_ledger_close(void *h)
+static void free_handle(struct lestL_ledger *handle)
 {
-    struct lestL_ledger *handle = h;
     struct lestL_waiter *waiter;
-    handle->closed = true;
-    if (handle->delivering)
-        return; /* done_sync() comes back here */
-    net_pool_free(handle->pool);
+    net_pool_free(handle->pool); /* waits for what runs; then nobody else uses the connection */
     while ((waiter = take_waiter(&handle->now)) || (waiter = take_waiter(&handle->next)))
         free_waiter(waiter);
     ledger_close(handle->ledger);
     free(handle);
 }
 
+/* Closed by a callback, inside the pool, which cannot be waited for there: the last job's end frees. */
+void lestL_ledger_close(void *h)
+{
+    struct lestL_ledger *handle = h;
+    handle->closed = true;
+    if (!handle->delivering)
+        free_handle(handle);
+}
+
 static void run_sync(struct net_job *job)
 {
-    struct lestL_ledger *handle = (struct lestL_ledger *)job;
+    struct lestL_ledger *handle = ((struct lestL_ledger_job *)job)->handle;
     handle->status = ledger_sync(handle->ledger, &handle->err);
 }
 
@@ -85,18 +89,53 @@ static void deliver(struct lestL_ledger *handle)
     handle->delivering = false;
 }
 
+static void run_checkpoint(struct net_job *job)
+{
+    struct lest_error err;
+    const struct lestL_ledger *handle = ((struct lestL_ledger_job *)job)->handle;
+    enum lest_status status = ledger_checkpoint(handle->ledger, &err);
+    (void)status; /* the next sync tells */
+}
+
+static void done_checkpoint(struct net_job *job, bool ran)
+{
+    struct lestL_ledger *handle = ((struct lestL_ledger_job *)job)->handle;
+    handle->checkpointing = false;
+    if (ran && handle->closed)
+        free_handle(handle);
+}
+
+static enum lest_status submit(struct lestL_ledger *handle, struct lestL_ledger_job *job,
+                               void (*run)(struct net_job *), void (*done)(struct net_job *, bool))
+{
+    *job = (struct lestL_ledger_job){ { .run = run, .done = done }, handle };
+    return net_pool_submit(handle->pool, &job->job, NULL);
+}
+
+/* One that cannot be started now is due again after the next sync. */
+static void keep_short(struct lestL_ledger *handle)
+{
+    if (!handle->checkpointing && ledger_is_long(handle->ledger))
+        handle->checkpointing =
+            submit(handle, &handle->checkpoint, run_checkpoint, done_checkpoint) == LEST_OK;
+}
+
 static void start_sync(struct lestL_ledger *handle);
 
 static void done_sync(struct net_job *job, bool ran)
 {
-    struct lestL_ledger *handle = (struct lestL_ledger *)job;
+    struct lestL_ledger *handle = ((struct lestL_ledger_job *)job)->handle;
     handle->syncing = false;
     if (!ran)
-        return; /* the pool is freed by lestL_ledger_close(), which does the rest */
+        return; /* free_handle() frees the pool, and does the rest */
     deliver(handle);
-    if (handle->closed)
-        lestL_ledger_close(handle);
-    else if (handle->next.first)
+    if (handle->closed) {
+        if (!handle->checkpointing)
+            free_handle(handle);
+        return;
+    }
+    keep_short(handle);
+    if (handle->next.first)
         start_sync(handle);
 }
 
@@ -105,13 +144,12 @@ static void start_sync(struct lestL_ledger *handle)
 {
     handle->now = handle->next;
     init_waiters(&handle->next);
-    handle->job = (struct net_job){ .run = run_sync, .done = done_sync };
     handle->syncing = true;
-    if (net_pool_submit(handle->pool, &handle->job, &handle->err) == LEST_OK)
+    if (submit(handle, &handle->sync, run_sync, done_sync) == LEST_OK)
         return;
     /* The loop cannot watch the pool: wait for the disk here. */
-    run_sync(&handle->job);
-    done_sync(&handle->job, true);
+    run_sync(&handle->sync.job);
+    done_sync(&handle->sync.job, true);
 }
 
 struct lestL_object *lestL_ledger_new_waiter(lua_State *L, int idx)
@@ -134,7 +172,6 @@ void lestL_ledger_wait(struct lestL_ledger *handle, struct lestL_object *owner)
         start_sync(handle);
 }
 
-/* One sync at a time needs one thread. */
 enum lest_status lestL_ledger_open(lua_State *L, struct lestL_ledger *handle, const char *path,
                                    const struct ledger_options *options, struct lest_error *err)
 {
@@ -142,6 +179,6 @@ enum lest_status lestL_ledger_open(lua_State *L, struct lestL_ledger *handle, co
     init_waiters(&handle->next);
     enum lest_status status = ledger_open(path, options, &handle->ledger, err);
     if (!status && options->sync_later)
-        status = net_pool_new(lestL_loop(L), 1, 1, &handle->pool, err);
+        status = net_pool_new(lestL_loop(L), 2, 2, &handle->pool, err);
     return status;
 }

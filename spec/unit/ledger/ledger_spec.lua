@@ -188,6 +188,29 @@ describe("the ledger", function()
       assert.equal(1, calls)
     end)
 
+    it("moves long WALs into the database meanwhile, also when it is closed then", function()
+      local function size_of(file) return tonumber(shell.capture("stat -c %s " .. file)) end
+      local before, batches = size_of(path), 0
+      local function batch()
+        batches = batches + 1
+        assert(later:begin())
+        for i = 1, 10 do
+          assert(later:run("request_add", rows.request { id = batches .. "-" .. i,
+            csr = ("x"):rep(30000) }))
+        end
+        assert(later:commit(batches < 60 and batch or function() later:close() end))
+      end
+      batch()
+      while batches < 60 do core.loop.turn() end
+      for _ = 1, 20 do
+        local timer <close> = core.loop.timer(10, function() end) -- luacheck: ignore 211
+        core.loop.turn()
+      end
+      assert.is_true(size_of(path) > before + 4 * 1024 * 1024)
+      assert.equal(600, #ledger:rows("request_list", { limit = 1000 }))
+      assert.equal("ok", shell.capture("sqlite3 " .. path .. " 'PRAGMA integrity_check'"))
+    end)
+
     it("waits for the disk where nobody is told", function()
       assert(later:begin())
       assert(later:run("request_add", rows.request()))
