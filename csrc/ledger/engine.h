@@ -12,7 +12,7 @@ enum { LEDGER_BUSY_MS = 5000 };
  *             waits
  *  max_pages  0, or a ceiling on the file's size in pages, so that a full disk can be tried
  *  progress   called about once a second while an older ledger is brought to this version, with the seconds
- *             that it has taken; may be NULL */
+ *             that it has taken, and once, with 0, before the long end of one that was killed; may be NULL */
 struct ledger_options {
     int busy_ms;
     bool create;

@@ -268,8 +268,15 @@ static enum lest_status sqlite_check(const char *path, struct lest_error *err)
     return status;
 }
 
-static enum lest_status sync_later(struct connection *c, const char *path, struct lest_error *err)
+/* A WAL that a killed migration has left is moved before the first promise, which may take long. */
+static enum lest_status sync_later(struct connection *c, const char *path,
+                                   const struct ledger_options *options, struct lest_error *err)
 {
+    char name[PATH_MAX];
+    struct stat info;
+    if (options->progress && snprintf(name, sizeof name, "%s-wal", path) < (int)sizeof name &&
+        stat(name, &info) == 0 && info.st_size > WAL_KEPT_MAX * 2)
+        options->progress(options->progress_arg, 0);
     enum lest_status status = ledger_sqlite_run(c->db, "PRAGMA synchronous = NORMAL", path, err);
     return status ? status : ledger_wal_open(c->db, path, &c->wal, err);
 }
@@ -310,7 +317,7 @@ static enum lest_status sqlite_open(const char *path, const struct ledger_option
     if (!status)
         status = prepare_all(c, path, err);
     if (!status && options->sync_later)
-        status = sync_later(c, path, err);
+        status = sync_later(c, path, options, err);
 out:
     if (status)
         sqlite_close(c);

@@ -49,9 +49,12 @@ bool host_child_is_ready(const struct host_child *child)
     return child->pid && host_watchdog_is_ready(child->watchdog);
 }
 
-int64_t host_child_age_ms(const struct host_child *child)
+bool host_child_is_on_something(const struct host_child *child)
 {
-    return child->pid ? host_watchdog_age_ms(child->watchdog) : INT64_MAX;
+    char request[HOST_WATCHDOG_REQUEST_MAX + 1] = "";
+    if (child->pid)
+        host_watchdog_request(child->watchdog, request);
+    return *request != '\0';
 }
 
 void host_child_stop(struct host_child *child, int64_t kill_ms)

@@ -32,8 +32,8 @@ enum lest_status host_child_start(struct host_child *child, char *const argv[], 
 /** Whether it runs and has said that it serves. */
 bool host_child_is_ready(const struct host_child *child);
 
-/** Milliseconds since it has last beaten; INT64_MAX if it does not run. */
-int64_t host_child_age_ms(const struct host_child *child);
+/** Whether it runs and has said what it is on (process.beat). */
+bool host_child_is_on_something(const struct host_child *child);
 
 /** SIGTERM now, SIGKILL at kill_ms. Nothing if it is not running or stopping already. */
 void host_child_stop(struct host_child *child, int64_t kill_ms);

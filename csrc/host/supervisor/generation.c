@@ -167,10 +167,10 @@ static void watch_children(struct host_generation *generation, int64_t now_ms, b
 {
     int64_t watchdog_ms = trusted ? (int64_t)generation->setup.settings.watchdog_s * 1000 : 0;
     int64_t start_ms = trusted ? HOST_START_MS : INT64_MAX;
-    /* An authority that beats before it is ready is bringing a ledger to its version, which takes as long as
-     * the ledger is large. */
-    bool migrating = host_child_age_ms(&generation->authority) < HOST_START_MS;
-    host_child_watch(&generation->authority, now_ms, migrating ? INT64_MAX : start_ms, watchdog_ms);
+    /* An authority that says, before it is ready, what it is on brings a ledger to its version. That takes as
+     * long as the ledger is large, and would begin anew after a kill. */
+    bool migrates = host_child_is_on_something(&generation->authority);
+    host_child_watch(&generation->authority, now_ms, migrates ? INT64_MAX : start_ms, watchdog_ms);
     for (unsigned i = 0; i < generation->workers_count; i++)
         host_child_watch(&generation->workers[i], now_ms, start_ms, watchdog_ms);
 }

@@ -164,10 +164,10 @@ function M.check_ledger(authority)
   return true
 end
 
--- A large ledger of an older version takes minutes; the supervisor waits as long as this beats.
+-- A large ledger of an older version takes minutes: the supervisor waits while it is told so.
 local function on_progress(seconds)
-  core.process.beat()
-  if seconds % 10 ~= 1 then return end
+  core.process.beat "ledger"
+  if seconds > 0 and seconds % 10 ~= 1 then return end
   core.log.write("info", "ledger is brought to this version", { "seconds", seconds })
 end
 
@@ -175,6 +175,7 @@ function M.ledger(authority)
   local ledger, err = core.ledger.open(authority.ledger_path or authority.config.ledger,
     { busy_ms = BUSY_MS, sync_later = true, progress = on_progress })
   if not ledger then return blame("ledger", err) end
+  core.process.beat()
   authority.ledger = ledger
   local limits = authority.config.limits
   local pool = core.pool.new { threads = limits.scrypt_threads, queue = limits.scrypt_queue }
