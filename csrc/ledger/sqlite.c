@@ -1,7 +1,9 @@
 /* The SQLite engine: WAL, synchronous=FULL (NORMAL where commits are synced later), one file. */
-#include "ledger/sqlite.h"
 #include "base/clock.h"
 #include "ledger/engine.h"
+#include "ledger/sqlite_schema.h"
+#include "ledger/sqlite_vfs.h"
+#include "ledger/sqlite_wal.h"
 #include "ledger/statements.h"
 
 #include <errno.h>
@@ -168,34 +170,6 @@ static void sqlite_close(void *connection)
     ledger_wal_close(c->wal);
     sqlite3_close(c->db); /* rolls back what is open */
     free(c);
-}
-
-static int keep_name(sqlite3_vfs *vfs, const char *name, int size, char *out)
-{
-    (void)vfs;
-    int len = snprintf(out, (size_t)size, "%s", name);
-    return len < size ? SQLITE_OK : SQLITE_CANTOPEN;
-}
-
-/* SQLite's own files, but a relative name stays one. SQLite looks every name up from the root, which
- * fails for a process that entered the folder before it became an account that cannot enter what is
- * above. NULL is SQLite's default. */
-const char *ledger_sqlite_vfs(const char *path)
-{
-    static sqlite3_vfs here;
-    if (*path == '/')
-        return NULL;
-    if (!sqlite3_vfs_find("lest-here")) {
-        const sqlite3_vfs *usual = sqlite3_vfs_find(NULL);
-        if (!usual)
-            return NULL;
-        here = *usual;
-        here.pNext = NULL;
-        here.zName = "lest-here";
-        here.xFullPathname = keep_name;
-        sqlite3_vfs_register(&here, 0);
-    }
-    return here.zName;
 }
 
 /* To SQLite these are a temporary database, one in memory, and an address. */

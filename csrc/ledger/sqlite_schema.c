@@ -1,7 +1,7 @@
-/* The SQLite engine's errors and plain questions, and the schema's version. */
+#include "ledger/sqlite_schema.h"
+
 #include "base/clock.h"
 #include "ledger/migrations.h"
-#include "ledger/sqlite.h"
 
 #include <inttypes.h>
 #include <string.h>

@@ -17,8 +17,11 @@
  *   its pages for written, and let the WAL that has them be overwritten.
  * - The folder is synced once here, after the WAL was made; SQLite does so at its first sync of a file that it
  *   made (unixSync(), UNIXFILE_DIRSYNC), which is the header's. */
+#include "ledger/sqlite_wal.h"
+
 #include "base/file.h"
-#include "ledger/sqlite.h"
+#include "ledger/sqlite_schema.h"
+#include "ledger/sqlite_vfs.h"
 
 #include <errno.h>
 #include <fcntl.h>

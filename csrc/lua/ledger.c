@@ -12,7 +12,7 @@
  * A wrong statement, a wrong or missing parameter and a call out of order are a programmer's mistakes. */
 #include "ledger/ledger.h"
 
-#include "lua/ledger.h"
+#include "lua/ledger_sync.h"
 
 #include <stdlib.h>
 #include <string.h>

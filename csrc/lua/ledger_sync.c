@@ -1,5 +1,5 @@
 /* Who waits for commits to be durable: the sync runs in a thread, its end is told from the loop. */
-#include "lua/ledger.h"
+#include "lua/ledger_sync.h"
 #include "lua/loop.h"
 
 #include <stdlib.h>

@@ -1,3 +1,4 @@
+-- A worker that was taken over gets nothing from the authority that no client proved.
 local cjson = require "cjson"
 local core = require "lest.core"
 local fleet = require "support.fleet"

@@ -124,7 +124,7 @@ describe("issuer", function()
       } } })
   end)
 
-  it("5280-4.1.2.2-a gives positive serial numbers: the second of issue, then 96 random bits", function()
+  it("5280-4.1.2.2-a numbers by the second of issue and 96 random bits, positive", function()
     local seen, longest = {}, 0
     local began = core.clock.wall_us() // 1000000
     for _ = 1, 64 do

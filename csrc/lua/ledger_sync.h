@@ -1,6 +1,6 @@
 /* A ledger of the binding: the connection, and who waits for its commits to be durable. */
-#ifndef LEST_LUA_LEDGER_H
-#define LEST_LUA_LEDGER_H
+#ifndef LEST_LUA_LEDGER_SYNC_H
+#define LEST_LUA_LEDGER_SYNC_H
 
 #include "ledger/ledger.h"
 #include "lua/binding.h"
