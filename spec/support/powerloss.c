@@ -178,7 +178,7 @@ int ftruncate64(int fd, off_t size)
 }
 
 /* Forget what is durable: all of the file from `newest` on. */
-static void forget(const struct file *file, struct note *newest)
+static void forget(const struct file *file, const struct note *newest)
 {
     struct note **at = &notes;
     while (*at != newest)
@@ -234,16 +234,25 @@ int fsync(int fd)
     return sync_noted(fd);
 }
 
+static uint32_t coins;
+
+/* The linear congruence of Numerical Recipes, whose upper bits are good. */
+static bool toss(void)
+{
+    coins = coins * 1664525 + 1013904223;
+    return coins >> 31;
+}
+
 static void lose_power(int number)
 {
     (void)number;
     pthread_mutex_lock(&lock);
     struct timespec now;
     clock_gettime(CLOCK_MONOTONIC, &now);
-    unsigned seed = (unsigned)(now.tv_nsec ^ getpid());
-    bool half = rand_r(&seed) & 1;
+    coins = (uint32_t)(now.tv_nsec ^ getpid());
+    bool half = toss();
     for (const struct note *note = notes; note; note = note->before)
-        if (!half || rand_r(&seed) & 1)
+        if (!half || toss())
             real_pwrite(note->file->fd, note->old, note->len, note->offset);
     for (int i = 0; !half && i < file_count; i++)
         real_ftruncate(files[i].fd, files[i].durable_size);
