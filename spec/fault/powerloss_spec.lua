@@ -7,7 +7,9 @@ local support = require "support.server"
 local task = require "lest.task"
 local temporary = require "support.temporary"
 
--- An ASan build wants its runtime first; this fixture takes nothing from it.
+-- An ASan build wants its runtime first, which then has pwrite() for itself: such a disk forgets
+-- nothing, but its syncs can fail.
+local FORGETS <const> = not LEST_PREFIX:find "asan"
 local PRELOAD <const> = ("ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 "
   .. "LD_PRELOAD=%s/fixture/powerloss.so"):format(LEST_PREFIX)
 
@@ -26,6 +28,7 @@ end
 
 describe("a loss of power", function()
   it("takes a commit that was not synced and none that was", function()
+    if not FORGETS then return pending "needs a build without sanitizers" end
     local folder = temporary.folder()
     finally(temporary.clean)
     local script = temporary.file(folder, "commit.lua", [[
@@ -79,6 +82,7 @@ describe("a loss of power", function()
     end
 
     it("takes no certificate that a client has, and gives no secret two", function()
+      if not FORGETS then return pending "needs a build without sanitizers" end
       local devices = fleet.new(server, 240, "power")
       local running = devices:start(20, 120)
       local authority = new_authority(nil)

@@ -196,7 +196,7 @@ describe("the separation of processes", function()
       return more
     end
     assert_only("worker", with { socket = 2 }) -- listening, and the authority's
-    -- A pool for scrypt and one for the ledger; a connection, one for its checkpoints, and the sync's.
+    -- A pool for scrypt and one for the ledger; a connection, one for checkpoints, and the sync's.
     assert_only("authority", with { socket = 1 + workers, ["anon_inode:[eventfd]"] = 2,
       ["ca/ledger/ledger.db"] = 2, ["ca/ledger/ledger.db-wal"] = 3,
       ["ca/ledger/ledger.db-shm"] = 1 })
