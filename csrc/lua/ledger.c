@@ -87,30 +87,12 @@ static size_t count_entries(lua_State *L, int idx)
     return count;
 }
 
-static int free_result(lua_State *L)
-{
-    ledger_result_free(lua_touserdata(L, 1));
-    return 0;
-}
-
-static struct ledger_result *new_result(lua_State *L)
-{
-    struct ledger_result *result = lua_newuserdatauv(L, sizeof *result, 0);
-    ledger_result_init(result);
-    if (luaL_newmetatable(L, "lest.ledger.result")) {
-        lua_pushcfunction(L, free_result);
-        lua_setfield(L, -2, "__gc");
-    }
-    lua_setmetatable(L, -2);
-    return result;
-}
-
-/* Runs the statement named by argument 2 with the parameters of argument 3; the result is on the stack's
- * top, and freed by its owner or the collector. */
+/* Runs the statement named by argument 2 with the parameters of argument 3. The result is the handle's, which
+ * frees it before the next and when it is closed, in case that an error keeps the caller from it. */
 static enum lest_status run_statement(lua_State *L, struct ledger_result **out, struct lest_error *err)
 {
     struct ledger_value values[LEDGER_PARAMETERS_MAX];
-    struct ledger *ledger = check_handle(L)->ledger;
+    struct lestL_ledger *handle = check_handle(L);
     const char *name = luaL_checkstring(L, 2);
     const struct ledger_statement *statement = ledger_statement_find(name);
     if (!statement)
@@ -123,8 +105,8 @@ static enum lest_status run_statement(lua_State *L, struct ledger_result **out, 
     luaL_checktype(L, 3, LUA_TTABLE);
     if (read_values(L, 3, statement, values) != count_entries(L, 3))
         check_known(L, 3, statement);
-    *out = new_result(L);
-    return ledger_run(ledger, statement, values, *out, err);
+    *out = &handle->result;
+    return ledger_run(handle->ledger, statement, values, *out, err);
 }
 
 static int run(lua_State *L)
@@ -134,6 +116,7 @@ static int run(lua_State *L)
     if (run_statement(L, &result, &err))
         return lestL_fail(L, &err);
     lua_pushinteger(L, result->changes);
+    ledger_result_free(result);
     return 1;
 }
 

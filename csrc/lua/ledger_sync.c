@@ -35,6 +35,7 @@ const struct lestL_class lestL_waiter_class = { .name = "lest.ledger.waiter", .c
 
 static void free_handle(struct lestL_ledger *handle)
 {
+    ledger_result_free(&handle->result);
     struct lestL_waiter *waiter;
     net_pool_free(handle->pool); /* waits for what runs; then nobody else uses the connection */
     while ((waiter = take_waiter(&handle->now)) || (waiter = take_waiter(&handle->next)))
@@ -177,6 +178,7 @@ enum lest_status lestL_ledger_open(lua_State *L, struct lestL_ledger *handle, co
 {
     init_waiters(&handle->now);
     init_waiters(&handle->next);
+    ledger_result_init(&handle->result);
     enum lest_status status = ledger_open(path, options, &handle->ledger, err);
     if (!status && options->sync_later)
         status = net_pool_new(lestL_loop(L), 2, 2, &handle->pool, err);

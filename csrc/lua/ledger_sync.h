@@ -22,12 +22,14 @@ struct lestL_ledger_job {
 /* sync, checkpoint  at most one of each is under way
  *  pool    a thread for each; NULL where each commit waits for the disk
  *  now     who waits for the sync that is under way
- *  next    who came later, and waits for the one after it */
+ *  next    who came later, and waits for the one after it
+ *  result  of the statement that runs; empty between two */
 struct lestL_ledger {
     struct lestL_ledger_job sync, checkpoint;
     struct ledger *ledger;
     struct net_pool *pool;
     struct lestL_waiters now, next;
+    struct ledger_result result;
     bool syncing, checkpointing, delivering, closed;
     enum lest_status status;
     struct lest_error err;

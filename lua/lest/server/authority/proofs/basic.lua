@@ -11,8 +11,8 @@ local M = {}
 local Attempt = {}
 Attempt.__index = Attempt
 
-local function attempt_of(authority, address, name)
-  local network = limiter.network(address)
+local function attempt_of(authority, request, offered)
+  local network, name = limiter.network(request.begin.address), offered.username
   local limits = authority.failures
   return setmetatable({
     { limits.network, network }, { limits.name_there, network .. " " .. name },
@@ -47,12 +47,16 @@ end
 --- further than one after the other. A random secret cannot be guessed and is taken at any time:
 --- whoever knows a device's name could otherwise keep it out.
 local function check(authority, request, offered)
-  local attempt = attempt_of(authority, request.begin.address, offered.username)
-  local binding = request.binding
-  local wait = attempt:wait()
-  local charged
+  local binding, attempt = request.binding, nil
+  local wait, charged
+  -- What each failure counts in is looked up where there were failures: every one counts here.
+  if not authority.failures.network:is_idle() then
+    attempt = attempt_of(authority, request, offered)
+    wait = attempt:wait()
+  end
   binding.limited = wait ~= nil
   function binding.charge()
+    attempt = attempt or attempt_of(authority, request, offered)
     if not charged then wait = attempt:wait() end
     if wait then return false end
     if not charged then attempt:count() end
@@ -70,7 +74,10 @@ local function check(authority, request, offered)
       { "id", request.id, "message", tostring(err) })
     refusal.raise(503, "credentials cannot be checked now", { retry_after = 5 })
   end
-  if not charged then attempt:count() end
+  if not charged then
+    attempt = attempt or attempt_of(authority, request, offered)
+    attempt:count()
+  end
   refusal.raise(401, "the credentials are not accepted", { detail = err.detail })
 end
 
