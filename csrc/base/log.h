@@ -42,8 +42,9 @@ void lest_log_hold(bool hold);
 /** Write what is held; also before an _exit or exec, which would lose it. */
 void lest_log_flush(void);
 
-/** Write one line, cut at 8 KiB, with a write(2) that other processes' lines do not come into. event is a short stable word group, as "request" or
- *  "role started"; fields may be NULL when count is 0. */
+/** Write one line, cut at 8 KiB, with one write(2), so that no line of another process comes into it.
+ *  event   a few words that stay the same, as "request" or "role started"
+ *  fields  may be NULL when count is 0 */
 void lest_log_write(enum lest_log_level level, const char *event, const struct lest_log_field *fields,
                     size_t count);
 

@@ -1,10 +1,11 @@
 /* core.server: the HTTPS server (class lest.server).
  *
- *   server.new{ fds = | listen =, tls =, limits =, on_head =, on_request =, on_handshake_error = }
- *     -> s | nil, err
+ *   server.new{ fds = or listen =, tls =, limits =, on_head =, on_request =, on_handshake_error = }
+ *     -> s, or nil and an error
+ *   server.limits() -> { name = { default =, min =, max = } }
  *   s.address  s.connections  s.requests  s:pause()  s:resume()  s:stop()  s:close()
  *
- * It stays open until closed, whether or not the script keeps it: the registry holds it. */
+ * The registry holds an open server, so it serves until it is closed, even if the script keeps no reference. */
 #include "net/server.h"
 
 #include "lua/exchange.h"
@@ -44,7 +45,8 @@ static int deliver(lua_State *L)
     return 0;
 }
 
-/* A script's fault is nobody's business outside: 500 without a word. */
+/* Call a handler of the script. When it raises, the client gets 500 without a body: what went wrong is for the
+ * log, not for the client. */
 static void call(struct lestL_callback *callback, struct net_exchange *exchange, const char *what)
 {
     static const struct net_answer failure = { .status = 500 };
@@ -284,7 +286,7 @@ static void push_limit(lua_State *L, const char *name, int value, int lowest)
     lua_setfield(L, -2, name);
 }
 
-/* server.limits() -> { name = { default =, min =, max = } } */
+/* server.limits() */
 static int known_limits(lua_State *L)
 {
     lua_newtable(L);

@@ -61,8 +61,8 @@ struct net_carrier {
 };
 
 /** Answer. Only queued here, sent by the loop.
- *  Errors: LEST_E_CLOSED (nobody waits any more), LEST_E_USAGE (answered already, a status or header that is
- * not the caller's to send), LEST_E_MALFORMED (a header with control characters: answered with 500 instead),
+ *  Errors: LEST_E_CLOSED (the client has gone), LEST_E_USAGE (answered already; a status or header that the
+ *  caller may not send), LEST_E_MALFORMED (a header with control characters: the client gets 500 instead),
  *  LEST_E_NOMEM */
 enum lest_status net_exchange_respond(struct net_exchange *exchange, const struct net_answer *answer,
                                       struct lest_error *err) LEST_MUST_USE;

@@ -1,5 +1,5 @@
-/* A snapshot of the configuration, as the roles get it: one file in memory that no process can change, with the
- * files that must be the same for every process of a generation, whenever it starts. */
+/* A snapshot of the configuration, as the roles get it: one file in memory that no process can change. It also
+ * has the files that must be the same for every process of a generation, whenever the process starts. */
 #ifndef LEST_HOST_ROLE_SNAPSHOT_H
 #define LEST_HOST_ROLE_SNAPSHOT_H
 
@@ -9,12 +9,14 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** Of the text that the config child writes; of the files that it names. */
+/** The most bytes of the text that the config child writes, and of the files that it names together. */
 enum { HOST_CONFIG_MAX = 1024 * 1024, HOST_FILES_MAX = 64 * 1024 * 1024 };
 
-/** Make a snapshot of the config child's text: the configuration as JSON, then the key and the path of each file, all of
- *  them ended by NUL. The files are read here, since the child has no rights to; in the result the path, the
- *  size in decimal (both ended by NUL) and the bytes stand for each.
+/** Make a snapshot of the config child's text, and read the files that it names: the child has no right to.
+ *    the text      the configuration as JSON, then for each file its key in the configuration and its path;
+ *                  each ends with NUL
+ *    the snapshot  the JSON with its NUL, then for each file its path, its size in decimal (both end with
+ *                  NUL) and its bytes
  *  fd  close-on-exec, the caller's; -1 on failure. Errors: LEST_E_CONFIG, with the key of the file that
  *  cannot be read; LEST_E_IO, LEST_E_NOMEM */
 enum lest_status host_snapshot_new(const uint8_t *text, size_t len, int *fd,

@@ -14,12 +14,13 @@ struct pki_attr {
 /** Read the next of a run of Attribute elements. An empty set of values is left for the caller to judge. */
 bool pki_attr_next(struct pki_der *in, struct pki_attr *attr);
 
-/** An Attribute that is open up to the inside of its SET. */
+/** An Attribute that is being written: what is appended now is one of its values. */
 struct pki_attr_mark {
     size_t whole, values;
 };
 
-/** Append an Attribute: open it, append its values, close it, which sorts them as DER wants a SET OF. */
+/** Append an Attribute in three steps: open it, append the DER of its values, close it. Closing sorts the
+ *  values, as DER wants for a SET OF. */
 struct pki_attr_mark pki_attr_put_open(struct lest_buf *out, enum pki_oid type);
 void pki_attr_put_close(struct lest_buf *out, struct pki_attr_mark mark);
 

@@ -3,11 +3,11 @@
  * The reader takes definite lengths in their shortest form only, never looks outside what it was given and
  * allocates nothing. Every reader knows its document, so that a failure is one sentence with the place:
  *
- *     struct pki_der_doc doc = { .noun = "CSR", .status = LEST_E_CSR_MALFORMED, .err = err };
+ *     struct pki_der_doc doc = { .noun = "CSR", .malformed = LEST_E_CSR_MALFORMED, .err = err };
  *     struct pki_der in, body;
  *     pki_der_open(&in, &doc, bytes, len);
  *     if (!pki_der_read(&in, PKI_DER_SEQUENCE, "the request", &body) || !pki_der_end(&in, "the request"))
- *         return doc.status;                  // err: "CSR: the request is cut off at byte 4" */
+ *         return doc.status;        // LEST_E_CSR_MALFORMED; err: "CSR: the request is cut off at byte 0" */
 #ifndef LEST_PKI_ASN1_DER_H
 #define LEST_PKI_ASN1_DER_H
 
@@ -48,8 +48,12 @@ struct pki_bytes {
 /** Byte equality; an absent one equals only an absent one. */
 bool pki_bytes_equal(struct pki_bytes a, struct pki_bytes b);
 
-/** The document that a reader reads. Positions in messages count from the data given to pki_der_open.
- *  status  LEST_E_OK until a failure makes it `malformed`, or LEST_E_TOO_LARGE for a limit */
+/** The document that a reader reads. The caller sets the first three members and zeroes the others.
+ *  noun       how an error begins: "CSR"
+ *  malformed  the status of an error, unless a function fails with another
+ *  err        where an error is told; the first one stays
+ *  start      byte 0 of the positions in errors; pki_der_open() sets it to its data if it is NULL
+ *  status     LEST_OK until an error */
 struct pki_der_doc {
     const char *noun;
     enum lest_status malformed;
@@ -80,7 +84,8 @@ void pki_der_open(struct pki_der *in, struct pki_der_doc *doc, const void *data,
 /** The identifier octet that comes next, or 0 at the end. */
 uint8_t pki_der_peek(const struct pki_der *in);
 
-/** Read one element; tag PKI_DER_ANY takes any. False: the document's error says what `what` suffers from. */
+/** Read one element; tag PKI_DER_ANY takes any. what: the element's name in an error, as "the request".
+ *  Returns false with the document's error set. */
 bool pki_der_item(struct pki_der *in, uint8_t tag, const char *what, struct pki_der_item *item);
 
 /** Read one element and enter it; `in` is past it. body may be NULL to skip it. */
@@ -117,12 +122,12 @@ bool pki_der_bits(struct pki_der *in, const char *what, struct pki_bytes *value,
 /** A UTCTime or GeneralizedTime in the forms of RFC 5280 4.1.2.5, as seconds since 1970. */
 bool pki_der_time(struct pki_der *in, const char *what, int64_t *seconds);
 
-/** Check the nesting below an element that nobody reads further: each constructed one well-formed, at most
- *  `depth` levels and `*count` elements, from which those found are taken. */
+/** Check the nesting below an element whose contents are kept as they are: each constructed element is
+ *  well-formed, there are at most `depth` levels and `*count` elements. *count is reduced by those found. */
 bool pki_der_check(struct pki_der in, const char *what, unsigned depth, size_t *count);
 
-/** Check what is to be written as it was given: one element to its end, its nesting well-formed. The document
- *  begins there. */
+/** Check bytes that the caller will write as they are: they are one element to its end, with well-formed
+ *  nesting. They are the whole document. */
 bool pki_der_one(struct pki_der_doc *doc, struct pki_bytes der, const char *what);
 
 /** Writing: failures are kept in the buffer (lest_buf_status). */

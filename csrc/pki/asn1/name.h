@@ -50,8 +50,9 @@ bool pki_name_check(struct pki_der_doc *doc, const uint8_t *der, size_t len);
 enum lest_status pki_name_encode(const struct pki_name_part *parts, size_t count, struct lest_buf *out,
                                  struct lest_error *err) LEST_MUST_USE;
 
-/** Append the DER of a text: "CN=x,O=y" with the escapes, the "#hex" and the keywords in any case of RFC 4514,
- *  or "/CN=x/O=y"; '+' joins parts of one RDN. Both in the order of the DER: the first written comes first. An empty text is the empty name.
+/** Append the DER of a text: "CN=x,O=y" with the escapes and the "#hex" of RFC 4514 and its keywords in any
+ *  case, or "/CN=x/O=y"; '+' joins parts of one RDN. Both forms are in the order of the DER: what is written
+ *  first comes first. An empty text is the empty name.
  *  Errors: as pki_name_encode */
 enum lest_status pki_name_parse(const char *text, size_t len, struct lest_buf *out,
                                 struct lest_error *err) LEST_MUST_USE;

@@ -58,9 +58,10 @@ enum lest_status pki_csr_parse(const void *data, size_t len, enum pki_csr_how ho
                                struct lest_error *err) LEST_MUST_USE;
 void pki_csr_free(struct pki_csr *csr);
 
-/** Check the self-signature, over the bytes as they were received (RFC 2986 4.2): proof that the sender has
- * the private key. Keys and digests under 112 bits (RSA under 2048, MD5, SHA-1) are refused unless
- * allow_weak. Errors: LEST_E_CSR_SIGNATURE, LEST_E_CSR_WEAK, LEST_E_NOMEM */
+/** Check the self-signature over the bytes as they were received (RFC 2986 4.2). It proves that the sender has
+ *  the private key.
+ *  allow_weak  take keys and digests under 112 bits (RSA under 2048, MD5, SHA-1), which are refused otherwise
+ *  Errors: LEST_E_CSR_SIGNATURE, LEST_E_CSR_WEAK, LEST_E_NOMEM */
 enum lest_status pki_csr_verify(struct pki_csr *csr, bool allow_weak, struct lest_error *err) LEST_MUST_USE;
 
 /** The kind of the public key, and with its strength, as pki_public_describe tells them. For the kind alone no
@@ -86,9 +87,9 @@ struct pki_csr_plan {
     unsigned key_usage;
 };
 
-/** Build and sign a request. The empty [0] is written where there are no attributes (RFC 2986 4.1). The
- * result is parsed again, so what pki_csr_parse refuses is never written. Errors: LEST_E_CSR_MALFORMED,
- * LEST_E_KEY_UNSUPPORTED, LEST_E_CRYPTO, LEST_E_NOMEM */
+/** Build and sign a request. The empty [0] is written where there are no attributes (RFC 2986 4.1). The result
+ *  is parsed again, so what pki_csr_parse refuses is never returned.
+ *  Errors: LEST_E_CSR_MALFORMED, LEST_E_KEY_UNSUPPORTED, LEST_E_CRYPTO, LEST_E_NOMEM */
 enum lest_status pki_csr_build(const struct pki_csr_plan *plan, struct pki_csr **out,
                                struct lest_error *err) LEST_MUST_USE;
 

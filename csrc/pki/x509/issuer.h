@@ -42,15 +42,16 @@ struct pki_issue {
     size_t crl_url_count, ocsp_url_count, ca_issuer_url_count;
 };
 
-/** Append the DER of a new end-entity certificate: v3, authority and subject key identifier (SHA-1 of the
- * key's bits: method 1 of RFC 5280 4.2.1.2, which everybody else computes too), basicConstraints cA FALSE and
- * keyUsage, both critical. Never a CA's. Errors: LEST_E_ISSUE (the plan is not possible), LEST_E_CRYPTO,
- * LEST_E_NOMEM */
+/** Append the DER of a new end-entity certificate, never a CA's: v3, with both key identifiers,
+ *  basicConstraints with cA FALSE, and keyUsage; the last two are critical. The subject key identifier is the SHA-1 of the key's
+ *  bits, method 1 of RFC 5280 4.2.1.2, as other CAs make it.
+ *  Errors: LEST_E_ISSUE (the plan is not possible), LEST_E_CRYPTO, LEST_E_NOMEM */
 enum lest_status pki_issuer_issue(const struct pki_issuer *issuer, const struct pki_issue *plan,
                                   struct lest_buf *out, struct lest_error *err) LEST_MUST_USE;
 
-/** Append the DER of a self-signed CA certificate: cA TRUE with path_len (-1: without), keyCertSign and
- * cRLSign. Errors: as pki_issuer_issue and pki_signer_new */
+/** Append the DER of a self-signed CA certificate: cA TRUE, keyCertSign and cRLSign.
+ *  path_len  -1: without
+ *  Errors: as pki_issuer_issue and pki_signer_new */
 enum lest_status pki_issuer_root(const struct pki_key *key, const char *digest, struct pki_bytes subject,
                                  int64_t not_before, int64_t not_after, int path_len, struct lest_buf *out,
                                  struct lest_error *err) LEST_MUST_USE;
