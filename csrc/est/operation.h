@@ -53,7 +53,7 @@ bool est_name_is_reserved(struct http_slice name);
 /** Reserved name number i; NULL after the last. */
 const char *est_reserved_name(size_t i);
 
-/** Whether a method fits an operation: 0, or 405, or 501 for a method that nobody knows (RFC 9110 9.1).
+/** Whether a method fits an operation: 0, or 405, or 501 for an unknown method (RFC 9110 9.1).
  *  HEAD is allowed wherever GET is (9110 9.1).
  *  allow  set to the value of the Allow header, which a 405 must carry (RFC 9110 15.5.6) */
 int est_method_check(enum est_operation operation, enum http_method method, const char **allow);

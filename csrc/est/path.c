@@ -22,8 +22,8 @@ static enum segment_state put(struct segment *out, const char *text, size_t len)
 }
 
 /* At "%": an unreserved character is decoded; any other stays encoded, with upper-case digits, as RFC 3986
- * 6.2.2.1 has it. A "/" or "\" that somebody else decodes would make two segments of it, a control character
- * would end a line or a string: never. */
+ * 6.2.2.1 has it. An encoded "/" or "\" is refused, since a reader that decodes it would see two segments; so
+ * is a control character, which may end a line or a string. */
 static enum segment_state put_encoded(struct segment *out, struct http_slice in)
 {
     static const char digits[] = "0123456789ABCDEF";

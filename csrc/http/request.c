@@ -105,7 +105,7 @@ static struct http_slice without_default_port(struct http_slice s)
     return s;
 }
 
-/* Only the characters of RFC 3986, so that nobody on the way reads another path out of it. */
+/* Only the characters of RFC 3986, so that a proxy on the way cannot read another path out of the target. */
 static bool check_target_text(struct http_slice s, const char *more, struct http_refusal *why)
 {
     for (size_t i = 0; i < s.len; i++) {

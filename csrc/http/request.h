@@ -1,4 +1,4 @@
-/* The head of an HTTP/1.1 request (RFC 9112), strictly: whatever could be read in two ways is refused.
+/* The head of an HTTP/1.1 request (RFC 9112), strictly: what could be read in two ways is refused.
  *
  * A pure function of the bytes received so far; nothing is allocated, everything in the result points into
  * them. Method, target, Host, Content-Length, Transfer-Encoding, Expect and Connection are judged here;
@@ -26,7 +26,7 @@ extern const struct http_limits http_limits_default;
 enum http_result {
     HTTP_MORE,   /* all bytes so far are right, and more must come */
     HTTP_DONE,   /* complete */
-    HTTP_REFUSED /* wrong, whatever follows: answer and close */
+    HTTP_REFUSED /* wrong, and more bytes cannot mend it: answer and close */
 };
 
 /** The answer to a request that is refused.

@@ -1,5 +1,5 @@
-/* core.cert (class lest.cert): X.509 certificates, immutable. The user value of an object is its chain, a
- * list that nobody else has, or nil. */
+/* core.cert (class lest.cert): X.509 certificates, immutable. The user value of an object is its chain: nil,
+ * or a list that only this object refers to. */
 #include "lua/cert.h"
 
 #include "base/file.h"
@@ -66,7 +66,7 @@ void lestL_push_x509s(lua_State *L, const STACK_OF(X509) * certs)
         int len = i2d_X509(x509, NULL);
         if (len <= 0)
             luaL_error(L, "out of memory");
-        /* OpenSSL keeps the encoding of what it has read, so the second call is a copy. */
+        /* OpenSSL keeps the encoding that it has read, which this call only copies. */
         unsigned char *at = (unsigned char *)luaL_buffinitsize(L, &buffer, (size_t)len);
         i2d_X509(x509, &at);
         luaL_pushresultsize(&buffer, (size_t)len);

@@ -176,8 +176,8 @@ static int channel_queued(lua_State *L)
     return 1;
 }
 
-/* on_accept(channel), inside a protected call: making the object may raise, and then the channel is still
- * on_accepted's. A handler that raises has its channel closed, since nobody may know of it. */
+/* on_accept(channel), inside a protected call: making the object may raise, and then on_accepted() still owns
+ * the channel. When the handler raises, the channel is closed: the script may have no reference to it. */
 static int deliver_accepted(lua_State *L)
 {
     struct port *listener = lua_touserdata(L, 1);

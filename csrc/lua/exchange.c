@@ -200,7 +200,7 @@ static int get_peer_chain(lua_State *L)
     return 1;
 }
 
-/* false, or why nobody waits any more */
+/* false, or why the answer is not waited for any more */
 static int get_aborted(lua_State *L)
 {
     const char *why = check(L)->exchange->why_aborted;

@@ -1,7 +1,7 @@
 /* core.message: the messages between workers and authority as Lua tables.
  *
  *   message.encode({ type = "begin", id = ..., ... }) -> packet | nil, err
- *   message.decode(packet, { begin = true, ... }) -> message | nil, err, id of what is no message
+ *   message.decode(packet, { begin = true, ... }) -> message | nil, err, id (of a packet that began well)
  *
  * Bytes are strings, a flag that is absent is false. The tables of wire/message.c say what there is; a
  * metatable of a table that is encoded counts for nothing. */

@@ -140,8 +140,8 @@ struct entry {
     int count;
 };
 
-/* There are never more entries than connections, so a chain stays short even if somebody chooses their
- * addresses to share one bucket. */
+/* There are never more entries than connections, so a chain stays short even when an attacker chooses
+ * addresses that share one bucket. */
 struct net_peer_counts {
     struct entry *buckets[BUCKETS];
 };

@@ -1,7 +1,8 @@
 /* Message sockets between processes: AF_UNIX, SOCK_SEQPACKET, one message a packet, on the event loop.
  *
- * The descriptors a peer may attach to a packet are never received, so the kernel drops them. Nothing here
- * judges who the peer is: an abstract address has no permissions, so whoever accepts looks at the peer. */
+ * The descriptors that a peer may attach to a packet are never received, so the kernel drops them. Nothing
+ * here judges the peer. An abstract address has no permissions, so any process may connect: the caller that
+ * gets a channel looks at net_channel_peer(). */
 #ifndef LEST_NET_CHANNEL_H
 #define LEST_NET_CHANNEL_H
 
@@ -41,7 +42,7 @@ struct net_channel_handlers {
 /** Listen at an address: a path (made 0600; a socket left by a dead process is replaced; removed by
  *  net_channel_listener_free()), or "@name" for an abstract address. accepted() gets each new channel and
  *  owns it. *out is the caller's. The loop outlives it.
- *  Errors: LEST_E_USAGE (address too long), LEST_E_EXISTS (somebody listens there), LEST_E_IO, LEST_E_NOMEM
+ *  Errors: LEST_E_USAGE (address too long), LEST_E_EXISTS (a process listens there), LEST_E_IO, LEST_E_NOMEM
  */
 enum lest_status net_channel_listen(struct net_loop *loop, const char *address,
                                     void (*accepted)(void *arg, struct net_channel *channel), void *arg,
@@ -57,8 +58,8 @@ enum lest_status net_channel_listen_fd(struct net_loop *loop, int fd,
 /** Stop listening; accepted channels stay. NULL is fine; may be called from accepted(). */
 void net_channel_listener_free(struct net_channel_listener *listener);
 
-/** A channel to an address ("@name" or a path). Errors: LEST_E_USAGE, LEST_E_UNAVAILABLE (nobody listens, or
- *  its backlog is full), LEST_E_IO, LEST_E_NOMEM */
+/** A channel to an address ("@name" or a path). Errors: LEST_E_USAGE, LEST_E_UNAVAILABLE (no process listens,
+ *  or its backlog is full), LEST_E_IO, LEST_E_NOMEM */
 enum lest_status net_channel_connect(struct net_loop *loop, const char *address, struct net_channel **out,
                                      struct lest_error *err) LEST_MUST_USE;
 

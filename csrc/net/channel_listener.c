@@ -124,7 +124,7 @@ enum lest_status net_channel_listen_fd(struct net_loop *loop, int fd,
     return start(loop, fd, NULL, accepted, arg, out, err);
 }
 
-/* A socket file that nobody listens at is left over from a process that died. */
+/* A process that died leaves its socket file behind; connecting to it is refused. */
 static bool is_stale(const struct sockaddr_un *name, socklen_t len)
 {
     struct stat info;

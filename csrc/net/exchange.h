@@ -17,11 +17,11 @@ struct net_carrier;
  *  body         whole if complete
  *  complete     the body is there
  *  under_way    counted among the server's requests
- *  answered     net_exchange_respond has succeeded, or nobody may answer any more
- *  why_aborted  NULL, or why nobody waits for the answer: "closed", "timeout", "refused", "stopped"
- *  refusal      what the server answered then, which it does for "timeout" and "refused"; status 0 otherwise
+ *  answered     net_exchange_respond has succeeded, or would fail from now on
+ *  why_aborted  NULL, or why the answer is not waited for: "closed", "timeout", "refused", "stopped"
+ *  refusal      what the server answered by itself then ("timeout", "refused"); status 0 if it did not
  *  carrier      how the answer is sent
- *  carried_by   the carrier's own, such as the connection; NULL once nobody waits for the answer
+ *  carried_by   the carrier's own, such as the connection; NULL once the answer is not waited for
  *  user         for the handler */
 struct net_exchange {
     char id[NET_REQUEST_ID_SIZE];
@@ -74,7 +74,7 @@ void net_exchange_free(struct net_exchange *exchange);
  *  over with done, in every case. Inside, anything may be done to the server but freeing it.
  *  head              the head is complete and valid: refuse it now, or the body is read
  *  request           the body is there too
- *  abort             nobody waits for the answer any more (exchange->why_aborted)
+ *  abort             the answer is not waited for any more (exchange->why_aborted)
  *  done              the server will not touch this exchange again
  *  handshake_failed  why is borrowed */
 struct net_handler {

@@ -1,4 +1,4 @@
-/* Lines of one kind in the log, of which strangers may cause any number. */
+/* Log lines of one kind that strangers can cause: only some of them are written. */
 #ifndef LEST_NET_LINES_H
 #define LEST_NET_LINES_H
 
@@ -6,11 +6,11 @@
 
 #include <event2/event_struct.h>
 
-/** Past a few lines in a while the rest is only counted, in one line at the end of that while. At level debug
- *  there are all. The members belong to this file. */
+/** A few lines are written in each period; the others are counted, and one line at the end of the period says
+ *  how many they were. At level debug all are written. The members belong to this file. */
 struct net_lines {
     const char *event;
-    struct event timer; /* pending during the while */
+    struct event timer; /* pending during a period */
     int written, left_out;
 };
 

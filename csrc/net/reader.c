@@ -16,8 +16,8 @@ void net_reader_free(struct net_reader *reader)
     lest_buf_free(&reader->body);
 }
 
-/* RFC 9112 6.3: a length that is no number, or differs from another, leaves no way to tell where the body
- * ends; with Transfer-Encoding beside it, somebody on the way may have been deceived. */
+/* RFC 9112 6.3: where a length is no number, or differs from another, the end of the body cannot be told.
+ * With Transfer-Encoding beside it, a proxy on the way may have taken another end than we do. */
 static const char *check_framing(struct net_reader *reader, struct http_slice name, struct http_slice value)
 {
     if (http_equal_nocase(name, http_text("Content-Length"))) {
@@ -101,8 +101,8 @@ enum lest_status net_reader_take_body(struct net_reader *reader, const void *dat
                                   : lest_error_set(err, LEST_E_NOMEM, "out of memory");
 }
 
-/* Without a length or chunks a body ends with the connection, and only close_notify tells that from one that
- * somebody has cut (RFC 8446 6.1). */
+/* Without a length or chunks a body ends with the connection. Only close_notify tells this end from a
+ * connection that an attacker has cut (RFC 8446 6.1). */
 bool net_reader_is_whole(const struct net_reader *reader, long http_status, bool peer_ended)
 {
     if (reader->head_only || http_status == 204 || http_status == 304 || reader->chunked)

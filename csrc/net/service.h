@@ -15,7 +15,7 @@ TAILQ_HEAD(net_connections, net_connection);
 
 /** all       the connections
  *  waiting   those that may be closed for a newer one, oldest first: their peer is waited for
- *  ids       of requests so far, of which one that was refused before its head was whole has no exchange
+ *  ids       given so far; a request that is refused before its head is whole has one, but no exchange
  *  requests  under way
  *  stopped   for good
  *  refs      the owner's and one for each connection
@@ -59,10 +59,11 @@ void net_service_next_id(struct net_service *service, char out[NET_REQUEST_ID_SI
 /** The exchange is under way from now on, until net_service_end_answer(). */
 void net_service_begin_answer(struct net_service *service, struct net_exchange *x);
 
-/** Nobody may answer the exchange any more, and it is not under way any more. */
+/** The exchange is answered, or will never be: it is not under way any more, and answering it fails. */
 void net_service_end_answer(struct net_service *service, struct net_exchange *x);
 
-/** Tell the handler, once, that nobody waits for the answer any more. It may do anything to the server. */
+/** Tell the handler, once, that the answer is not waited for any more. The handler may do anything to the
+ *  server. */
 void net_service_tell_abort(struct net_service *service, struct net_exchange *x, const char *why);
 
 #endif

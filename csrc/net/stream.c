@@ -99,8 +99,9 @@ bool net_stream_is_reset(const struct net_stream *s)
     return poll(&p, 1, 0) > 0 && (p.revents & (POLLERR | POLLHUP)) != 0;
 }
 
-/* TCP cannot tell a client that only ended its own side from one that has gone; its kernel can, when it gets
- * something for a socket that nobody has. A KeyUpdate (RFC 8446 4.6.3) means nothing to whoever listens. */
+/* TCP shows the same for a client that only ended its own side and for one that has gone. When something is
+ * sent, the kernel of a client that has gone answers with a reset. A KeyUpdate (RFC 8446 4.6.3) is such a
+ * thing: a client that still listens takes it and does nothing. */
 bool net_stream_probe(struct net_stream *s)
 {
     ERR_clear_error();

@@ -15,7 +15,7 @@ struct net_tls {
     int refs;
 };
 
-/* What went wrong with a peer's certificate, kept in its SSL until somebody asks; freed with it. */
+/* What went wrong with a peer's certificate: kept in its SSL for net_tls_reason(), and freed with it. */
 struct verdict {
     int reason;
     int depth;
@@ -79,8 +79,8 @@ void net_tls_reason(SSL *ssl, struct lest_error *out)
     pki_error_clear();
 }
 
-/* RFC 7301 3.2; whoever offers only protocols that are not spoken here gets none, and may still speak
- * HTTP/1.1, as clients do that offer something by habit. */
+/* RFC 7301 3.2. A client that offers only protocols that this server does not speak gets none, and may go on
+ * with HTTP/1.1: some clients offer a protocol by habit. */
 static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
                    unsigned in_len, void *arg)
 {
@@ -94,7 +94,7 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, 
     return SSL_TLSEXT_ERR_OK;
 }
 
-/* The groups of which this OpenSSL has an implementation, in the order of preference. */
+/* Offer the groups below that this OpenSSL implements, in this order of preference. */
 static bool set_groups(SSL_CTX *ctx)
 {
     static const char *const wanted[] = {
@@ -196,8 +196,8 @@ static void set_behaviour(SSL_CTX *ctx)
     SSL_CTX_set_max_early_data(ctx, 0);
     SSL_CTX_set_mode(ctx, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE |
                               SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_NO_AUTO_CHAIN);
-    /* One read(2) for all that has come, instead of two for each record; whoever waits for the socket must
-     * have read until OpenSSL wants more. */
+    /* One read(2) for all that has come, instead of two for each record. The stream must therefore read until
+     * OpenSSL wants more before it waits for the socket. */
     SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_security_level(ctx, 2);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);

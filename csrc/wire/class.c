@@ -34,7 +34,7 @@ static bool is_id(const uint8_t *data, size_t len)
     return all_of(data, len, "_.:-");
 }
 
-/* Of the configuration: a profile, anchors. */
+/* A name in the configuration: of a profile, of anchors. */
 static bool is_name(const uint8_t *data, size_t len)
 {
     return all_of(data, len, "._-") && is_alnum(data[0]);

@@ -23,7 +23,7 @@ local function escape(c)
   return ESCAPES[c] or ("\\u%04x"):format(c:byte())
 end
 
--- Bytes that are no UTF-8 become U+FFFD: the text stays valid JSON whatever a peer has sent.
+-- Bytes that are no UTF-8 become U+FFFD, so that the text is valid JSON for any input of a peer.
 local function valid_utf8(text)
   local parts, start = {}, 1
   while true do

@@ -13,7 +13,7 @@ local schema = require "lest.base.schema"
 
 local M = {}
 
---- The first error of a task that nobody waited for, as { err = ... }; it was reported.
+--- The first error of a task that no other code waited for, as { err = ... }; it was reported.
 M.failure = nil
 
 --- What becomes of such an error; trace is a stack trace that begins with it, if there is one.
@@ -83,7 +83,8 @@ local function outcome(task, ok, ...)
   return settle(task, ok, ...)
 end
 
---- Run a task until its next wait; the arguments of what comes then, if that is there already.
+--- Run a task until its next wait. When that wait is over at once, return its results: the
+--- arguments to resume the task with.
 local function resume(task, ...)
   local before = current
   local arguments

@@ -59,7 +59,7 @@ static void on_signal(int number)
     if (session.guarded)
         lua_sethook(session.guarded, raise_interrupted,
                     LUA_MASKCALL | LUA_MASKRET | LUA_MASKLINE | LUA_MASKCOUNT, 1);
-    /* Code that stays in C hears no hook; somebody who presses again and again means it. */
+    /* Code that stays inside a C function does not come to the hook. The third ^C ends the process. */
     if (session.guarded && session.interrupted >= 3) {
         signal(number, SIG_DFL);
         raise(number);

@@ -12,8 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Push Lua's own search path without its entries of the current folder, whoever may write there: a server
- * or a command that root starts must not run its modules. A script has them back (lest.tool.command.support). */
+/* Push Lua's own search path without its entries of the current folder. Another account may be able to write
+ * there, and a server or a command that root starts must not run its modules. A script has them back
+ * (lest.tool.command.support). */
 static void push_installed(lua_State *L, const char *path)
 {
     static const char *const here[] = { ";./?.lua;", ";./?/init.lua;", ";./?.so;", ";./loadall.so;" };

@@ -13,7 +13,7 @@ enum {
     HOST_FD_LISTEN = 6     /* worker: the first listening socket; the others follow */
 };
 
-/** Of listening sockets that a worker may have. */
+/** The most listening sockets that a worker has. */
 enum { HOST_LISTENERS_MAX = 16 };
 
 /** Ask for SIGTERM when the parent ends, and end now if it has. Again after every change of ids, which clears

@@ -14,7 +14,7 @@
 /* COMMAND_MS  less than the supervisor gives a role to start, so that the reason is told */
 enum { COMMAND_OUTPUT_MAX = 4096, COMMAND_MS = 20000 };
 
-/* A process has one role, whatever interpreters run in it. */
+/* A process has one role, however many interpreters run in it. */
 static struct {
     struct host_watchdog *watchdog;
     pid_t parent;
@@ -57,8 +57,8 @@ static int done(lua_State *L, enum lest_status status, const struct lest_error *
     return 1;
 }
 
-/* process.drop(user or nil): become that user for good. Not as root there is nothing to give up, and nobody
- * to become. After a failure the role will not serve. */
+/* process.drop(user or nil): become that user for good. A process that is not root has no rights to give up
+ * and stays who it is. After a failure the role will not serve. */
 static int drop(lua_State *L)
 {
     struct lest_error err;

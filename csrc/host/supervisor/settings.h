@@ -1,5 +1,5 @@
-/* What the supervisor takes from the configuration. It comes from the config child, which has evaluated
- * somebody's Lua, so every value is checked; the rest is an opaque text that is handed to the roles. */
+/* What the supervisor takes from the configuration. The config child that sends it has evaluated Lua that
+ * lest did not write, so every value is checked. The rest is an opaque text that is handed to the roles. */
 #ifndef LEST_HOST_SUPERVISOR_SETTINGS_H
 #define LEST_HOST_SUPERVISOR_SETTINGS_H
 

@@ -8,7 +8,7 @@
 #include <stddef.h>
 #include <sys/types.h>
 
-/** Of descriptors that one process may be given. */
+/** The most descriptors that one process is given. */
 enum { HOST_SPAWN_FDS_MAX = 32 };
 
 /** argv ends with NULL. fds[i] becomes descriptor 3 + i; -1 leaves a hole. Standard input is /dev/null. The

@@ -4,9 +4,9 @@
 
 #include "pki/asn1/der.h"
 
-/** Append one element with all lengths definite and in their shortest form, and octet strings in one piece;
- *  all of the input must be it. What is DER already comes out as it is, whatever it means: sets are not
- *  sorted and contents not looked into, so that signed parts keep their bytes.
+/** Append one element, which must be the whole input, with all lengths definite and in their shortest form,
+ *  and octet strings in one piece. Sets are not sorted and values not looked into, so that DER comes out as
+ *  it was, and signed parts keep their bytes.
  *  what  for messages ("PKCS#7")
  *  Errors: malformed, LEST_E_TOO_LARGE, LEST_E_NOMEM */
 enum lest_status pki_ber_to_der(const char *what, enum lest_status malformed, const void *data, size_t len,

@@ -10,7 +10,7 @@
 static bool read_value(const char **at, const char *end, char separator, struct lest_buf *text,
                        struct lest_error *err)
 {
-    size_t kept = text->len; /* the end of what trailing spaces may not be cut from */
+    size_t kept = text->len; /* what trailing spaces are cut down to: escaped ones stay */
     for (; *at < end && **at != separator && **at != '+'; ++*at) {
         char c = **at;
         if (c == '\\') {

@@ -1,8 +1,8 @@
 /* GeneralNames (RFC 5280 4.2.1.6): the contents of subjectAltName.
  *
  * A name is a text split at its first colon: "DNS:x", "IP:1.2.3.4", "IP:::1", "email:a@b", "URI:...",
- * "dirName:CN=x,O=y" (in the order of the DER), "RID:1.2.3", "otherName:OID;HEXDER"; of two that nobody uses
- * the contents in hex, "x400:HEX" and "ediParty:HEX". */
+ * "dirName:CN=x,O=y" (in the order of the DER), "RID:1.2.3", "otherName:OID;HEXDER". Of two types that are
+ * not in use the contents are shown in hex: "x400:HEX" and "ediParty:HEX". */
 #ifndef LEST_PKI_ASN1_SAN_H
 #define LEST_PKI_ASN1_SAN_H
 

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <string.h>
 
-/* The outer form, whatever the algorithm. */
+/* The outer form, which is the same for every algorithm. */
 static bool split(struct pki_der_doc *doc, struct pki_bytes whole, struct pki_spki *spki)
 {
     struct pki_der in, body, algorithm;

@@ -50,7 +50,7 @@ int pki_public_security_bits(const EVP_PKEY *key);
  * or dotted identifier of its algorithm and 0. */
 void pki_public_describe(struct pki_bytes spki, char type[PKI_KEY_TYPE_MAX], int *security_bits);
 
-/** Whether bytes are one SubjectPublicKeyInfo to their end, whatever its algorithm and key.
+/** Whether bytes are one SubjectPublicKeyInfo to their end. Algorithm and key are not looked at.
  *  Errors: LEST_E_KEY_MALFORMED */
 enum lest_status pki_public_check(struct pki_bytes spki, struct lest_error *err) LEST_MUST_USE;
 

@@ -48,7 +48,7 @@ bool pki_rsa_sound(const struct pki_rsa *rsa)
     return rsa->exponent.data[rsa->exponent.len - 1] & 1 && !is_one;
 }
 
-/* A context to make keys with, while nobody uses it: whoever finds none makes one. */
+/* A context to make keys with. A thread takes it out while it uses it; one that finds none makes its own. */
 static _Atomic(EVP_PKEY_CTX *) idle;
 
 static EVP_PKEY_CTX *take_context(void)

@@ -34,8 +34,8 @@ void pki_signer_free(struct pki_signer *signer)
     free(signer);
 }
 
-/* What a key wants when nobody says: one of its strength on the curves and of RSA, else what OpenSSL advises
- * (SM2 takes no other than SM3). */
+/* The digest for a key when the caller names none: for RSA and the curves one of the key's strength, else the
+ * one that OpenSSL advises (SM2 takes only SM3). */
 static const char *default_digest(const struct pki_key *key, char name[64])
 {
     int result = EVP_PKEY_get_default_digest_name(key->pkey, name, 64);

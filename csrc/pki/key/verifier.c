@@ -11,7 +11,7 @@ struct pki_verifier {
     enum pki_curve curve; /* PKI_CURVE_COUNT for keys that are not kept */
 };
 
-/* One for each curve while nobody uses it. It is never given out with the point that it had. */
+/* For each curve one verifier that is not in use. The thread that takes it gives it a new point first. */
 static _Atomic(struct pki_verifier *) idle[PKI_CURVE_COUNT];
 
 static void discard(struct pki_verifier *verifier)

@@ -152,7 +152,7 @@ static bool read_tbs(struct pki_der *in, struct pki_cert *cert, struct pki_der_i
         !pki_der_item(in, PKI_DER_SEQUENCE, "the public key", &spki))
         return false;
     cert->spki = spki.whole;
-    /* issuerUniqueID and subjectUniqueID: nobody uses them, old certificates may have them. */
+    /* issuerUniqueID and subjectUniqueID: old certificates may have them; their values are not used. */
     for (int tag = 1; tag <= 2; tag++)
         if (pki_der_peek(in) == (PKI_DER_CONTEXT | tag) &&
             !pki_der_read(in, PKI_DER_ANY, "a unique identifier", NULL))

@@ -1,8 +1,8 @@
 /* X.509 certificates (RFC 5280 section 4), read.
  *
- * The fields are views of the certificate's own bytes, found by the strict DER reader; OpenSSL's X509, which
- * costs twenty times as much to make, is made when somebody asks for it. A certificate is immutable and may
- * be shared between threads. */
+ * The fields are views of the certificate's own bytes, found by the strict DER reader. OpenSSL's X509 costs
+ * twenty times as much and is made at the first call that needs it. A certificate is immutable and may be
+ * shared between threads. */
 #ifndef LEST_PKI_X509_CERT_H
 #define LEST_PKI_X509_CERT_H
 

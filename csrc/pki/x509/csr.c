@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* Bounds of what is only carried: the values of attributes and extensions. */
+/* Bounds of the values of attributes and extensions, which are passed on and not read. */
 enum { DEPTH_MAX = 24, ELEMENTS_MAX = 4096 };
 
 void pki_csr_free(struct pki_csr *csr)

@@ -57,7 +57,7 @@ static enum lest_status check_ca(const struct pki_cert *cert, const struct pki_k
     return LEST_OK;
 }
 
-/* RFC 5280 4.2.1.1: the CA's own key identifier, whatever it was made of. */
+/* RFC 5280 4.2.1.1: the key identifier that the CA's certificate has, by whichever method it was made. */
 static enum lest_status make_aki(struct pki_issuer *issuer, struct lest_error *err)
 {
     uint8_t id[KEY_ID_LEN];

@@ -33,7 +33,7 @@ enum lest_status pki_store_add_anchor(struct pki_store *store, const struct pki_
 enum lest_status pki_store_add_crl(struct pki_store *store, const struct pki_crl *crl,
                                    struct lest_error *err) LEST_MUST_USE;
 
-/** OpenSSL's object, borrowed, for TLS contexts: everything above holds for whoever verifies with it (a TLS
+/** OpenSSL's object, borrowed, for TLS contexts: everything above holds for a verification with it (a TLS
  *  context brings its own purpose, time and security level). It may outlive the store by its own
  *  references (SSL_CTX_set1_verify_cert_store). */
 X509_STORE *pki_store_get0(const struct pki_store *store);
@@ -58,8 +58,8 @@ enum lest_status pki_store_verify(const struct pki_store *store, struct pki_cert
                                   const struct pki_verify *how, struct pki_certs *chain,
                                   struct lest_error *err) LEST_MUST_USE;
 
-/** The sentence for a verification that failed, for whoever calls X509_verify_cert in a TLS handshake: which
- *  certificate, at which depth, why. Always LEST_E_CERT_UNTRUSTED or LEST_E_NOMEM. */
+/** For code that calls X509_verify_cert itself, in a TLS handshake: the sentence for a verification that
+ *  failed, with the certificate, its depth and the reason. Always LEST_E_CERT_UNTRUSTED or LEST_E_NOMEM. */
 enum lest_status pki_store_refusal(X509_STORE_CTX *ctx, struct lest_error *err);
 
 #endif

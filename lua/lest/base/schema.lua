@@ -1,8 +1,8 @@
---- Closed schemas for tables: configuration, options of a verdict, messages between processes.
+--- Closed schemas for tables: the configuration, the options of a verdict.
 ---
 --- A shape's accept(value) returns the value as it is to be used, or nil and what is wrong. Nothing
---- is kept while all is well, since messages are checked at every step of a request: a problem gets
---- its path on the way out, from the containers that its value stands in. Compose shapes:
+--- is kept while all is well, since a verdict is checked in each request: a problem gets its path
+--- on the way out, from the containers that its value stands in. Compose shapes:
 ---
 ---   local s = require "lest.base.schema"
 ---   local shape = s.record { name = s.string(), age = s.optional(s.integer { min = 0 }) }

@@ -468,7 +468,7 @@ function core_channel.listen(options) end
 --- Connect to a path, "@name", or use a connected descriptor.
 ---@param options { path?: string, fd?: integer, on_message?: fun(bytes: string, channel: lest.channel), on_close?: fun(), messages_max?: integer, bytes_max?: integer } defaults 1024 and 8 MiB
 ---@return lest.channel?
----@return lest.error? err code unavailable: nobody listens
+---@return lest.error? err code unavailable: no process listens
 function core_channel.connect(options) end
 
 --- The messages between workers and authority; the tables of csrc/wire/message.c say what there is.
@@ -866,7 +866,8 @@ function core_http_client.new(settings) end
 --- value is DER.
 ---@alias lest.extension { oid: string, name: string?, critical: boolean, value: string }
 
---- An X.509 certificate (RFC 5280), immutable; equal when the bytes are, whatever the chains.
+--- An X.509 certificate (RFC 5280), immutable; two are equal when their bytes are, without a look at
+--- their chains.
 ---@class lest.cert
 ---@field subject lest.name
 ---@field issuer lest.name
@@ -1232,7 +1233,7 @@ function core_server.limits() end
 ---@field port integer
 ---@field tls { version: string, cipher: string, group: string, client_certificate: boolean }
 ---@field peer_chain? string[] DER, leaf first
----@field aborted string|false why nobody waits any more: "closed", "timeout", "refused", "stopped"
+---@field aborted string|false why the answer is not waited for any more: "closed", "timeout", "refused", "stopped"
 local exchange = {}
 
 --- The first header of this name, in any case.
@@ -1252,7 +1253,7 @@ function exchange:headers(name) end
 ---@return lest.error? err
 function exchange:respond(answer) end
 
---- Have fn(why, status, reason) called if nobody waits for the answer any more; nil takes it back.
+--- Have fn(why, status, reason) called if the answer is not waited for any more; nil takes it back.
 --- status and reason are what the server has answered by itself, nil if it could not.
 ---@param fn? fun(why: string, status?: integer, reason?: string)
 function exchange:on_abort(fn) end
@@ -1282,7 +1283,7 @@ function core_process.harden() end
 ---@param user string
 ---@param look_only? boolean say only whether that could be done; false: it is not there yet
 ---@return boolean?
----@return lest.error? err code config: it holds something and belongs to somebody else
+---@return lest.error? err code config: it holds something and belongs to another account
 function core_process.own_folder(path, user, look_only) end
 
 --- Run a program (no shell; 20 s and 4096 bytes at most) and return what it prints, without the
@@ -1320,7 +1321,7 @@ function show.extension(oid, value) end
 ---@return string
 function show.value(der) end
 
---- A public key of whatever algorithm.
+--- A public key of any algorithm.
 ---@param der string a SubjectPublicKeyInfo
 ---@return lest.public_key?
 ---@return lest.error? err code key_malformed

@@ -10,7 +10,7 @@ local M = {}
 
 local FILE_MAX <const> = 1024 * 1024
 
--- The file is read as whoever started the server; what it says is evaluated as nobody.
+-- The file is read by the account that started the server, and evaluated as the account `nobody`.
 local function evaluate(launch)
   local source, err = core.file.read(launch.path, FILE_MAX)
   if not source then

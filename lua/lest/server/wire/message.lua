@@ -13,7 +13,8 @@ local codec = require "lest.core".message
 
 local M = {}
 
---- The most bytes a packet may have, and of what a client gives, for who answers it.
+--- The most bytes of a packet, and of each thing that a client gives: a worker refuses a larger one
+--- before it sends it.
 M.SIZE_MAX = codec.SIZE_MAX
 M.CSR_MAX = codec.CSR_MAX
 M.SECRET_MAX = codec.SECRET_MAX

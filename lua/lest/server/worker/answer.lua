@@ -4,7 +4,7 @@ local kinds = require "lest.server.wire.kinds"
 local M = {}
 
 M.PKCS7 = "application/pkcs7-mime; smime-type=certs-only"
-local RETRY_AFTER_S <const> = 5 -- where nobody says better
+local RETRY_AFTER_S <const> = 5 -- where neither policy nor authority says
 local TEXT <const> = "text/plain; charset=utf-8"
 
 --- Answer an exchange; request.status is for the log.
@@ -40,7 +40,7 @@ function M.refusal(exchange, request, refusal)
     if reason then table.insert(headers, { "X-Reason", (reason:gsub("[^\x20-\x7e]", "?")) }) end
   else
     table.insert(headers, { "Content-Type", TEXT })
-    -- One line, whatever a policy puts into it: it is shown on terminals and in logs.
+    -- One line, even if a policy's reason has several: terminals and logs show it.
     body = (reason or "the request cannot be answered"):gsub("%c+", " ") .. "\n"
   end
   M.plain(exchange, request, status, headers, body)

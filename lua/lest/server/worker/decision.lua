@@ -66,7 +66,7 @@ local function parts_of(subject)
   return name
 end
 
---- As the ledger takes it, whatever a policy put into it.
+--- A policy's text without the bytes that the ledger does not take.
 local function text_of(value)
   if not value or core.utf8.is_text(value) then return value end
   return (value:gsub("[^\x20-\x7e\n]", "?"))

@@ -1,4 +1,4 @@
---- What can be judged from a request's head, so that nobody sends a body in vain: path, label,
+--- What can be judged from a request's head, before its client sends a body in vain: path, label,
 --- method, media type, whether there are credentials.
 local core = require "lest.core"
 local kinds = require "lest.server.wire.kinds"

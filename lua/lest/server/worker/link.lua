@@ -66,7 +66,7 @@ function Link:on_answer(packet)
   self:give_up({ id = answer.id, handle = answer.handle, channel = self.channel }, "nobody waits")
 end
 
---- Tell the authority that nobody waits for a request that it holds a place for.
+--- Give up a request that the authority keeps for a verdict: its client has gone.
 ---@param request { id: string, handle: string, channel: any } channel as ask() gave it
 ---@param why string
 function Link:give_up(request, why)

@@ -42,7 +42,7 @@ end
 local CUT_SHORT <const> = { closed = "the client left",
   stopped = "the server closed the connection" }
 
---- Have fn() called when nobody waits for the answer any more; `cut` says what the client has
+--- Have fn() called when our answer is not waited for any more; `cut` then says what the client got
 --- instead.
 ---@param exchange lest.exchange
 ---@param fn function

@@ -1,4 +1,5 @@
---- The worker: TLS, HTTP, EST and the policy. It holds no key of the CA and is believed by nobody.
+--- The worker: TLS, HTTP, EST and the policy. It holds no key of the CA, and no other process
+--- believes it.
 ---
 --- A request is judged by its head (head.lua), then answered by the file of its operation
 --- (operations/), which may wait for the authority (link.lua) and ask the policy (decision.lua).

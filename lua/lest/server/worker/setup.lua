@@ -10,9 +10,10 @@ local M = {}
 
 local blame <const> = start_failure.blame
 
---- The limits as the server of the core names them: milliseconds and bytes; of what is for the
---- whole server, the share of one worker. A single address has none: the kernel spreads the few
---- that come from it so unevenly that a share would be met long before the sum.
+--- The limits as the server of the core names them, in milliseconds and bytes. A limit that is for
+--- the whole server becomes the share of one worker. The limit of an address is not shared out: the
+--- kernel spreads its few connections so unevenly that one worker's share would be used up long
+--- before the sum.
 ---@param limits table of the configuration
 ---@param workers integer
 ---@return table

@@ -57,7 +57,8 @@ local function meaning(object, extension)
   local reader = READERS[extension.oid]
   local text = reader and reader(object, extension)
     or core.show.extension(extension.oid, extension.value)
-  -- Its bytes are anybody's: no pattern that would look to the end again from each of many spaces.
+  -- An attacker may have chosen the text. A pattern that looks for the end of the line from each of
+  -- many spaces would take quadratic time.
   local lines = {}
   for line in (text or ""):gmatch "[^\n]+" do
     local first = line:find "%S"
@@ -79,7 +80,7 @@ local function extensions(list, object, found)
     text = #lines > 0 and lines or nil }
 end
 
--- "until ...": how long is left of what ends, or since when it is over.
+-- How long until a time span begins or ends, or how long ago it ended.
 local function remaining(from, to, now)
   if from and now < from then return ("begins in %s"):format(duration.format(from - now)) end
   if to and now > to then return ("expired %s ago"):format(duration.format(now - to)) end

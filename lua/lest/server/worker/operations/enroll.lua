@@ -13,7 +13,7 @@ local M = {}
 local SHOWN_HEADERS <const> = { "user-agent", "host", "accept", "content-type" }
 local HEADER_MAX <const> = 1000
 
---- Printable and short, so that the ledger takes them whatever a client sends.
+--- The headers that a policy sees, made printable and short, so that the ledger takes them.
 local function shown_headers(exchange)
   local headers = {}
   for _, name in ipairs(SHOWN_HEADERS) do

@@ -5,7 +5,7 @@ local refusal = require "lest.server.wire.refusal"
 
 local M = {}
 
--- Of a name that nobody has proven, in the log.
+-- The bytes that the log shows of a name that is claimed and not proven.
 local CLAIMED_MAX <const> = 64
 
 ---@param exchange lest.exchange
