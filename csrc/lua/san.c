@@ -2,6 +2,8 @@
 #include "pki/asn1/san.h"
 #include "lua/pki.h"
 
+#include <string.h>
+
 bool lestL_push_san(lua_State *L, struct pki_bytes der, struct lest_error *err)
 {
     struct pki_der_doc doc = { .noun = "subjectAltName", .malformed = LEST_E_SAN_MALFORMED, .err = err };
@@ -73,10 +75,22 @@ static int equal(lua_State *L)
     return 1;
 }
 
+/* san.types() -> { "DNS", "IP", ... }: what a certificate can be given */
+static int types(lua_State *L)
+{
+    const char *name;
+    lua_newtable(L);
+    for (size_t i = 0; (name = pki_san_type(i)); i++) {
+        lua_pushlstring(L, name, strlen(name) - 1);
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
 int lestL_open_san(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "encode", encode }, { "decode", decode }, { "equal", equal }, { NULL, NULL }
+        { "encode", encode }, { "decode", decode }, { "equal", equal }, { "types", types }, { NULL, NULL }
     };
     luaL_newlib(L, functions);
     return 1;

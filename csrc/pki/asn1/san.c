@@ -32,10 +32,16 @@ static const struct {
     { "dirName:", DIRECTORY_NAME },
     { "RID:", REGISTERED_ID },
     { "otherName:", OTHER_NAME },
+    /* these two are read, and not given to a certificate */
     { "x400:", X400_ADDRESS },
     { "ediParty:", EDI_PARTY },
 };
-enum { KINDS = sizeof kinds / sizeof *kinds };
+enum { KINDS = sizeof kinds / sizeof *kinds, ISSUED = KINDS - 2 };
+
+const char *pki_san_type(size_t i)
+{
+    return i < ISSUED ? kinds[i].prefix : NULL;
+}
 
 void pki_san_open(struct pki_san_reader *reader, struct pki_der_doc *doc, const uint8_t *der, size_t len)
 {

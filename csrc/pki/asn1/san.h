@@ -36,4 +36,8 @@ enum lest_status pki_san_encode(const struct pki_bytes *texts, size_t count, str
  *  pki_name_equal has it, all else byte by byte. An absent one equals only an absent one. */
 bool pki_san_equal(struct pki_bytes a, struct pki_bytes b);
 
+/** Type number i of the names that a certificate can be given, as its texts begin ("DNS:"); NULL after the
+ *  last. */
+const char *pki_san_type(size_t i);
+
 #endif

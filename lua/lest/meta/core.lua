@@ -359,6 +359,10 @@ function core_san.decode(der) end
 ---@return boolean
 function core_san.equal(der_a, der_b) end
 
+--- The types of names that a certificate can be given: "DNS", "IP", ...
+---@return string[]
+function core_san.types() end
+
 ---@class lest.core.secret
 local core_secret = {}
 

@@ -50,13 +50,6 @@ local function turn_window(self)
   return math.max(0, WINDOW_MS - (now - self.started_ms))
 end
 
---- Whether nothing at all was counted lately, so that no key need be looked up.
----@return boolean
-function Limiter:is_idle()
-  turn_window(self)
-  return next(self.counts) == nil and next(self.before) == nil
-end
-
 --- Seconds until this key may try again, or nil if it may now.
 ---@param key string
 ---@return integer|nil

@@ -138,7 +138,7 @@ end
 function M.consume(authority, request, how, bound_until)
   local credential, store = request.credential, authority.credentials
   if not credential then return true end
-  local ok, err = store[how](store, credential, request.binding, bound_until)
+  local ok, err = store[how](store, credential, request.purpose, bound_until)
   if not ok and err.code ~= "unauthenticated" then error(err) end
   return ok
 end

@@ -23,7 +23,8 @@ local SHOWN_MAX <const> = 1024
 ---@field principal? table who asks: kind, name, anchors, certificate, credential
 ---@field ledger_name? string the principal's name in the ledger
 ---@field credential? table the live credential of the secret, to be consumed
----@field binding? table what a one-time credential is bound to: key_hash, label, operation
+---@field purpose? table what a secret is shown for, and a one-time one bound to: key_hash, label,
+--- operation
 ---@field own? table the ledger's row of the client certificate, where it was issued here
 ---@field previous? lest.cert the certificate being renewed
 ---@field renews? string its serial

@@ -9,6 +9,7 @@ local channels = require "lest.server.authority.channels"
 local cjson = require "cjson"
 local core = require "lest.core"
 local issuance = require "lest.server.authority.issuance"
+local limits = require "lest.server.config.limits"
 local message = require "lest.server.wire.message"
 local proofs = require "lest.server.authority.proofs"
 local record = require "lest.server.authority.record"
@@ -271,7 +272,7 @@ function Authority:serve(launch)
   self.turn = turn.new(self.ledger)
   self.channels = channels.new {
     worker_uid = launch.peer_uid, workers = launch.workers,
-    share = snapshot.share(config.limits.requests, launch.workers),
+    share = limits.share(config.limits.requests, launch.workers),
     lifetime = config.limits.decision + HANDLE_MARGIN_S,
   }
   local stopping = false

@@ -74,15 +74,15 @@ local function load_anchors(authority)
 end
 
 --- scrypt on the pool's threads. Who asks for what is being computed already, as devices do that
---- share a password, waits for that; for others binding.charge() is asked first.
+--- share a password, waits for that; for others attempt.charge() is asked first.
 ---@param pool lest.pool
----@return fun(password: string, salt: string, cost: table, binding: table?): string?, lest.error?
+---@return fun(password: string, salt: string, cost: table, attempt: table?): string?, lest.error?
 function M.scrypt(pool)
   local under_way = {}
-  return function(password, salt, cost, binding)
+  return function(password, salt, cost, attempt)
     local key = string.pack("s4s4I8I8I8", password, salt, cost.n, cost.r, cost.p)
     local waiting = under_way[key]
-    if not waiting and binding and binding.charge and not binding.charge() then
+    if not waiting and attempt and not attempt.charge() then
       return fail("unavailable", "too many attempts")
     end
     return task.await(function(callback)

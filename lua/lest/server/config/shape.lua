@@ -4,6 +4,7 @@
 local core = require "lest.core"
 local duration = require "lest.duration"
 local kinds = require "lest.server.wire.kinds"
+local limits_module = require "lest.server.config.limits"
 local schema = require "lest.base.schema"
 
 local s <const> = schema
@@ -28,7 +29,7 @@ end
 
 local ca = identity { chain = s.optional(path) }
 
-local san_type = s.one_of { "DNS", "IP", "email", "URI", "dirName", "RID", "otherName" }
+local san_type = s.one_of(core.san.types())
 
 local key_usage = s.one_of { "digitalSignature", "nonRepudiation", "keyEncipherment",
   "dataEncipherment", "keyAgreement", "encipherOnly", "decipherOnly" }
@@ -112,41 +113,16 @@ local label = s.record {
   lost_answer = s.optional(duration.field {}, "1h"),
 }
 
--- What the server of the core bounds has its defaults and its range from there.
-local CORE_LIMITS <const> = core.server.limits()
-
-local function period(key)
-  local limit = CORE_LIMITS[key]
-  return s.optional(duration.field { min = 1, max = limit.max // 1000 }, limit.default // 1000)
-end
-
-local function bounded(shape, key)
-  local limit = CORE_LIMITS[key]
-  return s.optional(shape { min = math.max(1, limit.min), max = limit.max }, limit.default)
-end
-
-local limits = s.record {
-  handshake = period "handshake_ms",
-  header = period "header_ms",
-  body = period "body_ms",
-  answer = period "answer_ms",
-  write = period "write_ms",
-  idle = period "idle_ms",
+local limits = s.record(limits_module.add_fields {
   decision = s.optional(duration.field { min = 1, max = 86400 }, "10s"),
   decision_memory = s.optional(s.size { min = 65536 }, "64MiB"),
-  header_size = bounded(s.size, "header_max"),
-  body_size = bounded(s.size, "body_max"),
-  connections = bounded(s.integer, "connections_max"),
-  connections_per_address = bounded(s.integer, "connections_per_address_max"),
-  requests = bounded(s.integer, "requests_max"),
-  requests_per_connection = bounded(s.integer, "requests_per_connection_max"),
   failures_per_minute = s.optional(s.integer { min = 1 }, 10),
   address_failures_per_minute = s.optional(s.integer { min = 1 }, 60),
   requests_per_principal_per_minute = s.optional(s.integer { min = 1 }, 600),
   pending_per_principal = s.optional(s.integer { min = 1 }, 64),
   scrypt_threads = s.optional(s.integer { min = 1, max = 64 }, 2),
   scrypt_queue = s.optional(s.integer { min = 1, max = 100000 }, 64),
-}
+})
 
 local function listen_address(value)
   local host, port = tostring(value):match "^%[([%x:.]+)%]:(%d+)$"

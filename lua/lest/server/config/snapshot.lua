@@ -34,14 +34,6 @@ function M.files(config)
   return list
 end
 
---- The share of one worker in a count that is for the whole server.
----@param count integer
----@param workers integer
----@return integer
-function M.share(count, workers)
-  return (count + workers - 1) // workers
-end
-
 --- The configuration as the roles get it.
 ---@return string json
 function M.json(config)

@@ -21,9 +21,9 @@
 ---
 ---   local store = credentials.new { ledger = ledger }
 ---   local made = assert(store:add { name = "device001", expires_s = 86400 })   --> made.secret
----   local context = { key_hash = "...", label = "default", operation = "simpleenroll" }
----   local who, err = store:check("device001", made.secret, context)  --> who.may
----   store:use(who, context, bound_until) -- in the transaction that records the certificate
+---   local purpose = { key_hash = "...", label = "default", operation = "simpleenroll" }
+---   local who, err = store:check("device001", made.secret, purpose)  --> who.may
+---   store:use(who, purpose, bound_until) -- in the transaction that records the certificate
 local cjson = require "cjson.safe"
 local core = require "lest.core"
 
@@ -41,8 +41,8 @@ local GROUPS_MAX <const> = 2
 ---@class lest.credentials
 ---@field ledger lest.ledger
 ---@field clock fun(): integer seconds since 1970
----@field scrypt fun(password: string, salt: string, cost: table, context: table?): string?, any
---- may yield; context is that of check(), the second result a lest.error
+---@field scrypt fun(password: string, salt: string, cost: table, attempt: table?): string?, any
+--- may yield; attempt is that of check(), the second result a lest.error
 ---@field cache_s integer seconds for which a scrypt success is remembered
 ---@field cache_max integer successes remembered at most
 local Store = { __name = "lest.credentials" }
@@ -250,28 +250,28 @@ local function match_random(rows, text)
 end
 
 --- Compute scrypt for nothing where other names would have it computed for something.
-local function spend(store, text, context)
+local function spend(store, text, attempt)
   local rows, err = store.ledger:rows("credential_any_scrypt")
   if not rows then return nil, err end
   if rows[1] then
     local hash
-    hash, err = store.scrypt(text, store.dummy_salt, COST, context)
+    hash, err = store.scrypt(text, store.dummy_salt, COST, attempt)
     if not hash then return nil, err end
   end
   return {}
 end
 
 --- The rows whose chosen password this is; read again after scrypt, which may have yielded.
-local function match_scrypt(store, name, rows, text, now, context)
+local function match_scrypt(store, name, rows, text, now, attempt)
   local groups = scrypt_groups(rows)
-  if #groups == 0 then return spend(store, text, context) end
+  if #groups == 0 then return spend(store, text, attempt) end
   local hashes = {}
   for _, group in ipairs(groups) do
     local key, err = cache_key(store, name, text, group)
     if not key then return nil, err end
     local hash = cache_get(store, key, now)
     if not hash then
-      hash, err = store.scrypt(text, group.salt, parse_cost(group.cost), context)
+      hash, err = store.scrypt(text, group.salt, parse_cost(group.cost), attempt)
       if not hash then return nil, err end
     end
     hashes[group.cost .. group.salt] = { hash = hash, key = key }
@@ -287,10 +287,10 @@ local function match_scrypt(store, name, rows, text, now, context)
 end
 
 --- What a credential whose secret is right still allows: nil is nothing.
-local function allows(row, context)
+local function allows(row, purpose)
   if row.one_time == 0 or row.state == "unused" then return "enroll" end
-  local same = context.key_hash and row.key_hash == context.key_hash and row.label == context.label
-    and row.operation == context.operation
+  local same = purpose.key_hash and row.key_hash == purpose.key_hash and row.label == purpose.label
+    and row.operation == purpose.operation
   if not same then return nil end
   return row.state == "reserved" and "poll" or "fetch"
 end
@@ -298,10 +298,10 @@ end
 -- A credential that is bound to this very key goes before one that would be consumed anew.
 local PREFERENCE <const> = { fetch = 1, poll = 2, enroll = 3 }
 
-local function choose(rows, context)
+local function choose(rows, purpose)
   local best, best_rank
   for _, row in ipairs(rows) do
-    local may = allows(row, context)
+    local may = allows(row, purpose)
     local rank = may and PREFERENCE[may] + (may == "enroll" and row.one_time or 0)
     if rank and (not best or rank < best_rank) then
       best, best_rank = public(row), rank
@@ -314,37 +314,40 @@ end
 --- Authenticate. Reads only: reserve() or use() inside the request's transaction has the last word.
 ---@param name string
 ---@param text string the secret, as it was sent
----@param context table of the request: key_hash, label, operation, and perhaps now, limited (true:
---- no chosen password is right)
+---@param purpose table what it is shown for: key_hash, label, operation, and perhaps now
+---@param attempt? { is_limited: boolean, charge: fun(): boolean } is_limited: no chosen password is
+--- right; charge() is asked before a hash is computed
 ---@return table? credential with `may`: "enroll" (anything), "poll" (a reserved one), "fetch" (a
 --- used one: only the certificate that was issued for this key)
 ---@return lest.error? err unauthenticated (detail: for the log), unavailable (the pool is full)
-function Store:check(name, text, context)
+function Store:check(name, text, purpose, attempt)
   if name_problem(name) then return refuse "no such name can exist" end
   if type(text) ~= "string" or text == "" or #text > SECRET_MAX then
     return refuse "no such secret can exist"
   end
-  local now = context.now or self.clock()
+  local now = purpose.now or self.clock()
   local rows, err = self.ledger:rows("credentials_live", { name = name, now = now })
   if not rows then return nil, err end
   local found = match_random(rows, text)
-  if #found == 0 and context.limited then return refuse "too many failed attempts" end
+  if #found == 0 and attempt and attempt.is_limited then
+    return refuse "too many failed attempts"
+  end
   if #found == 0 then
-    found, err = match_scrypt(self, name, rows, text, now, context)
+    found, err = match_scrypt(self, name, rows, text, now, attempt)
     if not found then return nil, err end
   end
-  local best = choose(found, context)
+  local best = choose(found, purpose)
   if best then return best end
   if #found > 0 then return refuse "the secret is bound to another key, label or operation" end
   if #rows > 0 then return refuse "the secret is wrong" end
   return refuse "no credential of this name is live"
 end
 
-local function consume(store, statement, credential, context, bound_until)
+local function consume(store, statement, credential, purpose, bound_until)
   if not credential.one_time then return true end
   local changed, err = store.ledger:run(statement, {
-    seq = credential.seq, id = credential.id, key_hash = context.key_hash, label = context.label,
-    operation = context.operation, bound_until = bound_until, now = context.now or store.clock(),
+    seq = credential.seq, id = credential.id, key_hash = purpose.key_hash, label = purpose.label,
+    operation = purpose.operation, bound_until = bound_until, now = purpose.now or store.clock(),
   })
   if not changed then return nil, err end
   if changed == 1 then return true end
@@ -354,23 +357,23 @@ end
 --- Bind a one-time credential to the key of a pending request, until bound_until; again at each
 --- poll. Call it in the transaction that records the request.
 ---@param credential table from check(); a reusable one stays as it is
----@param context table as for check()
+---@param purpose table as for check()
 ---@param bound_until integer seconds since 1970
 ---@return true?
 ---@return lest.error? err unauthenticated: another request was first
-function Store:reserve(credential, context, bound_until)
-  return consume(self, "credential_reserve", credential, context, bound_until)
+function Store:reserve(credential, purpose, bound_until)
+  return consume(self, "credential_reserve", credential, purpose, bound_until)
 end
 
 --- Use a one-time credential up for the key of a certificate; until bound_until the same key may
 --- fetch it again. Call it in the transaction that records the certificate.
 ---@param credential table from check(); a reusable one stays as it is
----@param context table as for check()
+---@param purpose table as for check()
 ---@param bound_until integer seconds since 1970
 ---@return true?
 ---@return lest.error? err unauthenticated: another request was first
-function Store:use(credential, context, bound_until)
-  return consume(self, "credential_use", credential, context, bound_until)
+function Store:use(credential, purpose, bound_until)
+  return consume(self, "credential_use", credential, purpose, bound_until)
 end
 
 return M

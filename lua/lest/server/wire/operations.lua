@@ -4,11 +4,10 @@
 ---
 ---   answered_by  that file
 ---   hook         the hook of a policy that decides it; nil: nothing is decided
----   enrolls      it asks the authority for a certificate
 ---   renews       the certificate that the client shows is the one being renewed (4.2.2)
 return {
   cacerts = { answered_by = "cacerts" },
   csrattrs = { answered_by = "csrattrs", hook = "csrattrs" },
-  simpleenroll = { answered_by = "enroll", hook = "enroll", enrolls = true },
-  simplereenroll = { answered_by = "enroll", hook = "reenroll", enrolls = true, renews = true },
+  simpleenroll = { answered_by = "enroll", hook = "enroll" },
+  simplereenroll = { answered_by = "enroll", hook = "reenroll", renews = true },
 }

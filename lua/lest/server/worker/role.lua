@@ -6,6 +6,7 @@
 local answer = require "lest.server.worker.answer"
 local core = require "lest.core"
 local head = require "lest.server.worker.head"
+local limits = require "lest.server.config.limits"
 local link = require "lest.server.worker.link"
 local operations = require "lest.server.wire.operations"
 local refusal = require "lest.server.wire.refusal"
@@ -88,9 +89,9 @@ end
 ---@param request lest.worker.request
 ---@return table limits for decision.call
 function Worker:decision_limits(request)
-  local limits = self.config.limits
+  local config = self.config.limits
   return {
-    seconds = limits.decision, memory = limits.decision_memory,
+    seconds = config.decision, memory = config.decision_memory,
     on_step = function() core.process.beat(request.id) end,
   }
 end
@@ -138,7 +139,7 @@ function Worker:serve(launch, tls)
   self.authority = link.new(launch.authority_address, launch.peer_uid)
   local server, err = core.server.new {
     fds = launch.listen_fds, tls = tls,
-    limits = setup.server_limits(self.config.limits, launch.workers),
+    limits = limits.of_worker(self.config.limits, launch.workers),
     on_head = function(exchange) self:on_head(exchange) end,
     on_request = function(exchange) self:on_request(exchange) end,
   }

@@ -10,31 +10,6 @@ local M = {}
 
 local blame <const> = start_failure.blame
 
---- The limits as the server of the core names them, in milliseconds and bytes. A limit that is for
---- the whole server becomes the share of one worker. The limit of an address is not shared out: the
---- kernel spreads its few connections so unevenly that one worker's share would be used up long
---- before the sum.
----@param limits table of the configuration
----@param workers integer
----@return table
-function M.server_limits(limits, workers)
-  local share = snapshot.share
-  return {
-    handshake_ms = limits.handshake * 1000,
-    header_ms = limits.header * 1000,
-    body_ms = limits.body * 1000,
-    answer_ms = limits.answer * 1000,
-    write_ms = limits.write * 1000,
-    idle_ms = limits.idle * 1000,
-    header_max = limits.header_size,
-    body_max = limits.body_size,
-    connections_max = share(limits.connections, workers),
-    connections_per_address_max = limits.connections_per_address,
-    requests_max = share(limits.requests, workers),
-    requests_per_connection_max = limits.requests_per_connection,
-  }
-end
-
 --- The bag of /cacerts: the CA's certificates and the rest of its chain, each once.
 local function load_bag(where, ca)
   local bag, err = core.cert.load_all(ca.cert)

@@ -5,14 +5,15 @@ local refusal = require "lest.server.wire.refusal"
 
 local M = {}
 
---- The failures of a network, of a name from there, and of the name in all, counted together: who
---- guesses from one network keeps no device out elsewhere.
+--- One attempt with a secret. Its failure counts for the network, for the name from there, and for
+--- the name in all, together: guesses from one network keep no device out elsewhere.
 ---@class lest.authority.attempt
+---@field is_limited boolean there were too many failures before
 local Attempt = {}
 Attempt.__index = Attempt
 
-local function attempt_of(authority, request, offered)
-  local network, name = limiter.network(request.begin.address), offered.username
+local function attempt_of(authority, address, name)
+  local network = limiter.network(address)
   local limits = authority.failures
   return setmetatable({
     { limits.network, network }, { limits.name_there, network .. " " .. name },
@@ -45,39 +46,31 @@ end
 --- The credential of a secret, or a refusal. Failures are limited before a hash is computed, and an
 --- attempt that needs one counts as a failure until it is known to be none: many at once get no
 --- further than one after the other. A random secret cannot be guessed and is taken at any time:
---- whoever knows a device's name could otherwise keep it out.
+--- a stranger who knows a device's name could otherwise keep it out.
 local function check(authority, request, offered)
-  local binding, attempt = request.binding, nil
-  local wait, charged
-  -- What each failure counts in is looked up where there were failures: every one counts here.
-  if not authority.failures.network:is_idle() then
-    attempt = attempt_of(authority, request, offered)
-    wait = attempt:wait()
-  end
-  binding.limited = wait ~= nil
-  function binding.charge()
-    attempt = attempt or attempt_of(authority, request, offered)
+  local attempt = attempt_of(authority, request.begin.address, offered.username)
+  local wait, charged = attempt:wait(), false
+  attempt.is_limited = wait ~= nil
+  function attempt.charge()
     if not charged then wait = attempt:wait() end
     if wait then return false end
     if not charged then attempt:count() end
     charged = true
     return true
   end
-  local credential, err = authority.credentials:check(offered.username, offered.password, binding)
+  local credential, err = authority.credentials:check(offered.username, offered.password,
+    request.purpose, attempt)
   local failed = not credential and err.code == "unauthenticated"
   if charged and not failed then attempt:uncount() end
   if credential then return credential end
   -- Those under way may turn out to be right, and then there is room again.
-  if wait then refuse_attempt(binding.limited and wait or math.min(wait, 5)) end
+  if wait then refuse_attempt(attempt.is_limited and wait or math.min(wait, 5)) end
   if not failed then
     core.log.write("error", "credential check failed",
       { "id", request.id, "message", tostring(err) })
     refusal.raise(503, "credentials cannot be checked now", { retry_after = 5 })
   end
-  if not charged then
-    attempt = attempt or attempt_of(authority, request, offered)
-    attempt:count()
-  end
+  if not charged then attempt:count() end
   refusal.raise(401, "the credentials are not accepted", { detail = err.detail })
 end
 
@@ -85,7 +78,7 @@ end
 ---@param request lest.authority.request
 ---@param offered { username: string, password: string }
 function M.prove(authority, request, offered)
-  request.binding = {
+  request.purpose = {
     key_hash = request.key_hash, label = request.begin.label, operation = request.begin.operation,
   }
   local credential = check(authority, request, offered)
