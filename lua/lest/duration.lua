@@ -1,8 +1,6 @@
 --- Durations as people write them: "90d", "10m", "1h30m", or a number of seconds.
 ---
 ---   duration.parse "90d" --> 7776000
-local schema = require "lest.base.schema"
-
 local M = {}
 
 local UNITS <const> = { s = 1, m = 60, h = 3600, d = 86400, w = 604800, y = 31536000 }
@@ -50,6 +48,7 @@ end
 ---@param options? { min: integer, max: integer } seconds
 ---@return lest.schema.shape
 function M.field(options)
+  local schema = require "lest.base.schema"
   local min, max = options and options.min or 0, options and options.max or math.maxinteger
   return schema.custom("a duration", function(value)
     local seconds, problem = M.parse(value)

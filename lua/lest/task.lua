@@ -8,8 +8,6 @@
 ---   local a = task.spawn(function() task.sleep(1) return "done" end)
 ---   print(a:wait())
 local core = require "lest.core"
-local duration = require "lest.duration"
-local schema = require "lest.base.schema"
 
 local M = {}
 
@@ -181,7 +179,7 @@ end
 function M.sleep(time)
   local seconds, problem = time, nil
   if type(time) ~= "number" or not (time >= 0 and time < math.huge) then
-    seconds, problem = duration.parse(time)
+    seconds, problem = require "lest.duration".parse(time)
   end
   if not seconds then error(problem, 2) end
   -- The loop's own clock is coarse, and may be some milliseconds ahead.
@@ -197,7 +195,8 @@ local ALL <const> = { limit = true, each = true }
 local function all_problem(list, options)
   for name in pairs(options) do
     if not ALL[name] then
-      return ("there is no option '%s'%s"):format(tostring(name), schema.hint(name, ALL))
+      local hint = require "lest.base.schema".hint(name, ALL)
+      return ("there is no option '%s'%s"):format(tostring(name), hint)
     end
   end
   local limit, each = options.limit, options.each

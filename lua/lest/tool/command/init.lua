@@ -91,9 +91,10 @@ end
 ---@return integer exit_code
 function M.main(args)
   local code = run(args)
-  local support = require "lest.tool.command.support"
-  local ok, err = support.flush()
+  local ok, problem = io.stdout:flush()
   if ok or code ~= 0 then return code end
+  local support = require "lest.tool.command.support"
+  local _, err = support.output_lost(problem)
   support.complain("lest", err)
   return support.exit_code(err)
 end

@@ -31,6 +31,15 @@ local function split(args)
   return args, {}
 end
 
+-- What needs no parser: SCRIPT, or --traceback SCRIPT. Loading the parser would take longer than all
+-- that a small script does.
+local function plain(own)
+  local traced = own[1] == "--traceback"
+  local script = own[traced and 2 or 1]
+  if #own > (traced and 2 or 1) or not script or script:find "^%-." then return nil end
+  return { script = script, traceback = traced }
+end
+
 local function describe(err)
   local kind = type(err)
   if kind == "string" or kind == "number" or core.error.is(err) then return tostring(err) end
@@ -78,7 +87,9 @@ end
 ---@return integer exit_code
 function M.main(args)
   local own, words = split(args)
-  return support.run(parser(), own, function(options) return run(options, words) end)
+  local options = plain(own)
+  if options then return support.call(NAME, run, options, words) end
+  return support.run(parser(), own, function(parsed) return run(parsed, words) end)
 end
 
 return M

@@ -14,11 +14,11 @@
 ---       print(certificates)
 ---     end)
 ---   end
-local argparse = require "argparse"
+---
+--- What only some commands use is loaded where it is used: `lest run` of a small script takes less
+--- time than argparse.
 local core = require "lest.core"
-local duration = require "lest.duration"
 local fail = require "lest.base.fail"
-local json = require "lest.json"
 local terminal = require "lest.base.terminal"
 
 local M = { clean = terminal.safe }
@@ -46,7 +46,7 @@ end
 ---@param description { name: string, summary: string, example: string }
 ---@return table parser
 function M.parser(description)
-  local parser = finish(argparse(description.name), description)
+  local parser = finish(require "argparse"(description.name), description)
   add_help(parser, parser._lest)
   return parser
 end
@@ -131,7 +131,8 @@ end
 -- A device's script gets it as err.retry_after.
 local function note_delay(name, err)
   if core.error.is(err) and err.retry_after then
-    M.complain(name, "the server asks for a pause of " .. duration.format(err.retry_after))
+    local pause = require "lest.duration".format(err.retry_after)
+    M.complain(name, "the server asks for a pause of " .. pause)
   end
 end
 
@@ -185,7 +186,7 @@ end
 ---@return integer|nil seconds
 ---@return string|nil problem
 function M.duration(text)
-  return duration.parse(tonumber(text, 10) or text)
+  return require "lest.duration".parse(tonumber(text, 10) or text)
 end
 
 --- The first line of a file ("-": standard input): a password or a passphrase.
@@ -203,19 +204,27 @@ function M.secret(path)
   return secret
 end
 
+--- What was printed could not be written.
+---@param problem string the system's words
+---@return nil
+---@return lest.error err
+function M.output_lost(problem)
+  return fail("io", "standard output: cannot be written", { detail = problem })
+end
+
 --- Write out what was printed: with nil and an error, it was not.
 ---@return true|nil ok
 ---@return lest.error|nil err
 function M.flush()
   local ok, problem = io.stdout:flush()
   if ok then return true end
-  return fail("io", "standard output: cannot be written", { detail = problem })
+  return M.output_lost(problem)
 end
 
 --- Print a value as JSON; an empty table is a list unless json.object() made it.
 ---@param value any
 function M.print_json(value)
-  io.write(json.encode(value), "\n")
+  io.write(require "lest.json".encode(value), "\n")
 end
 
 --- A time for people: 2026-01-31 12:00:00 UTC.

@@ -112,6 +112,21 @@ describe("lest run", function()
     assert.equal(0, result.code)
   end)
 
+  it("loads no parser of options for a script that needs none", function()
+    local text = "print(package.loaded.argparse, package.loaded['lest.json'])"
+    assert.equal("nil\tnil\n", run(text, "--help").out)
+    assert.equal("nil\tnil\n", shell.lest("run", "--traceback", folder .. "/script.lua").out)
+  end)
+
+  it("refuses words before the script that it does not know", function()
+    local result = shell.lest("run", "--traceback", "--other", "x.lua")
+    assert.equal(2, result.code)
+    assert.matches("^lest run: unknown option '%-%-other'\nTry ", result.err)
+    result = shell.lest("run", "--traceback")
+    assert.equal(2, result.code)
+    assert.equal("lest run: missing argument 'script'\nTry 'lest run --help'.\n", result.err)
+  end)
+
   it("ends when every task has ended", function()
     local result = run [[
       local task = require "lest.task"
