@@ -9,12 +9,20 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Most files are small: as much again as was read, from a page to 64 KiB. */
+static size_t next_len(const struct lest_buf *out)
+{
+    enum { LEAST = 4096, MOST = 65536 };
+    size_t left = out->max - out->len;
+    size_t want = out->len < LEAST ? LEAST - out->len : out->len < MOST ? out->len : MOST;
+    return left < want ? left : want;
+}
+
 static enum lest_status read_all(int fd, const char *path, struct lest_buf *out, struct lest_error *err)
 {
     for (;;) {
-        size_t left = out->max - out->len;
         uint8_t extra = 0;
-        size_t want = left < 65536 ? left : 65536;
+        size_t want = next_len(out);
         uint8_t *room = want ? lest_buf_reserve(out, want) : &extra;
         if (!room)
             return lest_buf_status(out, err);

@@ -116,12 +116,13 @@ struct lest_buf *lestL_buf(lua_State *L, size_t max)
     return buf;
 }
 
-int lestL_push_buf(lua_State *L, const struct lest_buf *buf)
+int lestL_push_buf(lua_State *L, struct lest_buf *buf)
 {
     struct lest_error err;
     if (lest_buf_status(buf, &err))
         return lestL_fail(L, &err);
     lua_pushlstring(L, (const char *)buf->data, buf->len);
+    lest_buf_wipe(buf);
     return 1;
 }
 

@@ -48,8 +48,9 @@ void *lestL_test_object(lua_State *L, int idx, const struct lestL_class *class);
 /** Push an empty buffer that the collector frees and wipes; borrow it while it is on the stack. */
 struct lest_buf *lestL_buf(lua_State *L, size_t max);
 
-/** Push the bytes of buf as a string, or fail with its status: returns 1 or 2. */
-int lestL_push_buf(lua_State *L, const struct lest_buf *buf);
+/** Push the bytes of buf as a string, or fail with its status: returns 1 or 2. The buffer is empty then: the
+ *  collector does not know how much memory it holds, and would free it late. */
+int lestL_push_buf(lua_State *L, struct lest_buf *buf);
 
 /** Read a file as lest_file_read does into an anchored buffer that is pushed; NULL with err set. */
 struct lest_buf *lestL_read_file(lua_State *L, const char *path, size_t max, struct lest_error *err);

@@ -242,6 +242,10 @@ static CURLcode set_method(struct net_transfer *transfer, const struct net_reque
     return failed;
 }
 
+/* Of libcurl's buffers for reading and writing, which each transfer has: its own sizes are 16 and 64 KiB, its
+ * least for writing is 16. A script has a hundred devices under way. */
+enum { READ_LEN = 4096, WRITE_LEN = 16384 };
+
 static CURLcode set_options(struct net_transfer *transfer, const struct net_request *request)
 {
     CURL *easy = transfer->request.easy;
@@ -258,6 +262,8 @@ static CURLcode set_options(struct net_transfer *transfer, const struct net_requ
     SET(HTTP_CONTENT_DECODING, 0L);
     SET(NOSIGNAL, 1L);
     SET(QUICK_EXIT, 1L);
+    SET(BUFFERSIZE, (long)READ_LEN);
+    SET(UPLOAD_BUFFERSIZE, (long)WRITE_LEN);
     SET(NETRC, (long)CURL_NETRC_IGNORED);
     SET(TIMEOUT_MS, (long)request->timeout_ms);
     SET(CONNECTTIMEOUT_MS, (long)request->connect_timeout_ms);

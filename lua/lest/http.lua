@@ -9,7 +9,6 @@
 local core = require "lest.core"
 local duration = require "lest.duration"
 local fail = require "lest.base.fail"
-local json = require "lest.json"
 local task = require "lest.task"
 
 local M = {}
@@ -47,7 +46,7 @@ end
 ---@return any value
 ---@return lest.error? err code malformed
 function Response:json()
-  local value, problem = json.decode(self.body)
+  local value, problem = require "lest.json".decode(self.body)
   if not problem then return value end
   return fail("malformed", "the answer is no JSON: " .. problem, { status = self.status })
 end
@@ -170,7 +169,7 @@ function M.request(options)
   if not client then return nil, err end
   local headers, body = list_of(options.headers), options.body
   if options.json ~= nil then
-    body = json.encode(options.json)
+    body = require "lest.json".encode(options.json)
     headers[#headers + 1] = { "Content-Type", "application/json" }
   end
   return M.send(client, {

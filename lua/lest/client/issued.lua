@@ -61,17 +61,15 @@ function M.take(certs, csr, trust, fetch_cacerts)
     return failure(#certs == 0 and "the server's answer has no certificate"
       or "the server's certificate is for another key")
   end
-  local chain, err = trust:verify(leaf, others)
+  local chain, result = trust:verify(leaf, others)
   if not chain and #trust.bag == 0 then
     local learnt, problem = fetch_cacerts()
-    chain, err = trust:verify(leaf, others)
-    if not chain and not learnt then err = problem end
+    chain, result = trust:verify(leaf, others)
+    if not chain and not learnt then result = problem end
   end
-  if not chain then return failure("the issued certificate is not accepted", err) end
-  local rest = {}
-  for i = 2, #chain do
-    if not chain[i].self_signed then rest[#rest + 1] = chain[i] end
-  end
+  if not chain then return failure("the issued certificate is not accepted", result) end
+  -- Peers have their own copy of a root. Only the last of a chain can be one.
+  local rest = table.move(chain, 2, #chain - (result and 1 or 0), 1, {})
   return leaf:with_chain(rest), M.changes(leaf, csr)
 end
 

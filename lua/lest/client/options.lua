@@ -2,7 +2,6 @@
 local core = require "lest.core"
 local duration = require "lest.duration"
 local fail = require "lest.base.fail"
-local schema = require "lest.base.schema"
 local url = require "lest.url"
 
 local M = {}
@@ -44,7 +43,8 @@ function M.check(what, options, known)
   for name, value in pairs(options) do
     local types = known[name]
     if not types then
-      error(("%s has no option '%s'%s"):format(what, tostring(name), schema.hint(name, known)), 3)
+      local hint = require "lest.base.schema".hint(name, known)
+      error(("%s has no option '%s'%s"):format(what, tostring(name), hint), 3)
     end
     local kind, fits = M.kind(value), false
     for expected in types:gmatch "[^|]+" do fits = fits or kind == expected end

@@ -81,23 +81,37 @@ local function verify(stores, cert, untrusted)
   local chain, err
   for _, store in ipairs(stores) do
     chain, err = store:verify(cert, { untrusted = untrusted })
-    if chain then return chain end
+    if chain then return chain, store end
   end
   return nil, err
+end
+
+-- For each store, by fingerprint, which of its anchors are self-signed: that costs the verification
+-- of a signature, and every device of a fleet has the same anchor.
+local self_signed <const> = setmetatable({}, { __mode = "k" })
+
+local function anchor_is_root(store, anchor)
+  local known = self_signed[store] or {}
+  self_signed[store] = known
+  local fingerprint = anchor.fingerprint
+  if known[fingerprint] == nil then known[fingerprint] = anchor.self_signed end
+  return known[fingerprint]
 end
 
 --- Verify an issued certificate now.
 ---@param cert lest.cert
 ---@param others? lest.cert[] that came with it
 ---@return lest.cert[]? chain leaf first, anchor last
----@return lest.error? err
+---@return boolean|lest.error rooted the anchor is a root, not an intermediate; or the error
 function Trust:verify(cert, others)
   local untrusted = table.move(self.bag, 1, #self.bag, #(others or {}) + 1,
     table.move(others or {}, 1, #(others or {}), 1, {}))
   if #self.stores == 0 then
     return fail("cert_untrusted", "there is no trust anchor yet to verify the certificate with")
   end
-  return verify(self.stores, cert, untrusted)
+  local chain, found = verify(self.stores, cert, untrusted)
+  if not chain then return nil, found end
+  return chain, anchor_is_root(found, chain[#chain])
 end
 
 local function unique(certs)
@@ -158,7 +172,7 @@ local function sift(stores, bag)
   for _, cert in ipairs(bag) do
     local chain, err = verify(stores, cert, bag)
     verified[cert.fingerprint] = chain ~= nil or nil
-    problems[cert.fingerprint] = err
+    problems[cert.fingerprint] = not chain and err or nil
   end
   return verified, problems
 end

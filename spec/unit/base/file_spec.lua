@@ -15,6 +15,22 @@ describe("a file", function()
     assert.equal("1", shell.capture("ls " .. path .. "* | wc -l"))
   end)
 
+  it("is read whole up to the size that is allowed, and not past it", function()
+    local folder = temporary.folder()
+    for _, size in ipairs { 1, 4095, 4096, 4097, 8192, 65536, 200001 } do
+      local text = ("lest."):rep(size // 5 + 1):sub(1, size)
+      local path = temporary.file(folder, "file", text)
+      assert.equal(text, core.file.read(path))
+      assert.equal(text, core.file.read(path, size))
+      if size > 1 then
+        local bytes, err = core.file.read(path, size - 1)
+        assert.is_nil(bytes)
+        assert.equal("too_large", err.code)
+      end
+    end
+    assert.equal("", core.file.read(temporary.file(folder, "empty", "")))
+  end)
+
   it("is not overwritten where it must be new", function()
     local path = temporary.folder() .. "/file"
     assert(core.file.write(path, "one", { new = true, mode = 384 }))

@@ -2,8 +2,6 @@
 --- told while they run, new keys, and results.
 local core = require "lest.core"
 local fail = require "lest.base.fail"
-local inspect = require "lest.tool.inspect"
-local json = require "lest.json"
 local lest_client = require "lest.client"
 local support = require "lest.tool.command.support"
 
@@ -231,12 +229,12 @@ function M.deliver(name, cert, changed, options)
     end
   end
   if options.json then
-    local described = inspect.table(cert)
+    local described = require "lest.tool.inspect".table(cert)
     described.out = not in_json and options.out or nil
     described.pem = in_json and pem_of(cert) or nil
     described.chain = #cert.chain
     described.changed = changed
-    support.print_json(json.object(described))
+    support.print_json(require "lest.json".object(described))
   else
     local subject = tostring(cert.subject)
     local line = ("%s: %s, serial %s, until %s"):format(
