@@ -40,6 +40,48 @@ const char *pki_curve_name(enum pki_curve curve)
     return curves[curve].name;
 }
 
+static bool param_is(const EVP_PKEY *key, const char *param, const char *expected)
+{
+    char value[32];
+    return EVP_PKEY_get_utf8_string_param(key, param, value, sizeof value, NULL) > 0 &&
+           strcmp(value, expected) == 0;
+}
+
+/* PKI_CURVE_COUNT, too, for a key whose domain parameters are written out (RFC 5480 2.1.1 forbids that), or
+ * whose point is compressed: what its owner chose is for OpenSSL to write. */
+static enum pki_curve curve_of(const EVP_PKEY *key)
+{
+    char group[16];
+    bool plain = EVP_PKEY_is_a(key, "EC") && EVP_PKEY_get_group_name(key, group, sizeof group, NULL) > 0 &&
+                 param_is(key, OSSL_PKEY_PARAM_EC_ENCODING, OSSL_PKEY_EC_ENCODING_GROUP) &&
+                 param_is(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+                          OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED);
+    return plain ? pki_curve_by_group(group) : PKI_CURVE_COUNT;
+}
+
+bool pki_curve_encode(const EVP_PKEY *key, struct lest_buf *out)
+{
+    uint8_t *point = NULL;
+    pki_error_mark();
+    enum pki_curve curve = curve_of(key);
+    size_t len = curve == PKI_CURVE_COUNT ? 0 : EVP_PKEY_get1_encoded_public_key((EVP_PKEY *)key, &point);
+    pki_error_back();
+    if (len) {
+        size_t whole = pki_der_put_open(out, PKI_DER_SEQUENCE);
+        size_t algorithm = pki_der_put_open(out, PKI_DER_SEQUENCE);
+        pki_oid_put(out, PKI_OID_EC_PUBLIC_KEY);
+        pki_oid_put(out, curves[curve].oid);
+        pki_der_put_close(out, algorithm);
+        size_t bits = pki_der_put_open(out, PKI_DER_BIT_STRING);
+        lest_buf_append_byte(out, 0); /* unused bits */
+        lest_buf_append(out, point, len);
+        pki_der_put_close(out, bits);
+        pki_der_put_close(out, whole);
+    }
+    OPENSSL_free(point);
+    return len != 0;
+}
+
 static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
 static EVP_PKEY *parameters[PKI_CURVE_COUNT];
 

@@ -159,6 +159,8 @@ bool pki_spki_type(const struct pki_spki *spki, char type[PKI_KEY_TYPE_MAX])
 enum lest_status pki_public_encode(const EVP_PKEY *key, struct lest_buf *out, struct lest_error *err)
 {
     uint8_t *der = NULL;
+    if (pki_curve_encode(key, out))
+        return lest_buf_status(out, err);
     pki_error_clear();
     int len = i2d_PUBKEY(key, &der);
     if (len <= 0)

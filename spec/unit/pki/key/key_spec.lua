@@ -47,6 +47,19 @@ describe("key", function()
     end
   end)
 
+  it("keeps the form that an EC key's file has: compressed, or with the curve's parameters", function()
+    for i, curve in ipairs { "prime256v1", "secp384r1", "secp521r1" } do
+      for _, form in ipairs { "-conv_form compressed", "-param_enc explicit" } do
+        local path = tmp:path("form" .. i)
+        pki.sh(("openssl ecparam -name %s -genkey -noout | openssl ec %s -out %s 2>&1")
+          :format(curve, form, path))
+        local public = pki.sh(("openssl pkey -in %s -pubout -outform DER | base64"):format(path))
+        local loaded = assert(key.load(path))
+        assert.equal(loaded:public_der(), assert(core.base64.decode(public)))
+      end
+    end
+  end)
+
   it("knows the curves by all their names", function()
     assert.equal("ec:P-256", assert(key.generate "ec:prime256v1").type)
     assert.equal("ec:P-384", assert(key.generate "EC:secp384r1").type)
