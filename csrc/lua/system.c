@@ -94,6 +94,17 @@ static int give(lua_State *L)
     return 1;
 }
 
+/* system.stamp(path): the size of a file and when it was changed, in seconds since 1970; nil if there is none */
+static int stamp(lua_State *L)
+{
+    struct stat info;
+    if (stat(luaL_checkstring(L, 1), &info))
+        return 0;
+    lua_pushinteger(L, (lua_Integer)info.st_size);
+    lua_pushinteger(L, (lua_Integer)info.st_mtime);
+    return 2;
+}
+
 /* system.exists(path): whether anything has that name, a dangling link too, and its mode; nil and an error
  * where that cannot be seen */
 static int exists(lua_State *L)
@@ -149,6 +160,7 @@ int lestL_open_system(lua_State *L)
         { "make_folder", make_folder },
         { "give", give },
         { "exists", exists },
+        { "stamp", stamp },
         { "enter", enter },
         { "become_owner", become_owner },
         { NULL, NULL },

@@ -604,6 +604,12 @@ function core_system.enter(folder) end
 ---@return integer|lest.error|nil mode or the error, code io
 function core_system.exists(path) end
 
+--- The size of a file and when it was changed; nil if there is none.
+---@param path string
+---@return integer? size bytes
+---@return integer? time seconds since 1970
+function core_system.stamp(path) end
+
 --- As root, become for good the user and group that own the file, or its folder where there is no
 --- file yet; otherwise nothing.
 ---@param path string

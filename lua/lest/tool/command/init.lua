@@ -83,6 +83,7 @@ local function run(args)
   elseif not known(name) then
     return unknown(name)
   end
+  require "lest.tool.compiled".install()
   return require("lest.tool.command." .. name).main(table.move(args, 2, #args, 1, {}))
 end
 

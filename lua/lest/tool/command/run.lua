@@ -31,8 +31,8 @@ local function split(args)
   return args, {}
 end
 
--- What needs no parser: SCRIPT, or --traceback SCRIPT. Loading the parser would take longer than all
--- that a small script does.
+-- What needs no parser: SCRIPT, or --traceback SCRIPT. Loading the parser would take longer than
+-- all that a small script does.
 local function plain(own)
   local traced = own[1] == "--traceback"
   local script = own[traced and 2 or 1]

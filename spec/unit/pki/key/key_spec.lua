@@ -47,7 +47,7 @@ describe("key", function()
     end
   end)
 
-  it("keeps the form that an EC key's file has: compressed, or with the curve's parameters", function()
+  it("keeps the form of an EC key: compressed, or with the curve's parameters", function()
     for i, curve in ipairs { "prime256v1", "secp384r1", "secp521r1" } do
       for _, form in ipairs { "-conv_form compressed", "-param_enc explicit" } do
         local path = tmp:path("form" .. i)
