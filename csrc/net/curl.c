@@ -33,11 +33,12 @@ static bool is_usable(const struct net_curl *curl)
            info->ssl_version && strncmp(info->ssl_version, "OpenSSL/", 8) == 0;
 }
 
-/* It stays loaded: OpenSSL and libcurl keep pointers into each other. */
+/* It stays loaded: OpenSSL and libcurl keep pointers into each other. Lazily, as a program that is linked to it
+ * would have it: most of what its thirty libraries call in each other is never called. */
 static void load(void)
 {
     struct net_curl found;
-    void *library = dlopen(LEST_LIBCURL, RTLD_NOW | RTLD_LOCAL);
+    void *library = dlopen(LEST_LIBCURL, RTLD_LAZY | RTLD_LOCAL);
     if (!library || !find_all(library, &found)) {
         const char *detail = dlerror();
         result = lest_error_set(&why, LEST_E_INTERNAL, "libcurl cannot be loaded");

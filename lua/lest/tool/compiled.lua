@@ -1,6 +1,6 @@
 --- Modules as the build has compiled them, so that a command does not spend a quarter of its time
---- on reading Lua. What counts is the module's own file: as soon as it has another size or time than
---- when it was compiled, it is read itself. Line numbers are kept.
+--- on reading Lua. What counts is the module's own file: as soon as it has another size or time
+--- than when it was compiled, it is read itself. Line numbers are kept.
 ---
 ---   require "lest.tool.compiled".install()
 ---
