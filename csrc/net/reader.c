@@ -1,10 +1,12 @@
 #include "net/reader.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 void net_reader_init(struct net_reader *reader, size_t body_max)
 {
-    reader->header_count = 0;
+    reader->headers = NULL;
+    reader->header_count = reader->header_room = 0;
     reader->head_only = reader->head_complete = reader->has_length = reader->chunked = false;
     lest_buf_init(&reader->head, NET_READER_HEAD_MAX);
     lest_buf_init(&reader->body, body_max);
@@ -14,6 +16,8 @@ void net_reader_free(struct net_reader *reader)
 {
     lest_buf_free(&reader->head);
     lest_buf_free(&reader->body);
+    free(reader->headers);
+    reader->headers = NULL;
 }
 
 /* RFC 9112 6.3: where a length is no number, or differs from another, the end of the body cannot be told.
@@ -43,12 +47,29 @@ static void restart_head(struct net_reader *reader)
     reader->head.len = 0;
 }
 
+/* Grown by doubling: most answers have less than ten, and a script has hundreds of requests under way. */
+static bool make_room(struct net_reader *reader)
+{
+    enum { FIRST = 8 };
+    if (reader->header_count < reader->header_room)
+        return true;
+    size_t room = reader->header_room ? reader->header_room * 2 : FIRST;
+    struct http_header *grown = realloc(reader->headers, room * sizeof *grown);
+    if (!grown)
+        return false;
+    reader->headers = grown;
+    reader->header_room = room;
+    return true;
+}
+
 /* The names and values are lengths until the buffer moves no more; see net_reader_finish(). */
 static enum lest_status add_header(struct net_reader *reader, struct http_slice name, struct http_slice value,
                                    struct lest_error *err)
 {
     if (reader->header_count == NET_READER_HEADERS_MAX)
         return lest_error_set(err, LEST_E_TOO_LARGE, "the answer has too many headers");
+    if (!make_room(reader))
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     reader->headers[reader->header_count++] = (struct http_header){ { NULL, name.len }, { NULL, value.len } };
     lest_buf_append(&reader->head, name.data, name.len);
     lest_buf_append(&reader->head, value.data, value.len);

@@ -11,8 +11,8 @@ enum { NET_READER_HEADERS_MAX = 256, NET_READER_HEAD_MAX = 128 * 1024 };
  *  head_only    the answer to HEAD, which has no body
  *  The other members belong to this file. */
 struct net_reader {
-    struct http_header headers[NET_READER_HEADERS_MAX];
-    size_t header_count;
+    struct http_header *headers;
+    size_t header_count, header_room;
     struct lest_buf head, body;
     bool head_only, head_complete, has_length, chunked;
     uint64_t length;
