@@ -270,7 +270,8 @@ local Progress = { __name = "lest.progress" }
 Progress.__index = Progress
 
 local function tick(self)
-  local seconds = (core.clock.monotonic_ms() - self.since) // 1000
+  -- The loop's own clock is coarse: a second may end some milliseconds early.
+  local seconds = (core.clock.monotonic_ms() - self.since + 500) // 1000
   io.stderr:write("\r\27[K", self.text, (" (%d s)"):format(seconds))
   io.stderr:flush()
   self.shown = true
