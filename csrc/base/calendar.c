@@ -6,10 +6,16 @@ enum { DAY_S = 86400 };
  * calendar repeats. 719468 days are from 0000-03-01 to 1970-01-01. */
 enum { ERA_DAYS = 146097, EPOCH_DAYS = 719468 };
 
+/* Rounded down, also where the dividend is negative: the months before March are of the year before. */
+static int64_t floor_div(int64_t a, int64_t b)
+{
+    return a / b - (a % b < 0);
+}
+
 static int64_t days_of(int64_t year, int month, int day)
 {
     year -= month <= 2;
-    int64_t era = year / 400, of_era = year - era * 400;
+    int64_t era = floor_div(year, 400), of_era = year - era * 400;
     int64_t of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
     return era * ERA_DAYS + of_era * 365 + of_era / 4 - of_era / 100 + of_year - EPOCH_DAYS;
 }
@@ -22,7 +28,7 @@ struct lest_calendar lest_calendar_from_s(int64_t seconds)
         day--;
     }
     day += EPOCH_DAYS;
-    int64_t era = day / ERA_DAYS, of_era = day % ERA_DAYS;
+    int64_t era = floor_div(day, ERA_DAYS), of_era = day - era * ERA_DAYS;
     int64_t year = (of_era - of_era / 1460 + of_era / 36524 - of_era / 146096) / 365;
     int64_t of_year = of_era - (365 * year + year / 4 - year / 100);
     int64_t from_march = (5 * of_year + 2) / 153;

@@ -163,6 +163,8 @@ static int resume(lua_State *L)
         allocator->ceiling = before + limit->memory_left;
         allocator->denied = false;
     }
+    /* Code that hangs in C before its first hook is killed with what the process holds. */
+    lest_log_flush();
     int result = lua_resume(co, L, nargs, &nresults);
     if (allocator && limit->memory_left) {
         allocator->ceiling = outer_ceiling;

@@ -18,7 +18,7 @@
     X(connections_max, 4096, 1)             /* in all */                                                     \
     X(connections_per_address_max, 1024, 1) /* for each IPv4 address or IPv6 /64 */                          \
     X(requests_max, 256, 1)                 /* there and not answered; more are 503 */                       \
-    X(requests_per_connection_max, 100, 1)
+    X(requests_per_connection_max, 100, 1)  /* then the connection is closed */
 
 struct net_limits {
 #define X(name, value, lowest) int name;

@@ -256,7 +256,7 @@ static CURLcode set_options(struct net_transfer *transfer, const struct net_requ
     SET(PROTOCOLS_STR, transfer->client->plain_http ? "https,http" : "https");
     SET(FOLLOWLOCATION, 0L);
     SET(SUPPRESS_CONNECT_HEADERS, 1L); /* of a proxy */
-    SET(HTTP_VERSION, CURL_HTTP_VERSION_1_1);
+    SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(HTTPHEADER, transfer->send_headers);
     SET(USERAGENT, "lest/" LEST_VERSION);
     SET(HTTP_CONTENT_DECODING, 0L);

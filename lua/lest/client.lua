@@ -16,7 +16,7 @@ local exchange = require "lest.client.exchange"
 local fail = require "lest.base.fail"
 local issued = require "lest.client.issued"
 local options_of = require "lest.client.options"
-local request = require "lest.client.plan"
+local plan_module = require "lest.client.plan"
 local task = require "lest.task"
 local trust = require "lest.client.trust"
 
@@ -324,10 +324,10 @@ local function planned(self, operation, plan, options, renewal)
     if not list then return nil, err end
     wishes, err = core.csrattrs.wishes(list)
     if not wishes then return operation_error("csrattrs", err) end
-    plan, err = request.apply(plan, wishes, self.notify, renewal)
+    plan, err = plan_module.apply(plan, wishes, self.notify, renewal)
     if not plan then return operation_error("csrattrs", err) end
   end
-  return submit(self, operation, deadline, function() return request.build(plan, wishes) end)
+  return submit(self, operation, deadline, function() return plan_module.build(plan, wishes) end)
 end
 
 --- Get a certificate (RFC 7030 4.2.1): for a key and names, or for a finished CSR.

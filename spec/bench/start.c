@@ -54,7 +54,7 @@ static void become(char **words)
 static void run(struct command *command, int round)
 {
     struct rusage usage;
-    int status;
+    int status = 0;
     double start = now_ms();
     pid_t pid = fork();
     if (pid == 0)

@@ -45,14 +45,14 @@ describe("the supervisor", function()
       assert.equal(0, (process.run { "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/" .. port }))
     end)
 
-    it("gives each role the context that it needs", function()
+    it("gives each role the launch that it needs", function()
       start {}
       assert.equal("worker 1 1 false", server:ask("worker", 1,
-        "return table.concat({ context.role, context.index, context.generation, "
-        .. "tostring(context.check) }, ' ')"))
+        "return table.concat({ launch.role, launch.index, launch.generation, "
+        .. "tostring(launch.check) }, ' ')"))
       local answer = server:ask("worker", 1, [[
         local answer
-        local channel <close> = core.channel.connect { path = context.authority_address,
+        local channel <close> = core.channel.connect { path = launch.authority_address,
           on_message = function(bytes) answer = bytes end }
         channel:send "hello"
         -- Only the loop of the role may turn, so the answer comes to the next question.
@@ -60,7 +60,7 @@ describe("the supervisor", function()
         return channel.peer.pid]])
       assert.equal(tostring(server:role_pid("authority", 0)), answer)
       if host.is_root then
-        assert.equal("true", server:ask("worker", 1, "return asked == context.peer_uid"))
+        assert.equal("true", server:ask("worker", 1, "return asked == launch.peer_uid"))
       end
     end)
 
@@ -163,7 +163,7 @@ describe("the supervisor", function()
       replaced("authority", 0, pid)
       assert.equal("authority of 1", server:ask("worker", 1, [[
         local task = require "lest.task"
-        return "authority of " .. context.generation]]))
+        return "authority of " .. launch.generation]]))
     end)
 
     it("nobody that a sleeping machine made late", function()

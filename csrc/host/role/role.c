@@ -198,7 +198,7 @@ static int close_file(lua_State *L)
     return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
 }
 
-static void push_config_context(lua_State *L, const struct role *role)
+static void push_config_launch(lua_State *L, const struct role *role)
 {
     set_string(L, "path", role->config);
     lua_newtable(L);
@@ -236,7 +236,7 @@ static void push_config(lua_State *L)
     host_snapshot_free(data, size);
 }
 
-static void push_server_context(lua_State *L, const struct role *role)
+static void push_server_launch(lua_State *L, const struct role *role)
 {
     push_config(L);
     set_string(L, "authority_address", role->authority);
@@ -269,9 +269,9 @@ static int run(lua_State *L)
     lua_setfield(L, -2, "check");
     set_string(L, "user", role->user);
     if (is_config(role)) {
-        push_config_context(L, role);
+        push_config_launch(L, role);
     } else {
-        push_server_context(L, role);
+        push_server_launch(L, role);
         start_heartbeat(L, role);
     }
     lua_call(L, 1, 1);

@@ -49,11 +49,12 @@ static bool read_rsa(struct pki_der_doc *doc, struct pki_spki *spki)
     struct pki_der_doc key = { .noun = "RSA key", .malformed = LEST_E_MALFORMED, .err = &why };
     struct pki_der in, at;
     pki_der_open(&at, doc, spki->whole.data, spki->whole.len);
-    if (!pki_bytes_equal(spki->parameters, (struct pki_bytes){ null, sizeof null }))
+    if (!spki->is_pss && !pki_bytes_equal(spki->parameters, (struct pki_bytes){ null, sizeof null }))
         return pki_der_fail(&at, "the public key (rsaEncryption) has parameters that are not NULL");
     pki_der_open(&in, &key, spki->bits.data, spki->bits.len);
     return pki_rsa_read(&in, &spki->rsa) ||
-           pki_der_fail(&at, "the public key (rsaEncryption) is malformed: %.120s", why.message);
+           pki_der_fail(&at, "the public key (%s) is malformed: %.120s",
+                        spki->is_pss ? "RSASSA-PSS" : "rsaEncryption", why.message);
 }
 
 bool pki_spki_read(struct pki_der_doc *doc, struct pki_bytes whole, struct pki_spki *spki)
@@ -66,7 +67,8 @@ bool pki_spki_read(struct pki_der_doc *doc, struct pki_bytes whole, struct pki_s
         return false;
     if (pki_oid_is(spki->algorithm, PKI_OID_EC_PUBLIC_KEY))
         return read_curve(doc, spki);
-    return !pki_oid_is(spki->algorithm, PKI_OID_RSA) || read_rsa(doc, spki);
+    spki->is_pss = pki_oid_is(spki->algorithm, PKI_OID_RSA_PSS);
+    return !(spki->is_pss || pki_oid_is(spki->algorithm, PKI_OID_RSA)) || read_rsa(doc, spki);
 }
 
 static EVP_PKEY *ec_key(struct pki_der *at, const struct pki_spki *spki)
@@ -89,12 +91,23 @@ static EVP_PKEY *ec_key(struct pki_der *at, const struct pki_spki *spki)
     return key;
 }
 
+/* Whether OpenSSL would write a key just as it was read: its decoders take BER, and bytes that mean nothing, so
+ * that one key would have many names. */
+static bool is_canonical(const EVP_PKEY *key, struct pki_bytes whole)
+{
+    uint8_t *der = NULL;
+    int len = i2d_PUBKEY(key, &der);
+    bool same = len > 0 && pki_bytes_equal(whole, (struct pki_bytes){ der, (size_t)len });
+    OPENSSL_free(der);
+    return same;
+}
+
 /* A key of another algorithm: what OpenSSL knows about its name decides which failure it is. */
 static EVP_PKEY *any_key(struct pki_der *at, const struct pki_spki *spki)
 {
     const uint8_t *from = spki->whole.data;
     EVP_PKEY *key = d2i_PUBKEY(NULL, &from, (long)spki->whole.len);
-    if (key && from == spki->whole.data + spki->whole.len)
+    if (key && is_canonical(key, spki->whole))
         return key;
     EVP_PKEY_free(key);
     char name[PKI_OID_TEXT_MAX];
@@ -132,7 +145,7 @@ EVP_PKEY *pki_spki_key(struct pki_der_doc *doc, const struct pki_spki *spki)
         return ec_key(&at, spki);
     if (edwards_name)
         key = EVP_PKEY_new_raw_public_key_ex(NULL, edwards_name, NULL, spki->bits.data, spki->bits.len);
-    else if (spki->rsa.modulus.data)
+    else if (spki->rsa.modulus.data && !spki->is_pss)
         key = pki_rsa_key(&spki->rsa);
     else
         return any_key(&at, spki);
@@ -150,7 +163,7 @@ bool pki_spki_type(const struct pki_spki *spki, char type[PKI_KEY_TYPE_MAX])
     if (spki->curve != PKI_CURVE_COUNT)
         snprintf(type, PKI_KEY_TYPE_MAX, "ec:%s", pki_curve_name(spki->curve));
     else if (spki->rsa.modulus.data)
-        snprintf(type, PKI_KEY_TYPE_MAX, "rsa:%u", pki_rsa_bits(&spki->rsa));
+        snprintf(type, PKI_KEY_TYPE_MAX, "%s:%u", spki->is_pss ? "rsa-pss" : "rsa", pki_rsa_bits(&spki->rsa));
     else if (edwards_name)
         snprintf(type, PKI_KEY_TYPE_MAX, "%s", edwards_name);
     return spki->curve != PKI_CURVE_COUNT || spki->rsa.modulus.data || edwards_name;

@@ -12,15 +12,17 @@ enum { PKI_PUBLIC_MAX = 16 * 1024, PKI_KEY_TYPE_MAX = 64 };
  *  parameters  what follows the identifier
  *  bits        contents of the BIT STRING
  *  curve       of an EC key on one of the curves of curve.h, whose point `bits` is; else PKI_CURVE_COUNT
- *  rsa         of an RSA key (rsaEncryption); else modulus.data is NULL */
+ *  rsa         of an RSA key; else modulus.data is NULL
+ *  is_pss      the RSA key is for RSASSA-PSS alone, and its parameters may say more */
 struct pki_spki {
     struct pki_bytes whole, algorithm, parameters, bits;
     enum pki_curve curve;
     struct pki_rsa rsa;
+    bool is_pss;
 };
 
 /** Read a whole SubjectPublicKeyInfo. Strict for EC keys, whose curve is named by its identifier (RFC 5480
- *  2.1.1), and for RSA keys, whose parameters are NULL (RFC 3279 2.3.1) and whose numbers are within the bounds
+ *  2.1.1), and for RSA keys, whose parameters are NULL (RFC 3279 2.3.1, unless they are for PSS) and whose numbers are within the bounds
  *  of rsa.h. Whether a point is on its curve is for pki_spki_key().
  *  doc  the document it stands in; it fails with doc->malformed */
 bool pki_spki_read(struct pki_der_doc *doc, struct pki_bytes whole, struct pki_spki *spki);

@@ -40,7 +40,8 @@ function M.write(folder, names)
   for _, name in ipairs(names) do
     local path = assert(package.searchpath(name, package.path))
     -- What messages show: the place where lest was built is of no use to their readers.
-    local shown = "@" .. name:gsub("%.", "/") .. ".lua"
+    local inside = name:gsub("%.", "/")
+    local shown = "@" .. inside .. (path:find("/init%.lua$") and "/init.lua" or ".lua")
     local chunk = assert(load(assert(core.file.read(path)), shown, "t"))
     local file <close> = assert(io.open(("%s/%s.luac"):format(folder, name), "wb"))
     assert(file:write(head_of(path), string.dump(chunk)))

@@ -3,8 +3,8 @@
 local cjson = require "cjson"
 local core = require "lest.core"
 
-local function control(context, config)
-  return ("@%s-%s-%d-%d"):format(config.control, context.role, context.index, context.generation)
+local function control(launch, config)
+  return ("@%s-%s-%d-%d"):format(config.control, launch.role, launch.index, launch.generation)
 end
 
 local function evaluate(code, env)
@@ -14,24 +14,24 @@ local function evaluate(code, env)
   return (ok and "" or "error: ") .. tostring(result)
 end
 
-return function(context)
-  local config = cjson.decode(context.config)
-  local mine = config[context.role] or {}
+return function(launch)
+  local config = cjson.decode(launch.config)
+  local mine = config[launch.role] or {}
   if mine.exit then return math.tointeger(mine.exit) end
   if mine.hang then while true do core.loop.turn() end end
-  local user = context.role == "worker" and config.user or config.authority_user
+  local user = launch.role == "worker" and config.user or config.authority_user
   assert(mine.stay_root or core.process.drop(user))
-  if context.check then return 0 end
+  if launch.check then return 0 end
   assert(core.process.harden())
-  local env = { context = context, config = config, core = core }
+  local env = { launch = launch, config = config, core = core }
   local listener <close> = assert(core.channel.listen { -- luacheck: ignore 211
-    path = control(context, config), on_accept = function(channel)
+    path = control(launch, config), on_accept = function(channel)
       channel:on_message(function(code) channel:send(evaluate(code, env)) end)
     end,
   })
-  if context.role == "authority" then
-    assert(core.channel.listen { fd = context.authority_fd, on_accept = function(channel)
-      channel:on_message(function() channel:send("authority of " .. context.generation) end)
+  if launch.role == "authority" then
+    assert(core.channel.listen { fd = launch.authority_fd, on_accept = function(channel)
+      channel:on_message(function() channel:send("authority of " .. launch.generation) end)
     end })
   end
   local stopping = false

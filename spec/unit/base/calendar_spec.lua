@@ -21,6 +21,14 @@ describe("the calendar", function()
     same(LAST)
   end)
 
+  it("counts from the year 0 on", function()
+    for date, seconds in pairs { ["01 Jan 0000"] = -62167219200, ["29 Feb 0000"] = -62162121600,
+      ["01 Mar 0000"] = -62162035200, ["01 Jan 0001"] = -62135596800,
+      ["31 Dec 1969"] = -86400 } do
+      assert.equal(seconds, http.date(("Sat, %s 00:00:00 GMT"):format(date), 0), date)
+    end
+  end)
+
   it("knows which days there are", function()
     for _, day in ipairs { "29 Feb 2023", "29 Feb 2100", "30 Feb 2024", "31 Apr 2024",
       "00 May 2024", "32 Dec 2024" } do

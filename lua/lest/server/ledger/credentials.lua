@@ -26,6 +26,7 @@
 ---   store:use(who, purpose, bound_until) -- in the transaction that records the certificate
 local cjson = require "cjson.safe"
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 
 local M = {}
 
@@ -67,12 +68,8 @@ function M.new(options)
   }, Store)
 end
 
-local function fail(code, message, detail)
-  return nil, core.error.new { code = code, message = message, detail = detail }
-end
-
 local function refuse(detail)
-  return fail("unauthenticated", "the user name or the password is wrong", detail)
+  return fail("unauthenticated", "the user name or the password is wrong", { detail = detail })
 end
 
 local function name_problem(name)

@@ -6,6 +6,7 @@
 ---   local made, err = operator.call(config, "credential_add", { name = "device001" })
 local core = require "lest.core"
 local credentials = require "lest.server.ledger.credentials"
+local fail = require "lest.base.fail"
 
 local M = {}
 
@@ -16,22 +17,18 @@ local PAGE <const> = 500
 M.REVOCATION_REASONS = { "unspecified", "keyCompromise", "affiliationChanged", "superseded",
   "cessationOfOperation", "privilegeWithdrawn" }
 
----@class lest.operator.context
+---@class lest.operator
 ---@field ledger lest.ledger
 ---@field credentials lest.credentials
 ---@field clock fun(): integer
 
----@type table<string, fun(context: lest.operator.context, arguments: table): table?, lest.error?>
+---@type table<string, fun(operator: lest.operator, arguments: table): table?, lest.error?>
 M.operations = {}
 
 local operations <const> = M.operations
 
-local function fail(code, message)
-  return nil, core.error.new { code = code, message = message }
-end
-
-local function first(context, statement, parameters)
-  local rows, err = context.ledger:rows(statement, parameters)
+local function first(operator, statement, parameters)
+  local rows, err = operator.ledger:rows(statement, parameters)
   return rows and rows[1], err
 end
 
@@ -39,9 +36,9 @@ end
 ---@param parameters table the statement's own, to which those of a page are added
 ---@return table[]?
 ---@return integer|lest.error|nil last
-local function page(context, statement, arguments, parameters)
+local function page(operator, statement, arguments, parameters)
   parameters.before, parameters.limit = arguments.before, arguments.limit or PAGE
-  local rows, err = context.ledger:rows(statement, parameters)
+  local rows, err = operator.ledger:rows(statement, parameters)
   if not rows then return nil, err end
   local last = rows[1] and (rows[#rows].place or rows[#rows].seq)
   for _, row in ipairs(rows) do row.place = nil end
@@ -55,17 +52,17 @@ end
 
 -- ---- credentials
 
-function operations.credential_add(context, arguments)
-  return context.credentials:add(arguments)
+function operations.credential_add(operator, arguments)
+  return operator.credentials:add(arguments)
 end
 
-function operations.credential_list(context, arguments)
+function operations.credential_list(operator, arguments)
   if is_impossible(arguments.name) then return {} end
-  return context.credentials:list(arguments.name, arguments.before, arguments.limit or PAGE)
+  return operator.credentials:list(arguments.name, arguments.before, arguments.limit or PAGE)
 end
 
-function operations.credential_remove(context, arguments)
-  local removed, err = context.credentials:remove(arguments.name)
+function operations.credential_remove(operator, arguments)
+  local removed, err = operator.credentials:remove(arguments.name)
   if not removed then return nil, err end
   if removed == 0 then
     return fail("not_found", ("there is no credential of the name '%s'"):format(arguments.name))
@@ -75,52 +72,52 @@ end
 
 -- ---- pending requests
 
-local function approvals(context, id)
-  return context.ledger:rows("approval_list", { pending_id = id })
+local function approvals(operator, id)
+  return operator.ledger:rows("approval_list", { pending_id = id })
 end
 
-local function find_pending(context, id)
+local function find_pending(operator, id)
   local row, err
-  if core.utf8.is_text(id) then row, err = first(context, "pending_get", { id = id }) end
+  if core.utf8.is_text(id) then row, err = first(operator, "pending_get", { id = id }) end
   if err then return nil, err end
   if not row then return fail("not_found", ("there is no pending request '%s'"):format(id)) end
-  if row.expires <= context.clock() and row.state ~= "issued" then row.state = "expired" end
+  if row.expires <= operator.clock() and row.state ~= "issued" then row.state = "expired" end
   return row
 end
 
-function operations.pending_list(context, arguments)
+function operations.pending_list(operator, arguments)
   local state = arguments.state
-  if state then return page(context, "pending_list_state", arguments, { state = state }) end
-  return page(context, "pending_list", arguments, { now = context.clock() })
+  if state then return page(operator, "pending_list_state", arguments, { state = state }) end
+  return page(operator, "pending_list", arguments, { now = operator.clock() })
 end
 
-function operations.pending_show(context, arguments)
-  local row, err = find_pending(context, arguments.id)
+function operations.pending_show(operator, arguments)
+  local row, err = find_pending(operator, arguments.id)
   if not row then return nil, err end
-  row.approvals, err = approvals(context, row.id)
+  row.approvals, err = approvals(operator, row.id)
   if not row.approvals then return nil, err end
   row.csr = core.base64.encode(row.csr)
   return row
 end
 
-local function record_verdict(context, arguments, verdict)
-  local now = context.clock()
-  local changed, err = context.ledger:run("approval_put", { pending_id = arguments.id,
+local function record_verdict(operator, arguments, verdict)
+  local now = operator.clock()
+  local changed, err = operator.ledger:run("approval_put", { pending_id = arguments.id,
     operator = arguments.operator, verdict = verdict, comment = arguments.comment, now = now })
   if changed ~= 1 then return changed, err end
-  return context.ledger:run("pending_settle", { id = arguments.id, now = now })
+  return operator.ledger:run("pending_settle", { id = arguments.id, now = now })
 end
 
 -- The operator's say and what it comes to stand or fall together.
-local function decide(context, arguments, verdict)
-  local ledger = context.ledger
-  local row, err = find_pending(context, arguments.id)
+local function decide(operator, arguments, verdict)
+  local ledger = operator.ledger
+  local row, err = find_pending(operator, arguments.id)
   if not row then return nil, err end
   local begun
   begun, err = ledger:begin()
   if not begun then return nil, err end
   local changed, committed
-  changed, err = record_verdict(context, arguments, verdict)
+  changed, err = record_verdict(operator, arguments, verdict)
   if changed == 1 then
     committed, err = ledger:commit()
   end
@@ -129,20 +126,20 @@ local function decide(context, arguments, verdict)
     if err then return nil, err end
     return fail("refused", ("the request '%s' waits no longer: it is %s"):format(row.id, row.state))
   end
-  return operations.pending_show(context, arguments)
+  return operations.pending_show(operator, arguments)
 end
 
-function operations.pending_approve(context, arguments)
-  return decide(context, arguments, "approve")
+function operations.pending_approve(operator, arguments)
+  return decide(operator, arguments, "approve")
 end
 
-function operations.pending_reject(context, arguments)
-  return decide(context, arguments, "reject")
+function operations.pending_reject(operator, arguments)
+  return decide(operator, arguments, "reject")
 end
 
 -- ---- requests: every decision
 
-function operations.request_list(context, arguments)
+function operations.request_list(operator, arguments)
   local name, verdict = arguments.name, arguments.verdict
   if is_impossible(name) then return {} end
   local statement = name and "request_list_principal" or "request_list"
@@ -151,13 +148,13 @@ function operations.request_list(context, arguments)
   elseif verdict then
     statement = statement .. "_verdict"
   end
-  return page(context, statement, arguments, { principal_name = name, verdict = verdict })
+  return page(operator, statement, arguments, { principal_name = name, verdict = verdict })
 end
 
-function operations.request_show(context, arguments)
+function operations.request_show(operator, arguments)
   local row, err
   if core.utf8.is_text(arguments.id) then
-    row, err = first(context, "request_get", { id = arguments.id })
+    row, err = first(operator, "request_get", { id = arguments.id })
   end
   if err then return nil, err end
   if not row then return fail("not_found", ("there is no request '%s'"):format(arguments.id)) end
@@ -167,10 +164,10 @@ end
 
 -- ---- certificates
 
-function operations.cert_list(context, arguments)
+function operations.cert_list(operator, arguments)
   if is_impossible(arguments.name) then return {} end
   local statement = arguments.name and "certificate_list_principal" or "certificate_list"
-  return page(context, statement, arguments, { principal_name = arguments.name })
+  return page(operator, statement, arguments, { principal_name = arguments.name })
 end
 
 --- Serials as people copy them: "0A:1B", "a1b".
@@ -180,20 +177,20 @@ local function plain_serial(text)
   return #hex % 2 == 1 and "0" .. hex or hex
 end
 
-function operations.cert_show(context, arguments)
+function operations.cert_show(operator, arguments)
   local serial = plain_serial(arguments.serial)
   if not serial then
     return fail("usage", ("'%s' is no serial number"):format(arguments.serial))
   end
-  local rows, err = context.ledger:rows("certificate_find", { serial = serial })
+  local rows, err = operator.ledger:rows("certificate_find", { serial = serial })
   if not rows then return nil, err end
   if not rows[1] then return fail("not_found", "no certificate has the serial " .. serial) end
   for _, row in ipairs(rows) do row.der = core.base64.encode(row.der) end
   return rows
 end
 
-function operations.cert_revoke(context, arguments)
-  local rows, err = operations.cert_show(context, arguments)
+function operations.cert_revoke(operator, arguments)
+  local rows, err = operations.cert_show(operator, arguments)
   if not rows then return nil, err end
   local row = rows[1]
   if #rows > 1 then
@@ -201,13 +198,13 @@ function operations.cert_revoke(context, arguments)
       ("%d CAs have issued a certificate of the serial %s"):format(#rows, row.serial))
   end
   local changed
-  changed, err = context.ledger:run("certificate_revoke", { serial = row.serial,
-    issuer = row.issuer, reason = arguments.reason, now = context.clock() })
+  changed, err = operator.ledger:run("certificate_revoke", { serial = row.serial,
+    issuer = row.issuer, reason = arguments.reason, now = operator.clock() })
   if not changed then return nil, err end
   if changed == 0 then
     return fail("refused", ("the certificate %s is revoked already"):format(row.serial))
   end
-  rows, err = operations.cert_show(context, arguments)
+  rows, err = operations.cert_show(operator, arguments)
   return rows and rows[1], err
 end
 

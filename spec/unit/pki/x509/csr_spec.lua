@@ -410,6 +410,22 @@ describe("csr", function()
     fails("csr_signature", with_rsa(("\xff"):rep(256), "\3"):verify())
   end)
 
+  it("reads a key for RSASSA-PSS as strictly, in the encoding that OpenSSL writes", function()
+    local pss = der.oid "1.2.840.113549.1.1.10"
+    local function parse(parameters, ...)
+      local spki = der.seq(der.seq(pss, parameters), der.bits(...))
+      return csr.parse(forge(function(parts) parts.spki = spki end))
+    end
+    local n, three = der.tlv(2, "\0" .. ("\xff"):rep(256)), der.tlv(2, "\3")
+    assert.equal("rsa-pss:2048", assert(parse("", der.seq(n, three))).key_type)
+    for _, bytes in ipairs { der.seq(n, three) .. "junk", der.seq(n, three, three),
+      der.seq(der.tlv(2, "\0\0" .. ("\xff"):rep(256)), three), der.seq(n, der.tlv(2, "\0")) } do
+      fails("csr_malformed", parse("", bytes))
+    end
+    fails("csr_malformed", parse("\x30\x81\0", der.seq(n, three))) -- a length in BER
+    fails("csr_weak", assert(parse("", der.seq(n, der.tlv(2, "\1")))):verify())
+  end)
+
   it("reads an RSA key in its one encoding, within bounds", function()
     local null, rsa = "\5\0", der.oid "1.2.840.113549.1.1.1"
     local function parse(parameters, ...)
