@@ -16,6 +16,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum { LOOK_US = 1000 };
 enum { VALUE_MAX = 4 * 1024 * 1024, SQL_MAX = 64 * 1024, WAL_KEPT_MAX = 64 * 1024 * 1024 };
 
 /* place[i] is SQLite's number for the statement's parameter i. */
@@ -38,6 +39,8 @@ enum { CONTROLS = sizeof control_sql / sizeof *control_sql };
 struct connection {
     sqlite3 *db;
     struct ledger_wal *wal; /* where commits are synced later */
+    int busy_ms;
+    int64_t wait_until_ms;
     sqlite3_stmt *controls[CONTROLS];
     struct prepared prepared[]; /* by the statement's place in ledger_statements */
 };
@@ -159,9 +162,30 @@ static enum lest_status make_file(const char *path, struct lest_error *err)
     return LEST_OK;
 }
 
+/* Between two transactions of a busy authority there is no more time than a message takes: SQLite's own handler,
+ * which looks at most ten times a second, would miss it for seconds. */
+static int wait_for_lock(void *arg, int tries)
+{
+    struct connection *c = arg;
+    if (tries == 0)
+        c->wait_until_ms = lest_clock_monotonic_ms() + c->busy_ms;
+    if (lest_clock_monotonic_ms() >= c->wait_until_ms)
+        return 0;
+    usleep(LOOK_US);
+    return 1;
+}
+
 static void sqlite_close(void *connection)
 {
     struct connection *c = connection;
+    if (!c->db) {
+        free(c);
+        return;
+    }
+    /* What a failed sync has left in memory may be gone: no page of it may be moved. The next process keeps what
+     * its checksums vouch for. */
+    if (c->wal && ledger_wal_has_failed(c->wal))
+        sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     for (size_t i = 0; i < ledger_statement_count; i++)
         sqlite3_finalize(c->prepared[i].stmt);
     for (size_t i = 0; i < CONTROLS; i++)
@@ -283,7 +307,8 @@ static enum lest_status sqlite_open(const char *path, const struct ledger_option
         goto out;
     }
     sqlite3_extended_result_codes(c->db, 1);
-    sqlite3_busy_timeout(c->db, options->busy_ms);
+    c->busy_ms = options->busy_ms;
+    sqlite3_busy_handler(c->db, wait_for_lock, c);
     harden(c->db);
     status = set_pragmas(c->db, path, options, err);
     if (!status)

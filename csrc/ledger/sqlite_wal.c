@@ -83,6 +83,11 @@ enum lest_status ledger_wal_checkpoint(struct ledger_wal *wal, struct lest_error
     return checkpoint(wal, wal->other, err);
 }
 
+bool ledger_wal_has_failed(const struct ledger_wal *wal)
+{
+    return atomic_load(&wal->error) != 0;
+}
+
 bool ledger_wal_is_long(const struct ledger_wal *wal)
 {
     return atomic_load(&wal->frames) - atomic_load(&wal->moved) >= CHECKPOINT_FRAMES;
@@ -156,6 +161,8 @@ void ledger_wal_close(struct ledger_wal *wal)
 {
     if (!wal)
         return;
+    if (wal->other && ledger_wal_has_failed(wal))
+        sqlite3_db_config(wal->other, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_close(wal->other);
     if (wal->fd >= 0)
         close(wal->fd);

@@ -26,4 +26,7 @@ enum lest_status ledger_wal_sync(struct ledger_wal *wal, struct lest_error *err)
 enum lest_status ledger_wal_checkpoint(struct ledger_wal *wal, struct lest_error *err) LEST_MUST_USE;
 bool ledger_wal_is_long(const struct ledger_wal *wal);
 
+/** Whether a sync has failed. */
+bool ledger_wal_has_failed(const struct ledger_wal *wal);
+
 #endif

@@ -96,6 +96,17 @@ describe("a policy file", function()
   end)
 end)
 
+describe("a view", function()
+  it("is empty to what looks below it, so that nothing of it can be changed", function()
+    local seen = request.new { id = "a", tls = { version = "TLSv1.3" }, headers = { host = "x" } }
+    assert.is_nil(next(seen))
+    assert.is_nil(next(seen.tls))
+    assert.is_nil(next(seen.headers))
+    for key in pairs(seen) do assert.is_string(key) end
+    assert.equal("x", seen.headers.Host)
+  end)
+end)
+
 describe("a request", function()
   local view = request.new {
     id = "a-1", operation = "simpleenroll", label = "default", tls = { version = "TLSv1.3" },

@@ -30,6 +30,7 @@ local SHOWN_MAX <const> = 1024
 ---@field renews? string its serial
 ---@field approvals table[] of operators
 ---@field pending? table the ledger's row, where the request waits
+---@field is_proven? boolean the label's proofs are all there
 ---@field is_known? boolean the principal is proven and within its limits: an end is recorded
 ---@field handle? string what the worker brings the verdict with
 ---@field verdict? string as the ledger has it

@@ -9,6 +9,7 @@ local channels = require "lest.server.authority.channels"
 local cjson = require "cjson"
 local core = require "lest.core"
 local issuance = require "lest.server.authority.issuance"
+local kinds = require "lest.server.wire.kinds"
 local limits = require "lest.server.config.limits"
 local message = require "lest.server.wire.message"
 local proofs = require "lest.server.authority.proofs"
@@ -94,11 +95,10 @@ end
 --- The question about an enrollment, which has taken its place.
 function Authority:begin(request)
   local begin = request.begin
-  -- Reads are cheaper within the turn's transaction; without one they are as right.
-  self.turn:begin()
   request:read_csr()
   proofs.authenticate(self, request)
-  for kind in pairs(request.label.accepts) do begin[kind] = nil end -- proven, and not needed
+  request.is_proven = true
+  for _, kind in ipairs(kinds.list) do begin[kind.name] = nil end -- not needed any more
   -- The channel may have ended while a password was hashed.
   if request.channel.closed then channels.refuse_crowd() end
   self:count_request(request)
@@ -166,7 +166,7 @@ function Authority:answer_to(request, step, finish)
     if not recorded then result = why end
   end
   local answer = answer_of(request.id, result)
-  answer.who = request:who()
+  answer.who = request.is_proven and request:who() or nil
   answer.verdict = request.verdict
   return answer
 end
@@ -199,6 +199,7 @@ end
 local WORKER_TYPES <const> = { begin = true, finish = true }
 
 function Authority:on_message(channel, packet)
+  if self.is_stopping then return end
   local received, problem = message.decode(packet, WORKER_TYPES)
   if not received then
     core.log.write("warning", "bad message", { "pid", channel.pid, "message", problem })
@@ -215,7 +216,7 @@ function Authority:on_begin(channel, begin)
     channels.check_id(channel, begin.id)
     self.channels:enter(channel)
   end)
-  if not ok then return self:reply(channel, begin.id, answer_of(begin.id, problem)) end
+  if not ok then return send(true, channel, begin.id, answer_of(begin.id, problem)) end
   local request = request_module.new(channel, begin, label, self.clock())
   task.start({ quiet = true }, function()
     local answer = self:answer_to(request, self.begin)
@@ -226,9 +227,9 @@ end
 
 function Authority:on_finish(channel, finish)
   local ok, request = pcall(self.channels.take, self.channels, channel, finish, self.clock())
-  local answer = ok and self:answer_to(request, self.finish, finish)
-    or answer_of(finish.id, request)
-  self:reply(channel, finish.id, answer)
+  -- What says nothing of the ledger need not wait for it.
+  if not ok then return send(true, channel, finish.id, answer_of(finish.id, request)) end
+  self:reply(channel, finish.id, self:answer_to(request, self.finish, finish))
 end
 
 function Authority:on_accept(socket)
@@ -288,6 +289,7 @@ function Authority:serve(launch)
   self:sweep()
   core.process.ready()
   while not (stopping or self.turn.failed) do core.loop.turn() end
+  self.is_stopping = true
   self.turn:finish()
   self.ledger:close()
   return terminate and (self.turn.failed and 1 or 0)

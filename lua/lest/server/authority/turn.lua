@@ -23,6 +23,9 @@ function Savepoint:__close()
   assert(self.ledger:release())
 end
 
+-- A disk that takes longer than this for one sync is told of.
+local SLOW_MS <const> = 5000
+
 ---@class lest.authority.turn
 ---@field ledger lest.ledger
 ---@field is_open boolean there is a transaction
@@ -96,7 +99,10 @@ function Turn:when_synced(fn, ...)
 end
 
 local function call_all(batch, durable)
-  for _, each in ipairs(batch) do each[1](durable, table.unpack(each, 2, each.n)) end
+  for _, each in ipairs(batch) do
+    local ok, problem = pcall(each[1], durable, table.unpack(each, 2, each.n))
+    if not ok then core.log.write("error", "answer lost", { "message", tostring(problem) }) end
+  end
 end
 
 --- A batch is durable, or it may be lost. Then what waits for it never leaves, and nothing that
@@ -113,6 +119,13 @@ local function on_sync(self, batch, durable, err)
   call_all(batch, true)
 end
 
+-- Requests wait, and the loop that goes on hides it from the watchdog.
+local function tell_slow(self)
+  if core.clock.monotonic_ms() < self.slow_at then return end
+  self.slow_at = math.maxinteger
+  core.log.write("error", "the ledger's disk does not answer", { "waiting", #self.syncing })
+end
+
 --- End of a turn of the loop: commit, unless a batch is being synced, and let go what waited once
 --- that is durable. A transaction in which nothing was written holds the ledger's lock no longer.
 function Turn:settle()
@@ -121,13 +134,16 @@ function Turn:settle()
     self.ledger:rollback()
     self.is_open = false
   end
-  if self.syncing or not (self.is_open or self.waiting[1]) then return end
+  if self.syncing then return tell_slow(self) end
+  if not (self.is_open or self.waiting[1]) then return end
   local batch, is_open = self.waiting, self.is_open
   self.waiting, self.is_open, self.has_written, self.syncing = {}, false, false, batch
+  self.slow_at = core.clock.monotonic_ms() + SLOW_MS
   local function callback(durable, err) on_sync(self, batch, durable, err) end
-  if not is_open then return self.ledger:sync(callback) end
-  local committed, err = self.ledger:commit(callback)
-  if committed then return end
+  local step = is_open and self.ledger.commit or self.ledger.sync
+  local ok, committed, err = pcall(step, self.ledger, callback)
+  if not ok then return on_sync(self, batch, nil, committed) end
+  if committed or not is_open then return end
   core.log.write("error", "the ledger cannot be written", { "message", tostring(err) })
   self.ledger:rollback()
   self.syncing = nil

@@ -11,10 +11,16 @@ local M = {}
 
 local DETAIL_MAX <const> = 8000
 
+-- What a policy raises may be an object, and say nothing.
+local function text_of_error(problem)
+  local ok, text = pcall(tostring, problem)
+  return ok and type(text) == "string" and text or ("an error of type " .. type(problem))
+end
+
 local function why_failed(running, limit, problem)
   if limit.expired then return ("%s (at %s)"):format(problem, limit.where) end
   if limit.exhausted then return "the decision used more than its memory" end
-  return running.trace or tostring(problem)
+  return running.trace or text_of_error(problem)
 end
 
 --- Wait for a hook that did not end at once: until its time is over, or its request.
@@ -77,6 +83,11 @@ end
 ---@param verdict table
 ---@return table fields
 function M.fields(verdict)
+  for _, key in ipairs { "reason", "detail" } do
+    if verdict[key] ~= nil and type(verdict[key]) ~= "string" then
+      return { verdict = "error", detail = "a verdict was changed after it was made" }
+    end
+  end
   local ok, subject = true, nil
   if verdict.subject then ok, subject = pcall(parts_of, verdict.subject) end
   if not ok then

@@ -72,7 +72,11 @@ function Worker:on_request(exchange)
   local request = self.judged[exchange]
   self.judged[exchange] = nil
   local running = task.start({ quiet = true }, function()
-    guard(exchange, request, answerers[request.operation], self, exchange, request)
+    local ok = guard(exchange, request, answerers[request.operation], self, exchange, request)
+    -- A failure after the authority began to hold the request: it need hold it no longer.
+    if not ok and request.handle and not request.is_committed then
+      self.authority:give_up(request, "the request failed")
+    end
     core.process.beat(nil)
     request:log(exchange)
   end)

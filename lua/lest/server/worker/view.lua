@@ -11,8 +11,11 @@ local function set(...)
   return names
 end
 
--- Where a view keeps its values; no name of a policy's can be it.
-local VALUES <const> = {}
+-- The values of each view. A view itself is empty, so that next() and rawget() find nothing in it.
+local values_of <const> = setmetatable({}, { __mode = "k" })
+
+-- Where the values of a request keep the facts that its parts are made from.
+local FACTS <const> = {}
 
 --- The metatable of every view of one kind. With `known`, a field outside of it raises.
 ---@param what string the name for messages, as "request.tls"
@@ -22,7 +25,7 @@ local function class(what, known)
     __name = "lest." .. what,
     __metatable = false,
     __index = function(self, key)
-      local value = rawget(self, VALUES)[key]
+      local value = values_of[self][key]
       if value == nil and known and not known[key] then
         error(("%s has no field '%s'%s"):format(what, tostring(key), schema.hint(key, known)), 2)
       end
@@ -31,13 +34,15 @@ local function class(what, known)
     __newindex = function(_, key)
       error(("%s is read-only: '%s' cannot be set"):format(what, tostring(key)), 2)
     end,
-    __len = function(self) return #rawget(self, VALUES) end,
-    __pairs = function(self) return pairs(rawget(self, VALUES)) end,
+    __len = function(self) return #values_of[self] end,
+    __pairs = function(self) return pairs(values_of[self]) end,
   }
 end
 
 local function view(of, values)
-  return setmetatable({ [VALUES] = values }, of)
+  local made = setmetatable({}, of)
+  values_of[made] = values
+  return made
 end
 
 local CLASS <const> = {
@@ -67,7 +72,7 @@ CLASS.auth = class("request.auth", auth_fields)
 local HEADERS <const> = {
   __name = "lest.request.headers",
   __metatable = false,
-  __index = function(self, key) return rawget(self, VALUES)[tostring(key):lower()] end,
+  __index = function(self, key) return values_of[self][tostring(key):lower()] end,
   __newindex = function() error("request.headers is read-only", 2) end,
 }
 
@@ -104,7 +109,7 @@ local Values <const> = {}
 function Values:__index(key)
   local make = PARTS[key]
   if not make then return nil end
-  local value = make(self[VALUES][key])
+  local value = make(self[FACTS][key])
   rawset(self, key, value)
   return value
 end
@@ -112,7 +117,7 @@ function Values:__pairs()
   for key in pairs(PARTS) do local _ = self[key] end
   return function(_, key)
     local value
-    repeat key, value = next(self, key) until key ~= VALUES
+    repeat key, value = next(self, key) until key ~= FACTS
     return key, value
   end, self, nil
 end
@@ -122,7 +127,7 @@ end
 ---@return table
 function M.new(facts)
   return view(CLASS.request, setmetatable({
-    [VALUES] = facts, id = facts.id, time = facts.time, operation = facts.operation,
+    [FACTS] = facts, id = facts.id, time = facts.time, operation = facts.operation,
     label = facts.label, csr = facts.csr, address = facts.address,
   }, Values))
 end

@@ -18,8 +18,9 @@ end
 
 --- Whether the chain of a CA leaves every client certificate of it alone.
 local function is_plain(chain)
-  for _, cert in ipairs(chain) do
-    if not allows(cert.eku, "clientAuth") then return false end
+  for i, cert in ipairs(chain) do
+    -- The CA was verified as the end of the chain, where its parents' path length says nothing.
+    if not allows(cert.eku, "clientAuth") or i > 1 and cert.path_len then return false end
     for _, extension in ipairs(cert.extensions) do
       if extension.oid == NAME_CONSTRAINTS then return false end
     end
@@ -35,6 +36,12 @@ local function vouch(anchors, issuer, now)
   local good = chain ~= nil and is_plain(chain)
   anchors.vouched[issuer.id] = { from = now, good = good }
   return good
+end
+
+--- Whether this certificate of the CA is the one that a certificate names as its issuer: a CA may
+--- have had another name with the same key, which other anchors vouch for.
+local function is_issuer(ca, cert)
+  return ca.subject_der == cert.issuer_der and (not cert.aki or cert.aki == ca.ski)
 end
 
 --- The certificate, its row and the name of the label's anchors; nil where it must be verified.
@@ -57,7 +64,8 @@ function M.find(authority, request, der)
   end
   for _, row in ipairs(rows) do
     local issuer = row.der == der and not row.revoked_at and authority.issuers_by_id[row.issuer]
-    for _, name in ipairs(issuer and request.label.anchors or {}) do
+    local good = issuer and is_issuer(issuer.cert, cert)
+    for _, name in ipairs(good and request.label.anchors or {}) do
       if vouch(authority.anchors[name], issuer, now) then return cert, row, name end
     end
   end

@@ -80,6 +80,20 @@ describe("a certificate of ours", function()
     end, longer, short)
   end)
 
+  it("is verified where its issuer had another name, or a path length counts", function()
+    local renamed = made:root("renamed", { same_key = root })
+    assert.is_nil(find(function(authority)
+      authority.issuers_by_id.ours.cert = renamed.cert
+      authority.anchors.own.store = assert(core.store.new { anchors = { renamed.cert } })
+    end))
+    local top = made:root("top", { ext = "basicConstraints = critical,CA:TRUE,pathlen:0\n"
+      .. "keyUsage = critical,keyCertSign,cRLSign\n" })
+    local below = made:sub("below", { by = top })
+    assert.is_nil(find(function(authority)
+      authority.anchors.own.store = assert(core.store.new { anchors = { top.cert } })
+    end, made:issue("end", { by = below, ext = CLIENT }), below))
+  end)
+
   it("is verified where CRLs, usages or names decide", function()
     assert.is_nil(find(function(authority) authority.config.crls = { "a.crl" } end))
     assert.is_nil(find(function(authority) authority.config.crl_required = true end))
