@@ -81,11 +81,17 @@ enum lest_status ledger_sqlite_check_version(sqlite3 *db, const char *path, int6
                                              struct lest_error *err)
 {
     int64_t application = 0, objects = 0;
-    enum lest_status status = ledger_sqlite_ask(db, "PRAGMA application_id", &application, path, err);
+    /* In one snapshot: another process may be making the ledger just now. */
+    bool alone = sqlite3_get_autocommit(db);
+    enum lest_status status = alone ? ledger_sqlite_run(db, "BEGIN", path, err) : LEST_OK;
+    if (!status)
+        status = ledger_sqlite_ask(db, "PRAGMA application_id", &application, path, err);
     if (!status)
         status = ledger_sqlite_ask(db, "PRAGMA user_version", version, path, err);
     if (!status)
         status = ledger_sqlite_ask(db, "SELECT count(*) FROM sqlite_schema", &objects, path, err);
+    if (alone)
+        sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL);
     if (status)
         return status;
     if (application != APPLICATION_ID && (application || *version || objects))

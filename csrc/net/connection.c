@@ -9,7 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OUT_MAX = 256 * 1024 * 1024 };
+enum { OUT_MAX = 256 * 1024 * 1024, STOP_IDLE_MS = 1000 };
 
 static void destroy(struct net_connection *c)
 {
@@ -176,13 +176,16 @@ void net_connection_kill(struct net_connection *c)
         destroy(c);
 }
 
+/* A client that was let in and not served yet would take the end for a fault, and so would one whose next request
+ * is on the way: what is idle has a moment left, and an answer in it closes the connection. */
 static void stop(struct net_connection *c)
 {
-    /* A client that has not been served yet was let in, and would take the end for a fault. */
-    if (c->running || c->state != NET_HEAD || c->begun || c->requests == 0)
+    int64_t soon = lest_clock_monotonic_ms() + STOP_IDLE_MS;
+    if (c->state != NET_HEAD || c->begun || c->requests == 0 || c->deadline <= soon)
         return;
-    net_connection_finish(c);
-    run(c);
+    c->deadline = soon;
+    if (!c->running)
+        run(c);
 }
 
 void net_connections_stop(struct net_service *service)

@@ -1,6 +1,7 @@
 -- Reloads, the end, and the watchdog, with requests under way in a real server.
 local fleet = require "support.fleet"
 local process = require "support.process"
+local raw_client = require "support.raw_client"
 local support = require "support.server"
 local task = require "lest.task"
 
@@ -55,6 +56,20 @@ describe("a server with requests under way", function()
     local answer, err = fleet.post(server, devices.devices[1])
     assert.is_nil(answer)
     assert.equal("network", err.code)
+  end)
+
+  it("answers what comes just then on an idle connection, and closes that", function()
+    local client <close> = raw_client.new()
+    local idle = assert(client:connect { port = server.port })
+    local get = raw_client.http("GET", "/cacerts")
+    assert(idle:send(get))
+    assert.equal(200, idle:response().status)
+    process.kill(server.pid, "HUP")
+    process.wait_for(function() return #server:logged "ready" == 2 end, "a generation", 30)
+    assert(idle:send(get))
+    local response = assert(idle:response())
+    assert.equal(200, response.status)
+    assert.equal("close", response.headers.connection)
   end)
 
   it("answers them from the old generation after SIGHUP, and new ones from the new", function()
