@@ -79,14 +79,6 @@ static size_t read_values(lua_State *L, int idx, const struct ledger_statement *
     return given;
 }
 
-static size_t count_entries(lua_State *L, int idx)
-{
-    size_t count = 0;
-    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1))
-        count++;
-    return count;
-}
-
 /* Runs the statement named by argument 2 with the parameters of argument 3. The result is the handle's, which
  * frees it before the next and when it is closed, in case that an error keeps the caller from it. */
 static enum lest_status run_statement(lua_State *L, struct ledger_result **out, struct lest_error *err)
@@ -103,7 +95,7 @@ static enum lest_status run_statement(lua_State *L, struct ledger_result **out, 
         lua_replace(L, 3);
     }
     luaL_checktype(L, 3, LUA_TTABLE);
-    if (read_values(L, 3, statement, values) != count_entries(L, 3))
+    if (read_values(L, 3, statement, values) != lestL_count_entries(L, 3))
         check_known(L, 3, statement);
     *out = &handle->result;
     return ledger_run(handle->ledger, statement, values, *out, err);

@@ -143,14 +143,6 @@ static bool has_field(lua_State *L, int idx, const struct wire_field *fields)
     return false;
 }
 
-static size_t count_entries(lua_State *L, int table)
-{
-    size_t count = 0;
-    for (lua_pushnil(L); lua_next(L, table); lua_pop(L, 1))
-        count++;
-    return count;
-}
-
 /* Looks for the key that is in no field; "type" is the message's own. */
 static bool check_known(lua_State *L, struct wire_writer *writer, int table, const struct wire_shape *shape)
 {
@@ -182,7 +174,7 @@ static bool encode_record(lua_State *L, struct wire_writer *writer, int table, c
         found += is_there;
         lua_pop(L, 1);
     }
-    return count_entries(L, table) == found || check_known(L, writer, table, shape);
+    return lestL_count_entries(L, table) == found || check_known(L, writer, table, shape);
 }
 
 static bool encode_list(lua_State *L, struct wire_writer *writer, int table, const struct wire_item *list)
@@ -244,10 +236,12 @@ static bool encode_table(lua_State *L, struct wire_writer *writer, struct wire_i
     int table = lua_gettop(L);
     enum wire_kind kind = item->shape->kind;
     item->event = WIRE_OPEN;
-    item->count = kind == WIRE_LIST ? lua_rawlen(L, table) : kind == WIRE_MAP ? count_entries(L, table) : 0;
+    item->count = kind == WIRE_LIST  ? lua_rawlen(L, table)
+                  : kind == WIRE_MAP ? lestL_count_entries(L, table)
+                                     : 0;
     if (!wire_writer_put(writer, item))
         return false;
-    if (kind == WIRE_LIST && count_entries(L, table) != item->count)
+    if (kind == WIRE_LIST && lestL_count_entries(L, table) != item->count)
         return wire_place_fail(&writer->place, "must be a list without gaps and names");
     bool good = kind == WIRE_RECORD ? encode_record(L, writer, table, item->shape)
                 : kind == WIRE_LIST ? encode_list(L, writer, table, item)

@@ -61,6 +61,14 @@ void lestL_check_options(lua_State *L, int idx, const char *const known[])
     }
 }
 
+size_t lestL_count_entries(lua_State *L, int idx)
+{
+    size_t count = 0;
+    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1))
+        count++;
+    return count;
+}
+
 const char *lestL_opt_string(lua_State *L, int idx, const char *key, const char *absent)
 {
     if (lua_isnoneornil(L, idx))

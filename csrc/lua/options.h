@@ -5,6 +5,7 @@
 #include <lauxlib.h>
 #include <lua.h>
 #include <stdbool.h>
+#include <stddef.h>
 
 #ifdef __clang_analyzer__
 /* What the analyzer cannot know: that these do not return, or never NULL.
@@ -18,6 +19,10 @@ void *luaL_checkudata(lua_State *L, int ud, const char *tname) __attribute__((re
 /** Raise if the table at idx has a key that is not in known (ended by NULL); names the bad key and the
  *  nearest right one. idx may hold nil or none. */
 void lestL_check_options(lua_State *L, int idx, const char *const known[]);
+
+/** How many entries the table at idx, an absolute index, has: against those that were read, whether there are
+ *  others. */
+size_t lestL_count_entries(lua_State *L, int idx);
 
 /** Fields of an option table; absent gives the default. A value of another type raises with the key. */
 const char *lestL_opt_string(lua_State *L, int idx, const char *key, const char *absent);
