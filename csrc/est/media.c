@@ -46,10 +46,12 @@ bool est_request_media_check(enum est_operation operation, struct http_slice con
 
 bool est_response_media_fits(enum est_operation operation, struct http_slice content_type)
 {
+    /* Most servers say of both bags what RFC 7030 has for one of them. */
+    bool is_bag = operation == EST_CACERTS;
+    const char *wanted = is_bag ? EST_TYPE_ISSUED : est_operation_info(operation)->response_type;
     struct http_media_type type;
     if (!http_media_type_parse(content_type, &type))
         return false;
     /* Some servers leave out the s. */
-    return fits(&type, est_operation_info(operation)->response_type) ||
-           (operation == EST_CSRATTRS && fits(&type, "application/csrattr"));
+    return fits(&type, wanted) || (operation == EST_CSRATTRS && fits(&type, "application/csrattr"));
 }

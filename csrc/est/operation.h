@@ -8,16 +8,18 @@
  * offered has its row so that its name is known and reserved; asking for it is 404 (RFC 7030 3.2.2:
  * optional). */
 #define EST_OPERATIONS(X)                                                                                    \
-    X(CACERTS, "cacerts", HTTP_GET, true, NULL, EST_TYPE_CERTS)                                              \
-    X(SIMPLEENROLL, "simpleenroll", HTTP_POST, true, EST_TYPE_CSR, EST_TYPE_CERTS)                           \
-    X(SIMPLEREENROLL, "simplereenroll", HTTP_POST, true, EST_TYPE_CSR, EST_TYPE_CERTS)                       \
+    X(CACERTS, "cacerts", HTTP_GET, true, NULL, EST_TYPE_CACERTS)                                            \
+    X(SIMPLEENROLL, "simpleenroll", HTTP_POST, true, EST_TYPE_CSR, EST_TYPE_ISSUED)                          \
+    X(SIMPLEREENROLL, "simplereenroll", HTTP_POST, true, EST_TYPE_CSR, EST_TYPE_ISSUED)                      \
     X(CSRATTRS, "csrattrs", HTTP_GET, true, NULL, EST_TYPE_CSRATTRS)                                         \
     X(FULLCMC, "fullcmc", HTTP_POST, false, EST_TYPE_CMC_REQUEST, EST_TYPE_CMC_RESPONSE)                     \
     X(SERVERKEYGEN, "serverkeygen", HTTP_POST, false, EST_TYPE_CSR, EST_TYPE_MIXED)
 
-/** Media types as they are sent. RFC 7030 3.2.4 with the smime-type that old clients look for. */
+/** Media types as they are sent, to the letter: some clients compare them whole. Of the two bags only what was
+ *  issued has the parameter (RFC 7030 4.1.3 and 4.2.3). */
 #define EST_TYPE_CSR "application/pkcs10"
-#define EST_TYPE_CERTS "application/pkcs7-mime; smime-type=certs-only"
+#define EST_TYPE_CACERTS "application/pkcs7-mime"
+#define EST_TYPE_ISSUED "application/pkcs7-mime; smime-type=certs-only"
 #define EST_TYPE_CSRATTRS "application/csrattrs"
 #define EST_TYPE_CMC_REQUEST "application/pkcs7-mime; smime-type=CMC-request"
 #define EST_TYPE_CMC_RESPONSE "application/pkcs7-mime; smime-type=CMC-response"

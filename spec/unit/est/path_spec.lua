@@ -158,6 +158,7 @@ describe("est operations", function()
   it("have a method, and types as they are sent", function()
     assert.equal("GET", est.operations.cacerts.method)
     assert.equal("application/pkcs10", est.operations.simpleenroll.request_type)
+    assert.equal("application/pkcs7-mime", est.operations.cacerts.response_type)
     assert.equal("application/pkcs7-mime; smime-type=certs-only",
       est.operations.simplereenroll.response_type)
     assert.equal("application/csrattrs", est.operations.csrattrs.response_type)

@@ -140,9 +140,6 @@ local function cross_check(config, report)
     if #each.anchors == 0 and not without_certificate then
       report(where .. ".auth", "needs a client certificate, and there are no anchors for one")
     end
-    if each.wrap % 4 ~= 0 then
-      report(where .. ".wrap", "must be a multiple of 4, or 0 for one line")
-    end
   end
   if config.user and config.user == config.authority_user then
     report("authority_user", "must not be the same as 'user'")

@@ -95,6 +95,15 @@ local auth = s.list(s.custom("kinds of proof", function(value)
   if type(value) == "string" then return kinds.parse(value) end
 end), { min = 1, single = true })
 
+-- How base64 is wrapped: core.est.body_encode takes any multiple of 4, "auto" is worker/answer's.
+local function columns(value)
+  if value == "auto" then return value end
+  if math.type(value) == "integer" and value >= 0 and value <= 76 and value % 4 == 0 then
+    return value
+  end
+  return nil, 'must be "auto", or a multiple of 4 up to 76, or 0 for one line'
+end
+
 local label = s.record {
   policy = path,
   profile = s.optional(name),
@@ -105,7 +114,7 @@ local label = s.record {
   renews = s.optional(s.list(s.string { max = 128 }, { min = 1, single = true })),
   csrattrs = s.optional(s.list(csrattrs_entry, { max = 64 })),
   realm = s.optional(s.string { max = 64, pattern = '^[^%c"\\]+$', what = "a realm" }, "lest"),
-  wrap = s.optional(s.integer { max = 76 }, 64),
+  wrap = s.optional(s.custom("a number of columns", columns), "auto"),
   transfer_encoding = s.optional(s.boolean(), true),
   error_bodies = s.optional(s.boolean(), false),
   retry_after = s.optional(duration.field { min = 1 }, "1m"),

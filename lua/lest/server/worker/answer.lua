@@ -1,9 +1,9 @@
 --- The answers of a worker, with the defaults and label options that deployed clients need.
+local core = require "lest.core"
 local kinds = require "lest.server.wire.kinds"
 
 local M = {}
 
-M.PKCS7 = "application/pkcs7-mime; smime-type=certs-only"
 local RETRY_AFTER_S <const> = 5 -- where neither policy nor authority says
 local TEXT <const> = "text/plain; charset=utf-8"
 
@@ -46,15 +46,25 @@ function M.refusal(exchange, request, refusal)
   M.plain(exchange, request, status, headers, body)
 end
 
---- 200 with base64, its header as the label wants it.
----@param body string base64, from core.est.body_encode with the label's wrap
-function M.base64(exchange, request, media_type, body)
+local COLUMNS <const> = 64 -- libest takes no longer lines, Bouncy Castle none that end within four
+
+--- The columns of base64 that a client can read. strongSwan up to 5.9.10 takes no line breaks at
+--- all, and is known by this: it is one of the few clients that send no User-Agent.
+local function columns(exchange, options)
+  if options.wrap ~= "auto" then return options.wrap end
+  return exchange:header "user-agent" and COLUMNS or 0
+end
+
+--- 200 with the DER of an operation in base64, in the form that the label or the client wants.
+---@param der string
+function M.base64(exchange, request, der)
   local options = request.label.options
-  local headers = { { "Content-Type", media_type } }
+  local headers = { { "Content-Type", core.est.operations[request.operation].response_type } }
   if options.transfer_encoding then
     table.insert(headers, { "Content-Transfer-Encoding", "base64" })
   end
-  M.plain(exchange, request, 200, headers, body)
+  M.plain(exchange, request, 200, headers,
+    core.est.body_encode(der, columns(exchange, options)))
 end
 
 return M

@@ -55,7 +55,7 @@ end
 ---@field name string
 ---@field options table of the configuration
 ---@field accepts table<string, boolean> the kinds of proof that it takes
----@field cacerts_body string base64
+---@field cacerts string DER of the bag
 ---@field csrattrs string|false DER, where no hook says otherwise
 ---@field policy table its hooks, file and hash
 
@@ -67,15 +67,14 @@ end
 function M.label(config, name)
   local options = config.labels[name]
   local label = { name = name, options = options, accepts = options.accepts }
-  local bag, der, err
+  local bag, err
   if options.ca then
     bag, err = load_bag("cas." .. options.ca, config.cas[options.ca])
   else
     bag, err = load_bag("ca", config.ca)
   end
-  if bag then der, err = core.pkcs7.encode(bag) end
-  if not der then return nil, err end
-  label.cacerts_body = core.est.body_encode(der, options.wrap)
+  if bag then label.cacerts, err = core.pkcs7.encode(bag) end
+  if not label.cacerts then return nil, err end
   label.csrattrs, err = load_csrattrs(config, name)
   if label.csrattrs == nil then return nil, err end
   return label

@@ -6,7 +6,7 @@ local M = {}
 ---@param exchange lest.exchange
 ---@param request lest.worker.request
 function M.answer(_, exchange, request)
-  answer.base64(exchange, request, answer.PKCS7, request.label.cacerts_body)
+  answer.base64(exchange, request, request.label.cacerts)
 end
 
 return M

@@ -35,8 +35,7 @@ end
 function M.answer(worker, exchange, request)
   local der = wanted(worker, exchange, request)
   if not der or der == EMPTY then return answer.plain(exchange, request, 204, {}) end
-  answer.base64(exchange, request, "application/csrattrs",
-    core.est.body_encode(der, request.label.options.wrap))
+  answer.base64(exchange, request, der)
 end
 
 return M

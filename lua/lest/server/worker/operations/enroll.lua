@@ -102,8 +102,7 @@ function M.answer(worker, exchange, request)
   request.verdict, request.serial = result.verdict, result.serial
   request.is_replayed = result.replayed or false
   local bag = core.pkcs7.encode { result.certificate }
-  answer.base64(exchange, request, answer.PKCS7,
-    core.est.body_encode(bag, request.label.options.wrap))
+  answer.base64(exchange, request, bag)
 end
 
 return M
