@@ -154,10 +154,14 @@ static const struct wire_field answer_fields[] = {
     END,
 };
 
+/* Nothing to say but that it is there. */
+static const struct wire_field hello_fields[] = { END };
+
 const struct wire_message wire_messages[] = {
     { "begin", RECORD(begin_fields) },
     { "finish", RECORD(finish_fields) },
     { "answer", RECORD(answer_fields) },
+    { "hello", RECORD(hello_fields) },
 };
 /* clang-format on */
 const size_t wire_message_count = sizeof wire_messages / sizeof *wire_messages;

@@ -25,8 +25,8 @@ enum {
     WIRE_CHAIN_MAX = 8
 };
 
-/** A type of message: its code in a packet is its place in the table, from 1. Each has an id as its first
- *  field. */
+/** A type of message: its code in a packet is its place in the table, from 1. What is about a request has an
+ *  id as its first field. */
 struct wire_message {
     const char *name;
     struct wire_shape record;
@@ -34,7 +34,9 @@ struct wire_message {
 
 /** begin    worker to authority: who asks for what; a principal handle comes back
  *  finish   worker to authority: the policy's verdict for a handle; a certificate may come back
- *  answer   authority to worker */
+ *  answer   authority to worker
+ *  hello    authority to worker, first of all: it serves. A connection to one that is only being started, or
+ *           is never going to be, waits in the socket's queue and looks the same until then. */
 extern const struct wire_message wire_messages[];
 extern const size_t wire_message_count;
 

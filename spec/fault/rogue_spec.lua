@@ -345,7 +345,7 @@ describe("a worker that was taken over", function()
       local path = rogue.address:sub(2)
       local out = rogue:call("shell", ([[perl -e 'use Socket; socket(my $s, AF_UNIX, 5, 0) or die;
         connect($s, pack("S a*", 1, "\x00%s")) or die "connect: $!";
-        setsockopt($s, SOL_SOCKET, SO_SNDBUF, 1000000);
+        setsockopt($s, SOL_SOCKET, SO_SNDBUF, 1000000); recv($s, my $hello, 100, 0);
         defined(send($s, "x" x %d, 0)) or die "send: $!"; recv($s, my $got, 100, 0);
         print length($got) == 0 ? "closed" : "answered"']]):format(path, size))
       assert.equal("closed", out)

@@ -187,8 +187,9 @@ end
 ---@return string how "ok", "closed" or "timeout"
 function Link:read(milliseconds)
   local how, packet = self.rogue:call("read", self.number, milliseconds or 20000)
-  local answer = packet
-    and assert(core.message.decode(core.base64.decode(packet), { answer = true }))
+  local answer = packet and assert(core.message.decode(core.base64.decode(packet),
+    { answer = true, hello = true }))
+  if answer and answer.type == "hello" then return self:read(milliseconds) end
   return answer, how
 end
 

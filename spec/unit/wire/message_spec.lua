@@ -3,7 +3,7 @@ local core = require "lest.core"
 local p = require "support.packet"
 
 local message = core.message
-local ALL <const> = { begin = true, finish = true, answer = true }
+local ALL <const> = { begin = true, finish = true, answer = true, hello = true }
 
 local function refused(packet, expected)
   local got, err = message.decode(packet, ALL)
@@ -65,7 +65,7 @@ describe("a packet", function()
     refused("{}", "the packet is no message of version 1")
     refused("\2" .. p.begin():sub(2), "the packet is no message of version 1")
     refused("\1\0\0", "the packet has no type that there is")
-    refused("\1\4\0", "the packet has no type that there is")
+    refused("\1\5\0", "the packet has no type that there is")
     local got, err = message.decode(p.answer(), { begin = true })
     assert.is_nil(got)
     assert.equal("a message 'answer' is not taken here", err.message)

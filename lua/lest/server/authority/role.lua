@@ -197,6 +197,7 @@ end
 
 --- A message of a worker. One that is not well-formed ends its channel: a worker sends no such.
 local WORKER_TYPES <const> = { begin = true, finish = true }
+local HELLO <const> = assert(message.encode { type = "hello" })
 
 function Authority:on_message(channel, packet)
   if self.is_stopping then return end
@@ -237,6 +238,7 @@ function Authority:on_accept(socket)
   if not channel then return end
   socket:on_message(function(packet) self:on_message(channel, packet) end)
   socket:on_close(function() self.channels:drop(channel) end)
+  socket:send(HELLO)
 end
 
 -- Start

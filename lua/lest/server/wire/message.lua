@@ -9,6 +9,7 @@
 ---                                  back
 ---                         finish   the policy's verdict for a handle; a certificate may come back
 ---   authority -> worker   answer
+---                         hello    first of all: the authority serves
 local codec = require "lest.core".message
 
 local M = {}

@@ -6,7 +6,13 @@ local task = require "lest.task"
 
 local M = {}
 
+-- An authority that does not turn its loop is killed and its channel ends; this is for one that
+-- turns it and says nothing.
+local ANSWER_MS <const> = 20000
+
 ---@class lest.worker.link
+---@field is_up boolean the authority has said hello
+---@field answer_ms integer how long a question waits
 local Link = {}
 Link.__index = Link
 
@@ -16,20 +22,18 @@ Link.__index = Link
 ---@param authority_uid integer
 ---@return lest.worker.link
 function M.new(address, authority_uid)
-  local link = setmetatable({ address = address, authority_uid = authority_uid, waiting = {} },
-    Link)
+  local link = setmetatable({ address = address, authority_uid = authority_uid, is_up = false,
+    waiting = {}, answer_ms = ANSWER_MS }, Link)
   link:connect()
   return link
 end
-
-local ANSWERS <const> = { answer = true }
 
 --- Connect to the authority; while there is none every request is 503.
 function Link:connect()
   if self.closing then return end
   local channel, err = core.channel.connect {
     path = self.address,
-    on_message = function(packet) self:on_answer(packet) end,
+    on_message = function(packet) self:on_message(packet) end,
     on_close = function() self:on_lost() end,
   }
   if channel and channel.peer.uid == self.authority_uid then
@@ -44,26 +48,46 @@ function Link:connect()
   self.reconnect = core.loop.timer(200, function() self:connect() end)
 end
 
+--- Turn the loop until the authority has said hello, but no longer than that.
+---@param milliseconds integer
+function Link:await_hello(milliseconds)
+  local late = false
+  local timer = core.loop.timer(milliseconds, function() late = true end)
+  while not (self.is_up or late) do core.loop.turn() end
+  timer:close()
+end
+
+--- End the wait for one answer.
+local function settle(self, id, answer)
+  local question = self.waiting[id]
+  self.waiting[id] = nil
+  question.timer:close()
+  question.callback(answer)
+end
+
 function Link:on_lost()
-  self.channel = nil
-  local waiting = self.waiting
-  self.waiting = {}
-  for _, callback in pairs(waiting) do callback(nil) end
+  self.channel, self.is_up = nil, false
+  for id in pairs(self.waiting) do settle(self, id, nil) end
   self.reconnect = core.loop.timer(50, function() self:connect() end)
 end
 
-function Link:on_answer(packet)
-  local answer, problem, id = message.decode(packet, ANSWERS)
-  if not answer then
+local TYPES <const> = { answer = true, hello = true }
+
+function Link:on_message(packet)
+  local received, problem, id = message.decode(packet, TYPES)
+  if not received then
     core.log.write("error", "bad answer from the authority", { "message", problem })
-    answer = { id = id, status = 500, reason = "the request failed" }
+    received = { type = "answer", id = id, status = 500, reason = "the request failed" }
     if not self.waiting[id or false] then return end
   end
-  local callback = self.waiting[answer.id]
-  self.waiting[answer.id] = nil
-  if callback then return callback(answer) end
-  if not answer.handle then return end
-  self:give_up({ id = answer.id, handle = answer.handle, channel = self.channel }, "nobody waits")
+  if received.type == "hello" then
+    self.is_up = true
+  elseif self.waiting[received.id] then
+    settle(self, received.id, received)
+  elseif received.handle then
+    self:give_up({ id = received.id, handle = received.handle, channel = self.channel },
+      "nobody waits")
+  end
 end
 
 --- Give up a request that the authority keeps for a verdict: its client has gone.
@@ -75,8 +99,22 @@ function Link:give_up(request, why)
     handle = request.handle, verdict = "error", detail = why }))
 end
 
+--- Send a question and wait for its answer: nil if the authority was lost meanwhile, or says
+--- nothing.
+local function question(self, id, packet)
+  return task.await(function(callback)
+    if not self.channel:send(packet) then return callback(nil) end
+    local timer = core.loop.timer(self.answer_ms, function() settle(self, id, nil) end)
+    self.waiting[id] = { callback = callback, timer = timer }
+    return { close = function()
+      self.waiting[id] = nil
+      timer:close()
+    end }
+  end)
+end
+
 --- Ask the authority and wait. A lost authority leaves the outcome unknown: 503, and the client's
---- next try finds what was issued.
+--- next try finds what was issued. While there is none, nobody waits for it.
 ---@param id string of the request
 ---@param packet string of message.encode
 ---@param began? any what ask() gave for the request's first question: another authority than that
@@ -84,19 +122,9 @@ end
 ---@return table answer
 ---@return any began
 function Link:ask(id, packet, began)
-  local answer
   local channel = self.channel
-  if channel and (not began or began == channel) then
-    answer = task.await(function(callback)
-      self.waiting[id] = callback
-      local sent = channel:send(packet)
-      if not sent then
-        self.waiting[id] = nil
-        callback(nil)
-      end
-      return { close = function() self.waiting[id] = nil end }
-    end)
-  end
+  local can = self.is_up and (not began or began == channel)
+  local answer = can and question(self, id, packet)
   if not answer then refusal.raise(503, "the authority is not available", { retry_after = 5 }) end
   if answer.status then
     refusal.raise(answer.status, answer.reason, { retry_after = answer.retry_after,

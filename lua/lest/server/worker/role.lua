@@ -138,9 +138,13 @@ function Worker:prepare(launch)
   return tls
 end
 
+-- /cacerts is served without an authority, and so is a 503.
+local HELLO_MS <const> = 1000
+
 --- Serve until SIGTERM, and then until connections have ended or the drain is over.
 function Worker:serve(launch, tls)
   self.authority = link.new(launch.authority_address, launch.peer_uid)
+  self.authority:await_hello(HELLO_MS)
   local server, err = core.server.new {
     fds = launch.listen_fds, tls = tls,
     limits = limits.of_worker(self.config.limits, launch.workers),

@@ -5,7 +5,7 @@ local message = require "lest.server.wire.message"
 local p = require "support.packet"
 local policy = require "lest.policy"
 
-local ALL <const> = { begin = true, finish = true, answer = true }
+local ALL <const> = { begin = true, finish = true, answer = true, hello = true }
 
 local function begin(changes)
   local value = {

@@ -9,7 +9,8 @@ local task = require "lest.task"
 local QUESTIONS <const> = { begin = true, finish = true }
 
 describe("a worker's link", function()
-  local address, listener, link, peer, received
+  local address, listener, link, peer, received, says_hello
+  local HELLO <const> = assert(message.encode { type = "hello" })
 
   -- Turn the loop until a condition holds.
   local function wait_for(condition)
@@ -43,13 +44,15 @@ describe("a worker's link", function()
   end
 
   before_each(function()
-    received = {}
+    received, says_hello = {}, true
     address = ("@lest-link-%d-%s"):format(os.time(), tostring({}):match "0x(%x+)")
     listener = assert(core.channel.listen { path = address, on_accept = function(channel)
       peer = channel
+      if says_hello then channel:send(HELLO) end
       channel:on_message(function(packet) table.insert(received, packet) end)
     end })
     link = link_module.new(address, core.process.uid)
+    link:await_hello(10000)
   end)
 
   after_each(function()
@@ -90,7 +93,7 @@ describe("a worker's link", function()
     local problem = refused(one)
     assert.same({ 503, 5 }, { problem.status, problem.retry_after })
     local lost = peer
-    wait_for(function() return peer ~= lost and link.channel end)
+    wait_for(function() return peer ~= lost and link.is_up end)
     local two, question = ask "w-2"
     peer:send(assert(message.encode { type = "answer", id = question.id, serial = "02" }))
     assert.equal("02", two:wait().serial)
@@ -101,12 +104,41 @@ describe("a worker's link", function()
     peer:send(assert(message.encode { type = "answer", id = question.id, handle = "h" }))
     local _, began = one:wait()
     peer:close()
-    wait_for(function() return link.channel and link.channel ~= began end)
+    wait_for(function() return link.is_up and link.channel ~= began end)
     local two = task.start({ quiet = true }, function()
       return link:ask("w-1", begin "w-1", began)
     end)
     assert.equal(503, refused(two).status)
     assert.same({}, received)
+  end)
+
+  it("refuses at once what comes before the authority has said hello", function()
+    says_hello = false
+    peer:close()
+    local lost = peer
+    wait_for(function() return peer ~= lost and link.channel end)
+    local asking = task.start({ quiet = true }, function() return link:ask("w-1", begin "w-1") end)
+    assert.is_true(asking.done)
+    local problem = refused(asking)
+    assert.same({ 503, 5 }, { problem.status, problem.retry_after })
+    peer:send(HELLO)
+    wait_for(function() return link.is_up end)
+    local two, question = ask "w-2"
+    peer:send(assert(message.encode { type = "answer", id = question.id, serial = "02" }))
+    assert.equal("02", two:wait().serial)
+    assert.same({}, received)
+  end)
+
+  it("waits for an authority that says nothing no longer than it may", function()
+    link.answer_ms = 20
+    local one, question = ask "w-1"
+    local problem = refused(one)
+    assert.same({ 503, 5 }, { problem.status, problem.retry_after })
+    assert.same({}, link.waiting)
+    -- What comes after all is given up.
+    peer:send(assert(message.encode { type = "answer", id = question.id, handle = "h" }))
+    wait_for(function() return #received > 0 end)
+    assert.equal("finish", assert(message.decode(received[1], QUESTIONS)).type)
   end)
 
   it("gives a place back that nobody waits for", function()
