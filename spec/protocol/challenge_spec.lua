@@ -99,16 +99,16 @@ describe("authentication", function()
     assert.is_not_nil(answer.headers["www-authenticate"])
   end)
 
-  -- Columns: no password, the right one, a wrong one, a header that is malformed: where
-  -- passwords are taken, a header that is not understood is never as good as none; where they are
-  -- not, it says nothing.
+  -- Columns: no password, the right one, a wrong one, a header that is malformed. Where a
+  -- certificate alone is enough, or passwords are not taken, a header takes nothing from it; else
+  -- one that is not understood is never as good as none.
   local MATRIX <const> = {
     { "/cert/simpleenroll", false, { 403, 403, 403, 403 } },
     { "/cert/simpleenroll", true, { 200, 200, 200, 200 } },
     { "/basic/simpleenroll", false, { 401, 200, 401, 401 } },
     { "/basic/simpleenroll", true, { 401, 200, 401, 401 } },
     { "/simpleenroll", false, { 401, 200, 401, 401 } },
-    { "/simpleenroll", true, { 200, 200, 401, 401 } },
+    { "/simpleenroll", true, { 200, 200, 200, 200 } },
     { "/both/simpleenroll", false, { 401, 403, 401, 401 } },
     { "/both/simpleenroll", true, { 401, 200, 401, 401 } },
     { "/cert/simplereenroll", false, { 403, 403, 403, 403 } },
@@ -116,7 +116,7 @@ describe("authentication", function()
     { "/basic/simplereenroll", false, { 403, 403, 401, 401 } },
     { "/basic/simplereenroll", true, { 403, 403, 401, 401 } },
     { "/simplereenroll", false, { 403, 403, 401, 401 } },
-    { "/simplereenroll", true, { 200, 200, 401, 401 } },
+    { "/simplereenroll", true, { 200, 200, 200, 200 } },
     { "/both/simplereenroll", false, { 403, 403, 401, 401 } },
     { "/both/simplereenroll", true, { 401, 200, 401, 401 } },
   }
@@ -189,20 +189,59 @@ describe("authentication", function()
     end
   end)
 
-  it("S45 S54 says 401 to every malformed Authorization, with a good certificate too", function()
+  local function malformed_headers()
     local token = core.base64.encode("device:" .. secret)
-    for _, value in ipairs { "", "Basic", "Basic ", "Basic  ", "Basic !", "Basic =",
+    return { "", "Basic", "Basic ", "Basic  ", "Basic !", "Basic =",
       "Basic " .. token .. " x", "Basic " .. token .. ",",
       "Basic " .. token .. "=", "Basic \"" .. token .. "\"",
       "Basic " .. core.base64.encode "no-colon", "Basic " .. core.base64.encode "de\0vice:x",
-      "Basic " .. core.base64.encode "device:x\ny", token, "Basic:" .. token, "Bearer " .. token,
-      "Digest username=\"device\"", "Negotiate " .. token, "Foo x" } do
-      for _, path in ipairs { "/simpleenroll", "/simplereenroll", "/both/simplereenroll" } do
-        local answer = post(path, true, value)
-        assert.equal(401, answer.status, path .. " " .. value)
+      "Basic " .. core.base64.encode "device:x\ny",
+      "Basic " .. core.base64.encode("device:" .. ("x"):rep(2000)), token, "Basic:" .. token,
+      "Bearer " .. token, "Digest username=\"device\"", "Negotiate " .. token, "Foo x" }
+  end
+
+  it("S45 S54 says 401 to every malformed Authorization that it needs", function()
+    for _, value in ipairs(malformed_headers()) do
+      for path, with_cert in pairs { ["/simpleenroll"] = false, ["/both/simplereenroll"] = true } do
+        local answer = post(path, with_cert, value)
+        assert.equal(401, answer.status, value)
         assert.is_not_nil(answer.headers["www-authenticate"])
       end
     end
+  end)
+
+  it("7030-3.3.2-b passes over what is unusable beside a certificate that is enough", function()
+    local used = server:credential "used"
+    assert.equal(200, post("/simpleenroll", false, support.basic("used", used), "used").status)
+    local headers = malformed_headers()
+    for _, value in ipairs { "Basic Og==", support.basic("None", "None"),
+      support.basic("used", used), support.basic("device", "wrong") } do
+      table.insert(headers, value)
+    end
+    local before = #server:logged "proof ignored"
+    for _, value in ipairs(headers) do
+      for _, path in ipairs { "/simpleenroll", "/simplereenroll" } do
+        assert.equal(200, post(path, true, value).status, path .. " " .. value)
+        assert.equal("certificate|own:CN=device", server:sql
+          "SELECT principal_kind, principal_name FROM requests ORDER BY seq DESC LIMIT 1")
+      end
+      assert.equal(401, post("/both/simpleenroll", true, value).status, value)
+    end
+    assert.equal(2 * #headers, #server:logged "proof ignored" - before)
+  end)
+
+  it("takes a used-up secret beside a certificate for none, and its key too", function()
+    local once, key = server:credential "fetched", assert(core.key.generate "ec:P-256")
+    local base = server.folder .. "/device"
+    local function ask(with_cert)
+      local c <close> = assert(client:connect { port = server.port,
+        cert = with_cert and base .. ".pem" or nil, key = with_cert and base .. ".key" or nil })
+      return c:request(http("POST", "/simpleenroll", { CSR_TYPE, "Authorization: "
+        .. support.basic("fetched", once) }, (support.request("fetched", { key = key }))))
+    end
+    local first = support.issued(ask(false).body)
+    assert.equal(first.serial, support.issued(ask(false).body).serial)
+    assert.not_equal(first.serial, support.issued(ask(true).body).serial)
   end)
 
   it("reads the scheme in any case, and any blanks after it", function()
@@ -293,5 +332,30 @@ describe("failed logins", function()
     end)
     server:stop()
     assert(ok, problem)
+  end)
+
+  it("7030-6-l count beside a certificate that is enough, and are not checked past the limit",
+    function()
+    local server <close> = setmetatable({ s = support.start { config = function(text)
+      return (text:gsub("profiles = {", "limits = { failures_per_minute = 3 },\n  profiles = {", 1))
+    end } }, { __close = function(self) self.s:stop() end })
+    server.s:enroll "holder"
+    local base = server.s.folder .. "/holder"
+    server.s:credential("victim", { "--password-file", server.s:file("password", "right\n") })
+    local function post(path, with_cert, password)
+      local words = { "--user", "victim:" .. password }
+      if with_cert then
+        table.move({ "--cert", base .. ".pem", "--key", base .. ".key" }, 1, 4, 3, words)
+      end
+      return (server.s:post(path, server.s:csr("again", { subject = "/CN=holder" }),
+        table.unpack(words)))
+    end
+    for _ = 1, 3 do assert.equal(200, post("/simplereenroll", true, "wrong")) end
+    assert.equal(429, post("/simpleenroll", false, "right"))
+    assert.equal(200, post("/simplereenroll", true, "wrong"))
+    local reasons = {}
+    for i, line in ipairs(server.s:logged "proof ignored") do reasons[i] = line.reason end
+    assert.same({ "the credentials are not accepted", "the credentials are not accepted",
+      "the credentials are not accepted", "too many failed attempts" }, reasons)
   end)
 end)

@@ -4,6 +4,8 @@
 ---
 ---   label.auth     "certificate+basic" in the configuration: all of these; each entry is enough
 ---   label.accepts  every kind that some entry names
+local core = require "lest.core"
+local refusal = require "lest.server.wire.refusal"
 local schema = require "lest.base.schema"
 
 local M = {}
@@ -50,6 +52,24 @@ function M.are_enough(auth, proven)
     if all then return true end
   end
   return false
+end
+
+--- Run one kind's step, step(...). Its refusal is logged and passed over where the kinds before it
+--- are enough alone: clients send a used-up secret, an empty user or another scheme beside a
+--- certificate that is good. An error that is no refusal is raised.
+---@param kind string
+---@param request { id: string }
+---@param auth string[][] of the label
+---@param others table<string, any> what the kinds before it have given
+---@param step function
+---@return any result of the step; nil where its refusal was passed over
+function M.try(kind, request, auth, others, step, ...)
+  if not M.are_enough(auth, others) then return step(...) end
+  local ok, result = pcall(step, ...)
+  if ok then return result end
+  if not refusal.is(result) then error(result, 0) end
+  core.log.write("info", "proof ignored", { "id", request.id, "kind", kind,
+    "reason", result.reason, "detail", result.detail or false })
 end
 
 --- What to answer a client that has not shown enough: 401 where credentials that it has not offered

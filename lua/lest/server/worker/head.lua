@@ -14,11 +14,13 @@ end
 
 --- Collect what the client offers of the proofs that the label takes; the authority judges them.
 local function collect_proofs(exchange, request)
-  local accepts, offered = request.label.accepts, {}
+  local accepts, auth, offered = request.label.accepts, request.label.options.auth, {}
   request.offered = offered
   for _, kind in ipairs(kinds.list) do
-    if accepts[kind.name] then
-      offered[kind.name] = collectors[kind.name].collect(exchange, request)
+    local name = kind.name
+    if accepts[name] then
+      offered[name] = kinds.try(name, request, auth, offered, collectors[name].collect, exchange,
+        request)
     end
   end
   if next(offered) then return end

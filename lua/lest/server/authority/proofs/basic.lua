@@ -82,6 +82,10 @@ function M.prove(authority, request, offered)
     key_hash = request.key_hash, label = request.begin.label, operation = request.begin.operation,
   }
   local credential = check(authority, request, offered)
+  -- It only fetches what it gave, and the certificate before it asks for something of its own.
+  if credential.may == "fetch" and request:is_satisfied_by(request.proven) then
+    refusal.raise(401, "the one-time secret is used up")
+  end
   local name = offered.username
   request.credential = credential
   request:prove("basic", { name = name }, { kind = "basic", name = name }, name)

@@ -16,8 +16,12 @@ end
 function M.authenticate(authority, request)
   local begin, accepts = request.begin, request.label.accepts
   for _, kind in ipairs(kinds.list) do
-    local offered = begin[kind.name]
-    if offered and accepts[kind.name] then provers[kind.name].prove(authority, request, offered) end
+    local name = kind.name
+    local offered = begin[name]
+    if offered and accepts[name] then
+      kinds.try(name, request, request.label.auth, request.proven, provers[name].prove, authority,
+        request, offered)
+    end
   end
   if request:is_satisfied_by(request.proven) then return end
   refusal.raise(kinds.missing(accepts, begin,
