@@ -2,9 +2,9 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/log_queue.h"
 #include "base/utf8.h"
 
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,17 +13,10 @@
 
 enum { LINE_MAX_BYTES = 8192, TAIL_BYTES = 16 };
 
-_Static_assert(LEST_LOG_HELD_MAX <= PIPE_BUF, "what is held goes through a pipe in one piece");
-
-static struct {
-    bool on;
-    bool at_exit; /* what is held is written when the process ends */
-    size_t len;
-    uint8_t bytes[LEST_LOG_HELD_MAX];
-} held;
-
 static char role_name[32];
 static enum lest_log_level lowest = LEST_LOG_INFO;
+static bool holding;
+static enum { BY_STDERR, READABLE, JSON } form;
 static const char *const level_names[] = { "debug", "info", "warning", "error" };
 
 void lest_log_set_role(const char *role)
@@ -155,49 +148,71 @@ static void append_json(struct lest_buf *line, enum lest_log_level level, const 
     lest_buf_append_byte(line, '}');
 }
 
-/* Asked once: standard error does not change. */
-static bool is_terminal(void)
+bool lest_log_is_readable(void)
 {
-    static enum { UNKNOWN, NO, YES } terminal;
-    if (terminal == UNKNOWN)
-        terminal = isatty(STDERR_FILENO) ? YES : NO;
-    return terminal == YES;
+    /* Asked once: standard error does not change. */
+    if (form == BY_STDERR)
+        form = isatty(STDERR_FILENO) ? READABLE : JSON;
+    return form == READABLE;
 }
 
-/* A log that cannot be written has nowhere to say so. */
-static void put(const void *bytes, size_t len)
+void lest_log_set_readable(bool readable)
 {
-    if (len && write(STDERR_FILENO, bytes, len) < 0) {
-    }
+    form = readable ? READABLE : JSON;
 }
 
 void lest_log_flush(void)
 {
-    put(held.bytes, held.len);
-    held.len = 0;
+    lest_log_queue_write();
+    size_t dropped = lest_log_queue_take_dropped();
+    if (!dropped)
+        return;
+    struct lest_log_field field = { .key = "lines", .kind = LEST_LOG_INTEGER, .integer = (int64_t)dropped };
+    lest_log_write(LEST_LOG_ERROR, "log lines dropped", &field, 1);
+}
+
+void lest_log_set_wait(int wait_ms)
+{
+    lest_log_queue_set_wait(wait_ms);
+}
+
+bool lest_log_is_waiting(void)
+{
+    return lest_log_queue_length() > 0;
 }
 
 void lest_log_hold(bool hold)
 {
-    if (hold && !held.at_exit)
-        held.at_exit = atexit(lest_log_flush) == 0;
-    held.on = hold && held.at_exit;
-    if (!held.on)
+    static bool at_exit;
+    if (hold && !at_exit)
+        at_exit = atexit(lest_log_flush) == 0;
+    holding = hold && at_exit;
+    if (!holding)
         lest_log_flush();
 }
 
-static void write_line(const struct lest_buf *line, enum lest_log_level level)
+static void add(const void *lines, size_t len, bool at_once)
 {
-    if (line->len > sizeof held.bytes - held.len)
+    lest_log_queue_add(lines, len);
+    if (!holding || at_once || lest_log_queue_length() > LEST_LOG_HELD_MAX)
         lest_log_flush();
-    if (!held.on || line->len > sizeof held.bytes) {
-        put(line->data, line->len);
-        return;
+}
+
+void lest_log_add_line(const char *line, size_t len)
+{
+    struct lest_buf shown;
+    lest_buf_init(&shown, LINE_MAX_BYTES);
+    for (size_t i = 0; i < len; i++) {
+        unsigned char byte = (unsigned char)line[i];
+        size_t n = byte < 0x80 ? byte == '\t' || (byte >= ' ' && byte < 0x7f)
+                               : shown_length((const unsigned char *)line + i, len - i);
+        lest_buf_append(&shown, n ? line + i : "?", n ? n : 1);
+        i += n ? n - 1 : 0;
     }
-    memcpy(held.bytes + held.len, line->data, line->len);
-    held.len += line->len;
-    if (level == LEST_LOG_ERROR)
-        lest_log_flush();
+    lest_buf_append_byte(&shown, '\n');
+    if (!shown.failed)
+        add(shown.data, shown.len, false);
+    lest_buf_free(&shown);
 }
 
 void lest_log_write(enum lest_log_level level, const char *event, const struct lest_log_field *fields,
@@ -207,7 +222,7 @@ void lest_log_write(enum lest_log_level level, const char *event, const struct l
         return;
     struct lest_buf line;
     lest_buf_init(&line, LINE_MAX_BYTES - TAIL_BYTES);
-    if (is_terminal())
+    if (lest_log_is_readable())
         append_readable(&line, level, event, fields, count);
     else
         append_json(&line, level, event, fields, count);
@@ -215,7 +230,7 @@ void lest_log_write(enum lest_log_level level, const char *event, const struct l
     line.max = LINE_MAX_BYTES;
     lest_buf_append_byte(&line, '\n');
     if (line.data)
-        write_line(&line, level);
+        add(line.data, line.len, level == LEST_LOG_ERROR);
     lest_buf_free(&line);
 }
 

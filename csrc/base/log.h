@@ -1,5 +1,6 @@
 /* The log: one line an event on standard error, JSON where it is no terminal, readable where it is.
- * Values are escaped, so that bytes from outside cannot forge a line; no caller passes a secret. For one thread
+ * A server does not wait for a reader that has stopped: lines are dropped then, and one line says how many,
+ * once there is a reader again. Values are escaped, so that bytes from outside cannot forge a line; no caller passes a secret. For one thread
  * of a process only. */
 #ifndef LEST_BASE_LOG_H
 #define LEST_BASE_LOG_H
@@ -8,7 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/** What a pipe takes at once (PIPE_BUF of Linux): more could be mixed with the lines of other processes. */
+/** The most bytes that lest_log_hold() keeps back. */
 enum { LEST_LOG_HELD_MAX = 4096 };
 
 enum lest_log_level { LEST_LOG_DEBUG, LEST_LOG_INFO, LEST_LOG_WARNING, LEST_LOG_ERROR };
@@ -33,16 +34,31 @@ void lest_log_set_level(enum lest_log_level level);
 /** Whether lines of this level are written. */
 bool lest_log_shows(enum lest_log_level level);
 
+/** Whether lines are written for people to read; unless it was set, as standard error is a terminal. */
+bool lest_log_is_readable(void);
+void lest_log_set_readable(bool readable);
+
+/** Wait this long for standard error to take something, then keep lines back, and drop what there is no room
+ *  for; -1, as at the start: wait as long as it takes. */
+void lest_log_set_wait(int wait_ms);
+
+/** Whether lines wait for standard error. */
+bool lest_log_is_waiting(void);
+
 /** Keep lines back from now on (hold), to write many with one write(2), or write them at once again, beginning
  *  with those that are held. At most LEST_LOG_HELD_MAX bytes are held, and none behind a line of level error;
  *  the normal end of the process writes them. A crash, or SIGKILL, loses what is held: with
  *  net_loop_hold_log() at most the lines of the turn that it ends. */
 void lest_log_hold(bool hold);
 
-/** Write what is held; also before an _exit or exec, which would lose it. */
+/** Write what waits; also before an _exit or exec, which would lose it. */
 void lest_log_flush(void);
 
-/** Write one line, cut at 8 KiB, with one write(2), so that no line of another process comes into it.
+/** Write a line as it is, that another process made: len bytes (at most 8 KiB, or it is left out) without a
+ *  newline. What could do something to a terminal is shown as "?". */
+void lest_log_add_line(const char *line, size_t len);
+
+/** Write one line, cut at 8 KiB; up to 4 KiB (PIPE_BUF) no line of another process comes into it.
  *  event   a few words that stay the same, as "request" or "role started"
  *  fields  may be NULL when count is 0 */
 void lest_log_write(enum lest_log_level level, const char *event, const struct lest_log_field *fields,

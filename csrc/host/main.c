@@ -18,10 +18,8 @@ int main(int argc, char **argv)
                                                   : host_role_main(argc, argv);
     static const luaL_Reg console[] = { { "lest.edit", host_edit_open }, { NULL, NULL } };
     lua_State *L = host_interpreter_new(console, NULL);
-    if (!L) {
-        fputs("lest: out of memory\n", stderr);
+    if (!L)
         return 1;
-    }
     int code = host_interpreter_main(L, "lest.tool.command", argc, argv);
     lua_close(L);
     return code;

@@ -73,4 +73,63 @@ describe("the log of a role", function()
     assert.equal(1, select(2, text:gsub("write%(2, ", "")))
     assert.equal(0, select(2, text:gsub("TCGETS", "")))
   end)
+
+  it("gets what a role writes beside it, without what a terminal would obey", function()
+    server:ask("worker", 1, [[
+      io.stderr:write("red \27[31m\u{9b}1m and \u{e9}\n", ("x"):rep(20000), "\n")
+      print "printed"
+      core.log.write("info", "after")
+      return true]])
+    server:wait_logged "after"
+    local lines = {}
+    for line in server:log():gmatch "[^\n]+" do
+      if line:sub(1, 1) ~= "{" then table.insert(lines, line) end
+    end
+    assert.same({ "red ?[31m??1m and \u{e9}", ("x"):rep(8191), "printed" }, lines)
+  end)
+
+  it("is for people on a terminal, whichever process writes", function()
+    if not (os.execute "script --version >/dev/null 2>&1") then return pending "needs script" end
+    local other = host.make {}
+    finally(function() other:stop() end)
+    local shown = other.folder .. "/shown"
+    other.pid = process.start({ "script", "-qefc", process.line { other.lest, "serve",
+      other.folder .. "/server.lua" }, shown }, other.folder .. "/out", other.folder .. "/err")
+    other.generation = 1
+    other:ask("worker", 1, [[core.log.write("info", "spoken", { "n", 7 }) return true]])
+    other:wait("a line", function()
+      return process.read(shown):find "%d%d:%d%d:%d%d info%s+worker 1: spoken n=7"
+    end)
+  end)
+end)
+
+describe("a reader of the log that stops", function()
+  it("holds nobody: lines are dropped, and counted once it reads again", function()
+    local server = host.make { workers = 1 }
+    finally(function() server:stop() end)
+    local pipe = server.folder .. "/pipe"
+    process.must { "mkfifo", pipe }
+    server.pid = process.start({ "sh", "-c", [[exec "$@" 2>"$0"]], pipe, server.lest, "serve",
+      server.folder .. "/server.lua" }, server.folder .. "/out", server.folder .. "/err")
+    local reader = process.start({ "cat", pipe }, server.log_file, server.folder .. "/err")
+    server:wait_ready(1)
+    process.kill(reader, "STOP")
+    local log = [[
+      for i = 1, 500 do core.log.write("info", "many", { "text", ("x"):rep(1000) }) end]]
+    -- More than all pipes and queues hold; each answer comes.
+    for _ = 1, 4 do assert.equal("true", server:ask("worker", 1, log .. " return true")) end
+    local pid = server:role_pid("worker", 1)
+    process.kill(pid, "KILL")
+    server:wait("another worker", function()
+      local ok, other = pcall(server.role_pid, server, "worker", 1)
+      return ok and other ~= pid
+    end)
+    process.kill(reader, "CONT")
+    local dropped = server:wait_logged("log lines dropped")[1].lines
+    local kept = server:logged "many"
+    assert.is_true(dropped > 0 and #kept > 0)
+    assert.is_true(#kept + dropped >= 2000, ("%d kept, %d dropped"):format(#kept, dropped))
+    server:ask("worker", 1, [[core.log.write("info", "again") return true]])
+    server:wait_logged "again"
+  end)
 end)

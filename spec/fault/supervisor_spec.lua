@@ -96,6 +96,15 @@ describe("the supervisor", function()
       other:stop()
     end)
 
+    it("not where there is no /proc, and says so", function()
+      if not host.is_root then return pending "needs root" end
+      server = host.make {}
+      local code, _, err = process.run { "unshare", "-m", "sh", "-c",
+        [[mount -t tmpfs none /proc && exec "$@"]], "sh", server.lest, "--version" }
+      assert.equal(1, code)
+      assert.equal("lest: /proc/self/exe cannot be read: No such file or directory\n", err)
+    end)
+
     it("nothing for --check, which loads everything", function()
       server = host.make {}
       local code, out, err = server:run "--check"
@@ -326,11 +335,12 @@ describe("the supervisor", function()
       server = host.make { workers = 2, listen = { "127.0.0.1:0", "127.0.0.2:0" } }
       -- Something open in whoever starts it must reach nobody.
       server:launch("bash", "-c", 'exec 7</etc/passwd 200</etc/passwd; exec "$@"', "sh")
-      local common = { ["/dev/null"] = 1, file = 2, ["anon_inode:[eventpoll]"] = 1 }
+      local common = { ["/dev/null"] = 1, ["anon_inode:[eventpoll]"] = 1 }
       local function expect(role, index, sockets)
         local found = descriptors(server:role_pid(role, index))
-        -- libevent's pipe for signals, the control socket and its connection
-        assert.equal(2, found["pipe:"])
+        -- libevent's pipe for signals, the supervisor's for output and errors; the control socket
+        -- and its connection
+        assert.equal(4, found["pipe:"])
         found["pipe:"] = nil
         assert.is_true(found["socket:"] >= sockets + 1 and found["socket:"] <= sockets + 2,
           role .. " has " .. found["socket:"] .. " sockets")
@@ -353,6 +363,37 @@ describe("the supervisor", function()
       assert.equal("true true true", missing("worker", 1, "ledger issuer pool"))
       assert.equal("false false", missing("authority", 0, "ledger issuer"))
       assert.equal("false false", missing("worker", 1, "server http_client"))
+    end)
+
+    it("a role from terminals, files and pipes of other processes", function()
+      if not host.is_root then return pending "needs root, to look into a hardened process" end
+      start { workers = 2 }
+      local seen = {}
+      for _, role in ipairs { { "worker", 1 }, { "worker", 2 }, { "authority", 0 } } do
+        local pid = server:role_pid(table.unpack(role))
+        local stat = process.read(("/proc/%d/stat"):format(pid)):match "^.*%) (.*)$"
+        local _, _, session, terminal = stat:match "^%S+ (%d+) (%d+) (%d+) (%-?%d+)"
+        assert.same({ tostring(pid), "0" }, { session, terminal })
+        local output, errors = process.capture(("readlink /proc/%d/fd/1"):format(pid)),
+          process.capture(("readlink /proc/%d/fd/2"):format(pid))
+        assert.equal(output, errors)
+        assert.matches("^pipe:", errors)
+        assert.is_nil(seen[errors])
+        seen[errors] = true
+        -- Standard input is one of its own, too: what one does to it, no other process sees.
+        assert.equal("/dev/null", process.capture(("readlink /proc/%d/fd/0"):format(pid)))
+      end
+    end)
+
+    it("descriptors also where the kernel has no close_range", function()
+      if not (os.execute "strace -V >/dev/null 2>&1") then return pending "needs strace" end
+      server = host.make {}
+      server:launch("bash", "-c", [[exec 7</etc/passwd 200</etc/passwd; exec "$@"]], "sh", "strace",
+        "-f", "-qq", "-o", server.folder .. "/trace", "-e", "trace=close_range",
+        "-e", "inject=close_range:error=ENOSYS")
+      local found = descriptors(server:role_pid("worker", 1))
+      assert.is_nil(found["/etc/passwd"])
+      assert.matches("INJECTED", process.read(server.folder .. "/trace"))
     end)
 
     it("nothing of them reaches what a role starts", function()

@@ -4,6 +4,7 @@
 #include "lua/binding.h"
 #include "lua/limit.h"
 
+#include <errno.h>
 #include <lauxlib.h>
 #include <limits.h>
 #include <lualib.h>
@@ -34,7 +35,7 @@ static int set_paths(lua_State *L)
     char exe[PATH_MAX];
     ssize_t len = readlink("/proc/self/exe", exe, sizeof exe - 1);
     if (len < 0)
-        return luaL_error(L, "/proc is not mounted");
+        return luaL_error(L, "/proc/self/exe cannot be read: %s", strerror(errno));
     exe[len] = '\0';
     for (int up = 0; up < 2; up++) {
         char *slash = strrchr(exe, '/');
@@ -93,8 +94,10 @@ lua_State *host_interpreter_new(const luaL_Reg *more, const char *const fields[]
 {
     static struct lestL_allocator allocator;
     lua_State *L = lua_newstate(lestL_limit_alloc, &allocator);
-    if (!L)
+    if (!L) {
+        fputs("lest: out of memory\n", stderr);
         return NULL;
+    }
     lua_atpanic(L, panic);
     lua_pushcfunction(L, open_all);
     lua_pushlightuserdata(L, (void *)(uintptr_t)more);

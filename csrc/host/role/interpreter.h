@@ -9,7 +9,7 @@
  *  the build tree and installed.
  *  more  other modules that require() finds, ended by a NULL name; NULL: none
  *  fields  of lest.core, ended by NULL; NULL: all
- *  NULL: out of memory. */
+ *  NULL: it cannot be made, which was said on standard error. */
 lua_State *host_interpreter_new(const luaL_Reg *more, const char *const fields[]);
 
 /** require(module).main{ argv[1], ... } and the integer it returns as exit code; the global `arg` is set

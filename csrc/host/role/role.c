@@ -20,8 +20,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* LOG_WAIT_MS  for the supervisor, which always reads: the wait is for one that is stopped or very busy */
 enum {
     BEAT_MS = 500,
+    LOG_WAIT_MS = 250,
     ORPHAN_MARGIN_MS = 5000,
     ALARM_MARGIN_S = 5,
     HEAP_KEPT_MAX = 4 * 1024 * 1024,
@@ -39,6 +41,7 @@ struct role {
     const char *user;
     unsigned parent, generation, index, listeners, workers, peer_uid, watchdog_s, drain_s;
     bool check;
+    bool readable; /* the log is for people */
     struct host_watchdog *watchdog;
     struct event *heartbeat;
     int64_t orphan_since_ms;
@@ -117,6 +120,8 @@ static bool parse(struct role *role, int argc, char **argv)
     for (int i = 3; i < argc; i++) {
         if (strcmp(argv[i], "--check") == 0)
             role->check = true;
+        else if (strcmp(argv[i], "--readable") == 0)
+            role->readable = true;
         else if (i + 1 == argc || !set_option(role, argv[i], argv[i + 1]))
             return false;
         else
@@ -339,6 +344,8 @@ int host_role_main(int argc, char **argv)
     host_parent_follow((pid_t)role.parent);
     snprintf(name, sizeof name, is_worker(&role) ? "%s %u" : "%s", role.name, role.index);
     lest_log_set_role(name);
+    lest_log_set_readable(role.readable);
+    lest_log_set_wait(LOG_WAIT_MS);
     if (role.check)
         lest_log_set_level(LEST_LOG_WARNING);
     if (!is_config(&role) && host_watchdog_attach(HOST_FD_WATCHDOG, &role.watchdog, &err)) {
@@ -348,6 +355,7 @@ int host_role_main(int argc, char **argv)
     host_process_set_role(role.watchdog, (pid_t)role.parent, geteuid() == 0);
     int code = interpret(&role);
     fflush(NULL);
+    lest_log_flush();
     /* Not exit(): a hardened process cannot be traced, which the leak checker of a sanitizer build needs. */
     _exit(code);
 }

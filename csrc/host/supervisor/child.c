@@ -24,14 +24,19 @@ static struct lest_log_field integer(const char *key, int64_t value)
 enum lest_status host_child_start(struct host_child *child, char *const argv[], int *fds, size_t fds_count,
                                   struct lest_error *err)
 {
-    int watchdog_fd;
+    int watchdog_fd, output;
     enum lest_status status = host_watchdog_new(&child->watchdog, &watchdog_fd, err);
     if (status)
         return status;
     fds[0] = watchdog_fd;
-    status = host_spawn(argv, fds, fds_count, &child->pid, err);
+    status = host_relay_open(&child->relay, &output, err);
+    if (!status)
+        status = host_spawn(argv, fds, fds_count, output, &child->pid, err);
     close(watchdog_fd);
+    if (output >= 0)
+        close(output);
     if (status) {
+        host_relay_close(&child->relay);
         host_watchdog_free(child->watchdog);
         child->watchdog = NULL;
         return status;
@@ -115,6 +120,7 @@ static void say_end(const struct host_child *child, int wait_status)
 
 int host_child_ended(struct host_child *child, int wait_status, int64_t now_ms)
 {
+    host_relay_close(&child->relay);
     say_end(child, wait_status);
     if (now_ms - child->started_ms >= STEADY_MS || child->backoff_ms == 0)
         child->backoff_ms = BACKOFF_MIN_MS;

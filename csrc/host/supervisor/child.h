@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "host/role/watchdog.h"
+#include "host/supervisor/relay.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -18,6 +19,7 @@ struct host_child {
     char name[24];
     pid_t pid;
     struct host_watchdog *watchdog;
+    struct host_relay relay; /* while it runs */
     int64_t started_ms;
     int64_t restart_ms;
     int64_t kill_ms;

@@ -24,8 +24,10 @@ static void failed(struct host_generation *generation, int exit_code)
 static void failed_because(struct host_generation *generation, const struct lest_error *err)
 {
     const char *colon = *err->detail ? ": " : "";
+    char line[1024];
+    int len = snprintf(line, sizeof line, "lest serve: %s%s%s", err->message, colon, err->detail);
     if (generation->setup.options->check)
-        fprintf(stderr, "lest serve: %s%s%s\n", err->message, colon, err->detail);
+        lest_log_add_line(line, (size_t)len < sizeof line ? (size_t)len : sizeof line - 1);
     else
         lest_log(LEST_LOG_ERROR, "start failed", "%s%s%s", err->message, colon, err->detail);
     failed(generation, lest_status_exit_code(err->status));
@@ -40,8 +42,8 @@ enum lest_status host_generation_new(const struct host_options *options, struct 
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     host_setup_init(&generation->setup, options, listeners, number);
     lest_buf_init(&generation->text, HOST_SETTINGS_MAX + HOST_CONFIG_MAX);
-    enum lest_status status =
-        host_setup_start_config(&generation->setup, &generation->output, &generation->config_pid, err);
+    enum lest_status status = host_setup_start_config(
+        &generation->setup, &generation->output, &generation->config_relay, &generation->config_pid, err);
     if (status) {
         host_generation_free(generation);
         return status;
@@ -175,8 +177,34 @@ static void watch_children(struct host_generation *generation, int64_t now_ms, b
         host_child_watch(&generation->workers[i], now_ms, start_ms, watchdog_ms);
 }
 
+static void pass_lines(struct host_generation *generation)
+{
+    if (generation->config_pid)
+        host_relay_pass(&generation->config_relay);
+    if (generation->authority.pid)
+        host_relay_pass(&generation->authority.relay);
+    for (unsigned i = 0; i < generation->workers_count; i++)
+        if (generation->workers[i].pid)
+            host_relay_pass(&generation->workers[i].relay);
+}
+
+size_t host_generation_waits(const struct host_generation *generation, struct pollfd *out)
+{
+    size_t count = 0;
+    out[count++] = (struct pollfd){ .fd = generation->output, .events = POLLIN };
+    if (generation->config_pid)
+        out[count++] = (struct pollfd){ .fd = generation->config_relay.fd, .events = POLLIN };
+    if (generation->authority.pid)
+        out[count++] = (struct pollfd){ .fd = generation->authority.relay.fd, .events = POLLIN };
+    for (unsigned i = 0; i < generation->workers_count; i++)
+        if (generation->workers[i].pid)
+            out[count++] = (struct pollfd){ .fd = generation->workers[i].relay.fd, .events = POLLIN };
+    return count;
+}
+
 void host_generation_step(struct host_generation *generation, int64_t now_ms, bool trusted)
 {
+    pass_lines(generation);
     watch_children(generation, now_ms, trusted);
     if (generation->state == HOST_GENERATION_CONFIGURING)
         step_configuring(generation, now_ms);
@@ -215,6 +243,7 @@ static void ended_while_starting(struct host_generation *generation, const struc
 bool host_generation_ended(struct host_generation *generation, pid_t pid, int wait_status, int64_t now_ms)
 {
     if (pid == generation->config_pid) {
+        host_relay_close(&generation->config_relay);
         generation->config_pid = 0;
         generation->config_status = wait_status;
         return true;

@@ -16,6 +16,8 @@
 
 #include "host/supervisor/setup.h"
 
+#include <poll.h>
+
 enum host_generation_state {
     HOST_GENERATION_CONFIGURING,
     HOST_GENERATION_STARTING,
@@ -35,6 +37,7 @@ struct host_generation {
     struct host_setup setup;
     pid_t config_pid;
     int config_status;
+    struct host_relay config_relay; /* while config_pid */
     int output;
     struct lest_buf text;
     int64_t deadline_ms;
@@ -52,6 +55,10 @@ enum lest_status host_generation_new(const struct host_options *options, struct 
 /** Do what is due. trusted is false while the supervisor itself has just been late (a machine that slept, a
  *  stopped process group): then nobody is killed for being late. */
 void host_generation_step(struct host_generation *generation, int64_t now_ms, bool trusted);
+
+/** What the supervisor waits for: the pipes from its children. Returns how many of HOST_GENERATION_WAITS_MAX. */
+enum { HOST_GENERATION_WAITS_MAX = HOST_WORKERS_MAX + 3 };
+size_t host_generation_waits(const struct host_generation *generation, struct pollfd *out);
 
 /** A process has ended: true if it was one of this generation's. */
 bool host_generation_ended(struct host_generation *generation, pid_t pid, int wait_status, int64_t now_ms);

@@ -1,5 +1,6 @@
 #include "host/supervisor/setup.h"
 
+#include "base/log.h"
 #include "host/role/snapshot.h"
 #include "host/supervisor/spawn.h"
 
@@ -50,6 +51,8 @@ static void begin_command(struct command *command, const char *role, const struc
     add_number(command, "--generation", setup->number);
     if (setup->options->check)
         add(command, "--check");
+    if (lest_log_is_readable())
+        add(command, "--readable");
 }
 
 void host_setup_init(struct host_setup *setup, const struct host_options *options,
@@ -74,12 +77,12 @@ static enum lest_status no_configuration(struct lest_error *err)
     return lest_error_set_errno(err, LEST_E_IO, errno, "the configuration cannot be read");
 }
 
-enum lest_status host_setup_start_config(const struct host_setup *setup, int *output, pid_t *pid,
-                                         struct lest_error *err)
+enum lest_status host_setup_start_config(const struct host_setup *setup, int *output,
+                                         struct host_relay *relay, pid_t *pid, struct lest_error *err)
 {
     const struct host_options *options = setup->options;
     struct command command;
-    int ends[2];
+    int ends[2], child_end;
     *output = -1;
     begin_command(&command, "config", setup);
     add_option(&command, "--config", options->config);
@@ -90,7 +93,11 @@ enum lest_status host_setup_start_config(const struct host_setup *setup, int *ou
     *output = ends[0];
     enum lest_status status = fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0
                                   ? no_configuration(err)
-                                  : host_spawn(command.argv, &ends[1], 1, pid, err);
+                                  : host_relay_open(relay, &child_end, err);
+    if (!status) {
+        status = host_spawn(command.argv, &ends[1], 1, child_end, pid, err);
+        close(child_end);
+    }
     close(ends[1]);
     return status;
 }

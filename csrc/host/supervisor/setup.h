@@ -38,9 +38,10 @@ void host_setup_init(struct host_setup *setup, const struct host_options *option
                      struct host_listeners *listeners, unsigned number);
 void host_setup_free(struct host_setup *setup);
 
-/** Start the config child. output: what it writes, non-blocking, the caller's; -1 if there is none.
- *  Errors: LEST_E_IO */
-enum lest_status host_setup_start_config(const struct host_setup *setup, int *output, pid_t *pid,
+/** Start the config child. output: where it writes the configuration, non-blocking, the caller's; -1 if there is
+ *  none. relay: for what else it writes. Errors: LEST_E_IO */
+enum lest_status host_setup_start_config(const struct host_setup *setup, int *output,
+                                         struct host_relay *relay, pid_t *pid,
                                          struct lest_error *err) LEST_MUST_USE;
 
 /** Make of the config child's text what the other children need.

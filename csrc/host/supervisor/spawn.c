@@ -2,48 +2,56 @@
 
 #include "host/role/parent.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
 enum { OUT_OF_THE_WAY = HOST_FD_LISTEN + HOST_SPAWN_FDS_MAX };
 
-void host_spawn_close_from(int first)
+bool host_spawn_close_from(int first)
 {
-    struct rlimit limit;
     if (close_range((unsigned)first, UINT_MAX, 0) == 0)
-        return;
-    /* Before Linux 5.9. */
-    int end = getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < INT_MAX ? (int)limit.rlim_cur : 65536;
-    for (int fd = first; fd < end; fd++)
-        close(fd);
+        return true;
+    /* Before Linux 5.9, and where a filter refuses it. */
+    DIR *list = opendir("/proc/self/fd");
+    if (!list)
+        return false;
+    for (struct dirent *entry = readdir(list); entry; entry = readdir(list)) {
+        int fd = atoi(entry->d_name);
+        if (fd >= first && fd != dirfd(list))
+            close(fd);
+    }
+    closedir(list);
+    return true;
 }
 
 /* Two steps, since a source may have the number that another one shall get. */
-static int place(const int *fds, size_t count)
+static bool place(const int *fds, size_t count, int output)
 {
     int moved[HOST_SPAWN_FDS_MAX];
     for (size_t i = 0; i < count; i++) {
         moved[i] = fds[i] < 0 ? -1 : fcntl(fds[i], F_DUPFD_CLOEXEC, OUT_OF_THE_WAY);
         if (fds[i] >= 0 && moved[i] < 0)
-            return -1;
+            return false;
     }
     int input = open("/dev/null", O_RDONLY | O_CLOEXEC);
-    if (input < 0 || dup2(input, STDIN_FILENO) < 0)
-        return -1;
+    if (input < 0 || dup2(input, STDIN_FILENO) < 0 || dup2(output, STDOUT_FILENO) < 0)
+        return false;
     for (size_t i = 0; i < count; i++) {
         int number = 3 + (int)i;
         if (moved[i] < 0)
             close(number);
         else if (dup2(moved[i], number) < 0)
-            return -1;
+            return false;
     }
-    host_spawn_close_from(3 + (int)count);
-    return 0;
+    return host_spawn_close_from(3 + (int)count);
 }
 
 static void reset_signals(void)
@@ -55,27 +63,36 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-static void become(char *const argv[], const int *fds, size_t count, pid_t parent)
+/* For more connections; and a role that crashes while it reads a key must not leave it in a core file. */
+static void set_limits(void)
 {
-    static const char failed[] = "lest: a child process cannot be started\n";
     struct rlimit limit;
-    reset_signals();
-    host_parent_follow(parent);
     if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
         limit.rlim_cur = limit.rlim_max;
         setrlimit(RLIMIT_NOFILE, &limit);
     }
-    /* A role that crashes while it reads a key must not leave it in a core file. */
     limit = (struct rlimit){ 0, 0 };
     setrlimit(RLIMIT_CORE, &limit);
-    if (place(fds, count) == 0)
-        execve("/proc/self/exe", argv, environ);
-    if (write(STDERR_FILENO, failed, sizeof failed - 1) < 0) {
+}
+
+static void become(char *const argv[], const int *fds, size_t count, int output, pid_t parent)
+{
+    reset_signals();
+    setsid();
+    host_parent_follow(parent);
+    set_limits();
+    const char *failed = "its standard error";
+    if (dup2(output, STDERR_FILENO) >= 0)
+        failed = "its descriptors";
+    if (place(fds, count, output)) {
+        failed = "/proc/self/exe";
+        execve(failed, argv, environ);
     }
+    dprintf(STDERR_FILENO, "lest: a child process cannot be started: %s: %s\n", failed, strerror(errno));
     _exit(127);
 }
 
-enum lest_status host_spawn(char *const argv[], const int *fds, size_t fds_count, pid_t *out,
+enum lest_status host_spawn(char *const argv[], const int *fds, size_t fds_count, int output, pid_t *out,
                             struct lest_error *err)
 {
     if (fds_count > HOST_SPAWN_FDS_MAX)
@@ -87,6 +104,6 @@ enum lest_status host_spawn(char *const argv[], const int *fds, size_t fds_count
         return lest_error_set_errno(err, LEST_E_IO, errno, "a child process cannot be started");
     }
     if (*out == 0)
-        become(argv, fds, fds_count, parent);
+        become(argv, fds, fds_count, output, parent);
     return LEST_OK;
 }

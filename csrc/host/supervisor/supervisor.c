@@ -5,6 +5,7 @@
 #include "host/supervisor/generation.h"
 #include "host/supervisor/spawn.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
@@ -14,7 +15,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { BUSY_MS = 20, QUIET_MS = 500, LATE_MS = 2000, GRACE_MS = 3000 };
+/* LAST_WAIT_MS  for who reads the log, at the end */
+enum { BUSY_MS = 20, QUIET_MS = 500, LATE_MS = 2000, GRACE_MS = 3000, LAST_WAIT_MS = 1000 };
 
 struct supervisor {
     struct host_options options;
@@ -58,10 +60,20 @@ static bool tidy_descriptors(void)
     do {
         fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     } while (fd >= 0 && fd <= STDERR_FILENO);
-    if (fd < 0)
-        return false;
-    host_spawn_close_from(STDERR_FILENO + 1);
-    return true;
+    return fd >= 0 && host_spawn_close_from(STDERR_FILENO + 1);
+}
+
+/* The open file behind standard error is often shared, with a shell or with other services. With one of its
+ * own, the supervisor never waits for who reads it, and changes nothing for the others. A socket (journald)
+ * cannot be opened again: there, looking before each write has to do. */
+static void take_standard_error(void)
+{
+    int fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    if (fd >= 0) {
+        dup2(fd, STDERR_FILENO);
+        close(fd);
+    }
+    lest_log_set_wait(0);
 }
 
 /* SIGCHLD and the signals of an operator become readable, so that the loop has one place to wait. */
@@ -211,14 +223,26 @@ static bool is_quiet(const struct supervisor *supervisor)
     return true;
 }
 
+static void wait_for_something(const struct supervisor *supervisor)
+{
+    const struct host_generation *all[] = { supervisor->current, supervisor->next, supervisor->old };
+    struct pollfd waits[2 + 3 * HOST_GENERATION_WAITS_MAX] = {
+        { .fd = supervisor->signals, .events = POLLIN },
+        { .fd = lest_log_is_waiting() ? STDERR_FILENO : -1, .events = POLLOUT },
+    };
+    size_t count = 2;
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (all[i])
+            count += host_generation_waits(all[i], waits + count);
+    poll(waits, count, is_quiet(supervisor) ? QUIET_MS : BUSY_MS);
+    lest_log_flush();
+}
+
 static int run(struct supervisor *supervisor)
 {
     int exit_code = 0;
     while (settle(supervisor, lest_clock_monotonic_ms(), &exit_code)) {
-        struct pollfd waits[] = { { .fd = supervisor->signals, .events = POLLIN },
-                                  { .fd = supervisor->next ? supervisor->next->output : -1,
-                                    .events = POLLIN } };
-        poll(waits, 2, is_quiet(supervisor) ? QUIET_MS : BUSY_MS);
+        wait_for_something(supervisor);
         int64_t now_ms = lest_clock_monotonic_ms();
         read_signals(supervisor, now_ms);
         reap(supervisor, now_ms);
@@ -238,9 +262,11 @@ int host_supervisor_main(int argc, char **argv)
     if (supervisor.options.check)
         lest_log_set_level(LEST_LOG_WARNING);
     if (!tidy_descriptors() || (supervisor.signals = take_signals()) < 0) {
-        lest_log(LEST_LOG_ERROR, "start failed", "no descriptors");
+        lest_log(LEST_LOG_ERROR, "start failed", "descriptors cannot be opened or closed: %s",
+                 strerror(errno));
         return 1;
     }
+    take_standard_error();
     if (geteuid() != 0 && !supervisor.options.check)
         lest_log(LEST_LOG_WARNING, "not separated",
                  "not started as root: all processes have the same user, so that their separation guards "
@@ -250,6 +276,8 @@ int host_supervisor_main(int argc, char **argv)
         return 1;
     int exit_code = run(&supervisor);
     close(supervisor.signals);
+    lest_log_set_wait(LAST_WAIT_MS);
+    lest_log_flush();
     if (supervisor.options.check && exit_code == 0 && !supervisor.stopping)
         puts("ok");
     return exit_code;

@@ -1,0 +1,104 @@
+#include "base/log_queue.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { QUEUE_MAX = 256 * 1024 };
+
+static int wait_ms = -1;
+
+static struct {
+    bool is_stalled; /* the last wait was in vain */
+    size_t dropped;  /* lines */
+    size_t first;
+    size_t len;
+    uint8_t bytes[QUEUE_MAX];
+} queue;
+
+void lest_log_queue_set_wait(int new_wait_ms)
+{
+    wait_ms = new_wait_ms;
+}
+
+size_t lest_log_queue_length(void)
+{
+    return queue.len;
+}
+
+static size_t count_lines(const uint8_t *bytes, size_t len)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < len; i++)
+        count += bytes[i] == '\n';
+    return count;
+}
+
+/* Looked at before each write: standard error is often not ours alone, and to make it non-blocking would do so
+ * for all that share it. */
+static bool is_writable(void)
+{
+    struct pollfd wait = { .fd = STDERR_FILENO, .events = POLLOUT };
+    int ready;
+    do {
+        ready = poll(&wait, 1, queue.is_stalled ? 0 : wait_ms);
+    } while (ready < 0 && errno == EINTR);
+    queue.is_stalled = ready == 0;
+    return ready != 0;
+}
+
+/* As many whole lines as a pipe takes at once; a longer line in pieces. */
+static size_t piece_length(void)
+{
+    size_t len = queue.len < PIPE_BUF ? queue.len : PIPE_BUF;
+    const uint8_t *bytes = queue.bytes + queue.first;
+    const uint8_t *newline = memrchr(bytes, '\n', len);
+    return newline ? (size_t)(newline - bytes) + 1 : len;
+}
+
+void lest_log_queue_write(void)
+{
+    while (queue.len && is_writable()) {
+        ssize_t put = write(STDERR_FILENO, queue.bytes + queue.first, piece_length());
+        if (put < 0 && errno == EINTR)
+            continue;
+        if (put < 0 && errno == EAGAIN)
+            return;
+        if (put < 0) {
+            /* There is no reader, and the disk may be full: these lines are lost. */
+            queue.dropped += count_lines(queue.bytes + queue.first, queue.len);
+            put = (ssize_t)queue.len;
+        }
+        queue.first += (size_t)put;
+        queue.len -= (size_t)put;
+    }
+    if (!queue.len)
+        queue.first = 0;
+}
+
+void lest_log_queue_add(const void *lines, size_t len)
+{
+    if (len > QUEUE_MAX - queue.len)
+        lest_log_queue_write();
+    if (len > QUEUE_MAX - queue.len) {
+        queue.dropped += count_lines(lines, len);
+        return;
+    }
+    if (len > QUEUE_MAX - queue.first - queue.len) {
+        memmove(queue.bytes, queue.bytes + queue.first, queue.len);
+        queue.first = 0;
+    }
+    memcpy(queue.bytes + queue.first + queue.len, lines, len);
+    queue.len += len;
+}
+
+size_t lest_log_queue_take_dropped(void)
+{
+    size_t dropped = queue.len ? 0 : queue.dropped;
+    queue.dropped -= dropped;
+    return dropped;
+}
