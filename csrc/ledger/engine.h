@@ -7,7 +7,8 @@
 enum { LEDGER_BUSY_MS = 5000 };
 
 /** busy_ms    how long a statement waits for another process's write; LEDGER_BUSY_MS unless told
- *  create     make the file if there is none; otherwise that is LEST_E_NOT_FOUND
+ *  create     make a ledger where there is none, or an empty file; otherwise that is LEST_E_NOT_FOUND, or
+ *             LEST_E_LEDGER
  *  sync_later  LEDGER_COMMIT_LATER does not wait for the disk, and ledger_sync() does; otherwise each commit
  *             waits
  *  max_pages  0, or a ceiling on the file's size in pages, so that a full disk can be tried

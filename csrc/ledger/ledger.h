@@ -18,9 +18,9 @@ struct ledger;
 enum lest_status ledger_open(const char *path, const struct ledger_options *options, struct ledger **out,
                              struct lest_error *err) LEST_MUST_USE;
 
-/** Whether ledger_open would make something of this path, as far as can be told while nothing is made or
- *  changed: its folder is there and can be written to; a ledger that is there is of this version or older.
- *  Errors: LEST_E_LEDGER, LEST_E_LEDGER_BUSY, LEST_E_CONFIG, LEST_E_NOMEM */
+/** Whether ledger_open would open what is at this path, as far as can be told while nothing is made or
+ *  changed: a ledger is there, of this version or older, and its folder can be written to.
+ *  Errors: LEST_E_NOT_FOUND, LEST_E_LEDGER, LEST_E_LEDGER_BUSY, LEST_E_CONFIG, LEST_E_NOMEM */
 enum lest_status ledger_check(const char *path, struct lest_error *err) LEST_MUST_USE;
 
 /** An open transaction is rolled back. NULL is nothing. */

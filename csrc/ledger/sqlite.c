@@ -205,15 +205,30 @@ static enum lest_status check_path(const char *path, struct lest_error *err)
 }
 
 /* Whatever belongs to a ledger is made beside it, also when one that is there is opened. */
-static enum lest_status check_folder(const char *path, const char *wanted, struct lest_error *err)
+static enum lest_status check_folder(const char *path, struct lest_error *err)
 {
     char folder[PATH_MAX];
     const char *slash = strrchr(path, '/');
     int len =
         snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
     if (len >= (int)sizeof folder || faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) < 0)
-        return lest_error_set_errno(err, LEST_E_LEDGER, errno, "%s: the ledger cannot be %s", path, wanted);
+        return lest_error_set_errno(err, LEST_E_LEDGER, errno, "%s: the ledger cannot be opened", path);
     return LEST_OK;
+}
+
+/* An empty file is what is left of a ledger, or of the making of one: nothing is known of what it had. */
+static enum lest_status check_there(const char *path, struct lest_error *err)
+{
+    struct stat info;
+    if (stat(path, &info) == 0)
+        return info.st_size ? LEST_OK
+                            : lest_error_set(err, LEST_E_LEDGER, "%s: an empty file, not a ledger", path);
+    if (errno != ENOENT)
+        return lest_error_set_errno(err, LEST_E_LEDGER, errno, "%s: the ledger cannot be opened", path);
+    lest_error_set(err, LEST_E_NOT_FOUND, "%s: there is no ledger", path);
+    lest_error_add_detail(err, "a lost one is restored from a backup; 'lest ledger init' makes a new one, "
+                               "which knows of nothing that was issued before");
+    return LEST_E_NOT_FOUND;
 }
 
 /* What reads of a file in WAL mode would be made beside it, and stay, unless it is there already or the file
@@ -246,11 +261,12 @@ static enum lest_status sqlite_check(const char *path, struct lest_error *err)
     enum lest_status status = check_path(path, err);
     if (status)
         return status;
-    if (access(path, F_OK) < 0 && errno == ENOENT)
-        return check_folder(path, "made", err);
+    status = check_there(path, err);
+    if (status)
+        return status;
     if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0)
         return lest_error_set_errno(err, LEST_E_LEDGER, errno, "%s: the ledger cannot be opened", path);
-    status = check_folder(path, "opened", err);
+    status = check_folder(path, err);
     if (status)
         return status;
     pthread_once(&configured, configure);
@@ -284,16 +300,11 @@ static enum lest_status sqlite_open(const char *path, const struct ledger_option
 {
     enum lest_status status = LEST_OK;
     struct connection *c = NULL;
-    struct stat found;
     *connection = NULL;
     status = check_path(path, err);
     if (status)
         return status;
-    if (options->create)
-        status = make_file(path, err);
-    else if (stat(path, &found) < 0)
-        status = lest_error_set_errno(err, errno == ENOENT ? LEST_E_NOT_FOUND : LEST_E_LEDGER, errno,
-                                      "%s: the ledger cannot be opened", path);
+    status = options->create ? make_file(path, err) : check_there(path, err);
     if (status)
         return status;
     c = calloc(1, sizeof *c + ledger_statement_count * sizeof *c->prepared);

@@ -167,6 +167,8 @@ enum lest_status ledger_sqlite_migrate(sqlite3 *db, const char *path, const stru
     enum lest_status status = ledger_sqlite_check_version(db, path, &version, err);
     if (status || (size_t)version == ledger_sqlite_migration_count)
         return status;
+    if (!version && !options->create)
+        return lest_error_set(err, LEST_E_LEDGER, "%s: an empty database, not a ledger", path);
     status = ledger_sqlite_run(db, "BEGIN IMMEDIATE", path, err);
     if (status)
         return status;

@@ -87,6 +87,7 @@ describe("a ledger whose disk is full", function()
     local code = process.run { "mount", "-t", "tmpfs", "-o", "size=16m,mode=0700," .. owner,
       "tmpfs", folder }
     if code ~= 0 then return pending "a disk cannot be mounted here" end
+    process.must { support.lest, "ledger", "init", "--config", server.dir .. "/server.lua" }
     server:run()
     local authority = server:pids("authority")[1]
     local devices = fleet.new(server, 40, "full").devices

@@ -178,12 +178,16 @@ describe("lest ca init", function()
     assert.equal("ok\n", inside(shell.binary .. " serve --check").out)
     assert.equal(before, inside(list).out)
     inside "rm -r ledger"
-    assert.equal("ok\n", inside(shell.binary .. " serve --check").out)
+    local check = inside(shell.binary .. " serve --check")
+    assert.equal(2, check.code)
+    assert.matches("^lest serve: ledger: [^\n]*there is no ledger[^\n]*lest ledger init[^\n]*\n$",
+      check.err)
     assert.equal("", inside("ls -d ledger 2>/dev/null").out)
     inside "sed 's#ledger/ledger.db#no/such/ledger.db#' server.lua > wrong.lua"
-    local check = inside(shell.binary .. " serve wrong.lua --check")
+    check = inside(shell.binary .. " serve wrong.lua --check")
     assert.equal(2, check.code)
-    assert.matches("^lest serve: ledger: [^\n]*no/such[^\n]*No such file[^\n]*\n$", check.err)
+    assert.matches("^lest serve: ledger: [^\n]*no/such[^\n]*there is no ledger[^\n]*\n$",
+      check.err)
   end)
 
   it("has files of which `lest serve --check` names the key that is wrong", function()

@@ -290,7 +290,7 @@ local core_ledger = {}
 ---@return lest.error?
 function core_ledger.open(path, options) end
 
---- Whether open() would make something of this path, as far as can be told while nothing is made or
+--- Whether open() would open what is at this path, as far as can be told while nothing is made or
 --- changed.
 ---@param path string
 ---@return true?

@@ -77,13 +77,18 @@ describe("the ledger's file", function()
       return ok, err
     end
 
-    it("makes none where there could be one", function()
-      assert.is_true(check())
-      path = folder .. "/nowhere/ledger.db"
-      local ok, err = check()
-      assert.is_nil(ok)
-      assert.equal("ledger", err.code)
-      assert.matches(path .. ": the ledger cannot be made", err.message, 1, true)
+    it("says what to do where there is none, or an empty file", function()
+      for _, place in ipairs { folder .. "/ledger.db", folder .. "/nowhere/ledger.db" } do
+        path = place
+        local ok, err = check()
+        assert.is_nil(ok)
+        assert.equal("not_found", err.code)
+        assert.equal(path .. ": there is no ledger", err.message)
+        assert.matches("restored from a backup; 'lest ledger init' makes a new one", err.detail, 1,
+          true)
+      end
+      path = temporary.file(folder, "ledger.db", "")
+      assert.matches("an empty file", select(2, check()).message, 1, true)
     end)
 
     it("changes none, in use or not, old or new", function()
@@ -125,7 +130,6 @@ describe("the ledger's file", function()
           .. shell.line("run", script, path)).out
       end
       assert(os.execute("chmod 755 " .. folder))
-      assert.equal("nil\t" .. path .. ": the ledger cannot be made (Permission denied)\n", told())
       core.ledger.open(path):close()
       assert(os.execute("chmod 666 " .. path))
       assert.matches("cannot be opened (Permission denied)", told(), 1, true)
@@ -140,6 +144,14 @@ describe("the ledger's file", function()
     assert.equal(1, ledger:run("request_add", rows.request()))
   end)
 
+  it("is not made of what is left of one, unless asked", function()
+    temporary.file(folder, "ledger.db", "")
+    assert_refused("ledger", "an empty file, not a ledger")
+    sqlite "PRAGMA journal_mode = WAL"
+    assert_refused("ledger", "an empty database, not a ledger")
+    assert.equal("0", sqlite "PRAGMA user_version")
+  end)
+
   it("is refused when a table is gone", function()
     core.ledger.open(path):close()
     sqlite "DROP TABLE approvals"
@@ -147,7 +159,7 @@ describe("the ledger's file", function()
   end)
 
   it("is not made unless asked, nor in a folder that is not there, nor in memory", function()
-    assert_refused("not_found", "cannot be opened")
+    assert_refused("not_found", "there is no ledger")
     path = folder .. "/none/ledger.db"
     assert.equal("ledger", select(2, core.ledger.open(path)).code)
     for _, odd in ipairs { "", ":memory:", "file:x?mode=memory" } do

@@ -252,12 +252,11 @@ function M.main(launch)
     config = config, issuers = {}, issuers_by_key = {}, issuers_by_id = {}, anchors = {},
     issued = {}, clock = now_s,
   }, Authority)
-  local there, err = setup.before_drop(authority, launch)
-  local ok = there ~= nil
+  local ok, err = setup.before_drop(authority, launch)
   if ok and launch.user then ok, err = core.process.drop(launch.user) end
   if ok then ok, err = core.process.harden() end
   if ok and not launch.check then ok, err = setup.ledger(authority) end
-  if ok and launch.check and there then ok, err = setup.check_ledger(authority) end
+  if ok and launch.check then ok, err = setup.check_ledger(authority) end
   if not ok then return start_failure.report(launch, err) end
   if launch.check then return 0 end
   return authority:serve(launch)

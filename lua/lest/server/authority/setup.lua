@@ -123,30 +123,27 @@ local BUSY_MS <const> = 500
 -- A name may fail in all as often as it may from so many networks.
 local NETWORKS_PER_NAME <const> = 10
 
---- Make the ledger's folder the account's that the authority becomes, and enter it while that can
---- be done: what is above may be closed to other accounts, as /root is. In a check nothing is made.
----@return boolean|nil there false: it is still to be made
+--- Enter the ledger's folder, which must be that of the account that the authority becomes, while
+--- that can be done: what is above may be closed to other accounts, as /root is. Nothing is made: a
+--- server that begins with an empty ledger has forgotten what it issued.
+---@return boolean|nil ok
 ---@return lest.error|nil err
-local function take_folder(authority, launch)
+local function enter_folder(authority, launch)
   local folder, name = authority.config.ledger:match "^(.*)/([^/]*)$"
-  authority.ledger_path = name
-  local there, err = core.process.own_folder(folder, launch.user, launch.check)
-  if there == nil then return nil, err end
-  local ok
-  if there then
-    ok, err = core.system.enter(folder)
-    if not ok then return nil, err end
-  else
-    ok, err = core.file.resolve(folder)
-    if not ok then return blame("ledger", err) end
+  local there, err = core.process.own_folder(folder, launch.user, true)
+  if there == false then
+    there, err = core.ledger.check(authority.config.ledger)
+    if not there then return blame("ledger", err) end
   end
-  return there
+  if not there then return nil, err end
+  authority.ledger_path = name
+  return core.system.enter(folder)
 end
 
 --- What is done as whoever started: read the keys and anchors, make sure of the ledger's folder.
 ---@param authority lest.authority
 ---@param launch table what the host gives a role
----@return boolean|nil there whether the ledger's folder is there
+---@return boolean|nil ok
 ---@return lest.error|nil err
 function M.before_drop(authority, launch)
   local ok, err = load_issuers(authority)
@@ -154,7 +151,7 @@ function M.before_drop(authority, launch)
   authority.config.files = nil
   if not ok then return nil, err end
   if not launch.user then return true end
-  return take_folder(authority, launch)
+  return enter_folder(authority, launch)
 end
 
 --- Look at the ledger without making or changing anything, for a check.
@@ -173,7 +170,7 @@ end
 
 function M.ledger(authority)
   local ledger, err = core.ledger.open(authority.ledger_path or authority.config.ledger,
-    { busy_ms = BUSY_MS, sync_later = true, progress = on_progress })
+    { create = false, busy_ms = BUSY_MS, sync_later = true, progress = on_progress })
   if not ledger then return blame("ledger", err) end
   core.process.beat()
   authority.ledger = ledger

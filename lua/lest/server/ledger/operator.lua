@@ -275,29 +275,44 @@ local function show_progress(seconds)
   io.stderr:flush()
 end
 
---- Open the ledger of a configuration. As root this process becomes the ledger's owner first, and
---- stays so: no file of the ledger may belong to root.
----@param config { ledger: string, authority_user: string? } as lest.config gives it
----@param create? boolean make one if there is none
----@return lest.ledger?
----@return lest.error? err
-function M.open(config, create)
-  local there, err = core.system.exists(config.ledger)
-  if there == nil then return nil, err end
-  if not there and not create then
-    return fail("not_found", config.ledger .. ": there is no ledger yet")
-  end
-  local path
-  path, err = become_owner(config)
+local function open(config, create)
+  local path, err = become_owner(config)
   if not path then return nil, err end
   local told = false
   local ledger
-  ledger, err = core.ledger.open(path, { create = create or false, progress = function(seconds)
+  ledger, err = core.ledger.open(path, { create = create, progress = function(seconds)
     told = true
     show_progress(seconds)
   end })
   if told and core.system.is_terminal(2) then io.stderr:write "\r\27[K" end
   return ledger, err
+end
+
+--- Open the ledger of a configuration. As root this process becomes the ledger's owner first, and
+--- stays so: no file of the ledger may belong to root.
+---@param config { ledger: string, authority_user: string? } as lest.config gives it
+---@return lest.ledger?
+---@return lest.error? err
+function M.open(config)
+  local there, err = core.system.exists(config.ledger)
+  if there == false then there, err = core.ledger.check(config.ledger) end
+  if not there then return nil, err end
+  return open(config, false)
+end
+
+--- Make the ledger of a configuration, which has none.
+---@param config { ledger: string, authority_user: string? }
+---@return boolean? ok
+---@return lest.error? err
+function M.init(config)
+  local there, err = core.system.exists(config.ledger)
+  if there == nil then return nil, err end
+  if there then return fail("exists", config.ledger .. ": is there already, and stays as it is") end
+  local ledger
+  ledger, err = open(config, true)
+  if not ledger then return nil, err end
+  ledger:close()
+  return true
 end
 
 --- Operate on the ledger of a configuration; see open.
@@ -307,7 +322,7 @@ end
 ---@return table?
 ---@return lest.error? err
 function M.call(config, operation, arguments)
-  local ledger <close>, err = M.open(config, operation == "credential_add")
+  local ledger <close>, err = M.open(config)
   if not ledger then return nil, err end
   return M.run(ledger, operation, arguments)
 end

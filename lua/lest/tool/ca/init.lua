@@ -24,6 +24,7 @@ local SHARED <const> = { user = "nobody", authority_user = "daemon", shared = tr
 --- What init writes, in the order of writing.
 M.FILES = { "ca.key", "ca.pem", "server.key", "server.pem", "policy.lua", "server.lua" }
 local LEDGER <const> = "ledger"
+local LEDGER_FILES <const> = { "ledger.db", "ledger.db-wal", "ledger.db-shm" }
 
 local function is_ipv4(text)
   local count = 0
@@ -153,6 +154,23 @@ local function make_folders(folder, made)
   return true
 end
 
+-- In a folder of its own, which is given away when all that is in it has been.
+local function make_ledger(folder, options, made)
+  local ok, err = core.system.make_folder(folder, 448) -- 0700
+  if not ok then return nil, err end
+  table.insert(made, folder)
+  for _, name in ipairs(LEDGER_FILES) do table.insert(made, folder .. "/" .. name) end
+  local path = folder .. "/" .. LEDGER_FILES[1]
+  local ledger
+  ledger, err = core.ledger.open(path)
+  if not ledger then return nil, err end
+  ledger:close()
+  if not options.accounts then return true end
+  ok, err = core.system.give(path, options.accounts.authority_user)
+  if not ok then return nil, err end
+  return core.system.give(folder, options.accounts.authority_user)
+end
+
 local function write_all(folder, plan, options, made)
   local ok, err = make_folders(folder, made)
   if not ok then return nil, err end
@@ -162,11 +180,7 @@ local function write_all(folder, plan, options, made)
     if not ok then return nil, err end
     table.insert(made, folder .. "/" .. name)
   end
-  ok, err = core.system.make_folder(folder .. "/" .. LEDGER, 448) -- 0700
-  if not ok then return nil, err end
-  table.insert(made, folder .. "/" .. LEDGER)
-  if not options.accounts then return true end
-  return core.system.give(folder .. "/" .. LEDGER, options.accounts.authority_user)
+  return make_ledger(folder .. "/" .. LEDGER, options, made)
 end
 
 local function taken(folder)

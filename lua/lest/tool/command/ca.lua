@@ -15,8 +15,8 @@ local function parser()
   p:require_command(true):command_target "subcommand"
   local init = support.subcommand(p, {
     name = "init",
-    summary = "Write ca.pem, ca.key, server.pem, server.key, server.lua and policy.lua into a "
-      .. "folder; nothing that is there is replaced.",
+    summary = "Write ca.pem, ca.key, server.pem, server.key, server.lua, policy.lua and an empty "
+      .. "ledger into a folder; nothing that is there is replaced.",
     example = "lest ca init pki --name \"Example Device CA\" --host est.example.com",
   })
   init:argument "dir" :description "The folder; made if it is missing."

@@ -70,7 +70,7 @@ local function add(options, config)
     if not password then return nil, err end
   end
   local facts = facts_of(options.facts)
-  local ledger <close>, problem = operator.open(config, true)
+  local ledger <close>, problem = operator.open(config)
   if not ledger then return nil, problem end
   local made
   made, err = operator.run(ledger, "credential_add", { name = options.name, password = password,

@@ -10,6 +10,7 @@ local commands <const> = {
   { "pending", "list, show, approve and reject requests that wait" },
   { "cert", "list and show issued certificates" },
   { "request", "list and show what was decided" },
+  { "ledger", "make a server's ledger" },
   { "cacerts", "fetch a server's CA certificates" },
   { "csrattrs", "fetch what a server wants in a request" },
   { "enroll", "get a certificate" },
