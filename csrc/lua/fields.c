@@ -85,8 +85,10 @@ void lestL_push_public_key(lua_State *L, struct pki_bytes spki)
 {
     char type[PKI_KEY_TYPE_MAX];
     int security_bits;
+    struct lest_buf *storage = lestL_buf(L, PKI_PUBLIC_MAX);
     pki_public_describe(spki, type, &security_bits);
-    lestL_push_described_key(L, spki, type, security_bits);
+    lestL_push_described_key(L, pki_public_canonical(spki, storage), type, security_bits);
+    lua_remove(L, -2);
 }
 
 void lestL_push_key_usage(lua_State *L, int bits)

@@ -61,7 +61,8 @@ void lestL_push_extensions(lua_State *L, struct pki_bytes extensions);
 /** Push the list of DER elements in the contents of a SET; absent gives {}. */
 void lestL_push_values(lua_State *L, struct pki_bytes values);
 
-/** Push {type, security_bits, der} for a SubjectPublicKeyInfo; for one whose kind is known already. */
+/** Push {type, security_bits, der} for a SubjectPublicKeyInfo, der in its one encoding (pki_public_canonical); for
+ *  one whose kind and encoding are known already. */
 void lestL_push_public_key(lua_State *L, struct pki_bytes spki);
 void lestL_push_described_key(lua_State *L, struct pki_bytes spki, const char *type, int security_bits);
 

@@ -280,18 +280,6 @@ bool pki_der_check(struct pki_der in, const char *what, unsigned depth, size_t *
     return true;
 }
 
-bool pki_der_one(struct pki_der_doc *doc, struct pki_bytes der, const char *what)
-{
-    enum { ONE_DEPTH_MAX = 16, ONE_ELEMENTS_MAX = 4096 };
-    struct pki_der in;
-    size_t count = ONE_ELEMENTS_MAX;
-    doc->start = NULL;
-    pki_der_open(&in, doc, der.data, der.len);
-    struct pki_der nesting = in;
-    return pki_der_read(&in, PKI_DER_ANY, what, NULL) && pki_der_end(&in, what) &&
-           pki_der_check(nesting, what, ONE_DEPTH_MAX, &count);
-}
-
 static size_t length_octets(size_t len, uint8_t octets[5])
 {
     if (len < 0x80) {

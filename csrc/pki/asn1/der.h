@@ -126,8 +126,9 @@ bool pki_der_time(struct pki_der *in, const char *what, int64_t *seconds);
  *  well-formed, there are at most `depth` levels and `*count` elements. *count is reduced by those found. */
 bool pki_der_check(struct pki_der in, const char *what, unsigned depth, size_t *count);
 
-/** Check bytes that the caller will write as they are: they are one element to its end, with well-formed
- *  nesting. They are the whole document. */
+/** Check bytes that the caller will write as they are: they are one element to its end, in DER as far as that
+ *  shows without a schema (X.690 10 and 11: lengths, BOOLEAN, INTEGER, strings, SET OF). They are the whole
+ *  document. */
 bool pki_der_one(struct pki_der_doc *doc, struct pki_bytes der, const char *what);
 
 /** Writing: failures are kept in the buffer (lest_buf_status). */

@@ -102,6 +102,19 @@ bool pki_name_check(struct pki_der_doc *doc, const uint8_t *der, size_t len)
     return doc->status == LEST_OK;
 }
 
+bool pki_name_is_text(struct pki_bytes der)
+{
+    struct pki_der_doc doc = { .noun = "name", .malformed = LEST_E_NAME_MALFORMED };
+    struct pki_name_reader reader;
+    bool plus, text = true;
+    struct pki_bytes type;
+    struct pki_der_item item;
+    pki_name_open(&reader, &doc, der.data, der.len);
+    while (text && (reader.rdns.left || reader.rdn.left))
+        text = read_attribute(&reader, &plus, &type, &item) && pki_string_tag(item.tag);
+    return text && doc.status == LEST_OK;
+}
+
 /* What RFC 5280 appendix A allows for a type, as OpenSSL's table has it. */
 static enum lest_status value_rules(const struct pki_name_part *part, int nid, uint8_t *tag,
                                     struct lest_error *err)

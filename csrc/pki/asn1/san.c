@@ -258,7 +258,8 @@ static bool put_elements(struct lest_buf *out, uint8_t tag, const char *value, s
 static bool put_directory_name(struct lest_buf *out, const char *value, size_t len, struct lest_error *err)
 {
     size_t mark = pki_der_put_open(out, DIRECTORY_NAME);
-    if (pki_name_parse(value, len, out, err))
+    if (pki_name_parse(value, len, out, err) ||
+        !pki_name_is_text((struct pki_bytes){ out->data + mark, out->len - mark }))
         return false;
     pki_der_put_close(out, mark);
     return true;

@@ -33,6 +33,7 @@ enum lest_status pki_key_adopt(EVP_PKEY *pkey, struct pki_key **out, struct lest
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     }
     key->pkey = pkey;
+    pki_public_normalize(pkey);
     lest_buf_init(&key->spki, PKI_PUBLIC_MAX);
     enum lest_status status = pki_public_encode(pkey, &key->spki, err);
     if (status) {

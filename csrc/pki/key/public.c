@@ -5,6 +5,7 @@
 #include "pki/key/curve.h"
 #include "pki/key/digest.h"
 
+#include <openssl/core_names.h>
 #include <openssl/x509.h>
 
 #include <stdio.h>
@@ -181,6 +182,38 @@ enum lest_status pki_public_encode(const EVP_PKEY *key, struct lest_buf *out, st
     lest_buf_append(out, der, (size_t)len);
     OPENSSL_free(der);
     return lest_buf_status(out, err);
+}
+
+void pki_public_normalize(EVP_PKEY *key)
+{
+    pki_error_mark();
+    if (EVP_PKEY_is_a(key, "EC"))
+        EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT,
+                                       OSSL_PKEY_EC_POINT_CONVERSION_FORMAT_UNCOMPRESSED);
+    pki_error_back();
+}
+
+/* Every other form of a key that is read is the one that OpenSSL writes (see read_rsa, is_canonical). */
+static bool is_compressed(const struct pki_spki *spki)
+{
+    return pki_oid_is(spki->algorithm, PKI_OID_EC_PUBLIC_KEY) && spki->bits.len > 0 && spki->bits.data[0] != 4;
+}
+
+struct pki_bytes pki_public_canonical(struct pki_bytes spki, struct lest_buf *storage)
+{
+    struct pki_der_doc doc = { .noun = "public key", .malformed = LEST_E_KEY_MALFORMED };
+    struct pki_spki parts;
+    struct pki_bytes canonical = spki;
+    bool differs = pki_spki_read(&doc, spki, &parts) && is_compressed(&parts);
+    EVP_PKEY *key = differs ? pki_spki_key(&doc, &parts) : NULL;
+    if (key) {
+        pki_public_normalize(key);
+        if (pki_public_encode(key, storage, NULL) == LEST_OK)
+            canonical = (struct pki_bytes){ storage->data, storage->len };
+    }
+    EVP_PKEY_free(key);
+    pki_error_clear();
+    return canonical;
 }
 
 void pki_public_type(const EVP_PKEY *key, char type[PKI_KEY_TYPE_MAX])

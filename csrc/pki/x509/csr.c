@@ -19,6 +19,7 @@ void pki_csr_free(struct pki_csr *csr)
         return;
     pki_verifier_free(csr->verifier);
     lest_buf_free(&csr->storage);
+    lest_buf_free(&csr->spki_storage);
     lest_buf_wipe(&csr->challenge_storage);
     free(csr);
 }
@@ -198,7 +199,10 @@ static bool read_info(struct pki_csr *csr, struct pki_der *in)
             !pki_der_end(&body, "the request info") || !read_attributes(csr, attributes))
             return false;
     }
-    return pki_spki_read(body.doc, csr->spki, &csr->key);
+    if (!pki_spki_read(body.doc, csr->spki, &csr->key))
+        return false;
+    csr->spki = pki_public_canonical(csr->spki, &csr->spki_storage);
+    return true;
 }
 
 static bool read_request(struct pki_csr *csr, struct pki_der_doc *doc)
@@ -252,6 +256,7 @@ static struct pki_csr *new_csr(void)
     if (csr) {
         lest_buf_init(&csr->storage, PKI_CSR_MAX);
         lest_buf_init(&csr->challenge_storage, PKI_CSR_CHALLENGE_MAX);
+        lest_buf_init(&csr->spki_storage, PKI_PUBLIC_MAX);
     }
     return csr;
 }
@@ -290,7 +295,7 @@ enum lest_status pki_csr_parse(const void *data, size_t len, enum pki_csr_how ho
 void pki_csr_describe_key(const struct pki_csr *csr, char type[PKI_KEY_TYPE_MAX], int *security_bits)
 {
     if (!csr->verifier) {
-        pki_public_describe(csr->spki, type, security_bits);
+        pki_public_describe(csr->key.whole, type, security_bits);
         return;
     }
     pki_verifier_type(csr->verifier, type);

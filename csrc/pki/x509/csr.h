@@ -17,14 +17,15 @@ enum {
     PKI_CSR_RSA_BITS_MAX = 8192 /* checking costs time with the cube of this */
 };
 
-/** A parsed request. Everything but challenge points into der, a copy of what was received.
+/** A parsed request. Everything but challenge and spki points into der, a copy of what was received.
  *  info        the whole CertificationRequestInfo, over which the signature is
  *  attributes  contents of [0], for pki_attr_next(); empty if it is absent
  *  extensions  contents of the requested Extensions, for pki_ext_next(); data NULL if none are requested
  *  san         the whole GeneralNames; data NULL if there is none
  *  key_usage   bit n of RFC 5280 4.2.1.3 as 1 << n; -1 where the extension is absent
  *  eku         contents of ExtKeyUsageSyntax; data NULL if there is none
- *  key         what spki says
+ *  spki        the public key's one encoding (pki_public_canonical), which may differ from what stands in der
+ *  key         what the request says of it
  *  verifier    made of it at the first need; NULL until then
  *  challenge   challengePassword as UTF-8; data NULL if there is none
  *  change      ChangeSubjectName (RFC 6402 2.8): whole Name and whole GeneralNames that are asked for in
@@ -33,6 +34,7 @@ enum {
 struct pki_csr {
     struct lest_buf storage;
     struct lest_buf challenge_storage;
+    struct lest_buf spki_storage;
     struct pki_bytes der, info, subject, spki, attributes, extensions, san, eku, challenge;
     struct pki_bytes algorithm, signature;
     struct pki_csr_change {

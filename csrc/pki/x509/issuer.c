@@ -46,7 +46,11 @@ struct pki_cert *pki_issuer_get0_cert(const struct pki_issuer *issuer)
 static enum lest_status check_ca(const struct pki_cert *cert, const struct pki_key *key,
                                  struct lest_error *err)
 {
-    if (!pki_bytes_equal(cert->spki, pki_key_spki(key)))
+    struct lest_buf storage;
+    lest_buf_init(&storage, PKI_PUBLIC_MAX);
+    bool same = pki_bytes_equal(pki_public_canonical(cert->spki, &storage), pki_key_spki(key));
+    lest_buf_free(&storage);
+    if (!same)
         return lest_error_set(err, LEST_E_ISSUE, "the key (%s) is not that of the CA certificate", key->type);
     if (!cert->is_ca)
         return lest_error_set(err, LEST_E_ISSUE, "the certificate is not a CA's (basicConstraints)");
@@ -274,6 +278,8 @@ static enum lest_status check_plan(const struct pki_issuer *issuer, const struct
         return lest_error_set(err, LEST_E_ISSUE, "keyCertSign and cRLSign are a CA's alone");
     if (plan->subject.data && !pki_name_check(&doc, plan->subject.data, plan->subject.len))
         return doc.status;
+    if (plan->subject.data && !pki_name_is_text(plan->subject))
+        return lest_error_set(err, LEST_E_ISSUE, "a value of the subject is no character string");
     doc.start = NULL;
     if (plan->san.data && !pki_san_check(&doc, plan->san.data, plan->san.len))
         return doc.status;

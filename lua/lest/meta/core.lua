@@ -776,7 +776,7 @@ function est.body_encode(der, wrap) end
 ---@field san_der string?
 ---@field public_key { type: string, security_bits: integer, der: string }
 ---@field key_type string public_key.type, without a table made
----@field spki string public_key.der, without a table made
+---@field spki string public_key.der: its one encoding (an EC point is not compressed)
 ---@field key_usage string[] requested ("digitalSignature", ...), {} if the extension is absent
 ---@field eku string[] requested purposes ("clientAuth" or dotted), {} if absent
 ---@field extensions { oid: string, name: string?, critical: boolean, value: string }[]

@@ -47,16 +47,35 @@ describe("key", function()
     end
   end)
 
-  it("keeps the form of an EC key: compressed, or with the curve's parameters", function()
+  it("has one public key for one private key, also where its file has a compressed point", function()
+    for i, curve in ipairs { "prime256v1", "secp384r1", "secp521r1", "brainpoolP256r1" } do
+      local path = tmp:path("point" .. i)
+      pki.sh(("openssl ecparam -name %s -genkey -noout -out %s"):format(curve, path))
+      pki.sh(("openssl ec -in %s -conv_form compressed -out %s.short"):format(path, path))
+      assert.truthy(#assert(core.base64.decode(pki.sh(("openssl pkey -in %s.short -pubout "
+        .. "-outform DER | base64"):format(path)))) < #assert(key.load(path)):public_der())
+      local long, short = assert(key.load(path)), assert(key.load(path .. ".short"))
+      assert.is_true(long == short)
+      assert.equal(long:der(), short:der())
+      pki.sh(("openssl req -x509 -key %s.short -subj /CN=x -out %s.pem"):format(path, path))
+      local cert = assert(core.cert.load(path .. ".pem"))
+      assert.equal(long:public_der(), cert.public_key.der)
+      assert.falsy(cert:der():find(long:public_der(), 1, true))
+      pki.sh(("openssl req -new -key %s.short -subj /CN=x -out %s.csr"):format(path, path))
+      local csr = assert(core.csr.parse(pki.read(path .. ".csr")))
+      assert.same({ long:public_der(), long:public_der() }, { csr.spki, csr.public_key.der })
+      assert.is_true(csr:verify())
+      assert(core.issuer.new { cert = cert, key = long })
+    end
+  end)
+
+  it("keeps the form of an EC key with the curve's parameters", function()
     for i, curve in ipairs { "prime256v1", "secp384r1", "secp521r1" } do
-      for _, form in ipairs { "-conv_form compressed", "-param_enc explicit" } do
-        local path = tmp:path("form" .. i)
-        pki.sh(("openssl ecparam -name %s -genkey -noout | openssl ec %s -out %s 2>&1")
-          :format(curve, form, path))
-        local public = pki.sh(("openssl pkey -in %s -pubout -outform DER | base64"):format(path))
-        local loaded = assert(key.load(path))
-        assert.equal(loaded:public_der(), assert(core.base64.decode(public)))
-      end
+      local path = tmp:path("form" .. i)
+      pki.sh(("openssl ecparam -name %s -genkey -noout | openssl ec -param_enc explicit -out %s")
+        :format(curve, path))
+      local public = pki.sh(("openssl pkey -in %s -pubout -outform DER | base64"):format(path))
+      assert.equal(assert(key.load(path)):public_der(), assert(core.base64.decode(public)))
     end
   end)
 
