@@ -9,7 +9,8 @@ enum { DEPTH_MAX = 16, ELEMENTS_MAX = 4096, UNIVERSAL_MAX = 0x3f };
 static bool is_string_in_parts(uint8_t tag)
 {
     uint8_t type = (uint8_t)(tag & ~PKI_DER_CONSTRUCTED);
-    return tag <= UNIVERSAL_MAX && tag & PKI_DER_CONSTRUCTED && tag != PKI_DER_SEQUENCE && tag != PKI_DER_SET &&
+    return tag <= UNIVERSAL_MAX && tag & PKI_DER_CONSTRUCTED && tag != PKI_DER_SEQUENCE &&
+           tag != PKI_DER_SET &&
            (type == PKI_DER_BIT_STRING || type == PKI_DER_OCTET_STRING || type >= PKI_DER_UTF8_STRING);
 }
 

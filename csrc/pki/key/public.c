@@ -196,7 +196,8 @@ void pki_public_normalize(EVP_PKEY *key)
 /* Every other form of a key that is read is the one that OpenSSL writes (see read_rsa, is_canonical). */
 static bool is_compressed(const struct pki_spki *spki)
 {
-    return pki_oid_is(spki->algorithm, PKI_OID_EC_PUBLIC_KEY) && spki->bits.len > 0 && spki->bits.data[0] != 4;
+    return pki_oid_is(spki->algorithm, PKI_OID_EC_PUBLIC_KEY) && spki->bits.len > 0 &&
+           spki->bits.data[0] != 4;
 }
 
 struct pki_bytes pki_public_canonical(struct pki_bytes spki, struct lest_buf *storage)

@@ -18,6 +18,23 @@ local function check_change(authority, csr, names)
   refusal.raise(403, "a change of names (ChangeSubjectName) is not allowed here")
 end
 
+-- Bounds of the names in a verdict (`finish`): a policy could not grant more.
+local NAMES_MAX <const>, NAME_MAX <const> = 128, 1024
+
+--- Names that do not fit into a verdict are the client's mistake, whatever a policy makes of them.
+local function check_size(csr)
+  local names = { table.unpack(csr.san) }
+  if #names > NAMES_MAX then
+    refusal.raise(400, ("there are more than %d alternative names"):format(NAMES_MAX))
+  end
+  for _, part in ipairs(csr.subject) do table.insert(names, part[2]) end
+  for _, name in ipairs(names) do
+    if #name > NAME_MAX then
+      refusal.raise(400, ("a name is longer than %d bytes"):format(NAME_MAX))
+    end
+  end
+end
+
 --- Proof of possession (RFC 7030 4.2.1), and a key and usages that some profile of the label takes.
 local function check_csr(authority, request)
   local csr, names = request.csr, request.label.profiles
@@ -30,6 +47,7 @@ local function check_csr(authority, request)
   end
   if not good then refusal.raise(400, problem) end
   check_change(authority, csr, names)
+  check_size(csr)
   local verified, err = csr:verify()
   if not verified then refusal.raise(400, err.message) end
 end

@@ -18,14 +18,6 @@ local function plan_of(authority, request, finish, name)
   })
 end
 
---- An approval outside the profile is a mistake of the policy: the client learns the id only.
-local function refuse_plan(authority, request, finish, name, problem)
-  core.log.write("error", "approval refused by the profile",
-    { "id", request.id, "profile", name, "message", problem })
-  record.request(authority, request, finish, "error", { detail = problem, profile = name })
-  return { status = 500, reason = "the request " .. request.id .. " failed" }
-end
-
 --- What the policy let pass and something else does not; `extra` is for the ledger.
 ---@return table answer
 local function refuse(authority, request, finish, answer, extra)
@@ -33,6 +25,21 @@ local function refuse(authority, request, finish, answer, extra)
   local verdict = answer.retry_after and "unavailable" or "reject"
   record.request(authority, request, finish, verdict, extra)
   return answer
+end
+
+--- An approval of what cannot be issued. Where the client asked for that, it is told so; else it is
+--- a mistake of the policy, and the client learns the id only.
+local function refuse_plan(authority, request, finish, name, problem, about)
+  local asked = about == "key" or about == "names" and profiles.is_of_client(
+    authority.config.profiles[name], request.principal, request.csr, problem)
+  if asked then
+    return refuse(authority, request, finish, { status = 400, reason = problem },
+      { profile = name })
+  end
+  core.log.write("error", "approval refused by the profile",
+    { "id", request.id, "profile", name, "message", problem })
+  record.request(authority, request, finish, "error", { detail = problem, profile = name })
+  return { status = 500, reason = "the request " .. request.id .. " failed" }
 end
 
 local function refuse_used(authority, request, finish)
@@ -47,8 +54,8 @@ function M.issue(authority, request, finish)
   local label = request.label
   -- A renewal is no way into another profile, unless the policy says so.
   local name = finish.profile or (request.previous and request.own.profile) or label.profile
-  local plan, problem = plan_of(authority, request, finish, name)
-  if not plan then return refuse_plan(authority, request, finish, name, problem) end
+  local plan, problem, about = plan_of(authority, request, finish, name)
+  if not plan then return refuse_plan(authority, request, finish, name, problem, about) end
   -- A decision takes its time, in which an operator may have revoked.
   if request.own and record.is_revoked(authority, request.own) then
     return refuse(authority, request, finish,
@@ -65,12 +72,13 @@ function M.issue(authority, request, finish)
       { status = 503, reason = "too many certificates are being issued", retry_after = wait },
       { detail = "the profile's per_minute is reached", profile = name })
   end
+  -- Before the secret is used up: it is good for another request if this one cannot be signed.
+  local issuer = authority.issuers[label.ca or ""]
+  local der, err = issuer.issuer:issue(plan)
+  if not der then return refuse_plan(authority, request, finish, name, tostring(err)) end
   if not record.consume(authority, request, "use", authority.clock() + label.lost_answer) then
     return record.lost_answer(authority, request) or refuse_used(authority, request, finish)
   end
-  local issuer = authority.issuers[label.ca or ""]
-  local der, err = issuer.issuer:issue(plan)
-  if not der then error(err) end
   local cert = assert(core.cert.parse(der))
   record.request(authority, request, finish, "approve", { profile = name, serial = cert.serial })
   record.certificate(authority, request, {

@@ -75,6 +75,8 @@ local function check_types(profile, subject, san)
   for _, pair in ipairs(subject) do
     if not list.has(profile.subject, pair[1]) then
       return nil, ("the subject attribute %s is not in the profile"):format(pair[1])
+    elseif pair.der then
+      return nil, ("the value of the subject's %s is no character string"):format(pair[1])
     end
   end
   for _, name in ipairs(san) do
@@ -88,23 +90,21 @@ local function check_types(profile, subject, san)
 end
 
 --- names = "principal": every name is one that the principal has proven. A subject that is the
---- certificate's but for its writing (RFC 5280 7.1) is issued as the certificate has it: others may
---- tell "alice" from "ALICE".
----@return boolean|nil
----@return string|nil problem_or_subject_der
-local function check_own_names(principal, subject, san)
+--- certificate's but for its writing (RFC 5280 7.1) is issued with the certificate's characters:
+--- others may tell "alice" from "ALICE".
+---@return lest.name_like|nil subject
+---@return string|nil problem
+local function check_own_names(principal, subject, subject_der, san)
   local cert = principal.certificate
-  local own_name, own_san, subject_der = principal.name, {}, nil
+  local own_name, own_san, is_certified = principal.name, {}, false
   if cert then
     own_name = cert.subject.CN
     for _, name in ipairs(cert.san) do own_san[name] = true end
-    if core.name.equal(assert(core.name.encode(subject)), cert.subject_der) then
-      subject_der = cert.subject_der
-    end
+    is_certified = core.name.equal(subject_der, cert.subject_der)
   end
-  local only = #subject == 1 and not subject[1].der and subject[1]
+  local only = #subject == 1 and subject[1]
   local is_own = own_name and only and only[1] == "CN" and only[2] == own_name
-  if not subject_der and #subject > 0 and not is_own then
+  if not is_certified and #subject > 0 and not is_own then
     return nil, "the subject is not the principal's own name"
   end
   for _, name in ipairs(san) do
@@ -113,7 +113,50 @@ local function check_own_names(principal, subject, san)
       return nil, "a subject alternative name is not the principal's own"
     end
   end
-  return true, subject_der
+  return is_certified and cert.subject or subject
+end
+
+--- Whether names can be issued: there are some, each is of a type that the profile has, can be
+--- written as DER, and is the principal's own where the profile wants that.
+---@param profile table
+---@param principal table
+---@param subject lest.name_like in parts
+---@param san string[]
+---@return lest.name_like|nil subject as it is to be written
+---@return string|nil problem
+function M.check_names(profile, principal, subject, san)
+  if #subject == 0 and #san == 0 then return nil, "there is no name at all" end
+  local good, problem = check_types(profile, subject, san)
+  if not good then return nil, problem end
+  local subject_der, err = core.name.encode(subject)
+  local san_der
+  if subject_der and #san > 0 then san_der, err = core.san.encode(san) end
+  if not subject_der or #san > 0 and not san_der then return nil, err.message end
+  if profile.names ~= "principal" then return subject end
+  return check_own_names(principal, subject, subject_der, san)
+end
+
+--- Whether a problem of names is one of those that the client asks for, or is known by: then no
+--- policy has invented it.
+---@param profile table
+---@param principal table
+---@param csr lest.csr
+---@param problem string of check_names
+---@return boolean
+function M.is_of_client(profile, principal, csr, problem)
+  local change = csr.change or { subject = {}, san = {} }
+  for i, names in ipairs {
+    { csr.subject, csr.san }, { csr.subject, {} }, { {}, csr.san },
+    { change.subject, {} }, { {}, change.san },
+    { { { "CN", principal.name } }, {} }, { {}, { "DNS:" .. principal.name } },
+  } do
+    local subject, san = table.unpack(names)
+    local is_asked = i == 1 or #subject + #san > 0
+    local _, found
+    if is_asked then _, found = M.check_names(profile, principal, subject, san) end
+    if found == problem then return true end
+  end
+  return false
 end
 
 --- Turn a verdict into what the issuer is to sign.
@@ -121,7 +164,8 @@ end
 ---@param facts table verdict, principal, own (its certificate, where it was issued here), previous
 --- (the same, where it is renewed), csr, ca; now in seconds since 1970
 ---@return table|nil plan for issuer:issue
----@return string|nil problem for the log
+---@return string|nil problem
+---@return "key"|"names"|nil about what a client may have asked for in vain
 function M.plan(profile, facts)
   local verdict, previous = facts.verdict, facts.previous
   local plan = {
@@ -130,33 +174,26 @@ function M.plan(profile, facts)
       ca_issuer_urls = profile.ca_issuer_urls,
   }
   local good, problem = M.check_key(profile, facts.csr.key_type)
-  if not good then return nil, problem end
-  local subject, san
+  if not good then return nil, problem, "key" end
   if verdict.renewal then
     if not previous then return nil, "a renewal needs the certificate being renewed" end
     if facts.csr.change then
       return nil, "a renewal gives no other names (ChangeSubjectName): state them, or reject"
     end
-    subject, san = previous.subject, previous.san
+    good, problem = check_types(profile, previous.subject, previous.san)
+    if not good then return nil, problem, "names" end
     plan.subject_der, plan.san_der = previous.subject_der, previous.san_der
   else
-    subject, san = verdict.subject or {}, verdict.san or {}
-    if #subject == 0 and #san == 0 then return nil, "an approval without any name" end
     if profile.names == "renewal" then
       return nil, "the profile takes names from the certificate being renewed only"
-    elseif profile.names == "principal" then
-      good, problem = check_own_names(facts.principal, subject, san)
-      if not good then return nil, problem end
-      plan.subject_der = problem
     end
-    plan.subject = not plan.subject_der and subject or nil
-    plan.san = san
+    plan.san = verdict.san or {}
+    plan.subject, problem = M.check_names(profile, facts.principal, verdict.subject or {}, plan.san)
+    if not plan.subject then return nil, problem, "names" end
   end
-  good, problem = check_types(profile, subject, san)
-  if not good then return nil, problem end
   if facts.own then
     good, problem = M.check_key_change(profile, facts.own, facts.csr)
-    if not good then return nil, problem end
+    if not good then return nil, problem, "key" end
   end
   local lifetime = verdict.lifetime or profile.lifetime
   if lifetime > profile.lifetime then return nil, "the lifetime is longer than the profile's" end

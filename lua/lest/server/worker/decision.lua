@@ -63,11 +63,13 @@ function M.run(hook, request, limits)
     type(verdict) == "table" and "a table" or tostring(verdict)) }
 end
 
---- A name in parts, as the authority takes it, from a text or parts.
+--- A name in parts, as the authority takes it, from a text or parts. Parts that cannot be written
+--- go as they are: the authority knows whether the client asked for them.
 local function parts_of(subject)
   local der, err = core.name.encode(subject)
   local name
   if der then name, err = core.name.decode(der) end
+  if not name and type(subject) == "table" then return subject end
   if not name then error(err, 0) end
   return name
 end

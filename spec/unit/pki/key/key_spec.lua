@@ -47,7 +47,7 @@ describe("key", function()
     end
   end)
 
-  it("has one public key for one private key, also where its file has a compressed point", function()
+  it("has one public key for a private key, also where its file has a compressed point", function()
     for i, curve in ipairs { "prime256v1", "secp384r1", "secp521r1", "brainpoolP256r1" } do
       local path = tmp:path("point" .. i)
       pki.sh(("openssl ecparam -name %s -genkey -noout -out %s"):format(curve, path))
