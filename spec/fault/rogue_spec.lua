@@ -232,44 +232,56 @@ describe("a worker that was taken over", function()
   end)
 
   describe("is not believed about", function()
-    local function expect(status, message)
+    local function expect(status, message, why)
       local link = rogue:connect()
       local answer, how = link:ask(message)
       assert.equal("ok", how)
       assert.equal(status, answer.status, answer.reason)
+      assert.matches(why, answer.reason, 1, true)
       assert.is_nil(answer.handle)
       link:close()
     end
 
     it("a secret", function()
       local device = device_of "proof"
-      expect(401, begin(device, { basic = { username = "proof", password = "guess" } }))
-      expect(401, begin(device, {
-        basic = { username = "alice", password = device.secret } }))
-      expect(401, begin(device, { basic = { username = "", password = "" } }))
-      expect(401, begin(device, { basic = { username = "\xff\0", password = "\0" } }))
-      expect(401, begin(device, { basic = false }))
+      for name, secret in pairs { proof = "guess", alice = device.secret, [""] = "",
+        ["\xff\0"] = "\0" } do
+        expect(401, begin(device, { basic = { username = name, password = secret } }),
+          "the credentials are not accepted")
+      end
+      expect(401, begin(device, { basic = false }), "credentials are required")
     end)
 
     it("the CSR's signature", function()
       local device = device_of "proof"
       local der = core.base64.decode((device.body:gsub("\n", "")))
-      expect(400, begin(device, { csr = der:sub(1, -2) .. string.char(der:byte(-1) ~ 1) }))
-      expect(400, begin(device, { csr = der .. "\0" }))
-      expect(400, begin(device, { csr = "nonsense" }))
+      expect(400, begin(device, { csr = der:sub(1, -2) .. string.char(der:byte(-1) ~ 1) }),
+        "is not right")
+      expect(400, begin(device, { csr = der .. "\0" }), "followed by more data")
+      expect(400, begin(device, { csr = "nonsense" }), "neither DER nor PEM")
     end)
 
     it("a certificate", function()
       local device = fleet.device "proof"
       local other = assert(core.key.generate "ec:P-256")
       local now = core.clock.wall_us() // 1000000
-      local fake = assert(core.issuer.root { key = other, subject = { { "CN", "proof" } },
-        not_before = now - 60, not_after = now + 86400 })
-      expect(403, begin(device, { certificate = { fake:der() } }))
-      expect(400, begin(device, { certificate = { "nonsense" } }))
-      -- The CA's own certificate is public and is no client's.
       local ca = core.cert.load(server.dir .. "/ca.pem")
-      expect(403, begin(device, { certificate = { ca:der() }, operation = "simplereenroll" }))
+      local root = assert(core.issuer.root { key = other, subject = ca.subject,
+        not_before = now - 60, not_after = now + 86400 })
+      local issuer = assert(core.issuer.new { cert = root, key = other })
+      local fake = assert(issuer:issue { public_key = device.key:public_der(),
+        eku = { "clientAuth" }, subject = { { "CN", "proof" } }, not_before = now - 60,
+        not_after = now + 3600 })
+      -- Neither a stranger's, with or without its CA, nor the CA's own: that is public, and its
+      -- purpose is no client's.
+      for _, operation in ipairs { "simpleenroll", "simplereenroll" } do
+        for _, chain in ipairs { { fake }, { fake, root:der() }, { fake, ca:der() }, { root:der() },
+          { ca:der() } } do
+          expect(403, begin(device, { certificate = chain, operation = operation }),
+            "the client certificate is not accepted here")
+        end
+      end
+      expect(400, begin(device, { certificate = { "nonsense" } }), "neither DER nor PEM")
     end)
 
     it("whose certificate is renewed", function()
@@ -279,13 +291,13 @@ describe("a worker that was taken over", function()
       local link = rogue:connect()
       local handle, id = handle_of(link, device, renewal)
       assert.equal(500, link:ask(finish(handle, id, { subject = { { "CN", "alice" } } })).status)
-      expect(403, begin(fleet.device "alice", renewal))
+      expect(403, begin(fleet.device "alice", renewal), "the subject of the request is not that")
       assert.equal(1, tonumber(server:sql
         "SELECT count(*) FROM certificates WHERE subject = 'CN=renewer'"))
     end)
 
     it("a label", function()
-      expect(404, begin(device_of "proof", { label = "other" }))
+      expect(404, begin(device_of "proof", { label = "other" }), "there is no such label here")
     end)
   end)
 
@@ -392,6 +404,19 @@ describe("a worker that was taken over", function()
       local _, state = again:read(300)
       return state == "timeout"
     end, "room after a connection's end")
+  end)
+
+  it("keeps no place by leaving while a password is hashed", function()
+    local password = "a chosen password"
+    local file = server:file("password", password)
+    server:credential("leaver", { "--reusable", "--password-file", file })
+    local device = fleet.device "leaver"
+    device.secret = password
+    local link, other = rogue:connect(), rogue:connect()
+    -- One hash that all of a worker's share of limits.requests wait for, each with a place.
+    for _ = 1, 128 do link:send(begin(device)) end
+    link:close()
+    process.wait_for(function() return other:ask(begin(device)).handle end, "a place")
   end)
 
   it("may ask without ever reading", function()

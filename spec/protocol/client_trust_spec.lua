@@ -55,7 +55,7 @@ describe("the client", function()
 
     it("7030-3.3-b only over https, and only where EST is", function()
       for url, why in pairs {
-        ["http://localhost:1"] = "http://", [server.url .. "/est"] = "path",
+        ["http://localhost:1"] = "never spoken over http://", [server.url .. "/est"] = "path",
         [server.url .. "/.well-known/est/a/b"] = "path", [server.url .. "?x"] = "query",
         ["https://u:p@localhost"] = "user name",
         [server.url .. "/.well-known/est/cacerts"] = "cacerts",
@@ -266,7 +266,8 @@ describe("the client", function()
     local SCRIPT <const> = [[
       local url, flag, trust = ...
       local client = require "lest.client" { url = url, trust = trust, username = "u",
-        password = "p", allow_password_with_system_trust = flag == "yes" or nil }
+        password = "p", preemptive = flag ~= "asked",
+        allow_password_with_system_trust = flag == "yes" or nil }
       local list, err = client:csrattrs()
       print(list and #list or err.code, err and err.message or client.trust.kind)
     ]]
@@ -313,9 +314,12 @@ describe("the client", function()
     it("7030-6-b but tells them no password, unless forced", function()
       server:answer(http(401, BASIC), 2)
       server:answer(est.csrattrs())
-      local refused = run "no"
-      assert.matches("^trust\tno password is sent", refused.out)
-      assert.equal(1, #server:requests())
+      for i, how in ipairs { "asked", "no" } do
+        assert.matches("^trust\tno password is sent", run(how).out)
+        local requests = server:requests()
+        assert.equal(i, #requests)
+        assert.is_nil(requests[i].headers.authorization)
+      end
       assert.matches("^0", run("yes").out)
       assert.is_truthy(server:requests()[3].headers.authorization)
     end)
@@ -413,11 +417,14 @@ describe("the client", function()
     end)
 
     it("7030-3.2.1-c 9110-11.6.2-a never elsewhere, nor to http, nor nowhere", function()
-      for _, location in ipairs { "https://localhost:1/.well-known/est/csrattrs",
-        "https://127.0.0.1:" .. server.port .. "/.well-known/est/csrattrs",
-        "http://localhost:" .. server.port .. "/", "//evil.example/", "javascript:x", "" } do
+      for location, why in pairs { ["https://localhost:1/.well-known/est/csrattrs"] = "another one",
+        ["https://127.0.0.1:" .. server.port .. "/.well-known/est/csrattrs"] = "another one",
+        ["http://localhost:" .. server.port .. "/"] = "not https",
+        ["//evil.example/"] = "another one", ["javascript:x"] = "a bad address",
+        [""] = "to nowhere" } do
         server:answer(http(302, { Location = location ~= "" and location or nil }))
-        fails("protocol", credentials({ preemptive = true }):csrattrs())
+        local err = fails("protocol", credentials({ preemptive = true }):csrattrs())
+        assert.matches(why, err.message, 1, true)
       end
       assert.equal(6, #server:requests())
     end)
@@ -437,6 +444,20 @@ describe("the client", function()
     assert(first:csrattrs())
     assert(first:with({ cert = world.device.cert, key = world.key }):csrattrs())
     assert.equal(3, #server:requests())
+  end)
+
+  it("shares nothing of that with a client of another server or of other anchors", function()
+    server:answer(est.csrattrs())
+    local client = world:client(server)
+    assert(client:csrattrs())
+    local root = world.root.cert
+    for _, options in ipairs { { trust = { root } }, { url = "https://localhost:1" },
+      { trust_cacerts = true }, { trust = world.server.cert } } do
+      assert.is_nil(client:with(options).trust)
+    end
+    assert.is_nil(client:with({ fingerprint = root.fingerprint }).trust)
+    assert.equal(client.trust, client:with({ label = "x", timeout = "3s" }).trust)
+    fails("trust", client:with({ trust = { world.device.cert } }):csrattrs())
   end)
 
   it("raises for a wrong option, which is the programmer's mistake", function()

@@ -82,6 +82,19 @@ describe("a policy file", function()
     assert.is_nil(assert(load_text "return { enroll = function() end }").hooks.reenroll)
   end)
 
+  it("runs in an environment that it can neither see through nor open", function()
+    for _, text in ipairs { "getmetatable(_ENV)", "getmetatable(require 'lest')" } do
+      assert(load_text(("if %s ~= false then error 'open' end return print"):format(text)))
+      local loaded, err = load_text(("setmetatable(%s, {}) return print"):format(
+        text:match "%((.*)%)"))
+      assert.is_nil(loaded)
+      assert.matches("protected metatable", tostring(err))
+    end
+    local loaded, err = load_text "rawset(_ENV, 'leak', 1) leak = 2 return { enroll = _ENV.leek }"
+    assert.is_nil(loaded)
+    assert.matches("undeclared global 'leek'", tostring(err))
+  end)
+
   it("says what is wrong with it", function()
     for text, problem in pairs {
       ["return {"] = "policy.lua:1:", ["return 5"] = "must return a function",
@@ -122,6 +135,10 @@ describe("a request", function()
     assert.error_matches(function() return view.principle end, "did you mean 'principal'?")
     assert.error_matches(function() return view.tls.vesion end, "did you mean 'version'?")
     assert.error_matches(function() view.label = "x" end, "read%-only")
-    assert.is_false(getmetatable(view))
+    for _, each in ipairs { view, view.principal, view.principal.credential, view.tls, view.auth,
+      view.approvals, view.headers } do
+      assert.is_false(getmetatable(each))
+      assert.error_matches(function() each.kind = "x" end, "read%-only")
+    end
   end)
 end)

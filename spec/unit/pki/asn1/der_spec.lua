@@ -32,6 +32,19 @@ describe("DER", function()
     local value = ("x"):rep(60)
     local good = der.seq(part(CN, der.utf8(value)))
     assert.equal(value, assert(core.name.decode(good)).CN)
+    -- A length of 127 still has one octet, of 128 two: the name is good but for that.
+    local function of_length(len, head)
+      return part(CN, der.tlv(4, ("x"):rep(len - 11))):gsub("^", head)
+    end
+    for _, case in ipairs { { 127, "\x30\x7f", "\x30\x81\x7f", "\x30\x82\0\x7f" },
+      { 128, "\x30\x81\x80", "\x30\x82\0\x80", "\x30\x84\0\0\0\x80" } } do
+      assert(core.name.decode((of_length(case[1], case[2]))))
+      for i = 3, 4 do
+        local n, err = core.name.decode((of_length(case[1], case[i])))
+        assert.is_nil(n)
+        assert.matches("a length not in its shortest form", err.message)
+      end
+    end
     for _, bad in ipairs { "\x30\x80\0\0", "\x30\x81\0", "\x30\x81\x7f" .. ("\0"):rep(127),
       "\x30\x82\0\x80",
       "\x30\x85\0\0\0\0\0", "\x30\xff", "\x30\x84\xff\xff\xff\xff", "\x30", "\x30\x81", "", "\0",

@@ -114,6 +114,32 @@ describe("name", function()
     assert.equal("#0101ff", assert(name.decode(cn("\x01\x01\xff"))).CN)
   end)
 
+  it("has well-formed values, whatever their type", function()
+    local function of_value(value)
+      local part = "\x30" .. string.char(5 + #value) .. "\x06\x03\x55\x04\x2d" .. value
+      local rdn = "\x31" .. string.char(#part) .. part
+      return "\x30" .. string.char(#rdn) .. rdn
+    end
+    local function parse_csr(subject)
+      local key = assert(core.key.generate "ec:P-256")
+      local own = "x500UniqueIdentifier=#0403616263"
+      local good = assert(core.csr.build { key = key, subject = own }):der()
+      local at = assert(good:find(name.encode(own), 1, true))
+      return core.csr.parse(good:sub(1, at - 1) .. subject .. good:sub(at + #subject))
+    end
+    -- In a SEQUENCE, a SET and a tag of its own: what is inside is read as well.
+    for _, tag in ipairs { "\x30", "\x31", "\xa0" } do
+      assert(name.decode(of_value(tag .. "\x03\x02\x01\x05")))
+      assert(parse_csr(of_value(tag .. "\x03\x02\x01\x05")))
+      for _, inside in ipairs { "\x02\x02\x05", "\x02\x80\x05", "\x00\x01\x05",
+        "\x02\x81\x05" } do
+        local csr, err = parse_csr(of_value(tag .. "\x03" .. inside))
+        assert.is_nil(csr)
+        assert.matches("the name", err.message)
+      end
+    end
+  end)
+
   it("has upper bounds (RFC 5280 A.1)", function()
     assert.truthy(fails("CN=" .. ("x"):rep(65)):find("allowed are", 1, true))
     assert(name.parse("CN=" .. ("ü"):rep(64)))

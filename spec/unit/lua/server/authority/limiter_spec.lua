@@ -14,18 +14,52 @@ describe("a limiter", function()
       assert.is_nil(limit:wait "a")
       limit:count "a"
     end
-    assert.is_number(limit:wait "a")
+    assert.equal(60, limit:wait "a")
     assert.is_nil(limit:wait "b")
     now = 121000
     assert.is_nil(limit:wait "a")
   end)
 
-  it("counts across the edge of a window", function()
+  it("says how long, to the end of the window", function()
+    for _ = 1, 3 do limit:count "a" end
+    for at, expected in pairs { [0] = 60, [1] = 59, [30000] = 30, [58000] = 2, [59000] = 1,
+      [59999] = 1 } do
+      now = at
+      assert.equal(expected, limit:wait "a")
+    end
+  end)
+
+  it("counts an older window by the share of it that is within a minute", function()
     now = 59000
     for _ = 1, 3 do limit:count "a" end
+    -- Just past the edge all three still count, a second later two of them do.
+    now = 60000
+    assert.equal(60, limit:wait "a")
     now = 61000
+    assert.is_nil(limit:wait "a")
     limit:count "a"
-    assert.is_number(limit:wait "a")
+    assert.equal(59, limit:wait "a")
+    -- 3 * 1/3 and the one that came since are fewer than three.
+    now = 100000
+    assert.is_nil(limit:wait "a")
+    limit:count "a"
+    assert.equal(20, limit:wait "a")
+    -- At 40 s, 3 * 1/3 is one; a millisecond later it is none.
+    now = 100001
+    assert.is_nil(limit:wait "a")
+  end)
+
+  it("forgets a window that is older than a minute", function()
+    for _ = 1, 3 do limit:count "a" end
+    now = 119999
+    assert.is_nil(limit:wait "a")
+    assert.is_nil(limit:wait "b")
+    for _ = 1, 3 do limit:count "a" end
+    now = 240000
+    for _ = 1, 2 do limit:count "a" end
+    assert.is_nil(limit:wait "a")
+    limit:count "a"
+    assert.equal(60, limit:wait "a")
   end)
 
   it("keeps bounded memory", function()

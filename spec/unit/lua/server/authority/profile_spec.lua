@@ -123,6 +123,52 @@ describe("a profile with names of principals", function()
     assert.is_true(of_client({ { "CN", carol.name } }, {}))
   end)
 
+  -- Admission lets a request pass that some profile of the label takes; the policy names another.
+  it("holds an approval to what it allows itself, whatever was admitted", function()
+    local cert = certificate("CN=alice,O=Example", { "DNS:alice.example" })
+    local other <const> = { subject = { { "CN", "alice" } } }
+    local change = assert(core.csr.parse(assert(core.csr.build { key = key, subject = "CN=alice",
+      change = { subject = "CN=bob" } }):der()))
+    for problem, case in pairs {
+      ["a key of type ec:P-256 is not allowed here"] = {
+        { keys = { "ec:P-384", "rsa:2048..4096" } } },
+      ["a renewal needs the certificate being renewed"] = { {}, { renewal = true } },
+      ["a renewal gives no other names"] = { {}, { renewal = true },
+        { previous = cert, csr = change } },
+      ["names from the certificate being renewed only"] = { { names = "renewal" } },
+      ["the subject attribute CN is not in the profile"] = { { subject = { "O" } } },
+      ["the subject attribute O is not in the profile"] = {
+        { subject = { "CN" } }, { renewal = true }, { previous = cert } },
+      ["a subject alternative name of type DNS is not in the profile"] = {
+        { san = {} }, { renewal = true }, { previous = cert } },
+      ["a subject alternative name of type ? is not in the profile"] = {
+        { names = "policy" }, { san = { "alice" } } },
+      ["the lifetime is longer than the profile's"] = { {},
+        { subject = other.subject, lifetime = 86401 } },
+      ["the CA's certificate has expired"] = { {}, other, { now = ca.not_after } },
+      ["a new key is required"] = { { key_change = "required" }, other, { own = cert } },
+      ["there is no name at all"] = { { names = "policy" }, {} },
+    } do
+      local facts = { verdict = case[2] or other, principal = { kind = "basic", name = "alice" },
+        csr = csr, ca = ca, now = NOW }
+      for name, value in pairs(case[3] or {}) do facts[name] = value end
+      local made, why = profile.plan(setmetatable(case[1], { __index = own }), facts)
+      assert.is_nil(made, problem)
+      assert.matches(problem, why, 1, true)
+    end
+    assert.is_table(profile.plan(own, { verdict = { subject = other.subject, lifetime = 86400 },
+      principal = { kind = "basic", name = "alice" }, csr = csr, ca = ca, now = NOW }))
+  end)
+
+  it("takes the sizes of RSA keys between its bounds, both among them", function()
+    local sizes <const> = { keys = { "rsa:3072..4096", "EC:p-256" } }
+    for kind, expected in pairs { ["rsa:3071"] = false, ["rsa:3072"] = true, ["rsa:4096"] = true,
+      ["rsa:4097"] = false, ["rsa:1024"] = false, ["ec:P-256"] = true, ["ec:P-384"] = false,
+      ["ed25519"] = false } do
+      assert.equal(expected, (profile.check_key(sizes, kind)) or false, kind)
+    end
+  end)
+
   it("gives a password's owner the user name", function()
     local carol = { kind = "basic", name = "carol" }
     assert.is_table(plan(carol, { { "CN", "carol" } }, { "DNS:carol" }))
