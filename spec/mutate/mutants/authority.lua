@@ -1,0 +1,2 @@
+-- Mutants of the room authority: none yet, of these files
+return {}

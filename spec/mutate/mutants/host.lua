@@ -1,0 +1,2 @@
+-- Mutants of the room host: none yet, of these files
+return {}

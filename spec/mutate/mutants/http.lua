@@ -1,0 +1,2 @@
+-- Mutants of the room http: none yet, of these files
+return {}

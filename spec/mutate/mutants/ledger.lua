@@ -1,0 +1,2 @@
+-- Mutants of the room ledger: none yet, of these files
+return {}

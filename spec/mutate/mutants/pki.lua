@@ -1,0 +1,2 @@
+-- Mutants of the room pki: none yet, of these files
+return {}

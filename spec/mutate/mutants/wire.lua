@@ -1,0 +1,2 @@
+-- Mutants of the room wire: none yet, of these files
+return {}

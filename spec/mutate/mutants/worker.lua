@@ -1,0 +1,2 @@
+-- Mutants of the room worker: none yet, of these files
+return {}
