@@ -2,6 +2,7 @@
 
 #include "base/buf.h"
 #include "base/clock.h"
+#include "base/json.h"
 #include "base/log_queue.h"
 #include "base/utf8.h"
 
@@ -34,42 +35,6 @@ bool lest_log_shows(enum lest_log_level level)
     return level >= lowest;
 }
 
-/* Bytes of a character past ASCII that is shown as it is: C1 control characters are not. */
-static size_t shown_length(const unsigned char *s, size_t left)
-{
-    size_t len = lest_utf8_length(s, left);
-    return len == 1 || (len == 2 && s[0] == 0xc2 && s[1] < 0xa0) ? 0 : len;
-}
-
-/* The inside of a JSON string; a byte that is not UTF-8 appears as \u00XX of its value. */
-static void append_escaped(struct lest_buf *line, const char *text, size_t len)
-{
-    const unsigned char *s = (const unsigned char *)text;
-    for (size_t i = 0; i < len; i++) {
-        if (s[i] == '"' || s[i] == '\\') {
-            lest_buf_append_byte(line, '\\');
-            lest_buf_append_byte(line, s[i]);
-        } else if (s[i] >= 0x20 && s[i] < 0x7f) {
-            lest_buf_append_byte(line, s[i]);
-        } else {
-            size_t n = shown_length(s + i, len - i);
-            if (n) {
-                lest_buf_append(line, s + i, n);
-                i += n - 1;
-            } else {
-                lest_buf_append_fmt(line, "\\u%04x", s[i]);
-            }
-        }
-    }
-}
-
-static void append_text(struct lest_buf *line, const char *text, size_t len)
-{
-    lest_buf_append_byte(line, '"');
-    append_escaped(line, text, len);
-    lest_buf_append_byte(line, '"');
-}
-
 static void append_value(struct lest_buf *line, const struct lest_log_field *field)
 {
     if (field->kind == LEST_LOG_INTEGER)
@@ -77,7 +42,7 @@ static void append_value(struct lest_buf *line, const struct lest_log_field *fie
     else if (field->kind == LEST_LOG_BOOLEAN)
         lest_buf_append_str(line, field->integer ? "true" : "false");
     else
-        append_text(line, field->text, field->text_len);
+        lest_json_append_string(line, field->text, field->text_len);
 }
 
 static void append_time(struct lest_buf *line, bool for_people)
@@ -131,12 +96,12 @@ static void append_json(struct lest_buf *line, enum lest_log_level level, const 
     if (*role_name)
         lest_buf_append_fmt(line, ",\"role\":\"%s\"", role_name);
     lest_buf_append_fmt(line, ",\"pid\":%d,\"event\":", (int)getpid());
-    append_text(line, event, strlen(event));
+    lest_json_append_string(line, event, strlen(event));
     for (size_t i = 0; i < count; i++) {
         /* A field that does not fit is left out whole, so that the line stays JSON. */
         size_t before = line->len;
         lest_buf_append_byte(line, ',');
-        append_text(line, fields[i].key, strlen(fields[i].key));
+        lest_json_append_string(line, fields[i].key, strlen(fields[i].key));
         lest_buf_append_byte(line, ':');
         append_value(line, &fields[i]);
         if (line->failed) {
@@ -202,12 +167,13 @@ void lest_log_add_line(const char *line, size_t len)
 {
     struct lest_buf shown;
     lest_buf_init(&shown, LINE_MAX_BYTES);
-    for (size_t i = 0; i < len; i++) {
-        unsigned char byte = (unsigned char)line[i];
-        size_t n = byte < 0x80 ? byte == '\t' || (byte >= ' ' && byte < 0x7f)
-                               : shown_length((const unsigned char *)line + i, len - i);
-        lest_buf_append(&shown, n ? line + i : "?", n ? n : 1);
-        i += n ? n - 1 : 0;
+    for (size_t i = 0, size; i < len; i += size ? size : 1) {
+        uint32_t code = 0;
+        size = lest_utf8_decode(line + i, len - i, &code);
+        if (size && (code == '\t' || !lest_utf8_is_unseen(code)))
+            lest_buf_append(&shown, line + i, size);
+        else
+            lest_buf_append_byte(&shown, '?');
     }
     lest_buf_append_byte(&shown, '\n');
     if (!shown.failed)

@@ -1,7 +1,5 @@
 #include "base/utf8.h"
 
-#include <stdint.h>
-
 /* The forms of more than one byte. Bytes after the second are 80 to BF in all of them. */
 static const struct {
     uint8_t first_low, first_high, second_low, second_high, len;
@@ -52,4 +50,40 @@ bool lest_utf8_is_text(const void *data, size_t len)
 bool lest_utf8_is_valid(const void *data, size_t len)
 {
     return is_characters(data, len, true);
+}
+
+size_t lest_utf8_decode(const void *data, size_t len, uint32_t *code)
+{
+    static const uint8_t first_bits[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
+    const uint8_t *at = data;
+    size_t size = len && *at == 0 ? 1 : lest_utf8_length(at, len);
+    if (!size)
+        return 0;
+    *code = at[0] & first_bits[size];
+    for (size_t i = 1; i < size; i++)
+        *code = *code << 6 | (at[i] & 0x3f);
+    return size;
+}
+
+size_t lest_utf8_encode(uint32_t code, char *out)
+{
+    static const uint8_t first_marks[] = { 0, 0, 0xc0, 0xe0, 0xf0 };
+    size_t size = code < 0x80 ? 1 : code < 0x800 ? 2 : code < 0x10000 ? 3 : 4;
+    for (size_t i = size; i-- > 1; code >>= 6)
+        out[i] = (char)(0x80 | (code & 0x3f));
+    out[0] = (char)(first_marks[size] | code);
+    return size;
+}
+
+bool lest_utf8_is_unseen(uint32_t code)
+{
+    static const struct {
+        uint32_t low, high;
+    } unseen[] = { { 0, 0x1f },        { 0x7f, 0x9f },     { 0xad, 0xad },
+                   { 0x61c, 0x61c },   { 0x200b, 0x200f }, { 0x2028, 0x202e },
+                   { 0x2060, 0x206f }, { 0xfeff, 0xfeff }, { 0xe0000, 0xe007f } };
+    for (size_t i = 0; i < sizeof unseen / sizeof *unseen; i++)
+        if (code >= unseen[i].low && code <= unseen[i].high)
+            return true;
+    return false;
 }

@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 /** Bytes of the character at the beginning of data, 1 to 4. 0 for no data, for NUL, and for what is no
  *  character: a form that is cut off or overlong, a surrogate, anything past U+10FFFF. */
@@ -14,5 +15,15 @@ bool lest_utf8_is_text(const void *data, size_t len);
 
 /** The same, where NUL is a character like any other. */
 bool lest_utf8_is_valid(const void *data, size_t len);
+
+/** The character at the beginning of data, and its bytes; 0 for what is none. NUL is one here. */
+size_t lest_utf8_decode(const void *data, size_t len, uint32_t *code);
+
+/** Write a character, at most U+10FFFF, into out, which has room for its 1 to 4 bytes; returns how many. */
+size_t lest_utf8_encode(uint32_t code, char *out);
+
+/** Whether a terminal obeys the character, or it hides or reorders the text beside it: controls, zero-width and
+ *  directional marks, separators, tags. */
+bool lest_utf8_is_unseen(uint32_t code);
 
 #endif

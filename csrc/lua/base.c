@@ -54,9 +54,19 @@ static int utf8_is_text(lua_State *L)
     return 1;
 }
 
+/* utf8.is_unseen(code): see lest_utf8_is_unseen */
+static int utf8_is_unseen(lua_State *L)
+{
+    lua_Integer code = luaL_checkinteger(L, 1);
+    lua_pushboolean(L, code >= 0 && code <= 0x10ffff && lest_utf8_is_unseen((uint32_t)code));
+    return 1;
+}
+
 int lestL_open_utf8(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "is_text", utf8_is_text }, { NULL, NULL } };
+    static const luaL_Reg functions[] = { { "is_text", utf8_is_text },
+                                          { "is_unseen", utf8_is_unseen },
+                                          { NULL, NULL } };
     luaL_newlib(L, functions);
     return 1;
 }

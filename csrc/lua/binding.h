@@ -69,6 +69,7 @@ void lestL_open_core(lua_State *L, const char *const fields[]);
 /** One opener a file of classes: pushes the value that becomes a field of lest.core. */
 int lestL_open_base64(lua_State *L);
 int lestL_open_utf8(lua_State *L);
+int lestL_open_json(lua_State *L);
 int lestL_open_clock(lua_State *L);
 int lestL_open_file(lua_State *L);
 int lestL_open_log(lua_State *L);

@@ -20,6 +20,7 @@ void lestL_open_core(lua_State *L, const char *const fields[])
         { "error", lestL_open_error },
         { "base64", lestL_open_base64 },
         { "utf8", lestL_open_utf8 },
+        { "json", lestL_open_json },
         { "clock", lestL_open_clock },
         { "file", lestL_open_file },
         { "log", lestL_open_log },

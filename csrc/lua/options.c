@@ -87,9 +87,10 @@ lua_Integer lestL_opt_integer(lua_State *L, int idx, const char *key, lua_Intege
     if (lua_isnoneornil(L, idx))
         return absent;
     int type = lua_getfield(L, idx, key);
-    if (type != LUA_TNIL && !lua_isinteger(L, -1))
+    int is_whole = 0; /* 1.0 is, "1" is no number */
+    lua_Integer value = type == LUA_TNUMBER ? lua_tointegerx(L, -1, &is_whole) : absent;
+    if (type != LUA_TNIL && !is_whole)
         luaL_error(L, "option '%s' is not an integer", key);
-    lua_Integer value = type == LUA_TNIL ? absent : lua_tointeger(L, -1);
     lua_pop(L, 1);
     return value;
 }

@@ -16,12 +16,11 @@ describe("the current folder", function()
         return { of = function(request) return { { "CN", request.principal.name } } end }]] },
     }
     folder = process.folder()
-    for _, name in ipairs { "cjson", "cjson.safe", "argparse", "lest", "mine" } do
+    for _, name in ipairs { "argparse", "lest", "mine" } do
       process.write(folder .. "/" .. name:gsub("%.", "_") .. ".lua", "print 'taken over' return 7")
     end
-    process.must { "mkdir", folder .. "/cjson", folder .. "/lest" }
-    process.must { "cp", folder .. "/mine.lua", folder .. "/cjson/safe.lua" }
-    process.must { "cp", folder .. "/mine.lua", folder .. "/lest/command.lua" }
+    process.must { "mkdir", folder .. "/lest" }
+    process.must { "cp", folder .. "/mine.lua", folder .. "/lest/json.lua" }
   end)
   teardown(function()
     server:stop()
@@ -47,7 +46,7 @@ describe("the current folder", function()
 
   it("is a script's to search, after everything else", function()
     process.write(folder .. "/script.lua", [[
-      assert(require "lest".key and require "cjson".encode and require "cjson.safe".encode)
+      assert(require "lest".key and require "lest.json".encode)
       assert(require "mine" == 7)]])
     local code, out, err = there("run", "script.lua")
     assert.equal(0, code, err)

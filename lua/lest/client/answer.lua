@@ -1,6 +1,7 @@
 --- What a server's answer means to the client: an EST message, or an error with the reason given.
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local json = require "lest.json"
 local terminal = require "lest.base.terminal"
 
 local M = {}
@@ -15,13 +16,29 @@ function M.clean(text)
   return terminal.line(text, REASON_MAX)
 end
 
-local function from_json(body)
-  local cjson = require "cjson.safe"
-  local ok, value = pcall(cjson.decode, body)
-  if not ok or type(value) ~= "table" then return nil end
-  for _, key in ipairs { "detail", "title", "message", "error" } do
+-- Where servers put their sentence: problem+json (RFC 9457), and lists of errors.
+local SAYING <const> = { "detail", "title", "message", "error", "error_description", "description",
+  "reason" }
+local HOLDING <const> = { "errors", "error", "fault" }
+local WITHIN_MAX <const>, ERRORS_MAX <const> = 3, 5
+
+local function sentence_of(value, depth)
+  if type(value) == "string" then return value end
+  if type(value) ~= "table" or depth > WITHIN_MAX then return nil end
+  for _, key in ipairs(SAYING) do
     if type(value[key]) == "string" then return value[key] end
   end
+  for _, key in ipairs(HOLDING) do
+    local found = sentence_of(value[key], depth + 1)
+    if found then return found end
+  end
+  local all = {}
+  for i = 1, math.min(#value, ERRORS_MAX) do all[#all + 1] = sentence_of(value[i], depth + 1) end
+  return all[1] and table.concat(all, "; ")
+end
+
+local function from_json(body)
+  return sentence_of(json.decode(body), 1)
 end
 
 -- Elements whose content is not for people.
@@ -29,7 +46,7 @@ local HIDDEN <const> = { style = true, script = true }
 
 --- The text between the tags. Whoever is in the path may have written it, so it is read in one pass
 --- that only goes forward: a pattern would look to the end from every "<" again.
-local function from_html(body)
+local function from_markup(body)
   local parts, length, at = {}, 0, 1
   while length < 4 * REASON_MAX do
     local open = body:find("<", at, true)
@@ -59,7 +76,7 @@ local function reason(response)
   local kind = media and media.type or content_type and "" or "text/plain"
   if body == "" or body:sub(1, 1024):find("\0", 1, true) then return nil end
   if kind:find "json$" then return from_json(body) end
-  if kind == "text/html" then return from_html(body) end
+  if kind == "text/html" or kind:find "xml$" then return from_markup(body) end
   return kind:find "^text/" and body or nil
 end
 

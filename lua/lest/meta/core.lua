@@ -7,6 +7,7 @@
 ---@field error lest.core.error
 ---@field base64 lest.core.base64
 ---@field utf8 lest.core.utf8
+---@field json lest.core.json
 ---@field clock lest.core.clock
 ---@field file lest.core.file
 ---@field log lest.core.log
@@ -74,6 +75,31 @@ local core_utf8 = {}
 ---@param bytes string
 ---@return boolean
 function core_utf8.is_text(bytes) end
+
+--- Whether a terminal obeys the character, or it hides or reorders the text beside it.
+---@param code integer
+---@return boolean
+function core_utf8.is_unseen(code) end
+
+--- Of a stranger, too (RFC 8259); lest.json says what becomes of which value.
+---@class lest.core.json
+---@field null table
+local core_json = {}
+
+---@param text string
+---@return any value null is nil, and a member that is null absent; an item that is null is `null`
+---@return string? problem
+function core_json.decode(text) end
+
+--- Raises for what JSON has no words for.
+---@param value any
+---@param indent? boolean over several lines
+---@return string
+function core_json.encode(value, indent) end
+
+---@param value? table
+---@return table value which is written as {} also when it is empty
+function core_json.object(value) end
 
 ---@class lest.core.base64
 local core_base64 = {}

@@ -1,6 +1,6 @@
 --- What the authority reads and writes in the ledger for one request.
-local cjson = require "cjson"
 local core = require "lest.core"
+local json = require "lest.json"
 local refusal = require "lest.server.wire.refusal"
 
 local M = {}
@@ -96,7 +96,7 @@ end
 local function proven(request)
   local principal = request.principal
   local certificate = principal.certificate
-  return cjson.encode {
+  return json.line {
     name = principal.name, anchors = principal.anchors, credential = principal.credential,
     certificate = certificate and core.base64.encode(certificate:der()),
   }
@@ -113,9 +113,9 @@ function M.request(authority, request, finish, verdict, extra)
     principal = proven(request),
     credential_id = request.credential and request.credential.id,
     csr = begin.csr, key_hash = request.key_hash,
-    tls = cjson.encode(begin.tls), address = begin.address,
-    headers = begin.headers and cjson.encode(begin.headers), previous = request.renews,
-    approvals = #request.approvals > 0 and cjson.encode(request.approvals) or nil,
+    tls = json.line(begin.tls), address = begin.address,
+    headers = begin.headers and json.line(begin.headers), previous = request.renews,
+    approvals = #request.approvals > 0 and json.line(request.approvals) or nil,
     verdict = verdict, reason = extra.reason or finish.reason,
     detail = extra.detail or finish.detail,
     profile = extra.profile, policy_file = finish.policy_file, policy_hash = finish.policy_hash,
@@ -154,7 +154,7 @@ function M.certificate(authority, request, issued)
     label = begin.label, operation = begin.operation, profile = issued.profile,
     key_hash = request.key_hash, request_id = request.id, not_before = cert.not_before,
     not_after = cert.not_after, issued_at = authority.clock(), renews = request.renews,
-    facts = cjson.encode(issued.facts or {}),
+    facts = json.line(json.object(issued.facts)),
   })
   if not request.pending then return end
   local changed = M.run(authority.ledger, "pending_issue",

@@ -6,9 +6,9 @@
 --- facts that a policy sees, finish (the policy's verdict) with what follows from it.
 local admission = require "lest.server.authority.admission"
 local channels = require "lest.server.authority.channels"
-local cjson = require "cjson"
 local core = require "lest.core"
 local issuance = require "lest.server.authority.issuance"
+local json = require "lest.json"
 local kinds = require "lest.server.wire.kinds"
 local limits = require "lest.server.config.limits"
 local message = require "lest.server.wire.message"
@@ -57,7 +57,7 @@ local function facts_of(request)
   return {
     who = request:who(), auth = request.proven, approvals = request.approvals,
     previous = previous and {
-      certificate = previous:der(), facts = cjson.decode(request.own.facts),
+      certificate = previous:der(), facts = json.decode(request.own.facts),
     },
     principal = {
       kind = principal.kind, name = principal.name, anchors = principal.anchors,

@@ -1,8 +1,8 @@
 --- The configuration on its way from the process that evaluates it to the roles of one generation:
 --- what the supervisor must know of it, the whole as JSON, and the files that all roles see alike.
 local blame = require("lest.server.config.start_failure").blame
-local cjson = require "cjson"
 local core = require "lest.core"
+local json = require "lest.json"
 
 local M = {}
 
@@ -37,7 +37,7 @@ end
 --- The configuration as the roles get it.
 ---@return string json
 function M.json(config)
-  return cjson.encode(config)
+  return json.line(config)
 end
 
 --- The reverse of json(), in a role; config.files has the texts of files(), by their paths.
@@ -45,16 +45,7 @@ end
 ---@param files? table<string, string>
 ---@return table config
 function M.from_json(text, files)
-  local config = cjson.decode(text)
-  -- JSON numbers are floats to cjson: every number of a configuration is whole.
-  local function whole(value)
-    if type(value) == "number" then return math.tointeger(value) or value end
-    if type(value) == "table" then
-      for key, item in pairs(value) do value[key] = whole(item) end
-    end
-    return value
-  end
-  whole(config)
+  local config = assert(json.decode(text))
   config.files = files
   return config
 end

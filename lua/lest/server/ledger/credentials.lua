@@ -24,9 +24,9 @@
 ---   local purpose = { key_hash = "...", label = "default", operation = "simpleenroll" }
 ---   local who, err = store:check("device001", made.secret, purpose)  --> who.may
 ---   store:use(who, purpose, bound_until) -- in the transaction that records the certificate
-local cjson = require "cjson.safe"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local json = require "lest.json"
 
 local M = {}
 
@@ -150,7 +150,7 @@ function Store:add(wanted)
   added, err = self.ledger:run("credential_add", {
     id = id, name = wanted.name, kind = "basic", secret_kind = hashed.kind, cost = hashed.cost,
     salt = hashed.salt, hash = hashed.hash, one_time = wanted.reusable and 0 or 1, created = now,
-    expires = expires, facts = cjson.encode(facts),
+    expires = expires, facts = json.line(json.object(facts)),
   })
   if not added then return nil, err end
   return { id = id, name = wanted.name, secret = not password and text or nil, expires = expires }
@@ -162,7 +162,7 @@ local function public(row)
     id = row.id, name = row.name, kind = row.kind, secret_kind = row.secret_kind,
     one_time = row.one_time == 1, state = row.state, key_hash = row.key_hash, label = row.label,
     operation = row.operation, created = row.created, expires = row.expires, used_at = row.used_at,
-    facts = cjson.decode(row.facts) or {},
+    facts = json.decode(row.facts) or {},
   }
 end
 

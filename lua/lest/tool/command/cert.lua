@@ -1,5 +1,4 @@
 --- `lest cert`: certificates that the server issued.
-local cjson = require "cjson.safe"
 local core = require "lest.core"
 local json = require "lest.json"
 local operate = require "lest.tool.command.operate"
@@ -37,7 +36,7 @@ local function state_of(row, now)
 end
 
 local function with_facts(row)
-  row.facts = json.object(cjson.decode(row.facts) or {})
+  row.facts = json.object(json.decode(row.facts) or {})
   return row
 end
 

@@ -1,5 +1,5 @@
 --- `lest request`: every decision of the server, with what it was made from.
-local cjson = require "cjson.safe"
+local json = require "lest.json"
 local operate = require "lest.tool.command.operate"
 local operator = require "lest.server.ledger.operator"
 local support = require "lest.tool.command.support"
@@ -52,7 +52,7 @@ local function show(options, config)
   local row, err = operator.call(config, "request_show", { id = options.id })
   if not row then return nil, err end
   if not options.json then return print_request(row) end
-  for _, field in ipairs(JSON_FIELDS) do row[field] = row[field] and cjson.decode(row[field]) end
+  for _, field in ipairs(JSON_FIELDS) do row[field] = row[field] and json.decode(row[field]) end
   support.print_json(row)
 end
 

@@ -307,10 +307,8 @@ end
 Progress.__close = Progress.close
 
 --- Let a script require what is in the current folder, as Lua does. Other commands do not look
---- there: somebody else may have put it there. What lest may need later is loaded before.
+--- there: somebody else may have put it there.
 function M.search_here()
-  require "cjson"
-  require "cjson.safe"
   package.path = package.path .. ";./?.lua;./?/init.lua"
   package.cpath = package.cpath .. ";./?.so"
 end

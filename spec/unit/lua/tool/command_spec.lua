@@ -1,6 +1,5 @@
 -- The command line: help, man page, usage errors, and how `lest run` ends.
 local core = require "lest.core"
-local json = require "lest.json"
 local shell = require "support.shell"
 local support = require "lest.tool.command.support"
 local temporary = require "support.temporary"
@@ -265,29 +264,5 @@ describe("support", function()
 
   it("shows control characters as text", function()
     assert.equal("a\\x00\\x1b[2J\\x7f\\u{9b}é", support.clean "a\0\27[2J\127\u{9b}é")
-  end)
-end)
-
-describe("JSON", function()
-  it("sorts keys, indents, and is valid UTF-8 whatever comes", function()
-    assert.equal('{\n  "a": [\n    1,\n    true\n  ],\n  "b": "x\\u0000\\n\u{fffd}/é"\n}',
-      json.encode { b = "x\0\n\xff/é", a = { 1, true } })
-    assert.equal("[]", json.encode {})
-    assert.equal("{}", json.encode(json.object {}))
-    assert.equal("1.5", json.encode(1.5))
-    assert.equal("null", json.encode(json.null))
-  end)
-
-  it("is what other readers read", function()
-    local value = { list = { "a", { x = 1.25 } }, text = 'q"\\\t\127' }
-    assert.same(value, require("cjson").decode(json.encode(value)))
-  end)
-
-  it("raises for what it has no words for", function()
-    assert.error(function() json.encode(print) end)
-    assert.error(function() json.encode { [1.5] = 2 } end)
-    local loop = {}
-    loop.loop = loop
-    assert.error(function() json.encode(loop) end)
   end)
 end)
