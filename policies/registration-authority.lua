@@ -1,6 +1,6 @@
 -- A registration authority asks for others: who shows a certificate of our own CA with id-kp-cmcRA
--- gets certificates for the names that its requests have (RFC 7030 3.7, RFC 6402 2.10). Everybody
--- else gets one for its own name only.
+-- gets certificates for the names that its requests have, first ones and later ones (RFC 7030 3.7,
+-- RFC 6402 2.10). Everybody else gets one for its own name only.
 --
 -- The same purpose in a certificate of somebody else's CA says nothing, so `anchors` matters. The
 -- configuration needs a profile that lets policies choose names, and one for RAs:
@@ -17,7 +17,7 @@ local policy = require "lest.policy"
 local OWN <const> = "own" -- the name in `anchors` of the CA that certifies RAs
 local CMC_RA <const> = "cmcRA" -- anyExtendedKeyUsage does not stand for it
 
-local own_name = policy.own_name()
+local own_name, renew = policy.own_name(), policy.renew {}
 
 local function is_ra(who)
   if who.kind ~= "certificate" or who.anchors ~= OWN then return false end
@@ -27,12 +27,20 @@ local function is_ra(who)
   return false
 end
 
+local function approve_for_other(request)
+  local csr = request.csr
+  return policy.approve { subject = csr.subject, san = csr.san,
+    detail = "RA " .. request.principal.name }
+end
+
 return {
   enroll = function(request)
-    local who, csr = request.principal, request.csr
-    if not is_ra(who) then return own_name(request) end
-    return policy.approve { subject = csr.subject, san = csr.san, detail = "RA " .. who.name }
+    return is_ra(request.principal) and approve_for_other(request) or own_name(request)
   end,
 
-  reenroll = policy.renew {},
+  -- What an RA renews for another is no certificate that it shows: there is no request.previous.
+  reenroll = function(request)
+    local for_other = not request.previous and is_ra(request.principal)
+    return for_other and approve_for_other(request) or renew(request)
+  end,
 }

@@ -5,6 +5,7 @@
 ---     enroll = policy.own_name(),
 ---     reenroll = policy.renew { window = "30d" },
 ---   }
+local core = require "lest.core"
 local duration = require "lest.duration"
 local schema = require "lest.base.schema"
 
@@ -102,13 +103,23 @@ function M.is_verdict(value)
   return getmetatable(value) == Verdict
 end
 
---- An enroll hook: a certificate for the principal's own name, CN=NAME, to a request that asks for
---- exactly that.
+--- Whether a request asks for exactly the names of a certificate.
+local function has_names_of(csr, cert)
+  return core.name.equal(csr.subject_der, cert.subject_der)
+    and core.san.equal(csr.san_der, cert.san_der)
+end
+
+--- An enroll hook: a certificate for the principal's own name, CN=NAME, or for all the names of the
+--- certificate that it has shown, to a request that asks for exactly that.
 ---@return fun(request: table): table
 function M.own_name()
   return function(request)
     local name, csr = request.principal.name, request.csr
-    local subject = csr.subject
+    local cert, subject = request.principal.certificate, csr.subject
+    if csr.change then return M.reject "a change of names is not granted here" end
+    if cert and has_names_of(csr, cert) then
+      return M.approve { subject = cert.subject, san = cert.san }
+    end
     if #subject ~= 1 or subject[1][1] ~= "CN" or subject[1][2] ~= name then
       return M.reject { ("ask for the subject CN=%s and nothing else"):format(name),
         detail = tostring(subject) }

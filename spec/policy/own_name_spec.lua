@@ -31,10 +31,14 @@ describe("policies/own-name.lua", function()
     assert.equal("reject", verdict.verdict)
   end)
 
-  it("does not let a certificate enroll", function()
-    local verdict = ask.enroll { csr = policies.csr "CN=device001",
-      principal = { kind = "certificate", name = "device001", anchors = "own" } }
-    assert.equal("reject", verdict.verdict)
+  it("lets a certificate enroll for its own name, if it is from here", function()
+    local function enroll(anchors, subject)
+      return ask.enroll { csr = policies.csr(subject),
+        principal = { kind = "certificate", name = "device001", anchors = anchors } }.verdict
+    end
+    assert.equal("approve", enroll("own", "CN=device001"))
+    assert.equal("reject", enroll("own", "CN=device002"))
+    assert.equal("reject", enroll("factory", "CN=device001"))
   end)
 
   it("renews at any time, and has no other hook", function()

@@ -47,6 +47,16 @@ describe("policies/registration-authority.lua", function()
     assert.equal("ask for the subject CN=ra001 and nothing else", verdict.reason)
   end)
 
+  it("7030-3.7-b lets an RA renew for others, and nobody else", function()
+    local function reenroll(who)
+      return ask.reenroll { principal = who, csr = policies.csr "CN=device042" }
+    end
+    assert.same("CN=device042", tostring(reenroll(holder(RA)).subject))
+    for _, who in ipairs { holder { "clientAuth" }, holder(RA, "factory") } do
+      assert.equal("reject", reenroll(who).verdict)
+    end
+  end)
+
   it("renews at any time", function()
     local verdict = ask.reenroll { csr = policies.csr "CN=ra001",
       previous = { certificate = { not_after = now + 86400 } } }

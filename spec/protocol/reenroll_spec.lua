@@ -73,7 +73,7 @@ describe("/simplereenroll", function()
       return server:post("/simpleenroll", fresh_csr "renew05", "--cert", base .. ".pem", "--key",
         base .. ".key")
     end
-    assert.matches("renew with the certificate", select(2, enroll())) -- says the policy
+    assert.equal(200, (enroll()))
     revoke(cert)
     for _, ask in ipairs { enroll, function() return renew("renew05", fresh_csr "renew05") end } do
       local status, body = ask()

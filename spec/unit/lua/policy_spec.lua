@@ -1,5 +1,6 @@
 -- Verdicts, policy files and the request that a policy sees: closed, and strict about what is
 -- unknown.
+local core = require "lest.core"
 local policy = require "lest.policy"
 local hooks = require "lest.server.worker.hooks"
 local request = require "lest.server.worker.view"
@@ -40,6 +41,26 @@ describe("policy.own_name", function()
     local refused = ask({ { "CN", "dev1" } }, { "DNS:dev1" })
     assert.equal("ask for no subject alternative names", refused.reason)
     assert.equal("DNS:dev1", refused.detail)
+  end)
+end)
+
+describe("policy.own_name with a certificate", function()
+  local key = assert(core.key.generate "ec:P-256")
+  local now = os.time()
+  local cert = assert(core.issuer.root { key = key, subject = "O=Ex,CN=dev1",
+    not_before = now, not_after = now + 60 })
+
+  local function ask(options)
+    options.key = key
+    return policy.own_name() { principal = { name = "dev1", certificate = cert },
+      csr = assert(core.csr.build(options)) }
+  end
+
+  it("gives it all of its names, if asked for exactly them", function()
+    assert.equal(tostring(cert.subject), tostring(ask { subject = "O=Ex,CN=dev1" }.subject))
+    assert.equal("reject", ask { subject = "O=Other,CN=dev1" }.verdict)
+    assert.equal("reject", ask { subject = "O=Ex,CN=dev1", san = { "DNS:dev1" } }.verdict)
+    assert.same({ { "CN", "dev1" } }, ask { subject = "CN=dev1" }.subject)
   end)
 end)
 

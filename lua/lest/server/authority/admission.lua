@@ -7,6 +7,9 @@ local refusal = require "lest.server.wire.refusal"
 
 local M = {}
 
+-- id-kp-cmcRA (RFC 6402 2.10); anyExtendedKeyUsage does not stand for it.
+local RA_PURPOSE <const> = "cmcRA"
+
 --- Other names than the certificate's (ChangeSubjectName, RFC 7030 4.2.1 and 4.2.2) are for a
 --- policy to grant; they are never passed over in silence.
 local function check_change(authority, csr, names)
@@ -65,9 +68,24 @@ local function check_enrollment(authority, request)
   refusal.raise(403, problem)
 end
 
+--- Whether a request has the names of a certificate, or what it lacks.
+local function has_names_of(csr, cert)
+  if not core.name.equal(csr.subject_der, cert.subject_der) then
+    return nil, "the subject of the request is not that of the certificate being renewed"
+  end
+  if not core.san.equal(csr.san_der, cert.san_der) then
+    return nil,
+      "the subject alternative names of the request are not those of the certificate being renewed"
+  end
+  return true
+end
+
 --- RFC 7030 4.2.2: the client certificate is the one being renewed; it is ours, and the CSR has its
 --- names. Another label may have asked another policy, or less, for those names: what it issued is
 --- renewed here only where the configuration says so.
+---
+--- An RA of ours may renew for others (3.7), whose certificate it does not show: then none is being
+--- renewed here, and the policy states the names, as for an enrollment.
 local function check_renewal(authority, request)
   local csr, cert, own, label = request.csr, request.principal.certificate, request.own,
     request.label
@@ -79,16 +97,14 @@ local function check_renewal(authority, request)
   if not list.has(label.renews, own.label) then
     refusal.raise(403, "the client certificate was issued at another label")
   end
-  if not core.name.equal(csr.subject_der, cert.subject_der) then
-    refusal.raise(403, "the subject of the request is not that of the certificate being renewed")
+  local good, problem = has_names_of(csr, cert)
+  if not good and list.has(cert.eku, RA_PURPOSE) then
+    return check_enrollment(authority, request)
+  elseif not good then
+    refusal.raise(403, problem)
   end
-  if not core.san.equal(csr.san_der, cert.san_der) then
-    refusal.raise(403,
-      "the subject alternative names of the request are not those of the certificate being renewed")
-  end
-  local known = authority.config.profiles
-  local good, problem = profiles.check_key_change(known[own.profile] or known[label.profile],
-    cert, csr)
+  good, problem = profiles.check_key_change(
+    authority.config.profiles[profiles.of_renewal(label, own)], cert, csr)
   if not good then refusal.raise(403, problem) end
   request.previous, request.renews = cert, cert.serial
 end

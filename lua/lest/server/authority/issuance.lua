@@ -53,7 +53,8 @@ end
 function M.issue(authority, request, finish)
   local label = request.label
   -- A renewal is no way into another profile, unless the policy says so.
-  local name = finish.profile or (request.previous and request.own.profile) or label.profile
+  local name = finish.profile or request.previous and profiles.of_renewal(label, request.own)
+    or label.profile
   local plan, problem, about = plan_of(authority, request, finish, name)
   if not plan then return refuse_plan(authority, request, finish, name, problem, about) end
   -- A decision takes its time, in which an operator may have revoked.

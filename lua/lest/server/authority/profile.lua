@@ -71,6 +71,15 @@ function M.check_key_change(profile, cert, csr)
   return true
 end
 
+--- The name of the profile that renews a certificate: its own. Where that was renamed since, or
+--- taken from the label, the label's.
+---@param label table
+---@param own table the certificate's row
+---@return string
+function M.of_renewal(label, own)
+  return list.has(label.profiles, own.profile) and own.profile or label.profile
+end
+
 local function check_types(profile, subject, san)
   for _, pair in ipairs(subject) do
     if not list.has(profile.subject, pair[1]) then

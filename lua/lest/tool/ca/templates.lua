@@ -55,9 +55,10 @@ local own_name = policy.own_name()
 
 return {
   -- A device that knows its password gets a certificate for its own name, and must ask for exactly
-  -- that.
+  -- that. Some renew so too: with the certificate that they have from here, for its names.
   enroll = function(request)
-    if request.principal.kind ~= "basic" then
+    local who = request.principal
+    if who.kind == "certificate" and who.anchors ~= "own" then
       return policy.reject "enroll with a user name and password, renew with the certificate"
     end
     return own_name(request)

@@ -1,0 +1,159 @@
+-- Renewals of other forms than the plain one: with simpleenroll, by an RA for others, and after the
+-- configuration has changed (RFC 7030 3.7, 4.2.2).
+local core = require "lest.core"
+local process = require "support.process"
+local support = require "support.server"
+
+--- POST a CSR with NAME.pem and NAME.key.
+local function post_as(server, name, operation, csr)
+  local base = server.folder .. "/" .. name
+  return server:post(operation, csr, "--cert", base .. ".pem", "--key", base .. ".key")
+end
+
+local function fresh_csr(server, name, options)
+  options = options or {}
+  options.subject = options.subject or "/CN=" .. name
+  return server:csr("fresh-" .. name, options)
+end
+
+describe("what lest ca init writes", function()
+  local server
+
+  setup(function() server = support.start() end)
+  teardown(function() server:stop() end)
+
+  it("7030-4.2.2-d renews with simpleenroll too: the device's own names, by its certificate",
+    function()
+    local old = core.cert.load(server:enroll "device01")
+    local status, body = post_as(server, "device01", "/simpleenroll", fresh_csr(server, "device01"))
+    assert.equal(200, status, body)
+    local new = support.issued(body)
+    assert.equal(old.subject_der, new.subject_der)
+    assert.not_equal(old.serial, new.serial)
+    for _, options in ipairs { { subject = "/CN=other" }, { subject = "/CN=device01/O=x" },
+      { san = "DNS:device01.example" } } do
+      status, body = post_as(server, "device01", "/simpleenroll",
+        fresh_csr(server, "device01", options))
+      assert.equal(403, status)
+      assert.matches("^ask for ", body)
+    end
+  end)
+end)
+
+describe("an RA", function()
+  local server
+
+  setup(function()
+    server = support.start {
+      files = { ["ra.lua"] = process.read "policies/registration-authority.lua",
+        ["own.lua"] = process.read "policies/own-name.lua" },
+      config = function(text)
+        text = text:gsub("profiles = {.-\n  },", [[profiles = {
+          device = { lifetime = "90d", keys = { "ec:P-256" }, names = "policy",
+            subject = { "CN" }, san = { "DNS" } },
+          any = { lifetime = "90d", keys = { "ec:P-256" }, names = "principal",
+            eku = { "clientAuth", "anyExtendedKeyUsage" } },
+          ra = { lifetime = "90d", keys = { "ec:P-256" }, names = "principal",
+            eku = { "clientAuth", "cmcRA" } } },]], 1)
+        return (text:gsub("labels = {.-\n  },", [[labels = {
+          default = { policy = "ra.lua", profile = "device", auth = { "certificate" },
+            renews = { "default", "ra", "any" } },
+          strict = { policy = "ra.lua", profile = "device", auth = { "certificate" } },
+          any = { policy = "own.lua", profile = "any", auth = { "basic" } },
+          ra = { policy = "own.lua", profile = "ra", auth = { "basic" }, } },]], 1))
+      end }
+    for label, name in pairs { ra = "ra001", any = "any001" } do
+      local secret = server:credential(name)
+      local status, body = server:post("/" .. label .. "/simpleenroll", server:csr(name), "--user",
+        name .. ":" .. secret)
+      assert.equal(200, status, body)
+      server:save(body, name)
+    end
+  end)
+  teardown(function() server:stop() end)
+
+  it("7030-3.7-b renews for others, where the policy approves, and itself as any other", function()
+    local options = { subject = "/CN=thing01", san = "DNS:thing01.example" }
+    for _, operation in ipairs { "/simpleenroll", "/simplereenroll" } do
+      local status, body = post_as(server, "ra001", operation,
+        fresh_csr(server, "thing01", options))
+      assert.equal(200, status, body)
+      local cert = support.issued(body)
+      assert.equal("thing01", cert.subject.CN)
+      assert.same({ "DNS:thing01.example" }, cert.san)
+      assert.same({ "clientAuth" }, cert.eku)
+    end
+    assert.equal("own:CN=ra001|RA ra001|", server:sql(
+      "SELECT principal_name, detail, previous FROM requests ORDER BY seq DESC LIMIT 1"))
+    local status, body = post_as(server, "ra001", "/ra/simplereenroll", fresh_csr(server, "ra001"))
+    assert.equal(403, status) -- the label takes no certificates
+    assert.matches("renewal", body)
+    status, body = post_as(server, "ra001", "/simplereenroll", fresh_csr(server, "ra001"))
+    assert.equal(200, status, body)
+  end)
+
+  it("7030-3.7-b 6402-2.10-a is who has id-kp-cmcRA; any purpose does not stand for it", function()
+    local status, body = post_as(server, "any001", "/simplereenroll", fresh_csr(server, "thing02"))
+    assert.equal(403, status)
+    assert.matches("not that of the certificate being renewed", body)
+  end)
+
+  it("renews nothing where the label does not renew what the RA's issued", function()
+    local status, body = post_as(server, "ra001", "/strict/simplereenroll",
+      fresh_csr(server, "thing03"))
+    assert.equal(403, status)
+    assert.matches("another label", body)
+  end)
+end)
+
+describe("a renewal after the configuration changed", function()
+  local server
+
+  before_each(function() server = support.start() end)
+  after_each(function() server:stop() end)
+
+  local function change(...)
+    local edits = { ... }
+    process.kill(server.pid)
+    server:exit_code()
+    server:edit_config(function(text)
+      for i = 1, #edits, 2 do text = text:gsub(edits[i], edits[i + 1]) end
+      return text
+    end)
+    server:run()
+  end
+
+  it("is made by the label's profile where the certificate's was renamed", function()
+    server:enroll "device01"
+    change("device = {", "thing = {", '"device"', '"thing"')
+    local status, body = post_as(server, "device01", "/simplereenroll",
+      fresh_csr(server, "device01"))
+    assert.equal(200, status, body)
+    assert.equal("thing", server:sql "SELECT profile FROM certificates ORDER BY seq DESC LIMIT 1")
+  end)
+
+  it("is refused with words where the profile was narrowed", function()
+    server:enroll "device01"
+    change('keys = {[^}]*}', 'keys = "ec:P-384"')
+    local status, body = post_as(server, "device01", "/simplereenroll",
+      fresh_csr(server, "device01"))
+    assert.equal(400, status)
+    assert.matches("key of type ec:P%-256 is not allowed here", body)
+    change('keys = "ec:P%-384"', 'keys = "ec:P-256", subject = { "O" }')
+    status, body = post_as(server, "device01", "/simplereenroll", fresh_csr(server, "device01"))
+    assert.equal(400, status)
+    assert.equal("the subject attribute CN is not in the profile\n", body)
+    assert.equal("reject", server:sql "SELECT verdict FROM requests ORDER BY seq DESC LIMIT 1")
+  end)
+
+  it("is refused with words where the label's other profile alone takes the key", function()
+    server:enroll "device01"
+    change("device = {", 'other = { lifetime = "1d", keys = { "ec:P-256" } },\n    device = {',
+      'keys = {[^}]*"ed25519"[^}]*}', 'keys = "ec:P-384"',
+      'profile = "device"', 'profiles = { "device", "other" }')
+    local status, body = post_as(server, "device01", "/simplereenroll",
+      fresh_csr(server, "device01"))
+    assert.equal(400, status)
+    assert.matches("^a key of type ec:P%-256 is not", body)
+  end)
+end)
