@@ -208,6 +208,22 @@ describe("a worker that was taken over", function()
     end
   end)
 
+  it("gets no certificate for a request that an operator rejected while it was decided", function()
+    local link = rogue:connect()
+    local held = device_of "held"
+    local handle, id = handle_of(link, held)
+    assert.equal(202, link:ask(finish(handle, id, { verdict = "pending" })).status)
+    handle, id = handle_of(link, held)
+    process.must { process.lest, "pending", "reject", server:sql
+      "SELECT id FROM pending WHERE principal_name = 'held'", "--as", "otto", "--comment",
+      "not this one", "--config", server.dir .. "/server.lua" }
+    local answer = link:ask(finish(handle, id, { subject = { { "CN", "held" } } }))
+    assert.same({ 403, "not this one" }, { answer.status, answer.reason })
+    assert.equal(0, issued "held")
+    assert.equal("reject|not this one", server:sql [[SELECT verdict, reason FROM requests
+      WHERE principal_name = 'held' ORDER BY seq DESC LIMIT 1]])
+  end)
+
   it("has no use for a request id that was used", function()
     local link = rogue:connect()
     local names = { { "CN", "ernie" } }
@@ -282,6 +298,15 @@ describe("a worker that was taken over", function()
         end
       end
       expect(400, begin(device, { certificate = { "nonsense" } }), "neither DER nor PEM")
+      -- One of the CA's that is for servers only; TLS would not let it through.
+      local real = assert(core.issuer.new { cert = ca,
+        key = assert(core.key.load(server.dir .. "/ca.key")) })
+      for eku, status in pairs { serverAuth = 403, clientAuth = 200 } do
+        local cert = assert(real:issue { public_key = other:public_der(), subject = "CN=proof",
+          not_before = now - 60, not_after = now + 3600, eku = { eku } })
+        local answer = rogue:connect():ask(begin(device, { certificate = { cert } }))
+        assert.equal(status, answer.status or 200, eku)
+      end
     end)
 
     it("whose certificate is renewed", function()

@@ -295,6 +295,24 @@ describe("a policy", function()
     assert.equal(200, status, body)
   end)
 
+  it("keeps a request waiting as long as it says, or else as the label does", function()
+    start([[
+      local policy = require "lest.policy"
+      return { enroll = function(request)
+        local expires = request.principal.name == "brief" and "7m" or nil
+        return policy.pending { "ask an operator", expires = expires }
+      end }]], function(text)
+        return (text:gsub('policy = "policy.lua",', '%0 pending_expires = "3h",', 1))
+      end)
+    assert.equal(202, (enroll "brief"))
+    assert.equal(202, (enroll "plain"))
+    assert.equal("brief|420\nplain|10800",
+      server:sql "SELECT principal_name, expires - created FROM pending ORDER BY seq")
+    -- A one-time secret is bound as long.
+    assert.equal("420\n10800", server:sql [[SELECT c.bound_until - p.created FROM pending AS p
+      JOIN credentials AS c ON c.name = p.principal_name ORDER BY p.seq]])
+  end)
+
   it("7030-4.2.3-q takes no other request for the one that operators approved", function()
     start([[
       local policy = require "lest.policy"

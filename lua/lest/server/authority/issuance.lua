@@ -62,6 +62,12 @@ function M.issue(authority, request, finish)
     return refuse(authority, request, finish,
       { status = 403, reason = "the client certificate is revoked" }, { profile = name })
   end
+  -- And one may have rejected what the policy was told to be waiting, or approved.
+  local rejection = request.pending and record.rejection(authority, request.pending)
+  if rejection then
+    return refuse(authority, request, finish, { status = 403, reason = rejection },
+      { profile = name })
+  end
   -- A client that asked twice while it was decided gets one certificate; a one-time secret finds
   -- out by itself.
   local once = request.credential and request.credential.one_time

@@ -62,6 +62,28 @@ local function check_unchanged(pending, csr)
   end
 end
 
+--- What operators have said of a row of pending: approvals, or the words of one who rejected it.
+---@return table[]|nil approvals
+---@return string|nil rejection
+local function said_of(authority, pending)
+  local approvals = {}
+  for _, row in ipairs(rows_of(authority.ledger, "approval_list", { pending_id = pending.id })) do
+    if row.verdict == "reject" then
+      local comment = row.comment
+      return nil, comment and comment ~= "" and comment or "the request was rejected"
+    end
+    table.insert(approvals, { operator = row.operator, comment = row.comment, time = row.time })
+  end
+  return approvals
+end
+
+--- The words of an operator who has rejected a pending request by now; nil for none.
+---@param pending table its row
+---@return string|nil
+function M.rejection(authority, pending)
+  return (select(2, said_of(authority, pending)))
+end
+
 --- The approvals of the request if it waits (request.pending is its row); a rejected one is
 --- refused.
 function M.find_pending(authority, request)
@@ -73,14 +95,8 @@ function M.find_pending(authority, request)
   if not pending then return {} end
   check_unchanged(pending, request.csr)
   request.pending = pending
-  local approvals = {}
-  for _, row in ipairs(rows_of(authority.ledger, "approval_list", { pending_id = pending.id })) do
-    if row.verdict == "reject" then
-      local comment = row.comment
-      refusal.raise(403, comment and comment ~= "" and comment or "the request was rejected")
-    end
-    table.insert(approvals, { operator = row.operator, comment = row.comment, time = row.time })
-  end
+  local approvals, rejection = said_of(authority, pending)
+  if not approvals then refusal.raise(403, rejection) end
   return approvals
 end
 
