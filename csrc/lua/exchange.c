@@ -1,6 +1,7 @@
 /* Class lest.exchange: a request to the server, and its answer. Objects come from core.server's callbacks.
  *
- *   fields    id method target path query version content_length body address port tls peer_chain aborted
+ *   fields    id method target path query version content_length body address port tls peer_chain
+ *             peer_refusal aborted
  *   x:header(name) -> first value or nil      x:headers(name) -> list      x:headers() -> list of pairs
  *   x:respond{ status =, headers = { { name, value } }, body = } -> true | false: gone | nil, err
  *   x:on_abort(fn)  fn(why [, status, reason]) is called if the answer is no longer waited for; status and
@@ -200,6 +201,12 @@ static int get_peer_chain(lua_State *L)
     return 1;
 }
 
+static int get_peer_refusal(lua_State *L)
+{
+    lua_pushstring(L, check(L)->exchange->peer->refusal); /* NULL is nil */
+    return 1;
+}
+
 /* false, or why the answer is not waited for any more */
 static int get_aborted(lua_State *L)
 {
@@ -343,6 +350,7 @@ static const struct lestL_class class = {
                                    { "port", get_port },
                                    { "tls", get_tls },
                                    { "peer_chain", get_peer_chain },
+                                   { "peer_refusal", get_peer_refusal },
                                    { "aborted", get_aborted },
                                    { NULL, NULL } },
     .meta = (const luaL_Reg[]){ { "__tostring", exchange_tostring }, { NULL, NULL } },

@@ -36,10 +36,27 @@ static enum lest_status add_crls(lua_State *L, int idx, struct pki_store *store,
     return LEST_OK;
 }
 
-/* store.new{ anchors = {cert, ...}, crls = {crl, ...}, crl_required = false } -> store */
+typedef enum lest_status add_cert(struct pki_store *store, const struct pki_cert *cert,
+                                  struct lest_error *err);
+
+/* Give each certificate of a list in the options to add; raises what is no list of certificates. */
+static enum lest_status add_certs(lua_State *L, const char *key, add_cert *add, struct pki_store *store,
+                                  struct lest_error *err)
+{
+    enum lest_status status = LEST_OK;
+    struct pki_certs *certs = lestL_certs(L);
+    lua_getfield(L, 1, key);
+    lestL_to_certs(L, -1, key, certs);
+    for (size_t i = 0; !status && i < certs->count; i++)
+        status = add(store, certs->list[i], err);
+    return status;
+}
+
+/* store.new{ anchors = {cert, ...}, intermediates = {cert, ...}, crls = {crl, ...}, crl_required = false } ->
+ * store */
 static int new (lua_State *L)
 {
-    static const char *const known[] = { "anchors", "crls", "crl_required", NULL };
+    static const char *const known[] = { "anchors", "intermediates", "crls", "crl_required", NULL };
     struct lest_error err;
     struct pki_store *store;
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -50,14 +67,11 @@ static int new (lua_State *L)
     if (pki_store_new(required, &store, &err))
         return lestL_fail(L, &err);
     object->h = store;
-    struct pki_certs *anchors = lestL_certs(L);
-    lua_getfield(L, 1, "anchors");
-    lestL_to_certs(L, 4, "anchors", anchors);
-    for (size_t i = 0; i < anchors->count; i++)
-        if (pki_store_add_anchor(store, anchors->list[i], &err))
-            return lestL_fail(L, &err);
+    if (add_certs(L, "anchors", pki_store_add_anchor, store, &err) ||
+        add_certs(L, "intermediates", pki_store_add_intermediate, store, &err))
+        return lestL_fail(L, &err);
     lua_getfield(L, 1, "crls");
-    if (add_crls(L, 5, store, &err))
+    if (add_crls(L, lua_gettop(L), store, &err))
         return lestL_fail(L, &err);
     lua_settop(L, 2);
     return 1;

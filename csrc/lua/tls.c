@@ -1,6 +1,6 @@
 /* core.tls: TLS contexts (class lest.tls).
  *
- *   tls.server{ cert =, key =, store =, ciphers =, min_version = } -> tls | nil, err
+ *   tls.server{ cert =, key =, store =, lenient =, curves =, ciphers =, min_version = } -> tls | nil, err
  *   t:set_store(store or nil) */
 #include "lua/tls.h"
 
@@ -40,7 +40,8 @@ static int set_store(lua_State *L)
 
 static int server(lua_State *L)
 {
-    static const char *const known[] = { "cert", "key", "store", "ciphers", "min_version", NULL };
+    static const char *const known[] = { "cert",   "key",     "store",       "lenient",
+                                         "curves", "ciphers", "min_version", NULL };
     struct lest_error err;
     struct net_tls_options options = { 0 };
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -52,6 +53,8 @@ static int server(lua_State *L)
     options.cert = lestL_check_cert(L, 2);
     options.key = lestL_check_key(L, 3)->pkey;
     options.store = lua_isnil(L, 4) ? NULL : lestL_check_store(L, 4);
+    options.lenient = lestL_opt_boolean(L, 1, "lenient", false);
+    options.curves = lestL_opt_string(L, 1, "curves", NULL);
     options.ciphers = lestL_opt_string(L, 1, "ciphers", NULL);
     options.min_version = lestL_opt_string(L, 1, "min_version", NULL);
     struct pki_certs *chain = lestL_certs(L);

@@ -1,7 +1,10 @@
 #include "net/peer.h"
 
+#include "net/tls.h"
+
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct net_peer *net_peer_new(const struct sockaddr_storage *address)
 {
@@ -25,6 +28,7 @@ void net_peer_free(struct net_peer *peer)
     if (!peer || --peer->refs > 0)
         return;
     sk_X509_pop_free(peer->chain, X509_free);
+    free(peer->refusal);
     free(peer);
 }
 
@@ -34,6 +38,14 @@ void net_peer_note_handshake(struct net_peer *peer, SSL *ssl)
     peer->cipher = SSL_get_cipher_name(ssl);
     const char *group = SSL_group_to_name(ssl, (int)SSL_get_negotiated_group(ssl));
     snprintf(peer->group, sizeof peer->group, "%s", group ? group : "");
+    /* Without a certificate the result is X509_V_OK. A lenient context lets one through that did not verify:
+     * it is no proof of anything. */
+    if (SSL_get_verify_result(ssl) != X509_V_OK) {
+        struct lest_error why;
+        net_tls_reason(ssl, &why);
+        peer->refusal = strdup(why.message);
+        return;
+    }
     X509 *leaf = SSL_get1_peer_certificate(ssl);
     if (!leaf)
         return;

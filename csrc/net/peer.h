@@ -7,7 +7,8 @@
 #include <openssl/ssl.h>
 
 /** Shared by the connection and its exchanges.
- *  chain  the verified client's certificate, then what it sent along; NULL without one */
+ *  chain    the verified client's certificate, then what it sent along; NULL without one
+ *  refusal  why the certificate that the client did show is none of its: a sentence, else NULL */
 struct net_peer {
     int refs;
     char address[NET_ADDRESS_SIZE];
@@ -16,6 +17,7 @@ struct net_peer {
     const char *cipher;
     char group[32];
     STACK_OF(X509) * chain;
+    char *refusal;
 };
 
 /** A peer at an address, with one reference; NULL: no memory. */

@@ -1,5 +1,6 @@
 #include "net/tls.h"
 
+#include "net/tls_suites.h"
 #include "pki/asn1/name.h"
 #include "pki/error.h"
 
@@ -13,6 +14,7 @@
 struct net_tls {
     SSL_CTX *ctx;
     int refs;
+    bool lenient;
 };
 
 /* What went wrong with a peer's certificate: kept in its SSL for net_tls_reason(), and freed with it. */
@@ -41,12 +43,14 @@ static void make_index(void)
     verdict_index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, NULL, NULL, NULL, free_verdict);
 }
 
-/* In place of X509_verify_cert(), which it calls: OpenSSL's own callback for faults does not hear of those
- * that a store finds by itself (revocation). */
+/* In place of X509_verify_cert(): OpenSSL's own callback for faults does not hear of those that a store finds
+ * by itself (revocation). */
 static int verify(X509_STORE_CTX *ctx, void *arg)
 {
     (void)arg;
-    int ok = X509_verify_cert(ctx);
+    int ok = pki_store_run(ctx);
+    if (ok != 1 && X509_STORE_CTX_get_error(ctx) == X509_V_OK)
+        X509_STORE_CTX_set_error(ctx, X509_V_ERR_UNSPECIFIED);
     SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct verdict *verdict = ok == 1 || !ssl ? NULL : calloc(1, sizeof *verdict);
     if (!verdict)
@@ -58,6 +62,13 @@ static int verify(X509_STORE_CTX *ctx, void *arg)
     if (SSL_get_ex_data(ssl, verdict_index) || !SSL_set_ex_data(ssl, verdict_index, verdict))
         free_verdict(NULL, verdict, NULL, 0, 0, NULL);
     return ok;
+}
+
+/* The handshake goes on, and OpenSSL keeps the error for SSL_get_verify_result(): see net/peer.c. */
+static int verify_leniently(X509_STORE_CTX *ctx, void *arg)
+{
+    verify(ctx, arg);
+    return 1;
 }
 
 void net_tls_reason(SSL *ssl, struct lest_error *out)
@@ -92,83 +103,6 @@ static int on_alpn(SSL *ssl, const unsigned char **out, unsigned char *out_len, 
         return SSL_TLSEXT_ERR_NOACK;
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
-}
-
-/* Offer the groups below that this OpenSSL implements, in this order of preference. */
-static bool set_groups(SSL_CTX *ctx)
-{
-    static const char *const wanted[] = {
-        "X25519MLKEM768", "SecP256r1MLKEM768", "SecP384r1MLKEM1024", "X25519", "P-256", "P-384"
-    };
-    char list[128] = "";
-    for (size_t i = 0; i < sizeof wanted / sizeof *wanted; i++) {
-        if (SSL_CTX_set1_groups_list(ctx, wanted[i]) != 1)
-            continue;
-        size_t used = strlen(list);
-        snprintf(list + used, sizeof list - used, "%s%s", used ? ":" : "", wanted[i]);
-    }
-    pki_error_clear();
-    return SSL_CTX_set1_groups_list(ctx, list) == 1;
-}
-
-static bool is_allowed(const SSL_CIPHER *cipher)
-{
-    if (strcmp(SSL_CIPHER_get_version(cipher), "TLSv1.3") == 0)
-        return true;
-    int kx = SSL_CIPHER_get_kx_nid(cipher), auth = SSL_CIPHER_get_auth_nid(cipher);
-    return SSL_CIPHER_is_aead(cipher) && (kx == NID_kx_ecdhe || kx == NID_kx_dhe) && auth != NID_auth_null;
-}
-
-static enum lest_status check_ciphers(SSL_CTX *ctx, struct lest_error *err)
-{
-    STACK_OF(SSL_CIPHER) *ciphers = SSL_CTX_get_ciphers(ctx);
-    for (int i = 0; i < sk_SSL_CIPHER_num(ciphers); i++) {
-        const SSL_CIPHER *cipher = sk_SSL_CIPHER_value(ciphers, i);
-        if (!is_allowed(cipher))
-            return lest_error_set(err, LEST_E_CONFIG,
-                                  "the cipher suite %s is not allowed: no ephemeral key, AEAD or "
-                                  "authentication",
-                                  SSL_CIPHER_get_name(cipher));
-    }
-    return LEST_OK;
-}
-
-/* One list for people, two for OpenSSL. */
-static enum lest_status set_ciphers(SSL_CTX *ctx, const char *text, struct lest_error *err)
-{
-    enum { LIST_MAX = 4096 };
-    struct lest_buf lists[2];
-    enum lest_status status;
-    for (int i = 0; i < 2; i++)
-        lest_buf_init(&lists[i], LIST_MAX);
-    while (text && *text) {
-        size_t len = strcspn(text, ": ,");
-        struct lest_buf *list = &lists[strncmp(text, "TLS_", 4) == 0];
-        if (len && list->len)
-            lest_buf_append_byte(list, ':');
-        lest_buf_append(list, text, len);
-        text += len;
-        text += strspn(text, ": ,");
-    }
-    for (int i = 0; i < 2; i++)
-        if (lists[i].len)
-            lest_buf_append_byte(&lists[i], '\0');
-    status = lest_buf_status(&lists[0], err);
-    if (!status)
-        status = lest_buf_status(&lists[1], err);
-    if (status)
-        goto out;
-    pki_error_clear();
-    if (!SSL_CTX_set_cipher_list(ctx, lists[0].len ? (char *)lists[0].data
-                                                   : "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL") ||
-        (lists[1].len && !SSL_CTX_set_ciphersuites(ctx, (char *)lists[1].data)))
-        status = pki_error(err, LEST_E_CONFIG, "the list of cipher suites is not understood");
-    else
-        status = check_ciphers(ctx, err);
-out:
-    lest_buf_free(&lists[0]);
-    lest_buf_free(&lists[1]);
-    return status;
 }
 
 static enum lest_status set_versions(SSL_CTX *ctx, const char *min_version, struct lest_error *err)
@@ -233,7 +167,7 @@ enum lest_status net_tls_set_store(struct net_tls *tls, const struct pki_store *
     if (store && SSL_CTX_set1_verify_cert_store(tls->ctx, pki_store_get0(store)) != 1)
         return pki_error(err, LEST_E_NOMEM, "out of memory");
     SSL_CTX_set_verify(tls->ctx, store ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
-    SSL_CTX_set_cert_verify_callback(tls->ctx, verify, NULL);
+    SSL_CTX_set_cert_verify_callback(tls->ctx, tls->lenient ? verify_leniently : verify, NULL);
     SSL_CTX_set_verify_depth(tls->ctx, PKI_STORE_DEPTH_MAX);
     return LEST_OK;
 }
@@ -250,17 +184,19 @@ enum lest_status net_tls_server_new(const struct net_tls_options *options, struc
     if (!tls)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     tls->refs = 1;
+    tls->lenient = options->lenient;
     tls->ctx = SSL_CTX_new(TLS_server_method());
     enum lest_status status = LEST_OK;
-    if (!tls->ctx || !SSL_CTX_set_session_id_context(tls->ctx, context, sizeof context - 1) ||
-        !set_groups(tls->ctx))
+    if (!tls->ctx || !SSL_CTX_set_session_id_context(tls->ctx, context, sizeof context - 1))
         status = pki_error(err, LEST_E_CRYPTO, "a TLS context cannot be made");
     if (!status) {
         set_behaviour(tls->ctx);
         status = set_versions(tls->ctx, options->min_version, err);
     }
     if (!status)
-        status = set_ciphers(tls->ctx, options->ciphers, err);
+        status = net_tls_set_groups(tls->ctx, options->curves, err);
+    if (!status)
+        status = net_tls_set_suites(tls->ctx, options->ciphers, err);
     if (!status)
         status = set_identity(tls->ctx, options, err);
     if (!status)

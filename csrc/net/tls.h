@@ -15,14 +15,18 @@ struct net_tls;
  *  chain        sent after cert; NULL for none
  *  store        clients are asked for a certificate, and one that is presented must verify against it
  *               (chain, time, purpose, CRLs); NULL does not ask
- *  ciphers      OpenSSL's list for TLS 1.2; names that begin with "TLS_" are for 1.3. NULL for the default.
- *               Only authenticated suites with an ephemeral key exchange and AEAD are accepted
+ *  lenient      a certificate that does not verify counts as none, and the handshake goes on
+ *  curves       of clients' EC keys, besides the NIST curves, separated by ':'; NULL for none
+ *  ciphers      OpenSSL's list for TLS 1.2; names that begin with "TLS_" are for 1.3. NULL for the default, which
+ *               is AEAD alone. Only authenticated suites with an ephemeral key exchange are accepted
  *  min_version  "1.2" or "1.3"; NULL is "1.2" */
 struct net_tls_options {
     const struct pki_cert *cert;
     const struct pki_certs *chain;
     EVP_PKEY *key;
     const struct pki_store *store;
+    bool lenient;
+    const char *curves;
     const char *ciphers;
     const char *min_version;
 };
@@ -45,8 +49,8 @@ void net_tls_free(struct net_tls *tls);
 /** A session for one accepted connection; free with SSL_free(). NULL without memory. */
 SSL *net_tls_accept(struct net_tls *tls);
 
-/** Say in out, which it empties first, why the handshake or connection of ssl failed: the peer's certificate
- *  and what is wrong with it, else OpenSSL's reasons. Empties OpenSSL's queue. */
+/** Say in out, which it empties first, why the handshake or connection of ssl failed, or why a lenient one
+ *  counts no certificate: the peer's certificate and what is wrong with it, else OpenSSL's reasons. Empties OpenSSL's queue. */
 void net_tls_reason(SSL *ssl, struct lest_error *out);
 
 #endif

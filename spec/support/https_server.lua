@@ -19,7 +19,7 @@ for i = 2, select("#", ...) do
   elseif core.server.limits()[key] then
     limits[key] = math.tointeger(tonumber(value))
   else
-    tls_options[key] = value
+    tls_options[key] = value == "true" or value
   end
 end
 
@@ -57,6 +57,7 @@ local function describe(exchange)
   local chain = exchange.peer_chain
   add("chain", chain and #chain)
   add("subject", chain and core.cert.parse(chain[1]).subject.CN)
+  add("refusal", exchange.peer_refusal)
   add("host", exchange:header "HOST")
   add("x", table.concat(exchange:headers "X", "|"))
   return table.concat(lines, "\n") .. "\n"

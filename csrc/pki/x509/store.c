@@ -9,26 +9,43 @@
 #include <stdlib.h>
 #include <time.h>
 
-/* crls holds the CRLs a second time, for the check of one certificate (see check_cert). It belongs to the
- * X509_STORE, which may live longer than this struct. */
-struct pki_store {
-    X509_STORE *x509;
+/* What an X509_STORE of ours has besides. It belongs to the X509_STORE, which may live longer than the
+ * pki_store.
+ *  crls           the CRLs a second time, for the check of one certificate (see check_cert)
+ *  intermediates  not trusted, at hand when a chain is built */
+struct extras {
     X509_STORE *crls;
+    STACK_OF(X509) * intermediates;
 };
 
-/* Where an X509_STORE keeps its store of CRLs; set once for the process. */
-static CRYPTO_ONCE index_once = CRYPTO_ONCE_STATIC_INIT;
-static int crls_index = -1;
+struct pki_store {
+    X509_STORE *x509;
+    struct extras *extras;
+};
 
-static void free_crls(void *parent, void *item, CRYPTO_EX_DATA *data, int index, long number, void *pointer)
+/* Where an X509_STORE keeps its extras; set once for the process. */
+static CRYPTO_ONCE index_once = CRYPTO_ONCE_STATIC_INIT;
+static int extras_index = -1;
+
+static void free_extras(void *parent, void *item, CRYPTO_EX_DATA *data, int index, long number, void *pointer)
 {
     (void)parent, (void)data, (void)index, (void)number, (void)pointer;
-    X509_STORE_free(item);
+    struct extras *extras = item;
+    if (!extras)
+        return;
+    X509_STORE_free(extras->crls);
+    sk_X509_pop_free(extras->intermediates, X509_free);
+    free(extras);
 }
 
 static void make_index(void)
 {
-    crls_index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_X509_STORE, 0, NULL, NULL, NULL, free_crls);
+    extras_index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_X509_STORE, 0, NULL, NULL, NULL, free_extras);
+}
+
+static struct extras *extras_of(X509_STORE_CTX *ctx)
+{
+    return X509_STORE_get_ex_data(X509_STORE_CTX_get0_store(ctx), extras_index);
 }
 
 static bool has_crl_of(X509_STORE_CTX *ctx, const X509 *cert)
@@ -79,10 +96,10 @@ static int check_cert(X509_STORE_CTX *ctx, X509_STORE *crls, X509 *cert, X509 *i
 static int check_revocation(X509_STORE_CTX *ctx)
 {
     STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
-    X509_STORE *crls = X509_STORE_get_ex_data(X509_STORE_CTX_get0_store(ctx), crls_index);
+    struct extras *extras = extras_of(ctx);
     bool required = X509_VERIFY_PARAM_get_flags(X509_STORE_CTX_get0_param(ctx)) & X509_V_FLAG_CRL_CHECK;
     int anchor = sk_X509_num(chain) - 1;
-    if (!crls)
+    if (!extras)
         return refuse(ctx, X509_V_ERR_UNSPECIFIED, 0);
     for (int depth = 0; depth == 0 || depth < anchor; depth++) {
         X509 *cert = sk_X509_value(chain, depth);
@@ -91,7 +108,8 @@ static int check_revocation(X509_STORE_CTX *ctx)
             /* A leaf that is an anchor has no issuer in its chain, unless it is its own. */
             bool own_issuer = X509_get_extension_flags(cert) & EXFLAG_SS;
             X509 *issuer = depth < anchor ? sk_X509_value(chain, depth + 1) : own_issuer ? cert : NULL;
-            reason = issuer ? check_cert(ctx, crls, cert, issuer) : X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER;
+            reason =
+                issuer ? check_cert(ctx, extras->crls, cert, issuer) : X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER;
         }
         if (reason != X509_V_OK)
             return refuse(ctx, reason, depth);
@@ -99,19 +117,32 @@ static int check_revocation(X509_STORE_CTX *ctx)
     return 1;
 }
 
+static struct extras *extras_new(void)
+{
+    struct extras *extras = calloc(1, sizeof *extras);
+    if (!extras)
+        return NULL;
+    extras->crls = X509_STORE_new();
+    extras->intermediates = sk_X509_new_null();
+    if (extras->crls && extras->intermediates)
+        return extras;
+    free_extras(NULL, extras, NULL, 0, 0, NULL);
+    return NULL;
+}
+
 enum lest_status pki_store_new(bool crl_required, struct pki_store **out, struct lest_error *err)
 {
     *out = NULL;
     pki_error_clear();
-    if (!CRYPTO_THREAD_run_once(&index_once, make_index) || crls_index < 0)
+    if (!CRYPTO_THREAD_run_once(&index_once, make_index) || extras_index < 0)
         return pki_error(err, LEST_E_CRYPTO, "OpenSSL's store cannot be set up");
     struct pki_store *store = calloc(1, sizeof *store);
     if (!store)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     store->x509 = X509_STORE_new();
-    store->crls = X509_STORE_new();
-    if (!store->x509 || !store->crls || !X509_STORE_set_ex_data(store->x509, crls_index, store->crls)) {
-        X509_STORE_free(store->crls);
+    store->extras = extras_new();
+    if (!store->x509 || !store->extras || !X509_STORE_set_ex_data(store->x509, extras_index, store->extras)) {
+        free_extras(NULL, store->extras, NULL, 0, 0, NULL);
         X509_STORE_free(store->x509);
         free(store);
         return pki_error(err, LEST_E_NOMEM, "out of memory");
@@ -122,7 +153,7 @@ enum lest_status pki_store_new(bool crl_required, struct pki_store **out, struct
     X509_VERIFY_PARAM_set_flags(param,
                                 X509_V_FLAG_PARTIAL_CHAIN | (crl_required ? X509_V_FLAG_CRL_CHECK : 0));
     X509_STORE_set_check_revocation(store->x509, check_revocation);
-    param = X509_STORE_get0_param(store->crls);
+    param = X509_STORE_get0_param(store->extras->crls);
     X509_VERIFY_PARAM_set_auth_level(param, 2);
     X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN | X509_V_FLAG_CRL_CHECK);
     *out = store;
@@ -149,13 +180,24 @@ enum lest_status pki_store_add_anchor(struct pki_store *store, const struct pki_
     return LEST_OK;
 }
 
+enum lest_status pki_store_add_intermediate(struct pki_store *store, const struct pki_cert *cert,
+                                            struct lest_error *err)
+{
+    X509 *x509 = pki_cert_get0_x509(cert, err);
+    if (!x509)
+        return LEST_E_CERT_MALFORMED;
+    if (!X509_add_cert(store->extras->intermediates, x509, X509_ADD_FLAG_UP_REF | X509_ADD_FLAG_NO_DUP))
+        return pki_error(err, LEST_E_NOMEM, "out of memory");
+    return LEST_OK;
+}
+
 enum lest_status pki_store_add_crl(struct pki_store *store, const struct pki_crl *crl, struct lest_error *err)
 {
     X509_CRL *x509 = pki_crl_get0_x509(crl, err);
     if (!x509)
         return LEST_E_CRL_MALFORMED;
     pki_error_clear();
-    if (!X509_STORE_add_crl(store->x509, x509) || !X509_STORE_add_crl(store->crls, x509))
+    if (!X509_STORE_add_crl(store->x509, x509) || !X509_STORE_add_crl(store->extras->crls, x509))
         return pki_error(err, LEST_E_NOMEM, "the CRL cannot be added");
     return LEST_OK;
 }
@@ -163,6 +205,24 @@ enum lest_status pki_store_add_crl(struct pki_store *store, const struct pki_crl
 X509_STORE *pki_store_get0(const struct pki_store *store)
 {
     return store->x509;
+}
+
+int pki_store_run(X509_STORE_CTX *ctx)
+{
+    const struct extras *extras = extras_of(ctx);
+    STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(ctx);
+    STACK_OF(X509) *all = sent ? sk_X509_dup(sent) : sk_X509_new_null();
+    int ok = -1;
+    if (!all || (extras && !X509_add_certs(all, extras->intermediates, X509_ADD_FLAG_DEFAULT))) {
+        X509_STORE_CTX_set_error(ctx, X509_V_ERR_OUT_OF_MEM);
+        goto out;
+    }
+    X509_STORE_CTX_set0_untrusted(ctx, all);
+    ok = X509_verify_cert(ctx);
+    X509_STORE_CTX_set0_untrusted(ctx, sent);
+out:
+    sk_X509_free(all);
+    return ok;
 }
 
 static void append_time(const ASN1_TIME *time, struct lest_buf *out)
@@ -291,7 +351,7 @@ enum lest_status pki_store_verify(const struct pki_store *store, struct pki_cert
         goto out;
     }
     set_how(ctx, how);
-    if (X509_verify_cert(ctx) != 1)
+    if (pki_store_run(ctx) != 1)
         status = pki_store_refusal(ctx, err);
     else
         status = collect(X509_STORE_CTX_get0_chain(ctx), leaf, chain, err);

@@ -1058,7 +1058,8 @@ function store:close() end
 ---@class lest.core.store
 local core_store = {}
 
----@param plan { anchors?: lest.cert[], crls?: lest.crl[], crl_required?: boolean }
+--- Intermediates are not trusted; they may stand in a chain as what a leaf brings along may.
+---@param plan { anchors?: lest.cert[], intermediates?: lest.cert[], crls?: lest.crl[], crl_required?: boolean }
 ---@return lest.store?
 ---@return lest.error? err
 function core_store.new(plan) end
@@ -1208,9 +1209,11 @@ function tls:close() end
 ---@class lest.core.tls
 local core_tls = {}
 
---- TLS 1.2 and 1.3, ephemeral keys and AEAD only, no resumption, no renegotiation. With a store a
---- client is asked for a certificate; one that is presented must verify, or the handshake fails.
----@param options { cert: lest.cert, key: lest.key, store?: lest.store, ciphers?: string, min_version?: "1.2"|"1.3" }
+--- TLS 1.2 and 1.3, ephemeral keys only, AEAD unless ciphers says otherwise, no resumption, no
+--- renegotiation. With a store a client is asked for a certificate; one that is presented must
+--- verify, or the handshake fails (lenient: or counts as none). curves, separated by ":", are those
+--- of clients' keys besides the NIST curves.
+---@param options { cert: lest.cert, key: lest.key, store?: lest.store, lenient?: boolean, curves?: string, ciphers?: string, min_version?: "1.2"|"1.3" }
 ---@return lest.tls?
 ---@return lest.error?
 function core_tls.server(options) end
@@ -1268,7 +1271,8 @@ function core_server.limits() end
 ---@field address string
 ---@field port integer
 ---@field tls { version: string, cipher: string, group: string, client_certificate: boolean }
----@field peer_chain? string[] DER, leaf first
+---@field peer_chain? string[] DER, leaf first; the leaf is verified
+---@field peer_refusal? string why the certificate that a lenient server was shown counts as none
 ---@field aborted string|false why the answer is not waited for any more: "closed", "timeout", "refused", "stopped"
 local exchange = {}
 

@@ -26,23 +26,47 @@ describe("TLS contexts", function()
     assert.matches("cannot be used", tostring(err))
   end)
 
-  it("refuse suites without ephemeral keys, AEAD or authentication, other versions", function()
-    local cert = assert(core.cert.load(folder .. "/server.pem"))
-    local key = assert(core.key.load(folder .. "/server.key"))
-    for _, ciphers in ipairs {
-      "AES128-GCM-SHA256", "ECDHE-ECDSA-AES128-SHA", "ADH-AES128-GCM-SHA256:@SECLEVEL=0",
-      "ECDHE-ECDSA-NULL-SHA:@SECLEVEL=0", "nonsense", "PSK-AES128-GCM-SHA256",
-      "TLS_NONSENSE",
+  local function context(options)
+    options.cert = assert(core.cert.load(folder .. "/server.pem"))
+    options.key = assert(core.key.load(folder .. "/server.key"))
+    return core.tls.server(options)
+  end
+
+  it("7030-3.2.3-c 7030-6-e refuse suites that are unknown, weak or not ephemeral, by name",
+    function()
+    for ciphers, why in pairs {
+      ["AES128-GCM-SHA256"] = "AES128%-GCM%-SHA256 is not allowed: .*not ephemeral",
+      ["ECDHE-ECDSA-AES128-GCM-SHA256:AES128-SHA"] = "AES128%-SHA is not allowed",
+      ["ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES128-GCM-SHA265"] = "'.*SHA265' is no cipher",
+      ["ADH-AES128-GCM-SHA256"] = "is not allowed: it does not authenticate",
+      ["ECDHE-ECDSA-NULL-SHA"] = "less than 128 bits",
+      ["ECDHE+AESGCM:@SECLEVEL=0"] = "@SECLEVEL=0 is not for a list",
+      ["PSK-AES128-GCM-SHA256"] = "is not allowed",
+      ["nonsense"] = "'nonsense' is no cipher suite",
+      ["TLS_NONSENSE"] = "'TLS_NONSENSE' is no cipher suite",
+      ["TLS_AES_128_GCM_SHA256:TLS_NONSENSE"] = "'TLS_NONSENSE' is no cipher suite",
+      ["ECDHE+AESGCM:!ALL"] = "leaves no suite",
+      [("x"):rep(200)] = "is no cipher suite",
+      [("ECDHE+AESGCM:"):rep(400)] = "more than the 4096 bytes",
     } do
-      local tls, err = core.tls.server { cert = cert, key = key, ciphers = ciphers }
+      local tls, err = context { ciphers = ciphers }
       assert.is_nil(tls, ciphers)
-      assert.equal("config", err.code)
+      assert.matches(why, err.message)
     end
-    assert(core.tls.server { cert = cert, key = key, min_version = "1.3",
+    assert(context { min_version = "1.3",
       ciphers = "ECDHE-ECDSA-AES256-GCM-SHA384:TLS_CHACHA20_POLY1305_SHA256" })
-    assert.is_nil(core.tls.server { cert = cert, key = key, min_version = "1.1" })
-    assert.has_error(function() core.tls.server { cert = cert, key = key, chipers = "x" } end,
+    assert(context { ciphers = "ECDHE+AESGCM, ECDHE-ECDSA-AES128-SHA:!AES256" })
+  end)
+
+  it("refuse other versions and options", function()
+    assert.is_nil(context { min_version = "1.1" })
+    assert.has_error(function() context { chipers = "x" } end,
       "unknown option 'chipers', did you mean 'ciphers'?")
+  end)
+
+  it("pass over curves that are no groups of TLS, and those that they have", function()
+    assert(context { curves = "P-256:prime192v1:nonsense::brainpoolP256r1" })
+    assert(context { curves = "" })
   end)
 end)
 
@@ -97,10 +121,22 @@ describe("TLS of the server", function()
 
   it("refuses small groups, and takes those it has", function()
     server = https.start(folder)
-    for _, group in ipairs { "X25519", "P-256", "P-384" } do
+    for _, group in ipairs { "X25519", "P-256", "P-384", "P-521" } do
       assert.matches("New, TLSv1.3, ", handshake("-groups " .. group), group)
     end
-    assert.matches("alert handshake failure", handshake "-groups P-521")
+    for _, group in ipairs { "X448", "brainpoolP256r1 -tls1_2" } do
+      assert.matches("alert handshake failure", handshake("-groups " .. group), group)
+    end
+    assert.matches("Server Temp Key: X25519", handshake "-groups P-521:P-256:X25519 -tls1_2")
+  end)
+
+  it("takes other suites where it is told to", function()
+    server = https.start(folder,
+      "ciphers=ECDHE-ECDSA-AES128-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384")
+    assert.matches("Cipher is ECDHE%-ECDSA%-AES128%-SHA256", handshake "-tls1_2")
+    assert.matches("New, TLSv1.3, ", handshake "")
+    assert.matches("alert handshake failure",
+      handshake "-tls1_2 -cipher ECDHE-ECDSA-AES128-GCM-SHA256")
   end)
 
   it("8446-e.5-a gives no ticket, no session and no early data", function()
@@ -207,6 +243,27 @@ describe("client certificates", function()
     server = https.start(folder)
     local purpose = ca:issue("purpose", { by = sub, ext = "extendedKeyUsage = serverAuth" })
     refused(purpose, "purpose", "unsupported certificate")
+  end)
+
+  it("count as none where the server is lenient and they do not verify", function()
+    server = https.start(folder, "lenient=true")
+    local wrong = {
+      [ca:issue("late2", { by = sub, days = -1, ext = CLIENT_AUTH })] = "expired",
+      [ca:issue("purpose2", { by = sub, ext = "extendedKeyUsage = serverAuth" })] = "purpose",
+      [ca:root("stranger2", { ext = "" })] = "self.signed",
+    }
+    for it, why in pairs(wrong) do
+      for _, version in ipairs { "1.2", "1.3" } do
+        local code, out = curl(it, "--tls-max", version)
+        assert.equal(0, code, out)
+        assert.matches("client_certificate=false\nchain=nil\nsubject=nil\n", out)
+        assert.matches("refusal=the client's certificate CN=" .. it.name .. " .*" .. why, out)
+      end
+    end
+    local _, out = curl(good)
+    assert.matches("client_certificate=true\nchain=2\nsubject=device001\nrefusal=nil\n", out)
+    _, out = server:curl "/describe"
+    assert.matches("client_certificate=false\nchain=nil\nsubject=nil\nrefusal=nil\n", out)
   end)
 
   it("are refused with a key that is too small", function()

@@ -1,4 +1,5 @@
 --- What the authority makes of its configuration, once: the CAs' keys, the anchors, the ledger.
+local chain = require "lest.server.config.chain"
 local core = require "lest.core"
 local credentials = require "lest.server.ledger.credentials"
 local fail = require "lest.base.fail"
@@ -21,12 +22,11 @@ local function load_issuer(where, ca)
 end
 
 local function load_issuers(authority)
-  local cas = { [""] = authority.config.ca }
-  for name, ca in pairs(authority.config.cas) do cas[name] = ca end
-  for name, ca in pairs(cas) do
-    local issuer, err = load_issuer(name == "" and "ca" or "cas." .. name, ca)
+  for _, each in ipairs(chain.cas(authority.config)) do
+    local where, ca = table.unpack(each)
+    local issuer, err = load_issuer(where, ca)
     if not issuer then return nil, err end
-    authority.issuers[name] = issuer
+    authority.issuers[where:match "^cas%.(.*)$" or ""] = issuer
     authority.issuers_by_key[issuer.cert.public_key.der] = issuer
     authority.issuers_by_id[issuer.id] = issuer
   end
@@ -62,9 +62,12 @@ local function load_anchors(authority)
   local config, known = authority.config, {}
   local anchors, crls = snapshot.trust(config)
   if not anchors then return nil, crls end
+  local intermediates, err = chain.load_all(config)
+  if not intermediates then return nil, err end
   for name, certs in pairs(anchors) do
     table.move(certs, 1, #certs, #known + 1, known)
-    local store, err = core.store.new { anchors = certs, crls = crls,
+    local store
+    store, err = core.store.new { anchors = certs, intermediates = intermediates, crls = crls,
       crl_required = config.crl_required and not are_own(authority, certs) }
     if not store then return blame("anchors." .. name, err) end
     authority.anchors[name] = { store = store, vouched = {} }

@@ -147,7 +147,11 @@ local listen = s.list(s.custom("an address", listen_address), { min = 1, max = 1
 
 return s.record {
   listen = s.optional(listen, { "[::]:8443" }),
-  tls = identity { min_version = s.optional(s.one_of { "1.2", "1.3" }, "1.2") },
+  tls = identity {
+    min_version = s.optional(s.one_of { "1.2", "1.3" }, "1.2"),
+    ciphers = s.optional(s.string { max = 4000 }),
+    client_certificate = s.optional(s.one_of { "strict", "lenient" }, "strict"),
+  },
   ledger = s.optional(path, "ledger.db"),
   user = s.optional(s.custom("a user's name or number", account)),
   authority_user = s.optional(s.custom("a user's name or number", account)),

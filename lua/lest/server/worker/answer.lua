@@ -24,7 +24,7 @@ local function add_challenges(headers, label)
 end
 
 --- An error answer. 401 and 202 have no body by default, since deployed clients choke on one; the
---- reason then stands in X-Reason.
+--- reason then stands in X-Reason, as it does for a client whose certificate counted as none.
 function M.refusal(exchange, request, refusal)
   local status, reason = refusal.status, refusal.reason
   local label = request.label
@@ -36,9 +36,11 @@ function M.refusal(exchange, request, refusal)
   local retry_after = refusal.retry_after or (status == 503 or status == 429) and RETRY_AFTER_S
   if retry_after then table.insert(headers, { "Retry-After", tostring(retry_after) }) end
   local body
-  if (status == 401 or status == 202) and not (label and label.options.error_bodies) then
-    if reason then table.insert(headers, { "X-Reason", (reason:gsub("[^\x20-\x7e]", "?")) }) end
-  else
+  local is_empty = (status == 401 or status == 202) and not (label and label.options.error_bodies)
+  if reason and (is_empty or exchange.peer_refusal) then
+    table.insert(headers, { "X-Reason", (reason:gsub("[^\x20-\x7e]", "?")) })
+  end
+  if not is_empty then
     table.insert(headers, { "Content-Type", TEXT })
     -- One line, even if a policy's reason has several: terminals and logs show it.
     body = (reason or "the request cannot be answered"):gsub("%c+", " ") .. "\n"

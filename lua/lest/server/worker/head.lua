@@ -23,8 +23,10 @@ local function collect_proofs(exchange, request)
         request)
     end
   end
-  if next(offered) then return end
-  refusal.raise(kinds.missing(accepts, offered, request.row.renews))
+  local refused = accepts.certificate and exchange.peer_refusal
+  if next(offered) and not (refused and request.row.renews) then return end
+  local status, reason = kinds.missing(accepts, offered, request.row.renews)
+  refusal.raise(status, refused or reason)
 end
 
 --- Fill the request from its head, or raise a refusal.

@@ -65,6 +65,7 @@ function Request:log(exchange)
     "target", not label and exchange.target or false,
     "label", label and label.name or false, "address", exchange.address,
     "principal", self.who or false, "claimed", unknown and self.claimed or false,
+    "certificate", exchange.peer_refusal or false,
     "status", status, "verdict", self.verdict or false,
     "reason", cut and cut.reason or self.reason or false,
     "serial", self.serial or false, "replayed", self.is_replayed or false,

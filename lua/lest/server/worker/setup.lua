@@ -1,4 +1,5 @@
 --- What a worker makes of its configuration, once: TLS, the limits, the labels.
+local chain = require "lest.server.config.chain"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local hooks = require "lest.server.worker.hooks"
@@ -9,22 +10,6 @@ local start_failure = require "lest.server.config.start_failure"
 local M = {}
 
 local blame <const> = start_failure.blame
-
---- The bag of /cacerts: the CA's certificates and the rest of its chain, each once.
-local function load_bag(where, ca)
-  local bag, err = core.cert.load_all(ca.cert)
-  if not bag then return blame(where .. ".cert", err) end
-  if not ca.chain then return bag end
-  local chain
-  chain, err = core.cert.load_all(ca.chain)
-  if not chain then return blame(where .. ".chain", err) end
-  for _, cert in ipairs(chain) do
-    local known = false
-    for _, other in ipairs(bag) do known = known or other == cert end
-    if not known then table.insert(bag, cert) end
-  end
-  return bag
-end
 
 --- Entries of the configuration as DER; a mistake in them is an error, not a trace.
 local function encode_csrattrs(name, list)
@@ -69,9 +54,9 @@ function M.label(config, name)
   local label = { name = name, options = options, accepts = options.accepts }
   local bag, err
   if options.ca then
-    bag, err = load_bag("cas." .. options.ca, config.cas[options.ca])
+    bag, err = chain.load("cas." .. options.ca, config.cas[options.ca])
   else
-    bag, err = load_bag("ca", config.ca)
+    bag, err = chain.load("ca", config.ca)
   end
   if bag then label.cacerts, err = core.pkcs7.encode(bag) end
   if not label.cacerts then return nil, err end
@@ -112,7 +97,18 @@ local function load_store(config)
     used = used or label.accepts.certificate
   end
   if not used or #all == 0 then return false end
-  return core.store.new { anchors = all, crls = crls }
+  local intermediates, err = chain.load_all(config)
+  if not intermediates then return nil, err end
+  return core.store.new { anchors = all, intermediates = intermediates, crls = crls }
+end
+
+--- The curves of the keys that any profile lets issue: their holders are to renew on TLS 1.2 too.
+local function curves(config)
+  local names = {}
+  for _, profile in pairs(config.profiles) do
+    for _, kind in ipairs(profile.keys) do table.insert(names, kind:match "^ec:(.*)$") end
+  end
+  return table.concat(names, ":")
 end
 
 --- The TLS context of the server.
@@ -124,8 +120,12 @@ function M.tls(config)
   if not cert then return nil, key end
   local store, err = load_store(config)
   if store == nil then return nil, err end
-  return core.tls.server { cert = cert, key = key, store = store or nil,
-    min_version = config.tls.min_version }
+  local tls
+  tls, err = core.tls.server { cert = cert, key = key, store = store or nil,
+    lenient = config.tls.client_certificate == "lenient", curves = curves(config),
+    ciphers = config.tls.ciphers, min_version = config.tls.min_version }
+  if not tls then return blame("tls", err) end
+  return tls
 end
 
 return M

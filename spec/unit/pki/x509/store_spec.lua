@@ -47,6 +47,20 @@ describe("store", function()
     refused("its issuer", store(root), leaf.cert:with_chain { sub.cert }, { untrusted = {} })
   end)
 
+  it("has intermediates at hand for who sends none, and does not trust them", function()
+    local trust = assert(core.store.new { anchors = { root.cert },
+      intermediates = { sub.cert, sub.cert, root.cert } })
+    for _, sent in ipairs { {}, { sub.cert } } do
+      assert.equal(3, #assert(trust:verify(leaf.cert, { untrusted = sent })))
+    end
+    refused("its issuer", assert(core.store.new { intermediates = { sub.cert } }), leaf.cert)
+    refused("not among the trust anchors", assert(core.store.new {
+      intermediates = { sub.cert, root.cert } }), leaf.cert)
+    local many = {}
+    for i = 1, 64 do many[i] = root.cert end
+    assert(trust:verify(leaf.cert, { untrusted = many })) -- they count for nobody's share
+  end)
+
   it("takes an anchor that is no root, and a leaf as an anchor", function()
     assert.equal(2, #assert(store(sub):verify(leaf.cert)))
     assert.equal(1, #assert(store(leaf):verify(leaf.cert)))

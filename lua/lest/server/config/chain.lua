@@ -1,0 +1,56 @@
+--- The certificates of the server's own CAs and of those above them, as a configuration names them:
+--- `cert` and `chain` of `ca` and of each of `cas`.
+local blame = require("lest.server.config.start_failure").blame
+local core = require "lest.core"
+local list = require "lest.base.list"
+
+local M = {}
+
+local function add(all, certs)
+  for _, cert in ipairs(certs) do
+    if not list.has(all, cert) then table.insert(all, cert) end
+  end
+end
+
+--- The key and the options of each CA of a configuration: `ca` first.
+---@return { [1]: string, [2]: table }[]
+function M.cas(config)
+  local cas = {}
+  for name, ca in pairs(config.cas) do table.insert(cas, { "cas." .. name, ca }) end
+  table.sort(cas, function(a, b) return a[1] < b[1] end)
+  table.insert(cas, 1, { "ca", config.ca })
+  return cas
+end
+
+--- The CA's own certificates and the rest of its chain, each once.
+---@param where string the key in the configuration, "ca"
+---@param ca table what stands there
+---@return lest.cert[]|nil certs the CA's own is the first
+---@return lest.error|nil err
+function M.load(where, ca)
+  local all = {}
+  for _, key in ipairs { "cert", "chain" } do
+    if ca[key] then
+      local certs, err = core.cert.load_all(ca[key])
+      if not certs then return blame(where .. "." .. key, err) end
+      add(all, certs)
+    end
+  end
+  return all
+end
+
+--- Those of every CA, each once.
+---@param config table
+---@return lest.cert[]|nil certs
+---@return lest.error|nil err
+function M.load_all(config)
+  local all = {}
+  for _, each in ipairs(M.cas(config)) do
+    local certs, err = M.load(each[1], each[2])
+    if not certs then return nil, err end
+    add(all, certs)
+  end
+  return all
+end
+
+return M
