@@ -2,10 +2,11 @@
  *
  * Both stay open until closed, whether or not the script keeps them: the registry holds each under the
  * address of its C object. */
-#include "net/channel.h"
+#include "lua/channel.h"
 
 #include "lua/binding.h"
 #include "lua/loop.h"
+#include "net/channel.h"
 
 #include <stdlib.h>
 
@@ -37,7 +38,6 @@ static void close_port(void *h)
 static int channel_send(lua_State *L);
 static int channel_on_message(lua_State *L);
 static int channel_on_close(lua_State *L);
-static int channel_peer(lua_State *L);
 static int channel_queued(lua_State *L);
 
 static const struct lestL_class channel_class = {
@@ -46,7 +46,7 @@ static const struct lestL_class channel_class = {
                                    { "on_message", channel_on_message },
                                    { "on_close", channel_on_close },
                                    { NULL, NULL } },
-    .getters = (const luaL_Reg[]){ { "peer", channel_peer }, { "queued", channel_queued }, { NULL, NULL } },
+    .getters = (const luaL_Reg[]){ { "queued", channel_queued }, { NULL, NULL } },
     .close = close_port,
 };
 
@@ -157,19 +157,6 @@ static int channel_on_close(lua_State *L)
     return 0;
 }
 
-static int channel_peer(lua_State *L)
-{
-    struct net_channel_peer peer = net_channel_peer(check_channel(L)->channel);
-    lua_createtable(L, 0, 3);
-    lua_pushinteger(L, peer.uid);
-    lua_setfield(L, -2, "uid");
-    lua_pushinteger(L, peer.gid);
-    lua_setfield(L, -2, "gid");
-    lua_pushinteger(L, peer.pid);
-    lua_setfield(L, -2, "pid");
-    return 1;
-}
-
 static int channel_queued(lua_State *L)
 {
     lua_pushinteger(L, (lua_Integer)net_channel_queued(check_channel(L)->channel));
@@ -219,50 +206,44 @@ static int push_function(lua_State *L, const char *key)
     return lua_gettop(L);
 }
 
-static const char *check_address(lua_State *L, int *fd)
+static const char *check_path(lua_State *L)
 {
     const char *path = lestL_opt_string(L, 1, "path", NULL);
-    lua_Integer number = lestL_opt_integer(L, 1, "fd", -1);
-    if ((path == NULL) == (number < 0))
-        luaL_error(L, "one of the options 'path' and 'fd' is needed");
-    *fd = (int)number;
+    if (!path)
+        luaL_error(L, "the option 'path' is needed");
     return path;
 }
 
-/* channel.listen{ path = or fd =, on_accept = function(channel) } */
+/* channel.listen{ path =, on_accept = function(channel) } */
 static int listen_at(lua_State *L)
 {
-    static const char *const known[] = { "path", "fd", "on_accept", NULL };
+    static const char *const known[] = { "path", "on_accept", NULL };
     struct lest_error err;
-    int fd;
     luaL_checktype(L, 1, LUA_TTABLE);
     lestL_check_options(L, 1, known);
-    const char *path = check_address(L, &fd);
+    const char *path = check_path(L);
     int on_accept = push_function(L, "on_accept");
     if (!on_accept)
         return luaL_error(L, "the option 'on_accept' is needed");
     struct net_loop *loop = lestL_loop(L);
     struct port *port = new_port(L, &listener_class);
     lestL_callback_set(L, on_accept, &port->on_message);
-    enum lest_status status = path
-                                  ? net_channel_listen(loop, path, on_accepted, port, &port->listener, &err)
-                                  : net_channel_listen_fd(loop, fd, on_accepted, port, &port->listener, &err);
-    if (!status)
+    if (!net_channel_listen(loop, path, on_accepted, port, &port->listener, &err))
         return 1;
     let_go(port);
     return lestL_fail(L, &err);
 }
 
-/* channel.connect{ path = or fd =, on_message =, on_close =, messages_max =, bytes_max = } */
+/* channel.connect{ path =, on_message =, on_close =, messages_max =, bytes_max = } */
 static int connect_to(lua_State *L)
 {
-    static const char *const known[] = { "path",         "fd",        "on_message", "on_close",
-                                         "messages_max", "bytes_max", NULL };
+    static const char *const known[] = {
+        "path", "on_message", "on_close", "messages_max", "bytes_max", NULL
+    };
     struct lest_error err;
-    int fd;
     luaL_checktype(L, 1, LUA_TTABLE);
     lestL_check_options(L, 1, known);
-    const char *path = check_address(L, &fd);
+    const char *path = check_path(L);
     lua_Integer messages_max = lestL_opt_integer(L, 1, "messages_max", 0);
     lua_Integer bytes_max = lestL_opt_integer(L, 1, "bytes_max", 0);
     if (messages_max < 0 || bytes_max < 0)
@@ -275,9 +256,7 @@ static int connect_to(lua_State *L)
         lestL_callback_set(L, on_message, &port->on_message);
     if (on_close)
         lestL_callback_set(L, on_close, &port->on_close);
-    enum lest_status status = path ? net_channel_connect(loop, path, &port->channel, &err)
-                                   : net_channel_adopt(loop, fd, &port->channel, &err);
-    if (status) {
+    if (net_channel_connect(loop, path, &port->channel, &err)) {
         let_go(port);
         return lestL_fail(L, &err);
     }
@@ -285,6 +264,20 @@ static int connect_to(lua_State *L)
                            (struct net_channel_limits){ (size_t)messages_max, (size_t)bytes_max });
     set_handlers(port);
     return 1;
+}
+
+enum lest_status lestL_channel_push(lua_State *L, int *fd, struct lest_error *err)
+{
+    struct port *port = new_port(L, &channel_class);
+    enum lest_status status = net_channel_adopt(lestL_loop(L), *fd, &port->channel, err);
+    *fd = -1;
+    if (!status) {
+        set_handlers(port);
+        return LEST_OK;
+    }
+    let_go(port);
+    lua_pop(L, 1);
+    return status;
 }
 
 int lestL_open_channel(lua_State *L)

@@ -21,7 +21,6 @@ struct net_channel {
     struct event *readable;
     struct event *writable;
     struct net_channel_handlers handlers;
-    struct net_channel_peer peer;
     struct net_channel_limits limits;
     struct message *first; /* of those that wait */
     struct message *last;
@@ -86,8 +85,8 @@ static ssize_t receive(struct net_channel *channel)
     if (got < 0)
         return would_block(errno) ? 0 : -1;
     if (header.msg_flags & MSG_TRUNC) {
-        lest_log(LEST_LOG_WARNING, "channel closed", "process %d sent more than %d bytes at once",
-                 (int)channel->peer.pid, (int)NET_CHANNEL_MESSAGE_MAX);
+        lest_log(LEST_LOG_WARNING, "channel closed", "the other process sent more than %d bytes at once",
+                 (int)NET_CHANNEL_MESSAGE_MAX);
         return -1;
     }
     /* An empty packet looks the same as the end; net_channel_send() makes none. */
@@ -146,10 +145,8 @@ enum lest_status net_channel_adopt(struct net_loop *loop, int fd, struct net_cha
                                    struct lest_error *err)
 {
     *out = NULL;
-    struct ucred ids;
-    socklen_t len = sizeof ids;
     int size = SEND_BUFFER;
-    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &ids, &len) < 0 || evutil_make_socket_nonblocking(fd) < 0) {
+    if (evutil_make_socket_nonblocking(fd) < 0) {
         enum lest_status status =
             lest_error_set_errno(err, LEST_E_IO, errno, "a message socket cannot be used");
         close(fd);
@@ -163,7 +160,6 @@ enum lest_status net_channel_adopt(struct net_loop *loop, int fd, struct net_cha
     /* Where the system's default is small, a message of full size would not fit; best effort. */
     setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
     channel->fd = fd;
-    channel->peer = (struct net_channel_peer){ ids.uid, ids.gid, ids.pid };
     net_channel_set_limits(channel, (struct net_channel_limits){ 0, 0 });
     if (!add_events(loop, channel)) {
         net_channel_free(channel);
@@ -235,11 +231,6 @@ enum lest_status net_channel_send(struct net_channel *channel, const void *data,
 size_t net_channel_queued(const struct net_channel *channel)
 {
     return channel->queued;
-}
-
-struct net_channel_peer net_channel_peer(const struct net_channel *channel)
-{
-    return channel->peer;
 }
 
 void net_channel_free(struct net_channel *channel)

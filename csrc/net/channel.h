@@ -1,8 +1,7 @@
 /* Message sockets between processes: AF_UNIX, SOCK_SEQPACKET, one message a packet, on the event loop.
  *
  * The descriptors that a peer may attach to a packet are never received, so the kernel drops them. Nothing
- * here judges the peer. An abstract address has no permissions, so any process may connect: the caller that
- * gets a channel looks at net_channel_peer(). */
+ * here judges the peer: who has the other end is up to how it came there. */
 #ifndef LEST_NET_CHANNEL_H
 #define LEST_NET_CHANNEL_H
 
@@ -10,20 +9,12 @@
 
 #include <stdbool.h>
 #include <stddef.h>
-#include <sys/types.h>
 
 /* The kernel's own limit is near 212,960 bytes. */
 enum { NET_CHANNEL_MESSAGE_MAX = 200000, NET_CHANNEL_BATCH = 64 };
 
 struct net_channel;
 struct net_channel_listener;
-
-/** Who is at the other end, from the kernel: of a connected socket, the process that called listen(). */
-struct net_channel_peer {
-    uid_t uid;
-    gid_t gid;
-    pid_t pid;
-};
 
 /** How much may wait to be sent; 0 means the default. */
 struct net_channel_limits {
@@ -47,13 +38,6 @@ struct net_channel_handlers {
 enum lest_status net_channel_listen(struct net_loop *loop, const char *address,
                                     void (*accepted)(void *arg, struct net_channel *channel), void *arg,
                                     struct net_channel_listener **out, struct lest_error *err) LEST_MUST_USE;
-
-/** As net_channel_listen() on a bound descriptor, which is the listener's from now on, even on failure.
- *  Calls listen() even when it listens already, so that peers see this process's ids. */
-enum lest_status net_channel_listen_fd(struct net_loop *loop, int fd,
-                                       void (*accepted)(void *arg, struct net_channel *channel), void *arg,
-                                       struct net_channel_listener **out,
-                                       struct lest_error *err) LEST_MUST_USE;
 
 /** Stop listening; accepted channels stay. NULL is fine; may be called from accepted(). */
 void net_channel_listener_free(struct net_channel_listener *listener);
@@ -81,9 +65,6 @@ enum lest_status net_channel_send(struct net_channel *channel, const void *data,
 
 /** Messages that wait to be sent. */
 size_t net_channel_queued(const struct net_channel *channel);
-
-/** Who is on the other side, as the kernel said when the channel was made. */
-struct net_channel_peer net_channel_peer(const struct net_channel *channel);
 
 /** Close without a callback; what waits is dropped. NULL is fine; may be called from its handlers. */
 void net_channel_free(struct net_channel *channel);

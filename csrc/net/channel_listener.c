@@ -111,19 +111,6 @@ static enum lest_status start(struct net_loop *loop, int fd, const char *path,
     return LEST_OK;
 }
 
-enum lest_status net_channel_listen_fd(struct net_loop *loop, int fd,
-                                       void (*accepted)(void *arg, struct net_channel *channel), void *arg,
-                                       struct net_channel_listener **out, struct lest_error *err)
-{
-    *out = NULL;
-    if (evutil_make_socket_nonblocking(fd) < 0 || listen(fd, SOMAXCONN) < 0) {
-        enum lest_status status = lest_error_set_errno(err, LEST_E_IO, errno, "a socket cannot listen");
-        close(fd);
-        return status;
-    }
-    return start(loop, fd, NULL, accepted, arg, out, err);
-}
-
 /* A process that died leaves its socket file behind; connecting to it is refused. */
 static bool is_stale(const struct sockaddr_un *name, socklen_t len)
 {

@@ -13,16 +13,16 @@ describe("a worker that was taken over", function()
   local serial = 0
 
   setup(function()
-    server = support.start { config = function(text)
+    server = rogue_module.server { config = function(text)
       text = text:gsub('names = "principal",[^\n]*', 'names = "principal", san = { "DNS" },', 1)
       return (text:gsub("profiles = {", [[
-  workers = 2, limits = { requests_per_principal_per_minute = 100000 },
+  workers = 3, limits = { requests = 384, requests_per_principal_per_minute = 100000 },
   profiles = {
     other = { lifetime = "10d", keys = { "ec:P-256" }, names = "policy" },]], 1))
     end }
     authority = server:pids("authority")[1]
   end)
-  before_each(function() rogue = rogue_module.start(server) end)
+  before_each(function() rogue = rogue_module.start(server, 2) end)
   after_each(function()
     rogue:close()
     -- Whatever was tried, the authority is the same process.
@@ -152,8 +152,9 @@ describe("a worker that was taken over", function()
     assert.same({ "clientAuth" }, cert.eku)
   end)
 
-  it("can use a handle once, on its own connection, for its own request", function()
-    local one, two = rogue:connect(), rogue:connect()
+  it("can use a handle once, on its own channel, for its own request", function()
+    local other <close> = rogue_module.start(server, 3)
+    local one, two = rogue:connect(), other:connect()
     local carol = device_of "carol"
     local handle, id = handle_of(one, carol)
     local names = { subject = { { "CN", "carol" } } }
@@ -377,25 +378,40 @@ describe("a worker that was taken over", function()
       assert.equal("closed", how, what .. (answer and cjson.encode(answer) or ""))
     end
     assert.equal(0, issued "garbage")
-    -- Larger than the other side's own limit, or empty, with a client that has none.
-    for _, size in ipairs { 0, 200001, 212000 } do
-      local path = rogue.address:sub(2)
-      local out = rogue:call("shell", ([[perl -e 'use Socket; socket(my $s, AF_UNIX, 5, 0) or die;
-        connect($s, pack("S a*", 1, "\x00%s")) or die "connect: $!";
-        setsockopt($s, SOL_SOCKET, SO_SNDBUF, 1000000); recv($s, my $hello, 100, 0);
-        defined(send($s, "x" x %d, 0)) or die "send: $!"; recv($s, my $got, 100, 0);
-        print length($got) == 0 ? "closed" : "answered"']]):format(path, size))
-      assert.equal("closed", out)
-    end
     assert.is_true(#server:logged "bad message" >= 40)
   end)
 
+  -- What it could send itself, sent from outside over the same open socket: lest sends neither
+  -- empty messages nor such large ones.
+  local SEND <const> = [[perl -MSocket -e 'my ($pid, $size) = (0 + $ARGV[0], 0 + $ARGV[1]);
+    my ($process, $count) = (syscall(434, $pid, 0), 0);
+    for my $name (glob "/proc/$pid/fd/*") {
+      my $number = 0 + substr($name, rindex($name, "/") + 1);
+      next unless $number > 5 && readlink($name) =~ /^socket/;
+      open(my $socket, "+<&=", syscall(438, $process, $number, 0));
+      # Only a pair has no name at either end.
+      next unless length(getsockname $socket) == 2 && length(getpeername $socket) == 2;
+      setsockopt($socket, SOL_SOCKET, SO_SNDBUF, 1000000);
+      defined(send($socket, "x" x $size, 0)) or die "send: $!";
+      $count++;
+    }
+    print $count' %d %d]]
+
+  it("is cut off for a packet that is empty or too large", function()
+    if not host.is_root then return pending "needs root" end
+    for _, size in ipairs { 0, 200001, 212000 } do
+      local link = rogue:connect()
+      assert.equal("1", process.must(SEND:format(rogue.pid, size)))
+      assert.equal("closed", select(2, link:read()))
+    end
+  end)
+
   it("may begin as often as it likes and never finish", function()
-    local link, other = rogue:connect(), rogue:connect()
+    local link = rogue:connect()
     local device = device_of "flood"
-    local function flood(from, player)
+    local function flood(from)
       local handles = 0
-      for _ = 1, 300 do from:send(begin(device, { id = next_id(player) })) end
+      for _ = 1, 300 do from:send(begin(device)) end
       for _ = 1, 300 do
         local answer = assert(from:read())
         if answer.handle then handles = handles + 1 end
@@ -403,32 +419,34 @@ describe("a worker that was taken over", function()
       end
       return handles
     end
-    -- As many as a worker's share of limits.requests, whatever connections it has.
+    -- As many as a worker's share of limits.requests.
     assert.equal(128, flood(link))
-    assert.equal(503, other:ask(begin(device)).status)
+    assert.equal(503, link:ask(begin(device)).status)
     -- No other worker is touched by that.
     server:enroll "meanwhile"
     assert.equal(0, issued "flood")
-    -- Those that it forks have in all what two workers have.
-    local second <close> = rogue_module.start(server)
-    local third <close> = rogue_module.start(server)
-    assert.equal(128, flood(second:connect(), second))
-    local last = third:connect()
-    local function ask_last() return last:ask(begin(device, { id = next_id(third) })) end
-    assert.equal(503, ask_last().status)
-    second:close()
-    process.wait_for(function() return ask_last().handle end, "room after a process's end")
-    -- One process has a few connections and no more.
-    rogue:connect()
-    rogue:connect()
-    local _, how = rogue:connect():read(5000)
-    assert.equal("closed", how)
-    link:close()
-    process.wait_for(function()
-      local again = rogue:connect()
-      local _, state = again:read(300)
-      return state == "timeout"
-    end, "room after a connection's end")
+    -- With another channel it has what it had before, and the first is good for nothing.
+    local again = rogue:connect()
+    assert.equal("closed", select(2, link:read(5000)))
+    assert.equal(128, flood(again))
+  end)
+
+  it("may ask for channels without end, and has one", function()
+    local first = rogue:connect()
+    rogue:call("ask_channel", 1000)
+    assert.equal("closed", select(2, first:read()))
+    server:enroll "undisturbed"
+    local link = rogue:connect()
+    assert.is_string((handle_of(link, device_of "asker")))
+  end)
+
+  it("is served again after its end", function()
+    process.kill(rogue.pid, "KILL")
+    process.wait_for(function() return not process.alive(rogue.pid) end, "its end")
+    local next_one <close> = rogue_module.start(server, 2)
+    local alice = device_of "alice"
+    local answer = next_one:connect():ask(begin(alice, { id = next_id(next_one) }))
+    assert.is_string(answer.handle)
   end)
 
   it("keeps no place by leaving while a password is hashed", function()
@@ -494,15 +512,25 @@ describe("a worker that was taken over", function()
     process.wait_for(function() return other:curl "/cacerts" == 200 end, "an answer", 20)
   end)
 
-  it("has no friends: who is neither worker nor authority is refused", function()
-    if not host.is_root then return pending "needs root" end
-    for _, uid in ipairs { 0, 5, 65533 } do
-      local stranger <close> = rogue_module.start(server, { uid = uid })
-      local link = stranger:connect()
-      local _, how = link:ask(begin(device_of "stranger"))
-      assert.equal("closed", how, "uid " .. uid)
+  it("has no friends: no other process can reach the authority", function()
+    -- A socket that can be connected to has a name, or listens.
+    local named = {}
+    for line in io.lines "/proc/net/unix" do
+      local flags, inode, name = line:match "^%x+: %x+ %x+ (%x+) %x+ %x+ +(%d+)%s*(.*)$"
+      if inode and (name ~= "" or tonumber(flags, 16) & 0x10000 ~= 0) then named[inode] = line end
     end
-    assert.is_true(#server:logged "stranger refused" >= 3)
-    assert.equal(0, issued "stranger")
+    local honest
+    for _, line in ipairs(server:logged "child started") do
+      if line.child == "worker 1" then honest = line.child_pid end
+    end
+    for _, pid in ipairs { authority, honest } do
+      local _, out = process.run(("cd /proc/%d/fd && for f in *; do readlink $f; done"):format(pid))
+      local count = 0
+      for inode in out:gmatch "socket:%[(%d+)%]" do
+        count = count + 1
+        assert.is_nil(named[inode])
+      end
+      assert.is_true(count >= 2 or not host.is_root)
+    end
   end)
 end)

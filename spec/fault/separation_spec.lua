@@ -45,7 +45,7 @@ describe("the separation of processes", function()
 
   --- What came of opening these files as a user.
   local function open_as(who, paths)
-    local agent <close> = rogue.start(server, { uid = uid[who] })
+    local agent <close> = rogue.agent(server, uid[who])
     return agent:call("open", paths)
   end
 
@@ -106,7 +106,7 @@ describe("the separation of processes", function()
     local number = ({ x86_64 = 101, aarch64 = 117 })[process.must "uname -m":gsub("\n", "")]
     if not number then return pending "no number of ptrace for this machine" end
     for _, who in ipairs { "worker", "authority" } do
-      local agent <close> = rogue.start(server, { uid = uid[who] })
+      local agent <close> = rogue.agent(server, uid[who])
       for _, pid in ipairs { worker, authority, server.pid } do
         local out = agent:call("shell", ([[perl -e '
           print syscall(%d, 16, %d, 0, 0) == 0 ? "attached" : "refused"']]):format(number, pid))
@@ -119,8 +119,8 @@ describe("the separation of processes", function()
     local files = { "sh", "-c", "cd " .. server.dir .. " && cat *.* | sha256sum" }
     local before = process.must(files)
     local agents = {
-      worker = rogue.start(server, { uid = uid.worker }),
-      authority = rogue.start(server, { uid = uid.authority }),
+      worker = rogue.agent(server, uid.worker),
+      authority = rogue.agent(server, uid.authority),
     }
     local function can(who, line)
       local out = agents[who]:call("shell", ("cd %s && (%s) && echo DONE"):format(server.dir, line))
@@ -151,7 +151,7 @@ describe("the separation of processes", function()
 
   it("lets no role signal the supervisor or the other role", function()
     for _, who in ipairs { "worker", "authority" } do
-      local agent <close> = rogue.start(server, { uid = uid[who] })
+      local agent <close> = rogue.agent(server, uid[who])
       agent:call("shell", ("kill -KILL %d"):format(server.pid))
       agent:call("shell", ("kill -KILL %d"):format(who == "worker" and authority or worker))
     end
@@ -185,7 +185,7 @@ describe("the separation of processes", function()
     -- Idle clients go away by themselves; until then they are sockets of a worker.
     process.wait_for(function()
       for _, pid in ipairs(server:pids "worker") do
-        if kinds(pid).socket > 2 then return false end
+        if kinds(pid).socket > 3 then return false end
       end
       return true
     end, "the clients' end", 30)
@@ -195,7 +195,7 @@ describe("the separation of processes", function()
       for kind, count in pairs(ours) do more[kind] = more[kind] or count end
       return more
     end
-    assert_only("worker", with { socket = 2 }) -- listening, and the authority's
+    assert_only("worker", with { socket = 3 }) -- listening, the authority's, the inbox
     -- A pool for scrypt and one for the ledger; a connection, one for checkpoints, and the sync's.
     assert_only("authority", with { socket = 1 + workers, ["anon_inode:[eventfd]"] = 2,
       ["ca/ledger/ledger.db"] = 2, ["ca/ledger/ledger.db-wal"] = 3,

@@ -1,11 +1,13 @@
---- A taken-over worker, played by a spec: a process with a worker's uid that says to the authority
---- what it is told to.
+--- A taken-over worker, played by a spec: in a server of M.server() each worker but the first says
+--- to the authority what it is told to.
 ---
----   local rogue <close> = require("support.rogue").start(server)
+---   local server = require("support.rogue").server { config = ... }    -- with workers = 2
+---   local rogue <close> = require("support.rogue").start(server, 2)
 ---   local link = rogue:connect()
 ---   local answer, how = link:ask { type = "begin", ... }    -- how: ok, closed, timeout
 ---
---- This file is also that process: `lest run rogue.lua CONTROL`.
+--- And a process of any account, which is nobody's worker: M.agent(). This file is all of them: the
+--- role of such a worker, and the script of an agent.
 local cjson = require "cjson"
 local core = require "lest.core"
 local task = require "lest.task"
@@ -15,22 +17,46 @@ local M = {}
 -- ---- the process
 
 local links = {}
+local fresh -- the number of a link that nobody has been told of
+local on_fresh
 
 local commands = {}
 
-function commands.connect(address)
-  local link = { answers = {} }
-  link.channel = assert(core.channel.connect { path = address,
-    on_close = function()
-      link.closed = true
-      if link.callback then link.callback() end
-    end })
-  link.channel:on_message(function(packet)
+local function on_channel(channel)
+  local link = { answers = {}, channel = channel }
+  channel:on_close(function()
+    link.closed = true
+    if link.callback then link.callback() end
+  end)
+  channel:on_message(function(packet)
     table.insert(link.answers, packet)
     if link.callback then link.callback() end
   end)
   table.insert(links, link)
-  return #links
+  fresh = #links
+  if on_fresh then on_fresh() end
+end
+
+--- A channel that has not been used.
+function commands.connect()
+  if fresh and links[fresh].closed then fresh = nil end
+  if not fresh then
+    core.process.ask_channel()
+    task.await(function(callback) on_fresh = callback end)
+    on_fresh = nil
+  end
+  local number = fresh
+  fresh = nil
+  return number
+end
+
+--- Ask for channels, as often as that.
+function commands.ask_channel(times)
+  for _ = 1, times do core.process.ask_channel() end
+end
+
+function commands.pid()
+  return core.process.pid
 end
 
 --- The next packet, within a time.
@@ -84,10 +110,10 @@ function commands.shell(line)
   return (pipe:read "a")
 end
 
-local function serve(control)
-  local listener <close> = assert(core.channel.listen { path = control, -- luacheck: ignore 211
+local function listen(control, on_end)
+  return assert(core.channel.listen { path = control,
     on_accept = function(channel)
-      channel:on_close(function() os.exit(0) end)
+      if on_end then channel:on_close(on_end) end
       channel:on_message(function(packet)
         local call = cjson.decode(packet)
         for i, argument in ipairs(call) do
@@ -102,7 +128,19 @@ local function serve(control)
         end)
       end)
     end })
-  while true do core.loop.turn() end
+end
+
+--- The role of a worker.
+function M.main(launch)
+  if launch.user then assert(core.process.drop(launch.user)) end
+  assert(core.process.harden())
+  core.process.on_channel(on_channel)
+  local listener <close> = listen(("@%s-%d"):format(require "lest.rogue_control", launch.index))
+  local stopping = false
+  local terminate <close> = core.loop.signal(15, function() stopping = true end)
+  core.process.ready()
+  while not stopping do core.loop.turn() end
+  return listener and terminate and 0
 end
 
 -- ---- the spec's side
@@ -117,35 +155,79 @@ Link.__index = Link
 
 local started = 0
 
---- Start one. options: uid (default: the worker's).
----@param server support.server
----@param options? { uid: integer }
----@return support.rogue
-function M.start(server, options)
+local HONEST_AND_NOT <const> = [[
+  require "lest.core" -- the host needs its loop
+  return { main = function(launch)
+    local module = launch.index < 2 and "lest.server.worker.honest" or "lest.rogue"
+    return require(module).main(launch)
+  end }]]
+
+--- A server, with the options of support.server; each worker but the first is a rogue.
+---@param options table
+---@return support.server
+function M.server(options)
   local process = require "support.process"
-  local host = require "support.host"
+  local server = require("support.server").make(options)
   started = started + 1
-  local worker = server:pids("worker")[1]
-  local uid = options and options.uid or tonumber(host.status(worker, "Uid"):match "^%d+")
-  local script = server.folder .. "/rogue.lua"
-  process.write(script, process.read "spec/support/rogue.lua")
-  local control = ("@rogue-%d-%d"):format(core.process.pid, started)
-  local words = { LEST_PREFIX .. "/bin/lest", "run", script, control }
-  if host.is_root then
-    local drop = { "setpriv", "--reuid=" .. uid, "--regid=" .. uid, "--clear-groups" }
-    table.move(words, 1, #words, #drop + 1, drop)
-    words = drop
-  end
-  local self = setmetatable({ server = server, uid = uid, callback = function() end }, Rogue)
-  self.address = process.read(("/proc/%d/cmdline"):format(worker)):match "%-%-authority%z([^%z]+)"
-  self.pid = process.start(words, server.folder .. "/rogue.out", server.folder .. "/rogue.err")
+  server.rogues = ("rogue-%d-%d"):format(core.process.pid, started)
+  process.must(([[
+    set -e
+    root=$PWD; mkdir -p %s/tree; cd %s/tree; chmod 755 .
+    mkdir -p bin share/lua/5.4
+    cp -rL %s/share/lua/5.4/lest share/lua/5.4; cp %s/bin/lest bin/lest
+    cd share/lua/5.4/lest; cp "$root"/spec/support/rogue.lua .
+    mv server/worker/role.lua server/worker/honest.lua
+    chmod -R a+rX .]]):format(server.folder, server.folder, LEST_PREFIX, LEST_PREFIX))
+  local modules = server.folder .. "/tree/share/lua/5.4/lest/"
+  process.write(modules .. "server/worker/role.lua", HONEST_AND_NOT)
+  process.write(modules .. "rogue_control.lua", ("return %q"):format(server.rogues))
+  server:run(server.folder .. "/tree/bin/lest")
+  return server
+end
+
+local function talk_to(self, control, check)
+  local process = require "support.process"
+  self.callback = function() end
+  setmetatable(self, Rogue)
   self.channel = process.wait_for(function()
-    if not process.alive(self.pid) then error(process.read(server.folder .. "/rogue.err")) end
+    if check then check() end
     return (core.channel.connect { path = control,
       on_message = function(packet) self.callback(packet) end,
       on_close = function() self.callback '[false, "the rogue ended"]' end })
   end, "the rogue", 20)
   return self
+end
+
+--- The rogue that is this worker.
+---@param server support.server of M.server()
+---@param worker integer from 2
+---@return support.rogue
+function M.start(server, worker)
+  local self = talk_to({ server = server }, ("@%s-%d"):format(server.rogues, worker))
+  self.pid = require("support.process").own(math.tointeger(self:call "pid"))
+  return self
+end
+
+--- A process of an account.
+---@param server support.server
+---@param uid integer
+---@return support.rogue
+function M.agent(server, uid)
+  local process = require "support.process"
+  started = started + 1
+  local script = server.folder .. "/rogue.lua"
+  process.write(script, process.read "spec/support/rogue.lua")
+  local control = ("@agent-%d-%d"):format(core.process.pid, started)
+  local words = { LEST_PREFIX .. "/bin/lest", "run", script, control }
+  if require("support.host").is_root then
+    local drop = { "setpriv", "--reuid=" .. uid, "--regid=" .. uid, "--clear-groups" }
+    table.move(words, 1, #words, #drop + 1, drop)
+    words = drop
+  end
+  local pid = process.start(words, server.folder .. "/rogue.out", server.folder .. "/rogue.err")
+  return talk_to({ server = server, pid = pid }, control, function()
+    if not process.alive(pid) then error(process.read(server.folder .. "/rogue.err")) end
+  end)
 end
 
 local function argument_of(value)
@@ -166,12 +248,11 @@ end
 
 ---@return support.rogue.link
 function Rogue:connect()
-  return setmetatable({ rogue = self, number = self:call("connect", self.address) }, Link)
+  return setmetatable({ rogue = self, number = self:call "connect" }, Link)
 end
 
+--- An agent ends with it.
 function Rogue:close()
-  local process = require "support.process"
-  process.kill(self.pid, "KILL")
   self.channel:close()
 end
 Rogue.__close = Rogue.close
@@ -206,6 +287,9 @@ function Link:close()
   self.rogue:call("close", self.number)
 end
 
-if arg and arg[0] and arg[0]:find "rogue%.lua$" then serve(arg[1]) end
+if arg and arg[0] and arg[0]:find "rogue%.lua$" then
+  local listener <close> = listen(arg[1], function() os.exit(0) end) -- luacheck: ignore 211
+  while true do core.loop.turn() end
+end
 
 return M

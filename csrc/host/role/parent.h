@@ -6,11 +6,11 @@
 
 /** Where a role finds its descriptors. */
 enum {
-    HOST_FD_OUTPUT = 3,    /* config: where the configuration goes */
-    HOST_FD_WATCHDOG = 3,  /* the other roles: the watchdog's page */
-    HOST_FD_CONFIG = 4,    /* the snapshot of the configuration */
-    HOST_FD_AUTHORITY = 5, /* authority: its bound socket */
-    HOST_FD_LISTEN = 6     /* worker: the first listening socket; the others follow */
+    HOST_FD_OUTPUT = 3,   /* config: where the configuration goes */
+    HOST_FD_WATCHDOG = 3, /* the other roles: the watchdog's page */
+    HOST_FD_CONFIG = 4,   /* the snapshot of the configuration */
+    HOST_FD_INBOX = 5,    /* where it gets its channels (role/inbox.h) */
+    HOST_FD_LISTEN = 6    /* worker: the first listening socket; the others follow */
 };
 
 /** The most listening sockets that a worker has. */

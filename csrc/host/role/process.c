@@ -1,9 +1,12 @@
 #include "host/role/process.h"
 
 #include "host/role/command.h"
+#include "host/role/inbox.h"
 #include "host/role/parent.h"
 #include "host/role/privilege.h"
 #include "lua/binding.h"
+#include "lua/channel.h"
+#include "lua/loop.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -20,6 +23,8 @@ static struct {
     pid_t parent;
     bool must_drop;
     bool drop_failed;
+    struct event *inbox;
+    struct lestL_callback on_channel;
 } role;
 
 void host_process_set_role(struct host_watchdog *watchdog, pid_t parent, bool must_drop)
@@ -141,6 +146,75 @@ static int ready(lua_State *L)
     return 0;
 }
 
+struct delivery {
+    int fd;
+    struct host_inbox_label label;
+};
+
+/* fn(channel, worker, pid), inside a protected call: making the channel may raise */
+static int deliver(lua_State *L)
+{
+    struct lest_error err;
+    struct delivery *delivery = lua_touserdata(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, role.on_channel.ref);
+    if (lestL_channel_push(L, &delivery->fd, &err))
+        return luaL_error(L, "%s", err.message);
+    lua_pushinteger(L, delivery->label.worker);
+    lua_pushinteger(L, delivery->label.pid);
+    lua_call(L, 3, 0);
+    return 0;
+}
+
+static void on_inbox(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    lua_State *L = arg;
+    bool ended;
+    struct delivery delivery;
+    delivery.fd = host_inbox_take(fd, &delivery.label, &ended);
+    if (ended)
+        event_del(role.inbox);
+    if (delivery.fd < 0)
+        return;
+    if (lua_checkstack(L, LUA_MINSTACK)) {
+        lua_pushcfunction(L, deliver);
+        lua_pushlightuserdata(L, &delivery);
+        lestL_call(L, 1, 0, "new channel");
+    }
+    if (delivery.fd >= 0)
+        close(delivery.fd);
+}
+
+/* process.on_channel(fn): fn(channel, worker, pid) for each channel that the supervisor hands out */
+static int on_channel(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (!role.watchdog || role.inbox)
+        return luaL_error(L, "only a role gets channels, and says so once");
+    lestL_callback_set(L, 1, &role.on_channel);
+    role.inbox = event_new(net_loop_get0_base(lestL_loop(L)), HOST_FD_INBOX, EV_READ | EV_PERSIST, on_inbox,
+                           lestL_main(L));
+    if (!role.inbox || event_add(role.inbox, NULL) < 0)
+        return luaL_error(L, "out of memory");
+    return 0;
+}
+
+/* process.ask_channel(): the last one has ended */
+static int ask_channel(lua_State *L)
+{
+    (void)L;
+    if (role.inbox)
+        host_inbox_ask(HOST_FD_INBOX);
+    return 0;
+}
+
+void host_process_end(void)
+{
+    if (role.inbox)
+        event_free(role.inbox);
+    role.inbox = NULL;
+}
+
 /* process.exec{ "serve", ... }: replace this process by lest with these arguments; returns only on failure */
 static int exec(lua_State *L)
 {
@@ -179,6 +253,8 @@ int host_open_process(lua_State *L)
         { "read_command", read_command },
         { "beat", beat },
         { "ready", ready },
+        { "on_channel", on_channel },
+        { "ask_channel", ask_channel },
         { "exec", exec },
         { NULL, NULL },
     };

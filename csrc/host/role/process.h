@@ -15,4 +15,7 @@ int host_open_process(lua_State *L);
  *  change of ids; with must_drop, ready() raises as long as the process is root. */
 void host_process_set_role(struct host_watchdog *watchdog, pid_t parent, bool must_drop);
 
+/** Before the interpreter and its loop go. */
+void host_process_end(void);
+
 #endif

@@ -37,9 +37,8 @@ struct role {
     const char *config;        /* path, for the config role */
     const char *listen[HOST_LISTENERS_MAX];
     unsigned listen_count;
-    const char *authority;
     const char *user;
-    unsigned parent, generation, index, listeners, workers, peer_uid, watchdog_s, drain_s;
+    unsigned parent, generation, index, listeners, workers, watchdog_s, drain_s;
     bool check;
     bool readable; /* the log is for people */
     struct host_watchdog *watchdog;
@@ -88,9 +87,8 @@ static bool set_option(struct role *role, const char *name, const char *value)
     } options[] = {
         { "--parent", &role->parent, NULL },       { "--generation", &role->generation, NULL },
         { "--index", &role->index, NULL },         { "--listeners", &role->listeners, NULL },
-        { "--peer-uid", &role->peer_uid, NULL },   { "--watchdog", &role->watchdog_s, NULL },
-        { "--drain", &role->drain_s, NULL },       { "--config", NULL, &role->config },
-        { "--authority", NULL, &role->authority }, { "--user", NULL, &role->user },
+        { "--watchdog", &role->watchdog_s, NULL }, { "--drain", &role->drain_s, NULL },
+        { "--config", NULL, &role->config },       { "--user", NULL, &role->user },
         { "--workers", &role->workers, NULL },
     };
     if (strcmp(name, "--listen") == 0 && role->listen_count < HOST_LISTENERS_MAX) {
@@ -244,13 +242,9 @@ static void push_config(lua_State *L)
 static void push_server_launch(lua_State *L, const struct role *role)
 {
     push_config(L);
-    set_string(L, "authority_address", role->authority);
-    set_integer(L, "peer_uid", role->peer_uid);
     set_integer(L, "workers", role->workers);
-    if (!is_worker(role)) {
-        set_integer(L, "authority_fd", HOST_FD_AUTHORITY);
+    if (!is_worker(role))
         return;
-    }
     lua_newtable(L);
     for (unsigned i = 0; i < role->listeners; i++) {
         lua_pushinteger(L, HOST_FD_LISTEN + (lua_Integer)i);
@@ -307,6 +301,7 @@ static int interpret(struct role *role)
     if (role->heartbeat)
         event_free(role->heartbeat);
     role->heartbeat = NULL;
+    host_process_end();
     lua_close(L);
     return code;
 }
@@ -316,9 +311,9 @@ static bool take_descriptors(const struct role *role)
 {
     int last = is_config(role)   ? HOST_FD_OUTPUT
                : is_worker(role) ? HOST_FD_LISTEN + (int)role->listeners - 1
-                                 : HOST_FD_AUTHORITY;
+                                 : HOST_FD_INBOX;
     for (int fd = HOST_FD_OUTPUT; fd <= last; fd++)
-        if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 && !(is_worker(role) && fd == HOST_FD_AUTHORITY))
+        if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
             return false;
     return true;
 }

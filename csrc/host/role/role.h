@@ -10,11 +10,8 @@
  *  and for the authority and the workers
  *    config                      the configuration (JSON text)
  *    files                       the texts that it names, by their paths (role/snapshot.h)
- *    authority_address           "@name", where the authority listens
- *    authority_fd                authority: the bound socket, for channel.listen
  *    workers                     how many there will be
  *    listen_fds                  workers: the listening sockets, non-blocking; empty in a check
- *    peer_uid                    authority: the uid that workers have; worker: the authority's
  *  and for config: path, listen (addresses of the command line), output (a file for the result). */
 int host_role_main(int argc, char **argv);
 

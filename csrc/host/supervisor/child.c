@@ -2,10 +2,12 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "host/role/inbox.h"
 #include "host/supervisor/spawn.h"
 
 #include <signal.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -21,24 +23,42 @@ static struct lest_log_field integer(const char *key, int64_t value)
     return (struct lest_log_field){ .key = key, .kind = LEST_LOG_INTEGER, .integer = value };
 }
 
+static void close_fd(int fd)
+{
+    if (fd >= 0)
+        close(fd);
+}
+
+/* What the supervisor has of a process that runs. */
+static void let_go(struct host_child *child)
+{
+    host_relay_close(&child->relay);
+    close_fd(child->inbox);
+    child->inbox = -1;
+    host_watchdog_free(child->watchdog);
+    child->watchdog = NULL;
+}
+
 enum lest_status host_child_start(struct host_child *child, char *const argv[], int *fds, size_t fds_count,
                                   struct lest_error *err)
 {
-    int watchdog_fd, output;
-    enum lest_status status = host_watchdog_new(&child->watchdog, &watchdog_fd, err);
-    if (status)
-        return status;
-    fds[0] = watchdog_fd;
-    status = host_relay_open(&child->relay, &output, err);
+    int output = -1, inbox[2] = { -1, -1 };
+    child->relay.fd = -1;
+    enum lest_status status = host_watchdog_new(&child->watchdog, &fds[0], err);
+    if (!status)
+        status = host_relay_open(&child->relay, &output, err);
+    if (!status)
+        status = host_inbox_new(inbox, err);
+    fds[2] = inbox[1];
+    child->inbox = inbox[0];
+    child->is_linked = false;
     if (!status)
         status = host_spawn(argv, fds, fds_count, output, &child->pid, err);
-    close(watchdog_fd);
-    if (output >= 0)
-        close(output);
+    close_fd(fds[0]);
+    close_fd(fds[2]);
+    close_fd(output);
     if (status) {
-        host_relay_close(&child->relay);
-        host_watchdog_free(child->watchdog);
-        child->watchdog = NULL;
+        let_go(child);
         return status;
     }
     child->started_ms = lest_clock_monotonic_ms();
@@ -60,6 +80,30 @@ bool host_child_is_on_something(const struct host_child *child)
     if (child->pid)
         host_watchdog_request(child->watchdog, request);
     return *request != '\0';
+}
+
+bool host_child_link(struct host_child *worker, unsigned number, const struct host_child *authority)
+{
+    int ends[2];
+    struct host_inbox_label label = { number, (uint32_t)worker->pid };
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
+        return false;
+    bool linked =
+        host_inbox_put(authority->inbox, &label, ends[0]) && host_inbox_put(worker->inbox, &label, ends[1]);
+    close(ends[0]);
+    close(ends[1]);
+    return linked;
+}
+
+bool host_child_asks(struct host_child *worker)
+{
+    bool ended = false;
+    bool asks = worker->inbox >= 0 && host_inbox_is_asked(worker->inbox, &ended);
+    if (ended) {
+        close(worker->inbox);
+        worker->inbox = -1;
+    }
+    return asks;
 }
 
 void host_child_stop(struct host_child *child, int64_t kill_ms)
@@ -129,7 +173,6 @@ int host_child_ended(struct host_child *child, int wait_status, int64_t now_ms)
     child->restart_ms = now_ms + child->backoff_ms;
     child->pid = 0;
     child->kill_ms = 0;
-    host_watchdog_free(child->watchdog);
-    child->watchdog = NULL;
+    let_go(child);
     return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 1;
 }

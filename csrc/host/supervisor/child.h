@@ -20,6 +20,8 @@ struct host_child {
     pid_t pid;
     struct host_watchdog *watchdog;
     struct host_relay relay; /* while it runs */
+    int inbox;               /* the supervisor's end, while it runs; -1: the child has closed its own */
+    bool is_linked;          /* a worker: it was given a channel to the authority */
     int64_t started_ms;
     int64_t restart_ms;
     int64_t kill_ms;
@@ -27,7 +29,7 @@ struct host_child {
     bool stopping;
 };
 
-/** Start it. argv as for host_spawn(); fds[0] is set to its new watchdog page. */
+/** Start it. argv as for host_spawn(); fds[0] and fds[2] are set to its new watchdog page and inbox. */
 enum lest_status host_child_start(struct host_child *child, char *const argv[], int *fds, size_t fds_count,
                                   struct lest_error *err) LEST_MUST_USE;
 
@@ -36,6 +38,12 @@ bool host_child_is_ready(const struct host_child *child);
 
 /** Whether it runs and has said what it is on (process.beat). */
 bool host_child_is_on_something(const struct host_child *child);
+
+/** Give a worker, the number-th, and the authority the two ends of a new channel. False: one cannot take it. */
+bool host_child_link(struct host_child *worker, unsigned number, const struct host_child *authority);
+
+/** Whether a worker has asked for a channel since. */
+bool host_child_asks(struct host_child *worker);
 
 /** SIGTERM now, SIGKILL at kill_ms. Nothing if it is not running or stopping already. */
 void host_child_stop(struct host_child *child, int64_t kill_ms);

@@ -177,6 +177,20 @@ static void watch_children(struct host_generation *generation, int64_t now_ms, b
         host_child_watch(&generation->workers[i], now_ms, start_ms, watchdog_ms);
 }
 
+/* Each worker that runs has one channel to the authority that runs, and another one when it asks. */
+static void link_workers(struct host_generation *generation)
+{
+    for (unsigned i = 0; i < generation->workers_count; i++) {
+        struct host_child *worker = &generation->workers[i];
+        if (!worker->pid)
+            continue;
+        if (host_child_asks(worker))
+            worker->is_linked = false;
+        if (!worker->is_linked && worker->inbox >= 0 && generation->authority.pid)
+            worker->is_linked = host_child_link(worker, i + 1, &generation->authority);
+    }
+}
+
 static void pass_lines(struct host_generation *generation)
 {
     if (generation->config_pid)
@@ -197,8 +211,10 @@ size_t host_generation_waits(const struct host_generation *generation, struct po
     if (generation->authority.pid)
         out[count++] = (struct pollfd){ .fd = generation->authority.relay.fd, .events = POLLIN };
     for (unsigned i = 0; i < generation->workers_count; i++)
-        if (generation->workers[i].pid)
+        if (generation->workers[i].pid) {
             out[count++] = (struct pollfd){ .fd = generation->workers[i].relay.fd, .events = POLLIN };
+            out[count++] = (struct pollfd){ .fd = generation->workers[i].inbox, .events = POLLIN };
+        }
     return count;
 }
 
@@ -214,6 +230,7 @@ void host_generation_step(struct host_generation *generation, int64_t now_ms, bo
     if (generation->state == HOST_GENERATION_SERVING ||
         (generation->state == HOST_GENERATION_DRAINING && !generation->exit_code))
         restart(generation, now_ms);
+    link_workers(generation);
 }
 
 static struct host_child *find_child(struct host_generation *generation, pid_t pid)
@@ -252,6 +269,8 @@ bool host_generation_ended(struct host_generation *generation, pid_t pid, int wa
     if (!child)
         return false;
     int exit_code = host_child_ended(child, wait_status, now_ms);
+    for (unsigned i = 0; child == &generation->authority && i < generation->workers_count; i++)
+        generation->workers[i].is_linked = false;
     if (generation->state == HOST_GENERATION_STARTING)
         ended_while_starting(generation, child, exit_code, now_ms);
     return true;

@@ -56,8 +56,8 @@ enum lest_status host_generation_new(const struct host_options *options, struct 
  *  stopped process group): then nobody is killed for being late. */
 void host_generation_step(struct host_generation *generation, int64_t now_ms, bool trusted);
 
-/** What the supervisor waits for: the pipes from its children. Returns how many of HOST_GENERATION_WAITS_MAX. */
-enum { HOST_GENERATION_WAITS_MAX = HOST_WORKERS_MAX + 3 };
+/** What the supervisor waits for: the pipes and inboxes of its children. Returns how many of HOST_GENERATION_WAITS_MAX. */
+enum { HOST_GENERATION_WAITS_MAX = 2 * HOST_WORKERS_MAX + 3 };
 size_t host_generation_waits(const struct host_generation *generation, struct pollfd *out);
 
 /** A process has ended: true if it was one of this generation's. */

@@ -6,11 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stddef.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 enum { ARGUMENTS_MAX = 32, ARGUMENT_MAX = 16 };
@@ -58,9 +55,8 @@ static void begin_command(struct command *command, const char *role, const struc
 void host_setup_init(struct host_setup *setup, const struct host_options *options,
                      struct host_listeners *listeners, unsigned number)
 {
-    *setup = (struct host_setup){
-        .options = options, .listeners = listeners, .number = number, .config_fd = -1, .authority_fd = -1
-    };
+    *setup =
+        (struct host_setup){ .options = options, .listeners = listeners, .number = number, .config_fd = -1 };
 }
 
 void host_setup_free(struct host_setup *setup)
@@ -68,8 +64,6 @@ void host_setup_free(struct host_setup *setup)
     host_listeners_release(setup->listeners, setup->listen, setup->listen_count);
     if (setup->config_fd >= 0)
         close(setup->config_fd);
-    if (setup->authority_fd >= 0)
-        close(setup->authority_fd);
 }
 
 static enum lest_status no_configuration(struct lest_error *err)
@@ -102,11 +96,9 @@ enum lest_status host_setup_start_config(const struct host_setup *setup, int *ou
     return status;
 }
 
-static enum lest_status find_users(struct host_setup *setup, struct lest_error *err)
+static enum lest_status find_users(struct host_settings *settings, struct lest_error *err)
 {
-    struct host_settings *settings = &setup->settings;
     struct host_user user, authority;
-    setup->worker_uid = setup->authority_uid = geteuid();
     if (geteuid() != 0) {
         settings->user[0] = settings->authority_user[0] = '\0';
         return LEST_OK;
@@ -121,26 +113,6 @@ static enum lest_status find_users(struct host_setup *setup, struct lest_error *
         return lest_error_set(err, LEST_E_CONFIG, "user and authority_user must differ");
     if (user.uid == 0 || authority.uid == 0)
         return lest_error_set(err, LEST_E_CONFIG, "user and authority_user must not be root");
-    setup->worker_uid = user.uid;
-    setup->authority_uid = authority.uid;
-    return LEST_OK;
-}
-
-/* Bound here, so that it outlives an authority that dies; the authority itself calls listen(). The kernel
- * chooses a free abstract name, since nothing is left behind by one. */
-static enum lest_status bind_authority(struct host_setup *setup, struct lest_error *err)
-{
-    struct sockaddr_un name = { .sun_family = AF_UNIX };
-    socklen_t len = sizeof name.sun_family;
-    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    setup->authority_fd = fd;
-    if (fd < 0 || bind(fd, (struct sockaddr *)&name, len) < 0)
-        return lest_error_set_errno(err, LEST_E_IO, errno, "the authority's socket cannot be made");
-    len = sizeof name;
-    if (getsockname(fd, (struct sockaddr *)&name, &len) < 0)
-        return lest_error_set_errno(err, LEST_E_IO, errno, "the authority's socket cannot be made");
-    int size = (int)(len - offsetof(struct sockaddr_un, sun_path)) - 1;
-    snprintf(setup->authority_address, sizeof setup->authority_address, "@%.*s", size, name.sun_path + 1);
     return LEST_OK;
 }
 
@@ -152,12 +124,10 @@ enum lest_status host_setup_prepare(struct host_setup *setup, const struct lest_
     if (!status)
         status = host_settings_parse(text, settings, err);
     if (!status)
-        status = find_users(setup, err);
+        status = find_users(settings, err);
     if (!status)
         status = host_snapshot_new(text->data + settings->config_offset, text->len - settings->config_offset,
                                    &setup->config_fd, err);
-    if (!status)
-        status = bind_authority(setup, err);
     if (!status && !setup->options->check) {
         status = host_listeners_acquire(setup->listeners, settings->listen, settings->listen_count,
                                         setup->listen, err);
@@ -166,10 +136,8 @@ enum lest_status host_setup_prepare(struct host_setup *setup, const struct lest_
     return status;
 }
 
-static void add_common(struct command *command, const struct host_setup *setup, const char *user, uid_t peer)
+static void add_common(struct command *command, const struct host_setup *setup, const char *user)
 {
-    add_option(command, "--authority", setup->authority_address);
-    add_number(command, "--peer-uid", (unsigned)peer);
     add_number(command, "--watchdog", setup->settings.watchdog_s);
     add_number(command, "--drain", setup->settings.drain_s);
     add_number(command, "--workers", setup->settings.workers);
@@ -192,9 +160,9 @@ enum lest_status host_setup_start_authority(const struct host_setup *setup, stru
                                             struct lest_error *err)
 {
     struct command command;
-    int fds[] = { -1, setup->config_fd, setup->authority_fd };
+    int fds[] = { -1, setup->config_fd, -1 };
     begin_command(&command, "authority", setup);
-    add_common(&command, setup, setup->settings.authority_user, setup->worker_uid);
+    add_common(&command, setup, setup->settings.authority_user);
     return start_child(setup, &command, fds, 3, child, err);
 }
 
@@ -206,7 +174,7 @@ enum lest_status host_setup_start_worker(const struct host_setup *setup, unsigne
     begin_command(&command, "worker", setup);
     add_number(&command, "--index", index + 1);
     add_number(&command, "--listeners", (unsigned)setup->listen_count);
-    add_common(&command, setup, setup->settings.user, setup->authority_uid);
+    add_common(&command, setup, setup->settings.user);
     for (size_t i = 0; i < setup->listen_count; i++)
         fds[3 + i] = setup->listen[i]->fd;
     return start_child(setup, &command, fds, 3 + setup->listen_count, child, err);

@@ -19,17 +19,13 @@ struct host_options {
 
 /** options, listeners  borrowed
  *  number              of the generation
- *  config_fd           the snapshot of the configuration, authority_fd the authority's bound socket; -1 before
- *                      host_setup_prepare() */
+ *  config_fd           the snapshot of the configuration; -1 before host_setup_prepare() */
 struct host_setup {
     const struct host_options *options;
     struct host_listeners *listeners;
     unsigned number;
     struct host_settings settings;
     int config_fd;
-    int authority_fd;
-    char authority_address[HOST_ADDRESS_MAX];
-    uid_t worker_uid, authority_uid;
     struct host_listener *listen[HOST_LISTENERS_MAX];
     size_t listen_count;
 };

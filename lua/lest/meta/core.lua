@@ -458,7 +458,6 @@ function core_pool.new(options) end
 --- either side, whether or not it is kept. Nothing is read, and so no end is noticed, while there
 --- is no on_message.
 ---@class lest.channel
----@field peer { uid: integer, gid: integer, pid: integer } from the kernel; of a connected one, who listens
 ---@field queued integer messages that wait to be sent
 local channel = {}
 
@@ -488,15 +487,15 @@ function channel_listener:close() end
 ---@field message_max integer
 local core_channel = {}
 
---- Accept channels at a path (0600), an abstract address "@name", or a bound descriptor. Whoever
---- may reach an abstract address may connect: look at channel.peer. Open until closed.
----@param options { path?: string, fd?: integer, on_accept: fun(channel: lest.channel) }
+--- Accept channels at a path (0600) or an abstract address "@name", which every process of the
+--- machine reaches. Open until closed.
+---@param options { path: string, on_accept: fun(channel: lest.channel) }
 ---@return lest.channel_listener?
 ---@return lest.error?
 function core_channel.listen(options) end
 
---- Connect to a path, "@name", or use a connected descriptor.
----@param options { path?: string, fd?: integer, on_message?: fun(bytes: string, channel: lest.channel), on_close?: fun(), messages_max?: integer, bytes_max?: integer } defaults 1024 and 8 MiB
+--- Connect to a path or "@name".
+---@param options { path: string, on_message?: fun(bytes: string, channel: lest.channel), on_close?: fun(), messages_max?: integer, bytes_max?: integer } defaults 1024 and 8 MiB
 ---@return lest.channel?
 ---@return lest.error? err code unavailable: no process listens
 function core_channel.connect(options) end
@@ -1339,6 +1338,14 @@ function core_process.beat(request) end
 
 --- Tell the supervisor that this role serves; raises while it is root. Watched from now on.
 function core_process.ready() end
+
+--- Have fn(channel, worker, pid) called for each channel that the supervisor hands out: between the
+--- authority and the worker of this number, whose process it is.
+---@param fn fun(channel: lest.channel, worker: integer, pid: integer)
+function core_process.on_channel(fn) end
+
+--- Ask the supervisor for a channel: the last one has ended.
+function core_process.ask_channel() end
 
 --- Replace this process by `lest` with these arguments; returns only on failure.
 ---@param arguments string[]

@@ -29,11 +29,13 @@ return function(launch)
       channel:on_message(function(code) channel:send(evaluate(code, env)) end)
     end,
   })
-  if launch.role == "authority" then
-    assert(core.channel.listen { fd = launch.authority_fd, on_accept = function(channel)
-      channel:on_message(function() channel:send("authority of " .. launch.generation) end)
-    end })
-  end
+  env.channels = 0
+  core.process.on_channel(function(channel)
+    env.channels = env.channels + 1
+    channel:on_message(function(bytes) env.word = bytes end)
+    channel:on_close(core.process.ask_channel)
+    if launch.role == "authority" then channel:send("authority of " .. launch.generation) end
+  end)
   local stopping = false
   local linger
   local terminate <close> = core.loop.signal(15, function() -- luacheck: ignore 211

@@ -1,16 +1,14 @@
---- The workers' channels: who may connect, and how much each may hold. A request is held, with its
---- bytes, from its question to its verdict; its handle is good once, and for its channel alone.
+--- The workers' channels, and how much each worker may hold. A channel is its worker's identity:
+--- the supervisor makes it, and no other process can have one. A request is held, with its bytes,
+--- from its question to its verdict; its handle is good once, and for its channel alone.
 local core = require "lest.core"
 local refusal = require "lest.server.wire.refusal"
 
 local M = {}
 
--- A worker needs one; a second one while its first has not been seen to end.
-local CHANNELS_PER_PROCESS <const> = 4
-local CHANNELS_MAX <const> = 1024
-
 ---@class lest.authority.channel
 ---@field socket lest.channel
+---@field worker integer its number
 ---@field pid integer
 ---@field closed? boolean
 
@@ -18,44 +16,28 @@ local CHANNELS_MAX <const> = 1024
 local Channels = {}
 Channels.__index = Channels
 
----@param options { worker_uid: integer, share: integer, workers: integer, lifetime: integer }
---- share: the requests that one worker may hold; lifetime: seconds that a handle is good
+---@param options { share: integer, lifetime: integer } the requests that one worker may hold; the
+--- seconds that a handle is good
 ---@return lest.authority.channels
 function M.new(options)
   return setmetatable({
-    worker_uid = options.worker_uid, share = options.share, most = options.share * options.workers,
-    lifetime = options.lifetime, open = {}, handles = {}, held = {}, held_in_all = 0,
+    share = options.share, lifetime = options.lifetime, of_worker = {}, handles = {}, held = {},
   }, Channels)
 end
 
---- Whether a process may have one more channel.
-local function has_room(self, pid)
-  local all, own = 0, 0
-  for channel in pairs(self.open) do
-    all = all + 1
-    if channel.pid == pid then own = own + 1 end
-  end
-  return all < CHANNELS_MAX and own < CHANNELS_PER_PROCESS
-end
-
---- A new connection: from a process of the workers' account or of its own; any other is closed.
+--- A worker's new channel, in place of the one before.
 ---@param socket lest.channel
----@return lest.authority.channel|nil
-function Channels:accept(socket)
-  local peer = socket.peer
-  local problem
-  if peer.uid ~= self.worker_uid and peer.uid ~= core.process.uid then
-    problem = "stranger refused"
-  elseif not has_room(self, peer.pid) then
-    problem = "too many channels"
+---@param worker integer
+---@param pid integer
+---@return lest.authority.channel
+function Channels:accept(socket, worker, pid)
+  local before = self.of_worker[worker]
+  if before then
+    self:drop(before)
+    before.socket:close()
   end
-  if problem then
-    core.log.write("warning", problem, { "uid", peer.uid, "pid", peer.pid })
-    socket:close()
-    return nil
-  end
-  local channel = { socket = socket, pid = peer.pid }
-  self.open[channel] = true
+  local channel = { socket = socket, worker = worker, pid = pid }
+  self.of_worker[worker] = channel
   return channel
 end
 
@@ -63,25 +45,24 @@ end
 ---@param channel lest.authority.channel
 function Channels:drop(channel)
   channel.closed = true
-  self.open[channel] = nil
+  if self.of_worker[channel.worker] == channel then self.of_worker[channel.worker] = nil end
   for _, request in pairs(self.handles) do
     if request.channel == channel then self:forget(request) end
   end
 end
 
---- Take a place for a request: a process may have as many as a worker lets be under way, and all
---- together as many as the workers.
+--- Take a place for a request: a worker has as many as it lets be under way, whatever became of its
+--- channels before.
 ---@param channel lest.authority.channel
 function Channels:enter(channel)
-  local own = self.held[channel.pid] or 0
-  if own >= self.share or self.held_in_all >= self.most then M.refuse_crowd() end
-  self.held[channel.pid], self.held_in_all = own + 1, self.held_in_all + 1
+  local own = self.held[channel.worker] or 0
+  if own >= self.share then M.refuse_crowd() end
+  self.held[channel.worker] = own + 1
 end
 
 ---@param channel lest.authority.channel
 function Channels:leave(channel)
-  local left = self.held[channel.pid] - 1
-  self.held[channel.pid], self.held_in_all = left > 0 and left or nil, self.held_in_all - 1
+  self.held[channel.worker] = self.held[channel.worker] - 1
 end
 
 --- Keep a request for its verdict.

@@ -233,9 +233,8 @@ function Authority:on_finish(channel, finish)
   self:reply(channel, finish.id, self:answer_to(request, self.finish, finish))
 end
 
-function Authority:on_accept(socket)
-  local channel = self.channels:accept(socket)
-  if not channel then return end
+function Authority:on_channel(socket, worker, pid)
+  local channel = self.channels:accept(socket, worker, pid)
   socket:on_message(function(packet) self:on_message(channel, packet) end)
   socket:on_close(function() self.channels:drop(channel) end)
   socket:send(HELLO)
@@ -273,18 +272,11 @@ function Authority:serve(launch)
   local config = self.config
   self.turn = turn.new(self.ledger)
   self.channels = channels.new {
-    worker_uid = launch.peer_uid, workers = launch.workers,
     share = limits.share(config.limits.requests, launch.workers),
     lifetime = config.limits.decision + HANDLE_MARGIN_S,
   }
   local stopping = false
-  local listener <close>, err = core.channel.listen { -- luacheck: ignore 211
-    fd = launch.authority_fd, on_accept = function(socket) self:on_accept(socket) end,
-  }
-  if err then
-    core.log.write("error", "cannot listen", { "message", tostring(err) })
-    return 1
-  end
+  core.process.on_channel(function(...) self:on_channel(...) end)
   local terminate <close> = core.loop.signal(15, function() stopping = true end)
   core.loop.on_turn_end(function() self.turn:settle() end)
   self:sweep()

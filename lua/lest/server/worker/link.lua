@@ -16,36 +16,26 @@ local ANSWER_MS <const> = 20000
 local Link = {}
 Link.__index = Link
 
---- Connect to the authority at an address, and again whenever it is lost. Passwords go there, so it
---- must be a process of the authority's account that listens.
----@param address string
----@param authority_uid integer
+--- A link without a channel: every request is 503. The supervisor hands out the channels, and a
+--- new one when the authority is another process.
 ---@return lest.worker.link
-function M.new(address, authority_uid)
-  local link = setmetatable({ address = address, authority_uid = authority_uid, is_up = false,
-    waiting = {}, answer_ms = ANSWER_MS }, Link)
-  link:connect()
-  return link
+function M.new()
+  return setmetatable({ is_up = false, waiting = {}, answer_ms = ANSWER_MS }, Link)
 end
 
---- Connect to the authority; while there is none every request is 503.
-function Link:connect()
-  if self.closing then return end
-  local channel, err = core.channel.connect {
-    path = self.address,
-    on_message = function(packet) self:on_message(packet) end,
-    on_close = function() self:on_lost() end,
-  }
-  if channel and channel.peer.uid == self.authority_uid then
-    self.channel = channel
-    return
+--- Take a channel to the authority, in place of the one before.
+---@param channel lest.channel
+function Link:take(channel)
+  if self.channel then
+    self.channel:close()
+    self:lose()
   end
-  if channel then
-    err = ("a process of the account %d listens in the authority's place"):format(channel.peer.uid)
-    channel:close()
-  end
-  core.log.write("warning", "authority away", { "message", tostring(err) })
-  self.reconnect = core.loop.timer(200, function() self:connect() end)
+  self.channel = channel
+  channel:on_message(function(packet) self:on_message(packet) end)
+  channel:on_close(function()
+    self:lose()
+    core.process.ask_channel()
+  end)
 end
 
 --- Turn the loop until the authority has said hello, but no longer than that.
@@ -65,10 +55,10 @@ local function settle(self, id, answer)
   question.callback(answer)
 end
 
-function Link:on_lost()
+--- Nothing that waits for an answer gets one any more.
+function Link:lose()
   self.channel, self.is_up = nil, false
   for id in pairs(self.waiting) do settle(self, id, nil) end
-  self.reconnect = core.loop.timer(50, function() self:connect() end)
 end
 
 local TYPES <const> = { answer = true, hello = true }
@@ -131,11 +121,6 @@ function Link:ask(id, packet, began)
       verdict = answer.verdict, who = answer.who })
   end
   return answer, channel
-end
-
---- No more connecting.
-function Link:close()
-  self.closing = true
 end
 
 return M

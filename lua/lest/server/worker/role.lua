@@ -143,7 +143,8 @@ local HELLO_MS <const> = 1000
 
 --- Serve until SIGTERM, and then until connections have ended or the drain is over.
 function Worker:serve(launch, tls)
-  self.authority = link.new(launch.authority_address, launch.peer_uid)
+  self.authority = link.new()
+  core.process.on_channel(function(channel) self.authority:take(channel) end)
   self.authority:await_hello(HELLO_MS)
   local server, err = core.server.new {
     fds = launch.listen_fds, tls = tls,
@@ -171,7 +172,6 @@ function Worker:serve(launch, tls)
     if stopping_at and not tick then tick = core.loop.timer(100, function() tick = nil end) end
     core.loop.turn()
   end
-  self.authority:close()
   return terminate and 0
 end
 

@@ -12,6 +12,12 @@ describe("a worker's link", function()
   local address, listener, link, peer, received, says_hello
   local HELLO <const> = assert(message.encode { type = "hello" })
 
+  -- What the supervisor does when it is asked.
+  local ask_channel = core.process.ask_channel
+  local function hand_out()
+    link:take(assert(core.channel.connect { path = address }))
+  end
+
   -- Turn the loop until a condition holds.
   local function wait_for(condition)
     for _ = 1, 200 do
@@ -51,12 +57,14 @@ describe("a worker's link", function()
       if says_hello then channel:send(HELLO) end
       channel:on_message(function(packet) table.insert(received, packet) end)
     end })
-    link = link_module.new(address, core.process.uid)
+    core.process.ask_channel = hand_out -- luacheck: ignore 122
+    link = link_module.new()
+    hand_out()
     link:await_hello(10000)
   end)
 
   after_each(function()
-    link:close()
+    core.process.ask_channel = ask_channel -- luacheck: ignore 122
     if link.channel then link.channel:close() end
     listener:close()
   end)
@@ -87,7 +95,7 @@ describe("a worker's link", function()
     assert.matches("bad answer from the authority", logged)
   end)
 
-  it("says that the outcome is unknown when the authority is lost, and connects again", function()
+  it("calls the outcome unknown when the authority is lost, and takes a new channel", function()
     local one = ask "w-1"
     peer:close()
     local problem = refused(one)
@@ -151,18 +159,16 @@ describe("a worker's link", function()
       { finish.type, finish.id, finish.handle, finish.verdict })
   end)
 
-  it("tells nothing to a process of another account", function()
-    local logged
-    local write = core.log.write
-    core.log.write = function(_, _, fields) logged = fields[2] end -- luacheck: ignore 122
-    local stranger = link_module.new(address, core.process.uid + 1)
-    local asking = task.start({ quiet = true }, function()
-      return stranger:ask("w-9", begin "w-9")
-    end)
-    core.log.write = write -- luacheck: ignore 122
-    stranger:close()
-    assert.equal(503, refused(asking).status)
-    assert.matches("account %d+ listens in the authority's place", logged)
-    assert.is_nil(stranger.channel)
+  it("takes a new channel in place of the one before", function()
+    local one = ask "w-1"
+    local before = peer
+    local ended = false
+    before:on_close(function() ended = true end)
+    hand_out()
+    assert.equal(503, refused(one).status)
+    wait_for(function() return ended and link.is_up end)
+    local two, question = ask "w-2"
+    peer:send(assert(message.encode { type = "answer", id = question.id, serial = "02" }))
+    assert.equal("02", two:wait().serial)
   end)
 end)
