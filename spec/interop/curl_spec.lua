@@ -1,6 +1,6 @@
 -- The flow that articles about EST show, to the letter, with the real curl and openssl.
 local process = require "support.process"
-local support = require "support.server"
+local two_tier = require "support.two_tier"
 
 local BOOTSTRAP <const> = [[
 curl --cacert bootstrap-ca.pem https://HOST/.well-known/est/cacerts -o ca-certs.p7b
@@ -24,33 +24,29 @@ openssl verify -CAfile ca-certs.pem renewed.pem
 ]]
 
 describe("curl and openssl", function()
-  local server
-
-  -- Each has the same name in the articles, and its one-time password.
-  before_each(function()
-    server = support.start()
-    process.write(server.folder .. "/password", "bootstrap-pass\n")
-    server:credential("device001", { "--password-file", server.folder .. "/password" })
-    process.must({ "cp", server.dir .. "/ca.pem", "bootstrap-ca.pem" }, { dir = server.folder })
-  end)
-  after_each(function() server:stop() end)
-
-  local function must(script)
-    script = "set -e\n" .. script:gsub("HOST", "localhost:" .. server.port)
-    return process.must(script, { dir = server.folder })
-  end
-
-  for kind, new_key in pairs {
-    ["an EC key"] = "-newkey ec -pkeyopt ec_paramgen_curve:P-256",
-    ["the RSA key that openssl makes unasked"] = "",
+  for device, how in pairs {
+    ["with an EC key"] = { 1, "-newkey ec -pkeyopt ec_paramgen_curve:P-256" },
+    ["with the RSA key that openssl makes unasked"] = { 1, "" },
+    ["of a CA under a root"] = { 2, "-newkey ec -pkeyopt ec_paramgen_curve:P-256" },
   } do
-    it("bootstrap, enroll and renew a device with " .. kind, function()
+    it("bootstrap, enroll and renew a device " .. device, function()
+      local tiers, new_key = table.unpack(how)
+      local server <close> = two_tier.start_with(tiers)
+      local function must(script)
+        script = "set -e\n" .. script:gsub("HOST", "localhost:" .. server.port)
+        return process.must(script, { dir = server.folder })
+      end
+      -- Each has the same name in the articles, and its one-time password.
+      process.write(server.folder .. "/password", "bootstrap-pass\n")
+      server:credential("device001", { "--password-file", server.folder .. "/password" })
+      process.must({ "cp", server.root, "bootstrap-ca.pem" }, { dir = server.folder })
       must(BOOTSTRAP)
       must(("openssl req -new %s -nodes -keyout device-key.pem -out device.csr "
         .. "-subj /CN=device001"):format(new_key))
       must(ENROLL)
       must "openssl req -new -key device-key.pem -out new-device.csr -subj /CN=device001"
       must(RENEW)
+      server:verify "renewed.pem"
       assert.not_equal(must "openssl x509 -noout -serial -in device-cert.pem",
         must "openssl x509 -noout -serial -in renewed.pem")
       assert.equal(must "openssl pkey -pubout -in device-key.pem",

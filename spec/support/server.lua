@@ -13,6 +13,7 @@ M.lest = process.lest
 
 ---@class support.server
 ---@field listen string[] where run() lets it listen (a free port)
+---@field root string the file of what its clients trust
 local Server = {}
 Server.__index = Server
 
@@ -27,6 +28,7 @@ function M.make(options)
     listen = options.listen or { "127.0.0.1:0" } }, Server)
   self.dir = self.folder .. "/ca"
   process.must { self.lest, "ca", "init", self.dir, "--host", "localhost", "--host", "127.0.0.1" }
+  self.root = self.dir .. "/ca.pem"
   os.execute("chmod 755 " .. self.folder)
   for name, text in pairs(options.files or {}) do process.write(self.dir .. "/" .. name, text) end
   if options.policy then process.write(self.dir .. "/policy.lua", options.policy) end
@@ -224,6 +226,15 @@ function Server:enroll(name)
   return self:save(body, name)
 end
 
+--- Raise unless a file in the folder has one certificate, of this server's CA.
+---@param file string
+function Server:verify(file)
+  file = self.folder .. "/" .. file
+  assert(#assert(core.cert.load_all(file)) == 1, "more or less than one certificate")
+  process.must { "openssl", "verify", "-CAfile", self.root, "-untrusted", self.dir .. "/ca.pem",
+    file }
+end
+
 --- Rows of the ledger, as the sqlite3 command prints them.
 ---@param sql string
 ---@return string
@@ -240,7 +251,7 @@ function Server:check_log()
   if self.log_file then process.check_sanitizers(process.read(self.log_file)) end
 end
 
---- SIGTERM, wait until it is gone, remove the folder.
+--- SIGTERM, wait until it is gone, remove the folder; also when it is closed.
 function Server:stop()
   if self.pid and process.alive(self.pid) then
     process.kill(self.pid)
@@ -254,5 +265,7 @@ function Server:stop()
   os.execute("rm -rf " .. self.folder)
   if not sound then error(problem, 0) end
 end
+
+Server.__close = Server.stop
 
 return M

@@ -3,7 +3,6 @@
 --- server's.
 ---
 ---   local server = require("support.two_tier").start()
----   server.root         -- the root's file
 local pki = require "support.pki"
 local process = require "support.process"
 local support = require "support.server"
@@ -43,6 +42,13 @@ function M.start(options)
   local server = M.make(options)
   server:run()
   return server
+end
+
+--- A server whose CA has so many tiers: 1, as `lest ca init` makes it, or 2.
+---@param tiers integer
+---@return support.server
+function M.start_with(tiers)
+  return tiers == 1 and support.start() or M.start()
 end
 
 return M

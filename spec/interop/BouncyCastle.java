@@ -1,0 +1,95 @@
+import java.io.FileInputStream;
+import java.io.FileWriter;
+import java.security.KeyPair;
+import java.security.KeyPairGenerator;
+import java.security.KeyStore;
+import java.security.Security;
+import java.security.cert.CertificateFactory;
+import java.security.cert.TrustAnchor;
+import java.security.cert.X509Certificate;
+import java.util.Collections;
+import javax.security.auth.x500.X500Principal;
+import org.bouncycastle.cert.X509CertificateHolder;
+import org.bouncycastle.cert.jcajce.JcaX509CertificateConverter;
+import org.bouncycastle.est.ESTAuth;
+import org.bouncycastle.est.ESTService;
+import org.bouncycastle.est.HttpAuth;
+import org.bouncycastle.est.jcajce.JcaJceUtils;
+import org.bouncycastle.est.jcajce.JsseESTServiceBuilder;
+import org.bouncycastle.jce.provider.BouncyCastleProvider;
+import org.bouncycastle.jsse.provider.BouncyCastleJsseProvider;
+import org.bouncycastle.openssl.jcajce.JcaPEMWriter;
+import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
+import org.bouncycastle.pkcs.PKCS10CertificationRequest;
+import org.bouncycastle.pkcs.jcajce.JcaPKCS10CertificationRequestBuilder;
+
+/**
+ * A device with Bouncy Castle's client (org.bouncycastle.est): it fetches, enrolls and renews, and leaves
+ * enrolled.pem and renewed.pem where it runs.
+ *   java BouncyCastle HOST:PORT ANCHOR.pem NAME PASSWORD JSSE-PROVIDER
+ */
+public class BouncyCastle {
+    private static final char[] NONE = new char[0];
+
+    private final String server, anchor, name, provider;
+
+    private BouncyCastle(String[] args) {
+        server = args[0];
+        anchor = args[1];
+        name = args[2];
+        provider = args[4];
+    }
+
+    public static void main(String[] args) throws Exception {
+        Security.addProvider(new BouncyCastleProvider());
+        Security.addProvider(new BouncyCastleJsseProvider());
+        BouncyCastle device = new BouncyCastle(args);
+        ESTService unknown = device.builder().build();
+        System.out.println("cacerts: " + unknown.getCACerts().getCertificateStore().getMatches(null).size());
+        System.out.println("csrattrs: " + unknown.getCSRAttributes().hasAttributesResponse());
+        KeyPair key = newKey();
+        X509Certificate cert = device.enroll(unknown, false, key, new HttpAuth(device.name, args[3].toCharArray()));
+        save("enrolled.pem", cert);
+        save("renewed.pem", device.enroll(device.known(key, cert), true, newKey(), null));
+    }
+
+    private JsseESTServiceBuilder builder() throws Exception {
+        try (FileInputStream in = new FileInputStream(anchor)) {
+            X509Certificate cert = (X509Certificate)CertificateFactory.getInstance("X.509").generateCertificate(in);
+            JsseESTServiceBuilder builder = new JsseESTServiceBuilder(server,
+                JcaJceUtils.getCertPathTrustManager(Collections.singleton(new TrustAnchor(cert, null)), null));
+            builder.withProvider(provider).withTimeout(60000);
+            return builder;
+        }
+    }
+
+    private ESTService known(KeyPair key, X509Certificate cert) throws Exception {
+        KeyStore store = KeyStore.getInstance("PKCS12");
+        store.load(null, null);
+        store.setKeyEntry("device", key.getPrivate(), NONE, new X509Certificate[] { cert });
+        return builder()
+            .withKeyManagers(JcaJceUtils.createKeyManagerFactory("PKIX", provider, store, NONE).getKeyManagers())
+            .build();
+    }
+
+    private static KeyPair newKey() throws Exception {
+        KeyPairGenerator generator = KeyPairGenerator.getInstance("EC");
+        generator.initialize(256);
+        return generator.generateKeyPair();
+    }
+
+    private X509Certificate enroll(ESTService service, boolean renews, KeyPair key, ESTAuth auth) throws Exception {
+        PKCS10CertificationRequest csr =
+            new JcaPKCS10CertificationRequestBuilder(new X500Principal("CN=" + name), key.getPublic())
+                .build(new JcaContentSignerBuilder("SHA256withECDSA").build(key.getPrivate()));
+        X509CertificateHolder holder =
+            service.simpleEnroll(renews, csr, auth).getStore().getMatches(null).iterator().next();
+        return new JcaX509CertificateConverter().getCertificate(holder);
+    }
+
+    private static void save(String file, X509Certificate cert) throws Exception {
+        try (JcaPEMWriter out = new JcaPEMWriter(new FileWriter(file))) {
+            out.writeObject(cert);
+        }
+    }
+}

@@ -1,0 +1,30 @@
+-- Bouncy Castle's EST client (org.bouncycastle.est) over its own TLS and over Java's. It sends no
+-- User-Agent, wants a challenge before it shows a password, and takes base64 in one line too.
+local process = require "support.process"
+local two_tier = require "support.two_tier"
+
+local JARS <const> = "/usr/share/java/bcprov.jar:/usr/share/java/bcutil.jar"
+  .. ":/usr/share/java/bcpkix.jar:/usr/share/java/bctls.jar"
+
+describe("Bouncy Castle", function()
+  local classes
+
+  setup(function()
+    classes = process.folder()
+    process.must { "javac", "-cp", JARS, "-d", classes, "spec/interop/BouncyCastle.java" }
+  end)
+  teardown(function() os.execute("rm -rf " .. classes) end)
+
+  for provider, tiers in pairs { BCJSSE = 1, SunJSSE = 2 } do
+    it(("enrolls and renews over %s with a CA of %d"):format(provider, tiers), function()
+      local server <close> = two_tier.start_with(tiers)
+      local secret = server:credential "castle"
+      local said = process.must({ "java", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp",
+        classes .. ":" .. JARS, "BouncyCastle", "localhost:" .. server.port, server.root, "castle",
+        secret, provider }, { dir = server.folder })
+      assert.equal(("cacerts: %d\ncsrattrs: false\n"):format(tiers), said)
+      server:verify "enrolled.pem"
+      server:verify "renewed.pem"
+    end)
+  end
+end)
