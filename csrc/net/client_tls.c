@@ -268,7 +268,7 @@ static int verify(X509_STORE_CTX *ctx, void *arg)
         X509_STORE_CTX_set_error(ctx, X509_V_OK);
         return 1;
     }
-    if (X509_verify_cert(ctx) != 1)
+    if (pki_store_run(ctx) != 1)
         return refuse_chain(ctx, peer);
     if (name_matches(leaf, peer))
         return 1;

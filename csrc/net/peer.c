@@ -32,6 +32,41 @@ void net_peer_free(struct net_peer *peer)
     free(peer);
 }
 
+static bool has(const STACK_OF(X509) * list, const X509 *cert)
+{
+    bool found = false;
+    for (int i = 0; !found && i < sk_X509_num(list); i++)
+        found = X509_cmp(sk_X509_value(list, i), cert) == 0;
+    return found;
+}
+
+static bool add(STACK_OF(X509) * list, X509 *cert)
+{
+    if (has(list, cert))
+        return true;
+    if (!sk_X509_push(list, cert))
+        return false;
+    X509_up_ref(cert);
+    return true;
+}
+
+/* The path that was verified, without its anchor, which the authority has; then what the client sent besides, which
+ * a label's own anchors may need. What is cut off where there is much of it is the latter. */
+static STACK_OF(X509) * chain_of(SSL *ssl, X509 *leaf)
+{
+    STACK_OF(X509) *path = SSL_get0_verified_chain(ssl), *sent = SSL_get_peer_cert_chain(ssl);
+    STACK_OF(X509) *chain = sk_X509_new_null();
+    bool ok = chain && add(chain, leaf);
+    for (int i = 1; ok && i < sk_X509_num(path) - 1; i++)
+        ok = add(chain, sk_X509_value(path, i));
+    for (int i = 0; ok && i < sk_X509_num(sent); i++)
+        ok = add(chain, sk_X509_value(sent, i));
+    if (ok)
+        return chain;
+    sk_X509_pop_free(chain, X509_free);
+    return NULL;
+}
+
 void net_peer_note_handshake(struct net_peer *peer, SSL *ssl)
 {
     peer->version = SSL_get_version(ssl);
@@ -49,8 +84,6 @@ void net_peer_note_handshake(struct net_peer *peer, SSL *ssl)
     X509 *leaf = SSL_get1_peer_certificate(ssl);
     if (!leaf)
         return;
-    STACK_OF(X509) *sent = SSL_get_peer_cert_chain(ssl);
-    peer->chain = sent ? X509_chain_up_ref(sent) : sk_X509_new_null();
-    if (!peer->chain || !sk_X509_insert(peer->chain, leaf, 0))
-        X509_free(leaf);
+    peer->chain = chain_of(ssl, leaf);
+    X509_free(leaf);
 }

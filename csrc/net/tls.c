@@ -3,6 +3,7 @@
 #include "net/tls_suites.h"
 #include "pki/asn1/name.h"
 #include "pki/error.h"
+#include "pki/x509/path.h"
 
 #include <openssl/crypto.h>
 #include <openssl/err.h>
@@ -168,7 +169,7 @@ enum lest_status net_tls_set_store(struct net_tls *tls, const struct pki_store *
         return pki_error(err, LEST_E_NOMEM, "out of memory");
     SSL_CTX_set_verify(tls->ctx, store ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
     SSL_CTX_set_cert_verify_callback(tls->ctx, tls->lenient ? verify_leniently : verify, NULL);
-    SSL_CTX_set_verify_depth(tls->ctx, PKI_STORE_DEPTH_MAX);
+    SSL_CTX_set_verify_depth(tls->ctx, PKI_PATH_DEPTH_MAX);
     return LEST_OK;
 }
 

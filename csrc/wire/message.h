@@ -22,7 +22,7 @@ enum {
     WIRE_CSR_MAX = 65536,
     WIRE_SECRET_MAX = 1024,
     WIRE_CERTIFICATE_MAX = 32768,
-    WIRE_CHAIN_MAX = 8
+    WIRE_CHAIN_MAX = 24 /* the longest path that is verified (PKI_PATH_DEPTH_MAX), and some besides */
 };
 
 /** A type of message: its code in a packet is its place in the table, from 1. What is about a request has an

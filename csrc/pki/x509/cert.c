@@ -9,6 +9,7 @@
 #include "pki/error.h"
 #include "pki/key/signature.h"
 
+#include <limits.h>
 #include <openssl/evp.h>
 #include <openssl/x509v3.h>
 #include <stdatomic.h>
@@ -67,7 +68,7 @@ static bool read_basic_constraints(struct pki_der *in, struct pki_cert *cert)
     if (body.left) {
         if (!pki_der_small(&body, "the path length", &len))
             return false;
-        cert->path_len = len > 1000 ? 1000 : (int)len;
+        cert->path_len = len > INT_MAX ? INT_MAX : (int)len;
     }
     return pki_der_end(&body, what) && pki_der_end(in, what);
 }

@@ -2,6 +2,7 @@
 
 #include "pki/asn1/name.h"
 #include "pki/error.h"
+#include "pki/x509/path.h"
 
 #include <openssl/crypto.h>
 #include <openssl/x509_vfy.h>
@@ -12,10 +13,11 @@
 /* What an X509_STORE of ours has besides. It belongs to the X509_STORE, which may live longer than the
  * pki_store.
  *  crls           the CRLs a second time, for the check of one certificate (see check_cert)
+ *  anchors        in the order in which they were added: OpenSSL's own order is that of their names
  *  intermediates  not trusted, at hand when a chain is built */
 struct extras {
     X509_STORE *crls;
-    STACK_OF(X509) * intermediates;
+    STACK_OF(X509) * anchors, *intermediates;
 };
 
 struct pki_store {
@@ -34,6 +36,7 @@ static void free_extras(void *parent, void *item, CRYPTO_EX_DATA *data, int inde
     if (!extras)
         return;
     X509_STORE_free(extras->crls);
+    sk_X509_pop_free(extras->anchors, X509_free);
     sk_X509_pop_free(extras->intermediates, X509_free);
     free(extras);
 }
@@ -74,6 +77,7 @@ static int check_cert(X509_STORE_CTX *ctx, X509_STORE *crls, X509 *cert, X509 *i
     STACK_OF(X509) *trusted = sk_X509_new_null();
     if (inner && trusted && sk_X509_push(trusted, issuer) && X509_STORE_CTX_init(inner, crls, cert, NULL)) {
         X509_STORE_CTX_set0_trusted_stack(inner, trusted);
+        X509_STORE_CTX_set_verify_cb(inner, pki_path_fault);
         X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(inner);
         X509_VERIFY_PARAM *outer = X509_STORE_CTX_get0_param(ctx);
         unsigned long flags = X509_VERIFY_PARAM_get_flags(outer) & X509_V_FLAG_NO_CHECK_TIME;
@@ -123,8 +127,9 @@ static struct extras *extras_new(void)
     if (!extras)
         return NULL;
     extras->crls = X509_STORE_new();
+    extras->anchors = sk_X509_new_null();
     extras->intermediates = sk_X509_new_null();
-    if (extras->crls && extras->intermediates)
+    if (extras->crls && extras->anchors && extras->intermediates)
         return extras;
     free_extras(NULL, extras, NULL, 0, 0, NULL);
     return NULL;
@@ -149,7 +154,7 @@ enum lest_status pki_store_new(bool crl_required, struct pki_store **out, struct
     }
     X509_VERIFY_PARAM *param = X509_STORE_get0_param(store->x509);
     X509_VERIFY_PARAM_set_auth_level(param, 2);
-    X509_VERIFY_PARAM_set_depth(param, PKI_STORE_DEPTH_MAX);
+    X509_VERIFY_PARAM_set_depth(param, PKI_PATH_DEPTH_MAX);
     X509_VERIFY_PARAM_set_flags(param,
                                 X509_V_FLAG_PARTIAL_CHAIN | (crl_required ? X509_V_FLAG_CRL_CHECK : 0));
     X509_STORE_set_check_revocation(store->x509, check_revocation);
@@ -175,7 +180,8 @@ enum lest_status pki_store_add_anchor(struct pki_store *store, const struct pki_
     if (!x509)
         return LEST_E_CERT_MALFORMED;
     pki_error_clear();
-    if (!X509_STORE_add_cert(store->x509, x509))
+    if (!X509_STORE_add_cert(store->x509, x509) ||
+        !X509_add_cert(store->extras->anchors, x509, X509_ADD_FLAG_UP_REF | X509_ADD_FLAG_NO_DUP))
         return pki_error(err, LEST_E_NOMEM, "the trust anchor cannot be added");
     return LEST_OK;
 }
@@ -218,7 +224,7 @@ int pki_store_run(X509_STORE_CTX *ctx)
         goto out;
     }
     X509_STORE_CTX_set0_untrusted(ctx, all);
-    ok = X509_verify_cert(ctx);
+    ok = pki_path_verify(ctx, extras ? extras->anchors : NULL);
     X509_STORE_CTX_set0_untrusted(ctx, sent);
 out:
     sk_X509_free(all);

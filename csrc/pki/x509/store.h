@@ -6,7 +6,7 @@
 #include "pki/x509/crl.h"
 
 /** Bounds of one verification. */
-enum { PKI_STORE_UNTRUSTED_MAX = 64, PKI_STORE_DEPTH_MAX = 16 };
+enum { PKI_STORE_UNTRUSTED_MAX = 64 };
 
 struct pki_store;
 
@@ -43,8 +43,9 @@ enum lest_status pki_store_add_intermediate(struct pki_store *store, const struc
  *  its own references (SSL_CTX_set1_verify_cert_store). */
 X509_STORE *pki_store_get0(const struct pki_store *store);
 
-/** In place of X509_verify_cert(), for code that has a context of such a store: that, with the intermediates of
- *  the store at hand. 1 is verified; else the context has the error. */
+/** In place of X509_verify_cert(), for code that has a context of such a store, or of another (the system's): every
+ *  path is tried, as pki_path_verify() says, with the intermediates of the store at hand. 1 is verified; else the
+ *  context has the error. */
 int pki_store_run(X509_STORE_CTX *ctx);
 
 /** Extended key usage of TLS (id-kp-clientAuth, id-kp-serverAuth) or none asked for. A certificate without

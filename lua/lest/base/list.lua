@@ -13,4 +13,15 @@ function M.has(values, value)
   return false
 end
 
+--- The keys of a table of names, in an order that is the same in each process and at each start:
+--- that of pairs() is not.
+---@param map table<string, any>
+---@return string[]
+function M.sorted_keys(map)
+  local keys = {}
+  for key in pairs(map) do table.insert(keys, key) end
+  table.sort(keys)
+  return keys
+end
+
 return M

@@ -5,6 +5,7 @@ local credentials = require "lest.server.ledger.credentials"
 local fail = require "lest.base.fail"
 local keypair = require "lest.server.config.keypair"
 local limiter = require "lest.server.authority.limiter"
+local list = require "lest.base.list"
 local snapshot = require "lest.server.config.snapshot"
 local start_failure = require "lest.server.config.start_failure"
 local task = require "lest.task"
@@ -64,7 +65,8 @@ local function load_anchors(authority)
   if not anchors then return nil, crls end
   local intermediates, err = chain.load_all(config)
   if not intermediates then return nil, err end
-  for name, certs in pairs(anchors) do
+  for _, name in ipairs(list.sorted_keys(anchors)) do
+    local certs = anchors[name]
     table.move(certs, 1, #certs, #known + 1, known)
     local store
     store, err = core.store.new { anchors = certs, intermediates = intermediates, crls = crls,

@@ -6,6 +6,7 @@
 --- default. A mistake is an error that names the line, the key's path and the nearest right word.
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local list = require "lest.base.list"
 local schema = require "lest.base.schema"
 local shape = require "lest.server.config.shape"
 
@@ -131,9 +132,7 @@ local function cross_check(config, report)
         end
       end
     else
-      each.anchors = {}
-      for anchor in pairs(config.anchors) do table.insert(each.anchors, anchor) end
-      table.sort(each.anchors)
+      each.anchors = list.sorted_keys(config.anchors)
     end
     local without_certificate
     each.accepts, without_certificate = read_auth(each.auth)

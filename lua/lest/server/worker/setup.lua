@@ -4,6 +4,7 @@ local core = require "lest.core"
 local fail = require "lest.base.fail"
 local hooks = require "lest.server.worker.hooks"
 local keypair = require "lest.server.config.keypair"
+local list = require "lest.base.list"
 local snapshot = require "lest.server.config.snapshot"
 local start_failure = require "lest.server.config.start_failure"
 
@@ -12,8 +13,8 @@ local M = {}
 local blame <const> = start_failure.blame
 
 --- Entries of the configuration as DER; a mistake in them is an error, not a trace.
-local function encode_csrattrs(name, list)
-  local ok, der, err = pcall(core.csrattrs.encode, list)
+local function encode_csrattrs(name, entries)
+  local ok, der, err = pcall(core.csrattrs.encode, entries)
   if ok and der then return der end
   local problem = ok and tostring(err) or tostring(der):gsub("^[^:]+:%d+: ", "")
   return fail("config", ("labels.%s.csrattrs: %s"):format(name, problem))
@@ -24,16 +25,16 @@ end
 local function load_csrattrs(config, name)
   local label = config.labels[name]
   local keys = config.profiles[label.profile].keys
-  local list = { table.unpack(label.csrattrs or {}) }
-  local der, err = encode_csrattrs(name, list)
+  local entries = { table.unpack(label.csrattrs or {}) }
+  local der, err = encode_csrattrs(name, entries)
   if not der then return nil, err end
   local insists = #keys == 1 and #label.profiles == 1
     and (keys[1]:find "^ec:" or keys[1]:find "^rsa:%d+$")
   if insists and not core.csrattrs.wishes(der).key then
-    table.insert(list, { key = keys[1] })
-    return encode_csrattrs(name, list)
+    table.insert(entries, { key = keys[1] })
+    return encode_csrattrs(name, entries)
   end
-  return #list > 0 and der
+  return #entries > 0 and der
 end
 
 ---@class lest.worker.label
@@ -92,7 +93,9 @@ local function load_store(config)
   local used, all = false, {}
   local anchors, crls = snapshot.trust(config)
   if not anchors then return nil, crls end
-  for _, certs in pairs(anchors) do table.move(certs, 1, #certs, #all + 1, all) end
+  for _, name in ipairs(list.sorted_keys(anchors)) do
+    table.move(anchors[name], 1, #anchors[name], #all + 1, all)
+  end
   for _, label in pairs(config.labels) do
     used = used or label.accepts.certificate
   end

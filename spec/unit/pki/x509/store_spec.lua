@@ -137,6 +137,111 @@ describe("store", function()
       { untrusted = { bound.cert } })
   end)
 
+  -- Two CAs of one name, as a maker has that changed its key, without key identifiers.
+  local NO_IDS <const> = "subjectKeyIdentifier = none\nauthorityKeyIdentifier = none\n"
+
+  it("tries every anchor and every intermediate of a name, in any order (RFC 4158 2.4)", function()
+    local makers, devices = {}, {}
+    for i = 1, 3 do
+      makers[i] = ca:root("maker" .. i, { subject = "/CN=Maker", more = NO_IDS })
+      devices[i] = ca:issue("made" .. i, { by = makers[i], ext = NO_IDS })
+    end
+    for _, order in ipairs { { 1, 2, 3 }, { 3, 2, 1 }, { 2, 3, 1 } } do
+      local trust = store(makers[order[1]], makers[order[2]], makers[order[3]])
+      for i = 1, 3 do
+        local chain = assert(trust:verify(devices[i].cert))
+        assert.equal(makers[i].cert, chain[2])
+      end
+    end
+    refused("", store(makers[1], makers[2]), devices[3].cert)
+    local subs = {}
+    for i = 1, 2 do
+      subs[i] = ca:sub("maker-sub" .. i, { by = makers[i], subject = "/CN=Sub", more = NO_IDS })
+      devices[i] = ca:issue("sub-made" .. i, { by = subs[i], ext = NO_IDS })
+    end
+    for _, order in ipairs { { 1, 2 }, { 2, 1 } } do
+      for i = 1, 2 do
+        assert.equal(3, #assert(store(makers[1], makers[2]):verify(devices[i].cert,
+          { untrusted = { subs[order[1]].cert, subs[order[2]].cert } })))
+      end
+    end
+  end)
+
+  it("finds the cross-signed path that leads to an anchor (RFC 4158 2.4)", function()
+    local other = ca:root("elsewhere")
+    local known = ca:sub("crossed", { by = root })
+    local unknown = ca:sub("crossed-too", { by = other, subject = "/CN=crossed",
+      same_key = known })
+    local crossed_leaf = ca:issue("crossed-leaf", { by = known })
+    for _, order in ipairs { { known, unknown }, { unknown, known } } do
+      local chain = assert(store(root):verify(crossed_leaf.cert,
+        { untrusted = { order[1].cert, order[2].cert } }))
+      assert.equal(known.cert, chain[2])
+    end
+    refused("its issuer is not among", store(root), crossed_leaf.cert,
+      { untrusted = { unknown.cert } })
+    local past = ca:sub("crossed-past", { by = root, subject = "/CN=crossed", same_key = known,
+      days = -1 })
+    assert(store(root):verify(crossed_leaf.cert, { untrusted = { past.cert, known.cert } }))
+    refused("has expired", store(root), crossed_leaf.cert, { untrusted = { past.cert,
+      unknown.cert } })
+  end)
+
+  it("uses intermediates that nobody sent, and trusts none of them", function()
+    local trust = assert(core.store.new { anchors = { root.cert }, intermediates = { sub.cert } })
+    assert.equal(3, #assert(trust:verify(leaf.cert)))
+    trust = assert(core.store.new { intermediates = { root.cert, sub.cert } })
+    refused("", trust, leaf.cert)
+  end)
+
+  it("7030-6-j bounds the search among many certificates of one name", function()
+    -- Each of them has signed all others: there are more paths than anybody can try.
+    local twin = ca:sub("twin", { by = ca:root "stranger", subject = "/CN=Twin", more = NO_IDS })
+    local twins = { twin.cert }
+    for i = 1, 12 do
+      twins[i + 1] = ca:sub("twin" .. i, { by = twin, subject = "/CN=Twin", same_key = twin,
+        more = NO_IDS }).cert
+    end
+    local lost = ca:issue("lost", { by = twin, ext = NO_IDS })
+    refused("", store(root), lost.cert, { untrusted = twins })
+  end)
+
+  it("5280-4.1.2.5 takes a certificate to the last second of its validity", function()
+    local trust, last = store(root), leaf.cert.not_after
+    assert(trust:verify(leaf.cert, { untrusted = { sub.cert }, at = last }))
+    refused("has expired", trust, leaf.cert, { untrusted = { sub.cert }, at = last + 1 })
+    assert(trust:verify(leaf.cert, { untrusted = { sub.cert }, at = leaf.cert.not_before }))
+    refused("not yet valid", trust, leaf.cert, { untrusted = { sub.cert },
+      at = leaf.cert.not_before - 1 })
+    local crl = ca:crl(sub, {}, { days = 50 })
+    trust = assert(core.store.new { anchors = { root.cert }, crls = { crl } })
+    assert(trust:verify(leaf.cert, { untrusted = { sub.cert }, at = last }))
+  end)
+
+  it("5280-4.2.1.10 refuses a wildcard that covers what a CA excludes (RFC 9525 6.3)", function()
+    local bound = ca:sub("excluding", { by = root,
+      more = "nameConstraints = critical,excluded;DNS:bar.example.com" })
+    local function leaf_for(name, san)
+      return ca:issue(name, { by = bound, ext = "subjectAltName = " .. san }).cert
+    end
+    local how = { untrusted = { bound.cert } }
+    assert(store(root):verify(leaf_for("far", "DNS:*.example.org,DNS:foo.example.com"), how))
+    assert(store(root):verify(leaf_for("deeper", "DNS:*.foo.example.com"), how))
+    for i, san in ipairs { "DNS:bar.example.com", "DNS:a.bar.example.com", "DNS:*.example.com",
+      "DNS:foo.example.com,DNS:*.Example.COM", "DNS:*.bar.example.com" } do
+      refused("depth 0.*excluded subtree", store(root), leaf_for("near" .. i, san), how)
+    end
+  end)
+
+  it("takes the largest path length", function()
+    local large = ca:root("large", {
+      ext = "basicConstraints = critical,CA:TRUE,pathlen:2147483647\n" })
+    assert.equal(2147483647, large.cert.path_len)
+    local below = ca:sub("below-large", { by = large })
+    assert(store(large):verify(ca:issue("leaf-large", { by = below }).cert,
+      { untrusted = { below.cert } }))
+  end)
+
   it("refuses an unknown critical extension (RFC 5280 4.2)", function()
     local odd = ca:issue("odd", { by = root, ext = "1.2.3.4 = critical,ASN1:NULL" })
     refused("unhandled critical extension", store(root), odd.cert)

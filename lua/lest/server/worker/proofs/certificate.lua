@@ -1,4 +1,5 @@
---- What a client offers as the proof "certificate": the chain that it sent in the TLS handshake.
+--- What a client offers as the proof "certificate": the path that was verified in the TLS
+--- handshake, and what it sent besides, as far as a message has room.
 local message = require "lest.server.wire.message"
 local refusal = require "lest.server.wire.refusal"
 

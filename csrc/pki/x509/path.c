@@ -1,0 +1,149 @@
+#include "pki/x509/path.h"
+
+#include "pki/error.h"
+#include "pki/x509/constraints.h"
+
+#include <openssl/x509v3.h>
+#include <stdbool.h>
+#include <time.h>
+
+/* Of one search: checks of a signature and of a whole path. Who sends 64 certificates of one name gets no more. */
+enum { SIGNATURES_MAX = 96, PATHS_MAX = 16, LEN_MAX = PKI_PATH_DEPTH_MAX + 2 };
+
+/* path[0] is the leaf. reason, depth, at: of the first path whose signatures were good. */
+struct search {
+    X509_STORE_CTX *outer;
+    /* lists[0] are the anchors */
+    STACK_OF(X509) * lists[2];
+    X509 *path[LEN_MAX];
+    int len, signatures, paths;
+    int reason, depth;
+    X509 *at;
+};
+
+int pki_path_fault(int ok, X509_STORE_CTX *ctx)
+{
+    if (ok || X509_STORE_CTX_get_error(ctx) != X509_V_ERR_CERT_HAS_EXPIRED)
+        return ok;
+    const ASN1_TIME *end = X509_get0_notAfter(X509_STORE_CTX_get_current_cert(ctx));
+    X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
+    bool is_set = X509_VERIFY_PARAM_get_flags(param) & X509_V_FLAG_USE_CHECK_TIME;
+    if (ASN1_TIME_cmp_time_t(end, is_set ? X509_VERIFY_PARAM_get_time(param) : time(NULL)) != 0)
+        return ok;
+    X509_STORE_CTX_set_error(ctx, X509_V_OK);
+    return 1;
+}
+
+static int verify_one(X509_STORE_CTX *ctx)
+{
+    X509_STORE_CTX_set_verify_cb(ctx, pki_path_fault);
+    int ok = X509_verify_cert(ctx);
+    int depth = ok == 1 ? pki_constraints_breach(X509_STORE_CTX_get0_chain(ctx)) : -1;
+    if (depth < 0)
+        return ok;
+    X509_STORE_CTX_set_error(ctx, X509_V_ERR_EXCLUDED_VIOLATION);
+    X509_STORE_CTX_set_error_depth(ctx, depth);
+    X509_STORE_CTX_set_current_cert(ctx, sk_X509_value(X509_STORE_CTX_get0_chain(ctx), depth));
+    return 0;
+}
+
+static bool adopt(X509_STORE_CTX *outer, X509_STORE_CTX *inner)
+{
+    STACK_OF(X509) *chain = X509_STORE_CTX_get1_chain(inner);
+    if (!chain)
+        return false;
+    X509_STORE_CTX_set0_verified_chain(outer, chain);
+    X509_STORE_CTX_set_error(outer, X509_V_OK);
+    X509_STORE_CTX_set_error_depth(outer, 0);
+    return true;
+}
+
+static void note(struct search *s, X509_STORE_CTX *inner)
+{
+    if (s->reason != X509_V_OK)
+        return;
+    s->reason = X509_STORE_CTX_get_error(inner);
+    s->depth = X509_STORE_CTX_get_error_depth(inner);
+    s->at = s->depth >= 0 && s->depth < s->len ? s->path[s->depth] : NULL;
+}
+
+/* OpenSSL's verification, which finds this path and no other. */
+static bool try_path(struct search *s)
+{
+    bool ok = false;
+    X509_STORE_CTX *inner = X509_STORE_CTX_new();
+    STACK_OF(X509) *between = sk_X509_new_null(), *anchor = sk_X509_new_null();
+    if (s->paths-- <= 0 || !inner || !between || !anchor)
+        goto out;
+    for (int i = 1; i < s->len - 1; i++)
+        if (!sk_X509_push(between, s->path[i]))
+            goto out;
+    if (!sk_X509_push(anchor, s->path[s->len - 1]) ||
+        !X509_STORE_CTX_init(inner, X509_STORE_CTX_get0_store(s->outer), s->path[0], between) ||
+        !X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(inner), X509_STORE_CTX_get0_param(s->outer)))
+        goto out;
+    X509_STORE_CTX_set0_trusted_stack(inner, anchor);
+    if (verify_one(inner) == 1)
+        ok = adopt(s->outer, inner);
+    else
+        note(s, inner);
+out:
+    X509_STORE_CTX_free(inner);
+    sk_X509_free(between);
+    sk_X509_free(anchor);
+    return ok;
+}
+
+/* Whether a certificate signed the last one of the path, and is not on it yet. */
+static bool is_issuer(struct search *s, X509 *candidate)
+{
+    X509 *last = s->path[s->len - 1];
+    if (X509_check_issued(candidate, last) != X509_V_OK)
+        return false;
+    for (int i = 0; i < s->len; i++)
+        if (X509_cmp(candidate, s->path[i]) == 0)
+            return false;
+    EVP_PKEY *key = X509_get0_pubkey(candidate);
+    return key && s->signatures-- > 0 && X509_verify(last, key) == 1;
+}
+
+static bool walk(struct search *s) /* NOLINT(misc-no-recursion): LEN_MAX deep */
+{
+    for (size_t from = 0; from < sizeof s->lists / sizeof *s->lists; from++)
+        for (int i = 0; s->len < LEN_MAX && i < sk_X509_num(s->lists[from]); i++) {
+            X509 *candidate = sk_X509_value(s->lists[from], i);
+            if (!is_issuer(s, candidate))
+                continue;
+            s->path[s->len++] = candidate;
+            bool ok = from == 0 ? try_path(s) : walk(s);
+            s->len--;
+            if (ok)
+                return true;
+        }
+    return false;
+}
+
+int pki_path_verify(X509_STORE_CTX *ctx, STACK_OF(X509) * anchors)
+{
+    struct search s = { .outer = ctx,
+                        .lists = { anchors, X509_STORE_CTX_get0_untrusted(ctx) },
+                        .len = 1,
+                        .signatures = SIGNATURES_MAX,
+                        .paths = PATHS_MAX };
+    int ok = verify_one(ctx);
+    s.path[0] = X509_STORE_CTX_get0_cert(ctx);
+    if (ok == 1 || !anchors || !s.path[0])
+        return ok;
+    if (walk(&s)) {
+        X509_STORE_CTX_set_current_cert(ctx, s.path[0]);
+        pki_error_clear();
+        return 1;
+    }
+    /* What keeps the path that could be from being one says more than the wrong one that OpenSSL took. */
+    if (s.at) {
+        X509_STORE_CTX_set_error(ctx, s.reason);
+        X509_STORE_CTX_set_error_depth(ctx, s.depth);
+        X509_STORE_CTX_set_current_cert(ctx, s.at);
+    }
+    return 0;
+}
