@@ -389,6 +389,7 @@ enum lest_status net_client_tls_prepare(const struct net_client_tls *tls, SSL_CT
     if (!SSL_CTX_set_ex_data(ctx, peer_index, peer))
         return pki_error(err, LEST_E_NOMEM, "out of memory");
     net_client_peer_ref(peer);
+    net_records_bound(ctx, &peer->records);
     /* The peer is verified once: a renegotiation would bring a second certificate. */
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_verify(ctx, SSL_VERIFY_PEER, NULL);

@@ -6,6 +6,7 @@
 #define LEST_NET_CLIENT_TLS_H
 
 #include "base/error.h"
+#include "net/records.h"
 
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -42,6 +43,7 @@ void net_client_tls_free(struct net_client_tls *tls);
  *  refused       the peer's certificate was not accepted, and err says why
  *  alert         the last fatal alert that the peer sent, or -1
  *  ended         the peer said that it will send no more (close_notify)
+ *  records       what the peer has sent besides data
  *  by_cmc_ra     the name did not match; id-kp-cmcRA stood for it (RFC 7030 3.6.1) */
 struct net_client_peer {
     unsigned references;
@@ -53,6 +55,7 @@ struct net_client_peer {
     bool is_ip;
     bool ended;
     int alert;
+    struct net_records records;
     struct lest_error err;
     char host[256];
 };

@@ -9,7 +9,9 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { OUT_MAX = 256 * 1024 * 1024, STOP_IDLE_MS = 1000 };
+/* STEPS_MAX    of a connection in one turn of the loop, whatever its peer has sent
+ * RECORDS_MAX  that it begins to work on in one turn */
+enum { OUT_MAX = 256 * 1024 * 1024, STOP_IDLE_MS = 1000, STEPS_MAX = 32, RECORDS_MAX = 64 };
 
 static void destroy(struct net_connection *c)
 {
@@ -37,6 +39,8 @@ static void report_handshake(struct net_connection *c, enum net_io io)
         lest_error_set(&why, LEST_E_TIMEOUT, "the TLS handshake took too long");
     else if (io == NET_IO_END)
         lest_error_set(&why, LEST_E_CLOSED, "the client left during the TLS handshake");
+    else if (c->stream.records.why)
+        lest_error_set(&why, LEST_E_PROTOCOL, "%s", c->stream.records.why);
     else
         net_tls_reason(c->stream.ssl, &why);
     struct lest_log_field fields[] = {
@@ -82,6 +86,25 @@ static bool step_linger(struct net_connection *c)
     return true;
 }
 
+/* Set the timer to the deadline; to the next turn of the loop where there is more to do. */
+static void arm(struct net_connection *c, bool has_more)
+{
+    if (c->armed == c->deadline && !has_more)
+        return;
+    int64_t left = has_more ? 0 : c->deadline - lest_clock_monotonic_ms();
+    if (left < 0)
+        left = 0;
+    const struct timeval delay = { (time_t)(left / 1000), (suseconds_t)(left % 1000 * 1000) };
+    event_add(&c->timer, &delay);
+    c->armed = has_more ? 0 : c->deadline;
+}
+
+/* The others come next: no peer decides how long a turn of the loop takes. */
+static bool has_time(const struct net_connection *c, int steps)
+{
+    return steps < STEPS_MAX && c->stream.records.taken < RECORDS_MAX;
+}
+
 static void run(struct net_connection *c)
 {
     static bool (*const steps[])(struct net_connection *) = {
@@ -94,9 +117,11 @@ static void run(struct net_connection *c)
         [NET_LINGER] = step_linger,
     };
     _Static_assert(sizeof steps / sizeof *steps == NET_CLOSED, "every state has its step");
+    bool has_more = true;
     c->running = true;
-    while (c->state != NET_CLOSED && steps[c->state](c))
-        ;
+    c->stream.records.taken = 0;
+    for (int i = 0; has_more && c->state != NET_CLOSED && has_time(c, i); i++)
+        has_more = steps[c->state](c);
     c->running = false;
     if (c->state == NET_CLOSED) {
         destroy(c);
@@ -106,16 +131,7 @@ static void run(struct net_connection *c)
         net_stream_watch_reset(&c->stream);
     else
         net_stream_watch(&c->stream);
-    if (c->armed != c->deadline) {
-        int64_t left = c->deadline - lest_clock_monotonic_ms();
-        struct timeval delay;
-        if (left < 1)
-            left = 1;
-        delay.tv_sec = (time_t)(left / 1000);
-        delay.tv_usec = (suseconds_t)(left % 1000 * 1000);
-        event_add(&c->timer, &delay);
-        c->armed = c->deadline;
-    }
+    arm(c, has_more);
 }
 
 static void on_ready(void *arg)

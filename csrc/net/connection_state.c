@@ -71,9 +71,20 @@ void net_connection_next_request(struct net_connection *c)
     const struct net_limits *limits = &c->service->limits;
     c->state = NET_HEAD;
     c->parsed = 0;
+    net_records_start_again(&c->stream.records);
     c->begun = c->in.len > 0;
     net_connection_set_deadline(c, c->begun || c->requests == 0 ? limits->header_ms : limits->idle_ms);
     net_connection_set_waiting(c, true);
+}
+
+void net_connection_report_end(const struct net_connection *c, const char *why)
+{
+    struct lest_log_field fields[] = {
+        { "address", LEST_LOG_TEXT, c->peer->address, strlen(c->peer->address), 0 },
+        { "port", LEST_LOG_INTEGER, NULL, 0, c->peer->port },
+        { "message", LEST_LOG_TEXT, why, strlen(why), 0 },
+    };
+    net_lines_write(&c->service->ends, fields, sizeof fields / sizeof *fields);
 }
 
 /* The handler logs the exchanges that it gets. A request that is refused before that leaves only this line. */

@@ -83,6 +83,9 @@ void net_connection_drop(struct net_connection *c, const char *why);
  */
 void net_connection_finish(struct net_connection *c);
 
+/** Log why this end of the connection comes from the server. */
+void net_connection_report_end(const struct net_connection *c, const char *why);
+
 /** Answer for the server itself, with a sentence, and end the connection. */
 void net_connection_refuse(struct net_connection *c, int status, const char *sentence);
 

@@ -21,6 +21,8 @@ static enum net_io read_some(struct net_connection *c, size_t room)
         lest_buf_append(&c->in, bytes, got);
     lest_wipe(bytes, got);
     c->ended = c->ended || io == NET_IO_END;
+    if (io == NET_IO_FAILED && c->stream.records.why)
+        net_connection_report_end(c, c->stream.records.why);
     return c->in.failed ? NET_IO_FAILED : io;
 }
 

@@ -66,14 +66,16 @@ static struct watched *watch(struct net_multi *multi, curl_socket_t fd)
 
 static int socket_function(CURL *easy, curl_socket_t fd, int what, void *userp, void *socketp)
 {
-    (void)easy;
     struct net_multi *multi = userp;
+    struct net_multi_request *request = NULL;
     struct watched *watched = socketp;
     if (what == CURL_POLL_REMOVE) {
         if (watched)
             unwatch(watched);
         return 0;
     }
+    if (net_curl.easy_getinfo(easy, CURLINFO_PRIVATE, &request) == CURLE_OK && request)
+        request->fd = fd;
     if (!watched && !(watched = watch(multi, fd)))
         return -1;
     short wanted = EV_PERSIST;
@@ -185,6 +187,7 @@ bool net_multi_add(struct net_multi *multi, struct net_multi_request *request)
         net_curl.multi_add_handle(multi->handle, request->easy) != CURLM_OK)
         return false;
     request->added = true;
+    request->fd = -1;
     multi->under_way++;
     evtimer_del(multi->idle);
     return true;

@@ -10,10 +10,12 @@ struct net_multi;
 /** A request; the first member of the caller's own struct.
  *  easy   the caller's, ready to be sent
  *  done   called from the loop when libcurl is done with it. May free the request and the net_multi
+ *  fd     the socket that libcurl waits for on its behalf, or -1
  *  added  net_multi_add() has taken it, net_multi_remove() not given it back */
 struct net_multi_request {
     CURL *easy;
     void (*done)(struct net_multi_request *request, CURLcode code);
+    int fd;
     bool added;
 };
 

@@ -36,6 +36,7 @@ enum lest_status net_service_init(struct net_service *service, struct net_loop *
     struct event_base *base = net_loop_get0_base(loop);
     net_lines_init(&service->handshakes, base, "handshake failed");
     net_lines_init(&service->refusals, base, "request refused");
+    net_lines_init(&service->ends, base, "connection ended");
     return LEST_OK;
 }
 
@@ -50,6 +51,7 @@ void net_service_unref(struct net_service *service)
         return;
     net_lines_close(&service->handshakes);
     net_lines_close(&service->refusals);
+    net_lines_close(&service->ends);
     net_tls_free(service->tls);
     net_peer_counts_free(service->counts);
     service->release(service);

@@ -31,7 +31,7 @@ struct net_service {
     int connections, requests;
     char id_prefix[NET_REQUEST_ID_SIZE / 2];
     uint64_t ids;
-    struct net_lines handshakes, refusals;
+    struct net_lines handshakes, refusals, ends;
     bool stopped;
     int refs;
     void (*changed)(struct net_service *service);

@@ -19,12 +19,15 @@ void net_stream_init(struct net_stream *s, struct event_base *base, int fd, SSL 
     *s = (struct net_stream){ .ready = ready, .arg = arg, .fd = fd, .ssl = ssl };
     event_assign(&s->read_event, base, fd, EV_READ | EV_PERSIST, on_event, s);
     event_assign(&s->write_event, base, fd, EV_WRITE | EV_PERSIST, on_event, s);
+    net_records_watch(ssl, &s->records);
     SSL_set_fd(ssl, fd); /* without memory for it the handshake will fail */
 }
 
 /* What OpenSSL says about the result of an operation. Its queue was emptied before. */
 static enum net_io judge(struct net_stream *s, int result)
 {
+    if (s->records.why)
+        return NET_IO_FAILED;
     switch (SSL_get_error(s->ssl, result)) {
     case SSL_ERROR_NONE: return NET_IO_DONE;
     case SSL_ERROR_WANT_READ: s->wants_read = true; return NET_IO_WAIT;

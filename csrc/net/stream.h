@@ -8,6 +8,7 @@
 #define LEST_NET_STREAM_H
 
 #include "net/loop.h"
+#include "net/records.h"
 
 #include <event2/event_struct.h>
 #include <openssl/ssl.h>
@@ -16,16 +17,18 @@
  *  NET_IO_DONE    some of it was done
  *  NET_IO_WAIT    nothing yet; net_stream_watch() for it
  *  NET_IO_END     the peer sends no more (close_notify, or the end of the TCP stream)
- *  NET_IO_FAILED  the connection is broken */
+ *  NET_IO_FAILED  the connection is broken, or the peer has sent too much (records.why) */
 enum net_io { NET_IO_DONE, NET_IO_WAIT, NET_IO_END, NET_IO_FAILED };
 
 /** ready  called from the loop, never from inside a function of this file
+ *  records  what the peer has sent besides data; net_records_start_again() is the user's
  *  The other members belong to this file. */
 struct net_stream {
     void (*ready)(void *arg);
     void *arg;
     int fd;
     SSL *ssl;
+    struct net_records records;
     struct event read_event;
     struct event write_event;
     bool read_on, write_on, edge;

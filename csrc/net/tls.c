@@ -1,5 +1,6 @@
 #include "net/tls.h"
 
+#include "net/records.h"
 #include "net/tls_suites.h"
 #include "pki/asn1/name.h"
 #include "pki/error.h"
@@ -136,6 +137,7 @@ static void set_behaviour(SSL_CTX *ctx)
     SSL_CTX_set_read_ahead(ctx, 1);
     SSL_CTX_set_security_level(ctx, 2);
     SSL_CTX_set_alpn_select_cb(ctx, on_alpn, NULL);
+    net_records_bound(ctx, NULL);
 }
 
 static enum lest_status set_identity(SSL_CTX *ctx, const struct net_tls_options *options,

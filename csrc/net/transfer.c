@@ -1,5 +1,6 @@
 #include "net/transfer.h"
 
+#include "net/intake.h"
 #include "net/url.h"
 
 #include <stdlib.h>
@@ -17,6 +18,7 @@ struct net_transfer {
     struct lest_error err; /* set where a callback made libcurl stop */
     struct lest_buf send_body;
     struct net_reader reader;
+    struct net_intake intake;
     STACK_OF(X509) * peer_chain;
     const char *tls_version;
 };
@@ -72,6 +74,18 @@ static size_t on_body(char *data, size_t size, size_t count, void *arg)
     return 0;
 }
 
+static int on_progress(void *arg, curl_off_t all, curl_off_t got, curl_off_t all_sent, curl_off_t sent)
+{
+    struct net_transfer *transfer = arg;
+    struct lest_error why;
+    (void)all, (void)got, (void)all_sent, (void)sent;
+    if (!net_intake_is_over(&transfer->intake, transfer->request.fd))
+        return 0;
+    lest_error_set(&why, LEST_E_TOO_LARGE, "the answer takes too many bytes to send");
+    note_failure(transfer, &why);
+    return 1;
+}
+
 static enum lest_status status_of(CURLcode code)
 {
     switch (code) {
@@ -109,6 +123,10 @@ static void explain(struct net_transfer *transfer, CURLcode code)
         *err = peer->err;
         return;
     }
+    if (peer->records.why) {
+        lest_error_set(err, LEST_E_PROTOCOL, "%s: %s", transfer->url.origin, peer->records.why);
+        return;
+    }
     if (net_alert_is_about_us(peer->alert)) {
         lest_error_set(err, LEST_E_UNAUTHENTICATED,
                        "%s does not accept the client certificate, or asks for one", transfer->url.origin);
@@ -138,6 +156,7 @@ static void finish(struct net_multi_request *request, CURLcode code)
     long status = 0;
     net_curl.easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
     net_multi_remove(transfer->client->multi, request);
+    net_records_start_again(&transfer->peer->records);
     if (code == CURLE_OK && reader->head_complete &&
         !net_reader_is_whole(reader, status, !transfer->tls_version || transfer->peer->ended))
         code = CURLE_PARTIAL_FILE;
@@ -271,6 +290,9 @@ static CURLcode set_options(struct net_transfer *transfer, const struct net_requ
     SET(HEADERDATA, transfer);
     SET(WRITEFUNCTION, on_body);
     SET(WRITEDATA, transfer);
+    SET(NOPROGRESS, 0L);
+    SET(XFERINFOFUNCTION, on_progress);
+    SET(XFERINFODATA, transfer);
     /* client_tls.c decides instead, and no session outlives its connection (RFC 7030 4.1.1). */
     SET(SSL_VERIFYPEER, 0L);
     SET(SSL_VERIFYHOST, 0L);
@@ -328,6 +350,7 @@ enum lest_status net_transfer_send(struct net_client *client, const struct net_r
     transfer->arg = arg;
     lest_buf_init(&transfer->send_body, request->body_len + 1);
     net_reader_init(&transfer->reader, request->body_max);
+    net_intake_init(&transfer->intake, request->body_max);
     enum lest_status status = prepare(transfer, request, err);
     if (!status && !net_multi_add(client->multi, &transfer->request))
         status = lest_error_set(err, LEST_E_NOMEM, "out of memory or descriptors");

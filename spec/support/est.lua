@@ -32,6 +32,7 @@ end
 function World:close()
   getmetatable(self.pki).__close(self.pki)
 end
+World.__close = World.close
 
 --- A raw server with the world's certificate, or another entity's.
 function World:serve(settings)

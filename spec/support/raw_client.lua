@@ -106,6 +106,21 @@ function Connection:trickle(bytes, chunk, gap)
     tostring(gap)))
 end
 
+-- What rawtls_flood.c can speak, for :connect.
+M.FLOODS = { suites = "TLS_AES_128_GCM_SHA256",
+  ciphers = "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256" }
+
+--- Send records of a kind (spec/support/rawtls_flood.c) until the peer ends the connection, which
+--- was made with FLOODS.
+---@param kind string
+---@param timeout integer ms
+---@return string how it ended
+---@return integer count of bytes
+function Connection:flood(kind, timeout)
+  local _, how, count = sent(self.process:ask("flood", self.id, kind, tostring(timeout)))
+  return how, count
+end
+
 --- Read until the end, `max` bytes, the bytes `stop`, or the timeout (ms, 5000).
 ---@param options? { max?: integer, stop?: string, timeout?: integer }
 ---@return string bytes

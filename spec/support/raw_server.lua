@@ -9,9 +9,10 @@
 ---
 --- Each request takes the next answer, and waits until there is one. The connection stays
 --- afterwards unless a step ends it. Steps of an answer: bytes; { delay = ms }; { trickle = bytes,
---- chunk = n, gap = ms }; "close", "drop" (without close_notify), "reset", "half" (half-close),
---- "stall" (nothing more until the peer closes), "certificate" (TLS 1.3: ask for one now), and
---- first "head", later "body": answer before the body is read.
+--- chunk = n, gap = ms }; { flood = kind } (spec/support/rawtls_flood.c); "close", "drop" (without
+--- close_notify), "reset", "half" (half-close), "stall" (nothing more until the peer closes),
+--- "certificate" (TLS 1.3: ask for one now), and first "head", later "body": answer before the body
+--- is read.
 local core = require "lest.core"
 local rawtls = require "support.rawtls"
 
@@ -28,6 +29,8 @@ local function steps_of(answer)
       words[i] = plain[step] and step or "send:" .. rawtls.encode(step)
     elseif step.delay then
       words[i] = "delay:" .. step.delay
+    elseif step.flood then
+      words[i] = "flood:" .. step.flood
     else
       words[i] = ("trickle:%d:%d:%s"):format(step.chunk or 1, step.gap or 10,
         rawtls.encode(step.trickle))

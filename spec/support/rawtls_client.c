@@ -7,6 +7,7 @@
  *   hello KEY=VALUE...                -> data ok BASE64: a ClientHello, to be sent on a plain connection
  *   send ID BASE64 TIMEOUT            -> ok COUNT | err END COUNT
  *   trickle ID BASE64 CHUNK GAP       -> ok COUNT | err END COUNT
+ *   flood ID KIND TIMEOUT             -> err END COUNT: see spec/support/rawtls_flood.c
  *   read ID TIMEOUT MAX UNTIL         -> data END BASE64: up to MAX bytes, or to the end of the bytes UNTIL
  *   info ID                           -> ok INFO...
  *   notify | fin | half | close | drop | reset ID    -> ok
@@ -186,6 +187,18 @@ static void send_command(char *const words[], bool trickle)
     lest_buf_free(&data);
 }
 
+/* flood ID KIND TIMEOUT */
+static void flood_command(char *const words[])
+{
+    int id;
+    size_t sent;
+    char count[32];
+    struct rawtls *c = connection(words[1], &id);
+    enum rawtls_end end = rawtls_flood(c, words[2], rawtls_deadline(atol(words[3])), &sent);
+    snprintf(count, sizeof count, "%zu ", sent);
+    reply_end("err", end, count);
+}
+
 /* read ID TIMEOUT MAX UNTIL: a byte at a time where there is an UNTIL, so that no byte after it is taken */
 static void read_command(char *const words[])
 {
@@ -273,6 +286,8 @@ static void run(char *const words[])
         send_command(words, false);
     else if (strcmp(words[0], "trickle") == 0 && count == 5)
         send_command(words, true);
+    else if (strcmp(words[0], "flood") == 0 && count == 4)
+        flood_command(words);
     else if (strcmp(words[0], "read") == 0 && count == 5)
         read_command(words);
     else if (strcmp(words[0], "info") == 0 && count == 2)

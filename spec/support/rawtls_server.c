@@ -11,6 +11,7 @@
  *   stall         do nothing until the peer closes
  *   head          as the first step: the answer begins when the head is complete, the body unread
  *   body          read the body now, and record the request
+ *   flood:KIND    without end, as the first thing that is written: see spec/support/rawtls_flood.c
  *   certificate   TLS 1.3: ask for the client's certificate now
  * Events (N counts connections):
  *   hello N BYTES (each ClientHello, from its type on) | tls N INFO... | failed N END REASON |
@@ -258,6 +259,10 @@ static enum rawtls_end run_step(struct session *s, char *step)
         return record(s);
     if (strcmp(step, "certificate") == 0)
         return ask_certificate(s);
+    if (strcmp(step, "flood") == 0 && argument) {
+        size_t sent;
+        return rawtls_flood(&s->c, argument, rawtls_deadline(IDLE_MS), &sent);
+    }
     if (strcmp(step, "send") == 0 && argument)
         return send_step(s, argument, 0, 0);
     if (strcmp(step, "trickle") == 0 && argument) {

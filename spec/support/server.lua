@@ -265,6 +265,7 @@ function Server:stop()
   os.execute("rm -rf " .. self.folder)
   if not sound then error(problem, 0) end
 end
+Server.__close = Server.stop
 
 Server.__close = Server.stop
 
