@@ -16,12 +16,17 @@ local M = {}
 local Channels = {}
 Channels.__index = Channels
 
----@param options { share: integer, lifetime: integer } the requests that one worker may hold; the
---- seconds that a handle is good
+---@class lest.authority.channels.options
+---@field share integer the requests that one worker may hold
+---@field lifetime integer seconds that a handle is good
+---@field on_lost fun(request: lest.authority.request, why: string) a kept request gets no verdict
+
+---@param options lest.authority.channels.options
 ---@return lest.authority.channels
 function M.new(options)
   return setmetatable({
-    share = options.share, lifetime = options.lifetime, of_worker = {}, handles = {}, held = {},
+    share = options.share, lifetime = options.lifetime, on_lost = options.on_lost,
+    of_worker = {}, handles = {}, held = {},
   }, Channels)
 end
 
@@ -41,14 +46,33 @@ function Channels:accept(socket, worker, pid)
   return channel
 end
 
+--- A kept request is over: its handle is good no more, and its place is free.
+local function forget(self, request)
+  self.handles[request.handle] = nil
+  self:leave(request.channel)
+end
+
+--- A kept request gets no verdict.
+local function lose(self, request, why)
+  forget(self, request)
+  self.on_lost(request, why)
+end
+
 --- A channel has ended, from whichever side: its handles are of no use any more.
 ---@param channel lest.authority.channel
 function Channels:drop(channel)
   channel.closed = true
   if self.of_worker[channel.worker] == channel then self.of_worker[channel.worker] = nil end
   for _, request in pairs(self.handles) do
-    if request.channel == channel then self:forget(request) end
+    if request.channel == channel then
+      lose(self, request, "the worker ended while the policy decided")
+    end
   end
+end
+
+--- The end of the authority.
+function Channels:close()
+  for _, channel in pairs(self.of_worker) do self:drop(channel) end
 end
 
 --- Take a place for a request: a worker has as many as it lets be under way, whatever became of its
@@ -74,13 +98,6 @@ function Channels:keep(request)
   return handle
 end
 
---- A kept request is over: its handle is good no more, and its place is free.
----@param request lest.authority.request
-function Channels:forget(request)
-  self.handles[request.handle] = nil
-  self:leave(request.channel)
-end
-
 --- The request that a verdict is about, which is then kept no longer.
 ---@param channel lest.authority.channel
 ---@param finish table the worker's message
@@ -92,18 +109,19 @@ function Channels:take(channel, finish, now)
     core.log.write("warning", "bad handle", { "id", finish.id, "pid", channel.pid })
     refusal.raise(503, "the request is not known any more", { retry_after = 5 })
   end
-  self:forget(request)
   if now - request.started > self.lifetime then
+    lose(self, request, "the decision came too late")
     refusal.raise(503, "the decision came too late", { retry_after = 5 })
   end
+  forget(self, request)
   return request
 end
 
---- Forget the requests that were given up.
+--- Wait no longer for verdicts that do not come.
 ---@param now integer seconds
 function Channels:sweep(now)
   for _, request in pairs(self.handles) do
-    if request.started < now - self.lifetime then self:forget(request) end
+    if request.started < now - self.lifetime then lose(self, request, "no decision came") end
   end
 end
 

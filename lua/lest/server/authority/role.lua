@@ -99,7 +99,7 @@ function Authority:begin(request)
   proofs.authenticate(self, request)
   request.is_proven = true
   for _, kind in ipairs(kinds.list) do begin[kind.name] = nil end -- not needed any more
-  -- The channel may have ended while a password was hashed.
+  -- The channel may have ended while a password was hashed. No policy was asked: nothing to record.
   if request.channel.closed then channels.refuse_crowd() end
   self:count_request(request)
   request.is_known = true
@@ -132,6 +132,11 @@ end
 
 -- Messages
 
+local function is_of_ledger(problem)
+  local code = core.error.is(problem) and problem.code
+  return code == "ledger" or code == "ledger_busy"
+end
+
 --- The answer that an error stands for.
 local function answer_of(id, problem)
   if refusal.is(problem) then
@@ -141,18 +146,36 @@ local function answer_of(id, problem)
     end
     return { status = problem.status, reason = problem.reason, retry_after = problem.retry_after }
   end
-  local err = core.error.is(problem) and problem
   core.log.write("error", "message failed", { "id", id, "message", tostring(problem) })
-  if err and (err.code == "ledger" or err.code == "ledger_busy") then
+  if is_of_ledger(problem) then
     return { status = 503, reason = "the ledger cannot be written now", retry_after = 5 }
   end
   return { status = 500, reason = "the request " .. id .. " failed" }
 end
 
---- A refusal is recorded once it is known whom it concerns: strangers must not be able to fill the
---- ledger.
-function Authority:record_refusal(request, problem)
-  record.request(self, request, { reason = problem.reason, detail = problem.detail }, "reject", {})
+local DETAIL_MAX <const> = 8000
+
+--- Record a request that ends otherwise than by its verdict: a refusal, or an error. What is wrong
+--- with the ledger is no row of it.
+---@return boolean recorded
+---@return any problem why not
+function Authority:record_end(request, problem, finish)
+  if is_of_ledger(problem) then return false, problem end
+  local verdict = refusal.is(problem) and "reject" or "error"
+  local extra = refusal.is(problem) and { reason = problem.reason, detail = problem.detail }
+    or { detail = tostring(problem):sub(1, DETAIL_MAX) }
+  return pcall(self.turn.unit, self.turn, record.request, self, request, finish or {}, verdict,
+    extra)
+end
+
+--- A request that was kept for a verdict gets none.
+function Authority:on_lost(request, why)
+  core.log.write("error", "no verdict", { "id", request.id, "message", why })
+  local recorded, problem = self:record_end(request, why,
+    { reason = why, policy_file = request.label.policy })
+  if recorded then return end
+  core.log.write("error", "request not recorded",
+    { "id", request.id, "message", tostring(problem) })
 end
 
 --- The answer to a message of a request: what step(self, request, finish) returns, or what its
@@ -160,9 +183,9 @@ end
 function Authority:answer_to(request, step, finish)
   local ok, result = pcall(step, self, request, finish)
   if ok then return result end
-  if refusal.is(result) and request.is_known and not finish then
-    local recorded, why = pcall(self.turn.unit, self.turn, self.record_refusal, self, request,
-      result)
+  -- Strangers must not be able to fill the ledger: it is known whom this concerns.
+  if request.is_known then
+    local recorded, why = self:record_end(request, result, finish)
     if not recorded then result = why end
   end
   local answer = answer_of(request.id, result)
@@ -261,7 +284,7 @@ function M.main(launch)
   return authority:serve(launch)
 end
 
---- Forget given-up requests, now and then.
+--- Look for verdicts that do not come, now and then.
 function Authority:sweep()
   self.channels:sweep(self.clock())
   self.sweeper = core.loop.timer(SWEEP_MS, function() self:sweep() end)
@@ -274,6 +297,7 @@ function Authority:serve(launch)
   self.channels = channels.new {
     share = limits.share(config.limits.requests, launch.workers),
     lifetime = config.limits.decision + HANDLE_MARGIN_S,
+    on_lost = function(request, why) self:on_lost(request, why) end,
   }
   local stopping = false
   core.process.on_channel(function(...) self:on_channel(...) end)
@@ -283,6 +307,7 @@ function Authority:serve(launch)
   core.process.ready()
   while not (stopping or self.turn.failed) do core.loop.turn() end
   self.is_stopping = true
+  if not self.turn.failed then self.channels:close() end
   self.turn:finish()
   self.ledger:close()
   return terminate and (self.turn.failed and 1 or 0)
