@@ -105,6 +105,32 @@ describe("the supervisor", function()
       assert.same({ 2, "" }, { code, out })
     end)
 
+    it("one worker for each processor that it may use", function()
+      if process.run "taskset --version" ~= 0 then return pending "needs taskset" end
+      server = host.make { workers = false }
+      server:launch("taskset", "-c", "0")
+      assert.equal(1, server:logged("ready")[1].workers)
+    end)
+
+    it("no more workers than the quota of its control group is worth", function()
+      if not host.is_root then return pending "needs root" end
+      local own = process.read "/proc/self/cgroup":match "0::(/[^\n]*)"
+      local processors = tonumber(process.capture "nproc")
+      if not own or processors < 2 then return pending "needs cgroups and two processors" end
+      local parent = own == "/" and "" or own:match "^(.*)/[^/]*$"
+      for _, case in ipairs { { own, "100000 100000", 1 }, { own, "100001 100000", 2 },
+        { own, "max 100000", processors }, { parent, "20000 50000", 1 } } do
+        local folder, quota, workers = table.unpack(case)
+        server = host.make { workers = false }
+        server:launch("unshare", "-m", "sh", "-c", ([[mount -t tmpfs none /sys/fs/cgroup &&
+          mkdir -p /sys/fs/cgroup%s && echo "%s" >/sys/fs/cgroup%s/cpu.max && exec "$@"]]):format(
+          own, quota, folder), "sh")
+        assert.equal(workers, server:logged("ready")[1].workers, quota)
+        server:stop()
+      end
+      server = nil
+    end)
+
     it("listens where the command line says", function()
       server = host.make { listen = { "192.0.2.1:1" } }
       server.pid = process.start({ server.lest, "serve", server.folder .. "/server.lua", "--listen",
@@ -422,6 +448,41 @@ describe("the supervisor", function()
       assert.equal("open", server:ask("authority", 0, try:format(secret)))
       assert.matches("cannot become", server:ask("worker", 1, [[
         local _, err = core.process.drop "root"; return err or "cannot become root: not root"]]))
+    end)
+
+    it("groups: a number without an account has none", function()
+      if not host.is_root then return pending "needs root" end
+      server = host.make { user = "61234", authority_user = "bin" }
+      server:launch("setpriv", "--groups", "4,24")
+      local worker = server:role_pid("worker", 1)
+      assert.equal("61234\t61234\t61234\t61234", host.status(worker, "Uid"))
+      assert.equal("", host.status(worker, "Groups"))
+      assert.equal(process.capture "id -G bin", host.status(server:role_pid("authority", 0),
+        "Groups"):gsub("%s+$", ""))
+    end)
+
+    -- The seals of a file in memory that a process has mapped, or has open.
+    local SEALS <const> = [[perl -e 'my ($glob, $name) = @ARGV;
+      for my $path (glob $glob) {
+        next unless readlink($path) =~ m{^/memfd:\Q$name\E };
+        open(my $file, "+<", $path) or die "open: $!";
+        print fcntl($file, 1034, 0);
+        last;
+      }' '%s' %s]]
+    local SEAL, SHRINK, GROW, WRITE = 1, 2, 4, 8
+
+    it("the configuration from whom it is shared with: nobody can change it", function()
+      if not host.is_root then return pending "needs root" end
+      start {}
+      assert.equal(tostring(SEAL | SHRINK | GROW | WRITE),
+        process.must(SEALS:format(("/proc/%d/fd/*"):format(server.pid), "lest-config")))
+    end)
+
+    it("the supervisor from a role that would cut its page short", function()
+      if not host.is_root then return pending "needs root" end
+      start {}
+      assert.equal(tostring(SEAL | SHRINK | GROW), process.must(SEALS:format(
+        ("/proc/%d/map_files/*"):format(server:role_pid("worker", 1)), "lest-watchdog")))
     end)
 
     it("a role from serving as root", function()

@@ -150,7 +150,7 @@ end
 
 --- A line of /proc/PID/status.
 function M.status(pid, key)
-  return process.read(("/proc/%d/status"):format(pid)):match(key .. ":%s*([^\n]*)")
+  return process.read(("/proc/%d/status"):format(pid)):match(key .. ":[ \t]*([^\n]*)")
 end
 
 function Host:signal(signal)

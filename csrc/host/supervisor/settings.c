@@ -1,8 +1,9 @@
 #include "host/supervisor/settings.h"
 
+#include "host/supervisor/processors.h"
+
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 enum { WATCHDOG_S = 10, DRAIN_S = 30, SECONDS_MAX = 86400 };
 
@@ -66,17 +67,17 @@ static enum lest_status set(struct host_settings *settings, const char *key, con
     return lest_error_set(err, LEST_E_CONFIG, "the supervisor has no setting \"%s\"", key);
 }
 
-static unsigned count_cpus(void)
+static unsigned default_workers(void)
 {
-    long count = sysconf(_SC_NPROCESSORS_ONLN);
-    return count < 1 ? 1 : count > HOST_WORKERS_MAX ? HOST_WORKERS_MAX : (unsigned)count;
+    unsigned count = host_processors_count();
+    return count < HOST_WORKERS_MAX ? count : HOST_WORKERS_MAX;
 }
 
 enum lest_status host_settings_parse(const struct lest_buf *text, struct host_settings *out,
                                      struct lest_error *err)
 {
     memset(out, 0, sizeof *out);
-    out->workers = count_cpus();
+    out->workers = default_workers();
     out->watchdog_s = WATCHDOG_S;
     out->drain_s = DRAIN_S;
     for (size_t at = 0; at < text->len && at < HOST_SETTINGS_MAX;) {

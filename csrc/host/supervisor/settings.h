@@ -21,7 +21,7 @@ struct host_settings {
 };
 
 /** Read lines `key=value` up to an empty line: listen (repeated), user, authority_user, workers, watchdog_s,
- *  drain_s. Errors: LEST_E_CONFIG */
+ *  drain_s. Without workers there is one a processor. Errors: LEST_E_CONFIG */
 enum lest_status host_settings_parse(const struct lest_buf *text, struct host_settings *out,
                                      struct lest_error *err) LEST_MUST_USE;
 

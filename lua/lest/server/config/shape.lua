@@ -155,7 +155,7 @@ return s.record {
   ledger = s.optional(path, "ledger.db"),
   user = s.optional(s.custom("a user's name or number", account)),
   authority_user = s.optional(s.custom("a user's name or number", account)),
-  workers = s.optional(s.integer { min = 0, max = 256 }, 0), -- 0: one a processor
+  workers = s.optional(s.integer { min = 0, max = 256 }, 0), -- 0: one for each processor it may use
   ca = ca,
   cas = s.optional(s.map(ca), {}),
   anchors = s.optional(s.map(path), {}),
