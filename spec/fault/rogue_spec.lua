@@ -364,7 +364,7 @@ describe("a worker that was taken over", function()
         p.record { { 2, word }, { 1, word } }, p.record { { 1, word }, { 2, word }, { 9, word } } },
       basic = { word, "\0", p.record { { 1, word } }, p.record { { 1, number }, { 2, number } } },
       certificate = { word, p.list {}, p.list { number }, p.list { p.bytes "" },
-        "\0\0\0\9" .. word:rep(9) },
+        (">I4"):pack(core.message.CHAIN_MAX + 1) .. word:rep(core.message.CHAIN_MAX + 1) },
       address = { number, "\1", p.bytes(("x"):rep(65)) },
       headers = { word, p.map { { "a", "\0" } } },
     } do
