@@ -35,21 +35,28 @@
 /* The one key that a one-time credential may go on with. */
 #define CREDENTIAL_SAME_KEY " AND key_hash = :key_hash AND label = :label AND operation = :operation"
 
+/* The column is empty where the principal is its own device, as at a first enrollment. So it is in no index
+ * for these rows, and what belongs to a device stands in two, whose rows are merged. */
+#define DEVICE "coalesce(device, principal_name) AS device"
+#define IS_OWN_DEVICE " principal_name = :device AND device IS NULL"
+#define IS_OF_DEVICE " device = :device"
+
 #define REQUEST \
     "seq, id, time_us, operation, label, principal_kind, principal_name, credential_id, key_hash, address," \
-    " previous, verdict, reason, detail, profile, policy_file, policy_hash, duration_us, serial, pending_id"
+    " previous, verdict, reason, detail, profile, policy_file, policy_hash, duration_us, serial, pending_id, " DEVICE
 
 #define CERTIFICATE \
     "c.seq, c.issuer, c.serial, c.fingerprint, c.subject, c.san, c.principal_kind, c.principal_name, c.label," \
     " c.operation, c.profile, c.key_hash, c.request_id, c.not_before, c.not_after, c.issued_at, c.renews," \
-    " c.facts, c.revoked_at, c.revocation_reason"
+    " c.facts, c.revoked_at, c.revocation_reason, coalesce(c.device, c.principal_name) AS device"
 
 #define PENDING \
     "seq, id, request_id, created, updated, expires, label, operation, principal_kind, principal_name," \
-    " key_hash, subject, reason, serial, state"
+    " key_hash, subject, reason, serial, state, " DEVICE
 #define PENDING_APPROVALS \
     "(SELECT count(*) FROM approvals WHERE pending_id = pending.id AND verdict = 'approve') AS approvals"
 #define PENDING_LIVE " state IN ('waiting', 'approved', 'rejected')"
+#define PENDING_OPEN PENDING_LIVE " AND state <> 'rejected' AND expires > :now"
 #define PENDING_IDENTITY \
     " principal_kind = :principal_kind AND principal_name = :principal_name AND label = :label" \
     " AND operation = :operation AND key_hash = :key_hash AND" PENDING_LIVE
@@ -111,17 +118,17 @@ const struct ledger_statement ledger_statements[] = {
     { "request_add",
       "INSERT INTO requests (id, time_us, operation, label, principal_kind, principal_name, principal,"
       " credential_id, csr, key_hash, tls, address, headers, previous, approvals, verdict, reason, detail,"
-      " profile, policy_file, policy_hash, duration_us, serial, pending_id)"
+      " profile, policy_file, policy_hash, duration_us, serial, pending_id, device)"
       " VALUES (:id, :time_us, :operation, :label, :principal_kind, :principal_name, :principal,"
       " :credential_id, :csr, :key_hash, :tls, :address, :headers, :previous, :approvals, :verdict, :reason,"
-      " :detail, :profile, :policy_file, :policy_hash, :duration_us, :serial, :pending_id)",
+      " :detail, :profile, :policy_file, :policy_hash, :duration_us, :serial, :pending_id, :device)",
       { TEXT(id), INTEGER(time_us), TEXT(operation), TEXT(label), TEXT_OR_NULL(principal_kind),
         TEXT_OR_NULL(principal_name), TEXT_OR_NULL(principal), TEXT_OR_NULL(credential_id),
         BLOB_OR_NULL(csr), TEXT_OR_NULL(key_hash), TEXT_OR_NULL(tls), TEXT_OR_NULL(address),
         TEXT_OR_NULL(headers), TEXT_OR_NULL(previous), TEXT_OR_NULL(approvals), TEXT(verdict),
         TEXT_OR_NULL(reason), TEXT_OR_NULL(detail), TEXT_OR_NULL(profile),
         TEXT_OR_NULL(policy_file), TEXT_OR_NULL(policy_hash), INTEGER_OR_NULL(duration_us),
-        TEXT_OR_NULL(serial), TEXT_OR_NULL(pending_id) } },
+        TEXT_OR_NULL(serial), TEXT_OR_NULL(pending_id), TEXT_OR_NULL(device) } },
     { "request_get",
       "SELECT " REQUEST ", principal, csr, tls, headers, approvals FROM requests WHERE id = :id",
       { TEXT(id) } },
@@ -145,18 +152,32 @@ const struct ledger_statement ledger_statements[] = {
       "SELECT " REQUEST " FROM requests WHERE principal_name = :principal_name AND verdict = :verdict"
       " AND verdict <> 'approve'" PAGE,
       { TEXT(principal_name), TEXT(verdict), PAGE_PARAMETERS } },
+    { "request_list_device",
+      "SELECT " REQUEST " FROM requests WHERE" IS_OWN_DEVICE " AND " BEFORE
+      " UNION ALL SELECT " REQUEST " FROM requests WHERE" IS_OF_DEVICE PAGE,
+      { TEXT(device), PAGE_PARAMETERS } },
+    { "request_list_device_approved",
+      "SELECT " REQUEST " FROM requests WHERE" IS_OWN_DEVICE " AND verdict = 'approve' AND " BEFORE
+      " UNION ALL SELECT " REQUEST " FROM requests WHERE" IS_OF_DEVICE " AND verdict = 'approve'" PAGE,
+      { TEXT(device), PAGE_PARAMETERS } },
+    { "request_list_device_verdict",
+      "SELECT " REQUEST " FROM requests WHERE" IS_OWN_DEVICE " AND verdict = :verdict"
+      " AND verdict <> 'approve' AND " BEFORE
+      " UNION ALL SELECT " REQUEST " FROM requests WHERE" IS_OF_DEVICE " AND verdict = :verdict"
+      " AND verdict <> 'approve'" PAGE,
+      { TEXT(device), TEXT(verdict), PAGE_PARAMETERS } },
 
     /* ---- certificates; the request's row comes first */
     { "certificate_add",
       "INSERT INTO certificates (issuer, serial, der, fingerprint, subject, san, principal_kind,"
       " principal_name, label, operation, profile, key_hash, request_id, not_before, not_after, issued_at,"
-      " renews, facts) VALUES (:issuer, :serial, :der, :fingerprint, :subject, :san, :principal_kind,"
+      " renews, facts, device) VALUES (:issuer, :serial, :der, :fingerprint, :subject, :san, :principal_kind,"
       " :principal_name, :label, :operation, :profile, :key_hash, :request_id, :not_before, :not_after,"
-      " :issued_at, :renews, :facts)",
+      " :issued_at, :renews, :facts, :device)",
       { TEXT(issuer), TEXT(serial), BLOB(der), TEXT(fingerprint), TEXT(subject), TEXT(san),
         TEXT(principal_kind), TEXT(principal_name), TEXT(label), TEXT(operation), TEXT(profile),
         TEXT(key_hash), TEXT(request_id), INTEGER(not_before), INTEGER(not_after), INTEGER(issued_at),
-        TEXT_OR_NULL(renews), TEXT(facts) } },
+        TEXT_OR_NULL(renews), TEXT(facts), TEXT_OR_NULL(device) } },
     { "certificate_get",
       "SELECT " CERTIFICATE ", der FROM certificates AS c WHERE serial = :serial AND issuer = :issuer",
       { TEXT(serial), TEXT(issuer) } },
@@ -164,17 +185,19 @@ const struct ledger_statement ledger_statements[] = {
     { "certificate_find",
       "SELECT " CERTIFICATE ", der FROM certificates AS c WHERE serial = :serial ORDER BY seq",
       { TEXT(serial) } },
-    /* The lost answer: the newest for the same key, principal, label and operation, renewing the same
-     * certificate if any, issued at or after `since`, neither expired nor revoked. Without IS TRUE, SQLite would put :key_hash
-     * into substr(key_hash, ...) too, and then not know its index any more. */
+    /* What may be the lost answer, newest first, with the CSRs that they answered: for the same key, device or
+     * principal, label and operation, renewing the same certificate if any, issued at or after `since`, neither expired
+     * nor revoked. Without IS TRUE, SQLite would put :key_hash into substr(key_hash, ...) too, and then not
+     * know its index any more. */
     { "certificate_again",
-      "SELECT " CERTIFICATE ", der FROM certificates AS c"
-      " WHERE substr(key_hash, 1, 12) = substr(:key_hash, 1, 12) AND (key_hash = :key_hash) IS TRUE"
-      " AND principal_name = :principal_name AND principal_kind = :principal_kind AND label = :label"
-      " AND operation = :operation AND renews IS NOT DISTINCT FROM :renews AND issued_at >= :since"
-      " AND not_after > :now AND revoked_at IS NULL"
-      " ORDER BY issued_at DESC, seq DESC LIMIT 1",
-      { TEXT(principal_kind), TEXT(principal_name), TEXT(label), TEXT(operation), TEXT(key_hash),
+      "SELECT " CERTIFICATE ", c.der, r.csr FROM certificates AS c JOIN requests AS r ON r.id = c.request_id"
+      " WHERE substr(c.key_hash, 1, 12) = substr(:key_hash, 1, 12) AND (c.key_hash = :key_hash) IS TRUE"
+      " AND (coalesce(c.device, c.principal_name) = :device OR c.principal_name = :principal_name)"
+      " AND c.label = :label"
+      " AND c.operation = :operation AND c.renews IS NOT DISTINCT FROM :renews AND c.issued_at >= :since"
+      " AND c.not_after > :now AND c.revoked_at IS NULL"
+      " ORDER BY c.issued_at DESC, c.seq DESC LIMIT 16",
+      { TEXT(device), TEXT(principal_name), TEXT(label), TEXT(operation), TEXT(key_hash),
         TEXT_OR_NULL(renews), INTEGER(since), INTEGER(now) } },
     { "certificate_list",
       "SELECT " CERTIFICATE " FROM certificates AS c WHERE true" PAGE,
@@ -186,6 +209,22 @@ const struct ledger_statement ledger_statements[] = {
       " JOIN certificates AS c ON c.serial = r.serial AND c.request_id = r.id"
       " WHERE r.principal_name = :principal_name AND r." BEFORE " ORDER BY r.seq DESC LIMIT :limit",
       { TEXT(principal_name), PAGE_PARAMETERS } },
+    { "certificate_list_device",
+      "SELECT " CERTIFICATE ", r.seq AS place FROM requests AS r"
+      " JOIN certificates AS c ON c.serial = r.serial AND c.request_id = r.id"
+      " WHERE r.principal_name = :device AND r.device IS NULL AND r." BEFORE
+      " UNION ALL SELECT " CERTIFICATE ", r.seq AS place FROM requests AS r"
+      " JOIN certificates AS c ON c.serial = r.serial AND c.request_id = r.id"
+      " WHERE r.device = :device AND r." BEFORE " ORDER BY place DESC LIMIT :limit",
+      { TEXT(device), PAGE_PARAMETERS } },
+    /* The names of profiles, one after the other, and whether a certificate of one is still good. */
+    { "certificate_profile_next",
+      "SELECT profile FROM certificates WHERE profile > :after ORDER BY profile LIMIT 1",
+      { TEXT(after) } },
+    { "certificate_profile_live",
+      "SELECT serial FROM certificates WHERE profile = :profile AND not_after > :now AND revoked_at IS NULL"
+      " LIMIT 1",
+      { TEXT(profile), INTEGER(now) } },
     { "certificate_revoke",
       "UPDATE certificates SET revoked_at = :now, revocation_reason = :reason"
       " WHERE serial = :serial AND issuer = :issuer AND revoked_at IS NULL",
@@ -200,23 +239,22 @@ const struct ledger_statement ledger_statements[] = {
      * expiry and state stay; read them with pending_find. */
     { "pending_put",
       "INSERT INTO pending (id, request_id, created, updated, expires, label, operation, principal_kind,"
-      " principal_name, key_hash, csr, subject, reason) VALUES (:id, :request_id, :now, :now, :expires,"
-      " :label, :operation, :principal_kind, :principal_name, :key_hash, :csr, :subject, :reason)"
+      " principal_name, key_hash, csr, subject, reason, device) VALUES (:id, :request_id, :now, :now, :expires,"
+      " :label, :operation, :principal_kind, :principal_name, :key_hash, :csr, :subject, :reason, :device)"
       " ON CONFLICT (key_hash, principal_name, principal_kind, label, operation)"
       " WHERE state IN ('waiting', 'approved', 'rejected')"
       " DO UPDATE SET updated = excluded.updated, csr = excluded.csr, subject = excluded.subject,"
       " reason = excluded.reason",
       { TEXT(id), TEXT(request_id), INTEGER(now), INTEGER(expires), PENDING_IDENTITY_PARAMETERS, BLOB(csr),
-        TEXT(subject), TEXT_OR_NULL(reason) } },
+        TEXT(subject), TEXT_OR_NULL(reason), TEXT_OR_NULL(device) } },
     { "pending_find",
       "SELECT " PENDING ", csr FROM pending WHERE" PENDING_IDENTITY " AND expires > :now",
       { PENDING_IDENTITY_PARAMETERS, INTEGER(now) } },
-    /* Those of one principal that operators still have before them. */
+    /* Those of one device that operators still have before them: two rows, to be added. */
     { "pending_count",
-      "SELECT count(*) AS count FROM pending WHERE principal_name = :principal_name"
-      " AND principal_kind = :principal_kind AND" PENDING_LIVE " AND state <> 'rejected'"
-      " AND expires > :now",
-      { TEXT(principal_name), TEXT(principal_kind), INTEGER(now) } },
+      "SELECT count(*) AS count FROM pending WHERE" IS_OWN_DEVICE " AND" PENDING_OPEN
+      " UNION ALL SELECT count(*) FROM pending WHERE" IS_OF_DEVICE " AND" PENDING_OPEN,
+      { TEXT(device), INTEGER(now) } },
     { "pending_get",
       "SELECT " PENDING ", csr FROM pending WHERE id = :id",
       { TEXT(id) } },

@@ -30,6 +30,12 @@ function M.identity(changes)
     operation = "simpleenroll", key_hash = "k1" }, changes)
 end
 
+--- Of certificate_again.
+function M.again(changes)
+  return with({ device = "device001", principal_name = "device001", label = "",
+    operation = "simpleenroll", key_hash = "k1", since = 1000, now = 1100 }, changes)
+end
+
 function M.pending(changes)
   return with(M.identity { id = "p1", request_id = "r1", now = 1000, expires = 5000, csr = "csr",
     subject = "CN=x", reason = "wait" }, changes)

@@ -260,7 +260,10 @@ describe("the ledger", function()
       credential_salt = "credentials_scrypt (secret_kind=? AND name=?",
       credential_use = "INTEGER PRIMARY KEY (rowid=?",
       credentials_live = "credentials_name (name=?",
-      pending_count = "pending_live (principal_name=? AND principal_kind=?",
+      certificate_list_device = "requests_device (device=? AND seq<?",
+      certificate_profile_live = "certificates_profile (profile=? AND not_after>?",
+      certificate_profile_next = "certificates_profile (profile>?",
+      pending_count = "pending_live (principal_name=?",
       pending_find = "pending_live (principal_name=? AND principal_kind=? AND key_hash=?",
     }
     for name, statement in pairs(core.ledger.statements()) do
@@ -273,6 +276,7 @@ describe("the ledger", function()
   it("begins each page of a list where the last one ended, and sorts none", function()
     local by = {
       certificate_list = "INTEGER PRIMARY KEY (rowid<?)",
+      certificate_list_device = "requests_device (device=? AND seq<?)",
       certificate_list_principal = "requests_principal (principal_name=? AND seq<?)",
       credential_list = "credentials_list (seq<?)",
       credential_list_name = "credentials_name (name=? AND rowid<?)",
@@ -280,6 +284,9 @@ describe("the ledger", function()
       pending_list_state = "pending_state (state=? AND seq<?)",
       request_list = "INTEGER PRIMARY KEY (rowid<?)",
       request_list_approved = "INTEGER PRIMARY KEY (rowid<?)",
+      request_list_device = "requests_device (device=? AND seq<?)",
+      request_list_device_approved = "requests_device (device=? AND seq<?)",
+      request_list_device_verdict = "requests_device_verdict (device=? AND verdict=? AND seq<?)",
       request_list_principal = "requests_principal (principal_name=? AND seq<?)",
       request_list_principal_approved = "requests_principal (principal_name=? AND seq<?)",
       request_list_principal_verdict =
@@ -291,6 +298,10 @@ describe("the ledger", function()
         local plan = plan_of(statement)
         assert.is_nil(plan:find "TEMP B%-TREE", name .. plan)
         assert.is_truthy(plan:find(by[name], 1, true), name .. plan)
+        -- Of a device also the rows whose principal is their own.
+        local own = by[name]:gsub("requests_device", "requests_principal"):gsub("%(device=",
+          "(principal_name=")
+        if name:find "_device" then assert.is_truthy(plan:find(own, 1, true), name .. plan) end
       end
     end
   end)
@@ -303,15 +314,29 @@ describe("the ledger", function()
     end)
 
     it("are found again for the same key, principal, label and operation in the window", function()
-      local same = rows.identity { since = 1000, now = 1100 }
+      local same = rows.again()
       assert.equal("02", ledger:rows("certificate_again", same)[1].serial)
       assert.equal("\x30\0\xff", ledger:rows("certificate_again", same)[1].der)
       for key, other in pairs { since = 1002, now = 2000, key_hash = "k2",
-        principal_kind = "certificate", principal_name = "device002", label = "factory",
-        operation = "simplereenroll", renews = "01" } do
-        local wanted = rows.identity { since = 1000, now = 1100, [key] = other }
+        label = "factory", operation = "simplereenroll", renews = "01" } do
+        local wanted = rows.again { [key] = other }
         assert.same({}, ledger:rows("certificate_again", wanted), key)
       end
+    end)
+
+    it("are found again for the same principal or device, and for no other", function()
+      assert(ledger:run("certificate_add", rows.certificate { serial = "03", device = "device001",
+        principal_name = "own:CN=x", issued_at = 1002 }))
+      for serial, who in pairs {
+        ["03"] = { principal_name = "own:CN=x", device = "own:CN=x" }, ["02"] = {},
+      } do
+        local again = ledger:rows("certificate_again", rows.again(who))
+        assert.equal("03", again[1].serial)
+        assert.equal("device001", again[1].device)
+        assert.equal(serial, again[#again - (serial == "02" and 1 or 0)].serial)
+      end
+      assert.same({}, ledger:rows("certificate_again",
+        rows.again { principal_name = "device002", device = "device002" }))
     end)
 
     it("are told apart by the whole hash of the key, where its beginning is the same", function()
@@ -319,16 +344,16 @@ describe("the ledger", function()
       assert(ledger:run("certificate_add", rows.certificate { serial = "03", key_hash = one }))
       assert(ledger:run("certificate_add", rows.certificate { serial = "04", key_hash = other }))
       for serial, key_hash in pairs { ["03"] = one, ["04"] = other } do
-        local same = rows.identity { since = 1000, now = 1100, key_hash = key_hash }
+        local same = rows.again { key_hash = key_hash }
         assert.equal(serial, ledger:rows("certificate_again", same)[1].serial)
       end
-      local none = rows.identity { since = 1000, now = 1100, key_hash = ("a"):rep(62) .. "bb" }
+      local none = rows.again { key_hash = ("a"):rep(62) .. "bb" }
       assert.same({}, ledger:rows("certificate_again", none))
     end)
 
     it("are found again as the renewal of one certificate", function()
       assert(ledger:run("certificate_add", rows.certificate { serial = "03", renews = "01" }))
-      local wanted = rows.identity { since = 1000, now = 1100, renews = "01" }
+      local wanted = rows.again { renews = "01" }
       assert.equal("03", ledger:rows("certificate_again", wanted)[1].serial)
       wanted.renews = "02"
       assert.same({}, ledger:rows("certificate_again", wanted))
@@ -338,7 +363,7 @@ describe("the ledger", function()
       local revoke = { serial = "02", issuer = "ca", reason = "superseded", now = 1100 }
       assert.equal(1, ledger:run("certificate_revoke", revoke))
       assert.equal(0, ledger:run("certificate_revoke", revoke))
-      local same = rows.identity { since = 1000, now = 1100 }
+      local same = rows.again()
       assert.equal("01", ledger:rows("certificate_again", same)[1].serial)
       local row = ledger:rows("certificate_get", { serial = "02", issuer = "ca" })[1]
       assert.equal(1100, row.revoked_at)

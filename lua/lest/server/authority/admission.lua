@@ -7,9 +7,6 @@ local refusal = require "lest.server.wire.refusal"
 
 local M = {}
 
--- id-kp-cmcRA (RFC 6402 2.10); anyExtendedKeyUsage does not stand for it.
-local RA_PURPOSE <const> = "cmcRA"
-
 --- Other names than the certificate's (ChangeSubjectName, RFC 7030 4.2.1 and 4.2.2) are for a
 --- policy to grant; they are never passed over in silence.
 local function check_change(authority, csr, names)
@@ -98,7 +95,7 @@ local function check_renewal(authority, request)
     refusal.raise(403, "the client certificate was issued at another label")
   end
   local good, problem = has_names_of(csr, cert)
-  if not good and list.has(cert.eku, RA_PURPOSE) then
+  if not good and request:is_of_ra() then
     return check_enrollment(authority, request)
   elseif not good then
     refusal.raise(403, problem)

@@ -1,6 +1,7 @@
 --- What follows from a verdict: a certificate, or a request that waits.
 local core = require "lest.core"
 local list = require "lest.base.list"
+local principal = require "lest.server.ledger.principal"
 local profiles = require "lest.server.authority.profile"
 local record = require "lest.server.authority.record"
 
@@ -40,6 +41,15 @@ local function refuse_plan(authority, request, finish, name, problem, about)
     { "id", request.id, "profile", name, "message", problem })
   record.request(authority, request, finish, "error", { detail = problem, profile = name })
   return { status = 500, reason = "the request " .. request.id .. " failed" }
+end
+
+--- What an RA has asked for is about another device, which will prove itself by that certificate.
+local function name_device(request, cert)
+  local asker = request.principal
+  if not request:is_of_ra() or core.name.equal(cert.subject_der, asker.certificate.subject_der) then
+    return
+  end
+  request.device = principal.of_certificate(asker.anchors, cert)
 end
 
 local function refuse_used(authority, request, finish)
@@ -87,6 +97,7 @@ function M.issue(authority, request, finish)
     return record.lost_answer(authority, request) or refuse_used(authority, request, finish)
   end
   local cert = assert(core.cert.parse(der))
+  name_device(request, cert)
   record.request(authority, request, finish, "approve", { profile = name, serial = cert.serial })
   record.certificate(authority, request, {
     issuer = issuer.id, cert = cert, der = der, profile = name, facts = finish.facts,
@@ -118,6 +129,7 @@ function M.hold(authority, request, finish)
     operation = request.begin.operation, principal_kind = request.principal.kind,
     principal_name = request.ledger_name, key_hash = request.key_hash, csr = request.begin.csr,
     subject = tostring(request.csr.subject), reason = finish.reason,
+    device = request:other_device(),
   })
   return { status = 202, reason = finish.reason or "the request waits for a decision",
     retry_after = finish.retry_after or label.retry_after }

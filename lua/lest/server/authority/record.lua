@@ -11,29 +11,6 @@ local function rows_of(ledger, statement, parameters)
   return rows
 end
 
---- The certificate that this key, principal and label was given already, within the window: the
---- answer that was lost, with the verdict of then.
----@return table|nil answer
-function M.lost_answer(authority, request)
-  local now = authority.clock()
-  local row = rows_of(authority.ledger, "certificate_again", {
-    key_hash = request.key_hash, principal_kind = request.principal.kind,
-    principal_name = request.ledger_name, label = request.begin.label,
-    operation = request.begin.operation, renews = request.renews,
-    since = now - request.label.lost_answer, now = now,
-  })[1]
-  if not row then return nil end
-  request.verdict = "approve"
-  return { certificate = row.der, serial = row.serial, replayed = true }
-end
-
---- Whether a certificate of ours is revoked by now.
-function M.is_revoked(authority, row)
-  local fresh = rows_of(authority.ledger, "certificate_get",
-    { serial = row.serial, issuer = row.issuer })[1]
-  return not fresh or fresh.revoked_at ~= nil
-end
-
 -- What a client may sign anew at each try: proofs of its connection (RFC 7030 3.5, RFC 7894 3).
 local BOUND_TO_CHANNEL <const> = {
   ["1.2.840.113549.1.9.7"] = true, ["1.2.840.113549.1.9.16.2.56"] = true,
@@ -50,6 +27,32 @@ local function asked_by(csr)
   end
   table.sort(parts)
   return string.pack(("s4"):rep(#parts), table.unpack(parts))
+end
+
+--- The certificate that this very request was given already, within the window: the answer that was
+--- lost, with the verdict of then. A request that asks for anything else is another one.
+---@return table|nil answer
+function M.lost_answer(authority, request)
+  local now, asked = authority.clock(), nil
+  for _, row in ipairs(rows_of(authority.ledger, "certificate_again", {
+    key_hash = request.key_hash, device = request.device, principal_name = request.ledger_name,
+    label = request.begin.label, operation = request.begin.operation, renews = request.renews,
+    since = now - request.label.lost_answer, now = now,
+  })) do
+    asked = asked or asked_by(request.csr)
+    local csr = row.csr and core.csr.parse(row.csr)
+    if csr and asked_by(csr) == asked then
+      request.verdict = "approve"
+      return { certificate = row.der, serial = row.serial, replayed = true }
+    end
+  end
+end
+
+--- Whether a certificate of ours is revoked by now.
+function M.is_revoked(authority, row)
+  local fresh = rows_of(authority.ledger, "certificate_get",
+    { serial = row.serial, issuer = row.issuer })[1]
+  return not fresh or fresh.revoked_at ~= nil
 end
 
 --- What operators look at must be what is issued: the key stays, and so must all else.
@@ -100,12 +103,15 @@ function M.find_pending(authority, request)
   return approvals
 end
 
---- How many requests of the principal wait for operators.
+--- How many requests of the device wait for operators.
+---@return integer
 function M.count_pending(authority, request)
-  return rows_of(authority.ledger, "pending_count", {
-    principal_kind = request.principal.kind, principal_name = request.ledger_name,
-    now = authority.clock(),
-  })[1].count
+  local count = 0
+  for _, row in ipairs(rows_of(authority.ledger, "pending_count",
+    { device = request.device, now = authority.clock() })) do
+    count = count + row.count
+  end
+  return count
 end
 
 --- Every field that a person or a replay may ask for.
@@ -137,6 +143,7 @@ function M.request(authority, request, finish, verdict, extra)
     profile = extra.profile, policy_file = finish.policy_file, policy_hash = finish.policy_hash,
     duration_us = finish.duration_us, serial = extra.serial,
     pending_id = request.pending and request.pending.id or extra.pending_id,
+    device = request:other_device(),
   })
   if not changed then error(err) end
   request.verdict = verdict
@@ -170,7 +177,7 @@ function M.certificate(authority, request, issued)
     label = begin.label, operation = begin.operation, profile = issued.profile,
     key_hash = request.key_hash, request_id = request.id, not_before = cert.not_before,
     not_after = cert.not_after, issued_at = authority.clock(), renews = request.renews,
-    facts = json.line(json.object(issued.facts)),
+    facts = json.line(json.object(issued.facts)), device = request:other_device(),
   })
   if not request.pending then return end
   local changed = M.run(authority.ledger, "pending_issue",

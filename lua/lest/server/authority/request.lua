@@ -2,10 +2,14 @@
 --- is known of it, in one place.
 local core = require "lest.core"
 local kinds = require "lest.server.wire.kinds"
+local list = require "lest.base.list"
 local operations = require "lest.server.wire.operations"
 local refusal = require "lest.server.wire.refusal"
 
 local M = {}
+
+-- id-kp-cmcRA (RFC 6402 2.10); anyExtendedKeyUsage does not stand for it.
+local RA_PURPOSE <const> = "cmcRA"
 
 -- Of a principal's name, in a worker's log.
 local SHOWN_MAX <const> = 1024
@@ -22,6 +26,8 @@ local SHOWN_MAX <const> = 1024
 ---@field proven table<string, table> what was proven, by kind, as request.auth has it
 ---@field principal? table who asks: kind, name, anchors, certificate, credential
 ---@field ledger_name? string the principal's name in the ledger
+---@field device? string whom it is about: the principal that proved itself first, and whose
+--- certificates were renewed since
 ---@field credential? table the live credential of the secret, to be consumed
 ---@field purpose? table what a secret is shown for, and a one-time one bound to: key_hash, label,
 --- operation
@@ -66,6 +72,20 @@ function Request:prove(kind, facts, principal, ledger_name)
   self.proven[kind] = facts
   if self.principal then return end
   self.principal, self.ledger_name = principal, ledger_name
+  self.device = principal.certificate and self.own and self.own.device or ledger_name
+end
+
+--- Whether an RA of ours asks, which may do so for others (RFC 7030 3.7).
+---@return boolean
+function Request:is_of_ra()
+  local cert = self.principal.certificate
+  return cert ~= nil and self.own ~= nil and list.has(cert.eku, RA_PURPOSE)
+end
+
+--- The device as the ledger's rows have it: nil where the principal is its own.
+---@return string|nil
+function Request:other_device()
+  return self.device ~= self.ledger_name and self.device or nil
 end
 
 --- Whether these kinds of proof are enough for the label.

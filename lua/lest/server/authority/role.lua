@@ -37,7 +37,7 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field ledger lest.ledger
 ---@field credentials lest.credentials
 ---@field failures table<string, lest.limiter> of secrets: network, name_there, name
----@field requests lest.limiter by principal
+---@field requests lest.limiter by device
 ---@field issued table<string, lest.limiter> by profile
 ---@field channels lest.authority.channels
 ---@field turn lest.authority.turn
@@ -86,10 +86,9 @@ end
 
 --- Whoever is known leaves a row of the ledger at each request, and must not be able to fill it.
 function Authority:count_request(request)
-  local principal = request.principal.kind .. " " .. request.ledger_name
-  local wait = self.requests:wait(principal)
+  local wait = self.requests:wait(request.device)
   if wait then refusal.raise(429, "too many requests", { retry_after = wait }) end
-  self.requests:count(principal)
+  self.requests:count(request.device)
 end
 
 --- The question about an enrollment, which has taken its place.

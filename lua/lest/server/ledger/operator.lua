@@ -139,16 +139,26 @@ end
 
 -- ---- requests: every decision
 
+--- The statement of a list that may be of one principal (`name`) or of one device, and its
+--- parameters; nil where no row can have such a name.
+local function of_whom(statement, arguments)
+  local name, device = arguments.name, arguments.device
+  if is_impossible(name) or is_impossible(device) then return nil end
+  if device then return statement .. "_device", { device = device } end
+  return name and statement .. "_principal" or statement, { principal_name = name }
+end
+
 function operations.request_list(operator, arguments)
-  local name, verdict = arguments.name, arguments.verdict
-  if is_impossible(name) then return {} end
-  local statement = name and "request_list_principal" or "request_list"
+  local verdict = arguments.verdict
+  local statement, parameters = of_whom("request_list", arguments)
+  if not statement then return {} end
   if verdict == "approve" then
     statement, verdict = statement .. "_approved", nil
   elseif verdict then
     statement = statement .. "_verdict"
   end
-  return page(operator, statement, arguments, { principal_name = name, verdict = verdict })
+  parameters.verdict = verdict
+  return page(operator, statement, arguments, parameters)
 end
 
 function operations.request_show(operator, arguments)
@@ -165,9 +175,9 @@ end
 -- ---- certificates
 
 function operations.cert_list(operator, arguments)
-  if is_impossible(arguments.name) then return {} end
-  local statement = arguments.name and "certificate_list_principal" or "certificate_list"
-  return page(operator, statement, arguments, { principal_name = arguments.name })
+  local statement, parameters = of_whom("certificate_list", arguments)
+  if not statement then return {} end
+  return page(operator, statement, arguments, parameters)
 end
 
 --- Serials as people copy them: "0A:1B", "a1b".
@@ -206,6 +216,53 @@ function operations.cert_revoke(operator, arguments)
   end
   rows, err = operations.cert_show(operator, arguments)
   return rows and rows[1], err
+end
+
+--- Revoke what is left of a page; the serials are added to `revoked`.
+local function revoke_rows(operator, rows, reason, revoked)
+  local now = operator.clock()
+  for _, row in ipairs(rows) do
+    if not row.revoked_at and row.not_after > now then
+      local changed, err = operator.ledger:run("certificate_revoke", { serial = row.serial,
+        issuer = row.issuer, reason = reason, now = now })
+      if not changed then return nil, err end
+      table.insert(revoked, row.serial)
+    end
+  end
+  return true
+end
+
+local function revoke_all(operator, arguments)
+  local revoked, wanted = {}, { device = arguments.device }
+  repeat
+    local rows, last = operations.cert_list(operator, wanted)
+    if not rows then return nil, last end
+    local done, err = revoke_rows(operator, rows, arguments.reason, revoked)
+    if not done then return nil, err end
+    wanted.before = last
+  until #rows < PAGE
+  return revoked
+end
+
+--- Revoke all that a device could still use, or nothing: what a renewal under way gives it comes
+--- before or finds its certificate revoked.
+function operations.cert_revoke_device(operator, arguments)
+  local ledger = operator.ledger
+  local ok, err = ledger:begin()
+  if not ok then return nil, err end
+  local revoked
+  revoked, err = revoke_all(operator, arguments)
+  if revoked then
+    ok, err = ledger:commit()
+  end
+  if not revoked or not ok then
+    ledger:rollback()
+    return nil, err
+  elseif not revoked[1] then
+    return fail("not_found",
+      ("the device '%s' has no certificate that could be revoked"):format(arguments.device))
+  end
+  return { revoked = revoked }
 end
 
 -- ---- calling

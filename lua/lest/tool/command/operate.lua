@@ -38,6 +38,16 @@ function M.limit(command, default)
     :description "At most so many; 'all' is every one."
 end
 
+--- Of whom a list is: --principal and --device.
+---@param command table
+function M.of_whom(command)
+  command:mutex(
+    command:option "--principal --name":target "name":argname "NAME"
+      :description "Those that one principal asked for: 'device001', 'own:CN=device001'.",
+    command:option "--device":argname "NAME"
+      :description "Those of one device with its renewals, by the principal that it was first.")
+end
+
 --- DER that came as base64, as PEM.
 ---@param name string "CERTIFICATE"
 ---@param base64 string

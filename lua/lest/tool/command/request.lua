@@ -9,12 +9,12 @@ local M = {}
 local function new_parser()
   local parser = support.parser {
     name = "lest request", summary = "List and show what the server decided, and why.",
-    example = "lest request list --name device001",
+    example = "lest request list --device device001",
   }
   parser:require_command(true):command_target "subcommand"
   local list = operate.subcommand(parser, "list", "List decisions, newest first.",
-    "lest request list --name device001 --verdict reject")
-  list:option "--name":argname "PRINCIPAL":description "Those about one principal."
+    "lest request list --device device001 --verdict reject")
+  operate.of_whom(list)
   list:option "--verdict":argname "VERDICT":description "Those that ended so."
   operate.limit(list, "100")
   local show = operate.subcommand(parser, "show", "Show a decision with all it was made from.",
@@ -26,7 +26,7 @@ end
 local function list(options, config)
   return operate.print_list(options, config, {
     command = "lest request list", operation = "request_list",
-    arguments = { name = options.name, verdict = options.verdict },
+    arguments = { name = options.name, device = options.device, verdict = options.verdict },
     header = { "ID", "TIME", "OPERATION", "LABEL", "VERDICT", "PRINCIPAL", "ADDRESS", "SERIAL",
       "REASON" },
     line = function(row)
@@ -37,7 +37,7 @@ local function list(options, config)
 end
 
 local FIELDS <const> = { "id", "operation", "label", "verdict", "reason", "detail", "profile",
-  "serial", "pending_id", "previous", "principal_name", "principal_kind", "principal",
+  "serial", "pending_id", "previous", "principal_name", "principal_kind", "principal", "device",
   "credential_id", "key_hash", "approvals", "tls", "address", "headers", "policy_file",
   "policy_hash" }
 local JSON_FIELDS <const> = { "principal", "tls", "headers", "approvals" }

@@ -2,6 +2,7 @@
 --- that the client holds its key is taken on the worker's word.
 local core = require "lest.core"
 local own = require "lest.server.authority.proofs.own"
+local principal = require "lest.server.ledger.principal"
 local refusal = require "lest.server.wire.refusal"
 
 local M = {}
@@ -95,8 +96,7 @@ function M.prove(authority, request, offered)
   request.own = row
   request:prove("certificate", { name = name, anchors = anchors },
     { kind = "certificate", name = name, anchors = anchors, certificate = cert },
-    anchors .. ":" .. (#cert.subject > 0 and tostring(cert.subject)
-      or table.concat(cert.san, ",")))
+    principal.of_certificate(anchors, cert))
 end
 
 return M
