@@ -264,10 +264,26 @@ static int get_issuer_der(lua_State *L)
     return 1;
 }
 
-static int get_san(lua_State *L)
+static int push_san(lua_State *L, enum lestL_san which)
 {
     struct lest_error err;
-    return lestL_push_san(L, lestL_check_cert(L, 1)->san, &err) ? 1 : luaL_error(L, "%s", err.message);
+    return lestL_push_san(L, lestL_check_cert(L, 1)->san, which, &err) ? 1 : luaL_error(L, "%s", err.message);
+}
+
+static int get_san(lua_State *L)
+{
+    return push_san(L, LESTL_SAN_USABLE);
+}
+
+static int get_san_unusable(lua_State *L)
+{
+    return push_san(L, LESTL_SAN_UNUSABLE);
+}
+
+static int get_flaws(lua_State *L)
+{
+    lestL_push_flaws(L, lestL_check_cert(L, 1)->flaws);
+    return 1;
 }
 
 static int get_san_der(lua_State *L)
@@ -404,6 +420,8 @@ static const luaL_Reg getters[] = {
     { "issuer_der", get_issuer_der },
     { "san", get_san },
     { "san_der", get_san_der },
+    { "san_unusable", get_san_unusable },
+    { "flaws", get_flaws },
     { "serial", get_serial },
     { "not_before", get_not_before },
     { "not_after", get_not_after },

@@ -164,7 +164,7 @@ static int get_subject_der(lua_State *L)
 static int get_san(lua_State *L)
 {
     struct lest_error err;
-    return lestL_push_san(L, check(L)->san, &err) ? 1 : luaL_error(L, "%s", err.message);
+    return lestL_push_san(L, check(L)->san, LESTL_SAN_ALL, &err) ? 1 : luaL_error(L, "%s", err.message);
 }
 
 static int get_san_der(lua_State *L)
@@ -255,7 +255,7 @@ static int get_change(lua_State *L)
     if (!lestL_push_name(L, change->subject.data ? change->subject : pki_name_empty, &err))
         return luaL_error(L, "%s", err.message);
     lua_setfield(L, -2, "subject");
-    if (!lestL_push_san(L, change->san, &err))
+    if (!lestL_push_san(L, change->san, LESTL_SAN_ALL, &err))
         return luaL_error(L, "%s", err.message);
     lua_setfield(L, -2, "san");
     return 1;
@@ -271,8 +271,13 @@ static int get_signature_algorithm(lua_State *L)
 
 static int get_version(lua_State *L)
 {
-    check(L);
-    lua_pushinteger(L, 0);
+    lua_pushinteger(L, check(L)->version);
+    return 1;
+}
+
+static int get_flaws(lua_State *L)
+{
+    lestL_push_flaws(L, check(L)->flaws);
     return 1;
 }
 
@@ -299,6 +304,7 @@ static const luaL_Reg getters[] = { { "subject", get_subject },
                                     { "change", get_change },
                                     { "signature_algorithm", get_signature_algorithm },
                                     { "version", get_version },
+                                    { "flaws", get_flaws },
                                     { NULL, NULL } };
 static const luaL_Reg meta[] = { { "__eq", equal }, { NULL, NULL } };
 

@@ -36,7 +36,9 @@ void lestL_push_serial(lua_State *L, struct pki_bytes contents)
 
 void lestL_push_extensions(lua_State *L, struct pki_bytes extensions)
 {
-    struct pki_der_doc doc = { .noun = "extensions", .malformed = LEST_E_MALFORMED };
+    struct pki_der_doc doc = { .noun = "extensions",
+                               .malformed = LEST_E_MALFORMED,
+                               .tolerated = PKI_FLAW_BOOLEAN };
     struct pki_der in;
     struct pki_ext ext;
     char oid[PKI_OID_TEXT_MAX];
@@ -55,6 +57,16 @@ void lestL_push_extensions(lua_State *L, struct pki_bytes extensions)
         lua_setfield(L, -2, "value");
         lua_rawseti(L, -2, i);
     }
+}
+
+void lestL_push_flaws(lua_State *L, unsigned flaws)
+{
+    lua_newtable(L);
+    for (unsigned i = 0; pki_flaw_text(i); i++)
+        if (flaws >> i & 1) {
+            lua_pushstring(L, pki_flaw_text(i));
+            lua_seti(L, -2, (lua_Integer)lua_rawlen(L, -2) + 1);
+        }
 }
 
 void lestL_push_values(lua_State *L, struct pki_bytes values)

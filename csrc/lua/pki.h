@@ -14,8 +14,11 @@ bool lestL_push_name(lua_State *L, struct pki_bytes der, struct lest_error *err)
 enum lest_status lestL_to_name(lua_State *L, int idx, struct lest_buf *out,
                                struct lest_error *err) LEST_MUST_USE;
 
-/** Push the list of texts for the DER of GeneralNames; absent (data NULL) gives an empty list. */
-bool lestL_push_san(lua_State *L, struct pki_bytes der, struct lest_error *err);
+/** Push the list of texts for the DER of GeneralNames; absent (data NULL) gives an empty list.
+ *  which  LESTL_SAN_ALL fails where one cannot be used; the others are for certificates: those that can be, or those
+ *         that cannot */
+enum lestL_san { LESTL_SAN_ALL, LESTL_SAN_USABLE, LESTL_SAN_UNUSABLE };
+bool lestL_push_san(lua_State *L, struct pki_bytes der, enum lestL_san which, struct lest_error *err);
 
 /** Append to out the DER of GeneralNames for the list of texts at idx. */
 enum lest_status lestL_to_san(lua_State *L, int idx, struct lest_buf *out,
@@ -57,6 +60,9 @@ void lestL_push_serial(lua_State *L, struct pki_bytes contents);
 
 /** Push the list of {oid, name, critical, value} for the contents of Extensions; absent gives {}. */
 void lestL_push_extensions(lua_State *L, struct pki_bytes extensions);
+
+/** Push the list of sentences for a set of enum pki_flaw. */
+void lestL_push_flaws(lua_State *L, unsigned flaws);
 
 /** Push the list of DER elements in the contents of a SET; absent gives {}. */
 void lestL_push_values(lua_State *L, struct pki_bytes values);

@@ -4,9 +4,12 @@
 
 #include <string.h>
 
-bool lestL_push_san(lua_State *L, struct pki_bytes der, struct lest_error *err)
+bool lestL_push_san(lua_State *L, struct pki_bytes der, enum lestL_san which, struct lest_error *err)
 {
-    struct pki_der_doc doc = { .noun = "subjectAltName", .malformed = LEST_E_SAN_MALFORMED, .err = err };
+    struct pki_der_doc doc = { .noun = "subjectAltName",
+                               .malformed = LEST_E_SAN_MALFORMED,
+                               .err = err,
+                               .tolerated = which == LESTL_SAN_ALL ? 0 : PKI_FLAW_SAN };
     struct pki_san_reader reader;
     luaL_checkstack(L, 6, "names");
     if (!der.data) {
@@ -17,9 +20,11 @@ bool lestL_push_san(lua_State *L, struct pki_bytes der, struct lest_error *err)
     struct lest_buf *text = lestL_buf(L, PKI_SAN_MAX * 4);
     lua_newtable(L);
     pki_san_open(&reader, &doc, der.data, der.len);
-    for (lua_Integer i = 1; pki_san_next(&reader, text); i++) {
+    for (lua_Integer i = 1; pki_san_next(&reader, text);) {
+        if (reader.unusable != (which == LESTL_SAN_UNUSABLE))
+            continue;
         lua_pushlstring(L, (const char *)text->data, text->len);
-        lua_seti(L, -2, i);
+        lua_seti(L, -2, i++);
     }
     if (doc.status) {
         lua_settop(L, top);
@@ -57,7 +62,7 @@ static int decode(lua_State *L)
     struct pki_bytes der;
     struct lest_error err;
     der.data = (const uint8_t *)luaL_checklstring(L, 1, &der.len);
-    return lestL_push_san(L, der, &err) ? 1 : lestL_fail(L, &err);
+    return lestL_push_san(L, der, LESTL_SAN_ALL, &err) ? 1 : lestL_fail(L, &err);
 }
 
 static struct pki_bytes optional(lua_State *L, int idx)

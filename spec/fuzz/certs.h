@@ -4,13 +4,18 @@
 
 #include "fuzz.h"
 
+#include "pki/asn1/san.h"
 #include "pki/asn1/show.h"
 #include "pki/key/public.h"
 #include "pki/x509/crl.h"
 
 static inline void check_cert(const struct pki_cert *cert)
 {
-    struct pki_der_doc doc = { .noun = "extensions", .malformed = LEST_E_MALFORMED };
+    struct pki_der_doc doc = { .noun = "extensions",
+                               .malformed = LEST_E_MALFORMED,
+                               .tolerated = cert->flaws };
+    struct pki_san_reader sans;
+    struct lest_buf name;
     struct pki_der in;
     struct pki_ext ext;
     struct lest_buf serial;
@@ -19,6 +24,12 @@ static inline void check_cert(const struct pki_cert *cert)
     FUZZ_CHECK(!serial.failed && serial.len >= 2);
     lest_buf_free(&serial);
     pki_der_open(&in, &doc, cert->extensions.data, cert->extensions.data ? cert->extensions.len : 0);
+    lest_buf_init(&name, 1024 * 1024);
+    if (cert->san.data)
+        for (pki_san_open(&sans, &doc, cert->san.data, cert->san.len); pki_san_next(&sans, &name);)
+            FUZZ_CHECK(!memchr(name.data, 0, name.len) && (!sans.unusable || cert->flaws & PKI_FLAW_SAN));
+    FUZZ_CHECK(doc.status == LEST_OK);
+    lest_buf_free(&name);
     while (in.left) {
         struct lest_buf text;
         FUZZ_CHECK(pki_ext_next(&in, &ext));

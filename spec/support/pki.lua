@@ -5,6 +5,7 @@
 ---     local leaf = ca:issue("leaf", { by = root, ext = "extendedKeyUsage = clientAuth" })
 ---     leaf.cert, leaf.path, leaf.key        -- lest.cert, the files' paths
 local core = require "lest.core"
+local der = require "support.der"
 local process = require "support.process"
 local temporary = require "support.temporary"
 
@@ -107,6 +108,17 @@ end
 function M:sub(name, how)
   how.ext = how.ext or CA_EXT .. (how.more or "")
   return self:issue(name, how)
+end
+
+--- Sign a certificate anew with other bytes in its content: edit(tbs) gives them.
+function M:forge(it, by, edit)
+  local algorithm = der.split(der.body(it.cert:der()))[2]
+  local tbs = M.write(self:path "tbs", edit(der.split(der.body(it.cert:der()))[1]))
+  M.sh(("openssl dgst -sha256 -sign %s -out %s.sig %s"):format(by.key, tbs, tbs))
+  local signature = der.bits(M.read(tbs .. ".sig"))
+  it.cert = assert(core.cert.parse(der.seq(M.read(tbs), algorithm, signature)))
+  M.write(it.path, it.cert:pem())
+  return it
 end
 
 --- A CRL of `by` that revokes the given entities. how: days, hours or over (it ended long ago);

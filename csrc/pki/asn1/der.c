@@ -53,6 +53,27 @@ bool(pki_der_fail_as)(struct pki_der *in, enum lest_status status, const char *f
     return false;
 }
 
+static const char *const flaws[] = {
+    "a BOOLEAN is neither 00 nor FF (X.690 11.1)",
+    "the version is not 0 (RFC 2986 4.1)",
+    "the value of an extension is not DER (RFC 5280 4.1)",
+    "an alternative name cannot be used (RFC 5280 4.2.1.6)",
+};
+_Static_assert(sizeof flaws / sizeof *flaws == PKI_FLAWS, "every flaw has its sentence");
+
+const char *pki_flaw_text(unsigned i)
+{
+    return i < PKI_FLAWS ? flaws[i] : NULL;
+}
+
+bool pki_der_tolerates(struct pki_der *in, enum pki_flaw flaw)
+{
+    if (!(in->doc->tolerated & flaw))
+        return false;
+    in->doc->flaws |= flaw;
+    return true;
+}
+
 void pki_der_open(struct pki_der *in, struct pki_der_doc *doc, const void *data, size_t len)
 {
     if (!doc->start)
@@ -149,7 +170,8 @@ bool pki_der_boolean(struct pki_der *in, const char *what, bool *value)
     struct pki_der_item item;
     if (!pki_der_item(in, PKI_DER_BOOLEAN, what, &item))
         return false;
-    if (item.body.len != 1 || (item.body.data[0] != 0 && item.body.data[0] != 0xff))
+    bool is_der = item.body.len == 1 && (item.body.data[0] == 0 || item.body.data[0] == 0xff);
+    if (!is_der && !(item.body.len == 1 && pki_der_tolerates(in, PKI_FLAW_BOOLEAN)))
         return fail_at(in->doc, item.whole.data, what, "is no DER boolean");
     *value = item.body.data[0] != 0;
     return true;

@@ -48,16 +48,33 @@ struct pki_bytes {
 /** Byte equality; an absent one equals only an absent one. */
 bool pki_bytes_equal(struct pki_bytes a, struct pki_bytes b);
 
-/** The document that a reader reads. The caller sets the first three members and zeroes the others.
+/** What others write wrong. A reader of what they made goes on where its document tolerates it, and says so; what
+ *  is to be signed is read by a document that tolerates nothing. */
+enum pki_flaw {
+    PKI_FLAW_BOOLEAN = 1 << 0,   /* neither 00 nor ff: true, as BER has it */
+    PKI_FLAW_VERSION = 1 << 1,   /* of a CSR: not 0 */
+    PKI_FLAW_EXTENSION = 1 << 2, /* the value of an extension that nothing here reads is no DER */
+    PKI_FLAW_SAN = 1 << 3,       /* an alternative name that stands for nothing, and is passed over */
+};
+enum { PKI_FLAWS = 4 };
+
+/** Flaw number i, 1 << i, as a sentence; NULL after the last. */
+const char *pki_flaw_text(unsigned i);
+
+/** The document that a reader reads. The caller sets the first four members and zeroes the others.
  *  noun       how an error begins: "CSR"
  *  malformed  the status of an error, unless a function fails with another
  *  err        where an error is told; the first one stays
+ *  tolerated  flaws that are no errors; 0 for none
+ *  flaws      those of them that it has
  *  start      byte 0 of the positions in errors; pki_der_open() sets it to its data if it is NULL
  *  status     LEST_OK until an error */
 struct pki_der_doc {
     const char *noun;
     enum lest_status malformed;
     struct lest_error *err;
+    unsigned tolerated;
+    unsigned flaws;
     const uint8_t *start;
     enum lest_status status;
 };
@@ -97,6 +114,9 @@ void pki_der_enter(const struct pki_der *in, const struct pki_der_item *item, st
 /** False with an error if something is left. */
 bool pki_der_end(struct pki_der *in, const char *what);
 
+/** Whether the document tolerates a flaw, which it then has. Else the caller fails. */
+bool pki_der_tolerates(struct pki_der *in, enum pki_flaw flaw);
+
 /** As pki_der_fail with another status than the document's `malformed`. */
 bool pki_der_fail_as(struct pki_der *in, enum lest_status status, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -104,7 +124,7 @@ bool pki_der_fail_as(struct pki_der *in, enum lest_status status, const char *fo
 /** Set the document's error: "NOUN: <format> at byte N". Always false, for `return pki_der_fail(...)`. */
 bool pki_der_fail(struct pki_der *in, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
-/** A BOOLEAN (only 00 and ff). */
+/** A BOOLEAN: 00 and ff, and others where the document tolerates PKI_FLAW_BOOLEAN. */
 bool pki_der_boolean(struct pki_der *in, const char *what, bool *value);
 /** A non-negative INTEGER of at most 63 bits. */
 bool pki_der_small(struct pki_der *in, const char *what, int64_t *value);

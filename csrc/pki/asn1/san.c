@@ -128,6 +128,51 @@ static bool read_value(struct pki_der *at, const struct pki_der_item *item, stru
     }
 }
 
+static bool read_name(struct pki_der *at, const struct pki_der_item *item, struct lest_buf *text)
+{
+    size_t kind = 0;
+    while (kind < KINDS && kinds[kind].tag != item->tag)
+        kind++;
+    if (kind == KINDS)
+        return pki_der_fail(at, "an alternative name has the unknown tag 0x%02x", item->tag);
+    text->len = 0;
+    lest_buf_append_str(text, kinds[kind].prefix);
+    return read_value(at, item, text);
+}
+
+/* What stands for nothing, for a person: as it is if that is plain ASCII, else in hex. */
+static void show_unusable(const struct pki_der_item *item, struct lest_buf *text)
+{
+    text->len = 0;
+    for (size_t kind = 0; kind < KINDS; kind++)
+        if (kinds[kind].tag == item->tag)
+            lest_buf_append_str(text, kinds[kind].prefix);
+    if (text->len == 0)
+        lest_buf_append_fmt(text, "[0x%02x]:", item->tag);
+    if (!(item->tag & PKI_DER_CONSTRUCTED) && pki_string_is_visible(item->body.data, item->body.len, true)) {
+        lest_buf_append(text, item->body.data, item->body.len);
+        return;
+    }
+    lest_buf_append_byte(text, '#');
+    lest_hex_append(text, item->body.data, item->body.len);
+}
+
+/* As read_name where a name that cannot be used is no error: its fault is not the document's. */
+static bool try_name(struct pki_san_reader *reader, const struct pki_der *at, const struct pki_der_item *item,
+                     struct lest_buf *text)
+{
+    struct pki_der_doc trial = { .noun = at->doc->noun,
+                                 .malformed = at->doc->malformed,
+                                 .start = at->doc->start };
+    struct pki_der there = { at->at, at->left, &trial };
+    reader->unusable = !read_name(&there, item, text);
+    if (reader->unusable && trial.status == LEST_E_NOMEM)
+        at->doc->status = lest_error_set(at->doc->err, LEST_E_NOMEM, "out of memory");
+    else if (reader->unusable)
+        show_unusable(item, text);
+    return !reader->unusable || pki_der_tolerates(&reader->names, PKI_FLAW_SAN);
+}
+
 bool pki_san_next(struct pki_san_reader *reader, struct lest_buf *text)
 {
     struct pki_der_doc *doc = reader->names.doc;
@@ -139,14 +184,8 @@ bool pki_san_next(struct pki_san_reader *reader, struct lest_buf *text)
         return pki_der_fail(&at, "there are more than %d alternative names", PKI_SAN_NAMES_MAX);
     if (!pki_der_item(&reader->names, PKI_DER_ANY, "an alternative name", &item))
         return false;
-    size_t kind = 0;
-    while (kind < KINDS && kinds[kind].tag != item.tag)
-        kind++;
-    if (kind == KINDS)
-        return pki_der_fail(&at, "an alternative name has the unknown tag 0x%02x", item.tag);
-    text->len = 0;
-    lest_buf_append_str(text, kinds[kind].prefix);
-    if (!read_value(&at, &item, text))
+    bool tolerant = doc->tolerated & PKI_FLAW_SAN;
+    if (!(tolerant ? try_name(reader, &at, &item, text) : read_name(&at, &item, text)))
         return false;
     if (text->failed)
         doc->status = lest_buf_status(text, doc->err);

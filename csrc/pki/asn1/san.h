@@ -10,10 +10,12 @@
 
 enum { PKI_SAN_MAX = 32 * 1024, PKI_SAN_NAMES_MAX = 256 };
 
-/** Reads names one by one, as pki_name_reader does. */
+/** Reads names one by one, as pki_name_reader does.
+ *  unusable  the last one stands for nothing, which the document tolerates (PKI_FLAW_SAN) */
 struct pki_san_reader {
     struct pki_der names;
     size_t count;
+    bool unusable;
 };
 
 /** Begin: der is the whole GeneralNames element, with at least one name and nothing after it. */
@@ -21,7 +23,8 @@ void pki_san_open(struct pki_san_reader *reader, struct pki_der_doc *doc, const 
 
 /** The next name as text (text is emptied first), or false at the end and after a failure (doc->status).
  *  Control characters, spaces and bytes over 0x7e in DNS, email and URI names are refused: they have only
- *  ever been used to deceive. */
+ *  ever been used to deceive. Where the document tolerates PKI_FLAW_SAN, the text of such a name, and of any other
+ *  whose value is malformed, is for a person alone: what it was. */
 bool pki_san_next(struct pki_san_reader *reader, struct lest_buf *text);
 
 /** Check all names. */

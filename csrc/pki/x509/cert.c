@@ -6,6 +6,7 @@
 #include "pki/asn1/oid.h"
 #include "pki/asn1/pem.h"
 #include "pki/asn1/san.h"
+#include "pki/asn1/string.h"
 #include "pki/error.h"
 #include "pki/key/signature.h"
 
@@ -175,7 +176,9 @@ static bool read_cert(struct pki_der *in, struct pki_cert *cert)
 
 static enum lest_status parse_der(struct pki_bytes der, struct pki_cert **out, struct lest_error *err)
 {
-    struct pki_der_doc doc = { .noun = "certificate", .malformed = LEST_E_CERT_MALFORMED, .err = err };
+    struct pki_der_doc doc = {
+        .noun = "certificate", .malformed = LEST_E_CERT_MALFORMED, .err = err, .tolerated = PKI_CERT_FLAWS
+    };
     struct pki_der in;
     *out = NULL;
     if (der.len == 0)
@@ -200,6 +203,7 @@ static enum lest_status parse_der(struct pki_bytes der, struct pki_cert **out, s
         pki_cert_free(cert);
         return doc.status; /* NOLINT(clang-analyzer-unix.Malloc): the only reference, so it is freed */
     }
+    cert->flaws = doc.flaws;
     *out = cert;
     return LEST_OK;
 }
@@ -366,7 +370,8 @@ bool pki_cert_matches_host(const struct pki_cert *cert, const char *host, size_t
 {
     X509 *x509 = pki_cert_get0_x509(cert, NULL);
     char name[256];
-    if (!x509 || len == 0 || len >= sizeof name || memchr(host, 0, len))
+    /* A name with a space would match an alternative name that cannot be used. */
+    if (!x509 || len == 0 || len >= sizeof name || !pki_string_is_visible(host, len, false))
         return false;
     memcpy(name, host, len);
     name[len] = '\0';

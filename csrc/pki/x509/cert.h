@@ -14,22 +14,28 @@
 /** Bounds: one certificate; a file of them (a system's trust store has some 150). */
 enum { PKI_CERT_MAX = 64 * 1024, PKI_CERTS_MAX = 1024, PKI_CERTS_BYTES_MAX = 4 * 1024 * 1024 };
 
+/** What is tolerated in a certificate, which others made. */
+enum { PKI_CERT_FLAWS = PKI_FLAW_BOOLEAN | PKI_FLAW_SAN };
+
 /** Views into der; absent ones have data NULL.
  *  issuer, subject       Names, whole elements
  *  serial                contents of the INTEGER (two's complement)
  *  spki                  SubjectPublicKeyInfo, whole
  *  signature_algorithm   contents of the algorithm's OBJECT IDENTIFIER
  *  extensions            contents of Extensions, for pki_ext_next
- *  san                   GeneralNames of the subject alternative name, whole
+ *  san                   GeneralNames of the subject alternative name, whole; names that cannot be used are among
+ *                        them, for a reader that tolerates them
  *  eku                   contents of ExtKeyUsageSyntax
  *  ski, aki              key identifiers
  *  key_usage             bit n of RFC 5280 4.2.1.3 as 1 << n; -1 where the extension is absent
- *  path_len              -1 where there is no limit */
+ *  path_len              -1 where there is no limit
+ *  flaws                 what it has of PKI_CERT_FLAWS */
 struct pki_cert {
     struct pki_bytes der, issuer, subject, serial, spki, signature_algorithm, extensions, san, eku, ski, aki;
     int64_t not_before, not_after;
     int key_usage;
     int path_len;
+    unsigned flaws;
     unsigned version; /* 1, 2 or 3 */
     bool is_ca;       /* basicConstraints say cA TRUE */
     struct pki_cert_own *own;

@@ -76,7 +76,10 @@ bool pki_crl_next(struct pki_der *entries, struct pki_crl_entry *entry)
 
 void pki_crl_open(const struct pki_crl *crl, struct pki_der_doc *doc, struct pki_der *entries)
 {
-    *doc = (struct pki_der_doc){ .noun = "CRL", .malformed = LEST_E_CRL_MALFORMED, .start = crl->der.data };
+    *doc = (struct pki_der_doc){ .noun = "CRL",
+                                 .malformed = LEST_E_CRL_MALFORMED,
+                                 .tolerated = PKI_FLAW_BOOLEAN,
+                                 .start = crl->der.data };
     pki_der_open(entries, doc, crl->entries.data, crl->entries.data ? crl->entries.len : 0);
 }
 
@@ -151,7 +154,9 @@ static bool read_crl(struct pki_der *in, struct pki_crl *crl)
 
 static enum lest_status parse_der(struct pki_bytes der, struct pki_crl **out, struct lest_error *err)
 {
-    struct pki_der_doc doc = { .noun = "CRL", .malformed = LEST_E_CRL_MALFORMED, .err = err };
+    struct pki_der_doc doc = {
+        .noun = "CRL", .malformed = LEST_E_CRL_MALFORMED, .err = err, .tolerated = PKI_FLAW_BOOLEAN
+    };
     struct pki_der in;
     if (der.len > PKI_CRL_MAX)
         return lest_error_set(err, LEST_E_TOO_LARGE, "CRL: more than %d bytes", PKI_CRL_MAX);

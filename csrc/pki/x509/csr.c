@@ -97,8 +97,6 @@ static bool read_extension(struct pki_csr *csr, struct pki_der *in, size_t *elem
     if (!pki_ext_next(in, &ext))
         return false;
     pki_der_open(&value, in->doc, ext.value.data, ext.value.len);
-    if (!pki_der_check(value, "an extension's value", DEPTH_MAX, elements))
-        return false;
     if (pki_oid_is(ext.oid, PKI_OID_SAN)) {
         csr->san = ext.value;
         return pki_san_check(in->doc, ext.value.data, ext.value.len);
@@ -107,7 +105,11 @@ static bool read_extension(struct pki_csr *csr, struct pki_der *in, size_t *elem
         return pki_ext_key_usage(&value, &csr->key_usage);
     if (pki_oid_is(ext.oid, PKI_OID_EKU))
         return pki_ext_eku(&value, &csr->eku);
-    return true;
+    /* Of any other the bytes are shown and passed on, whatever they are. */
+    struct pki_der_doc trial = { .noun = "value", .malformed = LEST_E_MALFORMED };
+    value.doc = &trial;
+    return pki_der_check(value, "an extension's value", DEPTH_MAX, elements) ||
+           pki_der_tolerates(in, PKI_FLAW_EXTENSION);
 }
 
 static bool read_extension_request(struct pki_csr *csr, struct pki_der values, size_t *elements)
@@ -176,16 +178,16 @@ static bool read_info(struct pki_csr *csr, struct pki_der *in)
 {
     struct pki_der_item info, subject, spki;
     struct pki_der body, attributes;
-    int64_t version;
     if (!pki_der_item(in, PKI_DER_SEQUENCE, "the request info", &info))
         return false;
     csr->info = info.whole;
     pki_der_enter(in, &info, &body);
     struct pki_der at = body;
-    if (!pki_der_small(&body, "the version", &version))
+    if (!pki_der_small(&body, "the version", &csr->version))
         return false;
-    if (version != 0)
-        return pki_der_fail(&at, "the version is %lld, not 0", (long long)version);
+    /* Nothing depends on it, and many that make requests write that of a certificate. */
+    if (csr->version != 0 && !pki_der_tolerates(&at, PKI_FLAW_VERSION))
+        return pki_der_fail(&at, "the version is %lld, not 0", (long long)csr->version);
     if (!pki_der_item(&body, PKI_DER_SEQUENCE, "the subject", &subject) ||
         !pki_name_check(body.doc, subject.whole.data, subject.whole.len) ||
         !pki_der_item(&body, PKI_DER_SEQUENCE, "the public key", &spki))
@@ -242,11 +244,14 @@ static enum lest_status need_verifier(struct pki_csr *csr, struct lest_error *er
 /* The request that csr->storage holds. */
 static enum lest_status parse_storage(struct pki_csr *csr, enum pki_csr_how how, struct lest_error *err)
 {
-    struct pki_der_doc doc = { .noun = "CSR", .malformed = LEST_E_CSR_MALFORMED, .err = err };
+    struct pki_der_doc doc = {
+        .noun = "CSR", .malformed = LEST_E_CSR_MALFORMED, .err = err, .tolerated = PKI_CSR_FLAWS
+    };
     csr->der = (struct pki_bytes){ csr->storage.data, csr->storage.len };
     csr->key_usage = -1;
     if (!read_request(csr, &doc))
         return doc.status;
+    csr->flaws = doc.flaws;
     return how == PKI_CSR_KEY_LATER ? LEST_OK : need_verifier(csr, err);
 }
 

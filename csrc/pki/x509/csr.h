@@ -17,11 +17,16 @@ enum {
     PKI_CSR_RSA_BITS_MAX = 8192 /* checking costs time with the cube of this */
 };
 
+/** What is tolerated in a request. Alternative names are not among it: they are asked for. */
+enum { PKI_CSR_FLAWS = PKI_FLAW_BOOLEAN | PKI_FLAW_VERSION | PKI_FLAW_EXTENSION };
+
 /** A parsed request. Everything but challenge and spki points into der, a copy of what was received.
  *  info        the whole CertificationRequestInfo, over which the signature is
  *  attributes  contents of [0], for pki_attr_next(); empty if it is absent
  *  extensions  contents of the requested Extensions, for pki_ext_next(); data NULL if none are requested
  *  san         the whole GeneralNames; data NULL if there is none
+ *  version     0, or what it says instead (PKI_FLAW_VERSION)
+ *  flaws       what it has of PKI_CSR_FLAWS
  *  key_usage   bit n of RFC 5280 4.2.1.3 as 1 << n; -1 where the extension is absent
  *  eku         contents of ExtKeyUsageSyntax; data NULL if there is none
  *  spki        the public key's one encoding (pki_public_canonical), which may differ from what stands in der
@@ -40,12 +45,14 @@ struct pki_csr {
     struct pki_csr_change {
         struct pki_bytes subject, san;
     } change;
+    int64_t version;
+    unsigned flaws;
     int key_usage;
     struct pki_spki key;
     struct pki_verifier *verifier;
 };
 
-/** Parse one request, DER or PEM told apart by looking, nothing after it (RFC 2986 4): version 0; [0] may be
+/** Parse one request, DER or PEM told apart by looking, nothing after it (RFC 2986 4): version 0 or another; [0] may be
  *  absent; at most one extensionRequest (Microsoft's identifier is the same thing) with one value without an
  *  extension twice; at most one challengePassword and one ChangeSubjectName with one value; names,
  *  alternative names and the public key readable. The signature is not checked.

@@ -793,7 +793,7 @@ function est.body_decode(bytes) end
 ---@return string base64
 function est.body_encode(der, wrap) end
 
---- A PKCS#10 request (RFC 2986), strictly parsed, immutable; equal when the bytes are.
+--- A PKCS#10 request (RFC 2986), parsed strictly but for its `flaws`, immutable; equal when the bytes are.
 ---@class lest.csr
 ---@field subject lest.name
 ---@field subject_der string
@@ -810,7 +810,8 @@ function est.body_encode(der, wrap) end
 ---@field change { subject: lest.name, san: string[] }? names asked for in place of the certificate's
 ---(ChangeSubjectName, RFC 6402 2.8)
 ---@field signature_algorithm string OpenSSL's name ("ecdsa-with-SHA256")
----@field version integer 0
+---@field version integer 0, or what it says instead
+---@field flaws string[] as those of a certificate
 local csr = {}
 
 --- Check the self-signature over the bytes as received. Keys and digests under 112 bits of security
@@ -924,6 +925,8 @@ function core_http_client.new(settings) end
 ---@field fingerprint string SHA-256 in hex
 ---@field signature_algorithm string OpenSSL's name
 ---@field version integer 1, 2 or 3
+---@field flaws string[] what its maker did wrong, and is read all the same; a sentence each
+---@field san_unusable string[] names of it that stand for nothing, and are not in san; to be shown
 ---@field self_issued boolean issuer and subject are the same name
 ---@field self_signed boolean its own key has signed it
 ---@field chain lest.cert[] the certificates that came after it in its file, or with_chain; a copy

@@ -51,6 +51,14 @@ local function doubt_crl(file, crl, certs)
   end
 end
 
+--- Say of an anchor what its maker did wrong: it is taken all the same.
+local function doubt_anchor(name, cert)
+  for _, flaw in ipairs(cert.flaws) do
+    core.log.write("warning", "anchor",
+      { "anchors", name, "subject", tostring(cert.subject), "message", flaw })
+  end
+end
+
 --- Whether certificates are this server's own CAs', whose revocations are in the ledger.
 local function are_own(authority, certs)
   for _, cert in ipairs(certs) do
@@ -68,6 +76,7 @@ local function load_anchors(authority)
   for _, name in ipairs(list.sorted_keys(anchors)) do
     local certs = anchors[name]
     table.move(certs, 1, #certs, #known + 1, known)
+    for _, cert in ipairs(certs) do doubt_anchor(name, cert) end
     local store
     store, err = core.store.new { anchors = certs, intermediates = intermediates, crls = crls,
       crl_required = config.crl_required and not are_own(authority, certs) }

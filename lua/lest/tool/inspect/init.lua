@@ -27,11 +27,12 @@ local function malformed(message)
   return fail("malformed", message)
 end
 
--- The tags of the elements from `at` on, at most four, and where their contents begin. Lengths are
--- not checked here: this only says which parser is to be strict.
-local function tags(data, at)
+-- The tags of the elements from `at` to `stop`, at most four, and where their contents begin.
+-- Lengths are not checked here: this only says which parser is to be strict.
+local function tags(data, at, stop)
   local list = {}
-  while #list < 4 and at + 1 <= #data do
+  stop = math.min(stop or #data, #data)
+  while #list < 4 and at + 1 <= stop do
     local tag, length = data:byte(at, at + 1)
     local start = at + 2
     if length > 0x80 and length <= 0x84 then
@@ -59,13 +60,13 @@ local TIME <const> = { [0x17] = true, [0x18] = true }
 
 -- SEQUENCE { content, algorithm, signature }: a certificate, a request or a CRL by its content.
 local function signed_kind(data, content)
-  local inside = tags(data, content.start)
+  local inside = tags(data, content.start, content.stop)
   local first = inside[1] and inside[1].tag
   local form = shape(inside)
   if first == 0xa0 then return "certificate" end
   if form:find "^02 30 30 30" then return "certificate" end -- version 1: serial, algorithm, issuer
   if form:find "^02 30 30 a0" then return "csr" end
-  if form == "02 30 30" then return "csr" end
+  if form == "02 30 30" then return "csr" end -- its attributes are left out
   local time = first == 0x02 and inside[4] or inside[3]
   if time and TIME[time.tag] then return "crl" end
   return "certificate"
@@ -107,7 +108,8 @@ end
 
 local PARSERS <const> = {
   certificate = core.cert.parse,
-  csr = core.csr.parse,
+  -- A key that this OpenSSL does not know is shown as such.
+  csr = function(bytes) return core.csr.parse(bytes, { key_later = true }) end,
   crl = core.crl.parse,
   pkcs7 = core.pkcs7.describe,
   csrattrs = core.csrattrs.decode,

@@ -30,6 +30,12 @@ local function add_list(list, key, label, values)
     text = #values > 0 and table.concat(values, ", ") or nil }
 end
 
+--- What the maker of a thing did wrong, and is read all the same.
+local function add_flaws(list, object)
+  list[#list + 1] = { key = "flaws", label = "Flaws", value = object.flaws,
+    text = #object.flaws > 0 and object.flaws or nil }
+end
+
 local function name_text(name)
   local text = tostring(name)
   return text == "" and "(empty)" or text
@@ -46,8 +52,8 @@ end
 local READERS <const> = {
   ["2.5.29.15"] = function(object) return table.concat(object.key_usage, ", ") end,
   ["2.5.29.37"] = function(object) return table.concat(object.eku, ", ") end,
-  ["2.5.29.17"] = function(_, extension)
-    local names = core.san.decode(extension.value)
+  ["2.5.29.17"] = function(object, extension)
+    local names = core.san.decode(extension.value) or object.san
     return names and table.concat(names, ", ")
   end,
 }
@@ -95,6 +101,9 @@ function M.certificate(cert, _, now)
   local list = { kind = "certificate", title = "Certificate" }
   add(list, "subject", "Subject", tostring(cert.subject), name_text(cert.subject))
   add_list(list, "san", "Alternative names", cert.san)
+  if #cert.san_unusable > 0 then
+    add_list(list, "san_unusable", "Unusable names", cert.san_unusable)
+  end
   add(list, "issuer", "Issuer", tostring(cert.issuer),
     name_text(cert.issuer) .. (cert.self_issued and " (itself)" or ""))
   add(list, "serial", "Serial number", cert.serial)
@@ -111,6 +120,7 @@ function M.certificate(cert, _, now)
   list[#list + 1] = { key = "eku", value = cert.eku }
   extensions(list, cert, cert.extensions)
   add(list, "fingerprint", "Fingerprint", cert.fingerprint, "sha256 " .. colons(cert.fingerprint))
+  add_flaws(list, cert)
   if #cert.chain > 0 then
     local children = {}
     for i, other in ipairs(cert.chain) do children[i] = M.certificate(other, nil, now) end
@@ -139,6 +149,17 @@ end
 local REQUESTED <const> = { ["1.2.840.113549.1.9.14"] = true, ["1.3.6.1.4.1.311.2.1.14"] = true,
   ["1.3.6.1.5.5.7.7.36"] = true }
 
+--- Whether a request is signed by its key, and what to say of it.
+local function self_signature(csr)
+  local ok, err = csr:verify { allow_weak = true }
+  if not ok and err.code == "key_unsupported" then
+    return false, "cannot be checked: " .. tostring(err)
+  end
+  if not ok then return false, "does NOT verify: " .. tostring(err) end
+  local strong, weakness = csr:verify()
+  return true, strong and "verifies" or "verifies, but is weak: " .. tostring(weakness)
+end
+
 function M.csr(csr)
   local list = { kind = "csr", title = "Certification request (CSR)" }
   add(list, "subject", "Subject", tostring(csr.subject), name_text(csr.subject))
@@ -150,11 +171,12 @@ function M.csr(csr)
         #change.san > 0 and table.concat(change.san, ", ") or "no alternative names" })
   end
   public_key(list, csr.public_key)
-  local ok, err = csr:verify { allow_weak = true }
-  local strong, weakness = csr:verify()
   add(list, "signature_algorithm", "Signed with", csr.signature_algorithm)
-  add(list, "signature_verifies", "Self-signature", ok == true, not ok and "does NOT verify: "
-    .. tostring(err) or strong and "verifies" or "verifies, but is weak: " .. tostring(weakness))
+  local verifies, text = self_signature(csr)
+  add(list, "signature_verifies", "Self-signature", verifies, text)
+  list[#list + 1] = { key = "version", value = csr.version }
+  list[#list + 1] = { key = "key_usage", value = csr.key_usage }
+  list[#list + 1] = { key = "eku", value = csr.eku }
   extensions(list, csr, csr.extensions)
   local others = {}
   for _, attribute in ipairs(csr.attributes) do
@@ -164,6 +186,7 @@ function M.csr(csr)
   local _, values = attributes(csr.attributes)
   list[#list + 1] = { key = "attributes", label = "Attributes", value = values,
     text = #lines > 0 and lines or nil }
+  add_flaws(list, csr)
   return list
 end
 

@@ -3,9 +3,9 @@
 local cjson = require "cjson"
 local core = require "lest.core"
 local inspect = require "lest.tool.inspect"
+local der = require "support.der"
 local pki = require "support.pki"
 local shell = require "support.shell"
-local tlv = require("support.der").tlv
 local vectors = require "support.vectors"
 
 local DAY <const> = 86400
@@ -33,16 +33,43 @@ describe("inspect", function()
     return items[1]
   end
 
-  local function recognizes(kind, der)
-    assert.equal(kind, one(der).kind)
-    assert.equal(kind, one(core.base64.encode(der, 64)).kind)
-    assert.equal(kind, one(core.base64.encode(der)).kind)
+  local function recognizes(kind, bytes)
+    assert.equal(kind, one(bytes).kind)
+    assert.equal(kind, one(core.base64.encode(bytes, 64)).kind)
+    assert.equal(kind, one(core.base64.encode(bytes)).kind)
   end
 
   local function der_of(command)
     pki.sh(command .. " -outform DER -out " .. ca:path "der")
     return pki.read(ca:path "der")
   end
+
+  it("names the flaws of what others made, and shows what stands for nothing", function()
+    local odd = ca:issue("odd", { by = root, ext = "subjectAltName = DNS:odd-one,DNS:good" })
+    ca:forge(odd, root, function(tbs) return (tbs:gsub("odd%-one", "odd one")) end)
+    local text = inspect.text(one(odd.cert:der()))
+    assert.matches("Alternative names  DNS:good\n", text)
+    assert.matches("Unusable names     DNS:odd one\n", text)
+    assert.matches("Flaws +an alternative name cannot be used", text)
+    local shown = inspect.table(one(odd.cert:der()))
+    assert.same({ { "DNS:good" }, { "DNS:odd one" }, odd.cert.flaws },
+      { shown.san, shown.san_unusable, shown.flaws })
+    assert.same({}, inspect.table(one(leaf.cert:der())).flaws)
+  end)
+
+  it("shows a request whose key OpenSSL does not know, and one without attributes", function()
+    local made = csr:der()
+    local strange = made:gsub("%\x2a\x86\x48\xce\x3d\x02\x01",
+      "\x2a\x86\x48\xce\x3d\x02\x09")
+    local text = inspect.text(one(strange))
+    assert.matches("Public key      1%.2%.840%.10045%.2%.9 %(0 bits", text)
+    assert.matches("Self%-signature  cannot be checked: .*unknown", text)
+    assert.same({ 0, {}, {} }, { inspect.table(one(made)).version,
+      inspect.table(one(made)).key_usage, inspect.table(one(made)).eku })
+    local parts = der.split(der.body(made))
+    local info = der.split(der.body(parts[1]))
+    recognizes("csr", der.seq(der.seq(info[1], info[2], info[3]), parts[2], parts[3]))
+  end)
 
   it("tells everything of the field apart by looking, in DER and base64", function()
     recognizes("certificate", leaf.cert:der())
@@ -100,9 +127,9 @@ describe("inspect", function()
       assert.is_nil(items, items and items[1].kind)
       assert.matches(pattern, err.message)
     end
-    local function block(label, der)
+    local function block(label, bytes)
       return ("-----BEGIN %s-----\n%s-----END %s-----\n"):format(label,
-        core.base64.encode(der, 64), label)
+        core.base64.encode(bytes, 64), label)
     end
     local public = der_of("openssl pkey -pubout -in " .. leaf.key)
     local encrypted = der_of("openssl pkcs8 -topk8 -passout pass:x -in " .. leaf.key)
@@ -163,8 +190,8 @@ describe("inspect", function()
       subject = "CN=old", change = { subject = "CN=new", san = { "DNS:new" } } })
     assert.matches("Asks for other names +CN=new\n +DNS:new\n", inspect.text(renaming))
     assert.same({ subject = "CN=new", san = { "DNS:new" } }, inspect.table(renaming).change)
-    local der = csr:der()
-    local broken = assert(core.csr.parse(der:sub(1, -2) .. string.char(der:byte(-1) ~ 1)))
+    local bytes = csr:der()
+    local broken = assert(core.csr.parse(bytes:sub(1, -2) .. string.char(bytes:byte(-1) ~ 1)))
     assert.matches("does NOT verify", inspect.text(broken))
     assert.is_false(inspect.table(broken).signature_verifies)
     local weak = one(vectors.get "7030-a3-simpleenroll-req")
@@ -199,7 +226,7 @@ describe("inspect", function()
     local COMMENT <const> = "2.16.840.1.113730.1.13"
     local function shown(text)
       local made = assert(core.csr.build { key = assert(core.key.generate "ec:P-256"),
-        subject = "CN=x", extensions = { { oid = COMMENT, value = tlv(0x16, text) } } })
+        subject = "CN=x", extensions = { { oid = COMMENT, value = der.tlv(0x16, text) } } })
       local before = os.clock()
       local all = inspect.text(assert(core.csr.parse(made:der())))
       assert.is_true(os.clock() - before < 1)

@@ -144,7 +144,13 @@ describe("csr", function()
     assert.same({}, c.extensions)
     assert.same({}, c.san)
     assert.is_nil(c.san_der)
-    malformed("the version is 1, not 0", forge(function(parts) parts.version = der.int(1) end))
+    for _, version in ipairs { 1, 2 } do
+      local odd = assert(csr.parse(forge(function(parts) parts.version = der.int(version) end)))
+      assert.is_true(odd:verify())
+      assert.equal(version, odd.version)
+      assert.same({ "the version is not 0 (RFC 2986 4.1)" }, odd.flaws)
+    end
+    assert.same({}, c.flaws)
     malformed("the version is negative", forge(function(parts) parts.version = der.int(255) end))
     local absent = assert(csr.parse(forge(function(parts) parts.attributes = "" end)))
     assert.is_true(absent:verify())
@@ -235,8 +241,11 @@ describe("csr", function()
       der.seq(san_extension "a", san_extension "b"))))
     malformed("an alternative name is empty", with_attributes(attribute(EXTENSION_REQUEST,
       der.seq(san_extension "a\0b"))))
-    malformed("an extension's value", with_attributes(attribute(EXTENSION_REQUEST,
-      der.seq(der.seq(der.oid "1.2.3", der.octets "\5\1")))))
+    local private = assert(csr.parse(with_attributes(attribute(EXTENSION_REQUEST,
+      der.seq(der.seq(der.oid "1.2.3", der.tlv(1, "\1"), der.octets "serial-0042"))))))
+    assert.same({ oid = "1.2.3", critical = true, value = "serial-0042" }, private.extensions[1])
+    assert.equal(2, #private.flaws)
+    assert.is_true(private:verify())
     malformed("keyUsage", with_attributes(attribute(EXTENSION_REQUEST,
       der.seq(der.seq(der.oid "2.5.29.15", der.octets(der.utf8 "x"))))))
     malformed("extendedKeyUsage is empty", with_attributes(attribute(EXTENSION_REQUEST,

@@ -233,6 +233,26 @@ describe("store", function()
     end
   end)
 
+  it("takes what others made with its flaws, and names them", function()
+    local old = ca:root "old"
+    assert.same({}, old.cert.flaws)
+    ca:forge(old, old, function(tbs) return (tbs:gsub("\1\1\xff", "\1\1\1")) end)
+    assert.matches("BOOLEAN", old.cert.flaws[1])
+    assert.is_true(old.cert.is_ca)
+    assert.is_true(old.cert.extensions[2].critical)
+    local device = ca:issue("odd-device", { by = old,
+      ext = "subjectAltName = DNS:device-001,DNS:good.example,email:a@b" })
+    ca:forge(device, old, function(tbs) return (tbs:gsub("device%-001", "device 001")) end)
+    assert.same({ "DNS:good.example", "email:a@b" }, device.cert.san)
+    assert.same({ "DNS:device 001" }, device.cert.san_unusable)
+    assert.same({ "an alternative name cannot be used (RFC 5280 4.2.1.6)" }, device.cert.flaws)
+    assert.is_true(device.cert:matches_host "good.example")
+    assert.is_false(device.cert:matches_host "device 001")
+    assert(store(old):verify(device.cert))
+    ca:forge(device, old, function(tbs) return (tbs:gsub("device 001", "device\0\xff01")) end)
+    assert.same({ "DNS:#64657669636500ff3031" }, device.cert.san_unusable)
+  end)
+
   it("takes the largest path length", function()
     local large = ca:root("large", {
       ext = "basicConstraints = critical,CA:TRUE,pathlen:2147483647\n" })
