@@ -1,16 +1,28 @@
 --- What one client sends must not end what others are waiting for.
+local core = require "lest.core"
 local process = require "support.process"
+local raw_client = require "support.raw_client"
 local support = require "support.server"
 
+-- "slow" names wait until there is a file of theirs.
 local POLICY <const> = [[
 local lest, log, policy = require "lest", require "lest.log", require "lest.policy"
+local function wait_for(path)
+  local file
+  repeat
+    lest.sleep(0.02)
+    file = io.open(path)
+  until file
+  file:close()
+end
 return {
   enroll = function(request)
     local name = request.principal.name
-    if name:find "^slow" then lest.sleep(2) end
-    if name == "leaver" then
-      lest.sleep(2)
-      log.warning "went on alone"
+    local gate = name:match "^slow%-(%a+)"
+    if gate then
+      log.info("thinking", { name = name })
+      wait_for("FOLDER/go-" .. gate)
+      log.info("went on", { name = name })
     end
     if name == "binary" then return policy.reject { "\xff\0\r\nX: y", detail = "\xff\0" } end
     if name == "nested" then
@@ -25,7 +37,13 @@ return {
 describe("a server with a hostile client", function()
   local server
 
-  setup(function() server = support.start { policy = POLICY } end)
+  setup(function()
+    server = support.make { config = function(text)
+      return (text:gsub("labels = {", "workers = 1,\n  labels = {", 1))
+    end }
+    process.write(server.dir .. "/policy.lua", (POLICY:gsub("FOLDER", server.folder)))
+    server:run()
+  end)
   teardown(function() server:stop() end)
 
   --- Start an enrollment that waits in the policy; returns a function that gives its status.
@@ -43,12 +61,27 @@ describe("a server with a hostile client", function()
     end
   end
 
-  --- Run attack() while requests wait, on every worker's connection to the authority.
+  --- How many requests of these slow names the policy has begun with, or gone on with.
+  local function count(event, gate)
+    local found = 0
+    for _, line in ipairs(server:logged(event)) do
+      if line.name:find("slow-" .. gate, 1, true) then found = found + 1 end
+    end
+    return found
+  end
+
+  local function wait_thinking(gate, wanted)
+    process.wait_for(function() return count("thinking", gate) == wanted end, "the policy", 30)
+  end
+
+  --- Run attack() while requests wait, on the worker's connection to the authority.
   local function during(name, attack)
     local slow = {}
     for i = 1, 4 do slow[i] = start_slow(("slow-%s-%d"):format(name, i)) end
-    process.run { "sleep", "0.5" }
+    wait_thinking(name, 4)
     for _ = 1, 4 do attack() end
+    assert.equal(0, count("went on", name))
+    server:file("go-" .. name, "")
     for i = 1, 4 do assert.equal(200, slow[i]()) end
     assert.same({}, server:logged "bad message")
   end
@@ -87,17 +120,26 @@ describe("a server with a hostile client", function()
   end)
 
   it("ends what a leaving client began, in the worker and in the authority", function()
-    local user = "leaver:" .. server:credential("leaver", { "--reusable" })
-    local csr = server:csr "leaver"
-    for _ = 1, 3 do
-      server:post("/simpleenroll", csr, "--user", user, "--max-time", "0.5")
+    local client <close> = raw_client.new()
+    local authorization = "Authorization: Basic "
+      .. core.base64.encode("slow-leaver:" .. server:credential("slow-leaver", { "--reusable" }))
+    for i = 1, 3 do
+      local connection = assert(client:connect { port = server.port })
+      assert(connection:send(raw_client.http("POST", "/simpleenroll",
+        { "Content-Type: application/pkcs10", authorization }, (support.request "slow-leaver"))))
+      wait_thinking("leaver", i)
+      connection:close()
     end
     process.wait_for(function()
-      return server:sql [[SELECT count(*) FROM requests WHERE principal_name = 'leaver'
+      return server:sql [[SELECT count(*) FROM requests WHERE principal_name = 'slow-leaver'
         AND verdict = 'error' AND detail = 'the client left']] == "3"
-    end, "the records", 5)
-    process.run { "sleep", "2.5" }
-    assert.same({}, server:logged "went on alone")
+    end, "the records", 30)
+    -- One that came later and waits for the same goes on; the worker turned for it as for them.
+    local other = start_slow "slow-leaver-not"
+    wait_thinking("leaver", 4)
+    server:file("go-leaver", "")
+    assert.equal(200, other())
+    assert.equal(1, count("went on", "leaver"))
   end)
 
   it("records a refusal whatever bytes are in its words", function()

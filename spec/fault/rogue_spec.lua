@@ -15,6 +15,9 @@ describe("a worker that was taken over", function()
   setup(function()
     server = rogue_module.server { config = function(text)
       text = text:gsub('names = "principal",[^\n]*', 'names = "principal", san = { "DNS" },', 1)
+      text = text:gsub("labels = {", [[labels = {
+    secrets = { policy = "policy.lua", profile = "device", auth = { "basic" } },
+    certificates = { policy = "policy.lua", profile = "device", auth = { "certificate" } },]], 1)
       return (text:gsub("profiles = {", [[
   workers = 3, limits = { requests = 384, requests_per_principal_per_minute = 100000 },
   profiles = {
@@ -308,6 +311,19 @@ describe("a worker that was taken over", function()
         local answer = rogue:connect():ask(begin(device, { certificate = { cert } }))
         assert.equal(status, answer.status or 200, eku)
       end
+    end)
+
+    it("a proof that the label does not take", function()
+      local holder = core.cert.load(server:enroll "holder")
+      local device = device_of "owner"
+      local link = rogue:connect()
+      local answer = link:ask(begin(device, { label = "secrets", certificate = { holder:der() } }))
+      assert.same({ "basic", "owner" }, { answer.principal.kind, answer.principal.name })
+      assert.is_nil(answer.auth.certificate)
+      answer = link:ask(begin(device, { label = "certificates", certificate = { holder:der() } }))
+      assert.same({ "certificate", "holder" }, { answer.principal.kind, answer.principal.name })
+      assert.is_nil(answer.auth.basic)
+      expect(403, begin(device, { label = "certificates" }), "a TLS client certificate is required")
     end)
 
     it("whose certificate is renewed", function()

@@ -17,12 +17,27 @@ describe("the server's URIs", function()
     return (server:curl(path, "--path-as-is", ...))
   end
 
+  --- Every path is 404, with the words that go with it.
+  local function not_found(paths)
+    for path, why in pairs(paths) do
+      local code, body, headers = server:curl(path, "--path-as-is")
+      assert.equal(404, code, path)
+      assert.equal(why .. "\n", body, path)
+      assert.matches("^text/plain", headers["content-type"])
+    end
+  end
+
+  local DOTS <const> = "the path has a dot segment"
+  local EMPTY <const> = "the path has an empty segment or ends in a slash"
+  local UNKNOWN <const> = "there is no such EST operation"
+  local NOT_OFFERED <const> = "this EST operation is not offered here"
+  local LONG <const> = "the path has more segments than a label and an operation"
+
   it("7030-3.2.2-a 7030-3.2.2-b serve everything under the prefix, and nothing outside of it",
     function()
     assert.equal(200, status "/cacerts")
-    for _, path in ipairs { "X/cacerts", "/../../cacerts", "/../est/../../cacerts" } do
-      assert.equal(404, status(path), path)
-    end
+    not_found { ["X/cacerts"] = "only paths under /.well-known/est are served",
+      ["/../../cacerts"] = DOTS, ["/../est/../../cacerts"] = DOTS }
     local _, out = process.run { "curl", "-s", "--cacert", server.dir .. "/ca.pem", "-o",
       "/dev/null", "-w",
       "%{http_code}", server.url .. "/" }
@@ -30,14 +45,11 @@ describe("the server's URIs", function()
   end)
 
   it("7030-3.2.2-m S28 answer unknown labels and operations with 404 and a text", function()
-    for _, path in ipairs { "/nosuch", "/nolabel/cacerts", "/a/b/cacerts", "", "/", "/cacertsX",
-      "/fullcmc",
-      "/serverkeygen" } do
-      local code, body, headers = server:curl(path, "--path-as-is")
-      assert.equal(404, code, path)
-      assert.matches("^%C+\n$", body)
-      assert.matches("^text/plain", headers["content-type"])
-    end
+    not_found { ["/nosuch"] = UNKNOWN, ["/nolabel/cacerts"] = "there is no such label here",
+      ["/a/b/cacerts"] = LONG, [""] = "the path names no EST operation", ["/"] = EMPTY,
+      ["/cacertsX"] = UNKNOWN, ["/fullcmc"] = NOT_OFFERED, ["/serverkeygen"] = NOT_OFFERED,
+      ["/simpleenroll/cacerts"] = "an operation's name cannot be a label",
+      ["/" .. ("l"):rep(200) .. "/cacerts"] = "a path segment is too long" }
   end)
 
   it("7030-3.2.2-h 7030-3.2.2-j serve labels beside requests without one", function()
@@ -68,19 +80,15 @@ describe("the server's URIs", function()
 
   it("7030-3.2.2-n match case, decode once, never escape the prefix", function()
     assert.equal(200, status "/%63acerts")
-    assert.equal(404, status "/CACERTS")
-    assert.equal(404, status "/%2563acerts")
-    assert.equal(404, status "/factory%2fcacerts")
-    for _, path in ipairs { "/../est/cacerts", "/%2e%2e/est/cacerts", "/./cacerts",
-      "/factory/../cacerts",
-      "//cacerts", "/factory//cacerts" } do
-      assert.equal(404, status(path), path)
-    end
+    not_found { ["/CACERTS"] = UNKNOWN, ["/%2563acerts"] = UNKNOWN,
+      ["/factory%2fcacerts"] = "the path has a character that no EST path holds",
+      ["/../est/cacerts"] = DOTS, ["/%2e%2e/est/cacerts"] = DOTS, ["/./cacerts"] = DOTS,
+      ["/factory/../cacerts"] = DOTS, ["//cacerts"] = EMPTY, ["/factory//cacerts"] = EMPTY }
   end)
 
   it("7030-3.2.2-o ignore a query and refuse a trailing slash", function()
     assert.equal(200, status "/cacerts?x=1")
-    assert.equal(404, status "/cacerts/")
+    not_found { ["/cacerts/"] = EMPTY }
     assert.equal(403, status("/simplereenroll?x=1", "--data-binary", "MAA=", "-H",
       "Content-Type: application/pkcs10"))
   end)

@@ -1,6 +1,7 @@
 -- The kinds of proof: what a label's `auth` means, and what a client is told that shows too little.
 local kinds = require "lest.server.wire.kinds"
 local operations = require "lest.server.wire.operations"
+local refusal = require "lest.server.wire.refusal"
 
 describe("kinds of proof", function()
   it("are read from an entry of auth, which joins them by +", function()
@@ -23,6 +24,24 @@ describe("kinds of proof", function()
     assert.is_true(kinds.are_enough(auth, { certificate = {}, basic = {} }))
     assert.is_true(kinds.are_enough({ { "certificate" }, { "basic" } }, { basic = {} }))
     assert.is_false(kinds.are_enough({}, { basic = {} }))
+  end)
+
+  it("are passed over where those before are enough, if what they raise is a refusal", function()
+    local request, auth = { id = "a-1" }, { { "certificate" }, { "basic" } }
+    local function try(others, problem)
+      return pcall(kinds.try, "basic", request, auth, others, function(argument)
+        if problem == "refusal" then refusal.raise(401, "no") end
+        if problem then error(problem, 0) end
+        return argument
+      end, "given")
+    end
+    local enough <const> = { certificate = {} }
+    assert.same({ true, "given" }, { try(enough) })
+    assert.same({ true }, { try(enough, "refusal") })
+    assert.same({ false, "the disk" }, { try(enough, "the disk") })
+    local ok, problem = try({}, "refusal")
+    assert.is_false(ok)
+    assert.equal(401, problem.status)
   end)
 
   it("are asked for by 401 only where credentials would help", function()
