@@ -8,6 +8,8 @@
 --- A mutant is what is wrong then, the text (which stands once in the file) and its replacement.
 --- Keep texts short, so that they outlive changes around them. `specs` of a mutant replace those of
 --- its group.
+local process = require "support.process"
+
 local M = {}
 
 local AREAS <const> = { "client", "authority", "ledger", "worker", "pki", "http", "wire", "host" }
@@ -43,6 +45,16 @@ function M.plant(mutant, source)
   if not first then return nil, "its text does not occur" end
   if source:find(mutant.text, last + 1, true) then return nil, "its text occurs more than once" end
   return source:sub(1, first - 1) .. mutant.by .. source:sub(last + 1)
+end
+
+--- Why a mutant cannot be planted in the tree, or nil.
+---@param mutant table
+---@return string|nil
+function M.problem(mutant)
+  for _, path in ipairs { mutant.file, table.unpack(mutant.specs) } do
+    if not process.exists(path) then return "there is no " .. path end
+  end
+  return (select(2, M.plant(mutant, process.read(mutant.file))))
 end
 
 return M

@@ -11,9 +11,10 @@ local function usage()
   io.write [[
 Plants small mistakes in the code, one at a time, each in a copy of the tree, and tells whether the
 specs that it names see them. Ends with 1 if one is missed that has no reason, or does not apply.
-  spec/mutate/run [--check] [--jobs N] [WORD...]
+  spec/mutate/run [--check] [--jobs N] [--keep FOLDER] [WORD...]
 --check: only tell whether each mutant still applies to the tree
 --jobs: how many workers (default: one a core)
+--keep: where the copies are, and stay, so that the next run builds less
 WORD: only mutants that have one of these in their file's name or in their own
 ]]
 end
@@ -35,6 +36,9 @@ local function parse_arguments(words)
     elseif words[i] == "--jobs" then
       i = i + 1
       options.jobs = math.tointeger(tonumber(words[i])) or fail "--jobs takes a number"
+    elseif words[i] == "--keep" then
+      i = i + 1
+      options.keep = words[i] or fail "--keep takes a folder"
     elseif words[i]:find "^%-" then
       fail("'%s' is not understood (--help)", words[i])
     else
@@ -45,34 +49,36 @@ local function parse_arguments(words)
   return options
 end
 
---- What of the table does not fit the tree, a line each.
-local function problems_of(all)
-  local lines = {}
+--- Tell of the mutants that do not apply to the tree.
+---@return table[] others
+local function applicable(all)
+  local others = {}
   for _, mutant in ipairs(all) do
-    local problem = process.exists(mutant.file)
-      and select(2, mutants.plant(mutant, process.read(mutant.file))) or nil
-    if not process.exists(mutant.file) then problem = "the file is not there" end
-    for _, spec in ipairs(mutant.specs) do
-      if not process.exists(spec) then problem = "there is no " .. spec end
-    end
+    local problem = mutants.problem(mutant)
     if problem then
-      table.insert(lines, ("does not apply  %s: %s"):format(mutant.title, problem))
+      print(("does not apply  %s: %s"):format(mutant.title, problem))
+    else
+      table.insert(others, mutant)
     end
   end
-  return lines
+  return others
 end
 
---- A copy of the tree as it is, with what is not committed, built.
+--- A copy of the tree as it is, with what is not committed, built. One that is there already takes
+--- what has changed; a file gets a new time then, so that nothing of a mutant stays built.
 local function make_tree(folder)
   process.must(([[
-    mkdir %s
-    git ls-files -z --cached --others --exclude-standard | xargs -0 ls -d 2>/dev/null |
-      tar -c -T - | tar -x -C %s
-    cd %s
+    tree=%s
+    mkdir -p "$tree"
+    git ls-files --cached --others --exclude-standard | while read -r file; do
+      [ ! -f "$file" ] || cmp -s "$file" "$tree/$file" ||
+        cp --parents --preserve=mode "$file" "$tree"
+    done
+    cd "$tree"
     chmod -R a+rX .
-    cmake --preset release >/dev/null
+    [ -f build/release/build.ninja ] || cmake --preset release >/dev/null
     cmake --build --preset release >build.log 2>&1 || { cat build.log >&2; exit 1; }]]):format(
-    folder, folder, folder))
+    process.quote(folder)))
 end
 
 --- The specs must pass where nothing is planted: else what they say of a mutant means nothing.
@@ -121,23 +127,27 @@ local function report(lines, count)
   return seen + excused == count
 end
 
-local options = parse_arguments(arg)
-local all = mutants.select(options.words)
-if #all == 0 then fail "no mutant is named so" end
-local problems = problems_of(all)
-for _, line in ipairs(problems) do print(line) end
-if options.check or #problems > 0 then
-  print(("%d mutants, %d do not apply"):format(#all, #problems))
-  os.exit(#problems == 0)
+---@return boolean good
+local function main()
+  local options = parse_arguments(arg)
+  local all = mutants.select(options.words)
+  if #all == 0 then fail "no mutant is named so" end
+  local good = applicable(all)
+  if options.check then
+    print(("%d mutants, %d do not apply"):format(#all, #all - #good))
+    return #all == #good
+  end
+  local work = options.keep or process.folder()
+  local cleanup <close> = setmetatable({}, { -- luacheck: ignore 211
+    __close = function()
+      if not options.keep then os.execute("rm -rf " .. process.quote(work)) end
+    end })
+  process.must(("mkdir -p %s; cd %s && chmod 755 . && rm -rf taken && mkdir taken"):format(
+    process.quote(work), process.quote(work)))
+  local jobs = math.min(options.jobs, #good)
+  for i = 1, jobs do make_tree(("%s/tree%d"):format(work, i)) end
+  run_baseline(work .. "/tree1", good, jobs)
+  return report(run_workers(work, jobs, options.words), #all)
 end
 
-local work = process.folder()
-local cleanup <close> = setmetatable({}, { -- luacheck: ignore 211
-  __close = function() os.execute("rm -rf " .. process.quote(work)) end })
-process.must { "chmod", "755", work }
-process.must { "mkdir", work .. "/taken" }
-local jobs = math.min(options.jobs, #all)
-for i = 1, jobs do make_tree(("%s/tree%d"):format(work, i)) end
-run_baseline(work .. "/tree1", all, jobs)
-local lines = run_workers(work, jobs, options.words)
-if not report(lines, #all) then error("", 0) end
+os.exit(main())

@@ -1,2 +1,52 @@
--- Mutants of the room host: none yet, of these files
-return {}
+-- Mutants of the host: how a role drops its rights, and what all processes share.
+local SEPARATION <const> = { "spec/fault/separation_spec.lua", "spec/fault/supervisor_spec.lua" }
+local SUPERVISOR <const> = { "spec/fault/supervisor_spec.lua" }
+
+return {
+  { file = "csrc/host/role/privilege.c", specs = SEPARATION,
+    { "the uid -1", "return !errno && !*end && *out < UINT_MAX;", "return !errno && !*end;" },
+    { "becoming root", "if (user->uid == 0 || user->gid == 0)", "if (0)" },
+    { "the group of root", "if (user->uid == 0 || user->gid == 0)", "if (user->uid == 0)" },
+    { "another user without root", "if (is_only(user))\n", "if (1)\n" },
+    { "root's groups stay with a numeric user",
+      "initgroups(user->name, user->gid) : setgroups(0, NULL)",
+      "initgroups(user->name, user->gid) : 0" },
+    { "root's groups stay with a named user",
+      "initgroups(user->name, user->gid) : setgroups(0, NULL)", "0 : setgroups(0, NULL)" },
+    { "the group stays root's", "setresgid(user->gid, user->gid, user->gid) < 0 ||", "" },
+    { "root is left in the saved id", "setresuid(user->uid, user->uid, user->uid)",
+      "setresuid(user->uid, user->uid, -1)" },
+    { "what is left is not looked at",
+      "if (!is_only(user) || has_capabilities() || setresuid(0, 0, 0) == 0 || setresgid(0, 0, 0) "
+        .. "== 0)", "if (0)",
+      reason = "the steps before it leave nothing: it is there for a kernel that does" },
+    { "new rights", "if (prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ||", "if (" },
+    { "others look into the process", "prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||", "" },
+    { "a core is written", "||\n        setrlimit(RLIMIT_CORE, &none) < 0)", ")" },
+    { "a folder of others", "else if (info.st_uid != 0 || !is_empty(fd))",
+      "else if (!is_empty(fd))",
+      specs = { "spec/fault/files_spec.lua", "spec/fault/separation_spec.lua" } },
+    { "a folder that is full", "else if (info.st_uid != 0 || !is_empty(fd))",
+      "else if (info.st_uid != 0)",
+      specs = { "spec/fault/files_spec.lua", "spec/fault/separation_spec.lua" } },
+    { "a link for a folder", "O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC",
+      "O_RDONLY | O_DIRECTORY | O_CLOEXEC",
+      specs = { "spec/fault/files_spec.lua", "spec/fault/separation_spec.lua" } },
+  },
+
+  { file = "csrc/host/role/snapshot.c", specs = SUPERVISOR,
+    { "the configuration can be written",
+      "F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL",
+      "F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL" },
+    { "the configuration can be cut", "F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL",
+      "F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL" },
+    { "the configuration can grow", "F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL",
+      "F_SEAL_SHRINK | F_SEAL_WRITE | F_SEAL_SEAL" },
+    { "seals can be added", "F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL",
+      "F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE", reason = "there is no seal left to add" },
+    { "a pipe is a file", "(stat(path, &info) == 0 && !S_ISREG(info.st_mode))", "0" },
+    { "a path from here", "if (*path != '/' || ", "if (" },
+    { "a configuration of any size", "if (len > HOST_CONFIG_MAX)", "if (0)" },
+    { "a configuration that is cut off", 'if (!json)\n', 'if (0)\n' },
+  },
+}

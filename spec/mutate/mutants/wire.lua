@@ -1,2 +1,39 @@
--- Mutants of the room wire: none yet, of these files
-return {}
+-- Mutants of what reads the messages between worker and authority.
+local SPECS <const> = { "spec/unit/wire/message_spec.lua",
+  "spec/unit/lua/server/wire/message_spec.lua" }
+
+return {
+  { file = "csrc/wire/reader.c", specs = SPECS,
+    { "a packet of any size", "if (len > WIRE_SIZE_MAX) {", "if (0) {" },
+    { "any version", "|| head[0] != WIRE_VERSION) {", ") {" },
+    { "a choice that is none", "if (number == 0 || number > count)", "if (number == 0)",
+      reason = "it reads past an array: only a sanitizer's build sees it for certain" },
+    { "bytes after the message", "else if (reader->left)\n", "else if (0)\n" },
+    { "a length is not looked at", "wire_place_length(&reader->place, shape, bytes->len) &&",
+      "true &&" },
+    { "a value is not looked at", "&& wire_place_value(place, shape, &item->value);", ";" },
+    { "a packet that ends early", "if (len > reader->left) {", "if (len > reader->left + 1) {",
+      reason = "it reads past the packet: only a sanitizer's build sees it for certain" },
+  },
+
+  { file = "csrc/wire/place.c", specs = SPECS,
+    { "too few entries", "count < (uint64_t)shape->min)", "false)" },
+    { "too many entries", "count > (uint64_t)shape->max)", "false)" },
+    { "a field is missing", "if (!fields[i].optional) {", "if (0) {" },
+    { "a field twice", "if (number <= level->at) {", "if (number < level->at) {" },
+    { "an unknown field", "if (!level->shape->fields[i].name) {", "if (0) {",
+      reason = "it reads past the table: only a sanitizer's build sees it for certain" },
+    { "a long key", "if (len > WIRE_KEY_MAX)", "if (0)" },
+    { "a key that is no text", "if (!wire_utf8.holds(key.data, key.len))", "if (0)" },
+    { "a key twice", "compare(before, key) >= 0)", "compare(before, key) > 0)" },
+    { "keys in any order", "compare(before, key) >= 0)", "compare(before, key) == 0)" },
+    { "bytes of any length", "if (len > (uint64_t)shape->max)", "if (0)" },
+    { "bytes that are too few", "len < (uint64_t)shape->min)", "false)" },
+    { "bytes of any class", "if (class && !class->holds(bytes.data, bytes.len))", "if (0)" },
+    { "a number of any size", "if (integer < shape->min || integer > shape->max)",
+      "if (integer < shape->min)" },
+    { "a negative number", "if (integer < shape->min || integer > shape->max)",
+      "if (integer > shape->max)" },
+    { "a number that is infinite", "&& value->number - value->number == 0)", ")" },
+  },
+}
