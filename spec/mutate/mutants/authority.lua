@@ -1,7 +1,6 @@
 -- Mutants of the authority: who is believed, what is issued, what a worker may do.
 local ROGUE <const> = { "spec/fault/rogue_spec.lua" }
 local LOGIN <const> = { "spec/fault/login_spec.lua", "spec/protocol/challenge_spec.lua" }
-local TLS <const> = { "spec/protocol/tls_spec.lua" }
 local RENEWAL <const> = { "spec/protocol/reenroll_spec.lua", "spec/protocol/profile_spec.lua" }
 local ENROLL <const> = { "spec/protocol/enroll_spec.lua", "spec/protocol/profile_spec.lua" }
 local PENDING <const> = { "spec/protocol/error_spec.lua" }

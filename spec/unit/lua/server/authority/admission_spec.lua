@@ -1,7 +1,9 @@
--- What must hold of a request before a policy is asked, each condition alone (RFC 7030 4.2.1, 4.2.2).
+-- What must hold of a request before a policy is asked, each condition alone (RFC 7030 4.2.1,
+-- 4.2.2).
 local admission = require "lest.server.authority.admission"
 local core = require "lest.core"
 local refusal = require "lest.server.wire.refusal"
+local request_module = require "lest.server.authority.request"
 
 describe("before a policy is asked", function()
   local NOW <const> = 1800000000
@@ -38,14 +40,14 @@ describe("before a policy is asked", function()
     local der = assert(core.csr.build(build)):der()
     changes = changes or {}
     if changes.der then der = changes.der(der) end
-    local request = {
-      csr = assert(core.csr.parse(der)), operation = { renews = changes.renews },
-      label = { profiles = changes.profiles or { "device" }, profile = "device",
-        renews = { "default" } },
-      principal = { certificate = not changes.no_certificate and cert or nil },
-      own = not changes.foreign and { label = changes.issued_at or "default",
-        profile = changes.issued_as or "device" } or nil,
-    }
+    local label = { profiles = changes.profiles or { "device" }, profile = "device",
+      renews = { "default" } }
+    local request = request_module.new({}, { csr = der,
+      operation = changes.renews and "simplereenroll" or "simpleenroll" }, label, NOW)
+    request:read_csr()
+    request.principal = { certificate = not changes.no_certificate and cert or nil }
+    request.own = not changes.foreign and { label = changes.issued_at or "default",
+      profile = changes.issued_as or "device" } or nil
     local ok, problem = pcall(admission.check, { config = { profiles = profiles } }, request)
     if ok then return request end
     assert(refusal.is(problem), tostring(problem))
