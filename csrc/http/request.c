@@ -121,12 +121,21 @@ static bool check_target_text(struct http_slice s, const char *more, struct http
     return true;
 }
 
+/* A target of a form that its method alone may have (RFC 9112 3.2.3, 3.2.4), which is right and of no use here. */
+static bool is_of_another_form(const struct http_request *r)
+{
+    return (r->method == HTTP_CONNECT && is_authority(r->target)) ||
+           (r->method == HTTP_OPTIONS && http_equal(r->target, http_text("*")));
+}
+
 /* origin-form, or absolute-form with the https scheme (RFC 9112 3.2); *authority is empty with the former. */
 static bool parse_target(struct http_request *r, struct http_slice *authority, struct http_refusal *why)
 {
     static const char scheme[] = "https://";
     struct http_slice rest = r->target;
     *authority = (struct http_slice){ NULL, 0 };
+    if (is_of_another_form(r))
+        return refuse(why, 501, "neither a tunnel nor the options of the whole server are offered here");
     if (rest.len && rest.data[0] != '/') {
         struct http_slice start = { rest.data, sizeof scheme - 1 };
         if (rest.len < start.len || !http_equal_nocase(start, http_text(scheme)))

@@ -151,8 +151,8 @@ describe("HTTP on the wire", function()
       ["GET /.well-known/est/%6 HTTP/1.1"] = 400,
       ["GET /.well-known/est/<x>/cacerts HTTP/1.1"] = 400,
       ["GET /.well-known/est/\xc3\xbc/cacerts HTTP/1.1"] = 400,
-      ["CONNECT localhost:443 HTTP/1.1"] = 400,
-      ["OPTIONS * HTTP/1.1"] = 400,
+      ["CONNECT localhost:443 HTTP/1.1"] = 501,
+      ["OPTIONS * HTTP/1.1"] = 501,
       ["\22\3\1\2\0\1\0\1\xfc\3\3"] = 400,
     } do
       assert.equal(status, refused(line .. "\r\nHost: localhost\r\n\r\n"), line)

@@ -113,8 +113,10 @@ describe("http request", function()
         "Host: h") },
       function(request) assert.equal("/", request.path) end)
     accepts { head("GET //a//b/../%2e%2E/~!$&'()*+,;=:@-._ HTTP/1.1", "Host: h") }
-    refuses(400, { head("GET * HTTP/1.1", "Host: h"), head("OPTIONS * HTTP/1.1", "Host: h"),
-      head("CONNECT h:443 HTTP/1.1", "Host: h"), head("GET http://h/ HTTP/1.1", "Host: h"),
+    refuses(501, { head("OPTIONS * HTTP/1.1", "Host: h"),
+      head("CONNECT h:443 HTTP/1.1", "Host: h:443") })
+    refuses(400, { head("GET * HTTP/1.1", "Host: h"), head("OPTIONS ** HTTP/1.1", "Host: h"),
+      head("GET h:443 HTTP/1.1", "Host: h"), head("GET http://h/ HTTP/1.1", "Host: h"),
       head("GET ftp://h/ HTTP/1.1", "Host: h"), head("GET https:// HTTP/1.1", "Host: h"),
       head("GET https:/// HTTP/1.1", "Host: h"), head("GET https://u@h/ HTTP/1.1", "Host: h"),
       head("GET https://h\\@x/ HTTP/1.1", "Host: h"), head("GET a HTTP/1.1", "Host: h") })
