@@ -1,8 +1,10 @@
 -- Failed logins are limited for each name, network and address, and a limit keeps no device with a
 -- random secret out.
+local core = require "lest.core"
 local fleet = require "support.fleet"
 local process = require "support.process"
 local processes = require "bench.processes"
+local raw_client = require "support.raw_client"
 local support = require "support.server"
 local task = require "lest.task"
 
@@ -126,6 +128,20 @@ describe("failed logins", function()
     assert.equal(30, (tally[401] or 0) + (tally[503] or 0))
     assert.is_true(tally[401] >= 2 and tally[503] >= 1)
     -- Who was turned away was not counted, and the next one finds room.
+    assert.equal(200, try(device, device.secret).status)
+  end)
+
+  it("of many neighbours keep out no device elsewhere", function()
+    start "failures_per_minute = 100, scrypt_threads = 1, scrypt_queue = 8"
+    local device = person("ann", "a chosen password")
+    local csr = process.read(server:csr "ann")
+    local client <close> = raw_client.new()
+    for i = 1, 40 do
+      local c = assert(client:connect { port = server.port, from = "127.9.8." .. i })
+      local user = core.base64.encode(("nobody%d:wrong%d"):format(i, i))
+      c:send(raw_client.http("POST", "/simpleenroll", { "Authorization: Basic " .. user,
+        "Content-Type: application/pkcs10" }, csr))
+    end
     assert.equal(200, try(device, device.secret).status)
   end)
 

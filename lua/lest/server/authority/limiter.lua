@@ -11,19 +11,33 @@ local WINDOW_MS <const> = 60000
 local Limiter = {}
 Limiter.__index = Limiter
 
---- Whom an address stands for: an IPv4 host, or an IPv6 network of 64 bits, which is what one
---- subscriber has at least.
----@param address string
----@return string
-function M.network(address)
-  if not address:find(":", 1, true) then return address end
+-- The first groups of an IPv6 address.
+local function prefix(address, count)
   local head, tail = address:match "^(.-)::(.*)$"
   local groups, after = {}, {}
   for group in (head or address):gmatch "[^:]+" do table.insert(groups, group) end
   for group in (tail or ""):gmatch "[^:]+" do table.insert(after, group) end
   while tail and #groups + #after < 8 do table.insert(groups, "0") end
   table.move(after, 1, #after, #groups + 1, groups)
-  return table.concat(groups, ":", 1, math.min(4, #groups)) .. "::/64"
+  return ("%s::/%d"):format(table.concat(groups, ":", 1, math.min(count, #groups)), 16 * count)
+end
+
+--- Whom an address stands for: an IPv4 host, or an IPv6 network of 64 bits, which is what one
+--- subscriber has at least.
+---@param address string
+---@return string
+function M.network(address)
+  if not address:find(":", 1, true) then return address end
+  return prefix(address, 4)
+end
+
+--- Whose neighbour an address is: one holder may have many of the hosts in it. An IPv4 network of
+--- 24 bits, or an IPv6 network of 48, which is what a site is given.
+---@param address string
+---@return string
+function M.site(address)
+  if address:find(":", 1, true) then return prefix(address, 3) end
+  return (address:gsub("%.%d+$", ".0/24"))
 end
 
 --- options: per_minute, now_ms (a monotonic clock), keys_max (default 20000: past it the older half

@@ -4,6 +4,7 @@ local core = require "lest.core"
 local credentials = require "lest.server.ledger.credentials"
 local fail = require "lest.base.fail"
 local keypair = require "lest.server.config.keypair"
+local lanes_module = require "lest.server.authority.lanes"
 local limiter = require "lest.server.authority.limiter"
 local list = require "lest.base.list"
 local snapshot = require "lest.server.config.snapshot"
@@ -87,12 +88,31 @@ local function load_anchors(authority)
   return true
 end
 
---- scrypt on the pool's threads. Who asks for what is being computed already, as devices do that
---- share a password, waits for that; for others attempt.charge() is asked first.
+--- scrypt on the pool's threads, which the sites that ask share (lanes.lua). Who asks for what is
+--- being computed already, as devices do that share a password, waits for that; for others
+--- attempt.charge() is asked first.
 ---@param pool lest.pool
+---@param limits { scrypt_threads: integer, scrypt_queue: integer }
 ---@return fun(password: string, salt: string, cost: table, attempt: table?): string?, lest.error?
-function M.scrypt(pool)
+function M.scrypt(pool, limits)
   local under_way = {}
+  local function no_place()
+    return fail("unavailable", ("all %d places for a password's hash are taken"):format(
+      limits.scrypt_queue))
+  end
+  local lanes = lanes_module.new {
+    running = limits.scrypt_threads, waiting = limits.scrypt_queue,
+    run = function(job, done)
+      local queued, err = pool:scrypt(job.password, job.salt, function(...)
+        done()
+        job.done(...)
+      end, job.cost)
+      if queued then return end
+      done()
+      job.done(nil, err)
+    end,
+    drop = function(job) job.done(no_place()) end,
+  }
   return function(password, salt, cost, attempt)
     local key = string.pack("s4s4I8I8I8", password, salt, cost.n, cost.r, cost.p)
     local waiting = under_way[key]
@@ -102,12 +122,13 @@ function M.scrypt(pool)
     return task.await(function(callback)
       if waiting then return table.insert(waiting, callback) end
       local callbacks = { callback }
-      local queued, err = pool:scrypt(password, salt, function(...)
+      under_way[key] = callbacks
+      local job = { password = password, salt = salt, cost = cost }
+      function job.done(...)
         under_way[key] = nil
         for _, each in ipairs(callbacks) do each(...) end
-      end, cost)
-      if not queued then return callback(nil, err) end
-      under_way[key] = callbacks
+      end
+      if not lanes:add(attempt and attempt.site or "", job) then job.done(no_place()) end
     end)
   end
 end
@@ -189,10 +210,10 @@ function M.ledger(authority)
   core.process.beat()
   authority.ledger = ledger
   local limits = authority.config.limits
-  local pool = core.pool.new { threads = limits.scrypt_threads, queue = limits.scrypt_queue }
+  local pool = core.pool.new { threads = limits.scrypt_threads, queue = limits.scrypt_threads }
   authority.credentials = credentials.new {
     ledger = ledger,
-    scrypt = M.scrypt(pool),
+    scrypt = M.scrypt(pool, limits),
   }
   local function limit(per_minute)
     return limiter.new { per_minute = per_minute, now_ms = core.clock.monotonic_ms }

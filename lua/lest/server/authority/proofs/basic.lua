@@ -9,6 +9,7 @@ local M = {}
 --- the name in all, together: guesses from one network keep no device out elsewhere.
 ---@class lest.authority.attempt
 ---@field is_limited boolean there were too many failures before
+---@field site string whom it waits behind for its hash
 local Attempt = {}
 Attempt.__index = Attempt
 
@@ -16,6 +17,7 @@ local function attempt_of(authority, address, name)
   local network = limiter.network(address)
   local limits = authority.failures
   return setmetatable({
+    site = limiter.site(address),
     { limits.network, network }, { limits.name_there, network .. " " .. name },
     { limits.name, name },
   }, Attempt)

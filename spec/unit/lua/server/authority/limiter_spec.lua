@@ -91,4 +91,13 @@ describe("a limiter", function()
       assert.equal(network, limiter.network(address))
     end
   end)
+
+  it("knows the site of an address", function()
+    for address, site in pairs {
+      ["192.0.2.1"] = "192.0.2.0/24", ["192.0.2.254"] = "192.0.2.0/24", ["unix"] = "unix",
+      ["2001:db8:1:2:3:4:5:6"] = "2001:db8:1::/48", ["2001:db8::5"] = "2001:db8:0::/48",
+    } do
+      assert.equal(site, limiter.site(address))
+    end
+  end)
 end)
