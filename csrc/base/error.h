@@ -42,6 +42,7 @@
     X(LEDGER, "ledger", 1)                                                                                   \
     X(LEDGER_CONSTRAINT, "ledger_constraint", 1)                                                             \
     X(LEDGER_BUSY, "ledger_busy", 5)                                                                         \
+    X(LEDGER_LOST, "ledger_lost", 1)                                                                         \
     X(TRUST, "trust", 3)                                                                                     \
     X(UNAUTHENTICATED, "unauthenticated", 4)                                                                 \
     X(PENDING, "pending", 5)                                                                                 \

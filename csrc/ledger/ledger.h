@@ -46,14 +46,16 @@ enum lest_status ledger_control(struct ledger *ledger, enum ledger_control what,
 
 /** Make durable all that was committed before the call, by whichever process. Any thread may call it, while
  *  the ledger's own goes on; not after ledger_close() has begun. Once it has failed it fails for good: what
- *  was committed may be lost, and nothing more can be promised with this ledger open.
- *  Errors: LEST_E_LEDGER */
+ *  was committed may be lost, and nothing more can be promised with this ledger open. So it does where the
+ *  files that are open are not those at the ledger's path any more, or were cut: LEST_E_LEDGER_LOST.
+ *  Errors: LEST_E_LEDGER, LEST_E_LEDGER_LOST */
 enum lest_status ledger_sync(const struct ledger *ledger, struct lest_error *err) LEST_MUST_USE;
 
 /** Whether so much was committed since the last ledger_checkpoint() that another is due: it moves what was
- *  committed to where it stays. Any thread may make it, one at a time, while the ledger's own goes on. After a
- *  failure ledger_sync() fails too. Where the ledger was not opened with sync_later, commits do it themselves.
- *  Errors: LEST_E_LEDGER */
+ *  committed to where it stays. Any thread may make it, one at a time, while the ledger's own goes on. After an
+ *  I/O error ledger_sync() fails too; otherwise nothing is lost, but the ledger's WAL grows. Where the ledger
+ *  was not opened with sync_later, commits do it themselves.
+ *  Errors: LEST_E_LEDGER, LEST_E_LEDGER_BUSY (another process's reading keeps it from its work) */
 bool ledger_is_long(const struct ledger *ledger);
 enum lest_status ledger_checkpoint(const struct ledger *ledger, struct lest_error *err) LEST_MUST_USE;
 

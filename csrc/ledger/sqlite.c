@@ -1,15 +1,15 @@
 /* The SQLite engine: WAL, synchronous=FULL (NORMAL where commits are synced later), one file. */
 #include "base/clock.h"
 #include "ledger/engine.h"
+#include "ledger/sqlite_check.h"
+#include "ledger/sqlite_connect.h"
 #include "ledger/sqlite_schema.h"
-#include "ledger/sqlite_vfs.h"
 #include "ledger/sqlite_wal.h"
 #include "ledger/statements.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
-#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -17,7 +17,7 @@
 #include <unistd.h>
 
 enum { LOOK_US = 1000 };
-enum { VALUE_MAX = 4 * 1024 * 1024, SQL_MAX = 64 * 1024, WAL_KEPT_MAX = 64 * 1024 * 1024 };
+enum { WAL_KEPT_MAX = 64 * 1024 * 1024 };
 
 /* place[i] is SQLite's number for the statement's parameter i. */
 struct prepared {
@@ -44,34 +44,6 @@ struct connection {
     sqlite3_stmt *controls[CONTROLS];
     struct prepared prepared[]; /* by the statement's place in ledger_statements */
 };
-
-static void harden(sqlite3 *db)
-{
-    static const struct {
-        int what, value;
-    } switches[] = {
-        { SQLITE_DBCONFIG_DEFENSIVE, 1 },      { SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0 },
-        { SQLITE_DBCONFIG_DQS_DML, 0 },        { SQLITE_DBCONFIG_DQS_DDL, 0 },
-        { SQLITE_DBCONFIG_ENABLE_TRIGGER, 0 }, { SQLITE_DBCONFIG_ENABLE_VIEW, 0 },
-        { SQLITE_DBCONFIG_ENABLE_FKEY, 1 },    { SQLITE_DBCONFIG_ENABLE_LOAD_EXTENSION, 0 },
-    };
-    static const struct {
-        int what, value;
-    } limits[] = {
-        { SQLITE_LIMIT_LENGTH, VALUE_MAX },
-        { SQLITE_LIMIT_SQL_LENGTH, SQL_MAX },
-        { SQLITE_LIMIT_ATTACHED, 0 },
-        { SQLITE_LIMIT_VARIABLE_NUMBER, LEDGER_PARAMETERS_MAX },
-        { SQLITE_LIMIT_EXPR_DEPTH, 50 },
-        { SQLITE_LIMIT_COMPOUND_SELECT, 4 },
-        { SQLITE_LIMIT_LIKE_PATTERN_LENGTH, 1 },
-        { SQLITE_LIMIT_TRIGGER_DEPTH, 1 },
-    };
-    for (size_t i = 0; i < sizeof switches / sizeof *switches; i++)
-        sqlite3_db_config(db, switches[i].what, switches[i].value, (int *)NULL);
-    for (size_t i = 0; i < sizeof limits / sizeof *limits; i++)
-        sqlite3_limit(db, limits[i].what, limits[i].value);
-}
 
 /* Turning a new file to WAL needs it alone for a moment, and SQLite does not wait for that by itself where
  * waiting could deadlock: two processes that open at once would see "locked". */
@@ -140,16 +112,6 @@ static enum lest_status prepare_all(struct connection *c, const char *path, stru
     return status;
 }
 
-/* A savepoint keeps old pages in a statement journal, which by default goes to a temporary file at 64 KiB:
- * made, written and unlinked in every fourth transaction of a busy authority. Where something else of this
- * process uses SQLite already, this is refused, and costs time only. */
-static pthread_once_t configured = PTHREAD_ONCE_INIT;
-
-static void configure(void)
-{
-    sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
-}
-
 /* SQLite would make the file by the umask. O_EXCL: only a file that this call made is closed again here;
  * closing any descriptor of a database drops the locks this process holds on it. */
 static enum lest_status make_file(const char *path, struct lest_error *err)
@@ -184,7 +146,7 @@ static void sqlite_close(void *connection)
     }
     /* What a failed sync has left in memory may be gone: no page of it may be moved. The next process keeps what
      * its checksums vouch for. */
-    if (c->wal && ledger_wal_has_failed(c->wal))
+    if (c->wal && ledger_wal_must_stay(c->wal))
         sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     for (size_t i = 0; i < ledger_statement_count; i++)
         sqlite3_finalize(c->prepared[i].stmt);
@@ -194,92 +156,6 @@ static void sqlite_close(void *connection)
     ledger_wal_close(c->wal);
     sqlite3_close(c->db); /* rolls back what is open */
     free(c);
-}
-
-/* To SQLite these are a temporary database, one in memory, and an address. */
-static enum lest_status check_path(const char *path, struct lest_error *err)
-{
-    if (!*path || *path == ':' || strncmp(path, "file:", 5) == 0)
-        return lest_error_set(err, LEST_E_CONFIG, "'%s' is not the path of a ledger", path);
-    return LEST_OK;
-}
-
-/* Whatever belongs to a ledger is made beside it, also when one that is there is opened. */
-static enum lest_status check_folder(const char *path, struct lest_error *err)
-{
-    char folder[PATH_MAX];
-    const char *slash = strrchr(path, '/');
-    int len =
-        snprintf(folder, sizeof folder, "%.*s", slash ? (int)(slash - path) + 1 : 1, slash ? path : ".");
-    if (len >= (int)sizeof folder || faccessat(AT_FDCWD, folder, W_OK | X_OK, AT_EACCESS) < 0)
-        return lest_error_set_errno(err, LEST_E_LEDGER, errno, "%s: the ledger cannot be opened", path);
-    return LEST_OK;
-}
-
-/* An empty file is what is left of a ledger, or of the making of one: nothing is known of what it had. */
-static enum lest_status check_there(const char *path, struct lest_error *err)
-{
-    struct stat info;
-    if (stat(path, &info) == 0)
-        return info.st_size ? LEST_OK
-                            : lest_error_set(err, LEST_E_LEDGER, "%s: an empty file, not a ledger", path);
-    if (errno != ENOENT)
-        return lest_error_set_errno(err, LEST_E_LEDGER, errno, "%s: the ledger cannot be opened", path);
-    lest_error_set(err, LEST_E_NOT_FOUND, "%s: there is no ledger", path);
-    lest_error_add_detail(err, "a lost one is restored from a backup; 'lest ledger init' makes a new one, "
-                               "which knows of nothing that was issued before");
-    return LEST_E_NOT_FOUND;
-}
-
-/* What reads of a file in WAL mode would be made beside it, and stay, unless it is there already or the file
- * is said not to change, which it does not while it has no WAL. */
-static int open_to_look(const char *path, sqlite3 **db)
-{
-    char wal[PATH_MAX];
-    int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
-    struct stat info;
-    if (snprintf(wal, sizeof wal, "%s-wal", path) < (int)sizeof wal && stat(wal, &info) == 0)
-        return sqlite3_open_v2(path, db, flags, ledger_sqlite_vfs(path));
-    struct lest_buf uri;
-    lest_buf_init(&uri, 3 * PATH_MAX + 32);
-    /* What follows two slashes is a host. */
-    lest_buf_append_str(&uri, *path == '/' ? "file://" : "file:");
-    for (const char *at = path; *at; at++)
-        lest_buf_append_fmt(&uri, strchr("%?#", *at) ? "%%%02x" : "%c", *at);
-    lest_buf_append(&uri, "?immutable=1", sizeof "?immutable=1");
-    int code = uri.failed ? SQLITE_NOMEM
-                          : sqlite3_open_v2((const char *)uri.data, db, flags | SQLITE_OPEN_URI,
-                                            ledger_sqlite_vfs(path));
-    lest_buf_free(&uri);
-    return code;
-}
-
-static enum lest_status sqlite_check(const char *path, struct lest_error *err)
-{
-    sqlite3 *db = NULL;
-    int64_t version;
-    enum lest_status status = check_path(path, err);
-    if (status)
-        return status;
-    status = check_there(path, err);
-    if (status)
-        return status;
-    if (faccessat(AT_FDCWD, path, R_OK | W_OK, AT_EACCESS) < 0)
-        return lest_error_set_errno(err, LEST_E_LEDGER, errno, "%s: the ledger cannot be opened", path);
-    status = check_folder(path, err);
-    if (status)
-        return status;
-    pthread_once(&configured, configure);
-    int code = open_to_look(path, &db);
-    if (code == SQLITE_OK) {
-        sqlite3_busy_timeout(db, LEDGER_BUSY_MS);
-        harden(db);
-        status = ledger_sqlite_check_version(db, path, &version, err);
-    } else {
-        status = ledger_sqlite_fail(db, code, path, err);
-    }
-    sqlite3_close(db);
-    return status;
 }
 
 /* A WAL that a killed migration has left is moved before the first promise, which may take long. */
@@ -301,26 +177,19 @@ static enum lest_status sqlite_open(const char *path, const struct ledger_option
     enum lest_status status = LEST_OK;
     struct connection *c = NULL;
     *connection = NULL;
-    status = check_path(path, err);
-    if (status)
-        return status;
-    status = options->create ? make_file(path, err) : check_there(path, err);
+    status = ledger_sqlite_check_path(path, err);
+    if (!status)
+        status = options->create ? make_file(path, err) : ledger_sqlite_check_there(path, err);
     if (status)
         return status;
     c = calloc(1, sizeof *c + ledger_statement_count * sizeof *c->prepared);
     if (!c)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
-    pthread_once(&configured, configure); /* before anything of SQLite */
-    int code =
-        sqlite3_open_v2(path, &c->db, SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX, ledger_sqlite_vfs(path));
-    if (code != SQLITE_OK) {
-        status = ledger_sqlite_fail(c->db, code, path, err);
+    status = ledger_sqlite_connect(path, &c->db, err);
+    if (status)
         goto out;
-    }
-    sqlite3_extended_result_codes(c->db, 1);
     c->busy_ms = options->busy_ms;
     sqlite3_busy_handler(c->db, wait_for_lock, c);
-    harden(c->db);
     status = set_pragmas(c->db, path, options, err);
     if (!status)
         status = ledger_sqlite_migrate(c->db, path, options, err);
@@ -431,8 +300,13 @@ static enum lest_status sqlite_control(void *connection, enum ledger_control wha
 {
     struct connection *c = connection;
     sqlite3_stmt *stmt = c->controls[what];
+    enum lest_status status = LEST_OK;
+    if (what == LEDGER_BEGIN && c->wal)
+        status = ledger_wal_check(c->wal, c->db, err);
+    if (status)
+        return status;
     int code = sqlite3_step(stmt);
-    enum lest_status status = code == SQLITE_DONE ? LEST_OK : ledger_sqlite_fail(c->db, code, NULL, err);
+    status = code == SQLITE_DONE ? LEST_OK : ledger_sqlite_fail(c->db, code, NULL, err);
     sqlite3_reset(stmt);
     return status;
 }
@@ -462,7 +336,7 @@ static enum lest_status sqlite_checkpoint(void *connection, struct lest_error *e
 
 const struct ledger_engine ledger_sqlite = {
     .open = sqlite_open,
-    .check = sqlite_check,
+    .check = ledger_sqlite_check,
     .close = sqlite_close,
     .execute = sqlite_execute,
     .control = sqlite_control,

@@ -1,8 +1,13 @@
 /* Who waits for commits to be durable: the sync runs in a thread, its end is told from the loop. */
 #include "lua/ledger_sync.h"
+
+#include "base/clock.h"
+#include "base/log.h"
 #include "lua/loop.h"
 
 #include <stdlib.h>
+
+enum { WARN_MS = 60000 };
 
 struct lestL_waiter {
     struct lestL_callback callback;
@@ -92,16 +97,28 @@ static void deliver(struct lestL_ledger *handle)
 
 static void run_checkpoint(struct net_job *job)
 {
-    struct lest_error err;
-    const struct lestL_ledger *handle = ((struct lestL_ledger_job *)job)->handle;
-    enum lest_status status = ledger_checkpoint(handle->ledger, &err);
-    (void)status; /* the next sync tells */
+    struct lestL_ledger *handle = ((struct lestL_ledger_job *)job)->handle;
+    handle->checkpoint_status = ledger_checkpoint(handle->ledger, &handle->checkpoint_err);
+}
+
+/* Nothing is lost by it, but the disk fills: as often as a person wants to read it. */
+static void warn(struct lestL_ledger *handle)
+{
+    const struct lest_error *err = &handle->checkpoint_err;
+    int64_t now_ms = lest_clock_monotonic_ms();
+    if (handle->warned_ms && now_ms - handle->warned_ms < WARN_MS)
+        return;
+    handle->warned_ms = now_ms;
+    lest_log(LEST_LOG_WARNING, "checkpoint failed", "%s%s%s", err->message, *err->detail ? ": " : "",
+             err->detail);
 }
 
 static void done_checkpoint(struct net_job *job, bool ran)
 {
     struct lestL_ledger *handle = ((struct lestL_ledger_job *)job)->handle;
     handle->checkpointing = false;
+    if (ran && handle->checkpoint_status)
+        warn(handle);
     if (ran && handle->closed)
         free_handle(handle);
 }

@@ -23,7 +23,9 @@ struct lestL_ledger_job {
  *  pool    a thread for each; NULL where each commit waits for the disk
  *  now     who waits for the sync that is under way
  *  next    who came later, and waits for the one after it
- *  result  of the statement that runs; empty between two */
+ *  result  of the statement that runs; empty between two
+ *  status, err  of the sync that has ended; checkpoint_status, checkpoint_err: of the checkpoint
+ *  warned_ms  when the log was told of a checkpoint, 0 at first */
 struct lestL_ledger {
     struct lestL_ledger_job sync, checkpoint;
     struct ledger *ledger;
@@ -31,8 +33,9 @@ struct lestL_ledger {
     struct lestL_waiters now, next;
     struct ledger_result result;
     bool syncing, checkpointing, delivering, closed;
-    enum lest_status status;
-    struct lest_error err;
+    enum lest_status status, checkpoint_status;
+    struct lest_error err, checkpoint_err;
+    int64_t warned_ms;
 };
 
 /** Owns a waiter until a ledger does. */

@@ -13,11 +13,12 @@ local FORGETS <const> = not LEST_PREFIX:find "asan"
 local PRELOAD <const> = ("ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 "
   .. "LD_PRELOAD=%s/fixture/powerloss.so"):format(LEST_PREFIX)
 
---- lest on that disk; its syncs fail while the file `failing` is there.
+--- lest on that disk; its syncs fail while the file `failing` is there, and do not end while
+--- `failing`.hang is.
 local function wrapper(folder, failing)
   local path = folder .. "/lest-on-disk"
-  process.write(path, ("#!/bin/sh\nPOWERLOSS_FAIL=%s %s exec %s \"$@\"\n"):format(failing, PRELOAD,
-    support.lest))
+  process.write(path, ("#!/bin/sh\nPOWERLOSS_FAIL=%s POWERLOSS_HANG=%s.hang %s exec %s \"$@\"\n")
+    :format(failing, failing, PRELOAD, support.lest))
   process.must { "chmod", "755", path }
   return path
 end
@@ -95,6 +96,31 @@ describe("a loss of power", function()
       running:wait()
       devices:check()
       assert.equal("ok", server:sql "PRAGMA integrity_check")
+    end)
+
+    it("whose disk does not answer keeps nobody waiting, and nobody's certificate", function()
+      local devices = fleet.new(server, 3, "hanging").devices
+      local authority = new_authority(nil)
+      process.write(failing .. ".hang", "")
+      local started = core.clock.monotonic_ms()
+      for _, device in ipairs(devices) do
+        local answer = assert(fleet.post(server, device))
+        assert.equal(503, answer.status)
+        assert.matches("^%d+$", answer:header "retry-after")
+      end
+      -- One wait for the disk, not one a request.
+      assert.is_true(core.clock.monotonic_ms() - started < 10000)
+      assert.equal(1, #server:logged "the ledger's disk does not answer")
+      assert.equal(200, (server:curl "/cacerts"))
+      os.remove(failing .. ".hang")
+      process.wait_for(function()
+        return server:logged("the ledger's disk answers again")[1]
+      end, "the disk")
+      for _, device in ipairs(devices) do
+        assert.equal(200, assert(fleet.post(server, device)).status)
+      end
+      assert.equal("3", server:sql "SELECT count(*) FROM certificates")
+      assert.same({ authority }, server:pids "authority")
     end)
 
     it("that could not sync ends the authority, and no certificate left before", function()

@@ -5,7 +5,8 @@
  * durable is undone, or, every other time, a random half of it, as a disk may write in any order; then the
  * process is killed.
  *
- * POWERLOSS_FAIL names a file; while it is there, a sync of a WAL fails with EIO and makes nothing durable. */
+ * POWERLOSS_FAIL names a file; while it is there, a sync of a WAL fails with EIO and makes nothing durable.
+ * POWERLOSS_HANG names another; while that is there, a sync of a WAL does not end. */
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -194,12 +195,19 @@ static void forget(const struct file *file, const struct note *newest)
     }
 }
 
+static bool is_there(const char *variable)
+{
+    const char *name = getenv(variable);
+    return name && access(name, F_OK) == 0;
+}
+
 static int sync_noted(int fd)
 {
     sigset_t before;
     struct stat info = { 0 };
-    const char *failing = getenv("POWERLOSS_FAIL");
-    if (failing && access(failing, F_OK) == 0 && kinds[fd] == WAL) {
+    while (kinds[fd] == WAL && is_there("POWERLOSS_HANG"))
+        usleep(SYNC_US);
+    if (kinds[fd] == WAL && is_there("POWERLOSS_FAIL")) {
         errno = EIO;
         return -1;
     }

@@ -242,8 +242,9 @@ function core_limit.new(deadline_ms, memory) end
 
 --- A connection to the ledger: named statements (csrc/ledger/statements.c), typed parameters. A
 --- wrong name, a wrong type and a call out of order raise; what the database refuses is `nil, err`
---- with the codes ledger_constraint, ledger_busy, ledger, malformed (a text that is not UTF-8 or
---- holds NUL), too_large.
+--- with the codes ledger_constraint, ledger_busy, ledger, ledger_lost (its files were removed,
+--- replaced or cut while they were open), malformed (a text that is not UTF-8 or holds NUL),
+--- too_large.
 ---@class lest.ledger
 local ledger = {}
 

@@ -75,6 +75,15 @@ function Channels:close()
   for _, channel in pairs(self.of_worker) do self:drop(channel) end
 end
 
+--- End the channels without a word: there is no ledger any more that would take one.
+function Channels:hang_up()
+  for _, channel in pairs(self.of_worker) do
+    channel.closed = true
+    channel.socket:close()
+  end
+  self.of_worker, self.handles = {}, {}
+end
+
 --- Take a place for a request: a worker has as many as it lets be under way, whatever became of its
 --- channels before.
 ---@param channel lest.authority.channel

@@ -11,6 +11,7 @@ local issuance = require "lest.server.authority.issuance"
 local json = require "lest.json"
 local kinds = require "lest.server.wire.kinds"
 local limits = require "lest.server.config.limits"
+local lost = require "lest.server.authority.lost"
 local message = require "lest.server.wire.message"
 local proofs = require "lest.server.authority.proofs"
 local record = require "lest.server.authority.record"
@@ -131,9 +132,10 @@ end
 
 -- Messages
 
+local LEDGER_CODES <const> = { ledger = true, ledger_busy = true, ledger_lost = true }
+
 local function is_of_ledger(problem)
-  local code = core.error.is(problem) and problem.code
-  return code == "ledger" or code == "ledger_busy"
+  return core.error.is(problem) and LEDGER_CODES[problem.code]
 end
 
 --- The answer that an error stands for.
@@ -259,7 +261,8 @@ function Authority:on_channel(socket, worker, pid)
   local channel = self.channels:accept(socket, worker, pid)
   socket:on_message(function(packet) self:on_message(channel, packet) end)
   socket:on_close(function() self.channels:drop(channel) end)
-  socket:send(HELLO)
+  -- To a worker, one that serves no more is none.
+  if not self.is_stopping then socket:send(HELLO) end
 end
 
 -- Start
@@ -309,6 +312,10 @@ function Authority:serve(launch)
   if not self.turn.failed then self.channels:close() end
   self.turn:finish()
   self.ledger:close()
+  if self.turn.lost then
+    self.channels:hang_up()
+    lost.wait(self.turn.lost, function() return stopping end)
+  end
   return terminate and (self.turn.failed and 1 or 0)
 end
 

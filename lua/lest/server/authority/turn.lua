@@ -10,6 +10,7 @@
 --- which stays open until then. A step must not wait for anything but the ledger: its savepoint is
 --- the only one.
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 
 local M = {}
 
@@ -23,7 +24,7 @@ function Savepoint:__close()
   assert(self.ledger:release())
 end
 
--- A disk that takes longer than this for one sync is told of.
+-- A disk that takes longer than this for one sync does not answer.
 local SLOW_MS <const> = 5000
 
 ---@class lest.authority.turn
@@ -33,13 +34,23 @@ local SLOW_MS <const> = 5000
 ---@field waiting table[] calls that wait for the open transaction, or for a sync of their own
 ---@field syncing table[]|nil calls that wait for the batch that is being synced
 ---@field failed boolean the disk took something and lost it: this process can promise nothing more
+---@field lost lest.error|nil it has failed because the ledger was taken away
+---@field hung lest.error|nil the disk does not answer
 ---@param ledger lest.ledger
+---@param slow_ms? integer when a sync takes too long
 ---@return lest.authority.turn
-function M.new(ledger)
+function M.new(ledger, slow_ms)
   return setmetatable({
     ledger = ledger, is_open = false, has_written = false, waiting = {}, failed = false,
+    slow_ms = slow_ms or SLOW_MS,
     savepoint = setmetatable({ ledger = ledger }, Savepoint),
   }, Turn)
+end
+
+-- Nothing that this process commits can be promised any more.
+local function fail_for_good(self, err)
+  self.failed = true
+  if core.error.is(err) and err.code == "ledger_lost" then self.lost = err end
 end
 
 --- Begin the turn's transaction. Somebody else's lock is waited for once a turn, not once a
@@ -48,10 +59,12 @@ end
 ---@return lest.error|nil err
 function Turn:begin()
   if self.is_open then return true end
-  if self.locked then return nil, self.locked end
+  local problem = self.hung or self.locked
+  if problem then return nil, problem end
   local begun, err = self.ledger:begin()
   if not begun then
     self.locked = err
+    if err.code == "ledger_lost" then fail_for_good(self, err) end
     return nil, err
   end
   self.is_open = true
@@ -77,11 +90,14 @@ end
 
 --- Call fn(durable, ...) once all that was read and written so far is durable: at once, or with the
 --- open transaction, or with the batch that is being synced. durable is false where the transaction
---- could not be kept: of what was decided in it nothing happened.
+--- could not be kept, and of what was decided in it nothing happened, or where the disk does not
+--- answer, and that is not known.
 ---@param fn fun(durable: boolean, ...)
 ---@param ... any
 function Turn:when_durable(fn, ...)
-  if self.is_open and self.has_written then
+  if self.hung then
+    fn(false, ...)
+  elseif self.is_open and self.has_written then
     table.insert(self.waiting, table.pack(fn, ...))
   elseif self.syncing then
     table.insert(self.syncing, table.pack(fn, ...))
@@ -95,6 +111,7 @@ end
 ---@param fn fun(durable: boolean, ...)
 ---@param ... any
 function Turn:when_synced(fn, ...)
+  if self.hung then return fn(false, ...) end
   table.insert(self.waiting, table.pack(fn, ...))
 end
 
@@ -105,25 +122,44 @@ local function call_all(batch, durable)
   end
 end
 
---- A batch is durable, or it may be lost. Then what waits for it never leaves, and nothing that
---- this process commits can be promised any more: the kernel tells once that it could not write,
---- and takes the pages for clean. The process ends, and its successor begins with what is in the
---- ledger.
-local function on_sync(self, batch, durable, err)
+--- The batch that is being synced is durable, or it may be lost. Then what waits for it never
+--- leaves, and nothing that this process commits can be promised any more: the kernel tells once
+--- that it could not write, and takes the pages for clean. The process ends, and its successor
+--- begins with what is in the ledger.
+local function on_sync(self, durable, err)
   if not durable then
     core.log.write("error", "the ledger cannot be synced", { "message", tostring(err) })
-    self.failed = true
-    return
+    return fail_for_good(self, err)
   end
-  self.syncing = nil
+  if self.hung then core.log.write("info", "the ledger's disk answers again") end
+  local batch = self.syncing
+  self.syncing, self.hung = nil, nil
   call_all(batch, true)
 end
 
--- Requests wait, and the loop that goes on hides it from the watchdog.
-local function tell_slow(self)
-  if core.clock.monotonic_ms() < self.slow_at then return end
-  self.slow_at = math.maxinteger
-  core.log.write("error", "the ledger's disk does not answer", { "waiting", #self.syncing })
+--- Requests do not wait for a disk that does not answer. Of the batch that it has, nothing is known
+--- yet; the transaction that waits for it is undone. The loop that goes on hides all this from the
+--- watchdog.
+local function give_up(self)
+  local err = select(2, fail("ledger", "the ledger's disk does not answer"))
+  core.log.write("error", err.message, { "waiting", #self.syncing + #self.waiting })
+  if self.is_open then self.ledger:rollback() end
+  local batch, waiting = self.syncing, self.waiting
+  self.hung, self.is_open, self.has_written, self.syncing, self.waiting = err, false, false, {}, {}
+  call_all(batch, false)
+  call_all(waiting, false)
+end
+
+-- One timer for many batches: most are over long before it is.
+local function watch(self)
+  if self.watcher then return end
+  local left = self.slow_at - core.clock.monotonic_ms()
+  self.watcher = core.loop.timer(math.max(left, 1), function()
+    self.watcher = nil
+    if not self.syncing or self.hung or self.failed then return end
+    if core.clock.monotonic_ms() < self.slow_at then return watch(self) end
+    give_up(self)
+  end)
 end
 
 --- End of a turn of the loop: commit, unless a batch is being synced, and let go what waited once
@@ -134,15 +170,16 @@ function Turn:settle()
     self.ledger:rollback()
     self.is_open = false
   end
-  if self.syncing then return tell_slow(self) end
+  if self.syncing then return end
   if not (self.is_open or self.waiting[1]) then return end
   local batch, is_open = self.waiting, self.is_open
   self.waiting, self.is_open, self.has_written, self.syncing = {}, false, false, batch
-  self.slow_at = core.clock.monotonic_ms() + SLOW_MS
-  local function callback(durable, err) on_sync(self, batch, durable, err) end
+  self.slow_at = core.clock.monotonic_ms() + self.slow_ms
+  watch(self)
+  local function callback(durable, err) on_sync(self, durable, err) end
   local step = is_open and self.ledger.commit or self.ledger.sync
   local ok, committed, err = pcall(step, self.ledger, callback)
-  if not ok then return on_sync(self, batch, nil, committed) end
+  if not ok then return on_sync(self, nil, committed) end
   if committed or not is_open then return end
   core.log.write("error", "the ledger cannot be written", { "message", tostring(err) })
   self.ledger:rollback()
@@ -153,7 +190,7 @@ end
 --- Wait for what is under way, at the end of the process.
 function Turn:finish()
   self:settle()
-  while self.syncing and not self.failed do core.loop.turn() end
+  while self.syncing and not (self.failed or self.hung) do core.loop.turn() end
 end
 
 return M

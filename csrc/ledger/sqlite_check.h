@@ -1,0 +1,16 @@
+/* What can be told of a path before a ledger is opened there. */
+#ifndef LEST_LEDGER_SQLITE_CHECK_H
+#define LEST_LEDGER_SQLITE_CHECK_H
+
+#include "base/error.h"
+
+/** Whether SQLite takes this text for the path of a file. Errors: LEST_E_CONFIG */
+enum lest_status ledger_sqlite_check_path(const char *path, struct lest_error *err) LEST_MUST_USE;
+
+/** Whether a file is there that is not empty. Errors: LEST_E_NOT_FOUND, LEST_E_LEDGER */
+enum lest_status ledger_sqlite_check_there(const char *path, struct lest_error *err) LEST_MUST_USE;
+
+/** As ledger_check(). */
+enum lest_status ledger_sqlite_check(const char *path, struct lest_error *err) LEST_MUST_USE;
+
+#endif

@@ -1,0 +1,74 @@
+#include "ledger/sqlite_files.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+
+static const char *const suffixes[LEDGER_FILES] = { "", "-wal", "-shm" };
+
+enum look { SAME, GONE, OTHER, SHORT };
+
+static int look_at(const struct ledger_files *files, int i, struct stat *info)
+{
+    char name[PATH_MAX + 8];
+    snprintf(name, sizeof name, "%s%s", files->path, suffixes[i]);
+    return stat(name, info);
+}
+
+static enum look compare(const struct ledger_files *files, int i, struct stat *info)
+{
+    if (look_at(files, i, info) < 0)
+        return GONE;
+    if (info->st_dev != files->file[i].device || info->st_ino != files->file[i].inode)
+        return OTHER;
+    return i == 0 && info->st_size < atomic_load(&files->size) ? SHORT : SAME;
+}
+
+enum lest_status ledger_files_note(struct ledger_files *files, const char *path, struct lest_error *err)
+{
+    struct stat info;
+    int len = snprintf(files->path, sizeof files->path, "%s", path);
+    bool fits = len < (int)sizeof files->path;
+    for (int i = LEDGER_FILES - 1; i >= 0; i--) {
+        if (!fits || look_at(files, i, &info) < 0)
+            return lest_error_set_errno(err, LEST_E_LEDGER, fits ? errno : ENAMETOOLONG,
+                                        "%s%s: cannot be looked at", path, suffixes[i]);
+        files->file[i].device = info.st_dev;
+        files->file[i].inode = info.st_ino;
+    }
+    atomic_store(&files->size, info.st_size);
+    return LEST_OK;
+}
+
+enum lest_status ledger_files_lost(const struct ledger_files *files, const char *suffix, const char *what,
+                                   struct lest_error *err)
+{
+    lest_error_set(err, LEST_E_LEDGER_LOST, "%s%s: %s while the ledger was in use", files->path, suffix,
+                   what);
+    lest_error_add_detail(err, "stop the server, put the ledger in order, start the server");
+    return LEST_E_LEDGER_LOST;
+}
+
+enum lest_status ledger_files_check(struct ledger_files *files, struct lest_error *err)
+{
+    static const char *const words[] = {
+        [GONE] = "was removed", [OTHER] = "was replaced by another file", [SHORT] = "was cut"
+    };
+    struct stat info;
+    for (int i = 0; i < LEDGER_FILES; i++) {
+        enum look look = compare(files, i, &info);
+        if (look != SAME)
+            return ledger_files_lost(files, suffixes[i], words[look], err);
+        if (i == 0)
+            atomic_store(&files->size, info.st_size);
+    }
+    return LEST_OK;
+}
+
+bool ledger_files_are_foreign(const struct ledger_files *files)
+{
+    struct stat info;
+    return compare(files, 0, &info) != SAME || compare(files, 1, &info) == OTHER ||
+           compare(files, 2, &info) == OTHER;
+}

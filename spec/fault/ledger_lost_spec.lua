@@ -1,0 +1,100 @@
+-- A ledger that is removed, replaced or cut under a running server: nothing that its ledger would
+-- not have is answered, the log says so, and an operator puts it right.
+local fleet = require "support.fleet"
+local process = require "support.process"
+local support = require "support.server"
+
+describe("a ledger under a running server", function()
+  local server, devices
+
+  before_each(function()
+    server = support.start()
+    devices = fleet.new(server, 6, "lost").devices
+    assert.equal(200, assert(fleet.post(server, devices[1])).status)
+  end)
+  after_each(function() server:stop() end)
+
+  local function shell(line)
+    process.must(("cd %s && { %s; }"):format(process.quote(server.dir .. "/ledger"), line))
+  end
+
+  --- Enrollments fail, the log says why, and no other authority begins with what is there.
+  local function assert_lost(words)
+    local authority = server:pids("authority")[1]
+    for i = 2, 4 do
+      local answer = assert(fleet.post(server, devices[i]))
+      assert.equal(503, answer.status)
+      assert.matches("^%d+$", answer:header "retry-after")
+    end
+    local line = process.wait_for(function() return server:logged("the ledger is lost")[1] end,
+      "the log's line")
+    assert.matches(words, line.message, 1, true)
+    assert.matches("stop the server, put the ledger in order", line.message, 1, true)
+    assert.equal(503, assert(fleet.post(server, devices[5])).status)
+    assert.equal(200, (server:curl "/cacerts"))
+    assert.same({ authority }, server:pids "authority")
+  end
+
+  local function stop()
+    process.kill(server.pid)
+    server:exit_code()
+  end
+
+  it("that is removed is missed, and no other is made in its place", function()
+    shell "rm -f ledger.db*"
+    assert_lost "ledger.db: was removed"
+    stop()
+    assert.has_error(function() server:run() end)
+    assert.matches("there is no ledger", server:logged("cannot start")[1].message, 1, true)
+    server.pid = nil
+  end)
+
+  it("that is replaced by a backup is missed, and serves when it is started anew", function()
+    shell "sqlite3 ledger.db '.backup backup.db'; chown --reference=ledger.db backup.db"
+    shell "rm -f ledger.db-*; mv backup.db ledger.db"
+    assert_lost "ledger.db: was replaced by another file"
+    stop()
+    server:run()
+    assert.equal("1", server:sql "SELECT count(*) FROM certificates")
+    assert.equal(200, assert(fleet.post(server, devices[2])).status)
+  end)
+
+  for what, line in pairs {
+    ["its database, to another name"] = "mv ledger.db aside.db",
+    ["its index"] = "rm ledger.db-shm",
+  } do
+    it("whose files are moved is missed: " .. what, function()
+      shell(line)
+      assert_lost "was removed"
+    end)
+  end
+
+  it("whose WAL is removed loses nothing of it", function()
+    shell "rm ledger.db-wal"
+    assert_lost "ledger.db-wal: was removed"
+    stop()
+    server:run()
+    assert.equal("ok", server:sql "PRAGMA integrity_check")
+    assert.equal(200, assert(fleet.post(server, devices[5])).status)
+    -- What was asked last before it was missed may be there too: nothing says that it is not.
+    assert.equal("1", server:sql
+      "SELECT count(*) FROM certificates WHERE principal_name = 'lost0001'")
+  end)
+
+  it("whose WAL is cut is missed", function()
+    shell "truncate -s 0 ledger.db-wal"
+    assert_lost "ledger.db-wal: was cut"
+  end)
+
+  it("whose database is cut is missed", function()
+    shell "truncate -s 4096 ledger.db"
+    assert_lost "ledger.db: was cut"
+  end)
+
+  it("whose WAL another process has moved and emptied is as good as before", function()
+    shell "sqlite3 ledger.db 'PRAGMA wal_checkpoint(TRUNCATE)'"
+    for i = 2, 6 do assert.equal(200, assert(fleet.post(server, devices[i])).status) end
+    assert.equal("6", server:sql "SELECT count(*) FROM certificates")
+    assert.same({}, server:logged "the ledger is lost")
+  end)
+end)
