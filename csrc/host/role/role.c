@@ -49,8 +49,8 @@ struct role {
 /* What each role's Lua can reach of lest.core: the code of the table in SECURITY.md. The configuration's own
  * Lua gets what its schema asks; the authority has no network; a worker, with a policy in it, has no ledger,
  * no issuer and no pool. */
-static const char *const config_fields[] = { "csrattrs", "error", "est", "file",   "json", "key",
-                                             "log",      "name",  "san", "server", NULL };
+static const char *const config_fields[] = { "base64", "csrattrs", "error", "est", "file",   "json",
+                                             "key",    "log",      "name",  "san", "server", NULL };
 static const char *const authority_fields[] = { "base64", "cert",  "channel", "clock", "crl",  "csr",
                                                 "error",  "file",  "issuer",  "json",  "key",  "ledger",
                                                 "log",    "loop",  "message", "name",  "pool", "san",

@@ -113,6 +113,7 @@ function M.string(options)
   return simple("a string", function(value)
     if type(value) ~= "string" then return nil end
     if #value > max then return nil, ("longer than %d bytes"):format(max) end
+    if not utf8.len(value) then return nil, "not UTF-8" end
     if options.pattern and not value:find(options.pattern) then
       return nil, ("'%s' is not %s"):format(value:sub(1, 60), options.what or "of the right form")
     end

@@ -5,6 +5,7 @@
 --- Every path in the result is absolute, every duration is seconds, every absent key has its
 --- default. A mistake is an error that names the line, the key's path and the nearest right word.
 local core = require "lest.core"
+local csrattrs = require "lest.server.config.csrattrs"
 local fail = require "lest.base.fail"
 local list = require "lest.base.list"
 local schema = require "lest.base.schema"
@@ -103,15 +104,19 @@ local function cross_check(config, report)
     each.profiles = each.profiles or { each.profile }
     if #each.profiles == 0 then report(where .. ".profile", "is missing") end
     each.profile = each.profiles[1]
+    local profiles = {}
     for _, profile_name in ipairs(each.profiles) do
-      if not config.profiles[profile_name] then
+      if config.profiles[profile_name] then
+        table.insert(profiles, config.profiles[profile_name])
+      else
         report(where .. ".profile", ("'%s' is not in profiles%s"):format(profile_name,
           schema.hint(profile_name, config.profiles)))
       end
     end
-    if each.csrattrs then -- the list as a whole: a digest needs the key beside it
-      local ok, der, err = pcall(core.csrattrs.encode, each.csrattrs)
-      if not ok or not der then report(where .. ".csrattrs", tostring(ok and err or der)) end
+    if profiles[1] then
+      local der, problem = csrattrs.of_label(each.csrattrs, profiles)
+      if der == nil then report(where .. ".csrattrs", problem) end
+      each.csrattrs = der and core.base64.encode(der)
     end
     if each.ca and not config.cas[each.ca] then
       report(where .. ".ca", ("'%s' is not in cas%s"):format(each.ca,
@@ -195,6 +200,7 @@ end
 ---@return lest.error|nil err
 function M.parse(source, file, overrides)
   local folder = core.file.absolute(parent(file))
+  if not utf8.len(folder) then return fail("config", "the configuration's folder is not UTF-8") end
   local env = setmetatable({}, { __index = _G, __newindex = function(_, key)
     error(("'%s' is assigned as a global: put 'local' before it"):format(tostring(key)), 2)
   end })

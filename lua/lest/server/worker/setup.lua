@@ -1,7 +1,6 @@
 --- What a worker makes of its configuration, once: TLS, the limits, the labels.
 local chain = require "lest.server.config.chain"
 local core = require "lest.core"
-local fail = require "lest.base.fail"
 local hooks = require "lest.server.worker.hooks"
 local keypair = require "lest.server.config.keypair"
 local list = require "lest.base.list"
@@ -11,31 +10,6 @@ local start_failure = require "lest.server.config.start_failure"
 local M = {}
 
 local blame <const> = start_failure.blame
-
---- Entries of the configuration as DER; a mistake in them is an error, not a trace.
-local function encode_csrattrs(name, entries)
-  local ok, der, err = pcall(core.csrattrs.encode, entries)
-  if ok and der then return der end
-  local problem = ok and tostring(err) or tostring(der):gsub("^[^:]+:%d+: ", "")
-  return fail("config", ("labels.%s.csrattrs: %s"):format(name, problem))
-end
-
---- The CSR attributes of a label whose policy has no hook for them: what is configured and, as RFC
---- 7030 4.5.2 demands of a CA that insists on one kind of key, that kind.
-local function load_csrattrs(config, name)
-  local label = config.labels[name]
-  local keys = config.profiles[label.profile].keys
-  local entries = { table.unpack(label.csrattrs or {}) }
-  local der, err = encode_csrattrs(name, entries)
-  if not der then return nil, err end
-  local insists = #keys == 1 and #label.profiles == 1
-    and (keys[1]:find "^ec:" or keys[1]:find "^rsa:%d+$")
-  if insists and not core.csrattrs.wishes(der).key then
-    table.insert(entries, { key = keys[1] })
-    return encode_csrattrs(name, entries)
-  end
-  return #entries > 0 and der
-end
 
 ---@class lest.worker.label
 ---@field name string
@@ -61,8 +35,7 @@ function M.label(config, name)
   end
   if bag then label.cacerts, err = core.pkcs7.encode(bag) end
   if not label.cacerts then return nil, err end
-  label.csrattrs, err = load_csrattrs(config, name)
-  if label.csrattrs == nil then return nil, err end
+  label.csrattrs = options.csrattrs and core.base64.decode(options.csrattrs)
   return label
 end
 

@@ -54,6 +54,12 @@ describe("a configuration", function()
     end
   end)
 
+  it("takes no text that is not UTF-8: the roles would get another", function()
+    assert.matches("ledger: not UTF%-8", edited("anchors =", 'ledger = "l\\xff.db", anchors ='))
+    local _, err = config.parse(GOOD, "/etc/l\xffst/server.lua")
+    assert.matches("UTF%-8", tostring(err))
+  end)
+
   it("finds the program that knows a passphrase beside it, or along PATH", function()
     local function with(program)
       local text = GOOD:gsub('server.key"', '%0, passphrase_command = { "' .. program
