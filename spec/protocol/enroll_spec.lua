@@ -362,6 +362,36 @@ describe("a policy", function()
     assert.matches("unknown device", body)
   end)
 
+  it("leaks nothing from one request into another by a global, whoever assigns it", function()
+    server = support.start {
+      files = { ["helper.lua"] = [[
+        local M = {}
+        function M.leak(request) first = first or request.principal.name return first end
+        function M.declared(request) type = request.principal.name return type end
+        function M.table(request) _G.first = _G.first or request.principal.name return first end
+        function M.chunk(request) return load("first = first or ... return first")(
+          request.principal.name) end
+        function M.locale() return os.setlocale "C" end
+        return M]] },
+      policy = [[
+        local helper, policy = require "helper", require "lest.policy"
+        return function(request)
+          local name = helper[request.principal.name:match "^%a+"](request)
+          return policy.approve { subject = { { "CN", name } } }
+        end]],
+      config = policy_names,
+    }
+    for _, how in ipairs { "leak", "declared", "table", "chunk", "locale" } do
+      for i = 1, 2 do
+        assert.equal(500, (enroll(how .. i)), how)
+        local failed = server:logged "policy failed"
+        assert.matches(how == "locale" and "helper.lua:7: .*'setlocale'"
+          or "global '%a+' is assigned: put 'local' before it", failed[#failed].message)
+      end
+    end
+    assert.equal("0", server:sql "SELECT count(*) FROM certificates")
+  end)
+
   it("may say that it cannot decide now", function()
     start([[
       local policy = require "lest.policy"

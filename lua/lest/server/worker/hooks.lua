@@ -20,7 +20,7 @@ end
 local function strict_environment()
   return setmetatable({}, {
     __index = function(_, key)
-      local value = rawget(_G, key)
+      local value = _G[key]
       if value == nil then
         error(("undeclared global '%s'%s"):format(tostring(key), schema.hint(key, _G)), 2)
       end

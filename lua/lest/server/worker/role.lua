@@ -5,6 +5,7 @@
 --- (operations/), which may wait for the authority (link.lua) and ask the policy (decision.lua).
 local answer = require "lest.server.worker.answer"
 local core = require "lest.core"
+local globals = require "lest.server.worker.globals"
 local head = require "lest.server.worker.head"
 local limits = require "lest.server.config.limits"
 local link = require "lest.server.worker.link"
@@ -129,6 +130,7 @@ function Worker:prepare(launch)
   for _, name in ipairs(POLICY_MODULES) do require(name) end
   if ok and launch.user then ok, err = core.process.drop(launch.user) end
   if ok then ok, err = core.process.harden() end
+  globals.close()
   for _, label in pairs(self.labels) do
     if not ok then break end
     ok, err = setup.policy(self.config, label)
