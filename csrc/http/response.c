@@ -21,6 +21,7 @@ static const struct {
     { 404, "Not Found" },
     { 405, "Method Not Allowed" },
     { 406, "Not Acceptable" },
+    { 407, "Proxy Authentication Required" },
     { 408, "Request Timeout" },
     { 409, "Conflict" },
     { 410, "Gone" },

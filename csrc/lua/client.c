@@ -39,6 +39,7 @@ static const struct lestL_class sent_class = { .name = "lest.http_request", .clo
 struct delivery {
     const struct net_response *answer;
     const struct lest_error *err;
+    bool was_sent;
 };
 
 static void push_headers(lua_State *L, const struct net_response *answer)
@@ -85,6 +86,8 @@ static int deliver(lua_State *L)
     } else {
         lua_pushnil(L);
         lestL_push_error(L, delivery->err);
+        lua_pushboolean(L, delivery->was_sent);
+        lua_setfield(L, -2, "was_sent");
         lua_call(L, 2, 0);
     }
     return 0;
@@ -93,7 +96,7 @@ static int deliver(lua_State *L)
 static void on_done(void *arg, const struct net_response *answer, const struct lest_error *err)
 {
     struct sent *sent = arg;
-    struct delivery delivery = { answer, err };
+    struct delivery delivery = { answer, err, !answer && net_transfer_was_sent(sent->transfer) };
     lua_State *L = lestL_callback_push(&sent->callback);
     if (!L)
         return;
@@ -218,8 +221,8 @@ static void read_headers(lua_State *L, struct net_request *request)
 
 /* client:request{ url =, callback =, method = "GET", headers = {{name, value}}, body =, username =,
  * password =, timeout_ms =, connect_timeout_ms =, max_body = } -> request | nil, err. The callback gets
- * { status, headers, body, peer_chain, tls_version, by_cmc_ra }, or nil and an error. Closing the request
- * cancels it. */
+ * { status, headers, body, peer_chain, tls_version, by_cmc_ra }, or nil and an error, whose was_sent says
+ * whether any of the request may have reached the server. Closing the request cancels it. */
 static int request(lua_State *L)
 {
     static const char *const known[] = { "url",      "method",   "headers",    "body",

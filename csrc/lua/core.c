@@ -61,6 +61,8 @@ void lestL_open_core(lua_State *L, const char *const fields[])
     }
     lua_pushliteral(L, LEST_VERSION);
     lua_setfield(L, -2, "version");
+    lua_pushinteger(L, LEST_BUILT);
+    lua_setfield(L, -2, "built");
 }
 
 int luaopen_lest_core(lua_State *L)

@@ -1,7 +1,7 @@
 #include "net/transfer.h"
 
+#include "net/failure.h"
 #include "net/intake.h"
-#include "net/url.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -17,6 +17,8 @@ struct net_transfer {
     char curl_text[CURL_ERROR_SIZE];
     struct lest_error err; /* set where a callback made libcurl stop */
     struct lest_buf send_body;
+    size_t sent_len; /* of the body, as far as libcurl took it */
+    bool sent;       /* see net_transfer_was_sent() */
     struct net_reader reader;
     struct net_intake intake;
     STACK_OF(X509) * peer_chain;
@@ -86,67 +88,29 @@ static int on_progress(void *arg, curl_off_t all, curl_off_t got, curl_off_t all
     return 1;
 }
 
-static enum lest_status status_of(CURLcode code)
+/* Whether any of the request may have reached the server. */
+static bool was_sent(const struct net_transfer *transfer)
 {
-    switch (code) {
-    case CURLE_OPERATION_TIMEDOUT: return LEST_E_TIMEOUT;
-    case CURLE_COULDNT_RESOLVE_HOST:
-    case CURLE_COULDNT_RESOLVE_PROXY:
-    case CURLE_COULDNT_CONNECT:
-    case CURLE_PROXY:
-    case CURLE_INTERFACE_FAILED: return LEST_E_NETWORK;
-    case CURLE_GOT_NOTHING:
-    case CURLE_SEND_ERROR:
-    case CURLE_RECV_ERROR:
-    case CURLE_PARTIAL_FILE: return LEST_E_CLOSED;
-    case CURLE_SSL_CONNECT_ERROR:
-    case CURLE_PEER_FAILED_VERIFICATION:
-    case CURLE_SSL_CIPHER:
-    case CURLE_SSL_CERTPROBLEM: return LEST_E_TLS;
-    case CURLE_OUT_OF_MEMORY: return LEST_E_NOMEM;
-    case CURLE_FILESIZE_EXCEEDED: return LEST_E_TOO_LARGE;
-    case CURLE_URL_MALFORMAT: return LEST_E_USAGE;
-    case CURLE_UNSUPPORTED_PROTOCOL: /* an answer in HTTP/0.9 */
-    case CURLE_WEIRD_SERVER_REPLY:
-    case CURLE_BAD_CONTENT_ENCODING: return LEST_E_PROTOCOL;
-    default: return LEST_E_NETWORK;
-    }
+    long head_len = 0;
+    if (transfer->send_body.len)
+        return transfer->sent_len > 0;
+    net_curl.easy_getinfo(transfer->request.easy, CURLINFO_REQUEST_SIZE, &head_len);
+    return head_len > 0;
 }
 
 static void explain(struct net_transfer *transfer, CURLcode code)
 {
-    struct lest_error *err = &transfer->err;
-    if (err->status)
-        return;
-    const struct net_client_peer *peer = transfer->peer;
-    if (peer->refused) {
-        *err = peer->err;
-        return;
-    }
-    if (peer->records.why) {
-        lest_error_set(err, LEST_E_PROTOCOL, "%s: %s", transfer->url.origin, peer->records.why);
-        return;
-    }
-    if (net_alert_is_about_us(peer->alert)) {
-        lest_error_set(err, LEST_E_UNAUTHENTICATED,
-                       "%s does not accept the client certificate, or asks for one", transfer->url.origin);
-        lest_error_add_detail(err, SSL_alert_desc_string_long(peer->alert));
-        return;
-    }
-    enum lest_status status = status_of(code);
-    /* In TLS 1.3 a server refuses a certificate after its own handshake, and its alert may be lost. */
-    const char *closed_text = peer->shown && !transfer->tls_version
-                                  ? "closed without an answer; the client certificate may not be accepted"
-                                  : "closed without an answer";
-    const char *what = status == LEST_E_TIMEOUT     ? "no answer in time"
-                       : status == LEST_E_NETWORK   ? "cannot connect"
-                       : status == LEST_E_TLS       ? "the TLS handshake failed"
-                       : status == LEST_E_PROTOCOL  ? "the answer is not HTTP"
-                       : code == CURLE_PARTIAL_FILE ? "the answer was cut short"
-                       : status == LEST_E_CLOSED    ? closed_text
-                                                    : "the request failed";
-    lest_error_set(err, status, "%s: %s", transfer->url.origin, what);
-    lest_error_add_detail(err, transfer->curl_text[0] ? transfer->curl_text : net_curl.easy_strerror(code));
+    const struct net_failure failure = {
+        .easy = transfer->request.easy,
+        .code = code,
+        .text = transfer->curl_text,
+        .url = &transfer->url,
+        .peer = transfer->peer,
+        .handshook = transfer->tls_version != NULL,
+        .sent = transfer->sent,
+    };
+    if (!transfer->err.status)
+        net_failure_explain(&failure, &transfer->err);
 }
 
 static void finish(struct net_multi_request *request, CURLcode code)
@@ -174,8 +138,14 @@ static void finish(struct net_multi_request *request, CURLcode code)
         transfer->done(transfer->arg, &response, NULL);
         return;
     }
+    transfer->sent = was_sent(transfer);
     explain(transfer, code == CURLE_OK ? CURLE_WEIRD_SERVER_REPLY : code);
     transfer->done(transfer->arg, NULL, &transfer->err);
+}
+
+bool net_transfer_was_sent(const struct net_transfer *transfer)
+{
+    return transfer->sent;
 }
 
 void net_transfer_free(struct net_transfer *transfer)
@@ -239,6 +209,25 @@ static enum lest_status set_headers(struct net_transfer *transfer, const struct 
     return ok ? LEST_OK : lest_error_set(err, LEST_E_NOMEM, "the headers take too much memory");
 }
 
+static size_t on_send(char *out, size_t size, size_t count, void *arg)
+{
+    struct net_transfer *transfer = arg;
+    size_t left = transfer->send_body.len - transfer->sent_len, len = size * count;
+    len = left < len ? left : len;
+    memcpy(out, transfer->send_body.data + transfer->sent_len, len);
+    transfer->sent_len += len;
+    return len;
+}
+
+/* Where a kept connection turns out to be closed, libcurl would send the request again on a new one. With a body
+ * it must ask, and it may not: the server may have acted on it, or died of it (RFC 9110 9.2.2). */
+static int on_seek(void *arg, curl_off_t offset, int origin)
+{
+    const struct net_transfer *transfer = arg;
+    return offset == 0 && origin == SEEK_SET && transfer->sent_len == 0 ? CURL_SEEKFUNC_OK
+                                                                        : CURL_SEEKFUNC_FAIL;
+}
+
 static CURLcode set_method(struct net_transfer *transfer, const struct net_request *request)
 {
     CURL *easy = transfer->request.easy;
@@ -253,8 +242,14 @@ static CURLcode set_method(struct net_transfer *transfer, const struct net_reque
             return CURLE_OUT_OF_MEMORY;
         failed |= net_curl.easy_setopt(easy, CURLOPT_POST, 1L);
         failed |= net_curl.easy_setopt(easy, CURLOPT_POSTFIELDSIZE_LARGE, (curl_off_t)request->body_len);
-        failed |= net_curl.easy_setopt(easy, CURLOPT_POSTFIELDS,
-                                       request->body_len ? (char *)transfer->send_body.data : "");
+        if (request->body_len == 0) { /* nothing would ask on_seek */
+            failed |= net_curl.easy_setopt(easy, CURLOPT_POSTFIELDS, "");
+            failed |= net_curl.easy_setopt(easy, CURLOPT_FRESH_CONNECT, 1L);
+        }
+        failed |= net_curl.easy_setopt(easy, CURLOPT_READFUNCTION, on_send);
+        failed |= net_curl.easy_setopt(easy, CURLOPT_READDATA, transfer);
+        failed |= net_curl.easy_setopt(easy, CURLOPT_SEEKFUNCTION, on_seek);
+        failed |= net_curl.easy_setopt(easy, CURLOPT_SEEKDATA, transfer);
     }
     if (!post && (request->body || strcmp(request->method, "GET") != 0))
         failed |= net_curl.easy_setopt(easy, CURLOPT_CUSTOMREQUEST, request->method);

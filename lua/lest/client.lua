@@ -10,6 +10,7 @@
 --- Making a client does nothing yet: what is wrong with its files or its URL comes back from its
 --- methods as `nil, err`.
 local answer = require "lest.client.answer"
+local clock = require "lest.base.clock"
 local core = require "lest.core"
 local duration = require "lest.duration"
 local exchange = require "lest.client.exchange"
@@ -17,15 +18,12 @@ local fail = require "lest.base.fail"
 local issued = require "lest.client.issued"
 local options_of = require "lest.client.options"
 local plan_module = require "lest.client.plan"
-local task = require "lest.task"
 local trust = require "lest.client.trust"
+local wait = require "lest.client.wait"
 
 local BOOTSTRAP_MAX <const> = 256 * 1024
 local ANSWER_MAX <const> = 4 * 1024 * 1024
 local IDLE_MS <const> = 2000
--- While a wait is on, a server that cannot be reached is as good as one that asks to come back.
-local OUTAGE_S <const> = 5
-local OUTAGES <const> = { network = true, timeout = true, closed = true }
 
 ---@class lest.client
 ---@field trust lest.client.trust? once a call was made: its kind, "explicit" or "system", is whose
@@ -120,7 +118,7 @@ end
 
 local function operation_error(operation, err)
   if not err.operation then err.operation = operation end
-  return nil, err
+  return nil, clock.explain(err)
 end
 
 local function decode_bag(response)
@@ -166,6 +164,9 @@ end
 -- Everything that a first request needs; once.
 local function open(self)
   if self.session then return self.session end
+  if clock.is_behind() then
+    self.notify("warning", clock.says() .. ", which is before lest was built")
+  end
   local label, ok, err
   self.base, label = options_of.base(self.options)
   if not self.base then return nil, label end
@@ -204,35 +205,6 @@ local function perform(self, operation, body)
   return response
 end
 
--- How long to wait before an error is worth another attempt; nil if it is not.
-local function delay_after(err, waited)
-  if err.code == "pending" or err.code == "unavailable" then
-    return math.max(1, err.retry_after or 60)
-  end
-  return waited and OUTAGES[err.code] and OUTAGE_S or nil
-end
-
--- Repeat attempt() until it succeeds, fails for good, or would have to wait past the deadline
--- (monotonic milliseconds, nil: no waiting). Never before the time that the server gave (RFC 7030
--- 4.2.3).
-local function persist(self, deadline, attempt)
-  local waited = false
-  while true do
-    local results = table.pack(attempt())
-    if results[1] then return table.unpack(results, 1, results.n) end
-    local err = results[2]
-    local delay = deadline and delay_after(err, waited)
-    if not delay or core.clock.monotonic_ms() + delay * 1000 > deadline then return nil, err end
-    waited = true
-    self.notify("waiting", tostring(err), delay)
-    task.sleep(delay)
-  end
-end
-
-local function deadline_of(options)
-  return options.wait and core.clock.monotonic_ms() + duration.parse(options.wait) * 1000
-end
-
 local function fetch_cacerts(self)
   local response, err = perform(self, "cacerts")
   if not response then return nil, err end
@@ -246,10 +218,14 @@ end
 
 --- Load the files that the options name and, with a fingerprint, fetch the root: what is wrong with
 --- them shows here, and else in the first request.
+---@param options? { wait?: string|integer } for a server that is not up yet
 ---@return true?
 ---@return lest.error? err
-function Client:open()
-  local session, err = open(self)
+function Client:open(options)
+  options_of.check("client:open", options or {}, options_of.wait)
+  local session, err = wait.persist(self.notify, wait.deadline(options or {}), function()
+    return open(self)
+  end)
   return session and true, err
 end
 
@@ -260,7 +236,7 @@ end
 ---@return lest.error? err
 function Client:cacerts(options)
   options_of.check("client:cacerts", options or {}, options_of.wait)
-  return persist(self, deadline_of(options or {}), function()
+  return wait.persist(self.notify, wait.deadline(options or {}), function()
     local ok, err = self:open()
     if not ok then return nil, err end
     local found = self.cacerts_found -- a bootstrap has fetched them just now
@@ -281,6 +257,10 @@ local function fetch_csrattrs(self)
     return {}
   end
   if status ~= 200 then return operation_error("csrattrs", answer.error(response)) end
+  if response.body == "" then
+    self.notify("warning", "the server's answer to csrattrs is empty, as if it had no wishes")
+    return {}
+  end
   local der, list
   der, err = answer.body(response, "csrattrs")
   if not der then return operation_error("csrattrs", err) end
@@ -296,18 +276,25 @@ end
 ---@return lest.error? err
 function Client:csrattrs(options)
   options_of.check("client:csrattrs", options or {}, options_of.wait)
-  return persist(self, deadline_of(options or {}), function() return fetch_csrattrs(self) end)
+  return wait.persist(self.notify, wait.deadline(options or {}), function()
+    return fetch_csrattrs(self)
+  end)
 end
+
+-- 201 is what some servers answer with a certificate.
+local ISSUED <const> = { [200] = true, [201] = true }
 
 -- make() gives the CSR of each attempt; the key stays the same, so the server knows it again.
 local function submit(self, operation, deadline, make)
-  return persist(self, deadline, function()
+  return wait.persist(self.notify, deadline, function()
     local csr, err = make()
     if not csr then return nil, err end
     local response, certs, cert
     response, err = perform(self, operation, core.est.body_encode(csr:der()))
-    if not response then return nil, err end
-    if response.status ~= 200 then return operation_error(operation, answer.error(response)) end
+    if not response then return nil, wait.note_lost(err) end
+    if not ISSUED[response.status] then
+      return operation_error(operation, answer.error(response))
+    end
     certs, err = answer.certificates(response, operation)
     if not certs then return operation_error(operation, err) end
     cert, err = issued.take(certs, csr, self.trust, function() return fetch_cacerts(self) end)
@@ -317,17 +304,44 @@ local function submit(self, operation, deadline, make)
   end)
 end
 
-local function planned(self, operation, plan, options, renewal)
-  local deadline, wishes = deadline_of(options)
-  if options.csrattrs ~= false then
-    local list, err = persist(self, deadline, function() return fetch_csrattrs(self) end)
-    if not list then return nil, err end
+-- Whether an error of csrattrs is an answer that makes no sense, or none for now: RFC 7030 4.5, the
+-- attributes are advice. What is wrong with the network, TLS, trust or the password stays an error.
+local ODD <const> = { http = true, protocol = true, refused = true, unavailable = true,
+  pending = true, csrattrs_malformed = true }
+
+-- What the server wishes; none, with a warning, where it cannot say. Whether a busy server is worth
+-- a pause is the caller's to say, once.
+local function fetch_wishes(self, patient)
+  local list, err = fetch_csrattrs(self)
+  local wishes
+  if list then
     wishes, err = core.csrattrs.wishes(list)
-    if not wishes then return operation_error("csrattrs", err) end
-    plan, err = plan_module.apply(plan, wishes, self.notify, renewal)
-    if not plan then return operation_error("csrattrs", err) end
+    if not wishes then operation_error("csrattrs", err) end
   end
-  return submit(self, operation, deadline, function() return plan_module.build(plan, wishes) end)
+  if wishes then return wishes end
+  local busy = err.code == "unavailable" or err.code == "pending"
+  local is_answer = err.status or err.code == "csrattrs_malformed"
+  if not ODD[err.code] or not is_answer or busy and patient then return nil, err end
+  self.notify("warning", "what the server wants in a request is not known: " .. tostring(err))
+  return core.csrattrs.wishes {}
+end
+
+local function planned(self, operation, plan, options, renewal)
+  local deadline = wait.deadline(options)
+  local patient, wishes = deadline ~= nil, nil
+  local asked = options.csrattrs == false
+  return submit(self, operation, deadline, function()
+    if not asked then
+      local err
+      wishes, err = fetch_wishes(self, patient)
+      patient = false
+      if not wishes then return nil, err end
+      plan, err = plan_module.apply(plan, wishes, self.notify, renewal)
+      if not plan then return operation_error("csrattrs", err) end
+      asked = true
+    end
+    return plan_module.build(plan, wishes)
+  end)
 end
 
 --- Get a certificate (RFC 7030 4.2.1): for a key and names, or for a finished CSR.
@@ -342,11 +356,11 @@ end
 function Client:enroll(what, options)
   if options_of.kind(what) == "lest.csr" then
     options_of.check("client:enroll", options or {}, options_of.wait)
-    return submit(self, "simpleenroll", deadline_of(options or {}), function() return what end)
+    return submit(self, "simpleenroll", wait.deadline(options or {}), function() return what end)
   end
   options_of.check("client:enroll", what, options_of.enroll)
-  local session, err = open(self)
-  if not session then return nil, err end
+  local ok, err = self:open { wait = what.wait }
+  if not ok then return nil, err end
   local plan = {}
   for name, value in pairs(what) do
     if name ~= "wait" and name ~= "csrattrs" then plan[name] = value end

@@ -6,6 +6,7 @@
 ---
 --- Every status is a result; redirects are not followed. Without `trust` a server is verified with
 --- the system's anchors.
+local clock = require "lest.base.clock"
 local core = require "lest.core"
 local duration = require "lest.duration"
 local fail = require "lest.base.fail"
@@ -69,7 +70,7 @@ function M.send(client, options)
     if not request then callback(nil, problem) end
     return request
   end)
-  if not answer then return nil, err end
+  if not answer then return nil, clock.explain(err) end
   return M.response(answer)
 end
 

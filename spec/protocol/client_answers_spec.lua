@@ -5,6 +5,7 @@ local est = require "support.est"
 
 local http = est.http
 local TEXT <const> = { ["Content-Type"] = "text/plain" }
+local JSON <const> = { ["Content-Type"] = "application/json" }
 local HTML <const> = { ["Content-Type"] = "text/html" }
 
 describe("the client reads an answer of", function()
@@ -208,6 +209,35 @@ describe("the client reads an answer of", function()
       assert.equal(2, #list)
     end)
 
+    it("7030-4.5-b odd ones are a warning of an enrollment: the attributes are advice", function()
+      local KIND <const> = { ["Content-Type"] = "application/csrattrs" }
+      local odd = { http(200, KIND, "MAA=\0"), http(200, KIND, ""), http(200, TEXT, "none"),
+        http(200, HTML, "<p>none"), http(200, KIND, core.base64.encode "\x31\0"),
+        http(200, KIND, core.base64.encode "\x30\3\2\1\5") }
+      for _, status in ipairs { 400, 403, 405, 429, 500, 503 } do
+        odd[#odd + 1] = http(status, TEXT, "no")
+      end
+      for i, bytes in ipairs(odd) do
+        server:answer(bytes)
+        server:answer(est.issued { world.device.cert })
+        local told = #client.told
+        assert.equal(world.device.cert,
+          assert(client:enroll { key = world.key, subject = "CN=device" }), i)
+        assert.equal(told + 1, #client.told, i)
+        assert.matches("^warning: ", client.told[told + 1])
+      end
+    end)
+
+    it("is an error of an enrollment where it is no answer, or wants a password", function()
+      for _, case in ipairs { { "unauthenticated", http(401, TEXT, "no") },
+        { "closed", { "HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nx", "close" } } } do
+        server:answer(case[2])
+        local cert, err = client:enroll { key = world.key, subject = "CN=device" }
+        assert.is_nil(cert)
+        assert.same({ case[1], "csrattrs" }, { err.code, err.operation })
+      end
+    end)
+
     it("C20 8951-4-a too short, too long, no CsrAttrs: an error and no data", function()
       for _, der in ipairs { "\x30\5\6\3\42\3", "\x30\5\6\3\42\3\4\0", "\x31\0", "\x30\3\2\1\5" } do
         local list, err = csrattrs(http(200, { ["Content-Type"] = "application/csrattrs" },
@@ -224,6 +254,13 @@ describe("the client reads an answer of", function()
       local other = world.pki:issue("other", { by = world.root })
       local cert = assert(enroll(est.issued { world.root.cert, other.cert, world.device.cert }))
       assert.equal(world.device.cert, cert)
+    end)
+
+    it("is taken from a 201, too", function()
+      local bytes = est.issued({ world.device.cert })
+        :gsub("^HTTP/1.1 200 OK", "HTTP/1.1 201 Created")
+      assert.equal(world.device.cert, assert(enroll(bytes)))
+      enroll_fail("protocol", http(201, TEXT, "made"))
     end)
 
     it("C10 7030-4.2.3-u none for the key, or not trusted, or not valid now: refused", function()
@@ -290,6 +327,15 @@ describe("the client reads an answer of", function()
         { HTML, "<html><style>p {}</style><h1>No</h1> way</html>", "No way" },
         { { ["Content-Type"] = "application/problem+json" }, '{"title":"T","detail":"D"}', "D" },
         { { ["Content-Type"] = "application/json" }, "{", nil },
+        { JSON, '{"errors":[{"code":"x","message":"no OU"},{"message":"no C"}]}', "no OU; no C" },
+        { JSON, '{"errors":{"csr":"no"},"error":{"message":"inner\\u009b\\u202e"}}',
+          "inner\\u{9b}\\u{202e}" },
+        { JSON, '["one","two"]', "one; two" },
+        { JSON, '{"a":{"b":1}}', nil },
+        { JSON, ('{"errors":['):rep(40) .. '"deep"' .. ("]}"):rep(40), nil },
+        { { ["Content-Type"] = "application/xml" },
+          '<?xml version="1.0"?><E><Code>403</Code><Message>no &amp; no</Message></E>',
+          "403 no &amp; no" },
         { { ["Content-Type"] = "application/pkcs7-mime" }, "MAA=", nil },
         { { ["X-Reason"] = "in a header" }, "", "in a header" },
         { HTML, "<p>1 < 2</p><SCRIPT>if (a<b) {}</SCRIPT >no<br>", "1 no" },

@@ -2,6 +2,7 @@
 local cjson = require "cjson"
 local core = require "lest.core"
 local est = require "support.est"
+local process = require "support.process"
 local shell = require "support.shell"
 local temporary = require "support.temporary"
 
@@ -427,6 +428,45 @@ describe("the command", function()
       assert.equal(2, lest("reenroll").code)
       assert.equal(2, lest("reenroll", "--cert", path "device.pem").code)
       assert.equal(0, #server:wait("tls", 0))
+    end)
+  end)
+
+  it("sends a password at once with --preemptive", function()
+    server:answer(est.csrattrs(), 2)
+    process.write(path "secret", "p")
+    for _, flag in ipairs { "", "--preemptive" } do
+      local result = lest("csrattrs", "--username", "u", "--password-file", path "secret",
+        flag ~= "" and flag or nil)
+      assert.equal(0, result.code, result.err)
+    end
+    local requests = server:requests()
+    assert.is_nil(requests[1].headers.authorization)
+    assert.equal("Basic " .. core.base64.encode "u:p", requests[2].headers.authorization)
+    assert.equal(2, lest("csrattrs", "--preemptive").code)
+  end)
+
+  describe("behind a proxy", function()
+    local function ask(proxy)
+      local line = shell.line("cacerts", "https://est.example.com", "--trust", world.root.path)
+      return shell.run("https_proxy=http://me:secret@127.0.0.1:" .. proxy .. " " .. line)
+    end
+
+    it("names it where it does not let the connection through", function()
+      for status, words in pairs { [407] = "407 Proxy Authentication Required",
+        [403] = "403 Forbidden" } do
+        server:on_connect { http(status, {}, ""), "close" }
+        local result = ask(server.port)
+        assert.equal(6, result.code)
+        assert.equal(("lest cacerts: cacerts: est.example.com:443: the proxy 127.0.0.1:%d does not "
+          .. "let the connection through: %s\n"):format(server.port, words), result.err)
+      end
+    end)
+
+    it("names it where it is not there", function()
+      local result = ask "1"
+      assert.equal(6, result.code)
+      assert.equal("lest cacerts: cacerts: est.example.com:443: the proxy 127.0.0.1:1 cannot be "
+        .. "reached\n", result.err)
     end)
   end)
 

@@ -307,6 +307,45 @@ describe("the client enrolls", function()
       assert.equal(4, slept[4])
     end)
 
+    it("for a server that is not up yet", function()
+      local enough = {}
+      task.sleep = function(seconds)
+        slept[#slept + 1] = seconds
+        if #slept == 3 then error(enough) end
+      end
+      for _, options in ipairs { {}, { trust = false, fingerprint = ("00"):rep(32) } } do
+        slept, options.url = {}, "https://127.0.0.1:1"
+        local client = world:client(server, options)
+        local ok, err = pcall(client.enroll, client,
+          { key = world.key, subject = "CN=device", wait = "1h" })
+        assert.same({ false, enough, { 5, 5, 5 } }, { ok, err, slept })
+        assert.matches("waiting: .*Connection refused", client.told[1])
+      end
+      local _, err = enroll({ url = "https://127.0.0.1:1" })
+      assert.same({ "network", nil }, { err.code, err.unknown })
+    end)
+
+    it("9110-9.2.2-a not where the answer was lost: the server may have died of it", function()
+      server:answer(est.csrattrs())
+      server:answer { "close" }
+      server:answer(est.issued { world.device.cert })
+      local cert, err = enroll({}, { wait = "1h" })
+      assert.is_nil(cert)
+      assert.same({ "closed", true, 6 }, { err.code, err.unknown, err.exit_code })
+      assert.matches("whether a certificate was issued is not known", tostring(err))
+      assert.same({ {}, 2 }, { slept, #server:requests() })
+    end)
+
+    it("for the attributes of a busy server once, and then does without", function()
+      server:answer(pending("2", 503))
+      server:answer(pending("2", 503))
+      server:answer(est.issued { world.device.cert })
+      local cert, _, client = enroll({}, { wait = "1h" })
+      assert.truthy(cert)
+      assert.same({ 2 }, slept)
+      assert.matches("warning: what the server wants in a request is not known", client.told[2])
+    end)
+
     it("not for a refusal that comes later", function()
       server:answer(est.csrattrs())
       server:answer(pending "1")

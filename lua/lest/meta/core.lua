@@ -4,6 +4,7 @@
 
 ---@class lest.core
 ---@field version string
+---@field built integer seconds since 1970: when it was built, or SOURCE_DATE_EPOCH
 ---@field error lest.core.error
 ---@field base64 lest.core.base64
 ---@field utf8 lest.core.utf8
@@ -51,6 +52,7 @@
 ---@field rfc string?
 ---@field cause lest.error|string|nil
 ---@field detail string? what OpenSSL or the system said
+---@field was_sent boolean? of a request without an answer: whether it may have reached the server
 
 ---@class lest.core.error
 local core_error = {}

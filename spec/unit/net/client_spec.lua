@@ -103,6 +103,23 @@ describe("the HTTPS client", function()
       assert.not_equal(requests[1].connection, requests[2].connection)
     end)
 
+    it("9110-9.2.2-a sends nothing twice that has a body, though a kept connection is closed",
+      function()
+      for _, body in ipairs { "x", "" } do
+        local closing <close> = world:serve()
+        local of_it = new()
+        closing:answer(answer(200))
+        closing:answer { "close" }
+        closing:answer(answer(200))
+        assert(get(of_it, closing.url))
+        local res, err = get(of_it, closing.url, { method = "POST", body = body })
+        assert.is_nil(res)
+        assert.same({ "closed", true }, { err.code, err.was_sent })
+        assert.matches("closed without an answer", err.message)
+        assert.equal(2, #closing:requests())
+      end
+    end)
+
     it("9112-3.2-b 9110-10.1.1-d sends Host with the port, no Expect, and asks for no coding",
       function()
       assert(ask(answer(200), { method = "POST", body = "x",
@@ -240,8 +257,19 @@ describe("the HTTPS client", function()
         ["https://nosuch.invalid/"] = "network" } do
         local res, err = get(new(), target)
         assert.is_nil(res)
-        assert.same({ code, 6 }, { err.code, err.exit_code })
+        assert.same({ code, 6, false }, { err.code, err.exit_code, err.was_sent })
       end
+      local _, err = get(new(), "https://127.0.0.1:1/")
+      assert.equal("127.0.0.1:1: cannot connect (Connection refused)", tostring(err))
+      _, err = get(new(), "https://nosuch.invalid/")
+      assert.matches("nosuch.invalid:443: the name cannot be resolved", tostring(err), 1, true)
+    end)
+
+    it("a server that takes the request and says nothing", function()
+      local server <close> = world:serve()
+      local _, err = get(new(), server.url, { timeout_ms = 300 })
+      assert.same({ "timeout", true }, { err.code, err.was_sent })
+      assert.matches("no answer in time", err.message)
     end)
 
     it("6125-6.4.2-a a name in any script becomes A-labels", function()
@@ -262,7 +290,8 @@ describe("the HTTPS client", function()
       server:on_connect { "stall" }
       local res, err = get(new(), server.url, { connect_timeout_ms = 200 })
       assert.is_nil(res)
-      assert.equal("timeout", err.code)
+      assert.same({ "timeout", false }, { err.code, err.was_sent })
+      assert.matches("no connection in time", err.message)
     end)
   end)
 

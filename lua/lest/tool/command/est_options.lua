@@ -24,6 +24,8 @@ function M.add(parser, identity)
   parser:option "--username":argname "NAME":description "User name, should the server ask."
   parser:option "--password-file":argname "FILE"
     :description "Its password: the first line of a file (- is standard input)."
+  parser:flag "--preemptive"
+    :description "Send them with the first request, to a server that does not ask."
   parser:option "--cert":argname "FILE":description "Client certificate for TLS, with its chain."
   parser:option "--key":argname "FILE":description "Its key; a file, or a URI (pkcs11:...)."
   parser:option "--passphrase-file":argname "FILE"
@@ -37,7 +39,7 @@ end
 ---@param parser table
 function M.add_result(parser)
   parser:option "--wait":argname "TIME":convert(support.duration)
-    :description "How long to wait for a pending request or a busy server, as in 10m."
+    :description "How long to wait for a pending request, or a server that is busy or away: 10m."
   parser:option "--out":argname "FILE":default "-"
     :description "Where the certificate goes, then its intermediates; - is standard output."
   parser:flag "--json"
@@ -121,6 +123,8 @@ local function check_identity(options)
     support.usage "--username needs --password-file"
   elseif options.password_file and not options.username then
     support.usage "--password-file needs --username"
+  elseif options.preemptive and not options.username then
+    support.usage "--preemptive needs --username"
   elseif options.cert and not options.key then
     support.usage "--cert needs --key"
   end
@@ -142,13 +146,14 @@ function M.client(name, options, progress, repair)
     url = options.url, label = options.label, trust = options.trust,
     fingerprint = options.fingerprint, trust_cacerts = options.trust_cacerts,
     username = options.username, password = secret(options.password_file),
+    preemptive = options.preemptive,
     cert = options.cert, key = options.key, passphrase = options.passphrase,
     timeout = options.timeout, notify = notifier(name, progress),
   }
   local ok, err = true, nil
   if options.out then ok, err = core.file.check(options.out) end
   if ok and repair then ok, err = repair(options) end
-  if ok then ok, err = client:open() end
+  if ok then ok, err = client:open { wait = options.wait } end
   if not ok then error(err.operation and err or support.file_error(err), 0) end
   return client
 end
