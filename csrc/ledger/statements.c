@@ -185,6 +185,12 @@ const struct ledger_statement ledger_statements[] = {
     { "certificate_find",
       "SELECT " CERTIFICATE ", der FROM certificates AS c WHERE serial = :serial ORDER BY seq",
       { TEXT(serial) } },
+    /* Whether a certificate with this key was revoked because others may have the key. IS TRUE as below. */
+    { "key_compromised",
+      "SELECT serial FROM certificates"
+      " WHERE substr(key_hash, 1, 12) = substr(:key_hash, 1, 12) AND (key_hash = :key_hash) IS TRUE"
+      " AND revocation_reason = 'keyCompromise' LIMIT 1",
+      { TEXT(key_hash) } },
     /* What may be the lost answer, newest first, with the CSRs that they answered: for the same key, device or
      * principal, label and operation, renewing the same certificate if any, issued at or after `since`, neither expired
      * nor revoked. Without IS TRUE, SQLite would put :key_hash into substr(key_hash, ...) too, and then not

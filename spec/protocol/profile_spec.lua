@@ -57,7 +57,8 @@ local PROFILES <const> = [[
     samekey = { lifetime = "30d", names = "policy", keys = "ec:P-256", key_change = "forbidden" },
     usages = { lifetime = "30d", names = "policy", keys = "ec:P-256",
       key_usage = { "digitalSignature", "keyAgreement" }, eku = { "serverAuth", "clientAuth" } },
-    eternal = { lifetime = "20000d", names = "policy", keys = "ec:P-256" },
+    eternal = { lifetime = "20000d", names = "policy", keys = "ec:P-256",
+      refuse_compromised_keys = false },
 ]]
 
 local function configuration(folder)
@@ -459,6 +460,21 @@ describe("what is issued", function()
     answer = assert(me:request(http("POST", "/newkey/simplereenroll", { CSR_TYPE }, request)))
     assert.equal(403, answer.status)
     assert.matches("a new key is required", answer.body)
+  end)
+
+  it("enrolls no key again that was revoked as compromised", function()
+    local cert, key = issued("p256", {})
+    local other_cert, other_key = issued("p256", {})
+    for serial, reason in pairs { [cert.serial] = "keyCompromise",
+      [other_cert.serial] = "superseded" } do
+      process.must { process.lest, "cert", "revoke", serial, "--reason", reason, "--config",
+        server.dir .. "/server.lua" }
+    end
+    refused(403, "the key is compromised: make a new key", "p256", { key = key })
+    assert.equal("reject", server:sql "SELECT verdict FROM requests ORDER BY seq DESC LIMIT 1")
+    refused(403, "the key is compromised", "all", { key = key, subject = "CN=another" })
+    issued("p256", { key = other_key })
+    issued("eternal", { key = key })
   end)
 
   it("takes names from the certificate being renewed only, where the profile says so", function()

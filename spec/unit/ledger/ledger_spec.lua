@@ -256,6 +256,7 @@ describe("the ledger", function()
   it("looks rows up by an index, and walks no table", function()
     local by = {
       certificate_again = "certificates_again (<expr>=?",
+      key_compromised = "certificates_again (<expr>=?",
       certificate_list_principal = "requests_principal (principal_name=? AND seq<?",
       credential_salt = "credentials_scrypt (secret_kind=? AND name=?",
       credential_use = "INTEGER PRIMARY KEY (rowid=?",
@@ -349,6 +350,18 @@ describe("the ledger", function()
       end
       local none = rows.again { key_hash = ("a"):rep(62) .. "bb" }
       assert.same({}, ledger:rows("certificate_again", none))
+    end)
+
+    it("tell that a key is compromised once one of them is revoked for that", function()
+      local key = { key_hash = rows.again().key_hash }
+      local issuer = rows.certificate().issuer
+      assert(ledger:run("certificate_revoke", { serial = "02", issuer = issuer,
+        reason = "superseded", now = 5 }))
+      assert.same({}, ledger:rows("key_compromised", key))
+      assert(ledger:run("certificate_revoke", { serial = "01", issuer = issuer,
+        reason = "keyCompromise", now = 5 }))
+      assert.equal("01", ledger:rows("key_compromised", key)[1].serial)
+      assert.same({}, ledger:rows("key_compromised", { key_hash = "k2" }))
     end)
 
     it("are found again as the renewal of one certificate", function()

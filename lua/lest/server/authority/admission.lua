@@ -3,6 +3,7 @@
 local core = require "lest.core"
 local list = require "lest.base.list"
 local profiles = require "lest.server.authority.profile"
+local record = require "lest.server.authority.record"
 local refusal = require "lest.server.wire.refusal"
 
 local M = {}
@@ -50,6 +51,14 @@ local function check_csr(authority, request)
   check_size(csr)
   local verified, err = csr:verify()
   if not verified then refusal.raise(400, err.message) end
+end
+
+--- A key that others may have enrolls nobody, unless some profile of the label says otherwise.
+local function check_compromise(authority, request)
+  for _, name in ipairs(request.label.profiles) do
+    if not authority.config.profiles[name].refuse_compromised_keys then return end
+  end
+  if record.is_compromised(authority, request) then refusal.raise(403, profiles.COMPROMISED) end
 end
 
 --- Whoever holds a certificate of ours does not get around key_change by enrolling anew: some
@@ -111,6 +120,7 @@ end
 ---@param request lest.authority.request of a proven principal
 function M.check(authority, request)
   check_csr(authority, request)
+  check_compromise(authority, request)
   local check = request.operation.renews and check_renewal or check_enrollment
   check(authority, request)
 end

@@ -58,6 +58,20 @@ local function refuse_used(authority, request, finish)
     { detail = "the one-time secret was used meanwhile" })
 end
 
+--- What operators may have done while the policy decided: revoked, or rejected what the policy was
+--- told to be waiting.
+---@return string|nil reason
+local function vetoed(authority, request, profile_name)
+  if request.own and record.is_revoked(authority, request.own) then
+    return "the client certificate is revoked"
+  end
+  if authority.config.profiles[profile_name].refuse_compromised_keys
+    and record.is_compromised(authority, request) then
+    return profiles.COMPROMISED
+  end
+  return request.pending and record.rejection(authority, request.pending)
+end
+
 --- Sign what was approved and record it; the caller's transaction makes both durable or neither.
 ---@return table answer
 function M.issue(authority, request, finish)
@@ -67,16 +81,9 @@ function M.issue(authority, request, finish)
     or label.profile
   local plan, problem, about = plan_of(authority, request, finish, name)
   if not plan then return refuse_plan(authority, request, finish, name, problem, about) end
-  -- A decision takes its time, in which an operator may have revoked.
-  if request.own and record.is_revoked(authority, request.own) then
-    return refuse(authority, request, finish,
-      { status = 403, reason = "the client certificate is revoked" }, { profile = name })
-  end
-  -- And one may have rejected what the policy was told to be waiting, or approved.
-  local rejection = request.pending and record.rejection(authority, request.pending)
-  if rejection then
-    return refuse(authority, request, finish, { status = 403, reason = rejection },
-      { profile = name })
+  local reason = vetoed(authority, request, name)
+  if reason then
+    return refuse(authority, request, finish, { status = 403, reason = reason }, { profile = name })
   end
   -- A client that asked twice while it was decided gets one certificate; a one-time secret finds
   -- out by itself.

@@ -168,6 +168,10 @@ function M.is_of_client(profile, principal, csr, problem)
   return false
 end
 
+--- What a client is told whose key others may have.
+M.COMPROMISED =
+  "a certificate with this key was revoked since the key is compromised: make a new key"
+
 --- Turn a verdict into what the issuer is to sign.
 ---@param profile table
 ---@param facts table verdict, principal, own (its certificate, where it was issued here), previous

@@ -48,6 +48,11 @@ function M.lost_answer(authority, request)
   end
 end
 
+--- Whether a certificate with the request's key was revoked for keyCompromise.
+function M.is_compromised(authority, request)
+  return rows_of(authority.ledger, "key_compromised", { key_hash = request.key_hash })[1] ~= nil
+end
+
 --- Whether a certificate of ours is revoked by now.
 function M.is_revoked(authority, row)
   local fresh = rows_of(authority.ledger, "certificate_get",

@@ -80,6 +80,7 @@ local profile = s.record {
   key_usage = s.optional(s.list(key_usage), { "digitalSignature" }),
   eku = s.optional(s.list(s.custom("the name of a usage", purpose)), { "clientAuth" }),
   key_change = s.optional(s.one_of { "allowed", "required", "forbidden" }, "allowed"),
+  refuse_compromised_keys = s.optional(s.boolean(), true),
   backdate = s.optional(duration.field { max = 86400 }, "1m"),
   per_minute = s.optional(s.integer { min = 1, max = 1000000 }, 6000),
   crl_urls = s.optional(s.list(url, { single = true }), {}),
