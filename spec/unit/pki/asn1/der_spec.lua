@@ -55,6 +55,34 @@ describe("DER", function()
     end
   end)
 
+  it("has tags of more than one octet in their shortest form", function()
+    local function of_tag(tag) return name(part(CN, tag .. "\1x")) end
+    assert.equal("#9f1f0178", assert(of_tag "\x9f\x1f").CN)
+    assert(of_tag "\x9f\x81\x80\x80\1")
+    for _, tag in ipairs { "\x9f\x80\x1f", "\x9f\x1e", "\x9f\0", "\x9f\x81\x80\x80\x80\1" } do
+      local n, err = of_tag(tag)
+      assert.is_nil(n)
+      assert.matches("a malformed tag", err.message)
+    end
+  end)
+
+  it("has nothing in the bits that are not used", function()
+    local key = assert(core.key.generate "ec:P-256")
+    local usage = "\3\2\7\x80"
+    local made = assert(core.csr.build { key = key, subject = "CN=x",
+      extensions = { { oid = "2.5.29.15", critical = true, value = usage } } }):der()
+    local function changed(from, to)
+      local at = assert(made:find(from, 1, true))
+      return core.csr.parse(made:sub(1, at - 1) .. to .. made:sub(at + #from))
+    end
+    assert.same({ "digitalSignature" }, assert(changed(usage, usage)).key_usage)
+    for _, wrong in ipairs { "\3\2\7\x81", "\3\2\x08\x80" } do
+      local csr, err = changed(usage, wrong)
+      assert.is_nil(csr)
+      assert.matches("malformed bit string", err.message)
+    end
+  end)
+
   it("counts positions from the start of the document", function()
     local _, err = name(part(CN, der.utf8 "a"), part(CN, der.utf8 "\xff"))
     assert.equal("name: CN of the name has characters that its type does not allow at byte 23",

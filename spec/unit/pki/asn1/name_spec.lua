@@ -140,6 +140,36 @@ describe("name", function()
     end
   end)
 
+  it("7030-6-j has bounds of its bytes and parts, and nothing beside a value", function()
+    local der = require "support.der"
+    local function part(value, more)
+      return der.set(der.seq(der.oid "2.5.4.3", value, more or ""))
+    end
+    local function refuses(why, bytes)
+      local n, err = name.decode(bytes)
+      assert.is_nil(n)
+      assert.matches(why, err.message)
+    end
+    local function padded(length) return der.seq(part(der.octets(("x"):rep(length)))) end
+    assert(name.decode(padded(16384 - 21)))
+    refuses("longer than 16384 bytes", padded(16384 - 20))
+    assert.equal(64, #assert(name.decode(der.seq(part(der.utf8 "x"):rep(64)))))
+    refuses("more than 64 parts", der.seq(part(der.utf8 "x"):rep(65)))
+    refuses("followed by more data", der.seq(part(der.utf8 "x", "\5\0")))
+    -- The check of a request's subject is another reader of the same.
+    local key = assert(core.key.generate "ec:P-256")
+    local good = assert(core.csr.build { key = key, subject = "CN=abc" }):der()
+    local at = assert(good:find(name.encode "CN=abc", 1, true))
+    for _, wrong in ipairs { part(der.utf8 "\xff\xfe\xfd"), part(der.utf8 "x", "\5\0"),
+      part(der.utf8 "a\0b") } do
+      local subject = der.seq(wrong)
+      assert.equal(#name.encode "CN=abc", #subject)
+      local csr, err = core.csr.parse(good:sub(1, at - 1) .. subject .. good:sub(at + #subject))
+      assert.is_nil(csr)
+      assert.matches("name", err.message)
+    end
+  end)
+
   it("has upper bounds (RFC 5280 A.1)", function()
     assert.truthy(fails("CN=" .. ("x"):rep(65)):find("allowed are", 1, true))
     assert(name.parse("CN=" .. ("ü"):rep(64)))

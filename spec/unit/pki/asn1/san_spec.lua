@@ -47,6 +47,30 @@ describe("san", function()
     assert.has_error(function() san.encode "DNS:a" end)
   end)
 
+  it("7030-6-j has bounds of its bytes and of a host's", function()
+    local der = require "support.der"
+    local function uri(length) return der.seq(der.tlv(0x86, "u:", ("x"):rep(length - 2))) end
+    assert(san.decode(uri(32768 - 8)))
+    local list, err = san.decode(uri(32768 - 7))
+    assert.is_nil(list)
+    assert.matches("longer than 32768 bytes", err.message)
+    local host = (("a"):rep(49) .. "."):rep(5) .. "abc"
+    assert.equal(253, #host)
+    assert(san.encode { "DNS:" .. host })
+    assert.is_nil((san.encode { "DNS:" .. host .. "d" }))
+  end)
+
+  it("refuses an otherName that is not one well-formed value", function()
+    local der = require "support.der"
+    local function other(...) return der.seq(der.tlv(0xa0, der.oid "1.2.3", der.tlv(0xa0, ...))) end
+    assert(san.decode(other(der.seq(der.int(1)))))
+    for _, value in ipairs { der.int(1) .. der.int(2), "", der.seq("\2\2\1"), der.seq("\2\x80") } do
+      local list, err = san.decode(other(value))
+      assert.is_nil(list)
+      assert.matches("otherName", err.message)
+    end
+  end)
+
   it("refuses NUL, spaces and control characters in names that it reads", function()
     for _, value in ipairs { "\x82\x03a\0b", "\x82\x01 ", "\x82\x00", "\x81\x03a\nb",
       "\x86\x02\xc3\xbc" } do

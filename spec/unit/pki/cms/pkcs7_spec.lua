@@ -103,6 +103,27 @@ describe("pkcs7", function()
     assert.equal(1, #pkcs7.decode(long))
   end)
 
+  it("refuses BER that no rule allows", function()
+    -- A primitive element of indefinite length, and an octet string in pieces that are none.
+    local version = "\2\1\1"
+    local function body(first, content)
+      local der = require "support.der"
+      local data = der.oid "1.2.840.113549.1.7.1"
+      return der.seq(der.oid "1.2.840.113549.1.7.2", der.tlv(0xa0, der.seq(first, der.set(),
+        der.seq(data, content or ""), der.set())))
+    end
+    assert.same({}, pkcs7.decode(body(version)))
+    local _, err = pkcs7.decode(body("\2\x80\1\0\0"))
+    assert.matches("an indefinite length where none can be", err.message)
+    local found
+    found, err = pkcs7.decode(body(version, "\xa0\x80\x24\x80\4\1x\0\0\0\0"))
+    assert.is_nil(found)
+    assert.matches("has content", err.message)
+    found, err = pkcs7.decode(body(version, "\xa0\x80\x24\x80\2\1\1\0\0\0\0"))
+    assert.is_nil(found)
+    assert.matches("an octet string with something else in it", err.message)
+  end)
+
   it("reads PEM", function()
     local text = "-----BEGIN PKCS7-----\n" .. core.base64.encode(assert(pkcs7.encode {
       leaf.cert }), 64) ..

@@ -179,6 +179,20 @@ describe("cert", function()
     fails(twice, "cert_malformed", "stands twice")
   end)
 
+  it("has times that there are, in the one form that DER has (RFC 5280 4.1.2.5)", function()
+    local good = leaf.cert:der()
+    local at = assert(good:find "\x17\x0d%d%d%d%d%d%d%d%d%d%d%d%dZ")
+    local function with(time)
+      return good:sub(1, at + 1) .. time .. good:sub(at + 2 + #time)
+    end
+    assert.equal(1893456000, assert(cert.parse(with "300101000000Z")).not_before)
+    for _, wrong in ipairs { "300101000060Z", "300101006000Z", "300101240000Z", "300132000000Z",
+      "301301000000Z", "300001000000Z", "300100000000Z", "300229000000Z", "3001010000000",
+      "300101000000z", "30010100000 Z" } do
+      fails(with(wrong), "cert_malformed", "valid time")
+    end
+  end)
+
   it("refuses two different signature algorithms (RFC 5280 4.1.1.2)", function()
     local der = leaf.cert:der()
     local oid = "\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02"

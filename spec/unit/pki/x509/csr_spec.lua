@@ -337,6 +337,35 @@ describe("csr", function()
     assert.has_error(function() csr.build { key = ec, change = { name = "CN=x" } } end)
   end)
 
+  it("reads a subject and extensions whole", function()
+    local function extension(oid, value, more)
+      return attribute(EXTENSION_REQUEST, der.seq(der.seq(der.oid(oid), der.octets(value),
+        more or "")))
+    end
+    malformed("the name has characters", forge(function(parts)
+      parts.subject = der.seq(der.set(der.seq(der.oid "2.5.4.3", der.utf8 "\xff")))
+    end))
+    local purpose = der.oid "1.3.6.1.5.5.7.3.2"
+    assert(csr.parse(with_attributes(extension("2.5.29.37", der.seq(purpose)))))
+    malformed("an extension is followed by more data",
+      with_attributes(extension("2.5.29.37", der.seq(purpose), "\5\0")))
+    malformed("extendedKeyUsage is empty", with_attributes(extension("2.5.29.37", der.seq())))
+    for _, wrong in ipairs { der.seq(purpose, der.int(1)), der.seq("\6\1\x80") } do
+      malformed("a purpose of extendedKeyUsage", with_attributes(extension("2.5.29.37", wrong)))
+    end
+  end)
+
+  it("names a key by its one encoding, however its point was sent", function()
+    local point = ec:public_der():sub(-65)
+    local compressed = string.char(2 + point:byte(65) % 2) .. point:sub(2, 33)
+    local parsed = assert(csr.parse(forge(function(parts)
+      parts.spki = der.seq(der.seq(der.oid "1.2.840.10045.2.1", der.oid "1.2.840.10045.3.1.7"),
+        der.bits(compressed))
+    end)))
+    assert.equal(ec:public_der(), parsed.spki)
+    assert.is_true(parsed:verify())
+  end)
+
   it("7030-6-j bounds counts and depth", function()
     local many = {}
     for i = 1, 64 do many[i] = attribute("1.2.3." .. i, der.utf8 "x") end
