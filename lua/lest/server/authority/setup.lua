@@ -2,6 +2,7 @@
 local chain = require "lest.server.config.chain"
 local core = require "lest.core"
 local credentials = require "lest.server.ledger.credentials"
+local doubts = require "lest.server.authority.doubts"
 local fail = require "lest.base.fail"
 local keypair = require "lest.server.config.keypair"
 local lanes_module = require "lest.server.authority.lanes"
@@ -35,31 +36,6 @@ local function load_issuers(authority)
   return true
 end
 
---- Say of a CRL what keeps it from doing what it is there for: it refuses nobody, or everybody.
-local function doubt_crl(file, crl, certs)
-  local issuer = tostring(crl.issuer)
-  local known = false
-  for _, cert in ipairs(certs) do known = known or crl:verify(cert) end
-  if not known then
-    core.log.write("warning", "CRL", { "file", file, "message",
-      ("it is of %s, whose certificate is not among the anchors: it counts only where a client "
-      .. "sends that along"):format(issuer) })
-  end
-  if crl.next_update and crl.next_update < core.clock.wall_us() // 1000000 then
-    core.log.write("warning", "CRL", { "file", file, "message",
-      ("it expired at %s: clients of %s are refused"):format(
-        os.date("!%Y-%m-%dT%H:%M:%SZ", crl.next_update), issuer) })
-  end
-end
-
---- Say of an anchor what its maker did wrong: it is taken all the same.
-local function doubt_anchor(name, cert)
-  for _, flaw in ipairs(cert.flaws) do
-    core.log.write("warning", "anchor",
-      { "anchors", name, "subject", tostring(cert.subject), "message", flaw })
-  end
-end
-
 --- Whether certificates are this server's own CAs', whose revocations are in the ledger.
 local function are_own(authority, certs)
   for _, cert in ipairs(certs) do
@@ -69,22 +45,20 @@ local function are_own(authority, certs)
 end
 
 local function load_anchors(authority)
-  local config, known = authority.config, {}
+  local config = authority.config
   local anchors, crls = snapshot.trust(config)
   if not anchors then return nil, crls end
   local intermediates, err = chain.load_all(config)
   if not intermediates then return nil, err end
   for _, name in ipairs(list.sorted_keys(anchors)) do
     local certs = anchors[name]
-    table.move(certs, 1, #certs, #known + 1, known)
-    for _, cert in ipairs(certs) do doubt_anchor(name, cert) end
     local store
     store, err = core.store.new { anchors = certs, intermediates = intermediates, crls = crls,
       crl_required = config.crl_required and not are_own(authority, certs) }
     if not store then return blame("anchors." .. name, err) end
     authority.anchors[name] = { store = store, vouched = {} }
   end
-  for i, crl in ipairs(crls) do doubt_crl(config.crls[i], crl, known) end
+  doubts.tell(authority, anchors, crls)
   return true
 end
 

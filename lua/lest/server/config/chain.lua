@@ -15,10 +15,10 @@ end
 --- The key and the options of each CA of a configuration: `ca` first.
 ---@return { [1]: string, [2]: table }[]
 function M.cas(config)
-  local cas = {}
-  for name, ca in pairs(config.cas) do table.insert(cas, { "cas." .. name, ca }) end
-  table.sort(cas, function(a, b) return a[1] < b[1] end)
-  table.insert(cas, 1, { "ca", config.ca })
+  local cas = { { "ca", config.ca } }
+  for _, name in ipairs(list.sorted_keys(config.cas)) do
+    table.insert(cas, { "cas." .. name, config.cas[name] })
+  end
   return cas
 end
 

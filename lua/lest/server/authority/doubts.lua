@@ -1,0 +1,161 @@
+--- What a server starts with all the same, and an operator should know before a device does:
+--- certificates and CRLs that have expired or end soon, a CA that no anchor reaches, keys that
+--- others can read. Each is a warning in the log, at the start and of --check, with the key of the
+--- configuration that it is about.
+local chain = require "lest.server.config.chain"
+local core = require "lest.core"
+local duration = require "lest.duration"
+local list = require "lest.base.list"
+
+local M = {}
+
+-- "Soon" is the last third of a life, at most so long.
+local SHARE <const> = 3
+local SOON_S <const> = 30 * 86400
+
+-- The most warnings about one file: a bundle of the world's CAs always has some that are over.
+local MOST <const> = 8
+
+local OTHERS_READ <const> = 4 -- the bit of a file's mode
+
+local function warn(key, message, ...)
+  core.log.write("warning", "configuration",
+    { "key", key, "message", select("#", ...) > 0 and message:format(...) or message })
+end
+
+local function time(seconds)
+  return os.date("!%Y-%m-%dT%H:%M:%SZ", seconds)
+end
+
+--- What is wrong with a period of validity; nil for nothing. A CRL need not have an end.
+local function fault_of(first, last, now)
+  if now < first then return "is not valid before " .. time(first) end
+  if not last then return nil end
+  if now > last then return "expired at " .. time(last) end
+  if last - now < math.min(SOON_S, (last - first) // SHARE) then
+    return ("ends at %s, in %s"):format(time(last), duration.format(last - now))
+  end
+end
+
+--- What is wrong with a certificate, a sentence each: flaws of its maker too, which are tolerated.
+local function faults_of(cert, now)
+  local subject, faults = tostring(cert.subject), {}
+  local fault = fault_of(cert.not_before, cert.not_after, now)
+  if fault then table.insert(faults, ("the certificate of %s %s"):format(subject, fault)) end
+  for _, flaw in ipairs(cert.flaws) do
+    table.insert(faults, ("the certificate of %s: %s"):format(subject, flaw))
+  end
+  return faults
+end
+
+--- `told` has what was looked at: a CA is an anchor as often as not.
+local function doubt_certs(key, certs, told, now)
+  local count = 0
+  for _, cert in ipairs(certs) do
+    local der = cert:der()
+    for _, fault in ipairs(told[der] and {} or faults_of(cert, now)) do
+      count = count + 1
+      if count <= MOST then warn(key, fault) end
+    end
+    told[der] = true
+  end
+  if count > MOST then warn(key, "and %d more about its certificates", count - MOST) end
+end
+
+--- A CRL that does not do what it is there for: it refuses nobody, or everybody.
+local function doubt_crl(key, crl, certs, now)
+  local issuer = tostring(crl.issuer)
+  local known = false
+  for _, cert in ipairs(certs) do known = known or crl:verify(cert) end
+  if not known then
+    warn(key, "the CRL is of %s, whose certificate is not among the anchors: it counts only where "
+      .. "a client sends that along", issuer)
+  end
+  local fault = fault_of(crl.this_update, crl.next_update, now)
+  if not fault then return end
+  local over = now < crl.this_update or now > crl.next_update
+  warn(key, "the CRL of %s %s%s", issuer, fault, over and ": clients of it are refused" or "")
+end
+
+--- A key or passphrase that anybody on this machine can read.
+local function doubt_secrets(key, identity)
+  for _, field in ipairs { "key", "passphrase_file" } do
+    local file = identity[field]
+    if file and file:find "^/" then -- and no URI
+      local there, mode = core.system.exists(core.file.resolve(file) or file)
+      if there and mode & OTHERS_READ ~= 0 then
+        warn(("%s.%s"):format(key, field), "others can read %s (its mode is %03o)", file, mode)
+      end
+    end
+  end
+end
+
+--- A CA that ends before what a label lets it issue: certificates then end with it.
+local function doubt_lifetimes(config, cas, now)
+  local told = {}
+  for _, label_name in ipairs(list.sorted_keys(config.labels)) do
+    local label = config.labels[label_name]
+    local ca = cas[label.ca or ""]
+    for _, name in ipairs(label.profiles) do
+      local lifetime, which = config.profiles[name].lifetime, name .. "\0" .. (label.ca or "")
+      if not told[which] and now <= ca.not_after and ca.not_after - now < lifetime then
+        warn(("profiles.%s.lifetime"):format(name), "it is %s, and the CA %s ends before that, "
+          .. "at %s: certificates end with it", duration.format(lifetime), tostring(ca.subject),
+          time(ca.not_after))
+      end
+      told[which] = true
+    end
+  end
+end
+
+--- Whether any label that renews what another issues, by a certificate, has an anchor that reaches
+--- the CA; nil where none renews by one.
+local function is_reached(authority, name, ca)
+  local reached
+  for _, label in pairs(authority.config.labels) do
+    if label.accepts.certificate and list.has(label.renews, name) then
+      reached = reached or false
+      for _, anchor in ipairs(label.anchors) do
+        reached = reached or authority.anchors[anchor].store:verify(ca) ~= nil
+      end
+    end
+  end
+  return reached
+end
+
+local function doubt_reach(authority, cas, now)
+  for _, name in ipairs(list.sorted_keys(authority.config.labels)) do
+    local label = authority.config.labels[name]
+    local ca = cas[label.ca or ""]
+    local is_valid = now >= ca.not_before and now <= ca.not_after
+    if is_valid and is_reached(authority, name, ca) == false then
+      warn("labels." .. name, "no anchor of a label that renews its certificates reaches the CA "
+        .. "%s, not with all of `chain`: none of them can be renewed", tostring(ca.subject))
+    end
+  end
+end
+
+--- Look at everything, as whoever started.
+---@param authority lest.authority with its issuers and anchors
+---@param anchors table<string, lest.cert[]>
+---@param crls lest.crl[]
+function M.tell(authority, anchors, crls)
+  local config, now, cas, told, known = authority.config, authority.clock(), {}, {}, {}
+  for name, issuer in pairs(authority.issuers) do cas[name] = issuer.cert end
+  for _, each in ipairs(chain.cas(config)) do
+    doubt_certs(each[1], chain.load(each[1], each[2]) or {}, told, now)
+    doubt_secrets(each[1], each[2])
+  end
+  -- The worker, which is served by these, says what keeps it from starting.
+  doubt_certs("tls.cert", core.cert.load_all(config.tls.cert) or {}, {}, now)
+  doubt_secrets("tls", config.tls)
+  for _, name in ipairs(list.sorted_keys(anchors)) do
+    doubt_certs("anchors." .. name, anchors[name], told, now)
+    table.move(anchors[name], 1, #anchors[name], #known + 1, known)
+  end
+  for i, crl in ipairs(crls) do doubt_crl(config.crls[i], crl, known, now) end
+  doubt_lifetimes(config, cas, now)
+  doubt_reach(authority, cas, now)
+end
+
+return M
