@@ -244,11 +244,17 @@ static int log_set_level(lua_State *L)
     return 0;
 }
 
+static int log_shows(lua_State *L)
+{
+    lua_pushboolean(L, lest_log_shows((enum lest_log_level)luaL_checkoption(L, 1, NULL, levels)));
+    return 1;
+}
+
 int lestL_open_log(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "write", log_write },
-                                          { "set_level", log_set_level },
-                                          { NULL, NULL } };
+    static const luaL_Reg functions[] = {
+        { "write", log_write }, { "set_level", log_set_level }, { "shows", log_shows }, { NULL, NULL }
+    };
     luaL_newlib(L, functions);
     return 1;
 }

@@ -193,4 +193,27 @@ describe("the log of a server that strangers annoy", function()
       assert.equal(STRANGERS, told + left_out, event)
     end
   end)
+
+  it("has so many requests of nobody, and of each as much as is of use", function()
+    server = support.start { config = function(text)
+      return (text:gsub("labels = {", "workers = 1,\n  labels = {", 1))
+    end }
+    finally(function() server:stop() end)
+    local client <close> = raw_client.new()
+    local started = os.time()
+    local lost = http("GET", "/" .. ("x"):rep(3000)):rep(100)
+    for _ = 1, 5 do
+      local c <close> = assert(client:connect { port = server.port })
+      c:send(lost)
+      c:read()
+    end
+    process.kill(server.pid)
+    server:exit_code()
+    local told, periods = server:logged "request", (os.time() - started) // 10 + 2
+    assert.is_true(#told >= 200 and #told <= 200 * periods)
+    for _, line in ipairs(told) do
+      assert.is_true(#line.target <= 203)
+      assert.is_true(#line.reason <= 203)
+    end
+  end)
 end)

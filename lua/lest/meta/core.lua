@@ -187,6 +187,11 @@ function core_log.write(level, event, fields) end
 ---@param level "debug"|"info"|"warning"|"error"
 function core_log.set_level(level) end
 
+--- Whether lines of this level are written.
+---@param level "debug"|"info"|"warning"|"error"
+---@return boolean
+function core_log.shows(level) end
+
 --- A timer or a watched signal: kept as long as it is to call back.
 ---@class lest.watch
 local watch = {}

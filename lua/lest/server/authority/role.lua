@@ -11,6 +11,7 @@ local issuance = require "lest.server.authority.issuance"
 local json = require "lest.json"
 local kinds = require "lest.server.wire.kinds"
 local limits = require "lest.server.config.limits"
+local lines = require "lest.server.wire.lines"
 local lost = require "lest.server.authority.lost"
 local message = require "lest.server.wire.message"
 local proofs = require "lest.server.authority.proofs"
@@ -138,16 +139,18 @@ local function is_of_ledger(problem)
   return core.error.is(problem) and LEDGER_CODES[problem.code]
 end
 
+local refusals <const>, failures <const> = lines.new "refusal", lines.new "message failed"
+
 --- The answer that an error stands for.
 local function answer_of(id, problem)
   if refusal.is(problem) then
     if problem.detail then
-      core.log.write("info", "refusal",
-        { "id", id, "status", problem.status, "detail", problem.detail })
+      refusals:write("info",
+        { "id", id, "status", problem.status, "detail", lines.short(problem.detail) })
     end
     return { status = problem.status, reason = problem.reason, retry_after = problem.retry_after }
   end
-  core.log.write("error", "message failed", { "id", id, "message", tostring(problem) })
+  failures:write("error", { "id", id, "message", tostring(problem) })
   if is_of_ledger(problem) then
     return { status = 503, reason = "the ledger cannot be written now", retry_after = 5 }
   end

@@ -4,11 +4,13 @@
 ---
 ---   label.auth     "certificate+basic" in the configuration: all of these; each entry is enough
 ---   label.accepts  every kind that some entry names
-local core = require "lest.core"
+local lines = require "lest.server.wire.lines"
 local refusal = require "lest.server.wire.refusal"
 local schema = require "lest.base.schema"
 
 local M = {}
+
+local ignored <const> = lines.new "proof ignored"
 
 --- In the order of the authority: the first kind that proves something names the principal.
 ---   name       as `auth` has it, and request.principal.kind
@@ -68,8 +70,8 @@ function M.try(kind, request, auth, others, step, ...)
   local ok, result = pcall(step, ...)
   if ok then return result end
   if not refusal.is(result) then error(result, 0) end
-  core.log.write("info", "proof ignored", { "id", request.id, "kind", kind,
-    "reason", result.reason, "detail", result.detail or false })
+  ignored:write("info", { "id", request.id, "kind", kind,
+    "reason", lines.short(result.reason), "detail", lines.short(result.detail) })
 end
 
 --- What to answer a client that has not shown enough: 401 where credentials that it has not offered

@@ -1,6 +1,7 @@
 --- One request in a worker, from its head to its answer: all that is known of it, in one place.
 --- What a policy sees of it is server/worker/view.
 local core = require "lest.core"
+local lines = require "lest.server.wire.lines"
 
 local M = {}
 
@@ -53,6 +54,9 @@ function Request:on_cut(exchange, fn)
   end)
 end
 
+-- What nobody proven asks for: a stranger could fill the log with it.
+local strangers <const> = lines.new "request"
+
 --- Write the one line that the log has of each request; "status" is what the client was sent, 0 for
 --- nothing.
 ---@param exchange lest.exchange
@@ -60,17 +64,23 @@ function Request:log(exchange)
   local label, cut = self.label, self.cut
   local status = cut and cut.status or not cut and self.status or 0
   local unknown = (status == 401 or status == 429) and not self.who
-  core.log.write(status >= 500 and "error" or "info", "request", {
-    "id", self.id, "method", exchange.method, "operation", self.operation or false,
-    "target", not label and exchange.target or false,
+  local level, short = status >= 500 and "error" or "info", lines.short
+  local fields = {
+    "id", self.id, "method", exchange.method, "operation", short(self.operation),
+    "target", not label and short(exchange.target),
     "label", label and label.name or false, "address", exchange.address,
-    "principal", self.who or false, "claimed", unknown and self.claimed or false,
-    "certificate", exchange.peer_refusal or false,
+    "principal", self.who or false, "claimed", unknown and short(self.claimed),
+    "certificate", short(exchange.peer_refusal),
     "status", status, "verdict", self.verdict or false,
-    "reason", cut and cut.reason or self.reason or false,
+    "reason", short(cut and cut.reason or self.reason),
     "serial", self.serial or false, "replayed", self.is_replayed or false,
     "us", core.clock.monotonic_us() - self.started_us,
-  })
+  }
+  if self.who then
+    core.log.write(level, "request", fields)
+  else
+    strangers:write(level, fields)
+  end
 end
 
 return M

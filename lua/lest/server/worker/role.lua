@@ -8,6 +8,7 @@ local core = require "lest.core"
 local globals = require "lest.server.worker.globals"
 local head = require "lest.server.worker.head"
 local limits = require "lest.server.config.limits"
+local lines = require "lest.server.wire.lines"
 local link = require "lest.server.worker.link"
 local operations = require "lest.server.wire.operations"
 local refusal = require "lest.server.wire.refusal"
@@ -38,6 +39,8 @@ Worker.__index = Worker
 
 -- Requests
 
+local failures <const> = lines.new "request failed"
+
 --- Run one step of a request; a refusal raised in it becomes the answer.
 local function guard(exchange, request, step, ...)
   local ok, problem = xpcall(step, function(problem)
@@ -45,7 +48,7 @@ local function guard(exchange, request, step, ...)
   end, ...)
   if ok or exchange.aborted then return ok end
   if not refusal.is(problem) then
-    core.log.write("error", "request failed", { "id", request.id, "message", problem })
+    failures:write("error", { "id", request.id, "message", problem })
     problem = { status = 500, reason = "the request " .. request.id .. " failed" }
   end
   request.who = request.who or problem.who

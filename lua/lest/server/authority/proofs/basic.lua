@@ -1,6 +1,6 @@
 --- The proof "basic": a user name and a secret (RFC 7617) of a credential in the ledger.
-local core = require "lest.core"
 local limiter = require "lest.server.authority.limiter"
+local lines = require "lest.server.wire.lines"
 local refusal = require "lest.server.wire.refusal"
 
 local M = {}
@@ -41,6 +41,8 @@ function Attempt:uncount()
   for _, each in ipairs(self) do each[1]:uncount(each[2]) end
 end
 
+local failures <const> = lines.new "credential check failed"
+
 local function refuse_attempt(wait)
   refusal.raise(429, "too many failed attempts", { retry_after = wait })
 end
@@ -68,8 +70,7 @@ local function check(authority, request, offered)
   -- Those under way may turn out to be right, and then there is room again.
   if wait then refuse_attempt(attempt.is_limited and wait or math.min(wait, 5)) end
   if not failed then
-    core.log.write("error", "credential check failed",
-      { "id", request.id, "message", tostring(err) })
+    failures:write("error", { "id", request.id, "message", tostring(err) })
     refusal.raise(503, "credentials cannot be checked now", { retry_after = 5 })
   end
   if not charged then attempt:count() end

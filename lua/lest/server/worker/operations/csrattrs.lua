@@ -2,10 +2,13 @@
 local answer = require "lest.server.worker.answer"
 local core = require "lest.core"
 local decision = require "lest.server.worker.decision"
+local lines = require "lest.server.wire.lines"
 local refusal = require "lest.server.wire.refusal"
 local view = require "lest.server.worker.view"
 
 local M = {}
+
+local failures <const> = lines.new "policy failed"
 
 local EMPTY <const> = "\x30\x00"
 
@@ -23,7 +26,7 @@ local function wanted(worker, exchange, request)
   local der, err
   if ok then ok, der, err = pcall(core.csrattrs.encode, list) end
   if ok and der then return der end
-  core.log.write("error", "policy failed", { "id", request.id, "policy", label.policy.file,
+  failures:write("error", { "id", request.id, "policy", label.policy.file,
     "message", tostring(err or der or list) })
   refusal.raise(500, "the request " .. request.id .. " failed")
 end

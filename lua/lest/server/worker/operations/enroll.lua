@@ -3,6 +3,7 @@
 local answer = require "lest.server.worker.answer"
 local core = require "lest.core"
 local decision = require "lest.server.worker.decision"
+local lines = require "lest.server.wire.lines"
 local message = require "lest.server.wire.message"
 local refusal = require "lest.server.wire.refusal"
 local view = require "lest.server.worker.view"
@@ -23,6 +24,8 @@ local function shown_headers(exchange)
   return headers
 end
 
+local too_large <const> = lines.new "request too large"
+
 --- The message `begin`, and its packet's bytes.
 local function begin_packet(exchange, request, der)
   local begin = {
@@ -33,7 +36,7 @@ local function begin_packet(exchange, request, der)
   for kind, proof in pairs(request.offered) do begin[kind] = proof end
   local packet, problem = message.encode(begin)
   if packet then return packet end
-  core.log.write("warning", "request too large", { "id", request.id, "message", problem })
+  too_large:write("warning", { "id", request.id, "message", problem })
   refusal.raise(413, "the request is larger than is taken here")
 end
 
