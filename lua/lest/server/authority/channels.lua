@@ -110,7 +110,7 @@ end
 --- The request that a verdict is about, which is then kept no longer.
 ---@param channel lest.authority.channel
 ---@param finish table the worker's message
----@param now integer seconds
+---@param now integer seconds of the monotonic clock
 ---@return lest.authority.request
 function Channels:take(channel, finish, now)
   local request = self.handles[finish.handle]
@@ -127,7 +127,7 @@ function Channels:take(channel, finish, now)
 end
 
 --- Wait no longer for verdicts that do not come.
----@param now integer seconds
+---@param now integer seconds of the monotonic clock
 function Channels:sweep(now)
   for _, request in pairs(self.handles) do
     if request.started < now - self.lifetime then lose(self, request, "no decision came") end

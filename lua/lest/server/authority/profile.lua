@@ -213,6 +213,7 @@ function M.plan(profile, facts)
   plan.not_before = math.max(facts.now - profile.backdate, facts.ca.not_before)
   plan.not_after = math.min(facts.now + lifetime, facts.ca.not_after)
   if plan.not_after <= facts.now then return nil, "the CA's certificate has expired" end
+  if facts.now < facts.ca.not_before then return nil, "the CA's certificate is not valid yet" end
   return plan
 end
 

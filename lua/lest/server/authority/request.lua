@@ -22,7 +22,7 @@ local SHOWN_MAX <const> = 1024
 ---@field operation table a row of server/wire/operations
 ---@field csr lest.csr
 ---@field key_hash string SHA-256 of the CSR's public key, in hex
----@field started integer seconds
+---@field started integer seconds of the monotonic clock
 ---@field proven table<string, table> what was proven, by kind, as request.auth has it
 ---@field principal? table who asks: kind, name, anchors, certificate, credential
 ---@field ledger_name? string the principal's name in the ledger
@@ -47,7 +47,7 @@ Request.__index = Request
 ---@param channel lest.authority.channel
 ---@param begin table
 ---@param label table
----@param now integer seconds
+---@param now integer seconds of the monotonic clock
 ---@return lest.authority.request
 function M.new(channel, begin, label, now)
   return setmetatable({

@@ -6,6 +6,7 @@
 --- facts that a policy sees, finish (the policy's verdict) with what follows from it.
 local admission = require "lest.server.authority.admission"
 local channels = require "lest.server.authority.channels"
+local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
 local issuance = require "lest.server.authority.issuance"
 local json = require "lest.json"
@@ -46,10 +47,6 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field clock fun(): integer seconds since 1970
 local Authority = {}
 Authority.__index = Authority
-
-local function now_s()
-  return core.clock.wall_us() // 1000000
-end
 
 -- begin
 
@@ -245,7 +242,7 @@ function Authority:on_begin(channel, begin)
     self.channels:enter(channel)
   end)
   if not ok then return send(true, channel, begin.id, answer_of(begin.id, problem)) end
-  local request = request_module.new(channel, begin, label, self.clock())
+  local request = request_module.new(channel, begin, label, clock.monotonic_s())
   task.start({ quiet = true }, function()
     local answer = self:answer_to(request, self.begin)
     if not request.handle then self.channels:leave(channel) end
@@ -254,7 +251,8 @@ function Authority:on_begin(channel, begin)
 end
 
 function Authority:on_finish(channel, finish)
-  local ok, request = pcall(self.channels.take, self.channels, channel, finish, self.clock())
+  local ok, request = pcall(self.channels.take, self.channels, channel, finish,
+    clock.monotonic_s())
   -- What says nothing of the ledger need not wait for it.
   if not ok then return send(true, channel, finish.id, answer_of(finish.id, request)) end
   self:reply(channel, finish.id, self:answer_to(request, self.finish, finish))
@@ -277,7 +275,7 @@ function M.main(launch)
   core.log.set_level(config.log_level)
   local authority = setmetatable({
     config = config, issuers = {}, issuers_by_key = {}, issuers_by_id = {}, anchors = {},
-    issued = {}, clock = now_s,
+    issued = {}, clock = clock.wall_s,
   }, Authority)
   local ok, err = setup.before_drop(authority, launch)
   if ok and launch.user then ok, err = core.process.drop(launch.user) end
@@ -289,9 +287,10 @@ function M.main(launch)
   return authority:serve(launch)
 end
 
---- Look for verdicts that do not come, now and then.
+--- Look for verdicts that do not come, and at the clock, now and then.
 function Authority:sweep()
-  self.channels:sweep(self.clock())
+  self.channels:sweep(clock.monotonic_s())
+  self.watch_clock()
   self.sweeper = core.loop.timer(SWEEP_MS, function() self:sweep() end)
 end
 
@@ -308,6 +307,7 @@ function Authority:serve(launch)
   core.process.on_channel(function(...) self:on_channel(...) end)
   local terminate <close> = core.loop.signal(15, function() stopping = true end)
   core.loop.on_turn_end(function() self.turn:settle() end)
+  self.watch_clock = clock.watcher()
   self:sweep()
   core.process.ready()
   while not (stopping or self.turn.failed) do core.loop.turn() end

@@ -1,5 +1,6 @@
 --- What the authority makes of its configuration, once: the CAs' keys, the anchors, the ledger.
 local chain = require "lest.server.config.chain"
+local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
 local credentials = require "lest.server.ledger.credentials"
 local doubts = require "lest.server.authority.doubts"
@@ -110,14 +111,15 @@ end
 local PAGE <const> = 1000
 
 --- What was issued in the last minute counts in this one: an authority that begins anew, after a
---- crash or SIGHUP, issues no more than one that stayed.
+--- crash or SIGHUP, issues no more than one that stayed. What is older than a row of the future was
+--- issued before the clock was set back, and so was that row.
 local function count_issued(authority)
-  local since, before = authority.clock() - 60, nil
+  local now, before = authority.clock(), nil
   repeat
     local rows, err = authority.ledger:rows("certificate_list", { before = before, limit = PAGE })
     if not rows then return nil, err end
     for _, row in ipairs(rows) do
-      if row.issued_at <= since then return true end
+      if row.issued_at <= now - 60 or row.issued_at > now then return true end
       local issued = authority.issued[row.profile]
       if issued then issued:count "all" end
       before = row.seq
@@ -201,6 +203,9 @@ function M.ledger(authority)
   for name, profile in pairs(authority.config.profiles) do
     authority.issued[name] = limit(profile.per_minute)
   end
+  local ok
+  ok, err = clock.check(authority)
+  if not ok then return nil, err end
   return count_issued(authority)
 end
 

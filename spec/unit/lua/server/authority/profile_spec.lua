@@ -146,6 +146,7 @@ describe("a profile with names of principals", function()
       ["the lifetime is longer than the profile's"] = { {},
         { subject = other.subject, lifetime = 86401 } },
       ["the CA's certificate has expired"] = { {}, other, { now = ca.not_after } },
+      ["the CA's certificate is not valid yet"] = { {}, other, { now = ca.not_before - 1 } },
       ["a new key is required"] = { { key_change = "required" }, other, { own = cert } },
       ["there is no name at all"] = { { names = "policy" }, {} },
     } do
