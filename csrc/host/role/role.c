@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "host/role/interpreter.h"
+#include "host/role/memory.h"
 #include "host/role/parent.h"
 #include "host/role/process.h"
 #include "host/role/snapshot.h"
@@ -12,7 +13,6 @@
 #include <fcntl.h>
 #include <lauxlib.h>
 #include <lualib.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,14 +21,7 @@
 #include <unistd.h>
 
 /* LOG_WAIT_MS  for the supervisor, which always reads: the wait is for one that is stopped or very busy */
-enum {
-    BEAT_MS = 500,
-    LOG_WAIT_MS = 250,
-    ORPHAN_MARGIN_MS = 5000,
-    ALARM_MARGIN_S = 5,
-    HEAP_KEPT_MAX = 4 * 1024 * 1024,
-    HEAP_STEP = 256 * 1024
-};
+enum { BEAT_MS = 500, LOG_WAIT_MS = 250, ORPHAN_MARGIN_MS = 5000, ALARM_MARGIN_S = 5 };
 
 struct role {
     const char *name;
@@ -157,6 +150,7 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
     (void)what;
     struct role *role = arg;
     host_watchdog_beat(role->watchdog);
+    host_memory_trim();
     if (alarm_s)
         alarm(alarm_s);
     if (getppid() == followed)
@@ -318,20 +312,12 @@ static bool take_descriptors(const struct role *role)
     return true;
 }
 
-/* By default the heap shrinks as soon as 128 KiB at its end are free, and grows again with the next TLS
- * record buffer: a system call or two, and fresh pages, in every request. */
-static void tune_malloc(void)
-{
-    mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_MAX);
-    mallopt(M_TOP_PAD, HEAP_STEP);
-}
-
 int host_role_main(int argc, char **argv)
 {
     struct role role;
     struct lest_error err;
     char name[32];
-    tune_malloc();
+    host_memory_tune();
     if (!parse(&role, argc, argv) || !take_descriptors(&role)) {
         fputs("lest: roles are started by lest serve\n", stderr);
         return 2;

@@ -1,0 +1,14 @@
+/* The memory of a role: what a storm of connections needed goes back to the system when it is over. */
+#ifndef LEST_HOST_ROLE_MEMORY_H
+#define LEST_HOST_ROLE_MEMORY_H
+
+#include <stdbool.h>
+
+/** For a process that serves: keep more at the end of the heap than by default, and grow it in larger steps. */
+void host_memory_tune(void);
+
+/** Called now and then: give memory back when much less is used than some time ago, and no less than at the last
+ *  call. It costs nothing otherwise. True: something was given back. */
+bool host_memory_trim(void);
+
+#endif
