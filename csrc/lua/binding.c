@@ -133,6 +133,21 @@ static int traceback(lua_State *L)
     return 1;
 }
 
+static const char NO_MEMORY[] = "not enough memory";
+
+static void (*no_memory)(void);
+
+int lestL_no_memory(lua_State *L)
+{
+    lua_pushstring(L, NO_MEMORY);
+    return lua_error(L);
+}
+
+void lestL_on_no_memory(void (*fn)(void))
+{
+    no_memory = fn;
+}
+
 bool lestL_call(lua_State *L, int nargs, int nresults, const char *what)
 {
     int top = lua_gettop(L) - nargs - 1;
@@ -150,6 +165,10 @@ bool lestL_call(lua_State *L, int nargs, int nresults, const char *what)
     }
     const char *message = lua_tostring(L, -1);
     lest_log(LEST_LOG_ERROR, "lua error", "%s: %s", what, message ? message : "(no message)");
+    bool was_short =
+        result == LUA_ERRMEM || (message && strncmp(message, NO_MEMORY, sizeof NO_MEMORY - 1) == 0);
     lua_settop(L, top);
+    if (was_short && no_memory)
+        no_memory();
     return false;
 }

@@ -62,6 +62,12 @@ void lestL_name_file(const char *path, struct lest_error *err);
  *  nresults are on the stack; on failure nothing is, the error is logged with `what`, false is returned. */
 bool lestL_call(lua_State *L, int nargs, int nresults, const char *what);
 
+/** Raise what Lua itself raises where memory is short; does not return. */
+int lestL_no_memory(lua_State *L);
+
+/** Have fn called when memory was short in a call from C into Lua; it returns. */
+void lestL_on_no_memory(void (*fn)(void));
+
 /** Push lest.core with these fields alone (names ended by NULL), or with all of them for NULL. What is not
  *  opened cannot be reached: a process is given what it needs. */
 void lestL_open_core(lua_State *L, const char *const fields[]);

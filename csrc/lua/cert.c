@@ -65,7 +65,7 @@ void lestL_push_x509s(lua_State *L, const STACK_OF(X509) * certs)
         luaL_Buffer buffer;
         int len = i2d_X509(x509, NULL);
         if (len <= 0)
-            luaL_error(L, "out of memory");
+            lestL_no_memory(L);
         /* OpenSSL keeps the encoding that it has read, which this call only copies. */
         unsigned char *at = (unsigned char *)luaL_buffinitsize(L, &buffer, (size_t)len);
         i2d_X509(x509, &at);
@@ -88,7 +88,7 @@ void lestL_to_certs(lua_State *L, int idx, const char *what, struct pki_certs *c
             luaL_error(L, "%s: entry %d is a %s, not an open lest.cert", what, (int)i, luaL_typename(L, -1));
         lua_pop(L, 1);
         if (!pki_certs_add(certs, pki_cert_ref(cert)))
-            luaL_error(L, "out of memory");
+            lestL_no_memory(L);
     }
 }
 

@@ -57,7 +57,7 @@ static struct port *new_port(lua_State *L, const struct lestL_class *class)
     struct lestL_object *object = lestL_new_object(L, class);
     struct port *port = calloc(1, sizeof *port);
     if (!port)
-        luaL_error(L, "out of memory");
+        lestL_no_memory(L);
     port->L = lestL_main(L);
     object->h = port;
     lua_pushvalue(L, -1);

@@ -254,7 +254,7 @@ static int request(lua_State *L)
     int object_idx = lua_gettop(L);
     struct sent *sent = object->h = calloc(1, sizeof *sent);
     if (!sent)
-        return luaL_error(L, "out of memory");
+        return lestL_no_memory(L);
     lua_pushvalue(L, 1);
     lua_setiuservalue(L, object_idx, 1);
     lua_getfield(L, 2, "callback");

@@ -48,7 +48,7 @@ void lestL_push_exchange(lua_State *L, struct net_exchange *exchange)
     struct lestL_object *object = lestL_new_object(L, &class);
     struct handle *handle = object->h = calloc(1, sizeof *handle);
     if (!handle)
-        luaL_error(L, "out of memory");
+        lestL_no_memory(L);
     handle->L = lestL_main(L);
     handle->exchange = net_exchange_ref(exchange);
     lua_pushvalue(L, -1);

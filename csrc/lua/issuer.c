@@ -71,7 +71,7 @@ static int root(lua_State *L)
     if (pki_cert_parse(out->data, out->len, &cert, &err))
         return lestL_fail(L, &err);
     if (!pki_certs_add(anchor, cert))
-        return luaL_error(L, "out of memory");
+        return lestL_no_memory(L);
     lestL_push_cert(L, cert);
     return 1;
 }

@@ -254,7 +254,7 @@ static int open_ledger(lua_State *L)
     struct lestL_object *object = lestL_new_object(L, &class);
     struct lestL_ledger *handle = object->h = calloc(1, sizeof *handle);
     if (!handle)
-        return luaL_error(L, "out of memory");
+        return lestL_no_memory(L);
     if (lestL_ledger_open(L, handle, path, &options, &err))
         return lestL_fail(L, &err);
     return 1;

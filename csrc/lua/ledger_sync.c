@@ -175,7 +175,7 @@ struct lestL_object *lestL_ledger_new_waiter(lua_State *L, int idx)
     struct lestL_object *object = lestL_new_object(L, &lestL_waiter_class);
     struct lestL_waiter *waiter = object->h = calloc(1, sizeof *waiter);
     if (!waiter)
-        luaL_error(L, "out of memory");
+        lestL_no_memory(L);
     lestL_callback_set(L, idx, &waiter->callback);
     return object;
 }

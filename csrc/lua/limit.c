@@ -131,7 +131,7 @@ static int new (lua_State *L)
     struct lestL_object *object = lestL_new_object(L, &limit_class);
     struct limit *limit = object->h = calloc(1, sizeof *limit);
     if (!limit)
-        return luaL_error(L, "out of memory");
+        return lestL_no_memory(L);
     limit->deadline_ms = deadline_ms;
     limit->memory_left = (size_t)memory;
     return 1;

@@ -93,7 +93,7 @@ static struct watch *new_watch(lua_State *L, int callback_idx)
     struct lestL_object *object = lestL_new_object(L, &watch_class);
     struct watch *watch = object->h = calloc(1, sizeof *watch);
     if (!watch)
-        luaL_error(L, "out of memory");
+        lestL_no_memory(L);
     lua_rawgetp(L, LUA_REGISTRYINDEX, &LOOP_KEY);
     lua_setiuservalue(L, -2, 1);
     lestL_callback_set(L, callback_idx, &watch->callback);
@@ -113,7 +113,7 @@ static int loop_timer(lua_State *L)
     delay.tv_usec = (suseconds_t)(ms % 1000 * 1000);
     watch->event = evtimer_new(net_loop_get0_base(lestL_loop(L)), on_watch, watch);
     if (!watch->event || evtimer_add(watch->event, &delay) < 0)
-        return luaL_error(L, "out of memory");
+        return lestL_no_memory(L);
     return 1;
 }
 

@@ -87,7 +87,7 @@ static char *copy(lua_State *L, const char *data, size_t len)
 {
     char *memory = malloc(len ? len : 1);
     if (!memory)
-        luaL_error(L, "out of memory");
+        lestL_no_memory(L);
     memcpy(memory, data, len);
     return memory;
 }
@@ -106,7 +106,7 @@ static int pool_scrypt(lua_State *L)
     struct lestL_object *object = lestL_new_object(L, &job_class);
     struct scrypt_job *job = object->h = calloc(1, sizeof *job);
     if (!job)
-        return luaL_error(L, "out of memory");
+        return lestL_no_memory(L);
     job->job = (struct net_job){ .run = run_scrypt, .done = done_scrypt };
     job->cost = cost;
     job->password = copy(L, password, password_len);

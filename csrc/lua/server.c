@@ -249,7 +249,7 @@ static int new_server(lua_State *L)
     struct lestL_object *object = lestL_new_object(L, &class);
     struct server *server = object->h = calloc(1, sizeof *server);
     if (!server)
-        return luaL_error(L, "out of memory");
+        return lestL_no_memory(L);
     server->L = lestL_main(L);
     opt_callback(L, "on_head", &server->on_head);
     opt_callback(L, "on_request", &server->on_request);

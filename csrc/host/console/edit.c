@@ -231,7 +231,7 @@ static int edit_add(lua_State *L)
     struct edit *edit = lestL_check_object(L, 1, &class);
     HistEvent event;
     if (history(edit->history, &event, H_ENTER, luaL_checkstring(L, 2)) < 0)
-        return luaL_error(L, "out of memory");
+        return lestL_no_memory(L);
     return 0;
 }
 
@@ -282,7 +282,7 @@ static int edit_open(lua_State *L)
     struct lestL_object *object = lestL_new_object(L, &class);
     struct edit *edit = object->h = calloc(1, sizeof *edit);
     if (!edit)
-        return luaL_error(L, "out of memory");
+        return lestL_no_memory(L);
     edit->prompt = "";
     edit->loop = lestL_loop(L);
     lua_getfield(L, 1, "complete");

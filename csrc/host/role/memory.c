@@ -14,17 +14,18 @@ void host_memory_tune(void)
     mallopt(M_TOP_PAD, HEAP_STEP);
 }
 
-/* What lies free between allocations that stay, malloc gives back when it is asked to, and only then. */
+/* What lies free between allocations that stay, malloc gives back when it is asked to, and only then; it counts
+ * it as free afterwards, too. */
 bool host_memory_trim(void)
 {
-    static size_t most, last;
-    size_t used = mallinfo2().uordblks;
-    bool is_settled = used + HEAP_STEP >= last;
-    last = used;
-    if (used > most)
-        most = used;
-    if (!is_settled || most - used < TRIM_MIN)
+    static size_t given_back, last_used;
+    struct mallinfo2 heap = mallinfo2();
+    size_t change = heap.uordblks > last_used ? heap.uordblks - last_used : last_used - heap.uordblks;
+    last_used = heap.uordblks;
+    if (heap.fordblks < given_back)
+        given_back = heap.fordblks;
+    if (change > HEAP_STEP || heap.fordblks - given_back < TRIM_MIN)
         return false;
-    most = used;
+    given_back = heap.fordblks;
     return malloc_trim(0) != 0;
 }

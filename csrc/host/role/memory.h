@@ -7,8 +7,8 @@
 /** For a process that serves: keep more at the end of the heap than by default, and grow it in larger steps. */
 void host_memory_tune(void);
 
-/** Called now and then: give memory back when much less is used than some time ago, and no less than at the last
- *  call. It costs nothing otherwise. True: something was given back. */
+/** Called now and then: give memory back when much of it is free, and the process is quiet. It costs nothing
+ *  otherwise. True: something was given back. */
 bool host_memory_trim(void);
 
 #endif

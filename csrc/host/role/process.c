@@ -1,5 +1,6 @@
 #include "host/role/process.h"
 
+#include "base/log.h"
 #include "host/role/command.h"
 #include "host/role/inbox.h"
 #include "host/role/parent.h"
@@ -9,6 +10,7 @@
 #include "lua/loop.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -27,8 +29,21 @@ static struct {
     struct lestL_callback on_channel;
 } role;
 
+/* A process in which this or that did not happen for want of memory is not to be relied on. It ends as on
+ * SIGTERM, with what is under way, and the supervisor starts another one. */
+static void end_without_memory(void)
+{
+    static bool ends;
+    if (!ends)
+        lest_log(LEST_LOG_ERROR, "out of memory", "this process ends");
+    ends = true;
+    kill(getpid(), SIGTERM);
+}
+
 void host_process_set_role(struct host_watchdog *watchdog, pid_t parent, bool must_drop)
 {
+    if (watchdog)
+        lestL_on_no_memory(end_without_memory);
     role.watchdog = watchdog;
     role.parent = parent;
     role.must_drop = must_drop;
@@ -146,6 +161,15 @@ static int ready(lua_State *L)
     return 0;
 }
 
+/* process.out_of_memory(): a role ends, and with what is under way. */
+static int out_of_memory(lua_State *L)
+{
+    (void)L;
+    if (role.watchdog)
+        end_without_memory();
+    return 0;
+}
+
 struct delivery {
     int fd;
     struct host_inbox_label label;
@@ -195,7 +219,7 @@ static int on_channel(lua_State *L)
     role.inbox = event_new(net_loop_get0_base(lestL_loop(L)), HOST_FD_INBOX, EV_READ | EV_PERSIST, on_inbox,
                            lestL_main(L));
     if (!role.inbox || event_add(role.inbox, NULL) < 0)
-        return luaL_error(L, "out of memory");
+        return lestL_no_memory(L);
     return 0;
 }
 
@@ -255,6 +279,7 @@ int host_open_process(lua_State *L)
         { "ready", ready },
         { "on_channel", on_channel },
         { "ask_channel", ask_channel },
+        { "out_of_memory", out_of_memory },
         { "exec", exec },
         { NULL, NULL },
     };

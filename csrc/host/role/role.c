@@ -7,6 +7,7 @@
 #include "host/role/parent.h"
 #include "host/role/process.h"
 #include "host/role/snapshot.h"
+#include "lua/binding.h"
 #include "lua/loop.h"
 
 #include <errno.h>
@@ -174,7 +175,7 @@ static void start_heartbeat(lua_State *L, struct role *role)
     role->heartbeat = event_new(net_loop_get0_base(lestL_loop(L)), -1, EV_PERSIST, on_heartbeat, role);
     net_loop_hold_log(lestL_loop(L));
     if (!role->heartbeat || event_add(role->heartbeat, &every) < 0)
-        luaL_error(L, "out of memory");
+        lestL_no_memory(L);
 }
 
 static void set_integer(lua_State *L, const char *key, lua_Integer value)

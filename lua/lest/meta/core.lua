@@ -1358,6 +1358,9 @@ function core_process.on_channel(fn) end
 --- Ask the supervisor for a channel: the last one has ended.
 function core_process.ask_channel() end
 
+--- Memory was short. A role ends as on SIGTERM, with what is under way; another process does nothing.
+function core_process.out_of_memory() end
+
 --- Replace this process by `lest` with these arguments; returns only on failure.
 ---@param arguments string[]
 ---@return nil

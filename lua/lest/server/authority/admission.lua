@@ -50,7 +50,7 @@ local function check_csr(authority, request)
   check_change(authority, csr, names)
   check_size(csr)
   local verified, err = csr:verify()
-  if not verified then refusal.raise(400, err.message) end
+  if not verified then refusal.raise_for(400, err) end
 end
 
 --- A key that others may have enrolls nobody, unless some profile of the label says otherwise.

@@ -4,6 +4,7 @@
 ---   issuer:issue(plan)
 local core = require "lest.core"
 local list = require "lest.base.list"
+local refusal = require "lest.server.wire.refusal"
 
 local M = {}
 
@@ -140,7 +141,10 @@ function M.check_names(profile, principal, subject, san)
   local subject_der, err = core.name.encode(subject)
   local san_der
   if subject_der and #san > 0 then san_der, err = core.san.encode(san) end
-  if not subject_der or #san > 0 and not san_der then return nil, err.message end
+  if not subject_der or #san > 0 and not san_der then
+    refusal.raise_memory(err)
+    return nil, err.message
+  end
   if profile.names ~= "principal" then return subject end
   return check_own_names(principal, subject, subject_der, san)
 end

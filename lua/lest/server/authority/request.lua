@@ -59,7 +59,7 @@ end
 --- Read the CSR (RFC 2986); its signature is checked once it is known who asks.
 function Request:read_csr()
   local csr, err = core.csr.parse(self.begin.csr)
-  if not csr then refusal.raise(400, err.message) end
+  if not csr then refusal.raise_for(400, err) end
   self.csr, self.key_hash = csr, core.secret.sha256(csr.spki)
 end
 

@@ -140,6 +140,7 @@ local refusals <const>, failures <const> = lines.new "refusal", lines.new "messa
 
 --- The answer that an error stands for.
 local function answer_of(id, problem)
+  if refusal.is_of_memory(problem) then problem = refusal.out_of_memory() end
   if refusal.is(problem) then
     if problem.detail then
       refusals:write("info",

@@ -11,6 +11,7 @@
 ---   authority -> worker   answer
 ---                         hello    first of all: the authority serves
 local codec = require "lest.core".message
+local refusal = require "lest.server.wire.refusal"
 
 local M = {}
 
@@ -31,6 +32,7 @@ M.CHAIN_MAX = codec.CHAIN_MAX
 function M.decode(packet, allowed)
   local message, err, id = codec.decode(packet, allowed)
   if message then return message end
+  refusal.raise_memory(err)
   return nil, err.message, id
 end
 
@@ -42,6 +44,7 @@ end
 function M.encode(message)
   local packet, err = codec.encode(message)
   if packet then return packet end
+  refusal.raise_memory(err)
   return nil, err.message
 end
 

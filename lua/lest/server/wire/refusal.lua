@@ -2,6 +2,8 @@
 --- answered.
 ---
 ---   refusal.raise(403, "the subject is not that of the certificate being renewed")
+local core = require "lest.core"
+
 local M = {}
 
 ---@class lest.refusal
@@ -27,6 +29,38 @@ function M.raise(status, reason, options)
   local refusal = options or {}
   refusal.status, refusal.reason = status, reason
   error(setmetatable(refusal, Refusal), 0)
+end
+
+--- Whether an error says that memory was short: Lua's own, or one of the core.
+---@param problem any
+---@return boolean
+function M.is_of_memory(problem)
+  if core.error.is(problem) then return problem.code == "no_memory" end
+  return problem == "not enough memory"
+end
+
+--- Raise an error that says that memory was short, as Lua does: nobody else is to blame for it. Any
+--- other is let pass.
+---@param problem any
+function M.raise_memory(problem)
+  if M.is_of_memory(problem) then error("not enough memory", 0) end
+end
+
+--- Refuse for an error in what the client sent.
+---@param status integer
+---@param err lest.error
+function M.raise_for(status, err)
+  M.raise_memory(err)
+  M.raise(status, err.message)
+end
+
+--- Where memory was short, nothing is promised any more: the role ends, and another one answers the
+--- client's next try.
+---@return lest.refusal
+function M.out_of_memory()
+  core.process.out_of_memory()
+  return setmetatable({ status = 503, reason = "the server has no memory left", retry_after = 5 },
+    Refusal)
 end
 
 --- Whether a caught value is a refusal.

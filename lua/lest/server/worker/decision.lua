@@ -5,6 +5,7 @@
 --- Whatever goes wrong is the verdict "error", whose detail is for the log: nothing is issued.
 local core = require "lest.core"
 local policy = require "lest.policy"
+local refusal = require "lest.server.wire.refusal"
 local task = require "lest.task"
 
 local M = {}
@@ -47,6 +48,7 @@ function M.call(hook, argument, limits)
   local ok, result = running.ok, running.results and running.results[1]
   if not running.done then ok, result = wait_for(running, limits) end
   if ok then return true, result end
+  if not limit.exhausted then refusal.raise_memory(result) end
   return false, why_failed(running, limit, result):sub(1, DETAIL_MAX)
 end
 
@@ -93,6 +95,7 @@ function M.fields(verdict)
   local ok, subject = true, nil
   if verdict.subject then ok, subject = pcall(parts_of, verdict.subject) end
   if not ok then
+    refusal.raise_memory(subject)
     return { verdict = "error", detail = "approve: subject: " .. tostring(subject) }
   end
   return {

@@ -44,9 +44,12 @@ local failures <const> = lines.new "request failed"
 --- Run one step of a request; a refusal raised in it becomes the answer.
 local function guard(exchange, request, step, ...)
   local ok, problem = xpcall(step, function(problem)
-    return refusal.is(problem) and problem or debug.traceback(tostring(problem), 2)
+    local is_known = refusal.is(problem) or refusal.is_of_memory(problem)
+    return is_known and problem or debug.traceback(tostring(problem), 2)
   end, ...)
-  if ok or exchange.aborted then return ok end
+  if ok then return true end
+  if refusal.is_of_memory(problem) then problem = refusal.out_of_memory() end
+  if exchange.aborted then return false end
   if not refusal.is(problem) then
     failures:write("error", { "id", request.id, "message", problem })
     problem = { status = 500, reason = "the request " .. request.id .. " failed" }

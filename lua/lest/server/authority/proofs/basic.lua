@@ -69,6 +69,7 @@ local function check(authority, request, offered)
   if credential then return credential end
   -- Those under way may turn out to be right, and then there is room again.
   if wait then refuse_attempt(attempt.is_limited and wait or math.min(wait, 5)) end
+  refusal.raise_memory(err)
   if not failed then
     failures:write("error", { "id", request.id, "message", tostring(err) })
     refusal.raise(503, "credentials cannot be checked now", { retry_after = 5 })

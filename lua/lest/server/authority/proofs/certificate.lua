@@ -11,7 +11,7 @@ local function parse_chain(offered)
   local certs = {}
   for i, der in ipairs(offered) do
     local cert, err = core.cert.parse(der)
-    if not cert then refusal.raise(400, err.message) end
+    if not cert then refusal.raise_for(400, err) end
     certs[i] = cert
   end
   return certs
@@ -48,6 +48,7 @@ local function verify(authority, request, certs)
     local chain, err = authority.anchors[name].store:verify(leaf,
       { untrusted = certs, purpose = "client" })
     if chain then return name, chain end
+    refusal.raise_memory(err)
     failure = failure or err
   end
   refuse_revoked(authority, leaf)

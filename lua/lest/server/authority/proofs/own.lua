@@ -6,6 +6,7 @@
 --- the verification of the whole chain, which also has the words for a refusal.
 local core = require "lest.core"
 local list = require "lest.base.list"
+local refusal = require "lest.server.wire.refusal"
 
 local M = {}
 
@@ -32,7 +33,8 @@ end
 local function vouch(anchors, issuer, now)
   local known = anchors.vouched[issuer.id]
   if known and now >= known.from and now < known.from + KEEP_S then return known.good end
-  local chain = anchors.store:verify(issuer.cert, { at = now })
+  local chain, err = anchors.store:verify(issuer.cert, { at = now })
+  refusal.raise_memory(err)
   local good = chain ~= nil and is_plain(chain)
   anchors.vouched[issuer.id] = { from = now, good = good }
   return good

@@ -26,6 +26,7 @@ local function wanted(worker, exchange, request)
   local der, err
   if ok then ok, der, err = pcall(core.csrattrs.encode, list) end
   if ok and der then return der end
+  refusal.raise_memory(err or der)
   failures:write("error", { "id", request.id, "policy", label.policy.file,
     "message", tostring(err or der or list) })
   refusal.raise(500, "the request " .. request.id .. " failed")

@@ -76,6 +76,7 @@ local function judge(worker, exchange, request, facts)
   local started_us = core.clock.monotonic_us()
   request.handle = facts.handle
   local ok, seen = pcall(seen_request, exchange, request, facts)
+  if not ok then refusal.raise_memory(seen) end
   local verdict = ok
     and decision.run(policy.hooks[request.row.hook], seen, worker:decision_limits(request))
     or { verdict = "error", detail = tostring(seen) }
@@ -94,9 +95,9 @@ end
 ---@param request lest.worker.request
 function M.answer(worker, exchange, request)
   local der, err = core.est.body_decode(exchange.body or "")
-  if not der then refusal.raise(400, err.message) end
+  if not der then refusal.raise_for(400, err) end
   request.csr, err = core.csr.parse(der, { key_later = true })
-  if not request.csr then refusal.raise(400, err.message) end
+  if not request.csr then refusal.raise_for(400, err) end
   request.headers = shown_headers(exchange)
   local result
   result, request.channel = worker.authority:ask(request.id, begin_packet(exchange, request, der))
