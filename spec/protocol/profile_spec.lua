@@ -594,6 +594,7 @@ describe("what is issued", function()
       eku = { "clientAuth" } })))
     local answer = renew("all", cert, key)
     assert.equal(403, answer.status)
+    assert.matches("is not in the ledger", answer.body)
   end)
 
   -- Times and serials

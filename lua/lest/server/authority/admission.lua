@@ -96,7 +96,9 @@ local function check_renewal(authority, request)
   local csr, cert, own, label = request.csr, request.principal.certificate, request.own,
     request.label
   if not cert then refusal.raise(403, "renewal needs a TLS client certificate") end
-  if not own then
+  if request.is_unknown then
+    refusal.raise(403, "the client certificate is not in the ledger, so it cannot be renewed here")
+  elseif not own then
     refusal.raise(403,
       "the client certificate was not issued by this CA, so there is nothing to renew")
   end

@@ -1,6 +1,8 @@
 --- `lest cert`: certificates that the server issued.
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local import = require "lest.tool.import"
+local importer = require "lest.server.ledger.import"
 local json = require "lest.json"
 local operate = require "lest.tool.command.operate"
 local operator = require "lest.server.ledger.operator"
@@ -10,7 +12,7 @@ local M = {}
 
 local function new_parser()
   local parser = support.parser {
-    name = "lest cert", summary = "List, show and revoke certificates that the server issued.",
+    name = "lest cert", summary = "List, show, revoke and import issued certificates.",
     example = "lest cert list --device device001",
   }
   parser:require_command(true):command_target "subcommand"
@@ -30,6 +32,12 @@ local function new_parser()
   revoke:option "--reason":argname "REASON":default "unspecified"
     :choices(operator.REVOCATION_REASONS):description("One of "
       .. table.concat(operator.REVOCATION_REASONS, ", ") .. ".")
+  local take = operate.subcommand(parser, "import", "Put certificates into the ledger that a CA of "
+    .. "the configuration signed before, so that they can be renewed and revoked here.",
+    "lest cert import old/*.pem")
+  take:argument "files":args "+":argname "FILE":description "PEM, with one or many, or DER."
+  take:option "--label":argname "LABEL":default "default"
+    :description "Where they count as issued, by the label's profile."
   return parser
 end
 
@@ -107,7 +115,72 @@ local function revoke(options, config)
   io.write "revoked\n"
 end
 
-local actions <const> = { list = list, show = show, revoke = revoke }
+-- So often is the line of progress written anew.
+local TELL_EVERY <const> = 500
+
+local function tell(done, count)
+  if count % TELL_EVERY ~= 0 and not done or not core.system.is_terminal(2) then return end
+  io.stderr:write(done and "\r\27[K" or ("\r\27[K%d certificates"):format(count))
+  io.stderr:flush()
+end
+
+--- Put what stands in one file; `result` says what became of it.
+local function import_file(ledger, judge, file, bytes, result)
+  for cert, where, problem in import.certificates(file, bytes) do
+    local known, state
+    if cert then known, problem = judge(cert) end
+    if known then
+      known.from = where
+      state, problem = ledger:put(cert, known)
+    end
+    local told = { where = where, subject = cert and tostring(cert.subject) or nil,
+      serial = cert and cert.serial or nil, problem = problem }
+    table.insert(result[state or "refused"], told)
+    result.count = result.count + 1
+    tell(false, result.count)
+  end
+end
+
+local function print_import(result)
+  local function line(told, text)
+    io.stderr:write(("lest cert import: %s%s: %s\n"):format(support.clean(told.where),
+      told.subject and " (" .. support.clean(told.subject) .. ")" or "", support.clean(text)))
+  end
+  for _, told in ipairs(result.known) do line(told, "is in the ledger already") end
+  for _, told in ipairs(result.refused) do line(told, told.problem) end
+  io.write(("%d imported, %d in the ledger already, %d refused\n"):format(#result.new,
+    #result.known, #result.refused))
+end
+
+local function import_all(options, config)
+  local label = config.labels[options.label]
+  if not label then
+    return fail("usage", ("the configuration has no label '%s'"):format(options.label))
+  end
+  -- All is read before this process becomes the ledger's owner.
+  local judge, err = import.judge(config, options.label)
+  if not judge then return nil, err end
+  local texts = {}
+  for i, file in ipairs(options.files) do
+    texts[i], err = import.read(file)
+    if not texts[i] then return nil, err end
+  end
+  local who = operate.user_name() or "somebody without a name"
+  local ledger <close>, problem = operator.open(config)
+  if not ledger then return nil, problem end
+  local into = importer.new(ledger, { label = options.label, profile = label.profile, who = who })
+  local result = { new = {}, known = {}, refused = {}, count = 0 }
+  for i, file in ipairs(options.files) do import_file(into, judge, file, texts[i], result) end
+  into:finish()
+  tell(true, result.count)
+  result.count = nil
+  if options.json then support.print_json(result) else print_import(result) end
+  if #result.refused > 0 then
+    return fail("refused", ("%d were not imported"):format(#result.refused))
+  end
+end
+
+local actions <const> = { import = import_all, list = list, show = show, revoke = revoke }
 
 ---@param args string[]
 ---@return integer exit_code

@@ -48,6 +48,13 @@ function M.of_whom(command)
       :description "Those of one device with its renewals, by the principal that it was first.")
 end
 
+--- Who runs this, behind sudo too; nil where that has no name.
+---@return string|nil
+function M.user_name()
+  local name = os.getenv "SUDO_USER"
+  return name and name ~= "" and name or core.system.user_name()
+end
+
 --- DER that came as base64, as PEM.
 ---@param name string "CERTIFICATE"
 ---@param base64 string

@@ -70,9 +70,7 @@ end
 
 -- Behind sudo, the person and not root.
 local function user_name()
-  local name = os.getenv "SUDO_USER"
-  return name and name ~= "" and name or core.system.user_name()
-    or support.usage "say who decides, with --as NAME"
+  return operate.user_name() or support.usage "say who decides, with --as NAME"
 end
 
 local function decide(options, config)

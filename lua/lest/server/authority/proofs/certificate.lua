@@ -57,9 +57,9 @@ local function verify(authority, request, certs)
     { detail = failure and failure.message })
 end
 
---- One of ours: its row in the ledger, or nil. A revoked one is refused, and so is one that was
---- written anew around what was signed: an ECDSA signature (r, s) is as good as (r, n - s), and a
---- certificate without a row could not be revoked.
+--- One of ours: its row in the ledger, or nil, and whether a CA of ours has signed it. A revoked
+--- one is refused, and so is one that was written anew around what was signed: an ECDSA signature
+--- (r, s) is as good as (r, n - s), and a certificate without a row could not be revoked.
 local function own_certificate(authority, chain)
   local parent = chain[2]
   local issuer = parent and authority.issuers_by_key[parent.public_key.der]
@@ -68,7 +68,7 @@ local function own_certificate(authority, chain)
     { serial = chain[1].serial, issuer = issuer.id })
   if not rows then error(err) end
   local row = rows[1]
-  if not row then return nil end
+  if not row then return nil, true end
   local which = { detail = row.serial }
   if row.revoked_at then refusal.raise(403, "the client certificate is revoked", which) end
   if row.der ~= chain[1]:der() then
@@ -91,7 +91,8 @@ function M.prove(authority, request, offered)
     local chain
     anchors, chain = verify(authority, request, parse_chain(offered))
     if not anchors then return end
-    cert, row = chain[1], own_certificate(authority, chain)
+    cert = chain[1]
+    row, request.is_unknown = own_certificate(authority, chain)
   end
   local name = name_of(cert)
   request.own = row

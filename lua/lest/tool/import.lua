@@ -1,0 +1,105 @@
+--- The certificates in files that a server's CAs have signed and that its clients can show: what
+--- `lest cert import` puts into the ledger.
+---
+---   local judge = import.judge(config, "default")
+---   for cert, where, problem in import.certificates("old.pem", bytes) do
+---     local known, why = judge(cert)
+local chain = require "lest.server.config.chain"
+local core = require "lest.core"
+local snapshot = require "lest.server.config.snapshot"
+
+local M = {}
+
+local FILE_MAX <const> = 256 * 1024 * 1024
+local BLOCK <const> = "%-%-%-%-%-BEGIN ([^\n-]+)%-%-%-%-%-.-%-%-%-%-%-END [^\n-]+%-%-%-%-%-"
+
+---@param file string
+---@return string|nil bytes
+---@return lest.error|nil err
+function M.read(file)
+  return core.file.read(file, FILE_MAX)
+end
+
+--- Each block of a PEM file, or the one certificate of a DER file: a certificate, or what is wrong
+--- with what stands there. `where` names file and block.
+---@param file string
+---@param bytes string
+---@return fun(): lest.cert|false|nil cert, string where, string? problem
+function M.certificates(file, bytes)
+  local is_pem = bytes:find("-----BEGIN ", 1, true)
+  local at, number = 1, 0
+  return function()
+    if not at then return nil end
+    local block, label, where = bytes, "CERTIFICATE", file
+    local first, last = 1, nil
+    if is_pem then first, last, label = bytes:find(BLOCK, at) end
+    at = last and last + 1
+    if not first then return nil end
+    number = number + 1
+    if is_pem then
+      block, where = bytes:sub(first, last), ("%s, block %d"):format(file, number)
+    end
+    if not label:find "CERTIFICATE$" then return false, where, "it is a " .. label end
+    local cert, err = core.cert.parse(block)
+    return cert or false, where, err and err.message
+  end
+end
+
+--- The stores of a label's anchors, in their order.
+local function stores_of(config, label, intermediates)
+  config.files = {}
+  for _, pair in ipairs(snapshot.files(config)) do
+    local err
+    config.files[pair[2]], err = core.file.read(pair[2], FILE_MAX)
+    if not config.files[pair[2]] then return nil, err end
+  end
+  local anchors, crls = snapshot.trust(config)
+  if not anchors then return nil, crls end
+  local stores = {}
+  for i, name in ipairs(config.labels[label].anchors) do
+    local store, err = core.store.new { anchors = anchors[name], intermediates = intermediates,
+      crls = crls }
+    if not store then return nil, err end
+    stores[i] = { name = name, store = store }
+  end
+  return stores
+end
+
+--- What the ledger calls the configuration's CAs, by the DER of their keys.
+local function issuers_of(config)
+  local issuers = {}
+  for _, each in ipairs(chain.cas(config)) do
+    local certs, err = chain.load(each[1], each[2])
+    if not certs then return nil, err end
+    issuers[certs[1].public_key.der] = core.secret.sha256(certs[1].public_key.der)
+  end
+  return issuers
+end
+
+--- A function that says of a certificate which CA of the configuration signed it and which anchors
+--- of the label vouch for it, or why it is not one that a client of the label could show.
+---@param config table
+---@param label string
+---@return (fun(cert: lest.cert): { issuer: string, anchors: string }?, string?)?
+---@return lest.error? err
+function M.judge(config, label)
+  local issuers, intermediates, stores, err
+  issuers, err = issuers_of(config)
+  if issuers then intermediates, err = chain.load_all(config) end
+  if intermediates then stores, err = stores_of(config, label, intermediates) end
+  if not stores then return nil, err end
+  return function(cert)
+    if cert.is_ca then return nil, "it is a CA's" end
+    local failure
+    for _, each in ipairs(stores) do
+      local path, problem = each.store:verify(cert,
+        { untrusted = intermediates, purpose = "client" })
+      local issuer = path and path[2] and issuers[path[2].public_key.der]
+      if issuer then return { issuer = issuer, anchors = each.name } end
+      failure = failure or problem and problem.message
+    end
+    return nil, failure or "no CA of this configuration has signed it"
+  end
+end
+
+return M
