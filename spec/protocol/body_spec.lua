@@ -74,7 +74,8 @@ describe("bodies", function()
       "application/pkcs10; x=\"y" } do
       assert.equal(415, enroll("MAA=", nil, "Content-Type: " .. bad).status, bad)
     end
-    assert.equal(415, enroll("MAA=", nil, "X: y").status)
+    local answer = enroll("MAA=", nil, "X: y")
+    assert.same({ 415, "the Content-Type header is missing\n" }, { answer.status, answer.body })
   end)
 
   it("8951-3-a 8951-3-b sends base64 of DER everywhere", function()

@@ -109,6 +109,8 @@ describe("the client reads an answer of", function()
       cacerts_fail("protocol", http(200, {}, body))
       cacerts_fail("protocol", http(200, TEXT, body))
       cacerts_fail("protocol", http(200, { ["Content-Type"] = "pkcs7-mime" }, body))
+      cacerts_fail("protocol", http(200,
+        { ["Content-Type"] = "application/pkcs7-mime; smime-type=enveloped-data" }, body))
       cacerts_fail("trust", est.cacerts {})
     end)
 

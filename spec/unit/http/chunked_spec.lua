@@ -51,7 +51,7 @@ describe("chunked bodies", function()
 
   it("refuses bare CR and LF, and chunks longer or shorter than they say", function()
     refuses(400, { "5\nhello\r\n0\r\n\r\n", "5\r\rhello", "5\r\nhello\n0\r\n\r\n",
-      "5\r\nhello!\r\n", "5\r\nhell\r\n0\r\n\r\n",
+      "5\r\nhello!\r\n", "5\r\nhello!\n0\r\n\r\n", "5\r\nhell\r\n0\r\n\r\n",
       "5\r\nhello\r0", "5;a\nhello", "5;a\r\r\nhello", "0\r\n\n", "0\n\n", "0\r\n\r\r",
         "0\r\nX: y\n\r\n", "0\r\nX: y\r\r\n" })
   end)

@@ -87,6 +87,7 @@ describe("http request", function()
       "GET / HTTP/1.\r\n", "GET / HTTP/1.10\r\n", "GET / HTTP/01.1\r\n", "G@T / HTTP/1.1\r\n",
       "(GET) / HTTP/1.1\r\n", "G\0T / HTTP/1.1\r\n", " GET / HTTP/1.1\r\n", "GET /\0 HTTP/1.1\r\n",
       "\x16\x03\x01\x02\0\x01\0\x01\xfc\x03\x03\n", "HTTP/1.1 200 OK\r\n", "GET / HTTPS/1.1\r\n",
+      "GET  HTTP/1.1\r\n", "GET httpz://h/ HTTP/1.1\r\n", "GET https:/h/ HTTP/1.1\r\n",
     })
   end)
 

@@ -106,13 +106,15 @@ describe("pkcs7", function()
   it("refuses BER that no rule allows", function()
     -- A primitive element of indefinite length, and an octet string in pieces that are none.
     local version = "\2\1\1"
-    local function body(first, content)
+    local function body(first, content, signers)
       local der = require "support.der"
       local data = der.oid "1.2.840.113549.1.7.1"
       return der.seq(der.oid "1.2.840.113549.1.7.2", der.tlv(0xa0, der.seq(first, der.set(),
-        der.seq(data, content or ""), der.set())))
+        der.seq(data, content or ""), der.set(signers or ""))))
     end
     assert.same({}, pkcs7.decode(body(version)))
+    local _, problem = pkcs7.decode(body(version, "", "\x30\0"))
+    assert.matches("has signers", problem.message)
     local _, err = pkcs7.decode(body("\2\x80\1\0\0"))
     assert.matches("an indefinite length where none can be", err.message)
     local found

@@ -366,6 +366,23 @@ describe("csr", function()
     assert.is_true(parsed:verify())
   end)
 
+  it("knows a key by one encoding, and reads none of any size", function()
+    local path = tmp:path "dsa"
+    pki.sh(("openssl dsaparam -genkey -out %s.key 1024; openssl pkey -in %s.key -pubout "
+      .. "-outform DER -out %s.der"):format(path, path, path))
+    local parts = der.split(der.body(pki.read(tmp:path "dsa.der")))
+    local number = der.body(der.body(parts[2]):sub(2))
+    local function parse(key_bits)
+      return csr.parse(forge(function(made) made.spki = der.seq(parts[1], key_bits) end))
+    end
+    assert.equal("DSA", assert(parse(parts[2])).public_key.type)
+    local other = "\2\x84" .. string.pack(">I4", #number) .. number
+    fails("csr_malformed", parse(der.bits(other)))
+    malformed("the public key is longer than 16384 bytes", forge(function(made)
+      made.spki = der.seq(der.seq(der.oid "1.2.3"), der.bits(("x"):rep(16384)))
+    end))
+  end)
+
   it("7030-6-j bounds counts and depth", function()
     local many = {}
     for i = 1, 64 do many[i] = attribute("1.2.3." .. i, der.utf8 "x") end

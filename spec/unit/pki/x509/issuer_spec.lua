@@ -29,7 +29,7 @@ describe("issuer", function()
   local function plan(more)
     local p = { public_key = leaf_key:public_der(), subject = "CN=device", not_before = now - 60,
       not_after = now + 90 * DAY }
-    for k, v in pairs(more or {}) do p[k] = v end
+    for k, v in pairs(more or {}) do p[k] = v or nil end
     return p
   end
 
@@ -212,6 +212,20 @@ describe("issuer", function()
     fails("issue", issuer:issue(p))
     p.san_der, p.public_key = nil, "junk"
     fails("issue", issuer:issue(p))
+  end)
+
+  it("signs no subject that is malformed or no text, and for no CA without a name", function()
+    local function named(value)
+      return der.seq(der.set(der.seq(der.oid "2.5.4.45", value)))
+    end
+    for words, subject in pairs { ["no character string"] = named(der.octets "abc"),
+      ["the name"] = named(der.utf8 "\xff") } do
+      assert.matches(words, fails("issue", issue { subject_der = subject, subject = false }))
+    end
+    local nameless = tmp:root("nameless", { subject = "/" })
+    local text = fails("issue", core.issuer.new { cert = nameless.cert,
+      key = assert(core.key.load(nameless.key)) })
+    assert.matches("an empty subject", text)
   end)
 
   it("checks URLs", function()
