@@ -191,7 +191,7 @@ static void close_edit(void *h)
 /* edit:read(prompt): a line, or nil and "eof" or "interrupt" */
 static int edit_read(lua_State *L);
 
-/* edit:add(line): to the history in memory */
+/* edit:add(statement): to the history in memory; it may have several lines */
 static int edit_add(lua_State *L);
 
 static const luaL_Reg methods[] = { { "read", edit_read }, { "add", edit_add }, { NULL, NULL } };
@@ -243,6 +243,7 @@ static bool start_editing(struct edit *edit)
     if (!edit->line || !edit->history)
         return false;
     history(edit->history, &event, H_SETSIZE, HISTORY_MAX);
+    history(edit->history, &event, H_SETUNIQUE, 1);
     el_set(edit->line, EL_CLIENTDATA, edit);
     el_set(edit->line, EL_EDITOR, "emacs");
     el_set(edit->line, EL_SIGNAL, 0);

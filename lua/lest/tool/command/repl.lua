@@ -35,12 +35,11 @@ local function from_pipe(session)
   end
 end
 
-local function from_terminal(session, editor, past)
+local function from_terminal(session, editor)
   local more = false
   while true do
     local line, why = editor:read(more and ">> " or "> ")
     if line then
-      if past:add(line) then editor:add(line) end
       local result = session:feed(line)
       if result == "quit" then return end
       more = result == "more"
@@ -59,12 +58,15 @@ local function interactive(edit, script)
   local editor <close> = edit.open { complete = function(before)
     return complete.complete(session.locals, before)
   end }
-  session = repl.new { write = write, complain = complain, call = edit.guard }
   local past = history.open(history.path())
-  for _, line in ipairs(past.lines) do editor:add(line) end
+  for _, entry in ipairs(past.entries) do editor:add(entry) end
+  session = repl.new { write = write, complain = complain, call = edit.guard,
+    keep = function(statement)
+      if past:add(statement) then editor:add(statement) end
+    end }
   write(("lest %s, %s. :help helps, Ctrl-D leaves.\n"):format(core.version, _VERSION))
   if script then session:load(script) end
-  from_terminal(session, editor, past)
+  from_terminal(session, editor)
   session:finish()
   return 0
 end

@@ -1,15 +1,22 @@
---- The REPL's history: a file of lines, mode 0600, which keeps no line that looks like it holds a
---- secret.
+--- The REPL's history: a file, mode 0600, which keeps nothing that looks like it holds a secret. A
+--- statement is one entry; in the file its further lines begin with a tab.
 ---
 ---   local history = history.open(path)
----   for _, line in ipairs(history.lines) do ... end
+---   for _, entry in ipairs(history.entries) do ... end
 ---   history:add "lest.key.generate 'ec:P-256'"
+---
+--- What is taken for a secret: a private key in PEM, alone or in a statement; words such as
+--- password, token, pin-value; user and password in a URL; what HTTP Basic and JWT look like; and
+--- any word of 32 characters or more that has capitals, small letters and digits. A short password
+--- that stands alone cannot be told from other text: begin such a line with a space, as in a shell.
 local core = require "lest.core"
 
 local M = {}
 
-local LINES_MAX <const> = 1000
+local ENTRIES_MAX <const> = 1000
+local ENTRY_MAX <const> = 8192
 local FILE_MAX <const> = 4 * 1024 * 1024
+local RANDOM_LENGTH <const> = 32
 
 local History = { __name = "lest.repl.history" }
 History.__index = History
@@ -26,17 +33,26 @@ function M.path()
 end
 
 local SECRETS <const> = { "passw", "passphrase", "secret", "token", "bearer", "authorization",
-  "private key", "pin%-value", "pin%s*=", "//[^/%s\"']*:[^/%s\"']*@" }
+  "private key", "api_?key", "basic%s+[%w+/]+=*[\"']", "pin%-value", "pin%s*=",
+  "//[^/%s\"']*:[^/%s\"']*@" }
 
---- Whether a line may be kept.
----@param line string
+local function looks_random(word)
+  return #word >= RANDOM_LENGTH and word:find "%u" and word:find "%l" and word:find "%d"
+end
+
+--- Whether an entry may be kept.
+---@param entry string
 ---@return boolean
-function M.keeps(line)
-  local lower = line:lower()
+function M.keeps(entry)
+  if entry == "" or entry:find "^%s" or #entry > ENTRY_MAX then return false end
+  local lower = entry:lower()
   for _, pattern in ipairs(SECRETS) do
     if lower:find(pattern) then return false end
   end
-  return not line:find "^%s" and line ~= ""
+  for word in entry:gmatch "[%w+/_-]+" do
+    if looks_random(word) then return false end
+  end
+  return true
 end
 
 local function make_folders(path)
@@ -49,40 +65,72 @@ local function make_folders(path)
   end
 end
 
-local function write(path, lines)
-  return core.file.write(path, table.concat(lines, "\n") .. (#lines > 0 and "\n" or ""),
-    { mode = 384 }) -- 0600
+local function encode(entry)
+  return entry:gsub("\n", "\n\t") .. "\n"
+end
+
+local function decode(text)
+  local entries = {}
+  for line in text:gmatch "[^\n]+" do
+    local further = line:match "^\t(.*)"
+    if further and #entries > 0 then
+      entries[#entries] = entries[#entries] .. "\n" .. further
+    else
+      entries[#entries + 1] = line
+    end
+  end
+  return entries
+end
+
+-- The last of each, and of these the newest.
+local function distinct(entries)
+  local seen, kept = {}, {}
+  for i = #entries, 1, -1 do
+    if not seen[entries[i]] and #kept < ENTRIES_MAX then table.insert(kept, 1, entries[i]) end
+    seen[entries[i]] = true
+  end
+  return kept
 end
 
 --- Open the history; a file that cannot be read or made is no history, not an error.
 ---@param path string|nil
----@return table history lines: the oldest first
+---@return table history entries: the oldest first
 function M.open(path)
-  local self = setmetatable({ path = path, lines = {} }, History)
+  local self = setmetatable({ path = path, entries = {} }, History)
   if not path then return self end
   make_folders(path)
   local text = core.file.read(path, FILE_MAX)
-  for line in (text or ""):gmatch "[^\n]+" do self.lines[#self.lines + 1] = line end
-  local extra = #self.lines - LINES_MAX
-  if extra > 0 then table.move(self.lines, extra + 1, #self.lines + extra, 1) end
-  if not text or extra > 0 then
-    if not write(path, self.lines) then self.path = nil end
+  local all = decode(text or "")
+  self.entries = distinct(all)
+  if not text or #self.entries < #all then
+    for i, entry in ipairs(self.entries) do all[i] = encode(entry) end
+    local new = table.concat(all, "", 1, #self.entries)
+    if not core.file.write(path, new, { mode = 384 }) then self.path = nil end -- 0600
   end
   return self
 end
 
---- Keep a line, unless it is the one before again or looks like it holds a secret. A line that
+-- Whether the entry belongs to a private key in PEM that is pasted as it is: each of its lines is a
+-- statement then, most of them wrong ones.
+local function is_within_key(self, entry)
+  local within = self.within_key or entry:find "%-%-%-%-%-BEGIN [%u ]*PRIVATE KEY"
+  self.within_key = within and not entry:find "%-%-%-%-%-END [%u ]*PRIVATE KEY"
+  return within
+end
+
+--- Keep a statement, unless it is the one before again or looks like it holds a secret. One that
 --- begins with a space is not kept, as in a shell.
----@param line string one line
+---@param entry string
 ---@return boolean kept
-function History:add(line)
-  if not M.keeps(line) or line == self.lines[#self.lines] or line:find "\n" then return false end
-  self.lines[#self.lines + 1] = line
+function History:add(entry)
+  if is_within_key(self, entry) or not M.keeps(entry) or entry == self.entries[#self.entries] then
+    return false
+  end
+  self.entries[#self.entries + 1] = entry
   if self.path then
-    -- Appended, so that two sessions do not lose each other's lines; the file's mode is set
-    -- already.
+    -- Appended, so that two sessions do not lose each other's; the file's mode is set already.
     local file <close> = io.open(self.path, "a")
-    if file then file:write(line, "\n") end
+    if file then file:write(encode(entry)) end
   end
   return true
 end

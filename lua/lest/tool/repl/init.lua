@@ -26,13 +26,13 @@ Session.__index = Session
 local REACHED <const> = setmetatable({}, { __name = "lest.repl.reached" })
 
 --- A session. write takes text for the user, complain (default: write) errors; call is xpcall or
---- something like it that can be interrupted.
----@param options { write: function, complain?: function, call?: function }
+--- something like it that can be interrupted; keep gets each whole statement before it runs.
+---@param options { write: function, complain?: function, call?: function, keep?: function }
 ---@return lest.repl
 function M.new(options)
   return setmetatable({
     write = options.write, complain = options.complain or options.write,
-    call = options.call or xpcall,
+    call = options.call or xpcall, keep = options.keep or function() end,
     locals = {}, closing = {}, buffer = nil, exit_code = 0, trace = nil,
   }, Session)
 end
@@ -222,6 +222,7 @@ local function command(self, line)
   local name = line:match "^%s*:(%a*)%s*$"
   if not name then return nil end
   local run = commands[name]
+  self.keep(line)
   if run then return run(self) or "done" end
   self.complain((":%s is no command; try :help\n"):format(name))
   return "done"
@@ -245,6 +246,7 @@ function Session:feed(line)
     return "more"
   end
   self.buffer = nil
+  self.keep(source)
   evaluate(self, source)
   return "done"
 end

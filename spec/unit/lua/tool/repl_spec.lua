@@ -170,10 +170,15 @@ end)
 describe("history", function()
   it("keeps no line that looks like it holds a secret", function()
     for _, line in ipairs { "password = 'x'", "lest.client{ PASSWORD = 'x' }", "passphrase", " x",
-      "url = 'https://user:pw@host/'", "'pkcs11:token=a;pin-value=1'", "my_secret", "" } do
+      "url = 'https://user:pw@host/'", "'pkcs11:token=a;pin-value=1'", "my_secret", "",
+      "k = lest.key.parse [[\n-----BEGIN EC PRIVATE KEY-----\nx\n-----END EC PRIVATE KEY-----\n]]",
+      "h = { Authorization = x }", "h = 'Basic dXNlcjpwdw=='", "api_key = 'x'",
+      "t = 'eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9'", "'Zm9vYmFyMTIzNDU2Nzg5MEFCQ0RFRkdI'",
+      ("x"):rep(9000) } do
       assert.is_false(history.keeps(line), line)
     end
-    for _, line in ipairs { "x = 1", "client:pass_on()", "url = 'https://host:8443/a@b'" } do
+    for _, line in ipairs { "x = 1", "client:pass_on()", "url = 'https://host:8443/a@b'",
+      "fingerprint = '" .. ("0a"):rep(32) .. "'", "f = function()\n  return 42\nend" } do
       assert.is_true(history.keeps(line), line)
     end
   end)
@@ -188,10 +193,30 @@ describe("history", function()
     assert.equal("700", shell.capture("stat -c %a " .. path:match "^(.*)/"))
     for i = 1, 1500 do first:add("line " .. i) end
     local again = history.open(path)
-    assert.equal(1000, #again.lines)
-    assert.equal("line 1500", again.lines[1000])
-    assert.equal(1000, #history.open(path).lines)
+    assert.equal(1000, #again.entries)
+    assert.equal("line 1500", again.entries[1000])
+    assert.equal(1000, #history.open(path).entries)
     assert.equal("600", shell.capture("stat -c %a " .. path))
+    temporary.clean()
+  end)
+
+  it("keeps a statement as one entry, once, also in the next session", function()
+    local path = temporary.folder() .. "/history"
+    local first, loop = history.open(path), "for i = 1, 2 do\n\tprint(i)\n\n  -- two\nend"
+    for _, entry in ipairs { "x = 1", loop, "y = 2", "x = 1", loop } do
+      assert.is_true(first:add(entry))
+    end
+    assert.same({ "y = 2", "x = 1", loop }, history.open(path).entries)
+    assert.same({ "y = 2", "x = 1", loop }, history.open(path).entries)
+    temporary.clean()
+  end)
+
+  it("keeps no line of a private key that is pasted as it is", function()
+    local path = temporary.folder() .. "/history"
+    local first = history.open(path)
+    for _, line in ipairs { "-----BEGIN PRIVATE KEY-----", "MIGH", "x = 1", "ab==",
+      "-----END PRIVATE KEY-----", "y = 2" } do first:add(line) end
+    assert.same({ "y = 2" }, history.open(path).entries)
     temporary.clean()
   end)
 
@@ -259,10 +284,19 @@ describe("lest repl", function()
     type_and_see("'still ' .. 'here'\n", '"still here"')
     expect "> "
     type_and_see("password = 1\n", "> ")
+    type_and_see("function foo()\n", ">> ")
+    type_and_see("  return 'forty-' ..\n", ">> ")
+    type_and_see("    'two'\n", ">> ")
+    type_and_see("end\n", "> ")
+    type_and_see("\27[A\n", "> ")
+    type_and_see("foo()\n", '"forty-two"')
+    expect "> "
     keys:write "\4"
     process.wait_for(function() return not process.alive(pid) end, "the end", 30)
     local kept = core.file.read(folder .. "/lest/history")
     assert.matches("^6%*7\nstring.format%(", kept)
+    local foo = "\nfunction foo()\n\t  return 'forty-' ..\n\t    'two'\n\tend\nfoo()\n"
+    assert.truthy(kept:find(foo, 1, true), kept)
     assert.not_matches("password", kept)
     temporary.clean()
   end)
