@@ -1,5 +1,7 @@
 #include "base/file.h"
 
+#include "base/path.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -53,175 +55,27 @@ enum lest_status lest_file_read(const char *path, struct lest_buf *out, struct l
     return status;
 }
 
-static int write_all(int fd, const void *data, size_t len)
+enum lest_status lest_file_read_own(const char *path, struct lest_buf *out, struct lest_error *err)
 {
-    const char *from = data;
-    while (len) {
-        ssize_t put = write(fd, from, len);
-        if (put < 0 && errno == EINTR)
-            continue;
-        if (put < 0)
-            return -1;
-        from += put;
-        len -= (size_t)put;
-    }
-    return 0;
-}
-
-/* False: it is too long. */
-static bool folder_of(const char *path, char out[PATH_MAX])
-{
-    const char *slash = strrchr(path, '/');
-    int len = slash ? (int)(slash - path) + 1 : 1;
-    int size = snprintf(out, PATH_MAX, "%.*s", len, slash ? path : ".");
-    return size >= 0 && size < PATH_MAX;
-}
-
-static int sync_folder(const char *path)
-{
-    char folder[PATH_MAX];
-    if (!folder_of(path, folder))
-        return -1;
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct stat info;
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0 && errno == ELOOP)
+        return lest_error_set(err, LEST_E_USAGE, "%s: is a link, and is not followed", path);
     if (fd < 0)
-        return -1;
-    /* Some file systems cannot sync a folder and say EINVAL: nothing more can be done there. */
-    int result = fsync(fd) < 0 && errno != EINVAL ? -1 : 0;
+        return lest_error_set_errno(err, errno == ENOENT ? LEST_E_NOT_FOUND : LEST_E_IO, errno,
+                                    "%s: cannot be opened", path);
+    enum lest_status status;
+    if (fstat(fd, &info) < 0)
+        status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be looked at", path);
+    else if (!S_ISREG(info.st_mode))
+        status = lest_error_set(err, LEST_E_USAGE, "%s: is no plain file", path);
+    else if (info.st_uid != geteuid() && info.st_uid != 0)
+        status = lest_error_set(err, LEST_E_USAGE, "%s: belongs to another user", path);
+    else if (info.st_mode & (S_IWGRP | S_IWOTH))
+        status = lest_error_set(err, LEST_E_USAGE, "%s: others may write to it", path);
+    else
+        status = read_all(fd, path, out, err);
     close(fd);
-    return result;
-}
-
-enum lest_status lest_file_sync_folder(const char *path, struct lest_error *err)
-{
-    if (sync_folder(path) < 0)
-        return lest_error_set_errno(err, LEST_E_IO, errno, "%s: its folder cannot be synced", path);
-    return LEST_OK;
-}
-
-/* A device or a pipe: renaming over it would put a plain file in its place. */
-static bool is_special(const char *path)
-{
-    struct stat info;
-    return stat(path, &info) == 0 && !S_ISREG(info.st_mode) && !S_ISDIR(info.st_mode);
-}
-
-static enum lest_status write_special(const char *path, const void *data, size_t len, struct lest_error *err)
-{
-    enum lest_status status = LEST_OK;
-    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOCTTY);
-    if (fd < 0 || write_all(fd, data, len) < 0)
-        status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
-    if (fd >= 0)
-        close(fd);
-    return status;
-}
-
-/* Whether a link was left by a stranger in a folder for all, as /tmp is: it could lead to any file of ours. (The
- * kernel follows none such where fs.protected_symlinks is set; realpath() does all the same.) */
-static bool is_trap(const char *path)
-{
-    enum { FOR_ALL = S_ISVTX | S_IWOTH };
-    char folder[PATH_MAX];
-    struct stat link, place;
-    return lstat(path, &link) == 0 && S_ISLNK(link.st_mode) && folder_of(path, folder) &&
-           stat(folder, &place) == 0 && (place.st_mode & FOR_ALL) == FOR_ALL && link.st_uid != geteuid() &&
-           link.st_uid != place.st_uid;
-}
-
-/* Where a link leads; false: it leads nowhere, or is not to be followed. */
-static bool follow(const char *path, char out[PATH_MAX])
-{
-    return !is_trap(path) && realpath(path, out);
-}
-
-/* A file that is written beside the one it will be. */
-struct draft {
-    char target[PATH_MAX]; /* where a link leads, not the link */
-    char path[PATH_MAX];
-    int fd;
-};
-
-static enum lest_status draft_make(const char *path, enum lest_file_how how, struct draft *out,
-                                   struct lest_error *err)
-{
-    struct stat info;
-    out->fd = -1;
-    if (how == LEST_FILE_NEW || !follow(path, out->target))
-        snprintf(out->target, sizeof out->target, "%s", path);
-    int size = snprintf(out->path, sizeof out->path, "%s.XXXXXX", out->target);
-    if (size < 0 || (size_t)size >= sizeof out->path || strlen(path) >= sizeof out->target)
-        return lest_error_set(err, LEST_E_IO, "the path of the file is too long");
-    if (how == LEST_FILE_REPLACE && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
-        return lest_error_set_errno(err, LEST_E_IO, EISDIR, "%s: cannot be written", path);
-    /* mkostemp makes the file 0600; fchmod widens it only after it is ours. */
-    out->fd = mkostemp(out->path, O_CLOEXEC);
-    if (out->fd < 0)
-        return lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
-    return LEST_OK;
-}
-
-enum lest_status lest_file_check(const char *path, struct lest_error *err)
-{
-    struct draft draft;
-    if (strcmp(path, "-") == 0)
-        return LEST_OK;
-    if (is_special(path))
-        return access(path, W_OK) < 0
-                   ? lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path)
-                   : LEST_OK;
-    enum lest_status status = draft_make(path, LEST_FILE_REPLACE, &draft, err);
-    if (status)
-        return status;
-    close(draft.fd);
-    unlink(draft.path);
-    return LEST_OK;
-}
-
-enum lest_status lest_file_write(const char *path, const void *data, size_t len, mode_t mode,
-                                 enum lest_file_how how, struct lest_error *err)
-{
-    if (strcmp(path, "-") == 0) {
-        if (write_all(STDOUT_FILENO, data, len) < 0)
-            return lest_error_set_errno(err, LEST_E_IO, errno, "standard output: cannot be written");
-        return LEST_OK;
-    }
-    if (how == LEST_FILE_REPLACE && is_special(path))
-        return write_special(path, data, len, err);
-    struct draft draft;
-    enum lest_status status = draft_make(path, how, &draft, err);
-    if (status)
-        return status;
-    bool made = true;
-    if (fchmod(draft.fd, mode) < 0 || write_all(draft.fd, data, len) < 0 || fsync(draft.fd) < 0) {
-        status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
-        goto out;
-    }
-    int closed = close(draft.fd);
-    draft.fd = -1;
-    if (closed < 0) {
-        status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
-        goto out;
-    }
-    if (how == LEST_FILE_NEW) {
-        if (link(draft.path, draft.target) < 0) {
-            status =
-                errno == EEXIST
-                    ? lest_error_set(err, LEST_E_EXISTS, "%s exists already and is not overwritten", path)
-                    : lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
-            goto out;
-        }
-    } else if (rename(draft.path, draft.target) < 0) {
-        status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
-        goto out;
-    } else {
-        made = false;
-    }
-    status = lest_file_sync_folder(draft.target, err);
-out:
-    if (draft.fd >= 0)
-        close(draft.fd);
-    if (made)
-        unlink(draft.path);
     return status;
 }
 
@@ -232,10 +86,10 @@ enum lest_status lest_file_resolve(const char *path, char out[PATH_MAX], struct 
         snprintf(out, PATH_MAX, "-");
         return LEST_OK;
     }
-    if (follow(path, out))
+    if (lest_path_follow(path, out))
         return LEST_OK;
     /* It is not there yet: its folder must be. */
-    if (!folder_of(path, folder))
+    if (!lest_path_folder(path, folder))
         return lest_error_set(err, LEST_E_IO, "the path of the file is too long");
     if (!realpath(folder, real))
         return lest_error_set_errno(err, errno == ENOENT ? LEST_E_NOT_FOUND : LEST_E_IO, errno,

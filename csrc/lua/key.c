@@ -67,16 +67,22 @@ static int parse(lua_State *L)
     return push_result(L, object, key, status, &err);
 }
 
-/* key.load(path or URI [, { passphrase = }]) */
+/* key.load(path or URI [, { passphrase =, own = false }]); own: see lest_file_read_own */
 static int load(lua_State *L)
 {
+    static const char *const known[] = { "passphrase", "own", NULL };
     struct lest_error err;
     struct pki_key *key = NULL;
     const char *path = luaL_checkstring(L, 1);
-    lestL_check_options(L, 2, read_options);
+    lestL_check_options(L, 2, known);
     const char *passphrase = passphrase_option(L, 2);
+    bool own = lestL_opt_boolean(L, 2, "own", false);
+    struct lest_buf *data = lestL_buf(L, PKI_KEY_MAX);
     struct lestL_object *object = lestL_new_object(L, &class);
-    enum lest_status status = pki_key_load(path, passphrase, &key, &err);
+    enum lest_status status =
+        own ? lest_file_read_own(path, data, &err) : pki_key_load(path, passphrase, &key, &err);
+    if (!status && own && (status = pki_key_parse(data->data, data->len, passphrase, &key, &err)))
+        lestL_name_file(path, &err);
     return push_result(L, object, key, status, &err);
 }
 

@@ -208,6 +208,30 @@ describe("the command", function()
       assert.matches("warning: others may use the key in .*: its mode is 644, not 600", result.err)
     end)
 
+    it("uses no key that a stranger may have put there, and waits for no pipe", function()
+      for pattern, command in pairs { ["is no plain file"] = "mkfifo KEY",
+        ["others may write to it"] = "cp %s KEY; chmod 666 KEY" } do
+        shell.run((command:gsub("KEY", path "k.key"):format(world.device.key)))
+        local result = lest("enroll", "--subject", "CN=x", "--new-key", "ec:P-256", "--key-out",
+          path "k.key")
+        assert.equal(2, result.code)
+        assert.matches(pattern, result.err)
+        shell.run("rm " .. path "k.key")
+      end
+      assert.equal(0, #server:requests())
+    end)
+
+    it("sweeps away what a killed run has left beside its files", function()
+      for _, name in ipairs { "s.key.lest-abcdef", "s.pem.lest-abcdef" } do
+        temporary.file(folder, name, "x")
+      end
+      server:answer(est.csrattrs())
+      server:answer(http(403))
+      assert.equal(7, lest("enroll", "--subject", "CN=x", "--new-key", "ec:P-256", "--key-out",
+        path "s.key", "--out", path "s.pem").code)
+      assert.equal("s.key\n", shell.run("cd " .. folder .. "; ls s.*").out)
+    end)
+
     it("takes the passphrase for the request's key, and gives it to a new one", function()
       temporary.file(folder, "phrase", "secret\n")
       local key = assert(core.key.generate "ec:P-256")

@@ -580,7 +580,8 @@ function core_key.parse(bytes, options) end
 
 --- A file, or with a scheme ("pkcs11:...", "file:...") what OpenSSL's store finds.
 ---@param path_or_uri string
----@param options? { passphrase?: string }
+---@param options? { passphrase?: string, own?: boolean } own: only a plain file of this user or root
+--- that no other may write; no link, and nothing that it would have to wait for
 ---@return lest.key?
 ---@return lest.error? err
 function core_key.load(path_or_uri, options) end

@@ -1,5 +1,6 @@
 -- Files are written whole, with their mode, and never through what a stranger has put there.
 local core = require "lest.core"
+local process = require "support.process"
 local shell = require "support.shell"
 local temporary = require "support.temporary"
 
@@ -93,6 +94,70 @@ describe("a file", function()
     assert.equal("there", shell.capture("ls " .. folder))
     assert.matches("Is a directory", tostring(select(2, core.file.check(folder))))
     assert.equal("io", select(2, core.file.check(folder .. "/none/new")).code)
+  end)
+
+  it("is alone after a writer was killed: a new one had no name yet, another is swept away",
+    function()
+    if not (os.execute "strace -V >/dev/null 2>&1") then return pending "needs strace" end
+    local folder = temporary.folder()
+    local file = folder .. "/file"
+    local function killed_at(call, options)
+      local script = temporary.file(temporary.folder(), "script.lua",
+        ("require('lest.core').file.write(%q, 'x', %s)"):format(file, options))
+      local tracing = ("strace -qq -o /dev/null -e trace=%s -e inject=%s:signal=KILL "):format(call,
+        call)
+      local result = shell.run(tracing .. shell.line("run", script))
+      assert.is_true(result.code >= 128, result.err)
+    end
+    killed_at("linkat", "{ new = true, mode = 384 }")
+    assert.equal("", shell.run("ls " .. folder).out)
+    assert(core.file.write(file, "x", { new = true }))
+    assert.equal("1", shell.capture("stat -c %h " .. file))
+    killed_at("fsync", "{}")
+    assert.matches("^file\nfile%.lest%-%w%w%w%w%w%w\n$", shell.run("ls " .. folder).out)
+    for _, name in ipairs { "backup", "lest-1234567", "lest-12345", "pem.lest-123456" } do
+      temporary.file(folder, "file." .. name, "mine")
+    end
+    assert(core.file.check(file))
+    assert.equal("file\nfile.backup\nfile.lest-12345\nfile.lest-1234567\nfile.pem.lest-123456\n",
+      shell.run("LC_ALL=C ls " .. folder).out)
+  end)
+
+  it("leaves alone what another writes at the moment", function()
+    local folder = temporary.folder()
+    local draft = temporary.file(folder, "file.lest-abcdef", "x")
+    local pid = process.start({ "bash", "-c",
+      'exec 9<"$0" && flock 9 && exec sleep 60', draft }, "/dev/null", "/dev/null")
+    process.wait_for(function() return shell.run("flock -n " .. draft .. " true").code ~= 0 end,
+      "the lock")
+    assert(core.file.check(folder .. "/file"))
+    assert.is_true(core.system.exists(draft))
+    process.kill(pid)
+    process.wait_for(function() return not process.alive(pid) end, "the end")
+    process.wait_for(function() return shell.run("flock -n " .. draft .. " true").code == 0 end,
+      "the lock's end")
+    assert(core.file.check(folder .. "/file"))
+    assert.is_false(core.system.exists(draft))
+  end)
+
+  it("is taken for our own where it is a plain one that no other may write", function()
+    local folder = temporary.folder()
+    local path = folder .. "/key"
+    local key = assert(core.key.generate "ec:P-256")
+    assert(key:save(path))
+    assert(core.key.load(path, { own = true }))
+    local function refused(pattern, command)
+      shell.run(command:gsub("KEY", path))
+      local found, err = core.key.load(path, { own = true })
+      assert.is_nil(found)
+      assert.matches(pattern, tostring(err))
+    end
+    refused("others may write to it", "chmod 620 KEY")
+    refused("is a link", "chmod 600 KEY; mv KEY KEY.real; ln -s KEY.real KEY")
+    refused("is no plain file", "rm KEY; mkfifo KEY")
+    refused("is no plain file", "rm KEY; mkdir KEY")
+    if core.system.user_id() ~= 0 then return end
+    refused("belongs to another user", "rmdir KEY; mv KEY.real KEY; chown 65534 KEY")
   end)
 
   it("is read up to a maximum", function()

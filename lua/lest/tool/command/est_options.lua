@@ -161,11 +161,11 @@ end
 --- A private key in a file that the command line names.
 ---@param path string
 ---@param options table
+---@param own? boolean it is taken for what an earlier run has made: nobody else's file
 ---@return lest.key?
 ---@return lest.error? err
-function M.load_key(path, options)
-  local how = options.passphrase and { passphrase = options.passphrase } or nil
-  local key, err = core.key.load(path, how)
+function M.load_key(path, options, own)
+  local key, err = core.key.load(path, { passphrase = options.passphrase, own = own })
   if not key then return nil, support.file_error(err) end
   return key
 end
@@ -193,8 +193,11 @@ end
 ---@return lest.error? err
 function M.new_key(name, options, path)
   local spec = options.new_key
+  path = core.file.resolve(path) or path
+  local ok, problem = core.file.check(path)
+  if not ok then return nil, support.file_error(problem) end
   if core.system.exists(path) then
-    local key, err = M.load_key(path, options)
+    local key, err = M.load_key(path, options, true)
     if not key then return nil, err end
     warn_of_readers(name, path)
     if fits(key, spec) then return key end
@@ -203,7 +206,6 @@ function M.new_key(name, options, path)
   end
   local key, err = core.key.generate(spec)
   if not key then support.usage("--new-key: " .. tostring(err)) end
-  local ok
   ok, err = key:save(path, { new = true, passphrase = options.passphrase })
   if not ok then return nil, support.file_error(err) end
   return key

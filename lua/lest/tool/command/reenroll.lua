@@ -45,7 +45,7 @@ local function recover(options)
   options.key_out = core.file.resolve(options.key_out) or options.key_out
   local path = pending_path(options)
   if not core.system.exists(path) then return true end
-  local key, err = est_options.load_key(path, options)
+  local key, err = est_options.load_key(path, options, true)
   if not key then return nil, err end
   local cert
   cert, err = core.cert.load(options.cert)
@@ -62,7 +62,7 @@ local function key_for(options)
     local cert, there
     cert, err = core.cert.load(options.cert)
     if not cert then return nil, err end
-    there, err = est_options.load_key(path, options)
+    there, err = est_options.load_key(path, options, true)
     if not there then return nil, err end
     if there:public_der() == cert.public_key.der then path = pending_path(options) end
   end
