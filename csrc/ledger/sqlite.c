@@ -171,6 +171,30 @@ static enum lest_status sync_later(struct connection *c, const char *path,
     return status ? status : ledger_wal_open(c->db, path, &c->wal, err);
 }
 
+/* One of another version has other statements. */
+static enum lest_status open_to_read(struct connection *c, const char *path, struct lest_error *err)
+{
+    int64_t version = 0;
+    enum lest_status status = ledger_sqlite_look(path, &c->db, err);
+    if (!status)
+        status = ledger_sqlite_check_version(c->db, path, &version, err);
+    if (!status && version != ledger_schema_version())
+        status = lest_error_set(err, LEST_E_LEDGER, "%s: a ledger of an older version", path);
+    return status;
+}
+
+static enum lest_status open_to_write(struct connection *c, const char *path,
+                                      const struct ledger_options *options, struct lest_error *err)
+{
+    enum lest_status status = ledger_sqlite_connect(path, &c->db, err);
+    if (status)
+        return status;
+    c->busy_ms = options->busy_ms;
+    sqlite3_busy_handler(c->db, wait_for_lock, c);
+    status = set_pragmas(c->db, path, options, err);
+    return status ? status : ledger_sqlite_migrate(c->db, path, options, err);
+}
+
 static enum lest_status sqlite_open(const char *path, const struct ledger_options *options, void **connection,
                                     struct lest_error *err)
 {
@@ -179,25 +203,18 @@ static enum lest_status sqlite_open(const char *path, const struct ledger_option
     *connection = NULL;
     status = ledger_sqlite_check_path(path, err);
     if (!status)
-        status = options->create ? make_file(path, err) : ledger_sqlite_check_there(path, err);
+        status = options->create && !options->read_only ? make_file(path, err)
+                                                        : ledger_sqlite_check_there(path, err);
     if (status)
         return status;
     c = calloc(1, sizeof *c + ledger_statement_count * sizeof *c->prepared);
     if (!c)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
-    status = ledger_sqlite_connect(path, &c->db, err);
-    if (status)
-        goto out;
-    c->busy_ms = options->busy_ms;
-    sqlite3_busy_handler(c->db, wait_for_lock, c);
-    status = set_pragmas(c->db, path, options, err);
-    if (!status)
-        status = ledger_sqlite_migrate(c->db, path, options, err);
+    status = options->read_only ? open_to_read(c, path, err) : open_to_write(c, path, options, err);
     if (!status)
         status = prepare_all(c, path, err);
     if (!status && options->sync_later)
         status = sync_later(c, path, options, err);
-out:
     if (status)
         sqlite_close(c);
     else

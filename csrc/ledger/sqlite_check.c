@@ -72,6 +72,22 @@ static int open_to_look(const char *path, sqlite3 **db)
     return code;
 }
 
+enum lest_status ledger_sqlite_look(const char *path, sqlite3 **out, struct lest_error *err)
+{
+    enum lest_status status = LEST_OK;
+    ledger_sqlite_configure();
+    int code = open_to_look(path, out);
+    if (code == SQLITE_OK) {
+        sqlite3_busy_timeout(*out, LEDGER_BUSY_MS);
+        ledger_sqlite_harden(*out);
+        return LEST_OK;
+    }
+    status = ledger_sqlite_fail(*out, code, path, err);
+    sqlite3_close(*out);
+    *out = NULL;
+    return status;
+}
+
 enum lest_status ledger_sqlite_check(const char *path, struct lest_error *err)
 {
     sqlite3 *db = NULL;
@@ -87,15 +103,9 @@ enum lest_status ledger_sqlite_check(const char *path, struct lest_error *err)
     status = check_folder(path, err);
     if (status)
         return status;
-    ledger_sqlite_configure();
-    int code = open_to_look(path, &db);
-    if (code == SQLITE_OK) {
-        sqlite3_busy_timeout(db, LEDGER_BUSY_MS);
-        ledger_sqlite_harden(db);
+    status = ledger_sqlite_look(path, &db, err);
+    if (!status)
         status = ledger_sqlite_check_version(db, path, &version, err);
-    } else {
-        status = ledger_sqlite_fail(db, code, path, err);
-    }
     sqlite3_close(db);
     return status;
 }

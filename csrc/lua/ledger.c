@@ -233,7 +233,8 @@ static void call_progress(void *arg, int64_t seconds)
 
 static int open_ledger(lua_State *L)
 {
-    static const char *const known[] = { "busy_ms", "create", "sync_later", "max_pages", "progress", NULL };
+    static const char *const known[] = { "busy_ms",   "create",   "sync_later", "read_only",
+                                         "max_pages", "progress", NULL };
     struct lest_error err;
     const char *path = luaL_checkstring(L, 1);
     lua_settop(L, 2);
@@ -246,6 +247,7 @@ static int open_ledger(lua_State *L)
         .busy_ms = (int)busy_ms,
         .create = lestL_opt_boolean(L, 2, "create", true),
         .sync_later = lestL_opt_boolean(L, 2, "sync_later", false),
+        .read_only = lestL_opt_boolean(L, 2, "read_only", false),
         .max_pages = max_pages,
         .progress_arg = L,
     };

@@ -126,10 +126,37 @@ describe("a renewal after the configuration changed", function()
   it("is made by the label's profile where the certificate's was renamed", function()
     server:enroll "device01"
     change("device = {", "thing = {", '"device"', '"thing"')
+    local gone = server:logged "profile is gone"
+    assert.same({ 1, "device" }, { #gone, gone[1].profile })
     local status, body = post_as(server, "device01", "/simplereenroll",
       fresh_csr(server, "device01"))
     assert.equal(200, status, body)
     assert.equal("thing", server:sql "SELECT profile FROM certificates ORDER BY seq DESC LIMIT 1")
+  end)
+
+  it("is warned of by --check, which changes nothing", function()
+    local function check()
+      local code, _, err = process.run { support.lest, "serve", "--check",
+        server.dir .. "/server.lua" }
+      assert.equal(0, code, err)
+      return err:find("profile is gone", 1, true) ~= nil
+    end
+    server:enroll "device01"
+    local serial = core.cert.load(server:enroll "device02").serial
+    assert.is_false(check())
+    server:edit_config(function(text)
+      return (text:gsub("device = {", "thing = {"):gsub('"device"', '"thing"'))
+    end)
+    assert.is_true(check())
+    process.must { "sqlite3", server:ledger(), "UPDATE certificates SET revoked_at = 1" }
+    assert.is_false(check())
+    assert.equal(serial, server:sql "SELECT serial FROM certificates ORDER BY seq DESC LIMIT 1")
+    process.kill(server.pid)
+    server:exit_code()
+    process.must { "sqlite3", server:ledger(), "UPDATE certificates SET revoked_at = NULL" }
+    local files = process.must { "ls", server.dir .. "/ledger" }
+    assert.is_true(check())
+    assert.equal(files, process.must { "ls", server.dir .. "/ledger" })
   end)
 
   it("is refused with words where the profile was narrowed", function()

@@ -312,6 +312,7 @@ local core_ledger = {}
 ---@class lest.core.ledger.options
 ---@field busy_ms? integer how long to wait for another process's lock; default 5000
 ---@field create? boolean make one if there is none; default true
+---@field read_only? boolean nothing is made or changed; one of another version is not opened
 ---@field sync_later? boolean commit(callback) does not wait for the disk; default false
 ---@field max_pages? integer a ceiling on the file's size
 ---@field progress? fun(seconds: integer) called about once a second while an older schema is

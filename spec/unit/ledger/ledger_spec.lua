@@ -239,6 +239,17 @@ describe("the ledger", function()
     assert(other:rollback())
   end)
 
+  it("is only read where it was opened so", function()
+    assert(ledger:run("request_add", rows.request()))
+    local reader <close> = assert(core.ledger.open(path, { create = false, read_only = true }))
+    assert.equal(1, #reader:rows("request_list", { limit = 10 }))
+    assert_fails("ledger", reader:run("request_add", rows.request { id = "r2" }))
+    assert.equal(1, #reader:rows("request_list", { limit = 10 }))
+    assert_fails("not_found", core.ledger.open(path .. "-none", { read_only = true }))
+    shell.capture(("sqlite3 %s 'PRAGMA user_version = 4'"):format(path))
+    assert_fails("ledger", core.ledger.open(path, { read_only = true }))
+  end)
+
   it("pages its lists, newest first", function()
     for i = 1, 5 do assert(ledger:run("request_add", rows.request { id = "r" .. i })) end
     local page = ledger:rows("request_list", { limit = 2 })
