@@ -26,6 +26,12 @@ struct ledger_options {
     void *progress_arg;
 };
 
+/** Called now and then while something long goes on: so many of all steps are done. */
+struct ledger_progress {
+    void (*call)(void *arg, int64_t done, int64_t all);
+    void *arg;
+};
+
 enum ledger_control {
     LEDGER_BEGIN,        /* takes the write lock at once, so that nothing inside fails for it */
     LEDGER_COMMIT,       /* durable when it succeeds; when it fails nothing of the transaction is kept, unless
@@ -41,7 +47,7 @@ enum ledger_control {
  *  control  the calls are in order; only the database can refuse them
  *  in_transaction  what the database itself thinks
  *  sync  any thread; nothing to do where each commit is durable by itself
- *  is_long, checkpoint  as ledger_is_long and ledger_checkpoint */
+ *  is_long, checkpoint, backup  as ledger_is_long, ledger_checkpoint and ledger_backup */
 struct ledger_engine {
     enum lest_status (*open)(const char *path, const struct ledger_options *options, void **connection,
                              struct lest_error *err);
@@ -54,6 +60,8 @@ struct ledger_engine {
     enum lest_status (*sync)(void *connection, struct lest_error *err);
     bool (*is_long)(void *connection);
     enum lest_status (*checkpoint)(void *connection, struct lest_error *err);
+    enum lest_status (*backup)(void *connection, const char *path, const struct ledger_progress *progress,
+                               struct lest_error *err);
 };
 
 extern const struct ledger_engine ledger_sqlite;

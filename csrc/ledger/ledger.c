@@ -156,6 +156,14 @@ enum lest_status ledger_checkpoint(const struct ledger *ledger, struct lest_erro
     return ledger->engine->checkpoint(ledger->connection, err);
 }
 
+enum lest_status ledger_backup(struct ledger *ledger, const char *path,
+                               const struct ledger_progress *progress, struct lest_error *err)
+{
+    if (ledger->begun)
+        return lest_error_set(err, LEST_E_INTERNAL, "backup is out of order: a transaction is open");
+    return ledger->engine->backup(ledger->connection, path, progress, err);
+}
+
 enum lest_status ledger_control(struct ledger *ledger, enum ledger_control what, struct lest_error *err)
 {
     enum lest_status status = LEST_OK;

@@ -59,4 +59,12 @@ enum lest_status ledger_sync(const struct ledger *ledger, struct lest_error *err
 bool ledger_is_long(const struct ledger *ledger);
 enum lest_status ledger_checkpoint(const struct ledger *ledger, struct lest_error *err) LEST_MUST_USE;
 
+/** Copy what is in the ledger now to a new file, of mode 0600, whole and durable or not at all; until then it is
+ *  at path with ".part" at its end. Others go on reading and writing, but their WAL grows meanwhile. Not inside a
+ *  transaction.
+ *  progress  may be NULL; must not use the ledger
+ *  Errors: LEST_E_EXISTS, LEST_E_IO, LEST_E_LEDGER, LEST_E_LEDGER_BUSY, LEST_E_NOMEM, LEST_E_INTERNAL */
+enum lest_status ledger_backup(struct ledger *ledger, const char *path,
+                               const struct ledger_progress *progress, struct lest_error *err) LEST_MUST_USE;
+
 #endif

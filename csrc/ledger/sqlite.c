@@ -1,6 +1,7 @@
 /* The SQLite engine: WAL, synchronous=FULL (NORMAL where commits are synced later), one file. */
 #include "base/clock.h"
 #include "ledger/engine.h"
+#include "ledger/sqlite_backup.h"
 #include "ledger/sqlite_check.h"
 #include "ledger/sqlite_connect.h"
 #include "ledger/sqlite_schema.h"
@@ -351,6 +352,13 @@ static enum lest_status sqlite_checkpoint(void *connection, struct lest_error *e
     return c->wal ? ledger_wal_checkpoint(c->wal, err) : LEST_OK;
 }
 
+static enum lest_status sqlite_backup(void *connection, const char *path,
+                                      const struct ledger_progress *progress, struct lest_error *err)
+{
+    const struct connection *c = connection;
+    return ledger_sqlite_backup(c->db, path, progress, err);
+}
+
 const struct ledger_engine ledger_sqlite = {
     .open = sqlite_open,
     .check = ledger_sqlite_check,
@@ -361,4 +369,5 @@ const struct ledger_engine ledger_sqlite = {
     .sync = sqlite_sync,
     .is_long = sqlite_is_long,
     .checkpoint = sqlite_checkpoint,
+    .backup = sqlite_backup,
 };

@@ -5,6 +5,7 @@
  *   l:run(name, { parameter = value }) -> rows changed | nil, err
  *   l:rows(name, { parameter = value }) -> list of rows, tables by column name, NULL is nil | nil, err
  *   l:begin() l:commit() l:rollback() l:savepoint() l:release() l:rollback_to() -> true | nil, err
+ *   l:backup(path [, progress(done, all)]) -> true | nil, err
  *   l:commit(callback) -> true (committed) | nil, err; l:sync(callback)
  *     where opened with sync_later: callback(true) once it is durable, or callback(nil, err), in the order of
  *     the calls, from the loop; never if the ledger is closed first
@@ -208,6 +209,33 @@ static int rollback_to(lua_State *L)
     return control(L, LEDGER_ROLLBACK_TO);
 }
 
+static void call_done(void *arg, int64_t done, int64_t all)
+{
+    lua_State *L = arg;
+    lua_pushvalue(L, 3); /* SQLite is on the C stack: nothing here may raise */
+    lua_pushinteger(L, done);
+    lua_pushinteger(L, all);
+    lestL_call(L, 2, 0, "ledger progress");
+}
+
+static int backup(lua_State *L)
+{
+    struct lest_error err;
+    struct lestL_ledger *handle = check_handle(L);
+    const char *path = luaL_checkstring(L, 2);
+    lua_settop(L, 3);
+    if (!lua_isnil(L, 3))
+        luaL_checktype(L, 3, LUA_TFUNCTION);
+    struct ledger_progress progress = { .call = call_done, .arg = L };
+    enum lest_status status = ledger_backup(handle->ledger, path, lua_isnil(L, 3) ? NULL : &progress, &err);
+    if (status == LEST_E_INTERNAL)
+        return luaL_error(L, "%s", err.message);
+    if (status)
+        return lestL_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 static const struct lestL_class class = {
     .name = "lest.ledger",
     .methods = (const luaL_Reg[]){ { "run", run },
@@ -219,6 +247,7 @@ static const struct lestL_class class = {
                                    { "savepoint", savepoint },
                                    { "release", release },
                                    { "rollback_to", rollback_to },
+                                   { "backup", backup },
                                    { NULL, NULL } },
     .close = lestL_ledger_close,
 };

@@ -302,6 +302,13 @@ function ledger:release() end
 ---@return true?, lest.error?
 function ledger:rollback_to() end
 
+--- Copy what is in the ledger now to a new file of mode 0600, while others go on with theirs.
+---@param path string what is there is not replaced
+---@param progress? fun(done: integer, all: integer) called now and then
+---@return boolean?
+---@return lest.error? err codes exists, io, ledger, ledger_busy
+function ledger:backup(path, progress) end
+
 --- Close the connection; an open transaction is rolled back.
 function ledger:close() end
 

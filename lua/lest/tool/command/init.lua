@@ -10,7 +10,7 @@ local commands <const> = {
   { "pending", "list, show, approve and reject requests that wait" },
   { "cert", "list and show issued certificates" },
   { "request", "list and show what was decided" },
-  { "ledger", "make a server's ledger" },
+  { "ledger", "make a server's ledger, and copy it" },
   { "cacerts", "fetch a server's CA certificates" },
   { "csrattrs", "fetch what a server wants in a request" },
   { "enroll", "get a certificate" },

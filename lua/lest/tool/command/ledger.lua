@@ -1,4 +1,5 @@
 --- `lest ledger`: the file in which a server keeps what it decided and issued.
+local core = require "lest.core"
 local json = require "lest.json"
 local operate = require "lest.tool.command.operate"
 local operator = require "lest.server.ledger.operator"
@@ -8,8 +9,8 @@ local M = {}
 
 local function new_parser()
   local parser = support.parser {
-    name = "lest ledger", summary = "Make a server's ledger.",
-    example = "lest ledger init --config pki/server.lua",
+    name = "lest ledger", summary = "Make a server's ledger, and copy it.",
+    example = "lest ledger backup /var/backups/lest.db --config pki/server.lua",
   }
   parser:require_command(true):command_target "subcommand"
   operate.subcommand(parser, "init",
@@ -17,6 +18,11 @@ local function new_parser()
     .. "One that was lost is to be restored from a backup: an empty one knows of no certificate "
     .. "that was issued before, and none of them can be revoked.",
     "lest ledger init --config pki/server.lua")
+  local backup = operate.subcommand(parser, "backup",
+    "Copy the ledger to a new file of mode 0600, also while the server runs. As root, the copy is "
+    .. "made by the ledger's owner, who must be allowed to write there.",
+    "lest ledger backup /var/backups/lest.db --config pki/server.lua")
+  backup:argument "file" :description "What is there is not replaced."
   return parser
 end
 
@@ -30,7 +36,27 @@ local function init(options, config)
   end
 end
 
-local actions <const> = { init = init }
+-- On a terminal, in one line that is written anew.
+local function show_progress(done, all)
+  io.stderr:write(("\r\27[Kthe ledger is copied (%d %%)"):format(100 * done // math.max(all, 1)))
+  io.stderr:flush()
+end
+
+-- The file is named before this process may enter another folder.
+local function backup(options, config)
+  local path, err = core.file.resolve(options.file)
+  if not path then return nil, err end
+  local ledger <close>, problem = operator.open(config)
+  if not ledger then return nil, problem end
+  local is_seen = core.system.is_terminal(2)
+  local ok
+  ok, err = ledger:backup(path, is_seen and show_progress or nil)
+  if is_seen then io.stderr:write "\r\27[K" end
+  if not ok then return nil, err end
+  if options.json then support.print_json(json.object { file = path }) end
+end
+
+local actions <const> = { init = init, backup = backup }
 
 ---@param args string[]
 ---@return integer exit_code
