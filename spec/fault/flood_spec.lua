@@ -156,6 +156,21 @@ describe("a client whose server floods it with", function()
   end)
 
   for _, row in ipairs {
+    { "interim answers", "interim" }, { "an endless extension of a chunk", "chunk" },
+    { "a header without an end", "byte" },
+  } do
+    it(row[1] .. ", without TLS, gives up before its time is over", function()
+      local server <close> = world:serve { plain = true }
+      server:answer { "head", { flood = row[2] } }
+      local anybody = assert(core.http_client.new { plain_http = true, provisional = true })
+      local res, err = http.send(anybody, { url = server.url .. "/x", timeout_ms = 30000,
+        max_body = 65536 })
+      assert.is_nil(res)
+      assert.not_equal("timeout", err.code)
+    end)
+  end
+
+  for _, row in ipairs {
     { "KeyUpdates", "update", "1.3", "protocol", "too many TLS records" },
     { "KeyUpdates that want an answer", "request", "1.3", "protocol", "too many TLS records" },
     { "heads of handshakes", "hello", "1.2", "protocol", "too many TLS records" },

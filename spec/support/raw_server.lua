@@ -40,7 +40,8 @@ local function steps_of(answer)
 end
 
 --- Start. Settings: cert, key (PEM files); ca (client certificates are asked for and verified) or
---- ask = true (any is taken); min, max, ciphers, suites, groups, tickets (spec/support/rawtls.h).
+--- ask = true (any is taken); plain = true (HTTP without TLS); min, max, ciphers, suites, groups,
+--- tickets (spec/support/rawtls.h).
 ---@param settings table
 ---@return table server
 function M.start(settings)
@@ -48,7 +49,7 @@ function M.start(settings)
     table.unpack(rawtls.words(settings))),
     events = {}, taken = 0 }, M)
   self.port = tonumber(self.process:line():match "^port (%d+)$")
-  self.url = "https://localhost:" .. self.port
+  self.url = (settings.plain and "http" or "https") .. "://localhost:" .. self.port
   return self
 end
 

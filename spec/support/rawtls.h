@@ -55,7 +55,7 @@ void rawtls_reset(struct rawtls *c);
 void rawtls_linger(struct rawtls *c, int64_t ms);
 
 /** Send records of a kind (spec/support/rawtls_flood.c) without end: until the deadline, or until the peer ends the
- *  connection. Nothing was written before, and the suite is AES-128-GCM. *sent counts bytes. */
+ *  connection. Nothing was written before, and the suite, if there is one, is AES-128-GCM. *sent counts bytes. */
 enum rawtls_end rawtls_flood(struct rawtls *c, const char *kind, int64_t deadline, size_t *sent);
 
 /** Keep what rawtls_flood() needs: the keylog callback of every context. */

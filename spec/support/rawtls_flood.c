@@ -16,7 +16,8 @@
 
 enum { BATCH_LEN = 64 * 1024, SECRET_LEN = 32, KEY_LEN = 16, IV_LEN = 12, TAG_LEN = 16, PLAIN_MAX = 16384 };
 
-/* secret  TLS 1.3: of this direction
+/* cipher  NULL: a plain connection
+ * secret  TLS 1.3: of this direction
  * seq     of the next record */
 struct sender {
     bool tls13, server;
@@ -118,6 +119,11 @@ static void put_record(struct sender *s, uint8_t type, const void *data, size_t 
     uint8_t nonce[IV_LEN], aad[13], sealed[PLAIN_MAX + 1 + TAG_LEN], number[8];
     size_t plain_len = len + s->tls13, aad_len = sizeof head;
     int n;
+    if (!s->cipher) {
+        s->seq++;
+        lest_buf_append(&s->out, data, len);
+        return;
+    }
     put_number(number, s->seq++, 8);
     memcpy(nonce, s->iv, IV_LEN);
     for (int i = 0; s->tls13 && i < 8; i++)
@@ -221,10 +227,12 @@ static const struct {
 
 static void start(struct sender *s, SSL *ssl)
 {
+    lest_buf_init(&s->out, 2 * BATCH_LEN);
+    if (!ssl)
+        return;
     s->tls13 = SSL_version(ssl) == TLS1_3_VERSION;
     s->server = SSL_is_server(ssl);
     s->cipher = EVP_CIPHER_CTX_new();
-    lest_buf_init(&s->out, 2 * BATCH_LEN);
     must(s->cipher != NULL, "memory");
     if (!s->tls13) {
         use_master(s, ssl);

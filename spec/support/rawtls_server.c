@@ -51,6 +51,7 @@ static struct lest_buf events = { .max = BYTES_MAX };
 static int wake_fd;
 static int64_t started_ms;
 static SSL_CTX *context;
+static bool plain; /* plain=1: HTTP without TLS */
 
 /* One connection, in its thread. */
 struct session {
@@ -347,6 +348,26 @@ static enum rawtls_end serve_one(struct session *s)
     return end;
 }
 
+static enum rawtls_end start_tls(struct session *s)
+{
+    s->c.ssl = SSL_new(context);
+    if (!s->c.ssl)
+        rawtls_die("no connection");
+    SSL_set_fd(s->c.ssl, s->c.fd);
+    SSL_set_accept_state(s->c.ssl);
+    SSL_set_msg_callback(s->c.ssl, on_message);
+    SSL_set_msg_callback_arg(s->c.ssl, s);
+    enum rawtls_end end = rawtls_handshake(&s->c, rawtls_deadline(IDLE_MS));
+    if (end != RAWTLS_OK) {
+        emit_end("failed", s, end);
+        return end;
+    }
+    struct lest_buf line = event("tls", s);
+    rawtls_put_info(&line, s->c.ssl);
+    emit(&line);
+    return end;
+}
+
 static enum rawtls_end serve(struct session *s)
 {
     enum rawtls_end end = RAWTLS_OK;
@@ -356,23 +377,8 @@ static enum rawtls_end serve(struct session *s)
     if (steps)
         end = run_steps(s, steps);
     free(steps);
-    if (end != RAWTLS_OK)
-        return end;
-    s->c.ssl = SSL_new(context);
-    if (!s->c.ssl)
-        rawtls_die("no connection");
-    SSL_set_fd(s->c.ssl, s->c.fd);
-    SSL_set_accept_state(s->c.ssl);
-    SSL_set_msg_callback(s->c.ssl, on_message);
-    SSL_set_msg_callback_arg(s->c.ssl, s);
-    end = rawtls_handshake(&s->c, rawtls_deadline(IDLE_MS));
-    if (end != RAWTLS_OK) {
-        emit_end("failed", s, end);
-        return end;
-    }
-    struct lest_buf line = event("tls", s);
-    rawtls_put_info(&line, s->c.ssl);
-    emit(&line);
+    if (end == RAWTLS_OK && !plain)
+        end = start_tls(s);
     while (end == RAWTLS_OK)
         end = serve_one(s);
     if (s->in.len && !s->recorded)
@@ -495,6 +501,7 @@ void rawtls_server(char *const words[])
     uint64_t count;
     started_ms = lest_clock_monotonic_ms();
     context = rawtls_context(true, words);
+    plain = rawtls_word(words, "plain", NULL) != NULL;
     wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     int listener = open_listener();
     fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK);
