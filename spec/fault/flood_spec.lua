@@ -31,9 +31,9 @@ describe("a server whose client floods it with", function()
     server:stop()
   end)
 
-  local function flood(kind, version)
+  local function flood(kind, version, first)
     local c <close> = assert(client:connect(with(version, { port = server.port })))
-    return (c:flood(kind, FLOOD_MS))
+    return (c:flood(kind, FLOOD_MS, first))
   end
 
   local function goes_on()
@@ -62,6 +62,21 @@ describe("a server whose client floods it with", function()
   } do
     it(("%s (TLS %s) answers others meanwhile"):format(row[1], row[3]), function()
       assert.not_equal("timeout", flood(row[2], row[3]))
+      goes_on()
+    end)
+  end
+
+  local post = "POST /.well-known/est/%s HTTP/1.1\r\nHost: localhost\r\n%s\r\n"
+  for state, first in pairs {
+    ["the middle of a head"] = "GET /.well-known/est/cacerts HTTP/1.1\r\nHo",
+    ["the middle of a body"] = post:format("simpleenroll", "Authorization: Basic YTpi\r\n"
+      .. "Content-Type: application/pkcs10\r\nContent-Length: 9999\r\n") .. "MII",
+    ["a body that was answered early"] = post:format("simpleenroll", "Content-Length: 9999\r\n"),
+    ["the end"] = raw_client.http("GET", "/cacerts", { "Connection: close" }),
+    ["a request after another"] = raw_client.http("GET", "/cacerts"):rep(3),
+  } do
+    it("KeyUpdates in " .. state .. " ends the connection", function()
+      assert.not_equal("timeout", flood("request", "1.3", first))
       goes_on()
     end)
   end

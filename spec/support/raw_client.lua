@@ -114,10 +114,12 @@ M.FLOODS = { suites = "TLS_AES_128_GCM_SHA256",
 --- was made with FLOODS.
 ---@param kind string
 ---@param timeout integer ms
+---@param first? string bytes that go before them
 ---@return string how it ended
 ---@return integer count of bytes
-function Connection:flood(kind, timeout)
-  local _, how, count = sent(self.process:ask("flood", self.id, kind, tostring(timeout)))
+function Connection:flood(kind, timeout, first)
+  local _, how, count = sent(self.process:ask("flood", self.id, kind, tostring(timeout),
+    rawtls.encode(first)))
   return how, count
 end
 

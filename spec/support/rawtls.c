@@ -285,7 +285,7 @@ SSL_CTX *rawtls_context(bool server, char *const words[])
     SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     /* A fixture can do what a product must not: old versions and weak keys are for the peer to refuse. */
     SSL_CTX_set_security_level(ctx, 0);
-    SSL_CTX_set_keylog_callback(ctx, rawtls_keep_secret);
+    rawtls_keep_secrets(ctx);
     must(SSL_CTX_set_min_proto_version(ctx, version(rawtls_word(words, "min", "1.2"))), "min");
     must(SSL_CTX_set_max_proto_version(ctx, version(rawtls_word(words, "max", "1.3"))), "max");
     if (cert)

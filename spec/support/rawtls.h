@@ -55,11 +55,14 @@ void rawtls_reset(struct rawtls *c);
 void rawtls_linger(struct rawtls *c, int64_t ms);
 
 /** Send records of a kind (spec/support/rawtls_flood.c) without end: until the deadline, or until the peer ends the
- *  connection. Nothing was written before, and the suite, if there is one, is AES-128-GCM. *sent counts bytes. */
-enum rawtls_end rawtls_flood(struct rawtls *c, const char *kind, int64_t deadline, size_t *sent);
+ *  connection. Nothing was written before, and the suite, if there is one, is AES-128-GCM.
+ *  first  bytes that go before them, less than a record holds; NULL for none
+ *  sent   counts all bytes */
+enum rawtls_end rawtls_flood(struct rawtls *c, const char *kind, const struct lest_buf *first,
+                             int64_t deadline, size_t *sent);
 
-/** Keep what rawtls_flood() needs: the keylog callback of every context. */
-void rawtls_keep_secret(const SSL *ssl, const char *line);
+/** Keep what rawtls_flood() needs of the sessions of a context; before there are threads. */
+void rawtls_keep_secrets(SSL_CTX *ctx);
 
 /** Sleep. */
 void rawtls_pause(int64_t ms);

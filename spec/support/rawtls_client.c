@@ -7,7 +7,7 @@
  *   hello KEY=VALUE...                -> data ok BASE64: a ClientHello, to be sent on a plain connection
  *   send ID BASE64 TIMEOUT            -> ok COUNT | err END COUNT
  *   trickle ID BASE64 CHUNK GAP       -> ok COUNT | err END COUNT
- *   flood ID KIND TIMEOUT             -> err END COUNT: see spec/support/rawtls_flood.c
+ *   flood ID KIND TIMEOUT BASE64      -> err END COUNT: these bytes, then see spec/support/rawtls_flood.c
  *   read ID TIMEOUT MAX UNTIL         -> data END BASE64: up to MAX bytes, or to the end of the bytes UNTIL
  *   info ID                           -> ok INFO...
  *   notify | fin | half | close | drop | reset ID    -> ok
@@ -187,14 +187,18 @@ static void send_command(char *const words[], bool trickle)
     lest_buf_free(&data);
 }
 
-/* flood ID KIND TIMEOUT */
+/* flood ID KIND TIMEOUT BASE64 */
 static void flood_command(char *const words[])
 {
     int id;
     size_t sent;
     char count[32];
     struct rawtls *c = connection(words[1], &id);
-    enum rawtls_end end = rawtls_flood(c, words[2], rawtls_deadline(atol(words[3])), &sent);
+    struct lest_buf first;
+    lest_buf_init(&first, BYTES_MAX);
+    rawtls_bytes(words[4], &first);
+    enum rawtls_end end = rawtls_flood(c, words[2], &first, rawtls_deadline(atol(words[3])), &sent);
+    lest_buf_free(&first);
     snprintf(count, sizeof count, "%zu ", sent);
     reply_end("err", end, count);
 }
@@ -286,7 +290,7 @@ static void run(char *const words[])
         send_command(words, false);
     else if (strcmp(words[0], "trickle") == 0 && count == 5)
         send_command(words, true);
-    else if (strcmp(words[0], "flood") == 0 && count == 4)
+    else if (strcmp(words[0], "flood") == 0 && count == 5)
         flood_command(words);
     else if (strcmp(words[0], "read") == 0 && count == 5)
         read_command(words);

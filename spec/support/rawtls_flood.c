@@ -33,20 +33,27 @@ static void must(bool ok, const char *what)
         rawtls_die(what);
 }
 
-static int secret_index(void)
+static void free_secret(void *ssl, void *hex, CRYPTO_EX_DATA *data, int index, long number, void *pointer)
 {
-    static int index = -1;
-    if (index < 0)
-        index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
-    return index;
+    (void)ssl, (void)data, (void)index, (void)number, (void)pointer;
+    free(hex);
 }
 
-void rawtls_keep_secret(const SSL *ssl, const char *line)
+static int secret_index = -1;
+
+static void keep_secret(const SSL *ssl, const char *line)
 {
     const char *wanted = SSL_is_server(ssl) ? "SERVER_TRAFFIC_SECRET_0 " : "CLIENT_TRAFFIC_SECRET_0 ";
     const char *hex = strrchr(line, ' ');
     if (strncmp(line, wanted, strlen(wanted)) == 0)
-        SSL_set_ex_data((SSL *)ssl, secret_index(), strdup(hex + 1)); /* for the life of the fixture */
+        SSL_set_ex_data((SSL *)ssl, secret_index, strdup(hex + 1));
+}
+
+void rawtls_keep_secrets(SSL_CTX *ctx)
+{
+    if (secret_index < 0)
+        secret_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_secret);
+    SSL_CTX_set_keylog_callback(ctx, keep_secret);
 }
 
 static void derive(const char *kdf_name, const OSSL_PARAM *params, uint8_t *out, size_t len)
@@ -238,7 +245,7 @@ static void start(struct sender *s, SSL *ssl)
         use_master(s, ssl);
         return;
     }
-    const char *hex = SSL_get_ex_data(ssl, secret_index());
+    const char *hex = SSL_get_ex_data(ssl, secret_index);
     must(hex && strlen(hex) == 2 * SECRET_LEN, "the suite is TLS_AES_128_GCM_SHA256");
     for (size_t i = 0; i < SECRET_LEN; i++)
         s->secret[i] = (uint8_t)(lest_hex_value(hex[2 * i]) << 4 | lest_hex_value(hex[2 * i + 1]));
@@ -280,7 +287,8 @@ static enum rawtls_end send_batch(struct sender *s, int fd, int64_t deadline, si
     return RAWTLS_OK;
 }
 
-enum rawtls_end rawtls_flood(struct rawtls *c, const char *kind, int64_t deadline, size_t *sent)
+enum rawtls_end rawtls_flood(struct rawtls *c, const char *kind, const struct lest_buf *first,
+                             int64_t deadline, size_t *sent)
 {
     struct sender s = { 0 };
     enum rawtls_end end = RAWTLS_OK;
@@ -290,6 +298,8 @@ enum rawtls_end rawtls_flood(struct rawtls *c, const char *kind, int64_t deadlin
     must(i < sizeof kinds / sizeof *kinds, "unknown kind of flood");
     *sent = 0;
     start(&s, c->ssl);
+    if (first && first->len)
+        put_record(&s, SSL3_RT_APPLICATION_DATA, first->data, first->len);
     while (end == RAWTLS_OK) {
         while (s.out.len < BATCH_LEN)
             kinds[i].put(&s);

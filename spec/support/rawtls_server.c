@@ -262,7 +262,7 @@ static enum rawtls_end run_step(struct session *s, char *step)
         return ask_certificate(s);
     if (strcmp(step, "flood") == 0 && argument) {
         size_t sent;
-        return rawtls_flood(&s->c, argument, rawtls_deadline(IDLE_MS), &sent);
+        return rawtls_flood(&s->c, argument, NULL, rawtls_deadline(IDLE_MS), &sent);
     }
     if (strcmp(step, "send") == 0 && argument)
         return send_step(s, argument, 0, 0);
