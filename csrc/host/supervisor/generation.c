@@ -165,6 +165,12 @@ static void step_stopping(struct host_generation *generation, int64_t now_ms)
         generation->state = HOST_GENERATION_GONE;
 }
 
+bool host_generation_is_late(const struct host_generation *generation)
+{
+    return generation->state == HOST_GENERATION_STARTING &&
+           host_child_is_on_something(&generation->authority);
+}
+
 static void watch_children(struct host_generation *generation, int64_t now_ms, bool trusted)
 {
     int64_t watchdog_ms = trusted ? (int64_t)generation->setup.settings.watchdog_s * 1000 : 0;

@@ -60,6 +60,9 @@ void host_generation_step(struct host_generation *generation, int64_t now_ms, bo
 enum { HOST_GENERATION_WAITS_MAX = 2 * HOST_WORKERS_MAX + 3 };
 size_t host_generation_waits(const struct host_generation *generation, struct pollfd *out);
 
+/** Whether it starts with what takes longer than a start: a ledger that is brought to this version. */
+bool host_generation_is_late(const struct host_generation *generation);
+
 /** A process has ended: true if it was one of this generation's. */
 bool host_generation_ended(struct host_generation *generation, pid_t pid, int wait_status, int64_t now_ms);
 

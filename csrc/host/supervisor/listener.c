@@ -61,20 +61,6 @@ static bool lists_v4_wildcard(char addresses[][HOST_ADDRESS_MAX], size_t count, 
     return false;
 }
 
-static void describe(struct host_listener *listener)
-{
-    struct sockaddr_storage name = { 0 };
-    socklen_t len = sizeof name;
-    char host[HOST_ADDRESS_MAX - 16], port[8];
-    if (getsockname(listener->fd, (struct sockaddr *)&name, &len) < 0 ||
-        getnameinfo((struct sockaddr *)&name, len, host, sizeof host, port, sizeof port,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-        snprintf(listener->bound, sizeof listener->bound, "%s", listener->address);
-    else
-        snprintf(listener->bound, sizeof listener->bound, name.ss_family == AF_INET6 ? "[%s]:%s" : "%s:%s",
-                 host, port);
-}
-
 /* 0, or the errno of the failure */
 static int bind_to(struct host_listener *listener, const struct addrinfo *address)
 {
@@ -106,7 +92,8 @@ static int bind_v4_instead(struct host_listener *listener, const struct addrinfo
     return bind_to(listener, &v4);
 }
 
-static enum lest_status open_listener(struct host_listener *listener, struct lest_error *err)
+static enum lest_status open_listener(const struct host_passed *passed, struct host_listener *listener,
+                                      struct lest_error *err)
 {
     struct addrinfo *address = resolve(listener->address);
     if (!address)
@@ -114,13 +101,16 @@ static enum lest_status open_listener(struct host_listener *listener, struct les
                               "listen: %s is not ADDRESS:PORT with a numeric address, as 0.0.0.0:8443 or "
                               "[::]:8443",
                               listener->address);
-    int failed = bind_to(listener, address);
+    listener->fd = host_passed_find(passed, address->ai_addr);
+    listener->is_passed = listener->fd >= 0;
+    int failed = listener->is_passed ? 0 : bind_to(listener, address);
     if ((failed == EAFNOSUPPORT || failed == EADDRNOTAVAIL) && is_wildcard_v6(address) && !listener->v6_only)
         failed = bind_v4_instead(listener, address);
     freeaddrinfo(address);
     if (failed)
         return lest_error_set_errno(err, LEST_E_IO, failed, "cannot listen at %s", listener->address);
-    describe(listener);
+    if (!host_passed_describe(listener->fd, listener->bound, sizeof listener->bound))
+        snprintf(listener->bound, sizeof listener->bound, "%s", listener->address);
     return LEST_OK;
 }
 
@@ -145,7 +135,7 @@ static enum lest_status acquire(struct host_listeners *listeners, const char *ad
     snprintf(made->address, sizeof made->address, "%s", address);
     made->v6_only = v6_only;
     made->users = 1;
-    enum lest_status status = open_listener(made, err);
+    enum lest_status status = open_listener(&listeners->passed, made, err);
     if (status) {
         free(made);
         return status;
@@ -167,6 +157,33 @@ enum lest_status host_listeners_acquire(struct host_listeners *listeners, char a
         }
     }
     return LEST_OK;
+}
+
+void host_listeners_compare(const struct host_listeners *listeners, char addresses[][HOST_ADDRESS_MAX],
+                            size_t count)
+{
+    const struct host_passed *passed = &listeners->passed;
+    bool is_used[HOST_LISTENERS_MAX] = { false };
+    for (size_t i = 0; passed->count && i < count; i++) {
+        struct addrinfo *address = resolve(addresses[i]);
+        int fd = address ? host_passed_find(passed, address->ai_addr) : -1;
+        if (address && fd < 0)
+            lest_log(LEST_LOG_WARNING, "socket not passed",
+                     "listen has %s, which the service manager did not open", addresses[i]);
+        if (address)
+            freeaddrinfo(address);
+        for (size_t j = 0; j < passed->count; j++)
+            is_used[j] = is_used[j] || passed->fds[j] == fd;
+    }
+    for (size_t j = 0; j < passed->count; j++) {
+        char name[HOST_ADDRESS_MAX];
+        if (is_used[j])
+            continue;
+        if (!host_passed_describe(passed->fds[j], name, sizeof name))
+            snprintf(name, sizeof name, "no listening TCP socket");
+        lest_log(LEST_LOG_WARNING, "socket not used",
+                 "the service manager passed %s, which listen does not have", name);
+    }
 }
 
 static void restore(struct host_listener *listener)
@@ -198,7 +215,8 @@ void host_listeners_release(struct host_listeners *listeners, struct host_listen
     for (size_t i = 0; i < count; i++) {
         if (--used[i]->users)
             continue;
-        close(used[i]->fd);
+        if (!used[i]->is_passed)
+            close(used[i]->fd);
         for (size_t j = 0; j < PLACES; j++)
             if (listeners->list[j] == used[i])
                 listeners->list[j] = NULL;

@@ -4,7 +4,7 @@
 #define LEST_HOST_SUPERVISOR_LISTENER_H
 
 #include "base/error.h"
-#include "host/role/parent.h"
+#include "host/supervisor/passed.h"
 
 #include <stdbool.h>
 
@@ -16,21 +16,27 @@ struct host_listener {
     bool v6_only;
     bool lost; /* shut down by a child, and cannot listen again */
     int fd;
+    bool is_passed; /* by the service manager, and stays open */
     unsigned users; /* generations */
 };
 
 /** All of them; a zeroed one is empty. Twice the maximum: an old generation may keep its own. */
 struct host_listeners {
+    struct host_passed passed;
     struct host_listener *list[2 * HOST_LISTENERS_MAX];
 };
 
 /** The socket for each of count addresses ("ADDRESS:PORT" with a numeric address, IPv6 in brackets), taken
- *  over or bound now; "[::]" serves IPv4 too unless "0.0.0.0" with the same port is in the list. All or none;
+ *  over, passed by the service manager, or bound now; "[::]" serves IPv4 too unless "0.0.0.0" with the same port is in the list. All or none;
  *  each must be let go with host_listeners_release().
  *  Errors: LEST_E_CONFIG, LEST_E_IO */
 enum lest_status host_listeners_acquire(struct host_listeners *listeners, char addresses[][HOST_ADDRESS_MAX],
                                         size_t count, struct host_listener **out,
                                         struct lest_error *err) LEST_MUST_USE;
+
+/** Warn of each address that is no socket's which was passed, and the reverse, where any was passed. */
+void host_listeners_compare(const struct host_listeners *listeners, char addresses[][HOST_ADDRESS_MAX],
+                            size_t count);
 
 /** Listen again, should a child have shut a socket down, which ends it for all that have it; and with the whole
  *  queue, which a child could have made short. */

@@ -128,6 +128,8 @@ enum lest_status host_setup_prepare(struct host_setup *setup, const struct lest_
     if (!status)
         status = host_snapshot_new(text->data + settings->config_offset, text->len - settings->config_offset,
                                    &setup->config_fd, err);
+    if (!status)
+        host_listeners_compare(setup->listeners, settings->listen, settings->listen_count);
     if (!status && !setup->options->check) {
         status = host_listeners_acquire(setup->listeners, settings->listen, settings->listen_count,
                                         setup->listen, err);

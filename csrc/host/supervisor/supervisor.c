@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "host/supervisor/generation.h"
+#include "host/supervisor/notify.h"
 #include "host/supervisor/spawn.h"
 
 #include <errno.h>
@@ -52,15 +53,15 @@ static bool parse_options(struct host_options *options, int argc, char **argv)
     return options->config != NULL;
 }
 
-/* Nothing that was open before may reach a child; 0 to 2 must be something, so that no socket becomes them.
+/* Nothing that was open before may reach a child, but for sockets that were passed; 0 to 2 must be something, so that no socket becomes them.
  */
-static bool tidy_descriptors(void)
+static bool tidy_descriptors(struct host_passed *passed)
 {
-    int fd;
+    int fd, first = host_passed_take(passed);
     do {
         fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     } while (fd >= 0 && fd <= STDERR_FILENO);
-    return fd >= 0 && host_spawn_close_from(STDERR_FILENO + 1);
+    return fd >= 0 && host_spawn_close_from(first);
 }
 
 /* The open file behind standard error is often shared, with a shell or with other services. With one of its
@@ -121,6 +122,7 @@ static void on_signal(struct supervisor *supervisor, uint32_t number, int64_t no
     if (!supervisor->stopping)
         lest_log(LEST_LOG_INFO, "stopping", "received %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
     supervisor->stopping = true;
+    host_notify_stopping();
     if (supervisor->next)
         host_generation_stop(supervisor->next, now_ms, kill_now);
     if (supervisor->current)
@@ -160,6 +162,13 @@ static void say_ready(const struct host_generation *generation)
         { .key = "workers", .kind = LEST_LOG_INTEGER, .integer = generation->workers_count },
     };
     lest_log_write(LEST_LOG_INFO, "ready", fields, 3);
+    host_notify_ready(text);
+}
+
+static void say_reload_failed(void)
+{
+    lest_log(LEST_LOG_ERROR, "reload failed", "the configuration before it stays in use");
+    host_notify_ready("reload failed: the configuration before it stays in use");
 }
 
 /* What follows from the states of the generations. False: nothing is left to run; *exit_code is set. */
@@ -178,7 +187,7 @@ static bool settle(struct supervisor *supervisor, int64_t now_ms, int *exit_code
         host_generation_free(supervisor->next);
         supervisor->next = NULL;
         if (supervisor->current && !supervisor->stopping)
-            lest_log(LEST_LOG_ERROR, "reload failed", "the configuration before it stays in use");
+            say_reload_failed();
     }
     if (supervisor->old && supervisor->old->state == HOST_GENERATION_GONE) {
         host_generation_free(supervisor->old);
@@ -193,8 +202,9 @@ static bool settle(struct supervisor *supervisor, int64_t now_ms, int *exit_code
         !supervisor->stopping) {
         supervisor->reload = false;
         lest_log(LEST_LOG_INFO, "reloading", "%s", supervisor->options.config);
+        host_notify_reloading();
         if (start_next(supervisor))
-            lest_log(LEST_LOG_ERROR, "reload failed", "the configuration before it stays in use");
+            say_reload_failed();
     }
     return supervisor->current || supervisor->next || supervisor->old;
 }
@@ -209,6 +219,7 @@ static void step(struct supervisor *supervisor, int64_t now_ms)
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i])
             host_generation_step(all[i], now_ms, now_ms >= supervisor->distrust_until_ms);
+    host_notify_turn(now_ms, supervisor->next && host_generation_is_late(supervisor->next));
 }
 
 static bool is_quiet(const struct supervisor *supervisor)
@@ -261,12 +272,13 @@ int host_supervisor_main(int argc, char **argv)
     }
     if (supervisor.options.check)
         lest_log_set_level(LEST_LOG_WARNING);
-    if (!tidy_descriptors() || (supervisor.signals = take_signals()) < 0) {
+    if (!tidy_descriptors(&supervisor.listeners.passed) || (supervisor.signals = take_signals()) < 0) {
         lest_log(LEST_LOG_ERROR, "start failed", "descriptors cannot be opened or closed: %s",
                  strerror(errno));
         return 1;
     }
     take_standard_error();
+    host_notify_open();
     if (geteuid() != 0 && !supervisor.options.check)
         lest_log(LEST_LOG_WARNING, "not separated",
                  "not started as root: all processes have the same user, so that their separation guards "
