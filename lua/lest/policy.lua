@@ -14,7 +14,8 @@ local M = {}
 local Verdict = { __name = "lest.verdict" }
 
 local s <const> = schema
-local reason = s.optional(s.string { max = 1000 })
+-- What a policy repeats of a client's may be no text; server/worker/decision makes it one.
+local reason = s.optional(s.string { max = 1000, any_bytes = true })
 local detail = s.optional(s.custom("a value", function(value)
   return tostring(value):sub(1, 8000)
 end))

@@ -106,14 +106,15 @@ local function simple(wanted, accept)
   return { wanted = wanted, accept = accept }
 end
 
----@param options? { max: integer, pattern: string, what: string } max bytes (default 4096)
+---@param options? { max: integer, pattern: string, what: string, any_bytes: boolean } max bytes
+--- (default 4096), which are UTF-8 unless any_bytes
 function M.string(options)
   options = options or {}
   local max = options.max or 4096
   return simple("a string", function(value)
     if type(value) ~= "string" then return nil end
     if #value > max then return nil, ("longer than %d bytes"):format(max) end
-    if not utf8.len(value) then return nil, "not UTF-8" end
+    if not options.any_bytes and not utf8.len(value) then return nil, "not UTF-8" end
     if options.pattern and not value:find(options.pattern) then
       return nil, ("'%s' is not %s"):format(value:sub(1, 60), options.what or "of the right form")
     end
