@@ -95,7 +95,7 @@ return {
 
   { file = ROOM .. "admission.lua",
     specs = { "spec/unit/lua/server/authority/admission_spec.lua" },
-    { "no proof of possession", "if not verified then refusal.raise(400, err.message) end", "" },
+    { "no proof of possession", "if not verified then refusal.raise_for(400, err) end", "" },
     { "any key", "good, problem = profiles.check_key(profile, csr.key_type)", "good = true" },
     { "any usage", "if good then good, problem = profiles.check_usage(profile, csr) end", "" },
     { "a change of names", "check_change(authority, csr, names)\n  check_size", "check_size" },
