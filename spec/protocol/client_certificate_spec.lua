@@ -13,12 +13,8 @@ local function renew(server, name, ...)
 end
 
 describe("a CA under a root", function()
-  local server
-
-  teardown(function() server:stop() end)
-
   it("7030-4.2.3-b 7030-3.3.2-g knows its own certificates when the leaf is shown alone", function()
-    server = two_tier.start()
+    local server <close> = two_tier.start()
     server:enroll "alone"
     assert.equal(1, #assert(core.cert.load_all(server.folder .. "/alone.pem")))
     for _, version in ipairs { "1.2", "1.3" } do
@@ -31,6 +27,17 @@ describe("a CA under a root", function()
       tostring(assert(core.cert.load(server.dir .. "/ca.pem")).subject) })
     local lie = stranger:issue("lie", { by = liar, ext = "extendedKeyUsage = clientAuth" })
     assert.equal(0, (server:curl("/cacerts", "--cert", lie.path, "--key", lie.key)))
+  end)
+
+  it("7030-3.3.2-g knows them too where a CRL has every chain verified", function()
+    local factory <close> = pki.new()
+    local _, crl = factory:crl(factory:root "factory", {})
+    local server <close> = two_tier.start { config = function(text)
+      return (text:gsub("anchors = {", ("crls = %q, %%0"):format(crl), 1))
+    end }
+    server:enroll "alone"
+    local status, body = renew(server, "alone")
+    assert.equal(200, status, body)
   end)
 end)
 
