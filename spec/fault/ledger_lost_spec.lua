@@ -49,6 +49,23 @@ describe("a ledger under a running server", function()
     server.pid = nil
   end)
 
+  it("that is moved away is not made anew after a crash, and serves when it is back", function()
+    shell "mkdir aside; mv ledger.db* aside/"
+    assert_lost "ledger.db: was removed"
+    process.kill(server:pids("authority")[1], "KILL")
+    local line = process.wait_for(function() return server:logged("cannot start")[1] end,
+      "the next authority", 30)
+    assert.matches("there is no ledger", line.message, 1, true)
+    assert.equal(503, assert(fleet.post(server, devices[5])).status)
+    shell "mv aside/* ."
+    process.wait_for(function()
+      return assert(fleet.post(server, devices[5])).status == 200
+    end, "recovery", 60)
+    assert.equal("ok", server:sql "PRAGMA integrity_check")
+    assert.equal("1", server:sql
+      "SELECT count(*) FROM certificates WHERE principal_name = 'lost0001'")
+  end)
+
   it("that is replaced by a backup is missed, and serves when it is started anew", function()
     shell "sqlite3 ledger.db '.backup backup.db'; chown --reference=ledger.db backup.db"
     shell "rm -f ledger.db-*; mv backup.db ledger.db"
@@ -68,6 +85,12 @@ describe("a ledger under a running server", function()
       assert_lost "was removed"
     end)
   end
+
+  it("is missed also while nobody asks for anything", function()
+    shell "rm -f ledger.db*"
+    process.wait_for(function() return server:logged("the ledger is lost")[1] end, "the log's line",
+      30)
+  end)
 
   it("whose WAL is removed loses nothing of it", function()
     shell "rm ledger.db-wal"

@@ -69,6 +69,38 @@ describe("a ledger that is locked", function()
   end)
 end)
 
+describe("a ledger that can only be read", function()
+  local server, folder
+
+  before_each(function()
+    server = support.start()
+    folder = server.dir .. "/ledger"
+  end)
+  after_each(function()
+    process.run { "umount", "-l", folder }
+    server:stop()
+  end)
+
+  it("is 503 until it can be written again, and recovers by itself", function()
+    if not host.is_root then return pending "needs root, to mount" end
+    local devices = fleet.new(server, 3, "read").devices
+    if process.run { "mount", "--bind", folder, folder } ~= 0 then
+      return pending "nothing can be mounted here"
+    end
+    process.must { "mount", "-o", "remount,bind,ro", folder }
+    process.kill(server:pids("authority")[1], "KILL")
+    process.wait_for(function() return server:logged("cannot start")[1] end, "a failed start", 30)
+    expect(server, devices, 503)
+    assert.equal(200, (server:curl "/cacerts"))
+    process.must { "mount", "-o", "remount,bind,rw", folder }
+    process.wait_for(function()
+      return assert(fleet.post(server, devices[1])).status == 200
+    end, "recovery", 60)
+    expect(server, devices, 200)
+    assert.equal(#devices, certificates(server))
+  end)
+end)
+
 describe("a ledger whose disk is full", function()
   local server, folder
 

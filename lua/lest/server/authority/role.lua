@@ -288,10 +288,11 @@ function M.main(launch)
   return authority:serve(launch)
 end
 
---- Look for verdicts that do not come, and at the clock, now and then.
+--- Look for verdicts that do not come, at the clock and at the ledger, now and then.
 function Authority:sweep()
   self.channels:sweep(clock.monotonic_s())
   self.watch_clock()
+  self.turn:check()
   self.sweeper = core.loop.timer(SWEEP_MS, function() self:sweep() end)
 end
 

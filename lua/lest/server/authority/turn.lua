@@ -115,6 +115,12 @@ function Turn:when_synced(fn, ...)
   table.insert(self.waiting, table.pack(fn, ...))
 end
 
+--- Sync for nobody: whether the ledger is there still, and its disk answers, should be known before
+--- a client needs it.
+function Turn:check()
+  self:when_synced(function() end)
+end
+
 local function call_all(batch, durable)
   for _, each in ipairs(batch) do
     local ok, problem = pcall(each[1], durable, table.unpack(each, 2, each.n))

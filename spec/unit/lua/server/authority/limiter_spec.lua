@@ -76,6 +76,9 @@ describe("a limiter", function()
     assert.is_nil(limit:wait "a")
     limit:count "a"
     assert.is_number(limit:wait "a")
+    now = 60000
+    limit:uncount "a"
+    assert.is_nil(limit:wait "a")
     limit:uncount "never counted"
     assert.is_nil(limit:wait "never counted")
   end)
