@@ -168,6 +168,28 @@ function M.logged(path, event)
   return lines
 end
 
+local SETTLE_MS <const> = 500
+
+--- Wait until a server's processes have passed their lines on: its children sleep, and then so does
+--- the supervisor, which a line in a pipe wakes at once. What never sleeps is not waited for.
+---@param pid integer of the supervisor
+function M.settle(pid)
+  local core = require "lest.core"
+  local deadline = core.clock.monotonic_ms() + SETTLE_MS
+  local function wait(each)
+    local function is_busy()
+      local file <close> = io.open(("/proc/%d/stat"):format(each))
+      return file and file:read("a"):match "%) ([RD])"
+    end
+    while is_busy() and core.clock.monotonic_ms() < deadline do
+      require("lest.task").sleep(0.001)
+    end
+  end
+  local children <close> = io.open(("/proc/%d/task/%d/children"):format(pid, pid))
+  for child in (children and children:read "a" or ""):gmatch "%d+" do wait(child) end
+  wait(pid)
+end
+
 --- Wait until check() gives a true value; fails after `seconds` (default 10).
 ---@generic T
 ---@param check fun(): T

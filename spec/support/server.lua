@@ -88,6 +88,7 @@ end
 ---@param event string
 ---@return table[]
 function Server:logged(event)
+  if self.pid then process.settle(self.pid) end
   return process.logged(self.log_file, event)
 end
 
