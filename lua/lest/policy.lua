@@ -9,7 +9,10 @@ local core = require "lest.core"
 local duration = require "lest.duration"
 local schema = require "lest.base.schema"
 
-local M = {}
+-- A name that is not there, as policy.aprove, is a mistake that a policy hears of by its line.
+local M = setmetatable({}, { __index = function(self, key)
+  error(("lest.policy has no '%s'%s"):format(tostring(key), schema.hint(key, self)), 2)
+end })
 
 local Verdict = { __name = "lest.verdict" }
 
@@ -75,7 +78,8 @@ end
 --- Refuse for good (403). The reason goes to the client, `detail` to the ledger alone.
 ---@param options? string|{ [1]: string, reason: string, detail: any }
 function M.reject(options)
-  return verdict("reject", options)
+  local result = verdict("reject", options) -- no tail call: it names the caller's line
+  return result
 end
 
 ---@class lest.policy.delay
@@ -88,13 +92,15 @@ end
 --- Not yet (202): ask again after retry_after; an operator decides with `lest pending`.
 ---@param options? string|lest.policy.delay
 function M.pending(options)
-  return verdict("pending", options)
+  local result = verdict("pending", options) -- no tail call: it names the caller's line
+  return result
 end
 
 --- Not now (503): what the decision needs is out of reach.
 ---@param options? string|lest.policy.delay
 function M.unavailable(options)
-  return verdict("unavailable", options)
+  local result = verdict("unavailable", options) -- no tail call: it names the caller's line
+  return result
 end
 
 --- Whether a value is a verdict.

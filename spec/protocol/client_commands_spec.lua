@@ -232,6 +232,17 @@ describe("the command", function()
       assert.equal("s.key\n", shell.run("cd " .. folder .. "; ls s.*").out)
     end)
 
+    it("knows how others write the kind of a key", function()
+      for spec, kind in pairs { ["P-256"] = "ec:P-256", ["EC-P384"] = "ec:P-384",
+        prime256v1 = "ec:P-256", ["2048"] = "rsa:2048", rsa3072 = "rsa:3072" } do
+        local result = lest("enroll", "--subject", "CN=x", "--new-key", spec, "--key-out",
+          path "no.key")
+        assert.equal(2, result.code)
+        assert.matches("did you mean '" .. kind .. "'?", result.err, 1, true)
+      end
+      assert.is_false(core.system.exists(path "no.key"))
+    end)
+
     it("takes the passphrase for the request's key, and gives it to a new one", function()
       temporary.file(folder, "phrase", "secret\n")
       local key = assert(core.key.generate "ec:P-256")

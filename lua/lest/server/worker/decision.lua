@@ -18,10 +18,17 @@ local function text_of_error(problem)
   return ok and type(text) == "string" and text or ("an error of type " .. type(problem))
 end
 
-local function why_failed(running, limit, problem)
+-- A hook that ends with `return policy.approve { ... }` is gone from the stack: a tail call.
+local function with_place(hook, text)
+  local info = debug.getinfo(hook, "S")
+  if text:find(info.short_src, 1, true) then return text end
+  return ("%s:%d (the hook): %s"):format(info.short_src, info.linedefined, text)
+end
+
+local function why_failed(hook, running, limit, problem)
   if limit.expired then return ("%s (at %s)"):format(problem, limit.where) end
   if limit.exhausted then return "the decision used more than its memory" end
-  return running.trace or text_of_error(problem)
+  return with_place(hook, running.trace or text_of_error(problem))
 end
 
 --- Wait for a hook that did not end at once: until its time is over, or its request.
@@ -49,7 +56,7 @@ function M.call(hook, argument, limits)
   if not running.done then ok, result = wait_for(running, limits) end
   if ok then return true, result end
   if not limit.exhausted then refusal.raise_memory(result) end
-  return false, why_failed(running, limit, result):sub(1, DETAIL_MAX)
+  return false, why_failed(hook, running, limit, result):sub(1, DETAIL_MAX)
 end
 
 ---@param hook function|nil absent: the operation is refused

@@ -185,6 +185,21 @@ local function warn_of_readers(name, path)
   end
 end
 
+-- How others write the kinds of keys.
+local OTHER_NAMES <const> = {
+  { "^p%-?(%d+)$", "ec:P-%1" }, { "^ec[-_ ]?p?%-?(%d+)$", "ec:P-%1" },
+  { "^ecdsa[-_ ]?p?%-?(%d+)$", "ec:P-%1" }, { "^secp(%d+)r1$", "ec:P-%1" },
+  { "^prime256v1$", "ec:P-256" }, { "^(%d+)$", "rsa:%1" }, { "^rsa[-_ ]?(%d+)$", "rsa:%1" },
+}
+
+local function hint_of(spec)
+  for _, each in ipairs(OTHER_NAMES) do
+    local kind, found = spec:lower():gsub(each[1], each[2])
+    if found > 0 then return (", did you mean '%s'?"):format(kind) end
+  end
+  return ""
+end
+
 --- A new key in a file, saved before anybody hears of it; or what an earlier run has left there.
 ---@param name string of the command
 ---@param options table new_key: "ec:P-256"
@@ -205,7 +220,7 @@ function M.new_key(name, options, path)
     return fail("exists", message)
   end
   local key, err = core.key.generate(spec)
-  if not key then support.usage("--new-key: " .. tostring(err)) end
+  if not key then support.usage("--new-key: " .. tostring(err) .. hint_of(spec)) end
   ok, err = key:save(path, { new = true, passphrase = options.passphrase })
   if not ok then return nil, support.file_error(err) end
   return key

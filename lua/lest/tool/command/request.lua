@@ -3,8 +3,12 @@ local json = require "lest.json"
 local operate = require "lest.tool.command.operate"
 local operator = require "lest.server.ledger.operator"
 local support = require "lest.tool.command.support"
+local terminal = require "lest.base.terminal"
 
 local M = {}
+
+local VERDICTS <const> = { "approve", "reject", "pending", "unavailable", "error" }
+local REASON_MAX <const> = 200
 
 local function new_parser()
   local parser = support.parser {
@@ -15,12 +19,19 @@ local function new_parser()
   local list = operate.subcommand(parser, "list", "List decisions, newest first.",
     "lest request list --device device001 --verdict reject")
   operate.of_whom(list)
-  list:option "--verdict":argname "VERDICT":description "Those that ended so."
+  list:option "--verdict":argname "VERDICT":choices(VERDICTS)
+    :description("Those that ended so: " .. table.concat(VERDICTS, ", ") .. ".")
   operate.limit(list, "100")
   local show = operate.subcommand(parser, "show", "Show a decision with all it was made from.",
     "lest request show 0f3c9a")
   show:argument "id":description "The request's id, as in the log and in X-Request-Id."
   return parser
+end
+
+-- What the client was told; of an error, which tells it nothing, the first line of what went wrong.
+local function reason_of(row)
+  if row.reason and row.reason ~= "" or row.verdict ~= "error" then return row.reason end
+  return row.detail and terminal.line(row.detail:match "^[^\n]*", REASON_MAX)
 end
 
 local function list(options, config)
@@ -31,7 +42,7 @@ local function list(options, config)
       "REASON" },
     line = function(row)
       return { row.id, support.time(row.time_us // 1000000), row.operation, row.label,
-        row.verdict, row.principal_name, row.address, row.serial, row.reason }
+        row.verdict, row.principal_name, row.address, row.serial, reason_of(row) }
     end,
   })
 end

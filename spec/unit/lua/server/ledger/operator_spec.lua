@@ -362,6 +362,14 @@ describe("an operator", function()
       assert.matches("approve +device001", lest("request", "list").out)
       assert.equal("r1", json("request", "list", "--name", "device001", "--json")[1].id)
       assert.same({}, json("request", "list", "--verdict", "reject", "--json"))
+      assert.equal(2, lest("request", "list", "--verdict", "rejected").code)
+      assert(ledger:run("request_add", rows.request { id = "r2", verdict = "error",
+        detail = "policy.lua:3: no\27 \u{202e}such field\nstack traceback:\n\tmore" }))
+      local errors = lest("request", "list", "--verdict", "error").out
+      assert.matches("policy.lua:3: no \\u{202e}such field\n", errors, 1, true)
+      assert.not_matches("traceback", errors)
+      local shown = lest("request", "list", "--verdict", "error", "--json").out
+      assert.matches("no\\u001b \\u202esuch field", shown, 1, true)
       local text = lest("request", "show", "r1").out
       assert.matches("reason +because\n", text)
       assert.matches('tls +{"version":"TLSv1.3"}', text)

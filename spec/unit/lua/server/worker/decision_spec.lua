@@ -21,6 +21,25 @@ describe("a decision", function()
     end
   end)
 
+  it("names the place of a mistake, also of one in a tail call, which leaves no line", function()
+    local function detail_of(hook) return decision.run(hook, {}, LIMITS).detail end
+    local here = debug.getinfo(1, "S").short_src
+    local line = debug.getinfo(1, "l").currentline
+    local function tail() return policy.approve { subjet = 1 } end
+    local function plain()
+      local verdict = policy.reject { resaon = 1 }
+      return verdict
+    end
+    local function misspelt() return policy.aprove {} end
+    local prefix = here .. ":" .. line + 1
+      .. " (the hook): policy.approve: subjet: unknown, did you mean 'subject'?"
+    assert.equal(prefix, detail_of(tail):sub(1, #prefix))
+    prefix = here .. ":" .. line + 3 .. ": policy.reject: resaon: unknown, did you mean 'reason'?"
+    assert.equal(prefix, detail_of(plain):sub(1, #prefix))
+    prefix = here .. ":" .. line + 6 .. ": lest.policy has no 'aprove', did you mean 'approve'?"
+    assert.equal(prefix, detail_of(misspelt):sub(1, #prefix))
+  end)
+
   it("takes no verdict that was changed after it was made", function()
     local verdict = policy.reject "no"
     verdict.reason = {}
