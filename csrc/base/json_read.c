@@ -21,7 +21,9 @@ static struct lest_json_token wrong(struct lest_json_reader *reader, const char 
 
 static char peek(const struct lest_json_reader *reader)
 {
-    return reader->at < reader->end ? *reader->at : '\0';
+    if (reader->at == reader->end)
+        return '\0';
+    return *reader->at;
 }
 
 static bool take(struct lest_json_reader *reader, char c)

@@ -57,7 +57,7 @@ size_t lest_utf8_decode(const void *data, size_t len, uint32_t *code)
     static const uint8_t first_bits[] = { 0, 0x7f, 0x1f, 0x0f, 0x07 };
     const uint8_t *at = data;
     size_t size = len && *at == 0 ? 1 : lest_utf8_length(at, len);
-    if (!size)
+    if (!size || size >= sizeof first_bits)
         return 0;
     *code = at[0] & first_bits[size];
     for (size_t i = 1; i < size; i++)
