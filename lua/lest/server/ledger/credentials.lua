@@ -120,28 +120,40 @@ local function hash_random()
   return { kind = "random", cost = "", salt = salt, hash = hash }, text
 end
 
---- Make a credential; without a password its secret is random and returned, this once.
----@param wanted table name, and perhaps password, reusable, expires_s (seconds from now), facts
----@return { id: string, name: string, secret: string?, expires: integer? }?
----@return lest.error? err
-function Store:add(wanted)
-  local facts = wanted.facts or {}
-  local problem = name_problem(wanted.name) or facts_problem(facts)
+local function problem_of(wanted)
   local password = wanted.password
-  if not problem and password and (password == "" or #password > SECRET_MAX) then
-    problem = ("a password has 1 to %d bytes"):format(SECRET_MAX)
+  if password and (password == "" or #password > SECRET_MAX) then
+    return ("a password has 1 to %d bytes"):format(SECRET_MAX)
+  elseif wanted.expires_s and wanted.expires_s < 1 then
+    return "a credential lives for a second at least"
   end
-  if not problem and wanted.expires_s and wanted.expires_s < 1 then
-    problem = "a credential lives for a second at least"
-  end
+  return name_problem(wanted.name) or facts_problem(wanted.facts or {})
+end
+
+--- What add() does before it writes: check what is wanted, and hash a password, which costs. May
+--- yield where scrypt does.
+---@param wanted table as of add()
+---@return table? prepared for write()
+---@return lest.error? err
+function Store:prepare(wanted)
+  local problem = problem_of(wanted)
   if problem then return fail("usage", problem) end
   local hashed, text
-  if password then
-    hashed, text = hash_chosen(self, wanted.name, password)
+  if wanted.password then
+    hashed, text = hash_chosen(self, wanted.name, wanted.password)
   else
     hashed, text = hash_random()
   end
   if not hashed then return nil, text end
+  return { wanted = wanted, hashed = hashed, secret = not wanted.password and text or nil }
+end
+
+--- Write what prepare() has made.
+---@param prepared table
+---@return { id: string, name: string, secret: string?, expires: integer? }?
+---@return lest.error? err
+function Store:write(prepared)
+  local wanted, hashed = prepared.wanted, prepared.hashed
   local id, err = secret.random(10)
   if not id then return nil, err end
   local now = self.clock()
@@ -150,10 +162,20 @@ function Store:add(wanted)
   added, err = self.ledger:run("credential_add", {
     id = id, name = wanted.name, kind = "basic", secret_kind = hashed.kind, cost = hashed.cost,
     salt = hashed.salt, hash = hashed.hash, one_time = wanted.reusable and 0 or 1, created = now,
-    expires = expires, facts = json.line(json.object(facts)),
+    expires = expires, facts = json.line(json.object(wanted.facts)),
   })
   if not added then return nil, err end
-  return { id = id, name = wanted.name, secret = not password and text or nil, expires = expires }
+  return { id = id, name = wanted.name, secret = prepared.secret, expires = expires }
+end
+
+--- Make a credential; without a password its secret is random and returned, this once.
+---@param wanted table name, and perhaps password, reusable, expires_s (seconds from now), facts
+---@return { id: string, name: string, secret: string?, expires: integer? }?
+---@return lest.error? err
+function Store:add(wanted)
+  local prepared, err = self:prepare(wanted)
+  if not prepared then return nil, err end
+  return self:write(prepared)
 end
 
 --- A row as people and policies see it: without its secret.

@@ -56,6 +56,24 @@ function operations.credential_add(operator, arguments)
   return operator.credentials:add(arguments)
 end
 
+--- Make all credentials of a list, or none. keep(made) has them before they are for good: what it
+--- does not take is undone.
+function operations.credential_add_all(operator, arguments)
+  local ledger, made = operator.ledger, {}
+  local ok, err = ledger:begin()
+  if not ok then return nil, err end
+  for i, prepared in ipairs(arguments.prepared) do
+    made[i], err = operator.credentials:write(prepared)
+    if not made[i] then break end
+  end
+  ok = #made == #arguments.prepared
+  if ok then ok, err = arguments.keep(made) end
+  if ok then ok, err = ledger:commit() end
+  if ok then return made end
+  ledger:rollback()
+  return nil, err
+end
+
 function operations.credential_list(operator, arguments)
   if is_impossible(arguments.name) then return {} end
   return operator.credentials:list(arguments.name, arguments.before, arguments.limit or PAGE)

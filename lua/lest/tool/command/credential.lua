@@ -1,5 +1,7 @@
 --- `lest credential`: what authenticates devices over HTTP Basic.
 local core = require "lest.core"
+local credential_file = require "lest.tool.command.credential_file"
+local credentials = require "lest.server.ledger.credentials"
 local json = require "lest.json"
 local operate = require "lest.tool.command.operate"
 local operator = require "lest.server.ledger.operator"
@@ -22,7 +24,9 @@ local function new_parser()
   local add = operate.subcommand(parser, "add", "Make a credential. Without --password-file its "
     .. "secret is random and printed alone on one line, this once.",
     "lest credential add device001 --expires 24h --set site=Ulm")
-  add:argument "name":description "The user name."
+  add:argument "name":args("?"):description "The user name."
+  add:option "--from":argname "FILE"
+    :description "Instead, many: a file with NAME or NAME,PASSWORD a line; all are made, or none."
   add:option "--password-file":argname "FILE"
     :description "Take the secret from the first line of a file (- is standard input)."
   add:flag "--reusable":description "It authenticates any number of requests, not one."
@@ -62,8 +66,52 @@ local function print_made(made, as_json, ledger)
   return nil, err
 end
 
+local function print_all(all, as_json)
+  if as_json then support.print_json(all) end
+  for _, made in ipairs(as_json and {} or all) do
+    if made.secret then io.write(made.name, ",", made.secret, "\n") end
+  end
+  return support.flush()
+end
+
+-- The file is read before this process may become another user. The ledger is locked while rows are
+-- written, not while passwords are hashed.
+local function add_all(options, config)
+  local all, err = credential_file.read(options.from)
+  if not all then return nil, err end
+  local facts = facts_of(options.facts)
+  for _, wanted in ipairs(all) do
+    wanted.reusable, wanted.expires_s, wanted.facts = options.reusable, options.expires, facts
+  end
+  local ledger <close>, problem = operator.open(config)
+  if not ledger then return nil, problem end
+  local progress <close> = support.progress "hashing"
+  local prepared
+  prepared, err = credential_file.prepare(all, function(scrypt)
+    return credentials.new { ledger = ledger, scrypt = scrypt }
+  end, progress)
+  if not prepared then return nil, err end
+  progress:close()
+  local made
+  made, err = operator.run(ledger, "credential_add_all", { prepared = prepared,
+    keep = function(list) return print_all(list, options.json) end })
+  if made then return 0 end
+  err.message = err.message .. "; no credential was made, and what was printed is of no use"
+  return nil, err
+end
+
+local function check_add(options)
+  if options.from and (options.name or options.password_file) then
+    support.usage "--from stands alone, without a name and --password-file"
+  elseif not options.from and not options.name then
+    support.usage "say whose: a NAME, or --from FILE"
+  end
+end
+
 -- The password is read before this process may become another user.
 local function add(options, config)
+  check_add(options)
+  if options.from then return add_all(options, config) end
   local password, err
   if options.password_file then
     password, err = support.secret(options.password_file)

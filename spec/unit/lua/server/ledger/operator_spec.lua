@@ -1,7 +1,9 @@
 -- The operations of lest.operator on a ledger, and the commands over them.
 local cjson = require "cjson"
 local core = require "lest.core"
+local credentials = require "lest.server.ledger.credentials"
 local operator = require "lest.server.ledger.operator"
+local process = require "support.process"
 local rows = require "support.rows"
 local shell = require "support.shell"
 local temporary = require "support.temporary"
@@ -354,6 +356,40 @@ describe("an operator", function()
       assert.matches("^ID +PRINCIPAL .*REASON\n$", lest("pending", "list").out)
       local full = shell.run(shell.line("credential", "list", "--config", config) .. " >/dev/full")
       assert.equal(1, full.code)
+    end)
+
+    it("makes many credentials from a file, all or none", function()
+      local file = folder .. "/devices.csv"
+      local function add(text, ...)
+        process.write(file, text)
+        return lest("credential", "add", "--from", file, ...)
+      end
+      local result = add("# devices\r\nbulk1\r\n\r\nbulk2,pass,word\r\nbulk3\n", "--set",
+        "site=Ulm")
+      assert.equal(0, result.code, result.err)
+      assert.matches("^bulk1,%w+\nbulk3,%w+\n$", result.out)
+      local secret = result.out:match "bulk1,(%w+)"
+      local store = credentials.new { ledger = ledger }
+      local purpose = { key_hash = "k", label = "l", operation = "o" }
+      assert(store:check("bulk1", secret, purpose))
+      assert(store:check("bulk2", "pass,word", purpose))
+      assert.equal("Ulm", json("credential", "list", "bulk3", "--json")[1].facts.site)
+      for text, problem in pairs { ["new1\nnew:2\n"] = "line 2: a name holds no colon",
+        ["new1\nnew2,\n"] = "line 2: there is no password", [",x"] = "line 1: there is no name",
+        ["new1\n\nnew1,x\n"] = "line 3: the name stands in line 1, too", ["# x\n"] = "no names",
+        ['new1,"x"'] = "line 1: there are no quotes" } do
+        result = add(text)
+        assert.equal(2, result.code, text)
+        assert.matches(problem, result.err, 1, true)
+      end
+      process.write(file, "new1\nnew2\n")
+      local full = shell.run(shell.line("credential", "add", "--from", file, "--config", config)
+        .. " >/dev/full")
+      assert.equal(1, full.code)
+      assert.matches("no credential was made", full.err)
+      assert.same({}, json("credential", "list", "new1", "--json"))
+      assert.equal(2, lest("credential", "add").code)
+      assert.equal(2, lest("credential", "add", "x", "--from", file).code)
     end)
 
     it("lists and shows decisions", function()
