@@ -1,5 +1,7 @@
 #include "base/base64.h"
 
+#include <string.h>
+
 static const char alphabet[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 void lest_base64_encode(const void *data, size_t len, size_t wrap, struct lest_buf *out)
@@ -54,7 +56,9 @@ enum lest_status lest_base64_decode(const char *text, size_t len, struct lest_bu
     size_t room = len / 4 * 3;
     if (room && room <= out->max - out->len)
         lest_buf_reserve(out, room); /* at once; what fails is kept in out */
-    for (size_t i = 0; i < len; i++) {
+    /* Editors put a byte order mark in front. */
+    size_t from = len >= 3 && memcmp(text, "\xef\xbb\xbf", 3) == 0 ? 3 : 0;
+    for (size_t i = from; i < len; i++) {
         char c = text[i];
         if (c == '\r' || c == '\n' || c == ' ' || c == '\t')
             continue;

@@ -80,6 +80,7 @@ int lestL_open_clock(lua_State *L);
 int lestL_open_file(lua_State *L);
 int lestL_open_log(lua_State *L);
 int lestL_open_system(lua_State *L);
+int lestL_open_pem(lua_State *L);
 int lestL_open_name(lua_State *L);
 int lestL_open_key(lua_State *L);
 int lestL_open_csr(lua_State *L);

@@ -25,6 +25,7 @@ void lestL_open_core(lua_State *L, const char *const fields[])
         { "file", lestL_open_file },
         { "log", lestL_open_log },
         { "system", lestL_open_system },
+        { "pem", lestL_open_pem },
         { "name", lestL_open_name },
         { "key", lestL_open_key },
         { "csr", lestL_open_csr },

@@ -116,9 +116,32 @@ static int pem(lua_State *L)
     return lestL_push_buf(L, out);
 }
 
-static const luaL_Reg methods[] = {
-    { "find", find }, { "verify", verify }, { "der", der }, { "pem", pem }, { NULL, NULL }
-};
+/* crl:page(cursor, count) -> { entry, ... }, cursor | nil; cursor 0 begins */
+static int page(lua_State *L)
+{
+    struct pki_crl *crl = check(L, 1);
+    lua_Integer cursor = luaL_checkinteger(L, 2), count = luaL_checkinteger(L, 3);
+    struct pki_der_doc doc;
+    struct pki_der entries;
+    struct pki_crl_entry entry;
+    pki_crl_open(crl, &doc, &entries);
+    luaL_argcheck(L, cursor >= 0 && (size_t)cursor <= entries.left, 2, "a cursor that page() gave");
+    const uint8_t *begin = entries.at;
+    entries.at += cursor;
+    entries.left -= (size_t)cursor;
+    lua_newtable(L);
+    for (lua_Integer i = 1; i <= count && pki_crl_next(&entries, &entry); i++) {
+        push_entry(L, &entry);
+        lua_rawseti(L, -2, i);
+    }
+    if (entries.left == 0 || doc.status)
+        return 1;
+    lua_pushinteger(L, entries.at - begin);
+    return 2;
+}
+
+static const luaL_Reg methods[] = { { "find", find }, { "page", page }, { "verify", verify },
+                                    { "der", der },   { "pem", pem },   { NULL, NULL } };
 
 static int get_issuer(lua_State *L)
 {

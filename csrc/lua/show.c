@@ -1,6 +1,7 @@
 /* core.show: DER as short texts for people. */
 #include "pki/asn1/show.h"
 #include "lua/pki.h"
+#include "pki/asn1/foreign.h"
 #include "pki/asn1/oid.h"
 #include "pki/key/public.h"
 
@@ -35,6 +36,14 @@ static int value(lua_State *L)
     return 1;
 }
 
+/* show.foreign(bytes) -> text | nil: what they are, of formats that are not read */
+static int foreign(lua_State *L)
+{
+    struct pki_bytes bytes = check_bytes(L, 1);
+    lua_pushstring(L, pki_foreign_name(bytes.data, bytes.len));
+    return 1;
+}
+
 /* show.public_key(der) -> { type =, security_bits =, der = } | nil, err: a SubjectPublicKeyInfo */
 static int public_key(lua_State *L)
 {
@@ -49,7 +58,8 @@ static int public_key(lua_State *L)
 int lestL_open_show(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "extension", extension }, { "value", value }, { "public_key", public_key }, { NULL, NULL }
+        { "extension", extension },   { "value", value }, { "foreign", foreign },
+        { "public_key", public_key }, { NULL, NULL },
     };
     luaL_newlib(L, functions);
     return 1;

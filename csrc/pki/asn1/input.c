@@ -1,5 +1,6 @@
 #include "pki/asn1/input.h"
 
+#include "pki/asn1/foreign.h"
 #include "pki/asn1/pem.h"
 
 static bool has_label(const struct pki_pem *block, const char *const *labels)
@@ -48,6 +49,10 @@ enum lest_status pki_input_read(const struct pki_input *what, const void *data, 
             *der = (struct pki_bytes){ storage->data, storage->len };
         return status;
     }
+    const char *foreign = pki_foreign_name(data, len);
+    if (foreign)
+        return lest_error_set(err, what->malformed, "%s: the data is %s, which is not read", what->noun,
+                              foreign);
     if (((const uint8_t *)data)[0] != PKI_DER_SEQUENCE)
         return lest_error_set(err, what->malformed, "%s: the data is neither DER nor PEM", what->noun);
     *der = (struct pki_bytes){ data, len };

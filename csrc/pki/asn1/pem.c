@@ -12,14 +12,21 @@ enum {
     LABEL_MAX = 64
 };
 
-/* The next occurrence of a mark at the start of a line, or behind the byte order mark that editors put there. */
-static const uint8_t *find_mark(const uint8_t *data, size_t len, const char *mark, size_t mark_len)
+static bool starts(const uint8_t *at, const uint8_t *end, const char *mark)
+{
+    size_t len = strlen(mark);
+    return (size_t)(end - at) >= len && memcmp(at, mark, len) == 0;
+}
+
+/* The next occurrence of a mark, or of another (may be NULL), at the start of a line, or behind the byte order mark
+ * that editors put there. */
+static const uint8_t *find_mark(const uint8_t *data, size_t len, const char *mark, const char *other)
 {
     const uint8_t *at = data, *end = data + len;
-    while (at && (size_t)(end - at) >= mark_len) {
-        if ((size_t)(end - at) >= mark_len + 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
+    while (at && at < end) {
+        if (end - at >= 3 && memcmp(at, "\xef\xbb\xbf", 3) == 0)
             at += 3;
-        if (memcmp(at, mark, mark_len) == 0)
+        if (starts(at, end, mark) || (other && starts(at, end, other)))
             return at;
         at = memchr(at, '\n', (size_t)(end - at));
         if (at)
@@ -34,40 +41,64 @@ bool pki_pem_looks(const void *data, size_t len)
     /* A SEQUENCE of 128 bytes and more: never the start of a text, since its second byte is no ASCII. */
     if (len > 1 && d[0] == PKI_DER_SEQUENCE && d[1] >= 0x80)
         return false;
-    return find_mark(d, len, BEGIN, BEGIN_LEN) != NULL;
+    return find_mark(d, len, BEGIN, NULL) != NULL;
+}
+
+/* The label of a BEGIN line, or false; *rest is what follows the line. */
+static bool read_begin(const uint8_t *begin, const uint8_t *end, struct pki_bytes *label,
+                       const uint8_t **rest)
+{
+    const uint8_t *from = begin + BEGIN_LEN;
+    const uint8_t *line = memchr(from, '\n', (size_t)(end - from));
+    const uint8_t *to = line;
+    *rest = line ? line + 1 : end;
+    *label = (struct pki_bytes){ NULL, 0 };
+    while (to && to > from && (to[-1] == '\r' || to[-1] == ' '))
+        to--;
+    if (!to || to - from < DASHES_LEN || memcmp(to - DASHES_LEN, DASHES, DASHES_LEN) != 0)
+        return false;
+    *label = (struct pki_bytes){ from, (size_t)(to - DASHES_LEN - from) };
+    return true;
 }
 
 bool pki_pem_next(const uint8_t **data, size_t *len, struct pki_pem *block, enum lest_status *status,
                   struct lest_error *err)
 {
-    const uint8_t *end = *data + *len, *begin = find_mark(*data, *len, BEGIN, BEGIN_LEN);
+    const uint8_t *end = *data + *len, *begin = find_mark(*data, *len, BEGIN, NULL), *body;
     *status = LEST_OK;
     if (!begin)
         return false;
-    const uint8_t *label = begin + BEGIN_LEN;
-    const uint8_t *line = memchr(label, '\n', (size_t)(end - label));
-    const uint8_t *label_end = line;
-    while (label_end && label_end > label && (label_end[-1] == '\r' || label_end[-1] == ' '))
-        label_end--;
-    if (!label_end || label_end - label < DASHES_LEN ||
-        memcmp(label_end - DASHES_LEN, DASHES, DASHES_LEN) != 0) {
+    bool is_line = read_begin(begin, end, &block->label, &body);
+    *data = body;
+    *len = (size_t)(end - body);
+    block->begin = begin;
+    if (!is_line) {
         *status = lest_error_set(err, LEST_E_PEM, "PEM: the BEGIN line is malformed");
         return false;
     }
-    block->label = (struct pki_bytes){ label, (size_t)(label_end - DASHES_LEN - label) };
-    const uint8_t *body = line + 1, *stop = find_mark(body, (size_t)(end - body), END, END_LEN);
-    size_t label_len = block->label.len;
-    if (label_len > LABEL_MAX || !stop || (size_t)(end - stop) < END_LEN + label_len + DASHES_LEN ||
-        memcmp(stop + END_LEN, label, label_len) != 0 ||
+    /* A block that another one begins within has lost its end, and not that other. */
+    const uint8_t *stop = find_mark(body, *len, END, BEGIN);
+    size_t label_len = block->label.len, stop_len = END_LEN + label_len + DASHES_LEN;
+    if (label_len > LABEL_MAX || !stop || !starts(stop, end, END) || (size_t)(end - stop) < stop_len ||
+        memcmp(stop + END_LEN, block->label.data, label_len) != 0 ||
         memcmp(stop + END_LEN + label_len, DASHES, DASHES_LEN) != 0) {
         *status = lest_error_set(err, LEST_E_PEM, "PEM: the END line of '%.*s' is missing or another's",
-                                 (int)(label_len > LABEL_MAX ? LABEL_MAX : label_len), (const char *)label);
+                                 (int)(label_len > LABEL_MAX ? LABEL_MAX : label_len),
+                                 (const char *)block->label.data);
         return false;
     }
     block->body = (struct pki_bytes){ body, (size_t)(stop - body) };
-    *data = stop + END_LEN + label_len + DASHES_LEN;
+    *data = stop + stop_len;
     *len = (size_t)(end - *data);
     return true;
+}
+
+unsigned pki_pem_line(const void *text, const struct pki_pem *block)
+{
+    unsigned line = 1;
+    for (const uint8_t *at = text; at < block->begin; at++)
+        line += *at == '\n';
+    return line;
 }
 
 bool pki_pem_is(const struct pki_pem *block, const char *label)

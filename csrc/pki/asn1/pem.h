@@ -4,8 +4,10 @@
 
 #include "pki/asn1/der.h"
 
-/** One block. label and body are borrowed from the text; body is everything between the two lines. */
+/** One block. All is borrowed from the text: begin is where its first line begins, body everything between the two
+ *  lines. */
 struct pki_pem {
+    const uint8_t *begin;
     struct pki_bytes label;
     struct pki_bytes body;
 };
@@ -14,10 +16,13 @@ struct pki_pem {
 bool pki_pem_looks(const void *data, size_t len);
 
 /** Find the next block and move *data, *len past it. What stands between blocks is skipped (`openssl req
- * -text` writes explanations there). False at the end, with status LEST_OK, and where a block is cut off,
- * LEST_E_PEM. */
+ * -text` writes explanations there). False at the end, with status LEST_OK, and where a block's lines are wrong,
+ * LEST_E_PEM: block->begin says where, and the next call looks for the block after it. */
 bool pki_pem_next(const uint8_t **data, size_t *len, struct pki_pem *block, enum lest_status *status,
                   struct lest_error *err);
+
+/** The number of the line, from 1, of the text in which a block begins. */
+unsigned pki_pem_line(const void *text, const struct pki_pem *block);
 
 /** Whether a block has this label. */
 bool pki_pem_is(const struct pki_pem *block, const char *label);

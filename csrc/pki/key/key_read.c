@@ -1,6 +1,8 @@
 /* Reading private keys: PEM, DER, OneAsymmetricKey (RFC 5958), stores. */
+#include "pki/asn1/foreign.h"
 #include "pki/asn1/pem.h"
 #include "pki/error.h"
+#include "pki/key/effort.h"
 #include "pki/key/key.h"
 
 #include <openssl/decoder.h>
@@ -125,6 +127,11 @@ static enum lest_status decode_encrypted(const uint8_t *der, size_t len, struct 
         return passphrase_error(pass, err);
     }
     X509_SIG_get0(sig, &algorithm, &data);
+    if (!pki_effort_is_bounded(der, len)) {
+        X509_SIG_free(sig);
+        return lest_error_set(err, LEST_E_KEY_UNSUPPORTED,
+                              "the private key's encryption asks for more than %d rounds", PKI_EFFORT_MAX);
+    }
     bool ok = PKCS12_pbe_crypt(algorithm, pass->text, (int)strlen(pass->text), ASN1_STRING_get0_data(data),
                                ASN1_STRING_length(data), &plain, &plain_len, 0) != NULL;
     X509_SIG_free(sig);
@@ -194,8 +201,7 @@ static enum lest_status decode_pem(const uint8_t *data, size_t len, struct passp
             "the private key is in OpenSSH's own format (ssh-keygen -p -m PKCS8 rewrites it)");
     if (memmem(block.body.data, block.body.len, "Proc-Type:", 10)) {
         /* RFC 1421 encryption: OpenSSL's reader knows it. */
-        const uint8_t *begin = block.label.data - strlen("-----BEGIN ");
-        return decode("PEM", begin, (size_t)(data - begin), pass, pkey, err);
+        return decode("PEM", block.begin, (size_t)(data - block.begin), pass, pkey, err);
     }
     lest_buf_init(&der, PKI_KEY_MAX);
     status = pki_pem_decode(&block, &der, err);
@@ -210,7 +216,10 @@ enum lest_status pki_key_parse(const void *data, size_t len, const char *passphr
 {
     struct passphrase pass = { passphrase, false };
     EVP_PKEY *pkey = NULL;
+    const char *foreign = pki_foreign_name(data, len);
     *out = NULL;
+    if (foreign)
+        return lest_error_set(err, LEST_E_KEY_UNSUPPORTED, "the data is %s, which is not read", foreign);
     if (len > PKI_KEY_MAX)
         return lest_error_set(err, LEST_E_TOO_LARGE, "a private key has at most %d bytes", PKI_KEY_MAX);
     enum lest_status status = pki_pem_looks(data, len) ? decode_pem(data, len, &pass, &pkey, err)
@@ -265,9 +274,10 @@ enum lest_status pki_key_load(const char *path_or_uri, const char *passphrase, s
     struct lest_error why;
     enum lest_status status;
     *out = NULL;
-    /* OpenSSL wants an absolute path there, as RFC 8089 does; people write "file:key.pem" all the same. */
-    if (strncasecmp(path_or_uri, "file:", 5) == 0 && path_or_uri[5] != '/')
-        path_or_uri += 5;
+    /* A file is a file, by whichever name, and read within bounds that OpenSSL's store does not have. RFC 8089 wants
+     * an absolute path; people write "file:key.pem" all the same. */
+    if (strncasecmp(path_or_uri, "file:", 5) == 0 && !strchr(path_or_uri, '%'))
+        path_or_uri += strncmp(path_or_uri + 5, "///", 3) == 0 ? 7 : 5;
     if (has_scheme(path_or_uri)) {
         struct passphrase pass = { passphrase, false };
         EVP_PKEY *pkey = NULL;

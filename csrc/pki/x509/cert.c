@@ -242,10 +242,33 @@ static enum lest_status add_block(const struct pki_pem *block, struct pki_certs 
     return status;
 }
 
+/* The error of a block says which one of the text it is. */
+static enum lest_status add_blocks(const uint8_t *text, size_t len, struct pki_certs *out,
+                                   struct lest_error *err)
+{
+    enum lest_status status;
+    struct lest_error why = { .status = LEST_OK };
+    struct pki_pem block;
+    const uint8_t *at = text;
+    size_t left = len;
+    unsigned number = 1;
+    for (; pki_pem_next(&at, &left, &block, &status, &why); number++) {
+        if (pki_pem_is(&block, labels[0]) || pki_pem_is(&block, labels[1]))
+            status = add_block(&block, out, &why);
+        if (status)
+            break;
+    }
+    if (!status)
+        return LEST_OK;
+    if (number == 1 && !pki_pem_looks(at, left))
+        return lest_error_set(err, status, "%s", why.message);
+    return lest_error_set(err, status, "block %u (line %u): %s", number, pki_pem_line(text, &block),
+                          why.message);
+}
+
 enum lest_status pki_certs_parse(const void *data, size_t len, struct pki_certs *out, struct lest_error *err)
 {
     enum lest_status status = LEST_OK;
-    struct pki_pem block;
     *out = (struct pki_certs){ NULL, 0 };
     if (len > PKI_CERTS_BYTES_MAX)
         return lest_error_set(err, LEST_E_TOO_LARGE, "certificates: more than %d bytes", PKI_CERTS_BYTES_MAX);
@@ -256,11 +279,7 @@ enum lest_status pki_certs_parse(const void *data, size_t len, struct pki_certs 
             status = lest_error_set(err, LEST_E_NOMEM, "out of memory");
         return status;
     }
-    const uint8_t *at = data;
-    size_t left = len;
-    while (!status && pki_pem_next(&at, &left, &block, &status, err))
-        if (pki_pem_is(&block, labels[0]) || pki_pem_is(&block, labels[1]))
-            status = add_block(&block, out, err);
+    status = add_blocks(data, len, out, err);
     if (!status && out->count == 0)
         status = pki_pem_missing(data, len, "certificate", labels[0], LEST_E_CERT_MALFORMED, err);
     if (status)

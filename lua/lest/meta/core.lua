@@ -13,6 +13,7 @@
 ---@field file lest.core.file
 ---@field log lest.core.log
 ---@field system lest.core.system
+---@field pem lest.core.pem
 ---@field name lest.core.name
 ---@field key lest.core.key
 ---@field csr lest.core.csr
@@ -1020,6 +1021,15 @@ local crl = {}
 ---@field date integer seconds since 1970
 ---@field reason string? "keyCompromise" and so on
 
+--- So many entries from a cursor on (0 is the beginning), and the cursor of those after them; nil at
+--- the end. A CRL of a large CA has hundreds of thousands.
+---@param cursor integer
+---@param count integer
+---@return { serial: string, date: integer, reason?: string }[] entries
+---@return integer? cursor
+function crl:page(cursor, count) end
+
+
 --- The entry of a serial number, nil if it is not revoked. Looks from the first entry on.
 ---@param serial string hex, two digits a byte
 ---@return lest.crl_entry?
@@ -1377,8 +1387,32 @@ function core_process.out_of_memory() end
 function core_process.exec(arguments) end
 
 --- DER as short texts for people; control characters stay in them.
+---@class lest.core.pem
+local pem = {}
+
+---@class lest.pem_block
+---@field line integer where it begins
+---@field label string? of its BEGIN line, unless that is malformed
+---@field text string from its BEGIN line to its END line
+---@field problem string? what is wrong with the two lines
+
+--- The blocks of a PEM text (RFC 7468) in their order, as every reader of the core finds them.
+---@param bytes string
+---@return lest.pem_block[]
+function pem.blocks(bytes) end
+
+--- Whether bytes are PEM, and no DER.
+---@param bytes string
+---@return boolean
+function pem.looks(bytes) end
+
 ---@class lest.core.show
 local show = {}
+
+--- What bytes are, of formats that are not read: "a PKCS#12 file (...)"; nil for anything else.
+---@param bytes string
+---@return string?
+function show.foreign(bytes) end
 
 --- What an extension's value means, in the words of OpenSSL; nil if it is unknown or malformed.
 ---@param oid string dotted or a name

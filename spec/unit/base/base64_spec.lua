@@ -42,4 +42,9 @@ describe("base64", function()
       assert.is_nil(decode(text), text)
     end
   end)
+
+  it("takes a byte order mark for nothing", function()
+    assert.equal("hello", decode "\xef\xbb\xbfaGVsbG8=")
+    assert.is_nil((decode "aGVs\xef\xbb\xbfbG8="))
+  end)
 end)

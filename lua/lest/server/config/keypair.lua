@@ -1,6 +1,7 @@
 --- A certificate and its private key, as a configuration names them: `ca`, each of `cas`, `tls`.
 local blame = require("lest.server.config.start_failure").blame
 local core = require "lest.core"
+local mark = require "lest.base.mark"
 
 local M = {}
 
@@ -11,7 +12,7 @@ local function passphrase_of(where, options)
   if options.passphrase_file then
     local text, err = core.file.read(options.passphrase_file, PASSPHRASE_MAX)
     if not text then return blame(where .. ".passphrase_file", err) end
-    return (text:gsub("[\r\n]+$", ""))
+    return (mark.strip(text):gsub("[\r\n]+$", ""))
   elseif options.passphrase_command then
     local text, err = core.process.read_command(options.passphrase_command)
     if not text then return blame(where .. ".passphrase_command", err) end

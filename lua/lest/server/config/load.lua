@@ -8,6 +8,7 @@ local core = require "lest.core"
 local csrattrs = require "lest.server.config.csrattrs"
 local fail = require "lest.base.fail"
 local list = require "lest.base.list"
+local mark = require "lest.base.mark"
 local schema = require "lest.base.schema"
 local shape = require "lest.server.config.shape"
 
@@ -204,7 +205,7 @@ function M.parse(source, file, overrides)
   local env = setmetatable({}, { __index = _G, __newindex = function(_, key)
     error(("'%s' is assigned as a global: put 'local' before it"):format(tostring(key)), 2)
   end })
-  local chunk, problem = load(source, "@" .. file, "t", env)
+  local chunk, problem = load(mark.strip(source), "@" .. file, "t", env)
   if not chunk then return fail("config", problem) end
   local ok, raw = pcall(chunk)
   if not ok then return fail("config", tostring(raw)) end

@@ -2,6 +2,7 @@
 --- or a table of hooks.
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local mark = require "lest.base.mark"
 local operations = require "lest.server.wire.operations"
 local schema = require "lest.base.schema"
 
@@ -56,7 +57,7 @@ function M.load(file, source)
     source, err = core.file.read(file, FILE_MAX)
     if not source then return fail("policy", "the policy cannot be read", { cause = err }) end
   end
-  local chunk, problem = load(source, "@" .. file, "t", strict_environment())
+  local chunk, problem = load(mark.strip(source), "@" .. file, "t", strict_environment())
   if not chunk then return fail("policy", problem) end
   local ok, hooks = pcall(chunk)
   if not ok then return fail("policy", tostring(hooks)) end

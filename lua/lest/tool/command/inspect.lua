@@ -12,7 +12,8 @@ local function parser()
   local p = support.parser {
     name = NAME,
     summary = "Show a key, CSR, certificate, CRL, PKCS#7 or CMS message, or CSR attributes; DER, "
-      .. "PEM (several blocks) or base64. Nothing secret of a private key is shown.",
+      .. "PEM (several blocks; one that cannot be read hides no other) or base64. Nothing secret "
+      .. "of a private key is shown.",
     example = "lest inspect device.pem\n"
       .. "curl https://est.example.com/.well-known/est/csrattrs | lest inspect -",
   }
@@ -21,25 +22,34 @@ local function parser()
   return p
 end
 
-local function show(options)
-  local bytes, err = core.file.read(options.file, MAX)
-  if not bytes then return nil, support.file_error(err) end
-  local items
-  items, err = inspect.recognize(bytes)
-  if not items then
-    err.operation = options.file == "-" and "standard input" or options.file
-    return nil, err
+--- The error of the first block that cannot be read, once all others were shown.
+local function first_problem(items)
+  for _, item in ipairs(items) do
+    if item.problem then return item.problem end
   end
-  if options.json then
-    local list = {}
-    for i, item in ipairs(items) do list[i] = inspect.table(item) end
-    support.print_json(list)
-    return 0
+end
+
+local function print_all(items, as_json)
+  if as_json then
+    return require "lest.tool.inspect.stream".write(items, function(text) io.write(text) end)
   end
   for i, item in ipairs(items) do
     io.write(i > 1 and "\n" or "", inspect.text(item), "\n")
   end
-  return 0
+end
+
+local function show(options)
+  local bytes, err = core.file.read(options.file, MAX)
+  if not bytes then return nil, support.file_error(err) end
+  local items, problem
+  items, problem = inspect.recognize(bytes)
+  if items then
+    print_all(items, options.json)
+    problem = first_problem(items)
+  end
+  if not problem then return 0 end
+  problem.operation = options.file == "-" and "standard input" or options.file
+  return nil, problem
 end
 
 ---@param args string[]

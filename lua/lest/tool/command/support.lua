@@ -19,6 +19,7 @@
 --- time than argparse.
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local mark = require "lest.base.mark"
 local terminal = require "lest.base.terminal"
 
 local M = { clean = terminal.safe }
@@ -196,7 +197,7 @@ end
 function M.secret(path)
   local text, err = core.file.read(path, 4096)
   if not text then return nil, M.file_error(err) end
-  local secret = text:match "^([^\r\n]*)"
+  local secret = mark.strip(text):match "^([^\r\n]*)"
   if secret == "" then
     local message = path .. ": its first line, the secret, is empty"
     return fail("usage", message)

@@ -16,12 +16,15 @@ local terminal = require "lest.base.terminal"
 local M = {}
 
 ---@alias lest.inspect.kind "certificate"|"csr"|"crl"|"pkcs7"|"csrattrs"|"key"|"public_key"
----|"encrypted_key"|"unknown"
+---|"encrypted_key"|"unknown"|"malformed"
 
 ---@class lest.inspect.item
 ---@field kind lest.inspect.kind
 ---@field object any? the core's object; of csrattrs and pkcs7 its decoded table
 ---@field label string? of the PEM block
+---@field problem lest.error? why a block of several cannot be read (kind "malformed")
+---@field block integer? its place, from 1
+---@field line integer? where it begins
 
 local function malformed(message)
   return fail("malformed", message)
@@ -124,48 +127,52 @@ local function item(kind, bytes, label)
   return { kind = kind, object = object, label = label }
 end
 
-local function pem_item(label, block)
+local function pem_item(block)
+  if block.problem then return malformed(block.problem) end
+  local label, text = block.label, block.text
   local kind = LABELS[label]
   if not kind then return { kind = "unknown", label = label } end
-  if kind == "key" and block:find "Proc%-Type: 4,ENCRYPTED" then kind = "encrypted_key" end
+  if kind == "key" and text:find "Proc%-Type: 4,ENCRYPTED" then kind = "encrypted_key" end
   if kind == "public_key" then
-    local der, err = core.base64.decode(block:match "^[^\n]*\n(.*)\n[^\n]*$" or "")
+    local der, err = core.base64.decode(text:match "^[^\n]*\n(.*)\n[^\n]*$" or "")
     if not der then return nil, err end
-    block = der
+    text = der
   end
-  return item(kind, block, label)
+  return item(kind, text, label)
 end
 
+-- A block that cannot be read is an item that says so, beside others: it hides none of them.
 local function pem_items(bytes)
-  local items, at = {}, 1
-  -- Editors put a byte order mark at the start.
-  bytes = ("\n" .. bytes):gsub("\r\n", "\n"):gsub("\n\xef\xbb\xbf", "\n")
-  while true do
-    local first, last, label = bytes:find("\n%-%-%-%-%-BEGIN ([^\n]-)%-%-%-%-%-[ \t]*\n", at)
-    if not first then break end
-    local _, stop = bytes:find("\n-----END " .. label .. "-----", last, true)
-    if not stop then return malformed(("PEM: the block %s does not end"):format(label)) end
-    local found, err = pem_item(label, bytes:sub(first + 1, stop))
-    if not found then return nil, err end
+  local items, good, first = {}, false, nil
+  local blocks = core.pem.blocks(bytes)
+  for i, block in ipairs(blocks) do
+    local found, err = pem_item(block)
+    if not found and #blocks > 1 then
+      err.message = ("block %d (line %d): %s"):format(i, block.line, err.message)
+      found = { kind = "malformed", label = block.label, problem = err, block = i,
+        line = block.line }
+    end
+    good, first = good or found ~= nil and not found.problem, first or err
     -- Parameters beside an EC key repeat what the key says.
-    if label ~= "EC PARAMETERS" then items[#items + 1] = found end
-    at = stop + 1
+    if found and block.label ~= "EC PARAMETERS" then items[#items + 1] = found end
   end
-  if #items == 0 then return malformed "PEM: there is no block that lest knows" end
+  if not good then return nil, first or malformed "PEM: there is no block that lest knows" end
   return items
 end
 
---- What bytes contain: one item, or one for each PEM block.
+--- What bytes contain: one item, or one for each PEM block. An error where nothing can be read.
 ---@param bytes string
 ---@return lest.inspect.item[]?
 ---@return lest.error? err
 function M.recognize(bytes)
   if bytes:find "^%s*$" then return malformed "there is no data" end
   local kind, err = der_kind(bytes)
+  local foreign = core.show.foreign(bytes)
+  if foreign then return malformed(("the data is %s, which is not read"):format(foreign)) end
   if bytes:byte() ~= 0x30 or (bytes:byte(2) or 0) < 0x80 then
-    if ("\n" .. bytes):find "\n\xef?\xbb?\xbf?%-%-%-%-%-BEGIN " then return pem_items(bytes) end
+    if core.pem.looks(bytes) then return pem_items(bytes) end
     -- Base64 of a SEQUENCE begins with an M, which is no start of DER here.
-    if not bytes:find "[^%w+/=%s]" then
+    if not bytes:find("[^%w+/=%s]", bytes:find "^\xef\xbb\xbf" and 4 or 1) then
       local decoded = core.base64.decode(bytes)
       if decoded then
         bytes = decoded
@@ -222,13 +229,15 @@ function M.text(object, options)
   return table.concat(lines, "\n")
 end
 
-local function to_table(described)
+local function to_table(described, entries_of)
   local out = { kind = described.kind }
   for _, row in ipairs(described) do
     if row.children and row.value == nil then
       local list = {}
-      for i, child in ipairs(row.children) do list[i] = to_table(child) end
+      for i, child in ipairs(row.children) do list[i] = to_table(child, entries_of) end
       out[row.key] = list
+    elseif row.crl then
+      out[row.key] = entries_of(row.crl)
     else
       out[row.key] = row.value
     end
@@ -238,10 +247,12 @@ end
 
 --- The same as plain data, for JSON: times in seconds since 1970, bytes in hex.
 ---@param object lest.inspect.item|lest.cert|lest.csr|lest.crl|lest.key
+---@param entries_of? fun(crl: lest.crl): any what stands for the entries of a CRL, instead of them
 ---@return table
-function M.table(object)
+function M.table(object, entries_of)
   local found = to_item(object)
-  return to_table(rows[found.kind](found.object, found))
+  return to_table(rows[found.kind](found.object, found),
+    entries_of or function(crl) return crl.entries end)
 end
 
 return M

@@ -2,6 +2,7 @@
 --- A function a kind: (object, item, now) to
 --- { kind =, title =, { key =, label =, value =, text =, children = }, ... }: value is what JSON
 --- gets, text (a string or a list of lines) what a person reads, nil where there is nothing to say.
+--- crl stands in place of value for the entries of a CRL, which may be many.
 local core = require "lest.core"
 local duration = require "lest.duration"
 
@@ -203,16 +204,14 @@ function M.crl(crl, _, now)
   add(list, "number", "Number", crl.number)
   add(list, "signature_algorithm", "Signed with", crl.signature_algorithm)
   local lines = {}
-  local entries = crl.entries
-  for i = 1, math.min(#entries, ENTRIES_SHOWN) do
-    local entry = entries[i]
+  for i, entry in ipairs((crl:page(0, ENTRIES_SHOWN))) do
     lines[i] = ("%s since %s%s"):format(entry.serial, time(entry.date),
       entry.reason and ", " .. entry.reason or "")
   end
-  if #entries > ENTRIES_SHOWN then
-    lines[#lines + 1] = ("and %d more"):format(#entries - ENTRIES_SHOWN)
+  if crl.count > ENTRIES_SHOWN then
+    lines[#lines + 1] = ("and %d more"):format(crl.count - ENTRIES_SHOWN)
   end
-  list[#list + 1] = { key = "entries", label = "Revoked", value = entries,
+  list[#list + 1] = { key = "entries", label = "Revoked", crl = crl,
     text = #lines > 0 and lines or "nothing" }
   extensions(list, { key_usage = {}, eku = {} }, crl.extensions)
   return list
@@ -277,6 +276,15 @@ end
 
 function M.encrypted_key()
   return { kind = "encrypted_key", title = "Private key, encrypted with a passphrase" }
+end
+
+function M.malformed(_, item)
+  local list = { kind = "malformed", title = "PEM block that cannot be read" }
+  add(list, "label", "Label", item.label)
+  add(list, "block", "Block", item.block)
+  add(list, "line", "Line", item.line)
+  add(list, "problem", "Problem", tostring(item.problem))
+  return list
 end
 
 function M.unknown(_, item)

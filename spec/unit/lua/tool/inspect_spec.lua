@@ -6,6 +6,7 @@ local inspect = require "lest.tool.inspect"
 local der = require "support.der"
 local pki = require "support.pki"
 local shell = require "support.shell"
+local stream = require "lest.tool.inspect.stream"
 local vectors = require "support.vectors"
 
 local DAY <const> = 86400
@@ -69,6 +70,81 @@ describe("inspect", function()
     local parts = der.split(der.body(made))
     local info = der.split(der.body(parts[1]))
     recognizes("csr", der.seq(der.seq(info[1], info[2], info[3]), parts[2], parts[3]))
+  end)
+
+  it("shows the good blocks of a text beside one that is bad, and names that", function()
+    local good, empty = leaf.cert:pem(), "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
+    for what, text in pairs {
+      ["block 2 %(line " .. 2 + select(2, good:gsub("\n", "")) .. "%): certificate: "] =
+        "first\n" .. good .. empty .. crl:pem(),
+      ["block 2 %(line 4%): PEM: the END line of 'CERTIFICATE' is missing"] =
+        "-----BEGIN X-----\nAAAA\n-----END X-----\n-----BEGIN CERTIFICATE-----\nAAAA\n"
+          .. crl:pem(),
+    } do
+      local items = assert(inspect.recognize(text))
+      assert.same({ 3, "malformed", "crl" }, { #items, items[2].kind, items[3].kind })
+      assert.matches("^" .. what, tostring(items[2].problem))
+      assert.equal(items[2].line, inspect.table(items[2]).line)
+      local result = shell.run(shell.line("inspect", "-"), text)
+      assert.matches("PEM block that cannot be read\n.*\n\nCertificate revocation list", result.out)
+      assert.matches(what, result.err)
+      assert.not_equal(0, result.code)
+    end
+    local certs, err = core.cert.parse_all(good .. empty .. good)
+    assert.is_nil(certs)
+    assert.matches("^block 2 %(line %d+%): certificate: ", err.message)
+    local bytes = good:gsub("\n$", "") .. good
+    assert.same({ 2, 2 }, { #assert(inspect.recognize(bytes)), #core.cert.parse_all(bytes) })
+    local marked = "\xef\xbb\xbf" .. good .. "\xef\xbb\xbf" .. crl:pem()
+    assert.equal(2, #assert(inspect.recognize(marked)))
+    assert.equal("certificate", one("\xef\xbb\xbf" .. core.base64.encode(leaf.cert:der(), 64)).kind)
+  end)
+
+  it("writes the JSON of a CRL with many entries as it goes", function()
+    local oid, time = "1.2.840.10045.4.3.2", der.tlv(0x17, "260101000000Z")
+    local entries, reason = {}, der.seq(der.seq(der.oid "2.5.29.21",
+      der.octets(der.tlv(0x0a, "\1"))))
+    for i = 1, 3000 do
+      entries[i] = der.seq(der.tlv(2, string.pack(">I3", 0x10000 + i)), time,
+        i == 2500 and reason or "")
+    end
+    local tbs = der.seq(der.int(1), der.seq(der.oid(oid)), root.cert.subject_der, time,
+      der.seq(table.concat(entries)))
+    local big = der.seq(tbs, der.seq(der.oid(oid)), der.bits "x")
+    local parts = {}
+    stream.write({ one(big), one(leaf.cert:der()), one(crl:der()) },
+      function(text) parts[#parts + 1] = text end)
+    local list = cjson.decode(table.concat(parts))
+    assert.same({ 3000, "010001", "010bb8" },
+      { #list[1].entries, list[1].entries[1].serial, list[1].entries[3000].serial })
+    assert.same({ date = 1767225600, serial = "0109c4", reason = "keyCompromise" },
+      list[1].entries[2500])
+    assert.same({ "0a1b", leaf.cert.serial }, { list[3].entries[1].serial, list[2].serial })
+    assert.is_true(#parts > 5)
+    assert.same({}, core.crl.parse(big):page(0, 0))
+    assert.has_error(function() core.crl.parse(big):page(#big, 1) end)
+  end)
+
+  it("names formats that it knows and does not read", function()
+    pki.sh(("openssl pkcs12 -export -in %s -inkey %s -passout pass:x -out %s"):format(leaf.path,
+      leaf.key, ca:path "p12"))
+    pki.sh(("openssl ocsp -issuer %s -cert %s -reqout %s"):format(root.path, leaf.path,
+      ca:path "ocsp"))
+    for what, bytes in pairs {
+      ["a PKCS#12 file"] = pki.read(ca:path "p12"), ["an OCSP request"] = pki.read(ca:path "ocsp"),
+      ["an OCSP response"] = der.seq(der.tlv(0x0a, "\6")),
+      ["an SSH public key"] = "ssh-ed25519 AAAA",
+      ["a Java key store"] = "\xfe\xed\xfe\xed\0\0\0\2",
+    } do
+      for _, err in ipairs { select(2, inspect.recognize(bytes)), select(2, core.key.parse(bytes)),
+        select(2, core.cert.parse(bytes)), select(2, core.csr.parse(bytes)) } do
+        assert.truthy(err.message:find(what, 1, true), err.message)
+      end
+    end
+    local _, err = core.key.load(ca:path "p12")
+    assert.matches("openssl pkcs12 %-in FILE", err.message)
+    _, err = core.key.load("file://" .. ca:path "p12")
+    assert.matches("openssl pkcs12 %-in FILE", err.message)
   end)
 
   it("tells everything of the field apart by looking, in DER and base64", function()

@@ -1,5 +1,6 @@
 -- Private keys of each kind: made, saved, encrypted and read in every usual form.
 local core = require "lest.core"
+local der = require "support.der"
 local pki = require "support.pki"
 local vectors = require "support.vectors"
 local key = core.key
@@ -105,6 +106,38 @@ describe("key", function()
     fails("io", k:save(tmp:path "no/folder"))
   end)
 
+  it("7030-6-j bounds what opening an encrypted key costs", function()
+    local secret = der.octets(("x"):rep(48))
+    local function number(n)
+      return der.tlv(2, (string.pack(">i4", n):gsub("^\0+([\0-\x7f])", "%1")))
+    end
+    local function encrypted(...) return der.seq(der.seq(...), secret) end
+    local pbes2, aes = der.oid "1.2.840.113549.1.5.13",
+      der.seq(der.oid "2.16.840.1.101.3.4.1.42", der.octets(("i"):rep(16)))
+    local function kdf(oid, ...)
+      local parameters = der.seq(der.octets "saltsalt", ...)
+      return encrypted(pbes2, der.seq(der.seq(der.oid(oid), parameters), aes))
+    end
+    local PBKDF2 <const>, SCRYPT <const> = "1.2.840.113549.1.5.12", "1.3.6.1.4.1.11591.4.11"
+    for _, bytes in ipairs {
+      kdf(PBKDF2, number(10000001)), kdf(PBKDF2, der.tlv(2, "\1" .. ("\0"):rep(12))),
+      kdf(SCRYPT, number(1 << 14), number(8), number(1 << 20)),
+      kdf(SCRYPT, number(1 << 20), number(8), number(2)),
+      encrypted(der.oid "1.2.840.113549.1.12.1.3", der.seq(der.octets "saltsalt", number(1 << 30))),
+    } do
+      local began = core.clock.monotonic_ms()
+      assert.matches("more than 10000000 rounds",
+        fails("key_unsupported", key.parse(bytes, { passphrase = "x" })))
+      assert.is_true(core.clock.monotonic_ms() - began < 10000)
+    end
+    fails("key_passphrase", key.parse(kdf(PBKDF2, number(1000)), { passphrase = "x" }))
+    local path = tmp:path "scrypt"
+    pki.sh(("openssl genpkey -algorithm ED25519 | openssl pkcs8 -topk8 -scrypt -passout pass:x "
+      .. "-out %s"):format(path))
+    assert(key.load(path, { passphrase = "x" }))
+    assert(key.load("file://" .. path, { passphrase = "x" }))
+  end)
+
   it("encrypts and never asks for a passphrase", function()
     local k, path = assert(key.generate "ec:P-256"), tmp:path "encrypted"
     assert(k:save(path, { passphrase = "söcret" }))
@@ -114,11 +147,11 @@ describe("key", function()
     local text = fails("key_passphrase", key.load(path))
     assert.equal(path .. ": the key is encrypted and needs a passphrase", (text:gsub(" %(.*", "")))
     for i = 1, 8 do fails("key_passphrase", key.load(path, { passphrase = "wrong" .. i })) end
-    local der = tmp:path "encrypted.der"
+    local encrypted = tmp:path "encrypted.der"
     pki.sh(("openssl pkcs8 -topk8 -in %s -passin pass:söcret -outform DER -passout pass:x -out %s")
-      :format(path, der))
-    assert.is_true(k == assert(key.load(der, { passphrase = "x" })))
-    fails("key_passphrase", key.load(der))
+      :format(path, encrypted))
+    assert.is_true(k == assert(key.load(encrypted, { passphrase = "x" })))
+    fails("key_passphrase", key.load(encrypted))
     assert.has_error(function() k:pem "a\0b" end)
     assert.has_error(function() key.load(path, { passphrase = "a\0b" }) end)
   end)
@@ -183,9 +216,9 @@ describe("key", function()
   end)
 
   it("says what OpenSSH's own format is", function()
-    local der = core.base64.encode("openssh-key-v1\0" .. ("x"):rep(100), 64)
-    local text = fails("key_unsupported", key.parse("-----BEGIN OPENSSH PRIVATE KEY-----\n" .. der
-      .. "-----END OPENSSH PRIVATE KEY-----\n"))
+    local text64 = core.base64.encode("openssh-key-v1\0" .. ("x"):rep(100), 64)
+    local text = fails("key_unsupported", key.parse("-----BEGIN OPENSSH PRIVATE KEY-----\n"
+      .. text64 .. "-----END OPENSSH PRIVATE KEY-----\n"))
     assert.matches("OpenSSH's own format %(ssh%-keygen", text)
   end)
 
@@ -212,12 +245,12 @@ describe("key", function()
   it("7030-6-j survives cut and flipped keys", function()
     local ec, ed = assert(key.generate "ec:P-256"):der(), vectors.get
       "8410-10.3-ed25519-v2-pub-attr"
-    for _, der in ipairs { ec, ed } do
-      for len = 0, #der - 1 do assert.is_nil(key.parse(der:sub(1, len))) end
-      for at = 1, #der, 2 do
+    for _, bytes in ipairs { ec, ed } do
+      for len = 0, #bytes - 1 do assert.is_nil(key.parse(bytes:sub(1, len))) end
+      for at = 1, #bytes, 2 do
         local bit = 1 << (at % 8)
-        local k, err = key.parse(der:sub(1,
-          at - 1) .. string.char(der:byte(at) ~ bit) .. der:sub(at + 1))
+        local k, err = key.parse(bytes:sub(1,
+          at - 1) .. string.char(bytes:byte(at) ~ bit) .. bytes:sub(at + 1))
         assert(k or err.code:find "^key_")
       end
     end

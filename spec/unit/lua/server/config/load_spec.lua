@@ -1,5 +1,6 @@
 -- A configuration is checked whole against its schema, and each mistake is named with its place.
 local config = require "lest.server.config.load"
+local hooks = require "lest.server.worker.hooks"
 local snapshot = require "lest.server.config.snapshot"
 
 local GOOD <const> = [[
@@ -29,6 +30,12 @@ local function edited(from, to)
 end
 
 describe("a configuration", function()
+  it("may begin with a byte order mark, as a policy may", function()
+    assert(parse("\xef\xbb\xbf" .. GOOD))
+    assert(hooks.load("policy.lua", "\xef\xbb\xbfreturn function() end"))
+    assert.is_nil((parse("x\xef\xbb\xbf" .. GOOD)))
+  end)
+
   it("has its defaults, seconds for durations and absolute paths", function()
     local value = assert(parse(GOOD))
     assert.equal(7776000, value.profiles.device.lifetime)
