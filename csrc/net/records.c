@@ -99,6 +99,10 @@ static void on_message(int sent, int version, int type, const void *data, size_t
 void net_records_bound(SSL_CTX *ctx, struct net_records *records)
 {
     SSL_CTX_set_max_cert_list(ctx, NET_RECORDS_CHAIN_LEN_MAX);
+#ifdef SSL_OP_NO_RX_CERTIFICATE_COMPRESSION /* OpenSSL 3.2 */
+    /* A compressed chain (RFC 8879) is another message, whose certificates nobody could count beforehand. */
+    SSL_CTX_set_options(ctx, SSL_OP_NO_RX_CERTIFICATE_COMPRESSION);
+#endif
     SSL_CTX_set_msg_callback(ctx, on_message);
     SSL_CTX_set_msg_callback_arg(ctx, records);
 }
