@@ -99,6 +99,8 @@ describe("the workers' channels", function()
     local request, handle = kept(channel, "b")
     channels:drop(before)
     assert.equal(request, take(channel, handle, "b"))
+    accept(1, 12)
+    assert.is_true(channel.closed and channel.socket.is_closed)
   end)
 
   it("hold as many requests as a worker's share, whatever its channel", function()

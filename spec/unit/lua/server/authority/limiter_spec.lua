@@ -79,6 +79,12 @@ describe("a limiter", function()
     now = 60000
     limit:uncount "a"
     assert.is_nil(limit:wait "a")
+    for _ = 1, 5 do limit:uncount "a" end
+    for _ = 1, 3 do
+      assert.is_nil(limit:wait "a")
+      limit:count "a"
+    end
+    assert.is_number(limit:wait "a")
     limit:uncount "never counted"
     assert.is_nil(limit:wait "never counted")
   end)

@@ -80,6 +80,28 @@ describe("a certificate of ours", function()
     end, longer, short)
   end)
 
+  it("is verified before its own time, and where the clock was set back before the CA's", function()
+    local now = os.time()
+    local key = assert(core.key.generate "ec:P-256")
+    local function entity(ca_from, leaf_from)
+      local ca = assert(core.issuer.root { key = key, subject = "CN=Timed", not_before = ca_from,
+        not_after = now + 86400 })
+      local by = assert(core.issuer.new { cert = ca, key = key })
+      return { cert = assert(core.cert.parse(assert(by:issue { public_key = key:public_der(),
+        subject = "CN=x", eku = { "clientAuth" }, not_before = leaf_from,
+        not_after = now + 3600 }))) }, { cert = ca }
+    end
+    local early, early_ca = entity(now - 1000, now + 100)
+    assert.is_nil(find(nil, early, early_ca))
+    local of_late, late_ca = entity(now - 5, now - 1000)
+    find(function(authority, _, request)
+      authority.clock = function() return now end
+      assert.truthy(own.find(authority, request, of_late.cert:der()))
+      now = now - 20
+      assert.is_nil(own.find(authority, request, of_late.cert:der()))
+    end, of_late, late_ca)
+  end)
+
   it("is verified where its issuer had another name, or a path length counts", function()
     local renamed = made:root("renamed", { same_key = root })
     assert.is_nil(find(function(authority)
