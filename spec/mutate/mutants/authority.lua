@@ -1,9 +1,7 @@
 -- Mutants of the authority: who is believed, what is issued, what a worker may do.
 local ROGUE <const> = { "spec/fault/rogue_spec.lua" }
 local LOGIN <const> = { "spec/fault/login_spec.lua", "spec/protocol/challenge_spec.lua" }
-local RENEWAL <const> = { "spec/protocol/reenroll_spec.lua", "spec/protocol/profile_spec.lua" }
 local ENROLL <const> = { "spec/protocol/enroll_spec.lua", "spec/protocol/profile_spec.lua" }
-local PENDING <const> = { "spec/protocol/error_spec.lua" }
 local ROOM <const> = "lua/lest/server/authority/"
 
 return {
@@ -236,11 +234,10 @@ return {
       "if false then", specs = ENROLL },
   },
 
-  { file = ROOM .. "record.lua", specs = PENDING,
-    { "a lost answer of any time", "since = now - request.label.lost_answer", "since = 0",
-      specs = { "spec/protocol/enroll_spec.lua" } },
-    { "revoked meanwhile", "return not fresh or fresh.revoked_at ~= nil", "return not fresh",
-      specs = RENEWAL },
+  { file = ROOM .. "record.lua",
+    specs = { "spec/unit/lua/server/authority/issuance_spec.lua" },
+    { "a lost answer of any time", "since = now - request.label.lost_answer", "since = 0" },
+    { "revoked meanwhile", "return not fresh or fresh.revoked_at ~= nil", "return not fresh" },
     { "a request changes while it waits", "if asked_by(before) ~= asked_by(csr) then",
       "if false then" },
     { "its subject changes", "local parts = { csr.subject_der }", "local parts = {}" },
@@ -248,8 +245,7 @@ return {
     { "a password's attribute must stay", '["1.2.840.113549.1.9.7"] = true,', "" },
     { "a rejection is no refusal", 'if row.verdict == "reject" then', "if false then" },
     { "a ledger's error is passed over",
-      'if not ok and err.code ~= "unauthenticated" then error(err) end', "",
-      specs = { "spec/fault/ledger_spec.lua" } },
+      'if not ok and err.code ~= "unauthenticated" then error(err) end', "" },
     { "decided meanwhile", "if changed ~= 1 then error(", "if false then error(" },
     { "a waiting request is issued again and again", "if not request.pending then return end",
       "do return end" },
@@ -269,9 +265,9 @@ return {
       "self.channels:drop(channel)\n    return channel.socket:close()", "return" },
     { "requests without end", 'if wait then refusal.raise(429, "too many requests"',
       'if false then refusal.raise(429, "too many requests"',
-      specs = { "spec/protocol/log_spec.lua", "spec/protocol/enroll_spec.lua" } },
+      specs = { "spec/fault/bounds_spec.lua" } },
     { "requests are not counted", "self.requests:count(request.device)", "",
-      specs = { "spec/protocol/log_spec.lua", "spec/protocol/enroll_spec.lua" } },
+      specs = { "spec/fault/bounds_spec.lua" } },
     { "a used-up secret asks anew", 'request.credential.may == "fetch" then', "false then",
       specs = { "spec/protocol/enroll_spec.lua", "spec/fault/rogue_spec.lua" } },
     { "nothing is admitted first", "admission.check(self, request)", "" },

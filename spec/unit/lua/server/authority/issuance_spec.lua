@@ -2,6 +2,8 @@
 local core = require "lest.core"
 local credentials = require "lest.server.ledger.credentials"
 local issuance = require "lest.server.authority.issuance"
+local record = require "lest.server.authority.record"
+local refusal = require "lest.server.wire.refusal"
 local request_module = require "lest.server.authority.request"
 local temporary = require "support.temporary"
 
@@ -51,9 +53,11 @@ describe("a verdict", function()
     options = options or {}
     serial = serial + 1
     local key = options.key or assert(core.key.generate "ec:P-256")
+    local build = { key = key, subject = { { "CN", options.subject or name } },
+      san = options.san, challenge_password = options.challenge_password }
     local request = request_module.new({}, { id = "r-" .. serial, operation = "simpleenroll",
       label = "default", address = "192.0.2.1", tls = { version = "TLSv1.3", cipher = "x" },
-      csr = assert(core.csr.build { key = key, subject = { { "CN", name } } }):der() }, label, now)
+      csr = assert(core.csr.build(build)):der() }, label, now)
     request:read_csr()
     request:prove("basic", { name = name }, { kind = "basic", name = name }, name)
     request.purpose = { key_hash = request.key_hash, label = "default",
@@ -204,5 +208,79 @@ describe("a verdict", function()
     first.pending, first.id = waiting(first), "poll-1"
     assert.equal(202, pending(first, { reason = "still" }).status)
     assert.equal(202, pending(ask "bob").status)
+  end)
+
+  it("ends what waits: a certificate is issued for it once", function()
+    local request = ask "alice"
+    pending(request)
+    request.pending, request.id, label.lost_answer = waiting(request), "r-later", 0
+    local made = approve(request)
+    local row = authority.ledger:rows("pending_get", { id = request.pending.id })[1]
+    assert.same({ "issued", made.serial }, { row.state, row.serial })
+    now, request.id = now + 1, "r-again"
+    local ok, problem = pcall(approve, request)
+    assert.is_false(ok)
+    assert.equal("the pending request was decided meanwhile", problem)
+  end)
+
+  it("raises what the ledger says, and takes only a used secret for a refusal", function()
+    local request = ask "alice"
+    request.credential = { one_time = true }
+    authority.credentials = { use = function()
+      return nil, core.error.new { code = "ledger", message = "the disk" }
+    end }
+    local ok, problem = pcall(approve, request)
+    assert.is_false(ok)
+    assert.equal("ledger", problem.code)
+  end)
+
+  it("is found again for the very request only, for a while", function()
+    local key = assert(core.key.generate "ec:P-256")
+    local made = approve(ask("alice", { key = key, challenge_password = "one" }))
+    local function again(options)
+      options.key = options.key or key
+      return record.lost_answer(authority, ask("alice", options))
+    end
+    -- What a client may sign anew at each try is no other request.
+    assert.equal(made.certificate, again({ challenge_password = "two" }).certificate)
+    assert.is_nil(again { subject = "bob" })
+    assert.is_nil(again { san = { "DNS:x" } })
+    assert.is_nil(again { key = ca_key })
+    now = now + label.lost_answer
+    assert.is_table(again {})
+    now = now + 1
+    assert.is_nil(again {})
+  end)
+
+  it("is asked for again with the request that waits, or not at all", function()
+    local key = assert(core.key.generate "ec:P-256")
+    local request = ask("alice", { key = key, challenge_password = "one" })
+    pending(request)
+    local function poll(options)
+      options.key = key
+      local next_one = ask("alice", options)
+      local ok, result = pcall(record.find_pending, authority, next_one)
+      if ok then return result, next_one end
+      assert(refusal.is(result), tostring(result))
+      return nil, result
+    end
+    local approvals, polled = poll { challenge_password = "two" }
+    assert.same({}, approvals)
+    assert.equal(waiting(request).id, polled.pending.id)
+    for _, options in ipairs { { subject = "bob" }, { san = { "DNS:x" } } } do
+      local found, refused = poll(options)
+      assert.is_nil(found)
+      assert.equal(403, refused.status)
+    end
+    local function say(verdict)
+      assert(authority.ledger:run("approval_put", { pending_id = polled.pending.id,
+        operator = "o", verdict = verdict, now = now }))
+    end
+    say "approve"
+    assert.equal("o", poll({})[1].operator)
+    say "reject"
+    local found, refused = poll {}
+    assert.is_nil(found)
+    assert.same({ 403, "the request was rejected" }, { refused.status, refused.reason })
   end)
 end)
