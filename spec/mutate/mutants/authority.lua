@@ -273,7 +273,8 @@ return {
     { "nothing is admitted first", "admission.check(self, request)", "" },
     { "no answer is found again", "if again then\n", "if false then\n",
       specs = { "spec/protocol/enroll_spec.lua" } },
-    { "strangers fill the ledger", "if request.is_known then", "if request.principal then" },
+    { "strangers fill the ledger", "if request.is_known then", "if request.principal then",
+      specs = { "spec/fault/bounds_spec.lua" } },
     { "an answer before the disk",
       "local wait = answer.certificate and self.turn.when_synced or self.turn.when_durable\n"
         .. "  wait(self.turn, send, channel, id, answer)", "send(true, channel, id, answer)",
