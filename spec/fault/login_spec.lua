@@ -145,10 +145,11 @@ describe("failed logins", function()
     assert.equal(200, try(device, device.secret).status)
   end)
 
-  it("cost the same for a name that does not exist", function()
+  -- How many hashes, a spec of lest.server.ledger.credentials counts; that they are computed here,
+  -- the CPU says, which no load of the machine makes less.
+  it("cost a hash also for a name that does not exist", function()
     start "failures_per_minute = 100, address_failures_per_minute = 1000"
     local device = person("ann", "a chosen password")
-    -- Of CPU: how long an answer takes beside that is a matter of what else the machine does.
     local authority = server:pids("authority")[1]
     local function cost(username)
       local before = processes.cpu_s(authority)
@@ -157,10 +158,7 @@ describe("failed logins", function()
       end
       return (processes.cpu_s(authority) - before) / ATTEMPTS
     end
-    local known, unknown = cost "ann", cost "nobody"
-    assert.is_true(known < 1.5 * unknown and unknown < 1.5 * known,
-      ("%.3f s and %.3f s"):format(known, unknown))
-    -- Both are the cost of scrypt and not of a look into a table.
-    assert.is_true(unknown > 0.01)
+    -- A look into a table is a hundredth of this.
+    for _, username in ipairs { "ann", "nobody" } do assert.is_true(cost(username) > 0.01) end
   end)
 end)
