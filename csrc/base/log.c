@@ -136,9 +136,9 @@ void lest_log_flush(void)
     lest_log_write(LEST_LOG_ERROR, "log lines dropped", &field, 1);
 }
 
-void lest_log_set_wait(int wait_ms)
+void lest_log_set_gate(bool (*may_write)(void))
 {
-    lest_log_queue_set_wait(wait_ms);
+    lest_log_queue_set_gate(may_write);
 }
 
 bool lest_log_is_waiting(void)

@@ -38,9 +38,9 @@ bool lest_log_shows(enum lest_log_level level);
 bool lest_log_is_readable(void);
 void lest_log_set_readable(bool readable);
 
-/** Wait this long for standard error to take something, then keep lines back, and drop what there is no room
- *  for; -1, as at the start: wait as long as it takes. */
-void lest_log_set_wait(int wait_ms);
+/** Ask may_write() before each write from now on; while it says no, lines are kept back, and those dropped that there
+ *  is no room for. NULL, as at the start: write, and wait as long as that takes. */
+void lest_log_set_gate(bool (*may_write)(void));
 
 /** Whether lines wait for standard error. */
 bool lest_log_is_waiting(void);

@@ -2,27 +2,24 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <poll.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
 #include <unistd.h>
 
 enum { QUEUE_MAX = 256 * 1024 };
 
-static int wait_ms = -1;
+static bool (*gate)(void);
 
 static struct {
-    bool is_stalled; /* the last wait was in vain */
-    size_t dropped;  /* lines */
+    size_t dropped; /* lines */
     size_t first;
     size_t len;
     uint8_t bytes[QUEUE_MAX];
 } queue;
 
-void lest_log_queue_set_wait(int new_wait_ms)
+void lest_log_queue_set_gate(bool (*may_write)(void))
 {
-    wait_ms = new_wait_ms;
+    gate = may_write;
 }
 
 size_t lest_log_queue_length(void)
@@ -38,19 +35,6 @@ static size_t count_lines(const uint8_t *bytes, size_t len)
     return count;
 }
 
-/* Looked at before each write: standard error is often not ours alone, and to make it non-blocking would do so
- * for all that share it. */
-static bool is_writable(void)
-{
-    struct pollfd wait = { .fd = STDERR_FILENO, .events = POLLOUT };
-    int ready;
-    do {
-        ready = poll(&wait, 1, queue.is_stalled ? 0 : wait_ms);
-    } while (ready < 0 && errno == EINTR);
-    queue.is_stalled = ready == 0;
-    return ready != 0;
-}
-
 /* As many whole lines as a pipe takes at once; a longer line in pieces. */
 static size_t piece_length(void)
 {
@@ -62,7 +46,7 @@ static size_t piece_length(void)
 
 void lest_log_queue_write(void)
 {
-    while (queue.len && is_writable()) {
+    while (queue.len && (!gate || gate())) {
         ssize_t put = write(STDERR_FILENO, queue.bytes + queue.first, piece_length());
         if (put < 0 && errno == EINTR)
             continue;

@@ -3,11 +3,11 @@
 #ifndef LEST_BASE_LOG_QUEUE_H
 #define LEST_BASE_LOG_QUEUE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
-/** Wait for standard error this long at a time; -1, as at the start: for ever. Once a wait was in vain, there is
- *  none until standard error takes something again. */
-void lest_log_queue_set_wait(int wait_ms);
+/** As lest_log_set_gate(). */
+void lest_log_queue_set_gate(bool (*may_write)(void));
 
 /** Put whole lines at the end. */
 void lest_log_queue_add(const void *lines, size_t len);

@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "host/role/interpreter.h"
+#include "host/role/log_wait.h"
 #include "host/role/memory.h"
 #include "host/role/parent.h"
 #include "host/role/process.h"
@@ -327,7 +328,7 @@ int host_role_main(int argc, char **argv)
     snprintf(name, sizeof name, is_worker(&role) ? "%s %u" : "%s", role.name, role.index);
     lest_log_set_role(name);
     lest_log_set_readable(role.readable);
-    lest_log_set_wait(LOG_WAIT_MS);
+    host_log_wait(LOG_WAIT_MS);
     if (role.check)
         lest_log_set_level(LEST_LOG_WARNING);
     if (!is_config(&role) && host_watchdog_attach(HOST_FD_WATCHDOG, &role.watchdog, &err)) {

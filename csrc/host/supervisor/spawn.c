@@ -24,7 +24,7 @@ bool host_spawn_close_from(int first)
     if (!list)
         return false;
     for (struct dirent *entry = readdir(list); entry; entry = readdir(list)) {
-        int fd = atoi(entry->d_name);
+        int fd = (int)strtol(entry->d_name, NULL, 10);
         if (fd >= first && fd != dirfd(list))
             close(fd);
     }

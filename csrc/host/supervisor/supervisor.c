@@ -2,6 +2,7 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "host/role/log_wait.h"
 #include "host/supervisor/generation.h"
 #include "host/supervisor/notify.h"
 #include "host/supervisor/spawn.h"
@@ -74,7 +75,7 @@ static void take_standard_error(void)
         dup2(fd, STDERR_FILENO);
         close(fd);
     }
-    lest_log_set_wait(0);
+    host_log_wait(0);
 }
 
 /* SIGCHLD and the signals of an operator become readable, so that the loop has one place to wait. */
@@ -288,7 +289,7 @@ int host_supervisor_main(int argc, char **argv)
         return 1;
     int exit_code = run(&supervisor);
     close(supervisor.signals);
-    lest_log_set_wait(LAST_WAIT_MS);
+    host_log_wait(LAST_WAIT_MS);
     lest_log_flush();
     if (supervisor.options.check && exit_code == 0 && !supervisor.stopping)
         puts("ok");
