@@ -126,8 +126,9 @@ describe("a renewal after the configuration changed", function()
   it("is made by the label's profile where the certificate's was renamed", function()
     server:enroll "device01"
     change("device = {", "thing = {", '"device"', '"thing"')
-    local gone = server:logged "profile is gone"
-    assert.same({ 1, "device" }, { #gone, gone[1].profile })
+    local told = server:logged "configuration"
+    assert.equal("profiles.device", told[#told].key)
+    assert.matches("^it is gone, ", told[#told].message)
     local status, body = post_as(server, "device01", "/simplereenroll",
       fresh_csr(server, "device01"))
     assert.equal(200, status, body)
@@ -139,7 +140,7 @@ describe("a renewal after the configuration changed", function()
       local code, _, err = process.run { support.lest, "serve", "--check",
         server.dir .. "/server.lua" }
       assert.equal(0, code, err)
-      return err:find("profile is gone", 1, true) ~= nil
+      return err:find('"key":"profiles.device","message":"it is gone', 1, true) ~= nil
     end
     server:enroll "device01"
     local serial = core.cert.load(server:enroll "device02").serial

@@ -1,7 +1,7 @@
 --- What a server starts with all the same, and an operator should know before a device does:
 --- certificates and CRLs that have expired or end soon, a CA that no anchor reaches, keys that
---- others can read. Each is a warning in the log, at the start and of --check, with the key of the
---- configuration that it is about.
+--- others can read, profiles that are gone. Each is a warning in the log, at the start and of
+--- --check, with the key of the configuration that it is about.
 local chain = require "lest.server.config.chain"
 local core = require "lest.core"
 local duration = require "lest.duration"
@@ -156,6 +156,27 @@ function M.tell(authority, anchors, crls)
   for i, crl in ipairs(crls) do doubt_crl(config.crls[i], crl, known, now) end
   doubt_lifetimes(config, cas, now)
   doubt_reach(authority, cas, now)
+end
+
+--- Look at what the ledger names that the configuration has not: profiles of certificates that may
+--- still be renewed.
+---@param authority lest.authority
+---@param ledger lest.ledger it need not be one that can be written
+function M.tell_ledger(authority, ledger)
+  local function first(statement, parameters)
+    local rows = ledger:rows(statement, parameters)
+    return rows and rows[1]
+  end
+  local now, row = authority.clock(), first("certificate_profile_next", { after = "" })
+  while row do
+    local name = row.profile
+    if not authority.config.profiles[name]
+      and first("certificate_profile_live", { profile = name, now = now }) then
+      warn("profiles." .. name, "it is gone, and valid certificates have it: they are renewed by "
+        .. "the profile of the label")
+    end
+    row = first("certificate_profile_next", { after = name })
+  end
 end
 
 return M

@@ -165,24 +165,6 @@ function M.before_drop(authority, launch)
   return enter_folder(authority, launch)
 end
 
---- Say which profiles are gone and still have certificates that may be renewed.
-local function doubt_profiles(authority, ledger)
-  local function first(statement, parameters)
-    local rows = ledger:rows(statement, parameters)
-    return rows and rows[1]
-  end
-  local row = first("certificate_profile_next", { after = "" })
-  while row do
-    local name = row.profile
-    if not authority.config.profiles[name]
-      and first("certificate_profile_live", { profile = name, now = authority.clock() }) then
-      core.log.write("warning", "profile is gone", { "profile", name, "message",
-        "valid certificates have it: what they are renewed with is their label's" })
-    end
-    row = first("certificate_profile_next", { after = name })
-  end
-end
-
 --- Look at the ledger without making or changing anything, for a check.
 function M.check_ledger(authority)
   local path = authority.ledger_path or authority.config.ledger
@@ -190,7 +172,7 @@ function M.check_ledger(authority)
   if not ok then return blame("ledger", err) end
   -- One of an older version is brought to this one at the start, and looked at then.
   local ledger <close> = core.ledger.open(path, { create = false, read_only = true })
-  if ledger then doubt_profiles(authority, ledger) end
+  if ledger then doubts.tell_ledger(authority, ledger) end
   return true
 end
 
@@ -207,7 +189,7 @@ function M.ledger(authority)
   if not ledger then return blame("ledger", err) end
   core.process.beat()
   authority.ledger = ledger
-  doubt_profiles(authority, ledger)
+  doubts.tell_ledger(authority, ledger)
   local limits = authority.config.limits
   local pool = core.pool.new { threads = limits.scrypt_threads, queue = limits.scrypt_threads }
   authority.credentials = credentials.new {
