@@ -392,6 +392,37 @@ describe("a policy", function()
     assert.equal("0", server:sql "SELECT count(*) FROM certificates")
   end)
 
+  it("is asked anew about another request of the same key; the same gets its lost answer again",
+    function()
+    start([[
+      local policy = require "lest.policy"
+      return { enroll = function(request)
+        if request.csr.subject.CN == "root" then return policy.reject "not that name" end
+        return policy.approve { subject = request.csr.subject, san = request.csr.san }
+      end }]], function(text)
+        return (policy_names(text):gsub('names = "policy"', 'names = "policy", san = { "DNS" }', 1))
+      end)
+    local user = { "--user", "device:" .. server:credential("device", { "--reusable" }) }
+    local key = assert(core.key.generate "ec:P-256")
+    local function ask(options)
+      options.key = key
+      local file = server:file("request", (support.request("device", options)))
+      local status, body = server:post("/simpleenroll", file, table.unpack(user))
+      return status == 200 and support.issued(body).serial or body
+    end
+    local plain = ask {}
+    local other = ask { san = { "DNS:device.example" } }
+    local usage = ask { eku = { "clientAuth" } }
+    assert.not_equal(plain, other)
+    assert.not_equal(plain, usage)
+    assert.not_equal(other, usage)
+    assert.equal("not that name\n", ask { subject = "CN=root" })
+    -- Each of them again; what binds a request to its connection is made anew at each try.
+    assert.same({ plain, other, usage }, { ask { challenge_password = "a" },
+      ask { san = { "DNS:device.example" } }, ask { eku = { "clientAuth" } } })
+    assert.equal("3", server:sql "SELECT count(*) FROM certificates")
+  end)
+
   it("may say that it cannot decide now", function()
     start([[
       local policy = require "lest.policy"
