@@ -66,6 +66,17 @@ enum lest_status ledger_files_check(struct ledger_files *files, struct lest_erro
     return LEST_OK;
 }
 
+void ledger_files_set_aside(const struct ledger_files *files)
+{
+    char from[PATH_MAX + 8], to[PATH_MAX + 16];
+    struct stat info;
+    if (compare(files, 0, &info) != OTHER || compare(files, 1, &info) != SAME)
+        return;
+    snprintf(from, sizeof from, "%s%s", files->path, suffixes[1]);
+    snprintf(to, sizeof to, "%s.lost", from);
+    rename(from, to);
+}
+
 bool ledger_files_are_foreign(const struct ledger_files *files)
 {
     struct stat info;

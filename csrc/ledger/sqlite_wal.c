@@ -256,6 +256,7 @@ void ledger_wal_close(struct ledger_wal *wal)
 {
     if (!wal)
         return;
+    ledger_files_set_aside(&wal->files);
     if (wal->other && ledger_wal_must_stay(wal))
         sqlite3_db_config(wal->other, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     sqlite3_close(wal->other);

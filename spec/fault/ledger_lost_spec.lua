@@ -76,6 +76,19 @@ describe("a ledger under a running server", function()
     assert.equal(200, assert(fleet.post(server, devices[2])).status)
   end)
 
+  it("that is replaced beside its WAL does not lend that to the other", function()
+    shell "sqlite3 ledger.db '.backup backup.db'; chown --reference=ledger.db backup.db"
+    for i = 5, 6 do assert.equal(200, assert(fleet.post(server, devices[i])).status) end
+    shell "mv backup.db ledger.db"
+    assert.equal(503, assert(fleet.post(server, devices[2])).status)
+    process.wait_for(function() return server:logged("the ledger is lost")[1] end, "the log's line")
+    stop()
+    server:run()
+    assert.equal("ok", server:sql "PRAGMA integrity_check")
+    assert.equal("1", server:sql "SELECT count(*) FROM certificates")
+    assert.equal(200, assert(fleet.post(server, devices[2])).status)
+  end)
+
   for what, line in pairs {
     ["its database, to another name"] = "mv ledger.db aside.db",
     ["its index"] = "rm ledger.db-shm",
