@@ -15,6 +15,13 @@ static bool enter(struct pki_der *in, uint8_t tag)
     return true;
 }
 
+static bool enter_sequences(struct pki_der *in, int depth)
+{
+    while (depth > 0 && enter(in, PKI_DER_SEQUENCE))
+        depth--;
+    return depth == 0;
+}
+
 /* PFX (RFC 7292 4): { 3, { pkcs7-data or pkcs7-signedData, ... } } */
 static bool is_pkcs12(struct pki_der in)
 {
@@ -34,12 +41,11 @@ static bool is_ocsp_request(struct pki_der in)
 {
     struct pki_der_doc doc = { .noun = "CertID", .malformed = LEST_E_MALFORMED };
     struct pki_der id;
-    bool found = enter(&in, PKI_DER_SEQUENCE) && enter(&in, PKI_DER_SEQUENCE);
+    bool found = enter_sequences(&in, 2);
     in.doc = &doc;
     while (found && in.left && in.at[0] & PKI_DER_CONTEXT)
         found = pki_der_read(&in, PKI_DER_ANY, "a field", NULL);
-    return found && enter(&in, PKI_DER_SEQUENCE) && enter(&in, PKI_DER_SEQUENCE) &&
-           pki_der_read(&in, PKI_DER_SEQUENCE, "the CertID", &id) &&
+    return found && enter_sequences(&in, 2) && pki_der_read(&in, PKI_DER_SEQUENCE, "the CertID", &id) &&
            pki_der_read(&id, PKI_DER_SEQUENCE, "the algorithm", NULL) &&
            pki_der_read(&id, PKI_DER_OCTET_STRING, "a hash", NULL) &&
            pki_der_read(&id, PKI_DER_OCTET_STRING, "a hash", NULL) &&
