@@ -24,7 +24,7 @@ return {
       "if not computed or not secret.equal(row.hash, computed.hash) then return false end",
       "if not computed then return false end" },
     { "a chosen password is also a random one", "if row.secret_kind == kind and matches(row) then",
-      "if matches(row) then" },
+      "if matches(row) then", reason = "the hash of one kind never is that of the other" },
     { "no cost for a name that does not exist",
       "if #groups == 0 then return spend(store, text, attempt) end",
       "if #groups == 0 then return {} end" },

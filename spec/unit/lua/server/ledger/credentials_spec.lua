@@ -76,12 +76,17 @@ describe("credentials", function()
   end)
 
   it("refuses to make what could never be sent or stored", function()
+    local facts = {}
+    for i = 1, 64 do facts["f" .. i] = i end
+    assert(store:add { name = "x", facts = facts, expires_s = 1 })
+    facts.one_more = 1
     for _, wanted in ipairs { { name = "" }, { name = "a:b" }, { name = "a\nb" }, { name = "\xff" },
       { name = ("x"):rep(256) }, { name = "x", password = "" },
       { name = "x", password = ("x"):rep(1025) }, { name = "x", facts = { "numbered" } },
       { name = "x", facts = { a = {} } }, { name = "x", facts = { a = "\xff" } }, {},
       { name = "x", facts = { [("x"):rep(65)] = 1 } },
-      { name = "x", facts = { a = ("x"):rep(4097) } } } do
+      { name = "x", facts = { a = ("x"):rep(4097) } }, { name = "x", facts = facts },
+      { name = "x", expires_s = 0 } } do
       local made, err = store:add(wanted)
       assert.is_nil(made)
       assert.equal("usage", err.code)
