@@ -111,6 +111,7 @@ describe("a policy file", function()
       assert.is_nil(loaded)
       assert.matches("protected metatable", tostring(err))
     end
+    assert.is_nil((load_text(string.dump(function() return function() end end))))
     local loaded, err = load_text "rawset(_ENV, 'leak', 1) leak = 2 return { enroll = _ENV.leek }"
     assert.is_nil(loaded)
     assert.matches("undeclared global 'leek'", tostring(err))

@@ -93,6 +93,23 @@ describe("credentials", function()
     end
   end)
 
+  it("looks for no secret that is longer than any can be", function()
+    assert(store:add { name = "long", password = ("x"):rep(1024), reusable = true })
+    local purpose = { key_hash = "k", label = "l", operation = "o" }
+    assert.is_table(store:check("long", ("x"):rep(1024), purpose))
+    local found, err = store:check("long", ("x"):rep(1025), purpose)
+    assert.is_nil(found)
+    assert.equal("no such secret can exist", err.detail)
+  end)
+
+  it("spares a one-time secret where a reusable one of the same words does", function()
+    assert(store:add { name = "both", password = "the same", reusable = true })
+    assert(store:add { name = "both", password = "the same" })
+    local found = assert(store:check("both", "the same", { key_hash = "k", label = "l",
+      operation = "o" }))
+    assert.is_false(found.one_time)
+  end)
+
   it("refuses names and secrets that cannot exist", function()
     assert(store:add { name = "device001" })
     for _, name in ipairs { "", "\xff", "a\0b", ("x"):rep(300) } do assert_refused(name, "x") end
