@@ -140,7 +140,8 @@ static void (*no_memory)(void);
 int lestL_no_memory(lua_State *L)
 {
     lua_pushstring(L, NO_MEMORY);
-    return lua_error(L);
+    lua_error(L);
+    __builtin_unreachable();
 }
 
 void lestL_on_no_memory(void (*fn)(void))

@@ -63,7 +63,7 @@ void lestL_name_file(const char *path, struct lest_error *err);
 bool lestL_call(lua_State *L, int nargs, int nresults, const char *what);
 
 /** Raise what Lua itself raises where memory is short; does not return. */
-int lestL_no_memory(lua_State *L);
+int lestL_no_memory(lua_State *L) __attribute__((noreturn));
 
 /** Have fn called when memory was short in a call from C into Lua; it returns. */
 void lestL_on_no_memory(void (*fn)(void));

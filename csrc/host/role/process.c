@@ -194,7 +194,7 @@ static void on_inbox(evutil_socket_t fd, short what, void *arg)
     (void)what;
     lua_State *L = arg;
     bool ended;
-    struct delivery delivery;
+    struct delivery delivery = { .fd = -1 };
     delivery.fd = host_inbox_take(fd, &delivery.label, &ended);
     if (ended)
         event_del(role.inbox);
