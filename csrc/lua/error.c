@@ -15,7 +15,7 @@ static const char CLASS[] = "lest.error";
 
 static const char *const fields[] = { "code",        "message",    "operation", "reason", "status",
                                       "retry_after", "request_id", "exit_code", "rfc",    "cause",
-                                      "detail",      "was_sent",   NULL };
+                                      "detail",      "was_sent",   "unknown",   NULL };
 
 static int tostring(lua_State *L)
 {

@@ -54,6 +54,7 @@
 ---@field cause lest.error|string|nil
 ---@field detail string? what OpenSSL or the system said
 ---@field was_sent boolean? of a request without an answer: whether it may have reached the server
+---@field unknown boolean? of lest.client: the answer was lost, and whether a certificate was issued is not known
 
 ---@class lest.core.error
 local core_error = {}
