@@ -142,6 +142,21 @@ describe("a server with a hostile client", function()
     assert.equal(1, count("went on", "leaver"))
   end)
 
+  it("keeps what a client says of itself short, and a text", function()
+    local csr, secret = server:csr "header", server:credential "header"
+    local status = server:post("/simpleenroll", csr, "--user", "header:" .. secret, "-H",
+      "User-Agent: \xff" .. ("x"):rep(3000))
+    assert.equal(200, status)
+    assert.equal("?" .. ("x"):rep(999), server:sql [[SELECT
+      json_extract(headers, '$."user-agent"') FROM requests WHERE principal_name = 'header']])
+    assert.equal(401, (server:post("/simpleenroll", csr, "--user", ("y"):rep(200) .. ":x")))
+    local claimed
+    for _, line in ipairs(server:logged "request") do
+      if line.claimed and line.claimed:find "^yy" then claimed = line.claimed end
+    end
+    assert.equal(("y"):rep(64), claimed)
+  end)
+
   it("records a refusal whatever bytes are in its words", function()
     local secret = server:credential "binary"
     local status, body = server:post("/simpleenroll", server:csr "binary", "--user",

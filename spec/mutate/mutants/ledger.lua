@@ -90,10 +90,7 @@ return {
     { "removes twice", "SET removed = :now WHERE name = :name AND removed IS NULL",
       "SET removed = :now WHERE name = :name", specs = OPERATOR },
     { "approvals among other verdicts", "WHERE verdict = :verdict AND verdict <> 'approve'\" PAGE",
-      'WHERE verdict = :verdict" PAGE',
-      reason =
-        "the lists of approvals have a statement of their own; this condition is there for the "
-        .. "index" },
+      'WHERE verdict = :verdict" PAGE' },
     { "a page begins again", '"seq < coalesce(:before', '"seq <= coalesce(:before',
       specs = OPERATOR },
     { "the certificate of any issuer",

@@ -54,7 +54,7 @@ return {
       "elseif #username > message.SECRET_MAX or #password > message.SECRET_MAX then",
       "elseif false then" },
     { "a claimed name of any length", "username:sub(1, CLAIMED_MAX)", "username",
-      specs = { "spec/protocol/log_spec.lua" } },
+      specs = { "spec/fault/hostile_client_spec.lua" } },
   },
 
   { file = ROOM .. "proofs/certificate.lua", specs = { "spec/fault/hostile_client_spec.lua" },
@@ -93,8 +93,7 @@ return {
       specs = { "spec/fault/authority_away_spec.lua" } },
   },
 
-  { file = ROOM .. "operations/enroll.lua",
-    specs = { "spec/protocol/log_spec.lua", "spec/protocol/enroll_spec.lua" },
+  { file = ROOM .. "operations/enroll.lua", specs = { "spec/fault/hostile_client_spec.lua" },
     { "all headers are shown", "value:sub(1, HEADER_MAX)", "value" },
     { "a header of any bytes", ':gsub("[^\\x20-\\x7e]", "?")', "" },
   },

@@ -19,6 +19,8 @@ describe("a decision", function()
       assert.equal("error", verdict.verdict)
       assert.is_string(verdict.detail)
     end
+    local long = decision.run(function() error(("x"):rep(20000), 0) end, {}, LIMITS)
+    assert.equal(8000, #long.detail)
   end)
 
   it("names the place of a mistake, also of one in a tail call, which leaves no line", function()
