@@ -389,6 +389,16 @@ describe("the ledger", function()
       assert.equal(0, ledger:run("certificate_revoke", revoke))
       local same = rows.again()
       assert.equal("01", ledger:rows("certificate_again", same)[1].serial)
+      assert(ledger:run("certificate_add", rows.certificate { serial = "09", issuer = "ca2" }))
+      assert(ledger:run("certificate_add", rows.certificate { serial = "09" }))
+      assert.equal(1, ledger:run("certificate_revoke", { serial = "09", issuer = "ca2",
+        reason = "superseded", now = 1100 }))
+      for issuer, expected in pairs { ca = false, ca2 = true } do
+        local found = ledger:rows("certificate_get", { serial = "09", issuer = issuer })
+        assert.equal(1, #found)
+        assert.equal(issuer, found[1].issuer)
+        assert.equal(expected, found[1].revoked_at ~= nil)
+      end
       local row = ledger:rows("certificate_get", { serial = "02", issuer = "ca" })[1]
       assert.equal(1100, row.revoked_at)
     end)
