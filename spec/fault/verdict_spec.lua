@@ -15,7 +15,7 @@ describe("a request whose worker ends while the policy decides", function()
         local ends = {
           hangs = function() return ("a"):rep(253):find "a*a*a*a*b" end,
           exits = function() os.exit(3) end,
-          crashes = function() os.execute "kill -SEGV $PPID" end,
+          crashes = function() os.execute "kill -ABRT $PPID" end,
           sleeps = function()
             require("lest.log").info("deciding", {})
             task.sleep(9)
