@@ -143,6 +143,7 @@ static const struct wire_field answer_fields[] = {
     OPTIONAL("retry_after", INTEGER(0, INT64_MAX)),
     OPTIONAL("verdict", CHOICE(verdicts)), /* as it was recorded */
     OPTIONAL("who", PRINCIPAL),            /* the principal, for the log */
+    OPTIONAL("device", PRINCIPAL),         /* whom it is about */
     OPTIONAL("handle", ID),
     OPTIONAL("principal", RECORD(principal_fields)),
     OPTIONAL("auth", RECORD(auth_fields)), /* what was proven, by kind */

@@ -57,6 +57,23 @@ local function verdict(kind, argument)
   return setmetatable(result, Verdict)
 end
 
+--- What a hook is called with: read-only, and a field that does not exist is an error.
+---@class lest.policy.request
+---@field id string the client's X-Request-Id, in the log and the ledger
+---@field time integer seconds since 1970
+---@field operation "simpleenroll"|"simplereenroll"
+---@field label string
+---@field csr lest.csr what is asked for: claims only
+---@field principal table who is proven to ask: kind, name, anchors, certificate, credential, claims
+---@field device? string whom it is about, as the ledger has it: the principal that proved itself
+--- first, whatever it renews with. Absent where that is longer than 1024 bytes.
+---@field auth table what was proven, by the kind of proof
+---@field tls { version: string, cipher: string, channel_bound: boolean }
+---@field address string the client's
+---@field headers table<string, string> User-Agent, Host, Accept and Content-Type, in any case
+---@field previous? { certificate: lest.cert, facts: table } what is being renewed
+---@field approvals { operator: string, comment: string?, time: integer }[]
+
 ---@class lest.policy.approval
 ---@field subject? lest.name_like
 ---@field san? string[]
@@ -118,7 +135,7 @@ end
 
 --- An enroll hook: a certificate for the principal's own name, CN=NAME, or for all the names of the
 --- certificate that it has shown, to a request that asks for exactly that.
----@return fun(request: table): table
+---@return fun(request: lest.policy.request): table
 function M.own_name()
   return function(request)
     local name, csr = request.principal.name, request.csr
@@ -142,7 +159,7 @@ end
 --- more than `window` of its life is left (absent: at any time). A request for other names
 --- (request.csr.change) is refused: a policy of your own may grant one by stating them.
 ---@param options? { window: string|integer, profile: string, lifetime: string|integer }
----@return fun(request: table): table
+---@return fun(request: lest.policy.request): table
 function M.renew(options)
   options = options or {}
   for key in pairs(options) do

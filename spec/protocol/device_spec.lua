@@ -17,6 +17,9 @@ describe("a device", function()
         local function decide(request)
           local who = request.principal.name
           if who:find "^wait" then return policy.pending "wait" end
+          if request.csr.subject.CN == "unwanted" then
+            return policy.reject { "no", detail = "for " .. request.device }
+          end
           return request.previous and policy.approve { renewal = true } or own_name(request)
         end
         return { enroll = decide, reenroll = decide }]],
@@ -83,6 +86,31 @@ describe("a device", function()
         table.unpack(words) }
       assert.equal(2, code)
     end
+  end)
+
+  it("is named to the policy and in the log, whatever it proves itself by", function()
+    local function devices(operation)
+      local list = {}
+      for _, line in ipairs(server:logged "request") do
+        if line.operation == operation then list[#list + 1] = line.device end
+      end
+      return list
+    end
+    local before = #devices "simplereenroll"
+    server:enroll "seen01"
+    assert.equal(200, (renew "seen01"))
+    assert.equal(403, (renew("seen01", "/simpleenroll", "unwanted")))
+    assert.equal("for seen01", lest("request", "list", "--device", "seen01")[1].detail)
+    assert.equal(200, (server:enroll "ra02" and renew("ra02", "/ra/simpleenroll", "thing02")))
+    process.wait_for(function() return #devices "simplereenroll" == before + 1 end, "its renewal")
+    assert.equal("seen01", devices "simplereenroll"[before + 1])
+    local last
+    process.wait_for(function()
+      local list = devices "simpleenroll"
+      last = { table.unpack(list, #list - 3) }
+      return list[#list] == "own:CN=thing02"
+    end, "what the RA asked for")
+    assert.same({ "seen01", "seen01", "ra02", "own:CN=thing02" }, last)
   end)
 
   it("has the requests of all its names counted together", function()

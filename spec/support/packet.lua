@@ -13,8 +13,8 @@ local FIELDS <const> = {
   finish = { "id", "handle", "verdict", "reason", "detail", "profile", "lifetime", "renewal",
     "subject", "san", "facts", "retry_after", "expires", "policy_file", "policy_hash",
     "duration_us" },
-  answer = { "id", "status", "reason", "retry_after", "verdict", "who", "handle", "principal",
-    "auth", "previous", "approvals", "certificate", "serial", "replayed" },
+  answer = { "id", "status", "reason", "retry_after", "verdict", "who", "device", "handle",
+    "principal", "auth", "previous", "approvals", "certificate", "serial", "replayed" },
 }
 local TYPES <const> = { begin = "\1", finish = "\2", answer = "\3" }
 

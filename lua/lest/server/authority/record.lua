@@ -44,7 +44,7 @@ function M.lost_answer(authority, request)
     local csr = row.csr and core.csr.parse(row.csr)
     local is_of_now = row.issued_at <= now + clock.SLACK_S
     if is_of_now and csr and asked_by(csr) == asked then
-      request.verdict = "approve"
+      request.verdict, request.device = "approve", row.device
       return { certificate = row.der, serial = row.serial, replayed = true }
     end
   end

@@ -102,4 +102,11 @@ function Request:who()
   return self.ledger_name and self.ledger_name:sub(1, SHOWN_MAX)
 end
 
+--- Whom it is about, for a worker's log and its policy: one whose name is too long is not named,
+--- since another one's may begin as that does.
+---@return string|nil
+function Request:about()
+  return self.device and #self.device <= SHOWN_MAX and self.device or nil
+end
+
 return M

@@ -54,7 +54,8 @@ Authority.__index = Authority
 local function facts_of(request)
   local principal, previous = request.principal, request.previous
   return {
-    who = request:who(), auth = request.proven, approvals = request.approvals,
+    who = request:who(), device = request:about(), auth = request.proven,
+    approvals = request.approvals,
     previous = previous and {
       certificate = previous:der(), facts = json.decode(request.own.facts),
     },
@@ -71,7 +72,7 @@ function Authority:open(request)
   admission.check(self, request)
   local again = record.lost_answer(self, request)
   if again then
-    again.who, again.verdict = request:who(), request.verdict
+    again.who, again.device, again.verdict = request:who(), request:about(), request.verdict
     return again
   end
   if request.credential and request.credential.may == "fetch" then
@@ -124,7 +125,7 @@ end
 --- The verdict on a kept request.
 function Authority:finish(request, finish)
   local answer = self.turn:unit(self.follow, self, request, finish)
-  answer.verdict = request.verdict
+  answer.device, answer.verdict = request:about(), request.verdict
   return answer
 end
 
@@ -191,7 +192,7 @@ function Authority:answer_to(request, step, finish)
     if not recorded then result = why end
   end
   local answer = answer_of(request.id, result)
-  answer.who = request.is_proven and request:who() or nil
+  if request.is_proven then answer.who, answer.device = request:who(), request:about() end
   answer.verdict = request.verdict
   return answer
 end

@@ -14,6 +14,7 @@ local M = {}
 ---@field detail? string for the log alone
 ---@field verdict? string what the ledger says of the request, for the log
 ---@field who? string who was refused, for the log
+---@field device? string whom the request is about, for the log
 local Refusal = { __name = "lest.refusal" }
 Refusal.__index = Refusal
 

@@ -118,7 +118,7 @@ function Link:ask(id, packet, began)
   if not answer then refusal.raise(503, "the authority is not available", { retry_after = 5 }) end
   if answer.status then
     refusal.raise(answer.status, answer.reason, { retry_after = answer.retry_after,
-      verdict = answer.verdict, who = answer.who })
+      verdict = answer.verdict, who = answer.who, device = answer.device })
   end
   return answer, channel
 end

@@ -20,6 +20,7 @@ local M = {}
 ---@field channel? any the connection to the authority that knows the handle
 ---@field is_committed? boolean the verdict is on its way: the client's leaving changes nothing
 ---@field who? string the proven principal
+---@field device? string whom it is about, as the ledger has it
 ---@field status? integer what the client was answered
 ---@field reason? string
 ---@field verdict? string as the ledger has it
@@ -69,8 +70,8 @@ function Request:log(exchange)
     "id", self.id, "method", exchange.method, "operation", short(self.operation),
     "target", not label and short(exchange.target),
     "label", label and label.name or false, "address", exchange.address,
-    "principal", self.who or false, "claimed", unknown and short(self.claimed),
-    "certificate", short(exchange.peer_refusal),
+    "principal", self.who or false, "device", self.device or false,
+    "claimed", unknown and short(self.claimed), "certificate", short(exchange.peer_refusal),
     "status", status, "verdict", self.verdict or false,
     "reason", short(cut and cut.reason or self.reason),
     "serial", self.serial or false, "replayed", self.is_replayed or false,

@@ -55,6 +55,7 @@ local function guard(exchange, request, step, ...)
     problem = { status = 500, reason = "the request " .. request.id .. " failed" }
   end
   request.who = request.who or problem.who
+  request.device = problem.device or request.device
   answer.refusal(exchange, request, problem)
   return false
 end

@@ -46,8 +46,8 @@ local function view(of, values)
 end
 
 local CLASS <const> = {
-  request = class("request", set("id", "time", "operation", "label", "csr", "principal", "auth",
-    "tls", "address", "headers", "previous", "approvals")),
+  request = class("request", set("id", "time", "operation", "label", "csr", "principal", "device",
+    "auth", "tls", "address", "headers", "previous", "approvals")),
   principal = class("request.principal", set("kind", "name", "anchors", "certificate", "claims",
     "credential")),
   claims = class "request.principal.claims",
@@ -128,7 +128,7 @@ end
 function M.new(facts)
   return view(CLASS.request, setmetatable({
     [FACTS] = facts, id = facts.id, time = facts.time, operation = facts.operation,
-    label = facts.label, csr = facts.csr, address = facts.address,
+    label = facts.label, device = facts.device, csr = facts.csr, address = facts.address,
   }, Values))
 end
 

@@ -49,9 +49,9 @@ local function seen_request(exchange, request, facts)
   if previous then previous.certificate = assert(core.cert.parse(previous.certificate)) end
   return view.new {
     id = request.id, time = core.clock.wall_us() // 1000000, operation = request.operation,
-    label = request.label.name, csr = request.csr, principal = principal, auth = facts.auth,
-    tls = request.tls, address = exchange.address, headers = request.headers,
-    previous = previous, approvals = facts.approvals,
+    label = request.label.name, csr = request.csr, principal = principal,
+    device = request.device, auth = facts.auth, tls = request.tls, address = exchange.address,
+    headers = request.headers, previous = previous, approvals = facts.approvals,
   }
 end
 
@@ -101,9 +101,10 @@ function M.answer(worker, exchange, request)
   request.headers = shown_headers(exchange)
   local result
   result, request.channel = worker.authority:ask(request.id, begin_packet(exchange, request, der))
-  request.who = result.who
+  request.who, request.device = result.who, result.device
   if not result.certificate then result = judge(worker, exchange, request, result) end
   request.verdict, request.serial = result.verdict, result.serial
+  request.device = result.device
   request.is_replayed = result.replayed or false
   local bag = core.pkcs7.encode { result.certificate }
   answer.base64(exchange, request, bag)
