@@ -4,6 +4,7 @@ local pki = require "support.pki"
 local process = require "support.process"
 local raw_client = require "support.raw_client"
 local support = require "support.server"
+local two_tier = require "support.two_tier"
 
 local POLICY <const> = [[
 local policy = require "lest.policy"
@@ -84,6 +85,27 @@ describe("the CRLs of a server", function()
     ca:crl(factory, {})
     start(("crls = %q, crl_required = true"):format(ca:path "factory.crl"))
     assert.equal(200, (enroll()))
+  end)
+
+  it("are not needed for what the ledger has, under a root that is the anchor", function()
+    server = two_tier.make()
+    server:edit_config(function(text)
+      return (text:gsub("anchors = {", "crl_required = true, %0", 1))
+    end)
+    server:run()
+    assert.same({}, server:logged "configuration")
+    local base = server:enroll "device001"
+    local function renew()
+      local csr = server:csr("new", { subject = "/CN=device001" })
+      return server:post("/simplereenroll", csr, "--cert", base, "--key",
+        server.folder .. "/device001.key")
+    end
+    assert.equal(200, (renew()))
+    process.must { "sqlite3", server:ledger(),
+      "UPDATE certificates SET serial = '0' || serial WHERE renews IS NULL" }
+    local status, body = renew()
+    assert.equal(403, status)
+    assert.equal("the client certificate is not accepted here\n", body)
   end)
 
   it("are named in the log when they are no anchor's", function()

@@ -1,6 +1,7 @@
 -- Renewals of other forms than the plain one: with simpleenroll, by an RA for others, and after the
 -- configuration has changed (RFC 7030 3.7, 4.2.2).
 local core = require "lest.core"
+local pki = require "support.pki"
 local process = require "support.process"
 local support = require "support.server"
 
@@ -183,5 +184,31 @@ describe("a renewal after the configuration changed", function()
       fresh_csr(server, "device01"))
     assert.equal(400, status)
     assert.matches("^a key of type ec:P%-256 is not", body)
+  end)
+end)
+
+describe("a CA that has left the configuration", function()
+  it("7030-4.2.2-g gives nobody a way around a revocation: what it signed stays revoked", function()
+    local server <close> = support.make()
+    server:run()
+    server:enroll "device01"
+    local gone = core.cert.load(server:enroll "device02")
+    process.must { support.lest, "cert", "revoke", gone.serial, "--config",
+      server.dir .. "/server.lua" }
+    local made <close> = pki.new()
+    local new = made:root "new"
+    server:edit_config(function(text)
+      return (text:gsub('cert = "ca.pem", key = "ca.key"', ('cert = %q, key = %q'):format(new.path,
+        new.key), 1))
+    end)
+    process.kill(server.pid, "HUP")
+    process.wait_for(function() return server:logged("ready")[2] end, "the next generation")
+    for _, operation in ipairs { "/simpleenroll", "/simplereenroll" } do
+      local status, body = post_as(server, "device02", operation, fresh_csr(server, "device02"))
+      assert.same({ 403, "the client certificate is revoked\n" }, { status, body })
+    end
+    local status, body = post_as(server, "device01", "/simpleenroll", fresh_csr(server, "device01"))
+    assert.equal(200, status, body)
+    assert.equal("CN=new", tostring(support.issued(body).issuer))
   end)
 end)

@@ -34,7 +34,6 @@ local HANDLE_MARGIN_S <const> = 60
 ---@class lest.authority
 ---@field config table
 ---@field issuers table<string, table> by the name in cas; "" is `ca`
----@field issuers_by_key table<string, table> by the DER of the public key
 ---@field issuers_by_id table<string, table> by what the ledger calls them
 ---@field anchors table<string, { store: lest.store, vouched: table }> by name
 ---@field ledger lest.ledger
@@ -276,7 +275,7 @@ function M.main(launch)
   local config = snapshot.from_json(launch.config, launch.files)
   core.log.set_level(config.log_level)
   local authority = setmetatable({
-    config = config, issuers = {}, issuers_by_key = {}, issuers_by_id = {}, anchors = {},
+    config = config, issuers = {}, issuers_by_id = {}, anchors = {},
     issued = {}, clock = clock.wall_s,
   }, Authority)
   local ok, err = setup.before_drop(authority, launch)

@@ -31,16 +31,7 @@ local function load_issuers(authority)
     local issuer, err = load_issuer(where, ca)
     if not issuer then return nil, err end
     authority.issuers[where:match "^cas%.(.*)$" or ""] = issuer
-    authority.issuers_by_key[issuer.cert.public_key.der] = issuer
     authority.issuers_by_id[issuer.id] = issuer
-  end
-  return true
-end
-
---- Whether certificates are this server's own CAs', whose revocations are in the ledger.
-local function are_own(authority, certs)
-  for _, cert in ipairs(certs) do
-    if not authority.issuers_by_key[cert.public_key.der] then return false end
   end
   return true
 end
@@ -54,8 +45,7 @@ local function load_anchors(authority)
   for _, name in ipairs(list.sorted_keys(anchors)) do
     local certs = anchors[name]
     local store
-    store, err = core.store.new { anchors = certs, intermediates = intermediates, crls = crls,
-      crl_required = config.crl_required and not are_own(authority, certs) }
+    store, err = core.store.new { anchors = certs, intermediates = intermediates, crls = crls }
     if not store then return blame("anchors." .. name, err) end
     authority.anchors[name] = { store = store, vouched = {} }
   end

@@ -17,17 +17,6 @@ local function parse_chain(offered)
   return certs
 end
 
---- A certificate of ours that was revoked is refused whatever else the label believes.
-local function refuse_revoked(authority, cert)
-  local rows, err = authority.ledger:rows("certificate_find", { serial = cert.serial })
-  if not rows then error(err) end
-  for _, row in ipairs(rows) do
-    if row.revoked_at and row.der == cert:der() then
-      refusal.raise(403, "the client certificate is revoked", { detail = cert.serial })
-    end
-  end
-end
-
 --- Whether what the client offers besides its certificate is enough.
 local function can_do_without(request)
   if request.operation.renews then return false end
@@ -38,43 +27,73 @@ local function can_do_without(request)
   return request:is_satisfied_by(others)
 end
 
---- The name of the anchors and the verified chain of a client certificate, or a refusal. Where
---- other proofs are enough, a certificate that the label does not know takes nothing from them:
---- nil.
-local function verify(authority, request, certs)
-  local leaf = table.remove(certs, 1)
-  local failure
-  for _, name in ipairs(request.label.anchors) do
-    local chain, err = authority.anchors[name].store:verify(leaf,
-      { untrusted = certs, purpose = "client" })
-    if chain then return name, chain end
-    refusal.raise_memory(err)
-    failure = failure or err
+local function rows_of(authority, statement, parameters)
+  local rows, err = authority.ledger:rows(statement, parameters)
+  if not rows then error(err) end
+  return rows
+end
+
+local function refuse_if_revoked(row)
+  if not row.revoked_at then return end
+  refusal.raise(403, "the client certificate is revoked", { detail = row.serial })
+end
+
+--- A certificate of ours that was revoked is refused whatever else the label believes.
+local function refuse_revoked(authority, cert)
+  for _, row in ipairs(rows_of(authority, "certificate_find", { serial = cert.serial })) do
+    if row.der == cert:der() then refuse_if_revoked(row) end
   end
-  refuse_revoked(authority, leaf)
-  if can_do_without(request) then return nil end
-  refusal.raise(403, "the client certificate is not accepted here",
-    { detail = failure and failure.message })
 end
 
 --- One of ours: its row in the ledger, or nil, and whether a CA of ours has signed it. A revoked
---- one is refused, and so is one that was written anew around what was signed: an ECDSA signature
---- (r, s) is as good as (r, n - s), and a certificate without a row could not be revoked.
+--- one is refused, also where its CA has left the configuration since, and so is one that was
+--- written anew around what was signed: an ECDSA signature (r, s) is as good as (r, n - s), and a
+--- certificate without a row could not be revoked.
 local function own_certificate(authority, chain)
   local parent = chain[2]
-  local issuer = parent and authority.issuers_by_key[parent.public_key.der]
-  if not issuer then return nil end
-  local rows, err = authority.ledger:rows("certificate_get",
-    { serial = chain[1].serial, issuer = issuer.id })
-  if not rows then error(err) end
-  local row = rows[1]
-  if not row then return nil, true end
-  local which = { detail = row.serial }
-  if row.revoked_at then refusal.raise(403, "the client certificate is revoked", which) end
+  if not parent then return nil end
+  local id = core.secret.sha256(parent.public_key.der)
+  local is_ours = authority.issuers_by_id[id] ~= nil
+  local row = rows_of(authority, "certificate_get", { serial = chain[1].serial, issuer = id })[1]
+  if not row then return nil, is_ours end
+  refuse_if_revoked(row)
   if row.der ~= chain[1]:der() then
-    refusal.raise(403, "the client certificate is not as it was issued", which)
+    refusal.raise(403, "the client certificate is not as it was issued", { detail = row.serial })
   end
-  return row
+  if is_ours then return row end
+end
+
+--- The verified chain to some anchors, the row of one of ours, and whether it should have one. A
+--- CRL is required of strangers' CAs: of what has a row, the ledger knows.
+local function chain_to(authority, anchors, leaf, untrusted)
+  local how = { untrusted = untrusted, purpose = "client" }
+  local chain, err = anchors.store:verify(leaf, how)
+  if not chain then return nil, err end
+  local row, is_ours = own_certificate(authority, chain)
+  if authority.config.crl_required and not row then
+    how.crl_required = true
+    chain, err = anchors.store:verify(leaf, how)
+    if not chain then return nil, err end
+  end
+  return chain, row, is_ours
+end
+
+--- The certificate, its row, the name of the anchors that vouch for it, and whether it is of a CA
+--- of ours without a row; or a refusal. Where other proofs are enough, a certificate that the label
+--- does not know takes nothing from them: nil.
+local function verify(authority, request, certs)
+  local leaf = table.remove(certs, 1)
+  refuse_revoked(authority, leaf)
+  local failure
+  for _, name in ipairs(request.label.anchors) do
+    local chain, row, is_ours = chain_to(authority, authority.anchors[name], leaf, certs)
+    if chain then return leaf, row, name, is_ours and not row end
+    refusal.raise_memory(row)
+    failure = failure or row
+  end
+  if can_do_without(request) then return nil end
+  refusal.raise(403, "the client certificate is not accepted here",
+    { detail = failure and failure.message })
 end
 
 local function name_of(cert)
@@ -88,11 +107,8 @@ end
 function M.prove(authority, request, offered)
   local cert, row, anchors = own.find(authority, request, offered[1])
   if not cert then
-    local chain
-    anchors, chain = verify(authority, request, parse_chain(offered))
-    if not anchors then return end
-    cert = chain[1]
-    row, request.is_unknown = own_certificate(authority, chain)
+    cert, row, anchors, request.is_unknown = verify(authority, request, parse_chain(offered))
+    if not cert then return end
   end
   local name = name_of(cert)
   request.own = row

@@ -54,7 +54,7 @@ end
 ---@return table|nil row
 ---@return string|nil anchors
 function M.find(authority, request, der)
-  if #authority.config.crls > 0 or authority.config.crl_required then return nil end
+  if #authority.config.crls > 0 then return nil end
   local cert = core.cert.parse(der)
   if not cert then return nil end
   local rows, err = authority.ledger:rows("certificate_find", { serial = cert.serial })

@@ -11,29 +11,29 @@ local temporary = require "support.temporary"
 local CLIENT <const> = "extendedKeyUsage = clientAuth\nkeyUsage = digitalSignature\n"
 
 describe("a client certificate that is verified", function()
-  local made, root, factory, ours, theirs
+  local made, root, factory, ours, theirs, us
 
   setup(function()
     made = pki.new()
     root, factory = made:root "root", made:root "factory"
     ours = made:issue("ours", { by = root, ext = CLIENT })
     theirs = made:issue("theirs", { by = factory, ext = CLIENT })
+    us = core.secret.sha256(root.cert.public_key.der)
   end)
   teardown(temporary.clean)
 
   --- An authority with a CRL in its configuration, so that nothing is known by its bytes alone.
-  --- makes it another. Returns the request, or the refusal.
+  --- Returns the request, or the refusal.
   local function prove(offered, options)
     options = options or {}
     local function anchors(entity)
       return { store = assert(core.store.new { anchors = { entity.cert } }), vouched = {} }
     end
-    local issuer = { id = "us", cert = root.cert }
-    local rows = options.rows or { { serial = ours.cert.serial, issuer = "us",
+    local rows = options.rows or { { serial = ours.cert.serial, issuer = us,
       der = ours.cert:der() } }
     local authority = {
-      config = { crls = { "a.crl" } }, clock = os.time,
-      issuers_by_id = { us = issuer }, issuers_by_key = { [root.cert.public_key.der] = issuer },
+      config = { crls = { "a.crl" }, crl_required = options.crl_required }, clock = os.time,
+      issuers_by_id = options.issuers or { [us] = { id = us, cert = root.cert } },
       anchors = { own = anchors(root), factory = anchors(factory) },
       ledger = { rows = function(_, _, parameters)
         local found = {}
@@ -60,7 +60,7 @@ describe("a client certificate that is verified", function()
 
   it("is one of ours with its row, or another's without", function()
     local request = prove { ours.cert:der() }
-    assert.equal("us", request.own.issuer)
+    assert.equal(us, request.own.issuer)
     assert.equal("own:CN=ours", request.ledger_name)
     request = prove { theirs.cert:der() }
     assert.is_nil(request.own)
@@ -68,7 +68,7 @@ describe("a client certificate that is verified", function()
   end)
 
   it("is refused once it is revoked, under whatever anchors", function()
-    local row = { serial = ours.cert.serial, issuer = "us", der = ours.cert:der(), revoked_at = 1 }
+    local row = { serial = ours.cert.serial, issuer = us, der = ours.cert:der(), revoked_at = 1 }
     for _, anchors in ipairs { { "own" }, { "factory" }, {} } do
       for _, basic in ipairs { false, { username = "x", password = "y" } } do
         local refused = prove({ ours.cert:der() },
@@ -84,8 +84,37 @@ describe("a client certificate that is verified", function()
       prove({ theirs.cert:der() }, { rows = { row }, anchors = { "own" } }).reason)
   end)
 
+  it("is refused once it is revoked, also by a CA that has left the configuration", function()
+    local row = { serial = ours.cert.serial, issuer = us, der = ours.cert:der() }
+    local options = { rows = { row }, issuers = {} }
+    local request = prove({ ours.cert:der() }, options)
+    assert.is_nil(request.own)
+    assert.is_falsy(request.is_unknown)
+    row.revoked_at = 1
+    assert.equal("the client certificate is revoked", prove({ ours.cert:der() }, options).reason)
+    -- The same certificate with its signature written otherwise.
+    row.der = row.der .. "\0"
+    assert.equal("the client certificate is revoked", prove({ ours.cert:der() }, options).reason)
+    row.revoked_at = nil
+    assert.equal("the client certificate is not as it was issued",
+      prove({ ours.cert:der() }, options).reason)
+  end)
+
+  it("needs a CRL of its CA where one is required, unless the ledger knows it", function()
+    local options = { crl_required = true }
+    assert.equal(us, prove({ ours.cert:der() }, options).own.issuer)
+    options.anchors = { "factory" }
+    local refused = prove({ theirs.cert:der() }, options)
+    assert.equal("the client certificate is not accepted here", refused.reason)
+    assert.matches("there is no CRL of its issuer", refused.detail)
+    options.rows, options.anchors = {}, { "own" }
+    refused = prove({ ours.cert:der() }, options)
+    assert.equal("the client certificate is not accepted here", refused.reason)
+    assert.matches("there is no CRL of its issuer", refused.detail)
+  end)
+
   it("is refused where the ledger has other bytes for it", function()
-    local row = { serial = ours.cert.serial, issuer = "us", der = ours.cert:der() .. "\0" }
+    local row = { serial = ours.cert.serial, issuer = us, der = ours.cert:der() .. "\0" }
     assert.equal("the client certificate is not as it was issued",
       prove({ ours.cert:der() }, { rows = { row } }).reason)
     row.issuer = "another CA of ours"
