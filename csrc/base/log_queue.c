@@ -12,6 +12,7 @@ static bool (*gate)(void);
 
 static struct {
     size_t dropped; /* lines */
+    bool failed;    /* the last write(2) */
     size_t first;
     size_t len;
     uint8_t bytes[QUEUE_MAX];
@@ -52,6 +53,7 @@ void lest_log_queue_write(void)
             continue;
         if (put < 0 && errno == EAGAIN)
             return;
+        queue.failed = put < 0;
         if (put < 0) {
             /* There is no reader, and the disk may be full: these lines are lost. */
             queue.dropped += count_lines(queue.bytes + queue.first, queue.len);
@@ -82,7 +84,8 @@ void lest_log_queue_add(const void *lines, size_t len)
 
 size_t lest_log_queue_take_dropped(void)
 {
-    size_t dropped = queue.len ? 0 : queue.dropped;
+    /* To say it where nothing can be written would drop one more line, of which to say so, without end. */
+    size_t dropped = queue.len || queue.failed ? 0 : queue.dropped;
     queue.dropped -= dropped;
     return dropped;
 }

@@ -132,4 +132,40 @@ describe("a reader of the log that stops", function()
     server:ask("worker", 1, [[core.log.write("info", "again") return true]])
     server:wait_logged "again"
   end)
+
+  it("may leave: what nobody can take is counted, and said to who reads next", function()
+    local server = host.make {}
+    finally(function() server:stop() end)
+    local pipe = server.folder .. "/pipe"
+    process.must { "mkfifo", pipe }
+    server.pid = process.start({ "sh", "-c", [[exec "$@" 2>"$0"]], pipe, server.lest, "serve",
+      server.folder .. "/server.lua" }, server.folder .. "/out", server.folder .. "/err")
+    local reader = process.start({ "cat", pipe }, server.log_file, server.folder .. "/err")
+    server:wait_ready(1)
+    process.kill(reader, "KILL")
+    process.wait_for(function() return not process.alive(reader) end, "the reader's end")
+    server:ask("worker", 1, [[core.log.write("error", "lost") return true]])
+    local pid = server:role_pid("worker", 1)
+    process.kill(pid, "KILL") -- the supervisor has something to say
+    server:wait("another worker", function()
+      local ok, other = pcall(server.role_pid, server, "worker", 1)
+      return ok and other ~= pid
+    end)
+    process.start({ "cat", pipe }, server.log_file, server.folder .. "/err")
+    local dropped = server:wait("a reader", function()
+      server:ask("worker", 1, [[core.log.write("info", "again") return true]])
+      return server:logged("log lines dropped")[1]
+    end)
+    assert.is_true(dropped.lines > 0)
+  end)
+
+  it("may never have been there, as on a full disk", function()
+    local server = host.make {}
+    local function serve(path)
+      local line = [[exec "$0" serve "$1" --check 2>/dev/full]]
+      return (process.run { "sh", "-c", line, server.lest, path })
+    end
+    assert.equal(0, serve(server.folder .. "/server.lua"))
+    assert.equal(2, serve(server.folder .. "/none.lua"))
+  end)
 end)
