@@ -1,4 +1,5 @@
---- A clock that looks behind, as after a battery's end: certificates are "not yet valid" by it.
+--- Times for people, and this machine's clock where it looks behind, as after a battery's end:
+--- certificates are "not yet valid" by it.
 local core = require "lest.core"
 
 local M = {}
@@ -6,10 +7,17 @@ local M = {}
 local DEPTH_MAX <const> = 8
 local SAYS <const> = "this machine's clock says "
 
+--- A time as people read it: 2026-01-31 12:00:00 UTC.
+---@param seconds integer since 1970
+---@return string
+function M.text(seconds)
+  return os.date("!%Y-%m-%d %H:%M:%S UTC", seconds) --[[@as string]]
+end
+
 --- What this machine's clock says, as a sentence.
 ---@return string
 function M.says()
-  return SAYS .. os.date("!%Y-%m-%d %H:%M:%S UTC", core.clock.wall_us() // 1000000)
+  return SAYS .. M.text(core.clock.wall_us() // 1000000)
 end
 
 --- Whether it is before the day lest was built on.

@@ -11,7 +11,6 @@ local snapshot = require "lest.server.config.snapshot"
 local M = {}
 
 local FILE_MAX <const> = 256 * 1024 * 1024
-local BLOCK <const> = "%-%-%-%-%-BEGIN ([^\n-]+)%-%-%-%-%-.-%-%-%-%-%-END [^\n-]+%-%-%-%-%-"
 
 ---@param file string
 ---@return string|nil bytes
@@ -20,28 +19,28 @@ function M.read(file)
   return core.file.read(file, FILE_MAX)
 end
 
+local function parse(block)
+  if block.problem then return false, block.problem end
+  local label = block.label
+  if label and not label:find "CERTIFICATE$" then return false, "it is a " .. label end
+  local cert, err = core.cert.parse(block.text)
+  return cert or false, err and err.message
+end
+
 --- Each block of a PEM file, or the one certificate of a DER file: a certificate, or what is wrong
 --- with what stands there. `where` names file and block.
 ---@param file string
 ---@param bytes string
 ---@return fun(): lest.cert|false|nil cert, string where, string? problem
 function M.certificates(file, bytes)
-  local is_pem = bytes:find("-----BEGIN ", 1, true)
-  local at, number = 1, 0
+  local is_pem = core.pem.looks(bytes)
+  local blocks, number = is_pem and core.pem.blocks(bytes) or { { text = bytes } }, 0
   return function()
-    if not at then return nil end
-    local block, label, where = bytes, "CERTIFICATE", file
-    local first, last = 1, nil
-    if is_pem then first, last, label = bytes:find(BLOCK, at) end
-    at = last and last + 1
-    if not first then return nil end
     number = number + 1
-    if is_pem then
-      block, where = bytes:sub(first, last), ("%s, block %d"):format(file, number)
-    end
-    if not label:find "CERTIFICATE$" then return false, where, "it is a " .. label end
-    local cert, err = core.cert.parse(block)
-    return cert or false, where, err and err.message
+    local block = blocks[number]
+    if not block then return nil end
+    local cert, problem = parse(block)
+    return cert, is_pem and ("%s, block %d"):format(file, number) or file, problem
   end
 end
 

@@ -20,7 +20,10 @@ function M.monotonic_s()
   return core.clock.monotonic_ms() // 1000
 end
 
-local function time(seconds)
+--- A time as the log writes it.
+---@param seconds integer since 1970
+---@return string
+function M.text(seconds)
   return os.date("!%Y-%m-%dT%H:%M:%SZ", seconds)
 end
 
@@ -37,7 +40,7 @@ function M.check(authority)
   for _, issuer in pairs(authority.issuers) do
     if now < issuer.cert.not_before then
       warn(("it is %s, and the certificate of %s begins at %s: nothing is issued before"):format(
-        time(now), tostring(issuer.cert.subject), time(issuer.cert.not_before)))
+        M.text(now), tostring(issuer.cert.subject), M.text(issuer.cert.not_before)))
     end
   end
   local rows, err = authority.ledger:rows("request_list", { limit = 1 })
@@ -45,7 +48,7 @@ function M.check(authority)
   local newest = rows[1] and rows[1].time_us // 1000000 or now
   if newest > now + M.SLACK_S then
     warn(("it is %s, and the ledger has what was decided at %s: it is behind, or was ahead"):format(
-      time(now), time(newest)))
+      M.text(now), M.text(newest)))
   end
   return true
 end
@@ -59,7 +62,7 @@ function M.watcher()
     local step = offset - (before or offset)
     if math.abs(step) > M.SLACK_S then
       warn(("it was set %s by %d s, to %s"):format(step < 0 and "back" or "forward", math.abs(step),
-        time(M.wall_s())))
+        M.text(M.wall_s())))
     end
     before = offset
   end

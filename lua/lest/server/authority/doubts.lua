@@ -3,6 +3,7 @@
 --- others can read, profiles that are gone. Each is a warning in the log, at the start and of
 --- --check, with the key of the configuration that it is about.
 local chain = require "lest.server.config.chain"
+local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
 local duration = require "lest.duration"
 local list = require "lest.base.list"
@@ -23,17 +24,13 @@ local function warn(key, message, ...)
     { "key", key, "message", select("#", ...) > 0 and message:format(...) or message })
 end
 
-local function time(seconds)
-  return os.date("!%Y-%m-%dT%H:%M:%SZ", seconds)
-end
-
 --- What is wrong with a period of validity; nil for nothing. A CRL need not have an end.
 local function fault_of(first, last, now)
-  if now < first then return "is not valid before " .. time(first) end
+  if now < first then return "is not valid before " .. clock.text(first) end
   if not last then return nil end
-  if now > last then return "expired at " .. time(last) end
+  if now > last then return "expired at " .. clock.text(last) end
   if last - now < math.min(SOON_S, (last - first) // SHARE) then
-    return ("ends at %s, in %s"):format(time(last), duration.format(last - now))
+    return ("ends at %s, in %s"):format(clock.text(last), duration.format(last - now))
   end
 end
 
@@ -101,7 +98,7 @@ local function doubt_lifetimes(config, cas, now)
       if not told[which] and now <= ca.not_after and ca.not_after - now < lifetime then
         warn(("profiles.%s.lifetime"):format(name), "it is %s, and the CA %s ends before that, "
           .. "at %s: certificates end with it", duration.format(lifetime), tostring(ca.subject),
-          time(ca.not_after))
+          clock.text(ca.not_after))
       end
       told[which] = true
     end

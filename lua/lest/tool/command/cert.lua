@@ -115,14 +115,7 @@ local function revoke(options, config)
   io.write "revoked\n"
 end
 
--- So often is the line of progress written anew.
-local TELL_EVERY <const> = 500
-
-local function tell(done, count)
-  if count % TELL_EVERY ~= 0 and not done or not core.system.is_terminal(2) then return end
-  io.stderr:write(done and "\r\27[K" or ("\r\27[K%d certificates"):format(count))
-  io.stderr:flush()
-end
+local STATUS_EVERY <const> = 500
 
 --- Put what stands in one file; `result` says what became of it.
 local function import_file(ledger, judge, file, bytes, result)
@@ -137,7 +130,9 @@ local function import_file(ledger, judge, file, bytes, result)
       serial = cert and cert.serial or nil, problem = problem }
     table.insert(result[state or "refused"], told)
     result.count = result.count + 1
-    tell(false, result.count)
+    if result.count % STATUS_EVERY == 0 then
+      support.status(("%d certificates"):format(result.count))
+    end
   end
 end
 
@@ -172,7 +167,7 @@ local function import_all(options, config)
   local result = { new = {}, known = {}, refused = {}, count = 0 }
   for i, file in ipairs(options.files) do import_file(into, judge, file, texts[i], result) end
   into:finish()
-  tell(true, result.count)
+  support.status()
   result.count = nil
   if options.json then support.print_json(result) else print_import(result) end
   if #result.refused > 0 then

@@ -8,7 +8,7 @@ local commands <const> = {
   { "serve", "run the server" },
   { "credential", "add, list and remove credentials of devices" },
   { "pending", "list, show, approve and reject requests that wait" },
-  { "cert", "list and show issued certificates" },
+  { "cert", "list, show, revoke and import certificates" },
   { "request", "list and show what was decided" },
   { "ledger", "make a server's ledger, and copy it" },
   { "cacerts", "fetch a server's CA certificates" },

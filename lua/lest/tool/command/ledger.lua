@@ -10,7 +10,7 @@ local M = {}
 local function new_parser()
   local parser = support.parser {
     name = "lest ledger", summary = "Make a server's ledger, and copy it.",
-    example = "lest ledger backup /var/backups/lest.db --config pki/server.lua",
+    example = "lest ledger backup /var/backups/lest/ledger.db --config pki/server.lua",
   }
   parser:require_command(true):command_target "subcommand"
   operate.subcommand(parser, "init",
@@ -21,7 +21,7 @@ local function new_parser()
   local backup = operate.subcommand(parser, "backup",
     "Copy the ledger to a new file of mode 0600, also while the server runs. As root, the copy is "
     .. "made by the ledger's owner, who must be allowed to write there.",
-    "lest ledger backup /var/backups/lest.db --config pki/server.lua")
+    "lest ledger backup /var/backups/lest/ledger.db --config pki/server.lua")
   backup:argument "file" :description "What is there is not replaced."
   return parser
 end
@@ -36,10 +36,8 @@ local function init(options, config)
   end
 end
 
--- On a terminal, in one line that is written anew.
 local function show_progress(done, all)
-  io.stderr:write(("\r\27[Kthe ledger is copied (%d %%)"):format(100 * done // math.max(all, 1)))
-  io.stderr:flush()
+  support.status(("the ledger is copied (%d %%)"):format(100 * done // math.max(all, 1)))
 end
 
 -- The file is named before this process may enter another folder.
@@ -48,10 +46,9 @@ local function backup(options, config)
   if not path then return nil, err end
   local ledger <close>, problem = operator.open(config)
   if not ledger then return nil, problem end
-  local is_seen = core.system.is_terminal(2)
   local ok
-  ok, err = ledger:backup(path, is_seen and show_progress or nil)
-  if is_seen then io.stderr:write "\r\27[K" end
+  ok, err = ledger:backup(path, show_progress)
+  support.status()
   if not ok then return nil, err end
   if options.json then support.print_json(json.object { file = path }) end
 end

@@ -17,12 +17,13 @@
 ---
 --- What only some commands use is loaded where it is used: `lest run` of a small script takes less
 --- time than argparse.
+local clock = require "lest.base.clock"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local mark = require "lest.base.mark"
 local terminal = require "lest.base.terminal"
 
-local M = { clean = terminal.safe }
+local M = { clean = terminal.safe, time = clock.text }
 
 --- A mistake on the command line, thrown by usage().
 local Usage <const> = { __name = "lest.usage", __tostring = function(self) return self.message end }
@@ -228,13 +229,6 @@ function M.print_json(value)
   io.write(require "lest.json".encode(value), "\n")
 end
 
---- A time for people: 2026-01-31 12:00:00 UTC.
----@param seconds integer since 1970
----@return string
-function M.time(seconds)
-  return os.date("!%Y-%m-%d %H:%M:%S UTC", seconds) --[[@as string]]
-end
-
 local function width(text)
   return utf8.len(text) or #text
 end
@@ -266,6 +260,15 @@ function M.print_columns(header, rows, widths)
   return widths
 end
 
+--- Write the one line of a terminal that says how far a command is, in place of what it said;
+--- without a text it is taken away. Where standard error is no terminal, nothing is written.
+---@param text? string
+function M.status(text)
+  if not core.system.is_terminal(2) then return end
+  io.stderr:write("\r\27[K", text or "")
+  io.stderr:flush()
+end
+
 ---@class lest.progress
 local Progress = { __name = "lest.progress" }
 Progress.__index = Progress
@@ -273,8 +276,7 @@ Progress.__index = Progress
 local function tick(self)
   -- The loop's own clock is coarse: a second may end some milliseconds early.
   local seconds = (core.clock.monotonic_ms() - self.since + 500) // 1000
-  io.stderr:write("\r\27[K", self.text, (" (%d s)"):format(seconds))
-  io.stderr:flush()
+  M.status(("%s (%d s)"):format(self.text, seconds))
   self.shown = true
   self.timer = core.loop.timer(1000, function() tick(self) end)
 end
@@ -302,7 +304,7 @@ end
 function Progress:close()
   if self.timer then self.timer:close() end
   self.timer = nil
-  if self.shown then io.stderr:write "\r\27[K" end
+  if self.shown then M.status() end
   self.shown = false
 end
 Progress.__close = Progress.close

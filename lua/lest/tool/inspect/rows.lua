@@ -5,6 +5,7 @@
 --- crl stands in place of value for the entries of a CRL, which may be many.
 local core = require "lest.core"
 local duration = require "lest.duration"
+local time = require("lest.base.clock").text
 
 local M = {}
 
@@ -14,10 +15,6 @@ end
 
 local function colons(digits)
   return (digits:gsub("(%x%x)", "%1:"):gsub(":$", ""))
-end
-
-local function time(seconds)
-  return os.date("!%Y-%m-%d %H:%M:%S UTC", seconds)
 end
 
 local function add(list, key, label, value, text)
@@ -94,7 +91,7 @@ local function remaining(from, to, now)
   if to then return ("%s left"):format(duration.format(to - now)) end
 end
 
-local function clock()
+local function wall_s()
   return core.clock.wall_us() // 1000000
 end
 
@@ -110,7 +107,7 @@ function M.certificate(cert, _, now)
   add(list, "serial", "Serial number", cert.serial)
   add(list, "not_before", "Valid from", cert.not_before, time(cert.not_before))
   add(list, "not_after", "Valid until", cert.not_after, ("%s (%s)"):format(time(cert.not_after),
-    remaining(cert.not_before, cert.not_after, now or clock())))
+    remaining(cert.not_before, cert.not_after, now or wall_s())))
   public_key(list, cert.public_key)
   add(list, "signature_algorithm", "Signed with", cert.signature_algorithm)
   add(list, "is_ca", "CA", cert.is_ca, cert.is_ca and ("yes" .. (cert.path_len and
@@ -199,7 +196,7 @@ function M.crl(crl, _, now)
   add(list, "this_update", "Made", crl.this_update, time(crl.this_update))
   if crl.next_update then
     add(list, "next_update", "Next one", crl.next_update, ("%s (%s)"):format(time(crl.next_update),
-      remaining(crl.this_update, crl.next_update, now or clock())))
+      remaining(crl.this_update, crl.next_update, now or wall_s())))
   end
   add(list, "number", "Number", crl.number)
   add(list, "signature_algorithm", "Signed with", crl.signature_algorithm)
