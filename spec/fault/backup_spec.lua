@@ -1,4 +1,4 @@
--- `lest ledger backup` beside a server that is busy, and what README.md says of restoring it.
+-- `lest ledger backup` beside a server that is busy, and what OPERATING.md says of restoring it.
 local core = require "lest.core"
 local fleet = require "support.fleet"
 local process = require "support.process"

@@ -1,7 +1,8 @@
 -- The documents cite what is there: each path that they name, and each function after its colon.
 local process = require "support.process"
 
-local DOCUMENTS <const> = { "ARCHITECTURE.md", "README.md", "SECURITY.md", "CHANGELOG.md" }
+local DOCUMENTS <const> = { "ARCHITECTURE.md", "CHANGELOG.md", "OPERATING.md", "README.md",
+  "SECURITY.md" }
 local ROOTS <const> = { csrc = true, lua = true, spec = true, policies = true, examples = true }
 
 --- What a document cites: { line, path, names }.
