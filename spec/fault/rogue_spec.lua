@@ -190,8 +190,27 @@ describe("a worker that was taken over", function()
     assert.is_string(link:read().certificate)
     assert.equal(401, link:read().status)
     assert.equal(1, issued "dave")
-    assert.equal("the one-time secret was used meanwhile", server:sql
+    assert.equal("the credential was used or removed meanwhile", server:sql
       "SELECT detail FROM requests WHERE principal_name = 'dave' AND verdict = 'reject'")
+  end)
+
+  it("gets nothing for a password that is removed while it decides", function()
+    local link = rogue:connect()
+    local device = fleet.device "erin"
+    device.secret = "chosen"
+    server:credential("erin", { "--reusable", "--password-file",
+      server:file("password", device.secret) })
+    for _, verdict in ipairs { "approve", "pending" } do
+      local handle, id = handle_of(link, device)
+      process.must { support.lest, "credential", "remove", "erin", "--config",
+        server.dir .. "/server.lua" }
+      local answer = link:ask(finish(handle, id, { verdict = verdict,
+        subject = verdict == "approve" and { { "CN", "erin" } } or nil }))
+      assert.equal(401, answer.status)
+      server:credential("erin", { "--reusable", "--password-file", server.folder .. "/password" })
+    end
+    assert.equal(0, issued "erin")
+    assert.equal("0", server:sql "SELECT count(*) FROM pending WHERE principal_name = 'erin'")
   end)
 
   it("gives a key that asks twice at once one certificate", function()

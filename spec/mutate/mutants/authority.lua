@@ -293,6 +293,8 @@ return {
   },
 
   { file = ROOM .. "setup.lua", specs = { "spec/protocol/profile_spec.lua" },
+    { "what was imported counts", 'row.operation ~= "import"', "true",
+      specs = { "spec/fault/bounds_spec.lua" } },
     { "a restart issues anew", 'if issued then issued:count "all" end', "",
       specs = { "spec/fault/bounds_spec.lua" } },
     { "hashes are not charged", "if not waiting and attempt and not attempt.charge() then",

@@ -55,7 +55,7 @@ end
 local function refuse_used(authority, request, finish)
   return refuse(authority, request, finish,
     { status = 401, reason = "the credentials are not accepted" },
-    { detail = "the one-time secret was used meanwhile" })
+    { detail = "the credential was used or removed meanwhile" })
 end
 
 --- What operators may have done while the policy decided: revoked, or rejected what the policy was

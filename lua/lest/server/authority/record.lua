@@ -164,7 +164,8 @@ function M.run(ledger, statement, parameters)
   return changes
 end
 
---- Bind a one-time credential to this key ("use" or "reserve"). False: another request was first.
+--- Bind a one-time credential to this key ("use" or "reserve"). False: another request was first,
+--- or the credential, of whatever kind, was removed.
 function M.consume(authority, request, how, bound_until)
   local credential, store = request.credential, authority.credentials
   if not credential then return true end

@@ -102,15 +102,17 @@ local PAGE <const> = 1000
 
 --- What was issued in the last minute counts in this one: an authority that begins anew, after a
 --- crash or SIGHUP, issues no more than one that stayed. What is older than a row of the future was
---- issued before the clock was set back, and so was that row.
+--- issued before the clock was set back, and so was that row. What was imported was not issued
+--- here, and stands among the rest with dates of its own.
 local function count_issued(authority)
   local now, before = authority.clock(), nil
   repeat
     local rows, err = authority.ledger:rows("certificate_list", { before = before, limit = PAGE })
     if not rows then return nil, err end
     for _, row in ipairs(rows) do
-      if row.issued_at <= now - 60 or row.issued_at > now then return true end
-      local issued = authority.issued[row.profile]
+      local is_here = row.operation ~= "import"
+      if is_here and (row.issued_at <= now - 60 or row.issued_at > now) then return true end
+      local issued = is_here and authority.issued[row.profile]
       if issued then issued:count "all" end
       before = row.seq
     end

@@ -362,35 +362,46 @@ function Store:check(name, text, purpose, attempt)
   return refuse "no credential of this name is live"
 end
 
+--- Whether a reusable one still authenticates: an operator may have removed it since check().
+local function check_live(store, credential, now)
+  local rows, err = store.ledger:rows("credentials_live", { name = credential.name, now = now })
+  if not rows then return nil, err end
+  for _, row in ipairs(rows) do
+    if row.id == credential.id then return true end
+  end
+  return refuse "the credential was removed meanwhile, or is over"
+end
+
 local function consume(store, statement, credential, purpose, bound_until)
-  if not credential.one_time then return true end
+  local now = purpose.now or store.clock()
+  if not credential.one_time then return check_live(store, credential, now) end
   local changed, err = store.ledger:run(statement, {
     seq = credential.seq, id = credential.id, key_hash = purpose.key_hash, label = purpose.label,
-    operation = purpose.operation, bound_until = bound_until, now = purpose.now or store.clock(),
+    operation = purpose.operation, bound_until = bound_until, now = now,
   })
   if not changed then return nil, err end
   if changed == 1 then return true end
-  return refuse "the one-time credential was used meanwhile"
+  return refuse "the one-time credential was used meanwhile, or is over"
 end
 
 --- Bind a one-time credential to the key of a pending request, until bound_until; again at each
 --- poll. Call it in the transaction that records the request.
----@param credential table from check(); a reusable one stays as it is
+---@param credential table from check(); a reusable one must be live still
 ---@param purpose table as for check()
 ---@param bound_until integer seconds since 1970
 ---@return true?
----@return lest.error? err unauthenticated: another request was first
+---@return lest.error? err unauthenticated: another request was first, or an operator
 function Store:reserve(credential, purpose, bound_until)
   return consume(self, "credential_reserve", credential, purpose, bound_until)
 end
 
 --- Use a one-time credential up for the key of a certificate; until bound_until the same key may
 --- fetch it again. Call it in the transaction that records the certificate.
----@param credential table from check(); a reusable one stays as it is
+---@param credential table from check(); a reusable one must be live still
 ---@param purpose table as for check()
 ---@param bound_until integer seconds since 1970
 ---@return true?
----@return lest.error? err unauthenticated: another request was first
+---@return lest.error? err unauthenticated: another request was first, or an operator
 function Store:use(credential, purpose, bound_until)
   return consume(self, "credential_use", credential, purpose, bound_until)
 end
