@@ -11,8 +11,9 @@
  *  Errors: LEST_E_NOT_FOUND, LEST_E_IO, LEST_E_TOO_LARGE, LEST_E_NOMEM */
 enum lest_status lest_file_read(const char *path, struct lest_buf *out, struct lest_error *err) LEST_MUST_USE;
 
-/** As lest_file_read, for a file whose contents are taken for our own, as a private key that an earlier run has
- *  made: only a plain file of this user or root that no other may write, and no link. It waits for nobody.
+/** As lest_file_read, for a file whose contents are taken for our own, as a private key that an earlier run
+ *  has made: only a plain file of this user or root that no other may write, and no link. It waits for
+ *  nobody.
  *  Errors: LEST_E_USAGE (it is something else, or another's), and those of lest_file_read */
 enum lest_status lest_file_read_own(const char *path, struct lest_buf *out,
                                     struct lest_error *err) LEST_MUST_USE;
@@ -23,8 +24,8 @@ enum lest_file_how {
 };
 
 /** Write a file whole or not at all: a draft, which nobody but us can read, is written, synced and put in its
- *  place with `mode`, and the folder is synced. With LEST_FILE_NEW, the draft has no name where the file system
- *  can do that (O_TMPFILE), so that a process that dies leaves nothing; else it is PATH.lest-XXXXXX.
+ *  place with `mode`, and the folder is synced. With LEST_FILE_NEW, the draft has no name where the file
+ *  system can do that (O_TMPFILE), so that a process that dies leaves nothing; else it is PATH.lest-XXXXXX.
  *  "-" writes to standard output; a device or a pipe is written to, not replaced; of a link, the file it
  *  leads to is replaced, unless a stranger left the link in a folder for all, as /tmp is.
  *  Errors: LEST_E_EXISTS, LEST_E_IO */
@@ -35,9 +36,9 @@ enum lest_status lest_file_write(const char *path, const void *data, size_t len,
  *  Errors: LEST_E_IO */
 enum lest_status lest_file_sync_folder(const char *path, struct lest_error *err) LEST_MUST_USE;
 
-/** Whether lest_file_write could begin to replace the file, as far as that can be told: a draft is made beside
- *  it and removed. For what must not fail after something has happened that cannot be undone. Drafts that writers
- *  of this file have left when they were killed are removed.
+/** Whether lest_file_write could begin to replace the file, as far as that can be told: a draft is made
+ *  beside it and removed. For what must not fail after something has happened that cannot be undone. Drafts
+ *  that writers of this file have left when they were killed are removed.
  *  Errors: LEST_E_IO */
 enum lest_status lest_file_check(const char *path, struct lest_error *err) LEST_MUST_USE;
 

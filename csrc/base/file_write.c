@@ -112,8 +112,8 @@ static enum lest_status draft_make_named(const char *path, struct draft *out, st
     return LEST_OK;
 }
 
-/* Nobody can find it, and it is gone when we are. Not every file system has such files, nor every process /proc,
- * from where it gets its name. */
+/* Nobody can find it, and it is gone when we are. Not every file system has such files, nor every process
+ * /proc, from where it gets its name. */
 static enum lest_status draft_make_nameless(const char *path, struct draft *out, struct lest_error *err)
 {
     char folder[PATH_MAX];

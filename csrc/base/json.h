@@ -1,9 +1,9 @@
 /* JSON (RFC 8259): strings that are safe to show, and a reader of texts from anywhere.
  *
  * Why a reader of our own: an inventory's answer is hostile input of a policy. lua-cjson makes every number a
- * float, so that 2^53 and 2^53 + 1 are one device, takes NaN and hexadecimals, and follows the locale. Jansson
- * is strict, but makes a tree of its own, outside of the memory that a policy may use. This reader allocates
- * nothing: it hands out one token after the other and remembers a bit for each level. */
+ * float, so that 2^53 and 2^53 + 1 are one device, takes NaN and hexadecimals, and follows the locale.
+ * Jansson is strict, but makes a tree of its own, outside of the memory that a policy may use. This reader
+ * allocates nothing: it hands out one token after the other and remembers a bit for each level. */
 #ifndef LEST_BASE_JSON_H
 #define LEST_BASE_JSON_H
 
@@ -50,9 +50,9 @@ struct lest_json_reader {
 /** Begin to read a text, which is borrowed while the reader is used. */
 void lest_json_read(struct lest_json_reader *reader, const void *text, size_t len);
 
-/** The next token. Before an END or a WRONG, which are the last, every opened list and object is closed or the
- *  text is wrong: strings are UTF-8 with pairs of surrogates only, numbers have the form of RFC 8259 6, and one
- *  value is the whole text. (Whether a name comes twice, who keeps names must see.) */
+/** The next token. Before an END or a WRONG, which are the last, every opened list and object is closed or
+ *  the text is wrong: strings are UTF-8 with pairs of surrogates only, numbers have the form of RFC 8259 6,
+ *  and one value is the whole text. (Whether a name comes twice, who keeps names must see.) */
 struct lest_json_token lest_json_next(struct lest_json_reader *reader);
 
 /** Write what a NAME or a STRING stands for; out has room for token->len bytes. Returns how many it took. */

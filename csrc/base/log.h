@@ -1,7 +1,7 @@
 /* The log: one line an event on standard error, JSON where it is no terminal, readable where it is.
  * A server does not wait for a reader that has stopped: lines are dropped then, and one line says how many,
- * once there is a reader again. Values are escaped, so that bytes from outside cannot forge a line; no caller passes a secret. For one thread
- * of a process only. */
+ * once there is a reader again. Values are escaped, so that bytes from outside cannot forge a line; no caller
+ * passes a secret. For one thread of a process only. */
 #ifndef LEST_BASE_LOG_H
 #define LEST_BASE_LOG_H
 
@@ -38,16 +38,16 @@ bool lest_log_shows(enum lest_log_level level);
 bool lest_log_is_readable(void);
 void lest_log_set_readable(bool readable);
 
-/** Ask may_write() before each write from now on; while it says no, lines are kept back, and those dropped that there
- *  is no room for. NULL, as at the start: write, and wait as long as that takes. */
+/** Ask may_write() before each write from now on; while it says no, lines are kept back, and those dropped
+ *  that there is no room for. NULL, as at the start: write, and wait as long as that takes. */
 void lest_log_set_gate(bool (*may_write)(void));
 
 /** Whether lines wait for standard error. */
 bool lest_log_is_waiting(void);
 
-/** Keep lines back from now on (hold), to write many with one write(2), or write them at once again, beginning
- *  with those that are held. At most LEST_LOG_HELD_MAX bytes are held, and none behind a line of level error;
- *  the normal end of the process writes them. A crash, or SIGKILL, loses what is held: with
+/** Keep lines back from now on (hold), to write many with one write(2), or write them at once again,
+ *  beginning with those that are held. At most LEST_LOG_HELD_MAX bytes are held, and none behind a line of
+ *  level error; the normal end of the process writes them. A crash, or SIGKILL, loses what is held: with
  *  net_loop_hold_log() at most the lines of the turn that it ends. */
 void lest_log_hold(bool hold);
 

@@ -19,7 +19,8 @@ void lest_log_queue_write(void);
 /** Bytes that wait. */
 size_t lest_log_queue_length(void);
 
-/** How many lines were dropped since the last call; 0 while some still wait, and while none can be written. */
+/** How many lines were dropped since the last call; 0 while some still wait, and
+ *  while none can be written. */
 size_t lest_log_queue_take_dropped(void);
 
 #endif

@@ -14,8 +14,8 @@ bool lest_path_folder(const char *path, char out[PATH_MAX])
     return size >= 0 && size < PATH_MAX;
 }
 
-/* Whether a link was left by a stranger in a folder for all, as /tmp is: it could lead to any file of ours. (The
- * kernel follows none such where fs.protected_symlinks is set; realpath() does all the same.) */
+/* Whether a link was left by a stranger in a folder for all, as /tmp is: it could lead to any file of ours.
+ * (The kernel follows none such where fs.protected_symlinks is set; realpath() does all the same.) */
 static bool is_trap(const char *path)
 {
     enum { FOR_ALL = S_ISVTX | S_IWOTH };

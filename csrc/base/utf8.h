@@ -22,8 +22,8 @@ size_t lest_utf8_decode(const void *data, size_t len, uint32_t *code);
 /** Write a character, at most U+10FFFF, into out, which has room for its 1 to 4 bytes; returns how many. */
 size_t lest_utf8_encode(uint32_t code, char *out);
 
-/** Whether a terminal obeys the character, or it hides or reorders the text beside it: controls, zero-width and
- *  directional marks, separators, tags. */
+/** Whether a terminal obeys the character, or it hides or reorders the text beside it: controls, zero-width
+ *  and directional marks, separators, tags. */
 bool lest_utf8_is_unseen(uint32_t code);
 
 #endif

@@ -6,8 +6,8 @@
 
 /** Append the bytes of the one object in a body. Its form is told by looking at it:
  *    DER or BER  begins with 0x30, which base64 of a SEQUENCE cannot
- *    PEM         has a BEGIN line. It has one block, labelled as a request, PKCS7 or CMS; text may stand before
- *                it, as `openssl req -text` writes
+ *    PEM         has a BEGIN line. It has one block, labelled as a request, PKCS7 or CMS; text may stand
+ *                before it, as `openssl req -text` writes
  *    base64      all else; blanks and line ends may stand anywhere (RFC 8951 3.1)
  *  The result begins with a SEQUENCE that ends with the bytes (or has an indefinite length). What is in it is
  *  for the parser of the object.

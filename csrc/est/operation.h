@@ -15,8 +15,8 @@
     X(FULLCMC, "fullcmc", HTTP_POST, false, EST_TYPE_CMC_REQUEST, EST_TYPE_CMC_RESPONSE)                     \
     X(SERVERKEYGEN, "serverkeygen", HTTP_POST, false, EST_TYPE_CSR, EST_TYPE_MIXED)
 
-/** Media types as they are sent, to the letter: some clients compare them whole. Of the two bags only what was
- *  issued has the parameter (RFC 7030 4.1.3 and 4.2.3). */
+/** Media types as they are sent, to the letter: some clients compare them whole. Of the two bags only what
+ *  was issued has the parameter (RFC 7030 4.1.3 and 4.2.3). */
 #define EST_TYPE_CSR "application/pkcs10"
 #define EST_TYPE_CACERTS "application/pkcs7-mime"
 #define EST_TYPE_ISSUED "application/pkcs7-mime; smime-type=certs-only"

@@ -15,11 +15,11 @@ struct est_route {
     char label[EST_LABEL_MAX + 1];
 };
 
-/** Read a request target: /.well-known/est[/label]/operation. A query is ignored. Whether there is such a label
- *  is for the caller to see.
- *  why  404 and a sentence, where false is returned: the path is outside the prefix; it names no operation, or
- *       one that is not offered; it has an empty or dot segment, a trailing slash, a percent-encoded "/" or
- *       control character; its label is one that est_label_check() refuses */
+/** Read a request target: /.well-known/est[/label]/operation. A query is ignored. Whether there is such a
+ *  label is for the caller to see.
+ *  why  404 and a sentence, where false is returned: the path is outside the prefix; it names no operation,
+ *       or one that is not offered; it has an empty or dot segment, a trailing slash, a percent-encoded "/"
+ *       or control character; its label is one that est_label_check() refuses */
 bool est_route_parse(struct http_slice target, struct est_route *out, struct http_refusal *why) LEST_MUST_USE;
 
 /** Whether a label may be configured: 1 to 128 characters of pchar (RFC 3986) in normal form, no dot segment,

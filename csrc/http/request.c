@@ -121,7 +121,8 @@ static bool check_target_text(struct http_slice s, const char *more, struct http
     return true;
 }
 
-/* A target of a form that its method alone may have (RFC 9112 3.2.3, 3.2.4), which is right and of no use here. */
+/* A target of a form that its method alone may have (RFC 9112 3.2.3, 3.2.4), which is
+ * right and of no use here. */
 static bool is_of_another_form(const struct http_request *r)
 {
     return (r->method == HTTP_CONNECT && is_authority(r->target)) ||

@@ -52,16 +52,16 @@ enum lest_status ledger_control(struct ledger *ledger, enum ledger_control what,
 enum lest_status ledger_sync(const struct ledger *ledger, struct lest_error *err) LEST_MUST_USE;
 
 /** Whether so much was committed since the last ledger_checkpoint() that another is due: it moves what was
- *  committed to where it stays. Any thread may make it, one at a time, while the ledger's own goes on. After an
- *  I/O error ledger_sync() fails too; otherwise nothing is lost, but the ledger's WAL grows. Where the ledger
- *  was not opened with sync_later, commits do it themselves.
+ *  committed to where it stays. Any thread may make it, one at a time, while the ledger's own goes on. After
+ *  an I/O error ledger_sync() fails too; otherwise nothing is lost, but the ledger's WAL grows. Where the
+ *  ledger was not opened with sync_later, commits do it themselves.
  *  Errors: LEST_E_LEDGER, LEST_E_LEDGER_BUSY (another process's reading keeps it from its work) */
 bool ledger_is_long(const struct ledger *ledger);
 enum lest_status ledger_checkpoint(const struct ledger *ledger, struct lest_error *err) LEST_MUST_USE;
 
-/** Copy what is in the ledger now to a new file, of mode 0600, whole and durable or not at all; until then it is
- *  at path with ".part" at its end. Others go on reading and writing, but their WAL grows meanwhile. Not inside a
- *  transaction.
+/** Copy what is in the ledger now to a new file, of mode 0600, whole and durable or not at all; until then it
+ *  is at path with ".part" at its end. Others go on reading and writing, but their WAL grows meanwhile. Not
+ *  inside a transaction.
  *  progress  may be NULL; must not use the ledger
  *  Errors: LEST_E_EXISTS, LEST_E_IO, LEST_E_LEDGER, LEST_E_LEDGER_BUSY, LEST_E_NOMEM, LEST_E_INTERNAL */
 enum lest_status ledger_backup(struct ledger *ledger, const char *path,

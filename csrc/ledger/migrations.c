@@ -163,7 +163,8 @@ static const char fourth[] =
     "ALTER TABLE requests DROP COLUMN answer;";
 
 /* device: who a row is about, where that is not its principal: the principal that proved itself first, whose
- * certificates were renewed since. Renewals come after what they renew, so that a chain of them has an end. */
+ * certificates were renewed since. Renewals come after what they renew, so that a
+ * chain of them has an end. */
 static const char fifth[] =
     "ALTER TABLE requests ADD COLUMN device TEXT;"
     "ALTER TABLE certificates ADD COLUMN device TEXT;"

@@ -125,8 +125,8 @@ static enum lest_status make_file(const char *path, struct lest_error *err)
     return LEST_OK;
 }
 
-/* Between two transactions of a busy authority there is no more time than a message takes: SQLite's own handler,
- * which looks at most ten times a second, would miss it for seconds. */
+/* Between two transactions of a busy authority there is no more time than a message takes: SQLite's own
+ * handler, which looks at most ten times a second, would miss it for seconds. */
 static int wait_for_lock(void *arg, int tries)
 {
     struct connection *c = arg;
@@ -145,8 +145,8 @@ static void sqlite_close(void *connection)
         free(c);
         return;
     }
-    /* What a failed sync has left in memory may be gone: no page of it may be moved. The next process keeps what
-     * its checksums vouch for. */
+    /* What a failed sync has left in memory may be gone: no page of it may be moved. The next process keeps
+     * what its checksums vouch for. */
     if (c->wal && ledger_wal_must_stay(c->wal))
         sqlite3_db_config(c->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, NULL);
     for (size_t i = 0; i < ledger_statement_count; i++)

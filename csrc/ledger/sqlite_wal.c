@@ -6,19 +6,20 @@
  *   WAL_SYNC_FLAGS asks for it, which is FULL; so under NORMAL the sync here is the only one, and whoever
  *   answers for a commit waits for it. After a loss of power, recovery keeps the frames up to the first whose
  *   checksum is wrong: a commit is never kept without those before it.
- * - A checkpoint moves frames into the database: walCheckpoint() syncs the WAL before it writes the first page,
- *   and the database before it says that all frames were moved (nBackfill). Only then may the next writer begin
- *   at the WAL's start again (walRestartLog()), so a commit whose frames are overwritten is in a database that
- *   was synced. sqlite3WalFrames() syncs the new header before the frames that it is to vouch for.
+ * - A checkpoint moves frames into the database: walCheckpoint() syncs the WAL before it writes the first
+ *   page, and the database before it says that all frames were moved (nBackfill). Only then may the next
+ *   writer begin at the WAL's start again (walRestartLog()), so a commit whose frames are overwritten is in a
+ *   database that was synced. sqlite3WalFrames() syncs the new header before the frames that it is to vouch
+ *   for.
  * - The WAL stays the same file while a connection is open: sqlite3WalClose() deletes it only with the
  *   database locked for itself alone. Closing another descriptor of it drops no lock; locks are on the
  *   database and on the -shm file.
- * - A failed sync of the database in a checkpoint is as final as one of the WAL: the next checkpoint would take
- *   its pages for written, and let the WAL that has them be overwritten.
+ * - A failed sync of the database in a checkpoint is as final as one of the WAL: the next checkpoint would
+ *   take its pages for written, and let the WAL that has them be overwritten.
  * - Whether the files at the ledger's paths are still those that are written to is looked at after each sync,
  *   before an answer leaves, and whether the WAL was cut before each transaction.
- * - The folder is synced once here, after the WAL was made; SQLite does so at its first sync of a file that it
- *   made (unixSync(), UNIXFILE_DIRSYNC), which is the header's. */
+ * - The folder is synced once here, after the WAL was made; SQLite does so at its first sync of a file that
+ *   it made (unixSync(), UNIXFILE_DIRSYNC), which is the header's. */
 #include "ledger/sqlite_wal.h"
 
 #include "base/clock.h"
@@ -37,10 +38,10 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* Pages in the WAL at which SQLite makes a checkpoint by itself; here a thread does. A WAL can begin anew only
- * when all of it was moved, and under load the thread is always a little behind: at the maximum the commit
- * itself moves what is left. Where more than LEFT_MAX cannot be moved, somebody reads an old state and does not
- * end, and the WAL grows. */
+/* Pages in the WAL at which SQLite makes a checkpoint by itself; here a thread does. A WAL can begin anew
+ * only when all of it was moved, and under load the thread is always a little behind: at the maximum the
+ * commit itself moves what is left. Where more than LEFT_MAX cannot be moved, somebody reads an old state and
+ * does not end, and the WAL grows. */
 enum { CHECKPOINT_FRAMES = 1000, FRAMES_MAX = 16000, LEFT_MAX = 2000, RETRY_MS = 5 };
 enum { WAL_HEADER = 32, FRAME_HEADER = 24 };
 
@@ -79,8 +80,8 @@ enum lest_status ledger_wal_sync(struct ledger_wal *wal, struct lest_error *err)
 }
 
 /* How many frames the WAL has, and how many of them are in the database now. LEST_E_LEDGER_BUSY: another
- * checkpoint is under way. A full disk leaves all in the WAL and nothing is lost; an I/O error may be that of a
- * sync. */
+ * checkpoint is under way. A full disk leaves all in the WAL and nothing is lost; an I/O error may be that of
+ * a sync. */
 static enum lest_status checkpoint(struct ledger_wal *wal, sqlite3 *db, int *frames, int *moved,
                                    struct lest_error *err)
 {
@@ -177,8 +178,8 @@ static enum lest_status open_other(struct ledger_wal *wal, const char *path, str
 }
 
 /* What an earlier process committed may be in memory alone, its sync failed and the pages taken for clean: a
- * checkpoint writes them anew, into the database. All that is there now must be moved; who reads an old state,
- * or moves it too, is waited for. */
+ * checkpoint writes them anew, into the database. All that is there now must be moved; who reads an old
+ * state, or moves it too, is waited for. */
 static enum lest_status move_all(struct ledger_wal *wal, sqlite3 *db, const char *path,
                                  struct lest_error *err)
 {

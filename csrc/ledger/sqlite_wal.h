@@ -12,7 +12,8 @@ struct ledger_wal;
 
 /** db   has read from the file, so that its WAL is there, and stays open as long as the result
  *  out  the caller's, ledger_wal_close(); NULL on failure
- *  Makes durable all that is there already, and takes checkpoints over from SQLite. Errors: LEST_E_LEDGER, LEST_E_NOMEM */
+ *  Makes durable all that is there already, and takes checkpoints over from SQLite. Errors:
+ *  LEST_E_LEDGER, LEST_E_NOMEM */
 enum lest_status ledger_wal_open(sqlite3 *db, const char *path, struct ledger_wal **out,
                                  struct lest_error *err) LEST_MUST_USE;
 void ledger_wal_close(struct ledger_wal *wal);
@@ -21,17 +22,17 @@ void ledger_wal_close(struct ledger_wal *wal);
  *  failure all further calls fail. Errors: LEST_E_LEDGER, LEST_E_LEDGER_LOST */
 enum lest_status ledger_wal_sync(struct ledger_wal *wal, struct lest_error *err) LEST_MUST_USE;
 
-/** Move what was committed into the database, so that the WAL may begin anew. Any thread, one at a time, while
- *  the connection goes on; ledger_wal_is_long() says when. Errors: LEST_E_LEDGER, LEST_E_LEDGER_BUSY (a reader
- *  keeps it from moving what should have been moved) */
+/** Move what was committed into the database, so that the WAL may begin anew. Any thread, one at a time,
+ *  while the connection goes on; ledger_wal_is_long() says when. Errors: LEST_E_LEDGER, LEST_E_LEDGER_BUSY (a
+ *  reader keeps it from moving what should have been moved) */
 enum lest_status ledger_wal_checkpoint(struct ledger_wal *wal, struct lest_error *err) LEST_MUST_USE;
 bool ledger_wal_is_long(const struct ledger_wal *wal);
 
 /** Before a transaction of db: whether the WAL is as long as it should be. Errors: LEST_E_LEDGER_LOST */
 enum lest_status ledger_wal_check(struct ledger_wal *wal, sqlite3 *db, struct lest_error *err) LEST_MUST_USE;
 
-/** Whether the WAL must be left as it is when the ledger is closed: a sync has failed, or its paths are another
- *  ledger's. */
+/** Whether the WAL must be left as it is when the ledger is closed: a sync has failed, or its paths are
+ *  another ledger's. */
 bool ledger_wal_must_stay(const struct ledger_wal *wal);
 
 #endif

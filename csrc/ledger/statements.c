@@ -191,10 +191,10 @@ const struct ledger_statement ledger_statements[] = {
       " WHERE substr(key_hash, 1, 12) = substr(:key_hash, 1, 12) AND (key_hash = :key_hash) IS TRUE"
       " AND revocation_reason = 'keyCompromise' LIMIT 1",
       { TEXT(key_hash) } },
-    /* What may be the lost answer, newest first, with the CSRs that they answered: for the same key, device or
-     * principal, label and operation, renewing the same certificate if any, issued at or after `since`, neither expired
-     * nor revoked. Without IS TRUE, SQLite would put :key_hash into substr(key_hash, ...) too, and then not
-     * know its index any more. */
+    /* What may be the lost answer, newest first, with the CSRs that they answered: for the same key, device
+     * or principal, label and operation, renewing the same certificate if any, issued at or after `since`,
+     * neither expired nor revoked. Without IS TRUE, SQLite would put :key_hash into substr(key_hash, ...)
+     * too, and then not know its index any more. */
     { "certificate_again",
       "SELECT " CERTIFICATE ", c.der, r.csr FROM certificates AS c JOIN requests AS r ON r.id = c.request_id"
       " WHERE substr(c.key_hash, 1, 12) = substr(:key_hash, 1, 12) AND (c.key_hash = :key_hash) IS TRUE"

@@ -2,8 +2,8 @@
  *
  * A plain table with a shared metatable, so that flows may add fields: code (stable, see base/error.h),
  * message, exit_code, and where they apply operation, reason (what the server said), status (HTTP),
- * retry_after (seconds), request_id, rfc, cause (another error), detail (the drained OpenSSL queue) and was_sent
- * (of a request without an answer: whether it may have reached the server). */
+ * retry_after (seconds), request_id, rfc, cause (another error), detail (the drained OpenSSL queue) and
+ * was_sent (of a request without an answer: whether it may have reached the server). */
 #include "lua/error.h"
 
 #include "lua/options.h"

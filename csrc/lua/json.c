@@ -237,8 +237,8 @@ static bool is_object(lua_State *L, int idx)
     return same;
 }
 
-/* How many names the table at idx has, with a list of them on the stack; or 0 and it is a list. What is neither
- * would lose a part of it, and raises. */
+/* How many names the table at idx has, with a list of them on the stack; or 0 and it is a list. What is
+ * neither would lose a part of it, and raises. */
 static size_t push_names(lua_State *L, int idx)
 {
     size_t names = 0, items = 0;

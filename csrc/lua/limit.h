@@ -1,5 +1,5 @@
-/* core.limit for other files: the allocator with which the host makes its state, so that a memory ceiling can be
- * set, and whether a limit is in force. */
+/* core.limit for other files: the allocator with which the host makes its state, so that a memory ceiling can
+ * be set, and whether a limit is in force. */
 #ifndef LEST_LUA_LIMIT_H
 #define LEST_LUA_LIMIT_H
 

@@ -309,8 +309,8 @@ static enum lest_status write_message(lua_State *L, struct lest_buf *out, struct
     return encode_value(L, &writer, &item) ? wire_writer_end(&writer) : err->status;
 }
 
-/* upvalue: the buffer of this state, which is kept: a packet costs no memory of its own but the string. No Lua
- * code runs while it is in use. */
+/* upvalue: the buffer of this state, which is kept: a packet costs no memory of its own but the string. No
+ * Lua code runs while it is in use. */
 static int encode(lua_State *L)
 {
     struct lest_error err;

@@ -15,8 +15,8 @@ enum lest_status lestL_to_name(lua_State *L, int idx, struct lest_buf *out,
                                struct lest_error *err) LEST_MUST_USE;
 
 /** Push the list of texts for the DER of GeneralNames; absent (data NULL) gives an empty list.
- *  which  LESTL_SAN_ALL fails where one cannot be used; the others are for certificates: those that can be, or those
- *         that cannot */
+ *  which  LESTL_SAN_ALL fails where one cannot be used; the others are for certificates: those that can be,
+ *         or those that cannot */
 enum lestL_san { LESTL_SAN_ALL, LESTL_SAN_USABLE, LESTL_SAN_UNUSABLE };
 bool lestL_push_san(lua_State *L, struct pki_bytes der, enum lestL_san which, struct lest_error *err);
 
@@ -67,8 +67,8 @@ void lestL_push_flaws(lua_State *L, unsigned flaws);
 /** Push the list of DER elements in the contents of a SET; absent gives {}. */
 void lestL_push_values(lua_State *L, struct pki_bytes values);
 
-/** Push {type, security_bits, der} for a SubjectPublicKeyInfo, der in its one encoding (pki_public_canonical); for
- *  one whose kind and encoding are known already. */
+/** Push {type, security_bits, der} for a SubjectPublicKeyInfo, der in its one encoding
+ *  (pki_public_canonical); for one whose kind and encoding are known already. */
 void lestL_push_public_key(lua_State *L, struct pki_bytes spki);
 void lestL_push_described_key(lua_State *L, struct pki_bytes spki, const char *type, int security_bits);
 

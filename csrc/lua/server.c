@@ -5,7 +5,8 @@
  *   server.limits() -> { name = { default =, min =, max = } }
  *   s.address  s.connections  s.requests  s:pause()  s:resume()  s:stop()  s:close()
  *
- * The registry holds an open server, so it serves until it is closed, even if the script keeps no reference. */
+ * The registry holds an open server, so it serves until it is closed, even if the
+ * script keeps no reference. */
 #include "net/server.h"
 
 #include "lua/exchange.h"
@@ -45,8 +46,8 @@ static int deliver(lua_State *L)
     return 0;
 }
 
-/* Call a handler of the script. When it raises, the client gets 500 without a body: what went wrong is for the
- * log, not for the client. */
+/* Call a handler of the script. When it raises, the client gets 500 without a body: what went wrong is for
+ * the log, not for the client. */
 static void call(struct lestL_callback *callback, struct net_exchange *exchange, const char *what)
 {
     static const struct net_answer failure = { .status = 500 };

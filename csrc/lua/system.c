@@ -94,7 +94,8 @@ static int give(lua_State *L)
     return 1;
 }
 
-/* system.stamp(path): the size of a file and when it was changed, in seconds since 1970; nil if there is none */
+/* system.stamp(path): the size of a file and when it was changed, in seconds since
+ * 1970; nil if there is none */
 static int stamp(lua_State *L)
 {
     struct stat info;

@@ -192,8 +192,8 @@ void net_connection_kill(struct net_connection *c)
         destroy(c);
 }
 
-/* A client that was let in and not served yet would take the end for a fault, and so would one whose next request
- * is on the way: what is idle has a moment left, and an answer in it closes the connection. */
+/* A client that was let in and not served yet would take the end for a fault, and so would one whose next
+ * request is on the way: what is idle has a moment left, and an answer in it closes the connection. */
 static void stop(struct net_connection *c)
 {
     int64_t soon = lest_clock_monotonic_ms() + STOP_IDLE_MS;

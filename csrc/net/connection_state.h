@@ -15,8 +15,9 @@
  * HEAD, BODY and ANSWER also go to WRITE with an answer of the server's own (net_connection_refuse), which is
  * the last. A broken or killed connection goes to CLOSED from any state.
  *
- * When its time is up: HANDSHAKE, WRITE and LINGER go to CLOSED; HEAD and BODY to WRITE with 408 (HEAD between
- * two requests to LINGER); ANSWER to WRITE with 503, or to CLOSED if the peer has left; DISCARD to LINGER.
+ * When its time is up: HANDSHAKE, WRITE and LINGER go to CLOSED; HEAD and BODY to WRITE with 408 (HEAD
+ * between two requests to LINGER); ANSWER to WRITE with 503, or to CLOSED if the peer has left; DISCARD to
+ * LINGER.
  */
 #ifndef LEST_NET_CONNECTION_STATE_H
 #define LEST_NET_CONNECTION_STATE_H
@@ -42,8 +43,8 @@ enum net_connection_state {
     NET_CLOSED     /* to be freed */
 };
 
-/** is_waiting  for the peer, so in the service's list of those that may be closed for a newer one: all but those
- *              whose request is under way
+/** is_waiting  for the peer, so in the service's list of those that may be closed for a newer one: all but
+ *              those whose request is under way
  *  begun       the first byte of the next request has come
  *  parsed      bytes of `in` that the parser has seen
  *  ended       the peer sends no more

@@ -33,8 +33,8 @@ static bool is_usable(const struct net_curl *curl)
            info->ssl_version && strncmp(info->ssl_version, "OpenSSL/", 8) == 0;
 }
 
-/* It stays loaded: OpenSSL and libcurl keep pointers into each other. Lazily, as a program that is linked to it
- * would have it: most of what its thirty libraries call in each other is never called. */
+/* It stays loaded: OpenSSL and libcurl keep pointers into each other. Lazily, as a program that is linked to
+ * it would have it: most of what its thirty libraries call in each other is never called. */
 static void load(void)
 {
     struct net_curl found;

@@ -42,8 +42,8 @@ static const struct meaning *meaning_of(CURLcode code)
     return each;
 }
 
-/* "host:port" of the proxy that the environment names for https, without a password; libcurl decides whether it
- * is used. (An http URL's proxy answers by itself, as the server would.) */
+/* "host:port" of the proxy that the environment names for https, without a password; libcurl decides whether
+ * it is used. (An http URL's proxy answers by itself, as the server would.) */
 static bool name_proxy(char *out, size_t size)
 {
     static const char *const variables[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" };

@@ -22,8 +22,8 @@ struct net_failure {
 
 /** Set err to what became of it: what the peer's certificate or its alerts say, or else libcurl. A proxy is
  *  named where it was the proxy.
- *  Statuses: LEST_E_TRUST, LEST_E_UNAUTHENTICATED, LEST_E_TLS, LEST_E_NETWORK (no connection), LEST_E_TIMEOUT,
- *  LEST_E_CLOSED, LEST_E_PROTOCOL, LEST_E_TOO_LARGE, LEST_E_NOMEM, LEST_E_USAGE */
+ *  Statuses: LEST_E_TRUST, LEST_E_UNAUTHENTICATED, LEST_E_TLS, LEST_E_NETWORK (no connection),
+ *  LEST_E_TIMEOUT, LEST_E_CLOSED, LEST_E_PROTOCOL, LEST_E_TOO_LARGE, LEST_E_NOMEM, LEST_E_USAGE */
 void net_failure_explain(const struct net_failure *failure, struct lest_error *err);
 
 #endif

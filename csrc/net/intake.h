@@ -1,8 +1,8 @@
 /* How much a transfer takes in.
  *
- * libcurl reads on inside one call while there is more on the socket, and shows an answer but not all that it has
- * read for it: interim answers, extensions of chunks, trailers, records without data. The kernel has counted
- * all of it. */
+ * libcurl reads on inside one call while there is more on the socket, and shows an answer but not all that it
+ * has read for it: interim answers, extensions of chunks, trailers, records without data. The kernel has
+ * counted all of it. */
 #ifndef LEST_NET_INTAKE_H
 #define LEST_NET_INTAKE_H
 

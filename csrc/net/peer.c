@@ -50,8 +50,8 @@ static bool add(STACK_OF(X509) * list, X509 *cert)
     return true;
 }
 
-/* The path that was verified, without its anchor, which the authority has; then what the client sent besides, which
- * a label's own anchors may need. What is cut off where there is much of it is the latter. */
+/* The path that was verified, without its anchor, which the authority has; then what the client sent besides,
+ * which a label's own anchors may need. What is cut off where there is much of it is the latter. */
 static STACK_OF(X509) * chain_of(SSL *ssl, X509 *leaf)
 {
     STACK_OF(X509) *path = SSL_get0_verified_chain(ssl), *sent = SSL_get_peer_cert_chain(ssl);

@@ -7,8 +7,8 @@
 #include <openssl/ssl.h>
 
 /** Shared by the connection and its exchanges.
- *  chain    the verified client's certificate, the rest of its path without the anchor, then what else it sent;
- *           NULL without one
+ *  chain    the verified client's certificate, the rest of its path without the anchor, then what else it
+ *           sent; NULL without one
  *  refusal  why the certificate that the client did show is none of its: a sentence, else NULL */
 struct net_peer {
     int refs;

@@ -53,8 +53,8 @@ static int count_certs(struct bytes message, bool tls13)
     return certs;
 }
 
-/* The bytes are OpenSSL's buffer, from which it parses the message next, and there is no other way to refuse one:
- * without its own length the message is malformed. */
+/* The bytes are OpenSSL's buffer, from which it parses the message next, and there is no other way to refuse
+ * one: without its own length the message is malformed. */
 static void spoil(const void *message)
 {
     uint8_t *length = (uint8_t *)message + SSL3_HM_HEADER_LENGTH;

@@ -1,15 +1,16 @@
 /* What a TLS peer may send besides application data.
  *
  * OpenSSL works on records inside one call until application data or nothing more has come. A peer that sends
- * others as fast as they are read (KeyUpdates, headers of handshakes that are refused) would keep the call, and
- * with it the loop, for as long as it likes. */
+ * others as fast as they are read (KeyUpdates, headers of handshakes that are refused) would keep the call,
+ * and with it the loop, for as long as it likes. */
 #ifndef LEST_NET_RECORDS_H
 #define LEST_NET_RECORDS_H
 
 #include <openssl/ssl.h>
 #include <stdbool.h>
 
-/** HANDSHAKE_MAX  records and messages of a handshake, whose chain may come in records of 512 bytes (RFC 6066 4)
+/** HANDSHAKE_MAX  records and messages of a handshake, whose chain may come in records of 512 bytes
+ *                 (RFC 6066 4)
  *  AFTER_MAX      of those after it: tickets, KeyUpdates, warnings
  *  CHAIN_MAX      certificates of a peer. OpenSSL parses all that it is sent before it looks at one
  *  CHAIN_LEN_MAX  bytes of them */

@@ -98,8 +98,8 @@ static void accept_failed(struct net_server *server, int number)
     update(server);
 }
 
-/* When full, a new peer comes in for the one that this server has waited for longest, no matter for what: else
- * peers that send slowly, from enough addresses, keep all others out. */
+/* When full, a new peer comes in for the one that this server has waited for longest, no matter for what:
+ * else peers that send slowly, from enough addresses, keep all others out. */
 static void take(struct net_server *server, int fd, const struct sockaddr_storage *address)
 {
     int yes = 1;

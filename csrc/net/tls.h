@@ -17,8 +17,8 @@ struct net_tls;
  *               (chain, time, purpose, CRLs); NULL does not ask
  *  lenient      a certificate that does not verify counts as none, and the handshake goes on
  *  curves       of clients' EC keys, besides the NIST curves, separated by ':'; NULL for none
- *  ciphers      OpenSSL's list for TLS 1.2; names that begin with "TLS_" are for 1.3. NULL for the default, which
- *               is AEAD alone. Only authenticated suites with an ephemeral key exchange are accepted
+ *  ciphers      OpenSSL's list for TLS 1.2; names that begin with "TLS_" are for 1.3. NULL for the default,
+ *               which is AEAD alone. Only authenticated suites with an ephemeral key exchange are accepted
  *  min_version  "1.2" or "1.3"; NULL is "1.2" */
 struct net_tls_options {
     const struct pki_cert *cert;
@@ -50,7 +50,8 @@ void net_tls_free(struct net_tls *tls);
 SSL *net_tls_accept(struct net_tls *tls);
 
 /** Say in out, which it empties first, why the handshake or connection of ssl failed, or why a lenient one
- *  counts no certificate: the peer's certificate and what is wrong with it, else OpenSSL's reasons. Empties OpenSSL's queue. */
+ *  counts no certificate: the peer's certificate and what is wrong with it, else OpenSSL's reasons.
+ *  Empties OpenSSL's queue. */
 void net_tls_reason(SSL *ssl, struct lest_error *out);
 
 #endif

@@ -34,8 +34,8 @@ static void append(struct lest_buf *list, const char *name)
     lest_buf_append_str(list, name);
 }
 
-/* Offer the wanted groups after those of the list, but for what this OpenSSL does not take: unknown ones, and the
- * same one twice. */
+/* Offer the wanted groups after those of the list, but for what this OpenSSL does not take: unknown ones, and
+ * the same one twice. */
 static void add_groups(SSL_CTX *ctx, const char *wanted, struct lest_buf *list)
 {
     char name[NAME_MAX_LEN];

@@ -6,10 +6,10 @@
 
 #include <openssl/ssl.h>
 
-/** Offer the server's groups, as far as this OpenSSL has them, in its order of preference. In TLS 1.2 they are
- *  also the curves that a client's EC key may be on (RFC 8422 5.1.1).
- *  curves  further ones, after all others: names separated by ':'; one that is no group of TLS is left out. NULL
- *          for none
+/** Offer the server's groups, as far as this OpenSSL has them, in its order of preference. In TLS 1.2 they
+ *  are also the curves that a client's EC key may be on (RFC 8422 5.1.1).
+ *  curves  further ones, after all others: names separated by ':'; one that is no group of TLS is left out.
+ *          NULL for none
  *  Errors: LEST_E_CRYPTO */
 enum lest_status net_tls_set_groups(SSL_CTX *ctx, const char *curves, struct lest_error *err) LEST_MUST_USE;
 

@@ -219,8 +219,8 @@ static size_t on_send(char *out, size_t size, size_t count, void *arg)
     return len;
 }
 
-/* Where a kept connection turns out to be closed, libcurl would send the request again on a new one. With a body
- * it must ask, and it may not: the server may have acted on it, or died of it (RFC 9110 9.2.2). */
+/* Where a kept connection turns out to be closed, libcurl would send the request again on a new one. With a
+ * body it must ask, and it may not: the server may have acted on it, or died of it (RFC 9110 9.2.2). */
 static int on_seek(void *arg, curl_off_t offset, int origin)
 {
     const struct net_transfer *transfer = arg;

@@ -47,7 +47,8 @@ struct net_response {
 /** A request under way, or finished. */
 struct net_transfer;
 
-/** Called once from the loop, never from net_transfer_send(); may free the transfer. answer is NULL on failure.
+/** Called once from the loop, never from net_transfer_send(); may free the transfer. answer is NULL on
+ *  failure.
  *  err: LEST_E_TRUST, LEST_E_UNAUTHENTICATED (the server refused our certificate), LEST_E_TLS,
  *  LEST_E_NETWORK, LEST_E_TIMEOUT, LEST_E_CLOSED (also an answer that was cut short), LEST_E_PROTOCOL,
  *  LEST_E_TOO_LARGE, LEST_E_NOMEM */
@@ -58,8 +59,8 @@ enum lest_status net_transfer_send(struct net_client *client, const struct net_r
                                    net_transfer_done *done, void *arg, struct net_transfer **out,
                                    struct lest_error *err) LEST_MUST_USE;
 
-/** Whether any of a request that failed may have reached the server. A request with a body is sent once at most,
- *  so that the server has acted on it once at most. */
+/** Whether any of a request that failed may have reached the server. A request with a body is sent once at
+ *  most, so that the server has acted on it once at most. */
 bool net_transfer_was_sent(const struct net_transfer *transfer);
 
 /** Let go of a transfer; one under way is cancelled, its connection closed. NULL is fine. */

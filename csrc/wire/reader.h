@@ -1,5 +1,5 @@
-/* Reads a packet step by step. No memory is needed but for the words of a problem, and every length is checked
- * against its field's bound and against what is left of the packet before the bytes are looked at. */
+/* Reads a packet step by step. No memory is needed but for the words of a problem, and every length is
+ * checked against its field's bound and against what is left of the packet before the bytes are looked at. */
 #ifndef LEST_WIRE_READER_H
 #define LEST_WIRE_READER_H
 

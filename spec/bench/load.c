@@ -2,13 +2,14 @@
  * AES-256-GCM, no resumption), closed with close_notify after the answer.
  *
  *   load_bench PORT THREADS COUNT FILE [rate=N] [certs]
- *     FILE: requests, each as its length in decimal, a newline, its bytes; they are sent once each, or over and
- *     over if there is one. With `certs` a PEM text of a certificate and its key follows each in the same form,
- *     which the client shows. Each of THREADS sends one request after the other; with a rate they arrive so many
- *     a second by a Poisson process instead, and a latency begins when its request should have been sent, so
- *     that it has the time in which no thread was free.
+ *     FILE: requests, each as its length in decimal, a newline, its bytes; they are sent once each, or over
+ *     and over if there is one. With `certs` a PEM text of a certificate and its key follows each in the same
+ *     form, which the client shows. Each of THREADS sends one request after the other; with a rate they
+ *     arrive so many a second by a Poisson process instead, and a latency begins when its request should have
+ *     been sent, so that it has the time in which no thread was free.
  *   load_bench PORT idle COUNT FILE
- *     that many connections at once, each asks once and stays; prints "ready" and holds them until it is killed
+ *     that many connections at once, each asks once and stays; prints "ready" and holds them until it is
+ *     killed
  *
  * Prints one JSON object. The server is 127.0.0.1, and not authenticated: it is the same work for both. */
 #include <arpa/inet.h>

@@ -2,9 +2,9 @@
  *
  *   start_bench ROUNDS WORD... [--- WORD...]...
  *
- * Prints a JSON array with an object for each command: medians of wall time and of CPU time (user and system) in
- * milliseconds, and the most memory it ever had resident, in KiB. What a command prints is thrown away; one that
- * fails ends the run. */
+ * Prints a JSON array with an object for each command: medians of wall time and of CPU time (user and system)
+ * in milliseconds, and the most memory it ever had resident, in KiB. What a command prints is thrown away;
+ * one that fails ends the run. */
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,5 @@
-/* CSR attributes: what decodes is read twice to the same, what it requires lies inside it, and what may be sent
- * may also be received. */
+/* CSR attributes: what decodes is read twice to the same, what it requires lies inside it, and what may be
+ * sent may also be received. */
 #include "fuzz.h"
 
 #include "pki/asn1/ext.h"

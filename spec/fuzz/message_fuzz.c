@@ -1,5 +1,5 @@
-/* A packet on the authority's socket: what a worker in an attacker's hands may send. It is refused, or it is a
- * message that has one form: written again, from the items of the reader and from the table of the binding,
+/* A packet on the authority's socket: what a worker in an attacker's hands may send. It is refused, or it is
+ * a message that has one form: written again, from the items of the reader and from the table of the binding,
  * it has the same bytes. No Lua error escapes. */
 #include "fuzz.h"
 

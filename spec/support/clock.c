@@ -1,5 +1,5 @@
-/* A wall clock that can be set: for LD_PRELOAD. It is off by the seconds that the file CLOCK_OFFSET holds, which
- * is read anew each time. The monotonic clock stays as it is. */
+/* A wall clock that can be set: for LD_PRELOAD. It is off by the seconds that the file CLOCK_OFFSET holds,
+ * which is read anew each time. The monotonic clock stays as it is. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/syscall.h>

@@ -54,8 +54,8 @@ void rawtls_reset(struct rawtls *c);
  *  make a RST of it and take away what was sent. */
 void rawtls_linger(struct rawtls *c, int64_t ms);
 
-/** Send records of a kind (spec/support/rawtls_flood.c) without end: until the deadline, or until the peer ends the
- *  connection. Nothing was written before, and the suite, if there is one, is AES-128-GCM.
+/** Send records of a kind (spec/support/rawtls_flood.c) without end: until the deadline, or until the peer
+ *  ends the connection. Nothing was written before, and the suite, if there is one, is AES-128-GCM.
  *  first  bytes that go before them, less than a record holds; NULL for none
  *  sent   counts all bytes */
 enum rawtls_end rawtls_flood(struct rawtls *c, const char *kind, const struct lest_buf *first,

@@ -1,6 +1,6 @@
-/* Records that OpenSSL would not send, as fast as the peer takes them. They are made here, with the keys of the
- * session, since an attacker needs no state of TLS: AES-128-GCM with SHA-256 only, and nothing may have been
- * written to the session before. */
+/* Records that OpenSSL would not send, as fast as the peer takes them. They are made here, with the keys of
+ * the session, since an attacker needs no state of TLS: AES-128-GCM with SHA-256 only, and nothing may have
+ * been written to the session before. */
 #include "rawtls.h"
 
 #include "base/clock.h"

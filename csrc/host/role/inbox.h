@@ -1,6 +1,7 @@
 /* The inbox of a role: a socket to the supervisor, over which it gets its channels. The supervisor makes both
- * ends of the channel between a worker and the authority and hands them out, so that the channel is the identity:
- * no other process can have one, whatever its user, and what a worker starts has the worker's or none. */
+ * ends of the channel between a worker and the authority and hands them out, so that the channel is the
+ * identity: no other process can have one, whatever its user, and what a worker starts
+ * has the worker's or none. */
 #ifndef LEST_HOST_ROLE_INBOX_H
 #define LEST_HOST_ROLE_INBOX_H
 
@@ -15,11 +16,12 @@ struct host_inbox_label {
     uint32_t pid;
 };
 
-/** Make an inbox: ends[0] is the supervisor's, ends[1] the role's; close-on-exec, the caller's. Neither end waits
- *  for the other. Errors: LEST_E_IO */
+/** Make an inbox: ends[0] is the supervisor's, ends[1] the role's; close-on-exec, the caller's. Neither end
+ *  waits for the other. Errors: LEST_E_IO */
 enum lest_status host_inbox_new(int ends[2], struct lest_error *err) LEST_MUST_USE;
 
-/** The supervisor's side. Hand out a socket, which stays the caller's. False: there is no room, or no role. */
+/** The supervisor's side. Hand out a socket, which stays the caller's. False: there
+ *  is no room, or no role. */
 bool host_inbox_put(int inbox, const struct host_inbox_label *label, int fd) LEST_MUST_USE;
 
 /** Whether the role has asked for a channel since; *ended: it has closed its end. */
@@ -28,7 +30,8 @@ bool host_inbox_is_asked(int inbox, bool *ended) LEST_MUST_USE;
 /** The role's side. Ask for a channel: the last one has ended. */
 void host_inbox_ask(int inbox);
 
-/** The next socket, the caller's, close-on-exec; -1: there is none. *ended: there is no supervisor any more. */
+/** The next socket, the caller's, close-on-exec; -1: there is none. *ended: there is
+ *  no supervisor any more. */
 int host_inbox_take(int inbox, struct host_inbox_label *label, bool *ended) LEST_MUST_USE;
 
 #endif

@@ -8,8 +8,8 @@
 
 static int patience_ms;
 
-/* Looked at before each write: standard error is often not ours alone, and to make it non-blocking would do so
- * for all that share it. */
+/* Looked at before each write: standard error is often not ours alone, and to make it non-blocking would do
+ * so for all that share it. */
 static bool may_write(void)
 {
     static bool is_stalled;

@@ -14,8 +14,8 @@ void host_memory_tune(void)
     mallopt(M_TOP_PAD, HEAP_STEP);
 }
 
-/* What lies free between allocations that stay, malloc gives back when it is asked to, and only then; it counts
- * it as free afterwards, too. */
+/* What lies free between allocations that stay, malloc gives back when it is asked to, and only then; it
+ * counts it as free afterwards, too. */
 bool host_memory_trim(void)
 {
     static size_t given_back, last_used;

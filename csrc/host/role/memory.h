@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-/** For a process that serves: keep more at the end of the heap than by default, and grow it in larger steps. */
+/** For a process that serves: keep more at the end of the heap than by default, and
+ *  grow it in larger steps. */
 void host_memory_tune(void);
 
 /** Called now and then: give memory back when much of it is free, and the process is quiet. It costs nothing

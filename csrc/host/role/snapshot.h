@@ -1,5 +1,5 @@
-/* A snapshot of the configuration, as the roles get it: one file in memory that no process can change. It also
- * has the files that must be the same for every process of a generation, whenever the process starts. */
+/* A snapshot of the configuration, as the roles get it: one file in memory that no process can change. It
+ * also has the files that must be the same for every process of a generation, whenever the process starts. */
 #ifndef LEST_HOST_ROLE_SNAPSHOT_H
 #define LEST_HOST_ROLE_SNAPSHOT_H
 

@@ -1,6 +1,6 @@
 /* The watchdog's page, which a role shares with the supervisor: when its loop last turned, whether it serves,
- * and which request it is on. The role may be taken over, so the supervisor reads it as data that may say anything;
- * the seals keep it from being cut short under the supervisor's mapping. */
+ * and which request it is on. The role may be taken over, so the supervisor reads it as data that may say
+ * anything; the seals keep it from being cut short under the supervisor's mapping. */
 #ifndef LEST_HOST_ROLE_WATCHDOG_H
 #define LEST_HOST_ROLE_WATCHDOG_H
 

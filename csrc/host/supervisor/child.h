@@ -39,7 +39,8 @@ bool host_child_is_ready(const struct host_child *child);
 /** Whether it runs and has said what it is on (process.beat). */
 bool host_child_is_on_something(const struct host_child *child);
 
-/** Give a worker, the number-th, and the authority the two ends of a new channel. False: one cannot take it. */
+/** Give a worker, the number-th, and the authority the two ends of a new channel.
+ *  False: one cannot take it. */
 bool host_child_link(struct host_child *worker, unsigned number, const struct host_child *authority);
 
 /** Whether a worker has asked for a channel since. */

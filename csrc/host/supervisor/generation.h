@@ -8,9 +8,9 @@
  *      or is too late)              +-------------+ (kill_now, or no worker is left)
  *
  * CONFIGURING waits for the config child, STARTING for the authority and then for the workers to be ready,
- * DRAINING for the workers to end while the authority still serves them, STOPPING for all to end. A generation
- * that fails to start stops what it had started and is GONE. In a check there is no SERVING: each child ends
- * by itself, and the end of the only worker stops the generation. */
+ * DRAINING for the workers to end while the authority still serves them, STOPPING for all to end. A
+ * generation that fails to start stops what it had started and is GONE. In a check there is no SERVING: each
+ * child ends by itself, and the end of the only worker stops the generation. */
 #ifndef LEST_HOST_SUPERVISOR_GENERATION_H
 #define LEST_HOST_SUPERVISOR_GENERATION_H
 
@@ -56,7 +56,8 @@ enum lest_status host_generation_new(const struct host_options *options, struct 
  *  stopped process group): then nobody is killed for being late. */
 void host_generation_step(struct host_generation *generation, int64_t now_ms, bool trusted);
 
-/** What the supervisor waits for: the pipes and inboxes of its children. Returns how many of HOST_GENERATION_WAITS_MAX. */
+/** What the supervisor waits for: the pipes and inboxes of its children. Returns how many of
+ *  HOST_GENERATION_WAITS_MAX. */
 enum { HOST_GENERATION_WAITS_MAX = 2 * HOST_WORKERS_MAX + 3 };
 size_t host_generation_waits(const struct host_generation *generation, struct pollfd *out);
 

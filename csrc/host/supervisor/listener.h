@@ -27,8 +27,8 @@ struct host_listeners {
 };
 
 /** The socket for each of count addresses ("ADDRESS:PORT" with a numeric address, IPv6 in brackets), taken
- *  over, passed by the service manager, or bound now; "[::]" serves IPv4 too unless "0.0.0.0" with the same port is in the list. All or none;
- *  each must be let go with host_listeners_release().
+ *  over, passed by the service manager, or bound now; "[::]" serves IPv4 too unless "0.0.0.0" with the same
+ *  port is in the list. All or none; each must be let go with host_listeners_release().
  *  Errors: LEST_E_CONFIG, LEST_E_IO */
 enum lest_status host_listeners_acquire(struct host_listeners *listeners, char addresses[][HOST_ADDRESS_MAX],
                                         size_t count, struct host_listener **out,
@@ -38,8 +38,8 @@ enum lest_status host_listeners_acquire(struct host_listeners *listeners, char a
 void host_listeners_compare(const struct host_listeners *listeners, char addresses[][HOST_ADDRESS_MAX],
                             size_t count);
 
-/** Listen again, should a child have shut a socket down, which ends it for all that have it; and with the whole
- *  queue, which a child could have made short. */
+/** Listen again, should a child have shut a socket down, which ends it for all that have it; and with the
+ *  whole queue, which a child could have made short. */
 void host_listeners_restore(struct host_listeners *listeners);
 
 /** Let go of one use of each; the last one closes. */

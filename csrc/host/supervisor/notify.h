@@ -1,4 +1,5 @@
-/* What the service manager is told, and asks: the datagrams of sd_notify(3). Without a manager nothing happens. */
+/* What the service manager is told, and asks: the datagrams of sd_notify(3). Without a
+ * manager nothing happens. */
 #ifndef LEST_HOST_SUPERVISOR_NOTIFY_H
 #define LEST_HOST_SUPERVISOR_NOTIFY_H
 
@@ -15,8 +16,8 @@ void host_notify_ready(const char *status);
 void host_notify_reloading(void);
 void host_notify_stopping(void);
 
-/** The supervisor's loop turns: the manager's watchdog is told so, as often as it wants. is_late: what is being
- *  started takes longer than a start does, and goes on. */
+/** The supervisor's loop turns: the manager's watchdog is told so, as often as it wants. is_late: what is
+ *  being started takes longer than a start does, and goes on. */
 void host_notify_turn(int64_t now_ms, bool is_late);
 
 #endif

@@ -1,5 +1,5 @@
-/* Sockets that a service manager has opened and passed (sd_listen_fds(3)). Each is used for the address of `listen`
- * that it has; the supervisor keeps it as long as it runs, since the manager does. */
+/* Sockets that a service manager has opened and passed (sd_listen_fds(3)). Each is used for the address of
+ * `listen` that it has; the supervisor keeps it as long as it runs, since the manager does. */
 #ifndef LEST_HOST_SUPERVISOR_PASSED_H
 #define LEST_HOST_SUPERVISOR_PASSED_H
 
@@ -14,7 +14,8 @@ struct host_passed {
 };
 
 /** Take LISTEN_FDS, LISTEN_PID and LISTEN_FDNAMES from the environment, and what they say was passed:
- *  descriptors from 3 on, which are made close-on-exec and non-blocking. Returns the first descriptor after them. */
+ *  descriptors from 3 on, which are made close-on-exec and non-blocking. Returns the first
+ *  descriptor after them. */
 int host_passed_take(struct host_passed *passed);
 
 /** The listening stream socket that has this address; -1: none was passed. */

@@ -34,8 +34,8 @@ void host_setup_init(struct host_setup *setup, const struct host_options *option
                      struct host_listeners *listeners, unsigned number);
 void host_setup_free(struct host_setup *setup);
 
-/** Start the config child. output: where it writes the configuration, non-blocking, the caller's; -1 if there is
- *  none. relay: for what else it writes. Errors: LEST_E_IO */
+/** Start the config child. output: where it writes the configuration, non-blocking, the caller's; -1 if there
+ *  is none. relay: for what else it writes. Errors: LEST_E_IO */
 enum lest_status host_setup_start_config(const struct host_setup *setup, int *output,
                                          struct host_relay *relay, pid_t *pid,
                                          struct lest_error *err) LEST_MUST_USE;

@@ -54,7 +54,8 @@ static bool parse_options(struct host_options *options, int argc, char **argv)
     return options->config != NULL;
 }
 
-/* Nothing that was open before may reach a child, but for sockets that were passed; 0 to 2 must be something, so that no socket becomes them.
+/* Nothing that was open before may reach a child, but for sockets that were passed; 0 to 2 must be something,
+ * so that no socket becomes them.
  */
 static bool tidy_descriptors(struct host_passed *passed)
 {

@@ -48,8 +48,8 @@ struct pki_bytes {
 /** Byte equality; an absent one equals only an absent one. */
 bool pki_bytes_equal(struct pki_bytes a, struct pki_bytes b);
 
-/** What others write wrong. A reader of what they made goes on where its document tolerates it, and says so; what
- *  is to be signed is read by a document that tolerates nothing. */
+/** What others write wrong. A reader of what they made goes on where its document tolerates it, and says so;
+ *  what is to be signed is read by a document that tolerates nothing. */
 enum pki_flaw {
     PKI_FLAW_BOOLEAN = 1 << 0,   /* neither 00 nor ff: true, as BER has it */
     PKI_FLAW_VERSION = 1 << 1,   /* of a CSR: not 0 */

@@ -28,7 +28,8 @@ bool pki_ext_list(struct pki_der *in, struct pki_der *list);
 bool pki_ext_key_usage(struct pki_der *in, int *key_usage);
 /** Read the value of an extKeyUsage, to its end: the contents of ExtKeyUsageSyntax, at least one purpose. */
 bool pki_ext_eku(struct pki_der *in, struct pki_bytes *purposes);
-/** Read the value of an authorityKeyIdentifier, to its end: its keyIdentifier, data NULL where it has none. */
+/** Read the value of an authorityKeyIdentifier, to its end: its keyIdentifier, data
+ *  NULL where it has none. */
 bool pki_ext_aki(struct pki_der *in, struct pki_bytes *key_id);
 
 /** The name of a bit of KeyUsage ("digitalSignature") and back; NULL and -1 for none. */
@@ -48,8 +49,8 @@ void pki_ext_put_close(struct lest_buf *out, struct pki_ext_mark mark);
 /** Append an Extension whose value is DER that the caller has. */
 void pki_ext_put(struct lest_buf *out, enum pki_oid oid, bool critical, struct pki_bytes value);
 
-/** Append an Extension whose identifier is a text (dotted or a name) and whose value is not known to be DER: it
- *  is checked to be one DER element ("extnValue ... contains the DER encoding of an ASN.1 value", RFC 5280
+/** Append an Extension whose identifier is a text (dotted or a name) and whose value is not known to be DER:
+ *  it is checked to be one DER element ("extnValue ... contains the DER encoding of an ASN.1 value", RFC 5280
  *  4.1).
  *  Errors: LEST_E_MALFORMED, LEST_E_NOMEM, LEST_E_TOO_LARGE */
 enum lest_status pki_ext_put_text(struct lest_buf *out, const char *oid, size_t oid_len, bool critical,

@@ -43,7 +43,8 @@ bool pki_name_next(struct pki_name_reader *reader, struct lest_buf *text, struct
  *  doc as pki_der_open wants it. */
 bool pki_name_check(struct pki_der_doc *doc, const uint8_t *der, size_t len);
 
-/** Whether every value of a name is a character string, as those that are signed are; der is a checked one. */
+/** Whether every value of a name is a character string, as those that are signed
+ *  are; der is a checked one. */
 bool pki_name_is_text(struct pki_bytes der);
 
 /** Append the DER of parts. Types are names or dotted; strings become PrintableString where OpenSSL's

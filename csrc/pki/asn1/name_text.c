@@ -46,8 +46,8 @@ struct parser {
     struct lest_buf values;
 };
 
-/* Names of types are case-insensitive (RFC 4512 1.4): those of RFC 4514's table, and what else names of devices
- * have, as OpenSSL writes them. */
+/* Names of types are case-insensitive (RFC 4512 1.4): those of RFC 4514's table, and what else names of
+ * devices have, as OpenSSL writes them. */
 static void set_type(struct pki_name_part *part, const char *type, size_t len)
 {
     static const char *const keywords[] = { "CN",  "L",      "ST",           "O",           "OU", "C", "DC",

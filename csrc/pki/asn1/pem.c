@@ -18,8 +18,8 @@ static bool starts(const uint8_t *at, const uint8_t *end, const char *mark)
     return (size_t)(end - at) >= len && memcmp(at, mark, len) == 0;
 }
 
-/* The next occurrence of a mark, or of another (may be NULL), at the start of a line, or behind the byte order mark
- * that editors put there. */
+/* The next occurrence of a mark, or of another (may be NULL), at the start of a line, or behind the byte
+ * order mark that editors put there. */
 static const uint8_t *find_mark(const uint8_t *data, size_t len, const char *mark, const char *other)
 {
     const uint8_t *at = data, *end = data + len;

@@ -4,8 +4,8 @@
 
 #include "pki/asn1/der.h"
 
-/** One block. All is borrowed from the text: begin is where its first line begins, body everything between the two
- *  lines. */
+/** One block. All is borrowed from the text: begin is where its first line begins, body everything between
+ *  the two lines. */
 struct pki_pem {
     const uint8_t *begin;
     struct pki_bytes label;
@@ -16,8 +16,8 @@ struct pki_pem {
 bool pki_pem_looks(const void *data, size_t len);
 
 /** Find the next block and move *data, *len past it. What stands between blocks is skipped (`openssl req
- * -text` writes explanations there). False at the end, with status LEST_OK, and where a block's lines are wrong,
- * LEST_E_PEM: block->begin says where, and the next call looks for the block after it. */
+ * -text` writes explanations there). False at the end, with status LEST_OK, and where a block's lines are
+ * wrong, LEST_E_PEM: block->begin says where, and the next call looks for the block after it. */
 bool pki_pem_next(const uint8_t **data, size_t *len, struct pki_pem *block, enum lest_status *status,
                   struct lest_error *err);
 
@@ -27,7 +27,8 @@ unsigned pki_pem_line(const void *text, const struct pki_pem *block);
 /** Whether a block has this label. */
 bool pki_pem_is(const struct pki_pem *block, const char *label);
 
-/** The error, with this status, for a text that has no block with this label: it names the first that it has. */
+/** The error, with this status, for a text that has no block with this label: it names
+ *  the first that it has. */
 enum lest_status pki_pem_missing(const void *data, size_t len, const char *noun, const char *label,
                                  enum lest_status status, struct lest_error *err);
 

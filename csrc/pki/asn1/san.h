@@ -23,8 +23,8 @@ void pki_san_open(struct pki_san_reader *reader, struct pki_der_doc *doc, const 
 
 /** The next name as text (text is emptied first), or false at the end and after a failure (doc->status).
  *  Control characters, spaces and bytes over 0x7e in DNS, email and URI names are refused: they have only
- *  ever been used to deceive. Where the document tolerates PKI_FLAW_SAN, the text of such a name, and of any other
- *  whose value is malformed, is for a person alone: what it was. */
+ *  ever been used to deceive. Where the document tolerates PKI_FLAW_SAN, the text of such a name, and of any
+ *  other whose value is malformed, is for a person alone: what it was. */
 bool pki_san_next(struct pki_san_reader *reader, struct lest_buf *text);
 
 /** Check all names. */

@@ -17,18 +17,19 @@ enum pki_curve pki_curve_by_group(const char *group);
 /** "P-256", "P-384", "P-521". */
 const char *pki_curve_name(enum pki_curve curve);
 
-/** Append the SubjectPublicKeyInfo of a key on one of them, without the provider's encoder, which costs as much as
- *  the verification of a signature (OpenSSL 3.0). False for any other key, and nothing is appended. */
+/** Append the SubjectPublicKeyInfo of a key on one of them, without the provider's encoder, which costs as
+ *  much as the verification of a signature (OpenSSL 3.0). False for any other key,
+ *  and nothing is appended. */
 bool pki_curve_encode(const EVP_PKEY *key, struct lest_buf *out);
 
-/** Make a public key from an encoded point (SEC 1 2.3.3), compressed or not, which OpenSSL checks to be on the
- *  curve. The domain parameters are made once for the process and copied, which leaves out the provider's
+/** Make a public key from an encoded point (SEC 1 2.3.3), compressed or not, which OpenSSL checks to be on
+ *  the curve. The domain parameters are made once for the process and copied, which leaves out the provider's
  *  decoder. Thread-safe.
  *  Returns NULL for what is no point, with OpenSSL's queue for the reason; the caller frees the key. */
 EVP_PKEY *pki_curve_key(enum pki_curve curve, struct pki_bytes point);
 
-/** Give a key of pki_curve_key() for the same curve another point; false as above, and the key is then good for
- *  nothing but this. */
+/** Give a key of pki_curve_key() for the same curve another point; false as above, and the key is then good
+ *  for nothing but this. */
 bool pki_curve_set_point(enum pki_curve curve, EVP_PKEY *key, struct pki_bytes point);
 
 #endif

@@ -274,8 +274,8 @@ enum lest_status pki_key_load(const char *path_or_uri, const char *passphrase, s
     struct lest_error why;
     enum lest_status status;
     *out = NULL;
-    /* A file is a file, by whichever name, and read within bounds that OpenSSL's store does not have. RFC 8089 wants
-     * an absolute path; people write "file:key.pem" all the same. */
+    /* A file is a file, by whichever name, and read within bounds that OpenSSL's store does not have. RFC
+     * 8089 wants an absolute path; people write "file:key.pem" all the same. */
     if (strncasecmp(path_or_uri, "file:", 5) == 0 && !strchr(path_or_uri, '%'))
         path_or_uri += strncmp(path_or_uri + 5, "///", 3) == 0 ? 7 : 5;
     if (has_scheme(path_or_uri)) {

@@ -92,8 +92,8 @@ static EVP_PKEY *ec_key(struct pki_der *at, const struct pki_spki *spki)
     return key;
 }
 
-/* Whether OpenSSL would write a key just as it was read: its decoders take BER, and bytes that mean nothing, so
- * that one key would have many names. */
+/* Whether OpenSSL would write a key just as it was read: its decoders take BER, and bytes that mean nothing,
+ * so that one key would have many names. */
 static bool is_canonical(const EVP_PKEY *key, struct pki_bytes whole)
 {
     uint8_t *der = NULL;

@@ -22,15 +22,15 @@ struct pki_spki {
 };
 
 /** Read a whole SubjectPublicKeyInfo. Strict for EC keys, whose curve is named by its identifier (RFC 5480
- *  2.1.1), and for RSA keys, whose parameters are NULL (RFC 3279 2.3.1, unless they are for PSS) and whose numbers are within the bounds
- *  of rsa.h. Whether a point is on its curve is for pki_spki_key().
+ *  2.1.1), and for RSA keys, whose parameters are NULL (RFC 3279 2.3.1, unless they are for PSS) and whose
+ *  numbers are within the bounds of rsa.h. Whether a point is on its curve is for pki_spki_key().
  *  doc  the document it stands in; it fails with doc->malformed */
 bool pki_spki_read(struct pki_der_doc *doc, struct pki_bytes whole, struct pki_spki *spki);
 
-/** Make a key of it. Keys on P-256, P-384 and P-521, RSA, Ed25519 and Ed448 go past the provider's decoder (150
- *  us and more in OpenSSL 3.0); every other algorithm that OpenSSL can read is read by it.
- *  doc  fails with doc->malformed for a malformed key, with LEST_E_KEY_UNSUPPORTED for an algorithm or curve that
- *       this OpenSSL does not know
+/** Make a key of it. Keys on P-256, P-384 and P-521, RSA, Ed25519 and Ed448 go past the provider's decoder
+ *  (150 us and more in OpenSSL 3.0); every other algorithm that OpenSSL can read is read by it.
+ *  doc  fails with doc->malformed for a malformed key, with LEST_E_KEY_UNSUPPORTED for an algorithm or curve
+ *       that this OpenSSL does not know
  *  Returns NULL on failure; the caller frees the key. */
 EVP_PKEY *pki_spki_key(struct pki_der_doc *doc, const struct pki_spki *spki);
 
@@ -40,8 +40,8 @@ bool pki_spki_type(const struct pki_spki *spki, char type[PKI_KEY_TYPE_MAX]);
 /** Let a key be written in one form alone: an EC point is not compressed (RFC 5480 2.2). */
 void pki_public_normalize(EVP_PKEY *key);
 
-/** The one encoding of the key in a SubjectPublicKeyInfo, which is what is signed, compared and remembered: one
- *  key has one name. It differs from what was read where that has a compressed point.
+/** The one encoding of the key in a SubjectPublicKeyInfo, which is what is signed, compared and remembered:
+ *  one key has one name. It differs from what was read where that has a compressed point.
  *  storage  where another encoding is put; empty otherwise
  *  Returns spki itself where it is canonical, and where no key can be made of it. */
 struct pki_bytes pki_public_canonical(struct pki_bytes spki, struct lest_buf *storage);

@@ -6,8 +6,8 @@
 
 #include <openssl/evp.h>
 
-/** Bounds of what is read. An exponent of more than 64 bits is in no use and makes a verification cost as much
- *  as a signature; OpenSSL has the same bound for large moduli (OPENSSL_RSA_MAX_PUBEXP_BITS). */
+/** Bounds of what is read. An exponent of more than 64 bits is in no use and makes a verification cost as
+ *  much as a signature; OpenSSL has the same bound for large moduli (OPENSSL_RSA_MAX_PUBEXP_BITS). */
 enum { PKI_RSA_READ_BITS_MIN = 1024, PKI_RSA_READ_BITS_MAX = 16384, PKI_RSA_EXPONENT_LEN_MAX = 8 };
 
 /** Both unsigned, big-endian, without a zero byte in front; borrowed. */

@@ -25,8 +25,8 @@ int pki_signature_digest_bits(struct pki_bytes algorithm);
 /** An AlgorithmIdentifier as OpenSSL's object, which the caller frees; NULL if it is none to its end. */
 X509_ALGOR *pki_signature_parse(struct pki_bytes algorithm);
 
-/** The digest of ECDSA or of RSA (PKCS#1 1.5) with SHA-2, borrowed, where the AlgorithmIdentifier is written as
- *  it must be: without parameters (RFC 5758 3.2) or with NULL (RFC 4055 5). NULL for all else.
+/** The digest of ECDSA or of RSA (PKCS#1 1.5) with SHA-2, borrowed, where the AlgorithmIdentifier is written
+ *  as it must be: without parameters (RFC 5758 3.2) or with NULL (RFC 4055 5). NULL for all else.
  *  key_type  OpenSSL's name for keys that sign so ("EC", "RSA"); set where there is a digest */
 const EVP_MD *pki_signature_digest(struct pki_bytes algorithm, const char **key_type);
 

@@ -23,8 +23,8 @@ enum { PKI_CERT_FLAWS = PKI_FLAW_BOOLEAN | PKI_FLAW_SAN };
  *  spki                  SubjectPublicKeyInfo, whole
  *  signature_algorithm   contents of the algorithm's OBJECT IDENTIFIER
  *  extensions            contents of Extensions, for pki_ext_next
- *  san                   GeneralNames of the subject alternative name, whole; names that cannot be used are among
- *                        them, for a reader that tolerates them
+ *  san                   GeneralNames of the subject alternative name, whole; names that cannot be used are
+ *                        among them, for a reader that tolerates them
  *  eku                   contents of ExtKeyUsageSyntax
  *  ski, aki              key identifiers
  *  key_usage             bit n of RFC 5280 4.2.1.3 as 1 << n; -1 where the extension is absent

@@ -52,13 +52,13 @@ struct pki_csr {
     struct pki_verifier *verifier;
 };
 
-/** Parse one request, DER or PEM told apart by looking, nothing after it (RFC 2986 4): version 0 or another; [0] may be
- *  absent; at most one extensionRequest (Microsoft's identifier is the same thing) with one value without an
- *  extension twice; at most one challengePassword and one ChangeSubjectName with one value; names,
+/** Parse one request, DER or PEM told apart by looking, nothing after it (RFC 2986 4): version 0 or another;
+ *  [0] may be absent; at most one extensionRequest (Microsoft's identifier is the same thing) with one value
+ *  without an extension twice; at most one challengePassword and one ChangeSubjectName with one value; names,
  *  alternative names and the public key readable. The signature is not checked.
  *  data, len  borrowed for the call
- *  how        PKI_CSR_KEY_LATER only looks at the public key's encoding (pki_spki_read): whether there is such a
- *             key is seen when it is asked for, which a process that only looks at requests never does
+ *  how        PKI_CSR_KEY_LATER only looks at the public key's encoding (pki_spki_read): whether there is
+ *             such a key is seen when it is asked for, which a process that only looks at requests never does
  *  out        the caller's, pki_csr_free(); NULL on failure
  *  Errors: LEST_E_CSR_MALFORMED, LEST_E_KEY_UNSUPPORTED (no algorithm for the public key), LEST_E_PEM,
  * LEST_E_TOO_LARGE, LEST_E_NOMEM */
@@ -67,14 +67,14 @@ enum lest_status pki_csr_parse(const void *data, size_t len, enum pki_csr_how ho
                                struct lest_error *err) LEST_MUST_USE;
 void pki_csr_free(struct pki_csr *csr);
 
-/** Check the self-signature over the bytes as they were received (RFC 2986 4.2). It proves that the sender has
- *  the private key.
+/** Check the self-signature over the bytes as they were received (RFC 2986 4.2). It proves that the sender
+ *  has the private key.
  *  allow_weak  take keys and digests under 112 bits (RSA under 2048, MD5, SHA-1), which are refused otherwise
  *  Errors: LEST_E_CSR_SIGNATURE, LEST_E_CSR_WEAK, LEST_E_NOMEM */
 enum lest_status pki_csr_verify(struct pki_csr *csr, bool allow_weak, struct lest_error *err) LEST_MUST_USE;
 
-/** The kind of the public key, and with its strength, as pki_public_describe tells them. For the kind alone no
- *  key is made where it can be told without. */
+/** The kind of the public key, and with its strength, as pki_public_describe tells them. For the kind alone
+ *  no key is made where it can be told without. */
 void pki_csr_key_type(const struct pki_csr *csr, char type[PKI_KEY_TYPE_MAX]);
 void pki_csr_describe_key(const struct pki_csr *csr, char type[PKI_KEY_TYPE_MAX], int *security_bits);
 
@@ -96,8 +96,8 @@ struct pki_csr_plan {
     unsigned key_usage;
 };
 
-/** Build and sign a request. The empty [0] is written where there are no attributes (RFC 2986 4.1). The result
- *  is parsed again, so what pki_csr_parse refuses is never returned.
+/** Build and sign a request. The empty [0] is written where there are no attributes (RFC 2986 4.1). The
+ *  result is parsed again, so what pki_csr_parse refuses is never returned.
  *  Errors: LEST_E_CSR_MALFORMED, LEST_E_KEY_UNSUPPORTED, LEST_E_CRYPTO, LEST_E_NOMEM */
 enum lest_status pki_csr_build(const struct pki_csr_plan *plan, struct pki_csr **out,
                                struct lest_error *err) LEST_MUST_USE;

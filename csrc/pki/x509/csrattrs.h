@@ -31,7 +31,8 @@ bool pki_csrattrs_next(struct pki_der *in, struct pki_attr *attr);
 /** What the elements require of a CSR. Empty texts: nothing of that kind.
  *  key         as everywhere ("ec:P-384", "rsa:4096"), or "ec" and "rsa": any curve, any size
  *  signature   OpenSSL's name of the signature algorithm
- *  digest      its digest in lower case ("sha384"), and digest_key the kind of key that signs so ("ec", "rsa")
+ *  digest      its digest in lower case ("sha384"), and digest_key the kind of key that signs so ("ec",
+ *              "rsa")
  *  extensions  contents of Extensions, to be copied into the CSR */
 struct pki_csr_requirements {
     char key[PKI_KEY_TYPE_MAX];
@@ -50,9 +51,9 @@ enum pki_csr_requirement {
     PKI_CSR_REQUIRES_EXTENSIONS
 };
 
-/** Add what one element requires to the rest, which begins zeroed; the first of a kind counts. What is not understood
- *  changes nothing and is PKI_CSR_REQUIRES_UNKNOWN, with a problem (a text that lives for ever) where it is a wrong
- *  use of a known identifier, as the example of RFC 7030 4.5.2 has it, and NULL else. */
+/** Add what one element requires to the rest, which begins zeroed; the first of a kind counts. What is not
+ *  understood changes nothing and is PKI_CSR_REQUIRES_UNKNOWN, with a problem (a text that lives for ever)
+ *  where it is a wrong use of a known identifier, as the example of RFC 7030 4.5.2 has it, and NULL else. */
 enum pki_csr_requirement pki_csr_requirements_add(struct pki_csr_requirements *required,
                                                   const struct pki_attr *attr, const char **problem);
 
@@ -61,7 +62,8 @@ enum pki_csr_requirement pki_csr_requirements_add(struct pki_csr_requirements *r
 enum lest_status pki_csrattrs_put_key(struct lest_buf *out, const char *spec,
                                       struct lest_error *err) LEST_MUST_USE;
 
-/** Append the requirement of extensions, a run of whole Extension elements: id-ExtensionReq (RFC 9908 3.2). */
+/** Append the requirement of extensions, a run of whole Extension elements:
+ *  id-ExtensionReq (RFC 9908 3.2). */
 void pki_csrattrs_put_extensions(struct lest_buf *out, struct pki_bytes extensions);
 
 /** Append the signature algorithm of a kind of key with a digest. Errors: LEST_E_KEY_UNSUPPORTED */

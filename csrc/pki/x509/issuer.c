@@ -198,7 +198,8 @@ static void put_aia(struct lest_buf *out, const struct pki_issue *plan)
 /* The time comes first so that new serials stand together in a ledger's index, whatever its size: a random
  * one touches a page of its own. It says what notBefore says too, the second of issue (notBefore may stand
  * a constant time before it). What follows cannot be guessed: 96 bits of a CSPRNG, where the CA/Browser
- * Forum's Baseline Requirements (7.1) ask for 64, so that nobody can choose a key whose certificate collides. */
+ * Forum's Baseline Requirements (7.1) ask for 64, so that nobody can choose a key
+ * whose certificate collides. */
 static enum lest_status make_serial(uint8_t out[PKI_SERIAL_LEN], struct lest_error *err)
 {
     uint64_t now_s = (uint64_t)lest_clock_wall_us() / 1000000;

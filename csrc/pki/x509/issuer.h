@@ -43,8 +43,8 @@ struct pki_issue {
 };
 
 /** Append the DER of a new end-entity certificate, never a CA's: v3, with both key identifiers,
- *  basicConstraints with cA FALSE, and keyUsage; the last two are critical. The subject key identifier is the SHA-1 of the key's
- *  bits, method 1 of RFC 5280 4.2.1.2, as other CAs make it.
+ *  basicConstraints with cA FALSE, and keyUsage; the last two are critical. The subject key identifier is the
+ *  SHA-1 of the key's bits, method 1 of RFC 5280 4.2.1.2, as other CAs make it.
  *  Errors: LEST_E_ISSUE (the plan is not possible), LEST_E_CRYPTO, LEST_E_NOMEM */
 enum lest_status pki_issuer_issue(const struct pki_issuer *issuer, const struct pki_issue *plan,
                                   struct lest_buf *out, struct lest_error *err) LEST_MUST_USE;

@@ -7,7 +7,8 @@
 #include <stdbool.h>
 #include <time.h>
 
-/* Of one search: checks of a signature and of a whole path. Who sends 64 certificates of one name gets no more. */
+/* Of one search: checks of a signature and of a whole path. Who sends 64 certificates of
+ * one name gets no more. */
 enum { SIGNATURES_MAX = 96, PATHS_MAX = 16, LEN_MAX = PKI_PATH_DEPTH_MAX + 2 };
 
 /* path[0] is the leaf. reason, depth, at: of the first path whose signatures were good. */

@@ -8,9 +8,9 @@
 enum { PKI_PATH_DEPTH_MAX = 16 };
 
 /** As X509_verify_cert(ctx), which it calls, and whose results it leaves in ctx, but:
- *  - where OpenSSL takes the first issuer of a name and fails with it, every other path is tried: a maker has two
- *    CAs of one name, a CA is signed by two others. The order is that of `anchors`, then that of the context's
- *    untrusted certificates, and what is tried is bounded;
+ *  - where OpenSSL takes the first issuer of a name and fails with it, every other path is tried: a maker has
+ *    two CAs of one name, a CA is signed by two others. The order is that of `anchors`, then that of the
+ *    context's untrusted certificates, and what is tried is bounded;
  *  - notAfter is the last second of the validity (RFC 5280 4.1.2.5: inclusive);
  *  - a wildcard that covers a name which a CA of the path excludes is refused (RFC 5280 4.2.1.10).
  *
@@ -18,7 +18,8 @@ enum { PKI_PATH_DEPTH_MAX = 16 };
  *  Returns 1 for a chain that verifies, which is then ctx's, and 0 or less with ctx's error set. */
 int pki_path_verify(X509_STORE_CTX *ctx, STACK_OF(X509) * anchors);
 
-/** The callback for faults that makes notAfter inclusive, for a context that pki_path_verify() is not called for. */
+/** The callback for faults that makes notAfter inclusive, for a context that
+ *  pki_path_verify() is not called for. */
 int pki_path_fault(int ok, X509_STORE_CTX *ctx);
 
 #endif

@@ -33,19 +33,20 @@ enum lest_status pki_store_add_anchor(struct pki_store *store, const struct pki_
 enum lest_status pki_store_add_crl(struct pki_store *store, const struct pki_crl *crl,
                                    struct lest_error *err) LEST_MUST_USE;
 
-/** Add a certificate that may stand in a chain, as if each leaf had sent it along: it is not trusted for being
- *  here. A client of EST knows only its own certificate (RFC 7030 4.2.3), so a CA under a root brings the rest. */
+/** Add a certificate that may stand in a chain, as if each leaf had sent it along: it is not trusted for
+ *  being here. A client of EST knows only its own certificate (RFC 7030 4.2.3), so a CA under
+ *  a root brings the rest. */
 enum lest_status pki_store_add_intermediate(struct pki_store *store, const struct pki_cert *cert,
                                             struct lest_error *err) LEST_MUST_USE;
 
 /** OpenSSL's object, borrowed, for TLS contexts: everything above holds for a verification with it by
- *  pki_store_run() (a TLS context brings its own purpose, time and security level). It may outlive the store by
- *  its own references (SSL_CTX_set1_verify_cert_store). */
+ *  pki_store_run() (a TLS context brings its own purpose, time and security level). It may outlive the store
+ *  by its own references (SSL_CTX_set1_verify_cert_store). */
 X509_STORE *pki_store_get0(const struct pki_store *store);
 
-/** In place of X509_verify_cert(), for code that has a context of such a store, or of another (the system's): every
- *  path is tried, as pki_path_verify() says, with the intermediates of the store at hand. 1 is verified; else the
- *  context has the error. */
+/** In place of X509_verify_cert(), for code that has a context of such a store, or of another (the system's):
+ *  every path is tried, as pki_path_verify() says, with the intermediates of the store at hand. 1 is
+ *  verified; else the context has the error. */
 int pki_store_run(X509_STORE_CTX *ctx);
 
 /** Extended key usage of TLS (id-kp-clientAuth, id-kp-serverAuth) or none asked for. A certificate without
