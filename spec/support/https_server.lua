@@ -141,7 +141,6 @@ server = assert(core.server.new {
   end,
   on_handshake_error = function(err, address) say("handshake", address, err.message) end,
 })
-say(server.address)
 
 local signals = {
   core.loop.signal(10, function() say("count", server.connections, server.requests) end),
@@ -155,5 +154,6 @@ local signals = {
 }
 local ended
 signals[#signals + 1] = core.loop.signal(15, function() ended = true end)
+say(server.address) -- last: who reads it may send a signal
 while not ended and core.loop.turn() do end -- luacheck: ignore 542
 server:close()
