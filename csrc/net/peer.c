@@ -32,22 +32,9 @@ void net_peer_free(struct net_peer *peer)
     free(peer);
 }
 
-static bool has(const STACK_OF(X509) * list, const X509 *cert)
-{
-    bool found = false;
-    for (int i = 0; !found && i < sk_X509_num(list); i++)
-        found = X509_cmp(sk_X509_value(list, i), cert) == 0;
-    return found;
-}
-
 static bool add(STACK_OF(X509) * list, X509 *cert)
 {
-    if (has(list, cert))
-        return true;
-    if (!sk_X509_push(list, cert))
-        return false;
-    X509_up_ref(cert);
-    return true;
+    return X509_add_cert(list, cert, X509_ADD_FLAG_UP_REF | X509_ADD_FLAG_NO_DUP);
 }
 
 /* The path that was verified, without its anchor, which the authority has; then what the client sent besides,

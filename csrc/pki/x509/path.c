@@ -14,7 +14,7 @@ enum { SIGNATURES_MAX = 96, PATHS_MAX = 16, LEN_MAX = PKI_PATH_DEPTH_MAX + 2 };
 /* path[0] is the leaf. reason, depth, at: of the first path whose signatures were good. */
 struct search {
     X509_STORE_CTX *outer;
-    /* lists[0] are the anchors */
+    /* lists[0] are the anchors, lists[1] what they have signed, or what that has signed, and so on */
     STACK_OF(X509) * lists[2];
     X509 *path[LEN_MAX];
     int len, signatures, paths;
@@ -95,17 +95,68 @@ out:
     return ok;
 }
 
+static bool is_signed(struct search *s, X509 *below, X509 *above)
+{
+    EVP_PKEY *key = X509_check_issued(above, below) == X509_V_OK ? X509_get0_pubkey(above) : NULL;
+    return key && s->signatures-- > 0 && X509_verify(below, key) == 1;
+}
+
 /* Whether a certificate signed the last one of the path, and is not on it yet. */
 static bool is_issuer(struct search *s, X509 *candidate)
 {
-    X509 *last = s->path[s->len - 1];
-    if (X509_check_issued(candidate, last) != X509_V_OK)
-        return false;
     for (int i = 0; i < s->len; i++)
         if (X509_cmp(candidate, s->path[i]) == 0)
             return false;
-    EVP_PKEY *key = X509_get0_pubkey(candidate);
-    return key && s->signatures-- > 0 && X509_verify(last, key) == 1;
+    return is_signed(s, s->path[s->len - 1], candidate);
+}
+
+static bool has(const STACK_OF(X509) * list, const X509 *cert)
+{
+    bool found = false;
+    for (int i = 0; !found && i < sk_X509_num(list); i++)
+        found = X509_cmp(sk_X509_value(list, i), cert) == 0;
+    return found;
+}
+
+static bool is_above(struct search *s, X509 *known, X509 *other)
+{
+    (void)s;
+    return X509_check_issued(other, known) == X509_V_OK;
+}
+
+static bool is_below(struct search *s, X509 *known, X509 *other)
+{
+    return is_signed(s, other, known);
+}
+
+/* Append what there is in others that is so to one of the list, or to one that was appended. */
+static bool spread(struct search *s, STACK_OF(X509) * list, const STACK_OF(X509) * others,
+                   bool (*is)(struct search *s, X509 *known, X509 *other))
+{
+    for (int i = 0; i < sk_X509_num(list); i++)
+        for (int j = 0; j < sk_X509_num(others); j++) {
+            X509 *other = sk_X509_value(others, j);
+            if (!has(list, other) && is(s, sk_X509_value(list, i), other) && !sk_X509_push(list, other))
+                return false;
+        }
+    return true;
+}
+
+/* From the anchors down: a key is used once its own certificate is known to be good. Who sends keys of 16384 bits
+ * could keep the server busy with them otherwise. */
+static STACK_OF(X509) * find_signed(struct search *s)
+{
+    const STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(s->outer);
+    STACK_OF(X509) *above = sk_X509_new_null(), *good = sk_X509_dup(s->lists[0]);
+    if (!above || !good || !sk_X509_push(above, s->path[0]) || !spread(s, above, sent, is_above) ||
+        !spread(s, good, above, is_below)) {
+        sk_X509_free(good);
+        good = NULL;
+    }
+    for (int i = 0; good && i < sk_X509_num(s->lists[0]); i++)
+        sk_X509_shift(good);
+    sk_X509_free(above);
+    return good;
 }
 
 static bool walk(struct search *s) /* NOLINT(misc-no-recursion): LEN_MAX deep */
@@ -126,16 +177,17 @@ static bool walk(struct search *s) /* NOLINT(misc-no-recursion): LEN_MAX deep */
 
 int pki_path_verify(X509_STORE_CTX *ctx, STACK_OF(X509) * anchors)
 {
-    struct search s = { .outer = ctx,
-                        .lists = { anchors, X509_STORE_CTX_get0_untrusted(ctx) },
-                        .len = 1,
-                        .signatures = SIGNATURES_MAX,
-                        .paths = PATHS_MAX };
+    struct search s = {
+        .outer = ctx, .lists = { anchors }, .len = 1, .signatures = SIGNATURES_MAX, .paths = PATHS_MAX
+    };
     int ok = verify_one(ctx);
     s.path[0] = X509_STORE_CTX_get0_cert(ctx);
     if (ok == 1 || !anchors || !s.path[0])
         return ok;
-    if (walk(&s)) {
+    s.lists[1] = find_signed(&s);
+    bool found = walk(&s);
+    sk_X509_free(s.lists[1]);
+    if (found) {
         X509_STORE_CTX_set_current_cert(ctx, s.path[0]);
         pki_error_clear();
         return 1;

@@ -206,6 +206,22 @@ describe("store", function()
     refused("", store(root), lost.cert, { untrusted = twins })
   end)
 
+  it("uses no key that no anchor vouches for (RFC 4158 2.4)", function()
+    -- They are in nobody's way, and cost nothing.
+    local maze = {}
+    local nobody = ca:root("nobody", { more = NO_IDS })
+    local lone = ca:sub("lone", { by = root, days = 30, more = NO_IDS })
+    for i = 1, 8 do
+      table.insert(maze, ca:sub("nobody" .. i, { by = nobody, subject = "/CN=nobody",
+        same_key = nobody, days = 50, more = NO_IDS }).cert)
+      table.insert(maze, ca:sub("lone" .. i, { by = nobody, subject = "/CN=lone",
+        same_key = lone, days = 50, more = NO_IDS }).cert)
+    end
+    table.insert(maze, lone.cert)
+    local known = ca:issue("known", { by = lone, ext = NO_IDS })
+    assert.equal(3, #assert(store(root):verify(known.cert, { untrusted = maze })))
+  end)
+
   it("5280-4.1.2.5 takes a certificate to the last second of its validity", function()
     local trust, last = store(root), leaf.cert.not_after
     assert(trust:verify(leaf.cert, { untrusted = { sub.cert }, at = last }))
