@@ -2,8 +2,9 @@
 -- gets certificates for the names that its requests have, first ones and later ones (RFC 7030 3.7,
 -- RFC 6402 2.10). Everybody else gets one for its own name only.
 --
--- The same purpose in a certificate of somebody else's CA says nothing, so `anchors` matters. The
--- configuration needs a profile that lets policies choose names, and one for RAs:
+-- The same purpose in a certificate of somebody else's CA says nothing, also where that stands
+-- under the root that is in `anchors`: so is_own matters, which is true of what this server issued.
+-- The configuration needs a profile that lets policies choose names, and one for RAs:
 --   anchors  = { own = "ca.pem" },
 --   profiles = { device = { lifetime = "90d", keys = { "ec:P-256" }, eku = { "clientAuth" },
 --                names = "policy", subject = { "CN" }, san = { "DNS" } },
@@ -14,13 +15,12 @@
 --                ra = { policy = "own-name.lua", profile = "ra", auth = { "basic" } } },
 local policy = require "lest.policy"
 
-local OWN <const> = "own" -- the name in `anchors` of the CA that certifies RAs
 local CMC_RA <const> = "cmcRA" -- anyExtendedKeyUsage does not stand for it
 
 local own_name, renew = policy.own_name(), policy.renew {}
 
 local function is_ra(who)
-  if who.kind ~= "certificate" or who.anchors ~= OWN then return false end
+  if not who.is_own then return false end
   for _, purpose in ipairs(who.certificate.eku) do
     if purpose == CMC_RA then return true end
   end

@@ -112,6 +112,7 @@ static const struct wire_field principal_fields[] = {
     REQUIRED("kind", CHOICE(kinds)),
     REQUIRED("name", PRINCIPAL),
     OPTIONAL("anchors", NAME),
+    FLAG("is_own"), /* the certificate is of this server, and in its ledger */
     OPTIONAL("certificate", CERTIFICATE),
     OPTIONAL("credential", FACTS),
     OPTIONAL("claims", FACTS),

@@ -8,8 +8,9 @@ local issuer = assert(core.issuer.new { key = key, cert = assert(core.issuer.roo
   subject = "CN=root", not_before = now, not_after = now + 7200 }) })
 
 -- Who shows a certificate with these purposes; who signed it was checked before a policy runs.
-local function holder(eku, anchors)
+local function holder(eku, anchors, is_own)
   return { kind = "certificate", name = "ra001", anchors = anchors or "own",
+    is_own = is_own == nil or is_own,
     certificate = assert(core.cert.parse(assert(issuer:issue { public_key = key:public_der(),
       subject = "CN=ra001", not_before = now, not_after = now + 3600, eku = eku }))) }
 end
@@ -41,10 +42,12 @@ describe("policies/registration-authority.lua", function()
     end
   end)
 
-  it("7030-3.7-d gives an RA of another CA no rights", function()
-    local verdict = enroll(holder(RA, "factory"), "CN=device042")
-    assert.equal("reject", verdict.verdict)
-    assert.equal("ask for the subject CN=ra001 and nothing else", verdict.reason)
+  it("7030-3.7-d gives an RA of another CA no rights, whatever anchors it has", function()
+    for _, anchors in ipairs { "factory", "own" } do
+      local verdict = enroll(holder(RA, anchors, false), "CN=device042")
+      assert.equal("reject", verdict.verdict)
+      assert.equal("ask for the subject CN=ra001 and nothing else", verdict.reason)
+    end
   end)
 
   it("7030-3.7-b lets an RA renew for others, and nobody else", function()
@@ -52,7 +55,7 @@ describe("policies/registration-authority.lua", function()
       return ask.reenroll { principal = who, csr = policies.csr "CN=device042" }
     end
     assert.same("CN=device042", tostring(reenroll(holder(RA)).subject))
-    for _, who in ipairs { holder { "clientAuth" }, holder(RA, "factory") } do
+    for _, who in ipairs { holder { "clientAuth" }, holder(RA, "own", false) } do
       assert.equal("reject", reenroll(who).verdict)
     end
   end)

@@ -42,10 +42,14 @@ describe("what lest ca init writes", function()
 end)
 
 describe("an RA", function()
-  local server
+  local server, made, stranger
 
   setup(function()
-    server = support.start {
+    made = pki.new()
+    local other = made:root "other"
+    stranger = made:issue("stranger", { by = other,
+      ext = "extendedKeyUsage = clientAuth, 1.3.6.1.5.5.7.3.28" })
+    server = support.make {
       files = { ["ra.lua"] = process.read "policies/registration-authority.lua",
         ["own.lua"] = process.read "policies/own-name.lua" },
       config = function(text)
@@ -56,6 +60,7 @@ describe("an RA", function()
             eku = { "clientAuth", "anyExtendedKeyUsage" } },
           ra = { lifetime = "90d", keys = { "ec:P-256" }, names = "principal",
             eku = { "clientAuth", "cmcRA" } } },]], 1)
+        text = text:gsub('own = "ca.pem"', 'own = "anchors.pem"', 1)
         return (text:gsub("labels = {.-\n  },", [[labels = {
           default = { policy = "ra.lua", profile = "device", auth = { "certificate" },
             renews = { "default", "ra", "any" } },
@@ -63,6 +68,9 @@ describe("an RA", function()
           any = { policy = "own.lua", profile = "any", auth = { "basic" } },
           ra = { policy = "own.lua", profile = "ra", auth = { "basic" }, } },]], 1))
       end }
+    process.write(server.dir .. "/anchors.pem", process.read(server.dir .. "/ca.pem")
+      .. process.read(other.path))
+    server:run()
     for label, name in pairs { ra = "ra001", any = "any001" } do
       local secret = server:credential(name)
       local status, body = server:post("/" .. label .. "/simpleenroll", server:csr(name), "--user",
@@ -71,7 +79,10 @@ describe("an RA", function()
       server:save(body, name)
     end
   end)
-  teardown(function() server:stop() end)
+  teardown(function()
+    server:stop()
+    pki.__close(made)
+  end)
 
   it("7030-3.7-b renews for others, where the policy approves, and itself as any other", function()
     local options = { subject = "/CN=thing01", san = "DNS:thing01.example" }
@@ -97,6 +108,18 @@ describe("an RA", function()
     local status, body = post_as(server, "any001", "/simplereenroll", fresh_csr(server, "thing02"))
     assert.equal(403, status)
     assert.matches("not that of the certificate being renewed", body)
+  end)
+
+  it("7030-3.7-d is none where another CA of the same anchors has made it one", function()
+    for operation, reason in pairs {
+      ["/simpleenroll"] = "ask for the subject CN=stranger and nothing else\n",
+      ["/simplereenroll"] = "the client certificate was not issued by this CA, so there is nothing "
+        .. "to renew\n",
+    } do
+      local status, body = server:post(operation, fresh_csr(server, "thing02"), "--cert",
+        stranger.path, "--key", stranger.key)
+      assert.same({ 403, reason }, { status, body })
+    end
   end)
 
   it("renews nothing where the label does not renew what the RA's issued", function()

@@ -60,6 +60,7 @@ local function facts_of(request)
     },
     principal = {
       kind = principal.kind, name = principal.name, anchors = principal.anchors,
+      is_own = principal.certificate ~= nil and request.own ~= nil,
       credential = principal.credential,
       certificate = principal.certificate and principal.certificate:der(),
     },

@@ -48,8 +48,8 @@ end
 local CLASS <const> = {
   request = class("request", set("id", "time", "operation", "label", "csr", "principal", "device",
     "auth", "tls", "address", "headers", "previous", "approvals")),
-  principal = class("request.principal", set("kind", "name", "anchors", "certificate", "claims",
-    "credential")),
+  principal = class("request.principal", set("kind", "name", "anchors", "is_own", "certificate",
+    "claims", "credential")),
   claims = class "request.principal.claims",
   credential = class "request.principal.credential",
   tls = class("request.tls", set("version", "cipher", "channel_bound")),
@@ -81,6 +81,7 @@ local PARTS <const> = {
   principal = function(principal)
     return principal and view(CLASS.principal, {
       kind = principal.kind, name = principal.name, anchors = principal.anchors,
+      is_own = principal.is_own or false,
       certificate = principal.certificate, claims = view(CLASS.claims, principal.claims or {}),
       credential = view(CLASS.credential, principal.credential or {}),
     })
