@@ -47,7 +47,7 @@ static void add(struct host_relay *relay, const char *bytes, size_t len)
         return;
     memcpy(relay->line + relay->len, bytes, taken);
     relay->len += taken;
-    if (taken == len)
+    if (len <= room)
         return;
     end_line(relay);
     relay->is_cut = true;
