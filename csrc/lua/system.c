@@ -3,6 +3,7 @@
 #include "lua/binding.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pwd.h>
 #include <sys/stat.h>
@@ -106,6 +107,26 @@ static int stamp(lua_State *L)
     return 2;
 }
 
+/* system.identity(path): which file that is, however it is written to: as a text, for a comparison. One that
+ * was made later has another, even where it was given the same inode, if the file system knows when it was
+ * made. */
+static int identity(lua_State *L)
+{
+    struct statx info;
+    struct lest_error err;
+    const char *path = luaL_checkstring(L, 1);
+    if (statx(AT_FDCWD, path, 0, STATX_INO | STATX_BTIME, &info)) {
+        lest_error_set_errno(&err, errno == ENOENT ? LEST_E_NOT_FOUND : LEST_E_IO, errno,
+                             "%s cannot be looked at", path);
+        return lestL_fail(L, &err);
+    }
+    bool is_dated = info.stx_mask & STATX_BTIME;
+    lua_pushfstring(L, "%I:%I %I %I.%I", (lua_Integer)info.stx_dev_major, (lua_Integer)info.stx_dev_minor,
+                    (lua_Integer)info.stx_ino, is_dated ? (lua_Integer)info.stx_btime.tv_sec : 0,
+                    is_dated ? (lua_Integer)info.stx_btime.tv_nsec : 0);
+    return 1;
+}
+
 /* system.exists(path): whether anything has that name, a dangling link too, and its mode; nil and an error
  * where that cannot be seen */
 static int exists(lua_State *L)
@@ -162,6 +183,7 @@ int lestL_open_system(lua_State *L)
         { "give", give },
         { "exists", exists },
         { "stamp", stamp },
+        { "identity", identity },
         { "enter", enter },
         { "become_owner", become_owner },
         { NULL, NULL },

@@ -76,6 +76,44 @@ describe("a ledger under a running server", function()
     assert.equal(200, assert(fleet.post(server, devices[2])).status)
   end)
 
+  --- Replace it while its authority can notice nothing, and then kill that.
+  local function replace_and_kill(line)
+    local authority = server:pids("authority")[1]
+    process.kill(authority, "STOP")
+    shell(line)
+    process.kill(authority, "KILL")
+  end
+
+  it("that is replaced as the authority dies is refused until an operator sends SIGHUP", function()
+    shell "sqlite3 ledger.db '.backup backup.db'; chown --reference=ledger.db backup.db"
+    assert.equal(200, assert(fleet.post(server, devices[6])).status)
+    replace_and_kill "mv ledger.db aside.db; mv ledger.db-wal aside.db-wal; mv backup.db ledger.db"
+    local line = process.wait_for(function() return server:logged("cannot start")[1] end,
+      "the next authority", 30)
+    assert.matches("ledger.db: was replaced by another file since the server started",
+      line.message, 1, true)
+    assert.matches("stop the server, put the ledger in order", line.message, 1, true)
+    assert.equal(503, assert(fleet.post(server, devices[2])).status)
+    assert.equal("1", server:sql "SELECT count(*) FROM certificates")
+    process.kill(server.pid, "HUP")
+    process.wait_for(function()
+      return assert(fleet.post(server, devices[2])).status == 200
+    end, "the next generation", 60)
+  end)
+
+  it("that was replaced as the authority died serves when it is back", function()
+    replace_and_kill "cp -p ledger.db other.db; mv ledger.db aside.db; mv other.db ledger.db"
+    local line = process.wait_for(function() return server:logged("cannot start")[1] end,
+      "the next authority", 30)
+    assert.matches("was replaced by another file", line.message, 1, true)
+    shell "mv aside.db ledger.db"
+    process.wait_for(function()
+      return assert(fleet.post(server, devices[2])).status == 200
+    end, "recovery", 60)
+    assert.equal("2", server:sql "SELECT count(*) FROM certificates")
+    assert.equal("ok", server:sql "PRAGMA integrity_check")
+  end)
+
   it("that is replaced beside its WAL does not lend that to the other", function()
     shell "sqlite3 ledger.db '.backup backup.db'; chown --reference=ledger.db backup.db"
     for i = 5, 6 do assert.equal(200, assert(fleet.post(server, devices[i])).status) end

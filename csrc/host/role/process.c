@@ -148,6 +148,21 @@ static int beat(lua_State *L)
     return 0;
 }
 
+/* process.keep(text) -> the first text that this process, or one before it in its role, has kept */
+static int keep(lua_State *L)
+{
+    char kept[HOST_WATCHDOG_KEPT_MAX + 1];
+    const char *text = luaL_checkstring(L, 1);
+    luaL_argcheck(L, *text && strlen(text) <= HOST_WATCHDOG_KEPT_MAX, 1, "the text is empty or too long");
+    if (!role.watchdog)
+        return luaL_error(L, "only a role keeps anything");
+    host_watchdog_kept(role.watchdog, kept);
+    if (!*kept)
+        host_watchdog_keep(role.watchdog, text);
+    lua_pushstring(L, *kept ? kept : text);
+    return 1;
+}
+
 /* process.ready(): from now on the role serves, and is watched */
 static int ready(lua_State *L)
 {
@@ -276,6 +291,7 @@ int host_open_process(lua_State *L)
         { "own_folder", own_folder },
         { "read_command", read_command },
         { "beat", beat },
+        { "keep", keep },
         { "ready", ready },
         { "on_channel", on_channel },
         { "ask_channel", ask_channel },

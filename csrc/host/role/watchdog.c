@@ -15,6 +15,8 @@ struct host_watchdog {
     atomic_llong beat_ms;
     atomic_int ready;
     atomic_char request[HOST_WATCHDOG_REQUEST_MAX];
+    atomic_int is_kept; /* set after the text: a role that is killed between has kept nothing */
+    atomic_char kept[HOST_WATCHDOG_KEPT_MAX];
 };
 
 static enum lest_status map(int fd, struct host_watchdog **out, struct lest_error *err)
@@ -76,6 +78,22 @@ void host_watchdog_set_ready(struct host_watchdog *watchdog)
 {
     host_watchdog_beat(watchdog);
     atomic_store(&watchdog->ready, 1);
+}
+
+void host_watchdog_keep(struct host_watchdog *watchdog, const char *text)
+{
+    size_t len = strnlen(text, HOST_WATCHDOG_KEPT_MAX);
+    for (size_t i = 0; i < HOST_WATCHDOG_KEPT_MAX; i++)
+        atomic_store_explicit(&watchdog->kept[i], (char)(i < len ? text[i] : '\0'), memory_order_relaxed);
+    atomic_store(&watchdog->is_kept, 1);
+}
+
+void host_watchdog_kept(const struct host_watchdog *watchdog, char out[HOST_WATCHDOG_KEPT_MAX + 1])
+{
+    size_t len = atomic_load(&watchdog->is_kept) ? HOST_WATCHDOG_KEPT_MAX : 0;
+    for (size_t i = 0; i < len; i++)
+        out[i] = atomic_load_explicit(&watchdog->kept[i], memory_order_relaxed);
+    out[len] = '\0';
 }
 
 int64_t host_watchdog_age_ms(const struct host_watchdog *watchdog)

@@ -45,6 +45,8 @@ enum lest_status host_child_start(struct host_child *child, char *const argv[], 
     int output = -1, inbox[2] = { -1, -1 };
     child->relay.fd = -1;
     enum lest_status status = host_watchdog_new(&child->watchdog, &fds[0], err);
+    if (!status && *child->kept)
+        host_watchdog_keep(child->watchdog, child->kept);
     if (!status)
         status = host_relay_open(&child->relay, &output, err);
     if (!status)
@@ -173,6 +175,7 @@ int host_child_ended(struct host_child *child, int wait_status, int64_t now_ms)
     child->restart_ms = now_ms + child->backoff_ms;
     child->pid = 0;
     child->kill_ms = 0;
+    host_watchdog_kept(child->watchdog, child->kept);
     let_go(child);
     return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 1;
 }

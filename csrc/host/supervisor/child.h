@@ -13,12 +13,14 @@
 
 /** Zeroed and named, it is not running.
  *  name        "authority", "worker 1"
+ *  kept        what its processes keep for those that follow; "" for nothing
  *  restart_ms  not before this time
  *  kill_ms     SIGKILL at this time; 0 is never */
 struct host_child {
     char name[24];
     pid_t pid;
     struct host_watchdog *watchdog;
+    char kept[HOST_WATCHDOG_KEPT_MAX + 1];
     struct host_relay relay; /* while it runs */
     int inbox;               /* the supervisor's end, while it runs; -1: the child has closed its own */
     bool is_linked;          /* a worker: it was given a channel to the authority */

@@ -642,6 +642,13 @@ function core_system.give(path, account) end
 ---@return lest.error? err code not_found, io
 function core_system.enter(folder) end
 
+--- Which file that is, however it is written to: a text to compare. One that was made later has
+--- another, even with the same inode, where the file system knows when it was made.
+---@param path string
+---@return string?
+---@return lest.error? err code not_found, io
+function core_system.identity(path) end
+
 --- Whether anything has that name, a dangling link too, and its mode. nil where that cannot be seen.
 ---@param path string
 ---@return boolean?
@@ -1366,6 +1373,12 @@ function core_process.read_command(arguments) end
 --- Tell the supervisor's watchdog that this process lives, and which request it is on.
 ---@param request? string nil: none
 function core_process.beat(request) end
+
+--- Keep a text of at most 128 bytes for the processes that the supervisor starts in this one's
+--- place, as long as the configuration is the same: the first that one of them keeps is it.
+---@param text string
+---@return string first
+function core_process.keep(text) end
 
 --- Tell the supervisor that this role serves; raises while it is root. Watched from now on.
 function core_process.ready() end

@@ -1,8 +1,8 @@
 --- What an authority does whose ledger was taken away: removed, replaced or cut while it was open.
 ---
---- Another authority would open what is at the path now, and answer from it, without what was
---- issued since it was written. So this one stays, answers nothing, and says why, until somebody
---- has put the ledger in order and stops the server, or begins a new generation (SIGHUP).
+--- What is at the path now has not what was issued since it was written, and another authority
+--- would be refused it (setup.lua). So this one stays, answers nothing, and says why, until
+--- somebody has put the ledger in order and stops the server, or begins a new generation (SIGHUP).
 local core = require "lest.core"
 
 local M = {}

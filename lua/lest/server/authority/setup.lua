@@ -168,6 +168,24 @@ function M.check_ledger(authority)
   return true
 end
 
+--- An authority that is started in the place of another opens the ledger that the first one did:
+--- in another, put there meanwhile, is not what was issued. It is not even opened, since a WAL that
+--- is left beside it would be taken for its own.
+---@param path string
+---@return boolean|nil ok
+---@return lest.error|nil err
+local function check_first(path)
+  local identity, err = core.system.identity(path)
+  if not identity then
+    -- Opening says better what is wrong with one that is not there.
+    if err.code == "not_found" then return true end
+    return nil, err
+  end
+  if core.process.keep(identity) == identity then return true end
+  return fail("ledger_lost", path .. ": was replaced by another file since the server started",
+    { detail = "stop the server, put the ledger in order, start the server" })
+end
+
 -- A large ledger of an older version takes minutes: the supervisor waits while it is told so.
 local function on_progress(seconds)
   core.process.beat "ledger"
@@ -176,7 +194,11 @@ local function on_progress(seconds)
 end
 
 function M.ledger(authority)
-  local ledger, err = core.ledger.open(authority.ledger_path or authority.config.ledger,
+  local path = authority.ledger_path or authority.config.ledger
+  local ok, err = check_first(path)
+  if not ok then return blame("ledger", err) end
+  local ledger
+  ledger, err = core.ledger.open(path,
     { create = false, busy_ms = BUSY_MS, sync_later = true, progress = on_progress })
   if not ledger then return blame("ledger", err) end
   core.process.beat()
@@ -200,7 +222,6 @@ function M.ledger(authority)
   for name, profile in pairs(authority.config.profiles) do
     authority.issued[name] = limit(profile.per_minute)
   end
-  local ok
   ok, err = clock.check(authority)
   if not ok then return nil, err end
   return count_issued(authority)

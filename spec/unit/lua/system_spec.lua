@@ -1,0 +1,35 @@
+-- What a command or a role asks the operating system.
+local core = require "lest.core"
+local process = require "support.process"
+local temporary = require "support.temporary"
+
+describe("system.identity", function()
+  local folder, path
+
+  before_each(function()
+    folder = temporary.folder()
+    path = folder .. "/file"
+    process.write(path, "one")
+  end)
+  after_each(temporary.clean)
+
+  it("stays the same for a file that is written to, renamed or linked to", function()
+    local before = assert(core.system.identity(path))
+    process.write(path, "two and more")
+    assert.equal(before, core.system.identity(path))
+    assert(os.rename(path, folder .. "/other"))
+    process.must { "ln", "-s", "other", path }
+    assert.equal(before, core.system.identity(path))
+  end)
+
+  it("is another one for another file", function()
+    process.must { "cp", "-p", path, folder .. "/other" }
+    assert.not_equal(core.system.identity(path), core.system.identity(folder .. "/other"))
+  end)
+
+  it("is an error where there is no file", function()
+    local none, err = core.system.identity(folder .. "/none")
+    assert.is_nil(none)
+    assert.equal("not_found", err.code)
+  end)
+end)
