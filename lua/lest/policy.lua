@@ -64,7 +64,8 @@ end
 ---@field operation "simpleenroll"|"simplereenroll"
 ---@field label string
 ---@field csr lest.csr what is asked for: claims only
----@field principal table who is proven to ask: kind, name, anchors, certificate, credential, claims
+---@field principal table who is proven to ask: kind, name, anchors, is_own (this server
+--- issued the certificate), certificate, credential, claims
 ---@field device? string whom it is about, as the ledger has it: the principal that proved itself
 --- first, whatever it renews with. Absent where that is longer than 1024 bytes.
 ---@field auth table what was proven, by the kind of proof

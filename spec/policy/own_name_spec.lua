@@ -32,13 +32,13 @@ describe("policies/own-name.lua", function()
   end)
 
   it("lets a certificate enroll for its own name, if it is from here", function()
-    local function enroll(anchors, subject)
-      return ask.enroll { csr = policies.csr(subject),
-        principal = { kind = "certificate", name = "device001", anchors = anchors } }.verdict
+    local function enroll(is_own, subject)
+      return ask.enroll { csr = policies.csr(subject), principal = { kind = "certificate",
+        name = "device001", anchors = "own", is_own = is_own } }.verdict
     end
-    assert.equal("approve", enroll("own", "CN=device001"))
-    assert.equal("reject", enroll("own", "CN=device002"))
-    assert.equal("reject", enroll("factory", "CN=device001"))
+    assert.equal("approve", enroll(true, "CN=device001"))
+    assert.equal("reject", enroll(true, "CN=device002"))
+    assert.equal("reject", enroll(false, "CN=device001"))
   end)
 
   it("renews at any time, and has no other hook", function()

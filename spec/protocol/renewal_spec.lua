@@ -41,6 +41,26 @@ describe("what lest ca init writes", function()
   end)
 end)
 
+describe("what another CA under the same root has issued", function()
+  it("7030-3.3.2-i is no certificate from here, and enrolls nobody by what lest ca init writes",
+    function()
+    local made <close> = pki.new()
+    local other = made:root "other"
+    local device = made:issue("device01", { by = other, ext = "extendedKeyUsage = clientAuth" })
+    local server <close> = support.make { config = function(text)
+      return (text:gsub('own = "ca.pem"', 'own = "anchors.pem"', 1))
+    end }
+    process.write(server.dir .. "/anchors.pem", process.read(server.dir .. "/ca.pem")
+      .. process.read(other.path))
+    server:run()
+    local status, body = server:post("/simpleenroll", fresh_csr(server, "device01"), "--cert",
+      device.path, "--key", device.key)
+    assert.same({ 403, "enroll with a user name and password, renew with the certificate\n" },
+      { status, body })
+    assert.equal("0", server:sql "SELECT count(*) FROM certificates")
+  end)
+end)
+
 describe("an RA", function()
   local server, made, stranger
 
@@ -212,8 +232,8 @@ end)
 
 describe("a CA that has left the configuration", function()
   it("7030-4.2.2-g gives nobody a way around a revocation: what it signed stays revoked", function()
-    local server <close> = support.make()
-    server:run()
+    local server <close> = support.start {
+      policy = "return { enroll = require 'lest.policy'.own_name() }" }
     server:enroll "device01"
     local gone = core.cert.load(server:enroll "device02")
     process.must { support.lest, "cert", "revoke", gone.serial, "--config",

@@ -58,7 +58,7 @@ return {
   -- that. Some renew so too: with the certificate that they have from here, for its names.
   enroll = function(request)
     local who = request.principal
-    if who.kind == "certificate" and who.anchors ~= "own" then
+    if who.kind == "certificate" and not who.is_own then
       return policy.reject "enroll with a user name and password, renew with the certificate"
     end
     return own_name(request)
