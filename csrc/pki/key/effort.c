@@ -25,12 +25,11 @@ static bool check(struct pki_der *in, bool is_outer)
     if (!pki_der_read(in, PKI_DER_SEQUENCE, "the algorithm", &algorithm) ||
         !pki_der_oid(&algorithm, "the algorithm", &oid) ||
         !pki_der_read(&algorithm, PKI_DER_SEQUENCE, "the parameters", &parameters))
-        return true;
+        return false;
     if (is_outer && pki_oid_is(oid, PKI_OID_PBES2))
         return check(&parameters, false);
-    if (!pki_der_read(&parameters, PKI_DER_ANY, "the salt", NULL))
-        return true;
-    return multiply(&parameters, pki_oid_is(oid, PKI_OID_SCRYPT) ? 3 : 1, &effort);
+    return pki_der_read(&parameters, PKI_DER_ANY, "the salt", NULL) &&
+           multiply(&parameters, pki_oid_is(oid, PKI_OID_SCRYPT) ? 3 : 1, &effort);
 }
 
 bool pki_effort_is_bounded(const void *der, size_t len)
@@ -38,5 +37,5 @@ bool pki_effort_is_bounded(const void *der, size_t len)
     struct pki_der_doc doc = { .noun = "private key", .malformed = LEST_E_KEY_MALFORMED };
     struct pki_der in, body;
     pki_der_open(&in, &doc, der, len);
-    return !pki_der_read(&in, PKI_DER_SEQUENCE, "the key", &body) || check(&body, true);
+    return pki_der_read(&in, PKI_DER_SEQUENCE, "the key", &body) && check(&body, true);
 }

@@ -130,7 +130,8 @@ static enum lest_status decode_encrypted(const uint8_t *der, size_t len, struct 
     if (!pki_effort_is_bounded(der, len)) {
         X509_SIG_free(sig);
         return lest_error_set(err, LEST_E_KEY_UNSUPPORTED,
-                              "the private key's encryption asks for more than %d rounds", PKI_EFFORT_MAX);
+                              "the private key's encryption is unknown or asks for more than %d rounds",
+                              PKI_EFFORT_MAX);
     }
     bool ok = PKCS12_pbe_crypt(algorithm, pass->text, (int)strlen(pass->text), ASN1_STRING_get0_data(data),
                                ASN1_STRING_length(data), &plain, &plain_len, 0) != NULL;
@@ -199,8 +200,9 @@ static enum lest_status decode_pem(const uint8_t *data, size_t len, struct passp
         return lest_error_set(
             err, LEST_E_KEY_UNSUPPORTED,
             "the private key is in OpenSSH's own format (ssh-keygen -p -m PKCS8 rewrites it)");
-    if (memmem(block.body.data, block.body.len, "Proc-Type:", 10)) {
-        /* RFC 1421 encryption: OpenSSL's reader knows it. */
+    if (!pki_pem_is(&block, "ENCRYPTED PRIVATE KEY") &&
+        memmem(block.body.data, block.body.len, "Proc-Type:", 10)) {
+        /* RFC 1421 encryption: OpenSSL's reader knows it, and no bounds of the other. */
         return decode("PEM", block.begin, (size_t)(data - block.begin), pass, pkey, err);
     }
     lest_buf_init(&der, PKI_KEY_MAX);

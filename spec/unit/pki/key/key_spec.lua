@@ -118,18 +118,27 @@ describe("key", function()
       local parameters = der.seq(der.octets "saltsalt", ...)
       return encrypted(pbes2, der.seq(der.seq(der.oid(oid), parameters), aes))
     end
+    local function ber_seq(...)
+      local contents = table.concat { ... }
+      return "\x30\x81" .. string.char(#contents) .. contents
+    end
     local PBKDF2 <const>, SCRYPT <const> = "1.2.840.113549.1.5.12", "1.3.6.1.4.1.11591.4.11"
     for _, bytes in ipairs {
       kdf(PBKDF2, number(10000001)), kdf(PBKDF2, der.tlv(2, "\1" .. ("\0"):rep(12))),
       kdf(SCRYPT, number(1 << 14), number(8), number(1 << 20)),
       kdf(SCRYPT, number(1 << 20), number(8), number(2)),
       encrypted(der.oid "1.2.840.113549.1.12.1.3", der.seq(der.octets "saltsalt", number(1 << 30))),
+      encrypted(der.oid "1.2.840.113549.1.12.1.3", ber_seq(der.octets "saltsalt", number(1 << 24))),
     } do
       local began = core.clock.monotonic_ms()
       assert.matches("more than 10000000 rounds",
         fails("key_unsupported", key.parse(bytes, { passphrase = "x" })))
       assert.is_true(core.clock.monotonic_ms() - began < 10000)
     end
+    local as_legacy = ("-----BEGIN ENCRYPTED PRIVATE KEY-----\nProc-Type: 4,CLEAR\n\n%s\n"
+      .. "-----END ENCRYPTED PRIVATE KEY-----\n"):format(core.base64.encode(
+        kdf(PBKDF2, number(1 << 24))))
+    fails("pem", key.parse(as_legacy, { passphrase = "x" }))
     fails("key_passphrase", key.parse(kdf(PBKDF2, number(1000)), { passphrase = "x" }))
     local path = tmp:path "scrypt"
     pki.sh(("openssl genpkey -algorithm ED25519 | openssl pkcs8 -topk8 -scrypt -passout pass:x "
