@@ -15,7 +15,8 @@ int host_passed_take(struct host_passed *passed)
     const char *count = getenv("LISTEN_FDS"), *pid = getenv("LISTEN_PID");
     long wanted = count && pid && strtol(pid, NULL, 10) == getpid() ? strtol(count, NULL, 10) : 0;
     passed->count = 0;
-    for (int fd = FIRST_FD; fd < FIRST_FD + wanted && passed->count < HOST_LISTENERS_MAX; fd++) {
+    while ((long)passed->count < wanted && passed->count < HOST_LISTENERS_MAX) {
+        int fd = FIRST_FD + (int)passed->count;
         int flags = fcntl(fd, F_GETFL);
         if (flags < 0 || fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0 || fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
             break;

@@ -91,6 +91,8 @@ enum lest_status host_setup_start_config(const struct host_setup *setup, int *ou
     if (!status) {
         status = host_spawn(command.argv, &ends[1], 1, child_end, pid, err);
         close(child_end);
+        if (status)
+            host_relay_close(relay);
     }
     close(ends[1]);
     return status;
