@@ -33,7 +33,7 @@ end
 local file = assert(io.open(arg[3], "wb"))
 local list = assert(io.open(arg[3] .. ".secrets", "w"))
 
--- The first one the operator's way, which makes the ledger and becomes its owner.
+-- The first one the operator's way, which becomes the ledger's owner.
 local made = assert(operator.call(config, "credential_add",
   { name = name_of(1), expires_s = EXPIRES }))
 local secrets = { made.secret }

@@ -1,12 +1,13 @@
 --- What an operator does to a server's ledger: credentials, pending requests, certificates.
 ---
---- The ledger is opened beside a running server: its engine takes several writers, and every state
+--- A server may be running beside it: the ledger's engine takes several writers, and every state
 --- change is a conditional update.
 ---
 ---   local made, err = operator.call(config, "credential_add", { name = "device001" })
 local core = require "lest.core"
 local credentials = require "lest.server.ledger.credentials"
 local fail = require "lest.base.fail"
+local file = require "lest.server.ledger.file"
 
 local M = {}
 
@@ -325,79 +326,14 @@ function M.pages(ledger, operation, arguments)
   end
 end
 
--- As root: become who owns the ledger. One that is not there yet is made where the server would
--- make it, in a folder that belongs to the authority's user alone.
-local function become_owner(config)
-  local ok, err = true, nil
-  local root = core.system.user_id() == 0
-  if root and config.authority_user and not core.system.exists(config.ledger) then
-    local folder = config.ledger:match "^(.*)/[^/]*$"
-    ok, err = core.process.own_folder(folder, config.authority_user)
-  end
-  if not ok then return nil, err end
-  if not root then return config.ledger end
-  -- Entered while it can be: what is above may be closed to the owner, as /root is.
-  local folder, name = config.ledger:match "^(.*)/([^/]*)$"
-  ok, err = core.system.enter(folder)
-  if ok then ok, err = core.system.become_owner(config.ledger) end
-  return ok and name, err
-end
-
--- On a terminal, in one line that is written anew.
-local function show_progress(seconds)
-  if not core.system.is_terminal(2) then return end
-  io.stderr:write(("\r\27[Kthe ledger is brought to this version (%d s)"):format(seconds))
-  io.stderr:flush()
-end
-
-local function open(config, create)
-  local path, err = become_owner(config)
-  if not path then return nil, err end
-  local told = false
-  local ledger
-  ledger, err = core.ledger.open(path, { create = create, progress = function(seconds)
-    told = true
-    show_progress(seconds)
-  end })
-  if told and core.system.is_terminal(2) then io.stderr:write "\r\27[K" end
-  return ledger, err
-end
-
---- Open the ledger of a configuration. As root this process becomes the ledger's owner first, and
---- stays so: no file of the ledger may belong to root.
----@param config { ledger: string, authority_user: string? } as lest.config gives it
----@return lest.ledger?
----@return lest.error? err
-function M.open(config)
-  local there, err = core.system.exists(config.ledger)
-  if there == false then there, err = core.ledger.check(config.ledger) end
-  if not there then return nil, err end
-  return open(config, false)
-end
-
---- Make the ledger of a configuration, which has none.
----@param config { ledger: string, authority_user: string? }
----@return boolean? ok
----@return lest.error? err
-function M.init(config)
-  local there, err = core.system.exists(config.ledger)
-  if there == nil then return nil, err end
-  if there then return fail("exists", config.ledger .. ": is there already, and stays as it is") end
-  local ledger
-  ledger, err = open(config, true)
-  if not ledger then return nil, err end
-  ledger:close()
-  return true
-end
-
---- Operate on the ledger of a configuration; see open.
+--- Operate on the ledger of a configuration; see server/ledger/file.
 ---@param config table
 ---@param operation string
 ---@param arguments table
 ---@return table?
 ---@return lest.error? err
 function M.call(config, operation, arguments)
-  local ledger <close>, err = M.open(config)
+  local ledger <close>, err = file.open(config)
   if not ledger then return nil, err end
   return M.run(ledger, operation, arguments)
 end

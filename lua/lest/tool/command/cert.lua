@@ -4,6 +4,7 @@ local fail = require "lest.base.fail"
 local import = require "lest.tool.import"
 local importer = require "lest.server.ledger.import"
 local json = require "lest.json"
+local ledger_file = require "lest.server.ledger.file"
 local operate = require "lest.tool.command.operate"
 local operator = require "lest.server.ledger.operator"
 local support = require "lest.tool.command.support"
@@ -161,7 +162,7 @@ local function import_all(options, config)
     if not texts[i] then return nil, err end
   end
   local who = operate.user_name() or "somebody without a name"
-  local ledger <close>, problem = operator.open(config)
+  local ledger <close>, problem = ledger_file.open(config)
   if not ledger then return nil, problem end
   local into = importer.new(ledger, { label = options.label, profile = label.profile, who = who })
   local result = { new = {}, known = {}, refused = {}, count = 0 }

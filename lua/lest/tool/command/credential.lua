@@ -3,6 +3,7 @@ local core = require "lest.core"
 local credential_file = require "lest.tool.command.credential_file"
 local credentials = require "lest.server.ledger.credentials"
 local json = require "lest.json"
+local ledger_file = require "lest.server.ledger.file"
 local operate = require "lest.tool.command.operate"
 local operator = require "lest.server.ledger.operator"
 local support = require "lest.tool.command.support"
@@ -83,7 +84,7 @@ local function add_all(options, config)
   for _, wanted in ipairs(all) do
     wanted.reusable, wanted.expires_s, wanted.facts = options.reusable, options.expires, facts
   end
-  local ledger <close>, problem = operator.open(config)
+  local ledger <close>, problem = ledger_file.open(config)
   if not ledger then return nil, problem end
   local progress <close> = support.progress "hashing"
   local prepared
@@ -118,7 +119,7 @@ local function add(options, config)
     if not password then return nil, err end
   end
   local facts = facts_of(options.facts)
-  local ledger <close>, problem = operator.open(config)
+  local ledger <close>, problem = ledger_file.open(config)
   if not ledger then return nil, problem end
   local made
   made, err = operator.run(ledger, "credential_add", { name = options.name, password = password,

@@ -1,8 +1,8 @@
 --- `lest ledger`: the file in which a server keeps what it decided and issued.
 local core = require "lest.core"
 local json = require "lest.json"
+local ledger_file = require "lest.server.ledger.file"
 local operate = require "lest.tool.command.operate"
-local operator = require "lest.server.ledger.operator"
 local support = require "lest.tool.command.support"
 
 local M = {}
@@ -27,7 +27,7 @@ local function new_parser()
 end
 
 local function init(options, config)
-  local ok, err = operator.init(config)
+  local ok, err = ledger_file.init(config)
   if not ok then return nil, err end
   if options.json then
     support.print_json(json.object { ledger = config.ledger })
@@ -44,7 +44,7 @@ end
 local function backup(options, config)
   local path, err = core.file.resolve(options.file)
   if not path then return nil, err end
-  local ledger <close>, problem = operator.open(config)
+  local ledger <close>, problem = ledger_file.open(config)
   if not ledger then return nil, problem end
   local ok
   ok, err = ledger:backup(path, show_progress)

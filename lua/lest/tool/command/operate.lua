@@ -1,6 +1,7 @@
 --- What the commands over a server's ledger share.
 local core = require "lest.core"
 local json = require "lest.json"
+local ledger_file = require "lest.server.ledger.file"
 local operator = require "lest.server.ledger.operator"
 local support = require "lest.tool.command.support"
 
@@ -134,7 +135,7 @@ end
 ---@return nil
 ---@return lest.error? err
 function M.print_list(options, config, list)
-  local ledger <close>, err = operator.open(config)
+  local ledger <close>, err = ledger_file.open(config)
   if not ledger then return nil, err end
   local put, finish = (options.json and json_printer or column_printer)(list)
   local printed = 0
