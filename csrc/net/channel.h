@@ -1,7 +1,9 @@
 /* Message sockets between processes: AF_UNIX, SOCK_SEQPACKET, one message a packet, on the event loop.
  *
  * The descriptors that a peer may attach to a packet are never received, so the kernel drops them. Nothing
- * here judges the peer: who has the other end is up to how it came there. */
+ * here judges the peer: who has the other end is up to how it came there. In a server the supervisor makes
+ * both ends and hands them out (net_channel_adopt()); listening and connecting are for
+ * the stand-ins of specs. */
 #ifndef LEST_NET_CHANNEL_H
 #define LEST_NET_CHANNEL_H
 

@@ -14,7 +14,7 @@ enum { SIGNATURES_MAX = 96, PATHS_MAX = 16, LEN_MAX = PKI_PATH_DEPTH_MAX + 2 };
 /* path[0] is the leaf. reason, depth, at: of the first path whose signatures were good. */
 struct search {
     X509_STORE_CTX *outer;
-    /* lists[0] are the anchors, lists[1] what they have signed, or what that has signed, and so on */
+    /* lists[0]: the anchors; lists[1]: what they have signed, what that has signed, and so on */
     STACK_OF(X509) * lists[2];
     X509 *path[LEN_MAX];
     int len, signatures, paths;
@@ -129,7 +129,8 @@ static bool is_below(struct search *s, X509 *known, X509 *other)
     return is_signed(s, other, known);
 }
 
-/* Append what there is in others that is so to one of the list, or to one that was appended. */
+/* Append to a list each of the others for which is() holds beside one that the list has, also one that was
+ * appended just now. */
 static bool spread(struct search *s, STACK_OF(X509) * list, const STACK_OF(X509) * others,
                    bool (*is)(struct search *s, X509 *known, X509 *other))
 {
@@ -142,8 +143,8 @@ static bool spread(struct search *s, STACK_OF(X509) * list, const STACK_OF(X509)
     return true;
 }
 
-/* From the anchors down: a key is used once its own certificate is known to be good. Who sends keys of 16384 bits
- * could keep the server busy with them otherwise. */
+/* From the anchors down: a key is used once its own certificate is known to be good. Who sends keys of 16384
+ * bits could keep the server busy with them otherwise. */
 static STACK_OF(X509) * find_signed(struct search *s)
 {
     const STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(s->outer);

@@ -31,7 +31,7 @@ local function asked_by(csr)
 end
 
 --- The certificate that this very request was given already, within the window: the answer that was
---- lost, with the verdict of then. A request that asks for anything else is another one.
+--- lost, with its verdict. A request that asks for anything else is another one.
 ---@return table|nil answer
 function M.lost_answer(authority, request)
   local now, asked = authority.clock(), nil
