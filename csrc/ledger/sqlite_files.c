@@ -5,6 +5,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+enum { LOST_MAX = 100 };
+
 static const char *const suffixes[LEDGER_FILES] = { "", "-wal", "-shm" };
 
 enum look { SAME, GONE, OTHER, SHORT };
@@ -68,12 +70,14 @@ enum lest_status ledger_files_check(struct ledger_files *files, struct lest_erro
 
 void ledger_files_set_aside(const struct ledger_files *files)
 {
-    char from[PATH_MAX + 8], to[PATH_MAX + 16];
+    char from[PATH_MAX + 8], to[PATH_MAX + 24] = "";
     struct stat info;
     if (compare(files, 0, &info) != OTHER || compare(files, 1, &info) != SAME)
         return;
     snprintf(from, sizeof from, "%s%s", files->path, suffixes[1]);
-    snprintf(to, sizeof to, "%s.lost", from);
+    /* One of another time is kept, since it may be all that there is of what it has. */
+    for (int i = 0; i < LOST_MAX && (i == 0 || lstat(to, &info) == 0); i++)
+        snprintf(to, sizeof to, i ? "%s.lost.%d" : "%s.lost", from, i);
     rename(from, to);
 }
 

@@ -51,6 +51,19 @@ describe("a ledger's WAL", function()
     return shell.lest("run", script, path, tostring(batches))
   end
 
+  it("is kept beside each database that has replaced its own", function()
+    local sums = {}
+    for i = 1, 2 do
+      local ledger <close> = assert(core.ledger.open(path, { sync_later = true }))
+      assert(ledger:run("request_add", rows.request { id = "r" .. i }))
+      shell.capture(("sqlite3 %s '.backup %s.new' && mv %s.new %s"):format(path, path, path, path))
+      ledger:close()
+      sums[i] = shell.capture(("md5sum < %s-wal.lost"):format(path))
+    end
+    assert.equal(sums[1], sums[2])
+    assert.is_true(core.system.exists(path .. "-wal.lost.1"))
+  end)
+
   it("is told of, once, when another process keeps it from being moved", function()
     read_on()
     local result = write(20)
