@@ -56,6 +56,18 @@ describe("a clock that", function()
       .. os.time() + AHEAD // 2))
   end)
 
+  it("comes to another day has all that ends soon told again", function()
+    if not CAN_BE_SET then return pending "needs a build without sanitizers" end
+    set(0)
+    server:run(lest)
+    assert.same({}, server:logged "configuration")
+    set(340 * 86400)
+    local line = process.wait_for(function() return server:logged("configuration")[1] end,
+      "the next day", 30)
+    assert.equal("tls.cert", line.key)
+    assert.matches("^the certificate of CN=localhost ends at .*, in %d+d", line.message)
+  end)
+
   it("is before its CA's certificate issues nothing, and the log says so", function()
     if not CAN_BE_SET then return pending "needs a build without sanitizers" end
     set(-400 * 86400)

@@ -1,7 +1,8 @@
 --- What a server starts with all the same, and an operator should know before a device does:
 --- certificates and CRLs that have expired or end soon, a CA that no anchor reaches, keys that
 --- others can read, profiles that are gone. Each is a warning in the log, at the start and of
---- --check, with the key of the configuration that it is about.
+--- --check, with the key of the configuration that it is about; and again each day, since what ends
+--- soon at one time did not at another.
 local chain = require "lest.server.config.chain"
 local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
@@ -12,7 +13,8 @@ local M = {}
 
 -- "Soon" is the last third of a life, at most so long.
 local SHARE <const> = 3
-local SOON_S <const> = 30 * 86400
+local DAY_S <const> = 86400
+local SOON_S <const> = 30 * DAY_S
 
 -- The most warnings about one file: a bundle of the world's CAs always has some that are over.
 local MOST <const> = 8
@@ -132,27 +134,53 @@ local function doubt_reach(authority, cas, now)
   end
 end
 
---- Look at everything, as whoever started.
+---@class lest.authority.doubts
+---@field authority lest.authority
+---@field read { [1]: string, [2]: lest.cert[] }[] the certificates, by the key of each file
+---@field tls lest.cert[] the server's, which may be among the others, and is named all the same
+---@field crls lest.crl[]
+---@field known lest.cert[] what may have signed a CRL
+---@field day integer when it was told last, since 1970
+local Doubts = {}
+Doubts.__index = Doubts
+
+--- Read what there is to doubt, as whoever started.
 ---@param authority lest.authority with its issuers and anchors
 ---@param anchors table<string, lest.cert[]>
 ---@param crls lest.crl[]
-function M.tell(authority, anchors, crls)
-  local config, now, cas, told, known = authority.config, authority.clock(), {}, {}, {}
-  for name, issuer in pairs(authority.issuers) do cas[name] = issuer.cert end
+---@return lest.authority.doubts
+function M.new(authority, anchors, crls)
+  local config, read, known = authority.config, {}, {}
   for _, each in ipairs(chain.cas(config)) do
-    doubt_certs(each[1], chain.load(each[1], each[2]) or {}, told, now)
-    doubt_secrets(each[1], each[2])
+    table.insert(read, { each[1], chain.load(each[1], each[2]) or {} })
   end
-  -- The worker, which is served by these, says what keeps it from starting.
-  doubt_certs("tls.cert", core.cert.load_all(config.tls.cert) or {}, {}, now)
-  doubt_secrets("tls", config.tls)
   for _, name in ipairs(list.sorted_keys(anchors)) do
-    doubt_certs("anchors." .. name, anchors[name], told, now)
+    table.insert(read, { "anchors." .. name, anchors[name] })
     table.move(anchors[name], 1, #anchors[name], #known + 1, known)
   end
-  for i, crl in ipairs(crls) do doubt_crl(config.crls[i], crl, known, now) end
+  -- The worker, which is served by these, says what keeps it from starting.
+  return setmetatable({ authority = authority, read = read, crls = crls, known = known,
+    tls = core.cert.load_all(config.tls.cert) or {} }, Doubts)
+end
+
+--- Say what is wrong by the clock, and with how the certificates belong together.
+function Doubts:tell()
+  local authority, told, cas = self.authority, {}, {}
+  local config, now = authority.config, authority.clock()
+  self.day = now // DAY_S
+  for name, issuer in pairs(authority.issuers) do cas[name] = issuer.cert end
+  for _, each in ipairs(self.read) do doubt_certs(each[1], each[2], told, now) end
+  doubt_certs("tls.cert", self.tls, {}, now)
+  for i, crl in ipairs(self.crls) do doubt_crl(config.crls[i], crl, self.known, now) end
   doubt_lifetimes(config, cas, now)
   doubt_reach(authority, cas, now)
+end
+
+--- Say which keys others can read, as whoever started.
+---@param config table
+function M.tell_secrets(config)
+  for _, each in ipairs(chain.cas(config)) do doubt_secrets(each[1], each[2]) end
+  doubt_secrets("tls", config.tls)
 end
 
 --- Look at what the ledger names that the configuration has not: profiles of certificates that may
@@ -174,6 +202,14 @@ function M.tell_ledger(authority, ledger)
     end
     row = first("certificate_profile_next", { after = name })
   end
+end
+
+--- Say all but the secrets' again where another day has begun: call it now and then.
+---@param ledger lest.ledger
+function Doubts:tell_daily(ledger)
+  if self.authority.clock() // DAY_S == self.day then return end
+  self:tell()
+  M.tell_ledger(self.authority, ledger)
 end
 
 return M

@@ -43,6 +43,7 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field issued table<string, lest.limiter> by profile
 ---@field channels lest.authority.channels
 ---@field turn lest.authority.turn
+---@field doubts lest.authority.doubts
 ---@field clock fun(): integer seconds since 1970
 local Authority = {}
 Authority.__index = Authority
@@ -289,12 +290,14 @@ function M.main(launch)
   return authority:serve(launch)
 end
 
---- Look for verdicts that do not come, at the clock and at the ledger, now and then.
+--- Look for verdicts that do not come, at the clock, the ledger and the calendar, now and then.
 function Authority:sweep()
+  if self.is_stopping then return end
   self.channels:sweep(clock.monotonic_s())
   self.watch_clock()
   self.turn:check()
   self.sweeper = core.loop.timer(SWEEP_MS, function() self:sweep() end)
+  self.doubts:tell_daily(self.ledger)
 end
 
 --- Turn the loop until SIGTERM.

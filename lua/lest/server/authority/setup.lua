@@ -49,7 +49,9 @@ local function load_anchors(authority)
     if not store then return blame("anchors." .. name, err) end
     authority.anchors[name] = { store = store, vouched = {} }
   end
-  doubts.tell(authority, anchors, crls)
+  authority.doubts = doubts.new(authority, anchors, crls)
+  authority.doubts:tell()
+  doubts.tell_secrets(config)
   return true
 end
 
