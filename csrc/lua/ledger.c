@@ -144,16 +144,22 @@ static int rows(lua_State *L)
     return 1;
 }
 
+/* true, or nil and the error; a call out of order raises. */
+static int done(lua_State *L, enum lest_status status, const struct lest_error *err)
+{
+    if (status == LEST_E_INTERNAL)
+        return luaL_error(L, "%s", err->message);
+    if (status)
+        return lestL_fail(L, err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 static int control(lua_State *L, enum ledger_control what)
 {
     struct lest_error err;
     enum lest_status status = ledger_control(check_handle(L)->ledger, what, &err);
-    if (status == LEST_E_INTERNAL)
-        return luaL_error(L, "%s", err.message);
-    if (status)
-        return lestL_fail(L, &err);
-    lua_pushboolean(L, 1);
-    return 1;
+    return done(L, status, &err);
 }
 
 static int begin(lua_State *L)
@@ -228,12 +234,7 @@ static int backup(lua_State *L)
         luaL_checktype(L, 3, LUA_TFUNCTION);
     struct ledger_progress progress = { .call = call_done, .arg = L };
     enum lest_status status = ledger_backup(handle->ledger, path, lua_isnil(L, 3) ? NULL : &progress, &err);
-    if (status == LEST_E_INTERNAL)
-        return luaL_error(L, "%s", err.message);
-    if (status)
-        return lestL_fail(L, &err);
-    lua_pushboolean(L, 1);
-    return 1;
+    return done(L, status, &err);
 }
 
 static const struct lestL_class class = {
