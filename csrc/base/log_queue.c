@@ -13,6 +13,8 @@ static bool (*gate)(void);
 static struct {
     size_t dropped; /* lines */
     bool failed;    /* the last write(2) */
+    bool is_within; /* the last one that did not has ended within a line */
+    bool is_cut;    /* whose rest is lost, and whose end is still to be written */
     size_t first;
     size_t len;
     uint8_t bytes[QUEUE_MAX];
@@ -45,25 +47,48 @@ static size_t piece_length(void)
     return newline ? (size_t)(newline - bytes) + 1 : len;
 }
 
+/* What comes first, after the end of a line that was cut as the disk became full: the next is no part of it. */
+static ssize_t write_piece(void)
+{
+    if (queue.is_cut && write(STDERR_FILENO, "\n", 1) != 1)
+        return -1;
+    queue.is_cut = false;
+    return write(STDERR_FILENO, queue.bytes + queue.first, piece_length());
+}
+
+static void take_off(size_t len)
+{
+    queue.first += len;
+    queue.len -= len;
+    if (!queue.len)
+        queue.first = 0;
+}
+
+/* There is no reader, or the disk is full. */
+static void lose_all(void)
+{
+    queue.dropped += count_lines(queue.bytes + queue.first, queue.len);
+    queue.is_cut = queue.is_cut || queue.is_within;
+    queue.is_within = false;
+    take_off(queue.len);
+}
+
 void lest_log_queue_write(void)
 {
     while (queue.len && (!gate || gate())) {
-        ssize_t put = write(STDERR_FILENO, queue.bytes + queue.first, piece_length());
+        ssize_t put = write_piece();
         if (put < 0 && errno == EINTR)
             continue;
         if (put < 0 && errno == EAGAIN)
             return;
         queue.failed = put < 0;
-        if (put < 0) {
-            /* There is no reader, and the disk may be full: these lines are lost. */
-            queue.dropped += count_lines(queue.bytes + queue.first, queue.len);
-            put = (ssize_t)queue.len;
+        if (queue.failed) {
+            lose_all();
+            return;
         }
-        queue.first += (size_t)put;
-        queue.len -= (size_t)put;
+        queue.is_within = put > 0 && queue.bytes[queue.first + (size_t)put - 1] != '\n';
+        take_off((size_t)put);
     }
-    if (!queue.len)
-        queue.first = 0;
 }
 
 void lest_log_queue_add(const void *lines, size_t len)
