@@ -1,5 +1,6 @@
 -- TLS of the server: which versions, suites, groups and client certificates it takes.
 local core = require "lest.core"
+local der = require "support.der"
 local https = require "support.https"
 local pki = require "support.pki"
 local process = require "support.process"
@@ -264,6 +265,18 @@ describe("client certificates", function()
     assert.matches("client_certificate=true\nchain=2\nsubject=device001\nrefusal=nil\n", out)
     _, out = server:curl "/describe"
     assert.matches("client_certificate=false\nchain=nil\nsubject=nil\nrefusal=nil\n", out)
+  end)
+
+  it("7030-6-j are refused with a key that takes long, where the server is lenient too", function()
+    server = https.start(folder, "lenient=true")
+    local function number(size) return der.tlv(2, "\1" .. ("\xff"):rep(size)) end
+    local half, little = number(512), der.tlv(2, "\3")
+    local key = pki.write(ca:path "large.der", der.seq(der.tlv(2, "\0"), number(1024), little,
+      little, half, half, little, little, little))
+    local it = { name = "large", path = ca:path "large.pem", key = ca:path "large.key" }
+    pki.sh(("openssl rsa -inform DER -in %s -out %s"):format(key, it.key))
+    pki.sh(("openssl req -x509 -subj /CN=large -key %s -out %s"):format(it.key, it.path))
+    refused(it, "self.signed", "unknown ca")
   end)
 
   it("are refused with a key that is too small", function()
