@@ -6,40 +6,19 @@
  *   json.null
  *
  * Neither follows the locale. */
-#include "lua/json.h"
-
 #include "base/json.h"
+
 #include "lua/binding.h"
+#include "lua/json_write.h"
 
 #include <math.h>
 #include <string.h>
 
 enum { NUMBER_MAX = 100 };
 
-#define OBJECT "lest.json.object"
-#define NULL_VALUE "lest.json.null"
-
 static void push_null(lua_State *L)
 {
-    luaL_getmetatable(L, NULL_VALUE);
-}
-
-bool lestL_json_is_null(lua_State *L, int idx)
-{
-    push_null(L);
-    bool same = lua_rawequal(L, -1, idx);
-    lua_pop(L, 1);
-    return same;
-}
-
-bool lestL_json_is_object(lua_State *L, int idx)
-{
-    if (!lua_getmetatable(L, idx))
-        return false;
-    luaL_getmetatable(L, OBJECT);
-    bool same = lua_rawequal(L, -1, -2);
-    lua_pop(L, 2);
-    return same;
+    luaL_getmetatable(L, LESTL_JSON_NULL);
 }
 
 static void push_string(lua_State *L, const struct lest_json_token *token)
@@ -129,7 +108,7 @@ static const char *push_object(lua_State *L, struct lest_json_reader *reader)
     if (has_null)
         remove_nulls(L, object);
     if (!count) /* it stays an object when it is written again */
-        luaL_setmetatable(L, OBJECT);
+        luaL_setmetatable(L, LESTL_JSON_OBJECT);
     return NULL;
 }
 
@@ -178,7 +157,7 @@ static int object(lua_State *L)
         lua_replace(L, 1);
     }
     luaL_checktype(L, 1, LUA_TTABLE);
-    luaL_setmetatable(L, OBJECT);
+    luaL_setmetatable(L, LESTL_JSON_OBJECT);
     return 1;
 }
 
@@ -194,10 +173,10 @@ int lestL_open_json(lua_State *L)
         { "decode", decode }, { "encode", lestL_json_encode }, { "object", object }, { NULL, NULL }
     };
     luaL_newlib(L, functions);
-    luaL_newmetatable(L, OBJECT);
+    luaL_newmetatable(L, LESTL_JSON_OBJECT);
     lua_pop(L, 1);
     /* null is a metatable, its own, so that C finds it by its name. */
-    luaL_newmetatable(L, NULL_VALUE);
+    luaL_newmetatable(L, LESTL_JSON_NULL);
     lua_pushcfunction(L, null_text);
     lua_setfield(L, -2, "__tostring");
     lua_pushvalue(L, -1);

@@ -1,8 +1,8 @@
 /* json.encode: values of Lua as JSON. */
-#include "base/json.h"
+#include "lua/json_write.h"
 
+#include "base/json.h"
 #include "lua/binding.h"
-#include "lua/json.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -10,6 +10,24 @@
 #include <string.h>
 
 enum { TEXT_MAX = 64 * 1024 * 1024 };
+
+bool lestL_json_is_null(lua_State *L, int idx)
+{
+    luaL_getmetatable(L, LESTL_JSON_NULL);
+    bool same = lua_rawequal(L, -1, idx);
+    lua_pop(L, 1);
+    return same;
+}
+
+static bool is_object(lua_State *L, int idx)
+{
+    if (!lua_getmetatable(L, idx))
+        return false;
+    luaL_getmetatable(L, LESTL_JSON_OBJECT);
+    bool same = lua_rawequal(L, -1, -2);
+    lua_pop(L, 2);
+    return same;
+}
 
 struct writer {
     lua_State *L;
@@ -97,7 +115,7 @@ static size_t push_names(lua_State *L, int idx)
             luaL_error(L, "no JSON for a list without its item %I", (LUAI_UACINT)i);
         lua_pop(L, 1);
     }
-    if (items && lestL_json_is_object(L, idx))
+    if (items && is_object(L, idx))
         luaL_error(L, "no JSON for an object with items");
     return names;
 }
@@ -176,7 +194,7 @@ static void put_table(struct writer *w, int idx, int depth)
     unfold(L);
     int table = lua_gettop(L);
     size_t names = push_names(L, table);
-    if (names || lestL_json_is_object(L, table))
+    if (names || is_object(L, table))
         put_object(w, table, names, depth);
     else
         put_list(w, table, depth);
