@@ -204,10 +204,10 @@ describe("a worker that was taken over", function()
       local handle, id = handle_of(link, device)
       process.must { support.lest, "credential", "remove", "erin", "--config",
         server.dir .. "/server.lua" }
+      server:credential("erin", { "--reusable", "--password-file", server.folder .. "/password" })
       local answer = link:ask(finish(handle, id, { verdict = verdict,
         subject = verdict == "approve" and { { "CN", "erin" } } or nil }))
       assert.equal(401, answer.status)
-      server:credential("erin", { "--reusable", "--password-file", server.folder .. "/password" })
     end
     assert.equal(0, issued "erin")
     assert.equal("0", server:sql "SELECT count(*) FROM pending WHERE principal_name = 'erin'")

@@ -55,7 +55,10 @@ return {
       "if false then" },
     { "used twice", "if changed == 1 then return true end\n  return refuse",
       "if changed then return true end\n  return refuse" },
-    { "a reusable one is used up", "if not credential.one_time then return true end", "" },
+    { "a reusable one is used up",
+      "if not credential.one_time then return check_live(store, credential, now) end", "" },
+    { "a reusable one was removed", "if row.id == credential.id then return true end",
+      "do return true end", specs = { "spec/fault/rogue_spec.lua" } },
   },
 
   { file = "csrc/ledger/statements.c", specs = LEDGER,

@@ -6,6 +6,7 @@
 ---   local prepared, err = credential_file.prepare(store, all, progress)
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local mark = require "lest.base.mark"
 local support = require "lest.tool.command.support"
 local task = require "lest.task"
 
@@ -38,7 +39,7 @@ function M.read(path)
   local text, err = core.file.read(path, FILE_MAX)
   if not text then return nil, support.file_error(err) end
   local all, seen, number = {}, {}, 0
-  for line in text:gmatch "([^\r\n]*)\r?\n?" do
+  for line in mark.strip(text):gmatch "([^\r\n]*)\r?\n?" do
     number = number + 1
     if line ~= "" and line:sub(1, 1) ~= "#" then
       local entry

@@ -364,8 +364,8 @@ describe("an operator", function()
         process.write(file, text)
         return lest("credential", "add", "--from", file, ...)
       end
-      local result = add("# devices\r\nbulk1\r\n\r\nbulk2,pass,word\r\nbulk3\n", "--set",
-        "site=Ulm")
+      local result = add("\xef\xbb\xbf# devices\r\nbulk1\r\n\r\nbulk2,pass,word\r\nbulk3\n",
+        "--set", "site=Ulm")
       assert.equal(0, result.code, result.err)
       assert.matches("^bulk1,%w+\nbulk3,%w+\n$", result.out)
       local secret = result.out:match "bulk1,(%w+)"
