@@ -4,6 +4,7 @@
 #include "net/tls_suites.h"
 #include "pki/asn1/name.h"
 #include "pki/error.h"
+#include "pki/key/key.h"
 #include "pki/x509/path.h"
 
 #include <openssl/crypto.h>
@@ -70,9 +71,8 @@ static int verify(X509_STORE_CTX *ctx, void *arg)
  * signature with the stranger's key, whose size must not be the stranger's to choose. */
 static int verify_leniently(X509_STORE_CTX *ctx, void *arg)
 {
-    enum { KEY_BITS_MAX = 8192 };
     const EVP_PKEY *key = X509_get0_pubkey(X509_STORE_CTX_get0_cert(ctx));
-    return verify(ctx, arg) == 1 || (key && EVP_PKEY_get_bits(key) <= KEY_BITS_MAX);
+    return verify(ctx, arg) == 1 || (key && EVP_PKEY_get_bits(key) <= PKI_RSA_BITS_MAX);
 }
 
 void net_tls_reason(SSL *ssl, struct lest_error *out)

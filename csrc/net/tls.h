@@ -16,7 +16,7 @@ struct net_tls;
  *  store        clients are asked for a certificate, and one that is presented must verify against it
  *               (chain, time, purpose, CRLs); NULL does not ask
  *  lenient      a certificate that does not verify counts as none, and the handshake goes on, unless its key
- *               has more than 8192 bits
+ *               has more than PKI_RSA_BITS_MAX bits
  *  curves       of clients' EC keys, besides the NIST curves, separated by ':'; NULL for none
  *  ciphers      OpenSSL's list for TLS 1.2; names that begin with "TLS_" are for 1.3. NULL for the default,
  *               which is AEAD alone. Only authenticated suites with an ephemeral key exchange are accepted
