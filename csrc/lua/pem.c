@@ -2,10 +2,10 @@
 #include "pki/asn1/pem.h"
 #include "lua/binding.h"
 
-static void push_block(lua_State *L, const uint8_t *text, const uint8_t *end, const struct pki_pem *block)
+static void push_block(lua_State *L, lua_Integer line, const uint8_t *end, const struct pki_pem *block)
 {
     lua_createtable(L, 0, 4);
-    lua_pushinteger(L, pki_pem_line(text, block));
+    lua_pushinteger(L, line);
     lua_setfield(L, -2, "line");
     if (block->label.data) {
         lua_pushlstring(L, (const char *)block->label.data, block->label.len);
@@ -22,10 +22,13 @@ static int blocks(lua_State *L)
     struct lest_error err;
     struct pki_pem block;
     enum lest_status status = LEST_OK;
-    const uint8_t *text = (const uint8_t *)luaL_checklstring(L, 1, &len), *at = text;
+    const uint8_t *at = (const uint8_t *)luaL_checklstring(L, 1, &len), *before = at;
+    lua_Integer line = 1;
     lua_newtable(L);
     for (lua_Integer i = 1; pki_pem_next(&at, &len, &block, &status, &err) || status; i++) {
-        push_block(L, text, at, &block);
+        line += pki_pem_line(before, &block) - 1;
+        before = block.begin;
+        push_block(L, line, at, &block);
         if (status) {
             lua_pushstring(L, err.message);
             lua_setfield(L, -2, "problem");

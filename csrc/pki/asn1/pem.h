@@ -21,7 +21,7 @@ bool pki_pem_looks(const void *data, size_t len);
 bool pki_pem_next(const uint8_t **data, size_t *len, struct pki_pem *block, enum lest_status *status,
                   struct lest_error *err);
 
-/** The number of the line, from 1, of the text in which a block begins. */
+/** The number of the line in which a block begins, from 1, counted from any place of the text before it. */
 unsigned pki_pem_line(const void *text, const struct pki_pem *block);
 
 /** Whether a block has this label. */
