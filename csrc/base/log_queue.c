@@ -47,7 +47,8 @@ static size_t piece_length(void)
     return newline ? (size_t)(newline - bytes) + 1 : len;
 }
 
-/* What comes first, after the end of a line that was cut as the disk became full: the next is no part of it. */
+/* What comes first, after the end of a line that was cut as the disk became full: the next is no part of
+ * it. */
 static ssize_t write_piece(void)
 {
     if (queue.is_cut && write(STDERR_FILENO, "\n", 1) != 1)

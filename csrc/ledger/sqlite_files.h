@@ -33,9 +33,9 @@ enum lest_status ledger_files_check(struct ledger_files *files, struct lest_erro
 /** Whether other files are at the paths, whose readers and writers know nothing of these. */
 bool ledger_files_are_foreign(const struct ledger_files *files);
 
-/** Where another database is at the path and the WAL beside it is still ours: rename that, with ".lost" at its
- *  end, or ".lost.1" and so on where there is one. Whoever opened that database would take the WAL for its own,
- *  and be given pages of ours. */
+/** Where another database is at the path and the WAL beside it is still ours: rename that, with ".lost" at
+ *  its end, or ".lost.1" and so on where there is one. Whoever opened that database would take the WAL for
+ *  its own, and be given pages of ours. */
 void ledger_files_set_aside(const struct ledger_files *files);
 
 /** Fill err for a ledger that was taken away: `what` happened to the file with this suffix. */
