@@ -316,6 +316,12 @@ static int get_public_key(lua_State *L)
     return 1;
 }
 
+static int get_key_hash(lua_State *L)
+{
+    lestL_push_key_hash(L, lestL_check_cert(L, 1)->spki);
+    return 1;
+}
+
 static int get_extensions(lua_State *L)
 {
     lestL_push_extensions(L, lestL_check_cert(L, 1)->extensions);
@@ -426,6 +432,7 @@ static const luaL_Reg getters[] = {
     { "not_before", get_not_before },
     { "not_after", get_not_after },
     { "public_key", get_public_key },
+    { "key_hash", get_key_hash },
     { "extensions", get_extensions },
     { "is_ca", get_is_ca },
     { "path_len", get_path_len },

@@ -197,6 +197,12 @@ static int get_spki(lua_State *L)
     return 1;
 }
 
+static int get_key_hash(lua_State *L)
+{
+    lestL_push_key_hash(L, check(L)->spki);
+    return 1;
+}
+
 static int get_key_usage(lua_State *L)
 {
     lestL_push_key_usage(L, check(L)->key_usage);
@@ -296,6 +302,7 @@ static const luaL_Reg getters[] = { { "subject", get_subject },
                                     { "public_key", get_public_key },
                                     { "key_type", get_key_type },
                                     { "spki", get_spki },
+                                    { "key_hash", get_key_hash },
                                     { "key_usage", get_key_usage },
                                     { "eku", get_eku },
                                     { "extensions", get_extensions },

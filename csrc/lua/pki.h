@@ -70,6 +70,9 @@ void lestL_push_values(lua_State *L, struct pki_bytes values);
 /** Push {type, security_bits, der} for a SubjectPublicKeyInfo, der in its one encoding
  *  (pki_public_canonical); for one whose kind and encoding are known already. */
 void lestL_push_public_key(lua_State *L, struct pki_bytes spki);
+
+/** Push the hash of a key's value (pki_public_hash), in hex; raises where it cannot be computed. */
+void lestL_push_key_hash(lua_State *L, struct pki_bytes spki);
 void lestL_push_described_key(lua_State *L, struct pki_bytes spki, const char *type, int security_bits);
 
 /** Push the list of names of key usage bits (-1 and 0 give {}). */

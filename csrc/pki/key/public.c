@@ -279,6 +279,34 @@ enum lest_status pki_public_key_id(struct pki_bytes spki, uint8_t id[20], struct
     return LEST_OK;
 }
 
+enum lest_status pki_public_hash(struct pki_bytes spki, uint8_t hash[PKI_SECRET_HASH_LEN],
+                                 struct lest_error *err)
+{
+    static const uint8_t no_unused_bits = 0;
+    struct pki_spki parts;
+    struct lest_buf plain;
+    lest_buf_init(&plain, PKI_PUBLIC_MAX);
+    enum lest_status status = split_whole(spki, &parts, err);
+    if (!status && pki_oid_is(parts.algorithm, PKI_OID_RSA_PSS)) {
+        size_t whole = pki_der_put_open(&plain, PKI_DER_SEQUENCE);
+        size_t algorithm = pki_der_put_open(&plain, PKI_DER_SEQUENCE);
+        pki_oid_put(&plain, PKI_OID_RSA);
+        pki_der_put(&plain, PKI_DER_NULL, NULL, 0);
+        pki_der_put_close(&plain, algorithm);
+        size_t bits = pki_der_put_open(&plain, PKI_DER_BIT_STRING);
+        lest_buf_append(&plain, &no_unused_bits, 1);
+        lest_buf_append(&plain, parts.bits.data, parts.bits.len);
+        pki_der_put_close(&plain, bits);
+        pki_der_put_close(&plain, whole);
+        status = lest_buf_status(&plain, err);
+        spki = (struct pki_bytes){ plain.data, plain.len };
+    }
+    if (!status)
+        status = pki_secret_sha256(spki.data, spki.len, hash, err);
+    lest_buf_free(&plain);
+    return status;
+}
+
 void pki_public_describe(struct pki_bytes spki, char type[PKI_KEY_TYPE_MAX], int *security_bits)
 {
     struct pki_der_doc doc = { .noun = "public key", .malformed = LEST_E_KEY_MALFORMED };

@@ -828,6 +828,7 @@ function est.body_encode(der, wrap) end
 ---@field public_key { type: string, security_bits: integer, der: string }
 ---@field key_type string public_key.type, without a table made
 ---@field spki string public_key.der: its one encoding (an EC point is not compressed)
+---@field key_hash string SHA-256 of the key's value in hex: the same for an RSA key that is for PSS alone
 ---@field key_usage string[] requested ("digitalSignature", ...), {} if the extension is absent
 ---@field eku string[] requested purposes ("clientAuth" or dotted), {} if absent
 ---@field extensions { oid: string, name: string?, critical: boolean, value: string }[]
@@ -941,6 +942,7 @@ function core_http_client.new(settings) end
 ---@field not_before integer seconds since 1970
 ---@field not_after integer seconds since 1970
 ---@field public_key lest.public_key
+---@field key_hash string as of a request
 ---@field extensions lest.extension[]
 ---@field is_ca boolean basicConstraints say so
 ---@field path_len integer? of a CA; nil is no limit

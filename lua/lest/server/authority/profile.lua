@@ -62,7 +62,7 @@ end
 ---@return boolean|nil
 ---@return string|nil problem for the client
 function M.check_key_change(profile, cert, csr)
-  local same = cert.public_key.der == csr.spki
+  local same = cert.key_hash == csr.key_hash
   if same and profile.key_change == "required" then
     return nil, "a new key is required, not the certificate's"
   end

@@ -21,7 +21,7 @@ local SHOWN_MAX <const> = 1024
 ---@field label table of the configuration
 ---@field operation table a row of server/wire/operations
 ---@field csr lest.csr
----@field key_hash string SHA-256 of the CSR's public key, in hex
+---@field key_hash string csr.key_hash
 ---@field started integer seconds of the monotonic clock
 ---@field proven table<string, table> what was proven, by kind, as request.auth has it
 ---@field principal? table who asks: kind, name, anchors, certificate, credential
@@ -61,7 +61,7 @@ end
 function Request:read_csr()
   local csr, err = core.csr.parse(self.begin.csr)
   if not csr then refusal.raise_for(400, err) end
-  self.csr, self.key_hash = csr, core.secret.sha256(csr.spki)
+  self.csr, self.key_hash = csr, csr.key_hash
 end
 
 --- Take what one kind of proof has shown. The first kind names the principal.

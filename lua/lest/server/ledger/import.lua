@@ -30,7 +30,7 @@ end
 local function add(self, cert, known)
   local options, ledger = self.options, self.ledger
   local name = principal.of_certificate(known.anchors, cert)
-  local id, key_hash = "import-" .. core.secret.random(8), core.secret.sha256(cert.public_key.der)
+  local id, key_hash = "import-" .. core.secret.random(8), cert.key_hash
   must(ledger:run("request_add", { id = id, time_us = core.clock.wall_us(), operation = "import",
     label = options.label, principal_kind = "certificate", principal_name = name,
     key_hash = key_hash, verdict = "approve", reason = "imported by " .. options.who,

@@ -481,6 +481,22 @@ describe("csr", function()
     fails("csr_weak", assert(parse("", der.seq(n, der.tlv(2, "\1")))):verify())
   end)
 
+  it("knows an RSA key as the same with and without the restriction to PSS", function()
+    local n = der.seq(der.tlv(2, "\0" .. ("\xff"):rep(256)), der.tlv(2, "\3"))
+    local other = der.seq(der.tlv(2, "\0" .. ("\xfe"):rep(256)), der.tlv(2, "\3"))
+    local function request(oid, parameters, bits)
+      local spki = der.seq(der.seq(der.oid(oid), parameters), der.bits(bits))
+      return assert(csr.parse(forge(function(parts) parts.spki = spki end)))
+    end
+    local plain = request("1.2.840.113549.1.1.1", "\5\0", n)
+    local PSS <const> = "1.2.840.113549.1.1.10"
+    local pss = request(PSS, "", n)
+    assert.not_equal(plain.spki, pss.spki)
+    assert.equal(core.secret.sha256(plain.spki), plain.key_hash)
+    assert.equal(plain.key_hash, pss.key_hash)
+    assert.not_equal(plain.key_hash, request(PSS, "", other).key_hash)
+  end)
+
   it("reads an RSA key in its one encoding, within bounds", function()
     local null, rsa = "\5\0", der.oid "1.2.840.113549.1.1.1"
     local function parse(parameters, ...)
