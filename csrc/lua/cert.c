@@ -239,7 +239,7 @@ static const luaL_Reg methods[] = {
 static int push_name(lua_State *L, struct pki_bytes name)
 {
     struct lest_error err;
-    return lestL_push_name(L, name, &err) ? 1 : luaL_error(L, "%s", err.message);
+    return lestL_push_name(L, name, PKI_FLAW_NAME, &err) ? 1 : luaL_error(L, "%s", err.message);
 }
 
 static int get_subject(lua_State *L)

@@ -146,7 +146,8 @@ static const luaL_Reg methods[] = { { "find", find }, { "page", page }, { "verif
 static int get_issuer(lua_State *L)
 {
     struct lest_error err;
-    return lestL_push_name(L, check(L, 1)->issuer, &err) ? 1 : luaL_error(L, "%s", err.message);
+    return lestL_push_name(L, check(L, 1)->issuer, PKI_FLAW_NAME, &err) ? 1
+                                                                        : luaL_error(L, "%s", err.message);
 }
 
 static int get_issuer_der(lua_State *L)

@@ -152,7 +152,7 @@ static int pem(lua_State *L)
 static int get_subject(lua_State *L)
 {
     struct lest_error err;
-    return lestL_push_name(L, check(L)->subject, &err) ? 1 : luaL_error(L, "%s", err.message);
+    return lestL_push_name(L, check(L)->subject, 0, &err) ? 1 : luaL_error(L, "%s", err.message);
 }
 
 static int get_subject_der(lua_State *L)
@@ -258,7 +258,7 @@ static int get_change(lua_State *L)
     if (!change->subject.data && !change->san.data)
         return 0;
     lua_createtable(L, 0, 2);
-    if (!lestL_push_name(L, change->subject.data ? change->subject : pki_name_empty, &err))
+    if (!lestL_push_name(L, change->subject.data ? change->subject : pki_name_empty, 0, &err))
         return luaL_error(L, "%s", err.message);
     lua_setfield(L, -2, "subject");
     if (!lestL_push_san(L, change->san, LESTL_SAN_ALL, &err))

@@ -9,9 +9,11 @@ static const char CLASS[] = "lest.name";
 
 static void set_class(lua_State *L);
 
-bool lestL_push_name(lua_State *L, struct pki_bytes der, struct lest_error *err)
+bool lestL_push_name(lua_State *L, struct pki_bytes der, unsigned tolerated, struct lest_error *err)
 {
-    struct pki_der_doc doc = { .noun = "name", .malformed = LEST_E_NAME_MALFORMED, .err = err };
+    struct pki_der_doc doc = {
+        .noun = "name", .malformed = LEST_E_NAME_MALFORMED, .err = err, .tolerated = tolerated
+    };
     struct pki_name_reader reader;
     struct pki_name_part part;
     luaL_checkstack(L, 8, "name");
@@ -167,7 +169,7 @@ static int decode(lua_State *L)
     struct pki_bytes der;
     struct lest_error err;
     der.data = (const uint8_t *)luaL_checklstring(L, 1, &der.len);
-    return lestL_push_name(L, der, &err) ? 1 : lestL_fail(L, &err);
+    return lestL_push_name(L, der, 0, &err) ? 1 : lestL_fail(L, &err);
 }
 
 /* name.parse(text) -> name */
@@ -179,7 +181,7 @@ static int parse(lua_State *L)
     struct lest_buf *out = lestL_buf(L, PKI_NAME_MAX);
     if (lestL_to_name(L, 1, out, &err) || lest_buf_status(out, &err))
         return lestL_fail(L, &err);
-    return lestL_push_name(L, (struct pki_bytes){ out->data, out->len }, &err) ? 1 : lestL_fail(L, &err);
+    return lestL_push_name(L, (struct pki_bytes){ out->data, out->len }, 0, &err) ? 1 : lestL_fail(L, &err);
 }
 
 /* name.equal(der, der) -> boolean */

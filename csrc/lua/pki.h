@@ -6,8 +6,9 @@
 #include "pki/asn1/der.h"
 #include "pki/key/key.h"
 
-/** Push a name (a table, class lest.name) for the DER of a Name. False: nothing is pushed, err is set. */
-bool lestL_push_name(lua_State *L, struct pki_bytes der, struct lest_error *err);
+/** Push a name (a table, class lest.name) for the DER of a Name, with the flaws that are tolerated. False:
+ *  nothing is pushed, err is set. */
+bool lestL_push_name(lua_State *L, struct pki_bytes der, unsigned tolerated, struct lest_error *err);
 
 /** Append to out the DER of the name at idx: a lest.name or list of pairs, or a text. Something else raises.
  *  out is anchored by the caller. */

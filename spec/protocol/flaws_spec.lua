@@ -44,6 +44,15 @@ describe("a server among the flaws of others", function()
     assert.same({}, support.issued(body).san)
   end)
 
+  it("takes a client certificate whose name has letters that its type does not have", function()
+    local device = ca:issue("letters", { by = maker, subject = "/serialNumber=Mxller/CN=letters" })
+    ca:forge(device, maker, function(tbs) return (tbs:gsub("Mxller", "M\xfcller")) end)
+    local status, body = server:post("/simpleenroll", server:csr "letters", "--cert", device.path,
+      "--key", device.key)
+    assert.equal(200, status, body)
+    assert.same({}, support.issued(body).flaws)
+  end)
+
   --- A request signed anew with other bytes in its content.
   local function forged(name, edit)
     local key = assert(core.key.generate "ec:P-256")

@@ -58,6 +58,7 @@ static const char *const flaws[] = {
     "the version is not 0 (RFC 2986 4.1)",
     "the value of an extension is not DER (RFC 5280 4.1)",
     "an alternative name cannot be used (RFC 5280 4.2.1.6)",
+    "a name has characters that their type does not allow (RFC 5280 4.1.2.4)",
 };
 _Static_assert(sizeof flaws / sizeof *flaws == PKI_FLAWS, "every flaw has its sentence");
 

@@ -55,8 +55,9 @@ enum pki_flaw {
     PKI_FLAW_VERSION = 1 << 1,   /* of a CSR: not 0 */
     PKI_FLAW_EXTENSION = 1 << 2, /* the value of an extension that nothing here reads is no DER */
     PKI_FLAW_SAN = 1 << 3,       /* an alternative name that stands for nothing, and is passed over */
+    PKI_FLAW_NAME = 1 << 4,      /* a string in a name with characters that its type does not have */
 };
-enum { PKI_FLAWS = 4 };
+enum { PKI_FLAWS = 5 };
 
 /** Flaw number i, 1 << i, as a sentence; NULL after the last. */
 const char *pki_flaw_text(unsigned i);

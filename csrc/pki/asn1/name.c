@@ -51,14 +51,13 @@ bool pki_name_next(struct pki_name_reader *reader, struct lest_buf *text, struct
         return false;
     pki_oid_describe(type, reader->type);
     text->len = 0;
-    if (pki_string_tag(item.tag)) {
-        if (!pki_string_append(&item, text)) {
-            struct pki_der at = { item.whole.data, 0, reader->rdns.doc };
+    if (!pki_string_tag(item.tag) || !pki_string_append(&item, text)) {
+        struct pki_der at = { item.whole.data, 0, reader->rdns.doc };
+        if (pki_string_tag(item.tag) && !pki_der_tolerates(&at, PKI_FLAW_NAME))
             return pki_der_fail(&at, "%s of the name has characters that its type does not allow",
                                 reader->type);
-        }
-    } else {
         part->der = true;
+        text->len = 0;
         lest_buf_append_byte(text, '#');
         lest_hex_append(text, item.whole.data, item.whole.len);
     }
@@ -91,7 +90,8 @@ bool pki_name_check(struct pki_der_doc *doc, const uint8_t *der, size_t len)
         struct pki_der at = { item.whole.data, 0, doc };
         size_t count = PKI_NAME_PARTS_MAX;
         struct pki_der value = { item.whole.data, item.whole.len, doc };
-        if (pki_string_tag(item.tag) && !pki_string_append(&item, &text))
+        if (pki_string_tag(item.tag) && !pki_string_append(&item, &text) &&
+            !pki_der_tolerates(&at, PKI_FLAW_NAME))
             ok = pki_der_fail(&at, "the name has characters that their type does not allow");
         else if (item.tag & PKI_DER_CONSTRUCTED)
             ok = pki_der_check(value, "the name", 8, &count);
@@ -106,13 +106,17 @@ bool pki_name_is_text(struct pki_bytes der)
 {
     struct pki_der_doc doc = { .noun = "name", .malformed = LEST_E_NAME_MALFORMED };
     struct pki_name_reader reader;
-    bool plus, text = true;
+    struct lest_buf text;
+    bool plus, is_text = true;
     struct pki_bytes type;
     struct pki_der_item item;
+    lest_buf_init(&text, PKI_NAME_MAX * 3);
     pki_name_open(&reader, &doc, der.data, der.len);
-    while (text && (reader.rdns.left || reader.rdn.left))
-        text = read_attribute(&reader, &plus, &type, &item) && pki_string_tag(item.tag);
-    return text && doc.status == LEST_OK;
+    while (is_text && (reader.rdns.left || reader.rdn.left))
+        is_text = read_attribute(&reader, &plus, &type, &item) && pki_string_tag(item.tag) &&
+                  pki_string_append(&item, &text);
+    lest_buf_free(&text);
+    return is_text && doc.status == LEST_OK;
 }
 
 /* What RFC 5280 appendix A allows for a type, as OpenSSL's table has it. */

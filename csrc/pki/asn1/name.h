@@ -35,8 +35,9 @@ struct pki_name_reader {
 /** Begin: der is the whole Name element, with nothing after it. */
 void pki_name_open(struct pki_name_reader *reader, struct pki_der_doc *doc, const uint8_t *der, size_t len);
 
-/** The next part, or false at the end and after a failure. Its strings live in the reader and in text,
- *  which is emptied for each. */
+/** The next part, or false at the end and after a failure. A string with characters that its type does not
+ *  have is a part in DER where the document tolerates it (PKI_FLAW_NAME). Its strings live in the reader and
+ *  in text, which is emptied for each. */
 bool pki_name_next(struct pki_name_reader *reader, struct lest_buf *text, struct pki_name_part *part);
 
 /** Check a whole name: structure, identifiers, characters, at most PKI_NAME_PARTS_MAX parts.

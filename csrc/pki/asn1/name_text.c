@@ -170,7 +170,9 @@ void pki_name_print_parts(const struct pki_name_part *parts, size_t count, enum 
 
 bool pki_name_print(const uint8_t *der, size_t len, enum pki_name_order order, struct lest_buf *out)
 {
-    struct pki_der_doc doc = { .noun = "name", .malformed = LEST_E_NAME_MALFORMED };
+    struct pki_der_doc doc = { .noun = "name",
+                               .malformed = LEST_E_NAME_MALFORMED,
+                               .tolerated = PKI_FLAW_NAME };
     struct pki_name_part parts[PKI_NAME_PARTS_MAX];
     struct pki_name_reader reader;
     struct lest_buf text, all;

@@ -47,8 +47,8 @@ void pki_public_normalize(EVP_PKEY *key);
  *  Returns spki itself where it is canonical, and where no key can be made of it. */
 struct pki_bytes pki_public_canonical(struct pki_bytes spki, struct lest_buf *storage);
 
-/** SHA-256 of the key's value, by which keys are compared and remembered: of its canonical encoding, and for a
- *  key of RSASSA-PSS of that without the restriction (RFC 4055 1.2), which makes no other key of it.
+/** SHA-256 of the key's value, by which keys are compared and remembered: of its canonical encoding, and for
+ *  a key of RSASSA-PSS of that without the restriction (RFC 4055 1.2), which makes no other key of it.
  *  spki  canonical
  *  Errors: LEST_E_KEY_MALFORMED, LEST_E_CRYPTO, LEST_E_NOMEM */
 enum lest_status pki_public_hash(struct pki_bytes spki, uint8_t hash[PKI_SECRET_HASH_LEN],

@@ -15,7 +15,7 @@
 enum { PKI_CERT_MAX = 64 * 1024, PKI_CERTS_MAX = 1024, PKI_CERTS_BYTES_MAX = 4 * 1024 * 1024 };
 
 /** What is tolerated in a certificate, which others made. */
-enum { PKI_CERT_FLAWS = PKI_FLAW_BOOLEAN | PKI_FLAW_SAN };
+enum { PKI_CERT_FLAWS = PKI_FLAW_BOOLEAN | PKI_FLAW_SAN | PKI_FLAW_NAME };
 
 /** Views into der; absent ones have data NULL.
  *  issuer, subject       Names, whole elements

@@ -154,9 +154,10 @@ static bool read_crl(struct pki_der *in, struct pki_crl *crl)
 
 static enum lest_status parse_der(struct pki_bytes der, struct pki_crl **out, struct lest_error *err)
 {
-    struct pki_der_doc doc = {
-        .noun = "CRL", .malformed = LEST_E_CRL_MALFORMED, .err = err, .tolerated = PKI_FLAW_BOOLEAN
-    };
+    struct pki_der_doc doc = { .noun = "CRL",
+                               .malformed = LEST_E_CRL_MALFORMED,
+                               .err = err,
+                               .tolerated = PKI_FLAW_BOOLEAN | PKI_FLAW_NAME };
     struct pki_der in;
     if (der.len > PKI_CRL_MAX)
         return lest_error_set(err, LEST_E_TOO_LARGE, "CRL: more than %d bytes", PKI_CRL_MAX);

@@ -45,7 +45,7 @@ return {
     { "a part with more in it",
       '&&\n           pki_der_end(&attribute, "the value of a part of the name");', ";" },
     { "characters that are none",
-      "if (pki_string_tag(item.tag) && !pki_string_append(&item, &text))", "if (0)" },
+      "!pki_der_tolerates(&at, PKI_FLAW_NAME))\n            ok =", "0)\n            ok =" },
     { "a value that is malformed", 'ok = pki_der_check(value, "the name", 8, &count);',
       "(void)count, (void)value;" },
     { "an empty value", "if (characters < min || characters > max)", "if (characters > max)" },

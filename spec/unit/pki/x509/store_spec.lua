@@ -269,6 +269,23 @@ describe("store", function()
     assert.same({ "DNS:#64657669636500ff3031" }, device.cert.san_unusable)
   end)
 
+  it("takes a name in the wrong letters as bytes, which are never signed", function()
+    local device = ca:issue("wrong-letters", { by = root, subject = "/serialNumber=Mxller/CN=w" })
+    ca:forge(device, root, function(tbs) return (tbs:gsub("Mxller", "M\xfcller")) end)
+    local subject = device.cert.subject
+    assert.same({ "serialNumber", "#13064dfc6c6c6572", der = true }, subject[1])
+    assert.equal("w", subject.CN)
+    assert.equal("CN=w,serialNumber=#13064dfc6c6c6572", tostring(subject))
+    assert.same({ "a name has characters that their type does not allow (RFC 5280 4.1.2.4)" },
+      device.cert.flaws)
+    assert(store(root):verify(device.cert))
+    local issuer = assert(core.issuer.new { cert = root.cert, key = core.key.load(root.key) })
+    local made, err = issuer:issue { public_key = core.key.generate("ec:P-256"):public_der(),
+      subject = subject, not_before = os.time(), not_after = os.time() + 60 }
+    assert.is_nil(made)
+    assert.matches("name has characters", err.message)
+  end)
+
   it("takes the largest path length", function()
     local large = ca:root("large", {
       ext = "basicConstraints = critical,CA:TRUE,pathlen:2147483647\n" })
