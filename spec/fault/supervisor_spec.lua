@@ -563,4 +563,17 @@ describe("core.process", function()
     assert.is_nil((own(folder .. "/link", "bin")))
     os.execute("rm -r " .. folder)
   end)
+
+  it("knows no user of a number that none can have, as -1: to the kernel, leave it", function()
+    if not host.is_root then return pending "needs root" end
+    local folder = process.folder()
+    for _, user in ipairs { "4294967295", "4294967296", "18446744073709551616", "-1" } do
+      local ok, err = core.process.own_folder(folder .. "/new", user)
+      assert.is_nil(ok)
+      assert.equal("there is no user " .. user, err.message)
+    end
+    assert.is_false(process.exists(folder .. "/new"))
+    assert.is_true(core.process.own_folder(folder .. "/new", "4294967294"))
+    os.execute("rm -r " .. folder)
+  end)
 end)

@@ -4,10 +4,12 @@ local SUPERVISOR <const> = { "spec/fault/supervisor_spec.lua" }
 
 return {
   { file = "csrc/host/role/privilege.c", specs = SEPARATION,
-    { "the uid -1", "return !errno && !*end && *out < UINT_MAX;", "return !errno && !*end;" },
+    { "the uid -1", "return !errno && !*end && *out < UINT_MAX;", "return !errno && !*end;",
+      specs = SUPERVISOR },
     { "becoming root", "if (user->uid == 0 || user->gid == 0)", "if (0)" },
     { "the group of root", "if (user->uid == 0 || user->gid == 0)", "if (user->uid == 0)" },
-    { "another user without root", "if (is_only(user))\n", "if (1)\n" },
+    { "another user without root", "if (is_only(user))\n", "if (1)\n",
+      reason = "process.drop() asks it of root alone: it is there for a caller that does not" },
     { "root's groups stay with a numeric user",
       "initgroups(user->name, user->gid) : setgroups(0, NULL)",
       "initgroups(user->name, user->gid) : 0" },

@@ -57,10 +57,10 @@ return {
       specs = { "spec/fault/hostile_client_spec.lua" } },
   },
 
-  { file = ROOM .. "proofs/certificate.lua", specs = { "spec/fault/hostile_client_spec.lua" },
+  { file = ROOM .. "proofs/certificate.lua",
+    specs = { "spec/unit/lua/server/worker/proofs/certificate_spec.lua" },
     { "a certificate of any size", "if #der > message.CERTIFICATE_MAX then", "if false then" },
-    { "a chain of any length", "if i <= message.CHAIN_MAX then", "if true then",
-      specs = { "spec/protocol/tls_spec.lua" } },
+    { "a chain of any length", "if i <= message.CHAIN_MAX then", "if true then" },
   },
 
   { file = ROOM .. "decision.lua",
@@ -89,8 +89,7 @@ return {
       "if not self.channel then return end" },
     { "an answer is waited for without end",
       "local timer = core.loop.timer(self.answer_ms, function() settle(self, id, nil) end)",
-      "local timer = core.loop.timer(1000000, function() settle(self, id, nil) end)",
-      specs = { "spec/fault/authority_away_spec.lua" } },
+      "local timer = core.loop.timer(1000000, function() settle(self, id, nil) end)" },
   },
 
   { file = ROOM .. "operations/enroll.lua", specs = { "spec/fault/hostile_client_spec.lua" },

@@ -404,6 +404,23 @@ describe("the ledger", function()
     end)
   end)
 
+  it("finds the newest salt of a name, a kind and a cost, and no other's", function()
+    for i, credential in ipairs {
+      { salt = "one", cost = "8:8:1" }, { salt = "two", cost = "8:8:1" },
+      { salt = "dear", cost = "16:8:1" }, { salt = "random", secret_kind = "random" },
+      { salt = "another's", name = "device002" },
+    } do
+      assert(ledger:run("credential_add", rows.credential {
+        id = "c" .. i, name = credential.name, salt = credential.salt,
+        secret_kind = credential.secret_kind or "scrypt", cost = credential.cost or "8:8:1" }))
+    end
+    for cost, salt in pairs { ["8:8:1"] = "two", ["16:8:1"] = "dear" } do
+      assert.same({ { salt = salt } },
+        ledger:rows("credential_salt", { name = "device001", cost = cost }))
+    end
+    assert.same({}, ledger:rows("credential_salt", { name = "device001", cost = "32:8:1" }))
+  end)
+
   describe("pending requests", function()
     local function find(now)
       return ledger:rows("pending_find", rows.identity { now = now or 1000 })[1]
@@ -451,6 +468,45 @@ describe("the ledger", function()
         { list[1].operator, list[1].comment, list[2].operator })
       assert.equal(1, ledger:run("pending_issue", { id = "p1", serial = "0a", now = 1100 }))
       assert.equal(0, ledger:run("pending_issue", { id = "p1", serial = "0b", now = 1100 }))
+    end)
+
+    it("stay what an operator has said when they are polled", function()
+      assert(ledger:run("pending_put", rows.pending()))
+      for state, verdict in pairs { rejected = "reject", approved = "approve" } do
+        say("alice", verdict)
+        assert.equal(1, ledger:run("pending_put", rows.pending { id = "p2", csr = state }))
+        assert.same({ "p1", state, state }, { find().id, find().state, find().csr })
+      end
+    end)
+
+    it("are counted for their device while operators have them before them", function()
+      local function count(device, now)
+        local sum = 0
+        for _, row in ipairs(ledger:rows("pending_count", { device = device, now = now })) do
+          sum = sum + row.count
+        end
+        return sum
+      end
+      for i = 1, 3 do
+        for _, other in ipairs { false, "device002" } do
+          local id = other and "other" .. i or "p" .. i
+          assert(ledger:run("pending_put", rows.pending { id = id, key_hash = id,
+            principal_name = other and "own:CN=x" or "device001", device = other or nil,
+            expires = 5000 + i }))
+          assert(ledger:run("approval_put", { pending_id = id, operator = "alice", now = 1100,
+            verdict = i == 1 and "reject" or "approve" }))
+          assert(ledger:run("pending_settle", { id = id, now = 1100 }))
+        end
+      end
+      for _, device in ipairs { "device001", "device002" } do
+        -- The first is rejected; the others are over one after the other.
+        for now, expected in pairs { [1100] = 2, [5001] = 2, [5002] = 1, [5003] = 0 } do
+          assert.equal(expected, count(device, now), device .. " at " .. now)
+        end
+      end
+      assert(ledger:run("pending_issue", { id = "p2", serial = "0a", now = 1100 }))
+      assert.equal(1, count("device001", 1100))
+      assert.equal(0, count("own:CN=x", 1100))
     end)
   end)
 end)

@@ -140,6 +140,7 @@ describe("a worker's link", function()
   it("waits for an authority that says nothing no longer than it may", function()
     link.answer_ms = 20
     local one, question = ask "w-1"
+    wait_for(function() return one.done end)
     local problem = refused(one)
     assert.same({ 503, 5 }, { problem.status, problem.retry_after })
     assert.same({}, link.waiting)
@@ -157,6 +158,23 @@ describe("a worker's link", function()
     local finish = assert(message.decode(received[1], QUESTIONS))
     assert.same({ "finish", "w-1", "h", "error" },
       { finish.type, finish.id, finish.handle, finish.verdict })
+  end)
+
+  it("gives a place back to the authority that keeps it, and to no other", function()
+    local one, question = ask "w-1"
+    peer:send(assert(message.encode { type = "answer", id = question.id, handle = "h" }))
+    local _, began = one:wait()
+    local request = { id = "w-1", handle = "h", channel = began }
+    peer:close()
+    wait_for(function() return link.is_up and link.channel ~= began end)
+    link:give_up(request, "gone")
+    -- Had another authority got it, it would have come before this.
+    local _, next_question = ask "w-2"
+    assert.equal("begin", next_question.type)
+    request.channel = link.channel
+    link:give_up(request, "gone")
+    wait_for(function() return #received > 0 end)
+    assert.equal("finish", assert(message.decode(received[1], QUESTIONS)).type)
   end)
 
   it("takes a new channel in place of the one before", function()
