@@ -74,6 +74,39 @@ describe("the supervisor", function()
       assert.equal(2, (server:run()))
     end)
 
+    it("not where the configuration's text is cut off, wherever", function()
+      server = host.make {}
+      for _, rest in ipairs { "", "\n{", "\n{}\0tls.cert", "\n{}\0tls.cert\0/etc/passwd" } do
+        server:configure { ends_early = true, extra = { { "drain_s", "1\n" .. rest } } }
+        local code, _, err = server:run "--check"
+        assert.equal(2, code, err)
+        assert.matches("the configuration is cut off", err)
+      end
+    end)
+
+    it("not where the configuration's text is longer than it may be", function()
+      server = host.make { json_size = (1 << 20) - 1 } -- a NUL ends it
+      assert.equal(0, (server:run "--check"))
+      server:configure { json_size = 1 << 20 }
+      local code, _, err = server:run "--check"
+      assert.equal(2, code, err)
+      assert.matches("the configuration is larger than 1 MiB", err)
+    end)
+
+    it("not where what the configuration names is no file, or depends on where one is", function()
+      server = host.make {}
+      process.must { "mkfifo", server.folder .. "/pipe" }
+      for _, path in ipairs { "/dev/null", "README.md", "", server.folder,
+        server.folder .. "/pipe" } do
+        server:configure { files = { { "tls.cert", path } } }
+        local code, _, err = server:run "--check"
+        assert.equal(2, code, path)
+        assert.matches(("tls.cert: %s: is no file"):format(path), err, 1, true)
+      end
+      server:configure { files = { { "tls.cert", server.folder .. "/server.lua" } } }
+      assert.equal(0, (server:run "--check"))
+    end)
+
     it("not where a role does not start, or an address is taken", function()
       start {}
       local other = host.make { listen = { server.listen } }

@@ -285,7 +285,8 @@ return {
       specs = { "spec/fault/powerloss_spec.lua" } },
     { "an answer that is not durable", "if not durable then\n", "if false then\n",
       specs = { "spec/fault/ledger_spec.lua" } },
-    { "messages while it stops", "if self.is_stopping then return end", "",
+    { "messages while it stops",
+      "if self.is_stopping then return end\n  local received", "local received",
       specs = { "spec/fault/generations_spec.lua" },
       reason =
         "what it would write then is kept whole or lost whole with the process, and its client "

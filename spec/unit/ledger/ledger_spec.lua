@@ -447,6 +447,28 @@ describe("the ledger", function()
       assert.equal("p2", find(5000).id)
     end)
 
+    it("are over when they expire, before anything has marked them", function()
+      assert(ledger:run("pending_put", rows.pending()))
+      for now, there in pairs { [4999] = 1, [5000] = 0 } do
+        assert.equal(there, #ledger:rows("pending_list", { now = now, limit = 10 }))
+      end
+      assert.equal(0, ledger:run("approval_put", { pending_id = "p1", operator = "alice",
+        verdict = "approve", now = 5000 }))
+      assert.equal(0, ledger:run("pending_settle", { id = "p1", now = 5000 }))
+      assert.equal(0, ledger:run("pending_issue", { id = "p1", serial = "0a", now = 5000 }))
+      assert.equal(1, ledger:run("pending_issue", { id = "p1", serial = "0a", now = 4999 }))
+    end)
+
+    it("take no say once a certificate is issued", function()
+      assert(ledger:run("pending_put", rows.pending()))
+      assert.equal(1, ledger:run("pending_issue", { id = "p1", serial = "0a", now = 1100 }))
+      assert.equal(0, ledger:run("approval_put", { pending_id = "p1", operator = "alice",
+        verdict = "reject", now = 1100 }))
+      assert.equal(0, ledger:run("pending_settle", { id = "p1", now = 1100 }))
+      assert.same({}, ledger:rows("approval_list", { pending_id = "p1" }))
+      assert.equal("issued", ledger:rows("pending_get", { id = "p1" })[1].state)
+    end)
+
     local function say(operator, verdict, comment)
       local changes = assert(ledger:run("approval_put", { pending_id = "p1", operator = operator,
         verdict = verdict, comment = comment, now = 1100 }))

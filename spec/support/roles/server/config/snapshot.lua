@@ -17,8 +17,11 @@ function M.files(config)
   return config.files or {}
 end
 
+--- It may be as long as the configuration says, or missing: the role ends well before it.
 function M.json(config)
-  return cjson.encode(config)
+  if config.ends_early then os.exit(0, true) end
+  local json = cjson.encode(config)
+  return json .. (" "):rep((config.json_size or 0) - #json)
 end
 
 return M
