@@ -76,8 +76,14 @@ describe("the supervisor", function()
 
     it("not where the configuration's text is cut off, wherever", function()
       server = host.make {}
+      local cases = { { files = { { "tls.cert\0/etc/passwd", "a key without a path" } } } }
       for _, rest in ipairs { "", "\n{", "\n{}\0tls.cert", "\n{}\0tls.cert\0/etc/passwd" } do
-        server:configure { ends_early = true, extra = { { "drain_s", "1\n" .. rest } } }
+        -- A sanitizer looks for leaks when a process exits early, and may not in one closed off.
+        if LEST_PREFIX:find "asan" then break end
+        table.insert(cases, { ends_early = true, extra = { { "drain_s", "1\n" .. rest } } })
+      end
+      for _, case in ipairs(cases) do
+        server:configure(case)
         local code, _, err = server:run "--check"
         assert.equal(2, code, err)
         assert.matches("the configuration is cut off", err)
