@@ -104,8 +104,9 @@ describe("the log of a role", function()
 end)
 
 describe("a reader of the log that stops", function()
-  it("holds nobody: lines are dropped, and counted once it reads again", function()
-    local server = host.make { workers = 1 }
+  --- A server whose log goes through a pipe, the process that reads that, and the pipe's path.
+  local function read_by_cat(config)
+    local server = host.make(config)
     finally(function() server:stop() end)
     local pipe = server.folder .. "/pipe"
     process.must { "mkfifo", pipe }
@@ -113,6 +114,11 @@ describe("a reader of the log that stops", function()
       server.folder .. "/server.lua" }, server.folder .. "/out", server.folder .. "/err")
     local reader = process.start({ "cat", pipe }, server.log_file, server.folder .. "/err")
     server:wait_ready(1)
+    return server, reader, pipe
+  end
+
+  it("holds nobody: lines are dropped, and counted once it reads again", function()
+    local server, reader = read_by_cat { workers = 1 }
     process.kill(reader, "STOP")
     local log = [[
       for i = 1, 500 do core.log.write("info", "many", { "text", ("x"):rep(1000) }) end]]
@@ -134,14 +140,7 @@ describe("a reader of the log that stops", function()
   end)
 
   it("may leave: what nobody can take is counted, and said to who reads next", function()
-    local server = host.make {}
-    finally(function() server:stop() end)
-    local pipe = server.folder .. "/pipe"
-    process.must { "mkfifo", pipe }
-    server.pid = process.start({ "sh", "-c", [[exec "$@" 2>"$0"]], pipe, server.lest, "serve",
-      server.folder .. "/server.lua" }, server.folder .. "/out", server.folder .. "/err")
-    local reader = process.start({ "cat", pipe }, server.log_file, server.folder .. "/err")
-    server:wait_ready(1)
+    local server, reader, pipe = read_by_cat {}
     process.kill(reader, "KILL")
     process.wait_for(function() return not process.alive(reader) end, "the reader's end")
     server:ask("worker", 1, [[core.log.write("error", "lost") return true]])

@@ -34,14 +34,10 @@ describe("the path of a client certificate", function()
     pki.__close(ca)
   end)
 
-  local function enroll(it)
-    return server:post("/simpleenroll", server:csr(it.name), "--cert", it.path, "--key", it.key)
-  end
-
   it("7030-3.3.2-a is found among anchors of one name", function()
     for i, maker in ipairs { table.unpack(makers, 1, 3) } do
       local device = ca:issue("device" .. i, { by = maker, ext = NO_IDS })
-      local status, body = enroll(device)
+      local status, body = server:enroll_as(device)
       assert.equal(200, status, body)
       assert.matches(('"anchors":"maker%d"'):format(i),
         server:sql "SELECT principal FROM requests ORDER BY seq DESC LIMIT 1")
@@ -56,7 +52,7 @@ describe("the path of a client certificate", function()
     end
     local device = ca:issue("far", { by = above })
     process.write(device.path, process.read(device.path) .. table.concat(sent))
-    local status, body = enroll(device)
+    local status, body = server:enroll_as(device)
     assert.equal(200, status, body)
   end)
 end)

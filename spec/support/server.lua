@@ -205,6 +205,13 @@ function Server:post(path, csr, ...)
   return self:curl(path, "--data-binary", "@" .. csr, "-H", "Content-Type: application/pkcs10", ...)
 end
 
+--- Enroll with a certificate that support.pki has made. Returns what curl() returns.
+---@param device { name: string, path: string, key: string }
+function Server:enroll_as(device)
+  return self:post("/simpleenroll", self:csr(device.name), "--cert", device.path, "--key",
+    device.key)
+end
+
 --- Write the certificate of an answer to NAME.pem with openssl, and return that path.
 ---@param body string
 ---@param name string
