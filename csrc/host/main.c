@@ -9,10 +9,13 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
+    /* Started again by /proc/self/exe, it would be "exe" to ps and top; its arguments name the role. */
+    prctl(PR_SET_NAME, "lest");
     if (argc > 2 && strcmp(argv[1], "--role") == 0)
         return strcmp(argv[2], "supervisor") == 0 ? host_supervisor_main(argc, argv)
                                                   : host_role_main(argc, argv);

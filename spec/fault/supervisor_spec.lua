@@ -45,6 +45,15 @@ describe("the supervisor", function()
       assert.equal(0, (process.run { "bash", "-c", "exec 3<>/dev/tcp/127.0.0.1/" .. port }))
     end)
 
+    it("processes that ps calls lest, with the role among their arguments", function()
+      start { workers = 1 }
+      for role, pid in pairs { supervisor = server.pid, worker = server:role_pid("worker", 1),
+        authority = server:role_pid("authority", 0) } do
+        local told = process.must { "ps", "-o", "comm=,args=", "-p", pid }
+        assert.matches("^lest +.*%-%-role " .. role, told)
+      end
+    end)
+
     it("gives each role the launch that it needs", function()
       start {}
       assert.equal("worker 1 1 false", server:ask("worker", 1,

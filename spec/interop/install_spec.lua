@@ -53,6 +53,11 @@ describe("an installation", function()
       "share/doc/lest/examples/quickstart" } do
       assert.is_true(process.exists(root .. "/" .. file), file)
     end
-    must { "test", "-x", root .. "/share/doc/lest/examples/quickstart" }
+  end)
+
+  it("has an example that runs from there, with the command beside it", function()
+    local out = must { "env", "PATH=/usr/bin:/bin", root .. "/share/doc/lest/examples/quickstart" }
+    assert.matches("\n== Done: ", out)
+    assert.not_matches("and build", out)
   end)
 end)
