@@ -3,7 +3,8 @@
  * A plain table with a shared metatable, so that flows may add fields: code (stable, see base/error.h),
  * message, exit_code, and where they apply operation, reason (what the server said), status (HTTP),
  * retry_after (seconds), request_id, rfc, cause (another error), detail (the drained OpenSSL queue) and
- * was_sent (of a request without an answer: whether it may have reached the server). */
+ * was_sent (of a request without an answer: whether it may have reached the server). What a task raised has
+ * its origin as traceback. */
 #include "lua/error.h"
 
 #include "lua/options.h"
@@ -13,9 +14,9 @@
 
 static const char CLASS[] = "lest.error";
 
-static const char *const fields[] = { "code",        "message",    "operation", "reason", "status",
-                                      "retry_after", "request_id", "exit_code", "rfc",    "cause",
-                                      "detail",      "was_sent",   "unknown",   NULL };
+static const char *const fields[] = { "code",        "message",    "operation", "reason",    "status",
+                                      "retry_after", "request_id", "exit_code", "rfc",       "cause",
+                                      "detail",      "was_sent",   "unknown",   "traceback", NULL };
 
 static int tostring(lua_State *L)
 {

@@ -161,6 +161,10 @@ end
 ---@field timeout? string|integer for the whole exchange; default "30s"
 ---@field max_body? integer most bytes of an answer; default 4 MiB
 
+-- RFC 9110 9.2.1: what asks and changes nothing. Of any other request without an answer it is
+-- unknown whether it was done.
+local SAFE <const> = { GET = true, HEAD = true, OPTIONS = true }
+
 ---@param options lest.http.options|{ url: string, method?: string }
 ---@return lest.http.response?
 ---@return lest.error? err
@@ -173,11 +177,14 @@ function M.request(options)
     body = require "lest.json".encode(options.json)
     headers[#headers + 1] = { "Content-Type", "application/json" }
   end
-  return M.send(client, {
+  local response
+  response, err = M.send(client, {
     url = options.url, method = options.method, headers = headers, body = body,
     username = options.username, password = options.password, max_body = options.max_body,
     timeout_ms = duration.parse(options.timeout or "30s") * 1000,
   })
+  if not response then err.unknown = err.was_sent and not SAFE[options.method or "GET"] or nil end
+  return response, err
 end
 
 local function with(options, changes)

@@ -20,7 +20,9 @@ local loaders = {
   policy = function() return require "lest.policy" end,
   spawn = function() return require "lest.task".spawn end,
   sleep = function() return require "lest.task".sleep end,
-  all = function() return require "lest.task".all end,
+  run = function() return require "lest.task".run end,
+  all = function() return require "lest.all" end,
+  retry = function() return require "lest.retry".retry end,
   version = function() return core.version end,
 }
 for _, name in ipairs(CLASSES) do

@@ -8,6 +8,7 @@
 ---   local a = task.spawn(function() task.sleep(1) return "done" end)
 ---   print(a:wait())
 local core = require "lest.core"
+local origin = require "lest.base.origin"
 
 local M = {}
 
@@ -51,11 +52,18 @@ end
 
 local step
 
+-- Keep where a task raised its error. The server's own tasks are many, and many of them end in a
+-- refusal: they have no `started`, and their errors stay as they are.
+local function with_origin(task, err)
+  if not task.co then return err end
+  if task.started then err = origin.add(err, debug.traceback(task.co), task.started) end
+  task.trace = origin.text(err)
+  if type(err) == "string" and not task.started then task.trace = debug.traceback(task.co, err) end
+  return err
+end
+
 local function settle(task, ok, first, start)
-  if not ok then
-    if type(first) == "string" and task.co then task.trace = debug.traceback(task.co, first) end
-    return finish(task, false, first)
-  end
+  if not ok then return finish(task, false, with_origin(task, first)) end
   if task.limit and task.limit.expired then
     coroutine.close(task.co)
     return finish(task, false, "the decision took too long")
@@ -103,19 +111,23 @@ function step(task, ...)
   while arguments do arguments = resume(task, unpack(arguments, 1, arguments.n)) end
 end
 
+local function check_function(fn)
+  if type(fn) ~= "function" then
+    error(("a task runs a function, not a %s"):format(type(fn)), 3)
+  end
+end
+
 --- Start fn(...) as a task; it runs at once until its first wait.
 ---@param fn function
 ---@param ... any
 ---@return lest.task
 function M.spawn(fn, ...)
-  if type(fn) ~= "function" then
-    error(("a task runs a function, not a %s"):format(type(fn)), 2)
-  end
-  return M.start({}, fn, ...)
+  check_function(fn)
+  return M.start({ started = origin.here(2) }, fn, ...)
 end
 
 --- As spawn, with options: limit (a lest.limit that bounds it), quiet (an error is for whoever
---- waits), on_step (called before each piece of it runs).
+--- waits), on_step (called before each piece of it runs), started (who did, for its errors).
 ---@param options table
 ---@param fn function
 ---@param ... any
@@ -123,7 +135,7 @@ end
 function M.start(options, fn, ...)
   local task = setmetatable({
     co = coroutine.create(fn), done = false, limit = options.limit, quiet = options.quiet,
-    on_step = options.on_step,
+    on_step = options.on_step, started = options.started,
   }, Task)
   alive = alive + 1
   step(task, ...)
@@ -150,7 +162,8 @@ function M.await(start)
   return raw_yield(AWAIT, start)
 end
 
---- Wait for this task; returns what its function returned, or raises its error.
+--- Wait for this task; returns what its function returned, or raises its error: a text with where
+--- it comes from, a lest.error with that as `traceback`.
 ---@return any ...
 function Task:wait()
   if not self.done then
@@ -190,65 +203,37 @@ function M.sleep(time)
   until core.clock.monotonic_us() >= due_us
 end
 
-local ALL <const> = { limit = true, each = true }
-
-local function all_problem(list, options)
-  for name in pairs(options) do
-    if not ALL[name] then
-      local hint = require "lest.base.schema".hint(name, ALL)
-      return ("there is no option '%s'%s"):format(tostring(name), hint)
-    end
-  end
-  local limit, each = options.limit, options.each
-  if limit ~= nil and (math.type(limit) ~= "integer" or limit < 1) then
-    return "the option 'limit' is a whole number from 1"
-  elseif each ~= nil and type(each) ~= "function" then
-    return "the option 'each' is a function"
-  end
-  for i = 1, each and 0 or #list do
-    if type(list[i]) ~= "function" then
-      return ("element %d is a %s, and there is no function for each"):format(i, type(list[i]))
-    end
-  end
-end
-
---- Run fn on every element as tasks, at most options.limit at once (default 100); wait for all.
----@param list any[] functions, or elements for options.each
----@param options? { limit: integer, each: fun(element: any, index: integer): any }
----@return any[] results the first of each, in order; the first error is raised once all have ended
-function M.all(list, options)
-  options = options or {}
-  if type(list) ~= "table" or type(options) ~= "table" then
-    error("lest.all takes a list, and a table of options", 2)
-  end
-  local problem = all_problem(list, options)
-  if problem then error("lest.all: " .. problem, 2) end
-  local each = options.each or function(element) return element() end
-  local results, failure, next_index = {}, nil, 1
-  local function worker()
-    while next_index <= #list do
-      local index = next_index
-      next_index = index + 1
-      local ok, value = pcall(each, list[index], index)
-      if ok then
-        results[index] = value
-      else
-        failure = failure or { value }
-      end
-    end
-  end
-  local workers = {}
-  for i = 1, math.min(options.limit or 100, #list) do workers[i] = M.start({ quiet = true },
-    worker) end
-  for _, task in ipairs(workers) do task:wait() end
-  if failure then error(failure[1], 0) end
-  return results
-end
-
 --- Turn the loop until every task has ended, or nothing can end them.
-function M.run()
+function M.finish()
   while alive > 0 and core.loop.turn() do end -- luacheck: ignore 542
 end
+
+--- Run fn(...) as a task, and go on until it and all other tasks have ended: a script for lua5.4
+--- puts its work in here. (`lest run` does as much for each script.)
+---@param fn function
+---@param ... any
+---@return any ... what fn returned; its error is raised, else the first of a task that no other
+--- code waited for
+function M.run(fn, ...)
+  check_function(fn)
+  if current then error("lest.run is for scripts: what runs in a task is called as it is", 2) end
+  local main = M.start({ quiet = true, started = origin.here(2) }, fn, ...)
+  repeat until main.ok == false or alive == 0 or not core.loop.turn()
+  if not main.done then error("nothing is under way that could end the tasks", 2) end
+  local results = pack(main:wait())
+  if M.failure then error(M.failure.err, 0) end
+  return unpack(results, 1, results.n)
+end
+
+-- The interpreter of a stock lua5.4 ends when its script does, whatever the tasks wait for.
+local function tell_unfinished()
+  if alive == 0 then return end
+  io.stderr:write(("lest: the script has ended, and %d of its tasks have not: put what starts them "
+    .. "into lest.run(function() ... end)\n"):format(alive))
+end
+local IS_STOCK <const> = package.preload["lest.core"] == nil
+--- Kept for as long as the module is.
+M.at_exit = IS_STOCK and setmetatable({}, { __gc = tell_unfinished }) or nil
 
 --- Whether the code runs inside a task.
 ---@return boolean

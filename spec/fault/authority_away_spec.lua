@@ -3,7 +3,7 @@ local core = require "lest.core"
 local fleet = require "support.fleet"
 local process = require "support.process"
 local support = require "support.server"
-local task = require "lest.task"
+local all = require "lest.all"
 
 describe("while there is no authority", function()
   local server
@@ -22,7 +22,7 @@ describe("while there is no authority", function()
     local devices = fleet.new(server, 200, "away").devices
     take_away()
     local started = core.clock.monotonic_ms()
-    local answers = task.all(devices, { limit = 100, each = function(device)
+    local answers = all(devices, { limit = 100, each = function(device)
       return assert(fleet.post(server, device))
     end })
     for _, answer in ipairs(answers) do

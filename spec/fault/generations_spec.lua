@@ -3,6 +3,7 @@ local fleet = require "support.fleet"
 local process = require "support.process"
 local raw_client = require "support.raw_client"
 local support = require "support.server"
+local all = require "lest.all"
 local task = require "lest.task"
 
 -- Names say how long to think, and one of them thinks for ever where no hook reaches.
@@ -106,20 +107,20 @@ describe("a server with requests under way", function()
       two.devices[i].secret = device.secret
     end
     local tally = {}
-    local function all(devices)
+    local function enroll_all(devices)
       return task.start({ quiet = true }, function()
-        task.all(devices, { limit = #devices, each = function(device)
+        all(devices, { limit = #devices, each = function(device)
           local answer = assert(fleet.post(server, device))
           tally[device.name] = (tally[device.name] or "") .. answer.status .. " "
         end })
       end)
     end
-    local first = all(one.devices)
+    local first = enroll_all(one.devices)
     wait_thinking(one)
     process.kill(server.pid, "HUP")
     process.wait_for(function() return #server:logged "ready" == 2 end, "a generation", 30)
     server.http = nil -- new connections, to the new generation
-    local second = all(two.devices)
+    local second = enroll_all(two.devices)
     first:wait()
     second:wait()
     for _, device in ipairs(one.devices) do

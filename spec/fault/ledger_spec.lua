@@ -5,11 +5,12 @@ local fleet = require "support.fleet"
 local host = require "support.host"
 local process = require "support.process"
 local support = require "support.server"
+local all = require "lest.all"
 local task = require "lest.task"
 
 --- Ask for certificates of many devices at once; every answer has this status.
 local function expect(server, devices, status)
-  local answers = task.all(devices, { limit = 30, each = function(device)
+  local answers = all(devices, { limit = 30, each = function(device)
     return assert(fleet.post(server, device))
   end })
   for i, answer in ipairs(answers) do

@@ -6,7 +6,7 @@ local process = require "support.process"
 local processes = require "bench.processes"
 local raw_client = require "support.raw_client"
 local support = require "support.server"
-local task = require "lest.task"
+local all = require "lest.all"
 
 local ATTEMPTS <const> = 7
 
@@ -38,7 +38,7 @@ describe("failed logins", function()
     local tally = {}
     local numbers = {}
     for i = 1, count do numbers[i] = i end
-    local answers = task.all(numbers, { limit = count, each = function(i)
+    local answers = all(numbers, { limit = count, each = function(i)
       return try(device, password_of(i), username_of and username_of(i))
     end })
     for _, answer in ipairs(answers) do

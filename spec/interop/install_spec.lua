@@ -1,6 +1,7 @@
 -- What `cmake --install` puts into a folder works from there: the binary finds its Lua files, and a
 -- stock lua5.4 the module.
 local process = require "support.process"
+local shell = require "support.shell"
 local temporary = require "support.temporary"
 
 describe("an installation", function()
@@ -46,6 +47,28 @@ describe("an installation", function()
       ("LUA_CPATH=%s/lib/lua/5.4/?.so;;"):format(root), "lua5.4", "-e", script }
     assert.matches("^%d+%.%d+%.%d+\tec:P%-256\t", out)
     assert.equal(module, out:match "\t([^\t]*)\n$")
+  end)
+
+  it("runs tasks in a stock lua5.4 with lest.run, and else says what is missing", function()
+    if process.must({ "ldd", root .. "/lib/lua/5.4/lest/core.so" }):find("libasan", 1, true) then
+      return pending "the sanitizer must be in the interpreter itself"
+    end
+    local function run(script)
+      process.write(folder .. "/tasks.lua", "local lest = require 'lest'\n" .. script)
+      return shell.run(("LUA_PATH='%s/share/lua/5.4/?.lua;%s/share/lua/5.4/?/init.lua;;' "
+        .. "LUA_CPATH='%s/lib/lua/5.4/?.so;;' lua5.4 %s"):format(root, root, root,
+        folder .. "/tasks.lua"))
+    end
+    local work = "lest.spawn(function() lest.sleep(0.01) io.write 'done ' end)"
+    local result = run("print(lest.run(function(x) " .. work .. " return x end, 5))")
+    assert.same({ out = "done 5\n", err = "", code = 0 }, result)
+    result = run(work)
+    assert.equal("", result.out)
+    assert.matches("^lest: the script has ended, and 1 of its tasks have not: put .*lest%.run",
+      result.err)
+    result = run "lest.run(function() lest.spawn(function() error 'lost' end) end)"
+    assert.equal(1, result.code)
+    assert.matches("tasks.lua:2: lost\nstack traceback", result.err)
   end)
 
   it("has the policies, the examples and the manual page", function()

@@ -3,6 +3,7 @@
 local core = require "lest.core"
 local asn1 = require "support.der"
 local est = require "support.est"
+local run_all = require "lest.all"
 local task = require "lest.task"
 
 local http = est.http
@@ -377,7 +378,7 @@ describe("the client enrolls", function()
         return bodies[i]
       end
     end
-    assert.equal(20, #task.all(calls, { limit = 5 }))
+    assert.equal(20, #run_all(calls, { limit = 5 }))
     assert.equal(20, #server:requests())
   end)
 end)

@@ -9,6 +9,7 @@
 local core = require "lest.core"
 local credentials = require "lest.server.ledger.credentials"
 local http = require "lest.http"
+local all = require "lest.all"
 local task = require "lest.task"
 
 local M = {}
@@ -125,7 +126,7 @@ end
 function Fleet:start(limit, seconds)
   local deadline_ms = core.clock.monotonic_ms() + (seconds or 90) * 1000
   return task.start({ quiet = true }, function()
-    task.all(self.devices, { limit = limit or 20,
+    all(self.devices, { limit = limit or 20,
       each = function(device) self:enroll(device, deadline_ms) end })
   end)
 end

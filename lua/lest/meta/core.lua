@@ -53,8 +53,9 @@
 ---@field rfc string?
 ---@field cause lest.error|string|nil
 ---@field detail string? what OpenSSL or the system said
+---@field traceback string? of one that a task raised: its origin
 ---@field was_sent boolean? of a request without an answer: whether it may have reached the server
----@field unknown boolean? of lest.client: the answer was lost, and whether a certificate was issued is not known
+---@field unknown boolean? the answer was lost, and whether the request was done is not known
 
 ---@class lest.core.error
 local core_error = {}

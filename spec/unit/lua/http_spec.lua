@@ -55,6 +55,18 @@ describe("lest.http", function()
     assert.is_truthy(requests[3].headers.authorization)
   end)
 
+  it("says of what may have been done, without an answer, that this is unknown", function()
+    local function lost(url, method)
+      local _, err = http.request { url = url, method = method, trust = trust, timeout = 1 }
+      return err.unknown
+    end
+    for _, method in ipairs { "POST", "PUT" } do
+      assert.is_true(lost(server.url, method), method)
+    end
+    assert.is_nil(lost(server.url, "GET"))
+    assert.is_nil(lost("https://127.0.0.1:1/", "POST"))
+  end)
+
   it("reads JSON with null as nil", function()
     local function json(body)
       server:answer(est.http(200, {}, body))

@@ -1,27 +1,17 @@
 -- Tasks wait side by side, and limits bound the time and memory of what a policy does.
 local core = require "lest.core"
+local all = require "lest.all"
 local task = require "lest.task"
 
 describe("tasks", function()
   it("wait side by side and return their results in order", function()
     local before = core.clock.monotonic_ms()
-    local squares = task.all({ 1, 2, 3, 4 }, { each = function(x)
+    local squares = all({ 1, 2, 3, 4 }, { each = function(x)
       task.sleep(0.05)
       return x * x
     end })
     assert.same({ 1, 4, 9, 16 }, squares)
     assert.is_true(core.clock.monotonic_ms() - before < 180)
-  end)
-
-  it("run at most `limit` at once", function()
-    local running, most = 0, 0
-    task.all({ 1, 2, 3, 4, 5, 6 }, { limit = 2, each = function()
-      running = running + 1
-      most = math.max(most, running)
-      task.sleep(0.005)
-      running = running - 1
-    end })
-    assert.equal(2, most)
   end)
 
   it("get all results of a wait, outside of a task too", function()
@@ -82,16 +72,36 @@ describe("tasks", function()
       ["'soon' is no duration"] = function() task.sleep "soon" end,
       ["%-1 is no duration"] = function() task.sleep(-1) end,
       ["a function, not a number"] = function() task.spawn(1) end,
-      ["element 1 is a number"] = function() task.all { 1 } end,
-      ["takes a list"] = function() task.all() end,
-      ["no option 'limt', did you mean 'limit'"] = function() task.all({}, { limt = 1 }) end,
-      ["'limit' is a whole number from 1"] = function() task.all({}, { limit = 0 }) end,
-      ["'each' is a function"] = function() task.all({}, { each = 1 }) end,
     } do
       local ok, message = pcall(call)
       assert.is_false(ok)
       assert.matches("task_spec.lua:%d+: .*" .. problem, message)
     end
+  end)
+
+  it("raise where they are waited for, with the stack that raised and who started them", function()
+    local function deep() error "in the depth" end
+    local line = debug.getinfo(1, "l").currentline + 1
+    local failing = task.spawn(function() task.sleep(0) deep() end)
+    local ok, err = pcall(failing.wait, failing)
+    assert.is_false(ok)
+    assert.matches("^[^\n]*task_spec.lua:%d+: in the depth\nstack traceback:\n", err)
+    assert.matches("in upvalue 'deep'", err)
+    assert.matches("started at [^\n]*task_spec.lua:" .. line .. "%)$", err)
+    assert.equal(err, failing.trace)
+  end)
+
+  it("leave a lest.error what it is, and give it its origin", function()
+    local refused = core.error.new { code = "refused", message = "no" }
+    local failing = task.spawn(function() task.sleep(0) error(refused) end)
+    local ok, err = pcall(failing.wait, failing)
+    assert.same({ false, refused, "no" }, { ok, err, tostring(err) })
+    assert.matches("^stack traceback:.*task_spec.lua:%d+: in function.*started at ", err.traceback)
+  end)
+
+  it("leave alone what says that memory was short", function()
+    local failing = task.spawn(function() task.sleep(0) error("not enough memory", 0) end)
+    assert.same({ false, "not enough memory" }, { pcall(failing.wait, failing) })
   end)
 
   it("close their <close> variables when cancelled", function()

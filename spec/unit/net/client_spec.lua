@@ -5,6 +5,7 @@ local http = require "lest.http"
 local pki = require "support.pki"
 local raw_server = require "support.raw_server"
 local rawtls = require "support.rawtls"
+local run_all = require "lest.all"
 local task = require "lest.task"
 
 local answer = est.http
@@ -215,7 +216,7 @@ describe("the HTTPS client", function()
       for i = 1, 20 do
         calls[i] = function() return assert(get(client, server.url .. "/x")).body end
       end
-      assert.equal(("x"):rep(20), table.concat(task.all(calls)))
+      assert.equal(("x"):rep(20), table.concat(run_all(calls)))
     end)
 
     it("closes a kept connection after a while", function()

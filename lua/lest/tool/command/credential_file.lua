@@ -4,6 +4,7 @@
 ---   local all, err = credential_file.read("devices.csv")
 ---   --> { { name = "device001", password = "...", line = 1 }, ... }
 ---   local prepared, err = credential_file.prepare(store, all, progress)
+local all_of = require "lest.all"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local mark = require "lest.base.mark"
@@ -84,17 +85,14 @@ function M.prepare(all, open, progress)
       local prepared, err = store:prepare(wanted)
       done = done + 1
       progress:update(("%d of %d credentials"):format(done, #all))
-      if not prepared then
-        err.message = ("line %d: %s"):format(wanted.line, err.message)
-        error(err, 0)
-      end
-      return prepared
+      if prepared then return prepared end
+      err.message = ("line %d: %s"):format(wanted.line, err.message)
+      return nil, err
     end
   end
-  local ok, result = pcall(task.all, calls, { limit = THREADS })
-  if ok then return result end
-  if core.error.is(result) then return nil, result end
-  error(result, 0)
+  local result, failures = all_of(calls, { limit = THREADS, collect = true })
+  if not failures then return result end
+  return nil, failures[1].err
 end
 
 return M

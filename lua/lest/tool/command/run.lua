@@ -1,6 +1,7 @@
 --- `lest run SCRIPT [ARG...]`: run a Lua script with `require "lest"` at hand, until all its tasks
 --- have ended.
 local core = require "lest.core"
+local origin = require "lest.base.origin"
 local support = require "lest.tool.command.support"
 local task = require "lest.task"
 
@@ -42,7 +43,8 @@ end
 
 local function describe(err)
   local kind = type(err)
-  if kind == "string" or kind == "number" or core.error.is(err) then return tostring(err) end
+  if kind == "string" then return origin.words(err) end
+  if kind == "number" or core.error.is(err) then return tostring(err) end
   local meta = debug.getmetatable(err)
   if meta and meta.__tostring then return tostring(err) end
   return ("(the script raised a %s)"):format(kind)
@@ -72,9 +74,9 @@ local function run(options, words)
   local trace
   local ok, err = xpcall(function()
     chunk(table.unpack(words))
-    task.run()
+    task.finish()
   end, function(err)
-    if traced then trace = debug.traceback(describe(err), 2) end
+    if traced then trace = debug.traceback(origin.text(err) or describe(err), 2) end
     return err
   end)
   if not ok then return fail(err, trace) end

@@ -84,7 +84,8 @@ end
 ---@param err any
 ---@return integer
 function M.exit_code(err)
-  if core.error.is(err) then return err.exit_code or 1 end
+  local code = type(err) == "table" and rawget(err, "exit_code") -- a lest.error or lest.failures
+  if math.type(code) == "integer" then return code end
   return getmetatable(err) == Usage and 2 or 1
 end
 

@@ -4,6 +4,7 @@
 ---   show.text { b = 2, a = { 1, 2 } }   --> { a = { 1, 2 }, b = 2 }
 local core = require "lest.core"
 local inspect = require "lest.tool.inspect"
+local origin = require "lest.base.origin"
 local terminal = require "lest.base.terminal"
 
 local M = {}
@@ -192,6 +193,7 @@ end
 ---@param err lest.error|any
 ---@return string
 function M.error(err)
+  if type(err) == "string" then err = origin.words(err) end
   if not core.error.is(err) then return "error: " .. escape(safe_tostring(err)) end
   local lines, count = {}, 0
   add_error(lines, err, "error: ")

@@ -152,6 +152,24 @@ describe("lest run", function()
     assert.same({ 7, "lest run: no\n" }, { result.code, result.err })
   end)
 
+  it("shows where a task's error came from, through all that waited, when asked", function()
+    local text = [[
+      local lest = require "lest"
+      local function deep() error(lest.error.new { code = "refused", message = "no" }) end
+      lest.spawn(function() lest.sleep(0) deep() end):wait()]]
+    local result = run(text)
+    assert.same({ 7, "lest run: no\n" }, { result.code, result.err })
+    assert.matches("^lest run: no\nstack traceback:.*script.lua:2: in upvalue 'deep'.*started at "
+      .. "[^\n]*script.lua:3%)\n", shell.lest("run", "--traceback", folder .. "/script.lua").err)
+    result = run((text:gsub("error%b()", "error 'words'")))
+    assert.equal(1, result.code)
+    assert.matches("^lest run: [^\n]*script.lua:2: words\n$", result.err)
+    result = run [[require "lest".all { function() error "x" end, function() return nil, "y" end }]]
+    assert.equal(1, result.code)
+    assert.matches("^lest run: 2 of 2 failed\nlest run:   1: [^\n]*:1: x\nlest run:   2: y\n$",
+      result.err)
+  end)
+
   it("does not take a cancelled task for a failure", function()
     local result = run [[
       local task = require "lest.task"
