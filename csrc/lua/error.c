@@ -131,9 +131,36 @@ static int codes(lua_State *L)
     return 1;
 }
 
+static int results(lua_State *L, int status, lua_KContext context)
+{
+    (void)status;
+    (void)context;
+    return lua_gettop(L);
+}
+
+static int call(lua_State *L)
+{
+    lua_pushvalue(L, lua_upvalueindex(1));
+    lua_insert(L, 1);
+    lua_callk(L, lua_gettop(L) - 1, LUA_MULTRET, 0, results);
+    return results(L, LUA_OK, 0);
+}
+
+/* error.keep_caller(fn): fn as a function of C. Lua leaves the frame of a function that ends with
+ * `return fn()` only where fn is one of C: an error then names the line on which it was called. */
+static int keep_caller(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    lua_settop(L, 1);
+    lua_pushcclosure(L, call, 1);
+    return 1;
+}
+
 int lestL_open_error(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "new", new }, { "is", is }, { "codes", codes }, { NULL, NULL } };
+    static const luaL_Reg functions[] = {
+        { "new", new }, { "is", is }, { "codes", codes }, { "keep_caller", keep_caller }, { NULL, NULL }
+    };
     luaL_newlib(L, functions);
     return 1;
 }

@@ -18,7 +18,8 @@ function M.parse(value)
   while rest ~= "" do
     local number, unit, tail = rest:match("^(%d%d?%d?%d?%d?%d?)([smhdwy])(.*)$")
     if not number then
-      return nil, ("'%s' is no duration: write one as 30s, 10m, 2h, 90d or 1y"):format(value)
+      return nil, ("'%s' is no duration%s: write one as 30s, 10m, 2h, 90d or 1y"):format(value,
+        rest:find "^%d+$" and " without a unit" or "")
     end
     total, rest = total + tonumber(number) * UNITS[unit], tail
   end

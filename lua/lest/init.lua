@@ -31,12 +31,20 @@ for _, name in ipairs(CLASSES) do
   end
 end
 
+-- The nearest right word: a field, or a verdict, which people look for here too.
+local function hint_of(name)
+  local schema = require "lest.base.schema"
+  local hint = schema.hint(name, loaders)
+  if hint ~= "" or type(name) ~= "string" then return hint end
+  local verdict = schema.nearest(name, require "lest.policy")
+  return verdict and (", did you mean 'policy.%s'?"):format(verdict) or ""
+end
+
 return setmetatable({}, {
   __index = function(_, name)
     local loader = loaders[name]
     if not loader then
-      local hint = require "lest.base.schema".hint(name, loaders)
-      error(("lest has no field '%s'%s"):format(tostring(name), hint), 2)
+      error(("lest has no field '%s'%s"):format(tostring(name), hint_of(name)), 2)
     end
     return loader() -- require keeps what it has loaded
   end,

@@ -7,6 +7,9 @@ local core = require "lest.core"
 local M = {}
 
 local function write(level, event, fields)
+  if type(event) ~= "string" or fields ~= nil and type(fields) ~= "table" then
+    error(("write log.%s(\"what happened\", { key = value })"):format(level), 3)
+  end
   local list, keys = {}, {}
   for key in pairs(fields or {}) do keys[#keys + 1] = key end
   table.sort(keys)

@@ -7,38 +7,39 @@
 ---   }
 local core = require "lest.core"
 local duration = require "lest.duration"
+local options_of = require "lest.verdict"
 local schema = require "lest.base.schema"
 
+local M = {}
+
+-- What others call a verdict.
+local OTHER_NAMES <const> = {
+  accept = "approve", allow = "approve", grant = "approve", issue = "approve", permit = "approve",
+  decline = "reject", deny = "reject", refuse = "reject", defer = "pending", hold = "pending",
+  wait = "pending", busy = "unavailable", retry = "unavailable",
+}
+
 -- A name that is not there, as policy.aprove, is a mistake that a policy hears of by its line.
-local M = setmetatable({}, { __index = function(self, key)
-  error(("lest.policy has no '%s'%s"):format(tostring(key), schema.hint(key, self)), 2)
+setmetatable(M, { __index = function(self, key)
+  local other = OTHER_NAMES[key]
+  error(("lest.policy has no '%s'%s"):format(tostring(key), other
+    and (", did you mean '%s'?"):format(other) or schema.hint(key, self)), 2)
 end })
 
 local Verdict = { __name = "lest.verdict" }
 
-local s <const> = schema
--- What a policy repeats of a client's may be no text; server/worker/decision makes it one.
-local reason = s.optional(s.string { max = 1000, any_bytes = true })
-local detail = s.optional(s.custom("a value", function(value)
-  return tostring(value):sub(1, 8000)
-end))
-local anything = s.optional(s.custom("a table", function(value)
-  if type(value) == "table" then return value end
-end))
-local period = s.optional(duration.field { min = 1 })
+-- The policy's line, as error() counts from a function that is called through keep_caller.
+local CALLER <const> = 3
 
-local shapes <const> = {
-  approve = s.record {
-    reason = reason, detail = detail, profile = s.optional(s.string { max = 64 }),
-      lifetime = period,
-    subject = anything, san = s.optional(s.list(s.string { max = 1024 }, { max = 128 })),
-      facts = anything,
-    renewal = s.optional(s.boolean()),
-  },
-  reject = s.record { reason = reason, detail = detail },
-  pending = s.record { reason = reason, detail = detail, retry_after = period, expires = period },
-  unavailable = s.record { reason = reason, detail = detail, retry_after = period },
-}
+--- The options of a call by their shape; a mistake is raised as one of the policy's line.
+local function check(kind, options, argument, level)
+  if argument == M then
+    error(("write policy.%s with a dot, not a colon"):format(kind), level + 1)
+  end
+  local result, problem = options_of.check(kind, options, argument)
+  if not result then error(problem, level + 1) end
+  return result
+end
 
 local function verdict(kind, argument)
   local options = {}
@@ -47,12 +48,10 @@ local function verdict(kind, argument)
   elseif type(argument) == "table" then
     for key, value in pairs(argument) do options[key == 1 and "reason" or key] = value end
   elseif argument ~= nil then
-    error(("policy.%s takes a string or a table, not a %s"):format(kind, type(argument)), 3)
+    error(("policy.%s takes a string or a table, not %s"):format(kind, schema.kind(argument)),
+      CALLER + 1)
   end
-  local result, problems = schema.check(shapes[kind], options)
-  if not result then
-    error(("policy.%s: %s: %s"):format(kind, problems[1].path, problems[1].problem), 3)
-  end
+  local result = check(kind, options, argument, CALLER + 1)
   result.verdict = kind
   return setmetatable(result, Verdict)
 end
@@ -88,7 +87,9 @@ end
 function M.approve(options)
   local result = verdict("approve", options)
   if not result.renewal and not result.subject and not result.san then
-    error("policy.approve: state the names, as subject = {{ 'CN', ... }} or san = { 'DNS:...' }", 2)
+    error(("policy.approve: state the names, as subject = %s or san = %s"):format(options_of.NAME,
+      options_of.SAN),
+      CALLER)
   end
   return result
 end
@@ -96,7 +97,7 @@ end
 --- Refuse for good (403). The reason goes to the client, `detail` to the ledger alone.
 ---@param options? string|{ [1]: string, reason: string, detail: any }
 function M.reject(options)
-  local result = verdict("reject", options) -- no tail call: it names the caller's line
+  local result = verdict("reject", options) -- no tail call: it would take a level away
   return result
 end
 
@@ -110,14 +111,14 @@ end
 --- Not yet (202): ask again after retry_after; an operator decides with `lest pending`.
 ---@param options? string|lest.policy.delay
 function M.pending(options)
-  local result = verdict("pending", options) -- no tail call: it names the caller's line
+  local result = verdict("pending", options) -- no tail call: it would take a level away
   return result
 end
 
 --- Not now (503): what the decision needs is out of reach.
 ---@param options? string|lest.policy.delay
 function M.unavailable(options)
-  local result = verdict("unavailable", options) -- no tail call: it names the caller's line
+  local result = verdict("unavailable", options) -- no tail call: it would take a level away
   return result
 end
 
@@ -162,18 +163,12 @@ end
 ---@param options? { window: string|integer, profile: string, lifetime: string|integer }
 ---@return fun(request: lest.policy.request): table
 function M.renew(options)
-  options = options or {}
-  for key in pairs(options) do
-    if key ~= "window" and key ~= "profile" and key ~= "lifetime" then
-      error(("policy.renew: unknown option '%s'%s"):format(tostring(key),
-        schema.hint(key, { window = 1, profile = 1, lifetime = 1 })), 2)
-    end
+  if options ~= nil and type(options) ~= "table" then
+    error(("policy.renew takes a table, as { window = \"30d\" }, not %s"):format(
+      schema.kind(options)), CALLER)
   end
-  local window, problem
-  if options.window then
-    window, problem = duration.parse(options.window)
-    if not window then error("policy.renew: window: " .. problem, 2) end
-  end
+  options = check("renew", options or {}, options, CALLER)
+  local window = options.window
   return function(request)
     local previous = request.previous
     if not previous then return M.reject "there is no certificate to renew" end
@@ -184,6 +179,11 @@ function M.renew(options)
     end
     return M.approve { renewal = true, profile = options.profile, lifetime = options.lifetime }
   end
+end
+
+-- Most policies end with `return policy.approve { ... }`.
+for _, name in ipairs { "approve", "reject", "pending", "unavailable", "renew" } do
+  M[name] = core.error.keep_caller(M[name])
 end
 
 return M

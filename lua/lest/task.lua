@@ -56,6 +56,7 @@ local step
 -- refusal: they have no `started`, and their errors stay as they are.
 local function with_origin(task, err)
   if not task.co then return err end
+  if task.limit then task.stack = debug.traceback(task.co) end -- of an error of any type
   if task.started then err = origin.add(err, debug.traceback(task.co), task.started) end
   task.trace = origin.text(err)
   if type(err) == "string" and not task.started then task.trace = debug.traceback(task.co, err) end

@@ -134,6 +134,7 @@ describe("what is issued", function()
     local answer = enroll(label, options)
     assert.equal(status, answer.status, answer.body)
     assert.matches(text, answer.body)
+    return answer
   end
 
   --- Ask as the holder of a certificate, for its names; options of core.csr.build.
@@ -379,6 +380,14 @@ describe("what is issued", function()
       { san = { "email:a@device" } }, { subject = "CN=Device" } } do
       refused(400, "", "own", options)
     end
+  end)
+
+  it("tells the operator, and no client, that names = \"policy\" leaves names to the policy",
+    function()
+    local answer = refused(400, "not the principal's own name\n$", "own", { subject = "CN=other" })
+    local row = server:sql("SELECT reason || ' ' || detail FROM requests WHERE id = '"
+      .. answer.headers["x-request-id"] .. "'")
+    assert.matches('own name profiles.own has names = "principal"; names = "policy" leaves', row)
   end)
 
   --- A request with this subject and these GeneralNames, both DER, and its key.

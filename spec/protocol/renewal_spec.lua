@@ -214,7 +214,7 @@ describe("a renewal after the configuration changed", function()
     change('keys = "ec:P%-384"', 'keys = "ec:P-256", subject = { "O" }')
     status, body = post_as(server, "device01", "/simplereenroll", fresh_csr(server, "device01"))
     assert.equal(400, status)
-    assert.equal("the subject attribute CN is not in the profile\n", body)
+    assert.equal("the subject attribute CN is not in the profile (it has: O)\n", body)
     assert.equal("reject", server:sql "SELECT verdict FROM requests ORDER BY seq DESC LIMIT 1")
   end)
 

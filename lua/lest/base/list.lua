@@ -13,6 +13,15 @@ function M.has(values, value)
   return false
 end
 
+--- The values as the keys of a table.
+---@param values any[]
+---@return table<any, boolean>
+function M.set(values)
+  local set = {}
+  for _, value in ipairs(values) do set[value] = true end
+  return set
+end
+
 --- The keys of a table of names, in an order that is the same in each process and at each start:
 --- that of pairs() is not.
 ---@param map table<string, any>

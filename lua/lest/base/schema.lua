@@ -8,6 +8,8 @@
 ---   local shape = s.record { name = s.string(), age = s.optional(s.integer { min = 0 }) }
 ---   local value, problems = s.check(shape, { name = "x", agee = 3 })
 ---   --> nil, { { path = "agee", problem = "unknown, did you mean 'age'?" } }
+local list = require "lest.base.list"
+
 local M = {}
 
 -- Looking for the nearest name costs; a hostile table may have any number of unknown ones.
@@ -54,6 +56,13 @@ function M.hint(name, names)
   return nearest and (", did you mean '%s'?"):format(nearest) or ""
 end
 
+--- What a value is, in words: "a string", "nil".
+---@param value any
+---@return string
+function M.kind(value)
+  return value == nil and "nil" or "a " .. type(value)
+end
+
 ---@class lest.schema.shape
 ---@field accept fun(value: any): any, any result, or nil and a sentence or lest.schema.problem[]
 ---@field wanted string what is said of a value of another type
@@ -68,7 +77,7 @@ end
 --- What is wrong with a value that accept() did not take, as a list. An error object is a sentence.
 local function problems_of(shape, value, found)
   if type(found) == "table" and found[1] then return found end
-  found = found or ("must be %s, not %s"):format(shape.wanted, type(value))
+  found = found or ("must be %s, not %s"):format(shape.wanted, M.kind(value))
   return { { problem = tostring(found) } }
 end
 
@@ -165,8 +174,7 @@ end
 
 ---@param choices string[]
 function M.one_of(choices)
-  local set = {}
-  for _, choice in ipairs(choices) do set[choice] = true end
+  local set = list.set(choices)
   return simple("a string", function(value)
     if set[value] then return value end
     return nil, ("'%s' is not one of %s%s"):format(tostring(value):sub(1, 60),
@@ -175,13 +183,14 @@ function M.one_of(choices)
 end
 
 --- A list of up to max (default 256) elements; with `single`, one element may stand for a list of
---- one.
----@param options? { min: integer, max: integer, single: boolean }
+--- one. `as` shows one to a person who wrote something else.
+---@param options? { min: integer, max: integer, single: boolean, as: string }
 function M.list(element, options)
   options = options or {}
   local accept, single = element.accept, options.single
   local min, max = options.min or 0, options.max or 256
-  return simple("a list", function(value)
+  local as = options.as and ": write " .. options.as or ""
+  return simple(options.as and "a list, as " .. options.as or "a list", function(value)
     if type(value) ~= "table" then
       if not single then return nil end
       value = { value }
@@ -190,7 +199,7 @@ function M.list(element, options)
     for key in next, value do
       count = count + 1
       if math.type(key) ~= "integer" or key < 1 then
-        return nil, { { problem = "a list has no named entries", key } }
+        return nil, { { problem = "a list has no named entries" .. as, key } }
       end
     end
     if count ~= #value then return nil, "must be a list without gaps" end

@@ -73,6 +73,12 @@ function core_error.is(value) end
 ---@return table<string, integer>
 function core_error.codes() end
 
+--- A function that calls fn. Whoever calls that with `return` stays on the stack (fn itself would
+--- take its place), so that an error can name the line: one level more than in fn alone.
+---@param fn function
+---@return function
+function core_error.keep_caller(fn) end
+
 ---@class lest.core.utf8
 local core_utf8 = {}
 

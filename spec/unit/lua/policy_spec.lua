@@ -22,6 +22,43 @@ describe("verdicts", function()
     assert.error_matches(function() policy.approve {} end, "state the names")
     assert.error_matches(function() policy.reject(5) end, "takes a string or a table")
   end)
+
+  it("say how it is written what somebody else would write otherwise", function()
+    local name, san = '{ { "CN", "device001" } }', '{ "DNS:device001" }'
+    local view = request.new { principal = { name = "x" } }
+    for _, case in ipairs {
+      { "CN: unknown: write subject = " .. name, { CN = "x" } },
+      { "serialNumber: unknown: write subject = " .. name, { serialNumber = "x" } },
+      { "DNS: unknown: write san = " .. san, { DNS = "x" } },
+      { 'days: unknown: write lifetime = "90d"', { days = 90 } },
+      { "eku: unknown: the profile says it", { eku = {} } },
+      { "subject: must be a name in parts, as " .. name .. ", not a string", { subject = "CN=x" } },
+      { "subject: must be a name in parts, as " .. name, { subject = { CN = "x" } } },
+      { "subject: must be a name in parts, as " .. name, { subject = { "CN", "x" } } },
+      { "subject: must be a name in parts, as " .. name, { subject = { { "CN", 5 } } } },
+      { "subject: must be a name in parts, as " .. name, { subject = view.principal } },
+      { "san: must be a list, as " .. san .. ", not a string", { san = "DNS:x" } },
+      { "san.DNS: a list has no named entries: write " .. san, { san = { DNS = "x" } } },
+      { "san[1]: 'x' is not a kind and a value, as DNS:device001", { san = { "x" } } },
+      { "lifetime: '30' is no duration without a unit: write one as 30s,", { lifetime = "30" } },
+      { 'facts: must be a table, as { site = "Berlin" }, not a string', { facts = "x" } },
+      { "state the names, as subject = " .. name .. " or san = " .. san, {} },
+      { "takes a table of its own, not a part of the request", view },
+    } do
+      local ok, problem = pcall(policy.approve, case[2])
+      assert.is_false(ok)
+      assert.truthy(problem:find(case[1], 1, true), problem)
+    end
+    assert.error_matches(function() policy.pending { retry = "1m" } end,
+      'retry: unknown: write retry_after = "10m"')
+    assert.error_matches(function() policy:reject() end,
+      "write policy.reject with a dot, not a colon")
+    assert.error_matches(function() return policy.deny end, "no 'deny', did you mean 'reject'?")
+    assert.error_matches(function() return require "lest".aprove end,
+      "no field 'aprove', did you mean 'policy.approve'?")
+    assert.error_matches(function() policy.renew "30d" end, 'as { window = "30d" }, not a string')
+    assert.error_matches(function() policy.renew { lifetime = "3" } end, "without a unit")
+  end)
 end)
 
 describe("policy.own_name", function()

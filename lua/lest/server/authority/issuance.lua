@@ -33,12 +33,14 @@ end
 local function refuse_plan(authority, request, finish, name, problem, about)
   local asked = about == "key" or about == "names" and profiles.is_of_client(
     authority.config.profiles[name], request.principal, request.csr, problem)
+  local remedy = profiles.remedy(name, authority.config.profiles[name], problem)
   if asked then
     return refuse(authority, request, finish, { status = 400, reason = problem },
-      { profile = name })
+      { profile = name, detail = remedy })
   end
+  if remedy then problem = problem .. ": " .. remedy end
   core.log.write("error", "approval refused by the profile",
-    { "id", request.id, "profile", name, "message", problem })
+    { "id", request.id, "policy", finish.policy_file, "profile", name, "message", problem })
   record.request(authority, request, finish, "error", { detail = problem, profile = name })
   return { status = 500, reason = "the request " .. request.id .. " failed" }
 end

@@ -3,6 +3,7 @@
 ---   local plan, problem = profile.plan(config.profiles.device, { ... })
 ---   issuer:issue(plan)
 local core = require "lest.core"
+local duration = require "lest.duration"
 local list = require "lest.base.list"
 local refusal = require "lest.server.wire.refusal"
 
@@ -84,7 +85,8 @@ end
 local function check_types(profile, subject, san)
   for _, pair in ipairs(subject) do
     if not list.has(profile.subject, pair[1]) then
-      return nil, ("the subject attribute %s is not in the profile"):format(pair[1])
+      return nil, ("the subject attribute %s is not in the profile (it has: %s)"):format(pair[1],
+        table.concat(profile.subject, ", "))
     elseif pair.der then
       return nil, ("the value of the subject's %s is no character string"):format(pair[1])
     end
@@ -92,11 +94,29 @@ local function check_types(profile, subject, san)
   for _, name in ipairs(san) do
     local kind = name:match "^([^:]+):"
     if not kind or not list.has(profile.san, kind) then
-      return nil, ("a subject alternative name of type %s is not in the profile"):format(kind
-        or "?")
+      return nil, ("a subject alternative name of type %s is not in the profile (it has: %s)")
+        :format(kind or "?", #profile.san > 0 and table.concat(profile.san, ", ") or "none")
     end
   end
   return true
+end
+
+local NOT_OWN_SUBJECT <const> = "the subject is not the principal's own name"
+local NOT_OWN_SAN <const> = "a subject alternative name is not the principal's own"
+local NOT_RENEWED <const> = "the profile takes names from the certificate being renewed only"
+
+local OF_NAMES <const> = { [NOT_OWN_SUBJECT] = true, [NOT_OWN_SAN] = true, [NOT_RENEWED] = true }
+
+--- What an operator may change where a policy shall state such names; nil where that is another
+--- problem.
+---@param name string of the profile
+---@param profile table
+---@param problem string of plan()
+---@return string|nil
+function M.remedy(name, profile, problem)
+  if not OF_NAMES[problem] then return nil end
+  return ('profiles.%s has names = "%s"; names = "policy" leaves them to the policy'):format(name,
+    profile.names)
 end
 
 --- names = "principal": every name is one that the principal has proven. A subject that is the
@@ -115,12 +135,12 @@ local function check_own_names(principal, subject, subject_der, san)
   local only = #subject == 1 and subject[1]
   local is_own = own_name and only and only[1] == "CN" and only[2] == own_name
   if not is_certified and #subject > 0 and not is_own then
-    return nil, "the subject is not the principal's own name"
+    return nil, NOT_OWN_SUBJECT
   end
   for _, name in ipairs(san) do
     local value = name:match "^[^:]+:(.*)$"
     if not own_san[name] and (not own_name or value ~= own_name) then
-      return nil, "a subject alternative name is not the principal's own"
+      return nil, NOT_OWN_SAN
     end
   end
   return is_certified and cert.subject or subject
@@ -202,7 +222,7 @@ function M.plan(profile, facts)
     plan.subject_der, plan.san_der = previous.subject_der, previous.san_der
   else
     if profile.names == "renewal" then
-      return nil, "the profile takes names from the certificate being renewed only"
+      return nil, NOT_RENEWED
     end
     plan.san = verdict.san or {}
     plan.subject, problem = M.check_names(profile, facts.principal, verdict.subject or {}, plan.san)
@@ -213,7 +233,10 @@ function M.plan(profile, facts)
     if not good then return nil, problem, "key" end
   end
   local lifetime = verdict.lifetime or profile.lifetime
-  if lifetime > profile.lifetime then return nil, "the lifetime is longer than the profile's" end
+  if lifetime > profile.lifetime then
+    return nil, ("the lifetime is longer than the profile's (%s)"):format(
+      duration.format(profile.lifetime))
+  end
   plan.not_before = math.max(facts.now - profile.backdate, facts.ca.not_before)
   plan.not_after = math.min(facts.now + lifetime, facts.ca.not_after)
   if plan.not_after <= facts.now then return nil, "the CA's certificate has expired" end

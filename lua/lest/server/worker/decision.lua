@@ -4,31 +4,70 @@
 ---
 --- Whatever goes wrong is the verdict "error", whose detail is for the log: nothing is issued.
 local core = require "lest.core"
+local json = require "lest.json"
+local list = require "lest.base.list"
 local policy = require "lest.policy"
 local refusal = require "lest.server.wire.refusal"
+local schema = require "lest.base.schema"
 local task = require "lest.task"
 
 local M = {}
 
 local DETAIL_MAX <const> = 8000
 
--- What a policy raises may be an object, and say nothing.
-local function text_of_error(problem)
-  local ok, text = pcall(tostring, problem)
-  return ok and type(text) == "string" and text or ("an error of type " .. type(problem))
+-- The most of a table that was raised as an error, and the time in which an object says what it is.
+local SHOWN_MAX <const> = 200
+local DESCRIBE_S <const> = 1
+
+--- What a policy raised, in words: it may be anything, and its __tostring may do anything.
+local function describe(problem)
+  if policy.is_verdict(problem) then
+    return ("a verdict was raised as an error: write `return policy.%s ...`"):format(
+      tostring(problem.verdict))
+  elseif problem == nil then
+    return "error() was called without a message"
+  elseif type(problem) == "table" and not getmetatable(problem) then
+    return "a table was raised as an error: " .. json.line(problem):sub(1, SHOWN_MAX)
+  end
+  return tostring(problem)
 end
 
--- A hook that ends with `return policy.approve { ... }` is gone from the stack: a tail call.
-local function with_place(hook, text)
+--- Start a hook within its limits.
+local function start(hook, argument, seconds, limits)
+  local limit = core.limit.new(core.clock.monotonic_ms() + seconds * 1000, limits.memory)
+  return limit, task.start({ limit = limit, quiet = true, on_step = limits.on_step },
+    hook, argument)
+end
+
+local function text_of_error(problem, limits)
+  if type(problem) == "string" then return problem end
+  local _, told = start(describe, problem, DESCRIBE_S, limits)
+  told:cancel()
+  local text = told.ok and told.results[1]
+  return type(text) == "string" and text or ("an error of type " .. type(problem))
+end
+
+--- A sentence about what a hook did, with the line of its file where that can be told: a hook that
+--- ends with `return other()` is gone from the stack.
+---@param hook function
+---@param text string
+---@param stack? string of debug.traceback
+---@return string
+function M.at(hook, text, stack)
   local info = debug.getinfo(hook, "S")
-  if text:find(info.short_src, 1, true) then return text end
-  return ("%s:%d (the hook): %s"):format(info.short_src, info.linedefined, text)
+  local file = info.short_src
+  if text:find(file, 1, true) then return text end
+  local line = stack and stack:match("\n%s+" .. file:gsub("%p", "%%%0") .. ":(%d+):")
+  if line then return ("%s:%s: %s"):format(file, line, text) end
+  return ("%s:%d (the hook): %s"):format(file, info.linedefined, text)
 end
 
-local function why_failed(hook, running, limit, problem)
+local function why_failed(hook, running, limit, problem, limits)
   if limit.expired then return ("%s (at %s)"):format(problem, limit.where) end
   if limit.exhausted then return "the decision used more than its memory" end
-  return with_place(hook, running.trace or text_of_error(problem))
+  local stack = running.stack
+  local text = M.at(hook, text_of_error(problem, limits), stack)
+  return stack and text .. "\n" .. stack or text
 end
 
 --- Wait for a hook that did not end at once: until its time is over, or its request.
@@ -49,27 +88,43 @@ end
 ---@return boolean ok
 ---@return any result what the hook returned, or a sentence for the log
 function M.call(hook, argument, limits)
-  local limit = core.limit.new(core.clock.monotonic_ms() + limits.seconds * 1000, limits.memory)
-  local running = task.start({ limit = limit, quiet = true, on_step = limits.on_step },
-    hook, argument)
+  local limit, running = start(hook, argument, limits.seconds, limits)
   local ok, result = running.ok, running.results and running.results[1]
   if not running.done then ok, result = wait_for(running, limits) end
   if ok then return true, result end
   if not limit.exhausted then refusal.raise_memory(result) end
-  return false, why_failed(hook, running, limit, result):sub(1, DETAIL_MAX)
+  return false, why_failed(hook, running, limit, result, limits):sub(1, DETAIL_MAX)
+end
+
+-- What a hook returned that is no verdict, in words.
+local function no_verdict(value)
+  if value == nil then
+    return "the policy returned nil, not a verdict: write `return policy.approve { ... }`, say"
+  elseif type(value) == "function" then
+    return "the policy returned a function, not a verdict: call it, or make it the hook itself"
+  end
+  return ("the policy returned %s, not a verdict, as policy.approve { ... } makes one"):format(
+    type(value) == "string" and ("'%s'"):format(value:sub(1, SHOWN_MAX)) or schema.kind(value))
+end
+
+local function mistake(hook, text)
+  return { verdict = "error", detail = M.at(hook, text) }
 end
 
 ---@param hook function|nil absent: the operation is refused
 ---@param request table
 ---@param limits { seconds: integer, memory: integer }
+---@param profiles? string[] those of the label
 ---@return table verdict
-function M.run(hook, request, limits)
+function M.run(hook, request, limits, profiles)
   if not hook then return policy.reject "this operation is not offered here" end
   local ok, verdict = M.call(hook, request, limits)
   if not ok then return { verdict = "error", detail = verdict } end
-  if policy.is_verdict(verdict) then return verdict end
-  return { verdict = "error", detail = ("the policy returned %s, not a verdict"):format(
-    type(verdict) == "table" and "a table" or tostring(verdict)) }
+  if not policy.is_verdict(verdict) then return mistake(hook, no_verdict(verdict)) end
+  local profile = verdict.profile
+  if not profile or not profiles or list.has(profiles, profile) then return verdict end
+  return mistake(hook, ("the label does not have the profile '%s'%s: it has %s"):format(
+    tostring(profile), schema.hint(profile, list.set(profiles)), table.concat(profiles, ", ")))
 end
 
 --- A name in parts, as the authority takes it, from a text or parts. Parts that cannot be written

@@ -24,11 +24,14 @@ local function wanted(worker, exchange, request)
   local ok, list = decision.call(hook, seen, worker:decision_limits(request))
   if ok and list == nil then return label.csrattrs end
   local der, err
-  if ok then ok, der, err = pcall(core.csrattrs.encode, list) end
-  if ok and der then return der end
+  if ok then
+    local encoded
+    encoded, der, err = pcall(core.csrattrs.encode, list)
+    if encoded and der then return der end
+  end
   refusal.raise_memory(err or der)
   failures:write("error", { "id", request.id, "policy", label.policy.file,
-    "message", tostring(err or der or list) })
+    "message", ok and decision.at(hook, tostring(err or der)) or list })
   refusal.raise(500, "the request " .. request.id .. " failed")
 end
 

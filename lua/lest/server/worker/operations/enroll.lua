@@ -67,7 +67,8 @@ local function finish_of(request, fields, duration_us)
   end
   local finish, packet, problem = whole(fields)
   if packet then return finish, packet end
-  return whole { verdict = "error", detail = "the verdict is not taken: " .. problem }
+  return whole { verdict = "error", detail = decision.at(policy.hooks[request.row.hook],
+    "the verdict is not taken: " .. problem) }
 end
 
 --- Ask the policy about a request whose principal is proven, and the authority for what follows.
@@ -78,7 +79,8 @@ local function judge(worker, exchange, request, facts)
   local ok, seen = pcall(seen_request, exchange, request, facts)
   if not ok then refusal.raise_memory(seen) end
   local verdict = ok
-    and decision.run(policy.hooks[request.row.hook], seen, worker:decision_limits(request))
+    and decision.run(policy.hooks[request.row.hook], seen, worker:decision_limits(request),
+      request.label.options.profiles)
     or { verdict = "error", detail = tostring(seen) }
   local finish, packet = finish_of(request, decision.fields(verdict),
     core.clock.monotonic_us() - started_us)

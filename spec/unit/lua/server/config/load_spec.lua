@@ -99,7 +99,8 @@ describe("a configuration", function()
     assert.matches("'devise' is not in profiles, did you mean 'device'?",
       edited('profile = "device"', 'profile = "devise"'))
     assert.matches("must have 'default'", edited("default =", "other ="))
-    assert.matches("tls.key: must be a string, not number", edited('key = "server.key"', "key = 5"))
+    assert.matches("tls.key: must be a string, not a number",
+      edited('key = "server.key"', "key = 5"))
     assert.matches("listen%[1%]: 'localhost' is no address",
       edited("tls =", 'listen = "localhost", tls ='))
     assert.matches("labels.cacerts", edited("default =",

@@ -23,9 +23,19 @@ describe("a decision", function()
     assert.equal(8000, #long.detail)
   end)
 
-  it("names the place of a mistake, also of one in a tail call, which leaves no line", function()
-    local function detail_of(hook) return decision.run(hook, {}, LIMITS).detail end
-    local here = debug.getinfo(1, "S").short_src
+  local here = debug.getinfo(1, "S").short_src
+
+  local function detail_of(hook, profiles)
+    local verdict = decision.run(hook, {}, LIMITS, profiles)
+    assert.equal("error", verdict.verdict)
+    return verdict.detail:match "^[^\n]*"
+  end
+
+  local function expect(line, text, hook)
+    assert.equal(("%s:%s: %s"):format(here, line, text), detail_of(hook))
+  end
+
+  it("names the line of a mistake, also of one that the hook ends with", function()
     local line = debug.getinfo(1, "l").currentline
     local function tail() return policy.approve { subjet = 1 } end
     local function plain()
@@ -33,13 +43,59 @@ describe("a decision", function()
       return verdict
     end
     local function misspelt() return policy.aprove {} end
-    local prefix = here .. ":" .. line + 1
-      .. " (the hook): policy.approve: subjet: unknown, did you mean 'subject'?"
-    assert.equal(prefix, detail_of(tail):sub(1, #prefix))
-    prefix = here .. ":" .. line + 3 .. ": policy.reject: resaon: unknown, did you mean 'reason'?"
-    assert.equal(prefix, detail_of(plain):sub(1, #prefix))
-    prefix = here .. ":" .. line + 6 .. ": lest.policy has no 'aprove', did you mean 'approve'?"
-    assert.equal(prefix, detail_of(misspelt):sub(1, #prefix))
+    local function helper() return tail() end
+    local function renewal() return policy.renew { windw = "1d" } end
+    local subject = "policy.approve: subjet: unknown, did you mean 'subject'?"
+    expect(line + 1, subject, tail)
+    expect(line + 1, subject, helper)
+    expect(line + 3, "policy.reject: resaon: unknown, did you mean 'reason'?", plain)
+    expect(line + 6, "lest.policy has no 'aprove', did you mean 'approve'?", misspelt)
+    expect(line + 8, "policy.renew: windw: unknown, did you mean 'window'?", renewal)
+  end)
+
+  it("names the line also of an error that is no text, and says what it is", function()
+    local line = debug.getinfo(1, "l").currentline + 3
+    local function raising(value, level)
+      return function()
+        error(value, level)
+      end
+    end
+    local function object(to_text) return setmetatable({}, { __tostring = to_text }) end
+    expect(line, "a table was raised as an error: []", raising {})
+    expect(line, 'a table was raised as an error: {"code":"x"}', raising { code = "x" })
+    expect(line, "error() was called without a message", raising(nil))
+    expect(line, "an error of type table", raising(object(function() error "no" end)))
+    expect(line, "an error of type table", raising { print })
+    expect(line, "its own words", raising(object(function() return "its own words" end)))
+    expect(line, "no place", raising("no place", 0))
+    expect(line, "a verdict was raised as an error: write `return policy.reject ...`",
+      raising(policy.reject "no"))
+  end)
+
+  it("is not held up by an error that never says what it is", function()
+    local loop = setmetatable({}, { __tostring = function() while true do end end })
+    assert.matches("an error of type table$", detail_of(function() error(loop) end))
+  end)
+
+  it("says what a hook returned in place of a verdict, and whose it is", function()
+    local line = debug.getinfo(1, "l").currentline
+    for expected, value in pairs {
+      ["a boolean, not a verdict, as policy.approve"] = true, ["'approve', not"] = "approve",
+      ["a function, not a verdict: call it"] = policy.own_name(),
+    } do
+      local said = detail_of(function() return value end)
+      assert.truthy(said:find(("%s:%d (the hook): the policy returned %s"):format(here, line + 5,
+        expected), 1, true), said)
+    end
+    assert.matches("the policy returned nil, not a verdict: write `return policy.approve",
+      detail_of(function() policy.reject "no" end))
+  end)
+
+  it("is an error for a profile that the label does not have, with those that it has", function()
+    local function hook() return policy.approve { renewal = true, profile = "devise" } end
+    assert.matches("%(the hook%): the label does not have the profile 'devise', did you mean "
+      .. "'device'%?: it has device, other$", detail_of(hook, { "device", "other" }))
+    assert.equal("approve", decision.run(hook, {}, LIMITS, { "devise" }).verdict)
   end)
 
   it("takes no verdict that was changed after it was made", function()
