@@ -14,6 +14,7 @@ local policy = require "lest.policy"
 local FACTORY <const> = "factory" -- the name in `anchors`
 local PREFIX <const> = "device-" -- what a device is called before its serial number
 
+---@type lest.policy.hooks
 return {
   enroll = function(request)
     local who = request.principal

@@ -4,6 +4,7 @@ local policy = require "lest.policy"
 
 local own_name = policy.own_name()
 
+---@type lest.policy.hooks
 return {
   -- A device that knows its password gets a certificate for its own name, and must ask for exactly
   -- that. Some renew so too: with the certificate that they have from here, for its names.

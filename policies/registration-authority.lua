@@ -33,6 +33,7 @@ local function approve_for_other(request)
     detail = "RA " .. request.principal.name }
 end
 
+---@type lest.policy.hooks
 return {
   enroll = function(request)
     return is_ra(request.principal) and approve_for_other(request) or own_name(request)

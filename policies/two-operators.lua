@@ -18,6 +18,7 @@ local function approved_by(request)
   return count
 end
 
+---@type lest.policy.hooks
 return {
   enroll = function(request)
     if request.principal.kind ~= "basic" then

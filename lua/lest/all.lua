@@ -95,7 +95,8 @@ end
 
 ---@class lest.all.options
 ---@field limit? integer most tasks at once, default 100
----@field each? fun(element: any, index: integer): any
+---@field each? fun(element: any, index: integer): any what is done with each element; absent: they
+--- are functions
 ---@field collect? boolean failures are returned, not raised
 
 --- Run a function on every element as tasks, and wait for all. An element fails that raises an

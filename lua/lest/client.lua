@@ -1,10 +1,12 @@
 --- The EST client (RFC 7030).
 ---
----   local client = lest.client { url = "https://est.example.com", label = "factory",
----     trust = "bootstrap-ca.pem", username = "device001", password = os.getenv "BOOTSTRAP" }
+---   local client = lest.client { url = "https://est.example.com",
+---     label = "factory", trust = "bootstrap-ca.pem",
+---     username = "device001", password = os.getenv "BOOTSTRAP" }
 ---   local key = assert(lest.key.generate "ec:P-256")
 ---   assert(key:save "device.key")
----   local cert = assert(client:enroll { key = key, subject = "CN=device001", wait = "10m" })
+---   local cert = assert(client:enroll { key = key,
+---     subject = "CN=device001", wait = "10m" })
 ---   assert(cert:save "device.pem")
 ---
 --- Making a client does nothing yet: what is wrong with its files or its URL comes back from its
@@ -38,13 +40,13 @@ end
 ---@class lest.client.options
 ---@field url string "https://host[:port]", also without a scheme, or the whole folder
 --- "https://host/.well-known/est/LABEL"
----@field label? string
+---@field label? string of the CA or profile, if the URL has none
 ---@field trust? "system"|string|lest.store|lest.cert[] a file of anchors, a store, or the system's
 ---@field fingerprint? string SHA-256 of the root instead: it is fetched and compared
 ---@field trust_cacerts? boolean take the newest root of /cacerts as an anchor for certificates,
 --- though nothing but the connection vouches for it
 ---@field username? string Basic, when the server asks
----@field password? string
+---@field password? string of the user name
 ---@field cert? string|lest.cert what is shown in TLS, with its chain; and what reenroll renews
 ---@field key? string|lest.key its key; a file or a URI
 ---@field passphrase? string of the key's file
@@ -345,11 +347,12 @@ local function planned(self, operation, plan, options, renewal)
 end
 
 --- Get a certificate (RFC 7030 4.2.1): for a key and names, or for a finished CSR.
----   client:enroll { key = key, subject = "CN=device001", san = { "DNS:device001" }, wait = "10m" }
+---   client:enroll { key = key, subject = "CN=device001",
+---     san = { "DNS:device001" }, wait = "10m" }
 ---   client:enroll(csr, { wait = "10m" })
 --- The key is the client's if none is given. csrattrs = false: do not ask the server for its
 --- wishes.
----@param what table|lest.csr
+---@param what lest.client.enrollment|lest.csr
 ---@param options? { wait?: string|integer } with a CSR
 ---@return lest.cert? cert verified, with its chain
 ---@return string[]|lest.error changed what the server changed of the names; or the error
@@ -373,9 +376,10 @@ end
 ---@class lest.client.renewal
 ---@field key? lest.key a new one; the old one if absent
 ---@field change? { subject?: lest.name_like, san?: string[] } other names to ask for
----@field digest? string
----@field wait? string|integer
----@field csrattrs? boolean
+---@field digest? string "sha256" and the like; the default goes with the key
+---@field wait? string|integer how long to wait for a pending request, or a server that is busy or
+--- away
+---@field csrattrs? boolean false: do not ask the server what it wants in a request
 
 --- Renew the client's certificate (RFC 7030 4.2.2): subject and alternative names are its own, byte
 --- for byte; the key may be a new one. The server may grant a `change` of names or refuse it.

@@ -1,11 +1,13 @@
 --- Durations as people write them: "90d", "10m", "1h30m", or a number of seconds.
 ---
 ---   duration.parse "90d" --> 7776000
+---@class lest.module.duration
 local M = {}
 
 local UNITS <const> = { s = 1, m = 60, h = 3600, d = 86400, w = 604800, y = 31536000 }
 local MOST <const> = 10000 * UNITS.y
 
+--- Read one.
 ---@param value string|integer "1h30m" (units s, m, h, d, w, y of 365 days), or seconds
 ---@return integer|nil seconds
 ---@return string|nil problem a sentence that names the value
@@ -59,7 +61,7 @@ function M.field(options)
         max < math.maxinteger and M.format(max) or "any")
     end
     return seconds
-  end)
+  end, options)
 end
 
 return M

@@ -1,7 +1,7 @@
 --- HTTP requests: waiting without blocking others inside a task, blocking outside.
 ---
 ---   local res, err = lest.http.get("https://inventory/devices/42")
----   if not res then ... end            -- there was no answer: network, trust, time
+---   if not res then ... end -- there was no answer: network, trust, time
 ---   if res.status == 200 then print(res:json().owner) end
 ---
 --- Every status is a result; redirects are not followed. Without `trust` a server is verified with
@@ -12,6 +12,7 @@ local duration = require "lest.duration"
 local fail = require "lest.base.fail"
 local task = require "lest.task"
 
+---@class lest.module.http
 local M = {}
 
 ---@class lest.http.response
@@ -150,14 +151,14 @@ local function check(options, level)
 end
 
 ---@class lest.http.options
----@field headers? table<string, string>|{ [1]: string, [2]: string }[]
----@field body? string
+---@field headers? table<string, string>|{ [1]: string, [2]: string }[] further ones
+---@field body? string what is sent
 ---@field json? any becomes the body, with its Content-Type
 ---@field trust? "system"|string|lest.store anchors the server is verified with: file or store
 ---@field cert? lest.cert the client's certificate, with its chain
----@field key? lest.key
+---@field key? lest.key its key
 ---@field username? string sent at once (Basic)
----@field password? string
+---@field password? string of the user name
 ---@field timeout? string|integer for the whole exchange; default "30s"
 ---@field max_body? integer most bytes of an answer; default 4 MiB
 
@@ -165,6 +166,7 @@ end
 -- unknown whether it was done.
 local SAFE <const> = { GET = true, HEAD = true, OPTIONS = true }
 
+--- Send a request. url and method ("GET" if absent) are among the options.
 ---@param options lest.http.options|{ url: string, method?: string }
 ---@return lest.http.response?
 ---@return lest.error? err
@@ -194,6 +196,7 @@ local function with(options, changes)
   return all
 end
 
+--- Fetch.
 ---@param url string
 ---@param options? lest.http.options
 ---@return lest.http.response?
@@ -202,6 +205,7 @@ function M.get(url, options)
   return M.request(with(options, { url = url, method = "GET" }))
 end
 
+--- Send a body.
 ---@param url string
 ---@param body? string
 ---@param options? lest.http.options

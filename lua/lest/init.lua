@@ -40,7 +40,8 @@ local function hint_of(name)
   return verdict and (", did you mean 'policy.%s'?"):format(verdict) or ""
 end
 
-return setmetatable({}, {
+---@type lest
+local M = setmetatable({}, {
   __index = function(_, name)
     local loader = loaders[name]
     if not loader then
@@ -54,3 +55,5 @@ return setmetatable({}, {
   __names = loaders, -- for the REPL: what can follow `lest.`
   __metatable = false,
 })
+
+return M

@@ -1,16 +1,18 @@
 --- JSON (RFC 8259), for people and scripts: names sorted, UTF-8 throughout, whatever the locale.
 ---
----   json.encode { serial = "0a", san = {} } --> { "san": [], "serial": "0a" }, on several lines
----   json.decode('{"id": 42}').id            --> 42, an integer
+---   json.line { serial = "0a", san = {} } --> {"san":[],"serial":"0a"}
+---   json.decode('{"id": 42}').id          --> 42, an integer
 ---
 --- A whole number is an integer, however it is written; one that does not fit is refused, since its
 --- neighbours would be the same. So are NaN, hexadecimals, a name that comes twice in an object,
 --- and more than 64 levels. A text of an inventory is a stranger's: csrc/base/json.h reads it.
 local core = require "lest.core"
 
+---@class lest.module.json
+---@field null table what null is written from, and an item of a list that is null; a member that is
+--- null is absent
 local M = {}
 
---- What null is written from, and an item of a list that is null. A member that is null is absent.
 M.null = core.json.null
 
 --- A table that is written as {} also when it is empty.

@@ -4,6 +4,16 @@
 ---   log.info("device renewed", { name = name, serial = cert.serial })
 local core = require "lest.core"
 
+---@class lest.module.log
+---@field debug fun(event: string, fields?: table<string, string|integer|boolean>) for who looks
+--- for a mistake
+---@field info fun(event: string, fields?: table<string, string|integer|boolean>) what happens; the
+--- event is a short stable group of words, and of the fields bytes from outside are escaped
+---@field warning fun(event: string, fields?: table<string, string|integer|boolean>) what should be
+--- looked at
+---@field error fun(event: string, fields?: table<string, string|integer|boolean>) what went wrong
+---@field set_level fun(level: "debug"|"info"|"warning"|"error") lines below it are left out;
+--- "info" at the start
 local M = {}
 
 local function write(level, event, fields)
@@ -23,12 +33,9 @@ local function write(level, event, fields)
 end
 
 for _, level in ipairs { "debug", "info", "warning", "error" } do
-  ---@param event string a short stable group of words
-  ---@param fields? table<string, string|integer|boolean> bytes from outside are escaped
   M[level] = function(event, fields) write(level, event, fields) end
 end
 
---- Lines below this level are left out; "info" at the start.
 M.set_level = core.log.set_level
 
 return M

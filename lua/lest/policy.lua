@@ -10,6 +10,7 @@ local duration = require "lest.duration"
 local options_of = require "lest.verdict"
 local schema = require "lest.base.schema"
 
+---@class lest.module.policy
 local M = {}
 
 -- What others call a verdict.
@@ -26,6 +27,11 @@ setmetatable(M, { __index = function(self, key)
     and (", did you mean '%s'?"):format(other) or schema.hint(key, self)), 2)
 end })
 
+--- What a hook returns; made by approve, reject, pending or unavailable.
+---@class lest.verdict
+---@field verdict "approve"|"reject"|"pending"|"unavailable"
+---@field reason? string
+---@field detail? string
 local Verdict = { __name = "lest.verdict" }
 
 -- The policy's line, as error() counts from a function that is called through keep_caller.
@@ -56,34 +62,19 @@ local function verdict(kind, argument)
   return setmetatable(result, Verdict)
 end
 
---- What a hook is called with: read-only, and a field that does not exist is an error.
----@class lest.policy.request
----@field id string the client's X-Request-Id, in the log and the ledger
----@field time integer seconds since 1970
----@field operation "simpleenroll"|"simplereenroll"
----@field label string
----@field csr lest.csr what is asked for: claims only
----@field principal table who is proven to ask: kind, name, anchors, is_own (this server
---- issued the certificate), certificate, credential, claims
----@field device? string whom it is about, as the ledger has it: the principal that proved itself
---- first, whatever it renews with. Absent where that is longer than 1024 bytes.
----@field auth table what was proven, by the kind of proof
----@field tls { version: string, cipher: string, channel_bound: boolean }
----@field address string the client's
----@field headers table<string, string> User-Agent, Host, Accept and Content-Type, in any case
----@field previous? { certificate: lest.cert, facts: table } what is being renewed
----@field approvals { operator: string, comment: string?, time: integer }[]
-
 ---@class lest.policy.approval
----@field subject? lest.name_like
----@field san? string[]
----@field profile? string one of the label's
----@field lifetime? string|integer
+---@field subject? lest.name|string[][] { { "CN", "device001" } }, or that of a certificate
+---@field san? string[] { "DNS:host", "IP:192.0.2.1" }
+---@field profile? string one of the label's; absent: its first, and of a renewal the one it has
+---@field lifetime? string|integer at most the profile's, which it is if absent
+---@field renewal? boolean instead of subject and san: the names of the certificate being renewed
 ---@field facts? table kept for renewals, as request.previous.facts
----@field detail? any
+---@field reason? string for the ledger
+---@field detail? any for the ledger
 
 --- Issue a certificate. The names stated are the names issued; none at all is an error.
 ---@param options lest.policy.approval
+---@return lest.verdict
 function M.approve(options)
   local result = verdict("approve", options)
   if not result.renewal and not result.subject and not result.san then
@@ -94,29 +85,45 @@ function M.approve(options)
   return result
 end
 
---- Refuse for good (403). The reason goes to the client, `detail` to the ledger alone.
----@param options? string|{ [1]: string, reason: string, detail: any }
+---@class lest.policy.refusal
+---@field [1]? string the reason
+---@field reason? string what the client is told (X-Reason)
+---@field detail? any for the ledger alone
+
+--- Refuse for good (403).
+---@param options? string|lest.policy.refusal the reason alone, or a table
+---@return lest.verdict
 function M.reject(options)
   local result = verdict("reject", options) -- no tail call: it would take a level away
   return result
 end
 
----@class lest.policy.delay
+---@class lest.policy.wait
 ---@field [1]? string the reason
----@field reason? string
----@field detail? any
----@field retry_after? string|integer
----@field expires? string|integer of a pending request
+---@field reason? string what the client is told (X-Reason)
+---@field detail? any for the ledger alone
+---@field retry_after? string|integer when the client is to ask again; absent: the label's
+---@field expires? string|integer how long it waits for operators; absent: the label's
+--- pending_expires
 
---- Not yet (202): ask again after retry_after; an operator decides with `lest pending`.
----@param options? string|lest.policy.delay
+--- Not yet (202): an operator decides with `lest pending`. Each time that the client asks again,
+--- the policy is asked again too.
+---@param options? string|lest.policy.wait the reason alone, or a table
+---@return lest.verdict
 function M.pending(options)
   local result = verdict("pending", options) -- no tail call: it would take a level away
   return result
 end
 
+---@class lest.policy.outage
+---@field [1]? string the reason
+---@field reason? string what the client is told (X-Reason)
+---@field detail? any for the ledger alone
+---@field retry_after? string|integer when the client is to ask again; absent: the label's
+
 --- Not now (503): what the decision needs is out of reach.
----@param options? string|lest.policy.delay
+---@param options? string|lest.policy.outage the reason alone, or a table
+---@return lest.verdict
 function M.unavailable(options)
   local result = verdict("unavailable", options) -- no tail call: it would take a level away
   return result
@@ -137,7 +144,7 @@ end
 
 --- An enroll hook: a certificate for the principal's own name, CN=NAME, or for all the names of the
 --- certificate that it has shown, to a request that asks for exactly that.
----@return fun(request: lest.policy.request): table
+---@return fun(request: lest.request): lest.verdict hook
 function M.own_name()
   return function(request)
     local name, csr = request.principal.name, request.csr
@@ -157,11 +164,17 @@ function M.own_name()
   end
 end
 
---- A reenroll hook: renew with the names of the certificate being renewed (RFC 7030 4.2.2), once no
---- more than `window` of its life is left (absent: at any time). A request for other names
---- (request.csr.change) is refused: a policy of your own may grant one by stating them.
----@param options? { window: string|integer, profile: string, lifetime: string|integer }
----@return fun(request: lest.policy.request): table
+---@class lest.policy.renewal
+---@field window? string|integer how long before its end a certificate may be renewed; absent: at
+--- any time
+---@field profile? string as of an approval
+---@field lifetime? string|integer as of an approval
+
+--- A reenroll hook: renew with the names of the certificate being renewed (RFC 7030 4.2.2). A
+--- request for other names (request.csr.change) is refused: a policy of your own may grant one by
+--- stating them.
+---@param options? lest.policy.renewal
+---@return fun(request: lest.request): lest.verdict hook
 function M.renew(options)
   if options ~= nil and type(options) ~= "table" then
     error(("policy.renew takes a table, as { window = \"30d\" }, not %s"):format(

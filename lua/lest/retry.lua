@@ -13,10 +13,10 @@ local duration = require "lest.duration"
 local schema = require "lest.base.schema"
 local task = require "lest.task"
 
---- Replaced by specs.
----@field random fun(): number from 0 to 1
----@field sleep fun(seconds: number)
----@field now_us fun(): integer monotonic
+---@class lest.module.retry
+---@field random fun(): number from 0 to 1; this and the next two are for specs to replace
+---@field sleep fun(seconds: number) as lest.sleep
+---@field now_us fun(): integer monotonic, microseconds
 local M = { random = math.random, sleep = task.sleep, now_us = core.clock.monotonic_us }
 
 local TIMES_MAX <const> = 1000

@@ -10,10 +10,10 @@
 local core = require "lest.core"
 local origin = require "lest.base.origin"
 
+---@class lest.module.task
+---@field failure? { err: any } the first error of a task that no other code waited for; it was
+--- reported
 local M = {}
-
---- The first error of a task that no other code waited for, as { err = ... }; it was reported.
-M.failure = nil
 
 --- What becomes of such an error; trace is a stack trace that begins with it, if there is one.
 ---@param err any

@@ -2,8 +2,10 @@
 --- different readers.
 ---
 ---   local url = require "lest.url"
----   local where = assert(url.parse "https://est.example.com:8443/a?b") -- .host, .port, .path
+---   local where = assert(url.parse "https://est.example.com:8443/a?b")
+---   print(where.host, where.port, where.path)
 ---   "https://inventory/devices/" .. url.escape(serial)
+---@class lest.module.url
 local M = {}
 
 ---@class lest.url

@@ -68,7 +68,11 @@ end
 ---@field wanted string what is said of a value of another type
 ---@field optional? boolean
 ---@field default? any
+---@field inner? lest.schema.shape of an optional one
 ---@field fields? table<string, lest.schema.shape> of a record
+---@field element? lest.schema.shape of a list and a map
+---@field options? table how it was made: min, max and the like
+---@field choices? string[] all that are taken
 
 ---@class lest.schema.problem
 ---@field problem string
@@ -108,11 +112,12 @@ end
 
 --- A field that may be absent; `default` is what it is then.
 function M.optional(inner, default)
-  return { optional = true, default = default, wanted = inner.wanted, accept = inner.accept }
+  return { optional = true, default = default, wanted = inner.wanted, accept = inner.accept,
+    inner = inner }
 end
 
-local function simple(wanted, accept)
-  return { wanted = wanted, accept = accept }
+local function simple(wanted, accept, options)
+  return { wanted = wanted, accept = accept, options = options }
 end
 
 ---@param options? { max: integer, pattern: string, what: string, any_bytes: boolean } max bytes
@@ -128,7 +133,7 @@ function M.string(options)
       return nil, ("'%s' is not %s"):format(value:sub(1, 60), options.what or "of the right form")
     end
     return value
-  end)
+  end, options)
 end
 
 ---@param options? { min: integer, max: integer }
@@ -142,7 +147,7 @@ function M.integer(options)
         or "any")
     end
     return number
-  end)
+  end, options)
 end
 
 function M.boolean()
@@ -169,17 +174,19 @@ function M.size(options)
         or "any")
     end
     return size
-  end)
+  end, options)
 end
 
 ---@param choices string[]
 function M.one_of(choices)
   local set = list.set(choices)
-  return simple("a string", function(value)
+  local shape = simple("a string", function(value)
     if set[value] then return value end
     return nil, ("'%s' is not one of %s%s"):format(tostring(value):sub(1, 60),
       table.concat(choices, ", "), M.hint(value, set))
   end)
+  shape.choices = choices
+  return shape
 end
 
 --- A list of up to max (default 256) elements; with `single`, one element may stand for a list of
@@ -190,7 +197,7 @@ function M.list(element, options)
   local accept, single = element.accept, options.single
   local min, max = options.min or 0, options.max or 256
   local as = options.as and ": write " .. options.as or ""
-  return simple(options.as and "a list, as " .. options.as or "a list", function(value)
+  local shape = simple(options.as and "a list, as " .. options.as or "a list", function(value)
     if type(value) ~= "table" then
       if not single then return nil end
       value = { value }
@@ -215,7 +222,9 @@ function M.list(element, options)
     end
     if problems then return nil, problems end
     return result
-  end)
+  end, options)
+  shape.element = element
+  return shape
 end
 
 --- A table from names to values.
@@ -223,7 +232,7 @@ end
 function M.map(element, options)
   options = options or {}
   local accept, good_key, max = element.accept, options.key, options.max or 1024
-  return simple("a table", function(value)
+  local shape = simple("a table", function(value)
     if type(value) ~= "table" then return nil end
     local result, problems, count = {}, nil, 0
     for key, item in next, value do
@@ -242,7 +251,9 @@ function M.map(element, options)
     end
     if problems then return nil, problems end
     return result
-  end)
+  end, options)
+  shape.element = element
+  return shape
 end
 
 --- A table with just these fields.
@@ -288,9 +299,10 @@ function M.record(fields)
   return shape
 end
 
---- Any value that the function accepts: function(value) -> result | nil, problem.
-function M.custom(wanted, accept)
-  return simple(wanted, accept)
+--- Any value that the function accepts: function(value) -> result | nil, problem. The options are
+--- for who describes the shape.
+function M.custom(wanted, accept, options)
+  return simple(wanted, accept, options)
 end
 
 --- Check a value against a schema.

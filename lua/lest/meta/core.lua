@@ -357,8 +357,8 @@ function core_ledger.statements() end
 --- it. A value that is no character string has `der`: it is "#" and its DER in hex, and is written
 --- as it is.
 ---@class lest.name
----@field [integer] { [1]: string, [2]: string, plus?: boolean, der?: boolean }
----@field [string] string?
+---@field [integer] { [1]: string, [2]: string, plus?: boolean, der?: boolean } type and value
+---@field [string] string? the first value of a type, as name.CN
 
 ---@alias lest.name_like lest.name|{ [1]: string, [2]: string, plus?: boolean, der?: boolean }[]|string
 
@@ -828,17 +828,17 @@ function est.body_encode(der, wrap) end
 
 --- A PKCS#10 request (RFC 2986), parsed strictly but for its `flaws`, immutable; equal when the bytes are.
 ---@class lest.csr
----@field subject lest.name
----@field subject_der string
----@field san string[] {} if there is none
----@field san_der string?
----@field public_key { type: string, security_bits: integer, der: string }
+---@field subject lest.name the name that it asks for
+---@field subject_der string the same as DER
+---@field san string[] the alternative names that it asks for, "DNS:host"; {} if there are none
+---@field san_der string? the same as DER
+---@field public_key { type: string, security_bits: integer, der: string } the key that it is for, which is not proven to be held before verify()
 ---@field key_type string public_key.type, without a table made
 ---@field spki string public_key.der: its one encoding (an EC point is not compressed)
 ---@field key_hash string SHA-256 of the key's value in hex: the same for an RSA key that is for PSS alone
 ---@field key_usage string[] requested ("digitalSignature", ...), {} if the extension is absent
 ---@field eku string[] requested purposes ("clientAuth" or dotted), {} if absent
----@field extensions { oid: string, name: string?, critical: boolean, value: string }[]
+---@field extensions { oid: string, name: string?, critical: boolean, value: string }[] requested; value is DER
 ---@field attributes { oid: string, name: string?, values: string[] }[] each value is DER
 ---@field challenge_password string? UTF-8
 ---@field change { subject: lest.name, san: string[] }? names asked for in place of the certificate's
@@ -939,24 +939,24 @@ function core_http_client.new(settings) end
 --- An X.509 certificate (RFC 5280), immutable; two are equal when their bytes are, without a look at
 --- their chains.
 ---@class lest.cert
----@field subject lest.name
----@field issuer lest.name
----@field subject_der string
----@field issuer_der string
----@field san string[] {} if there is none
----@field san_der string?
+---@field subject lest.name whose it is
+---@field issuer lest.name whose key has signed it
+---@field subject_der string the subject as DER
+---@field issuer_der string the issuer as DER
+---@field san string[] its alternative names, "DNS:host"; {} if there are none
+---@field san_der string? the same as DER
 ---@field serial string hex
 ---@field not_before integer seconds since 1970
 ---@field not_after integer seconds since 1970
----@field public_key lest.public_key
+---@field public_key lest.public_key the key that it certifies
 ---@field key_hash string as of a request
----@field extensions lest.extension[]
+---@field extensions lest.extension[] all of them
 ---@field is_ca boolean basicConstraints say so
 ---@field path_len integer? of a CA; nil is no limit
 ---@field key_usage string[] "digitalSignature", ...; {} if the extension is absent
 ---@field eku string[] "clientAuth" or dotted; {} if the extension is absent, which is any purpose
----@field ski string? hex
----@field aki string? hex
+---@field ski string? subjectKeyIdentifier, hex
+---@field aki string? authorityKeyIdentifier, hex
 ---@field fingerprint string SHA-256 in hex
 ---@field signature_algorithm string OpenSSL's name
 ---@field version integer 1, 2 or 3
@@ -1453,3 +1453,7 @@ function show.value(der) end
 ---@return lest.public_key?
 ---@return lest.error? err code key_malformed
 function show.public_key(der) end
+
+---@type lest.core
+local M -- luacheck: ignore 221
+return M

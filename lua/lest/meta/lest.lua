@@ -1,0 +1,52 @@
+---@meta lest.meta.lest
+--- What `require "lest"` gives, for editors and for lest-lua(3); spec/unit/documents_spec.lua compares it
+--- with the real one (lua/lest/init.lua).
+
+--- A field is loaded when it is first used; one that does not exist is an error that names the nearest.
+--- What this process may not have, as a worker no issuer, is an error too.
+---@class lest
+---@field version string of lest
+---@field client fun(options: lest.client.options): lest.client the EST client
+---@field http lest.module.http HTTP requests
+---@field url lest.module.url URLs
+---@field json lest.module.json JSON
+---@field duration lest.module.duration times as people write them
+---@field log lest.module.log the log
+---@field policy lest.module.policy the verdicts of a policy: lest-policy(5)
+---@field spawn fun(fn: function, ...: any): lest.task start fn(...) as a task; it runs at once until its
+--- first wait
+---@field sleep fun(time: number|string) wait for seconds (fractions count) or a duration, as "10s"
+---@field run fun(fn: function, ...: any): any run fn(...) as a task and go on until all tasks have ended: for
+--- a script of lua5.4
+---@field all fun(list: any[], options?: lest.all.options): table<integer, any>, lest.failures? the same for
+--- many elements, side by side
+---@field retry fun(given: lest.retry.options): any try again what may work later
+---@field key lest.core.key private keys
+---@field csr lest.core.csr certificate requests
+---@field cert lest.core.cert certificates
+---@field crl lest.core.crl revocation lists
+---@field store lest.core.store trust anchors
+---@field csrattrs lest.core.csrattrs CSR attributes
+---@field pkcs7 lest.core.pkcs7 bags of certificates
+---@field issuer lest.core.issuer a CA's certificate and key
+---@field name lest.core.name distinguished names
+---@field san lest.core.san alternative names
+---@field file lest.core.file files, whole or not at all
+---@field error lest.core.error errors
+---@field base64 lest.core.base64 base64
+---@field clock lest.core.clock clocks
+
+--- What a certificate is asked for with.
+---@class lest.client.enrollment
+---@field key? lest.key the key of the certificate; the client's if absent
+---@field subject? lest.name_like "CN=device001"
+---@field san? string[] { "DNS:host", "IP:192.0.2.1" }
+---@field key_usage? string[] as of a request
+---@field eku? string[] as of a request
+---@field extensions? { oid: string, critical?: boolean, value: string }[] further ones; value is DER
+---@field attributes? { oid: string, values: string[] }[] further ones; values are DER
+---@field challenge_password? string UTF-8
+---@field digest? string "sha256" and the like; the default goes with the key
+---@field change? { subject?: lest.name_like, san?: string[] } names in place of the certificate's
+---@field wait? string|integer how long to wait for a pending request, or a server that is busy or away
+---@field csrattrs? boolean false: do not ask the server what it wants in a request
