@@ -1,6 +1,7 @@
 --- The same for many elements, side by side.
 ---
----   local certs = lest.all(names, { limit = 50, each = function(name) return enroll(name) end })
+---   local certs = lest.all(names, { limit = 50,
+---     each = function(name) return enroll(name) end })
 ---
 --- Nothing that fails is lost: once all have ended, one error is raised that has every failure, and
 --- the results of the others. With `collect` both are returned instead.

@@ -71,10 +71,35 @@ describe("an installation", function()
     assert.matches("tasks.lua:2: lost\nstack traceback", result.err)
   end)
 
-  it("has the policies, the examples and the manual page", function()
-    for _, file in ipairs { "share/lest/policies/own-name.lua", "share/man/man1/lest.1",
-      "share/doc/lest/examples/quickstart" } do
+  it("has the policies, the examples and the completions of shells", function()
+    for _, file in ipairs { "share/lest/policies/own-name.lua", "share/zsh/site-functions/_lest",
+      "share/doc/lest/examples/quickstart", "share/bash-completion/completions/lest" } do
       assert.is_true(process.exists(root .. "/" .. file), file)
+    end
+  end)
+
+  it("has manual pages that man finds, and `lest help` without them", function()
+    local path = ("PATH=%s/bin:/usr/bin:/bin"):format(root)
+    for page, name in pairs { lest = "LEST(1)", ["lest-policy"] = "LEST-POLICY(5)",
+      ["lest-server.lua"] = "LEST-SERVER.LUA(5)", ["lest-lua"] = "LEST-LUA(3)",
+      ["lest-cert"] = "LEST-CERT(1)" } do
+      local text = must { "env", path, "MANPATH=", "MANPAGER=cat", "man", page }
+      assert.equal(name, text:match "^%S+")
+    end
+    process.must { "rm", "-r", root .. "/share/man" }
+    assert.matches("^lest%-policy %- ", must { root .. "/bin/lest", "help", "policy" })
+  end)
+
+  it("tells an editor where the types of lest are, as the source tree does", function()
+    local json = require "lest.json"
+    for _, place in ipairs { "policies", "examples", root .. "/share/lest/policies",
+      root .. "/share/doc/lest/examples" } do
+      local found
+      for _, library in ipairs(json.decode(process.read(place .. "/.luarc.json"))
+        ["workspace.library"]) do
+        found = found or process.exists(("%s/%s/lest/meta/policy.lua"):format(place, library))
+      end
+      assert.is_true(found, place)
     end
   end)
 

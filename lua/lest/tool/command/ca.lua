@@ -6,7 +6,9 @@ local support = require "lest.tool.command.support"
 
 local M = {}
 
-local function parser()
+--- What it takes, as --help and the manual page have it.
+---@return table parser
+function M.parser()
   local p = support.parser {
     name = "lest ca",
     summary = "Make an embedded CA.",
@@ -89,7 +91,7 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(parser(), args, init)
+  return support.run(M.parser(), args, init)
 end
 
 return M

@@ -8,12 +8,14 @@ local M = {}
 
 local NAME <const> = "lest cacerts"
 
-local function new_parser()
+--- What it takes, as --help and the manual page have it.
+---@return table parser
+function M.parser()
   local parser = support.parser {
     name = NAME,
     summary = "Fetch a server's CA certificates and verify them: with anchors that are known, or "
       .. "by the fingerprint of the root, as a person has read it to you.",
-    example = "lest cacerts https://est.example.com --fingerprint 5f3c...9a --out cas.pem",
+    example = "lest cacerts https://est.example.com --fingerprint 5f3c...9a \\\n  --out cas.pem",
   }
   est_options.add(parser)
   parser:option "--out":argname "FILE":default "-"
@@ -61,7 +63,7 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(new_parser(), args, fetch)
+  return support.run(M.parser(), args, fetch)
 end
 
 return M

@@ -11,7 +11,9 @@ local support = require "lest.tool.command.support"
 
 local M = {}
 
-local function new_parser()
+--- What it takes, as --help and the manual page have it.
+---@return table parser
+function M.parser()
   local parser = support.parser {
     name = "lest cert", summary = "List, show, revoke and import issued certificates.",
     example = "lest cert list --device device001",
@@ -181,7 +183,7 @@ local actions <const> = { import = import_all, list = list, show = show, revoke 
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return operate.main(new_parser(), args, actions)
+  return operate.main(M.parser(), args, actions)
 end
 
 return M

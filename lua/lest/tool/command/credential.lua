@@ -16,7 +16,9 @@ local function fact(text)
   return { key, value }
 end
 
-local function new_parser()
+--- What it takes, as --help and the manual page have it.
+---@return table parser
+function M.parser()
   local parser = support.parser {
     name = "lest credential", summary = "Add, list and remove credentials of devices.",
     example = "lest credential add device001 --expires 24h",
@@ -170,7 +172,7 @@ local actions <const> = { add = add, list = list, remove = remove }
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return operate.main(new_parser(), args, actions)
+  return operate.main(M.parser(), args, actions)
 end
 
 return M

@@ -7,7 +7,9 @@ local M = {}
 
 local NAME <const> = "lest csrattrs"
 
-local function new_parser()
+--- What it takes, as --help and the manual page have it.
+---@return table parser
+function M.parser()
   local parser = support.parser {
     name = NAME, summary = "Fetch what a server wants in a request, and show it.",
     example = "lest csrattrs https://est.example.com --trust ca.pem --label factory",
@@ -37,7 +39,7 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(new_parser(), args, fetch)
+  return support.run(M.parser(), args, fetch)
 end
 
 return M

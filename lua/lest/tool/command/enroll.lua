@@ -7,7 +7,9 @@ local M = {}
 
 local NAME <const> = "lest enroll"
 
-local function new_parser()
+--- What it takes, as --help and the manual page have it.
+---@return table parser
+function M.parser()
   local parser = support.parser {
     name = NAME,
     summary = "Get a certificate. The request's key is that of --csr-key, or a new one (--new-key, "
@@ -104,7 +106,7 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(new_parser(), args, enroll)
+  return support.run(M.parser(), args, enroll)
 end
 
 return M

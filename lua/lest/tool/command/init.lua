@@ -3,7 +3,7 @@
 local M = {}
 
 --- Every command, in the order of the help. One whose module is not installed is not offered.
-local commands <const> = {
+M.commands = {
   { "ca", "make an embedded CA, a server certificate and a configuration" },
   { "serve", "run the server" },
   { "credential", "add, list and remove credentials of devices" },
@@ -18,6 +18,14 @@ local commands <const> = {
   { "inspect", "show what a file of the field contains" },
   { "run", "run a Lua script" },
   { "repl", "type Lua, see what it gives" },
+  { "help", "show a page of the manual, or a command's help" },
+}
+
+--- The pages of the manual that `lest help` shows, with their section.
+M.topics = {
+  { "server.lua", "the configuration of a server", section = 5 },
+  { "policy", "what a policy is given and returns", section = 5 },
+  { "lua", "the modules for scripts and policies", section = 3 },
 }
 
 local function offered(name)
@@ -27,10 +35,14 @@ end
 local function help()
   local lines = { "Usage: lest COMMAND [ARG...]", "",
     "Enrollment over Secure Transport (RFC 7030) with Lua.", "", "Commands:" }
-  for _, command in ipairs(commands) do
+  for _, command in ipairs(M.commands) do
     if offered(command[1]) then
       lines[#lines + 1] = ("  %-12s%s"):format(command[1], command[2])
     end
+  end
+  lines[#lines + 1] = "\nPages (lest help PAGE, man lest-PAGE):"
+  for _, topic in ipairs(M.topics) do
+    lines[#lines + 1] = ("  %-12s%s"):format(topic[1], topic[2])
   end
   return table.concat(lines, "\n") .. [[
 
@@ -49,18 +61,25 @@ local function usage(message)
   return 2
 end
 
-local function unknown(name)
+--- Say that there is no such command, and what is near.
+---@param name string
+---@return integer exit_code
+function M.unknown(name)
   local names = {}
-  for _, command in ipairs(commands) do
+  for _, command in ipairs(M.commands) do
     if offered(command[1]) then names[command[1]] = true end
   end
+  for _, topic in ipairs(M.topics) do names[topic[1]] = true end
   local hint = require("lest.base.schema").hint(name, names)
   local clean = require("lest.tool.command.support").clean
   return usage(("unknown command '%s'%s"):format(clean(name), hint))
 end
 
-local function known(name)
-  for _, command in ipairs(commands) do
+--- Whether there is a command of that name.
+---@param name string
+---@return boolean
+function M.is_offered(name)
+  for _, command in ipairs(M.commands) do
     if command[1] == name then return offered(name) end
   end
   return false
@@ -74,15 +93,13 @@ local function run(args)
   elseif name == "--version" then
     io.write("lest ", require("lest.core").version, "\n")
     return 0
-  elseif name == "help" then
-    return run { args[2], "--help" }
   elseif not name then
     io.stderr:write(help())
     return 2
   elseif name:sub(1, 1) == "-" then
     return usage(("unknown option '%s'"):format(name))
-  elseif not known(name) then
-    return unknown(name)
+  elseif not M.is_offered(name) then
+    return M.unknown(name)
   end
   require "lest.tool.compiled".install()
   return require("lest.tool.command." .. name).main(table.move(args, 2, #args, 1, {}))

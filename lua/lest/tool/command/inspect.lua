@@ -8,7 +8,9 @@ local M = {}
 local NAME <const> = "lest inspect"
 local MAX <const> = 24 * 1024 * 1024
 
-local function parser()
+--- What it takes, as --help and the manual page have it.
+---@return table parser
+function M.parser()
   local p = support.parser {
     name = NAME,
     summary = "Show a key, CSR, certificate, CRL, PKCS#7 or CMS message, or CSR attributes; DER, "
@@ -55,7 +57,7 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(parser(), args, show)
+  return support.run(M.parser(), args, show)
 end
 
 return M

@@ -7,7 +7,9 @@ local support = require "lest.tool.command.support"
 
 local M = {}
 
-local function new_parser()
+--- What it takes, as --help and the manual page have it.
+---@return table parser
+function M.parser()
   local parser = support.parser {
     name = "lest ledger", summary = "Make a server's ledger, and copy it.",
     example = "lest ledger backup /var/backups/lest/ledger.db --config pki/server.lua",
@@ -58,7 +60,7 @@ local actions <const> = { init = init, backup = backup }
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return operate.main(new_parser(), args, actions)
+  return operate.main(M.parser(), args, actions)
 end
 
 return M

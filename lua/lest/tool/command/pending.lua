@@ -6,7 +6,9 @@ local support = require "lest.tool.command.support"
 
 local M = {}
 
-local function new_parser()
+--- What it takes, as --help and the manual page have it.
+---@return table parser
+function M.parser()
   local parser = support.parser {
     name = "lest pending", summary = "List and decide requests that wait for an operator. "
       .. "The policy runs again, and sees who approved, when the device next asks.",
@@ -95,7 +97,7 @@ local actions <const> = { list = list, show = show, approve = decide, reject = d
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return operate.main(new_parser(), args, actions)
+  return operate.main(M.parser(), args, actions)
 end
 
 return M

@@ -11,12 +11,14 @@ local M = {}
 
 local NAME <const> = "lest reenroll"
 
-local function new_parser()
+--- What it takes, as --help and the manual page have it.
+---@return table parser
+function M.parser()
   local parser = support.parser {
     name = NAME,
     summary = "Renew a certificate: its names stay, its key stays or is a new one.",
     example = "lest reenroll https://est.example.com --trust ca.pem --cert device.pem \\\n"
-      .. "  --key device.key --new-key ec:P-256 --key-out device.key --out device.pem",
+      .. "  --key device.key --new-key ec:P-256 --key-out device.key \\\n  --out device.pem",
   }
   est_options.add(parser, true)
   parser:option "--new-key":argname "KIND"
@@ -100,7 +102,7 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(new_parser(), args, reenroll)
+  return support.run(M.parser(), args, reenroll)
 end
 
 return M

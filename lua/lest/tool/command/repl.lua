@@ -8,7 +8,9 @@ local support = require "lest.tool.command.support"
 
 local M = {}
 
-local function parser()
+--- What it takes, as --help and the manual page have it.
+---@return table parser
+function M.parser()
   local p = support.parser {
     name = "lest repl",
     summary = "Type Lua and see what it gives, with the module lest at hand. From a pipe, every "
@@ -88,7 +90,7 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(parser(), args, run)
+  return support.run(M.parser(), args, run)
 end
 
 return M

@@ -10,7 +10,9 @@ local M = {}
 local VERDICTS <const> = { "approve", "reject", "pending", "unavailable", "error" }
 local REASON_MAX <const> = 200
 
-local function new_parser()
+--- What it takes, as --help and the manual page have it.
+---@return table parser
+function M.parser()
   local parser = support.parser {
     name = "lest request", summary = "List and show what the server decided, and why.",
     example = "lest request list --device device001",
@@ -72,7 +74,7 @@ local actions <const> = { list = list, show = show }
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return operate.main(new_parser(), args, actions)
+  return operate.main(M.parser(), args, actions)
 end
 
 return M

@@ -9,7 +9,9 @@ local M = {}
 
 local NAME <const> = "lest run"
 
-local function parser()
+--- What it takes, as --help and the manual page have it.
+---@return table parser
+function M.parser()
   local p = support.parser {
     name = NAME,
     summary = "Run a Lua script with the module lest at hand, until all its tasks have ended. "
@@ -91,7 +93,7 @@ function M.main(args)
   local own, words = split(args)
   local options = plain(own)
   if options then return support.call(NAME, run, options, words) end
-  return support.run(parser(), own, function(parsed) return run(parsed, words) end)
+  return support.run(M.parser(), own, function(parsed) return run(parsed, words) end)
 end
 
 return M

@@ -4,7 +4,9 @@ local support = require "lest.tool.command.support"
 
 local M = {}
 
-local function new_parser()
+--- What it takes, as --help and the manual page have it.
+---@return table parser
+function M.parser()
   local parser = support.parser {
     name = "lest serve",
     summary = "Run the server: SIGTERM finishes what is under way and stops, SIGHUP reads the "
@@ -23,7 +25,7 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(new_parser(), args, function(options)
+  return support.run(M.parser(), args, function(options)
     if options.file and options.config then support.usage "the configuration is given twice" end
     local config = options.file or options.config or "./server.lua"
     local words = { "--role", "supervisor", "--config", config }

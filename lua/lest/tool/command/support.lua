@@ -32,6 +32,7 @@ local WIDTH <const> = 78
 
 local function finish(parser, description)
   parser._lest = { help = nil }
+  parser._example = description.example
   local epilog = description.example and ("Example:\n  " .. description.example:gsub("\n", "\n  "))
   parser:add_help(false):help_max_width(WIDTH):usage_max_width(WIDTH)
   if description.summary then parser:description(description.summary) end

@@ -1,0 +1,147 @@
+--- What each key of the configuration means: the text of lest-server.lua(5). A sentence or more for
+--- every key of shape.lua, which says its type, range and default; a table has its own at [1].
+local identity <const> = {
+  cert = "A PEM file: the certificate, then what a peer needs to verify it.",
+  key = "Its private key: a file, or a URI that OpenSSL's store understands (`pkcs11:...`).",
+  passphrase_file = "A file whose first line is the key's passphrase.",
+  passphrase_command = "A program and its arguments, which prints the passphrase. It is run "
+    .. "without a shell, and has 20 seconds.",
+}
+
+local function with(fields, more)
+  for key, text in pairs(fields) do more[key] = more[key] or text end
+  return more
+end
+
+local ca <const> = with(identity, {
+  cert = "The CA's certificate, a PEM file.",
+  chain = "A PEM file: the certificates above `cert`, and where a root was renewed the links "
+    .. "between the two. They complete the chains of clients, and are part of `/cacerts`.",
+})
+
+return {
+  listen = "Where the server listens, as `\"[::]:8443\"` (IPv6 and IPv4) or "
+    .. "`\"127.0.0.1:8443\"`. Port 0 is a free one, which the log names. `lest serve --listen` "
+    .. "replaces them.",
+  tls = with(identity, {
+    "What clients see, and how they may connect.",
+    cert = "A PEM file: the server's certificate, then those between it and the root. With a CA "
+      .. "under a root, put that CA's certificate here too: clients then need to show their own "
+      .. "certificate only.",
+    min_version = "The oldest version of TLS that is spoken.",
+    ciphers = "Suites for devices that know no AEAD, as `openssl ciphers` takes them, for TLS "
+      .. "1.2: `\"ECDHE+AESGCM:ECDHE-ECDSA-AES128-SHA256\"`. Names that begin with `TLS_` are "
+      .. "for TLS 1.3. Every suite must authenticate the server and have an ephemeral key. "
+      .. "Absent: AEAD only.",
+    client_certificate = "What becomes of a client whose certificate does not verify, being "
+      .. "expired, foreign or for another purpose. `\"strict\"` ends the handshake. With "
+      .. "`\"lenient\"` it counts as none: the client gets `/cacerts` and may enroll with a "
+      .. "password, and where a certificate is needed, `X-Reason` says what is wrong with the "
+      .. "one it has.",
+  }),
+  ledger = "The SQLite file of every decision, certificate, credential and pending request. "
+    .. "`lest ca init` or `lest ledger init` makes it. A server that root starts needs it in a "
+    .. "folder of its own.",
+  user = "Whom the workers become when root starts the server: an account that is nobody else's.",
+  authority_user = "Whom the authority becomes; another account than `user`, and nobody else's.",
+  workers = "How many worker processes there are; 0 is one for each processor that the server "
+    .. "may use (affinity, quota of cgroup v2).",
+  ca = with(ca, { "The CA that signs. Only the authority process opens its key." }),
+  cas = with(ca, { "Further CAs, by a name that a label's `ca` has. A CA that was replaced stays "
+    .. "here and in `anchors` until its last certificate has been renewed." }),
+  anchors = "Whose client certificates are believed: a PEM file of CA certificates for each "
+    .. "name. Policies see the name as `request.principal.anchors`. A CA under a root has the "
+    .. "root here, and its `chain`. Everybody with a certificate under that root is then a "
+    .. "principal: a policy tells them apart by `request.principal.is_own`.",
+  crls = "Files of CRLs. Client certificates and the CAs above them, up to the anchor, are "
+    .. "checked against these. They are read at a start and at a reload (SIGHUP); one past its "
+    .. "nextUpdate refuses the clients of its CA.",
+  crl_required = "Whether a client is refused when a CA of its chain has no CRL in `crls`. What "
+    .. "the ledger has of the server's own CAs needs none.",
+  profiles = {
+    "What may be issued, by name. The authority process enforces it, whatever a policy says.",
+    lifetime = "How long a certificate is valid, from now. A policy may ask for less. It ends no "
+      .. "later than the CA's.",
+    keys = "The kinds of keys that are certified: `\"ec:P-256\"`, `\"rsa:2048..4096\"`, "
+      .. "`\"ed25519\"`, `\"ML-DSA-65\"`, or any other name that OpenSSL knows.",
+    names = "Who chooses the names. `\"principal\"`: a policy may state no others than the "
+      .. "principal's own. `\"renewal\"`: they are those of the certificate being renewed. "
+      .. "`\"policy\"`: the policy states them.",
+    subject = "The attributes that a subject may have.",
+    san = "The types of alternative names that are allowed.",
+    key_usage = "The key usage of every certificate. A request that asks only for others is "
+      .. "refused.",
+    eku = "The extended key usage of every certificate, names or dotted. A request that asks "
+      .. "only for others is refused.",
+    key_change = "Whether the holder of a certificate from here may come with a new key, must, "
+      .. "or must not.",
+    refuse_compromised_keys = "Whether a key is refused of which a certificate was revoked with "
+      .. "`--reason keyCompromise`.",
+    backdate = "How far before the moment of issue a certificate begins, for devices whose clock "
+      .. "is behind.",
+    per_minute = "The most certificates that are issued in a minute.",
+    crl_urls = "Where the CRL is, written into certificates (cRLDistributionPoints).",
+    ocsp_urls = "Where the OCSP responder is, written into certificates (authorityInfoAccess).",
+    ca_issuer_urls = "Where the CA's certificate is, written into certificates "
+      .. "(authorityInfoAccess).",
+  },
+  labels = {
+    "How a path is served: the label is the segment after `/.well-known/est/`, and `default` is "
+      .. "for none.",
+    policy = "The Lua file that decides: see `lest-policy`(5). It is read at a start and at a "
+      .. "reload.",
+    profile = "The profile that is issued by. This or `profiles` must be there.",
+    profiles = "Instead: several, of which the policy chooses by `policy.approve { profile = ... "
+      .. "}`; the first unless told. A renewal keeps the one it has, if that is one of these.",
+    auth = "What a client must prove; each entry is enough. `\"certificate\"`, `\"basic\"`, or "
+      .. "`\"certificate+basic\"` for both. Where a certificate is enough, an Authorization "
+      .. "header that is of no use is logged and ignored.",
+    anchors = "Which of the top level's `anchors` count here; absent: all.",
+    ca = "Which of the CAs in `cas` signs; absent: `ca`.",
+    renews = "The labels whose certificates are renewed here; absent: its own.",
+    csrattrs = "What a CSR should have (RFC 7030 4.5), where the policy has no such hook: names "
+      .. "or OIDs of attributes, and tables with `key`, `digest`, `oid` and `values`, or "
+      .. "`extensions`: `{ { key = \"ec:P-384\" }, \"challengePassword\" }`.",
+    realm = "The realm that a client is asked for a password in.",
+    wrap = "The columns of base64 in answers, 0 for one line. `\"auto\"` is 64, and one line for "
+      .. "a client without a User-Agent, as strongSwan up to 5.9.10 needs it.",
+    transfer_encoding = "Whether answers have the header Content-Transfer-Encoding (RFC 7030; "
+      .. "RFC 8951 took it away).",
+    error_bodies = "Whether 401 and 202 have the reason as their body, too. It is in `X-Reason` "
+      .. "always.",
+    retry_after = "When a client is told to come back, unless the policy says so.",
+    pending_expires = "How long a pending request waits for operators, unless the policy says so.",
+    lost_answer = "For how long the same request, with the same key, gets its certificate again.",
+  },
+  limits = {
+    "Deadlines and bounds.",
+    handshake = "From a connection to the end of its TLS handshake.",
+    header = "From a request's first byte to the end of its head.",
+    body = "From the head to the end of the body.",
+    answer = "From the whole request to its answer; after that it is 503.",
+    write = "From the answer until the kernel has taken it.",
+    idle = "Between two requests of a connection.",
+    header_size = "The most bytes of header lines.",
+    body_size = "The most bytes of a body.",
+    connections = "Open connections of the whole server; each worker has its share, rounded up.",
+    connections_per_address = "Open connections of one address (an IPv4 address or an IPv6 /64) "
+      .. "in each worker.",
+    requests = "Requests under way in the whole server; each worker has its share, rounded up. "
+      .. "More are 503.",
+    requests_per_connection = "Requests of one connection, which is then closed.",
+    decision = "The time that a policy has for one decision, with what it waits for.",
+    decision_memory = "The memory that one decision may add.",
+    failures_per_minute = "Wrong passwords in a minute for one name from one address (IPv6: "
+      .. "/64); in all, ten times as many for a name.",
+    address_failures_per_minute = "Wrong passwords in a minute from one address (IPv6: /64). "
+      .. "Behind a balancer: from all devices together.",
+    requests_per_principal_per_minute = "Requests of one device in a minute.",
+    pending_per_principal = "Requests of one device that wait for operators. Where one gateway "
+      .. "asks for many devices, it needs more.",
+    scrypt_threads = "Threads that hash passwords.",
+    scrypt_queue = "Passwords that are hashed or wait for it; more are 503.",
+  },
+  watchdog = "How long a process may not answer before it is killed and replaced.",
+  drain = "How long requests under way have when the server stops or reloads.",
+  log_level = "Log lines below this level are left out.",
+}

@@ -1,0 +1,61 @@
+--- lest-COMMAND(1): a page for each command, with the text of its --help.
+local M = {}
+
+local function bold(names)
+  local words = {}
+  for i, name in ipairs(names) do words[i] = "`" .. name .. "`" end
+  return table.concat(words, ", ")
+end
+
+-- Those of a subcommand without --help, which every one has.
+local function items(blocks, options, is_subcommand)
+  for _, option in ipairs(options) do
+    local value = option.value and " " .. option.value or ""
+    if not is_subcommand or option.names[1] ~= "-h" then
+      table.insert(blocks, { term = bold(option.names) .. value, option.text })
+    end
+  end
+end
+
+--- A subcommand, below its heading.
+local function add(blocks, command)
+  table.insert(blocks, { heading = command.name:gsub("^lest ", "") })
+  table.insert(blocks, { code = command.synopsis })
+  table.insert(blocks, command.text)
+  items(blocks, command.arguments)
+  items(blocks, command.options, true)
+  table.insert(blocks, "Example:")
+  table.insert(blocks, { code = command.example })
+end
+
+local function synopsis_of(command)
+  local lines = { #command.commands == 0 and command.synopsis or nil }
+  for _, each in ipairs(command.commands) do lines[#lines + 1] = each.synopsis end
+  return table.concat(lines, "\n")
+end
+
+--- The page of one command.
+---@param command lest.manual.command
+---@return lest.manual.page
+function M.page(command)
+  local description = { title = "DESCRIPTION", command.text }
+  items(description, command.arguments)
+  local options = { title = "OPTIONS" }
+  items(options, command.options)
+  local page = {
+    name = command.name:gsub(" ", "-"), section = 1, manual = "User Commands",
+    summary = command.summary,
+    { title = "SYNOPSIS", { code = synopsis_of(command) } }, description, options,
+  }
+  if #command.commands > 0 then
+    local section = { title = "COMMANDS" }
+    for _, each in ipairs(command.commands) do add(section, each) end
+    table.insert(page, section)
+  end
+  table.insert(page, { title = "EXAMPLE", { code = command.example } })
+  table.insert(page, { title = "EXIT STATUS", "0 where it was done, else as in `lest`(1)." })
+  table.insert(page, { title = "SEE ALSO", "`lest`(1)" })
+  return page
+end
+
+return M

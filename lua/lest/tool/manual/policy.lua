@@ -1,0 +1,135 @@
+--- lest-policy(5): what a policy is given and what it returns, from the annotations.
+local annotations = require "lest.tool.manual.annotations"
+local api = require "lest.tool.manual.api"
+local list = require "lest.base.list"
+
+local functions <const> = annotations.of("lest.policy").functions
+
+-- The verdicts, the ready-made hooks; other functions follow.
+local VERDICTS <const> = { "approve", "reject", "pending", "unavailable" }
+local HOOKS <const> = { "own_name", "renew" }
+
+-- The parts of a request in the order of the page: class, heading, what it is called.
+local PARTS <const> = {
+  { "lest.request", "THE REQUEST", "request" },
+  { "lest.request.principal", "request.principal", "principal" },
+  { "lest.csr", "request.csr", "csr" },
+  { "lest.cert", "Certificates", "cert" },
+  { "lest.name", "Names", "name" },
+  { "lest.request.previous", "request.previous", "previous" },
+  { "lest.request.approval", "request.approvals", "approval" },
+  { "lest.request.auth", "request.auth", "auth" },
+  { "lest.request.auth.certificate", "request.auth.certificate", "auth.certificate" },
+  { "lest.request.auth.basic", "request.auth.basic", "auth.basic" },
+  { "lest.request.tls", "request.tls", "tls" },
+}
+
+local function calls(title, names, ...)
+  local section = { title = title, ... }
+  for _, name in ipairs(names) do
+    table.insert(section, api.call("policy.", functions[name]))
+  end
+  return section
+end
+
+local function others()
+  local known, names = {}, {}
+  for _, name in ipairs(VERDICTS) do known[name] = true end
+  for _, name in ipairs(HOOKS) do known[name] = true end
+  for _, name in ipairs(list.sorted_keys(functions)) do
+    if not known[name] then names[#names + 1] = name end
+  end
+  return names
+end
+
+local function hooks()
+  local section = { title = "HOOKS" }
+  api.add_class(section, "lest.policy.hooks", "hooks")
+  return section
+end
+
+local function request()
+  local section
+  for _, part in ipairs(PARTS) do
+    local class, heading, called = table.unpack(part)
+    if not section then
+      section = { title = heading }
+    else
+      table.insert(section, { heading = heading })
+    end
+    api.add_class(section, class, called)
+  end
+  return section
+end
+
+local EXAMPLE <const> = [[
+local lest, policy = require "lest", require "lest.policy"
+
+---@type lest.policy.hooks
+return {
+  enroll = function(request)
+    local who = request.principal
+    if who.anchors ~= "factory" then
+      return policy.reject "a factory certificate is required"
+    end
+    local serial = assert(who.certificate.subject.serialNumber,
+      "the certificate has no serialNumber")
+    local res, err = lest.http.get("https://inventory/devices/"
+      .. lest.url.escape(serial))
+    if not res or res.status >= 500 then
+      return policy.unavailable { detail = err or res.status,
+        retry_after = "2m" }
+    elseif res.status ~= 200 then
+      return policy.reject { "not in the inventory", detail = serial }
+    elseif #request.approvals < 1 then
+      return policy.pending { "awaiting an operator",
+        retry_after = "1h" }
+    end
+    return policy.approve { subject = { { "CN", "device-" .. serial } },
+      lifetime = "90d" }
+  end,
+  reenroll = policy.renew { window = "30d" },
+}]]
+
+local EDITOR <const> = [[
+{ "runtime.version": "Lua 5.4",
+  "workspace.library": ["/usr/share/lua/5.4"] }]]
+
+return {
+  name = "lest-policy", section = 5, manual = "File Formats",
+  summary = "who gets which certificate, in Lua",
+  { title = "DESCRIPTION",
+    "A policy is a Lua file that a label of the configuration names (`lest-server.lua`(5)). It "
+      .. "returns a table of hooks. A hook is called with a request, of which the principal is "
+      .. "proven and the CSR only claims, and returns a verdict. An error, a hook that takes too "
+      .. "long or too much memory (`limits.decision`, `limits.decision_memory`), and anything "
+      .. "that is no verdict issue nothing: the client gets 500, and the log says why.",
+    "A hook runs as a task of its worker: what waits in it, as `lest.http.get` does, keeps no "
+      .. "other request waiting. It may use the modules of `lest-lua`(3) but for the CA's key, "
+      .. "and `require` files beside it. No global can be assigned. Whatever a policy says, the "
+      .. "authority process enforces the profile.",
+    "Policies are read at a start and at a reload. `lest serve --check` reads them too.",
+  },
+  hooks(),
+  calls("VERDICTS", VERDICTS,
+    "Of `local policy = require \"lest.policy\"`. Times are seconds, or texts as `\"90d\"`, "
+      .. "`\"10m\"`."),
+  calls("READY-MADE HOOKS", HOOKS),
+  calls("OTHER FUNCTIONS", others()),
+  request(),
+  { title = "EXAMPLE",
+    "Devices come with a certificate of their maker, are looked up in an inventory, and wait for "
+      .. "one operator. The configuration has `anchors = { own = \"ca.pem\", factory = "
+      .. "\"makers.pem\" }` and a profile with `names = \"policy\"`.",
+    { code = EXAMPLE },
+  },
+  { title = "EDITORS",
+    "An editor with the Lua language server completes `request.` and `policy.` below the line "
+      .. "`---@type lest.policy.hooks`, with a file `.luarc.json` beside the policy:",
+    { code = EDITOR },
+  },
+  { title = "FILES",
+    { term = "`share/lest/policies`", "Below the place where lest is installed, `/usr` or "
+      .. "`/usr/local`: ready-made policies, each with what it needs of the configuration." } },
+  { title = "SEE ALSO", "`lest-serve`(1), `lest-pending`(1), `lest-server.lua`(5), `lest-lua`(3)" },
+}

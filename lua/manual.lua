@@ -1,0 +1,20 @@
+-- A step of the build: `lest run lua/manual.lua FOLDER` writes the manual pages
+-- (lua/lest/tool/manual) and the completions of shells below FOLDER, as share has them.
+local core = require "lest.core"
+local manual = require "lest.tool.manual"
+local parser = require "lest.tool.manual.parser"
+local roff = require "lest.tool.manual.roff"
+
+local folder = arg[1]
+
+local function write(path, text)
+  assert(core.file.write(folder .. "/" .. path, text))
+end
+
+for _, page in ipairs(manual.pages()) do
+  write(("man/man%d/%s.%d"):format(page.section, page.name, page.section), roff.page(page))
+end
+
+local commands = parser.all()
+write("bash-completion/completions/lest", require "lest.tool.manual.bash".script(commands))
+write("zsh/site-functions/_lest", require "lest.tool.manual.zsh".script(commands))
