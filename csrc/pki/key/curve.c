@@ -2,10 +2,14 @@
 
 #include "pki/error.h"
 
+#include <openssl/bn.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 
+#include <stdatomic.h>
 #include <string.h>
+
+enum { FIELD_LEN_MAX = 66 };
 
 static const struct {
     const char *name;
@@ -82,28 +86,33 @@ bool pki_curve_encode(const EVP_PKEY *key, struct lest_buf *out)
     return len != 0;
 }
 
-static CRYPTO_ONCE once = CRYPTO_ONCE_STATIC_INIT;
-static EVP_PKEY *parameters[PKI_CURVE_COUNT];
-
-/* A key with the group and no point: any operation on it but copying fails. */
-static EVP_PKEY *make_parameters(const char *group)
+/* Make a key of a group's name, at the beginning of params, and of what follows it. */
+static EVP_PKEY *make_key(enum pki_curve curve, int selection, OSSL_PARAM params[])
 {
     EVP_PKEY *key = NULL;
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, "EC", NULL);
-    OSSL_PARAM params[] = { OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)group, 0),
-                            OSSL_PARAM_construct_end() };
-    if (!ctx || EVP_PKEY_fromdata_init(ctx) <= 0 ||
-        EVP_PKEY_fromdata(ctx, &key, EVP_PKEY_KEY_PARAMETERS, params) <= 0)
+    params[0] = OSSL_PARAM_construct_utf8_string(OSSL_PKEY_PARAM_GROUP_NAME, (char *)curves[curve].group, 0);
+    if (!ctx || EVP_PKEY_fromdata_init(ctx) <= 0 || EVP_PKEY_fromdata(ctx, &key, selection, params) <= 0)
         key = NULL;
     EVP_PKEY_CTX_free(ctx);
     return key;
 }
 
-static void make_all_parameters(void)
+/* For each curve a key with the group and no point: any operation on it but copying fails. Borrowed; NULL
+ * where it cannot be made. */
+static const EVP_PKEY *parameters_of(enum pki_curve curve)
 {
-    for (int i = 0; i < PKI_CURVE_COUNT; i++)
-        parameters[i] = make_parameters(curves[i].group);
-    pki_error_clear();
+    static _Atomic(EVP_PKEY *) made[PKI_CURVE_COUNT];
+    EVP_PKEY *known = atomic_load(&made[curve]);
+    if (known)
+        return known;
+    OSSL_PARAM params[] = { OSSL_PARAM_construct_end(), OSSL_PARAM_construct_end() };
+    EVP_PKEY *key = make_key(curve, EVP_PKEY_KEY_PARAMETERS, params);
+    if (key && !atomic_compare_exchange_strong(&made[curve], &known, key)) {
+        EVP_PKEY_free(key); /* another thread was faster; both made the same */
+        key = known;
+    }
+    return key;
 }
 
 /* OpenSSL looks at the length and the first byte, too, but takes the point at infinity, which is one byte of
@@ -123,12 +132,32 @@ bool pki_curve_set_point(enum pki_curve curve, EVP_PKEY *key, struct pki_bytes p
 
 EVP_PKEY *pki_curve_key(enum pki_curve curve, struct pki_bytes point)
 {
-    EVP_PKEY *key = NULL;
-    if (CRYPTO_THREAD_run_once(&once, make_all_parameters) && parameters[curve])
-        key = EVP_PKEY_dup(parameters[curve]);
+    const EVP_PKEY *parameters = parameters_of(curve);
+    EVP_PKEY *key = parameters ? EVP_PKEY_dup((EVP_PKEY *)parameters) : NULL;
     if (key && !pki_curve_set_point(curve, key, point)) {
         EVP_PKEY_free(key);
         key = NULL;
     }
+    return key;
+}
+
+EVP_PKEY *pki_curve_private_key(enum pki_curve curve, struct pki_bytes scalar, struct pki_bytes point)
+{
+    size_t len = curves[curve].field_len; /* that of the order, too */
+    unsigned char native[FIELD_LEN_MAX];
+    EVP_PKEY *key = NULL;
+    BIGNUM *number = NULL;
+    if (scalar.len == len && has_form(point, len) && (number = BN_bin2bn(scalar.data, (int)len, NULL)) &&
+        !BN_is_zero(number) && BN_bn2nativepad(number, native, (int)len) == (int)len) {
+        OSSL_PARAM params[] = {
+            OSSL_PARAM_construct_end(), /* the group's name */
+            OSSL_PARAM_construct_BN(OSSL_PKEY_PARAM_PRIV_KEY, native, len),
+            OSSL_PARAM_construct_octet_string(OSSL_PKEY_PARAM_PUB_KEY, (void *)point.data, point.len),
+            OSSL_PARAM_construct_end(),
+        };
+        key = make_key(curve, EVP_PKEY_KEYPAIR, params);
+        OPENSSL_cleanse(native, sizeof native);
+    }
+    BN_clear_free(number);
     return key;
 }

@@ -28,6 +28,12 @@ bool pki_curve_encode(const EVP_PKEY *key, struct lest_buf *out);
  *  Returns NULL for what is no point, with OpenSSL's queue for the reason; the caller frees the key. */
 EVP_PKEY *pki_curve_key(enum pki_curve curve, struct pki_bytes point);
 
+/** Make a private key of its number and its point, which must be on the curve and is not compared with the
+ *  number, as OpenSSL's own decoder does not; that one costs forty times as much (OpenSSL 3.0).
+ *  scalar  with the length of the curve's order, as SEC 1 C.4 wants it
+ *  Returns NULL for anything else, and where no key can be made of it; the caller frees the key. */
+EVP_PKEY *pki_curve_private_key(enum pki_curve curve, struct pki_bytes scalar, struct pki_bytes point);
+
 /** Give a key of pki_curve_key() for the same curve another point; false as above, and the key is then good
  *  for nothing but this. */
 bool pki_curve_set_point(enum pki_curve curve, EVP_PKEY *key, struct pki_bytes point);

@@ -2,6 +2,7 @@
 #include "pki/asn1/foreign.h"
 #include "pki/asn1/pem.h"
 #include "pki/error.h"
+#include "pki/key/ec.h"
 #include "pki/key/effort.h"
 #include "pki/key/key.h"
 
@@ -94,6 +95,8 @@ static enum lest_status decode_pkcs8(const uint8_t *der, size_t len, EVP_PKEY **
         return doc.status;
     if (!pki_der_end(&body, "the key"))
         return doc.status;
+    if ((*pkey = pki_ec_read(key.body, algorithm.body)))
+        return LEST_OK;
     lest_buf_init(&v1, PKI_KEY_MAX);
     size_t mark = pki_der_put_open(&v1, PKI_DER_SEQUENCE);
     pki_der_put_small(&v1, 0);
@@ -169,7 +172,8 @@ static enum lest_status decode_der(const uint8_t *der, size_t len, struct passph
         return doc.status;
     if (pki_der_peek(&body) == PKI_DER_SEQUENCE)
         return decode_pkcs8(der, len, pkey, err);
-    return decode("DER", der, len, pass, pkey, err);
+    *pkey = pki_ec_read((struct pki_bytes){ der, len }, (struct pki_bytes){ NULL, 0 });
+    return *pkey ? LEST_OK : decode("DER", der, len, pass, pkey, err);
 }
 
 static bool ends_with(const struct pki_pem *block, const char *text)

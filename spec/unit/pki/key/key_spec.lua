@@ -80,6 +80,43 @@ describe("key", function()
     end
   end)
 
+  -- RFC 5915 3: a number, a curve and a point, of which the last two may be missing.
+  it("reads EC keys of every form as OpenSSL does, and none with a point off its curve", function()
+    local oids = { ["P-256"] = "1.2.840.10045.3.1.7", ["P-384"] = "1.3.132.0.34",
+      ["P-521"] = "1.3.132.0.35" }
+    local function named(oid) return der.tlv(0xa0, der.oid(oid)) end
+    local function pkcs8(oid, inner)
+      return der.seq(der.int(0), der.seq(der.oid "1.2.840.10045.2.1", der.oid(oid)),
+        der.octets(inner))
+    end
+    for curve, oid in pairs(oids) do
+      local k = assert(key.generate("ec:" .. curve))
+      local length = ({ ["P-256"] = 32, ["P-384"] = 48, ["P-521"] = 66 })[curve]
+      local whole, head = k:der(), "\2\1\1\4" .. string.char(length)
+      local _, at = whole:find(head, 1, true)
+      local number, point = whole:sub(at + 1, at + length), k:public_der():sub(-2 * length - 1)
+      local public = der.tlv(0xa1, der.bits(point))
+      for _, inner in ipairs {
+        der.seq(der.int(1), der.octets(number), public),
+        der.seq(der.int(1), der.octets(number), named(oid), public),
+        der.seq(der.int(1), der.octets(number), named(oid)),
+        der.seq(der.int(1), der.octets(number)),
+        der.seq(der.int(1), der.octets("\0" .. number), public),
+      } do
+        local read = assert(key.parse(pkcs8(oid, inner)))
+        assert.is_true(read == k)
+        if inner:find(public, 1, true) then assert.equal(whole, read:der()) end
+        assert(assert(core.csr.build { key = read, subject = "CN=x" }):verify())
+      end
+      local traditional = der.seq(der.int(1), der.octets(number), named(oid), public)
+      assert.is_true(k == assert(key.parse(traditional)))
+      fails("key_malformed", key.parse(traditional .. "\0"))
+      local off = point:sub(1, -2) .. string.char(point:byte(-1) ~ 1)
+      local wrong = der.seq(der.int(1), der.octets(number), der.tlv(0xa1, der.bits(off)))
+      fails("key_malformed", key.parse(pkcs8(oid, wrong)))
+    end
+  end)
+
   it("knows the curves by all their names", function()
     assert.equal("ec:P-256", assert(key.generate "ec:prime256v1").type)
     assert.equal("ec:P-384", assert(key.generate "EC:secp384r1").type)
