@@ -121,8 +121,7 @@ local function defect(name, failure)
 end
 
 local function full_name(parser, subcommand)
-  local name = parser:get_usage():match "^Usage: (lest %w+)" or parser._name
-  return subcommand and name .. " " .. subcommand or name
+  return subcommand and parser._name .. " " .. subcommand or parser._name
 end
 
 -- The subcommand whose words were wrong, as far as that can be told.
