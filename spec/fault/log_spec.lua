@@ -7,24 +7,27 @@ describe("the log of a role", function()
   before_each(function() server = host.start { workers = 1 } end)
   after_each(function() server:stop() end)
 
-  -- The order of lines with one of these events, after this was run in a worker's callback.
+  -- The order of lines with one of these events, or these texts beside the log, after this was run
+  -- in a worker's callback.
   local function order(code, ...)
     pcall(server.ask, server, "worker", 1, code)
-    local wanted, last = {}, nil
-    for _, event in ipairs { ... } do wanted[event], last = true, event end
-    server:wait_logged(last)
-    local found = {}
-    for event in server:log():gmatch '"event":"([^"]*)"' do
-      if wanted[event] then table.insert(found, event) end
-    end
-    return found
+    local wanted, count = {}, select("#", ...)
+    for _, event in ipairs { ... } do wanted[event] = true end
+    return server:wait("lines", function()
+      local found = {}
+      for line in server:log():gmatch "[^\n]+" do
+        local event = line:match '"text":"([^"]*)"' or line:match '"event":"([^"]*)"'
+        if wanted[event] then table.insert(found, event) end
+      end
+      return #found == count and found
+    end)
   end
 
   it("is written at the end of a turn, all lines together", function()
     assert.same({ "beside", "first", "second" }, order([[
       core.log.write("info", "first")
       core.log.write("warning", "second")
-      io.stderr:write '{"event":"beside"}\n'
+      io.stderr:write "beside\n"
       return true]], "first", "second", "beside"))
   end)
 
@@ -33,7 +36,7 @@ describe("the log of a role", function()
       core.log.write("info", "first")
       core.log.write("error", "broken")
       core.log.write("info", "last")
-      io.stderr:write '{"event":"beside"}\n'
+      io.stderr:write "beside\n"
       return true]], "first", "broken", "beside", "last"))
   end)
 
@@ -74,18 +77,67 @@ describe("the log of a role", function()
     assert.equal(0, select(2, text:gsub("TCGETS", "")))
   end)
 
-  it("gets what a role writes beside it, without what a terminal would obey", function()
-    server:ask("worker", 1, [[
-      io.stderr:write("red \27[31m\u{9b}1m and \u{e9}\n", ("x"):rep(20000), "\n")
-      print "printed"
-      core.log.write("info", "after")
-      return true]])
+  -- The lines of the log that are not as the worker wrote them, after it has run this.
+  local function texts(code)
+    server:ask("worker", 1, code .. [[ core.log.write("info", "after") return true]])
     server:wait_logged "after"
-    local lines = {}
-    for line in server:log():gmatch "[^\n]+" do
-      if line:sub(1, 1) ~= "{" then table.insert(lines, line) end
+    local list, pid = {}, server:role_pid("worker", 1)
+    for _, line in ipairs(server:logged "child wrote") do
+      assert.same({ "supervisor", "warning", "worker 1", pid },
+        { line.role, line.level, line.child, line.child_pid })
+      table.insert(list, line.text)
     end
-    assert.same({ "red ?[31m?1m and \u{e9}", ("x"):rep(8191), "printed" }, lines)
+    return list
+  end
+
+  it("has what a role writes beside it as a text, which no terminal obeys", function()
+    local found = texts [[
+      io.stderr:write("red \27[31m\u{9b}1m and \u{e9}\n", ("x"):rep(20000), "\n")
+      print "printed"]]
+    assert.same({ "red \27[31m\u{9b}1m and \u{e9}", ("x"):rep(1024), "printed" }, found)
+    assert.is_nil(server:log():find("\27", 1, true))
+    for line in server:log():gmatch "[^\n]+" do assert.equal("{", line:sub(1, 1)) end
+  end)
+
+  it("has no line in which a role speaks as another, or twice of itself", function()
+    local forged = {}
+    local line = ('{"time":"t","level":"info","role":"worker 1","pid":%d,"event":"forged"'):format(
+      server:role_pid("worker", 1))
+    for _, change in ipairs {
+      { '"worker 1"', '"authority"' }, { '"worker 1"', '"worker 10"' }, { '"pid":%d+', '"pid":1' },
+      { '"level":"info"', '"level":"info","x":1' }, { "^{", '{"role":"authority",' },
+      { "$", ',"role":"authority"' }, { "$", ',"r\\u006fle":"authority"' }, { "$", ',"pid":1' },
+      { "$", ',"x":{"role":"authority"}' }, { "$", ',"x":1,' }, { "$", ',"x":"\\' }, { "$", "}{" },
+      { "$", ',"x":-' }, { "$", ',"x":"' }, { "$", ',x:1' }, { '"event".*', '"event":1' },
+      { "^", " " }, { "$", '} ' },
+    } do
+      table.insert(forged, (line:gsub(change[1], (change[2]:gsub("%%", "%%%%")), 1)) .. "}")
+    end
+    local code = { "local line = " .. ("%q"):format(table.concat(forged, "\n") .. "\n"),
+      "io.stderr:write(line)" }
+    assert.same(forged, texts(table.concat(code, " ")))
+    assert.same({}, server:logged "forged")
+    texts(("io.stderr:write(%q)"):format(line .. ',"rolex":"a","x":-1,"y":true,"z":"\\"\\\\"}\n'))
+    assert.equal("a", server:wait_logged("forged")[1].rolex)
+  end)
+
+  it("has so much of one child, counts its other lines, and has those of other children", function()
+    assert.equal("true", server:ask("worker", 1, [[
+      local line = ("x"):rep(8000) .. "\n"
+      for i = 1, 6000 do io.stderr:write(line) end
+      return true]]))
+    server:ask("authority", 0, [[core.log.write("info", "beside") return true]])
+    server:wait_logged "beside"
+    local dropped = 0
+    server:wait("lines that are counted", function()
+      dropped = 0
+      for _, line in ipairs(server:logged "child log lines dropped") do
+        assert.equal("worker 1", line.child)
+        dropped = dropped + line.lines
+      end
+      return dropped + #server:logged "child wrote" == 6000
+    end)
+    assert.is_true(dropped > 0)
   end)
 
   it("is for people on a terminal, whichever process writes", function()
@@ -99,6 +151,13 @@ describe("the log of a role", function()
     other:ask("worker", 1, [[core.log.write("info", "spoken", { "n", 7 }) return true]])
     other:wait("a line", function()
       return process.read(shown):find "%d%d:%d%d:%d%d info%s+worker 1: spoken n=7"
+    end)
+    other:ask("worker", 1, [[
+      io.stderr:write "12:00:00 info    authority: forged\n"
+      return true]])
+    other:wait("a line", function()
+      return process.read(shown):find('child wrote child="worker 1" child_pid=%d+ '
+        .. 'text="12:00:00 info    authority: forged"')
     end)
   end)
 end)

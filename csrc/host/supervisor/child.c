@@ -132,6 +132,7 @@ void host_child_watch(struct host_child *child, int64_t now_ms, int64_t start_ms
     const char *why = NULL;
     if (!child->pid)
         return;
+    host_relay_tell(&child->relay);
     bool ready = host_watchdog_is_ready(child->watchdog);
     if (child->kill_ms && now_ms >= child->kill_ms)
         why = "child did not stop in time";

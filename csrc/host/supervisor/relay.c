@@ -1,21 +1,32 @@
 #include "host/supervisor/relay.h"
 
+#include "base/clock.h"
 #include "base/log.h"
+#include "host/supervisor/speaker.h"
 
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
-/* PASS_MAX  bytes in one turn; a pipe has 64 KiB */
+/* PASS_MAX   bytes in one turn; a pipe has 64 KiB
+ * RATE       bytes a second of a child's lines, more than a worker at its limit writes
+ * ROOM_MAX   bytes at once
+ * LINE_COST  of a line, at least, so that the empty ones are bounded as well
+ * TEXT_MAX   bytes that are shown of what is no line of the log: a line has room for them, however escaped
+ * TELL_MS    between two lines that tell of those dropped */
 enum { PIECE = 4096, PASS_MAX = 256 * 1024 };
+enum { RATE = 4 * 1024 * 1024, ROOM_MAX = 2 * RATE, LINE_COST = 256, TEXT_MAX = 1024, TELL_MS = 1000 };
 
 enum lest_status host_relay_open(struct host_relay *relay, int *child_end, struct lest_error *err)
 {
     int ends[2];
     *child_end = relay->fd = -1;
-    relay->len = 0;
+    relay->len = relay->dropped = 0;
     relay->is_cut = false;
+    relay->speaker = NULL;
+    relay->room = ROOM_MAX;
+    relay->filled_ms = relay->told_ms = lest_clock_monotonic_ms();
     if (pipe2(ends, O_CLOEXEC) < 0)
         return lest_error_set_errno(err, LEST_E_IO, errno, "a child's standard error cannot be made");
     if (fcntl(ends[0], F_SETFL, O_NONBLOCK) < 0) {
@@ -30,10 +41,65 @@ enum lest_status host_relay_open(struct host_relay *relay, int *child_end, struc
     return LEST_OK;
 }
 
+/* Each child has a share of the log of its own, which one that was taken over cannot exceed. */
+static bool take_room(struct host_relay *relay, size_t len)
+{
+    int64_t now_ms = lest_clock_monotonic_ms(), cost = len > LINE_COST ? (int64_t)len : LINE_COST;
+    int64_t room = relay->room + (now_ms - relay->filled_ms) * RATE / 1000;
+    relay->room = room < ROOM_MAX ? room : ROOM_MAX;
+    relay->filled_ms = now_ms;
+    if (relay->room < cost)
+        return false;
+    relay->room -= cost;
+    return true;
+}
+
+static struct lest_log_field text(const char *key, const char *value, size_t len)
+{
+    return (struct lest_log_field){ key, LEST_LOG_TEXT, value, len, 0 };
+}
+
+static struct lest_log_field integer(const char *key, int64_t value)
+{
+    return (struct lest_log_field){ .key = key, .kind = LEST_LOG_INTEGER, .integer = value };
+}
+
+static void write_about(const struct host_relay *relay, enum lest_log_level level, const char *event,
+                        struct lest_log_field what)
+{
+    const char *name = relay->speaker ? relay->speaker : "config";
+    struct lest_log_field fields[] = { text("child", name, strlen(name)), integer("child_pid", relay->pid),
+                                       what };
+    lest_log_write(level, event, fields, sizeof fields / sizeof *fields);
+}
+
+void host_relay_tell(struct host_relay *relay)
+{
+    int64_t now_ms = lest_clock_monotonic_ms();
+    if (!relay->dropped || now_ms - relay->told_ms < TELL_MS)
+        return;
+    write_about(relay, LEST_LOG_ERROR, "child log lines dropped", integer("lines", (int64_t)relay->dropped));
+    relay->told_ms = now_ms;
+    relay->dropped = 0;
+}
+
+static void pass_line(struct host_relay *relay)
+{
+    if (!take_room(relay, relay->len))
+        relay->dropped++;
+    else if (!relay->speaker ||
+             host_speaker_wrote(relay->speaker, relay->pid, lest_log_is_readable(), relay->line, relay->len))
+        lest_log_add_line(relay->line, relay->len);
+    else
+        write_about(relay, LEST_LOG_WARNING, "child wrote",
+                    text("text", relay->line, relay->len < TEXT_MAX ? relay->len : TEXT_MAX));
+    host_relay_tell(relay);
+}
+
 static void end_line(struct host_relay *relay)
 {
     if (relay->len)
-        lest_log_add_line(relay->line, relay->len);
+        pass_line(relay);
     relay->len = 0;
     relay->is_cut = false;
 }
@@ -91,6 +157,8 @@ void host_relay_close(struct host_relay *relay)
 {
     host_relay_pass(relay);
     end_line(relay);
+    relay->told_ms = -TELL_MS;
+    host_relay_tell(relay);
     if (relay->fd >= 0)
         close(relay->fd);
     relay->fd = -1;

@@ -91,6 +91,7 @@ enum lest_status host_setup_start_config(const struct host_setup *setup, int *ou
     if (!status) {
         status = host_spawn(command.argv, &ends[1], 1, child_end, pid, err);
         close(child_end);
+        relay->pid = *pid;
         if (status)
             host_relay_close(relay);
     }
@@ -155,6 +156,9 @@ static enum lest_status start_child(const struct host_setup *setup, struct comma
     enum lest_status status = host_child_start(child, command->argv, fds, fds_count, err);
     /* In a check, to end is what it shall do. */
     child->stopping = setup->options->check;
+    if (!setup->options->check)
+        child->relay.speaker = child->name;
+    child->relay.pid = child->pid;
     if (child->stopping)
         child->kill_ms = child->started_ms + HOST_START_MS;
     return status;

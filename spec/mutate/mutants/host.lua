@@ -51,4 +51,17 @@ return {
     { "a configuration of any size", "if (len > HOST_CONFIG_MAX)", "if (0)" },
     { "a configuration that is cut off", 'if (!json)\n', 'if (0)\n' },
   },
+
+  { file = "csrc/host/supervisor/speaker.c", specs = { "spec/fault/log_spec.lua" },
+    { "a second role", "return false;\n    }\n    return true;",
+      "break;\n    }\n    return true;" },
+    { "a key with an escape", "|| !plain || ", "|| " },
+    { "more behind the line", " && rest->at == rest->end;", ";" },
+    { "another's name", "!take(rest, who) || ", "" },
+  },
+
+  { file = "csrc/host/supervisor/relay.c", specs = { "spec/fault/log_spec.lua" },
+    { "no share of the log", "if (relay->room < cost)", "if (false)" },
+    { "no look at who speaks", "if (!relay->speaker ||", "if (true ||" },
+  },
 }

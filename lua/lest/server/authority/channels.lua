@@ -115,7 +115,7 @@ end
 function Channels:take(channel, finish, now)
   local request = self.handles[finish.handle]
   if not request or request.channel ~= channel or request.id ~= finish.id then
-    core.log.write("warning", "bad handle", { "id", finish.id, "pid", channel.pid })
+    core.log.write("warning", "bad handle", { "id", finish.id, "worker_pid", channel.pid })
     refusal.raise(503, "the request is not known any more", { retry_after = 5 })
   end
   if now - request.started > self.lifetime then

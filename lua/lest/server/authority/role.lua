@@ -230,7 +230,7 @@ function Authority:on_message(channel, packet)
   if self.is_stopping then return end
   local received, problem = message.decode(packet, WORKER_TYPES)
   if not received then
-    core.log.write("warning", "bad message", { "pid", channel.pid, "message", problem })
+    core.log.write("warning", "bad message", { "worker_pid", channel.pid, "message", problem })
     self.channels:drop(channel)
     return channel.socket:close()
   end
