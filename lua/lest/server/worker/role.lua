@@ -21,8 +21,8 @@ local task = require "lest.task"
 local M = {}
 
 -- What a policy may ask for, at any time; lest may be where `user` cannot read, as below /root.
-local POLICY_MODULES <const> = { "lest", "lest.client", "lest.duration", "lest.http", "lest.json",
-  "lest.log", "lest.policy", "lest.task", "lest.url" }
+local POLICY_MODULES <const> = { "lest", "lest.all", "lest.client", "lest.duration", "lest.http",
+  "lest.json", "lest.log", "lest.policy", "lest.retry", "lest.task", "lest.url" }
 
 local answerers <const> = {}
 for name, row in pairs(operations) do
