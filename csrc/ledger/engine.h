@@ -12,7 +12,8 @@ enum { LEDGER_BUSY_MS = 5000 };
  *  sync_later  LEDGER_COMMIT_LATER does not wait for the disk, and ledger_sync() does; otherwise each commit
  *             waits
  *  read_only  nothing is made or changed, whatever `create` says: each statement that would do so fails with
- *             LEST_E_LEDGER, as does opening one of another version
+ *             LEST_E_LEDGER, as does opening one of another version. Where no other process had it open and
+ *             one has it now, all fail with LEST_E_LEDGER_BUSY
  *  max_pages  0, or a ceiling on the file's size in pages, so that a full disk can be tried
  *  progress   called about once a second while an older ledger is brought to this version, with the seconds
  *             that it has taken, and once, with 0, before the long end of one that was killed; may be NULL */

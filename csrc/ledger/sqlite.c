@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -40,6 +41,7 @@ enum { CONTROLS = sizeof control_sql / sizeof *control_sql };
 struct connection {
     sqlite3 *db;
     struct ledger_wal *wal; /* where commits are synced later */
+    char *unused_path;      /* opened to read where no other process had it open */
     int busy_ms;
     int64_t wait_until_ms;
     sqlite3_stmt *controls[CONTROLS];
@@ -141,6 +143,7 @@ static int wait_for_lock(void *arg, int tries)
 static void sqlite_close(void *connection)
 {
     struct connection *c = connection;
+    free(c->unused_path);
     if (!c->db) {
         free(c);
         return;
@@ -176,11 +179,16 @@ static enum lest_status sync_later(struct connection *c, const char *path,
 static enum lest_status open_to_read(struct connection *c, const char *path, struct lest_error *err)
 {
     int64_t version = 0;
+    if (!ledger_sqlite_has_wal(path) && !(c->unused_path = strdup(path)))
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     enum lest_status status = ledger_sqlite_look(path, &c->db, err);
     if (!status)
         status = ledger_sqlite_check_version(c->db, path, &version, err);
     if (!status && version != ledger_schema_version())
-        status = lest_error_set(err, LEST_E_LEDGER, "%s: a ledger of an older version", path);
+        status = lest_error_set(err, LEST_E_LEDGER,
+                                "%s: a ledger of an older version (schema %" PRId64 "); a server of this one "
+                                "brings it to schema %d at its start",
+                                path, version, ledger_schema_version());
     return status;
 }
 
@@ -285,6 +293,15 @@ static enum lest_status buffers_status(const struct ledger_result *result, struc
     return status;
 }
 
+/* A ledger that is only read may have come into use meanwhile: then what was read may be of two moments. */
+static enum lest_status check_unused(const struct connection *c, struct lest_error *err)
+{
+    if (!c->unused_path || !ledger_sqlite_has_wal(c->unused_path))
+        return LEST_OK;
+    return lest_error_set(err, LEST_E_LEDGER_BUSY, "%s: came into use while it was read; ask again",
+                          c->unused_path);
+}
+
 static enum lest_status sqlite_execute(void *connection, size_t index, const struct ledger_value *values,
                                        struct ledger_result *result, struct lest_error *err)
 {
@@ -308,6 +325,8 @@ static enum lest_status sqlite_execute(void *connection, size_t index, const str
     else
         status = buffers_status(result, err);
     result->changes = result->columns ? 0 : sqlite3_changes64(c->db);
+    if (!status)
+        status = check_unused(c, err);
 out:
     sqlite3_reset(stmt);
     sqlite3_clear_bindings(stmt); /* the values are the caller's, and may be freed now */

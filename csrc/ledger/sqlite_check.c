@@ -49,14 +49,19 @@ enum lest_status ledger_sqlite_check_there(const char *path, struct lest_error *
     return LEST_E_NOT_FOUND;
 }
 
+bool ledger_sqlite_has_wal(const char *path)
+{
+    char wal[PATH_MAX];
+    struct stat info;
+    return snprintf(wal, sizeof wal, "%s-wal", path) < (int)sizeof wal && stat(wal, &info) == 0;
+}
+
 /* What reads of a file in WAL mode would be made beside it, and stay, unless it is there already or the file
  * is said not to change, which it does not while it has no WAL. */
 static int open_to_look(const char *path, sqlite3 **db)
 {
-    char wal[PATH_MAX];
     int flags = SQLITE_OPEN_READONLY | SQLITE_OPEN_NOMUTEX;
-    struct stat info;
-    if (snprintf(wal, sizeof wal, "%s-wal", path) < (int)sizeof wal && stat(wal, &info) == 0)
+    if (ledger_sqlite_has_wal(path))
         return sqlite3_open_v2(path, db, flags, ledger_sqlite_vfs(path));
     struct lest_buf uri;
     lest_buf_init(&uri, 3 * PATH_MAX + 32);

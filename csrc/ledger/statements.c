@@ -1,10 +1,10 @@
 /* Every statement that lest has for its ledger.
  *
- * ":name" stands for a parameter. The text is SQL that SQLite and PostgreSQL both take. Lists are newest
- * first and paged: `before` is the seq of the last row seen (its place, where a row has one), NULL for the
- * first page. Statements that
- * consume something are conditional, and the count of changed rows says whether they did: two authorities
- * may run them at once. */
+ * ":name" stands for a parameter. The text is SQL that SQLite and PostgreSQL both take, but for instr(),
+ * which is strpos() there. Lists are newest first and paged: `before` is the seq of the last row seen (its
+ * place, where a row has one), NULL for the first page; `floor` is the seq above which rows are wanted.
+ * Statements that consume something are conditional, and the count of changed rows says whether they did:
+ * two authorities may run them at once. */
 #include "ledger/statements.h"
 
 #include <string.h>
@@ -22,6 +22,9 @@
 #define BEFORE "seq < coalesce(:before, 9223372036854775807)"
 #define PAGE " AND " BEFORE " ORDER BY seq DESC LIMIT :limit"
 #define PAGE_PARAMETERS INTEGER_OR_NULL(before), INTEGER(limit)
+#define ABOVE "seq > coalesce(:floor, 0)"
+#define SPAN " AND " ABOVE PAGE
+#define SPAN_PARAMETERS INTEGER_OR_NULL(floor), PAGE_PARAMETERS
 
 #define CREDENTIAL \
     "seq, id, name, kind, secret_kind, one_time, state, key_hash, label, operation, bound_until, used_at," \
@@ -49,6 +52,39 @@
     "c.seq, c.issuer, c.serial, c.fingerprint, c.subject, c.san, c.principal_kind, c.principal_name, c.label," \
     " c.operation, c.profile, c.key_hash, c.request_id, c.not_before, c.not_after, c.issued_at, c.renews," \
     " c.facts, c.revoked_at, c.revocation_reason, coalesce(c.device, c.principal_name) AS device"
+
+#define CERTIFICATE_LISTED CERTIFICATE ", " STATE " AS state"
+#define REQUEST_LISTED REQUEST ", CASE WHEN :part IS NOT NULL THEN csr END AS csr"
+
+/* What a list may be narrowed by, beside the rows that its index gives: each is looked at, and NULL asks for
+ * nothing. A part is in lower case; it is looked for in the names of a row, of which a CSR holds those of a
+ * request, among other bytes. */
+#define BEGINS_WITH(column, parameter) \
+    "(:" parameter " IS NULL OR substr(" column ", 1, length(:" parameter ")) = :" parameter ")"
+#define HAS_PART(column) "instr(lower(" column "), :part) > 0"
+
+#define IS_WANTED_REQUEST \
+    " AND (:label IS NULL OR label = :label) AND (:verdict IS NULL OR verdict = :verdict)" \
+    " AND (:since_us IS NULL OR time_us >= :since_us) AND (:until_us IS NULL OR time_us < :until_us)" \
+    " AND " BEGINS_WITH("id", "id") " AND " BEGINS_WITH("serial", "serial") \
+    " AND (:part IS NULL OR " HAS_PART("principal_name") " OR " HAS_PART("device") \
+    " OR " HAS_PART("CAST(csr AS text)") ")"
+#define REQUEST_FILTERS \
+    TEXT_OR_NULL(label), TEXT_OR_NULL(verdict), INTEGER_OR_NULL(since_us), INTEGER_OR_NULL(until_us), \
+        TEXT_OR_NULL(id), TEXT_OR_NULL(serial), TEXT_OR_NULL(part)
+
+#define STATE \
+    "CASE WHEN c.revoked_at IS NOT NULL THEN 'revoked' WHEN c.not_after < :now THEN 'expired'" \
+    " WHEN c.not_before > :now THEN 'not yet valid' ELSE 'valid' END"
+#define IS_WANTED_CERTIFICATE \
+    " AND (:label IS NULL OR c.label = :label) AND (:state IS NULL OR " STATE " = :state)" \
+    " AND (:since IS NULL OR c.issued_at >= :since) AND " BEGINS_WITH("c.serial", "serial") \
+    " AND (:ends_from IS NULL OR c.not_after >= :ends_from)" \
+    " AND (:ends_before IS NULL OR c.not_after < :ends_before)" \
+    " AND (:part IS NULL OR " HAS_PART("c.subject") " OR " HAS_PART("c.san") ")"
+#define CERTIFICATE_FILTERS \
+    INTEGER_OR_NULL(now), TEXT_OR_NULL(label), TEXT_OR_NULL(state), INTEGER_OR_NULL(since), \
+        TEXT_OR_NULL(serial), INTEGER_OR_NULL(ends_from), INTEGER_OR_NULL(ends_before), TEXT_OR_NULL(part)
 
 #define PENDING \
     "seq, id, request_id, created, updated, expires, label, operation, principal_kind, principal_name," \
@@ -133,39 +169,43 @@ const struct ledger_statement ledger_statements[] = {
       "SELECT " REQUEST ", principal, csr, tls, headers, approvals FROM requests WHERE id = :id",
       { TEXT(id) } },
     { "request_list",
-      "SELECT " REQUEST " FROM requests WHERE true" PAGE,
-      { PAGE_PARAMETERS } },
+      "SELECT " REQUEST_LISTED " FROM requests WHERE true" IS_WANTED_REQUEST SPAN,
+      { REQUEST_FILTERS, SPAN_PARAMETERS } },
     /* Most rows are approvals, so the next is never far and needs no index; all others have one. */
-    { "request_list_approved",
-      "SELECT " REQUEST " FROM requests WHERE verdict = 'approve'" PAGE,
-      { PAGE_PARAMETERS } },
     { "request_list_verdict",
-      "SELECT " REQUEST " FROM requests WHERE verdict = :verdict AND verdict <> 'approve'" PAGE,
-      { TEXT(verdict), PAGE_PARAMETERS } },
+      "SELECT " REQUEST_LISTED " FROM requests WHERE verdict = :verdict AND verdict <> 'approve'"
+      IS_WANTED_REQUEST SPAN,
+      { REQUEST_FILTERS, SPAN_PARAMETERS } },
     { "request_list_principal",
-      "SELECT " REQUEST " FROM requests WHERE principal_name = :principal_name" PAGE,
-      { TEXT(principal_name), PAGE_PARAMETERS } },
-    { "request_list_principal_approved",
-      "SELECT " REQUEST " FROM requests WHERE principal_name = :principal_name AND verdict = 'approve'" PAGE,
-      { TEXT(principal_name), PAGE_PARAMETERS } },
+      "SELECT " REQUEST_LISTED " FROM requests WHERE principal_name = :principal_name" IS_WANTED_REQUEST SPAN,
+      { TEXT(principal_name), REQUEST_FILTERS, SPAN_PARAMETERS } },
     { "request_list_principal_verdict",
-      "SELECT " REQUEST " FROM requests WHERE principal_name = :principal_name AND verdict = :verdict"
-      " AND verdict <> 'approve'" PAGE,
-      { TEXT(principal_name), TEXT(verdict), PAGE_PARAMETERS } },
+      "SELECT " REQUEST_LISTED " FROM requests WHERE principal_name = :principal_name AND verdict = :verdict"
+      " AND verdict <> 'approve'" IS_WANTED_REQUEST SPAN,
+      { TEXT(principal_name), REQUEST_FILTERS, SPAN_PARAMETERS } },
     { "request_list_device",
-      "SELECT " REQUEST " FROM requests WHERE" IS_OWN_DEVICE " AND " BEFORE
-      " UNION ALL SELECT " REQUEST " FROM requests WHERE" IS_OF_DEVICE PAGE,
-      { TEXT(device), PAGE_PARAMETERS } },
-    { "request_list_device_approved",
-      "SELECT " REQUEST " FROM requests WHERE" IS_OWN_DEVICE " AND verdict = 'approve' AND " BEFORE
-      " UNION ALL SELECT " REQUEST " FROM requests WHERE" IS_OF_DEVICE " AND verdict = 'approve'" PAGE,
-      { TEXT(device), PAGE_PARAMETERS } },
+      "SELECT " REQUEST_LISTED " FROM requests WHERE" IS_OWN_DEVICE IS_WANTED_REQUEST " AND " ABOVE
+      " AND " BEFORE " UNION ALL SELECT " REQUEST_LISTED " FROM requests WHERE" IS_OF_DEVICE
+      IS_WANTED_REQUEST SPAN,
+      { TEXT(device), REQUEST_FILTERS, SPAN_PARAMETERS } },
     { "request_list_device_verdict",
-      "SELECT " REQUEST " FROM requests WHERE" IS_OWN_DEVICE " AND verdict = :verdict"
-      " AND verdict <> 'approve' AND " BEFORE
-      " UNION ALL SELECT " REQUEST " FROM requests WHERE" IS_OF_DEVICE " AND verdict = :verdict"
-      " AND verdict <> 'approve'" PAGE,
-      { TEXT(device), TEXT(verdict), PAGE_PARAMETERS } },
+      "SELECT " REQUEST_LISTED " FROM requests WHERE" IS_OWN_DEVICE " AND verdict = :verdict"
+      " AND verdict <> 'approve'" IS_WANTED_REQUEST " AND " ABOVE " AND " BEFORE
+      " UNION ALL SELECT " REQUEST_LISTED " FROM requests WHERE" IS_OF_DEVICE " AND verdict = :verdict"
+      " AND verdict <> 'approve'" IS_WANTED_REQUEST SPAN,
+      { TEXT(device), REQUEST_FILTERS, SPAN_PARAMETERS } },
+    /* Those whose ids stand between two texts, in their order. */
+    { "request_list_id",
+      "SELECT " REQUEST_LISTED " FROM requests WHERE id >= :from AND id < :to" IS_WANTED_REQUEST
+      " ORDER BY id LIMIT :limit",
+      { TEXT(from), TEXT(to), REQUEST_FILTERS, INTEGER(limit) } },
+    { "request_newest",
+      "SELECT max(seq) AS seq FROM requests",
+      { { 0 } } },
+    /* The row at a place or after it, and its time: they grow together. */
+    { "request_at",
+      "SELECT seq, time_us FROM requests WHERE seq >= :seq ORDER BY seq LIMIT 1",
+      { INTEGER(seq) } },
 
     /* ---- certificates; the request's row comes first */
     { "certificate_add",
@@ -183,8 +223,8 @@ const struct ledger_statement ledger_statements[] = {
       { TEXT(serial), TEXT(issuer) } },
     /* A person names a serial; of several issuers each may have it. */
     { "certificate_find",
-      "SELECT " CERTIFICATE ", der FROM certificates AS c WHERE serial = :serial ORDER BY seq",
-      { TEXT(serial) } },
+      "SELECT " CERTIFICATE_LISTED ", der FROM certificates AS c WHERE serial = :serial ORDER BY seq",
+      { TEXT(serial), INTEGER_OR_NULL(now) } },
     /* Whether a certificate with this key was revoked because others may have the key. IS TRUE as below. */
     { "key_compromised",
       "SELECT serial FROM certificates"
@@ -206,23 +246,48 @@ const struct ledger_statement ledger_statements[] = {
       { TEXT(device), TEXT(principal_name), TEXT(label), TEXT(operation), TEXT(key_hash),
         TEXT_OR_NULL(renews), INTEGER(since), INTEGER(now) } },
     { "certificate_list",
-      "SELECT " CERTIFICATE " FROM certificates AS c WHERE true" PAGE,
-      { PAGE_PARAMETERS } },
+      "SELECT " CERTIFICATE_LISTED " FROM certificates AS c WHERE true" IS_WANTED_CERTIFICATE SPAN,
+      { CERTIFICATE_FILTERS, SPAN_PARAMETERS } },
+    { "certificate_list_revoked",
+      "SELECT " CERTIFICATE_LISTED " FROM certificates AS c WHERE c.revoked_at IS NOT NULL"
+      IS_WANTED_CERTIFICATE SPAN,
+      { CERTIFICATE_FILTERS, SPAN_PARAMETERS } },
     /* By the requests that they answer, whose index has the principal: an index here would be one more page
      * to write for each certificate. place is the request's seq, and this list's `before`. */
     { "certificate_list_principal",
-      "SELECT " CERTIFICATE ", r.seq AS place FROM requests AS r"
+      "SELECT " CERTIFICATE_LISTED ", r.seq AS place FROM requests AS r"
       " JOIN certificates AS c ON c.serial = r.serial AND c.request_id = r.id"
-      " WHERE r.principal_name = :principal_name AND r." BEFORE " ORDER BY r.seq DESC LIMIT :limit",
-      { TEXT(principal_name), PAGE_PARAMETERS } },
+      " WHERE r.principal_name = :principal_name AND r." BEFORE IS_WANTED_CERTIFICATE
+      " ORDER BY r.seq DESC LIMIT :limit",
+      { TEXT(principal_name), CERTIFICATE_FILTERS, PAGE_PARAMETERS } },
     { "certificate_list_device",
-      "SELECT " CERTIFICATE ", r.seq AS place FROM requests AS r"
+      "SELECT " CERTIFICATE_LISTED ", r.seq AS place FROM requests AS r"
       " JOIN certificates AS c ON c.serial = r.serial AND c.request_id = r.id"
-      " WHERE r.principal_name = :device AND r.device IS NULL AND r." BEFORE
-      " UNION ALL SELECT " CERTIFICATE ", r.seq AS place FROM requests AS r"
+      " WHERE r.principal_name = :device AND r.device IS NULL AND r." BEFORE IS_WANTED_CERTIFICATE
+      " UNION ALL SELECT " CERTIFICATE_LISTED ", r.seq AS place FROM requests AS r"
       " JOIN certificates AS c ON c.serial = r.serial AND c.request_id = r.id"
-      " WHERE r.device = :device AND r." BEFORE " ORDER BY place DESC LIMIT :limit",
-      { TEXT(device), PAGE_PARAMETERS } },
+      " WHERE r.device = :device AND r." BEFORE IS_WANTED_CERTIFICATE " ORDER BY place DESC LIMIT :limit",
+      { TEXT(device), CERTIFICATE_FILTERS, PAGE_PARAMETERS } },
+    /* Those whose serials stand between two texts, in their order; of the first one after an issuer. */
+    { "certificate_list_serial",
+      "SELECT " CERTIFICATE_LISTED " FROM certificates AS c WHERE c.serial >= :from AND c.serial < :to"
+      " AND (c.serial > :from OR c.issuer > :after)" IS_WANTED_CERTIFICATE
+      " ORDER BY c.serial, c.issuer LIMIT :limit",
+      { TEXT(from), TEXT(to), TEXT(after), CERTIFICATE_FILTERS, INTEGER(limit) } },
+    /* Those of a profile that end between two seconds, in that order; of the first one after a seq. */
+    { "certificate_list_ends",
+      "SELECT " CERTIFICATE_LISTED " FROM certificates AS c WHERE c.profile = :profile"
+      " AND c.not_after >= :from AND c.not_after < :to AND (c.not_after > :from OR c.seq > :after)"
+      IS_WANTED_CERTIFICATE " ORDER BY c.not_after, c.seq LIMIT :limit",
+      { TEXT(profile), INTEGER(from), INTEGER(to), INTEGER(after), CERTIFICATE_FILTERS, INTEGER(limit) } },
+    { "certificate_newest",
+      "SELECT max(seq) AS seq FROM certificates",
+      { { 0 } } },
+    /* As request_at, with the time at which the ledger got it: one that was imported is older. */
+    { "certificate_at",
+      "SELECT c.seq, r.time_us FROM certificates AS c JOIN requests AS r ON r.id = c.request_id"
+      " WHERE c.seq >= :seq ORDER BY c.seq LIMIT 1",
+      { INTEGER(seq) } },
     /* The names of profiles, one after the other, and whether a certificate of one is still good. */
     { "certificate_profile_next",
       "SELECT profile FROM certificates WHERE profile > :after ORDER BY profile LIMIT 1",

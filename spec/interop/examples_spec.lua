@@ -117,12 +117,12 @@ describe("examples/quickstart", function()
         serials[#serials + 1] = serial
       end
       assert.equal(2, #serials, out)
-      assert.matches("\n" .. serials[1] .. " +device001 +CN=device001 .* valid\n", out)
-      assert.matches("\n" .. serials[2] .. " +own:CN=device001 +CN=device001 .* valid\n", out)
-      assert.matches("\n%w+ +device001 +used ", out)
-      for i, operation in ipairs { "simpleenroll", "simplereenroll" } do
-        assert.matches(operation .. " +default +approve +%S+ +127.0.0.1 +" .. serials[i], out)
+      for _, serial in ipairs(serials) do
+        assert.matches("\n" .. serial .. " +valid +[%d-]+ +CN=device001\n", out)
       end
+      assert.matches("\n%w+ +device001 +used ", out)
+      local approved = "%x+%-%x+%-%x+ +[%d-]+ %d%d:%d%d +approve +device001 +%-\n"
+      assert.equal(2, select(2, out:gsub(approved, "")))
       assert.equal("", process.must { "find", folder, "-mindepth", "1" })
       -- The brackets keep the shell around pgrep out of it.
       assert.equal(1, (process.run { "pgrep", "-f", "[/]" .. folder:sub(2) }))

@@ -150,8 +150,8 @@ function Fleet:check()
       { principal_name = device.name, limit = 10 }))
     assert.equal(1, #rows, device.name)
     assert.equal(cert.serial, rows[1].serial)
-    local approved = assert(ledger:rows("request_list_principal_approved",
-      { principal_name = device.name, limit = 10 }))
+    local approved = assert(ledger:rows("request_list_principal",
+      { principal_name = device.name, verdict = "approve", limit = 10 }))
     assert.equal(1, #approved, device.name)
     assert.equal(cert.serial, approved[1].serial)
   end

@@ -328,7 +328,8 @@ local core_ledger = {}
 ---@class lest.core.ledger.options
 ---@field busy_ms? integer how long to wait for another process's lock; default 5000
 ---@field create? boolean make one if there is none; default true
----@field read_only? boolean nothing is made or changed; one of another version is not opened
+---@field read_only? boolean nothing is made or changed, and nobody waits; one of another version is
+--- not opened, and one that comes into use meanwhile is ledger_busy
 ---@field sync_later? boolean commit(callback) does not wait for the disk; default false
 ---@field max_pages? integer a ceiling on the file's size
 ---@field progress? fun(seconds: integer) called about once a second while an older schema is

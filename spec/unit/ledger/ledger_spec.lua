@@ -250,6 +250,16 @@ describe("the ledger", function()
     assert_fails("ledger", core.ledger.open(path, { read_only = true }))
   end)
 
+  it("is read no further where it came into use meanwhile", function()
+    assert(ledger:run("request_add", rows.request()))
+    ledger:close()
+    local reader <close> = assert(core.ledger.open(path, { create = false, read_only = true }))
+    assert.equal(1, #reader:rows("request_list", { limit = 10 }))
+    ledger = assert(core.ledger.open(path))
+    assert(ledger:run("request_add", rows.request { id = "r2" }))
+    assert_fails("ledger_busy", reader:rows("request_list", { limit = 10 }))
+  end)
+
   it("pages its lists, newest first", function()
     for i = 1, 5 do assert(ledger:run("request_add", rows.request { id = "r" .. i })) end
     local page = ledger:rows("request_list", { limit = 2 })
@@ -287,26 +297,28 @@ describe("the ledger", function()
 
   it("begins each page of a list where the last one ended, and sorts none", function()
     local by = {
-      certificate_list = "INTEGER PRIMARY KEY (rowid<?)",
+      certificate_list = "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
       certificate_list_device = "requests_device (device=? AND seq<?)",
+      certificate_list_ends = "certificates_profile (profile=? AND not_after>? AND not_after<?)",
+      certificate_list_serial = "certificates_1 (serial>? AND serial<?)",
+      request_list_id = "requests_1 (id>? AND id<?)",
       certificate_list_principal = "requests_principal (principal_name=? AND seq<?)",
+      certificate_list_revoked = "certificates_revoked (seq>? AND seq<?)",
       credential_list = "credentials_list (seq<?)",
       credential_list_name = "credentials_name (name=? AND rowid<?)",
       pending_list = "pending_open (seq<?)",
       pending_list_state = "pending_state (state=? AND seq<?)",
-      request_list = "INTEGER PRIMARY KEY (rowid<?)",
-      request_list_approved = "INTEGER PRIMARY KEY (rowid<?)",
-      request_list_device = "requests_device (device=? AND seq<?)",
-      request_list_device_approved = "requests_device (device=? AND seq<?)",
-      request_list_device_verdict = "requests_device_verdict (device=? AND verdict=? AND seq<?)",
-      request_list_principal = "requests_principal (principal_name=? AND seq<?)",
-      request_list_principal_approved = "requests_principal (principal_name=? AND seq<?)",
+      request_list = "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+      request_list_device = "requests_device (device=? AND seq>? AND seq<?)",
+      request_list_device_verdict =
+        "requests_device_verdict (device=? AND verdict=? AND seq>? AND seq<?)",
+      request_list_principal = "requests_principal (principal_name=? AND seq>? AND seq<?)",
       request_list_principal_verdict =
-        "requests_principal_verdict (principal_name=? AND verdict=? AND seq<?)",
-      request_list_verdict = "requests_verdict (verdict=? AND seq<?)",
+        "requests_principal_verdict (principal_name=? AND verdict=? AND seq>? AND seq<?)",
+      request_list_verdict = "requests_verdict (verdict=? AND seq>? AND seq<?)",
     }
     for name, statement in pairs(core.ledger.statements()) do
-      if statement.parameters.before then
+      if statement.parameters.limit then
         local plan = plan_of(statement)
         assert.is_nil(plan:find "TEMP B%-TREE", name .. plan)
         assert.is_truthy(plan:find(by[name], 1, true), name .. plan)

@@ -59,7 +59,7 @@ describe("a ledger of schema 3", function()
     end
     ask("credential_list", {}, "id", "credentials WHERE removed IS NULL")
     ask("request_list", {}, "id", "requests")
-    ask("request_list_approved", {}, "id", "requests WHERE verdict = 'approve'")
+    ask("request_list", { verdict = "approve" }, "id", "requests WHERE verdict = 'approve'")
     ask("certificate_list", {}, "serial", "certificates")
     ask("pending_list", { now = NOW }, "id",
       "pending WHERE state IN ('waiting', 'approved') AND expires > %d", NOW)
@@ -78,7 +78,7 @@ describe("a ledger of schema 3", function()
         .. " OR (state <> 'unused' AND bound_until > %d))", name, NOW, NOW)
       local of = { principal_name = name }
       ask("request_list_principal", of, "id", "requests WHERE principal_name = '%s'", name)
-      ask("request_list_principal_approved", of, "id",
+      ask("request_list_principal", { principal_name = name, verdict = "approve" }, "id",
         "requests WHERE principal_name = '%s' AND verdict = 'approve'", name)
       ask("request_list_principal_verdict", { principal_name = name, verdict = "reject" }, "id",
         "requests WHERE principal_name = '%s' AND verdict = 'reject'", name)
@@ -211,7 +211,7 @@ describe("a ledger of schema 3", function()
     end
     assert.same({ "0f", "0d", "0a1b" }, serials { device = "device003" })
     assert.same({ "10" }, serials { device = "own:CN=y" })
-    assert.same({ "0f", "0d" }, serials { name = "own:CN=x" })
+    assert.same({ "0f", "0d" }, serials { principal_name = "own:CN=x" })
     assert.same({ "0f", "0d" }, serials { device = "device003", limit = 2 })
     assert.equal(1, ledger:rows("pending_count", { device = "device003", now = NOW })[2].count)
   end)

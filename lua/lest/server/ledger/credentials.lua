@@ -193,7 +193,7 @@ end
 ---@param before? integer what the page before gave as its end
 ---@param limit? integer the most of a page; all unless told
 ---@return table[]?
----@return integer|lest.error|nil last the page's end: `before` of the next
+---@return integer|lest.error|nil last the page's end: `before` of the next; nil at the list's end
 function Store:list(name, before, limit)
   local statement = name and "credential_list_name" or "credential_list"
   local rows, err = self.ledger:rows(statement,
@@ -201,7 +201,7 @@ function Store:list(name, before, limit)
   if not rows then return nil, err end
   local list = {}
   for i, row in ipairs(rows) do list[i] = public(row) end
-  return list, rows[1] and rows[#rows].seq
+  return list, #rows == limit and rows[#rows].seq or nil
 end
 
 --- Remove every credential of a name, or the one with an id: it authenticates nothing from now on.

@@ -57,6 +57,19 @@ function M.open(config)
   return open(config, false)
 end
 
+--- Open the ledger of a configuration to read it alone: nothing is made or changed, and no other
+--- process waits. As root this process becomes its owner, likewise.
+---@param config { ledger: string, authority_user: string? }
+---@return lest.ledger?
+---@return lest.error? err
+function M.open_to_read(config)
+  local there, err = core.system.exists(config.ledger)
+  local path = config.ledger
+  if there then path, err = become_owner(config) end
+  if there == nil or not path then return nil, err end
+  return core.ledger.open(path, { create = false, read_only = true })
+end
+
 --- Make the ledger of a configuration, which has none.
 ---@param config { ledger: string, authority_user: string? }
 ---@return boolean? ok

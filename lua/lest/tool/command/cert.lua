@@ -1,5 +1,4 @@
 --- `lest cert`: certificates that the server issued.
-local core = require "lest.core"
 local fail = require "lest.base.fail"
 local import = require "lest.tool.import"
 local importer = require "lest.server.ledger.import"
@@ -11,6 +10,8 @@ local support = require "lest.tool.command.support"
 
 local M = {}
 
+local STATES <const> = { "valid", "expired", "revoked", "not yet valid" }
+
 --- What it takes, as --help and the manual page have it.
 ---@return table parser
 function M.parser()
@@ -19,19 +20,31 @@ function M.parser()
     example = "lest cert list --device device001",
   }
   parser:require_command(true):command_target "subcommand"
-  local list = operate.subcommand(parser, "list", "List certificates, newest first.",
-    "lest cert list --device device001")
-  operate.of_whom(list)
-  operate.limit(list, "1000")
+  local list = operate.subcommand(parser, "list", "List certificates, newest first; with "
+    .. "--expires-before, --expires-after or --state expired, what ends first comes first.",
+    "lest cert list --state valid --expires-before 7d")
+  operate.narrowed(list, "1000")
+  list:option "--serial":argname "PART":description "Those whose serial number begins so."
+  list:option "--state":argname "STATE":choices(STATES)
+    :description("Those that are so: " .. table.concat(STATES, ", ") .. ".")
+  list:option "--expires-before":argname "TIME":convert(operate.moment(1))
+    :description "Those that end before this, and from now on: '7d' ahead, or '2026-01-31' (UTC)."
+  list:option "--expires-after":argname "TIME":convert(operate.moment(1))
+    :description "Those that end at this time or later, past ones among them."
   local show = operate.subcommand(parser, "show", "Show a certificate and how it was issued.",
     "lest cert show 0a1b2c3d4e5f60718293a4b5c6d7e8f9")
   show:argument "serial":description "Its serial number, in hexadecimal."
+  operate.reads(show)
   local revoke = operate.subcommand(parser, "revoke", "Revoke a certificate for good: the server "
     .. "refuses it at once. Credentials of its name stay until `lest credential remove`.",
     "lest cert revoke 0a1b2c3d4e5f60718293a4b5c6d7e8f9 --reason keyCompromise")
   revoke:argument "serial":args "?":description "Its serial number, in hexadecimal."
   revoke:option "--device":argname "NAME"
     :description "Instead: all that are valid of one device, its renewals among them."
+  revoke:option "--name":argname "PART"
+    :description "Instead: all that are valid with this in the subject or in an alternative name."
+  revoke:flag "--exact":description "Of --name: the name is the whole of a value, as in CN=NAME."
+  revoke:flag "--yes":description "Of --name: revoke what is found without asking."
   revoke:option "--reason":argname "REASON":default "unspecified"
     :choices(operator.REVOCATION_REASONS):description("One of "
       .. table.concat(operator.REVOCATION_REASONS, ", ") .. ".")
@@ -42,11 +55,6 @@ function M.parser()
   take:option "--label":argname "LABEL":default "default"
     :description "Where they count as issued, by the label's profile."
   return parser
-end
-
-local function state_of(row, now)
-  if row.revoked_at then return "revoked" end
-  return row.not_after <= now and "expired" or "valid"
 end
 
 local function with_facts(row)
@@ -60,24 +68,38 @@ local function whole(row)
   return with_facts(row)
 end
 
+-- What fits a terminal: with a SAN where there is no subject.
+local NARROW <const> = {
+  header = { "SERIAL", "STATE", "NOT AFTER", "SUBJECT" },
+  most = { line = operate.LINE },
+  line = function(row)
+    return { row.serial, row.state, support.time(row.not_after):sub(1, 10),
+      row.subject ~= "" and row.subject or row.san }
+  end,
+}
+
 local function list(options, config)
-  local now = core.clock.wall_us() // 1000000
   return operate.print_list(options, config, {
     command = "lest cert list", operation = "cert_list",
-    arguments = { name = options.name, device = options.device },
-    header = { "SERIAL", "PRINCIPAL", "SUBJECT", "PROFILE", "NOT AFTER", "STATE" },
+    arguments = { principal_name = options.principal_name, device = options.device,
+      label = options.label, part = options.part, serial = options.serial, state = options.state,
+      since = options.since, ends_before = options.expires_before,
+      ends_from = options.expires_after },
+    header = { "SERIAL", "PRINCIPAL", "DEVICE", "LABEL", "SUBJECT", "SAN", "PROFILE", "NOT AFTER",
+      "STATE" },
     line = function(row)
-      return { row.serial, row.principal_name, row.subject, row.profile,
-        support.time(row.not_after), state_of(row, now) }
+      return { row.serial, row.principal_name, row.device, row.label, row.subject, row.san,
+        row.profile, support.time(row.not_after), row.state }
     end,
-    object = with_facts,
+    narrow = NARROW, object = with_facts,
+    order = (options.expires_before or options.expires_after or options.state == "expired")
+      and "first" or nil,
   })
 end
 
-local FIELDS <const> = { "serial", "subject", "san", "principal_name", "principal_kind", "device",
-  "label",
-  "operation", "profile", "fingerprint", "key_hash", "issuer", "request_id", "renews",
-  "revocation_reason" }
+local FIELDS <const> = { "serial", "state", "subject", "san", "principal_name", "principal_kind",
+  "device", "label", "operation", "profile", "fingerprint", "key_hash", "issuer", "request_id",
+  "renews", "revocation_reason" }
 
 local function print_certificate(row)
   operate.print_fields(row, FIELDS)
@@ -89,7 +111,7 @@ local function print_certificate(row)
 end
 
 local function show(options, config)
-  local rows, err = operator.call(config, "cert_show", { serial = options.serial })
+  local rows, err = operator.ask(config, "cert_show", { serial = options.serial })
   if not rows then return nil, err end
   for _, row in ipairs(rows) do
     whole(row)
@@ -98,18 +120,59 @@ local function show(options, config)
   if options.json then support.print_json(rows) end
 end
 
+local function print_revoked(options, result)
+  if options.json then return support.print_json(json.object { revoked = result.revoked }) end
+  for _, row in ipairs(result.rows) do
+    io.write("revoked ", row.serial, "  ", support.clean(row.subject), "\n")
+  end
+end
+
 local function revoke_device(options, config)
   local result, err = operator.call(config, "cert_revoke_device", { device = options.device,
     reason = options.reason })
   if not result then return nil, err end
-  if options.json then return support.print_json(result) end
-  for _, serial in ipairs(result.revoked) do io.write("revoked ", serial, "\n") end
+  print_revoked(options, result)
+end
+
+-- On standard error, since the result alone is printed.
+local function confirm(rows)
+  local lines = {}
+  for i, row in ipairs(rows) do lines[i] = NARROW.line(row) end
+  support.print_columns(NARROW.header, lines, nil, NARROW.most, io.stderr)
+  io.stderr:write(("Revoke for good %s? [y/N] "):format(
+    #rows == 1 and "this certificate" or ("these %d certificates"):format(#rows)))
+  io.stderr:flush()
+  return (io.read() or ""):lower():find "^%s*y" ~= nil
+end
+
+local function revoke_named(options, config)
+  local ledger <close>, err = ledger_file.open(config)
+  if not ledger then return nil, err end
+  local asked = { name = options.name, exact = options.exact, reason = options.reason }
+  local result
+  asked.found, err = operator.run(ledger, "cert_find_named", asked)
+  if not asked.found then return nil, err end
+  if not options.yes and not confirm(asked.found.rows) then
+    return fail("refused", "nothing was revoked")
+  end
+  result, err = operator.run(ledger, "cert_revoke_named", asked)
+  if not result then return nil, err end
+  print_revoked(options, result)
 end
 
 local function revoke(options, config)
-  if (options.serial ~= nil) == (options.device ~= nil) then
-    return fail("usage", "name a certificate by its serial number, or a device with --device")
+  local given = 0
+  for _, way in ipairs { "serial", "device", "name" } do
+    if options[way] then given = given + 1 end
   end
+  if given ~= 1 or options.name == "" then
+    return fail("usage",
+      "name a certificate by its serial number, or several with --device or --name")
+  end
+  if not options.name and (options.exact or options.yes) then
+    return fail("usage", "--exact and --yes are of --name")
+  end
+  if options.name then return revoke_named(options, config) end
   if options.device then return revoke_device(options, config) end
   local row, err = operator.call(config, "cert_revoke", { serial = options.serial,
     reason = options.reason })

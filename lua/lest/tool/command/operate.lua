@@ -1,4 +1,5 @@
 --- What the commands over a server's ledger share.
+local clock = require "lest.base.clock"
 local core = require "lest.core"
 local json = require "lest.json"
 local ledger_file = require "lest.server.ledger.file"
@@ -21,6 +22,9 @@ function M.subcommand(parser, name, summary, example)
   return command
 end
 
+--- The columns of a line that every terminal shows whole.
+M.LINE = 80
+
 -- What one looks at; who wants more wants all.
 local LIMIT_MAX <const> = 10000
 
@@ -39,14 +43,51 @@ function M.limit(command, default)
     :description "At most so many; 'all' is every one."
 end
 
---- Of whom a list is: --principal and --device.
+--- For option:convert(): a time, or how long ago (-1) or ahead (1) of now it is; in seconds.
+---@param sign integer
+---@return fun(text: string): integer?, string?
+function M.moment(sign)
+  return function(text)
+    local seconds = clock.parse(text)
+    if seconds then return seconds end
+    seconds = support.duration(text)
+    if seconds then return core.clock.wall_us() // 1000000 + sign * seconds end
+    return nil, ("'%s' is neither a duration ('7d', '12h') nor a time in UTC ('2026-01-31', "
+      .. "'2026-01-31 12:00')"):format(text)
+  end
+end
+
+-- A part that everything has is none.
+local function part(text)
+  if text ~= "" then return text end
+  return nil, "an empty name is in every name"
+end
+
+--- A command that only reads: it may read a copy.
 ---@param command table
-function M.of_whom(command)
+function M.reads(command)
+  command:option "--ledger":argname "FILE"
+    :description "Read this ledger, as a copy that 'lest ledger backup' made, and no configuration."
+end
+
+--- What narrows a list of certificates or decisions: whose, which label, which name, since when.
+---@param command table
+---@param limit string the default of --limit
+function M.narrowed(command, limit)
   command:mutex(
-    command:option "--principal --name":target "name":argname "NAME"
+    command:option "--principal":target "principal_name":argname "NAME"
       :description "Those that one principal asked for: 'device001', 'own:CN=device001'.",
     command:option "--device":argname "NAME"
       :description "Those of one device with its renewals, by the principal that it was first.")
+  command:option "--label":argname "LABEL":description "Those of this label."
+  command:option "--name":target "part":argname "PART":convert(part)
+    :description "Those with this in the subject or in an alternative name, in capitals or not."
+  command:option "--since":argname "TIME":convert(M.moment(-1))
+    :description("Those of this time or later: '7d' ago, or '2026-01-31' or "
+      .. "'2026-01-31 12:00' in UTC.")
+  command:flag "--wide":description "Print all columns, whole."
+  M.limit(command, limit)
+  M.reads(command)
 end
 
 --- Who runs this, behind sudo too; nil where that has no name.
@@ -113,7 +154,7 @@ local function column_printer(list)
   local function put(rows)
     local lines = {}
     for i, row in ipairs(rows) do lines[i] = list.line(row) end
-    widths = support.print_columns(list.header, lines, widths)
+    widths = support.print_columns(list.header, lines, widths, list.most)
   end
   return put, function()
     if not widths then put {} end
@@ -126,6 +167,10 @@ end
 ---@field arguments table of the operation; the limit is the option's
 ---@field header string[]
 ---@field line fun(row: table): any[] its cells
+---@field most? table<integer, integer> the most characters of a column
+---@field order? string what the first rows are, where they are not the newest
+---@field narrow? { header: string[], line: function, most: table } what fits 80 columns, unless
+--- --wide asks for all
 ---@field object? fun(row: table): table the row for JSON, where that is another
 
 --- Print a list page by page, and say so when it was cut.
@@ -135,9 +180,11 @@ end
 ---@return nil
 ---@return lest.error? err
 function M.print_list(options, config, list)
-  local ledger <close>, err = ledger_file.open(config)
+  local ledger <close>, err = ledger_file.open_to_read(config)
   if not ledger then return nil, err end
-  local put, finish = (options.json and json_printer or column_printer)(list)
+  local shown = options.wide and list or list.narrow or list
+  local put, finish = (options.json and json_printer or column_printer)(
+    options.json and list or shown)
   local printed = 0
   list.arguments.limit = options.limit
   for rows in operator.pages(ledger, list.operation, list.arguments) do
@@ -148,7 +195,16 @@ function M.print_list(options, config, list)
   end
   finish()
   if options.json or printed < options.limit then return end
-  io.stderr:write(("%s: the newest %d; --limit gives more\n"):format(list.command, printed))
+  io.stderr:write(("%s: the %s %d; --limit gives more\n"):format(list.command,
+    list.order or "newest", printed))
+end
+
+local function config_of(options)
+  if not options.ledger then
+    return require("lest.server.config.load").load(options.config)
+  end
+  local path, err = core.file.resolve(options.ledger)
+  return path and { ledger = path }, err
 end
 
 --- Parse, load the configuration, and do what the subcommand says.
@@ -158,7 +214,7 @@ end
 ---@return integer exit_code
 function M.main(parser, args, actions)
   return support.run(parser, args, function(options)
-    local config, err = require("lest.server.config.load").load(options.config)
+    local config, err = config_of(options)
     if not config then return nil, err end
     return actions[options.subcommand](options, config)
   end)

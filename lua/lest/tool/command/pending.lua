@@ -64,7 +64,7 @@ local function list(options, config)
 end
 
 local function show(options, config)
-  local row, err = operator.call(config, "pending_show", { id = options.id })
+  local row, err = operator.ask(config, "pending_show", { id = options.id })
   if not row then return nil, err end
   if options.json then return support.print_json(row) end
   print_request(row)

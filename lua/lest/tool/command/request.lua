@@ -18,15 +18,20 @@ function M.parser()
     example = "lest request list --device device001",
   }
   parser:require_command(true):command_target "subcommand"
-  local list = operate.subcommand(parser, "list", "List decisions, newest first.",
-    "lest request list --device device001 --verdict reject")
-  operate.of_whom(list)
+  local list = operate.subcommand(parser, "list", "List decisions, newest first; with --id or "
+    .. "--serial, in that order.", "lest request list --device device001 --verdict reject")
+  operate.narrowed(list, "100")
+  list:option "--until":target "until_time":argname "TIME":convert(operate.moment(-1))
+    :description "Those before this, written as --since is."
+  list:option "--id":argname "PART":description "Those whose id begins so."
+  list:option "--serial":argname "PART"
+    :description "Those that issued a certificate whose serial number begins so."
   list:option "--verdict":argname "VERDICT":choices(VERDICTS)
     :description("Those that ended so: " .. table.concat(VERDICTS, ", ") .. ".")
-  operate.limit(list, "100")
   local show = operate.subcommand(parser, "show", "Show a decision with all it was made from.",
     "lest request show 0f3c9a")
   show:argument "id":description "The request's id, as in the log and in X-Request-Id."
+  operate.reads(show)
   return parser
 end
 
@@ -36,16 +41,29 @@ local function reason_of(row)
   return row.detail and terminal.line(row.detail:match "^[^\n]*", REASON_MAX)
 end
 
+-- What fits a terminal.
+local NARROW <const> = {
+  header = { "ID", "TIME (UTC)", "VERDICT", "DEVICE", "REASON" },
+  most = { [4] = 16, line = operate.LINE },
+  line = function(row)
+    return { row.id, support.time(row.time_us // 1000000):sub(1, 16), row.verdict, row.device,
+      reason_of(row) }
+  end,
+}
+
 local function list(options, config)
   return operate.print_list(options, config, {
     command = "lest request list", operation = "request_list",
-    arguments = { name = options.name, device = options.device, verdict = options.verdict },
-    header = { "ID", "TIME", "OPERATION", "LABEL", "VERDICT", "PRINCIPAL", "ADDRESS", "SERIAL",
-      "REASON" },
+    arguments = { principal_name = options.principal_name, device = options.device,
+      label = options.label, part = options.part, id = options.id, serial = options.serial,
+      since = options.since, until_time = options.until_time, verdict = options.verdict },
+    header = { "ID", "TIME", "OPERATION", "LABEL", "VERDICT", "PRINCIPAL", "DEVICE", "ADDRESS",
+      "SERIAL", "REASON" },
     line = function(row)
       return { row.id, support.time(row.time_us // 1000000), row.operation, row.label,
-        row.verdict, row.principal_name, row.address, row.serial, reason_of(row) }
+        row.verdict, row.principal_name, row.device, row.address, row.serial, reason_of(row) }
     end,
+    narrow = NARROW, order = (options.id or options.serial) and "first" or nil,
   })
 end
 
@@ -62,7 +80,7 @@ local function print_request(row)
 end
 
 local function show(options, config)
-  local row, err = operator.call(config, "request_show", { id = options.id })
+  local row, err = operator.ask(config, "request_show", { id = options.id })
   if not row then return nil, err end
   if not options.json then return print_request(row) end
   for _, field in ipairs(JSON_FIELDS) do row[field] = row[field] and json.decode(row[field]) end

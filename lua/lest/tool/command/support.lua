@@ -234,29 +234,45 @@ local function width(text)
   return utf8.len(text) or #text
 end
 
+-- A text of at most so many characters.
+local function cut(text, most)
+  if width(text) <= most then return text end
+  local stop = utf8.offset(text, math.max(most - 3, 0) + 1)
+  return stop and text:sub(1, stop - 1) .. ("..."):sub(1, most) or text:sub(1, most)
+end
+
 --- Print rows in columns under a header; a nil cell is "-". Further rows of the same table take the
 --- widths that the call before gave.
 ---@param header string[]
 ---@param rows any[][]
 ---@param widths? integer[]
+---@param most? table<integer|string, integer> the most characters of a column, and in `line` those
+--- of a line, for which the last column is cut
+---@param file? file* standard output unless told
 ---@return integer[] widths
-function M.print_columns(header, rows, widths)
+function M.print_columns(header, rows, widths, most, file)
   local lines = { not widths and header or nil }
   widths = widths or {}
   for _, row in ipairs(rows) do
     local line = {}
-    for i = 1, #header do line[i] = M.clean(tostring(row[i] == nil and "-" or row[i])) end
+    for i = 1, #header do
+      local cell = M.clean(tostring(row[i] == nil and "-" or row[i]))
+      line[i] = most and most[i] and cut(cell, most[i]) or cell
+    end
     lines[#lines + 1] = line
   end
   for i = 1, #header do
     for _, line in ipairs(lines) do widths[i] = math.max(widths[i] or 0, width(line[i])) end
   end
+  local left = most and most.line
+  for i = 1, #header - 1 do left = left and left - widths[i] - 2 end
   for _, line in ipairs(lines) do
     local cells = {}
     for i, cell in ipairs(line) do
-      cells[i] = i == #header and cell or cell .. (" "):rep(widths[i] - width(cell))
+      cells[i] = i < #header and cell .. (" "):rep(widths[i] - width(cell))
+        or left and cut(cell, math.max(left, 1)) or cell
     end
-    io.write(table.concat(cells, "  "), "\n")
+    (file or io.stdout):write(table.concat(cells, "  "), "\n")
   end
   return widths
 end

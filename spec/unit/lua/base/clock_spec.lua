@@ -25,4 +25,20 @@ describe("a clock that looks behind", function()
     core.built = built + 10 * 365 * 86400
     assert.is_true(clock.is_behind())
   end)
+
+  it("reads a time as it is written, and shorter ones", function()
+    for text, seconds in pairs { ["1970-01-01"] = 0, ["2000-02-29 12:30"] = 951827400,
+      ["2026-01-31 12:00:01"] = 1769860801, ["2026-01-31T12:00:01Z"] = 1769860801,
+      ["9999-12-31 23:59:59 UTC"] = 253402300799 } do
+      assert.equal(seconds, clock.parse(text), text)
+    end
+    for _, days in ipairs { 0, 59, 60, 365, 11016, 20454, 47540, 2932896 } do
+      assert.equal(days * 86400, clock.parse(clock.text(days * 86400)))
+    end
+    for _, text in ipairs { "", "2026", "2026-02-29", "2026-13-01", "2026-00-10", "2026-01-32",
+      "2026-01-31 24:00", "2026-01-31 12:60", "2026-1-1", "x026-01-31", "2026-01-31 12",
+      "2026-01-31 12:00 CET", "2026-01-31x12:00" } do
+      assert.is_nil(clock.parse(text), text)
+    end
+  end)
 end)

@@ -87,8 +87,8 @@ describe("an operator", function()
       local found = assert(run("cert_show", { serial = serial }))
       assert.equal("0a1b", found[1].serial)
     end
-    assert.equal("0a1b", run("cert_list", { name = "device001" })[1].serial)
-    assert.same({}, run("cert_list", { name = "device002" }))
+    assert.equal("0a1b", run("cert_list", { principal_name = "device001" })[1].serial)
+    assert.same({}, run("cert_list", { principal_name = "device002" }))
     assert_fails("not_found", "cert_show", { serial = "0a" })
     assert_fails("usage", "cert_show", { serial = "device001" })
   end)
@@ -126,10 +126,10 @@ describe("an operator", function()
       return table.concat(list, " ")
     end
     assert.equal("r3 r2 r1", ids {})
-    assert.equal("r2 r1", ids { name = "device001" })
-    assert.equal("r2", ids { name = "device001", verdict = "reject" })
+    assert.equal("r2 r1", ids { principal_name = "device001" })
+    assert.equal("r2", ids { principal_name = "device001", verdict = "reject" })
     assert.equal("r3 r1", ids { verdict = "approve" })
-    assert.equal("", ids { name = "\xff" })
+    assert.equal("", ids { principal_name = "\xff" })
     assert.equal("\xff", core.base64.decode(run("request_show", { id = "r1" }).csr))
     assert.is_nil(run("request_show", { id = "r2" }).csr)
     assert_fails("not_found", "request_show", { id = "r4" })
@@ -152,12 +152,14 @@ describe("an operator", function()
     assert(ledger:commit())
     for _, case in ipairs {
       { 1203, "credential_list", {} }, { 1203, "credential_list", { name = "device001" } },
-      { 602, "cert_list", {} }, { 602, "cert_list", { name = "device001" } },
-      { 1203, "request_list", {} }, { 1203, "request_list", { name = "device001" } },
+      { 602, "cert_list", {} }, { 602, "cert_list", { principal_name = "device001" } },
+      { 602, "cert_list", { device = "device001" } },
+      { 1203, "request_list", {} },
+      { 1203, "request_list", { principal_name = "device001" } },
       { 602, "request_list", { verdict = "approve" } },
       { 601, "request_list", { verdict = "reject" } },
-      { 602, "request_list", { verdict = "approve", name = "device001" } },
-      { 601, "request_list", { verdict = "reject", name = "device001" } },
+      { 602, "request_list", { verdict = "approve", principal_name = "device001" } },
+      { 601, "request_list", { verdict = "reject", principal_name = "device001" } },
       { 1203, "pending_list", {} }, { 1203, "pending_list", { state = "waiting" } },
     } do
       local count, operation, arguments = table.unpack(case)
@@ -311,8 +313,10 @@ describe("an operator", function()
       assert(ledger:run("certificate_add", rows.certificate { serial = "0b",
         not_after = now + 1000 }))
       local text = lest("cert", "list").out
-      assert.matches("0b +device001 +CN=x +device.-valid", text)
-      assert.matches("0a +device001 +CN=x +device.-expired", text)
+      assert.matches("\n0b +valid +[%d-]+ +CN=x\n", text)
+      assert.matches("\n0a +expired +1970%-01%-01 +CN=x\n", text)
+      text = lest("cert", "list", "--wide").out
+      assert.matches("0b +device001 +device001 +CN=x +.-device.-valid", text)
       assert.equal("0b", json("cert", "list", "--limit", "1", "--json")[1].serial)
       local shown = json("cert", "show", "0A", "--json")[1]
       assert.same({ "0a", { host = "h1" } }, { shown.serial, shown.facts })
@@ -395,13 +399,14 @@ describe("an operator", function()
     it("lists and shows decisions", function()
       assert(ledger:run("request_add", rows.request { principal_name = "device001",
         csr = "\x30\0\xff", reason = "because", tls = '{"version":"TLSv1.3"}' }))
-      assert.matches("approve +device001", lest("request", "list").out)
-      assert.equal("r1", json("request", "list", "--name", "device001", "--json")[1].id)
+      assert.matches("r1 +1970%-01%-01 00:16 +approve +device001 +because\n",
+        lest("request", "list").out)
+      assert.equal("r1", json("request", "list", "--principal", "device001", "--json")[1].id)
       assert.same({}, json("request", "list", "--verdict", "reject", "--json"))
       assert.equal(2, lest("request", "list", "--verdict", "rejected").code)
       assert(ledger:run("request_add", rows.request { id = "r2", verdict = "error",
         detail = "policy.lua:3: no\27 \u{202e}such field\nstack traceback:\n\tmore" }))
-      local errors = lest("request", "list", "--verdict", "error").out
+      local errors = lest("request", "list", "--verdict", "error", "--wide").out
       assert.matches("policy.lua:3: no \\u{202e}such field\n", errors, 1, true)
       assert.not_matches("traceback", errors)
       local shown = lest("request", "list", "--verdict", "error", "--json").out

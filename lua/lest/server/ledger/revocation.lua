@@ -1,0 +1,168 @@
+--- What an operator ends: one certificate, those of a device, those of a name. Each is revoked for
+--- good, in one transaction with the others or not at all.
+local fail = require "lest.base.fail"
+local page = require "lest.server.ledger.page"
+local questions = require "lest.server.ledger.questions"
+
+local M = {}
+
+-- Of one command; who means more means something else.
+local MOST <const> = 10000
+
+--- Why a certificate may be revoked (RFC 5280 5.3.1): what is for good and not for CAs.
+M.REASONS = { "unspecified", "keyCompromise", "affiliationChanged", "superseded",
+  "cessationOfOperation", "privilegeWithdrawn" }
+
+local function revoke_row(operator, row, reason)
+  return operator.ledger:run("certificate_revoke", { serial = row.serial, issuer = row.issuer,
+    reason = reason, now = operator.clock() })
+end
+
+--- Revoke the one certificate of a serial.
+function M.revoke(operator, arguments)
+  local rows, err = questions.cert_show(operator, arguments)
+  if not rows then return nil, err end
+  local row = rows[1]
+  if #rows > 1 then
+    return fail("refused",
+      ("%d CAs have issued a certificate of the serial %s"):format(#rows, row.serial))
+  end
+  local changed
+  changed, err = revoke_row(operator, row, arguments.reason)
+  if not changed then return nil, err end
+  if changed == 0 then
+    return fail("refused", ("the certificate %s is revoked already"):format(row.serial))
+  end
+  rows, err = questions.cert_show(operator, arguments)
+  return rows and rows[1], err
+end
+
+-- ---- many
+
+-- What stands around a whole value in a text of names: "CN=a,O=b", "DNS:a,URI:b". A comma of a
+-- value itself is escaped.
+local function is_start(text, at)
+  local before = text:sub(at - 1, at - 1)
+  return at == 1 or before == "=" or before == ":"
+    or (before == "," or before == "+") and text:sub(at - 2, at - 2) ~= "\\"
+end
+
+local function is_end(text, at)
+  return at == #text or text:find("^[,+]", at + 1) ~= nil
+end
+
+--- Whether one of a certificate's names is this, with its type or without.
+local function has_whole(row, name)
+  for _, text in ipairs { row.subject:lower(), row.san:lower() } do
+    local first, last = text:find(name, 1, true)
+    while first do
+      if is_start(text, first) and is_end(text, last) then return true end
+      first, last = text:find(name, first + 1, true)
+    end
+  end
+  return false
+end
+
+--- Certificates that can still be used and are asked for; no more than can be meant.
+---@return table[]? rows
+---@return lest.error? err
+local function usable(operator, question, exact)
+  local now, found = operator.clock(), {}
+  repeat
+    local rows, last = questions.cert_list(operator, question)
+    if not rows then return nil, last end
+    question.before = last
+    for _, row in ipairs(rows) do
+      local is_over = row.revoked_at or row.not_after < now
+      if not is_over and (not exact or has_whole(row, exact)) then table.insert(found, row) end
+    end
+    if #found > MOST then
+      return fail("refused", ("more than %d certificates are meant: say it more closely")
+        :format(MOST))
+    end
+  until not last
+  return found
+end
+
+local function revoke_rows(operator, rows, reason)
+  local revoked = {}
+  for _, row in ipairs(rows) do
+    local changed, err = revoke_row(operator, row, reason)
+    if not changed then return nil, err end
+    if changed == 1 then table.insert(revoked, row) end
+  end
+  return revoked
+end
+
+--- Revoke what find() gives, in one transaction with the finding.
+---@return table[]? rows that were revoked
+---@return lest.error? err
+local function revoke_all(operator, reason, find)
+  local ledger = operator.ledger
+  local ok, problem = ledger:begin()
+  if not ok then return nil, problem end
+  local rows, err = find()
+  if rows then rows, err = revoke_rows(operator, rows, reason) end
+  if rows then ok, err = ledger:commit() end
+  if rows and ok then return rows end
+  ledger:rollback()
+  return nil, err
+end
+
+local function serials_of(rows)
+  local serials = {}
+  for i, row in ipairs(rows) do serials[i] = row.serial end
+  return { revoked = serials, rows = rows }
+end
+
+--- Revoke all that a device could still use, or nothing: what a renewal under way gives it comes
+--- before or finds its certificate revoked.
+function M.revoke_device(operator, arguments)
+  local rows, err = revoke_all(operator, arguments.reason, function()
+    return usable(operator, { device = arguments.device })
+  end)
+  if not rows then return nil, err end
+  if not rows[1] then
+    return fail("not_found",
+      ("the device '%s' has no certificate that could be revoked"):format(arguments.device))
+  end
+  return serials_of(rows)
+end
+
+local function question_of(arguments, floor)
+  return { part = arguments.name, floor = floor }, arguments.exact and arguments.name:lower()
+end
+
+--- What revoke_named would revoke, found without a lock, since every certificate is looked at.
+---@param operator lest.operator
+---@param arguments { name: string, exact: boolean? } part of a subject or an alternative name, or
+--- a whole one
+---@return { rows: table[], newest: integer }? found
+---@return lest.error? err
+function M.find_named(operator, arguments)
+  local newest, err = page.newest(operator.ledger, "certificate")
+  if not newest then return nil, err end
+  local rows
+  rows, err = usable(operator, question_of(arguments))
+  if not rows then return nil, err end
+  if not rows[1] then
+    return fail("not_found", ("no certificate of the name '%s' could be revoked")
+      :format(arguments.name))
+  end
+  return { rows = rows, newest = newest }
+end
+
+--- Revoke what was found by a name, and what was issued to it since.
+---@param operator lest.operator
+---@param arguments { name: string, exact: boolean?, reason: string, found: table }
+function M.revoke_named(operator, arguments)
+  local found = arguments.found
+  local rows, err = revoke_all(operator, arguments.reason, function()
+    local rows, problem = usable(operator, question_of(arguments, found.newest))
+    if not rows then return nil, problem end
+    return table.move(found.rows, 1, #found.rows, #rows + 1, rows)
+  end)
+  return rows and serials_of(rows), err
+end
+
+return M

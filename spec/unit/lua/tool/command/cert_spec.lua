@@ -1,0 +1,184 @@
+-- lest cert and lest request as an operator types them: tables, JSON, copies, and what is revoked.
+local cjson = require "cjson"
+local core = require "lest.core"
+local rows = require "support.rows"
+local shell = require "support.shell"
+local temporary = require "support.temporary"
+
+local DAY <const> = 86400
+
+describe("an operator's command", function()
+  local folder, path, config, ledger, now
+
+  before_each(function()
+    folder = temporary.folder()
+    path = folder .. "/ledger.db"
+    ledger = assert(core.ledger.open(path))
+    now = core.clock.wall_us() // 1000000
+    config = temporary.file(folder, "server.lua", [[return {
+      tls = { cert = "server.pem", key = "server.key" }, ledger = "ledger.db",
+      ca = { cert = "ca.pem", key = "ca.key" },
+      profiles = { device = { lifetime = "90d", keys = { "ec:P-256" } } },
+      labels = { default = { policy = "policy.lua", profile = "device", auth = "basic" } },
+    }]])
+    for i, days in ipairs { 3, 30, -3 } do
+      local id = "83f42c5cfb64-3466-" .. i
+      assert(ledger:run("request_add", rows.request { id = id, time_us = now * 1000000,
+        principal_name = "device00" .. i .. ("x"):rep(40), reason = ("why "):rep(50),
+        verdict = "reject", serial = ("%032x"):format(i) }))
+      assert(ledger:run("certificate_add", rows.certificate { serial = ("%032x"):format(i),
+        request_id = id, not_after = now + days * DAY, label = "default",
+        subject = ("CN=Pümpe00%d\27[2J,O=%s"):format(i, ("ü"):rep(100)) }))
+    end
+  end)
+
+  after_each(function()
+    ledger:close()
+    temporary.clean()
+  end)
+
+  local function lest(command, ...)
+    return shell.lest(command, select(1, ...), "--config", config, select(2, ...))
+  end
+
+  local function json(...)
+    local result = lest(...)
+    assert.equal(0, result.code, result.err)
+    return cjson.decode(result.out)
+  end
+
+  it("prints tables of no more than 80 columns, and all columns where that is asked", function()
+    for _, command in ipairs { "cert", "request" } do
+      local out = lest(command, "list").out
+      assert.equal(4, select(2, out:gsub("\n", "")))
+      for line in out:gmatch "[^\n]+" do
+        assert.is_true(utf8.len(line) <= 80, line)
+        assert.is_nil(line:find "\27")
+      end
+      local wide = lest(command, "list", "--wide").out
+      assert.is_true(#wide > 2 * #out)
+    end
+    assert.matches(("0"):rep(31) .. "1  valid    ", lest("cert", "list").out, 1, true)
+  end)
+
+  it("says what expires in a week, as a table and as JSON", function()
+    local out = lest("cert", "list", "--expires-before", "7d").out
+    assert.equal(2, select(2, out:gsub("\n", "")))
+    assert.matches("Pümpe001", out)
+    local list = json("cert", "list", "--state", "valid", "--expires-before", "60d", "--json")
+    assert.same({ "valid", 3, 30 }, { list[1].state, (list[1].not_after - now) // DAY,
+      (list[2].not_after - now) // DAY })
+    local late = os.date("!%Y-%m-%d", now + 40 * DAY)
+    assert.equal(2, #json("cert", "list", "--expires-before", late, "--json"))
+    assert.equal(1, #json("cert", "list", "--expires-after", "7d", "--expires-before", late,
+      "--label", "default", "--name", "PE002", "--serial", "000", "--since", "1970-01-01",
+      "--json"))
+    assert.equal("expired", json("cert", "list", "--state", "expired", "--json")[1].state)
+    local cut = lest("cert", "list", "--expires-before", "60d", "--limit", "1")
+    assert.equal("lest cert list: the first 1; --limit gives more\n", cut.err)
+  end)
+
+  it("says why something was refused yesterday", function()
+    assert.equal(3, #json("request", "list", "--verdict", "reject", "--since", "1d", "--json"))
+    assert.equal(0, #json("request", "list", "--until", "1d", "--json"))
+    assert.equal(1, #json("request", "list", "--name", "device002", "--json"))
+    assert.equal(1, #json("request", "list", "--serial", ("%032x"):format(2), "--json"))
+    assert.equal(3, #json("request", "list", "--id", "83f42c5cfb64", "--label", "", "--json"))
+  end)
+
+  it("names what it cannot read in a time or a name", function()
+    for _, case in ipairs {
+      { "'soon' is neither a duration", "cert", "list", "--expires-before", "soon" },
+      { "'2026-02-30' is neither", "request", "list", "--since", "2026-02-30" },
+      { "an empty name is in every name", "cert", "list", "--name", "" },
+      { "must be one of", "cert", "list", "--state", "gone" },
+      { "'xyz' is no serial number", "request", "list", "--serial", "xyz" },
+      { "name a certificate", "cert", "revoke" },
+      { "name a certificate", "cert", "revoke", "0a", "--name", "x" },
+      { "name a certificate", "cert", "revoke", "--name", "" },
+      { "are of --name", "cert", "revoke", "0a", "--yes" },
+    } do
+      local result = lest(table.unpack(case, 2))
+      assert.equal(2, result.code, result.err)
+      assert.matches(case[1], result.err, 1, true)
+    end
+  end)
+
+  it("reads while another process writes, and changes nothing", function()
+    assert(ledger:begin())
+    assert.equal(3, #json("cert", "list", "--json"))
+    assert.equal(3, #json("request", "list", "--json"))
+    json("request", "show", "83f42c5cfb64-3466-1", "--json")
+    assert(ledger:rollback())
+  end)
+
+  it("reads a copy that nobody can write, and leaves it alone", function()
+    local copy = folder .. "/copies/monday.db"
+    assert(os.execute("mkdir " .. folder .. "/copies"))
+    assert(ledger:backup(copy))
+    assert(os.execute(("chmod 400 %s; chmod 500 %s/copies"):format(copy, folder)))
+    finally(function() os.execute(("chmod 700 %s/copies"):format(folder)) end)
+    local function state()
+      return shell.capture(("(ls %s/copies; cat %s) | md5sum"):format(folder, copy))
+    end
+    local before = state()
+    local function ask(...)
+      local result = shell.lest(...)
+      assert.equal(0, result.code, result.err)
+      return cjson.decode(result.out)
+    end
+    assert.equal(3, #ask("cert", "list", "--ledger", copy, "--json"))
+    assert.equal(3, #ask("request", "list", "--ledger", copy, "--json"))
+    local shown = ask("cert", "show", ("%032x"):format(1), "--ledger", copy, "--json")
+    assert.equal("valid", shown[1].state)
+    ask("request", "show", "83f42c5cfb64-3466-1", "--ledger", copy, "--json")
+    assert.equal(before, state())
+    local none = shell.lest("cert", "list", "--ledger", folder .. "/none.db")
+    assert.equal(1, none.code)
+    assert.matches("there is no ledger", none.err)
+  end)
+
+  it("changes no ledger of an older version to read it", function()
+    local old = folder .. "/old.db"
+    assert(os.execute(("sqlite3 %s < spec/fixtures/ledger_v3.sql"):format(old)))
+    local result = shell.lest("cert", "list", "--ledger", old)
+    assert.equal(1, result.code)
+    assert.matches("of an older version (schema 3); a server of this one brings it to schema",
+      result.err, 1, true)
+    assert.equal("3", shell.capture(("sqlite3 %s 'PRAGMA user_version'"):format(old)))
+  end)
+
+  it("revokes what has a name once that is said", function()
+    local function states()
+      local list = {}
+      for i, row in ipairs(json("cert", "list", "--json")) do list[i] = row.state end
+      return table.concat(list, " ")
+    end
+    local words = shell.line("cert", "revoke", "--config", config, "--name", "pe00")
+    for _, answer in ipairs { "", "n\n", "\n", "no\n" } do
+      local result = shell.run(words, answer)
+      assert.equal(7, result.code)
+      assert.equal("", result.out)
+      assert.matches("Pümpe001", result.err)
+      assert.matches("these 2 certificates? [y/N]", result.err, 1, true)
+      assert.matches("nothing was revoked", result.err)
+    end
+    assert.equal("expired valid valid", states())
+    local result = shell.run(words, "y\n")
+    assert.equal(0, result.code, result.err)
+    assert.equal(2, select(2, result.out:gsub("revoked 0+%d  CN=Pümpe00%d\\x1b", "")))
+    assert.equal("expired revoked revoked", states())
+    local again = lest("cert", "revoke", "--name", "pe00", "--yes")
+    assert.equal(1, again.code)
+    assert.matches("no certificate of the name 'pe00' could be revoked", again.err)
+  end)
+
+  it("revokes without asking where it is told to", function()
+    local result = lest("cert", "revoke", "--name", "o=" .. ("ü"):rep(100), "--exact", "--yes",
+      "--reason", "keyCompromise", "--json")
+    assert.same({ 0, "" }, { result.code, result.err })
+    assert.equal(2, #cjson.decode(result.out).revoked)
+    assert.equal("keyCompromise",
+      json("cert", "list", "--state", "revoked", "--json")[1].revocation_reason)
+  end)
+end)
