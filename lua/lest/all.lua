@@ -20,7 +20,7 @@ local KNOWN <const> = { limit = true, each = true, collect = true }
 ---@field traceback string where these come from
 ---@field exit_code integer that of the first failure
 ---@field results table<integer, any> of those that did not fail
----@field [integer] { index: integer, element: any, err: any }
+---@field [integer] { index: integer, element: any, err: any } each, in order
 local Failures = { __name = "lest.failures" }
 function Failures:__tostring() return self.message end
 

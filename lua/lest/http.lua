@@ -16,10 +16,10 @@ local task = require "lest.task"
 local M = {}
 
 ---@class lest.http.response
----@field status integer
+---@field status integer 200 and the like; every one is a result
 ---@field headers { [1]: string, [2]: string }[] in the order received
----@field body string
----@field tls_version string?
+---@field body string all of it
+---@field tls_version string? "TLSv1.3"
 ---@field peer_chain string[]? DER, the server's certificate first
 local Response = { __name = "lest.http.response" }
 Response.__index = Response

@@ -30,7 +30,7 @@ local pack <const>, unpack <const> = table.pack, table.unpack
 local AWAIT <const> = setmetatable({}, { __name = "lest.await" })
 
 ---@class lest.task
----@field done boolean
+---@field done boolean whether it has ended
 local Task = { __name = "lest.task" }
 Task.__index = Task
 

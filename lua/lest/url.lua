@@ -11,7 +11,7 @@ local M = {}
 ---@class lest.url
 ---@field scheme string "https" or "http"
 ---@field host string in lower case; an IPv6 address without its brackets
----@field port integer
+---@field port integer the scheme's own where the text has none
 ---@field path string begins with "/"
 ---@field query string? without "?"
 local Url = { __name = "lest.url" }

@@ -182,6 +182,24 @@ describe("the manual has", function()
     end
   end)
 
+  it("every function, field and method of what lest has of the core", function()
+    local function look(name)
+      local class = api.class(name)
+      for _, kind in ipairs { "fields", "functions", "methods" } do
+        local told = {}
+        for _, each in ipairs(class and class[kind] or {}) do told[each.name] = each.text end
+        same(name, told, told)
+      end
+    end
+    local lest = require "lest"
+    for name in pairs(debug.getmetatable(lest).__names) do
+      if type(lest[name]) == "table" and lest[name] == rawget(core, name) then
+        look("lest.core." .. name)
+        look("lest." .. name)
+      end
+    end
+  end)
+
   it("every field of lest (lua/lest/meta/lest.lua)", function()
     same("lest", debug.getmetatable(require "lest").__names, fields_of "lest")
   end)

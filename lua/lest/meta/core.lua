@@ -43,15 +43,15 @@
 --- is one line that a person can act on.
 ---@class lest.error
 ---@field code string stable; core.error.codes() has them all
----@field message string
+---@field message string a sentence
 ---@field exit_code integer what a command ends with
----@field operation string?
+---@field operation string? what was being done: "simpleenroll"
 ---@field reason string? what the server said
 ---@field status integer? of HTTP
 ---@field retry_after integer? seconds
----@field request_id string?
----@field rfc string?
----@field cause lest.error|string|nil
+---@field request_id string? the server's, as its log has it
+---@field rfc string? the section that was not kept to: "7030 3.2.4"
+---@field cause lest.error|string|nil what it comes from
 ---@field detail string? what OpenSSL or the system said
 ---@field traceback string? of one that a task raised: its origin
 ---@field was_sent boolean? of a request without an answer: whether it may have reached the server
@@ -65,6 +65,7 @@ local core_error = {}
 ---@return lest.error
 function core_error.new(fields) end
 
+--- Whether a value is a lest.error.
 ---@param value any
 ---@return boolean
 function core_error.is(value) end
@@ -94,7 +95,7 @@ function core_utf8.is_unseen(code) end
 
 --- Of a stranger, too (RFC 8259); lest.json says what becomes of which value.
 ---@class lest.core.json
----@field null table
+---@field null table what null is written from
 local core_json = {}
 
 ---@param text string
@@ -115,6 +116,7 @@ function core_json.object(value) end
 ---@class lest.core.base64
 local core_base64 = {}
 
+--- RFC 4648, padded.
 ---@param bytes string
 ---@param wrap? integer columns, a multiple of 4; 0, the default, is one line without a newline
 ---@return string? text
@@ -134,6 +136,7 @@ local core_clock = {}
 ---@return integer milliseconds
 function core_clock.monotonic_ms() end
 
+--- The same in microseconds.
 ---@return integer microseconds
 function core_clock.monotonic_us() end
 
@@ -373,11 +376,13 @@ local core_name = {}
 ---@return lest.error? err code name_malformed
 function core_name.parse(text) end
 
+--- The DER of a name.
 ---@param name lest.name_like
 ---@return string? der
 ---@return lest.error? err
 function core_name.encode(name) end
 
+--- A name from its DER.
 ---@param der string
 ---@return lest.name?
 ---@return lest.error? err
@@ -578,11 +583,13 @@ function key:der() end
 ---@return string
 function key:public_der() end
 
+--- Let go of the key.
 function key:close() end
 
 ---@class lest.core.key
 local core_key = {}
 
+--- Make a key.
 ---@param spec string a type as in lest.key.type; rsa from 2048 to 8192 bits
 ---@return lest.key?
 ---@return lest.error? err code key_unsupported
@@ -856,12 +863,15 @@ local csr = {}
 ---@return lest.error? err codes csr_signature, csr_weak
 function csr:verify(options) end
 
+--- The bytes as they were parsed.
 ---@return string
 function csr:der() end
 
+--- The same as PEM.
 ---@return string
 function csr:pem() end
 
+--- Let go of its memory.
 function csr:close() end
 
 ---@class lest.core.csr
@@ -876,19 +886,20 @@ local core_csr = {}
 function core_csr.parse(bytes, options) end
 
 ---@class lest.csr_plan
----@field key lest.key
+---@field key lest.key whose public half it is for, and which signs it
 ---@field subject? lest.name_like or subject_der; neither is the empty name
----@field subject_der? string
+---@field subject_der? string the same as DER
 ---@field san? string[] or san_der
----@field san_der? string
----@field key_usage? string[]
----@field eku? string[]
----@field extensions? { oid: string, critical?: boolean, value: string }[]
----@field attributes? { oid: string, values: string[] }[]
+---@field san_der? string the same as DER
+---@field key_usage? string[] { "digitalSignature" }
+---@field eku? string[] { "clientAuth" }, names or dotted
+---@field extensions? { oid: string, critical?: boolean, value: string }[] further ones; value is DER
+---@field attributes? { oid: string, values: string[] }[] further ones; values are DER
 ---@field challenge_password? string UTF-8
 ---@field change? { subject?: lest.name_like, san?: string[] } names in place of the certificate's
 ---@field digest? string "sha256" and the like; the default goes with the key
 
+--- Make and sign a request.
 ---@param plan lest.csr_plan
 ---@return lest.csr?
 ---@return lest.error? err
@@ -968,9 +979,11 @@ function core_http_client.new(settings) end
 ---@field chain lest.cert[] the certificates that came after it in its file, or with_chain; a copy
 local cert = {}
 
+--- The bytes as they were parsed.
 ---@return string
 function cert:der() end
 
+--- The same as PEM, without the chain.
 ---@return string
 function cert:pem() end
 
@@ -991,6 +1004,7 @@ function cert:with_chain(chain) end
 ---@return boolean
 function cert:matches_host(host) end
 
+--- Let go of its memory.
 function cert:close() end
 
 ---@class lest.core.cert
@@ -1003,11 +1017,13 @@ local core_cert = {}
 ---@return lest.error? err codes cert_malformed, pem, too_large
 function core_cert.parse(bytes) end
 
+--- Every certificate in DER or PEM.
 ---@param bytes string
 ---@return lest.cert[]?
 ---@return lest.error? err
 function core_cert.parse_all(bytes) end
 
+--- As parse, of a file.
 ---@param path string "-" is standard input
 ---@return lest.cert?
 ---@return lest.error? err
@@ -1021,16 +1037,16 @@ function core_cert.load_all(path) end
 
 --- A certificate revocation list (RFC 5280), immutable; equal when the bytes are.
 ---@class lest.crl
----@field issuer lest.name
----@field issuer_der string
+---@field issuer lest.name whose it is
+---@field issuer_der string the same as DER
 ---@field this_update integer seconds since 1970
----@field next_update integer?
+---@field next_update integer? seconds since 1970; nil: it does not say
 ---@field number string? hex
 ---@field count integer of entries
----@field entries lest.crl_entry[]
----@field extensions lest.extension[]
+---@field entries lest.crl_entry[] what is revoked, all of it
+---@field extensions lest.extension[] all of them
 ---@field aki string? hex
----@field signature_algorithm string
+---@field signature_algorithm string OpenSSL's name
 ---@field version integer 1 or 2
 local crl = {}
 
@@ -1059,12 +1075,15 @@ function crl:find(serial) end
 ---@return lest.error? err code cert_untrusted
 function crl:verify(issuer) end
 
+--- The bytes as they were parsed.
 ---@return string
 function crl:der() end
 
+--- The same as PEM.
 ---@return string
 function crl:pem() end
 
+--- Let go of its memory.
 function crl:close() end
 
 ---@class lest.core.crl
@@ -1076,6 +1095,7 @@ local core_crl = {}
 ---@return lest.error? err codes crl_malformed, pem, too_large
 function core_crl.parse(bytes) end
 
+--- As parse, of a file.
 ---@param path string
 ---@return lest.crl?
 ---@return lest.error? err
@@ -1100,6 +1120,7 @@ local store = {}
 ---@return lest.error? err code cert_untrusted: the certificate at fault, its depth, the reason
 function store:verify(leaf, how) end
 
+--- Let go of its memory.
 function store:close() end
 
 ---@class lest.core.store
@@ -1131,12 +1152,12 @@ function pkcs7.decode(bytes) end
 ---@class lest.cms
 ---@field type string "pkcs7-signedData"; nothing else is set for other types
 ---@field content_type string? "pkcs7-data"
----@field version integer?
+---@field version integer? of the message
 ---@field content_len integer? bytes
 ---@field signers integer? how many; their signatures are not checked
 ---@field skipped integer? certificates and CRLs of other kinds than X.509
----@field certificates lest.cert[]?
----@field crls lest.crl[]?
+---@field certificates lest.cert[]? all of them
+---@field crls lest.crl[]? all of them
 
 --- What any CMS message is.
 ---@param bytes string
@@ -1145,17 +1166,17 @@ function pkcs7.decode(bytes) end
 function pkcs7.describe(bytes) end
 
 ---@class lest.csrattr
----@field oid string
+---@field oid string dotted
 ---@field name string? OpenSSL's
 ---@field values string[]? DER; nil for a bare OID
 ---@field problem string? in `unknown`: how a known OID is misused
 
 ---@class lest.csrattr_wish
----@field oid? string
+---@field oid? string dotted, or a name, with values
 ---@field values? string[] DER
----@field key? string
----@field digest? string
----@field extensions? { oid: string, critical?: boolean, value: string }[]
+---@field key? string "ec:P-384"
+---@field digest? string "sha384"
+---@field extensions? { oid: string, critical?: boolean, value: string }[] value is DER
 
 ---@class lest.core.csrattrs
 local csrattrs = {}
@@ -1169,6 +1190,7 @@ local csrattrs = {}
 ---@return lest.error? err codes csrattrs_malformed, key_unsupported, malformed
 function csrattrs.encode(list) end
 
+--- Read a list of CSR attributes.
 ---@param der string
 ---@return lest.csrattr[]?
 ---@return lest.error? err codes csrattrs_malformed, too_large
@@ -1179,8 +1201,8 @@ function csrattrs.decode(der) end
 ---@field digest string? "sha384"
 ---@field digest_key string? the kind of key that signs with it so: "ec", "rsa"
 ---@field signature string? OpenSSL's name of the signature algorithm
----@field challenge_password boolean
----@field extensions lest.extension[]
+---@field challenge_password boolean whether a challengePassword is asked for
+---@field extensions lest.extension[] what a request should have
 ---@field unknown lest.csrattr[] templates (RFC 9908 3.4) among them
 
 --- What a list asks for; the first of two wishes of a kind counts.
@@ -1191,24 +1213,24 @@ function csrattrs.wishes(list) end
 
 --- A CA's certificate and key, ready to sign. Issuing never makes a CA certificate.
 ---@class lest.issuer
----@field cert lest.cert
+---@field cert lest.cert the CA's
 local issuer = {}
 
 ---@class lest.issue_plan
 ---@field public_key string SubjectPublicKeyInfo of a parsed key
 ---@field subject? lest.name_like or subject_der; neither is the empty name, which wants a san
----@field subject_der? string
+---@field subject_der? string the same as DER
 ---@field san? string[] or san_der
----@field san_der? string
+---@field san_der? string the same as DER
 ---@field serial? string hex, positive, at most 20 bytes; default the second of issue (4 bytes) and
 --- 96 random bits
 ---@field not_before integer seconds since 1970
 ---@field not_after integer seconds since 1970, at most the CA's
 ---@field key_usage? string[] default digitalSignature; never keyCertSign or cRLSign
 ---@field eku? string[] names ("clientAuth") or dotted
----@field crl_urls? string[]
----@field ocsp_urls? string[]
----@field ca_issuer_urls? string[]
+---@field crl_urls? string[] for cRLDistributionPoints
+---@field ocsp_urls? string[] for authorityInfoAccess
+---@field ca_issuer_urls? string[] for authorityInfoAccess
 ---@field extensions? { oid: string, critical?: boolean, value: string }[] none that is made already
 
 --- The DER of a new certificate.
@@ -1217,23 +1239,25 @@ local issuer = {}
 ---@return lest.error? err codes issue, name_malformed, san_malformed, malformed, crypto
 function issuer:issue(plan) end
 
+--- Let go of the key.
 function issuer:close() end
 
 ---@class lest.core.issuer
 local core_issuer = {}
 
+--- Make an issuer of a CA certificate and its key.
 ---@param options { cert: lest.cert, key: lest.key, digest?: string }
 ---@return lest.issuer?
 ---@return lest.error? err code issue: no CA certificate, or not its key
 function core_issuer.new(options) end
 
 ---@class lest.root_plan
----@field key lest.key
----@field subject lest.name_like
+---@field key lest.key which is certified, and signs
+---@field subject lest.name_like and issuer
 ---@field not_before integer seconds since 1970
----@field not_after integer
----@field path_len? integer
----@field digest? string
+---@field not_after integer seconds since 1970
+---@field path_len? integer how many CAs may stand below; absent: any number
+---@field digest? string "sha256" and the like; the default goes with the key
 
 --- A self-signed CA certificate: cA with path_len, keyCertSign, cRLSign.
 ---@param options lest.root_plan

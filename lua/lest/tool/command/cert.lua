@@ -36,7 +36,8 @@ function M.parser()
   show:argument "serial":description "Its serial number, in hexadecimal."
   operate.reads(show)
   local revoke = operate.subcommand(parser, "revoke", "Revoke a certificate for good: the server "
-    .. "refuses it at once. Credentials of its name stay until `lest credential remove`.",
+    .. "refuses it at once. Credentials of its name stay until `lest credential remove`. No CRL is "
+    .. "written yet: others than this server do not learn of it.",
     "lest cert revoke 0a1b2c3d4e5f60718293a4b5c6d7e8f9 --reason keyCompromise")
   revoke:argument "serial":args "?":description "Its serial number, in hexadecimal."
   revoke:option "--device":argname "NAME"

@@ -41,7 +41,8 @@ function M.add_result(parser)
   parser:option "--wait":argname "TIME":convert(support.duration)
     :description "How long to wait for a pending request, or a server that is busy or away: 10m."
   parser:option "--out":argname "FILE":default "-"
-    :description "Where the certificate goes, then its intermediates; - is standard output."
+    :description("Where the certificate goes, then its intermediates, in place of what is there "
+      .. "(but not of a key); - is standard output.")
   parser:flag "--json"
     :description "Print what was issued as JSON, with its PEM where --out is -."
 end

@@ -9,8 +9,10 @@ local M = {}
 function M.parser()
   local parser = support.parser {
     name = "lest serve",
-    summary = "Run the server: SIGTERM finishes what is under way and stops, SIGHUP reads the "
-      .. "configuration again.",
+    summary = "Run the server: SIGTERM finishes what is under way and stops; SIGHUP reads the "
+      .. "configuration again, with its policies, anchors and CRLs, without losing a request. Log "
+      .. "lines that nobody reads from standard error are dropped and counted; no request waits "
+      .. "for them.",
     example = "lest serve pki/server.lua --listen 127.0.0.1:8443",
   }
   parser:argument "file":args "?"

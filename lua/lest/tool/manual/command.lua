@@ -1,6 +1,16 @@
 --- lest-COMMAND(1): a page for each command, with the text of its --help.
 local M = {}
 
+-- Pages that who reads about a command may want besides.
+local SEE_ALSO <const> = {
+  ["lest ca"] = "`lest-serve`(1), `lest-server.lua`(5)",
+  ["lest serve"] = "`lest-ca`(1), `lest-server.lua`(5), `lest-policy`(5)",
+  ["lest pending"] = "`lest-policy`(5)", ["lest credential"] = "`lest-policy`(5)",
+  ["lest run"] = "`lest-lua`(3)", ["lest repl"] = "`lest-lua`(3)",
+  ["lest enroll"] = "`lest-reenroll`(1), `lest-csrattrs`(1), `lest-cacerts`(1)",
+  ["lest reenroll"] = "`lest-enroll`(1)",
+}
+
 local function bold(names)
   local words = {}
   for i, name in ipairs(names) do words[i] = "`" .. name .. "`" end
@@ -54,7 +64,8 @@ function M.page(command)
   end
   table.insert(page, { title = "EXAMPLE", { code = command.example } })
   table.insert(page, { title = "EXIT STATUS", "0 where it was done, else as in `lest`(1)." })
-  table.insert(page, { title = "SEE ALSO", "`lest`(1)" })
+  local others = SEE_ALSO[command.name]
+  table.insert(page, { title = "SEE ALSO", "`lest`(1)" .. (others and ", " .. others or "") })
   return page
 end
 
