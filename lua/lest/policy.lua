@@ -136,6 +136,32 @@ function M.is_verdict(value)
   return getmetatable(value) == Verdict
 end
 
+--- A file that belongs to a policy, as a list of devices: its path, from a name relative to the
+--- file that calls this. It raises where the file cannot be read by `user`, as whom a policy runs:
+--- where a policy calls it while it is loaded, `lest serve --check` says so.
+---
+---   local DEVICES <const> = policy.file "devices.csv"
+---   for name in io.lines(DEVICES) do allowed[name] = true end
+---@param name string
+---@return string path
+function M.file(name)
+  if type(name) ~= "string" or name == "" or name:find("\0", 1, true) then
+    error("policy.file takes the name of a file", CALLER)
+  end
+  local source = debug.getinfo(CALLER, "S").source:match "^@(.+)"
+  if not source then error("policy.file is for what stands in a file", CALLER) end
+  local path = name:sub(1, 1) == "/" and name or (source:match "^(.*/)[^/]*$" or "") .. name
+  local file, problem = io.open(path, "rb")
+  local there = file ~= nil
+  if file then
+    there, problem = file:read(0)
+    there = there or not problem -- an empty file has no byte, and no problem
+    file:close()
+  end
+  if not there then error("policy.file: " .. problem, CALLER) end
+  return path
+end
+
 --- Whether a request asks for exactly the names of a certificate.
 local function has_names_of(csr, cert)
   return core.name.equal(csr.subject_der, cert.subject_der)
@@ -195,7 +221,7 @@ function M.renew(options)
 end
 
 -- Most policies end with `return policy.approve { ... }`.
-for _, name in ipairs { "approve", "reject", "pending", "unavailable", "renew" } do
+for _, name in ipairs { "approve", "reject", "pending", "unavailable", "renew", "file" } do
   M[name] = core.error.keep_caller(M[name])
 end
 

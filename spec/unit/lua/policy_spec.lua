@@ -61,6 +61,47 @@ describe("verdicts", function()
   end)
 end)
 
+describe("policy.file", function()
+  local folder
+  before_each(function() folder = temporary.folder() end)
+  after_each(temporary.clean)
+
+  local function load_policy(text)
+    return hooks.load(temporary.file(folder, "policy.lua", "local policy = require 'lest.policy'\n"
+      .. text))
+  end
+
+  it("is the path of a file beside the file that calls it, at any time", function()
+    temporary.file(folder, "devices.csv", "")
+    local loaded = assert(load_policy [[
+      local path = policy.file "devices.csv"
+      return function() local again = policy.file "devices.csv" return path, again end]])
+    local path = folder .. "/devices.csv"
+    assert.same({ path, path }, { loaded.hooks.enroll() })
+    assert.equal(path, assert(load_policy(
+      ("local f = policy.file(%q) return function() return f end"):format(path))).hooks.enroll())
+  end)
+
+  it("is an error with the policy's line where it cannot be read", function()
+    for name, problem in pairs { ["none.csv"] = "No such file", ["."] = "directory" } do
+      local loaded, err = load_policy(("\nlocal f = policy.file %q\nreturn f"):format(name))
+      assert.is_nil(loaded)
+      assert.matches("^[^\n]*/policy.lua:3: policy.file: .*" .. problem, err.message)
+    end
+    for _, name in ipairs { "''", "'a\\0b'", "5", "nil" } do
+      local _, err = load_policy("local f = policy.file(" .. name .. ") return f")
+      assert.matches("policy.lua:2: policy.file takes the name of a file$", err.message)
+    end
+  end)
+
+  it("is found from a tail call, and not from what stands in no file", function()
+    temporary.file(folder, "devices.csv", "")
+    local loaded = assert(load_policy "return function() return policy.file 'devices.csv' end")
+    assert.equal(folder .. "/devices.csv", loaded.hooks.enroll())
+    assert.error_matches(load "return require('lest.policy').file 'x'", "for what stands in a file")
+  end)
+end)
+
 describe("policy.own_name", function()
   local function ask(subject, san)
     return policy.own_name() { principal = { name = "dev1" },
