@@ -177,8 +177,8 @@ return {
       'if not record.consume(authority, request, "reserve", expires) then', "if false then" },
   },
 
-  { file = ROOM .. "limiter.lua",
-    specs = { "spec/unit/lua/server/authority/limiter_spec.lua" },
+  { file = "lua/lest/server/wire/limiter.lua",
+    specs = { "spec/unit/lua/server/wire/limiter_spec.lua" },
     { "an older window counts for nothing", "+ (self.before[key] or 0) * left // WINDOW_MS", "" },
     { "an older window counts whole", "(self.before[key] or 0) * left // WINDOW_MS",
       "(self.before[key] or 0)" },

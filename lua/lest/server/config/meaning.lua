@@ -135,6 +135,8 @@ return {
       .. "/64); in all, ten times as many for a name.",
     address_failures_per_minute = "Wrong passwords in a minute from one address (IPv6: /64). "
       .. "Behind a balancer: from all devices together.",
+    requests_per_address_per_minute = "Requests of one address (IPv6: /64) in a minute, in each "
+      .. "worker; more are 429. Without it as many as come. Behind a balancer: of all devices.",
     requests_per_principal_per_minute = "Requests of one device in a minute.",
     pending_per_principal = "Requests of one device that wait for operators. Where one gateway "
       .. "asks for many devices, it needs more.",

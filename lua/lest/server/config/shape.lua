@@ -128,6 +128,7 @@ local limits = s.record(limits_module.add_fields {
   decision_memory = s.optional(s.size { min = 65536 }, "64MiB"),
   failures_per_minute = s.optional(s.integer { min = 1 }, 10),
   address_failures_per_minute = s.optional(s.integer { min = 1 }, 60),
+  requests_per_address_per_minute = s.optional(s.integer { min = 1 }),
   requests_per_principal_per_minute = s.optional(s.integer { min = 1 }, 1200),
   pending_per_principal = s.optional(s.integer { min = 1 }, 64),
   scrypt_threads = s.optional(s.integer { min = 1, max = 64 }, 2),

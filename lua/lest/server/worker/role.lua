@@ -7,6 +7,7 @@ local answer = require "lest.server.worker.answer"
 local core = require "lest.core"
 local globals = require "lest.server.worker.globals"
 local head = require "lest.server.worker.head"
+local limiter = require "lest.server.wire.limiter"
 local limits = require "lest.server.config.limits"
 local lines = require "lest.server.wire.lines"
 local link = require "lest.server.worker.link"
@@ -34,6 +35,7 @@ end
 ---@field labels table<string, lest.worker.label>
 ---@field authority lest.worker.link
 ---@field judged table<lest.exchange, lest.worker.request> by their heads; their bodies are to come
+---@field requests lest.limiter? by address
 local Worker = {}
 Worker.__index = Worker
 
@@ -60,10 +62,21 @@ local function guard(exchange, request, step, ...)
   return false
 end
 
+--- One client is not to keep the others waiting, whatever it asks for.
+function Worker:count(exchange)
+  local network = limiter.network(exchange.address)
+  local wait = self.requests:wait(network)
+  if wait then
+    refusal.raise(429, "too many requests from this address", { retry_after = wait })
+  end
+  self.requests:count(network)
+end
+
 --- Judge a request by its head.
 function Worker:on_head(exchange)
   local request = request_module.new(exchange)
-  if not guard(exchange, request, head.check, self.labels, exchange, request) then
+  local ok = not self.requests or guard(exchange, request, self.count, self, exchange)
+  if not ok or not guard(exchange, request, head.check, self.labels, exchange, request) then
     return request:log(exchange)
   end
   self.judged[exchange] = request
@@ -152,6 +165,10 @@ local HELLO_MS <const> = 1000
 
 --- Serve until SIGTERM, and then until connections have ended or the drain is over.
 function Worker:serve(launch, tls)
+  local per_minute = self.config.limits.requests_per_address_per_minute
+  if per_minute then
+    self.requests = limiter.new { per_minute = per_minute, now_ms = core.clock.monotonic_ms }
+  end
   self.authority = link.new()
   core.process.on_channel(function(channel) self.authority:take(channel) end)
   self.authority:await_hello(HELLO_MS)

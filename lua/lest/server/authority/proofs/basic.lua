@@ -1,5 +1,5 @@
 --- The proof "basic": a user name and a secret (RFC 7617) of a credential in the ledger.
-local limiter = require "lest.server.authority.limiter"
+local limiter = require "lest.server.wire.limiter"
 local lines = require "lest.server.wire.lines"
 local refusal = require "lest.server.wire.refusal"
 

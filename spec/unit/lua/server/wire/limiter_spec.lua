@@ -1,5 +1,5 @@
 -- The limiter counts attempts a minute for each key, in bounded memory.
-local limiter = require "lest.server.authority.limiter"
+local limiter = require "lest.server.wire.limiter"
 
 describe("a limiter", function()
   local now, limit
