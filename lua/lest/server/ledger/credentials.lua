@@ -1,9 +1,9 @@
 --- Credentials: names with secrets that authenticate over HTTP Basic (RFC 7617), kept in the
 --- ledger.
 ---
---- A secret is random (made here, stored as an HMAC under a salt: nothing to guess) or chosen by a
---- person (stored with scrypt). A reusable credential authenticates until it expires or is removed.
---- A one-time credential has states, which change in the transaction that records the request:
+--- What a secret is, and how it is kept, is lest.server.ledger.secrets. A reusable credential
+--- authenticates until it expires or is removed. A one-time credential has states, which change in
+--- the transaction that records the request:
 ---
 ---   unused    authenticates anybody who knows the secret, until it expires
 ---   reserved  a request of one public key is pending
@@ -11,13 +11,6 @@
 ---
 --- Reserved or used, it authenticates that key, label and operation only, until bound_until, only
 --- to poll or to fetch the same certificate again; with any other key it is 401.
----
---- What a refusal costs does not tell whether a name exists. While the ledger holds no scrypt
---- credential at all, every check is a lookup and hashes. As soon as it holds one, every check
---- whose secret is not right computes scrypt once: for a name with scrypt credentials against
---- theirs (they share a salt), for all others, unknown names among them, for nothing. A right
---- secret may answer sooner: who sends it knows it already. So is a scrypt success remembered,
---- under a key of this process.
 ---
 ---   local store = credentials.new { ledger = ledger }
 ---   local made = assert(store:add { name = "device001", expires_s = 86400 })   --> made.secret
@@ -27,25 +20,15 @@
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local json = require "lest.json"
+local secrets = require "lest.server.ledger.secrets"
+local terms = require "lest.server.ledger.terms"
 
 local M = {}
 
-local secret <const> = core.secret
-
-local NAME_MAX <const> = 255
-local SECRET_MAX <const> = 1024
-local COST <const> = { n = 16384, r = 8, p = 1 }
-local COST_TEXT <const> = "16384:8:1"
--- Changed costs leave old salts behind; beyond these a name's older passwords are not tried.
-local GROUPS_MAX <const> = 2
-
 ---@class lest.credentials
 ---@field ledger lest.ledger
+---@field secrets lest.secrets
 ---@field clock fun(): integer seconds since 1970
----@field scrypt fun(password: string, salt: string, cost: table, attempt: table?): string?, any
---- may yield; attempt is that of check(), the second result a lest.error
----@field cache_s integer seconds for which a scrypt success is remembered
----@field cache_max integer successes remembered at most
 local Store = { __name = "lest.credentials" }
 Store.__index = Store
 
@@ -56,78 +39,12 @@ end
 ---@param options table ledger, and where not the default: clock, scrypt, cache_s, cache_max
 ---@return lest.credentials
 function M.new(options)
-  return setmetatable({
-    ledger = options.ledger,
-    clock = options.clock or wall_clock,
-    scrypt = options.scrypt or secret.scrypt,
-    cache_s = options.cache_s or 300,
-    cache_max = options.cache_max or 10000,
-    cache = {}, cached = 0,
-    process_key = assert(secret.random_bytes(32)),
-    dummy_salt = assert(secret.random_bytes(16)),
-  }, Store)
+  return setmetatable({ ledger = options.ledger, secrets = secrets.new(options),
+    clock = options.clock or wall_clock }, Store)
 end
 
 local function refuse(detail)
   return fail("unauthenticated", "the user name or the password is wrong", { detail = detail })
-end
-
-local function name_problem(name)
-  if type(name) ~= "string" or name == "" then return "a credential needs a name" end
-  if #name > NAME_MAX then return ("a name has at most %d bytes"):format(NAME_MAX) end
-  if not core.utf8.is_text(name) then return "a name is UTF-8 text" end
-  -- RFC 7617 section 2: a user-id with a colon cannot be sent, control characters must not be.
-  if name:find "[:%c]" then return "a name holds no colon and no control character" end
-end
-
--- As many, and as long, as lest.server.wire.message lets the authority tell a policy.
-local function facts_problem(facts)
-  local count = 0
-  for key, value in pairs(facts) do
-    count = count + 1
-    local kind = type(value)
-    if type(key) ~= "string" or (kind ~= "string" and kind ~= "number" and kind ~= "boolean") then
-      return "facts are strings, numbers or booleans by name"
-    end
-    if not core.utf8.is_text(key) or (kind == "string" and not core.utf8.is_text(value)) then
-      return "facts are UTF-8 text"
-    end
-    if count > 64 or #key > 64 or (kind == "string" and #value > 4096) then
-      return "there are at most 64 facts, with names of 64 bytes and texts of 4096"
-    end
-  end
-end
-
-local function hash_chosen(store, name, password)
-  local rows, err = store.ledger:rows("credential_salt", { name = name, cost = COST_TEXT })
-  if not rows then return nil, err end
-  local salt = rows[1] and rows[1].salt
-  if not salt then
-    salt, err = secret.random_bytes(16)
-    if not salt then return nil, err end
-  end
-  local hash
-  hash, err = store.scrypt(password, salt, COST)
-  if not hash then return nil, err end
-  return { kind = "scrypt", cost = COST_TEXT, salt = salt, hash = hash }
-end
-
-local function hash_random()
-  local text, err = secret.random(16)
-  if not text then return nil, err end
-  local salt = assert(secret.random_bytes(16))
-  local hash = assert(secret.hmac_sha256(salt, text))
-  return { kind = "random", cost = "", salt = salt, hash = hash }, text
-end
-
-local function problem_of(wanted)
-  local password = wanted.password
-  if password and (password == "" or #password > SECRET_MAX) then
-    return ("a password has 1 to %d bytes"):format(SECRET_MAX)
-  elseif wanted.expires_s and wanted.expires_s < 1 then
-    return "a credential lives for a second at least"
-  end
-  return name_problem(wanted.name) or facts_problem(wanted.facts or {})
 end
 
 --- What add() does before it writes: check what is wanted, and hash a password, which costs. May
@@ -136,14 +53,9 @@ end
 ---@return table? prepared for write()
 ---@return lest.error? err
 function Store:prepare(wanted)
-  local problem = problem_of(wanted)
+  local problem = terms.problem(wanted)
   if problem then return fail("usage", problem) end
-  local hashed, text
-  if wanted.password then
-    hashed, text = hash_chosen(self, wanted.name, wanted.password)
-  else
-    hashed, text = hash_random()
-  end
+  local hashed, text = self.secrets:make(wanted.name, wanted.password)
   if not hashed then return nil, text end
   return { wanted = wanted, hashed = hashed, secret = not wanted.password and text or nil }
 end
@@ -154,7 +66,7 @@ end
 ---@return lest.error? err
 function Store:write(prepared)
   local wanted, hashed = prepared.wanted, prepared.hashed
-  local id, err = secret.random(10)
+  local id, err = core.secret.random(10)
   if not id then return nil, err end
   local now = self.clock()
   local expires = wanted.expires_s and now + wanted.expires_s
@@ -216,95 +128,6 @@ function Store:remove(name_or_id)
   return self.ledger:run("credential_remove", { id = name_or_id, now = now })
 end
 
--- ---- the cache of scrypt successes: what was hashed, under this process's key, to the hash
-
-local function cache_key(store, name, text, group)
-  local parts = string.pack("s4s4s4s4", name, group.cost, group.salt, text)
-  return secret.hmac_sha256(store.process_key, parts)
-end
-
-local function cache_get(store, key, now)
-  local entry = store.cache[key]
-  if entry and entry.until_s > now then return entry.hash end
-end
-
-local function cache_put(store, key, hash, now)
-  if store.cached >= store.cache_max then store.cache, store.cached = {}, 0 end
-  if not store.cache[key] then store.cached = store.cached + 1 end
-  store.cache[key] = { hash = hash, until_s = now + store.cache_s }
-end
-
--- ---- checking
-
-local function parse_cost(text)
-  local n, r, p = text:match "^(%d+):(%d+):(%d+)$"
-  return { n = math.tointeger(n), r = math.tointeger(r), p = math.tointeger(p) }
-end
-
---- The salts under which the rows' passwords are hashed, newest first.
-local function scrypt_groups(rows)
-  local groups, seen = {}, {}
-  for _, row in ipairs(rows) do
-    local key = row.cost .. row.salt
-    if row.secret_kind == "scrypt" and not seen[key] and #groups < GROUPS_MAX then
-      seen[key] = true
-      groups[#groups + 1] = { cost = row.cost, salt = row.salt }
-    end
-  end
-  return groups
-end
-
-local function matching(rows, kind, matches)
-  local found = {}
-  for _, row in ipairs(rows) do
-    if row.secret_kind == kind and matches(row) then found[#found + 1] = row end
-  end
-  return found
-end
-
-local function match_random(rows, text)
-  return matching(rows, "random", function(row)
-    return secret.equal(row.hash, assert(secret.hmac_sha256(row.salt, text)))
-  end)
-end
-
---- Compute scrypt for nothing where other names would have it computed for something.
-local function spend(store, text, attempt)
-  local rows, err = store.ledger:rows("credential_any_scrypt")
-  if not rows then return nil, err end
-  if rows[1] then
-    local hash
-    hash, err = store.scrypt(text, store.dummy_salt, COST, attempt)
-    if not hash then return nil, err end
-  end
-  return {}
-end
-
---- The rows whose chosen password this is; read again after scrypt, which may have yielded.
-local function match_scrypt(store, name, rows, text, now, attempt)
-  local groups = scrypt_groups(rows)
-  if #groups == 0 then return spend(store, text, attempt) end
-  local hashes = {}
-  for _, group in ipairs(groups) do
-    local key, err = cache_key(store, name, text, group)
-    if not key then return nil, err end
-    local hash = cache_get(store, key, now)
-    if not hash then
-      hash, err = store.scrypt(text, group.salt, parse_cost(group.cost), attempt)
-      if not hash then return nil, err end
-    end
-    hashes[group.cost .. group.salt] = { hash = hash, key = key }
-  end
-  local fresh, err = store.ledger:rows("credentials_live", { name = name, now = now })
-  if not fresh then return nil, err end
-  return matching(fresh, "scrypt", function(row)
-    local computed = hashes[row.cost .. row.salt]
-    if not computed or not secret.equal(row.hash, computed.hash) then return false end
-    cache_put(store, computed.key, computed.hash, now)
-    return true
-  end)
-end
-
 --- What a credential whose secret is right still allows: nil is nothing.
 local function allows(row, purpose)
   if row.one_time == 0 or row.state == "unused" then return "enroll" end
@@ -340,19 +163,19 @@ end
 --- used one: only the certificate that was issued for this key)
 ---@return lest.error? err unauthenticated (detail: for the log), unavailable (the pool is full)
 function Store:check(name, text, purpose, attempt)
-  if name_problem(name) then return refuse "no such name can exist" end
-  if type(text) ~= "string" or text == "" or #text > SECRET_MAX then
+  if terms.name_problem(name) then return refuse "no such name can exist" end
+  if type(text) ~= "string" or text == "" or #text > terms.SECRET_MAX then
     return refuse "no such secret can exist"
   end
   local now = purpose.now or self.clock()
   local rows, err = self.ledger:rows("credentials_live", { name = name, now = now })
   if not rows then return nil, err end
-  local found = match_random(rows, text)
+  local found = secrets.match_random(rows, text)
   if #found == 0 and attempt and attempt.is_limited then
     return refuse "too many failed attempts"
   end
   if #found == 0 then
-    found, err = match_scrypt(self, name, rows, text, now, attempt)
+    found, err = self.secrets:match_chosen(name, rows, text, now, attempt)
     if not found then return nil, err end
   end
   local best = choose(found, purpose)

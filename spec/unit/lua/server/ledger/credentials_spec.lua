@@ -248,22 +248,22 @@ describe("credentials", function()
     end)
 
     it("keep the memory of successes bounded, without a password in it", function()
-      store.cache_max = 10
+      store.secrets.cache_max = 10
       for i = 1, 25 do
         assert(store:add { name = "n" .. i, password = "pw" .. i, reusable = true })
         assert(check("n" .. i, "pw" .. i))
         local count = 0
-        for key in pairs(store.cache) do
+        for key in pairs(store.secrets.cache) do
           count = count + 1
           assert.is_nil(key:find("pw" .. i, 1, true))
         end
         assert.is_true(count <= 10)
-        assert.equal(count, store.cached)
+        assert.equal(count, store.secrets.cached)
       end
     end)
 
     it("see what changed while scrypt was computed", function()
-      store.scrypt = function(...)
+      store.secrets.scrypt = function(...)
         local hash = scrypt(...)
         store:remove "known"
         return hash
@@ -272,7 +272,7 @@ describe("credentials", function()
     end)
 
     it("give back what the pool says when it is full", function()
-      store.scrypt = function()
+      store.secrets.scrypt = function()
         return nil, core.error.new { code = "unavailable", message = "full" }
       end
       for _, name in ipairs { "known", "unknown" } do

@@ -1,0 +1,178 @@
+--- The secrets of credentials: how one is made and kept, and which rows one that is shown opens.
+---
+--- A secret is random (made here, stored as an HMAC under a salt: nothing to guess) or chosen by a
+--- person (stored with scrypt).
+---
+--- What a refusal costs does not tell whether a name exists. While the ledger holds no scrypt
+--- credential at all, every check is a lookup and hashes. As soon as it holds one, every check
+--- whose secret is not right computes scrypt once: for a name with scrypt credentials against
+--- theirs (they share a salt), for all others, unknown names among them, for nothing. A right
+--- secret may answer sooner: who sends it knows it already. So is a scrypt success remembered,
+--- under a key of this process.
+local core = require "lest.core"
+
+local M = {}
+
+local secret <const> = core.secret
+
+local COST <const> = { n = 16384, r = 8, p = 1 }
+local COST_TEXT <const> = "16384:8:1"
+-- Changed costs leave old salts behind; beyond these a name's older passwords are not tried.
+local GROUPS_MAX <const> = 2
+
+---@class lest.secrets
+---@field ledger lest.ledger
+---@field scrypt fun(password: string, salt: string, cost: table, attempt: table?): string?, any
+--- may yield; attempt is that of match(), the second result a lest.error
+---@field cache_s integer seconds for which a scrypt success is remembered
+---@field cache_max integer successes remembered at most
+local Secrets = { __name = "lest.secrets" }
+Secrets.__index = Secrets
+
+---@param options table ledger, and where not the default: scrypt, cache_s, cache_max
+---@return lest.secrets
+function M.new(options)
+  return setmetatable({
+    ledger = options.ledger,
+    scrypt = options.scrypt or secret.scrypt,
+    cache_s = options.cache_s or 300,
+    cache_max = options.cache_max or 10000,
+    cache = {}, cached = 0,
+    process_key = assert(secret.random_bytes(32)),
+    dummy_salt = assert(secret.random_bytes(16)),
+  }, Secrets)
+end
+
+local function hash_chosen(secrets, name, password)
+  local rows, err = secrets.ledger:rows("credential_salt", { name = name, cost = COST_TEXT })
+  if not rows then return nil, err end
+  local salt = rows[1] and rows[1].salt
+  if not salt then
+    salt, err = secret.random_bytes(16)
+    if not salt then return nil, err end
+  end
+  local hash
+  hash, err = secrets.scrypt(password, salt, COST)
+  if not hash then return nil, err end
+  return { kind = "scrypt", cost = COST_TEXT, salt = salt, hash = hash }
+end
+
+local function hash_random()
+  local text, err = secret.random(16)
+  if not text then return nil, err end
+  local salt = assert(secret.random_bytes(16))
+  local hash = assert(secret.hmac_sha256(salt, text))
+  return { kind = "random", cost = "", salt = salt, hash = hash }, text
+end
+
+--- How the secret of a name is to be kept; without a password it is made.
+---@param name string
+---@param password? string
+---@return { kind: string, cost: string, salt: string, hash: string }?
+---@return string|lest.error|nil text a secret that was made; or the error
+function Secrets:make(name, password)
+  if password then return hash_chosen(self, name, password) end
+  return hash_random()
+end
+
+-- ---- the cache of scrypt successes: what was hashed, under this process's key, to the hash
+
+local function cache_key(secrets, name, text, group)
+  local parts = string.pack("s4s4s4s4", name, group.cost, group.salt, text)
+  return secret.hmac_sha256(secrets.process_key, parts)
+end
+
+local function cache_get(secrets, key, now)
+  local entry = secrets.cache[key]
+  if entry and entry.until_s > now then return entry.hash end
+end
+
+local function cache_put(secrets, key, hash, now)
+  if secrets.cached >= secrets.cache_max then secrets.cache, secrets.cached = {}, 0 end
+  if not secrets.cache[key] then secrets.cached = secrets.cached + 1 end
+  secrets.cache[key] = { hash = hash, until_s = now + secrets.cache_s }
+end
+
+-- ---- checking
+
+local function parse_cost(text)
+  local n, r, p = text:match "^(%d+):(%d+):(%d+)$"
+  return { n = math.tointeger(n), r = math.tointeger(r), p = math.tointeger(p) }
+end
+
+--- The salts under which the rows' passwords are hashed, newest first.
+local function scrypt_groups(rows)
+  local groups, seen = {}, {}
+  for _, row in ipairs(rows) do
+    local key = row.cost .. row.salt
+    if row.secret_kind == "scrypt" and not seen[key] and #groups < GROUPS_MAX then
+      seen[key] = true
+      groups[#groups + 1] = { cost = row.cost, salt = row.salt }
+    end
+  end
+  return groups
+end
+
+local function matching(rows, kind, matches)
+  local found = {}
+  for _, row in ipairs(rows) do
+    if row.secret_kind == kind and matches(row) then found[#found + 1] = row end
+  end
+  return found
+end
+
+--- The rows whose random secret this is.
+---@param rows table[]
+---@param text string
+---@return table[]
+function M.match_random(rows, text)
+  return matching(rows, "random", function(row)
+    return secret.equal(row.hash, assert(secret.hmac_sha256(row.salt, text)))
+  end)
+end
+
+--- Compute scrypt for nothing where other names would have it computed for something.
+local function spend(secrets, text, attempt)
+  local rows, err = secrets.ledger:rows("credential_any_scrypt")
+  if not rows then return nil, err end
+  if rows[1] then
+    local hash
+    hash, err = secrets.scrypt(text, secrets.dummy_salt, COST, attempt)
+    if not hash then return nil, err end
+  end
+  return {}
+end
+
+--- The rows whose chosen password this is; read again after scrypt, which may have yielded.
+---@param name string
+---@param rows table[]
+---@param text string
+---@param now integer
+---@param attempt? table of check() in lest.server.ledger.credentials
+---@return table[]?
+---@return lest.error? err
+function Secrets:match_chosen(name, rows, text, now, attempt)
+  local groups = scrypt_groups(rows)
+  if #groups == 0 then return spend(self, text, attempt) end
+  local hashes = {}
+  for _, group in ipairs(groups) do
+    local key, err = cache_key(self, name, text, group)
+    if not key then return nil, err end
+    local hash = cache_get(self, key, now)
+    if not hash then
+      hash, err = self.scrypt(text, group.salt, parse_cost(group.cost), attempt)
+      if not hash then return nil, err end
+    end
+    hashes[group.cost .. group.salt] = { hash = hash, key = key }
+  end
+  local fresh, err = self.ledger:rows("credentials_live", { name = name, now = now })
+  if not fresh then return nil, err end
+  return matching(fresh, "scrypt", function(row)
+    local computed = hashes[row.cost .. row.salt]
+    if not computed or not secret.equal(row.hash, computed.hash) then return false end
+    cache_put(self, computed.key, computed.hash, now)
+    return true
+  end)
+end
+
+return M
