@@ -53,20 +53,32 @@ end
 
 --- Make all credentials of a list, or none. keep(made) has them before they are for good: what it
 --- does not take is undone.
-function operations.credential_add_all(operator, arguments)
-  local ledger, made = operator.ledger, {}
+-- What each(element) gives for all of a list, in one transaction; nothing where one fails.
+local function for_all(operator, list, each)
+  local ledger, results = operator.ledger, {}
   local ok, err = ledger:begin()
   if not ok then return nil, err end
-  for i, prepared in ipairs(arguments.prepared) do
-    made[i], err = operator.credentials:write(prepared)
-    if not made[i] then break end
+  for i, element in ipairs(list) do
+    results[i], err = each(element)
+    if not results[i] then break end
   end
-  ok = #made == #arguments.prepared
-  if ok then ok, err = arguments.keep(made) end
+  ok = #results == #list
   if ok then ok, err = ledger:commit() end
-  if ok then return made end
+  if ok then return results end
   ledger:rollback()
   return nil, err
+end
+
+function operations.credential_add_all(operator, arguments)
+  return for_all(operator, arguments.prepared, function(prepared)
+    return operator.credentials:write(prepared)
+  end)
+end
+
+function operations.credential_remove_all(operator, arguments)
+  return for_all(operator, arguments.made, function(made)
+    return operator.credentials:remove(made.id)
+  end)
 end
 
 function operations.credential_list(operator, arguments)

@@ -69,12 +69,20 @@ local function print_made(made, as_json, ledger)
   return nil, err
 end
 
-local function print_all(all, as_json)
+-- They are there before they are shown, so that no pager holds the ledger's lock.
+local function print_all(all, as_json, ledger)
   if as_json then support.print_json(all) end
+  local ok, err = true, nil
   for _, made in ipairs(as_json and {} or all) do
-    if made.secret then io.write(made.name, ",", made.secret, "\n") end
+    if ok and made.secret then ok, err = io.write(made.name, ",", made.secret, "\n") end
   end
-  return support.flush()
+  if ok then ok, err = support.flush() else ok, err = support.output_lost(err) end
+  if ok then return 0 end
+  local gone, why = operator.run(ledger, "credential_remove_all", { made = all })
+  local rest = gone and "no credential was made, and what was printed is of no use"
+    or "the credentials were made and cannot be removed: " .. tostring(why)
+  err.message = ("%s; %s"):format(err.message, rest)
+  return nil, err
 end
 
 -- The file is read before this process may become another user. The ledger is locked while rows are
@@ -96,11 +104,9 @@ local function add_all(options, config)
   if not prepared then return nil, err end
   progress:close()
   local made
-  made, err = operator.run(ledger, "credential_add_all", { prepared = prepared,
-    keep = function(list) return print_all(list, options.json) end })
-  if made then return 0 end
-  err.message = err.message .. "; no credential was made, and what was printed is of no use"
-  return nil, err
+  made, err = operator.run(ledger, "credential_add_all", { prepared = prepared })
+  if not made then return nil, err end
+  return print_all(made, options.json, ledger)
 end
 
 local function check_add(options)

@@ -396,6 +396,25 @@ describe("an operator", function()
       assert.equal(2, lest("credential", "add", "x", "--from", file).code)
     end)
 
+    it("locks the ledger no longer than it writes, however slowly that is read", function()
+      local names, fifo = {}, folder .. "/fifo"
+      for i = 1, 3000 do names[i] = "pager" .. i end
+      process.write(folder .. "/pager.csv", table.concat(names, "\n"))
+      process.must { "mkfifo", fifo }
+      local function start(text, ...)
+        return process.start({ "sh", "-c", text, fifo, ... }, folder .. "/out", folder .. "/err")
+      end
+      local reader = start [[exec sleep 600 <"$0"]]
+      local writer = start([[exec "$@" >"$0"]], shell.binary, "credential", "add", "--from",
+        folder .. "/pager.csv", "--config", config)
+      local function last() return json("credential", "list", "pager3000", "--json")[1] end
+      process.wait_for(last, "the credentials")
+      assert.equal(0, lest("credential", "add", "meanwhile").code)
+      process.kill(reader, "KILL")
+      process.wait_for(function() return not process.alive(writer) end, "the writer's end")
+      assert.is_nil(last())
+    end)
+
     it("lists and shows decisions", function()
       assert(ledger:run("request_add", rows.request { principal_name = "device001",
         csr = "\x30\0\xff", reason = "because", tls = '{"version":"TLSv1.3"}' }))
