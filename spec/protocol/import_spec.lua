@@ -91,6 +91,30 @@ describe("lest cert import", function()
     assert.same({ 0, 2, 6 }, { #again.new, #again.known, #again.refused })
   end)
 
+  it("takes those in bags, as EST and other servers give them", function()
+    local first, second, third = old_cert "bag01", old_cert "bag02", old_cert "bag03"
+    local der = assert(core.pkcs7.encode { first, second })
+    local function pem(label, bytes)
+      return ("-----BEGIN %s-----\n%s-----END %s-----\n"):format(label,
+        core.base64.encode(bytes, 64), label)
+    end
+    local code, out, err = import(server:file("bag.p7b", der),
+      server:file("est.p7", core.base64.encode(der, 64)),
+      server:file("bags.pem", pem("PKCS7", assert(core.pkcs7.encode { third })) .. first:pem()
+        .. pem("PKCS7", assert(core.pkcs7.encode {})) .. pem("CMS", "\48\0")),
+      server:file("empty.p7b", assert(core.pkcs7.encode {})), server:file("some.csr", process.read(
+        server:csr "bag04")))
+    assert.equal(7, code)
+    assert.equal("3 imported, 3 in the ledger already, 4 refused\n", out)
+    for _, line in ipairs { "est.p7, certificate 2 %(CN=bag02%): is in the ledger already\n",
+      "bags.pem, block 2 %(CN=bag01%): is in the ledger already\n",
+      "bags.pem, block 3: the bag has no certificate\n", "bags.pem, block 4: ",
+      "empty.p7b: the bag has no certificate\n", "some.csr, block 1: it is a CERTIFICATE REQUEST\n",
+    } do
+      assert.matches(line, err)
+    end
+  end)
+
   it("says of a file without any, and of a label that is not there", function()
     local code, _, err = import(server:file("nothing.pem", "nothing"))
     assert.equal(7, code)

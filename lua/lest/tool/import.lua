@@ -6,6 +6,7 @@
 ---     local known, why = judge(cert)
 local chain = require "lest.server.config.chain"
 local core = require "lest.core"
+local inspect = require "lest.tool.inspect"
 local snapshot = require "lest.server.config.snapshot"
 
 local M = {}
@@ -19,28 +20,62 @@ function M.read(file)
   return core.file.read(file, FILE_MAX)
 end
 
-local function parse(block)
-  if block.problem then return false, block.problem end
-  local label = block.label
-  if label and not label:find "CERTIFICATE$" then return false, "it is a " .. label end
-  local cert, err = core.cert.parse(block.text)
-  return cert or false, err and err.message
+local BAGS <const> = { PKCS7 = true, CMS = true, ["PKCS #7 SIGNED DATA"] = true }
+
+local function of_bag(text)
+  local certs, err = core.pkcs7.decode(text)
+  if not certs then return nil, err.message end
+  if #certs == 0 then return nil, "the bag has no certificate" end
+  return certs
 end
 
---- Each block of a PEM file, or the one certificate of a DER file: a certificate, or what is wrong
---- with what stands there. `where` names file and block.
+--- The certificates of a PEM block.
+local function of_block(block)
+  if block.problem then return nil, block.problem end
+  if BAGS[block.label] then return of_bag(block.text) end
+  if not block.label:find "CERTIFICATE$" then return nil, "it is a " .. block.label end
+  local cert, err = core.cert.parse(block.text)
+  if not cert then return nil, err.message end
+  return { cert }
+end
+
+--- The certificates of a file that is no PEM: DER, or base64 as EST has it.
+local function of_file(bytes)
+  local items, err = inspect.recognize(bytes)
+  if not items then return nil, err.message end
+  local kind, object = items[1].kind, items[1].object
+  if kind == "certificate" then return { object } end
+  if kind == "pkcs7" and object.certificates and object.certificates[1] then
+    return object.certificates
+  end
+  return nil, kind == "pkcs7" and "the bag has no certificate" or "it is a " .. kind
+end
+
+--- Each certificate of a PEM file, or of one in DER or base64, also of the bags (PKCS#7) in it; or
+--- what is wrong with what stands there. `where` names file, block and place in a bag.
 ---@param file string
 ---@param bytes string
 ---@return fun(): lest.cert|false|nil cert, string where, string? problem
 function M.certificates(file, bytes)
-  local is_pem = core.pem.looks(bytes)
-  local blocks, number = is_pem and core.pem.blocks(bytes) or { { text = bytes } }, 0
+  local blocks = core.pem.looks(bytes) and core.pem.blocks(bytes)
+  local parse = blocks and of_block or of_file
+  local number, at, certs = 0, 0, {}
   return function()
-    number = number + 1
-    local block = blocks[number]
-    if not block then return nil end
-    local cert, problem = parse(block)
-    return cert, is_pem and ("%s, block %d"):format(file, number) or file, problem
+    local where, problem = file, nil
+    at = at + 1
+    if not certs[at] then
+      number, at = number + 1, 1
+      local block = (blocks or { bytes })[number]
+      if not block then return nil end
+      certs, problem = parse(block)
+    end
+    if blocks then where = ("%s, block %d"):format(where, number) end
+    if not certs then
+      certs = {}
+      return false, where, problem
+    end
+    if #certs > 1 then where = ("%s, certificate %d"):format(where, at) end
+    return certs[at], where
   end
 end
 

@@ -52,7 +52,8 @@ function M.parser()
   local take = operate.subcommand(parser, "import", "Put certificates into the ledger that a CA of "
     .. "the configuration signed before, so that they can be renewed and revoked here.",
     "lest cert import old/*.pem")
-  take:argument "files":args "+":argname "FILE":description "PEM, with one or many, or DER."
+  take:argument "files":args "+":argname "FILE"
+    :description "PEM, with one or many, DER, or a bag of them (PKCS#7)."
   take:option "--label":argname "LABEL":default "default"
     :description "Where they count as issued, by the label's profile."
   return parser
