@@ -53,8 +53,11 @@ static int count_certs(struct bytes message, bool tls13)
     return certs;
 }
 
-/* The bytes are OpenSSL's buffer, from which it parses the message next, and there is no other way to refuse
- * one: without its own length the message is malformed. */
+/* The bytes are OpenSSL's buffer, from which it parses the message next: without its own length the message
+ * is malformed. OpenSSL documents nothing that refuses it before every certificate is parsed. This callback
+ * returns nothing; SSL_CTX_set_max_cert_list() bounds bytes, and a short chain of large post-quantum
+ * certificates needs as many as some hundred small ones; and what may fail a handshake (the callbacks of
+ * verification and of security levels) is called when all have been parsed. */
 static void spoil(const void *message)
 {
     uint8_t *length = (uint8_t *)message + SSL3_HM_HEADER_LENGTH;

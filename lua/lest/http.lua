@@ -160,7 +160,10 @@ end
 ---@field username? string sent at once (Basic)
 ---@field password? string of the user name
 ---@field timeout? string|integer for the whole exchange; default "30s"
----@field max_body? integer most bytes of an answer; default 4 MiB
+---@field max_body? integer most bytes of an answer; default 1 MiB
+
+-- To read as much JSON takes some 35 ms, for which a worker answers nobody else.
+local BODY_MAX <const> = 1024 * 1024
 
 -- RFC 9110 9.2.1: what asks and changes nothing. Of any other request without an answer it is
 -- unknown whether it was done.
@@ -182,7 +185,8 @@ function M.request(options)
   local response
   response, err = M.send(client, {
     url = options.url, method = options.method, headers = headers, body = body,
-    username = options.username, password = options.password, max_body = options.max_body,
+    username = options.username, password = options.password,
+    max_body = options.max_body or BODY_MAX,
     timeout_ms = duration.parse(options.timeout or "30s") * 1000,
   })
   if not response then err.unknown = err.was_sent and not SAFE[options.method or "GET"] or nil end

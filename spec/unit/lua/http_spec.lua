@@ -55,6 +55,15 @@ describe("lest.http", function()
     assert.is_truthy(requests[3].headers.authorization)
   end)
 
+  it("takes a body of 1 MiB, and a larger one when told", function()
+    local body = ("x"):rep(1024 * 1024)
+    for i, case in ipairs { { body }, { body .. "x" }, { body .. "x", #body + 1 } } do
+      server:answer(est.http(200, {}, case[1]))
+      local res, err = http.get(server.url, { trust = trust, max_body = case[2] })
+      if i == 2 then assert.equal("too_large", err.code) else assert.equal(#case[1], #res.body) end
+    end
+  end)
+
   it("says of what may have been done, without an answer, that this is unknown", function()
     local function lost(url, method)
       local _, err = http.request { url = url, method = method, trust = trust, timeout = 1 }
