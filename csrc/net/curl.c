@@ -1,6 +1,7 @@
 #include "net/curl.h"
 
-#include <dlfcn.h>
+#include "base/library.h"
+
 #include <pthread.h>
 #include <stdbool.h>
 #include <string.h>
@@ -11,20 +12,13 @@ static pthread_once_t once = PTHREAD_ONCE_INIT;
 static enum lest_status result;
 static struct lest_error why;
 
-/* dlsym() gives a data pointer; POSIX wants it to hold a function's address just as well. */
-static bool find(void *library, const char *name, void *out)
-{
-    void *symbol = dlsym(library, name);
-    memcpy(out, &symbol, sizeof symbol);
-    return symbol != NULL;
-}
-
-static bool find_all(void *library, struct net_curl *out)
-{
-#define X(name) &&find(library, "curl_" #name, &out->name)
-    return true NET_CURL_FUNCTIONS(X);
+static const char *const functions[] = {
+#define X(name) "curl_" #name,
+    NET_CURL_FUNCTIONS(X)
 #undef X
-}
+        NULL
+};
+_Static_assert(sizeof functions == sizeof net_curl + sizeof *functions, "a pointer a function");
 
 static bool is_usable(const struct net_curl *curl)
 {
@@ -33,21 +27,15 @@ static bool is_usable(const struct net_curl *curl)
            info->ssl_version && strncmp(info->ssl_version, "OpenSSL/", 8) == 0;
 }
 
-/* It stays loaded: OpenSSL and libcurl keep pointers into each other. Lazily, as a program that is linked to
- * it would have it: most of what its thirty libraries call in each other is never called. */
+/* It stays loaded: OpenSSL and libcurl keep pointers into each other. */
 static void load(void)
 {
     struct net_curl found;
-    void *library = dlopen(LEST_LIBCURL, RTLD_LAZY | RTLD_LOCAL);
-    if (!library || !find_all(library, &found)) {
-        const char *detail = dlerror();
-        result = lest_error_set(&why, LEST_E_INTERNAL, "libcurl cannot be loaded");
-        lest_error_add_detail(&why, detail ? detail : LEST_LIBCURL);
-    } else if (!is_usable(&found)) {
+    result = lest_library_load("libcurl", LEST_LIBCURL, functions, &found, &why);
+    if (!result && !is_usable(&found))
         result = lest_error_set(&why, LEST_E_INTERNAL, "libcurl >= 7.87 with OpenSSL is needed");
-    } else {
+    if (!result)
         net_curl = found;
-    }
 }
 
 enum lest_status net_curl_load(struct lest_error *err)

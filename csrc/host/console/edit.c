@@ -5,12 +5,12 @@
  * next instruction, and writes to a pipe that ends the loop's wait. */
 #include "host/console/edit.h"
 
+#include "host/console/libedit.h"
 #include "lua/binding.h"
 #include "lua/loop.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <histedit.h>
 #include <langinfo.h>
 #include <locale.h>
 #include <poll.h>
@@ -96,7 +96,7 @@ static bool is_readable(int fd)
 static int get_character(EditLine *line, wchar_t *out)
 {
     struct edit *edit = NULL;
-    el_get(line, EL_CLIENTDATA, &edit);
+    host_libedit.el_get(line, EL_CLIENTDATA, &edit);
     for (;;) {
         char byte;
         while (!session.interrupted && !is_readable(STDIN_FILENO)) {
@@ -124,7 +124,7 @@ static int get_character(EditLine *line, wchar_t *out)
 static char *get_prompt(EditLine *line)
 {
     struct edit *edit = NULL;
-    el_get(line, EL_CLIENTDATA, &edit);
+    host_libedit.el_get(line, EL_CLIENTDATA, &edit);
     return (char *)edit->prompt;
 }
 
@@ -147,18 +147,18 @@ static unsigned char complete(EditLine *line, wint_t ch)
 {
     (void)ch;
     struct edit *edit = NULL;
-    el_get(line, EL_CLIENTDATA, &edit);
+    host_libedit.el_get(line, EL_CLIENTDATA, &edit);
     lua_State *L = lestL_callback_push(&edit->complete);
     if (!L)
         return CC_ERROR;
-    const LineInfo *info = el_line(line);
+    const LineInfo *info = host_libedit.el_line(line);
     lua_pushlstring(L, info->buffer, (size_t)(info->cursor - info->buffer));
     if (!lestL_call(L, 1, 2, "completion"))
         return CC_ERROR;
     unsigned char result = CC_ERROR;
     const char *addition = lua_tostring(L, -2);
     if (addition && *addition) {
-        result = el_insertstr(line, addition) == 0 ? CC_REFRESH : CC_ERROR;
+        result = host_libedit.el_insertstr(line, addition) == 0 ? CC_REFRESH : CC_ERROR;
     } else if (lua_istable(L, -1) && lua_rawlen(L, -1) > 1) {
         list_candidates(L, lua_gettop(L));
         result = CC_REDISPLAY;
@@ -177,9 +177,9 @@ static void close_edit(void *h)
         close(session.wake[1]);
     }
     if (edit->line)
-        el_end(edit->line);
+        host_libedit.el_end(edit->line);
     if (edit->history)
-        history_end(edit->history);
+        host_libedit.history_end(edit->history);
     if (edit->typed)
         event_free(edit->typed);
     if (edit->woken)
@@ -206,7 +206,7 @@ static int edit_read(lua_State *L)
     edit->eof = false;
     session.interrupted = 0;
     memset(&edit->shift, 0, sizeof edit->shift);
-    const char *text = el_gets(edit->line, &length);
+    const char *text = host_libedit.el_gets(edit->line, &length);
     edit->prompt = "";
     if (session.interrupted) {
         session.interrupted = 0;
@@ -230,7 +230,7 @@ static int edit_add(lua_State *L)
 {
     struct edit *edit = lestL_check_object(L, 1, &class);
     HistEvent event;
-    if (history(edit->history, &event, H_ENTER, luaL_checkstring(L, 2)) < 0)
+    if (host_libedit.history(edit->history, &event, H_ENTER, luaL_checkstring(L, 2)) < 0)
         return lestL_no_memory(L);
     return 0;
 }
@@ -238,23 +238,23 @@ static int edit_add(lua_State *L)
 static bool start_editing(struct edit *edit)
 {
     HistEvent event;
-    edit->line = el_init("lest", stdin, stdout, stderr);
-    edit->history = history_init();
+    edit->line = host_libedit.el_init("lest", stdin, stdout, stderr);
+    edit->history = host_libedit.history_init();
     if (!edit->line || !edit->history)
         return false;
-    history(edit->history, &event, H_SETSIZE, HISTORY_MAX);
-    history(edit->history, &event, H_SETUNIQUE, 1);
-    el_set(edit->line, EL_CLIENTDATA, edit);
-    el_set(edit->line, EL_EDITOR, "emacs");
-    el_set(edit->line, EL_SIGNAL, 0);
-    el_set(edit->line, EL_HIST, history, edit->history);
-    el_set(edit->line, EL_PROMPT, get_prompt);
-    el_set(edit->line, EL_GETCFN, get_character);
+    host_libedit.history(edit->history, &event, H_SETSIZE, HISTORY_MAX);
+    host_libedit.history(edit->history, &event, H_SETUNIQUE, 1);
+    host_libedit.el_set(edit->line, EL_CLIENTDATA, edit);
+    host_libedit.el_set(edit->line, EL_EDITOR, "emacs");
+    host_libedit.el_set(edit->line, EL_SIGNAL, 0);
+    host_libedit.el_set(edit->line, EL_HIST, host_libedit.history, edit->history);
+    host_libedit.el_set(edit->line, EL_PROMPT, get_prompt);
+    host_libedit.el_set(edit->line, EL_GETCFN, get_character);
     /* el_set() leaks copies of the two texts */
-    el_wset(edit->line, EL_ADDFN, L"lest-complete", L"Complete a name", complete);
-    el_set(edit->line, EL_BIND, "^I", "lest-complete", NULL);
-    el_set(edit->line, EL_BIND, "^R", "em-inc-search-prev", NULL);
-    el_source(edit->line, NULL); /* ~/.editrc; that there is none is fine */
+    host_libedit.el_wset(edit->line, EL_ADDFN, L"lest-complete", L"Complete a name", complete);
+    host_libedit.el_set(edit->line, EL_BIND, "^I", "lest-complete", NULL);
+    host_libedit.el_set(edit->line, EL_BIND, "^R", "em-inc-search-prev", NULL);
+    host_libedit.el_source(edit->line, NULL); /* ~/.editrc; that there is none is fine */
     return true;
 }
 
@@ -274,9 +274,12 @@ static bool start_listening(struct edit *edit)
 static int edit_open(lua_State *L)
 {
     static const char *const known[] = { "complete", NULL };
+    struct lest_error err;
     lestL_check_options(L, 1, known);
     if (session.edit)
         return luaL_error(L, "the terminal has an editor already");
+    if (host_libedit_load(&err))
+        return luaL_error(L, "%s (%s)", err.message, err.detail);
     /* What is typed is taken for UTF-8, also where no locale was set. */
     if (!setlocale(LC_CTYPE, "") || strcmp(nl_langinfo(CODESET), "UTF-8") != 0)
         setlocale(LC_CTYPE, "C.UTF-8");
