@@ -1,5 +1,7 @@
 #include "base/log_queue.h"
 
+#include "base/meter.h"
+
 #include <errno.h>
 #include <limits.h>
 #include <stdint.h>
@@ -65,10 +67,17 @@ static void take_off(size_t len)
         queue.first = 0;
 }
 
+static void drop(const uint8_t *lines, size_t len)
+{
+    size_t count = count_lines(lines, len);
+    queue.dropped += count;
+    lest_meter_add(lest_meter_key(LEST_METER_LINES_DROPPED, 0, 0, 0, 0), count);
+}
+
 /* There is no reader, or the disk is full. */
 static void lose_all(void)
 {
-    queue.dropped += count_lines(queue.bytes + queue.first, queue.len);
+    drop(queue.bytes + queue.first, queue.len);
     queue.is_cut = queue.is_cut || queue.is_within;
     queue.is_within = false;
     take_off(queue.len);
@@ -97,7 +106,7 @@ void lest_log_queue_add(const void *lines, size_t len)
     if (len > QUEUE_MAX - queue.len)
         lest_log_queue_write();
     if (len > QUEUE_MAX - queue.len) {
-        queue.dropped += count_lines(lines, len);
+        drop(lines, len);
         return;
     }
     if (len > QUEUE_MAX - queue.first - queue.len) {

@@ -15,7 +15,8 @@ static bool is_among(const char *name, const char *const fields[])
 
 void lestL_open_core(lua_State *L, const char *const fields[])
 {
-    /* clang-format off: one a line */
+    /* One a line. */
+    /* clang-format off */
     static const luaL_Reg openers[] = {
         { "error", lestL_open_error },
         { "base64", lestL_open_base64 },
@@ -46,6 +47,7 @@ void lestL_open_core(lua_State *L, const char *const fields[])
         { "server", lestL_open_server },
         { "channel", lestL_open_channel },
         { "message", lestL_open_message },
+        { "meter", lestL_open_meter },
         { "ledger", lestL_open_ledger },
         { "secret", lestL_open_secret },
         { "pool", lestL_open_pool },

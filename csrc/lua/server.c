@@ -1,4 +1,4 @@
-/* core.server: the HTTPS server (class lest.server).
+/* core.server: the HTTPS server (class lest.server); with tls = false, in so many words, one of plain HTTP.
  *
  *   server.new{ fds = or listen =, tls =, limits =, on_head =, on_request =, on_handshake_error = }
  *     -> s, or nil and an error
@@ -240,7 +240,8 @@ static int new_server(lua_State *L)
     lestL_check_options(L, 1, known);
     lua_settop(L, 1);
     lua_getfield(L, 1, "tls");
-    struct net_tls *tls = lestL_check_tls(L, 2);
+    bool is_plain = lua_isboolean(L, 2) && !lua_toboolean(L, 2);
+    struct net_tls *tls = is_plain ? NULL : lestL_check_tls(L, 2);
     lua_getfield(L, 1, "limits");
     read_limits(L, 3, &limits);
     const char *listen = lestL_opt_string(L, 1, "listen", NULL);

@@ -2,6 +2,7 @@
 #include "net/connection.h"
 
 #include "base/clock.h"
+#include "base/meter.h"
 #include "net/connection_state.h"
 #include "net/connection_steps.h"
 
@@ -19,7 +20,7 @@ static void destroy(struct net_connection *c)
     if (c->is_waiting)
         TAILQ_REMOVE(&service->waiting, c, waiting);
     TAILQ_REMOVE(&service->all, c, all);
-    service->connections--;
+    net_service_count_connection(service, -1);
     net_peer_counts_leave(service->counts, c->key);
     event_del(&c->timer);
     net_stream_close(&c->stream);
@@ -29,6 +30,13 @@ static void destroy(struct net_connection *c)
     free(c);
     service->changed(service);
     net_service_unref(service);
+}
+
+static void count_handshake(const struct net_connection *c, enum lest_meter_handshake result)
+{
+    int version =
+        c->stream.ssl && result == LEST_HANDSHAKE_OK ? SSL_version(c->stream.ssl) - TLS1_VERSION : 0;
+    lest_meter_add(lest_meter_key(LEST_METER_HANDSHAKES, result, (unsigned)version, 0, 0), 1);
 }
 
 static void report_handshake(struct net_connection *c, enum net_io io)
@@ -43,6 +51,9 @@ static void report_handshake(struct net_connection *c, enum net_io io)
         lest_error_set(&why, LEST_E_PROTOCOL, "%s", c->stream.records.why);
     else
         net_tls_reason(c->stream.ssl, &why);
+    count_handshake(c, io == NET_IO_WAIT  ? LEST_HANDSHAKE_LATE
+                       : io == NET_IO_END ? LEST_HANDSHAKE_LEFT
+                                          : LEST_HANDSHAKE_FAILED);
     struct lest_log_field fields[] = {
         { "address", LEST_LOG_TEXT, c->peer->address, strlen(c->peer->address), 0 },
         { "port", LEST_LOG_INTEGER, NULL, 0, c->peer->port },
@@ -65,7 +76,10 @@ static bool step_handshake(struct net_connection *c)
     if (io == NET_IO_WAIT)
         return false;
     if (io == NET_IO_DONE) {
-        net_peer_note_handshake(c->peer, c->stream.ssl);
+        if (c->stream.ssl) {
+            count_handshake(c, LEST_HANDSHAKE_OK);
+            net_peer_note_handshake(c->peer, c->stream.ssl);
+        }
         net_connection_next_request(c);
         return true;
     }
@@ -229,8 +243,8 @@ void net_connection_start(struct net_service *service, int fd, const struct sock
     struct net_peer_key key = net_peer_key(address);
     struct net_connection *c = calloc(1, sizeof *c);
     struct net_peer *peer = net_peer_new(address);
-    SSL *ssl = net_tls_accept(service->tls);
-    if (!c || !peer || !ssl) {
+    SSL *ssl = service->tls ? net_tls_accept(service->tls) : NULL;
+    if (!c || !peer || (service->tls && !ssl)) {
         net_peer_counts_leave(service->counts, key);
         free(c);
         net_peer_free(peer);
@@ -248,7 +262,7 @@ void net_connection_start(struct net_service *service, int fd, const struct sock
     net_stream_init(&c->stream, base, fd, ssl, on_ready, c);
     evtimer_assign(&c->timer, base, on_timer, c);
     TAILQ_INSERT_TAIL(&service->all, c, all);
-    service->connections++;
+    net_service_count_connection(service, 1);
     net_service_ref(service);
     net_connection_set_waiting(c, true);
     net_connection_set_deadline(c, service->limits.handshake_ms);

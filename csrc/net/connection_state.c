@@ -1,6 +1,7 @@
 #include "net/connection_state.h"
 
 #include "base/clock.h"
+#include "base/meter.h"
 #include "http/response.h"
 
 #include <string.h>
@@ -87,8 +88,8 @@ void net_connection_report_end(const struct net_connection *c, const char *why)
     net_lines_write(&c->service->ends, fields, sizeof fields / sizeof *fields);
 }
 
-/* The handler logs the exchanges that it gets. A request that is refused before that
- * leaves only this line. */
+/* The handler logs and counts the exchanges that it gets. A request that is refused before that
+ * leaves only this. */
 static void log_refusal(const struct net_connection *c, const char *id, int status, const char *sentence)
 {
     struct lest_log_field fields[] = {
@@ -97,6 +98,7 @@ static void log_refusal(const struct net_connection *c, const char *id, int stat
         { "status", LEST_LOG_INTEGER, NULL, 0, status },
         { "reason", LEST_LOG_TEXT, sentence, strlen(sentence), 0 },
     };
+    lest_meter_add(lest_meter_key(LEST_METER_REQUESTS, 0, (unsigned)status, 0, 0), 1);
     net_lines_write(&c->service->refusals, fields, sizeof fields / sizeof *fields);
 }
 

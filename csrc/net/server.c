@@ -1,6 +1,7 @@
 #include "net/server.h"
 
 #include "base/clock.h"
+#include "base/meter.h"
 #include "net/connection.h"
 
 #include <errno.h>
@@ -60,6 +61,11 @@ static void on_release(struct net_service *service)
     free((struct net_server *)service);
 }
 
+static void count_turned_away(enum lest_meter_turned_away why)
+{
+    lest_meter_add(lest_meter_key(LEST_METER_TURNED_AWAY, why, 0, 0, 0), 1);
+}
+
 static void warn(struct net_server *server, const char *what, const char *address)
 {
     int64_t now = lest_clock_monotonic_ms();
@@ -90,6 +96,7 @@ static void accept_failed(struct net_server *server, int number)
     if (number == EINTR || number == ECONNABORTED)
         return;
     warn(server, exhausted ? "no file descriptor is left" : strerror(number), server->address);
+    count_turned_away(LEST_TURNED_AWAY_FAILED);
     if (oldest)
         net_connection_kill(oldest);
     if (server->service.stopped)
@@ -108,19 +115,23 @@ static void take(struct net_server *server, int fd, const struct sockaddr_storag
     char text[NET_ADDRESS_SIZE];
     if (!net_peer_counts_enter(server->service.counts, net_peer_key(address),
                                server->service.limits.connections_per_address_max)) {
+        count_turned_away(LEST_TURNED_AWAY_ADDRESS);
         net_address_text(address, text);
         warn(server, "too many connections from one address", text);
         close(fd);
         return;
     }
-    if (oldest)
+    if (oldest) {
+        count_turned_away(LEST_TURNED_AWAY_DISPLACED);
         net_connection_kill(oldest);
+    }
     /* A handler was told of it, and may have done anything. */
     if (server->service.stopped) {
         net_peer_counts_leave(server->service.counts, net_peer_key(address));
         close(fd);
         return;
     }
+    lest_meter_add(lest_meter_key(LEST_METER_ACCEPTED, 0, 0, 0, 0), 1);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
     net_connection_start(&server->service, fd, address);
 }

@@ -1,4 +1,5 @@
-/* The HTTPS server: accepts, bounds, and hands over exchanges. It knows no path and no policy. */
+/* The HTTPS server, which serves plain HTTP too: accepts, bounds, and hands over exchanges. It knows no path
+ * and no policy. */
 #ifndef LEST_NET_SERVER_H
 #define LEST_NET_SERVER_H
 
@@ -14,7 +15,7 @@ struct net_server;
 /** Begin accepting on listening sockets.
  *  loop     borrowed, must live longer
  *  fds      1 to NET_LISTENING_MAX, taken in every case; made non-blocking and close-on-exec
- *  tls      kept by a reference of its own
+ *  tls      kept by a reference of its own; NULL for plain HTTP
  *  limits   copied
  *  out      the caller's, net_server_free(); NULL on failure
  *  Errors: LEST_E_IO, LEST_E_NOMEM */

@@ -1,6 +1,7 @@
 #include "net/service.h"
 
 #include "base/hex.h"
+#include "base/meter.h"
 
 #include <inttypes.h>
 #include <openssl/rand.h>
@@ -30,7 +31,7 @@ enum lest_status net_service_init(struct net_service *service, struct net_loop *
         net_peer_counts_free(service->counts);
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     }
-    service->tls = net_tls_ref(tls);
+    service->tls = tls ? net_tls_ref(tls) : NULL;
     TAILQ_INIT(&service->all);
     TAILQ_INIT(&service->waiting);
     struct event_base *base = net_loop_get0_base(loop);
@@ -72,16 +73,28 @@ void net_service_next_id(struct net_service *service, char out[NET_REQUEST_ID_SI
     snprintf(out, NET_REQUEST_ID_SIZE, "%s-%" PRIx64, service->id_prefix, ++service->ids);
 }
 
+void net_service_count_connection(struct net_service *service, int change)
+{
+    service->connections += change;
+    lest_meter_set(lest_meter_key(LEST_METER_CONNECTIONS, 0, 0, 0, 0), (uint64_t)service->connections);
+}
+
+static void count_request(struct net_service *service, int change)
+{
+    service->requests += change;
+    lest_meter_set(lest_meter_key(LEST_METER_UNDER_WAY, 0, 0, 0, 0), (uint64_t)service->requests);
+}
+
 void net_service_begin_answer(struct net_service *service, struct net_exchange *x)
 {
     x->under_way = true;
-    service->requests++;
+    count_request(service, 1);
 }
 
 void net_service_end_answer(struct net_service *service, struct net_exchange *x)
 {
     if (x->under_way)
-        service->requests--;
+        count_request(service, -1);
     x->under_way = false;
     x->answered = true;
 }

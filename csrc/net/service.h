@@ -13,7 +13,8 @@
 struct net_connection;
 TAILQ_HEAD(net_connections, net_connection);
 
-/** all       the connections
+/** tls       NULL: plain HTTP
+ *  all       the connections
  *  waiting   those that may be closed for a newer one, oldest first: their peer is waited for
  *  ids       given so far; a request that is refused before its head is whole has one, but no exchange
  *  requests  under way
@@ -52,6 +53,9 @@ bool net_service_is_full(const struct net_service *service);
 
 /** No request may be added any more. */
 bool net_service_is_busy(const struct net_service *service);
+
+/** One connection more, or less. */
+void net_service_count_connection(struct net_service *service, int change);
 
 /** The id of one more request. */
 void net_service_next_id(struct net_service *service, char out[NET_REQUEST_ID_SIZE]);

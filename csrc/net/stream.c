@@ -19,6 +19,8 @@ void net_stream_init(struct net_stream *s, struct event_base *base, int fd, SSL 
     *s = (struct net_stream){ .ready = ready, .arg = arg, .fd = fd, .ssl = ssl };
     event_assign(&s->read_event, base, fd, EV_READ | EV_PERSIST, on_event, s);
     event_assign(&s->write_event, base, fd, EV_WRITE | EV_PERSIST, on_event, s);
+    if (!ssl)
+        return;
     net_records_watch(ssl, &s->records);
     SSL_set_fd(ssl, fd); /* without memory for it the handshake will fail */
 }
@@ -37,8 +39,21 @@ static enum net_io judge(struct net_stream *s, int result)
     }
 }
 
+/* The same of a system call, which is tried again as it is. */
+static enum net_io judge_plain(ssize_t done, bool *wants)
+{
+    if (done > 0)
+        return NET_IO_DONE;
+    if (done == 0)
+        return NET_IO_END;
+    *wants = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+    return *wants ? NET_IO_WAIT : NET_IO_FAILED;
+}
+
 enum net_io net_stream_handshake(struct net_stream *s)
 {
+    if (!s->ssl)
+        return NET_IO_DONE;
     ERR_clear_error();
     return judge(s, SSL_do_handshake(s->ssl));
 }
@@ -46,6 +61,11 @@ enum net_io net_stream_handshake(struct net_stream *s)
 enum net_io net_stream_read(struct net_stream *s, void *out, size_t size, size_t *got)
 {
     *got = 0;
+    if (!s->ssl) {
+        ssize_t done = recv(s->fd, out, size, 0);
+        *got = done > 0 ? (size_t)done : 0;
+        return judge_plain(done, &s->wants_read);
+    }
     ERR_clear_error();
     return judge(s, SSL_read_ex(s->ssl, out, size, got));
 }
@@ -53,6 +73,11 @@ enum net_io net_stream_read(struct net_stream *s, void *out, size_t size, size_t
 enum net_io net_stream_write(struct net_stream *s, const void *data, size_t len, size_t *done)
 {
     *done = 0;
+    if (!s->ssl) {
+        ssize_t put = send(s->fd, data, len, MSG_NOSIGNAL);
+        *done = put > 0 ? (size_t)put : 0;
+        return judge_plain(put, &s->wants_write);
+    }
     ERR_clear_error();
     return judge(s, SSL_write_ex(s->ssl, data, len, done));
 }
@@ -107,6 +132,8 @@ bool net_stream_is_reset(const struct net_stream *s)
  * thing: a client that still listens takes it and does nothing. */
 bool net_stream_probe(struct net_stream *s)
 {
+    if (!s->ssl)
+        return false;
     ERR_clear_error();
     if (SSL_version(s->ssl) != TLS1_3_VERSION || !SSL_key_update(s->ssl, SSL_KEY_UPDATE_NOT_REQUESTED))
         return false;
@@ -118,7 +145,7 @@ bool net_stream_probe(struct net_stream *s)
 void net_stream_shutdown(struct net_stream *s)
 {
     ERR_clear_error();
-    if (SSL_is_init_finished(s->ssl))
+    if (s->ssl && SSL_is_init_finished(s->ssl))
         SSL_shutdown(s->ssl);
     ERR_clear_error();
     shutdown(s->fd, SHUT_WR);

@@ -1,4 +1,4 @@
-/* TLS over one non-blocking socket, driven by the event loop.
+/* TLS over one non-blocking socket, driven by the event loop; or the socket alone, where ssl is NULL.
  *
  * Not libevent's bufferevent_openssl, which owns session and socket: to tell a client that only closed its
  * side from one that has gone, to linger after close_notify, and to read no more than is wanted, both are

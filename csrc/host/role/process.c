@@ -1,6 +1,7 @@
 #include "host/role/process.h"
 
 #include "base/log.h"
+#include "base/meter.h"
 #include "host/role/command.h"
 #include "host/role/inbox.h"
 #include "host/role/parent.h"
@@ -173,6 +174,7 @@ static int ready(lua_State *L)
         return luaL_error(L, "%s", err.message);
     if (role.watchdog)
         host_watchdog_set_ready(role.watchdog);
+    lest_meter_set(lest_meter_key(LEST_METER_READY, 0, 0, 0, 0), 1);
     return 0;
 }
 

@@ -2,12 +2,15 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/meter.h"
 #include "host/role/interpreter.h"
 #include "host/role/log_wait.h"
 #include "host/role/memory.h"
+#include "host/role/page.h"
 #include "host/role/parent.h"
 #include "host/role/process.h"
 #include "host/role/snapshot.h"
+#include "host/role/usage.h"
 #include "lua/binding.h"
 #include "lua/loop.h"
 
@@ -29,7 +32,8 @@ struct role {
     const char *name;
     const char *module;
     const char *const *fields; /* of lest.core */
-    const char *config;        /* path, for the config role */
+    bool listens;
+    const char *config; /* path, for the config role */
     const char *listen[HOST_LISTENERS_MAX];
     unsigned listen_count;
     const char *user;
@@ -43,26 +47,30 @@ struct role {
 
 /* What each role's Lua can reach of lest.core: the code of the table in SECURITY.md. The configuration's own
  * Lua gets what its schema asks; the authority has no network; a worker, with a policy in it, has no ledger,
- * no issuer and no pool. */
+ * no issuer and no pool; the monitor has neither these nor a key. */
 static const char *const config_fields[] = { "base64", "csrattrs", "error", "est", "file",   "json",
                                              "key",    "log",      "name",  "san", "server", NULL };
-static const char *const authority_fields[] = { "base64", "cert",  "channel", "clock", "crl",  "csr",
-                                                "error",  "file",  "issuer",  "json",  "key",  "ledger",
-                                                "log",    "loop",  "message", "name",  "pool", "san",
-                                                "secret", "store", "system",  "utf8",  NULL };
-static const char *const worker_fields[] = {
-    "base64", "cert",  "channel",     "clock",  "crl",    "csr",   "csrattrs", "error", "est",
-    "file",   "http",  "http_client", "json",   "key",    "limit", "log",      "loop",  "message",
-    "name",   "pkcs7", "san",         "secret", "server", "store", "tls",      "utf8",  NULL
-};
+static const char *const authority_fields[] = { "base64", "cert",   "channel", "clock",  "crl",  "csr",
+                                                "error",  "file",   "issuer",  "json",   "key",  "ledger",
+                                                "log",    "loop",   "message", "meter",  "name", "pool",
+                                                "san",    "secret", "store",   "system", "utf8", NULL };
+static const char *const worker_fields[] = { "base64",   "cert",  "channel", "clock", "crl",    "csr",
+                                             "csrattrs", "error", "est",     "file",  "http",   "http_client",
+                                             "json",     "key",   "limit",   "log",   "loop",   "message",
+                                             "meter",    "name",  "pkcs7",   "san",   "secret", "server",
+                                             "store",    "tls",   "utf8",    NULL };
+static const char *const monitor_fields[] = { "cert", "clock", "crl",   "error",  "file", "json",
+                                              "log",  "loop",  "meter", "server", "utf8", NULL };
 
 static const struct {
     const char *name;
     const char *module;
     const char *const *fields;
-} roles[] = { { "config", "lest.server.config.role", config_fields },
-              { "authority", "lest.server.authority.role", authority_fields },
-              { "worker", "lest.server.worker.role", worker_fields } };
+    bool listens; /* has sockets, and the board */
+} roles[] = { { "config", "lest.server.config.role", config_fields, false },
+              { "authority", "lest.server.authority.role", authority_fields, false },
+              { "monitor", "lest.server.monitor.role", monitor_fields, true },
+              { "worker", "lest.server.worker.role", worker_fields, true } };
 
 static bool parse_number(const char *text, unsigned *out)
 {
@@ -109,6 +117,7 @@ static bool parse(struct role *role, int argc, char **argv)
             role->name = roles[i].name;
             role->module = roles[i].module;
             role->fields = roles[i].fields;
+            role->listens = roles[i].listens;
         }
     for (int i = 3; i < argc; i++) {
         if (strcmp(argv[i], "--check") == 0)
@@ -153,6 +162,7 @@ static void on_heartbeat(evutil_socket_t fd, short what, void *arg)
     struct role *role = arg;
     host_watchdog_beat(role->watchdog);
     host_memory_trim();
+    host_usage_measure(lest_clock_monotonic_ms());
     if (alarm_s)
         alarm(alarm_s);
     if (getppid() == followed)
@@ -173,6 +183,7 @@ static void start_heartbeat(lua_State *L, struct role *role)
     followed = (pid_t)role->parent;
     alarm_s = role->watchdog_s ? role->watchdog_s * 2 + ALARM_MARGIN_S : 0;
     sigaction(SIGALRM, &action, NULL);
+    host_usage_measure(lest_clock_monotonic_ms());
     role->heartbeat = event_new(net_loop_get0_base(lestL_loop(L)), -1, EV_PERSIST, on_heartbeat, role);
     net_loop_hold_log(lestL_loop(L));
     if (!role->heartbeat || event_add(role->heartbeat, &every) < 0)
@@ -239,7 +250,7 @@ static void push_server_launch(lua_State *L, const struct role *role)
 {
     push_config(L);
     set_integer(L, "workers", role->workers);
-    if (!is_worker(role))
+    if (!role->listens)
         return;
     lua_newtable(L);
     for (unsigned i = 0; i < role->listeners; i++) {
@@ -305,13 +316,30 @@ static int interpret(struct role *role)
 /* What the supervisor passed is for this process alone, not for what a policy starts. */
 static bool take_descriptors(const struct role *role)
 {
-    int last = is_config(role)   ? HOST_FD_OUTPUT
-               : is_worker(role) ? HOST_FD_LISTEN + (int)role->listeners - 1
-                                 : HOST_FD_INBOX;
+    int last = is_config(role) ? HOST_FD_OUTPUT
+               : role->listens ? HOST_FD_LISTEN + (int)role->listeners - 1
+                               : HOST_FD_METERS;
     for (int fd = HOST_FD_OUTPUT; fd <= last; fd++)
         if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
             return false;
     return true;
+}
+
+/* The memory that it shares with the supervisor. */
+static enum lest_status attach(struct role *role, struct lest_error *err)
+{
+    void *page;
+    size_t size = 0;
+    enum lest_status status = host_watchdog_attach(HOST_FD_WATCHDOG, &role->watchdog, err);
+    if (!status)
+        status = host_page_attach(HOST_FD_METERS, false, &page, &size, err);
+    if (!status)
+        lest_meters_use(page);
+    if (!status && role->listens)
+        status = host_page_attach(HOST_FD_BOARD, true, &page, &size, err);
+    if (!status && role->listens)
+        lest_board_use(page, size / sizeof(struct lest_meters));
+    return status;
 }
 
 int host_role_main(int argc, char **argv)
@@ -331,7 +359,7 @@ int host_role_main(int argc, char **argv)
     host_log_wait(LOG_WAIT_MS);
     if (role.check)
         lest_log_set_level(LEST_LOG_WARNING);
-    if (!is_config(&role) && host_watchdog_attach(HOST_FD_WATCHDOG, &role.watchdog, &err)) {
+    if (!is_config(&role) && attach(&role, &err)) {
         lest_log(LEST_LOG_ERROR, "role failed", "%s", err.message);
         return 1;
     }

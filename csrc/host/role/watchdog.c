@@ -1,13 +1,10 @@
 #include "host/role/watchdog.h"
 
 #include "base/clock.h"
+#include "host/role/page.h"
 
-#include <errno.h>
-#include <fcntl.h>
 #include <stdatomic.h>
 #include <string.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 enum { CLOCK_SLACK_MS = 1000 };
 
@@ -19,44 +16,26 @@ struct host_watchdog {
     atomic_char kept[HOST_WATCHDOG_KEPT_MAX];
 };
 
-static enum lest_status map(int fd, struct host_watchdog **out, struct lest_error *err)
-{
-    void *address = mmap(NULL, sizeof **out, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    if (address == MAP_FAILED)
-        return lest_error_set_errno(err, LEST_E_IO, errno, "the watchdog's page cannot be mapped");
-    *out = address;
-    return LEST_OK;
-}
-
 enum lest_status host_watchdog_new(struct host_watchdog **out, int *fd, struct lest_error *err)
 {
-    enum lest_status status = LEST_OK;
-    *out = NULL;
-    *fd = memfd_create("lest-watchdog", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-    if (*fd < 0 || ftruncate(*fd, sizeof **out) < 0 ||
-        fcntl(*fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL) < 0)
-        status = lest_error_set_errno(err, LEST_E_IO, errno, "the watchdog's page cannot be made");
-    else
-        status = map(*fd, out, err);
-    if (status && *fd >= 0) {
-        close(*fd);
-        *fd = -1;
-    }
+    void *page;
+    enum lest_status status = host_page_new("lest-watchdog", sizeof **out, false, &page, fd, err);
+    *out = page;
     return status;
 }
 
 enum lest_status host_watchdog_attach(int fd, struct host_watchdog **out, struct lest_error *err)
 {
-    *out = NULL;
-    enum lest_status status = map(fd, out, err);
-    close(fd);
+    void *page;
+    size_t size;
+    enum lest_status status = host_page_attach(fd, false, &page, &size, err);
+    *out = page;
     return status;
 }
 
 void host_watchdog_free(struct host_watchdog *watchdog)
 {
-    if (watchdog)
-        munmap(watchdog, sizeof *watchdog);
+    host_page_free(watchdog, sizeof *watchdog);
 }
 
 void host_watchdog_beat(struct host_watchdog *watchdog)

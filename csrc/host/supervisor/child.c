@@ -3,6 +3,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "host/role/inbox.h"
+#include "host/role/page.h"
 #include "host/supervisor/spawn.h"
 
 #include <signal.h>
@@ -39,6 +40,15 @@ static void let_go(struct host_child *child)
     child->watchdog = NULL;
 }
 
+static enum lest_status make_meters(struct host_child *child, struct lest_error *err)
+{
+    void *page;
+    enum lest_status status =
+        host_page_new("lest-meters", sizeof *child->meters, false, &page, &child->meters_fd, err);
+    child->meters = page;
+    return status;
+}
+
 enum lest_status host_child_start(struct host_child *child, char *const argv[], int *fds, size_t fds_count,
                                   struct lest_error *err)
 {
@@ -47,6 +57,9 @@ enum lest_status host_child_start(struct host_child *child, char *const argv[], 
     enum lest_status status = host_watchdog_new(&child->watchdog, &fds[0], err);
     if (!status && *child->kept)
         host_watchdog_keep(child->watchdog, child->kept);
+    if (!status && !child->meters)
+        status = make_meters(child, err);
+    fds[3] = child->meters ? child->meters_fd : -1;
     if (!status)
         status = host_relay_open(&child->relay, &output, err);
     if (!status)
@@ -177,6 +190,15 @@ int host_child_ended(struct host_child *child, int wait_status, int64_t now_ms)
     child->pid = 0;
     child->kill_ms = 0;
     host_watchdog_kept(child->watchdog, child->kept);
+    lest_meters_end(child->meters);
     let_go(child);
     return WIFEXITED(wait_status) ? WEXITSTATUS(wait_status) : 1;
+}
+
+void host_child_free(struct host_child *child)
+{
+    if (child->meters)
+        close(child->meters_fd);
+    host_page_free(child->meters, sizeof *child->meters);
+    child->meters = NULL;
 }

@@ -4,6 +4,7 @@
 #define LEST_HOST_SUPERVISOR_CHILD_H
 
 #include "base/error.h"
+#include "base/meter.h"
 #include "host/role/watchdog.h"
 #include "host/supervisor/relay.h"
 
@@ -11,9 +12,10 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/** Zeroed and named, it is not running.
+/** Zeroed and named, it is not running, and never was.
  *  name        "authority", "worker 1"
  *  kept        what its processes keep for those that follow; "" for nothing
+ *  meters      what its processes count in, one after the other; NULL before the first
  *  restart_ms  not before this time
  *  kill_ms     SIGKILL at this time; 0 is never */
 struct host_child {
@@ -21,6 +23,8 @@ struct host_child {
     pid_t pid;
     struct host_watchdog *watchdog;
     char kept[HOST_WATCHDOG_KEPT_MAX + 1];
+    struct lest_meters *meters;
+    int meters_fd;           /* with meters */
     struct host_relay relay; /* while it runs */
     int inbox;               /* the supervisor's end, while it runs; -1: the child has closed its own */
     bool is_linked;          /* a worker: it was given a channel to the authority */
@@ -31,7 +35,8 @@ struct host_child {
     bool stopping;
 };
 
-/** Start it. argv as for host_spawn(); fds[0] and fds[2] are set to its new watchdog page and inbox. */
+/** Start it. argv as for host_spawn(); fds[0], fds[2] and fds[3] are set to its new watchdog page and inbox,
+ *  and to its meters. */
 enum lest_status host_child_start(struct host_child *child, char *const argv[], int *fds, size_t fds_count,
                                   struct lest_error *err) LEST_MUST_USE;
 
@@ -58,5 +63,8 @@ void host_child_watch(struct host_child *child, int64_t now_ms, int64_t start_ms
 /** It has ended with this wait status: say so, with the request it was on, and choose restart_ms. Returns the
  *  exit code, 1 for a signal. */
 int host_child_ended(struct host_child *child, int wait_status, int64_t now_ms);
+
+/** Let go of what is kept from one process to the next. */
+void host_child_free(struct host_child *child);
 
 #endif

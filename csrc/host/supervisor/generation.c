@@ -88,9 +88,10 @@ static void step_configuring(struct host_generation *generation, int64_t now_ms)
         return;
     }
     generation->state = HOST_GENERATION_STARTING;
-    snprintf(generation->authority.name, sizeof generation->authority.name, "authority");
+    snprintf(generation->children.authority.name, sizeof generation->children.authority.name, "authority");
+    snprintf(generation->children.monitor.name, sizeof generation->children.monitor.name, "monitor");
     if (host_setup_prepare(&generation->setup, &generation->text, &err) ||
-        host_setup_start_authority(&generation->setup, &generation->authority, &err)) {
+        host_setup_start_authority(&generation->setup, &generation->children.authority, &err)) {
         failed_because(generation, &err);
         host_generation_stop(generation, now_ms, true);
     }
@@ -101,9 +102,9 @@ static void start_workers(struct host_generation *generation, int64_t now_ms)
     struct lest_error err;
     unsigned wanted = generation->setup.options->check ? 1 : generation->setup.settings.workers;
     for (unsigned i = 0; i < wanted; i++) {
-        struct host_child *worker = &generation->workers[i];
+        struct host_child *worker = &generation->children.workers[i];
         snprintf(worker->name, sizeof worker->name, "worker %u", i + 1);
-        generation->workers_count = i + 1;
+        generation->children.workers_count = i + 1;
         if (!host_setup_start_worker(&generation->setup, i, worker, &err))
             continue;
         failed_because(generation, &err);
@@ -112,100 +113,98 @@ static void start_workers(struct host_generation *generation, int64_t now_ms)
     }
 }
 
+static void start_monitor(struct host_generation *generation, int64_t now_ms)
+{
+    struct lest_error err;
+    if (!host_setup_start_monitor(&generation->setup, &generation->children.monitor, &err))
+        return;
+    failed_because(generation, &err);
+    host_generation_stop(generation, now_ms, false);
+}
+
 static void step_starting(struct host_generation *generation, int64_t now_ms)
 {
     /* A check ends with its children: see host_generation_ended(). */
-    if (generation->setup.options->check || !host_child_is_ready(&generation->authority))
+    if (generation->setup.options->check || !host_child_is_ready(&generation->children.authority))
         return;
-    if (!generation->workers_count) {
+    if (!generation->children.workers_count) {
         start_workers(generation, now_ms);
         return;
     }
-    for (unsigned i = 0; i < generation->workers_count; i++)
-        if (!host_child_is_ready(&generation->workers[i]))
-            return;
+    if (!host_children_workers_are_ready(&generation->children))
+        return;
+    if (generation->setup.metrics && !host_child_is_ready(&generation->children.monitor)) {
+        if (!generation->children.monitor.pid)
+            start_monitor(generation, now_ms);
+        return;
+    }
     generation->state = HOST_GENERATION_SERVING;
+    generation->children.copied_ms = 0;
+}
+
+static enum lest_status start(struct host_generation *generation, size_t section, struct lest_error *err)
+{
+    const struct host_setup *setup = &generation->setup;
+    switch (section) {
+    case LEST_BOARD_AUTHORITY: return host_setup_start_authority(setup, &generation->children.authority, err);
+    case LEST_BOARD_MONITOR: return host_setup_start_monitor(setup, &generation->children.monitor, err);
+    default:
+        return host_setup_start_worker(setup, (unsigned)(section - LEST_BOARD_WORKER),
+                                       host_children_at(&generation->children, section), err);
+    }
+}
+
+/* Whether a process that ends is started again: while the workers drain, the authority alone. */
+static bool is_needed(const struct host_generation *generation, size_t section)
+{
+    if (section == LEST_BOARD_AUTHORITY)
+        return true;
+    return generation->state == HOST_GENERATION_SERVING &&
+           (section != LEST_BOARD_MONITOR || generation->setup.metrics);
 }
 
 static void restart(struct host_generation *generation, int64_t now_ms)
 {
     struct lest_error err;
-    struct host_child *authority = &generation->authority;
-    if (!authority->pid && now_ms >= authority->restart_ms &&
-        host_setup_start_authority(&generation->setup, authority, &err)) {
-        lest_log(LEST_LOG_ERROR, "restart failed", "authority: %s %s", err.message, err.detail);
-        authority->restart_ms = now_ms + 1000;
-    }
-    for (unsigned i = 0; generation->state == HOST_GENERATION_SERVING && i < generation->workers_count; i++) {
-        struct host_child *worker = &generation->workers[i];
-        if (!worker->pid && now_ms >= worker->restart_ms &&
-            host_setup_start_worker(&generation->setup, i, worker, &err)) {
-            lest_log(LEST_LOG_ERROR, "restart failed", "%s: %s %s", worker->name, err.message, err.detail);
-            worker->restart_ms = now_ms + 1000;
+    for (size_t i = LEST_BOARD_AUTHORITY; i < host_children_sections(&generation->children); i++) {
+        struct host_child *child = host_children_at(&generation->children, i);
+        if (child->pid || !is_needed(generation, i) || now_ms < child->restart_ms)
+            continue;
+        if (!start(generation, i, &err)) {
+            lest_meter_add(lest_meter_key(LEST_METER_RESTARTS, (unsigned)i, 0, 0, 0), 1);
+            continue;
         }
+        lest_log(LEST_LOG_ERROR, "restart failed", "%s: %s %s", child->name, err.message, err.detail);
+        child->restart_ms = now_ms + 1000;
     }
-}
-
-static bool workers_are_gone(const struct host_generation *generation)
-{
-    for (unsigned i = 0; i < generation->workers_count; i++)
-        if (generation->workers[i].pid)
-            return false;
-    return true;
 }
 
 static void step_stopping(struct host_generation *generation, int64_t now_ms)
 {
-    if (generation->state == HOST_GENERATION_DRAINING && workers_are_gone(generation)) {
+    if (generation->state == HOST_GENERATION_DRAINING &&
+        host_children_workers_are_gone(&generation->children)) {
         generation->state = HOST_GENERATION_STOPPING;
-        host_child_stop(&generation->authority, now_ms + (generation->exit_code ? ABANDON_MS : STOP_MS));
+        host_child_stop(&generation->children.authority,
+                        now_ms + (generation->exit_code ? ABANDON_MS : STOP_MS));
+        host_child_stop(&generation->children.monitor, now_ms + ABANDON_MS);
     }
-    if (generation->state == HOST_GENERATION_STOPPING && !generation->authority.pid &&
-        !generation->config_pid && workers_are_gone(generation))
+    if (generation->state == HOST_GENERATION_STOPPING && !generation->children.authority.pid &&
+        !generation->children.monitor.pid && !generation->config_pid &&
+        host_children_workers_are_gone(&generation->children))
         generation->state = HOST_GENERATION_GONE;
 }
 
 bool host_generation_is_late(const struct host_generation *generation)
 {
     return generation->state == HOST_GENERATION_STARTING &&
-           host_child_is_on_something(&generation->authority);
+           host_child_is_on_something(&generation->children.authority);
 }
 
 static void watch_children(struct host_generation *generation, int64_t now_ms, bool trusted)
 {
     int64_t watchdog_ms = trusted ? (int64_t)generation->setup.settings.watchdog_s * 1000 : 0;
     int64_t start_ms = trusted ? HOST_START_MS : INT64_MAX;
-    /* An authority that says, before it is ready, what it is on brings a ledger to its version. That takes as
-     * long as the ledger is large, and would begin anew after a kill. */
-    bool migrates = host_child_is_on_something(&generation->authority);
-    host_child_watch(&generation->authority, now_ms, migrates ? INT64_MAX : start_ms, watchdog_ms);
-    for (unsigned i = 0; i < generation->workers_count; i++)
-        host_child_watch(&generation->workers[i], now_ms, start_ms, watchdog_ms);
-}
-
-/* Each worker that runs has one channel to the authority that runs, and another one when it asks. */
-static void link_workers(struct host_generation *generation)
-{
-    for (unsigned i = 0; i < generation->workers_count; i++) {
-        struct host_child *worker = &generation->workers[i];
-        if (!worker->pid)
-            continue;
-        if (host_child_asks(worker))
-            worker->is_linked = false;
-        if (!worker->is_linked && worker->inbox >= 0 && generation->authority.pid)
-            worker->is_linked = host_child_link(worker, i + 1, &generation->authority);
-    }
-}
-
-static void pass_lines(struct host_generation *generation)
-{
-    if (generation->config_pid)
-        host_relay_pass(&generation->config_relay);
-    if (generation->authority.pid)
-        host_relay_pass(&generation->authority.relay);
-    for (unsigned i = 0; i < generation->workers_count; i++)
-        if (generation->workers[i].pid)
-            host_relay_pass(&generation->workers[i].relay);
+    host_children_watch(&generation->children, now_ms, start_ms, watchdog_ms);
 }
 
 size_t host_generation_waits(const struct host_generation *generation, struct pollfd *out)
@@ -214,19 +213,14 @@ size_t host_generation_waits(const struct host_generation *generation, struct po
     out[count++] = (struct pollfd){ .fd = generation->output, .events = POLLIN };
     if (generation->config_pid)
         out[count++] = (struct pollfd){ .fd = generation->config_relay.fd, .events = POLLIN };
-    if (generation->authority.pid)
-        out[count++] = (struct pollfd){ .fd = generation->authority.relay.fd, .events = POLLIN };
-    for (unsigned i = 0; i < generation->workers_count; i++)
-        if (generation->workers[i].pid) {
-            out[count++] = (struct pollfd){ .fd = generation->workers[i].relay.fd, .events = POLLIN };
-            out[count++] = (struct pollfd){ .fd = generation->workers[i].inbox, .events = POLLIN };
-        }
-    return count;
+    return count + host_children_waits(&generation->children, out + count);
 }
 
 void host_generation_step(struct host_generation *generation, int64_t now_ms, bool trusted)
 {
-    pass_lines(generation);
+    if (generation->config_pid)
+        host_relay_pass(&generation->config_relay);
+    host_children_pass_lines(&generation->children);
     watch_children(generation, now_ms, trusted);
     if (generation->state == HOST_GENERATION_CONFIGURING)
         step_configuring(generation, now_ms);
@@ -236,24 +230,16 @@ void host_generation_step(struct host_generation *generation, int64_t now_ms, bo
     if (generation->state == HOST_GENERATION_SERVING ||
         (generation->state == HOST_GENERATION_DRAINING && !generation->exit_code))
         restart(generation, now_ms);
-    link_workers(generation);
-}
-
-static struct host_child *find_child(struct host_generation *generation, pid_t pid)
-{
-    if (generation->authority.pid == pid)
-        return &generation->authority;
-    for (unsigned i = 0; i < generation->workers_count; i++)
-        if (generation->workers[i].pid == pid)
-            return &generation->workers[i];
-    return NULL;
+    host_children_link(&generation->children);
+    if (generation->setup.board)
+        host_children_copy_meters(&generation->children, generation->setup.board, now_ms);
 }
 
 static void ended_while_starting(struct host_generation *generation, const struct host_child *child,
                                  int exit_code, int64_t now_ms)
 {
     if (generation->setup.options->check && exit_code == 0) {
-        if (child == &generation->authority)
+        if (child == &generation->children.authority)
             start_workers(generation, now_ms);
         else
             host_generation_stop(generation, now_ms, false);
@@ -271,12 +257,14 @@ bool host_generation_ended(struct host_generation *generation, pid_t pid, int wa
         generation->config_status = wait_status;
         return true;
     }
-    struct host_child *child = find_child(generation, pid);
+    struct host_child *child = host_children_find(&generation->children, pid);
     if (!child)
         return false;
     int exit_code = host_child_ended(child, wait_status, now_ms);
-    for (unsigned i = 0; child == &generation->authority && i < generation->workers_count; i++)
-        generation->workers[i].is_linked = false;
+    generation->children.copied_ms = 0;
+    for (unsigned i = 0; child == &generation->children.authority && i < generation->children.workers_count;
+         i++)
+        generation->children.workers[i].is_linked = false;
     if (generation->state == HOST_GENERATION_STARTING)
         ended_while_starting(generation, child, exit_code, now_ms);
     return true;
@@ -292,21 +280,30 @@ void host_generation_stop(struct host_generation *generation, int64_t now_ms, bo
         kill(generation->config_pid, SIGKILL);
     if (generation->state < HOST_GENERATION_DRAINING)
         generation->state = HOST_GENERATION_DRAINING;
-    for (unsigned i = 0; i < generation->workers_count; i++) {
-        host_child_stop(&generation->workers[i], now_ms + drain_ms);
+    for (unsigned i = 0; i < generation->children.workers_count; i++) {
+        host_child_stop(&generation->children.workers[i], now_ms + drain_ms);
         if (kill_now)
-            generation->workers[i].kill_ms = now_ms;
+            generation->children.workers[i].kill_ms = now_ms;
     }
     if (kill_now && generation->state == HOST_GENERATION_DRAINING)
         generation->state = HOST_GENERATION_STOPPING;
-    if (generation->state == HOST_GENERATION_STOPPING)
-        host_child_stop(&generation->authority, now_ms + (kill_now ? ABANDON_MS : STOP_MS));
+    if (generation->state == HOST_GENERATION_STOPPING) {
+        host_child_stop(&generation->children.authority, now_ms + (kill_now ? ABANDON_MS : STOP_MS));
+        host_child_stop(&generation->children.monitor, now_ms + ABANDON_MS);
+    }
+}
+
+void host_generation_supersede(struct host_generation *generation, int64_t now_ms)
+{
+    host_child_stop(&generation->children.monitor, now_ms + ABANDON_MS);
+    host_generation_stop(generation, now_ms, false);
 }
 
 void host_generation_free(struct host_generation *generation)
 {
     if (!generation)
         return;
+    host_children_free(&generation->children);
     host_setup_free(&generation->setup);
     if (generation->output >= 0)
         close(generation->output);

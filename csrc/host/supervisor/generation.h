@@ -1,4 +1,5 @@
-/* One configuration and the processes that serve it: the config child, then the authority, then the workers.
+/* One configuration and the processes that serve it: the config child, then the authority, then the workers,
+ * then the monitor where one is wanted.
  *
  *   CONFIGURING --> STARTING --> SERVING
  *        |             |            |  (host_generation_stop(), after a newer one serves or a signal)
@@ -7,16 +8,16 @@
  *     (a child has failed,          |             ^
  *      or is too late)              +-------------+ (kill_now, or no worker is left)
  *
- * CONFIGURING waits for the config child, STARTING for the authority and then for the workers to be ready,
- * DRAINING for the workers to end while the authority still serves them, STOPPING for all to end. A
+ * CONFIGURING waits for the config child, STARTING for the authority, then for the workers, then for the
+ * monitor to be ready, DRAINING for the workers to end while the authority still serves them and the monitor
+ * tells of it, STOPPING for all to end. A
  * generation that fails to start stops what it had started and is GONE. In a check there is no SERVING: each
  * child ends by itself, and the end of the only worker stops the generation. */
 #ifndef LEST_HOST_SUPERVISOR_GENERATION_H
 #define LEST_HOST_SUPERVISOR_GENERATION_H
 
+#include "host/supervisor/children.h"
 #include "host/supervisor/setup.h"
-
-#include <poll.h>
 
 enum host_generation_state {
     HOST_GENERATION_CONFIGURING,
@@ -41,9 +42,7 @@ struct host_generation {
     int output;
     struct lest_buf text;
     int64_t deadline_ms;
-    struct host_child authority;
-    struct host_child workers[HOST_WORKERS_MAX];
-    unsigned workers_count;
+    struct host_children children;
 };
 
 /** Begin with the config child. options and listeners are borrowed for its life; *out is the caller's.
@@ -58,7 +57,7 @@ void host_generation_step(struct host_generation *generation, int64_t now_ms, bo
 
 /** What the supervisor waits for: the pipes and inboxes of its children. Returns how many of
  *  HOST_GENERATION_WAITS_MAX. */
-enum { HOST_GENERATION_WAITS_MAX = 2 * HOST_WORKERS_MAX + 3 };
+enum { HOST_GENERATION_WAITS_MAX = HOST_CHILDREN_WAITS_MAX + 2 };
 size_t host_generation_waits(const struct host_generation *generation, struct pollfd *out);
 
 /** Whether it starts with what takes longer than a start: a ledger that is brought to this version. */
@@ -69,6 +68,9 @@ bool host_generation_ended(struct host_generation *generation, pid_t pid, int wa
 
 /** Stop: the workers within drain_s, then the authority. kill_now: without waiting. */
 void host_generation_stop(struct host_generation *generation, int64_t now_ms, bool kill_now);
+
+/** Another one serves in its place: stop, the monitor at once, since they listen at one socket. */
+void host_generation_supersede(struct host_generation *generation, int64_t now_ms);
 
 /** Free one that is GONE. NULL is fine. */
 void host_generation_free(struct host_generation *generation);

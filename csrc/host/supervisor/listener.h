@@ -20,10 +20,11 @@ struct host_listener {
     unsigned users; /* generations */
 };
 
-/** All of them; a zeroed one is empty. Twice the maximum: an old generation may keep its own. */
+/** All of them; a zeroed one is empty. Twice the maximum, with the monitor's: an old generation may keep its
+ *  own. */
 struct host_listeners {
     struct host_passed passed;
-    struct host_listener *list[2 * HOST_LISTENERS_MAX];
+    struct host_listener *list[2 * (HOST_LISTENERS_MAX + 1)];
 };
 
 /** The socket for each of count addresses ("ADDRESS:PORT" with a numeric address, IPv6 in brackets), taken

@@ -54,6 +54,8 @@ static enum lest_status set(struct host_settings *settings, const char *key, con
 {
     if (strcmp(key, "listen") == 0)
         return add_listen(settings, value, err);
+    if (strcmp(key, "metrics") == 0)
+        return set_text(settings->metrics, sizeof settings->metrics, key, value, err);
     if (strcmp(key, "user") == 0)
         return set_text(settings->user, sizeof settings->user, key, value, err);
     if (strcmp(key, "authority_user") == 0)
@@ -64,6 +66,8 @@ static enum lest_status set(struct host_settings *settings, const char *key, con
         return set_number(&settings->watchdog_s, 0, SECONDS_MAX, key, value, err);
     if (strcmp(key, "drain_s") == 0)
         return set_number(&settings->drain_s, 0, SECONDS_MAX, key, value, err);
+    if (strcmp(key, "shutdown_delay_s") == 0)
+        return set_number(&settings->shutdown_delay_s, 0, SECONDS_MAX, key, value, err);
     return lest_error_set(err, LEST_E_CONFIG, "the supervisor has no setting \"%s\"", key);
 }
 

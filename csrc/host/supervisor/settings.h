@@ -12,16 +12,18 @@ enum { HOST_WORKERS_MAX = 256, HOST_SETTINGS_MAX = 16 * 1024 };
 struct host_settings {
     char listen[HOST_LISTENERS_MAX][HOST_ADDRESS_MAX];
     size_t listen_count;
+    char metrics[HOST_ADDRESS_MAX];     /* where the monitor listens; "" for none */
     char user[HOST_USER_MAX];           /* "" if absent */
     char authority_user[HOST_USER_MAX]; /* "" if absent */
     unsigned workers;
     unsigned watchdog_s; /* 0: no watchdog */
     unsigned drain_s;
-    size_t config_offset; /* where the text for the roles starts */
+    unsigned shutdown_delay_s; /* between SIGTERM and the drain */
+    size_t config_offset;      /* where the text for the roles starts */
 };
 
-/** Read lines `key=value` up to an empty line: listen (repeated), user, authority_user, workers, watchdog_s,
- *  drain_s. Without workers there is one a processor. Errors: LEST_E_CONFIG */
+/** Read lines `key=value` up to an empty line: listen (repeated), metrics, user, authority_user, workers,
+ *  watchdog_s, drain_s, shutdown_delay_s. Without workers there is one a processor. Errors: LEST_E_CONFIG */
 enum lest_status host_settings_parse(const struct lest_buf *text, struct host_settings *out,
                                      struct lest_error *err) LEST_MUST_USE;
 

@@ -1,6 +1,7 @@
 #include "host/supervisor/setup.h"
 
 #include "base/log.h"
+#include "host/role/page.h"
 #include "host/role/snapshot.h"
 #include "host/supervisor/spawn.h"
 
@@ -55,13 +56,18 @@ static void begin_command(struct command *command, const char *role, const struc
 void host_setup_init(struct host_setup *setup, const struct host_options *options,
                      struct host_listeners *listeners, unsigned number)
 {
-    *setup =
-        (struct host_setup){ .options = options, .listeners = listeners, .number = number, .config_fd = -1 };
+    *setup = (struct host_setup){
+        .options = options, .listeners = listeners, .number = number, .config_fd = -1, .board_fd = -1
+    };
 }
 
 void host_setup_free(struct host_setup *setup)
 {
     host_listeners_release(setup->listeners, setup->listen, setup->listen_count);
+    host_listeners_release(setup->listeners, &setup->metrics, setup->metrics != NULL);
+    host_page_free(setup->board, setup->board_count * sizeof *setup->board);
+    if (setup->board_fd >= 0)
+        close(setup->board_fd);
     if (setup->config_fd >= 0)
         close(setup->config_fd);
 }
@@ -119,6 +125,31 @@ static enum lest_status find_users(struct host_settings *settings, struct lest_e
     return LEST_OK;
 }
 
+static enum lest_status listen_all(struct host_setup *setup, struct lest_error *err)
+{
+    struct host_settings *settings = &setup->settings;
+    enum lest_status status = host_listeners_acquire(setup->listeners, settings->listen,
+                                                     settings->listen_count, setup->listen, err);
+    if (status)
+        return status;
+    setup->listen_count = settings->listen_count;
+    if (*settings->metrics)
+        status = host_listeners_acquire(setup->listeners, &settings->metrics, 1, &setup->metrics, err);
+    if (status)
+        setup->metrics = NULL;
+    return status;
+}
+
+static enum lest_status make_board(struct host_setup *setup, struct lest_error *err)
+{
+    void *page;
+    setup->board_count = LEST_BOARD_WORKER + setup->settings.workers;
+    enum lest_status status = host_page_new("lest-board", setup->board_count * sizeof *setup->board, true,
+                                            &page, &setup->board_fd, err);
+    setup->board = page;
+    return status;
+}
+
 enum lest_status host_setup_prepare(struct host_setup *setup, const struct lest_buf *text,
                                     struct lest_error *err)
 {
@@ -133,11 +164,10 @@ enum lest_status host_setup_prepare(struct host_setup *setup, const struct lest_
                                    &setup->config_fd, err);
     if (!status)
         host_listeners_compare(setup->listeners, settings->listen, settings->listen_count);
-    if (!status && !setup->options->check) {
-        status = host_listeners_acquire(setup->listeners, settings->listen, settings->listen_count,
-                                        setup->listen, err);
-        setup->listen_count = status ? 0 : settings->listen_count;
-    }
+    if (!status && !setup->options->check)
+        status = listen_all(setup, err);
+    if (!status)
+        status = make_board(setup, err);
     return status;
 }
 
@@ -168,22 +198,39 @@ enum lest_status host_setup_start_authority(const struct host_setup *setup, stru
                                             struct lest_error *err)
 {
     struct command command;
-    int fds[] = { -1, setup->config_fd, -1 };
+    int fds[] = { -1, setup->config_fd, -1, -1 };
     begin_command(&command, "authority", setup);
     add_common(&command, setup, setup->settings.authority_user);
-    return start_child(setup, &command, fds, 3, child, err);
+    return start_child(setup, &command, fds, sizeof fds / sizeof *fds, child, err);
+}
+
+/* One that listens, and reads the board. */
+static enum lest_status start_listening(const struct host_setup *setup, struct command *command,
+                                        struct host_listener *const *listen, size_t count,
+                                        struct host_child *child, struct lest_error *err)
+{
+    enum { BEFORE = HOST_FD_LISTEN - HOST_FD_WATCHDOG };
+    int fds[BEFORE + HOST_LISTENERS_MAX] = { -1, setup->config_fd, -1, -1, setup->board_fd };
+    add_number(command, "--listeners", (unsigned)count);
+    add_common(command, setup, setup->settings.user);
+    for (size_t i = 0; i < count; i++)
+        fds[BEFORE + i] = listen[i]->fd;
+    return start_child(setup, command, fds, BEFORE + count, child, err);
+}
+
+enum lest_status host_setup_start_monitor(const struct host_setup *setup, struct host_child *child,
+                                          struct lest_error *err)
+{
+    struct command command;
+    begin_command(&command, "monitor", setup);
+    return start_listening(setup, &command, &setup->metrics, 1, child, err);
 }
 
 enum lest_status host_setup_start_worker(const struct host_setup *setup, unsigned index,
                                          struct host_child *child, struct lest_error *err)
 {
     struct command command;
-    int fds[3 + HOST_LISTENERS_MAX] = { -1, setup->config_fd, -1 };
     begin_command(&command, "worker", setup);
     add_number(&command, "--index", index + 1);
-    add_number(&command, "--listeners", (unsigned)setup->listen_count);
-    add_common(&command, setup, setup->settings.user);
-    for (size_t i = 0; i < setup->listen_count; i++)
-        fds[3 + i] = setup->listen[i]->fd;
-    return start_child(setup, &command, fds, 3 + setup->listen_count, child, err);
+    return start_listening(setup, &command, setup->listen, setup->listen_count, child, err);
 }

@@ -19,7 +19,10 @@ struct host_options {
 
 /** options, listeners  borrowed
  *  number              of the generation
- *  config_fd           the snapshot of the configuration; -1 before host_setup_prepare() */
+ *  config_fd           the snapshot of the configuration; -1 before host_setup_prepare()
+ *  board               what its processes have counted: a section each, which the supervisor copies; NULL
+ *                      before host_setup_prepare()
+ *  metrics             the monitor's socket; NULL where none is wanted */
 struct host_setup {
     const struct host_options *options;
     struct host_listeners *listeners;
@@ -28,6 +31,10 @@ struct host_setup {
     int config_fd;
     struct host_listener *listen[HOST_LISTENERS_MAX];
     size_t listen_count;
+    struct host_listener *metrics;
+    struct lest_meters *board;
+    size_t board_count;
+    int board_fd;
 };
 
 void host_setup_init(struct host_setup *setup, const struct host_options *options,
@@ -45,9 +52,11 @@ enum lest_status host_setup_start_config(const struct host_setup *setup, int *ou
 enum lest_status host_setup_prepare(struct host_setup *setup, const struct lest_buf *text,
                                     struct lest_error *err) LEST_MUST_USE;
 
-/** Start the authority; the worker of this index, which counts from 0. Errors: LEST_E_IO */
+/** Start the authority; the monitor; the worker of this index, which counts from 0. Errors: LEST_E_IO */
 enum lest_status host_setup_start_authority(const struct host_setup *setup, struct host_child *child,
                                             struct lest_error *err) LEST_MUST_USE;
+enum lest_status host_setup_start_monitor(const struct host_setup *setup, struct host_child *child,
+                                          struct lest_error *err) LEST_MUST_USE;
 enum lest_status host_setup_start_worker(const struct host_setup *setup, unsigned index,
                                          struct host_child *child, struct lest_error *err) LEST_MUST_USE;
 

@@ -2,7 +2,9 @@
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/meter.h"
 #include "host/role/log_wait.h"
+#include "host/role/usage.h"
 #include "host/supervisor/generation.h"
 #include "host/supervisor/notify.h"
 #include "host/supervisor/spawn.h"
@@ -30,6 +32,8 @@ struct supervisor {
     int signals;
     bool reload;
     bool stopping;
+    bool stopped; /* the generations were told */
+    int64_t stop_ms;
     int interrupts;
     int64_t last_ms;
     int64_t distrust_until_ms;
@@ -109,6 +113,32 @@ static enum lest_status start_next(struct supervisor *supervisor)
     return status;
 }
 
+static void stop_all(struct supervisor *supervisor, int64_t now_ms, bool kill_now)
+{
+    supervisor->stopped = true;
+    if (supervisor->next)
+        host_generation_stop(supervisor->next, now_ms, kill_now);
+    if (supervisor->current)
+        host_generation_stop(supervisor->current, now_ms, kill_now);
+    if (supervisor->old && kill_now)
+        host_generation_stop(supervisor->old, now_ms, true);
+}
+
+/* Who asks for its health hears of it at once; a balancer that shall look elsewhere first is given the time
+ * to ask. A person at a terminal is not kept waiting. */
+static void begin_stop(struct supervisor *supervisor, uint32_t number, int64_t now_ms)
+{
+    const struct host_generation *current = supervisor->current;
+    unsigned delay_s = current && number == SIGTERM ? current->setup.settings.shutdown_delay_s : 0;
+    lest_log(LEST_LOG_INFO, "stopping", "received %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
+    supervisor->stopping = true;
+    supervisor->stop_ms = now_ms + (int64_t)delay_s * 1000;
+    lest_meter_set(lest_meter_key(LEST_METER_STOPPING, 0, 0, 0, 0), 1);
+    if (supervisor->current)
+        supervisor->current->children.copied_ms = 0;
+    host_notify_stopping();
+}
+
 static void on_signal(struct supervisor *supervisor, uint32_t number, int64_t now_ms)
 {
     if (number == SIGHUP)
@@ -117,20 +147,13 @@ static void on_signal(struct supervisor *supervisor, uint32_t number, int64_t no
         return;
     if (number == SIGINT)
         supervisor->interrupts++;
-    /* Pressed twice, ^C means now. */
-    bool kill_now = supervisor->interrupts > 1;
-    if (supervisor->stopping && !kill_now)
-        return;
     if (!supervisor->stopping)
-        lest_log(LEST_LOG_INFO, "stopping", "received %s", number == SIGTERM ? "SIGTERM" : "SIGINT");
-    supervisor->stopping = true;
-    host_notify_stopping();
-    if (supervisor->next)
-        host_generation_stop(supervisor->next, now_ms, kill_now);
-    if (supervisor->current)
-        host_generation_stop(supervisor->current, now_ms, kill_now);
-    if (supervisor->old && kill_now)
-        host_generation_stop(supervisor->old, now_ms, true);
+        begin_stop(supervisor, number, now_ms);
+    else if (number == SIGINT && !supervisor->stopped)
+        supervisor->stop_ms = now_ms;
+    /* Pressed twice, ^C means now. */
+    if (supervisor->interrupts > 1)
+        stop_all(supervisor, now_ms, true);
 }
 
 static void read_signals(struct supervisor *supervisor, int64_t now_ms)
@@ -158,12 +181,16 @@ static void say_ready(const struct host_generation *generation)
     for (size_t i = 0; i < generation->setup.listen_count; i++)
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "",
                                  generation->setup.listen[i]->bound);
-    struct lest_log_field fields[] = {
+    struct lest_log_field fields[4] = {
         { "listen", LEST_LOG_TEXT, text, used, 0 },
         { .key = "generation", .kind = LEST_LOG_INTEGER, .integer = generation->setup.number },
-        { .key = "workers", .kind = LEST_LOG_INTEGER, .integer = generation->workers_count },
+        { .key = "workers", .kind = LEST_LOG_INTEGER, .integer = generation->children.workers_count },
     };
-    lest_log_write(LEST_LOG_INFO, "ready", fields, 3);
+    const struct host_listener *metrics = generation->setup.metrics;
+    if (metrics)
+        fields[3] =
+            (struct lest_log_field){ "metrics", LEST_LOG_TEXT, metrics->bound, strlen(metrics->bound), 0 };
+    lest_log_write(LEST_LOG_INFO, "ready", fields, metrics ? 4 : 3);
     host_notify_ready(text);
 }
 
@@ -182,7 +209,7 @@ static bool settle(struct supervisor *supervisor, int64_t now_ms, int *exit_code
         supervisor->next = NULL;
         say_ready(supervisor->current);
         if (supervisor->old)
-            host_generation_stop(supervisor->old, now_ms, false);
+            host_generation_supersede(supervisor->old, now_ms);
     }
     if (supervisor->next && supervisor->next->state == HOST_GENERATION_GONE) {
         *exit_code = supervisor->stopping ? 0 : supervisor->next->exit_code;
@@ -214,10 +241,13 @@ static bool settle(struct supervisor *supervisor, int64_t now_ms, int *exit_code
 static void step(struct supervisor *supervisor, int64_t now_ms)
 {
     struct host_generation *all[] = { supervisor->current, supervisor->next, supervisor->old };
+    host_usage_measure(now_ms);
     if (now_ms - supervisor->last_ms > LATE_MS)
         supervisor->distrust_until_ms = now_ms + GRACE_MS;
     supervisor->last_ms = now_ms;
     host_listeners_restore(&supervisor->listeners);
+    if (supervisor->stopping && !supervisor->stopped && now_ms >= supervisor->stop_ms)
+        stop_all(supervisor, now_ms, false);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i])
             host_generation_step(all[i], now_ms, now_ms >= supervisor->distrust_until_ms);
@@ -228,10 +258,10 @@ static bool is_quiet(const struct supervisor *supervisor)
 {
     const struct host_generation *generation = supervisor->current;
     if (!generation || supervisor->next || supervisor->old || supervisor->stopping ||
-        !generation->authority.pid)
+        !generation->children.authority.pid)
         return false;
-    for (unsigned i = 0; i < generation->workers_count; i++)
-        if (!generation->workers[i].pid)
+    for (unsigned i = 0; i < generation->children.workers_count; i++)
+        if (!generation->children.workers[i].pid)
             return false;
     return true;
 }
@@ -285,6 +315,8 @@ int host_supervisor_main(int argc, char **argv)
         lest_log(LEST_LOG_WARNING, "not separated",
                  "not started as root: all processes have the same user, so that their separation guards "
                  "against bugs only");
+    static struct lest_meters meters;
+    lest_meters_use(&meters);
     supervisor.last_ms = lest_clock_monotonic_ms();
     if (start_next(&supervisor))
         return 1;

@@ -34,6 +34,7 @@
 ---@field server lest.core.server
 ---@field channel lest.core.channel
 ---@field message lest.core.message
+---@field meter lest.core.meter
 ---@field ledger lest.core.ledger
 ---@field secret lest.core.secret
 ---@field pool lest.core.pool
@@ -1313,7 +1314,7 @@ local core_server = {}
 ---@class lest.server.options
 ---@field fds? integer[] listening sockets, which the server takes
 ---@field listen? string "127.0.0.1:0"; one of the two
----@field tls lest.tls
+---@field tls lest.tls|false false: plain HTTP
 ---@field limits? table<string, integer> names and defaults: core.server.limits(); over all sockets
 ---@field on_head? fun(exchange: lest.exchange) the head is there: answer to refuse the body
 ---@field on_request? fun(exchange: lest.exchange) the body is there
@@ -1341,7 +1342,8 @@ function core_server.limits() end
 ---@field body? string nil before on_request
 ---@field address string
 ---@field port integer
----@field tls { version: string, cipher: string, group: string, client_certificate: boolean }
+---@field tls { version?: string, cipher?: string, group: string, client_certificate: boolean } without
+--- TLS, neither version nor cipher
 ---@field peer_chain? string[] DER, leaf first; the leaf is verified
 ---@field peer_refusal? string why the certificate that a lenient server was shown counts as none
 ---@field aborted string|false why the answer is not waited for any more: "closed", "timeout", "refused", "stopped"
@@ -1371,6 +1373,53 @@ function exchange:on_abort(fn) end
 
 --- Let go of the request's memory.
 function exchange:close() end
+
+--- What this process counts (csrc/base/meter.h says what there is, and what the places of a row are
+--- used for), and the board: what all processes of a server have counted.
+---@class lest.core.meter
+---@field names table<string, integer> the number of each name
+---@field buckets_us integer[] the upper ends of a duration's buckets; one more has none
+local meter = {}
+
+--- Count n more. Nothing where no supervisor keeps the numbers.
+---@param name integer
+---@param n integer
+---@param a? integer to 65535, as b and c
+---@param b? integer
+---@param c? integer
+---@param d? integer to 255
+function meter.add(name, n, a, b, c, d) end
+
+--- Show a value; parameters as of add().
+---@param name integer
+---@param value integer
+---@param a? integer
+---@param b? integer
+---@param c? integer
+---@param d? integer
+function meter.set(name, value, a, b, c, d) end
+
+--- A request has ended: count it, and how long it took. The numbers are those of
+--- lest.server.wire.meters, 0 for none.
+---@param label integer
+---@param status integer
+---@param operation integer
+---@param verdict integer
+---@param us integer
+function meter.request(label, status, operation, verdict, us) end
+
+--- The value of a row without places in a section of the board; 0 where there is none.
+---@param section integer
+---@param name integer
+---@return integer
+function meter.get(section, name) end
+
+--- The rows of a section, each { name, a, b, c, d, value }, and how much had no room there; nil: there
+--- is no such section. All of it may be what a taken-over process says.
+---@param section integer
+---@return integer[][]? rows
+---@return integer? lost
+function meter.read(section) end
 
 --- The process this interpreter runs in; only in the lest binary.
 ---@class lest.core.process
