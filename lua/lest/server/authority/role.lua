@@ -15,6 +15,7 @@ local limits = require "lest.server.config.limits"
 local lines = require "lest.server.wire.lines"
 local lost = require "lest.server.authority.lost"
 local message = require "lest.server.wire.message"
+local meters = require "lest.server.authority.meters"
 local proofs = require "lest.server.authority.proofs"
 local record = require "lest.server.authority.record"
 local refusal = require "lest.server.wire.refusal"
@@ -38,6 +39,7 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field anchors table<string, { store: lest.store, vouched: table }> by name
 ---@field ledger lest.ledger
 ---@field credentials lest.credentials
+---@field lanes lest.lanes of scrypt
 ---@field failures table<string, lest.limiter> of secrets: network, name_there, name
 ---@field requests lest.limiter by device
 ---@field issued table<string, lest.limiter> by profile
@@ -296,6 +298,7 @@ function Authority:sweep()
   self.channels:sweep(clock.monotonic_s())
   self.watch_clock()
   self.turn:check()
+  meters.measure(self)
   self.sweeper = core.loop.timer(SWEEP_MS, function() self:sweep() end)
   self.doubts:tell_daily(self.ledger)
 end
@@ -315,6 +318,7 @@ function Authority:serve(launch)
   core.loop.on_turn_end(function() self.turn:settle() end)
   self.watch_clock = clock.watcher()
   self:sweep()
+  meters.start(self)
   core.process.ready()
   while not (stopping or self.turn.failed) do core.loop.turn() end
   self.is_stopping = true

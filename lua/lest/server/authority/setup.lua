@@ -61,6 +61,7 @@ end
 ---@param pool lest.pool
 ---@param limits { scrypt_threads: integer, scrypt_queue: integer }
 ---@return fun(password: string, salt: string, cost: table, attempt: table?): string?, lest.error?
+---@return lest.lanes
 function M.scrypt(pool, limits)
   local under_way = {}
   local function no_place()
@@ -97,7 +98,7 @@ function M.scrypt(pool, limits)
       end
       if not lanes:add(attempt and attempt.site or "", job) then job.done(no_place()) end
     end)
-  end
+  end, lanes
 end
 
 local PAGE <const> = 1000
@@ -208,10 +209,9 @@ function M.ledger(authority)
   doubts.tell_ledger(authority, ledger)
   local limits = authority.config.limits
   local pool = core.pool.new { threads = limits.scrypt_threads, queue = limits.scrypt_threads }
-  authority.credentials = credentials.new {
-    ledger = ledger,
-    scrypt = M.scrypt(pool, limits),
-  }
+  local scrypt
+  scrypt, authority.lanes = M.scrypt(pool, limits)
+  authority.credentials = credentials.new { ledger = ledger, scrypt = scrypt }
   local function limit(per_minute)
     return limiter.new { per_minute = per_minute, now_ms = core.clock.monotonic_ms }
   end

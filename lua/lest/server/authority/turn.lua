@@ -27,6 +27,10 @@ end
 -- A disk that takes longer than this for one sync does not answer.
 local SLOW_MS <const> = 5000
 
+-- A ledger that could not be written is said to be one for so long, unless something was written
+-- since: with nobody who sends it a request, it would be found out no more that it can be.
+local REFUSED_MS <const> = 30000
+
 ---@class lest.authority.turn
 ---@field ledger lest.ledger
 ---@field is_open boolean there is a transaction
@@ -36,6 +40,7 @@ local SLOW_MS <const> = 5000
 ---@field failed boolean the disk took something and lost it: this process can promise nothing more
 ---@field lost lest.error|nil it has failed because the ledger was taken away
 ---@field hung lest.error|nil the disk does not answer
+---@field refused_at? integer monotonic ms: when it could not be written, and nothing was since
 ---@param ledger lest.ledger
 ---@param slow_ms? integer when a sync takes too long
 ---@return lest.authority.turn
@@ -64,6 +69,7 @@ function Turn:begin()
   local begun, err = self.ledger:begin()
   if not begun then
     self.locked = err
+    if err.code ~= "ledger_busy" then self.refused_at = core.clock.monotonic_ms() end
     if err.code == "ledger_lost" then fail_for_good(self, err) end
     return nil, err
   end
@@ -182,15 +188,28 @@ function Turn:settle()
   self.waiting, self.is_open, self.has_written, self.syncing = {}, false, false, batch
   self.slow_at = core.clock.monotonic_ms() + self.slow_ms
   watch(self)
-  local function callback(durable, err) on_sync(self, durable, err) end
+  local function callback(durable, err)
+    if durable and is_open then self.refused_at = nil end
+    on_sync(self, durable, err)
+  end
   local step = is_open and self.ledger.commit or self.ledger.sync
   local ok, committed, err = pcall(step, self.ledger, callback)
   if not ok then return on_sync(self, nil, committed) end
   if committed or not is_open then return end
   core.log.write("error", "the ledger cannot be written", { "message", tostring(err) })
+  self.refused_at = core.clock.monotonic_ms()
   self.ledger:rollback()
   self.syncing = nil
   call_all(batch, false)
+end
+
+--- What can be said of the ledger without asking it.
+---@return "ok"|"refused"|"hung"|"lost"
+function Turn:state()
+  if self.failed then return "lost" end
+  if self.hung then return "hung" end
+  local refused_at = self.refused_at
+  return refused_at and core.clock.monotonic_ms() - refused_at < REFUSED_MS and "refused" or "ok"
 end
 
 --- Wait for what is under way, at the end of the process.

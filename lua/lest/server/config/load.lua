@@ -146,6 +146,9 @@ local function cross_check(config, report)
       report(where .. ".auth", "needs a client certificate, and there are no anchors for one")
     end
   end
+  if config.metrics and list.has(config.listen, config.metrics) then
+    report("metrics", "is an address of 'listen' as well")
+  end
   if config.user and config.user == config.authority_user then
     report("authority_user", "must not be the same as 'user'")
   end

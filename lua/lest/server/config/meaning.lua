@@ -143,7 +143,12 @@ return {
     scrypt_threads = "Threads that hash passwords.",
     scrypt_queue = "Passwords that are hashed or wait for it; more are 503.",
   },
+  metrics = "Where one more process tells this machine, over plain HTTP, what the server counts "
+    .. "(`/metrics`, for Prometheus) and how it is (`/healthz`): a loopback address. Without it, "
+    .. "nowhere; `/healthz` at `listen` is there in any case.",
   watchdog = "How long a process may not answer before it is killed and replaced.",
   drain = "How long requests under way have when the server stops or reloads.",
+  shutdown_delay = "How long the server goes on after SIGTERM, while `/healthz` says already that "
+    .. "it stops: longer than a balancer needs to notice.",
   log_level = "Log lines below this level are left out.",
 }

@@ -145,6 +145,15 @@ local function listen_address(value)
   return value
 end
 
+-- What is counted says who asks for what, and is told without TLS: to this machine alone.
+local function loopback_address(value)
+  local address, problem = listen_address(value)
+  if not address then return nil, problem end
+  if address:find "^127%." or address:find "^%[::1%]:" then return address end
+  return nil, ("'%s' is not this machine's own: write one as \"127.0.0.1:9100\" or \"[::1]:9100\"")
+    :format(address)
+end
+
 local listen = s.list(s.custom("an address", listen_address), { min = 1, max = 16, single = true })
 
 return s.record {
@@ -169,7 +178,9 @@ return s.record {
     return core.est.label_check(key)
   end }),
   limits = s.optional(limits, {}),
+  metrics = s.optional(s.custom("a loopback address", loopback_address)),
   watchdog = s.optional(duration.field { min = 2, max = 86400 }, "10s"),
   drain = s.optional(duration.field { min = 1, max = 86400 }, "30s"),
+  shutdown_delay = s.optional(duration.field { max = 3600 }, "0s"),
   log_level = s.optional(s.one_of { "debug", "info", "warning", "error" }, "info"),
 }

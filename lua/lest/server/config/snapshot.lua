@@ -11,11 +11,13 @@ local M = {}
 function M.supervisor(config)
   local lines = {}
   for _, address in ipairs(config.listen) do table.insert(lines, { "listen", address }) end
+  if config.metrics then table.insert(lines, { "metrics", config.metrics }) end
   if config.user then table.insert(lines, { "user", config.user }) end
   if config.authority_user then table.insert(lines, { "authority_user", config.authority_user }) end
   if config.workers > 0 then table.insert(lines, { "workers", tostring(config.workers) }) end
   table.insert(lines, { "watchdog_s", tostring(config.watchdog) })
   table.insert(lines, { "drain_s", tostring(config.drain) })
+  table.insert(lines, { "shutdown_delay_s", tostring(config.shutdown_delay) })
   return lines
 end
 

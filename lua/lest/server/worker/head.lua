@@ -1,6 +1,7 @@
 --- What can be judged from a request's head, before its client sends a body in vain: path, label,
 --- method, media type, whether there are credentials.
 local core = require "lest.core"
+local health = require "lest.server.worker.health"
 local kinds = require "lest.server.wire.kinds"
 local operations = require "lest.server.wire.operations"
 local refusal = require "lest.server.wire.refusal"
@@ -29,16 +30,19 @@ local function collect_proofs(exchange, request)
   refusal.raise(status, refused or reason)
 end
 
---- Fill the request from its head, or raise a refusal.
----@param labels table<string, lest.worker.label>
+--- Fill the request from its head, or raise a refusal. A probe of the server's health is answered.
+---@param worker { labels: table<string, lest.worker.label>, health: lest.worker.health }
 ---@param exchange lest.exchange
 ---@param request lest.worker.request
-function M.check(labels, exchange, request)
+function M.check(worker, exchange, request)
   local route, status, sentence = core.est.route(exchange.path)
+  if not route and exchange.path == health.PATH then
+    return worker.health:answer(exchange, request)
+  end
   if not route then refusal.raise(status, sentence) end
   local operation = route.operation
   request.operation, request.row = operation, operations[operation]
-  local label = labels[route.label or "default"]
+  local label = worker.labels[route.label or "default"]
   if not label then refusal.raise(404, "there is no such label here") end
   request.label = label
   if not request.row then

@@ -55,6 +55,19 @@ local function settle(self, id, answer)
   question.callback(answer)
 end
 
+local SHOW_MS <const> = 1000
+local names <const> = core.meter.names
+
+--- Show in the meters whether there is an authority, and how many questions wait: now, and each
+--- second.
+function Link:show()
+  local count = 0
+  for _ in pairs(self.waiting) do count = count + 1 end
+  core.meter.set(names.link, self.is_up and 1 or 0)
+  core.meter.set(names.link_waiting, count)
+  self.showing = core.loop.timer(SHOW_MS, function() self:show() end)
+end
+
 --- Nothing that waits for an answer gets one any more.
 function Link:lose()
   self.channel, self.is_up = nil, false

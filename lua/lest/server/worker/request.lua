@@ -2,6 +2,7 @@
 --- What a policy sees of it is server/worker/view.
 local core = require "lest.core"
 local lines = require "lest.server.wire.lines"
+local meters = require "lest.server.wire.meters"
 
 local M = {}
 
@@ -58,13 +59,19 @@ end
 -- What nobody proven asks for: a stranger could fill the log with it.
 local strangers <const> = lines.new "request"
 
---- Write the one line that the log has of each request; "status" is what the client was sent, 0 for
---- nothing.
+local OPERATIONS <const>, VERDICTS <const> = meters.operations.places, meters.verdicts.places
+
+--- Count the request, and write the one line that the log has of each but the probes that are
+--- answered; "status" is what the client was sent, 0 for nothing.
 ---@param exchange lest.exchange
 function Request:log(exchange)
   local label, cut = self.label, self.cut
   local status = cut and cut.status or not cut and self.status or 0
   local unknown = (status == 401 or status == 429) and not self.who
+  local us = core.clock.monotonic_us() - self.started_us
+  core.meter.request(label and label.number or 0, status, OPERATIONS[self.operation or ""] or 0,
+    VERDICTS[self.verdict or ""] or 0, us)
+  if self.operation == meters.PROBE then return end
   local level, short = status >= 500 and "error" or "info", lines.short
   local fields = {
     "id", self.id, "method", exchange.method, "operation", short(self.operation),
@@ -75,7 +82,7 @@ function Request:log(exchange)
     "status", status, "verdict", self.verdict or false,
     "reason", short(cut and cut.reason or self.reason),
     "serial", self.serial or false, "replayed", self.is_replayed or false,
-    "us", core.clock.monotonic_us() - self.started_us,
+    "us", us,
   }
   if self.who then
     core.log.write(level, "request", fields)

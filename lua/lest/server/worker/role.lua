@@ -7,6 +7,7 @@ local answer = require "lest.server.worker.answer"
 local core = require "lest.core"
 local globals = require "lest.server.worker.globals"
 local head = require "lest.server.worker.head"
+local health = require "lest.server.worker.health"
 local limiter = require "lest.server.wire.limiter"
 local limits = require "lest.server.config.limits"
 local lines = require "lest.server.wire.lines"
@@ -34,6 +35,7 @@ end
 ---@field config table
 ---@field labels table<string, lest.worker.label>
 ---@field authority lest.worker.link
+---@field health lest.worker.health
 ---@field judged table<lest.exchange, lest.worker.request> by their heads; their bodies are to come
 ---@field requests lest.limiter? by address
 local Worker = {}
@@ -76,9 +78,8 @@ end
 function Worker:on_head(exchange)
   local request = request_module.new(exchange)
   local ok = not self.requests or guard(exchange, request, self.count, self, exchange)
-  if not ok or not guard(exchange, request, head.check, self.labels, exchange, request) then
-    return request:log(exchange)
-  end
+  ok = ok and guard(exchange, request, head.check, self, exchange, request)
+  if not ok or request.status then return request:log(exchange) end
   self.judged[exchange] = request
   request:on_cut(exchange, function()
     if self.judged[exchange] ~= request then return end
@@ -142,6 +143,10 @@ end
 function Worker:prepare(launch)
   local tls, err = setup.tls(self.config)
   local ok = tls ~= nil
+  if ok then
+    self.health, err = health.new(self.config)
+    ok = self.health ~= nil
+  end
   for name in pairs(self.config.labels) do
     if not ok then break end
     self.labels[name], err = setup.label(self.config, name)
@@ -170,6 +175,7 @@ function Worker:serve(launch, tls)
     self.requests = limiter.new { per_minute = per_minute, now_ms = core.clock.monotonic_ms }
   end
   self.authority = link.new()
+  self.health.link = self.authority
   core.process.on_channel(function(channel) self.authority:take(channel) end)
   self.authority:await_hello(HELLO_MS)
   local server, err = core.server.new {
@@ -182,10 +188,12 @@ function Worker:serve(launch, tls)
     core.log.write("error", "cannot listen", { "message", tostring(err) })
     return 1
   end
+  self.authority:show()
   local stopping_at
   local terminate <close> = core.loop.signal(15, function()
     if stopping_at then return end
     stopping_at = core.clock.monotonic_ms()
+    self.health.is_stopping = true
     server:stop()
   end)
   core.process.ready()

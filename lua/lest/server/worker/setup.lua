@@ -4,6 +4,7 @@ local core = require "lest.core"
 local hooks = require "lest.server.worker.hooks"
 local keypair = require "lest.server.config.keypair"
 local list = require "lest.base.list"
+local meters = require "lest.server.wire.meters"
 local snapshot = require "lest.server.config.snapshot"
 local start_failure = require "lest.server.config.start_failure"
 
@@ -13,6 +14,7 @@ local blame <const> = start_failure.blame
 
 ---@class lest.worker.label
 ---@field name string
+---@field number integer among all labels, from 1
 ---@field options table of the configuration
 ---@field accepts table<string, boolean> the kinds of proof that it takes
 ---@field cacerts string DER of the bag
@@ -26,7 +28,8 @@ local blame <const> = start_failure.blame
 ---@return lest.error|nil err
 function M.label(config, name)
   local options = config.labels[name]
-  local label = { name = name, options = options, accepts = options.accepts }
+  local label = { name = name, options = options, accepts = options.accepts,
+    number = meters.labels(config).places[name] }
   local bag, err
   if options.ca then
     bag, err = chain.load("cas." .. options.ca, config.cas[options.ca])

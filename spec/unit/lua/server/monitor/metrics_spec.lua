@@ -1,0 +1,88 @@
+-- What the monitor tells of a board on which rows stand for nothing, and in which words.
+local exposition = require "lest.server.monitor.exposition"
+local core = require "lest.core"
+local metrics = require "lest.server.monitor.metrics"
+local names = core.meter.names
+
+describe("Prometheus' text format", function()
+  it("escapes the value of a label", function()
+    assert.equal([[{a="x\"y\\z\nw",b=""}]], exposition.labels { "a", 'x"y\\z\nw', "b", "" })
+    assert.equal("", exposition.labels {})
+    assert.equal([[{a="Köln ?"}]], exposition.labels { "a", "Köln ?" })
+    assert.equal([[{a="??\"?"}]], exposition.labels { "a", '\xff\xfe"\0' })
+  end)
+
+  it("writes whole numbers as such, and others so that they are read as they were", function()
+    local text = exposition.new()
+    for _, value in ipairs { 0, 3, 3.0, 0.25, 1e300, 2.0 ^ 53, math.maxinteger } do
+      text:sample("x", {}, value)
+    end
+    assert.equal("x 0\nx 3\nx 3\nx 0.25\nx 1e+300\nx 9007199254740992\nx 9223372036854775807\n",
+      text:get())
+  end)
+end)
+
+describe("/metrics", function()
+  --- What is told of these rows of the sections supervisor, authority, monitor, worker 1, worker 2.
+  local function told(sections)
+    local read = core.meter.read
+    finally(function() core.meter.read = read end) -- luacheck: ignore 122
+    core.meter.read = function(section) -- luacheck: ignore 122
+      if section > 4 then return end
+      return sections[section] or {}, 0
+    end
+    local text = metrics.write { board = require("lest.server.monitor.board").read(),
+      labels = { "default", "factory" }, periods = {}, health = { ready = true } }
+    local samples = {}
+    for line in text:gmatch "[^\n]+" do
+      local name, value = line:match "^([^#].*) (%S+)$"
+      if name then samples[name] = value end
+    end
+    return samples, text
+  end
+
+  it("adds what the workers counted", function()
+    local row = { names.requests, 2, 200, 3, 1, 5 }
+    local samples = told { [3] = { row }, [4] = { row, { names.connections, 0, 0, 0, 0, 7 } } }
+    assert.equal("10", samples['lest_requests_total{label="factory",status="200",'
+      .. 'operation="simpleenroll",verdict="approve"}'])
+    assert.equal("7", samples.lest_connections)
+  end)
+
+  it("leaves out rows that stand for nothing", function()
+    local _, before = told {}
+    local nonsense = {}
+    for _, name in pairs(names) do
+      for place = 1, 4 do
+        local row = { name, 0, 0, 0, 0, 1 }
+        row[place + 1] = place == 4 and 255 or 65535
+        table.insert(nonsense, row)
+      end
+    end
+    -- Of what an authority shows, a worker says nothing; nor the other way round.
+    for name in pairs { held = 1, ledger_bytes = 1, certificates = 1, restarts = 1 } do
+      table.insert(nonsense, { names[name], 0, 0, 0, 0, 1 })
+    end
+    assert.equal(before, select(2, told { [3] = nonsense }))
+    assert.equal(before, select(2, told { [1] = { { names.requests, 0, 200, 0, 0, 1 },
+      { names.handshakes, 0, 0, 0, 0, 1 } } }))
+  end)
+
+  it("makes the buckets of a duration grow, with a last one for all", function()
+    local last = #core.meter.buckets_us
+    local samples = told { [3] = { { names.duration, 1, 0, 0, 0, 4 },
+      { names.duration, 1, last, 0, 0, 2 }, { names.duration_us, 1, 0, 0, 0, 1500000 } } }
+    local name = "lest_request_duration_seconds_%s{operation=\"cacerts\"%s}"
+    assert.equal("4", samples[name:format("bucket", ',le="0.002"')])
+    assert.equal("4", samples[name:format("bucket", ',le="30"')])
+    assert.equal("6", samples[name:format("bucket", ',le="+Inf"')])
+    assert.equal("6", samples[name:format("count", "")])
+    assert.equal("1.5", samples[name:format("sum", "")])
+  end)
+
+  it("takes any number for what it is", function()
+    local samples = told { [3] = { { names.connections, 0, 0, 0, 0, math.maxinteger } },
+      [4] = { { names.connections, 0, 0, 0, 0, math.maxinteger } } }
+    assert.equal(2.0 ^ 64, tonumber(samples.lest_connections))
+  end)
+end)
