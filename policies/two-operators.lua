@@ -27,7 +27,7 @@ return {
     local verdict, missing = own_name(request), NEEDED - approved_by(request)
     if verdict.verdict ~= "approve" or missing <= 0 then return verdict end
     return policy.pending { ("awaiting %d more of %d operators"):format(missing, NEEDED),
-      retry_after = "5m", expires = "7d" }
+      retry_after = "5m", expires = "7d", needed = NEEDED }
   end,
 
   reenroll = policy.renew {},

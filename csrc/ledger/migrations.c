@@ -194,8 +194,31 @@ static const char fifth[] =
     /* Rows of a profile stand in the order of their ends, nearly that of their making: one page is hot. */
     "CREATE INDEX certificates_profile ON certificates (profile, not_after);";
 
-/* A new certificate is not revoked: this index costs its enrollment nothing. */
+/* pending: needed is how many operators the policy wants, where it said so; polled and retry_after are when
+ * the device last asked and how soon it was told to ask again; credential_id is the one-time credential that
+ * the request holds. expires is the end of the row in its state: waits_until, or that of a rejection, which
+ * approvals have as holds_until. approvals: note is for the record, tell for the device; a rejection's
+ * comment was both. */
 static const char sixth[] =
+    "ALTER TABLE pending ADD COLUMN needed INTEGER;"
+    "ALTER TABLE pending ADD COLUMN polled INTEGER;"
+    "ALTER TABLE pending ADD COLUMN retry_after INTEGER;"
+    "ALTER TABLE pending ADD COLUMN waits_until INTEGER;"
+    "ALTER TABLE pending ADD COLUMN credential_id TEXT;"
+    "UPDATE pending SET waits_until = expires;"
+    "UPDATE pending SET credential_id = requests.credential_id FROM requests"
+    "  WHERE requests.id = pending.request_id;"
+    "CREATE INDEX pending_credential ON pending (credential_id)"
+    "  WHERE state IN ('waiting', 'approved', 'rejected');"
+    "CREATE INDEX pending_ended ON pending (principal_name, seq) WHERE state = 'expired';"
+
+    "ALTER TABLE approvals RENAME COLUMN comment TO note;"
+    "ALTER TABLE approvals ADD COLUMN tell TEXT;"
+    "ALTER TABLE approvals ADD COLUMN holds_until INTEGER;"
+    "UPDATE approvals SET tell = note, holds_until = pending.expires FROM pending"
+    "  WHERE pending.id = approvals.pending_id AND approvals.verdict = 'reject';"
+
+    /* A new certificate is not revoked: this index costs its enrollment nothing. */
     "CREATE INDEX certificates_revoked ON certificates (seq) WHERE revoked_at IS NOT NULL;";
 
 const char *const ledger_sqlite_migrations[] = { first, second, third, fourth, fifth, sixth };

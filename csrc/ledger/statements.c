@@ -29,10 +29,15 @@
 #define CREDENTIAL \
     "seq, id, name, kind, secret_kind, one_time, state, key_hash, label, operation, bound_until, used_at," \
     " created, expires, facts"
+#define CREDENTIAL_HELD_BY \
+    "(SELECT id FROM pending WHERE credential_id = credentials.id AND" PENDING_LIVE " LIMIT 1) AS pending_id"
 
-/* An expiry ends what nobody has used; what is bound to a key ends with bound_until. */
+/* Good for any key: nobody has used it, or the pending request that held it is over. */
+#define CREDENTIAL_FREE " (state = 'unused' OR (state = 'reserved' AND bound_until <= :now))"
+
+/* An expiry ends what is free; what is bound to a key ends with bound_until. */
 #define CREDENTIAL_LIVE \
-    " removed IS NULL AND ((state = 'unused' AND (expires IS NULL OR expires > :now))" \
+    " removed IS NULL AND ((" CREDENTIAL_FREE " AND (expires IS NULL OR expires > :now))" \
     " OR (state <> 'unused' AND bound_until > :now))"
 
 /* The one key that a one-time credential may go on with. */
@@ -88,9 +93,8 @@
 
 #define PENDING \
     "seq, id, request_id, created, updated, expires, label, operation, principal_kind, principal_name," \
-    " key_hash, subject, reason, serial, state, " DEVICE
-#define PENDING_APPROVALS \
-    "(SELECT count(*) FROM approvals WHERE pending_id = pending.id AND verdict = 'approve') AS approvals"
+    " key_hash, subject, reason, serial, state, needed, polled, retry_after, waits_until, credential_id, " DEVICE
+#define PENDING_APPROVALS "(SELECT count(*) FROM approvals WHERE pending_id = :id AND verdict = 'approve')"
 #define PENDING_LIVE " state IN ('waiting', 'approved', 'rejected')"
 #define PENDING_OPEN PENDING_LIVE " AND state <> 'rejected' AND expires > :now"
 #define PENDING_IDENTITY \
@@ -112,6 +116,11 @@ const struct ledger_statement ledger_statements[] = {
       "SELECT " CREDENTIAL ", cost, salt, hash FROM credentials WHERE name = :name AND" CREDENTIAL_LIVE
       " ORDER BY seq DESC LIMIT 64",
       { TEXT(name), INTEGER(now) } },
+    /* Those that are over, to tell who knows a random secret so. */
+    { "credentials_over",
+      "SELECT state, secret_kind, salt, hash FROM credentials WHERE name = :name AND secret_kind = 'random'"
+      " AND removed IS NULL AND NOT (" CREDENTIAL_LIVE ") ORDER BY seq DESC LIMIT 16",
+      { TEXT(name), INTEGER(now) } },
     /* The salt that a further scrypt credential of this name takes. */
     { "credential_salt",
       "SELECT salt FROM credentials WHERE name = :name AND removed IS NULL AND secret_kind = 'scrypt'"
@@ -121,12 +130,12 @@ const struct ledger_statement ledger_statements[] = {
     { "credential_any_scrypt",
       "SELECT 1 AS found FROM credentials WHERE removed IS NULL AND secret_kind = 'scrypt' LIMIT 1",
       { { 0 } } },
-    /* A request of this key is pending; again at each poll, which may move bound_until. */
+    /* A request of this key is pending; again at each poll. */
     { "credential_reserve",
       "UPDATE credentials SET state = 'reserved', key_hash = :key_hash, label = :label,"
       " operation = :operation, bound_until = :bound_until"
       " WHERE seq = :seq AND id = :id AND one_time = 1 AND state <> 'used' AND" CREDENTIAL_LIVE
-      " AND (state = 'unused' OR (state = 'reserved'" CREDENTIAL_SAME_KEY "))",
+      " AND (" CREDENTIAL_FREE " OR (state = 'reserved'" CREDENTIAL_SAME_KEY "))",
       { INTEGER(seq), TEXT(id), TEXT(key_hash), TEXT(label), TEXT(operation), INTEGER(bound_until),
         INTEGER(now) } },
     /* A certificate is issued for this key: possible once. */
@@ -134,15 +143,23 @@ const struct ledger_statement ledger_statements[] = {
       "UPDATE credentials SET state = 'used', key_hash = :key_hash, label = :label,"
       " operation = :operation, bound_until = :bound_until, used_at = :now"
       " WHERE seq = :seq AND id = :id AND one_time = 1 AND state <> 'used' AND" CREDENTIAL_LIVE
-      " AND (state = 'unused' OR (state = 'reserved'" CREDENTIAL_SAME_KEY "))",
+      " AND (" CREDENTIAL_FREE " OR (state = 'reserved'" CREDENTIAL_SAME_KEY "))",
       { INTEGER(seq), TEXT(id), TEXT(key_hash), TEXT(label), TEXT(operation), INTEGER(bound_until),
         INTEGER(now) } },
+    /* What a pending request holds, it holds for as long as that is live. */
+    { "credential_hold",
+      "UPDATE credentials SET bound_until = :bound_until WHERE id = :id AND key_hash = :key_hash"
+      " AND state = 'reserved' AND removed IS NULL",
+      { TEXT(id), TEXT(key_hash), INTEGER(bound_until) } },
     { "credential_list",
-      "SELECT " CREDENTIAL " FROM credentials WHERE removed IS NULL" PAGE,
+      "SELECT " CREDENTIAL ", " CREDENTIAL_HELD_BY " FROM credentials WHERE removed IS NULL" PAGE,
       { PAGE_PARAMETERS } },
     { "credential_list_name",
-      "SELECT " CREDENTIAL " FROM credentials WHERE name = :name AND removed IS NULL" PAGE,
+      "SELECT " CREDENTIAL ", " CREDENTIAL_HELD_BY " FROM credentials WHERE name = :name AND removed IS NULL" PAGE,
       { TEXT(name), PAGE_PARAMETERS } },
+    { "credential_get",
+      "SELECT " CREDENTIAL ", " CREDENTIAL_HELD_BY " FROM credentials WHERE id = :id AND removed IS NULL",
+      { TEXT(id) } },
     { "credential_remove",
       "UPDATE credentials SET removed = :now WHERE id = :id AND removed IS NULL",
       { TEXT(id), INTEGER(now) } },
@@ -306,18 +323,22 @@ const struct ledger_statement ledger_statements[] = {
     { "pending_expire",
       "UPDATE pending SET state = 'expired', updated = :now WHERE expires <= :now AND" PENDING_LIVE,
       { INTEGER(now) } },
-    /* Wait, or go on waiting: the row of this identity is made, or takes the new CSR and reason. Its id,
-     * expiry and state stay; read them with pending_find. */
+    /* Wait, or go on waiting: the row of this identity is made, or takes the new CSR and what the policy says
+     * now. Its id, expiry and state stay; read them with pending_find. */
     { "pending_put",
       "INSERT INTO pending (id, request_id, created, updated, expires, label, operation, principal_kind,"
-      " principal_name, key_hash, csr, subject, reason, device) VALUES (:id, :request_id, :now, :now, :expires,"
-      " :label, :operation, :principal_kind, :principal_name, :key_hash, :csr, :subject, :reason, :device)"
+      " principal_name, key_hash, csr, subject, reason, device, needed, polled, retry_after, waits_until,"
+      " credential_id) VALUES (:id, :request_id, :now, :now, :expires, :label, :operation, :principal_kind,"
+      " :principal_name, :key_hash, :csr, :subject, :reason, :device, :needed, :now, :retry_after, :expires,"
+      " :credential_id)"
       " ON CONFLICT (key_hash, principal_name, principal_kind, label, operation)"
       " WHERE state IN ('waiting', 'approved', 'rejected')"
       " DO UPDATE SET updated = excluded.updated, csr = excluded.csr, subject = excluded.subject,"
-      " reason = excluded.reason",
+      " reason = excluded.reason, needed = excluded.needed, polled = excluded.polled,"
+      " retry_after = excluded.retry_after, credential_id = excluded.credential_id",
       { TEXT(id), TEXT(request_id), INTEGER(now), INTEGER(expires), PENDING_IDENTITY_PARAMETERS, BLOB(csr),
-        TEXT(subject), TEXT_OR_NULL(reason), TEXT_OR_NULL(device) } },
+        TEXT(subject), TEXT_OR_NULL(reason), TEXT_OR_NULL(device), INTEGER_OR_NULL(needed),
+        INTEGER(retry_after), TEXT_OR_NULL(credential_id) } },
     { "pending_find",
       "SELECT " PENDING ", csr FROM pending WHERE" PENDING_IDENTITY " AND expires > :now",
       { PENDING_IDENTITY_PARAMETERS, INTEGER(now) } },
@@ -329,14 +350,27 @@ const struct ledger_statement ledger_statements[] = {
     { "pending_get",
       "SELECT " PENDING ", csr FROM pending WHERE id = :id",
       { TEXT(id) } },
+    /* The last of this identity that ended without a certificate. */
+    { "pending_ended",
+      "SELECT id, expires FROM pending WHERE principal_kind = :principal_kind"
+      " AND principal_name = :principal_name AND label = :label AND operation = :operation"
+      " AND key_hash = :key_hash AND state = 'expired' ORDER BY seq DESC LIMIT 1",
+      { PENDING_IDENTITY_PARAMETERS } },
     /* Those that still wait for something. */
     { "pending_list",
-      "SELECT " PENDING ", " PENDING_APPROVALS " FROM pending"
+      "SELECT " PENDING " FROM pending"
       " WHERE state NOT IN ('rejected', 'issued', 'expired') AND expires > :now" PAGE,
       { INTEGER(now), PAGE_PARAMETERS } },
+    /* What is over is expired, whether or not anything has marked it. */
     { "pending_list_state",
-      "SELECT " PENDING ", " PENDING_APPROVALS " FROM pending WHERE state = :state" PAGE,
-      { TEXT(state), PAGE_PARAMETERS } },
+      "SELECT " PENDING " FROM pending WHERE state = :state AND (state = 'issued' OR expires > :now)" PAGE,
+      { TEXT(state), INTEGER(now), PAGE_PARAMETERS } },
+    { "pending_list_expired",
+      "SELECT " PENDING " FROM pending WHERE state = 'expired' AND " BEFORE
+      " UNION ALL SELECT " PENDING " FROM pending WHERE state = 'waiting' AND expires <= :now AND " BEFORE
+      " UNION ALL SELECT " PENDING " FROM pending WHERE state = 'approved' AND expires <= :now AND " BEFORE
+      " UNION ALL SELECT " PENDING " FROM pending WHERE state = 'rejected' AND expires <= :now" PAGE,
+      { INTEGER(now), PAGE_PARAMETERS } },
     /* Issued: possible once, and not after a rejection. */
     { "pending_issue",
       "UPDATE pending SET state = 'issued', serial = :serial, updated = :now"
@@ -344,21 +378,25 @@ const struct ledger_statement ledger_statements[] = {
       { TEXT(id), TEXT(serial), INTEGER(now) } },
     /* An operator has one say, and may change it while the request lives. */
     { "approval_put",
-      "INSERT INTO approvals (pending_id, operator, verdict, comment, time)"
-      " SELECT id, :operator, :verdict, :comment, :now FROM pending"
+      "INSERT INTO approvals (pending_id, operator, verdict, note, tell, holds_until, time)"
+      " SELECT id, :operator, :verdict, :note, :tell, :holds_until, :now FROM pending"
       " WHERE id = :pending_id AND expires > :now AND" PENDING_LIVE
-      " ON CONFLICT (pending_id, operator) DO UPDATE SET verdict = excluded.verdict,"
-      " comment = excluded.comment, time = excluded.time",
-      { TEXT(pending_id), TEXT(operator), TEXT(verdict), TEXT_OR_NULL(comment), INTEGER(now) } },
-    /* What the approvals come to; in approval_put's transaction. */
+      " ON CONFLICT (pending_id, operator) DO UPDATE SET verdict = excluded.verdict, note = excluded.note,"
+      " tell = excluded.tell, holds_until = excluded.holds_until, time = excluded.time",
+      { TEXT(pending_id), TEXT(operator), TEXT(verdict), TEXT_OR_NULL(note), TEXT_OR_NULL(tell),
+        INTEGER_OR_NULL(holds_until), INTEGER(now) } },
+    /* What the operators' say comes to; in the transaction of approval_put, or of pending_put. `seen` is how
+     * many approvals the policy knew when it wanted more: they were not enough, whatever `needed` says. */
     { "pending_settle",
       "UPDATE pending SET updated = :now, state = CASE"
       " WHEN EXISTS (SELECT 1 FROM approvals WHERE pending_id = :id AND verdict = 'reject') THEN 'rejected'"
-      " WHEN EXISTS (SELECT 1 FROM approvals WHERE pending_id = :id) THEN 'approved'"
-      " ELSE 'waiting' END WHERE id = :id AND expires > :now AND" PENDING_LIVE,
-      { TEXT(id), INTEGER(now) } },
+      " WHEN " PENDING_APPROVALS " > :seen AND " PENDING_APPROVALS " >= coalesce(needed, 1) THEN 'approved'"
+      " ELSE 'waiting' END, expires = coalesce((SELECT max(holds_until) FROM approvals"
+      " WHERE pending_id = :id AND verdict = 'reject'), waits_until, expires)"
+      " WHERE id = :id AND expires > :now AND" PENDING_LIVE,
+      { TEXT(id), INTEGER(seen), INTEGER(now) } },
     { "approval_list",
-      "SELECT operator, verdict, comment, time FROM approvals WHERE pending_id = :pending_id"
+      "SELECT operator, verdict, note, tell, holds_until, time FROM approvals WHERE pending_id = :pending_id"
       " ORDER BY time, operator",
       { TEXT(pending_id) } },
 };

@@ -102,6 +102,7 @@ static const struct wire_field finish_fields[] = {
     OPTIONAL("facts", FACTS),
     OPTIONAL("retry_after", INTEGER(1, 31536000)),
     OPTIONAL("expires", INTEGER(1, 315360000)),
+    OPTIONAL("needed", INTEGER(1, 64)),
     OPTIONAL("policy_file", TEXT(4096, wire_text)),
     OPTIONAL("policy_hash", TEXT(64, wire_text)),
     OPTIONAL("duration_us", INTEGER(0, INT64_MAX)),
@@ -132,7 +133,7 @@ static const struct wire_field previous_fields[] = {
 
 static const struct wire_field approval_fields[] = {
     REQUIRED("operator", REASON),
-    OPTIONAL("comment", REASON),
+    OPTIONAL("note", REASON),
     REQUIRED("time", INTEGER(0, INT64_MAX)),
     END,
 };

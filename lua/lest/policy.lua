@@ -105,6 +105,7 @@ end
 ---@field retry_after? string|integer when the client is to ask again; absent: the label's
 ---@field expires? string|integer how long it waits for operators; absent: the label's
 --- pending_expires
+---@field needed? integer how many operators must approve, for them to see: 1 to 64
 
 --- Not yet (202): an operator decides with `lest pending`. Each time that the client asks again,
 --- the policy is asked again too.

@@ -45,7 +45,8 @@ local shapes <const> = {
     san = san, facts = facts, renewal = s.optional(s.boolean()),
   },
   reject = s.record { reason = reason, detail = detail },
-  pending = s.record { reason = reason, detail = detail, retry_after = period, expires = period },
+  pending = s.record { reason = reason, detail = detail, retry_after = period, expires = period,
+    needed = s.optional(s.integer { min = 1, max = 64 }) },
   unavailable = s.record { reason = reason, detail = detail, retry_after = period },
   renew = s.record { window = s.optional(duration.field()), profile = profile, lifetime = period },
 }
@@ -60,6 +61,7 @@ local OTHER_OPTIONS <const> = {
     "validity" },
   retry_after = { as = 'retry_after = "10m"', "after", "delay", "retry", "wait" },
   expires = { as = 'expires = "7d"', "lifetime", "timeout", "ttl" },
+  needed = { as = "needed = 2", "approvals", "count", "operators", "required" },
   reason = { as = 'reason = "..."', "message", "msg", "text", "why", "error" },
 }
 local OF_PROFILE <const> = { key_usage = true, eku = true, keys = true, extensions = true,

@@ -354,7 +354,7 @@ describe("a policy", function()
     local config = { "--config", server.dir .. "/server.lua" }
     local rows = cjson.decode(process.must { support.lest, "pending", "list", "--json",
       table.unpack(config) })
-    process.must { support.lest, "pending", "reject", rows[1].id, "--as", "otto", "--comment",
+    process.must { support.lest, "pending", "reject", rows[1].id, "--as", "otto", "--tell",
       "unknown device",
       table.unpack(config) }
     local status, body = server:post("/simpleenroll", csr, "--user", "held:" .. secret)

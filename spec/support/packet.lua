@@ -11,7 +11,7 @@ local FIELDS <const> = {
   begin = { "id", "operation", "label", "address", "tls", "csr", "headers", "basic",
     "certificate" },
   finish = { "id", "handle", "verdict", "reason", "detail", "profile", "lifetime", "renewal",
-    "subject", "san", "facts", "retry_after", "expires", "policy_file", "policy_hash",
+    "subject", "san", "facts", "retry_after", "expires", "needed", "policy_file", "policy_hash",
     "duration_us" },
   answer = { "id", "status", "reason", "retry_after", "verdict", "who", "device", "handle",
     "principal", "auth", "previous", "approvals", "certificate", "serial", "replayed" },

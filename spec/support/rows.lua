@@ -38,7 +38,7 @@ end
 
 function M.pending(changes)
   return with(M.identity { id = "p1", request_id = "r1", now = 1000, expires = 5000, csr = "csr",
-    subject = "CN=x", reason = "wait" }, changes)
+    subject = "CN=x", reason = "wait", retry_after = 60 }, changes)
 end
 
 return M

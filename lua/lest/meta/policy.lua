@@ -66,5 +66,5 @@
 
 ---@class lest.request.approval
 ---@field operator string who approved: `lest pending approve --as`
----@field comment? string what the operator said of it
+---@field note? string what the operator kept with it; no device sees it
 ---@field time integer seconds since 1970

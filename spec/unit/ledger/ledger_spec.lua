@@ -307,6 +307,7 @@ describe("the ledger", function()
       credential_list = "credentials_list (seq<?)",
       credential_list_name = "credentials_name (name=? AND rowid<?)",
       pending_list = "pending_open (seq<?)",
+      pending_list_expired = "pending_state (state=? AND seq<?)",
       pending_list_state = "pending_state (state=? AND seq<?)",
       request_list = "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
       request_list_device = "requests_device (device=? AND seq>? AND seq<?)",
@@ -466,7 +467,7 @@ describe("the ledger", function()
       end
       assert.equal(0, ledger:run("approval_put", { pending_id = "p1", operator = "alice",
         verdict = "approve", now = 5000 }))
-      assert.equal(0, ledger:run("pending_settle", { id = "p1", now = 5000 }))
+      assert.equal(0, ledger:run("pending_settle", { id = "p1", seen = 0, now = 5000 }))
       assert.equal(0, ledger:run("pending_issue", { id = "p1", serial = "0a", now = 5000 }))
       assert.equal(1, ledger:run("pending_issue", { id = "p1", serial = "0a", now = 4999 }))
     end)
@@ -476,15 +477,15 @@ describe("the ledger", function()
       assert.equal(1, ledger:run("pending_issue", { id = "p1", serial = "0a", now = 1100 }))
       assert.equal(0, ledger:run("approval_put", { pending_id = "p1", operator = "alice",
         verdict = "reject", now = 1100 }))
-      assert.equal(0, ledger:run("pending_settle", { id = "p1", now = 1100 }))
+      assert.equal(0, ledger:run("pending_settle", { id = "p1", seen = 0, now = 1100 }))
       assert.same({}, ledger:rows("approval_list", { pending_id = "p1" }))
       assert.equal("issued", ledger:rows("pending_get", { id = "p1" })[1].state)
     end)
 
-    local function say(operator, verdict, comment)
+    local function say(operator, verdict, note, holds_until)
       local changes = assert(ledger:run("approval_put", { pending_id = "p1", operator = operator,
-        verdict = verdict, comment = comment, now = 1100 }))
-      assert(ledger:run("pending_settle", { id = "p1", now = 1100 }))
+        verdict = verdict, note = note, holds_until = holds_until, now = 1100 }))
+      assert(ledger:run("pending_settle", { id = "p1", seen = 0, now = 1100 }))
       return changes, find().state
     end
 
@@ -493,15 +494,83 @@ describe("the ledger", function()
       assert.equal("waiting", find().state)
       assert.same({ 1, "approved" }, { say("alice", "approve") })
       assert.same({ 1, "approved" }, { say("alice", "approve", "again") })
-      assert.equal(1, ledger:rows("pending_list", { now = 1100, limit = 10 })[1].approvals)
       assert.same({ 1, "rejected" }, { say("bob", "reject") })
       assert.equal(0, ledger:run("pending_issue", { id = "p1", serial = "0a", now = 1100 }))
       assert.same({ 1, "approved" }, { say("bob", "approve") })
       local list = ledger:rows("approval_list", { pending_id = "p1" })
       assert.same({ "alice", "again", "bob" },
-        { list[1].operator, list[1].comment, list[2].operator })
+        { list[1].operator, list[1].note, list[2].operator })
       assert.equal(1, ledger:run("pending_issue", { id = "p1", serial = "0a", now = 1100 }))
       assert.equal(0, ledger:run("pending_issue", { id = "p1", serial = "0b", now = 1100 }))
+    end)
+
+    it("are approved by as many as the policy needs, and more than it knew of", function()
+      assert(ledger:run("pending_put", rows.pending { needed = 2 }))
+      assert.same({ 1, "waiting" }, { say("alice", "approve") })
+      assert.same({ 1, "waiting" }, { say("alice", "approve", "again") })
+      assert.same({ 1, "approved" }, { say("bob", "approve") })
+      local function settle(seen)
+        assert.equal(1, ledger:run("pending_settle", { id = "p1", seen = seen, now = 1100 }))
+        return find().state
+      end
+      -- The policy has seen two, and still waits: for whom, it does not say.
+      assert.equal("waiting", settle(2))
+      assert.equal("approved", settle(1))
+      assert(ledger:run("pending_put", rows.pending { needed = 3 }))
+      assert.equal("waiting", settle(1))
+      assert(ledger:run("pending_put", rows.pending()))
+      assert.equal("approved", settle(0))
+    end)
+
+    it("are rejected as long as the longest rejection holds, and wait as before without one",
+      function()
+      assert(ledger:run("pending_put", rows.pending()))
+      local function expires(now) return (find(now) or {}).expires end
+      say("alice", "reject", nil, 9000)
+      assert.equal(9000, expires(8999))
+      say("bob", "reject", nil, 3000)
+      assert.equal(9000, expires())
+      say("alice", "approve")
+      assert.equal(3000, expires())
+      assert.is_nil(find(3000))
+      say("bob", "approve")
+      assert.equal(5000, expires(4999))
+    end)
+
+    it("are listed as expired once they are over, marked or not", function()
+      for i, state in ipairs { "waiting", "approved", "rejected", "expired", "issued" } do
+        assert(ledger:run("pending_put", rows.pending { id = state, key_hash = state,
+          expires = 5000 + i }))
+        if state == "issued" then
+          assert(ledger:run("pending_issue", { id = state, serial = "0a", now = 1100 }))
+        elseif state == "approved" or state == "rejected" then
+          assert(ledger:run("approval_put", { pending_id = state, operator = "alice", now = 1100,
+            verdict = state == "approved" and "approve" or "reject",
+            holds_until = state == "rejected" and 5003 or nil }))
+          assert(ledger:run("pending_settle", { id = state, seen = 0, now = 1100 }))
+        end
+      end
+      local function ids(now, state)
+        local list = {}
+        local found = state
+          and ledger:rows("pending_list_state", { state = state, now = now, limit = 10 })
+          or ledger:rows("pending_list_expired", { now = now, limit = 10 })
+        for i, row in ipairs(found) do list[i] = row.id end
+        return table.concat(list, " ")
+      end
+      assert.equal("", ids(5000))
+      assert.equal("waiting", ids(5001))
+      assert.equal("rejected approved waiting", ids(5003))
+      for state, last in pairs { waiting = 5000, approved = 5001, rejected = 5002 } do
+        assert.equal(1, select(2, ids(last, state):gsub(state, "")), state)
+        assert.is_nil(ids(last + 1, state):find(state), state)
+      end
+      assert.equal("issued", ids(9000, "issued"))
+      assert.equal(4, ledger:run("pending_expire", { now = 9000 }))
+      assert.equal("expired rejected approved waiting", ids(9000))
+      assert.equal("expired", ledger:rows("pending_ended", rows.identity {
+        key_hash = "expired" })[1].id)
+      assert.same({}, ledger:rows("pending_ended", rows.identity { key_hash = "issued" }))
     end)
 
     it("stay what an operator has said when they are polled", function()
@@ -529,7 +598,7 @@ describe("the ledger", function()
             expires = 5000 + i }))
           assert(ledger:run("approval_put", { pending_id = id, operator = "alice", now = 1100,
             verdict = i == 1 and "reject" or "approve" }))
-          assert(ledger:run("pending_settle", { id = id, now = 1100 }))
+          assert(ledger:run("pending_settle", { id = id, seen = 0, now = 1100 }))
         end
       end
       for _, device in ipairs { "device001", "device002" } do

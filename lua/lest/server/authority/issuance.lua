@@ -115,33 +115,58 @@ function M.issue(authority, request, finish)
   return { certificate = der, serial = cert.serial }
 end
 
---- Keep a request until an operator has decided; the same key finds it again.
----@return table answer
-function M.hold(authority, request, finish)
-  local label, now = request.label, authority.clock()
-  local expires = now + (finish.expires or label.pending_expires)
-  record.run(authority.ledger, "pending_expire", { now = now })
-  local most = authority.config.limits.pending_per_principal
-  if not request.pending and record.count_pending(authority, request) >= most then
-    return refuse(authority, request, finish, { status = 429,
-      reason = "too many requests wait for a decision",
-      retry_after = finish.retry_after or label.retry_after,
-    }, { detail = ("limits.pending_per_principal (%d) is reached"):format(most) })
-  end
-  if not record.consume(authority, request, "reserve", expires) then
-    return refuse_used(authority, request, finish)
-  end
-  local id = request.pending and request.pending.id or core.secret.random(6)
+local REASON_MAX <const> = 1000 -- bytes of an answer's
+
+--- What a client is told that waits: the policy's words, and what it may have missed.
+local function waiting_words(authority, request, finish)
+  local reason = finish.reason or "the request waits for a decision"
+  local ended = not request.pending and record.ended(authority, request) or ""
+  return #reason + #ended <= REASON_MAX and reason .. ended or reason
+end
+
+--- Wait, or go on waiting, and let operators know what the policy still wants.
+local function put_pending(authority, request, finish, expires)
+  local now, credential, pending = authority.clock(), request.credential, request.pending
+  local id = pending and pending.id or core.secret.random(6)
   record.request(authority, request, finish, "pending", { pending_id = id })
   record.run(authority.ledger, "pending_put", {
     id = id, request_id = request.id, now = now, expires = expires, label = request.begin.label,
     operation = request.begin.operation, principal_kind = request.principal.kind,
     principal_name = request.ledger_name, key_hash = request.key_hash, csr = request.begin.csr,
     subject = tostring(request.csr.subject), reason = finish.reason,
-    device = request:other_device(),
+    device = request:other_device(), needed = finish.needed,
+    retry_after = finish.retry_after or request.label.retry_after,
+    credential_id = credential and credential.one_time and credential.id or nil,
   })
-  return { status = 202, reason = finish.reason or "the request waits for a decision",
-    retry_after = finish.retry_after or label.retry_after }
+  if not pending then return end
+  record.run(authority.ledger, "pending_settle", { id = id, seen = #request.approvals, now = now })
+end
+
+--- Keep a request until an operator has decided; the same key finds it again.
+---@return table answer
+function M.hold(authority, request, finish)
+  local label, now = request.label, authority.clock()
+  local retry_after = finish.retry_after or label.retry_after
+  request.pending = request.pending and record.still_pending(authority, request.pending)
+  local rejection = request.pending and record.rejection(authority, request.pending)
+  if rejection then
+    return refuse(authority, request, finish, { status = 403, reason = rejection }, {})
+  end
+  record.run(authority.ledger, "pending_expire", { now = now })
+  local most = authority.config.limits.pending_per_principal
+  if not request.pending and record.count_pending(authority, request) >= most then
+    return refuse(authority, request, finish, { status = 429,
+      reason = "too many requests wait for a decision", retry_after = retry_after,
+    }, { detail = ("limits.pending_per_principal (%d) is reached"):format(most) })
+  end
+  local expires = request.pending and request.pending.expires
+    or now + (finish.expires or label.pending_expires)
+  if not record.consume(authority, request, "reserve", expires) then
+    return refuse_used(authority, request, finish)
+  end
+  local words = waiting_words(authority, request, finish)
+  put_pending(authority, request, finish, expires)
+  return { status = 202, reason = words, retry_after = retry_after }
 end
 
 return M

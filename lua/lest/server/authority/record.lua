@@ -3,6 +3,7 @@ local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
 local json = require "lest.json"
 local refusal = require "lest.server.wire.refusal"
+local times = require "lest.base.clock"
 
 local M = {}
 
@@ -72,26 +73,36 @@ local function check_unchanged(pending, csr)
   end
 end
 
---- What operators have said of a row of pending: approvals, or the words of one who rejected it.
+--- What operators have said of a row of pending: approvals, or why it is refused, in the words that
+--- one of them has for the device.
 ---@return table[]|nil approvals
 ---@return string|nil rejection
 local function said_of(authority, pending)
-  local approvals = {}
+  local approvals, words, holds_until = {}, nil, 0
   for _, row in ipairs(rows_of(authority.ledger, "approval_list", { pending_id = pending.id })) do
     if row.verdict == "reject" then
-      local comment = row.comment
-      return nil, comment and comment ~= "" and comment or "the request was rejected"
+      words = words or row.tell or "an operator has rejected the request"
+      holds_until = math.max(holds_until, row.holds_until or pending.expires)
     end
-    table.insert(approvals, { operator = row.operator, comment = row.comment, time = row.time })
+    table.insert(approvals, { operator = row.operator, note = row.note, time = row.time })
   end
-  return approvals
+  if not words then return approvals end
+  return nil, ("%s; the request is refused until %s"):format(words, times.text(holds_until))
 end
 
---- The words of an operator who has rejected a pending request by now; nil for none.
+--- Why an operator has rejected a pending request by now; nil for no reason.
 ---@param pending table its row
 ---@return string|nil
 function M.rejection(authority, pending)
   return (select(2, said_of(authority, pending)))
+end
+
+--- A row of pending as it is by now; nil where it waits no more.
+---@param pending table
+---@return table|nil
+function M.still_pending(authority, pending)
+  local row = rows_of(authority.ledger, "pending_get", { id = pending.id })[1]
+  return row and row.state ~= "issued" and row.expires > authority.clock() and row or nil
 end
 
 --- The approvals of the request if it waits (request.pending is its row); a rejected one is
@@ -108,6 +119,17 @@ function M.find_pending(authority, request)
   local approvals, rejection = said_of(authority, pending)
   if not approvals then refusal.raise(403, rejection) end
   return approvals
+end
+
+--- What became of the last such request that ended without a certificate, as a clause; or nil.
+---@return string|nil
+function M.ended(authority, request)
+  local row = rows_of(authority.ledger, "pending_ended", {
+    principal_kind = request.principal.kind, principal_name = request.ledger_name,
+    label = request.begin.label, operation = request.begin.operation, key_hash = request.key_hash,
+  })[1]
+  return row and "; the one before it ended at " .. times.text(row.expires)
+    .. " without a certificate"
 end
 
 --- How many requests of the device wait for operators.

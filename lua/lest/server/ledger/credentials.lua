@@ -6,7 +6,7 @@
 --- the transaction that records the request:
 ---
 ---   unused    authenticates anybody who knows the secret, until it expires
----   reserved  a request of one public key is pending
+---   reserved  held by a pending request of one public key, until that ends; then as unused
 ---   used      a certificate was issued for one public key
 ---
 --- Reserved or used, it authenticates that key, label and operation only, until bound_until, only
@@ -43,8 +43,9 @@ function M.new(options)
     clock = options.clock or wall_clock }, Store)
 end
 
-local function refuse(detail)
-  return fail("unauthenticated", "the user name or the password is wrong", { detail = detail })
+local function refuse(detail, reason)
+  return fail("unauthenticated", "the user name or the password is wrong",
+    { detail = detail, reason = reason })
 end
 
 --- What add() does before it writes: check what is wanted, and hash a password, which costs. May
@@ -90,7 +91,12 @@ function Store:add(wanted)
   return self:write(prepared)
 end
 
---- A row as people and policies see it: without its secret.
+--- Whether the pending request that held a credential is over.
+local function is_given_back(row, now)
+  return row.state == "reserved" and row.bound_until <= now
+end
+
+--- A row as policies see it: without its secret.
 local function public(row)
   return {
     id = row.id, name = row.name, kind = row.kind, secret_kind = row.secret_kind,
@@ -98,6 +104,24 @@ local function public(row)
     operation = row.operation, created = row.created, expires = row.expires, used_at = row.used_at,
     facts = json.decode(row.facts) or {},
   }
+end
+
+--- As people see it: its state is that of now, with what holds it and until when.
+local function shown(row, now)
+  local seen = public(row)
+  if is_given_back(row, now) then
+    seen.state, seen.key_hash, seen.label, seen.operation = "unused", nil, nil, nil
+  end
+  if seen.state == "unused" and row.expires and row.expires <= now then seen.state = "expired" end
+  if seen.state == "reserved" then seen.pending_id = row.pending_id end
+  if seen.key_hash then seen.bound_until = row.bound_until end
+  return seen
+end
+
+local function all_shown(store, rows)
+  local list, now = {}, store.clock()
+  for i, row in ipairs(rows) do list[i] = shown(row, now) end
+  return list
 end
 
 --- Those that were not removed, newest first; of one name, or all.
@@ -111,9 +135,20 @@ function Store:list(name, before, limit)
   local rows, err = self.ledger:rows(statement,
     { name = name, before = before, limit = limit or math.maxinteger })
   if not rows then return nil, err end
-  local list = {}
-  for i, row in ipairs(rows) do list[i] = public(row) end
-  return list, #rows == limit and rows[#rows].seq or nil
+  return all_shown(self, rows), #rows == limit and rows[#rows].seq or nil
+end
+
+--- Those of a name, or the one with an id.
+---@param name_or_id string
+---@return table[]?
+---@return lest.error? err
+function Store:find(name_or_id)
+  if not core.utf8.is_text(name_or_id) then return {} end
+  local list, err = self:list(name_or_id)
+  if not list or list[1] then return list, err end
+  local rows
+  rows, err = self.ledger:rows("credential_get", { id = name_or_id })
+  return rows and all_shown(self, rows), err
 end
 
 --- Remove every credential of a name, or the one with an id: it authenticates nothing from now on.
@@ -129,8 +164,8 @@ function Store:remove(name_or_id)
 end
 
 --- What a credential whose secret is right still allows: nil is nothing.
-local function allows(row, purpose)
-  if row.one_time == 0 or row.state == "unused" then return "enroll" end
+local function allows(row, purpose, now)
+  if row.one_time == 0 or row.state == "unused" or is_given_back(row, now) then return "enroll" end
   local same = purpose.key_hash and row.key_hash == purpose.key_hash and row.label == purpose.label
     and row.operation == purpose.operation
   if not same then return nil end
@@ -140,10 +175,10 @@ end
 -- A credential that is bound to this very key goes before one that would be consumed anew.
 local PREFERENCE <const> = { fetch = 1, poll = 2, enroll = 3 }
 
-local function choose(rows, purpose)
+local function choose(rows, purpose, now)
   local best, best_rank
   for _, row in ipairs(rows) do
-    local may = allows(row, purpose)
+    local may = allows(row, purpose, now)
     local rank = may and PREFERENCE[may] + (may == "enroll" and row.one_time or 0)
     if rank and (not best or rank < best_rank) then
       best, best_rank = public(row), rank
@@ -151,6 +186,33 @@ local function choose(rows, purpose)
     end
   end
   return best
+end
+
+local BOUND <const> = {
+  reserved = "the one-time secret is held by a pending request with another key, label or "
+    .. "operation: repeat that one",
+  used = "the one-time secret is used up",
+}
+local OVER <const> = {
+  unused = "the time of the secret is over: a new one is needed",
+  reserved = "the request that waited has ended, and so has the time of the secret: "
+    .. "a new one is needed",
+  used = "the one-time secret is used up: a new one is needed",
+}
+
+--- Refuse a secret that no live credential of the name (rows) takes for this purpose; bound is one
+--- whose it is. Who knows a random secret is told why it is good for nothing; a password may have
+--- been guessed, and is not said to be right.
+local function refuse_useless(store, name, text, now, rows, bound)
+  if bound and bound.secret_kind == "random" then
+    return refuse(BOUND[bound.state], BOUND[bound.state])
+  end
+  if bound then return refuse "the secret is bound to another key, label or operation" end
+  local over, err = store.ledger:rows("credentials_over", { name = name, now = now })
+  if not over then return nil, err end
+  local known = secrets.match_random(over, text)[1]
+  if known then return refuse(OVER[known.state], OVER[known.state]) end
+  return refuse(#rows > 0 and "the secret is wrong" or "no credential of this name is live")
 end
 
 --- Authenticate. Reads only: reserve() or use() inside the request's transaction has the last word.
@@ -161,7 +223,8 @@ end
 --- right; charge() is asked before a hash is computed
 ---@return table? credential with `may`: "enroll" (anything), "poll" (a reserved one), "fetch" (a
 --- used one: only the certificate that was issued for this key)
----@return lest.error? err unauthenticated (detail: for the log), unavailable (the pool is full)
+---@return lest.error? err unauthenticated (detail: for the log; reason: what may be told to who
+--- knows the secret), unavailable (the pool is full)
 function Store:check(name, text, purpose, attempt)
   if terms.name_problem(name) then return refuse "no such name can exist" end
   if type(text) ~= "string" or text == "" or #text > terms.SECRET_MAX then
@@ -178,11 +241,9 @@ function Store:check(name, text, purpose, attempt)
     found, err = self.secrets:match_chosen(name, rows, text, now, attempt)
     if not found then return nil, err end
   end
-  local best = choose(found, purpose)
+  local best = choose(found, purpose, now)
   if best then return best end
-  if #found > 0 then return refuse "the secret is bound to another key, label or operation" end
-  if #rows > 0 then return refuse "the secret is wrong" end
-  return refuse "no credential of this name is live"
+  return refuse_useless(self, name, text, now, rows, found[1])
 end
 
 --- Whether a reusable one still authenticates: an operator may have removed it since check().

@@ -9,6 +9,7 @@ local credentials = require "lest.server.ledger.credentials"
 local fail = require "lest.base.fail"
 local file = require "lest.server.ledger.file"
 local page_module = require "lest.server.ledger.page"
+local pending = require "lest.server.ledger.pending"
 local questions = require "lest.server.ledger.questions"
 local revocation = require "lest.server.ledger.revocation"
 
@@ -20,6 +21,7 @@ M.REVOCATION_REASONS = revocation.REASONS
 ---@field ledger lest.ledger
 ---@field credentials lest.credentials
 ---@field clock fun(): integer
+---@field labels table<string, table> of the configuration
 
 ---@type table<string, fun(operator: lest.operator, arguments: table): table?, lest.error?>
 M.operations = {
@@ -30,15 +32,6 @@ M.operations = {
 }
 
 local operations <const> = M.operations
-
-local function first(operator, statement, parameters)
-  local rows, err = operator.ledger:rows(statement, parameters)
-  return rows and rows[1], err
-end
-
-local function page(operator, statement, arguments, parameters)
-  return page_module.read(operator.ledger, statement, parameters, arguments)
-end
 
 --- No row has a name that no text can be.
 local function is_impossible(name)
@@ -86,6 +79,16 @@ function operations.credential_list(operator, arguments)
   return operator.credentials:list(arguments.name, arguments.before, page_module.size(arguments))
 end
 
+--- Those of a name, or the one with an id.
+function operations.credential_show(operator, arguments)
+  local rows, err = operator.credentials:find(arguments.name)
+  if not rows then return nil, err end
+  if not rows[1] then
+    return fail("not_found", ("there is no credential of the name '%s'"):format(arguments.name))
+  end
+  return rows
+end
+
 function operations.credential_remove(operator, arguments)
   local removed, err = operator.credentials:remove(arguments.name)
   if not removed then return nil, err end
@@ -97,70 +100,7 @@ end
 
 -- ---- pending requests
 
-local function approvals(operator, id)
-  return operator.ledger:rows("approval_list", { pending_id = id })
-end
-
-local function find_pending(operator, id)
-  local row, err
-  if core.utf8.is_text(id) then row, err = first(operator, "pending_get", { id = id }) end
-  if err then return nil, err end
-  if not row then return fail("not_found", ("there is no pending request '%s'"):format(id)) end
-  if row.expires <= operator.clock() and row.state ~= "issued" then row.state = "expired" end
-  return row
-end
-
-function operations.pending_list(operator, arguments)
-  local state = arguments.state
-  if state then return page(operator, "pending_list_state", arguments, { state = state }) end
-  return page(operator, "pending_list", arguments, { now = operator.clock() })
-end
-
-function operations.pending_show(operator, arguments)
-  local row, err = find_pending(operator, arguments.id)
-  if not row then return nil, err end
-  row.approvals, err = approvals(operator, row.id)
-  if not row.approvals then return nil, err end
-  row.csr = core.base64.encode(row.csr)
-  return row
-end
-
-local function record_verdict(operator, arguments, verdict)
-  local now = operator.clock()
-  local changed, err = operator.ledger:run("approval_put", { pending_id = arguments.id,
-    operator = arguments.operator, verdict = verdict, comment = arguments.comment, now = now })
-  if changed ~= 1 then return changed, err end
-  return operator.ledger:run("pending_settle", { id = arguments.id, now = now })
-end
-
--- The operator's say and what it comes to stand or fall together.
-local function decide(operator, arguments, verdict)
-  local ledger = operator.ledger
-  local row, err = find_pending(operator, arguments.id)
-  if not row then return nil, err end
-  local begun
-  begun, err = ledger:begin()
-  if not begun then return nil, err end
-  local changed, committed
-  changed, err = record_verdict(operator, arguments, verdict)
-  if changed == 1 then
-    committed, err = ledger:commit()
-  end
-  if not committed then
-    ledger:rollback()
-    if err then return nil, err end
-    return fail("refused", ("the request '%s' waits no longer: it is %s"):format(row.id, row.state))
-  end
-  return operations.pending_show(operator, arguments)
-end
-
-function operations.pending_approve(operator, arguments)
-  return decide(operator, arguments, "approve")
-end
-
-function operations.pending_reject(operator, arguments)
-  return decide(operator, arguments, "reject")
-end
+for name, operation in pairs(pending.operations) do operations[name] = operation end
 
 -- ---- calling
 
@@ -172,7 +112,7 @@ end
 ---@param ledger lest.ledger
 ---@param operation string
 ---@param arguments table
----@param options? { clock?: function, scrypt?: function } where not the default
+---@param options? { clock?: function, scrypt?: function, labels?: table } where not the default
 ---@return table?
 ---@return any err of a list that worked: where its page ended, nil at the end of the list
 function M.run(ledger, operation, arguments, options)
@@ -181,7 +121,8 @@ function M.run(ledger, operation, arguments, options)
   local clock = options and options.clock or wall_clock
   local store = credentials.new { ledger = ledger, clock = clock,
     scrypt = options and options.scrypt }
-  return run({ ledger = ledger, credentials = store, clock = clock }, arguments)
+  return run({ ledger = ledger, credentials = store, clock = clock,
+    labels = options and options.labels or {} }, arguments)
 end
 
 --- The rows of a list in pages: a page is in memory and no more. An error is raised.
@@ -208,7 +149,7 @@ end
 local function run_on(open, config, operation, arguments)
   local ledger <close>, err = open(config)
   if not ledger then return nil, err end
-  return M.run(ledger, operation, arguments)
+  return M.run(ledger, operation, arguments, { labels = config.labels })
 end
 
 --- Operate on the ledger of a configuration; see server/ledger/file.

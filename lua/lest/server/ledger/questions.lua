@@ -4,6 +4,7 @@
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local page = require "lest.server.ledger.page"
+local pending = require "lest.server.ledger.pending"
 
 local M = {}
 
@@ -275,6 +276,8 @@ function M.request_list(operator, arguments)
     { __index = arguments })
   local rows, last = by_way(REQUEST_WAYS, operator, arguments, asked)
   if rows and asked.part then rows = named(rows, asked.part) end
+  local ok, err = pending.add_states(operator, rows or {})
+  if not ok then return nil, err end
   return rows, last
 end
 
@@ -287,6 +290,9 @@ function M.request_show(operator, arguments)
   local row = rows[1]
   if not row then return fail("not_found", ("there is no request '%s'"):format(arguments.id)) end
   row.csr = row.csr and core.base64.encode(row.csr)
+  local ok
+  ok, err = pending.add_states(operator, { row })
+  if not ok then return nil, err end
   return row
 end
 

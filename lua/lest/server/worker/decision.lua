@@ -162,9 +162,9 @@ function M.fields(verdict)
   end
   return {
     verdict = verdict.verdict, reason = text_of(verdict.reason), detail = text_of(verdict.detail),
-    retry_after = verdict.retry_after, expires = verdict.expires, profile = verdict.profile,
-    lifetime = verdict.lifetime, renewal = verdict.renewal, facts = verdict.facts,
-    subject = subject, san = verdict.san,
+    retry_after = verdict.retry_after, expires = verdict.expires, needed = verdict.needed,
+    profile = verdict.profile, lifetime = verdict.lifetime, renewal = verdict.renewal,
+    facts = verdict.facts, subject = subject, san = verdict.san,
   }
 end
 

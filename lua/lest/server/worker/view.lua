@@ -56,7 +56,7 @@ local CLASS <const> = {
   previous = class("request.previous", set("certificate", "facts")),
   facts = class "request.previous.facts",
   approvals = class "request.approvals",
-  approval = class("request.approval", set("operator", "comment", "time")),
+  approval = class("request.approval", set("operator", "note", "time")),
 }
 
 -- What was proven, by kind.

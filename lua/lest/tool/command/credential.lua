@@ -1,5 +1,4 @@
 --- `lest credential`: what authenticates devices over HTTP Basic.
-local core = require "lest.core"
 local credential_file = require "lest.tool.command.credential_file"
 local credentials = require "lest.server.ledger.credentials"
 local json = require "lest.json"
@@ -20,7 +19,7 @@ end
 ---@return table parser
 function M.parser()
   local parser = support.parser {
-    name = "lest credential", summary = "Add, list and remove credentials of devices.",
+    name = "lest credential", summary = "Add, list, show and remove credentials of devices.",
     example = "lest credential add device001 --expires 24h",
   }
   parser:require_command(true):command_target "subcommand"
@@ -41,6 +40,10 @@ function M.parser()
     "lest credential list")
   list:argument "name":args "?":description "Those of one user name."
   operate.limit(list, "1000")
+  local show = operate.subcommand(parser, "show",
+    "Show a name's credentials, or the one with an id, without their secrets.",
+    "lest credential show device001")
+  show:argument "name":description "The user name, or a credential's id."
   local remove = operate.subcommand(parser, "remove",
     "Remove a name's credentials, or the one with an id.", "lest credential remove device001")
   remove:argument "name":description "The user name, or a credential's id."
@@ -136,11 +139,11 @@ local function add(options, config)
   return print_made(made, options.json, ledger)
 end
 
+-- A pending request holds a one-time secret until it ends, and gives it back then.
 local function state_of(row)
-  if row.state == "unused" and row.expires and row.expires <= core.clock.wall_us() // 1000000 then
-    return "expired"
-  end
-  return row.one_time and row.state or "reusable"
+  if not row.one_time and row.state ~= "expired" then return "reusable" end
+  if row.state ~= "reserved" then return row.state end
+  return "held until " .. support.time(row.bound_until)
 end
 
 local function facts_text(facts)
@@ -167,13 +170,37 @@ local function list(options, config)
   })
 end
 
+local FIELDS <const> = { "id", "name", "secret_kind", "pending_id", "key_hash", "label",
+  "operation" }
+
+local function print_credential(row)
+  operate.print_field("state", state_of(row))
+  operate.print_fields(row, FIELDS)
+  operate.print_times(row, { "created", "expires", "used_at", "bound_until" })
+  local facts = facts_text(row.facts)
+  if facts then operate.print_field("facts", support.clean(facts)) end
+end
+
+local function show(options, config)
+  local rows, err = operator.ask(config, "credential_show", { name = options.name })
+  if not rows then return nil, err end
+  for i, row in ipairs(rows) do
+    row.facts = json.object(row.facts)
+    if not options.json then
+      if i > 1 then io.write "\n" end
+      print_credential(row)
+    end
+  end
+  if options.json then support.print_json(rows) end
+end
+
 local function remove(options, config)
   local result, err = operator.call(config, "credential_remove", { name = options.name })
   if not result then return nil, err end
   if options.json then support.print_json(result) end
 end
 
-local actions <const> = { add = add, list = list, remove = remove }
+local actions <const> = { add = add, list = list, show = show, remove = remove }
 
 ---@param args string[]
 ---@return integer exit_code

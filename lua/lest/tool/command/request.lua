@@ -41,13 +41,23 @@ local function reason_of(row)
   return row.detail and terminal.line(row.detail:match "^[^\n]*", REASON_MAX)
 end
 
+-- What became of a request that was to wait; nil where it still does.
+local function outcome_of(row)
+  return row.pending_state ~= "waiting" and row.pending_state or nil
+end
+
+local function verdict_of(row)
+  local outcome = outcome_of(row)
+  return outcome and ("%s, now %s"):format(row.verdict, outcome) or row.verdict
+end
+
 -- What fits a terminal.
 local NARROW <const> = {
   header = { "ID", "TIME (UTC)", "VERDICT", "DEVICE", "REASON" },
   most = { [4] = 16, line = operate.LINE },
   line = function(row)
-    return { row.id, support.time(row.time_us // 1000000):sub(1, 16), row.verdict, row.device,
-      reason_of(row) }
+    return { row.id, support.time(row.time_us // 1000000):sub(1, 16),
+      outcome_of(row) or row.verdict, row.device, reason_of(row) }
   end,
 }
 
@@ -61,16 +71,16 @@ local function list(options, config)
       "SERIAL", "REASON" },
     line = function(row)
       return { row.id, support.time(row.time_us // 1000000), row.operation, row.label,
-        row.verdict, row.principal_name, row.device, row.address, row.serial, reason_of(row) }
+        verdict_of(row), row.principal_name, row.device, row.address, row.serial, reason_of(row) }
     end,
     narrow = NARROW, order = (options.id or options.serial) and "first" or nil,
   })
 end
 
 local FIELDS <const> = { "id", "operation", "label", "verdict", "reason", "detail", "profile",
-  "serial", "pending_id", "previous", "principal_name", "principal_kind", "principal", "device",
-  "credential_id", "key_hash", "approvals", "tls", "address", "headers", "policy_file",
-  "policy_hash" }
+  "serial", "pending_id", "pending_state", "previous", "principal_name", "principal_kind",
+  "principal", "device", "credential_id", "key_hash", "approvals", "tls", "address", "headers",
+  "policy_file", "policy_hash" }
 local JSON_FIELDS <const> = { "principal", "tls", "headers", "approvals" }
 
 local function print_request(row)

@@ -75,7 +75,8 @@ local function check(authority, request, offered)
     refusal.raise(503, "credentials cannot be checked now", { retry_after = 5 })
   end
   if not charged then attempt:count() end
-  refusal.raise(401, "the credentials are not accepted", { detail = err.detail })
+  refusal.raise(401, err.reason or "the credentials are not accepted",
+    { detail = err.detail })
 end
 
 ---@param authority lest.authority

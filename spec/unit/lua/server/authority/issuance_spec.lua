@@ -135,10 +135,15 @@ describe("a verdict", function()
     assert.equal(202, pending(held).status)
     held.pending = waiting(held)
     assert(authority.ledger:run("approval_put", { pending_id = held.pending.id, operator = "o",
-      verdict = "reject", comment = "not yours", now = now }))
+      verdict = "reject", note = "stolen", tell = "not yours", holds_until = now + 20, now = now }))
     held.id = "r-later"
-    answer = approve(held)
-    assert.same({ 403, "not yours" }, { answer.status, answer.reason })
+    for i, verdict in ipairs { approve, pending } do
+      held.id = "r-later" .. i
+      answer = verdict(held)
+      assert.equal(403, answer.status)
+      assert.equal("not yours; the request is refused until "
+        .. os.date("!%Y-%m-%d %H:%M:%S UTC", now + 20), answer.reason)
+    end
   end)
 
   it("issues no more than per_minute", function()
@@ -176,8 +181,55 @@ describe("a verdict", function()
     two.id = "r-later"
     assert.equal(401, approve(two).status)
     assert.equal("poll", authority.credentials:check("alice", secret, one.purpose).may)
-    now = now + 50
+    now = now + 49
+    -- Whatever the policy says now: a request ends when it was said at first.
+    one.pending, one.id = waiting(one), "poll-1"
+    assert.equal(202, pending(one, { expires = 9999 }).status)
+    assert.equal("poll", authority.credentials:check("alice", secret, one.purpose).may)
+    assert.is_nil((authority.credentials:check("alice", secret, two.purpose)))
+    now = now + 1
+    assert.equal("enroll", authority.credentials:check("alice", secret, two.purpose).may)
+    two.id = "r-last"
+    assert.equal(202, pending(two, { expires = 50 }).status)
     assert.is_nil((authority.credentials:check("alice", secret, one.purpose)))
+  end)
+
+  it("keeps what operators should know: how many are needed, and when the device comes back",
+    function()
+    local request = ask "alice"
+    pending(request, { needed = 2, retry_after = 30 })
+    local row = waiting(request)
+    assert.same({ 2, now, 30, now + 1000 }, { row.needed, row.polled, row.retry_after,
+      row.waits_until })
+    for _, name in ipairs { "alice", "bob" } do
+      assert(authority.ledger:run("approval_put", { pending_id = row.id, operator = name,
+        verdict = "approve", now = now }))
+    end
+    -- The policy knew of one when it decided, and there are two by now.
+    now, request.pending, request.id = now + 30, row, "poll-1"
+    request.approvals = { { operator = "alice", time = now } }
+    pending(request, { needed = 2 })
+    row = waiting(request)
+    assert.same({ "approved", now, 60 }, { row.state, row.polled, row.retry_after })
+    -- It knows both, and is not satisfied.
+    request.id, request.approvals = "poll-2", { { operator = "alice" }, { operator = "bob" } }
+    pending(request)
+    row = waiting(request)
+    assert.same({ "waiting", nil }, { row.state, row.needed })
+  end)
+
+  it("waits anew where the request that it belongs to ended while it was made", function()
+    local request = ask "alice"
+    pending(request, { expires = 50 })
+    local before = waiting(request)
+    request.pending, request.id, now = before, "poll-1", now + 50
+    local answer = pending(request, { reason = "ask Bob", expires = 50 })
+    assert.same({ 202, "ask Bob; the one before it ended at "
+      .. os.date("!%Y-%m-%d %H:%M:%S UTC", now) .. " without a certificate" },
+      { answer.status, answer.reason })
+    assert.not_equal(before.id, waiting(request).id)
+    now, request.id, request.pending = now + 50, "poll-2", nil
+    assert.equal(("x"):rep(1000), pending(request, { reason = ("x"):rep(1000) }).reason)
   end)
 
   it("waits as long as the policy says, or else the label", function()
@@ -274,13 +326,15 @@ describe("a verdict", function()
     end
     local function say(verdict)
       assert(authority.ledger:run("approval_put", { pending_id = polled.pending.id,
-        operator = "o", verdict = verdict, now = now }))
+        operator = "o", verdict = verdict, note = "for operators", now = now }))
     end
     say "approve"
     assert.equal("o", poll({})[1].operator)
     say "reject"
     local found, refused = poll {}
     assert.is_nil(found)
-    assert.same({ 403, "the request was rejected" }, { refused.status, refused.reason })
+    assert.equal(403, refused.status)
+    assert.matches("^an operator has rejected the request; the request is refused until 20",
+      refused.reason)
   end)
 end)

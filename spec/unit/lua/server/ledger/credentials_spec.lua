@@ -159,6 +159,65 @@ describe("credentials", function()
     assert.equal(now, store:list("a")[1].used_at)
   end)
 
+  it("gives a one-time credential back once the request that held it is over", function()
+    local made = assert(store:add { name = "a", expires_s = 200 })
+    assert.is_true(store:reserve(assert(check("a", made.secret)), context(), now + 100))
+    local held = store:list("a")[1]
+    assert.same({ "reserved", now + 100, "k1" }, { held.state, held.bound_until, held.key_hash })
+    now = now + 99
+    assert_refused("a", made.secret, { key_hash = "k2" })
+    now = now + 1
+    local free = store:list("a")[1]
+    assert.same({ "unused", nil, nil }, { free.state, free.bound_until, free.key_hash })
+    local other = { key_hash = "k2" }
+    local who, first = check("a", made.secret, other), check("a", made.secret)
+    assert.same({ "enroll", "enroll" }, { who.may, first.may })
+    assert.is_true(store:reserve(who, context(other), now + 50))
+    assert.equal("unauthenticated", select(2, store:reserve(first, context(), now + 50)).code)
+    assert.equal("unauthenticated", select(2, store:use(first, context(), now + 50)).code)
+    assert.equal("k2", store:list("a")[1].key_hash)
+    now = now + 99 -- its own time is all but over
+    assert.is_true(store:use(assert(check("a", made.secret)), context(), now + 10))
+  end)
+
+  it("takes back nothing that was used, and gives nothing back whose own time is over", function()
+    local used, old = assert(store:add { name = "a" }), assert(store:add { name = "b",
+      expires_s = 100 })
+    assert.is_true(store:use(assert(check("a", used.secret)), context(), now + 100))
+    assert.is_true(store:reserve(assert(check("b", old.secret)), context(), now + 100))
+    now = now + 100
+    assert_refused("a", used.secret)
+    assert_refused("b", old.secret)
+    assert.same({ "used", "expired" }, { store:list("a")[1].state, store:list("b")[1].state })
+  end)
+
+  it("tells who knows a random secret why it is good for nothing, and nobody else", function()
+    local function reason(name, text, changes)
+      return (select(2, check(name, text, changes)) or {}).reason
+    end
+    local other = { key_hash = "k2" }
+    local one = assert(store:add { name = "a", expires_s = 60 })
+    local held = assert(store:add { name = "b", expires_s = 60 })
+    local used = assert(store:add { name = "c" })
+    local chosen = assert(store:add { name = "d", password = "guessed" })
+    assert.is_true(store:reserve(assert(check("b", held.secret)), context(), now + 70))
+    assert.is_true(store:use(assert(check("c", used.secret)), context(), now + 70))
+    assert.is_true(store:use(assert(check("d", "guessed")), context(), now + 70))
+    assert.matches("held by a pending request", reason("b", held.secret, other))
+    assert.matches("is used up", reason("c", used.secret, other))
+    assert.is_nil(reason("d", "guessed", other))
+    now = now + 70
+    assert.matches("time of the secret is over: a new", reason("a", one.secret))
+    assert.matches("request that waited has ended", reason("b", held.secret))
+    assert.matches("used up: a new one", reason("c", used.secret))
+    assert.is_nil(reason("d", "guessed"))
+    assert.is_nil(reason("a", used.secret))
+    assert.is_nil(reason("a", "wrong"))
+    assert.equal(1, store:remove "a")
+    assert.is_nil(reason("a", one.secret))
+    assert.is_truthy(chosen.id)
+  end)
+
   it("gives a one-time credential to the first of two that were both authenticated", function()
     local made = assert(store:add { name = "a" })
     local first, second = check("a", made.secret), check("a", made.secret, { key_hash = "k2" })

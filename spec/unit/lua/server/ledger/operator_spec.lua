@@ -36,7 +36,7 @@ describe("an operator", function()
   end
 
   local function wait_for_approval()
-    assert(ledger:run("pending_put", rows.pending { now = now, expires = now + 100,
+    assert(ledger:run("pending_put", rows.pending { now = now, expires = now + 100, needed = 2,
       csr = "\x30\0\xff" }))
   end
 
@@ -49,34 +49,6 @@ describe("an operator", function()
     assert_fails("not_found", "credential_remove", { name = "device001" })
     assert_fails("usage", "credential_add", { name = "a:b" })
     assert_fails("usage", "credential_subtract")
-  end)
-
-  it("approves and rejects, and sees what that comes to", function()
-    wait_for_approval()
-    local row = assert(run("pending_approve", { id = "p1", operator = "alice", comment = "ok" }))
-    assert.same({ "approved", "alice", "ok" },
-      { row.state, row.approvals[1].operator, row.approvals[1].comment })
-    assert.equal(1, run("pending_list")[1].approvals)
-    row = assert(run("pending_reject", { id = "p1", operator = "bob" }))
-    assert.equal("rejected", row.state)
-    assert.same({}, run("pending_list"))
-    assert.equal("p1", run("pending_list", { state = "rejected" })[1].id)
-    assert.equal("\x30\0\xff", core.base64.decode(run("pending_show", { id = "p1" }).csr))
-  end)
-
-  it("decides nothing that is over or unknown, and leaves no transaction open", function()
-    wait_for_approval()
-    assert_fails("not_found", "pending_approve", { id = "p2", operator = "alice" })
-    assert_fails("not_found", "pending_show", { id = "\xff" })
-    now = now + 100
-    local err = assert_fails("refused", "pending_approve", { id = "p1", operator = "alice" })
-    assert.matches("it is expired", err.message)
-    now = now - 50
-    assert(ledger:run("pending_issue", { id = "p1", serial = "0a", now = now }))
-    err = assert_fails("refused", "pending_reject", { id = "p1", operator = "alice" })
-    assert.matches("it is issued", err.message)
-    assert(ledger:begin())
-    assert(ledger:rollback())
   end)
 
   it("finds a certificate by its serial as people copy it", function()
@@ -262,16 +234,99 @@ describe("an operator", function()
     it("lists, shows and decides pending requests", function()
       wait_for_approval()
       assert.matches("p1 +device001", lest("pending", "list").out)
-      assert.equal("approved\n", lest("pending", "approve", "p1", "--as", "alice", "--comment",
-        "seen\27[2J").out)
-      local text = lest("pending", "show", "p1").out
-      assert.matches("approve by alice", text, 1, true)
-      assert.matches("seen\\x1b[2J", text, 1, true)
+      local function said(...)
+        local result = lest("pending", ...)
+        assert.equal(0, result.code, result.err)
+        return result.out
+      end
+      assert.matches("^p1: waiting %(1 of 2%) until 20[^;]+; the policy wants more operators\n$",
+        said("approve", "p1", "--as", "alice", "--note", "seen on the bench"))
+      assert.matches("p1 .*waiting +1 of 2", said "list")
+      assert.matches("^p1: approved %(2 of 2%) until 20[^;]+; the device should come for its "
+        .. "certificate by 20[^\n]+ UTC\n$", said("approve", "p1", "--as", "bob"))
+      local text = said("show", "p1")
+      assert.matches("approve by alice, [^\n]+: seen on the bench\n", text)
+      assert.matches("approvals +2 of 2\n", text)
+      assert.matches("expected +20", text)
       assert.matches("BEGIN CERTIFICATE REQUEST-----\nMAD/\n-----END", text, 1, true)
-      assert.equal("rejected", json("pending", "reject", "p1", "--as", "bob", "--json").state)
-      local late = lest("pending", "approve", "p1", "--as", "carol")
-      assert.same({ 7, "rejected\n" }, { late.code, late.out })
-      assert.matches("another operator has rejected the request", late.err)
+      assert.matches("^p1: rejected until 20[^;]+; the device is told so when it asks again\n$",
+        said("reject", "p1", "--as", "carol", "--tell", "call us", "--note", "odd", "--for", "2h"))
+      assert.matches("reject by carol, [^\n]+: odd; the device is told: call us; until 20",
+        said("show", "p1"))
+      local late = lest("pending", "approve", "p1", "--as", "dan", "--json")
+      assert.equal(7, late.code)
+      assert.equal("rejected", cjson.decode(late.out)[1].state)
+      assert.matches("another operator has rejected it", late.err)
+    end)
+
+    it("decides about several, each for itself", function()
+      for i = 1, 3 do
+        assert(ledger:run("pending_put", rows.pending { id = "p" .. i, key_hash = "k" .. i,
+          now = now, expires = i == 2 and now or now + 100, csr = "x" }))
+      end
+      local result = lest("pending", "approve", "p1", "p2", "p9", "p3", "--as", "alice")
+      assert.equal(1, result.code)
+      assert.matches("^p1: approved [^\n]+\np3: approved [^\n]+\n$", result.out)
+      assert.matches("^lest pending approve: the request 'p2' waits no longer: it expired at "
+        .. "[^\n]+, and the device has "
+        .. "to ask again\nlest pending approve: there is no pending request "
+        .. "'p9'\n$", result.err)
+      local list = json("pending", "reject", "p1", "p3", "--as", "bob", "--json")
+      assert.same({ "p1", "rejected", "p3", "rejected" },
+        { list[1].id, list[1].state, list[2].id, list[2].state })
+    end)
+
+    it("takes no text that a terminal, a device or a policy could not take", function()
+      wait_for_approval()
+      for words, texts in pairs {
+        ["characters that cannot be seen"] = { "a\27[2J", "two\nlines", "\u{202e}gpj.exe", "\127" },
+        ["no UTF-8 text"] = { "\xff", "\xc0\x80" }, ["more than"] = { ("x"):rep(1001) },
+      } do
+        for _, text in ipairs(texts) do
+          for _, option in ipairs { "--note", "--tell", "--as" } do
+            local result = lest("pending", "reject", "p1", "--as", "alice", option, text)
+            assert.same({ 2, "" }, { result.code, result.out }, option)
+            assert.matches(words, result.err, 1, true)
+            assert.is_nil(result.err:find(text, 1, true))
+          end
+        end
+      end
+      for _, period in ipairs { "0s", "11y" } do
+        assert.equal(2, lest("pending", "reject", "p1", "--as", "a", "--for", period).code)
+      end
+      assert.equal(2, lest("pending", "reject", "p1", "--as", "").code)
+      assert.same({}, json("pending", "show", "p1", "--json").approvals)
+    end)
+
+    it("shows what was written before there were such bounds as it is safe", function()
+      wait_for_approval()
+      assert(ledger:run("approval_put", { pending_id = "p1", operator = "a\27[2J", now = now,
+        verdict = "reject", note = "\u{202e}x", tell = "a\nb", holds_until = now + 50 }))
+      local text = lest("pending", "show", "p1").out
+      assert.matches("reject by a\\x1b[2J", text, 1, true)
+      assert.matches("\\u{202e}x; the device is told: a\\x0ab", text, 1, true)
+    end)
+
+    it("says what holds a one-time secret, and until when", function()
+      local made = assert(run("credential_add", { name = "device001" }))
+      assert(ledger:run("credential_reserve", { seq = 1, id = made.id, key_hash = "k1", label = "",
+        operation = "simpleenroll", bound_until = now + 100, now = now }))
+      assert(ledger:run("pending_put", rows.pending { now = now, expires = now + 100,
+        credential_id = made.id }))
+      assert.matches("held until 20", lest("credential", "list").out)
+      for _, name in ipairs { "device001", made.id } do
+        local text = lest("credential", "show", name).out
+        assert.matches("state +held until 20.*pending_id +p1\n.*bound_until +20", text)
+      end
+      local shown = json("credential", "show", "device001", "--json")[1]
+      assert.same({ "reserved", "p1", now + 100 },
+        { shown.state, shown.pending_id, shown.bound_until })
+      assert.equal(1, lest("credential", "show", "device002").code)
+      -- A rejection that holds longer keeps the secret as long; who takes it back gives it back.
+      assert(run("pending_reject", { id = "p1", operator = "alice", hold_s = 5000 }))
+      assert.equal(now + 5000, json("credential", "list", "--json")[1].bound_until)
+      assert(run("pending_approve", { id = "p1", operator = "alice" }))
+      assert.equal(now + 100, json("credential", "list", "--json")[1].bound_until)
     end)
 
     it("knows who decides without being told", function()
