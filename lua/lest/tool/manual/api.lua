@@ -80,7 +80,7 @@ end
 -- The classes of ours in a type, of which the fields are options and have no section.
 local function options_in(type)
   local name = type:match "lest%.policy%.[%w_]+" or type:match "lest%.[%w_.]+%.options"
-    or type:match "lest%.client%.renewal"
+    or type:match "lest%.client%.renewal" or type:match "lest%.client%.enrollment"
   return name and M.class(name)
 end
 

@@ -29,6 +29,24 @@ describe("a manual page", function()
     end
   end)
 
+  it("has every character that stands in a text, whatever roff makes of it", function()
+    local texts = { ".TH is no macro here", "'br neither", "a\\nb \\fB \\(co",
+      "it's `x-y_z ~^` \"q\"" }
+    local code = ".so /etc/passwd\n'so /etc/passwd\n\\*(.T -- '`~^"
+    local page = require "lest.tool.manual.roff".page { name = "page", section = 7,
+      manual = "Manual", summary = "a - b", { title = "TEXT", table.unpack(texts) },
+      { title = "ITEM", { term = "`.a`", texts[2], texts[1], { term = "'b", texts[3] } } },
+      { title = "CODE", { code = code } } }
+    local shown = process.must("mandoc -T utf8 -O width=78", { stdin = page }):gsub(".\b", "")
+    texts[4] = texts[4]:gsub("`", ""):gsub("'", "’")
+    for _, line in ipairs { texts[1], texts[3], texts[4], "’br neither", "’b",
+      table.unpack(lines_of(code)) } do
+      assert.is_truthy(shown:find(line, 1, true) or shown:find(line:gsub("’", "'"), 1, true),
+        line .. " is not in\n" .. shown)
+    end
+    assert.is_nil(shown:find "root:")
+  end)
+
   it("has no line that a terminal of 80 columns would break", function()
     for _, page in ipairs(pages) do
       local text = process.must { "mandoc", "-T", "utf8", "-O", "width=78", page }
