@@ -198,7 +198,10 @@ static const char fifth[] =
  * the device last asked and how soon it was told to ask again; credential_id is the one-time credential that
  * the request holds. expires is the end of the row in its state: waits_until, or that of a rejection, which
  * approvals have as holds_until. approvals: note is for the record, tell for the device; a rejection's
- * comment was both. */
+ * comment was both.
+ *
+ * refusals: what strangers were refused before anything was recorded, the newest so many. No index but seq:
+ * the table is small, and an index would be one more page to write. */
 static const char sixth[] =
     "ALTER TABLE pending ADD COLUMN needed INTEGER;"
     "ALTER TABLE pending ADD COLUMN polled INTEGER;"
@@ -219,7 +222,25 @@ static const char sixth[] =
     "  WHERE pending.id = approvals.pending_id AND approvals.verdict = 'reject';"
 
     /* A new certificate is not revoked: this index costs its enrollment nothing. */
-    "CREATE INDEX certificates_revoked ON certificates (seq) WHERE revoked_at IS NOT NULL;";
+    "CREATE INDEX certificates_revoked ON certificates (seq) WHERE revoked_at IS NOT NULL;"
+
+    "CREATE TABLE refusals ("
+    "  seq INTEGER PRIMARY KEY,"
+    "  id TEXT NOT NULL,"
+    "  time_us INTEGER NOT NULL,"
+    "  operation TEXT NOT NULL,"
+    "  label TEXT NOT NULL,"
+    "  address TEXT NOT NULL,"
+    "  status INTEGER NOT NULL,"
+    "  reason TEXT,"
+    "  detail TEXT,"
+    "  principal TEXT,"           /* where it was proven */
+    "  device TEXT,"              /* likewise */
+    "  claimed TEXT,"             /* the name that the client gave itself */
+    "  certificate TEXT,"         /* serial of the one that it showed */
+    "  subject TEXT,"             /* of its CSR */
+    "  left_out INTEGER NOT NULL" /* refusals that were not kept, before this one */
+    ") STRICT;";
 
 const char *const ledger_sqlite_migrations[] = { first, second, third, fourth, fifth, sixth };
 const size_t ledger_sqlite_migration_count =

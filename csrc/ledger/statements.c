@@ -224,6 +224,30 @@ const struct ledger_statement ledger_statements[] = {
       "SELECT seq, time_us FROM requests WHERE seq >= :seq ORDER BY seq LIMIT 1",
       { INTEGER(seq) } },
 
+    /* ---- refusals before a policy was asked */
+    { "refusal_add",
+      "INSERT INTO refusals (id, time_us, operation, label, address, status, reason, detail, principal, device,"
+      " claimed, certificate, subject, left_out) VALUES (:id, :time_us, :operation, :label, :address, :status,"
+      " :reason, :detail, :principal, :device, :claimed, :certificate, :subject, :left_out)",
+      { TEXT(id), INTEGER(time_us), TEXT(operation), TEXT(label), TEXT(address), INTEGER(status),
+        TEXT_OR_NULL(reason), TEXT_OR_NULL(detail), TEXT_OR_NULL(principal), TEXT_OR_NULL(device),
+        TEXT_OR_NULL(claimed), TEXT_OR_NULL(certificate), TEXT_OR_NULL(subject), INTEGER(left_out) } },
+    /* The newest so many stay. */
+    { "refusal_trim",
+      "DELETE FROM refusals WHERE seq <= (SELECT max(seq) FROM refusals) - :rows",
+      { INTEGER(rows) } },
+    { "refusal_list",
+      "SELECT seq, id, time_us, operation, label, address, status, reason, detail,"
+      " principal AS principal_name, device, claimed, certificate, subject, left_out FROM refusals"
+      " WHERE (:label IS NULL OR label = :label) AND (:since_us IS NULL OR time_us >= :since_us)"
+      " AND (:until_us IS NULL OR time_us < :until_us) AND " BEGINS_WITH("id", "id")
+      " AND " BEGINS_WITH("certificate", "serial")
+      " AND (:name IS NULL OR principal = :name OR device = :name OR claimed = :name)"
+      " AND (:part IS NULL OR " HAS_PART("principal") " OR " HAS_PART("device")
+      " OR " HAS_PART("claimed") " OR " HAS_PART("subject") ")" SPAN,
+      { TEXT_OR_NULL(label), INTEGER_OR_NULL(since_us), INTEGER_OR_NULL(until_us), TEXT_OR_NULL(id),
+        TEXT_OR_NULL(serial), TEXT_OR_NULL(name), TEXT_OR_NULL(part), SPAN_PARAMETERS } },
+
     /* ---- certificates; the request's row comes first */
     { "certificate_add",
       "INSERT INTO certificates (issuer, serial, der, fingerprint, subject, san, principal_kind,"

@@ -5,6 +5,15 @@ local ENROLL <const> = { "spec/protocol/enroll_spec.lua", "spec/protocol/profile
 local ROOM <const> = "lua/lest/server/authority/"
 
 return {
+  { file = "lua/lest/server/authority/early.lua",
+    specs = { "spec/unit/lua/server/authority/early_spec.lua" },
+    { "no bound on a network", "self.of_network:wait(network) or self", "self" },
+    { "no bound on all", 'or self.of_all:wait "all" then', "then" },
+    { "no end of rows", 'must(ledger:run("refusal_trim", { rows = ROWS }))', "" },
+    { "a text of any length", "return text and terminal.line(text, TEXT_MAX)", "return text" },
+    { "written twice", "  self.kept = {}\n  if pcall", "  if pcall" },
+  },
+
   { file = ROOM .. "proofs/init.lua", specs = { "spec/protocol/challenge_spec.lua" },
     { "a proof that the label does not take", "if offered and accepts[name] then",
       "if offered then", specs = ROGUE },

@@ -2,7 +2,7 @@
 local STORE <const> = { "spec/unit/lua/server/ledger/credentials_spec.lua" }
 local LEDGER <const> = { "spec/unit/ledger/ledger_spec.lua",
   "spec/unit/lua/server/ledger/credentials_spec.lua" }
-local QUESTIONS <const> = { "spec/unit/lua/server/ledger/questions_spec.lua" }
+local QUESTIONS <const> = { "spec/unit/lua/server/ledger/lists_spec.lua" }
 local OPERATOR <const> = { "spec/unit/ledger/ledger_spec.lua",
   "spec/unit/lua/server/ledger/operator_spec.lua" }
 local AGAIN <const> = { "spec/unit/ledger/ledger_spec.lua", "spec/protocol/enroll_spec.lua",

@@ -8,6 +8,7 @@ local admission = require "lest.server.authority.admission"
 local channels = require "lest.server.authority.channels"
 local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
+local early = require "lest.server.authority.early"
 local issuance = require "lest.server.authority.issuance"
 local json = require "lest.json"
 local kinds = require "lest.server.wire.kinds"
@@ -45,6 +46,7 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field issued table<string, lest.limiter> by profile
 ---@field channels lest.authority.channels
 ---@field turn lest.authority.turn
+---@field early lest.authority.early
 ---@field doubts lest.authority.doubts
 ---@field clock fun(): integer seconds since 1970
 local Authority = {}
@@ -159,6 +161,12 @@ local function answer_of(id, problem)
   return { status = 500, reason = "the request " .. id .. " failed" }
 end
 
+--- What went wrong, for operators alone: of a refusal what its reason does not say.
+local function detail_of(problem)
+  if refusal.is(problem) then return problem.detail end
+  return tostring(problem)
+end
+
 local DETAIL_MAX <const> = 8000
 
 --- Record a request that ends otherwise than by its verdict: a refusal, or an error. What is wrong
@@ -195,6 +203,7 @@ function Authority:answer_to(request, step, finish)
     if not recorded then result = why end
   end
   local answer = answer_of(request.id, result)
+  if not request.is_known then self.early:note(request, answer, detail_of(result)) end
   if request.is_proven then answer.who, answer.device = request:who(), request:about() end
   answer.verdict = request.verdict
   return answer
@@ -307,6 +316,8 @@ end
 function Authority:serve(launch)
   local config = self.config
   self.turn = turn.new(self.ledger)
+  self.early = early.new(self.turn)
+  self.turn.before_commit = function() self.early:flush() end
   self.channels = channels.new {
     share = limits.share(config.limits.requests, launch.workers),
     lifetime = config.limits.decision + HANDLE_MARGIN_S,
@@ -323,6 +334,7 @@ function Authority:serve(launch)
   while not (stopping or self.turn.failed) do core.loop.turn() end
   self.is_stopping = true
   if not self.turn.failed then self.channels:close() end
+  self.early:flush()
   self.turn:finish()
   self.ledger:close()
   if self.turn.lost then

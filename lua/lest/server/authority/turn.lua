@@ -37,6 +37,7 @@ local REFUSED_MS <const> = 30000
 ---@field has_written boolean a unit ran in it
 ---@field waiting table[] calls that wait for the open transaction, or for a sync of their own
 ---@field syncing table[]|nil calls that wait for the batch that is being synced
+---@field before_commit function called in the open transaction, before it is committed
 ---@field failed boolean the disk took something and lost it: this process can promise nothing more
 ---@field lost lest.error|nil it has failed because the ledger was taken away
 ---@field hung lest.error|nil the disk does not answer
@@ -47,6 +48,7 @@ local REFUSED_MS <const> = 30000
 function M.new(ledger, slow_ms)
   return setmetatable({
     ledger = ledger, is_open = false, has_written = false, waiting = {}, failed = false,
+    before_commit = function() end,
     slow_ms = slow_ms or SLOW_MS,
     savepoint = setmetatable({ ledger = ledger }, Savepoint),
   }, Turn)
@@ -184,6 +186,7 @@ function Turn:settle()
   end
   if self.syncing then return end
   if not (self.is_open or self.waiting[1]) then return end
+  if self.is_open then self.before_commit() end
   local batch, is_open = self.waiting, self.is_open
   self.waiting, self.is_open, self.has_written, self.syncing = {}, false, false, batch
   self.slow_at = core.clock.monotonic_ms() + self.slow_ms

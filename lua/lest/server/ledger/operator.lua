@@ -4,13 +4,14 @@
 --- change is a conditional update.
 ---
 ---   local made, err = operator.call(config, "credential_add", { name = "device001" })
+local certificates = require "lest.server.ledger.certificates"
 local core = require "lest.core"
 local credentials = require "lest.server.ledger.credentials"
 local fail = require "lest.base.fail"
 local file = require "lest.server.ledger.file"
 local page_module = require "lest.server.ledger.page"
 local pending = require "lest.server.ledger.pending"
-local questions = require "lest.server.ledger.questions"
+local requests = require "lest.server.ledger.requests"
 local revocation = require "lest.server.ledger.revocation"
 
 local M = {}
@@ -25,8 +26,8 @@ M.REVOCATION_REASONS = revocation.REASONS
 
 ---@type table<string, fun(operator: lest.operator, arguments: table): table?, lest.error?>
 M.operations = {
-  cert_list = questions.cert_list, cert_show = questions.cert_show,
-  request_list = questions.request_list, request_show = questions.request_show,
+  cert_list = certificates.list, cert_show = certificates.show,
+  request_list = requests.list, request_show = requests.show, refusal_list = requests.refusals,
   cert_revoke = revocation.revoke, cert_revoke_device = revocation.revoke_device,
   cert_find_named = revocation.find_named, cert_revoke_named = revocation.revoke_named,
 }

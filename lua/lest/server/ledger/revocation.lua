@@ -1,8 +1,8 @@
 --- What an operator ends: one certificate, those of a device, those of a name. Each is revoked for
 --- good, in one transaction with the others or not at all.
+local certificates = require "lest.server.ledger.certificates"
 local fail = require "lest.base.fail"
 local page = require "lest.server.ledger.page"
-local questions = require "lest.server.ledger.questions"
 
 local M = {}
 
@@ -20,7 +20,7 @@ end
 
 --- Revoke the one certificate of a serial.
 function M.revoke(operator, arguments)
-  local rows, err = questions.cert_show(operator, arguments)
+  local rows, err = certificates.show(operator, arguments)
   if not rows then return nil, err end
   local row = rows[1]
   if #rows > 1 then
@@ -33,7 +33,7 @@ function M.revoke(operator, arguments)
   if changed == 0 then
     return fail("refused", ("the certificate %s is revoked already"):format(row.serial))
   end
-  rows, err = questions.cert_show(operator, arguments)
+  rows, err = certificates.show(operator, arguments)
   return rows and rows[1], err
 end
 
@@ -69,7 +69,7 @@ end
 local function usable(operator, question, exact)
   local now, found = operator.clock(), {}
   repeat
-    local rows, last = questions.cert_list(operator, question)
+    local rows, last = certificates.list(operator, question)
     if not rows then return nil, last end
     question.before = last
     for _, row in ipairs(rows) do

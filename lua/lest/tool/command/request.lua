@@ -23,6 +23,9 @@ function M.parser()
   operate.narrowed(list, "100")
   list:option "--until":target "until_time":argname "TIME":convert(operate.moment(-1))
     :description "Those before this, written as --since is."
+  list:flag "--refused-early"
+    :description("Instead: what was refused before a policy was asked, as a wrong password or a "
+      .. "revoked certificate; the newest of them.")
   list:option "--id":argname "PART":description "Those whose id begins so."
   list:option "--serial":argname "PART"
     :description "Those that issued a certificate whose serial number begins so."
@@ -61,12 +64,37 @@ local NARROW <const> = {
   end,
 }
 
-local function list(options, config)
+local EARLY <const> = {
+  header = { "ID", "TIME (UTC)", "STATUS", "CLAIMED", "REASON" },
+  most = { [4] = 16, line = operate.LINE },
+  line = function(row)
+    return { row.id, support.time(row.time_us // 1000000):sub(1, 16), row.status,
+      row.device or row.claimed, row.reason }
+  end,
+}
+
+local function list_early(options, config, arguments)
+  if arguments.verdict then support.usage "--verdict is not of what was refused early" end
   return operate.print_list(options, config, {
-    command = "lest request list", operation = "request_list",
-    arguments = { principal_name = options.principal_name, device = options.device,
-      label = options.label, part = options.part, id = options.id, serial = options.serial,
-      since = options.since, until_time = options.until_time, verdict = options.verdict },
+    command = "lest request list", operation = "refusal_list", arguments = arguments,
+    header = { "ID", "TIME", "OPERATION", "LABEL", "STATUS", "PRINCIPAL", "CLAIMED", "CERTIFICATE",
+      "SUBJECT", "ADDRESS", "LEFT OUT", "REASON", "DETAIL" },
+    line = function(row)
+      return { row.id, support.time(row.time_us // 1000000), row.operation, row.label, row.status,
+        row.principal_name, row.claimed, row.certificate, row.subject, row.address, row.left_out,
+        row.reason, row.detail }
+    end,
+    narrow = EARLY,
+  })
+end
+
+local function list(options, config)
+  local arguments = { principal_name = options.principal_name, device = options.device,
+    label = options.label, part = options.part, id = options.id, serial = options.serial,
+    since = options.since, until_time = options.until_time, verdict = options.verdict }
+  if options.refused_early then return list_early(options, config, arguments) end
+  return operate.print_list(options, config, {
+    command = "lest request list", operation = "request_list", arguments = arguments,
     header = { "ID", "TIME", "OPERATION", "LABEL", "VERDICT", "PRINCIPAL", "DEVICE", "ADDRESS",
       "SERIAL", "REASON" },
     line = function(row)
@@ -77,10 +105,11 @@ local function list(options, config)
   })
 end
 
-local FIELDS <const> = { "id", "operation", "label", "verdict", "reason", "detail", "profile",
-  "serial", "pending_id", "pending_state", "previous", "principal_name", "principal_kind",
-  "principal", "device", "credential_id", "key_hash", "approvals", "tls", "address", "headers",
-  "policy_file", "policy_hash" }
+local FIELDS <const> = { "id", "operation", "label", "verdict", "status", "reason", "detail",
+  "profile", "serial", "pending_id", "pending_state", "previous", "principal_name",
+  "principal_kind", "principal", "device", "claimed", "certificate", "subject", "left_out",
+  "credential_id", "key_hash", "approvals", "tls", "address", "headers", "policy_file",
+  "policy_hash" }
 local JSON_FIELDS <const> = { "principal", "tls", "headers", "approvals" }
 
 local function print_request(row)

@@ -98,11 +98,13 @@ end
 function M.answer(worker, exchange, request)
   local der, err = core.est.body_decode(exchange.body or "")
   if not der then refusal.raise_for(400, err) end
+  -- One that cannot be read is refused by the authority, which keeps that for operators.
   request.csr, err = core.csr.parse(der, { key_later = true })
-  if not request.csr then refusal.raise_for(400, err) end
+  if not request.csr then refusal.raise_memory(err) end
   request.headers = shown_headers(exchange)
   local result
   result, request.channel = worker.authority:ask(request.id, begin_packet(exchange, request, der))
+  if not request.csr then refusal.raise_for(400, err) end
   request.who, request.device = result.who, result.device
   if not result.certificate then result = judge(worker, exchange, request, result) end
   request.verdict, request.serial = result.verdict, result.serial
