@@ -91,6 +91,10 @@
     INTEGER_OR_NULL(now), TEXT_OR_NULL(label), TEXT_OR_NULL(state), INTEGER_OR_NULL(since), \
         TEXT_OR_NULL(serial), INTEGER_OR_NULL(ends_from), INTEGER_OR_NULL(ends_before), TEXT_OR_NULL(part)
 
+#define IS_LATER_OF \
+    " JOIN certificates AS c ON c.serial = r.serial AND c.request_id = r.id AND c.not_after > :not_after" \
+    " AND c.subject = :subject AND c.san = :san AND c.revoked_at IS NULL"
+
 #define PENDING \
     "seq, id, request_id, created, updated, expires, label, operation, principal_kind, principal_name," \
     " key_hash, subject, reason, serial, state, needed, polled, retry_after, waits_until, credential_id, " DEVICE
@@ -321,6 +325,13 @@ const struct ledger_statement ledger_statements[] = {
       " AND c.not_after >= :from AND c.not_after < :to AND (c.not_after > :from OR c.seq > :after)"
       IS_WANTED_CERTIFICATE " ORDER BY c.not_after, c.seq LIMIT :limit",
       { TEXT(profile), INTEGER(from), INTEGER(to), INTEGER(after), CERTIFICATE_FILTERS, INTEGER(limit) } },
+    /* A later certificate of the same names that a device has, not revoked: it has renewed. */
+    { "certificate_later",
+      "SELECT c.serial, r.seq AS place FROM requests AS r" IS_LATER_OF
+      " WHERE r.principal_name = :device AND r.device IS NULL"
+      " UNION ALL SELECT c.serial, r.seq AS place FROM requests AS r" IS_LATER_OF
+      " WHERE r.device = :device ORDER BY place DESC LIMIT 1",
+      { TEXT(device), TEXT(subject), TEXT(san), INTEGER(not_after) } },
     { "certificate_newest",
       "SELECT max(seq) AS seq FROM certificates",
       { { 0 } } },

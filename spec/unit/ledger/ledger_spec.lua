@@ -298,6 +298,7 @@ describe("the ledger", function()
   it("begins each page of a list where the last one ended, and sorts none", function()
     local by = {
       certificate_list = "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+      certificate_later = "requests_device (device=?",
       certificate_list_device = "requests_device (device=? AND seq<?)",
       certificate_list_ends = "certificates_profile (profile=? AND not_after>? AND not_after<?)",
       certificate_list_serial = "certificates_1 (serial>? AND serial<?)",

@@ -87,6 +87,18 @@ local WAYS <const> = {
   { read = by_place },
 }
 
+--- Those of a page whose devices have no later certificate of the same names.
+local function not_renewed(ledger, rows)
+  local kept = {}
+  for _, row in ipairs(rows) do
+    local later, err = ledger:rows("certificate_later", { device = row.device,
+      subject = row.subject, san = row.san, not_after = row.not_after })
+    if not later then return nil, err end
+    if not later[1] then table.insert(kept, row) end
+  end
+  return kept
+end
+
 ---@class lest.cert_question
 ---@field device? string
 ---@field principal_name? string
@@ -97,6 +109,7 @@ local WAYS <const> = {
 ---@field since? integer issued at or after
 ---@field ends_from? integer not before this; now, where only ends_before is told
 ---@field ends_before? integer
+---@field not_renewed? boolean only what its device has not renewed
 ---@field floor? integer only rows of a greater seq
 ---@field before? any where the page before ended
 ---@field limit? integer
@@ -119,7 +132,11 @@ function M.list(operator, arguments)
   arguments = setmetatable({
     by_end = asked.state ~= "revoked" and (ends_from or asked.state == "expired") or nil,
   }, { __index = arguments })
-  return asked_module.by_way(WAYS, operator.ledger, arguments, asked)
+  local rows, last = asked_module.by_way(WAYS, operator.ledger, arguments, asked)
+  if not rows or not arguments.not_renewed then return rows, last end
+  local kept, err = not_renewed(operator.ledger, rows)
+  if not kept then return nil, err end
+  return kept, last
 end
 
 --- The certificates of one serial; of several CAs each may have it.

@@ -22,7 +22,7 @@ function M.parser()
   parser:require_command(true):command_target "subcommand"
   local list = operate.subcommand(parser, "list", "List certificates, newest first; with "
     .. "--expires-before, --expires-after or --state expired, what ends first comes first.",
-    "lest cert list --state valid --expires-before 7d")
+    "lest cert list --state valid --expires-before 7d --not-renewed")
   operate.narrowed(list, "1000")
   list:option "--serial":argname "PART":description "Those whose serial number begins so."
   list:option "--state":argname "STATE":choices(STATES)
@@ -31,6 +31,8 @@ function M.parser()
     :description "Those that end before this, and from now on: '7d' ahead, or '2026-01-31' (UTC)."
   list:option "--expires-after":argname "TIME":convert(operate.moment(1))
     :description "Those that end at this time or later, past ones among them."
+  list:flag "--not-renewed"
+    :description "Those whose devices have no later certificate of the same names."
   local show = operate.subcommand(parser, "show", "Show a certificate and how it was issued.",
     "lest cert show 0a1b2c3d4e5f60718293a4b5c6d7e8f9")
   show:argument "serial":description "Its serial number, in hexadecimal."
@@ -86,7 +88,7 @@ local function list(options, config)
     arguments = { principal_name = options.principal_name, device = options.device,
       label = options.label, part = options.part, serial = options.serial, state = options.state,
       since = options.since, ends_before = options.expires_before,
-      ends_from = options.expires_after },
+      ends_from = options.expires_after, not_renewed = options.not_renewed },
     header = { "SERIAL", "PRINCIPAL", "DEVICE", "LABEL", "SUBJECT", "SAN", "PROFILE", "NOT AFTER",
       "STATE" },
     line = function(row)

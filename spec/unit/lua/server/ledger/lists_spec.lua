@@ -101,6 +101,35 @@ describe("an operator's question", function()
       assert.equal("usage", err.code)
     end)
 
+    it("leaves out what its device has renewed", function()
+      local function renew(serial, of, changes)
+        local request = { id = "r-" .. serial, serial = serial, time_us = 99 * DAY * 1000000,
+          principal_name = "own:CN=x", device = "device-" .. of }
+        assert(ledger:run("request_add", rows.request(request)))
+        local row = { serial = serial, request_id = request.id, device = request.device,
+          subject = "CN=device-" .. of, principal_name = request.principal_name,
+          issued_at = 99 * DAY, not_before = 99 * DAY, not_after = 109 * DAY }
+        for key, value in pairs(changes or {}) do row[key] = value end
+        assert(ledger:run("certificate_add", rows.certificate(row)))
+      end
+      local question = { state = "valid", not_renewed = true, ends_before = 106 * DAY }
+      assert.equal("0b 0c", certificates(question))
+      renew("4a", "0b")
+      assert.equal("0c", certificates(question))
+      -- Of other names, of another device, of a sooner end, revoked: none renews it.
+      renew("4b", "0c")
+      renew("4c", "0x", { subject = "CN=Pump 7,O=ACME", san = "DNS:pump7.example" })
+      local names = { subject = "CN=Pump 7,O=ACME", san = "DNS:pump7.example" }
+      renew("4d", "0c", { subject = names.subject, san = names.san, not_after = 104 * DAY })
+      renew("4e", "0c", names)
+      ledger:run("certificate_revoke", { serial = "4e", issuer = "ca", reason = "x", now = NOW })
+      assert.equal("0c", certificates(question))
+      renew("4f", "0c", names)
+      assert.equal("", certificates(question))
+      assert.equal("4f 4b",
+        certificates { state = "valid", not_renewed = true, device = "device-0c" })
+    end)
+
     it("does not take an imported one for new, nor lose one that is", function()
       issue("2f", 99, { issued_at = 10 * DAY })
       assert.equal("1e 0d", certificates { since = 99 * DAY })
