@@ -2,6 +2,7 @@
 local cjson = require "cjson"
 local core = require "lest.core"
 local est = require "support.est"
+local key_kinds = require "lest.base.key_kinds"
 local process = require "support.process"
 local shell = require "support.shell"
 local temporary = require "support.temporary"
@@ -235,12 +236,49 @@ describe("the command", function()
     it("knows how others write the kind of a key", function()
       for spec, kind in pairs { ["P-256"] = "ec:P-256", ["EC-P384"] = "ec:P-384",
         prime256v1 = "ec:P-256", ["2048"] = "rsa:2048", rsa3072 = "rsa:3072" } do
+        assert.equal((", did you mean '%s'?"):format(kind), key_kinds.hint(spec))
         local result = lest("enroll", "--subject", "CN=x", "--new-key", spec, "--key-out",
           path "no.key")
         assert.equal(2, result.code)
         assert.matches("did you mean '" .. kind .. "'?", result.err, 1, true)
       end
       assert.is_false(core.system.exists(path "no.key"))
+      for kind, specs in pairs {
+        ["ec:P-256"] = { "p256", "EC", "ecc", "ECDSA", "ec:256", "EC256", "ecdsa:P-256",
+          "NIST-P-256", "ecdsa-sha2-nistp256", "secp256r1", "ec:p-256" },
+        ["ec:P-384"] = { "secp384r1", "P384" }, ["ec:P-521"] = { "P-512", "secp521r1" },
+        ["rsa:2048"] = { "RSA-2048", "rsa2048bits", "rsa:1024" }, ["rsa:3072"] = { "RSA" },
+        ed25519 = { "Ed-25519", "eddsa", "curve25519", "X25519", "ed2551" },
+      } do
+        for _, spec in ipairs(specs) do
+          assert.equal((", did you mean '%s'?"):format(kind), key_kinds.hint(spec), spec)
+        end
+      end
+      assert.equal("", key_kinds.hint "camellia")
+    end)
+
+    it("says which option a key or a passphrase needs, and which files are no pair", function()
+      local key = assert(core.key.generate "ec:P-256")
+      assert(key:save(path "locked.key", { passphrase = "secret" }))
+      assert(key:save(path "plain.key"))
+      assert(core.file.write(path "binary", "a\0b\n"))
+      local function refused(problem, ...)
+        local result = lest("enroll", "--subject", "CN=x", ...)
+        assert.equal(2, result.code, result.err)
+        assert.matches(problem, result.err, 1, true)
+      end
+      for _, words in ipairs { { "--csr-key", path "locked.key" },
+        { "--cert", world.device.path, "--key", path "locked.key" } } do
+        refused(path "locked.key" .. ": the key is encrypted and needs a passphrase: "
+          .. "--passphrase-file FILE\n", table.unpack(words))
+      end
+      refused(path "binary" .. ": its first line, the secret, has a NUL byte", "--csr-key",
+        path "locked.key", "--passphrase-file", path "binary")
+      refused(("the key in %s (ec:P-256) is not that of the certificate in %s"):format(
+        path "plain.key", world.device.path), "--cert", world.device.path, "--key",
+        path "plain.key")
+      refused(path "plain.key" .. ": certificate: the data is a private key", "--cert",
+        path "plain.key", "--key", path "plain.key")
     end)
 
     it("takes the passphrase for the request's key, and gives it to a new one", function()

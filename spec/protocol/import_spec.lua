@@ -77,7 +77,8 @@ describe("lest cert import", function()
     assert.equal(7, code)
     assert.equal("2 imported, 1 in the ledger already, 6 refused\n", out)
     for _, line in ipairs {
-      "bundle.pem, block 2 %(CN=foreign%): ", "bundle.pem, block 3: it is a PRIVATE KEY\n",
+      "bundle.pem, block 2 %(CN=foreign%): ",
+      "bundle.pem, block 3: certificate: the data is a private key\n",
       "bundle.pem, block 4: ", "bundle.pem, block 5 %(CN=servers%): ",
       "bundle.pem, block 6 %(CN=over%): [^\n]*expired",
       "bundle.pem, block 7 %([^\n]*%): it is a CA's",
@@ -109,7 +110,8 @@ describe("lest cert import", function()
     for _, line in ipairs { "est.p7, certificate 2 %(CN=bag02%): is in the ledger already\n",
       "bags.pem, block 2 %(CN=bag01%): is in the ledger already\n",
       "bags.pem, block 3: the bag has no certificate\n", "bags.pem, block 4: ",
-      "empty.p7b: the bag has no certificate\n", "some.csr, block 1: it is a CERTIFICATE REQUEST\n",
+      "empty.p7b: the bag has no certificate\n",
+      "some.csr, block 1: certificate: the data is a certificate request\n",
     } do
       assert.matches(line, err)
     end

@@ -1,7 +1,10 @@
 #include "pki/asn1/input.h"
 
 #include "pki/asn1/foreign.h"
+#include "pki/asn1/kind.h"
 #include "pki/asn1/pem.h"
+
+#include <string.h>
 
 static bool has_label(const struct pki_pem *block, const char *const *labels)
 {
@@ -57,4 +60,14 @@ enum lest_status pki_input_read(const struct pki_input *what, const void *data, 
         return lest_error_set(err, what->malformed, "%s: the data is neither DER nor PEM", what->noun);
     *der = (struct pki_bytes){ data, len };
     return LEST_OK;
+}
+
+enum lest_status pki_input_result(const struct pki_input *what, struct pki_bytes der, enum lest_status status,
+                                  struct lest_error *err)
+{
+    const char *label = what->labels[0], *kind;
+    if (status != what->malformed || !(kind = pki_kind_of_der(der)) ||
+        kind == pki_kind_of_label((struct pki_bytes){ (const uint8_t *)label, strlen(label) }))
+        return status;
+    return lest_error_set(err, status, "%s: the data is %s", what->noun, kind);
 }

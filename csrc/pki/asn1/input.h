@@ -19,4 +19,9 @@ enum lest_status pki_input_read(const struct pki_input *what, const void *data, 
                                 struct lest_buf *storage, struct pki_bytes *der,
                                 struct lest_error *err) LEST_MUST_USE;
 
+/** The status of a parser of such a document: of one that is malformed since it is of another kind, the error
+ *  says which. */
+enum lest_status pki_input_result(const struct pki_input *what, struct pki_bytes der, enum lest_status status,
+                                  struct lest_error *err) LEST_MUST_USE;
+
 #endif

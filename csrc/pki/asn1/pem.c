@@ -1,6 +1,7 @@
 #include "pki/asn1/pem.h"
 
 #include "base/base64.h"
+#include "pki/asn1/kind.h"
 
 #include <string.h>
 
@@ -114,6 +115,9 @@ enum lest_status pki_pem_missing(const void *data, size_t len, const char *noun,
     const uint8_t *at = data;
     if (!pki_pem_next(&at, &len, &block, &ignored, NULL))
         return lest_error_set(err, status, "%s: there is no PEM block %s", noun, label);
+    const char *kind = pki_kind_of_label(block.label);
+    if (kind)
+        return lest_error_set(err, status, "%s: the data is %s", noun, kind);
     return lest_error_set(err, status, "%s: there is no PEM block %s, but %.*s", noun, label,
                           (int)block.label.len, (const char *)block.label.data);
 }

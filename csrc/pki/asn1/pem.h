@@ -27,8 +27,8 @@ unsigned pki_pem_line(const void *text, const struct pki_pem *block);
 /** Whether a block has this label. */
 bool pki_pem_is(const struct pki_pem *block, const char *label);
 
-/** The error, with this status, for a text that has no block with this label: it names
- *  the first that it has. */
+/** The error, with this status, for a text that has no block with this label: it says
+ *  what the first that it has is. */
 enum lest_status pki_pem_missing(const void *data, size_t len, const char *noun, const char *label,
                                  enum lest_status status, struct lest_error *err);
 

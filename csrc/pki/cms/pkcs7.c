@@ -191,7 +191,7 @@ enum lest_status pki_pkcs7_read(const void *data, size_t len, struct pki_pkcs7 *
     if (!status) {
         pki_der_open(&in, &doc, der.data, der.len);
         if (!read_info(&in, out))
-            status = doc.status;
+            status = pki_input_result(&input, bytes, doc.status, err);
     }
     if (status)
         pki_pkcs7_free(out);

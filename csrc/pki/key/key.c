@@ -105,8 +105,12 @@ enum lest_status pki_key_generate(const char *spec, struct pki_key **out, struct
     if (status)
         return status;
     EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, algorithm, NULL);
+    if (!ctx) {
+        pki_error_clear(); /* it names its providers' properties, at length */
+        return lest_error_set(err, LEST_E_KEY_UNSUPPORTED, "no kind of key is called '%.60s'", spec);
+    }
     /* Some kinds (an unknown curve, a MAC) fail only in the last step. */
-    if (!ctx || EVP_PKEY_keygen_init(ctx) <= 0 || EVP_PKEY_CTX_set_params(ctx, params) <= 0 ||
+    if (EVP_PKEY_keygen_init(ctx) <= 0 || EVP_PKEY_CTX_set_params(ctx, params) <= 0 ||
         EVP_PKEY_generate(ctx, &pkey) <= 0)
         status = pki_error(err, LEST_E_KEY_UNSUPPORTED, "no key of the kind '%.60s' can be made", spec);
     EVP_PKEY_CTX_free(ctx);

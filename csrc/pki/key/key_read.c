@@ -1,5 +1,6 @@
 /* Reading private keys: PEM, DER, OneAsymmetricKey (RFC 5958), stores. */
 #include "pki/asn1/foreign.h"
+#include "pki/asn1/kind.h"
 #include "pki/asn1/pem.h"
 #include "pki/error.h"
 #include "pki/key/ec.h"
@@ -38,9 +39,10 @@ static int give_passphrase(char *buf, int size, int writing, void *arg)
 
 static enum lest_status passphrase_error(const struct passphrase *pass, struct lest_error *err)
 {
-    return pki_error(err, LEST_E_KEY_PASSPHRASE,
-                     pass->text ? "the key's passphrase is wrong"
-                                : "the key is encrypted and needs a passphrase");
+    pki_error_clear(); /* OpenSSL says the same in its words */
+    return lest_error_set(err, LEST_E_KEY_PASSPHRASE,
+                          pass->text ? "the key's passphrase is wrong"
+                                     : "the key is encrypted and needs a passphrase");
 }
 
 static enum lest_status decode(const char *form, const uint8_t *data, size_t len, struct passphrase *pass,
@@ -217,6 +219,19 @@ static enum lest_status decode_pem(const uint8_t *data, size_t len, struct passp
     return status;
 }
 
+/* What is no key of any of the three forms is told as what it is. */
+static enum lest_status decode_other(const uint8_t *der, size_t len, struct passphrase *pass, EVP_PKEY **pkey,
+                                     struct lest_error *err)
+{
+    const char *kind = pki_kind_of_der((struct pki_bytes){ der, len });
+    if (len == 0 || *der != PKI_DER_SEQUENCE)
+        return lest_error_set(err, LEST_E_KEY_MALFORMED, "private key: %s",
+                              len ? "the data is neither DER nor PEM" : "there is no data");
+    if (kind && !strstr(kind, "private key"))
+        return lest_error_set(err, LEST_E_KEY_MALFORMED, "private key: the data is %s", kind);
+    return decode_der(der, len, pass, pkey, err);
+}
+
 enum lest_status pki_key_parse(const void *data, size_t len, const char *passphrase, struct pki_key **out,
                                struct lest_error *err)
 {
@@ -229,7 +244,7 @@ enum lest_status pki_key_parse(const void *data, size_t len, const char *passphr
     if (len > PKI_KEY_MAX)
         return lest_error_set(err, LEST_E_TOO_LARGE, "a private key has at most %d bytes", PKI_KEY_MAX);
     enum lest_status status = pki_pem_looks(data, len) ? decode_pem(data, len, &pass, &pkey, err)
-                                                       : decode_der(data, len, &pass, &pkey, err);
+                                                       : decode_other(data, len, &pass, &pkey, err);
     return status ? status : pki_key_adopt(pkey, out, err);
 }
 

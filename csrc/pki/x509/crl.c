@@ -194,7 +194,7 @@ enum lest_status pki_crl_parse(const void *data, size_t len, struct pki_crl **ou
     lest_buf_init(&storage, PKI_CRL_MAX);
     enum lest_status status = pki_input_read(&input, data, len, &storage, &der, err);
     if (!status)
-        status = parse_der(der, out, err);
+        status = pki_input_result(&input, der, parse_der(der, out, err), err);
     lest_buf_free(&storage);
     return status;
 }

@@ -289,7 +289,7 @@ enum lest_status pki_csr_parse(const void *data, size_t len, enum pki_csr_how ho
     if (status == LEST_OK)
         status = lest_buf_status(&csr->storage, err);
     if (status == LEST_OK)
-        status = parse_storage(csr, how, err);
+        status = pki_input_result(&what, der, parse_storage(csr, how, err), err);
     if (status)
         pki_csr_free(csr);
     else

@@ -108,6 +108,18 @@ local function open_trust(self)
   return fail("usage", 'say how to know the server: trust = FILE or "system", or a fingerprint')
 end
 
+-- Where a key is not the certificate's, the error names both files; a URI may have a PIN in it.
+local function name_files(self, err)
+  local cert, key = self.options.cert, self.options.key
+  if not self.cert or not self.key or self.key:public_der() == self.cert.public_key.der
+    or type(cert) ~= "string" or type(key) ~= "string" or key:find ":" then
+    return
+  end
+  err.message = ("the key in %s (%s) is not that of the certificate in %s (%s)"):format(key,
+    self.key.type, cert, self.cert.public_key.type)
+  err.detail = nil
+end
+
 --- Everything that a first request needs; once.
 ---@param self lest.client
 ---@return table? session
@@ -139,6 +151,7 @@ function M.open(self)
     password_wanted = options.preemptive and (options.username or options.password) ~= nil
       and (self.trust.kind == "explicit" or options.allow_password_with_system_trust) or nil,
   })
+  if not self.session then name_files(self, err) end
   return self.session, err
 end
 

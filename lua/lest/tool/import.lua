@@ -33,7 +33,6 @@ end
 local function of_block(block)
   if block.problem then return nil, block.problem end
   if BAGS[block.label] then return of_bag(block.text) end
-  if not block.label:find "CERTIFICATE$" then return nil, "it is a " .. block.label end
   local cert, err = core.cert.parse(block.text)
   if not cert then return nil, err.message end
   return { cert }
@@ -48,7 +47,8 @@ local function of_file(bytes)
   if kind == "pkcs7" and object.certificates and object.certificates[1] then
     return object.certificates
   end
-  return nil, kind == "pkcs7" and "the bag has no certificate" or "it is a " .. kind
+  if kind == "pkcs7" then return nil, "the bag has no certificate" end
+  return nil, ("it is no certificate (%s)"):format(kind:gsub("_", " "))
 end
 
 --- Each certificate of a PEM file, or of one in DER or base64, also of the bags (PKCS#7) in it; or

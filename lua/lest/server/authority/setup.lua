@@ -21,7 +21,7 @@ local function load_issuer(where, ca)
   local cert, key = keypair.load(where, ca)
   if not cert then return nil, key end
   local issuer, err = core.issuer.new { cert = cert, key = key }
-  if not issuer then return blame(where, err) end
+  if not issuer then return keypair.blame(where, ca, cert, key, err) end
   return { cert = cert, issuer = issuer, id = core.secret.sha256(cert.public_key.der) }
 end
 

@@ -7,16 +7,23 @@ local M = {}
 
 local PASSPHRASE_MAX <const> = 4096
 
+-- What has a NUL byte is no passphrase, but a file of another kind, as a key in DER.
+local function without_nul(where, text)
+  if not text:find("\0", 1, true) then return text end
+  return blame(where, core.error.new { code = "config", message = "it has a NUL byte, which no "
+    .. "passphrase has" })
+end
+
 --- The passphrase, false where there is none, or nil and what is wrong.
 local function passphrase_of(where, options)
   if options.passphrase_file then
     local text, err = core.file.read(options.passphrase_file, PASSPHRASE_MAX)
     if not text then return blame(where .. ".passphrase_file", err) end
-    return (mark.strip(text):gsub("[\r\n]+$", ""))
+    return without_nul(where .. ".passphrase_file", (mark.strip(text):gsub("[\r\n]+$", "")))
   elseif options.passphrase_command then
     local text, err = core.process.read_command(options.passphrase_command)
     if not text then return blame(where .. ".passphrase_command", err) end
-    return text
+    return without_nul(where .. ".passphrase_command", text)
   end
   return false
 end
@@ -32,8 +39,29 @@ function M.load(where, options)
   passphrase, err = passphrase_of(where, options)
   if passphrase == nil then return nil, err end
   key, err = core.key.load(options.key, passphrase and { passphrase = passphrase } or nil)
-  if not key then return blame(where .. ".key", err) end
-  return cert, key
+  if key then return cert, key end
+  if err.code == "key_passphrase" and not passphrase then
+    err.message = ("%s: name it with %s.passphrase_file or %s.passphrase_command"):format(
+      err.message, where, where)
+  end
+  return blame(where .. ".key", err)
+end
+
+--- Why a certificate and a key cannot be used together: as others say it, or that they are no pair.
+---@param where string
+---@param options table
+---@param cert lest.cert
+---@param key lest.key
+---@param err lest.error
+---@return nil
+---@return lest.error
+function M.blame(where, options, cert, key, err)
+  if key:public_der() == cert.public_key.der then return blame(where, err) end
+  err.detail = nil
+  local file = options.key:find "^/" and options.key .. ": " or "" -- a URI may have a PIN in it
+  err.message = ("%sthe key (%s) is not that of the certificate %s (%s)"):format(file, key.type,
+    options.cert, cert.public_key.type)
+  return blame(where .. ".key", err)
 end
 
 return M

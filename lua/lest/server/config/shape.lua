@@ -3,6 +3,7 @@
 ---   local config, problems = schema.check(require "lest.server.config.shape", raw)
 local core = require "lest.core"
 local duration = require "lest.duration"
+local key_kinds = require "lest.base.key_kinds"
 local kinds = require "lest.server.wire.kinds"
 local limits_module = require "lest.server.config.limits"
 local schema = require "lest.base.schema"
@@ -52,9 +53,6 @@ local function attribute(value)
   return nil, ("'%s' is no attribute of a name%s"):format(value, schema.hint(value, ATTRIBUTES))
 end
 
-local KEYS <const> = { ["ec:P-256"] = true, ["ec:P-384"] = true, ["ec:P-521"] = true,
-  ed25519 = true, ed448 = true }
-
 -- Which kinds there are, OpenSSL knows; to make one of RSA takes too long.
 local function key_kind(value)
   if type(value) ~= "string" then return nil end
@@ -68,7 +66,7 @@ local function key_kind(value)
   local made = #value <= 64 and core.key.generate(value)
   if made and made.type:lower() == value:lower() then return value end
   return nil, ("'%s' is no kind of key here%s"):format(value:sub(1, 64), made
-    and (": write '%s'"):format(made.type) or schema.hint(value, KEYS))
+    and (": write '%s'"):format(made.type) or key_kinds.hint(value))
 end
 
 local profile = s.record {

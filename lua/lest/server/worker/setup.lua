@@ -103,7 +103,7 @@ function M.tls(config)
   tls, err = core.tls.server { cert = cert, key = key, store = store or nil,
     lenient = config.tls.client_certificate == "lenient", curves = curves(config),
     ciphers = config.tls.ciphers, min_version = config.tls.min_version }
-  if not tls then return blame("tls", err) end
+  if not tls then return keypair.blame("tls", config.tls, cert, key, err) end
   return tls
 end
 

@@ -2,6 +2,7 @@
 --- told while they run, new keys, and results.
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local key_kinds = require "lest.base.key_kinds"
 local lest_client = require "lest.client"
 local support = require "lest.tool.command.support"
 
@@ -131,6 +132,13 @@ local function check_identity(options)
   end
 end
 
+local function file_error(options, err)
+  if err.code == "key_passphrase" and not options.passphrase then
+    err.message = err.message .. ": --passphrase-file FILE"
+  end
+  return support.file_error(err)
+end
+
 --- The client for parsed options, ready for its first request: whatever is wrong with them, or with
 --- a file they name, is thrown as an error before anything is asked for or written. The passphrase
 --- is in options.passphrase then.
@@ -155,7 +163,7 @@ function M.client(name, options, progress, repair)
   if options.out then ok, err = core.file.check(options.out) end
   if ok and repair then ok, err = repair(options) end
   if ok then ok, err = client:open { wait = options.wait } end
-  if not ok then error(err.operation and err or support.file_error(err), 0) end
+  if not ok then error(err.operation and err or file_error(options, err), 0) end
   return client
 end
 
@@ -167,7 +175,7 @@ end
 ---@return lest.error? err
 function M.load_key(path, options, own)
   local key, err = core.key.load(path, { passphrase = options.passphrase, own = own })
-  if not key then return nil, support.file_error(err) end
+  if not key then return nil, file_error(options, err) end
   return key
 end
 
@@ -184,21 +192,6 @@ local function warn_of_readers(name, path)
     support.complain(name, ("warning: others may use the key in %s: its mode is %03o, not 600")
       :format(path, mode))
   end
-end
-
--- How others write the kinds of keys.
-local OTHER_NAMES <const> = {
-  { "^p%-?(%d+)$", "ec:P-%1" }, { "^ec[-_ ]?p?%-?(%d+)$", "ec:P-%1" },
-  { "^ecdsa[-_ ]?p?%-?(%d+)$", "ec:P-%1" }, { "^secp(%d+)r1$", "ec:P-%1" },
-  { "^prime256v1$", "ec:P-256" }, { "^(%d+)$", "rsa:%1" }, { "^rsa[-_ ]?(%d+)$", "rsa:%1" },
-}
-
-local function hint_of(spec)
-  for _, each in ipairs(OTHER_NAMES) do
-    local kind, found = spec:lower():gsub(each[1], each[2])
-    if found > 0 then return (", did you mean '%s'?"):format(kind) end
-  end
-  return ""
 end
 
 --- A new key in a file, saved before anybody hears of it; or what an earlier run has left there.
@@ -221,7 +214,7 @@ function M.new_key(name, options, path)
     return fail("exists", message)
   end
   local key, err = core.key.generate(spec)
-  if not key then support.usage("--new-key: " .. tostring(err) .. hint_of(spec)) end
+  if not key then support.usage("--new-key: " .. tostring(err) .. key_kinds.hint(spec)) end
   ok, err = key:save(path, { new = true, passphrase = options.passphrase })
   if not ok then return nil, support.file_error(err) end
   return key

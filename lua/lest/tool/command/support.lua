@@ -200,9 +200,9 @@ function M.secret(path)
   local text, err = core.file.read(path, 4096)
   if not text then return nil, M.file_error(err) end
   local secret = mark.strip(text):match "^([^\r\n]*)"
-  if secret == "" then
-    local message = path .. ": its first line, the secret, is empty"
-    return fail("usage", message)
+  local problem = secret == "" and "is empty" or secret:find("\0", 1, true) and "has a NUL byte"
+  if problem then
+    return fail("usage", ("%s: its first line, the secret, %s"):format(path, problem))
   end
   return secret
 end

@@ -132,7 +132,8 @@ describe("pkcs7", function()
       "-----END PKCS7-----\n"
     assert.equal(leaf.cert, pkcs7.decode(text)[1])
     assert.equal(leaf.cert, pkcs7.decode((text:gsub("PKCS7", "CMS")))[1])
-    fails("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no PEM block PKCS7")
+    fails("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+      "the data is a certificate")
   end)
 
   it("refuses what is no bag of certificates", function()

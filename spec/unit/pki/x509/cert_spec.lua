@@ -156,7 +156,9 @@ describe("cert", function()
     fails("-----BEGIN CERTIFICATE-----\nAAAA\n", "pem")
     fails("-----BEGIN CERTIFICATE-----\n!!!!\n-----END CERTIFICATE-----\n", "pem")
     fails("-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n", "cert_malformed",
-      "no PEM block CERTIFICATE, but PUBLIC KEY$")
+      "the data is a public key$")
+    fails("-----BEGIN MESSAGE-----\nAAAA\n-----END MESSAGE-----\n", "cert_malformed",
+      "no PEM block CERTIFICATE, but MESSAGE$")
     fails("\x30\x83\x01\0\0" .. ("\0"):rep(65536), "too_large")
     fails(("x"):rep(5 * 1024 * 1024), "too_large")
   end)

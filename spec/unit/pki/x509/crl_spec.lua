@@ -80,7 +80,7 @@ describe("crl", function()
     fails("", "crl_malformed")
     fails("hello", "crl_malformed", "neither DER nor PEM")
     fails(root.cert:der(), "crl_malformed")
-    fails(root.cert:pem(), "crl_malformed", "no PEM block X509 CRL")
+    fails(root.cert:pem(), "crl_malformed", "the data is a certificate")
     fails(crl:pem():rep(2), "crl_malformed", "more than one")
     fails(der .. "\0", "crl_malformed", "followed by more data")
     for cut = 1, #der - 1, 3 do fails(der:sub(1, cut), "crl_malformed") end

@@ -112,6 +112,7 @@ describe("a configuration", function()
   it("finds what could never be issued before a device asks for it", function()
     for wrong, message in pairs {
       ['keys = { "ec:P-385" }'] = "keys%[1%]: 'ec:P%-385' is no kind of key here, did you mean",
+      ['keys = { "secp384r1" }'] = "'secp384r1' is no kind of key here, did you mean 'ec:P%-384'",
       ['keys = { "ec:prime256v1" }'] = "is no kind of key here: write 'ec:P%-256'",
       ['keys = { "rsa:1024" }'] = "'rsa:1024' is no RSA key of 2048",
       ['keys = { "rsa:4096..2048" }'] = "'rsa:4096..2048' is no RSA key",
