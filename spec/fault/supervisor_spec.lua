@@ -245,9 +245,12 @@ describe("the supervisor", function()
       start { watchdog_s = 1 }
       local pids = { server.pid, server:role_pid("worker", 1), server:role_pid("authority", 0) }
       for _, pid in ipairs(pids) do process.kill(pid, "STOP") end
-      os.execute "sleep 3"
+      os.execute "sleep 3" -- longer than the watchdog waits
+      local turns = process.turns(server.pid)
       for _, pid in ipairs(pids) do process.kill(pid, "CONT") end
-      os.execute "sleep 1.5"
+      server:wait("some looks at them", function()
+        return process.turns(server.pid) >= turns + 10
+      end, 20)
       assert.equal(pids[2], server:role_pid("worker", 1))
       assert.same({}, server:logged "child stuck")
     end)
@@ -376,7 +379,6 @@ describe("the supervisor", function()
     it("and a stuck orphan ends by its own alarm", function()
       start { watchdog_s = 1 }
       local pid = server:role_pid("worker", 1)
-      os.execute "sleep 1"
       server:tell("worker", 1, STUCK)
       server:signal "KILL"
       server:wait("the worker's end", function() return not process.alive(pid) end, 15)

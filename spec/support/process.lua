@@ -118,11 +118,17 @@ end
 -- Process id -> when that process was started: the id is somebody else's once it has another time.
 local started = {}
 
---- Take note of a process that may be signalled later.
+-- Where this process is killed, nothing of what it started stays.
+local reaper
+
+--- Take note of a process that may be signalled later, and ends with this one.
 ---@param pid integer
 ---@return integer pid
 function M.own(pid)
   started[pid] = select(2, stat(pid)) or "ended"
+  reaper = reaper or assert(io.popen("exec spec/support/reaper", "w"))
+  reaper:write(pid, " ", started[pid], "\n")
+  reaper:flush()
   return pid
 end
 
@@ -166,6 +172,14 @@ function M.logged(path, event)
     if ok and value.event == event then table.insert(lines, value) end
   end
   return lines
+end
+
+--- How often a process has waited for something: what has a loop, at each of its turns.
+---@param pid integer
+---@return integer
+function M.turns(pid)
+  local status = M.read(("/proc/%d/status"):format(pid))
+  return math.tointeger(tonumber(status:match "\nvoluntary_ctxt_switches:%s*(%d+)"))
 end
 
 local SETTLE_MS <const> = 500

@@ -188,6 +188,8 @@ static void start_heartbeat(lua_State *L, struct role *role)
     net_loop_hold_log(lestL_loop(L));
     if (!role->heartbeat || event_add(role->heartbeat, &every) < 0)
         lestL_no_memory(L);
+    if (alarm_s)
+        alarm(alarm_s); /* it may be stuck before its first beat */
 }
 
 static void set_integer(lua_State *L, const char *key, lua_Integer value)
