@@ -70,17 +70,24 @@ describe("a ledger that is locked", function()
   end)
 end)
 
-describe("a ledger that can only be read", function()
-  local server, folder
-
+--- For each spec of a block a server whose ledger's folder may be mounted upon.
+---@param make fun(): support.server
+---@param give fun(server: support.server, folder: string)
+local function on_a_disk_of_its_own(make, give)
+  local server
   before_each(function()
-    server = support.start()
-    folder = server.dir .. "/ledger"
+    server = make()
+    give(server, server.dir .. "/ledger")
   end)
   after_each(function()
-    process.run { "umount", "-l", folder }
+    process.run { "umount", "-l", server.dir .. "/ledger" }
     server:stop()
   end)
+end
+
+describe("a ledger that can only be read", function()
+  local server, folder
+  on_a_disk_of_its_own(support.start, function(...) server, folder = ... end)
 
   it("is 503 until it can be written again, and recovers by itself", function()
     if not host.is_root then return pending "needs root, to mount" end
@@ -104,15 +111,7 @@ end)
 
 describe("a ledger whose disk is full", function()
   local server, folder
-
-  before_each(function()
-    server = support.make()
-    folder = server.dir .. "/ledger"
-  end)
-  after_each(function()
-    process.run { "umount", "-l", folder }
-    server:stop()
-  end)
+  on_a_disk_of_its_own(support.make, function(...) server, folder = ... end)
 
   it("is 503 with Retry-After, nothing is issued, and it recovers by itself", function()
     if not host.is_root then return pending "needs root, to mount a small disk" end

@@ -144,25 +144,33 @@ describe("/simplereenroll", function()
   end)
 
   it("7030-4.2.2-g refuses a certificate that is revoked while the policy decides", function()
-    local slow <close> = setmetatable({ server = support.start { policy = [[
+    local slow <close> = support.start { policy = [[
       local lest, policy = require "lest", require "lest.policy"
       return {
         enroll = function(request)
           return policy.approve { subject = { { "CN", request.principal.name } } }
         end,
         reenroll = function(request)
-          lest.sleep(2)
+          require("lest.log").info("deciding", {})
+          repeat
+            lest.sleep(0.01)
+            local file <close> = io.open(request.headers["User-Agent"])
+          until file
           return policy.renew {} (request)
         end,
-      }]] } }, { __close = function(self) self.server:stop() end })
-    local cert = core.cert.load(slow.server:enroll "late")
-    os.execute(("(sleep 0.7; sqlite3 %s \"UPDATE certificates SET revoked_at = 1 "
-      .. "WHERE serial = '%s'\") &"):format(slow.server:ledger(), cert.serial))
-    local base = slow.server.folder .. "/late"
-    local status, body = slow.server:post("/simplereenroll",
-      slow.server:csr("late-fresh", { subject = "/CN=late" }), "--cert", base .. ".pem", "--key",
-      base .. ".key")
-    assert.equal(403, status)
-    assert.matches("revoked", body)
+      }]] }
+    local base = slow.folder .. "/late"
+    local cert, revoked = core.cert.load(slow:enroll "late"), slow.folder .. "/revoked"
+    local csr = slow:csr("late-fresh", { subject = "/CN=late" })
+    local pid = process.start({ "curl", "-sS", "--cacert", slow.root, "--cert", base .. ".pem",
+      "--key", base .. ".key", "--data-binary", "@" .. csr, "-H",
+      "Content-Type: application/pkcs10", "-A", revoked, "-w", "%{http_code}",
+      slow.url .. "/.well-known/est/simplereenroll" }, slow.folder .. "/answer", base .. ".err")
+    process.wait_for(function() return #slow:logged "deciding" > 0 end, "the policy")
+    process.must { support.lest, "cert", "revoke", cert.serial, "--config",
+      slow.dir .. "/server.lua" }
+    process.must { "install", "-m", "644", "/dev/null", revoked }
+    process.wait_for(function() return not process.alive(pid) end, "the answer")
+    assert.matches("revoked.*\n403$", process.read(slow.folder .. "/answer"))
   end)
 end)

@@ -98,6 +98,25 @@ describe("the runner of spec files", function()
     assert.is_false(process.exists((process.read(file .. ".folder"):gsub("\n", ""))))
   end)
 
+  it("ends what one file has started when that is killed, a server in its shell too", function()
+    plant("killed", ([[
+      local process = require "support.process"
+      local pid = process.start({ "sh", "-c", "sleep 600; :" }, "out", "err")
+      process.wait_for(function() return process.capture("pgrep -P " .. pid) end, "the child")
+      process.write("%s/pids.new", pid .. " " .. process.capture("pgrep -P " .. pid))
+      os.rename("%s/pids.new", "%s/pids")
+      require("lest.task").sleep(600)]]):format(folder, folder, folder))
+    local pid = process.start({ "env", "-C", folder, process.lest, "run",
+      "spec/support/busted.lua", paths[1] }, folder .. "/out", folder .. "/err")
+    process.wait_for(function() return process.exists(folder .. "/pids") end, "the file", 30)
+    local shell, child = process.read(folder .. "/pids"):match "(%d+) (%d+)"
+    local left = { process.own(tonumber(shell)), process.own(tonumber(child)) }
+    process.kill(pid, "KILL")
+    for _, each in ipairs(left) do
+      process.wait_for(function() return not process.alive(each) end, "its end")
+    end
+  end)
+
   it("ends everything when it is interrupted", function()
     for i = 1, 3 do
       plant("waiting" .. i, ("os.execute [[sleep 600 & echo $! >%s/pid%d; wait]]"):format(folder,

@@ -231,7 +231,7 @@ describe("the server", function()
           assert.equal(204, c:request(GET:format "/empty").status)
           assert(c:send(bytes))
         end
-        process.must "sleep 0.2"
+        process.settle(server.pid) -- it has read what was sent
         for _ = 1, 3 do
           local c <close> = connect { timeout = 30000 }
           assert.equal(204, c:request(GET:format "/empty", { timeout = 30000 }).status)
