@@ -149,16 +149,33 @@ function M.refusals(operator, arguments)
   return page.read(operator.ledger, "refusal_list", parameters, arguments)
 end
 
---- What became of a request: its row, or that of its refusal before a policy was asked, whose
---- verdict is "refused early".
+--- Add what was asked for, in words, and the certificate that came of it.
+local function add_rest(operator, row)
+  local csr = row.csr and core.csr.parse(row.csr, { key_later = true })
+  if csr then row.subject, row.san = tostring(csr.subject), table.concat(csr.san, ",") end
+  row.csr = row.csr and core.base64.encode(row.csr)
+  local ok, err = pending.add_states(operator, { row })
+  if not ok or not row.serial then return ok, err end
+  local issued, problem = operator.ledger:rows("certificate_find",
+    { serial = row.serial, now = operator.clock() })
+  for _, each in ipairs(issued or {}) do
+    if each.request_id == row.id then
+      row.issued = each
+      each.der = core.base64.encode(each.der)
+    end
+  end
+  return issued ~= nil, problem
+end
+
+--- What became of a request: its row, with what it asked for and was given (`issued`), or that of
+--- its refusal before a policy was asked, whose verdict is "refused early".
 function M.show(operator, arguments)
   local id, rows, err = arguments.id, {}, nil
   if core.utf8.is_text(id) then rows, err = operator.ledger:rows("request_get", { id = id }) end
   if not rows then return nil, err end
   local row = rows[1]
   if row then
-    row.csr = row.csr and core.base64.encode(row.csr)
-    local ok, problem = pending.add_states(operator, { row })
+    local ok, problem = add_rest(operator, row)
     if not ok then return nil, problem end
     return row
   end

@@ -61,17 +61,6 @@ function M.parser()
   return parser
 end
 
-local function with_facts(row)
-  row.facts = json.object(json.decode(row.facts) or {})
-  return row
-end
-
-local function whole(row)
-  row.pem = operate.pem("CERTIFICATE", row.der)
-  row.der = nil
-  return with_facts(row)
-end
-
 -- What fits a terminal: with a SAN where there is no subject.
 local NARROW <const> = {
   header = { "SERIAL", "STATE", "NOT AFTER", "SUBJECT" },
@@ -95,7 +84,7 @@ local function list(options, config)
       return { row.serial, row.principal_name, row.device, row.label, row.subject, row.san,
         row.profile, support.time(row.not_after), row.state }
     end,
-    narrow = NARROW, object = with_facts,
+    narrow = NARROW, object = operate.with_facts,
     order = (options.expires_before or options.expires_after or options.state == "expired")
       and "first" or nil,
   })
@@ -118,7 +107,7 @@ local function show(options, config)
   local rows, err = operator.ask(config, "cert_show", { serial = options.serial })
   if not rows then return nil, err end
   for _, row in ipairs(rows) do
-    whole(row)
+    operate.certificate(row)
     if not options.json then print_certificate(row) end
   end
   if options.json then support.print_json(rows) end
@@ -181,7 +170,7 @@ local function revoke(options, config)
   local row, err = operator.call(config, "cert_revoke", { serial = options.serial,
     reason = options.reason })
   if not row then return nil, err end
-  if options.json then return support.print_json(whole(row)) end
+  if options.json then return support.print_json(operate.certificate(row)) end
   io.write "revoked\n"
 end
 

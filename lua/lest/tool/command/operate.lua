@@ -106,6 +106,22 @@ function M.pem(name, base64)
   return ("-----BEGIN %s-----\n%s-----END %s-----\n"):format(name, body, name)
 end
 
+--- A certificate's row with its facts as a table, which a list prints as JSON.
+---@param row table
+---@return table row
+function M.with_facts(row)
+  row.facts = json.object(json.decode(row.facts) or {})
+  return row
+end
+
+--- A certificate's row for people and scripts: facts as a table, and PEM in place of DER.
+---@param row table
+---@return table row
+function M.certificate(row)
+  row.pem, row.der = M.pem("CERTIFICATE", row.der), nil
+  return M.with_facts(row)
+end
+
 --- A line for one thing that is known of a row.
 ---@param name string
 ---@param value string

@@ -107,7 +107,7 @@ end
 
 local FIELDS <const> = { "id", "operation", "label", "verdict", "status", "reason", "detail",
   "profile", "serial", "pending_id", "pending_state", "previous", "principal_name",
-  "principal_kind", "principal", "device", "claimed", "certificate", "subject", "left_out",
+  "principal_kind", "principal", "device", "claimed", "certificate", "subject", "san", "left_out",
   "credential_id", "key_hash", "approvals", "tls", "address", "headers", "policy_file",
   "policy_hash" }
 local JSON_FIELDS <const> = { "principal", "tls", "headers", "approvals" }
@@ -116,11 +116,16 @@ local function print_request(row)
   operate.print_field("time", support.time(row.time_us // 1000000))
   operate.print_fields(row, FIELDS)
   if row.csr then io.write(operate.pem("CERTIFICATE REQUEST", row.csr)) end
+  if not row.issued then return end
+  operate.print_fields(row.issued, { "state", "subject", "san" })
+  operate.print_times(row.issued, { "not_before", "not_after", "revoked_at" })
+  io.write(row.issued.pem)
 end
 
 local function show(options, config)
   local row, err = operator.ask(config, "request_show", { id = options.id })
   if not row then return nil, err end
+  if row.issued then operate.certificate(row.issued) end
   if not options.json then return print_request(row) end
   for _, field in ipairs(JSON_FIELDS) do row[field] = row[field] and json.decode(row[field]) end
   support.print_json(row)

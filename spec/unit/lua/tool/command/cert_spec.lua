@@ -86,6 +86,25 @@ describe("an operator's command", function()
     assert.equal(3, #json("request", "list", "--id", "83f42c5cfb64", "--label", "", "--json"))
   end)
 
+  it("shows of a request what was asked for and what was given", function()
+    local csr = core.csr.build { key = core.key.generate "ec:P-256", subject = "CN=pump9",
+      san = { "DNS:pump9.example", "DNS:b" } }
+    assert(ledger:run("request_add", rows.request { id = "r9", csr = csr:der(), serial = "0f" }))
+    for issuer, request_id in pairs { ca = "r9", cb = "83f42c5cfb64-3466-1" } do
+      assert(ledger:run("certificate_add", rows.certificate { serial = "0f", issuer = issuer,
+        request_id = request_id, subject = "CN=" .. issuer, not_after = now + DAY,
+        facts = '{"site":"Ulm"}' }))
+    end
+    local row = json("request", "show", "r9", "--json")
+    assert.same({ "CN=pump9", "DNS:pump9.example,DNS:b" }, { row.subject, row.san })
+    assert.same({ "CN=ca", "valid", "Ulm" },
+      { row.issued.subject, row.issued.state, row.issued.facts.site })
+    assert.matches("BEGIN CERTIFICATE-----\nMAD/", row.issued.pem, 1, true)
+    local out = lest("request", "show", "r9").out
+    assert.matches("subject +CN=pump9\n.-BEGIN CERTIFICATE REQUEST.-state +valid\nsubject +CN=ca\n"
+      .. ".-BEGIN CERTIFICATE%-", out)
+  end)
+
   it("names what it cannot read in a time or a name", function()
     for _, case in ipairs {
       { "'soon' is neither a duration", "cert", "list", "--expires-before", "soon" },
