@@ -156,16 +156,26 @@ describe("the lint of layers", function()
     end
   end)
 
+  it("finds who loads other libraries", function()
+    local result = planted({ "lua", "base" }, { '#include "base/library.h"' })
+    assert.equal(1, result.code)
+    for _, layer in ipairs { "lua", "base" } do
+      local expected = ("csrc/%s/planted.c includes base/library.h"):format(layer)
+      assert(result.err:find(expected, 1, true), result.err)
+    end
+  end)
+
   it("finds the symbols of libraries in the objects", function()
     for layer, symbols in pairs {
-      base = { "BN_new", "poll", "__poll_chk", "dlopen" },
+      base = { "BN_new", "poll", "__poll_chk" },
       pki = { "SSL_new", "TLS_server_method", "recvfrom", "lua_gettop" },
       http = { "d2i_X509", "i2d_X509", "OBJ_nid2sn", "CRYPTO_memcmp", "getaddrinfo",
         "sqlite3_open" },
       est = { "EVP_sha256", "bufferevent_free" },
-      net = { "luaL_openlibs", "sqlite3_exec", "curl_easy_init" },
+      net = { "luaL_openlibs", "sqlite3_exec", "curl_easy_init", "dlopen" },
       ledger = { "event_new" },
       lua = { "sqlite3_open", "dlsym" },
+      host = { "el_init", "history" },
     } do
       local result = linked(layer, symbols)
       assert.equal(1, result.code)
