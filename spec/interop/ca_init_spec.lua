@@ -1,6 +1,7 @@
 -- `lest ca init` makes a CA that openssl verifies and a server that runs, and replaces nothing.
 local ca = require "lest.tool.ca"
 local core = require "lest.core"
+local server_cert = require "lest.tool.ca.server_cert"
 local shell = require "support.shell"
 local temporary = require "support.temporary"
 
@@ -64,7 +65,7 @@ describe("lest ca init", function()
     for _, name in ipairs { "DNS:localhost ", "IP:127.0.0.1 ", "IP:::1 " } do
       assert.is_truthy(names:find(name, 1, true), name)
     end
-    local own = ca.host_san(core.system.host_name())
+    local own = server_cert.host_san(core.system.host_name())
     assert.is_truthy(own == nil or names:find(own .. " ", 1, true))
   end)
 
@@ -237,4 +238,94 @@ describe("lest ca init", function()
       assert.equal("root\n", inside("stat -c %U ca.key").out)
     end)
   end
+end)
+
+describe("lest ca server-cert", function()
+  local folder, pki, old, old_key
+
+  local function cert() return assert(core.cert.load(pki .. "/server.pem")) end
+  local function key(passphrase)
+    return assert(core.key.load(pki .. "/server.key", { passphrase = passphrase }))
+  end
+
+  before_each(function()
+    folder = temporary.folder()
+    pki = folder .. "/pki"
+    assert.equal(0, shell.lest("ca", "init", pki, "--host", "est.example.com", "--host",
+      "192.0.2.7").code)
+    old, old_key = cert(), key()
+  end)
+  after_each(temporary.clean)
+
+  local function renew(...)
+    return shell.lest("ca", "server-cert", pki, ...)
+  end
+
+  local function mode(name) return shell.run("stat -c %a " .. pki .. "/" .. name).out end
+
+  it("makes one for the same hosts and key, which openssl verifies", function()
+    local result = renew()
+    assert.equal("", result.err)
+    assert.matches("^Server certificate for: est.example.com, 192.0.2.7, until ", result.out)
+    assert.matches("SIGHUP", result.out)
+    local new = cert()
+    assert.not_equal(old.serial, new.serial)
+    assert.same({ old.san, old.subject_der, old.public_key.der }, { new.san, new.subject_der,
+      new.public_key.der })
+    assert.equal(old_key, key())
+    assert.equal(0, shell.run(("cd %s && openssl verify -x509_strict -purpose sslserver -CAfile "
+      .. "ca.pem -verify_hostname est.example.com server.pem"):format(pki)).code)
+    assert.equal("644\n", mode "server.pem")
+  end)
+
+  it("makes one for other hosts, or with a new key, where asked", function()
+    assert.equal(0, renew("--host", "[::1]", "--new-key", "ec:P-384").code)
+    assert.same({ "IP:::1" }, cert().san)
+    assert.equal(key():public_der(), cert().public_key.der)
+    assert.equal("ec:P-384", key().type)
+    assert.equal("600\n", mode "server.key")
+    assert.is_false(core.system.exists(pki .. "/server.key.new"))
+    local told = require("cjson").decode(renew("--json").out)
+    assert.same({ cert().serial, "ec:P-384", { "::1" } }, { told.serial, told.key_type,
+      told.hosts })
+  end)
+
+  it("finishes what a run that was stopped between certificate and key has left", function()
+    os.rename(pki .. "/server.key", pki .. "/old.key")
+    assert.equal(0, shell.run(("cp %s/old.key %s/server.key"):format(pki, pki)).code)
+    assert.equal(0, renew("--new-key", "ec:P-256").code)
+    local new = key()
+    os.rename(pki .. "/server.key", pki .. "/server.key.new")
+    os.rename(pki .. "/old.key", pki .. "/server.key")
+    assert.equal(0, renew().code)
+    assert.equal(new, key())
+    assert.equal(new:public_der(), cert().public_key.der)
+    assert.is_false(core.system.exists(pki .. "/server.key.new"))
+  end)
+
+  it("changes nothing where anything is wrong, and says what", function()
+    local before = shell.run("cd " .. pki .. " && sha256sum *.*").out
+    local function refused(problem, ...)
+      local result = renew(...)
+      assert.not_equal(0, result.code)
+      assert.matches(problem, result.err, 1, true)
+    end
+    refused("'a b' is neither a host name nor an address", "--host", "a b")
+    refused("--new-key: no kind of key is called 'P-256', did you mean 'ec:P-256'?", "--new-key",
+      "P-256")
+    shell.run(("ln -s /dev/full %s/server.key.new"):format(pki))
+    refused("server.key.new: ", "--new-key", "ec:P-256")
+    os.remove(pki .. "/server.key.new")
+    assert.equal(before, shell.run("cd " .. pki .. " && sha256sum *.*").out)
+    assert(key():save(pki .. "/server.key", { passphrase = "secret" }))
+    refused("server.key: the key is encrypted and needs a passphrase: --passphrase-file FILE")
+    local phrase = temporary.file(folder, "phrase", "secret\n")
+    assert.equal(0, renew("--passphrase-file", phrase, "--new-key", "ec:P-256").code)
+    assert.equal(cert().public_key.der, key "secret":public_der())
+    assert.equal(0, shell.lest("ca", "init", folder .. "/other").code)
+    assert.equal(0, shell.lest("ca", "init", folder .. "/third", "--name", "Third").code)
+    shell.run(("cp %s/third/server.* %s/other"):format(folder, folder))
+    pki = folder .. "/other"
+    refused("server.pem is not of this CA, but of CN=Third")
+  end)
 end)

@@ -7,12 +7,12 @@
 local ca_files = require "lest.tool.ca.templates"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local server_cert = require "lest.tool.ca.server_cert"
 
 local M = {}
 
 local DAY <const> = 86400
 local CA_LIFETIME <const> = 3652 * DAY -- ten years
-local SERVER_LIFETIME <const> = 365 * DAY
 local BACKDATE <const> = 60 -- for a device whose clock is a little late
 local CN_MAX <const> = 64 -- RFC 5280 appendix A.1: ub-common-name
 
@@ -26,62 +26,6 @@ M.FILES = { "ca.key", "ca.pem", "server.key", "server.pem", "policy.lua", "serve
 local LEDGER <const> = "ledger"
 local LEDGER_FILES <const> = { "ledger.db", "ledger.db-wal", "ledger.db-shm" }
 
-local function is_ipv4(text)
-  local count = 0
-  for octet in text:gmatch "[^.]+" do
-    if not octet:find "^%d%d?%d?$" or tonumber(octet) > 255 then return false end
-    count = count + 1
-  end
-  return count == 4 and text:find "^%d+%.%d+%.%d+%.%d+$" ~= nil
-end
-
-local function is_dns(text)
-  if #text > 253 then return false end
-  for label in (text:gsub("^%*%.", "") .. "."):gmatch "([^.]*)%." do
-    if #label > 63 or not label:find "^[%w_]$" and not label:find "^[%w_][%w_-]*[%w_]$" then
-      return false
-    end
-  end
-  return not text:find "^[%d.]+$"
-end
-
---- The subject alternative name for what a person calls a host: a name, 192.0.2.1, 2001:db8::1 or
---- [::1].
----@param host string
----@return string|nil san
-function M.host_san(host)
-  if is_ipv4(host) then return "IP:" .. host end
-  local v6 = host:match "^%[([%x:.]+)%]$" or (host:find ":" and host:match "^[%x:.]+$")
-  if v6 then return core.san.encode { "IP:" .. v6 } and "IP:" .. v6 or nil end
-  return is_dns(host) and "DNS:" .. host or nil
-end
-
-local function default_hosts()
-  local hosts = { "localhost", "127.0.0.1", "::1" }
-  local name = core.system.host_name()
-  if name ~= "localhost" and M.host_san(name) then table.insert(hosts, 1, name) end
-  return hosts
-end
-
-local function sans(hosts)
-  local list = {}
-  for i, host in ipairs(hosts) do
-    list[i] = M.host_san(host)
-    if not list[i] then
-      return fail("usage", ("'%s' is neither a host name nor an address"):format(host))
-    end
-  end
-  return list
-end
-
--- A common name for people; clients look at the alternative names only.
-local function server_subject(hosts)
-  for _, host in ipairs(hosts) do
-    if #host <= CN_MAX then return { { "CN", host } } end
-  end
-  return {}
-end
-
 local function make_root(name, now)
   local usable, problem = core.name.encode { { "CN", name } }
   if not usable then return fail("usage", problem.message) end
@@ -94,34 +38,16 @@ local function make_root(name, now)
   return { key = key, cert = cert }
 end
 
-local function make_server(root, hosts, now)
-  local san, err = sans(hosts)
-  if not san then return nil, err end
-  local key, issuer, der, cert
-  key, err = core.key.generate "ec:P-256"
-  if not key then return nil, err end
-  issuer, err = core.issuer.new { cert = root.cert, key = root.key }
-  if not issuer then return nil, err end
-  der, err = issuer:issue { public_key = key:public_der(),
-    subject = server_subject(hosts), san = san,
-    not_before = now - BACKDATE, not_after = now + SERVER_LIFETIME,
-    key_usage = { "digitalSignature" }, eku = { "serverAuth" } }
-  if not der then return nil, err end
-  cert, err = core.cert.parse(der)
-  if not cert then return nil, err end
-  return { key = key, cert = cert }
-end
-
 --- Everything that is to be written, before anything is.
 local function make(options)
   local now = core.clock.wall_us() // 1000000
   local hosts = options.hosts
-  if not hosts or #hosts == 0 then hosts = default_hosts() end
+  if not hosts or #hosts == 0 then hosts = server_cert.default_hosts() end
   local name = options.name or ("EST CA " .. core.system.host_name()):sub(1, CN_MAX)
   local root, err = make_root(name, now)
   if not root then return nil, err end
   local server
-  server, err = make_server(root, hosts, now)
+  server, err = server_cert.make(root, hosts, now)
   if not server then return nil, err end
   return {
     root = root.cert, server = server.cert, hosts = hosts,

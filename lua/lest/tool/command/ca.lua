@@ -1,17 +1,40 @@
 --- `lest ca init DIR`: make an embedded CA, a server certificate and a working configuration.
+--- `lest ca server-cert DIR`: make the next server certificate of such a folder.
 local ca = require "lest.tool.ca"
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 local json = require "lest.json"
+local key_kinds = require "lest.base.key_kinds"
+local server_cert = require "lest.tool.ca.server_cert"
 local support = require "lest.tool.command.support"
 
 local M = {}
+
+local function add_server_cert(p)
+  local renew = support.subcommand(p, {
+    name = "server-cert",
+    summary = "Make the next server.pem of a folder that `lest ca init` made, for the same hosts "
+      .. "and with the same key unless told otherwise. The old one stays until the new one is "
+      .. "whole, and a running server has it until SIGHUP.",
+    example = "lest ca server-cert pki && systemctl reload lest",
+  })
+  renew:argument "dir" :description "The folder with ca.pem, ca.key, server.pem and server.key."
+  renew:option "--host" :args(1) :count "*" :argname "<name>"
+    :description("A name or address that clients reach the server by; repeat it for more. "
+      .. "Default: those of the present certificate.")
+  renew:option "--new-key" :args(1) :argname "<kind>"
+    :description "Make a new server.key too: ec:P-256, rsa:3072, ed25519 and others."
+  renew:option "--passphrase-file" :args(1) :argname "<file>"
+    :description "Passphrase of ca.key and server.key, should they be encrypted."
+  renew:flag "--json" :description "Print the result as JSON."
+end
 
 --- What it takes, as --help and the manual page have it.
 ---@return table parser
 function M.parser()
   local p = support.parser {
     name = "lest ca",
-    summary = "Make an embedded CA.",
+    summary = "Make an embedded CA, and renew its server's certificate.",
     example = "lest ca init pki --name \"Example Device CA\" --host est.example.com",
   }
   p:require_command(true):command_target "subcommand"
@@ -30,6 +53,7 @@ function M.parser()
     :description("A name or address that clients reach the server by; repeat it for more. "
       .. "Default: localhost, 127.0.0.1, ::1 and this machine's name.")
   init:flag "--json" :description "Print the result as JSON."
+  add_server_cert(p)
   return p
 end
 
@@ -90,10 +114,48 @@ local function init(options)
   return 0
 end
 
+-- What the command line can do about an error of renew().
+local function explain(err, options)
+  if err.code == "key_passphrase" and not options.passphrase_file then
+    err.message = err.message .. ": --passphrase-file FILE"
+  elseif err.code == "key_unsupported" and options.new_key then
+    local message = ("--new-key: %s%s"):format(err.message, key_kinds.hint(options.new_key))
+    return select(2, fail("usage", message))
+  end
+  return err
+end
+
+local function renew(options)
+  local passphrase, made, err
+  if options.passphrase_file then
+    passphrase, err = support.secret(options.passphrase_file)
+    if not passphrase then return nil, err end
+  end
+  if options.dir == "" then support.usage "the folder's name is empty" end
+  made, err = server_cert.renew(options.dir, { hosts = options.host, new_key = options.new_key,
+    passphrase = passphrase })
+  if not made then return nil, explain(err, options) end
+  local cert = made.cert
+  if options.json then
+    support.print_json(json.object { hosts = made.hosts, serial = cert.serial,
+      not_after = cert.not_after, fingerprint = cert.fingerprint, key_type = cert.public_key.type,
+      replaced = made.old.serial })
+  else
+    io.write("Server certificate for: ", support.clean(table.concat(made.hosts, ", ")), ", until ",
+      support.time(cert.not_after), ", serial ", cert.serial,
+      "\nA running server takes it up at SIGHUP: systemctl reload lest, or kill -HUP PID\n")
+  end
+  return 0
+end
+
+local actions <const> = { init = init, ["server-cert"] = renew }
+
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(M.parser(), args, init)
+  return support.run(M.parser(), args, function(options)
+    return actions[options.subcommand](options)
+  end)
 end
 
 return M
