@@ -125,7 +125,8 @@ return {
   },
   { title = "EDITORS",
     "An editor with the Lua language server completes `request.` and `policy.` below the line "
-      .. "`---@type lest.policy.hooks`, with a file `.luarc.json` beside the policy:",
+      .. "`---@type lest.policy.hooks`, with a file `.luarc.json` beside the policy, as "
+      .. "`share/lest/policies` has one:",
     { code = EDITOR },
   },
   { title = "FILES",

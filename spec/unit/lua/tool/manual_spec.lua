@@ -74,6 +74,33 @@ describe("a manual page", function()
   end)
 end)
 
+describe("a shape", function()
+  local duration, s = require "lest.duration", require "lest.base.schema"
+  local words = require "lest.tool.manual.shape"
+
+  it("is told in words, with its bounds and its default", function()
+    for told, shape in pairs {
+      ["a string"] = s.string(), ["a path"] = s.string { what = "a path (absolute)" },
+      ["a whole number from 1 to 8; `2`"] = s.optional(s.integer { min = 1, max = 8 }, 2),
+      ['a size up to 64KiB; `"1MiB"`'] = s.optional(s.size { max = 65536 }, 1048576),
+      ['a duration from 1m; `"1h"`'] = s.optional(duration.field { min = 60 }, 3600),
+      ['`"a"`, `"b"` or `"c"`; `"b"`'] = s.optional(s.one_of { "a", "b", "c" }, "b"),
+      ['true or false, or a list'] = s.list(s.boolean(), { single = true }),
+      ['a list, each a string; `{ "x", "y" }`'] = s.optional(s.list(s.string()), { "x", "y" }),
+      ["a list of words"] = s.list(s.one_of { "a", "b" }),
+      ["a string for each name"] = s.optional(s.map(s.string()), {}),
+      ["true or false; `false`"] = s.optional(s.boolean(), false),
+    } do
+      local default = words.default(shape)
+      assert.equal(told, words.type(shape) .. (default and "; " .. default or ""))
+    end
+    assert.equal('`"a"`, `"b"`', words.words(s.optional(s.list(s.one_of { "a", "b" }))))
+    local fields = { x = s.string() }
+    assert.equal(fields, words.fields(s.optional(s.map(s.record(fields)))))
+    assert.is_nil(words.fields(s.string()))
+  end)
+end)
+
 describe("annotations", function()
   local found = annotations.read [[
 --- A head.
