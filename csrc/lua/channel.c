@@ -1,20 +1,20 @@
-/* core.channel: message sockets between processes (classes lest.channel, lest.channel_listener).
+/* core.channel: message sockets between processes (class lest.channel).
  *
- * Both stay open until closed, whether or not the script keeps them: the registry holds each under the
- * address of its C object. */
+ * One stays open until closed, whether or not the script keeps it: the registry holds it under the address of
+ * its C object. */
 #include "lua/channel.h"
 
 #include "lua/binding.h"
 #include "lua/loop.h"
 #include "net/channel.h"
 
+#include <limits.h>
 #include <stdlib.h>
 
 struct port {
     lua_State *L;
     struct net_channel *channel;
-    struct net_channel_listener *listener;
-    struct lestL_callback on_message; /* or on_accept */
+    struct lestL_callback on_message;
     struct lestL_callback on_close;
 };
 
@@ -28,7 +28,6 @@ static void close_port(void *h)
 {
     struct port *port = h;
     net_channel_free(port->channel);
-    net_channel_listener_free(port->listener);
     lestL_callback_clear(&port->on_message);
     lestL_callback_clear(&port->on_close);
     let_go(port);
@@ -50,11 +49,9 @@ static const struct lestL_class channel_class = {
     .close = close_port,
 };
 
-static const struct lestL_class listener_class = { .name = "lest.channel_listener", .close = close_port };
-
-static struct port *new_port(lua_State *L, const struct lestL_class *class)
+static struct port *new_port(lua_State *L)
 {
-    struct lestL_object *object = lestL_new_object(L, class);
+    struct lestL_object *object = lestL_new_object(L, &channel_class);
     struct port *port = calloc(1, sizeof *port);
     if (!port)
         lestL_no_memory(L);
@@ -163,38 +160,6 @@ static int channel_queued(lua_State *L)
     return 1;
 }
 
-/* on_accept(channel), inside a protected call: making the object may raise, and then on_accepted() still owns
- * the channel. When the handler raises, the channel is closed: the script may have no reference to it. */
-static int deliver_accepted(lua_State *L)
-{
-    struct port *listener = lua_touserdata(L, 1);
-    struct net_channel **channel = lua_touserdata(L, 2);
-    struct port *port = new_port(L, &channel_class);
-    port->channel = *channel;
-    *channel = NULL;
-    set_handlers(port);
-    lua_rawgeti(L, LUA_REGISTRYINDEX, listener->on_message.ref);
-    lua_pushvalue(L, -2);
-    struct lestL_object *object = lua_touserdata(L, -1);
-    if (lestL_call(L, 1, 0, "new channel") || !object->h)
-        return 0;
-    object->h = NULL;
-    close_port(port);
-    return 0;
-}
-
-static void on_accepted(void *arg, struct net_channel *channel)
-{
-    struct port *listener = arg;
-    if (lua_checkstack(listener->L, LUA_MINSTACK)) {
-        lua_pushcfunction(listener->L, deliver_accepted);
-        lua_pushlightuserdata(listener->L, listener);
-        lua_pushlightuserdata(listener->L, &channel);
-        lestL_call(listener->L, 2, 0, "new channel");
-    }
-    net_channel_free(channel);
-}
-
 /* The index of a function in an option table at 1, pushed; 0 if absent */
 static int push_function(lua_State *L, const char *key)
 {
@@ -206,57 +171,28 @@ static int push_function(lua_State *L, const char *key)
     return lua_gettop(L);
 }
 
-static const char *check_path(lua_State *L)
+/* channel.adopt{ fd =, on_message =, on_close =, messages_max =, bytes_max = }: the channel's from now on */
+static int adopt(lua_State *L)
 {
-    const char *path = lestL_opt_string(L, 1, "path", NULL);
-    if (!path)
-        luaL_error(L, "the option 'path' is needed");
-    return path;
-}
-
-/* channel.listen{ path =, on_accept = function(channel) } */
-static int listen_at(lua_State *L)
-{
-    static const char *const known[] = { "path", "on_accept", NULL };
+    static const char *const known[] = { "fd", "on_message", "on_close", "messages_max", "bytes_max", NULL };
     struct lest_error err;
     luaL_checktype(L, 1, LUA_TTABLE);
     lestL_check_options(L, 1, known);
-    const char *path = check_path(L);
-    int on_accept = push_function(L, "on_accept");
-    if (!on_accept)
-        return luaL_error(L, "the option 'on_accept' is needed");
-    struct net_loop *loop = lestL_loop(L);
-    struct port *port = new_port(L, &listener_class);
-    lestL_callback_set(L, on_accept, &port->on_message);
-    if (!net_channel_listen(loop, path, on_accepted, port, &port->listener, &err))
-        return 1;
-    let_go(port);
-    return lestL_fail(L, &err);
-}
-
-/* channel.connect{ path =, on_message =, on_close =, messages_max =, bytes_max = } */
-static int connect_to(lua_State *L)
-{
-    static const char *const known[] = {
-        "path", "on_message", "on_close", "messages_max", "bytes_max", NULL
-    };
-    struct lest_error err;
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lestL_check_options(L, 1, known);
-    const char *path = check_path(L);
+    lua_Integer fd = lestL_opt_integer(L, 1, "fd", -1);
     lua_Integer messages_max = lestL_opt_integer(L, 1, "messages_max", 0);
     lua_Integer bytes_max = lestL_opt_integer(L, 1, "bytes_max", 0);
+    if (fd < 0 || fd > INT_MAX)
+        return luaL_error(L, "the option 'fd' is a descriptor");
     if (messages_max < 0 || bytes_max < 0)
         return luaL_error(L, "a limit is not negative");
     int on_message = push_function(L, "on_message");
     int on_close = push_function(L, "on_close");
-    struct net_loop *loop = lestL_loop(L);
-    struct port *port = new_port(L, &channel_class);
+    struct port *port = new_port(L);
     if (on_message)
         lestL_callback_set(L, on_message, &port->on_message);
     if (on_close)
         lestL_callback_set(L, on_close, &port->on_close);
-    if (net_channel_connect(loop, path, &port->channel, &err)) {
+    if (net_channel_adopt(lestL_loop(L), (int)fd, &port->channel, &err)) {
         let_go(port);
         return lestL_fail(L, &err);
     }
@@ -268,7 +204,7 @@ static int connect_to(lua_State *L)
 
 enum lest_status lestL_channel_push(lua_State *L, int *fd, struct lest_error *err)
 {
-    struct port *port = new_port(L, &channel_class);
+    struct port *port = new_port(L);
     enum lest_status status = net_channel_adopt(lestL_loop(L), *fd, &port->channel, err);
     *fd = -1;
     if (!status) {
@@ -282,11 +218,8 @@ enum lest_status lestL_channel_push(lua_State *L, int *fd, struct lest_error *er
 
 int lestL_open_channel(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "listen", listen_at },
-                                          { "connect", connect_to },
-                                          { NULL, NULL } };
+    static const luaL_Reg functions[] = { { "adopt", adopt }, { NULL, NULL } };
     lestL_class_register(L, &channel_class);
-    lestL_class_register(L, &listener_class);
     luaL_newlib(L, functions);
     lua_pushinteger(L, NET_CHANNEL_MESSAGE_MAX);
     lua_setfield(L, -2, "message_max");

@@ -2,8 +2,7 @@
  *
  * The descriptors that a peer may attach to a packet are never received, so the kernel drops them. Nothing
  * here judges the peer: who has the other end is up to how it came there. In a server the supervisor makes
- * both ends and hands them out (net_channel_adopt()); listening and connecting are for
- * the stand-ins of specs. */
+ * both ends and hands them out. */
 #ifndef LEST_NET_CHANNEL_H
 #define LEST_NET_CHANNEL_H
 
@@ -16,7 +15,6 @@
 enum { NET_CHANNEL_MESSAGE_MAX = 200000, NET_CHANNEL_BATCH = 64 };
 
 struct net_channel;
-struct net_channel_listener;
 
 /** How much may wait to be sent; 0 means the default. */
 struct net_channel_limits {
@@ -31,23 +29,6 @@ struct net_channel_handlers {
     void (*closed)(void *arg);
     void *arg;
 };
-
-/** Listen at an address: a path (made 0600; a socket left by a dead process is replaced; removed by
- *  net_channel_listener_free()), or "@name" for an abstract address. accepted() gets each new channel and
- *  owns it. *out is the caller's. The loop outlives it.
- *  Errors: LEST_E_USAGE (address too long), LEST_E_EXISTS (a process listens there), LEST_E_IO, LEST_E_NOMEM
- */
-enum lest_status net_channel_listen(struct net_loop *loop, const char *address,
-                                    void (*accepted)(void *arg, struct net_channel *channel), void *arg,
-                                    struct net_channel_listener **out, struct lest_error *err) LEST_MUST_USE;
-
-/** Stop listening; accepted channels stay. NULL is fine; may be called from accepted(). */
-void net_channel_listener_free(struct net_channel_listener *listener);
-
-/** A channel to an address ("@name" or a path). Errors: LEST_E_USAGE, LEST_E_UNAVAILABLE (no process listens,
- *  or its backlog is full), LEST_E_IO, LEST_E_NOMEM */
-enum lest_status net_channel_connect(struct net_loop *loop, const char *address, struct net_channel **out,
-                                     struct lest_error *err) LEST_MUST_USE;
 
 /** A channel over a connected descriptor, which is the channel's from now on, even on failure. */
 enum lest_status net_channel_adopt(struct net_loop *loop, int fd, struct net_channel **out,

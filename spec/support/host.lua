@@ -6,6 +6,7 @@
 ---   host:stop()
 local core = require "lest.core"
 local process = require "support.process"
+local sockets = require "support.sockets"
 
 local M = {}
 
@@ -21,11 +22,13 @@ local function make_tree(folder)
   process.must(([[
     set -e
     root=$PWD; prefix=%s; cd %s; chmod 755 .
-    mkdir -p bin share/lua/5.4/lest
+    mkdir -p bin fixture share/lua/5.4/lest share/lua/5.4/support
+    cp $prefix/fixture/sockets.so fixture
+    cp "$root"/spec/support/sockets.lua share/lua/5.4/support
     ln $prefix/bin/lest bin/lest 2>/dev/null || cp $prefix/bin/lest bin/lest
     cp -r $prefix/share/lua/5.4/lest/. share/lua/5.4/lest/
     cp -r "$root"/spec/support/roles/. share/lua/5.4/lest/
-    chmod -R a+rX share]]):format(LEST_PREFIX, folder))
+    chmod -R a+rX fixture share]]):format(LEST_PREFIX, folder))
 end
 
 local function serialize(value)
@@ -129,7 +132,7 @@ function Host:ask(role, index, code, generation)
   local address = ("@%s-%s-%d-%d"):format(self.control, role, index, generation or self.generation)
   local answer
   local channel <close> = self:wait(address, function()
-    return (core.channel.connect { path = address, on_message = function(bytes) answer = bytes end,
+    return sockets.connect(address, { on_message = function(bytes) answer = bytes end,
       on_close = function() answer = answer or "closed" end })
   end)
   assert(channel:send(code))
@@ -139,7 +142,7 @@ end
 --- As ask(), without waiting for an answer.
 function Host:tell(role, index, code)
   local address = ("@%s-%s-%d-%d"):format(self.control, role, index, self.generation)
-  local channel = assert(core.channel.connect { path = address })
+  local channel = assert(sockets.connect(address))
   assert(channel:send(code))
   return channel
 end

@@ -10,6 +10,7 @@
 --- role of such a worker, and the script of an agent.
 local cjson = require "cjson"
 local core = require "lest.core"
+local sockets = require "support.sockets"
 local task = require "lest.task"
 
 local M = {}
@@ -111,23 +112,22 @@ function commands.shell(line)
 end
 
 local function listen(control, on_end)
-  return assert(core.channel.listen { path = control,
-    on_accept = function(channel)
-      if on_end then channel:on_close(on_end) end
-      channel:on_message(function(packet)
-        local call = cjson.decode(packet)
-        for i, argument in ipairs(call) do
-          if math.type(argument) == "float" then call[i] = math.tointeger(argument) end
-          if type(argument) == "table" and argument.bytes then
-            call[i] = core.base64.decode(argument.bytes)
-          end
+  return sockets.listen(control, function(channel)
+    if on_end then channel:on_close(on_end) end
+    channel:on_message(function(packet)
+      local call = cjson.decode(packet)
+      for i, argument in ipairs(call) do
+        if math.type(argument) == "float" then call[i] = math.tointeger(argument) end
+        if type(argument) == "table" and argument.bytes then
+          call[i] = core.base64.decode(argument.bytes)
         end
-        task.start({ quiet = true }, function()
-          local results = { pcall(commands[table.remove(call, 1)], table.unpack(call)) }
-          channel:send(cjson.encode(results))
-        end)
+      end
+      task.start({ quiet = true }, function()
+        local results = { pcall(commands[table.remove(call, 1)], table.unpack(call)) }
+        channel:send(cjson.encode(results))
       end)
-    end })
+    end)
+  end)
 end
 
 --- The role of a worker.
@@ -173,11 +173,12 @@ function M.server(options)
   process.must(([[
     set -e
     root=$PWD; mkdir -p %s/tree; cd %s/tree; chmod 755 .
-    mkdir -p bin share/lua/5.4
-    cp -rL %s/share/lua/5.4/lest share/lua/5.4; cp %s/bin/lest bin/lest
-    cd share/lua/5.4/lest; cp "$root"/spec/support/rogue.lua .
-    mv server/worker/role.lua server/worker/honest.lua
-    chmod -R a+rX .]]):format(server.folder, server.folder, LEST_PREFIX, LEST_PREFIX))
+    prefix=%s; mkdir -p bin fixture share/lua/5.4/support
+    cp -rL $prefix/share/lua/5.4/lest share/lua/5.4; cp $prefix/bin/lest bin/lest
+    cp $prefix/fixture/sockets.so fixture; cp "$root"/spec/support/sockets.lua share/lua/5.4/support
+    cp "$root"/spec/support/rogue.lua share/lua/5.4/lest
+    cd share/lua/5.4/lest/server/worker; mv role.lua honest.lua
+    cd $OLDPWD; chmod -R a+rX .]]):format(server.folder, server.folder, LEST_PREFIX))
   local modules = server.folder .. "/tree/share/lua/5.4/lest/"
   process.write(modules .. "server/worker/role.lua", HONEST_AND_NOT)
   process.write(modules .. "rogue_control.lua", ("return %q"):format(server.rogues))
@@ -191,7 +192,7 @@ local function talk_to(self, control, check)
   setmetatable(self, Rogue)
   self.channel = process.wait_for(function()
     if check then check() end
-    return (core.channel.connect { path = control,
+    return sockets.connect(control, {
       on_message = function(packet) self.callback(packet) end,
       on_close = function() self.callback '[false, "the rogue ended"]' end })
   end, "the rogue", 20)
@@ -217,8 +218,11 @@ function M.agent(server, uid)
   started = started + 1
   local script = server.folder .. "/rogue.lua"
   process.write(script, process.read "spec/support/rogue.lua")
+  os.execute("mkdir -p " .. server.folder .. "/support")
+  process.write(server.folder .. "/support/sockets.lua", process.read "spec/support/sockets.lua")
   local control = ("@agent-%d-%d"):format(core.process.pid, started)
-  local words = { LEST_PREFIX .. "/bin/lest", "run", script, control }
+  local words = { "env", "LUA_PATH=" .. server.folder .. "/?.lua;;", LEST_PREFIX .. "/bin/lest",
+    "run", script, control }
   if require("support.host").is_root then
     local drop = { "setpriv", "--reuid=" .. uid, "--regid=" .. uid, "--clear-groups" }
     table.move(words, 1, #words, #drop + 1, drop)

@@ -509,28 +509,16 @@ function channel:on_close(fn) end
 --- Close; messages that wait are dropped.
 function channel:close() end
 
----@class lest.channel_listener
-local channel_listener = {}
-
---- Stop accepting; channels that were accepted stay.
-function channel_listener:close() end
-
 ---@class lest.core.channel
 ---@field message_max integer
 local core_channel = {}
 
---- Accept channels at a path (0600) or an abstract address "@name", which every process of the
---- machine reaches. Open until closed.
----@param options { path: string, on_accept: fun(channel: lest.channel) }
----@return lest.channel_listener?
----@return lest.error?
-function core_channel.listen(options) end
-
---- Connect to a path or "@name".
----@param options { path: string, on_message?: fun(bytes: string, channel: lest.channel), on_close?: fun(), messages_max?: integer, bytes_max?: integer } defaults 1024 and 8 MiB
+--- A channel over a connected descriptor, which is the channel's from now on. In a server the
+--- supervisor gives each process its own: core.process.on_channel.
+---@param options { fd: integer, on_message?: fun(bytes: string, channel: lest.channel), on_close?: fun(), messages_max?: integer, bytes_max?: integer } defaults 1024 and 8 MiB
 ---@return lest.channel?
----@return lest.error? err code unavailable: no process listens
-function core_channel.connect(options) end
+---@return lest.error? err
+function core_channel.adopt(options) end
 
 --- The messages between workers and authority; the tables of csrc/wire/message.c say what there is.
 ---@class lest.core.message

@@ -2,6 +2,7 @@
 -- to its control address.
 local cjson = require "cjson"
 local core = require "lest.core"
+local sockets = require "support.sockets"
 
 local function control(launch, config)
   return ("@%s-%s-%d-%d"):format(config.control, launch.role, launch.index, launch.generation)
@@ -24,11 +25,10 @@ return function(launch)
   if launch.check then return 0 end
   assert(core.process.harden())
   local env = { launch = launch, config = config, core = core }
-  local listener <close> = assert(core.channel.listen { -- luacheck: ignore 211
-    path = control(launch, config), on_accept = function(channel)
+  local listener <close> = sockets.listen( -- luacheck: ignore 211
+    control(launch, config), function(channel)
       channel:on_message(function(code) channel:send(evaluate(code, env)) end)
-    end,
-  })
+    end)
   env.channels = 0
   core.process.on_channel(function(channel)
     env.channels = env.channels + 1

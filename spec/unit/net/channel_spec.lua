@@ -1,9 +1,7 @@
 -- Message sockets between processes: whole messages in order, bounded queues.
 local core = require "lest.core"
-local shell = require "support.shell"
+local sockets = require "support.sockets"
 local temporary = require "support.temporary"
-
-local serial = 0
 
 --- Turn the loop until ready() is true, for at most twenty seconds.
 local function turn_until(ready)
@@ -23,19 +21,10 @@ describe("core.channel", function()
     return object
   end
 
-  --- A listener with a server's end and a client's end of one channel.
+  --- The two ends of one channel.
   local function pair(options)
-    serial = serial + 1
-    local address = ("@lest-channel-spec-%d-%d"):format(serial, core.clock.wall_us())
-    local server
-    keep(assert(core.channel.listen { path = address, on_accept = function(channel)
-      server = keep(channel)
-    end }))
-    options = options or {}
-    options.path = address
-    local client = keep(assert(core.channel.connect(options)))
-    turn_until(function() return server end)
-    return server, client
+    local server, client = sockets.pair(options)
+    return keep(server), keep(client)
   end
 
   before_each(function() open = {} end)
@@ -93,14 +82,13 @@ describe("core.channel", function()
   end)
 
   it("closes on a packet over the limit", function()
-    serial = serial + 1
     local folder = temporary.folder()
     local path = folder .. "/socket"
     local closed, messages = false, {}
-    keep(assert(core.channel.listen { path = path, on_accept = function(channel)
+    keep(sockets.listen(path, function(channel)
       channel:on_message(function(bytes) messages[#messages + 1] = bytes end)
       channel:on_close(function() closed = true end)
-    end }))
+    end))
     local script = temporary.file(folder, "send.py", [[
 import socket, sys
 s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
@@ -160,38 +148,9 @@ s.recv(1)
     turn_until(function() return seen == 2 end)
   end)
 
-  it("says that nobody listens", function()
-    local channel, err = core.channel.connect { path = "@lest-nobody-here" }
-    assert.is_nil(channel)
-    assert.equal("unavailable", err.code)
-    channel, err = core.channel.connect { path = ("x"):rep(200) }
-    assert.is_nil(channel)
-    assert.equal("usage", err.code)
-  end)
-
-  it("listens at a path that only its owner can reach, and takes a dead one over", function()
-    local folder = temporary.folder()
-    local path = folder .. "/control"
-    local script = temporary.file(folder, "bind.py",
-      "import socket, sys; socket.socket(socket.AF_UNIX, 5).bind(sys.argv[1])")
-    os.execute(("python3 %s %s"):format(script, path))
-    local listener = assert(core.channel.listen { path = path, on_accept = function() end })
-    assert.equal("600", shell.capture("stat -c %a " .. path))
-    local second, err = core.channel.listen { path = path, on_accept = function() end }
-    assert.is_nil(second)
-    assert.equal("exists", err.code)
-    listener:close()
-    assert.is_nil(shell.capture("ls " .. path .. " 2>/dev/null"))
-    temporary.file(folder, "file", "not a socket")
-    listener, err = core.channel.listen { path = folder .. "/file", on_accept = function() end }
-    assert.is_nil(listener)
-    assert.equal("exists", err.code)
-  end)
-
   it("rejects options it does not know", function()
-    assert.has_error(function() core.channel.connect { pth = "@x" } end,
-      "unknown option 'pth', did you mean 'path'?")
-    assert.has_error(function() core.channel.connect {} end,
-      "the option 'path' is needed")
+    assert.has_error(function() core.channel.adopt { on_mesage = print } end,
+      "unknown option 'on_mesage', did you mean 'on_message'?")
+    assert.has_error(function() core.channel.adopt {} end, "the option 'fd' is a descriptor")
   end)
 end)

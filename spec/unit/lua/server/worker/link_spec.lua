@@ -1,21 +1,26 @@
--- The worker's connection to the authority, against a listener in its place.
+-- The worker's connection to the authority, against the other end of it.
 local core = require "lest.core"
 local link_module = require "lest.server.worker.link"
 local message = require "lest.server.wire.message"
 local p = require "support.packet"
 local refusal = require "lest.server.wire.refusal"
+local sockets = require "support.sockets"
 local task = require "lest.task"
 
 local QUESTIONS <const> = { begin = true, finish = true }
 
 describe("a worker's link", function()
-  local address, listener, link, peer, received, says_hello
+  local link, peer, received, says_hello
   local HELLO <const> = assert(message.encode { type = "hello" })
 
   -- What the supervisor does when it is asked.
   local ask_channel = core.process.ask_channel
   local function hand_out()
-    link:take(assert(core.channel.connect { path = address }))
+    local channel
+    peer, channel = sockets.pair()
+    if says_hello then peer:send(HELLO) end
+    peer:on_message(function(packet) table.insert(received, packet) end)
+    link:take(channel)
   end
 
   -- Turn the loop until a condition holds.
@@ -51,12 +56,6 @@ describe("a worker's link", function()
 
   before_each(function()
     received, says_hello = {}, true
-    address = ("@lest-link-%d-%s"):format(os.time(), tostring({}):match "0x(%x+)")
-    listener = assert(core.channel.listen { path = address, on_accept = function(channel)
-      peer = channel
-      if says_hello then channel:send(HELLO) end
-      channel:on_message(function(packet) table.insert(received, packet) end)
-    end })
     core.process.ask_channel = hand_out -- luacheck: ignore 122
     link = link_module.new()
     hand_out()
@@ -66,7 +65,6 @@ describe("a worker's link", function()
   after_each(function()
     core.process.ask_channel = ask_channel -- luacheck: ignore 122
     if link.channel then link.channel:close() end
-    listener:close()
   end)
 
   it("gives each question the answer with its id, in any order", function()
@@ -97,10 +95,10 @@ describe("a worker's link", function()
 
   it("calls the outcome unknown when the authority is lost, and takes a new channel", function()
     local one = ask "w-1"
+    local lost = peer
     peer:close()
     local problem = refused(one)
     assert.same({ 503, 5 }, { problem.status, problem.retry_after })
-    local lost = peer
     wait_for(function() return peer ~= lost and link.is_up end)
     local two, question = ask "w-2"
     peer:send(assert(message.encode { type = "answer", id = question.id, serial = "02" }))
