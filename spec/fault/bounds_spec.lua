@@ -122,7 +122,7 @@ describe("an address that asks without end", function()
     assert.equal(429, limited.status)
     assert.matches("too many requests from this address", limited.body)
     local wait = tonumber(limited:header "retry-after")
-    assert.is_true(wait >= 1 and wait <= 60)
+    assert.is_true(wait > 10 and wait <= 60) -- what is left of the minute
     assert.equal(429, (server:curl "/cacerts"))
     assert.equal("1", server:sql "SELECT count(*) FROM requests")
   end)

@@ -103,4 +103,11 @@ return {
     { "a reason of any bytes in a header", '(reason:gsub("[^\\x20-\\x7e]", "?"))', "reason",
       reason = "no reason for a 401 or 202 has other bytes by now: the worker cleans a policy's" },
   },
+
+  { file = ROOM .. "role.lua", specs = { "spec/fault/bounds_spec.lua" },
+    { "one address may ask without end", "self.requests:count(network)", "" },
+    { "an address of IPv6 for its network", "limiter.network(exchange.address)",
+      "exchange.address", reason = "the network of an address is limiter.lua's, with its specs" },
+    { "no time to come back", "{ retry_after = wait })", "{})" },
+  },
 }
