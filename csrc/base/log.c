@@ -20,6 +20,21 @@ static bool holding;
 static enum { BY_STDERR, READABLE, JSON } form;
 static const char *const level_names[] = { "debug", "info", "warning", "error" };
 
+struct lest_log_field lest_log_bytes(const char *key, const char *bytes, size_t len)
+{
+    return (struct lest_log_field){ key, LEST_LOG_TEXT, bytes, len, 0 };
+}
+
+struct lest_log_field lest_log_text(const char *key, const char *text)
+{
+    return lest_log_bytes(key, text, strlen(text));
+}
+
+struct lest_log_field lest_log_integer(const char *key, int64_t value)
+{
+    return (struct lest_log_field){ .key = key, .kind = LEST_LOG_INTEGER, .integer = value };
+}
+
 void lest_log_set_role(const char *role)
 {
     snprintf(role_name, sizeof role_name, "%s", role);

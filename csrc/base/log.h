@@ -25,6 +25,11 @@ struct lest_log_field {
     int64_t integer;
 };
 
+/** One field; of a text that ends with NUL, or of len bytes. */
+struct lest_log_field lest_log_text(const char *key, const char *text);
+struct lest_log_field lest_log_bytes(const char *key, const char *bytes, size_t len);
+struct lest_log_field lest_log_integer(const char *key, int64_t value);
+
 /** Say which process this is; the name ("worker 2") stands in every line from now on. */
 void lest_log_set_role(const char *role);
 

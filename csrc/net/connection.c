@@ -55,10 +55,10 @@ static void report_handshake(struct net_connection *c, enum net_io io)
                        : io == NET_IO_END ? LEST_HANDSHAKE_LEFT
                                           : LEST_HANDSHAKE_FAILED);
     struct lest_log_field fields[] = {
-        { "address", LEST_LOG_TEXT, c->peer->address, strlen(c->peer->address), 0 },
-        { "port", LEST_LOG_INTEGER, NULL, 0, c->peer->port },
-        { "message", LEST_LOG_TEXT, why.message, strlen(why.message), 0 },
-        { "detail", LEST_LOG_TEXT, why.detail, strlen(why.detail), 0 },
+        lest_log_text("address", c->peer->address),
+        lest_log_integer("port", c->peer->port),
+        lest_log_text("message", why.message),
+        lest_log_text("detail", why.detail),
     };
     size_t count = sizeof fields / sizeof *fields - (*why.detail ? 0 : 1);
     /* Who connects and leaves is a load balancer's probe more often than not. */

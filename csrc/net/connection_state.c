@@ -81,9 +81,9 @@ void net_connection_next_request(struct net_connection *c)
 void net_connection_report_end(const struct net_connection *c, const char *why)
 {
     struct lest_log_field fields[] = {
-        { "address", LEST_LOG_TEXT, c->peer->address, strlen(c->peer->address), 0 },
-        { "port", LEST_LOG_INTEGER, NULL, 0, c->peer->port },
-        { "message", LEST_LOG_TEXT, why, strlen(why), 0 },
+        lest_log_text("address", c->peer->address),
+        lest_log_integer("port", c->peer->port),
+        lest_log_text("message", why),
     };
     net_lines_write(&c->service->ends, fields, sizeof fields / sizeof *fields);
 }
@@ -93,10 +93,10 @@ void net_connection_report_end(const struct net_connection *c, const char *why)
 static void log_refusal(const struct net_connection *c, const char *id, int status, const char *sentence)
 {
     struct lest_log_field fields[] = {
-        { "id", LEST_LOG_TEXT, id, strlen(id), 0 },
-        { "address", LEST_LOG_TEXT, c->peer->address, strlen(c->peer->address), 0 },
-        { "status", LEST_LOG_INTEGER, NULL, 0, status },
-        { "reason", LEST_LOG_TEXT, sentence, strlen(sentence), 0 },
+        lest_log_text("id", id),
+        lest_log_text("address", c->peer->address),
+        lest_log_integer("status", status),
+        lest_log_text("reason", sentence),
     };
     lest_meter_add(lest_meter_key(LEST_METER_REQUESTS, 0, (unsigned)status, 0, 0), 1);
     net_lines_write(&c->service->refusals, fields, sizeof fields / sizeof *fields);

@@ -14,16 +14,6 @@
 
 enum { BACKOFF_MIN_MS = 100, BACKOFF_MAX_MS = 5000, STEADY_MS = 10000 };
 
-static struct lest_log_field text(const char *key, const char *value)
-{
-    return (struct lest_log_field){ key, LEST_LOG_TEXT, value, strlen(value), 0 };
-}
-
-static struct lest_log_field integer(const char *key, int64_t value)
-{
-    return (struct lest_log_field){ .key = key, .kind = LEST_LOG_INTEGER, .integer = value };
-}
-
 static void close_fd(int fd)
 {
     if (fd >= 0)
@@ -79,7 +69,8 @@ enum lest_status host_child_start(struct host_child *child, char *const argv[], 
     child->started_ms = lest_clock_monotonic_ms();
     child->kill_ms = 0;
     child->stopping = false;
-    struct lest_log_field fields[] = { text("child", child->name), integer("child_pid", child->pid) };
+    struct lest_log_field fields[] = { lest_log_text("child", child->name),
+                                       lest_log_integer("child_pid", child->pid) };
     lest_log_write(LEST_LOG_INFO, "child started", fields, 2);
     return LEST_OK;
 }
@@ -134,8 +125,9 @@ static void kill_because(struct host_child *child, const char *event)
 {
     char request[HOST_WATCHDOG_REQUEST_MAX + 1];
     host_watchdog_request(child->watchdog, request);
-    struct lest_log_field fields[] = { text("child", child->name), integer("child_pid", child->pid),
-                                       text("request", request) };
+    struct lest_log_field fields[] = { lest_log_text("child", child->name),
+                                       lest_log_integer("child_pid", child->pid),
+                                       lest_log_text("request", request) };
     lest_log_write(LEST_LOG_ERROR, event, fields, *request ? 3 : 2);
     kill(child->pid, SIGKILL);
 }
@@ -163,18 +155,19 @@ void host_child_watch(struct host_child *child, int64_t now_ms, int64_t start_ms
 static void say_end(const struct host_child *child, int wait_status)
 {
     char request[HOST_WATCHDOG_REQUEST_MAX + 1];
-    struct lest_log_field fields[4] = { text("child", child->name), integer("child_pid", child->pid) };
+    struct lest_log_field fields[4] = { lest_log_text("child", child->name),
+                                        lest_log_integer("child_pid", child->pid) };
     size_t count = 2;
     /* One that cannot start says itself why: in a check that is all there is to say. */
     bool well = child->stopping && WIFEXITED(wait_status) &&
                 (WEXITSTATUS(wait_status) == 0 || !host_watchdog_is_ready(child->watchdog));
     if (WIFSIGNALED(wait_status))
-        fields[count++] = integer("signal", WTERMSIG(wait_status));
+        fields[count++] = lest_log_integer("signal", WTERMSIG(wait_status));
     else
-        fields[count++] = integer("status", WEXITSTATUS(wait_status));
+        fields[count++] = lest_log_integer("status", WEXITSTATUS(wait_status));
     host_watchdog_request(child->watchdog, request);
     if (*request)
-        fields[count++] = text("request", request);
+        fields[count++] = lest_log_text("request", request);
     lest_log_write(well ? LEST_LOG_INFO : LEST_LOG_ERROR, "child ended", fields, count);
 }
 

@@ -12,7 +12,7 @@
 /* PASS_MAX   bytes in one turn; a pipe has 64 KiB
  * RATE       bytes a second of a child's lines, more than a worker at its limit writes
  * ROOM_MAX   bytes at once
- * LINE_COST  of a line, at least, so that the empty ones are bounded as well
+ * LINE_COST  of a line, at least: a short text becomes a line that is longer
  * TEXT_MAX   bytes that are shown of what is no line of the log: a line has room for them, however escaped
  * TELL_MS    between two lines that tell of those dropped */
 enum { PIECE = 4096, PASS_MAX = 256 * 1024 };
@@ -54,31 +54,24 @@ static bool take_room(struct host_relay *relay, size_t len)
     return true;
 }
 
-static struct lest_log_field text(const char *key, const char *value, size_t len)
-{
-    return (struct lest_log_field){ key, LEST_LOG_TEXT, value, len, 0 };
-}
-
-static struct lest_log_field integer(const char *key, int64_t value)
-{
-    return (struct lest_log_field){ .key = key, .kind = LEST_LOG_INTEGER, .integer = value };
-}
-
 static void write_about(const struct host_relay *relay, enum lest_log_level level, const char *event,
                         struct lest_log_field what)
 {
     const char *name = relay->speaker ? relay->speaker : "config";
-    struct lest_log_field fields[] = { text("child", name, strlen(name)), integer("child_pid", relay->pid),
-                                       what };
+    struct lest_log_field fields[] = { lest_log_text("child", name),
+                                       lest_log_integer("child_pid", relay->pid), what };
     lest_log_write(level, event, fields, sizeof fields / sizeof *fields);
 }
 
 void host_relay_tell(struct host_relay *relay)
 {
-    int64_t now_ms = lest_clock_monotonic_ms();
-    if (!relay->dropped || now_ms - relay->told_ms < TELL_MS)
+    if (!relay->dropped)
         return;
-    write_about(relay, LEST_LOG_ERROR, "child log lines dropped", integer("lines", (int64_t)relay->dropped));
+    int64_t now_ms = lest_clock_monotonic_ms();
+    if (now_ms - relay->told_ms < TELL_MS)
+        return;
+    write_about(relay, LEST_LOG_ERROR, "child log lines dropped",
+                lest_log_integer("lines", (int64_t)relay->dropped));
     relay->told_ms = now_ms;
     relay->dropped = 0;
 }
@@ -92,7 +85,7 @@ static void pass_line(struct host_relay *relay)
         lest_log_add_line(relay->line, relay->len);
     else
         write_about(relay, LEST_LOG_WARNING, "child wrote",
-                    text("text", relay->line, relay->len < TEXT_MAX ? relay->len : TEXT_MAX));
+                    lest_log_bytes("text", relay->line, relay->len < TEXT_MAX ? relay->len : TEXT_MAX));
     host_relay_tell(relay);
 }
 

@@ -182,14 +182,13 @@ static void say_ready(const struct host_generation *generation)
         used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "",
                                  generation->setup.listen[i]->bound);
     struct lest_log_field fields[4] = {
-        { "listen", LEST_LOG_TEXT, text, used, 0 },
-        { .key = "generation", .kind = LEST_LOG_INTEGER, .integer = generation->setup.number },
-        { .key = "workers", .kind = LEST_LOG_INTEGER, .integer = generation->children.workers_count },
+        lest_log_bytes("listen", text, used),
+        lest_log_integer("generation", generation->setup.number),
+        lest_log_integer("workers", generation->children.workers_count),
     };
     const struct host_listener *metrics = generation->setup.metrics;
     if (metrics)
-        fields[3] =
-            (struct lest_log_field){ "metrics", LEST_LOG_TEXT, metrics->bound, strlen(metrics->bound), 0 };
+        fields[3] = lest_log_text("metrics", metrics->bound);
     lest_log_write(LEST_LOG_INFO, "ready", fields, metrics ? 4 : 3);
     host_notify_ready(text);
 }
