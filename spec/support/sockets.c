@@ -37,9 +37,10 @@ static int listen_at(lua_State *L)
     struct sockaddr_un address;
     socklen_t len = make_address(L, &address);
     int fd = socket(AF_UNIX, TYPE, 0);
-    if (bind(fd, (struct sockaddr *)&address, len) < 0 || listen(fd, SOMAXCONN) < 0)
-        return luaL_error(L, "%s: cannot listen there", lua_tostring(L, 1));
-    return push(L, fd);
+    if (bind(fd, (struct sockaddr *)&address, len) == 0 && listen(fd, SOMAXCONN) == 0)
+        return push(L, fd);
+    close(fd);
+    return luaL_error(L, "%s: cannot listen there", lua_tostring(L, 1));
 }
 
 /* accept(fd) -> fd, or nothing while there is none */
