@@ -5,6 +5,7 @@ local core = require "lest.core"
 local host = require "support.host"
 local monitor = require "support.monitor"
 local process = require "support.process"
+local raw_client = require "support.raw_client"
 local support = require "support.server"
 
 local DAY <const> = 86400
@@ -170,8 +171,19 @@ describe("/healthz", function()
 
   it("goes on through a reload, and is told by one monitor then", function()
     start()
+    local client <close> = raw_client.new()
+    local c = assert(client:connect { port = server.port })
+    local function ask()
+      c:send "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
+      local answer = c:response()
+      assert.equal(200, answer and answer.status or 200)
+      return answer and answer.headers.connection ~= "close"
+    end
+    assert.is_true(ask())
     process.kill(server.pid, "HUP")
     process.wait_for(function() return server:logged("ready")[2] end, "another generation")
+    -- The generation before has not more to say than that it goes.
+    process.wait_for(function() return not ask() end, "its end")
     process.wait_for(function() return #server:pids "monitor" == 1 end, "one monitor")
     wait_judged(200)
     wait_told(200, "ok\n")

@@ -203,6 +203,34 @@ describe("/metrics", function()
     assert.is_nil(maps:find "lest%-board")
   end)
 
+  --- The supervisor's descriptors of memory with this name.
+  local function shared(name)
+    local found = {}
+    for fd in process.must({ "ls", ("/proc/%d/fd"):format(server.pid) }):gmatch "%d+" do
+      local path = ("/proc/%d/fd/%s"):format(server.pid, fd)
+      local link = process.capture("readlink " .. path) or ""
+      if link:find(name, 1, true) then table.insert(found, path) end
+    end
+    return found
+  end
+
+  it("is in memory that none can cut short; nobody can write to the board", function()
+    if not host.is_root then return pending "needs root, to reach the memory by its name" end
+    start()
+    local boards, tables = shared "lest-board", shared "lest-meters"
+    assert.same({ 1, 4 }, { #boards, #tables })
+    for _, path in ipairs { boards[1], table.unpack(tables) } do
+      assert.not_equal(0, (process.run { "truncate", "-s", "0", path }))
+      assert.not_equal(0, (process.run { "truncate", "-s", "+4096", path }))
+    end
+    local function write(path)
+      return process.run { "dd", "if=/dev/zero", "of=" .. path, "bs=1", "count=1", "conv=notrunc" }
+    end
+    assert.not_equal(0, (write(boards[1])))
+    assert.equal(0, (write(tables[1])))
+    assert.equal(200, (monitor.get(server, "/healthz")))
+  end)
+
   it("writes a name with odd characters so that it is one", function()
     local made = support.make { config = monitor.config() }
     finally(function() made:stop() end)

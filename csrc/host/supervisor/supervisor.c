@@ -245,11 +245,12 @@ static void step(struct supervisor *supervisor, int64_t now_ms)
         supervisor->distrust_until_ms = now_ms + GRACE_MS;
     supervisor->last_ms = now_ms;
     host_listeners_restore(&supervisor->listeners);
-    if (supervisor->stopping && !supervisor->stopped && now_ms >= supervisor->stop_ms)
-        stop_all(supervisor, now_ms, false);
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i])
             host_generation_step(all[i], now_ms, now_ms >= supervisor->distrust_until_ms);
+    /* The board has said so by now. */
+    if (supervisor->stopping && !supervisor->stopped && now_ms >= supervisor->stop_ms)
+        stop_all(supervisor, now_ms, false);
     host_notify_turn(now_ms, supervisor->next && host_generation_is_late(supervisor->next));
 }
 

@@ -52,6 +52,43 @@ return {
     { "a configuration that is cut off", 'if (!json)\n', 'if (0)\n' },
   },
 
+  { file = "csrc/host/role/page.c", specs = { "spec/fault/metrics_spec.lua" },
+    { "the board can be written", "(read_only ? F_SEAL_FUTURE_WRITE : 0)", "0" },
+    { "what is shared can be cut", "SEALS = F_SEAL_SHRINK | F_SEAL_GROW", "SEALS = F_SEAL_GROW" },
+    { "what is shared can grow", "SEALS = F_SEAL_SHRINK | F_SEAL_GROW", "SEALS = F_SEAL_SHRINK" },
+  },
+
+  { file = "csrc/base/meter.c", specs = { "spec/fault/metrics_spec.lua" },
+    { "a name that is none", "if (name == 0 || name > LEST_METER_COUNT)", "if (name == 0)" },
+    { "a gauge of who has ended", "&& lest_meter_is_gauge(row.name))", "&& false)" },
+  },
+
+  { file = "lua/lest/server/config/shape.lua", specs = { "spec/fault/metrics_spec.lua" },
+    { "metrics for everybody", 'if address:find "^127%." or', "if true or" },
+  },
+
+  { file = "lua/lest/server/monitor/metrics.lua",
+    specs = { "spec/unit/lua/server/monitor/metrics_spec.lua" },
+    { "a row that stands for nothing",
+      "if not word and (place or row[i + 1] ~= 0) then return nil end",
+      'if not word and place then word = "" end' },
+    { "a worker speaks for the authority", "return { SECTIONS[of] }", "return board.all" },
+    { "a bucket that is none", "if word and row[3] <= last and", "if word and" },
+  },
+
+  { file = "lua/lest/server/monitor/exposition.lua",
+    specs = { "spec/unit/lua/server/monitor/metrics_spec.lua" },
+    { "a quote in a label", [[(value:gsub('[\\"\n]', ESCAPES))]], "value" },
+    { "a label of any bytes", "if not core.utf8.is_text(value) then", "if false then" },
+  },
+
+  { file = "lua/lest/server/monitor/role.lua", specs = { "spec/fault/metrics_spec.lua" },
+    { "one address fills it", "connections_per_address_max = 32",
+      "connections_per_address_max = 16" },
+    { "any method", 'if exchange.method ~= "GET" and exchange.method ~= "HEAD" then',
+      "if false then" },
+  },
+
   { file = "csrc/host/supervisor/speaker.c", specs = { "spec/fault/log_spec.lua" },
     { "a second role", "return false;\n    }\n    return true;",
       "break;\n    }\n    return true;" },

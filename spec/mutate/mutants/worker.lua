@@ -92,6 +92,17 @@ return {
       "local timer = core.loop.timer(1000000, function() settle(self, id, nil) end)" },
   },
 
+  { file = ROOM .. "health.lua", specs = { "spec/fault/health_spec.lua" },
+    { "well without an authority", 'if not self.link.is_up then return "no authority" end', "" },
+    { "well without a ledger", "if core.meter.get(AUTHORITY, names.ledger) > ",
+      "if false and " },
+    { "well with a certificate that is over", "if is_over(self.tls, now) then", "if false then" },
+    { "well with a CA that is over", "if not is_over(ca, now) then return nil end",
+      "if ca then return nil end" },
+    { "well until the end", "core.meter.get(SUPERVISOR, names.stopping) > 0", "false" },
+    { "any method", 'if exchange.method ~= "GET" and', "if false and" },
+  },
+
   { file = ROOM .. "operations/enroll.lua", specs = { "spec/fault/hostile_client_spec.lua" },
     { "all headers are shown", "value:sub(1, HEADER_MAX)", "value" },
     { "a header of any bytes", ':gsub("[^\\x20-\\x7e]", "?")', "" },

@@ -12,7 +12,6 @@ M.PATH = "/healthz"
 
 ---@class lest.worker.health
 ---@field link lest.worker.link
----@field is_stopping boolean this worker takes no more connections
 ---@field tls lest.cert the server's
 ---@field cas lest.cert[]
 local Health = {}
@@ -23,7 +22,7 @@ Health.__index = Health
 ---@return lest.worker.health|nil
 ---@return lest.error|nil err
 function M.new(config)
-  local self = setmetatable({ is_stopping = false, cas = {} }, Health)
+  local self = setmetatable({ cas = {} }, Health)
   local err
   self.tls, err = core.cert.load(config.tls.cert)
   if not self.tls then return nil, err end
@@ -46,7 +45,8 @@ local names <const> = core.meter.names
 --- Why no request should come here, in words that say nothing to a stranger; nil: one may.
 ---@return string?
 function Health:problem()
-  if self.is_stopping or core.meter.get(SUPERVISOR, names.stopping) > 0 then return "stopping" end
+  -- Of the server: where a reload ends this worker alone, another one is there for the next probe.
+  if core.meter.get(SUPERVISOR, names.stopping) > 0 then return "stopping" end
   if not self.link.is_up then return "no authority" end
   -- Of one that has just started, nothing is known yet: it has said that it serves.
   if core.meter.get(AUTHORITY, names.ledger) > meters.ledger.places.ok then return "no ledger" end

@@ -193,7 +193,6 @@ function Worker:serve(launch, tls)
   local terminate <close> = core.loop.signal(15, function()
     if stopping_at then return end
     stopping_at = core.clock.monotonic_ms()
-    self.health.is_stopping = true
     server:stop()
   end)
   core.process.ready()
