@@ -9,6 +9,8 @@ local SERVER <const> = [[
 return {
   listen = { "[::]:8443" }, -- IPv6 and IPv4; RFC 7030 names no port but HTTPS has 443
 
+  -- metrics = "127.0.0.1:9100", -- for Prometheus; a balancer asks for /healthz at `listen`
+
   -- What clients see. Replace it with a certificate from the CA that your clients trust, if they
   -- should not be given ca.pem first.
   tls = { cert = "server.pem", key = "server.key" },
