@@ -84,7 +84,7 @@ bool lest_meter_is_gauge(enum lest_meter_name name);
 uint64_t lest_meter_key(enum lest_meter_name name, unsigned a, unsigned b, unsigned c, unsigned d);
 
 /** The table that this process counts in from now on; NULL for none, as at the start. */
-void lest_meters_use(struct lest_meters *own);
+void lest_meters_use(struct lest_meters *meters);
 const struct lest_meters *lest_meters_get0(void);
 
 /** Count n more; show a value. */

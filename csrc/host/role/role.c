@@ -103,7 +103,8 @@ static bool set_option(struct role *role, const char *name, const char *value)
             continue;
         if (options[i].number)
             return parse_number(value, options[i].number);
-        *options[i].text = value;
+        if (options[i].text)
+            *options[i].text = value;
         return true;
     }
     return false;
