@@ -50,12 +50,26 @@ local function describe(operator, row)
   return row
 end
 
+--- Note that the one-time credential which it holds was removed, if so: the device is a stranger.
+local function note_removed(operator, row)
+  local rows, err = { row }, nil
+  if row.credential_id then
+    rows, err = operator.ledger:rows("credential_get", { id = row.credential_id })
+  end
+  if not rows then return nil, err end
+  row.credential_removed = rows[1] == nil or nil
+  return row
+end
+
 local function find(operator, id)
   local rows, err = {}, nil
   if core.utf8.is_text(id) then rows, err = operator.ledger:rows("pending_get", { id = id }) end
   if not rows then return nil, err end
   if not rows[1] then return fail("not_found", ("there is no pending request '%s'"):format(id)) end
-  return describe(operator, rows[1])
+  local row
+  row, err = describe(operator, rows[1])
+  if not row then return nil, err end
+  return note_removed(operator, row)
 end
 
 function operations.pending_list(operator, arguments)

@@ -61,7 +61,8 @@ local function expected(row)
 end
 
 local FIELDS <const> = { "id", "state", "principal_name", "principal_kind", "device", "label",
-  "operation", "subject", "key_hash", "reason", "request_id", "credential_id", "serial" }
+  "operation", "subject", "key_hash", "reason", "request_id", "credential_id", "credential_removed",
+  "serial" }
 
 local function print_approval(approval)
   local parts = { ("%s by %s, %s"):format(approval.verdict, support.clean(approval.operator),
@@ -125,8 +126,9 @@ local NEXT <const> = {
 
 local function print_outcome(row)
   local count = row.state == "rejected" and "" or (" (%s)"):format(count_text(row))
-  io.write(("%s: %s%s until %s; %s\n"):format(row.id, row.state, count, support.time(row.expires),
-    NEXT[row.state](row, core.clock.wall_us() // 1000000)))
+  io.write(("%s: %s%s until %s; %s%s\n"):format(row.id, row.state, count,
+    support.time(row.expires), NEXT[row.state](row, core.clock.wall_us() // 1000000),
+    row.credential_removed and "; its secret was removed, and it needs another one" or ""))
 end
 
 local function decide_one(options, config, ledger, id)

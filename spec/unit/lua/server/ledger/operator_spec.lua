@@ -327,6 +327,12 @@ describe("an operator", function()
       assert.equal(now + 5000, json("credential", "list", "--json")[1].bound_until)
       assert(run("pending_approve", { id = "p1", operator = "alice" }))
       assert.equal(now + 100, json("credential", "list", "--json")[1].bound_until)
+      -- Who approves hears that the device could not come back.
+      assert.is_nil(lest("pending", "show", "p1").out:find("removed", 1, true))
+      assert(run("credential_remove", { name = made.id }))
+      assert.matches("credential_removed true", lest("pending", "show", "p1").out)
+      assert.matches("its secret was removed, and it needs another one\n",
+        lest("pending", "approve", "p1", "--as", "bob").out)
     end)
 
     it("knows who decides without being told", function()
