@@ -9,7 +9,7 @@ enum { FUNCTIONS_MAX = 64 };
 /* dlsym() gives a data pointer; POSIX wants it to hold a function's address just as well. */
 static bool find_all(void *library, const char *const functions[], void *out)
 {
-    void *found[FUNCTIONS_MAX];
+    void *found[FUNCTIONS_MAX] = { NULL };
     size_t count = 0;
     for (; functions[count]; count++)
         if (count == FUNCTIONS_MAX || !(found[count] = dlsym(library, functions[count])))
