@@ -257,6 +257,35 @@ describe("the command", function()
       assert.equal("", key_kinds.hint "camellia")
     end)
 
+    it("warns of anchors and a certificate that are over, and of a key that others can read",
+      function()
+      local key, now = assert(core.key.generate "ec:P-256"), os.time()
+      local DAY <const> = 86400
+      local function root(name, first, last)
+        assert(assert(core.issuer.root { key = key, subject = "CN=" .. name, path_len = 0,
+          not_before = now + first * DAY, not_after = now + last * DAY }):save(path(name)))
+      end
+      assert(key:save(path "open.key"))
+      shell.run("chmod 644 " .. path "open.key")
+      local function warnings(trust, ...)
+        return shell.lest("enroll", "localhost:1", "--trust", path(trust), "--subject", "CN=x",
+          ...).err
+      end
+      for name, period in pairs { old = { -90, -1, "expired at" }, soon = { -90, 2, "ends at" },
+        early = { 1, 90, "is not valid before" } } do
+        root(name, period[1], period[2])
+        assert.matches(("lest enroll: warning: %s: the anchor CN=%s %s"):format(path(name), name,
+          period[3]), warnings(name, "--csr-key", path "open.key"), 1, true)
+      end
+      root("good", -1, 90)
+      local said = warnings("good", "--csr-key", path "open.key")
+      assert.matches(("warning: others may use the key in %s: its mode is 644"):format(
+        path "open.key"), said, 1, true)
+      assert.not_matches("anchor", said)
+      shell.run("chmod 640 " .. path "open.key")
+      assert.not_matches("warning", warnings("good", "--csr-key", path "open.key"))
+    end)
+
     it("says which option a key or a passphrase needs, and which files are no pair", function()
       local key = assert(core.key.generate "ec:P-256")
       assert(key:save(path "locked.key", { passphrase = "secret" }))

@@ -8,13 +8,11 @@ local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
 local duration = require "lest.duration"
 local list = require "lest.base.list"
+local validity = require "lest.validity"
 
 local M = {}
 
--- "Soon" is the last third of a life, at most so long.
-local SHARE <const> = 3
 local DAY_S <const> = 86400
-local SOON_S <const> = 30 * DAY_S
 
 -- The most warnings about one file: a bundle of the world's CAs always has some that are over.
 local MOST <const> = 8
@@ -26,20 +24,10 @@ local function warn(key, message, ...)
     { "key", key, "message", select("#", ...) > 0 and message:format(...) or message })
 end
 
---- What is wrong with a period of validity; nil for nothing. A CRL need not have an end.
-local function fault_of(first, last, now)
-  if now < first then return "is not valid before " .. clock.text(first) end
-  if not last then return nil end
-  if now > last then return "expired at " .. clock.text(last) end
-  if last - now < math.min(SOON_S, (last - first) // SHARE) then
-    return ("ends at %s, in %s"):format(clock.text(last), duration.format(last - now))
-  end
-end
-
 --- What is wrong with a certificate, a sentence each: flaws of its maker too, which are tolerated.
 local function faults_of(cert, now)
   local subject, faults = tostring(cert.subject), {}
-  local fault = fault_of(cert.not_before, cert.not_after, now)
+  local fault = validity.fault(cert.not_before, cert.not_after, now)
   if fault then table.insert(faults, ("the certificate of %s %s"):format(subject, fault)) end
   for _, flaw in ipairs(cert.flaws) do
     table.insert(faults, ("the certificate of %s: %s"):format(subject, flaw))
@@ -70,7 +58,7 @@ local function doubt_crl(key, crl, certs, now)
     warn(key, "the CRL is of %s, whose certificate is not among the anchors: it counts only where "
       .. "a client sends that along", issuer)
   end
-  local fault = fault_of(crl.this_update, crl.next_update, now)
+  local fault = validity.fault(crl.this_update, crl.next_update, now)
   if not fault then return end
   local over = now < crl.this_update or now > crl.next_update
   warn(key, "the CRL of %s %s%s", issuer, fault, over and ": clients of it are refused" or "")

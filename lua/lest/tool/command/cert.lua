@@ -209,7 +209,8 @@ end
 local function import_all(options, config)
   local label = config.labels[options.label]
   if not label then
-    return fail("usage", ("the configuration has no label '%s'"):format(options.label))
+    return fail("usage", ("the configuration has no label '%s'%s"):format(options.label,
+      require "lest.base.schema".hint(options.label, config.labels)))
   end
   -- All is read before this process becomes the ledger's owner.
   local judge, err = import.judge(config, options.label)

@@ -1,6 +1,7 @@
 --- What the commands of the client share: the options that say whom to talk to and as whom, what is
 --- told while they run, new keys, and results.
 local core = require "lest.core"
+local doubts = require "lest.tool.command.client_doubts"
 local fail = require "lest.base.fail"
 local key_kinds = require "lest.base.key_kinds"
 local lest_client = require "lest.client"
@@ -164,6 +165,7 @@ function M.client(name, options, progress, repair)
   if ok and repair then ok, err = repair(options) end
   if ok then ok, err = client:open { wait = options.wait } end
   if not ok then error(err.operation and err or file_error(options, err), 0) end
+  doubts.tell(name, options, client.cert)
   return client
 end
 
@@ -186,14 +188,6 @@ local function fits(key, spec)
   return other ~= nil and other.type == key.type
 end
 
-local function warn_of_readers(name, path)
-  local _, mode = core.system.exists(core.file.resolve(path) or path)
-  if math.type(mode) == "integer" and mode & 0x3f ~= 0 then
-    support.complain(name, ("warning: others may use the key in %s: its mode is %03o, not 600")
-      :format(path, mode))
-  end
-end
-
 --- A new key in a file, saved before anybody hears of it; or what an earlier run has left there.
 ---@param name string of the command
 ---@param options table new_key: "ec:P-256"
@@ -208,7 +202,7 @@ function M.new_key(name, options, path)
   if core.system.exists(path) then
     local key, err = M.load_key(path, options, true)
     if not key then return nil, err end
-    warn_of_readers(name, path)
+    doubts.tell_readers(name, path)
     if fits(key, spec) then return key end
     local message = ("%s has a key of type %s already, not %s"):format(path, key.type, spec)
     return fail("exists", message)
