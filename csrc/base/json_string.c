@@ -23,6 +23,12 @@ static void append_escape(struct lest_buf *out, uint32_t code)
     }
 }
 
+/* Most text: what stands for itself, and is seen. */
+static bool is_plain(char c)
+{
+    return c >= ' ' && c < 0x7f && c != '"' && c != '\\';
+}
+
 void lest_json_append_string(struct lest_buf *out, const void *text, size_t len)
 {
     static const char replacement[] = "\xef\xbf\xbd"; /* U+FFFD */
@@ -30,8 +36,12 @@ void lest_json_append_string(struct lest_buf *out, const void *text, size_t len)
     lest_buf_append_byte(out, '"');
     while (at < end) {
         uint32_t code;
+        if (is_plain(*at)) {
+            at++;
+            continue;
+        }
         size_t size = lest_utf8_decode(at, (size_t)(end - at), &code);
-        if (size && code != '"' && code != '\\' && !lest_utf8_is_unseen(code)) {
+        if (size > 1 && !lest_utf8_is_unseen(code)) {
             at += size;
             continue;
         }

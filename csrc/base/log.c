@@ -178,14 +178,26 @@ static void add(const void *lines, size_t len, bool at_once)
         lest_log_flush();
 }
 
+/* Whether what comes next, of so many bytes, is written as it is. */
+static bool is_shown(const char *at, size_t len, size_t *size)
+{
+    uint32_t code;
+    *size = lest_utf8_plain_length(at, len);
+    if (*size)
+        return true;
+    *size = lest_utf8_decode(at, len, &code);
+    bool shown = *size && (code == '\t' || !lest_utf8_is_unseen(code));
+    if (!*size)
+        *size = 1;
+    return shown;
+}
+
 void lest_log_add_line(const char *line, size_t len)
 {
     struct lest_buf shown;
     lest_buf_init(&shown, LINE_MAX_BYTES);
-    for (size_t i = 0, size; i < len; i += size ? size : 1) {
-        uint32_t code = 0;
-        size = lest_utf8_decode(line + i, len - i, &code);
-        if (size && (code == '\t' || !lest_utf8_is_unseen(code)))
+    for (size_t i = 0, size; i < len; i += size) {
+        if (is_shown(line + i, len - i, &size))
             lest_buf_append(&shown, line + i, size);
         else
             lest_buf_append_byte(&shown, '?');

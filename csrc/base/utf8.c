@@ -32,12 +32,12 @@ size_t lest_utf8_length(const void *data, size_t len)
 
 static bool is_characters(const uint8_t *at, size_t len, bool with_nul)
 {
-    while (len) {
-        size_t step = *at == 0 && with_nul ? 1 : lest_utf8_length(at, len);
+    const uint8_t *end = at + len;
+    while (at < end) {
+        size_t step = *at < 0x80 ? *at || with_nul : long_form(at, (size_t)(end - at));
         if (!step)
             return false;
         at += step;
-        len -= step;
     }
     return true;
 }
@@ -73,6 +73,15 @@ size_t lest_utf8_encode(uint32_t code, char *out)
         out[i] = (char)(0x80 | (code & 0x3f));
     out[0] = (char)(first_marks[size] | code);
     return size;
+}
+
+size_t lest_utf8_plain_length(const void *data, size_t len)
+{
+    const uint8_t *at = data;
+    size_t i = 0;
+    while (i < len && at[i] >= ' ' && at[i] < 0x7f)
+        i++;
+    return i;
 }
 
 bool lest_utf8_is_unseen(uint32_t code)

@@ -22,6 +22,10 @@ size_t lest_utf8_decode(const void *data, size_t len, uint32_t *code);
 /** Write a character, at most U+10FFFF, into out, which has room for its 1 to 4 bytes; returns how many. */
 size_t lest_utf8_encode(uint32_t code, char *out);
 
+/** How many bytes from the beginning are ASCII that is seen: what most text is, in which nothing needs a
+ *  closer look. */
+size_t lest_utf8_plain_length(const void *data, size_t len);
+
 /** Whether a terminal obeys the character, or it hides or reorders the text beside it: controls, zero-width
  *  and directional marks, separators, tags. */
 bool lest_utf8_is_unseen(uint32_t code);
