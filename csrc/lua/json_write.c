@@ -9,7 +9,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { TEXT_MAX = 64 * 1024 * 1024 };
+/* FEW   names of an object that are sorted without memory from the heap
+   ROOM  on the stack, for one value */
+enum { TEXT_MAX = 64 * 1024 * 1024, FEW = 16, ROOM = 16 };
 
 bool lestL_json_is_null(lua_State *L, int idx)
 {
@@ -92,20 +94,21 @@ static void unfold(lua_State *L)
     lua_replace(L, -2);
 }
 
-/* How many names the table at idx has, with a list of them on the stack; or 0 and it is a list. What is
- * neither would lose a part of it, and raises. */
+/* How many names the table at idx has, which are put on the stack; or 0 and it is a list. What is neither would
+ * lose a part of it, and raises. */
 static size_t push_names(lua_State *L, int idx)
 {
     size_t names = 0, items = 0;
-    lua_newtable(L);
-    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
-        if (lua_type(L, -2) == LUA_TSTRING) {
-            lua_pushvalue(L, -2);
-            lua_rawseti(L, -4, (lua_Integer)++names);
-        } else if (lua_isinteger(L, -2) && lua_tointeger(L, -2) > 0) {
+    for (lua_pushnil(L); lua_next(L, idx);) {
+        lua_pop(L, 1);
+        if (lua_type(L, -1) == LUA_TSTRING) {
+            luaL_checkstack(L, ROOM, "JSON");
+            lua_pushvalue(L, -1);
+            names++;
+        } else if (lua_isinteger(L, -1) && lua_tointeger(L, -1) > 0) {
             items++;
         } else {
-            luaL_error(L, "no JSON for a table with a %s as a key", luaL_typename(L, -2));
+            luaL_error(L, "no JSON for a table with a %s as a key", luaL_typename(L, -1));
         }
     }
     if (items && names)
@@ -140,6 +143,7 @@ static void put_list(struct writer *w, int idx, int depth)
 struct name {
     const char *text;
     size_t len;
+    int idx; /* on the stack, which keeps it, whatever a __pairs within does to the table */
 };
 
 /* By bytes: the same order in any locale. */
@@ -150,14 +154,14 @@ static int compare(const void *a, const void *b)
     return order ? order : (x->len > y->len) - (x->len < y->len);
 }
 
-/* The list of names at the top keeps them, whatever a __pairs within does to the table. */
-static struct name *push_sorted(lua_State *L, size_t count)
+/* The names at the top of the stack, in `few` where they fit. */
+static const struct name *sort(lua_State *L, size_t count, struct name *few)
 {
-    struct name *names = lua_newuserdatauv(L, count * sizeof *names, 0);
+    int first = lua_gettop(L) - (int)count + 1;
+    struct name *names = count > FEW ? lua_newuserdatauv(L, count * sizeof *names, 0) : few;
     for (size_t i = 0; i < count; i++) {
-        lua_rawgeti(L, -2, (lua_Integer)i + 1);
-        names[i].text = lua_tolstring(L, -1, &names[i].len);
-        lua_pop(L, 1);
+        names[i].idx = first + (int)i;
+        names[i].text = lua_tolstring(L, names[i].idx, &names[i].len);
     }
     qsort(names, count, sizeof *names, compare);
     return names;
@@ -165,7 +169,8 @@ static struct name *push_sorted(lua_State *L, size_t count)
 
 static void put_object(struct writer *w, int idx, size_t count, int depth)
 {
-    const struct name *names = push_sorted(w->L, count);
+    struct name few[FEW];
+    const struct name *names = sort(w->L, count, few);
     lest_buf_append_byte(w->out, '{');
     for (size_t i = 0; i < count; i++) {
         if (i > 0)
@@ -173,7 +178,7 @@ static void put_object(struct writer *w, int idx, size_t count, int depth)
         put_line(w, depth + 1);
         lest_json_append_string(w->out, names[i].text, names[i].len);
         lest_buf_append_str(w->out, w->indent ? ": " : ":");
-        lua_pushlstring(w->L, names[i].text, names[i].len);
+        lua_pushvalue(w->L, names[i].idx);
         lua_rawget(w->L, idx);
         put_value(w, lua_gettop(w->L), depth + 1);
         lua_pop(w->L, 1);
@@ -181,7 +186,6 @@ static void put_object(struct writer *w, int idx, size_t count, int depth)
     if (count)
         put_line(w, depth);
     lest_buf_append_byte(w->out, '}');
-    lua_pop(w->L, 1);
 }
 
 static void put_table(struct writer *w, int idx, int depth)
@@ -189,7 +193,7 @@ static void put_table(struct writer *w, int idx, int depth)
     lua_State *L = w->L;
     if (depth == LEST_JSON_DEPTH_MAX)
         luaL_error(L, "no JSON for tables within each other more than %d times", LEST_JSON_DEPTH_MAX);
-    luaL_checkstack(L, 16, "JSON");
+    luaL_checkstack(L, ROOM, "JSON");
     lua_pushvalue(L, idx);
     unfold(L);
     int table = lua_gettop(L);
