@@ -318,7 +318,8 @@ static int get_public_key(lua_State *L)
 
 static int get_key_hash(lua_State *L)
 {
-    lestL_push_key_hash(L, lestL_check_cert(L, 1)->spki);
+    struct lest_buf *storage = lestL_buf(L, PKI_PUBLIC_MAX);
+    lestL_push_key_hash(L, pki_public_canonical(lestL_check_cert(L, 1)->spki, storage));
     return 1;
 }
 

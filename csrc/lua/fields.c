@@ -107,11 +107,9 @@ void lestL_push_key_hash(lua_State *L, struct pki_bytes spki)
 {
     struct lest_error err;
     uint8_t hash[PKI_SECRET_HASH_LEN];
-    struct lest_buf *storage = lestL_buf(L, PKI_PUBLIC_MAX);
-    if (pki_public_hash(pki_public_canonical(spki, storage), hash, &err))
+    if (pki_public_hash(spki, hash, &err))
         luaL_error(L, "%s", err.message);
     lestL_push_hex(L, (struct pki_bytes){ hash, sizeof hash });
-    lua_remove(L, -2);
 }
 
 void lestL_push_key_usage(lua_State *L, int bits)

@@ -200,21 +200,26 @@ static bool is_compressed(const struct pki_spki *spki)
            spki->bits.data[0] != 4;
 }
 
-struct pki_bytes pki_public_canonical(struct pki_bytes spki, struct lest_buf *storage)
+struct pki_bytes pki_spki_canonical(const struct pki_spki *spki, struct lest_buf *storage)
 {
     struct pki_der_doc doc = { .noun = "public key", .malformed = LEST_E_KEY_MALFORMED };
-    struct pki_spki parts;
-    struct pki_bytes canonical = spki;
-    bool differs = pki_spki_read(&doc, spki, &parts) && is_compressed(&parts);
-    EVP_PKEY *key = differs ? pki_spki_key(&doc, &parts) : NULL;
+    struct pki_bytes canonical = spki->whole;
+    EVP_PKEY *key = is_compressed(spki) ? pki_spki_key(&doc, spki) : NULL;
     if (key) {
         pki_public_normalize(key);
         if (pki_public_encode(key, storage, NULL) == LEST_OK)
             canonical = (struct pki_bytes){ storage->data, storage->len };
+        EVP_PKEY_free(key);
+        pki_error_clear();
     }
-    EVP_PKEY_free(key);
-    pki_error_clear();
     return canonical;
+}
+
+struct pki_bytes pki_public_canonical(struct pki_bytes spki, struct lest_buf *storage)
+{
+    struct pki_der_doc doc = { .noun = "public key", .malformed = LEST_E_KEY_MALFORMED };
+    struct pki_spki parts;
+    return pki_spki_read(&doc, spki, &parts) ? pki_spki_canonical(&parts, storage) : spki;
 }
 
 void pki_public_type(const EVP_PKEY *key, char type[PKI_KEY_TYPE_MAX])

@@ -38,13 +38,16 @@ EVP_PKEY *pki_spki_key(struct pki_der_doc *doc, const struct pki_spki *spki);
 /** The kind, as pki_public_type tells it, where that needs no key to be made; false where it does. */
 bool pki_spki_type(const struct pki_spki *spki, char type[PKI_KEY_TYPE_MAX]);
 
+/** The one encoding of the key, which is what is signed, compared and remembered: one key has one name. It
+ *  differs from what was read where that has a compressed point.
+ *  storage  where another encoding is put; empty otherwise
+ *  Returns spki->whole where it is canonical, and where no key can be made of it. */
+struct pki_bytes pki_spki_canonical(const struct pki_spki *spki, struct lest_buf *storage);
+
 /** Let a key be written in one form alone: an EC point is not compressed (RFC 5480 2.2). */
 void pki_public_normalize(EVP_PKEY *key);
 
-/** The one encoding of the key in a SubjectPublicKeyInfo, which is what is signed, compared and remembered:
- *  one key has one name. It differs from what was read where that has a compressed point.
- *  storage  where another encoding is put; empty otherwise
- *  Returns spki itself where it is canonical, and where no key can be made of it. */
+/** pki_spki_canonical() of a whole SubjectPublicKeyInfo; spki itself where it cannot be read. */
 struct pki_bytes pki_public_canonical(struct pki_bytes spki, struct lest_buf *storage);
 
 /** SHA-256 of the key's value, by which keys are compared and remembered: of its canonical encoding, and for

@@ -203,7 +203,7 @@ static bool read_info(struct pki_csr *csr, struct pki_der *in)
     }
     if (!pki_spki_read(body.doc, csr->spki, &csr->key))
         return false;
-    csr->spki = pki_public_canonical(csr->spki, &csr->spki_storage);
+    csr->spki = pki_spki_canonical(&csr->key, &csr->spki_storage);
     return true;
 }
 
