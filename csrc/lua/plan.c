@@ -87,9 +87,10 @@ enum lest_status lestL_to_extensions(lua_State *L, int idx, struct pki_bytes *ex
 {
     static const char *const known[] = { "oid", "critical", "value", "name", NULL };
     lua_Integer count;
-    struct lest_buf *out = lestL_buf(L, EXTENSIONS_MAX);
     if (!get_list(L, idx, "extensions", &count))
         return LEST_OK;
+    struct lest_buf *out = lestL_buf(L, EXTENSIONS_MAX);
+    lua_insert(L, -2);
     for (lua_Integer i = 1; i <= count; i++) {
         lua_rawgeti(L, -1, i);
         lestL_check_options(L, -1, known);
@@ -115,12 +116,13 @@ static enum lest_status to_names(lua_State *L, int idx, const char *key, const c
                                                              struct lest_error *),
                                  struct pki_bytes *der, struct lest_error *err)
 {
-    struct lest_buf *out = lestL_buf(L, max);
     *der = lestL_opt_bytes(L, idx, der_key);
     if (lua_getfield(L, idx, key) == LUA_TNIL) {
         lua_pop(L, 1);
         return LEST_OK;
     }
+    struct lest_buf *out = lestL_buf(L, max);
+    lua_insert(L, -2);
     if (der->data)
         luaL_error(L, "options '%s' and '%s' exclude each other", key, der_key);
     enum lest_status status = LEST_OK;

@@ -119,10 +119,21 @@ function M.remedy(name, profile, problem)
     profile.names)
 end
 
+--- Names as DER.
+---@param kind { encode: fun(names: any): string|nil, lest.error|nil } core.name or core.san
+---@return string|nil der
+---@return string|nil problem
+local function der_of(kind, names)
+  local der, err = kind.encode(names)
+  if der then return der end
+  refusal.raise_memory(err)
+  return nil, err.message
+end
+
 --- names = "principal": every name is one that the principal has proven. A subject that is the
 --- certificate's but for its writing (RFC 5280 7.1) is issued with the certificate's characters:
 --- others may tell "alice" from "ALICE".
----@return lest.name_like|nil subject
+---@return string|nil subject_der as it is to be written
 ---@return string|nil problem
 local function check_own_names(principal, subject, subject_der, san)
   local cert = principal.certificate
@@ -143,7 +154,7 @@ local function check_own_names(principal, subject, subject_der, san)
       return nil, NOT_OWN_SAN
     end
   end
-  return is_certified and cert.subject or subject
+  return is_certified and der_of(core.name, cert.subject) or subject_der
 end
 
 --- Whether names can be issued: there are some, each is of a type that the profile has, can be
@@ -152,21 +163,22 @@ end
 ---@param principal table
 ---@param subject lest.name_like in parts
 ---@param san string[]
----@return lest.name_like|nil subject as it is to be written
+---@return { subject_der: string, san_der: string|nil }|nil names as they are to be written
 ---@return string|nil problem
 function M.check_names(profile, principal, subject, san)
   if #subject == 0 and #san == 0 then return nil, "there is no name at all" end
   local good, problem = check_types(profile, subject, san)
   if not good then return nil, problem end
-  local subject_der, err = core.name.encode(subject)
-  local san_der
-  if subject_der and #san > 0 then san_der, err = core.san.encode(san) end
-  if not subject_der or #san > 0 and not san_der then
-    refusal.raise_memory(err)
-    return nil, err.message
+  local subject_der, san_der
+  subject_der, problem = der_of(core.name, subject)
+  if not subject_der then return nil, problem end
+  if #san > 0 then san_der, problem = der_of(core.san, san) end
+  if problem then return nil, problem end
+  if profile.names == "principal" then
+    subject_der, problem = check_own_names(principal, subject, subject_der, san)
+    if not subject_der then return nil, problem end
   end
-  if profile.names ~= "principal" then return subject end
-  return check_own_names(principal, subject, subject_der, san)
+  return { subject_der = subject_der, san_der = san_der }
 end
 
 --- Whether a problem of names is one of those that the client asks for, or is known by: then no
@@ -224,9 +236,11 @@ function M.plan(profile, facts)
     if profile.names == "renewal" then
       return nil, NOT_RENEWED
     end
-    plan.san = verdict.san or {}
-    plan.subject, problem = M.check_names(profile, facts.principal, verdict.subject or {}, plan.san)
-    if not plan.subject then return nil, problem, "names" end
+    local names
+    names, problem = M.check_names(profile, facts.principal, verdict.subject or {},
+      verdict.san or {})
+    if not names then return nil, problem, "names" end
+    plan.subject_der, plan.san_der = names.subject_der, names.san_der
   end
   if facts.own then
     good, problem = M.check_key_change(profile, facts.own, facts.csr)
