@@ -218,9 +218,11 @@ size_t host_generation_waits(const struct host_generation *generation, struct po
 
 void host_generation_step(struct host_generation *generation, int64_t now_ms, bool trusted)
 {
+    lest_log_hold(true);
     if (generation->config_pid)
         host_relay_pass(&generation->config_relay);
     host_children_pass_lines(&generation->children);
+    lest_log_hold(false);
     watch_children(generation, now_ms, trusted);
     if (generation->state == HOST_GENERATION_CONFIGURING)
         step_configuring(generation, now_ms);
