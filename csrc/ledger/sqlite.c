@@ -252,8 +252,19 @@ static int bind_all(const struct prepared *prepared, const struct ledger_stateme
     return code;
 }
 
+static void add_names(sqlite3_stmt *stmt, struct ledger_result *result)
+{
+    for (int i = 0; i < (int)result->columns; i++) {
+        const char *name = sqlite3_column_name(stmt, i);
+        lest_buf_append(&result->names, name ? name : "", name ? strlen(name) + 1 : 1);
+    }
+}
+
+/* The first row brings the names: most questions find none. */
 static void add_row(sqlite3_stmt *stmt, struct ledger_result *result)
 {
+    if (!result->rows)
+        add_names(stmt, result);
     for (int i = 0; i < (int)result->columns; i++) {
         struct ledger_value value = { 0 };
         switch (sqlite3_column_type(stmt, i)) {
@@ -314,10 +325,6 @@ static enum lest_status sqlite_execute(void *connection, size_t index, const str
         goto out;
     }
     result->columns = (size_t)sqlite3_column_count(stmt);
-    for (int i = 0; i < (int)result->columns; i++) {
-        const char *name = sqlite3_column_name(stmt, i);
-        lest_buf_append(&result->names, name ? name : "", name ? strlen(name) + 1 : 1);
-    }
     while ((code = sqlite3_step(stmt)) == SQLITE_ROW && fits(result))
         add_row(stmt, result);
     if (code != SQLITE_ROW && code != SQLITE_DONE)

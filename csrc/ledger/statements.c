@@ -270,6 +270,11 @@ const struct ledger_statement ledger_statements[] = {
     { "certificate_find",
       "SELECT " CERTIFICATE_LISTED ", der FROM certificates AS c WHERE serial = :serial ORDER BY seq",
       { TEXT(serial), INTEGER_OR_NULL(now) } },
+    /* Whether there is a certificate with this key: one row or none. IS TRUE as below. */
+    { "key_known",
+      "SELECT 1 AS found FROM certificates"
+      " WHERE substr(key_hash, 1, 12) = substr(:key_hash, 1, 12) AND (key_hash = :key_hash) IS TRUE LIMIT 1",
+      { TEXT(key_hash) } },
     /* Whether a certificate with this key was revoked because others may have the key. IS TRUE as below. */
     { "key_compromised",
       "SELECT serial FROM certificates"

@@ -278,6 +278,7 @@ describe("the ledger", function()
     local by = {
       certificate_again = "certificates_again (<expr>=?",
       key_compromised = "certificates_again (<expr>=?",
+      key_known = "certificates_again (<expr>=?",
       certificate_list_principal = "requests_principal (principal_name=? AND seq<?",
       credential_salt = "credentials_scrypt (secret_kind=? AND name=?",
       credential_use = "INTEGER PRIMARY KEY (rowid=?",
@@ -373,9 +374,11 @@ describe("the ledger", function()
       for serial, key_hash in pairs { ["03"] = one, ["04"] = other } do
         local same = rows.again { key_hash = key_hash }
         assert.equal(serial, ledger:rows("certificate_again", same)[1].serial)
+        assert.equal(1, #ledger:rows("key_known", { key_hash = key_hash }))
       end
       local none = rows.again { key_hash = ("a"):rep(62) .. "bb" }
       assert.same({}, ledger:rows("certificate_again", none))
+      assert.same({}, ledger:rows("key_known", { key_hash = none.key_hash }))
     end)
 
     it("tell that a key is compromised once one of them is revoked for that", function()

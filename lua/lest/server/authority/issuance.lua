@@ -83,6 +83,7 @@ function M.issue(authority, request, finish)
     or label.profile
   local plan, problem, about = plan_of(authority, request, finish, name)
   if not plan then return refuse_plan(authority, request, finish, name, problem, about) end
+  request.key_is_known = nil -- asked anew: the policy took its time
   local reason = vetoed(authority, request, name)
   if reason then
     return refuse(authority, request, finish, { status = 403, reason = reason }, { profile = name })
@@ -106,13 +107,15 @@ function M.issue(authority, request, finish)
     return record.lost_answer(authority, request) or refuse_used(authority, request, finish)
   end
   local cert = assert(core.cert.parse(der))
+  local serial = cert.serial
   name_device(request, cert)
-  record.request(authority, request, finish, "approve", { profile = name, serial = cert.serial })
+  record.request(authority, request, finish, "approve", { profile = name, serial = serial })
   record.certificate(authority, request, {
-    issuer = issuer.id, cert = cert, der = der, profile = name, facts = finish.facts,
+    issuer = issuer.id, cert = cert, serial = serial, der = der, profile = name,
+    facts = finish.facts,
   })
   authority.issued[name]:count "all"
-  return { certificate = der, serial = cert.serial }
+  return { certificate = der, serial = serial }
 end
 
 local REASON_MAX <const> = 1000 -- bytes of an answer's

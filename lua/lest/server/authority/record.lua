@@ -31,10 +31,21 @@ local function asked_by(csr)
   return string.pack(("s4"):rep(#parts), table.unpack(parts))
 end
 
+--- Whether there is any certificate with the request's key. Most come with a new one, and need no
+--- other question about it.
+local function is_key_known(authority, request)
+  if request.key_is_known == nil then
+    request.key_is_known = rows_of(authority.ledger, "key_known",
+      { key_hash = request.key_hash })[1] ~= nil
+  end
+  return request.key_is_known
+end
+
 --- The certificate that this very request was given already, within the window: the answer that was
 --- lost, with its verdict. A request that asks for anything else is another one.
 ---@return table|nil answer
 function M.lost_answer(authority, request)
+  if not is_key_known(authority, request) then return end
   local now, asked = authority.clock(), nil
   for _, row in ipairs(rows_of(authority.ledger, "certificate_again", {
     key_hash = request.key_hash, device = request.device, principal_name = request.ledger_name,
@@ -53,7 +64,8 @@ end
 
 --- Whether a certificate with the request's key was revoked for keyCompromise.
 function M.is_compromised(authority, request)
-  return rows_of(authority.ledger, "key_compromised", { key_hash = request.key_hash })[1] ~= nil
+  return is_key_known(authority, request)
+    and rows_of(authority.ledger, "key_compromised", { key_hash = request.key_hash })[1] ~= nil
 end
 
 --- Whether a certificate of ours is revoked by now.
@@ -197,11 +209,12 @@ function M.consume(authority, request, how, bound_until)
 end
 
 --- Write an issued certificate, and that its request waits no longer.
----@param issued { issuer: string, cert: lest.cert, der: string, profile: string, facts: table }
+---@param issued { issuer: string, cert: lest.cert, serial: string, der: string, profile: string,
+--- facts: table }
 function M.certificate(authority, request, issued)
-  local cert, begin = issued.cert, request.begin
+  local cert, serial, begin = issued.cert, issued.serial, request.begin
   M.run(authority.ledger, "certificate_add", {
-    issuer = issued.issuer, serial = cert.serial, der = issued.der, fingerprint = cert.fingerprint,
+    issuer = issued.issuer, serial = serial, der = issued.der, fingerprint = cert.fingerprint,
     subject = tostring(cert.subject), san = table.concat(cert.san, ","),
     principal_kind = request.principal.kind, principal_name = request.ledger_name,
     label = begin.label, operation = begin.operation, profile = issued.profile,
@@ -211,7 +224,7 @@ function M.certificate(authority, request, issued)
   })
   if not request.pending then return end
   local changed = M.run(authority.ledger, "pending_issue",
-    { id = request.pending.id, serial = cert.serial, now = authority.clock() })
+    { id = request.pending.id, serial = serial, now = authority.clock() })
   if changed ~= 1 then error("the pending request was decided meanwhile", 0) end
 end
 

@@ -22,6 +22,7 @@ local SHOWN_MAX <const> = 1024
 ---@field operation table a row of server/wire/operations
 ---@field csr lest.csr
 ---@field key_hash string csr.key_hash
+---@field key_is_known? boolean whether there is a certificate with that key; nil until it is asked
 ---@field started integer seconds of the monotonic clock
 ---@field proven table<string, table> what was proven, by kind, as request.auth has it
 ---@field principal? table who asks: kind, name, anchors, certificate, credential
