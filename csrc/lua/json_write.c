@@ -94,8 +94,8 @@ static void unfold(lua_State *L)
     lua_replace(L, -2);
 }
 
-/* How many names the table at idx has, which are put on the stack; or 0 and it is a list. What is neither would
- * lose a part of it, and raises. */
+/* How many names the table at idx has, which are put on the stack; or 0 and it is a list. What is neither
+ * would lose a part of it, and raises. */
 static size_t push_names(lua_State *L, int idx)
 {
     size_t names = 0, items = 0;
