@@ -182,6 +182,9 @@ function M.one_of(choices)
   local set = list.set(choices)
   local shape = simple("a string", function(value)
     if set[value] then return value end
+    if set[tostring(value)] then -- 1.3 for "1.3"
+      return nil, ("must be a string: write \"%s\""):format(tostring(value))
+    end
     return nil, ("'%s' is not one of %s%s"):format(tostring(value):sub(1, 60),
       table.concat(choices, ", "), M.hint(value, set))
   end)
@@ -227,18 +230,19 @@ function M.list(element, options)
   return shape
 end
 
---- A table from names to values.
----@param options? { max: integer, key: fun(key: string): boolean, string? }
+--- A table from names to values; `as` shows one to a person who wrote something else.
+---@param options? { max: integer, key: (fun(key: string): boolean, string?), as: string }
 function M.map(element, options)
   options = options or {}
   local accept, good_key, max = element.accept, options.key, options.max or 1024
-  local shape = simple("a table", function(value)
+  local as = options.as and ", as " .. options.as or ""
+  local shape = simple("a table" .. as, function(value)
     if type(value) ~= "table" then return nil end
     local result, problems, count = {}, nil, 0
     for key, item in next, value do
       count = count + 1
       if count > max then return nil, "too many entries" end
-      local good, problem, accepted = type(key) == "string", "names are strings", nil
+      local good, problem, accepted = type(key) == "string", "must have a name" .. as, nil
       if good and good_key then good, problem = good_key(key) end
       if good then
         accepted, problem = accept(item)
@@ -256,9 +260,10 @@ function M.map(element, options)
   return shape
 end
 
---- A table with just these fields.
+--- A table with just these fields; `as` shows one to a person who wrote something else.
 ---@param fields table<string, lest.schema.shape>
-function M.record(fields)
+---@param as? string
+function M.record(fields, as)
   local required, defaults = {}, {}
   for key, field in pairs(fields) do
     if not field.optional then
@@ -267,7 +272,7 @@ function M.record(fields)
       defaults[key] = field
     end
   end
-  local shape = simple("a table", function(value)
+  local shape = simple(as and "a table, as " .. as or "a table", function(value)
     if type(value) ~= "table" then return nil end
     local result, problems, unknown = {}, nil, 0
     for key, item in next, value do

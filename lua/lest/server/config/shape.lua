@@ -25,7 +25,7 @@ local function identity(fields)
   fields.key = s.string { max = 4000 } -- a path or a URI (pkcs11:...)
   fields.passphrase_file = s.optional(path)
   fields.passphrase_command = s.optional(s.list(s.string(), { min = 1, max = 32 }))
-  return s.record(fields)
+  return s.record(fields, '{ cert = "FILE.pem", key = "FILE.key" }')
 end
 
 local ca = identity { chain = s.optional(path) }
@@ -167,7 +167,7 @@ return s.record {
   workers = s.optional(s.integer { min = 0, max = 256 }, 0), -- 0: one for each processor it may use
   ca = ca,
   cas = s.optional(s.map(ca), {}),
-  anchors = s.optional(s.map(path), {}),
+  anchors = s.optional(s.map(path, { as = '{ own = "ca.pem" }' }), {}),
   crls = s.optional(s.list(path, { single = true }), {}),
   crl_required = s.optional(s.boolean(), false),
   profiles = s.map(profile),

@@ -22,7 +22,11 @@ M.list = {
 }
 
 M.by_name = {}
-for _, kind in ipairs(M.list) do M.by_name[kind.name] = kind end
+local NAMES <const> = {}
+for i, kind in ipairs(M.list) do
+  M.by_name[kind.name] = kind
+  NAMES[i] = kind.name
+end
 
 --- Read an entry of a label's `auth`.
 ---@param text string "certificate+basic"
@@ -32,8 +36,9 @@ function M.parse(text)
   local names, seen = {}, {}
   for name in (text .. "+"):gmatch "([^+]*)%+" do
     if not M.by_name[name] then
-      return nil, ("'%s' is no kind of proof%s"):format(name:sub(1, 60),
-        schema.hint(name, M.by_name))
+      return nil, ("'%s' is no kind of proof%s: write one of %s, or several as %s"):format(
+        name:sub(1, 60), schema.hint(name, M.by_name), table.concat(NAMES, ", "),
+        table.concat(NAMES, "+"))
     elseif seen[name] then
       return nil, ("'%s' is named twice"):format(name)
     end

@@ -101,6 +101,12 @@ describe("a configuration", function()
     assert.matches("must have 'default'", edited("default =", "other ="))
     assert.matches("tls.key: must be a string, not a number",
       edited('key = "server.key"', "key = 5"))
+    assert.matches('anchors: must be a table, as { own = "ca.pem" }, not a string',
+      edited('{ own = "ca.pem" }', '"ca.pem"'))
+    assert.matches('anchors%[1%]: must have a name, as { own = "ca.pem" }',
+      edited('own = "ca.pem"', '"ca.pem"'))
+    assert.matches('tls.min_version: must be a string: write "1.3"',
+      edited('key = "server.key"', 'key = "server.key", min_version = 1.3'))
     assert.matches("listen%[1%]: 'localhost' is no address",
       edited("tls =", 'listen = "localhost", tls ='))
     assert.matches("labels.cacerts", edited("default =",
