@@ -1,7 +1,5 @@
 #include "host/supervisor/children.h"
 
-#include "base/log.h"
-
 enum { COPY_MS = 500 };
 
 struct host_child *host_children_at(struct host_children *children, size_t section)
@@ -68,12 +66,9 @@ void host_children_link(struct host_children *children)
 
 void host_children_pass_lines(struct host_children *children)
 {
-    /* The lines that are there are few calls of write(2), and not one each. */
-    lest_log_hold(true);
     for (size_t i = LEST_BOARD_AUTHORITY; i < host_children_sections(children); i++)
         if (host_children_at(children, i)->pid)
             host_relay_pass(&host_children_at(children, i)->relay);
-    lest_log_hold(false);
 }
 
 static struct pollfd readable(int fd)
