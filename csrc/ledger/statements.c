@@ -62,8 +62,8 @@
 #define REQUEST_LISTED REQUEST ", CASE WHEN :part IS NOT NULL THEN csr END AS csr"
 
 /* What a list may be narrowed by, beside the rows that its index gives: each is looked at, and NULL asks for
- * nothing. A part is in lower case; it is looked for in the names of a row, of which a CSR holds those of a
- * request, among other bytes. */
+ * nothing. A part is in lower case; it is looked for in the names of a row. Of a request these stand in its
+ * CSR, too, in DER: who asks for a part looks into the CSRs that the list gives. */
 #define BEGINS_WITH(column, parameter) \
     "(:" parameter " IS NULL OR substr(" column ", 1, length(:" parameter ")) = :" parameter ")"
 #define HAS_PART(column) "instr(lower(" column "), :part) > 0"
@@ -73,7 +73,7 @@
     " AND (:since_us IS NULL OR time_us >= :since_us) AND (:until_us IS NULL OR time_us < :until_us)" \
     " AND " BEGINS_WITH("id", "id") " AND " BEGINS_WITH("serial", "serial") \
     " AND (:part IS NULL OR " HAS_PART("principal_name") " OR " HAS_PART("device") \
-    " OR " HAS_PART("CAST(csr AS text)") ")"
+    " OR csr IS NOT NULL)"
 #define REQUEST_FILTERS \
     TEXT_OR_NULL(label), TEXT_OR_NULL(verdict), INTEGER_OR_NULL(since_us), INTEGER_OR_NULL(until_us), \
         TEXT_OR_NULL(id), TEXT_OR_NULL(serial), TEXT_OR_NULL(part)

@@ -135,12 +135,16 @@ end
 ---@return fun(): table[]?
 function M.pages(ledger, operation, arguments, options)
   local left, before = arguments.limit, nil
+  -- Few rows of a page may be what is asked for: it is read whole, however few are wanted.
+  local is_sieved = arguments.part or arguments.not_renewed
   return function()
     while left > 0 do
-      local wanted = { before = before, limit = page_module.size { limit = left } }
+      local most = is_sieved and math.maxinteger or left
+      local wanted = { before = before, limit = page_module.size { limit = most } }
       for key, value in pairs(arguments) do wanted[key] = wanted[key] or value end
       local rows, last = M.run(ledger, operation, wanted, options)
       if not rows then error(last, 0) end
+      rows = table.move(rows, 1, math.min(left, #rows), 1, {})
       left, before = last and left - #rows or 0, last
       if rows[1] then return rows end
     end

@@ -151,7 +151,7 @@ describe("an operator's question", function()
   describe("about decisions", function()
     before_each(function()
       local csr = core.csr.build { key = core.key.generate "ec:P-256", subject = "CN=Pump 7",
-        san = { "DNS:pump7.example" } }
+        san = { "DNS:pump7.example", "IP:192.0.2.7" } }
       issue("0a", 80)
       issue("0b", 95, { label = "plant" })
       for i, verdict in ipairs { "reject", "error" } do
@@ -184,7 +184,10 @@ describe("an operator's question", function()
     it("finds a name in the CSR, and no bytes that are none", function()
       assert.equal("x-1", requests { part = "PUMP7.ex" })
       assert.equal("x-1", requests { part = "pump 7" })
+      assert.equal("x-1", requests { part = "CN=Pump" })
+      assert.equal("x-1", requests { part = "192.0.2.7" })
       assert.equal("x-3 r-0b", requests { part = "DEVICE-0B" })
+      assert.equal("x-3", requests { part = "DEVICE-0B", limit = 1 })
       assert.is_nil(operator.run(ledger, "request_list", { part = "pump" })[1].csr)
     end)
 
