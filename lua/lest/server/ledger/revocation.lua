@@ -39,26 +39,18 @@ end
 
 -- ---- many
 
--- What stands around a whole value in a text of names: "CN=a,O=b", "DNS:a,URI:b". A comma of a
--- value itself is escaped.
-local function is_start(text, at)
-  local before = text:sub(at - 1, at - 1)
-  return at == 1 or before == "=" or before == ":"
-    or (before == "," or before == "+") and text:sub(at - 2, at - 2) ~= "\\"
+-- In small letters, and with no separator in what is escaped: "CN=a\\,b".
+local function plain(text)
+  return (text:lower():gsub("\\(.)", function(char) return ("\\%02x"):format(char:byte()) end))
 end
 
-local function is_end(text, at)
-  return at == #text or text:find("^[,+]", at + 1) ~= nil
-end
-
---- Whether one of a certificate's names is this, with its type or without.
+--- Whether one of a certificate's names is this, with its type or without: "CN=a,O=b",
+--- "DNS:a,URI:b". What stands behind a comma is a name if it begins as one; a URI may have others.
 local function has_whole(row, name)
-  for _, text in ipairs { row.subject:lower(), row.san:lower() } do
-    local first, last = text:find(name, 1, true)
-    while first do
-      if is_start(text, first) and is_end(text, last) then return true end
-      first, last = text:find(name, first + 1, true)
-    end
+  local names = plain(row.subject):gsub("[,+]", "\0") .. "\0"
+    .. plain(row.san):gsub(",(%a%w*:)", "\0%1")
+  for each in names:gmatch "[^\0]+" do
+    if each == name or each:match "^[^=:]*[=:](.*)$" == name then return true end
   end
   return false
 end
@@ -130,7 +122,7 @@ function M.revoke_device(operator, arguments)
 end
 
 local function question_of(arguments, floor)
-  return { part = arguments.name, floor = floor }, arguments.exact and arguments.name:lower()
+  return { part = arguments.name, floor = floor }, arguments.exact and plain(arguments.name)
 end
 
 --- What revoke_named would revoke, found without a lock, since every certificate is looked at.

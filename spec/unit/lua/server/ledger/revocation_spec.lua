@@ -62,6 +62,20 @@ describe("certificates of a name", function()
     assert.equal("0a 05", (find { name = "CN=pump70", exact = true }))
   end)
 
+  it("are those of a whole value, whatever stands in others", function()
+    for i, case in ipairs { { "CN=x=7" }, { "CN=x", "IP:2001:db8::7" }, { "CN=x", "URI:urn:dev:7" },
+      { "CN=x", "URI:urn:dev,7" }, { "O=b\\\\,CN=7" }, { "CN=x", "DNS:a,IP:7" },
+      { "CN=a\\+7" } } do
+      issue("0" .. i, case[1], { san = case[2] })
+    end
+    assert.equal("06 05", (find { name = "7", exact = true }))
+    assert.equal("05", (find { name = "o=B\\\\", exact = true }))
+    assert.equal("05", (find { name = "CN=7", exact = true }))
+    assert.equal("07", (find { name = "a\\+7", exact = true }))
+    assert.equal("02", (find { name = "2001:DB8::7", exact = true }))
+    assert.equal("04", (find { name = "URI:urn:dev,7", exact = true }))
+  end)
+
   it("are revoked at once, with what they were given since", function()
     issue("01", "CN=pump7")
     issue("02", "CN=pump8")
