@@ -3,6 +3,7 @@ local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
 local json = require "lest.json"
 local refusal = require "lest.server.wire.refusal"
+local terminal = require "lest.base.terminal"
 local times = require "lest.base.clock"
 
 local M = {}
@@ -85,6 +86,9 @@ local function check_unchanged(pending, csr)
   end
 end
 
+-- Bytes of what a device is told: an older version took words of any length.
+local TELL_MAX <const> = 400
+
 --- What operators have said of a row of pending: approvals, or why it is refused, in the words that
 --- one of them has for the device.
 ---@return table[]|nil approvals
@@ -93,7 +97,8 @@ local function said_of(authority, pending)
   local approvals, words, holds_until = {}, nil, 0
   for _, row in ipairs(rows_of(authority.ledger, "approval_list", { pending_id = pending.id })) do
     if row.verdict == "reject" then
-      words = words or row.tell or "an operator has rejected the request"
+      words = words or row.tell and terminal.line(row.tell, TELL_MAX)
+        or "an operator has rejected the request"
       holds_until = math.max(holds_until, row.holds_until or pending.expires)
     end
     table.insert(approvals, { operator = row.operator, note = row.note, time = row.time })

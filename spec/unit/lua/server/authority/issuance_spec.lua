@@ -146,6 +146,20 @@ describe("a verdict", function()
     end
   end)
 
+  it("tells a device in one short line why it is rejected, however long that was", function()
+    local held = ask "bob"
+    pending(held)
+    held.pending = waiting(held)
+    assert(authority.ledger:run("approval_put", { pending_id = held.pending.id, operator = "o",
+      verdict = "reject", note = "x", tell = ("no\n"):rep(330), holds_until = now + 20,
+      now = now }))
+    held.id = "r-later"
+    local reason = pending(held).reason
+    assert.matches("^no no .*%.%.%.; the request is refused until ", reason)
+    assert.truthy(#reason < 600)
+    assert.not_matches("%c", reason)
+  end)
+
   it("issues no more than per_minute", function()
     for i = 1, 2 do assert.is_string(approve(ask("n" .. i)).certificate) end
     local answer = approve(ask "n3")
