@@ -131,7 +131,7 @@ return {
     { "a request of any size", "if (status == LEST_OK && csr->storage.too_large)", "if (0)",
       reason = "the buffer's own status says the same" },
     { "a compressed key stays so",
-      "csr->spki = pki_public_canonical(csr->spki, &csr->spki_storage);", "" },
+      "csr->spki = pki_spki_canonical(&csr->key, &csr->spki_storage);", "" },
   },
 
   { file = "csrc/pki/key/verifier.c", specs = CSR,

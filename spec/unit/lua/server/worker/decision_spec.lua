@@ -23,6 +23,15 @@ describe("a decision", function()
     assert.equal(8000, #long.detail)
   end)
 
+  it("is none where the process has no memory, and an error where the hook took it", function()
+    local ok, problem = pcall(decision.run, function() error("not enough memory", 0) end, {},
+      LIMITS)
+    assert.same({ false, "not enough memory" }, { ok, problem })
+    local verdict = decision.run(function() return ("x"):rep(LIMITS.memory) end, {}, LIMITS)
+    assert.same({ "error", "the decision used more than its memory" },
+      { verdict.verdict, verdict.detail })
+  end)
+
   local here = debug.getinfo(1, "S").short_src
 
   local function detail_of(hook, profiles)
