@@ -63,20 +63,22 @@
 
 /* What a list may be narrowed by, beside the rows that its index gives: each is looked at, and NULL asks for
  * nothing. A part is in lower case; it is looked for in the names of a row. Of a request these stand in its
- * CSR, too, in DER: who asks for a part looks into the CSRs that the list gives. */
+ * CSR, too, among other bytes: who asks looks into the CSRs with der_part in them, into all where it is
+ * NULL. */
 #define BEGINS_WITH(column, parameter) \
     "(:" parameter " IS NULL OR substr(" column ", 1, length(:" parameter ")) = :" parameter ")"
-#define HAS_PART(column) "instr(lower(" column "), :part) > 0"
+#define HAS_TEXT(column, parameter) "instr(lower(" column "), :" parameter ") > 0"
+#define HAS_PART(column) HAS_TEXT(column, "part")
 
 #define IS_WANTED_REQUEST \
     " AND (:label IS NULL OR label = :label) AND (:verdict IS NULL OR verdict = :verdict)" \
     " AND (:since_us IS NULL OR time_us >= :since_us) AND (:until_us IS NULL OR time_us < :until_us)" \
     " AND " BEGINS_WITH("id", "id") " AND " BEGINS_WITH("serial", "serial") \
     " AND (:part IS NULL OR " HAS_PART("principal_name") " OR " HAS_PART("device") \
-    " OR csr IS NOT NULL)"
+    " OR csr IS NOT NULL AND (:der_part IS NULL OR " HAS_TEXT("CAST(csr AS text)", "der_part") "))"
 #define REQUEST_FILTERS \
     TEXT_OR_NULL(label), TEXT_OR_NULL(verdict), INTEGER_OR_NULL(since_us), INTEGER_OR_NULL(until_us), \
-        TEXT_OR_NULL(id), TEXT_OR_NULL(serial), TEXT_OR_NULL(part)
+        TEXT_OR_NULL(id), TEXT_OR_NULL(serial), TEXT_OR_NULL(part), TEXT_OR_NULL(der_part)
 
 #define STATE \
     "CASE WHEN c.revoked_at IS NOT NULL THEN 'revoked' WHEN c.not_after < :now THEN 'expired'" \

@@ -62,6 +62,13 @@ local WAYS <const> = {
   { read = by_time },
 }
 
+--- A part as it stands in a CSR that has it; nil where that may have it in other bytes: of an
+--- address, the type of a name ("CN=", "DNS:"), what is escaped or stands between two names.
+local function der_part(part)
+  if part:find "^[%x.]+$" or part:find "[=:,+\\]" then return nil end
+  return part
+end
+
 --- Whether a part is in a name of a request, and not by chance in other bytes of its CSR.
 local function is_named(row, part)
   local names = { row.principal_name, row.device }
@@ -123,6 +130,7 @@ function M.list(operator, arguments)
     parameters.until_us)
   if not floor then return nil, before end
   parameters.floor, parameters.verdict = floor, arguments.verdict
+  parameters.der_part = parameters.part and der_part(parameters.part)
   -- Only where rows are read by their places does a page begin at one.
   local is_placed = not (arguments.id or arguments.serial) or arguments.device
     or arguments.principal_name
