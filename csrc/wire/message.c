@@ -102,10 +102,10 @@ static const struct wire_field finish_fields[] = {
     OPTIONAL("facts", FACTS),
     OPTIONAL("retry_after", INTEGER(1, 31536000)),
     OPTIONAL("expires", INTEGER(1, 315360000)),
-    OPTIONAL("needed", INTEGER(1, 64)),
     OPTIONAL("policy_file", TEXT(4096, wire_text)),
     OPTIONAL("policy_hash", TEXT(64, wire_text)),
     OPTIONAL("duration_us", INTEGER(0, INT64_MAX)),
+    OPTIONAL("needed", INTEGER(1, 64)),
     END,
 };
 

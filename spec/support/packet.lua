@@ -11,8 +11,8 @@ local FIELDS <const> = {
   begin = { "id", "operation", "label", "address", "tls", "csr", "headers", "basic",
     "certificate" },
   finish = { "id", "handle", "verdict", "reason", "detail", "profile", "lifetime", "renewal",
-    "subject", "san", "facts", "retry_after", "expires", "needed", "policy_file", "policy_hash",
-    "duration_us" },
+    "subject", "san", "facts", "retry_after", "expires", "policy_file", "policy_hash",
+    "duration_us", "needed" },
   answer = { "id", "status", "reason", "retry_after", "verdict", "who", "device", "handle",
     "principal", "auth", "previous", "approvals", "certificate", "serial", "replayed" },
 }
