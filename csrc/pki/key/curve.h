@@ -29,7 +29,8 @@ bool pki_curve_encode(const EVP_PKEY *key, struct lest_buf *out);
 EVP_PKEY *pki_curve_key(enum pki_curve curve, struct pki_bytes point);
 
 /** Make a private key of its number and its point, which must be on the curve and is not compared with the
- *  number, as OpenSSL's own decoder does not; that one costs forty times as much (OpenSSL 3.0).
+ *  number, as OpenSSL's own decoder does not (pki_signer_new() does); that one costs forty times as much
+ *  (OpenSSL 3.0).
  *  scalar  with the length of the curve's order, as SEC 1 C.4 wants it
  *  Returns NULL for anything else, and where no key can be made of it; the caller frees the key. */
 EVP_PKEY *pki_curve_private_key(enum pki_curve curve, struct pki_bytes scalar, struct pki_bytes point);

@@ -33,11 +33,11 @@ const EVP_MD *pki_signature_digest(struct pki_bytes algorithm, const char **key_
 /** Signs with one key; may be used by several threads at once. */
 struct pki_signer;
 
-/** Prepare to sign.
+/** Prepare to sign, and try once that the key's public half verifies what its private one signs.
  *  digest  OpenSSL's name ("sha384"); NULL: SHA-256, or what the key's size or algorithm wants; a digest
  *          under 112 bits (SHA-1, MD5) and one for a key that takes none are refused
  *  out     the caller's, pki_signer_free(); it keeps its own reference to the key
- *  Errors: LEST_E_KEY_UNSUPPORTED, LEST_E_CRYPTO, LEST_E_NOMEM */
+ *  Errors: LEST_E_KEY_UNSUPPORTED, LEST_E_KEY_MALFORMED (no pair), LEST_E_CRYPTO, LEST_E_NOMEM */
 enum lest_status pki_signer_new(const struct pki_key *key, const char *digest, struct pki_signer **out,
                                 struct lest_error *err) LEST_MUST_USE;
 void pki_signer_free(struct pki_signer *signer);

@@ -78,9 +78,10 @@ static EVP_MD_CTX *digest_sign_ctx(const struct pki_signer *signer)
     return ctx;
 }
 
-/* OpenSSL tells the AlgorithmIdentifier of a signature only where it makes one: over a NULL, once. */
-static enum lest_status find_algorithm(struct pki_signer *signer, const struct pki_key *key,
-                                       struct lest_error *err)
+/* OpenSSL tells the AlgorithmIdentifier of a signature only where it makes one: over a NULL, once. Nothing
+ * else looks whether the halves of a key that was read are a pair: a CA whose are not would sign for years
+ * what nobody can verify. */
+static enum lest_status try_key(struct pki_signer *signer, const struct pki_key *key, struct lest_error *err)
 {
     enum lest_status status = LEST_OK;
     uint8_t *der = NULL;
@@ -94,7 +95,9 @@ static enum lest_status find_algorithm(struct pki_signer *signer, const struct p
         len = i2d_X509_ALGOR(algorithm, &der);
     if (len > 0)
         lest_buf_append(&signer->algorithm, der, (size_t)len);
-    else
+    if (len > 0 && ASN1_item_verify(ASN1_ITEM_rptr(ASN1_NULL), algorithm, signature, item, signer->pkey) <= 0)
+        status = pki_error(err, LEST_E_KEY_MALFORMED, "the key's private and public halves are no pair");
+    else if (len <= 0)
         status = pki_error(err, LEST_E_KEY_UNSUPPORTED, "a key of type %s%s%s cannot sign", key->type,
                            signer->md ? " with " : "", signer->md ? EVP_MD_get0_name(signer->md) : "");
     OPENSSL_free(der);
@@ -137,7 +140,7 @@ enum lest_status pki_signer_new(const struct pki_key *key, const char *digest, s
     pki_error_clear();
     enum lest_status status = choose_digest(signer, key, digest, err);
     if (status == LEST_OK)
-        status = find_algorithm(signer, key, err);
+        status = try_key(signer, key, err);
     if (status) {
         pki_signer_free(signer);
         return status;

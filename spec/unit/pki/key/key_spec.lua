@@ -114,6 +114,27 @@ describe("key", function()
       local off = point:sub(1, -2) .. string.char(point:byte(-1) ~ 1)
       local wrong = der.seq(der.int(1), der.octets(number), der.tlv(0xa1, der.bits(off)))
       fails("key_malformed", key.parse(pkcs8(oid, wrong)))
+      for _, other in ipairs { ("\0"):rep(length), ("\255"):rep(length), number:reverse() } do
+        local no_pair = pkcs8(oid, der.seq(der.int(1), der.octets(other), public))
+        local read = key.parse(no_pair)
+        if read then fails("key_malformed", core.csr.build { key = read, subject = "CN=x" }) end
+      end
+    end
+  end)
+
+  it("signs with no key whose halves are no pair, as a CA or for a request", function()
+    for i, curve in ipairs { "prime256v1", "brainpoolP256r1" } do
+      local path = tmp:path("pair" .. i)
+      pki.sh(("openssl ecparam -name %s -genkey -noout -out %s"):format(curve, path))
+      pki.sh(("openssl req -x509 -key %s -subj /CN=x -out %s.pem"):format(path, path))
+      local whole = assert(key.load(path)):der()
+      local _, at = whole:find("\2\1\1\4\32", 1, true)
+      local flipped = whole:sub(1, at + 31) .. string.char(whole:byte(at + 32) ~ 1)
+        .. whole:sub(at + 33)
+      local wrong, cert = assert(key.parse(flipped)), assert(core.cert.load(path .. ".pem"))
+      local said = fails("key_malformed", core.issuer.new { cert = cert, key = wrong })
+      assert.truthy(said:find("no pair", 1, true))
+      fails("key_malformed", core.csr.build { key = wrong, subject = "CN=x" })
     end
   end)
 
