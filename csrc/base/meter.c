@@ -134,12 +134,8 @@ void lest_meters_copy(struct lest_meters *to, const struct lest_meters *from)
 {
     store(&to->lost, load(&from->lost));
     for (size_t i = 0; i < LEST_METER_ROWS; i++) {
-        uint64_t key = load(&from->rows[i].key);
-        /* A page that has nothing stays one that the system need not have. */
-        if (!key && !load(&to->rows[i].key))
-            continue;
         store(&to->rows[i].value, load(&from->rows[i].value));
-        store(&to->rows[i].key, key);
+        store(&to->rows[i].key, load(&from->rows[i].key));
     }
 }
 

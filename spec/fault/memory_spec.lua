@@ -46,12 +46,10 @@ describe("the memory of a role", function()
     end)
     teardown(function() server:stop() end)
 
-    --- Let a process have no more than this besides what it has. Its own account may say so.
+    --- Let a process have no more than this besides what it has.
     local function starve(pid, mebibytes)
       local size = tonumber(host.status(pid, "VmSize"):match "^%d+") * 1024
-      local uid, gid = host.status(pid, "Uid"):match "^%d+", host.status(pid, "Gid"):match "^%d+"
-      process.must { "setpriv", "--reuid=" .. uid, "--regid=" .. gid, "--clear-groups", "prlimit",
-        "--pid", tostring(pid), ("--as=%d"):format(size + mebibytes * 1024 * 1024) }
+      host.limit(pid, ("--as=%d"):format(size + mebibytes * 1024 * 1024))
     end
 
     it("answers 503, and another worker takes its place", function()

@@ -99,6 +99,15 @@ describe("/metrics", function()
     assert.equal(1, samples[('lest_build_info{version="%s"}'):format(core.version)])
   end)
 
+  it("shows all descriptors as open where none is left to count them", function()
+    if not host.is_root then return pending "needs root, to bound another process" end
+    start()
+    local open, max = 'process_open_fds{process="worker 1"}', 'process_max_fds{process="worker 1"}'
+    for _, pid in ipairs(server:pids "worker") do host.limit(pid, "--nofile=6") end
+    monitor.wait(server, max, 6)
+    assert.equal(6, monitor.samples(server)[open])
+  end)
+
   it("is at a loopback address that is no other listener's, or nowhere", function()
     for value, problem in pairs { ['"0.0.0.0:9100"'] = "not this machine's own",
       ['"[::]:9100"'] = "not this machine's own", ['"192.0.2.1:9100"'] = "not this machine's own",

@@ -156,6 +156,15 @@ function M.status(pid, key)
   return process.read(("/proc/%d/status"):format(pid)):match(key .. ":[ \t]*([^\n]*)")
 end
 
+--- Bound another process, with words for prlimit. Its own account may say so.
+---@param pid integer
+---@param ... string "--nofile=6"
+function M.limit(pid, ...)
+  local uid, gid = M.status(pid, "Uid"):match "^%d+", M.status(pid, "Gid"):match "^%d+"
+  process.must { "setpriv", "--reuid=" .. uid, "--regid=" .. gid, "--clear-groups", "prlimit",
+    "--pid", tostring(pid), ... }
+end
+
 function Host:signal(signal)
   process.kill(self.pid, signal)
 end

@@ -4,6 +4,7 @@
 #include "base/meter.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,8 +19,9 @@ static void show(enum lest_meter_name name, uint64_t value)
     lest_meter_set(lest_meter_key(name, 0, 0, 0, 0), value);
 }
 
-/* /proc/self/statm (proc_pid_statm(5)): pages of the program, then those that are resident. */
-static uint64_t resident_bytes(void)
+/* /proc/self/statm (proc_pid_statm(5)): pages of the program, then those that are resident. Where it cannot
+ * be read, the value before stays. */
+static void show_memory(void)
 {
     char text[128];
     int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
@@ -28,25 +30,35 @@ static uint64_t resident_bytes(void)
         close(fd);
     text[got > 0 ? got : 0] = '\0';
     const char *space = strchr(text, ' ');
-    return space ? strtoull(space, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+    if (space)
+        show(LEST_METER_MEMORY_BYTES, strtoull(space, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE));
 }
 
-static uint64_t open_descriptors(void)
+/* How many are open, of so many; all are where there is none left to count them with. */
+static uint64_t open_descriptors(uint64_t max)
 {
     uint64_t count = 0;
     DIR *list = opendir("/proc/self/fd");
     if (!list)
-        return 0;
+        return errno == EMFILE ? max : 0;
     for (const struct dirent *entry = readdir(list); entry; entry = readdir(list))
         count += entry->d_name[0] != '.';
     closedir(list);
     return count ? count - 1 : 0; /* without that of the list */
 }
 
+static void show_descriptors(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return;
+    show(LEST_METER_DESCRIPTORS, open_descriptors(limit.rlim_cur));
+    show(LEST_METER_DESCRIPTORS_MAX, limit.rlim_cur);
+}
+
 void host_usage_measure(int64_t now_ms)
 {
     static int64_t measured_ms, started_s;
-    struct rlimit limit;
     if (measured_ms && now_ms - measured_ms < EVERY_MS)
         return;
     measured_ms = now_ms;
@@ -54,8 +66,6 @@ void host_usage_measure(int64_t now_ms)
         started_s = lest_clock_wall_us() / 1000000;
     show(LEST_METER_STARTED_S, (uint64_t)started_s);
     show(LEST_METER_CPU_US, (uint64_t)lest_clock_cpu_us());
-    show(LEST_METER_MEMORY_BYTES, resident_bytes());
-    show(LEST_METER_DESCRIPTORS, open_descriptors());
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0)
-        show(LEST_METER_DESCRIPTORS_MAX, limit.rlim_cur);
+    show_memory();
+    show_descriptors();
 }
