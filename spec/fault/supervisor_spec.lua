@@ -257,6 +257,22 @@ describe("the supervisor", function()
   end)
 
   describe("on SIGHUP", function()
+    it("has descriptors for two generations, and lets go of those of the first", function()
+      server = host.make { workers = 8 }
+      server:launch("prlimit", "--nofile=40:4096")
+      local function count()
+        return select(2, process.must({ "ls", ("/proc/%d/fd"):format(server.pid) }):gsub("\n", ""))
+      end
+      local before = count()
+      for generation = 2, 4 do
+        process.kill(server:role_pid("worker", 1), "KILL")
+        server:wait_logged("child ended", generation - 1)
+        server:signal "HUP"
+        server:wait_ready(generation)
+        server:wait("the end of those before", function() return count() == before end)
+      end
+    end)
+
     it("starts a new generation and then ends the old one", function()
       start { workers = 2, worker = { linger_ms = 300 } }
       local old = { server:role_pid("worker", 1), server:role_pid("worker", 2),

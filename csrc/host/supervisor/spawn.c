@@ -63,16 +63,11 @@ static void reset_signals(void)
     sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* For more connections; and a role that crashes while it reads a key must not leave it in a core file. */
-static void set_limits(void)
+/* A role that crashes while it reads a key must not leave it in a core file. */
+static void forbid_core(void)
 {
-    struct rlimit limit;
-    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
-        limit.rlim_cur = limit.rlim_max;
-        setrlimit(RLIMIT_NOFILE, &limit);
-    }
-    limit = (struct rlimit){ 0, 0 };
-    setrlimit(RLIMIT_CORE, &limit);
+    struct rlimit none = { 0, 0 };
+    setrlimit(RLIMIT_CORE, &none);
 }
 
 static void become(char *const argv[], const int *fds, size_t count, int output, pid_t parent)
@@ -80,7 +75,7 @@ static void become(char *const argv[], const int *fds, size_t count, int output,
     reset_signals();
     setsid();
     host_parent_follow(parent);
-    set_limits();
+    forbid_core();
     const char *failed = "its standard error";
     if (dup2(output, STDERR_FILENO) >= 0)
         failed = "its descriptors";

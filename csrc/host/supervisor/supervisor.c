@@ -15,6 +15,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -68,6 +69,16 @@ static bool tidy_descriptors(struct host_passed *passed)
         fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     } while (fd >= 0 && fd <= STDERR_FILENO);
     return fd >= 0 && host_spawn_close_from(first);
+}
+
+/* For more connections of a worker; and here for three descriptors of each child, twice in a reload. */
+static void raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+        limit.rlim_cur = limit.rlim_max;
+        setrlimit(RLIMIT_NOFILE, &limit);
+    }
 }
 
 /* The open file behind standard error is often shared, with a shell or with other services. With one of its
@@ -309,6 +320,7 @@ int host_supervisor_main(int argc, char **argv)
                  strerror(errno));
         return 1;
     }
+    raise_limit();
     take_standard_error();
     host_notify_open();
     if (geteuid() != 0 && !supervisor.options.check)
