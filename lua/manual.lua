@@ -15,6 +15,6 @@ for _, page in ipairs(manual.pages()) do
   write(("man/man%d/%s.%d"):format(page.section, page.name, page.section), roff.page(page))
 end
 
-local commands = parser.all()
+local commands = parser.completed()
 write("bash-completion/completions/lest", require "lest.tool.manual.bash".script(commands))
 write("zsh/site-functions/_lest", require "lest.tool.manual.zsh".script(commands))

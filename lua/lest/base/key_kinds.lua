@@ -5,8 +5,12 @@ local schema = require "lest.base.schema"
 
 local M = {}
 
-local KNOWN <const> = { ["ec:P-256"] = true, ["ec:P-384"] = true, ["ec:P-521"] = true,
-  ["rsa:2048"] = true, ["rsa:3072"] = true, ["rsa:4096"] = true, ed25519 = true, ed448 = true }
+--- The common ones, as they are written here.
+M.common = { "ec:P-256", "ec:P-384", "ec:P-521", "rsa:2048", "rsa:3072", "rsa:4096", "ed25519",
+  "ed448" }
+
+local KNOWN <const> = {}
+for _, kind in ipairs(M.common) do KNOWN[kind] = true end
 
 -- In small letters, without what stands between letters and digits; %1 is a number of bits.
 local OTHERS <const> = {

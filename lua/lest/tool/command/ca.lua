@@ -22,8 +22,7 @@ local function add_server_cert(p)
   renew:option "--host" :args(1) :count "*" :argname "<name>"
     :description("A name or address that clients reach the server by; repeat it for more. "
       .. "Default: those of the present certificate.")
-  renew:option "--new-key" :args(1) :argname "<kind>"
-    :description "Make a new server.key too: ec:P-256, rsa:3072, ed25519 and others."
+  support.new_key(renew, "Make a new server.key too")
   renew:option "--passphrase-file" :args(1) :argname "<file>"
     :description "Passphrase of ca.key and server.key, should they be encrypted."
   renew:flag "--json" :description "Print the result as JSON."

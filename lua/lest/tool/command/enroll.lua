@@ -25,8 +25,7 @@ function M.parser()
     :description "Alternative name, as in DNS:host or IP:192.0.2.1; may be repeated."
   parser:mutex(
     parser:option "--csr-key":argname "FILE":description "The request's key; a file or a URI.",
-    parser:option "--new-key":argname "KIND"
-      :description "Make a key: ec:P-256, rsa:3072, ed25519 and others.",
+    support.new_key(parser, "Make a key"),
     parser:option "--csr":argname "FILE":description "A finished request, PEM or DER; - is stdin.")
   parser:option "--key-out":argname "FILE":description "Where the new key goes, mode 0600."
   parser:flag "--no-csrattrs":description "Do not ask what the server wants in a request."

@@ -18,10 +18,8 @@ function M.parser()
     summary = "Show a page of the manual, through a pager on a terminal, or the help of a command.",
   }
   local pages = names_of(command.topics)
-  local page = parser:argument "page":args "*"
+  parser:argument "page":args "*"
     :description("One of " .. table.concat(pages, ", ") .. ", or a command and its subcommand.")
-  -- For completion; argparse would list them all in the usage.
-  page._offers = table.move(names_of(command.commands), 1, #command.commands, #pages + 1, pages)
   return parser
 end
 

@@ -21,8 +21,7 @@ function M.parser()
       .. "  --key device.key --new-key ec:P-256 --key-out device.key \\\n  --out device.pem",
   }
   est_options.add(parser, true)
-  parser:option "--new-key":argname "KIND"
-    :description "Make a key: ec:P-256, rsa:3072, ed25519 and others; else the key stays."
+  support.new_key(parser, "Make a key, in place of keeping the old one")
   parser:option "--key-out":argname "FILE"
     :description "Where the new key goes, mode 0600; may be the file of --key."
   parser:flag "--no-csrattrs":description "Do not ask what the server wants in a request."

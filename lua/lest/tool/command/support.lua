@@ -66,6 +66,16 @@ function M.subcommand(parser, description)
   return command
 end
 
+--- The option for a new key's kind. Shells offer the common kinds; others are taken too.
+---@param parser table
+---@param text string what it does, before the examples
+function M.new_key(parser, text)
+  local option = parser:option "--new-key":argname "KIND"
+    :description(text .. ": ec:P-256, rsa:3072, ed25519 and others.")
+  option._offers = require "lest.base.key_kinds".common
+  return option
+end
+
 --- Stop because of a mistake on the command line that a parser cannot see: exit code 2.
 ---@param message string
 function M.usage(message)

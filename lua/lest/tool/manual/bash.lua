@@ -5,13 +5,16 @@ local SCRIPT <const> = [=[
 # bash completion for lest(1), made by the build from the parsers of the commands
 
 _lest() {
-  local current=${COMP_WORDS[COMP_CWORD]} before=${COMP_WORDS[COMP_CWORD-1]} word
-  local path='' takes='' words='' options=''
-  if [[ $current == = ]]; then
-    current=''
-  elif [[ $before == = ]]; then
-    before=${COMP_WORDS[COMP_CWORD-2]}
+  local at=$COMP_CWORD head='' word path='' takes='' words='' options=''
+  local current=${COMP_WORDS[at]} before
+  # A word with ':' or '=' comes in pieces, and what is offered takes the place of the last one.
+  [[ $current == [:=] ]] && current='' || at=$((at - 1))
+  if [[ ${COMP_WORDS[at]} == : ]]; then
+    head=${COMP_WORDS[at-1]}:
+    at=$((at - 2))
   fi
+  [[ ${COMP_WORDS[at]} != = ]] || at=$((at - 1))
+  before=${COMP_WORDS[at]}
   for word in "${COMP_WORDS[@]:1:COMP_CWORD-1}"; do
     case "$path $word" in
 %s) path="$path $word" ;;
@@ -29,7 +32,14 @@ _lest() {
   case $takes in
     file) mapfile -t COMPREPLY < <(compgen -f -- "$current") ;;
     folder) mapfile -t COMPREPLY < <(compgen -d -- "$current") ;;
-    words) mapfile -t COMPREPLY < <(compgen -W "$words" -- "$current"); return ;;
+    words)
+      # An offer may have blanks: '|' stands between two of them.
+      mapfile -t COMPREPLY < <(IFS='|'; compgen -W "$words" -- "$head$current")
+      for word in "${!COMPREPLY[@]}"; do
+        COMPREPLY[word]=${COMPREPLY[word]#"$head"}
+        [[ $current == [\'\"]* ]] || printf -v "COMPREPLY[word]" %%q "${COMPREPLY[word]}"
+      done
+      return ;;
   esac
   compopt -o filenames 2>/dev/null
 }
@@ -54,7 +64,7 @@ local function options_of(command)
   for _, option in ipairs(command.options) do
     table.move(option.names, 1, #option.names, #names + 1, names)
   end
-  return table.concat(names, " ")
+  return table.concat(names, "|")
 end
 
 -- What one command adds to the three cases.
@@ -62,11 +72,11 @@ local function add(out, command, path)
   table.insert(out.paths, path)
   local takes, words = "none", ""
   if #command.commands > 0 then
-    takes, words = "words", table.concat(words_of(command.commands), " ")
+    takes, words = "words", table.concat(words_of(command.commands), "|")
   elseif command.arguments[1] then
     local argument = command.arguments[1]
     takes = argument.choices and "words" or argument.takes or "none"
-    words = table.concat(argument.choices or {}, " ")
+    words = table.concat(argument.choices or {}, "|")
   end
   table.insert(out.places, ("    '%s') takes=%s words='%s' options='%s' ;;"):format(path, takes,
     words, options_of(command)))
@@ -74,7 +84,7 @@ local function add(out, command, path)
     for _, name in ipairs(option.value and option.names or {}) do
       table.insert(out.values, ("    '%s %s') takes=%s words='%s' ;;"):format(path, name,
         option.choices and "words" or option.takes or "none",
-        table.concat(option.choices or {}, " ")))
+        table.concat(option.choices or {}, "|")))
     end
   end
   for _, each in ipairs(command.commands) do add(out, each, path .. " " .. each.word) end
@@ -85,8 +95,8 @@ end
 ---@return string
 function M.script(commands)
   local out = { paths = {}, values = {}, places = {
-    ("    '') takes=words words='%s' options='--help --version' ;;"):format(
-      table.concat(words_of(commands), " ")),
+    ("    '') takes=words words='%s' options='--help|--version' ;;"):format(
+      table.concat(words_of(commands), "|")),
   } }
   for _, command in ipairs(commands) do add(out, command, " " .. command.word) end
   return SCRIPT:format(patterns(out.paths), table.concat(out.places, "\n"),

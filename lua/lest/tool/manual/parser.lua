@@ -5,7 +5,7 @@ local M = {}
 ---@field names string[] "--trust", "--cacert"; of an argument its name
 ---@field value? string what follows it: "FILE"
 ---@field text string
----@field choices? string[]
+---@field choices? string[] what a shell offers; the parser may take others too
 ---@field takes? "file"|"folder"
 ---@field repeats boolean
 ---@field count number the most words of the command line that are values of it
@@ -53,7 +53,7 @@ end
 ---@return lest.manual.command
 function M.describe(parser)
   local name = parser:_get_fullname()
-  local described = { name = name, word = name:match "%l+$",
+  local described = { name = name, word = name:match "%S+$",
     synopsis = synopsis_of(name, parser), text = parser._description or "",
     example = parser._example, arguments = {}, options = {}, commands = {} }
   for i, element in ipairs(parser._arguments) do
@@ -77,6 +77,28 @@ function M.all()
     local described = M.describe(require("lest.tool.command." .. command[1]).parser())
     described.summary = command[2]
     all[i] = described
+  end
+  return all
+end
+
+-- A command as a page of the manual: its name, and those of its subcommands.
+local function page_of(command)
+  local page = { word = command.word, text = command.summary or command.text, arguments = {},
+    options = {}, commands = {} }
+  for i, each in ipairs(command.commands or {}) do page.commands[i] = page_of(each) end
+  return page
+end
+
+--- Every command as a shell completes it: behind `help` stand the pages, as if they were commands.
+---@return lest.manual.command[]
+function M.completed()
+  local all, pages = M.all(), {}
+  for i, topic in ipairs(require "lest.tool.command".topics) do
+    pages[i] = page_of { word = topic[1], summary = topic[2] }
+  end
+  for _, command in ipairs(all) do pages[#pages + 1] = page_of(command) end
+  for _, command in ipairs(all) do
+    if command.word == "help" then command.commands, command.arguments = pages, {} end
   end
   return all
 end

@@ -36,7 +36,11 @@ local function escape(text)
 end
 
 local function action_of(option)
-  if option.choices then return "(" .. table.concat(option.choices, " ") .. ")" end
+  if option.choices then
+    local words = {}
+    for i, choice in ipairs(option.choices) do words[i] = choice:gsub("[ :]", "\\%0") end
+    return "(" .. table.concat(words, " ") .. ")"
+  end
   return ACTIONS[option.takes] or " "
 end
 
@@ -74,6 +78,7 @@ end
 local function add(out, command, name)
   local arguments = arguments_of(command)
   if #command.commands == 0 then
+    if #arguments == 0 then return end
     table.insert(out, COMMAND:format(name, "    " .. table.concat(arguments, " \\\n    ")))
     return
   end

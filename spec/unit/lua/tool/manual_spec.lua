@@ -161,8 +161,32 @@ describe("completion for bash", function()
     assert.equal("--reason", offers("cert", "revoke", "--re"))
     assert.equal("keyCompromise", offers("cert", "revoke", "--reason", "key"))
     assert.equal("keyCompromise", offers("cert", "revoke", "--reason", "=", "key"))
-    assert.equal("policy", offers("help", "po"))
+    assert.equal("server-cert", offers("ca", "s"))
+    assert.equal("--new-key", offers("ca", "server-cert", "--new"))
+    assert.equal("ed25519 ed448", offers("enroll", "--new-key", "ed"))
     assert.equal("", offers("pending", "approve", "--as", ""))
+  end)
+
+  it("offers the pages of help, and the subcommands of a command", function()
+    assert.equal("policy", offers("help", "po"))
+    assert.equal("server.lua serve", offers("help", "serv"))
+    assert.equal("list", offers("help", "cert", "l"))
+    assert.equal("init server-cert", offers("help", "ca", ""))
+    assert.equal("", offers("help", "policy", ""))
+    assert.equal("", offers("help", "cert", "list", ""))
+  end)
+
+  it("offers a choice of several words as one, as the shell quotes it", function()
+    assert.equal([[not\ yet\ valid]], offers("cert", "list", "--state", "n"))
+    assert.equal([[not\ yet\ valid]], offers("cert", "list", "--state", [[not\ y]]))
+    assert.equal("not yet valid", offers("cert", "list", "--state", "'not y"))
+  end)
+
+  it("offers the rest of a word that the shell takes apart", function()
+    assert.equal("P-256 P-384 P-521", offers("enroll", "--new-key", "ec", ":"))
+    assert.equal("P-256", offers("enroll", "--new-key", "ec", ":", "P-2"))
+    assert.equal("P-256", offers("enroll", "--new-key", "=", "ec", ":", "P-2"))
+    assert.equal("rsa:2048 rsa:3072 rsa:4096", offers("reenroll", "--new-key", "=", "rsa"))
   end)
 
   it("offers files and folders where one is taken", function()
@@ -194,7 +218,10 @@ describe("completion for zsh", function()
   it("offers commands, options, words and files", function()
     local lines = { { "lest cert rev", "oke" }, { "lest cert ", "Show a certificate and how it" },
       { "lest cert revoke --reas", "on" }, { "lest cert revoke --reason key", "Compromise" },
-      { "lest serve build.n", "inja" } }
+      { "lest serve build.n", "inja" }, { "lest ca s", "erver-cert" },
+      { "lest ca server-cert --new", "-key" }, { "lest enroll --new-key ec:P-2", "56" },
+      { "lest cert list --state n", [[ot\\ yet\\ valid]] }, { "lest help cert l", "ist" },
+      { "lest help serve", "r.lua" } }
     local words, expected = {}, {}
     for i, line in ipairs(lines) do
       table.move(line, 1, 2, #words + 1, words)
