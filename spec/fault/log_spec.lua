@@ -231,3 +231,26 @@ describe("a reader of the log that stops", function()
     assert.equal(2, serve(server.folder .. "/none.lua"))
   end)
 end)
+
+describe("a file that others write too, not opened to append", function()
+  --- What is in the file after a shell has written before and after `lest serve ...`.
+  local function written(server, ...)
+    local file = server.folder .. "/all.log"
+    process.must({ "sh", "-c", [[( echo before; "$@"; echo "rc=$?" ) >"$0" 2>&1]], file,
+      server.lest, "serve", ... })
+    return process.read(file)
+  end
+
+  it("keeps all that was written, in its order", function()
+    local server = host.make {}
+    finally(function() server:stop() end)
+    local config = server.folder .. "/server.lua"
+    assert.matches("^before\n.*ok\nrc=0\n$", written(server, config, "--check"))
+    local none = server.folder .. "/none.lua"
+    for _, words in ipairs { { none }, { none, "--check" } } do
+      local text = written(server, table.unpack(words))
+      assert.matches("^before\n.*none%.lua.*\nrc=2\n$", text)
+      assert.is_nil(text:find "%z")
+    end
+  end)
+end)

@@ -17,6 +17,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -81,12 +82,16 @@ static void raise_limit(void)
     }
 }
 
-/* The open file behind standard error is often shared, with a shell or with other services. With one of its
- * own, the supervisor never waits for who reads it, and changes nothing for the others. A socket (journald)
- * cannot be opened again: there, looking before each write has to do. */
+/* The open pipe or terminal behind standard error is often shared, with a shell or with other services. With
+ * one of its own, the supervisor never waits for who reads it, and changes nothing for the others. A socket
+ * (journald) cannot be opened again: there, looking before each write has to do. A file stays as it came: no
+ * write to it waits for a reader, and all who share it write at one offset, so that none writes over what
+ * another has written. No other process of the server writes there, so that nothing is to be appended. */
 static void take_standard_error(void)
 {
-    int fd = open("/proc/self/fd/2", O_WRONLY | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+    struct stat info;
+    bool is_file = fstat(STDERR_FILENO, &info) == 0 && S_ISREG(info.st_mode);
+    int fd = is_file ? -1 : open("/proc/self/fd/2", O_WRONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
     if (fd >= 0) {
         dup2(fd, STDERR_FILENO);
         close(fd);
