@@ -11,6 +11,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 enum { HOOK_COUNT = 2000 };
 
@@ -18,6 +19,7 @@ struct limit {
     int64_t deadline_ms;
     size_t memory_left; /* 0: no ceiling */
     bool expired;
+    bool denied; /* it once asked for more than there is */
     bool exhausted;
     char where[LUA_IDSIZE + 24];
 };
@@ -137,6 +139,15 @@ static int new (lua_State *L)
     return 1;
 }
 
+/* Whether a coroutine ended for want of memory. What was caught and raised anew, perhaps after a wait, is an
+ * error like any other, known by its text. */
+static bool is_out_of_memory(lua_State *co, int result)
+{
+    if (result != LUA_ERRRUN || lua_type(co, -1) != LUA_TSTRING)
+        return result == LUA_ERRMEM;
+    return strcmp(lua_tostring(co, -1), "not enough memory") == 0;
+}
+
 /* limit:resume(coroutine, ...): as coroutine.resume, within the limits. A coroutine that ran out of time
  * stays suspended with limit.expired set and must not be resumed again. */
 static int resume(lua_State *L)
@@ -168,7 +179,8 @@ static int resume(lua_State *L)
     int result = lua_resume(co, L, nargs, &nresults);
     if (allocator && limit->memory_left) {
         allocator->ceiling = outer_ceiling;
-        limit->exhausted = limit->exhausted || (allocator->denied && result == LUA_ERRMEM);
+        limit->denied = limit->denied || allocator->denied;
+        limit->exhausted = limit->exhausted || (limit->denied && is_out_of_memory(co, result));
         size_t grown = allocator->used > before ? allocator->used - before : 0;
         limit->memory_left = grown < limit->memory_left ? limit->memory_left - grown : 1;
     }

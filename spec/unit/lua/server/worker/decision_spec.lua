@@ -1,6 +1,8 @@
 -- A decision ends as a verdict whatever a hook does.
 local decision = require "lest.server.worker.decision"
+local lest = require "lest"
 local policy = require "lest.policy"
+local task = require "lest.task"
 
 local LIMITS <const> = { seconds = 5, memory = 64 * 1024 * 1024 }
 
@@ -27,9 +29,18 @@ describe("a decision", function()
     local ok, problem = pcall(decision.run, function() error("not enough memory", 0) end, {},
       LIMITS)
     assert.same({ false, "not enough memory" }, { ok, problem })
-    local verdict = decision.run(function() return ("x"):rep(LIMITS.memory) end, {}, LIMITS)
-    assert.same({ "error", "the decision used more than its memory" },
-      { verdict.verdict, verdict.detail })
+    local function hoard() return ("x"):rep(LIMITS.memory) end
+    local function raise_later()
+      local _, caught = pcall(hoard)
+      task.sleep(0.001)
+      error(caught, 0)
+    end
+    for _, hook in ipairs { hoard, raise_later, function() return lest.retry { hoard } end,
+      function() return lest.all { hoard } end } do
+      local verdict = decision.run(hook, {}, LIMITS)
+      assert.same({ "error", "the decision used more than its memory" },
+        { verdict.verdict, verdict.detail })
+    end
   end)
 
   local here = debug.getinfo(1, "S").short_src
