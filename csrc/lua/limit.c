@@ -167,8 +167,10 @@ static int resume(lua_State *L)
     lua_rawsetp(L, LUA_REGISTRYINDEX, &CURRENT_KEY);
     lua_sethook(co, hook, LUA_MASKCOUNT, HOOK_COUNT);
     size_t before = 0, outer_ceiling = 0;
+    bool has_ceiling = allocator && limit->memory_left;
+    bool is_inner = outer == limit; /* it has the ceiling already */
     lua_xmove(L, co, nargs);
-    if (allocator && limit->memory_left) {
+    if (has_ceiling && !is_inner) {
         before = allocator->used;
         outer_ceiling = allocator->ceiling;
         allocator->ceiling = before + limit->memory_left;
@@ -177,10 +179,12 @@ static int resume(lua_State *L)
     /* Code that hangs in C before its first hook is killed with what the process holds. */
     lest_log_flush();
     int result = lua_resume(co, L, nargs, &nresults);
-    if (allocator && limit->memory_left) {
-        allocator->ceiling = outer_ceiling;
+    if (has_ceiling) {
         limit->denied = limit->denied || allocator->denied;
         limit->exhausted = limit->exhausted || (limit->denied && is_out_of_memory(co, result));
+    }
+    if (has_ceiling && !is_inner) {
+        allocator->ceiling = outer_ceiling;
         size_t grown = allocator->used > before ? allocator->used - before : 0;
         limit->memory_left = grown < limit->memory_left ? limit->memory_left - grown : 1;
     }

@@ -37,10 +37,21 @@ Task.__index = Task
 local current -- the task that is running
 local alive = 0 -- tasks that have not ended
 
+-- What a bounded task has started ends with it, where it waits.
+local function end_parts(task)
+  local parts = task.parts
+  task.parts = nil
+  if task.root and task.root.parts then task.root.parts[task] = nil end
+  for part in pairs(parts or {}) do
+    if part.co and coroutine.status(part.co) == "suspended" then part:cancel() end
+  end
+end
+
 local function finish(task, ok, ...)
   task.done, task.ok, task.results = true, ok, pack(...)
   task.co = nil
   alive = alive - 1
+  end_parts(task)
   local waiters = task.waiters
   task.waiters = nil
   for _, waiter in ipairs(waiters or {}) do waiter() end
@@ -64,11 +75,11 @@ local function with_origin(task, err)
 end
 
 local function settle(task, ok, first, start)
-  if not ok then return finish(task, false, with_origin(task, first)) end
   if task.limit and task.limit.expired then
     coroutine.close(task.co)
     return finish(task, false, "the decision took too long")
   end
+  if not ok then return finish(task, false, with_origin(task, first)) end
   if first ~= AWAIT then
     return finish(task, false, "a task yielded outside of a wait")
   end
@@ -127,17 +138,25 @@ function M.spawn(fn, ...)
   return M.start({ started = origin.here(2) }, fn, ...)
 end
 
---- As spawn, with options: limit (a lest.limit that bounds it), quiet (an error is for whoever
---- waits), on_step (called before each piece of it runs), started (who did, for its errors).
+--- As spawn, with options: limit (a lest.limit that bounds it, and the tasks that it starts), quiet
+--- (an error is for whoever waits), on_step (called before each piece of it runs, and of those),
+--- started (who did, for its errors).
 ---@param options table
 ---@param fn function
 ---@param ... any
 ---@return lest.task
 function M.start(options, fn, ...)
+  local root = not options.limit and current and current.root or nil
+  local bounds = root or options
   local task = setmetatable({
-    co = coroutine.create(fn), done = false, limit = options.limit, quiet = options.quiet,
-    on_step = options.on_step, started = options.started,
+    co = coroutine.create(fn), done = false, limit = bounds.limit, quiet = options.quiet,
+    on_step = bounds.on_step, started = options.started, root = root,
   }, Task)
+  if not root and task.limit then
+    task.root, task.parts = task, {}
+  elseif root and root.parts then
+    root.parts[task] = true
+  end
   alive = alive + 1
   step(task, ...)
   return task

@@ -43,6 +43,34 @@ describe("a decision", function()
     end
   end)
 
+  it("bounds what its hook starts, also after a wait, and ends it", function()
+    local function after_a_wait(fn)
+      return function()
+        return lest.all { function()
+          task.sleep(0.001)
+          return fn()
+        end }
+      end
+    end
+    local limits = { seconds = 1, memory = LIMITS.memory }
+    local verdict = decision.run(after_a_wait(function() while true do end end), {}, limits)
+    assert.equal("error", verdict.verdict)
+    assert.matches("took too long", verdict.detail)
+    verdict = decision.run(after_a_wait(function() return ("x"):rep(LIMITS.memory) end), {}, LIMITS)
+    assert.same({ "error", "the decision used more than its memory" },
+      { verdict.verdict, verdict.detail })
+    local ended = false
+    verdict = decision.run(function()
+      task.spawn(function()
+        local closing <close> = setmetatable({}, { __close = function() ended = true end })
+        task.sleep(1000)
+        return closing
+      end)
+      return policy.reject "no"
+    end, {}, LIMITS)
+    assert.same({ "reject", true }, { verdict.verdict, ended })
+  end)
+
   local here = debug.getinfo(1, "S").short_src
 
   local function detail_of(hook, profiles)
