@@ -39,11 +39,12 @@ function M.parser()
   local list = operate.subcommand(parser, "list", "List credentials, without their secrets.",
     "lest credential list")
   list:argument "name":args "?":description "Those of one user name."
-  operate.limit(list, "1000")
+  operate.lists(list, "1000")
   local show = operate.subcommand(parser, "show",
     "Show a name's credentials, or the one with an id, without their secrets.",
     "lest credential show device001")
   show:argument "name":description "The user name, or a credential's id."
+  operate.reads(show)
   local remove = operate.subcommand(parser, "remove",
     "Remove a name's credentials, or the one with an id.", "lest credential remove device001")
   remove:argument "name":description "The user name, or a credential's id."
@@ -153,6 +154,16 @@ local function facts_text(facts)
   return words[1] and table.concat(words, " ")
 end
 
+-- What fits a terminal: of times the date.
+local NARROW <const> = {
+  header = { "ID", "NAME", "STATE", "EXPIRES", "FACTS" },
+  most = { [2] = 20, line = operate.LINE },
+  line = function(row)
+    return { row.id, row.name, state_of(row):sub(1, #"held until 2026-01-31"),
+      row.expires and support.time(row.expires):sub(1, #"2026-01-31"), facts_text(row.facts) }
+  end,
+}
+
 local function list(options, config)
   return operate.print_list(options, config, {
     command = "lest credential list", operation = "credential_list",
@@ -163,6 +174,7 @@ local function list(options, config)
         row.secret_kind == "random" and "random" or "password", support.time(row.created),
         row.expires and support.time(row.expires), facts_text(row.facts) }
     end,
+    narrow = NARROW,
     object = function(row)
       row.facts = json.object(row.facts)
       return row

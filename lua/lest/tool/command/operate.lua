@@ -35,12 +35,21 @@ local function count(text)
   return nil, ("'%s' is no count from 1 to %d, nor 'all'"):format(text, LIMIT_MAX)
 end
 
---- --limit of a list.
+--- A command that only reads: it may read a copy.
 ---@param command table
----@param default string
-function M.limit(command, default)
-  command:option "--limit":argname "N":convert(count):default(default)
+function M.reads(command)
+  command:option "--ledger":argname "FILE"
+    :description "Read this ledger, as a copy that 'lest ledger backup' made, and no configuration."
+end
+
+--- A command that lists: as wide as a terminal, and so many, unless told.
+---@param command table
+---@param limit string the default of --limit
+function M.lists(command, limit)
+  command:flag "--wide":description "Print all columns, whole."
+  command:option "--limit":argname "N":convert(count):default(limit)
     :description "At most so many; 'all' is every one."
+  M.reads(command)
 end
 
 --- For option:convert(): a time, or how long ago (-1) or ahead (1) of now it is; in seconds.
@@ -63,13 +72,6 @@ local function part(text)
   return nil, "an empty name is in every name"
 end
 
---- A command that only reads: it may read a copy.
----@param command table
-function M.reads(command)
-  command:option "--ledger":argname "FILE"
-    :description "Read this ledger, as a copy that 'lest ledger backup' made, and no configuration."
-end
-
 --- What narrows a list of certificates or decisions: whose, which label, which name, since when.
 ---@param command table
 ---@param limit string the default of --limit
@@ -85,9 +87,7 @@ function M.narrowed(command, limit)
   command:option "--since":argname "TIME":convert(M.moment(-1))
     :description("Those of this time or later: '7d' ago, or '2026-01-31' or "
       .. "'2026-01-31 12:00' in UTC.")
-  command:flag "--wide":description "Print all columns, whole."
-  M.limit(command, limit)
-  M.reads(command)
+  M.lists(command, limit)
 end
 
 --- Who runs this, behind sudo too; nil where that has no name.
@@ -183,9 +183,8 @@ end
 ---@field arguments table of the operation; the limit is the option's
 ---@field header string[]
 ---@field line fun(row: table): any[] its cells
----@field most? table<integer, integer> the most characters of a column
 ---@field order? string what the first rows are, where they are not the newest
----@field narrow? { header: string[], line: function, most: table } what fits 80 columns, unless
+---@field narrow { header: string[], line: function, most: table } what fits 80 columns, unless
 --- --wide asks for all
 ---@field object? fun(row: table): table the row for JSON, where that is another
 
@@ -198,7 +197,7 @@ end
 function M.print_list(options, config, list)
   local ledger <close>, err = ledger_file.open_to_read(config)
   if not ledger then return nil, err end
-  local shown = options.wide and list or list.narrow or list
+  local shown = options.wide and list or list.narrow
   local put, finish = (options.json and json_printer or column_printer)(
     options.json and list or shown)
   local printed = 0

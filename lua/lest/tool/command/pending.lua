@@ -28,10 +28,11 @@ function M.parser()
   list:option "--state":argname "STATE"
     :choices { "waiting", "approved", "rejected", "issued", "expired" }
     :description "List those in this state."
-  operate.limit(list, "10000")
+  operate.lists(list, "10000")
   local show = operate.subcommand(parser, "show", "Show a request with its approvals and its CSR.",
     "lest pending show k5xq7zr2ab")
   show:argument "id":description "The request, as `lest pending list` names it."
+  operate.reads(show)
   local approve = operate.subcommand(parser, "approve", "Approve requests, each for itself. An "
     .. "operator counts once and may still change to reject.",
     "lest pending approve k5xq7zr2ab --as alice --note 'seen on the bench'")
@@ -86,6 +87,15 @@ local function print_request(row)
   io.write(operate.pem("CERTIFICATE REQUEST", row.csr))
 end
 
+-- What fits a terminal.
+local NARROW <const> = {
+  header = { "ID", "PRINCIPAL", "STATE", "APPROVALS", "SUBJECT" },
+  most = { [2] = 20, line = operate.LINE },
+  line = function(row)
+    return { row.id, row.principal_name, row.state, count_text(row), row.subject }
+  end,
+}
+
 local function list(options, config)
   return operate.print_list(options, config, {
     command = "lest pending list", operation = "pending_list",
@@ -96,6 +106,7 @@ local function list(options, config)
       return { row.id, row.principal_name, row.label, row.operation, row.subject, row.state,
         count_text(row), support.time(row.expires), row.reason }
     end,
+    narrow = NARROW,
   })
 end
 

@@ -48,7 +48,18 @@ describe("an operator's command", function()
   end
 
   it("prints tables of no more than 80 columns, and all columns where that is asked", function()
-    for _, command in ipairs { "cert", "request" } do
+    local long = ("x"):rep(60)
+    for i, kind in ipairs { "device00", "own:CN=device00", "gateway00" } do
+      assert(ledger:run("pending_put", rows.pending { id = ("%016x"):format(i), now = now,
+        expires = now + DAY, needed = 2, key_hash = "k" .. i, principal_name = kind .. i .. long,
+        subject = "CN=device00" .. long, reason = long }))
+      local id = ("%016x"):format(i)
+      assert(ledger:run("credential_add", rows.credential { id = id, expires = now + DAY,
+        name = kind:gsub(":", "") .. long, facts = ('{"site":"%s"}'):format(long) }))
+      assert(ledger:run("credential_reserve", { seq = i, id = id, key_hash = "k1", label = "",
+        operation = "simpleenroll", bound_until = now + DAY, now = now }))
+    end
+    for _, command in ipairs { "cert", "request", "pending", "credential" } do
       local out = lest(command, "list").out
       assert.equal(4, select(2, out:gsub("\n", "")))
       for line in out:gmatch "[^\n]+" do
@@ -56,9 +67,26 @@ describe("an operator's command", function()
         assert.is_nil(line:find "\27")
       end
       local wide = lest(command, "list", "--wide").out
-      assert.is_true(#wide > 2 * #out)
+      assert.is_true(#wide > #out * 3 // 2)
     end
     assert.matches(("0"):rep(31) .. "1  valid    ", lest("cert", "list").out, 1, true)
+  end)
+
+  it("reads a copy with each command that changes nothing", function()
+    local made = json("credential", "add", "device001", "--json")
+    assert(ledger:run("pending_put", rows.pending { now = now, expires = now + DAY }))
+    local copy = folder .. "/monday.db"
+    assert.equal(0, lest("ledger", "backup", copy).code)
+    assert.equal(0, lest("credential", "remove", "device001").code)
+    for _, words in ipairs { { "cert", "list" }, { "request", "list" }, { "pending", "list" },
+      { "credential", "list" }, { "pending", "show", "p1" }, { "credential", "show", "device001" },
+      { "credential", "show", made.id }, { "cert", "show", ("%032x"):format(1) },
+      { "request", "show", "83f42c5cfb64-3466-1" } } do
+      local result = shell.lest(table.unpack(table.move({ "--ledger", copy }, 1, 2, #words + 1,
+        words)))
+      assert.same({ 0, "" }, { result.code, result.err })
+      assert.matches(words[3] and "%w" or "\n[^\n]+\n", result.out)
+    end
   end)
 
   it("says what expires in a week, as a table and as JSON", function()
