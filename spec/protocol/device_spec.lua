@@ -80,7 +80,7 @@ describe("a device", function()
     local code, _, err = process.run { support.lest, "cert", "revoke", "--device", "device01",
       "--config", server.dir .. "/server.lua" }
     assert.not_equal(0, code)
-    assert.matches("'device01' has no certificate that could be revoked", err)
+    assert.matches("'device01' has no certificate that could be revoked: 3 are revoked", err)
     for _, words in ipairs { {}, { first, "--device", "device01" } } do
       code = process.run { support.lest, "cert", "revoke", "--config", server.dir .. "/server.lua",
         table.unpack(words) }

@@ -151,6 +151,21 @@ function Store:find(name_or_id)
   return rows and all_shown(self, rows), err
 end
 
+--- How many of a name still get a certificate for a key of any choice.
+---@param name string
+---@return integer?
+---@return lest.error? err
+function Store:count_good(name)
+  local list, err = self:list(name)
+  if not list then return nil, err end
+  local count = 0
+  for _, each in ipairs(list) do
+    local is_spent = each.one_time and each.state == "used"
+    if not is_spent and each.state ~= "expired" then count = count + 1 end
+  end
+  return count
+end
+
 --- Remove every credential of a name, or the one with an id: it authenticates nothing from now on.
 ---@param name_or_id string
 ---@return integer? removed

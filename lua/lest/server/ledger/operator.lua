@@ -99,6 +99,22 @@ function operations.credential_remove(operator, arguments)
   return { removed = removed }
 end
 
+--- Of which names credentials are still good, and how many.
+---@param operator lest.operator
+---@param arguments { names: string[] }
+---@return { name: string, good: integer }[]?
+---@return lest.error? err
+function operations.credential_good(operator, arguments)
+  local found = {}
+  for _, name in ipairs(arguments.names) do
+    local good, err = 0, nil
+    if not is_impossible(name) then good, err = operator.credentials:count_good(name) end
+    if not good then return nil, err end
+    if good > 0 then table.insert(found, { name = name, good = good }) end
+  end
+  return found
+end
+
 -- ---- pending requests
 
 for name, operation in pairs(pending.operations) do operations[name] = operation end

@@ -55,25 +55,48 @@ local function has_whole(row, name)
   return false
 end
 
---- Certificates that can still be used and are asked for; no more than can be meant.
+--- Certificates that can still be used and are asked for, no more than can be meant; and how many
+--- that are asked for cannot be used any more, by what ended them.
 ---@return table[]? rows
----@return lest.error? err
+---@return { revoked: integer, expired: integer }|lest.error ended
 local function usable(operator, question, exact)
-  local now, found = operator.clock(), {}
+  local now, found, ended = operator.clock(), {}, { revoked = 0, expired = 0 }
   repeat
     local rows, last = certificates.list(operator, question)
     if not rows then return nil, last end
     question.before = last
     for _, row in ipairs(rows) do
-      local is_over = row.revoked_at or row.not_after < now
-      if not is_over and (not exact or has_whole(row, exact)) then table.insert(found, row) end
+      local over = row.revoked_at and "revoked" or row.not_after < now and "expired"
+      local is_meant = not exact or has_whole(row, exact)
+      if is_meant and over then ended[over] = ended[over] + 1 end
+      if is_meant and not over then table.insert(found, row) end
     end
     if #found > MOST then
       return fail("refused", ("more than %d certificates are meant: say it more closely")
         :format(MOST))
     end
   until not last
-  return found
+  return found, ended
+end
+
+local function count_text(count, one, many)
+  return ("%d %s"):format(count, count == 1 and one or many)
+end
+
+--- There is nothing to revoke: never was, or is over already.
+---@param ended { revoked: integer, expired: integer }
+---@param none string what is said where there never was
+---@param over string what is said otherwise, before what ended how many
+local function nothing(ended, none, over)
+  local parts = {}
+  if ended.revoked > 0 then
+    table.insert(parts, count_text(ended.revoked, "is revoked already", "are revoked already"))
+  end
+  if ended.expired > 0 then
+    table.insert(parts, count_text(ended.expired, "has expired", "have expired"))
+  end
+  if not parts[1] then return fail("not_found", none) end
+  return fail("refused", ("%s: %s"):format(over, table.concat(parts, ", ")))
 end
 
 local function revoke_rows(operator, rows, reason)
@@ -110,15 +133,16 @@ end
 --- Revoke all that a device could still use, or nothing: what a renewal under way gives it comes
 --- before or finds its certificate revoked.
 function M.revoke_device(operator, arguments)
+  local device, ended = arguments.device, nil
   local rows, err = revoke_all(operator, arguments.reason, function()
-    return usable(operator, { device = arguments.device })
+    local rows, rest = usable(operator, { device = device })
+    ended = rest
+    return rows, rest
   end)
   if not rows then return nil, err end
-  if not rows[1] then
-    return fail("not_found",
-      ("the device '%s' has no certificate that could be revoked"):format(arguments.device))
-  end
-  return serials_of(rows)
+  if rows[1] then return serials_of(rows) end
+  return nothing(ended, ("the device '%s' has no certificate"):format(device),
+    ("the device '%s' has no certificate that could be revoked"):format(device))
 end
 
 local function question_of(arguments, floor)
@@ -134,14 +158,11 @@ end
 function M.find_named(operator, arguments)
   local newest, err = page.newest(operator.ledger, "certificate")
   if not newest then return nil, err end
-  local rows
-  rows, err = usable(operator, question_of(arguments))
-  if not rows then return nil, err end
-  if not rows[1] then
-    return fail("not_found", ("no certificate of the name '%s' could be revoked")
-      :format(arguments.name))
-  end
-  return { rows = rows, newest = newest }
+  local rows, ended = usable(operator, question_of(arguments))
+  if not rows then return nil, ended end
+  if rows[1] then return { rows = rows, newest = newest } end
+  return nothing(ended, ("there is no certificate of the name '%s'"):format(arguments.name),
+    ("no certificate of the name '%s' could be revoked"):format(arguments.name))
 end
 
 --- Revoke what was found by a name, and what was issued to it since.

@@ -56,18 +56,12 @@ function M.parser()
   return p
 end
 
--- Printed commands are to be pasted into a shell.
-local function quote(word)
-  if word:find "^[%w%._/+:@%%=,-]+$" then return word end
-  return "'" .. word:gsub("'", "'\\''") .. "'"
-end
-
 local function fingerprint_text(hex)
   return (hex:upper():gsub("%x%x", "%0:"):sub(1, -2))
 end
 
 local function report(folder, made)
-  local config = quote(folder .. "/server.lua")
+  local config = support.quote(folder .. "/server.lua")
   local name = made.hosts[1]
   local host = name:find ":" and "[" .. name:gsub("[%[%]]", "") .. "]" or name
   io.write("CA: ", support.clean(tostring(made.root.subject)), ", until ",
@@ -78,7 +72,7 @@ local function report(folder, made)
     "  lest serve ", config, "\n",
     "then give a device a one-time password, and on the device ask for a certificate:\n",
     "  (umask 077; lest credential add device001 --config ", config, " > password)\n",
-    "  lest enroll https://", host, ":8443 --trust ", quote(folder .. "/ca.pem"),
+    "  lest enroll https://", host, ":8443 --trust ", support.quote(folder .. "/ca.pem"),
     " --username device001 --password-file password \\\n",
     "    --subject CN=device001 --new-key ec:P-256 --key-out device001.key --out device001.pem\n")
 end
@@ -90,7 +84,7 @@ local function advise(folder, accounts)
     "\ncan pass for a worker. For accounts of its own, before it serves:\n",
     "  adduser --system --group --no-create-home lest\n",
     "  adduser --system --group --no-create-home lest-ca\n",
-    "  chown -R lest-ca: ", quote(folder .. "/ledger"), "\n",
+    "  chown -R lest-ca: ", support.quote(folder .. "/ledger"), "\n",
     "and user = \"lest\", authority_user = \"lest-ca\" in server.lua.\n")
 end
 

@@ -1,8 +1,8 @@
 --- `lest cert`: certificates that the server issued.
+local cert_revoke = require "lest.tool.command.cert_revoke"
 local fail = require "lest.base.fail"
 local import = require "lest.tool.import"
 local importer = require "lest.server.ledger.import"
-local json = require "lest.json"
 local ledger_file = require "lest.server.ledger.file"
 local operate = require "lest.tool.command.operate"
 local operator = require "lest.server.ledger.operator"
@@ -38,8 +38,8 @@ function M.parser()
   show:argument "serial":description "Its serial number, in hexadecimal."
   operate.reads(show)
   local revoke = operate.subcommand(parser, "revoke", "Revoke a certificate for good: the server "
-    .. "refuses it at once. Credentials of its name stay until `lest credential remove`. No CRL is "
-    .. "written yet: others than this server do not learn of it.",
+    .. "refuses it at once. Credentials stay until `lest credential remove`, and those that are "
+    .. "still good are named. No CRL is written yet: others than this server do not learn of it.",
     "lest cert revoke 0a1b2c3d4e5f60718293a4b5c6d7e8f9 --reason keyCompromise")
   revoke:argument "serial":args "?":description "Its serial number, in hexadecimal."
   revoke:option "--device":argname "NAME"
@@ -113,67 +113,6 @@ local function show(options, config)
   if options.json then support.print_json(rows) end
 end
 
-local function print_revoked(options, result)
-  if options.json then return support.print_json(json.object { revoked = result.revoked }) end
-  for _, row in ipairs(result.rows) do
-    io.write("revoked ", row.serial, "  ", support.clean(row.subject), "\n")
-  end
-end
-
-local function revoke_device(options, config)
-  local result, err = operator.call(config, "cert_revoke_device", { device = options.device,
-    reason = options.reason })
-  if not result then return nil, err end
-  print_revoked(options, result)
-end
-
--- On standard error, since the result alone is printed.
-local function confirm(rows)
-  local lines = {}
-  for i, row in ipairs(rows) do lines[i] = NARROW.line(row) end
-  support.print_columns(NARROW.header, lines, nil, NARROW.most, io.stderr)
-  io.stderr:write(("Revoke for good %s? [y/N] "):format(
-    #rows == 1 and "this certificate" or ("these %d certificates"):format(#rows)))
-  io.stderr:flush()
-  return (io.read() or ""):lower():find "^%s*y" ~= nil
-end
-
-local function revoke_named(options, config)
-  local ledger <close>, err = ledger_file.open(config)
-  if not ledger then return nil, err end
-  local asked = { name = options.name, exact = options.exact, reason = options.reason }
-  local result
-  asked.found, err = operator.run(ledger, "cert_find_named", asked)
-  if not asked.found then return nil, err end
-  if not options.yes and not confirm(asked.found.rows) then
-    return fail("refused", "nothing was revoked")
-  end
-  result, err = operator.run(ledger, "cert_revoke_named", asked)
-  if not result then return nil, err end
-  print_revoked(options, result)
-end
-
-local function revoke(options, config)
-  local given = 0
-  for _, way in ipairs { "serial", "device", "name" } do
-    if options[way] then given = given + 1 end
-  end
-  if given ~= 1 or options.name == "" then
-    return fail("usage",
-      "name a certificate by its serial number, or several with --device or --name")
-  end
-  if not options.name and (options.exact or options.yes) then
-    return fail("usage", "--exact and --yes are of --name")
-  end
-  if options.name then return revoke_named(options, config) end
-  if options.device then return revoke_device(options, config) end
-  local row, err = operator.call(config, "cert_revoke", { serial = options.serial,
-    reason = options.reason })
-  if not row then return nil, err end
-  if options.json then return support.print_json(operate.certificate(row)) end
-  io.write "revoked\n"
-end
-
 local STATUS_EVERY <const> = 500
 
 --- Put what stands in one file; `result` says what became of it.
@@ -233,6 +172,10 @@ local function import_all(options, config)
   if #result.refused > 0 then
     return fail("refused", ("%d were not imported"):format(#result.refused))
   end
+end
+
+local function revoke(options, config)
+  return cert_revoke.run(options, config, NARROW)
 end
 
 local actions <const> = { import = import_all, list = list, show = show, revoke = revoke }

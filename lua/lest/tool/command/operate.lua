@@ -188,6 +188,24 @@ end
 --- --wide asks for all
 ---@field object? fun(row: table): table the row for JSON, where that is another
 
+--- How a device may be called that nothing is found of.
+---@param device string
+---@return string
+function M.called(device)
+  return ("one that first came with a certificate, or was imported, is called as in 'own:CN=%s', "
+    .. "and --name looks into all names"):format(device)
+end
+
+-- What there is to say of a list beside it.
+local function remark(options, list, printed)
+  if options.json then return nil end
+  if printed == 0 and options.device then
+    return ("nothing of the device '%s'; %s"):format(options.device, M.called(options.device))
+  elseif printed >= options.limit then
+    return ("the %s %d; --limit gives more"):format(list.order or "newest", printed)
+  end
+end
+
 --- Print a list page by page, and say so when it was cut.
 ---@param options table json, limit
 ---@param config table
@@ -209,9 +227,7 @@ function M.print_list(options, config, list)
     if not written then return nil, problem end
   end
   finish()
-  if options.json or printed < options.limit then return end
-  io.stderr:write(("%s: the %s %d; --limit gives more\n"):format(list.command,
-    list.order or "newest", printed))
+  support.complain(list.command, remark(options, list, printed) or "")
 end
 
 local function config_of(options)

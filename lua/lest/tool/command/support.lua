@@ -82,6 +82,14 @@ function M.usage(message)
   error(setmetatable({ message = message }, Usage), 0)
 end
 
+--- A word of a printed command, which is to be pasted into a shell.
+---@param word string
+---@return string
+function M.quote(word)
+  if word:find "^[%w%._/+:@%%=,-]+$" then return word end
+  return "'" .. word:gsub("'", "'\\''") .. "'"
+end
+
 --- Print an error as a person can act on it: one line a sentence, `lest NAME: ...`.
 ---@param name string
 ---@param err any

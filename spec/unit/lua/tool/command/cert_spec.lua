@@ -216,8 +216,70 @@ describe("an operator's command", function()
     assert.equal(2, select(2, result.out:gsub("revoked 0+%d  CN=Pümpe00%d\\x1b", "")))
     assert.equal("expired revoked revoked", states())
     local again = lest("cert", "revoke", "--name", "pe00", "--yes")
-    assert.equal(1, again.code)
-    assert.matches("no certificate of the name 'pe00' could be revoked", again.err)
+    assert.equal(7, again.code)
+    assert.equal("lest cert revoke: no certificate of the name 'pe00' could be revoked: "
+      .. "2 are revoked already, 1 has expired\n", again.err)
+    local never = lest("cert", "revoke", "--name", "pe99", "--yes")
+    assert.equal(1, never.code)
+    assert.equal("lest cert revoke: there is no certificate of the name 'pe99'\n", never.err)
+  end)
+
+  --- A certificate of device001, which is none of those above.
+  local function issue(serial, subject, days)
+    assert(ledger:run("request_add", rows.request { id = "r" .. serial, serial = serial,
+      principal_name = "device001" }))
+    assert(ledger:run("certificate_add", rows.certificate { serial = serial, subject = subject,
+      request_id = "r" .. serial, not_after = now + days * DAY }))
+  end
+
+  it("says which credentials of what was revoked are still good", function()
+    issue("aa", "CN=pump7", 1)
+    issue("bb", "CN=x", 1)
+    issue("cc", "CN=x", 1)
+    issue("dd", "CN=x", -1)
+    for i, change in ipairs { {}, { one_time = 0 }, { expires = now - 1 }, { name = "pump7" } } do
+      local row = rows.credential { id = "c" .. i, name = "device001" }
+      for key, value in pairs(change) do row[key] = value end
+      assert(ledger:run("credential_add", row))
+    end
+    local hint = "lest cert revoke: 2 credentials of 'device001' are still good: "
+      .. "lest credential remove device001\n"
+    local one = lest("cert", "revoke", "bb")
+    assert.same({ 0, "revoked\n", hint }, { one.code, one.out, one.err })
+    local named = lest("cert", "revoke", "--name", "pump7", "--yes", "--json")
+    local told = { { name = "device001", good = 2 }, { name = "pump7", good = 1 } }
+    assert.same({ revoked = { "aa" }, credentials = told }, cjson.decode(named.out))
+    assert.equal(hint .. "lest cert revoke: 1 credential of 'pump7' is still good: "
+      .. "lest credential remove pump7\n", named.err)
+    local device = lest("cert", "revoke", "--device", "device001")
+    assert.same({ 0, "revoked cc  CN=x\n", hint }, { device.code, device.out, device.err })
+    -- Also where there is nothing left to revoke, or never was.
+    device = lest("cert", "revoke", "--device", "device001")
+    assert.equal(7, device.code)
+    assert.matches("3 are revoked already, 1 has expired\n" .. hint, device.err, 1, true)
+    device = lest("cert", "revoke", "--device", "pump7")
+    assert.equal(1, device.code)
+    assert.matches("1 credential of 'pump7' is still good", device.err)
+    assert(ledger:run("credential_remove_name", { name = "device001", now = now }))
+    assert.matches("already, 1 has expired\n$", lest("cert", "revoke", "--device",
+      "device001").err)
+  end)
+
+  it("says how a device may be called that nothing is found of", function()
+    issue("aa", "CN=x", 1)
+    for _, words in ipairs { { "cert", "list" }, { "request", "list" } } do
+      local result = lest(words[1], words[2], "--device", "sensor-1")
+      assert.equal(0, result.code)
+      assert.equal(("lest %s list: nothing of the device 'sensor-1'; one that first came with a "
+        .. "certificate, or was imported, is called as in 'own:CN=sensor-1', and --name looks "
+        .. "into all names\n"):format(words[1]), result.err)
+      assert.equal("", lest(words[1], words[2], "--device", "device001").err)
+    end
+    local result = lest("cert", "revoke", "--device", "sensor-1")
+    assert.same({ 1, "" }, { result.code, result.out })
+    assert.matches("lest cert revoke: the device 'sensor-1' has no certificate; one that first "
+      .. "came with a certificate, or was imported, is called as in 'own:CN=sensor-1'",
+      result.err, 1, true)
   end)
 
   it("revokes without asking where it is told to", function()
