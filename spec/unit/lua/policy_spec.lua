@@ -195,6 +195,29 @@ describe("a policy file", function()
     assert.matches("undeclared global 'leek'", tostring(err))
   end)
 
+  it("says what it raised, and where", function()
+    for text, problem in pairs {
+      ["\nerror {}"] = "policy.lua:2: a table was raised as an error: []",
+      ["\nerror { code = 'x' }"] = 'policy.lua:2: a table was raised as an error: {"code":"x"}',
+      ["error()"] = "policy.lua:1: error() was called without a message",
+      ["error('plain', 0)"] = "policy.lua:1: plain",
+      ["error(setmetatable({}, { __tostring = error }))"] = "policy.lua:1: an error of type table",
+      ["return error {}"] = "policy.lua:1: a table was raised as an error: []",
+    } do
+      local loaded, err = load_text(text)
+      assert.is_nil(loaded)
+      assert.matches(problem, tostring(err), 1, true)
+    end
+  end)
+
+  it("says where a hook is that is none", function()
+    local _, err = load_text "return {\n  enrol = function() end,\n}"
+    assert.matches("/policy.lua:2: unknown hook 'enrol', did you mean 'enroll'?", tostring(err), 1,
+      true)
+    _, err = load_text "return { enrol = print }"
+    assert.matches("/policy.lua: unknown hook 'enrol'", tostring(err), 1, true)
+  end)
+
   it("says what is wrong with it", function()
     for text, problem in pairs {
       ["return {"] = "policy.lua:1:", ["return 5"] = "must return a function",

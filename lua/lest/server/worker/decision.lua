@@ -20,7 +20,9 @@ local SHOWN_MAX <const> = 200
 local DESCRIBE_S <const> = 1
 
 --- What a policy raised, in words: it may be anything, and its __tostring may do anything.
-local function describe(problem)
+---@param problem any
+---@return string
+function M.describe(problem)
   if policy.is_verdict(problem) then
     return ("a verdict was raised as an error: write `return policy.%s ...`"):format(
       tostring(problem.verdict))
@@ -41,7 +43,7 @@ end
 
 local function text_of_error(problem, limits)
   if type(problem) == "string" then return problem end
-  local _, told = start(describe, problem, DESCRIBE_S, limits)
+  local _, told = start(M.describe, problem, DESCRIBE_S, limits)
   told:cancel()
   local text = told.ok and told.results[1]
   return type(text) == "string" and text or ("an error of type " .. type(problem))
@@ -59,6 +61,7 @@ function M.at(hook, text, stack)
   if text:find(file, 1, true) then return text end
   local line = stack and stack:match("\n%s+" .. file:gsub("%p", "%%%0") .. ":(%d+):")
   if line then return ("%s:%s: %s"):format(file, line, text) end
+  if info.what == "main" then return ("%s: %s"):format(file, text) end
   return ("%s:%d (the hook): %s"):format(file, info.linedefined, text)
 end
 

@@ -1,6 +1,7 @@
 --- A policy file as a worker runs it: a Lua file that returns a function (for enroll and reenroll)
 --- or a table of hooks.
 local core = require "lest.core"
+local decision = require "lest.server.worker.decision"
 local fail = require "lest.base.fail"
 local mark = require "lest.base.mark"
 local operations = require "lest.server.wire.operations"
@@ -34,12 +35,28 @@ local function strict_environment()
   })
 end
 
---- What is wrong with what a policy file returned; nil for nothing.
+--- What a policy's text raised while it ran, with the line where it did.
+local function why_failed(chunk, problem)
+  local stack = debug.traceback("", 2)
+  if type(problem) == "string" then return decision.at(chunk, problem, stack) end
+  local ok, text = pcall(decision.describe, problem)
+  if not ok or type(text) ~= "string" then text = "an error of type " .. type(problem) end
+  return decision.at(chunk, text, stack)
+end
+
+--- "file:12", where a hook of this file begins; of another's, or of what is no function, "file".
+local function place_of(hook, file, chunk)
+  local info = type(hook) == "function" and debug.getinfo(hook, "S")
+  if not info or info.source ~= debug.getinfo(chunk, "S").source then return file end
+  return ("%s:%d"):format(file, info.linedefined)
+end
+
+--- What is wrong with what a policy file returned, and with which hook; nil for nothing.
 local function hooks_problem(hooks)
   if type(hooks) ~= "table" then return "must return a function or a table of hooks" end
   for key, hook in pairs(hooks) do
     if not HOOKS[key] then
-      return ("unknown hook '%s'%s"):format(tostring(key), schema.hint(key, HOOKS))
+      return ("unknown hook '%s'%s"):format(tostring(key), schema.hint(key, HOOKS)), hook
     elseif type(hook) ~= "function" then
       return ("hook '%s' is a %s, not a function"):format(key, type(hook))
     end
@@ -59,11 +76,12 @@ function M.load(file, source)
   end
   local chunk, problem = load(mark.strip(source), "@" .. file, "t", strict_environment())
   if not chunk then return fail("policy", problem) end
-  local ok, hooks = pcall(chunk)
+  local ok, hooks = xpcall(chunk, function(raised) return why_failed(chunk, raised) end)
   if not ok then return fail("policy", tostring(hooks)) end
   if type(hooks) == "function" then hooks = { enroll = hooks, reenroll = hooks } end
-  problem = hooks_problem(hooks)
-  if problem then return fail("policy", file .. ": " .. problem) end
+  local hook
+  problem, hook = hooks_problem(hooks)
+  if problem then return fail("policy", place_of(hook, file, chunk) .. ": " .. problem) end
   return { hooks = hooks, file = file, hash = core.secret.sha256(source) }
 end
 
