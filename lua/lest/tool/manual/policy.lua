@@ -108,7 +108,9 @@ return {
       .. "other request waiting. It may use the modules of `lest-lua`(3) but for the CA's key, "
       .. "and `require` files beside it. No global can be assigned. Whatever a policy says, the "
       .. "authority process enforces the profile.",
-    "Policies are read at a start and at a reload. `lest serve --check` reads them too.",
+    "Policies are read at a start and at a reload. `lest serve --check` reads them too, but runs "
+      .. "no hook: a word that is wrong within one (`policy.aprove`, `lifetme`) is found by the "
+      .. "first request that comes to it.",
   },
   hooks(),
   calls("VERDICTS", VERDICTS,
