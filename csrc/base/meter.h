@@ -41,7 +41,9 @@
     X(DISK_WAITING, "disk_waiting", true) /* answers that wait for the ledger's disk */                      \
     X(LEDGER, "ledger", true)             /* its state */                                                    \
     X(LEDGER_BYTES, "ledger_bytes", true) /* 0: the file, 1: its WAL */                                      \
-    X(CERTIFICATES, "certificates", true) /* the number of the newest row */
+    X(CERTIFICATES, "certificates", true) /* the number of the newest row */                                 \
+    X(RELOAD_OK, "reload_ok", true)       /* 0: the configuration could not be read again */                 \
+    X(RELOADED_S, "reloaded_s", true)     /* since 1970: when one was taken last */
 
 enum lest_meter_name {
 #define X(name, text, is_gauge) LEST_METER_##name,

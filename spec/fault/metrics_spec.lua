@@ -75,6 +75,25 @@ describe("/metrics", function()
     monitor.wait(server, requests("default", 200, "cacerts"), 11)
   end)
 
+  it("tells of a reload that failed, and of the next that did not", function()
+    start()
+    local ok = "lest_config_last_reload_successful"
+    local since = "lest_config_last_reload_success_timestamp_seconds"
+    monitor.wait(server, ok, 1)
+    local taken = monitor.samples(server)[since]
+    assert.is_true(taken > 0 and taken <= os.time())
+    local policy = server.dir .. "/policy.lua"
+    local text = process.read(policy)
+    process.write(policy, "return {")
+    process.kill(server.pid, "HUP")
+    monitor.wait(server, ok, 0)
+    assert.equal(taken, monitor.samples(server)[since])
+    assert.equal(1, monitor.samples(server).lest_ready)
+    process.write(policy, text)
+    process.kill(server.pid, "HUP")
+    monitor.wait(server, ok, 1)
+  end)
+
   it("is told again when the monitor ended", function()
     start()
     process.kill(server:pids("monitor")[1], "KILL")
@@ -182,7 +201,7 @@ describe("/metrics", function()
     local garbage = {
       function() return string.pack("I8", math.random(0)) end,
       function() return string.pack("I8", -1) end,
-      function() return string.pack("I8", (math.random(26) << 56) | (math.random(0) & 0xffff)) end,
+      function() return string.pack("I8", (math.random(28) << 56) | (math.random(0) & 0xffff)) end,
     }
     for _, make in ipairs(garbage) do
       local bytes = {}

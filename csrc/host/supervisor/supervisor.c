@@ -209,8 +209,18 @@ static void say_ready(const struct host_generation *generation)
     host_notify_ready(text);
 }
 
+/* What the metrics tell of the last start or reload. */
+static void note_reload(bool ok)
+{
+    lest_meter_set(lest_meter_key(LEST_METER_RELOAD_OK, 0, 0, 0, 0), ok);
+    if (ok)
+        lest_meter_set(lest_meter_key(LEST_METER_RELOADED_S, 0, 0, 0, 0),
+                       (uint64_t)(lest_clock_wall_us() / 1000000));
+}
+
 static void say_reload_failed(void)
 {
+    note_reload(false);
     lest_log(LEST_LOG_ERROR, "reload failed", "the configuration before it stays in use");
     host_notify_ready("reload failed: the configuration before it stays in use");
 }
@@ -223,6 +233,7 @@ static bool settle(struct supervisor *supervisor, int64_t now_ms, int *exit_code
         supervisor->current = supervisor->next;
         supervisor->next = NULL;
         say_ready(supervisor->current);
+        note_reload(true);
         if (supervisor->old)
             host_generation_supersede(supervisor->old, now_ms);
     }

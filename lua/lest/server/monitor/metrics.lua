@@ -28,10 +28,22 @@ end
 
 local operation <const> = words(meters.operations.words)
 
+local ALONE <const> = { {} }
+
+local function each_child(board)
+  local known = {}
+  for _, section in ipairs(board.all) do
+    if section ~= SECTIONS.supervisor then table.insert(known, { section }) end
+  end
+  return known
+end
+
 --- of        whose rows: of the workers, of the authority, of the supervisor, of each process
 ---           beside each other (which then has the label `process`), of all together
 --- places    the name of a row's places, and their words
 --- per       what makes one unit of the counted number
+--- known     the places of samples that are 0 before anything was counted: a counter that begins
+---           with 1 hides its first event from increase(); a list, or a function of the board
 local FAMILIES <const> = {
   { "lest_requests_total", "counter", "Requests that are over, by what their clients got.",
     meter = "requests", of = "workers", places = { { "label", label }, { "status", status },
@@ -39,12 +51,14 @@ local FAMILIES <const> = {
   { "lest_handshakes_total", "counter", "TLS handshakes, by what became of them.",
     meter = "handshakes", of = "workers",
     places = { { "result", choice { "ok", "failed", "timeout", "left" } },
-      { "version", choice { "", "", "TLSv1.2", "TLSv1.3" } } } },
+      { "version", choice { "", "", "TLSv1.2", "TLSv1.3" } } },
+    known = { { 0, 2 }, { 0, 3 }, { 1 }, { 2 }, { 3 } } },
   { "lest_connections_accepted_total", "counter", "Connections that were taken.",
-    meter = "accepted", of = "workers" },
+    meter = "accepted", of = "workers", known = ALONE },
   { "lest_connections_turned_away_total", "counter",
     "Connections that were not taken, or closed for a newer one.", meter = "turned_away",
-    of = "workers", places = { { "reason", choice { "address", "displaced", "failed" } } } },
+    of = "workers", places = { { "reason", choice { "address", "displaced", "failed" } } },
+    known = { { 0 }, { 1 }, { 2 } } },
   { "lest_connections", "gauge", "Open connections.", meter = "connections", of = "workers" },
   { "lest_requests_under_way", "gauge", "Requests that wait for their answer.",
     meter = "under_way", of = "workers" },
@@ -65,9 +79,15 @@ local FAMILIES <const> = {
   { "lest_ledger_certificates", "gauge", "Number of the ledger's newest certificate.",
     meter = "certificates", of = "authority" },
   { "lest_log_lines_dropped_total", "counter", "Lines of the log that its reader did not take.",
-    meter = "lines_dropped", of = "all" },
+    meter = "lines_dropped", of = "all", known = ALONE },
   { "lest_process_restarts_total", "counter", "Processes that ended and were started again.",
-    meter = "restarts", of = "supervisor", places = { { "process", process } } },
+    meter = "restarts", of = "supervisor", places = { { "process", process } },
+    known = each_child },
+  { "lest_config_last_reload_successful", "gauge",
+    "Whether the last start or reload took its configuration.", meter = "reload_ok",
+    of = "supervisor" },
+  { "lest_config_last_reload_success_timestamp_seconds", "gauge",
+    "When a configuration was taken last, since 1970.", meter = "reloaded_s", of = "supervisor" },
   { "process_cpu_seconds_total", "counter", "CPU time, user and system.", meter = "cpu_us",
     of = "each", per = 1e6 },
   { "process_resident_memory_bytes", "gauge", "Resident memory.", meter = "memory_bytes",
@@ -112,6 +132,11 @@ local function write_family(text, context, family)
   local name, sums = family[1], {}
   text:family(name, family[2], family[3])
   local is_each = family.of:find "^each"
+  local known = type(family.known) == "function" and family.known(context.board) or family.known
+  for _, place in ipairs(known or {}) do
+    local row = { 0, place[1] or 0, place[2] or 0, 0, 0 }
+    add(sums, labels_of(context, family, row), 0.0)
+  end
   for _, section in ipairs(sections_of(context.board, family.of)) do
     for _, row in ipairs(context.board:rows(section, family.meter)) do
       local labels = labels_of(context, family, row)

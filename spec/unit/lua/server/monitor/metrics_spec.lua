@@ -49,6 +49,24 @@ describe("/metrics", function()
     assert.equal("7", samples.lest_connections)
   end)
 
+  it("has the counters whose labels are known before there is anything to count", function()
+    local samples = told {}
+    for _, name in ipairs { "lest_connections_accepted_total", "lest_log_lines_dropped_total",
+      'lest_connections_turned_away_total{reason="address"}',
+      'lest_connections_turned_away_total{reason="displaced"}',
+      'lest_connections_turned_away_total{reason="failed"}',
+      'lest_handshakes_total{result="ok",version="TLSv1.3"}',
+      'lest_handshakes_total{result="failed",version=""}',
+      'lest_process_restarts_total{process="authority"}',
+      'lest_process_restarts_total{process="monitor"}',
+      'lest_process_restarts_total{process="worker 2"}' } do
+      assert.equal("0", samples[name], name)
+    end
+    assert.is_nil(samples['lest_process_restarts_total{process="supervisor"}'])
+    samples = told { [0] = { { names.restarts, 3, 0, 0, 0, 2 } } }
+    assert.equal("2", samples['lest_process_restarts_total{process="worker 1"}'])
+  end)
+
   it("leaves out rows that stand for nothing", function()
     local _, before = told {}
     local nonsense = {}
