@@ -88,8 +88,8 @@ void net_connection_report_end(const struct net_connection *c, const char *why)
     net_lines_write(&c->service->ends, fields, sizeof fields / sizeof *fields);
 }
 
-/* The handler logs and counts the exchanges that it gets. A request that is refused before that
- * leaves only this. */
+/* The handler logs and counts the exchanges that it gets, each as one "request". So is one that is refused
+ * before that. */
 static void log_refusal(const struct net_connection *c, const char *id, int status, const char *sentence)
 {
     struct lest_log_field fields[] = {

@@ -36,7 +36,7 @@ enum lest_status net_service_init(struct net_service *service, struct net_loop *
     TAILQ_INIT(&service->waiting);
     struct event_base *base = net_loop_get0_base(loop);
     net_lines_init(&service->handshakes, base, "handshake failed");
-    net_lines_init(&service->refusals, base, "request refused");
+    net_lines_init(&service->refusals, base, "request");
     net_lines_init(&service->ends, base, "connection ended");
     return LEST_OK;
 }
