@@ -11,7 +11,6 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 enum { HOOK_COUNT = 2000 };
 
@@ -19,7 +18,7 @@ struct limit {
     int64_t deadline_ms;
     size_t memory_left; /* 0: no ceiling */
     bool expired;
-    bool denied; /* it once asked for more than there is */
+    bool denied; /* it once asked for more: the error may be raised anew after a wait, as the same */
     bool exhausted;
     char where[LUA_IDSIZE + 24];
 };
@@ -139,15 +138,6 @@ static int new (lua_State *L)
     return 1;
 }
 
-/* Whether a coroutine ended for want of memory. What was caught and raised anew, perhaps after a wait, is an
- * error like any other, known by its text. */
-static bool is_out_of_memory(lua_State *co, int result)
-{
-    if (result != LUA_ERRRUN || lua_type(co, -1) != LUA_TSTRING)
-        return result == LUA_ERRMEM;
-    return strcmp(lua_tostring(co, -1), "not enough memory") == 0;
-}
-
 /* limit:resume(coroutine, ...): as coroutine.resume, within the limits. A coroutine that ran out of time
  * stays suspended with limit.expired set and must not be resumed again. */
 static int resume(lua_State *L)
@@ -181,7 +171,7 @@ static int resume(lua_State *L)
     int result = lua_resume(co, L, nargs, &nresults);
     if (has_ceiling) {
         limit->denied = limit->denied || allocator->denied;
-        limit->exhausted = limit->exhausted || (limit->denied && is_out_of_memory(co, result));
+        limit->exhausted = limit->exhausted || (limit->denied && result == LUA_ERRMEM);
     }
     if (has_ceiling && !is_inner) {
         allocator->ceiling = outer_ceiling;

@@ -63,6 +63,19 @@ return {
     { "a chain of any length", "if i <= message.CHAIN_MAX then", "if true then" },
   },
 
+  { file = "csrc/lua/limit.c", specs = { "spec/unit/lua/server/worker/decision_spec.lua",
+      "spec/unit/lua/task_spec.lua" },
+    { "want of memory is forgotten", "limit->denied = limit->denied || allocator->denied;",
+      "limit->denied = allocator->denied;" },
+    { "no deadline", "lest_clock_monotonic_ms() < limit->deadline_ms", "limit->deadline_ms" },
+  },
+
+  { file = "lua/lest/task.lua", specs = { "spec/unit/lua/server/worker/decision_spec.lua" },
+    { "what a decision starts has no limit", "local bounds = root or options",
+      "local bounds = options" },
+    { "what a decision starts goes on", "end_parts(task)\n  local waiters", "local waiters" },
+  },
+
   { file = ROOM .. "decision.lua",
     specs = { "spec/unit/lua/server/worker/decision_spec.lua", "spec/protocol/enroll_spec.lua" },
     { "anything is a verdict", "if not policy.is_verdict(verdict) then return",
