@@ -154,6 +154,41 @@ describe("serve --check", function()
     assert.matches("^labels.default: no anchor", warnings()[1])
   end)
 
+  it("says when nobody can have the first certificate that a label asks for", function()
+    process.must { support.lest, "ca", "init", server.dir .. "/plant", "--ca-only" }
+    local function labels(text)
+      server:edit_config(function(old)
+        return (old:gsub("\n  labels = .*", function()
+          return "\n  labels = {" .. text .. "} }"
+        end))
+      end)
+    end
+    server:edit_config(function(text)
+      return (text:gsub('anchors = { own = "ca.pem" }', 'anchors = { own = "ca.pem", '
+        .. 'plant = "plant/ca.pem" }, cas = { plant = { cert = "plant/ca.pem", '
+        .. 'key = "plant/ca.key" } }'))
+    end)
+    local words = 'policy = "policy.lua", profile = "device"'
+    local default = ("default = { %s, anchors = { 'own' }, auth = 'basic' },"):format(words)
+    local plant = ("plant = { %s, ca = 'plant', anchors = { %%s } },"):format(words)
+    labels(default .. plant:format "'plant'")
+    local list = warnings()
+    assert.equal(1, #list)
+    assert.matches("^labels.plant: it takes certificates alone, .*nobody new can enroll", list[1])
+    labels(default .. plant:format "'plant', 'own'")
+    assert.same({}, warnings())
+    -- Nor where each waits for the other, or both proofs are wanted.
+    labels(("default = { %s, anchors = { 'plant' } },"):format(words) .. plant:format "'own'")
+    assert.equal(2, select(2, table.concat(warnings()):gsub("nobody new can enroll", "")))
+    labels(("default = { %s, anchors = { 'own' }, auth = 'certificate+basic' },"):format(words))
+    assert.equal(1, #warnings())
+    local world <close> = pki.new()
+    process.must { "cp", world:root("factory").path, server.dir .. "/plant/ca.pem" }
+    server:edit_config(function(text) return (text:gsub("cas = %b{}", "cas = {}")) end)
+    labels(("default = { %s, anchors = { 'own', 'plant' } },"):format(words))
+    assert.same({}, warnings())
+  end)
+
   it("says at the start what it says here", function()
     leaf(60, 29)
     server:run()

@@ -48,6 +48,14 @@ function M.changes(cert, csr)
   return sentences
 end
 
+-- The server has issued it all the same: who mends the anchors asks again with the same key.
+local function not_accepted(leaf, trust)
+  local message = "the issued certificate is not accepted"
+  if trust.take_root then return message end
+  return ("%s: put the certificate of its CA, %s, among the anchors (--trust), or take the "
+    .. "server's (--trust-cacerts), and ask again with the same key"):format(message, leaf.issuer)
+end
+
 --- The certificate for a CSR out of those in the answer, verified, with its chain.
 ---@param certs lest.cert[]
 ---@param csr lest.csr
@@ -67,7 +75,7 @@ function M.take(certs, csr, trust, fetch_cacerts)
     chain, result = trust:verify(leaf, others)
     if not chain and not learnt then result = problem end
   end
-  if not chain then return failure("the issued certificate is not accepted", result) end
+  if not chain then return failure(not_accepted(leaf, trust), result) end
   -- Peers have their own copy of a root. Only the last of a chain can be one.
   local rest = table.move(chain, 2, #chain - (result and 1 or 0), 1, {})
   return leaf:with_chain(rest), M.changes(leaf, csr)

@@ -122,8 +122,49 @@ local function doubt_reach(authority, cas, now)
   end
 end
 
+--- Whether one of a label's anchors vouches for a CA that is none of the server's, or for one that
+--- gives first certificates at another label.
+local function has_source(label, anchors, cas, gives)
+  for _, name in ipairs(label.anchors) do
+    for _, cert in ipairs(anchors[name] or {}) do
+      local is_own = false
+      for ca_name, own in pairs(cas) do
+        if own == cert then
+          is_own = true
+          if gives[ca_name] then return true end
+        end
+      end
+      if not is_own then return true end
+    end
+  end
+  return false
+end
+
+--- A label that asks for a certificate which nobody can have first: its anchors are CAs of this
+--- server, and all who could get one of them must have one.
+local function doubt_first(config, anchors, cas)
+  local gives, closed, changed = {}, {}, true
+  for name in pairs(config.labels) do closed[name] = true end
+  while changed do
+    changed = false
+    for name in pairs(closed) do
+      local label = config.labels[name]
+      if label.without_certificate or has_source(label, anchors, cas, gives) then
+        closed[name], gives[label.ca or ""], changed = nil, true, true
+        break
+      end
+    end
+  end
+  for _, name in ipairs(list.sorted_keys(closed)) do
+    warn("labels." .. name, "it takes certificates alone, and its anchors are CAs of this server "
+      .. "that give none to who has none: nobody new can enroll. Add \"basic\" to `auth`, or an "
+      .. "anchor")
+  end
+end
+
 ---@class lest.authority.doubts
 ---@field authority lest.authority
+---@field anchors table<string, lest.cert[]>
 ---@field read { [1]: string, [2]: lest.cert[] }[] the certificates, by the key of each file
 ---@field tls lest.cert[] the server's, which may be among the others, and is named all the same
 ---@field crls lest.crl[]
@@ -147,8 +188,8 @@ function M.new(authority, anchors, crls)
     table.move(anchors[name], 1, #anchors[name], #known + 1, known)
   end
   -- The worker, which is served by these, says what keeps it from starting.
-  return setmetatable({ authority = authority, read = read, crls = crls, known = known,
-    tls = core.cert.load_all(config.tls.cert) or {} }, Doubts)
+  return setmetatable({ authority = authority, anchors = anchors, read = read, crls = crls,
+    known = known, tls = core.cert.load_all(config.tls.cert) or {} }, Doubts)
 end
 
 --- Say what is wrong by the clock, and with how the certificates belong together.
@@ -162,6 +203,7 @@ function Doubts:tell()
   for i, crl in ipairs(self.crls) do doubt_crl(config.crls[i], crl, self.known, now) end
   doubt_lifetimes(config, cas, now)
   doubt_reach(authority, cas, now)
+  doubt_first(config, self.anchors, cas)
 end
 
 --- Say which keys others can read, as whoever started.

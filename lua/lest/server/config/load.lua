@@ -140,9 +140,8 @@ local function cross_check(config, report)
     else
       each.anchors = list.sorted_keys(config.anchors)
     end
-    local without_certificate
-    each.accepts, without_certificate = read_auth(each.auth)
-    if #each.anchors == 0 and not without_certificate then
+    each.accepts, each.without_certificate = read_auth(each.auth)
+    if #each.anchors == 0 and not each.without_certificate then
       report(where .. ".auth", "needs a client certificate, and there are no anchors for one")
     end
   end

@@ -23,6 +23,8 @@ local SHARED <const> = { user = "nobody", authority_user = "daemon", shared = tr
 
 --- What init writes, in the order of writing.
 M.FILES = { "ca.key", "ca.pem", "server.key", "server.pem", "policy.lua", "server.lua" }
+--- Of a CA alone, which a server that there is already takes into its configuration.
+M.CA_FILES = { "ca.key", "ca.pem" }
 local LEDGER <const> = "ledger"
 local LEDGER_FILES <const> = { "ledger.db", "ledger.db-wal", "ledger.db-shm" }
 
@@ -38,28 +40,32 @@ local function make_root(name, now)
   return { key = key, cert = cert }
 end
 
+-- What a server needs beside its CA.
+local function add_server(plan, root, options, now)
+  local hosts = options.hosts
+  if not hosts or #hosts == 0 then hosts = server_cert.default_hosts() end
+  local server, err = server_cert.make(root, hosts, now)
+  if not server then return nil, err end
+  plan.server, plan.hosts, plan.files = server.cert, hosts, M.FILES
+  plan.content["server.key"] = { assert(server.key:pem()), 384 }
+  plan.content["server.pem"] = { server.cert:pem(), 420 }
+  plan.content["policy.lua"] = { ca_files.policy(), 420 }
+  plan.content["server.lua"] = { ca_files.server(options.accounts), 420 }
+  return plan
+end
+
 --- Everything that is to be written, before anything is.
 local function make(options)
   local now = core.clock.wall_us() // 1000000
-  local hosts = options.hosts
-  if not hosts or #hosts == 0 then hosts = server_cert.default_hosts() end
   local name = options.name or ("EST CA " .. core.system.host_name()):sub(1, CN_MAX)
   local root, err = make_root(name, now)
   if not root then return nil, err end
-  local server
-  server, err = server_cert.make(root, hosts, now)
-  if not server then return nil, err end
-  return {
-    root = root.cert, server = server.cert, hosts = hosts,
-    content = {
-      ["ca.key"] = { assert(root.key:pem()), 384 }, -- 0600
-      ["ca.pem"] = { root.cert:pem(), 420 }, -- 0644
-      ["server.key"] = { assert(server.key:pem()), 384 },
-      ["server.pem"] = { server.cert:pem(), 420 },
-      ["policy.lua"] = { ca_files.policy(), 420 },
-      ["server.lua"] = { ca_files.server(options.accounts), 420 },
-    },
-  }
+  local plan = { root = root.cert, files = M.CA_FILES, content = {
+    ["ca.key"] = { assert(root.key:pem()), 384 }, -- 0600
+    ["ca.pem"] = { root.cert:pem(), 420 }, -- 0644
+  } }
+  if options.ca_only then return plan end
+  return add_server(plan, root, options, now)
 end
 
 -- mkdir -p; what was made is added to `made`.
@@ -100,13 +106,13 @@ end
 local function write_all(folder, plan, options, made)
   local ok, err = make_folders(folder, made)
   if not ok then return nil, err end
-  for _, name in ipairs(M.FILES) do
+  for _, name in ipairs(plan.files) do
     local text, mode = table.unpack(plan.content[name])
     ok, err = core.file.write(folder .. "/" .. name, text, { mode = mode, new = true })
     if not ok then return nil, err end
     table.insert(made, folder .. "/" .. name)
   end
-  return make_ledger(folder .. "/" .. LEDGER, options, made)
+  return options.ca_only or make_ledger(folder .. "/" .. LEDGER, options, made)
 end
 
 local function taken(folder)
@@ -128,10 +134,12 @@ end
 
 --- Make a CA in a folder, all of it or nothing; what is there already is never replaced.
 ---@param folder string is made if it is missing
----@param options? { name: string, hosts: string[], accounts: table } name: the CA's common name;
+---@param options? { name: string, ca_only: boolean, hosts: string[], accounts: table } name: the
+--- CA's common name; ca_only: nothing of a server, whose certificate and hosts are nil then;
 --- hosts: of the server's certificate (default: this machine's name, localhost and the loopback
 --- addresses); accounts: as accounts() gives them, where the server will be started as root
----@return { fingerprint: string, root: lest.cert, server: lest.cert, hosts: string[] }|nil made
+---@return { fingerprint: string, root: lest.cert, files: string[], server: lest.cert?,
+--- hosts: string[]? }|nil made
 ---@return lest.error|nil err codes exists, usage, io
 function M.init(folder, options)
   options = options or {}
@@ -148,8 +156,8 @@ function M.init(folder, options)
     for i = #made, 1, -1 do os.remove(made[i]) end
     return fail(problem.code, "nothing was written", { cause = problem })
   end
-  return { fingerprint = plan.root.fingerprint, root = plan.root, server = plan.server,
-    hosts = plan.hosts }
+  return { fingerprint = plan.root.fingerprint, root = plan.root, files = plan.files,
+    server = plan.server, hosts = plan.hosts }
 end
 
 return M

@@ -51,6 +51,9 @@ function M.parser()
   init:option "--host" :args(1) :count "*" :argname "<name>"
     :description("A name or address that clients reach the server by; repeat it for more. "
       .. "Default: localhost, 127.0.0.1, ::1 and this machine's name.")
+  init:flag "--ca-only"
+    :description("Write ca.pem and ca.key alone: one more CA, for `cas` of a server that there is "
+      .. "already.")
   init:flag "--json" :description "Print the result as JSON."
   add_server_cert(p)
   return p
@@ -60,14 +63,21 @@ local function fingerprint_text(hex)
   return (hex:upper():gsub("%x%x", "%0:"):sub(1, -2))
 end
 
-local function report(folder, made)
+local function report_ca(folder, made)
+  io.write("CA: ", support.clean(tostring(made.root.subject)), ", until ",
+    support.time(made.root.not_after), "\n",
+    "SHA-256 fingerprint: ", fingerprint_text(made.fingerprint), "\n")
+  if made.server then return end
+  io.write("\nNext, name ", support.quote(folder .. "/ca.pem"), " and ",
+    support.quote(folder .. "/ca.key"), " in `cas` and `anchors` of server.lua, and reload:\n",
+    "OPERATING.md, \"A second CA\", has the lines.\n")
+end
+
+local function report_server(folder, made)
   local config = support.quote(folder .. "/server.lua")
   local name = made.hosts[1]
   local host = name:find ":" and "[" .. name:gsub("[%[%]]", "") .. "]" or name
-  io.write("CA: ", support.clean(tostring(made.root.subject)), ", until ",
-    support.time(made.root.not_after), "\n",
-    "SHA-256 fingerprint: ", fingerprint_text(made.fingerprint), "\n",
-    "Server certificate for: ", table.concat(made.hosts, ", "), ", until ",
+  io.write("Server certificate for: ", table.concat(made.hosts, ", "), ", until ",
     support.time(made.server.not_after), "\n\nNext, start the server:\n",
     "  lest serve ", config, "\n",
     "then give a device a one-time password, and on the device ask for a certificate:\n",
@@ -91,18 +101,23 @@ end
 local function init(options)
   local folder = options.dir
   if folder == "" then support.usage "the folder's name is empty" end
+  if options.ca_only and #options.host > 0 then
+    support.usage "--host is of a server's certificate, and --ca-only makes none"
+  end
   local accounts = core.system.user_id() == 0 and ca.accounts() or nil
   local made, err = ca.init(folder,
-    { name = options.name, hosts = options.host, accounts = accounts })
+    { name = options.name, ca_only = options.ca_only, hosts = options.host, accounts = accounts })
   if not made then return nil, err end
   if options.json then
     support.print_json(json.object { fingerprint = made.fingerprint, folder = folder,
-      hosts = made.hosts, subject = tostring(made.root.subject), files = ca.FILES,
-      not_after = made.root.not_after, server_not_after = made.server.not_after })
+      hosts = made.hosts, subject = tostring(made.root.subject), files = made.files,
+      not_after = made.root.not_after,
+      server_not_after = made.server and made.server.not_after })
   else
     folder = folder:gsub("/+$", "")
-    report(folder, made)
-    if accounts and accounts.shared then advise(folder, accounts) end
+    report_ca(folder, made)
+    if made.server then report_server(folder, made) end
+    if made.server and accounts and accounts.shared then advise(folder, accounts) end
   end
   return 0
 end
