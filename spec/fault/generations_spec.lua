@@ -43,6 +43,14 @@ describe("a server with requests under way", function()
       "requests", 30)
   end
 
+  it("says once what keeps all workers from starting", function()
+    process.write(server.dir .. "/policy.lua", "return {")
+    process.kill(server.pid, "HUP")
+    process.wait_for(function() return server:logged("reload failed")[1] end, "the end of it", 30)
+    assert.equal(1, #server:logged "cannot start")
+    assert.equal(2, #server:pids "worker")
+  end)
+
   it("answers them before it ends on SIGTERM, with exit code 0", function()
     local devices = fleet.new(server, 20, "slow-2000-")
     local running = devices:start(20)

@@ -97,11 +97,11 @@ static void step_configuring(struct host_generation *generation, int64_t now_ms)
     }
 }
 
-static void start_workers(struct host_generation *generation, int64_t now_ms)
+/* Start those that are missing from so many. */
+static void start_workers(struct host_generation *generation, unsigned wanted, int64_t now_ms)
 {
     struct lest_error err;
-    unsigned wanted = generation->setup.options->check ? 1 : generation->setup.settings.workers;
-    for (unsigned i = 0; i < wanted; i++) {
+    for (unsigned i = generation->children.workers_count; i < wanted; i++) {
         struct host_child *worker = &generation->children.workers[i];
         snprintf(worker->name, sizeof worker->name, "worker %u", i + 1);
         generation->children.workers_count = i + 1;
@@ -127,12 +127,17 @@ static void step_starting(struct host_generation *generation, int64_t now_ms)
     /* A check ends with its children: see host_generation_ended(). */
     if (generation->setup.options->check || !host_child_is_ready(&generation->children.authority))
         return;
+    /* One before the others: what keeps it from starting would keep all, and each would say so. */
     if (!generation->children.workers_count) {
-        start_workers(generation, now_ms);
+        start_workers(generation, 1, now_ms);
         return;
     }
     if (!host_children_workers_are_ready(&generation->children))
         return;
+    if (generation->children.workers_count < generation->setup.settings.workers) {
+        start_workers(generation, generation->setup.settings.workers, now_ms);
+        return;
+    }
     if (generation->setup.metrics && !host_child_is_ready(&generation->children.monitor)) {
         if (!generation->children.monitor.pid)
             start_monitor(generation, now_ms);
@@ -242,7 +247,7 @@ static void ended_while_starting(struct host_generation *generation, const struc
 {
     if (generation->setup.options->check && exit_code == 0) {
         if (child == &generation->children.authority)
-            start_workers(generation, now_ms);
+            start_workers(generation, 1, now_ms);
         else
             host_generation_stop(generation, now_ms, false);
         return;
