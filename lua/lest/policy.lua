@@ -63,7 +63,7 @@ local function verdict(kind, argument)
 end
 
 ---@class lest.policy.approval
----@field subject? lest.name|string[][] { { "CN", "device001" } }, or that of a certificate
+---@field subject? lest.name|string[][] as in { { "CN", "device001" } }, or a certificate's subject
 ---@field san? string[] { "DNS:host", "IP:192.0.2.1" }
 ---@field profile? string one of the label's; absent: its first, and of a renewal the one it has
 ---@field lifetime? string|integer at most the profile's, which it is if absent
@@ -141,8 +141,10 @@ end
 --- file that calls this. It raises where the file cannot be read by `user`, as whom a policy runs:
 --- where a policy calls it while it is loaded, `lest serve --check` says so.
 ---
----   local DEVICES <const> = policy.file "devices.csv"
----   for name in io.lines(DEVICES) do allowed[name] = true end
+---   local allowed = {}
+---   for name in io.lines(policy.file "devices.csv") do
+---     allowed[name] = true
+---   end
 ---@param name string
 ---@return string path
 function M.file(name)

@@ -457,6 +457,18 @@ describe("the command", function()
       assert.equal(again.cert, core.cert.load(path "device.pem"))
     end)
 
+    it("renews with a key that is there already", function()
+      local other = world.pki:issue("other", { by = world.root, subject = "/CN=device" })
+      server:answer(est.csrattrs())
+      server:answer(est.issued { other.cert })
+      local result = reenroll("--csr-key", other.key)
+      assert.equal(0, result.code, result.err)
+      assert.equal(other.cert, core.cert.load(path "device.pem"))
+      assert.equal(2, reenroll("--csr-key", other.key, "--new-key", "ec:P-256", "--key-out",
+        path "x.key").code)
+      assert.equal(2, reenroll("--csr-key", path "none.key").code)
+    end)
+
     it("7030-4.2.3-v keeps the old pair until the new one is complete", function()
       local old_key, old_cert = read "device.key", read "device.pem"
       local function try()

@@ -23,7 +23,7 @@ function M.parser()
   local list = operate.subcommand(parser, "list", "List certificates, newest first; with "
     .. "--expires-before, --expires-after or --state expired, what ends first comes first.",
     "lest cert list --state valid --expires-before 7d --not-renewed")
-  operate.narrowed(list, "1000")
+  operate.narrowed(list, "1000", "the subject or in an alternative name")
   list:option "--serial":argname "PART":description "Those whose serial number begins so."
   list:option "--state":argname "STATE":choices(STATES)
     :description("Those that are so: " .. table.concat(STATES, ", ") .. ".")

@@ -42,16 +42,25 @@ local function show_progress(done, all)
   support.status(("the ledger is copied (%d %%)"):format(100 * done // math.max(all, 1)))
 end
 
+-- As root, this process has become the ledger's owner, which may write less.
+local function name_writer(err, owner)
+  if core.system.user_id() == 0 or not owner then return err end
+  err.message = ("%s as %s, the ledger's owner"):format(err.message, owner)
+  return err
+end
+
 -- The file is named before this process may enter another folder.
 local function backup(options, config)
   local path, err = core.file.resolve(options.file)
   if not path then return nil, err end
+  local was_root = core.system.user_id() == 0
   local ledger <close>, problem = ledger_file.open(config)
   if not ledger then return nil, problem end
+  local owner = was_root and core.system.user_name()
   local ok
   ok, err = ledger:backup(path, show_progress)
   support.status()
-  if not ok then return nil, err end
+  if not ok then return nil, name_writer(err, owner) end
   if options.json then support.print_json(json.object { file = path }) end
 end
 

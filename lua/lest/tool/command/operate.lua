@@ -75,7 +75,8 @@ end
 --- What narrows a list of certificates or decisions: whose, which label, which name, since when.
 ---@param command table
 ---@param limit string the default of --limit
-function M.narrowed(command, limit)
+---@param where string what --name looks in
+function M.narrowed(command, limit, where)
   command:mutex(
     command:option "--principal":target "principal_name":argname "NAME"
       :description "Those that one principal asked for: 'device001', 'own:CN=device001'.",
@@ -83,7 +84,7 @@ function M.narrowed(command, limit)
       :description "Those of one device with its renewals, by the principal that it was first.")
   command:option "--label":argname "LABEL":description "Those of this label."
   command:option "--name":target "part":argname "PART":convert(part)
-    :description "Those with this in the subject or in an alternative name, in capitals or not."
+    :description(("Those with this in %s, in capitals or not."):format(where))
   command:option "--since":argname "TIME":convert(M.moment(-1))
     :description("Those of this time or later: '7d' ago, or '2026-01-31' or "
       .. "'2026-01-31 12:00' in UTC.")

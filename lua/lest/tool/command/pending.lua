@@ -127,8 +127,8 @@ local NEXT <const> = {
   approved = function(row, now)
     local at = expected(row)
     if not at then return "the device gets its certificate when it asks again" end
-    return ("the device should %s for its certificate by %s"):format(
-      at > now and "come" or "have come", support.time(at))
+    return ("the device was told to ask again at %s%s"):format(support.time(at),
+      at > now and "" or ", and has not yet")
   end,
   waiting = function() return "the policy wants more operators" end,
   rejected = function() return "the device is told so when it asks again" end,

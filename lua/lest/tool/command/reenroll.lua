@@ -21,7 +21,10 @@ function M.parser()
       .. "  --key device.key --new-key ec:P-256 --key-out device.key \\\n  --out device.pem",
   }
   est_options.add(parser, true)
-  support.new_key(parser, "Make a key, in place of keeping the old one")
+  parser:mutex(
+    parser:option "--csr-key":argname "FILE"
+      :description "The next key, which is there already; a file or a URI.",
+    support.new_key(parser, "Make a key, in place of keeping the old one"))
   parser:option "--key-out":argname "FILE"
     :description "Where the new key goes, mode 0600; may be the file of --key."
   parser:flag "--no-csrattrs":description "Do not ask what the server wants in a request."
@@ -84,6 +87,10 @@ local function reenroll(options)
   if options.new_key then
     key, path = key_for(options)
     if not key then return nil, path end
+  elseif options.csr_key then
+    local err
+    key, err = est_options.load_key(options.csr_key, options)
+    if not key then return nil, err end
   end
   local cert, changed = client:reenroll { key = key, wait = options.wait,
     csrattrs = not options.no_csrattrs }

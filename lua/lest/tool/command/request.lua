@@ -20,7 +20,7 @@ function M.parser()
   parser:require_command(true):command_target "subcommand"
   local list = operate.subcommand(parser, "list", "List decisions, newest first; with --id or "
     .. "--serial, in that order.", "lest request list --device device001 --verdict reject")
-  operate.narrowed(list, "100")
+  operate.narrowed(list, "100", "a name of the CSR, in the principal or in what was claimed")
   list:option "--until":target "until_time":argname "TIME":convert(operate.moment(-1))
     :description "Those before this, written as --since is."
   list:flag "--refused-early"

@@ -49,8 +49,16 @@ function M.blocks(text)
   return blocks
 end
 
+local MANY <const> = { any = "values", string = "strings", integer = "integers",
+  ["lest.cert"] = "certificates" }
+
+-- Types are written for editors; a page says what a person writes.
 local function readable(type)
-  return (type:gsub("|", " or "))
+  return (type:gsub("|", " or "):gsub("%f[%w]([%w_.]+)%[%]%[%]", function(each)
+    return "a list of lists of " .. (MANY[each] or each)
+  end):gsub("%f[%w]([%w_.]+)%[%]", function(each)
+    return "a list of " .. (MANY[each] or each)
+  end):gsub("%f[%w]lest%.name%f[^%w_.]", "a name"))
 end
 
 local function facts_of(value)

@@ -43,7 +43,7 @@ function M.type(shape)
   elseif shape.element then
     if shape.element.choices then return "a list of words" end
     local element = M.type(shape.element)
-    if shape.wanted == "a table" then return element .. " for each name" end
+    if shape.wanted:find "^a table" then return element .. " for each name" end
     return options.single and element .. ", or a list" or "a list, each " .. element
   end
   return (options.what or shape.wanted):gsub(" %(.*$", "") .. range(shape)

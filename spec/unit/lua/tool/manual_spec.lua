@@ -57,6 +57,16 @@ describe("a manual page", function()
     end
   end)
 
+  it("says what a person writes", function()
+    for topic, texts in pairs {
+      ["server.lua"] = { "anchors (a path for each name)" },
+      policy = { "subject (a name or a list of lists of strings, optional)",
+        "san (a list of strings, optional)" } } do
+      local text = process.must { process.lest, "help", topic }
+      for _, each in ipairs(texts) do assert.matches(each, text, 1, true) end
+    end
+  end)
+
   it("is shown by `lest help`, plain on a pipe", function()
     local out = shell.lest("help", "policy").out
     assert.matches("^lest%-policy %- ", out)

@@ -242,8 +242,8 @@ describe("an operator", function()
       assert.matches("^p1: waiting %(1 of 2%) until 20[^;]+; the policy wants more operators\n$",
         said("approve", "p1", "--as", "alice", "--note", "seen on the bench"))
       assert.matches("p1 .*waiting +1 of 2", said "list")
-      assert.matches("^p1: approved %(2 of 2%) until 20[^;]+; the device should come for its "
-        .. "certificate by 20[^\n]+ UTC\n$", said("approve", "p1", "--as", "bob"))
+      assert.matches("^p1: approved %(2 of 2%) until 20[^;]+; the device was told to ask "
+        .. "again at 20[^\n]+ UTC\n$", said("approve", "p1", "--as", "bob"))
       local text = said("show", "p1")
       assert.matches("approve by alice, [^\n]+: seen on the bench\n", text)
       assert.matches("approvals +2 of 2\n", text)
@@ -530,6 +530,18 @@ describe("an operator", function()
       assert(os.execute("rm -f " .. path .. "*"))
       assert.equal(0, lest("ledger", "init").code)
       assert.equal("65534\n", owners())
+      ledger = assert(core.ledger.open(path))
+    end)
+
+    it("says as whom a backup could not be written", function()
+      if core.system.user_id() ~= 0 then return pending "needs root" end
+      ledger:close()
+      assert(os.execute(("chmod 755 %s; mkdir -m 700 %s/backups; chown nobody %s %s*"):format(
+        folder, folder, folder, path)))
+      local result = lest("ledger", "backup", folder .. "/backups/monday.db")
+      assert.equal(1, result.code)
+      assert.matches("the backup cannot be made as nobody, the ledger's owner (Permission denied)",
+        result.err, 1, true)
       ledger = assert(core.ledger.open(path))
     end)
 
