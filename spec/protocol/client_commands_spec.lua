@@ -104,6 +104,14 @@ describe("the command", function()
     assert.matches("no wishes", lest("csrattrs").out)
   end)
 
+  it("prints an error of cacerts and csrattrs as JSON, too", function()
+    for _, command in ipairs { "cacerts", "csrattrs" } do
+      server:answer(http(403, { ["X-Request-Id"] = "0f3c9a" }))
+      local told = cjson.decode(lest(command, "--json").out)
+      assert.same({ command, 403, "0f3c9a" }, { told.operation, told.status, told.request_id })
+    end
+  end)
+
   describe("enroll", function()
     local function device()
       return "--subject", "/CN=device", "--csr-key", world.device.key
@@ -324,6 +332,31 @@ describe("the command", function()
       for _ = 1, 2 do enroll("--new-key", "ec:P-256", "--key-out", path "n.key") end
       assert.equal("key_passphrase", select(2, core.key.load(path "n.key")).code)
       assert(core.key.load(path "n.key", { passphrase = "secret" }))
+    end)
+
+    it("names the request in what it prints of a refusal, and with --json all there is", function()
+      local plain = { ["X-Request-Id"] = "0f3c9a" }
+      local basic = { ["X-Request-Id"] = "0f3c9a", ["WWW-Authenticate"] = 'Basic realm="x"' }
+      local later = { ["X-Request-Id"] = "0f3c9a", ["Retry-After"] = "30" }
+      for status, case in pairs { [401] = { basic, "unauthenticated" }, [403] = { plain, "refused" },
+        [202] = { later, "pending" }, [503] = { later, "unavailable" }, [500] = { plain, "http" } } do
+        server:answer(est.csrattrs())
+        server:answer(http(status, case[1]))
+        local result = lest("enroll", "--json", device())
+        assert.matches(" (request 0f3c9a)\n", result.err, 1, true)
+        local told = cjson.decode(result.out)
+        assert.same({ case[2], status, "0f3c9a", case[1]["Retry-After"] and 30 },
+          { told.code, told.status, told.request_id, told.retry_after })
+        assert.matches("^simpleenroll: ", told.error)
+      end
+    end)
+
+    it("names a request once, where the server's sentence does so", function()
+      server:answer(est.csrattrs())
+      server:answer(http(500, { ["X-Request-Id"] = "0f3c9a", ["X-Reason"] = "request 0f3c9a failed" }))
+      local result = lest("enroll", device())
+      assert.equal(1, select(2, result.err:gsub("0f3c9a", "")))
+      assert.equal("", result.out)
     end)
 
     it("7030-4.2.3-v 7030-4.2.3-o saves a new key before it is sent, and uses it again", function()

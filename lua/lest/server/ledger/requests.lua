@@ -175,17 +175,15 @@ local function add_rest(operator, row)
   return issued ~= nil, problem
 end
 
---- What became of a request: its row, with what it asked for and was given (`issued`), or that of
---- its refusal before a policy was asked, whose verdict is "refused early".
-function M.show(operator, arguments)
-  local id, rows, err = arguments.id, {}, nil
+-- The row of an id, or that of its refusal before a policy was asked; nil where neither is kept.
+local function get(operator, id)
+  local rows, err = {}, nil
   if core.utf8.is_text(id) then rows, err = operator.ledger:rows("request_get", { id = id }) end
   if not rows then return nil, err end
-  local row = rows[1]
-  if row then
-    local ok, problem = add_rest(operator, row)
+  if rows[1] then
+    local ok, problem = add_rest(operator, rows[1])
     if not ok then return nil, problem end
-    return row
+    return rows[1]
   end
   rows, err = M.refusals(operator, { id = id })
   if not rows then return nil, err end
@@ -195,7 +193,31 @@ function M.show(operator, arguments)
       return refused
     end
   end
-  return fail("not_found", ("there is no request '%s'"):format(id), {
+end
+
+-- The one id that begins so; nil where there is none.
+local function complete(operator, id)
+  local found = {}
+  for _, list in ipairs { M.list, M.refusals } do
+    local rows, err = list(operator, { id = id, limit = 2 })
+    if not rows then return nil, err end
+    table.move(rows, 1, #rows, #found + 1, found)
+  end
+  if not found[2] then return found[1] and found[1].id end
+  return fail("usage", ("several requests begin with '%s', as %s and %s"):format(id, found[1].id,
+    found[2].id))
+end
+
+--- What became of a request: its row, with what it asked for and was given (`issued`), or that of
+--- its refusal before a policy was asked, whose verdict is "refused early". The beginning of an id
+--- is enough where no other one begins so.
+function M.show(operator, arguments)
+  local row, err = get(operator, arguments.id)
+  local id
+  if not row and not err then id, err = complete(operator, arguments.id) end
+  if id then row, err = get(operator, id) end
+  if row or err then return row, err end
+  return fail("not_found", ("there is no request '%s'"):format(arguments.id), {
     detail = "what a worker refused by itself, as a wrong path or no credentials, and what is "
       .. "older than the refusals that are kept, is a line of the log with this id" })
 end

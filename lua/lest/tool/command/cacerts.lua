@@ -20,7 +20,8 @@ function M.parser()
   est_options.add(parser)
   parser:option "--out":argname "FILE":default "-"
     :description "Where they go as PEM, roots first; - is standard output."
-  parser:flag "--json":description "Print what they are as JSON, instead of PEM where --out is -."
+  parser:flag "--json":description ("Print what they are as JSON, instead of PEM where --out is -; or an "
+      .. "error, with its status and the request's id.")
   return parser
 end
 
@@ -63,7 +64,7 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(M.parser(), args, fetch)
+  return est_options.run(M.parser(), args, fetch)
 end
 
 return M

@@ -15,7 +15,7 @@ function M.parser()
     example = "lest csrattrs https://est.example.com --trust ca.pem --label factory",
   }
   est_options.add(parser, true)
-  parser:flag "--json":description "Print it as JSON."
+  parser:flag "--json":description "Print it as JSON, or an error with its status and the request's id."
   return parser
 end
 
@@ -39,7 +39,7 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(M.parser(), args, fetch)
+  return est_options.run(M.parser(), args, fetch)
 end
 
 return M

@@ -105,7 +105,7 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(M.parser(), args, enroll)
+  return est_options.run(M.parser(), args, enroll)
 end
 
 return M

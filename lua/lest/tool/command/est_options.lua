@@ -46,7 +46,25 @@ function M.add_result(parser)
     :description("Where the certificate goes, then its intermediates, in place of what is there "
       .. "(but not of a key); - is standard output.")
   parser:flag "--json"
-    :description "Print what was issued as JSON, with its PEM where --out is -."
+    :description("Print what was issued as JSON, with its PEM where --out is -; or why not, with "
+      .. "the status and the request's id.")
+end
+
+-- An error that is none of a server has no status and no request.
+local function tell(err, options)
+  if not options.json then return end
+  support.print_json { error = tostring(err), code = err.code, operation = err.operation,
+    status = err.status, reason = err.reason, request_id = err.request_id,
+    retry_after = err.retry_after }
+end
+
+--- Parse the words of a command and run it; with --json, an error is an object on standard output.
+---@param parser table
+---@param args string[]
+---@param fn fun(options: table): integer|nil, lest.error|nil
+---@return integer exit_code
+function M.run(parser, args, fn)
+  return support.run(parser, args, fn, tell)
 end
 
 local function notifier(name, progress)

@@ -108,7 +108,7 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(M.parser(), args, reenroll)
+  return est_options.run(M.parser(), args, reenroll)
 end
 
 return M

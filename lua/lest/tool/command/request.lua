@@ -33,7 +33,7 @@ function M.parser()
     :description("Those that ended so: " .. table.concat(VERDICTS, ", ") .. ".")
   local show = operate.subcommand(parser, "show", "Show a decision with all it was made from.",
     "lest request show 0f3c9a")
-  show:argument "id":description "The request's id, as in the log and in X-Request-Id."
+  show:argument "id":description "The request's id, as in the log and in X-Request-Id, or how only it begins."
   operate.reads(show)
   return parser
 end

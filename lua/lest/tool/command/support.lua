@@ -149,6 +149,13 @@ local function named_subcommand(parser, word)
   end
 end
 
+-- An operator finds the request by it. A server's sentence may name it already.
+local function with_request(err)
+  local text, id = tostring(err), core.error.is(err) and err.request_id
+  if not id or text:find(id, 1, true) then return text end
+  return ("%s (request %s)"):format(text, id)
+end
+
 -- A device's script gets it as err.retry_after.
 local function note_delay(name, err)
   if core.error.is(err) and err.retry_after then
@@ -157,29 +164,33 @@ local function note_delay(name, err)
   end
 end
 
+-- From what xpcall gave to an exit code; tell(err), if any, has an error first.
+local function conclude(name, tell, called, code, err)
+  if called then
+    if math.type(code) == "integer" then return code end
+    if code or err == nil then return 0 end
+  else
+    local failure = code
+    if type(failure) ~= "table" then -- out of memory, say
+      failure = { err = failure, trace = tostring(failure) }
+    end
+    err = failure.err
+    if getmetatable(err) == Usage then return usage_error(name, err.message) end
+    if not core.error.is(err) then return defect(name, failure) end
+  end
+  if tell then tell(err) end
+  M.complain(name, with_request(err))
+  note_delay(name, err)
+  return M.exit_code(err)
+end
+
 --- Call fn(...) as the body of a command called name. What it returns becomes the exit code: an
 --- integer; nothing is 0; `nil, err` prints err. An error that it throws is printed likewise.
 ---@param name string
 ---@param fn fun(...): integer|nil, lest.error|nil
 ---@return integer exit_code
 function M.call(name, fn, ...)
-  local results = table.pack(xpcall(fn, with_traceback, ...))
-  if results[1] then
-    local code, err = results[2], results[3]
-    if math.type(code) == "integer" then return code end
-    if code or err == nil then return 0 end
-    M.complain(name, err)
-    note_delay(name, err)
-    return M.exit_code(err)
-  end
-  local failure = results[2]
-  if type(failure) ~= "table" then -- out of memory, say
-    failure = { err = failure, trace = tostring(failure) }
-  end
-  if getmetatable(failure.err) == Usage then return usage_error(name, failure.err.message) end
-  if not core.error.is(failure.err) then return defect(name, failure) end
-  M.complain(name, failure.err)
-  return M.exit_code(failure.err)
+  return conclude(name, nil, xpcall(fn, with_traceback, ...))
 end
 
 --- Parse the words of a command and run fn(options); see call() for what becomes of its results.
@@ -187,8 +198,9 @@ end
 ---@param parser table
 ---@param args string[]
 ---@param fn fun(options: table): integer|nil, lest.error|nil
+---@param tell? fun(err: lest.error, options: table) is given an error before it is printed
 ---@return integer exit_code
-function M.run(parser, args, fn)
+function M.run(parser, args, fn, tell)
   local called, ok, options = pcall(parser.pparse, parser, args)
   if parser._lest.help then
     io.write(parser._lest.help, "\n")
@@ -199,7 +211,8 @@ function M.run(parser, args, fn)
     or not parsed and named_subcommand(parser, args[1]) or nil)
   if not called then return defect(name, { err = ok, trace = tostring(ok) }) end
   if not ok then return usage_error(name, options) end
-  return M.call(name, fn, options)
+  return conclude(name, tell and function(err) tell(err, options) end,
+    xpcall(fn, with_traceback, options))
 end
 
 --- For parser:option(...):convert(): "10m" to seconds.

@@ -108,6 +108,20 @@ describe("an operator", function()
     assert_fails("not_found", "request_show", { id = "\xff" })
   end)
 
+  it("shows a decision by the beginning of its id, where no other begins so", function()
+    for _, id in ipairs { "0f3c9a77", "0f3c9b11", "0f3c" } do
+      assert(ledger:run("request_add", rows.request { id = id }))
+    end
+    assert(ledger:run("refusal_add", { id = "77ab", time_us = 1, operation = "simpleenroll",
+      label = "", address = "127.0.0.1", status = 401, left_out = 0 }))
+    assert.equal("0f3c9a77", run("request_show", { id = "0f3c9a" }).id)
+    assert.equal("0f3c", run("request_show", { id = "0f3c" }).id)
+    assert.equal("refused early", run("request_show", { id = "77" }).verdict)
+    local err = assert_fails("usage", "request_show", { id = "0f3c9" })
+    assert.matches("several requests begin with '0f3c9', as 0f3c9a77 and 0f3c9b11", err.message)
+    assert_fails("not_found", "request_show", { id = "0f3c9c" })
+  end)
+
   it("reads a list in pages, whatever it is asked for", function()
     assert(ledger:begin())
     for i = 1, 1203 do
