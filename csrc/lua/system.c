@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pwd.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,6 +14,16 @@
 static int is_terminal(lua_State *L)
 {
     lua_pushboolean(L, isatty((int)luaL_checkinteger(L, 1)));
+    return 1;
+}
+
+/* system.terminal_columns(descriptor): of the terminal there; nil where there is none, or it does not say */
+static int terminal_columns(lua_State *L)
+{
+    struct winsize size;
+    if (ioctl((int)luaL_checkinteger(L, 1), TIOCGWINSZ, &size) || size.ws_col == 0)
+        return 0;
+    lua_pushinteger(L, size.ws_col);
     return 1;
 }
 
@@ -175,6 +186,7 @@ int lestL_open_system(lua_State *L)
 {
     static const luaL_Reg functions[] = {
         { "is_terminal", is_terminal },
+        { "terminal_columns", terminal_columns },
         { "host_name", host_name },
         { "user_id", user_id },
         { "user_name", user_name },

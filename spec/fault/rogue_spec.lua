@@ -197,7 +197,7 @@ describe("a worker that was taken over", function()
   it("gets nothing for a password that is removed while it decides", function()
     local link = rogue:connect()
     local device = fleet.device "erin"
-    device.secret = "chosen"
+    device.secret = "a chosen one"
     server:credential("erin", { "--reusable", "--password-file",
       server:file("password", device.secret) })
     for _, verdict in ipairs { "approve", "pending" } do

@@ -334,12 +334,13 @@ describe("the command", function()
       assert(core.key.load(path "n.key", { passphrase = "secret" }))
     end)
 
-    it("names the request in what it prints of a refusal, and with --json all there is", function()
+    it("names the request of a refusal, and with --json tells all there is", function()
       local plain = { ["X-Request-Id"] = "0f3c9a" }
       local basic = { ["X-Request-Id"] = "0f3c9a", ["WWW-Authenticate"] = 'Basic realm="x"' }
       local later = { ["X-Request-Id"] = "0f3c9a", ["Retry-After"] = "30" }
-      for status, case in pairs { [401] = { basic, "unauthenticated" }, [403] = { plain, "refused" },
-        [202] = { later, "pending" }, [503] = { later, "unavailable" }, [500] = { plain, "http" } } do
+      for status, case in pairs { [401] = { basic, "unauthenticated" },
+        [403] = { plain, "refused" }, [202] = { later, "pending" },
+        [503] = { later, "unavailable" }, [500] = { plain, "http" } } do
         server:answer(est.csrattrs())
         server:answer(http(status, case[1]))
         local result = lest("enroll", "--json", device())
@@ -353,7 +354,8 @@ describe("the command", function()
 
     it("names a request once, where the server's sentence does so", function()
       server:answer(est.csrattrs())
-      server:answer(http(500, { ["X-Request-Id"] = "0f3c9a", ["X-Reason"] = "request 0f3c9a failed" }))
+      server:answer(http(500, { ["X-Request-Id"] = "0f3c9a",
+        ["X-Reason"] = "request 0f3c9a failed" }))
       local result = lest("enroll", device())
       assert.equal(1, select(2, result.err:gsub("0f3c9a", "")))
       assert.equal("", result.out)

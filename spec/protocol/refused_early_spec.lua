@@ -98,7 +98,8 @@ describe("a refusal before the policy", function()
     end
     assert.same({}, ids("--until", "1h"))
     assert.same({}, ids("--label", "none"))
-    local _, out = lest("request", "list", "--refused-early")
+    local out = process.must { "env", "COLUMNS=80", support.lest, "request", "list",
+      "--refused-early", "--config", server.dir .. "/server.lua" }
     for line in out:gmatch "[^\n]+" do assert.is_true(#line <= 80, line) end
     assert.matches("401 +listed05 +the cred", out)
     assert.equal(2, (lest("request", "list", "--refused-early", "--verdict", "reject")))

@@ -609,6 +609,11 @@ local core_system = {}
 ---@return boolean
 function core_system.is_terminal(descriptor) end
 
+--- The columns of the terminal that a descriptor is; nil where it is none, or does not say.
+---@param descriptor integer
+---@return integer?
+function core_system.terminal_columns(descriptor) end
+
 --- The machine's name, perhaps without a domain.
 ---@return string
 function core_system.host_name() end

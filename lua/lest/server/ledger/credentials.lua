@@ -91,6 +91,19 @@ function Store:add(wanted)
   return self:write(prepared)
 end
 
+--- Whether a name has no credential that still authenticates a new request.
+---@param name string
+---@return boolean?
+---@return lest.error? err
+function Store:is_free(name)
+  local rows, err = self.ledger:rows("credentials_live", { name = name, now = self.clock() })
+  if not rows then return nil, err end
+  for _, row in ipairs(rows) do
+    if row.one_time == 0 or row.state ~= "used" then return false end
+  end
+  return true
+end
+
 --- Whether the pending request that held a credential is over.
 local function is_given_back(row, now)
   return row.state == "reserved" and row.bound_until <= now

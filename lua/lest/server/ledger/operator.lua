@@ -45,8 +45,6 @@ function operations.credential_add(operator, arguments)
   return operator.credentials:add(arguments)
 end
 
---- Make all credentials of a list, or none. keep(made) has them before they are for good: what it
---- does not take is undone.
 -- What each(element) gives for all of a list, in one transaction; nothing where one fails.
 local function for_all(operator, list, each)
   local ledger, results = operator.ledger, {}
@@ -63,8 +61,16 @@ local function for_all(operator, list, each)
   return nil, err
 end
 
+--- Make all credentials of a list, or none; without `another`, none for a name that has one.
 function operations.credential_add_all(operator, arguments)
   return for_all(operator, arguments.prepared, function(prepared)
+    local is_free, err = arguments.another, nil
+    if not is_free then is_free, err = operator.credentials:is_free(prepared.wanted.name) end
+    if err then return nil, err end
+    if not is_free then
+      return fail("exists", ("'%s' has a live credential already; nothing was made "
+        .. "(--another makes one more for each)"):format(prepared.wanted.name))
+    end
     return operator.credentials:write(prepared)
   end)
 end

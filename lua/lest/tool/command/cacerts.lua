@@ -20,7 +20,8 @@ function M.parser()
   est_options.add(parser)
   parser:option "--out":argname "FILE":default "-"
     :description "Where they go as PEM, roots first; - is standard output."
-  parser:flag "--json":description ("Print what they are as JSON, instead of PEM where --out is -; or an "
+  parser:flag "--json"
+    :description("Print what they are as JSON, instead of PEM where --out is -; or an "
       .. "error, with its status and the request's id.")
   return parser
 end

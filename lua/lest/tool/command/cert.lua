@@ -64,7 +64,6 @@ end
 -- What fits a terminal: with a SAN where there is no subject.
 local NARROW <const> = {
   header = { "SERIAL", "STATE", "NOT AFTER", "SUBJECT" },
-  most = { line = operate.LINE },
   line = function(row)
     return { row.serial, row.state, support.time(row.not_after):sub(1, 10),
       row.subject ~= "" and row.subject or row.san }
@@ -84,7 +83,7 @@ local function list(options, config)
       return { row.serial, row.principal_name, row.device, row.label, row.subject, row.san,
         row.profile, support.time(row.not_after), row.state }
     end,
-    narrow = NARROW, object = operate.with_facts,
+    narrow = NARROW, fixed = { STATE = options.state }, object = operate.with_facts,
     order = (options.expires_before or options.expires_after or options.state == "expired")
       and "first" or nil,
   })

@@ -12,7 +12,8 @@ local M = {}
 local function confirm(rows, narrow)
   local lines = {}
   for i, row in ipairs(rows) do lines[i] = narrow.line(row) end
-  support.print_columns(narrow.header, lines, nil, narrow.most, io.stderr)
+  support.print_columns(narrow.header, lines, nil, { line = support.line_columns(2) },
+    io.stderr)
   io.stderr:write(("Revoke for good %s? [y/N] "):format(
     #rows == 1 and "this certificate" or ("these %d certificates"):format(#rows)))
   io.stderr:flush()

@@ -28,7 +28,10 @@ function M.parser()
     "lest credential add device001 --expires 24h --set site=Ulm")
   add:argument "name":args("?"):description "The user name."
   add:option "--from":argname "FILE"
-    :description "Instead, many: a file with NAME or NAME,PASSWORD a line; all are made, or none."
+    :description("Instead, many: a file with a NAME a line, or with a first row that names its "
+      .. "columns, of: name, password, expires; all are made, or none.")
+  add:flag "--another"
+    :description "Of --from: also for names that have a live credential, which is kept."
   add:option "--password-file":argname "FILE"
     :description "Take the secret from the first line of a file (- is standard input)."
   add:flag "--reusable":description "It authenticates any number of requests, not one."
@@ -96,7 +99,8 @@ local function add_all(options, config)
   if not all then return nil, err end
   local facts = facts_of(options.facts)
   for _, wanted in ipairs(all) do
-    wanted.reusable, wanted.expires_s, wanted.facts = options.reusable, options.expires, facts
+    wanted.reusable, wanted.facts = options.reusable, facts
+    wanted.expires_s = wanted.expires_s or options.expires
   end
   local ledger <close>, problem = ledger_file.open(config)
   if not ledger then return nil, problem end
@@ -108,8 +112,13 @@ local function add_all(options, config)
   if not prepared then return nil, err end
   progress:close()
   local made
-  made, err = operator.run(ledger, "credential_add_all", { prepared = prepared })
+  made, err = operator.run(ledger, "credential_add_all",
+    { prepared = prepared, another = options.another })
   if not made then return nil, err end
+  local chosen = 0
+  for _, each in ipairs(made) do chosen = chosen + (each.secret and 0 or 1) end
+  support.complain("lest credential add", ("%d credentials made: %d random, %d with the password "
+    .. "of the file"):format(#made, #made - chosen, chosen))
   return print_all(made, options.json, ledger)
 end
 
@@ -118,6 +127,8 @@ local function check_add(options)
     support.usage "--from stands alone, without a name and --password-file"
   elseif not options.from and not options.name then
     support.usage "say whose: a NAME, or --from FILE"
+  elseif options.another and not options.from then
+    support.usage "--another is of --from"
   end
 end
 
@@ -129,6 +140,9 @@ local function add(options, config)
   if options.password_file then
     password, err = support.secret(options.password_file)
     if not password then return nil, err end
+    if #password < credential_file.PASSWORD_MIN then
+      support.usage(("a password has %d bytes at least"):format(credential_file.PASSWORD_MIN))
+    end
   end
   local facts = facts_of(options.facts)
   local ledger <close>, problem = ledger_file.open(config)
@@ -156,8 +170,7 @@ end
 
 -- What fits a terminal: of times the date.
 local NARROW <const> = {
-  header = { "ID", "NAME", "STATE", "EXPIRES", "FACTS" },
-  most = { [2] = 20, line = operate.LINE },
+  header = { "ID", "NAME", "STATE", "EXPIRES", "FACTS" }, name = "NAME",
   line = function(row)
     return { row.id, row.name, state_of(row):sub(1, #"held until 2026-01-31"),
       row.expires and support.time(row.expires):sub(1, #"2026-01-31"), facts_text(row.facts) }
@@ -167,7 +180,7 @@ local NARROW <const> = {
 local function list(options, config)
   return operate.print_list(options, config, {
     command = "lest credential list", operation = "credential_list",
-    arguments = { name = options.name },
+    arguments = { name = options.name }, fixed = { NAME = options.name },
     header = { "ID", "NAME", "STATE", "SECRET", "CREATED", "EXPIRES", "FACTS" },
     line = function(row)
       return { row.id, row.name, state_of(row),

@@ -15,7 +15,8 @@ function M.parser()
     example = "lest csrattrs https://est.example.com --trust ca.pem --label factory",
   }
   est_options.add(parser, true)
-  parser:flag "--json":description "Print it as JSON, or an error with its status and the request's id."
+  parser:flag "--json"
+    :description "Print it as JSON, or an error with its status and the request's id."
   return parser
 end
 

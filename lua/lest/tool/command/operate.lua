@@ -22,9 +22,6 @@ function M.subcommand(parser, name, summary, example)
   return command
 end
 
---- The columns of a line that every terminal shows whole.
-M.LINE = 80
-
 -- What one looks at; who wants more wants all.
 local LIMIT_MAX <const> = 10000
 
@@ -165,6 +162,39 @@ local function json_printer(list)
   end
 end
 
+-- The part of a line that a column of names may have.
+local NAME_SHARE <const> = 5
+
+-- A list's columns for a terminal: without those that what is asked for fixes, and with the most
+-- characters that each may have.
+---@param list { header: string[], line: function, fixed?: table<string, any>, name?: string }
+---@param columns? integer of a line
+---@return { header: string[], line: function, most: table }
+local function fitted(list, columns)
+  local kept, header, most = {}, {}, { line = columns }
+  for i, title in ipairs(list.header) do
+    if not (list.fixed and list.fixed[title]) then
+      table.insert(kept, i)
+      table.insert(header, title)
+      most[#kept] = columns and title == list.name and columns // NAME_SHARE or nil
+    end
+  end
+  local function line(row)
+    local all, cells = list.line(row), {}
+    for at, i in ipairs(kept) do cells[at] = all[i] end
+    return cells
+  end
+  return { header = header, line = line, most = most }
+end
+
+-- What --wide asks for is neither left out nor cut.
+local function shown_of(options, list)
+  if options.wide then return list end
+  local narrow = list.narrow
+  return fitted({ header = narrow.header, line = narrow.line, name = narrow.name,
+    fixed = list.fixed }, support.line_columns(1))
+end
+
 -- A page's columns are no narrower than those of the pages before.
 local function column_printer(list)
   local widths
@@ -184,9 +214,10 @@ end
 ---@field arguments table of the operation; the limit is the option's
 ---@field header string[]
 ---@field line fun(row: table): any[] its cells
+---@field fixed? table<string, any> the columns that have one value, since that was asked for
 ---@field order? string what the first rows are, where they are not the newest
----@field narrow { header: string[], line: function, most: table } what fits 80 columns, unless
---- --wide asks for all
+---@field narrow { header: string[], line: function, name?: string } what fits a terminal, unless
+--- --wide asks for all; `name` is the column that is cut first
 ---@field object? fun(row: table): table the row for JSON, where that is another
 
 --- How a device may be called that nothing is found of.
@@ -216,9 +247,9 @@ end
 function M.print_list(options, config, list)
   local ledger <close>, err = ledger_file.open_to_read(config)
   if not ledger then return nil, err end
-  local shown = options.wide and list or list.narrow
-  local put, finish = (options.json and json_printer or column_printer)(
-    options.json and list or shown)
+  local put, finish
+  if options.json then put, finish = json_printer(list)
+  else put, finish = column_printer(shown_of(options, list)) end
   local printed = 0
   list.arguments.limit = options.limit
   for rows in operator.pages(ledger, list.operation, list.arguments) do

@@ -89,8 +89,7 @@ end
 
 -- What fits a terminal.
 local NARROW <const> = {
-  header = { "ID", "PRINCIPAL", "STATE", "APPROVALS", "SUBJECT" },
-  most = { [2] = 20, line = operate.LINE },
+  header = { "ID", "PRINCIPAL", "STATE", "APPROVALS", "SUBJECT" }, name = "PRINCIPAL",
   line = function(row)
     return { row.id, row.principal_name, row.state, count_text(row), row.subject }
   end,
@@ -99,7 +98,7 @@ local NARROW <const> = {
 local function list(options, config)
   return operate.print_list(options, config, {
     command = "lest pending list", operation = "pending_list",
-    arguments = { state = options.state },
+    arguments = { state = options.state }, fixed = { STATE = options.state },
     header = { "ID", "PRINCIPAL", "LABEL", "OPERATION", "SUBJECT", "STATE", "APPROVALS", "EXPIRES",
       "REASON" },
     line = function(row)

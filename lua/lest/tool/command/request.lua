@@ -33,15 +33,18 @@ function M.parser()
     :description("Those that ended so: " .. table.concat(VERDICTS, ", ") .. ".")
   local show = operate.subcommand(parser, "show", "Show a decision with all it was made from.",
     "lest request show 0f3c9a")
-  show:argument "id":description "The request's id, as in the log and in X-Request-Id, or how only it begins."
+  show:argument "id"
+    :description "The request's id, as in the log and in X-Request-Id, or how only it begins."
   operate.reads(show)
   return parser
 end
 
 -- What the client was told; of an error, which tells it nothing, the first line of what went wrong.
+-- The folder of a policy says nothing new: `request show` has it.
 local function reason_of(row)
   if row.reason and row.reason ~= "" or row.verdict ~= "error" then return row.reason end
-  return row.detail and terminal.line(row.detail:match "^[^\n]*", REASON_MAX)
+  local first = row.detail and row.detail:match "^[^\n]*":gsub("^[^:]*/([^/:]+:%d+:)", "%1")
+  return first and terminal.line(first, REASON_MAX)
 end
 
 -- What became of a request that was to wait; nil where it still does.
@@ -56,8 +59,7 @@ end
 
 -- What fits a terminal.
 local NARROW <const> = {
-  header = { "ID", "TIME (UTC)", "VERDICT", "DEVICE", "REASON" },
-  most = { [4] = 16, line = operate.LINE },
+  header = { "ID", "TIME (UTC)", "VERDICT", "DEVICE", "REASON" }, name = "DEVICE",
   line = function(row)
     return { row.id, support.time(row.time_us // 1000000):sub(1, 16),
       outcome_of(row) or row.verdict, row.device, reason_of(row) }
@@ -65,8 +67,7 @@ local NARROW <const> = {
 }
 
 local EARLY <const> = {
-  header = { "ID", "TIME (UTC)", "STATUS", "CLAIMED", "REASON" },
-  most = { [4] = 16, line = operate.LINE },
+  header = { "ID", "TIME (UTC)", "STATUS", "CLAIMED", "REASON" }, name = "CLAIMED",
   line = function(row)
     return { row.id, support.time(row.time_us // 1000000):sub(1, 16), row.status,
       row.device or row.claimed, row.reason }
@@ -101,7 +102,11 @@ local function list(options, config)
       return { row.id, support.time(row.time_us // 1000000), row.operation, row.label,
         verdict_of(row), row.principal_name, row.device, row.address, row.serial, reason_of(row) }
     end,
-    narrow = NARROW, order = (options.id or options.serial) and "first" or nil,
+    narrow = NARROW,
+    -- One that was pending has an outcome since, each its own.
+    fixed = { DEVICE = options.device,
+      VERDICT = options.verdict ~= "pending" and options.verdict or nil },
+    order = (options.id or options.serial) and "first" or nil,
   })
 end
 

@@ -272,6 +272,16 @@ local function cut(text, most)
   return stop and text:sub(1, stop - 1) .. ("..."):sub(1, most) or text:sub(1, most)
 end
 
+--- The columns of a line: those that COLUMNS says, or of the terminal; nil where lines have no end,
+--- as in a pipe or a file.
+---@param descriptor integer 1 or 2
+---@return integer?
+function M.line_columns(descriptor)
+  local told = (os.getenv "COLUMNS" or ""):match "^%d%d?%d?%d?$"
+  local columns = told and math.tointeger(tonumber(told)) or 0
+  return columns > 0 and columns or core.system.terminal_columns(descriptor)
+end
+
 --- Print rows in columns under a header; a nil cell is "-". Further rows of the same table take the
 --- widths that the call before gave.
 ---@param header string[]

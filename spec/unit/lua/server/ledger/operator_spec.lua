@@ -443,20 +443,33 @@ describe("an operator", function()
         process.write(file, text)
         return lest("credential", "add", "--from", file, ...)
       end
-      local result = add("\xef\xbb\xbf# devices\r\nbulk1\r\n\r\nbulk2,pass,word\r\nbulk3\n",
-        "--set", "site=Ulm")
-      assert.equal(0, result.code, result.err)
+      local result = add("\xef\xbb\xbf# devices\r\nbulk1\r\n\r\nbulk3\n", "--set", "site=Ulm")
+      assert.same({ 0, "lest credential add: 2 credentials made: 2 random, 0 with the password of "
+        .. "the file\n" }, { result.code, result.err })
       assert.matches("^bulk1,%w+\nbulk3,%w+\n$", result.out)
       local secret = result.out:match "bulk1,(%w+)"
+      result = add "name,expires,password\nbulk2,24h,pass,word\n"
+      assert.same({ 0, "" }, { result.code, result.out })
+      assert.matches("0 random, 1 with the password of the file", result.err)
       local store = credentials.new { ledger = ledger }
       local purpose = { key_hash = "k", label = "l", operation = "o" }
       assert(store:check("bulk1", secret, purpose))
       assert(store:check("bulk2", "pass,word", purpose))
       assert.equal("Ulm", json("credential", "list", "bulk3", "--json")[1].facts.site)
+      local row = json("credential", "list", "bulk2", "--json")[1]
+      assert.equal(86400, row.expires - row.created)
       for text, problem in pairs { ["new1\nnew:2\n"] = "line 2: a name holds no colon",
-        ["new1\nnew2,\n"] = "line 2: there is no password", [",x"] = "line 1: there is no name",
-        ["new1\n\nnew1,x\n"] = "line 3: the name stands in line 1, too", ["# x\n"] = "no names",
-        ['new1,"x"'] = "line 1: there are no quotes" } do
+        ["serial,site\nm-100,Ulm\n"] = "line 1: a file with more than one column begins with a row",
+        ["m-100,password1\n"] = "line 1: a file with more than one column begins with a row",
+        ["name,name\na,b\n"] = "each once", ["password,expires\n"] = "no column 'name'",
+        ["new1\nnew2,x\n"] = "line 2: more than one column needs a first row",
+        ["name,password\nnew2,\n"] = "line 2: there is no password",
+        ["name,password\nnew2\n"] = "line 2: there are not 2 columns",
+        ["name,password\nnew2,Ulm\n"] = "line 2: a password has 8 bytes at least",
+        ["name,expires\nnew2,soon\n"] = "line 2: expires: ",
+        ["name,password\n,password1"] = "line 2: there is no name",
+        ["new1\n\nnew1\n"] = "line 3: the name stands in line 1, too", ["# x\n"] = "no names",
+        ["name\n"] = "no names", ['new1"x'] = "line 1: there are no quotes" } do
         result = add(text)
         assert.equal(2, result.code, text)
         assert.matches(problem, result.err, 1, true)
@@ -469,6 +482,26 @@ describe("an operator", function()
       assert.same({}, json("credential", "list", "new1", "--json"))
       assert.equal(2, lest("credential", "add").code)
       assert.equal(2, lest("credential", "add", "x", "--from", file).code)
+    end)
+
+    it("makes no second credential for the names of a file, unless it is told to", function()
+      local file = temporary.file(folder, "devices.csv", "new1\nagain\nnew2\n")
+      assert.equal(0, lest("credential", "add", "again").code)
+      local result = lest("credential", "add", "--from", file)
+      assert.same({ 1, "" }, { result.code, result.out })
+      assert.matches("'again' has a live credential already; nothing was made", result.err)
+      assert.same({}, json("credential", "list", "new1", "--json"))
+      assert.equal(0, lest("credential", "add", "--from", file, "--another").code)
+      assert.equal(2, #json("credential", "list", "again", "--json"))
+      assert.equal(2, lest("credential", "add", "again", "--another").code)
+    end)
+
+    it("takes no password of a few letters", function()
+      local file = temporary.file(folder, "password", "secret\n")
+      local result = lest("credential", "add", "device001", "--password-file", file)
+      assert.equal(2, result.code)
+      assert.matches("a password has 8 bytes at least", result.err)
+      assert.same({}, json("credential", "list", "--json"))
     end)
 
     it("locks the ledger no longer than it writes, however slowly that is read", function()
@@ -503,6 +536,10 @@ describe("an operator", function()
       local errors = lest("request", "list", "--verdict", "error", "--wide").out
       assert.matches("policy.lua:3: no \\u{202e}such field\n", errors, 1, true)
       assert.not_matches("traceback", errors)
+      assert(ledger:run("request_add", rows.request { id = "r3", verdict = "error",
+        detail = "/etc/lest/some policies/own.lua:12: no such device: /a/b" }))
+      assert.matches("  own.lua:12: no such device: /a/b\n",
+        lest("request", "list", "--verdict", "error").out, 1, true)
       local shown = lest("request", "list", "--verdict", "error", "--json").out
       assert.matches("no\\u001b \\u202esuch field", shown, 1, true)
       local text = lest("request", "show", "r1").out

@@ -47,7 +47,13 @@ describe("an operator's command", function()
     return cjson.decode(result.out)
   end
 
-  it("prints tables of no more than 80 columns, and all columns where that is asked", function()
+  --- The same where COLUMNS says how wide a line is.
+  local function in_columns(columns, command, ...)
+    return shell.run(("COLUMNS=%d "):format(columns)
+      .. shell.line(command, "list", "--config", config, ...)).out
+  end
+
+  it("prints tables as wide as the terminal, and all columns where that is asked", function()
     local long = ("x"):rep(60)
     for i, kind in ipairs { "device00", "own:CN=device00", "gateway00" } do
       assert(ledger:run("pending_put", rows.pending { id = ("%016x"):format(i), now = now,
@@ -60,7 +66,7 @@ describe("an operator's command", function()
         operation = "simpleenroll", bound_until = now + DAY, now = now }))
     end
     for _, command in ipairs { "cert", "request", "pending", "credential" } do
-      local out = lest(command, "list").out
+      local out = in_columns(80, command)
       assert.equal(4, select(2, out:gsub("\n", "")))
       for line in out:gmatch "[^\n]+" do
         assert.is_true(utf8.len(line) <= 80, line)
@@ -68,6 +74,11 @@ describe("an operator's command", function()
       end
       local wide = lest(command, "list", "--wide").out
       assert.is_true(#wide > #out * 3 // 2)
+      local longest = 0
+      for line in in_columns(140, command):gmatch "[^\n]+" do
+        longest = math.max(longest, utf8.len(line))
+      end
+      assert.is_true(longest > 80 and longest <= 140, command)
     end
     assert.matches(("0"):rep(31) .. "1  valid    ", lest("cert", "list").out, 1, true)
   end)
@@ -87,6 +98,24 @@ describe("an operator's command", function()
       assert.same({ 0, "" }, { result.code, result.err })
       assert.matches(words[3] and "%w" or "\n[^\n]+\n", result.out)
     end
+  end)
+
+  it("cuts nothing in a pipe, and asks a terminal how wide it is", function()
+    assert.matches(("ü"):rep(100), lest("cert", "list").out, 1, true)
+    local line = "stty cols 100; " .. shell.line("cert", "list", "--config", config)
+    local out = shell.run("env -u COLUMNS script -qec " .. shell.quote(line) .. " /dev/null").out
+    assert.matches("%.%.%.\r?\n", out)
+    assert.equal(100, utf8.len(out:match "[^\r\n]*%.%.%."))
+  end)
+
+  it("leaves out the columns that what is asked for fixes", function()
+    assert.not_matches("STATE", lest("cert", "list", "--state", "valid").out)
+    assert.matches("STATE", lest("cert", "list", "--state", "valid", "--wide").out)
+    assert.not_matches("VERDICT", lest("request", "list", "--verdict", "reject").out)
+    assert.matches("VERDICT", lest("request", "list", "--verdict", "pending").out)
+    assert.not_matches("DEVICE", lest("request", "list", "--device", "x").out)
+    assert.not_matches("STATE", lest("pending", "list", "--state", "waiting").out)
+    assert.not_matches("NAME", lest("credential", "list", "x").out)
   end)
 
   it("says what expires in a week, as a table and as JSON", function()
