@@ -152,6 +152,20 @@ describe("/metrics", function()
     assert.equal(200, (monitor.get(server, "/metrics", "-I", "-o", "/dev/null")))
   end)
 
+  it("is told under an address or as localhost, not under a name that was led here", function()
+    start()
+    for _, name in ipairs { "evil.example", "evil.example:9100", "127.0.0.1.evil.example", "1.evil",
+      "localhost.evil.example" } do
+      local status, body = monitor.get(server, "/metrics", "-H", "Host: " .. name)
+      assert.equal(421, status, name)
+      assert.is_nil(body:find("lest_", 1, true))
+      assert.equal(421, (monitor.get(server, "/healthz", "-H", "Host: " .. name)), name)
+    end
+    for _, name in ipairs { "localhost:9100", "LOCALHOST", "127.0.0.1", "[::1]:9100" } do
+      assert.equal(200, (monitor.get(server, "/metrics", "-H", "Host: " .. name)), name)
+    end
+  end)
+
   it("withstands garbage, and clients that say nothing", function()
     start()
     local pid = server:pids("monitor")[1]
@@ -167,7 +181,7 @@ describe("/metrics", function()
       c:send(bytes)
     end
     local c = assert(client:connect(where))
-    c:send "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\nGET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
+    c:send(("GET /metrics HTTP/1.1\r\nHost: [::1]\r\n\r\n"):rep(2))
     assert.equal(200, assert(c:response()).status)
     assert.equal(200, assert(c:response()).status)
     monitor.samples(server)

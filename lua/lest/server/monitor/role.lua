@@ -38,7 +38,17 @@ local pages <const> = {
   end,
 }
 
+--- Whether a client means this machine. A page in a browser on it may have given its own name a
+--- loopback address since (DNS rebinding), and would read what is answered under that name.
+local function is_for_this_machine(host)
+  local name = host:gsub(":%d*$", ""):lower()
+  return name == "" or name == "localhost" or name:find "^[%d.]+$" or name:find "^%["
+end
+
 local function on_head(server, exchange)
+  if not is_for_this_machine(exchange:header "host" or "") then
+    return answer(exchange, 421, TEXT, "this is told under an address or as localhost\n")
+  end
   local page = pages[exchange.path]
   if not page then return answer(exchange, 404, TEXT, "there is /metrics and /healthz\n") end
   if exchange.method ~= "GET" and exchange.method ~= "HEAD" then
