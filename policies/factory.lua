@@ -12,23 +12,17 @@
 local policy = require "lest.policy"
 
 local FACTORY <const> = "factory" -- the name in `anchors`
-local PREFIX <const> = "device-" -- what a device is called before its serial number
+local SERIAL <const> = "${principal.certificate.subject.serialNumber}"
 
 ---@type lest.policy.hooks
 return {
-  enroll = function(request)
-    local who = request.principal
-    if who.kind ~= "certificate" or who.anchors ~= FACTORY then
-      return policy.reject "a factory certificate is required"
-    end
-    local serial = who.certificate.subject.serialNumber
-    -- A serial number becomes a part of names elsewhere: nothing in it may mean something there.
-    if not serial or not serial:find "^%w[%w-]*$" or #serial + #PREFIX > 64 then
-      return policy.reject { "the factory certificate has no usable serial number",
-        detail = tostring(who.certificate.subject) }
-    end
-    return policy.approve { subject = { { "CN", PREFIX .. serial }, { "serialNumber", serial } } }
-  end,
+  enroll = policy.first {
+    policy.unless(policy.principal { kind = "certificate", anchors = FACTORY },
+      policy.reject "a factory certificate is required"),
+    -- A serial number becomes a part of names elsewhere: one with a character that means something
+    -- there is refused.
+    policy.names { CN = "device-" .. SERIAL, serialNumber = SERIAL },
+  },
 
   -- In the last 30 days of a certificate's life; who has lost its key enrolls again with the
   -- factory certificate.

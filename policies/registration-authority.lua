@@ -15,16 +15,12 @@
 --                ra = { policy = "own-name.lua", profile = "ra", auth = { "basic" } } },
 local policy = require "lest.policy"
 
-local CMC_RA <const> = "cmcRA" -- anyExtendedKeyUsage does not stand for it
+-- anyExtendedKeyUsage does not stand for cmcRA.
+local is_ra = policy.principal { is_own = true, eku = "cmcRA" }
 
-local own_name, renew = policy.own_name(), policy.renew {}
-
-local function is_ra(who)
-  if not who.is_own then return false end
-  for _, purpose in ipairs(who.certificate.eku) do
-    if purpose == CMC_RA then return true end
-  end
-  return false
+-- What an RA renews for another is no certificate that it shows: there is no request.previous.
+local function is_for_other(request)
+  return not request.previous
 end
 
 local function approve_for_other(request)
@@ -35,13 +31,12 @@ end
 
 ---@type lest.policy.hooks
 return {
-  enroll = function(request)
-    return is_ra(request.principal) and approve_for_other(request) or own_name(request)
-  end,
-
-  -- What an RA renews for another is no certificate that it shows: there is no request.previous.
-  reenroll = function(request)
-    local for_other = not request.previous and is_ra(request.principal)
-    return for_other and approve_for_other(request) or renew(request)
-  end,
+  enroll = policy.first {
+    policy.when(is_ra, approve_for_other),
+    policy.own_name(),
+  },
+  reenroll = policy.first {
+    policy.when(policy.all { is_for_other, is_ra }, approve_for_other),
+    policy.renew {},
+  },
 }

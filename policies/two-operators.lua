@@ -18,17 +18,20 @@ local function approved_by(request)
   return count
 end
 
+-- No operator is asked about what is refused anyway.
+local function own_name_if_approved(request)
+  local verdict, missing = own_name(request), NEEDED - approved_by(request)
+  if verdict.verdict ~= "approve" or missing <= 0 then return verdict end
+  return policy.pending { ("awaiting %d more of %d operators"):format(missing, NEEDED),
+    retry_after = "5m", expires = "7d", needed = NEEDED }
+end
+
 ---@type lest.policy.hooks
 return {
-  enroll = function(request)
-    if request.principal.kind ~= "basic" then
-      return policy.reject "enroll with a user name and password, renew with the certificate"
-    end
-    local verdict, missing = own_name(request), NEEDED - approved_by(request)
-    if verdict.verdict ~= "approve" or missing <= 0 then return verdict end
-    return policy.pending { ("awaiting %d more of %d operators"):format(missing, NEEDED),
-      retry_after = "5m", expires = "7d", needed = NEEDED }
-  end,
-
+  enroll = policy.first {
+    policy.unless(policy.principal { kind = "basic" },
+      policy.reject "enroll with a user name and password, renew with the certificate"),
+    own_name_if_approved,
+  },
   reenroll = policy.renew {},
 }

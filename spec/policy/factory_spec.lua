@@ -40,7 +40,7 @@ describe("policies/factory.lua", function()
       { { "serialNumber", ("1"):rep(60) } } } do
       local verdict = ask.enroll { csr = policies.csr "CN=x", principal = factory(subject) }
       assert.equal("reject", verdict.verdict, subject[1][2])
-      assert.equal("the factory certificate has no usable serial number", verdict.reason)
+      assert.equal("no name can be made for this request", verdict.reason)
     end
   end)
 

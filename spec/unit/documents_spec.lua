@@ -158,7 +158,7 @@ describe("the manual has", function()
   end)
 
   it("every option of a policy's functions", function()
-    local functions = annotations.of "lest.policy".functions
+    local functions = api.functions "lest.policy"
     local function options_of(name)
       local class = functions[name].parameters[1].type:match "lest%.policy%.[%w_]+"
       local told = fields_of(class)
@@ -168,13 +168,16 @@ describe("the manual has", function()
     for name, shape in pairs(upvalue(require "lest.verdict".check, "shapes")) do
       same("policy." .. name, shape.fields, options_of(name))
     end
+    for name, shape in pairs(upvalue(require "lest.policy.shapes".check, "shapes")) do
+      same("policy." .. name, shape.fields, options_of(name))
+    end
   end)
 
   it("every function of the public modules", function()
     for _, name in ipairs { "lest.policy", "lest.http", "lest.task", "lest.retry", "lest.json",
       "lest.log", "lest.url", "lest.duration" } do
       local found, told, real = annotations.of(name), {}, {}
-      for each, fn in pairs(found.functions) do told[each] = fn.text end
+      for each, fn in pairs(api.functions(name)) do told[each] = fn.text end
       for _, field in ipairs(found.module.fields) do told[field.name] = field.text end
       for each in next, (require(name)) do real[each] = true end
       if name == "lest.task" then real.failure = true end -- nil until there is one

@@ -1,6 +1,9 @@
---- How others write the kinds of keys, and how they are written here.
+--- The kinds of keys that a person may name, as "ec:P-256" or "rsa:2048..4096", and how others
+--- write them.
 ---
----   key_kinds.hint "prime256v1"   --> ", did you mean 'ec:P-256'?"
+---   key_kinds.matches("rsa:2048..4096", "rsa:3072")   --> true
+---   key_kinds.hint "prime256v1"                       --> ", did you mean 'ec:P-256'?"
+local core = require "lest.core"
 local schema = require "lest.base.schema"
 
 local M = {}
@@ -36,6 +39,38 @@ function M.hint(spec)
     end
   end
   return schema.hint(spec, KNOWN)
+end
+
+--- A kind as a person has written it. Which kinds there are, OpenSSL knows; to make a key of RSA
+--- takes too long.
+---@param value any
+---@return string|nil spec
+---@return string|nil problem nil where it is no text
+function M.accept(value)
+  if type(value) ~= "string" then return nil end
+  local low, high = value:match "^rsa:(%d+)%.%.(%d+)$"
+  if not low then low = value:match "^rsa:(%d+)$" end
+  if low then
+    local least, most = tonumber(low), tonumber(high or low)
+    if least >= 2048 and least <= most and most <= 16384 then return value end
+    return nil, ("'%s' is no RSA key of 2048 to 16384 bits"):format(value)
+  end
+  local made = #value <= 64 and core.key.generate(value)
+  if made and made.type:lower() == value:lower() then return value end
+  return nil, ("'%s' is no kind of key here%s"):format(value:sub(1, 64), made
+    and (": write '%s'"):format(made.type) or M.hint(value))
+end
+
+--- Whether a key's type is of a kind that accept() took.
+---@param spec string
+---@param type string as of lest.csr
+---@return boolean
+function M.matches(spec, type)
+  if spec:lower() == type:lower() then return true end
+  local low, high = spec:match "^rsa:(%d+)%.%.(%d+)$"
+  local bits = type:match "^rsa:(%d+)$"
+  return low ~= nil and bits ~= nil and tonumber(bits) >= tonumber(low)
+    and tonumber(bits) <= tonumber(high)
 end
 
 return M

@@ -38,6 +38,7 @@ function M.nearest(name, names)
   local nearest, best = nil, #name // 3 + 2
   for candidate in pairs(names) do
     if type(candidate) == "string" then
+      if candidate:lower() == name:lower() then return candidate end
       local d = distance(name:sub(1, 64), candidate)
       if d < best or (d == best and nearest and candidate < nearest) then
         nearest, best = candidate, d

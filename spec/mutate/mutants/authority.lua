@@ -210,10 +210,14 @@ return {
       "do return address end" },
   },
 
-  { file = ROOM .. "profile.lua",
+  { file = "lua/lest/base/key_kinds.lua",
     specs = { "spec/unit/lua/server/authority/profile_spec.lua" },
     { "small RSA keys", "tonumber(bits) >= tonumber(low)", "true" },
     { "large RSA keys", "and tonumber(bits) <= tonumber(high)", "" },
+  },
+
+  { file = ROOM .. "profile.lua",
+    specs = { "spec/unit/lua/server/authority/profile_spec.lua" },
     { "the same key where a new one is required",
       'if same and profile.key_change == "required" then', "if false then" },
     { "a new key where it is forbidden", 'if not same and profile.key_change == "forbidden" then',

@@ -1,5 +1,7 @@
 -- Mutants of the worker: what it takes from a client, what a policy sees and may do.
 local POLICY <const> = { "spec/unit/lua/policy_spec.lua" }
+local KIT <const> = { "spec/unit/lua/policy/rules_spec.lua", "spec/unit/lua/policy/tests_spec.lua",
+  "spec/unit/lua/policy/names_spec.lua" }
 local ENROLL <const> = { "spec/protocol/enroll_spec.lua" }
 local ROOM <const> = "lua/lest/server/worker/"
 
@@ -31,7 +33,49 @@ return {
     { "a field can be set", 'error(("lest.%s cannot be set', 'print(("lest.%s cannot be set' },
   },
 
-  { file = "lua/lest/policy.lua", specs = POLICY,
+  { file = "lua/lest/policy/rule.lua", specs = KIT,
+    { "a verdict that passes for a true test", 'if verdicts.is_verdict(result) then\n    error(',
+      "if false then\n    error(" },
+    { "a failure that counts as no", "if result == nil and problem ~= nil then", "if false then" },
+    { "a test where a rule is wanted", 'known[value].kind == "test" then', "false then" },
+    { "one verdict for all requests", "return function() return verdicts.copy(value) end",
+      "return function() return value end" },
+  },
+
+  { file = "lua/lest/policy/rules.lua", specs = KIT,
+    { "any condition", "~= expected then return nil end", "== nil then return nil end" },
+  },
+
+  { file = "lua/lest/policy/logic.lua", specs = KIT,
+    { "any of all", 'of_tests("all", list, false)', 'of_tests("all", list, true)' },
+  },
+
+  { file = "lua/lest/policy/glob.lua", specs = KIT,
+    { "a part of a name", "return at > #pattern", "return true" },
+    { "a wildcard", 'not name:find("*", 1, true) and', "" },
+    { "a name of any length", "#text <= NAME_MAX and", "" },
+  },
+
+  { file = "lua/lest/policy/network.lua", specs = KIT,
+    { "IPv4 as IPv6", "#bytes == each.size and", "" },
+    { "bits behind the prefix", "if base ~= bytes then", "if false then" },
+  },
+
+  { file = "lua/lest/policy/tests.lua", specs = KIT,
+    { "another name besides", "if not patterns or", "if patterns and" },
+    { "an attribute too few", "not seen[attribute] then return false", "false then return false" },
+    { "a change of names", "if csr.change then return false end", "" },
+    { "one that has expired", "left >= -(wanted.expired or 0) and", "" },
+  },
+
+  { file = "lua/lest/policy/template.lua", specs = KIT,
+    { "any character", "if text and not place.accepts(text) then", "if false then" },
+    { "a part that is there twice", 'if found then return nil, "is there twice" end', "" },
+    { "a part that is no text", 'if type(value) ~= "string" then return nil, "is no text" end',
+      "" },
+  },
+
+  { file = "lua/lest/policy/ready.lua", specs = POLICY,
     { "an early renewal", "if window and left > window then", "if false then" },
     { "a renewal of nothing", "if not previous then", "if false then" },
   },

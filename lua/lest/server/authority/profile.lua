@@ -4,18 +4,11 @@
 ---   issuer:issue(plan)
 local core = require "lest.core"
 local duration = require "lest.duration"
+local key_kinds = require "lest.base.key_kinds"
 local list = require "lest.base.list"
 local refusal = require "lest.server.wire.refusal"
 
 local M = {}
-
-local function matches(spec, type)
-  if spec:lower() == type:lower() then return true end
-  local low, high = spec:match "^rsa:(%d+)%.%.(%d+)$"
-  local bits = type:match "^rsa:(%d+)$"
-  return low ~= nil and bits ~= nil and tonumber(bits) >= tonumber(low)
-    and tonumber(bits) <= tonumber(high)
-end
 
 --- Whether the profile takes a public key.
 ---@param profile table
@@ -24,7 +17,7 @@ end
 ---@return string|nil problem for the client
 function M.check_key(profile, key_type)
   for _, spec in ipairs(profile.keys) do
-    if matches(spec, key_type) then return true end
+    if key_kinds.matches(spec, key_type) then return true end
   end
   return nil, ("a key of type %s is not allowed here (allowed: %s)"):format(key_type,
     table.concat(profile.keys, ", "))

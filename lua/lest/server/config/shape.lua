@@ -7,6 +7,7 @@ local key_kinds = require "lest.base.key_kinds"
 local kinds = require "lest.server.wire.kinds"
 local limits_module = require "lest.server.config.limits"
 local schema = require "lest.base.schema"
+local vocabulary = require "lest.base.vocabulary"
 
 local s <const> = schema
 local path = s.string { max = 4000, pattern = "^[^%z]+$", what = "a path" }
@@ -35,48 +36,14 @@ local san_type = s.one_of(core.san.types())
 local key_usage = s.one_of { "digitalSignature", "nonRepudiation", "keyEncipherment",
   "dataEncipherment", "keyAgreement", "encipherOnly", "decipherOnly" }
 
-local PURPOSES <const> = { serverAuth = true, clientAuth = true, codeSigning = true,
-  emailProtection = true, timeStamping = true, OCSPSigning = true }
-
-local function purpose(value)
-  if type(value) ~= "string" then return nil end
-  if PURPOSES[value] or core.csrattrs.encode { value } then return value end
-  return nil, ("'%s' is no extended key usage%s"):format(value, schema.hint(value, PURPOSES))
-end
-
-local ATTRIBUTES <const> = { CN = true, O = true, OU = true, C = true, ST = true, L = true,
-  DC = true, UID = true, serialNumber = true, emailAddress = true }
-
-local function attribute(value)
-  if type(value) ~= "string" then return nil end
-  if ATTRIBUTES[value] or core.name.encode { { value, "AA" } } then return value end
-  return nil, ("'%s' is no attribute of a name%s"):format(value, schema.hint(value, ATTRIBUTES))
-end
-
--- Which kinds there are, OpenSSL knows; to make one of RSA takes too long.
-local function key_kind(value)
-  if type(value) ~= "string" then return nil end
-  local low, high = value:match "^rsa:(%d+)%.%.(%d+)$"
-  if not low then low = value:match "^rsa:(%d+)$" end
-  if low then
-    local least, most = tonumber(low), tonumber(high or low)
-    if least >= 2048 and least <= most and most <= 16384 then return value end
-    return nil, ("'%s' is no RSA key of 2048 to 16384 bits"):format(value)
-  end
-  local made = #value <= 64 and core.key.generate(value)
-  if made and made.type:lower() == value:lower() then return value end
-  return nil, ("'%s' is no kind of key here%s"):format(value:sub(1, 64), made
-    and (": write '%s'"):format(made.type) or key_kinds.hint(value))
-end
-
 local profile = s.record {
   lifetime = duration.field { min = 60 },
-  keys = s.list(s.custom("a kind of key", key_kind), { min = 1, single = true }),
+  keys = s.list(s.custom("a kind of key", key_kinds.accept), { min = 1, single = true }),
   names = s.optional(s.one_of { "principal", "renewal", "policy" }, "principal"),
-  subject = s.optional(s.list(s.custom("an attribute's name", attribute)), { "CN" }),
+  subject = s.optional(s.list(s.custom("an attribute's name", vocabulary.attribute)), { "CN" }),
   san = s.optional(s.list(san_type), {}),
   key_usage = s.optional(s.list(key_usage), { "digitalSignature" }),
-  eku = s.optional(s.list(s.custom("the name of a usage", purpose)), { "clientAuth" }),
+  eku = s.optional(s.list(s.custom("the name of a usage", vocabulary.purpose)), { "clientAuth" }),
   key_change = s.optional(s.one_of { "allowed", "required", "forbidden" }, "allowed"),
   refuse_compromised_keys = s.optional(s.boolean(), true),
   backdate = s.optional(duration.field { max = 86400 }, "1m"),

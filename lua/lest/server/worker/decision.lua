@@ -8,6 +8,7 @@ local json = require "lest.json"
 local list = require "lest.base.list"
 local policy = require "lest.policy"
 local refusal = require "lest.server.wire.refusal"
+local rule = require "lest.policy.rule"
 local schema = require "lest.base.schema"
 local task = require "lest.task"
 
@@ -56,6 +57,7 @@ end
 ---@param stack? string of debug.traceback
 ---@return string
 function M.at(hook, text, stack)
+  if rule.is_known(hook) then return ("%s: %s"):format(rule.name(hook), text) end
   local info = debug.getinfo(hook, "S")
   local file = info.short_src
   if text:find(file, 1, true) then return text end

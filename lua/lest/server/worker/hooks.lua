@@ -5,6 +5,7 @@ local decision = require "lest.server.worker.decision"
 local fail = require "lest.base.fail"
 local mark = require "lest.base.mark"
 local operations = require "lest.server.wire.operations"
+local rule = require "lest.policy.rule"
 local schema = require "lest.base.schema"
 
 local M = {}
@@ -60,6 +61,8 @@ local function hooks_problem(hooks)
     elseif type(hook) ~= "function" then
       return ("hook '%s' is a %s, not a function"):format(key, type(hook))
     end
+    local _, problem = rule.as_rule(hook)
+    if problem then return ("hook '%s' %s"):format(key, problem) end
   end
 end
 

@@ -25,6 +25,7 @@ local M = {}
 ---@field status? integer what the client was answered
 ---@field reason? string
 ---@field verdict? string as the ledger has it
+---@field rule? string which of the policy's rules decided, where it says so
 ---@field serial? string
 ---@field is_replayed? boolean it got the answer that was lost
 ---@field cut? { status: integer?, reason: string } what it got instead of our answer
@@ -80,7 +81,7 @@ function Request:log(exchange)
     "principal", self.who or false, "device", self.device or false,
     "claimed", unknown and short(self.claimed), "certificate", short(exchange.peer_refusal),
     "status", status, "verdict", self.verdict or false,
-    "reason", short(cut and cut.reason or self.reason),
+    "rule", short(self.rule), "reason", short(cut and cut.reason or self.reason),
     "serial", self.serial or false, "replayed", self.is_replayed or false,
     "us", us,
   }

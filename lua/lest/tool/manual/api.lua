@@ -4,9 +4,28 @@ local annotations = require "lest.tool.manual.annotations"
 local M = {}
 
 -- Where classes are described; the last one that has a class wins.
-local SOURCES <const> = { "lest.policy", "lest.client", "lest.http", "lest.task", "lest.all",
+local SOURCES <const> = { "lest.policy.verdicts", "lest.policy.ready", "lest.policy.rules",
+  "lest.policy.tests", "lest.policy.names", "lest.policy",
+  "lest.client", "lest.http", "lest.task", "lest.all",
   "lest.retry", "lest.url",
   "lest.log", "lest.client.trust", "lest.meta.core", "lest.meta.policy", "lest.meta.lest" }
+
+-- A module that gives what stands in other files too.
+local PARTS <const> = { ["lest.policy"] = { "verdicts", "ready", "rules", "tests", "logic",
+  "names" } }
+
+--- The functions of a public module, by name.
+---@param module string
+---@return table<string, lest.manual.function>
+function M.functions(module)
+  local found = {}
+  for name, fn in pairs(annotations.of(module).functions) do found[name] = fn end
+  for _, part in ipairs(PARTS[module] or {}) do
+    local functions = annotations.of(module .. "." .. part).functions
+    for name, fn in pairs(functions) do found[name] = fn end
+  end
+  return found
+end
 
 local classes
 

@@ -1,13 +1,15 @@
 --- lest-policy(5): what a policy is given and what it returns, from the annotations.
-local annotations = require "lest.tool.manual.annotations"
 local api = require "lest.tool.manual.api"
 local list = require "lest.base.list"
 
-local functions <const> = annotations.of("lest.policy").functions
+local functions <const> = api.functions "lest.policy"
 
--- The verdicts, the ready-made hooks; other functions follow.
+-- The functions in the order of the page; other ones follow.
 local VERDICTS <const> = { "approve", "reject", "pending", "unavailable" }
 local HOOKS <const> = { "own_name", "renew" }
+local RULES <const> = { "first", "when", "unless", "names", "named" }
+local TESTS <const> = { "principal", "asks_for", "key", "address", "time", "validity", "all", "any",
+  "none" }
 
 -- The parts of a request in the order of the page: class, heading, what it is called.
 local PARTS <const> = {
@@ -34,8 +36,9 @@ end
 
 local function others()
   local known, names = {}, {}
-  for _, name in ipairs(VERDICTS) do known[name] = true end
-  for _, name in ipairs(HOOKS) do known[name] = true end
+  for _, section in ipairs { VERDICTS, HOOKS, RULES, TESTS } do
+    for _, name in ipairs(section) do known[name] = true end
+  end
   for _, name in ipairs(list.sorted_keys(functions)) do
     if not known[name] then names[#names + 1] = name end
   end
@@ -61,6 +64,20 @@ local function request()
   end
   return section
 end
+
+local KIT <const> = [[
+enroll = policy.first {
+  policy.unless(policy.address "10.0.0.0/8",
+    policy.reject "enroll at the factory"),
+  policy.when(policy.principal { anchors = "factory" }, policy.names {
+    CN = "device-${principal.certificate.subject.serialNumber}" }),
+  policy.when(policy.principal { kind = "basic" }, policy.own_name()),
+},
+reenroll = policy.first {
+  policy.when(policy.key { reuse = true },
+    policy.reject "make a new key"),
+  policy.renew { window = "30d" },
+}]]
 
 local EXAMPLE <const> = [[
 local lest, policy = require "lest", require "lest.policy"
@@ -116,7 +133,19 @@ return {
   calls("VERDICTS", VERDICTS,
     "Of `local policy = require \"lest.policy\"`. Times are seconds, or texts as `\"90d\"`, "
       .. "`\"10m\"`."),
-  calls("READY-MADE HOOKS", HOOKS),
+  calls("READY-MADE HOOKS", HOOKS, "They are rules, too."),
+  calls("RULES", RULES,
+    "A rule is a function of the request that returns a verdict, or nil where it is not for this "
+      .. "request; each hook may be one. Write it as any other function, or have it made of others "
+      .. "by what follows. A mistake in such a call is told when the policy is loaded, with its "
+      .. "line.",
+    { code = KIT },
+    "The log names the rule that decided, in the line of the request: `rule`. What is neither a "
+      .. "verdict nor nil, as a true, is an error: nothing is issued."),
+  calls("TESTS", TESTS,
+    "A test is a function of the request that returns true or false: one of these, or any other. "
+      .. "One that returns nil and an error, as `lest.http.get` does, is neither: nothing is "
+      .. "issued."),
   calls("OTHER FUNCTIONS", others()),
   request(),
   { title = "EXAMPLE",

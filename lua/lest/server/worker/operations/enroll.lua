@@ -82,6 +82,7 @@ local function judge(worker, exchange, request, facts)
     and decision.run(policy.hooks[request.row.hook], seen, worker:decision_limits(request),
       request.label.options.profiles)
     or { verdict = "error", detail = tostring(seen) }
+  request.rule = type(verdict.rule) == "string" and verdict.rule or nil
   local finish, packet = finish_of(request, decision.fields(verdict),
     core.clock.monotonic_us() - started_us)
   if finish.verdict == "error" then

@@ -1,0 +1,152 @@
+--- What the kit's rules and tests are: functions of a request. A rule returns a verdict, or nothing
+--- where it is not for this request; a test returns whether something holds. A function that a
+--- policy writes is as good as one that the kit makes.
+---
+--- Each has a name for whoever asks later which rule decided. The name is kept beside the function,
+--- so that a hook stays a function whoever made it.
+local schema = require "lest.base.schema"
+local verdicts = require "lest.policy.verdicts"
+
+local M = {}
+
+-- What is known of a function that the kit has made: its kind, "rule" or "test", and its name.
+local known <const> = setmetatable({}, { __mode = "k" })
+
+--- A place without its folders: "/etc/lest/policy.lua:12" is "policy.lua:12".
+local function short(place)
+  return place:match "[^/]*$"
+end
+
+---@param fn function
+---@param kind "rule"|"test"
+---@param what string "own_name"
+---@param place string where a policy made it, as origin.here() has it
+function M.register(fn, kind, what, place)
+  known[fn] = { kind = kind, name = ("%s at %s"):format(what, short(place)) }
+end
+
+--- Whether a function has a name already.
+---@param fn function
+---@return boolean
+function M.is_known(fn)
+  return known[fn] ~= nil
+end
+
+--- The name of a rule or a test: its own, or else where it was made.
+---@param fn function
+---@return string
+function M.name(fn)
+  if known[fn] then return known[fn].name end
+  local info = debug.getinfo(fn, "S")
+  return short(("%s:%d"):format(info.short_src, info.linedefined))
+end
+
+--- What a policy gave where a rule is wanted, as a rule. A verdict is one for every request.
+---@param value any
+---@return function|nil rule
+---@return string|nil problem
+function M.as_rule(value)
+  if verdicts.is_verdict(value) then
+    return function() return verdicts.copy(value) end
+  elseif type(value) ~= "function" then
+    return nil, ("must be a rule or a verdict, not %s"):format(schema.kind(value))
+  elseif known[value] and known[value].kind == "test" then
+    return nil, "is a test, not a rule: write policy.when(test, verdict)"
+  end
+  return value
+end
+
+--- What a policy gave where a test is wanted, as a test.
+---@param value any
+---@return function|nil test
+---@return string|nil problem
+function M.as_test(value)
+  if verdicts.is_verdict(value) then return nil, "is a verdict, not a test" end
+  if type(value) ~= "function" then
+    return nil, ("must be a test, as policy.principal { kind = \"basic\" }, not %s"):format(
+      schema.kind(value))
+  elseif known[value] and known[value].kind == "rule" then
+    return nil, "is a rule, not a test"
+  end
+  return value
+end
+
+--- The entries of a list as rules or tests.
+---@param name string "first"
+---@param values any
+---@param as fun(value: any): function|nil, string|nil
+---@return function[]|nil
+---@return string|nil problem
+function M.list(name, values, as)
+  if type(values) ~= "table" or verdicts.is_verdict(values) then
+    local kind = as == M.as_rule and "rule" or "test"
+    return nil, ("policy.%s takes a list, as { %s, %s }, not %s"):format(name, kind, kind,
+      verdicts.is_verdict(values) and "a verdict" or schema.kind(values))
+  end
+  local count, last = 0, 0
+  for key in next, values do
+    if math.type(key) ~= "integer" or key < 1 then
+      return nil, ("policy.%s: '%s': a list has no named entries"):format(name, tostring(key))
+    end
+    count, last = count + 1, math.max(last, key)
+  end
+  if count == 0 then return nil, ("policy.%s: the list is empty"):format(name) end
+  local result = {}
+  for i = 1, last do
+    local problem
+    result[i], problem = as(values[i])
+    if not result[i] then return nil, ("policy.%s: [%d]: %s"):format(name, i, problem) end
+  end
+  return result
+end
+
+--- A function that says nil and an error, as lest.http.get does, knows neither yes nor no: that
+--- must not count as no, which may be what an approval waits for.
+local function refuse_failure(fn, result, problem)
+  if result == nil and problem ~= nil then
+    error(("%s: %s"):format(M.name(fn), tostring(problem)), 0)
+  end
+end
+
+--- Ask a rule.
+---@param rule function
+---@param request lest.request
+---@return lest.verdict|nil verdict a table of its own; nil where the rule is not for this request
+function M.decide(rule, request)
+  local result, problem = rule(request)
+  refuse_failure(rule, result, problem)
+  if not result then return nil end
+  if verdicts.is_verdict(result) then return verdicts.copy(result, M.name(rule)) end
+  error(("%s: a rule returns a verdict or nil, not a %s"):format(M.name(rule), type(result)), 0)
+end
+
+--- Ask a test.
+---@param test function
+---@param request lest.request
+---@return boolean
+function M.holds(test, request)
+  local result, problem = test(request)
+  refuse_failure(test, result, problem)
+  if verdicts.is_verdict(result) then
+    error(("%s: a test returns true or false, not a verdict"):format(M.name(test)), 0)
+  end
+  return result and true or false
+end
+
+--- The same under another name.
+---@param name string
+---@param fn function
+---@return function
+function M.named(name, fn)
+  local is_test = known[fn] and known[fn].kind == "test"
+  local function named(request)
+    local result, problem = fn(request)
+    -- Where a rule inside has decided, its name stays.
+    if verdicts.is_verdict(result) then result = verdicts.copy(result, name) end
+    return result, problem
+  end
+  known[named] = { kind = known[fn] and (is_test and "test" or "rule"), name = name }
+  return named
+end
+
+return M
