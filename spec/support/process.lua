@@ -193,7 +193,8 @@ function M.settle(pid)
   local function wait(each)
     local function is_busy()
       local file <close> = io.open(("/proc/%d/stat"):format(each))
-      return file and file:read("a"):match "%) ([RD])"
+      local text = file and file:read "a" -- nil where it has just ended
+      return text and text:match "%) ([RD])"
     end
     while is_busy() and core.clock.monotonic_ms() < deadline do
       require("lest.task").sleep(0.001)
