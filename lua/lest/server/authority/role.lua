@@ -91,9 +91,8 @@ end
 
 --- Whoever is known leaves a row of the ledger at each request, and must not be able to fill it.
 function Authority:count_request(request)
-  local wait = self.requests:wait(request.device)
+  local wait = self.requests:take(request.device)
   if wait then refusal.raise(429, "too many requests", { retry_after = wait }) end
-  self.requests:count(request.device)
 end
 
 --- The question about an enrollment, which has taken its place.

@@ -81,6 +81,15 @@ function Limiter:count(key)
   self.counts[key] = (self.counts[key] or 0) + 1
 end
 
+--- Count an event of a key, unless it has had as many as it may.
+---@param key string
+---@return integer|nil wait seconds until it may try again: then nothing was counted
+function Limiter:take(key)
+  local wait = self:wait(key)
+  if not wait then self:count(key) end
+  return wait
+end
+
 --- Take one event of a key back: it turned out to be none.
 ---@param key string
 function Limiter:uncount(key)

@@ -66,12 +66,10 @@ end
 
 --- One client is not to keep the others waiting, whatever it asks for.
 function Worker:count(exchange)
-  local network = limiter.network(exchange.address)
-  local wait = self.requests:wait(network)
+  local wait = self.requests:take(limiter.network(exchange.address))
   if wait then
     refusal.raise(429, "too many requests from this address", { retry_after = wait })
   end
-  self.requests:count(network)
 end
 
 --- Judge a request by its head.

@@ -20,6 +20,13 @@ describe("a limiter", function()
     assert.is_nil(limit:wait "a")
   end)
 
+  it("counts what it lets through, and nothing else", function()
+    for _ = 1, 3 do assert.is_nil(limit:take "a") end
+    for _ = 1, 3 do assert.equal(60, limit:take "a") end
+    now = 80000 -- two thirds of the window before still count: two of three, not four of six
+    assert.is_nil(limit:take "a")
+  end)
+
   it("says how long, to the end of the window", function()
     for _ = 1, 3 do limit:count "a" end
     for at, expected in pairs { [0] = 60, [1] = 59, [30000] = 30, [58000] = 2, [59000] = 1,
