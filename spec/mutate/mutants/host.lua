@@ -92,9 +92,10 @@ return {
   { file = "csrc/host/supervisor/speaker.c", specs = { "spec/fault/log_spec.lua" },
     { "a second role", "return false;\n    }\n    return true;",
       "break;\n    }\n    return true;" },
-    { "a key with an escape", "|| !plain || ", "|| " },
-    { "more behind the line", " && rest->at == rest->end;", ";" },
-    { "another's name", "!take(rest, who) || ", "" },
+    { "a key with an escape", "return !memchr(name->text, '\\\\', name->len);",
+      "return true;" },
+    { "more behind the line", " && lest_json_next(&reader).kind == LEST_JSON_END;", ";" },
+    { "another's name", "{ LEST_JSON_STRING, name }", "{ LEST_JSON_STRING, NULL }" },
   },
 
   { file = "csrc/host/supervisor/relay.c", specs = { "spec/fault/log_spec.lua" },

@@ -235,7 +235,7 @@ return {
     { "a value's end is a whole", '"^[^=:]*[=:](.*)$"', '"^.*[=:](.*)$"' },
     { "a comma in a value", 'gsub("\\\\(.)", function', 'gsub("\\\\(%z)", function' },
     { "a comma in a URI", ':gsub(",(%a%w*:)", "\\0%1")', ':gsub(",", "\\0")' },
-    { "what is over", "if not is_over and", "if" },
+    { "what is over", "if is_meant and not over then", "if is_meant then" },
     { "half of them", "if rows and ok then return rows end\n  ledger:rollback()",
       "if rows and ok then return rows end\n  ledger:commit()" },
     { "nothing of what came meanwhile", "question_of(arguments, found.newest)",
