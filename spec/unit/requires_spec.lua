@@ -26,7 +26,8 @@ describe("the lint of requires", function()
   local BASE <const> = { ["base/a"] = 'require "lest.core"', task = "", http = "", policy = "",
     client = "", ["client/plan"] = "", ["server/wire/message"] = "", ["server/config/load"] = "",
     ["server/ledger/credentials"] = "", ["server/worker/role"] = "",
-    ["server/authority/role"] = "", ["tool/command/init"] = "" }
+    ["server/worker/view"] = "", ["server/authority/role"] = "", ["desk/policy"] = "",
+    ["tool/command/init"] = "" }
 
   local function with(path, text)
     local files = setmetatable({ [path] = text }, { __index = BASE })
@@ -38,6 +39,8 @@ describe("the lint of requires", function()
     for path, text in pairs {
       ["server/authority/role"] = 'require "lest.server.ledger.credentials" require "lest.task"',
       ["server/worker/role"] = 'local p = require "lest.policy"',
+      ["tool/command/init"] = 'require "lest.desk.policy"',
+      ["desk/policy"] = 'require "lest.server.worker.view" require "lest.server.config.load"',
       client = 'local plan = require("lest.client.plan")',
       ["base/a"] = '--- require "lest.client"',
     } do
@@ -49,8 +52,11 @@ describe("the lint of requires", function()
   it("finds a room that reaches into one that it may not", function()
     for path, forbidden in pairs {
       ["server/authority/role"] = { "lest.client", "lest.http", "lest.policy", "lest.client.plan",
-        "lest.server.worker.role", "lest.tool.command" },
-      ["server/worker/role"] = { "lest.server.ledger.credentials", "lest.server.authority.role" },
+        "lest.server.worker.role", "lest.tool.command", "lest.desk.policy" },
+      ["desk/policy"] = { "lest.server.worker.role", "lest.server.authority.role",
+        "lest.server.ledger.credentials", "lest.client.plan" },
+      ["server/worker/role"] = { "lest.desk.policy",
+        "lest.server.ledger.credentials", "lest.server.authority.role" },
       ["client/plan"] = { "lest.server.wire.message", "lest.tool.command" },
       ["server/wire/message"] = { "lest.task", "lest.server.config.load" },
       ["base/a"] = { "lest.task" },

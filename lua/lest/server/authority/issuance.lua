@@ -1,6 +1,5 @@
 --- What follows from a verdict: a certificate, or a request that waits.
 local core = require "lest.core"
-local list = require "lest.base.list"
 local principal = require "lest.server.ledger.principal"
 local profiles = require "lest.server.authority.profile"
 local record = require "lest.server.authority.record"
@@ -9,10 +8,7 @@ local M = {}
 
 --- What the profile makes of an approval, or why it does not.
 local function plan_of(authority, request, finish, name)
-  if not list.has(request.label.profiles, name) then
-    return nil, ("the label does not have the profile '%s'"):format(name)
-  end
-  return profiles.plan(authority.config.profiles[name], {
+  return profiles.plan_by(authority.config.profiles, request.label, name, {
     verdict = finish, principal = request.principal, previous = request.previous, csr = request.csr,
     own = request.own and request.principal.certificate,
     ca = authority.issuers[request.label.ca or ""].cert, now = authority.clock(),
@@ -31,10 +27,10 @@ end
 --- An approval of what cannot be issued. Where the client asked for that, it is told so; else it is
 --- a mistake of the policy, and the client learns the id only.
 local function refuse_plan(authority, request, finish, name, problem, about)
-  local asked = about == "key" or about == "names" and profiles.is_of_client(
-    authority.config.profiles[name], request.principal, request.csr, problem)
-  local remedy = profiles.remedy(name, authority.config.profiles[name], problem)
-  if asked then
+  local profile = authority.config.profiles[name]
+  local verdict = profiles.verdict_of(profile, request.principal, request.csr, problem, about)
+  local remedy = profiles.remedy(name, profile, problem)
+  if verdict == "reject" then
     return refuse(authority, request, finish, { status = 400, reason = problem },
       { profile = name, detail = remedy })
   end
@@ -78,9 +74,7 @@ end
 ---@return table answer
 function M.issue(authority, request, finish)
   local label = request.label
-  -- A renewal is no way into another profile, unless the policy says so.
-  local name = finish.profile or request.previous and profiles.of_renewal(label, request.own)
-    or label.profile
+  local name = profiles.of_approval(label, finish.profile, request.previous and request.own)
   local plan, problem, about = plan_of(authority, request, finish, name)
   if not plan then return refuse_plan(authority, request, finish, name, problem, about) end
   request.key_is_known = nil -- asked anew: the policy took its time

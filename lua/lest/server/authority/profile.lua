@@ -75,6 +75,16 @@ function M.of_renewal(label, own)
   return list.has(label.profiles, own.profile) and own.profile or label.profile
 end
 
+--- The name of the profile that an approval is issued by. A renewal is no way into another, unless
+--- the policy says so.
+---@param label table
+---@param stated? string by the policy
+---@param renewed? table what of_renewal takes, where a certificate is renewed
+---@return string
+function M.of_approval(label, stated, renewed)
+  return stated or renewed and M.of_renewal(label, renewed) or label.profile
+end
+
 local function check_types(profile, subject, san)
   for _, pair in ipairs(subject) do
     if not list.has(profile.subject, pair[1]) then
@@ -249,6 +259,33 @@ function M.plan(profile, facts)
   if plan.not_after <= facts.now then return nil, "the CA's certificate has expired" end
   if facts.now < facts.ca.not_before then return nil, "the CA's certificate is not valid yet" end
   return plan
+end
+
+--- As plan(), by one of a label's profiles.
+---@param profiles table<string, table> of the configuration
+---@param label table
+---@param name string
+---@param facts table
+---@return table|nil plan
+---@return string|nil problem
+---@return "key"|"names"|nil about
+function M.plan_by(profiles, label, name, facts)
+  if list.has(label.profiles, name) then return M.plan(profiles[name], facts) end
+  return nil, ("the label does not have the profile '%s'"):format(name)
+end
+
+--- What becomes of an approval that cannot be issued: "reject" where the client asked for that,
+--- "error" where it is a mistake of the policy.
+---@param profile table
+---@param principal table
+---@param csr lest.csr
+---@param problem string of plan()
+---@param about "key"|"names"|nil likewise
+---@return "reject"|"error"
+function M.verdict_of(profile, principal, csr, problem, about)
+  local is_asked = about == "key"
+    or about == "names" and M.is_of_client(profile, principal, csr, problem)
+  return is_asked and "reject" or "error"
 end
 
 return M

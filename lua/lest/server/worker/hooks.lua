@@ -88,4 +88,22 @@ function M.load(file, source)
   return { hooks = hooks, file = file, hash = core.secret.sha256(source) }
 end
 
+-- A policy may be of several files: what it requires is looked for beside it too.
+local function search_beside(file)
+  local template = (file:match "^(.*)/[^/]*$" or ".") .. "/?.lua"
+  if not (";" .. package.path .. ";"):find(";" .. template .. ";", 1, true) then
+    package.path = package.path .. ";" .. template
+  end
+end
+
+--- Load what decides for a label.
+---@param options { policy: string } the label's, of the configuration
+---@param files? table<string, string> texts that were read already, by their paths
+---@return { hooks: table<string, function>, file: string, hash: string }|nil policy
+---@return lest.error|nil err
+function M.of_label(options, files)
+  search_beside(options.policy)
+  return M.load(options.policy, files and files[options.policy])
+end
+
 return M

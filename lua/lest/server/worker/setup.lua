@@ -42,14 +42,6 @@ function M.label(config, name)
   return label
 end
 
--- A policy may be of several files: what it requires is looked for beside it too.
-local function search_beside(file)
-  local template = (file:match "^(.*)/[^/]*$" or ".") .. "/?.lua"
-  if not (";" .. package.path .. ";"):find(";" .. template .. ";", 1, true) then
-    package.path = package.path .. ";" .. template
-  end
-end
-
 --- Run the text of a label's policy, which makes its hooks.
 ---@param config table
 ---@param label table
@@ -57,8 +49,7 @@ end
 ---@return lest.error|nil err
 function M.policy(config, label)
   local err
-  search_beside(label.options.policy)
-  label.policy, err = hooks.load(label.options.policy, config.files[label.options.policy])
+  label.policy, err = hooks.of_label(label.options, config.files)
   if not label.policy then return blame(("labels.%s.policy"):format(label.name), err) end
   return true
 end

@@ -1,0 +1,143 @@
+--- A policy that is decided without a server, by a person's command or a spec: loaded and asked as
+--- in a worker, and its approval seen by the profile as in the authority. Nothing is issued and
+--- nothing is written.
+---
+---   local policy = desk.load("policy.lua", { config = "server.lua" })
+---   local verdict, _, outcome = policy:decide { operation = "simpleenroll", csr = csr,
+---     principal = { kind = "basic", name = "device001" } }
+local core = require "lest.core"
+local decision = require "lest.server.worker.decision"
+local fail = require "lest.base.fail"
+local hooks = require "lest.server.worker.hooks"
+local load_config = require "lest.server.config.load"
+local operations = require "lest.server.wire.operations"
+local profiles = require "lest.server.authority.profile"
+local schema = require "lest.base.schema"
+local shape = require "lest.server.config.shape"
+local view = require "lest.server.worker.view"
+
+local M = {}
+
+-- Of a profile that no configuration has.
+local PROFILE <const> = "profile"
+-- When the CA's certificate ends is no matter of the policy.
+local CA <const> = { not_before = 0, not_after = math.maxinteger }
+
+---@class lest.desk.policy
+---@field hooks table<string, function>
+---@field file string
+---@field hash string SHA-256 of its text, in hex
+---@field label? table the options of its label
+---@field profiles? table<string, table> those of the configuration
+---@field name string the label's
+local Policy = { __name = "lest.desk.policy" }
+Policy.__index = Policy
+
+local function checked(key, value)
+  local result, problems = schema.check(shape.fields[key].inner or shape.fields[key], value)
+  if result then return result end
+  local first = problems[1]
+  return fail("config", ("%s: %s"):format(first.path ~= "" and first.path or key, first.problem))
+end
+
+-- What of a configuration a policy is decided by: limits, a label, profiles.
+local function terms_of(options)
+  local config, err = options.config, nil
+  if type(config) == "string" then config, err = load_config.load(config) end
+  if err then return nil, err end
+  if config then
+    local name = options.label or "default"
+    if not config.labels[name] then
+      return fail("config", ("there is no label '%s'%s"):format(name,
+        schema.hint(name, config.labels)))
+    end
+    return { limits = config.limits, name = name, label = config.labels[name],
+      profiles = config.profiles }
+  end
+  local terms = { limits = checked("limits", {}), name = options.label or "default" }
+  if not options.profile then return terms end
+  terms.profiles, err = checked("profiles", { [PROFILE] = options.profile })
+  if not terms.profiles then return nil, err end
+  terms.label = { profile = PROFILE, profiles = { PROFILE } }
+  return terms
+end
+
+--- Load a policy as a worker would.
+---@param file? string absent: the policy of the configuration's label
+---@param options? { config?: string|table, label?: string, profile?: table } config: a server's
+--- configuration, or its file; label: which of its labels (absent: `default`); profile: one to
+--- approve by where there is no configuration
+---@return lest.desk.policy|nil
+---@return lest.error|nil err codes config, policy
+function M.load(file, options)
+  local terms, err = terms_of(options or {})
+  if not terms then return nil, err end
+  local loaded
+  if file then
+    loaded, err = hooks.of_label { policy = core.file.absolute(file) }
+  else
+    loaded, err = hooks.of_label(terms.label)
+  end
+  if not loaded then return nil, err end
+  return setmetatable({ hooks = loaded.hooks, file = loaded.file, hash = loaded.hash,
+    name = terms.name, label = terms.label, profiles = terms.profiles,
+    limits = { seconds = terms.limits.decision, memory = terms.limits.decision_memory },
+  }, Policy)
+end
+
+--- What the client would get for an approval.
+---@class lest.desk.outcome
+---@field verdict "approve"|"reject"|"pending"|"unavailable"|"error"
+---@field reason? string
+---@field detail? string
+---@field subject? lest.name
+---@field san? string[]
+---@field profile? string
+---@field lifetime? integer seconds
+---@field problem? string why the profile does not allow the approval
+
+-- What the authority's profile makes of an approval.
+local function outcome_of(self, facts, stated)
+  local principal, previous = facts.principal, facts.previous
+  local outcome = { verdict = stated.verdict, reason = stated.reason, detail = stated.detail }
+  if stated.verdict ~= "approve" or not self.profiles then return outcome end
+  local name = profiles.of_approval(self.label, stated.profile, previous)
+  local plan, problem, about = profiles.plan_by(self.profiles, self.label, name, {
+    verdict = stated, principal = principal, previous = previous and previous.certificate,
+    csr = facts.csr, own = principal.is_own and principal.certificate or nil, ca = CA,
+    now = facts.time })
+  outcome.profile, outcome.problem = name, problem
+  if not plan then
+    outcome.verdict = profiles.verdict_of(self.profiles[name], principal, facts.csr, problem, about)
+    outcome.reason = problem
+    return outcome
+  end
+  outcome.subject = assert(core.name.decode(plan.subject_der))
+  outcome.san = plan.san_der and assert(core.san.decode(plan.san_der)) or {}
+  outcome.lifetime = plan.not_after - facts.time
+  return outcome
+end
+
+--- Decide a request, given as the facts of server/worker/view: certificates are objects, and of
+--- `previous` the profile it was issued by may be told as well.
+---@param request table
+---@param options? { now?: integer } what request.time says, in seconds since 1970; absent: the
+--- request's own, or else the wall clock's
+---@return lest.verdict verdict as a worker has it; "error" with its detail where the policy failed
+---@return nil
+---@return lest.desk.outcome outcome as the client would have it, the label's profile known
+function Policy:decide(request, options)
+  local facts = { id = "desk", label = self.name, tls = {}, address = "127.0.0.1",
+    operation = "simpleenroll", time = core.clock.wall_us() // 1000000 }
+  for key, value in pairs(request) do facts[key] = value end
+  facts.time = options and options.now or facts.time
+  local row = operations[facts.operation]
+  if not row or row.answered_by ~= "enroll" then
+    error(("no verdict is asked for '%s'"):format(tostring(facts.operation)), 2)
+  end
+  local verdict = decision.run(self.hooks[row.hook], view.new(facts), self.limits,
+    self.label and self.label.profiles)
+  return verdict, nil, outcome_of(self, facts, decision.fields(verdict))
+end
+
+return M
