@@ -2,7 +2,9 @@
  *
  * The deadline is a count hook that yields the coroutine for good (a raised error could be swallowed by a
  * loop of pcall); where it cannot yield it raises. Neither reaches into C functions: the supervisor's
- * watchdog is the last line. The memory ceiling needs lestL_limit_alloc as the state's allocator. */
+ * watchdog is the last line. The memory ceiling needs lestL_limit_alloc as the state's allocator.
+ *
+ * With a slice it also yields each so many milliseconds, to be resumed when others had their turn. */
 #include "lua/limit.h"
 
 #include "base/clock.h"
@@ -12,10 +14,14 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { HOOK_COUNT = 2000 };
+/* STALL_MS  past a slice's end where Lua cannot yield, as in a comparison of table.sort */
+enum { HOOK_COUNT = 2000, STALL_MS = 200 };
 
 struct limit {
     int64_t deadline_ms;
+    int64_t slice_ms; /* 0: none */
+    int64_t slice_end_ms;
+    bool paused;        /* by the end of its slice */
     size_t memory_left; /* 0: no ceiling */
     bool expired;
     bool denied; /* it once asked for more: the error may be raised anew after a wait, as the same */
@@ -70,13 +76,31 @@ bool lestL_limit_is_running(lua_State *L)
     return current(L) != NULL;
 }
 
+static void end_slice(lua_State *L, struct limit *limit, int64_t now_ms)
+{
+    if (!limit->slice_ms || now_ms < limit->slice_end_ms)
+        return;
+    if (!lua_isyieldable(L)) {
+        if (now_ms >= limit->slice_end_ms + STALL_MS)
+            luaL_error(L, "this takes too long where others cannot have a turn");
+        return;
+    }
+    limit->paused = true;
+    lua_yield(L, 0);
+}
+
 static void hook(lua_State *L, lua_Debug *where)
 {
     struct limit *limit = current(L);
     /* This may be one that is never done: what other requests of this turn came to must be in the log. */
     lest_log_flush();
-    if (!limit || lest_clock_monotonic_ms() < limit->deadline_ms)
+    int64_t now_ms = lest_clock_monotonic_ms();
+    if (!limit)
         return;
+    if (now_ms < limit->deadline_ms) {
+        end_slice(L, limit, now_ms);
+        return;
+    }
     if (!limit->expired && lua_getinfo(L, "Sl", where))
         snprintf(limit->where, sizeof limit->where, "%s:%d", where->short_src, where->currentline);
     limit->expired = true;
@@ -87,14 +111,18 @@ static void hook(lua_State *L, lua_Debug *where)
 }
 
 static int resume(lua_State *L);
+static int defer(lua_State *L);
 
+static int get_deadline_ms(lua_State *L);
+static int get_paused(lua_State *L);
 static int get_expired(lua_State *L);
 static int get_exhausted(lua_State *L);
 static int get_where(lua_State *L);
 
-static const luaL_Reg methods[] = { { "resume", resume }, { NULL, NULL } };
+static const luaL_Reg methods[] = { { "resume", resume }, { "defer", defer }, { NULL, NULL } };
 static const luaL_Reg getters[] = {
-    { "expired", get_expired }, { "exhausted", get_exhausted }, { "where", get_where }, { NULL, NULL }
+    { "deadline_ms", get_deadline_ms }, { "paused", get_paused }, { "expired", get_expired },
+    { "exhausted", get_exhausted },     { "where", get_where },   { NULL, NULL }
 };
 static const struct lestL_class limit_class = {
     .name = "lest.limit", .methods = methods, .getters = getters, .close = close_limit
@@ -103,6 +131,18 @@ static const struct lestL_class limit_class = {
 static struct limit *check(lua_State *L)
 {
     return lestL_check_object(L, 1, &limit_class);
+}
+
+static int get_deadline_ms(lua_State *L)
+{
+    lua_pushinteger(L, check(L)->deadline_ms);
+    return 1;
+}
+
+static int get_paused(lua_State *L)
+{
+    lua_pushboolean(L, check(L)->paused);
+    return 1;
 }
 
 static int get_expired(lua_State *L)
@@ -123,19 +163,29 @@ static int get_where(lua_State *L)
     return 1;
 }
 
-/* limit.new(deadline_ms of the monotonic clock, memory in bytes; 0 is no ceiling) */
+/* limit.new(deadline_ms of the monotonic clock, memory in bytes; 0 is no ceiling [, slice_ms]) */
 static int new (lua_State *L)
 {
     lua_Integer deadline_ms = luaL_checkinteger(L, 1);
     lua_Integer memory = luaL_checkinteger(L, 2);
+    lua_Integer slice_ms = luaL_optinteger(L, 3, 0);
     luaL_argcheck(L, memory >= 0, 2, "memory is a number of bytes");
+    luaL_argcheck(L, slice_ms >= 0, 3, "a slice is a number of milliseconds");
     struct lestL_object *object = lestL_new_object(L, &limit_class);
     struct limit *limit = object->h = calloc(1, sizeof *limit);
     if (!limit)
         return lestL_no_memory(L);
     limit->deadline_ms = deadline_ms;
+    limit->slice_ms = slice_ms;
     limit->memory_left = (size_t)memory;
     return 1;
+}
+
+/* limit:defer(deadline_ms): another deadline than before, for work that waits for a person */
+static int defer(lua_State *L)
+{
+    check(L)->deadline_ms = luaL_checkinteger(L, 2);
+    return 0;
 }
 
 /* limit:resume(coroutine, ...): as coroutine.resume, within the limits. A coroutine that ran out of time
@@ -153,6 +203,8 @@ static int resume(lua_State *L)
     }
     struct lestL_allocator *allocator = allocator_of(L);
     struct limit *outer = current(L);
+    limit->paused = false;
+    limit->slice_end_ms = limit->slice_ms ? lest_clock_monotonic_ms() + limit->slice_ms : 0;
     lua_pushlightuserdata(L, limit);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &CURRENT_KEY);
     lua_sethook(co, hook, LUA_MASKCOUNT, HOOK_COUNT);

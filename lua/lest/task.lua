@@ -74,12 +74,18 @@ local function with_origin(task, err)
   return err
 end
 
+-- The wait of a task whose slice is over.
+local function next_turn(callback)
+  return core.loop.timer(0, callback)
+end
+
 local function settle(task, ok, first, start)
   if task.limit and task.limit.expired then
     coroutine.close(task.co)
     return finish(task, false, "the decision took too long")
   end
   if not ok then return finish(task, false, with_origin(task, first)) end
+  if first ~= AWAIT and task.limit and task.limit.paused then first, start = AWAIT, next_turn end
   if first ~= AWAIT then
     return finish(task, false, "a task yielded outside of a wait")
   end
@@ -270,6 +276,9 @@ local function pass_on(co, ok, first, ...)
       return pass_on(co, unpack(results, 1, results.n))
     elseif current and current.limit and current.limit.expired then
       raw_yield()
+    elseif current and current.limit and current.limit.paused then
+      raw_yield()
+      return pass_on(co, raw_resume(co))
     else
       break
     end

@@ -237,6 +237,8 @@ function core_loop.on_turn_end(callback) end
 
 --- Bounds on one piece of Lua, a policy's decision, that runs in a coroutine.
 ---@class lest.limit
+---@field deadline_ms integer of the monotonic clock
+---@field paused boolean its slice is over: it goes on when it is resumed
 ---@field expired boolean it ran out of time; it must not be resumed any more
 ---@field exhausted boolean it ran out of memory
 ---@field where string "FILE:LINE" at which it expired
@@ -249,6 +251,10 @@ local limit = {}
 ---@return any ...
 function limit:resume(thread, ...) end
 
+--- Set another deadline: for work that waits for a person.
+---@param deadline_ms integer of the monotonic clock
+function limit:defer(deadline_ms) end
+
 function limit:close() end
 
 ---@class lest.core.limit
@@ -257,8 +263,9 @@ local core_limit = {}
 --- Memory is bounded in the lest binary only.
 ---@param deadline_ms integer of the monotonic clock
 ---@param memory integer bytes it may add; 0 is no ceiling
+---@param slice_ms? integer how long it runs before others have their turn; absent: to its next wait
 ---@return lest.limit
-function core_limit.new(deadline_ms, memory) end
+function core_limit.new(deadline_ms, memory, slice_ms) end
 
 --- A connection to the ledger: named statements (csrc/ledger/statements.c), typed parameters. A
 --- wrong name, a wrong type and a call out of order raise; what the database refuses is `nil, err`

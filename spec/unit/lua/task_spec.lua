@@ -142,6 +142,57 @@ describe("limits", function()
     assert.is_true(limit.expired)
   end)
 
+  it("let others go on while what has slices runs, also in coroutines and pcall #hook", function()
+    local turns, over = 0, false
+    local function count()
+      turns = turns + 1
+      if not over then core.loop.timer(1, count) end
+    end
+    count()
+    local limit = core.limit.new(core.clock.monotonic_ms() + 5000, 0, 2)
+    local running = task.start({ limit = limit, quiet = true }, function()
+      local numbers = coroutine.wrap(function()
+        while turns < 10 do pcall(function() for _ = 1, 1000 do end end) end
+        coroutine.yield "inner"
+      end)
+      local first = numbers()
+      while turns < 20 do pcall(function() for _ = 1, 1000 do end end) end
+      return first
+    end)
+    assert.is_false(running.done)
+    assert.equal("inner", running:wait())
+    over = true
+    assert.is_true(turns >= 20)
+    assert.is_false(limit.expired)
+  end)
+
+  it("end a slice that cannot be left, and one that its owner cancels #hook", function()
+    local limit = core.limit.new(core.clock.monotonic_ms() + 5000, 0, 2)
+    local running = task.start({ limit = limit, quiet = true }, function()
+      table.sort({ 1, 2 }, function() while true do end end)
+    end)
+    local ok, problem = pcall(running.wait, running)
+    assert.is_false(ok)
+    assert.matches("others cannot have a turn", problem)
+    running = task.start({ quiet = true,
+      limit = core.limit.new(core.clock.monotonic_ms() + 5000, 0, 2) },
+      function() while true do end end)
+    running:cancel "enough"
+    assert.is_true(running.done)
+  end)
+
+  it("take another deadline, for what waits for a person", function()
+    local soon = core.clock.monotonic_ms() + 20
+    local limit = core.limit.new(soon, 0)
+    assert.equal(soon, limit.deadline_ms)
+    limit:defer(soon + 60000)
+    local running = task.start({ limit = limit, quiet = true }, function()
+      while core.clock.monotonic_ms() < soon + 20 do end
+      return "in time"
+    end)
+    assert.equal("in time", running:wait())
+  end)
+
   it("cap the memory of a decision, and leave the state usable", function()
     local ok, limit = bounded({ memory = 4 * 1024 * 1024 }, function()
       local hoard = {}

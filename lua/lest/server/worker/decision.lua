@@ -38,6 +38,7 @@ end
 --- Start a hook within its limits.
 local function start(hook, argument, seconds, limits)
   local limit = core.limit.new(core.clock.monotonic_ms() + seconds * 1000, limits.memory)
+  if limits.on_limit then limits.on_limit(limit) end
   return limit, task.start({ limit = limit, quiet = true, on_step = limits.on_step },
     hook, argument)
 end
@@ -75,10 +76,24 @@ local function why_failed(hook, running, limit, problem, limits)
   return stack and text .. "\n" .. stack or text
 end
 
+-- A hook that runs is ended by its limit, at the deadline; one that waits, a little later.
+local GRACE_MS <const> = 50
+
+--- Cancel a hook that waits past its deadline, which moves while an operator has the request.
+local function cancel_late(running, limit)
+  local timer
+  local function look()
+    local left_ms = limit.deadline_ms + GRACE_MS - core.clock.monotonic_ms()
+    if left_ms <= 0 then return running:cancel "the decision took too long" end
+    timer = core.loop.timer(left_ms, look)
+  end
+  look()
+  return setmetatable({}, { __close = function() if timer then timer:close() end end })
+end
+
 --- Wait for a hook that did not end at once: until its time is over, or its request.
-local function wait_for(running, limits)
-  local timer <close> = core.loop.timer(limits.seconds * 1000 + 50, -- luacheck: ignore 211
-    function() running:cancel "the decision took too long" end)
+local function wait_for(running, limit)
+  local timer <close> = cancel_late(running, limit) -- luacheck: ignore 211
   -- Also where the caller is cancelled: a decision that no request waits for is over.
   local ending <close> = setmetatable({}, { __close = function() -- luacheck: ignore 211
     running:cancel "nobody waits for the decision"
@@ -89,13 +104,14 @@ end
 --- Call hook(argument) as a bounded task.
 ---@param hook function
 ---@param argument any
----@param limits { seconds: integer, memory: integer, on_step?: function }
+---@param limits { seconds: integer, memory: integer, on_step?: function, on_limit?: function } what
+--- is called with the lest.limit before the hook is may keep it, to defer its deadline
 ---@return boolean ok
 ---@return any result what the hook returned, or a sentence for the log
 function M.call(hook, argument, limits)
   local limit, running = start(hook, argument, limits.seconds, limits)
   local ok, result = running.ok, running.results and running.results[1]
-  if not running.done then ok, result = wait_for(running, limits) end
+  if not running.done then ok, result = wait_for(running, limit) end
   if ok then return true, result end
   if not limit.exhausted then refusal.raise_memory(result) end
   return false, why_failed(hook, running, limit, result, limits):sub(1, DETAIL_MAX)

@@ -71,6 +71,25 @@ describe("a decision", function()
     assert.same({ "reject", true }, { verdict.verdict, ended })
   end)
 
+  it("waits past its deadline where that is deferred meanwhile, and no longer", function()
+    local limit
+    local limits = { seconds = 1, memory = LIMITS.memory, on_limit = function(made)
+      limit = limit or made
+    end }
+    local verdict = decision.run(function()
+      limit:defer(limit.deadline_ms + 400)
+      task.sleep(1.2)
+      return policy.reject "in time"
+    end, {}, limits)
+    assert.equal("in time", verdict.reason)
+    limit = nil
+    verdict = decision.run(function()
+      limit:defer(limit.deadline_ms - 900)
+      task.sleep(1000)
+    end, {}, limits)
+    assert.matches("took too long", verdict.detail)
+  end)
+
   local here = debug.getinfo(1, "S").short_src
 
   local function detail_of(hook, profiles)
