@@ -5,6 +5,7 @@ local M = {}
 local SEE_ALSO <const> = {
   ["lest ca"] = "`lest-serve`(1), `lest-server.lua`(5)",
   ["lest serve"] = "`lest-ca`(1), `lest-server.lua`(5), `lest-policy`(5)",
+  ["lest policy"] = "`lest-policy`(5), `lest-lua`(3)",
   ["lest pending"] = "`lest-policy`(5)", ["lest credential"] = "`lest-policy`(5)",
   ["lest run"] = "`lest-lua`(3)", ["lest repl"] = "`lest-lua`(3)",
   ["lest enroll"] = "`lest-reenroll`(1), `lest-csrattrs`(1), `lest-cacerts`(1)",

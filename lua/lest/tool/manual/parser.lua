@@ -93,8 +93,10 @@ end
 ---@return lest.manual.command[]
 function M.completed()
   local all, pages = M.all(), {}
-  for i, topic in ipairs(require "lest.tool.command".topics) do
-    pages[i] = page_of { word = topic[1], summary = topic[2] }
+  for _, topic in ipairs(require "lest.tool.command".topics) do
+    if not require "lest.tool.command".is_offered(topic[1]) then
+      pages[#pages + 1] = page_of { word = topic[1], summary = topic[2] }
+    end
   end
   for _, command in ipairs(all) do pages[#pages + 1] = page_of(command) end
   for _, command in ipairs(all) do

@@ -126,8 +126,8 @@ return {
       .. "and `require` files beside it. No global can be assigned. Whatever a policy says, the "
       .. "authority process enforces the profile.",
     "Policies are read at a start and at a reload. `lest serve --check` reads them too, but runs "
-      .. "no hook: a word that is wrong within one (`policy.aprove`, `lifetme`) is found by the "
-      .. "first request that comes to it.",
+      .. "no hook. `lest policy check` finds words that are wrong within one (`policy.aprove`, "
+      .. "`request.principle`), also where no request has come to yet.",
   },
   hooks(),
   calls("VERDICTS", VERDICTS,
@@ -163,5 +163,6 @@ return {
   { title = "FILES",
     { term = "`share/lest/policies`", "Below the place where lest is installed, `/usr` or "
       .. "`/usr/local`: ready-made policies, each with what it needs of the configuration." } },
-  { title = "SEE ALSO", "`lest-serve`(1), `lest-pending`(1), `lest-server.lua`(5), `lest-lua`(3)" },
+  { title = "SEE ALSO", "`lest-policy`(1), `lest-serve`(1), `lest-pending`(1), "
+    .. "`lest-server.lua`(5), `lest-lua`(3)" },
 }
