@@ -9,6 +9,8 @@
 ---     reenroll = policy.renew { window = "30d" },
 ---   }
 local core = require "lest.core"
+local files = require "lest.policy.files"
+local options = require "lest.policy.options"
 local origin = require "lest.base.origin"
 local rule = require "lest.policy.rule"
 local schema = require "lest.base.schema"
@@ -19,6 +21,7 @@ local M = {}
 -- What others call a verdict.
 local OTHER_NAMES <const> = {
   accept = "approve", allow = "approve", grant = "approve", issue = "approve", permit = "approve",
+  abstain = "consent", agree = "consent", pass = "consent",
   decline = "reject", deny = "reject", refuse = "reject", defer = "pending", hold = "pending",
   wait = "pending", busy = "unavailable", retry = "unavailable",
 }
@@ -47,20 +50,49 @@ function M.file(name)
   if type(name) ~= "string" or name == "" or name:find("\0", 1, true) then
     error("policy.file takes the name of a file", CALLER)
   end
-  local source = debug.getinfo(CALLER, "S").source:match "^@(.+)"
-  if not source then error("policy.file is for what stands in a file", CALLER) end
-  local path = name:sub(1, 1) == "/" and name or (source:match "^(.*/)[^/]*$" or "") .. name
-  local file, problem = io.open(path, "rb")
-  local there = file ~= nil
-  if file then
-    there, problem = file:read(0)
-    there = there or not problem -- an empty file has no byte, and no problem
-    file:close()
-  end
-  if not there then error("policy.file: " .. problem, CALLER) end
+  local folder = files.folder_of(debug.getinfo(CALLER, "S").source)
+  if not folder then error("policy.file is for what stands in a file", CALLER) end
+  local path = files.path(folder, name)
+  local problem = files.problem(path)
+  if problem then error("policy.file: " .. problem, CALLER) end
   return path
 end
 M.file = core.error.keep_caller(M.file)
+
+---@class lest.policy.option
+---@field type? "string"|"integer"|"boolean"|"duration"|"strings"|"file"|"secret" of its values:
+--- `strings` is a list; of a duration the policy gets seconds; of a `file` the path, which is
+--- relative to the configuration and can be read by `user`; of a `secret` the first line of such a
+--- file, so that no configuration has it
+---@field one_of? string[] instead of a type: all its values
+---@field default? any what it is where the configuration does not have it; without one it must be
+--- there
+---@field optional? boolean it may be absent, and is nil then
+---@field min? integer|string of an integer or a duration
+---@field max? integer|string likewise
+
+--- Declare the options of this policy, and get their values: those that the label has, as `policy =
+--- { file = "x.lua", options = { prefix = "pump-" } }`, or the defaults. It is called once, at the
+--- top of the file. Several labels may run one file with other options. A file that another one
+--- requires gets its defaults.
+---
+---   local options = policy.options {
+---     prefix = { type = "string", default = "device-" },
+---     window = { type = "duration", default = "30d", max = "90d" },
+---   }
+---@param declared table<string, lest.policy.option> by their names
+---@return table<string, any> values closed and read-only
+function M.options(declared)
+  local caller = debug.getinfo(CALLER, "Sl")
+  if caller.what ~= "main" then
+    error("policy.options: call it at the top of the file, not in a function", CALLER)
+  end
+  local values, problem = options.take(declared, caller.source,
+    ("%s:%d"):format(caller.source:sub(2), caller.currentline))
+  if not values then error(problem, CALLER) end
+  return values
+end
+M.options = core.error.keep_caller(M.options)
 
 --- A maker of rules or tests as a policy calls it: what it makes has a name, and a mistake, nil and
 --- a sentence of the maker, is raised as one of the policy's line.
@@ -78,7 +110,7 @@ local function of_policy(name, kind, maker)
 end
 
 local verdicts = require "lest.policy.verdicts"
-for _, name in ipairs { "approve", "reject", "pending", "unavailable", "is_verdict" } do
+for _, name in ipairs { "approve", "consent", "reject", "pending", "unavailable", "is_verdict" } do
   M[name] = verdicts[name]
 end
 for kind, parts in pairs { rule = { "rules", "ready", "names" }, test = { "tests", "logic" } } do

@@ -44,6 +44,7 @@ local shapes <const> = {
     reason = reason, detail = detail, profile = profile, lifetime = period, subject = subject,
     san = san, facts = facts, renewal = s.optional(s.boolean()),
   },
+  consent = s.record { reason = reason, detail = detail, profile = profile, lifetime = period },
   reject = s.record { reason = reason, detail = detail },
   pending = s.record { reason = reason, detail = detail, retry_after = period, expires = period,
     needed = s.optional(s.integer { min = 1, max = 64 }) },
@@ -87,7 +88,7 @@ local function problem_of(kind, argument, problem)
 end
 
 --- Check the options that a function of lest.policy was called with.
----@param kind "approve"|"reject"|"pending"|"unavailable"|"renew"
+---@param kind "approve"|"consent"|"reject"|"pending"|"unavailable"|"renew"
 ---@param options table
 ---@param argument any what they were made from
 ---@return table|nil options as they are to be used

@@ -52,7 +52,7 @@ local function terms_of(options)
         schema.hint(name, config.labels)))
     end
     return { limits = config.limits, name = name, label = config.labels[name],
-      profiles = config.profiles }
+      profiles = config.profiles, folder = config.folder }
   end
   local terms = { limits = checked("limits", {}), name = options.label or "default" }
   if not options.profile then return terms end
@@ -64,9 +64,9 @@ end
 
 --- Load a policy as a worker would.
 ---@param file? string absent: the policy of the configuration's label
----@param options? { config?: string|table, label?: string, profile?: table } config: a server's
---- configuration, or its file; label: which of its labels (absent: `default`); profile: one to
---- approve by where there is no configuration
+---@param options? { config?: string|table, label?: string, profile?: table, options?: table }
+--- config: a server's configuration, or its file; label: which of its labels (absent: `default`);
+--- profile: one to approve by where there is no configuration; options: the file's own
 ---@return lest.desk.policy|nil
 ---@return lest.error|nil err codes config, policy
 function M.load(file, options)
@@ -74,9 +74,10 @@ function M.load(file, options)
   if not terms then return nil, err end
   local loaded
   if file then
-    loaded, err = hooks.of_label { policy = core.file.absolute(file) }
+    loaded, err = hooks.of_label({ policies = { { file = core.file.absolute(file),
+      options = options and options.options } } }, terms.folder)
   else
-    loaded, err = hooks.of_label(terms.label)
+    loaded, err = hooks.of_label(terms.label, terms.folder)
   end
   if not loaded then return nil, err end
   return setmetatable({ hooks = loaded.hooks, file = loaded.file, hash = loaded.hash,

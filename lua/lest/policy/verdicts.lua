@@ -6,7 +6,8 @@ local schema = require "lest.base.schema"
 ---@class lest.module.policy
 local M = {}
 
---- What a hook returns; made by approve, reject, pending or unavailable.
+--- What a hook returns; made by approve, consent, reject, pending or
+--- unavailable.
 ---@class lest.verdict
 ---@field verdict "approve"|"reject"|"pending"|"unavailable"
 ---@field reason? string
@@ -42,6 +43,14 @@ local function verdict(kind, argument)
   return setmetatable(result, Verdict)
 end
 
+--- Whether an approval says what is to be issued.
+---@param made lest.verdict
+---@return boolean
+local function has_names(made)
+  return (made.renewal or made.subject or made.san) and true or false
+end
+M.has_names = has_names -- for the kit alone, as copy
+
 ---@class lest.policy.approval
 ---@field subject? lest.name|string[][] as in { { "CN", "device001" } }, or a certificate's subject
 ---@field san? string[] { "DNS:host", "IP:192.0.2.1" }
@@ -57,11 +66,27 @@ end
 ---@return lest.verdict
 function M.approve(options)
   local result = verdict("approve", options)
-  if not result.renewal and not result.subject and not result.san then
+  if not has_names(result) then
     error(("policy.approve: state the names, as subject = %s or san = %s"):format(options_of.NAME,
       options_of.SAN),
       CALLER)
   end
+  return result
+end
+
+---@class lest.policy.agreement
+---@field profile? string as of an approval; two policies that state two profiles are an error
+---@field lifetime? string|integer the most; the shortest of all counts
+---@field reason? string for the ledger
+---@field detail? any for the ledger
+
+--- Approve, and leave the names to another policy of the label (`policies` in the configuration).
+--- Where none states names, nothing is issued.
+---@param options? lest.policy.agreement
+---@return lest.verdict
+function M.consent(options)
+  local result = verdict("consent", options)
+  result.verdict = "approve"
   return result
 end
 
@@ -130,7 +155,7 @@ end
 M.copy = copy -- for the kit alone: lest.policy does not have it
 
 -- Most policies end with `return policy.approve { ... }`.
-for _, name in ipairs { "approve", "reject", "pending", "unavailable" } do
+for _, name in ipairs { "approve", "consent", "reject", "pending", "unavailable" } do
   M[name] = core.error.keep_caller(M[name])
 end
 

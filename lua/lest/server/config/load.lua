@@ -75,7 +75,38 @@ local function resolve(config, folder)
   for _, each in pairs(config.cas) do resolve_identity(folder, each) end
   for key, file in pairs(config.anchors) do config.anchors[key] = absolute(folder, file) end
   for i, file in ipairs(config.crls) do config.crls[i] = absolute(folder, file) end
-  for _, each in pairs(config.labels) do each.policy = absolute(folder, each.policy) end
+  for _, each in pairs(config.labels) do
+    local files = {}
+    for i, policy in ipairs(each.policies) do
+      policy.file = absolute(folder, policy.file)
+      files[i] = policy.file
+    end
+    each.policy = table.concat(files, ", ")
+  end
+  config.folder = folder
+end
+
+--- The policies of each label as a list, in which an option knows its line.
+local function list_policies(config, source, report)
+  for name, each in pairs(config.labels) do
+    local where = "labels." .. name
+    if each.policy and each.policies then
+      report(where .. ".policies", "stands beside 'policy': give one of them")
+    elseif not each.policy and not each.policies then
+      report(where .. ".policy", "is missing")
+    end
+    for i, policy in ipairs(each.policies or {}) do
+      policy.where = ("%s.policies[%d]"):format(where, i)
+    end
+    if each.policy then each.policy.where = where .. ".policy" end
+    each.policies = each.policies or { each.policy }
+    for _, policy in ipairs(each.policies) do
+      policy.lines = {}
+      for option in pairs(policy.options) do
+        policy.lines[option] = source and line_of(source, option)
+      end
+    end
+  end
 end
 
 --- The kinds that any entry of `auth` names, and whether some entry does without a certificate.
@@ -164,9 +195,11 @@ function M.check(raw, file, folder, source)
   local config, problems = schema.check(shape, raw)
   if config then
     problems = {}
-    cross_check(config, function(where, problem)
+    local function report(where, problem)
       table.insert(problems, { path = where, problem = problem })
-    end)
+    end
+    list_policies(config, source, report)
+    cross_check(config, report)
     if #problems == 0 then
       resolve(config, folder)
       config.file = file

@@ -89,7 +89,12 @@ return {
     "How a path is served: the label is the segment after `/.well-known/est/`, and `default` is "
       .. "for none.",
     policy = "The Lua file that decides: see `lest-policy`(5). It is read at a start and at a "
-      .. "reload.",
+      .. "reload. Where the policy declares options, `{ file = \"x.lua\", options = { prefix = "
+      .. "\"pump-\" } }` gives them; several labels may run one file with other options. This or "
+      .. "`policies` must be there.",
+    policies = "Instead: several, each as `policy` is. All must approve, and the last that states "
+      .. "names says which; the first that refuses or holds the request decides. A policy without "
+      .. "a hook has no say there.",
     profile = "The profile that is issued by. This or `profiles` must be there.",
     profiles = "Instead: several, of which the policy chooses by `policy.approve { profile = ... "
       .. "}`; the first unless told. A renewal keeps the one it has, if that is one of these.",

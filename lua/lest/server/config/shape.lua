@@ -70,8 +70,24 @@ local function columns(value)
   return nil, 'must be "auto", or a multiple of 4 up to 76, or 0 for one line'
 end
 
+-- What a policy's options may be is the policy's own matter (policy.options): here they are values
+-- that survive the way to a worker.
+local function option_value(value)
+  local kind = math.type(value) or type(value)
+  if kind == "string" or kind == "boolean" or kind == "integer" then return value end
+  if kind == "table" then return s.list(s.string()).accept(value) end
+end
+
+local policy_table = s.record { file = path, options = s.optional(s.map(s.custom(
+  "a text, a whole number, true, false or a list of texts", option_value), { max = 64 }), {}) }
+
+local policy = s.custom('a file, or { file = "x.lua", options = { ... } }', function(value)
+  return policy_table.accept(type(value) == "string" and { file = value } or value)
+end)
+
 local label = s.record {
-  policy = path,
+  policy = s.optional(policy),
+  policies = s.optional(s.list(policy, { min = 1, max = 8, as = '{ "a.lua", "b.lua" }' })),
   profile = s.optional(name),
   profiles = s.optional(s.list(name, { min = 1 })),
   auth = s.optional(auth, { "certificate" }),

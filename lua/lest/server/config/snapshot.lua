@@ -30,7 +30,9 @@ function M.files(config)
     if not listed[file] then table.insert(list, { key, file }) end
     listed[file] = true
   end
-  for key, each in pairs(config.labels) do add(("labels.%s.policy"):format(key), each.policy) end
+  for _, each in pairs(config.labels) do
+    for _, policy in ipairs(each.policies) do add(policy.where, policy.file) end
+  end
   for key, file in pairs(config.anchors) do add("anchors." .. key, file) end
   for i, file in ipairs(config.crls) do add(("crls[%d]"):format(i), file) end
   return list

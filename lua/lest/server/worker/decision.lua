@@ -10,7 +10,9 @@ local policy = require "lest.policy"
 local refusal = require "lest.server.wire.refusal"
 local rule = require "lest.policy.rule"
 local schema = require "lest.base.schema"
+local stop = require "lest.policy.stop"
 local task = require "lest.task"
+local verdicts = require "lest.policy.verdicts"
 
 local M = {}
 
@@ -108,12 +110,15 @@ end
 --- is called with the lest.limit before the hook is may keep it, to defer its deadline
 ---@return boolean ok
 ---@return any result what the hook returned, or a sentence for the log
+---@return lest.verdict|nil stopped where a test ended the decision: the verdict that it has
 function M.call(hook, argument, limits)
   local limit, running = start(hook, argument, limits.seconds, limits)
   local ok, result = running.ok, running.results and running.results[1]
   if not running.done then ok, result = wait_for(running, limit) end
   if ok then return true, result end
   if not limit.exhausted then refusal.raise_memory(result) end
+  local stopped = not limit.expired and stop.verdict(result)
+  if stopped then return false, tostring(result), stopped end
   return false, why_failed(hook, running, limit, result, limits):sub(1, DETAIL_MAX)
 end
 
@@ -139,9 +144,13 @@ end
 ---@return table verdict
 function M.run(hook, request, limits, profiles)
   if not hook then return policy.reject "this operation is not offered here" end
-  local ok, verdict = M.call(hook, request, limits)
+  local ok, verdict, stopped = M.call(hook, request, limits)
+  if stopped then return stopped end
   if not ok then return { verdict = "error", detail = verdict } end
   if not policy.is_verdict(verdict) then return mistake(hook, no_verdict(verdict)) end
+  if verdict.verdict == "approve" and not verdicts.has_names(verdict) then
+    return mistake(hook, "no policy of the label states names: policy.consent states none")
+  end
   local profile = verdict.profile
   if not profile or not profiles or list.has(profiles, profile) then return verdict end
   return mistake(hook, ("the label does not have the profile '%s'%s: it has %s"):format(

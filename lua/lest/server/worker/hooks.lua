@@ -3,14 +3,20 @@
 local core = require "lest.core"
 local decision = require "lest.server.worker.decision"
 local fail = require "lest.base.fail"
+local files_of = require "lest.policy.files"
 local mark = require "lest.base.mark"
 local operations = require "lest.server.wire.operations"
+local options = require "lest.policy.options"
 local rule = require "lest.policy.rule"
 local schema = require "lest.base.schema"
+local stack = require "lest.policy.stack"
 
 local M = {}
 
 local FILE_MAX <const> = 1024 * 1024
+
+-- The most bytes of paths that the ledger has with a request.
+local FILES_MAX <const> = 4096
 
 -- What a policy may have, by the operations that are decided.
 local HOOKS <const> = {}
@@ -38,11 +44,11 @@ end
 
 --- What a policy's text raised while it ran, with the line where it did.
 local function why_failed(chunk, problem)
-  local stack = debug.traceback("", 2)
-  if type(problem) == "string" then return decision.at(chunk, problem, stack) end
+  local trace = debug.traceback("", 2)
+  if type(problem) == "string" then return decision.at(chunk, problem, trace) end
   local ok, text = pcall(decision.describe, problem)
   if not ok or type(text) ~= "string" then text = "an error of type " .. type(problem) end
-  return decision.at(chunk, text, stack)
+  return decision.at(chunk, text, trace)
 end
 
 --- "file:12", where a hook of this file begins; of another's, or of what is no function, "file".
@@ -66,12 +72,37 @@ local function hooks_problem(hooks)
   end
 end
 
+--- Run the chunk of a policy file with its options: what it returns.
+local function run(chunk, file, given, folder)
+  local state = { source = "@" .. file, given = given or {},
+    folder = folder or files_of.folder_of("@" .. file) }
+  local ok, hooks = options.load(state, function()
+    return xpcall(chunk, function(raised) return why_failed(chunk, raised) end)
+  end)
+  local problem = state.problem
+  if problem and (ok or state.place) then
+    local place = state.place and (" (%s)"):format(state.place) or ""
+    local _, err = fail("policy", problem.text .. place)
+    err.option = problem.option
+    return nil, err
+  end
+  if not ok then return fail("policy", tostring(hooks)) end
+  return hooks
+end
+
+---@class lest.worker.policy
+---@field hooks table<string, function>
+---@field file string of several: all, with ", " between them
+---@field hash string SHA-256 of the text; of several: of their hashes
+
 --- Load a policy file.
 ---@param file string
 ---@param source? string its text, where that was read already
----@return { hooks: table<string, function>, file: string, hash: string }|nil policy
----@return lest.error|nil err
-function M.load(file, source)
+---@param given? table<string, any> its options
+---@param folder? string where the files in them are; absent: the policy's
+---@return lest.worker.policy|nil policy
+---@return lest.error|nil err `option` is the one that it is about
+function M.load(file, source, given, folder)
   if not source then
     local err
     source, err = core.file.read(file, FILE_MAX)
@@ -79,8 +110,8 @@ function M.load(file, source)
   end
   local chunk, problem = load(mark.strip(source), "@" .. file, "t", strict_environment())
   if not chunk then return fail("policy", problem) end
-  local ok, hooks = xpcall(chunk, function(raised) return why_failed(chunk, raised) end)
-  if not ok then return fail("policy", tostring(hooks)) end
+  local hooks, err = run(chunk, file, given, folder)
+  if err then return nil, err end
   if type(hooks) == "function" then hooks = { enroll = hooks, reenroll = hooks } end
   local hook
   problem, hook = hooks_problem(hooks)
@@ -88,22 +119,47 @@ function M.load(file, source)
   return { hooks = hooks, file = file, hash = core.secret.sha256(source) }
 end
 
+--- Several policies as one: all must approve (lest.policy.stack).
+---@param policies lest.worker.policy[]
+---@return lest.worker.policy
+function M.join(policies)
+  if #policies == 1 then return policies[1] end
+  local names, paths, hashes = {}, {}, {}
+  for i, policy in ipairs(policies) do
+    names[i], paths[i], hashes[i] = policy.file:match "[^/]*$", policy.file, policy.hash
+  end
+  local file, name = table.concat(paths, ", "), table.concat(names, ", ")
+  if #file > FILES_MAX then file = name end
+  return { hooks = stack.hooks(policies, name), file = file,
+    hash = core.secret.sha256(table.concat(hashes)) }
+end
+
 -- A policy may be of several files: what it requires is looked for beside it too.
 local function search_beside(file)
-  local template = (file:match "^(.*)/[^/]*$" or ".") .. "/?.lua"
+  local template = files_of.folder_of("@" .. file) .. "/?.lua"
   if not (";" .. package.path .. ";"):find(";" .. template .. ";", 1, true) then
     package.path = package.path .. ";" .. template
   end
 end
 
 --- Load what decides for a label.
----@param options { policy: string } the label's, of the configuration
+---@param label { policies: { file: string, options?: table }[] } of the configuration
+---@param folder? string that of the configuration; absent: each policy's own
 ---@param files? table<string, string> texts that were read already, by their paths
----@return { hooks: table<string, function>, file: string, hash: string }|nil policy
----@return lest.error|nil err
-function M.of_label(options, files)
-  search_beside(options.policy)
-  return M.load(options.policy, files and files[options.policy])
+---@return lest.worker.policy|nil policy
+---@return lest.error|nil err `of` is the one of `policies` that it is about
+function M.of_label(label, folder, files)
+  local policies = {}
+  for i, each in ipairs(label.policies) do
+    local err
+    search_beside(each.file)
+    policies[i], err = M.load(each.file, files and files[each.file], each.options, folder)
+    if not policies[i] then
+      err.of = each
+      return nil, err
+    end
+  end
+  return M.join(policies)
 end
 
 return M

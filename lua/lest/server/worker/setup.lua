@@ -42,15 +42,25 @@ function M.label(config, name)
   return label
 end
 
---- Run the text of a label's policy, which makes its hooks.
+--- What is wrong with a policy, with the key of the configuration that it is about: the policy's,
+--- or that of an option, with its line.
+local function blame_policy(config, err)
+  local policy = err.of
+  if not err.option then return blame(policy.where, err) end
+  local line = policy.lines[err.option:match "^[%w_]*"]
+  local where = ("%s.options.%s"):format(policy.where, err.option)
+  return blame(line and ("%s:%d: %s"):format(config.file, line, where) or where, err)
+end
+
+--- Run the texts of a label's policies, which make its hooks.
 ---@param config table
 ---@param label table
 ---@return boolean|nil ok
 ---@return lest.error|nil err
 function M.policy(config, label)
   local err
-  label.policy, err = hooks.of_label(label.options, config.files)
-  if not label.policy then return blame(("labels.%s.policy"):format(label.name), err) end
+  label.policy, err = hooks.of_label(label.options, config.folder, config.files)
+  if not label.policy then return blame_policy(config, err) end
   return true
 end
 

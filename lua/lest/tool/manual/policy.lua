@@ -5,7 +5,7 @@ local list = require "lest.base.list"
 local functions <const> = api.functions "lest.policy"
 
 -- The functions in the order of the page; other ones follow.
-local VERDICTS <const> = { "approve", "reject", "pending", "unavailable" }
+local VERDICTS <const> = { "approve", "consent", "reject", "pending", "unavailable" }
 local HOOKS <const> = { "own_name", "renew" }
 local RULES <const> = { "first", "when", "unless", "names", "named" }
 local TESTS <const> = { "principal", "asks_for", "key", "address", "time", "validity", "all", "any",
@@ -79,6 +79,14 @@ reenroll = policy.first {
   policy.renew { window = "30d" },
 }]]
 
+local OPTIONS <const> = [[
+labels = {
+  default = { profile = "device", policies = {
+    "working-hours.lua",
+    { file = "names.lua", options = { prefix = "pump-" } },
+  } },
+}]]
+
 local EXAMPLE <const> = [[
 local lest, policy = require "lest", require "lest.policy"
 
@@ -146,6 +154,16 @@ return {
     "A test is a function of the request that returns true or false: one of these, or any other. "
       .. "One that returns nil and an error, as `lest.http.get` does, is neither: nothing is "
       .. "issued."),
+  { title = "OPTIONS AND SEVERAL POLICIES",
+    "A policy that declares options (`policy.options`) is a file for many labels. Those that the "
+      .. "configuration gives are checked when the policy is loaded, by `lest serve --check` too:",
+    { code = OPTIONS },
+    "Of several policies of a label (`policies`) each hook is asked in their order. The first that "
+      .. "does not approve decides. Where all approve, the names are those of the last that states "
+      .. "some, and the shortest of the lifetimes counts; who only guards, as by a quota, answers "
+      .. "`policy.consent()`. A policy that does not have a hook has no say there. `csrattrs` is "
+      .. "the last one's.",
+  },
   calls("OTHER FUNCTIONS", others()),
   request(),
   { title = "EXAMPLE",

@@ -21,7 +21,10 @@ local function wanted(worker, exchange, request)
     id = request.id, time = core.clock.wall_us() // 1000000, operation = request.operation,
     label = label.name, tls = request.tls, address = exchange.address,
   }
-  local ok, list = decision.call(hook, seen, worker:decision_limits(request))
+  local ok, list, stopped = decision.call(hook, seen, worker:decision_limits(request))
+  if stopped then
+    refusal.raise(stopped.verdict == "unavailable" and 503 or 403, stopped.reason)
+  end
   if ok and list == nil then return label.csrattrs end
   local der, err
   if ok then
