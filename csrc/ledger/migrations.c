@@ -242,6 +242,16 @@ static const char sixth[] =
     "  left_out INTEGER NOT NULL" /* refusals that were not kept, before this one */
     ") STRICT;";
 
-const char *const ledger_sqlite_migrations[] = { first, second, third, fourth, fifth, sixth };
+/* requests: what the decision did. rule is the one that decided; asked_at the time that the policy saw;
+ * stated, trace and outside are JSON: what the verdict stated, also where nothing came of it, and what
+ * lest/base/trace.lua writes. They stand last, and the long ones behind the short: a list reads a row no
+ * further than it must. */
+static const char seventh[] = "ALTER TABLE requests ADD COLUMN rule TEXT;"
+                              "ALTER TABLE requests ADD COLUMN asked_at INTEGER;"
+                              "ALTER TABLE requests ADD COLUMN stated TEXT;"
+                              "ALTER TABLE requests ADD COLUMN trace TEXT;"
+                              "ALTER TABLE requests ADD COLUMN outside TEXT;";
+
+const char *const ledger_sqlite_migrations[] = { first, second, third, fourth, fifth, sixth, seventh };
 const size_t ledger_sqlite_migration_count =
     sizeof ledger_sqlite_migrations / sizeof *ledger_sqlite_migrations;

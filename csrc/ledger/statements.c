@@ -51,7 +51,8 @@
 
 #define REQUEST \
     "seq, id, time_us, operation, label, principal_kind, principal_name, credential_id, key_hash, address," \
-    " previous, verdict, reason, detail, profile, policy_file, policy_hash, duration_us, serial, pending_id, " DEVICE
+    " previous, verdict, reason, detail, profile, policy_file, policy_hash, duration_us, serial, pending_id, rule," \
+    " " DEVICE
 
 #define CERTIFICATE \
     "c.seq, c.issuer, c.serial, c.fingerprint, c.subject, c.san, c.principal_kind, c.principal_name, c.label," \
@@ -177,19 +178,22 @@ const struct ledger_statement ledger_statements[] = {
     { "request_add",
       "INSERT INTO requests (id, time_us, operation, label, principal_kind, principal_name, principal,"
       " credential_id, csr, key_hash, tls, address, headers, previous, approvals, verdict, reason, detail,"
-      " profile, policy_file, policy_hash, duration_us, serial, pending_id, device)"
+      " profile, policy_file, policy_hash, duration_us, serial, pending_id, device, rule, asked_at, stated, trace,"
+      " outside)"
       " VALUES (:id, :time_us, :operation, :label, :principal_kind, :principal_name, :principal,"
       " :credential_id, :csr, :key_hash, :tls, :address, :headers, :previous, :approvals, :verdict, :reason,"
-      " :detail, :profile, :policy_file, :policy_hash, :duration_us, :serial, :pending_id, :device)",
+      " :detail, :profile, :policy_file, :policy_hash, :duration_us, :serial, :pending_id, :device, :rule,"
+      " :asked_at, :stated, :trace, :outside)",
       { TEXT(id), INTEGER(time_us), TEXT(operation), TEXT(label), TEXT_OR_NULL(principal_kind),
         TEXT_OR_NULL(principal_name), TEXT_OR_NULL(principal), TEXT_OR_NULL(credential_id),
         BLOB_OR_NULL(csr), TEXT_OR_NULL(key_hash), TEXT_OR_NULL(tls), TEXT_OR_NULL(address),
         TEXT_OR_NULL(headers), TEXT_OR_NULL(previous), TEXT_OR_NULL(approvals), TEXT(verdict),
         TEXT_OR_NULL(reason), TEXT_OR_NULL(detail), TEXT_OR_NULL(profile),
         TEXT_OR_NULL(policy_file), TEXT_OR_NULL(policy_hash), INTEGER_OR_NULL(duration_us),
-        TEXT_OR_NULL(serial), TEXT_OR_NULL(pending_id), TEXT_OR_NULL(device) } },
+        TEXT_OR_NULL(serial), TEXT_OR_NULL(pending_id), TEXT_OR_NULL(device), TEXT_OR_NULL(rule),
+        INTEGER_OR_NULL(asked_at), TEXT_OR_NULL(stated), TEXT_OR_NULL(trace), TEXT_OR_NULL(outside) } },
     { "request_get",
-      "SELECT " REQUEST ", principal, csr, tls, headers, approvals FROM requests WHERE id = :id",
+      "SELECT " REQUEST ", principal, csr, tls, headers, approvals, asked_at, stated, trace, outside FROM requests WHERE id = :id",
       { TEXT(id) } },
     { "request_list",
       "SELECT " REQUEST_LISTED " FROM requests WHERE true" IS_WANTED_REQUEST SPAN,

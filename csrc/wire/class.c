@@ -1,6 +1,7 @@
 /* What bytes may be besides their number. ASCII, no locale. */
 #include "wire/shape.h"
 
+#include "base/json.h"
 #include "base/utf8.h"
 
 #include <string.h>
@@ -46,8 +47,22 @@ static bool is_label(const uint8_t *data, size_t len)
     return all_of(data, len, "-._~!$&'()*+,;=:@%");
 }
 
+/* A reader of the ledger finds a whole text, whatever a worker says. */
+static bool is_json_list(const uint8_t *data, size_t len)
+{
+    struct lest_json_reader reader;
+    lest_json_read(&reader, data, len);
+    struct lest_json_token token = lest_json_next(&reader);
+    if (token.kind != LEST_JSON_LIST)
+        return false;
+    while (token.kind != LEST_JSON_END && token.kind != LEST_JSON_WRONG)
+        token = lest_json_next(&reader);
+    return token.kind == LEST_JSON_END;
+}
+
 const struct wire_class wire_utf8 = { is_utf8, "UTF-8" };
 const struct wire_class wire_text = { is_text, "UTF-8 text" };
 const struct wire_class wire_id = { is_id, "an id" };
 const struct wire_class wire_name = { is_name, "a name" };
 const struct wire_class wire_label = { is_label, "a label" };
+const struct wire_class wire_json_list = { is_json_list, "a list in JSON" };

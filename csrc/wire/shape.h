@@ -37,6 +37,7 @@ extern const struct wire_class wire_text; /* UTF-8 without NUL: what the ledger 
 extern const struct wire_class wire_id;
 extern const struct wire_class wire_name;
 extern const struct wire_class wire_label;
+extern const struct wire_class wire_json_list;
 
 /** One kind of value. Which members count depends on the kind.
  *  choices, fields   ended by NULL, and by a field without a name

@@ -10,6 +10,7 @@ local clock = require "lest.base.clock"
 local core = require "lest.core"
 local duration = require "lest.duration"
 local fail = require "lest.base.fail"
+local http_record = require "lest.base.http_record"
 local task = require "lest.task"
 
 ---@class lest.module.http
@@ -125,7 +126,7 @@ end
 
 local KNOWN <const> = { url = true, method = true, headers = true, body = true, json = true,
   trust = true, cert = true, key = true, username = true, password = true, timeout = true,
-  max_body = true }
+  max_body = true, show_query = true }
 
 local function list_of(headers)
   local list = {}
@@ -161,6 +162,8 @@ end
 ---@field password? string of the user name
 ---@field timeout? string|integer for the whole exchange; default "30s"
 ---@field max_body? integer most bytes of an answer; default 1 MiB
+---@field show_query? boolean in a policy: the query of the URL may stand in the ledger, which else
+--- has its hash
 
 -- To read as much JSON takes some 35 ms, for which a worker answers nobody else.
 local BODY_MAX <const> = 1024 * 1024
@@ -169,19 +172,9 @@ local BODY_MAX <const> = 1024 * 1024
 -- unknown whether it was done.
 local SAFE <const> = { GET = true, HEAD = true, OPTIONS = true }
 
---- Send a request. url and method ("GET" if absent) are among the options.
----@param options lest.http.options|{ url: string, method?: string }
----@return lest.http.response?
----@return lest.error? err
-function M.request(options)
-  check(options, 2)
+local function send(options, headers, body)
   local client, err = open(options)
   if not client then return nil, err end
-  local headers, body = list_of(options.headers), options.body
-  if options.json ~= nil then
-    body = require "lest.json".encode(options.json)
-    headers[#headers + 1] = { "Content-Type", "application/json" }
-  end
   local response
   response, err = M.send(client, {
     url = options.url, method = options.method, headers = headers, body = body,
@@ -191,6 +184,31 @@ function M.request(options)
   })
   if not response then err.unknown = err.was_sent and not SAFE[options.method or "GET"] or nil end
   return response, err
+end
+
+--- Send a request. url and method ("GET" if absent) are among the options.
+---@param options lest.http.options|{ url: string, method?: string }
+---@return lest.http.response?
+---@return lest.error? err
+function M.request(options)
+  check(options, 2)
+  local headers, body = list_of(options.headers), options.body
+  if options.json ~= nil then
+    body = require "lest.json".encode(options.json)
+    headers[#headers + 1] = { "Content-Type", "application/json" }
+  end
+  local journal = task.context()
+  if not journal then return send(options, headers, body) end
+  -- Within a decision: what it learns is noted, or comes from the record.
+  local question = http_record.question(options, headers, body)
+  local response
+  local answer, err = journal:outside("http", question, function()
+    local problem
+    response, problem = send(options, headers, body)
+    return response and http_record.answer(response), problem
+  end)
+  if response or not answer then return response, err end
+  return M.response(http_record.response(answer, question))
 end
 
 local function with(options, changes)

@@ -146,7 +146,8 @@ end
 
 --- As spawn, with options: limit (a lest.limit that bounds it, and the tasks that it starts), quiet
 --- (an error is for whoever waits), on_step (called before each piece of it runs, and of those),
---- started (who did, for its errors).
+--- context (what M.context gives in it, and in those), started (who did, for its errors). What a
+--- bounded task starts has its bounds and its context, and no other.
 ---@param options table
 ---@param fn function
 ---@param ... any
@@ -157,6 +158,7 @@ function M.start(options, fn, ...)
   local task = setmetatable({
     co = coroutine.create(fn), done = false, limit = bounds.limit, quiet = options.quiet,
     on_step = bounds.on_step, started = options.started, root = root,
+    context = bounds.context or current and current.context,
   }, Task)
   if not root and task.limit then
     task.root, task.parts = task, {}
@@ -265,6 +267,12 @@ M.at_exit = IS_STOCK and setmetatable({}, { __gc = tell_unfinished }) or nil
 ---@return boolean
 function M.inside()
   return current ~= nil
+end
+
+--- What the task was started with, or the one that started it; of a decision its journal.
+---@return any
+function M.context()
+  return current and current.context
 end
 
 -- A wait (or the end of a decision's time) inside a script's own coroutine goes outwards to the

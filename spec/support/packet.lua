@@ -12,7 +12,7 @@ local FIELDS <const> = {
     "certificate" },
   finish = { "id", "handle", "verdict", "reason", "detail", "profile", "lifetime", "renewal",
     "subject", "san", "facts", "retry_after", "expires", "policy_file", "policy_hash",
-    "duration_us", "needed" },
+    "duration_us", "needed", "rule", "asked_at", "trace", "outside" },
   answer = { "id", "status", "reason", "retry_after", "verdict", "who", "device", "handle",
     "principal", "auth", "previous", "approvals", "certificate", "serial", "replayed" },
 }

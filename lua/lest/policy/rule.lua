@@ -2,44 +2,19 @@
 --- where it is not for this request; a test returns whether something holds. A function that a
 --- policy writes is as good as one that the kit makes.
 ---
---- Each has a name for whoever asks later which rule decided. The name is kept beside the function,
---- so that a hook stays a function whoever made it.
+--- Each has a name (known.lua) for whoever asks later which rule decided; what each said is noted
+--- in the decision's journal.
+local journal = require "lest.policy.journal"
+local known = require "lest.policy.known"
 local schema = require "lest.base.schema"
 local verdicts = require "lest.policy.verdicts"
 
 local M = {}
 
--- What is known of a function that the kit has made: its kind, "rule" or "test", and its name.
-local known <const> = setmetatable({}, { __mode = "k" })
+-- Locals: a policy may put something else into a module.
+local enter <const>, leave <const> = journal.enter, journal.leave
 
---- A place without its folders: "/etc/lest/policy.lua:12" is "policy.lua:12".
-local function short(place)
-  return place:match "[^/]*$"
-end
-
----@param fn function
----@param kind "rule"|"test"
----@param what string "own_name"
----@param place string where a policy made it, as origin.here() has it
-function M.register(fn, kind, what, place)
-  known[fn] = { kind = kind, name = ("%s at %s"):format(what, short(place)) }
-end
-
---- Whether a function has a name already.
----@param fn function
----@return boolean
-function M.is_known(fn)
-  return known[fn] ~= nil
-end
-
---- The name of a rule or a test: its own, or else where it was made.
----@param fn function
----@return string
-function M.name(fn)
-  if known[fn] then return known[fn].name end
-  local info = debug.getinfo(fn, "S")
-  return short(("%s:%d"):format(info.short_src, info.linedefined))
-end
+M.register, M.is_known, M.name = known.register, known.is_known, known.name
 
 --- What a policy gave where a rule is wanted, as a rule. A verdict is one for every request.
 ---@param value any
@@ -47,10 +22,12 @@ end
 ---@return string|nil problem
 function M.as_rule(value)
   if verdicts.is_verdict(value) then
-    return function() return verdicts.copy(value) end
+    local function always() return verdicts.copy(value) end
+    known.set(always, "rule", "policy." .. tostring(value.verdict))
+    return always
   elseif type(value) ~= "function" then
     return nil, ("must be a rule or a verdict, not %s"):format(schema.kind(value))
-  elseif known[value] and known[value].kind == "test" then
+  elseif known.kind(value) == "test" then
     return nil, "is a test, not a rule: write policy.when(test, verdict)"
   end
   return value
@@ -65,7 +42,7 @@ function M.as_test(value)
   if type(value) ~= "function" then
     return nil, ("must be a test, as policy.principal { kind = \"basic\" }, not %s"):format(
       schema.kind(value))
-  elseif known[value] and known[value].kind == "rule" then
+  elseif known.kind(value) == "rule" then
     return nil, "is a rule, not a test"
   end
   return value
@@ -108,29 +85,49 @@ local function refuse_failure(fn, result, problem)
   end
 end
 
+-- What a rule returned, which is a verdict or nothing.
+local function verdict_of(rule, result, problem)
+  refuse_failure(rule, result, problem)
+  if not result then return nil end
+  if verdicts.is_verdict(result) then return result end
+  error(("%s: a rule returns a verdict or nil, not a %s"):format(M.name(rule), type(result)), 0)
+end
+
 --- Ask a rule.
+---@param rule function
+---@param request lest.request
+---@return lest.verdict|nil verdict nil where the rule is not for this request
+local function follow(rule, request)
+  local step = enter("rule", rule)
+  local verdict = verdict_of(rule, rule(request))
+  if step then leave(step, verdict and verdict.verdict or "-", nil, verdict) end
+  return verdict
+end
+M.follow = follow
+
+--- Ask a rule that decides in its own name, unless one within it has.
 ---@param rule function
 ---@param request lest.request
 ---@return lest.verdict|nil verdict a table of its own; nil where the rule is not for this request
 function M.decide(rule, request)
-  local result, problem = rule(request)
-  refuse_failure(rule, result, problem)
-  if not result then return nil end
-  if verdicts.is_verdict(result) then return verdicts.copy(result, M.name(rule)) end
-  error(("%s: a rule returns a verdict or nil, not a %s"):format(M.name(rule), type(result)), 0)
+  local verdict = follow(rule, request)
+  return verdict and verdicts.copy(verdict, M.name(rule))
 end
 
---- Ask a test.
+--- Ask a test. What it returns besides is what it saw, short, for the journal.
 ---@param test function
 ---@param request lest.request
 ---@return boolean
 function M.holds(test, request)
-  local result, problem = test(request)
-  refuse_failure(test, result, problem)
+  local step = enter("test", test)
+  local result, saw = test(request)
+  refuse_failure(test, result, saw)
   if verdicts.is_verdict(result) then
     error(("%s: a test returns true or false, not a verdict"):format(M.name(test)), 0)
   end
-  return result and true or false
+  result = result and true or false
+  if step then leave(step, result and "yes" or "no", saw, result) end
+  return result
 end
 
 --- The same under another name.
@@ -138,14 +135,13 @@ end
 ---@param fn function
 ---@return function
 function M.named(name, fn)
-  local is_test = known[fn] and known[fn].kind == "test"
   local function named(request)
     local result, problem = fn(request)
     -- Where a rule inside has decided, its name stays.
     if verdicts.is_verdict(result) then result = verdicts.copy(result, name) end
     return result, problem
   end
-  known[named] = { kind = known[fn] and (is_test and "test" or "rule"), name = name }
+  known.set(named, known.kind(fn), name)
   return named
 end
 

@@ -9,6 +9,9 @@ local M = {}
 
 local NAME_MAX <const> = 100
 
+-- Locals: a policy may put something else into a module.
+local decide <const>, follow <const>, holds <const> = rule.decide, rule.follow, rule.holds
+
 --- A rule: ask rules in their order; the first that has a verdict decides. Where none has one, the
 --- request is refused.
 ---
@@ -25,7 +28,7 @@ function M.first(list)
   if not rules then return nil, problem end
   return function(request)
     for _, each in ipairs(rules) do
-      local verdict = rule.decide(each, request)
+      local verdict = decide(each, request)
       if verdict then return verdict end
     end
     return verdicts.reject { "no rule allows this request",
@@ -37,14 +40,19 @@ end
 local function on(name, expected, test, consequence)
   local asked, problem = rule.as_test(test)
   if not asked then return nil, ("policy.%s: the test %s"):format(name, problem) end
-  local follow
-  follow, problem = rule.as_rule(consequence)
-  if not follow then
+  local next_rule
+  next_rule, problem = rule.as_rule(consequence)
+  if not next_rule then
     return nil, ("policy.%s: what follows the test %s"):format(name, problem)
   end
+  -- A verdict is no step of its own.
+  if next_rule ~= consequence then
+    return function(request)
+      if holds(asked, request) == expected then return next_rule(request) end
+    end
+  end
   return function(request)
-    if rule.holds(asked, request) ~= expected then return nil end
-    return follow(request)
+    if holds(asked, request) == expected then return follow(next_rule, request) end
   end
 end
 

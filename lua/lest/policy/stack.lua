@@ -5,6 +5,8 @@ local verdicts = require "lest.policy.verdicts"
 
 local M = {}
 
+local decide <const> = rule.decide -- a policy may put something else into a module
+
 --- The profile and the lifetime of an approval that others have bounded, too.
 local function bound(made, each)
   if each.profile and made.profile and each.profile ~= made.profile then
@@ -33,7 +35,7 @@ local function every(rules)
   return function(request)
     local approvals = {}
     for i, each in ipairs(rules) do
-      local verdict = rule.decide(each, request)
+      local verdict = decide(each, request)
       if not verdict then
         error(("%s: the policy returned nil, not a verdict"):format(rule.name(each)), 0)
       elseif verdict.verdict ~= "approve" then

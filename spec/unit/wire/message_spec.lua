@@ -126,6 +126,13 @@ describe("a packet", function()
       ["lifetime: out of range (1 to 3200000000)"] = p.finish { lifetime = p.integer(0) },
       ["duration_us: out of range (0 to 9223372036854775807)"] =
         p.finish { duration_us = p.integer(-1) },
+      ["asked_at: out of range (0 to 9223372036854775807)"] =
+        p.finish { asked_at = p.integer(-1) },
+      ["rule: longer than 256 bytes"] = p.finish { rule = p.bytes(("x"):rep(257)) },
+      ["trace: longer than 32768 bytes"] =
+        p.finish { trace = p.bytes('["' .. ("x"):rep(32765) .. '"]') },
+      ["outside: longer than 98304 bytes"] =
+        p.finish { outside = p.bytes('["' .. ("x"):rep(98301) .. '"]') },
       ["status: out of range (200 to 599)"] = p.answer { status = p.integer(600) },
       ["approvals[2].time: is missing"] = p.answer { approvals = p.list {
         p.record { { 1, p.bytes "a" }, { 3, p.integer(0) } }, p.record { { 1, p.bytes "b" } } } },
@@ -136,6 +143,21 @@ describe("a packet", function()
       local got, err = message.decode(p.finish { facts = p.map { { "a", p.fact(number) } } }, ALL)
       assert.is_nil(got)
       assert.matches("^facts%.a: must be a string, a finite number or a boolean", err.message)
+    end
+  end)
+
+  it("carries JSON as one whole list, or not at all", function()
+    for _, list in ipairs { "[]", '[[0,"rule","a","-",1,"\\u001b"],{"more":1}]',
+      (" [ %s ] "):format(("[],"):rep(999) .. "[]"), ("["):rep(64) .. ("]"):rep(64) } do
+      local got = assert(message.decode(p.finish { trace = p.bytes(list), outside = p.bytes(list) },
+        ALL))
+      assert.same({ list, list }, { got.trace, got.outside })
+    end
+    for _, text in ipairs { "", "[", "{}", "1", "null", "[]]", "[] x", "[],[]", "[1,]", "['a']",
+      '["\xff"]', '["\27"]', '["a\0"]', "[]\0", '["\\ud800"]', '[{"a"}]', "[NaN]",
+      ("["):rep(65) .. ("]"):rep(65) } do
+      refused(p.finish { trace = p.bytes(text) }, "trace: not a list in JSON")
+      refused(p.finish { outside = p.bytes(text) }, "outside: not a list in JSON")
     end
   end)
 

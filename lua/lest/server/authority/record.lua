@@ -170,6 +170,27 @@ local function proven(request)
   }
 end
 
+--- A name in parts as JSON has words for it: type, value, and which of its flags are set.
+local function name_of(parts)
+  local list = {}
+  for i, part in ipairs(parts) do
+    list[i] = { part[1], part[2], part.plus and "plus" or part.der and "der" or nil,
+      part.plus and part.der and "der" or nil }
+  end
+  return list
+end
+
+--- What the verdict stated, also where nothing comes of it; nil for nothing.
+local function stated(finish)
+  if not (finish.subject or finish.san or finish.renewal or finish.profile or finish.lifetime
+    or finish.retry_after) then
+    return nil
+  end
+  return json.line { subject = finish.subject and name_of(finish.subject), san = finish.san,
+    profile = finish.profile, lifetime = finish.lifetime, renewal = finish.renewal or nil,
+    retry_after = finish.retry_after }
+end
+
 --- Write the request's row, complete enough to decide it again; request.verdict is what it says.
 ---@param extra table what the authority knows better or besides: reason, detail, profile, serial,
 --- pending_id
@@ -189,7 +210,8 @@ function M.request(authority, request, finish, verdict, extra)
     profile = extra.profile, policy_file = finish.policy_file, policy_hash = finish.policy_hash,
     duration_us = finish.duration_us, serial = extra.serial,
     pending_id = request.pending and request.pending.id or extra.pending_id,
-    device = request:other_device(),
+    device = request:other_device(), rule = finish.rule, asked_at = finish.asked_at,
+    stated = stated(finish), trace = finish.trace, outside = finish.outside,
   })
   if not changed then error(err) end
   request.verdict = verdict

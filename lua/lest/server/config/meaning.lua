@@ -117,6 +117,9 @@ return {
     retry_after = "When a client is told to come back, unless the policy says so.",
     pending_expires = "How long a pending request waits for operators, unless the policy says so.",
     lost_answer = "For how long the same request, with the same key, gets its certificate again.",
+    record = "Whether the ledger keeps what the policy was answered from outside of its request, "
+      .. "as by an inventory over HTTP: up to 64 KiB of each decision, so that it can be made "
+      .. "again. With `false` it has the hash of each answer.",
   },
   limits = {
     "Deadlines and bounds.",

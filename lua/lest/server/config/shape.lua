@@ -102,6 +102,7 @@ local label = s.record {
   retry_after = s.optional(duration.field { min = 1 }, "1m"),
   pending_expires = s.optional(duration.field { min = 60 }, "7d"),
   lost_answer = s.optional(duration.field {}, "1h"),
+  record = s.optional(s.boolean(), true),
 }
 
 local limits = s.record(limits_module.add_fields {

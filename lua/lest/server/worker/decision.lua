@@ -4,6 +4,7 @@
 ---
 --- Whatever goes wrong is the verdict "error", whose detail is for the log: nothing is issued.
 local core = require "lest.core"
+local journals = require "lest.policy.journal"
 local json = require "lest.json"
 local list = require "lest.base.list"
 local policy = require "lest.policy"
@@ -37,17 +38,28 @@ function M.describe(problem)
   return tostring(problem)
 end
 
---- Start a hook within its limits.
-local function start(hook, argument, seconds, limits)
+--- Start a function within the limits of a hook.
+local function start(seconds, limits, fn, ...)
   local limit = core.limit.new(core.clock.monotonic_ms() + seconds * 1000, limits.memory)
   if limits.on_limit then limits.on_limit(limit) end
-  return limit, task.start({ limit = limit, quiet = true, on_step = limits.on_step },
-    hook, argument)
+  return limit, task.start({ limit = limit, quiet = true, on_step = limits.on_step,
+    context = limits.journal }, fn, ...)
+end
+
+-- Locals: a policy may put something else into a module.
+local enter <const>, leave <const> = journals.enter, journals.leave
+
+--- The hook as a step of its decision's journal.
+local function noted(hook, request)
+  local step = enter("rule", hook)
+  local verdict = hook(request)
+  leave(step, policy.is_verdict(verdict) and verdict.verdict or "error", nil, verdict)
+  return verdict
 end
 
 local function text_of_error(problem, limits)
   if type(problem) == "string" then return problem end
-  local _, told = start(M.describe, problem, DESCRIBE_S, limits)
+  local _, told = start(DESCRIBE_S, limits, M.describe, problem)
   told:cancel()
   local text = told.ok and told.results[1]
   return type(text) == "string" and text or ("an error of type " .. type(problem))
@@ -103,16 +115,28 @@ local function wait_for(running, limit)
   return pcall(running.wait, running)
 end
 
+---@class lest.decision.limits
+---@field seconds integer
+---@field memory integer bytes
+---@field on_step? function called before each piece of it runs
+---@field on_limit? function called with the lest.limit before the hook is; it may keep it, to defer
+--- its deadline
+---@field journal? lest.journal what it does is noted there
+
 --- Call hook(argument) as a bounded task.
 ---@param hook function
 ---@param argument any
----@param limits { seconds: integer, memory: integer, on_step?: function, on_limit?: function } what
---- is called with the lest.limit before the hook is may keep it, to defer its deadline
+---@param limits lest.decision.limits
 ---@return boolean ok
 ---@return any result what the hook returned, or a sentence for the log
 ---@return lest.verdict|nil stopped where a test ended the decision: the verdict that it has
 function M.call(hook, argument, limits)
-  local limit, running = start(hook, argument, limits.seconds, limits)
+  local limit, running
+  if limits.journal then
+    limit, running = start(limits.seconds, limits, noted, hook, argument)
+  else
+    limit, running = start(limits.seconds, limits, hook, argument)
+  end
   local ok, result = running.ok, running.results and running.results[1]
   if not running.done then ok, result = wait_for(running, limit) end
   if ok then return true, result end
@@ -139,7 +163,7 @@ end
 
 ---@param hook function|nil absent: the operation is refused
 ---@param request table
----@param limits { seconds: integer, memory: integer }
+---@param limits lest.decision.limits
 ---@param profiles? string[] those of the label
 ---@return table verdict
 function M.run(hook, request, limits, profiles)
@@ -169,7 +193,9 @@ local function parts_of(subject)
 end
 
 --- A policy's text without the bytes that the ledger does not take.
-local function text_of(value)
+---@param value string?
+---@return string?
+function M.text(value)
   if not value or core.utf8.is_text(value) then return value end
   return (value:gsub("[^\x20-\x7e\n]", "?"))
 end
@@ -191,7 +217,7 @@ function M.fields(verdict)
     return { verdict = "error", detail = "approve: subject: " .. tostring(subject) }
   end
   return {
-    verdict = verdict.verdict, reason = text_of(verdict.reason), detail = text_of(verdict.detail),
+    verdict = verdict.verdict, reason = M.text(verdict.reason), detail = M.text(verdict.detail),
     retry_after = verdict.retry_after, expires = verdict.expires, needed = verdict.needed,
     profile = verdict.profile, lifetime = verdict.lifetime, renewal = verdict.renewal,
     facts = verdict.facts, subject = subject, san = verdict.san,

@@ -114,8 +114,9 @@ local FIELDS <const> = { "id", "operation", "label", "verdict", "status", "reaso
   "profile", "serial", "pending_id", "pending_state", "previous", "principal_name",
   "principal_kind", "principal", "device", "claimed", "certificate", "subject", "san", "left_out",
   "credential_id", "key_hash", "approvals", "tls", "address", "headers", "policy_file",
-  "policy_hash" }
-local JSON_FIELDS <const> = { "principal", "tls", "headers", "approvals" }
+  "policy_hash", "rule", "stated" }
+local JSON_FIELDS <const> = { "principal", "tls", "headers", "approvals", "stated", "trace",
+  "outside" }
 
 local function print_request(row)
   operate.print_field("time", support.time(row.time_us // 1000000))

@@ -3,9 +3,11 @@
 local answer = require "lest.server.worker.answer"
 local core = require "lest.core"
 local decision = require "lest.server.worker.decision"
+local journals = require "lest.policy.journal"
 local lines = require "lest.server.wire.lines"
 local message = require "lest.server.wire.message"
 local refusal = require "lest.server.wire.refusal"
+local rule = require "lest.policy.rule"
 local view = require "lest.server.worker.view"
 
 local M = {}
@@ -55,39 +57,61 @@ local function seen_request(exchange, request, facts)
   }
 end
 
+-- Bytes of a rule's name; `finish` takes no more.
+local RULE_MAX <const> = 200
+-- Locals: a policy may put something else into a module.
+local new_journal <const>, texts_of <const> = journals.new, journals.texts
+
+--- Which rule decided, as the log and the ledger call it: the hook itself where it says no other.
+local function rule_of(verdict, hook)
+  local name = type(verdict.rule) == "string" and verdict.rule or hook and rule.name(hook)
+  return name and decision.text(name:sub(1, RULE_MAX))
+end
+
 --- The `finish` message of a verdict, and its packet. One that the authority would not take is an
---- error of the policy, and of this request alone.
-local function finish_of(request, fields, duration_us)
+--- error of the policy, and of this request alone; the journal of one that is so large stays here.
+local function finish_of(request, fields, noted)
   local policy = request.label.policy
-  local function whole(finish)
+  local function whole(finish, trace, outside)
     finish.type, finish.id, finish.handle = "finish", request.id, request.handle
     finish.policy_file, finish.policy_hash = policy.file, policy.hash
-    finish.duration_us = duration_us
+    finish.duration_us, finish.asked_at = noted.duration_us, noted.asked_at
+    finish.rule, finish.trace, finish.outside = request.rule, trace, outside
     return finish, message.encode(finish)
   end
-  local finish, packet, problem = whole(fields)
+  local finish, packet, problem = whole(fields, noted.trace, noted.outside)
+  if not packet then finish, packet, problem = whole(fields) end
   if packet then return finish, packet end
-  return whole { verdict = "error", detail = decision.at(policy.hooks[request.row.hook],
-    "the verdict is not taken: " .. problem) }
+  return whole({ verdict = "error", detail = decision.at(policy.hooks[request.row.hook],
+    "the verdict is not taken: " .. problem) }, noted.trace, noted.outside)
+end
+
+--- The policy's verdict on a request, and what is noted of how it came to it.
+local function decide(worker, exchange, request, facts)
+  local label = request.label
+  local hook, limits = label.policy.hooks[request.row.hook], worker:decision_limits(request)
+  local started_us = core.clock.monotonic_us()
+  local ok, seen = pcall(seen_request, exchange, request, facts)
+  if not ok then
+    refusal.raise_memory(seen)
+    return { verdict = "error", detail = tostring(seen) }, { duration_us = 0 }
+  end
+  limits.journal = new_journal { keeps_answers = label.options.record }
+  local verdict = decision.run(hook, seen, limits, label.options.profiles)
+  local noted = { asked_at = seen.time, duration_us = core.clock.monotonic_us() - started_us }
+  noted.trace, noted.outside = texts_of(limits.journal)
+  request.rule = rule_of(verdict, hook)
+  return verdict, noted
 end
 
 --- Ask the policy about a request whose principal is proven, and the authority for what follows.
 local function judge(worker, exchange, request, facts)
-  local policy = request.label.policy
-  local started_us = core.clock.monotonic_us()
   request.handle = facts.handle
-  local ok, seen = pcall(seen_request, exchange, request, facts)
-  if not ok then refusal.raise_memory(seen) end
-  local verdict = ok
-    and decision.run(policy.hooks[request.row.hook], seen, worker:decision_limits(request),
-      request.label.options.profiles)
-    or { verdict = "error", detail = tostring(seen) }
-  request.rule = type(verdict.rule) == "string" and verdict.rule or nil
-  local finish, packet = finish_of(request, decision.fields(verdict),
-    core.clock.monotonic_us() - started_us)
+  local verdict, noted = decide(worker, exchange, request, facts)
+  local finish, packet = finish_of(request, decision.fields(verdict), noted)
   if finish.verdict == "error" then
     core.log.write("error", "policy failed",
-      { "id", request.id, "policy", policy.file, "message", finish.detail })
+      { "id", request.id, "policy", request.label.policy.file, "message", finish.detail })
   end
   request.is_committed = true
   return (worker.authority:ask(request.id, packet, request.channel))

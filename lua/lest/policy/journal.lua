@@ -1,0 +1,273 @@
+--- The journal of one decision: what each rule and test said, and what the policy learned from
+--- outside of its request. A worker starts the decision's task with one, and sends it along with
+--- the verdict; lest/base/trace.lua is how the ledger keeps it.
+---
+---   local journal = journals.new()
+---   local running = task.start({ limit = limit, context = journal }, hook, request)
+---   finish.trace, finish.outside = journals.texts(journal)
+---
+--- A policy finds the journal by task.context(), and nothing in it: it may ask something through
+--- it, and so add to it, but neither read nor change what is there. Where nobody looks, a step
+--- costs two looks at a clock and a small table; names and words are for the end.
+local core = require "lest.core"
+local known = require "lest.policy.known"
+local task = require "lest.task"
+local terminal = require "lest.base.terminal"
+local trace = require "lest.base.trace"
+
+local M = {}
+
+local STEPS_MAX <const>, CALLS_MAX <const> = 200, 64
+-- Bytes: of a name, of what a test saw, of a question, of an error's words.
+local NAME_MAX <const>, SAW_MAX <const> = 120, 200
+local QUESTION_MAX <const>, ERROR_MAX <const> = 500, 200
+-- Bytes of the answers that are kept of one decision.
+local ANSWERS_MAX <const> = 65536
+
+-- Locals: a policy may put something else into a module.
+local context <const>, now_us <const> = task.context, core.clock.monotonic_us
+local name_of <const> = known.name
+
+-- What has been noted, by journal.
+local states <const> = setmetatable({}, { __mode = "k" })
+
+---@class lest.journal
+local Journal = { __name = "lest.journal", __metatable = false }
+Journal.__index = {}
+function Journal.__newindex() error("a decision's journal has nothing to be set", 2) end
+
+---@class lest.journal.options
+---@field outside? fun(kind: string, question: string): any, any answers what is asked outside, in
+--- place of the world; it raises for what it does not know (M.undecidable)
+---@field watch? fun(event: lest.journal.event) called before and after each step and each question,
+--- within the decision's coroutine; it may wait
+---@field keeps_answers? boolean false: their hashes only
+
+---@class lest.journal.event
+---@field at "before"|"after"
+---@field kind string "rule", "test", or that of a question to the outside
+---@field depth integer
+---@field name? string of a step
+---@field question? string
+---@field outcome? string of a step that is over
+---@field saw? any likewise
+---@field us? integer likewise
+---@field result? any likewise: the verdict, whether the test holds, the answer
+---@field err? any of a question without an answer
+
+---@param options? lest.journal.options
+---@return lest.journal
+function M.new(options)
+  options = options or {}
+  local journal = setmetatable({}, Journal)
+  states[journal] = { steps = {}, count = 0, depth = 0, calls = {}, asked = 0, room = ANSWERS_MAX,
+    source = options.outside, watch = options.watch, keeps = options.keeps_answers ~= false }
+  return journal
+end
+
+-- Steps
+
+local function tell_step(state, at, step, result)
+  local is_over = at == "after"
+  state.watch { at = at, kind = step[2], depth = step[1], name = name_of(step[3]),
+    outcome = is_over and step[4] or nil, us = is_over and step[5] or nil, saw = step[6],
+    result = result }
+end
+
+--- A rule or a test of the running decision is asked; nil where there is no journal. What it is
+--- within follows from what has not been left yet.
+---@param kind "rule"|"test"
+---@param fn function
+---@return table? step
+function M.enter(kind, fn)
+  local state = states[context()]
+  if not state then return nil end
+  local depth, count = state.depth, state.count + 1
+  state.depth, state.count = depth + 1, count
+  local step = { depth, kind, fn, false, 0 } -- false: it has not ended
+  if count <= STEPS_MAX then state.steps[count] = step end
+  if state.watch then tell_step(state, "before", step) end
+  step[5] = now_us()
+  return step
+end
+
+--- It has answered. One that raises is never left.
+---@param step table
+---@param outcome string
+---@param saw any
+---@param result any for who watches
+function M.leave(step, outcome, saw, result)
+  step[4], step[5], step[6] = outcome, now_us() - step[5], saw
+  local state = states[context()]
+  state.depth = step[1]
+  if state.watch then tell_step(state, "after", step, result) end
+end
+
+-- Questions
+
+--- A question as it is noted and known again: one that is too long by its hash.
+local function noted(question)
+  local text = terminal.line(question, QUESTION_MAX)
+  if #question <= QUESTION_MAX then return text end
+  return text .. core.secret.sha256(question):sub(1, 16)
+end
+
+local function words_of(err)
+  if core.error.is(err) then
+    return { code = err.code, message = terminal.line(err.message, ERROR_MAX),
+      unknown = err.unknown == true or nil }
+  end
+  return { message = terminal.line(type(err) == "string" and err or type(err), ERROR_MAX) }
+end
+
+--- An error as it was before it became words.
+local function error_of(words)
+  if type(words) ~= "table" or core.error.is(words) then return words end
+  if not words.code then return words.message end
+  local ok, err = pcall(core.error.new,
+    { code = words.code, message = words.message, unknown = words.unknown })
+  return ok and err or words.message
+end
+
+-- Note what was answered. An answer that is no JSON, or too much of it for the decision's memory,
+-- is noted without.
+local function keep(state, call, answer, err)
+  if answer == nil then
+    call.is_nothing = err == nil or nil
+    call.err = err ~= nil and words_of(err) or nil
+    return
+  end
+  local status = type(answer) == "table" and rawget(answer, "status")
+  call.status = math.type(status) == "integer" and status or nil
+  local ok, json = pcall(core.json.encode, answer)
+  if not ok then return end
+  call.sha256 = core.secret.sha256(json)
+  if not state.keeps or #json > state.room then return end
+  call.answer, state.room = json, state.room - #json
+end
+
+local function ask_outside(state, kind, question, ask)
+  if type(kind) ~= "string" or not kind:find "^%l[%l%d_]*$" or #kind > 32 then
+    error("journal.outside: a kind is a word, as 'http'", 3)
+  elseif type(question) ~= "string" then
+    error("journal.outside: a question is a text", 3)
+  end
+  local watch, source = state.watch, state.source
+  local call = { kind = kind, question = noted(question), us = -1 } -- -1: it has not ended
+  state.asked = state.asked + 1
+  if state.asked <= CALLS_MAX then state.calls[state.asked] = call end
+  if watch then
+    watch { at = "before", kind = kind, depth = state.depth, question = call.question }
+  end
+  local began_us = now_us()
+  local answer, err = (source or ask)(kind, call.question)
+  if source then err = error_of(err) end
+  call.us = now_us() - began_us
+  keep(state, call, answer, err)
+  if watch then
+    watch { at = "after", kind = kind, depth = state.depth, question = call.question,
+      us = call.us, result = answer, err = err }
+  end
+  return answer, err
+end
+
+--- Ask something outside of the request, and note it. Where a decision is made again, the record
+--- answers, and ask is not called.
+---@param kind string "http"
+---@param question string what is asked, without a secret; two that differ are two questions
+---@param ask fun(): any, any an answer that JSON has words for; or nil, and an error if it failed
+---@return any answer
+---@return any err
+function Journal.__index:outside(kind, question, ask)
+  local answer, err = ask_outside(states[self], kind, question, ask) -- no tail call: see its level
+  return answer, err
+end
+
+--- The same by the journal of the running decision; outside of one, it just asks.
+---@param kind string
+---@param question string
+---@param ask fun(): any, any
+---@return any answer
+---@return any err
+function M.outside(kind, question, ask)
+  local state = states[context()]
+  if not state then return ask() end
+  local answer, err = ask_outside(state, kind, question, ask)
+  return answer, err
+end
+
+--- Raise that a decision cannot be made again, since the record has no such answer.
+---@param kind string
+---@param question string
+function M.undecidable(kind, question)
+  error(("not decidable: the record has no answer to %s %s"):format(kind, question), 0)
+end
+
+-- The end
+
+local function short(text, most)
+  return #text <= most and text or text:sub(1, most):gsub("[\xc0-\xff][\x80-\xbf]*$", "") .. "..."
+end
+
+--- What a test saw, in a word: it may have returned anything, and none of it runs here.
+local function word_of(value)
+  local kind = type(value)
+  if kind == "string" then return short(value, SAW_MAX) end
+  if kind == "boolean" or math.type(value) == "integer" then return value end
+  if kind == "number" then return tostring(value) end
+  if kind ~= "table" then return kind end
+  local words = {}
+  for i = 1, math.min(rawlen(value), 8) do
+    local item = rawget(value, i)
+    words[i] = type(item) == "table" and "..." or tostring(word_of(item))
+  end
+  return words[1] and short(table.concat(words, ", "), SAW_MAX) or kind
+end
+
+local KINDS <const> = { rule = true, test = true }
+local OUTCOMES <const> = { approve = true, reject = true, pending = true, unavailable = true,
+  ["-"] = true, yes = true, no = true }
+
+--- A step in the ledger's words. A policy may have made it, and all that is in it.
+local function row_of(step, now)
+  local kind, fn, outcome, us, saw = rawget(step, 2), rawget(step, 3), rawget(step, 4),
+    rawget(step, 5), rawget(step, 6)
+  us = math.type(us) == "integer" and us or 0
+  if not outcome then us = now - us end
+  return { math.tointeger(rawget(step, 1)) or 0, KINDS[kind] and kind or "rule",
+    type(fn) == "function" and short(name_of(fn), NAME_MAX) or "?",
+    OUTCOMES[outcome] and outcome or "error", us < 0 and 0 or us,
+    saw ~= nil and word_of(saw) or nil }
+end
+
+--- What a journal holds, as the ledger keeps it; nil where there is nothing.
+---@param journal lest.journal
+---@return string? trace
+---@return string? outside
+function M.texts(journal)
+  local state, rows, now = states[journal], {}, now_us()
+  for i, step in ipairs(state.steps) do rows[i] = row_of(step, now) end
+  for _, call in ipairs(state.calls) do
+    if call.us < 0 then call.us, call.err = 0, { message = "it did not end" } end
+  end
+  return rows[1] and trace.write_steps(rows, state.count - #rows) or nil,
+    state.calls[1] and trace.write_calls(state.calls, state.asked - #state.calls) or nil
+end
+
+--- The steps of a journal.
+---@param journal lest.journal
+---@return lest.trace.step[] steps
+---@return integer more how many were left out
+function M.steps(journal)
+  return trace.read_steps((M.texts(journal)))
+end
+
+--- What a journal's policy asked outside.
+---@param journal lest.journal
+---@return lest.trace.call[] calls
+---@return integer more how many were left out
+function M.calls(journal)
+  return trace.read_calls((select(2, M.texts(journal))))
+end
+
+return M
