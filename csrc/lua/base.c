@@ -8,8 +8,11 @@
 #include "lua/limit.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <limits.h>
+#include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 enum { BASE64_MAX = 64 * 1024 * 1024, FILE_MAX = 16 * 1024 * 1024, LOG_FIELDS_MAX = 40 };
@@ -189,11 +192,38 @@ static int file_absolute(lua_State *L)
     return 1;
 }
 
+/* file.version(path): a text that is another one when the file was written or replaced. Nothing is read. */
+static int file_version(lua_State *L)
+{
+    struct stat info;
+    struct lest_error err;
+    const char *path = luaL_checkstring(L, 1);
+    if (stat(path, &info)) {
+        enum lest_status status = errno == ENOENT ? LEST_E_NOT_FOUND : LEST_E_IO;
+        lest_error_set_errno(&err, status, errno, "%s cannot be found", path);
+        return lestL_fail(L, &err);
+    }
+    if (!S_ISREG(info.st_mode)) {
+        lest_error_set(&err, LEST_E_IO, "%s is no plain file", path);
+        return lestL_fail(L, &err);
+    }
+    char text[256];
+    snprintf(text, sizeof text, "%jx-%jx-%jx-%jx.%lx-%jx.%lx", (uintmax_t)info.st_dev, (uintmax_t)info.st_ino,
+             (uintmax_t)info.st_size, (uintmax_t)info.st_mtim.tv_sec, (unsigned long)info.st_mtim.tv_nsec,
+             (uintmax_t)info.st_ctim.tv_sec, (unsigned long)info.st_ctim.tv_nsec);
+    lua_pushstring(L, text);
+    return 1;
+}
+
 int lestL_open_file(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "absolute", file_absolute }, { "check", file_check },
-                                          { "read", file_read },         { "resolve", file_resolve },
-                                          { "write", file_write },       { NULL, NULL } };
+    static const luaL_Reg functions[] = { { "absolute", file_absolute },
+                                          { "check", file_check },
+                                          { "read", file_read },
+                                          { "resolve", file_resolve },
+                                          { "version", file_version },
+                                          { "write", file_write },
+                                          { NULL, NULL } };
     luaL_newlib(L, functions);
     return 1;
 }

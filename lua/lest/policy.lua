@@ -121,4 +121,18 @@ for kind, parts in pairs { rule = { "rules", "ready", "names" }, test = { "tests
   end
 end
 
+
+-- What an inventory is of stands beside the policy, as for policy.file.
+for name, maker in pairs(require "lest.policy.inventories") do
+  local takes_file = name == "csv" or name == "sqlite"
+  M[name] = of_policy(name, name == "listed" and "test" or "inventory", function(first, ...)
+    if not takes_file then return maker(first, ...) end
+    local folder = files.folder_of(debug.getinfo(CALLER + 1, "S").source) or "."
+    if type(first) ~= "string" or first == "" or first:find("\0", 1, true) then
+      return nil, ("policy.%s takes the name of a file"):format(name)
+    end
+    return maker(files.path(folder, first), ...)
+  end)
+end
+
 return M

@@ -180,6 +180,12 @@ function core_file.check(path) end
 ---@return lest.error? err codes not_found, io
 function core_file.resolve(path) end
 
+--- A text that is another one once the file was written or replaced. Nothing is read.
+---@param path string of a plain file
+---@return string?
+---@return lest.error? err codes not_found, io
+function core_file.version(path) end
+
 --- From the root, by the working folder; links are not followed.
 ---@param path string
 ---@return string?

@@ -103,6 +103,15 @@ function M.leave(step, outcome, saw, result)
   if state.watch then tell_step(state, "after", step, result) end
 end
 
+--- A test has ended the decision (lest.policy.stop): the rules around it end with its verdict.
+---@param journal lest.journal
+---@param outcome string
+function M.stop(journal, outcome)
+  for _, step in ipairs(states[journal].steps) do
+    if step[2] == "rule" and not step[4] then step[4], step[5] = outcome, now_us() - step[5] end
+  end
+end
+
 -- Questions
 
 --- A question as it is noted and known again: one that is too long by its hash.

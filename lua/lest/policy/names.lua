@@ -1,5 +1,6 @@
 --- Names made from templates: policy.names, a rule that approves.
 local core = require "lest.core"
+local inventory = require "lest.policy.inventory"
 local shapes = require "lest.policy.shapes"
 local template = require "lest.policy.template"
 local verdicts = require "lest.policy.verdicts"
@@ -35,8 +36,8 @@ local SAN <const> = { DNS = LABEL, email = WORD, URI = WORD,
   end } }
 
 --- Read one text; it must make a name with the sample of its place.
-local function read(kind, text, where, encode)
-  local parsed, problem = template.parse(text)
+local function read(kind, text, where, encode, more)
+  local parsed, problem = template.parse(text, more)
   if not parsed then return nil, ("policy.names: %s: %s"):format(kind, problem) end
   local has_parts, sample = false, ""
   for _, piece in ipairs(parsed) do
@@ -55,12 +56,12 @@ local function read(kind, text, where, encode)
   return { kind = kind, template = parsed, place = where }
 end
 
-local function read_subject(options, into)
+local function read_subject(options, into, more)
   for _, attribute in ipairs(shapes.ATTRIBUTES) do
     for _, text in ipairs(options[attribute] or {}) do
       local row, problem = read(attribute, text, SUBJECT[attribute] or WORDS, function(sample)
         return core.name.encode { { attribute, sample } }
-      end)
+      end, more)
       if not row then return nil, problem end
       into[#into + 1] = row
     end
@@ -68,7 +69,7 @@ local function read_subject(options, into)
   return into
 end
 
-local function read_san(texts, into)
+local function read_san(texts, into, more)
   for _, text in ipairs(texts or {}) do
     local where = SAN[text:match "^(%a+):"]
     if not where then
@@ -77,7 +78,7 @@ local function read_san(texts, into)
     end
     local row, problem = read("san", text, where, function(sample)
       return core.san.encode { sample }
-    end)
+    end, more)
     if not row then return nil, problem end
     into[#into + 1] = row
   end
@@ -89,10 +90,10 @@ local function refused(detail)
 end
 
 --- All names for a request: pairs of a subject, alternative names.
-local function fill_all(rows, request)
+local function fill_all(rows, request, values)
   local subject, san = {}, {}
   for _, row in ipairs(rows) do
-    local text, problem = template.fill(row.template, request, row.place)
+    local text, problem = template.fill(row.template, request, row.place, values)
     if not text then return nil, ("%s: %s"):format(row.kind, problem) end
     if row.kind == "san" then san[#san + 1] = text
     else subject[#subject + 1] = { row.kind, text } end
@@ -101,6 +102,13 @@ local function fill_all(rows, request)
   if not err and #san > 0 then _, err = core.san.encode(san) end
   if err then return nil, err.message end
   return subject, san
+end
+
+--- Columns as a template's parts.
+local function texts_of(columns)
+  local texts = {}
+  for name in pairs(columns) do texts[name] = template.TEXT end
+  return texts
 end
 
 ---@class lest.policy.template
@@ -118,6 +126,8 @@ end
 ---@field serialNumber? string|string[] as `CN`
 ---@field emailAddress? string|string[] as `CN`
 ---@field san? string|string[] templates of alternative names, "DNS:${principal.name}.example.com"
+---@field row? fun(request: lest.request): boolean a test of policy.listed, whose row templates have
+--- as `${row.COLUMN}`
 ---@field profile? string as of an approval
 ---@field lifetime? string|integer as of an approval
 
@@ -137,14 +147,23 @@ end
 function M.names(options)
   local wanted, problem = shapes.check("names", options)
   if not wanted then return nil, problem end
+  local find, more
+  if wanted.row then
+    local columns
+    find, columns = inventory.finder(wanted.row)
+    if not find then return nil, "policy.names: row: is a test of policy.listed" end
+    more = { row = columns and texts_of(columns) or template.ANY }
+  end
   local rows = {}
   local ok
-  ok, problem = read_subject(wanted, rows)
-  if ok then ok, problem = read_san(wanted.san, rows) end
+  ok, problem = read_subject(wanted, rows, more)
+  if ok then ok, problem = read_san(wanted.san, rows, more) end
   if not ok then return nil, problem end
   if #rows == 0 then return nil, "policy.names: state a name, as CN = \"${principal.name}\"" end
   return function(request)
-    local subject, san = fill_all(rows, request)
+    local row = find and find(request)
+    if find and not row then return refused "it is not in the inventory" end
+    local subject, san = fill_all(rows, request, { row = row })
     if not subject then return refused(san) end
     return verdicts.approve { subject = #subject > 0 and subject or nil,
       san = #san > 0 and san or nil, profile = wanted.profile,

@@ -2,6 +2,7 @@
 ---
 --- Who loads a policy says what it is given by load(); policy.options takes that for the file that
 --- is loaded, and for this file alone: what it requires is given nothing, and has its defaults.
+local closed = require "lest.policy.closed"
 local core = require "lest.core"
 local duration = require "lest.duration"
 local files = require "lest.policy.files"
@@ -116,24 +117,6 @@ local function shape_of(declared, folder)
   return s.record(fields)
 end
 
---- The values as a policy sees them: closed and read-only.
-local function view(values, known)
-  return setmetatable({}, {
-    __name = "lest.policy.options", __metatable = false,
-    __index = function(_, key)
-      local value = values[key]
-      if value == nil and not known[key] then
-        error(("there is no option '%s'%s"):format(tostring(key), schema.hint(key, known)), 2)
-      end
-      return value
-    end,
-    __newindex = function(_, key)
-      error(("an option is read-only: '%s' cannot be set"):format(tostring(key)), 2)
-    end,
-    __pairs = function() return next, values, nil end,
-  })
-end
-
 ---@class lest.policy.loading
 ---@field source string the chunk that is loaded, "@FILE"
 ---@field given table<string, any> the options of the configuration
@@ -176,7 +159,10 @@ function M.take(declared, source, place)
     state.place = place
   end
   local values, problems = schema.check(shape, state and state.given or {})
-  if values then return view(values, shape.fields) end
+  if values then
+    return closed.view(closed.class("lest.policy.options", "the policy's options", shape.fields),
+      values)
+  end
   local found = problems[1]
   if state then state.problem = { option = found.path, text = found.problem } end
   return nil, ("policy.options: %s: %s"):format(found.path, found.problem)

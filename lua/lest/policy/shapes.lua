@@ -86,6 +86,9 @@ names.san = s.optional(s.list(s.custom("a text, as \"DNS:host\"", function(value
   local kind, problem = san_kind(value)
   return kind and value, problem
 end), { min = 1, single = true }))
+names.row = s.optional(s.custom("a test of policy.listed", function(value)
+  if type(value) == "function" then return value end
+end))
 names.profile, names.lifetime = s.optional(s.string { max = 64 }),
   s.optional(duration.field { min = 1 })
 

@@ -2,7 +2,7 @@
 ---
 --- A part is put in as it is or not at all: one that is missing, is no text, is there twice, or has
 --- a character that means something in its place (a "." in a label of DNS, a "/" in a URI) makes no
---- name. Nothing is escaped, for what is escaped is another name.
+--- name. In a name nothing is escaped, for what is escaped is another name; in a URL all is.
 local schema = require "lest.base.schema"
 
 local M = {}
@@ -27,13 +27,17 @@ local REQUEST <const> = {
 ---@field path string
 ---@field keys string[]
 ---@field of_name boolean the last key is an attribute of a name
+---@field is_more boolean it is no part of the request
 
 --- Read what stands between the braces.
 ---@return lest.policy.part|nil
 ---@return string|nil problem
-local function parse_path(path)
+local function parse_path(path, more)
   local keys, where, so_far = {}, REQUEST, "request"
+  local root = path:match "^[^.]*"
+  local is_more = more ~= nil and more[root] ~= nil
   for key in (path .. "."):gmatch "([^.]*)%." do
+    if is_more and where == REQUEST then where, so_far = more, "" end
     if not key:find "^[%w_-]+$" then
       return nil, ("'${%s}' is no path, as ${principal.name}"):format(path:sub(1, 100))
     elseif where == TEXT then
@@ -49,20 +53,23 @@ local function parse_path(path)
     else
       where = where == ANY and TEXT or where[key]
     end
-    so_far = so_far .. "." .. key
+    so_far = so_far == "" and key or so_far .. "." .. key
   end
   if where ~= TEXT then
     return nil, ("${%s} is no text: go on, as ${%s.%s}"):format(path, path,
       where == NAME and "CN" or type(next(where)) == "string" and next(where) or "KEY")
   end
-  return { path = path, keys = keys, of_name = keys.of_name or false }
+  return { path = path, keys = keys, of_name = keys.of_name or false, is_more = is_more }
 end
+
+M.TEXT, M.ANY = TEXT, ANY
 
 --- Read a template.
 ---@param text string
+---@param more? table what it may take besides a request, as { key = template.TEXT }
 ---@return (string|lest.policy.part)[]|nil template
 ---@return string|nil problem
-function M.parse(text)
+function M.parse(text, more)
   local template, at = {}, 1
   repeat
     local first, last, path = text:find("%${([^{}]*)}", at)
@@ -72,7 +79,7 @@ function M.parse(text)
     end
     if literal ~= "" then template[#template + 1] = literal end
     if first then
-      local part, problem = parse_path(path)
+      local part, problem = parse_path(path, more)
       if not part then return nil, problem end
       template[#template + 1] = part
       at = last + 1
@@ -96,10 +103,11 @@ end
 
 ---@param part lest.policy.part
 ---@param request lest.request
+---@param values? table of `more`
 ---@return string|nil text
 ---@return string|nil problem
-local function look_up(part, request)
-  local value, problem = request, nil
+local function look_up(part, request, values)
+  local value, problem = part.is_more and values or request, nil
   for i, key in ipairs(part.keys) do
     if i == #part.keys and part.of_name then
       value, problem = value_of_name(value, key)
@@ -108,6 +116,7 @@ local function look_up(part, request)
     end
     if value == nil then return nil, problem or "is missing" end
   end
+  if part.is_more and math.type(value) == "integer" then value = tostring(value) end
   if type(value) ~= "string" then return nil, "is no text" end
   return value
 end
@@ -115,21 +124,23 @@ end
 --- The text for a request.
 ---@param template (string|lest.policy.part)[]
 ---@param request lest.request
----@param place { accepts: fun(text: string): boolean, what: string } what a part may be there
+---@param place { accepts: fun(text: string): boolean, what: string, encode?: function } what a
+--- part may be there, and how it is written
+---@param values? table of `more`
 ---@return string|nil text
 ---@return string|nil problem a sentence
-function M.fill(template, request, place)
+function M.fill(template, request, place, values)
   local pieces = {}
   for i, piece in ipairs(template) do
     if type(piece) == "string" then
       pieces[i] = piece
     else
-      local text, problem = look_up(piece, request)
+      local text, problem = look_up(piece, request, values)
       if text and not place.accepts(text) then
         problem = ("'%s' is not %s"):format(text:sub(1, 100), place.what)
       end
       if problem then return nil, ("%s %s"):format(piece.path, problem) end
-      pieces[i] = text
+      pieces[i] = place.encode and place.encode(text) or text
     end
   end
   return table.concat(pieces)

@@ -142,7 +142,10 @@ function M.call(hook, argument, limits)
   if ok then return true, result end
   if not limit.exhausted then refusal.raise_memory(result) end
   local stopped = not limit.expired and stop.verdict(result)
-  if stopped then return false, tostring(result), stopped end
+  if stopped then
+    if limits.journal then journals.stop(limits.journal, stopped.verdict) end
+    return false, tostring(result), stopped
+  end
   return false, why_failed(hook, running, limit, result, limits):sub(1, DETAIL_MAX)
 end
 

@@ -10,6 +10,7 @@ local HOOKS <const> = { "own_name", "renew" }
 local RULES <const> = { "first", "when", "unless", "names", "named" }
 local TESTS <const> = { "principal", "asks_for", "key", "address", "time", "validity", "all", "any",
   "none" }
+local INVENTORIES <const> = { "csv", "http", "listed" }
 
 -- The parts of a request in the order of the page: class, heading, what it is called.
 local PARTS <const> = {
@@ -36,7 +37,7 @@ end
 
 local function others()
   local known, names = {}, {}
-  for _, section in ipairs { VERDICTS, HOOKS, RULES, TESTS } do
+  for _, section in ipairs { VERDICTS, HOOKS, RULES, TESTS, INVENTORIES } do
     for _, name in ipairs(section) do known[name] = true end
   end
   for _, name in ipairs(list.sorted_keys(functions)) do
@@ -45,9 +46,30 @@ local function others()
   return names
 end
 
+local LISTED <const> = [[
+local devices = policy.csv("devices.csv", { key = "serial" })
+local listed = policy.listed(devices,
+  "${principal.certificate.subject.serialNumber}", { state = "sold" })
+
+enroll = policy.first {
+  policy.unless(listed, policy.reject "not in the list"),
+  policy.names { row = listed, CN = "${row.host}" },
+}]]
+
 local function hooks()
   local section = { title = "HOOKS" }
   api.add_class(section, "lest.policy.hooks", "hooks")
+  return section
+end
+
+local function inventories()
+  local section = calls("INVENTORIES", INVENTORIES,
+    "What others know of a device. Each inventory answers a key with a row of facts, which is "
+      .. "read-only, or with none. Where it cannot be asked, the request gets 503, whatever is "
+      .. "made of the answer: a list to refuse is as safe as one to allow.",
+    { code = LISTED })
+  table.insert(section, { heading = "An inventory" })
+  api.add_class(section, "lest.policy.inventory", "inventory")
   return section
 end
 
@@ -154,6 +176,7 @@ return {
     "A test is a function of the request that returns true or false: one of these, or any other. "
       .. "One that returns nil and an error, as `lest.http.get` does, is neither: nothing is "
       .. "issued."),
+  inventories(),
   { title = "OPTIONS AND SEVERAL POLICIES",
     "A policy that declares options (`policy.options`) is a file for many labels. Those that the "
       .. "configuration gives are checked when the policy is loaded, by `lest serve --check` too:",

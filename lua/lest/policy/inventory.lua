@@ -1,0 +1,96 @@
+--- What others know of a device, by a key: a row of facts, or none. Where that cannot be told, the
+--- decision ends (lest.policy.stop).
+local closed = require "lest.policy.closed"
+local core = require "lest.core"
+local stop = require "lest.policy.stop"
+
+local M = {}
+
+local KEY_MAX <const> = 1024
+
+--- What a key may be.
+M.KEY = { what = "a key of 1 to 1024 bytes", accepts = function(text)
+  return text ~= "" and #text <= KEY_MAX and core.utf8.is_text(text) and not text:find "%c"
+end }
+
+-- Of one: ask(self, key, request) gives the row's facts, or nil, and an error where that is not
+-- known; name, for the ledger; takes_key; columns, what a row may have, where that is known; class,
+-- that of its rows.
+
+---@alias lest.policy.row table<string, any> facts by their names
+
+---@class lest.policy.inventory
+local Inventory = { __name = "lest.policy.inventory", __metatable = false }
+Inventory.__index = Inventory
+
+local known <const> = setmetatable({}, { __mode = "k" })
+
+---@param fields table name, ask, and what `ask` needs; columns and takes_key as above
+---@return lest.policy.inventory
+function M.new(fields)
+  fields.class = closed.class("lest.policy.row", "a row of " .. fields.name, fields.columns)
+  known[fields] = true
+  return setmetatable(fields, Inventory)
+end
+
+---@param value any
+---@return boolean
+function M.is(value)
+  return known[value] == true
+end
+
+-- What the tests of policy.listed find.
+local finders <const> = setmetatable({}, { __mode = "k" })
+
+---@param test function
+---@param find fun(request: lest.request): lest.policy.row|nil
+---@param columns? table<string, any> what a row may have
+function M.note_finder(test, find, columns)
+  finders[test] = { find = find, columns = columns }
+end
+
+--- What a test of policy.listed finds for a request.
+---@param test any
+---@return (fun(request: lest.request): lest.policy.row|nil)|nil find nil for any other value
+---@return table|nil columns
+function M.finder(test)
+  local found = finders[test]
+  if found then return found.find, found.columns end
+end
+
+--- End a decision about a request that has nothing to ask by.
+---@param detail string
+function M.refuse(detail)
+  stop.raise("reject", "no inventory can be asked about this request", detail)
+end
+
+--- Look a row up.
+---@param self lest.policy.inventory
+---@param key string|nil
+---@param request lest.request|nil
+---@return lest.policy.row|nil row
+function M.find(self, key, request)
+  local facts, err = self:ask(key, request)
+  if err ~= nil then
+    stop.raise("unavailable", "an inventory cannot be asked now",
+      ("%s: %s"):format(self.name, tostring(err)))
+  end
+  return facts and closed.view(self.class, facts)
+end
+
+--- The row of a key, for a rule that is a function.
+---
+---   local device = devices:row(request.principal.name)
+---   if device and device.site == "berlin" then ... end
+---@param key string
+---@return lest.policy.row|nil row nil: it is not in the inventory
+function Inventory:row(key)
+  if type(key) ~= "string" or not M.KEY.accepts(key) then
+    error("inventory:row takes " .. M.KEY.what, 2)
+  elseif not self.takes_key then
+    error("the URL of this inventory has no ${key}: use policy.listed", 2)
+  end
+  return M.find(self, key)
+end
+
+return M

@@ -1,0 +1,302 @@
+-- Inventories: rows by a key, read anew when they change, and an outage where that cannot be told.
+local core = require "lest.core"
+local decision = require "lest.server.worker.decision"
+local hooks = require "lest.server.worker.hooks"
+local journals = require "lest.policy.journal"
+local policy = require "lest.policy"
+local raw_server = require "support.raw_server"
+local temporary = require "support.temporary"
+
+local LIMITS <const> = { seconds = 5, memory = 64 * 1024 * 1024 }
+
+local function request_of(name, more)
+  local request = { principal = { name = name }, label = "default" }
+  for key, value in pairs(more or {}) do request[key] = value end
+  return request
+end
+
+--- Whether a test holds for a name, or the verdict that it ended the decision with.
+local function ask(test, name)
+  local verdict = decision.run(policy.when(policy.any { test, function() return false end },
+    policy.approve { subject = { { "CN", "yes" } } }), request_of(name), LIMITS)
+  if verdict.verdict == "approve" then return true end
+  if verdict.verdict == "error" and verdict.detail:find "returned nil" then return false end
+  return verdict.verdict, verdict.detail
+end
+
+describe("policy.csv", function()
+  local folder, path, logged
+  local write <const> = core.log.write
+
+  before_each(function()
+    logged = {}
+    core.log.write = function(_, event, fields) -- luacheck: ignore 122
+      table.insert(logged, event .. ": " .. fields[#fields])
+    end
+    folder = temporary.folder()
+    path = temporary.file(folder, "devices.csv", "name,host,state\nann,h-1,new\nben,h-2,old\n")
+  end)
+  after_each(function()
+    core.log.write = write -- luacheck: ignore 122
+    temporary.clean()
+  end)
+
+  local function replace(text)
+    temporary.file(folder, "next.csv", text)
+    assert(os.rename(folder .. "/next.csv", path))
+  end
+
+  it("is read when the policy is loaded, beside the policy", function()
+    local file = temporary.file(folder, "p.lua", "local policy = require 'lest.policy'\n"
+      .. "local all = policy.csv('devices.csv', { key = 'name' })\n"
+      .. "return function(name) return all:row(name) end")
+    local row = assert(hooks.load(file)).hooks.enroll "ann"
+    assert.same({ "h-1", "new" }, { row.host, row.state })
+    assert.error_matches(function() return row.hots end, "has no 'hots', did you mean 'host'?")
+    assert.error_matches(function() row.host = "x" end, "read%-only")
+    assert.is_nil(assert(hooks.load(file)).hooks.enroll "cat")
+    replace "name\nann\nann\n"
+    local _, err = hooks.load(file)
+    assert.matches("p.lua:2: policy.csv: .*devices.csv: row 3 has the key 'ann'", err.message)
+    os.remove(path)
+    _, err = hooks.load(file)
+    assert.matches("p.lua:2: policy.csv: .*devices.csv cannot be found", err.message)
+  end)
+
+  it("is asked by policy.listed, with what a row must have", function()
+    local devices = policy.csv(path, { key = "name" })
+    local listed = policy.listed(devices, "${principal.name}")
+    assert.same({ true, true, false }, { ask(listed, "ann"), ask(listed, "ben"),
+      ask(listed, "cat") })
+    local new = policy.listed(devices, "${principal.name}", { state = "new" })
+    assert.same({ true, false }, { ask(new, "ann"), ask(new, "ben") })
+    local any = policy.listed(devices, "${principal.name}", { state = { "new", "old" } })
+    assert.is_true(ask(any, "ben"))
+  end)
+
+  it("follows the file, and answers nothing by one that is broken or gone", function()
+    local listed = policy.listed(policy.csv(path, { key = "name" }), "${principal.name}")
+    replace "name,host,state\ncat,h-3,new\n"
+    assert.same({ false, true }, { ask(listed, "ann"), ask(listed, "cat") })
+    for text, expected in pairs {
+      ["name,host,state\ncat\n"] = "row 2 has 1 fields",
+      ["name,host\ncat,h\n"] = "the column 'state' is gone",
+      [""] = "is no name of a column",
+    } do
+      replace(text)
+      for _ = 1, 2 do
+        local verdict, detail = ask(listed, "cat")
+        assert.equal("unavailable", verdict)
+        assert.truthy(detail:find(expected, 1, true), detail)
+      end
+      assert.equal(1, #logged) -- once, not with each request
+      assert.truthy(logged[1]:find("inventory away: " .. expected, 1, true)
+        or logged[1]:find(expected, 1, true), logged[1])
+      logged = {}
+    end
+    os.remove(path)
+    assert.equal("unavailable", (ask(listed, "cat")))
+    logged = {}
+    replace "name,host,state\ncat,h-3,new\n"
+    assert.is_true(ask(listed, "cat"))
+    assert.same({ "inventory back: " .. path }, logged)
+  end)
+
+  it("is an outage for a list to refuse, too, and no key is a refusal", function()
+    local devices = policy.csv(path, { key = "name" })
+    local approve = policy.approve { subject = { { "CN", "x" } } }
+    local hook = policy.unless(policy.listed(devices, "${previous.facts.site}"), approve)
+    local verdict = decision.run(hook, request_of("x", { previous = { facts = {} } }), LIMITS)
+    assert.same({ "reject", "previous.facts.site is missing" }, { verdict.verdict, verdict.detail })
+    os.remove(path)
+    hook = policy.unless(policy.listed(devices, "${principal.name}"), approve)
+    assert.equal("unavailable", decision.run(hook, request_of "x", LIMITS).verdict)
+  end)
+
+  it("reads a changed file between decisions, once for all that wait", function()
+    local listed = policy.listed(policy.csv(path, { key = "name" }), "${principal.name}")
+    local lines = { "name,host,state" }
+    for i = 1, 20000 do lines[i + 1] = ("d%d,h-%d,%s"):format(i, i, ("x"):rep(200)) end
+    replace(table.concat(lines, "\n"))
+    local lest, results = require "lest", {}
+    local reads, read = 0, core.file.read
+    core.file.read = function(...)
+      reads = reads + 1
+      return read(...)
+    end
+    local ok, problem = pcall(lest.run, function()
+      local tasks = {}
+      for i = 1, 3 do
+        tasks[i] = lest.spawn(function()
+          -- Less than the file's text, which is none of the decision's.
+          results[i] = decision.run(policy.when(listed, policy.reject "listed"),
+            request_of("d20000"), { seconds = 20, memory = 1024 * 1024 })
+        end)
+      end
+      for _, each in ipairs(tasks) do each:wait() end
+    end)
+    core.file.read = read
+    assert(ok, problem)
+    assert.equal(1, reads)
+    for i = 1, 3 do assert.equal("listed", results[i].reason, results[i].detail) end
+  end)
+
+  it("is noted in the journal, and answered by a record", function()
+    local listed = policy.listed(policy.csv(path, { key = "name" }), "${principal.name}")
+    local rule = policy.first { policy.when(listed, policy.reject "listed") }
+    local function decide(journal)
+      return decision.run(rule, request_of "ann", { seconds = 5, memory = LIMITS.memory,
+        journal = journal })
+    end
+    local journal = journals.new()
+    assert.equal("listed", decide(journal).reason)
+    local call = journals.calls(journal)[1]
+    assert.same({ "csv", "devices.csv: ann" }, { call.kind, call.question })
+    assert.equal("no rule allows this request", decide(journals.new { outside = function()
+      return nil
+    end }).reason)
+    os.remove(path)
+    journal = journals.new()
+    assert.equal("unavailable", decide(journal).verdict)
+    local outcomes = {}
+    for i, step in ipairs(journals.steps(journal)) do outcomes[i] = step.outcome end
+    assert.same({ "unavailable", "unavailable", "error" }, outcomes)
+    assert.matches("cannot be found", journals.calls(journal)[1].err.message)
+  end)
+
+  it("gives its facts to names", function()
+    local listed = policy.listed(policy.csv(path, { key = "name" }), "${principal.name}")
+    local rule = policy.names { row = listed, CN = "x-${row.host}" }
+    assert.same({ { "CN", "x-h-1" } }, rule(request_of "ann").subject)
+    assert.equal("reject", rule(request_of "cat").verdict)
+    assert.error_matches(function() policy.names { row = listed, CN = "${row.hots}" } end,
+      "row has no 'hots' for a template, did you mean 'host'?")
+    assert.error_matches(function() policy.names { row = function() end, CN = "x" } end,
+      "row: is a test of policy.listed")
+    assert.error_matches(function() policy.names { CN = "${row.host}" } end,
+      "request has no 'row' for a template")
+  end)
+
+  it("tells a mistake with its line", function()
+    local devices = policy.csv(path, { key = "name" })
+    for expected, call in pairs {
+      ["policy.csv takes a table, as { key = \"serial\" }, not nil"] = { policy.csv, path },
+      ["policy.csv: ky: unknown, did you mean 'key'?"] = { policy.csv, path,
+        { key = "name", ky = "x" } },
+      ["policy.csv takes the name of a file"] = { policy.csv, 5 },
+      ["policy.listed takes an inventory"] = { policy.listed, {} },
+      ["policy.listed: state the key"] = { policy.listed, devices },
+      ["policy.listed: ${principal.nam}: request.principal has no 'nam'"] =
+        { policy.listed, devices, "${principal.nam}" },
+      ["policy.listed: there is no 'stat', did you mean 'state'?"] =
+        { policy.listed, devices, "${principal.name}", { stat = "x" } },
+      ["policy.listed: state: a value"] =
+        { policy.listed, devices, "${principal.name}", { state = {} } },
+    } do
+      local ok, problem = pcall(table.unpack(call))
+      assert.is_false(ok)
+      assert.truthy(problem:find(expected, 1, true), problem)
+    end
+  end)
+end)
+
+describe("policy.http", function()
+  local server
+
+  before_each(function() server = raw_server.start { plain = true } end)
+  after_each(function() server:stop() end)
+
+  local function answer(status, body) server:answer(raw_server.http(status, {}, body)) end
+
+  it("takes a JSON object for a row, and 404 for none", function()
+    local devices = policy.http { url = server.url .. "/devices/${key}?of=${label}" }
+    local listed = policy.listed(devices, "${principal.name}")
+    answer(200, '{ "host": "h-1", "slot": 7 }')
+    local rule = policy.names { row = listed, CN = "${row.host}-${row.slot}" }
+    local verdict = decision.run(rule, request_of "a/b c", LIMITS)
+    assert.same({ { "CN", "h-1-7" } }, verdict.subject, verdict.detail)
+    assert.equal("/devices/a%2Fb%20c?of=default", server:request().target)
+    for _, status in ipairs { 404, 410 } do
+      answer(status, "")
+      assert.is_false(ask(listed, "ann"))
+      server:request()
+    end
+  end)
+
+  it("is an outage with any other answer", function()
+    local listed = policy.listed(policy.http { url = server.url .. "/${key}" },
+      "${principal.name}")
+    for _, each in ipairs { { 500, "{}" }, { 302, "" }, { 204, "" }, { 200, "no" }, { 200, "[1]" },
+      { 200, "5" }, { 200, ("x"):rep(70000) } } do
+      answer(each[1], each[2])
+      assert.equal("unavailable", (ask(listed, "ann")))
+      server:request()
+    end
+  end)
+
+  it("is noted as any question over HTTP, also where the answer was kept", function()
+    local listed = policy.listed(policy.http { url = server.url .. "/${key}", cache = "30s" },
+      "${principal.name}")
+    answer(200, '{ "host": "h-1" }')
+    for _ = 1, 2 do
+      local journal = journals.new()
+      assert.is_true(decision.run(policy.when(listed, policy.reject "x"), request_of "ann",
+        { seconds = 5, memory = LIMITS.memory, journal = journal }).reason == "x")
+      local calls = journals.calls(journal)
+      assert.same({ 1, "http", "GET " .. server.url .. "/ann", 200 },
+        { #calls, calls[1].kind, calls[1].question, calls[1].status })
+    end
+  end)
+
+  it("is an outage where nobody answers", function()
+    local listed = policy.listed(policy.http { url = "http://127.0.0.1:1/${key}" },
+      "${principal.name}")
+    assert.equal("unavailable", (ask(listed, "ann")))
+  end)
+
+  it("keeps an answer for as long as it may, and no longer", function()
+    local listed = policy.listed(policy.http { url = server.url .. "/${key}", cache = "30s" },
+      "${principal.name}")
+    answer(200, "{}")
+    assert.is_true(ask(listed, "ann"))
+    server:request()
+    assert.is_true(ask(listed, "ann")) -- nobody answers twice
+    local now = core.clock.monotonic_ms
+    core.clock.monotonic_ms = function() return now() + 30000 end
+    local ok, problem = pcall(function()
+      answer(500, "")
+      assert.equal("unavailable", (ask(listed, "ann")))
+      server:request()
+    end)
+    core.clock.monotonic_ms = now
+    assert(ok, problem)
+  end)
+
+  it("has the facts that it names, and no others", function()
+    local devices = policy.http { url = server.url .. "/${key}", facts = { "host", "site" } }
+    answer(200, '{ "host": "h-1", "secret": "x" }')
+    local row = devices:row "ann"
+    assert.same({ "h-1" }, { row.host, row.site })
+    assert.error_matches(function() return row.secret end, "has no 'secret'")
+  end)
+
+  it("refuses a part that would lead elsewhere", function()
+    local listed = policy.listed(policy.http { url = server.url .. "/${key}/x" },
+      "${principal.name}")
+    for _, name in ipairs { ".", "..", "", "a\nb" } do
+      assert.equal("reject", (ask(listed, name)))
+    end
+    for url, expected in pairs {
+      ["https://${label}.example/x"] = "behind the host only",
+      ["${label}"] = "behind the host only", ["https://example${label}/x"] = "behind the host only",
+      ["ftp://example/x"] = "its scheme is not https", ["x"] = "does not begin with https",
+      ["https://example/${no}"] = "request has no 'no'",
+    } do
+      local ok, problem = pcall(policy.http, { url = url })
+      assert.is_false(ok)
+      assert.truthy(problem:find(expected, 1, true), problem)
+    end
+    assert.error_matches(function() policy.listed(policy.http { url = "https://a/${label}" }, "x")
+      end, "has no %${key}")
+  end)
+end)
