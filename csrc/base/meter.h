@@ -105,8 +105,14 @@ void lest_meters_copy(struct lest_meters *to, const struct lest_meters *from);
 /** The process of this table has ended: its gauges are 0. */
 void lest_meters_end(struct lest_meters *meters);
 
-/** The sections of the board: the supervisor's, the authority's, the monitor's, then the workers'. */
-enum { LEST_BOARD_SUPERVISOR, LEST_BOARD_AUTHORITY, LEST_BOARD_MONITOR, LEST_BOARD_WORKER };
+/** The sections of the board: of supervisor, authority, monitor and control, then of the workers. */
+enum {
+    LEST_BOARD_SUPERVISOR,
+    LEST_BOARD_AUTHORITY,
+    LEST_BOARD_MONITOR,
+    LEST_BOARD_CONTROL,
+    LEST_BOARD_WORKER
+};
 
 /** The board that this process reads from now on: count tables, one a section. */
 void lest_board_use(const struct lest_meters *sections, size_t count);

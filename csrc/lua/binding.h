@@ -100,6 +100,7 @@ int lestL_open_loop(lua_State *L);
 int lestL_open_tls(lua_State *L);
 int lestL_open_server(lua_State *L);
 int lestL_open_channel(lua_State *L);
+int lestL_open_door(lua_State *L);
 int lestL_open_message(lua_State *L);
 int lestL_open_meter(lua_State *L);
 int lestL_open_ledger(lua_State *L);

@@ -37,6 +37,7 @@ static void close_port(void *h)
 static int channel_send(lua_State *L);
 static int channel_on_message(lua_State *L);
 static int channel_on_close(lua_State *L);
+static int channel_limit(lua_State *L);
 static int channel_queued(lua_State *L);
 
 static const struct lestL_class channel_class = {
@@ -44,6 +45,7 @@ static const struct lestL_class channel_class = {
     .methods = (const luaL_Reg[]){ { "send", channel_send },
                                    { "on_message", channel_on_message },
                                    { "on_close", channel_on_close },
+                                   { "limit", channel_limit },
                                    { NULL, NULL } },
     .getters = (const luaL_Reg[]){ { "queued", channel_queued }, { NULL, NULL } },
     .close = close_port,
@@ -151,6 +153,17 @@ static int channel_on_message(lua_State *L)
 static int channel_on_close(lua_State *L)
 {
     set_callback(L, 2, &check_channel(L)->on_close);
+    return 0;
+}
+
+/* channel:limit(messages, bytes): how much may wait to be sent */
+static int channel_limit(lua_State *L)
+{
+    struct port *port = check_channel(L);
+    lua_Integer messages = luaL_checkinteger(L, 2), bytes = luaL_checkinteger(L, 3);
+    luaL_argcheck(L, messages > 0, 2, "a limit is positive");
+    luaL_argcheck(L, bytes > 0, 3, "a limit is positive");
+    net_channel_set_limits(port->channel, (struct net_channel_limits){ (size_t)messages, (size_t)bytes });
     return 0;
 }
 

@@ -46,6 +46,7 @@ void lestL_open_core(lua_State *L, const char *const fields[])
         { "tls", lestL_open_tls },
         { "server", lestL_open_server },
         { "channel", lestL_open_channel },
+        { "door", lestL_open_door },
         { "message", lestL_open_message },
         { "meter", lestL_open_meter },
         { "ledger", lestL_open_ledger },

@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <grp.h>
 #include <limits.h>
 #include <pwd.h>
 #include <sys/ioctl.h>
@@ -53,6 +54,31 @@ static int user_name(lua_State *L)
     if (getpwuid_r(getuid(), &entry, text, sizeof text, &found) || !found)
         return 0;
     lua_pushstring(L, found->pw_name);
+    return 1;
+}
+
+/* system.account_name(uid); nil for a number without a name */
+static int account_name(lua_State *L)
+{
+    struct passwd entry, *found = NULL;
+    char text[4096];
+    if (getpwuid_r((uid_t)luaL_checkinteger(L, 1), &entry, text, sizeof text, &found) || !found)
+        return 0;
+    lua_pushstring(L, found->pw_name);
+    return 1;
+}
+
+/* system.group_id(group): of a name, or of a number as text; nil where there is none */
+static int group_id(lua_State *L)
+{
+    struct group entry, *found = NULL;
+    char text[16384];
+    const char *name = luaL_checkstring(L, 1);
+    int is_number;
+    lua_Integer number = lua_tointegerx(L, 1, &is_number);
+    if (!is_number && (getgrnam_r(name, &entry, text, sizeof text, &found) || !found))
+        return 0;
+    lua_pushinteger(L, is_number ? number : (lua_Integer)found->gr_gid);
     return 1;
 }
 
@@ -190,6 +216,8 @@ int lestL_open_system(lua_State *L)
         { "host_name", host_name },
         { "user_id", user_id },
         { "user_name", user_name },
+        { "account_name", account_name },
+        { "group_id", group_id },
         { "has_account", has_account },
         { "make_folder", make_folder },
         { "give", give },

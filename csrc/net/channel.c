@@ -82,6 +82,9 @@ static ssize_t receive(struct net_channel *channel)
     struct iovec room = { channel->inbox, NET_CHANNEL_MESSAGE_MAX };
     struct msghdr header = { .msg_iov = &room, .msg_iovlen = 1 };
     ssize_t got = recvmsg(channel->fd, &header, MSG_CMSG_CLOEXEC);
+    /* Told once, where the peer has closed and left something unread; what it said before comes next. */
+    if (got < 0 && errno == ECONNRESET)
+        got = recvmsg(channel->fd, &header, MSG_CMSG_CLOEXEC);
     if (got < 0)
         return would_block(errno) ? 0 : -1;
     if (header.msg_flags & MSG_TRUNC) {

@@ -260,7 +260,7 @@ describe("/metrics", function()
     if not host.is_root then return pending "needs root, to reach the memory by its name" end
     start()
     local boards, tables = shared "lest-board", shared "lest-meters"
-    assert.same({ 1, 4 }, { #boards, #tables })
+    assert.same({ 1, 5 }, { #boards, #tables })
     for _, path in ipairs { boards[1], table.unpack(tables) } do
       assert.not_equal(0, (process.run { "truncate", "-s", "0", path }))
       assert.not_equal(0, (process.run { "truncate", "-s", "+4096", path }))

@@ -437,7 +437,9 @@ describe("a worker that was taken over", function()
     if not host.is_root then return pending "needs root" end
     for _, size in ipairs { 0, 200001, 212000 } do
       local link = rogue:connect()
-      assert.equal("1", process.must(SEND:format(rogue.pid, size)))
+      -- To control, too, which keeps what it cut off for as long as the worker lives.
+      local sent = process.must(SEND:format(rogue.pid, size))
+      assert.is_true(sent == "1" or sent == "2")
       assert.equal("closed", select(2, link:read()))
     end
   end)

@@ -185,7 +185,7 @@ describe("the separation of processes", function()
     -- Idle clients go away by themselves; until then they are sockets of a worker.
     process.wait_for(function()
       for _, pid in ipairs(server:pids "worker") do
-        if kinds(pid).socket > 3 then return false end
+        if kinds(pid).socket > 4 then return false end
       end
       return true
     end, "the clients' end", 30)
@@ -195,7 +195,8 @@ describe("the separation of processes", function()
       for kind, count in pairs(ours) do more[kind] = more[kind] or count end
       return more
     end
-    assert_only("worker", with { socket = 3 }) -- listening, the authority's, the inbox
+    assert_only("worker", with { socket = 4 }) -- listening, the authority's, control's, the inbox
+    assert_only("control", with { socket = 2 + workers })
     -- A pool for scrypt and one for the ledger; a connection, one for checkpoints, and the sync's.
     assert_only("authority", with { socket = 1 + workers, ["anon_inode:[eventfd]"] = 2,
       ["ca/ledger/ledger.db"] = 2, ["ca/ledger/ledger.db-wal"] = 3,

@@ -23,7 +23,8 @@ local on_fresh
 
 local commands = {}
 
-local function on_channel(channel)
+local function on_channel(channel, _, _, role)
+  if role == "control" then return channel:on_message(function() end) end
   local link = { answers = {}, channel = channel }
   channel:on_close(function()
     link.closed = true

@@ -1,5 +1,5 @@
 /* The inbox of a role: a socket to the supervisor, over which it gets its channels. The supervisor makes both
- * ends of the channel between a worker and the authority and hands them out, so that the channel is the
+ * ends of the channel between a worker and another role and hands them out, so that the channel is the
  * identity: no other process can have one, whatever its user, and what a worker starts
  * has the worker's or none. */
 #ifndef LEST_HOST_ROLE_INBOX_H
@@ -10,10 +10,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** Which worker's channel it is. */
+/** At the other end than the worker's. */
+enum host_inbox_role { HOST_INBOX_AUTHORITY, HOST_INBOX_CONTROL };
+
+/** Which worker's channel it is, and to whom. */
 struct host_inbox_label {
     uint32_t worker; /* from 1 */
     uint32_t pid;
+    uint32_t role; /* enum host_inbox_role */
 };
 
 /** Make an inbox: ends[0] is the supervisor's, ends[1] the role's; close-on-exec, the caller's. Neither end

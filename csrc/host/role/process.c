@@ -192,7 +192,7 @@ struct delivery {
     struct host_inbox_label label;
 };
 
-/* fn(channel, worker, pid), inside a protected call: making the channel may raise */
+/* fn(channel, worker, pid, role), inside a protected call: making the channel may raise */
 static int deliver(lua_State *L)
 {
     struct lest_error err;
@@ -202,7 +202,8 @@ static int deliver(lua_State *L)
         return luaL_error(L, "%s", err.message);
     lua_pushinteger(L, delivery->label.worker);
     lua_pushinteger(L, delivery->label.pid);
-    lua_call(L, 3, 0);
+    lua_pushstring(L, delivery->label.role == HOST_INBOX_CONTROL ? "control" : "authority");
+    lua_call(L, 4, 0);
     return 0;
 }
 
@@ -226,7 +227,8 @@ static void on_inbox(evutil_socket_t fd, short what, void *arg)
         close(delivery.fd);
 }
 
-/* process.on_channel(fn): fn(channel, worker, pid) for each channel that the supervisor hands out */
+/* process.on_channel(fn): fn(channel, worker, pid, role) for each channel that the supervisor hands out; role
+ * says who is at its other end than the worker's */
 static int on_channel(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);

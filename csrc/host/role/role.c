@@ -47,7 +47,8 @@ struct role {
 
 /* What each role's Lua can reach of lest.core: the code of the table in SECURITY.md. The configuration's own
  * Lua gets what its schema asks; the authority has no network; a worker, with a policy in it, has no ledger,
- * no issuer and no pool; the monitor has neither these nor a key. */
+ * no issuer and no pool; the monitor has neither these nor a key; the control role has what operators'
+ * commands take, no issuer and no network. */
 static const char *const config_fields[] = { "base64", "csrattrs", "error", "est", "file",   "json",
                                              "key",    "log",      "name",  "san", "server", NULL };
 static const char *const authority_fields[] = { "base64", "cert",   "channel", "clock",  "crl",  "csr",
@@ -62,6 +63,12 @@ static const char *const worker_fields[] = { "base64",   "cert",  "channel", "cl
 static const char *const monitor_fields[] = { "cert", "clock", "crl",   "error",  "file", "json",
                                               "log",  "loop",  "meter", "server", "utf8", NULL };
 
+static const char *const control_fields[] = { "base64", "cert",  "channel", "clock", "crl",
+                                              "csr",    "error", "file",    "json",  "key",
+                                              "ledger", "door",  "log",     "loop",  "meter",
+                                              "name",   "pem",   "pkcs7",   "pool",  "san",
+                                              "secret", "store", "system",  "utf8",  NULL };
+
 static const struct {
     const char *name;
     const char *module;
@@ -69,6 +76,7 @@ static const struct {
     bool listens; /* has sockets, and the board */
 } roles[] = { { "config", "lest.server.config.role", config_fields, false },
               { "authority", "lest.server.authority.role", authority_fields, false },
+              { "control", "lest.server.control.role", control_fields, true },
               { "monitor", "lest.server.monitor.role", monitor_fields, true },
               { "worker", "lest.server.worker.role", worker_fields, true } };
 

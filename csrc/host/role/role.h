@@ -2,8 +2,9 @@
 #ifndef LEST_HOST_ROLE_ROLE_H
 #define LEST_HOST_ROLE_ROLE_H
 
-/** lest --role config|authority|worker ...: runs require("lest.server.ROLE.role").main(launch), in a state
- *  whose lest.core has what the role needs, and ends the process with the integer it returns. launch holds
+/** lest --role config|authority|worker|monitor|control ...: runs require("lest.server.ROLE.role").main of
+ *  launch, in a state whose lest.core has what the role needs, and ends the process with the integer it
+ *  returns. launch holds
  *    role, generation, index     which one this is
  *    check                       load everything, then return 0 before serving
  *    user                        the account to process.drop() to; nil when not started as root

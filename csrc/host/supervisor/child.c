@@ -2,7 +2,6 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "host/role/inbox.h"
 #include "host/role/page.h"
 #include "host/supervisor/spawn.h"
 
@@ -57,6 +56,7 @@ enum lest_status host_child_start(struct host_child *child, char *const argv[], 
     fds[2] = inbox[1];
     child->inbox = inbox[0];
     child->is_linked = false;
+    child->control_pid = 0;
     if (!status)
         status = host_spawn(argv, fds, fds_count, output, &child->pid, err);
     close_fd(fds[0]);
@@ -88,14 +88,15 @@ bool host_child_is_on_something(const struct host_child *child)
     return *request != '\0';
 }
 
-bool host_child_link(struct host_child *worker, unsigned number, const struct host_child *authority)
+bool host_child_link(struct host_child *worker, unsigned number, const struct host_child *other,
+                     enum host_inbox_role role)
 {
     int ends[2];
-    struct host_inbox_label label = { number, (uint32_t)worker->pid };
+    struct host_inbox_label label = { number, (uint32_t)worker->pid, role };
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, ends) < 0)
         return false;
     bool linked =
-        host_inbox_put(authority->inbox, &label, ends[0]) && host_inbox_put(worker->inbox, &label, ends[1]);
+        host_inbox_put(other->inbox, &label, ends[0]) && host_inbox_put(worker->inbox, &label, ends[1]);
     close(ends[0]);
     close(ends[1]);
     return linked;

@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "base/meter.h"
+#include "host/role/inbox.h"
 #include "host/role/watchdog.h"
 #include "host/supervisor/relay.h"
 
@@ -28,6 +29,7 @@ struct host_child {
     struct host_relay relay; /* while it runs */
     int inbox;               /* the supervisor's end, while it runs; -1: the child has closed its own */
     bool is_linked;          /* a worker: it was given a channel to the authority */
+    pid_t control_pid;       /* a worker: which control role it was given a channel to; 0 for none */
     int64_t started_ms;
     int64_t restart_ms;
     int64_t kill_ms;
@@ -46,9 +48,10 @@ bool host_child_is_ready(const struct host_child *child);
 /** Whether it runs and has said what it is on (process.beat). */
 bool host_child_is_on_something(const struct host_child *child);
 
-/** Give a worker, the number-th, and the authority the two ends of a new channel.
+/** Give a worker, the number-th, and one of the other roles the two ends of a new channel.
  *  False: one cannot take it. */
-bool host_child_link(struct host_child *worker, unsigned number, const struct host_child *authority);
+bool host_child_link(struct host_child *worker, unsigned number, const struct host_child *other,
+                     enum host_inbox_role role);
 
 /** Whether a worker has asked for a channel since. */
 bool host_child_asks(struct host_child *worker);

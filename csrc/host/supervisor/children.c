@@ -7,6 +7,7 @@ struct host_child *host_children_at(struct host_children *children, size_t secti
     switch (section) {
     case LEST_BOARD_AUTHORITY: return &children->authority;
     case LEST_BOARD_MONITOR: return &children->monitor;
+    case LEST_BOARD_CONTROL: return &children->control;
     default: return &children->workers[section - LEST_BOARD_WORKER];
     }
 }
@@ -60,7 +61,10 @@ void host_children_link(struct host_children *children)
         if (host_child_asks(worker))
             worker->is_linked = false;
         if (!worker->is_linked && worker->inbox >= 0 && children->authority.pid)
-            worker->is_linked = host_child_link(worker, i + 1, &children->authority);
+            worker->is_linked = host_child_link(worker, i + 1, &children->authority, HOST_INBOX_AUTHORITY);
+        if (children->control.pid && worker->control_pid != children->control.pid && worker->inbox >= 0 &&
+            host_child_link(worker, i + 1, &children->control, HOST_INBOX_CONTROL))
+            worker->control_pid = children->control.pid;
     }
 }
 
@@ -83,6 +87,8 @@ size_t host_children_waits(const struct host_children *children, struct pollfd *
         out[count++] = readable(children->authority.relay.fd);
     if (children->monitor.pid)
         out[count++] = readable(children->monitor.relay.fd);
+    if (children->control.pid)
+        out[count++] = readable(children->control.relay.fd);
     for (unsigned i = 0; i < children->workers_count; i++)
         if (children->workers[i].pid) {
             out[count++] = readable(children->workers[i].relay.fd);

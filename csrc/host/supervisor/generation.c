@@ -90,6 +90,7 @@ static void step_configuring(struct host_generation *generation, int64_t now_ms)
     generation->state = HOST_GENERATION_STARTING;
     snprintf(generation->children.authority.name, sizeof generation->children.authority.name, "authority");
     snprintf(generation->children.monitor.name, sizeof generation->children.monitor.name, "monitor");
+    snprintf(generation->children.control.name, sizeof generation->children.control.name, "control");
     if (host_setup_prepare(&generation->setup, &generation->text, &err) ||
         host_setup_start_authority(&generation->setup, &generation->children.authority, &err)) {
         failed_because(generation, &err);
@@ -113,13 +114,45 @@ static void start_workers(struct host_generation *generation, unsigned wanted, i
     }
 }
 
-static void start_monitor(struct host_generation *generation, int64_t now_ms)
+static enum lest_status start(struct host_generation *generation, size_t section, struct lest_error *err)
+{
+    const struct host_setup *setup = &generation->setup;
+    switch (section) {
+    case LEST_BOARD_AUTHORITY: return host_setup_start_authority(setup, &generation->children.authority, err);
+    case LEST_BOARD_MONITOR: return host_setup_start_monitor(setup, &generation->children.monitor, err);
+    case LEST_BOARD_CONTROL: return host_setup_start_control(setup, &generation->children.control, err);
+    default:
+        return host_setup_start_worker(setup, (unsigned)(section - LEST_BOARD_WORKER),
+                                       host_children_at(&generation->children, section), err);
+    }
+}
+
+/* Start one that listens beside the workers, where it is wanted and not there yet. False: it is to be waited
+ * for. */
+static bool has_beside(struct host_generation *generation, bool wanted, size_t section, int64_t now_ms)
 {
     struct lest_error err;
-    if (!host_setup_start_monitor(&generation->setup, &generation->children.monitor, &err))
+    const struct host_child *child = host_children_at(&generation->children, section);
+    if (!wanted || host_child_is_ready(child))
+        return true;
+    if (!child->pid && start(generation, section, &err)) {
+        failed_because(generation, &err);
+        host_generation_stop(generation, now_ms, false);
+    }
+    return false;
+}
+
+/* The last step: from now on operators come to this generation. */
+static void begin_to_serve(struct host_generation *generation, int64_t now_ms)
+{
+    struct lest_error err;
+    if (host_setup_publish(&generation->setup, &err)) {
+        failed_because(generation, &err);
+        host_generation_stop(generation, now_ms, false);
         return;
-    failed_because(generation, &err);
-    host_generation_stop(generation, now_ms, false);
+    }
+    generation->state = HOST_GENERATION_SERVING;
+    generation->children.copied_ms = 0;
 }
 
 static void step_starting(struct host_generation *generation, int64_t now_ms)
@@ -138,25 +171,9 @@ static void step_starting(struct host_generation *generation, int64_t now_ms)
         start_workers(generation, generation->setup.settings.workers, now_ms);
         return;
     }
-    if (generation->setup.metrics && !host_child_is_ready(&generation->children.monitor)) {
-        if (!generation->children.monitor.pid)
-            start_monitor(generation, now_ms);
-        return;
-    }
-    generation->state = HOST_GENERATION_SERVING;
-    generation->children.copied_ms = 0;
-}
-
-static enum lest_status start(struct host_generation *generation, size_t section, struct lest_error *err)
-{
-    const struct host_setup *setup = &generation->setup;
-    switch (section) {
-    case LEST_BOARD_AUTHORITY: return host_setup_start_authority(setup, &generation->children.authority, err);
-    case LEST_BOARD_MONITOR: return host_setup_start_monitor(setup, &generation->children.monitor, err);
-    default:
-        return host_setup_start_worker(setup, (unsigned)(section - LEST_BOARD_WORKER),
-                                       host_children_at(&generation->children, section), err);
-    }
+    if (has_beside(generation, generation->setup.metrics, LEST_BOARD_MONITOR, now_ms) &&
+        has_beside(generation, generation->setup.control, LEST_BOARD_CONTROL, now_ms))
+        begin_to_serve(generation, now_ms);
 }
 
 /* Whether a process that ends is started again: while the workers drain, the authority alone. */
@@ -165,7 +182,8 @@ static bool is_needed(const struct host_generation *generation, size_t section)
     if (section == LEST_BOARD_AUTHORITY)
         return true;
     return generation->state == HOST_GENERATION_SERVING &&
-           (section != LEST_BOARD_MONITOR || generation->setup.metrics);
+           (section != LEST_BOARD_MONITOR || generation->setup.metrics) &&
+           (section != LEST_BOARD_CONTROL || generation->setup.control);
 }
 
 static void restart(struct host_generation *generation, int64_t now_ms)
@@ -194,7 +212,7 @@ static void step_stopping(struct host_generation *generation, int64_t now_ms)
         host_child_stop(&generation->children.monitor, now_ms + ABANDON_MS);
     }
     if (generation->state == HOST_GENERATION_STOPPING && !generation->children.authority.pid &&
-        !generation->children.monitor.pid && !generation->config_pid &&
+        !generation->children.monitor.pid && !generation->children.control.pid && !generation->config_pid &&
         host_children_workers_are_gone(&generation->children))
         generation->state = HOST_GENERATION_GONE;
 }
@@ -292,6 +310,9 @@ void host_generation_stop(struct host_generation *generation, int64_t now_ms, bo
         if (kill_now)
             generation->children.workers[i].kill_ms = now_ms;
     }
+    host_child_stop(&generation->children.control, now_ms + drain_ms);
+    if (kill_now)
+        generation->children.control.kill_ms = now_ms;
     if (kill_now && generation->state == HOST_GENERATION_DRAINING)
         generation->state = HOST_GENERATION_STOPPING;
     if (generation->state == HOST_GENERATION_STOPPING) {

@@ -1,5 +1,5 @@
 /* One configuration and the processes that serve it: the config child, then the authority, then the workers,
- * then the monitor where one is wanted.
+ * then the monitor and the control role where they are wanted.
  *
  *   CONFIGURING --> STARTING --> SERVING
  *        |             |            |  (host_generation_stop(), after a newer one serves or a signal)
@@ -9,10 +9,10 @@
  *      or is too late)              +-------------+ (kill_now, or no worker is left)
  *
  * CONFIGURING waits for the config child, STARTING for the authority, then for the workers, then for the
- * monitor to be ready, DRAINING for the workers to end while the authority still serves them and the monitor
- * tells of it, STOPPING for all to end. A
- * generation that fails to start stops what it had started and is GONE. In a check there is no SERVING: each
- * child ends by itself, and the end of the only worker stops the generation. */
+ * monitor and the control role to be ready, DRAINING for the workers to end while the authority still
+ * serves them and the monitor tells of it, STOPPING for all to end. A generation that fails to start stops
+ * what it had started and is GONE. In a check there is no SERVING: each child ends by itself, and the end of
+ * the only worker stops the generation. */
 #ifndef LEST_HOST_SUPERVISOR_GENERATION_H
 #define LEST_HOST_SUPERVISOR_GENERATION_H
 

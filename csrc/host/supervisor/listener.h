@@ -4,6 +4,7 @@
 #define LEST_HOST_SUPERVISOR_LISTENER_H
 
 #include "base/error.h"
+#include "host/supervisor/control.h"
 #include "host/supervisor/passed.h"
 
 #include <stdbool.h>
@@ -21,9 +22,10 @@ struct host_listener {
 };
 
 /** All of them; a zeroed one is empty. Twice the maximum, with the monitor's: an old generation may keep its
- *  own. */
+ *  own. control: the control socket that has its name. */
 struct host_listeners {
     struct host_passed passed;
+    struct host_control *control;
     struct host_listener *list[2 * (HOST_LISTENERS_MAX + 1)];
 };
 

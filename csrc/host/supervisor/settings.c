@@ -39,6 +39,20 @@ static enum lest_status set_number(unsigned *out, unsigned min, unsigned max, co
     return LEST_OK;
 }
 
+/* What is joined to the folder is one name. */
+static enum lest_status set_control(struct host_control_wish *control, const char *key, const char *value,
+                                    struct lest_error *err)
+{
+    const char *name = strrchr(value, '/');
+    size_t len = name ? strlen(name + 1) : 0;
+    if (*value != '/' || strlen(value) >= sizeof control->path || len == 0 || len > HOST_CONTROL_NAME_MAX)
+        return lest_error_set(err, LEST_E_CONFIG,
+                              "%s: its path has at most %zu bytes, and its name 1 to %d of them", key,
+                              sizeof control->path - 1, (int)HOST_CONTROL_NAME_MAX);
+    snprintf(control->path, sizeof control->path, "%s", value);
+    return LEST_OK;
+}
+
 static enum lest_status add_listen(struct host_settings *settings, const char *value, struct lest_error *err)
 {
     if (settings->listen_count == HOST_LISTENERS_MAX)
@@ -56,6 +70,12 @@ static enum lest_status set(struct host_settings *settings, const char *key, con
         return add_listen(settings, value, err);
     if (strcmp(key, "metrics") == 0)
         return set_text(settings->metrics, sizeof settings->metrics, key, value, err);
+    if (strcmp(key, "control") == 0)
+        return set_control(&settings->control, key, value, err);
+    if (strcmp(key, "control_mode") == 0)
+        return set_number(&settings->control.mode, 0600, 0777, key, value, err);
+    if (strcmp(key, "control_group") == 0)
+        return set_text(settings->control.group, sizeof settings->control.group, key, value, err);
     if (strcmp(key, "user") == 0)
         return set_text(settings->user, sizeof settings->user, key, value, err);
     if (strcmp(key, "authority_user") == 0)
@@ -85,7 +105,7 @@ enum lest_status host_settings_parse(const struct lest_buf *text, struct host_se
     out->watchdog_s = WATCHDOG_S;
     out->drain_s = DRAIN_S;
     for (size_t at = 0; at < text->len && at < HOST_SETTINGS_MAX;) {
-        char line[HOST_ADDRESS_MAX + 32];
+        char line[HOST_CONTROL_PATH_MAX + 32];
         const char *start = (const char *)text->data + at;
         const char *newline = memchr(start, '\n', text->len - at);
         size_t len = newline ? (size_t)(newline - start) : 0;

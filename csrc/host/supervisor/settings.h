@@ -5,6 +5,7 @@
 
 #include "base/buf.h"
 #include "host/role/privilege.h"
+#include "host/supervisor/control.h"
 #include "host/supervisor/listener.h"
 
 enum { HOST_WORKERS_MAX = 256, HOST_SETTINGS_MAX = 16 * 1024 };
@@ -12,7 +13,8 @@ enum { HOST_WORKERS_MAX = 256, HOST_SETTINGS_MAX = 16 * 1024 };
 struct host_settings {
     char listen[HOST_LISTENERS_MAX][HOST_ADDRESS_MAX];
     size_t listen_count;
-    char metrics[HOST_ADDRESS_MAX];     /* where the monitor listens; "" for none */
+    char metrics[HOST_ADDRESS_MAX]; /* where the monitor listens; "" for none */
+    struct host_control_wish control;
     char user[HOST_USER_MAX];           /* "" if absent */
     char authority_user[HOST_USER_MAX]; /* "" if absent */
     unsigned workers;
@@ -22,8 +24,9 @@ struct host_settings {
     size_t config_offset;      /* where the text for the roles starts */
 };
 
-/** Read lines `key=value` up to an empty line: listen (repeated), metrics, user, authority_user, workers,
- *  watchdog_s, drain_s, shutdown_delay_s. Without workers there is one a processor. Errors: LEST_E_CONFIG */
+/** Read lines `key=value` up to an empty line: listen (repeated), metrics, control, control_mode,
+ *  control_group, user, authority_user, workers, watchdog_s, drain_s, shutdown_delay_s. Without workers there
+ *  is one a processor. Errors: LEST_E_CONFIG */
 enum lest_status host_settings_parse(const struct lest_buf *text, struct host_settings *out,
                                      struct lest_error *err) LEST_MUST_USE;
 

@@ -65,6 +65,8 @@ void host_setup_free(struct host_setup *setup)
 {
     host_listeners_release(setup->listeners, setup->listen, setup->listen_count);
     host_listeners_release(setup->listeners, &setup->metrics, setup->metrics != NULL);
+    if (setup->control && host_control_release(setup->control) && setup->listeners->control == setup->control)
+        setup->listeners->control = NULL;
     host_page_free(setup->board, setup->board_count * sizeof *setup->board);
     if (setup->board_fd >= 0)
         close(setup->board_fd);
@@ -140,6 +142,28 @@ static enum lest_status listen_all(struct host_setup *setup, struct lest_error *
     return status;
 }
 
+static enum lest_status open_control(struct host_setup *setup, struct lest_error *err)
+{
+    const struct host_settings *settings = &setup->settings;
+    struct host_user owner = { .uid = geteuid() };
+    if (!*settings->control.path)
+        return LEST_OK;
+    if (*settings->authority_user && host_user_find(settings->authority_user, &owner, err))
+        return err->status = LEST_E_CONFIG;
+    if (setup->options->check)
+        return host_control_check(&settings->control, owner.uid, err);
+    return host_control_acquire(&settings->control, owner.uid, setup->listeners->control, &setup->control,
+                                err);
+}
+
+enum lest_status host_setup_publish(struct host_setup *setup, struct lest_error *err)
+{
+    enum lest_status status = setup->control ? host_control_publish(setup->control, err) : LEST_OK;
+    if (!status && setup->control)
+        setup->listeners->control = setup->control;
+    return status;
+}
+
 static enum lest_status make_board(struct host_setup *setup, struct lest_error *err)
 {
     void *page;
@@ -166,6 +190,8 @@ enum lest_status host_setup_prepare(struct host_setup *setup, const struct lest_
         host_listeners_compare(setup->listeners, settings->listen, settings->listen_count);
     if (!status && !setup->options->check)
         status = listen_all(setup, err);
+    if (!status)
+        status = open_control(setup, err);
     if (!status)
         status = make_board(setup, err);
     return status;
@@ -206,15 +232,15 @@ enum lest_status host_setup_start_authority(const struct host_setup *setup, stru
 
 /* One that listens, and reads the board. */
 static enum lest_status start_listening(const struct host_setup *setup, struct command *command,
-                                        struct host_listener *const *listen, size_t count,
+                                        const char *user, const int *sockets, size_t count,
                                         struct host_child *child, struct lest_error *err)
 {
     enum { BEFORE = HOST_FD_LISTEN - HOST_FD_WATCHDOG };
     int fds[BEFORE + HOST_LISTENERS_MAX] = { -1, setup->config_fd, -1, -1, setup->board_fd };
     add_number(command, "--listeners", (unsigned)count);
-    add_common(command, setup, setup->settings.user);
+    add_common(command, setup, user);
     for (size_t i = 0; i < count; i++)
-        fds[BEFORE + i] = listen[i]->fd;
+        fds[BEFORE + i] = sockets[i];
     return start_child(setup, command, fds, BEFORE + count, child, err);
 }
 
@@ -223,14 +249,26 @@ enum lest_status host_setup_start_monitor(const struct host_setup *setup, struct
 {
     struct command command;
     begin_command(&command, "monitor", setup);
-    return start_listening(setup, &command, &setup->metrics, 1, child, err);
+    return start_listening(setup, &command, setup->settings.user, &setup->metrics->fd, 1, child, err);
+}
+
+enum lest_status host_setup_start_control(const struct host_setup *setup, struct host_child *child,
+                                          struct lest_error *err)
+{
+    struct command command;
+    begin_command(&command, "control", setup);
+    return start_listening(setup, &command, setup->settings.authority_user, &setup->control->fd, 1, child,
+                           err);
 }
 
 enum lest_status host_setup_start_worker(const struct host_setup *setup, unsigned index,
                                          struct host_child *child, struct lest_error *err)
 {
     struct command command;
+    int sockets[HOST_LISTENERS_MAX];
     begin_command(&command, "worker", setup);
     add_number(&command, "--index", index + 1);
-    return start_listening(setup, &command, setup->listen, setup->listen_count, child, err);
+    for (size_t i = 0; i < setup->listen_count; i++)
+        sockets[i] = setup->listen[i]->fd;
+    return start_listening(setup, &command, setup->settings.user, sockets, setup->listen_count, child, err);
 }

@@ -22,7 +22,7 @@ struct host_options {
  *  config_fd           the snapshot of the configuration; -1 before host_setup_prepare()
  *  board               what its processes have counted: a section each, which the supervisor copies; NULL
  *                      before host_setup_prepare()
- *  metrics             the monitor's socket; NULL where none is wanted */
+ *  metrics, control    the monitor's socket, and the control role's; NULL where none is wanted */
 struct host_setup {
     const struct host_options *options;
     struct host_listeners *listeners;
@@ -32,6 +32,7 @@ struct host_setup {
     struct host_listener *listen[HOST_LISTENERS_MAX];
     size_t listen_count;
     struct host_listener *metrics;
+    struct host_control *control;
     struct lest_meters *board;
     size_t board_count;
     int board_fd;
@@ -52,10 +53,16 @@ enum lest_status host_setup_start_config(const struct host_setup *setup, int *ou
 enum lest_status host_setup_prepare(struct host_setup *setup, const struct lest_buf *text,
                                     struct lest_error *err) LEST_MUST_USE;
 
-/** Start the authority; the monitor; the worker of this index, which counts from 0. Errors: LEST_E_IO */
+/** Give the control socket its name, where there is one. Errors: LEST_E_IO */
+enum lest_status host_setup_publish(struct host_setup *setup, struct lest_error *err) LEST_MUST_USE;
+
+/** Start the authority; the monitor; the control role; the worker of this index, which counts from 0.
+ *  Errors: LEST_E_IO */
 enum lest_status host_setup_start_authority(const struct host_setup *setup, struct host_child *child,
                                             struct lest_error *err) LEST_MUST_USE;
 enum lest_status host_setup_start_monitor(const struct host_setup *setup, struct host_child *child,
+                                          struct lest_error *err) LEST_MUST_USE;
+enum lest_status host_setup_start_control(const struct host_setup *setup, struct host_child *child,
                                           struct lest_error *err) LEST_MUST_USE;
 enum lest_status host_setup_start_worker(const struct host_setup *setup, unsigned index,
                                          struct host_child *child, struct lest_error *err) LEST_MUST_USE;

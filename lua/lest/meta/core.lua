@@ -33,6 +33,7 @@
 ---@field tls lest.core.tls
 ---@field server lest.core.server
 ---@field channel lest.core.channel
+---@field door lest.core.door
 ---@field message lest.core.message
 ---@field meter lest.core.meter
 ---@field ledger lest.core.ledger
@@ -519,6 +520,11 @@ function channel:on_message(fn) end
 ---@param fn? fun()
 function channel:on_close(fn) end
 
+--- Bound what may wait to be sent.
+---@param messages integer
+---@param bytes integer
+function channel:limit(messages, bytes) end
+
 --- Close; messages that wait are dropped.
 function channel:close() end
 
@@ -532,6 +538,39 @@ local core_channel = {}
 ---@return lest.channel?
 ---@return lest.error? err
 function core_channel.adopt(options) end
+
+--- Who is at the other end of a Unix socket, as the kernel says it.
+---@class lest.peer
+---@field pid integer
+---@field uid integer
+---@field gid integer
+---@field groups integer[] supplementary ones; of more than 256, none
+
+--- A Unix socket with a name, where processes of this machine come in; open until closed or
+--- collected.
+---@class lest.door
+local door = {}
+
+--- Accept no more. The socket goes on listening.
+function door:close() end
+
+---@class lest.core.door
+local core_door = {}
+
+--- Accept at a listening socket (SOCK_SEQPACKET), which stays the caller's.
+---@param fd integer
+---@param on_connection fun(channel: lest.channel, peer: lest.peer)
+---@return lest.door?
+---@return lest.error? err
+function core_door.listen(fd, on_connection) end
+
+--- Connect to one.
+---@param path string of any length; its last part at most 80 bytes
+---@param milliseconds integer how long to wait where many want to
+---@return lest.channel?
+---@return lest.peer|lest.error peer who listens there; codes not_found (there is none), closed (one of
+--- a process that has ended), refused (this account may not), timeout, io
+function core_door.enter(path, milliseconds) end
 
 --- The messages between workers and authority; the tables of csrc/wire/message.c say what there is.
 ---@class lest.core.message
@@ -638,6 +677,16 @@ function core_system.user_id() end
 --- The name of the user who runs this; nil for a number without one.
 ---@return string?
 function core_system.user_name() end
+
+--- The name of an account.
+---@param uid integer
+---@return string? name nil for a number without a name
+function core_system.account_name(uid) end
+
+--- The number of a group.
+---@param group string its name, or its number
+---@return integer? gid nil where there is none
+function core_system.group_id(group) end
 
 --- Whether there is an account of that name.
 ---@param name string

@@ -68,8 +68,18 @@ local function resolve_identity(folder, each)
   if command and command[1]:find("/", 1, true) then command[1] = absolute(folder, command[1]) end
 end
 
+-- Beside the ledger, unless told: in a folder that no other account writes in.
+local function resolve_control(config, folder)
+  if config.control == false then return end
+  config.control = config.control or { mode = "0600" }
+  local path = config.control.path
+  config.control.path = path and absolute(folder, path)
+    or config.ledger:match "^(.*/)[^/]*$" .. "control.sock"
+end
+
 local function resolve(config, folder)
   config.ledger = absolute(folder, config.ledger)
+  resolve_control(config, folder)
   resolve_identity(folder, config.tls)
   resolve_identity(folder, config.ca)
   for _, each in pairs(config.cas) do resolve_identity(folder, each) end

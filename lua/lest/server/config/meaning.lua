@@ -151,6 +151,17 @@ return {
     scrypt_threads = "Threads that hash passwords.",
     scrypt_queue = "Passwords that are hashed or wait for it; more are 503.",
   },
+  control = {
+    "The socket through which operators' commands reach a server that runs: a path alone, a table, "
+      .. "or `false` for none. Root may use it, the account that serves it, and whoever is in "
+      .. "`group`; the kernel says who comes. Its folder must be root's or `authority_user`'s, and "
+      .. "no other may write in it.",
+    path = "Where it is; absent: `control.sock` beside the ledger. A group needs a folder that it "
+      .. "can enter, as `/run/lest`; the ledger's own is closed.",
+    group = "Whose members may use it too. What they may do is what `lest pending`, `lest "
+      .. "credential` and the others do; they need no right on the ledger's file.",
+    mode = "The socket's mode; absent: `\"0660\"` with a group, `\"0600\"` without.",
+  },
   metrics = "Where one more process tells this machine, over plain HTTP, what the server counts "
     .. "(`/metrics`, for Prometheus) and how it is (`/healthz`): a loopback address. Without it, "
     .. "nowhere; `/healthz` at `listen` is there in any case.",

@@ -136,6 +136,28 @@ local function loopback_address(value)
     :format(address)
 end
 
+local control_fields = s.record({
+  path = s.optional(s.string { max = 1000, pattern = "^[^%c]+$", what = "a path" }),
+  group = s.optional(s.custom("a group's name or number", account)),
+  mode = s.optional(s.one_of { "0600", "0660" }),
+}, '{ group = "lest-operators" }')
+
+-- A path alone is a table with a path; false is none.
+local function control_socket(value)
+  if value == false then return false end
+  if type(value) == "string" then value = { path = value } end
+  local accepted, problem = control_fields.accept(value)
+  if not accepted then return nil, problem end
+  accepted.mode = accepted.mode or (accepted.group and "0660" or "0600")
+  if accepted.mode == "0660" and not accepted.group then
+    return nil, "mode 0660 is for a group: give it as `group`"
+  end
+  return accepted
+end
+
+local control = s.custom("a path, a table or false", control_socket)
+control.fields = control_fields.fields
+
 local listen = s.list(s.custom("an address", listen_address), { min = 1, max = 16, single = true })
 
 return s.record {
@@ -161,6 +183,7 @@ return s.record {
   end }),
   limits = s.optional(limits, {}),
   metrics = s.optional(s.custom("a loopback address", loopback_address)),
+  control = s.optional(control),
   watchdog = s.optional(duration.field { min = 2, max = 86400 }, "10s"),
   drain = s.optional(duration.field { min = 1, max = 86400 }, "30s"),
   shutdown_delay = s.optional(duration.field { max = 3600 }, "0s"),

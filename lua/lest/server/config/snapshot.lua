@@ -12,6 +12,13 @@ function M.supervisor(config)
   local lines = {}
   for _, address in ipairs(config.listen) do table.insert(lines, { "listen", address }) end
   if config.metrics then table.insert(lines, { "metrics", config.metrics }) end
+  if config.control then
+    table.insert(lines, { "control", config.control.path })
+    table.insert(lines, { "control_mode", tostring(tonumber(config.control.mode, 8)) })
+    if config.control.group then
+      table.insert(lines, { "control_group", config.control.group })
+    end
+  end
   if config.user then table.insert(lines, { "user", config.user }) end
   if config.authority_user then table.insert(lines, { "authority_user", config.authority_user }) end
   if config.workers > 0 then table.insert(lines, { "workers", tostring(config.workers) }) end

@@ -7,7 +7,7 @@ local operations = require "lest.server.wire.operations"
 local M = {}
 
 --- The sections of the board; those of the workers begin with `worker`.
-M.SECTIONS = { supervisor = 0, authority = 1, monitor = 2, worker = 3 }
+M.SECTIONS = { supervisor = 0, authority = 1, monitor = 2, control = 3, worker = 4 }
 
 --- What a probe of the server's health is counted as.
 M.PROBE = "healthz"

@@ -4,6 +4,7 @@
 --- A request is judged by its head (head.lua), then answered by the file of its operation
 --- (operations/), which may wait for the authority (link.lua) and ask the policy (decision.lua).
 local answer = require "lest.server.worker.answer"
+local console = require "lest.server.worker.console"
 local core = require "lest.core"
 local globals = require "lest.server.worker.globals"
 local head = require "lest.server.worker.head"
@@ -174,7 +175,10 @@ function Worker:serve(launch, tls)
   end
   self.authority = link.new()
   self.health.link = self.authority
-  core.process.on_channel(function(channel) self.authority:take(channel) end)
+  core.process.on_channel(function(channel, _, _, role)
+    if role == "control" then return console.serve(self, channel) end
+    self.authority:take(channel)
+  end)
   self.authority:await_hello(HELLO_MS)
   local server, err = core.server.new {
     fds = launch.listen_fds, tls = tls,

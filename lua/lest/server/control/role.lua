@@ -1,0 +1,94 @@
+--- The control role: operators come to it through a Unix socket while the server runs. It has the
+--- account that owns the ledger, and no key, no network and no policy.
+local consoles_module = require "lest.server.control.consoles"
+local core = require "lest.core"
+local fail = require "lest.base.fail"
+local frames = require "lest.server.control.frames"
+local snapshot = require "lest.server.config.snapshot"
+local start_failure = require "lest.server.config.start_failure"
+local visitors_module = require "lest.server.control.visitors"
+
+local M = {}
+
+---@class lest.control
+---@field config table
+---@field launch table
+---@field visitors lest.control.visitors
+---@field consoles lest.control.consoles
+local Control = {}
+Control.__index = Control
+
+local operations <const> = {}
+
+--- What this server is, for who wants to know whether it runs.
+function operations.status(control, visitor, frame)
+  local config = control.config
+  visitor:send(frames.result(frame.id, {
+    version = core.version, generation = control.launch.generation, pid = core.process.pid,
+    configuration = config.file, ledger = config.ledger, workers = control.consoles:workers(),
+  }))
+end
+
+function operations.console(control, visitor, frame, text)
+  control.consoles:forward(visitor, frame, text)
+end
+
+function Control:on_frame(visitor, frame, text)
+  local operation = operations[frame.op]
+  if operation then return operation(self, visitor, frame, text) end
+  visitor:send(frames.failure(frame.id, "usage", "this server does not know the operation"))
+end
+
+--- What those are told who may not come in.
+local function where(config)
+  local socket = config.control
+  return ("%s is for root, for the account that serves it%s"):format(socket.path,
+    socket.group and " and for members of the group " .. socket.group or " and for no group")
+end
+
+local function find_group(config)
+  local group = config.control.group
+  if not group then return nil end
+  local gid = core.system.group_id(group)
+  if gid then return gid end
+  return fail("config", ("control.group: there is no group %s"):format(group))
+end
+
+--- Serve until SIGTERM.
+function Control:serve(fd)
+  local door, err = core.door.listen(fd, function(...) self.visitors:enter(...) end)
+  if not door then
+    core.log.write("error", "cannot listen", { "message", tostring(err) })
+    return 1
+  end
+  core.process.on_channel(function(channel, worker) self.consoles:take(channel, worker) end)
+  local is_stopping = false
+  local terminate <close> = core.loop.signal(15, function() is_stopping = true end)
+  core.process.ready()
+  while not is_stopping do core.loop.turn() end
+  door:close()
+  return terminate and 0
+end
+
+---@param launch table what the host gives a role
+---@return integer exit_code
+function M.main(launch)
+  local config = snapshot.from_json(launch.config, launch.files)
+  core.log.set_level(config.log_level)
+  local control = setmetatable({ config = config, launch = launch }, Control)
+  config.files = nil
+  local group, err = find_group(config)
+  local ok = err == nil
+  if ok and launch.user then ok, err = core.process.drop(launch.user) end
+  if ok then ok, err = core.process.harden() end
+  if not ok then return start_failure.report(launch, err) end
+  control.visitors = visitors_module.new {
+    group = group, uid = core.process.uid, where = where(config),
+    on_frame = function(...) control:on_frame(...) end,
+    on_leave = function(visitor) control.consoles:leave(visitor) end,
+  }
+  control.consoles = consoles_module.new(control.visitors)
+  return control:serve(launch.listen_fds[1])
+end
+
+return M
