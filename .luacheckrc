@@ -8,6 +8,7 @@ files["lua/lest/meta"] = {
   max_comment_line_length = 200,
 }
 files["spec"] = { std = "+busted" }
+files["policies/*_spec.lua"] = { std = "+busted" }
 -- Gives coroutines a hook of their own.
 files["spec/support/busted.lua"] = { globals = { "coroutine" } }
 exclude_files = { "build" }

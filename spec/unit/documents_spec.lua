@@ -175,7 +175,7 @@ describe("the manual has", function()
 
   it("every function of the public modules", function()
     for _, name in ipairs { "lest.policy", "lest.http", "lest.task", "lest.retry", "lest.json",
-      "lest.log", "lest.url", "lest.duration" } do
+      "lest.log", "lest.url", "lest.duration", "lest.testing" } do
       local found, told, real = annotations.of(name), {}, {}
       for each, fn in pairs(api.functions(name)) do told[each] = fn.text end
       for _, field in ipairs(found.module.fields) do told[field.name] = field.text end
@@ -183,6 +183,17 @@ describe("the manual has", function()
       if name == "lest.task" then real.failure = true end -- nil until there is one
       same(name, real, told)
     end
+  end)
+
+  it("every option of lest.testing", function()
+    local shapes = upvalue(require "lest.testing.shapes".check, "shapes")
+    for what, class in pairs { policy = "policy", request = "request", cert = "certificate" } do
+      same("testing." .. what, shapes[what].fields, fields_of(("lest.testing.%s.options"):format(
+        class)))
+    end
+    local told = fields_of "lest.testing.idevid.options"
+    for name in pairs(shapes.cert.fields) do told[name] = told[name] or "as of testing.cert" end
+    same("testing.idevid", shapes.idevid.fields, told)
   end)
 
   it("every function, field and method of what lest has of the core", function()

@@ -9,6 +9,7 @@ local core = require "lest.core"
 local decision = require "lest.server.worker.decision"
 local fail = require "lest.base.fail"
 local hooks = require "lest.server.worker.hooks"
+local journals = require "lest.policy.journal"
 local load_config = require "lest.server.config.load"
 local operations = require "lest.server.wire.operations"
 local profiles = require "lest.server.authority.profile"
@@ -30,6 +31,7 @@ local CA <const> = { not_before = 0, not_after = math.maxinteger }
 ---@field label? table the options of its label
 ---@field profiles? table<string, table> those of the configuration
 ---@field name string the label's
+---@field has_one_profile boolean whether what is approved is by the only profile
 local Policy = { __name = "lest.desk.policy" }
 Policy.__index = Policy
 
@@ -59,30 +61,42 @@ local function terms_of(options)
   terms.profiles, err = checked("profiles", { [PROFILE] = options.profile })
   if not terms.profiles then return nil, err end
   terms.label = { profile = PROFILE, profiles = { PROFILE } }
+  terms.has_one_profile = true
   return terms
+end
+
+-- A policy as a configuration has it.
+local function row_of(policy)
+  if type(policy) == "string" then policy = { file = policy } end
+  return { file = core.file.absolute(policy.file), options = policy.options }
 end
 
 --- Load a policy as a worker would.
 ---@param file? string absent: the policy of the configuration's label
----@param options? { config?: string|table, label?: string, profile?: table, options?: table }
---- config: a server's configuration, or its file; label: which of its labels (absent: `default`);
---- profile: one to approve by where there is no configuration; options: the file's own
+---@param options? { config?: string|table, label?: string, profile?: table, options?: table,
+--- files?: table<string, string>, with?: (string|{ file: string, options?: table })[] } config: a
+--- server's configuration, or its file; label: which of its labels (absent: `default`); profile:
+--- one to approve by where there is no configuration, whatever name the policy has for it; options:
+--- the file's own; files: texts that were read already, by their paths; with: the label's further
+--- policies, which must all approve
 ---@return lest.desk.policy|nil
 ---@return lest.error|nil err codes config, policy
 function M.load(file, options)
-  local terms, err = terms_of(options or {})
+  options = options or {}
+  local terms, err = terms_of(options)
   if not terms then return nil, err end
-  local loaded
+  local label = terms.label
   if file then
-    loaded, err = hooks.of_label({ policies = { { file = core.file.absolute(file),
-      options = options and options.options } } }, terms.folder)
-  else
-    loaded, err = hooks.of_label(terms.label, terms.folder)
+    label = { policies = { row_of { file = file, options = options.options } } }
+    for i, each in ipairs(options.with or {}) do label.policies[i + 1] = row_of(each) end
   end
+  local loaded
+  loaded, err = hooks.of_label(label, terms.folder, options.files)
   if not loaded then return nil, err end
   return setmetatable({ hooks = loaded.hooks, file = loaded.file, hash = loaded.hash,
     name = terms.name, label = terms.label, profiles = terms.profiles,
-    limits = { seconds = terms.limits.decision, memory = terms.limits.decision_memory },
+    has_one_profile = terms.has_one_profile or false,
+    seconds = terms.limits.decision, memory = terms.limits.decision_memory,
   }, Policy)
 end
 
@@ -97,12 +111,16 @@ end
 ---@field lifetime? integer seconds
 ---@field problem? string why the profile does not allow the approval
 
--- What the authority's profile makes of an approval.
-local function outcome_of(self, facts, stated)
+--- What the authority makes of what a policy stated.
+---@param facts table as of decide()
+---@param stated table as decision.fields has it
+---@return lest.desk.outcome
+function Policy:outcome(facts, stated)
   local principal, previous = facts.principal, facts.previous
   local outcome = { verdict = stated.verdict, reason = stated.reason, detail = stated.detail }
   if stated.verdict ~= "approve" or not self.profiles then return outcome end
-  local name = profiles.of_approval(self.label, stated.profile, previous)
+  local name = self.has_one_profile and PROFILE
+    or profiles.of_approval(self.label, stated.profile, previous)
   local plan, problem, about = profiles.plan_by(self.profiles, self.label, name, {
     verdict = stated, principal = principal, previous = previous and previous.certificate,
     csr = facts.csr, own = principal.is_own and principal.certificate or nil, ca = CA,
@@ -119,26 +137,49 @@ local function outcome_of(self, facts, stated)
   return outcome
 end
 
+-- Answers by kind and question, or a function for a kind, as one function for all.
+local function source_of(outside)
+  if outside and type(outside) ~= "table" or getmetatable(outside) then return outside end
+  return function(kind, question)
+    local answers = outside and outside[kind]
+    if type(answers) == "function" then return answers(question) end
+    if answers and answers[question] ~= nil then return answers[question] end
+    return journals.undecidable(kind, question)
+  end
+end
+
+---@class lest.desk.decide
+---@field now? integer what request.time says, in seconds since 1970; absent: the request's own, or
+--- else the wall clock's
+---@field outside? function|table what answers a question to the outside: fun(kind, question), or by
+--- kind a function(question) or a table of answers. Nothing is ever asked outside: a question
+--- without an answer is an error that says so
+---@field watch? fun(event: lest.journal.event) see lest.policy.journal
+---@field journal? lest.journal in place of one with `outside` and `watch`
+
 --- Decide a request, given as the facts of server/worker/view: certificates are objects, and of
 --- `previous` the profile it was issued by may be told as well.
 ---@param request table
----@param options? { now?: integer } what request.time says, in seconds since 1970; absent: the
---- request's own, or else the wall clock's
+---@param options? lest.desk.decide
 ---@return lest.verdict verdict as a worker has it; "error" with its detail where the policy failed
----@return nil
+---@return lest.journal journal what it did
 ---@return lest.desk.outcome outcome as the client would have it, the label's profile known
 function Policy:decide(request, options)
+  options = options or {}
   local facts = { id = "desk", label = self.name, tls = {}, address = "127.0.0.1",
     operation = "simpleenroll", time = core.clock.wall_us() // 1000000 }
   for key, value in pairs(request) do facts[key] = value end
-  facts.time = options and options.now or facts.time
+  facts.time = options.now or facts.time
   local row = operations[facts.operation]
   if not row or row.answered_by ~= "enroll" then
     error(("no verdict is asked for '%s'"):format(tostring(facts.operation)), 2)
   end
-  local verdict = decision.run(self.hooks[row.hook], view.new(facts), self.limits,
-    self.label and self.label.profiles)
-  return verdict, nil, outcome_of(self, facts, decision.fields(verdict))
+  local journal = options.journal
+    or journals.new { outside = source_of(options.outside), watch = options.watch }
+  local verdict = decision.run(self.hooks[row.hook], view.new(facts), {
+    seconds = self.seconds, memory = self.memory, journal = journal,
+  }, self.label and not self.has_one_profile and self.label.profiles or nil)
+  return verdict, journal, self:outcome(facts, decision.fields(verdict))
 end
 
 return M

@@ -10,4 +10,12 @@ function M.of_certificate(anchors, cert)
     or table.concat(cert.san, ","))
 end
 
+--- What a policy calls who shows it: its CN, or else its subject, a name, its serial number.
+---@param cert lest.cert
+---@return string
+function M.of_subject(cert)
+  return cert.subject.CN or (#cert.subject > 0 and tostring(cert.subject)) or cert.san[1]
+    or cert.serial
+end
+
 return M

@@ -6,7 +6,7 @@ local M = {}
 M.commands = {
   { "ca", "make an embedded CA, a server certificate and a configuration" },
   { "serve", "run the server" },
-  { "policy", "check a policy" },
+  { "policy", "write, check and test policies" },
   { "credential", "add, list and remove credentials of devices" },
   { "pending", "list, show, approve and reject requests that wait" },
   { "cert", "list, show, revoke and import certificates" },

@@ -5,7 +5,7 @@ local list = require "lest.base.list"
 
 --- The modules in the order of the page. lest.policy has a page of its own.
 local MODULES <const> = { "lest.http", "lest.task", "lest.all", "lest.retry", "lest.json",
-  "lest.url", "lest.duration", "lest.log" }
+  "lest.url", "lest.duration", "lest.log", "lest.testing" }
 
 --- Classes of objects, in the sections where they are made: what they are called, their class.
 local OBJECTS <const> = {

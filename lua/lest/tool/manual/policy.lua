@@ -157,7 +157,8 @@ return {
       .. "authority process enforces the profile.",
     "Policies are read at a start and at a reload. `lest serve --check` reads them too, but runs "
       .. "no hook. `lest policy check` finds words that are wrong within one (`policy.aprove`, "
-      .. "`request.principle`), also where no request has come to yet.",
+      .. "`request.principle`), also where no request has come to yet. `lest policy new` writes a "
+      .. "policy with its spec, `lest policy test` runs specs (`lest.testing` in `lest-lua`(3)).",
   },
   hooks(),
   calls("VERDICTS", VERDICTS,

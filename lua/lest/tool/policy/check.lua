@@ -32,20 +32,36 @@ function M.add(parser)
   command:flag "--json":description "Print the findings as JSON."
 end
 
--- The labels of a configuration that a policy decides for.
-local function labels_of(config, file)
-  local names, path = {}, core.file.resolve(file)
-  for _, name in ipairs(list.sorted_keys(config.labels)) do
-    if core.file.resolve(config.labels[name].policy) == path then names[#names + 1] = name end
+-- What a label says of a policy's file; nil where another decides for it.
+local function row_of(label, path)
+  for _, policy in ipairs(label.policies) do
+    if core.file.resolve(policy.file) == path then return policy end
   end
-  return names
 end
 
--- The message of an error of the policy begins with its file, as does its line.
-local function load_finding(file, err)
+-- The labels of a configuration that a policy decides for, and with which options.
+local function labels_of(config, file)
+  local names, options, path = {}, {}, core.file.resolve(file)
+  for _, name in ipairs(list.sorted_keys(config.labels)) do
+    local row = row_of(config.labels[name], path)
+    if row then
+      names[#names + 1] = name
+      options[name] = row.options
+    end
+  end
+  return names, options
+end
+
+-- The message of an error of the policy begins with its file, as does its line. That an option is
+-- not given, where there is no configuration, is no fault of the policy.
+local function load_finding(file, err, is_of_label)
   local message = tostring(err)
-  return { level = "error", kind = "load", line = math.tointeger(tonumber(message:match(
-    file:gsub("%p", "%%%0") .. ":(%d+)"))), message = message }
+  local is_note = err.option and not is_of_label
+  if is_note then message = message .. ": --config has the options that a label gives" end
+  local name = file:match "[^/]*$" -- Lua cuts a long path at its beginning
+  local line = message:match("%f[^/\0]" .. name:gsub("%p", "%%%0") .. ":(%d+)")
+  return { level = is_note and "note" or "error", kind = "load", message = message,
+    line = line and math.tointeger(tonumber(line)) }
 end
 
 local function append(found, all)
@@ -53,12 +69,13 @@ local function append(found, all)
 end
 
 -- As a worker would: for each of its labels, or without any.
-local function load_all(file, config, labels, found)
+local function load_all(file, config, labels, options, found)
   local hooks = {}
   for _, label in ipairs(#labels > 0 and labels or { false }) do
-    local policy, err = desk.load(file, label and { config = config, label = label } or nil)
+    local policy, err = desk.load(file, label and { config = config, label = label,
+      options = options[label] } or nil)
     if not policy then
-      table.insert(found, load_finding(file, err))
+      table.insert(found, load_finding(file, err, label))
       return false
     end
     hooks = policy.hooks
@@ -67,10 +84,10 @@ local function load_all(file, config, labels, found)
   return true
 end
 
-local function look(file, text, config, labels)
+local function look(file, text, config, labels, options)
   local found = {}
   -- What Lua cannot read has no tree.
-  local is_loaded = load_all(file, config, labels, found)
+  local is_loaded = load_all(file, config, labels, options, found)
   if not is_loaded and not load(mark.strip(text), "=policy", "t") then return found end
   local read, err = source.read(file, text)
   if not read then return nil, err end
@@ -100,19 +117,19 @@ end
 ---@return integer|nil exit_code
 ---@return lest.error|nil err
 function M.run(options)
-  local file, labels, config = options.file, {}, nil
+  local file, labels, label_options, config = options.file, {}, {}, nil
   local text, err = core.file.read(file, FILE_MAX)
   if not text then return nil, support.file_error(err) end
   if options.config then
     config, err = config_file.load(options.config)
     if not config then return nil, err end
-    labels = labels_of(config, file)
+    labels, label_options = labels_of(config, file)
     if #labels == 0 then
       return fail("config", ("%s: no label has the policy %s"):format(options.config, file))
     end
   end
   local found
-  found, err = look(file, text, config, labels)
+  found, err = look(file, text, config, labels, label_options)
   if not found then return nil, err end
   local wrong = 0
   for _, each in ipairs(found) do wrong = wrong + (each.level == "note" and 0 or 1) end

@@ -36,6 +36,7 @@ local IGNORED <const> = { "6..", "212", "213" }
 ---@class lest.policy.source
 ---@field file string
 ---@field ast table of luacheck.parser; names have their variable, of luacheck.stages.linearize
+---@field line_at fun(offset: integer): integer the line of a node's offset
 ---@field warnings lest.policy.finding[] luacheck's own
 
 --- Read a policy's text, which Lua has compiled already.
@@ -59,7 +60,14 @@ function M.read(file, text)
     warnings[i] = { level = "warning", kind = "luacheck", line = each.line,
       message = checker.get_message(each) }
   end
-  return { file = file, ast = state.ast, warnings = warnings }
+  local function line_at(offset)
+    local line = 1
+    while state.line_offsets[line + 1] and state.line_offsets[line + 1] <= offset do
+      line = line + 1
+    end
+    return line
+  end
+  return { file = file, ast = state.ast, warnings = warnings, line_at = line_at }
 end
 
 return M

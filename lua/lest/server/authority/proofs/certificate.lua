@@ -96,11 +96,6 @@ local function verify(authority, request, certs)
     { detail = failure and failure.message })
 end
 
-local function name_of(cert)
-  return cert.subject.CN or (#cert.subject > 0 and tostring(cert.subject)) or cert.san[1]
-    or cert.serial
-end
-
 ---@param authority lest.authority
 ---@param request lest.authority.request
 ---@param offered string[] DER, the leaf first
@@ -110,7 +105,7 @@ function M.prove(authority, request, offered)
     cert, row, anchors, request.is_unknown = verify(authority, request, parse_chain(offered))
     if not cert then return end
   end
-  local name = name_of(cert)
+  local name = principal.of_subject(cert)
   request.own = row
   request:prove("certificate", { name = name, anchors = anchors },
     { kind = "certificate", name = name, anchors = anchors, certificate = cert },

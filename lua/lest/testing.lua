@@ -1,0 +1,141 @@
+--- Specs of policies, for busted (`lest policy test`): requests with real keys and certificates, a
+--- policy as it is deployed, and what it decides, down to the profile.
+---
+---   local testing = require "lest.testing"
+---   describe("policy.lua", function()
+---     local policy = testing.policy("policy.lua", { now = "2026-03-01" })
+---     it("names a device by its factory certificate", function()
+---       assert.approves(policy, testing.request {
+---         principal = testing.idevid { serialNumber = "42" } },
+---         { subject = "CN=device-42" })
+---     end)
+---     it("refuses passwords", function()
+---       assert.rejects(policy, testing.request {
+---         principal = testing.basic "dev1" }, "a certificate is required")
+---     end)
+---   end)
+---
+--- There are `assert.approves`, `assert.rejects`, `assert.holds` and `assert.unavailable`. Each
+--- takes a policy, a request, and what else is expected: a text that the reason has in it, as it is
+--- or as a pattern, or a table with any of `subject`, `san` (in any order), `profile`, `lifetime`,
+--- `renewal`, `reason`, `detail`, `rule`, `retry_after`, `needed`. An approval passes through a
+--- profile, as the authority would have it: what that does not allow is no approval. A failure
+--- shows expected and actual, the request, and each rule that was asked, with its file and line.
+---
+--- Nothing of the world is seen: request.time is `now`, 2026-01-01 12:00 UTC unless told, and what
+--- a policy asks outside is answered by the spec. A question without an answer fails the test,
+--- which says the question.
+local assertions = require "lest.testing.assertions"
+local policies = require "lest.testing.policy"
+local principals = require "lest.testing.principal"
+local requests = require "lest.testing.request"
+
+---@class lest.module.testing
+---@field NOW integer the time of a test that states none: 2026-01-01 12:00 UTC, a Thursday
+local M = { NOW = policies.NOW }
+
+---@class lest.testing.policy.options
+---@field now? string|integer the time, as "2026-01-31 12:00" (UTC) or seconds since 1970
+---@field options? table the policy's options, as a label of the configuration gives them
+---@field with? string|(string|{ file: string, options?: table })[] the label's further policies,
+--- which must all approve: of one that only consents
+---@field http? table|fun(question: string): any answers by "GET https://host/path" or the URL
+--- alone: a status, or { status =, json =, body =, headers = }, or { err = "..." } for none
+---@field history? table|fun(question: string): any answers to what is asked of the ledger
+---@field rate? table|fun(question: string): any answers to what is counted
+---@field csv? table|fun(question: string): any rows of inventories, false for none
+---@field sqlite? table|fun(question: string): any likewise
+---@field outside? table<string, table|fun(question: string): any> answers to other kinds of
+--- questions
+---@field profile? table a profile as in the configuration; absent, and without `config`: one that
+--- allows what any could
+---@field config? string instead: a configuration with its profiles, beside the spec
+---@field label? string of the configuration, or what request.label says
+
+--- A policy as it is deployed.
+---@param file string the policy, beside the spec unless it begins with "/"
+---@param options? lest.testing.policy.options
+---@return lest.testing.policy policy
+function M.policy(file, options)
+  local policy = policies.new(file, options) -- no tail call: it would take a level away
+  return policy
+end
+
+---@class lest.testing.request.options
+---@field principal? lest.testing.principal who asks; absent: testing.basic "device001"
+---@field csr? table|lest.csr what is asked for, as lest.csr.build takes it: subject, san, key and
+--- so on; `key` may be a kind, as "rsa:3072", or "same", the certificate's own. Absent names are
+--- the principal's, and of a renewal the certificate's
+---@field operation? "simpleenroll"|"simplereenroll" absent: simplereenroll with `previous`
+---@field previous? lest.testing.principal whose certificate is renewed; absent, and where an own
+--- certificate asks for a simplereenroll: that one
+---@field approvals? { operator: string, note?: string, time?: string|integer }[] of operators
+---@field address? string absent: "192.0.2.1"
+---@field time? string|integer of this request alone, instead of the policy's `now`
+---@field label? string what request.label says
+---@field device? string what request.device says; absent: as the ledger would have it
+---@field headers? table<string, string> by their names in small letters
+---@field tls? table what request.tls says
+---@field id? string what request.id says
+
+--- A request, which becomes real when a policy is asked: with keys, a signature and certificates.
+---@param options? lest.testing.request.options
+---@return lest.testing.request request
+function M.request(options)
+  local request = requests.new(options)
+  return request
+end
+
+--- Somebody with a user name and a password (HTTP Basic).
+---@param name string the user name
+---@param credential? table<string, string> the facts of `lest credential add --set`
+---@return lest.testing.principal principal
+function M.basic(name, credential)
+  local principal = principals.basic(name, credential)
+  return principal
+end
+
+---@class lest.testing.certificate.options
+---@field subject? lest.name_like "CN=device001"
+---@field san? string[] { "DNS:host" }
+---@field eku? string[] absent: clientAuth
+---@field key? string|lest.key absent: "ec:P-256"
+---@field anchors? string the name in the configuration's anchors that vouches for it
+---@field is_own? boolean whether this server issued it; absent: whether the anchors are "own"
+---@field name? string what principal.name says, if not what the server would say
+---@field left? string|integer how long until it ends
+---@field age? string|integer how long ago it began; of one that states no time, 60 of its 90 days
+--- have passed
+---@field expired? string|integer how long ago it ended
+---@field not_before? string|integer instead: when it begins
+---@field not_after? string|integer instead: when it ends
+---@field facts? table as `previous`: those of the approval that issued it
+---@field profile? string as `previous`: by which it was issued
+
+--- Somebody with a certificate, of this server unless `anchors` are others.
+---@param options? lest.testing.certificate.options
+---@return lest.testing.principal principal
+function M.cert(options)
+  local principal = principals.cert(options)
+  return principal
+end
+
+---@class lest.testing.idevid.options
+---@field serialNumber? string of the subject, after "O=Maker"
+---@field CN? string of the subject
+---@field O? string of the subject instead of Maker
+---@field subject? lest.name_like instead of these
+---@field anchors? string absent: "factory"
+
+--- A device with the certificate of its maker (IDevID, IEEE 802.1AR). What is not stated is as of
+--- `testing.cert`, and so are the other options.
+---@param options lest.testing.idevid.options|lest.testing.certificate.options
+---@return lest.testing.principal principal
+function M.idevid(options)
+  local principal = principals.idevid(options)
+  return principal
+end
+
+assertions.install()
+
+return M

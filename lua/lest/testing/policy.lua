@@ -1,0 +1,102 @@
+--- A policy in a spec: the deployed file, loaded and asked as a worker does, with the clock and the
+--- outside world of the spec.
+local answers = require "lest.testing.answers"
+local core = require "lest.core"
+local desk = require "lest.desk.policy"
+local requests = require "lest.testing.request"
+local schema = require "lest.base.schema"
+local shapes = require "lest.testing.shapes"
+local vocabulary = require "lest.policy.shapes"
+
+local M = {}
+
+--- The time of a spec that states none.
+M.NOW = 1767268800 -- 2026-01-01 12:00:00 UTC, a Thursday
+
+---@class lest.testing.policy
+---@field file string
+---@field now integer
+local Policy = { __name = "lest.testing.policy" }
+Policy.__index = Policy
+M.class = Policy
+
+-- What policies ask outside, by the option that answers it.
+local OUTSIDE <const> = { "http", "history", "rate", "csv", "sqlite" }
+
+local s <const> = schema
+local fields = { now = s.optional(shapes.time), options = s.optional(shapes.any_table),
+  profile = s.optional(shapes.any_table), config = s.optional(shapes.text),
+  label = s.optional(shapes.text), outside = s.optional(shapes.any_table),
+  with = s.optional(s.list(s.custom('a file, or { file = "x.lua", options = { ... } }',
+    function(value)
+      if type(value) == "string" then value = { file = value } end
+      return type(value) == "table" and type(value.file) == "string" and value or nil
+    end), { single = true })) }
+local answer_shape <const> = s.optional(s.custom("a table of answers, or a function",
+  function(value)
+    if type(value) == "table" or type(value) == "function" then return value end
+  end))
+for _, kind in ipairs(OUTSIDE) do fields[kind] = answer_shape end
+shapes.define("policy", fields)
+
+-- What is approved where a spec states no profile: all that a profile could be made to allow.
+local ANY <const> = { lifetime = "100y", names = "policy", subject = vocabulary.ATTRIBUTES,
+  keys = { "ec:P-256", "ec:P-384", "ec:P-521", "rsa:2048..16384", "ed25519", "ed448" },
+  san = core.san.types(), eku = { "clientAuth", "serverAuth" } }
+
+local CALLER <const> = 3
+
+-- Beside the file of whoever calls.
+local function path_of(file)
+  if file:sub(1, 1) == "/" then return file end
+  local source = debug.getinfo(CALLER + 1, "S").source:match "^@(.+)"
+  return (source and source:match "^(.*/)[^/]*$" or "") .. file
+end
+
+--- Load a file; who measures what specs reach puts something else here.
+M.load = desk.load
+
+--- As lest.testing.policy.
+function M.new(file, options)
+  if type(file) ~= "string" then error("testing.policy takes the policy's file", CALLER) end
+  options = shapes.check("policy", options, CALLER)
+  local given = options.outside or {}
+  for _, kind in ipairs(OUTSIDE) do given[kind] = options[kind] or given[kind] end
+  local path, with = path_of(file), {}
+  for i, each in ipairs(options.with or {}) do
+    with[i] = { file = path_of(each.file), options = each.options }
+  end
+  local loaded, err = M.load(path, { with = with,
+    config = options.config and path_of(options.config),
+    label = options.label, options = options.options,
+    profile = options.profile or not options.config and ANY or nil })
+  if not loaded then error("testing.policy: " .. tostring(err), CALLER) end
+  return setmetatable({ desk = loaded, file = loaded.file, now = options.now or M.NOW,
+    given = given, has_profile = (options.profile or options.config) ~= nil }, Policy)
+end
+
+--- What became of a request.
+---@class lest.testing.decision
+---@field verdict lest.verdict as the policy gave it; "error" with its detail where it failed
+---@field outcome lest.desk.outcome as the client would have it, once the profile has seen it
+---@field journal lest.journal
+---@field facts table the request
+---@field unanswered { [1]: string, [2]: string }[] questions for which the spec has no answer
+
+--- Decide a request.
+---@param request lest.testing.request
+---@return lest.testing.decision
+function Policy:decide(request)
+  if getmetatable(request) ~= requests.class then
+    error("a request is made by testing.request { ... }", 2)
+  end
+  local facts, unanswered = request:facts(self.now), {}
+  local verdict, journal, outcome = self.desk:decide(facts,
+    { outside = answers.source(self.given, unanswered) })
+  -- How long what any profile allows would last is said by nobody.
+  if not self.has_profile then outcome.lifetime = verdict.lifetime end
+  return { verdict = verdict, outcome = outcome, journal = journal, facts = facts,
+    unanswered = unanswered }
+end
+
+return M

@@ -1,0 +1,112 @@
+--- Who asks, in a spec: somebody with a password, or with a certificate that is really made once
+--- the time of the decision is known.
+local core = require "lest.core"
+local ledger_name = require "lest.server.ledger.principal"
+local material = require "lest.testing.material"
+local shapes = require "lest.testing.shapes"
+
+local M = {}
+
+---@class lest.testing.principal
+---@field kind "basic"|"certificate"
+local Principal = { __name = "lest.testing.principal" }
+Principal.__index = Principal
+M.class = Principal
+
+-- The caller of a function of lest.testing, as error() counts in what that calls.
+local CALLER <const> = 3
+
+local DAY <const> = 86400
+local LIFETIME <const> = 90 * DAY
+
+--- As lest.testing.basic.
+function M.basic(name, credential)
+  local options = shapes.check("basic", { name = name, credential = credential }, CALLER)
+  return setmetatable({ kind = "basic", name = options.name,
+    credential = options.credential or {} }, Principal)
+end
+
+local function of_certificate(options)
+  options.kind = "certificate"
+  return setmetatable(options, Principal)
+end
+
+--- As lest.testing.cert.
+function M.cert(options)
+  options = shapes.check("cert", options, CALLER)
+  options.subject = options.subject or not options.san and { { "CN", "device001" } } or {}
+  options.anchors = options.anchors or "own"
+  if options.is_own == nil then options.is_own = options.anchors == "own" end
+  return of_certificate(options)
+end
+
+--- As lest.testing.idevid.
+function M.idevid(options)
+  options = shapes.check("idevid", options, CALLER)
+  if not options.subject then
+    options.subject = {}
+    for _, attribute in ipairs { "O", "CN", "serialNumber" } do
+      local value = options[attribute] or attribute == "O" and "Maker" or nil
+      if value then table.insert(options.subject, { attribute, value }) end
+    end
+  end
+  options.anchors, options.is_own = options.anchors or "factory", options.is_own or false
+  options.left = options.left or 20 * 365 * DAY
+  options.age = options.age or 365 * DAY
+  return of_certificate(options)
+end
+
+-- When it begins and ends: what is stated, and the rest of a lifetime around that.
+local function validity(self, now)
+  local ends = self.not_after or self.left and now + self.left
+    or self.expired and now - self.expired
+  local begins = self.not_before or self.age and now - self.age
+  if not begins then begins = ends and math.min(ends - LIFETIME, now) or now - 60 * DAY end
+  return begins, ends or begins + LIFETIME
+end
+
+--- The certificate as it is at a time.
+---@param now integer
+---@return lest.cert|nil
+---@return lest.error|nil err
+function Principal:certificate_at(now)
+  local key, err = material.key(self.key or "ec:P-256", "principal")
+  if not key then return nil, err end
+  local not_before, not_after = validity(self, now)
+  return material.certificate(self.anchors, { subject = self.subject, san = self.san,
+    eku = self.eku or { "clientAuth" }, key = key, not_before = not_before, not_after = not_after })
+end
+
+--- What a decision is made with.
+---@param now integer
+---@return table|nil facts principal, auth and device, as lest.server.worker.view takes them
+---@return lest.error|nil err
+function Principal:facts(now)
+  if self.kind == "basic" then
+    return { device = self.name, auth = { basic = { name = self.name } },
+      principal = { kind = "basic", name = self.name, credential = self.credential } }
+  end
+  local cert, err = self:certificate_at(now)
+  if not cert then return nil, err end
+  local name = self.name or ledger_name.of_subject(cert)
+  return { device = ledger_name.of_certificate(self.anchors, cert),
+    auth = { certificate = { name = name, anchors = self.anchors } },
+    principal = { kind = "certificate", name = name, anchors = self.anchors, certificate = cert,
+      is_own = self.is_own } }
+end
+
+--- The private key of its certificate.
+---@return lest.key|nil
+---@return lest.error|nil err
+function Principal:key_pair()
+  return material.key(self.key or "ec:P-256", "principal")
+end
+
+function Principal:__tostring()
+  if self.kind == "basic" then return "basic " .. self.name end
+  local name = core.name.decode(assert(core.name.encode(self.subject)))
+  return ("certificate of '%s' %s"):format(self.anchors, #name > 0 and tostring(name)
+    or table.concat(self.san or {}, " "))
+end
+
+return M

@@ -1,0 +1,155 @@
+-- `lest policy test` runs specs on the deployed file and says what they did not reach; `lest policy
+-- new` writes a pair that passes at once.
+local process = require "support.process"
+local shell = require "support.shell"
+local temporary = require "support.temporary"
+
+local POLICY <const> = [[
+local policy = require "lest.policy"
+
+local function by_name(request)
+  local name = request.principal.name
+  if name == "a" then return policy.reject "a" end
+  for _, each in ipairs(request.approvals) do
+    if each.operator == "x" then
+      return policy.reject "x"
+    end
+  end
+  return nil
+end
+
+return policy.first {
+  by_name,
+  policy.when(policy.address "192.0.2.0/24", policy.own_name()),
+  policy.when(policy.principal { kind = "basic" }, policy.reject "never"),
+}
+]]
+
+local SPEC <const> = [[
+local testing = require "lest.testing"
+local function helper() return "never called" end
+describe("p", function()
+  local policy = testing.policy "p.lua"
+  it("one", function()
+    assert.approves(policy, testing.request())
+    if testing.NOW == 0 then helper() end
+  end)
+end)
+]]
+
+describe("lest policy test", function()
+  local folder
+
+  before_each(function() folder = temporary.folder() end)
+  after_each(temporary.clean)
+
+  local function run(...)
+    return shell.lest("policy", "test", ...)
+  end
+
+  it("runs every spec of a folder", function()
+    temporary.file(folder, "p.lua", POLICY)
+    temporary.file(folder, "p_spec.lua", SPEC)
+    temporary.file(folder, "other.lua", "error 'no spec'")
+    local result = run(folder)
+    assert.equal(0, result.code, result.err .. result.out)
+    assert.matches("  ok      p one\n\n1 passed, 0 failed\n$", result.out)
+  end)
+
+  it("fails with a test that does, and shows the rules", function()
+    temporary.file(folder, "p.lua", POLICY)
+    temporary.file(folder, "p_spec.lua", (SPEC:gsub("approves", "rejects")))
+    local result = run(folder .. "/p_spec.lua")
+    assert.equal(1, result.code)
+    assert.matches("p_spec.lua:6: expected: reject\n", result.out)
+    assert.matches("own_name at p.lua:16: approve", result.out)
+    assert.matches("\n0 passed, 1 failed\n$", result.out)
+  end)
+
+  it("fails with a policy or a spec that cannot be loaded, and with none", function()
+    temporary.file(folder, "p_spec.lua", SPEC)
+    local result = run(folder)
+    assert.equal(1, result.code)
+    assert.matches("the policy cannot be read", result.out)
+    temporary.file(folder, "p_spec.lua", "x = ")
+    assert.equal(1, run(folder).code)
+    os.remove(folder .. "/p_spec.lua")
+    result = run(folder)
+    assert.equal(1, result.code)
+    assert.equal(2, run(folder .. "/nothing").code)
+  end)
+
+  it("says which lines and rules no spec reached, of policies alone", function()
+    temporary.file(folder, "p.lua", POLICY)
+    temporary.file(folder, "p_spec.lua", SPEC)
+    local result = run("--coverage", folder)
+    assert.equal(0, result.code, result.err .. result.out)
+    local told = result.out:match "\n\n([^\n]*p.lua: .*)$"
+    assert.equal(folder .. "/p.lua: 5 of 7 statements, 4 of 6 rules and tests reached\n"
+      .. "  7: not reached: if each.operator == \"x\" then\n"
+      .. "  8: not reached: return policy.reject \"x\"\n"
+      .. "  test never asked: principal at p.lua:17\n  rule never asked: when at p.lua:17\n", told)
+  end)
+
+  it("ends a policy that never does, also with --coverage", function()
+    temporary.file(folder, "server.lua", [[return { tls = { cert = "a", key = "a" },
+      ca = { cert = "a", key = "a" }, profiles = { p = { lifetime = "1d", keys = "ec:P-256" } },
+      labels = { default = { policy = "p.lua", profile = "p", auth = "basic" } },
+      limits = { decision = "1s" } }]])
+    temporary.file(folder, "p.lua", "return function() while true do pcall(error) end end")
+    temporary.file(folder, "p_spec.lua",
+      (SPEC:gsub('"p.lua"', '("p.lua", { config = "server.lua" })')))
+    for _, words in ipairs { { folder }, { folder, "--coverage" } } do
+      local result = run(table.unpack(words))
+      assert.equal(1, result.code)
+      assert.matches("the decision took too long", result.out)
+    end
+  end)
+end)
+
+describe("lest policy new", function()
+  local folder
+
+  before_each(function() folder = temporary.folder() end)
+  after_each(temporary.clean)
+
+  it("writes a policy and a spec that pass at once, from each that has a spec", function()
+    local names = {}
+    for name in select(2, process.run { "ls", "policies" }):gmatch "([%w-]+)_spec%.lua" do
+      names[#names + 1] = name
+    end
+    assert.is_true(#names >= 4)
+    for _, name in ipairs(names) do
+      local at = folder .. "/my_" .. name
+      local made = shell.lest("policy", "new", at, "--from", name)
+      assert.equal(0, made.code, made.err)
+      local result = shell.lest("policy", "check", at .. ".lua")
+      assert.equal(0, result.code, result.out)
+      assert.is_nil(process.read(at .. "_spec.lua"):find("%f[%w_-]" .. name:gsub("%p", "%%%0")
+        .. "%.lua"))
+    end
+    local result = shell.lest("policy", "test", folder)
+    assert.equal(0, result.code, result.out)
+    assert.matches("workspace.library", process.read(folder .. "/.luarc.json"))
+  end)
+
+  it("replaces nothing", function()
+    temporary.file(folder, "x_spec.lua", "mine")
+    local result = shell.lest("policy", "new", folder .. "/x")
+    assert.equal(1, result.code)
+    assert.matches("x_spec.lua is there already; nothing was written\n$", result.err)
+    assert.is_false(process.exists(folder .. "/x.lua"))
+    temporary.file(folder, ".luarc.json", "mine")
+    assert.equal(0, shell.lest("policy", "new", folder .. "/y").code)
+    assert.equal("mine", process.read(folder .. "/.luarc.json"))
+  end)
+
+  it("takes no name that is none, and no template that there is not", function()
+    for _, name in ipairs { "a.b", "../", "x_spec", "-x" } do
+      assert.equal(2, shell.lest("policy", "new", "--", folder .. "/" .. name).code, name)
+    end
+    for _, from in ipairs { "factroy", "../policies/factory", "" } do
+      assert.equal(2, shell.lest("policy", "new", folder .. "/x", "--from", from).code, from)
+    end
+  end)
+end)
