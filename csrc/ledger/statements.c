@@ -195,6 +195,12 @@ const struct ledger_statement ledger_statements[] = {
     { "request_get",
       "SELECT " REQUEST ", principal, csr, tls, headers, approvals, asked_at, stated, trace, outside FROM requests WHERE id = :id",
       { TEXT(id) } },
+    /* With all that they were made from, for who makes them again. */
+    { "request_recorded",
+      "SELECT " REQUEST ", principal, csr, tls, headers, approvals, asked_at, stated, trace, outside FROM requests"
+      " WHERE (:label IS NULL OR label = :label) AND (:since_us IS NULL OR time_us >= :since_us)"
+      " AND (:until_us IS NULL OR time_us < :until_us)" SPAN,
+      { TEXT_OR_NULL(label), INTEGER_OR_NULL(since_us), INTEGER_OR_NULL(until_us), SPAN_PARAMETERS } },
     { "request_list",
       "SELECT " REQUEST_LISTED " FROM requests WHERE true" IS_WANTED_REQUEST SPAN,
       { REQUEST_FILTERS, SPAN_PARAMETERS } },

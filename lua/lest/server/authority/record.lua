@@ -160,13 +160,14 @@ function M.count_pending(authority, request)
   return count
 end
 
---- Every field that a person or a replay may ask for.
+--- Every field that a person or a replay may ask for; `auth` where more was proven than who asks.
 local function proven(request)
   local principal = request.principal
   local certificate = principal.certificate
   return json.line {
     name = principal.name, anchors = principal.anchors, credential = principal.credential,
     certificate = certificate and core.base64.encode(certificate:der()),
+    auth = next(request.proven, next(request.proven)) and request.proven or nil,
   }
 end
 

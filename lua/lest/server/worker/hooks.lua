@@ -134,6 +134,32 @@ function M.join(policies)
     hash = core.secret.sha256(table.concat(hashes)) }
 end
 
+--- The texts of policies: a process that gives up its rights reads them before, as of_label wants
+--- them.
+---@param policies { file: string }[]
+---@param files table<string, string> to which they are added, by their paths
+---@return boolean|nil ok
+---@return lest.error|nil err
+function M.read(policies, files)
+  for _, each in ipairs(policies) do
+    local err
+    files[each.file], err = core.file.read(each.file, FILE_MAX)
+    if not files[each.file] then
+      return fail("policy", "the policy cannot be read", { cause = err })
+    end
+  end
+  return true
+end
+
+-- What a policy may ask for, at any time; lest may be where `user` cannot read, as below /root.
+local MODULES <const> = { "lest", "lest.all", "lest.client", "lest.duration", "lest.http",
+  "lest.json", "lest.log", "lest.policy", "lest.retry", "lest.task", "lest.url" }
+
+--- Load what of lest a policy may require, before the process gives up its rights.
+function M.preload()
+  for _, name in ipairs(MODULES) do require(name) end
+end
+
 -- A policy may be of several files: what it requires is looked for beside it too.
 local function search_beside(file)
   local template = files_of.folder_of("@" .. file) .. "/?.lua"

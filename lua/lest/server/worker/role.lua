@@ -9,6 +9,7 @@ local core = require "lest.core"
 local globals = require "lest.server.worker.globals"
 local head = require "lest.server.worker.head"
 local health = require "lest.server.worker.health"
+local hooks = require "lest.server.worker.hooks"
 local limiter = require "lest.server.wire.limiter"
 local limits = require "lest.server.config.limits"
 local lines = require "lest.server.wire.lines"
@@ -22,10 +23,6 @@ local start_failure = require "lest.server.config.start_failure"
 local task = require "lest.task"
 
 local M = {}
-
--- What a policy may ask for, at any time; lest may be where `user` cannot read, as below /root.
-local POLICY_MODULES <const> = { "lest", "lest.all", "lest.client", "lest.duration", "lest.http",
-  "lest.json", "lest.log", "lest.policy", "lest.retry", "lest.task", "lest.url" }
 
 local answerers <const> = {}
 for name, row in pairs(operations) do
@@ -151,7 +148,7 @@ function Worker:prepare(launch)
     self.labels[name], err = setup.label(self.config, name)
     ok = self.labels[name] ~= nil
   end
-  for _, name in ipairs(POLICY_MODULES) do require(name) end
+  hooks.preload()
   if ok and launch.user then ok, err = core.process.drop(launch.user) end
   if ok then ok, err = core.process.harden() end
   globals.close()

@@ -4,7 +4,7 @@ local support = require "lest.tool.command.support"
 
 local M = {}
 
-local SUBCOMMANDS <const> = { "new", "check", "test" }
+local SUBCOMMANDS <const> = { "new", "check", "test", "replay" }
 
 local function part(name)
   return require("lest.tool.policy." .. name)
@@ -26,6 +26,9 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
+  if args[1] == "--part" then
+    return require "lest.tool.policy.replay_part".main(table.move(args, 2, #args, 1, {}))
+  end
   return support.run(M.parser(), args, function(options)
     return part(options.subcommand).run(options)
   end)

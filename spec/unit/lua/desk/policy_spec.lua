@@ -2,6 +2,7 @@
 -- authority would make of it; no server is there.
 local core = require "lest.core"
 local desk = require "lest.desk.policy"
+local journals = require "lest.policy.journal"
 local load_config = require "lest.server.config.load"
 local policies = require "support.policy"
 local temporary = require "support.temporary"
@@ -64,6 +65,31 @@ describe("a policy on the desk", function()
     assert.same({ verdict = "error", detail = verdict.detail }, outcome)
     assert.has_error(function() loaded:decide(request { operation = "csrattrs" }) end,
       "no verdict is asked for 'csrattrs'")
+  end)
+
+  it("asks nothing outside: who decides it answers, or the question is an error", function()
+    local loaded = assert(load [[
+      local lest = require "lest"
+      return function(request)
+        local res, err = lest.http.get("https://inventory.invalid/" .. request.principal.name)
+        return policy.reject(res and res:json().owner or tostring(err))
+      end]])
+    local question = "GET https://inventory.invalid/device001"
+    local answer = { status = 200, body = '{"owner":"alice"}' }
+    for _, outside in ipairs { { http = { [question] = answer } },
+      { http = function(asked) return asked == question and answer end },
+      function(kind, asked) return kind == "http" and asked == question and answer end } do
+      local verdict, journal = loaded:decide(request(), { outside = outside })
+      assert.equal("alice", verdict.reason)
+      assert.equal(question, journals.calls(journal)[1].question)
+      assert.equal("reject", journals.steps(journal)[1].outcome)
+    end
+    for _, outside in ipairs { false, {}, { http = {} }, { csv = {} } } do
+      local verdict = loaded:decide(request(), { outside = outside or nil })
+      assert.equal("error", verdict.verdict)
+      local words = "not decidable: the record has no answer to http " .. question
+      assert.is_truthy(verdict.detail:find(words, 1, true))
+    end
   end)
 
   it("is bounded as a label's configuration says", function()
