@@ -232,6 +232,13 @@ const struct ledger_statement ledger_statements[] = {
       "SELECT " REQUEST_LISTED " FROM requests WHERE id >= :from AND id < :to" IS_WANTED_REQUEST
       " ORDER BY id LIMIT :limit",
       { TEXT(from), TEXT(to), REQUEST_FILTERS, INTEGER(limit) } },
+    /* Those after a place, oldest first, for who follows them as they come. */
+    { "request_after",
+      "SELECT " REQUEST_LISTED " FROM requests WHERE " ABOVE IS_WANTED_REQUEST
+      " AND (:principal_name IS NULL OR principal_name = :principal_name)"
+      " AND (:device IS NULL OR coalesce(device, principal_name) = :device) ORDER BY seq LIMIT :limit",
+      { TEXT_OR_NULL(principal_name), TEXT_OR_NULL(device), REQUEST_FILTERS, INTEGER_OR_NULL(floor),
+        INTEGER(limit) } },
     { "request_newest",
       "SELECT max(seq) AS seq FROM requests",
       { { 0 } } },

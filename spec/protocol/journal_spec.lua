@@ -22,7 +22,7 @@ return { enroll = policy.first {
     subject = { { "CN", "other" }, { "O", "Acme" } }, san = { "DNS:a.example.com" } }),
   policy.when(policy.principal { name = "later-*" }, policy.pending { "wait", retry_after = "7s" }),
   policy.when(policy.principal { name = "broken-*" }, function() error "on purpose" end),
-  policy.named("\u{1b7}the inventory", inventory),
+  policy.named("\u{b7}the inventory", inventory),
 } }
 ]]
 
@@ -72,7 +72,7 @@ labels = {
     inventory:answer(raw_server.http(200, {}, '{ "host": "pump-7" }'))
     local row, status, body = row_after "pump"
     assert.equal(200, status, body)
-    assert.equal("\u{1b7}the inventory", row.rule)
+    assert.equal("\u{b7}the inventory", row.rule)
     assert.equal("0 approve, 1 -, 2 no, 1 -, 2 no, 1 -, 2 no, 1 approve", summary(row))
     local steps = trace.read_steps(row.trace)
     assert.matches("^first at policy.lua:%d+$", steps[1].name)
@@ -80,7 +80,7 @@ labels = {
     assert.is_true(math.abs(row.asked_at - row.time_us // 1000000) <= 2)
     assert.same({ subject = { { "CN", "pump" } } }, json.decode(row.stated))
     local lines = server:logged "request"
-    assert.equal("\u{1b7}the inventory", lines[#lines].rule)
+    assert.equal("\u{b7}the inventory", lines[#lines].rule)
   end)
 
   it("has what was answered from outside, and no secret of the question", function()
@@ -139,5 +139,35 @@ labels = {
     assert.equal("0 error, 1 -, 2 no, 1 -, 2 no, 1 error, 2 yes, 2 error", summary(row))
     assert.matches("^first at policy.lua:%d+$", row.rule)
     assert.is_nil(row.stated)
+  end)
+
+  it("is explained by the id that the device was told, also on a copy", function()
+    inventory:answer(raw_server.http(404, {}, "unknown"))
+    local secret = server:credential "refused"
+    local status, _, headers = server:post("/simpleenroll", server:csr "refused", "--user",
+      "refused:" .. secret)
+    assert.equal(403, status)
+    local copy = server.folder .. "/copy.db"
+    process.must { "sqlite3", "-readonly", server:ledger(), ".backup " .. copy }
+    for _, words in ipairs { { "--config", server.dir .. "/server.lua" }, { "--ledger", copy } } do
+      local out = process.must { server.lest, "explain", headers["x-request-id"], words[1],
+        words[2] }
+      assert.matches("\nasked             simpleenroll, label default, from 127%.0%.0%.1, TLS",
+        out)
+      assert.matches("\nfor               CN=refused\nkey               ec:P%-256\n", out)
+      assert.matches("\nproven            basic refused, credential %w+\n", out)
+      assert.matches("  http 404     GET https://", out)
+      assert.matches("\nverdict           reject by first at policy%.lua:%d+\n", out)
+      assert.matches("\nclient was told   no rule allows this request\n", out)
+    end
+    assert.equal(401, (server:post("/simpleenroll", server:csr "refused", "--user",
+      "refused:wrong")))
+    local out = process.wait_for(function()
+      local text = process.must { server.lest, "explain", "refused", "--config",
+        server.dir .. "/server.lua" }
+      return text:find("refused early", 1, true) and text
+    end, "the refusal's row")
+    assert.matches("\npolicy            was not asked\nended             401 refused early\n", out)
+    assert.matches("reject +refused +%S+ +first at policy%.lua:%d+ +no rule", out)
   end)
 end)

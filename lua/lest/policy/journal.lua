@@ -251,11 +251,13 @@ end
 
 --- What a journal holds, as the ledger keeps it; nil where there is nothing.
 ---@param journal lest.journal
+---@param verdict? string how the decision ended, for a hook that did not
 ---@return string? trace
 ---@return string? outside
-function M.texts(journal)
+function M.texts(journal, verdict)
   local state, rows, now = states[journal], {}, now_us()
   for i, step in ipairs(state.steps) do rows[i] = row_of(step, now) end
+  if rows[1] and not state.steps[1][4] and OUTCOMES[verdict] then rows[1][4] = verdict end
   for _, call in ipairs(state.calls) do
     if call.us < 0 then call.us, call.err = 0, { message = "it did not end" } end
   end

@@ -312,6 +312,7 @@ describe("the ledger", function()
       pending_list_expired = "pending_state (state=? AND seq<?)",
       pending_list_state = "pending_state (state=? AND seq<?)",
       refusal_list = "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
+      request_after = "INTEGER PRIMARY KEY (rowid>?)",
       request_list = "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
       request_list_device = "requests_device (device=? AND seq>? AND seq<?)",
       request_list_device_verdict =

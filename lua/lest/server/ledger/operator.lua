@@ -7,6 +7,7 @@
 local certificates = require "lest.server.ledger.certificates"
 local core = require "lest.core"
 local credentials = require "lest.server.ledger.credentials"
+local explain = require "lest.server.ledger.explain"
 local fail = require "lest.base.fail"
 local file = require "lest.server.ledger.file"
 local page_module = require "lest.server.ledger.page"
@@ -28,6 +29,7 @@ M.REVOCATION_REASONS = revocation.REASONS
 M.operations = {
   cert_list = certificates.list, cert_show = certificates.show,
   request_list = requests.list, request_show = requests.show, refusal_list = requests.refusals,
+  request_after = requests.after, request_explain = explain.explain,
   cert_revoke = revocation.revoke, cert_revoke_device = revocation.revoke_device,
   cert_find_named = revocation.find_named, cert_revoke_named = revocation.revoke_named,
 }

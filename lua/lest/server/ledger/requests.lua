@@ -144,6 +144,34 @@ function M.list(operator, arguments)
   return rows, last
 end
 
+--- The decisions that came after a row, oldest first; and the row up to which that is.
+---@param operator lest.operator
+---@param arguments lest.request_question with `after`, the row's seq; absent: none yet, and the
+--- newest
+---@return table[]?
+---@return any last
+function M.after(operator, arguments)
+  local newest, err = page.newest(operator.ledger, "request")
+  if not newest then return nil, err end
+  if not arguments.after or not asked_module.are_texts(arguments) then return {}, newest end
+  local parameters
+  parameters, err = narrowed_by(arguments)
+  if not parameters then return nil, err end
+  parameters.floor, parameters.verdict = arguments.after, arguments.verdict
+  parameters.device, parameters.principal_name = arguments.device, arguments.principal_name
+  parameters.der_part = parameters.part and der_part(parameters.part)
+  parameters.limit = page.size(arguments)
+  local rows, problem = operator.ledger:rows("request_after", parameters)
+  if not rows then return nil, problem end
+  local last = rows[#rows] and rows[#rows].seq or 0
+  if #rows < parameters.limit then last = math.max(last, newest) end
+  if parameters.part then rows = named(rows, parameters.part) end
+  local ok
+  ok, err = pending.add_states(operator, rows)
+  if not ok then return nil, err end
+  return rows, last
+end
+
 --- A page of the refusals that ended before a policy was asked, newest first.
 ---@param operator lest.operator
 ---@param arguments lest.request_question
@@ -175,8 +203,13 @@ local function add_rest(operator, row)
   return issued ~= nil, problem
 end
 
--- The row of an id, or that of its refusal before a policy was asked; nil where neither is kept.
-local function get(operator, id)
+--- The row of an id, or that of its refusal before a policy was asked, whose verdict is "refused
+--- early"; nil where neither is kept.
+---@param operator lest.operator
+---@param id string
+---@return table?
+---@return lest.error? err
+function M.find(operator, id)
   local rows, err = {}, nil
   if core.utf8.is_text(id) then rows, err = operator.ledger:rows("request_get", { id = id }) end
   if not rows then return nil, err end
@@ -212,10 +245,10 @@ end
 --- its refusal before a policy was asked, whose verdict is "refused early". The beginning of an id
 --- is enough where no other one begins so.
 function M.show(operator, arguments)
-  local row, err = get(operator, arguments.id)
+  local row, err = M.find(operator, arguments.id)
   local id
   if not row and not err then id, err = complete(operator, arguments.id) end
-  if id then row, err = get(operator, id) end
+  if id then row, err = M.find(operator, id) end
   if row or err then return row, err end
   return fail("not_found", ("there is no request '%s'"):format(arguments.id), {
     detail = "what a worker refused by itself, as a wrong path or no credentials, and what is "

@@ -11,6 +11,8 @@ M.commands = {
   { "pending", "list, show, approve and reject requests that wait" },
   { "cert", "list, show, revoke and import certificates" },
   { "request", "list and show what was decided" },
+  { "log", "show decisions in their order, and as they are made" },
+  { "explain", "say why a request ended as it did" },
   { "ledger", "make a server's ledger, and copy it" },
   { "cacerts", "fetch a server's CA certificates" },
   { "csrattrs", "fetch what a server wants in a request" },

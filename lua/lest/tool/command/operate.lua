@@ -16,10 +16,16 @@ local M = {}
 ---@return table command
 function M.subcommand(parser, name, summary, example)
   local command = support.subcommand(parser, { name = name, summary = summary, example = example })
+  M.common(command)
+  return command
+end
+
+--- What every command over a ledger takes.
+---@param command table
+function M.common(command)
   command:option "--config":argname "FILE":default "./server.lua"
     :description "The server's configuration."
   command:flag "--json":description "Print JSON."
-  return command
 end
 
 -- What one looks at; who wants more wants all.
@@ -162,6 +168,15 @@ local function json_printer(list)
   end
 end
 
+-- The same for a list without an end: an item a line.
+local function json_line_printer(list)
+  return function(rows)
+    for _, row in ipairs(rows) do
+      io.write(json.line(list.object and list.object(row) or row), "\n")
+    end
+  end
+end
+
 -- The part of a line that a column of names may have.
 local NAME_SHARE <const> = 5
 
@@ -210,10 +225,13 @@ end
 
 ---@class lest.operate.list
 ---@field command string "lest cert list"
----@field operation string of lest.operator
+---@field operation? string of lest.operator
 ---@field arguments table of the operation; the limit is the option's
 ---@field header string[]
 ---@field line fun(row: table): any[] its cells
+---@field is_endless? boolean its rows come as long as somebody reads
+---@field pages? fun(ledger: lest.ledger): fun(): table[]? where the rows come from, if not from a
+--- list that is read page by page
 ---@field fixed? table<string, any> the columns that have one value, since that was asked for
 ---@field order? string what the first rows are, where they are not the newest
 ---@field narrow { header: string[], line: function, name?: string } what fits a terminal, unless
@@ -248,11 +266,13 @@ function M.print_list(options, config, list)
   local ledger <close>, err = ledger_file.open_to_read(config)
   if not ledger then return nil, err end
   local put, finish
-  if options.json then put, finish = json_printer(list)
+  if options.json then put, finish = (list.is_endless and json_line_printer or json_printer)(list)
   else put, finish = column_printer(shown_of(options, list)) end
   local printed = 0
   list.arguments.limit = options.limit
-  for rows in operator.pages(ledger, list.operation, list.arguments) do
+  local pages = list.pages and list.pages(ledger)
+    or operator.pages(ledger, list.operation, list.arguments)
+  for rows in pages do
     put(rows)
     printed = printed + #rows
     local written, problem = support.flush() -- who reads may have gone
@@ -262,7 +282,11 @@ function M.print_list(options, config, list)
   support.complain(list.command, remark(options, list, printed) or "")
 end
 
-local function config_of(options)
+--- The configuration that a command's options name, or what stands for it where they name a ledger.
+---@param options { config: string, ledger: string? }
+---@return table? config
+---@return lest.error? err
+function M.config(options)
   if not options.ledger then
     return require("lest.server.config.load").load(options.config)
   end
@@ -277,7 +301,7 @@ end
 ---@return integer exit_code
 function M.main(parser, args, actions)
   return support.run(parser, args, function(options)
-    local config, err = config_of(options)
+    local config, err = M.config(options)
     if not config then return nil, err end
     return actions[options.subcommand](options, config)
   end)

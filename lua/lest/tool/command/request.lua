@@ -1,14 +1,14 @@
 --- `lest request`: every decision of the server, with what it was made from.
+local decisions = require "lest.tool.command.decisions"
 local json = require "lest.json"
 local operate = require "lest.tool.command.operate"
 local operator = require "lest.server.ledger.operator"
 local support = require "lest.tool.command.support"
-local terminal = require "lest.base.terminal"
 
 local M = {}
 
-local VERDICTS <const> = { "approve", "reject", "pending", "unavailable", "error" }
-local REASON_MAX <const> = 200
+local VERDICTS <const> = decisions.VERDICTS
+local reason_of <const>, outcome_of <const> = decisions.reason, decisions.outcome
 
 --- What it takes, as --help and the manual page have it.
 ---@return table parser
@@ -37,19 +37,6 @@ function M.parser()
     :description "The request's id, as in the log and in X-Request-Id, or how only it begins."
   operate.reads(show)
   return parser
-end
-
--- What the client was told; of an error, which tells it nothing, the first line of what went wrong.
--- The folder of a policy says nothing new: `request show` has it.
-local function reason_of(row)
-  if row.reason and row.reason ~= "" or row.verdict ~= "error" then return row.reason end
-  local first = row.detail and row.detail:match "^[^\n]*":gsub("^[^:]*/([^/:]+:%d+:)", "%1")
-  return first and terminal.line(first, REASON_MAX)
-end
-
--- What became of a request that was to wait; nil where it still does.
-local function outcome_of(row)
-  return row.pending_state ~= "waiting" and row.pending_state or nil
 end
 
 local function verdict_of(row)

@@ -6,6 +6,8 @@ local SEE_ALSO <const> = {
   ["lest ca"] = "`lest-serve`(1), `lest-server.lua`(5)",
   ["lest serve"] = "`lest-ca`(1), `lest-server.lua`(5), `lest-policy`(5)",
   ["lest policy"] = "`lest-policy`(5), `lest-lua`(3)",
+  ["lest log"] = "`lest-explain`(1), `lest-request`(1)",
+  ["lest explain"] = "`lest-log`(1), `lest-request`(1), `lest-policy`(5)",
   ["lest pending"] = "`lest-policy`(5)", ["lest credential"] = "`lest-policy`(5)",
   ["lest run"] = "`lest-lua`(3)", ["lest repl"] = "`lest-lua`(3)",
   ["lest enroll"] = "`lest-reenroll`(1), `lest-csrattrs`(1), `lest-cacerts`(1)",

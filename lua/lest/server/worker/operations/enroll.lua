@@ -99,7 +99,7 @@ local function decide(worker, exchange, request, facts)
   limits.journal = new_journal { keeps_answers = label.options.record }
   local verdict = decision.run(hook, seen, limits, label.options.profiles)
   local noted = { asked_at = seen.time, duration_us = core.clock.monotonic_us() - started_us }
-  noted.trace, noted.outside = texts_of(limits.journal)
+  noted.trace, noted.outside = texts_of(limits.journal, verdict.verdict)
   request.rule = rule_of(verdict, hook)
   return verdict, noted
 end
