@@ -36,6 +36,25 @@ local encode <const> = core.json.encode
 ---@field err? { code: string?, message: string, unknown: boolean? }
 ---@field us integer
 
+-- Levels of a value in a record: what shows it puts it deeper into JSON of its own.
+local LEVELS_MAX <const> = 32
+
+local function is_within(value, levels)
+  if type(value) ~= "table" then return true end
+  if levels == 0 then return false end
+  for _, each in next, value do
+    if not is_within(each, levels - 1) then return false end
+  end
+  return true
+end
+
+--- Whether a value that was read from JSON is no deeper than a record may be.
+---@param value any
+---@return boolean
+function M.is_shallow(value)
+  return is_within(value, LEVELS_MAX)
+end
+
 -- The first so many of the parts, and how many there are more.
 local function text_of(parts, count, more)
   local list = table.move(parts, 1, count, 1, {})
@@ -112,7 +131,8 @@ local function error_of(err)
 end
 
 local function call_of(row)
-  return { kind = text(row.kind), question = text(row.question), answer = row.answer,
+  return { kind = text(row.kind), question = text(row.question),
+    answer = M.is_shallow(row.answer) and row.answer or nil,
     is_nothing = row.is_nothing == true or nil, us = integer(row.us), err = error_of(row.err),
     sha256 = type(row.sha256) == "string" and row.sha256 or nil,
     status = math.type(row.status) == "integer" and row.status or nil }

@@ -152,6 +152,7 @@ local function keep(state, call, answer, err)
   if not ok then return end
   call.sha256 = core.secret.sha256(json)
   if not state.keeps or #json > state.room then return end
+  if not trace.is_shallow((core.json.decode(json))) then return end
   call.answer, state.room = json, state.room - #json
 end
 

@@ -37,7 +37,7 @@ local REFUSED <const> = { "reject", "unavailable", "error" }
 --- A column of JSON; nil for what is none.
 local function decoded(text)
   local value = text and json.decode(text)
-  return type(value) == "table" and value or nil
+  return type(value) == "table" and trace.is_shallow(value) and value or nil
 end
 
 --- What stands in the certificate that proved the principal.

@@ -235,6 +235,13 @@ describe("a question to the outside", function()
     call = ask_once("csv", "q", function() return "short" end, { keeps_answers = false })
     assert.is_nil(call.answer)
     assert.equal(core.secret.sha256 '"short"', call.sha256)
+    -- One that is deeper than a record may be.
+    local deep = 1
+    for _ = 1, 33 do deep = { deep } end
+    call = ask_once("csv", "q", function() return deep end)
+    assert.same({ nil, 64 }, { call.answer, #call.sha256 })
+    call = ask_once("csv", "q", function() return deep[1] end)
+    assert.same(deep[1], call.answer)
     -- What no JSON has words for.
     call, result = ask_once("csv", "q", function() return print end)
     assert.same({ print, nil, nil }, { result[1], call.answer, call.sha256 })

@@ -148,7 +148,9 @@ describe("a ledger", function()
     assert.matches("\nsteps             none were recorded\n", explain "old-1")
     assert.matches("\nverdict           reject\n", explain "old-1")
     for i, broken in ipairs { "", "{}", "[", "[[[]]]", '[[{},[],{},5,"x",{}]]', '{"a":1}', "null",
-      '[{"kind":{},"answer":[[]],"err":"x"}]', '"x"', "\xf0\x9f\x98\x80" } do
+      '[{"kind":{},"answer":[[]],"err":"x"}]', '"x"', "\xf0\x9f\x98\x80",
+      ("["):rep(64) .. ("]"):rep(64), '{"a":' .. ("["):rep(60) .. ("]"):rep(60) .. "}",
+      '[{"kind":"csv","answer":' .. ("["):rep(60) .. ("]"):rep(60) .. "}]" } do
       add_pump { id = "b-" .. i, trace = broken, outside = broken, stated = broken,
         principal = broken, tls = broken, headers = broken, approvals = broken, csr = broken }
       assert.matches("request           b%-" .. i, explain("b-" .. i))
