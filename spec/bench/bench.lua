@@ -8,6 +8,7 @@ local ROWS <const> = {
   { "pki", "pki", "the PKI path of an enrollment against raw verify + sign" },
   { "enroll", "enroll", "enrollment against nginx, 64 connections; memory of each process", 64 },
   { "enroll-16", "enroll", "the same with 16 connections: fewer requests share a commit", 16 },
+  { "tracing", "tracing", "enrollment by five rules; --against a build that notes less" },
   { "reenroll", "reenroll", "re-enrollment with mutual TLS against nginx with ssl_verify_client" },
   { "start", "start", "lest --version, run and enroll: time and memory, beside curl" },
   { "fleet", "fleet", "1,000 devices in one `lest run`: client against server" },
