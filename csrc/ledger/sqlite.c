@@ -4,6 +4,7 @@
 #include "ledger/sqlite_backup.h"
 #include "ledger/sqlite_check.h"
 #include "ledger/sqlite_connect.h"
+#include "ledger/sqlite_row.h"
 #include "ledger/sqlite_schema.h"
 #include "ledger/sqlite_wal.h"
 #include "ledger/statements.h"
@@ -252,58 +253,6 @@ static int bind_all(const struct prepared *prepared, const struct ledger_stateme
     return code;
 }
 
-static void add_names(sqlite3_stmt *stmt, struct ledger_result *result)
-{
-    for (int i = 0; i < (int)result->columns; i++) {
-        const char *name = sqlite3_column_name(stmt, i);
-        lest_buf_append(&result->names, name ? name : "", name ? strlen(name) + 1 : 1);
-    }
-}
-
-/* The first row brings the names: most questions find none. */
-static void add_row(sqlite3_stmt *stmt, struct ledger_result *result)
-{
-    if (!result->rows)
-        add_names(stmt, result);
-    for (int i = 0; i < (int)result->columns; i++) {
-        struct ledger_value value = { 0 };
-        switch (sqlite3_column_type(stmt, i)) {
-        case SQLITE_INTEGER:
-            value.type = LEDGER_INTEGER;
-            value.integer = sqlite3_column_int64(stmt, i);
-            break;
-        case SQLITE_TEXT:
-            value.type = LEDGER_TEXT;
-            value.bytes = sqlite3_column_text(stmt, i);
-            value.len = (size_t)sqlite3_column_bytes(stmt, i);
-            break;
-        case SQLITE_BLOB:
-            value.type = LEDGER_BLOB;
-            value.bytes = sqlite3_column_blob(stmt, i);
-            value.len = (size_t)sqlite3_column_bytes(stmt, i);
-            break;
-        default: break;
-        }
-        ledger_result_add(result, &value);
-    }
-    result->rows++;
-}
-
-static bool fits(const struct ledger_result *result)
-{
-    return !result->names.failed && !result->cells.failed && !result->bytes.failed;
-}
-
-static enum lest_status buffers_status(const struct ledger_result *result, struct lest_error *err)
-{
-    enum lest_status status = lest_buf_status(&result->names, err);
-    if (!status)
-        status = lest_buf_status(&result->cells, err);
-    if (!status)
-        status = lest_buf_status(&result->bytes, err);
-    return status;
-}
-
 /* A ledger that is only read may have come into use meanwhile: then what was read may be of two moments. */
 static enum lest_status check_unused(const struct connection *c, struct lest_error *err)
 {
@@ -325,12 +274,12 @@ static enum lest_status sqlite_execute(void *connection, size_t index, const str
         goto out;
     }
     result->columns = (size_t)sqlite3_column_count(stmt);
-    while ((code = sqlite3_step(stmt)) == SQLITE_ROW && fits(result))
-        add_row(stmt, result);
+    while ((code = sqlite3_step(stmt)) == SQLITE_ROW && ledger_sqlite_fits(result))
+        ledger_sqlite_add_row(stmt, result);
     if (code != SQLITE_ROW && code != SQLITE_DONE)
         status = ledger_sqlite_fail(c->db, code, NULL, err);
     else
-        status = buffers_status(result, err);
+        status = ledger_sqlite_row_status(result, err);
     result->changes = result->columns ? 0 : sqlite3_changes64(c->db);
     if (!status)
         status = check_unused(c, err);

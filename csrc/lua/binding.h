@@ -104,6 +104,7 @@ int lestL_open_door(lua_State *L);
 int lestL_open_message(lua_State *L);
 int lestL_open_meter(lua_State *L);
 int lestL_open_ledger(lua_State *L);
+int lestL_open_lookup(lua_State *L);
 int lestL_open_secret(lua_State *L);
 int lestL_open_pool(lua_State *L);
 

@@ -50,6 +50,7 @@ void lestL_open_core(lua_State *L, const char *const fields[])
         { "message", lestL_open_message },
         { "meter", lestL_open_meter },
         { "ledger", lestL_open_ledger },
+        { "lookup", lestL_open_lookup },
         { "secret", lestL_open_secret },
         { "pool", lestL_open_pool },
         { NULL, NULL },

@@ -13,6 +13,7 @@
  * A wrong statement, a wrong or missing parameter and a call out of order are a programmer's mistakes. */
 #include "ledger/ledger.h"
 
+#include "lua/ledger_row.h"
 #include "lua/ledger_sync.h"
 
 #include <stdlib.h>
@@ -113,22 +114,6 @@ static int run(lua_State *L)
     return 1;
 }
 
-static void push_row(lua_State *L, const struct ledger_result *result, size_t row)
-{
-    const char *name = (const char *)result->names.data;
-    lua_createtable(L, 0, (int)result->columns);
-    for (size_t column = 0; column < result->columns; column++, name += strlen(name) + 1) {
-        struct ledger_value value = ledger_result_get(result, row, column);
-        switch (value.type) {
-        case LEDGER_NULL: continue;
-        case LEDGER_INTEGER: lua_pushinteger(L, value.integer); break;
-        case LEDGER_TEXT:
-        case LEDGER_BLOB: lua_pushlstring(L, value.bytes, value.len); break;
-        }
-        lua_setfield(L, -2, name);
-    }
-}
-
 static int rows(lua_State *L)
 {
     struct lest_error err;
@@ -137,7 +122,7 @@ static int rows(lua_State *L)
         return lestL_fail(L, &err);
     lua_createtable(L, (int)result->rows, 0);
     for (size_t row = 0; row < result->rows; row++) {
-        push_row(L, result, row);
+        lestL_push_row(L, result, row);
         lua_rawseti(L, -2, (lua_Integer)row + 1);
     }
     ledger_result_free(result);

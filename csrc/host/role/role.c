@@ -57,9 +57,9 @@ static const char *const authority_fields[] = { "base64", "cert",   "channel", "
                                                 "san",    "secret", "store",   "system", "utf8", NULL };
 static const char *const worker_fields[] = { "base64",   "cert",  "channel", "clock", "crl",    "csr",
                                              "csrattrs", "error", "est",     "file",  "http",   "http_client",
-                                             "json",     "key",   "limit",   "log",   "loop",   "message",
-                                             "meter",    "name",  "pkcs7",   "san",   "secret", "server",
-                                             "store",    "tls",   "utf8",    NULL };
+                                             "json",     "key",   "limit",   "log",   "lookup", "loop",
+                                             "message",  "meter", "name",    "pkcs7", "san",    "secret",
+                                             "server",   "store", "tls",     "utf8",  NULL };
 static const char *const monitor_fields[] = { "cert", "clock", "crl",   "error",  "file", "json",
                                               "log",  "loop",  "meter", "server", "utf8", NULL };
 

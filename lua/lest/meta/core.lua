@@ -37,6 +37,7 @@
 ---@field message lest.core.message
 ---@field meter lest.core.meter
 ---@field ledger lest.core.ledger
+---@field lookup lest.core.lookup
 ---@field secret lest.core.secret
 ---@field pool lest.core.pool
 ---@field process lest.core.process
@@ -338,6 +339,34 @@ function ledger:backup(path, progress) end
 
 --- Close the connection; an open transaction is rolled back.
 function ledger:close() end
+
+--- One question to a database of SQLite that is not lest's: a SELECT with the parameter :key.
+---@class lest.lookup
+local lookup = {}
+
+--- Ask. Another process's lock is not waited for.
+---@param key string UTF-8
+---@param max_ms integer how long it may take
+---@return table<string, string|integer>? row by column name; NULL is nil, REAL its text; nil alone: no
+--- row
+---@return lest.error? err codes ledger_busy (ask again), timeout, too_large (also more than one row), io
+function lookup:ask(key, max_ms) end
+
+---@return string[] names
+function lookup:columns() end
+
+--- Close the database; nothing else may be called then.
+function lookup:close() end
+
+---@class lest.core.lookup
+local core_lookup = {}
+
+--- Open a database to read it alone, and prepare the question.
+---@param path string
+---@param sql string
+---@return lest.lookup?
+---@return lest.error? err codes usage, ledger_busy, io
+function core_lookup.open(path, sql) end
 
 ---@class lest.core.ledger
 ---@field schema_version integer the schema this program knows

@@ -1,5 +1,6 @@
 --- Inventories: a CSV file, a database of SQLite, a service; and policy.listed, which asks one.
 local csv = require "lest.policy.csv"
+local database = require "lest.policy.database"
 local duration = require "lest.duration"
 local inventory = require "lest.policy.inventory"
 local journal = require "lest.policy.journal"
@@ -71,6 +72,25 @@ function M.csv(file, options)
     end }
 end
 
+--- An inventory in a database of SQLite: the row that a query gives, which has the parameter `:key`
+--- and no other. Two rows are an error. The file is opened to read, anew where it was replaced; a
+--- database in WAL mode needs a folder that `user` can write to, or a writer that has it open. One
+--- that is away, is locked for more than a second or takes long to answer is an outage.
+---
+---   local devices = policy.sqlite("devices.db",
+---     "SELECT host, site FROM devices WHERE serial = :key")
+---@param file string relative to the file that calls this
+---@param query string
+---@return lest.policy.inventory
+function M.sqlite(file, query)
+  if type(query) ~= "string" then
+    return nil, ("policy.sqlite: the query is a text, not %s"):format(schema.kind(query))
+  end
+  local made, problem = database.new(file, query)
+  if not made then return nil, ("policy.sqlite: %s: %s"):format(file, problem) end
+  return made
+end
+
 ---@class lest.policy.http_options
 ---@field url string with parts of the request, `${principal.name}`, each percent-encoded; `${key}`
 --- is the key of policy.listed
@@ -132,7 +152,7 @@ end
 ---     { state = { "new", "sold" } })
 ---   policy.unless(listed, policy.reject "not in the list")
 ---   policy.names { row = listed, CN = "${row.host}" }
----@param where lest.policy.inventory of policy.csv or policy.http
+---@param where lest.policy.inventory of policy.csv, policy.sqlite or policy.http
 ---@param key? string a template, as of policy.names; absent for a URL that has no `${key}`
 ---@param facts? table<string, any> values that the row must have, or lists of such
 ---@return fun(request: lest.request): boolean test

@@ -10,7 +10,7 @@ local HOOKS <const> = { "own_name", "renew" }
 local RULES <const> = { "first", "when", "unless", "names", "named" }
 local TESTS <const> = { "principal", "asks_for", "key", "address", "time", "validity", "all", "any",
   "none" }
-local INVENTORIES <const> = { "csv", "http", "listed" }
+local INVENTORIES <const> = { "csv", "sqlite", "http", "listed" }
 
 -- The parts of a request in the order of the page: class, heading, what it is called.
 local PARTS <const> = {

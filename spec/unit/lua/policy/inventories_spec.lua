@@ -4,6 +4,7 @@ local decision = require "lest.server.worker.decision"
 local hooks = require "lest.server.worker.hooks"
 local journals = require "lest.policy.journal"
 local policy = require "lest.policy"
+local process = require "support.process"
 local raw_server = require "support.raw_server"
 local temporary = require "support.temporary"
 
@@ -197,6 +198,97 @@ describe("policy.csv", function()
       assert.is_false(ok)
       assert.truthy(problem:find(expected, 1, true), problem)
     end
+  end)
+end)
+
+describe("policy.sqlite", function()
+  local folder, path
+  local QUERY <const> = "SELECT host, state FROM devices WHERE name = :key"
+
+  local function sql(text, where) process.must { "sqlite3", where or path, text } end
+
+  before_each(function()
+    folder = temporary.folder()
+    path = folder .. "/devices.db"
+    sql [[CREATE TABLE devices (name TEXT, host TEXT, state TEXT);
+      INSERT INTO devices VALUES ('ann', 'h-1', 'new'), ('two', 'h-2', ''), ('two', 'h-3', '')]]
+  end)
+  after_each(temporary.clean)
+
+  it("is asked by policy.listed, and gives its facts to names", function()
+    local listed = policy.listed(policy.sqlite(path, QUERY), "${principal.name}",
+      { state = "new" })
+    assert.same({ true, false }, { ask(listed, "ann"), ask(listed, "ben") })
+    sql "INSERT INTO devices VALUES ('ben', 'h-9', 'new')"
+    local rule = policy.names { row = listed, CN = "x-${row.host}" }
+    assert.same({ { "CN", "x-h-9" } }, rule(request_of "ben").subject)
+  end)
+
+  it("follows a file that is replaced, and is an outage where none is right", function()
+    local listed = policy.listed(policy.sqlite(path, QUERY), "${principal.name}")
+    sql("CREATE TABLE devices (name, host, state); INSERT INTO devices VALUES ('cat', 'h', '')",
+      folder .. "/next.db")
+    assert(os.rename(folder .. "/next.db", path))
+    assert.same({ false, true }, { ask(listed, "ann"), ask(listed, "cat") })
+    for _, text in ipairs { "ALTER TABLE devices RENAME host TO hosts", "DROP TABLE devices" } do
+      sql(text)
+      assert.equal("unavailable", (ask(listed, "cat")))
+    end
+    os.remove(path)
+    local verdict, detail = ask(listed, "cat")
+    assert.equal("unavailable", verdict)
+    assert.matches("devices.db cannot be found", detail)
+  end)
+
+  it("is an outage where there are two rows, or a value that is no text", function()
+    local listed = policy.listed(policy.sqlite(path, QUERY), "${principal.name}")
+    local verdict, detail = ask(listed, "two")
+    assert.equal("unavailable", verdict)
+    assert.matches("more than one row", detail)
+    sql "INSERT INTO devices VALUES ('odd', x'ff', '')"
+    verdict, detail = ask(listed, "odd")
+    assert.equal("unavailable", verdict)
+    assert.matches("'host' is no text", detail)
+  end)
+
+  it("waits for a writer, and lets others have their turns", function()
+    local listed = policy.listed(policy.sqlite(path, QUERY), "${principal.name}")
+    local lest = require "lest"
+    local open = core.lookup.open
+    local asked = 0
+    -- One that is locked until it was asked five times.
+    core.lookup.open = function(...) -- luacheck: ignore 122
+      local real = assert(open(...))
+      return { columns = function() return real:columns() end, close = function() real:close() end,
+        ask = function(_, ...)
+          asked = asked + 1
+          if asked < 5 then
+            return nil, core.error.new { code = "ledger_busy", message = "locked" }
+          end
+          return real:ask(...)
+        end }
+    end
+    local other = policy.listed(policy.sqlite(path, QUERY), "${principal.name}")
+    core.lookup.open = open -- luacheck: ignore 122
+    local holds
+    lest.run(function() holds = ask(other, "ann") end)
+    assert.same({ true, 5, true }, { holds, asked, ask(listed, "ann") })
+  end)
+
+  it("tells a mistake with its line", function()
+    for expected, query in pairs {
+      ["one parameter"] = "SELECT host FROM devices",
+      ["no such column: hots"] = "SELECT hots FROM devices WHERE name = :key",
+      ["'count(*)' is no name of a column"] = "SELECT count(*) FROM devices WHERE name = :key",
+      ["'host' is no name of a column: write SELECT ... AS name, each once"] =
+        "SELECT host, host FROM devices WHERE name = :key",
+    } do
+      local ok, problem = pcall(policy.sqlite, path, query)
+      assert.is_false(ok)
+      assert.truthy(problem:find("devices.db: ", 1, true), problem)
+      assert.truthy(problem:find(expected, 1, true), problem)
+    end
+    assert.error_matches(function() policy.sqlite(path) end, "the query is a text, not nil")
   end)
 end)
 
