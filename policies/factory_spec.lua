@@ -1,8 +1,17 @@
 -- Who gets which certificate by factory.lua. Run: lest policy test
+local kit = require "lest.policy"
 local testing = require "lest.testing"
 
 describe("factory.lua", function()
   local policy = testing.policy "factory.lua"
+
+  -- Some requests of every kind are tried; `lest policy fuzz` searches on.
+  it("gives nobody else a first certificate, and no other name", function()
+    local function is_renewal(request) return request.operation == "simplereenroll" end
+    testing.never { policy, unless = kit.any { is_renewal, kit.principal { anchors = "factory" } } }
+    testing.never { policy, unless = is_renewal,
+      names_outside = { "CN=device-*", "serialNumber=*" } }
+  end)
 
   describe("enroll", function()
     it("names a device by its factory certificate, whatever the request says", function()

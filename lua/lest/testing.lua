@@ -28,6 +28,7 @@
 local assertions = require "lest.testing.assertions"
 local policies = require "lest.testing.policy"
 local principals = require "lest.testing.principal"
+local properties = require "lest.testing.properties"
 local requests = require "lest.testing.request"
 
 ---@class lest.module.testing
@@ -134,6 +135,45 @@ end
 function M.idevid(options)
   local principal = principals.idevid(options)
   return principal
+end
+
+--- State what must hold for every request. In a spec some 200 requests of every kind are tried
+--- each time (principals, names in every encoding, keys, times, approvals, answers from outside and
+--- none); `lest policy fuzz` searches for longer. A request for which it does not hold is made as
+--- small as it can be, and shown as a test to paste.
+---
+---   testing.always(policy, function(request, verdict)
+---     return verdict.verdict ~= "approve" or request.device ~= nil
+---   end)
+---@param policy lest.testing.policy
+---@param name string a sentence; may be left out
+---@param fn fun(request: lest.request, verdict: table): boolean, string? of the request as the
+--- policy saw it, and of what the client would get: verdict, reason, subject, san, profile,
+--- lifetime
+function M.always(policy, name, fn)
+  properties.always(policy, name, fn)
+end
+
+---@class lest.testing.never.options
+---@field policy lest.testing.policy may stand first, without its name
+---@field verdict? "approve"|"reject"|"pending"|"unavailable"|"error" absent: "approve"
+---@field when? fun(request: lest.request): boolean for requests that pass this test, as policy.key
+---@field unless? fun(request: lest.request): boolean for requests that do not
+---@field names_outside? string|string[] with a name that fits none of these: "CN=device-*",
+--- "DNS:*.example.com"
+---@field lifetime_over? string|integer with a longer lifetime
+---@field name? string a sentence for it
+
+--- State what must not be for any request: all that is stated together. It is tried as of `always`.
+---
+---   local is_known = kit.principal { anchors = "factory" }
+---   local is_rsa = kit.key { type = "rsa:2048..4096" }
+---   testing.never { policy, unless = is_known }
+---   testing.never { policy, when = is_rsa, lifetime_over = "90d" }
+---   testing.never { policy, names_outside = "DNS:*.example.com" }
+---@param options lest.testing.never.options
+function M.never(options)
+  properties.never(options)
 end
 
 assertions.install()

@@ -187,7 +187,8 @@ describe("the manual has", function()
 
   it("every option of lest.testing", function()
     local shapes = upvalue(require "lest.testing.shapes".check, "shapes")
-    for what, class in pairs { policy = "policy", request = "request", cert = "certificate" } do
+    for what, class in pairs { policy = "policy", request = "request", cert = "certificate",
+      never = "never" } do
       same("testing." .. what, shapes[what].fields, fields_of(("lest.testing.%s.options"):format(
         class)))
     end

@@ -42,6 +42,13 @@ local function checked(key, value)
   return fail("config", ("%s: %s"):format(first.path ~= "" and first.path or key, first.problem))
 end
 
+--- What a hook is called with.
+---@param facts table as of decide(), all of them
+---@return lest.request
+function M.request(facts)
+  return view.new(facts)
+end
+
 -- What of a configuration a policy is decided by: limits, a label, profiles.
 local function terms_of(options)
   local config, err = options.config, nil

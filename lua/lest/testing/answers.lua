@@ -29,33 +29,71 @@ local PLAIN <const> = {
   make = function(value) return value end,
 }
 
---- Answers for journal.outside. An answer may be: a value, `false` for nothing, or a text in a
---- table `{ err = "..." }` for a question that failed.
+--- The answer of a spec to a question.
 ---@param given table<string, table|function> answers by the kind of question: tables from questions
---- to answers, or functions of the question
+--- to answers, or functions of the question. An answer may be a value, `false` for nothing, or
+--- `{ err = "..." }` for a question that failed
+---@param kind string
+---@param question string
+---@return boolean found
+---@return any answer
+---@return any err
+function M.find(given, kind, question)
+  local row, answers = KINDS[kind] or PLAIN, given[kind]
+  local found, err
+  if type(answers) == "function" then
+    found, err = answers(question)
+    if found == nil then return true, nil, err end
+  elseif answers then
+    found = row.find(answers, question)
+  end
+  if found == nil then return false end
+  if found == false then return true end
+  if type(found) == "table" and found.err ~= nil then return true, nil, found.err end
+  return true, row.make(found)
+end
+
+--- Answers for journal.outside.
+---@param given table<string, table|function> as of find()
 ---@param unanswered table is given each question without an answer: { kind, question }
 ---@return fun(kind: string, question: string): any, any source
 function M.source(given, unanswered)
   return function(kind, question)
-    local row, answers = KINDS[kind] or PLAIN, given[kind]
-    local found, err
-    if type(answers) == "function" then
-      found, err = answers(question)
-      if found == nil and err == nil then found = false end
-    elseif answers then
-      found = row.find(answers, question)
+    local found, answer, err = M.find(given, kind, question)
+    if found then return answer, err end
+    table.insert(unanswered, { kind, question })
+    error(("the test has no answer to %s: %s"):format(kind, question), 0)
+  end
+end
+
+-- What the world says of itself where a spec says nothing, by a plan's `world`.
+local HTTP <const> = { [3] = 404, [4] = 500, [5] = { json = {} }, [6] = { body = "<html>" },
+  [7] = { json = { name = "a" } }, [8] = 200 }
+local AWAY <const>, AWAY_MOST <const> = "nobody answers", 2
+
+--- Answers for a search: those of the spec, or others by a number, or none since all is away.
+---@param given table<string, table|function> as of find()
+---@param world integer from 1 to 8
+---@param asked table is given what was answered: { kind, question, answer as a spec writes it }
+---@return fun(kind: string, question: string): any, any source
+function M.world(given, world, asked)
+  local function note(kind, question, written)
+    table.insert(asked, { kind, question, written })
+  end
+  return function(kind, question)
+    if world > AWAY_MOST then
+      local found, answer, err = M.find(given, kind, question)
+      if found then return answer, err end
+      if kind == "http" then
+        note(kind, question, HTTP[world])
+        return http_answer(HTTP[world])
+      elseif kind == "csv" or kind == "sqlite" then
+        note(kind, question, false)
+        return nil
+      end
     end
-    if found == nil and err == nil then
-      table.insert(unanswered, { kind, question })
-      error(("the test has no answer to %s: %s"):format(kind, question), 0)
-    elseif found == nil then
-      return nil, err
-    elseif type(found) == "table" and found.err ~= nil then
-      return nil, found.err
-    elseif found == false then
-      return nil
-    end
-    return row.make(found)
+    note(kind, question, { err = AWAY })
+    return nil, AWAY
   end
 end
 

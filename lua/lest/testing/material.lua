@@ -3,11 +3,15 @@ local core = require "lest.core"
 
 local M = {}
 
+-- Keys and CAs, by their names, and what is made with them: a search makes any number of those.
 local kept <const> = {}
+local MADE_MAX <const> = 1000
+local made, count = {}, 0
 
-local function once(name, make)
-  if kept[name] == nil then kept[name] = make() end
-  return kept[name]
+local function keep_made(name, value)
+  if count == MADE_MAX then made, count = {}, 0 end
+  made[name], count = value, count + 1
+  return value
 end
 
 --- A key of a kind; `use` tells those apart that must not be the same.
@@ -27,12 +31,14 @@ local LAST <const> = 253402300799 -- 9999-12-31 23:59:59
 
 --- The issuer of what some anchors vouch for.
 local function issuer_of(anchors)
-  return once("issuer " .. anchors, function()
-    local key = assert(M.key("ec:P-256", "ca " .. anchors))
+  local name = "issuer " .. anchors
+  if not made[name] then
+    local key = assert(M.key("ec:P-256", "ca"))
     local cert = assert(core.issuer.root { key = key, subject = { { "CN", anchors .. " CA" } },
       not_before = 0, not_after = LAST })
-    return assert(core.issuer.new { cert = cert, key = key })
-  end)
+    keep_made(name, assert(core.issuer.new { cert = cert, key = key }))
+  end
+  return made[name]
 end
 
 --- A certificate; the same plan gives the same one.
@@ -47,15 +53,15 @@ function M.certificate(anchors, plan)
   local name = ("cert %s %s %s %s %s %d %d"):format(anchors, subject_der,
     table.concat(plan.san or {}, "\n"), table.concat(plan.eku, "\n"), plan.key:public_der(),
     plan.not_before, plan.not_after)
-  if not kept[name] then
+  if not made[name] then
     local der
     der, err = issuer_of(anchors):issue { public_key = plan.key:public_der(),
       subject_der = subject_der, san = plan.san and #plan.san > 0 and plan.san or nil,
       eku = plan.eku, not_before = plan.not_before, not_after = plan.not_after }
     if not der then return nil, err end
-    kept[name] = assert(core.cert.parse(der))
+    return keep_made(name, assert(core.cert.parse(der)))
   end
-  return kept[name]
+  return made[name]
 end
 
 --- A request for a certificate, signed with its key; the same plan gives the same one.
@@ -64,14 +70,16 @@ end
 ---@return lest.csr|nil
 ---@return lest.error|nil err
 function M.csr(plan, name)
-  local err
-  if not kept["csr " .. name] then
-    local built
-    built, err = core.csr.build(plan)
+  name = "csr " .. name
+  if not made[name] then
+    local built, err = core.csr.build(plan)
     if not built then return nil, err end
-    kept["csr " .. name] = assert(core.csr.parse(built:der()))
+    local csr
+    csr, err = core.csr.parse(built:der())
+    if not csr then return nil, err end
+    return keep_made(name, csr)
   end
-  return kept["csr " .. name]
+  return made[name]
 end
 
 return M

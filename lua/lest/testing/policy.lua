@@ -15,6 +15,9 @@ M.NOW = 1767268800 -- 2026-01-01 12:00:00 UTC, a Thursday
 
 ---@class lest.testing.policy
 ---@field file string
+---@field given_file string as the spec says it
+---@field options table those of the spec
+---@field given table<string, table|function> answers by the kind of question
 ---@field now integer
 local Policy = { __name = "lest.testing.policy" }
 Policy.__index = Policy
@@ -71,8 +74,16 @@ function M.new(file, options)
     label = options.label, options = options.options,
     profile = options.profile or not options.config and ANY or nil })
   if not loaded then error("testing.policy: " .. tostring(err), CALLER) end
-  return setmetatable({ desk = loaded, file = loaded.file, now = options.now or M.NOW,
-    given = given, has_profile = (options.profile or options.config) ~= nil }, Policy)
+  return setmetatable({ desk = loaded, given_file = file, options = options,
+    file = loaded.file, now = options.now or M.NOW, given = given,
+    has_profile = (options.profile or options.config) ~= nil }, Policy)
+end
+
+--- What a hook is called with for a decision.
+---@param decision lest.testing.decision
+---@return lest.request
+function M.request_of(decision)
+  return desk.request(decision.facts)
 end
 
 --- What became of a request.
@@ -85,14 +96,15 @@ end
 
 --- Decide a request.
 ---@param request lest.testing.request
+---@param source? fun(kind: string, question: string): any, any answers in place of the spec's
 ---@return lest.testing.decision
-function Policy:decide(request)
+function Policy:decide(request, source)
   if getmetatable(request) ~= requests.class then
     error("a request is made by testing.request { ... }", 2)
   end
   local facts, unanswered = request:facts(self.now), {}
   local verdict, journal, outcome = self.desk:decide(facts,
-    { outside = answers.source(self.given, unanswered) })
+    { outside = source or answers.source(self.given, unanswered) })
   -- How long what any profile allows would last is said by nobody.
   if not self.has_profile then outcome.lifetime = verdict.lifetime end
   return { verdict = verdict, outcome = outcome, journal = journal, facts = facts,

@@ -53,8 +53,8 @@ end
 
 -- A name for a plan, by which its request is found again.
 local function name_of(plan, kind)
-  local parts = { assert(core.name.encode(plan.subject or {})), kind, plan.digest or "",
-    plan.challenge_password or "" }
+  local parts = { plan.subject_der or assert(core.name.encode(plan.subject or {})), kind,
+    plan.digest or "", plan.challenge_password or "" }
   for _, list in ipairs { "san", "key_usage", "eku" } do
     parts[#parts + 1] = list .. "\n" .. table.concat(plan[list] or {}, "\n")
   end
@@ -66,11 +66,8 @@ function Request:csr_of(facts)
   if type(given) == "userdata" then return given end
   local plan, kind = {}, given.key or "ec:P-256"
   for field, value in pairs(given) do plan[field] = value end
-  if not plan.subject and not plan.san and not plan.change then
-    plan.subject, plan.san = names_of(facts)
-  elseif plan.change and not plan.subject then
-    plan.subject, plan.san = names_of(facts)
-  end
+  local has_names = plan.subject or plan.subject_der or plan.san
+  if not has_names then plan.subject, plan.san = names_of(facts) end
   if plan.san and #plan.san == 0 then plan.san = nil end
   local err
   if kind == "same" then

@@ -66,7 +66,8 @@ local shapes <const> = {
   cert = certificate {},
   idevid = certificate(attributes),
   csr = s.record {
-    subject = s.optional(name), san = s.optional(texts), key = s.optional(key),
+    subject = s.optional(name), subject_der = s.optional(text), san = s.optional(texts),
+    key = s.optional(key),
     key_usage = s.optional(texts), eku = s.optional(texts), extensions = s.optional(extensions),
     attributes = s.optional(extensions), challenge_password = s.optional(text),
     change = s.optional(is_a("a table", "table")), digest = s.optional(text),

@@ -2,6 +2,7 @@
 --- not reach.
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local specs = require "lest.tool.policy.specs"
 local support = require "lest.tool.command.support"
 
 local M = {}
@@ -20,28 +21,6 @@ function M.add(parser)
   command:flag "--coverage"
     :description "Say also which lines, rules and tests of the policies no spec reached."
   command:flag "--traceback":description "Show where each failure came from."
-end
-
--- What busted ends with, instead of the process.
-local Exit <const> = { __name = "lest.policy.test.exit" }
-
-local function load_busted()
-  local ok, compatibility = pcall(require, "busted.compatibility")
-  if not ok then
-    return fail("not_found", "busted is not installed, which runs specs: apt install lua-busted")
-  end
-  function compatibility.exit(code) error(setmetatable({ code = code }, Exit), 0) end
-  return require "busted.runner"
-end
-
-local function words_of(options)
-  local words = { [0] = "lest policy test", "-o",
-    assert(package.searchpath("lest.tool.policy.report", package.path)) }
-  if options.traceback then words[#words + 1] = "--verbose" end
-  for _, path in ipairs(#options.path > 0 and options.path or { "." }) do
-    words[#words + 1] = path
-  end
-  return words
 end
 
 local function print_coverage(coverage)
@@ -63,9 +42,6 @@ local function print_coverage(coverage)
   return true
 end
 
---- What the report counted.
-M.outcome = nil
-
 ---@param options table
 ---@return integer|nil exit_code
 ---@return lest.error|nil err
@@ -75,16 +51,12 @@ function M.run(options)
       return fail("usage", path .. ": there is no such file or folder")
     end
   end
-  local runner, err = load_busted()
-  if not runner then return nil, err end
-  require "lest.testing" -- before busted, which forgets what a spec has loaded
   local coverage = options.coverage and require "lest.tool.policy.coverage"
   if coverage then coverage.start() end
-  arg = words_of(options) -- luacheck: ignore 121
-  local ok, problem = pcall(runner, { standalone = false })
-  if not ok and getmetatable(problem) ~= Exit then error(problem, 0) end
-  if not M.outcome then return 1 end -- busted has said why
-  if M.outcome.passed + M.outcome.failed == 0 then
+  local outcome, err = specs.run { traceback = options.traceback,
+    paths = #options.path > 0 and options.path or { "." } }
+  if not outcome then return nil, err end
+  if outcome.passed + outcome.failed == 0 then
     return fail("not_found", "there is no spec: lest policy new writes one")
   end
   if coverage then
@@ -92,7 +64,7 @@ function M.run(options)
     told, err = print_coverage(coverage)
     if not told then return nil, err end
   end
-  return M.outcome.failed == 0 and ok and 0 or 1
+  return outcome.failed == 0 and 0 or 1
 end
 
 return M

@@ -1,0 +1,71 @@
+-- `lest policy fuzz` finds a request that breaks what a spec states, and prints it as a test that
+-- fails until the policy is mended.
+local shell = require "support.shell"
+local temporary = require "support.temporary"
+
+local SPEC <const> = [[
+local testing = require "lest.testing"
+describe("p", function()
+  local policy = testing.policy "p.lua"
+  it("names", function()
+    testing.never { policy, names_outside = { "CN=device*" } }
+  end)
+%s
+end)
+]]
+local BROKEN <const> = [[
+local policy = require "lest.policy"
+return policy.first {
+  policy.when(policy.principal { kind = "certificate", anchors = "factory" }, function(request)
+    return policy.approve { subject = request.csr.subject }
+  end),
+}
+]]
+
+describe("lest policy fuzz", function()
+  local folder
+
+  before_each(function() folder = temporary.folder() end)
+  after_each(temporary.clean)
+
+  local function fuzz(file, ...)
+    return shell.lest("policy", "fuzz", folder .. "/" .. file, "--seconds", "20", ...)
+  end
+
+  it("prints what it finds as a test, which fails until the policy is mended", function()
+    temporary.file(folder, "p.lua", BROKEN)
+    temporary.file(folder, "p_spec.lua", SPEC:format "")
+    local result = fuzz("p_spec.lua", "--seed", "7")
+    assert.equal(1, result.code, result.out .. result.err)
+    assert.matches("^found by seed 7, after %d+ requests:\n", result.out)
+    assert.matches("when at p.lua:3: approve", result.out)
+    assert.matches("rules and tests asked\n", result.out)
+    local test = result.out:match "\n(it%(.-\nend%))\n"
+    temporary.file(folder, "p_spec.lua", (SPEC:format(test):gsub("testing.never", "local _ =")))
+    assert.equal(1, shell.lest("policy", "test", folder).code)
+    temporary.file(folder, "p.lua", (BROKEN:gsub("request.csr.subject", '{ { "CN", "device1" } }')))
+    local mended = shell.lest("policy", "test", folder)
+    assert.equal(0, mended.code, mended.out .. test)
+  end)
+
+  it("finds a request for which a policy fails, and nothing in one that is right", function()
+    temporary.file(folder, "p.lua", "return function(request)\n"
+      .. "  return { request.principal.certificate.serial } end")
+    local result = fuzz("p.lua", "--seed", "1")
+    assert.equal(1, result.code)
+    assert.matches("the policy never fails, but not for this request: ", result.out)
+    result = shell.lest("policy", "fuzz", "policies/own-name.lua", "--seconds", "1")
+    assert.equal(0, result.code, result.out .. result.err)
+    assert.matches("\nnothing was found\n$", result.out)
+  end)
+
+  it("wants a spec that states something, and a file that is there", function()
+    temporary.file(folder, "p.lua", BROKEN)
+    temporary.file(folder, "p_spec.lua", 'describe("x", function() end)')
+    assert.equal(2, fuzz("p_spec.lua").code)
+    assert.equal(2, fuzz("nothing.lua").code)
+    assert.equal(2, fuzz("p.lua", "--seed", "x").code)
+    temporary.file(folder, "p.lua", "return {")
+    assert.equal(1, fuzz("p.lua").code)
+  end)
+end)
