@@ -76,7 +76,10 @@ describe("the control socket", function()
     local path = socket_of(server)
     process.wait_for(function() return #status(path).workers == 2 end, "both workers")
     local session <close> = assert(control.enter(path))
-    for worker = 1, 2 do assert.truthy(session:ask { op = "console", worker = worker }) end
+    for worker = 1, 2 do
+      assert.equal(worker, assert(session:ask {
+        op = "console", worker = worker, act = "open" }).worker)
+    end
     local _, err = session:ask { op = "console", worker = 3 }
     assert.equal("not_found", err.code)
   end)
@@ -85,16 +88,17 @@ describe("the control socket", function()
     local server = start(with "workers = 1")
     local path = socket_of(server)
     local session <close> = assert(control.enter(path))
-    process.wait_for(function() return session:ask { op = "console", worker = 1 } end, "the worker")
+    local function open() return session:ask { op = "console", worker = 1, act = "open" } end
+    process.wait_for(open, "the worker")
     local gone
-    session.on_event = function(frame) gone = frame end
+    session.on_event = function(frame) gone = gone or frame end
     process.kill(server:pids("worker")[1], "KILL")
     process.wait_for(function()
       session:ask { op = "status" }
       return gone
     end, "the news")
     assert.equal("worker_gone", gone.event)
-    process.wait_for(function() return session:ask { op = "console", worker = 1 } end, "the next")
+    process.wait_for(open, "the next")
   end)
 
   it("stays over a reload, and after its process was killed", function()

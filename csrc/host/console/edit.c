@@ -34,6 +34,7 @@ struct edit {
     const char *prompt;
     mbstate_t shift;
     bool eof;
+    bool reading;
 };
 
 /* What the signal's handler needs; one editor a process. */
@@ -194,7 +195,12 @@ static int edit_read(lua_State *L);
 /* edit:add(statement): to the history in memory; it may have several lines */
 static int edit_add(lua_State *L);
 
-static const luaL_Reg methods[] = { { "read", edit_read }, { "add", edit_add }, { NULL, NULL } };
+/* edit:tell(text): lines for the terminal; one that is being typed is shown again below them */
+static int edit_tell(lua_State *L);
+
+static const luaL_Reg methods[] = {
+    { "read", edit_read }, { "add", edit_add }, { "tell", edit_tell }, { NULL, NULL }
+};
 
 static const struct lestL_class class = { .name = "lest.edit", .methods = methods, .close = close_edit };
 
@@ -206,7 +212,9 @@ static int edit_read(lua_State *L)
     edit->eof = false;
     session.interrupted = 0;
     memset(&edit->shift, 0, sizeof edit->shift);
+    edit->reading = true;
     const char *text = host_libedit.el_gets(edit->line, &length);
+    edit->reading = false;
     edit->prompt = "";
     if (session.interrupted) {
         session.interrupted = 0;
@@ -232,6 +240,20 @@ static int edit_add(lua_State *L)
     HistEvent event;
     if (host_libedit.history(edit->history, &event, H_ENTER, luaL_checkstring(L, 2)) < 0)
         return lestL_no_memory(L);
+    return 0;
+}
+
+static int edit_tell(lua_State *L)
+{
+    struct edit *edit = lestL_check_object(L, 1, &class);
+    size_t len;
+    const char *text = luaL_checklstring(L, 2, &len);
+    if (edit->reading)
+        fputs("\r\033[K", stdout);
+    fwrite(text, 1, len, stdout);
+    fflush(stdout);
+    if (edit->reading)
+        host_libedit.el_set(edit->line, EL_REFRESH);
     return 0;
 }
 

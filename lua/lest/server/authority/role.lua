@@ -311,6 +311,13 @@ function Authority:sweep()
   self.doubts:tell_daily(self.ledger)
 end
 
+-- How long a verdict is waited for: an operator at the console may take a policy's time and the
+-- whole of the answer's.
+local function handle_lifetime(config)
+  local decision, answer = config.limits.decision, config.limits.answer
+  return (config.control and math.max(decision, answer) or decision) + HANDLE_MARGIN_S
+end
+
 --- Turn the loop until SIGTERM.
 function Authority:serve(launch)
   local config = self.config
@@ -319,7 +326,7 @@ function Authority:serve(launch)
   self.turn.before_commit = function() self.early:flush() end
   self.channels = channels.new {
     share = limits.share(config.limits.requests, launch.workers),
-    lifetime = config.limits.decision + HANDLE_MARGIN_S,
+    lifetime = handle_lifetime(config),
     on_lost = function(request, why) self:on_lost(request, why) end,
   }
   local stopping = false

@@ -38,6 +38,9 @@ function Consoles:take(channel, worker)
     local visitor = connection and self.visitors.all[connection]
     if visitor and visitor.workers[worker] and text ~= "" then visitor:send(text) end
   end)
+  for _, visitor in pairs(self.visitors.all) do
+    visitor:send(frames.event("worker_here", { worker = worker }))
+  end
 end
 
 --- A worker has ended: who spoke to it hears of it.

@@ -4,6 +4,7 @@ local consoles_module = require "lest.server.control.consoles"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local frames = require "lest.server.control.frames"
+local query = require "lest.server.control.query"
 local snapshot = require "lest.server.config.snapshot"
 local start_failure = require "lest.server.config.start_failure"
 local visitors_module = require "lest.server.control.visitors"
@@ -31,6 +32,13 @@ end
 
 function operations.console(control, visitor, frame, text)
   control.consoles:forward(visitor, frame, text)
+end
+
+--- A question to the ledger that changes nothing.
+function operations.ledger(control, visitor, frame)
+  local rows, err = query.ask(control.config, frame.what, frame.query)
+  if rows then return visitor:send(frames.result(frame.id, rows)) end
+  visitor:send(frames.failure(frame.id, err.code, err.message))
 end
 
 function Control:on_frame(visitor, frame, text)

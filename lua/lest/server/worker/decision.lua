@@ -122,6 +122,7 @@ end
 ---@field on_limit? function called with the lest.limit before the hook is; it may keep it, to defer
 --- its deadline
 ---@field journal? lest.journal what it does is noted there
+---@field running? lest.task set where it waits
 
 --- Call hook(argument) as a bounded task.
 ---@param hook function
@@ -138,7 +139,10 @@ function M.call(hook, argument, limits)
     limit, running = start(limits.seconds, limits, hook, argument)
   end
   local ok, result = running.ok, running.results and running.results[1]
-  if not running.done then ok, result = wait_for(running, limit) end
+  if not running.done then
+    limits.running = running
+    ok, result = wait_for(running, limit)
+  end
   if ok then return true, result end
   if not limit.exhausted then refusal.raise_memory(result) end
   local stopped = not limit.expired and stop.verdict(result)

@@ -13,12 +13,15 @@ local M = {}
 ---@field operation? string its name
 ---@field row? table of server/wire/operations
 ---@field label? lest.worker.label
----@field offered? table<string, any> the proofs that the client offers, by kind
+---@field delivered_ms? integer monotonic: its answer is due so long after
+---@field offered? table<string, any> the proofs that the client offers, by kind, until the
+--- authority has them
 ---@field claimed? string the name that it gives itself
 ---@field csr? lest.csr
 ---@field headers? table<string, string> those that a policy sees
 ---@field handle? string the authority's, until a verdict is sent
 ---@field channel? any the connection to the authority that knows the handle
+---@field limits? lest.decision.limits those of its decision
 ---@field is_committed? boolean the verdict is on its way: the client's leaving changes nothing
 ---@field who? string the proven principal
 ---@field device? string whom it is about, as the ledger has it

@@ -35,6 +35,9 @@ end
 ---@field authority lest.worker.link
 ---@field health lest.worker.health
 ---@field judged table<lest.exchange, lest.worker.request> by their heads; their bodies are to come
+---@field under_way table<lest.worker.request, lest.task> those that wait
+---@field console lest.console? where operators may look at it
+---@field server lest.server
 ---@field requests lest.limiter? by address
 local Worker = {}
 Worker.__index = Worker
@@ -89,6 +92,7 @@ end
 function Worker:on_request(exchange)
   local request = self.judged[exchange]
   self.judged[exchange] = nil
+  request.delivered_ms = core.clock.monotonic_ms()
   local running = task.start({ quiet = true }, function()
     local ok = guard(exchange, request, answerers[request.operation], self, exchange, request)
     -- A failure after the authority began to hold the request: it need hold it no longer.
@@ -99,6 +103,7 @@ function Worker:on_request(exchange)
     request:log(exchange)
   end)
   if running.done then return end
+  self.under_way[request] = running
   request:on_cut(exchange, function()
     if request.is_committed or running.done then return end
     running:cancel(request.cut.reason)
@@ -127,6 +132,7 @@ function M.main(launch)
   core.log.set_level(config.log_level)
   local worker = setmetatable({
     config = config, labels = {}, judged = setmetatable({}, { __mode = "k" }),
+    under_way = setmetatable({}, { __mode = "k" }),
   }, Worker)
   local tls, err = worker:prepare(launch)
   if not tls then return start_failure.report(launch, err) end
@@ -172,8 +178,9 @@ function Worker:serve(launch, tls)
   end
   self.authority = link.new()
   self.health.link = self.authority
+  if self.config.control then self.console = console.new(self, launch) end
   core.process.on_channel(function(channel, _, _, role)
-    if role == "control" then return console.serve(self, channel) end
+    if role == "control" then return self.console:take(channel) end
     self.authority:take(channel)
   end)
   self.authority:await_hello(HELLO_MS)
@@ -187,11 +194,13 @@ function Worker:serve(launch, tls)
     core.log.write("error", "cannot listen", { "message", tostring(err) })
     return 1
   end
+  self.server = server
   self.authority:show()
   local stopping_at
   local terminate <close> = core.loop.signal(15, function()
     if stopping_at then return end
     stopping_at = core.clock.monotonic_ms()
+    if self.console then self.console:release "the server stops" end
     server:stop()
   end)
   core.process.ready()

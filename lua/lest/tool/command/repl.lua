@@ -1,8 +1,11 @@
---- `lest repl [SCRIPT]`: type Lua with lest at hand. From a pipe there is no prompt, every line is
---- run, and the exit code is that of the first error.
-local complete = require "lest.tool.repl.complete"
+--- `lest repl [SCRIPT]`: type Lua with lest at hand, or with --attach inside a server that runs.
+--- From a pipe there is no prompt, every line is run, and the exit code is that of the first error.
+local attached = require "lest.tool.repl.attached"
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 local history = require "lest.tool.repl.history"
+local load = require "lest.server.config.load"
+local remote = require "lest.tool.repl.remote"
 local repl = require "lest.tool.repl"
 local support = require "lest.tool.command.support"
 
@@ -15,9 +18,21 @@ function M.parser()
     name = "lest repl",
     summary = "Type Lua and see what it gives, with the module lest at hand. From a pipe, every "
       .. "line is run, and the exit code is that of the first error.",
-    example = "lest repl\n> key = lest.key.generate \"ec:P-256\"\n> key.type\n\"ec:P-256\"",
+    example = "lest repl\n> key = lest.key.generate \"ec:P-256\"\n> key.type\n\"ec:P-256\"\n"
+      .. "lest repl --attach pki/server.lua\nattached> break_at { principal = \"dev1\" }\n"
+      .. "parked> request.csr.subject",
   }
   p:argument "script" :args "?" :description "A script to run first; its globals stay."
+  p:option "--attach":args "?":argname "SERVER"
+    :description("Look into a server that runs: its configuration (./server.lua) or its control "
+      .. "socket. What is typed runs in a worker of it, bounded, beside the requests; :help says "
+      .. "what there is to ask. Decisions can be traced, and a request be parked and stepped "
+      .. "through; it falls back to its own rules when this prompt goes away.")
+  p:flag "--write"
+    :description("With --attach, as root or the account that started the server: also answer a "
+      .. "parked request, and try another policy on it. The answer is recorded as the operator's.")
+  p:option "-e":argname "CODE":count "*"
+    :description "Run this and leave; several run one after another."
   return p
 end
 
@@ -38,16 +53,12 @@ local function from_pipe(session)
 end
 
 local function from_terminal(session, editor)
-  local more = false
   while true do
-    local line, why = editor:read(more and ">> " or "> ")
+    local line, why = editor:read(session:prompt())
     if line then
-      local result = session:feed(line)
-      if result == "quit" then return end
-      more = result == "more"
+      if session:feed(line) == "quit" then return end
     elseif why == "interrupt" then
       session:cancel()
-      more = false
     else
       write "\n"
       return
@@ -55,36 +66,81 @@ local function from_terminal(session, editor)
   end
 end
 
-local function interactive(edit, script)
+--- A session at a terminal: make(options) gives it, with what a terminal has.
+local function interactive(edit, greeting, make)
   local session
-  local editor <close> = edit.open { complete = function(before)
-    return complete.complete(session.locals, before)
+  local editor = edit.open { complete = function(before)
+    return session:complete(before)
   end }
   local past = history.open(history.path())
   for _, entry in ipairs(past.entries) do editor:add(entry) end
-  session = repl.new { write = write, complain = complain, call = edit.guard,
+  session = make { write = write, complain = complain, call = edit.guard,
+    tell = function(text) editor:tell(text) end,
     keep = function(statement)
       if past:add(statement) then editor:add(statement) end
     end }
-  write(("lest %s, %s. :help helps, Ctrl-D leaves.\n"):format(core.version, _VERSION))
-  if script then session:load(script) end
-  from_terminal(session, editor)
-  session:finish()
-  return 0
+  write(greeting .. " :help helps, Ctrl-D leaves.\n")
+  return session, editor
+end
+
+local function terminal_of()
+  local has_edit, edit = pcall(require, "lest.edit")
+  return has_edit and core.system.is_terminal(0) and core.system.is_terminal(1) and edit or nil
+end
+
+local function codes_of(options, session)
+  for _, code in ipairs(options.e) do
+    for line in (code .. "\n"):gmatch "(.-)\n" do
+      if session:feed(line) == "quit" then return end
+    end
+  end
+end
+
+--- Run what there is to run: -e, a terminal, or a pipe.
+local function converse(options, greeting, make)
+  local edit = #options.e == 0 and terminal_of()
+  if edit then
+    local session, editor <close> = interactive(edit, greeting, make)
+    if options.script then session:load(options.script) end
+    from_terminal(session, editor)
+    session:finish()
+    return 0
+  end
+  local session = make { write = write, complain = complain }
+  if options.script and not session:load(options.script) then return session:finish() end
+  if #options.e > 0 then codes_of(options, session) else from_pipe(session) end
+  return session:finish()
+end
+
+--- The control socket that was named, or that of a configuration, FILE.lua.
+local function socket_of(named)
+  if not named:find "%.lua$" then return named end
+  local config, err = load.load(named)
+  if not config then return nil, err end
+  if not config.control then
+    return fail("config", named .. ": the server has no control socket (control = false)")
+  end
+  return config.control.path
+end
+
+local function attach(options)
+  if options.script then support.usage "--attach takes no script: pipe it in, or use -e" end
+  local path, err = socket_of(options.attach[1] or "./server.lua")
+  if not path then return nil, err end
+  local server <close>, problem = attached.enter(path, { write = options.write })
+  if not server then return nil, problem end
+  local greeting = ("lest %s, attached to %d workers at %s%s."):format(core.version,
+    #server:numbers(), support.clean(path), options.write and "" or ", to look")
+  return converse(options, greeting, function(means) return remote.new(server, means) end)
 end
 
 local function run(options)
+  if options.attach then return attach(options) end
+  if options.write then support.usage "--write is for --attach" end
   _G.lest = require "lest" -- luacheck: ignore 122
   support.search_here()
   arg = { [0] = options.script } -- luacheck: ignore 121
-  local has_edit, edit = pcall(require, "lest.edit")
-  if has_edit and core.system.is_terminal(0) and core.system.is_terminal(1) then
-    return interactive(edit, options.script)
-  end
-  local session = repl.new { write = write, complain = complain }
-  if options.script and not session:load(options.script) then return session:finish() end
-  from_pipe(session)
-  return session:finish()
+  return converse(options, ("lest %s, %s."):format(core.version, _VERSION), repl.new)
 end
 
 ---@param args string[]

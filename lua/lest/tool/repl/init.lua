@@ -9,6 +9,7 @@
 --- inside one that declares the locals it names, and debug.upvaluejoin makes these the variables of
 --- earlier lines. So a closure of line 1 sees what line 2 assigns, and a local declared again is a
 --- new variable.
+local complete = require "lest.tool.repl.complete"
 local core = require "lest.core"
 local scan = require "lest.tool.repl.scan"
 local show = require "lest.tool.inspect.show"
@@ -249,6 +250,20 @@ function Session:feed(line)
   self.keep(source)
   evaluate(self, source)
   return "done"
+end
+
+--- What stands before the line.
+---@return string
+function Session:prompt()
+  return self.buffer and ">> " or "> "
+end
+
+--- What Tab adds to the line, and what it lists if it adds nothing.
+---@param before string
+---@return string addition
+---@return string[] list
+function Session:complete(before)
+  return complete.complete(self.locals, before)
 end
 
 --- Forget an unfinished input.

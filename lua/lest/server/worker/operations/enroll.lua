@@ -36,6 +36,8 @@ local function begin_packet(exchange, request, der)
     headers = request.headers,
   }
   for kind, proof in pairs(request.offered) do begin[kind] = proof end
+  -- A password is the authority's from here on: neither a policy nor an operator finds it.
+  request.offered = nil
   local packet, problem = message.encode(begin)
   if packet then return packet end
   too_large:write("warning", { "id", request.id, "message", problem })
@@ -71,7 +73,7 @@ end
 --- The `finish` message of a verdict, and its packet. One that the authority would not take is an
 --- error of the policy, and of this request alone; the journal of one that is so large stays here.
 local function finish_of(request, fields, noted)
-  local policy = request.label.policy
+  local policy = noted.policy
   local function whole(finish, trace, outside)
     finish.type, finish.id, finish.handle = "finish", request.id, request.handle
     finish.policy_file, finish.policy_hash = policy.file, policy.hash
@@ -86,21 +88,42 @@ local function finish_of(request, fields, noted)
     "the verdict is not taken: " .. problem) }, noted.trace, noted.outside)
 end
 
+--- What runs a policy on a request once, within its limits. One that an operator holds tells who
+--- holds it of each step.
+local function runner(worker, request, seen)
+  local options, run = request.label.options, {}
+  return function(policy, held)
+    local limits = worker:decision_limits(request)
+    limits.on_limit = held and function(limit) held.limit = held.limit or limit end
+    limits.journal = new_journal { keeps_answers = options.record,
+      watch = held and function(event) held:watch(event) end }
+    request.limits, run.journal = limits, limits.journal
+    return decision.run(policy.hooks[request.row.hook], seen, limits, options.profiles)
+  end, run
+end
+
 --- The policy's verdict on a request, and what is noted of how it came to it.
 local function decide(worker, exchange, request, facts)
-  local label = request.label
-  local hook, limits = label.policy.hooks[request.row.hook], worker:decision_limits(request)
+  local policy = request.label.policy
   local started_us = core.clock.monotonic_us()
   local ok, seen = pcall(seen_request, exchange, request, facts)
   if not ok then
     refusal.raise_memory(seen)
-    return { verdict = "error", detail = tostring(seen) }, { duration_us = 0 }
+    return { verdict = "error", detail = tostring(seen) }, { duration_us = 0, policy = policy }
   end
-  limits.journal = new_journal { keeps_answers = label.options.record }
-  local verdict = decision.run(hook, seen, limits, label.options.profiles)
-  local noted = { asked_at = seen.time, duration_us = core.clock.monotonic_us() - started_us }
-  noted.trace, noted.outside = texts_of(limits.journal, verdict.verdict)
-  request.rule = rule_of(verdict, hook)
+  local run, ran = runner(worker, request, seen)
+  local verdict
+  if worker.console then
+    verdict, policy = worker.console:decide(request, seen, run)
+  else
+    verdict = run(policy)
+  end
+  local noted = { asked_at = seen.time, policy = policy,
+    duration_us = core.clock.monotonic_us() - started_us }
+  if ran.journal then
+    noted.trace, noted.outside = texts_of(ran.journal, verdict.verdict)
+  end
+  request.rule = rule_of(verdict, policy.hooks[request.row.hook])
   return verdict, noted
 end
 
@@ -111,7 +134,7 @@ local function judge(worker, exchange, request, facts)
   local finish, packet = finish_of(request, decision.fields(verdict), noted)
   if finish.verdict == "error" then
     core.log.write("error", "policy failed",
-      { "id", request.id, "policy", request.label.policy.file, "message", finish.detail })
+      { "id", request.id, "policy", noted.policy.file, "message", finish.detail })
   end
   request.is_committed = true
   return (worker.authority:ask(request.id, packet, request.channel))
