@@ -110,6 +110,41 @@
 #define PENDING_IDENTITY_PARAMETERS \
     TEXT(principal_kind), TEXT(principal_name), TEXT(label), TEXT(operation), TEXT(key_hash)
 
+/* What is counted for a policy. The rows are given by where they stand: one SELECT, or two of a device. No
+ * more than :most are looked at. */
+#define COUNTED(where) \
+    "SELECT not_after, revoked_at, issued_at, renews FROM certificates WHERE" where
+#define IS_ACTIVE "revoked_at IS NULL AND not_after >= :now"
+#define IS_EXPIRED "revoked_at IS NULL AND not_after < :now"
+#define COUNT_IF(condition) "count(CASE WHEN " condition " THEN 1 END)"
+#define LAST_IF(condition, column) "max(CASE WHEN " condition " THEN " column " END)"
+#define TALLY(rows) \
+    "SELECT count(*) AS issued, max(issued_at) AS issued_last, min(not_after) AS reached, " \
+    COUNT_IF(IS_ACTIVE) " AS active, " LAST_IF(IS_ACTIVE, "issued_at") " AS active_last, " \
+    COUNT_IF(IS_EXPIRED) " AS expired, " LAST_IF(IS_EXPIRED, "not_after") " AS expired_last, " \
+    COUNT_IF("renews IS NOT NULL") " AS renewed, " LAST_IF("renews IS NOT NULL", "issued_at") " AS renewed_last" \
+    " FROM (" rows " ORDER BY not_after DESC LIMIT :most)"
+#define TALLY_PARAMETERS INTEGER(now), INTEGER(most)
+
+#define REVOKED(where) \
+    "SELECT revoked_at AS last, revocation_reason AS reason FROM certificates" \
+    " WHERE revoked_at IS NOT NULL AND" where
+#define REFUSED(where) "SELECT seq FROM requests WHERE verdict = 'reject' AND verdict <> 'approve' AND" where
+#define NUMBER(rows) "SELECT count(*) AS count, max(seq) AS seq FROM (" rows " ORDER BY seq DESC LIMIT :most)"
+#define WAITING(where) \
+    "SELECT coalesce(polled, updated) AS last, reason FROM pending WHERE" PENDING_OPEN " AND" where
+#define AND_ROWS " UNION ALL "
+#define MOST " LIMIT :most"
+
+#define IS_OF_PRINCIPAL " principal_name = :name"
+#define IS_ITS_OWN " principal_name = :name AND device IS NULL"
+#define IS_FOR_ANOTHER " principal_name = :name AND device IS NOT NULL"
+#define IS_OF_THE_DEVICE " device = :name"
+#define IS_OF_SUBJECT " subject = :name"
+#define IS_OF_KEY " key_hash = :name"
+/* As in certificate_again. */
+#define IS_OF_KEY_BY_HEAD " substr(key_hash, 1, 12) = substr(:name, 1, 12) AND (key_hash = :name) IS TRUE"
+
 const struct ledger_statement ledger_statements[] = {
     /* ---- credentials */
     { "credential_add",
@@ -179,11 +214,11 @@ const struct ledger_statement ledger_statements[] = {
       "INSERT INTO requests (id, time_us, operation, label, principal_kind, principal_name, principal,"
       " credential_id, csr, key_hash, tls, address, headers, previous, approvals, verdict, reason, detail,"
       " profile, policy_file, policy_hash, duration_us, serial, pending_id, device, rule, asked_at, stated, trace,"
-      " outside)"
+      " outside, subject)"
       " VALUES (:id, :time_us, :operation, :label, :principal_kind, :principal_name, :principal,"
       " :credential_id, :csr, :key_hash, :tls, :address, :headers, :previous, :approvals, :verdict, :reason,"
       " :detail, :profile, :policy_file, :policy_hash, :duration_us, :serial, :pending_id, :device, :rule,"
-      " :asked_at, :stated, :trace, :outside)",
+      " :asked_at, :stated, :trace, :outside, :subject)",
       { TEXT(id), INTEGER(time_us), TEXT(operation), TEXT(label), TEXT_OR_NULL(principal_kind),
         TEXT_OR_NULL(principal_name), TEXT_OR_NULL(principal), TEXT_OR_NULL(credential_id),
         BLOB_OR_NULL(csr), TEXT_OR_NULL(key_hash), TEXT_OR_NULL(tls), TEXT_OR_NULL(address),
@@ -191,7 +226,8 @@ const struct ledger_statement ledger_statements[] = {
         TEXT_OR_NULL(reason), TEXT_OR_NULL(detail), TEXT_OR_NULL(profile),
         TEXT_OR_NULL(policy_file), TEXT_OR_NULL(policy_hash), INTEGER_OR_NULL(duration_us),
         TEXT_OR_NULL(serial), TEXT_OR_NULL(pending_id), TEXT_OR_NULL(device), TEXT_OR_NULL(rule),
-        INTEGER_OR_NULL(asked_at), TEXT_OR_NULL(stated), TEXT_OR_NULL(trace), TEXT_OR_NULL(outside) } },
+        INTEGER_OR_NULL(asked_at), TEXT_OR_NULL(stated), TEXT_OR_NULL(trace), TEXT_OR_NULL(outside),
+        TEXT_OR_NULL(subject) } },
     { "request_get",
       "SELECT " REQUEST ", principal, csr, tls, headers, approvals, asked_at, stated, trace, outside FROM requests WHERE id = :id",
       { TEXT(id) } },
@@ -244,7 +280,7 @@ const struct ledger_statement ledger_statements[] = {
       { { 0 } } },
     /* The row at a place or after it, and its time: they grow together. */
     { "request_at",
-      "SELECT seq, time_us FROM requests WHERE seq >= :seq ORDER BY seq LIMIT 1",
+      "SELECT seq, time_us, reason FROM requests WHERE seq >= :seq ORDER BY seq LIMIT 1",
       { INTEGER(seq) } },
 
     /* ---- refusals before a policy was asked */
@@ -376,6 +412,29 @@ const struct ledger_statement ledger_statements[] = {
       "UPDATE certificates SET revoked_at = :now, revocation_reason = :reason"
       " WHERE serial = :serial AND issuer = :issuer AND revoked_at IS NULL",
       { TEXT(serial), TEXT(issuer), TEXT(reason), INTEGER(now) } },
+
+    /* ---- what a policy may ask: counts, and when the last of a kind was */
+    { "history_principal",
+      TALLY(COUNTED(IS_ITS_OWN) AND_ROWS COUNTED(IS_FOR_ANOTHER)), { TEXT(name), TALLY_PARAMETERS } },
+    { "history_device",
+      TALLY(COUNTED(IS_ITS_OWN) AND_ROWS COUNTED(IS_OF_THE_DEVICE)), { TEXT(name), TALLY_PARAMETERS } },
+    { "history_subject", TALLY(COUNTED(IS_OF_SUBJECT)), { TEXT(name), TALLY_PARAMETERS } },
+    { "history_key", TALLY(COUNTED(IS_OF_KEY_BY_HEAD)), { TEXT(name), TALLY_PARAMETERS } },
+    { "history_principal_revoked", REVOKED(IS_OF_PRINCIPAL) MOST, { TEXT(name), INTEGER(most) } },
+    { "history_device_revoked",
+      REVOKED(IS_ITS_OWN) AND_ROWS REVOKED(IS_OF_THE_DEVICE) MOST, { TEXT(name), INTEGER(most) } },
+    { "history_subject_revoked", REVOKED(IS_OF_SUBJECT) MOST, { TEXT(name), INTEGER(most) } },
+    { "history_key_revoked", REVOKED(IS_OF_KEY_BY_HEAD) MOST, { TEXT(name), INTEGER(most) } },
+    { "history_principal_refused", NUMBER(REFUSED(IS_OF_PRINCIPAL)), { TEXT(name), INTEGER(most) } },
+    { "history_device_refused",
+      NUMBER(REFUSED(IS_ITS_OWN) AND_ROWS REFUSED(IS_OF_THE_DEVICE)), { TEXT(name), INTEGER(most) } },
+    { "history_subject_refused", NUMBER(REFUSED(IS_OF_SUBJECT)), { TEXT(name), INTEGER(most) } },
+    { "history_key_refused", NUMBER(REFUSED(IS_OF_KEY)), { TEXT(name), INTEGER(most) } },
+    { "history_principal_pending", WAITING(IS_OF_PRINCIPAL) MOST, { TEXT(name), TALLY_PARAMETERS } },
+    { "history_device_pending",
+      WAITING(IS_ITS_OWN) AND_ROWS WAITING(IS_OF_THE_DEVICE) MOST, { TEXT(name), TALLY_PARAMETERS } },
+    { "history_subject_pending", WAITING(IS_OF_SUBJECT) MOST, { TEXT(name), TALLY_PARAMETERS } },
+    { "history_key_pending", WAITING(IS_OF_KEY) MOST, { TEXT(name), TALLY_PARAMETERS } },
 
     /* ---- pending requests */
     /* Mark what is over; before pending_put, which would otherwise find a row that is. */

@@ -161,6 +161,65 @@ static const struct wire_field answer_fields[] = {
     END,
 };
 
+/* What a policy may ask about: never a name of the worker's choice, but what the authority knows of the
+ * request that the handle stands for. */
+static const char *const subjects[] = { "principal", "device", "subject", "key", NULL };
+static const char *const keys[] = { "address", "network", "principal", "device",
+                                    "subject", "key",     "label",     NULL };
+
+static const struct wire_field count_fields[] = {
+    REQUIRED("name", BYTES(1, 200)), /* which rate of which policy */
+    REQUIRED("per", LIST(1, 7, CHOICE(keys))),
+    REQUIRED("most", INTEGER(1, WIRE_RATE_MAX)),
+    REQUIRED("every", INTEGER(1, WIRE_RATE_S_MAX)),
+    END,
+};
+
+static const struct wire_field ask_fields[] = {
+    REQUIRED("id", ID),
+    REQUIRED("handle", ID),
+    REQUIRED("number", INTEGER(1, INT32_MAX)),
+    OPTIONAL("history", CHOICE(subjects)),
+    OPTIONAL("rate", RECORD(count_fields)),
+    END,
+};
+
+static const struct wire_field tally_fields[] = {
+    REQUIRED("count", INTEGER(0, WIRE_TALLY_MAX)),
+    FLAG("more"),
+    OPTIONAL("last", INTEGER(INT64_MIN, INT64_MAX)),
+    OPTIONAL("reason", BYTES(0, 1000)),
+    END,
+};
+#define TALLY RECORD(tally_fields)
+
+static const struct wire_field history_fields[] = {
+    REQUIRED("issued", TALLY),
+    REQUIRED("active", TALLY),
+    REQUIRED("expired", TALLY),
+    REQUIRED("revoked", TALLY),
+    REQUIRED("renewed", TALLY),
+    REQUIRED("refused", TALLY),
+    REQUIRED("pending", TALLY),
+    END,
+};
+
+static const struct wire_field rate_fields[] = {
+    FLAG("within"),
+    REQUIRED("count", INTEGER(0, WIRE_RATE_MAX)),
+    OPTIONAL("wait", INTEGER(1, WIRE_RATE_S_MAX)),
+    END,
+};
+
+static const struct wire_field told_fields[] = {
+    REQUIRED("id", ID),
+    REQUIRED("number", INTEGER(1, INT32_MAX)),
+    OPTIONAL("problem", REASON),
+    OPTIONAL("history", RECORD(history_fields)),
+    OPTIONAL("rate", RECORD(rate_fields)),
+    END,
+};
+
 /* Nothing to say but that it is there. */
 static const struct wire_field hello_fields[] = { END };
 
@@ -169,6 +228,8 @@ const struct wire_message wire_messages[] = {
     { "finish", RECORD(finish_fields) },
     { "answer", RECORD(answer_fields) },
     { "hello", RECORD(hello_fields) },
+    { "ask", RECORD(ask_fields) },
+    { "told", RECORD(told_fields) },
 };
 /* clang-format on */
 const size_t wire_message_count = sizeof wire_messages / sizeof *wire_messages;

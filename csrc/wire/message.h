@@ -22,7 +22,10 @@ enum {
     WIRE_CSR_MAX = 65536,
     WIRE_SECRET_MAX = 1024,
     WIRE_CERTIFICATE_MAX = 32768,
-    WIRE_CHAIN_MAX = 24 /* the longest path that is verified (PKI_PATH_DEPTH_MAX), and some besides */
+    WIRE_CHAIN_MAX = 24,     /* the longest path that is verified (PKI_PATH_DEPTH_MAX), and some besides */
+    WIRE_TALLY_MAX = 1000,   /* so many of a history are counted */
+    WIRE_RATE_MAX = 1000000, /* requests within a rate */
+    WIRE_RATE_S_MAX = 31 * 86400
 };
 
 /** A type of message: its code in a packet is its place in the table, from 1. What is about a request has an
@@ -33,8 +36,10 @@ struct wire_message {
 };
 
 /** begin    worker to authority: who asks for what; a principal handle comes back
+ *  ask      worker to authority: a policy's question about the request of a handle, which stays good
  *  finish   worker to authority: the policy's verdict for a handle; a certificate may come back
  *  answer   authority to worker
+ *  told     authority to worker: the answer to `ask` of the same number
  *  hello    authority to worker, first of all: it serves. A connection to one that is only being started, or
  *           is never going to be, waits in the socket's queue and looks the same until then. */
 extern const struct wire_message wire_messages[];

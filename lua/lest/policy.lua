@@ -113,7 +113,8 @@ local verdicts = require "lest.policy.verdicts"
 for _, name in ipairs { "approve", "consent", "reject", "pending", "unavailable", "is_verdict" } do
   M[name] = verdicts[name]
 end
-for kind, parts in pairs { rule = { "rules", "ready", "names" }, test = { "tests", "logic" } } do
+for kind, parts in pairs { rule = { "rules", "ready", "names" },
+  test = { "tests", "asks_for", "past", "logic" } } do
   for _, part in ipairs(parts) do
     for name, maker in pairs(require("lest.policy." .. part)) do
       M[name] = of_policy(name, kind, maker)

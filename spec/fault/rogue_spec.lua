@@ -124,7 +124,7 @@ describe("a worker that was taken over", function()
       made[key] = "01"
       assert.is_nil((core.message.encode(made)), key)
     end
-    local last = p.number("finish", "needed")
+    local last = p.number("finish", "outside")
     local is_ca = p.bytes "\x30\x03\x01\x01\xff"
     for _, field in ipairs { { last + 1, "" }, { last + 1, p.bytes "01" },
       { last + 1, p.integer(1) }, { last + 1, p.list { is_ca } },

@@ -15,8 +15,9 @@ local FIELDS <const> = {
     "duration_us", "needed", "rule", "asked_at", "trace", "outside" },
   answer = { "id", "status", "reason", "retry_after", "verdict", "who", "device", "handle",
     "principal", "auth", "previous", "approvals", "certificate", "serial", "replayed" },
+  ask = { "id", "handle", "number", "history", "rate" },
 }
-local TYPES <const> = { begin = "\1", finish = "\2", answer = "\3" }
+local TYPES <const> = { begin = "\1", finish = "\2", answer = "\3", ask = "\5" }
 
 function M.bytes(value) return string.pack(">s4", value) end
 
@@ -86,6 +87,18 @@ end
 function M.finish(changes, more)
   return M.message("finish", changed({ id = M.bytes "w-1", handle = M.bytes "h", verdict = "\1" },
     changes), more)
+end
+
+function M.ask(changes, more)
+  return M.message("ask", changed({ id = M.bytes "w-1", handle = M.bytes "h",
+    number = M.integer(1) }, changes), more)
+end
+
+--- The record of a rate in `ask`, good but for the changes.
+function M.rate(changes)
+  local rate = changed({ name = M.bytes "x", per = M.list { "\4" }, most = M.integer(5),
+    every = M.integer(60) }, changes)
+  return M.record { { 1, rate.name }, { 2, rate.per }, { 3, rate.most }, { 4, rate.every } }
 end
 
 function M.answer(changes, more)

@@ -164,6 +164,9 @@ end
 ---@field watch? fun(event: lest.journal.event) see lest.policy.journal
 ---@field journal? lest.journal in place of one with `outside` and `watch`
 
+-- request.history and request.rate ask the journal, which has the answers.
+local function unasked() error("nothing is asked outside of the desk", 0) end
+
 --- Decide a request, given as the facts of server/worker/view: certificates are objects, and of
 --- `previous` the profile it was issued by may be told as well.
 ---@param request table
@@ -174,7 +177,8 @@ end
 function Policy:decide(request, options)
   options = options or {}
   local facts = { id = "desk", label = self.name, tls = {}, address = "127.0.0.1",
-    operation = "simpleenroll", time = core.clock.wall_us() // 1000000 }
+    operation = "simpleenroll", time = core.clock.wall_us() // 1000000, history = unasked,
+    rate = unasked }
   for key, value in pairs(request) do facts[key] = value end
   facts.time = options.now or facts.time
   local row = operations[facts.operation]

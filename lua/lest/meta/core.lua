@@ -608,6 +608,7 @@ function core_door.enter(path, milliseconds) end
 ---@field SECRET_MAX integer of a user name, and of a password
 ---@field CERTIFICATE_MAX integer
 ---@field CHAIN_MAX integer certificates
+---@field TALLY_MAX integer how far a history is counted
 local core_message = {}
 
 --- Write a message: a table with `type` and the fields of that type. Metatables count for nothing.

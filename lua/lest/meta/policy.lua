@@ -10,7 +10,7 @@
 --- (simplereenroll), which is request.previous; absent: nothing is renewed
 ---@field csrattrs? fun(request: lest.request): (string|lest.csrattr_wish)[]? what a CSR should have, as
 --- the label's csrattrs in the configuration; nil: as configured there. Nobody has proven anything yet:
---- such a request has no csr, principal, device, headers and previous.
+--- such a request has no csr, principal, device, headers, previous, history and rate.
 
 --- What a hook is called with: read-only. A field that does not exist is an error that names the nearest.
 ---@class lest.request
@@ -30,6 +30,9 @@
 ---@field previous? lest.request.previous the certificate that is being renewed
 ---@field approvals lest.request.approval[] what operators have approved while the request was pending
 --- (`lest pending approve`); count the operators, not the rows
+---@field history lest.request.history what the ledger knows of it; asked for when it is looked at
+---@field rate fun(question: lest.request.rate_question): lest.request.rate count the request, for
+--- policy.rate
 
 --- Who asks, by the first kind of proof that holds.
 ---@class lest.request.principal
@@ -63,6 +66,48 @@
 ---@class lest.request.previous
 ---@field certificate lest.cert it, as it was issued
 ---@field facts table<string, any> those of the approval that issued it
+
+--- What the ledger knows of a request. Each part is a question to the authority, asked when it is
+--- looked at, once; where there is no answer the decision ends with 503. So does an approval after
+--- another request with that principal, device, subject or key got a certificate meanwhile: what a
+--- policy has counted is still so when it issues.
+---@class lest.request.history
+---@field principal lest.request.known what was done in this principal's name: of an RA, for any device
+---@field device? lest.request.known what concerns request.device, whatever it has renewed with
+---@field subject? lest.request.known what has the subject of the CSR, whoever asked; absent where that is
+--- empty
+---@field key lest.request.known what has the key of the CSR
+
+--- Of certificates: every one is `issued`, and one of `active`, `expired` and `revoked`.
+---@class lest.request.known
+---@field issued lest.request.tally all that were issued; `last`: when
+---@field active lest.request.tally neither expired nor revoked; `last`: when it was issued
+---@field expired lest.request.tally past their end and not revoked; `last`: its end
+---@field revoked lest.request.tally by `lest cert revoke`; `last`: when, with the reason
+---@field renewed lest.request.tally those that renewed another one; `last`: when
+---@field refused lest.request.tally requests that were refused once it was proven who asked; `last`: when,
+--- with the reason that the client got
+---@field pending lest.request.tally requests that wait for operators, this one among them where it
+--- does; `last`: when it was asked last, with the reason
+
+---@class lest.request.tally
+---@field count integer at most 1000
+---@field more boolean there are more, or there may be: the certificates are counted from the one that ends
+--- last, and no more than 1000 of them
+---@field last? integer seconds since 1970: when the last of them was
+---@field reason? string of the last of them
+
+---@class lest.request.rate_question
+---@field per ("address"|"network"|"principal"|"device"|"subject"|"key"|"label")[] what is counted by
+---@field most integer as of policy.rate
+---@field every integer seconds
+---@field name? string what the count is called
+---@field place? string what it is called where it has no name
+
+---@class lest.request.rate
+---@field within boolean whether the request is within the rate; only then it was counted
+---@field count integer those of the last `every` seconds, this one among them where it was counted
+---@field wait? integer seconds until one more may be within
 
 ---@class lest.request.approval
 ---@field operator string who approved: `lest pending approve --as`

@@ -9,7 +9,9 @@
 local M = {}
 
 local NAME_MAX <const> = 1024
-local STAR <const>, ONE <const> = utf8.codepoint "*?", utf8.codepoint "?"
+-- In a pattern; no character has such a number.
+local STAR <const>, ONE <const> = -1, -2
+local WILD <const> = { [utf8.codepoint "*"] = STAR, [utf8.codepoint "?"] = ONE }
 
 local function characters(text)
   return #text <= NAME_MAX and utf8.len(text) and { utf8.codepoint(text, 1, -1) } or nil
@@ -18,7 +20,19 @@ end
 ---@param text string
 ---@return integer[]|nil pattern nil: not UTF-8, or too long
 function M.parse(text)
-  return characters(text)
+  local pattern = characters(text)
+  for i, character in ipairs(pattern or {}) do pattern[i] = WILD[character] or character end
+  return pattern
+end
+
+--- Put a text behind a pattern in which each character stands for itself.
+---@param pattern integer[]
+---@param text string
+---@return integer[]|nil pattern the same; nil: not UTF-8, or too long
+function M.add_plain(pattern, text)
+  local more = characters(text)
+  if not more or #pattern + #more > NAME_MAX then return nil end
+  return table.move(more, 1, #more, #pattern + 1, pattern)
 end
 
 --- Whether the whole of a name matches. One with "*" in it, as a wildcard of DNS, never does: it

@@ -1,39 +1,13 @@
 --- Names made from templates: policy.names, a rule that approves.
 local core = require "lest.core"
 local inventory = require "lest.policy.inventory"
+local places = require "lest.policy.places"
 local shapes = require "lest.policy.shapes"
 local template = require "lest.policy.template"
 local verdicts = require "lest.policy.verdicts"
 
 ---@class lest.module.policy
 local M = {}
-
---- What a part may be in a name: letters and digits, with some others between them. `sample` is
---- what one may look like.
-local function place(what, others, sample)
-  return { what = what, sample = sample or "a", accepts = function(text)
-    return text:find("^%w+$") ~= nil or text:find("^%w[%w" .. others .. "]*%w$") ~= nil
-  end }
-end
-
-local LABEL <const> = place("letters, digits and '-' alone, as a label of DNS is", "-")
-local WORD <const> = place("letters, digits, '-' and '_' alone", "_-")
-
--- Names of places and organisations have spaces and letters of every script. What RFC 4514 escapes,
--- and what commonly stands between names, is none of them.
-local WORDS <const> = { sample = "a", what = "words without control characters and ,+=\"\\<>;#/*@:",
-  accepts = function(text)
-    return text ~= "" and core.utf8.is_text(text) and not text:find "[%c,+=\"\\<>;#/*@:]"
-      and not text:find "^%s" and not text:find "%s$"
-  end }
-
--- Where a part is not a word. An address is one as a whole: its "." and ":" are the parser's.
-local SUBJECT <const> = { CN = WORD, UID = WORD, serialNumber = WORD, emailAddress = WORD,
-  DC = LABEL, C = place("a country's two letters", "", "AA") }
-local SAN <const> = { DNS = LABEL, email = WORD, URI = WORD,
-  IP = { what = "an address", sample = "192.0.2.1", accepts = function(text)
-    return not text:find "[^%x.:]"
-  end } }
 
 --- Read one text; it must make a name with the sample of its place.
 local function read(kind, text, where, encode, more)
@@ -45,7 +19,7 @@ local function read(kind, text, where, encode, more)
     has_parts = has_parts or is_part
     sample = sample .. (is_part and where.sample or piece)
   end
-  if where == SAN.IP and has_parts and (#parsed ~= 2 or parsed[1] ~= "IP:") then
+  if where == places.SAN.IP and has_parts and (#parsed ~= 2 or parsed[1] ~= "IP:") then
     return nil, ("policy.names: %s: '%s': an address is one part, as \"IP:${address}\""):format(
       kind, text)
   end
@@ -59,7 +33,7 @@ end
 local function read_subject(options, into, more)
   for _, attribute in ipairs(shapes.ATTRIBUTES) do
     for _, text in ipairs(options[attribute] or {}) do
-      local row, problem = read(attribute, text, SUBJECT[attribute] or WORDS, function(sample)
+      local row, problem = read(attribute, text, places.of(attribute), function(sample)
         return core.name.encode { { attribute, sample } }
       end, more)
       if not row then return nil, problem end
@@ -71,7 +45,7 @@ end
 
 local function read_san(texts, into, more)
   for _, text in ipairs(texts or {}) do
-    local where = SAN[text:match "^(%a+):"]
+    local where = places.SAN[text:match "^(%a+):"]
     if not where then
       return nil, ("policy.names: san: '%s': a template is for DNS:, IP:, email: and URI:"):format(
         text)

@@ -5,7 +5,9 @@ local glob = require "lest.policy.glob"
 local key_kinds = require "lest.base.key_kinds"
 local list = require "lest.base.list"
 local network = require "lest.policy.network"
+local places = require "lest.policy.places"
 local schema = require "lest.base.schema"
+local template = require "lest.policy.template"
 local vocabulary = require "lest.base.vocabulary"
 local week = require "lest.policy.week"
 
@@ -39,7 +41,7 @@ end
 ---@param name string
 ---@return string
 function M.folded(name)
-  return name:find "^DNS:" and "DNS:" .. name:sub(5):lower() or name
+  return name:find "^DNS:" and name:lower() or name
 end
 
 local SAN_KINDS <const> = list.set(core.san.types())
@@ -52,10 +54,30 @@ local function san_kind(text)
     schema.hint(kind, SAN_KINDS))
 end
 
-local function san_pattern(text)
+--- A pattern, or one with parts of the request in it: `template`, the `patterns` of its texts by
+--- their places there, and the place that its parts have.
+local function wish(text, place, fold)
+  local function folded(piece) return fold and piece:lower() or piece end
+  local plain, problem = pattern(folded(text))
+  if not plain or not text:find("${", 1, true) then return plain, problem end
+  local pieces
+  pieces, problem = template.parse(text)
+  if not pieces then return nil, problem end
+  local patterns = {}
+  for i, piece in ipairs(pieces) do
+    patterns[i] = type(piece) == "string" and glob.parse(folded(piece))
+  end
+  return { template = pieces, patterns = patterns, place = place, fold = fold }
+end
+
+local function san_wish(text)
   local kind, problem = san_kind(text)
   if not kind then return nil, problem end
-  return pattern(M.folded(text))
+  local place = places.SAN[kind]
+  if not place and text:find("${", 1, true) then
+    return nil, ("'%s': a template is for DNS:, IP:, email: and URI:"):format(text:sub(1, 60))
+  end
+  return wish(text, place, kind == "DNS")
 end
 
 --- A purpose as a certificate has it: its name, where it has one.
@@ -74,13 +96,17 @@ end
 
 local function attributes(field)
   local fields = {}
-  for _, name in ipairs(M.ATTRIBUTES) do fields[name] = field end
+  for _, name in ipairs(M.ATTRIBUTES) do fields[name] = field(name) end
   return fields
 end
 
-local asks_for, names = attributes(parsed("a pattern", pattern)), attributes(s.optional(
-  s.list(s.string { max = 1024 }, { min = 1, single = true })))
-asks_for.san = parsed("a pattern", san_pattern)
+local asks_for = attributes(function(name)
+  return parsed("a pattern", function(text) return wish(text, places.of(name)) end)
+end)
+asks_for.san = parsed("a pattern", san_wish)
+
+local TEMPLATES <const> = s.optional(s.list(s.string { max = 1024 }, { min = 1, single = true }))
+local names = attributes(function() return TEMPLATES end)
 names.san = s.optional(s.list(s.custom("a text, as \"DNS:host\"", function(value)
   if type(value) ~= "string" then return nil end
   local kind, problem = san_kind(value)
@@ -92,16 +118,39 @@ end))
 names.profile, names.lifetime = s.optional(s.string { max = 64 }),
   s.optional(duration.field { min = 1 })
 
+-- Facts by name: the patterns of what each must be.
+local facts <const> = s.optional(s.map(s.list(s.custom("a pattern", function(value)
+  if type(value) == "string" then return pattern(value) end
+end), { min = 1, single = true }), { max = 64 }))
+
+local function of_each(keys, field)
+  local fields = {}
+  for _, name in ipairs(keys) do fields[name] = field end
+  return fields
+end
+
+-- As of request.history.
+local ABOUT <const> = { "principal", "device", "subject", "key" }
+local STATES <const> = { "issued", "active", "expired", "revoked", "renewed", "refused", "pending" }
+local period <const> = s.optional(duration.field { min = 1 })
+-- A history is counted to 1000: whether there are more than that, nobody can tell.
+local number <const> = s.optional(s.integer { min = 0, max = 999 })
+local bounds <const> = s.record { least = number, most = number, within = period }
+
+local RATE_KEYS <const> = { "address", "network", "principal", "device", "subject", "key", "label" }
+
 local shapes <const> = {
   principal = s.record {
     kind = s.optional(s.one_of { "certificate", "basic" }), is_own = s.optional(s.boolean()),
     anchors = s.optional(s.list(s.string { max = 64 }, { min = 1, single = true })),
     name = parsed("a pattern", pattern), eku = s.optional(several("the name of a usage", purpose)),
+    credential = facts, claims = facts,
   },
   asks_for = s.record(asks_for),
   key = s.record {
     type = s.optional(several("a kind of key", key_kinds.accept)),
     security_bits = s.optional(s.integer { min = 1, max = 512 }), reuse = s.optional(s.boolean()),
+    is_known = s.optional(s.boolean()),
   },
   time = s.record { days = parsed("days", week.days), hours = parsed("hours", week.hours) },
   validity = s.record {
@@ -109,11 +158,24 @@ local shapes <const> = {
     expired = s.optional(duration.field()),
   },
   names = s.record(names),
+  history = s.record(of_each(ABOUT, s.optional(s.record(of_each(STATES, s.optional(bounds)))))),
+  revoked = s.record {
+    of = s.list(s.one_of(ABOUT), { min = 1, single = true }), within = period,
+    reason = s.optional(s.list(s.string { max = 64 }, { min = 1, single = true })),
+  },
+  rate = s.record {
+    per = s.list(s.one_of(RATE_KEYS), { min = 1, max = #RATE_KEYS, single = true }),
+    most = s.integer { min = 1, max = 1000000 },
+    every = duration.field { min = 1, max = 31 * 86400 },
+    name = s.optional(s.string { max = 100 }),
+  },
 }
 local address <const> = parsed("a network", network.parse)
 
 local EXAMPLES <const> = {
   principal = '{ kind = "basic" }', asks_for = '{ CN = "device-*" }', key = '{ type = "ec:P-256" }',
+  history = '{ device = { active = { most = 4 } } }', revoked = '{ of = "device" }',
+  rate = '{ per = "device", most = 5, every = "1m" }',
   time = '{ days = "mon-fri" }', validity = '{ left = "30d" }', names = '{ CN = "${device}" }',
   address = '{ "192.0.2.0/24" }',
 }

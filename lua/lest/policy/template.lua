@@ -121,15 +121,15 @@ local function look_up(part, request, values)
   return value
 end
 
---- The text for a request.
+--- The texts for a request, one for each piece of a template.
 ---@param template (string|lest.policy.part)[]
 ---@param request lest.request
 ---@param place { accepts: fun(text: string): boolean, what: string, encode?: function } what a
 --- part may be there, and how it is written
 ---@param values? table of `more`
----@return string|nil text
+---@return string[]|nil texts
 ---@return string|nil problem a sentence
-function M.fill(template, request, place, values)
+function M.texts(template, request, place, values)
   local pieces = {}
   for i, piece in ipairs(template) do
     if type(piece) == "string" then
@@ -143,7 +143,21 @@ function M.fill(template, request, place, values)
       pieces[i] = place.encode and place.encode(text) or text
     end
   end
-  return table.concat(pieces)
+  return pieces
+end
+
+--- The text for a request.
+---@param template (string|lest.policy.part)[]
+---@param request lest.request
+---@param place { accepts: fun(text: string): boolean, what: string, encode?: function } as of
+--- texts()
+---@param values? table likewise
+---@return string|nil text
+---@return string|nil problem a sentence
+function M.fill(template, request, place, values)
+  local texts, problem = M.texts(template, request, place, values)
+  if not texts then return nil, problem end
+  return table.concat(texts)
 end
 
 return M

@@ -18,6 +18,20 @@ local M = {}
 ---@field is_own? boolean whether this server issued the certificate
 ---@field eku? string|string[] purposes that the certificate states, all of these, by name or
 --- dotted; anyExtendedKeyUsage does not stand for another
+---@field credential? table<string, string|string[]> patterns of facts that the credential has, all
+--- of these, as { site = "Ulm" } for what `lest credential add --set site=Ulm` made
+---@field claims? table<string, string|string[]> likewise of request.principal.claims
+
+--- Whether facts are as patterns of them: a text matches, a number or a boolean as it is written.
+local function are_as(wanted, facts)
+  for name, patterns in next, wanted or {} do
+    local value = facts[name]
+    if type(value) == "table" or value == nil or not glob.any(patterns, tostring(value)) then
+      return false, type(value) == "string" and value or "no such " .. name
+    end
+  end
+  return true
+end
 
 --- A test: who is proven to ask. All that is stated must hold. In a pattern "*" stands for any
 --- characters or none and "?" for one, and all of the name must match; a name that has "*" in it
@@ -30,55 +44,16 @@ function M.principal(options)
   local anchors = wanted.anchors and list.set(wanted.anchors)
   return function(request)
     local who = request.principal
-    return (not wanted.kind or who.kind == wanted.kind)
-      and (not anchors or who.anchors ~= nil and anchors[who.anchors] == true)
-      and (wanted.is_own == nil or who.is_own == wanted.is_own)
-      and (not wanted.name or glob.any(wanted.name, who.name))
-      and (not wanted.eku or certificates.has_purposes(who.certificate, wanted.eku))
-  end
-end
-
----@class lest.policy.wish
----@field CN? string|string[] patterns of the values of that attribute of the subject, as those of
---- policy.principal
----@field O? string|string[] as `CN`
----@field OU? string|string[] as `CN`
----@field C? string|string[] as `CN`
----@field ST? string|string[] as `CN`
----@field L? string|string[] as `CN`
----@field street? string|string[] as `CN`
----@field title? string|string[] as `CN`
----@field DC? string|string[] as `CN`
----@field UID? string|string[] as `CN`
----@field serialNumber? string|string[] as `CN`
----@field emailAddress? string|string[] as `CN`
----@field san? string|string[] patterns of alternative names, "DNS:*.example.com"
-
---- A test: whether the CSR asks for such names and no others. Every name in it must match a pattern
---- that is stated for its kind, and the subject must have each attribute that is stated. A CSR
---- without names, and one that asks for a change of names, does not pass. It proves nothing: what
---- is asked for is a claim.
----@param options lest.policy.wish
----@return fun(request: lest.request): boolean test
-function M.asks_for(options)
-  local wanted, problem = shapes.check("asks_for", options)
-  if not wanted then return nil, problem end
-  return function(request)
-    local csr = request.csr
-    if csr.change then return false end
-    local subject, san, seen = csr.subject, csr.san, {}
-    for _, pair in ipairs(subject) do
-      local patterns = wanted[pair[1]]
-      if not patterns or pair.der or not glob.any(patterns, pair[2]) then return false end
-      seen[pair[1]] = true
+    if wanted.kind and who.kind ~= wanted.kind then return false, who.kind end
+    if anchors and not (who.anchors and anchors[who.anchors]) then return false, who.anchors end
+    if wanted.is_own ~= nil and who.is_own ~= wanted.is_own then return false, who.is_own end
+    if wanted.name and not glob.any(wanted.name, who.name) then return false, who.name end
+    if wanted.eku and not certificates.has_purposes(who.certificate, wanted.eku) then
+      return false, "other purposes"
     end
-    for attribute in next, wanted do
-      if attribute ~= "san" and not seen[attribute] then return false end
-    end
-    for _, name in ipairs(san) do
-      if not wanted.san or not glob.any(wanted.san, shapes.folded(name)) then return false end
-    end
-    return #subject + #san > 0
+    local ok, saw = are_as(wanted.credential, who.credential)
+    if ok then ok, saw = are_as(wanted.claims, who.claims) end
+    return ok, saw or who.name
   end
 end
 
@@ -87,6 +62,7 @@ end
 ---@field security_bits? integer at least: 112 is RSA with 2048 bits; 128 is RSA with 3072, P-256,
 --- Ed25519
 ---@field reuse? boolean whether it is the key of the certificate that is renewed or shown
+---@field is_known? boolean whether the ledger has a certificate with that key, whoever got it
 
 --- A test: what the key of the CSR is. All that is stated must hold.
 ---@param options lest.policy.keys
@@ -102,9 +78,16 @@ function M.key(options)
   end
   return function(request)
     local csr, bits = request.csr, wanted.security_bits
-    return (not wanted.type or is_of_type(csr.key_type))
-      and (not bits or csr.public_key.security_bits >= bits)
-      and (wanted.reuse == nil or certificates.has_key_of(request, csr) == wanted.reuse)
+    if wanted.type and not is_of_type(csr.key_type)
+      or bits and csr.public_key.security_bits < bits then
+      return false, csr.key_type
+    elseif wanted.reuse ~= nil and certificates.has_key_of(request, csr) ~= wanted.reuse then
+      return false, wanted.reuse and "another key" or "the same key"
+    elseif wanted.is_known ~= nil
+      and (request.history.key.issued.count > 0) ~= wanted.is_known then
+      return false, wanted.is_known and "a new key" or "a known key"
+    end
+    return true, csr.key_type
   end
 end
 
@@ -117,7 +100,7 @@ end
 function M.address(networks)
   local wanted, problem = shapes.check("address", networks)
   if not wanted then return nil, problem end
-  return function(request) return network.any(wanted, request.address) end
+  return function(request) return network.any(wanted, request.address), request.address end
 end
 
 ---@class lest.policy.hours
@@ -137,7 +120,7 @@ function M.time(options)
     end
     local is_on = not wanted.days
     for _, days in ipairs(wanted.days or {}) do is_on = is_on or days[week.day(now)] == true end
-    return is_then and is_on
+    return is_then and is_on, now
   end
 end
 
@@ -155,12 +138,12 @@ function M.validity(options)
   if not wanted then return nil, problem end
   return function(request)
     local cert = certificates.of(request)
-    if not cert then return false end
+    if not cert then return false, "no certificate" end
     local left, most = cert.not_after - request.time, wanted.left
     if type(most) == "table" then
       most = (cert.not_after - cert.not_before) * most.percent // 100
     end
-    return left >= -(wanted.expired or 0) and (not most or left <= most)
+    return left >= -(wanted.expired or 0) and (not most or left <= most), left
   end
 end
 

@@ -1,7 +1,8 @@
 -- Mutants of the worker: what it takes from a client, what a policy sees and may do.
 local POLICY <const> = { "spec/unit/lua/policy_spec.lua" }
 local KIT <const> = { "spec/unit/lua/policy/rules_spec.lua", "spec/unit/lua/policy/tests_spec.lua",
-  "spec/unit/lua/policy/names_spec.lua" }
+  "spec/unit/lua/policy/names_spec.lua", "spec/unit/lua/policy/asks_for_spec.lua",
+  "spec/unit/lua/policy/past_spec.lua" }
 local ENROLL <const> = { "spec/protocol/enroll_spec.lua" }
 local ROOM <const> = "lua/lest/server/worker/"
 
@@ -62,10 +63,33 @@ return {
   },
 
   { file = "lua/lest/policy/tests.lua", specs = KIT,
-    { "another name besides", "if not patterns or", "if patterns and" },
-    { "an attribute too few", "not seen[attribute] then return false", "false then return false" },
-    { "a change of names", "if csr.change then return false end", "" },
     { "one that has expired", "left >= -(wanted.expired or 0) and", "" },
+    { "a fact that is not there", "or value == nil or", "or value ~= nil and" },
+    { "any claims", "if ok then ok, saw = are_as(wanted.claims",
+      "if false then ok, saw = are_as(wanted.claims" },
+    { "a known key", "(request.history.key.issued.count > 0) ~= wanted.is_known", "false" },
+  },
+
+  { file = "lua/lest/policy/asks_for.lua", specs = KIT,
+    { "another name besides", "if not fits then return false, why or pair[2] end", "" },
+    { "another alternative name besides", "if not fits then return false, why or name end", "" },
+    { "an attribute too few", "not seen[attribute] then return false", "false then return false" },
+    { "a change of names", 'if csr.change then return false, "a change of names" end', "" },
+    { "a part that is a pattern",
+      "glob.add_plain(pattern, each.fold and texts[i]:lower() or texts[i])",
+      "table.move(glob.parse(texts[i]), 1, #texts[i], #pattern + 1, pattern)" },
+  },
+
+  { file = "lua/lest/policy/past.lua", specs = KIT,
+    { "more than the most", "if bounds.most and count > bounds.most then return false end", "" },
+    { "what happened long ago", "now - tally.last <= seconds", "true" },
+    { "a count that is not known", "if tally.more and (bounds.most or not is_enough) then",
+      "if false then" },
+    { "a part that is not there", 'if not known then return false, "no " .. about end',
+      "if not known then return true end" },
+    { "any reason", "reasons[tally.reason] == true", "true" },
+    { "who has proven nothing", "if not request.rate then return nil,",
+      "if not request.rate then return true," },
   },
 
   { file = "lua/lest/policy/template.lua", specs = KIT,
@@ -155,7 +179,7 @@ return {
       "if not self.channel or self.channel ~= request.channel then return end",
       "if not self.channel then return end" },
     { "an answer is waited for without end",
-      "local timer = core.loop.timer(self.answer_ms, function() settle(self, id, nil) end)",
+      "local timer = core.loop.timer(milliseconds, function() settle(self, id, nil) end)",
       "local timer = core.loop.timer(1000000, function() settle(self, id, nil) end)" },
   },
 

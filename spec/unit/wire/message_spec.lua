@@ -3,7 +3,8 @@ local core = require "lest.core"
 local p = require "support.packet"
 
 local message = core.message
-local ALL <const> = { begin = true, finish = true, answer = true, hello = true }
+local ALL <const> = { begin = true, ask = true, finish = true, answer = true, told = true,
+  hello = true }
 
 local function refused(packet, expected)
   local got, err = message.decode(packet, ALL)
@@ -36,6 +37,23 @@ describe("a packet", function()
     assert.equal("float", math.type(finish.facts.e))
   end)
 
+  it("is a policy's question, and its answer", function()
+    for _, packet in ipairs { p.ask { history = "\2" }, p.ask { rate = p.rate() } } do
+      assert.equal(packet, message.encode(assert(message.decode(packet, ALL))))
+    end
+    assert.same({ name = "x", per = { "device", "label" }, most = 5, every = 60 }, message.decode(
+      p.ask { rate = p.rate { per = p.list { "\4", "\7" } } }, ALL).rate)
+    local tally = { count = 1000, more = true, last = -5, reason = "a" }
+    local told = { type = "told", id = "w-1", number = 3, history = {} }
+    for _, state in ipairs { "issued", "active", "expired", "revoked", "renewed", "refused",
+      "pending" } do
+      told.history[state] = tally
+    end
+    assert.same(told, message.decode(assert(message.encode(told)), ALL))
+    tally.count = 1001
+    assert.is_nil((message.encode(told)))
+  end)
+
   it("has one form, whatever order a table is in", function()
     for _, packet in ipairs { p.begin { headers = p.map { { "", p.bytes "" }, { "a", p.bytes "x" },
       { "a\0", p.bytes "y" }, { "b", p.bytes "z" } } }, p.answer { replayed = "",
@@ -65,7 +83,7 @@ describe("a packet", function()
     refused("{}", "the packet is no message of version 1")
     refused("\2" .. p.begin():sub(2), "the packet is no message of version 1")
     refused("\1\0\0", "the packet has no type that there is")
-    refused("\1\5\0", "the packet has no type that there is")
+    refused("\1\7\0", "the packet has no type that there is")
     local got, err = message.decode(p.answer(), { begin = true })
     assert.is_nil(got)
     assert.equal("a message 'answer' is not taken here", err.message)

@@ -2,9 +2,12 @@
 --- the supervisor makes it, and no other process can have one. A request is held, with its bytes,
 --- from its question to its verdict; its handle is good once, and for its channel alone.
 local core = require "lest.core"
+local lines = require "lest.server.wire.lines"
 local refusal = require "lest.server.wire.refusal"
 
 local M = {}
+
+local bad_handles <const> = lines.new "bad handle"
 
 ---@class lest.authority.channel
 ---@field socket lest.channel
@@ -107,21 +110,31 @@ function Channels:keep(request)
   return handle
 end
 
---- The request that a verdict is about, which is then kept no longer.
+--- The request that a message is about.
 ---@param channel lest.authority.channel
----@param finish table the worker's message
+---@param message table the worker's, with id and handle
 ---@param now integer seconds of the monotonic clock
 ---@return lest.authority.request
-function Channels:take(channel, finish, now)
-  local request = self.handles[finish.handle]
-  if not request or request.channel ~= channel or request.id ~= finish.id then
-    core.log.write("warning", "bad handle", { "id", finish.id, "worker_pid", channel.pid })
+function Channels:find(channel, message, now)
+  local request = self.handles[message.handle]
+  if not request or request.channel ~= channel or request.id ~= message.id then
+    bad_handles:write("warning", { "id", message.id, "worker_pid", channel.pid })
     refusal.raise(503, "the request is not known any more", { retry_after = 5 })
   end
   if now - request.started > self.lifetime then
     lose(self, request, "the decision came too late")
     refusal.raise(503, "the decision came too late", { retry_after = 5 })
   end
+  return request
+end
+
+--- The request that a verdict is about, which is then kept no longer.
+---@param channel lest.authority.channel
+---@param finish table the worker's message
+---@param now integer seconds of the monotonic clock
+---@return lest.authority.request
+function Channels:take(channel, finish, now)
+  local request = self:find(channel, finish, now)
   forget(self, request)
   return request
 end

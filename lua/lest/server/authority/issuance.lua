@@ -1,5 +1,6 @@
 --- What follows from a verdict: a certificate, or a request that waits.
 local core = require "lest.core"
+local history = require "lest.server.authority.history"
 local principal = require "lest.server.ledger.principal"
 local profiles = require "lest.server.authority.profile"
 local record = require "lest.server.authority.record"
@@ -87,6 +88,12 @@ function M.issue(authority, request, finish)
   local once = request.credential and request.credential.one_time
   local given = not once and record.lost_answer(authority, request)
   if given then return given end
+  if history.has_changed(authority, request) then
+    return refuse(authority, request, finish, { status = 503, retry_after = 1,
+      reason = "another request was decided meanwhile" },
+      { detail = "a certificate was issued since the policy looked at request.history",
+        profile = name })
+  end
   local wait = authority.issued[name]:wait "all"
   if wait then
     return refuse(authority, request, finish,

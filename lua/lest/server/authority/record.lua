@@ -213,6 +213,7 @@ function M.request(authority, request, finish, verdict, extra)
     pending_id = request.pending and request.pending.id or extra.pending_id,
     device = request:other_device(), rule = finish.rule, asked_at = finish.asked_at,
     stated = stated(finish), trace = finish.trace, outside = finish.outside,
+    subject = verdict ~= "approve" and tostring(request.csr.subject) or nil,
   })
   if not changed then error(err) end
   request.verdict = verdict

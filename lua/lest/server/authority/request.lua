@@ -42,6 +42,9 @@ local SHOWN_MAX <const> = 1024
 ---@field is_known? boolean the principal is proven and within its limits: an end is recorded
 ---@field handle? string what the worker brings the verdict with
 ---@field verdict? string as the ledger has it
+---@field questions integer how many its policy has asked
+---@field history table<string, integer> what it was told: by principal, device, subject, key, the
+--- certificates issued
 local Request = {}
 Request.__index = Request
 
@@ -55,6 +58,7 @@ function M.new(channel, begin, label, now)
   return setmetatable({
     id = begin.id, begin = begin, channel = channel, label = label,
     operation = operations[begin.operation], started = now, proven = {}, approvals = {},
+    questions = 0, history = {},
   }, Request)
 end
 

@@ -3,7 +3,8 @@
 --- chain and the renewal by itself, and only then hands out a single-use handle.
 ---
 --- A request comes in two messages: begin (who asks for what) is answered with a handle and the
---- facts that a policy sees, finish (the policy's verdict) with what follows from it.
+--- facts that a policy sees, finish (the policy's verdict) with what follows from it. Between them
+--- a policy may ask what else is known of the request (ask).
 local admission = require "lest.server.authority.admission"
 local channels = require "lest.server.authority.channels"
 local clock = require "lest.server.authority.clock"
@@ -18,6 +19,8 @@ local lost = require "lest.server.authority.lost"
 local message = require "lest.server.wire.message"
 local meters = require "lest.server.authority.meters"
 local proofs = require "lest.server.authority.proofs"
+local questions = require "lest.server.authority.questions"
+local rates = require "lest.server.authority.rates"
 local record = require "lest.server.authority.record"
 local refusal = require "lest.server.wire.refusal"
 local request_module = require "lest.server.authority.request"
@@ -44,6 +47,7 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field failures table<string, lest.limiter> of secrets: network, name_there, name
 ---@field requests lest.limiter by device
 ---@field issued table<string, lest.limiter> by profile
+---@field rates lest.authority.rates of policies
 ---@field channels lest.authority.channels
 ---@field turn lest.authority.turn
 ---@field early lest.authority.early
@@ -233,7 +237,7 @@ function Authority:reply(channel, id, answer)
 end
 
 --- A message of a worker. One that is not well-formed ends its channel: a worker sends no such.
-local WORKER_TYPES <const> = { begin = true, finish = true }
+local WORKER_TYPES <const> = { begin = true, ask = true, finish = true }
 local HELLO <const> = assert(message.encode { type = "hello" })
 
 function Authority:on_message(channel, packet)
@@ -261,6 +265,16 @@ function Authority:on_begin(channel, begin)
     if not request.handle then self.channels:leave(channel) end
     self:reply(channel, request.id, answer)
   end)
+end
+
+--- A policy's question, answered at once: it promises nothing.
+function Authority:on_ask(channel, ask)
+  local ok, told = pcall(function()
+    return questions.answer(self, self.channels:find(channel, ask, clock.monotonic_s()), ask)
+  end)
+  if not ok then told = { problem = answer_of(ask.id, told).reason } end
+  told.type, told.id, told.number = "told", ask.id, ask.number
+  channel.socket:send(assert(message.encode(told)))
 end
 
 function Authority:on_finish(channel, finish)
@@ -323,6 +337,7 @@ function Authority:serve(launch)
   local config = self.config
   self.turn = turn.new(self.ledger)
   self.early = early.new(self.turn)
+  self.rates = rates.new { now_ms = core.clock.monotonic_ms }
   self.turn.before_commit = function() self.early:flush() end
   self.channels = channels.new {
     share = limits.share(config.limits.requests, launch.workers),

@@ -41,35 +41,53 @@ function M.site(address)
 end
 
 --- options: per_minute, now_ms (a monotonic clock), keys_max (default 20000: past it the older half
---- of the counts is forgotten at the end of its window).
----@param options { per_minute: integer, now_ms: (fun(): integer), keys_max: integer }
+--- of the counts is forgotten at the end of its window), window_ms (default a minute, and then
+--- per_minute is per that).
+---@param options { per_minute: integer, now_ms: (fun(): integer), keys_max?: integer,
+--- window_ms?: integer }
 ---@return lest.limiter
 function M.new(options)
   return setmetatable({
     most = options.per_minute, now_ms = options.now_ms, keys_max = options.keys_max or 20000,
-    counts = {}, before = {}, size = 0, started_ms = options.now_ms(),
+    window_ms = options.window_ms or WINDOW_MS,
+    counts = {}, before = {}, size = 0, size_before = 0, started_ms = options.now_ms(),
   }, Limiter)
 end
 
 -- Two windows are kept and the older one counts by the share of it that is still within a minute.
 local function turn_window(self)
-  local now = self.now_ms()
+  local now, window = self.now_ms(), self.window_ms
   local elapsed = now - self.started_ms
-  if elapsed >= WINDOW_MS or self.size >= self.keys_max then
-    self.before = elapsed < 2 * WINDOW_MS and self.counts or {}
+  if elapsed >= window or self.size >= self.keys_max then
+    local is_near = elapsed < 2 * window
+    self.before, self.size_before = is_near and self.counts or {}, is_near and self.size or 0
     self.counts, self.size = {}, 0
-    self.started_ms = elapsed < 2 * WINDOW_MS and self.started_ms + math.min(elapsed, WINDOW_MS)
-      or now
+    self.started_ms = is_near and self.started_ms + math.min(elapsed, window) or now
   end
-  return math.max(0, WINDOW_MS - (now - self.started_ms))
+  return math.max(0, window - (now - self.started_ms))
+end
+
+--- How many events a key has had within the last window.
+---@param key string
+---@return integer count
+---@return integer left milliseconds of the window that is on
+function Limiter:recent(key)
+  local left = turn_window(self)
+  return (self.counts[key] or 0) + (self.before[key] or 0) * left // self.window_ms, left
+end
+
+--- How many keys are kept, some of them twice: of both windows.
+---@return integer
+function Limiter:held()
+  turn_window(self)
+  return self.size + self.size_before
 end
 
 --- Seconds until this key may try again, or nil if it may now.
 ---@param key string
 ---@return integer|nil
 function Limiter:wait(key)
-  local left = turn_window(self)
-  local recent = (self.counts[key] or 0) + (self.before[key] or 0) * left // WINDOW_MS
+  local recent, left = self:recent(key)
   if recent < self.most then return nil end
   return math.max(1, left // 1000)
 end

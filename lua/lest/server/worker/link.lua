@@ -10,9 +10,13 @@ local M = {}
 -- turns it and says nothing.
 local ANSWER_MS <const> = 20000
 
+-- A policy's question is answered in the turn that it comes in, or not.
+local TOLD_MS <const> = 5000
+
 ---@class lest.worker.link
 ---@field is_up boolean the authority has said hello
 ---@field answer_ms integer how long a question waits
+---@field told_ms integer how long one of a policy does
 local Link = {}
 Link.__index = Link
 
@@ -20,7 +24,8 @@ Link.__index = Link
 --- new one when the authority is another process.
 ---@return lest.worker.link
 function M.new()
-  return setmetatable({ is_up = false, waiting = {}, answer_ms = ANSWER_MS }, Link)
+  return setmetatable({ is_up = false, waiting = {}, answer_ms = ANSWER_MS,
+    told_ms = TOLD_MS }, Link)
 end
 
 --- Take a channel to the authority, in place of the one before.
@@ -74,7 +79,12 @@ function Link:lose()
   for id in pairs(self.waiting) do settle(self, id, nil) end
 end
 
-local TYPES <const> = { answer = true, hello = true }
+local TYPES <const> = { answer = true, told = true, hello = true }
+
+-- By what the answer to a policy's question is waited for: no id of a request has a "/".
+local function place_of(id, number)
+  return id .. "/" .. number
+end
 
 function Link:on_message(packet)
   local received, problem, id = message.decode(packet, TYPES)
@@ -85,6 +95,9 @@ function Link:on_message(packet)
   end
   if received.type == "hello" then
     self.is_up = true
+  elseif received.type == "told" then
+    local place = place_of(received.id, received.number)
+    if self.waiting[place] then settle(self, place, received) end
   elseif self.waiting[received.id] then
     settle(self, received.id, received)
   elseif received.handle then
@@ -104,10 +117,10 @@ end
 
 --- Send a question and wait for its answer: nil if the authority was lost meanwhile, or says
 --- nothing.
-local function question(self, id, packet)
+local function question(self, id, packet, milliseconds)
   return task.await(function(callback)
     if not self.channel:send(packet) then return callback(nil) end
-    local timer = core.loop.timer(self.answer_ms, function() settle(self, id, nil) end)
+    local timer = core.loop.timer(milliseconds, function() settle(self, id, nil) end)
     self.waiting[id] = { callback = callback, timer = timer }
     return { close = function()
       self.waiting[id] = nil
@@ -127,13 +140,33 @@ end
 function Link:ask(id, packet, began)
   local channel = self.channel
   local can = self.is_up and (not began or began == channel)
-  local answer = can and question(self, id, packet)
+  local answer = can and question(self, id, packet, self.answer_ms)
   if not answer then refusal.raise(503, "the authority is not available", { retry_after = 5 }) end
   if answer.status then
     refusal.raise(answer.status, answer.reason, { retry_after = answer.retry_after,
       verdict = answer.verdict, who = answer.who, device = answer.device })
   end
   return answer, channel
+end
+
+--- Ask, for a policy that decides about a request, and wait.
+---@param request { id: string, handle: string, channel: any, questions?: integer } as give_up()
+--- takes it; its questions are counted
+---@param what { history?: string, rate?: table } as in the message `ask`
+---@return table|nil told
+---@return string|nil problem
+function Link:inquire(request, what)
+  if not self.is_up or self.channel ~= request.channel then
+    return nil, "the authority is not available"
+  end
+  request.questions = (request.questions or 0) + 1
+  local packet, problem = message.encode { type = "ask", id = request.id, handle = request.handle,
+    number = request.questions, history = what.history, rate = what.rate }
+  if not packet then return nil, problem end
+  local told = question(self, place_of(request.id, request.questions), packet, self.told_ms)
+  if not told then return nil, "the authority is not available" end
+  if told.problem then return nil, told.problem end
+  return told
 end
 
 return M

@@ -22,6 +22,7 @@ local M = {}
 ---@field handle? string the authority's, until a verdict is sent
 ---@field channel? any the connection to the authority that knows the handle
 ---@field limits? lest.decision.limits those of its decision
+---@field questions? integer how many its policy has asked the authority
 ---@field is_committed? boolean the verdict is on its way: the client's leaving changes nothing
 ---@field who? string the proven principal
 ---@field device? string whom it is about, as the ledger has it

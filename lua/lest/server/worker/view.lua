@@ -1,9 +1,14 @@
 --- What a policy sees: read-only, and closed. A field that does not exist raises and names the
 --- nearest; a known one that is absent is nil.
+local journal = require "lest.policy.journal"
 local kinds = require "lest.server.wire.kinds"
 local schema = require "lest.base.schema"
+local stop = require "lest.policy.stop"
 
 local M = {}
+
+-- Locals: a policy may put something else into a module.
+local outside <const>, stop_decision <const> = journal.outside, stop.raise
 
 local function set(...)
   local names = {}
@@ -45,9 +50,13 @@ local function view(of, values)
   return made
 end
 
+local ABOUT <const> = set("principal", "device", "subject", "key")
+local STATES <const> = set("issued", "active", "expired", "revoked", "renewed", "refused",
+  "pending")
+
 local CLASS <const> = {
   request = class("request", set("id", "time", "operation", "label", "csr", "principal", "device",
-    "auth", "tls", "address", "headers", "previous", "approvals")),
+    "auth", "tls", "address", "headers", "previous", "approvals", "history", "rate")),
   principal = class("request.principal", set("kind", "name", "anchors", "is_own", "certificate",
     "claims", "credential")),
   claims = class "request.principal.claims",
@@ -57,6 +66,9 @@ local CLASS <const> = {
   facts = class "request.previous.facts",
   approvals = class "request.approvals",
   approval = class("request.approval", set("operator", "note", "time")),
+  history = class("request.history", ABOUT),
+  known = class("request.known", STATES),
+  tally = class("request.tally", set("count", "more", "last", "reason")),
 }
 
 -- What was proven, by kind.
@@ -75,6 +87,45 @@ local HEADERS <const> = {
   __index = function(self, key) return values_of[self][tostring(key):lower()] end,
   __newindex = function() error("request.headers is read-only", 2) end,
 }
+
+--- A decision that wants what cannot be told now is for later.
+local function unanswered(what, problem)
+  stop_decision("unavailable", "the request cannot be decided now",
+    ("%s: %s"):format(what, tostring(problem)))
+end
+
+local NONE <const> = { count = 0, more = false }
+
+--- What the answer to a question about a history is to a policy. A spec may state a part of one.
+local function known_view(answer)
+  local views = {}
+  for state in pairs(STATES) do views[state] = view(CLASS.tally, answer[state] or NONE) end
+  return view(CLASS.known, views)
+end
+
+--- The history of a request: each part is asked for when a hook looks at it, once.
+local function history_view(ask)
+  return view(CLASS.history, setmetatable({}, { __index = function(parts, about)
+    if not ABOUT[about] then return nil end
+    local answer, problem = outside("history", about, function() return ask(about) end)
+    if problem ~= nil then unanswered("request.history." .. about, problem) end
+    local made = answer and known_view(answer)
+    rawset(parts, about, made)
+    return made
+  end }))
+end
+
+--- What counts a request. The question is told without its line, which a policy that is edited has
+--- elsewhere.
+local function rate_function(ask)
+  return function(question)
+    local told = ("%s%d in %d s per %s"):format(question.name and question.name .. ": " or "",
+      question.most, question.every, table.concat(question.per, "+"))
+    local answer, problem = outside("rate", told, function() return ask(question) end)
+    if not answer then unanswered("policy.rate", problem) end
+    return answer
+  end
+end
 
 -- What makes a field's view from its facts.
 local PARTS <const> = {
@@ -103,6 +154,8 @@ local PARTS <const> = {
     for i, value in ipairs(approvals or {}) do views[i] = view(CLASS.approval, value) end
     return view(CLASS.approvals, views)
   end,
+  history = function(ask) return ask and history_view(ask) end,
+  rate = function(ask) return ask and rate_function(ask) end,
 }
 
 -- The values of a request: its parts are made when a hook looks at them; most look at one or two.
@@ -124,7 +177,8 @@ function Values:__pairs()
 end
 
 --- Build the request that a hook is called with.
----@param facts table plain tables by the names above; certificate fields are lest.cert objects
+---@param facts table plain tables by the names above; certificate fields are lest.cert objects;
+--- history and rate are functions that ask: each gives an answer, or nil and a problem
 ---@return table
 function M.new(facts)
   return view(CLASS.request, setmetatable({

@@ -5,16 +5,16 @@ local M = {}
 
 -- Where classes are described; the last one that has a class wins.
 local SOURCES <const> = { "lest.policy.verdicts", "lest.policy.ready", "lest.policy.rules",
-  "lest.policy.tests", "lest.policy.names", "lest.policy.inventory", "lest.policy.inventories",
-  "lest.policy",
+  "lest.policy.tests", "lest.policy.asks_for", "lest.policy.past", "lest.policy.names",
+  "lest.policy.inventory", "lest.policy.inventories", "lest.policy",
   "lest.client", "lest.http", "lest.task", "lest.all",
   "lest.retry", "lest.url",
   "lest.log", "lest.testing", "lest.client.trust", "lest.meta.core", "lest.meta.policy",
   "lest.meta.lest" }
 
 -- A module that gives what stands in other files too.
-local PARTS <const> = { ["lest.policy"] = { "verdicts", "ready", "rules", "tests", "logic",
-  "names", "inventories" } }
+local PARTS <const> = { ["lest.policy"] = { "verdicts", "ready", "rules", "tests", "asks_for",
+  "past", "logic", "names", "inventories" } }
 
 --- The functions of a public module, by name.
 ---@param module string

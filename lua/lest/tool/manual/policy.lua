@@ -8,8 +8,8 @@ local functions <const> = api.functions "lest.policy"
 local VERDICTS <const> = { "approve", "consent", "reject", "pending", "unavailable" }
 local HOOKS <const> = { "own_name", "renew" }
 local RULES <const> = { "first", "when", "unless", "names", "named" }
-local TESTS <const> = { "principal", "asks_for", "key", "address", "time", "validity", "all", "any",
-  "none" }
+local TESTS <const> = { "principal", "asks_for", "key", "address", "time", "validity", "history",
+  "revoked", "rate", "all", "any", "none" }
 local INVENTORIES <const> = { "csv", "sqlite", "http", "listed" }
 
 -- The parts of a request in the order of the page: class, heading, what it is called.
@@ -21,6 +21,11 @@ local PARTS <const> = {
   { "lest.name", "Names", "name" },
   { "lest.request.previous", "request.previous", "previous" },
   { "lest.request.approval", "request.approvals", "approval" },
+  { "lest.request.history", "request.history", "history" },
+  { "lest.request.known", "A part of request.history", "known" },
+  { "lest.request.tally", "A count of request.history", "tally" },
+  { "lest.request.rate_question", "What request.rate is asked", "question" },
+  { "lest.request.rate", "What request.rate answers", "rate" },
   { "lest.request.auth", "request.auth", "auth" },
   { "lest.request.auth.certificate", "request.auth.certificate", "auth.certificate" },
   { "lest.request.auth.basic", "request.auth.basic", "auth.basic" },

@@ -67,6 +67,25 @@ describe("a policy on the desk", function()
       "no verdict is asked for 'csrattrs'")
   end)
 
+  it("takes the history of a request and its rates from who decides, in parts", function()
+    local loaded = assert(load [[return policy.first {
+      policy.unless(policy.history { device = { active = { most = 4 }, revoked = { most = 0 } } },
+        policy.reject "too many"),
+      policy.unless(policy.rate { per = "device", most = 5, every = "1m" }, policy.reject "often"),
+      policy.own_name(),
+    }]])
+    local function decide(count, within)
+      local verdict = loaded:decide(request(), { outside = {
+        history = { device = { active = { count = count } } },
+        rate = { ["5 in 60 s per device"] = { within = within, count = 1 } } } })
+      return verdict.reason or verdict.verdict
+    end
+    assert.same({ "approve", "too many", "often" },
+      { decide(4, true), decide(5, true), decide(4, false) })
+    local verdict = loaded:decide(request())
+    assert.matches("not decidable: the record has no answer to history device", verdict.detail)
+  end)
+
   it("asks nothing outside: who decides it answers, or the question is an error", function()
     local loaded = assert(load [[
       local lest = require "lest"

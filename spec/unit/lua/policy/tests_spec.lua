@@ -3,7 +3,6 @@ local core = require "lest.core"
 local glob = require "lest.policy.glob"
 local kinds = require "lest.server.wire.kinds"
 local network = require "lest.policy.network"
-local policies = require "support.policy"
 local policy = require "lest.policy"
 local view = require "lest.server.worker.view"
 
@@ -40,8 +39,32 @@ describe("policy.principal", function()
       { { eku = { "clientAuth", "serverAuth" } }, false, false },
     } do
       local test = policy.principal(case[1])
-      assert.same({ case[2], case[3] }, { test(basic), test(shown) })
+      assert.same({ case[2], case[3] }, { (test(basic)), (test(shown)) })
     end
+  end)
+
+  it("compares facts of the credential, and claims", function()
+    local seen = of { kind = "basic", name = "x", credential = { site = "Ulm-2", ["n*"] = "a" },
+      claims = { group = "pumps", level = 3, admin = false, list = { "a" } } }
+    for _, case in ipairs {
+      { { credential = { site = "Ulm-*" } }, true }, { { credential = { site = "Ulm" } }, false },
+      { { credential = { site = { "Bonn", "Ulm-?" } } }, true },
+      { { credential = { site = "*", line = "*" } }, false },
+      { { claims = { group = "pumps" } }, true },
+      { { claims = { group = "*", level = "3" } }, true },
+      { { claims = { admin = "false" } }, true }, { { claims = { list = "*" } }, false },
+      { { claims = { group = "pumps" }, credential = { site = "Bonn" } }, false },
+    } do
+      assert.equal(case[2], (policy.principal(case[1])(seen)))
+    end
+    assert.is_false((policy.principal { credential = { site = "*" } } (basic)))
+  end)
+
+  it("says what it saw", function()
+    assert.same({ false, "basic" }, { policy.principal { kind = "certificate" } (basic) })
+    assert.same({ false, "dev-1" }, { policy.principal { name = "x" } (basic) })
+    assert.same({ true, "dev-1" }, { policy.principal { name = "dev-*" } (basic) })
+    assert.same({ false, "factory" }, { policy.principal { anchors = "x" } (shown) })
   end)
 
   it("takes no other purpose for anyExtendedKeyUsage", function()
@@ -89,37 +112,6 @@ describe("a pattern", function()
   end)
 end)
 
-describe("policy.asks_for", function()
-  local function asks(options, subject, san)
-    return policy.asks_for(options) { csr = policies.csr(subject, san) }
-  end
-
-  it("wants each name to match", function()
-    local wish = { CN = "dev-*", san = { "DNS:*.Example.com", "IP:10.*" } }
-    assert.is_true(asks(wish, "CN=dev-1"))
-    assert.is_true(asks(wish, "CN=dev-1", { "DNS:A.example.COM", "IP:10.0.0.1" }))
-    assert.is_false(asks(wish, "CN=admin"))
-    assert.is_false(asks(wish, "CN=dev-1,CN=admin"))
-    assert.is_false(asks(wish, "CN=dev-1,O=x"))
-    assert.is_false(asks(wish, "CN=dev-1", { "DNS:a.example.com", "DNS:a.example.org" }))
-    assert.is_false(asks(wish, "CN=dev-1", { "DNS:*.example.com" }))
-    assert.is_false(asks(wish, "CN=dev-1", { "email:a@example.com" }))
-    assert.is_false(asks({ CN = "*" }, "CN=x", { "DNS:x" }))
-  end)
-
-  it("wants each attribute that is stated, and some name at all", function()
-    assert.is_false(asks({ CN = "*", O = "*" }, "CN=x"))
-    assert.is_true(asks({ CN = "*", O = { "a", "b" } }, "O=b,CN=x"))
-    assert.is_false(asks({ san = "DNS:*" }, {}))
-    assert.is_true(asks({ san = "DNS:*" }, {}, { "DNS:x" }))
-  end)
-
-  it("is not passed by a change of names", function()
-    assert.is_false(policy.asks_for { CN = "*" } { csr = { subject = { { "CN", "x" } }, san = {},
-      change = { subject = { { "CN", "y" } }, san = {} } } })
-  end)
-end)
-
 describe("policy.key", function()
   local function holds(options, spec, more)
     local made = assert(core.key.generate(spec))
@@ -136,6 +128,22 @@ describe("policy.key", function()
     assert.is_true(holds({ security_bits = 128 }, "ec:P-256"))
     assert.is_false(holds({ security_bits = 128 }, "rsa:2048"))
     assert.is_false(holds({ security_bits = 128, type = "ed25519" }, "ec:P-256"))
+  end)
+
+  it("knows whether the ledger has the key", function()
+    local function known(count)
+      return function()
+        return { history = function(about)
+          return about == "key" and { issued = { count = count, more = false } }
+        end }
+      end
+    end
+    assert.is_true(holds({ is_known = true }, "ec:P-256", known(1)))
+    assert.is_false(holds({ is_known = true }, "ec:P-256", known(0)))
+    assert.is_true(holds({ is_known = false }, "ec:P-256", known(0)))
+    assert.is_false(holds({ is_known = false }, "ec:P-256", known(2)))
+    -- It is asked last.
+    assert.is_false(holds({ type = "rsa:2048", is_known = false }, "ec:P-256"))
   end)
 
   it("knows the key of the certificate that is renewed, or else shown", function()

@@ -45,7 +45,7 @@ local function begin_packet(exchange, request, der)
 end
 
 --- What the policy sees.
-local function seen_request(exchange, request, facts)
+local function seen_request(worker, exchange, request, facts)
   local principal, previous = facts.principal, facts.previous
   if principal.certificate then
     principal.certificate = assert(core.cert.parse(principal.certificate))
@@ -56,6 +56,16 @@ local function seen_request(exchange, request, facts)
     label = request.label.name, csr = request.csr, principal = principal,
     device = request.device, auth = facts.auth, tls = request.tls, address = exchange.address,
     headers = request.headers, previous = previous, approvals = facts.approvals,
+    history = function(about)
+      local told, problem = worker.authority:inquire(request, { history = about })
+      return told and told.history, problem
+    end,
+    rate = function(question)
+      local told, problem = worker.authority:inquire(request, { rate = {
+        name = question.name or question.place, per = question.per, most = question.most,
+        every = question.every } })
+      return told and told.rate, problem
+    end,
   }
 end
 
@@ -106,7 +116,7 @@ end
 local function decide(worker, exchange, request, facts)
   local policy = request.label.policy
   local started_us = core.clock.monotonic_us()
-  local ok, seen = pcall(seen_request, exchange, request, facts)
+  local ok, seen = pcall(seen_request, worker, exchange, request, facts)
   if not ok then
     refusal.raise_memory(seen)
     return { verdict = "error", detail = tostring(seen) }, { duration_us = 0, policy = policy }

@@ -27,6 +27,22 @@ describe("a limiter", function()
     assert.is_nil(limit:take "a")
   end)
 
+  it("counts in windows of another length, and says what it has counted", function()
+    local hourly = limiter.new { per_minute = 2, now_ms = function() return now end,
+      window_ms = 3600000 }
+    for _ = 1, 2 do assert.is_nil(hourly:take "a") end
+    now = 60000
+    assert.equal(3540, hourly:take "a")
+    assert.same({ 2, 3540000 }, { hourly:recent "a" })
+    assert.equal(1, hourly:held())
+    now = 3600000 + 1800000
+    assert.equal(1, (hourly:recent "a"))
+    assert.is_nil(hourly:take "a")
+    assert.equal(2, hourly:held())
+    now = 4 * 3600000
+    assert.equal(0, hourly:held())
+  end)
+
   it("says how long, to the end of the window", function()
     for _ = 1, 3 do limit:count "a" end
     for at, expected in pairs { [0] = 60, [1] = 59, [30000] = 30, [58000] = 2, [59000] = 1,

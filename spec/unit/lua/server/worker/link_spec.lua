@@ -7,7 +7,7 @@ local refusal = require "lest.server.wire.refusal"
 local sockets = require "support.sockets"
 local task = require "lest.task"
 
-local QUESTIONS <const> = { begin = true, finish = true }
+local QUESTIONS <const> = { begin = true, ask = true, finish = true }
 
 describe("a worker's link", function()
   local link, peer, received, says_hello
@@ -133,6 +133,65 @@ describe("a worker's link", function()
     peer:send(assert(message.encode { type = "answer", id = question.id, serial = "02" }))
     assert.equal("02", two:wait().serial)
     assert.same({}, received)
+  end)
+
+  describe("of a policy's questions", function()
+    --- Ask in a task, for a request that the authority holds.
+    local function inquire(request, what)
+      local asking = task.start({ quiet = true }, function() return link:inquire(request, what) end)
+      wait_for(function() return #received > 0 or asking.done end)
+      local packet = table.remove(received, 1)
+      return asking, packet and assert(message.decode(packet, QUESTIONS))
+    end
+
+    local function held(id)
+      return { id = id, handle = "h-" .. id, channel = link.channel }
+    end
+
+    local function tell(question, told)
+      told.type, told.id, told.number = "told", question.id, question.number
+      peer:send(assert(message.encode(told)))
+    end
+
+    it("gives each the answer with its number, whatever else is waited for", function()
+      local begun, first = ask "w-1"
+      local request = held "w-1"
+      local one, history = inquire(request, { history = "key" })
+      local two, rate = inquire(request, { rate = { name = "n", per = { "label" }, most = 1,
+        every = 2 } })
+      assert.same({ "h-w-1", 1, "key" }, { history.handle, history.number, history.history })
+      assert.same({ 2, "n" }, { rate.number, rate.rate.name })
+      tell(rate, { rate = { within = true, count = 1 } })
+      tell({ id = "w-2", number = 1 }, { problem = "of nobody" })
+      tell({ id = "w-1", number = 3 }, { problem = "of nobody" })
+      tell(history, { problem = "not now" })
+      assert.is_true(two:wait().rate.within)
+      assert.same({ n = 2, nil, "not now" }, table.pack(one:wait()))
+      peer:send(assert(message.encode { type = "answer", id = first.id, serial = "01" }))
+      assert.equal("01", begun:wait().serial)
+    end)
+
+    it("asks no other authority, and waits for none that is lost or says nothing", function()
+      local away <const> = { n = 2, nil, "the authority is not available" }
+      local request = held "w-1"
+      link.told_ms = 20
+      assert.same(away, table.pack((inquire(request, { history = "key" })):wait()))
+      link.told_ms = 20000
+      local one = inquire(request, { history = "key" })
+      local before = peer
+      peer:close()
+      assert.same(away, table.pack(one:wait()))
+      wait_for(function() return peer ~= before and link.is_up end)
+      assert.same(away, table.pack((inquire(request, { history = "key" })):wait()))
+      assert.same({}, received)
+    end)
+
+    it("sends none that the authority would not take", function()
+      local two, packet = inquire(held "w-1", { rate = { name = ("x"):rep(201), per = { "label" },
+        most = 1, every = 2 } })
+      assert.is_nil(packet)
+      assert.matches("longer than 200 bytes", select(2, two:wait()))
+    end)
   end)
 
   it("waits for an authority that says nothing no longer than it may", function()
