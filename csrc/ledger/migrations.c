@@ -292,8 +292,22 @@ static const char eighth[] =
     "CREATE INDEX pending_subject ON pending (subject) WHERE state IN ('waiting', 'approved', 'rejected');"
     "CREATE INDEX pending_key ON pending (key_hash) WHERE state IN ('waiting', 'approved', 'rejected');";
 
-const char *const ledger_sqlite_migrations[] = {
-    first, second, third, fourth, fifth, sixth, seventh, eighth
-};
+/* acts: what operators changed. uid is who the kernel says it was, account its name or that of the person
+ * behind sudo, operator the name that they gave themselves (--as). result: NULL where the process ended
+ * first. */
+static const char ninth[] = "CREATE TABLE acts ("
+                            "  seq INTEGER PRIMARY KEY,"
+                            "  time_us INTEGER NOT NULL,"
+                            "  uid INTEGER NOT NULL,"
+                            "  account TEXT,"
+                            "  operator TEXT,"
+                            "  through TEXT NOT NULL CHECK (through IN ('socket', 'file')),"
+                            "  operation TEXT NOT NULL,"
+                            "  subject TEXT,"
+                            "  result TEXT"
+                            ") STRICT;";
+
+const char *const ledger_sqlite_migrations[] = { first, second,  third,  fourth, fifth,
+                                                 sixth, seventh, eighth, ninth };
 const size_t ledger_sqlite_migration_count =
     sizeof ledger_sqlite_migrations / sizeof *ledger_sqlite_migrations;

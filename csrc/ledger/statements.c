@@ -517,6 +517,21 @@ const struct ledger_statement ledger_statements[] = {
       "SELECT operator, verdict, note, tell, holds_until, time FROM approvals WHERE pending_id = :pending_id"
       " ORDER BY time, operator",
       { TEXT(pending_id) } },
+    /* ---- what operators did */
+    { "act_begin",
+      "INSERT INTO acts (time_us, uid, account, operator, through, operation, subject)"
+      " VALUES (:time_us, :uid, :account, :operator, :through, :operation, :subject)",
+      { INTEGER(time_us), INTEGER(uid), TEXT_OR_NULL(account), TEXT_OR_NULL(operator), TEXT(through),
+        TEXT(operation), TEXT_OR_NULL(subject) } },
+    /* The newest without a result that is of this moment and account. */
+    { "act_end",
+      "UPDATE acts SET result = :result WHERE seq = (SELECT max(seq) FROM acts WHERE time_us = :time_us"
+      " AND uid = :uid AND operation = :operation AND result IS NULL)",
+      { TEXT(result), INTEGER(time_us), INTEGER(uid), TEXT(operation) } },
+    { "act_list",
+      "SELECT seq, time_us, uid, account, operator, through, operation, subject, result FROM acts"
+      " WHERE " BEFORE " ORDER BY seq DESC LIMIT :limit",
+      { PAGE_PARAMETERS } },
 };
 /* clang-format on */
 

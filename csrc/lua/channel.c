@@ -38,6 +38,7 @@ static int channel_send(lua_State *L);
 static int channel_on_message(lua_State *L);
 static int channel_on_close(lua_State *L);
 static int channel_limit(lua_State *L);
+static int channel_send_wait(lua_State *L);
 static int channel_queued(lua_State *L);
 
 static const struct lestL_class channel_class = {
@@ -46,6 +47,7 @@ static const struct lestL_class channel_class = {
                                    { "on_message", channel_on_message },
                                    { "on_close", channel_on_close },
                                    { "limit", channel_limit },
+                                   { "send_wait", channel_send_wait },
                                    { NULL, NULL } },
     .getters = (const luaL_Reg[]){ { "queued", channel_queued }, { NULL, NULL } },
     .close = close_port,
@@ -128,6 +130,22 @@ static int channel_send(lua_State *L)
     const char *data = luaL_checklstring(L, 2, &len);
     luaL_argcheck(L, len > 0, 2, "a message has at least one byte");
     if (net_channel_send(port->channel, data, len, &err))
+        return lestL_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* channel:send_wait(bytes, milliseconds): send(), but wait for room here and now, without the loop. Error
+ * codes: timeout, too_large, closed */
+static int channel_send_wait(lua_State *L)
+{
+    struct lest_error err;
+    size_t len;
+    struct port *port = check_channel(L);
+    const char *data = luaL_checklstring(L, 2, &len);
+    lua_Integer timeout_ms = luaL_checkinteger(L, 3);
+    luaL_argcheck(L, timeout_ms >= 0 && timeout_ms <= INT_MAX, 3, "a time is no shorter than 0");
+    if (net_channel_send_wait(port->channel, data, len, (int)timeout_ms, &err))
         return lestL_fail(L, &err);
     lua_pushboolean(L, 1);
     return 1;
@@ -227,6 +245,12 @@ enum lest_status lestL_channel_push(lua_State *L, int *fd, struct lest_error *er
     let_go(port);
     lua_pop(L, 1);
     return status;
+}
+
+int lestL_channel_fd(lua_State *L, int idx)
+{
+    const struct port *port = lestL_check_object(L, idx, &channel_class);
+    return net_channel_fd(port->channel);
 }
 
 int lestL_open_channel(lua_State *L)

@@ -11,4 +11,8 @@
  *  Errors: LEST_E_IO, LEST_E_NOMEM; nothing is pushed then */
 enum lest_status lestL_channel_push(lua_State *L, int *fd, struct lest_error *err) LEST_MUST_USE;
 
+/** The descriptor of the open lest.channel at idx, which stays the channel's; -1 where its peer is gone.
+ *  Raises for anything else. */
+int lestL_channel_fd(lua_State *L, int idx);
+
 #endif

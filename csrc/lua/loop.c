@@ -24,6 +24,25 @@ struct net_loop *lestL_loop(lua_State *L)
     return object->h;
 }
 
+static void make_loop(lua_State *L)
+{
+    struct lest_error err;
+    struct net_loop *loop;
+    struct lestL_object *object = lestL_new_object(L, &loop_class);
+    if (net_loop_new(&loop, &err))
+        luaL_error(L, "%s", err.message);
+    object->h = loop;
+    lua_rawsetp(L, LUA_REGISTRYINDEX, &LOOP_KEY);
+}
+
+void lestL_loop_renew(lua_State *L)
+{
+    /* Kept: its events are, and closing them would reach into the parent's. */
+    lua_rawgetp(L, LUA_REGISTRYINDEX, &LOOP_KEY);
+    luaL_ref(L, LUA_REGISTRYINDEX);
+    make_loop(L);
+}
+
 lua_State *lestL_main(lua_State *L)
 {
     lua_rawgeti(L, LUA_REGISTRYINDEX, LUA_RIDX_MAINTHREAD);
@@ -166,15 +185,9 @@ int lestL_open_loop(lua_State *L)
     static const luaL_Reg functions[] = {
         { "timer", loop_timer }, { "signal", loop_signal }, { "turn", loop_turn }, { NULL, NULL }
     };
-    struct lest_error err;
-    struct net_loop *loop;
     lestL_class_register(L, &loop_class);
     lestL_class_register(L, &watch_class);
-    struct lestL_object *object = lestL_new_object(L, &loop_class);
-    if (net_loop_new(&loop, &err))
-        return luaL_error(L, "%s", err.message);
-    object->h = loop;
-    lua_rawsetp(L, LUA_REGISTRYINDEX, &LOOP_KEY);
+    make_loop(L);
     luaL_newlib(L, functions);
     struct lestL_callback *callback = lua_newuserdatauv(L, sizeof *callback, 0);
     callback->L = NULL;

@@ -10,6 +10,10 @@
  *  see new_watch() in loop.c. */
 struct net_loop *lestL_loop(lua_State *L);
 
+/** Give the state another loop, in a process that was forked: the one it has is the parent's, too, and events
+ *  on it stay as they are for ever. */
+void lestL_loop_renew(lua_State *L);
+
 /** The main thread of the state: callbacks from C run on it, since a coroutine may be gone by then. */
 lua_State *lestL_main(lua_State *L);
 

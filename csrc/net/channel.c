@@ -1,8 +1,10 @@
 #include "net/channel.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -212,23 +214,59 @@ static enum lest_status queue(struct net_channel *channel, const void *data, siz
     return LEST_OK;
 }
 
-enum lest_status net_channel_send(struct net_channel *channel, const void *data, size_t len,
-                                  struct lest_error *err)
+static enum lest_status check_message(const struct net_channel *channel, size_t len, struct lest_error *err)
 {
     if (len == 0 || len > NET_CHANNEL_MESSAGE_MAX)
         return lest_error_set(err, LEST_E_TOO_LARGE, "a message is 1 to %d bytes, not %zu",
                               (int)NET_CHANNEL_MESSAGE_MAX, len);
     if (channel->fd < 0)
         return lest_error_set(err, LEST_E_CLOSED, "the other process has closed the channel");
+    return LEST_OK;
+}
+
+static enum lest_status not_sent(int number, size_t len, struct lest_error *err)
+{
+    if (number == EMSGSIZE)
+        return lest_error_set_errno(err, LEST_E_TOO_LARGE, number, "a message of %zu bytes does not fit",
+                                    len);
+    return lest_error_set_errno(err, LEST_E_CLOSED, number, "the other process has closed the channel");
+}
+
+enum lest_status net_channel_send(struct net_channel *channel, const void *data, size_t len,
+                                  struct lest_error *err)
+{
+    enum lest_status status = check_message(channel, len, err);
+    if (status)
+        return status;
     if (channel->queued)
         return queue(channel, data, len, err);
     if (send(channel->fd, data, len, MSG_NOSIGNAL) >= 0)
         return LEST_OK;
     if (would_block(errno))
         return queue(channel, data, len, err);
-    if (errno == EMSGSIZE)
-        return lest_error_set_errno(err, LEST_E_TOO_LARGE, errno, "a message of %zu bytes does not fit", len);
-    return lest_error_set_errno(err, LEST_E_CLOSED, errno, "the other process has closed the channel");
+    return not_sent(errno, len, err);
+}
+
+enum lest_status net_channel_send_wait(struct net_channel *channel, const void *data, size_t len,
+                                       int timeout_ms, struct lest_error *err)
+{
+    enum lest_status status = check_message(channel, len, err);
+    int64_t end_ms = lest_clock_monotonic_ms() + timeout_ms, left_ms = timeout_ms;
+    while (!status && send(channel->fd, data, len, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+        struct pollfd room = { .fd = channel->fd, .events = POLLOUT };
+        if (!would_block(errno))
+            return not_sent(errno, len, err);
+        if (left_ms <= 0)
+            return lest_error_set(err, LEST_E_TIMEOUT, "the other process reads nothing");
+        poll(&room, 1, (int)left_ms);
+        left_ms = end_ms - lest_clock_monotonic_ms();
+    }
+    return status;
+}
+
+int net_channel_fd(const struct net_channel *channel)
+{
+    return channel->fd;
 }
 
 size_t net_channel_queued(const struct net_channel *channel)

@@ -46,6 +46,14 @@ void net_channel_set_handlers(struct net_channel *channel, struct net_channel_ha
 enum lest_status net_channel_send(struct net_channel *channel, const void *data, size_t len,
                                   struct lest_error *err) LEST_MUST_USE;
 
+/** The same, but wait up to timeout_ms for room, without the loop. For a process that has nothing else to do;
+ *  nothing may wait in the queue. Errors: LEST_E_TOO_LARGE, LEST_E_TIMEOUT, LEST_E_CLOSED */
+enum lest_status net_channel_send_wait(struct net_channel *channel, const void *data, size_t len,
+                                       int timeout_ms, struct lest_error *err) LEST_MUST_USE;
+
+/** Its descriptor, which stays its own; -1 at its end. */
+int net_channel_fd(const struct net_channel *channel);
+
 /** Messages that wait to be sent. */
 size_t net_channel_queued(const struct net_channel *channel);
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/meter.h"
 #include "host/role/command.h"
+#include "host/role/errand.h"
 #include "host/role/inbox.h"
 #include "host/role/parent.h"
 #include "host/role/privilege.h"
@@ -300,6 +301,9 @@ int host_open_process(lua_State *L)
         { "on_channel", on_channel },
         { "ask_channel", ask_channel },
         { "out_of_memory", out_of_memory },
+        { "errand", host_errand_start },
+        { "reap", host_errand_reap },
+        { "end_errand", host_errand_end },
         { "exec", exec },
         { NULL, NULL },
     };

@@ -549,6 +549,14 @@ function channel:on_message(fn) end
 ---@param fn? fun()
 function channel:on_close(fn) end
 
+--- The same, but wait for room here and now, without the loop: for a process that has nothing else
+--- to do.
+---@param bytes string
+---@param milliseconds integer
+---@return true?
+---@return lest.error? err codes timeout, too_large, closed
+function channel:send_wait(bytes, milliseconds) end
+
 --- Bound what may wait to be sent.
 ---@param messages integer
 ---@param bytes integer
@@ -1561,6 +1569,25 @@ function core_process.ask_channel() end
 
 --- Memory was short. A role ends as on SIGTERM, with what is under way; another process does nothing.
 function core_process.out_of_memory() end
+
+--- Fork for one command of an operator. There fn() runs with a loop of its own, and its result is
+--- the exit code; of all descriptors it has the channel's, for send_wait(). It is killed when the
+--- time is over, or this process ends.
+---@param channel lest.channel
+---@param seconds integer
+---@param fn fun(): integer
+---@return integer? pid
+---@return file*|lest.error input what it reads as standard input
+function core_process.errand(channel, seconds, fn) end
+
+--- One errand that has ended: 128 and the signal's number where one ended it.
+---@return integer? pid nil where none has
+---@return integer code
+function core_process.reap() end
+
+--- Ask an errand to end (SIGTERM).
+---@param pid integer of one that was not reaped
+function core_process.end_errand(pid) end
 
 --- Replace this process by `lest` with these arguments; returns only on failure.
 ---@param arguments string[]

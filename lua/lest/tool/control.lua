@@ -40,7 +40,7 @@ end
 local function on_frame(self, text)
   local frame = json.decode(text)
   if type(frame) ~= "table" or frame.v ~= VERSION then
-    return lose(self, broken(self.path, "the server speaks another version of the control socket"))
+    return lose(self, broken(self.path, "its server speaks another version of this socket"))
   end
   local waiting = self.waiting[frame.id or false]
   if not frame.id and frame.error then return lose(self, core.error.new(frame.error)) end
@@ -54,13 +54,17 @@ local function on_frame(self, text)
   waiting.done(frame.result == nil and true or frame.result)
 end
 
---- Connect. Of the errors, `not_found` and `closed` say that no server runs there.
+--- Connect. Errors of this have `at_the_door`; of these, `not_found` and `closed` say that no
+--- server runs there.
 ---@param path string
 ---@return lest.tool.session?
 ---@return lest.error? err
 function M.enter(path)
   local channel, peer = core.door.enter(path, ENTER_MS)
-  if not channel then return nil, peer end
+  if not channel then
+    peer.at_the_door = true
+    return nil, peer
+  end
   local self = setmetatable({ path = path, channel = channel, waiting = {}, last = 0,
     is_open = true }, Session)
   channel:on_message(function(text) on_frame(self, text) end)

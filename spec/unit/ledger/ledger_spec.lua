@@ -313,6 +313,7 @@ describe("the ledger", function()
 
   it("begins each page of a list where the last one ended, and sorts none", function()
     local by = {
+      act_list = "INTEGER PRIMARY KEY (rowid<?)",
       certificate_list = "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
       certificate_later = "requests_device (device=?",
       certificate_list_device = "requests_device (device=? AND seq<?)",

@@ -46,6 +46,15 @@ function M.result(id, result)
   return json.line { v = M.VERSION, id = id, ["end"] = true, result = result }
 end
 
+--- A frame of an answer that goes on.
+---@param id integer
+---@param fields table
+---@return string
+function M.part(id, fields)
+  fields.v, fields.id = M.VERSION, id
+  return json.line(fields)
+end
+
 ---@param id integer?
 ---@param code string
 ---@param message string

@@ -2,6 +2,8 @@
 --- account that owns the ledger, and no key, no network and no policy.
 local consoles_module = require "lest.server.control.consoles"
 local core = require "lest.core"
+local errand = require "lest.server.control.errand"
+local errands_module = require "lest.server.control.errands"
 local fail = require "lest.base.fail"
 local frames = require "lest.server.control.frames"
 local query = require "lest.server.control.query"
@@ -16,6 +18,7 @@ local M = {}
 ---@field launch table
 ---@field visitors lest.control.visitors
 ---@field consoles lest.control.consoles
+---@field errands lest.control.errands
 local Control = {}
 Control.__index = Control
 
@@ -36,9 +39,15 @@ end
 
 --- A question to the ledger that changes nothing.
 function operations.ledger(control, visitor, frame)
-  local rows, err = query.ask(control.config, frame.what, frame.query)
+  local rows, err = query.ask(control.errands.config, frame.what, frame.query)
   if rows then return visitor:send(frames.result(frame.id, rows)) end
   visitor:send(frames.failure(frame.id, err.code, err.message))
+end
+
+for _, name in ipairs { "file", "command", "input" } do
+  operations[name] = function(control, visitor, frame)
+    control.errands[name](control.errands, visitor, frame)
+  end
 end
 
 function Control:on_frame(visitor, frame, text)
@@ -62,6 +71,13 @@ local function find_group(config)
   return fail("config", ("control.group: there is no group %s"):format(group))
 end
 
+-- Entered while it can be: what is above may be closed to the account, as /root is.
+local function enter_folder(config)
+  local folder, name = config.ledger:match "^(.*)/([^/]*)$"
+  local ok, err = core.system.enter(folder == "" and "/" or folder)
+  return ok and name, err
+end
+
 --- Serve until SIGTERM.
 function Control:serve(fd)
   local door, err = core.door.listen(fd, function(...) self.visitors:enter(...) end)
@@ -75,6 +91,10 @@ function Control:serve(fd)
   core.process.ready()
   while not is_stopping do core.loop.turn() end
   door:close()
+  -- What has begun may end, within the drain; the next generation begins what comes now.
+  self.visitors:dismiss()
+  self.errands:dismiss()
+  while self.errands.count > 0 do core.loop.turn() end
   return terminate and 0
 end
 
@@ -85,16 +105,24 @@ function M.main(launch)
   core.log.set_level(config.log_level)
   local control = setmetatable({ config = config, launch = launch }, Control)
   config.files = nil
+  local ledger
   local group, err = find_group(config)
   local ok = err == nil
+  if ok then ledger, err = enter_folder(config) end
+  ok = ok and ledger
+  if ok then errand.prepare() end
   if ok and launch.user then ok, err = core.process.drop(launch.user) end
   if ok then ok, err = core.process.harden() end
   if not ok then return start_failure.report(launch, err) end
   control.visitors = visitors_module.new {
     group = group, uid = core.process.uid, where = where(config),
     on_frame = function(...) control:on_frame(...) end,
-    on_leave = function(visitor) control.consoles:leave(visitor) end,
+    on_leave = function(visitor)
+      control.consoles:leave(visitor)
+      control.errands:leave(visitor)
+    end,
   }
+  control.errands = errands_module.new(setmetatable({ ledger = ledger }, { __index = config }))
   control.consoles = consoles_module.new(control.visitors)
   return control:serve(launch.listen_fds[1])
 end

@@ -102,6 +102,14 @@ function Visitor:take(text)
   self:leave()
 end
 
+--- Tell all that this process ends, and let go of those for whom it does nothing.
+function Visitors:dismiss()
+  for _, visitor in pairs(self.all) do
+    visitor:send(frames.event("stopping", {}))
+    if not visitor.errand then visitor:leave() end
+  end
+end
+
 --- One has come in.
 ---@param channel lest.channel
 ---@param peer lest.peer

@@ -4,6 +4,7 @@
 --- change is a conditional update.
 ---
 ---   local made, err = operator.call(config, "credential_add", { name = "device001" })
+local acts = require "lest.server.ledger.acts"
 local certificates = require "lest.server.ledger.certificates"
 local core = require "lest.core"
 local credentials = require "lest.server.ledger.credentials"
@@ -25,12 +26,17 @@ M.REVOCATION_REASONS = revocation.REASONS
 ---@field clock fun(): integer
 ---@field labels table<string, table> of the configuration
 
+--- Who operates in this process, for what it changes; nil where nobody is to be noted.
+---@type lest.operator.who?
+M.who = nil
+
 ---@type table<string, fun(operator: lest.operator, arguments: table): table?, lest.error?>
 M.operations = {
   cert_list = certificates.list, cert_show = certificates.show,
   request_list = requests.list, request_show = requests.show, refusal_list = requests.refusals,
   request_after = requests.after, request_explain = explain.explain,
   cert_revoke = revocation.revoke, cert_revoke_device = revocation.revoke_device,
+  act_list = acts.list,
   cert_find_named = revocation.find_named, cert_revoke_named = revocation.revoke_named,
 }
 
@@ -146,8 +152,20 @@ function M.run(ledger, operation, arguments, options)
   local clock = options and options.clock or wall_clock
   local store = credentials.new { ledger = ledger, clock = clock,
     scrypt = options and options.scrypt }
-  return run({ ledger = ledger, credentials = store, clock = clock,
-    labels = options and options.labels or {} }, arguments)
+  local self = { ledger = ledger, credentials = store, clock = clock,
+    labels = options and options.labels or {} }
+  return acts.note(ledger, M.who, operation, arguments, function() return run(self, arguments) end)
+end
+
+--- Do what is no operation of this file, and note who does it as of any other (acts.lua).
+---@param ledger lest.ledger
+---@param operation string
+---@param arguments table
+---@param fn fun(): any, any
+---@return any
+---@return any
+function M.noted(ledger, operation, arguments, fn)
+  return acts.note(ledger, M.who, operation, arguments, fn)
 end
 
 --- The rows of a list in pages: a page is in memory and no more. An error is raised.

@@ -1,7 +1,6 @@
 --- `lest cert`: certificates that the server issued.
 local cert_revoke = require "lest.tool.command.cert_revoke"
 local fail = require "lest.base.fail"
-local import = require "lest.tool.import"
 local importer = require "lest.server.ledger.import"
 local ledger_file = require "lest.server.ledger.file"
 local operate = require "lest.tool.command.operate"
@@ -115,8 +114,11 @@ end
 local STATUS_EVERY <const> = 500
 
 --- Put what stands in one file; `result` says what became of it.
+-- Of this command alone: the control role, which runs the others, needs nothing that it loads.
+local function importing() return require "lest.tool.import" end
+
 local function import_file(ledger, judge, file, bytes, result)
-  for cert, where, problem in import.certificates(file, bytes) do
+  for cert, where, problem in importing().certificates(file, bytes) do
     local known, state
     if cert then known, problem = judge(cert) end
     if known then
@@ -151,11 +153,11 @@ local function import_all(options, config)
       require "lest.base.schema".hint(options.label, config.labels)))
   end
   -- All is read before this process becomes the ledger's owner.
-  local judge, err = import.judge(config, options.label)
+  local judge, err = importing().judge(config, options.label)
   if not judge then return nil, err end
   local texts = {}
   for i, file in ipairs(options.files) do
-    texts[i], err = import.read(file)
+    texts[i], err = importing().read(file)
     if not texts[i] then return nil, err end
   end
   local who = operate.user_name() or "somebody without a name"
@@ -163,8 +165,13 @@ local function import_all(options, config)
   if not ledger then return nil, problem end
   local into = importer.new(ledger, { label = options.label, profile = label.profile, who = who })
   local result = { new = {}, known = {}, refused = {}, count = 0 }
-  for i, file in ipairs(options.files) do import_file(into, judge, file, texts[i], result) end
-  into:finish()
+  local done
+  done, err = operator.noted(ledger, "cert_import", { label = options.label }, function()
+    for i, file in ipairs(options.files) do import_file(into, judge, file, texts[i], result) end
+    into:finish()
+    return true
+  end)
+  if not done then return nil, err end
   support.status()
   result.count = nil
   if options.json then support.print_json(result) else print_import(result) end

@@ -103,7 +103,7 @@ end
 ---@return { name: string, password: string?, expires_s: integer?, line: integer }[]?
 ---@return lest.error? err usage, with the line
 function M.read(path)
-  local text, err = core.file.read(path, FILE_MAX)
+  local text, err = support.read(path, FILE_MAX)
   if not text then return nil, support.file_error(err) end
   local all, seen, number, header = {}, {}, 0, nil
   for line in mark.strip(text):gmatch "([^\r\n]*)\r?\n?" do

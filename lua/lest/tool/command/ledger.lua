@@ -3,6 +3,7 @@ local core = require "lest.core"
 local json = require "lest.json"
 local ledger_file = require "lest.server.ledger.file"
 local operate = require "lest.tool.command.operate"
+local operator = require "lest.server.ledger.operator"
 local support = require "lest.tool.command.support"
 
 local M = {}
@@ -11,7 +12,7 @@ local M = {}
 ---@return table parser
 function M.parser()
   local parser = support.parser {
-    name = "lest ledger", summary = "Make a server's ledger, and copy it.",
+    name = "lest ledger", summary = "Make a server's ledger, copy it, and list what operators did.",
     example = "lest ledger backup /var/backups/lest/ledger.db --config pki/server.lua",
   }
   parser:require_command(true):command_target "subcommand"
@@ -25,6 +26,10 @@ function M.parser()
     .. "made by the ledger's owner, who must be allowed to write there.",
     "lest ledger backup /var/backups/lest/ledger.db --config pki/server.lua")
   backup:argument "file" :description "What is there is not replaced."
+  local acts = operate.subcommand(parser, "acts", "List what operators changed, newest first: who "
+    .. "they are to the system, in whose name they acted, and how it ended. One without a result "
+    .. "was begun by a command that was ended itself.", "lest ledger acts --config pki/server.lua")
+  operate.lists(acts, "100")
   return parser
 end
 
@@ -58,13 +63,36 @@ local function backup(options, config)
   if not ledger then return nil, problem end
   local owner = was_root and core.system.user_name()
   local ok
-  ok, err = ledger:backup(path, show_progress)
+  ok, err = operator.noted(ledger, "ledger_backup", { file = path }, function()
+    return ledger:backup(path, show_progress)
+  end)
   support.status()
   if not ok then return nil, name_writer(err, owner) end
   if options.json then support.print_json(json.object { file = path }) end
 end
 
-local actions <const> = { init = init, backup = backup }
+-- What fits a terminal.
+local NARROW <const> = {
+  header = { "TIME (UTC)", "OPERATOR", "OPERATION", "RESULT", "SUBJECT" }, name = "OPERATOR",
+  line = function(row)
+    return { support.time(row.time_us // 1000000):sub(1, 16), row.operator or row.account,
+      row.operation, row.result, row.subject }
+  end,
+}
+
+local function acts(options, config)
+  return operate.print_list(options, config, {
+    command = "lest ledger acts", operation = "act_list", arguments = {},
+    header = { "TIME", "UID", "ACCOUNT", "AS", "THROUGH", "OPERATION", "RESULT", "SUBJECT" },
+    line = function(row)
+      return { support.time(row.time_us // 1000000), row.uid, row.account, row.operator,
+        row.through, row.operation, row.result, row.subject }
+    end,
+    narrow = NARROW,
+  })
+end
+
+local actions <const> = { init = init, backup = backup, acts = acts }
 
 ---@param args string[]
 ---@return integer exit_code

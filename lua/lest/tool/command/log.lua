@@ -137,11 +137,7 @@ end
 ---@param args string[]
 ---@return integer exit_code
 function M.main(args)
-  return support.run(M.parser(), args, function(options)
-    local config, err = operate.config(options)
-    if not config then return nil, err end
-    return show(options, config)
-  end)
+  return operate.main(M.parser(), args, show)
 end
 
 return M

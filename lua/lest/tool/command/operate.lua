@@ -1,6 +1,7 @@
 --- What the commands over a server's ledger share.
 local clock = require "lest.base.clock"
 local core = require "lest.core"
+local errands = require "lest.tool.errands"
 local json = require "lest.json"
 local ledger_file = require "lest.server.ledger.file"
 local operator = require "lest.server.ledger.operator"
@@ -25,6 +26,10 @@ end
 function M.common(command)
   command:option "--config":argname "FILE":default "./server.lua"
     :description "The server's configuration."
+  command:option "--control":argname "SOCKET"
+    :description "The control socket of a server that runs, in place of its configuration."
+  command:flag "--direct"
+    :description "Open the ledger's file here, also while the server runs, as its owner may."
   command:flag "--json":description "Print JSON."
 end
 
@@ -94,9 +99,16 @@ function M.narrowed(command, limit, where)
   M.lists(command, limit)
 end
 
+--- In a server: who asked for the command, and what is called in place of an action.
+---@type (fun(): string)?
+M.user = nil
+---@type (fun(options: table, action: function): integer?, lest.error?)?
+M.errand = nil
+
 --- Who runs this, behind sudo too; nil where that has no name.
 ---@return string|nil
 function M.user_name()
+  if M.user then return M.user() end
   local name = os.getenv "SUDO_USER"
   return name and name ~= "" and name or core.system.user_name()
 end
@@ -282,11 +294,16 @@ function M.print_list(options, config, list)
   support.complain(list.command, remark(options, list, printed) or "")
 end
 
---- The configuration that a command's options name, or what stands for it where they name a ledger.
----@param options { config: string, ledger: string? }
+--- The configuration that a command's options name, or what stands for it where they name a socket
+--- or a ledger.
+---@param options { config: string, control: string?, ledger: string? }
 ---@return table? config
 ---@return lest.error? err
 function M.config(options)
+  if options.control then
+    local path, err = core.file.absolute(options.control)
+    return path and { control = { path = path } }, err
+  end
   if not options.ledger then
     return require("lest.server.config.load").load(options.config)
   end
@@ -294,16 +311,26 @@ function M.config(options)
   return path and { ledger = path }, err
 end
 
---- Parse, load the configuration, and do what the subcommand says.
+--- Parse, load the configuration, and do what the subcommand says: in the server, where one runs.
 ---@param parser table
 ---@param args string[]
----@param actions table<string, fun(options: table, config: table): integer?, lest.error?>
+---@param actions table|function by subcommand, or the only one: each takes the options and the
+--- configuration, and gives an exit code or nil and an error
 ---@return integer exit_code
 function M.main(parser, args, actions)
   return support.run(parser, args, function(options)
+    local action = type(actions) == "table" and actions[options.subcommand] or actions
+    if M.errand then return M.errand(options, action) end
     local config, err = M.config(options)
     if not config then return nil, err end
-    return actions[options.subcommand](options, config)
+    local code, hint
+    code, err, hint = errands.send(parser._name:match "[^ ]+$", options, args, config)
+    if code or err then return code, err end
+    operator.who = { uid = core.system.user_id(), account = M.user_name(), through = "file",
+      operator = options.operator }
+    code, err = action(options, config)
+    if err and hint then support.complain(parser._name, hint) end
+    return code, err
   end)
 end
 

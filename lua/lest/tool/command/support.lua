@@ -228,7 +228,7 @@ end
 ---@return string|nil secret
 ---@return lest.error|nil err
 function M.secret(path)
-  local text, err = core.file.read(path, 4096)
+  local text, err = M.read(path, 4096)
   if not text then return nil, M.file_error(err) end
   local secret = mark.strip(text):match "^([^\r\n]*)"
   local problem = secret == "" and "is empty" or secret:find("\0", 1, true) and "has a NUL byte"
@@ -272,11 +272,31 @@ local function cut(text, most)
   return stop and text:sub(1, stop - 1) .. ("..."):sub(1, most) or text:sub(1, most)
 end
 
+--- In a server, of who asked: the columns of its lines, by descriptor, and the files that it gave.
+---@type table<integer, integer|false>?
+M.columns = nil
+---@type table<string, string>?
+M.given = nil
+
+--- A file that the command line names; "-" is standard input.
+---@param path string
+---@param max integer
+---@return string?
+---@return lest.error? err
+function M.read(path, max)
+  if not M.given then return core.file.read(path, max) end
+  local text = M.given[path]
+  if not text then return fail("usage", path .. ": did not come with the command") end
+  if #text > max then return fail("too_large", path .. ": is too large") end
+  return text
+end
+
 --- The columns of a line: those that COLUMNS says, or of the terminal; nil where lines have no end,
 --- as in a pipe or a file.
 ---@param descriptor integer 1 or 2
 ---@return integer?
 function M.line_columns(descriptor)
+  if M.columns then return M.columns[descriptor] or nil end
   local told = (os.getenv "COLUMNS" or ""):match "^%d%d?%d?%d?$"
   local columns = told and math.tointeger(tonumber(told)) or 0
   return columns > 0 and columns or core.system.terminal_columns(descriptor)

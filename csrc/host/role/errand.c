@@ -1,0 +1,133 @@
+#include "host/role/errand.h"
+
+#include "base/log.h"
+#include "base/meter.h"
+#include "host/role/parent.h"
+#include "host/role/process.h"
+#include "lua/binding.h"
+#include "lua/channel.h"
+#include "lua/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+enum { SECONDS_MAX = 86400 };
+
+/* Close all that it has from the role but this. */
+static bool keep_only(int fd)
+{
+    for (int i = STDERR_FILENO + 1; i < fd; i++)
+        close(i);
+    return close_range((unsigned)fd + 1, UINT_MAX, 0) == 0;
+}
+
+static void reset_signals(void)
+{
+    static const int own[] = { SIGTERM, SIGALRM, SIGCHLD };
+    sigset_t none;
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        signal(own[i], SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+}
+
+/* Does not return. */
+static void run(lua_State *L, int connection, int input, pid_t parent, unsigned seconds)
+{
+    reset_signals();
+    alarm(seconds);
+    lest_meters_use(NULL);
+    lest_board_use(NULL, 0);
+    host_process_set_role(NULL, 0, false);
+    int code = 1;
+    if (dup2(input, STDIN_FILENO) >= 0 && keep_only(connection)) {
+        host_parent_follow(parent);
+        lestL_loop_renew(L);
+        lua_pushvalue(L, 3);
+        if (lestL_call(L, 0, 1, "errand"))
+            code = lua_isinteger(L, -1) ? (int)lua_tointeger(L, -1) : 1;
+    }
+    lest_log_flush();
+    _exit(code);
+}
+
+static int close_input(lua_State *L)
+{
+    luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+    return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
+}
+
+/* A file of Lua's, closed until it has its descriptor. */
+static luaL_Stream *push_input(lua_State *L)
+{
+    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
+    stream->closef = NULL;
+    luaL_setmetatable(L, LUA_FILEHANDLE);
+    return stream;
+}
+
+static int fail(lua_State *L, int number, const int ends[2])
+{
+    struct lest_error err;
+    lest_error_set_errno(&err, LEST_E_UNAVAILABLE, number, "the command cannot be started");
+    if (ends[0] >= 0) {
+        close(ends[0]);
+        close(ends[1]);
+    }
+    return lestL_fail(L, &err);
+}
+
+int host_errand_start(lua_State *L)
+{
+    int connection = lestL_channel_fd(L, 1), ends[2] = { -1, -1 };
+    lua_Integer seconds = luaL_checkinteger(L, 2);
+    luaL_checktype(L, 3, LUA_TFUNCTION);
+    luaL_argcheck(L, seconds > 0 && seconds <= SECONDS_MAX, 2, "a time is up to a day");
+    lua_settop(L, 3);
+    luaL_Stream *stream = push_input(L);
+    if (connection < 0)
+        return fail(L, EPIPE, ends);
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return fail(L, errno, ends);
+    fflush(NULL);
+    lest_log_flush();
+    pid_t parent = getpid(), pid = fork();
+    if (pid < 0)
+        return fail(L, errno, ends);
+    if (pid == 0)
+        run(L, connection, ends[0], parent, (unsigned)seconds);
+    /* What is written is a line at a time: a pipe always has room. */
+    stream->f = fdopen(ends[1], "w");
+    close(ends[0]);
+    if (stream->f)
+        stream->closef = close_input;
+    else
+        close(ends[1]);
+    lua_pushinteger(L, pid);
+    lua_insert(L, -2);
+    return 2;
+}
+
+int host_errand_reap(lua_State *L)
+{
+    int status;
+    pid_t pid = waitpid(-1, &status, WNOHANG);
+    if (pid <= 0)
+        return 0;
+    lua_pushinteger(L, pid);
+    lua_pushinteger(L, WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
+    return 2;
+}
+
+int host_errand_end(lua_State *L)
+{
+    lua_Integer pid = luaL_checkinteger(L, 1);
+    luaL_argcheck(L, pid > 1 && pid <= INT_MAX, 1, "an errand's process is wanted");
+    kill((pid_t)pid, SIGTERM);
+    return 0;
+}

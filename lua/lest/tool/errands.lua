@@ -1,0 +1,184 @@
+--- Operators' commands in a server that runs: which may run there, with which options, and how a
+--- command at the terminal hands itself over. There it is the same command, in a process that the
+--- control role forks for it (server/control/errand).
+---
+---   local code, err = errands.send("pending", options, args, config)
+---   --> an exit code, or an error; neither where no server runs
+local control = require "lest.tool.control"
+local core = require "lest.core"
+local fail = require "lest.base.fail"
+local support = require "lest.tool.command.support"
+
+local M = {}
+
+---@class lest.errand.row
+---@field options string[] what may be given besides what all have; nothing else may
+---@field files? string[] of these, those that name files, which are read here
+
+-- What every command has. `config`, `control` and `direct` are for the terminal's side alone.
+local COMMON <const> = { "subcommand", "config", "control", "json", "wide", "limit" }
+local NARROWED <const> = { "principal_name", "device", "label", "part", "since" }
+
+local function narrowed(more)
+  return { options = table.move(NARROWED, 1, #NARROWED, #more + 1, more) }
+end
+
+local decision <const> = { options = { "id", "operator", "note", "tell", "hold_s" } }
+
+--- Nothing else runs there.
+---@type table<string, table<string, lest.errand.row>> by command and subcommand
+M.ALLOWED = {
+  credential = {
+    add = {
+      options = { "name", "from", "another", "password_file", "reusable", "expires", "facts" },
+      files = { "from", "password_file" },
+    },
+    list = { options = { "name" } }, show = { options = { "name" } },
+    remove = { options = { "name" } },
+  },
+  pending = {
+    list = { options = { "state" } }, show = { options = { "id" } },
+    approve = decision, reject = decision,
+  },
+  cert = {
+    list = narrowed { "serial", "state", "expires_before", "expires_after", "not_renewed" },
+    show = { options = { "serial" } },
+    revoke = { options = { "serial", "device", "name", "exact", "yes", "reason" } },
+  },
+  request = {
+    list = narrowed { "until_time", "refused_early", "id", "serial", "verdict" },
+    show = { options = { "id" } },
+  },
+  ledger = { acts = { options = {} } },
+  explain = { [""] = { options = { "what" } } },
+  log = { [""] = narrowed { "until_time", "verdict", "follow" } },
+}
+
+--- Most bytes of all files of a command.
+M.FILES_MAX = 16 * 1024 * 1024
+
+--- The row of a command: by its subcommand, or "" where it has none.
+---@param command string
+---@param subcommand string?
+---@return lest.errand.row?
+function M.row(command, subcommand)
+  local rows = M.ALLOWED[command]
+  return rows and (rows[""] or rows[subcommand or ""])
+end
+
+--- The first option that may not be given there.
+---@param row lest.errand.row
+---@param options table
+---@return string?
+function M.forbidden(row, options)
+  local known = { [options.subcommand or ""] = true } -- as argparse has it
+  for _, list in ipairs { COMMON, row.options } do
+    for _, name in ipairs(list) do known[name] = true end
+  end
+  for name, value in pairs(options) do
+    if value and not known[name] then return name end
+  end
+end
+
+-- ---- the terminal's side
+
+local PIECE <const> = 90000
+
+local function send_file(session, path)
+  local bytes, err = core.file.read(path, M.FILES_MAX)
+  if not bytes then return nil, support.file_error(err) end
+  local at = 1
+  repeat
+    local ok, problem = session:ask { op = "file", path = core.base64.encode(path),
+      data = core.base64.encode(bytes:sub(at, at + PIECE - 1)) }
+    if not ok then return nil, problem end
+    at = at + PIECE
+  until at > #bytes
+  return true
+end
+
+local STREAMS <const> = { io.stdout, io.stderr }
+
+-- A question is answered by the next line of ours.
+local function take_part(session, frame)
+  local stream = STREAMS[frame.stream]
+  if stream then
+    local ok = stream:write(core.base64.decode(frame.data or "") or "")
+    if ok then ok = stream:flush() end
+    if not ok then session:close() end
+  elseif frame.ask then
+    session:send { id = frame.id, op = "input", data = core.base64.encode(io.read "L" or "") }
+  end
+end
+
+-- Generations that end one after the other while one asks.
+local ATTEMPTS <const> = 5
+
+local function run(session, command, options, args, row)
+  for _, name in ipairs(row.files or {}) do
+    if options[name] then
+      local ok, err = send_file(session, options[name])
+      if not ok then return nil, err end
+    end
+  end
+  local words = { core.base64.encode(command) }
+  for i, word in ipairs(args) do words[i + 1] = core.base64.encode(word) end
+  session.on_event = function(frame)
+    session.is_stopping = frame.event == "stopping" or session.is_stopping
+  end
+  local done, err = session:ask({ op = "command", words = words, sudo_user = os.getenv "SUDO_USER",
+    columns = { support.line_columns(1) or 0, support.line_columns(2) or 0 } },
+    { part = function(frame) take_part(session, frame) end })
+  if done then return done.code end
+  if err.code == "closed" then
+    err.message = err.message .. " before the command had; each change is there whole or not at all"
+  end
+  return nil, err
+end
+
+-- Nobody listens there: the command does it itself.
+local NO_SERVER <const> = { not_found = true, closed = true }
+
+-- What else would do, for who may not open the ledger either.
+local function hint(config)
+  local group = config.control.group
+  return ("the control socket of a server that runs, %s, is for root, for %s%s"):format(
+    config.control.path, config.authority_user or "the account that started it",
+    group and " and for members of the group " .. group or "")
+end
+
+--- Ask as often as a generation of the server gives its place to the next one before it has begun.
+local function ask(socket, command, options, args, row)
+  for _ = 1, ATTEMPTS do
+    local session <close>, err = control.enter(socket.path)
+    if not session then return nil, err end
+    local code
+    code, err = run(session, command, options, args, row)
+    if code or not session.is_stopping then return code, err end
+  end
+  return fail("unavailable", socket.path .. ": the server is about to end")
+end
+
+--- Let the server that runs do it, where one does.
+---@param command string "pending"
+---@param options table as parsed
+---@param args string[] the words after the command's name
+---@param config table of the server, or with `control` alone
+---@return integer? code what it ended with; nil without an error: it is to be done here
+---@return lest.error? err
+---@return string? hint for an error of doing it here
+function M.send(command, options, args, config)
+  local row = M.row(command, options.subcommand)
+  local socket = config.control
+  if not row or not socket or options.ledger or options.direct then
+    if not options.control then return nil end
+    return fail("usage", "--control is for what a server that runs does")
+  end
+  local code, err = ask(socket, command, options, args, row)
+  if code or options.control or not err.at_the_door then return code, err end
+  if NO_SERVER[err.code] then return nil end
+  if err.code == "refused" then return nil, nil, hint(config) end
+  return nil, err
+end
+
+return M
