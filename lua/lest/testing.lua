@@ -64,17 +64,18 @@ end
 
 ---@class lest.testing.request.options
 ---@field principal? lest.testing.principal who asks; absent: testing.basic "device001"
----@field csr? table|lest.csr what is asked for, as lest.csr.build takes it: subject, san, key and
---- so on; `key` may be a kind, as "rsa:3072", or "same", the certificate's own. Absent names are
---- the principal's, and of a renewal the certificate's
+---@field csr? table|lest.csr what is asked for, as lest.csr.build takes it, or `pem`: subject, san,
+--- key and so on; `key` may be a kind, as "rsa:3072", or "same", the certificate's own. Absent
+--- names are the principal's, and of a renewal the certificate's
 ---@field operation? "simpleenroll"|"simplereenroll" absent: simplereenroll with `previous`
----@field previous? lest.testing.principal whose certificate is renewed; absent, and where an own
---- certificate asks for a simplereenroll: that one
+---@field previous? lest.testing.principal|false whose certificate is renewed; absent, and where an
+--- own certificate asks for a simplereenroll: that one
 ---@field approvals? { operator: string, note?: string, time?: string|integer }[] of operators
 ---@field address? string absent: "192.0.2.1"
 ---@field time? string|integer of this request alone, instead of the policy's `now`
 ---@field label? string what request.label says
 ---@field device? string what request.device says; absent: as the ledger would have it
+---@field auth? table what request.auth says; absent: that of the principal alone
 ---@field headers? table<string, string> by their names in small letters
 ---@field tls? table what request.tls says
 ---@field id? string what request.id says
@@ -112,6 +113,7 @@ end
 ---@field not_after? string|integer instead: when it ends
 ---@field facts? table as `previous`: those of the approval that issued it
 ---@field profile? string as `previous`: by which it was issued
+---@field pem? string instead of all that makes one: a certificate, as one of the field
 
 --- Somebody with a certificate, of this server unless `anchors` are others.
 ---@param options? lest.testing.certificate.options

@@ -72,6 +72,13 @@ local function terms_of(options)
   return terms
 end
 
+-- What a label says of a file: its options.
+local function options_of(label, path)
+  for _, each in ipairs(label and label.policies or {}) do
+    if core.file.resolve(each.file) == core.file.resolve(path) then return each.options end
+  end
+end
+
 -- A policy as a configuration has it.
 local function row_of(policy)
   if type(policy) == "string" then policy = { file = policy } end
@@ -84,8 +91,8 @@ end
 --- files?: table<string, string>, with?: (string|{ file: string, options?: table })[] } config: a
 --- server's configuration, or its file; label: which of its labels (absent: `default`); profile:
 --- one to approve by where there is no configuration, whatever name the policy has for it; options:
---- the file's own; files: texts that were read already, by their paths; with: the label's further
---- policies, which must all approve
+--- the file's own, absent: those that the label gives it; files: texts that were read already, by
+--- their paths; with: the label's further policies, which must all approve
 ---@return lest.desk.policy|nil
 ---@return lest.error|nil err codes config, policy
 function M.load(file, options)
@@ -94,7 +101,8 @@ function M.load(file, options)
   if not terms then return nil, err end
   local label = terms.label
   if file then
-    label = { policies = { row_of { file = file, options = options.options } } }
+    label = { policies = { row_of { file = file,
+      options = options.options or options_of(terms.label, file) } } }
     for i, each in ipairs(options.with or {}) do label.policies[i + 1] = row_of(each) end
   end
   local loaded

@@ -9,6 +9,10 @@ local function http_answer(value)
   if math.type(value) == "integer" then value = { status = value } end
   if type(value) ~= "table" then return value end
   local answer = { status = value.status or 200, body = value.body or "", headers = {} }
+  if value.body_base64 or value.body_sha256 then
+    answer.body, answer.body_base64, answer.body_sha256 = value.body, value.body_base64,
+      value.body_sha256
+  end
   for name, text in pairs(value.headers or {}) do
     table.insert(answer.headers, type(text) == "table" and text or { name, text })
   end
@@ -16,11 +20,13 @@ local function http_answer(value)
   return answer
 end
 
--- A table of HTTP answers may leave out "GET ".
+-- A table of HTTP answers may leave out "GET ", and the hash of what else was sent.
 local function find_http(given, question)
-  local found = given[question]
-  if found == nil then found = given[question:match "^GET (.*)$" or ""] end
-  return found
+  for _, text in ipairs { question, (question:gsub(" %(%x+%)$", "")) } do
+    for _, key in ipairs { text, text:match "^GET (.*)$" } do
+      if given[key] ~= nil then return given[key] end
+    end
+  end
 end
 
 local KINDS <const> = { http = { find = find_http, make = http_answer } }
@@ -49,7 +55,9 @@ function M.find(given, kind, question)
   end
   if found == nil then return false end
   if found == false then return true end
-  if type(found) == "table" and found.err ~= nil then return true, nil, found.err end
+  if type(found) == "table" and found.err ~= nil and next(found, (next(found))) == nil then
+    return true, nil, found.err
+  end
   return true, row.make(found)
 end
 

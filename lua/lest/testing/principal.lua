@@ -70,6 +70,7 @@ end
 ---@return lest.cert|nil
 ---@return lest.error|nil err
 function Principal:certificate_at(now)
+  if self.pem then return core.cert.parse(self.pem) end
   local key, err = material.key(self.key or "ec:P-256", "principal")
   if not key then return nil, err end
   local not_before, not_after = validity(self, now)
@@ -99,6 +100,7 @@ end
 ---@return lest.key|nil
 ---@return lest.error|nil err
 function Principal:key_pair()
+  if self.pem then error("testing.cert: of a certificate from PEM there is no key", 0) end
   return material.key(self.key or "ec:P-256", "principal")
 end
 

@@ -18,12 +18,17 @@ local s <const> = schema
 local principal_shape = shapes.object(principals.class,
   "a principal, as testing.basic \"device001\" makes one")
 shapes.define("request", {
-  principal = s.optional(principal_shape), previous = s.optional(principal_shape),
+  principal = s.optional(principal_shape),
+  previous = s.optional(s.custom(principal_shape.wanted .. ", or false", function(value)
+    if value == false then return value end
+    return principal_shape.accept(value)
+  end)),
   csr = s.optional(shapes.csr), time = s.optional(shapes.time),
   operation = s.optional(s.one_of { "simpleenroll", "simplereenroll" }),
   label = s.optional(shapes.text), device = s.optional(shapes.text),
   address = s.optional(shapes.text), id = s.optional(shapes.text),
-  headers = s.optional(shapes.any_table), tls = s.optional(shapes.any_table),
+  auth = s.optional(shapes.any_table), headers = s.optional(shapes.any_table),
+  tls = s.optional(shapes.any_table),
   approvals = s.optional(s.list(shapes.approval)),
 })
 
@@ -35,7 +40,7 @@ function M.new(options)
   if type(self.csr) == "table" then self.csr = shapes.check("csr", self.csr, CALLER) end
   self.principal = self.principal or principals.basic("device001")
   self.operation = self.operation or self.previous and "simplereenroll" or "simpleenroll"
-  if self.operation == "simplereenroll" and not self.previous
+  if self.operation == "simplereenroll" and self.previous == nil
     and self.principal.kind == "certificate" and self.principal.is_own then
     self.previous = self.principal
   end
@@ -64,6 +69,7 @@ end
 function Request:csr_of(facts)
   local given = self.csr or {}
   if type(given) == "userdata" then return given end
+  if given.pem then return core.csr.parse(given.pem) end
   local plan, kind = {}, given.key or "ec:P-256"
   for field, value in pairs(given) do plan[field] = value end
   local has_names = plan.subject or plan.subject_der or plan.san
@@ -108,7 +114,7 @@ function Request:facts(now)
   facts.id, facts.time = self.id or "test", now
   facts.operation, facts.label, facts.address = self.operation, self.label, self.address
   facts.device = self.device or facts.device
-  facts.headers = self.headers
+  facts.headers, facts.auth = self.headers, self.auth or facts.auth
   facts.tls = self.tls or { version = "TLSv1.3", cipher = "TLS_AES_256_GCM_SHA384",
     channel_bound = false }
   facts.approvals = {}

@@ -33,6 +33,9 @@ M.time = s.custom('a time, as "2026-01-31 12:00"', function(value)
   return type(value) == "string" and clock.parse(value) or nil
 end)
 
+--- What was made elsewhere.
+M.pem = s.string { max = 65536, pattern = "^%s*%-%-%-%-%-BEGIN ", what = "PEM" }
+
 --- One of the makers' own objects.
 ---@param class table
 ---@param wanted string
@@ -47,7 +50,7 @@ local function certificate(fields)
     subject = name, san = texts, eku = texts, key = key, name = text, anchors = text,
     is_own = s.boolean(), not_before = M.time, not_after = M.time, age = duration.field(),
     left = duration.field(), expired = duration.field(), facts = is_a("a table", "table"),
-    profile = text,
+    profile = text, pem = M.pem,
   } do
     fields[field] = s.optional(shape)
   end
@@ -67,7 +70,7 @@ local shapes <const> = {
   idevid = certificate(attributes),
   csr = s.record {
     subject = s.optional(name), subject_der = s.optional(text), san = s.optional(texts),
-    key = s.optional(key),
+    key = s.optional(key), pem = s.optional(M.pem),
     key_usage = s.optional(texts), eku = s.optional(texts), extensions = s.optional(extensions),
     attributes = s.optional(extensions), challenge_password = s.optional(text),
     change = s.optional(is_a("a table", "table")), digest = s.optional(text),

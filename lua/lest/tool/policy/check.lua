@@ -32,24 +32,26 @@ function M.add(parser)
   command:flag "--json":description "Print the findings as JSON."
 end
 
--- What a label says of a policy's file; nil where another decides for it.
-local function row_of(label, path)
+local function decides_for(label, path)
   for _, policy in ipairs(label.policies) do
-    if core.file.resolve(policy.file) == path then return policy end
+    if core.file.resolve(policy.file) == path then return true end
   end
+  return false
 end
 
--- The labels of a configuration that a policy decides for, and with which options.
+-- The labels of a configuration that a policy decides for.
 local function labels_of(config, file)
-  local names, options, path = {}, {}, core.file.resolve(file)
+  local names, path = {}, core.file.resolve(file)
   for _, name in ipairs(list.sorted_keys(config.labels)) do
-    local row = row_of(config.labels[name], path)
-    if row then
-      names[#names + 1] = name
-      options[name] = row.options
-    end
+    if decides_for(config.labels[name], path) then names[#names + 1] = name end
   end
-  return names, options
+  return names
+end
+
+-- A policy runs as it does in a worker: as `user`, and never as root.
+local function drop(config)
+  if core.process.uid ~= 0 then return true end
+  return core.process.drop(config and config.user or "nobody")
 end
 
 -- The message of an error of the policy begins with its file, as does its line. That an option is
@@ -57,6 +59,7 @@ end
 local function load_finding(file, err, is_of_label)
   local message = tostring(err)
   local is_note = err.option and not is_of_label
+  if err.option then message = ("options.%s: %s"):format(err.option, message) end
   if is_note then message = message .. ": --config has the options that a label gives" end
   local name = file:match "[^/]*$" -- Lua cuts a long path at its beginning
   local line = message:match("%f[^/\0]" .. name:gsub("%p", "%%%0") .. ":(%d+)")
@@ -69,11 +72,11 @@ local function append(found, all)
 end
 
 -- As a worker would: for each of its labels, or without any.
-local function load_all(file, config, labels, options, found)
+local function load_all(file, text, config, labels, found)
   local hooks = {}
   for _, label in ipairs(#labels > 0 and labels or { false }) do
-    local policy, err = desk.load(file, label and { config = config, label = label,
-      options = options[label] } or nil)
+    local policy, err = desk.load(file, { config = label and config, label = label or nil,
+      files = { [core.file.absolute(file)] = text } })
     if not policy then
       table.insert(found, load_finding(file, err, label))
       return false
@@ -84,10 +87,10 @@ local function load_all(file, config, labels, options, found)
   return true
 end
 
-local function look(file, text, config, labels, options)
+local function look(file, text, config, labels)
   local found = {}
   -- What Lua cannot read has no tree.
-  local is_loaded = load_all(file, config, labels, options, found)
+  local is_loaded = load_all(file, text, config, labels, found)
   if not is_loaded and not load(mark.strip(text), "=policy", "t") then return found end
   local read, err = source.read(file, text)
   if not read then return nil, err end
@@ -117,19 +120,20 @@ end
 ---@return integer|nil exit_code
 ---@return lest.error|nil err
 function M.run(options)
-  local file, labels, label_options, config = options.file, {}, {}, nil
+  local file, labels, config = options.file, {}, nil
   local text, err = core.file.read(file, FILE_MAX)
   if not text then return nil, support.file_error(err) end
   if options.config then
     config, err = config_file.load(options.config)
     if not config then return nil, err end
-    labels, label_options = labels_of(config, file)
+    labels = labels_of(config, file)
     if #labels == 0 then
       return fail("config", ("%s: no label has the policy %s"):format(options.config, file))
     end
   end
-  local found
-  found, err = look(file, text, config, labels, label_options)
+  local ok, found
+  ok, err = drop(config)
+  if ok then found, err = look(file, text, config, labels) end
   if not found then return nil, err end
   local wrong = 0
   for _, each in ipairs(found) do wrong = wrong + (each.level == "note" and 0 or 1) end

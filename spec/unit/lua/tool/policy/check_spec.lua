@@ -150,6 +150,27 @@ return { enroll = policy.first {
     }, (check(TEXT, CONFIG)))
   end)
 
+  it("runs the policy with its label's options, and as root never as root", function()
+    local CONFIG <const> = [[return {
+      tls = { cert = "a", key = "a" }, ca = { cert = "a", key = "a" }, anchors = { own = "a" },
+      profiles = { device = { lifetime = "90d", keys = "ec:P-256", names = "policy" } },
+      labels = { default = { policy = { file = "x.lua", options = { prefix = 7 } },
+        profile = "device" } } }]]
+    local TEXT <const> = HEAD .. [[
+local options = policy.options { prefix = { type = "string" } }
+assert(require "lest.core".process.uid ~= 0, lest.version)
+return { enroll = policy.names { CN = options.prefix .. "${principal.name}" },
+  reenroll = policy.renew() }
+]]
+    local found, result = check(TEXT, CONFIG)
+    assert.equal(1, result.code)
+    assert.matches("options.prefix: must be a string", found[1])
+    assert.same({}, (check(TEXT, (CONFIG:gsub("prefix = 7", 'prefix = "a"')))))
+    local _, unconfigured, told = check(TEXT)
+    assert.equal(0, unconfigured.code)
+    assert.matches("prefix.*%-%-config has the options", told.findings[1].message)
+  end)
+
   it("answers with exit code 2 what it cannot read", function()
     assert.equal(2, shell.lest("policy", "check", "/nothing.lua").code)
     local result = shell.lest("policy", "check", "policies/factory.lua", "--config",

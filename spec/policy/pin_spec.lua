@@ -1,0 +1,148 @@
+-- `lest policy pin` makes a test of what a server has decided: it passes by the policy that decided
+-- so, and fails by one that decides otherwise.
+local process = require "support.process"
+local raw_server = require "support.raw_server"
+local support = require "support.server"
+
+local POLICY <const> = [[
+local lest, policy = require "lest", require "lest.policy"
+local options = policy.options { prefix = { type = "string", default = "x-" } }
+
+local function of_inventory(request)
+  local res, err = lest.http.get("INVENTORY/" .. request.principal.name, { trust = "CA" })
+  if not res then return policy.unavailable { "the inventory is away", detail = err } end
+  if res.status ~= 200 then return policy.reject "not in the inventory" end
+  return policy.approve { subject = { { "CN", options.prefix .. assert(res:json()).host } },
+    lifetime = "1d" }
+end
+
+return {
+  enroll = policy.first {
+    policy.when(function(request) return request.principal.name:find "^listed" end, of_inventory),
+    policy.when(policy.principal { name = "wait*" }, policy.pending { "wait", needed = 2 }),
+    policy.own_name(),
+  },
+  reenroll = policy.renew {},
+}
+]]
+
+local BOTH <const> = [[
+local policy = require "lest.policy"
+return function(request)
+  local auth = request.auth
+  if auth.basic.name ~= "both" or auth.certificate.name ~= "device001" then
+    return policy.reject "who is this?"
+  end
+  return policy.approve { subject = { { "CN", "at-" .. request.time } } }
+end
+]]
+
+describe("lest policy pin", function()
+  local server, inventory
+
+  local function enroll(name)
+    return (server:post("/simpleenroll", server:csr(name), "--user",
+      name .. ":" .. server:credential(name)))
+  end
+
+  setup(function()
+    server = support.make { files = { ["both.lua"] = BOTH }, config = function(text)
+      return (text:gsub('names = "principal"', 'names = "policy"'):gsub("labels = {", [[
+        workers = 1, labels = {
+          both = { policy = "both.lua", profile = "device", auth = "certificate+basic" },
+      ]], 1):gsub('policy = "policy.lua"',
+        'policy = { file = "policy.lua", options = { prefix = "pump-" } }', 1))
+    end }
+    inventory = raw_server.start {
+      cert = server.dir .. "/server.pem", key = server.dir .. "/server.key",
+    }
+    local policy = POLICY:gsub("INVENTORY", inventory.url):gsub("CA\"", server.dir .. '/ca.pem"')
+    process.write(server.dir .. "/policy.lua", policy)
+    server:run()
+    inventory:answer(raw_server.http(200, {}, '{ "host": "7" }'))
+    assert.equal(200, enroll "listed7")
+    inventory:request()
+    inventory:answer(raw_server.http(404, {}, ""))
+    assert.equal(403, enroll "listed8")
+    inventory:request()
+    inventory:stop()
+    assert.equal(202, enroll "wait1")
+    server:enroll "device001"
+    assert.equal(200, (server:post("/simplereenroll", server:csr("device001", { reuse = true }),
+      "--cert", server.folder .. "/device001.pem", "--key", server.folder .. "/device001.key")))
+    assert.equal(200, (server:post("/both/simpleenroll", server:csr "both", "--cert",
+      server.folder .. "/device001.pem", "--key", server.folder .. "/device001.key", "--user",
+      "both:" .. server:credential "both")))
+  end)
+  teardown(function() server:stop() end)
+
+  local function pin(...)
+    local words = { server.lest, "policy", "pin", "--config", server.dir .. "/server.lua", ... }
+    return process.run(words)
+  end
+
+  -- What the tests of some requests say.
+  local function test(name, ...)
+    local texts = {}
+    for i, id in ipairs { ... } do
+      local code, out, err = pin(id)
+      assert.same({ 0, "" }, { code, err }, id)
+      texts[i] = out
+    end
+    local spec = server:file(name .. "_spec.lua", table.concat(texts))
+    return process.run { server.lest, "policy", "test", spec }
+  end
+
+  local function ids()
+    local found = {}
+    for id in server:sql("SELECT id FROM requests ORDER BY seq"):gmatch "%S+" do
+      found[#found + 1] = id
+    end
+    return found
+  end
+
+  it("makes tests that pass by the policy that decided, and of every verdict", function()
+    local all = ids()
+    assert.is_true(#all >= 6)
+    local code, out, err = test("all", table.unpack(all))
+    assert.equal(0, code, out .. err)
+    assert.matches(("\n%d passed, 0 failed\n$"):format(#all), out)
+  end)
+
+  it("makes tests that fail by another policy", function()
+    local all = ids()
+    local before = process.read(server.dir .. "/policy.lua")
+    process.write(server.dir .. "/policy.lua", (before:gsub("not in the inventory", "unknown")
+      :gsub('lifetime = "1d"', 'lifetime = "2d"'):gsub("policy.pending", "policy.reject")
+      :gsub(", needed = 2", "")))
+    local _, out = test("other", table.unpack(all))
+    process.write(server.dir .. "/policy.lua", before)
+    assert.matches("lifetime: expected 1d\n  +actual 2d", out)
+    assert.matches("reason: expected not in the inventory\n  +actual unknown", out)
+    assert.matches("expected: pending\n  actual:   reject: wait\n", out)
+    assert.matches(("\n%d passed, 3 failed\n$"):format(#all - 3), out)
+  end)
+
+  it("finds a decision by its certificate's serial, and by name and time", function()
+    local serial = server:sql "SELECT serial FROM requests WHERE principal_name = 'listed7'"
+    local id = server:sql "SELECT id FROM requests WHERE principal_name = 'listed7'"
+    local _, out = pin(serial)
+    assert.truthy(out:find(id, 1, true))
+    for _, words in ipairs { { "listed8" }, { "listed8", "--at", "0s" } } do
+      local code, found = pin(table.unpack(words))
+      assert.equal(0, code)
+      assert.matches("assert.rejects", found)
+    end
+    assert.equal(1, (pin("listed8", "--at", "1d")))
+    assert.equal(1, (pin "nobody"))
+  end)
+
+  it("lets nothing of a request become code", function()
+    local evil = [["]] .. "]] os.exit(3) --"
+    assert.equal(403, (server:post("/simpleenroll", server:csr("evil",
+      { subject = "/CN=" .. evil }), "--user", "evil:" .. server:credential "evil", "-A", evil)))
+    local code, out, err = test("evil",
+      server:sql "SELECT id FROM requests WHERE principal_name = 'evil'")
+    assert.equal(0, code, out .. err)
+  end)
+end)
