@@ -42,8 +42,10 @@ local M = { NOW = policies.NOW }
 --- which must all approve: of one that only consents
 ---@field http? table|fun(question: string): any answers by "GET https://host/path" or the URL
 --- alone: a status, or { status =, json =, body =, headers = }, or { err = "..." } for none
----@field history? table|fun(question: string): any answers to what is asked of the ledger
----@field rate? table|fun(question: string): any answers to what is counted
+---@field history? table|fun(about: string): any what request.history says: { device = { active =
+--- { count = 3 } } }; a part that is not stated fails the test, a count is 0
+---@field rate? boolean|table|fun(question: string): any whether requests are within each rate, or
+--- by "5 in 60 s per address"
 ---@field csv? table|fun(question: string): any rows of inventories, false for none
 ---@field sqlite? table|fun(question: string): any likewise
 ---@field outside? table<string, table|fun(question: string): any> answers to other kinds of

@@ -29,11 +29,19 @@ local function find_http(given, question)
   end
 end
 
-local KINDS <const> = { http = { find = find_http, make = http_answer } }
-local PLAIN <const> = {
-  find = function(given, question) return given[question] end,
-  make = function(value) return value end,
+local function find_plain(given, question) return given[question] end
+
+-- Whether requests are within a rate; true and false are answers here.
+local function rate_answer(value)
+  if type(value) == "boolean" then return { within = value, count = 1 } end
+  return value
+end
+
+local KINDS <const> = {
+  http = { find = find_http, make = http_answer },
+  rate = { find = find_plain, make = rate_answer, is_boolean = true },
 }
+local PLAIN <const> = { find = find_plain, make = function(value) return value end }
 
 --- The answer of a spec to a question.
 ---@param given table<string, table|function> answers by the kind of question: tables from questions
@@ -47,14 +55,16 @@ local PLAIN <const> = {
 function M.find(given, kind, question)
   local row, answers = KINDS[kind] or PLAIN, given[kind]
   local found, err
-  if type(answers) == "function" then
+  if type(answers) == "boolean" then
+    found = answers
+  elseif type(answers) == "function" then
     found, err = answers(question)
     if found == nil then return true, nil, err end
   elseif answers then
     found = row.find(answers, question)
   end
   if found == nil then return false end
-  if found == false then return true end
+  if found == false and not row.is_boolean then return true end
   if type(found) == "table" and found.err ~= nil and next(found, (next(found))) == nil then
     return true, nil, found.err
   end
@@ -74,10 +84,17 @@ function M.source(given, unanswered)
   end
 end
 
--- What the world says of itself where a spec says nothing, by a plan's `world`.
-local HTTP <const> = { [3] = 404, [4] = 500, [5] = { json = {} }, [6] = { body = "<html>" },
-  [7] = { json = { name = "a" } }, [8] = 200 }
+-- A world up to AWAY_MOST is one in which nobody answers.
 local AWAY <const>, AWAY_MOST <const> = "nobody answers", 2
+
+-- What the world says of itself where a spec says nothing, by a plan's `world`.
+local NONE <const>, MANY <const> = {}, { active = { count = 5 }, issued = { count = 1000 },
+  refused = { count = 3 }, revoked = { count = 1 } }
+local WORLDS <const> = {
+  http = { 404, 500, { json = {} }, { body = "<html>" }, { json = { name = "a" } }, 200 },
+  history = { NONE, MANY, NONE, MANY, NONE, NONE },
+  rate = { true, false, true, true, true, false },
+}
 
 --- Answers for a search: those of the spec, or others by a number, or none since all is away.
 ---@param given table<string, table|function> as of find()
@@ -92,9 +109,11 @@ function M.world(given, world, asked)
     if world > AWAY_MOST then
       local found, answer, err = M.find(given, kind, question)
       if found then return answer, err end
-      if kind == "http" then
-        note(kind, question, HTTP[world])
-        return http_answer(HTTP[world])
+      local row, others = KINDS[kind] or PLAIN, WORLDS[kind]
+      if others then
+        local written = others[world - AWAY_MOST]
+        note(kind, question, written)
+        return row.make(written)
       elseif kind == "csv" or kind == "sqlite" then
         note(kind, question, false)
         return nil

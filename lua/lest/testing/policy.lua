@@ -35,11 +35,12 @@ local fields = { now = s.optional(shapes.time), options = s.optional(shapes.any_
       if type(value) == "string" then value = { file = value } end
       return type(value) == "table" and type(value.file) == "string" and value or nil
     end), { single = true })) }
-local answer_shape <const> = s.optional(s.custom("a table of answers, or a function",
-  function(value)
+for _, kind in ipairs(OUTSIDE) do
+  fields[kind] = s.optional(s.custom("a table of answers, or a function", function(value)
     if type(value) == "table" or type(value) == "function" then return value end
+    if kind == "rate" and type(value) == "boolean" then return value end
   end))
-for _, kind in ipairs(OUTSIDE) do fields[kind] = answer_shape end
+end
 shapes.define("policy", fields)
 
 -- What is approved where a spec states no profile: all that a profile could be made to allow.
@@ -64,7 +65,9 @@ function M.new(file, options)
   if type(file) ~= "string" then error("testing.policy takes the policy's file", CALLER) end
   options = shapes.check("policy", options, CALLER)
   local given = options.outside or {}
-  for _, kind in ipairs(OUTSIDE) do given[kind] = options[kind] or given[kind] end
+  for _, kind in ipairs(OUTSIDE) do
+    if options[kind] ~= nil then given[kind] = options[kind] end
+  end
   local path, with = path_of(file), {}
   for i, each in ipairs(options.with or {}) do
     with[i] = { file = path_of(each.file), options = each.options }

@@ -151,6 +151,27 @@ describe("a policy of lest.testing", function()
     assert.matches("^POST https://inventory/", asked)
   end)
 
+  it("is told what the ledger knows, and whether a rate is kept", function()
+    local TEXT <const> = [[return policy.first {
+      policy.unless(policy.rate { per = "address", most = 5, every = "1m" },
+        policy.reject "too often"),
+      function(request)
+        local count = request.history.device.active.count
+        if count > 2 then return policy.reject("it has " .. count) end
+      end,
+      policy.own_name() }]]
+    local function given(rate, count)
+      return policy(TEXT, { rate = rate, history = { device = { active = { count = count } } } })
+    end
+    assert.approves(given(true, 2), testing.request())
+    assert.rejects(given(true, 3), testing.request(), "it has 3")
+    assert.rejects(given(false, 2), testing.request(), "too often")
+    assert.rejects(given({ ["5 in 60 s per address"] = false }, 2), testing.request(), "too often")
+    local is_so, message = judge("approve", policy(TEXT, { rate = true }), testing.request())
+    assert.is_false(is_so)
+    assert.truthy(message:find('{ history = { ["device"] = ... } }', 1, true), message)
+  end)
+
   it("approves what the profile allows", function()
     local PROFILE <const> = { lifetime = "90d", keys = "ec:P-256", names = "policy" }
     local names = policy([[return policy.names { CN = "x", O = "y", profile = "any" }]])
