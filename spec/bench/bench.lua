@@ -14,6 +14,8 @@ local ROWS <const> = {
   { "fleet", "fleet", "1,000 devices in one `lest run`: client against server" },
   { "latency", "latency", "p50 and p99 at 30 % and 70 % load, open loop, Poisson arrivals", 0 },
   { "idle", "latency", "the same at 70 % beside 10,000 idle TLS connections", 10000 },
+  { "parked", "parked", "p99 of 50 enrollments a second beside a request that is parked",
+    by_name = true },
   { "attackers", "attackers", "p99 beside four strangers who cost what they can (two minutes)",
     by_name = true },
   { "scale", "scale", "enrollment with 10^6 in the ledger, beside an empty one (2.5 GB)", 1000000,
