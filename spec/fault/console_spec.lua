@@ -36,15 +36,16 @@ describe("lest repl --attach", function()
     return process.run(line(...), { stdin = statements })
   end
 
-  local function start_enroll(name, secret)
-    local csr = server:csr(name)
-    secret = secret or server:credential(name)
-    local answer = server.folder .. "/answer." .. name
+  local function start_enroll(name, secret, of)
+    of = of or server
+    local csr = of:csr(name)
+    secret = secret or of:credential(name)
+    local answer = of.folder .. "/answer." .. name
     process.write(answer, "")
-    process.start({ "curl", "-sS", "--max-time", "100", "--cacert", server.root, "-o", "/dev/null",
+    process.start({ "curl", "-sS", "--max-time", "100", "--cacert", of.root, "-o", "/dev/null",
       "-w", "%{http_code}", "--user", name .. ":" .. secret, "-H",
       "Content-Type: application/pkcs10", "--data-binary", "@" .. csr,
-      server.url .. "/.well-known/est/simpleenroll" }, answer, answer .. ".err")
+      of.url .. "/.well-known/est/simpleenroll" }, answer, answer .. ".err")
     return function() return process.read(answer) end
   end
 
@@ -207,6 +208,19 @@ describe("lest repl --attach", function()
     terminal:leave "\4"
   end)
 
+  it("is attached anew after a reload, which lets what is parked go on", function()
+    local terminal <close> = attach()
+    terminal:type('break_at { principal = "reload-1" }\n', "attached> ")
+    local answer = start_enroll "reload-1"
+    terminal:expect "parked in worker"
+    local count = #server:logged "ready"
+    process.kill(server.pid, "HUP")
+    process.wait_for(function() return #server:logged "ready" > count end, "the reload", 30)
+    expect_answer(answer, "200")
+    terminal:type("#workers()\n", "\n2\r")
+    terminal:leave "\4"
+  end)
+
   it("shows no control sequence of a request, and none of a statement", function()
     local _, out = run "print('a\\27[2Jb') '\\27]0;title\\7'\n"
     assert.is_nil(out:find("[\27\7]"), out)
@@ -267,5 +281,38 @@ print(looked > 50, #found, table.concat(found, " ")) end]]
     expect_answer(answer, "200")
     terminal:leave "\4"
     assert.is_nil(process.read(server.log_file):find(secret, 1, true))
+  end)
+
+  it("lets a request that an operator leaves for ever have its own rules, in time", function()
+    local short <close> = support.start { policy = POLICY, config = function(text)
+      return (text:gsub("return {", 'return { workers = 1,\n  '
+        .. 'limits = { answer = "4s", decision = "1s" },', 1))
+    end }
+    local terminal <close> = terminals.start(shell.line("repl", "--attach", short.dir
+      .. "/server.lua"))
+    terminal:expect "attached> "
+    for _, wanted in ipairs { 'principal = "left-1"', 'principal = "left-2", rule = "names"' } do
+      terminal:type(("break_at { %s }\n"):format(wanted), "attached> ")
+    end
+    for i = 1, 2 do
+      short:enroll(("left-%d"):format(i)) -- raises unless it is answered with a certificate
+      terminal:expect "its answer is due soon; its own rules decide"
+    end
+    terminal:leave "\4"
+  end)
+
+  it("lets what is parked go on where the server is stopped", function()
+    local stopped <close> = support.start { policy = POLICY, config = function(text)
+      return (text:gsub("return {", "return { workers = 1,", 1))
+    end }
+    local terminal <close> = terminals.start(shell.line("repl", "--attach", stopped.dir
+      .. "/server.lua"))
+    terminal:expect "attached> "
+    terminal:type("break_at {}\n", "attached> ")
+    local answer = start_enroll("stopped", nil, stopped)
+    terminal:expect "parked in worker"
+    process.kill(stopped.pid)
+    expect_answer(answer, "200")
+    assert.equal(0, stopped:exit_code())
   end)
 end)

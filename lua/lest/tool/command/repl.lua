@@ -130,7 +130,7 @@ local function attach(options)
   local server <close>, problem = attached.enter(path, { write = options.write })
   if not server then return nil, problem end
   local greeting = ("lest %s, attached to %d workers at %s%s."):format(core.version,
-    #server:numbers(), support.clean(path), options.write and "" or ", to look")
+    #server:numbers(), support.clean(path), options.write and ", to write" or ", read-only")
   return converse(options, greeting, function(means) return remote.new(server, means) end)
 end
 

@@ -104,8 +104,10 @@ end
 function Holding:park(place)
   local release_ms, since = self.parking:release_ms(self.request), core.clock.monotonic_ms()
   if not coroutine.isyieldable() or since >= release_ms or not self.parking:enter(self) then
+    if not self.was_parked then self.session = nil end
     return
   end
+  self.was_parked = true
   local limit = self.limit
   local deadline_ms = limit and limit.deadline_ms
   if limit then limit:defer(math.max(deadline_ms, release_ms + 1000)) end

@@ -153,10 +153,11 @@ describe("a worker's console", function()
     assert.is_true(open(true, 2).result.write)
     assert.matches("no session", ask({ act = "eval", code = "1" }, 9).error.message)
     assert.matches("does not know", ask({ act = "nothing" }).error.message)
-    for i = 3, 16 do assert.truthy(open(false, i).result) end
-    assert.matches("too many", open(false, 17).error.message)
-    peer:send(envelope.pack(2, 0, ""))
-    assert.truthy(open(false, 17).result)
+    for i = 3, 16 do assert.truthy(open(false, i, 1000).result) end
+    assert.matches("too many", open(false, 17, 1000).error.message)
+    assert.truthy(open(false, 18, 0).result)
+    for _, connection in ipairs { 2, 3 } do peer:send(envelope.pack(connection, 0, "")) end
+    assert.truthy(open(false, 17, 1000).result)
   end)
 
   it("is as open to the account of a server that root did not start", function()
@@ -473,6 +474,8 @@ end]]
     assert.equal(console.parking.most, 1000 - done)
     local stats = ask({ act = "stats" }).result
     assert.same({ 8, 992 }, { stats.parked, stats.passed_by })
+    assert.equal(1, event("full").passed_by)
+    for _, each in ipairs(frames) do assert.equal("parked", each.event) end
     local rows = ask({ act = "requests" }).result
     assert.same({ 8, "parked" }, { #rows, rows[1].state })
     peer:send(envelope.pack(1, 0, ""))
