@@ -346,6 +346,10 @@ enum lest_status pki_csr_verify(struct pki_csr *csr, bool allow_weak, struct les
         return lest_error_set(err, LEST_E_CSR_WEAK, "CSR: the signature algorithm %.100s is %s", name,
                               digest_bits < 0 ? "unknown" : "too weak");
     }
-    return pki_verifier_verify(csr->verifier, csr->algorithm, csr->signature, csr->info, LEST_E_CSR_SIGNATURE,
-                               err);
+    status = pki_verifier_verify(csr->verifier, csr->algorithm, csr->signature, csr->info,
+                                 LEST_E_CSR_SIGNATURE, err);
+    /* The next request finds it idle, however long Lua keeps this one. */
+    pki_verifier_free(csr->verifier);
+    csr->verifier = NULL;
+    return status;
 }

@@ -31,7 +31,7 @@ enum { PKI_CSR_FLAWS = PKI_FLAW_BOOLEAN | PKI_FLAW_VERSION | PKI_FLAW_EXTENSION 
  *  eku         contents of ExtKeyUsageSyntax; data NULL if there is none
  *  spki        the public key's one encoding (pki_public_canonical), which may differ from what stands in der
  *  key         what the request says of it
- *  verifier    made of it at the first need; NULL until then
+ *  verifier    made of it at the first need, and given back when the signature was checked; NULL otherwise
  *  challenge   challengePassword as UTF-8; data NULL if there is none
  *  change      ChangeSubjectName (RFC 6402 2.8): whole Name and whole GeneralNames that are asked for in
  *              place of those of the certificate being renewed; one of them absent (data NULL) means no such
