@@ -10,11 +10,13 @@
 enum { VALUE_MAX = 4 * 1024 * 1024, SQL_MAX = 64 * 1024 };
 
 /* A savepoint keeps old pages in a statement journal, which by default goes to a temporary file at 64 KiB:
- * made, written and unlinked in every fourth transaction of a busy authority. Where something else of this
- * process uses SQLite already, this is refused, and costs time only. */
+ * made, written and unlinked in every fourth transaction of a busy authority. Nobody asks SQLite how much
+ * memory it has, and to count it takes a lock at each piece. Where something else of this process uses SQLite
+ * already, both are refused, and cost time only. */
 static void configure(void)
 {
     sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
+    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
 void ledger_sqlite_configure(void)
