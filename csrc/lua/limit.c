@@ -44,7 +44,7 @@ void *lestL_limit_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
         allocator->denied = true;
         return NULL;
     }
-    void *grown = realloc(ptr, new_size);
+    void *grown = ptr ? realloc(ptr, new_size) : malloc(new_size);
     if (grown)
         allocator->used += new_size - old_size;
     return grown;
