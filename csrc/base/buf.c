@@ -79,6 +79,18 @@ void lest_buf_append_str(struct lest_buf *buf, const char *text)
     lest_buf_append(buf, text, strlen(text));
 }
 
+void lest_buf_append_number(struct lest_buf *buf, int64_t number)
+{
+    char digits[20], *end = digits + sizeof digits, *at = end;
+    uint64_t left = number < 0 ? 0 - (uint64_t)number : (uint64_t)number;
+    do
+        *--at = (char)('0' + left % 10);
+    while (left /= 10);
+    if (number < 0)
+        *--at = '-';
+    lest_buf_append(buf, at, (size_t)(end - at));
+}
+
 void lest_buf_append_fmt(struct lest_buf *buf, const char *format, ...)
 {
     va_list args;

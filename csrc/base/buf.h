@@ -32,6 +32,7 @@ void lest_buf_wipe(struct lest_buf *buf);
 void lest_buf_append(struct lest_buf *buf, const void *data, size_t len);
 void lest_buf_append_byte(struct lest_buf *buf, uint8_t byte);
 void lest_buf_append_str(struct lest_buf *buf, const char *text);
+void lest_buf_append_number(struct lest_buf *buf, int64_t number);
 void lest_buf_append_fmt(struct lest_buf *buf, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /** Make room for `extra` more bytes and return where they start, or NULL (buf->failed is then set).

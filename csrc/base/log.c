@@ -53,11 +53,20 @@ bool lest_log_shows(enum lest_log_level level)
 static void append_value(struct lest_buf *line, const struct lest_log_field *field)
 {
     if (field->kind == LEST_LOG_INTEGER)
-        lest_buf_append_fmt(line, "%lld", (long long)field->integer);
+        lest_buf_append_number(line, field->integer);
     else if (field->kind == LEST_LOG_BOOLEAN)
         lest_buf_append_str(line, field->integer ? "true" : "false");
     else
         lest_json_append_string(line, field->text, field->text_len);
+}
+
+/* ".000042" */
+static void append_fraction(struct lest_buf *line, int us)
+{
+    char text[] = ".000000";
+    for (size_t i = sizeof text - 2; us; us /= 10)
+        text[i--] = (char)('0' + us % 10);
+    lest_buf_append_str(line, text);
 }
 
 static void append_time(struct lest_buf *line, bool for_people)
@@ -73,7 +82,9 @@ static void append_time(struct lest_buf *line, bool for_people)
     } else {
         gmtime_r(&seconds, &parts);
         strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &parts);
-        lest_buf_append_fmt(line, "%s.%06dZ", text, (int)(now % 1000000));
+        lest_buf_append_str(line, text);
+        append_fraction(line, (int)(now % 1000000));
+        lest_buf_append_byte(line, 'Z');
     }
 }
 
@@ -107,10 +118,15 @@ static void append_json(struct lest_buf *line, enum lest_log_level level, const 
 {
     lest_buf_append_str(line, "{\"time\":\"");
     append_time(line, false);
-    lest_buf_append_fmt(line, "\",\"level\":\"%s\"", level_names[level]);
-    if (*role_name)
-        lest_buf_append_fmt(line, ",\"role\":\"%s\"", role_name);
-    lest_buf_append_fmt(line, ",\"pid\":%d,\"event\":", (int)getpid());
+    lest_buf_append_str(line, "\",\"level\":\"");
+    lest_buf_append_str(line, level_names[level]);
+    if (*role_name) {
+        lest_buf_append_str(line, "\",\"role\":\"");
+        lest_buf_append_str(line, role_name);
+    }
+    lest_buf_append_str(line, "\",\"pid\":");
+    lest_buf_append_number(line, getpid());
+    lest_buf_append_str(line, ",\"event\":");
     lest_json_append_string(line, event, strlen(event));
     for (size_t i = 0; i < count; i++) {
         /* A field that does not fit is left out whole, so that the line stays JSON. */

@@ -53,7 +53,11 @@ const char *http_reason(int status)
 void http_response_start(struct lest_buf *out, int status)
 {
     /* The blank before the phrase stays even without one: RFC 9112 4 says so, and clients look for it. */
-    lest_buf_append_fmt(out, "HTTP/1.1 %d %s\r\n", status, http_reason(status));
+    lest_buf_append_str(out, "HTTP/1.1 ");
+    lest_buf_append_number(out, status);
+    lest_buf_append_byte(out, ' ');
+    lest_buf_append_str(out, http_reason(status));
+    lest_buf_append(out, "\r\n", 2);
 }
 
 enum lest_status http_response_header(struct lest_buf *out, struct http_slice name, struct http_slice value,
@@ -73,12 +77,18 @@ enum lest_status http_response_header(struct lest_buf *out, struct http_slice na
 
 void http_response_text(struct lest_buf *out, const char *name, const char *value)
 {
-    lest_buf_append_fmt(out, "%s: %s\r\n", name, value);
+    lest_buf_append_str(out, name);
+    lest_buf_append(out, ": ", 2);
+    lest_buf_append_str(out, value);
+    lest_buf_append(out, "\r\n", 2);
 }
 
-void http_response_number(struct lest_buf *out, const char *name, uint64_t value)
+void http_response_number(struct lest_buf *out, const char *name, size_t value)
 {
-    lest_buf_append_fmt(out, "%s: %llu\r\n", name, (unsigned long long)value);
+    lest_buf_append_str(out, name);
+    lest_buf_append(out, ": ", 2);
+    lest_buf_append_number(out, (int64_t)value);
+    lest_buf_append(out, "\r\n", 2);
 }
 
 void http_response_end(struct lest_buf *out)

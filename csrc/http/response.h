@@ -21,7 +21,7 @@ enum lest_status http_response_header(struct lest_buf *out, struct http_slice na
 
 /** Append a header of constants or a number, which need no check. */
 void http_response_text(struct lest_buf *out, const char *name, const char *value);
-void http_response_number(struct lest_buf *out, const char *name, uint64_t value);
+void http_response_number(struct lest_buf *out, const char *name, size_t value);
 
 /** Append the empty line that ends the head. */
 void http_response_end(struct lest_buf *out);

@@ -218,7 +218,7 @@ static void put_value(struct writer *w, int idx, int depth)
         break;
     case LUA_TNUMBER:
         if (lua_isinteger(w->L, idx))
-            lest_buf_append_fmt(w->out, "%lld", (long long)lua_tointeger(w->L, idx));
+            lest_buf_append_number(w->out, lua_tointeger(w->L, idx));
         else
             put_float(w, lua_tonumber(w->L, idx));
         break;
