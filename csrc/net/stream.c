@@ -1,7 +1,8 @@
 #include "net/stream.h"
 
+#include "pki/error.h"
+
 #include <errno.h>
-#include <openssl/err.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -54,7 +55,7 @@ enum net_io net_stream_handshake(struct net_stream *s)
 {
     if (!s->ssl)
         return NET_IO_DONE;
-    ERR_clear_error();
+    pki_error_clear();
     return judge(s, SSL_do_handshake(s->ssl));
 }
 
@@ -66,7 +67,7 @@ enum net_io net_stream_read(struct net_stream *s, void *out, size_t size, size_t
         *got = done > 0 ? (size_t)done : 0;
         return judge_plain(done, &s->wants_read);
     }
-    ERR_clear_error();
+    pki_error_clear();
     return judge(s, SSL_read_ex(s->ssl, out, size, got));
 }
 
@@ -78,7 +79,7 @@ enum net_io net_stream_write(struct net_stream *s, const void *data, size_t len,
         *done = put > 0 ? (size_t)put : 0;
         return judge_plain(put, &s->wants_write);
     }
-    ERR_clear_error();
+    pki_error_clear();
     return judge(s, SSL_write_ex(s->ssl, data, len, done));
 }
 
@@ -134,20 +135,20 @@ bool net_stream_probe(struct net_stream *s)
 {
     if (!s->ssl)
         return false;
-    ERR_clear_error();
+    pki_error_clear();
     if (SSL_version(s->ssl) != TLS1_3_VERSION || !SSL_key_update(s->ssl, SSL_KEY_UPDATE_NOT_REQUESTED))
         return false;
     bool sent = SSL_do_handshake(s->ssl) == 1;
-    ERR_clear_error();
+    pki_error_clear();
     return sent;
 }
 
 void net_stream_shutdown(struct net_stream *s)
 {
-    ERR_clear_error();
+    pki_error_clear();
     if (s->ssl && SSL_is_init_finished(s->ssl))
         SSL_shutdown(s->ssl);
-    ERR_clear_error();
+    pki_error_clear();
     shutdown(s->fd, SHUT_WR);
 }
 
