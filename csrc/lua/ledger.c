@@ -31,54 +31,58 @@ static const char *type_words(enum ledger_type type)
     return type == LEDGER_INTEGER ? "an integer" : "a string";
 }
 
-static void check_known(lua_State *L, int idx, const struct ledger_statement *statement)
+static int fail_unknown(lua_State *L, const struct ledger_statement *statement, const char *key)
 {
     const char *known[LEDGER_PARAMETERS_MAX + 1] = { NULL };
     for (size_t i = 0; statement->parameters[i].name; i++)
         known[i] = statement->parameters[i].name;
-    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
-        if (lua_type(L, -2) != LUA_TSTRING)
-            luaL_error(L, "%s: parameters are named, not numbered", statement->name);
-        const char *key = lua_tostring(L, -2);
-        size_t i = 0;
-        while (known[i] && strcmp(known[i], key) != 0)
-            i++;
-        if (known[i])
-            continue;
-        const char *nearest = lestL_nearest(key, known);
-        luaL_error(L, "%s has no parameter '%s'%s%s%s", statement->name, key,
-                   nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
-    }
+    const char *nearest = lestL_nearest(key, known);
+    return luaL_error(L, "%s has no parameter '%s'%s%s%s", statement->name, key,
+                      nearest ? ", did you mean '" : "", nearest ? nearest : "", nearest ? "'?" : "");
 }
 
-/* The table at idx keeps the strings alive. Returns how many of the parameters it has. */
-static size_t read_values(lua_State *L, int idx, const struct ledger_statement *statement,
-                          struct ledger_value *values)
+/* The place of the parameter whose name is at idx. */
+static size_t find_parameter(lua_State *L, int idx, const struct ledger_statement *statement)
 {
-    size_t given = 0;
-    for (const struct ledger_parameter *p = statement->parameters; p->name; p++, values++) {
-        *values = (struct ledger_value){ 0 };
-        lua_pushstring(L, p->name);
-        int type = lua_rawget(L, idx);
-        if (type == LUA_TNIL && p->optional) {
-            lua_pop(L, 1);
-            continue;
-        }
-        given++;
-        values->type = p->type;
-        if (type == LUA_TNIL) {
-            check_known(L, idx, statement); /* it may be there with a slip of the pen */
-            luaL_error(L, "%s needs '%s'", statement->name, p->name);
-        } else if (p->type == LEDGER_INTEGER && lua_isinteger(L, -1))
-            values->integer = lua_tointeger(L, -1);
-        else if (p->type != LEDGER_INTEGER && type == LUA_TSTRING)
-            values->bytes = lua_tolstring(L, -1, &values->len);
-        else
-            luaL_error(L, "%s: '%s' takes %s, not a %s", statement->name, p->name, type_words(p->type),
-                       luaL_typename(L, -1));
-        lua_pop(L, 1);
+    if (lua_type(L, idx) != LUA_TSTRING)
+        luaL_error(L, "%s: parameters are named, not numbered", statement->name);
+    const char *key = lua_tostring(L, idx);
+    const struct ledger_parameter *p = statement->parameters;
+    while (p->name && (*p->name != *key || strcmp(p->name, key) != 0))
+        p++;
+    if (!p->name)
+        fail_unknown(L, statement, key);
+    return (size_t)(p - statement->parameters);
+}
+
+/* The value on top. */
+static void read_value(lua_State *L, const struct ledger_statement *statement,
+                       const struct ledger_parameter *p, struct ledger_value *value)
+{
+    value->type = p->type;
+    if (p->type == LEDGER_INTEGER && lua_isinteger(L, -1))
+        value->integer = lua_tointeger(L, -1);
+    else if (p->type != LEDGER_INTEGER && lua_type(L, -1) == LUA_TSTRING)
+        value->bytes = lua_tolstring(L, -1, &value->len);
+    else
+        luaL_error(L, "%s: '%s' takes %s, not a %s", statement->name, p->name, type_words(p->type),
+                   luaL_typename(L, -1));
+}
+
+/* The table at idx keeps the strings alive. */
+static void read_values(lua_State *L, int idx, const struct ledger_statement *statement,
+                        struct ledger_value *values)
+{
+    const struct ledger_parameter *parameters = statement->parameters;
+    for (size_t i = 0; parameters[i].name; i++)
+        values[i] = (struct ledger_value){ 0 };
+    for (lua_pushnil(L); lua_next(L, idx); lua_pop(L, 1)) {
+        size_t i = find_parameter(L, -2, statement);
+        read_value(L, statement, &parameters[i], &values[i]);
     }
-    return given;
+    for (size_t i = 0; parameters[i].name; i++)
+        if (values[i].type == LEDGER_NULL && !parameters[i].optional)
+            luaL_error(L, "%s needs '%s'", statement->name, parameters[i].name);
 }
 
 /* Runs the statement named by argument 2 with the parameters of argument 3. The result is the handle's, which
@@ -97,8 +101,7 @@ static enum lest_status run_statement(lua_State *L, struct ledger_result **out, 
         lua_replace(L, 3);
     }
     luaL_checktype(L, 3, LUA_TTABLE);
-    if (read_values(L, 3, statement, values) != lestL_count_entries(L, 3))
-        check_known(L, 3, statement);
+    read_values(L, 3, statement, values);
     *out = &handle->result;
     return ledger_run(handle->ledger, statement, values, *out, err);
 }
