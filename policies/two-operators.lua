@@ -1,9 +1,17 @@
--- A device that knows its password gets a certificate for its own name once two operators agreed:
+-- A device that knows its password gets a certificate for its own name once two operators agreed,
+-- or as many as `needed` says:
 --   lest pending list; lest pending approve ID --as alice; lest pending approve ID --as bob
 -- Until then it is told to ask again. One `lest pending reject` ends it. Renewals need nobody.
+--
+-- The configuration:
+--   labels = { default = { profile = "device", auth = { "certificate", "basic" }, policy = {
+--              file = "two-operators.lua", options = { needed = 3 } } } },
 local policy = require "lest.policy"
 
-local NEEDED <const> = 2
+local options = policy.options {
+  needed = { type = "integer", default = 2, min = 1, max = 64 },
+  expires = { type = "duration", default = "7d", min = 60 }, -- how long it waits for them
+}
 
 local own_name = policy.own_name()
 
@@ -20,10 +28,10 @@ end
 
 -- No operator is asked about what is refused anyway.
 local function own_name_if_approved(request)
-  local verdict, missing = own_name(request), NEEDED - approved_by(request)
+  local verdict, missing = own_name(request), options.needed - approved_by(request)
   if verdict.verdict ~= "approve" or missing <= 0 then return verdict end
-  return policy.pending { ("awaiting %d more of %d operators"):format(missing, NEEDED),
-    retry_after = "5m", expires = "7d", needed = NEEDED }
+  return policy.pending { ("awaiting %d more of %d operators"):format(missing, options.needed),
+    retry_after = "5m", expires = options.expires, needed = options.needed }
 end
 
 ---@type lest.policy.hooks

@@ -16,6 +16,12 @@ describe("two-operators.lua", function()
     assert.approves(policy, request("alice", "bob"), { subject = "CN=device001" })
   end)
 
+  it("waits for as many as it is told", function()
+    local three = testing.policy("two-operators.lua", { options = { needed = 3, expires = "1d" } })
+    assert.holds(three, request("alice", "bob"), { reason = "awaiting 1 more of 3", needed = 3 })
+    assert.approves(three, request("alice", "bob", "carol"))
+  end)
+
   it("counts operators, not how often they approve", function()
     assert.holds(policy, request("alice", "alice"), "awaiting 1 more")
   end)

@@ -60,13 +60,13 @@ end
 M.file = core.error.keep_caller(M.file)
 
 ---@class lest.policy.option
----@field type? "string"|"integer"|"boolean"|"duration"|"strings"|"file"|"secret" of its values:
---- `strings` is a list; of a duration the policy gets seconds; of a `file` the path, which is
---- relative to the configuration and can be read by `user`; of a `secret` the first line of such a
---- file, so that no configuration has it
+---@field type? "string"|"integer"|"boolean"|"duration"|"strings"|"file"|"source"|"secret" of its
+--- values: `strings` is a list; of a duration the policy gets seconds; of a `file` the path, which
+--- is relative to the configuration and can be read by `user`; a `source` is such a file or a URL;
+--- of a `secret` the policy gets the first line of such a file, so that no configuration has it
 ---@field one_of? string[] instead of a type: all its values
 ---@field default? any what it is where the configuration does not have it; without one it must be
---- there
+--- there. Files have none.
 ---@field optional? boolean it may be absent, and is nil then
 ---@field min? integer|string of an integer or a duration
 ---@field max? integer|string likewise

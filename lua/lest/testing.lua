@@ -38,8 +38,9 @@ local M = { NOW = policies.NOW }
 ---@class lest.testing.policy.options
 ---@field now? string|integer the time, as "2026-01-31 12:00" (UTC) or seconds since 1970
 ---@field options? table the policy's options, as a label of the configuration gives them
----@field with? string|(string|{ file: string, options?: table })[] the label's further policies,
---- which must all approve: of one that only consents
+---@field with? string|function|(string|function|{ file: string, options?: table })[] the label's
+--- further policies, which must all approve: of one that only consents; a rule, as
+--- policy.own_name(), stands for one
 ---@field http? table|fun(question: string): any answers by "GET https://host/path" or the URL
 --- alone: a status, or { status =, json =, body =, headers = }, or { err = "..." } for none
 ---@field history? table|fun(about: string): any what request.history says: { device = { active =

@@ -79,8 +79,11 @@ local function options_of(label, path)
   end
 end
 
--- A policy as a configuration has it.
+-- A policy as a configuration has it; a rule that stands for one is both hooks.
 local function row_of(policy)
+  if type(policy) == "function" then
+    return { hooks = { enroll = policy, reenroll = policy }, file = "a rule", hash = "" }
+  end
   if type(policy) == "string" then policy = { file = policy } end
   return { file = core.file.absolute(policy.file), options = policy.options }
 end
@@ -88,11 +91,11 @@ end
 --- Load a policy as a worker would.
 ---@param file? string absent: the policy of the configuration's label
 ---@param options? { config?: string|table, label?: string, profile?: table, options?: table,
---- files?: table<string, string>, with?: (string|{ file: string, options?: table })[] } config: a
---- server's configuration, or its file; label: which of its labels (absent: `default`); profile:
---- one to approve by where there is no configuration, whatever name the policy has for it; options:
---- the file's own, absent: those that the label gives it; files: texts that were read already, by
---- their paths; with: the label's further policies, which must all approve
+--- files?: table<string, string>, with?: (string|function|{ file: string, options?: table })[] }
+--- config: a server's configuration, or its file; label: which of its labels (absent: `default`);
+--- profile: one to approve by where there is no configuration, whatever name the policy has for it;
+--- options: the file's own, absent: those that the label gives it; files: texts that were read
+--- already, by their paths; with: the label's further policies, which must all approve
 ---@return lest.desk.policy|nil
 ---@return lest.error|nil err codes config, policy
 function M.load(file, options)

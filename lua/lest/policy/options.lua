@@ -39,6 +39,19 @@ local function secret(given, folder)
   return line
 end
 
+--- A URL as it is, or a path.
+local function file_or_url(given, folder)
+  if type(given) == "string" and given:find "^https?://" then return given end
+  return readable(given, folder)
+end
+
+--- A shape of what names a file of the configuration's folder.
+local function of_file(accept)
+  return function(_, folder)
+    return s.custom("the name of a file", function(value) return accept(value, folder) end)
+  end
+end
+
 -- A type by its name: the shape of its values, made of the bounds that the declaration states.
 local TYPES <const> = {
   string = function() return s.string() end,
@@ -46,13 +59,11 @@ local TYPES <const> = {
   boolean = function() return s.boolean() end,
   duration = function(bounds) return duration.field(bounds) end,
   strings = function() return s.list(s.string()) end,
-  file = function(_, folder)
-    return s.custom("the name of a file", function(value) return readable(value, folder) end)
-  end,
-  secret = function(_, folder)
-    return s.custom("the name of a file", function(value) return secret(value, folder) end)
-  end,
+  file = of_file(readable), source = of_file(file_or_url), secret = of_file(secret),
 }
+
+-- Those without a default: a file that is not there would be none that is not given.
+local STATED <const> = { file = true, source = true, secret = true }
 
 -- Those that have a smallest and a largest value, and how one is read.
 local BOUNDED <const> = { integer = math.tointeger, duration = duration.parse }
@@ -92,11 +103,9 @@ local function field_of(declared, folder)
   local shape = row.one_of and s.one_of(row.one_of) or TYPES[row.type](bounds, folder)
   local default = declared.default
   if default == nil then return row.optional and s.optional(shape) or shape end
-  -- Whether a file is there matters where no other is given.
-  if row.type ~= "file" and row.type ~= "secret" then
-    local _, found = schema.check(shape, default)
-    if found then return nil, "default: " .. found[1].problem end
-  end
+  if STATED[row.type] then return nil, ("default: a %s has none"):format(row.type) end
+  local _, found = schema.check(shape, default)
+  if found then return nil, "default: " .. found[1].problem end
   return s.optional(shape, default)
 end
 

@@ -247,6 +247,7 @@ end
 ---@return string
 function M.literal(value)
   if type(value) == "string" then return quoted(value) end
+  if type(value) == "function" then return "nil --[[ the spec's own function ]]" end
   if type(value) ~= "table" then return tostring(value) end
   local parts, keys = {}, {}
   for i = 1, #value do parts[i] = M.literal(value[i]) end

@@ -30,8 +30,9 @@ local s <const> = schema
 local fields = { now = s.optional(shapes.time), options = s.optional(shapes.any_table),
   profile = s.optional(shapes.any_table), config = s.optional(shapes.text),
   label = s.optional(shapes.text), outside = s.optional(shapes.any_table),
-  with = s.optional(s.list(s.custom('a file, or { file = "x.lua", options = { ... } }',
+  with = s.optional(s.list(s.custom('a file, { file = "x.lua", options = { ... } } or a rule',
     function(value)
+      if type(value) == "function" then return value end
       if type(value) == "string" then value = { file = value } end
       return type(value) == "table" and type(value.file) == "string" and value or nil
     end), { single = true })) }
@@ -70,7 +71,8 @@ function M.new(file, options)
   end
   local path, with = path_of(file), {}
   for i, each in ipairs(options.with or {}) do
-    with[i] = { file = path_of(each.file), options = each.options }
+    with[i] = type(each) == "function" and each
+      or { file = path_of(each.file), options = each.options }
   end
   local loaded, err = M.load(path, { with = with,
     config = options.config and path_of(options.config),

@@ -168,6 +168,13 @@ local function search_beside(file)
   end
 end
 
+--- One policy of a label; what has hooks is one already.
+local function load_one(policy, folder, files)
+  if policy.hooks then return policy end
+  search_beside(policy.file)
+  return M.load(policy.file, files and files[policy.file], policy.options, folder)
+end
+
 --- Load what decides for a label.
 ---@param label { policies: { file: string, options?: table }[] } of the configuration
 ---@param folder? string that of the configuration; absent: each policy's own
@@ -178,8 +185,7 @@ function M.of_label(label, folder, files)
   local policies = {}
   for i, each in ipairs(label.policies) do
     local err
-    search_beside(each.file)
-    policies[i], err = M.load(each.file, files and files[each.file], each.options, folder)
+    policies[i], err = load_one(each, folder, files)
     if not policies[i] then
       err.of = each
       return nil, err

@@ -61,6 +61,11 @@ describe("policy.options", function()
       local place = temporary.folder()
       temporary.file(place, "list.csv", "")
       temporary.file(place, "token", "s3cret\nand more\n")
+      for given, expected in pairs { ["list.csv"] = place .. "/list.csv",
+        ["https://host/x"] = "https://host/x" } do
+        assert.equal(expected,
+          assert(load_policy('{ of = { type = "source" } }', { of = given }, place)).of)
+      end
       local options = assert(load_policy(declared, { list = "list.csv", token = "token" }, place))
       assert.same({ place .. "/list.csv", "s3cret" }, { options.list, options.token })
       local _, err = load_policy(declared, { list = "lost.csv", token = "token" }, place)
@@ -117,6 +122,7 @@ describe("policy.options", function()
       ["{ a = { type = 'string', min = 1 } }"] = "a: min: is for an integer or a duration",
       ["{ a = { type = 'duration', min = 'x' } }"] = "a: min: is no duration",
       ["{ a = { type = 'integer', default = 'x' } }"] = "a: default: must be a whole number",
+      ["{ a = { type = 'file', default = 'x' } }"] = "a: default: a file has none",
       ["{ ['a-b'] = { type = 'string' } }"] = "'a-b' is no name of an option",
       ["'a'"] = "takes a table, as { prefix = { type = \"string\" } }, not a string",
     } do
