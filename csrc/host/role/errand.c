@@ -3,7 +3,6 @@
 #include "base/log.h"
 #include "base/meter.h"
 #include "host/role/parent.h"
-#include "host/role/process.h"
 #include "lua/binding.h"
 #include "lua/channel.h"
 #include "lua/loop.h"
@@ -43,7 +42,6 @@ static void run(lua_State *L, int connection, int input, pid_t parent, unsigned 
     alarm(seconds);
     lest_meters_use(NULL);
     lest_board_use(NULL, 0);
-    host_process_set_role(NULL, 0, false);
     int code = 1;
     if (dup2(input, STDIN_FILENO) >= 0 && keep_only(connection)) {
         host_parent_follow(parent);
@@ -82,7 +80,7 @@ static int fail(lua_State *L, int number, const int ends[2])
     return lestL_fail(L, &err);
 }
 
-int host_errand_start(lua_State *L)
+int host_errand_start(lua_State *L, void (*in_child)(void))
 {
     int connection = lestL_channel_fd(L, 1), ends[2] = { -1, -1 };
     lua_Integer seconds = luaL_checkinteger(L, 2);
@@ -99,8 +97,10 @@ int host_errand_start(lua_State *L)
     pid_t parent = getpid(), pid = fork();
     if (pid < 0)
         return fail(L, errno, ends);
-    if (pid == 0)
+    if (pid == 0) {
+        in_child();
         run(L, connection, ends[0], parent, (unsigned)seconds);
+    }
     /* What is written is a line at a time: a pipe always has room. */
     stream->f = fdopen(ends[1], "w");
     close(ends[0]);

@@ -8,8 +8,9 @@
 
 /** process.errand(channel, seconds, fn) -> pid, input: fork. In the child fn() runs, has a loop of its own,
  *  and its result is the exit code; it is killed when the seconds are over, or the role ends. Its standard
- *  input is `input`, a file to write to, or to close. The channel is for its channel:send_wait(). */
-int host_errand_start(lua_State *L);
+ *  input is `input`, a file to write to, or to close. The channel is for its channel:send_wait().
+ *  in_child is called there first. */
+int host_errand_start(lua_State *L, void (*in_child)(void));
 
 /** process.reap() -> pid, code: of an errand that has ended; 128 and the signal's number where one ended it.
  *  nil: there is none. */

@@ -51,22 +51,34 @@ void host_inbox_ask(int inbox)
     }
 }
 
-int host_inbox_take(int inbox, struct host_inbox_label *label, bool *ended)
+void host_inbox_tell(int inbox, const struct host_inbox_outcome *outcome)
+{
+    if (send(inbox, outcome, sizeof *outcome, MSG_NOSIGNAL | MSG_DONTWAIT) < 0) {
+    }
+}
+
+enum host_inbox_kind host_inbox_take(int inbox, struct host_inbox_label *label, int *fd,
+                                     struct host_inbox_outcome *outcome)
 {
     union control control = { 0 };
-    struct iovec bytes = { label, sizeof *label };
+    struct iovec bytes = { outcome, sizeof *outcome };
     struct msghdr message = {
         .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
     };
-    int fd = -1;
+    *fd = -1;
     ssize_t got = recvmsg(inbox, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
-    *ended = got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR);
+    if (got == 0 || (got < 0 && errno != EAGAIN && errno != EINTR))
+        return HOST_INBOX_END;
     struct cmsghdr *header = got > 0 ? CMSG_FIRSTHDR(&message) : NULL;
-    if (header && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof fd))
-        memcpy(&fd, CMSG_DATA(header), sizeof fd);
-    if (fd >= 0 && got != (ssize_t)sizeof *label) {
-        close(fd);
-        fd = -1;
+    if (header && header->cmsg_type == SCM_RIGHTS && header->cmsg_len == CMSG_LEN(sizeof *fd))
+        memcpy(fd, CMSG_DATA(header), sizeof *fd);
+    if (*fd < 0)
+        return got == (ssize_t)sizeof *outcome ? HOST_INBOX_OUTCOME : HOST_INBOX_NOTHING;
+    if (got == (ssize_t)sizeof *label) {
+        memcpy(label, outcome, sizeof *label);
+        return HOST_INBOX_SOCKET;
     }
-    return fd;
+    close(*fd);
+    *fd = -1;
+    return HOST_INBOX_NOTHING;
 }

@@ -29,6 +29,7 @@ static struct {
     bool drop_failed;
     struct event *inbox;
     struct lestL_callback on_channel;
+    struct lestL_callback on_reload;
 } role;
 
 /* A process in which this or that did not happen for want of memory is not to be relied on. It ends as on
@@ -208,16 +209,32 @@ static int deliver(lua_State *L)
     return 0;
 }
 
+/* fn(exit_code, reason), likewise */
+static int deliver_outcome(lua_State *L)
+{
+    const struct host_inbox_outcome *outcome = lua_touserdata(L, 1);
+    lua_rawgeti(L, LUA_REGISTRYINDEX, role.on_reload.ref);
+    lua_pushinteger(L, outcome->exit_code);
+    lua_pushlstring(L, outcome->reason, strnlen(outcome->reason, HOST_INBOX_REASON_MAX));
+    lua_call(L, 2, 0);
+    return 0;
+}
+
 static void on_inbox(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
     lua_State *L = arg;
-    bool ended;
     struct delivery delivery = { .fd = -1 };
-    delivery.fd = host_inbox_take(fd, &delivery.label, &ended);
-    if (ended)
+    struct host_inbox_outcome outcome;
+    enum host_inbox_kind kind = host_inbox_take(fd, &delivery.label, &delivery.fd, &outcome);
+    if (kind == HOST_INBOX_END)
         event_del(role.inbox);
-    if (delivery.fd < 0)
+    if (kind == HOST_INBOX_OUTCOME && role.on_reload.L && lua_checkstack(L, LUA_MINSTACK)) {
+        lua_pushcfunction(L, deliver_outcome);
+        lua_pushlightuserdata(L, &outcome);
+        lestL_call(L, 1, 0, "reload");
+    }
+    if (kind != HOST_INBOX_SOCKET)
         return;
     if (lua_checkstack(L, LUA_MINSTACK)) {
         lua_pushcfunction(L, deliver);
@@ -252,6 +269,18 @@ static int ask_channel(lua_State *L)
     return 0;
 }
 
+/* process.reload(fn): have the supervisor read the configuration again; fn(exit_code, reason) is called each
+ * time that something came of what was asked for */
+static int reload(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TFUNCTION);
+    if (!role.inbox)
+        return luaL_error(L, "only a role that gets channels asks for a reload");
+    lestL_callback_set(L, 1, &role.on_reload);
+    host_inbox_ask(HOST_FD_INBOX);
+    return 0;
+}
+
 void host_process_end(void)
 {
     if (role.inbox)
@@ -268,6 +297,17 @@ static int exec(lua_State *L)
     execve("/proc/self/exe", lua_touserdata(L, -1), environ);
     lest_error_set_errno(&err, LEST_E_IO, errno, "the program cannot be started again");
     return lestL_fail(L, &err);
+}
+
+static void leave_role(void)
+{
+    host_process_set_role(NULL, 0, false);
+}
+
+/* process.errand(channel, seconds, fn): see host_errand_start() */
+static int errand(lua_State *L)
+{
+    return host_errand_start(L, leave_role);
 }
 
 static int get_field(lua_State *L)
@@ -300,8 +340,9 @@ int host_open_process(lua_State *L)
         { "ready", ready },
         { "on_channel", on_channel },
         { "ask_channel", ask_channel },
+        { "reload", reload },
         { "out_of_memory", out_of_memory },
-        { "errand", host_errand_start },
+        { "errand", errand },
         { "reap", host_errand_reap },
         { "end_errand", host_errand_end },
         { "exec", exec },

@@ -89,6 +89,8 @@ size_t host_children_waits(const struct host_children *children, struct pollfd *
         out[count++] = readable(children->monitor.relay.fd);
     if (children->control.pid)
         out[count++] = readable(children->control.relay.fd);
+    if (children->control.pid)
+        out[count++] = readable(children->control.inbox);
     for (unsigned i = 0; i < children->workers_count; i++)
         if (children->workers[i].pid) {
             out[count++] = readable(children->workers[i].relay.fd);

@@ -40,7 +40,7 @@ void host_children_link(struct host_children *children);
 void host_children_pass_lines(struct host_children *children);
 
 /** What to wait for: their pipes and inboxes. Returns how many of HOST_CHILDREN_WAITS_MAX. */
-enum { HOST_CHILDREN_WAITS_MAX = 2 * HOST_WORKERS_MAX + 3 };
+enum { HOST_CHILDREN_WAITS_MAX = 2 * HOST_WORKERS_MAX + 4 };
 size_t host_children_waits(const struct host_children *children, struct pollfd *out);
 
 /** Copy what they, and the supervisor, have counted to the board, where it was not done just before. */

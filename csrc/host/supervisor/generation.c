@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -26,6 +27,8 @@ static void failed_because(struct host_generation *generation, const struct lest
     const char *colon = *err->detail ? ": " : "";
     char line[1024];
     int len = snprintf(line, sizeof line, "lest serve: %s%s%s", err->message, colon, err->detail);
+    if (!*generation->complaint)
+        snprintf(generation->complaint, sizeof generation->complaint, "%s", line + strlen("lest serve: "));
     if (generation->setup.options->check)
         lest_log_add_line(line, (size_t)len < sizeof line ? (size_t)len : sizeof line - 1);
     else
@@ -40,7 +43,7 @@ enum lest_status host_generation_new(const struct host_options *options, struct 
     struct host_generation *generation = calloc(1, sizeof *generation);
     if (!generation)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
-    host_setup_init(&generation->setup, options, listeners, number);
+    host_setup_init(&generation->setup, options, listeners, number, generation->complaint);
     lest_buf_init(&generation->text, HOST_SETTINGS_MAX + HOST_CONFIG_MAX);
     enum lest_status status = host_setup_start_config(
         &generation->setup, &generation->output, &generation->config_relay, &generation->config_pid, err);
@@ -215,6 +218,21 @@ static void step_stopping(struct host_generation *generation, int64_t now_ms)
         !generation->children.monitor.pid && !generation->children.control.pid && !generation->config_pid &&
         host_children_workers_are_gone(&generation->children))
         generation->state = HOST_GENERATION_GONE;
+}
+
+bool host_generation_asks(struct host_generation *generation)
+{
+    struct host_child *control = &generation->children.control;
+    return control->pid && host_child_asks(control);
+}
+
+void host_generation_tell(const struct host_generation *generation, int exit_code, const char *reason)
+{
+    struct host_inbox_outcome outcome = { .exit_code = exit_code };
+    if (!generation->children.control.pid)
+        return;
+    snprintf(outcome.reason, sizeof outcome.reason, "%s", reason);
+    host_inbox_tell(generation->children.control.inbox, &outcome);
 }
 
 bool host_generation_is_late(const struct host_generation *generation)

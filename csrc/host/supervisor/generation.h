@@ -30,11 +30,13 @@ enum host_generation_state {
 
 /** exit_code      why it failed to start; 0 if it did not
  *  config_status  wait status once config_pid is 0
+ *  complaint      why, in the words of the first that failed; "" where nobody has said anything
  *  output         the config child's, -1 at its end
  *  text           what came of it */
 struct host_generation {
     enum host_generation_state state;
     int exit_code;
+    char complaint[HOST_RELAY_COMPLAINT_MAX + 1];
     struct host_setup setup;
     pid_t config_pid;
     int config_status;
@@ -71,6 +73,12 @@ void host_generation_stop(struct host_generation *generation, int64_t now_ms, bo
 
 /** Another one serves in its place: stop, the monitor at once, since they listen at one socket. */
 void host_generation_supersede(struct host_generation *generation, int64_t now_ms);
+
+/** Whether its control role has asked for a reload since. */
+bool host_generation_asks(struct host_generation *generation);
+
+/** Tell its control role what came of a reload: 0, or why another generation does not serve. */
+void host_generation_tell(const struct host_generation *generation, int exit_code, const char *reason);
 
 /** Free one that is GONE. NULL is fine. */
 void host_generation_free(struct host_generation *generation);

@@ -16,6 +16,8 @@
  * TEXT_MAX   bytes that are shown of what is no line of the log: a line has room for them, however escaped
  * TELL_MS    between two lines that tell of those dropped */
 enum { PIECE = 4096, PASS_MAX = 256 * 1024 };
+/* HEAD_MAX   bytes of a line in which its level is */
+enum { HEAD_MAX = 80 };
 enum { RATE = 4 * 1024 * 1024, ROOM_MAX = 2 * RATE, LINE_COST = 256, TEXT_MAX = 1024, TELL_MS = 1000 };
 
 enum lest_status host_relay_open(struct host_relay *relay, int *child_end, struct lest_error *err)
@@ -25,6 +27,7 @@ enum lest_status host_relay_open(struct host_relay *relay, int *child_end, struc
     relay->len = relay->dropped = 0;
     relay->is_cut = false;
     relay->speaker = NULL;
+    relay->complaint = NULL;
     relay->room = ROOM_MAX;
     relay->filled_ms = relay->told_ms = lest_clock_monotonic_ms();
     if (pipe2(ends, O_CLOEXEC) < 0)
@@ -76,8 +79,27 @@ void host_relay_tell(struct host_relay *relay)
     relay->dropped = 0;
 }
 
+/* A line of the log whose level is error, in either form. */
+static bool is_error(const struct host_relay *relay)
+{
+    static const char *const marks[] = { "\"level\":\"error\"", " error " };
+    const char *mark = marks[lest_log_is_readable()];
+    size_t head = relay->len < HEAD_MAX ? relay->len : HEAD_MAX;
+    return memmem(relay->line, head, mark, strlen(mark)) != NULL;
+}
+
+static void keep_complaint(struct host_relay *relay)
+{
+    size_t len = relay->len < HOST_RELAY_COMPLAINT_MAX ? relay->len : HOST_RELAY_COMPLAINT_MAX;
+    if (!relay->complaint || *relay->complaint || !is_error(relay))
+        return;
+    memcpy(relay->complaint, relay->line, len);
+    relay->complaint[len] = '\0';
+}
+
 static void pass_line(struct host_relay *relay)
 {
+    keep_complaint(relay);
     if (!take_room(relay, relay->len))
         relay->dropped++;
     else if (!relay->speaker ||

@@ -11,13 +11,14 @@
 #include <sys/types.h>
 
 /** A longer line is cut. */
-enum { HOST_RELAY_LINE_MAX = 8191 };
+enum { HOST_RELAY_LINE_MAX = 8191, HOST_RELAY_COMPLAINT_MAX = 1023 };
 
 /** The supervisor's end, non-blocking, of one child's pipe; -1 where there is no child. line has the first
  *  bytes of a line that has no end yet.
  *  speaker  the child's name, the caller's: what it does not write in this name becomes a text in a line
  *           of the supervisor's. NULL: all is passed on as it is
  *  pid      with a speaker, its process
+ *  complaint  where the first line of an error is kept, HOST_RELAY_COMPLAINT_MAX and a NUL; NULL: nowhere
  *  room     bytes of lines that may pass now, as of filled_ms
  *  dropped  lines for which there was none, of which no line tells yet; told_ms is when one last did */
 struct host_relay {
@@ -26,6 +27,7 @@ struct host_relay {
     bool is_cut; /* the rest of this line is left out */
     const char *speaker;
     pid_t pid;
+    char *complaint;
     int64_t room;
     int64_t filled_ms;
     int64_t told_ms;

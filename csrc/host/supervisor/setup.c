@@ -54,11 +54,14 @@ static void begin_command(struct command *command, const char *role, const struc
 }
 
 void host_setup_init(struct host_setup *setup, const struct host_options *options,
-                     struct host_listeners *listeners, unsigned number)
+                     struct host_listeners *listeners, unsigned number, char *complaint)
 {
-    *setup = (struct host_setup){
-        .options = options, .listeners = listeners, .number = number, .config_fd = -1, .board_fd = -1
-    };
+    *setup = (struct host_setup){ .options = options,
+                                  .listeners = listeners,
+                                  .number = number,
+                                  .complaint = complaint,
+                                  .config_fd = -1,
+                                  .board_fd = -1 };
 }
 
 void host_setup_free(struct host_setup *setup)
@@ -100,6 +103,7 @@ enum lest_status host_setup_start_config(const struct host_setup *setup, int *ou
         status = host_spawn(command.argv, &ends[1], 1, child_end, pid, err);
         close(child_end);
         relay->pid = *pid;
+        relay->complaint = setup->complaint;
         if (status)
             host_relay_close(relay);
     }
@@ -215,6 +219,7 @@ static enum lest_status start_child(const struct host_setup *setup, struct comma
     if (!setup->options->check)
         child->relay.speaker = child->name;
     child->relay.pid = child->pid;
+    child->relay.complaint = setup->complaint;
     if (child->stopping)
         child->kill_ms = child->started_ms + HOST_START_MS;
     return status;

@@ -19,6 +19,7 @@ struct host_options {
 
 /** options, listeners  borrowed
  *  number              of the generation
+ *  complaint           where the first error that a child tells is kept (relay.h)
  *  config_fd           the snapshot of the configuration; -1 before host_setup_prepare()
  *  board               what its processes have counted: a section each, which the supervisor copies; NULL
  *                      before host_setup_prepare()
@@ -27,6 +28,7 @@ struct host_setup {
     const struct host_options *options;
     struct host_listeners *listeners;
     unsigned number;
+    char *complaint;
     struct host_settings settings;
     int config_fd;
     struct host_listener *listen[HOST_LISTENERS_MAX];
@@ -39,7 +41,7 @@ struct host_setup {
 };
 
 void host_setup_init(struct host_setup *setup, const struct host_options *options,
-                     struct host_listeners *listeners, unsigned number);
+                     struct host_listeners *listeners, unsigned number, char *complaint);
 void host_setup_free(struct host_setup *setup);
 
 /** Start the config child. output: where it writes the configuration, non-blocking, the caller's; -1 if there

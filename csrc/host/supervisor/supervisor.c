@@ -34,6 +34,8 @@ struct supervisor {
     unsigned generations;
     int signals;
     bool reload;
+    bool reload_asked; /* by the control role, which wants to know what comes of it */
+    bool is_answer;    /* next is what comes of it */
     bool stopping;
     bool stopped; /* the generations were told */
     int64_t stop_ms;
@@ -219,8 +221,18 @@ static void note_reload(bool ok)
                        (uint64_t)(lest_clock_wall_us() / 1000000));
 }
 
-static void say_reload_failed(void)
+/* What came of it, to who asked: the control role of the generation that was there. */
+static void answer(struct supervisor *supervisor, const struct host_generation *generation, int exit_code,
+                   const char *reason)
 {
+    if (supervisor->is_answer && generation)
+        host_generation_tell(generation, exit_code, reason);
+    supervisor->is_answer = false;
+}
+
+static void say_reload_failed(struct supervisor *supervisor, int exit_code, const char *reason)
+{
+    answer(supervisor, supervisor->current, exit_code ? exit_code : 1, reason);
     note_reload(false);
     lest_log(LEST_LOG_ERROR, "reload failed", "the configuration before it stays in use");
     host_notify_ready("reload failed: the configuration before it stays in use");
@@ -237,13 +249,15 @@ static bool settle(struct supervisor *supervisor, int64_t now_ms, int *exit_code
         note_reload(true);
         if (supervisor->old)
             host_generation_supersede(supervisor->old, now_ms);
+        /* Its workers were told to accept no more. */
+        answer(supervisor, supervisor->old, 0, "");
     }
     if (supervisor->next && supervisor->next->state == HOST_GENERATION_GONE) {
         *exit_code = supervisor->stopping ? 0 : supervisor->next->exit_code;
+        if (supervisor->current && !supervisor->stopping)
+            say_reload_failed(supervisor, supervisor->next->exit_code, supervisor->next->complaint);
         host_generation_free(supervisor->next);
         supervisor->next = NULL;
-        if (supervisor->current && !supervisor->stopping)
-            say_reload_failed();
     }
     if (supervisor->old && supervisor->old->state == HOST_GENERATION_GONE) {
         host_generation_free(supervisor->old);
@@ -257,10 +271,12 @@ static bool settle(struct supervisor *supervisor, int64_t now_ms, int *exit_code
     if (supervisor->reload && supervisor->current && !supervisor->next && !supervisor->old &&
         !supervisor->stopping) {
         supervisor->reload = false;
+        supervisor->is_answer = supervisor->reload_asked;
+        supervisor->reload_asked = false;
         lest_log(LEST_LOG_INFO, "reloading", "%s", supervisor->options.config);
         host_notify_reloading();
         if (start_next(supervisor))
-            say_reload_failed();
+            say_reload_failed(supervisor, 1, "no process could be started");
     }
     return supervisor->current || supervisor->next || supervisor->old;
 }
@@ -273,6 +289,8 @@ static void step(struct supervisor *supervisor, int64_t now_ms)
         supervisor->distrust_until_ms = now_ms + GRACE_MS;
     supervisor->last_ms = now_ms;
     host_listeners_restore(&supervisor->listeners);
+    if (supervisor->current && host_generation_asks(supervisor->current))
+        supervisor->reload = supervisor->reload_asked = true;
     for (size_t i = 0; i < sizeof all / sizeof *all; i++)
         if (all[i])
             host_generation_step(all[i], now_ms, now_ms >= supervisor->distrust_until_ms);

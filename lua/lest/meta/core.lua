@@ -1567,6 +1567,10 @@ function core_process.on_channel(fn) end
 --- Ask the supervisor for a channel: the last one has ended.
 function core_process.ask_channel() end
 
+--- Of the control role: have the supervisor read the configuration again, as SIGHUP does.
+---@param fn fun(exit_code: integer, reason: string) what came of it: 0, or why not
+function core_process.reload(fn) end
+
 --- Memory was short. A role ends as on SIGTERM, with what is under way; another process does nothing.
 function core_process.out_of_memory() end
 

@@ -7,6 +7,7 @@ local errands_module = require "lest.server.control.errands"
 local fail = require "lest.base.fail"
 local frames = require "lest.server.control.frames"
 local query = require "lest.server.control.query"
+local reloads_module = require "lest.server.control.reloads"
 local snapshot = require "lest.server.config.snapshot"
 local start_failure = require "lest.server.config.start_failure"
 local visitors_module = require "lest.server.control.visitors"
@@ -19,6 +20,7 @@ local M = {}
 ---@field visitors lest.control.visitors
 ---@field consoles lest.control.consoles
 ---@field errands lest.control.errands
+---@field reloads lest.control.reloads
 local Control = {}
 Control.__index = Control
 
@@ -42,6 +44,10 @@ function operations.ledger(control, visitor, frame)
   local rows, err = query.ask(control.errands.config, frame.what, frame.query)
   if rows then return visitor:send(frames.result(frame.id, rows)) end
   visitor:send(frames.failure(frame.id, err.code, err.message))
+end
+
+function operations.reload(control, visitor, frame)
+  control.reloads:ask(visitor, frame)
 end
 
 for _, name in ipairs { "file", "command", "input" } do
@@ -92,6 +98,7 @@ function Control:serve(fd)
   while not is_stopping do core.loop.turn() end
   door:close()
   -- What has begun may end, within the drain; the next generation begins what comes now.
+  self.reloads:finish()
   self.visitors:dismiss()
   self.errands:dismiss()
   while self.errands.count > 0 do core.loop.turn() end
@@ -120,8 +127,10 @@ function M.main(launch)
     on_leave = function(visitor)
       control.consoles:leave(visitor)
       control.errands:leave(visitor)
+      control.reloads:leave(visitor)
     end,
   }
+  control.reloads = reloads_module.new()
   control.errands = errands_module.new(setmetatable({ ledger = ledger }, { __index = config }))
   control.consoles = consoles_module.new(control.visitors)
   return control:serve(launch.listen_fds[1])

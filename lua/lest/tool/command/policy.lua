@@ -4,7 +4,7 @@ local support = require "lest.tool.command.support"
 
 local M = {}
 
-local SUBCOMMANDS <const> = { "new", "check", "test", "fuzz", "pin", "replay" }
+local SUBCOMMANDS <const> = { "new", "check", "test", "fuzz", "pin", "replay", "reload" }
 
 local function part(name)
   return require("lest.tool.policy." .. name)

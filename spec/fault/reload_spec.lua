@@ -1,0 +1,111 @@
+-- `lest policy reload`: it waits, and says whether the new generation took over, or why not.
+local control = require "lest.tool.control"
+local process = require "support.process"
+local support = require "support.server"
+
+describe("lest policy reload", function()
+  local server, config
+
+  local function start(options)
+    server = support.start(options)
+    finally(function() server:stop() end)
+    config = server.dir .. "/server.lua"
+  end
+
+  local function reload(...)
+    return process.run { server.lest, "policy", "reload", "--config", config, ... }
+  end
+
+  local function generation()
+    local session <close> = assert(control.enter(server.dir .. "/ledger/control.sock"))
+    return session:ask { op = "status" }.generation
+  end
+
+  it("has the new policy decide when it is back", function()
+    start()
+    server:enroll "before"
+    process.write(server.dir .. "/policy.lua", [[
+      local policy = require "lest.policy"
+      return { enroll = function() return policy.reject "the new one" end }]])
+    assert.same({ 0, "the server serves with the new configuration\n", "" }, { reload() })
+    -- A worker that was told to accept no more may have accepted just before.
+    local tries = 0
+    process.wait_for(function()
+      tries = tries + 1
+      local name = "after" .. tries
+      return server:post("/simpleenroll", server:csr(name), "--user",
+        ("%s:%s"):format(name, server:credential(name))) == 403
+    end, "the new policy")
+    assert.same({ 0, '{\n  "reloaded": true\n}\n', "" }, { reload "--json" })
+    assert.equal(3, #server:logged "ready")
+    assert.equal("uid", server:logged("reload asked")[1].uid and "uid")
+  end)
+
+  it("says why not, and leaves what serves", function()
+    start()
+    local policy = process.read(server.dir .. "/policy.lua")
+    process.write(server.dir .. "/policy.lua", "return {")
+    local code, out, err = reload()
+    assert.same({ 2, "" }, { code, out })
+    assert.matches("what served before goes on: labels.default.policy: .*policy.lua:1: ", err)
+    server:enroll "still"
+    process.write(server.dir .. "/policy.lua", policy)
+    server:edit_config(function(text) return (text:gsub("listen =", "lisen =")) end)
+    code, out, err = process.run { server.lest, "policy", "reload", "--control",
+      server.dir .. "/ledger/control.sock" }
+    assert.same({ 2, "" }, { code, out })
+    assert.matches("unknown, did you mean 'listen'", err)
+    server:edit_config(function(text)
+      return (text:gsub("lisen =", "listen ="):gsub("labels = {",
+        'metrics = "127.0.0.1:1",\n  labels = {', 1))
+    end)
+    local taken = support.start { listen = { "127.0.0.1:0" } }
+    server:edit_config(function(text)
+      return (text:gsub("metrics = [^\n]*", ("metrics = \"127.0.0.1:%s\","):format(taken.port)))
+    end)
+    code, out, err = reload()
+    taken:stop()
+    assert.same({ 1, "" }, { code, out })
+    assert.matches("cannot listen at 127.0.0.1", err)
+    assert.equal(1, generation())
+    assert.equal(1, #server:logged "ready")
+  end)
+
+  it("has no sequence of a terminal from a policy on the terminal", function()
+    start()
+    process.write(server.dir .. "/policy.lua", 'error("\\27[2J\\27]0;owned\\7 no")')
+    local code, _, err = reload()
+    assert.equal(2, code)
+    assert.is_nil(err:find "[\27\7]")
+    assert.matches("no", err)
+  end)
+
+  it("is answered to all who asked, while others reload by signal", function()
+    start()
+    local pids = {}
+    for i = 1, 6 do
+      pids[i] = process.start({ "sh", "-c", ("%s policy reload --config %s; echo code $?"):format(
+        server.lest, config) }, server.folder .. "/out" .. i, server.folder .. "/err" .. i)
+      process.kill(server.pid, "HUP")
+    end
+    for i, pid in ipairs(pids) do
+      process.wait_for(function() return not process.alive(pid) end, "its end", 60)
+      assert.matches("code 0", process.read(server.folder .. "/out" .. i),
+        process.read(server.folder .. "/err" .. i))
+    end
+  end)
+
+  it("says so where no server runs, or none has a socket", function()
+    local made = support.make()
+    config, server = made.dir .. "/server.lua", made
+    local code, out, err = reload()
+    assert.same({ 1, "" }, { code, out })
+    assert.matches("no server runs there", err)
+    made:edit_config(function(text)
+      return (text:gsub("labels = {", "control = false,\n  labels = {", 1))
+    end)
+    code, out, err = reload()
+    assert.same({ 2, "" }, { code, out })
+    assert.matches("has no control socket", err)
+  end)
+end)
