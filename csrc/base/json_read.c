@@ -114,6 +114,12 @@ static size_t escape(const char *at, const char *end, uint32_t *code)
     return 2;
 }
 
+/* What stands for itself, as most do. At the end of the text it is NUL that is seen. */
+static bool is_plain(char c)
+{
+    return c >= ' ' && c < 0x7f && c != '\\';
+}
+
 static struct lest_json_token read_string(struct lest_json_reader *reader, enum lest_json_kind kind)
 {
     uint32_t code;
@@ -121,6 +127,10 @@ static struct lest_json_token read_string(struct lest_json_reader *reader, enum 
         return wrong(reader, "a string is missing");
     struct lest_json_token token = { .kind = kind, .text = reader->at };
     while (!take(reader, '"')) {
+        if (is_plain(peek(reader))) {
+            reader->at++;
+            continue;
+        }
         size_t left = (size_t)(reader->end - reader->at);
         if (!left)
             return wrong(reader, "a string has no end");

@@ -55,36 +55,67 @@ function M.is_shallow(value)
   return is_within(value, LEVELS_MAX)
 end
 
--- The first so many of the parts, and how many there are more.
-local function text_of(parts, count, more)
-  local list = table.move(parts, 1, count, 1, {})
-  if more > 0 then list[count + 1] = ('{"more":%d}'):format(more) end
-  return "[" .. table.concat(list, ",") .. "]"
+-- A step is three pieces of the text of steps: what it is, how it ended, microseconds with what it
+-- saw.
+local PIECES <const> = 3
+local OUTCOMES <const> = {}
+for _, outcome in ipairs { "approve", "reject", "pending", "unavailable", "-", "yes", "no",
+  "error" } do
+  OUTCOMES[outcome] = ('"%s",'):format(outcome)
 end
 
--- As many of the parts as a text may have.
-local function fitting(parts, more, most)
-  local count = #parts
+-- Most steps take no longer, and a text costs less than a number that becomes one.
+local SMALL <const> = {}
+for us = 0, 255 do SMALL[us] = tostring(us) end
+
+--- The first piece of a step, to be kept: it is the same in each decision.
+---@param depth integer
+---@param kind "rule"|"test"
+---@param name string
+---@return string
+function M.head(depth, kind, name)
+  return ("],[%d,%s,%s,"):format(depth, encode(kind), encode(name))
+end
+
+--- Put the pieces of a step into those of a text.
+---@param pieces any[]
+---@param number integer of the step, from 1
+---@param head string of head()
+---@param outcome any what is none is "error"
+---@param us integer
+---@param saw? string|number|boolean
+function M.set_step(pieces, number, head, outcome, us, saw)
+  local at = PIECES * number
+  pieces[at - 2] = head
+  pieces[at - 1] = OUTCOMES[outcome] or OUTCOMES.error
+  pieces[at] = saw == nil and (SMALL[us] or us) or ("%d,%s"):format(us, encode(saw))
+end
+
+local function more_text(more)
+  return more > 0 and (',{"more":%d}'):format(more) or ""
+end
+
+-- The list of as many of the parts as a text may have. A part is so many pieces; `before` is what
+-- the first of them has before a list's item, `after` what the last one lacks.
+local function fitting(pieces, each, more, most, before, after)
+  local all = #pieces // each
+  local count = all
   while true do
-    local text = text_of(parts, count, more + #parts - count)
+    local left_out = more_text(more + all - count)
+    if count == 0 then return "[" .. left_out:sub(2) .. "]" end
+    local text = table.concat(pieces, "", 1, count * each):sub(#before + 1)
+    text = "[" .. text .. after .. left_out .. "]"
     if #text <= most then return text end
     count = count // 2
   end
 end
 
---- The text of steps: rows of depth, kind, name, outcome, microseconds, and what was seen if that
---- is known.
----@param rows any[][]
+--- The text of steps.
+---@param pieces any[] of set_step()
 ---@param more integer how many steps are left out
 ---@return string
-function M.write_steps(rows, more)
-  local count = #rows
-  if more > 0 then rows[count + 1] = { more = more } end
-  local text = encode(rows)
-  if #text <= STEPS_TEXT_MAX then return text end
-  local parts = {}
-  for i = 1, count do parts[i] = encode(rows[i]) end
-  return fitting(parts, more, STEPS_TEXT_MAX)
+function M.steps_text(pieces, more)
+  return fitting(pieces, PIECES, more, STEPS_TEXT_MAX, "],", "]")
 end
 
 -- A call with its answer, which is JSON already.
@@ -93,20 +124,24 @@ local function call_text(call, with_answer)
   call.answer = nil
   local text = encode(call)
   call.answer = answer
-  return answer and with_answer and ('%s,"answer":%s}'):format(text:sub(1, -2), answer) or text
+  if not (answer and with_answer) then return "," .. text end
+  return (',%s,"answer":%s}'):format(text:sub(1, -2), answer)
 end
 
 --- The text of calls.
 ---@param calls table[] as lest.trace.call has them, but for the answer, which is a text of JSON
 ---@param more integer how many calls are left out
 ---@return string
-function M.write_calls(calls, more)
-  local parts, bare = {}, {}
-  for i, call in ipairs(calls) do parts[i] = call_text(call, true) end
-  local text = text_of(parts, #parts, more)
-  if #text <= CALLS_TEXT_MAX then return text end
-  for i, call in ipairs(calls) do bare[i] = call_text(call, false) end
-  return fitting(bare, more, CALLS_TEXT_MAX)
+function M.calls_text(calls, more)
+  local pieces, bytes = {}, 0
+  for i, call in ipairs(calls) do
+    pieces[i] = call_text(call, true)
+    bytes = bytes + #pieces[i]
+  end
+  if bytes >= CALLS_TEXT_MAX - 64 then -- what is left out has its words, too
+    for i, call in ipairs(calls) do pieces[i] = call_text(call, false) end
+  end
+  return fitting(pieces, 1, more, CALLS_TEXT_MAX, ",", "")
 end
 
 local function integer(value)

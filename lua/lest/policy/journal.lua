@@ -7,8 +7,9 @@
 ---   finish.trace, finish.outside = journals.texts(journal)
 ---
 --- A policy finds the journal by task.context(), and nothing in it: it may ask something through
---- it, and so add to it, but neither read nor change what is there. Where nobody looks, a step
---- costs two looks at a clock and a small table; names and words are for the end.
+--- it, and so add to it, but neither read nor change what is there. Each instruction of a policy is
+--- dear, since a hook counts them: a step costs two looks at a clock and a small table, and words
+--- are for the end.
 local core = require "lest.core"
 local known = require "lest.policy.known"
 local task = require "lest.task"
@@ -234,20 +235,39 @@ local function word_of(value)
   return words[1] and short(table.concat(words, ", "), SAW_MAX) or kind
 end
 
-local KINDS <const> = { rule = true, test = true }
-local OUTCOMES <const> = { approve = true, reject = true, pending = true, unavailable = true,
-  ["-"] = true, yes = true, no = true }
+-- The first pieces of steps' texts, by kind, depth and function.
+local heads <const> = { rule = {}, test = {} }
 
---- A step in the ledger's words. A policy may have made it, and all that is in it.
-local function row_of(step, now)
-  local kind, fn, outcome, us, saw = rawget(step, 2), rawget(step, 3), rawget(step, 4),
-    rawget(step, 5), rawget(step, 6)
-  us = math.type(us) == "integer" and us or 0
+local function make_head(kind, depth, fn)
+  local of_depth = heads[kind][depth]
+  if not of_depth then
+    of_depth = setmetatable({}, { __mode = "k" })
+    heads[kind][depth] = of_depth
+  end
+  of_depth[fn] = trace.head(depth, kind, short(name_of(fn), NAME_MAX))
+  return of_depth[fn]
+end
+
+--- A step that a policy has made and put anything into.
+local function is_broken(step, heads_of_kind)
+  local depth, us = rawget(step, 1), rawget(step, 5)
+  return getmetatable(step) ~= nil or not heads_of_kind or math.type(depth) ~= "integer"
+    or depth < 0 or depth >= STEPS_MAX or type(rawget(step, 3)) ~= "function"
+    or math.type(us) ~= "integer"
+end
+
+-- Put a step into the pieces of a text.
+local function write_step(pieces, i, step, now)
+  local of_kind = heads[rawget(step, 2)]
+  if is_broken(step, of_kind) then
+    return trace.set_step(pieces, i, trace.head(0, "rule", "?"), "error", 0)
+  end
+  local depth, kind, fn, outcome, us, saw = step[1], step[2], step[3], step[4], step[5], step[6]
+  local of_depth = of_kind[depth]
+  local head = of_depth and of_depth[fn] or make_head(kind, depth, fn)
   if not outcome then us = now - us end
-  return { math.tointeger(rawget(step, 1)) or 0, KINDS[kind] and kind or "rule",
-    type(fn) == "function" and short(name_of(fn), NAME_MAX) or "?",
-    OUTCOMES[outcome] and outcome or "error", us < 0 and 0 or us,
-    saw ~= nil and word_of(saw) or nil }
+  if saw ~= nil then saw = word_of(saw) end
+  trace.set_step(pieces, i, head, outcome, us < 0 and 0 or us, saw)
 end
 
 --- What a journal holds, as the ledger keeps it; nil where there is nothing.
@@ -256,14 +276,16 @@ end
 ---@return string? trace
 ---@return string? outside
 function M.texts(journal, verdict)
-  local state, rows, now = states[journal], {}, now_us()
-  for i, step in ipairs(state.steps) do rows[i] = row_of(step, now) end
-  if rows[1] and not state.steps[1][4] and OUTCOMES[verdict] then rows[1][4] = verdict end
-  for _, call in ipairs(state.calls) do
+  local state, pieces, now = states[journal], {}, now_us()
+  local steps, calls = state.steps, state.calls
+  local first = steps[1]
+  if first and not first[4] then first[4], first[5] = verdict or "error", now - first[5] end
+  for i, step in ipairs(steps) do write_step(pieces, i, step, now) end
+  for _, call in ipairs(calls) do
     if call.us < 0 then call.us, call.err = 0, { message = "it did not end" } end
   end
-  return rows[1] and trace.write_steps(rows, state.count - #rows) or nil,
-    state.calls[1] and trace.write_calls(state.calls, state.asked - #state.calls) or nil
+  return first and trace.steps_text(pieces, state.count - #steps) or nil,
+    calls[1] and trace.calls_text(calls, state.asked - #calls) or nil
 end
 
 --- The steps of a journal.

@@ -13,6 +13,7 @@ local M = {}
 
 -- Locals: a policy may put something else into a module.
 local enter <const>, leave <const> = journal.enter, journal.leave
+local is_verdict <const> = verdicts.is_verdict
 
 M.register, M.is_known, M.name = known.register, known.is_known, known.name
 
@@ -85,23 +86,23 @@ local function refuse_failure(fn, result, problem)
   end
 end
 
--- What a rule returned, which is a verdict or nothing.
-local function verdict_of(rule, result, problem)
-  refuse_failure(rule, result, problem)
-  if not result then return nil end
-  if verdicts.is_verdict(result) then return result end
-  error(("%s: a rule returns a verdict or nil, not a %s"):format(M.name(rule), type(result)), 0)
-end
-
 --- Ask a rule.
 ---@param rule function
 ---@param request lest.request
 ---@return lest.verdict|nil verdict nil where the rule is not for this request
 local function follow(rule, request)
   local step = enter("rule", rule)
-  local verdict = verdict_of(rule, rule(request))
-  if step then leave(step, verdict and verdict.verdict or "-", nil, verdict) end
-  return verdict
+  local result, problem = rule(request)
+  if is_verdict(result) then
+    if step then leave(step, result.verdict, nil, result) end
+    return result
+  end
+  refuse_failure(rule, result, problem)
+  if result then
+    error(("%s: a rule returns a verdict or nil, not a %s"):format(M.name(rule), type(result)), 0)
+  end
+  if step then leave(step, "-") end
+  return nil
 end
 M.follow = follow
 

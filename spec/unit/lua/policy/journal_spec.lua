@@ -182,7 +182,7 @@ describe("a journal", function()
     local lines = lines_of(journal)
     assert.same({ "0 rule first at journal_spec.lua reject", "1 rule journal_spec.lua -",
       "1 rule journal_spec.lua reject", "2 rule journal_spec.lua -", "2 rule policy.reject reject",
-      "0 rule ? error table", "3 test journal_spec.lua error" }, lines)
+      "0 rule ? error", "3 test journal_spec.lua error" }, lines)
   end)
 end)
 
