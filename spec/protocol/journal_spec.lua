@@ -22,6 +22,13 @@ return { enroll = policy.first {
     subject = { { "CN", "other" }, { "O", "Acme" } }, san = { "DNS:a.example.com" } }),
   policy.when(policy.principal { name = "later-*" }, policy.pending { "wait", retry_after = "7s" }),
   policy.when(policy.principal { name = "broken-*" }, function() error "on purpose" end),
+  policy.when(policy.principal { name = "many-*" }, function(request)
+    local many = policy.first { function() return false end, policy.when(policy.any {
+      function() return false, "\27[2J" .. request.principal.name end }, policy.reject()),
+      policy.pending() }
+    for _ = 1, 2000 do many(request) end
+    return policy.approve { subject = { { "CN", request.principal.name } } }
+  end),
   policy.named("\u{b7}the inventory", inventory),
 } }
 ]]
@@ -73,7 +80,7 @@ labels = {
     local row, status, body = row_after "pump"
     assert.equal(200, status, body)
     assert.equal("\u{b7}the inventory", row.rule)
-    assert.equal("0 approve, 1 -, 2 no, 1 -, 2 no, 1 -, 2 no, 1 approve", summary(row))
+    assert.equal("0 approve, 1 -, 2 no, 1 -, 2 no, 1 -, 2 no, 1 -, 2 no, 1 approve", summary(row))
     local steps = trace.read_steps(row.trace)
     assert.matches("^first at policy.lua:%d+$", steps[1].name)
     assert.matches("^principal at policy.lua:%d+$", steps[3].name)
@@ -132,6 +139,19 @@ labels = {
       assert.same({ retry_after = 7 }, json.decode(row.stated))
       assert.equal("0 pending, 1 -, 2 no, 1 pending, 2 yes", summary(row))
     end)
+
+  it("is bounded, whatever a policy does", function()
+    local row, status = row_after "many-1"
+    assert.equal(200, status)
+    local steps, more = trace.read_steps(row.trace)
+    assert.same({ 200, 9810 }, { #steps, more })
+    assert.is_true(#row.trace <= 32768)
+    assert.is_nil(row.trace:find "\27")
+    local out = process.must { server.lest, "explain", "many-1", "--config",
+      server.dir .. "/server.lua" }
+    assert.matches("no +%? policy%.lua:%d+: \\x1b%[2Jmany%-1\n", out)
+    assert.matches("\n  %.%.%. 9810 more\n", out)
+  end)
 
   it("says where a policy failed", function()
     local row, status = row_after "broken-1"

@@ -15,6 +15,11 @@ return {
       reason = "it reads past the packet: only a sanitizer's build sees it for certain" },
   },
 
+  { file = "csrc/wire/class.c", specs = SPECS,
+    { "JSON that is no list", "if (token.kind != LEST_JSON_LIST)", "if (0)" },
+    { "JSON that is wrong", "return token.kind == LEST_JSON_END;", "return true;" },
+  },
+
   { file = "csrc/wire/place.c", specs = SPECS,
     { "too few entries", "count < (uint64_t)shape->min)", "false)" },
     { "too many entries", "count > (uint64_t)shape->max)", "false)" },

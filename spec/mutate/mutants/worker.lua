@@ -3,6 +3,7 @@ local POLICY <const> = { "spec/unit/lua/policy_spec.lua" }
 local KIT <const> = { "spec/unit/lua/policy/rules_spec.lua", "spec/unit/lua/policy/tests_spec.lua",
   "spec/unit/lua/policy/names_spec.lua", "spec/unit/lua/policy/asks_for_spec.lua",
   "spec/unit/lua/policy/past_spec.lua" }
+local JOURNAL <const> = { "spec/unit/lua/policy/journal_spec.lua" }
 local ENROLL <const> = { "spec/protocol/enroll_spec.lua" }
 local ROOM <const> = "lua/lest/server/worker/"
 
@@ -16,6 +17,25 @@ return {
     { "a hook that is none", 'elseif type(hook) ~= "function" then', "elseif false then" },
     { "bytes of a compiled policy", '"@" .. file, "t", strict_environment()',
       '"@" .. file, "bt", strict_environment()' },
+  },
+
+  { file = "lua/lest/policy/journal.lua", specs = JOURNAL,
+    { "a journal that can be opened", '__name = "lest.journal", __metatable = false',
+      '__name = "lest.journal"' },
+    { "any number of steps", "if count <= STEPS_MAX then", "if true then" },
+    { "any number of answers", "#json > state.room then return end", "false then return end" },
+    { "any number of questions", "if state.asked <= CALLS_MAX then", "if true then" },
+    { "a step that a policy broke", "if is_broken(step, of_kind) then", "if false then" },
+    { "a live question while a record answers", "(source or ask)(kind", "(ask or source)(kind" },
+  },
+  { file = "lua/lest/base/trace.lua", specs = JOURNAL,
+    { "a text of any length", "if #text <= most then return", "if text then return" },
+    { "an answer of any depth", "if levels == 0 then return false end", "" },
+  },
+  { file = "lua/lest/base/http_record.lua", specs = { "spec/protocol/journal_spec.lua" },
+    { "a query in the ledger", "if options.show_query then", "if true then" },
+    { "a cookie in the ledger", '~= "set-cookie" then', '~= "cookie" then' },
+    { "a body of any length", "if #body > BODY_MAX then", "if false then" },
   },
 
   { file = ROOM .. "view.lua", specs = POLICY,
@@ -38,13 +58,14 @@ return {
     { "a verdict that passes for a true test", 'if verdicts.is_verdict(result) then\n    error(',
       "if false then\n    error(" },
     { "a failure that counts as no", "if result == nil and problem ~= nil then", "if false then" },
-    { "a test where a rule is wanted", 'known[value].kind == "test" then', "false then" },
-    { "one verdict for all requests", "return function() return verdicts.copy(value) end",
-      "return function() return value end" },
+    { "a test where a rule is wanted", 'known.kind(value) == "test" then', "false then" },
+    { "one verdict for all requests", "function always() return verdicts.copy(value) end",
+      "function always() return value end" },
   },
 
   { file = "lua/lest/policy/rules.lua", specs = KIT,
-    { "any condition", "~= expected then return nil end", "== nil then return nil end" },
+    { "any condition", "== expected then return next_rule", "~= nil then return next_rule" },
+    { "any condition of a rule", "== expected then return follow", "~= nil then return follow" },
   },
 
   { file = "lua/lest/policy/logic.lua", specs = KIT,
@@ -153,11 +174,11 @@ return {
     { "a profile of another label",
       "if not profile or not profiles or list.has(profiles, profile) then return verdict end",
       "do return verdict end" },
-    { "an error's words without end", "start(M.describe, problem, DESCRIBE_S, limits)",
-      "start(M.describe, problem, 1000, limits)" },
+    { "an error's words without end", "start(DESCRIBE_S, limits, M.describe, problem)",
+      "start(1000, limits, M.describe, problem)" },
     { "no memory is a mistake of the policy",
       "if not limit.exhausted then refusal.raise_memory(result) end", "" },
-    { "bytes that the ledger does not take", "reason = text_of(verdict.reason)",
+    { "bytes that the ledger does not take", "reason = M.text(verdict.reason)",
       "reason = verdict.reason" },
     { "a verdict that was changed",
       'if verdict[key] ~= nil and type(verdict[key]) ~= "string" then', "if false then" },
