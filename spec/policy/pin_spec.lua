@@ -137,6 +137,21 @@ describe("lest policy pin", function()
     assert.equal(1, (pin "nobody"))
   end)
 
+  it("has recorded requests for a search to begin with", function()
+    local spec = server:file("never_spec.lua", ([[
+      local testing = require "lest.testing"
+      describe("x", function() testing.never { testing.policy(%q), verdict = "pending" } end)
+    ]]):format(server.dir .. "/policy.lua"))
+    local function fuzz(...)
+      return process.run { server.lest, "policy", "fuzz", spec, "--seconds", "20", ... }
+    end
+    local code, out, err = fuzz("--recorded", "--config", server.dir .. "/server.lua")
+    assert.equal(1, code, out .. err)
+    assert.matches("pending", out)
+    assert.equal(2, (fuzz "--recorded"))
+    assert.equal(2, (fuzz("--config", server.dir .. "/server.lua")))
+  end)
+
   it("lets nothing of a request become code", function()
     local evil = [["]] .. "]] os.exit(3) --"
     assert.equal(403, (server:post("/simpleenroll", server:csr("evil",

@@ -35,11 +35,14 @@ Search.__index = Search
 ---@param property lest.testing.property
 ---@param seed integer
 ---@param reached? table<string, boolean> shared by several searches
+---@param first? lest.testing.plan[] those to begin with
 ---@return lest.testing.search
-function M.new(property, seed, reached)
+function M.new(property, seed, reached, first)
   local text = core.file.read(property.policy.file) or ""
   return setmetatable({ property = property, random = random_numbers.new(seed), count = 0,
-    words = words_of.of(text), reached = reached or {}, seen = {}, kept = {} }, Search)
+    words = words_of.of(text), reached = reached or {}, seen = {},
+    kept = table.move(first or {}, 1, #(first or {}), 1, {}), first = first or {}, next = 1 },
+    Search)
 end
 
 -- Decide a plan: nil where it makes no request, or where the property holds.
@@ -78,8 +81,10 @@ end
 ---@return lest.testing.counterexample|nil
 function Search:go_on(most)
   for _ = 1, most do
+    local first = self.first[self.next]
+    self.next = first and self.next + 1 or self.next
     local from = self.kept[1] and not self.random:once_in(3) and self.random:one_of(self.kept)
-    local plan = from and plans.changed(self.random, self.words, from)
+    local plan = first or from and plans.changed(self.random, self.words, from)
       or plans.fresh(self.random, self.words)
     local found, decision = self:try(plan)
     if found then return self:shrink(found) end

@@ -2,11 +2,13 @@
 local core = require "lest.core"
 local desk_options = require "lest.testing.policy"
 local fail = require "lest.base.fail"
+local load_config = require "lest.server.config.load"
 local properties = require "lest.testing.properties"
 local reach = require "lest.tool.policy.reach"
 local search = require "lest.testing.search"
 local specs = require "lest.tool.policy.specs"
 local support = require "lest.tool.command.support"
+local traffic = require "lest.tool.policy.traffic"
 
 local M = {}
 
@@ -31,9 +33,9 @@ function M.add(parser)
     name = "fuzz",
     summary = "Search a request that breaks what testing.always and testing.never of a spec state, "
       .. "or, of a policy alone, one for which it fails. Requests are of every kind (principals, "
-      .. "names in every encoding, keys, times, approvals, inventories away) and made of the words "
-      .. "of the policy; what is found is made smaller and printed as a test to paste. Exit code "
-      .. "0: nothing was found; 1: something was.",
+      .. "names in every encoding, keys, times, approvals, inventories away), made of the words of "
+      .. "the policy or of recorded ones; what is found is made smaller and printed as a test to "
+      .. "paste. Exit code 0: nothing was found; 1: something was.",
     example = "lest policy fuzz policy_spec.lua --seconds 30",
   })
   command:argument "file":description "A spec, which ends in _spec.lua, or a policy."
@@ -44,6 +46,8 @@ function M.add(parser)
   command:option "--config":argname "SERVER.lua"
     :description "Of a policy: the configuration with its options and profiles."
   command:option "--label":argname "LABEL":description "Of the configuration."
+  command:flag "--recorded"
+    :description "Begin with the newest requests in the ledger of --config, and change them."
 end
 
 -- The properties of a spec, which runs once for that; its other tests do no harm.
@@ -76,6 +80,15 @@ local function print_found(found, seed_text)
   end
 end
 
+local function recorded_plans(options)
+  local config, err = load_config.load(options.config)
+  if not config then return nil, err end
+  local plans
+  plans, err = traffic.plans(config, options.label)
+  if plans and #plans == 0 then return fail("not_found", "the ledger has no such requests") end
+  return plans, err
+end
+
 -- A turn of every property.
 local function take_turn(searches)
   local count = 0
@@ -88,10 +101,10 @@ local function take_turn(searches)
 end
 
 -- All properties in turn until the time is over or one is broken.
-local function search_all(list, options)
+local function search_all(list, options, recorded)
   local reached, searches = {}, {}
   for i, property in ipairs(list) do
-    searches[i] = search.new(property, options.seed + i - 1, reached)
+    searches[i] = search.new(property, options.seed + i - 1, reached, recorded)
   end
   local began = core.clock.monotonic_ms()
   local now, shown, count, found = began, began, 0, nil
@@ -117,14 +130,19 @@ function M.run(options)
   end
   options.seed = options.seed or core.clock.wall_us() % 1000000
   local is_spec = options.file:find "_spec%.lua$" ~= nil
-  if is_spec and (options.config or options.label) then
+  if is_spec and not options.recorded and (options.config or options.label) then
     support.usage "--config and --label are of a policy; a spec says it itself"
+  elseif options.recorded and not options.config then
+    support.usage "--recorded wants the --config that has the ledger"
   end
   reach.start()
   local list, err
   if is_spec then list, err = of_spec(options.file) else list, err = of_policy(options) end
-  if not list then return nil, err end
-  local found, count, reached = search_all(list, options)
+  local recorded
+  -- Last: as root this process may become the ledger's owner.
+  if list and options.recorded then recorded, err = recorded_plans(options) end
+  if not list or err then return nil, err end
+  local found, count, reached = search_all(list, options, recorded)
   if found then print_found(found, ("%d, after %d requests"):format(options.seed, count)) end
   io.write(found and "\n" or "", ("%d requests of seed %d, %d %s, %s\n"):format(count, options.seed,
     #list, #list == 1 and "property" or "properties", reach.text(reached)))

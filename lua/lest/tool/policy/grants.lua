@@ -8,7 +8,8 @@ local shapes = require "lest.policy.shapes"
 local M = {}
 
 -- The kit's functions that approve.
-local APPROVES <const> = { approve = true, names = true, renew = true }
+local APPROVES <const> = { approve = true, consent = true, names = true,
+  renew = true }
 
 local ATTRIBUTES <const> = list.set(shapes.ATTRIBUTES)
 
