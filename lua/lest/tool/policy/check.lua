@@ -54,15 +54,17 @@ local function drop(config)
   return core.process.drop(config and config.user or "nobody")
 end
 
--- The message of an error of the policy begins with its file, as does its line. That an option is
+-- What loading has said, in its line, which the message begins with as a rule. That an option is
 -- not given, where there is no configuration, is no fault of the policy.
 local function load_finding(file, err, is_of_label)
-  local message = tostring(err)
+  local message = tostring(err):match "^[^\n]*"
   local is_note = err.option and not is_of_label
+  local name = file:match "[^/]*$" -- Lua cuts a long path at its beginning
+  local place = "%f[^/\0]" .. name:gsub("%p", "%%%0") .. ":(%d+)"
+  local line = message:match(place)
+  message = message:gsub("^%S*" .. place .. ": ", "")
   if err.option then message = ("options.%s: %s"):format(err.option, message) end
   if is_note then message = message .. ": --config has the options that a label gives" end
-  local name = file:match "[^/]*$" -- Lua cuts a long path at its beginning
-  local line = message:match("%f[^/\0]" .. name:gsub("%p", "%%%0") .. ":(%d+)")
   return { level = is_note and "note" or "error", kind = "load", message = message,
     line = line and math.tointeger(tonumber(line)) }
 end

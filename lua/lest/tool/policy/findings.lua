@@ -52,6 +52,20 @@ local function look_at_field(found, follow, node, name, what)
     schema.hint(name, names)))
 end
 
+-- The options of a verdict are looked at when it is made, which may be in no test.
+local function look_at_options(found, follow, node)
+  local name = follow:kit_call(node)
+  local names = name and types.verdict_options(name)
+  local given = names and node[2]
+  for _, each in ipairs(given and given.tag == "Table" and given or {}) do
+    local key = each.tag == "Pair" and flow.text(each[1])
+    if key and names[key] == nil then
+      add(found, "error", "field", each, ("policy.%s has no option '%s'%s"):format(name, key,
+        schema.hint(key, names)))
+    end
+  end
+end
+
 local function look_at_assignment(found, follow, node)
   for _, target in ipairs(node[1]) do
     local type = target.tag == "Index" and follow:type_of(target[1])
@@ -69,7 +83,10 @@ end
 function M.of_text(source, follow)
   local found, called = {}, {}
   flow.walk(source.ast, function(node)
-    if node.tag == "Call" then called[node[1]] = node end
+    if node.tag == "Call" then
+      called[node[1]] = node
+      look_at_options(found, follow, node)
+    end
     if node.tag == "Set" then look_at_assignment(found, follow, node) end
     if node.tag == "Index" then
       look_at_library(found, node, called[node])

@@ -73,7 +73,7 @@ local EXPRESSIONS <const> = {
     local given = self.given[var]
     if given ~= nil then return #var.values <= 1 and given or nil end
     local value = only_value(var)
-    return value and self:type_of(value, depth)
+    return value and self:type_of(value, depth) or nil
   end,
   Index = function(self, node, depth)
     local base, key = self:type_of(node[1], depth), M.text(node[2])
@@ -81,10 +81,11 @@ local EXPRESSIONS <const> = {
     if key then return types.field(base, key) end
     return types.element(base)
   end,
-  Call = function(_, node)
+  Call = function(self, node)
     local name = node[1].tag == "Id" and node[1][1] == "require" and not node[1].var
       and M.text(node[2])
-    return name and types.module(name)
+    if name then return types.module(name) end
+    return self:options_type(node)
   end,
   Op = function(self, node, depth)
     local operator = OPERATORS[node[1]]
@@ -163,6 +164,23 @@ function Flow:use_result(node)
   end
 end
 
+-- What policy.options { ... } gives has the names that are declared there.
+function Flow:options_type(node)
+  if self.options[node] ~= nil then return self.options[node] end
+  self.options[node] = false -- while it is looked at
+  local declared = self:kit_call(node) == "options" and node[2]
+  if declared and declared.tag == "Table" then
+    local names = {}
+    for _, each in ipairs(declared) do
+      local name = each.tag == "Pair" and M.text(each[1])
+      if not name then return false end
+      names[name] = false
+    end
+    self.options[node] = types.declare("options", names)
+  end
+  return self.options[node]
+end
+
 --- Whether a node is a call of a function of lest.policy, and of which.
 ---@param node table
 ---@return string|nil name
@@ -228,8 +246,8 @@ local COLLECT <const> = {
 ---@param source lest.policy.source
 ---@return lest.policy.flow
 function M.new(source)
-  local self = setmetatable({ ast = source.ast, given = {}, calls = {}, loops = {}, sets = {} },
-    Flow)
+  local self = setmetatable({ ast = source.ast, given = {}, options = {}, calls = {}, loops = {},
+    sets = {} }, Flow)
   M.walk(source.ast, function(node)
     if COLLECT[node.tag] then COLLECT[node.tag](self, node) end
   end)

@@ -18,10 +18,8 @@ return function(options)
     line()
     line(kind, "  ", handler.getFullName(item.element or item))
     local message = type(item.message) == "string" and item.message or tostring(item.message)
-    for each in (message .. "\n"):gmatch "([^\n]*)\n" do line("  ", each) end
-    if options.verbose and item.trace then
-      for each in (item.trace.traceback .. "\n"):gmatch "([^\n]*)\n" do line("  ", each) end
-    end
+    if options.verbose and item.trace then message = message .. "\n" .. item.trace.traceback end
+    for each in (message .. "\n"):gmatch "([^\n]*)\n" do line("  ", (each:gsub("\t", "  "))) end
   end
 
   busted.subscribe({ "file", "start" }, function(file)

@@ -33,6 +33,10 @@ local function known(type)
   return api.class(type) and type or nil
 end
 
+local VERDICTS <const> = { approve = true, consent = true, reject = true, pending = true,
+  unavailable = true }
+local declared = 0
+
 -- Names with their types (false: unknown), and whether there may be others.
 local shapes <const> = {}
 
@@ -62,6 +66,28 @@ local function shape_of(type)
   end
   shapes[type] = shape
   return shape
+end
+
+--- A type of what a policy declares itself, as its options.
+---@param called string "options"
+---@param names table<string, false>
+---@return string type
+function M.declare(called, names)
+  declared = declared + 1
+  local type = ("declared:%d"):format(declared)
+  shapes[type] = { names = names, is_open = false, called = called }
+  return type
+end
+
+--- The names of the options of a verdict's function, as policy.approve; nil for other functions,
+--- which say what is wrong with theirs when they are called, which is when a policy is loaded.
+---@param name string "approve"
+---@return table<string, any>|nil
+function M.verdict_options(name)
+  if not VERDICTS[name] then return nil end
+  local parameter = api.functions "lest.policy"[name].parameters[1]
+  local shape = shape_of(parameter.type:match "lest%.policy%.[%w_]+")
+  return shape and shape.names
 end
 
 --- The type of a field; nil where nothing is known of it.

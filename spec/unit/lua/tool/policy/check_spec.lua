@@ -85,6 +85,16 @@ describe("lest policy check", function()
         .. "  lest.http.gett \"x\"\n  lest.polcy.reject \"x\""))))
   end)
 
+  it("finds options that there are not: of a verdict, and of the policy's own", function()
+    local text = body("  if request.device then\n"
+      .. "    return policy.approve { lifetme = 1, san = {} }\n  end\n"
+      .. "  if options.prefx then return policy.reject { \"x\", detail = options.prefix } end")
+    text = text:gsub("\nlocal function", " local options = policy.options {"
+      .. " prefix = { type = \"string\", default = \"\" } }%0", 1)
+    assert.same({ "4: policy.approve has no option 'lifetme', did you mean 'lifetime'?",
+      "6: options has no field 'prefx', did you mean 'prefix'?" }, (check(text)))
+  end)
+
   it("finds what keeps a whole worker waiting, and clocks that are not the request's", function()
     local found = check(body("  io.popen \"x\"\n  os.execute \"x\"\n"
       .. "  if request.device then return policy.reject(os.time() .. os.date \"%H\") end"))
@@ -106,8 +116,13 @@ describe("lest policy check", function()
     assert.same({ "3: unused variable 'x'" }, (check(body "  local x = 1")))
     local found, result = check "return {"
     assert.equal(1, #found)
-    assert.matches("^1: .*unexpected symbol near <eof>", found[1])
+    assert.equal("1: unexpected symbol near <eof>", found[1])
     assert.equal(1, result.code)
+  end)
+
+  it("says in one line what is raised while the policy is loaded", function()
+    assert.same({ "2: module 'no_such' not found:" }, (check(HEAD:gsub("\n", "")
+      .. '\nrequire "no_such"\nreturn policy.reject(lest.version)')))
   end)
 
   it("notes a hook that is missing, which is no fault", function()

@@ -91,6 +91,20 @@ describe("lest policy test", function()
       .. "  test never asked: principal at p.lua:17\n  rule never asked: when at p.lua:17\n", told)
   end)
 
+  it("says so where busted is not installed, and shows where a failure came from", function()
+    local script = temporary.file(folder, "without.lua", [[
+      package.preload["busted.compatibility"] = function() error "there is none" end
+      os.exit(require "lest.tool.command.policy".main { "test", arg[1] })]])
+    local result = shell.lest("run", script, folder)
+    assert.same({ 1, "lest policy test: busted is not installed, which runs specs: "
+      .. "apt install lua-busted\n" }, { result.code, result.err })
+    temporary.file(folder, "p.lua", POLICY)
+    temporary.file(folder, "p_spec.lua", (SPEC:gsub("approves", "rejects")))
+    result = run("--traceback", folder)
+    assert.matches("stack traceback:\n", result.out)
+    assert.is_nil(result.out:find("\\x09", 1, true))
+  end)
+
   it("ends a policy that never does, also with --coverage", function()
     temporary.file(folder, "server.lua", [[return { tls = { cert = "a", key = "a" },
       ca = { cert = "a", key = "a" }, profiles = { p = { lifetime = "1d", keys = "ec:P-256" } },
