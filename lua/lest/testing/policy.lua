@@ -78,7 +78,10 @@ function M.new(file, options)
     config = options.config and path_of(options.config),
     label = options.label, options = options.options,
     profile = options.profile or not options.config and ANY or nil })
-  if not loaded then error("testing.policy: " .. tostring(err), CALLER) end
+  if not loaded then
+    error(("testing.policy: %s%s"):format(err.option and ("options.%s: "):format(err.option) or "",
+      tostring(err)), CALLER)
+  end
   return setmetatable({ desk = loaded, given_file = file, options = options,
     file = loaded.file, now = options.now or M.NOW, given = given,
     has_profile = (options.profile or options.config) ~= nil }, Policy)

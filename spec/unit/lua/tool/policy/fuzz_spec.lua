@@ -59,6 +59,19 @@ describe("lest policy fuzz", function()
     assert.matches("\nnothing was found\n$", result.out)
   end)
 
+  it("takes no consent for a failure, and names an option that is missing", function()
+    temporary.file(folder, "p.lua", [[local policy = require "lest.policy"
+      return policy.first { policy.consent() }]])
+    local result = shell.lest("policy", "fuzz", folder .. "/p.lua", "--seconds", "1")
+    assert.equal(0, result.code, result.out)
+    temporary.file(folder, "p.lua", [[local policy = require "lest.policy"
+      local options = policy.options { url = { type = "string" } }
+      return policy.first { policy.reject(options.url) }]])
+    result = shell.lest("policy", "fuzz", folder .. "/p.lua", "--seconds", "1")
+    assert.equal(1, result.code)
+    assert.matches("^lest policy fuzz: options.url: is missing", result.err)
+  end)
+
   it("wants a spec that states something, and a file that is there", function()
     temporary.file(folder, "p.lua", BROKEN)
     temporary.file(folder, "p_spec.lua", 'describe("x", function() end)')
