@@ -254,26 +254,30 @@ static const char seventh[] = "ALTER TABLE requests ADD COLUMN rule TEXT;"
 
 /* What a policy asks about a request: the certificates and refusals of its principal, device, subject and
  * key. The answer is counted in an index alone, where an entry has all that is counted; in the order of
- * their ends, so that the first so many have in them all that are still good. Two of these indexes are
- * written for each enrollment, three for a renewal. Where a row is not good news (refused, waiting, revoked)
- * the index is partial and costs an enrollment nothing.
+ * their ends, so that the first so many have in them all that are still good. A certificate that is named
+ * after its device is in one of these indexes, by that name, and any other one in two; what an RA asks for
+ * is in a third, by the RA. Where a row is not good news (refused, waiting, revoked) the index is partial
+ * and costs an enrollment nothing.
  *
  * requests: subject is that of the CSR, where no certificate has it. */
 static const char eighth[] =
     "DROP INDEX certificates_again;"
     "CREATE INDEX certificates_again ON certificates (substr(key_hash, 1, 12), not_after);"
     "CREATE INDEX certificates_principal"
-    "  ON certificates (principal_name, not_after, revoked_at, issued_at, renews, device)"
+    "  ON certificates (principal_name, not_after, revoked_at, issued_at, renews, device, subject)"
     "  WHERE device IS NULL;"
     "CREATE INDEX certificates_principal_other"
     "  ON certificates (principal_name, not_after, revoked_at, issued_at, renews, device)"
-    "  WHERE device IS NOT NULL;"
+    "  WHERE device IS NOT NULL AND renews IS NULL;"
     "CREATE INDEX certificates_device"
-    "  ON certificates (device, not_after, revoked_at, issued_at, renews) WHERE device IS NOT NULL;"
-    "CREATE INDEX certificates_subject ON certificates (subject, not_after, revoked_at, issued_at, renews);"
+    "  ON certificates (device, not_after, revoked_at, issued_at, renews, subject) WHERE device IS NOT NULL;"
+    "CREATE INDEX certificates_subject"
+    "  ON certificates (subject, not_after, revoked_at, issued_at, renews, device, principal_name)"
+    "  WHERE subject <> 'CN=' || coalesce(device, principal_name);"
 
     "CREATE INDEX certificates_principal_revoked"
-    "  ON certificates (principal_name, revoked_at, device, revocation_reason) WHERE revoked_at IS NOT NULL;"
+    "  ON certificates (principal_name, revoked_at, device, renews, revocation_reason)"
+    "  WHERE revoked_at IS NOT NULL;"
     "CREATE INDEX certificates_device_revoked ON certificates (device, revoked_at, revocation_reason)"
     "  WHERE revoked_at IS NOT NULL AND device IS NOT NULL;"
     "CREATE INDEX certificates_subject_revoked ON certificates (subject, revoked_at, revocation_reason)"

@@ -138,10 +138,15 @@
 
 #define IS_OF_PRINCIPAL " principal_name = :name"
 #define IS_ITS_OWN " principal_name = :name AND device IS NULL"
-#define IS_FOR_ANOTHER " principal_name = :name AND device IS NOT NULL"
+#define IS_FOR_ANOTHER " principal_name = :name AND device IS NOT NULL AND renews IS NULL"
 #define IS_OF_THE_DEVICE " device = :name"
 #define IS_OF_SUBJECT " subject = :name"
 #define IS_OF_KEY " key_hash = :name"
+/* A subject that is the name of its device is found by that, and any other one by itself. */
+#define IS_OF_OTHER_SUBJECT IS_OF_SUBJECT " AND subject <> 'CN=' || coalesce(device, principal_name)"
+#define IS_NAMED_ITSELF \
+    " principal_name = substr(:name, 4) AND device IS NULL AND subject = :name AND subject = 'CN=' || principal_name"
+#define IS_NAMED_AS_DEVICE " device = substr(:name, 4) AND subject = :name AND subject = 'CN=' || device"
 /* As in certificate_again. */
 #define IS_OF_KEY_BY_HEAD " substr(key_hash, 1, 12) = substr(:name, 1, 12) AND (key_hash = :name) IS TRUE"
 
@@ -418,9 +423,12 @@ const struct ledger_statement ledger_statements[] = {
       TALLY(COUNTED(IS_ITS_OWN) AND_ROWS COUNTED(IS_FOR_ANOTHER)), { TEXT(name), TALLY_PARAMETERS } },
     { "history_device",
       TALLY(COUNTED(IS_ITS_OWN) AND_ROWS COUNTED(IS_OF_THE_DEVICE)), { TEXT(name), TALLY_PARAMETERS } },
-    { "history_subject", TALLY(COUNTED(IS_OF_SUBJECT)), { TEXT(name), TALLY_PARAMETERS } },
+    { "history_subject",
+      TALLY(COUNTED(IS_OF_OTHER_SUBJECT) AND_ROWS COUNTED(IS_NAMED_ITSELF) AND_ROWS COUNTED(IS_NAMED_AS_DEVICE)),
+      { TEXT(name), TALLY_PARAMETERS } },
     { "history_key", TALLY(COUNTED(IS_OF_KEY_BY_HEAD)), { TEXT(name), TALLY_PARAMETERS } },
-    { "history_principal_revoked", REVOKED(IS_OF_PRINCIPAL) MOST, { TEXT(name), INTEGER(most) } },
+    { "history_principal_revoked",
+      REVOKED(IS_ITS_OWN) AND_ROWS REVOKED(IS_FOR_ANOTHER) MOST, { TEXT(name), INTEGER(most) } },
     { "history_device_revoked",
       REVOKED(IS_ITS_OWN) AND_ROWS REVOKED(IS_OF_THE_DEVICE) MOST, { TEXT(name), INTEGER(most) } },
     { "history_subject_revoked", REVOKED(IS_OF_SUBJECT) MOST, { TEXT(name), INTEGER(most) } },

@@ -72,7 +72,8 @@
 --- another request with that principal, device, subject or key got a certificate meanwhile: what a
 --- policy has counted is still so when it issues.
 ---@class lest.request.history
----@field principal lest.request.known what was done in this principal's name: of an RA, for any device
+---@field principal lest.request.known what was asked for in this principal's name: of an RA, for any device.
+--- What renewed a certificate counts for its device alone.
 ---@field device? lest.request.known what concerns request.device, whatever it has renewed with
 ---@field subject? lest.request.known what has the subject of the CSR, whoever asked; absent where that is
 --- empty

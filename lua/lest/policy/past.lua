@@ -41,7 +41,7 @@ end
 ---@field pending? lest.policy.bounds requests that wait for operators
 
 ---@class lest.policy.past
----@field principal? lest.policy.states what was done in the principal's name
+---@field principal? lest.policy.states what was asked for in the principal's name, but renewals
 ---@field device? lest.policy.states what concerns request.device
 ---@field subject? lest.policy.states what has the subject of the CSR; one without passes no test
 ---@field key? lest.policy.states what has the key of the CSR

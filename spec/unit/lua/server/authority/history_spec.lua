@@ -104,8 +104,27 @@ describe("the history of a request", function()
       counts(ask "device"))
     assert.same({}, counts(ask "principal"))
     local principal = { principal = "own:CN=dev", device = "own:CN=dev" }
-    assert.same(counts(ask "device"), counts(ask("principal", principal)))
+    assert.same({ issued = "7", active = "7", refused = "10" },
+      counts(ask("principal", principal)))
     assert.same({}, counts(ask("device", principal)))
+  end)
+
+  it("finds a subject by itself, by the name of who asked, and by the device's", function()
+    fill(20, { active = 100 })
+    process.must({ "sqlite3", path }, { stdin = [[
+      UPDATE certificates SET device = 'dev', principal_name = 'own:CN=dev' WHERE seq IN (1, 2);
+      UPDATE certificates SET principal_name = 'thief' WHERE seq = 3;
+      UPDATE certificates SET device = 'thief' WHERE seq = 4;
+      UPDATE certificates SET subject = 'CN=pump' WHERE seq = 5;
+      UPDATE certificates SET revoked_at = 7, revocation_reason = 'x' WHERE seq IN (2, 3, 6)]] })
+    assert.same({ issued = "9", active = "6", revoked = "3", renewed = "2", refused = "10" },
+      counts(ask "subject"))
+    assert.same({ issued = "1", active = "1", renewed = "1" },
+      counts(ask("subject", { name = "pump" })))
+    assert.same({}, counts(ask("subject", { name = "thief" })))
+    assert.equal("8", counts(ask "device").issued)
+    local thief = { principal = "thief", device = "thief" }
+    assert.same({ issued = "2", active = "1", revoked = "1" }, counts(ask("device", thief)))
   end)
 
   it("knows nothing of a subject that is empty", function()
