@@ -10,10 +10,13 @@ local policy = require "lest.policy"
 local NAME <const> = "${principal.name}"
 local devices = policy.csv("devices.csv", { key = "name" })
 local listed = policy.listed(devices, NAME, { state = "sold" })
+local stock = policy.sqlite("stock.db", "SELECT host FROM stock WHERE name = :key")
 local service = policy.http { url = "URL/${key}", trust = "CA", cache = "1h", timeout = "2s" }
 return { enroll = policy.first {
   policy.when(policy.principal { name = "far-*" },
     policy.names { row = policy.listed(service, NAME), CN = "${row.host}" }),
+  policy.when(policy.principal { name = "stock-*" },
+    policy.names { row = policy.listed(stock, NAME), CN = "${row.host}" }),
   policy.unless(listed, policy.reject "not in the list"),
   policy.names { row = listed, CN = "${row.host}", san = "DNS:${row.host}.example.com" },
 } }
@@ -28,6 +31,8 @@ describe("inventories", function()
         return (text:gsub('names = "principal",[^\n]*', 'names = "policy", san = { "DNS" },')
           :gsub("labels = {", "workers = 1,\n  labels = {", 1))
       end }
+    process.must { "sqlite3", server.dir .. "/stock.db",
+      "CREATE TABLE stock (name TEXT, host TEXT); INSERT INTO stock VALUES ('stock-1', 'h-1')" }
     service = raw_server.start { cert = server.dir .. "/server.pem",
       key = server.dir .. "/server.key" }
     process.write(server.dir .. "/policy.lua",
@@ -90,6 +95,21 @@ describe("inventories", function()
     service:answer(raw_server.http(404, {}, ""))
     local status, body = enroll "far-3"
     assert.same({ 403, "no name can be made for this request\n" }, { status, body })
+  end)
+
+  it("look into a database, as it is now", function()
+    local status, body = enroll "stock-1"
+    assert.equal(200, status, body)
+    assert.equal("CN=h-1", tostring(assert(core.cert.load(server:save(body, "stock-1"))).subject))
+    assert.equal(403, (enroll "stock-2"))
+    process.must { "sqlite3", server.dir .. "/stock.db",
+      "INSERT INTO stock VALUES ('stock-2', 'h-2')" }
+    assert.equal(200, (enroll "stock-2"))
+    process.must { "sqlite3", server.dir .. "/stock.db", "ALTER TABLE stock RENAME TO other" }
+    assert.equal(503, (enroll "stock-1"))
+    local away = server:logged "inventory away"
+    assert.matches("stock.db$", away[#away].inventory)
+    assert.matches("no such table: stock", away[#away].message)
   end)
 
   it("are read by --check", function()

@@ -173,6 +173,16 @@ describe("the manual has", function()
     end
   end)
 
+  it("every option of a policy's inventories, and of its options", function()
+    local inventories = require "lest.policy.inventories"
+    same("policy.csv", upvalue(inventories.csv, "csv_options").fields,
+      fields_of "lest.policy.csv_options")
+    same("policy.http", upvalue(inventories.http, "http_options").fields,
+      fields_of "lest.policy.http_options")
+    local field_of = upvalue(upvalue(require "lest.policy.options".take, "shape_of"), "field_of")
+    same("policy.options", upvalue(field_of, "declaration").fields, fields_of "lest.policy.option")
+  end)
+
   it("every function of the public modules", function()
     for _, name in ipairs { "lest.policy", "lest.http", "lest.task", "lest.retry", "lest.json",
       "lest.log", "lest.url", "lest.duration", "lest.testing" } do

@@ -2,7 +2,6 @@
 --- another one, and asked for a moment only, since a worker answers nobody else meanwhile.
 local core = require "lest.core"
 local inventory = require "lest.policy.inventory"
-local journal = require "lest.policy.journal"
 local list = require "lest.base.list"
 local task = require "lest.task"
 
@@ -108,9 +107,10 @@ function M.new(path, query)
   database.columns, problem = columns_of(database)
   if not database.columns then return nil, problem end
   local name = path:match "[^/]*$"
-  return inventory.new { name = name, takes_key = true, columns = list.set(database.columns),
-    ask = function(_, key)
-      return journal.outside("sqlite", ("%s: %s"):format(name, key), function()
+  return inventory.new { name = name, place = path, takes_key = true,
+    columns = list.set(database.columns),
+    ask = function(self, key)
+      return inventory.outside(self, "sqlite", ("%s: %s"):format(name, key), function()
         return database:ask(key)
       end)
     end }

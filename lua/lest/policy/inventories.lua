@@ -3,7 +3,6 @@ local csv = require "lest.policy.csv"
 local database = require "lest.policy.database"
 local duration = require "lest.duration"
 local inventory = require "lest.policy.inventory"
-local journal = require "lest.policy.journal"
 local list = require "lest.base.list"
 local remote = require "lest.policy.remote"
 local schema = require "lest.base.schema"
@@ -62,9 +61,9 @@ function M.csv(file, options)
   if not rows then return nil, ("policy.csv: %s: %s"):format(file, problem) end
   columns = rows.columns
   local name = name_of(file)
-  return inventory.new { name = name, takes_key = true, columns = list.set(columns),
-    ask = function(_, key)
-      return journal.outside("csv", ("%s: %s"):format(name, key), function()
+  return inventory.new { name = name, place = file, takes_key = true, columns = list.set(columns),
+    ask = function(self, key)
+      return inventory.outside(self, "csv", ("%s: %s"):format(name, key), function()
         local now, wrong = source:get()
         if not now then return nil, wrong end
         return csv.row(now, key)

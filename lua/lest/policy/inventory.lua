@@ -2,6 +2,7 @@
 --- decision ends (lest.policy.stop).
 local closed = require "lest.policy.closed"
 local core = require "lest.core"
+local journal = require "lest.policy.journal"
 local stop = require "lest.policy.stop"
 
 local M = {}
@@ -14,8 +15,8 @@ M.KEY = { what = "a key of 1 to 1024 bytes", accepts = function(text)
 end }
 
 -- Of one: ask(self, key, request) gives the row's facts, or nil, and an error where that is not
--- known; name, for the ledger; takes_key; columns, what a row may have, where that is known; class,
--- that of its rows.
+-- known; name, for the ledger; place, for the log; takes_key; columns, what a row may have, where
+-- that is known; class, that of its rows.
 
 ---@alias lest.policy.row table<string, any> facts by their names
 
@@ -25,7 +26,7 @@ Inventory.__index = Inventory
 
 local known <const> = setmetatable({}, { __mode = "k" })
 
----@param fields table name, ask, and what `ask` needs; columns and takes_key as above
+---@param fields table name, place, ask; columns and takes_key as above
 ---@return lest.policy.inventory
 function M.new(fields)
   fields.class = closed.class("lest.policy.row", "a row of " .. fields.name, fields.columns)
@@ -37,6 +38,41 @@ end
 ---@return boolean
 function M.is(value)
   return known[value] == true
+end
+
+-- How often the log is told of the same outage.
+local TOLD_MS <const> = 60000
+-- What it was told of, by inventory: the problem, and when.
+local told <const> = setmetatable({}, { __mode = "k" })
+
+--- An operator hears of an outage once, not with each request.
+local function tell(self, problem)
+  local last, now_ms = told[self], core.clock.monotonic_ms()
+  if problem == nil then
+    if last then core.log.write("info", "inventory back", { "inventory", self.place }) end
+    told[self] = nil
+  elseif not last or last.problem ~= problem or now_ms >= last.ms + TOLD_MS then
+    core.log.write("error", "inventory away", { "inventory", self.place, "message", problem })
+    told[self] = { problem = problem, ms = now_ms }
+  end
+end
+
+--- Ask where an inventory is, through the decision's journal.
+---@param self lest.policy.inventory
+---@param kind string of the question
+---@param question string
+---@param ask fun(): any, any the answer; or nil, and an error where there is none
+---@param wrong? fun(answer: any): any what is wrong with an answer
+---@return any answer
+---@return any err
+function M.outside(self, kind, question, ask, wrong)
+  return journal.outside(kind, question, function()
+    local answer, err = ask()
+    local problem = err
+    if answer ~= nil and wrong then problem = wrong(answer) end
+    tell(self, problem ~= nil and tostring(problem) or nil)
+    return answer, err
+  end)
 end
 
 -- What the tests of policy.listed find.

@@ -3,7 +3,6 @@ local core = require "lest.core"
 local http = require "lest.http"
 local http_record = require "lest.base.http_record"
 local inventory = require "lest.policy.inventory"
-local journal = require "lest.policy.journal"
 local json = require "lest.json"
 local list = require "lest.base.list"
 local task = require "lest.task"
@@ -119,16 +118,17 @@ function M.new(wanted)
 
   local name = wanted.url:match "^[^?#]*"
   return inventory.new {
-    name = name, takes_key = takes_key, columns = wanted.facts and list.set(wanted.facts),
-    ask = function(_, key, request)
+    name = name, place = name, takes_key = takes_key,
+    columns = wanted.facts and list.set(wanted.facts),
+    ask = function(self, key, request)
       local where, wrong = template.fill(parsed, request or {}, PLACE, { key = key })
       if not where then inventory.refuse(wrong) end
       local question = http_record.question({ url = where }, {})
-      local answer, err = journal.outside("http", question, function()
+      local answer, err = inventory.outside(self, "http", question, function()
         local kept = cache and cache.get(where)
         if kept then return kept end
         return fetch(where)
-      end)
+      end, function(told) return select(2, row_of(told, question)) end)
       if not answer then return nil, err or "it does not answer" end
       local row
       row, wrong = row_of(answer, question)

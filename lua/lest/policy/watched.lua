@@ -18,7 +18,6 @@ local TRIES <const> = 3
 ---@field version? string of what was read
 ---@field value any nil: it could not be
 ---@field problem? string why not
----@field told? string the problem that the log has
 local Watched = { __name = "lest.policy.watched" }
 Watched.__index = Watched
 
@@ -28,16 +27,6 @@ Watched.__index = Watched
 ---@return lest.policy.watched
 function M.new(path, parse)
   return setmetatable({ path = path, parse = parse }, Watched)
-end
-
--- An operator hears of it once, not with each request.
-local function tell(self)
-  if self.problem and self.problem ~= self.told then
-    core.log.write("error", "inventory away", { "file", self.path, "message", self.problem })
-  elseif self.told and not self.problem then
-    core.log.write("info", "inventory back", { "file", self.path })
-  end
-  self.told = self.problem
 end
 
 local function read_once(self, pause)
@@ -73,7 +62,6 @@ local function read_apart(self)
     self.timer = self.timer or core.loop.timer(0, function()
       task.start({ quiet = true }, function()
         self:read(pause)
-        tell(self)
         local waiters = self.waiters
         self.waiters, self.timer = nil, nil
         for _, waiter in ipairs(waiters) do waiter() end

@@ -9,6 +9,17 @@ local AGAIN <const> = { "spec/unit/ledger/ledger_spec.lua", "spec/protocol/enrol
   "spec/protocol/reenroll_spec.lua" }
 
 return {
+  { file = "csrc/ledger/lookup.c", specs = { "spec/unit/ledger/lookup_spec.lua" },
+    { "a query may do anything", "default: return SQLITE_DENY;", "default: return SQLITE_OK;" },
+    { "for ever", "return lest_clock_monotonic_ms() >= lookup->deadline_ms;", "return 0;" },
+    { "the first of many rows", "if (code == SQLITE_ROW)\n        return lest_error_set(",
+      "if (0)\n        return lest_error_set(" },
+    { "any parameter", "if (sqlite3_bind_parameter_count(lookup->stmt) != 1 ||", "if (" },
+    { "several statements", 'if (!lookup->stmt || tail[strspn(tail, " \\t\\r\\n;")])',
+      "if (!lookup->stmt)" },
+    { "a long value", "sqlite3_limit(db, SQLITE_LIMIT_LENGTH, LEDGER_LOOKUP_VALUE_MAX);", "" },
+  },
+
   { file = "lua/lest/server/ledger/credentials.lua", specs = STORE,
     { "reusable, all of them", "one_time = wanted.reusable and 0 or 1", "one_time = 0" },
     { "used up, and good for anything", 'if row.one_time == 0 or row.state == "unused" or is_given',

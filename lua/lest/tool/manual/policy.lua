@@ -209,7 +209,8 @@ return {
   },
   { title = "FILES",
     { term = "`share/lest/policies`", "Below the place where lest is installed, `/usr` or "
-      .. "`/usr/local`: ready-made policies, each with what it needs of the configuration." } },
+      .. "`/usr/local`: ready-made policies, each with what it needs of the configuration, and its "
+      .. "spec: `lest policy new NAME --from allow-list` copies both." } },
   { title = "SEE ALSO", "`lest-policy`(1), `lest-serve`(1), `lest-pending`(1), "
     .. "`lest-server.lua`(5), `lest-lua`(3)" },
 }

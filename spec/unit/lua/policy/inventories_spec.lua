@@ -25,22 +25,25 @@ local function ask(test, name)
   return verdict.verdict, verdict.detail
 end
 
+local write <const> = core.log.write
+local logged
+
+before_each(function()
+  logged = {}
+  core.log.write = function(_, event, fields) -- luacheck: ignore 122
+    table.insert(logged, event .. ": " .. fields[#fields])
+  end
+end)
+after_each(function() core.log.write = write end) -- luacheck: ignore 122
+
 describe("policy.csv", function()
-  local folder, path, logged
-  local write <const> = core.log.write
+  local folder, path
 
   before_each(function()
-    logged = {}
-    core.log.write = function(_, event, fields) -- luacheck: ignore 122
-      table.insert(logged, event .. ": " .. fields[#fields])
-    end
     folder = temporary.folder()
     path = temporary.file(folder, "devices.csv", "name,host,state\nann,h-1,new\nben,h-2,old\n")
   end)
-  after_each(function()
-    core.log.write = write -- luacheck: ignore 122
-    temporary.clean()
-  end)
+  after_each(temporary.clean)
 
   local function replace(text)
     temporary.file(folder, "next.csv", text)
@@ -324,6 +327,18 @@ describe("policy.http", function()
       assert.equal("unavailable", (ask(listed, "ann")))
       server:request()
     end
+    logged = {}
+    answer(500, "")
+    ask(listed, "ann")
+    server:request()
+    answer(500, "")
+    ask(listed, "ann")
+    server:request()
+    assert.equal("inventory away: it answers 500", logged[1])
+    answer(404, "")
+    ask(listed, "ann")
+    assert.equal("inventory back: " .. server.url .. "/${key}", logged[2])
+    assert.equal(2, #logged)
   end)
 
   it("is noted as any question over HTTP, also where the answer was kept", function()
