@@ -100,14 +100,15 @@ end
 local function fitting(pieces, each, more, most, before, after)
   local all = #pieces // each
   local count = all
-  while true do
-    local left_out = more_text(more + all - count)
-    if count == 0 then return "[" .. left_out:sub(2) .. "]" end
-    local text = table.concat(pieces, "", 1, count * each):sub(#before + 1)
-    text = "[" .. text .. after .. left_out .. "]"
+  pieces[1] = "[" .. pieces[1]:sub(#before + 1)
+  while count > 0 do
+    local last = each * count + 1
+    pieces[last] = after .. more_text(more + all - count) .. "]"
+    local text = table.concat(pieces, "", 1, last)
     if #text <= most then return text end
     count = count // 2
   end
+  return "[" .. more_text(more + all):sub(2) .. "]"
 end
 
 --- The text of steps.

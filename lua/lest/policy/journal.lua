@@ -27,7 +27,7 @@ local ANSWERS_MAX <const> = 65536
 
 -- Locals: a policy may put something else into a module.
 local context <const>, now_us <const> = task.context, core.clock.monotonic_us
-local name_of <const> = known.name
+local name_of <const>, unpack <const> = known.name, table.unpack
 
 -- What has been noted, by journal.
 local states <const> = setmetatable({}, { __mode = "k" })
@@ -80,7 +80,7 @@ end
 ---@param kind "rule"|"test"
 ---@param fn function
 ---@return table? step
-function M.enter(kind, fn)
+local function enter(kind, fn)
   local state = states[context()]
   if not state then return nil end
   local depth, count = state.depth, state.count + 1
@@ -97,11 +97,20 @@ end
 ---@param outcome string
 ---@param saw any
 ---@param result any for who watches
-function M.leave(step, outcome, saw, result)
+local function leave(step, outcome, saw, result)
   step[4], step[5], step[6] = outcome, now_us() - step[5], saw
   local state = states[context()]
   state.depth = step[1]
   if state.watch then tell_step(state, "after", step, result) end
+end
+
+--- What notes steps: for rule.lua, which takes it once, before there is a policy. A policy gets no
+--- step, and notes none but what it asks.
+---@return fun(kind: string, fn: function): table? enter
+---@return fun(step: table, outcome: string, saw: any, result: any) leave
+function M.take()
+  M.take = nil
+  return enter, leave
 end
 
 --- A test has ended the decision (lest.policy.stop): the rules around it end with its verdict.
@@ -248,26 +257,14 @@ local function make_head(kind, depth, fn)
   return of_depth[fn]
 end
 
---- A step that a policy has made and put anything into.
-local function is_broken(step, heads_of_kind)
-  local depth, us = rawget(step, 1), rawget(step, 5)
-  return getmetatable(step) ~= nil or not heads_of_kind or math.type(depth) ~= "integer"
-    or depth < 0 or depth >= STEPS_MAX or type(rawget(step, 3)) ~= "function"
-    or math.type(us) ~= "integer"
-end
-
 -- Put a step into the pieces of a text.
 local function write_step(pieces, i, step, now)
-  local of_kind = heads[rawget(step, 2)]
-  if is_broken(step, of_kind) then
-    return trace.set_step(pieces, i, trace.head(0, "rule", "?"), "error", 0)
-  end
   local depth, kind, fn, outcome, us, saw = step[1], step[2], step[3], step[4], step[5], step[6]
-  local of_depth = of_kind[depth]
+  local of_depth = heads[kind][depth]
   local head = of_depth and of_depth[fn] or make_head(kind, depth, fn)
   if not outcome then us = now - us end
   if saw ~= nil then saw = word_of(saw) end
-  trace.set_step(pieces, i, head, outcome, us < 0 and 0 or us, saw)
+  trace.set_step(pieces, i, head, outcome, us, saw)
 end
 
 --- What a journal holds, as the ledger keeps it; nil where there is nothing.
@@ -276,9 +273,10 @@ end
 ---@return string? trace
 ---@return string? outside
 function M.texts(journal, verdict)
-  local state, pieces, now = states[journal], {}, now_us()
+  local state, now = states[journal], now_us()
   local steps, calls = state.steps, state.calls
   local first = steps[1]
+  local pieces = { unpack(steps, 1, 3 * #steps + 1) } -- as long as it will be, and overwritten
   if first and not first[4] then first[4], first[5] = verdict or "error", now - first[5] end
   for i, step in ipairs(steps) do write_step(pieces, i, step, now) end
   for _, call in ipairs(calls) do

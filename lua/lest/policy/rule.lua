@@ -11,8 +11,8 @@ local verdicts = require "lest.policy.verdicts"
 
 local M = {}
 
--- Locals: a policy may put something else into a module.
-local enter <const>, leave <const> = journal.enter, journal.leave
+local enter, leave = journal.take()
+-- A local: a policy may put something else into a module.
 local is_verdict <const> = verdicts.is_verdict
 
 M.register, M.is_known, M.name = known.register, known.is_known, known.name
@@ -105,6 +105,17 @@ local function follow(rule, request)
   return nil
 end
 M.follow = follow
+
+--- Ask a hook, as the first step of its decision's journal.
+---@param hook function
+---@param request lest.request
+---@return any verdict what it returned
+function M.begin(hook, request)
+  local step = enter("rule", hook)
+  local verdict = hook(request)
+  if step then leave(step, is_verdict(verdict) and verdict.verdict or "error", nil, verdict) end
+  return verdict
+end
 
 --- Ask a rule that decides in its own name, unless one within it has.
 ---@param rule function

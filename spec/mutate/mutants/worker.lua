@@ -26,7 +26,7 @@ return {
     { "any number of steps", "if count <= STEPS_MAX then", "if true then" },
     { "any number of answers", "#json > state.room then return end", "false then return end" },
     { "any number of questions", "if state.asked <= CALLS_MAX then", "if true then" },
-    { "a step that a policy broke", "if is_broken(step, of_kind) then", "if false then" },
+    { "steps for any taker", "  M.take = nil\n", "" },
     { "a live question while a record answers", "(source or ask)(kind", "(ask or source)(kind" },
   },
   { file = "lua/lest/base/trace.lua", specs = JOURNAL,

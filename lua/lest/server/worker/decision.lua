@@ -46,16 +46,7 @@ local function start(seconds, limits, fn, ...)
     context = limits.journal }, fn, ...)
 end
 
--- Locals: a policy may put something else into a module.
-local enter <const>, leave <const> = journals.enter, journals.leave
-
---- The hook as a step of its decision's journal.
-local function noted(hook, request)
-  local step = enter("rule", hook)
-  local verdict = hook(request)
-  leave(step, policy.is_verdict(verdict) and verdict.verdict or "error", nil, verdict)
-  return verdict
-end
+local begin <const> = rule.begin -- a policy may put something else into a module
 
 local function text_of_error(problem, limits)
   if type(problem) == "string" then return problem end
@@ -134,7 +125,7 @@ end
 function M.call(hook, argument, limits)
   local limit, running
   if limits.journal then
-    limit, running = start(limits.seconds, limits, noted, hook, argument)
+    limit, running = start(limits.seconds, limits, begin, hook, argument)
   else
     limit, running = start(limits.seconds, limits, hook, argument)
   end

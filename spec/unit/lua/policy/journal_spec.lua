@@ -4,6 +4,7 @@ local decision = require "lest.server.worker.decision"
 local journals = require "lest.policy.journal"
 local lest = require "lest"
 local policy = require "lest.policy"
+local rule = require "lest.policy.rule"
 local task = require "lest.task"
 local trace = require "lest.base.trace"
 
@@ -78,10 +79,10 @@ describe("a journal", function()
   end)
 
   it("is that of the tasks which a decision starts, and of no other", function()
-    local rule = policy.first { policy.reject "no" }
+    local first = policy.first { policy.reject "no" }
     local _, journal = decide(function(request)
-      lest.all { function() rule(request) end, function() task.sleep(0.001) rule(request) end }
-      task.start({ context = {} }, rule, request)
+      lest.all { function() first(request) end, function() task.sleep(0.001) first(request) end }
+      task.start({ context = {} }, first, request)
       return policy.reject()
     end)
     assert.equal(4, #journals.steps(journal))
@@ -168,21 +169,18 @@ describe("a journal", function()
       assert.is_nil(mine.steps)
       assert.error(function() setmetatable(mine, {}) end)
       -- What a policy puts into a module, or adds under any name, changes nothing that is there.
-      local kept = { journals.enter, journals.leave, journals.texts }
-      journals.enter, journals.leave, journals.texts = print, print, print
+      local kept = { rule.begin, rule.follow, journals.texts }
+      rule.begin, rule.follow, journals.texts = print, print, print
       local verdict = policy.first { no, policy.reject "truly" } {}
-      journals.enter, journals.leave, journals.texts = table.unpack(kept)
-      local step = journals.enter("rule", no)
-      setmetatable(step, { __index = error })
-      for i = 1, 6 do step[i] = {} end
-      local other = journals.enter("test", no)
-      journals.leave(other, "approve\27", nil, nil)
+      rule.begin, rule.follow, journals.texts = table.unpack(kept)
+      assert.same({ nil, nil, nil }, { journals.take, journals.enter, journals.leave })
+      local forged = setmetatable({ verdict = {} }, getmetatable(verdict))
+      rule.follow(policy.named("forged", function() return forged end), {})
       return verdict
     end })
-    local lines = lines_of(journal)
     assert.same({ "0 rule first at journal_spec.lua reject", "1 rule journal_spec.lua -",
       "1 rule journal_spec.lua reject", "2 rule journal_spec.lua -", "2 rule policy.reject reject",
-      "0 rule ? error", "3 test journal_spec.lua error" }, lines)
+      "2 rule forged error" }, (lines_of(journal)))
   end)
 end)
 
