@@ -8,7 +8,7 @@ return {
     { "anybody writes", "if frame.write and not may_write(self, peer.uid) then", "if false then" },
     { "the account of the workers writes", "return uid == 0 or (not self.is_root and",
       "return uid == 0 or (" },
-    { "sessions without end", ">= SESSIONS_MAX then", "< 0 then" },
+    { "sessions without end", ">= SESSIONS_MAX", "< 0" },
     { "nobody needs a session", 'elseif not session and frame.act ~= "open" then',
       "elseif false then" },
     { "a prompt that has gone holds on", 'return self:leave(connection, "the prompt has gone")',

@@ -11,7 +11,7 @@ local M = {}
 
 -- Of one statement: from its start to its end, and of this how much it runs; how long before others
 -- have a turn; memory; questions to its terminal; what it prints.
-local SECONDS <const>, SLICES_MAX <const>, SLICE_MS <const> = 60, 400, 5
+local SECONDS <const>, SLICES_MAX <const>, SLICE_MS <const> = 60, 1000, 2
 local MEMORY <const>, ASKS_MAX <const>, PRINTED_MAX <const> = 32 * 1024 * 1024, 100, 60000
 local GRACE_MS <const> = 50
 local LOGGED_MAX <const> = 2000
