@@ -22,6 +22,7 @@
     X(HANDSHAKES, "handshakes", false)       /* enum lest_meter_handshake, minor version of TLS 1 */         \
     X(ACCEPTED, "accepted", false)           /* connections */                                               \
     X(TURNED_AWAY, "turned_away", false)     /* connections: enum lest_meter_turned_away */                  \
+    X(SHADOWS, "shadows", false)             /* label, result of a shadow */                                 \
     X(LINES_DROPPED, "lines_dropped", false) /* of the log */                                                \
     X(RESTARTS, "restarts", false)           /* section of the process; kept by the supervisor */            \
     X(CONNECTIONS, "connections", true)                                                                      \

@@ -311,7 +311,25 @@ static const char ninth[] = "CREATE TABLE acts ("
                             "  result TEXT"
                             ") STRICT;";
 
+/* shadows: what a label's shadow said of requests that were decided, the newest so many. No index but seq, as
+ * for refusals. */
+static const char tenth[] = "CREATE TABLE shadows ("
+                            "  seq INTEGER PRIMARY KEY,"
+                            "  request_id TEXT NOT NULL,"
+                            "  time_us INTEGER NOT NULL,"
+                            "  label TEXT NOT NULL,"
+                            "  verdict TEXT NOT NULL,"
+                            "  rule TEXT,"
+                            "  reason TEXT,"
+                            "  detail TEXT,"
+                            "  stated TEXT,"  /* as of requests */
+                            "  missing TEXT," /* what it asked and nobody could answer */
+                            "  policy_file TEXT,"
+                            "  policy_hash TEXT,"
+                            "  duration_us INTEGER"
+                            ") STRICT;";
+
 const char *const ledger_sqlite_migrations[] = { first, second,  third,  fourth, fifth,
-                                                 sixth, seventh, eighth, ninth };
+                                                 sixth, seventh, eighth, ninth,  tenth };
 const size_t ledger_sqlite_migration_count =
     sizeof ledger_sqlite_migrations / sizeof *ledger_sqlite_migrations;

@@ -312,6 +312,24 @@ const struct ledger_statement ledger_statements[] = {
       { TEXT_OR_NULL(label), INTEGER_OR_NULL(since_us), INTEGER_OR_NULL(until_us), TEXT_OR_NULL(id),
         TEXT_OR_NULL(serial), TEXT_OR_NULL(name), TEXT_OR_NULL(part), SPAN_PARAMETERS } },
 
+    /* ---- shadows: what another policy says of requests */
+    { "shadow_add",
+      "INSERT INTO shadows (request_id, time_us, label, verdict, rule, reason, detail, stated, missing,"
+      " policy_file, policy_hash, duration_us) VALUES (:request_id, :time_us, :label, :verdict, :rule, :reason,"
+      " :detail, :stated, :missing, :policy_file, :policy_hash, :duration_us)",
+      { TEXT(request_id), INTEGER(time_us), TEXT(label), TEXT(verdict), TEXT_OR_NULL(rule), TEXT_OR_NULL(reason),
+        TEXT_OR_NULL(detail), TEXT_OR_NULL(stated), TEXT_OR_NULL(missing), TEXT_OR_NULL(policy_file),
+        TEXT_OR_NULL(policy_hash), INTEGER_OR_NULL(duration_us) } },
+    /* The newest so many stay. */
+    { "shadow_trim",
+      "DELETE FROM shadows WHERE seq <= (SELECT max(seq) FROM shadows) - :rows",
+      { INTEGER(rows) } },
+    { "shadow_list",
+      "SELECT seq, request_id, time_us, label, verdict, rule, reason, detail, stated, missing, policy_file,"
+      " policy_hash, duration_us FROM shadows WHERE (:label IS NULL OR label = :label)"
+      " AND (:since_us IS NULL OR time_us >= :since_us) AND (:until_us IS NULL OR time_us < :until_us)" SPAN,
+      { TEXT_OR_NULL(label), INTEGER_OR_NULL(since_us), INTEGER_OR_NULL(until_us), SPAN_PARAMETERS } },
+
     /* ---- certificates; the request's row comes first */
     { "certificate_add",
       "INSERT INTO certificates (issuer, serial, der, fingerprint, subject, san, principal_kind,"

@@ -113,6 +113,24 @@ static const struct wire_field finish_fields[] = {
     END,
 };
 
+static const struct wire_field shadow_fields[] = {
+    REQUIRED("id", ID),
+    REQUIRED("verdict", CHOICE(verdicts)),
+    OPTIONAL("reason", REASON),
+    OPTIONAL("detail", TEXT(8000, wire_text)),
+    OPTIONAL("profile", NAME),
+    OPTIONAL("lifetime", INTEGER(1, 3200000000)),
+    FLAG("renewal"),
+    OPTIONAL("subject", LIST(0, 32, RECORD(part_fields))),
+    OPTIONAL("san", LIST(0, 128, BYTES(0, 1024))),
+    OPTIONAL("policy_file", TEXT(4096, wire_text)),
+    OPTIONAL("policy_hash", TEXT(64, wire_text)),
+    OPTIONAL("duration_us", INTEGER(0, INT64_MAX)),
+    OPTIONAL("rule", TEXT(256, wire_text)),
+    OPTIONAL("missing", REASON), /* what it asked and nobody could answer */
+    END,
+};
+
 static const struct wire_field principal_fields[] = {
     REQUIRED("kind", CHOICE(kinds)),
     REQUIRED("name", PRINCIPAL),
@@ -230,6 +248,7 @@ const struct wire_message wire_messages[] = {
     { "hello", RECORD(hello_fields) },
     { "ask", RECORD(ask_fields) },
     { "told", RECORD(told_fields) },
+    { "shadow", RECORD(shadow_fields) },
 };
 /* clang-format on */
 const size_t wire_message_count = sizeof wire_messages / sizeof *wire_messages;

@@ -38,6 +38,7 @@ struct wire_message {
 /** begin    worker to authority: who asks for what; a principal handle comes back
  *  ask      worker to authority: a policy's question about the request of a handle, which stays good
  *  finish   worker to authority: the policy's verdict for a handle; a certificate may come back
+ *  shadow   worker to authority: what another policy says of a request that is over; nothing comes of it
  *  answer   authority to worker
  *  told     authority to worker: the answer to `ask` of the same number
  *  hello    authority to worker, first of all: it serves. A connection to one that is only being started, or

@@ -118,6 +118,15 @@ function M.load(file, options)
   }, Policy)
 end
 
+--- A label's profiles without a policy: for outcome() of what another process decided.
+---@param config table
+---@param name string the label's
+---@return lest.desk.policy
+function M.without_policy(config, name)
+  return setmetatable({ hooks = {}, name = name, label = config.labels[name],
+    profiles = config.profiles, has_one_profile = false }, Policy)
+end
+
 --- What the client would get for an approval.
 ---@class lest.desk.outcome
 ---@field verdict "approve"|"reject"|"pending"|"unavailable"|"error"

@@ -11,6 +11,7 @@ local core = require "lest.core"
 local journals = require "lest.policy.journal"
 local list = require "lest.base.list"
 local operations = require "lest.server.wire.operations"
+local recorded = require "lest.policy.recorded"
 local trace = require "lest.base.trace"
 
 local M = {}
@@ -92,29 +93,20 @@ function M.says_all(row)
   return row.asked_at ~= nil
 end
 
--- The recorded answers by what was asked, in the order in which it was.
 local function answers_of(row)
   local calls, problem = trace.read_calls(row.outside)
   if not calls then wrong("what it was told from outside cannot be read (%s)", problem) end
-  local answers = {}
-  for _, call in ipairs(calls) do
-    local key = call.kind .. " " .. call.question
-    answers[key] = answers[key] or {}
-    table.insert(answers[key], call)
-  end
-  return answers
+  return recorded.new(calls)
 end
 
 ---@class lest.desk.source
 ---@field missing? string what the record has no answer to
 local Source = { __name = "lest.desk.source" }
 
---- The recorded answer to a question; the last of several stands for further ones.
+--- The recorded answer to a question.
 function Source:__call(kind, question)
-  local calls = self.answers[kind .. " " .. question]
-  local call = calls and (#calls > 1 and table.remove(calls, 1) or calls[1])
-  if call and (call.answer ~= nil or call.is_nothing) then return call.answer end
-  if call and call.err then return nil, call.err end
+  local found, answer, err = self.answers:find(kind, question)
+  if found then return answer, err end
   self.missing = self.missing or ("%s %s"):format(kind, question)
   journals.undecidable(kind, question)
 end
@@ -143,6 +135,13 @@ end
 
 local VERDICTS <const> = list.set { "approve", "reject", "pending", "unavailable", "error" }
 
+local function statement(row)
+  local said = decoded(row, "stated") or {}
+  said.subject = said.subject and subject_of(said.subject)
+  said.verdict, said.reason, said.detail = row.verdict, row.reason, row.detail
+  return said
+end
+
 --- What the policy stated then, as decision.fields has it: its own verdict, whatever became of
 --- that. nil for a row about which no policy was asked, or whose decision did not end.
 ---@param row table
@@ -153,13 +152,21 @@ function M.stated(row)
   local ok, stated = pcall(function()
     local steps, problem = trace.read_steps(row.trace)
     if not steps then wrong("its steps cannot be read (%s)", problem) end
-    local said = decoded(row, "stated") or {}
-    said.subject = said.subject and subject_of(said.subject)
+    local said = statement(row)
     local first = (row.verdict ~= "error" or row.stated) and steps[1]
     said.verdict = first and VERDICTS[first.outcome] and first.outcome or row.verdict
-    said.reason, said.detail = row.reason, row.detail
     return said
   end)
+  if ok then return stated end
+  return nil, type(stated) == "table" and stated.problem or tostring(stated)
+end
+
+--- What a shadow stated, likewise.
+---@param said table a row of shadows
+---@return table|nil stated
+---@return string|nil problem
+function M.shadow_stated(said)
+  local ok, stated = pcall(statement, said)
   if ok then return stated end
   return nil, type(stated) == "table" and stated.problem or tostring(stated)
 end

@@ -38,8 +38,8 @@ Journal.__index = {}
 function Journal.__newindex() error("a decision's journal has nothing to be set", 2) end
 
 ---@class lest.journal.options
----@field outside? fun(kind: string, question: string): any, any answers what is asked outside, in
---- place of the world; it raises for what it does not know (M.undecidable)
+---@field outside? fun(kind: string, question: string, ask: function): any, any answers what is
+--- asked outside, in place of the world; it raises for what it does not know (M.undecidable)
 ---@field watch? fun(event: lest.journal.event) called before and after each step and each question,
 --- within the decision's coroutine; it may wait
 ---@field keeps_answers? boolean false: their hashes only
@@ -180,7 +180,7 @@ local function ask_outside(state, kind, question, ask)
     watch { at = "before", kind = kind, depth = state.depth, question = call.question }
   end
   local began_us = now_us()
-  local answer, err = (source or ask)(kind, call.question)
+  local answer, err = (source or ask)(kind, call.question, ask)
   if source then err = error_of(err) end
   call.us = now_us() - began_us
   keep(state, call, answer, err)

@@ -319,6 +319,7 @@ describe("the ledger", function()
       certificate_list_device = "requests_device (device=? AND seq<?)",
       certificate_list_ends = "certificates_profile (profile=? AND not_after>? AND not_after<?)",
       certificate_list_serial = "certificates_1 (serial>? AND serial<?)",
+      shadow_list = "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
       request_list_id = "requests_1 (id>? AND id<?)",
       certificate_list_principal = "requests_principal (principal_name=? AND seq<?)",
       certificate_list_revoked = "certificates_revoked (seq>? AND seq<?)",

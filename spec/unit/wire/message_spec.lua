@@ -4,7 +4,7 @@ local p = require "support.packet"
 
 local message = core.message
 local ALL <const> = { begin = true, ask = true, finish = true, answer = true, told = true,
-  hello = true }
+  hello = true, shadow = true }
 
 local function refused(packet, expected)
   local got, err = message.decode(packet, ALL)
@@ -83,7 +83,7 @@ describe("a packet", function()
     refused("{}", "the packet is no message of version 1")
     refused("\2" .. p.begin():sub(2), "the packet is no message of version 1")
     refused("\1\0\0", "the packet has no type that there is")
-    refused("\1\7\0", "the packet has no type that there is")
+    refused("\1\200\0", "the packet has no type that there is")
     local got, err = message.decode(p.answer(), { begin = true })
     assert.is_nil(got)
     assert.equal("a message 'answer' is not taken here", err.message)
@@ -162,6 +162,21 @@ describe("a packet", function()
       assert.is_nil(got)
       assert.matches("^facts%.a: must be a string, a finite number or a boolean", err.message)
     end
+  end)
+
+  it("of a shadow has no handle and no facts: nothing follows from it", function()
+    local said = { type = "shadow", id = "w-1", verdict = "approve", subject = { { "CN", "a" } },
+      rule = "r", missing = "rate a" }
+    local packet = assert(message.encode(said))
+    local got = assert(message.decode(packet, ALL))
+    assert.same({ "shadow", "w-1", "approve", "a", "rate a" },
+      { got.type, got.id, got.verdict, got.subject[1][2], got.missing })
+    for _, field in ipairs { "handle", "facts", "trace" } do
+      said[field] = "x"
+      assert.is_nil(message.encode(said))
+      said[field] = nil
+    end
+    refused(packet:sub(1, -2) .. "\15\0", "field 15 is unknown")
   end)
 
   it("carries JSON as one whole list, or not at all", function()

@@ -181,8 +181,10 @@ local function name_of(parts)
   return list
 end
 
---- What the verdict stated, also where nothing comes of it; nil for nothing.
-local function stated(finish)
+--- What a verdict stated, also where nothing comes of it; nil for nothing.
+---@param finish table
+---@return string|nil json
+function M.stated(finish)
   if not (finish.subject or finish.san or finish.renewal or finish.profile or finish.lifetime
     or finish.retry_after) then
     return nil
@@ -212,7 +214,7 @@ function M.request(authority, request, finish, verdict, extra)
     duration_us = finish.duration_us, serial = extra.serial,
     pending_id = request.pending and request.pending.id or extra.pending_id,
     device = request:other_device(), rule = finish.rule, asked_at = finish.asked_at,
-    stated = stated(finish), trace = finish.trace, outside = finish.outside,
+    stated = M.stated(finish), trace = finish.trace, outside = finish.outside,
     subject = verdict ~= "approve" and tostring(request.csr.subject) or nil,
   })
   if not changed then error(err) end

@@ -25,6 +25,7 @@ local record = require "lest.server.authority.record"
 local refusal = require "lest.server.wire.refusal"
 local request_module = require "lest.server.authority.request"
 local setup = require "lest.server.authority.setup"
+local shadows = require "lest.server.authority.shadows"
 local snapshot = require "lest.server.config.snapshot"
 local start_failure = require "lest.server.config.start_failure"
 local task = require "lest.task"
@@ -51,6 +52,7 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field channels lest.authority.channels
 ---@field turn lest.authority.turn
 ---@field early lest.authority.early
+---@field shadows lest.authority.shadows
 ---@field doubts lest.authority.doubts
 ---@field clock fun(): integer seconds since 1970
 local Authority = {}
@@ -237,7 +239,7 @@ function Authority:reply(channel, id, answer)
 end
 
 --- A message of a worker. One that is not well-formed ends its channel: a worker sends no such.
-local WORKER_TYPES <const> = { begin = true, ask = true, finish = true }
+local WORKER_TYPES <const> = { begin = true, ask = true, finish = true, shadow = true }
 local HELLO <const> = assert(message.encode { type = "hello" })
 
 function Authority:on_message(channel, packet)
@@ -282,7 +284,12 @@ function Authority:on_finish(channel, finish)
     clock.monotonic_s())
   -- What says nothing of the ledger need not wait for it.
   if not ok then return send(true, channel, finish.id, answer_of(finish.id, request)) end
+  self.shadows:expect(channel, request)
   self:reply(channel, finish.id, self:answer_to(request, self.finish, finish))
+end
+
+function Authority:on_shadow(channel, said)
+  self.shadows:note(channel, said)
 end
 
 function Authority:on_channel(socket, worker, pid)
@@ -336,9 +343,12 @@ end
 function Authority:serve(launch)
   local config = self.config
   self.turn = turn.new(self.ledger)
-  self.early = early.new(self.turn)
+  self.early, self.shadows = early.new(self.turn), shadows.new(self.turn)
   self.rates = rates.new { now_ms = core.clock.monotonic_ms }
-  self.turn.before_commit = function() self.early:flush() end
+  self.turn.before_commit = function()
+    self.early:flush()
+    self.shadows:flush()
+  end
   self.channels = channels.new {
     share = limits.share(config.limits.requests, launch.workers),
     lifetime = handle_lifetime(config),
@@ -356,6 +366,7 @@ function Authority:serve(launch)
   self.is_stopping = true
   if not self.turn.failed then self.channels:close() end
   self.early:flush()
+  self.shadows:flush()
   self.turn:finish()
   self.ledger:close()
   if self.turn.lost then

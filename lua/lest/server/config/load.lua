@@ -92,8 +92,17 @@ local function resolve(config, folder)
       files[i] = policy.file
     end
     each.policy = table.concat(files, ", ")
+    if each.shadow then each.shadow.file = absolute(folder, each.shadow.file) end
   end
   config.folder = folder
+end
+
+-- The line of each option of a policy.
+local function add_lines(policy, source)
+  policy.lines = {}
+  for option in pairs(policy.options) do
+    policy.lines[option] = source and line_of(source, option)
+  end
 end
 
 --- The policies of each label as a list, in which an option knows its line.
@@ -110,11 +119,10 @@ local function list_policies(config, source, report)
     end
     if each.policy then each.policy.where = where .. ".policy" end
     each.policies = each.policies or { each.policy }
-    for _, policy in ipairs(each.policies) do
-      policy.lines = {}
-      for option in pairs(policy.options) do
-        policy.lines[option] = source and line_of(source, option)
-      end
+    for _, policy in ipairs(each.policies) do add_lines(policy, source) end
+    if each.shadow then
+      each.shadow.where = where .. ".shadow"
+      add_lines(each.shadow, source)
     end
   end
 end

@@ -95,6 +95,12 @@ return {
     policies = "Instead: several, each as `policy` is. All must approve, and the last that states "
       .. "names says which; the first that refuses or holds the request decides. A policy without "
       .. "a hook has no say there.",
+    shadow = "A second policy, written as `policy` is, that sees each request once it is answered, "
+      .. "and decides nothing: `lest policy shadow` says what it would have decided otherwise. It "
+      .. "is asked for two seconds at most, and only while the worker has time; the metric "
+      .. "`lest_shadow_decisions_total` counts what was dropped. What the policy was answered from "
+      .. "outside, it is answered too; what only it asks of a file or by GET is asked, and "
+      .. "`request.history` and `policy.rate` are not.",
     profile = "The profile that is issued by. This or `profiles` must be there.",
     profiles = "Instead: several, of which the policy chooses by `policy.approve { profile = ... "
       .. "}`; the first unless told. A renewal keeps the one it has, if that is one of these.",

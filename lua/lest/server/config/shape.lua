@@ -88,6 +88,7 @@ end)
 local label = s.record {
   policy = s.optional(policy),
   policies = s.optional(s.list(policy, { min = 1, max = 8, as = '{ "a.lua", "b.lua" }' })),
+  shadow = s.optional(policy),
   profile = s.optional(name),
   profiles = s.optional(s.list(name, { min = 1 })),
   auth = s.optional(auth, { "certificate" }),

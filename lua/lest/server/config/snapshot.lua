@@ -39,6 +39,7 @@ function M.files(config)
   end
   for _, each in pairs(config.labels) do
     for _, policy in ipairs(each.policies) do add(policy.where, policy.file) end
+    if each.shadow then add(each.shadow.where, each.shadow.file) end
   end
   for key, file in pairs(config.anchors) do add("anchors." .. key, file) end
   for i, file in ipairs(config.crls) do add(("crls[%d]"):format(i), file) end

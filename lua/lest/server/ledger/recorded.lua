@@ -65,6 +65,11 @@ function M.get(ledger, id)
   return rows and rows[1], err
 end
 
+-- A time of an operation as the statements have it.
+local function in_us(seconds)
+  return seconds and seconds * 1000000
+end
+
 --- Between which rows those of a time stand; see server/ledger/page.
 ---@param ledger lest.ledger
 ---@param since integer|nil seconds since 1970
@@ -74,10 +79,25 @@ end
 function M.span(ledger, since, until_time)
   local newest, err = page.newest(ledger, "request")
   if not newest then return nil, err end
-  local floor, before = page.span(ledger, "request", since and since * 1000000,
-    until_time and until_time * 1000000)
+  local floor, before = page.span(ledger, "request", in_us(since), in_us(until_time))
   if not floor then return nil, before end
   return floor, before or newest + 1
+end
+
+--- What shadows said of decisions, newest first, in pages.
+---@param ledger lest.ledger
+---@param wanted { label: string?, since: integer?, until_time: integer? }
+---@return fun(): table[]? rows an error of the ledger is raised
+function M.shadows(ledger, wanted)
+  local before, is_over = nil, false
+  return function()
+    if is_over then return nil end
+    local rows, last = page.read(ledger, "shadow_list", { label = wanted.label,
+      since_us = in_us(wanted.since), until_us = in_us(wanted.until_time) }, { before = before })
+    if not rows then error(last, 0) end
+    before, is_over = last, last == nil
+    return rows
+  end
 end
 
 --- The decisions between two rows of a label (nil: of all) and a time, in pages.
@@ -90,8 +110,8 @@ function M.pages(ledger, wanted)
   return function()
     if not before then return nil end
     local rows, last = page.read(ledger, "request_recorded", { floor = wanted.floor,
-      label = wanted.label, since_us = wanted.since and wanted.since * 1000000,
-      until_us = wanted.until_time and wanted.until_time * 1000000 },
+      label = wanted.label, since_us = in_us(wanted.since),
+      until_us = in_us(wanted.until_time) },
       { before = before, limit = ROWS })
     if not rows then error(last, 0) end
     before = last

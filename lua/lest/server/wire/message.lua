@@ -8,6 +8,7 @@
 ---   worker -> authority   begin    who asks for what; proofs are checked, a principal handle comes
 ---                                  back
 ---                         finish   the policy's verdict for a handle; a certificate may come back
+---                         shadow   what the label's shadow says of a request that is over
 ---   authority -> worker   answer
 ---                         hello    first of all: the authority serves
 local codec = require "lest.core".message

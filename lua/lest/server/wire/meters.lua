@@ -28,6 +28,7 @@ table.insert(names, M.PROBE)
 M.operations = words_of(names)
 M.verdicts = words_of { "approve", "reject", "pending", "unavailable", "error" }
 M.ledger = words_of(M.LEDGER)
+M.shadows = words_of { "decided", "not decidable", "failed", "dropped" }
 
 --- The labels of a configuration.
 ---@param config table

@@ -40,7 +40,8 @@ end
 
 --- Start a function within the limits of a hook.
 local function start(seconds, limits, fn, ...)
-  local limit = core.limit.new(core.clock.monotonic_ms() + seconds * 1000, limits.memory)
+  local limit = core.limit.new(core.clock.monotonic_ms() + seconds * 1000, limits.memory,
+    limits.slice_ms)
   if limits.on_limit then limits.on_limit(limit) end
   return limit, task.start({ limit = limit, quiet = true, on_step = limits.on_step,
     context = limits.journal }, fn, ...)
@@ -109,6 +110,7 @@ end
 ---@class lest.decision.limits
 ---@field seconds integer
 ---@field memory integer bytes
+---@field slice_ms? integer how long it runs before others have their turn
 ---@field on_step? function called before each piece of it runs
 ---@field on_limit? function called with the lest.limit before the hook is; it may keep it, to defer
 --- its deadline
@@ -196,6 +198,18 @@ end
 function M.text(value)
   if not value or core.utf8.is_text(value) then return value end
   return (value:gsub("[^\x20-\x7e\n]", "?"))
+end
+
+-- Bytes of a rule's name; a message takes no more.
+local RULE_MAX <const> = 200
+
+--- Which rule decided, as the log and the ledger call it: the hook itself where it says no other.
+---@param verdict table
+---@param hook? function
+---@return string?
+function M.rule_of(verdict, hook)
+  local name = type(verdict.rule) == "string" and verdict.rule or hook and rule.name(hook)
+  return name and M.text(name:sub(1, RULE_MAX))
 end
 
 --- The fields of a `finish` message that a verdict fills. Names that cannot be written are an

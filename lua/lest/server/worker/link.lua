@@ -110,9 +110,15 @@ end
 ---@param request { id: string, handle: string, channel: any } channel as ask() gave it
 ---@param why string
 function Link:give_up(request, why)
-  if not self.channel or self.channel ~= request.channel then return end
-  self.channel:send(assert(message.encode { type = "finish", id = request.id,
-    handle = request.handle, verdict = "error", detail = why }))
+  self:tell(assert(message.encode { type = "finish", id = request.id, handle = request.handle,
+    verdict = "error", detail = why }), request.channel)
+end
+
+--- Tell the authority something that it does not answer; nothing where it is another one by now.
+---@param packet string of message.encode
+---@param channel any as ask() gave it
+function Link:tell(packet, channel)
+  if self.channel and self.channel == channel then self.channel:send(packet) end
 end
 
 --- Send a question and wait for its answer: nil if the authority was lost meanwhile, or says

@@ -30,6 +30,7 @@ local M = {}
 ---@field reason? string
 ---@field verdict? string as the ledger has it
 ---@field rule? string which of the policy's rules decided, where it says so
+---@field decided? { facts: table, journal: lest.journal } what the policy saw, for a shadow
 ---@field serial? string
 ---@field is_replayed? boolean it got the answer that was lost
 ---@field cut? { status: integer?, reason: string } what it got instead of our answer

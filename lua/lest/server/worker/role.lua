@@ -18,6 +18,7 @@ local operations = require "lest.server.wire.operations"
 local refusal = require "lest.server.wire.refusal"
 local request_module = require "lest.server.worker.request"
 local setup = require "lest.server.worker.setup"
+local shadow = require "lest.server.worker.shadow"
 local snapshot = require "lest.server.config.snapshot"
 local start_failure = require "lest.server.config.start_failure"
 local task = require "lest.task"
@@ -39,6 +40,7 @@ end
 ---@field console lest.console? where operators may look at it
 ---@field server lest.server
 ---@field requests lest.limiter? by address
+---@field shadows lest.worker.shadows
 local Worker = {}
 Worker.__index = Worker
 
@@ -101,6 +103,7 @@ function Worker:on_request(exchange)
     end
     core.process.beat(nil)
     request:log(exchange)
+    if request.decided then self.shadows:take(request) end
   end)
   if running.done then return end
   self.under_way[request] = running
@@ -176,7 +179,7 @@ function Worker:serve(launch, tls)
   if per_minute then
     self.requests = limiter.new { per_minute = per_minute, now_ms = core.clock.monotonic_ms }
   end
-  self.authority = link.new()
+  self.authority, self.shadows = link.new(), shadow.new(self)
   self.health.link = self.authority
   if self.config.control then self.console = console.new(self, launch) end
   core.process.on_channel(function(channel, _, _, role)

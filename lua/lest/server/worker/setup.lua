@@ -20,6 +20,7 @@ local blame <const> = start_failure.blame
 ---@field cacerts string DER of the bag
 ---@field csrattrs string|false DER, where no hook says otherwise
 ---@field policy table its hooks, file and hash
+---@field shadow? table likewise: what decides nothing
 
 --- What a label needs at run time, but for its policy.
 ---@param config table
@@ -52,7 +53,7 @@ local function blame_policy(config, err)
   return blame(line and ("%s:%d: %s"):format(config.file, line, where) or where, err)
 end
 
---- Run the texts of a label's policies, which make its hooks.
+--- Run the texts of a label's policies and of its shadow, which make their hooks.
 ---@param config table
 ---@param label table
 ---@return boolean|nil ok
@@ -61,6 +62,10 @@ function M.policy(config, label)
   local err
   label.policy, err = hooks.of_label(label.options, config.folder, config.files)
   if not label.policy then return blame_policy(config, err) end
+  if not label.options.shadow then return true end
+  label.shadow, err = hooks.of_label({ policies = { label.options.shadow } }, config.folder,
+    config.files)
+  if not label.shadow then return blame_policy(config, err) end
   return true
 end
 

@@ -4,7 +4,8 @@ local support = require "lest.tool.command.support"
 
 local M = {}
 
-local SUBCOMMANDS <const> = { "new", "check", "test", "fuzz", "pin", "replay", "reload" }
+local SUBCOMMANDS <const> = { "new", "check", "test", "fuzz", "pin", "replay", "shadow",
+  "reload" }
 
 local function part(name)
   return require("lest.tool.policy." .. name)

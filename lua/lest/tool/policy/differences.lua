@@ -1,5 +1,7 @@
 --- Prints what two policies decide differently: for `lest policy replay` and `lest policy shadow`.
+local core = require "lest.core"
 local json = require "lest.json"
+local operate = require "lest.tool.command.operate"
 local support = require "lest.tool.command.support"
 
 local M = {}
@@ -64,6 +66,33 @@ local function print_text(plain, left_out)
   print_some(plain.left_out, print_left_out)
   io.write(("%d as before, %d otherwise, %d not decided again\n"):format(plain.same,
     plain.different, left_out))
+end
+
+--- The options of a command that prints differences.
+---@param command table
+function M.options(command)
+  command:option "--config":argname "FILE":default "./server.lua"
+    :description "The server's configuration: labels, profiles, limits."
+  command:option "--since":argname "TIME":convert(operate.moment(-1))
+    :description("Those of this time or later: '7d' ago, or '2026-01-31' or "
+      .. "'2026-01-31 12:00' in UTC.")
+  command:option "--until":target "until_time":argname "TIME":convert(operate.moment(-1))
+    :description "Those before this, written as --since is."
+  command:option "--ledger":argname "FILE"
+    :description "The ledger, as a copy that 'lest ledger backup' made, in place of the configured."
+  command:flag "--json":description "Print JSON."
+end
+
+--- Run such a command: 1 says that something differs, and so what else is wrong is 2, as of diff.
+---@param command fun(options: table): integer|nil, lest.error|nil
+---@param options table
+---@return integer|nil exit_code
+---@return lest.error|nil err
+function M.run(command, options)
+  local ok, code, err = pcall(command, options)
+  if not ok and not core.error.is(code) then error(code, 0) end
+  if not ok then code, err = nil, code end
+  return code, err and support.file_error(err)
 end
 
 --- Print a tally.

@@ -6,7 +6,6 @@ local differences = require "lest.tool.policy.differences"
 local fail = require "lest.base.fail"
 local json = require "lest.json"
 local load_config = require "lest.server.config.load"
-local operate = require "lest.tool.command.operate"
 local schema = require "lest.base.schema"
 local support = require "lest.tool.command.support"
 
@@ -35,20 +34,11 @@ function M.add(parser)
   })
   command:argument "policy":argname "POLICY":args "?"
     :description "The policy to decide by."
-  command:option "--config":argname "FILE":default "./server.lua"
-    :description "The server's configuration: labels, profiles, limits."
+  differences.options(command)
   command:option "--label":argname "LABEL"
     :description "The requests of this label. With POLICY: 'default', unless told; without: all."
-  command:option "--since":argname "TIME":convert(operate.moment(-1))
-    :description("Those of this time or later: '7d' ago, or '2026-01-31' or "
-      .. "'2026-01-31 12:00' in UTC.")
-  command:option "--until":target "until_time":argname "TIME":convert(operate.moment(-1))
-    :description "Those before this, written as --since is."
-  command:option "--ledger":argname "FILE"
-    :description "The ledger, as a copy that 'lest ledger backup' made, in place of the configured."
   command:option "--jobs":argname "N":convert(jobs)
     :description "How many processes decide; absent: one for each processor."
-  command:flag "--json":description "Print JSON."
 end
 
 -- The processors that this process may use.
@@ -154,17 +144,14 @@ local function replay(options)
   ok, err = add_span(job)
   if ok then tally, err = decide(job, options.jobs or processors()) end
   if not tally then return nil, err end
-  return differences.print(tally, { json = options.json })
+  return differences.print(tally, options)
 end
 
---- 1 says that something differs: as of diff, what else is wrong is 2.
 ---@param options table
 ---@return integer|nil exit_code
 ---@return lest.error|nil err
 function M.run(options)
-  local code, err = replay(options)
-  if err then err = support.file_error(err) end
-  return code, err
+  return differences.run(replay, options)
 end
 
 return M

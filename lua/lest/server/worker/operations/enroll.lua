@@ -7,7 +7,6 @@ local journals = require "lest.policy.journal"
 local lines = require "lest.server.wire.lines"
 local message = require "lest.server.wire.message"
 local refusal = require "lest.server.wire.refusal"
-local rule = require "lest.policy.rule"
 local view = require "lest.server.worker.view"
 
 local M = {}
@@ -44,14 +43,14 @@ local function begin_packet(exchange, request, der)
   refusal.raise(413, "the request is larger than is taken here")
 end
 
---- What the policy sees.
-local function seen_request(worker, exchange, request, facts)
+--- What the policy sees, as facts of a view.
+local function shown_facts(worker, exchange, request, facts)
   local principal, previous = facts.principal, facts.previous
   if principal.certificate then
     principal.certificate = assert(core.cert.parse(principal.certificate))
   end
   if previous then previous.certificate = assert(core.cert.parse(previous.certificate)) end
-  return view.new {
+  return {
     id = request.id, time = core.clock.wall_us() // 1000000, operation = request.operation,
     label = request.label.name, csr = request.csr, principal = principal,
     device = request.device, auth = facts.auth, tls = request.tls, address = exchange.address,
@@ -69,16 +68,8 @@ local function seen_request(worker, exchange, request, facts)
   }
 end
 
--- Bytes of a rule's name; `finish` takes no more.
-local RULE_MAX <const> = 200
 -- Locals: a policy may put something else into a module.
 local new_journal <const>, texts_of <const> = journals.new, journals.texts
-
---- Which rule decided, as the log and the ledger call it: the hook itself where it says no other.
-local function rule_of(verdict, hook)
-  local name = type(verdict.rule) == "string" and verdict.rule or hook and rule.name(hook)
-  return name and decision.text(name:sub(1, RULE_MAX))
-end
 
 --- The `finish` message of a verdict, and its packet. One that the authority would not take is an
 --- error of the policy, and of this request alone; the journal of one that is so large stays here.
@@ -116,11 +107,12 @@ end
 local function decide(worker, exchange, request, facts)
   local policy = request.label.policy
   local started_us = core.clock.monotonic_us()
-  local ok, seen = pcall(seen_request, worker, exchange, request, facts)
+  local ok, shown = pcall(shown_facts, worker, exchange, request, facts)
   if not ok then
-    refusal.raise_memory(seen)
-    return { verdict = "error", detail = tostring(seen) }, { duration_us = 0, policy = policy }
+    refusal.raise_memory(shown)
+    return { verdict = "error", detail = tostring(shown) }, { duration_us = 0, policy = policy }
   end
+  local seen = view.new(shown)
   local run, ran = runner(worker, request, seen)
   local verdict
   if worker.console then
@@ -132,8 +124,9 @@ local function decide(worker, exchange, request, facts)
     duration_us = core.clock.monotonic_us() - started_us }
   if ran.journal then
     noted.trace, noted.outside = texts_of(ran.journal, verdict.verdict)
+    if request.label.shadow then request.decided = { facts = shown, journal = ran.journal } end
   end
-  request.rule = rule_of(verdict, policy.hooks[request.row.hook])
+  request.rule = decision.rule_of(verdict, policy.hooks[request.row.hook])
   return verdict, noted
 end
 
