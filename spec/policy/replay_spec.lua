@@ -197,6 +197,8 @@ describe("lest policy replay", function()
       local file = io.open("LEDGER", "r+")
       local assigned = pcall(load "some_global = 1")
       return { enroll = function()
+        io.read "a"
+        io.stdin:read "a"
         return policy.pending(("uid %s, ledger %s, global %s"):format(uid, file, assigned))
       end }
     ]]):gsub("LEDGER", server:ledger())))

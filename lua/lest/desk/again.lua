@@ -45,8 +45,10 @@ local function candidates(config, options)
   return result
 end
 
--- What a policy prints would be taken for the process's own words.
-local function keep_stdout()
+-- What a policy prints would be taken for the process's own words, and what it reads are the rows.
+local function keep_streams()
+  io.stdin = assert(io.open "/dev/null") -- luacheck: ignore 122
+  io.input(io.stdin)
   local function to_stderr(...) io.stderr:write(table.concat({ ... }, "\t"), "\n") end
   io.stdout, print = io.stderr, to_stderr -- luacheck: ignore 121 122
   io.output(io.stderr)
@@ -67,7 +69,7 @@ function M.prepare(config, options)
   hooks.preload()
   if ok then ok, err = drop(config) end
   if not ok then return nil, err end
-  keep_stdout()
+  keep_streams()
   globals.close()
   local policies = {}
   for _, each in ipairs(asked) do

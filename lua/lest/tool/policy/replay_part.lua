@@ -81,12 +81,12 @@ local function read(job, config)
 end
 
 local function decide(job, config)
-  local output = io.stdout
+  local input, output = io.stdin, io.stdout
   output:setvbuf "full"
   local again, err = require "lest.desk.again".prepare(config,
     { label = job.label, policy = job.policy })
   if not again then return nil, err end
-  for line in io.stdin:lines() do
+  for line in input:lines() do
     local said = assert(json.decode(line))
     if said.failed then
       put(output, said)
