@@ -18,6 +18,8 @@ local ROWS <const> = {
     by_name = true },
   { "attackers", "attackers", "p99 beside four strangers who cost what they can (two minutes)",
     by_name = true },
+  { "replay", "replay", "100,000 recorded requests decided again (a minute)", 100000,
+    by_name = true },
   { "scale", "scale", "enrollment with 10^6 in the ledger, beside an empty one (2.5 GB)", 1000000,
     by_name = true },
   { "scale-10m", "scale", "the same with 10^7 (25 GB, a quarter of an hour)", 10000000,

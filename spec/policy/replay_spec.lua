@@ -174,6 +174,14 @@ describe("lest policy replay", function()
     assert.equal(5, select(2, replayed("--label", "default", "--jobs", "1")).same)
   end)
 
+  it("tells a terminal how far it is, and nobody else", function()
+    local line = process.line { server.lest, "policy", "replay", "--config",
+      server.dir .. "/server.lua" }
+    local out = process.must("script -qec " .. process.quote(line) .. " /dev/null")
+    assert.matches("\r\27%[K%d of 6 rows", out)
+    assert.is_nil(select(2, replay()):find "rows")
+  end)
+
   it("says what is wrong, with another code than that of a difference", function()
     for problem, words in pairs {
       ["there is no label 'defualt', did you mean 'default'"] = { "--label", "defualt" },

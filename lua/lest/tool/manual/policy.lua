@@ -163,7 +163,9 @@ return {
     "Policies are read at a start and at a reload. `lest serve --check` reads them too, but runs "
       .. "no hook. `lest policy check` finds words that are wrong within one (`policy.aprove`, "
       .. "`request.principle`), also where no request has come to yet. `lest policy new` writes a "
-      .. "policy with its spec, `lest policy test` runs specs (`lest.testing` in `lest-lua`(3)).",
+      .. "policy with its spec, `lest policy test` runs specs (`lest.testing` in `lest-lua`(3)). "
+      .. "`lest policy replay` decides what was recorded again with another policy and says what "
+      .. "differs; a label's `shadow` (`lest-server.lua`(5)) does so with live requests.",
   },
   hooks(),
   calls("VERDICTS", VERDICTS,
