@@ -19,6 +19,9 @@ end
 return {
   enroll = policy.first {
     policy.when(function(request) return request.principal.name:find "^listed" end, of_inventory),
+    policy.when(policy.principal { name = "odd" }, function(request)
+      return policy.approve { subject = request.csr.subject }
+    end),
     policy.when(policy.principal { name = "wait*" }, policy.pending { "wait", needed = 2 }),
     policy.own_name(),
   },
@@ -67,6 +70,8 @@ describe("lest policy pin", function()
     inventory:request()
     inventory:stop()
     assert.equal(202, enroll "wait1")
+    assert.equal(400, (server:post("/simpleenroll", server:csr("odd", { subject = "/O=y/CN=odd" }),
+      "--user", "odd:" .. server:credential "odd")))
     server:enroll "device001"
     assert.equal(200, (server:post("/simplereenroll", server:csr("device001", { reuse = true }),
       "--cert", server.folder .. "/device001.pem", "--key", server.folder .. "/device001.key")))
@@ -103,7 +108,7 @@ describe("lest policy pin", function()
 
   it("makes tests that pass by the policy that decided, and of every verdict", function()
     local all = ids()
-    assert.is_true(#all >= 6)
+    assert.equal(7, #all)
     local code, out, err = test("all", table.unpack(all))
     assert.equal(0, code, out .. err)
     assert.matches(("\n%d passed, 0 failed\n$"):format(#all), out)

@@ -183,6 +183,16 @@ local function assertion_code(stated, facts)
     request)
 end
 
+-- What is to come out: of an approval that the profile did not allow, which the test has too,
+-- what the client got.
+local function expected_of(row, stated, remarks)
+  local is_refused = row.verdict == "reject" or row.verdict == "error"
+  if stated.verdict ~= "approve" or not is_refused then return stated end
+  remarks[#remarks + 1] = "the policy approved this, and the profile, or an operator meanwhile, "
+    .. "did not allow it"
+  return { verdict = row.verdict, reason = row.reason }
+end
+
 local function comments(remarks)
   local lines = {}
   for i, remark in ipairs(remarks) do
@@ -193,6 +203,7 @@ end
 
 local function print_test(options, config, row, facts, stated)
   local given, remarks = outside_of(row)
+  stated = expected_of(row, stated, remarks)
   local policy = policy_code(options, config, row, given)
   if not policy then
     return fail("config", ("the configuration has no label '%s'"):format(row.label))
