@@ -14,7 +14,7 @@ local M = {}
 
 local ROWS_MAX <const>, COLUMNS_MAX <const>, KEY_MAX <const> = 200000, 64, 1024
 -- Rows between two turns of others.
-local PAUSE_ROWS <const> = 1000
+local PAUSE_ROWS <const> = 250
 
 ---@class lest.policy.csv
 ---@field text string

@@ -61,7 +61,8 @@ local function read_apart(self)
     table.insert(self.waiters, callback)
     self.timer = self.timer or core.loop.timer(0, function()
       task.start({ quiet = true }, function()
-        self:read(pause)
+        local ok, raised = pcall(self.read, self, pause)
+        if not ok then self.value, self.problem, self.version = nil, tostring(raised), nil end
         local waiters = self.waiters
         self.waiters, self.timer = nil, nil
         for _, waiter in ipairs(waiters) do waiter() end

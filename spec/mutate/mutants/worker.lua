@@ -155,6 +155,8 @@ return {
       "if not version then" },
     { "a file that is gone is not noticed", "if not version or version ~= self.version then",
       "if version and version ~= self.version then" },
+    { "who waits hears nothing of a failure", "pcall(self.read, self, pause)",
+      "true, self:read(pause)" },
     { "read within the decision", "if not task.inside() then self:read() else read_apart(self) end",
       "self:read()" },
   },

@@ -145,6 +145,21 @@ describe("policy.csv", function()
     for i = 1, 3 do assert.equal("listed", results[i].reason, results[i].detail) end
   end)
 
+  it("keeps nobody waiting where the reading fails, and reads again", function()
+    local listed = policy.listed(policy.csv(path, { key = "name" }), "${principal.name}")
+    replace "name,host,state\ncat,h-3,new\n"
+    local read, verdict, detail = core.file.read, nil, nil
+    core.file.read = function() error("not enough memory", 0) end -- luacheck: ignore 122
+    local ok, problem = pcall(require "lest".run, function()
+      verdict, detail = ask(listed, "cat")
+    end)
+    core.file.read = read -- luacheck: ignore 122
+    assert(ok, problem)
+    assert.equal("unavailable", verdict)
+    assert.matches("not enough memory", detail)
+    assert.is_true(ask(listed, "cat"))
+  end)
+
   it("is noted in the journal, and answered by a record", function()
     local listed = policy.listed(policy.csv(path, { key = "name" }), "${principal.name}")
     local rule = policy.first { policy.when(listed, policy.reject "listed") }
