@@ -142,13 +142,20 @@ local function statement(row)
   return said
 end
 
+-- Whether an operator answered at the console in place of the policy (worker/console/holding).
+local function is_of_operator(row)
+  return row.rule == "operator" and row.detail
+    and row.detail:find "^answered at the console by " ~= nil
+end
+
 --- What the policy stated then, as decision.fields has it: its own verdict, whatever became of
---- that. nil for a row about which no policy was asked, or whose decision did not end.
+--- that. nil for a row about which no policy was asked, whose decision did not end, or which an
+--- operator has answered.
 ---@param row table
 ---@return table|nil stated
 ---@return string|nil problem
 function M.stated(row)
-  if not row.policy_hash then return nil end
+  if not row.policy_hash or is_of_operator(row) then return nil end
   local ok, stated = pcall(function()
     local steps, problem = trace.read_steps(row.trace)
     if not steps then wrong("its steps cannot be read (%s)", problem) end

@@ -104,6 +104,9 @@ describe("a recorded decision", function()
     assert.equal("reject", row_module.stated(row { verdict = "reject",
       trace = '[[0,"rule","x","?",1]]' }).verdict)
     assert.same({}, { row_module.stated(row { policy_hash = false }) })
+    assert.same({}, { row_module.stated(row { rule = "operator",
+      detail = "answered at the console by alice (uid 0)" }) })
+    assert.equal("approve", row_module.stated(row { rule = "operator", detail = "x" }).verdict)
   end)
 
   it("that cannot be read is a problem of that row", function()
