@@ -17,9 +17,10 @@ local POLICY <const> = [[
 local policy = require "lest.policy"
 local known = { dev1 = "yes", secret = "s3cret" }
 local function is_known(request) return known[request.principal.name] ~= nil end
-local function note(request) local name = request.principal.name is_known(request) end
+local function is_ours(request) return is_known(request) end
+
 return policy.first {
-  policy.named("strangers", policy.unless(is_known, policy.reject "not known")),
+  policy.named("strangers", policy.unless(is_ours, policy.reject "not known")),
   policy.named("names", policy.own_name()),
 }
 ]]
@@ -160,11 +161,16 @@ describe("a worker's console", function()
     assert.truthy(open(false, 17, 1000).result)
   end)
 
-  it("is as open to the account of a server that root did not start", function()
-    console.is_root = false
-    assert.is_true(open(true, 1, core.process.uid).result.write)
-    assert.matches("for root", open(true, 2, core.process.uid + 1).error.message)
-  end)
+  it("is open to write for the account of a server that root did not start, and then alone",
+    function()
+      local own = core.process
+      core.process = setmetatable({ uid = 1000 }, { __index = own })
+      finally(function() core.process = own end)
+      assert.matches("for root", open(true, 1, 1000).error.message)
+      console.is_root = false
+      assert.is_true(open(true, 1, 1000).result.write)
+      assert.matches("for root", open(true, 2, 1001).error.message)
+    end)
 
   it("evaluates, keeps globals, prints, and names the place of a mistake", function()
     open()
@@ -280,9 +286,13 @@ describe("a worker's console", function()
     break_at { principal = "dev1" }
     local asked = request_of "dev1"
     local id = parked().id
+    assert.same({ dev1 = "yes", secret = "s3cret" }, eval("known", id))
+    assert.equal("yes", eval("upvalues().known.dev1", id))
+    assert.matches("attempt to call a <function", select(2, eval("is_known(request)", id)))
+    assert.matches("there are 0", select(2, eval("locals()", id)))
     eval("step()", id)
     local at = event "parked"
-    assert.same({ "rule", "first at policy.lua:5" }, { at.request.at, at.request.name })
+    assert.same({ "rule", "first at policy.lua:6" }, { at.request.at, at.request.name })
     eval("step()", id)
     assert.equal("strangers", event("parked").request.name)
     eval("step()", id)
@@ -371,6 +381,7 @@ end]]
     break_at { principal = "nobody" }
     asked = request_of "nobody"
     id = parked().id
+    assert.is_false((eval("is_known(request)", id)))
     assert.matches("takes a verdict", select(2, eval("answer 'approve'", id)))
     assert.matches("takes a verdict", select(2, eval("answer { verdict = 'approve' }", id)))
     eval("answer(" .. verdict .. ")", id)
