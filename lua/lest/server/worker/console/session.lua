@@ -101,9 +101,14 @@ local function ask(statement, what, arguments)
   return portable.unpack(answer.value)
 end
 
--- The values that a statement gave, packed where they are bounded.
+-- The values that a statement gave, or what it raised, packed while they are bounded: an object of
+-- a policy says by its own code what it is.
 local function pack_results(ok, ...)
-  if not ok then return false, (...) end
+  if not ok then
+    local raised = ...
+    if type(raised) ~= "table" then raised = { problem = raised } end -- the handler had no memory
+    return false, { packed = portable.pack(raised.problem), trace = raised.trace }
+  end
   return portable.pack_all({ ... }, select("#", ...))
 end
 
@@ -125,15 +130,18 @@ local function start(statement, chunk)
   end)
 end
 
+-- Why there are no values, packed.
 local function problem_of(statement, running, raised)
-  if statement.limit.expired then
-    return ("the statement took too long (at %s)"):format(statement.limit.where)
-  elseif statement.limit.exhausted then
-    return "the statement used more than its memory"
+  local limit, problem = statement.limit, running.results[1]
+  if limit.expired then
+    problem = ("the statement took too long (at %s)"):format(limit.where)
+  elseif limit.exhausted then
+    problem = "the statement used more than its memory"
+  elseif running.ok then
+    return raised.packed
   end
-  local problem = running.ok == false and running.results[1] or raised
-  if type(problem) == "table" and problem.trace then problem = problem.problem end
-  return problem
+  return portable.pack(type(problem) == "string" and problem
+    or "an error of type " .. type(problem))
 end
 
 -- The lines of the trace that are the operator's own.
@@ -162,7 +170,7 @@ local function finish(statement, running)
   if running.ok and values then
     frame.result = { values = values, note = frame.note }
   else
-    frame.result = { problem = portable.pack(problem_of(statement, running, raised)),
+    frame.result = { problem = problem_of(statement, running, raised),
       trace = trace_of(raised), note = frame.note }
   end
   frame.note = nil

@@ -368,6 +368,23 @@ end]]
     assert.equal("dev11", ended(asked).reason)
   end)
 
+  it("is not held up by an object of a policy that never says what it is", function()
+    use_policy [[
+local policy = require "lest.policy"
+local function raise()
+  error(setmetatable({}, { __tostring = function() while true do end end }))
+end
+return function() local _ = raise return policy.reject "no" end]]
+    open(true)
+    break_at {}
+    local asked = request_of "dev1"
+    local id = parked().id
+    assert.matches("too long", select(2, eval("raise()", id)))
+    assert.equal(1, eval "1")
+    eval("resume()", id)
+    assert.equal("no", ended(asked).reason)
+  end)
+
   it("answers with a verdict of the operator's, who is named; not without --write", function()
     open()
     break_at { principal = "nobody" }
