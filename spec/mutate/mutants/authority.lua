@@ -136,8 +136,9 @@ return {
     { "a count without end", "math.min(count, MOST)", "count" },
     { "nothing more", "more or count > kept", "false" },
     { "active ones all, whatever is cut", "is_cut and counted.reached >= now", "false" },
-    { "what was told is forgotten", "request.history[about] = counted.issued", "" },
-    { "nothing changes", "if now ~= issued then return true end", "" },
+    { "what was told is forgotten", "request.history[about] = counted\n", "" },
+    { "nothing changes", "if now.issued ~= before.issued or", "if" },
+    { "nothing changes of many", "or now.active > before.active then", "then" },
     { "an empty subject", "#subject > 0 and tostring(subject) or nil", "tostring(subject)" },
   },
 
@@ -191,6 +192,8 @@ return {
     { "a one-time secret asks like any", "local given = not once and", "local given =",
       reason = "it gives the same certificate, which record.consume would find" },
     { "issues without end", "if wait then\n", "if false then\n" },
+    { "what a policy counted has changed", "if history.has_changed(authority, request) then",
+      "if false then", specs = { "spec/protocol/history_spec.lua" } },
     { "issues are not counted", 'authority.issued[name]:count "all"', "" },
     { "a one-time secret is never used up",
       'if not record.consume(authority, request, "use", authority.clock() + label.lost_answer) '

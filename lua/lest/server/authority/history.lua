@@ -65,7 +65,7 @@ function M.of(authority, request, about)
   end
   local counted = rows("", { now = now })[1]
   local is_cut = counted.issued > MOST
-  request.history[about] = counted.issued
+  request.history[about] = counted
   return {
     issued = tally(counted.issued, counted.issued_last),
     active = tally(counted.active, counted.active_last, nil, is_cut and counted.reached >= now),
@@ -77,15 +77,16 @@ function M.of(authority, request, about)
   }
 end
 
---- Whether a certificate was issued, to whom a policy has asked about, since it asked.
+--- Whether a certificate was issued, to whom a policy has asked about, since it asked. Where there
+--- are more than are counted, one that is issued is one more that is active.
 ---@param authority lest.authority
 ---@param request lest.authority.request
 ---@return boolean
 function M.has_changed(authority, request)
-  for about, issued in pairs(request.history) do
+  for about, before in pairs(request.history) do
     local now = rows_of(authority.ledger, "history_" .. about,
-      { name = NAMES[about](request), now = authority.clock(), most = MOST + 1 })[1].issued
-    if now ~= issued then return true end
+      { name = NAMES[about](request), now = authority.clock(), most = MOST + 1 })[1]
+    if now.issued ~= before.issued or now.active > before.active then return true end
   end
   return false
 end

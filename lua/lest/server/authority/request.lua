@@ -43,8 +43,7 @@ local SHOWN_MAX <const> = 1024
 ---@field handle? string what the worker brings the verdict with
 ---@field verdict? string as the ledger has it
 ---@field questions integer how many its policy has asked
----@field history table<string, integer> what it was told: by principal, device, subject, key, the
---- certificates issued
+---@field history table<string, table> what was counted for it, by principal, device, subject, key
 local Request = {}
 Request.__index = Request
 

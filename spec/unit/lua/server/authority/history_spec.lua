@@ -32,7 +32,7 @@ local ONE_MORE <const> = [[
     principal_name, label, operation, profile, key_hash, request_id, not_before, not_after,
     issued_at, facts)
   SELECT 'ca', 'new', der, fingerprint, 'CN=y', san, principal_kind, principal_name, label,
-    operation, profile, 'k', request_id, not_before, not_after, issued_at, facts
+    operation, profile, 'k', request_id, not_before, 2000000, issued_at, facts
   FROM certificates LIMIT 1]]
 
 describe("the history of a request", function()
@@ -153,20 +153,34 @@ describe("the history of a request", function()
     end
   end)
 
-  it("is told apart from what it was before", function()
-    fill(20, {})
+  for what, count in pairs { [""] = 20, [", with more than are counted"] = 3000 } do
+    it("is told apart from what it was before" .. what, function()
+      fill(count, { active = 10 })
+      local seen = request {}
+      authority = { ledger = assert(core.ledger.open(path)), clock = function() return NOW end }
+      assert.is_false(history.has_changed(authority, seen))
+      history.of(authority, seen, "device")
+      assert.is_false(history.has_changed(authority, seen))
+      authority.ledger:close()
+      process.must { "sqlite3", path, ONE_MORE }
+      authority.ledger = assert(core.ledger.open(path))
+      assert.is_true(history.has_changed(authority, seen))
+      -- What was not asked about is no matter of the decision.
+      local other = request {}
+      history.of(authority, other, "key")
+      assert.is_false(history.has_changed(authority, other))
+    end)
+  end
+
+  it("is told apart also where another certificate ended meanwhile", function()
+    fill(20, { active = 100 })
     local seen = request {}
     authority = { ledger = assert(core.ledger.open(path)), clock = function() return NOW end }
-    assert.is_false(history.has_changed(authority, seen))
     history.of(authority, seen, "device")
-    assert.is_false(history.has_changed(authority, seen))
     authority.ledger:close()
-    process.must { "sqlite3", path, ONE_MORE }
+    process.must { "sqlite3", path, ONE_MORE .. "; UPDATE certificates SET revoked_at = 1 WHERE "
+      .. "seq = 1" }
     authority.ledger = assert(core.ledger.open(path))
     assert.is_true(history.has_changed(authority, seen))
-    -- What was not asked about is no matter of the decision.
-    local other = request {}
-    history.of(authority, other, "key")
-    assert.is_false(history.has_changed(authority, other))
   end)
 end)
