@@ -225,6 +225,15 @@ describe("a question to the outside", function()
     end)
     local calls, more = journals.calls(journal)
     assert.same({ 64, 36 }, { #calls, more })
+    _, journal = decide(function()
+      for i = 1, 40 do
+        journals.outside("csv", tostring(i), function() return ("x"):rep(2000) end)
+      end
+      return policy.reject()
+    end)
+    local kept = 0
+    for _, each in ipairs((journals.calls(journal))) do kept = kept + (each.answer and 1 or 0) end
+    assert.equal(32, kept)
     local large = ("x"):rep(10 * 1024 * 1024)
     local call, result = ask_once("csv", "q", function() return large end)
     assert.equal(large, result[1])
