@@ -8,12 +8,6 @@ local function has(program)
   return process.capture("command -v " .. program) ~= nil
 end
 
---- A port of loopback that nothing has now.
-local function free_port()
-  return process.must { "perl", "-MIO::Socket::INET", "-e",
-    'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport' }
-end
-
 describe("a server beside Prometheus", function()
   local server
 
@@ -55,7 +49,7 @@ describe("a server beside Prometheus", function()
     if not has "prometheus" then return pending "needs the package prometheus" end
     start()
     server:enroll "first"
-    local port = free_port()
+    local port = process.free_port()
     local config = server:file("prometheus.yml", process.read("examples/prometheus.yml")
       :gsub("127%.0%.0%.1:9100", monitor.address(server)):gsub("15s", "1s"))
     process.write(server.folder .. "/alerts.yml", process.read "examples/alerts.yml")
@@ -83,7 +77,7 @@ describe("a server beside Prometheus", function()
   it("is looked after by HAProxy, through which devices come", function()
     if not has "/usr/sbin/haproxy" then return pending "needs the package haproxy" end
     start 'shutdown_delay = "1h", limits = { connections_per_address = 4096 }'
-    local port, socket = free_port(), server.folder .. "/haproxy"
+    local port, socket = process.free_port(), server.folder .. "/haproxy"
     local config = server:file("haproxy.cfg", ([[
 global
   stats socket %s

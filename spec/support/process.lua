@@ -67,6 +67,13 @@ function M.must(command, options)
   return out
 end
 
+--- A port of loopback that nothing has now.
+---@return string
+function M.free_port()
+  return M.must { "perl", "-MIO::Socket::INET", "-e",
+    'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport' }
+end
+
 --- The first line of what a shell command prints.
 ---@param command string
 ---@return string|nil

@@ -8,7 +8,8 @@ local process = require "support.process"
 
 local DOCUMENTS <const> = { "ARCHITECTURE.md", "CHANGELOG.md", "OPERATING.md", "README.md",
   "SECURITY.md" }
-local ROOTS <const> = { csrc = true, lua = true, spec = true, policies = true, examples = true }
+local ROOTS <const> = { csrc = true, docs = true, lua = true, spec = true, policies = true,
+  examples = true }
 
 --- What a document cites: { line, path, names }.
 ---   csrc/net/server.c:on_accept,take   two functions of a file

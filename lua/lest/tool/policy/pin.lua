@@ -155,7 +155,7 @@ local function policy_code(options, config, row, given)
     with[#with + 1] = { file = label.policies[i].file, options = label.policies[i].options }
   end
   stated.with = with[1] and with or nil
-  stated.config, stated.label = core.file.absolute(options.config), row.label
+  stated.config, stated.label = options.config, row.label
   return ("testing.policy(%s, %s)"):format(literal(label.policies[1].file), literal(stated))
 end
 
@@ -221,6 +221,7 @@ end
 function M.run(options)
   local config, err = require "lest.server.config.load".load(options.config)
   if not config then return nil, err end
+  options.config = core.file.absolute(options.config) -- a ledger is opened from its own folder
   local ledger <close>, problem = ledger_file.open_to_read(options.ledger
     and { ledger = options.ledger } or config)
   if not ledger then return nil, problem end
