@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <string.h>
+
 /* The forms of more than one byte. Bytes after the second are 80 to BF in all of them. */
 static const struct {
     uint8_t first_low, first_high, second_low, second_high, len;
@@ -30,10 +32,23 @@ size_t lest_utf8_length(const void *data, size_t len)
     return at[0] < 0x80 ? 1 : long_form(at, len);
 }
 
+/* Whether eight bytes are ASCII without NUL, as most text is. The first byte of 0 becomes FF by the
+ * subtraction; without one, no byte of ASCII gets its high bit. */
+static bool is_plain_eight(const uint8_t *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+    return ((word | (word - 0x0101010101010101)) & 0x8080808080808080) == 0;
+}
+
 static bool is_characters(const uint8_t *at, size_t len, bool with_nul)
 {
     const uint8_t *end = at + len;
     while (at < end) {
+        if (end - at >= 8 && is_plain_eight(at)) {
+            at += 8;
+            continue;
+        }
         size_t step = *at < 0x80 ? *at || with_nul : long_form(at, (size_t)(end - at));
         if (!step)
             return false;

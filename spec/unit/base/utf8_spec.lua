@@ -24,6 +24,19 @@ describe("UTF-8", function()
     end
   end)
 
+  it("finds one odd byte at any place of a longer text", function()
+    for length = 1, 26 do
+      for place = 1, length do
+        for _, byte in ipairs { 0x00, 0x80, 0xbf, 0xc3, 0xff } do
+          local before, after = ("\1"):rep(place - 1), ("\x7f"):rep(length - place)
+          assert.is_false(is_text(before .. string.char(byte) .. after))
+          assert.is_true(is_text(before .. "\u{1f511}" .. after))
+          assert.is_true(is_text(before .. "a" .. after))
+        end
+      end
+    end
+  end)
+
   it("has an empty text, and refuses one that is cut off", function()
     assert.is_true(is_text "")
     for _, character in ipairs { "\u{e4}", "\u{20ac}", "\u{1f511}" } do
