@@ -1,5 +1,7 @@
 -- `lest policy reload`: it waits, and says whether the new generation took over, or why not.
 local control = require "lest.tool.control"
+local core = require "lest.core"
+local host = require "support.host"
 local process = require "support.process"
 local support = require "support.server"
 
@@ -93,6 +95,60 @@ describe("lest policy reload", function()
       assert.matches("code 0", process.read(server.folder .. "/out" .. i),
         process.read(server.folder .. "/err" .. i))
     end
+  end)
+
+  it("leaves out a policy whose specs fail, where they are asked for", function()
+    start { files = { ["policy_spec.lua"] = "error 'no start runs it'" },
+      config = function(text)
+        return (text:gsub("labels = {", "policy_tests = true,\n  labels = {", 1))
+      end }
+    local function spec(text)
+      process.write(server.dir .. "/policy_spec.lua", ([[describe("the policy", function()
+        local testing = require "lest.testing"
+        it("is good", function() %s end)
+      end)]]):format(text))
+    end
+    spec(('assert.truthy(testing.policy(%q))'):format(server.dir .. "/policy.lua"))
+    local code, _, err = reload()
+    assert.equal(0, code, err)
+    spec "assert.equal(1, 2)"
+    local out
+    code, out, err = reload()
+    assert.same({ 2, "" }, { code, out })
+    assert.matches("1 of 1 specs of the policies failed: .*Expected objects to be equal", err)
+    local logged = server:logged "cannot start"
+    assert.equal("tests", logged[#logged].role)
+    for text, problem in pairs { ["os.exit(0)"] = "does not end the process", ["("] = "failed: ",
+      ["core = 1; os.exit(true)"] = "does not end the process" } do
+      spec(text)
+      code, out, err = reload()
+      assert.same({ 2, "" }, { code, out }, text)
+      assert.truthy(err:find(problem, 1, true), err)
+    end
+    assert.equal(2, generation())
+    server:enroll "still"
+  end)
+
+  it("runs specs without a key, and takes none for passed that were ended", function()
+    start { config = function(text)
+      return (text:gsub("labels = {", "policy_tests = true,\n  labels = {", 1))
+    end }
+    process.write(server.dir .. "/policy_spec.lua", ([[it("reads no key", function()
+      for _, name in ipairs { "ca.key", "server.key", "ledger/ledger.db" } do
+        local file = io.open(%q .. name)
+        if file and require "lest.core".system.user_id() ~= %d then error(name) end
+      end
+    end)]]):format(server.dir .. "/", host.is_root and 0 or core.system.user_id()))
+    local code, _, err = reload()
+    assert.equal(0, code, err)
+    process.write(server.dir .. "/policy_spec.lua", "while true do end")
+    local pid = process.start({ "sh", "-c", ("%s policy reload --config %s; echo code $?"):format(
+      server.lest, config) }, server.folder .. "/out", server.folder .. "/err")
+    process.wait_for(function() return server:pids("tests")[1] end, "the specs")
+    process.kill(server:pids("tests")[1], "KILL")
+    process.wait_for(function() return not process.alive(pid) end, "its end", 60)
+    assert.equal("code 1\n", process.read(server.folder .. "/out"))
+    assert.matches("were ended before they had passed", process.read(server.folder .. "/err"))
   end)
 
   it("says so where no server runs, or none has a socket", function()

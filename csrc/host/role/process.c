@@ -225,7 +225,7 @@ static void on_inbox(evutil_socket_t fd, short what, void *arg)
     (void)what;
     lua_State *L = arg;
     struct delivery delivery = { .fd = -1 };
-    struct host_inbox_outcome outcome;
+    struct host_inbox_outcome outcome = { 0 };
     enum host_inbox_kind kind = host_inbox_take(fd, &delivery.label, &delivery.fd, &outcome);
     if (kind == HOST_INBOX_END)
         event_del(role.inbox);

@@ -48,7 +48,8 @@ struct role {
 /* What each role's Lua can reach of lest.core: the code of the table in SECURITY.md. The configuration's own
  * Lua gets what its schema asks; the authority has no network; a worker, with a policy in it, has no ledger,
  * no issuer and no pool; the monitor has neither these nor a key; the control role has what operators'
- * commands take, no issuer and no network. */
+ * commands take, no issuer and no network. What runs the policies' specs has all: these make keys and
+ * certificates of their own, and there is nothing else for them to use. */
 static const char *const config_fields[] = { "base64", "csrattrs", "error", "est", "file",   "json",
                                              "key",    "log",      "name",  "san", "server", NULL };
 static const char *const authority_fields[] = { "base64", "cert",   "channel", "clock",  "crl",  "csr",
@@ -78,6 +79,7 @@ static const struct {
               { "authority", "lest.server.authority.role", authority_fields, false },
               { "control", "lest.server.control.role", control_fields, true },
               { "monitor", "lest.server.monitor.role", monitor_fields, true },
+              { "tests", "lest.server.tests.role", NULL, false },
               { "worker", "lest.server.worker.role", worker_fields, true } };
 
 static bool parse_number(const char *text, unsigned *out)

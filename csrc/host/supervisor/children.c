@@ -19,6 +19,8 @@ size_t host_children_sections(const struct host_children *children)
 
 struct host_child *host_children_find(struct host_children *children, pid_t pid)
 {
+    if (children->tests.pid == pid)
+        return &children->tests;
     for (size_t i = LEST_BOARD_AUTHORITY; i < host_children_sections(children); i++)
         if (host_children_at(children, i)->pid == pid)
             return host_children_at(children, i);
@@ -46,6 +48,7 @@ void host_children_watch(struct host_children *children, int64_t now_ms, int64_t
 {
     /* An authority that says, before it is ready, what it is on brings a ledger to its version. That takes as
      * long as the ledger is large, and would begin anew after a kill. */
+    host_child_watch(&children->tests, now_ms, INT64_MAX, 0);
     bool migrates = host_child_is_on_something(&children->authority);
     for (size_t i = LEST_BOARD_AUTHORITY; i < host_children_sections(children); i++)
         host_child_watch(host_children_at(children, i), now_ms,
@@ -70,6 +73,8 @@ void host_children_link(struct host_children *children)
 
 void host_children_pass_lines(struct host_children *children)
 {
+    if (children->tests.pid)
+        host_relay_pass(&children->tests.relay);
     for (size_t i = LEST_BOARD_AUTHORITY; i < host_children_sections(children); i++)
         if (host_children_at(children, i)->pid)
             host_relay_pass(&host_children_at(children, i)->relay);
@@ -83,6 +88,8 @@ static struct pollfd readable(int fd)
 size_t host_children_waits(const struct host_children *children, struct pollfd *out)
 {
     size_t count = 0;
+    if (children->tests.pid)
+        out[count++] = readable(children->tests.relay.fd);
     if (children->authority.pid)
         out[count++] = readable(children->authority.relay.fd);
     if (children->monitor.pid)
@@ -114,6 +121,7 @@ void host_children_copy_meters(struct host_children *children, struct lest_meter
 
 void host_children_free(struct host_children *children)
 {
+    host_child_free(&children->tests);
     for (size_t i = LEST_BOARD_AUTHORITY; i < host_children_sections(children); i++)
         host_child_free(host_children_at(children, i));
 }

@@ -12,6 +12,7 @@
  *  copied_ms  when the board was; 0: it must be */
 struct host_children {
     struct host_child authority, monitor, control;
+    struct host_child tests; /* of the policies, before the others; in no section */
     struct host_child workers[HOST_WORKERS_MAX];
     unsigned workers_count;
     int64_t copied_ms;
@@ -40,7 +41,7 @@ void host_children_link(struct host_children *children);
 void host_children_pass_lines(struct host_children *children);
 
 /** What to wait for: their pipes and inboxes. Returns how many of HOST_CHILDREN_WAITS_MAX. */
-enum { HOST_CHILDREN_WAITS_MAX = 2 * HOST_WORKERS_MAX + 4 };
+enum { HOST_CHILDREN_WAITS_MAX = 2 * HOST_WORKERS_MAX + 5 };
 size_t host_children_waits(const struct host_children *children, struct pollfd *out);
 
 /** Copy what they, and the supervisor, have counted to the board, where it was not done just before. */

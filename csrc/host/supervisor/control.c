@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -40,13 +41,13 @@ static void take_off(const struct guise *before)
     umask(before->mask);
 }
 
-/* A group by its name or number; without one, that of the owner's file. */
+/* A group by its name or number. */
 static enum lest_status find_group(const char *text, gid_t *out, struct lest_error *err)
 {
     struct group entry, *found = NULL;
     char room[GROUP_ROOM], *end;
     unsigned long number = strtoul(text, &end, 10);
-    if (*text >= '0' && *text <= '9' && !*end && number < (gid_t)-1) {
+    if (*text >= '0' && *text <= '9' && !*end && number < UINT_MAX) {
         *out = (gid_t)number;
         return LEST_OK;
     }
@@ -223,8 +224,8 @@ enum lest_status host_control_acquire(const struct host_control_wish *wish, uid_
         return LEST_OK;
     }
     struct host_control *control;
-    uid_t owner;
-    gid_t gid;
+    uid_t owner = uid;
+    gid_t gid = 0;
     enum lest_status status = new_control(wish, &control, err);
     if (!status)
         status = look(control, uid, &owner, &gid, err);

@@ -43,7 +43,8 @@ enum lest_status host_generation_new(const struct host_options *options, struct 
     struct host_generation *generation = calloc(1, sizeof *generation);
     if (!generation)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
-    host_setup_init(&generation->setup, options, listeners, number, generation->complaint);
+    host_setup_init(&generation->setup, options, listeners, number);
+    generation->setup.complaint = generation->complaint;
     lest_buf_init(&generation->text, HOST_SETTINGS_MAX + HOST_CONFIG_MAX);
     enum lest_status status = host_setup_start_config(
         &generation->setup, &generation->output, &generation->config_relay, &generation->config_pid, err);
@@ -71,6 +72,37 @@ static void read_output(struct host_generation *generation)
     }
 }
 
+static enum lest_status start_first(struct host_generation *generation, struct lest_error *err)
+{
+    generation->state = HOST_GENERATION_STARTING;
+    return host_setup_start_authority(&generation->setup, &generation->children.authority, err);
+}
+
+/* A first generation runs no specs: there is nothing that would go on in its place. */
+static enum lest_status begin_to_start(struct host_generation *generation, struct lest_error *err)
+{
+    if (!generation->setup.settings.policy_tests || generation->setup.number == 1)
+        return start_first(generation, err);
+    generation->state = HOST_GENERATION_TESTING;
+    return host_setup_start_tests(&generation->setup, &generation->children.tests, err);
+}
+
+static void tests_ended(struct host_generation *generation, int exit_code, int64_t now_ms)
+{
+    struct lest_error err;
+    if (generation->state != HOST_GENERATION_TESTING)
+        return;
+    if (exit_code == 0 && !start_first(generation, &err))
+        return;
+    if (exit_code == 0)
+        failed_because(generation, &err);
+    else if (!*generation->complaint)
+        snprintf(generation->complaint, sizeof generation->complaint,
+                 "the policies' specs were ended before they had passed");
+    failed(generation, exit_code);
+    host_generation_stop(generation, now_ms, true);
+}
+
 static void step_configuring(struct host_generation *generation, int64_t now_ms)
 {
     struct lest_error err;
@@ -90,12 +122,11 @@ static void step_configuring(struct host_generation *generation, int64_t now_ms)
         host_generation_stop(generation, now_ms, true);
         return;
     }
-    generation->state = HOST_GENERATION_STARTING;
+    snprintf(generation->children.tests.name, sizeof generation->children.tests.name, "tests");
     snprintf(generation->children.authority.name, sizeof generation->children.authority.name, "authority");
     snprintf(generation->children.monitor.name, sizeof generation->children.monitor.name, "monitor");
     snprintf(generation->children.control.name, sizeof generation->children.control.name, "control");
-    if (host_setup_prepare(&generation->setup, &generation->text, &err) ||
-        host_setup_start_authority(&generation->setup, &generation->children.authority, &err)) {
+    if (host_setup_prepare(&generation->setup, &generation->text, &err) || begin_to_start(generation, &err)) {
         failed_because(generation, &err);
         host_generation_stop(generation, now_ms, true);
     }
@@ -215,7 +246,8 @@ static void step_stopping(struct host_generation *generation, int64_t now_ms)
         host_child_stop(&generation->children.monitor, now_ms + ABANDON_MS);
     }
     if (generation->state == HOST_GENERATION_STOPPING && !generation->children.authority.pid &&
-        !generation->children.monitor.pid && !generation->children.control.pid && !generation->config_pid &&
+        !generation->children.monitor.pid && !generation->children.control.pid &&
+        !generation->children.tests.pid && !generation->config_pid &&
         host_children_workers_are_gone(&generation->children))
         generation->state = HOST_GENERATION_GONE;
 }
@@ -308,7 +340,9 @@ bool host_generation_ended(struct host_generation *generation, pid_t pid, int wa
     for (unsigned i = 0; child == &generation->children.authority && i < generation->children.workers_count;
          i++)
         generation->children.workers[i].is_linked = false;
-    if (generation->state == HOST_GENERATION_STARTING)
+    if (child == &generation->children.tests)
+        tests_ended(generation, exit_code, now_ms);
+    else if (generation->state == HOST_GENERATION_STARTING)
         ended_while_starting(generation, child, exit_code, now_ms);
     return true;
 }
@@ -321,6 +355,8 @@ void host_generation_stop(struct host_generation *generation, int64_t now_ms, bo
                            : (int64_t)generation->setup.settings.drain_s * 1000 + DRAIN_MARGIN_MS;
     if (generation->config_pid)
         kill(generation->config_pid, SIGKILL);
+    if (generation->children.tests.pid)
+        kill(generation->children.tests.pid, SIGKILL);
     if (generation->state < HOST_GENERATION_DRAINING)
         generation->state = HOST_GENERATION_DRAINING;
     for (unsigned i = 0; i < generation->children.workers_count; i++) {

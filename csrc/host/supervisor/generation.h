@@ -8,7 +8,8 @@
  *     (a child has failed,          |             ^
  *      or is too late)              +-------------+ (kill_now, or no worker is left)
  *
- * CONFIGURING waits for the config child, STARTING for the authority, then for the workers, then for the
+ * CONFIGURING waits for the config child, and TESTING, between it and STARTING where it is wanted, for the
+ * policies' specs; STARTING for the authority, then for the workers, then for the
  * monitor and the control role to be ready, DRAINING for the workers to end while the authority still
  * serves them and the monitor tells of it, STOPPING for all to end. A generation that fails to start stops
  * what it had started and is GONE. In a check there is no SERVING: each child ends by itself, and the end of
@@ -21,6 +22,7 @@
 
 enum host_generation_state {
     HOST_GENERATION_CONFIGURING,
+    HOST_GENERATION_TESTING,
     HOST_GENERATION_STARTING,
     HOST_GENERATION_SERVING,
     HOST_GENERATION_DRAINING,

@@ -88,6 +88,8 @@ static enum lest_status set(struct host_settings *settings, const char *key, con
         return set_number(&settings->drain_s, 0, SECONDS_MAX, key, value, err);
     if (strcmp(key, "shutdown_delay_s") == 0)
         return set_number(&settings->shutdown_delay_s, 0, SECONDS_MAX, key, value, err);
+    if (strcmp(key, "policy_tests") == 0)
+        return set_number(&settings->policy_tests, 0, 1, key, value, err);
     return lest_error_set(err, LEST_E_CONFIG, "the supervisor has no setting \"%s\"", key);
 }
 

@@ -54,14 +54,11 @@ static void begin_command(struct command *command, const char *role, const struc
 }
 
 void host_setup_init(struct host_setup *setup, const struct host_options *options,
-                     struct host_listeners *listeners, unsigned number, char *complaint)
+                     struct host_listeners *listeners, unsigned number)
 {
-    *setup = (struct host_setup){ .options = options,
-                                  .listeners = listeners,
-                                  .number = number,
-                                  .complaint = complaint,
-                                  .config_fd = -1,
-                                  .board_fd = -1 };
+    *setup = (struct host_setup){
+        .options = options, .listeners = listeners, .number = number, .config_fd = -1, .board_fd = -1
+    };
 }
 
 void host_setup_free(struct host_setup *setup)
@@ -233,6 +230,20 @@ enum lest_status host_setup_start_authority(const struct host_setup *setup, stru
     begin_command(&command, "authority", setup);
     add_common(&command, setup, setup->settings.authority_user);
     return start_child(setup, &command, fds, sizeof fds / sizeof *fds, child, err);
+}
+
+enum lest_status host_setup_start_tests(const struct host_setup *setup, struct host_child *child,
+                                        struct lest_error *err)
+{
+    struct command command;
+    int fds[] = { -1, setup->config_fd, -1, -1 };
+    begin_command(&command, "tests", setup);
+    add_common(&command, setup, setup->settings.user);
+    enum lest_status status = start_child(setup, &command, fds, sizeof fds / sizeof *fds, child, err);
+    /* To end is what it shall do. */
+    child->stopping = true;
+    child->kill_ms = child->started_ms + HOST_TESTS_MS;
+    return status;
 }
 
 /* One that listens, and reads the board. */

@@ -6,8 +6,8 @@
 #include "host/supervisor/listener.h"
 #include "host/supervisor/settings.h"
 
-/** For each child to become ready. */
-enum { HOST_START_MS = 30000 };
+/** For each child to become ready; for the policies' specs. */
+enum { HOST_START_MS = 30000, HOST_TESTS_MS = 120000 };
 
 /** The supervisor's command line. */
 struct host_options {
@@ -41,7 +41,7 @@ struct host_setup {
 };
 
 void host_setup_init(struct host_setup *setup, const struct host_options *options,
-                     struct host_listeners *listeners, unsigned number, char *complaint);
+                     struct host_listeners *listeners, unsigned number);
 void host_setup_free(struct host_setup *setup);
 
 /** Start the config child. output: where it writes the configuration, non-blocking, the caller's; -1 if there
@@ -57,6 +57,11 @@ enum lest_status host_setup_prepare(struct host_setup *setup, const struct lest_
 
 /** Give the control socket its name, where there is one. Errors: LEST_E_IO */
 enum lest_status host_setup_publish(struct host_setup *setup, struct lest_error *err) LEST_MUST_USE;
+
+/** Start what runs the policies' specs, as a worker's account, with a configuration and nothing else; it ends
+ *  by itself. Errors: LEST_E_IO */
+enum lest_status host_setup_start_tests(const struct host_setup *setup, struct host_child *child,
+                                        struct lest_error *err) LEST_MUST_USE;
 
 /** Start the authority; the monitor; the control role; the worker of this index, which counts from 0.
  *  Errors: LEST_E_IO */

@@ -168,6 +168,9 @@ return {
       .. "credential` and the others do; they need no right on the ledger's file.",
     mode = "The socket's mode; absent: `\"0660\"` with a group, `\"0600\"` without.",
   },
+  policy_tests = "Whether a reload first runs the specs of the policies, as `lest policy test` "
+    .. "does: `x_spec.lua` beside `x.lua`, which `user` must be able to read. Where one fails, or "
+    .. "they take more than two minutes, what served before goes on. A start runs none.",
   metrics = "Where one more process tells this machine, over plain HTTP, what the server counts "
     .. "(`/metrics`, for Prometheus) and how it is (`/healthz`): a loopback address. Without it, "
     .. "nowhere; `/healthz` at `listen` is there in any case.",

@@ -185,6 +185,7 @@ return s.record {
   limits = s.optional(limits, {}),
   metrics = s.optional(s.custom("a loopback address", loopback_address)),
   control = s.optional(control),
+  policy_tests = s.optional(s.boolean(), false),
   watchdog = s.optional(duration.field { min = 2, max = 86400 }, "10s"),
   drain = s.optional(duration.field { min = 1, max = 86400 }, "30s"),
   shutdown_delay = s.optional(duration.field { max = 3600 }, "0s"),

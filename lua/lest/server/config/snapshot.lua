@@ -24,6 +24,7 @@ function M.supervisor(config)
   if config.workers > 0 then table.insert(lines, { "workers", tostring(config.workers) }) end
   table.insert(lines, { "watchdog_s", tostring(config.watchdog) })
   table.insert(lines, { "drain_s", tostring(config.drain) })
+  if config.policy_tests then table.insert(lines, { "policy_tests", "1" }) end
   table.insert(lines, { "shutdown_delay_s", tostring(config.shutdown_delay) })
   return lines
 end

@@ -38,7 +38,8 @@ return function(options)
     line(("%d passed, %d failed%s"):format(handler.successesCount, failed,
       handler.pendingsCount > 0 and (", %d skipped"):format(handler.pendingsCount) or ""))
     io.flush()
-    specs.outcome = { passed = handler.successesCount, failed = failed }
+    specs.outcome = { passed = handler.successesCount, failed = failed,
+      first = handler.failures[1] or handler.errors[1] }
     return nil, true
   end)
   return handler

@@ -7,7 +7,8 @@ local M = {}
 local Exit <const> = { __name = "lest.policy.specs.exit" }
 
 --- What the output counted (lest.tool.policy.report).
----@type { passed: integer, failed: integer }|nil
+---@type { passed: integer, failed: integer, first?: table }|nil first: what failed first, as
+--- busted has it
 M.outcome = nil
 --- Whether nothing is printed.
 M.is_quiet = false
@@ -30,7 +31,7 @@ end
 
 --- Run specs.
 ---@param options { paths: string[], traceback?: boolean, is_quiet?: boolean }
----@return { passed: integer, failed: integer }|nil outcome
+---@return { passed: integer, failed: integer, first?: table }|nil outcome
 ---@return lest.error|nil err
 function M.run(options)
   local runner, err = load_busted()
