@@ -60,12 +60,22 @@ function M.response(answer)
   return setmetatable(answer, Response)
 end
 
---- Send one request through a core client and wait. timeout_ms and the rest go by core.http_client.
----@param client lest.http_client
----@param options table
----@return lest.http.response?
----@return lest.error? err
-function M.send(client, options)
+--- Do an exchange. Within a decision what it learns is noted, or comes from the record.
+local function exchange(options, headers, body, perform)
+  local journal = task.context()
+  if not journal then return perform() end
+  local question = http_record.question(options, headers, body)
+  local response
+  local answer, err = journal:outside("http", question, function()
+    local problem
+    response, problem = perform()
+    return response and http_record.answer(response), problem
+  end)
+  if response or not answer then return response, err end
+  return M.response(http_record.response(answer, question))
+end
+
+local function send_by(client, options)
   local answer, err = task.await(function(callback)
     options.callback = callback
     local request, problem = client:request(options)
@@ -74,6 +84,17 @@ function M.send(client, options)
   end)
   if not answer then return nil, clock.explain(err) end
   return M.response(answer)
+end
+
+--- Send one request through a core client and wait. timeout_ms and the rest go by core.http_client.
+---@param client lest.http_client
+---@param options table
+---@return lest.http.response?
+---@return lest.error? err
+function M.send(client, options)
+  return exchange(options, options.headers or {}, options.body, function()
+    return send_by(client, options)
+  end)
 end
 
 -- Clients by what they trust and show, the newest first, so that connections are used again. A file
@@ -176,7 +197,7 @@ local function send(options, headers, body)
   local client, err = open(options)
   if not client then return nil, err end
   local response
-  response, err = M.send(client, {
+  response, err = send_by(client, {
     url = options.url, method = options.method, headers = headers, body = body,
     username = options.username, password = options.password,
     max_body = options.max_body or BODY_MAX,
@@ -197,18 +218,7 @@ function M.request(options)
     body = require "lest.json".encode(options.json)
     headers[#headers + 1] = { "Content-Type", "application/json" }
   end
-  local journal = task.context()
-  if not journal then return send(options, headers, body) end
-  -- Within a decision: what it learns is noted, or comes from the record.
-  local question = http_record.question(options, headers, body)
-  local response
-  local answer, err = journal:outside("http", question, function()
-    local problem
-    response, problem = send(options, headers, body)
-    return response and http_record.answer(response), problem
-  end)
-  if response or not answer then return response, err end
-  return M.response(http_record.response(answer, question))
+  return exchange(options, headers, body, function() return send(options, headers, body) end)
 end
 
 local function with(options, changes)

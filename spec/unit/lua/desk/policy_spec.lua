@@ -111,6 +111,24 @@ describe("a policy on the desk", function()
     end
   end)
 
+  it("reaches no other CA: who decides it answers for a client of EST as well", function()
+    local loaded = assert(load [[
+      local lest = require "lest"
+      return function()
+        local client = lest.client.new { url = "https://127.0.0.1:9/", trust = "system" }
+        local certs, err = client:cacerts()
+        return policy.reject(certs and "given" or tostring(err))
+      end]])
+    local question = "GET https://127.0.0.1:9/.well-known/est/cacerts"
+    local verdict = loaded:decide(request())
+    assert.equal("error", verdict.verdict)
+    local words = "not decidable: the record has no answer to http " .. question
+    assert.is_truthy(verdict.detail:find(words, 1, true), verdict.detail)
+    verdict = loaded:decide(request(), { outside = { http = {
+      [question] = { status = 404, body = "" } } } })
+    assert.matches("404", verdict.reason)
+  end)
+
   it("is bounded as a label's configuration says", function()
     local loaded = assert(load("return function() return ('x'):rep(1 << 21) end",
       { config = config_of { default = { policy = "p.lua", profile = "device" } } }))
