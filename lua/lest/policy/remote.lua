@@ -78,9 +78,11 @@ local NONE <const> = { [404] = true, [410] = true }
 local function row_of(answer, question)
   if NONE[answer.status] then return nil end
   if answer.status ~= 200 then return nil, ("it answers %d"):format(answer.status) end
-  local row, problem = json.decode(http_record.response(answer, question).body)
+  local body = http_record.response(answer, question).body
+  local row, problem = json.decode(body)
   if problem then return nil, "its answer is no JSON: " .. problem end
-  if type(row) ~= "table" or row[1] ~= nil then return nil, "its answer is no JSON object" end
+  -- By the text: the table of an empty list is that of an empty object.
+  if not body:find "^%s*{" then return nil, "its answer is no JSON object" end
   return row
 end
 

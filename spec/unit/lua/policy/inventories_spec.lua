@@ -337,7 +337,8 @@ describe("policy.http", function()
     local listed = policy.listed(policy.http { url = server.url .. "/${key}" },
       "${principal.name}")
     for _, each in ipairs { { 500, "{}" }, { 302, "" }, { 204, "" }, { 200, "no" }, { 200, "[1]" },
-      { 200, "5" }, { 200, ("x"):rep(70000) } } do
+      { 200, "[]" }, { 200, " [ ]" }, { 200, "[null]" }, { 200, "5" },
+      { 200, ("x"):rep(70000) } } do
       answer(each[1], each[2])
       assert.equal("unavailable", (ask(listed, "ann")))
       server:request()
