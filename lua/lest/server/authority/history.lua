@@ -10,7 +10,7 @@ local terminal = require "lest.base.terminal"
 local M = {}
 
 local MOST <const> = codec.TALLY_MAX
-local REASON_MAX <const> = 1000 -- bytes
+local REASON_MAX <const> = 1000 - #"..." -- bytes: a message takes 1000, and what is cut has dots
 
 -- By what the ledger knows a request; nil: it says nothing about that.
 local NAMES <const> = {

@@ -153,6 +153,15 @@ describe("the history of a request", function()
     end
   end)
 
+  it("has a reason that a message takes, however it is written", function()
+    fill(2, {})
+    process.must { "sqlite3", path, ("UPDATE requests SET reason = '%s' WHERE verdict = 'reject'")
+      :format(("\u{200b}"):rep(333)) }
+    local known = ask "device"
+    assert.matches("^\\u{200b}", known.refused.reason)
+    assert(core.message.encode { type = "told", id = "a", number = 1, history = known })
+  end)
+
   for what, count in pairs { [""] = 20, [", with more than are counted"] = 3000 } do
     it("is told apart from what it was before" .. what, function()
       fill(count, { active = 10 })
