@@ -7,10 +7,14 @@ local M = {}
 local DEPTH_MAX <const> = 8
 local SAYS <const> = "this machine's clock says "
 
---- A time as people read it: 2026-01-31 12:00:00 UTC.
+-- The end of the year 9999, which is the last one that a certificate can name.
+local LAST <const> = 253402300799
+
+--- A time as people read it: 2026-01-31 12:00:00 UTC; of what is none its number.
 ---@param seconds integer since 1970
 ---@return string
 function M.text(seconds)
+  if seconds < -LAST or seconds > LAST then return ("%d s after 1970"):format(seconds) end
   return os.date("!%Y-%m-%d %H:%M:%S UTC", seconds) --[[@as string]]
 end
 

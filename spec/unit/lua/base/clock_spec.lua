@@ -26,6 +26,14 @@ describe("a clock that looks behind", function()
     assert.is_true(clock.is_behind())
   end)
 
+  it("writes a time, and of what is none its number", function()
+    assert.equal("1970-01-01 00:00:00 UTC", clock.text(0))
+    assert.equal("9999-12-31 23:59:59 UTC", clock.text(253402300799))
+    assert.equal("253402300800 s after 1970", clock.text(253402300800))
+    assert.equal(math.maxinteger .. " s after 1970", clock.text(math.maxinteger))
+    assert.equal(math.mininteger .. " s after 1970", clock.text(math.mininteger))
+  end)
+
   it("reads a time as it is written, and shorter ones", function()
     for text, seconds in pairs { ["1970-01-01"] = 0, ["2000-02-29 12:30"] = 951827400,
       ["2026-01-31 12:00:01"] = 1769860801, ["2026-01-31T12:00:01Z"] = 1769860801,

@@ -143,6 +143,11 @@ describe("a ledger", function()
     assert.equal(2, lest("explain", "--limit", "0", "x").code)
   end)
 
+  it("is explained whatever time a worker said that it was", function()
+    add_pump { asked_at = math.maxinteger }
+    assert.is_truthy(explain "aaaa-1":find(math.maxinteger .. " s after 1970", 1, true))
+  end)
+
   it("of an older schema or with broken rows is explained as far as it goes", function()
     add { id = "old-1", policy_file = "p.lua", verdict = "reject", reason = "no" }
     assert.matches("\nsteps             none were recorded\n", explain "old-1")
