@@ -4,6 +4,7 @@
 ---   local plan = plans.fresh(random, words)
 ---   local smaller = plans.smaller(plan)   --> a list of plans
 local clock = require "lest.base.clock"
+local list = require "lest.base.list"
 local principals = require "lest.testing.principal"
 local requests = require "lest.testing.request"
 local words_of = require "lest.testing.words"
@@ -242,6 +243,11 @@ local function quoted(text)
   end) .. '"'
 end
 
+-- What Lua takes for no name.
+local KEYWORDS <const> = list.set { "and", "break", "do", "else", "elseif", "end", "false", "for",
+  "function", "goto", "if", "in", "local", "nil", "not", "or", "repeat", "return", "then", "true",
+  "until", "while" }
+
 --- A value of plain tables as Lua writes it.
 ---@param value any
 ---@return string
@@ -256,7 +262,8 @@ function M.literal(value)
   end
   table.sort(keys)
   for _, key in ipairs(keys) do
-    local name = key:find "^[%a_][%w_]*$" and key or "[" .. quoted(key) .. "]"
+    local name = key:find "^[%a_][%w_]*$" and not KEYWORDS[key] and key
+      or "[" .. quoted(key) .. "]"
     parts[#parts + 1] = name .. " = " .. M.literal(value[key])
   end
   return parts[1] and "{ " .. table.concat(parts, ", ") .. " }" or "{}"
