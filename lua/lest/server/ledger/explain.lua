@@ -102,12 +102,14 @@ function M.of_row(row)
   return found
 end
 
---- The request that issued the certificate of a serial; nil where there is no such.
-local function by_serial(operator, what)
+--- The request that issued the certificate of a serial, or with `is_begun` of the only one that
+--- begins so; nil where there is no such.
+local function by_serial(operator, what, is_begun)
   local serial = asked_module.serial(what)
   if not serial then return nil end
   local rows, err = certificates.list(operator, { serial = serial, limit = 2 })
   if not rows or not rows[1] then return nil, err end
+  if not is_begun and rows[1].serial ~= serial then return nil end
   if rows[2] and rows[1].serial ~= serial then
     return fail("usage", ("several certificates have a serial that begins with '%s'"):format(what))
   end
@@ -185,7 +187,7 @@ end
 
 --- Explain a request, by its id; or by the serial of its certificate; or the last refusals of a
 --- name. The beginning of an id or a serial is enough where no other begins so, and no name is
---- that; then a part of a name.
+--- that; then a part of a name. A name is no more than what somebody says, and so stands behind.
 ---@param operator lest.operator
 ---@param arguments { what: string, limit: integer? }
 ---@return { request: lest.explained, name: string?, refusals: table[]? }?
@@ -196,13 +198,14 @@ function M.explain(operator, arguments)
     return fail("not_found", "there is no such request, certificate or name")
   end
   local row, err = requests.find(operator, what)
+  if not row and not err then row, err = by_serial(operator, what) end
   if err then return nil, err end
   if row then return { request = M.of_row(row) } end
   local named
   named, err = by_name(operator, what, limit, WAYS)
   if named or err then return named, err end
   row, err = requests.show(operator, { id = what })
-  if not row and err.code == "not_found" then row, err = by_serial(operator, what) end
+  if not row and err.code == "not_found" then row, err = by_serial(operator, what, true) end
   if err then return nil, err end
   if row then return { request = M.of_row(row) } end
   named, err = by_name(operator, what, limit, PART)

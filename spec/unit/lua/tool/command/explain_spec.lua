@@ -103,6 +103,17 @@ describe("a ledger", function()
     end
   end)
 
+  it("is explained by its serial number also where a stranger calls himself so", function()
+    local serial = ("0a1b2c"):rep(5) .. "0a"
+    add_pump { verdict = "approve", serial = serial }
+    assert(ledger:run("certificate_add", rows.certificate { serial = serial, request_id = "aaaa-1",
+      subject = "CN=pump" }))
+    refuse { id = "e-1", claimed = serial }
+    refuse { id = "e-2", claimed = "0a1b" }
+    assert.equal("aaaa-1", explained(serial).request.id)
+    assert.equal("e-2", explained("0a1b").request.id)
+  end)
+
   it("is explained by a name: its last refusals, also those that no policy saw", function()
     for i = 1, 8 do
       add_pump { id = "r-" .. i, time_us = i * 1000000, verdict = ({ "reject", "unavailable",
