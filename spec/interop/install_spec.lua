@@ -80,9 +80,9 @@ describe("an installation", function()
 
   it("has manual pages that man finds, and `lest help` without them", function()
     local path = ("PATH=%s/bin:/usr/bin:/bin"):format(root)
-    for page, name in pairs { lest = "LEST(1)", ["lest-policy"] = "LEST-POLICY(5)",
-      ["lest-server.lua"] = "LEST-SERVER.LUA(5)", ["lest-lua"] = "LEST-LUA(3)",
-      ["lest-cert"] = "LEST-CERT(1)" } do
+    for page, name in pairs { lest = "LEST(1)", ["lest-policy"] = "LEST-POLICY(1)",
+      ["lest-policy.5"] = "LEST-POLICY(5)", ["lest-server.lua"] = "LEST-SERVER.LUA(5)",
+      ["lest-lua"] = "LEST-LUA(3)", ["lest-cert"] = "LEST-CERT(1)" } do
       local text = must { "env", path, "MANPATH=", "MANPAGER=cat", "man", page }
       assert.equal(name, text:match "^%S+")
     end
