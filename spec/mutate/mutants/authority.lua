@@ -179,10 +179,8 @@ return {
 
   { file = ROOM .. "issuance.lua",
     specs = { "spec/unit/lua/server/authority/issuance_spec.lua" },
-    { "any profile", "if not list.has(request.label.profiles, name) then", "if false then" },
     { "a key of ours counts as none", "own = request.own and request.principal.certificate,", "" },
-    { "a renewal changes its profile",
-      "request.previous and profiles.of_renewal(label, request.own)\n    or", "" },
+    { "a renewal changes its profile", "request.previous and request.own)\n", "nil)\n" },
     { "revoked meanwhile", "if request.own and record.is_revoked(authority, request.own) then",
       "if false then" },
     { "rejected meanwhile",
@@ -244,6 +242,7 @@ return {
 
   { file = ROOM .. "profile.lua",
     specs = { "spec/unit/lua/server/authority/profile_spec.lua" },
+    { "any profile", "if list.has(label.profiles, name) then", "if profiles[name] then" },
     { "the same key where a new one is required",
       'if same and profile.key_change == "required" then', "if false then" },
     { "a new key where it is forbidden", 'if not same and profile.key_change == "forbidden" then',
