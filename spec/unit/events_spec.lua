@@ -13,8 +13,8 @@ local PATTERNS <const> = {
 
 local function written()
   local found = {}
-  local files = process.must { "find", "csrc", "lua/lest/server", "lua/lest/task.lua",
-    "lua/lest/client.lua", "-name", "*.c", "-o", "-name", "*.lua" }
+  local files = process.must { "find", "csrc", "lua/lest/server", "lua/lest/policy",
+    "lua/lest/task.lua", "lua/lest/client.lua", "-name", "*.c", "-o", "-name", "*.lua" }
   for path in files:gmatch "[^\n]+" do
     -- What a comment shows is no event.
     local text = process.read(path):gsub("\n%s*%-%-[^\n]*", "\n")

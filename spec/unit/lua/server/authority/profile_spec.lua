@@ -162,6 +162,16 @@ describe("a profile with names of principals", function()
       principal = { kind = "basic", name = "alice" }, csr = csr, ca = ca, now = NOW }))
   end)
 
+  it("issues by a profile of the label alone", function()
+    local profiles, label = { device = own, admin = own }, { profiles = { "device" } }
+    local facts = { verdict = { subject = { { "CN", "alice" } } }, csr = csr, ca = ca, now = NOW,
+      principal = { kind = "basic", name = "alice" } }
+    assert.is_table(profile.plan_by(profiles, label, "device", facts))
+    local made, why = profile.plan_by(profiles, label, "admin", facts)
+    assert.is_nil(made)
+    assert.equal("the label does not have the profile 'admin'", why)
+  end)
+
   it("takes the sizes of RSA keys between its bounds, both among them", function()
     local sizes <const> = { keys = { "rsa:3072..4096", "EC:p-256" } }
     for kind, expected in pairs { ["rsa:3071"] = false, ["rsa:3072"] = true, ["rsa:4096"] = true,
