@@ -264,6 +264,78 @@ describe("a command while the server runs", function()
     assert.equal("valid", row.state)
   end)
 
+  it("leaves a place for root", function()
+    if not host.is_root then return pending "needs root, to be other accounts" end
+    local pids = {}
+    finally(function()
+      for _, pid in ipairs(pids) do pcall(process.kill, pid, "TERM") end
+      ends()
+    end)
+    for i = 1, 13 do
+      pids[i] = process.start({ "setpriv", "--reuid=" .. 65533 + i % 2, "--regid=65534",
+        "--groups=4242", server.lest, "log", "--follow", "--control", path },
+        server.folder .. "/place.out", server.folder .. "/place.err" .. i)
+    end
+    local function refused()
+      local count = 0
+      for i = 1, 13 do
+        local err = process.read(server.folder .. "/place.err" .. i)
+        if err:find "too many commands" then count = count + 1 end
+      end
+      return count
+    end
+    process.wait_for(function() return refused() > 0 end, "one too many", 20)
+    assert.equal(1, refused())
+    assert.equal(0, (lest("cert", "list", "--config", config)))
+  end)
+
+  local function packed(...)
+    local words = {}
+    for i, word in ipairs { ... } do words[i] = core.base64.encode(word) end
+    return words
+  end
+
+  local function is_answered()
+    local session <close> = assert(control.enter(path))
+    return session:ask { op = "status" } ~= nil
+  end
+
+  it("ends also when who asked was gone before it had begun", function()
+    for _ = 1, 4 do
+      local session = assert(control.enter(path))
+      assert(session:send { id = 1, op = "command", words = packed("log", "--follow") })
+      session:close()
+    end
+    assert.is_true(is_answered())
+    ends()
+    assert.equal(0, #server:logged "lua error")
+  end)
+
+  it("is sent no more lines than it reads, and nobody waits for that", function()
+    local session <close> = assert(control.enter(path))
+    assert(session:send { id = 1, op = "command", words = packed("log", "--follow") })
+    local line = core.base64.encode(("x"):rep(4095) .. "\n")
+    for _ = 1, 40 do session:send { id = 1, op = "input", data = line } end
+    assert.is_true(is_answered())
+    session:close()
+    ends()
+  end)
+
+  it("has files of a bounded number of pieces, and bytes of their names too", function()
+    local function refused_at(name_of, data)
+      local session <close> = assert(control.enter(path))
+      for i = 1, 1100 do
+        local _, err = session:ask { op = "file", path = core.base64.encode(name_of(i)),
+          data = core.base64.encode(data) }
+        if err then return err.code, i end
+      end
+    end
+    assert.same({ "too_large", 1025 }, { refused_at(function() return "one" end, "x") })
+    local code, at = refused_at(function(i) return ("n"):rep(100000) .. i end, "")
+    assert.equal("too_large", code)
+    assert.is_true(at < 700)
+  end)
+
   it("says so in words when the server does not answer", function()
     local pid = server:pids("control")[1]
     process.kill(pid, "STOP")

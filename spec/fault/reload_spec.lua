@@ -97,6 +97,23 @@ describe("lest policy reload", function()
     end
   end)
 
+  it("is asked for once at a time by one connection", function()
+    start()
+    local session <close> = assert(control.enter(server.dir .. "/ledger/control.sock"))
+    local first
+    session.waiting[1] = { part = function() end, done = function(result) first = result end }
+    session:send { id = 1, op = "reload" }
+    session.last = 1
+    local _, err = session:ask { op = "reload" }
+    assert.equal("usage", err.code)
+    process.wait_for(function()
+      core.loop.timer(10, function() end)
+      core.loop.turn()
+      return first
+    end, "the answer to the first", 20)
+    assert.is_true(first.ok)
+  end)
+
   it("leaves out a policy whose specs fail, where they are asked for", function()
     start { files = { ["policy_spec.lua"] = "error 'no start runs it'" },
       config = function(text)

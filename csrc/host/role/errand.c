@@ -90,7 +90,7 @@ int host_errand_start(lua_State *L, void (*in_child)(void))
     luaL_Stream *stream = push_input(L);
     if (connection < 0)
         return fail(L, EPIPE, ends);
-    if (pipe2(ends, O_CLOEXEC) < 0)
+    if (pipe2(ends, O_CLOEXEC) < 0 || fcntl(ends[1], F_SETFL, O_NONBLOCK) < 0)
         return fail(L, errno, ends);
     fflush(NULL);
     lest_log_flush();
@@ -101,7 +101,8 @@ int host_errand_start(lua_State *L, void (*in_child)(void))
         in_child();
         run(L, connection, ends[0], parent, (unsigned)seconds);
     }
-    /* What is written is a line at a time: a pipe always has room. */
+    /* What is written is a line that the command asked for. Who sends more than the pipe has room for keeps
+     * nobody waiting: it is an error. */
     stream->f = fdopen(ends[1], "w");
     close(ends[0]);
     if (stream->f)

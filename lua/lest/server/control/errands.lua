@@ -8,16 +8,17 @@ local list = require "lest.base.list"
 
 local M = {}
 
--- Processes at once, and of one account. What a command may take, and one that has no end.
-local ALL <const>, PER_ACCOUNT <const> = 16, 8
+-- Processes at once: with root's, of all others, and of one account. What a command may take, and
+-- one that has no end.
+local ALL <const>, ACCOUNTS <const>, PER_ACCOUNT <const> = 16, 12, 8
 local SECONDS <const>, ENDLESS_SECONDS <const> = 3600, 86400
 -- Says to who waits that the server lives.
 local ALIVE_MS <const> = 5000
 -- For a command to notice that nobody reads what it prints, before it is ended.
 local LEFT_MS <const> = 5000
 local WORDS_MAX <const>, LINE_MAX <const> = 10000, 4096
--- Of files for commands that have not begun, of all visitors.
-local WAITING_MAX <const> = 64 * 1024 * 1024
+-- Of files for commands that have not begun, of all visitors; and pieces of those of one.
+local WAITING_MAX <const>, PIECES_MAX <const> = 64 * 1024 * 1024, 1024
 
 ---@class lest.control.errands
 local Errands = {}
@@ -43,19 +44,22 @@ end
 function Errands:file(visitor, frame)
   local path, data = bytes_of(frame.path), bytes_of(frame.data)
   if not path or not data then return refuse(visitor, frame, "protocol", "a file has a path") end
-  local size = (visitor.files_size or 0) + #data
-  if size > allowed.FILES_MAX or self.waiting + #data > WAITING_MAX then
+  local files = visitor.files or { by_path = {}, pieces = 0, bytes = 0, counted = 0 }
+  local counted = #path + #data
+  if files.pieces >= PIECES_MAX or files.bytes + #data > allowed.FILES_MAX
+    or self.waiting + counted > WAITING_MAX then
     return refuse(visitor, frame, "too_large", "the files of the command are too large")
   end
-  visitor.files, visitor.files_size = visitor.files or {}, size
-  self.waiting = self.waiting + #data
-  visitor.files[path] = (visitor.files[path] or "") .. data
+  visitor.files, self.waiting = files, self.waiting + counted
+  files.pieces, files.bytes = files.pieces + 1, files.bytes + #data
+  files.counted = files.counted + counted
+  files.by_path[path] = (files.by_path[path] or "") .. data
   visitor:send(frames.result(frame.id, true))
 end
 
 local function drop_files(self, visitor)
-  self.waiting = self.waiting - (visitor.files_size or 0)
-  visitor.files, visitor.files_size = nil, nil
+  self.waiting = self.waiting - (visitor.files and visitor.files.counted or 0)
+  visitor.files = nil
 end
 
 local function words_of(frame)
@@ -69,22 +73,24 @@ local function words_of(frame)
 end
 
 function Errands:is_full(uid)
+  if uid == 0 then return self.count >= ALL end
   local mine = 0
   for _, errand in pairs(self.by_pid) do
     if errand.visitor.peer.uid == uid then mine = mine + 1 end
   end
-  return self.count >= ALL or (uid ~= 0 and mine >= PER_ACCOUNT)
+  return self.count >= ACCOUNTS or mine >= PER_ACCOUNT
 end
 
+-- The timer is first: who cannot be sent to leaves, and has another one in its place.
 local function alive(errand)
-  errand.visitor:send(frames.part(errand.id, { alive = true }))
   errand.timer = core.loop.timer(ALIVE_MS, function() alive(errand) end)
+  errand.visitor:send(frames.part(errand.id, { alive = true }))
 end
 
 function Errands:start(visitor, frame, words)
   local command, is_endless = table.remove(words, 1), list.has(words, "--follow")
   local job = { config = self.config, channel = visitor.channel, peer = visitor.peer,
-    id = frame.id, files = visitor.files or {} }
+    id = frame.id, files = visitor.files and visitor.files.by_path or {} }
   local pid, input = core.process.errand(visitor.channel, is_endless and ENDLESS_SECONDS
     or SECONDS, function()
     return errand_module.run(job, command, words, frame)
@@ -119,11 +125,8 @@ end
 function Errands.input(_, visitor, frame)
   local errand, line = visitor.errand, bytes_of(frame.data)
   if not errand or not errand.input or not line or #line > LINE_MAX then return end
-  if line ~= "" then
-    errand.input:write(line)
-    errand.input:flush()
-  end
-  if line:sub(-1) == "\n" then return end
+  local is_taken = line ~= "" and errand.input:write(line) and errand.input:flush()
+  if is_taken and line:sub(-1) == "\n" then return end
   errand.input:close()
   errand.input = nil
 end

@@ -49,6 +49,9 @@ end
 ---@param visitor lest.control.visitor
 ---@param frame table
 function Reloads:ask(visitor, frame)
+  if self.waiting[visitor] then
+    return visitor:send(frames.failure(frame.id, "usage", "one reload after the other"))
+  end
   core.log.write("info", "reload asked", { "uid", visitor.peer.uid })
   self.waiting[visitor] = { visitor = visitor, id = frame.id }
   core.process.reload(function(...) settle(self, ...) end)
