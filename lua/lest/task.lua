@@ -153,7 +153,7 @@ end
 ---@param ... any
 ---@return lest.task
 function M.start(options, fn, ...)
-  local root = not options.limit and current and current.root or nil
+  local root = current and current.root
   local bounds = root or options
   local task = setmetatable({
     co = coroutine.create(fn), done = false, limit = bounds.limit, quiet = options.quiet,

@@ -203,4 +203,22 @@ describe("limits", function()
     assert.is_true(limit.exhausted)
     assert.equal(20000000, #("x"):rep(20000000))
   end)
+
+  it("hold for a task that states others, and so does the context", function()
+    local seen = {}
+    local limit = core.limit.new(math.maxinteger, 4 * 1024 * 1024)
+    local running = task.start({ limit = limit, context = "mine", quiet = true }, function()
+      local other = { limit = core.limit.new(math.maxinteger, 0), context = "other", quiet = true }
+      task.start(other, function()
+        task.sleep(0)
+        seen.context = task.context()
+        for i = 1, 60000 do seen[i] = ("x"):rep(1000) .. i end
+        seen.is_through = true
+      end):wait()
+    end)
+    pcall(running.wait, running)
+    assert.is_true(limit.exhausted)
+    assert.equal("mine", seen.context)
+    assert.is_nil(seen.is_through)
+  end)
 end)
