@@ -6,6 +6,7 @@
 ---   shadows:note(channel, said)
 ---   shadows:flush()                      -- before a commit
 local core = require "lest.core"
+local lines = require "lest.server.wire.lines"
 local record = require "lest.server.authority.record"
 
 local M = {}
@@ -44,6 +45,8 @@ function Shadows.expect(_, channel, request)
   expected.first = expected.first + 1
 end
 
+local bad_shadows <const> = lines.new "bad shadow"
+
 -- The label of a request that a worker may speak of, once.
 local function take(channel, id)
   local labels = channel.expected and channel.expected.labels
@@ -58,7 +61,7 @@ end
 function Shadows:note(channel, said)
   local label = take(channel, said.id)
   if not label then
-    return core.log.write("warning", "bad shadow", { "id", said.id, "worker_pid", channel.pid })
+    return bad_shadows:write("warning", { "id", said.id, "worker_pid", channel.pid })
   end
   if #self.kept >= KEPT_MAX then return end
   table.insert(self.kept, {
