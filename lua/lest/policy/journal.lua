@@ -124,10 +124,10 @@ end
 
 -- Questions
 
---- A question as it is noted and known again: one that is too long by its hash.
+--- A question as it is noted and known again: one that is not noted as it is by its hash.
 local function noted(question)
   local text = terminal.line(question, QUESTION_MAX)
-  if #question <= QUESTION_MAX then return text end
+  if text == question then return text end
   return text .. core.secret.sha256(question):sub(1, 16)
 end
 

@@ -79,6 +79,8 @@ describe("a recorded decision", function()
         us = 1 },
       { kind = "csv", question = "devices.csv 7", is_nothing = true, us = 1 },
       { kind = "http", question = "GET https://a/3", sha256 = "00", us = 1 },
+      { kind = "http", question = "GET https://a/4", us = 1,
+        answer = { status = 200, body_sha256 = "00" } },
     } })
     assert.equal(200, source("http", "GET https://a/1").status)
     assert.equal(404, source("http", "GET https://a/1").status)
@@ -89,6 +91,8 @@ describe("a recorded decision", function()
     assert.is_nil(source.missing)
     assert.has_error(function() source("http", "GET https://a/3") end,
       "not decidable: the record has no answer to http GET https://a/3")
+    assert.has_error(function() source("http", "GET https://a/4") end,
+      "not decidable: the record has no answer to http GET https://a/4")
     assert.is_false(pcall(source, "csv", "GET https://a/1"))
     assert.equal("http GET https://a/3", source.missing)
   end)

@@ -261,6 +261,13 @@ describe("a question to the outside", function()
     assert.is_true(#first.question < 600)
     assert.is_nil(first.question:find "%c")
     assert.not_equal(first.question, second.question)
+    local spaced = {}
+    for i, question in ipairs { "a b", "a  b", "a b ", "a\tb", "\u{200b}", "\\u{200b}" } do
+      local call = ask_once("csv", question, function() return 1 end)
+      assert.is_nil(spaced[call.question], question)
+      spaced[call.question] = i
+    end
+    assert.equal(1, spaced["a b"])
     local hostile = {}
     for i = 1, 64 do hostile[i] = ('"\\'):rep(250) .. i end
     local _, journal = decide(function()
