@@ -2,11 +2,13 @@
 #include "base/owner.h"
 #include "lua/binding.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <grp.h>
 #include <limits.h>
 #include <pwd.h>
+#include <string.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -105,6 +107,51 @@ static int make_folder(lua_State *L)
         return lestL_fail(L, &err);
     }
     lua_pushboolean(L, 1);
+    return 1;
+}
+
+enum { ENTRIES_MAX = 1000 };
+
+/* The names in a folder, each with a NUL behind; that of a folder has a slash first. */
+static void read_entries(DIR *dir, struct lest_buf *names)
+{
+    struct dirent *entry;
+    struct stat info;
+    for (int count = 0; count < ENTRIES_MAX && (entry = readdir(dir));) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") == 0 || strcmp(name, "..") == 0)
+            continue;
+        count++;
+        lest_buf_append_str(names, name);
+        if (fstatat(dirfd(dir), name, &info, 0) == 0 && S_ISDIR(info.st_mode))
+            lest_buf_append_byte(names, '/');
+        lest_buf_append_byte(names, '\0');
+    }
+}
+
+/* system.entries(folder): at most 1000 of the names in it, in no order; a folder's ends with a slash */
+static int entries(lua_State *L)
+{
+    struct lest_error err;
+    const char *folder = luaL_checkstring(L, 1);
+    struct lest_buf *names = lestL_buf(L, (size_t)ENTRIES_MAX * (NAME_MAX + 2));
+    DIR *dir = opendir(folder);
+    if (!dir) {
+        enum lest_status status = errno == ENOENT ? LEST_E_NOT_FOUND : LEST_E_IO;
+        lest_error_set_errno(&err, status, errno, "the folder %s cannot be read", folder);
+        return lestL_fail(L, &err);
+    }
+    read_entries(dir, names);
+    closedir(dir);
+    if (lest_buf_status(names, &err))
+        return lestL_fail(L, &err);
+    lua_newtable(L);
+    for (size_t at = 0, i = 1; at < names->len; i++) {
+        const char *name = (const char *)names->data + at;
+        at += strlen(name) + 1;
+        lua_pushstring(L, name);
+        lua_rawseti(L, -2, (lua_Integer)i);
+    }
     return 1;
 }
 
@@ -220,6 +267,7 @@ int lestL_open_system(lua_State *L)
         { "group_id", group_id },
         { "has_account", has_account },
         { "make_folder", make_folder },
+        { "entries", entries },
         { "give", give },
         { "exists", exists },
         { "stamp", stamp },

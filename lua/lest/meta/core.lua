@@ -738,6 +738,12 @@ function core_system.has_account(name) end
 ---@return lest.error? err code exists, io
 function core_system.make_folder(path, mode) end
 
+--- The names in a folder, at most 1000, in no order; a folder's ends with a slash.
+---@param folder string
+---@return string[]?
+---@return lest.error? err code not_found, io
+function core_system.entries(folder) end
+
 --- Make a file or folder another account's, with that account's group.
 ---@param path string
 ---@param account string

@@ -33,3 +33,20 @@ describe("system.identity", function()
     assert.equal("not_found", err.code)
   end)
 end)
+
+describe("system.entries", function()
+  it("names what is in a folder, folders with a slash, and not more than its bound", function()
+    local folder = temporary.folder()
+    for _, name in ipairs { "a", ".b", "c\nd" } do process.write(folder .. "/" .. name, "") end
+    assert(core.system.make_folder(folder .. "/e"))
+    process.must { "ln", "-s", "nowhere", folder .. "/f" }
+    local names = assert(core.system.entries(folder))
+    table.sort(names)
+    assert.same({ ".b", "a", "c\nd", "e/", "f" }, names)
+    for i = 1, 1100 do process.write(("%s/e/%d"):format(folder, i), "") end
+    assert.equal(1000, #core.system.entries(folder .. "/e"))
+    assert.equal("not_found", (select(2, core.system.entries(folder .. "/none"))).code)
+    assert.equal("io", (select(2, core.system.entries(folder .. "/a"))).code)
+    temporary.clean()
+  end)
+end)

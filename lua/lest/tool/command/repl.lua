@@ -1,8 +1,10 @@
 --- `lest repl [SCRIPT]`: type Lua with lest at hand, or with --attach inside a server that runs.
 --- From a pipe there is no prompt, every line is run, and the exit code is that of the first error.
 local attached = require "lest.tool.repl.attached"
+local colour = require "lest.tool.repl.colour"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local help = require "lest.tool.repl.help"
 local history = require "lest.tool.repl.history"
 local load = require "lest.server.config.load"
 local remote = require "lest.tool.repl.remote"
@@ -16,9 +18,11 @@ local M = {}
 function M.parser()
   local p = support.parser {
     name = "lest repl",
-    summary = "Type Lua and see what it gives, with the module lest at hand. From a pipe, every "
-      .. "line is run, and the exit code is that of the first error.",
+    summary = "Type Lua and see what it gives, with the module lest at hand. help(x) says what is "
+      .. "written about x, source(x) where it is. From a pipe, every line is run, and the exit "
+      .. "code is that of the first error. NO_COLOR=1 keeps colours off a terminal.",
     example = "lest repl\n> key = lest.key.generate \"ec:P-256\"\n> key.type\n\"ec:P-256\"\n"
+      .. "> help(lest.csr.build)\n"
       .. "lest repl --attach pki/server.lua\nattached> break_at { principal = \"dev1\" }\n"
       .. "parked> request.csr.subject",
   }
@@ -75,6 +79,7 @@ local function interactive(edit, greeting, make)
   local past = history.open(history.path())
   for _, entry in ipairs(past.entries) do editor:add(entry) end
   session = make { write = write, complain = complain, call = edit.guard,
+    entries = past.entries, in_colour = colour.is_wanted(),
     tell = function(text) editor:tell(text) end,
     keep = function(statement)
       if past:add(statement) then editor:add(statement) end
@@ -134,10 +139,26 @@ local function attach(options)
   return converse(options, greeting, function(means) return remote.new(server, means) end)
 end
 
+-- What help() without anything says.
+local HELP <const> = [[
+help(x) shows what is written about x: a function (lest.key.generate), a module (lest.http), an
+object (a certificate, a client), or a text: "request.principal", "policy.renew", "subject".
+source(x) says where it is.
+]]
+
+--- The words of the prompt beside those of Lua.
+local function set_words()
+  _G.lest = require "lest" -- luacheck: ignore 122
+  function _G.help(...) -- luacheck: ignore 122
+    write(select("#", ...) == 0 and HELP or help.text((...)) .. "\n")
+  end
+  function _G.source(x) write(help.place(x) .. "\n") end -- luacheck: ignore 122
+end
+
 local function run(options)
   if options.attach then return attach(options) end
   if options.write then support.usage "--write is for --attach" end
-  _G.lest = require "lest" -- luacheck: ignore 122
+  set_words()
   support.search_here()
   arg = { [0] = options.script } -- luacheck: ignore 121
   return converse(options, ("lest %s, %s."):format(core.version, _VERSION), repl.new)

@@ -14,21 +14,25 @@ local M = {}
 ---@field optional boolean
 
 ---@class lest.manual.function
----@field name string as it is defined: "M.approve", "Client:enroll"
+---@field name string the last word of it
+---@field defined string as it is defined: "M.approve", "Client:enroll"; "" of a file's result
 ---@field parameters lest.manual.value[]
 ---@field returns lest.manual.value[]
 ---@field text string
+---@field line integer of the file, where it is defined
 
 ---@class lest.manual.class
 ---@field name string
 ---@field text string
 ---@field fields lest.manual.value[]
+---@field line integer of the file, below its annotation
 ---@field methods lest.manual.function[] those that are called with ":"
 ---@field functions lest.manual.function[] those that are called with "."
 
 ---@class lest.manual.annotations
 ---@field classes table<string, lest.manual.class>
 ---@field functions table<string, lest.manual.function> of the module, by their name alone
+---@field by_line table<integer, lest.manual.function> every function, by the line that defines it
 ---@field head string what the file says of itself
 ---@field result? lest.manual.function what the file returns, where that is a function
 ---@field module? lest.manual.class of the module's own table, M
@@ -140,15 +144,18 @@ local function read_block(lines)
   return block
 end
 
-local function function_of(block, name)
-  return { name = name, text = block.text, parameters = block.parameters, returns = block.returns }
+local function function_of(found, block, name, number)
+  local fn = { name = name, defined = name, text = block.text, line = number,
+    parameters = block.parameters, returns = block.returns }
+  found.by_line[number] = fn
+  return fn
 end
 
 --- What the line after a block defines.
-local function define(found, block, line)
+local function define(found, block, line, number)
   if block.class then
     local class = { name = block.class, text = block.text, fields = block.fields, methods = {},
-      functions = {} }
+      functions = {}, line = number }
     found.classes[block.class] = class
     local owner = line:match "^local ([%w_]+)"
     if owner == "M" then
@@ -159,18 +166,21 @@ local function define(found, block, line)
     return
   end
   if line:find "^return function%(" then
-    found.result = function_of(block, "")
+    found.result = function_of(found, block, "", number)
     return
   end
   local name = line:match "^local function ([%w_]+)%(" or line:match "^function ([%w_.:]+)%("
   if not name then return end
+  local fn = function_of(found, block, name, number)
   local owner, sign, short = name:match "^([%w_]+)([.:])([%w_]+)$"
   local class = owner and found.owners[owner]
   if not owner or short:find "^__" then return end -- of a file alone, or Lua's
   if class then
-    table.insert(sign == ":" and class.methods or class.functions, function_of(block, short))
+    fn.name = short
+    table.insert(sign == ":" and class.methods or class.functions, fn)
   elseif owner == "M" then
-    found.functions[short] = function_of(block, short)
+    fn.name = short
+    found.functions[short] = fn
   end
 end
 
@@ -178,9 +188,10 @@ end
 ---@param text string
 ---@return lest.manual.annotations
 function M.read(text)
-  local found = { classes = {}, functions = {}, owners = {}, head = "" }
-  local lines, is_first = nil, true
+  local found = { classes = {}, functions = {}, by_line = {}, owners = {}, head = "" }
+  local lines, is_first, number = nil, true, 0
   for line in (text .. "\n"):gmatch "([^\n]*)\n" do
+    number = number + 1
     local comment = line:match "^%s*%-%-%-(.*)$"
     if comment then
       lines = lines or {}
@@ -188,7 +199,7 @@ function M.read(text)
     elseif lines or line:find "^function " then
       local block = read_block(lines or {})
       if is_first then found.head = block.text end
-      define(found, block, line)
+      define(found, block, line, number)
       lines, is_first = nil, false
     end
   end

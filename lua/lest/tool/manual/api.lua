@@ -18,30 +18,40 @@ local PARTS <const> = { ["lest.policy"] = { "verdicts", "ready", "rules", "tests
 
 --- The functions of a public module, by name.
 ---@param module string
----@return table<string, lest.manual.function>
+---@return table<string, lest.manual.function> functions
+---@return table<string, string> homes the module of which file each is
 function M.functions(module)
-  local found = {}
-  for name, fn in pairs(annotations.of(module).functions) do found[name] = fn end
-  for _, part in ipairs(PARTS[module] or {}) do
-    local functions = annotations.of(module .. "." .. part).functions
-    for name, fn in pairs(functions) do found[name] = fn end
+  local found, home = {}, {}
+  local function add(from)
+    for name, fn in pairs(annotations.of(from).functions) do found[name], home[name] = fn, from end
   end
-  return found
+  add(module)
+  for _, part in ipairs(PARTS[module] or {}) do add(module .. "." .. part) end
+  return found, home
 end
 
-local classes
+local classes, homes
+
+--- Every class that has a description, by its name, and the module that describes it.
+---@return table<string, lest.manual.class> classes
+---@return table<string, string> homes
+function M.classes()
+  if not classes then
+    classes, homes = {}, {}
+    for _, source in ipairs(SOURCES) do
+      for each, class in pairs(annotations.of(source).classes) do
+        classes[each], homes[each] = class, source
+      end
+    end
+  end
+  return classes, homes
+end
 
 --- A class by its name.
 ---@param name string
 ---@return lest.manual.class|nil
 function M.class(name)
-  if not classes then
-    classes = {}
-    for _, source in ipairs(SOURCES) do
-      for each, class in pairs(annotations.of(source).classes) do classes[each] = class end
-    end
-  end
-  return classes[name]
+  return (M.classes())[name]
 end
 
 --- A comment's text as blocks: paragraphs, and code where lines are indented.

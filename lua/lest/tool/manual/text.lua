@@ -43,6 +43,16 @@ local function write(out, blocks, indent, width)
   end
 end
 
+--- The text of blocks alone, as `help` of the REPL shows them.
+---@param blocks lest.manual.block[]
+---@param width integer columns
+---@return string
+function M.blocks(blocks, width)
+  local out = {}
+  write(out, blocks, 0, width)
+  return (table.concat(out, "\n"):gsub("\n+$", ""))
+end
+
 --- The text of a page.
 ---@param page lest.manual.page
 ---@param width integer columns

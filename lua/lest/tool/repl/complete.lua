@@ -1,7 +1,14 @@
---- Tab completion: which names can follow the text before the cursor.
+--- Tab completion: which names can follow the text before the cursor. Within the table of a call
+--- these are its options too, within a string files, and where no name fits, words of the history.
 ---
 ---   complete.candidates(session.locals, "lest.ke") --> { "lest.key" }, "lest.ke"
+local core = require "lest.core"
+local offers = require "lest.tool.repl.offers"
+local terminal = require "lest.base.terminal"
+
 local M = {}
+
+local HISTORY_MAX <const> = 200
 
 local function value_of(cell)
   return select(2, debug.getupvalue(cell.fn, cell.index))
@@ -63,18 +70,64 @@ local function resolve(locals, path)
   return value
 end
 
---- The words that begin as the last word of `before` does.
----@param locals table<string, table> a session's locals
----@param before string the line up to the cursor
----@return string[] candidates sorted, each with what stands before its last dot or colon
----@return string word
-function M.candidates(locals, before)
-  local word = before:match "[%a_][%w_.:]*$" or ""
+-- What is called as `client:enroll`, as help has it: its class is that of the value.
+local function callee(locals, path)
+  local before, method = path:match "^(.*):([%w_]+)$"
+  if not before then
+    local value = resolve(locals, path)
+    return type(value) == "function" and value or path
+  end
+  local meta = debug.getmetatable(resolve(locals, before))
+  local name = type(meta) == "table" and rawget(meta, "__name")
+  return type(name) == "string" and name .. ":" .. method or path
+end
+
+-- The names of a folder that go on with a path that is typed.
+local function files(path)
+  local folder, start = path:match "^(.*/)([^/]*)$"
+  local list = {}
+  for _, name in ipairs(core.system.entries(folder or ".") or {}) do
+    local is_hidden = name:sub(1, 1) == "." and (start or path) == ""
+    if not is_hidden and name:sub(1, #(start or path)) == (start or path)
+      and terminal.safe(name) == name and not name:find "[\\\"']" then
+      list[#list + 1] = (folder or "") .. name
+    end
+  end
+  table.sort(list)
+  return list
+end
+
+-- The names that begin so in what was typed before.
+local function typed_before(entries, word)
+  local seen, list = {}, {}
+  for i = #entries, math.max(1, #entries - HISTORY_MAX), -1 do
+    for name in entries[i]:gmatch "[%a_][%w_.:]*" do
+      if not seen[name] and name ~= word and name:sub(1, #word) == word then
+        seen[name], list[#list + 1] = true, name
+      end
+    end
+  end
+  table.sort(list)
+  return list
+end
+
+local function options(locals, before)
+  local path, word, given = offers.call(before)
+  local list = {}
+  for _, name in ipairs(path and offers.options(callee(locals, path)) or {}) do
+    if name:sub(1, #word) == word and not given[name] then list[#list + 1] = name .. " = " end
+  end
+  table.sort(list)
+  return list, word
+end
+
+-- Names that are there.
+local function names(locals, word)
   local path, sign, last = word:match "^(.*)([.:])([%w_]*)$"
   local keys = {}
   if path then
     local value = resolve(locals, path)
-    if value == nil then return {}, word end
+    if value == nil then return {} end
     add_fields(keys, value)
   else
     path, sign, last = "", "", word
@@ -88,16 +141,34 @@ function M.candidates(locals, before)
     end
   end
   table.sort(list)
+  return list
+end
+
+--- The words that begin as the last word of `before` does.
+---@param locals table<string, table> a session's locals
+---@param before string what is typed up to the cursor, with the lines before it
+---@param entries? string[] of the history
+---@return string[] candidates sorted, each with what stands before its last dot or colon
+---@return string word
+function M.candidates(locals, before, entries)
+  local path = offers.open_string(before)
+  if path then return files(path), path end
+  local list, word = options(locals, before)
+  if #list > 0 then return list, word end
+  word = before:match "[%a_][%w_.:]*$" or ""
+  list = names(locals, word)
+  if #list == 0 and word ~= "" then list = typed_before(entries or {}, word) end
   return list, word
 end
 
 --- What Tab adds to the line, and what it lists if it adds nothing.
 ---@param locals table<string, table>
 ---@param before string
+---@param entries? string[] of the history
 ---@return string addition
 ---@return string[] list
-function M.complete(locals, before)
-  local list, word = M.candidates(locals, before)
+function M.complete(locals, before, entries)
+  local list, word = M.candidates(locals, before, entries)
   if #list == 0 then return "", {} end
   local common = list[1]
   for _, each in ipairs(list) do

@@ -9,8 +9,10 @@
 --- inside one that declares the locals it names, and debug.upvaluejoin makes these the variables of
 --- earlier lines. So a closure of line 1 sees what line 2 assigns, and a local declared again is a
 --- new variable.
+local colour = require "lest.tool.repl.colour"
 local complete = require "lest.tool.repl.complete"
 local core = require "lest.core"
+local place = require "lest.tool.repl.place"
 local scan = require "lest.tool.repl.scan"
 local show = require "lest.tool.inspect.show"
 
@@ -27,13 +29,16 @@ Session.__index = Session
 local REACHED <const> = setmetatable({}, { __name = "lest.repl.reached" })
 
 --- A session. write takes text for the user, complain (default: write) errors; call is xpcall or
---- something like it that can be interrupted; keep gets each whole statement before it runs.
----@param options { write: function, complain?: function, call?: function, keep?: function }
+--- something like it that can be interrupted; keep gets each whole statement before it runs;
+--- entries are those of the history, for completion.
+---@param options { write: function, complain?: function, call?: function, keep?: function,
+--- entries?: string[], in_colour?: boolean }
 ---@return lest.repl
 function M.new(options)
   return setmetatable({
     write = options.write, complain = options.complain or options.write,
     call = options.call or xpcall, keep = options.keep or function() end,
+    entries = options.entries, paint = colour.new(options.in_colour or false),
     locals = {}, closing = {}, buffer = nil, exit_code = 0, trace = nil,
   }, Session)
 end
@@ -149,29 +154,37 @@ local function adopt(self, locals, capture)
   end
 end
 
+-- What is decoded for people, as a certificate, has no colours.
+local function shown(self, value)
+  local text = show.text(value)
+  return debug.getmetatable(value) and type(value) ~= "string" and text or self.paint.value(text)
+end
+
 local function print_values(self, first, ...)
   local count = select("#", ...)
   if first == nil and count > 0 and core.error.is((...)) then
-    self.complain(show.error((...)) .. "\n")
+    self.complain(self.paint.error(show.error((...))) .. "\n")
     if self.exit_code == 0 then self.exit_code = (...).exit_code or 1 end
     return
   end
   for i = 0, count do
     local value = first
     if i > 0 then value = (select(i, ...)) end
-    self.write(show.text(value) .. "\n")
+    self.write(shown(self, value) .. "\n")
   end
 end
 
-local function failed(self, err, trace)
+local function failed(self, err, trace, where)
   self.trace = trace
-  self.complain(show.error(err) .. "\n")
+  self.complain(self.paint.error(show.error(err) .. (where or "")) .. "\n")
   local code = core.error.is(err) and err.exit_code or 1
   if self.exit_code == 0 then self.exit_code = code end
 end
 
+local OUTER <const> = debug.getinfo(1, "S").source
+
 local function handler(err)
-  return { err = err, trace = debug.traceback(tostring(err), 2) }
+  return { err = err, trace = debug.traceback(tostring(err), 2), frames = place.frames(OUTER) }
 end
 
 local function succeed(self, locals, ...)
@@ -181,22 +194,25 @@ local function succeed(self, locals, ...)
   if select("#", ...) > 0 then print_values(self, ...) end
 end
 
-local function conclude(self, locals, ok, ...)
-  if ok then return succeed(self, locals, ...) end
+local function conclude(self, statement, ok, ...)
+  if ok then return succeed(self, statement.locals, ...) end
   local failure = ...
   if type(failure) ~= "table" or failure.trace == nil then failure = { err = failure } end
-  failed(self, failure.err, failure.trace)
+  failed(self, failure.err, failure.trace, place.text(failure.err, failure.frames or {}, statement))
 end
 
 local function evaluate(self, source)
   local fn, locals = compile(self, source)
-  if not fn then return failed(self, locals) end
-  conclude(self, locals, self.call(fn, handler, REACHED))
+  local statement = { fn = fn, text = source, locals = locals }
+  if not fn then return failed(self, locals, nil, place.text(locals, {}, statement)) end
+  conclude(self, statement, self.call(fn, handler, REACHED))
 end
 
 local HELP <const> = [[
 Type Lua: an expression shows its value, a statement runs, an unfinished one goes on in the next
 line. Locals stay. lest is the module: lest.client, lest.key, lest.csr, lest.cert, ...
+  help(x)  what is written about a function, a module, an object, or "request.principal"
+  source(x) its place; Tab completes names, options of calls, and files in a string
   :help    this
   :trace   where the last error came from
   :locals  the locals that are kept
@@ -213,7 +229,7 @@ local commands <const> = {
     for _, name in ipairs(names) do
       local cell = self.locals[name]
       local _, value = debug.getupvalue(cell.fn, cell.index)
-      self.write(("%s = %s\n"):format(name, show.text(value)))
+      self.write(("%s = %s\n"):format(name, shown(self, value)))
     end
   end,
   quit = function() return "quit" end,
@@ -263,7 +279,8 @@ end
 ---@return string addition
 ---@return string[] list
 function Session:complete(before)
-  return complete.complete(self.locals, before)
+  local text = self.buffer and self.buffer .. "\n" .. before or before
+  return complete.complete(self.locals, text, self.entries)
 end
 
 --- Forget an unfinished input.
@@ -278,11 +295,11 @@ function Session:load(path)
   local chunk, problem = loadfile(path)
   if not chunk then
     if self.exit_code == 0 and problem:find "^cannot open" then self.exit_code = 2 end
-    failed(self, problem)
+    failed(self, problem, nil, place.text(problem, {}))
     return false
   end
   local before = self.exit_code
-  conclude(self, nil, self.call(function() chunk() end, handler))
+  conclude(self, {}, self.call(function() chunk() end, handler))
   return self.exit_code == before
 end
 

@@ -1,6 +1,7 @@
 -- The REPL: lines and their values, locals, unfinished code, completion and history.
 local complete = require "lest.tool.repl.complete"
 local core = require "lest.core"
+local help = require "lest.tool.repl.help"
 local history = require "lest.tool.repl.history"
 local repl = require "lest.tool.repl"
 local scan = require "lest.tool.repl.scan"
@@ -56,8 +57,8 @@ describe("a REPL session", function()
 
   it("keeps <const> constant, computed or not", function()
     local text = typed("local a <const>, b <const> = 5, {}", "a, b", "a = 1", "b = 1")
-    assert.equal("5\n{}\nerror: repl:1: attempt to assign to const variable 'a'\n"
-      .. "error: repl:1: attempt to assign to const variable 'b'\n", text)
+    assert.equal("5\n{}\nerror: repl:1: attempt to assign to const variable 'a'\n  1 | a = 1\n"
+      .. "error: repl:1: attempt to assign to const variable 'b'\n  1 | b = 1\n", text)
     assert.equal("2\n", (typed("local a <const> = 1", "local a = 1", "a = 2", "a")))
   end)
 
@@ -107,13 +108,33 @@ describe("a REPL session", function()
 
   it("shows what was raised, whatever it is, and goes on", function()
     local text = typed("error 'x'", "error()", "error({})", "local t; t.x()", ":trace", "1")
-    assert.matches("^error: repl:1: x\nerror: nil\n", text)
+    assert.matches("^error: repl:1: x\n  1 | error 'x'\nerror: nil\n", text)
     assert.matches("attempt to index a nil value %(local 't'%)", text)
     assert.matches("stack traceback", text)
     assert.matches("\n1\n$", text)
     local _, session = typed ("local new = require('lest.core').error.new",
       "error(new { code = 'refused', message = 'm' })")
     assert.equal(7, session:finish())
+  end)
+
+  it("shows the line that an error comes from, and who called it", function()
+    local path = temporary.file(temporary.folder(), "s.lua",
+      "function repl_inner()\n  error 'bad'\nend\nfunction repl_outer()\n  repl_inner()\n  "
+      .. "return 1\nend\n")
+    local text = typed(("dofile %q"):format(path), "x = 1 +\n1 +\n#nil", "repl_outer() x = 1",
+      "local e = '\27[2J' error 'y'")
+    assert.truthy(text:find("\n  3 | #nil\n", 1, true), text)
+    assert.truthy(text:find(":2: bad\n  2 | error 'bad'\n  called from ", 1, true), text)
+    assert.truthy(text:find("s.lua:5\n  called from repl:1\n", 1, true), text)
+    assert.not_matches("\27", text)
+    _G.repl_inner, _G.repl_outer, _G.x = nil, nil, nil
+    temporary.clean()
+  end)
+
+  it("takes no line of earlier code for that of the code that runs", function()
+    local text = typed("function repl_inner()\n  error 'bad'\nend", "do\n  repl_inner()\nend")
+    assert.equal("error: repl:2: bad\n  called from repl:2\n", text)
+    _G.repl_inner = nil
   end)
 
   it("has commands, and says which it does not have", function()
@@ -164,6 +185,107 @@ describe("completion", function()
     local addition, all = complete.complete(session.locals, "dev")
     assert.equal("ice_", addition)
     assert.equal(2, #all)
+  end)
+end)
+
+describe("completion of what is not typed whole", function()
+  local function list(before, entries)
+    local _, session = typed "local client = require 'lest.client' { url = 'https://x' }"
+    return table.concat((complete.candidates(session.locals, before, entries)), "|")
+  end
+
+  it("offers the options of a call that are not there yet", function()
+    assert.equal("trust = |trust_cacerts = ", list "lest.client { url = 'x', tr")
+    assert.equal("trust_cacerts = ", list "lest.client { trust = ')', tr")
+    assert.equal("subject = ", list "cert = client:enroll {\n  key = key, subj")
+    _G.lest = require "lest"
+    assert.equal("passphrase = ", list "lest.key.load('x', { pa")
+    assert.equal("subject_der = ", list "lest.csr.build { subject = 'CN=x', subj")
+    assert.equal("", list "nothing_here { subj")
+    assert.equal("string.format", list "lest.client { url = string.fo")
+    _G.lest = nil
+  end)
+
+  it("offers the files that a string may name, but none that would end it", function()
+    local folder = temporary.folder()
+    for _, name in ipairs { "one.pem", "only.lua", "o\" .. x", "o\27[2J", ".other" } do
+      temporary.file(folder, name, "")
+    end
+    core.system.make_folder(folder .. "/odd")
+    local path = folder .. "/o"
+    assert.equal(("%sdd/|%sne.pem|%snly.lua"):format(path, path, path),
+      list(("lest.cert.load '%s"):format(path)))
+    assert.equal(path .. "ne.pem", list(('x = { "it\\"s", "%sne'):format(path)))
+    assert.equal("", list "io.open '/nowhere/x")
+    temporary.clean()
+  end)
+
+  it("offers names of the history where nothing else fits", function()
+    assert.equal("zz_device.name", list("zz_", { "zz_device.name = 1", "print(yy)" }))
+    assert.equal("client", list("clien", { "client_of_old = 1" }))
+  end)
+end)
+
+describe("help and source", function()
+  local lest = require "lest"
+
+  it("say what is written about a function, a module, an object and a field", function()
+    assert.matches("^lest%.key%.generate%(spec%)\n +Make a key", help.text(lest.key.generate))
+    assert.matches("^http%.get%(url, %[options%]%)\n +Fetch", help.text(lest.http.get))
+    assert.matches("^all%(list, %[options%]%)", help.text(lest.all))
+    assert.matches("^ +lest%.client\n.*client:enroll%(what", help.text(lest.client))
+    local key = assert(lest.key.generate "ed25519")
+    assert.matches("lest%.key\n.*key:save%(path", help.text(key))
+    assert.matches("^key:pem%(", help.text(key.pem))
+    assert.matches("^ +lest%.core%.csr\n.*lest%.csr%.build%(", help.text(lest.csr))
+    assert.matches("kind .*how it was proven", help.text "request.principal.kind")
+    assert.matches("subject .*whose it is", help.text "request.principal.certificate.subject")
+    assert.matches("^policy%.renew%(", help.text "policy.renew")
+    assert.matches("lest%.cert\n.*lest%.csr\n", help.text "subject")
+    assert.matches("^lest%.error", (help.text(lest.error.new { code = "io", message = "x" })
+      :gsub("^ +", "")))
+    for _, unknown in ipairs { 5, "", "no such", "request.nothing", print, {}, true } do
+      assert.matches("^nothing is written", help.text(unknown))
+    end
+  end)
+
+  it("say where it is", function()
+    assert.matches("lest/http%.lua:%d+$", help.place(lest.http.get))
+    assert.matches("lest/meta/core%.lua:%d+$", help.place(lest.key.generate))
+    assert.matches("lest/client%.lua:%d+$", help.place(lest.client))
+    assert.matches("policy/.*%.lua:%d+$", help.place "policy.renew")
+    local _, session = typed "function repl_f()\nend"
+    assert.equal("line 1 of what was typed", help.place(session and _G.repl_f))
+    assert.equal("its place is not known", help.place(1))
+    _G.repl_f = nil
+  end)
+
+  it("show the annotations of a script of one's own, fit for a terminal", function()
+    local path = temporary.file(temporary.folder(), "own.lua",
+      "local M = {}\n\n--- Do it \27[2J.\n---@param what string\nfunction M.act(what) return what "
+      .. "end\n\nfunction M.bare() end\nreturn M\n")
+    local own = dofile(path)
+    assert.equal("own.act(what)\n       Do it \\x1b[2J.", help.text(own.act))
+    assert.equal(path .. ":5", help.place(own.act))
+    assert.matches("own%.bare%(%)", help.text(own.bare))
+    temporary.clean()
+  end)
+end)
+
+describe("colours", function()
+  it("are for values and errors, and change no letter", function()
+    local written = {}
+    local session = repl.new { in_colour = true,
+      write = function(text) written[#written + 1] = text end }
+    for _, line in ipairs { "{ a = 'x\"1 nil', b = 12, c = true }", "error 'z'" } do
+      session:feed(line)
+    end
+    local text = table.concat(written)
+    assert.truthy(text:find('\27[32m"x\\"1 nil"\27[0m', 1, true), text)
+    assert.truthy(text:find("b = \27[36m12\27[0m", 1, true), text)
+    assert.truthy(text:find("\27[31merror: repl:1: z\27[0m", 1, true), text)
+    assert.matches('^{ a = "x\\"1 nil", b = 12, c = true }\nerror: repl:1: z\n',
+      (text:gsub("\27%[%d+m", "")))
   end)
 end)
 
@@ -246,15 +368,14 @@ describe("lest repl", function()
   end)
 
   -- util-linux's script gives it a real terminal; each key waits for what the one before shows.
-  it("edits lines on a terminal, completes, and Ctrl-C interrupts what runs", function()
-    local folder = temporary.folder()
+  local function at_terminal(folder, environment)
     local fifo, shown = folder .. "/keys", folder .. "/shown"
     process.must { "mkfifo", fifo }
     process.write(shown, "")
     local pid = process.start({ "sh", "-c",
-      ("XDG_STATE_HOME=%s TERM=xterm exec script -qefc %s %s <%s"):format(folder,
+      ("XDG_STATE_HOME=%s TERM=xterm %s exec script -qefc %s %s <%s"):format(folder, environment,
         shell.quote(shell.line "repl"), shown, fifo) }, folder .. "/out", folder .. "/err")
-    local keys <close> = assert(io.open(fifo, "w"))
+    local keys = assert(io.open(fifo, "w"))
     keys:setvbuf "no"
     local seen = 0
     local function expect(text)
@@ -268,6 +389,17 @@ describe("lest repl", function()
       keys:write(keystrokes)
       expect(text)
     end
+    local function leave()
+      keys:write "\4"
+      process.wait_for(function() return not process.alive(pid) end, "the end", 30)
+      keys:close()
+    end
+    return type_and_see, expect, leave
+  end
+
+  it("edits lines on a terminal, completes, and Ctrl-C interrupts what runs", function()
+    local folder = temporary.folder()
+    local type_and_see, expect, leave = at_terminal(folder, "NO_COLOR=1")
     expect "> "
     type_and_see("6*7\n", "\n42\r")
     expect "> "
@@ -291,13 +423,33 @@ describe("lest repl", function()
     type_and_see("\27[A\n", "> ")
     type_and_see("foo()\n", '"forty-two"')
     expect "> "
-    keys:write "\4"
-    process.wait_for(function() return not process.alive(pid) end, "the end", 30)
+    leave()
     local kept = core.file.read(folder .. "/lest/history")
     assert.matches("^6%*7\nstring.format%(", kept)
     local foo = "\nfunction foo()\n\t  return 'forty-' ..\n\t    'two'\n\tend\nfoo()\n"
     assert.truthy(kept:find(foo, 1, true), kept)
     assert.not_matches("password", kept)
+    temporary.clean()
+  end)
+
+  it("helps, completes options and files, and has colours on a terminal", function()
+    local folder = temporary.folder()
+    temporary.file(folder, "device.csr", "")
+    local type_and_see, expect, leave = at_terminal(folder, "NO_COLOR=")
+    expect "> "
+    type_and_see("help(lest.key.generate)\n", "Make a key.")
+    expect "> "
+    type_and_see("source(lest.http.get)\n", "lest/http.lua:")
+    expect "> "
+    type_and_see("lest.key.load('x', { passp\t'1' })\n", "hrase = ")
+    expect "> "
+    type_and_see(("#'%s/devi\t'\n"):format(folder), "ce.csr'")
+    expect "\27[36m"
+    expect "> "
+    type_and_see("error 'oh'\n", "\27[31merror: repl:1: oh")
+    expect "> "
+    leave()
+    assert.not_matches("\27%[3%dm", shell.run(shell.line "repl", "1\n'x'\n").out)
     temporary.clean()
   end)
 end)
