@@ -82,6 +82,14 @@ describe("lest repl --attach", function()
     assert.same({ core.process.uid, "uid " .. core.process.uid }, { found.uid, found.who })
   end)
 
+  it("has all that was typed in the log, however long it is", function()
+    local code = ("'%s%s the end of it'"):format(("\1"):rep(1700), ("x"):rep(3000))
+    assert.equal(0, (run("", "-e", code)))
+    local typed = {}
+    for i, logged in ipairs(server:logged "console statement") do typed[i] = logged.code end
+    assert.truthy(table.concat(typed):find(code, 1, true))
+  end)
+
   it("steps a request through its rules at a terminal, while twenty others enroll", function()
     local terminal <close> = attach()
     terminal:type('break_at { principal = "dev1" }\n', "attached> ")

@@ -16,7 +16,7 @@ local SECONDS <const>, ENDLESS_SECONDS <const> = 3600, 86400
 local ALIVE_MS <const> = 5000
 -- For a command to notice that nobody reads what it prints, before it is ended.
 local LEFT_MS <const> = 5000
-local WORDS_MAX <const>, LINE_MAX <const> = 10000, 4096
+local WORDS_MAX <const>, LINE_MAX <const>, LOGGED_MAX <const> = 10000, 4096, 200
 -- Of files for commands that have not begun, of all visitors; and pieces of those of one.
 local WAITING_MAX <const>, PIECES_MAX <const> = 64 * 1024 * 1024, 1024
 
@@ -98,7 +98,7 @@ function Errands:start(visitor, frame, words)
   drop_files(self, visitor)
   if not pid then return refuse(visitor, frame, input.code, input.message) end
   core.log.write("info", "command", { "uid", visitor.peer.uid, "command",
-    ("%s %s"):format(command, words[1] or "") })
+    ("%s %s"):format(command, (words[1] or ""):sub(1, LOGGED_MAX)) })
   local errand = { visitor = visitor, id = frame.id, input = input, pid = pid,
     is_endless = is_endless }
   self.by_pid[pid], self.count = errand, self.count + 1

@@ -14,7 +14,8 @@ local M = {}
 local SECONDS <const>, SLICES_MAX <const>, SLICE_MS <const> = 60, 1000, 2
 local MEMORY <const>, ASKS_MAX <const>, PRINTED_MAX <const> = 32 * 1024 * 1024, 100, 60000
 local GRACE_MS <const> = 50
-local LOGGED_MAX <const> = 2000
+-- Of a statement in one line of the log, which has room for them however they are escaped.
+local LOGGED_MAX <const> = 1200
 local CODE_MAX <const> = 65536
 
 ---@class lest.console.session
@@ -187,13 +188,21 @@ local function follow(statement, running)
   finish(statement, running)
 end
 
+-- All of it, in as many lines as it takes: what is not in the log was not typed.
+local function log_statement(session, code, held)
+  for at = 1, math.max(#code, 1), LOGGED_MAX do
+    core.log.write("info", "console statement", { "uid", session.uid, "who", session.who, "write",
+      session.may_write, "request", held and held.request.id or false,
+      "code", code:sub(at, at + LOGGED_MAX - 1) })
+  end
+end
+
 --- Run what was typed; the answer follows.
 ---@param frame { id: integer, code: string, request?: string, files?: table<string, table> }
 function Session:evaluate(frame)
   if self.statement then return self:refuse(frame.id, "another statement runs") end
   if #frame.code > CODE_MAX then return self:refuse(frame.id, "the statement is too long") end
-  core.log.write("info", "console statement", { "uid", self.uid, "who", self.who, "write",
-    self.may_write, "request", frame.request or false, "code", frame.code:sub(1, LOGGED_MAX) })
+  log_statement(self, frame.code, self:parked(frame.request))
   local statement = { id = frame.id, session = self, files = frame.files or {}, asked = 0,
     printed = 0, waiting = {} }
   function statement.ask(what, arguments) return ask(statement, what, arguments) end
