@@ -20,8 +20,11 @@ function M.new(calls)
   return setmetatable({ by_question = by_question }, Recorded)
 end
 
--- Of a long body the record of an exchange has the hash alone (lest.base.http_record).
-local function is_whole(answer)
+--- Whether a record has all of an answer: of a long body it has the hash alone
+--- (lest.base.http_record).
+---@param answer any
+---@return boolean
+function M.is_whole(answer)
   return type(answer) ~= "table" or answer.body_sha256 == nil
 end
 
@@ -36,7 +39,7 @@ function Recorded:find(kind, question)
   local calls = self.by_question[kind .. " " .. question]
   local call = calls and (#calls > 1 and table.remove(calls, 1) or calls[1])
   if not call then return false end
-  if call.answer ~= nil or call.is_nothing then return is_whole(call.answer), call.answer end
+  if call.answer ~= nil or call.is_nothing then return M.is_whole(call.answer), call.answer end
   return call.err ~= nil, nil, call.err
 end
 

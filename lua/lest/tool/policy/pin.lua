@@ -1,4 +1,5 @@
 --- `lest policy pin`: a past decision as a test, with what it was made from.
+local answers = require "lest.policy.recorded"
 local core = require "lest.core"
 local clock = require "lest.base.clock"
 local fail = require "lest.base.fail"
@@ -132,7 +133,7 @@ local function outside_of(row)
     local answer = call.answer
     if call.is_nothing then answer = false
     elseif call.err then answer = { err = call.err.message } end
-    if answer == nil then
+    if answer == nil or not answers.is_whole(answer) then
       remarks[#remarks + 1] = ("no answer was kept to %s %s: give one"):format(call.kind,
         call.question)
     else
