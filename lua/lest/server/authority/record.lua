@@ -181,7 +181,10 @@ local function name_of(parts)
   return list
 end
 
---- What a verdict stated, also where nothing comes of it; nil for nothing.
+-- Bytes: a worker sends no more, and written as JSON it may be six times as long.
+local STATED_MAX <const> = core.message.SIZE_MAX
+
+--- What a verdict stated, also where nothing comes of it; nil for nothing, or for what is no names.
 ---@param finish table
 ---@return string|nil json
 function M.stated(finish)
@@ -189,9 +192,10 @@ function M.stated(finish)
     or finish.retry_after) then
     return nil
   end
-  return json.line { subject = finish.subject and name_of(finish.subject), san = finish.san,
-    profile = finish.profile, lifetime = finish.lifetime, renewal = finish.renewal or nil,
-    retry_after = finish.retry_after }
+  local text = json.line { subject = finish.subject and name_of(finish.subject),
+    san = finish.san, profile = finish.profile, lifetime = finish.lifetime,
+    renewal = finish.renewal or nil, retry_after = finish.retry_after }
+  return #text <= STATED_MAX and text or nil
 end
 
 --- Write the request's row, complete enough to decide it again; request.verdict is what it says.

@@ -44,6 +44,17 @@ describe("what shadows say", function()
       { row.request_id, row.label, row.verdict, row.rule, row.stated })
   end)
 
+  it("is kept no longer than it came", function()
+    local channel = { pid = 1 }
+    for byte, is_kept in pairs { a = true, ["\1"] = false } do
+      local id, san = "b-" .. byte:byte(), {}
+      for i = 1, 128 do san[i] = byte:rep(1024) end
+      expect(channel, id)
+      shadows:note(channel, { id = id, verdict = "approve", san = san })
+      assert.equal(is_kept, rows()[1].stated ~= nil)
+    end
+  end)
+
   it("is kept once, of a request of that worker, of a label that has a shadow", function()
     local one, other = { pid = 1 }, { pid = 2 }
     expect(one, "a-1")
