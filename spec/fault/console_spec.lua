@@ -1,5 +1,6 @@
 -- A REPL inside a server that runs: requests are parked and stepped through while all others go on,
 -- and go on by their own rules whatever becomes of the operator.
+local control = require "lest.tool.control"
 local core = require "lest.core"
 local fleet = require "support.fleet"
 local process = require "support.process"
@@ -136,6 +137,38 @@ describe("lest repl --attach", function()
     terminal:expect "simpleenroll of traced-1 (label default): approve by names"
     terminal:expect "rule barred: -"
     terminal:leave "\4"
+  end)
+
+  it("is forgotten also by a worker that was too busy to hear of its end", function()
+    local session = assert(control.enter(server.dir .. "/ledger/control.sock"))
+    local function at_worker(frame)
+      frame.op, frame.worker = "console", 1
+      return session:ask(frame)
+    end
+    local pids = server:pids "worker"
+    assert(at_worker { act = "open" })
+    assert(at_worker { act = "break_at", filter = { principal = "ghost" } })
+    local function signal(name)
+      for _, pid in ipairs(pids) do process.kill(pid, name) end
+    end
+    signal "STOP"
+    finally(function() signal "CONT" end)
+    for _ = 1, 30 do
+      for _ = 1, 100 do
+        session:send { op = "console", worker = 1, act = "stats", id = 1000 }
+      end
+      assert(session:ask { op = "status" })
+    end
+    session:close()
+    -- What came before is done by then.
+    local other <close> = assert(control.enter(server.dir .. "/ledger/control.sock"))
+    assert(other:ask { op = "status" })
+    signal "CONT"
+    process.wait_for(function()
+      other:ask { op = "console", worker = 1, act = "open" }
+      local stats = other:ask { op = "console", worker = 1, act = "stats" }
+      return stats and stats.breaks == 0
+    end, "the end of the break")
   end)
 
   it("gives up what it parks when the prompt is killed", function()

@@ -6,6 +6,11 @@ local list = require "lest.base.list"
 
 local M = {}
 
+-- What may wait for a worker that is busy, and the room for that and for word of all who leave,
+-- which must reach it: what they held there goes on by that.
+local WAITING_MAX <const> = 64
+local QUEUE <const> = { messages = 1024, bytes = 16 * 1024 * 1024 }
+
 ---@class lest.control.consoles
 ---@field channels table<integer, lest.channel> by the worker's number
 local Consoles = {}
@@ -32,6 +37,7 @@ function Consoles:take(channel, worker)
     self:lose(worker)
   end
   self.channels[worker] = channel
+  channel:limit(QUEUE.messages, QUEUE.bytes)
   channel:on_close(function() self:lose(worker) end)
   channel:on_message(function(packet)
     local connection, _, text = envelope.unpack(packet)
@@ -62,6 +68,8 @@ function Consoles:forward(visitor, frame, text)
   local channel = self.channels[frame.worker]
   if not channel then
     return visitor:send(frames.failure(frame.id, "not_found", "there is no such worker"))
+  elseif channel.queued >= WAITING_MAX then
+    return visitor:send(frames.failure(frame.id, "unavailable", "the worker is busy"))
   end
   visitor.workers[frame.worker] = true
   local ok, err = channel:send(envelope.pack(visitor.number, visitor.peer.uid, text))
