@@ -137,6 +137,11 @@ function M.string(options)
   end, options)
 end
 
+local function out_of_range(value, min, max)
+  if not max then return ("%s is out of range (at least %d)"):format(value, min) end
+  return ("%s is out of range (%d to %d)"):format(value, min, max)
+end
+
 ---@param options? { min: integer, max: integer }
 function M.integer(options)
   options = options or {}
@@ -144,8 +149,7 @@ function M.integer(options)
     local number = type(value) == "number" and math.tointeger(value)
     if not number then return nil end
     if number < (options.min or 0) or number > (options.max or math.maxinteger) then
-      return nil, ("%d is out of range (%d to %s)"):format(number, options.min or 0, options.max
-        or "any")
+      return nil, out_of_range(number, options.min or 0, options.max)
     end
     return number
   end, options)
@@ -171,8 +175,7 @@ function M.size(options)
       size = tonumber(number) * (unit == "KiB" and 1024 or 1048576)
     end
     if size < (options.min or 1) or size > (options.max or math.maxinteger) then
-      return nil, ("%s is out of range (%d to %s)"):format(value, options.min or 1, options.max
-        or "any")
+      return nil, out_of_range(value, options.min or 1, options.max)
     end
     return size
   end, options)

@@ -13,7 +13,7 @@ local NAME_MAX <const> = 100
 local decide <const>, follow <const>, holds <const> = rule.decide, rule.follow, rule.holds
 
 --- A rule: ask rules in their order; the first that has a verdict decides. Where none has one, the
---- request is refused.
+--- request is refused: one within another leaves nothing to the rules after it.
 ---
 ---   enroll = policy.first {
 ---     policy.unless(policy.key { type = "ec:P-256" },

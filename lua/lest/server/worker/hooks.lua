@@ -15,6 +15,10 @@ local M = {}
 
 local FILE_MAX <const> = 1024 * 1024
 
+-- The most time of the processor that a policy's text may take to be loaded, looked at each so many
+-- instructions.
+local LOAD_SECONDS <const>, LOOK_EVERY <const> = 5, 100000
+
 -- The most bytes of paths that the ledger has with a request.
 local FILES_MAX <const> = 4096
 
@@ -72,12 +76,29 @@ local function hooks_problem(hooks)
   end
 end
 
+-- As fn(), but that text which does not end raises. What already watches the lines, as coverage
+-- does, goes on instead.
+local function bounded(fn)
+  if debug.gethook() then return fn() end
+  local until_s = os.clock() + LOAD_SECONDS
+  debug.sethook(function()
+    if os.clock() > until_s then
+      error(("it ran for more than %d s while it was loaded"):format(LOAD_SECONDS), 0)
+    end
+  end, "", LOOK_EVERY)
+  local results = table.pack(fn())
+  debug.sethook()
+  return table.unpack(results, 1, results.n)
+end
+
 --- Run the chunk of a policy file with its options: what it returns.
 local function run(chunk, file, given, folder)
   local state = { source = "@" .. file, given = given or {},
     folder = folder or files_of.folder_of("@" .. file) }
   local ok, hooks = options.load(state, function()
-    return xpcall(chunk, function(raised) return why_failed(chunk, raised) end)
+    return bounded(function()
+      return xpcall(chunk, function(raised) return why_failed(chunk, raised) end)
+    end)
   end)
   local problem = state.problem
   if problem and (ok or state.place) then

@@ -110,11 +110,14 @@ local function look(file, text, config, labels)
 end
 
 local function print_text(file, found, wrong)
+  local is_read_only = false -- a text that could not be run to its end
   for _, each in ipairs(found) do
+    is_read_only = is_read_only or each.kind == "load"
     io.write(support.clean(file), each.line and (":%d"):format(each.line) or "", ": ", each.level,
       ": ", support.clean(each.message), "\n")
   end
-  io.write(wrong == 0 and "nothing is wrong\n"
+  io.write(wrong == 0 and is_read_only and "nothing is wrong in its text, which was not loaded\n"
+    or wrong == 0 and "nothing is wrong\n"
     or ("%d %s\n"):format(wrong, wrong == 1 and "finding" or "findings"))
 end
 

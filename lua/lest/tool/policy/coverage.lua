@@ -62,7 +62,7 @@ end
 -- A file that is loaded again, for another spec, has the same rules in the same places.
 local function register_noted(register, fn, kind, what, place)
   register(fn, kind, what, place)
-  if not loading then return end
+  if not loading or type(fn) ~= "function" then return end -- an inventory is no function
   local name = rule.name(fn)
   local row = loading.by_name[name]
   if not row then

@@ -41,6 +41,8 @@ local function print_group(group)
   if group.reason ~= "" then io.write(': "', support.clean(group.reason), '"') end
   io.write "\n"
   for _, each in ipairs(group.examples) do print_example(group, each) end
+  local more = group.count - #group.examples
+  if more > 0 then io.write(INDENT, ("and %d more\n"):format(more)) end
 end
 
 local function print_left_out(group)

@@ -144,12 +144,12 @@ function M.run(options)
   if not list or err then return nil, err end
   local found, count, reached = search_all(list, options, recorded)
   if found then print_found(found, ("%d, after %d requests"):format(options.seed, count)) end
-  io.write(found and "\n" or "", ("%d requests of seed %d, %d %s, %s\n"):format(count, options.seed,
-    #list, #list == 1 and "property" or "properties", reach.text(reached)))
+  if found then return 1 end
+  io.write(("%d requests of seed %d, %d %s, %s\n"):format(count, options.seed, #list,
+    #list == 1 and "property" or "properties", reach.text(reached)))
   for _, name in ipairs(reach.missing(reached)) do
     io.write("  never asked as a rule or test: ", support.clean(name), "\n")
   end
-  if found then return 1 end
   io.write("nothing was found\n")
   return 0
 end

@@ -20,7 +20,7 @@ function M.start()
   function rule.register(fn, ...)
     register(fn, ...)
     local name = rule.name(fn)
-    if loading > 0 and not known[name] then
+    if loading > 0 and type(fn) == "function" and not known[name] then
       known[name] = true
       names[#names + 1] = name
     end

@@ -5,6 +5,7 @@
 --- and nothing else; it gets no file but those, and reaches nothing by this process.
 local control = require "lest.tool.control"
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 local json = require "lest.json"
 local portable = require "lest.base.portable"
 local task = require "lest.task"
@@ -70,7 +71,10 @@ local TRIES <const>, BETWEEN_S <const> = 20, 0.1
 ---@return lest.error|nil err
 function Attached:connect()
   local session, err = control.enter(self.path)
-  if not session then return nil, err end
+  if not session then
+    if err.code ~= "not_found" and err.code ~= "closed" then return nil, err end
+    return fail("not_found", self.path .. ": no server runs there")
+  end
   self.session, self.workers, self.breaks, self.traces = session, {}, {}, {}
   session.on_event = function(event) self:take(event) end
   for _ = 1, TRIES do

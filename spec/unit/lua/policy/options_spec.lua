@@ -92,6 +92,8 @@ describe("policy.options", function()
       assert.truthy(message:find(text .. " (", 1, true), message)
       assert.matches("x.lua:2%)$", message)
     end
+    assert.matches("^0 is out of range %(at least 1%)",
+      (wrong('{ least = { type = "integer", min = 1 } }', { least = 0 })))
     assert.matches("^is missing ", (wrong('{ ca = { type = "string" } }', {})))
   end)
 

@@ -91,6 +91,24 @@ describe("lest policy test", function()
       .. "  test never asked: principal at p.lua:17\n  rule never asked: when at p.lua:17\n", told)
   end)
 
+  it("counts an inventory neither as a rule nor as a test", function()
+    temporary.file(folder, "devices.csv", "name,site\ndev1,ulm\n")
+    temporary.file(folder, "p.lua", [[local policy = require "lest.policy"
+      local devices = policy.csv("devices.csv", { key = "name" })
+      local own_name = policy.own_name()
+      return { enroll = function(request)
+        return devices:row(request.principal.name) and own_name(request)
+      end }]])
+    temporary.file(folder, "p_spec.lua", [[local testing = require "lest.testing"
+      it("names who is listed", function()
+        assert.approves(testing.policy("p.lua", {
+          csv = { ["devices.csv: dev1"] = { name = "dev1", site = "ulm" } } }),
+          testing.request { principal = testing.basic "dev1" })
+      end)]])
+    local result = run("--coverage", folder)
+    assert.matches("p.lua: [^\n]*, 1 of 1 rules and tests reached\n$", result.out)
+  end)
+
   it("says so where busted is not installed, and shows where a failure came from", function()
     local script = temporary.file(folder, "without.lua", [[
       package.preload["busted.compatibility"] = function() error "there is none" end

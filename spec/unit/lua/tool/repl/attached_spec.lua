@@ -127,6 +127,15 @@ describe("an attached terminal", function()
     assert.is_nil(all:find("\u{202e}", 1, true))
   end)
 
+  it("says so where no server runs, as the other commands do", function()
+    function control.enter()
+      return nil, core.error.new { code = "not_found", message = "cannot connect" }
+    end
+    local none, err = attached_module.enter("x.sock", {})
+    assert.is_nil(none)
+    assert.equal("x.sock: no server runs there", err.message)
+  end)
+
   it("says so where the server is gone, and takes the one that came in its place", function()
     local remote_prompt = prompt()
     script.eval = function() return nil, core.error.new { code = "closed", message = "gone" } end
