@@ -52,6 +52,7 @@ local PLAIN <const> = { find = find_plain, make = function(value) return value e
 ---@return boolean found
 ---@return any answer
 ---@return any err
+---@return any written the answer as the spec has it
 function M.find(given, kind, question)
   local row, answers = KINDS[kind] or PLAIN, given[kind]
   local found, err
@@ -59,16 +60,16 @@ function M.find(given, kind, question)
     found = answers
   elseif type(answers) == "function" then
     found, err = answers(question)
-    if found == nil then return true, nil, err end
+    if found == nil then return true, nil, err, err ~= nil and { err = tostring(err) } end
   elseif answers then
     found = row.find(answers, question)
   end
   if found == nil then return false end
-  if found == false and not row.is_boolean then return true end
+  if found == false and not row.is_boolean then return true, nil, nil, found end
   if type(found) == "table" and found.err ~= nil and next(found, (next(found))) == nil then
-    return true, nil, found.err
+    return true, nil, found.err, found
   end
-  return true, row.make(found)
+  return true, row.make(found), nil, found
 end
 
 --- Answers for journal.outside.
@@ -107,11 +108,14 @@ function M.world(given, world, asked)
   end
   return function(kind, question)
     if world > AWAY_MOST then
-      local found, answer, err = M.find(given, kind, question)
-      if found then return answer, err end
+      local found, answer, err, written = M.find(given, kind, question)
+      if found then
+        note(kind, question, written)
+        return answer, err
+      end
       local row, others = KINDS[kind] or PLAIN, WORLDS[kind]
       if others then
-        local written = others[world - AWAY_MOST]
+        written = others[world - AWAY_MOST]
         note(kind, question, written)
         return row.make(written)
       elseif kind == "csv" or kind == "sqlite" then

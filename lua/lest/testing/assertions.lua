@@ -120,6 +120,7 @@ end
 ---@param expected? table|string fields, or what is in the reason
 ---@return boolean
 ---@return string message
+---@return boolean? is_unanswered the test has no answer to what the policy asked
 function M.judge(name, verdict, policy, request, expected)
   if type(expected) == "string" then expected = { reason = expected } end
   expected = expected or {}
@@ -127,7 +128,7 @@ function M.judge(name, verdict, policy, request, expected)
   if problem then error(problem, 0) end
   local decision = policy:decide(request)
   local missing = unanswered(decision)
-  if missing ~= "" then return false, missing .. "\n" .. trace.text(decision) end
+  if missing ~= "" then return false, missing .. "\n" .. trace.text(decision), true end
   if decision.outcome.verdict ~= verdict then
     return false, ("expected: %s\nactual:   %s\n%s"):format(verdict,
       terminal.line(trace.outcome(decision), 400), trace.text(decision))
@@ -144,7 +145,10 @@ function M.install()
   say:set("assertion.lest.negative", "the policy decides so, and should not")
   for verdict, name in pairs(WORDS) do
     luassert:register("assertion", name, function(state, arguments)
-      local is_so, message = M.judge(name, verdict, arguments[1], arguments[2], arguments[3])
+      local is_so, message, is_unanswered = M.judge(name, verdict, arguments[1], arguments[2],
+        arguments[3])
+      -- assert.is_not.approves does not hold because of that.
+      if is_unanswered and not state.mod then error(message, 0) end
       if not is_so or not state.mod then state.failure_message = message end
       return is_so
     end, nil, "assertion.lest.negative")

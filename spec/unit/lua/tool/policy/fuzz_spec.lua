@@ -48,6 +48,26 @@ describe("lest policy fuzz", function()
     assert.equal(0, mended.code, mended.out .. test)
   end)
 
+  it("prints what the spec answered too, without which its test would hold", function()
+    temporary.file(folder, "list.csv", "name,site\ndev1,ulm\n")
+    temporary.file(folder, "p.lua", [[local policy = require "lest.policy"
+      local devices = policy.csv("list.csv", { key = "name" })
+      return { enroll = policy.when(policy.listed(devices, "dev1"),
+        function(request) return policy.approve { subject = request.csr.subject } end) }]])
+    local spec = SPEC:gsub('"p.lua"',
+      '("p.lua", { csv = { ["list.csv: dev1"] = { name = "dev1" } } })')
+    temporary.file(folder, "p_spec.lua", spec:format "")
+    local result = fuzz("p_spec.lua", "--seed", "7")
+    assert.equal(1, result.code, result.out .. result.err)
+    local test = result.out:match "\n(it%(.-\nend%))\n"
+    for _, each in ipairs { test, (test:gsub("list.csv: dev1", "list.csv: dev2")) } do
+      temporary.file(folder, "p_spec.lua", (SPEC:format(each):gsub("testing.never", "local _ =")))
+      local told = shell.lest("policy", "test", folder)
+      assert.equal(1, told.code, told.out .. each)
+      assert.equal(each ~= test, told.out:find("has no answer", 1, true) ~= nil, told.out)
+    end
+  end)
+
   it("finds a request for which a policy fails, and nothing in one that is right", function()
     temporary.file(folder, "p.lua", "return function(request)\n"
       .. "  return { request.principal.certificate.serial } end")
