@@ -1,8 +1,11 @@
 /* core.limit: bounds on one piece of Lua that runs in a coroutine, a policy's decision: time and memory.
  *
- * The deadline is a count hook that yields the coroutine for good (a raised error could be swallowed by a
- * loop of pcall); where it cannot yield it raises. Neither reaches into C functions: the supervisor's
- * watchdog is the last line. The memory ceiling needs lestL_limit_alloc as the state's allocator.
+ * The deadline is a hook that yields the coroutine for good (a raised error could be swallowed by a loop
+ * of pcall); where it cannot yield it raises. A beat of CPU time sets it for one look (tick.h), so that
+ * short code has none, which would cost more than half of its time. Where there is no beat (a stock
+ * lua5.4, no timer to be had) it is there always and counts, and so it does for slices, which are shorter
+ * than a beat may be. Neither reaches into C functions: the supervisor's watchdog is the last line. The
+ * memory ceiling needs lestL_limit_alloc as the state's allocator.
  *
  * With a slice it also yields each so many milliseconds, to be resumed when others had their turn. */
 #include "lua/limit.h"
@@ -10,11 +13,13 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "lua/binding.h"
+#include "lua/tick.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-/* STALL_MS  past a slice's end where Lua cannot yield, as in a comparison of table.sort */
+/* HOOK_COUNT  instructions, of a hook that counts
+ * STALL_MS  past a slice's end where Lua cannot yield, as in a comparison of table.sort */
 enum { HOOK_COUNT = 2000, STALL_MS = 200 };
 
 struct limit {
@@ -89,25 +94,41 @@ static void end_slice(lua_State *L, struct limit *limit, int64_t now_ms)
     lua_yield(L, 0);
 }
 
+static void hook(lua_State *L, lua_Debug *where);
+
+static void count(lua_State *L)
+{
+    lua_sethook(L, hook, LUA_MASKCOUNT, HOOK_COUNT);
+}
+
 static void hook(lua_State *L, lua_Debug *where)
 {
     struct limit *limit = current(L);
+    bool is_look = lua_gethookcount(L) == 1; /* for once: a beat came */
+    if (is_look && limit && limit->slice_ms)
+        count(L);
+    else if (is_look)
+        lua_sethook(L, NULL, 0, 0);
     /* This may be one that is never done: what other requests of this turn came to must be in the log. */
     lest_log_flush();
     int64_t now_ms = lest_clock_monotonic_ms();
     if (!limit)
         return;
     if (now_ms < limit->deadline_ms) {
-        end_slice(L, limit, now_ms);
+        if (!is_look) /* short code is not cut for having been late, or slow to start */
+            end_slice(L, limit, now_ms);
         return;
     }
     if (!limit->expired && lua_getinfo(L, "Sl", where))
         snprintf(limit->where, sizeof limit->where, "%s:%d", where->short_src, where->currentline);
     limit->expired = true;
-    if (lua_isyieldable(L))
+    if (lua_isyieldable(L)) {
         lua_yield(L, 0);
-    else
-        luaL_error(L, "the decision took too long");
+        return;
+    }
+    /* Code may swallow the error: it is looked at again, at once, until it can yield. */
+    lua_sethook(L, hook, LUA_MASKCOUNT, 1);
+    luaL_error(L, "the decision took too long");
 }
 
 static int resume(lua_State *L);
@@ -207,7 +228,6 @@ static int resume(lua_State *L)
     limit->slice_end_ms = limit->slice_ms ? lest_clock_monotonic_ms() + limit->slice_ms : 0;
     lua_pushlightuserdata(L, limit);
     lua_rawsetp(L, LUA_REGISTRYINDEX, &CURRENT_KEY);
-    lua_sethook(co, hook, LUA_MASKCOUNT, HOOK_COUNT);
     size_t before = 0, outer_ceiling = 0;
     bool has_ceiling = allocator && limit->memory_left;
     bool is_inner = outer == limit; /* it has the ceiling already */
@@ -220,7 +240,11 @@ static int resume(lua_State *L)
     }
     /* Code that hangs in C before its first hook is killed with what the process holds. */
     lest_log_flush();
+    struct lestL_tick outside = lestL_tick_enter(co);
+    if (!lestL_tick_start() || limit->slice_ms)
+        count(co);
     int result = lua_resume(co, L, nargs, &nresults);
+    lestL_tick_leave(outside);
     if (has_ceiling) {
         limit->denied = limit->denied || allocator->denied;
         limit->exhausted = limit->exhausted || (limit->denied && result == LUA_ERRMEM);
@@ -247,6 +271,8 @@ int lestL_open_limit(lua_State *L)
 {
     static const luaL_Reg functions[] = { { "new", new }, { NULL, NULL } };
     lestL_class_register(L, &limit_class);
+    if (allocator_of(L)) /* the host's state, which lives as long as the process */
+        lestL_tick_open(L, hook);
     luaL_newlib(L, functions);
     return 1;
 }

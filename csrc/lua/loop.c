@@ -2,6 +2,7 @@
 #include "lua/loop.h"
 
 #include "lua/binding.h"
+#include "lua/tick.h"
 
 #include <stdlib.h>
 
@@ -140,6 +141,7 @@ static int loop_timer(lua_State *L)
 static int loop_signal(lua_State *L)
 {
     int number = (int)luaL_checkinteger(L, 1);
+    luaL_argcheck(L, number != LESTL_TICK_SIGNAL, 1, "this signal is the beat of limits");
     struct watch *watch = new_watch(L, 2);
     watch->event = evsignal_new(net_loop_get0_base(lestL_loop(L)), number, on_watch, watch);
     if (!watch->event || evsignal_add(watch->event, NULL) < 0)

@@ -236,6 +236,14 @@ return {
     { "no deadline", "if (now_ms < limit->deadline_ms) {", "if (now_ms) {" },
     { "no end where others have no turn", "if (now_ms >= limit->slice_end_ms + STALL_MS)",
       "if (0)" },
+    { "one error is all", "lua_sethook(L, hook, LUA_MASKCOUNT, 1);", "" },
+  },
+
+  { file = "csrc/lua/tick.c", specs = { "spec/unit/lua/task_spec.lua" },
+    { "coroutines inside have no beat", "tick.running = co;", "" },
+    { "nor has what is around them", "if (outer.running && outer.beats != tick.beats)", "if (0)" },
+    { "a close moves the beat for good",
+      "if (co == L || (lua_status(co) == LUA_OK && lua_getstack(co, 0, &level)))", "if (0)" },
   },
 
   { file = "lua/lest/task.lua", specs = { "spec/unit/lua/server/worker/decision_spec.lua" },

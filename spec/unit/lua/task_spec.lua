@@ -142,6 +142,84 @@ describe("limits", function()
     assert.is_true(limit.expired)
   end)
 
+  -- What code does to be never done; each gets a coroutine that an earlier request has left.
+  local function spin() while true do end end
+  local function swallow(fn, ...) while true do pcall(fn, ...) end end
+  local function spin_at_close()
+    local _ <close> = setmetatable({}, { __close = spin }) -- luacheck: ignore 211
+    coroutine.yield()
+  end
+  local ENDLESS <const> = {
+    ["in a coroutine"] = function() coroutine.resume(coroutine.create(spin)) end,
+    ["in one that another made"] = function()
+      local inner
+      coroutine.wrap(function() inner = coroutine.create(spin) end)()
+      coroutine.resume(inner)
+    end,
+    ["in one that an earlier request left"] = function(left) coroutine.resume(left) end,
+    ["in coroutines, one after the other"] = function()
+      swallow(function() coroutine.wrap(spin)() end)
+    end,
+    ["in coroutines of a comparison"] = function()
+      swallow(table.sort, { 1, 2 }, function() coroutine.wrap(spin)() end)
+    end,
+    ["as a coroutine closes"] = function()
+      local co = coroutine.create(spin_at_close)
+      coroutine.resume(co)
+      coroutine.close(co)
+    end,
+    ["as coroutines close, and are closed where they cannot be"] = function()
+      local outer = coroutine.running()
+      swallow(function()
+        local co = coroutine.create(spin_at_close)
+        coroutine.resume(co)
+        pcall(coroutine.close, outer)
+        coroutine.close(co)
+      end)
+    end,
+    ["as a block is left"] = function()
+      local _ <close> = setmetatable({}, { __close = spin }) -- luacheck: ignore 211
+    end,
+    ["in a comparison"] = function() table.sort({ 1, 2 }, spin) end,
+    ["in comparisons whose errors it swallows"] = function()
+      swallow(table.sort, { 1, 2 }, spin)
+    end,
+    ["in a metamethod"] = function() return setmetatable({}, { __index = spin }).x end,
+    ["in a replacement"] = function() return ("x"):gsub("x", spin) end,
+    ["in calls that fail"] = function() swallow(error) end,
+    ["in a generator"] = function()
+      for _ in coroutine.wrap(spin) do end -- luacheck: ignore 542
+    end,
+    ["without its hook"] = function()
+      debug.sethook()
+      spin()
+    end,
+  }
+  for what, endless in pairs(ENDLESS) do
+    it(("end what is endless %s #hook"):format(what), function()
+      local left
+      bounded({}, function() left = coroutine.create(spin) end)
+      local ok, limit = bounded({ deadline_ms = core.clock.monotonic_ms() + 50 }, function()
+        return endless(left)
+      end)
+      assert.is_false(ok)
+      assert.is_true(limit.expired)
+    end)
+  end
+
+  it("cost short code no hook #hook", function()
+    local ok, limit = bounded({ deadline_ms = core.clock.monotonic_ms() + 1000 }, function()
+      assert(debug.gethook() == nil)
+    end)
+    assert.is_true(ok)
+    assert.is_false(limit.expired)
+  end)
+
+  it("keep the signal of their beat", function()
+    local SIGVTALRM <const> = 26
+    assert.error_matches(function() core.loop.signal(SIGVTALRM, print) end, "the beat of limits")
+  end)
+
   it("let others go on while what has slices runs, also in coroutines and pcall #hook", function()
     local turns, over = 0, false
     local function count()

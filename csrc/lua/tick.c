@@ -1,0 +1,153 @@
+/* The beat. Only the handler and the thread that it interrupts touch what is here. */
+#include "lua/tick.h"
+
+#include <errno.h>
+#include <lauxlib.h>
+#include <lualib.h>
+#include <pthread.h>
+#include <stdint.h>
+#include <time.h>
+#include <unistd.h>
+
+/* PERIOD_NS  of CPU; the kernel's own clock may be coarser */
+enum { PERIOD_NS = 1000000 };
+
+static struct {
+    lua_State *volatile running; /* the innermost coroutine of bounded code */
+    lua_Hook hook;               /* NULL: no state has the beat */
+    timer_t timer;
+    bool has_timer;
+    volatile sig_atomic_t is_armed;
+    volatile sig_atomic_t beats; /* how many came; it wraps */
+    lua_CFunction resume, close; /* Lua's own */
+} tick;
+
+static bool set_period(long ns)
+{
+    struct itimerspec period = { { 0, ns }, { 0, ns } };
+    return timer_settime(tick.timer, 0, &period, NULL) == 0;
+}
+
+static void look_at(lua_State *co)
+{
+    lua_sethook(co, tick.hook, LUA_MASKCOUNT, 1);
+}
+
+/* lua_sethook and timer_settime are safe in a signal's handler. */
+static void on_tick(int number)
+{
+    (void)number;
+    int kept = errno;
+    if (tick.running) {
+        tick.beats = tick.beats == SIG_ATOMIC_MAX ? 0 : tick.beats + 1;
+        look_at(tick.running);
+    } else if (tick.is_armed) {
+        tick.is_armed = 0;
+        set_period(0);
+    }
+    errno = kept;
+}
+
+static bool make_timer(void)
+{
+    /* SA_RESTART: a read that waits is not ended by a beat. */
+    struct sigaction action = { .sa_handler = on_tick, .sa_flags = SA_RESTART };
+    struct sigevent event = { .sigev_notify = SIGEV_THREAD_ID, .sigev_signo = LESTL_TICK_SIGNAL };
+    event._sigev_un._tid = gettid();
+    sigset_t own;
+    sigemptyset(&own);
+    sigaddset(&own, LESTL_TICK_SIGNAL);
+    tick.has_timer = sigaction(LESTL_TICK_SIGNAL, &action, NULL) == 0 &&
+                     pthread_sigmask(SIG_UNBLOCK, &own, NULL) == 0 &&
+                     timer_create(CLOCK_THREAD_CPUTIME_ID, &event, &tick.timer) == 0;
+    return tick.has_timer;
+}
+
+bool lestL_tick_start(void)
+{
+    if (!tick.hook)
+        return false;
+    if (tick.is_armed)
+        return true;
+    if (!tick.has_timer && !make_timer())
+        return false;
+    tick.is_armed = 1; /* before the first beat, which may undo it */
+    if (set_period(PERIOD_NS))
+        return true;
+    tick.is_armed = 0;
+    return false;
+}
+
+struct lestL_tick lestL_tick_enter(lua_State *co)
+{
+    struct lestL_tick outer = { tick.running, tick.beats };
+    tick.running = co;
+    return outer;
+}
+
+void lestL_tick_leave(struct lestL_tick outer)
+{
+    tick.running = outer.running;
+    if (outer.running && outer.beats != tick.beats)
+        look_at(outer.running);
+}
+
+/* A child has the parent's memory, and none of its timers. */
+static void on_child(void)
+{
+    tick.has_timer = false;
+    tick.is_armed = 0;
+    if (tick.running)
+        lestL_tick_start();
+}
+
+/* Call a function of Lua's own that runs code in co and raises no error. */
+static int call_in(lua_State *L, lua_State *co, lua_CFunction fn)
+{
+    if (!tick.running)
+        return fn(L);
+    struct lestL_tick outer = lestL_tick_enter(co);
+    int nresults = fn(L);
+    lestL_tick_leave(outer);
+    return nresults;
+}
+
+/* coroutine.resume(co, ...) */
+static int resume(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTHREAD);
+    return call_in(L, lua_tothread(L, 1), tick.resume);
+}
+
+/* coroutine.close(co): it raises an error where co runs, or waits for another that it has resumed. */
+static int close_coroutine(lua_State *L)
+{
+    luaL_checktype(L, 1, LUA_TTHREAD);
+    lua_State *co = lua_tothread(L, 1);
+    lua_Debug level;
+    if (co == L || (lua_status(co) == LUA_OK && lua_getstack(co, 0, &level)))
+        return tick.close(L);
+    return call_in(L, co, tick.close);
+}
+
+/* Returns the function that was there. */
+static lua_CFunction replace(lua_State *L, const char *name, lua_CFunction fn)
+{
+    lua_getfield(L, -1, name);
+    lua_CFunction own = lua_tocfunction(L, -1);
+    lua_pushcfunction(L, fn);
+    lua_setfield(L, -3, name);
+    lua_pop(L, 1);
+    return own;
+}
+
+void lestL_tick_open(lua_State *L, lua_Hook hook)
+{
+    if (tick.hook || pthread_atfork(NULL, NULL, on_child) != 0)
+        return;
+    lua_getglobal(L, LUA_COLIBNAME);
+    tick.resume = replace(L, "resume", resume);
+    tick.close = replace(L, "close", close_coroutine);
+    lua_pop(L, 1);
+    tick.hook = hook;
+}
