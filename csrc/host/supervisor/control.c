@@ -57,12 +57,27 @@ static enum lest_status find_group(const char *text, gid_t *out, struct lest_err
     return LEST_OK;
 }
 
+static void name_folder(const struct host_control_wish *wish, char out[HOST_CONTROL_PATH_MAX])
+{
+    const char *slash = strrchr(wish->path, '/');
+    snprintf(out, HOST_CONTROL_PATH_MAX, "%.*s", slash == wish->path ? 1 : (int)(slash - wish->path),
+             wish->path);
+}
+
+bool host_control_is_idle(const struct host_control_wish *wish)
+{
+    char folder[HOST_CONTROL_PATH_MAX];
+    if (!*wish->path)
+        return true;
+    name_folder(wish, folder);
+    return wish->is_beside_ledger && access(folder, F_OK) < 0 && errno == ENOENT;
+}
+
 static enum lest_status open_folder(const struct host_control_wish *wish, uid_t uid, int *out,
                                     struct stat *info, struct lest_error *err)
 {
     char folder[HOST_CONTROL_PATH_MAX];
-    const char *slash = strrchr(wish->path, '/');
-    snprintf(folder, sizeof folder, "%.*s", slash == wish->path ? 1 : (int)(slash - wish->path), wish->path);
+    name_folder(wish, folder);
     *out = open(folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (*out < 0 || fstat(*out, info) < 0)
         return lest_error_set_errno(err, LEST_E_CONFIG, errno, "control: the folder %s cannot be used",

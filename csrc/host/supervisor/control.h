@@ -16,12 +16,14 @@
 enum { HOST_CONTROL_PATH_MAX = 1024, HOST_CONTROL_NAME_MAX = 64 };
 
 /** What a configuration says of it.
- *  path   "" for none
- *  group  its group may connect too; "" for none */
+ *  path              "" for none
+ *  group             its group may connect too; "" for none
+ *  is_beside_ledger  nobody has chosen the path */
 struct host_control_wish {
     char path[HOST_CONTROL_PATH_MAX];
     char group[HOST_CONTROL_NAME_MAX];
     unsigned mode;
+    bool is_beside_ledger;
 };
 
 /** One that listens.
@@ -35,6 +37,10 @@ struct host_control {
     bool is_published;
     unsigned users;
 };
+
+/** Whether there is nothing to open: no path, or beside a ledger whose folder is not there, of which the
+ *  ledger's own check says more. */
+bool host_control_is_idle(const struct host_control_wish *wish);
 
 /** Only say whether host_control_acquire() could. uid: the account that serves it, an owner of the folder
  *  that is as good as root. Errors: LEST_E_CONFIG, LEST_E_IO */

@@ -50,6 +50,7 @@ static enum lest_status set_control(struct host_control_wish *control, const cha
                               "%s: its path has at most %zu bytes, and its name 1 to %d of them", key,
                               sizeof control->path - 1, (int)HOST_CONTROL_NAME_MAX);
     snprintf(control->path, sizeof control->path, "%s", value);
+    control->is_beside_ledger = strcmp(key, "control") != 0;
     return LEST_OK;
 }
 
@@ -70,7 +71,7 @@ static enum lest_status set(struct host_settings *settings, const char *key, con
         return add_listen(settings, value, err);
     if (strcmp(key, "metrics") == 0)
         return set_text(settings->metrics, sizeof settings->metrics, key, value, err);
-    if (strcmp(key, "control") == 0)
+    if (strcmp(key, "control") == 0 || strcmp(key, "control_beside_ledger") == 0)
         return set_control(&settings->control, key, value, err);
     if (strcmp(key, "control_mode") == 0)
         return set_number(&settings->control.mode, 0600, 0777, key, value, err);

@@ -147,7 +147,7 @@ static enum lest_status open_control(struct host_setup *setup, struct lest_error
 {
     const struct host_settings *settings = &setup->settings;
     struct host_user owner = { .uid = geteuid() };
-    if (!*settings->control.path)
+    if (host_control_is_idle(&settings->control))
         return LEST_OK;
     if (*settings->authority_user && host_user_find(settings->authority_user, &owner, err))
         return err->status = LEST_E_CONFIG;

@@ -73,6 +73,7 @@ local function resolve_control(config, folder)
   if config.control == false then return end
   config.control = config.control or { mode = "0600" }
   local path = config.control.path
+  config.control.is_beside_ledger = not path
   config.control.path = path and absolute(folder, path)
     or config.ledger:match "^(.*/)[^/]*$" .. "control.sock"
 end

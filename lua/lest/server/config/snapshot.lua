@@ -13,7 +13,8 @@ function M.supervisor(config)
   for _, address in ipairs(config.listen) do table.insert(lines, { "listen", address }) end
   if config.metrics then table.insert(lines, { "metrics", config.metrics }) end
   if config.control then
-    table.insert(lines, { "control", config.control.path })
+    local is_beside = config.control.is_beside_ledger
+    table.insert(lines, { is_beside and "control_beside_ledger" or "control", config.control.path })
     table.insert(lines, { "control_mode", tostring(tonumber(config.control.mode, 8)) })
     if config.control.group then
       table.insert(lines, { "control_group", config.control.group })
