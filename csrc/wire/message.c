@@ -107,7 +107,7 @@ static const struct wire_field finish_fields[] = {
     OPTIONAL("duration_us", INTEGER(0, INT64_MAX)),
     OPTIONAL("needed", INTEGER(1, 64)),
     OPTIONAL("rule", TEXT(256, wire_text)),
-    OPTIONAL("asked_at", INTEGER(0, INT64_MAX)),
+    OPTIONAL("asked_at", INTEGER(0, 253402300799)), /* the last second of the year 9999 */
     OPTIONAL("trace", TEXT(32768, wire_json_list)),   /* lest/base/trace.lua writes and reads it, */
     OPTIONAL("outside", TEXT(98304, wire_json_list)), /* and this */
     END,

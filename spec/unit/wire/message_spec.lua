@@ -144,8 +144,8 @@ describe("a packet", function()
       ["lifetime: out of range (1 to 3200000000)"] = p.finish { lifetime = p.integer(0) },
       ["duration_us: out of range (0 to 9223372036854775807)"] =
         p.finish { duration_us = p.integer(-1) },
-      ["asked_at: out of range (0 to 9223372036854775807)"] =
-        p.finish { asked_at = p.integer(-1) },
+      ["asked_at: out of range (0 to 253402300799)"] =
+        p.finish { asked_at = p.integer(253402300800) },
       ["rule: longer than 256 bytes"] = p.finish { rule = p.bytes(("x"):rep(257)) },
       ["trace: longer than 32768 bytes"] =
         p.finish { trace = p.bytes('["' .. ("x"):rep(32765) .. '"]') },

@@ -27,6 +27,7 @@ local QUEUED_MAX <const>, EVENTS_QUEUED_MAX <const> = 800, 200
 ---@field number integer of the worker
 ---@field parking lest.console.parking
 ---@field sessions table<integer, lest.console.session> by connection
+---@field is_stopping? boolean
 local Console = {}
 Console.__index = Console
 
@@ -70,6 +71,7 @@ end
 local acts <const> = {}
 
 function acts.open(self, peer, frame)
+  if self.is_stopping then return nil, "the server stops" end
   if frame.write and not may_write(self, peer.uid) then
     return nil, "--write is for root, and for the account that started the server"
   elseif not self.sessions[peer.connection] and count(self.sessions) >= SESSIONS_MAX
@@ -161,6 +163,12 @@ end
 ---@param why string
 function Console:release(why)
   for connection in pairs(self.sessions) do self:leave(connection, why) end
+end
+
+--- The worker ends its requests: nobody may park one any more.
+function Console:stop()
+  self.is_stopping = true
+  self:release "the server stops"
 end
 
 --- Answer what comes over a channel of the control role, in place of the one before.

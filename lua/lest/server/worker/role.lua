@@ -203,7 +203,7 @@ function Worker:serve(launch, tls)
   local terminate <close> = core.loop.signal(15, function()
     if stopping_at then return end
     stopping_at = core.clock.monotonic_ms()
-    if self.console then self.console:release "the server stops" end
+    if self.console then self.console:stop() end
     server:stop()
   end)
   core.process.ready()

@@ -94,7 +94,6 @@ function Parking:look_at(request, seen)
   return held
 end
 
-
 -- Whether a break stops a request here.
 local function is_for(wanted, at, what)
   if wanted.verdict then

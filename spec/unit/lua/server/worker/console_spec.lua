@@ -148,6 +148,13 @@ describe("a worker's console", function()
 
   local function parked() return event("parked").request end
 
+  it("lets nobody in once the worker stops, so that nothing is parked any more", function()
+    assert.is_table(open().result)
+    console:stop()
+    assert.equal("the server stops", open().error.message)
+    assert.equal("no session was opened", ask({ act = "stats" }).error.message)
+  end)
+
   it("opens a session for each connection, and writes for root alone", function()
     assert.equal(1, open().result.worker)
     assert.matches("for root", open(true, 2, 1000).error.message)
