@@ -101,33 +101,45 @@ static void on_child(void)
         lestL_tick_start();
 }
 
-/* Call a function of Lua's own that runs code in co and raises no error. */
-static int call_in(lua_State *L, lua_State *co, lua_CFunction fn)
-{
-    if (!tick.running)
-        return fn(L);
-    struct lestL_tick outer = lestL_tick_enter(co);
-    int nresults = fn(L);
-    lestL_tick_leave(outer);
-    return nresults;
-}
-
-/* coroutine.resume(co, ...) */
+/* coroutine.resume(co, ...), as Lua's own: that may raise an error between what is entered and left here, for
+ * want of memory. */
 static int resume(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTHREAD);
-    return call_in(L, lua_tothread(L, 1), tick.resume);
+    lua_State *co = lua_tothread(L, 1);
+    int nargs = lua_gettop(L) - 1, nresults = 0;
+    if (!tick.running || !lua_checkstack(co, nargs))
+        return tick.resume(L);
+    lua_xmove(L, co, nargs);
+    struct lestL_tick outer = lestL_tick_enter(co);
+    int result = lua_resume(co, L, nargs, &nresults);
+    lestL_tick_leave(outer);
+    bool ok = result == LUA_OK || result == LUA_YIELD;
+    if (ok && !lua_checkstack(L, nresults + 1)) {
+        lua_pop(co, nresults);
+        lua_pushboolean(L, 0);
+        lua_pushliteral(L, "too many results to resume");
+        return 2;
+    }
+    lua_pushboolean(L, ok);
+    nresults = ok ? nresults : 1; /* the error */
+    lua_xmove(co, L, nresults);
+    return nresults + 1;
 }
 
-/* coroutine.close(co): it raises an error where co runs, or waits for another that it has resumed. */
+/* coroutine.close(co): Lua's own raises an error where co runs, or waits for another that it has resumed, and
+ * else none. */
 static int close_coroutine(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TTHREAD);
     lua_State *co = lua_tothread(L, 1);
     lua_Debug level;
-    if (co == L || (lua_status(co) == LUA_OK && lua_getstack(co, 0, &level)))
+    if (!tick.running || co == L || (lua_status(co) == LUA_OK && lua_getstack(co, 0, &level)))
         return tick.close(L);
-    return call_in(L, co, tick.close);
+    struct lestL_tick outer = lestL_tick_enter(co);
+    int nresults = tick.close(L);
+    lestL_tick_leave(outer);
+    return nresults;
 }
 
 /* Returns the function that was there. */

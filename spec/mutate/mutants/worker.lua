@@ -243,7 +243,7 @@ return {
     { "coroutines inside have no beat", "tick.running = co;", "" },
     { "nor has what is around them", "if (outer.running && outer.beats != tick.beats)", "if (0)" },
     { "a close moves the beat for good",
-      "if (co == L || (lua_status(co) == LUA_OK && lua_getstack(co, 0, &level)))", "if (0)" },
+      "co == L || (lua_status(co) == LUA_OK && lua_getstack(co, 0, &level)))", "0)" },
   },
 
   { file = "lua/lest/task.lua", specs = { "spec/unit/lua/server/worker/decision_spec.lua" },
