@@ -221,6 +221,12 @@ enum lest_status host_control_check(const struct host_control_wish *wish, uid_t 
     return status;
 }
 
+static bool is_same(const struct host_control_wish *a, const struct host_control_wish *b)
+{
+    return strcmp(a->path, b->path) == 0 && strcmp(a->group, b->group) == 0 && a->mode == b->mode &&
+           a->is_beside_ledger == b->is_beside_ledger;
+}
+
 static bool is_still_there(const struct host_control *control)
 {
     struct stat there;
@@ -233,7 +239,7 @@ enum lest_status host_control_acquire(const struct host_control_wish *wish, uid_
                                       struct lest_error *err)
 {
     *out = NULL;
-    if (current && memcmp(&current->wish, wish, sizeof *wish) == 0 && is_still_there(current)) {
+    if (current && is_same(&current->wish, wish) && is_still_there(current)) {
         current->users++;
         *out = current;
         return LEST_OK;
