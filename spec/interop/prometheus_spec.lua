@@ -108,7 +108,7 @@ listen est
         local now, got = state()
         return now == wanted and got == code
       end, wanted, 20)
-      if not ok then error(table.concat({ wanted, tostring(state()), told() }, "\n"), 2) end
+      if not ok then error(table.concat({ wanted, tostring((state())), told() }, "\n"), 2) end
     end
     wait_state("UP", "200")
     server.url = "https://localhost:" .. port

@@ -67,11 +67,13 @@ function M.must(command, options)
   return out
 end
 
---- A port of loopback that nothing has now.
+--- A port of loopback that nothing has now, and that the kernel gives to nobody who names none.
 ---@return string
 function M.free_port()
-  return M.must { "perl", "-MIO::Socket::INET", "-e",
-    'print IO::Socket::INET->new(Listen => 1, LocalAddr => "127.0.0.1")->sockport' }
+  return M.must { "perl", "-MIO::Socket::INET", "-e", [[
+    do { $port = 10240 + int rand 20000 } until IO::Socket::INET->new(Listen => 1,
+      LocalAddr => "127.0.0.1", LocalPort => $port);
+    print $port]] }
 end
 
 --- The first line of what a shell command prints.
