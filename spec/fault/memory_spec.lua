@@ -26,20 +26,6 @@ describe("the memory of a role", function()
     assert.is_true(process.alive(pid))
   end)
 
-  it("keeps more small pieces at hand, unless the administrator says how many", function()
-    local ours, theirs = "glibc.malloc.tcache_count=1000", "glibc.malloc.tcache_count=2"
-    for given, expected in pairs { ["--unset=GLIBC_TUNABLES"] = ours,
-      ["GLIBC_TUNABLES=" .. theirs] = theirs } do
-      local server = host.make({}):launch("env", given)
-      for role, number in pairs { worker = 1, authority = 0 } do
-        local pid = server:role_pid(role, number)
-        local environment = process.read(("/proc/%d/environ"):format(pid))
-        assert.truthy(("\0" .. environment):find("\0GLIBC_TUNABLES=" .. expected .. "\0", 1, true))
-      end
-      server:stop()
-    end
-  end)
-
   describe("when there is no more", function()
     local server
 

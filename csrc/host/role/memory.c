@@ -2,7 +2,6 @@
 
 #include <malloc.h>
 #include <stddef.h>
-#include <stdlib.h>
 
 /* TRIM_MIN  below this the pages are not worth the look through the whole heap */
 enum { HEAP_KEPT_MAX = 4 * 1024 * 1024, HEAP_STEP = 256 * 1024, TRIM_MIN = 8 * 1024 * 1024 };
@@ -13,14 +12,6 @@ void host_memory_tune(void)
 {
     mallopt(M_TRIM_THRESHOLD, HEAP_KEPT_MAX);
     mallopt(M_TOP_PAD, HEAP_STEP);
-}
-
-/* Lua's collector and OpenSSL free hundreds of small pieces in a row, and soon want as many. By default glibc
- * keeps seven of a size at hand and puts the rest together with their neighbours, only to cut them out again.
- * It reads this as a process starts, and nothing else sets it. */
-void host_memory_tune_roles(void)
-{
-    setenv("GLIBC_TUNABLES", "glibc.malloc.tcache_count=1000", 0);
 }
 
 /* What lies free between allocations that stay, malloc gives back when it is asked to, and only then; it

@@ -12,8 +12,4 @@ void host_memory_tune(void);
  *  otherwise. True: something was given back. */
 bool host_memory_trim(void);
 
-/** Before roles are started: let them keep more small pieces of memory at hand than by default. An
- *  administrator's own GLIBC_TUNABLES stay as they are. */
-void host_memory_tune_roles(void);
-
 #endif

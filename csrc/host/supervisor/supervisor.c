@@ -4,7 +4,6 @@
 #include "base/log.h"
 #include "base/meter.h"
 #include "host/role/log_wait.h"
-#include "host/role/memory.h"
 #include "host/role/usage.h"
 #include "host/supervisor/generation.h"
 #include "host/supervisor/notify.h"
@@ -358,7 +357,6 @@ int host_supervisor_main(int argc, char **argv)
     raise_limit();
     take_standard_error();
     host_notify_open();
-    host_memory_tune_roles();
     if (geteuid() != 0 && !supervisor.options.check)
         lest_log(LEST_LOG_WARNING, "not separated",
                  "not started as root: all processes have the same user, so that their separation guards "
