@@ -48,10 +48,6 @@ local function syntax(source)
   return chunk ~= nil, problem
 end
 
-local function unfinished(problem)
-  return problem ~= nil and problem:find "<eof>'?$" ~= nil
-end
-
 -- Declare the known locals that the code names; the values come by upvaluejoin.
 local function prelude(self, names)
   local plain, constant = {}, {}
@@ -255,10 +251,7 @@ function Session:feed(line)
     if line:find "^%s*$" then return "done" end
   end
   local source = self.buffer and self.buffer .. "\n" .. line or line
-  local statement_problem = select(2, syntax(source))
-  local expression_problem = select(2, syntax("return " .. source))
-  if statement_problem and expression_problem
-    and (unfinished(statement_problem) or unfinished(expression_problem)) then
+  if scan.is_unfinished(source) then
     self.buffer = source
     return "more"
   end

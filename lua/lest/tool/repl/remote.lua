@@ -5,6 +5,7 @@
 ---   remote:feed "requests()"   --> "done"
 local core = require "lest.core"
 local portable = require "lest.base.portable"
+local scan = require "lest.tool.repl.scan"
 local show = require "lest.tool.inspect.show"
 local terminal = require "lest.base.terminal"
 
@@ -247,13 +248,6 @@ local function command(self, line)
   return "done"
 end
 
-local function is_unfinished(source)
-  local _, as_statement = load(source, "=console", "t")
-  local _, as_expression = load("return " .. source, "=console", "t")
-  if not (as_statement and as_expression) then return false end
-  return (as_statement:find "<eof>'?$" or as_expression:find "<eof>'?$") ~= nil
-end
-
 --- Take one line. "more": the code goes on; "quit": the user wants to leave.
 ---@param line string
 ---@return "done"|"more"|"quit"
@@ -264,7 +258,7 @@ function Remote:feed(line)
     if line:find "^%s*$" then return "done" end
   end
   local source = self.buffer and self.buffer .. "\n" .. line or line
-  if is_unfinished(source) then
+  if scan.is_unfinished(source) then
     self.buffer = source
     return "more"
   end

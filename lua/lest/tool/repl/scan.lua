@@ -1,5 +1,5 @@
 --- Reads Lua source as tokens, as far as the REPL must: which names a piece of code uses, and which
---- locals its outermost block declares. It takes only what load() has accepted.
+--- locals its outermost block declares. read() takes only what load() has accepted.
 ---
 ---   scan.read "local a <close>, b = f()"
 ---   --> { names = { a = true, ... }, locals = { { name = "a", attribute = "close", ... }, ... } }
@@ -106,6 +106,16 @@ function M.read(source)
     end
   end
   return { names = names, locals = locals }
+end
+
+--- Whether code goes on in the next line: no statement and no expression yet, for want of an end.
+---@param source string
+---@return boolean
+function M.is_unfinished(source)
+  local _, as_statement = load(source, "=console", "t")
+  local _, as_expression = load("return " .. source, "=console", "t")
+  if not (as_statement and as_expression) then return false end
+  return (as_statement:find "<eof>'?$" or as_expression:find "<eof>'?$") ~= nil
 end
 
 return M
