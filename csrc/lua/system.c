@@ -48,26 +48,26 @@ static int user_id(lua_State *L)
     return 1;
 }
 
-/* system.user_name(): of the real user, who runs this; nil for a number without a name */
-static int user_name(lua_State *L)
+static int push_account(lua_State *L, uid_t uid)
 {
     struct passwd entry, *found = NULL;
     char text[4096];
-    if (getpwuid_r(getuid(), &entry, text, sizeof text, &found) || !found)
+    if (getpwuid_r(uid, &entry, text, sizeof text, &found) || !found)
         return 0;
     lua_pushstring(L, found->pw_name);
     return 1;
 }
 
+/* system.user_name(): of the real user, who runs this; nil for a number without a name */
+static int user_name(lua_State *L)
+{
+    return push_account(L, getuid());
+}
+
 /* system.account_name(uid); nil for a number without a name */
 static int account_name(lua_State *L)
 {
-    struct passwd entry, *found = NULL;
-    char text[4096];
-    if (getpwuid_r((uid_t)luaL_checkinteger(L, 1), &entry, text, sizeof text, &found) || !found)
-        return 0;
-    lua_pushstring(L, found->pw_name);
-    return 1;
+    return push_account(L, (uid_t)luaL_checkinteger(L, 1));
 }
 
 /* system.group_id(group): of a name, or of a number as text; nil where there is none */
