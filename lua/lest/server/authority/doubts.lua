@@ -55,8 +55,8 @@ local function doubt_crl(key, crl, certs, now)
   local known = false
   for _, cert in ipairs(certs) do known = known or crl:verify(cert) end
   if not known then
-    warn(key, "the CRL is of %s, whose certificate is not among the anchors: it counts only where "
-      .. "a client sends that along", issuer)
+    warn(key, "the CRL is of %s, whose certificate is neither among the anchors nor a CA's of this "
+      .. "server: it counts only where a client sends that along", issuer)
   end
   local fault = validity.fault(crl.this_update, crl.next_update, now)
   if not fault then return end
@@ -185,8 +185,8 @@ function M.new(authority, anchors, crls)
   end
   for _, name in ipairs(list.sorted_keys(anchors)) do
     table.insert(read, { "anchors." .. name, anchors[name] })
-    table.move(anchors[name], 1, #anchors[name], #known + 1, known)
   end
+  for _, each in ipairs(read) do table.move(each[2], 1, #each[2], #known + 1, known) end
   -- The worker, which is served by these, says what keeps it from starting.
   return setmetatable({ authority = authority, anchors = anchors, read = read, crls = crls,
     known = known, tls = core.cert.load_all(config.tls.cert) or {} }, Doubts)

@@ -176,7 +176,7 @@ local function import_all(options, config)
   result.count = nil
   if options.json then support.print_json(result) else print_import(result) end
   if #result.refused > 0 then
-    return fail("refused", ("%d were not imported"):format(#result.refused))
+    return fail("refused", ("not imported: %d"):format(#result.refused))
   end
 end
 
