@@ -78,6 +78,15 @@ describe("an installation", function()
     end
   end)
 
+  it("has a unit of systemd that starts what was installed", function()
+    local unit = process.read(root .. "/lib/systemd/system/lest.service")
+    for key, command in pairs { ExecStartPre = "serve --check", ExecStart = "serve" } do
+      assert.matches(("\n%s=/usr/local/bin/lest %s /etc/lest/server.lua\n"):format(key,
+        command:gsub("%p", "%%%0")), unit)
+    end
+    assert.matches("\nExecReload=/bin/kill -HUP $MAINPID\n", unit, 1, true)
+  end)
+
   it("has manual pages that man finds, and `lest help` without them", function()
     local path = ("PATH=%s/bin:/usr/bin:/bin"):format(root)
     for page, name in pairs { lest = "LEST(1)", ["lest-policy"] = "LEST-POLICY(1)",
