@@ -1,10 +1,15 @@
 -- The guides of docs/, as a reader follows them: files are written, commands run one after another
 -- in one folder, and what they print is what the guide says ("..." stands for anything).
+local core = require "lest.core"
 local process = require "support.process"
 local temporary = require "support.temporary"
 
--- Those of one list go on in the folder of the one before.
-local STORIES <const> = { { "first-policy", "why-refused" } }
+-- Those of one list go on in the folder of the one before. Of `installs` the reader is root, on a
+-- machine where lest was installed.
+local STORIES <const> = {
+  { "first-policy", "why-refused" },
+  { "in-front-of-your-ca", installs = true },
+}
 
 local LIMIT_S <const> = 300
 
@@ -33,10 +38,19 @@ local function commands_of(text)
   return commands
 end
 
+-- The prefix of an installation is /usr/local; its machine is called est.example.com.
+local INSTALL <const> = [[
+cmake --install %s >/dev/null
+PATH=/usr/local/bin:$PATH
+install spec/support/systemctl /usr/local/bin
+echo "127.0.0.1 est.example.com" >> /etc/hosts]]
+
 --- One shell that does all that the guides say; what a command printed is in a file of its number.
 local function script_of(names, folder)
-  local lines = { "set -e", "cd " .. process.quote(folder), "PATH=" .. LEST_PREFIX .. "/bin:$PATH",
-    "trap 'kill $(jobs -p); wait' EXIT" }
+  local prefix = process.quote(LEST_PREFIX)
+  local lines = { "set -e", names.installs and INSTALL:format(prefix)
+    or "PATH=" .. prefix .. "/bin:$PATH", "cd " .. process.quote(folder),
+    "trap 'kill $(jobs -p) 2>/dev/null || :; wait' EXIT" }
   local asked = {}
   for _, name in ipairs(names) do
     for _, block in ipairs(blocks_of(name)) do
@@ -63,18 +77,28 @@ local function pattern_of(text)
   return "^" .. pattern:gsub("%%%.%%%.%%%.", ".*") .. "$"
 end
 
+--- `lest ca init` writes the usual port, which something else here may have.
+local function with_port(script, port)
+  return (script:gsub("lest serve ", "sed -i s/8443/" .. port .. "/ pki/server.lua; %0", 1)
+    :gsub("localhost:8443", "localhost:" .. port))
+end
+
 for _, names in ipairs(STORIES) do
   describe("what is told in " .. table.concat(names, " and then "), function()
     after_each(temporary.clean)
 
     it("happens", function()
+      if names.installs and core.system.user_id() ~= 0 then return pending "it is told of root" end
       local folder = temporary.folder()
       local script, asked = script_of(names, folder)
-      local port = process.free_port()
-      -- `lest ca init` writes the usual port.
-      script = script:gsub("lest serve ", "sed -i s/8443/" .. port .. "/ pki/server.lua; %0", 1)
-        :gsub("localhost:8443", "localhost:" .. port)
-      local code, _, err = process.run { "timeout", LIMIT_S, "bash", "-c", script }
+      local runner = { "timeout", LIMIT_S }
+      if names.installs then
+        table.insert(runner, "spec/support/own-machine")
+      else
+        script = with_port(script, process.free_port())
+      end
+      for _, word in ipairs { "bash", "-c", script } do table.insert(runner, word) end
+      local code, _, err = process.run(runner)
       assert.equal(0, code, err)
       for number, each in ipairs(asked) do
         assert.matches(pattern_of(each.expected), process.read(folder .. "/printed." .. number),
