@@ -55,27 +55,48 @@ enum lest_status lest_file_read(const char *path, struct lest_buf *out, struct l
     return status;
 }
 
-enum lest_status lest_file_read_own(const char *path, struct lest_buf *out, struct lest_error *err)
+/* It waits for nobody: neither for the writer of a pipe, nor for a terminal. */
+static enum lest_status open_plain(const char *path, int flags, int *fd, struct stat *info,
+                                   struct lest_error *err)
 {
-    struct stat info;
-    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NOFOLLOW | O_NONBLOCK);
-    if (fd < 0 && errno == ELOOP)
+    *fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags);
+    if (*fd < 0 && errno == ELOOP && (flags & O_NOFOLLOW))
         return lest_error_set(err, LEST_E_USAGE, "%s: is a link, and is not followed", path);
-    if (fd < 0)
+    if (*fd < 0)
         return lest_error_set_errno(err, errno == ENOENT ? LEST_E_NOT_FOUND : LEST_E_IO, errno,
                                     "%s: cannot be opened", path);
-    enum lest_status status;
-    if (fstat(fd, &info) < 0)
-        status = lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be looked at", path);
-    else if (!S_ISREG(info.st_mode))
-        status = lest_error_set(err, LEST_E_USAGE, "%s: is no plain file", path);
-    else if (info.st_uid != geteuid() && info.st_uid != 0)
-        status = lest_error_set(err, LEST_E_USAGE, "%s: belongs to another user", path);
-    else if (info.st_mode & (S_IWGRP | S_IWOTH))
-        status = lest_error_set(err, LEST_E_USAGE, "%s: others may write to it", path);
-    else
+    if (fstat(*fd, info) < 0)
+        return lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be looked at", path);
+    if (!S_ISREG(info->st_mode))
+        return lest_error_set(err, LEST_E_USAGE, "%s: is no plain file", path);
+    return LEST_OK;
+}
+
+enum lest_status lest_file_read_plain(const char *path, struct lest_buf *out, struct lest_error *err)
+{
+    int fd;
+    struct stat info;
+    enum lest_status status = open_plain(path, 0, &fd, &info, err);
+    if (!status)
         status = read_all(fd, path, out, err);
-    close(fd);
+    if (fd >= 0)
+        close(fd);
+    return status;
+}
+
+enum lest_status lest_file_read_own(const char *path, struct lest_buf *out, struct lest_error *err)
+{
+    int fd;
+    struct stat info;
+    enum lest_status status = open_plain(path, O_NOFOLLOW, &fd, &info, err);
+    if (!status && info.st_uid != geteuid() && info.st_uid != 0)
+        status = lest_error_set(err, LEST_E_USAGE, "%s: belongs to another user", path);
+    else if (!status && (info.st_mode & (S_IWGRP | S_IWOTH)))
+        status = lest_error_set(err, LEST_E_USAGE, "%s: others may write to it", path);
+    if (!status)
+        status = read_all(fd, path, out, err);
+    if (fd >= 0)
+        close(fd);
     return status;
 }
 

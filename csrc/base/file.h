@@ -11,6 +11,12 @@
  *  Errors: LEST_E_NOT_FOUND, LEST_E_IO, LEST_E_TOO_LARGE, LEST_E_NOMEM */
 enum lest_status lest_file_read(const char *path, struct lest_buf *out, struct lest_error *err) LEST_MUST_USE;
 
+/** As lest_file_read, for a plain file alone, to which a link may lead: whatever else is put in its place, it
+ *  waits for nobody. "-" is a file of that name.
+ *  Errors: LEST_E_USAGE (it is something else), and those of lest_file_read */
+enum lest_status lest_file_read_plain(const char *path, struct lest_buf *out,
+                                      struct lest_error *err) LEST_MUST_USE;
+
 /** As lest_file_read, for a file whose contents are taken for our own, as a private key that an earlier run
  *  has made: only a plain file of this user or root that no other may write, and no link. It waits for
  *  nobody.

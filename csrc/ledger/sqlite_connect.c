@@ -5,9 +5,16 @@
 #include "ledger/sqlite_vfs.h"
 #include "ledger/statements.h"
 
+#include <fcntl.h>
 #include <pthread.h>
 
 enum { VALUE_MAX = 4 * 1024 * 1024, SQL_MAX = 64 * 1024 };
+
+/* Nobody waits for the other end of a pipe that was put in the place of a database. */
+static int open_at_once(const char *path, int flags, int mode)
+{
+    return open(path, flags | O_NONBLOCK, mode);
+}
 
 /* A savepoint keeps old pages in a statement journal, which by default goes to a temporary file at 64 KiB:
  * made, written and unlinked in every fourth transaction of a busy authority. Nobody asks SQLite how much
@@ -17,6 +24,9 @@ static void configure(void)
 {
     sqlite3_config(SQLITE_CONFIG_STMTJRNL_SPILL, -1);
     sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+    sqlite3_vfs *files = sqlite3_vfs_find(NULL);
+    if (files && files->iVersion >= 3 && files->xSetSystemCall)
+        files->xSetSystemCall(files, "open", (sqlite3_syscall_ptr)open_at_once);
 }
 
 void ledger_sqlite_configure(void)

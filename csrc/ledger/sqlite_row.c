@@ -10,6 +10,32 @@ static void add_names(sqlite3_stmt *stmt, struct ledger_result *result)
     }
 }
 
+/* A float that is a whole number is that number: whatever wrote 1.0 meant what wrote 1. Past 2^53 a float
+ * is no number in particular. */
+static bool is_whole(double number)
+{
+    const double most = 9007199254740992.0;
+    return number >= -most && number <= most && number == (double)(int64_t)number;
+}
+
+static void take_text(sqlite3_stmt *stmt, int column, struct ledger_value *value)
+{
+    value->type = LEDGER_TEXT;
+    value->bytes = sqlite3_column_text(stmt, column);
+    value->len = (size_t)sqlite3_column_bytes(stmt, column);
+}
+
+static void take_float(sqlite3_stmt *stmt, int column, struct ledger_value *value)
+{
+    double number = sqlite3_column_double(stmt, column);
+    if (!is_whole(number)) {
+        take_text(stmt, column, value);
+        return;
+    }
+    value->type = LEDGER_INTEGER;
+    value->integer = (int64_t)number;
+}
+
 /* Most questions find no row, and need no names. */
 void ledger_sqlite_add_row(sqlite3_stmt *stmt, struct ledger_result *result)
 {
@@ -22,12 +48,8 @@ void ledger_sqlite_add_row(sqlite3_stmt *stmt, struct ledger_result *result)
             value.type = LEDGER_INTEGER;
             value.integer = sqlite3_column_int64(stmt, i);
             break;
-        case SQLITE_FLOAT:
-        case SQLITE_TEXT:
-            value.type = LEDGER_TEXT;
-            value.bytes = sqlite3_column_text(stmt, i);
-            value.len = (size_t)sqlite3_column_bytes(stmt, i);
-            break;
+        case SQLITE_FLOAT: take_float(stmt, i, &value); break;
+        case SQLITE_TEXT: take_text(stmt, i, &value); break;
         case SQLITE_BLOB:
             value.type = LEDGER_BLOB;
             value.bytes = sqlite3_column_blob(stmt, i);

@@ -124,15 +124,28 @@ void lestL_name_file(const char *path, struct lest_error *err)
     memcpy(err->detail, detail, sizeof detail);
 }
 
-/* file.read(path [, max_bytes]) */
-static int file_read(lua_State *L)
+typedef enum lest_status (*read_fn)(const char *path, struct lest_buf *out, struct lest_error *err);
+
+static int read_by(lua_State *L, read_fn read)
 {
     struct lest_error err;
     const char *path = luaL_checkstring(L, 1);
     lua_Integer max = luaL_optinteger(L, 2, FILE_MAX);
     luaL_argcheck(L, max > 0, 2, "a number of bytes");
-    struct lest_buf *data = lestL_read_file(L, path, (size_t)max, &err);
-    return data ? lestL_push_buf(L, data) : lestL_fail(L, &err);
+    struct lest_buf *data = lestL_buf(L, (size_t)max);
+    return read(path, data, &err) ? lestL_fail(L, &err) : lestL_push_buf(L, data);
+}
+
+/* file.read(path [, max_bytes]) */
+static int file_read(lua_State *L)
+{
+    return read_by(L, lest_file_read);
+}
+
+/* file.read_plain(path [, max_bytes]): see lest_file_read_plain */
+static int file_read_plain(lua_State *L)
+{
+    return read_by(L, lest_file_read_plain);
 }
 
 /* file.write(path, data [, { mode = 0644, new = false }]) */
@@ -217,13 +230,10 @@ static int file_version(lua_State *L)
 
 int lestL_open_file(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "absolute", file_absolute },
-                                          { "check", file_check },
-                                          { "read", file_read },
-                                          { "resolve", file_resolve },
-                                          { "version", file_version },
-                                          { "write", file_write },
-                                          { NULL, NULL } };
+    static const luaL_Reg functions[] = { { "absolute", file_absolute }, { "check", file_check },
+                                          { "read", file_read },         { "read_plain", file_read_plain },
+                                          { "resolve", file_resolve },   { "version", file_version },
+                                          { "write", file_write },       { NULL, NULL } };
     luaL_newlib(L, functions);
     return 1;
 }

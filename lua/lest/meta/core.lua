@@ -161,6 +161,14 @@ local core_file = {}
 ---@return lest.error? err codes not_found, io, too_large
 function core_file.read(path, max) end
 
+--- As read, of a plain file alone: whatever else is put in its place is an error, and nobody waits
+--- for it.
+---@param path string
+---@param max? integer bytes, 16 MiB if absent
+---@return string? bytes
+---@return lest.error? err codes not_found, io, too_large, usage
+function core_file.read_plain(path, max) end
+
 --- Whole or not at all: written beside it, synchronised and renamed. `new` refuses to replace. Of a
 --- link, the file it leads to is replaced, unless a stranger left the link in a folder for all.
 ---@param path string
@@ -347,8 +355,8 @@ local lookup = {}
 --- Ask. Another process's lock is not waited for.
 ---@param key string UTF-8
 ---@param max_ms integer how long it may take
----@return table<string, string|integer>? row by column name; NULL is nil, REAL its text; nil alone: no
---- row
+---@return table<string, string|integer>? row by column name; NULL is nil, a REAL the whole number that
+--- it is, or its text; nil alone: no row
 ---@return lest.error? err codes ledger_busy (ask again), timeout, too_large (also more than one row), io
 function lookup:ask(key, max_ms) end
 

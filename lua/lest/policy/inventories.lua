@@ -127,19 +127,58 @@ function M.http(options)
   return remote.new(wanted)
 end
 
+-- The number that a text of a table is, as both CSV and SQLite write one.
+local function number_of(value)
+  if type(value) == "number" then return value end
+  return type(value) == "string" and value:find "^[+-]?%d[%d.]*[eE]?[+-]?%d*$" and tonumber(value)
+    or nil
+end
+
+-- Whether a row's value is a stated one. A table may have a number as a text, or the other way
+-- round: a list of what is refused must not miss a 1 that is written "1" or 1.0.
+local function is_value(stated, value)
+  if value == stated then return true end
+  if type(stated) ~= "number" and type(value) ~= "number" then return false end
+  local number = number_of(stated)
+  return number ~= nil and number == number_of(value)
+end
+
+-- What no row has cannot be stated: it would never be found, also where that lets somebody in.
+local function value_problem(value, columns)
+  local kind = type(value)
+  if kind == "boolean" and columns then
+    return "a table has no true or false: write what it has, as 1 or \"yes\""
+  elseif kind ~= "string" and kind ~= "boolean" and (kind ~= "number" or value ~= value) then
+    return "a text or a number, or a list of such, not " .. schema.kind(value)
+  end
+end
+
 --- The values that each of some facts may have.
 local function read_facts(facts, columns)
   local wanted = {}
-  for name, value in next, facts or {} do
+  for name, stated in next, facts or {} do
     if columns and columns[name] == nil then
       return nil, ("there is no '%s'%s"):format(tostring(name), schema.hint(name, columns))
     end
-    wanted[name] = list.set(type(value) == "table" and value or { value })
-    if next(wanted[name]) == nil then
+    local values = type(stated) == "table" and stated or { stated }
+    if next(values) == nil then
       return nil, ("%s: a value, or a list of values"):format(tostring(name))
+    end
+    wanted[name] = {}
+    for _, value in next, values do
+      local problem = value_problem(value, columns)
+      if problem then return nil, ("%s: %s"):format(tostring(name), problem) end
+      table.insert(wanted[name], value)
     end
   end
   return wanted
+end
+
+local function has_any(values, value)
+  for _, stated in ipairs(values) do
+    if is_value(stated, value) then return true end
+  end
+  return false
 end
 
 --- A test: whether an inventory has a row for a key. Where the inventory cannot be asked, the
@@ -153,7 +192,8 @@ end
 ---   policy.names { row = listed, CN = "${row.host}" }
 ---@param where lest.policy.inventory of policy.csv, policy.sqlite or policy.http
 ---@param key? string a template, as of policy.names; absent for a URL that has no `${key}`
----@param facts? table<string, any> values that the row must have, or lists of such
+---@param facts? table<string, any> values that the row must have, or lists of such; 1 is also "1",
+--- and 1.0
 ---@return fun(request: lest.request): boolean test
 function M.listed(where, key, facts)
   if not inventory.is(where) then
@@ -190,7 +230,7 @@ function M.listed(where, key, facts)
     if not row then return false, text end
     for name, values in next, wanted do
       local value = row[name]
-      if value == nil or not values[value] then return false, name end
+      if value == nil or not has_any(values, value) then return false, name end
     end
     return true, text
   end

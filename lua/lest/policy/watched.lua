@@ -32,7 +32,7 @@ end
 local function read_once(self, pause)
   local before, err = core.file.version(self.path)
   local text, value, problem
-  if before then text, err = core.file.read(self.path, FILE_MAX) end
+  if before then text, err = core.file.read_plain(self.path, FILE_MAX) end
   if not text then return nil, tostring(err) end
   local ok, result, wrong = pcall(self.parse, text, pause)
   value, problem = ok and result or nil, not ok and tostring(result) or wrong

@@ -32,6 +32,24 @@ describe("a file", function()
     assert.equal("", core.file.read(temporary.file(folder, "empty", "")))
   end)
 
+  it("is read where it is a plain one, and nobody is waited for where it is not", function()
+    local folder = temporary.folder()
+    local path = temporary.file(folder, "file", "text")
+    process.must { "ln", "-s", path, folder .. "/link" }
+    assert.equal("text", core.file.read_plain(path))
+    assert.equal("text", core.file.read_plain(folder .. "/link"))
+    local _, err = core.file.read_plain(path, 3)
+    assert.equal("too_large", err.code)
+    _, err = core.file.read_plain(folder .. "/none")
+    assert.equal("not_found", err.code)
+    process.must { "mkfifo", folder .. "/pipe" } -- that nobody writes to
+    for _, other in ipairs { folder, folder .. "/pipe", "/dev/null" } do
+      local text, problem = core.file.read_plain(other)
+      assert.is_nil(text)
+      assert.matches("is no plain file", problem.message)
+    end
+  end)
+
   it("is not overwritten where it must be new", function()
     local path = temporary.folder() .. "/file"
     assert(core.file.write(path, "one", { new = true, mode = 384 }))

@@ -40,6 +40,25 @@ describe("core.lookup", function()
     assert.same({ host = "pump-7" }, ask("SELECT host FROM sold WHERE serial = :key", "7"))
   end)
 
+  it("gives a float that is a whole number as that", function()
+    local value = "SELECT CAST(:key AS REAL) AS weight"
+    for text, expected in pairs { ["1"] = 1, ["0"] = 0, ["-3.0"] = -3,
+      ["9007199254740992"] = 1 << 53, ["1.25"] = "1.25",
+      ["1e18"] = "1.0e+18", ["1e999"] = "Inf", ["-1e999"] = "-Inf" } do
+      local weight = ask(value, text).weight
+      assert.equal(expected, weight, text)
+      assert.equal(math.type(expected), math.type(weight), text)
+    end
+  end)
+
+  it("waits for nobody where a pipe is put in the place of the database", function()
+    process.must { "mkfifo", folder .. "/pipe" }
+    local lookup, err = core.lookup.open(folder .. "/pipe", "SELECT :key")
+    if lookup then lookup, err = lookup:ask("7", 1000) end
+    assert.is_nil(lookup)
+    assert.truthy(err)
+  end)
+
   it("takes one SELECT with the parameter :key, which reads this file", function()
     for query, expected in pairs {
       [""] = "not one statement",

@@ -106,6 +106,22 @@ describe("policy.csv", function()
     assert.same({ "inventory back: " .. path }, logged)
   end)
 
+  it("waits for nobody where a pipe takes its place after it was looked at", function()
+    local listed = policy.listed(policy.csv(path, { key = "name" }), "${principal.name}")
+    replace "name,host,state\ncat,h-3,new\n"
+    local version, looks = core.file.version, 0
+    core.file.version = function(...) -- luacheck: ignore 122
+      local found, err = version(...)
+      looks = looks + 1
+      if looks == 2 then process.must { "sh", "-c", 'rm "$1"; mkfifo "$1"', "sh", path } end
+      return found, err
+    end
+    local ok, verdict, detail = pcall(ask, listed, "cat")
+    core.file.version = version -- luacheck: ignore 122
+    assert.same({ true, "unavailable" }, { ok, verdict })
+    assert.matches("is no plain file", detail)
+  end)
+
   it("is an outage for a list to refuse, too, and no key is a refusal", function()
     local devices = policy.csv(path, { key = "name" })
     local approve = policy.approve { subject = { { "CN", "x" } } }
@@ -123,8 +139,8 @@ describe("policy.csv", function()
     for i = 1, 20000 do lines[i + 1] = ("d%d,h-%d,%s"):format(i, i, ("x"):rep(200)) end
     replace(table.concat(lines, "\n"))
     local lest, results = require "lest", {}
-    local reads, read = 0, core.file.read
-    core.file.read = function(...)
+    local reads, read = 0, core.file.read_plain
+    core.file.read_plain = function(...)
       reads = reads + 1
       return read(...)
     end
@@ -139,7 +155,7 @@ describe("policy.csv", function()
       end
       for _, each in ipairs(tasks) do each:wait() end
     end)
-    core.file.read = read
+    core.file.read_plain = read
     assert(ok, problem)
     assert.equal(1, reads)
     for i = 1, 3 do assert.equal("listed", results[i].reason, results[i].detail) end
@@ -148,12 +164,12 @@ describe("policy.csv", function()
   it("keeps nobody waiting where the reading fails, and reads again", function()
     local listed = policy.listed(policy.csv(path, { key = "name" }), "${principal.name}")
     replace "name,host,state\ncat,h-3,new\n"
-    local read, verdict, detail = core.file.read, nil, nil
-    core.file.read = function() error("not enough memory", 0) end -- luacheck: ignore 122
+    local read, verdict, detail = core.file.read_plain, nil, nil
+    core.file.read_plain = function() error("not enough memory", 0) end -- luacheck: ignore 122
     local ok, problem = pcall(require "lest".run, function()
       verdict, detail = ask(listed, "cat")
     end)
-    core.file.read = read -- luacheck: ignore 122
+    core.file.read_plain = read -- luacheck: ignore 122
     assert(ok, problem)
     assert.equal("unavailable", verdict)
     assert.matches("not enough memory", detail)
@@ -240,6 +256,35 @@ describe("policy.sqlite", function()
     sql "INSERT INTO devices VALUES ('ben', 'h-9', 'new')"
     local rule = policy.names { row = listed, CN = "x-${row.host}" }
     assert.same({ { "CN", "x-h-9" } }, rule(request_of "ben").subject)
+  end)
+
+  it("finds a number however the table has it, so that a list of what is refused holds", function()
+    local query = "SELECT state AS blocked FROM devices WHERE name = :key"
+    for written, others in pairs { ["1"] = { 1, 1.0, "1", { 0, 1 } }, ["1.0"] = { 1, "1" },
+      ["'1'"] = { 1, "1" }, ["'1.0'"] = { 1, "1.0" }, ["1.5"] = { 1.5, "1.5" },
+      ["'yes'"] = { "yes" } } do
+      sql("DROP TABLE devices; CREATE TABLE devices (name TEXT, state);"
+        .. ("INSERT INTO devices VALUES ('ann', %s), ('ben', 2), ('dan', 'x')"):format(written))
+      for _, blocked in ipairs(others) do
+        local listed = policy.listed(policy.sqlite(path, query), "${principal.name}",
+          { blocked = blocked })
+        assert.same({ true, false, false }, { ask(listed, "ann"), ask(listed, "ben"),
+          ask(listed, "dan") }, written)
+      end
+    end
+    for _, text in ipairs { "01", "1 ", "0x1", "one", "" } do
+      sql(("UPDATE devices SET state = '%s' WHERE name = 'ann'"):format(text))
+      local listed = policy.listed(policy.sqlite(path, query), "${principal.name}",
+        { blocked = "1" })
+      assert.is_false(ask(listed, "ann"), text)
+    end
+    local devices = policy.sqlite(path, query)
+    for problem, value in pairs { ["a table has no true or false"] = true, ["not a table"] = { {} },
+      ["not a function"] = print, ["a text or a number"] = 0 / 0 } do
+      assert.error_matches(function()
+        policy.listed(devices, "${principal.name}", { blocked = value })
+      end, "policy.listed: blocked: .*" .. problem)
+    end
   end)
 
   it("follows a file that is replaced, and is an outage where none is right", function()
