@@ -4,6 +4,7 @@
 ---   local again = assert(M.prepare(config, { label = "default", policy = "next.lua" }))
 ---   again:decide(row)          -- of server/ledger/recorded
 ---   again.tally:plain()
+local account = require "lest.desk.account"
 local core = require "lest.core"
 local desk = require "lest.desk.policy"
 local difference = require "lest.desk.difference"
@@ -19,14 +20,6 @@ local M = {}
 ---@field tally lest.desk.tally
 local Again = { __name = "lest.desk.again" }
 Again.__index = Again
-
--- A policy runs as it does in a worker: as `user`, and never as root.
-local function drop(config)
-  local ok, err = true, nil
-  if core.process.uid == 0 then ok, err = core.process.drop(config.user or "nobody") end
-  if ok then ok, err = core.process.harden() end
-  return ok, err
-end
 
 -- What is to be decided by, for each label that is asked for. Another policy has the options of the
 -- one whose place it takes.
@@ -67,7 +60,8 @@ function M.prepare(config, options)
     if ok then ok, err = hooks.read(each.policies, files) end
   end
   hooks.preload()
-  if ok then ok, err = drop(config) end
+  if ok then ok, err = account.become(config) end
+  if ok then ok, err = core.process.harden() end
   if not ok then return nil, err end
   keep_streams()
   globals.close()

@@ -42,6 +42,9 @@ local function checked(key, value)
   return fail("config", ("%s: %s"):format(first.path ~= "" and first.path or key, first.problem))
 end
 
+--- The texts of policies, for who gives up the rights to read them: as load() takes `files`.
+M.read = hooks.read
+
 --- What a hook is called with.
 ---@param facts table as of decide(), all of them
 ---@return lest.request

@@ -2,6 +2,7 @@
 --- the certificate that the principal showed (`own`, where the ledger has it), and of a row of an
 --- older version the one that was issued (`issued`).
 local core = require "lest.core"
+local json = require "lest.json"
 local page = require "lest.server.ledger.page"
 
 local M = {}
@@ -119,6 +120,31 @@ function M.pages(ledger, wanted)
     rows, err = completed(ledger, rows)
     return rows or error(err, 0)
   end
+end
+
+-- A row that no JSON can have, since its texts are none, or its blob is no blob.
+local function broken(row, problem)
+  return { id = tostring(row.id):gsub("[^\x20-\x7e]", "?"), seq = row.seq, time_us = 0,
+    problem = problem }
+end
+
+--- A row as a line of JSON, { row = ... }, for another process. What cannot be one has a `problem`.
+---@param row table
+---@return string
+function M.line(row)
+  if type(row.csr) == "string" then row.csr = core.base64.encode(row.csr) end
+  local ok, text = pcall(json.line, { row = row })
+  if ok then return text end
+  return json.line { row = broken(row, "a text of it is no UTF-8") }
+end
+
+--- The row of such a line.
+---@param said { row: table }
+---@return table row
+function M.row(said)
+  local row = said.row
+  row.csr = row.csr and core.base64.decode(row.csr)
+  return row
 end
 
 return M

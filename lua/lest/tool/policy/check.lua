@@ -1,4 +1,5 @@
 --- `lest policy check`: what is wrong with a policy, also on paths that no request has taken yet.
+local account = require "lest.desk.account"
 local core = require "lest.core"
 local config_file = require "lest.server.config.load"
 local desk = require "lest.desk.policy"
@@ -48,12 +49,6 @@ local function labels_of(config, file)
   return names
 end
 
--- A policy runs as it does in a worker: as `user`, and never as root.
-local function drop(config)
-  if core.process.uid ~= 0 then return true end
-  return core.process.drop(config and config.user or "nobody")
-end
-
 -- What loading has said, in its line, which the message begins with as a rule. That an option is
 -- not given, where there is no configuration, is no fault of the policy.
 local function load_finding(file, err, is_of_label)
@@ -73,26 +68,51 @@ local function append(found, all)
   table.move(all, 1, #all, #found + 1, found)
 end
 
+-- The policies of a label beside the one that is looked at, whose hooks these are.
+local function look_at_stack(found, file, own, config, label, texts)
+  local stack = {}
+  for i, each in ipairs(config.labels[label].policies) do
+    if core.file.resolve(each.file) == core.file.resolve(file) then
+      stack[i] = { hooks = own }
+    else
+      local policy, err = desk.load(each.file, { config = config, label = label, files = texts })
+      if not policy then return table.insert(found, load_finding(each.file, err, label)) end
+      stack[i] = { name = each.file:match "[^/]*$", hooks = policy.hooks }
+    end
+  end
+  append(found, findings.of_stack(label, stack))
+end
+
 -- As a worker would: for each of its labels, or without any.
-local function load_all(file, text, config, labels, found)
-  local hooks = {}
+local function load_all(file, config, labels, texts, found)
+  local own = {}
   for _, label in ipairs(#labels > 0 and labels or { false }) do
     local policy, err = desk.load(file, { config = label and config, label = label or nil,
-      files = { [core.file.absolute(file)] = text } })
+      files = texts })
     if not policy then
       table.insert(found, load_finding(file, err, label))
       return false
     end
-    hooks = policy.hooks
+    own = policy.hooks
+    if label then look_at_stack(found, file, own, config, label, texts) end
   end
-  append(found, findings.of_hooks(hooks))
+  append(found, findings.of_hooks(own))
   return true
 end
 
-local function look(file, text, config, labels)
-  local found = {}
+-- The texts of the policies beside this one, which `user` may not be able to read.
+local function read_stacks(config, labels, texts)
+  for _, label in ipairs(labels) do
+    local ok, err = desk.read(config.labels[label].policies, texts)
+    if not ok then return nil, err end
+  end
+  return true
+end
+
+local function look(file, config, labels, texts)
+  local found, text = {}, texts[core.file.absolute(file)]
   -- What Lua cannot read has no tree.
-  local is_loaded = load_all(file, text, config, labels, found)
+  local is_loaded = load_all(file, config, labels, texts, found)
   if not is_loaded and not load(mark.strip(text), "=policy", "t") then return found end
   local read, err = source.read(file, text)
   if not read then return nil, err end
@@ -136,9 +156,12 @@ function M.run(options)
       return fail("config", ("%s: no label has the policy %s"):format(options.config, file))
     end
   end
-  local ok, found
-  ok, err = drop(config)
-  if ok then found, err = look(file, text, config, labels) end
+  local texts, found = {}, nil
+  local ok
+  ok, err = read_stacks(config, labels, texts)
+  texts[core.file.absolute(file)] = text
+  if ok then ok, err = account.become(config) end
+  if ok then found, err = look(file, config, labels, texts) end
   if not found then return nil, err end
   local wrong = 0
   for _, each in ipairs(found) do wrong = wrong + (each.level == "note" and 0 or 1) end

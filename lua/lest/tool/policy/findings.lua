@@ -1,6 +1,7 @@
 --- What a policy's text says that cannot be right, on any of its paths: fields and functions that
 --- there are not, and calls for which the whole worker waits.
 local flow = require "lest.tool.policy.flow"
+local list = require "lest.base.list"
 local schema = require "lest.base.schema"
 local types = require "lest.tool.policy.types"
 
@@ -112,6 +113,31 @@ function M.of_hooks(hooks)
     if not hooks[row[1]] then
       table.insert(found, { level = "note", kind = "hook",
         message = ("there is no hook '%s': %s by this policy"):format(row[1], row[2]) })
+    end
+  end
+  return found
+end
+
+--- Hooks that one policy of a label does not have and another one has: it is not asked then, also
+--- where it would refuse.
+---@param label string
+---@param stack { name: string, hooks: table<string, function> }[] its policies; without a name: the
+--- one that is looked at
+---@return lest.policy.finding[]
+function M.of_stack(label, stack)
+  local found, has = {}, {}
+  for _, each in ipairs(stack) do
+    for hook in pairs(each.hooks) do has[hook] = true end
+  end
+  has.csrattrs = nil -- for the one that states names to say
+  for _, each in ipairs(stack) do
+    for _, hook in ipairs(list.sorted_keys(has)) do
+      if not each.hooks[hook] then
+        table.insert(found, { level = "warning", kind = "hook",
+          message = ("label %s: %s no hook '%s', which another policy of the label has: such "
+            .. "requests are decided without it; a hook with policy.consent() says that this is "
+            .. "meant"):format(label, each.name and each.name .. " has" or "there is", hook) })
+      end
     end
   end
   return found

@@ -85,7 +85,8 @@ local EXPRESSIONS <const> = {
     local name = node[1].tag == "Id" and node[1][1] == "require" and not node[1].var
       and M.text(node[2])
     if name then return types.module(name) end
-    return self:options_type(node)
+    local made = self:kit_call(node)
+    return made and types.result(made) or self:options_type(node)
   end,
   Op = function(self, node, depth)
     local operator = OPERATORS[node[1]]

@@ -1,8 +1,8 @@
 --- `lest policy fuzz`: search a request for which what must hold of a policy does not.
+local as_user = require "lest.tool.policy.as_user"
 local core = require "lest.core"
 local desk_options = require "lest.testing.policy"
 local fail = require "lest.base.fail"
-local load_config = require "lest.server.config.load"
 local properties = require "lest.testing.properties"
 local reach = require "lest.tool.policy.reach"
 local search = require "lest.testing.search"
@@ -44,7 +44,9 @@ function M.add(parser)
   command:option "--seed":argname "N":convert(seed)
     :description "The same search again, as far as it gets in the time; printed if absent."
   command:option "--config":argname "SERVER.lua"
-    :description "Of a policy: the configuration with its options and profiles."
+    :description("Of a policy: the configuration with its options and profiles. Where root types "
+      .. "this, policies and specs run as its `user`, which must be able to read them, and without "
+      .. "this option as root, with a warning.")
   command:option "--label":argname "LABEL":description "Of the configuration."
   command:flag "--recorded"
     :description "Begin with the newest requests in the ledger of --config, and change them."
@@ -78,15 +80,6 @@ local function print_found(found, seed_text)
   for line in (properties.text(found) .. "\n"):gmatch "([^\n]*)\n" do
     io.write(support.clean(line), "\n")
   end
-end
-
-local function recorded_plans(options)
-  local config, err = load_config.load(options.config)
-  if not config then return nil, err end
-  local plans
-  plans, err = traffic.plans(config, options.label)
-  if plans and #plans == 0 then return fail("not_found", "the ledger has no such requests") end
-  return plans, err
 end
 
 -- A turn of every property.
@@ -130,18 +123,18 @@ function M.run(options)
   end
   options.seed = options.seed or core.clock.wall_us() % 1000000
   local is_spec = options.file:find "_spec%.lua$" ~= nil
-  if is_spec and not options.recorded and (options.config or options.label) then
-    support.usage "--config and --label are of a policy; a spec says it itself"
+  if is_spec and not options.recorded and options.label then
+    support.usage "--label is of a policy; a spec says it itself"
   elseif options.recorded and not options.config then
     support.usage "--recorded wants the --config that has the ledger"
   end
+  local recorded, list, ok, err
+  if options.recorded then recorded, err = traffic.plans(options.config, options.label) end
+  if not err then ok, err = as_user.enter("lest policy fuzz", options.config) end
+  if not ok then return nil, err end
   reach.start()
-  local list, err
   if is_spec then list, err = of_spec(options.file) else list, err = of_policy(options) end
-  local recorded
-  -- Last: as root this process may become the ledger's owner.
-  if list and options.recorded then recorded, err = recorded_plans(options) end
-  if not list or err then return nil, err end
+  if not list then return nil, err end
   local found, count, reached = search_all(list, options, recorded)
   if found then print_found(found, ("%d, after %d requests"):format(options.seed, count)) end
   if found then return 1 end

@@ -4,8 +4,8 @@ local core = require "lest.core"
 local difference = require "lest.desk.difference"
 local differences = require "lest.tool.policy.differences"
 local fail = require "lest.base.fail"
-local json = require "lest.json"
 local load_config = require "lest.server.config.load"
+local parts = require "lest.tool.policy.parts"
 local schema = require "lest.base.schema"
 local support = require "lest.tool.command.support"
 
@@ -52,32 +52,13 @@ local function processors()
   return math.max(1, math.min(JOBS_MAX, math.tointeger(count) or 1))
 end
 
--- A pipe from processes of this binary, one after the other's output, which a shell starts.
-local function open(job, ...)
-  local words = {}
-  for i, part in ipairs { ... } do
-    words[i] = ('"/proc/$PPID/exe" policy --part %s %s 2>/dev/null'):format(part,
-      support.quote(json.line(job)))
-  end
-  return assert(io.popen(table.concat(words, " | ")))
-end
-
 local function start(job, count)
   local pipes = {}
   for part = 0, count - 1 do
     job.part, job.parts = part, count
-    pipes[part + 1] = open(job, "read", "decide")
+    pipes[part + 1] = parts.open(job, "read", "decide")
   end
   return pipes
-end
-
--- What a process says next; nil and an error where it has failed.
-local function next_of(pipe)
-  local line = pipe:read "L"
-  local said = line and json.decode(line)
-  if not said then return fail("internal", "a process of the replay ended before it was done") end
-  if said.failed then return fail(said.failed.code, said.failed.message) end
-  return said
 end
 
 -- One line of each in turn: they advance alike, and none writes much before its end.
@@ -85,7 +66,7 @@ local function collect(pipes, tally, progress)
   local left = #pipes
   while left > 0 do
     for i, pipe in pairs(pipes) do
-      local said, err = next_of(pipe)
+      local said, err = parts.next(pipe)
       if not said then return nil, err end
       if said.tally then
         tally:merge(said.tally)
@@ -102,8 +83,8 @@ end
 -- Between which rows the others look. This process opens no ledger: as root it would become the
 -- ledger's owner, and what it starts could become nobody else.
 local function add_span(job)
-  local pipe <close> = open(job, "span")
-  local span, err = next_of(pipe)
+  local pipe <close> = parts.open(job, "span")
+  local span, err = parts.next(pipe)
   if not span then return nil, err end
   job.floor, job.before = span.floor, span.before
   return true

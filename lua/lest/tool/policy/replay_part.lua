@@ -1,12 +1,13 @@
---- The processes of `lest policy replay`, which starts them: of each pair one reads the ledger as
---- its owner and decides nothing, and one decides as `user` and can reach no ledger.
+--- The processes of `lest policy replay`, which starts them (tool/policy/parts): of each pair one
+--- reads the ledger as its owner and decides nothing, and one decides as `user` and can reach no
+--- ledger.
 ---
 ---   lest policy --part span JOB
 ---   lest policy --part read JOB | lest policy --part decide JOB
 ---
 --- They write lines of JSON. The first: { floor, before }. The reader: { row }, and { done } after
 --- so many places of the ledger. The last: { done }, and at the end { tally }. What goes wrong in
---- one is { failed }.
+--- one is { failed }. `lest policy fuzz` starts one more reader, `newest`: { row }, then { done }.
 local core = require "lest.core"
 local json = require "lest.json"
 local ledger_file = require "lest.server.ledger.file"
@@ -27,25 +28,13 @@ local STRETCH <const> = 500
 ---@field until_time? integer
 ---@field floor? integer between which rows: the same for all parts
 ---@field before? integer
+---@field most? integer of the newest
 ---@field part integer from 0
 ---@field parts integer
 
 -- Whoever does not read any more has ended; so does this.
 local function put(output, value)
   if not output:write(json.line(value), "\n") then os.exit(1) end
-end
-
--- A row that no JSON can have, since its texts are none, or its blob is no blob.
-local function broken(row, problem)
-  return { id = tostring(row.id):gsub("[^\x20-\x7e]", "?"), seq = row.seq, time_us = 0,
-    problem = problem }
-end
-
-local function packed(row)
-  if type(row.csr) == "string" then row.csr = core.base64.encode(row.csr) end
-  local ok, text = pcall(json.line, { row = row })
-  if ok then return text end
-  return json.line { row = broken(row, "a text of it is no UTF-8") }
 end
 
 local function open(job, config)
@@ -72,11 +61,27 @@ local function read(job, config)
     for rows in recorded.pages(ledger, { floor = floor, before = before, label = job.label,
       since = job.since, until_time = job.until_time }) do
       for _, row in ipairs(rows) do
-        if not io.stdout:write(packed(row), "\n") then os.exit(1) end
+        if not io.stdout:write(recorded.line(row), "\n") then os.exit(1) end
       end
     end
     put(io.stdout, { done = before - 1 - floor })
   end
+  return true
+end
+
+-- The newest, so many at most.
+local function newest(job, config)
+  local ledger <close>, err = open(job, config)
+  if not ledger then return nil, err end
+  local floor, before = recorded.span(ledger)
+  if not floor then return nil, before end
+  local left = job.most
+  for rows in recorded.pages(ledger, { floor = floor, before = before, label = job.label }) do
+    for i = 1, math.min(left, #rows) do io.stdout:write(recorded.line(rows[i]), "\n") end
+    left = left - math.min(left, #rows)
+    if left == 0 then break end
+  end
+  put(io.stdout, { done = job.most - left })
   return true
 end
 
@@ -92,10 +97,8 @@ local function decide(job, config)
       put(output, said)
       return true
     end
-    local row = said.row
-    if row then
-      row.csr = row.csr and core.base64.decode(row.csr)
-      again:decide(row)
+    if said.row then
+      again:decide(recorded.row(said))
     else
       put(output, said)
       output:flush()
@@ -105,10 +108,11 @@ local function decide(job, config)
   return true
 end
 
-local ACTIONS <const> = { span = span, read = read, decide = decide }
+local ACTIONS <const> = { span = span, read = read, newest = newest,
+  decide = decide }
 
 --- Be one of the processes.
----@param args string[] "span", "read" or "decide", and the job
+---@param args string[] which, and the job
 ---@return integer exit_code
 function M.main(args)
   local output = io.stdout

@@ -1,5 +1,6 @@
 --- `lest policy test`: run the specs of policies, by busted in this process, and say what they did
 --- not reach.
+local as_user = require "lest.tool.policy.as_user"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local specs = require "lest.tool.policy.specs"
@@ -18,6 +19,10 @@ function M.add(parser)
   })
   command:argument "path":args "*"
     :description "Specs, and folders with specs; the current folder by default."
+  command:option "--config":argname "SERVER.lua"
+    :description("The configuration with the account that policies run as: where root types this, "
+      .. "specs and policies run as its `user`, which must be able to read them, and without this "
+      .. "option as root, with a warning.")
   command:flag "--coverage"
     :description "Say also which lines, rules and tests of the policies no spec reached."
   command:flag "--traceback":description "Show where each failure came from."
@@ -51,6 +56,8 @@ function M.run(options)
       return fail("usage", path .. ": there is no such file or folder")
     end
   end
+  local ok, problem = as_user.enter("lest policy test", options.config)
+  if not ok then return nil, problem end
   local coverage = options.coverage and require "lest.tool.policy.coverage"
   if coverage then coverage.start() end
   local outcome, err = specs.run { traceback = options.traceback,

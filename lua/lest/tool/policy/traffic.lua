@@ -1,5 +1,7 @@
 --- Recorded requests as plans, from which a search for counterexamples goes on.
-local ledger_file = require "lest.server.ledger.file"
+local core = require "lest.core"
+local fail = require "lest.base.fail"
+local parts = require "lest.tool.policy.parts"
 local recorded = require "lest.server.ledger.recorded"
 local row_module = require "lest.desk.row"
 
@@ -27,25 +29,23 @@ local function plan_of(facts)
     approvals = approvals[1] and approvals or nil, world = 8 }
 end
 
---- Some of the newest requests of a ledger; rows that cannot be read are left out. As root, this
---- process becomes the ledger's owner.
----@param config table
+--- Some of the newest requests of a ledger; rows that cannot be read are left out.
+---@param config string the configuration's file
 ---@param label? string those of one label alone
 ---@return lest.testing.plan[]|nil
 ---@return lest.error|nil err
 function M.plans(config, label)
-  local ledger <close>, err = ledger_file.open_to_read(config)
-  if not ledger then return nil, err end
-  local floor, before = recorded.span(ledger)
-  if not floor then return nil, before end
+  local pipe <close> = parts.open({ config = core.file.absolute(config), label = label,
+    most = PLANS_MAX }, "newest")
   local plans = {}
-  for rows in recorded.pages(ledger, { floor = floor, before = before, label = label }) do
-    for _, row in ipairs(rows) do
-      local facts = row_module.read(row)
-      if facts then plans[#plans + 1] = plan_of(facts) end
-      if #plans == PLANS_MAX then return plans end
-    end
+  while true do
+    local said, err = parts.next(pipe)
+    if not said then return nil, err end
+    if said.done then break end
+    local facts = row_module.read(recorded.row(said))
+    if facts then plans[#plans + 1] = plan_of(facts) end
   end
+  if #plans == 0 then return fail("not_found", "the ledger has no such requests") end
   return plans
 end
 

@@ -90,6 +90,15 @@ function M.verdict_options(name)
   return shape and shape.names
 end
 
+--- The type of what a function of the kit gives; nil where nothing is known of it.
+---@param name string "csv"
+---@return string|nil
+function M.result(name)
+  local fn = api.functions "lest.policy"[name]
+  local result = fn and fn.returns[1]
+  return result and known(result.type)
+end
+
 --- The type of a field; nil where nothing is known of it.
 ---@param type string
 ---@param name string
@@ -109,7 +118,8 @@ function M.has(type, name)
   local shape = shape_of(type)
   if not shape or shape.is_open or next(shape.names) == nil then return true, {}, type end
   return shape.names[name] ~= nil, shape.names,
-    (shape.called:gsub("^lest%.request", "request"):gsub("^lest%.(%l+)$", "%1"))
+    (shape.called:gsub("^lest%.request", "request"):gsub("^lest%.(%l+)$", "%1")
+      :gsub("^lest%.policy%.(%l+)$", "%1"))
 end
 
 --- The type of what a list has in it.

@@ -105,6 +105,47 @@ describe("lest policy check", function()
       .. "  if request.time > t then return policy.reject(os.date(\"!%H\", t)) end"))))
   end)
 
+  it("knows what an inventory can be asked", function()
+    local folder = temporary.folder()
+    temporary.file(folder, "d.csv", "name\nann\n")
+    shell.capture("chmod a+rx " .. folder)
+    for call, expected in pairs { ["row"] = false,
+      ["rows"] = "4: inventory has no method 'rows', did you mean 'row'?",
+      ["find"] = "4: inventory has no method 'find'" } do
+      local found = check((body(("  if devices:%s(request.principal.name) then return nil end")
+        :format(call)):gsub("\n", ('\nlocal devices = policy.csv("%s/d.csv", { key = "name" })\n')
+          :format(folder), 1)))
+      assert.same({ expected or nil }, found)
+    end
+  end)
+
+  it("warns of a policy of several that is not asked where others are", function()
+    local CONFIG <const> = [[return {
+      tls = { cert = "a", key = "a" }, ca = { cert = "a", key = "a" }, anchors = { own = "a" },
+      profiles = { device = { lifetime = "90d", keys = "ec:P-256", names = "policy" } },
+      labels = { default = { policies = { "x.lua", "OTHER" }, profile = "device" } } }]]
+    local other = temporary.file(temporary.folder(), "other.lua", HEAD
+      .. "return { enroll = policy.first { policy.reject(lest.version) },\n"
+      .. "  csrattrs = function() return {} end }")
+    local config = CONFIG:gsub("OTHER", other)
+    local function messages(text)
+      local _, result, told = check(text, config)
+      local all = {}
+      for i, each in ipairs(told.findings) do all[i] = each.level .. ": " .. each.message end
+      return all, result.code
+    end
+    local meant <const> = ", which another policy of the label has: such requests are decided "
+      .. "without it; a hook with policy.consent() says that this is meant"
+    local all, code = messages(HEAD .. "return policy.first { policy.reject(lest.version) }")
+    assert.same({ "warning: label default: other.lua has no hook 'reenroll'" .. meant }, all)
+    assert.equal(1, code)
+    all = messages(HEAD .. "return { reenroll = policy.first { policy.reject(lest.version) } }")
+    assert.equal("warning: label default: there is no hook 'enroll'" .. meant, all[1])
+    assert.same({ { "note: there is no hook 'reenroll': nothing is renewed by this policy" }, 0 }, {
+      messages(HEAD .. "return { enroll = policy.first { "
+      .. "policy.reject(lest.version) },\n  csrattrs = function() return {} end }") })
+  end)
+
   it("takes no guess for a finding", function()
     assert.same({}, (check(body("  local x = request.device or {}\n  if x.y then return nil end\n"
       .. "  local facts = request.principal.credential\n  if facts.site then return nil end\n"
