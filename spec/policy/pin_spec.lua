@@ -94,7 +94,8 @@ describe("lest policy pin", function()
       assert.same({ 0, "" }, { code, err }, id)
       texts[i] = out
     end
-    local spec = server:file(name .. "_spec.lua", table.concat(texts))
+    local spec = ("%s/%s_spec.lua"):format(server.dir, name) -- beside the policy
+    process.write(spec, table.concat(texts))
     return process.run { server.lest, "policy", "test", spec }
   end
 
@@ -112,6 +113,22 @@ describe("lest policy pin", function()
     local code, out, err = test("all", table.unpack(all))
     assert.equal(0, code, out .. err)
     assert.matches(("\n%d passed, 0 failed\n$"):format(#all), out)
+  end)
+
+  it("names the policy as it is seen from the spec", function()
+    local id = ids()[1]
+    local _, beside = pin(id)
+    assert.matches('testing.policy%("policy.lua", { config = "server.lua", label', beside)
+    process.must { "mkdir", "-p", server.dir .. "/tests/all" }
+    local spec = server.dir .. "/tests/all/x_spec.lua"
+    local code, out, err = pin(id, "--spec", spec)
+    assert.same({ 0, "" }, { code, err })
+    assert.matches('testing.policy%("../../policy.lua", { config = "../../server.lua"', out)
+    process.write(spec, out)
+    code, out, err = process.run { server.lest, "policy", "test", spec }
+    assert.equal(0, code, out .. err)
+    local _, apart = pin(id, "--spec", "/x_spec.lua")
+    assert.truthy(apart:find(('testing.policy("%s/policy.lua"'):format(server.dir), 1, true), apart)
   end)
 
   it("makes tests that fail by another policy", function()
@@ -154,7 +171,7 @@ describe("lest policy pin", function()
     assert.equal(1, code, out .. err)
     assert.matches("pending", out)
     assert.equal(2, (fuzz "--recorded"))
-    assert.equal(2, (fuzz("--config", server.dir .. "/server.lua")))
+    assert.equal(2, (fuzz("--label", "default")))
   end)
 
   it("lets nothing of a request become code", function()

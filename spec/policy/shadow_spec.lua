@@ -96,6 +96,22 @@ describe("a shadow", function()
     assert.equal(1, #inventory:requests(), "the inventory was asked twice")
   end)
 
+  it("is not compared where there is none, or nothing that it has seen", function()
+    start(function(text) return text end)
+    local function run()
+      return process.run { server.lest, "policy", "shadow", "--config", server.dir .. "/server.lua",
+        "--label", "default" }
+    end
+    local code, out, err = run()
+    assert.same({ 0, "0 as before, 0 otherwise, 0 not decided again\n" }, { code, out })
+    assert.matches("the shadow has not decided about any request yet\n$", err)
+    local config = server.dir .. "/server.lua"
+    process.write(config, (process.read(config):gsub('shadow = { file = "next.lua" },', "")))
+    code, out, err = run()
+    assert.same({ 2, "" }, { code, out })
+    assert.matches("label 'default' has no shadow, and the ledger has no verdict of one\n$", err)
+  end)
+
   it("asks for itself what only it asks, and what changes nothing", function()
     start(function(text)
       return (text:gsub("lest.http.get%(\"INVENTORY/", 'lest.http.get("INVENTORY/v2/')

@@ -35,6 +35,9 @@ function M.add(parser)
       .. "ago; without it, its last refusal.")
   command:option "--config":argname "FILE":default "./server.lua"
     :description "The server's configuration, of which the test loads the label's policies."
+  command:option "--spec":argname "FILE"
+    :description("The spec that the test is for: it names the policy as it is seen from there. "
+      .. "Absent: one beside the policy.")
   command:option "--ledger":argname "FILE"
     :description "The ledger, as a copy that 'lest ledger backup' made, in place of the configured."
 end
@@ -147,17 +150,35 @@ local function outside_of(row)
   return given, remarks
 end
 
+local function folder_of(path)
+  return (path:match "^(.*/)[^/]*$")
+end
+
+-- A path as it is seen from a folder; as it is where they share nothing.
+local function seen_from(folder, path)
+  folder, path = core.file.resolve(folder .. "x"), core.file.resolve(path) or path
+  folder = folder and folder_of(folder) or "/"
+  local up = ""
+  while folder ~= "/" and path:sub(1, #folder) ~= folder do
+    folder, up = folder_of(folder:sub(1, -2)), up .. "../"
+  end
+  return folder == "/" and path or up .. path:sub(#folder + 1)
+end
+
 -- The label's policy, or the first of several beside the others, with the options it has there.
 local function policy_code(options, config, row, given)
   local label = config.labels and config.labels[row.label]
   if not label then return nil end
+  local first = label.policies[1].file
+  local folder = folder_of(options.spec or first)
   local stated, with = { outside = next(given) and given or nil }, {}
   for i = 2, #label.policies do
-    with[#with + 1] = { file = label.policies[i].file, options = label.policies[i].options }
+    with[#with + 1] = { file = seen_from(folder, label.policies[i].file),
+      options = label.policies[i].options }
   end
   stated.with = with[1] and with or nil
-  stated.config, stated.label = options.config, row.label
-  return ("testing.policy(%s, %s)"):format(literal(label.policies[1].file), literal(stated))
+  stated.config, stated.label = seen_from(folder, options.config), row.label
+  return ("testing.policy(%s, %s)"):format(literal(seen_from(folder, first)), literal(stated))
 end
 
 local ASSERTIONS <const> = { approve = "approves", reject = "rejects", pending = "holds",
@@ -222,7 +243,9 @@ end
 function M.run(options)
   local config, err = require "lest.server.config.load".load(options.config)
   if not config then return nil, err end
-  options.config = core.file.absolute(options.config) -- a ledger is opened from its own folder
+  -- A ledger is opened from its own folder.
+  options.config = core.file.absolute(options.config)
+  options.spec = options.spec and core.file.absolute(options.spec)
   local ledger <close>, problem = ledger_file.open_to_read(options.ledger
     and { ledger = options.ledger } or config)
   if not ledger then return nil, problem end

@@ -71,6 +71,7 @@ local function compare(tally, policy, row, said, is_of_now)
   tally:add(request, before, after)
 end
 
+-- The tally, and of how many verdicts; nil and an error.
 local function compare_all(config, ledger, options)
   local tally, newest, policies = difference.new(), {}, {}
   for name in pairs(config.labels) do policies[name] = desk.without_policy(config, name) end
@@ -85,7 +86,22 @@ local function compare_all(config, ledger, options)
     support.status(("%d requests"):format(done))
   end
   support.status()
-  return tally
+  return tally, done
+end
+
+-- Why there is nothing to compare.
+local function nothing(config, options)
+  for name, label in pairs(config.labels) do
+    if label.shadow and (not options.label or options.label == name) then
+      support.complain("lest policy shadow", "the shadow has not decided about any request "
+        .. (options.since and "since then" or "yet"))
+      return nil
+    end
+  end
+  local who = options.label and ("the label '%s' has no shadow"):format(options.label)
+    or "no label has a shadow"
+  return select(2, fail("not_found", ("%s: %s, and the ledger has no verdict of one"):format(
+    options.config, who)))
 end
 
 local function shadow(options)
@@ -101,9 +117,10 @@ local function shadow(options)
   end
   local ledger <close>, problem = ledger_file.open_to_read(config)
   if not ledger then return nil, problem end
-  local tally
-  tally, err = compare_all(config, ledger, options)
-  if not tally then return nil, err end
+  local tally, done = compare_all(config, ledger, options)
+  if not tally then return nil, done end
+  err = done == 0 and nothing(config, options)
+  if err then return nil, err end
   return differences.print(tally, options)
 end
 
