@@ -121,3 +121,24 @@ enum lest_status lest_file_resolve(const char *path, char out[PATH_MAX], struct 
         return lest_error_set(err, LEST_E_IO, "the path of the file is too long");
     return LEST_OK;
 }
+
+static int sync_folder(const char *path)
+{
+    char folder[PATH_MAX];
+    if (!lest_path_folder(path, folder))
+        return -1;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0)
+        return -1;
+    /* Some file systems cannot sync a folder and say EINVAL: nothing more can be done there. */
+    int result = fsync(fd) < 0 && errno != EINVAL ? -1 : 0;
+    close(fd);
+    return result;
+}
+
+enum lest_status lest_file_sync_folder(const char *path, struct lest_error *err)
+{
+    if (sync_folder(path) < 0)
+        return lest_error_set_errno(err, LEST_E_IO, errno, "%s: its folder cannot be synced", path);
+    return LEST_OK;
+}

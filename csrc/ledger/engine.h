@@ -48,7 +48,7 @@ enum ledger_control {
  *  control  the calls are in order; only the database can refuse them
  *  in_transaction  what the database itself thinks
  *  sync  any thread; nothing to do where each commit is durable by itself
- *  is_long, checkpoint, backup  as ledger_is_long, ledger_checkpoint and ledger_backup */
+ *  is_long, checkpoint, backup, copy  as ledger_is_long, ledger_checkpoint, ledger_backup, ledger_copy */
 struct ledger_engine {
     enum lest_status (*open)(const char *path, const struct ledger_options *options, void **connection,
                              struct lest_error *err);
@@ -63,6 +63,7 @@ struct ledger_engine {
     enum lest_status (*checkpoint)(void *connection, struct lest_error *err);
     enum lest_status (*backup)(void *connection, const char *path, const struct ledger_progress *progress,
                                struct lest_error *err);
+    enum lest_status (*copy)(void *connection, int *out, struct lest_error *err);
 };
 
 extern const struct ledger_engine ledger_sqlite;

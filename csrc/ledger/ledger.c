@@ -164,6 +164,14 @@ enum lest_status ledger_backup(struct ledger *ledger, const char *path,
     return ledger->engine->backup(ledger->connection, path, progress, err);
 }
 
+enum lest_status ledger_copy(struct ledger *ledger, int *out, struct lest_error *err)
+{
+    *out = -1;
+    if (ledger->begun)
+        return lest_error_set(err, LEST_E_INTERNAL, "copy is out of order: a transaction is open");
+    return ledger->engine->copy(ledger->connection, out, err);
+}
+
 enum lest_status ledger_control(struct ledger *ledger, enum ledger_control what, struct lest_error *err)
 {
     enum lest_status status = LEST_OK;

@@ -67,4 +67,10 @@ enum lest_status ledger_checkpoint(const struct ledger *ledger, struct lest_erro
 enum lest_status ledger_backup(struct ledger *ledger, const char *path,
                                const struct ledger_progress *progress, struct lest_error *err) LEST_MUST_USE;
 
+/** The same, to a file beside the ledger that has no name, for who hands it on: *out is a descriptor of it,
+ *  the caller's; -1 on failure.
+ *  Errors: LEST_E_UNAVAILABLE (it would fill the disk), LEST_E_IO, LEST_E_LEDGER, LEST_E_LEDGER_BUSY,
+ *  LEST_E_NOMEM, LEST_E_INTERNAL */
+enum lest_status ledger_copy(struct ledger *ledger, int *out, struct lest_error *err) LEST_MUST_USE;
+
 #endif

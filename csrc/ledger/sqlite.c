@@ -334,6 +334,12 @@ static enum lest_status sqlite_backup(void *connection, const char *path,
     return ledger_sqlite_backup(c->db, path, progress, err);
 }
 
+static enum lest_status sqlite_copy(void *connection, int *out, struct lest_error *err)
+{
+    const struct connection *c = connection;
+    return ledger_sqlite_copy(c->db, out, err);
+}
+
 const struct ledger_engine ledger_sqlite = {
     .open = sqlite_open,
     .check = ledger_sqlite_check,
@@ -345,4 +351,5 @@ const struct ledger_engine ledger_sqlite = {
     .is_long = sqlite_is_long,
     .checkpoint = sqlite_checkpoint,
     .backup = sqlite_backup,
+    .copy = sqlite_copy,
 };

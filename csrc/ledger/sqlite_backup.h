@@ -10,4 +10,7 @@
 enum lest_status ledger_sqlite_backup(sqlite3 *db, const char *path, const struct ledger_progress *progress,
                                       struct lest_error *err) LEST_MUST_USE;
 
+/** As ledger_copy(). */
+enum lest_status ledger_sqlite_copy(sqlite3 *db, int *out, struct lest_error *err) LEST_MUST_USE;
+
 #endif

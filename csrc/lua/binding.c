@@ -3,6 +3,7 @@
 #include "base/log.h"
 
 #include <string.h>
+#include <unistd.h>
 
 static int close_object(lua_State *L)
 {
@@ -172,4 +173,28 @@ bool lestL_call(lua_State *L, int nargs, int nresults, const char *what)
     if (was_short && no_memory)
         no_memory();
     return false;
+}
+
+static int close_stream(lua_State *L)
+{
+    luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
+    return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
+}
+
+luaL_Stream *lestL_push_stream(lua_State *L)
+{
+    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
+    stream->closef = NULL;
+    luaL_setmetatable(L, LUA_FILEHANDLE);
+    return stream;
+}
+
+bool lestL_open_stream(luaL_Stream *stream, int fd, const char *mode)
+{
+    stream->f = fdopen(fd, mode);
+    if (stream->f)
+        stream->closef = close_stream;
+    else
+        close(fd);
+    return stream->f != NULL;
 }

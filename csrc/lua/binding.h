@@ -52,6 +52,12 @@ struct lest_buf *lestL_buf(lua_State *L, size_t max);
  *  collector does not know how much memory it holds, and would free it late. */
 int lestL_push_buf(lua_State *L, struct lest_buf *buf);
 
+/** Push a file of Lua's, closed until lestL_open_stream(). */
+luaL_Stream *lestL_push_stream(lua_State *L);
+
+/** Give it a descriptor, which is the stream's from now on, even on failure: false, with errno. */
+bool lestL_open_stream(luaL_Stream *stream, int fd, const char *mode);
+
 /** Read a file as lest_file_read does into an anchored buffer that is pushed; NULL with err set. */
 struct lest_buf *lestL_read_file(lua_State *L, const char *path, size_t max, struct lest_error *err);
 
@@ -78,6 +84,7 @@ int lestL_open_utf8(lua_State *L);
 int lestL_open_json(lua_State *L);
 int lestL_open_clock(lua_State *L);
 int lestL_open_file(lua_State *L);
+int lestL_open_draft(lua_State *L);
 int lestL_open_log(lua_State *L);
 int lestL_open_system(lua_State *L);
 int lestL_open_pem(lua_State *L);

@@ -225,6 +225,20 @@ static int backup(lua_State *L)
     return done(L, status, &err);
 }
 
+/* ledger:copy() -> a file of Lua's */
+static int copy(lua_State *L)
+{
+    struct lest_error err;
+    struct lestL_ledger *handle = check_handle(L);
+    luaL_Stream *stream = lestL_push_stream(L);
+    int fd;
+    if (ledger_copy(handle->ledger, &fd, &err))
+        return lestL_fail(L, &err);
+    if (!lestL_open_stream(stream, fd, "r"))
+        return lestL_no_memory(L);
+    return 1;
+}
+
 static const struct lestL_class class = {
     .name = "lest.ledger",
     .methods = (const luaL_Reg[]){ { "run", run },
@@ -237,6 +251,7 @@ static const struct lestL_class class = {
                                    { "release", release },
                                    { "rollback_to", rollback_to },
                                    { "backup", backup },
+                                   { "copy", copy },
                                    { NULL, NULL } },
     .close = lestL_ledger_close,
 };

@@ -156,6 +156,74 @@ describe("a command while the server runs", function()
     assert.matches("20000 credentials made", err)
   end)
 
+  --- What a member may write to, and read.
+  local function members_folder(name)
+    local folder = ("%s/%s"):format(server.folder, name)
+    process.must { "install", "-d", "-m", "700", "-o", "65534", "-g", "65534", folder }
+    return folder
+  end
+
+  it("gives a member a copy of the ledger, as a file of theirs, whole or not at all", function()
+    if not host.is_root then return pending "needs root, to be another account" end
+    local folder = members_folder "copies"
+    local file = folder .. "/copy.db"
+    local code, out, err = member("ledger", "backup", file, "--json", "--config", config)
+    assert.same({ 0, "" }, { code, err })
+    assert.equal(file, core.json.decode(out).file)
+    assert.equal("600 65534", process.capture("stat -c '%a %u' " .. file))
+    assert.equal("ok", process.capture(("sqlite3 %s 'PRAGMA integrity_check'"):format(file)))
+    assert.equal(process.capture(("sqlite3 %s 'SELECT count(*) FROM requests'"):format(
+      server:ledger())), process.capture(("sqlite3 %s 'SELECT count(*) FROM requests'"):format(
+      file)))
+    local row = acts()[1]
+    assert.same({ "ledger_backup", file, "ok", "socket", 65534 },
+      { row.operation, row.subject, row.result, row.through, row.uid })
+    code, out, err = member("ledger", "backup", file, "--config", config)
+    assert.same({ 1, "" }, { code, out })
+    assert.equal(("lest ledger backup: %s exists already and is not overwritten\n"):format(file),
+      err)
+    assert.equal("copy.db", process.capture("ls -A " .. folder))
+    -- Only it may say where; the server's account writes nothing by a name.
+    code, out, err = member("ledger", "backup", server.folder .. "/not-mine.db", "--config", config)
+    assert.equal("", out)
+    assert.equal(1, code)
+    assert.matches("not%-mine.db: cannot be written", err)
+    assert.is_false(process.exists(server.folder .. "/not-mine.db"))
+    assert.is_nil(select(2, process.run { "ls", "-A", (server:ledger():match "^(.*)/") })
+      :find("copy-", 1, true))
+  end)
+
+  it("imports the certificates that a member has, by the trust of the server", function()
+    if not host.is_root then return pending "needs root, to be another account" end
+    local folder = members_folder "old"
+    local issuer = assert(core.issuer.new { cert = assert(core.cert.load(server.dir .. "/ca.pem")),
+      key = assert(core.key.load(server.dir .. "/ca.key")) })
+    local pems, ders = {}, {}
+    for i = 1, 250 do
+      ders[i] = assert(issuer:issue { public_key = assert(core.key.generate "ec:P-256")
+        :public_der(), subject = "CN=old" .. i, not_before = os.time() - 60,
+        not_after = os.time() + 86400, eku = { "clientAuth" } })
+      pems[i] = assert(core.cert.parse(ders[i])):pem()
+    end
+    process.write(folder .. "/many.pem", table.concat(pems))
+    process.write(folder .. "/one.der", ders[1])
+    os.execute(("chown -R 65534 %s && chmod 600 %s/*"):format(folder, folder))
+    os.execute("chmod 600 " .. server.dir .. "/ca.pem")
+    finally(function() os.execute("chmod 644 " .. server.dir .. "/ca.pem") end)
+    local function import(run, ...)
+      return { run("cert", "import", folder .. "/many.pem", folder .. "/one.der", "--config",
+        config, ...) }
+    end
+    assert.same({ 0, "250 imported, 1 in the ledger already, 0 refused\n",
+      ("lest cert import: %s/one.der (CN=old1): is in the ledger already\n"):format(folder) },
+      import(member))
+    assert.same({ "cert_import", "socket", 65534 }, { acts()[1].operation, acts()[1].through,
+      acts()[1].uid })
+    assert.same(import(lest, "--direct"), import(member))
+    assert.equal("250", process.capture(([[sqlite3 %s "SELECT count(*) FROM requests
+      WHERE reason = 'imported by nobody'"]]):format(server:ledger())))
+  end)
+
   it("asks its question at the terminal, and takes no line more", function()
     server:enroll "asked"
     local revoke = ("%s cert revoke --name asked --config %s"):format(server.lest, config)
@@ -180,9 +248,8 @@ describe("a command while the server runs", function()
       end })
       return done and done.code or err.code, table.concat(out)
     end
-    for _, words in ipairs { { "ledger", "init" }, { "ledger", "backup", "/tmp/x" }, { "repl" },
-      { "policy", "test" },
-      { "run", "x.lua" }, { "cert", "import", "/etc/passwd" }, { "serve" }, { "init", "list" },
+    for _, words in ipairs { { "ledger", "init" }, { "repl" }, { "policy", "test" },
+      { "run", "x.lua" }, { "serve" }, { "init", "list" },
       { "../../x", "list" }, { "credential" }, { "cert", "--help" } } do
       assert.equal("refused", (try(table.unpack(words))), table.concat(words, " "))
     end
@@ -195,6 +262,14 @@ describe("a command while the server runs", function()
     local code, out = try("credential", "add", "x", "--password-file", "/etc/shadow")
     assert.equal(2, code)
     assert.matches("did not come with the command", out)
+    code, out = try("cert", "import", "/etc/passwd")
+    assert.equal(2, code)
+    assert.matches("did not come with the command", out)
+    local written = server.folder .. "/by-name"
+    code, out = try("ledger", "backup", written)
+    assert.equal(2, code)
+    assert.matches("is opened where the command was typed", out)
+    assert.is_false(process.exists(written))
     assert.equal("protocol", (try()))
     assert.equal("protocol", (try("cert", "list\0")))
     ends()

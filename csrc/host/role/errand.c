@@ -54,21 +54,6 @@ static void run(lua_State *L, int connection, int input, pid_t parent, unsigned 
     _exit(code);
 }
 
-static int close_input(lua_State *L)
-{
-    luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
-    return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
-}
-
-/* A file of Lua's, closed until it has its descriptor. */
-static luaL_Stream *push_input(lua_State *L)
-{
-    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
-    stream->closef = NULL;
-    luaL_setmetatable(L, LUA_FILEHANDLE);
-    return stream;
-}
-
 static int fail(lua_State *L, int number, const int ends[2])
 {
     struct lest_error err;
@@ -87,7 +72,7 @@ int host_errand_start(lua_State *L, void (*in_child)(void))
     luaL_checktype(L, 3, LUA_TFUNCTION);
     luaL_argcheck(L, seconds > 0 && seconds <= SECONDS_MAX, 2, "a time is up to a day");
     lua_settop(L, 3);
-    luaL_Stream *stream = push_input(L);
+    luaL_Stream *stream = lestL_push_stream(L);
     if (connection < 0)
         return fail(L, EPIPE, ends);
     if (pipe2(ends, O_CLOEXEC) < 0 || fcntl(ends[1], F_SETFL, O_NONBLOCK) < 0)
@@ -103,12 +88,8 @@ int host_errand_start(lua_State *L, void (*in_child)(void))
     }
     /* What is written is a line that the command asked for. Who sends more than the pipe has room for keeps
      * nobody waiting: it is an error. */
-    stream->f = fdopen(ends[1], "w");
+    lestL_open_stream(stream, ends[1], "w");
     close(ends[0]);
-    if (stream->f)
-        stream->closef = close_input;
-    else
-        close(ends[1]);
     lua_pushinteger(L, pid);
     lua_insert(L, -2);
     return 2;

@@ -64,11 +64,11 @@ static const char *const worker_fields[] = { "base64",   "cert",  "channel", "cl
 static const char *const monitor_fields[] = { "cert", "clock", "crl",   "error",  "file", "json",
                                               "log",  "loop",  "meter", "server", "utf8", NULL };
 
-static const char *const control_fields[] = { "base64", "cert",  "channel", "clock", "crl",
-                                              "csr",    "error", "file",    "json",  "key",
-                                              "ledger", "door",  "log",     "loop",  "meter",
-                                              "name",   "pem",   "pkcs7",   "pool",  "san",
-                                              "secret", "store", "system",  "utf8",  NULL };
+static const char *const control_fields[] = { "base64",   "cert",  "channel", "clock",  "crl",  "csr",
+                                              "csrattrs", "error", "file",    "json",   "key",  "ledger",
+                                              "door",     "log",   "loop",    "meter",  "name", "pem",
+                                              "pkcs7",    "pool",  "san",     "secret", "show", "store",
+                                              "system",   "utf8",  NULL };
 
 static const struct {
     const char *name;
@@ -215,12 +215,6 @@ static void set_string(lua_State *L, const char *key, const char *value)
     lua_setfield(L, -2, key);
 }
 
-static int close_file(lua_State *L)
-{
-    luaL_Stream *stream = luaL_checkudata(L, 1, LUA_FILEHANDLE);
-    return luaL_fileresult(L, fclose(stream->f) == 0, NULL);
-}
-
 static void push_config_launch(lua_State *L, const struct role *role)
 {
     set_string(L, "path", role->config);
@@ -230,13 +224,8 @@ static void push_config_launch(lua_State *L, const struct role *role)
         lua_rawseti(L, -2, i + 1);
     }
     lua_setfield(L, -2, "listen");
-    luaL_Stream *stream = lua_newuserdatauv(L, sizeof *stream, 0);
-    stream->closef = NULL;
-    luaL_setmetatable(L, LUA_FILEHANDLE);
-    stream->f = fdopen(HOST_FD_OUTPUT, "w");
-    if (!stream->f)
+    if (!lestL_open_stream(lestL_push_stream(L), HOST_FD_OUTPUT, "w"))
         luaL_error(L, "nobody waits for the configuration");
-    stream->closef = close_file;
     lua_setfield(L, -2, "output");
 }
 

@@ -11,6 +11,7 @@
 ---@field json lest.core.json
 ---@field clock lest.core.clock
 ---@field file lest.core.file
+---@field draft lest.core.draft
 ---@field log lest.core.log
 ---@field system lest.core.system
 ---@field pem lest.core.pem
@@ -202,6 +203,31 @@ function core_file.version(path) end
 ---@return lest.error? err
 function core_file.absolute(path) end
 
+---@class lest.core.draft
+local core_draft = {}
+
+--- Begin a file of mode 0600 that comes in pieces, and is at its path whole or not at all.
+---@param path string
+---@return lest.draft?
+---@return lest.error? err code io
+function core_draft.new(path) end
+
+---@class lest.draft
+local draft = {}
+
+---@param bytes string
+---@return true?
+---@return lest.error? err code io
+function draft:write(bytes) end
+
+--- Put it at its path, durably. What is there is not replaced.
+---@return true?
+---@return lest.error? err codes exists, io
+function draft:place() end
+
+--- Let go of it: what is not in its place is nowhere.
+function draft:close() end
+
 ---@class lest.core.log
 local core_log = {}
 
@@ -344,6 +370,12 @@ function ledger:rollback_to() end
 ---@return boolean?
 ---@return lest.error? err codes exists, io, ledger, ledger_busy
 function ledger:backup(path, progress) end
+
+--- The same to a file beside the ledger that has no name, for who hands it on. It may take half of
+--- the disk that is free.
+---@return file*?
+---@return lest.error? err codes unavailable, io, ledger, ledger_busy
+function ledger:copy() end
 
 --- Close the connection; an open transaction is rolled back.
 function ledger:close() end

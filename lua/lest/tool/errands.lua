@@ -14,6 +14,7 @@ local M = {}
 ---@class lest.errand.row
 ---@field options string[] what may be given besides what all have; nothing else may
 ---@field files? string[] of these, those that name files, which are read here
+---@field output? string of these, the one that names the file which is written here
 
 -- What every command has. `config`, `control` and `direct` are for the terminal's side alone.
 local COMMON <const> = { "subcommand", "config", "control", "json", "wide", "limit" }
@@ -44,18 +45,25 @@ M.ALLOWED = {
     list = narrowed { "serial", "state", "expires_before", "expires_after", "not_renewed" },
     show = { options = { "serial" } },
     revoke = { options = { "serial", "device", "name", "exact", "yes", "reason" } },
+    import = { options = { "files", "label" }, files = { "files" } },
   },
   request = {
     list = narrowed { "until_time", "refused_early", "id", "serial", "verdict" },
     show = { options = { "id" } },
   },
-  ledger = { acts = { options = {} } },
+  ledger = {
+    acts = { options = {} },
+    backup = { options = { "file" }, output = "file" },
+  },
   explain = { [""] = { options = { "what" } } },
   log = { [""] = narrowed { "until_time", "verdict", "follow" } },
 }
 
 --- Most bytes of all files of a command.
 M.FILES_MAX = 16 * 1024 * 1024
+
+--- The stream of the file that a command writes, beside 1 and 2 of what it prints.
+M.OUTPUT = 3
 
 --- The row of a command: by its subcommand, or "" where it has none.
 ---@param command string
@@ -97,11 +105,51 @@ local function send_file(session, path)
   return true
 end
 
+local function send_files(session, options, row)
+  for _, name in ipairs(row.files or {}) do
+    local paths = options[name] or {}
+    for _, path in ipairs(type(paths) == "table" and paths or { paths }) do
+      local ok, err = send_file(session, path)
+      if not ok then return nil, err end
+    end
+  end
+  return true
+end
+
 local STREAMS <const> = { io.stdout, io.stderr }
 
+-- A file of ours that the command writes: `into` is where, `draft` what there is of it.
+---@class lest.tool.output
+local Output = {}
+Output.__index = Output
+
+local function new_output(path)
+  if not path then return nil end
+  local into, err = core.file.resolve(path)
+  if into and core.system.exists(into) then
+    return fail("exists", into .. " exists already and is not overwritten")
+  end
+  local draft
+  if into then draft, err = core.draft.new(into) end
+  return draft and setmetatable({ into = into, draft = draft }, Output), err
+end
+
+function Output:write(bytes)
+  if not self.lost then
+    local _, err = self.draft:write(bytes)
+    self.lost = err
+  end
+  return not self.lost
+end
+
+function Output:flush() return not self.lost end
+
+function Output:close() self.draft:close() end
+Output.__close = Output.close
+
 -- A question is answered by the next line of ours.
-local function take_part(session, frame)
-  local stream = STREAMS[frame.stream]
+local function take_part(session, frame, output)
+  local stream = STREAMS[frame.stream] or frame.stream == M.OUTPUT and output
   if stream then
     local ok = stream:write(core.base64.decode(frame.data or "") or "")
     if ok then ok = stream:flush() end
@@ -115,20 +163,24 @@ end
 local ATTEMPTS <const> = 5
 
 local function run(session, command, options, args, row)
-  for _, name in ipairs(row.files or {}) do
-    if options[name] then
-      local ok, err = send_file(session, options[name])
-      if not ok then return nil, err end
-    end
-  end
+  local sent, problem = send_files(session, options, row)
+  if not sent then return nil, problem end
+  local output <close>, unwritable = new_output(row.output and options[row.output])
+  if unwritable then return nil, unwritable end
   local words = { core.base64.encode(command) }
   for i, word in ipairs(args) do words[i + 1] = core.base64.encode(word) end
   session.on_event = function(frame)
     session.is_stopping = frame.event == "stopping" or session.is_stopping
   end
   local done, err = session:ask({ op = "command", words = words, sudo_user = os.getenv "SUDO_USER",
+    into = output and core.base64.encode(output.into),
     columns = { support.line_columns(1) or 0, support.line_columns(2) or 0 } },
-    { part = function(frame) take_part(session, frame) end })
+    { part = function(frame) take_part(session, frame, output) end })
+  if output and output.lost then return nil, output.lost end
+  if done and done.code == 0 and output then
+    local placed, lost = output.draft:place()
+    if not placed then return nil, lost end
+  end
   if done then return done.code end
   if err.code == "closed" then
     err.message = err.message .. " before the command had; each change is there whole or not at all"

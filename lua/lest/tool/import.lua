@@ -2,12 +2,14 @@
 --- `lest cert import` puts into the ledger.
 ---
 ---   local judge = import.judge(config, "default")
+---   local text = import.read "old.pem"
 ---   for cert, where, problem in import.certificates("old.pem", bytes) do
 ---     local known, why = judge(cert)
 local chain = require "lest.server.config.chain"
 local core = require "lest.core"
 local inspect = require "lest.tool.inspect"
 local snapshot = require "lest.server.config.snapshot"
+local support = require "lest.tool.command.support"
 
 local M = {}
 
@@ -17,7 +19,7 @@ local FILE_MAX <const> = 256 * 1024 * 1024
 ---@return string|nil bytes
 ---@return lest.error|nil err
 function M.read(file)
-  return core.file.read(file, FILE_MAX)
+  return support.read(file, FILE_MAX)
 end
 
 local BAGS <const> = { PKCS7 = true, CMS = true, ["PKCS #7 SIGNED DATA"] = true }
@@ -79,14 +81,22 @@ function M.certificates(file, bytes)
   end
 end
 
---- The stores of a label's anchors, in their order.
-local function stores_of(config, label, intermediates)
-  config.files = {}
+-- Those that a server has are what it goes by.
+local function read_files(config)
+  local files = {}
   for _, pair in ipairs(snapshot.files(config)) do
     local err
-    config.files[pair[2]], err = core.file.read(pair[2], FILE_MAX)
-    if not config.files[pair[2]] then return nil, err end
+    files[pair[2]], err = core.file.read(pair[2], FILE_MAX)
+    if err then return nil, err end
   end
+  return files
+end
+
+--- The stores of a label's anchors, in their order.
+local function stores_of(config, label, intermediates)
+  local unread
+  if not config.files then config.files, unread = read_files(config) end
+  if unread then return nil, unread end
   local anchors, crls = snapshot.trust(config)
   if not anchors then return nil, crls end
   local stores = {}
@@ -99,36 +109,41 @@ local function stores_of(config, label, intermediates)
   return stores
 end
 
---- What the ledger calls the configuration's CAs, by the DER of their keys.
-local function issuers_of(config)
-  local issuers = {}
+--- The configuration's CAs: their certificates with those above them, and what the ledger calls
+--- them, by the DER of their keys.
+---@param config table
+---@return { certificates: lest.cert[], names: table<string, string> }?
+---@return lest.error? err
+function M.issuers(config)
+  local certificates, problem = chain.load_all(config)
+  if not certificates then return nil, problem end
+  local names = {}
   for _, each in ipairs(chain.cas(config)) do
     local certs, err = chain.load(each[1], each[2])
     if not certs then return nil, err end
-    issuers[certs[1].public_key.der] = core.secret.sha256(certs[1].public_key.der)
+    names[certs[1].public_key.der] = core.secret.sha256(certs[1].public_key.der)
   end
-  return issuers
+  return { certificates = certificates, names = names }
 end
 
 --- A function that says of a certificate which CA of the configuration signed it and which anchors
 --- of the label vouch for it, or why it is not one that a client of the label could show.
----@param config table
+---@param config table in a server with its `files` and `issuers`, which it had read before
 ---@param label string
 ---@return (fun(cert: lest.cert): { issuer: string, anchors: string }?, string?)?
 ---@return lest.error? err
 function M.judge(config, label)
-  local issuers, intermediates, stores, err
-  issuers, err = issuers_of(config)
-  if issuers then intermediates, err = chain.load_all(config) end
-  if intermediates then stores, err = stores_of(config, label, intermediates) end
+  local issuers, stores, err = config.issuers, nil, nil
+  if not issuers then issuers, err = M.issuers(config) end
+  if issuers then stores, err = stores_of(config, label, issuers.certificates) end
   if not stores then return nil, err end
   return function(cert)
     if cert.is_ca then return nil, "it is a CA's" end
     local failure
     for _, each in ipairs(stores) do
       local path, problem = each.store:verify(cert,
-        { untrusted = intermediates, purpose = "client" })
-      local issuer = path and path[2] and issuers[path[2].public_key.der]
+        { untrusted = issuers.certificates, purpose = "client" })
+      local issuer = path and path[2] and issuers.names[path[2].public_key.der]
       if issuer then return { issuer = issuer, anchors = each.name } end
       failure = failure or problem and problem.message
     end

@@ -14,13 +14,13 @@ local M = {}
 
 -- Who reads nothing for so long is not waited for.
 local SEND_MS <const> = 30000
-local PIECE <const> = 32768
+local PIECE <const>, PATH_MAX <const> = 32768, 4096
 
 ---@class lest.errand.stream
 local Stream = {}
 Stream.__index = Stream
 
---- A stream of the command: 1 is standard output, 2 is standard error.
+--- A stream of the command: 1 is standard output, 2 is standard error, 3 the file that it writes.
 local function new_stream(errand, number)
   return setmetatable({ errand = errand, number = number, parts = {}, size = 0 }, Stream)
 end
@@ -31,7 +31,7 @@ function Stream:write(...)
     table.insert(self.parts, text)
     self.size = self.size + #text
   end
-  if self.size < PIECE and self.number == 1 then return self end
+  if self.size < PIECE and self.number ~= 2 then return self end
   local ok, problem = self:flush()
   if not ok then return nil, problem end
   return self
@@ -104,6 +104,9 @@ function Errand:act(command, options, action)
   if forbidden then
     return fail("refused", ("--%s is not for a server that runs"):format(forbidden))
   end
+  if row.output and not support.output then
+    return fail("usage", "the file that is written is opened where the command was typed")
+  end
   if options.operator and not self:may_name_others() then
     return fail("refused", ("--as is for root; you decide as '%s'"):format(self:account()))
   end
@@ -122,6 +125,15 @@ local function columns_of(frame)
   return result
 end
 
+-- The file that the command writes, where who asked has one open.
+local function output_of(errand, frame)
+  local path = type(frame.into) == "string" and core.base64.decode(frame.into)
+  if not path or #path > PATH_MAX then return nil end
+  local stream = new_stream(errand, errands.OUTPUT)
+  stream.path = path
+  return stream
+end
+
 --- Run it, in the process that is its own.
 ---@param errand table
 ---@param command string
@@ -133,6 +145,7 @@ function M.run(errand, command, args, frame)
   errand.sudo_user = type(frame.sudo_user) == "string" and frame.sudo_user or nil
   redirect(errand)
   support.columns, support.given = columns_of(frame), errand.files
+  support.output = output_of(errand, frame)
   operate.user = function() return errand:user_name() end
   operate.errand = function(options, action) return errand:act(command, options, action) end
   local code = require("lest.tool.command." .. command).main(args)
@@ -146,7 +159,8 @@ function M.prepare()
     local module = require("lest.tool.command." .. command)
     module.parser():get_help()
   end
-  for _, name in ipairs { "lest.base.schema", "lest.duration", "lest.all", "lest.task" } do
+  for _, name in ipairs { "lest.tool.import", "lest.base.schema", "lest.duration", "lest.all",
+    "lest.task" } do
     require(name)
   end
 end

@@ -87,7 +87,15 @@ local function alive(errand)
   errand.visitor:send(frames.part(errand.id, { alive = true }))
 end
 
-function Errands:start(visitor, frame, words)
+-- Each takes room on the ledger's disk.
+function Errands:is_copying()
+  for _, errand in pairs(self.by_pid) do
+    if errand.is_copy then return true end
+  end
+  return false
+end
+
+function Errands:start(visitor, frame, words, row)
   local command, is_endless = table.remove(words, 1), list.has(words, "--follow")
   local job = { config = self.config, channel = visitor.channel, peer = visitor.peer,
     id = frame.id, files = visitor.files and visitor.files.by_path or {} }
@@ -100,7 +108,7 @@ function Errands:start(visitor, frame, words)
   core.log.write("info", "command", { "uid", visitor.peer.uid, "command",
     ("%s %s"):format(command, (words[1] or ""):sub(1, LOGGED_MAX)) })
   local errand = { visitor = visitor, id = frame.id, input = input, pid = pid,
-    is_endless = is_endless }
+    is_endless = is_endless, is_copy = row.output ~= nil }
   self.by_pid[pid], self.count = errand, self.count + 1
   visitor.errand = errand
   alive(errand)
@@ -109,16 +117,19 @@ end
 --- Begin a command. Its own parser has the last word on its subcommand and options.
 function Errands:command(visitor, frame)
   local words = words_of(frame)
+  local row = words and allowed.row(words[1], words[2])
   if not words then
     return refuse(visitor, frame, "protocol", "a command has words")
-  elseif not allowed.row(words[1], words[2]) then
+  elseif not row then
     return refuse(visitor, frame, "refused", "this is not for a server that runs")
   elseif visitor.errand then
     return refuse(visitor, frame, "usage", "one command after the other")
   elseif self:is_full(visitor.peer.uid) then
     return refuse(visitor, frame, "unavailable", "too many commands run at once")
+  elseif row.output and self:is_copying() then
+    return refuse(visitor, frame, "unavailable", "another copy of the ledger is under way")
   end
-  self:start(visitor, frame, words)
+  self:start(visitor, frame, words, row)
 end
 
 --- A line for a command that asked; nothing is the end of the input.

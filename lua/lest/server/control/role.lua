@@ -6,6 +6,7 @@ local errand = require "lest.server.control.errand"
 local errands_module = require "lest.server.control.errands"
 local fail = require "lest.base.fail"
 local frames = require "lest.server.control.frames"
+local importing = require "lest.tool.import"
 local query = require "lest.server.control.query"
 local reloads_module = require "lest.server.control.reloads"
 local snapshot = require "lest.server.config.snapshot"
@@ -77,6 +78,14 @@ local function find_group(config)
   return fail("config", ("control.group: there is no group %s"):format(group))
 end
 
+-- What `lest cert import` goes by, read while it can be; where it cannot, the command says so.
+local function keep_trust(config)
+  local files = {}
+  for _, file in pairs(config.anchors) do files[file] = config.files[file] end
+  for _, file in ipairs(config.crls) do files[file] = config.files[file] end
+  config.files, config.issuers = files, importing.issuers(config)
+end
+
 -- Entered while it can be: what is above may be closed to the account, as /root is.
 local function enter_folder(config)
   local folder, name = config.ledger:match "^(.*)/([^/]*)$"
@@ -111,7 +120,7 @@ function M.main(launch)
   local config = snapshot.from_json(launch.config, launch.files)
   core.log.set_level(config.log_level)
   local control = setmetatable({ config = config, launch = launch }, Control)
-  config.files = nil
+  keep_trust(config)
   local ledger
   local group, err = find_group(config)
   local ok = err == nil

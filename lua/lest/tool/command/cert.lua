@@ -114,7 +114,7 @@ end
 local STATUS_EVERY <const> = 500
 
 --- Put what stands in one file; `result` says what became of it.
--- Of this command alone: the control role, which runs the others, needs nothing that it loads.
+-- Of this command alone, and it takes a while to load.
 local function importing() return require "lest.tool.import" end
 
 local function import_file(ledger, judge, file, bytes, result)

@@ -1,5 +1,6 @@
 --- `lest ledger`: the file in which a server keeps what it decided and issued.
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 local json = require "lest.json"
 local ledger_file = require "lest.server.ledger.file"
 local operate = require "lest.tool.command.operate"
@@ -7,6 +8,8 @@ local operator = require "lest.server.ledger.operator"
 local support = require "lest.tool.command.support"
 
 local M = {}
+
+local PIECE <const> = 65536
 
 --- What it takes, as --help and the manual page have it.
 ---@return table parser
@@ -22,8 +25,10 @@ function M.parser()
     .. "that was issued before, and none of them can be revoked.",
     "lest ledger init --config pki/server.lua")
   local backup = operate.subcommand(parser, "backup",
-    "Copy the ledger to a new file of mode 0600, also while the server runs. As root, the copy is "
-    .. "made by the ledger's owner, who must be allowed to write there.",
+    "Copy the ledger to a new file of mode 0600. Where the server runs, it hands over the copy, "
+    .. "and the file is of who asked; for that moment it needs as much room beside the ledger. "
+    .. "With --direct or without a server, as root, the copy is made by the ledger's owner, who "
+    .. "must be allowed to write there.",
     "lest ledger backup /var/backups/lest/ledger.db --config pki/server.lua")
   backup:argument "file" :description "What is there is not replaced."
   local acts = operate.subcommand(parser, "acts", "List what operators changed, newest first: who "
@@ -54,9 +59,26 @@ local function name_writer(err, owner)
   return err
 end
 
+-- Through the file of who asked.
+local function hand_over(ledger, output)
+  local copy <close>, err = ledger:copy()
+  if not copy then return nil, err end
+  local bytes, problem
+  repeat
+    bytes, problem = copy:read(PIECE)
+    if bytes then bytes, problem = output:write(bytes) end
+  until not bytes
+  local ok = not problem
+  if ok then ok, problem = output:flush() end
+  if ok then return true end
+  return fail("io", output.path .. ": the copy is not whole", { detail = problem })
+end
+
 -- The file is named before this process may enter another folder.
 local function backup(options, config)
-  local path, err = core.file.resolve(options.file)
+  local output = support.output
+  local path, err
+  if output then path = output.path else path, err = core.file.resolve(options.file) end
   if not path then return nil, err end
   local was_root = core.system.user_id() == 0
   local ledger <close>, problem = ledger_file.open(config)
@@ -64,6 +86,7 @@ local function backup(options, config)
   local owner = was_root and core.system.user_name()
   local ok
   ok, err = operator.noted(ledger, "ledger_backup", { file = path }, function()
+    if output then return hand_over(ledger, output) end
     return ledger:backup(path, show_progress)
   end)
   support.status()

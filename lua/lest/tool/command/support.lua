@@ -272,11 +272,14 @@ local function cut(text, most)
   return stop and text:sub(1, stop - 1) .. ("..."):sub(1, most) or text:sub(1, most)
 end
 
---- In a server, of who asked: the columns of its lines, by descriptor, and the files that it gave.
+--- In a server, of who asked: the columns of its lines, by descriptor; the files that it gave; and
+--- the one that it writes, with its path.
 ---@type table<integer, integer|false>?
 M.columns = nil
 ---@type table<string, string>?
 M.given = nil
+---@type lest.errand.stream?
+M.output = nil
 
 --- A file that the command line names; "-" is standard input.
 ---@param path string
