@@ -6,6 +6,7 @@
 #include "lua/cert.h"
 #include "lua/loop.h"
 #include "lua/pki.h"
+#include "lua/seen.h"
 #include "lua/store.h"
 
 #include <stdlib.h>
@@ -39,6 +40,7 @@ static const struct lestL_class sent_class = { .name = "lest.http_request", .clo
 struct delivery {
     const struct net_response *answer;
     const struct lest_error *err;
+    const struct net_seen *seen;
     bool was_sent;
 };
 
@@ -75,6 +77,13 @@ static void push_answer(lua_State *L, const struct net_response *answer)
     }
 }
 
+static void push_failure(lua_State *L, const struct delivery *delivery)
+{
+    lestL_push_error(L, delivery->err);
+    lua_pushboolean(L, delivery->was_sent);
+    lua_setfield(L, -2, "was_sent");
+}
+
 /* Runs protected, since making the answer's table may raise: (callback, delivery) */
 static int deliver(lua_State *L)
 {
@@ -82,21 +91,24 @@ static int deliver(lua_State *L)
     lua_settop(L, 1);
     if (delivery->answer) {
         push_answer(L, delivery->answer);
-        lua_call(L, 1, 0);
+        lua_pushnil(L);
     } else {
         lua_pushnil(L);
-        lestL_push_error(L, delivery->err);
-        lua_pushboolean(L, delivery->was_sent);
-        lua_setfield(L, -2, "was_sent");
-        lua_call(L, 2, 0);
+        push_failure(L, delivery);
     }
+    if (delivery->seen)
+        lestL_push_seen(L, delivery->seen);
+    else
+        lua_pushnil(L);
+    lua_call(L, 3, 0);
     return 0;
 }
 
 static void on_done(void *arg, const struct net_response *answer, const struct lest_error *err)
 {
     struct sent *sent = arg;
-    struct delivery delivery = { answer, err, !answer && net_transfer_was_sent(sent->transfer) };
+    struct delivery delivery = { answer, err, net_transfer_get0_seen(sent->transfer),
+                                 !answer && net_transfer_was_sent(sent->transfer) };
     lua_State *L = lestL_callback_push(&sent->callback);
     if (!L)
         return;
@@ -220,14 +232,15 @@ static void read_headers(lua_State *L, struct net_request *request)
 }
 
 /* client:request{ url =, callback =, method = "GET", headers = {{name, value}}, body =, username =,
- * password =, timeout_ms =, connect_timeout_ms =, max_body = } -> request | nil, err. The callback gets
- * { status, headers, body, peer_chain, tls_version, by_cmc_ra }, or nil and an error, whose was_sent says
- * whether any of the request may have reached the server. Closing the request cancels it. */
+ * password =, timeout_ms =, connect_timeout_ms =, max_body =, watched = false } -> request | nil, err. The
+ * callback gets { status, headers, body, peer_chain, tls_version, by_cmc_ra }, or nil and an error, whose
+ * was_sent says whether any of the request may have reached the server; and where it is watched, what was on
+ * the wire. Closing the request cancels it. */
 static int request(lua_State *L)
 {
     static const char *const known[] = { "url",      "method",   "headers",    "body",
                                          "username", "password", "timeout_ms", "connect_timeout_ms",
-                                         "max_body", "callback", NULL };
+                                         "max_body", "watched",  "callback",   NULL };
     struct lest_error err;
     struct net_client *client = lestL_check_object(L, 1, &client_class);
     luaL_checktype(L, 2, LUA_TTABLE);
@@ -245,6 +258,7 @@ static int request(lua_State *L)
         .timeout_ms = lestL_opt_integer(L, 2, "timeout_ms", TIMEOUT_MS),
         .connect_timeout_ms = lestL_opt_integer(L, 2, "connect_timeout_ms", CONNECT_TIMEOUT_MS),
         .body_max = (size_t)max,
+        .watched = lestL_opt_boolean(L, 2, "watched", false),
     };
     luaL_argcheck(L, how.url, 2, "a request has a url");
     luaL_argcheck(L, max > 0, 2, "max_body is a number of bytes");

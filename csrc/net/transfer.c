@@ -12,6 +12,7 @@ struct net_transfer {
     struct net_url url;
     struct curl_slist *send_headers;
     struct net_client_peer *peer;
+    struct net_seen *seen; /* where the request is watched */
     net_transfer_done *done;
     void *arg;
     char curl_text[CURL_ERROR_SIZE];
@@ -21,7 +22,6 @@ struct net_transfer {
     bool sent;       /* see net_transfer_was_sent() */
     struct net_reader reader;
     struct net_intake intake;
-    STACK_OF(X509) * peer_chain;
     const char *tls_version;
 };
 
@@ -41,13 +41,11 @@ static void note_connection(struct net_transfer *transfer)
         return;
     SSL *ssl = info->internals;
     struct net_client_peer *peer = net_client_peer_get0(ssl);
-    STACK_OF(X509) *chain = SSL_get_peer_cert_chain(ssl);
     transfer->tls_version = SSL_get_version(ssl);
     if (peer && peer != transfer->peer) { /* a connection that another request opened */
         net_client_peer_free(transfer->peer);
         transfer->peer = net_client_peer_ref(peer);
     }
-    transfer->peer_chain = chain ? X509_chain_up_ref(chain) : NULL;
 }
 
 /* NOLINTNEXTLINE(readability-non-const-parameter): the signature is libcurl's. */
@@ -57,8 +55,11 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
     const struct http_slice line = { data, size * count };
     struct lest_error why;
     long status = 0;
-    if (!transfer->reader.head_complete)
+    if (!transfer->reader.head_complete) {
         note_connection(transfer);
+        if (transfer->seen)
+            lest_buf_append(&transfer->seen->received, line.data, line.len);
+    }
     net_curl.easy_getinfo(transfer->request.easy, CURLINFO_RESPONSE_CODE, &status);
     if (net_reader_take_line(&transfer->reader, line, status, &why) == LEST_OK)
         return line.len;
@@ -119,6 +120,8 @@ static void finish(struct net_multi_request *request, CURLcode code)
     struct net_reader *reader = &transfer->reader;
     long status = 0;
     net_curl.easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
+    if (transfer->seen)
+        net_seen_finish(transfer->seen, request->easy, transfer->peer);
     net_multi_remove(transfer->client->multi, request);
     net_records_start_again(&transfer->peer->records);
     if (code == CURLE_OK && reader->head_complete &&
@@ -131,7 +134,7 @@ static void finish(struct net_multi_request *request, CURLcode code)
             .headers = reader->headers,
             .header_count = reader->header_count,
             .body = { (const char *)reader->body.data, reader->body.len },
-            .peer_chain = transfer->peer_chain,
+            .peer_chain = transfer->peer->chain,
             .tls_version = transfer->tls_version,
             .by_cmc_ra = transfer->peer->by_cmc_ra,
         };
@@ -148,6 +151,11 @@ bool net_transfer_was_sent(const struct net_transfer *transfer)
     return transfer->sent;
 }
 
+const struct net_seen *net_transfer_get0_seen(const struct net_transfer *transfer)
+{
+    return transfer->seen;
+}
+
 void net_transfer_free(struct net_transfer *transfer)
 {
     if (!transfer)
@@ -156,7 +164,7 @@ void net_transfer_free(struct net_transfer *transfer)
     net_curl.easy_cleanup(transfer->request.easy);
     net_url_free(&transfer->url);
     net_curl.slist_free_all(transfer->send_headers);
-    sk_X509_pop_free(transfer->peer_chain, X509_free);
+    net_seen_free(transfer->seen);
     net_client_peer_free(transfer->peer);
     lest_buf_wipe(&transfer->send_body);
     net_reader_free(&transfer->reader);
@@ -313,7 +321,7 @@ static enum lest_status prepare(struct net_transfer *transfer, const struct net_
     enum lest_status status = net_url_parse(request->url, client->plain_http, &transfer->url, err);
     if (status)
         return status;
-    transfer->peer = net_client_peer_new(client->tls, transfer->url.host);
+    transfer->peer = net_client_tls_peer(client->tls, transfer->url.host);
     if (!transfer->peer)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     status = set_headers(transfer, request, err);
@@ -321,6 +329,8 @@ static enum lest_status prepare(struct net_transfer *transfer, const struct net_
         return status;
     transfer->request.easy = net_curl.easy_init();
     if (!transfer->request.easy)
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    if (request->watched && !(transfer->seen = net_seen_new(transfer->request.easy)))
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     CURLcode code = set_options(transfer, request);
     if (code != CURLE_OK)

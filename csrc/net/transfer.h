@@ -7,6 +7,7 @@
 
 #include "net/client.h"
 #include "net/reader.h"
+#include "net/seen.h"
 
 /** All borrowed for the call to net_transfer_send(), which copies.
  *  method, url   method is a token; url may hold a host in Unicode, no user or password
@@ -14,7 +15,8 @@
  *  body          NULL: none (a POST then has an empty one)
  *  username, password  Basic, sent at once; NULL: none
  *  timeout_ms    for all of it; connect_timeout_ms for address, connection and handshake
- *  body_max      of the answer, in bytes */
+ *  body_max      of the answer, in bytes
+ *  watched       note what is on the wire, see net_transfer_get0_seen() */
 struct net_request {
     const char *method;
     const char *url;
@@ -27,6 +29,7 @@ struct net_request {
     int64_t timeout_ms;
     int64_t connect_timeout_ms;
     size_t body_max;
+    bool watched;
 };
 
 /** A complete answer of the server, borrowed from the transfer.
@@ -62,6 +65,9 @@ enum lest_status net_transfer_send(struct net_client *client, const struct net_r
 /** Whether any of a request that failed may have reached the server. A request with a body is sent once at
  *  most, so that the server has acted on it once at most. */
 bool net_transfer_was_sent(const struct net_transfer *transfer);
+
+/** What was on the wire, of a finished request that is watched; else NULL. Borrowed from the transfer. */
+const struct net_seen *net_transfer_get0_seen(const struct net_transfer *transfer);
 
 /** Let go of a transfer; one under way is cancelled, its connection closed. NULL is fine. */
 void net_transfer_free(struct net_transfer *transfer);

@@ -24,6 +24,8 @@ local wishes_of = require "lest.client.wishes"
 ---@class lest.client
 ---@field trust lest.client.trust? once a call was made: its kind, "explicit" or "system", is whose
 --- anchors vouch for the server (RFC 7030 3.3.1)
+---@field trace? boolean|fun(event: lest.client.event) who is told of each exchange what was on the
+--- wire, without secrets; true: the terminal
 local Client = { __name = "lest.client" }
 Client.__index = Client
 
@@ -49,13 +51,15 @@ end
 ---@field preemptive? boolean send the password without being asked
 ---@field allow_password_with_system_trust? boolean RFC 7030 6 advises against it
 ---@field notify? fun(kind: "warning"|"waiting", message: string, seconds?: integer) or the log
+---@field trace? boolean|fun(event: lest.client.event) the client's, from the start
 
 ---@param options lest.client.options
 ---@return lest.client
 local function new(options)
   options_of.check("lest.client", options, options_of.client)
   if not options.url then error("lest.client needs a url", 2) end
-  return setmetatable({ options = options, notify = options.notify or notify_log }, Client)
+  return setmetatable({ options = options, notify = options.notify or notify_log,
+    trace = options.trace }, Client)
 end
 
 --- The same client with other options; what was learnt about trust is shared where it still holds.
@@ -71,6 +75,7 @@ function Client:with(options)
       and name ~= "trust_cacerts"
   end
   local other = new(all)
+  if options.trace == nil then other.trace = self.trace end
   if same then other.trust = self.trust end
   return other
 end

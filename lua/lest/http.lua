@@ -75,25 +75,30 @@ local function exchange(options, headers, body, perform)
   return M.response(http_record.response(answer, question))
 end
 
-local function send_by(client, options)
-  local answer, err = task.await(function(callback)
+local function send_by(client, options, look)
+  options.watched = look ~= nil
+  local answer, err, seen = task.await(function(callback)
     options.callback = callback
     local request, problem = client:request(options)
     if not request then callback(nil, problem) end
     return request
   end)
-  if not answer then return nil, clock.explain(err) end
-  return M.response(answer)
+  local response = answer and M.response(answer) or nil
+  if not response then clock.explain(err) end
+  if seen then look(seen, response, err) end
+  return response, err
 end
 
 --- Send one request through a core client and wait. timeout_ms and the rest go by core.http_client.
 ---@param client lest.http_client
 ---@param options table
+---@param look? fun(seen: table, response?: lest.http.response, err?: lest.error) is shown what was
+--- on the wire
 ---@return lest.http.response?
 ---@return lest.error? err
-function M.send(client, options)
+function M.send(client, options, look)
   return exchange(options, options.headers or {}, options.body, function()
-    return send_by(client, options)
+    return send_by(client, options, look)
   end)
 end
 

@@ -1,11 +1,12 @@
 --- One EST operation, from its request to an answer that is final: redirects within the origin are
 --- followed, a challenge is answered once.
 ---
---- A session is { http = lest.http_client, base = lest.url of the operations' folder, username =,
---- password =, anchors = "explicit" | "system" | "provisional", ... }.
+--- A session is { client = lest.client, http = lest.http_client, base = lest.url of the operations'
+--- folder, username =, password =, anchors = "explicit" | "system" | "provisional", ... }.
 local answer = require "lest.client.answer"
 local core = require "lest.core"
 local http = require "lest.http"
+local trace = require "lest.client.trace"
 local url = require "lest.url"
 
 local M = {}
@@ -13,7 +14,8 @@ local M = {}
 local HOPS_MAX <const> = 5
 local REDIRECTS <const> = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
 
-local function send(session, method, target, body, media_type, with_password)
+-- tell: who watches, see lest.client.trace.
+local function send(session, tell, method, target, body, media_type, with_password)
   local headers = {}
   if body then
     headers = { { "Content-Type", media_type }, { "Content-Transfer-Encoding", "base64" } }
@@ -23,7 +25,7 @@ local function send(session, method, target, body, media_type, with_password)
     username = with_password and (session.username or "") or nil,
     password = with_password and (session.password or "") or nil,
     timeout_ms = session.timeout_ms, max_body = session.max_body,
-  })
+  }, tell and function(...) trace.exchange(tell, ...) end)
 end
 
 -- RFC 7030 3.2.1; RFC 9110 15.4: within the origin, and a POST only where neither its method nor
@@ -96,10 +98,12 @@ end
 function M.perform(session, operation, body)
   local info = core.est.operations[operation]
   local target = assert(url.resolve(session.base, session.base.path .. "/" .. operation))
+  local tell = trace.watcher(session.client)
   local with_password = session.password_wanted
   local hops = 0
   while true do
-    local response, err = send(session, info.method, target, body, info.request_type, with_password)
+    local response, err = send(session, tell, info.method, target, body, info.request_type,
+      with_password)
     if not response then return nil, err end
     if response.by_cmc_ra then session.by_cmc_ra = true end
     if response.status == 401 then
@@ -107,9 +111,11 @@ function M.perform(session, operation, body)
       if with_password then return response end
       with_password, err = may_answer(session, response)
       if not with_password then return nil, err end
+      if tell then tell { kind = "challenge", schemes = schemes(response) } end
     elseif REDIRECTS[response.status] then
       target, err = follow(session, response, info.method, target)
       if not target then return nil, err end
+      if tell then tell { kind = "redirect", to = tostring(target) } end
       hops = hops + 1
       if hops > HOPS_MAX then
         return nil, answer.error(response, { code = "protocol",

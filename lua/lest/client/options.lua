@@ -14,7 +14,7 @@ M.client = {
   cert = "string|lest.cert",
   key = "string|lest.key", passphrase = "string", timeout = "string|integer",
   require_name = "boolean", preemptive = "boolean", allow_password_with_system_trust = "boolean",
-  notify = "function",
+  notify = "function", trace = "boolean|function",
 }
 
 M.enroll = {

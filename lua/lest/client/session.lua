@@ -51,7 +51,7 @@ local function new_session(self, anchors, settings, extra)
   local http, err = core.http_client.new(settings)
   if not http then return nil, err end
   local session = {
-    http = http, base = self.base, anchors = anchors,
+    client = self, http = http, base = self.base, anchors = anchors,
     timeout_ms = duration.parse(options.timeout or "60s") * 1000, max_body = ANSWER_MAX,
   }
   for key, value in pairs(extra or {}) do session[key] = value end

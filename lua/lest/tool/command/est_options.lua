@@ -22,6 +22,9 @@ function M.add(parser, identity)
   parser:option "--label":argname "LABEL":description "The label of the CA or profile."
   parser:option "--timeout":argname "TIME":convert(support.duration)
     :description "For each request; 60s by default."
+  parser:flag "--trace"
+    :description("Show each exchange on standard error when it has ended: TLS, whom the server was "
+      .. "trusted by, request and answer with their bodies taken apart. Secrets are masked.")
   if not identity then return end
   parser:option "--username":argname "NAME":description "User name, should the server ask."
   parser:option "--password-file":argname "FILE"
@@ -170,13 +173,14 @@ function M.client(name, options, progress, repair)
   check_identity(options)
   check_files(options)
   options.passphrase = secret(options.passphrase_file)
+  if options.trace then support.show_traces() end
   local client = lest_client {
     url = options.url, label = options.label, trust = options.trust,
     fingerprint = options.fingerprint, trust_cacerts = options.trust_cacerts,
     username = options.username, password = secret(options.password_file),
     preemptive = options.preemptive,
     cert = options.cert, key = options.key, passphrase = options.passphrase,
-    timeout = options.timeout, notify = notifier(name, progress),
+    timeout = options.timeout, notify = notifier(name, progress), trace = options.trace,
   }
   local ok, err = true, nil
   if options.out then ok, err = core.file.check(options.out) end

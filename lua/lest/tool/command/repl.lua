@@ -148,6 +148,7 @@ source(x) says where it is.
 
 --- The words of the prompt beside those of Lua.
 local function set_words()
+  support.show_traces()
   _G.lest = require "lest" -- luacheck: ignore 122
   function _G.help(...) -- luacheck: ignore 122
     write(select("#", ...) == 0 and HELP or help.text((...)) .. "\n")

@@ -69,6 +69,7 @@ local function run(options, words)
     return problem:find "^cannot open" and 2 or 1
   end
   support.search_here()
+  support.show_traces()
   words[0] = options.script
   arg = words -- luacheck: ignore 121
   local traced = options.traceback or os.getenv "LEST_TRACEBACK"

@@ -350,6 +350,11 @@ function M.status(text)
   io.stderr:flush()
 end
 
+--- Let clients whose trace is true show their exchanges at this terminal.
+function M.show_traces()
+  require "lest.client.screen".show = function(event) require "lest.tool.trace".show(event) end
+end
+
 ---@class lest.progress
 local Progress = { __name = "lest.progress" }
 Progress.__index = Progress

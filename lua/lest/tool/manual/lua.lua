@@ -67,6 +67,10 @@ local function client_section()
     parameters = { { name = "options", type = "lest.client.options", text = "" } } }
   table.insert(section, api.call("lest.", make))
   api.add_class(section, "lest.client", "client")
+  for _, class in ipairs { "lest.client.event", "lest.client.tls" } do
+    table.insert(section, { heading = class })
+    api.add_class(section, class, "event")
+  end
   return section
 end
 

@@ -13,11 +13,12 @@ local STYLES <const> = { string = "\27[32m", number = "\27[36m", word = "\27[35m
 local WORDS <const> = { ["nil"] = true, ["true"] = true, ["false"] = true }
 
 --- Whether standard output is a terminal that shows colours, and nobody objects.
+---@param fd? integer 2: the same of standard error
 ---@return boolean
-function M.is_wanted()
+function M.is_wanted(fd)
   local no_color, term = os.getenv "NO_COLOR", os.getenv "TERM"
   return (no_color == nil or no_color == "") and term ~= nil and term ~= "" and term ~= "dumb"
-    and core.system.is_terminal(1)
+    and core.system.is_terminal(fd or 1)
 end
 
 local function in_style(style, text)
@@ -64,12 +65,14 @@ local function plain(text) return text end
 ---@class lest.repl.paint
 ---@field value fun(text: string): string
 ---@field error fun(text: string): string
+---@field note fun(text: string): string what stands beside the matter
 
 ---@param is_wanted boolean
 ---@return lest.repl.paint
 function M.new(is_wanted)
-  if not is_wanted then return { value = plain, error = plain } end
-  return { value = paint_value, error = paint_error }
+  if not is_wanted then return { value = plain, error = plain, note = plain } end
+  return { value = paint_value, error = paint_error,
+    note = function(text) return in_style("place", text) end }
 end
 
 return M

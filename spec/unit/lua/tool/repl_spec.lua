@@ -195,8 +195,8 @@ describe("completion of what is not typed whole", function()
   end
 
   it("offers the options of a call that are not there yet", function()
-    assert.equal("trust = |trust_cacerts = ", list "lest.client { url = 'x', tr")
-    assert.equal("trust_cacerts = ", list "lest.client { trust = ')', tr")
+    assert.equal("trace = |trust = |trust_cacerts = ", list "lest.client { url = 'x', tr")
+    assert.equal("trace = |trust_cacerts = ", list "lest.client { trust = ')', tr")
     assert.equal("subject = ", list "cert = client:enroll {\n  key = key, subj")
     _G.lest = require "lest"
     assert.equal("passphrase = ", list "lest.key.load('x', { pa")

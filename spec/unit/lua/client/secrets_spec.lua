@@ -1,0 +1,70 @@
+-- What is masked of an exchange before anybody who looks on is shown it.
+local core = require "lest.core"
+local secrets = require "lest.client.secrets"
+
+local PASSWORD <const> = "tr0ub4dor-and-3"
+
+local function csr_with_password()
+  return assert(core.csr.build { key = assert(core.key.generate "ec:P-256"), subject = "CN=x",
+    challenge_password = PASSWORD })
+end
+
+local function hides(text)
+  assert.is_nil(text:find(PASSWORD, 1, true))
+  return text
+end
+
+describe("of an exchange", function()
+  it("headers with passwords, cookies and tokens are masked, others kept", function()
+    local masked = secrets.headers {
+      { "Authorization", "Basic " .. PASSWORD }, { "proxy-authorization", PASSWORD },
+      { "Set-Cookie", "id=" .. PASSWORD }, { "X-Auth-Token", PASSWORD }, { "X-Api-Key", PASSWORD },
+      { "Content-Type", "application/pkcs10" },
+    }
+    assert.same({ { "Authorization", "Basic ***" }, { "proxy-authorization", "***" },
+      { "Set-Cookie", "***" }, { "X-Auth-Token", "***" }, { "X-Api-Key", "***" },
+      { "Content-Type", "application/pkcs10" } }, masked)
+  end)
+
+  it("bytes of a head lose them too, on folded lines and with bare line ends as well", function()
+    local text = hides(secrets.answer("HTTP/1.1 200 OK\r\nSet-Cookie: a\r\n  " .. PASSWORD
+      .. "\r\nX: kept\nCookie:" .. PASSWORD .. "\r\n\r\nbody"))
+    assert.equal("HTTP/1.1 200 OK\r\nSet-Cookie: ***\r\n ***\r\nX: kept\nCookie: ***\r\n\r\nbody",
+      text)
+  end)
+
+  it("a CSR loses its challengePassword and no byte more", function()
+    local csr = csr_with_password()
+    for _, form in ipairs { core.est.body_encode(csr:der()), csr:der(), csr:pem() } do
+      local body, masked = secrets.body(form)
+      assert.is_true(masked)
+      local der = assert(core.est.body_decode(body))
+      assert.equal(#csr:der(), #hides(der))
+      assert.equal(("*"):rep(#PASSWORD), core.csr.parse(der).challenge_password)
+    end
+  end)
+
+  it("a CSR without a secret is the same", function()
+    local csr = assert(core.csr.build { key = assert(core.key.generate "ec:P-256"),
+      subject = "CN=x" })
+    local body = core.est.body_encode(csr:der())
+    assert.same({ body, false }, { secrets.body(body) })
+  end)
+
+  it("a broken CSR is cut whole where its secret could still be read", function()
+    local body = core.est.body_encode(csr_with_password():der())
+    for _, broken in ipairs { body:sub(1, -9), "!" .. body, (body:gsub("\n", "\n#")) } do
+      local text, masked = secrets.body(broken)
+      assert.same({ "***", true }, { text, masked })
+    end
+    hides((secrets.body(csr_with_password():der():sub(1, -5))))
+  end)
+
+  it("an answer with a private key is stars", function()
+    local body = "--b\r\nContent-Type: application/pkcs8\r\n\r\n" .. PASSWORD
+    assert.equal(("*"):rep(#body), secrets.answer_body(body, "multipart/mixed; boundary=b"))
+    assert.equal(("*"):rep(#PASSWORD), secrets.answer_body(PASSWORD, "application/pkcs8"))
+    assert.equal("text", secrets.answer_body("text", "text/plain"))
+    hides(secrets.answer("HTTP/1.1 200 OK\r\nContent-Type: multipart/mixed\r\n\r\n" .. body))
+  end)
+end)
