@@ -329,7 +329,34 @@ static const char tenth[] = "CREATE TABLE shadows ("
                             "  duration_us INTEGER"
                             ") STRICT;";
 
-const char *const ledger_sqlite_migrations[] = { first, second,  third,  fourth, fifth,
-                                                 sixth, seventh, eighth, ninth,  tenth };
+/* outbox: what happened and the hook of a policy is still to hear of; an entry goes once it was heard. It is
+ * written together with what it tells, and for a certificate only where a hook wants it. policy: the file, as
+ * the worker that has it says; empty until the authority has found who wants to hear of a revocation, which a
+ * command writes. since: when the wait began, for a hook is not called for ever. next_at: not before, also
+ * while a worker has it. The indexes grow at their ends, since a serial number begins with its time: a full
+ * outbox is no slower than an empty one. */
+static const char eleventh[] =
+    "CREATE TABLE outbox ("
+    "  seq INTEGER PRIMARY KEY,"
+    "  kind TEXT NOT NULL CHECK (kind IN ('issued', 'revoked')),"
+    "  serial TEXT NOT NULL,"
+    "  issuer TEXT NOT NULL,"
+    "  label TEXT NOT NULL,"
+    "  policy TEXT NOT NULL,"
+    "  time INTEGER NOT NULL,"
+    "  operator TEXT," /* who revoked it */
+    "  since INTEGER NOT NULL,"
+    "  next_at INTEGER NOT NULL,"
+    "  tries INTEGER NOT NULL DEFAULT 0,"
+    "  problem TEXT," /* of the last try */
+    "  state TEXT NOT NULL DEFAULT 'waiting' CHECK (state IN ('waiting', 'failed')),"
+    "  UNIQUE (serial, issuer, policy, kind)"
+    ") STRICT;"
+    "CREATE INDEX outbox_due ON outbox (label, policy, next_at) WHERE state = 'waiting';"
+    "CREATE INDEX outbox_since ON outbox (since) WHERE state = 'waiting';"
+    "CREATE INDEX outbox_new ON outbox (policy, seq) WHERE policy = '';";
+
+const char *const ledger_sqlite_migrations[] = { first,   second, third, fourth, fifth,   sixth,
+                                                 seventh, eighth, ninth, tenth,  eleventh };
 const size_t ledger_sqlite_migration_count =
     sizeof ledger_sqlite_migrations / sizeof *ledger_sqlite_migrations;

@@ -136,6 +136,11 @@
 #define AND_ROWS " UNION ALL "
 #define MOST " LIMIT :most"
 
+#define OUTBOX \
+    "seq, kind, serial, issuer, label, policy, time, operator, since, next_at, tries, problem, state"
+#define OUTBOX_ENTRY " serial = :serial AND issuer = :issuer AND policy = :policy AND kind = :kind"
+#define OUTBOX_ENTRY_PARAMETERS TEXT(serial), TEXT(issuer), TEXT(policy), TEXT(kind)
+
 #define IS_OF_PRINCIPAL " principal_name = :name"
 #define IS_ITS_OWN " principal_name = :name AND device IS NULL"
 #define IS_FOR_ANOTHER " principal_name = :name AND device IS NOT NULL AND renews IS NULL"
@@ -435,6 +440,68 @@ const struct ledger_statement ledger_statements[] = {
       "UPDATE certificates SET revoked_at = :now, revocation_reason = :reason"
       " WHERE serial = :serial AND issuer = :issuer AND revoked_at IS NULL",
       { TEXT(serial), TEXT(issuer), TEXT(reason), INTEGER(now) } },
+
+    /* ---- what hooks are still to hear of */
+    { "outbox_add",
+      "INSERT INTO outbox (kind, serial, issuer, label, policy, time, operator, since, next_at)"
+      " VALUES (:kind, :serial, :issuer, :label, :policy, :time, :operator, :time, :time)"
+      " ON CONFLICT DO NOTHING",
+      { OUTBOX_ENTRY_PARAMETERS, TEXT(label), INTEGER(time), TEXT_OR_NULL(operator) } },
+    /* Of a certificate that is about to be revoked; of one that is, nothing. */
+    { "outbox_add_revoked",
+      "INSERT INTO outbox (kind, serial, issuer, label, policy, time, operator, since, next_at)"
+      " SELECT 'revoked', serial, issuer, label, '', :now, :operator, :now, :now FROM certificates"
+      " WHERE serial = :serial AND issuer = :issuer AND revoked_at IS NULL ON CONFLICT DO NOTHING",
+      { TEXT(serial), TEXT(issuer), TEXT_OR_NULL(operator), INTEGER(now) } },
+    /* Those of which it is not known yet who wants to hear. */
+    { "outbox_new",
+      "SELECT " OUTBOX " FROM outbox WHERE policy = '' ORDER BY seq LIMIT 100",
+      { { 0 } } },
+    /* What a policy is to hear of now. That a certificate was revoked comes after that it was issued. */
+    { "outbox_due",
+      "SELECT " OUTBOX " FROM outbox AS o WHERE label = :label AND policy = :policy AND state = 'waiting'"
+      " AND next_at <= :now AND (kind = 'issued' OR NOT EXISTS (SELECT 1 FROM outbox WHERE serial = o.serial"
+      " AND issuer = o.issuer AND policy = o.policy AND kind = 'issued' AND state = 'waiting'))"
+      " ORDER BY next_at LIMIT :limit",
+      { TEXT(label), TEXT(policy), INTEGER(now), INTEGER(limit) } },
+    /* A try begins: nobody else has one before `until`. */
+    { "outbox_claim",
+      "UPDATE outbox SET tries = tries + 1, next_at = :until WHERE" OUTBOX_ENTRY
+      " AND state = 'waiting' AND next_at <= :now",
+      { OUTBOX_ENTRY_PARAMETERS, INTEGER(until), INTEGER(now) } },
+    { "outbox_heard",
+      "DELETE FROM outbox WHERE" OUTBOX_ENTRY,
+      { OUTBOX_ENTRY_PARAMETERS } },
+    { "outbox_again",
+      "UPDATE outbox SET next_at = :next_at, problem = coalesce(:problem, problem) WHERE" OUTBOX_ENTRY
+      " AND state = 'waiting'",
+      { OUTBOX_ENTRY_PARAMETERS, INTEGER(next_at), TEXT_OR_NULL(problem) } },
+    { "outbox_give_up",
+      "UPDATE outbox SET state = 'failed', problem = coalesce(:problem, problem) WHERE" OUTBOX_ENTRY
+      " AND state = 'waiting'",
+      { OUTBOX_ENTRY_PARAMETERS, TEXT_OR_NULL(problem) } },
+    /* What has waited since a time before this one, and is not being tried. */
+    { "outbox_late",
+      "SELECT " OUTBOX " FROM outbox WHERE state = 'waiting' AND since < :before AND next_at <= :now"
+      " ORDER BY since LIMIT 100",
+      { INTEGER(before), INTEGER(now) } },
+    { "outbox_depth",
+      "SELECT count(*) AS count, min(since) AS oldest FROM"
+      " (SELECT since FROM outbox WHERE state = 'waiting' AND since >= 0 ORDER BY since LIMIT :most)",
+      { INTEGER(most) } },
+    { "outbox_list",
+      "SELECT " OUTBOX " FROM outbox WHERE (:state IS NULL OR state = :state)"
+      " AND (:label IS NULL OR label = :label)" PAGE,
+      { TEXT_OR_NULL(state), TEXT_OR_NULL(label), PAGE_PARAMETERS } },
+    { "outbox_of",
+      "SELECT " OUTBOX " FROM outbox WHERE serial = :serial AND (:kind IS NULL OR kind = :kind) LIMIT 100",
+      { TEXT(serial), TEXT_OR_NULL(kind) } },
+    { "outbox_retry",
+      "UPDATE outbox SET state = 'waiting', since = :now, next_at = :now WHERE serial = :serial AND kind = :kind",
+      { TEXT(serial), TEXT(kind), INTEGER(now) } },
+    { "outbox_drop",
+      "DELETE FROM outbox WHERE serial = :serial AND kind = :kind",
+      { TEXT(serial), TEXT(kind) } },
 
     /* ---- what a policy may ask: counts, and when the last of a kind was */
     { "history_principal",

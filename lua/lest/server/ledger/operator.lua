@@ -25,6 +25,7 @@ M.REVOCATION_REASONS = revocation.REASONS
 ---@field credentials lest.credentials
 ---@field clock fun(): integer
 ---@field labels table<string, table> of the configuration
+---@field who? lest.operator.who who operates
 
 --- Who operates in this process, for what it changes; nil where nobody is to be noted.
 ---@type lest.operator.who?
@@ -153,7 +154,7 @@ function M.run(ledger, operation, arguments, options)
   local store = credentials.new { ledger = ledger, clock = clock,
     scrypt = options and options.scrypt }
   local self = { ledger = ledger, credentials = store, clock = clock,
-    labels = options and options.labels or {} }
+    labels = options and options.labels or {}, who = M.who }
   return acts.note(ledger, M.who, operation, arguments, function() return run(self, arguments) end)
 end
 

@@ -13,28 +13,14 @@ local MOST <const> = 10000
 M.REASONS = { "unspecified", "keyCompromise", "affiliationChanged", "superseded",
   "cessationOfOperation", "privilegeWithdrawn" }
 
+--- Within a transaction: that it was revoked, and that hooks are to hear of it.
 local function revoke_row(operator, row, reason)
-  return operator.ledger:run("certificate_revoke", { serial = row.serial, issuer = row.issuer,
-    reason = reason, now = operator.clock() })
-end
-
---- Revoke the one certificate of a serial.
-function M.revoke(operator, arguments)
-  local rows, err = certificates.show(operator, arguments)
-  if not rows then return nil, err end
-  local row = rows[1]
-  if #rows > 1 then
-    return fail("refused",
-      ("%d CAs have issued a certificate of the serial %s"):format(#rows, row.serial))
-  end
-  local changed
-  changed, err = revoke_row(operator, row, arguments.reason)
-  if not changed then return nil, err end
-  if changed == 0 then
-    return fail("refused", ("the certificate %s is revoked already"):format(row.serial))
-  end
-  rows, err = certificates.show(operator, arguments)
-  return rows and rows[1], err
+  local ledger, now = operator.ledger, operator.clock()
+  local ok, err = ledger:run("outbox_add_revoked", { serial = row.serial, issuer = row.issuer,
+    operator = operator.who and (operator.who.operator or operator.who.account), now = now })
+  if not ok then return nil, err end
+  return ledger:run("certificate_revoke", { serial = row.serial, issuer = row.issuer,
+    reason = reason, now = now })
 end
 
 -- ---- many
@@ -122,6 +108,25 @@ local function revoke_all(operator, reason, find)
   if rows and ok then return rows end
   ledger:rollback()
   return nil, err
+end
+
+--- Revoke the one certificate of a serial.
+function M.revoke(operator, arguments)
+  local rows, err = certificates.show(operator, arguments)
+  if not rows then return nil, err end
+  local row = rows[1]
+  if #rows > 1 then
+    return fail("refused",
+      ("%d CAs have issued a certificate of the serial %s"):format(#rows, row.serial))
+  end
+  local revoked
+  revoked, err = revoke_all(operator, arguments.reason, function() return { row } end)
+  if not revoked then return nil, err end
+  if not revoked[1] then
+    return fail("refused", ("the certificate %s is revoked already"):format(row.serial))
+  end
+  rows, err = certificates.show(operator, arguments)
+  return rows and rows[1], err
 end
 
 local function serials_of(rows)

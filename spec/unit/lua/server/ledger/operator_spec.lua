@@ -78,6 +78,26 @@ describe("an operator", function()
     assert.equal("keyCompromise", run("cert_show", { serial = "0a1b" })[1].revocation_reason)
   end)
 
+  it("leaves word of a revocation for hooks, once, with who it was", function()
+    assert(ledger:run("request_add", rows.request()))
+    for _, serial in ipairs { "0a", "0b" } do
+      assert(ledger:run("certificate_add", rows.certificate { serial = serial, label = "x",
+        not_after = now + 100 }))
+    end
+    operator.who = { uid = 0, account = "root", operator = "alice", through = "file" }
+    assert(run("cert_revoke", { serial = "0a", reason = "superseded" }))
+    operator.who.operator = nil
+    assert(run("cert_revoke", { serial = "0b", reason = "superseded" }))
+    operator.who = nil
+    assert_fails("refused", "cert_revoke", { serial = "0a", reason = "superseded" })
+    local found = {}
+    for i, row in ipairs(ledger:rows("outbox_list", { limit = 9 })) do
+      found[i] = { row.kind, row.serial, row.label, row.policy, row.operator, row.time }
+    end
+    assert.same({ { "revoked", "0b", "x", "", "root", now },
+      { "revoked", "0a", "x", "", "alice", now } }, found)
+  end)
+
   it("revokes none where several CAs have used the serial", function()
     assert(ledger:run("request_add", rows.request()))
     assert(ledger:run("certificate_add", rows.certificate { serial = "01" }))
