@@ -23,6 +23,7 @@
     X(ACCEPTED, "accepted", false)           /* connections */                                               \
     X(TURNED_AWAY, "turned_away", false)     /* connections: enum lest_meter_turned_away */                  \
     X(SHADOWS, "shadows", false)             /* label, result of a shadow */                                 \
+    X(GIVEN_UP, "given_up", false)           /* events that no hook has heard of */                          \
     X(LINES_DROPPED, "lines_dropped", false) /* of the log */                                                \
     X(RESTARTS, "restarts", false)           /* section of the process; kept by the supervisor */            \
     X(CONNECTIONS, "connections", true)                                                                      \
@@ -43,6 +44,8 @@
     X(LEDGER, "ledger", true)             /* its state */                                                    \
     X(LEDGER_BYTES, "ledger_bytes", true) /* 0: the file, 1: its WAL */                                      \
     X(CERTIFICATES, "certificates", true) /* the number of the newest row */                                 \
+    X(OUTBOX, "outbox", true)             /* events that hooks are still to hear of */                       \
+    X(OUTBOX_AGE_S, "outbox_age_s", true) /* how long the oldest of them waits */                            \
     X(RELOAD_OK, "reload_ok", true)       /* 0: the configuration could not be read again */                 \
     X(RELOADED_S, "reloaded_s", true)     /* since 1970: when one was taken last */
 

@@ -238,6 +238,52 @@ static const struct wire_field told_fields[] = {
     END,
 };
 
+/* What happened, as a policy's hook hears of it. A ledger has what older versions and `lest cert import` have
+ * put there: texts, and no choices. */
+static const char *const events[] = { "issued", "revoked", NULL };
+#define LISTENER TEXT(4200, wire_text) /* the file of a policy, and which of those with that name it is */
+
+static const struct wire_field listens_fields[] = {
+    REQUIRED("label", LABEL),
+    REQUIRED("policy", LISTENER),
+    FLAG("issued"),
+    FLAG("revoked"),
+    END,
+};
+
+static const struct wire_field who_fields[] = {
+    REQUIRED("kind", TEXT(64, wire_text)),
+    REQUIRED("name", PRINCIPAL),
+    END,
+};
+
+static const struct wire_field event_fields[] = {
+    REQUIRED("id", ID),
+    REQUIRED("number", INTEGER(1, INT64_MAX)),
+    REQUIRED("kind", CHOICE(events)),
+    REQUIRED("label", LABEL),
+    REQUIRED("policy", LISTENER),
+    REQUIRED("time", INTEGER(0, INT64_MAX)),
+    REQUIRED("try", INTEGER(1, INT64_MAX)),
+    REQUIRED("certificate", CERTIFICATE),
+    REQUIRED("principal", RECORD(who_fields)),
+    OPTIONAL("device", PRINCIPAL),
+    REQUIRED("operation", TEXT(64, wire_text)),
+    REQUIRED("profile", TEXT(64, wire_text)),
+    REQUIRED("request_id", TEXT(64, wire_text)),
+    OPTIONAL("renews", TEXT(64, wire_text)),
+    OPTIONAL("facts", FACTS),
+    OPTIONAL("reason", REASON),   /* of a revocation, */
+    OPTIONAL("operator", REASON), /* and who it was */
+    END,
+};
+
+static const struct wire_field heard_fields[] = {
+    REQUIRED("number", INTEGER(1, INT64_MAX)),
+    OPTIONAL("problem", REASON),
+    END,
+};
+
 /* Nothing to say but that it is there. */
 static const struct wire_field hello_fields[] = { END };
 
@@ -249,6 +295,9 @@ const struct wire_message wire_messages[] = {
     { "ask", RECORD(ask_fields) },
     { "told", RECORD(told_fields) },
     { "shadow", RECORD(shadow_fields) },
+    { "listens", RECORD(listens_fields) },
+    { "event", RECORD(event_fields) },
+    { "heard", RECORD(heard_fields) },
 };
 /* clang-format on */
 const size_t wire_message_count = sizeof wire_messages / sizeof *wire_messages;

@@ -39,10 +39,14 @@ struct wire_message {
  *  ask      worker to authority: a policy's question about the request of a handle, which stays good
  *  finish   worker to authority: the policy's verdict for a handle; a certificate may come back
  *  shadow   worker to authority: what another policy says of a request that is over; nothing comes of it
+ *  listens  worker to authority: a policy of a label has hooks for what happened
+ *  heard    worker to authority: what became of an `event`, by its number
  *  answer   authority to worker
  *  told     authority to worker: the answer to `ask` of the same number
+ *  event    authority to worker: what happened, for a hook
  *  hello    authority to worker, first of all: it serves. A connection to one that is only being started, or
- *           is never going to be, waits in the socket's queue and looks the same until then. */
+ *           is never going to be, waits in the socket's queue and looks the same until then. Worker to
+ *           authority: it has said of all its policies what they listen to. */
 extern const struct wire_message wire_messages[];
 extern const size_t wire_message_count;
 

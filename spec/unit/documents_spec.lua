@@ -155,6 +155,7 @@ describe("the manual has", function()
     for _, operation in pairs(require "lest.server.wire.operations") do
       if operation.hook then hooks[operation.hook] = true end
     end
+    hooks.issued, hooks.revoked = true, true
     same("lest.policy.hooks", hooks, fields_of "lest.policy.hooks")
   end)
 

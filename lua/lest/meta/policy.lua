@@ -11,6 +11,33 @@
 ---@field csrattrs? fun(request: lest.request): (string|lest.csrattr_wish)[]? what a CSR should have, as
 --- the label's csrattrs in the configuration; nil: as configured there. Nobody has proven anything yet:
 --- such a request has no csr, principal, device, headers, previous, history and rate.
+---@field issued? fun(event: lest.event): any a certificate was issued: after the fact, at least once
+---@field revoked? fun(event: lest.event): any a certificate was revoked by an operator, likewise. A hook
+--- that raises, or returns nil and a reason as `lest.http.get` does, is called again later; anything else
+--- says that it has heard.
+
+--- What `issued` and `revoked` are called with: read-only, and the same at each try but for `try`. Policies
+--- of one label each have their own tries.
+---@class lest.event
+---@field id string by which one that is told twice is known: the kind and the serial number
+---@field kind "issued"|"revoked" what happened
+---@field time integer when it happened, in seconds since 1970
+---@field try integer 1 at first
+---@field label string of the path that the certificate was asked for at
+---@field certificate lest.cert it
+---@field principal lest.event.principal who asked for it
+---@field device? string whom it is about, as request.device. Absent where that is longer than 1024 bytes.
+---@field operation string by which it was issued: "simpleenroll", "simplereenroll", or "import"
+---@field profile string by which it was issued
+---@field request_id string the request's that it answers, as `lest explain` takes it
+---@field renews? string the serial number of the certificate that it renews
+---@field facts table<string, any> those of the approval that issued it
+---@field reason? string of a revocation, as "keyCompromise"
+---@field by? string who revoked it
+
+---@class lest.event.principal
+---@field kind string how it was proven: "basic", "certificate"
+---@field name string as request.principal.name of that time; its first 1024 bytes
 
 --- What a hook is called with: read-only. A field that does not exist is an error that names the nearest.
 ---@class lest.request

@@ -1,8 +1,9 @@
 -- Verdicts, policy files and the request that a policy sees: closed, and strict about what is
 -- unknown.
 local core = require "lest.core"
-local policy = require "lest.policy"
 local hooks = require "lest.server.worker.hooks"
+local list = require "lest.base.list"
+local policy = require "lest.policy"
 local request = require "lest.server.worker.view"
 local temporary = require "support.temporary"
 
@@ -208,6 +209,18 @@ describe("a policy file", function()
       assert.is_nil(loaded)
       assert.matches(problem, tostring(err), 1, true)
     end
+  end)
+
+  it("keeps what hears apart from what decides, and names each of several", function()
+    local file = temporary.folder() .. "/p.lua"
+    core.file.write(file, "return { issued = function() return 1 end, revoked = print }")
+    local loaded = assert(hooks.of_label { policies = { { file = file }, { file = file },
+      { hooks = { enroll = print }, file = "x", hash = "" } } })
+    assert.same({ "enroll" }, list.sorted_keys(loaded.hooks))
+    assert.same({ file, file .. "#2" },
+      { loaded.listeners[1].name, loaded.listeners[2].name, loaded.listeners[3] })
+    assert.same({ 1, print }, { loaded.listeners[1].issued(), loaded.listeners[2].revoked })
+    assert.same({}, assert(load_text "return print").listeners)
   end)
 
   it("says where a hook is that is none", function()

@@ -4,7 +4,7 @@ local p = require "support.packet"
 
 local message = core.message
 local ALL <const> = { begin = true, ask = true, finish = true, answer = true, told = true,
-  hello = true, shadow = true }
+  hello = true, shadow = true, listens = true, event = true, heard = true }
 
 local function refused(packet, expected)
   local got, err = message.decode(packet, ALL)
@@ -162,6 +162,27 @@ describe("a packet", function()
       assert.is_nil(got)
       assert.matches("^facts%.a: must be a string, a finite number or a boolean", err.message)
     end
+  end)
+
+  it("is what a hook hears of, which hooks there are, and what became of it", function()
+    local event = { type = "event", id = "issued-0a", number = 7, kind = "issued",
+      label = "default", policy = "/etc/lest/notify.lua#2", time = 1000, try = 2,
+      certificate = "der", principal = { kind = "basic", name = "\xff" }, device = "d",
+      operation = "import", profile = "device", request_id = "r-1", renews = "0b",
+      facts = { a = 1 }, reason = "superseded", operator = "alice" }
+    for _, said in ipairs { event,
+      { type = "listens", label = "default", policy = "/a.lua", issued = true, revoked = false },
+      { type = "heard", number = 7, problem = "away" }, { type = "heard", number = 1 } } do
+      assert.same(said, message.decode(assert(message.encode(said)), ALL))
+    end
+    for key, value in pairs { number = 0, kind = "renewed", policy = "a\0", try = 0,
+      certificate = "", label = "a/b" } do
+      local changed = setmetatable({ [key] = value }, { __index = event })
+      local all = {}
+      for name in pairs(event) do all[name] = changed[name] end
+      assert.is_nil((message.encode(all)), key)
+    end
+    assert.is_nil((message.encode { type = "heard", number = 1, problem = ("x"):rep(1001) }))
   end)
 
   it("of a shadow has no handle and no facts: nothing follows from it", function()

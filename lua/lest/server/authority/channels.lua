@@ -23,12 +23,14 @@ Channels.__index = Channels
 ---@field share integer the requests that one worker may hold
 ---@field lifetime integer seconds that a handle is good
 ---@field on_lost fun(request: lest.authority.request, why: string) a kept request gets no verdict
+---@field on_end fun(channel: lest.authority.channel) a worker is no more
 
 ---@param options lest.authority.channels.options
 ---@return lest.authority.channels
 function M.new(options)
   return setmetatable({
     share = options.share, lifetime = options.lifetime, on_lost = options.on_lost,
+    on_end = options.on_end or function() end,
     of_worker = {}, handles = {}, held = {},
   }, Channels)
 end
@@ -71,6 +73,7 @@ function Channels:drop(channel)
       lose(self, request, "the worker ended while the policy decided")
     end
   end
+  self.on_end(channel)
 end
 
 --- The end of the authority.

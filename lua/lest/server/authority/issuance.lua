@@ -115,6 +115,7 @@ function M.issue(authority, request, finish)
     issuer = issuer.id, cert = cert, serial = serial, der = der, profile = name,
     facts = finish.facts,
   })
+  authority.outbox:issued(request, issuer.id, serial)
   authority.issued[name]:count "all"
   return { certificate = der, serial = serial }
 end

@@ -25,6 +25,9 @@ function M.measure(authority)
   set(names.ledger_bytes, core.system.stamp(path .. "-wal") or 0, 1)
   local rows = not authority.turn.hung and authority.ledger:rows("certificate_list", { limit = 1 })
   if rows then set(names.certificates, rows[1] and rows[1].seq or 0) end
+  local waiting, age = authority.outbox:depth()
+  set(names.outbox, waiting)
+  set(names.outbox_age_s, age)
 end
 
 --- Show it each second from now on.

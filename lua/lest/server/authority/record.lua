@@ -8,11 +8,14 @@ local times = require "lest.base.clock"
 
 local M = {}
 
-local function rows_of(ledger, statement, parameters)
+--- The rows of a statement; a ledger that cannot is raised.
+---@return table[]
+function M.rows(ledger, statement, parameters)
   local rows, err = ledger:rows(statement, parameters)
   if not rows then error(err) end
   return rows
 end
+local rows_of <const> = M.rows
 
 -- What a client may sign anew at each try: proofs of its connection (RFC 7030 3.5, RFC 7894 3).
 local BOUND_TO_CHANNEL <const> = {

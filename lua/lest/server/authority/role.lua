@@ -18,6 +18,7 @@ local lines = require "lest.server.wire.lines"
 local lost = require "lest.server.authority.lost"
 local message = require "lest.server.wire.message"
 local meters = require "lest.server.authority.meters"
+local outbox = require "lest.server.authority.outbox"
 local proofs = require "lest.server.authority.proofs"
 local questions = require "lest.server.authority.questions"
 local rates = require "lest.server.authority.rates"
@@ -53,6 +54,7 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field turn lest.authority.turn
 ---@field early lest.authority.early
 ---@field shadows lest.authority.shadows
+---@field outbox lest.authority.outbox
 ---@field doubts lest.authority.doubts
 ---@field clock fun(): integer seconds since 1970
 local Authority = {}
@@ -239,7 +241,8 @@ function Authority:reply(channel, id, answer)
 end
 
 --- A message of a worker. One that is not well-formed ends its channel: a worker sends no such.
-local WORKER_TYPES <const> = { begin = true, ask = true, finish = true, shadow = true }
+local WORKER_TYPES <const> = { begin = true, ask = true, finish = true, shadow = true,
+  hello = true, listens = true, heard = true }
 local HELLO <const> = assert(message.encode { type = "hello" })
 
 function Authority:on_message(channel, packet)
@@ -290,6 +293,18 @@ end
 
 function Authority:on_shadow(channel, said)
   self.shadows:note(channel, said)
+end
+
+function Authority:on_listens(channel, listens)
+  self.outbox:listens(channel, listens)
+end
+
+function Authority:on_hello()
+  self.outbox:hello()
+end
+
+function Authority:on_heard(channel, heard)
+  self.outbox:heard(channel, heard)
 end
 
 function Authority:on_channel(socket, worker, pid)
@@ -344,6 +359,7 @@ function Authority:serve(launch)
   local config = self.config
   self.turn = turn.new(self.ledger)
   self.early, self.shadows = early.new(self.turn), shadows.new(self.turn)
+  self.outbox = outbox.new(self.turn, config, self.clock)
   self.rates = rates.new { now_ms = core.clock.monotonic_ms }
   self.turn.before_commit = function()
     self.early:flush()
@@ -353,6 +369,7 @@ function Authority:serve(launch)
     share = limits.share(config.limits.requests, launch.workers),
     lifetime = handle_lifetime(config),
     on_lost = function(request, why) self:on_lost(request, why) end,
+    on_end = function(channel) self.outbox:lost(channel) end,
   }
   local stopping = false
   core.process.on_channel(function(...) self:on_channel(...) end)
@@ -360,10 +377,12 @@ function Authority:serve(launch)
   core.loop.on_turn_end(function() self.turn:settle() end)
   self.watch_clock = clock.watcher()
   self:sweep()
+  self.outbox:start()
   meters.start(self)
   core.process.ready()
   while not (stopping or self.turn.failed) do core.loop.turn() end
   self.is_stopping = true
+  self.outbox:stop()
   if not self.turn.failed then self.channels:close() end
   self.early:flush()
   self.shadows:flush()

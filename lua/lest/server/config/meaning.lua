@@ -168,6 +168,12 @@ return {
       .. "credential` and the others do; they need no right on the ledger's file.",
     mode = "The socket's mode; absent: `\"0660\"` with a group, `\"0600\"` without.",
   },
+  outbox = {
+    "What policies' hooks `issued` and `revoked` are still to hear of.",
+    keep = "For how long a hook that fails is called again, first after a second, then less and "
+      .. "less often, up to once an hour. After that the log says so, and `lest outbox retry` "
+      .. "begins anew.",
+  },
   policy_tests = "Whether a reload first runs the specs of the policies, as `lest policy test` "
     .. "does: `x_spec.lua` beside `x.lua`, which `user` must be able to read. Where one fails, or "
     .. "they take more than two minutes, what served before goes on. A start runs none.",

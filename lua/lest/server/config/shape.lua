@@ -185,6 +185,8 @@ return s.record {
   limits = s.optional(limits, {}),
   metrics = s.optional(s.custom("a loopback address", loopback_address)),
   control = s.optional(control),
+  outbox = s.optional(s.record { keep = s.optional(duration.field { min = 60, max = 31536000 },
+    "7d") }, {}),
   policy_tests = s.optional(s.boolean(), false),
   watchdog = s.optional(duration.field { min = 2, max = 86400 }, "10s"),
   drain = s.optional(duration.field { min = 1, max = 86400 }, "30s"),

@@ -9,7 +9,10 @@
 ---                                  back
 ---                         finish   the policy's verdict for a handle; a certificate may come back
 ---                         shadow   what the label's shadow says of a request that is over
+---                         listens  a policy's hooks for what happened; then `hello`
+---                         heard    what became of an event
 ---   authority -> worker   answer
+---                         event    what happened, for a hook
 ---                         hello    first of all: the authority serves
 local codec = require "lest.core".message
 local refusal = require "lest.server.wire.refusal"

@@ -124,6 +124,7 @@ end
 ---@return boolean ok
 ---@return any result what the hook returned, or a sentence for the log
 ---@return lest.verdict|nil stopped where a test ended the decision: the verdict that it has
+---@return any second what the hook returned behind its result
 function M.call(hook, argument, limits)
   local limit, running
   if limits.journal then
@@ -131,12 +132,12 @@ function M.call(hook, argument, limits)
   else
     limit, running = start(limits.seconds, limits, hook, argument)
   end
-  local ok, result = running.ok, running.results and running.results[1]
+  local ok, result, second = running.ok, table.unpack(running.results or {}, 1, 2)
   if not running.done then
     limits.running = running
-    ok, result = wait_for(running, limit)
+    ok, result, second = wait_for(running, limit)
   end
-  if ok then return true, result end
+  if ok then return true, result, nil, second end
   if not limit.exhausted then refusal.raise_memory(result) end
   local stopped = not limit.expired and stop.verdict(result)
   if stopped then

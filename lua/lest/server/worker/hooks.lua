@@ -7,6 +7,7 @@ local files_of = require "lest.policy.files"
 local mark = require "lest.base.mark"
 local operations = require "lest.server.wire.operations"
 local options = require "lest.policy.options"
+local policy_names = require "lest.server.wire.policy_names"
 local rule = require "lest.policy.rule"
 local schema = require "lest.base.schema"
 local stack = require "lest.policy.stack"
@@ -26,6 +27,13 @@ local FILES_MAX <const> = 4096
 local HOOKS <const> = {}
 for _, operation in pairs(operations) do
   if operation.hook then HOOKS[operation.hook] = true end
+end
+
+-- What a policy may have for what happened. Nothing is decided by these.
+local LISTENERS <const> = { issued = true, revoked = true }
+local KNOWN <const> = {}
+for _, names in ipairs { HOOKS, LISTENERS } do
+  for name in pairs(names) do KNOWN[name] = true end
 end
 
 --- Where a policy's chunk runs: reading or assigning an undeclared global raises, for a forgotten
@@ -66,12 +74,13 @@ end
 local function hooks_problem(hooks)
   if type(hooks) ~= "table" then return "must return a function or a table of hooks" end
   for key, hook in pairs(hooks) do
-    if not HOOKS[key] then
-      return ("unknown hook '%s'%s"):format(tostring(key), schema.hint(key, HOOKS)), hook
+    if not KNOWN[key] then
+      return ("unknown hook '%s'%s"):format(tostring(key), schema.hint(key, KNOWN)), hook
     elseif type(hook) ~= "function" then
       return ("hook '%s' is a %s, not a function"):format(key, type(hook))
     end
-    local _, problem = rule.as_rule(hook)
+    local _, problem = nil, nil
+    if HOOKS[key] then _, problem = rule.as_rule(hook) end
     if problem then return ("hook '%s' %s"):format(key, problem) end
   end
 end
@@ -111,10 +120,25 @@ local function run(chunk, file, given, folder)
   return hooks
 end
 
+---@class lest.worker.listener
+---@field name string the policy's file; of one that the label has twice also which it is
+---@field issued? function
+---@field revoked? function
+
 ---@class lest.worker.policy
----@field hooks table<string, function>
+---@field hooks table<string, function> those that decide
+---@field listeners lest.worker.listener[] those of what happened, of each policy that has some
 ---@field file string of several: all, with ", " between them
 ---@field hash string SHA-256 of the text; of several: of their hashes
+
+-- The hooks that decide, and the others.
+local function sorted(all, file)
+  local hooks, listener = {}, { name = file }
+  for name, hook in pairs(all) do
+    if LISTENERS[name] then listener[name] = hook else hooks[name] = hook end
+  end
+  return hooks, (listener.issued or listener.revoked) and { listener } or {}
+end
 
 --- Load a policy file.
 ---@param file string
@@ -137,7 +161,20 @@ function M.load(file, source, given, folder)
   local hook
   problem, hook = hooks_problem(hooks)
   if problem then return fail("policy", place_of(hook, file, chunk) .. ": " .. problem) end
-  return { hooks = hooks, file = file, hash = core.secret.sha256(source) }
+  local listeners
+  hooks, listeners = sorted(hooks, file)
+  return { hooks = hooks, listeners = listeners, file = file, hash = core.secret.sha256(source) }
+end
+
+-- Each policy hears for itself.
+local function all_listeners(policies)
+  local found, names = {}, policy_names(policies)
+  for i, policy in ipairs(policies) do
+    for _, each in ipairs(policy.listeners or {}) do
+      table.insert(found, { issued = each.issued, revoked = each.revoked, name = names[i] })
+    end
+  end
+  return found
 end
 
 --- Several policies as one: all must approve (lest.policy.stack).
@@ -151,7 +188,7 @@ function M.join(policies)
   end
   local file, name = table.concat(paths, ", "), table.concat(names, ", ")
   if #file > FILES_MAX then file = name end
-  return { hooks = stack.hooks(policies, name), file = file,
+  return { hooks = stack.hooks(policies, name), listeners = all_listeners(policies), file = file,
     hash = core.secret.sha256(table.concat(hashes)) }
 end
 

@@ -17,6 +17,8 @@ local TOLD_MS <const> = 5000
 ---@field is_up boolean the authority has said hello
 ---@field answer_ms integer how long a question waits
 ---@field told_ms integer how long one of a policy does
+---@field on_hello? fun(channel: lest.channel) there is an authority
+---@field on_event? fun(event: table, channel: lest.channel) it tells what happened
 local Link = {}
 Link.__index = Link
 
@@ -79,7 +81,7 @@ function Link:lose()
   for id in pairs(self.waiting) do settle(self, id, nil) end
 end
 
-local TYPES <const> = { answer = true, told = true, hello = true }
+local TYPES <const> = { answer = true, told = true, hello = true, event = true }
 
 -- By what the answer to a policy's question is waited for: no id of a request has a "/".
 local function place_of(id, number)
@@ -95,6 +97,9 @@ function Link:on_message(packet)
   end
   if received.type == "hello" then
     self.is_up = true
+    if self.on_hello then self.on_hello(self.channel) end
+  elseif received.type == "event" then
+    if self.on_event then self.on_event(received, self.channel) end
   elseif received.type == "told" then
     local place = place_of(received.id, received.number)
     if self.waiting[place] then settle(self, place, received) end

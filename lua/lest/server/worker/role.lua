@@ -6,6 +6,7 @@
 local answer = require "lest.server.worker.answer"
 local console = require "lest.server.worker.console"
 local core = require "lest.core"
+local events = require "lest.server.worker.events"
 local globals = require "lest.server.worker.globals"
 local head = require "lest.server.worker.head"
 local health = require "lest.server.worker.health"
@@ -181,6 +182,7 @@ function Worker:serve(launch, tls)
   end
   self.authority, self.shadows = link.new(), shadow.new(self)
   self.health.link = self.authority
+  events.start(self)
   if self.config.control then self.console = console.new(self, launch) end
   core.process.on_channel(function(channel, _, _, role)
     if role == "control" then return self.console:take(channel) end

@@ -68,6 +68,10 @@ local CLASS <const> = {
   approval = class("request.approval", set("operator", "note", "time")),
   history = class("request.history", ABOUT),
   known = class("request.known", STATES),
+  event = class("event", set("id", "kind", "time", "try", "label", "certificate", "principal",
+    "device", "operation", "profile", "request_id", "renews", "facts", "reason", "by")),
+  event_principal = class("event.principal", set("kind", "name")),
+  event_facts = class "event.facts",
   tally = class("request.tally", set("count", "more", "last", "reason")),
 }
 
@@ -185,6 +189,17 @@ function M.new(facts)
     [FACTS] = facts, id = facts.id, time = facts.time, operation = facts.operation,
     label = facts.label, device = facts.device, csr = facts.csr, address = facts.address,
   }, Values))
+end
+
+--- Build the event that a hook is called with.
+---@param facts table plain values by the names above; the certificate is a lest.cert
+---@return table
+function M.event(facts)
+  local values = {}
+  for key, value in pairs(facts) do values[key] = value end
+  values.principal = view(CLASS.event_principal, facts.principal)
+  values.facts = view(CLASS.event_facts, facts.facts or {})
+  return view(CLASS.event, values)
 end
 
 return M

@@ -92,6 +92,35 @@ local function request()
   return section
 end
 
+local NOTIFY <const> = [[
+issued = function(event)
+  local res, err = lest.http.request { method = "POST",
+    url = "https://inventory/certificates",
+    json = { id = event.id, device = event.device,
+      serial = event.certificate.serial } }
+  if not res or res.status ~= 200 then
+    return nil, err or res.status
+  end
+end]]
+
+local function events()
+  local section = { title = "WHAT HAPPENED",
+    "`issued` and `revoked` are told of a certificate after the fact, and decide nothing. The "
+      .. "ledger has each event from the moment at which the certificate is in it, until the hook "
+      .. "has heard, whichever process dies meanwhile; so a hook may hear of one again, with the "
+      .. "same `event.id`. A label without such hooks writes no events.",
+    { code = NOTIFY },
+    "A hook that fails is called again after a second, then less and less often, for as long as "
+      .. "`outbox` (`lest-server.lua`(5)) says; `lest outbox`(1) shows what waits. That a "
+      .. "certificate was revoked is told once its issue was heard of, or given up. No answer "
+      .. "waits for a hook. `lest policy replay`, `fuzz` and a shadow call none.",
+    { heading = "An event" } }
+  api.add_class(section, "lest.event", "event")
+  table.insert(section, { heading = "event.principal" })
+  api.add_class(section, "lest.event.principal", "principal")
+  return section
+end
+
 local KIT <const> = [[
 enroll = policy.first {
   policy.unless(policy.address "10.0.0.0/8",
@@ -197,6 +226,7 @@ return {
   },
   calls("OTHER FUNCTIONS", others()),
   request(),
+  events(),
   { title = "EXAMPLE",
     "Devices come with a certificate of their maker, are looked up in an inventory, and wait for "
       .. "one operator. The configuration has `anchors = { own = \"ca.pem\", factory = "

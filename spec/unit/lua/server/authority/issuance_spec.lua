@@ -8,7 +8,7 @@ local request_module = require "lest.server.authority.request"
 local temporary = require "support.temporary"
 
 describe("a verdict", function()
-  local authority, label, ca_key, ca, now, issued, serial
+  local authority, label, ca_key, ca, now, issued, serial, told
 
   setup(function()
     now = core.clock.wall_us() // 1000000
@@ -19,6 +19,7 @@ describe("a verdict", function()
 
   before_each(function()
     now, issued, serial = core.clock.wall_us() // 1000000, { device = 0, strict = 0 }, 0
+    told = {}
     local ledger = assert(core.ledger.open(temporary.folder() .. "/ledger.db"))
     local function profile(changes)
       return setmetatable(changes, { __index = { names = "policy", keys = { "ec:P-256" },
@@ -39,6 +40,7 @@ describe("a verdict", function()
         issuer = assert(core.issuer.new { cert = ca, key = ca_key }) } },
       ledger = ledger, clock = clock,
       credentials = credentials.new { ledger = ledger, clock = clock },
+      outbox = { issued = function(_, ...) table.insert(told, table.pack(...)) end },
     }
     label = { profiles = { "device", "strict" }, profile = "device", lost_answer = 3600,
       pending_expires = 1000, retry_after = 60 }
