@@ -9,6 +9,7 @@ local temporary = require "support.temporary"
 local STORIES <const> = {
   { "first-policy", "why-refused" },
   { "in-front-of-your-ca", installs = true },
+  { "factory-to-field" },
 }
 
 local LIMIT_S <const> = 300
@@ -41,6 +42,18 @@ local function commands_of(text)
   return commands
 end
 
+--- What patch(1) takes, of the changes that a guide shows: it wants to know how long each is, and
+--- finds where.
+local function patch_of(text)
+  local hunks = {}
+  for hunk in (text .. "\n@@\n"):gmatch "(.-\n)@@\n" do
+    local _, old = ("\n" .. hunk):gsub("\n[ -]", "")
+    local _, new = ("\n" .. hunk):gsub("\n[ +]", "")
+    table.insert(hunks, ("@@ -1,%d +1,%d @@\n%s"):format(old, new, hunk))
+  end
+  return "--- a\n+++ b\n" .. table.concat(hunks)
+end
+
 -- The prefix of an installation is /usr/local; its machine is called est.example.com.
 local INSTALL <const> = [[
 cmake --install %s >/dev/null
@@ -59,6 +72,9 @@ local function script_of(names, folder)
     for _, block in ipairs(blocks_of(name)) do
       if block.language == "lua" then
         table.insert(lines, ("cat > %s <<'END'\n%s\nEND"):format(block.path, block.text))
+      elseif block.language == "diff" then
+        table.insert(lines, ("patch -s %s <<'END'\n%sEND"):format(block.path,
+          patch_of(block.text)))
       elseif block.language == "sh" then
         table.insert(lines, block.text)
       else
@@ -93,6 +109,7 @@ for _, names in ipairs(STORIES) do
     it("happens", function()
       if names.installs and core.system.user_id() ~= 0 then return pending "it is told of root" end
       local folder = temporary.folder()
+      process.must { "chmod", "755", folder } -- workers read inventories
       local script, asked = script_of(names, folder)
       local runner = { "timeout", LIMIT_S }
       if names.installs then
