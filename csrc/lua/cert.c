@@ -226,12 +226,28 @@ static int matches_host(lua_State *L)
     return 1;
 }
 
+/* cert:explain(store [, options]); its sentences are made in lua/lest/explanation.lua */
+static int explain(lua_State *L)
+{
+    lestL_check_cert(L, 1);
+    lua_settop(L, 3);
+    lua_getglobal(L, "require");
+    lua_pushliteral(L, "lest.explanation");
+    lua_call(L, 1, 1);
+    lua_getfield(L, -1, "of");
+    lua_replace(L, -2);
+    lua_insert(L, 1);
+    lua_call(L, 3, LUA_MULTRET);
+    return lua_gettop(L);
+}
+
 static const luaL_Reg methods[] = {
     { "der", der },
     { "pem", pem },
     { "save", save },
     { "with_chain", with_chain },
     { "matches_host", matches_host },
+    { "explain", explain },
     { NULL, NULL },
 };
 

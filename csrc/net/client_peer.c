@@ -1,6 +1,7 @@
 #include "net/client_peer.h"
 
 #include "pki/error.h"
+#include "pki/x509/refusal.h"
 #include "pki/x509/store.h"
 
 #include <arpa/inet.h>
@@ -108,7 +109,7 @@ static int refuse_chain(X509_STORE_CTX *ctx, struct net_client_peer *peer)
 {
     struct lest_error why;
     peer->refused = true;
-    pki_store_refusal(ctx, &why);
+    pki_refusal(ctx, &why);
     lest_error_set(&peer->err, LEST_E_TRUST, "%.60s: %s", peer->host, why.message);
     if (why.detail[0])
         lest_error_add_detail(&peer->err, why.detail);

@@ -4,7 +4,6 @@
 #include "pki/x509/constraints.h"
 
 #include <openssl/x509v3.h>
-#include <stdbool.h>
 #include <time.h>
 
 /* Of one search: checks of a signature and of a whole path. Who sends 64 certificates of
@@ -110,7 +109,7 @@ static bool is_issuer(struct search *s, X509 *candidate)
     return is_signed(s, s->path[s->len - 1], candidate);
 }
 
-static bool has(const STACK_OF(X509) * list, const X509 *cert)
+bool pki_path_has(const STACK_OF(X509) * list, const X509 *cert)
 {
     bool found = false;
     for (int i = 0; !found && i < sk_X509_num(list); i++)
@@ -137,7 +136,8 @@ static bool spread(struct search *s, STACK_OF(X509) * list, const STACK_OF(X509)
     for (int i = 0; i < sk_X509_num(list); i++)
         for (int j = 0; j < sk_X509_num(others); j++) {
             X509 *other = sk_X509_value(others, j);
-            if (!has(list, other) && is(s, sk_X509_value(list, i), other) && !sk_X509_push(list, other))
+            if (!pki_path_has(list, other) && is(s, sk_X509_value(list, i), other) &&
+                !sk_X509_push(list, other))
                 return false;
         }
     return true;
@@ -174,6 +174,14 @@ static bool walk(struct search *s) /* NOLINT(misc-no-recursion): LEN_MAX deep */
                 return true;
         }
     return false;
+}
+
+bool pki_path_has_crl_of(X509_STORE_CTX *ctx, const X509 *cert)
+{
+    STACK_OF(X509_CRL) *found = X509_STORE_CTX_get1_crls(ctx, X509_get_issuer_name(cert));
+    bool any = found && sk_X509_CRL_num(found) > 0;
+    sk_X509_CRL_pop_free(found, X509_CRL_free);
+    return any;
 }
 
 int pki_path_verify(X509_STORE_CTX *ctx, STACK_OF(X509) * anchors)

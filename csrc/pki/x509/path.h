@@ -3,6 +3,7 @@
 #define LEST_PKI_X509_PATH_H
 
 #include <openssl/x509_vfy.h>
+#include <stdbool.h>
 
 /** Certificates between a leaf and its anchor, at most. */
 enum { PKI_PATH_DEPTH_MAX = 16 };
@@ -21,5 +22,11 @@ int pki_path_verify(X509_STORE_CTX *ctx, STACK_OF(X509) * anchors);
 /** The callback for faults that makes notAfter inclusive, for a context that
  *  pki_path_verify() is not called for. */
 int pki_path_fault(int ok, X509_STORE_CTX *ctx);
+
+/** Whether a list has this certificate. */
+bool pki_path_has(const STACK_OF(X509) * list, const X509 *cert);
+
+/** Whether the store of a context has a CRL with the name of a certificate's issuer. */
+bool pki_path_has_crl_of(X509_STORE_CTX *ctx, const X509 *cert);
 
 #endif

@@ -1,8 +1,8 @@
 #include "pki/x509/store.h"
 
-#include "pki/asn1/name.h"
 #include "pki/error.h"
 #include "pki/x509/path.h"
+#include "pki/x509/refusal.h"
 
 #include <openssl/crypto.h>
 #include <openssl/x509_vfy.h>
@@ -49,14 +49,6 @@ static void make_index(void)
 static struct extras *extras_of(X509_STORE_CTX *ctx)
 {
     return X509_STORE_get_ex_data(X509_STORE_CTX_get0_store(ctx), extras_index);
-}
-
-static bool has_crl_of(X509_STORE_CTX *ctx, const X509 *cert)
-{
-    STACK_OF(X509_CRL) *found = X509_STORE_CTX_get1_crls(ctx, X509_get_issuer_name(cert));
-    bool any = found && sk_X509_CRL_num(found) > 0;
-    sk_X509_CRL_pop_free(found, X509_CRL_free);
-    return any;
 }
 
 static int refuse(X509_STORE_CTX *ctx, int reason, int depth)
@@ -108,7 +100,7 @@ static int check_revocation(X509_STORE_CTX *ctx)
     for (int depth = 0; depth == 0 || depth < anchor; depth++) {
         X509 *cert = sk_X509_value(chain, depth);
         int reason = required ? X509_V_ERR_UNABLE_TO_GET_CRL : X509_V_OK;
-        if (has_crl_of(ctx, cert)) {
+        if (pki_path_has_crl_of(ctx, cert)) {
             /* A leaf that is an anchor has no issuer in its chain, unless it is its own. */
             bool own_issuer = X509_get_extension_flags(cert) & EXFLAG_SS;
             X509 *issuer = depth < anchor ? sk_X509_value(chain, depth + 1) : own_issuer ? cert : NULL;
@@ -231,75 +223,6 @@ out:
     return ok;
 }
 
-static void append_time(const ASN1_TIME *time, struct lest_buf *out)
-{
-    struct tm tm;
-    if (time && ASN1_TIME_to_tm(time, &tm))
-        lest_buf_append_fmt(out, " (%04d-%02d-%02dT%02d:%02d:%02dZ)", tm.tm_year + 1900, tm.tm_mon + 1,
-                            tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec);
-}
-
-static void append_subject(X509 *x509, struct lest_buf *out)
-{
-    enum { SHOWN_MAX = 120 };
-    uint8_t *der = NULL;
-    struct lest_buf name;
-    lest_buf_init(&name, PKI_NAME_MAX * 4);
-    int len = x509 ? i2d_X509_NAME(X509_get_subject_name(x509), &der) : -1;
-    if (len > 0 && pki_name_print(der, (size_t)len, PKI_NAME_RFC4514, &name) && name.len) {
-        lest_buf_append(out, name.data, name.len < SHOWN_MAX ? name.len : SHOWN_MAX);
-        lest_buf_append_str(out, name.len < SHOWN_MAX ? "" : "...");
-    } else {
-        lest_buf_append_str(out, x509 ? "with an empty subject" : "(unknown)");
-    }
-    OPENSSL_free(der);
-    lest_buf_free(&name);
-}
-
-static void append_reason(int reason, const X509 *x509, struct lest_buf *out)
-{
-    switch (reason) {
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT:
-    case X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY:
-    case X509_V_ERR_UNABLE_TO_VERIFY_LEAF_SIGNATURE:
-        lest_buf_append_str(out, "its issuer is not among the trust anchors and was not sent along");
-        break;
-    case X509_V_ERR_DEPTH_ZERO_SELF_SIGNED_CERT:
-    case X509_V_ERR_SELF_SIGNED_CERT_IN_CHAIN:
-        lest_buf_append_str(out, "it is self-signed and not among the trust anchors");
-        break;
-    case X509_V_ERR_INVALID_PURPOSE:
-        lest_buf_append_str(out, "it is not meant for this purpose (key usage or extended key usage)");
-        break;
-    case X509_V_ERR_UNABLE_TO_GET_CRL:
-        lest_buf_append_str(out, "there is no CRL of its issuer, and one is required");
-        break;
-    default: lest_buf_append_str(out, X509_verify_cert_error_string(reason));
-    }
-    if (x509 && reason == X509_V_ERR_CERT_HAS_EXPIRED)
-        append_time(X509_get0_notAfter(x509), out);
-    if (x509 && reason == X509_V_ERR_CERT_NOT_YET_VALID)
-        append_time(X509_get0_notBefore(x509), out);
-}
-
-enum lest_status pki_store_refusal(X509_STORE_CTX *ctx, struct lest_error *err)
-{
-    int reason = X509_STORE_CTX_get_error(ctx);
-    if (reason == X509_V_ERR_OUT_OF_MEM)
-        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
-    X509 *x509 = X509_STORE_CTX_get_current_cert(ctx);
-    struct lest_buf text;
-    lest_buf_init(&text, 1024);
-    lest_buf_append_str(&text, "certificate ");
-    append_subject(x509 ? x509 : X509_STORE_CTX_get0_cert(ctx), &text);
-    lest_buf_append_fmt(&text, " (depth %d) is not trusted: ", X509_STORE_CTX_get_error_depth(ctx));
-    append_reason(reason, x509, &text);
-    enum lest_status status =
-        pki_error(err, LEST_E_CERT_UNTRUSTED, "%.*s", (int)text.len, text.len ? (char *)text.data : "");
-    lest_buf_free(&text);
-    return status;
-}
-
 static enum lest_status collect(STACK_OF(X509) * found, struct pki_cert *leaf, struct pki_certs *chain,
                                 struct lest_error *err)
 {
@@ -328,41 +251,66 @@ static void set_how(X509_STORE_CTX *ctx, const struct pki_verify *how)
         X509_VERIFY_PARAM_set_purpose(param, X509_PURPOSE_SSL_SERVER);
 }
 
-enum lest_status pki_store_verify(const struct pki_store *store, struct pki_cert *leaf,
-                                  const struct pki_verify *how, struct pki_certs *chain,
-                                  struct lest_error *err)
+/* A context for the verification of leaf; others is the caller's to free, also on failure, after ctx. */
+static enum lest_status begin(const struct pki_store *store, struct pki_cert *leaf,
+                              const struct pki_verify *how, X509_STORE_CTX **ctx, STACK_OF(X509) * *others,
+                              struct lest_error *err)
 {
-    enum lest_status status = LEST_OK;
-    STACK_OF(X509) *others = NULL;
-    X509_STORE_CTX *ctx = NULL;
-    *chain = (struct pki_certs){ NULL, 0 };
     X509 *x509 = pki_cert_get0_x509(leaf, err);
     if (!x509)
         return LEST_E_CERT_MALFORMED;
     if (how->untrusted_count > PKI_STORE_UNTRUSTED_MAX)
         return lest_error_set(err, LEST_E_TOO_LARGE, "more than %d certificates beside the leaf",
                               PKI_STORE_UNTRUSTED_MAX);
-    others = sk_X509_new_null();
-    for (size_t i = 0; others && i < how->untrusted_count; i++) {
+    *others = sk_X509_new_null();
+    for (size_t i = 0; *others && i < how->untrusted_count; i++) {
         X509 *other = pki_cert_get0_x509(how->untrusted[i], err);
-        if (!other || !sk_X509_push(others, other)) {
-            status = other ? lest_error_set(err, LEST_E_NOMEM, "out of memory") : LEST_E_CERT_MALFORMED;
-            goto out;
-        }
+        if (!other)
+            return LEST_E_CERT_MALFORMED;
+        if (!sk_X509_push(*others, other))
+            return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     }
     pki_error_clear();
-    ctx = X509_STORE_CTX_new();
-    if (!others || !ctx || !X509_STORE_CTX_init(ctx, store->x509, x509, others)) {
-        status = pki_error(err, LEST_E_NOMEM, "out of memory");
+    *ctx = X509_STORE_CTX_new();
+    if (!*others || !*ctx || !X509_STORE_CTX_init(*ctx, store->x509, x509, *others))
+        return pki_error(err, LEST_E_NOMEM, "out of memory");
+    set_how(*ctx, how);
+    return LEST_OK;
+}
+
+enum lest_status pki_store_verify(const struct pki_store *store, struct pki_cert *leaf,
+                                  const struct pki_verify *how, struct pki_certs *chain,
+                                  struct lest_error *err)
+{
+    STACK_OF(X509) *others = NULL;
+    X509_STORE_CTX *ctx = NULL;
+    *chain = (struct pki_certs){ NULL, 0 };
+    enum lest_status status = begin(store, leaf, how, &ctx, &others, err);
+    if (status)
         goto out;
-    }
-    set_how(ctx, how);
     if (pki_store_run(ctx) != 1)
-        status = pki_store_refusal(ctx, err);
+        status = pki_refusal(ctx, err);
     else
         status = collect(X509_STORE_CTX_get0_chain(ctx), leaf, chain, err);
     pki_error_clear();
 out:
+    X509_STORE_CTX_free(ctx);
+    sk_X509_free(others);
+    return status;
+}
+
+enum lest_status pki_store_explain(const struct pki_store *store, struct pki_cert *leaf,
+                                   const struct pki_verify *how, struct pki_explanation *out,
+                                   struct lest_error *err)
+{
+    STACK_OF(X509) *others = NULL;
+    X509_STORE_CTX *ctx = NULL;
+    const struct extras *extras = store->extras;
+    enum lest_status status = begin(store, leaf, how, &ctx, &others, err);
+    if (!status && !X509_add_certs(others, extras->intermediates, X509_ADD_FLAG_DEFAULT))
+        status = pki_error(err, LEST_E_NOMEM, "out of memory");
+    if (!status)
+        status = pki_explain(ctx, extras->anchors, others, extras->crls, out, err);
     X509_STORE_CTX_free(ctx);
     sk_X509_free(others);
     return status;

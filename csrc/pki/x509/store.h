@@ -4,6 +4,7 @@
 
 #include "pki/x509/cert.h"
 #include "pki/x509/crl.h"
+#include "pki/x509/explain.h"
 
 /** Bounds of one verification. */
 enum { PKI_STORE_UNTRUSTED_MAX = 64 };
@@ -69,8 +70,12 @@ enum lest_status pki_store_verify(const struct pki_store *store, struct pki_cert
                                   const struct pki_verify *how, struct pki_certs *chain,
                                   struct lest_error *err) LEST_MUST_USE;
 
-/** For code that calls X509_verify_cert itself, in a TLS handshake: the sentence for a verification that
- *  failed, with the certificate, its depth and the reason. Always LEST_E_CERT_UNTRUSTED or LEST_E_NOMEM. */
-enum lest_status pki_store_refusal(X509_STORE_CTX *ctx, struct lest_error *err);
+/** Every path from leaf, and what speaks against each: for people, never a reason to trust one. It is bounded
+ *  as a verification is.
+ *  out  empty before; pki_explanation_free(), also on failure
+ *  Errors: LEST_E_CERT_MALFORMED, LEST_E_TOO_LARGE, LEST_E_NOMEM */
+enum lest_status pki_store_explain(const struct pki_store *store, struct pki_cert *leaf,
+                                   const struct pki_verify *how, struct pki_explanation *out,
+                                   struct lest_error *err) LEST_MUST_USE;
 
 #endif

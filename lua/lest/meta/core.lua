@@ -1146,6 +1146,13 @@ function cert:with_chain(chain) end
 ---@return boolean
 function cert:matches_host(host) end
 
+--- Why it does not verify, or along which path it does: tostring() of the answer says it in sentences.
+---@param store lest.store
+---@param options? lest.explanation.options
+---@return lest.explanation?
+---@return lest.error? err no memory, or more certificates than a chain can have
+function cert:explain(store, options) end
+
 --- Let go of its memory.
 function cert:close() end
 
@@ -1254,6 +1261,13 @@ local store = {}
 ---@field purpose? "client"|"server"|"any" "any" if absent
 ---@field crl_required? boolean each certificate but the anchor needs a CRL of its issuer
 
+---@class lest.store_try
+---@field chain lest.cert[] leaf first; the key of each has signed the one before
+---@field ending string "anchor", or why the path goes no further: "issuer_unknown", "root_unknown", "too_long"
+---@field faults { code: string, reason: string, depth: integer, at: integer? }[] reason is OpenSSL's
+---@field misses { cert: lest.cert, is_anchor: boolean, code: string, reason: string }[] what has the
+--- name of the missing issuer, and is not it
+
 --- Find and check a chain (RFC 5280 section 6). Each certificate but the anchor is checked against the
 --- CRLs of its issuer; where there is none it is accepted unless one is required.
 ---@param leaf lest.cert
@@ -1261,6 +1275,14 @@ local store = {}
 ---@return lest.cert[]? chain leaf first, anchor last
 ---@return lest.error? err code cert_untrusted: the certificate at fault, its depth, the reason
 function store:verify(leaf, how) end
+
+--- Every path from a certificate, and what speaks against each, as cert:explain has it from here. A path
+--- that nothing speaks against is no proof: verify() alone says what is trusted.
+---@param leaf lest.cert
+---@param how? lest.store_verify
+---@return { [integer]: lest.store_try, cut: boolean }? tries cut: a bound ended the search
+---@return lest.error? err
+function store:tries(leaf, how) end
 
 --- Let go of its memory.
 function store:close() end

@@ -4,6 +4,7 @@ local DER <const> = { "spec/unit/pki/asn1/der_spec.lua", "spec/unit/pki/asn1/nam
 local CSR <const> = { "spec/unit/pki/x509/csr_spec.lua" }
 local CERT <const> = { "spec/unit/pki/x509/cert_spec.lua", "spec/unit/pki/x509/csr_spec.lua" }
 local ISSUER <const> = { "spec/unit/pki/x509/issuer_spec.lua" }
+local EXPLAIN <const> = { "spec/unit/lua/explanation_spec.lua" }
 local STORE <const> = { "spec/unit/pki/x509/store_spec.lua", "spec/unit/net/tls_spec.lua" }
 
 return {
@@ -192,10 +193,30 @@ return {
       "false, plan->san);" },
   },
 
+  { file = "csrc/pki/x509/explain.c", specs = EXPLAIN,
+    { "a fault of each path alone", "if (!pki_path_fault(ok, ctx))",
+      "if (noting->one->fault_count == 0 && !pki_path_fault(ok, ctx))" },
+    { "a search that is not said to be cut", "s->out->cut = true;", "" },
+    { "an issuer whose signature is not checked", "X509_verify(below, key) == 1 ?", "1 ?" },
+    { "no near misses", "if (misses->count == PKI_MISSES_MAX)", "if (1)" },
+    { "CRLs are forgotten", "if (required)\n", "if (0)\n" },
+    { "an excluded wildcard", "if (breach >= 0)", "if (0)" },
+  },
+
+  { file = "lua/lest/explanation.lua", specs = EXPLAIN,
+    { "a name that is not looked at", "not options.name or cert:matches_host(options.name)",
+      "true" },
+    { "text of strangers as it is", "return terminal.line(tostring(text), TEXT_MAX)",
+      "return tostring(text)" },
+    { "a path that is trusted for having no fault", "self.ok = self.chain ~= nil and matches",
+      "self.ok = matches" },
+    { "the search is never said to be cut", "self.is_cut = tries.cut", "" },
+  },
+
   { file = "csrc/pki/x509/store.c", specs = STORE,
     { "only the leaf is looked for in CRLs", "depth == 0 || depth < anchor; depth++",
       "depth == 0; depth++" },
-    { "a CRL is not looked at", "if (has_crl_of(ctx, cert)) {", "if (0) {" },
+    { "a CRL is not looked at", "if (pki_path_has_crl_of(ctx, cert)) {", "if (0) {" },
     { "a required CRL need not be there",
       "int reason = required ? X509_V_ERR_UNABLE_TO_GET_CRL : X509_V_OK;",
       "int reason = X509_V_OK;" },

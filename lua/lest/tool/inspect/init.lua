@@ -16,7 +16,7 @@ local terminal = require "lest.base.terminal"
 local M = {}
 
 ---@alias lest.inspect.kind "certificate"|"csr"|"crl"|"pkcs7"|"csrattrs"|"key"|"public_key"
----|"encrypted_key"|"unknown"|"malformed"
+---|"encrypted_key"|"unknown"|"malformed"|"explanation"
 
 ---@class lest.inspect.item
 ---@field kind lest.inspect.kind
@@ -191,7 +191,7 @@ function M.recognize(bytes)
 end
 
 local CLASSES <const> = { ["lest.cert"] = "certificate", ["lest.csr"] = "csr", ["lest.crl"] = "crl",
-  ["lest.key"] = "key" }
+  ["lest.key"] = "key", ["lest.explanation"] = "explanation" }
 
 -- An item for an object of the core; items pass.
 local function to_item(object)

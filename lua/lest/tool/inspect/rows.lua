@@ -284,6 +284,34 @@ function M.malformed(_, item)
   return list
 end
 
+local function subjects(chain)
+  local names = {}
+  for i, cert in ipairs(chain or {}) do names[i] = tostring(cert.subject) end
+  return names
+end
+
+local function path_value(path)
+  local faults = {}
+  for i, fault in ipairs(path.faults) do
+    faults[i] = { code = fault.code, depth = fault.depth, text = fault.text, advice = fault.advice,
+      subject = tostring(fault.cert.subject), fingerprint = fault.cert.fingerprint }
+  end
+  return { chain = subjects(path.chain), is_anchored = path.is_anchored, faults = faults }
+end
+
+--- Whether a certificate is trusted, and why not (lest.explanation).
+function M.explanation(report)
+  local lines = {}
+  for line in tostring(report):gmatch "[^\n]+" do lines[#lines + 1] = line end
+  local list = { kind = "explanation", title = table.remove(lines, 1) }
+  local paths = {}
+  for i, path in ipairs(report.paths) do paths[i] = path_value(path) end
+  list[1] = { key = "ok", value = report.ok }
+  list[2] = { key = "chain", value = report.chain and subjects(report.chain) }
+  list[3] = { key = "paths", label = "", value = paths, text = lines }
+  return list
+end
+
 function M.unknown(_, item)
   local list = { kind = "unknown", title = "PEM block that lest does not know" }
   add(list, "label", "Label", item.label)

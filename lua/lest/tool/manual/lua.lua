@@ -18,8 +18,10 @@ local OBJECTS <const> = {
 --- The tables of the core that `lest` has, and the objects that they make.
 local CORE <const> = {
   { "key", "key", "lest.key" }, { "csr", "csr", "lest.csr", "lest.csr_plan" },
-  { "cert", "cert", "lest.cert" }, { "crl", "crl", "lest.crl", "lest.crl_entry" },
-  { "store", "store", "lest.store", "lest.store_verify" },
+  { "cert", "cert", "lest.cert", "lest.explanation.options", "lest.explanation",
+    "lest.explanation.path", "lest.explanation.fault", "lest.explanation.miss" },
+  { "crl", "crl", "lest.crl", "lest.crl_entry" },
+  { "store", "store", "lest.store", "lest.store_verify", "lest.store_try" },
   { "csrattrs", nil, "lest.csrattr", "lest.csrattr_wish", "lest.wishes" },
   { "pkcs7", nil, "lest.cms" },
   { "issuer", "issuer", "lest.issuer", "lest.issue_plan", "lest.root_plan" },

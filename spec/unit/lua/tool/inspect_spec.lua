@@ -388,6 +388,44 @@ describe("lest inspect", function()
     assert.same({}, list[1].san)
   end)
 
+  it("says with --trust whether a certificate is trusted, and why not", function()
+    local sub = ca:sub("sub", { by = leaf, subject = "/CN=sub" })
+    local device = ca:issue("device", { by = sub, ext = "subjectAltName = DNS:a.example.com" })
+    local sent = pki.write(ca:path "sent.pem", device.cert:pem() .. sub.cert:pem())
+    local result = shell.lest("inspect", sent, "--trust", leaf.path, "--name", "a.example.com")
+    assert.same({ 0, "" }, { result.code, result.err })
+    assert.matches("\n\nCN=device is trusted:\n +CN=device  <%-  CN=sub  <%-  CN=leaf "
+      .. "%(anchor%)\n$", result.out)
+    result = shell.lest("inspect", device.path, "--trust", leaf.path)
+    assert.equal(3, result.code)
+    assert.matches("its issuer CN=sub is not at hand", result.out)
+    assert.matches("^lest inspect: .*device%.pem: certificate CN=device [^\n]+\n$", result.err)
+    local _, crl = ca:crl(sub, { device })
+    local trusted = pki.write(ca:path "trusted.pem", leaf.cert:pem() .. pki.read(crl))
+    result = shell.lest("inspect", sent, "--trust", trusted, "--json")
+    assert.equal(3, result.code)
+    local list = cjson.decode(result.out)
+    assert.equal(3, #list)
+    assert.is_false(list[3].ok)
+    assert.same({ "CN=device", "CN=sub", "CN=leaf" }, list[3].paths[1].chain)
+    local fault = list[3].paths[1].faults[1]
+    assert.same({ "revoked", 0, device.cert.fingerprint }, { fault.code, fault.depth,
+      fault.fingerprint })
+    result = shell.lest("inspect", sent, "--trust", leaf.path, "--name", "b.example.com")
+    assert.equal(3, result.code)
+    assert.matches("it is not for b%.example%.com", result.out)
+  end)
+
+  it("ends with 2 where --trust has nothing to do, or nothing to trust", function()
+    assert.equal(2, shell.lest("inspect", leaf.path, "--name", "x").code)
+    for _, line in ipairs { { leaf.key, leaf.path }, { leaf.path, leaf.key },
+      { leaf.path, ca:path "missing" } } do
+      local result = shell.lest("inspect", line[1], "--trust", line[2])
+      assert.equal(2, result.code)
+      assert.not_equal("", result.err)
+    end
+  end)
+
   it("ends with 2 for a mistake on its line, 1 for what it does not know, and says why", function()
     assert.equal(2, shell.lest("inspect").code)
     assert.equal(2, shell.lest("inspect", "--jsn", leaf.path).code)
