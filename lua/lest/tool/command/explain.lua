@@ -1,15 +1,15 @@
 --- `lest explain`: why a request ended as it did.
 local decisions = require "lest.tool.command.decisions"
-local json = require "lest.json"
 local operate = require "lest.tool.command.operate"
 local operator = require "lest.server.ledger.operator"
 local support = require "lest.tool.command.support"
 local terminal = require "lest.base.terminal"
+local traces = require "lest.tool.inspect.traces"
 
 local M = {}
 
--- Characters of an answer from outside, of a line of an error.
-local ANSWER_MAX <const>, DETAIL_MAX <const> = 200, 400
+-- Characters of a line of an error.
+local DETAIL_MAX <const> = 400
 local LIMIT_MAX <const> = 100
 
 local function limit(text)
@@ -57,10 +57,6 @@ local function first_line(text)
   return text and terminal.line(text:match "^[^\n]*", DETAIL_MAX)
 end
 
-local function milliseconds(us)
-  return us < 1000 and ("%d us"):format(us) or ("%.1f ms"):format(us / 1000)
-end
-
 local function names_of(subject, san)
   local names = { subject ~= "" and subject or nil }
   for _, name in ipairs(san or {}) do names[#names + 1] = name end
@@ -103,34 +99,12 @@ local function print_steps(found)
   if not found.steps then
     return say("steps", "none were recorded")
   end
-  io.write "steps\n"
-  for _, step in ipairs(found.steps) do
-    io.write(("  %9s  %-11s  %s%s%s%s\n"):format(milliseconds(step.us),
-      support.clean(step.outcome), ("  "):rep(math.min(step.depth, 20)),
-      step.kind == "test" and "? " or "", support.clean(step.name),
-      step.saw ~= nil and ": " .. support.clean(tostring(step.saw)) or ""))
-  end
-  if found.steps_left_out then io.write(("  ... %d more\n"):format(found.steps_left_out)) end
-end
-
-local function answer_of(call)
-  if call.err then return given(call.err.code, "%s: ") .. call.err.message end
-  if call.is_nothing then return "nothing" end
-  if call.answer == nil then return given(call.sha256, "not kept; its hash is %s") end
-  local answer = call.answer
-  local text = type(answer) == "table" and answer.body
-  return terminal.line(type(text) == "string" and text or json.line(answer), ANSWER_MAX)
+  io.write("steps\n", traces.steps(found.steps, found.steps_left_out))
 end
 
 local function print_outside(found)
   if not (found.outside and found.outside[1]) then return end
-  io.write "outside\n"
-  for _, call in ipairs(found.outside) do
-    io.write(("  %9s  %-11s  %s\n"):format(milliseconds(call.us),
-      support.clean(call.kind .. given(call.status, " %s")), support.clean(call.question)))
-    io.write(("%26s%s\n"):format("", support.clean(answer_of(call))))
-  end
-  if found.outside_left_out then io.write(("  ... %d more\n"):format(found.outside_left_out)) end
+  io.write("outside\n", traces.calls(found.outside, found.outside_left_out))
 end
 
 --- What a verdict stated, in words.
@@ -157,7 +131,7 @@ local function print_policy(found)
     return say("policy", found.claimed and "was not asked" or "is not recorded")
   end
   say("policy", ("%s (%s)%s"):format(policy.file, (policy.hash or "?"):sub(1, 12),
-    given(policy.duration_us and milliseconds(policy.duration_us), ", %s")))
+    given(policy.duration_us and traces.duration(policy.duration_us), ", %s")))
   if policy.asked_at then say("its time", support.time(policy.asked_at)) end
   print_steps(found)
   print_outside(found)

@@ -7,11 +7,13 @@ local core = require "lest.core"
 local portable = require "lest.base.portable"
 local scan = require "lest.tool.repl.scan"
 local show = require "lest.tool.inspect.show"
+local stops = require "lest.tool.repl.stops"
 local terminal = require "lest.base.terminal"
 
 local M = {}
 
-local LINES_MAX <const>, LINE_MAX <const> = 300, 500
+local LINES_MAX <const> = 300
+local safe <const> = stops.safe
 
 ---@class lest.remote
 ---@field attached lest.attached
@@ -38,10 +40,6 @@ function M.new(attached, options)
   return self
 end
 
-local function safe(text)
-  return terminal.line(tostring(text), LINE_MAX)
-end
-
 -- Text of several lines.
 local function safe_lines(text)
   local lines = {}
@@ -56,31 +54,6 @@ local function safe_lines(text)
 end
 
 -- What happens meanwhile
-
-local PLACES <const> = { start = "before its policy", rule = "before the rule",
-  outside = "before it asks", verdict = "with its verdict" }
-
-local function steps_of(event)
-  local lines = {}
-  for i, line in ipairs(type(event.steps) == "table" and event.steps or {}) do
-    if i > LINES_MAX then break end
-    local indent = tostring(line):match "^ *"
-    lines[i] = ("    %s%s\n"):format(indent:sub(1, 40), safe(line))
-  end
-  return table.concat(lines)
-end
-
-local function who(each)
-  return ("%s, %s of %s (label %s)"):format(safe(each.id or "?"), safe(each.operation or "?"),
-    safe(each.principal or "nobody"), safe(each.label or "?"))
-end
-
-local function verdict_of(each)
-  local text = safe(each.verdict or "?")
-  if each.rule then text = ("%s by %s"):format(text, safe(each.rule)) end
-  if each.reason then text = ("%s: %s"):format(text, safe(each.reason)) end
-  return text
-end
 
 -- A request that is parked no longer.
 local function drop(self, id)
@@ -98,10 +71,8 @@ function events.parked(self, event)
   drop(self, each.id)
   table.insert(self.parked, 1, each)
   self.focus = self.focus or each
-  local place = PLACES[request.at] or "somewhere"
-  local name = request.at == "verdict" and verdict_of(request) or request.name
-  self.tell(("%sparked in worker %s: %s, %s%s\n"):format(steps_of(event), safe(event.worker),
-    who(request), place, name and " " .. safe(name) or ""))
+  self.tell(("%sparked in worker %s: %s, %s\n"):format(stops.steps(event), safe(event.worker),
+    stops.who(request), stops.place(request)))
 end
 
 function events.released(self, event)
@@ -111,12 +82,13 @@ end
 
 function events.decided(self, event)
   drop(self, event.id)
-  self.tell(("%sdecided: %s: %s\n"):format(steps_of(event), safe(event.id), verdict_of(event)))
+  self.tell(("%sdecided: %s: %s\n"):format(stops.steps(event), safe(event.id),
+    stops.verdict(event)))
 end
 
 function events.decision(self, event)
-  self.tell(("%s: %s, in %s us\n%s"):format(who(event), verdict_of(event), safe(event.us),
-    steps_of(event)))
+  self.tell(("%s: %s, in %s us\n%s"):format(stops.who(event), stops.verdict(event),
+    safe(event.us), stops.steps(event)))
 end
 
 function events.full(self, event)

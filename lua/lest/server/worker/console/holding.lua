@@ -4,12 +4,15 @@
 local core = require "lest.core"
 local frames = require "lest.server.worker.console.frames"
 local task = require "lest.task"
+local terminal = require "lest.base.terminal"
 
 local M = {}
 
 -- Raised in a policy whose decision is given up for another. Its verdict counts for nothing.
 local GIVEN_UP <const> = "the operator has given up this decision"
 local STEPS_MAX <const> = 200
+-- Bytes of what a test saw.
+local SAW_MAX <const> = 200
 
 ---@class lest.console.holding
 ---@field request lest.worker.request
@@ -37,8 +40,11 @@ end
 -- A step of the journal as the prompt shows it.
 local function line_of(event)
   local outcome = event.outcome or event.err ~= nil and "error" or "answered"
-  return ("%s%s %s: %s (%d us)"):format(("  "):rep(math.min(event.depth, 20)), event.kind,
-    tostring(event.name or event.question), tostring(outcome), event.us or 0)
+  local saw = event.saw
+  saw = (type(saw) == "string" or math.type(saw) == "integer")
+    and ", saw " .. terminal.line(tostring(saw), SAW_MAX) or ""
+  return ("%s%s %s: %s%s (%d us)"):format(("  "):rep(math.min(event.depth, 20)), event.kind,
+    tostring(event.name or event.question), tostring(outcome), saw, event.us or 0)
 end
 
 local function note(self, event)
