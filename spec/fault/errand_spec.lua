@@ -60,6 +60,7 @@ describe("a command while the server runs", function()
       { "cert", "list", "--state", "nonsense" }, { "cert", "show", serial },
       { "cert", "show", serial, "--json" }, { "cert", "show", "0a" }, { "request", "list" },
       { "request", "list", "--name", "first", "--since", "1d", "--json" },
+      { "request", "record", "first" }, { "request", "record", "nobody" },
       { "request", "list", "--refused-early" }, { "pending", "list" }, { "pending", "show", "x" },
       { "pending", "approve", "x", "y" },
       { "explain", "first" }, { "explain", "nobody", "--json" }, { "log" }, { "log", "--json" },

@@ -8,10 +8,8 @@ local account = require "lest.desk.account"
 local core = require "lest.core"
 local desk = require "lest.desk.policy"
 local difference = require "lest.desk.difference"
-local globals = require "lest.server.worker.globals"
-local hooks = require "lest.server.worker.hooks"
 local list = require "lest.base.list"
-local row_module = require "lest.desk.row"
+local records = require "lest.desk.record"
 
 local M = {}
 
@@ -21,19 +19,12 @@ local M = {}
 local Again = { __name = "lest.desk.again" }
 Again.__index = Again
 
--- What is to be decided by, for each label that is asked for. Another policy has the options of the
--- one whose place it takes.
+-- What is to be decided by, for each label that is asked for.
 local function candidates(config, options)
   local names = options.label and { options.label } or list.sorted_keys(config.labels)
-  local result = {}
+  local result, file = {}, options.policy and core.file.absolute(options.policy)
   for i, name in ipairs(names) do
-    local own = config.labels[name].policies
-    result[i] = { label = name, policies = own }
-    if options.policy then
-      result[i].policies = { { file = core.file.absolute(options.policy),
-        options = #own == 1 and own[1].options or nil } }
-      result[i].file = options.policy
-    end
+    result[i] = { label = name, policies = desk.in_place(config.labels[name], file), file = file }
   end
   return result
 end
@@ -57,14 +48,13 @@ function M.prepare(config, options)
   local files, asked = {}, candidates(config, options)
   local ok, err = true, nil
   for _, each in ipairs(asked) do
-    if ok then ok, err = hooks.read(each.policies, files) end
+    if ok then ok, err = desk.read(each.policies, files) end
   end
-  hooks.preload()
-  if ok then ok, err = account.become(config) end
-  if ok then ok, err = core.process.harden() end
+  if ok then
+    keep_streams()
+    ok, err = account.settle(config)
+  end
   if not ok then return nil, err end
-  keep_streams()
-  globals.close()
   local policies = {}
   for _, each in ipairs(asked) do
     policies[each.label], err = desk.load(each.file, { config = config, label = each.label,
@@ -74,46 +64,24 @@ function M.prepare(config, options)
   return setmetatable({ policies = policies, tally = difference.new() }, Again)
 end
 
-local OLDER <const> = "the policy asked something outside, and an older version wrote the row"
-
--- What was decided then, as what the profile makes of it today: it differs by the policy alone.
-local function position_then(policy, row, facts, stated)
-  if row_module.says_all(row) then
-    return difference.position(policy:outcome(facts, stated), row.rule)
-  end
-  local issued = row.issued or {}
-  return { verdict = row.verdict, reason = row.reason or row.detail, subject = issued.subject,
-    san = issued.san }
-end
-
-local function position_now(policy, facts, source)
-  local verdict, _, outcome = policy:decide(facts, { outside = source })
-  return difference.position(outcome, type(verdict.rule) == "string" and verdict.rule or nil)
-end
-
 --- Decide a row again, and count it.
 ---@param row table
 function Again:decide(row)
   local request = { id = row.id, time = row.time_us // 1000000, label = row.label,
     name = row.principal_name, device = row.device, address = row.address }
   local function leave_out(kind, why) self.tally:leave_out(kind, why, request) end
-  if row.problem then return leave_out("corrupt", row.problem) end
   local policy = self.policies[row.label]
-  if not policy then return leave_out("not decidable", "the configuration has no such label") end
-  local stated, problem = row_module.stated(row)
-  if problem then return leave_out("corrupt", problem) end
-  if not stated then return leave_out("no policy was asked", row.reason or row.verdict) end
-  local facts, source = row_module.read(row)
-  if not facts then return leave_out("corrupt", source) end
-  request.subject = tostring(facts.csr.subject)
-  local ok, before = pcall(position_then, policy, row, facts, stated)
-  if not ok then return leave_out("corrupt", "what was stated cannot be read") end
-  local after = position_now(policy, facts, source)
-  if source.missing then
-    return leave_out("not decidable", row_module.says_all(row)
-      and "the record has no answer to " .. source.missing or OLDER)
+  if not row.problem and not policy then
+    return leave_out("not decidable", "the configuration has no such label")
   end
-  self.tally:add(request, before, after)
+  local record, kind, why = records.open(row)
+  if not record then return leave_out(kind, why) end
+  request.subject = tostring(record.facts.csr.subject)
+  local ok, before = pcall(record.before, record, policy)
+  if not ok then return leave_out("corrupt", "what was stated cannot be read") end
+  local after = record:decide(policy)
+  if after.missing then return leave_out("not decidable", after.missing) end
+  self.tally:add(request, before, after.position)
 end
 
 return M

@@ -42,6 +42,16 @@ local function checked(key, value)
   return fail("config", ("%s: %s"):format(first.path ~= "" and first.path or key, first.problem))
 end
 
+--- What decides for a label: its policies, or another file in their place, which has the options of
+--- the one whose place it takes.
+---@param label table of the configuration
+---@param file? string its absolute path
+---@return { file: string, options?: table }[]
+function M.in_place(label, file)
+  if not file then return label.policies end
+  return { { file = file, options = #label.policies == 1 and label.policies[1].options or nil } }
+end
+
 --- The texts of policies, for who gives up the rights to read them: as load() takes `files`.
 M.read = hooks.read
 
@@ -186,6 +196,7 @@ end
 --- without an answer is an error that says so
 ---@field watch? fun(event: lest.journal.event) see lest.policy.journal
 ---@field journal? lest.journal in place of one with `outside` and `watch`
+---@field on_limit? fun(limit: lest.limit) gets the decision's limit, whose deadline it may defer
 
 -- request.history and request.rate ask the journal, which has the answers.
 local function unasked() error("nothing is asked outside of the desk", 0) end
@@ -211,7 +222,7 @@ function Policy:decide(request, options)
   local journal = options.journal
     or journals.new { outside = source_of(options.outside), watch = options.watch }
   local verdict = decision.run(self.hooks[row.hook], view.new(facts), {
-    seconds = self.seconds, memory = self.memory, journal = journal,
+    seconds = self.seconds, memory = self.memory, journal = journal, on_limit = options.on_limit,
   }, self.label and not self.has_one_profile and self.label.profiles or nil)
   return verdict, journal, self:outcome(facts, decision.fields(verdict))
 end

@@ -49,7 +49,7 @@ M.ALLOWED = {
   },
   request = {
     list = narrowed { "until_time", "refused_early", "id", "serial", "verdict" },
-    show = { options = { "id" } },
+    show = { options = { "id" } }, record = { options = { "what" } },
   },
   ledger = {
     acts = { options = {} },

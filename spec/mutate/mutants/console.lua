@@ -1,5 +1,6 @@
 -- Mutants of the console: what an operator's statement reaches, and what becomes of what is parked.
 local CONSOLE <const> = { "spec/unit/lua/server/worker/console_spec.lua" }
+local DESK <const> = { "spec/policy/desk_spec.lua" }
 local TERMINAL <const> = { "spec/unit/lua/tool/repl/attached_spec.lua" }
 local ROOM <const> = "lua/lest/server/worker/console"
 
@@ -76,8 +77,31 @@ return {
 
   { file = "lua/lest/tool/repl/remote.lua", specs = TERMINAL,
     { "what is printed as it came", "terminal.safe((line:gsub(", "tostring((line:gsub(" },
+  },
+
+  { file = "lua/lest/tool/repl/stops.lua", specs = TERMINAL,
     { "what happens as it came", "return terminal.line(tostring(text), LINE_MAX)",
       "return tostring(text)" },
+  },
+
+  { file = "lua/lest/desk/account.lua", specs = DESK,
+    { "a policy as root", "if core.process.uid ~= 0 then return true end", "do return true end" },
+    { "globals that can be set", "  globals.close()\n", "" },
+  },
+
+  { file = "lua/lest/desk/record.lua", specs = DESK,
+    { "what the record has not is decided", "local missing = source.missing and",
+      "local missing = false and" },
+    { "answers of the decision before", "  self.source = nil\n", "" },
+  },
+
+  { file = "lua/lest/desk/stepping.lua", specs = DESK,
+    { "no stop", "held.is_stepping = true", "held.is_stepping = false" },
+  },
+
+  { file = "lua/lest/tool/repl/desk.lua", specs = DESK,
+    { "the policy of before", "    self.files[each.file] = read[each.file]\n", "" },
+    { "modules of before", "package.loaded[name] = nil", "package.loaded[name] = true" },
   },
 
   { file = "lua/lest/base/portable.lua", specs = { "spec/unit/lua/base/portable_spec.lua" },

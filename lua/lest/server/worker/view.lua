@@ -90,6 +90,7 @@ local HEADERS <const> = {
   __metatable = false,
   __index = function(self, key) return values_of[self][tostring(key):lower()] end,
   __newindex = function() error("request.headers is read-only", 2) end,
+  __pairs = function(self) return pairs(values_of[self]) end,
 }
 
 --- A decision that wants what cannot be told now is for later.

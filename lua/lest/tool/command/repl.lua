@@ -1,12 +1,16 @@
---- `lest repl [SCRIPT]`: type Lua with lest at hand, or with --attach inside a server that runs.
+--- `lest repl [SCRIPT]`: type Lua with lest at hand, with --attach inside a server that runs, or
+--- with --request beside a decision that it recorded.
 --- From a pipe there is no prompt, every line is run, and the exit code is that of the first error.
 local attached = require "lest.tool.repl.attached"
 local colour = require "lest.tool.repl.colour"
 local core = require "lest.core"
+local desk = require "lest.tool.repl.desk"
 local fail = require "lest.base.fail"
 local help = require "lest.tool.repl.help"
 local history = require "lest.tool.repl.history"
+local json = require "lest.json"
 local load = require "lest.server.config.load"
+local recorded = require "lest.server.ledger.recorded"
 local remote = require "lest.tool.repl.remote"
 local repl = require "lest.tool.repl"
 local support = require "lest.tool.command.support"
@@ -24,7 +28,8 @@ function M.parser()
     example = "lest repl\n> key = lest.key.generate \"ec:P-256\"\n> key.type\n\"ec:P-256\"\n"
       .. "> help(lest.csr.build)\n"
       .. "lest repl --attach pki/server.lua\nattached> break_at { principal = \"dev1\" }\n"
-      .. "parked> request.csr.subject",
+      .. "parked> request.csr.subject\n"
+      .. "lest repl --request dev1 --config pki/server.lua\ndesk> decide()",
   }
   p:argument "script" :args "?" :description "A script to run first; its globals stay."
   p:option "--attach":args "?":argname "SERVER"
@@ -35,6 +40,20 @@ function M.parser()
   p:flag "--write"
     :description("With --attach, as root or the account that started the server: also answer a "
       .. "parked request, and try another policy on it. The answer is recorded as the operator's.")
+  p:option "--request":argname "ID"
+    :description("Put a recorded decision on the desk: that of a request's id, of the serial "
+      .. "number of its certificate, or the last about a name. request is what the policy saw, "
+      .. "recorded what it decided, decide() decides again by the policy as it is now, step() rule "
+      .. "by rule; :help says all. It comes from the server that runs, or from the ledger. Nothing "
+      .. "is issued, changed or asked outside. As root, policies and what is typed run as `user`.")
+  p:option "--config":argname "FILE"
+    :description "With --request: the server's configuration, ./server.lua unless told."
+  p:option "--ledger":argname "FILE"
+    :description("With --request: this ledger, as a copy that 'lest ledger backup' made, in place "
+      .. "of the configured.")
+  p:option "--policy":argname "FILE"
+    :description("With --request: decide by this policy, in place of the label's and with its "
+      .. "options.")
   p:option "-e":argname "CODE":count "*"
     :description "Run this and leave; several run one after another."
   return p
@@ -139,6 +158,38 @@ local function attach(options)
   return converse(options, greeting, function(means) return remote.new(server, means) end)
 end
 
+-- The row of a decision, which another process reads: in the server, or as the ledger's owner. It
+-- says itself what went wrong.
+local function fetch(options, config)
+  local words = { "request", "record", "--config", support.quote(config) }
+  if options.ledger then
+    table.move({ "--ledger", support.quote(options.ledger) }, 1, 2, #words + 1, words)
+  end
+  local pipe = assert(io.popen(('"/proc/$PPID/exe" %s -- %s'):format(table.concat(words, " "),
+    support.quote(options.request))))
+  local text = pipe:read "a"
+  local ok, _, code = pipe:close()
+  if not ok then return nil, code end
+  return recorded.row(assert(json.decode(text)))
+end
+
+local function on_desk(options)
+  local path = options.config or "./server.lua"
+  local config, err = load.load(path)
+  if not config then return nil, err end
+  local row, code = fetch(options, path)
+  if not row then return code end
+  local env, problem = desk.open(config, row, { policy = options.policy, write = write })
+  if not env then return nil, problem end
+  local greeting = ("lest %s, on the desk: %s."):format(core.version, desk.title())
+  code = converse(options, greeting, function(means)
+    means.env, means.help, means.name = env, desk.HELP, "desk"
+    return repl.new(means)
+  end)
+  desk.close()
+  return code
+end
+
 -- What help() without anything says.
 local HELP <const> = [[
 help(x) shows what is written about x: a function (lest.key.generate), a module (lest.http), an
@@ -157,11 +208,19 @@ local function set_words()
 end
 
 local function run(options)
-  if options.attach then return attach(options) end
+  if options.attach and options.request then
+    support.usage "--attach looks into a server, --request at what it recorded: one of them"
+  elseif options.attach then
+    return attach(options)
+  end
   if options.write then support.usage "--write is for --attach" end
   set_words()
   support.search_here()
   arg = { [0] = options.script } -- luacheck: ignore 121
+  if options.request then return on_desk(options) end
+  for _, name in ipairs { "config", "ledger", "policy" } do
+    if options[name] then support.usage(("--%s is for --request"):format(name)) end
+  end
   return converse(options, ("lest %s, %s."):format(core.version, _VERSION), repl.new)
 end
 

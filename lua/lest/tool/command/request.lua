@@ -1,8 +1,12 @@
 --- `lest request`: every decision of the server, with what it was made from.
+local core = require "lest.core"
 local decisions = require "lest.tool.command.decisions"
+local fail = require "lest.base.fail"
 local json = require "lest.json"
+local ledger_file = require "lest.server.ledger.file"
 local operate = require "lest.tool.command.operate"
 local operator = require "lest.server.ledger.operator"
+local recorded = require "lest.server.ledger.recorded"
 local support = require "lest.tool.command.support"
 
 local M = {}
@@ -36,6 +40,14 @@ function M.parser()
   show:argument "id"
     :description "The request's id, as in the log and in X-Request-Id, or how only it begins."
   operate.reads(show)
+  local record = operate.subcommand(parser, "record", "Print what the ledger has of a decision "
+    .. "that a policy made, as one line of JSON: its request with the CSR and the certificate, "
+    .. "what was answered from outside, and what the policy stated. 'lest repl --request' puts it "
+    .. "on the desk again.", "lest request record device001")
+  record:argument "what"
+    :description("The request's id, the serial number of its certificate, or a name, of which it "
+      .. "is the last decision.")
+  operate.reads(record)
   return parser
 end
 
@@ -124,7 +136,28 @@ local function show(options, config)
   support.print_json(row)
 end
 
-local actions <const> = { list = list, show = show }
+-- Of a name the last decision, whatever it was.
+local function find(ledger, what)
+  local id, name = decisions.id(ledger, what)
+  if not id or not name then return id, name end
+  return decisions.id_at(ledger, name, core.clock.wall_us() // 1000000)
+end
+
+local function record(options, config)
+  local ledger <close>, err = ledger_file.open_to_read(config)
+  if not ledger then return nil, err end
+  local id, problem = find(ledger, options.what)
+  if not id then return nil, problem end
+  local row
+  row, err = recorded.get(ledger, id)
+  if err then return nil, err end
+  if not row then
+    return fail("not_found", ("no policy was asked about the request %s"):format(id))
+  end
+  io.write(recorded.line(row), "\n")
+end
+
+local actions <const> = { list = list, show = show, record = record }
 
 ---@param args string[]
 ---@return integer exit_code

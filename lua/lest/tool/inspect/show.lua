@@ -147,6 +147,12 @@ local function render_object(value, state, indent)
   if type(value) ~= "table" then
     return escape(class and summary(value, class) or safe_tostring(value))
   end
+  -- What a policy sees keeps its values elsewhere, and gives them to pairs().
+  if class and class:find "^lest%.request" and rawget(meta, "__pairs") then
+    local seen = {}
+    for key, each in pairs(value) do seen[key] = each end
+    return render_table(seen, state, indent, class .. " ")
+  end
   local names = meta and rawget(meta, "__names")
   if type(names) == "table" then return "<" .. join_names(names) .. ">" end
   if is_plain(meta) then return render_table(value, state, indent, "") end

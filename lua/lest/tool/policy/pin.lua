@@ -2,10 +2,10 @@
 local answers = require "lest.policy.recorded"
 local core = require "lest.core"
 local clock = require "lest.base.clock"
+local decisions = require "lest.tool.command.decisions"
 local fail = require "lest.base.fail"
 local ledger_file = require "lest.server.ledger.file"
 local operate = require "lest.tool.command.operate"
-local operator = require "lest.server.ledger.operator"
 local plans = require "lest.testing.plan"
 local recorded = require "lest.server.ledger.recorded"
 local row_module = require "lest.desk.row"
@@ -42,30 +42,9 @@ function M.add(parser)
     :description "The ledger, as a copy that 'lest ledger backup' made, in place of the configured."
 end
 
--- How a name may stand in the ledger, as lest.server.ledger.explain looks for it.
-local WAYS <const> = {
-  function(name) return { device = name } end,
-  function(name) return { principal_name = name } end,
-  function(name) return { device = "own:CN=" .. name } end,
-  function(name) return { part = name } end,
-}
-
-local function id_at(ledger, name, time)
-  for _, way in ipairs(WAYS) do
-    local asked = way(name)
-    asked.until_time, asked.limit = time + 1, 1
-    local rows, err = operator.run(ledger, "request_list", asked)
-    if not rows then return nil, err end
-    if rows[1] then return rows[1].id end
-  end
-  return fail("not_found", ("there is no decision about '%s' until then"):format(name))
-end
-
 local function id_of(ledger, options)
-  if options.at then return id_at(ledger, options.what, options.at) end
-  local found, err = operator.run(ledger, "request_explain", { what = options.what })
-  if not found then return nil, err end
-  return found.request.id
+  if options.at then return decisions.id_at(ledger, options.what, options.at) end
+  return decisions.id(ledger, options.what)
 end
 
 local function pem(text)
@@ -251,7 +230,8 @@ function M.run(options)
   if not ledger then return nil, problem end
   local id, row
   id, err = id_of(ledger, options)
-  if id then row, err = recorded.get(ledger, id) end
+  if not id then return nil, err end
+  row, err = recorded.get(ledger, id)
   if not row then
     if err then return nil, err end
     return fail("not_found", ("no policy was asked about the request %s"):format(id))

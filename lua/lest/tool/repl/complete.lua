@@ -2,6 +2,7 @@
 --- these are its options too, within a string files, and where no name fits, words of the history.
 ---
 ---   complete.candidates(session.locals, "lest.ke") --> { "lest.key" }, "lest.ke"
+local api = require "lest.tool.manual.api"
 local core = require "lest.core"
 local offers = require "lest.tool.repl.offers"
 local terminal = require "lest.base.terminal"
@@ -21,10 +22,25 @@ local function add_keys(keys, from)
   end
 end
 
+-- What a policy sees is lest's own, and shows its fields to nobody but who knows them.
+local VIEW <const> = "^lest%.request"
+
+local function class_of(value)
+  local meta = debug.getmetatable(value)
+  local name = type(meta) == "table" and rawget(meta, "__name")
+  return type(name) == "string" and name or ""
+end
+
+local function add_view(keys, value)
+  local class = class_of(value):find(VIEW) and api.class(class_of(value))
+  for _, each in ipairs(class and class.fields or {}) do keys[each.name] = true end
+end
+
 -- What can be written after `value.`: its own keys, and those of its class. A class of the core has
 -- methods and getters as upvalues of its __index.
 local function add_fields(keys, value)
   add_keys(keys, value)
+  add_view(keys, value)
   local meta = debug.getmetatable(value)
   for _ = 1, 5 do
     add_keys(keys, type(meta) == "table" and rawget(meta, "__names"))
@@ -46,7 +62,7 @@ end
 local function field(value, name)
   local meta = debug.getmetatable(value)
   local names = type(meta) == "table" and rawget(meta, "__names")
-  if type(names) == "table" and names[name] then
+  if type(names) == "table" and names[name] or class_of(value):find(VIEW) then
     local ok, loaded = pcall(function() return value[name] end)
     return ok and loaded or nil
   end
@@ -54,12 +70,12 @@ local function field(value, name)
 end
 
 -- The value before the last dot.
-local function resolve(locals, path)
+local function resolve(locals, path, env)
   local value
   for segment in path:gmatch "[%a_][%w_]*" do
     if value == nil then
       value = locals[segment] and value_of(locals[segment])
-      if value == nil then value = rawget(_G, segment) end
+      if value == nil then value = rawget(env, segment) end
     elseif type(value) == "table" then
       value = field(value, segment)
     else
@@ -71,13 +87,13 @@ local function resolve(locals, path)
 end
 
 -- What is called as `client:enroll`, as help has it: its class is that of the value.
-local function callee(locals, path)
+local function callee(locals, path, env)
   local before, method = path:match "^(.*):([%w_]+)$"
   if not before then
-    local value = resolve(locals, path)
+    local value = resolve(locals, path, env)
     return type(value) == "function" and value or path
   end
-  local meta = debug.getmetatable(resolve(locals, before))
+  local meta = debug.getmetatable(resolve(locals, before, env))
   local name = type(meta) == "table" and rawget(meta, "__name")
   return type(name) == "string" and name .. ":" .. method or path
 end
@@ -111,10 +127,10 @@ local function typed_before(entries, word)
   return list
 end
 
-local function options(locals, before)
+local function options(locals, before, env)
   local path, word, given = offers.call(before)
   local list = {}
-  for _, name in ipairs(path and offers.options(callee(locals, path)) or {}) do
+  for _, name in ipairs(path and offers.options(callee(locals, path, env)) or {}) do
     if name:sub(1, #word) == word and not given[name] then list[#list + 1] = name .. " = " end
   end
   table.sort(list)
@@ -122,16 +138,16 @@ local function options(locals, before)
 end
 
 -- Names that are there.
-local function names(locals, word)
+local function names(locals, word, env)
   local path, sign, last = word:match "^(.*)([.:])([%w_]*)$"
   local keys = {}
   if path then
-    local value = resolve(locals, path)
+    local value = resolve(locals, path, env)
     if value == nil then return {} end
     add_fields(keys, value)
   else
     path, sign, last = "", "", word
-    add_keys(keys, _G)
+    add_keys(keys, env)
     for name in pairs(locals) do keys[name] = true end
   end
   local list = {}
@@ -148,15 +164,17 @@ end
 ---@param locals table<string, table> a session's locals
 ---@param before string what is typed up to the cursor, with the lines before it
 ---@param entries? string[] of the history
+---@param env? table the globals; absent: _G
 ---@return string[] candidates sorted, each with what stands before its last dot or colon
 ---@return string word
-function M.candidates(locals, before, entries)
+function M.candidates(locals, before, entries, env)
+  env = env or _G
   local path = offers.open_string(before)
   if path then return files(path), path end
-  local list, word = options(locals, before)
+  local list, word = options(locals, before, env)
   if #list > 0 then return list, word end
   word = before:match "[%a_][%w_.:]*$" or ""
-  list = names(locals, word)
+  list = names(locals, word, env)
   if #list == 0 and word ~= "" then list = typed_before(entries or {}, word) end
   return list, word
 end
@@ -165,10 +183,11 @@ end
 ---@param locals table<string, table>
 ---@param before string
 ---@param entries? string[] of the history
+---@param env? table the globals; absent: _G
 ---@return string addition
 ---@return string[] list
-function M.complete(locals, before, entries)
-  local list, word = M.candidates(locals, before, entries)
+function M.complete(locals, before, entries, env)
+  local list, word = M.candidates(locals, before, entries, env)
   if #list == 0 then return "", {} end
   local common = list[1]
   for _, each in ipairs(list) do

@@ -30,15 +30,18 @@ local REACHED <const> = setmetatable({}, { __name = "lest.repl.reached" })
 
 --- A session. write takes text for the user, complain (default: write) errors; call is xpcall or
 --- something like it that can be interrupted; keep gets each whole statement before it runs;
---- entries are those of the history, for completion.
+--- entries are those of the history, for completion; env has the globals, if not _G;
+--- help is said by :help, too; name stands before the prompt.
 ---@param options { write: function, complain?: function, call?: function, keep?: function,
---- entries?: string[], in_colour?: boolean }
+--- entries?: string[], in_colour?: boolean, env?: table, help?: string,
+--- name?: string }
 ---@return lest.repl
 function M.new(options)
   return setmetatable({
     write = options.write, complain = options.complain or options.write,
     call = options.call or xpcall, keep = options.keep or function() end,
-    entries = options.entries, paint = colour.new(options.in_colour or false),
+    entries = options.entries, env = options.env or _G, help = options.help or "",
+    name = options.name or "", paint = colour.new(options.in_colour or false),
     locals = {}, closing = {}, buffer = nil, exit_code = 0, trace = nil,
   }, Session)
 end
@@ -78,7 +81,7 @@ end
 
 local function build(self, body, names)
   local source = ("%sreturn function(...) %s\nend"):format(prelude(self, names), body)
-  local outer, problem = load(source, CHUNK, "t")
+  local outer, problem = load(source, CHUNK, "t", self.env)
   if not outer then return nil, problem end
   local fn = outer()
   join_upvalues(self, fn)
@@ -216,7 +219,7 @@ line. Locals stay. lest is the module: lest.client, lest.key, lest.csr, lest.cer
 ]]
 
 local commands <const> = {
-  help = function(self) self.write(HELP) end,
+  help = function(self) self.write(HELP .. self.help) end,
   trace = function(self) self.write((self.trace or "there was no error") .. "\n") end,
   locals = function(self)
     local names = {}
@@ -264,7 +267,7 @@ end
 --- What stands before the line.
 ---@return string
 function Session:prompt()
-  return self.buffer and ">> " or "> "
+  return self.buffer and ">> " or self.name .. "> "
 end
 
 --- What Tab adds to the line, and what it lists if it adds nothing.
@@ -273,7 +276,7 @@ end
 ---@return string[] list
 function Session:complete(before)
   local text = self.buffer and self.buffer .. "\n" .. before or before
-  return complete.complete(self.locals, text, self.entries)
+  return complete.complete(self.locals, text, self.entries, self.env)
 end
 
 --- Forget an unfinished input.
@@ -285,7 +288,7 @@ end
 ---@param path string
 ---@return boolean ok
 function Session:load(path)
-  local chunk, problem = loadfile(path)
+  local chunk, problem = loadfile(path, "bt", self.env)
   if not chunk then
     if self.exit_code == 0 and problem:find "^cannot open" then self.exit_code = 2 end
     failed(self, problem, nil, place.text(problem, {}))
