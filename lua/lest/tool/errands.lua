@@ -47,6 +47,10 @@ M.ALLOWED = {
     revoke = { options = { "serial", "device", "name", "exact", "yes", "reason" } },
     import = { options = { "files", "label" }, files = { "files" } },
   },
+  outbox = {
+    list = { options = { "state", "label" } },
+    retry = { options = { "id" } }, drop = { options = { "id" } },
+  },
   request = {
     list = narrowed { "until_time", "refused_early", "id", "serial", "verdict" },
     show = { options = { "id" } }, record = { options = { "what" } },

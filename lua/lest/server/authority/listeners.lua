@@ -13,7 +13,7 @@ local M = {}
 -- Events under way: of one policy, and in one worker.
 local LISTENER_MAX <const>, WORKER_MAX <const> = 8, 16
 -- A policy that failed so often in a row rests, and is tried with one event at a time.
-local PATIENCE <const>, REST_MOST_MS <const> = 3, 60000
+local PATIENCE <const>, REST_MOST_MS <const> = 3, 10000
 
 ---@class lest.authority.listener what one policy of a label is told
 ---@field label string
@@ -151,7 +151,7 @@ function M.leave(listener, channel, is_heard, now_ms)
     listener.failures = listener.failures + 1
     local over = listener.failures - PATIENCE
     if over >= 0 then
-      listener.rests_until_ms = now_ms + math.min(1000 << math.min(over, 6), REST_MOST_MS)
+      listener.rests_until_ms = now_ms + math.min(1000 << math.min(over, 4), REST_MOST_MS)
     end
   end
 end

@@ -9,6 +9,7 @@ local certificates = require "lest.server.ledger.certificates"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local json = require "lest.json"
+local outbox = require "lest.server.ledger.outbox"
 local requests = require "lest.server.ledger.requests"
 local trace = require "lest.base.trace"
 
@@ -32,6 +33,7 @@ local REFUSED <const> = { "reject", "unavailable", "error" }
 ---@field outside_left_out? integer
 ---@field outcome table verdict, status, reason, detail, profile, serial, pending_id, pending_state
 ---@field certificate? table the row of what was issued
+---@field events? table[] what hooks are still to hear of it
 ---@field claimed? table of one that no policy saw: name, certificate
 
 --- A column of JSON; nil for what is none.
@@ -100,6 +102,17 @@ function M.of_row(row)
   found.outside, found.outside_left_out = list_of(row.outside, trace.read_calls)
   found.policy = policy_of(row, found.steps and found.steps[1])
   return found
+end
+
+--- A row that was asked for by itself, with what hooks are still to hear of its certificate.
+local function explained(operator, row)
+  local found = M.of_row(row)
+  local issued = found.certificate
+  if not issued then return { request = found } end
+  local events, err = outbox.of_certificate(operator, issued.serial)
+  if not events then return nil, err end
+  if events[1] then found.events = events end
+  return { request = found }
 end
 
 --- The request that issued the certificate of a serial, or with `is_begun` of the only one that
@@ -200,14 +213,14 @@ function M.explain(operator, arguments)
   local row, err = requests.find(operator, what)
   if not row and not err then row, err = by_serial(operator, what) end
   if err then return nil, err end
-  if row then return { request = M.of_row(row) } end
+  if row then return explained(operator, row) end
   local named
   named, err = by_name(operator, what, limit, WAYS)
   if named or err then return named, err end
   row, err = requests.show(operator, { id = what })
   if not row and err.code == "not_found" then row, err = by_serial(operator, what, true) end
   if err then return nil, err end
-  if row then return { request = M.of_row(row) } end
+  if row then return explained(operator, row) end
   named, err = by_name(operator, what, limit, PART)
   if named or err then return named, err end
   return fail("not_found", ("there is no request, certificate or name '%s'"):format(what))

@@ -1,4 +1,5 @@
---- What an operator does to a server's ledger: credentials, pending requests, certificates.
+--- What an operator does to a server's ledger: credentials, pending requests, certificates,
+--- events.
 ---
 --- A server may be running beside it: the ledger's engine takes several writers, and every state
 --- change is a conditional update.
@@ -11,6 +12,7 @@ local credentials = require "lest.server.ledger.credentials"
 local explain = require "lest.server.ledger.explain"
 local fail = require "lest.base.fail"
 local file = require "lest.server.ledger.file"
+local outbox = require "lest.server.ledger.outbox"
 local page_module = require "lest.server.ledger.page"
 local pending = require "lest.server.ledger.pending"
 local requests = require "lest.server.ledger.requests"
@@ -133,6 +135,10 @@ end
 -- ---- pending requests
 
 for name, operation in pairs(pending.operations) do operations[name] = operation end
+
+-- ---- events
+
+for name, operation in pairs(outbox.operations) do operations[name] = operation end
 
 -- ---- calling
 

@@ -159,6 +159,14 @@ local function print_certificate(row)
   end
 end
 
+local function print_events(found)
+  for _, event in ipairs(found.events or {}) do
+    local by = event.policy ~= "" and event.policy:match "[^/]*$" or "a hook"
+    say("event", ("%s: %s for %s, tries %d"):format(event.id, event.state, by, event.tries)
+      .. given(event.problem, ": %s"))
+  end
+end
+
 local function print_request(found)
   local outcome = found.outcome
   say("request", found.id)
@@ -174,6 +182,7 @@ local function print_request(found)
   local detail = first_line(outcome.detail)
   if detail and detail ~= outcome.reason then say("detail", detail) end
   print_certificate(found.certificate)
+  print_events(found)
 end
 
 local function print_refusals(found)

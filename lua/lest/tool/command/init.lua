@@ -13,6 +13,7 @@ M.commands = {
   { "request", "list and show what was decided" },
   { "log", "show decisions in their order, and as they are made" },
   { "explain", "say why a request ended as it did" },
+  { "outbox", "list what hooks are still to hear of, and try again" },
   { "ledger", "make a server's ledger, and copy it" },
   { "cacerts", "fetch a server's CA certificates" },
   { "csrattrs", "fetch what a server wants in a request" },

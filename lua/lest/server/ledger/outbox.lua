@@ -1,0 +1,60 @@
+--- What operators do with events that a hook is still to hear of: operations of lest.operator. An
+--- event is called by its kind and its certificate's serial number; each policy that is to hear of
+--- it has an entry.
+---
+---   local rows = operator.run(ledger, "outbox_list", { state = "failed" })
+local fail = require "lest.base.fail"
+local page = require "lest.server.ledger.page"
+
+local M = {}
+
+---@type table<string, fun(operator: lest.operator, arguments: table): table?, any>
+M.operations = {}
+
+local operations <const> = M.operations
+
+local function with_ids(rows)
+  for _, row in ipairs(rows or {}) do row.id = row.kind .. "-" .. row.serial end
+  return rows
+end
+
+--- A page of the entries, the newest first.
+function operations.outbox_list(operator, arguments)
+  local rows, last = page.read(operator.ledger, "outbox_list",
+    { state = arguments.state, label = arguments.label }, arguments)
+  return with_ids(rows), last
+end
+
+--- The entries of a certificate.
+---@param operator lest.operator
+---@param serial string
+---@return table[]?
+---@return lest.error? err
+function M.of_certificate(operator, serial)
+  local rows, err = operator.ledger:rows("outbox_of", { serial = serial })
+  return with_ids(rows), err
+end
+
+--- Change all entries of an event by a statement.
+local function change(operator, id, statement, parameters)
+  parameters.kind, parameters.serial = id:match "^(%l+)%-(%x+)$"
+  local changed, err = 0, nil
+  if parameters.kind then changed, err = operator.ledger:run(statement, parameters) end
+  if not changed then return nil, err end
+  if changed == 0 then
+    return fail("not_found", ("there is no event '%s' that a hook is still to hear of"):format(id))
+  end
+  return { id = id, entries = changed }
+end
+
+--- Begin anew, at once.
+function operations.outbox_retry(operator, arguments)
+  return change(operator, arguments.id, "outbox_retry", { now = operator.clock() })
+end
+
+--- No hook is to hear of it any more.
+function operations.outbox_drop(operator, arguments)
+  return change(operator, arguments.id, "outbox_drop", {})
+end
+
+return M
