@@ -280,7 +280,8 @@ return {
   },
 
   { file = ROOM .. "link.lua", specs = { "spec/unit/lua/server/worker/link_spec.lua" },
-    { "an answer is heard twice", "self.waiting[id] = nil\n  question.timer", "question.timer" },
+    { "an answer is heard twice", "self.waiting[id] = nil\n  question.callback",
+      "question.callback" },
     { "another authority knows it", "self.is_up and (not began or began == channel)",
       "self.is_up" },
     { "an authority that has not said hello", "self.is_up and (not began",
@@ -290,8 +291,10 @@ return {
     { "a handle goes to another authority",
       "if self.channel and self.channel == channel then", "if self.channel then" },
     { "an answer is waited for without end",
-      "local timer = core.loop.timer(milliseconds, function() settle(self, id, nil) end)",
-      "local timer = core.loop.timer(1000000, function() settle(self, id, nil) end)" },
+      "core.clock.monotonic_ms() + milliseconds", "math.maxinteger" },
+    { "all end where one is late", "if now >= question.until_ms then", "if true then" },
+    { "who waits longer is looked at once",
+      "if next(self.waiting) and not self.looking then", "if false then" },
   },
 
   { file = ROOM .. "health.lua", specs = { "spec/fault/health_spec.lua" },

@@ -13,6 +13,9 @@ local ANSWER_MS <const> = 20000
 -- A policy's question is answered in the turn that it comes in, or not.
 local TOLD_MS <const> = 5000
 
+-- How often what waits is looked at: one timer for all, not one for each.
+local LOOK_MS <const> = 250
+
 ---@class lest.worker.link
 ---@field is_up boolean the authority has said hello
 ---@field answer_ms integer how long a question waits
@@ -58,8 +61,23 @@ end
 local function settle(self, id, answer)
   local question = self.waiting[id]
   self.waiting[id] = nil
-  question.timer:close()
   question.callback(answer)
+end
+
+--- End the waits that took too long, and look again while there are others.
+local function look(self)
+  local now, late = core.clock.monotonic_ms(), {}
+  for id, question in pairs(self.waiting) do
+    if now >= question.until_ms then late[#late + 1] = id end
+  end
+  self.looking = nil
+  -- The end of one may be the end of another, and the beginning of a third.
+  for _, id in ipairs(late) do
+    if self.waiting[id] then settle(self, id, nil) end
+  end
+  if next(self.waiting) and not self.looking then
+    self.looking = core.loop.timer(LOOK_MS, function() look(self) end)
+  end
 end
 
 local SHOW_MS <const> = 1000
@@ -131,12 +149,9 @@ end
 local function question(self, id, packet, milliseconds)
   return task.await(function(callback)
     if not self.channel:send(packet) then return callback(nil) end
-    local timer = core.loop.timer(milliseconds, function() settle(self, id, nil) end)
-    self.waiting[id] = { callback = callback, timer = timer }
-    return { close = function()
-      self.waiting[id] = nil
-      timer:close()
-    end }
+    self.waiting[id] = { callback = callback, until_ms = core.clock.monotonic_ms() + milliseconds }
+    self.looking = self.looking or core.loop.timer(LOOK_MS, function() look(self) end)
+    return { close = function() self.waiting[id] = nil end }
   end)
 end
 

@@ -207,6 +207,27 @@ describe("a worker's link", function()
     assert.equal("finish", assert(message.decode(received[1], QUESTIONS)).type)
   end)
 
+  it("waits for each as long as it may, whoever else asks", function()
+    link.answer_ms = 20
+    local one = ask "w-1"
+    link.answer_ms = 400
+    local two = ask "w-2"
+    local three, question = ask "w-3"
+    wait_for(function() return one.done end)
+    assert.is_false(two.done)
+    -- The end of a wait may begin another.
+    link.answer_ms = 20
+    local again = task.start({ quiet = true }, function()
+      pcall(two.wait, two)
+      return link:ask("w-4", begin "w-4")
+    end)
+    peer:send(assert(message.encode { type = "answer", id = question.id, serial = "03" }))
+    assert.equal("03", three:wait().serial)
+    assert.equal(503, refused(two).status)
+    assert.equal(503, refused(again).status)
+    assert.same({}, link.waiting)
+  end)
+
   it("gives a place back that nobody waits for", function()
     local one, question = ask "w-1"
     one:cancel()
