@@ -42,7 +42,8 @@ local function end_parts(task)
   local parts = task.parts
   task.parts = nil
   if task.root and task.root.parts then task.root.parts[task] = nil end
-  for part in pairs(parts or {}) do
+  if not parts then return end
+  for part in pairs(parts) do
     if part.co and coroutine.status(part.co) == "suspended" then part:cancel() end
   end
 end
@@ -54,8 +55,9 @@ local function finish(task, ok, ...)
   end_parts(task)
   local waiters = task.waiters
   task.waiters = nil
-  for _, waiter in ipairs(waiters or {}) do waiter() end
-  if not ok and not waiters and not task.quiet then
+  if waiters then
+    for _, waiter in ipairs(waiters) do waiter() end
+  elseif not ok and not task.quiet then
     M.report((...), task.trace)
     M.failure = M.failure or { err = (...) }
   end

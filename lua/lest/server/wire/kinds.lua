@@ -53,6 +53,7 @@ end
 ---@param proven table<string, any> by kind
 ---@return boolean
 function M.are_enough(auth, proven)
+  if next(proven) == nil then return false end
   for _, entry in ipairs(auth) do
     local all = true
     for _, name in ipairs(entry) do all = all and proven[name] ~= nil end

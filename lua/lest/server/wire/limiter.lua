@@ -58,12 +58,11 @@ end
 local function turn_window(self)
   local now, window = self.now_ms(), self.window_ms
   local elapsed = now - self.started_ms
-  if elapsed >= window or self.size >= self.keys_max then
-    local is_near = elapsed < 2 * window
-    self.before, self.size_before = is_near and self.counts or {}, is_near and self.size or 0
-    self.counts, self.size = {}, 0
-    self.started_ms = is_near and self.started_ms + math.min(elapsed, window) or now
-  end
+  if elapsed < window and self.size < self.keys_max then return window - elapsed end
+  local is_near = elapsed < 2 * window
+  self.before, self.size_before = is_near and self.counts or {}, is_near and self.size or 0
+  self.counts, self.size = {}, 0
+  self.started_ms = is_near and self.started_ms + math.min(elapsed, window) or now
   return math.max(0, window - (now - self.started_ms))
 end
 
@@ -73,7 +72,8 @@ end
 ---@return integer left milliseconds of the window that is on
 function Limiter:recent(key)
   local left = turn_window(self)
-  return (self.counts[key] or 0) + (self.before[key] or 0) * left // self.window_ms, left
+  local count, before = self.counts[key] or 0, self.before[key]
+  return before and count + before * left // self.window_ms or count, left
 end
 
 --- How many keys are kept, some of them twice: of both windows.
