@@ -194,7 +194,8 @@ local SAYS <const> = {
     end },
   name = {
     function(cert, _, given)
-      return ("it is not for %s; its names are %s"):format(words(given.name), listed(cert.san))
+      return ("it is not for %s; %s"):format(words(given.name), #cert.san > 0
+        and "its names are " .. listed(cert.san) or "it has no alternative names")
     end,
     "use one of its names, or get one with that name" },
 }

@@ -1,5 +1,6 @@
 -- The guides of docs/, as a reader follows them: files are written, commands run one after another
--- in one folder, and what they print is what the guide says ("..." stands for anything).
+-- in one folder, what is for the REPL is typed there, and what is printed is what the guide says
+-- ("..." stands for anything).
 local core = require "lest.core"
 local process = require "support.process"
 local temporary = require "support.temporary"
@@ -10,6 +11,7 @@ local STORIES <const> = {
   { "first-policy", "why-refused" },
   { "in-front-of-your-ca", installs = true },
   { "factory-to-field" },
+  { "repl-tour" },
 }
 
 local LIMIT_S <const> = 300
@@ -43,6 +45,24 @@ local function commands_of(text)
   return commands
 end
 
+--- The statements of a block of repl, each with what it is to show. Tab at the end of one shows how
+--- it is completed.
+local function statements_of(text)
+  local statements = {}
+  for line in (text .. "\n"):gmatch "(.-)\n" do
+    local more, code = line:match "^>(>?) (.*)$"
+    local last = statements[#statements]
+    if more == ">" then
+      last.command = last.command .. "\n" .. code
+    elseif more then
+      table.insert(statements, { command = code, expected = "" })
+    else
+      last.expected = last.expected .. line .. "\n"
+    end
+  end
+  return statements
+end
+
 --- What patch(1) takes, of the changes that a guide shows: it wants to know how long each is, and
 --- finds where.
 local function patch_of(text)
@@ -62,6 +82,30 @@ PATH=/usr/local/bin:$PATH
 install spec/support/systemctl /usr/local/bin
 echo "127.0.0.1 est.example.com" >> /etc/hosts]]
 
+-- One REPL for all of a guide, at a pipe. `tell N` is told what is typed, and copies what was shown
+-- of it to printed.N; a line of its own says where that ends.
+local SESSION <const> = [[
+mkfifo typed
+: > shown
+lest repl < typed > shown 2>&1 &
+exec 9> typed
+tell() {
+  before=$(wc -c < shown)
+  { cat; echo "print 'told $1'"; } >&9
+  until grep -q "^told $1$" shown; do sleep 0.05; done
+  tail -c +$((before + 1)) shown | sed '$d' > printed.$1
+}]]
+
+-- A line that ends with Tab as code that shows how it is completed, or with what it could be.
+local COMPLETION <const> = [[
+local line = %q; local more, offers = require("lest.tool.repl.complete").complete({}, line, {})
+print(more ~= "" and line .. more or table.concat(offers, " "))]]
+
+local function typed(statement)
+  local before = statement:match "^(.*)<Tab>$"
+  return before and COMPLETION:format(before) or statement
+end
+
 --- One shell that does all that the guides say; what a command printed is in a file of its number.
 local function script_of(names, folder)
   local prefix = process.quote(LEST_PREFIX)
@@ -69,8 +113,13 @@ local function script_of(names, folder)
     or "PATH=" .. prefix .. "/bin:$PATH", "cd " .. process.quote(folder),
     "trap 'kill $(jobs -p) 2>/dev/null || :; wait' EXIT" }
   local asked = {}
+  local has_session = false
   for _, name in ipairs(names) do
     for _, block in ipairs(blocks_of(name)) do
+      if block.language == "repl" and not has_session then
+        table.insert(lines, SESSION)
+        has_session = true
+      end
       if block.language == "lua" then
         table.insert(lines, ("cat > %s <<'END'\n%s\nEND"):format(block.path, block.text))
       elseif block.language == "diff" then
@@ -78,6 +127,11 @@ local function script_of(names, folder)
           patch_of(block.text)))
       elseif block.language == "sh" then
         table.insert(lines, block.text)
+      elseif block.language == "repl" then
+        for _, each in ipairs(statements_of(block.text)) do
+          table.insert(asked, each)
+          table.insert(lines, ("tell %d <<'END'\n%s\nEND"):format(#asked, typed(each.command)))
+        end
       else
         for _, each in ipairs(commands_of(block.text)) do
           table.insert(asked, each)
