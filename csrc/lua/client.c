@@ -4,6 +4,7 @@
 
 #include "lua/binding.h"
 #include "lua/cert.h"
+#include "lua/dial.h"
 #include "lua/loop.h"
 #include "lua/pki.h"
 #include "lua/seen.h"
@@ -44,26 +45,12 @@ struct delivery {
     bool was_sent;
 };
 
-static void push_headers(lua_State *L, const struct net_response *answer)
-{
-    lua_createtable(L, (int)answer->header_count, 0);
-    for (size_t i = 0; i < answer->header_count; i++) {
-        const struct http_header *header = &answer->headers[i];
-        lua_createtable(L, 2, 0);
-        lua_pushlstring(L, header->name.data, header->name.len);
-        lua_rawseti(L, -2, 1);
-        lua_pushlstring(L, header->value.data, header->value.len);
-        lua_rawseti(L, -2, 2);
-        lua_rawseti(L, -2, (lua_Integer)i + 1);
-    }
-}
-
 static void push_answer(lua_State *L, const struct net_response *answer)
 {
     lua_createtable(L, 0, 6);
     lua_pushinteger(L, answer->status);
     lua_setfield(L, -2, "status");
-    push_headers(L, answer);
+    lestL_push_headers(L, answer->headers, answer->header_count);
     lua_setfield(L, -2, "headers");
     lua_pushlstring(L, answer->body.data ? answer->body.data : "", answer->body.len);
     lua_setfield(L, -2, "body");
@@ -279,7 +266,12 @@ static int request(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg methods[] = { { "request", request }, { NULL, NULL } };
+static int connect_to(lua_State *L)
+{
+    return lestL_dial(L, lestL_check_object(L, 1, &client_class));
+}
+
+static const luaL_Reg methods[] = { { "request", request }, { "connect", connect_to }, { NULL, NULL } };
 
 static const struct lestL_class client_class = {
     .name = "lest.http_client",
@@ -292,6 +284,7 @@ int lestL_open_http_client(lua_State *L)
     static const luaL_Reg functions[] = { { "new", new }, { NULL, NULL } };
     lestL_class_register(L, &client_class);
     lestL_class_register(L, &sent_class);
+    lestL_register_dial(L);
     luaL_newlib(L, functions);
     return 1;
 }

@@ -26,12 +26,6 @@ static void set_chain(lua_State *L, const char *key, const STACK_OF(X509) * chai
     lua_setfield(L, -2, key);
 }
 
-static void set_alert(lua_State *L, const char *key, int alert)
-{
-    if (alert >= 0)
-        set_string(L, key, SSL_alert_desc_string_long(alert));
-}
-
 void lestL_push_client_peer(lua_State *L, const struct net_client_peer *peer)
 {
     static const char *const trusts[] = {
@@ -51,8 +45,8 @@ void lestL_push_client_peer(lua_State *L, const struct net_client_peer *peer)
     set_boolean(L, "by_cmc_ra", peer->by_cmc_ra);
     set_boolean(L, "asked", peer->asked);
     set_boolean(L, "shown", peer->shown);
-    set_alert(L, "alert", peer->alert);
-    set_alert(L, "alert_sent", peer->alert_sent);
+    set_string(L, "alert", net_alert_text(peer->alert));
+    set_string(L, "alert_sent", net_alert_text(peer->alert_sent));
     if (peer->refused)
         set_string(L, "refused", peer->err.message);
 }

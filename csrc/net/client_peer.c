@@ -211,6 +211,11 @@ enum lest_status net_client_peer_watch(struct net_client_peer *peer, SSL_CTX *ct
     return LEST_OK;
 }
 
+const char *net_alert_text(int alert)
+{
+    return alert < 0 ? NULL : SSL_alert_desc_string_long(alert);
+}
+
 bool net_alert_is_about_us(int alert)
 {
     switch (alert) {

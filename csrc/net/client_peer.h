@@ -64,6 +64,9 @@ enum lest_status net_client_peer_watch(struct net_client_peer *peer, SSL_CTX *ct
 /** The peer that was verified when this session's connection was opened; borrowed, NULL if unknown. */
 struct net_client_peer *net_client_peer_get0(SSL *ssl);
 
+/** "unknown CA" of an alert; NULL for -1. */
+const char *net_alert_text(int alert);
+
 /** Whether an alert is about our certificate: the peer refused it, or wants one (RFC 8446 6.2). */
 bool net_alert_is_about_us(int alert);
 

@@ -181,6 +181,11 @@ void net_multi_free(struct net_multi *multi)
     free(multi);
 }
 
+struct event_base *net_multi_get0_base(struct net_multi *multi)
+{
+    return multi->base;
+}
+
 bool net_multi_add(struct net_multi *multi, struct net_multi_request *request)
 {
     if (!open_handle(multi) || net_curl.easy_setopt(request->easy, CURLOPT_PRIVATE, request) != CURLE_OK ||

@@ -26,6 +26,9 @@ struct net_multi *net_multi_new(struct net_loop *loop, int64_t idle_ms);
 /** Close all connections; its requests must have been removed. NULL is fine. */
 void net_multi_free(struct net_multi *multi);
 
+/** The loop's. */
+struct event_base *net_multi_get0_base(struct net_multi *multi);
+
 /** Let libcurl begin with a request. False: no memory, or no descriptor. */
 bool net_multi_add(struct net_multi *multi, struct net_multi_request *request);
 

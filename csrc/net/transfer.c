@@ -1,22 +1,17 @@
 #include "net/transfer.h"
 
-#include "net/failure.h"
 #include "net/intake.h"
+#include "net/opening.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 struct net_transfer {
-    struct net_multi_request request; /* first: it is what net/multi.h knows of a transfer */
-    struct net_client *client;
-    struct net_url url;
+    struct net_opening opening; /* first: net/multi.h knows a transfer by it */
     struct curl_slist *send_headers;
-    struct net_client_peer *peer;
     struct net_seen *seen; /* where the request is watched */
     net_transfer_done *done;
     void *arg;
-    char curl_text[CURL_ERROR_SIZE];
-    struct lest_error err; /* set where a callback made libcurl stop */
     struct lest_buf send_body;
     size_t sent_len; /* of the body, as far as libcurl took it */
     bool sent;       /* see net_transfer_was_sent() */
@@ -28,7 +23,7 @@ struct net_transfer {
 /* Keep why a callback makes libcurl stop. */
 static void note_failure(struct net_transfer *transfer, const struct lest_error *why)
 {
-    lest_error_set(&transfer->err, why->status, "%s: %s", transfer->url.origin, why->message);
+    lest_error_set(&transfer->opening.err, why->status, "%s: %s", transfer->opening.url.origin, why->message);
 }
 
 /* The connection's facts, while it is in use: afterwards it may belong to another request. */
@@ -36,15 +31,15 @@ static void note_connection(struct net_transfer *transfer)
 {
     struct curl_tlssessioninfo *info = NULL;
     if (transfer->tls_version ||
-        net_curl.easy_getinfo(transfer->request.easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK || !info ||
-        info->backend != CURLSSLBACKEND_OPENSSL || !info->internals)
+        net_curl.easy_getinfo(transfer->opening.request.easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK ||
+        !info || info->backend != CURLSSLBACKEND_OPENSSL || !info->internals)
         return;
     SSL *ssl = info->internals;
     struct net_client_peer *peer = net_client_peer_get0(ssl);
     transfer->tls_version = SSL_get_version(ssl);
-    if (peer && peer != transfer->peer) { /* a connection that another request opened */
-        net_client_peer_free(transfer->peer);
-        transfer->peer = net_client_peer_ref(peer);
+    if (peer && peer != transfer->opening.peer) { /* a connection that another request opened */
+        net_client_peer_free(transfer->opening.peer);
+        transfer->opening.peer = net_client_peer_ref(peer);
     }
 }
 
@@ -60,7 +55,7 @@ static size_t on_header(char *data, size_t size, size_t count, void *arg)
         if (transfer->seen)
             lest_buf_append(&transfer->seen->received, line.data, line.len);
     }
-    net_curl.easy_getinfo(transfer->request.easy, CURLINFO_RESPONSE_CODE, &status);
+    net_curl.easy_getinfo(transfer->opening.request.easy, CURLINFO_RESPONSE_CODE, &status);
     if (net_reader_take_line(&transfer->reader, line, status, &why) == LEST_OK)
         return line.len;
     note_failure(transfer, &why);
@@ -82,7 +77,7 @@ static int on_progress(void *arg, curl_off_t all, curl_off_t got, curl_off_t all
     struct net_transfer *transfer = arg;
     struct lest_error why;
     (void)all, (void)got, (void)all_sent, (void)sent;
-    if (!net_intake_is_over(&transfer->intake, transfer->request.fd))
+    if (!net_intake_is_over(&transfer->intake, transfer->opening.request.fd))
         return 0;
     lest_error_set(&why, LEST_E_TOO_LARGE, "the answer takes too many bytes to send");
     note_failure(transfer, &why);
@@ -95,23 +90,8 @@ static bool was_sent(const struct net_transfer *transfer)
     long head_len = 0;
     if (transfer->send_body.len)
         return transfer->sent_len > 0;
-    net_curl.easy_getinfo(transfer->request.easy, CURLINFO_REQUEST_SIZE, &head_len);
+    net_curl.easy_getinfo(transfer->opening.request.easy, CURLINFO_REQUEST_SIZE, &head_len);
     return head_len > 0;
-}
-
-static void explain(struct net_transfer *transfer, CURLcode code)
-{
-    const struct net_failure failure = {
-        .easy = transfer->request.easy,
-        .code = code,
-        .text = transfer->curl_text,
-        .url = &transfer->url,
-        .peer = transfer->peer,
-        .handshook = transfer->tls_version != NULL,
-        .sent = transfer->sent,
-    };
-    if (!transfer->err.status)
-        net_failure_explain(&failure, &transfer->err);
 }
 
 static void finish(struct net_multi_request *request, CURLcode code)
@@ -121,29 +101,30 @@ static void finish(struct net_multi_request *request, CURLcode code)
     long status = 0;
     net_curl.easy_getinfo(request->easy, CURLINFO_RESPONSE_CODE, &status);
     if (transfer->seen)
-        net_seen_finish(transfer->seen, request->easy, transfer->peer);
-    net_multi_remove(transfer->client->multi, request);
-    net_records_start_again(&transfer->peer->records);
+        net_seen_finish(transfer->seen, request->easy, transfer->opening.peer);
+    net_multi_remove(transfer->opening.client->multi, request);
+    net_records_start_again(&transfer->opening.peer->records);
     if (code == CURLE_OK && reader->head_complete &&
-        !net_reader_is_whole(reader, status, !transfer->tls_version || transfer->peer->ended))
+        !net_reader_is_whole(reader, status, !transfer->tls_version || transfer->opening.peer->ended))
         code = CURLE_PARTIAL_FILE;
-    if (code == CURLE_OK && reader->head_complete && !transfer->err.status) {
+    if (code == CURLE_OK && reader->head_complete && !transfer->opening.err.status) {
         net_reader_finish(reader);
         const struct net_response response = {
             .status = (int)status,
             .headers = reader->headers,
             .header_count = reader->header_count,
             .body = { (const char *)reader->body.data, reader->body.len },
-            .peer_chain = transfer->peer->chain,
+            .peer_chain = transfer->opening.peer->chain,
             .tls_version = transfer->tls_version,
-            .by_cmc_ra = transfer->peer->by_cmc_ra,
+            .by_cmc_ra = transfer->opening.peer->by_cmc_ra,
         };
         transfer->done(transfer->arg, &response, NULL);
         return;
     }
     transfer->sent = was_sent(transfer);
-    explain(transfer, code == CURLE_OK ? CURLE_WEIRD_SERVER_REPLY : code);
-    transfer->done(transfer->arg, NULL, &transfer->err);
+    net_opening_explain(&transfer->opening, code == CURLE_OK ? CURLE_WEIRD_SERVER_REPLY : code,
+                        transfer->tls_version != NULL, transfer->sent);
+    transfer->done(transfer->arg, NULL, &transfer->opening.err);
 }
 
 bool net_transfer_was_sent(const struct net_transfer *transfer)
@@ -160,25 +141,12 @@ void net_transfer_free(struct net_transfer *transfer)
 {
     if (!transfer)
         return;
-    net_multi_remove(transfer->client->multi, &transfer->request);
-    net_curl.easy_cleanup(transfer->request.easy);
-    net_url_free(&transfer->url);
+    net_opening_free(&transfer->opening);
     net_curl.slist_free_all(transfer->send_headers);
     net_seen_free(transfer->seen);
-    net_client_peer_free(transfer->peer);
     lest_buf_wipe(&transfer->send_body);
     net_reader_free(&transfer->reader);
-    net_client_free(transfer->client);
     free(transfer);
-}
-
-static CURLcode on_ssl_ctx(CURL *easy, void *ctx, void *arg)
-{
-    (void)easy;
-    struct net_transfer *transfer = arg;
-    enum lest_status status =
-        net_client_tls_prepare(transfer->client->tls, ctx, transfer->peer, &transfer->err);
-    return status ? CURLE_ABORTED_BY_CALLBACK : CURLE_OK;
 }
 
 static bool add_line(struct net_transfer *transfer, const char *line)
@@ -238,7 +206,7 @@ static int on_seek(void *arg, curl_off_t offset, int origin)
 
 static CURLcode set_method(struct net_transfer *transfer, const struct net_request *request)
 {
-    CURL *easy = transfer->request.easy;
+    CURL *easy = transfer->opening.request.easy;
     CURLcode failed = 0;
     bool post = strcmp(request->method, "POST") == 0;
     transfer->reader.head_only = strcmp(request->method, "HEAD") == 0;
@@ -270,25 +238,16 @@ enum { READ_LEN = 4096, WRITE_LEN = 16384 };
 
 static CURLcode set_options(struct net_transfer *transfer, const struct net_request *request)
 {
-    CURL *easy = transfer->request.easy;
+    CURL *easy = transfer->opening.request.easy;
     CURLcode failed = 0;
 #define SET(option, value) failed |= net_curl.easy_setopt(easy, CURLOPT_##option, value)
-    SET(ERRORBUFFER, transfer->curl_text);
-    SET(CURLU, transfer->url.handle);
-    SET(PROTOCOLS_STR, transfer->client->plain_http ? "https,http" : "https");
     SET(FOLLOWLOCATION, 0L);
-    SET(SUPPRESS_CONNECT_HEADERS, 1L); /* of a proxy */
-    SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(HTTPHEADER, transfer->send_headers);
     SET(USERAGENT, "lest/" LEST_VERSION);
     SET(HTTP_CONTENT_DECODING, 0L);
-    SET(NOSIGNAL, 1L);
-    SET(QUICK_EXIT, 1L);
     SET(BUFFERSIZE, (long)READ_LEN);
     SET(UPLOAD_BUFFERSIZE, (long)WRITE_LEN);
-    SET(NETRC, (long)CURL_NETRC_IGNORED);
     SET(TIMEOUT_MS, (long)request->timeout_ms);
-    SET(CONNECTTIMEOUT_MS, (long)request->connect_timeout_ms);
     SET(HEADERFUNCTION, on_header);
     SET(HEADERDATA, transfer);
     SET(WRITEFUNCTION, on_body);
@@ -296,15 +255,6 @@ static CURLcode set_options(struct net_transfer *transfer, const struct net_requ
     SET(NOPROGRESS, 0L);
     SET(XFERINFOFUNCTION, on_progress);
     SET(XFERINFODATA, transfer);
-    /* client_tls.c decides instead, and no session outlives its connection (RFC 7030 4.1.1). */
-    SET(SSL_VERIFYPEER, 0L);
-    SET(SSL_VERIFYHOST, 0L);
-    SET(CAINFO, NULL);
-    SET(CAPATH, NULL);
-    SET(SSLVERSION, (long)CURL_SSLVERSION_TLSv1_2);
-    SET(SSL_SESSIONID_CACHE, 0L);
-    SET(SSL_CTX_FUNCTION, on_ssl_ctx);
-    SET(SSL_CTX_DATA, transfer);
     if (request->username || request->password) {
         SET(HTTPAUTH, (long)CURLAUTH_BASIC);
         SET(USERNAME, request->username ? request->username : "");
@@ -314,23 +264,16 @@ static CURLcode set_options(struct net_transfer *transfer, const struct net_requ
     return failed ? failed : set_method(transfer, request);
 }
 
-static enum lest_status prepare(struct net_transfer *transfer, const struct net_request *request,
-                                struct lest_error *err)
+static enum lest_status prepare(struct net_transfer *transfer, struct net_client *client,
+                                const struct net_request *request, struct lest_error *err)
 {
-    const struct net_client *client = transfer->client;
-    enum lest_status status = net_url_parse(request->url, client->plain_http, &transfer->url, err);
+    enum lest_status status =
+        net_opening_init(&transfer->opening, client, request->url, request->connect_timeout_ms, err);
+    if (!status)
+        status = set_headers(transfer, request, err);
     if (status)
         return status;
-    transfer->peer = net_client_tls_peer(client->tls, transfer->url.host);
-    if (!transfer->peer)
-        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
-    status = set_headers(transfer, request, err);
-    if (status)
-        return status;
-    transfer->request.easy = net_curl.easy_init();
-    if (!transfer->request.easy)
-        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
-    if (request->watched && !(transfer->seen = net_seen_new(transfer->request.easy)))
+    if (request->watched && !(transfer->seen = net_seen_new(transfer->opening.request.easy)))
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     CURLcode code = set_options(transfer, request);
     if (code != CURLE_OK)
@@ -349,15 +292,14 @@ enum lest_status net_transfer_send(struct net_client *client, const struct net_r
     struct net_transfer *transfer = calloc(1, sizeof *transfer);
     if (!transfer)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
-    transfer->client = net_client_ref(client);
-    transfer->request.done = finish;
+    transfer->opening.request.done = finish;
     transfer->done = done;
     transfer->arg = arg;
     lest_buf_init(&transfer->send_body, request->body_len + 1);
     net_reader_init(&transfer->reader, request->body_max);
     net_intake_init(&transfer->intake, request->body_max);
-    enum lest_status status = prepare(transfer, request, err);
-    if (!status && !net_multi_add(client->multi, &transfer->request))
+    enum lest_status status = prepare(transfer, client, request, err);
+    if (!status && !net_multi_add(client->multi, &transfer->opening.request))
         status = lest_error_set(err, LEST_E_NOMEM, "out of memory or descriptors");
     if (status)
         net_transfer_free(transfer);

@@ -12,6 +12,7 @@
 --- Making a client does nothing yet: what is wrong with its files or its URL comes back from its
 --- methods as `nil, err`.
 local answer = require "lest.client.answer"
+local connection = require "lest.client.connection"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local issued = require "lest.client.issued"
@@ -218,10 +219,45 @@ function Client:reenroll(options)
   return planned(self, "simplereenroll", plan, options, true)
 end
 
---- Close the kept connections; the next call opens new ones.
+--- Open a connection to be driven by hand, verified as all others of this client; a client may have
+--- several. The newest is the one of client:send and client:receive.
+---@return lest.client.connection?
+---@return lest.error? err
+function Client:connect()
+  local opened, err = session.open(self)
+  if not opened then return nil, err end
+  local made
+  made, err = connection.open(self, opened)
+  if made then self.connection = made end
+  return made, err
+end
+
+local function newest(self)
+  return self.connection or error("there is no connection: client:connect() opens one", 3)
+end
+
+--- The newest connection's send.
+---@param what lest.client.sending
+---@return true?
+---@return lest.error? err
+function Client:send(what)
+  return newest(self):send(what)
+end
+
+--- The newest connection's receive.
+---@param options? { timeout?: string|integer }
+---@return lest.http.response?
+---@return lest.error? err
+function Client:receive(options)
+  return newest(self):receive(options)
+end
+
+--- Close the kept connections, and the newest of those driven by hand; the next call opens new
+--- ones.
 function Client:close()
+  if self.connection then self.connection:close() end
   if self.session then self.session.http:close() end
-  self.session = nil
+  self.connection, self.session = nil, nil
 end
 Client.__close = Client.close
 

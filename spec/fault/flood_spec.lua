@@ -206,5 +206,15 @@ describe("a client whose server floods it with", function()
         assert.matches(row[5], err.message)
       end
     end)
+    it(("%s (TLS %s) on a connection driven by hand, too"):format(row[1], row[3]), function()
+      local server <close> = world:serve(with(row[3], {}))
+      server:answer { "head", { flood = row[2] } }
+      local by_hand <close> = world:client(server, { timeout = 30 })
+      local connection = assert(by_hand:connect())
+      assert(connection:send { path = "/x" })
+      local response, err = connection:receive()
+      assert.is_nil(response)
+      assert.not_equal("timeout", err.code)
+    end)
   end
 end)

@@ -24,6 +24,9 @@ M.enroll = {
 }
 M.reenroll = { key = "lest.key", digest = "string", wait = "string|integer",
   csrattrs = "boolean", change = "table" }
+M.send = { operation = "string", method = "string", path = "string", body = "string|lest.csr",
+  headers = "table", password = "boolean", raw = "string", timeout = "string|integer" }
+M.receive = { timeout = "string|integer" }
 M.wait = { wait = "string|integer" }
 
 --- The name of a class of ours, or Lua's type.

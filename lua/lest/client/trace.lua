@@ -15,7 +15,7 @@ local M = {}
 ---@field port integer?
 ---@field reused boolean? the connection is one that was kept
 ---@field tls lest.client.tls?
----@field method string? of request
+---@field method string? of request; nil where other bytes were sent
 ---@field target string?
 ---@field headers string[][]? of request and answer; what is secret is masked
 ---@field body string?
@@ -53,14 +53,18 @@ end
 ---@param tls table
 ---@return lest.client.tls
 function M.tls(tls)
-  tls.chain = tls.chain and certs(tls.chain)
-  tls.path = tls.path and certs(tls.path)
-  return tls
+  local found = {}
+  for name, value in pairs(tls) do found[name] = value end
+  found.chain, found.path = tls.chain and certs(tls.chain), tls.path and certs(tls.path)
+  return found
 end
 
+-- What is no request is told as its bytes.
 local function request_event(sent)
   local head = core.http.parse_request(sent)
-  if not head then return nil end
+  if not head then
+    return { kind = "request", headers = {}, body = secrets.request(sent), masked = false }
+  end
   local body, masked = secrets.body(sent:sub(head.head_len + 1))
   return { kind = "request", method = head.method, target = head.target,
     headers = secrets.headers(head.headers), body = body, masked = masked }
@@ -75,26 +79,51 @@ local function ms(us)
   return us and us / 1000
 end
 
+--- Tell of a connection, with what its handshake came to.
+---@param tell fun(event: lest.client.event)
+---@param facts { address?: string, port: integer, reused?: boolean, tls: table }
+---@param times? table microseconds: connected, secured
+function M.opened(tell, facts, times)
+  local tls = facts.tls
+  times = times or {}
+  if facts.address then
+    tell { kind = "connect", address = facts.address, port = facts.port,
+      reused = facts.reused or false, at = ms(times.connected) }
+  end
+  if not facts.reused and (tls.version or tls.chain or tls.alert) then
+    tell { kind = "tls", tls = M.tls(tls), at = ms(times.secured) }
+  end
+end
+
+--- Tell of the bytes of a request.
+---@param tell fun(event: lest.client.event)
+---@param bytes string
+function M.sent(tell, bytes)
+  tell(request_event(bytes))
+end
+
+--- Tell of an answer, or of what came in place of one.
+---@param tell fun(event: lest.client.event)
+---@param response? lest.http.response
+---@param err? lest.error
+---@param received string
+---@param ended_us? integer
+function M.received(tell, response, err, received, ended_us)
+  local event = response and answer_event(response)
+    or { kind = "failure", error = err, received = secrets.answer(received) }
+  event.at = ms(ended_us)
+  tell(event)
+end
+
 --- Tell of one exchange what was on the wire.
 ---@param tell fun(event: lest.client.event)
 ---@param seen table of core.http_client
 ---@param response? lest.http.response
 ---@param err? lest.error
 function M.exchange(tell, seen, response, err)
-  local times = seen.times
-  if seen.address then
-    tell { kind = "connect", address = seen.address, port = seen.port, reused = seen.reused,
-      at = ms(times.connected) }
-  end
-  if not seen.reused and (seen.tls.version or seen.tls.chain or seen.tls.alert) then
-    tell { kind = "tls", tls = M.tls(seen.tls), at = ms(times.secured) }
-  end
-  local request = request_event(seen.sent)
-  if request then tell(request) end
-  local last = response and answer_event(response)
-    or { kind = "failure", error = err, received = secrets.answer(seen.received) }
-  last.at = ms(times.ended)
-  tell(last)
+  M.opened(tell, seen, seen.times)
+  if seen.sent ~= "" then M.sent(tell, seen.sent) end
+  M.received(tell, response, err, seen.received, seen.times.ended)
 end
 
 --- Who watches a client now: a function for events; nil for nobody.

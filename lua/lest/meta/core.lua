@@ -1062,8 +1062,43 @@ local http_client = {}
 ---@return lest.error? err usage
 function http_client:request(options) end
 
+--- Open a connection to be driven by hand, verified as those of requests. The callback gets true,
+--- or nil and an error; connection:facts() then says more in both cases.
+---@param options { url: string, callback: function, timeout_ms?: integer }
+---@return lest.http_connection? connection keep it until the callback comes
+---@return lest.error? err usage
+function http_client:connect(options) end
+
 --- Requests under way go on.
 function http_client:close() end
+
+--- A connection that is driven by hand; one operation at a time. Closing it ends what is under way.
+---@class lest.http_connection
+local http_connection = {}
+
+--- Send bytes. The callback gets true, or nil and an error.
+---@param options { bytes: string, callback: function, timeout_ms?: integer }
+---@return lest.http_connection?
+---@return lest.error? err usage
+function http_connection:send(options) end
+
+--- Read the next answer, strictly. The callback gets { status, headers, body }, or nil and an error.
+---@param options { callback: function, timeout_ms?: integer, head_only?: boolean,
+--- max_body?: integer } head_only: the answer is one to HEAD
+---@return lest.http_connection?
+---@return lest.error? err usage
+function http_connection:receive(options) end
+
+--- The bytes of the answer that was read last, or what came in place of one.
+---@return string
+function http_connection:raw() end
+
+--- What is known of it: { address, port, tls }, also where it could not be opened.
+---@return table
+function http_connection:facts() end
+
+--- Close it; the callback of what is under way is not called.
+function http_connection:close() end
 
 --- A request under way.
 ---@class lest.http_request

@@ -55,7 +55,7 @@ local SHOW <const> = {}
 
 function SHOW.connect(event, note)
   local address = event.address:find ":" and "[" .. event.address .. "]" or event.address
-  local what = event.reused and "on the connection to" or event.at and "connected to" or "trying"
+  local what = event.reused and "on the connection to" or event.at and "connected to" or "to"
   note(("%s %s:%d%s"):format(what, address, event.port, took(event)))
 end
 
@@ -106,7 +106,9 @@ local function message(event, first, line)
 end
 
 function SHOW.request(event, _, line)
-  message(event, ("%s %s"):format(event.method, event.target), function(text) line(">", text) end)
+  local function sent(text) line(">", text) end
+  if not event.method then return lines_of(event.body, sent) end
+  message(event, ("%s %s"):format(event.method, event.target), sent)
 end
 
 function SHOW.answer(event, note, line)

@@ -9,7 +9,8 @@ local SOURCES <const> = { "lest.policy.verdicts", "lest.policy.ready", "lest.pol
   "lest.policy.inventory", "lest.policy.inventories", "lest.policy",
   "lest.client", "lest.http", "lest.task", "lest.all",
   "lest.retry", "lest.url",
-  "lest.log", "lest.testing", "lest.client.trust", "lest.client.trace", "lest.explanation",
+  "lest.log", "lest.testing", "lest.client.trust", "lest.client.trace",
+  "lest.client.connection", "lest.explanation",
   "lest.meta.core", "lest.meta.policy", "lest.meta.lest" }
 
 -- A module that gives what stands in other files too.

@@ -69,9 +69,12 @@ local function client_section()
     parameters = { { name = "options", type = "lest.client.options", text = "" } } }
   table.insert(section, api.call("lest.", make))
   api.add_class(section, "lest.client", "client")
-  for _, class in ipairs { "lest.client.event", "lest.client.tls" } do
+  for _, object in ipairs { { "lest.client.connection", "connection" },
+    { "lest.client.sending", "what" }, { "lest.client.event", "event" },
+    { "lest.client.tls", "tls" } } do
+    local class, called = table.unpack(object)
     table.insert(section, { heading = class })
-    api.add_class(section, class, "event")
+    api.add_class(section, class, called)
   end
   return section
 end
