@@ -67,6 +67,13 @@ describe("lest repl --attach", function()
     code, out, err = run("", "-e", "1 + 1", "-e", "nope", "-e", "3")
     assert.same({ 1, "2\n3\n" }, { code, out })
     assert.matches("^error: console:1: nothing is named 'nope'", err)
+    for _, typed in ipairs { "verdict", "x = request", "x = resume()",
+      'x = ledger "nope" {}', "x = policy.reload 'y.lua'", "x = stack 'none'" } do
+      code, out, err = run(typed .. "\n")
+      assert.same({ 1, "" }, { code, out })
+      assert.matches("^error: [^/]+\n", err)
+      assert.equal(typed == "x = policy.reload 'y.lua'", err:find "^error: console:1: " == nil)
+    end
     local absent, _, problem = process.run(shell.line("repl", "--attach", "/nowhere/control.sock"))
     assert.matches("/nowhere/control.sock", problem)
     assert.not_equal(0, absent)

@@ -101,6 +101,57 @@ describe("the control socket", function()
     process.wait_for(open, "the next")
   end)
 
+  it("serves others while the ledger is asked, and lets nobody ask without end", function()
+    local server = start()
+    local path = socket_of(server)
+    process.must { "sqlite3", server:ledger(), [[WITH RECURSIVE n(i) AS
+      (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
+      INSERT INTO requests (id, time_us, operation, label, verdict, principal_name)
+      SELECT 'r' || i, i, 'simpleenroll', '', 'approve', hex(zeroblob(500)) FROM n]] }
+    local slow <close> = assert(control.enter(path))
+    local other <close> = assert(control.enter(path))
+    local answers = {}
+    for id = 1, 10 do
+      slow.waiting[id] = { part = function() end, done = function(rows, err)
+        answers[#answers + 1] = rows and "rows" or err.code
+      end }
+      assert(slow:send { id = id, op = "ledger", what = "request", query = { limit = 100 } })
+    end
+    slow.last = 10
+    assert(other:ask { op = "status" })
+    assert.is_true(#answers < 10)
+    process.wait_for(function()
+      other:ask { op = "status" }
+      return not next(slow.waiting)
+    end, "all answers", 20)
+    table.sort(answers)
+    assert.same({ "rows", "rows", "rows", "rows", "rows", "rows", "rows", "rows", "rows",
+      "unavailable" }, answers)
+    assert.same({}, slow:ask { op = "ledger", what = "credential", query = {} })
+  end)
+
+  it("takes so much at a console as a log has room for", function()
+    local server = start(with "workers = 1")
+    local session <close> = assert(control.enter(socket_of(server)))
+    local function ask(frame)
+      frame.op, frame.worker = "console", 1
+      return session:ask(frame)
+    end
+    process.wait_for(function() return ask { act = "open" } end, "the worker")
+    local err
+    for i = 1, 60 do
+      local done
+      done, err = ask { act = "eval", code = "--" .. ("x"):rep(60000) }
+      if not done then
+        assert.is_true(i > 50)
+        break
+      end
+    end
+    assert.matches("too much was opened and typed: wait %d+ s", err and err.message)
+    assert.is_nil((ask { act = "open" }))
+    assert.is_true(#server:logged "console statement" <= 3060)
+  end)
+
   it("stays over a reload, and after its process was killed", function()
     local server = start()
     local path = socket_of(server)

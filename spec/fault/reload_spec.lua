@@ -18,8 +18,8 @@ describe("lest policy reload", function()
     return process.run { server.lest, "policy", "reload", "--config", config, ... }
   end
 
-  local function generation()
-    local session <close> = assert(control.enter(server.dir .. "/ledger/control.sock"))
+  local function generation(path)
+    local session <close> = assert(control.enter(path or server.dir .. "/ledger/control.sock"))
     return session:ask { op = "status" }.generation
   end
 
@@ -166,6 +166,47 @@ describe("lest policy reload", function()
     process.wait_for(function() return not process.alive(pid) end, "its end", 60)
     assert.equal("code 1\n", process.read(server.folder .. "/out"))
     assert.matches("were ended before they had passed", process.read(server.folder .. "/err"))
+  end)
+
+  it("leaves nothing behind that a spec has started", function()
+    start { config = function(text)
+      return (text:gsub("labels = {", "policy_tests = true,\n  labels = {", 1))
+    end }
+    local mark = ("7%d"):format(core.process.pid)
+    process.write(server.dir .. "/policy_spec.lua", ([[it("starts what goes on", function()
+      os.execute "sleep %s </dev/null >/dev/null 2>&1 &"
+    end)]]):format(mark))
+    local code, _, err = reload()
+    assert.equal(0, code, err)
+    process.wait_for(function()
+      return select(2, process.run { "pgrep", "-f", "^sleep " .. mark }) == ""
+    end, "its end", 5)
+  end)
+
+  it("is for a member of the group once in ten seconds, and for root always", function()
+    if not host.is_root then return pending "needs root, to be another account" end
+    server = support.make()
+    finally(function() server:stop() end)
+    config = server.dir .. "/server.lua"
+    local path = server.folder .. "/c.sock"
+    server:edit_config(function(text)
+      return (text:gsub("labels = {", ("control = { path = %q, group = 4242 },\n  labels = {")
+        :format(path), 1))
+    end)
+    server:run()
+    local function member()
+      return process.run { "setpriv", "--reuid=65534", "--regid=65534", "--groups=4242",
+        server.lest, "policy", "reload", "--control", path }
+    end
+    local before = generation(path)
+    for _ = 1, 3 do
+      local code, out, err = member()
+      assert.same({ 5, "" }, { code, out })
+      assert.matches("asked to be: wait %d+ s", err)
+    end
+    assert.equal(before, generation(path))
+    assert.equal(0, (reload()))
+    assert.equal(0, (reload()))
   end)
 
   it("says so where no server runs, or none has a socket", function()

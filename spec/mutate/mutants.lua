@@ -12,8 +12,8 @@ local process = require "support.process"
 
 local M = {}
 
-local AREAS <const> = { "client", "authority", "ledger", "worker", "console", "pki", "http", "wire",
-  "host" }
+local AREAS <const> = { "client", "authority", "ledger", "worker", "console", "control", "pki",
+  "http", "wire", "host" }
 
 --- All mutants, or those with one of some words in their title.
 ---@param words string[]

@@ -185,11 +185,21 @@ static void reap(struct supervisor *supervisor, int64_t now_ms)
 {
     struct host_generation *all[] = { supervisor->current, supervisor->next, supervisor->old };
     int wait_status;
-    pid_t pid;
-    while ((pid = waitpid(-1, &wait_status, WNOHANG)) > 0)
+    siginfo_t ended;
+    for (;;) {
+        /* Each child leads a group of its own. What is left in it, as what a policy's spec has started, ends
+         * with it, while nobody else can have its number. */
+        ended.si_pid = 0;
+        if (waitid(P_ALL, 0, &ended, WEXITED | WNOHANG | WNOWAIT) < 0 || !ended.si_pid)
+            return;
+        pid_t pid = ended.si_pid;
+        kill(-pid, SIGKILL);
+        if (waitpid(pid, &wait_status, WNOHANG) <= 0)
+            return;
         for (size_t i = 0; i < sizeof all / sizeof *all; i++)
             if (all[i] && host_generation_ended(all[i], pid, wait_status, now_ms))
                 break;
+    }
 }
 
 static void say_ready(const struct host_generation *generation)

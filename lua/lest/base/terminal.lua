@@ -22,6 +22,13 @@ function M.safe(text)
   end))
 end
 
+--- The same for a text of lines: their ends and tabulators are kept.
+---@param text string
+---@return string
+function M.text(text)
+  return (text:gsub("[^\n\t]+", M.safe))
+end
+
 --- Text of a peer as one short line: blanks are one space, sequences of a terminal are left out.
 ---@param text string
 ---@param most integer bytes

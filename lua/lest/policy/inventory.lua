@@ -40,18 +40,35 @@ function M.is(value)
   return known[value] == true
 end
 
--- How often the log is told of the same outage.
-local TOLD_MS <const> = 60000
+-- How often the log is told of the same outage; and of an inventory in all, in so long: one that
+-- comes and goes, or has another problem each time, fills no log. What is left out is said later,
+-- if it is so still.
+local TOLD_MS <const>, TOLD_MOST <const> = 60000, 20
 -- What it was told of, by inventory: the problem, and when.
 local told <const> = setmetatable({}, { __mode = "k" })
+
+-- The lines of each since `ms`.
+local written <const> = setmetatable({}, { __mode = "k" })
+
+local function take_line(self, now_ms)
+  local window = written[self]
+  if not window or now_ms >= window.ms + TOLD_MS then
+    window = { ms = now_ms, lines = 0 }
+    written[self] = window
+  end
+  window.lines = window.lines + 1
+  return window.lines <= TOLD_MOST
+end
 
 --- An operator hears of an outage once, not with each request.
 local function tell(self, problem)
   local last, now_ms = told[self], core.clock.monotonic_ms()
   if problem == nil then
-    if last then core.log.write("info", "inventory back", { "inventory", self.place }) end
+    if not last or not take_line(self, now_ms) then return end
+    core.log.write("info", "inventory back", { "inventory", self.place })
     told[self] = nil
   elseif not last or last.problem ~= problem or now_ms >= last.ms + TOLD_MS then
+    if not take_line(self, now_ms) then return end
     core.log.write("error", "inventory away", { "inventory", self.place, "message", problem })
     told[self] = { problem = problem, ms = now_ms }
   end

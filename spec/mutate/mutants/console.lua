@@ -22,8 +22,8 @@ return {
     { "a file of lest's policy", '"address", "all",', '"address", "file", "all",' },
     { "a shell", '"clock", "date",', '"clock", "execute", "date",' },
     { "a global of raw tables", '"rawlen", "select",', '"rawlen", "rawset", "select",' },
-    { "the console's own words can be assigned", "if verbs[key] then error((",
-      "if false then error((" },
+    { "the console's own words can be assigned", "if verbs[key] then M.raise((",
+      "if false then M.raise((" },
     { "what is kept has no end", "if state.values > KEPT_VALUES or", "if false and" },
   },
 

@@ -1,8 +1,8 @@
 --- An operator's command in a process of its own, which the control role has forked: the command as
 --- it is at a terminal, with what it prints on its way to who asked, and with no file but what came
 --- along.
+local allowed = require "lest.tool.allowed"
 local core = require "lest.core"
-local errands = require "lest.tool.errands"
 local fail = require "lest.base.fail"
 local frames = require "lest.server.control.frames"
 local json = require "lest.json"
@@ -98,8 +98,8 @@ function Errand:user_name()
 end
 
 function Errand:act(command, options, action)
-  local row = errands.row(command, options.subcommand)
-  local forbidden = row and errands.forbidden(row, options)
+  local row = allowed.row(command, options.subcommand)
+  local forbidden = row and allowed.forbidden(row, options)
   if not row then return fail("refused", "this is not for a server that runs") end
   if forbidden then
     return fail("refused", ("--%s is not for a server that runs"):format(forbidden))
@@ -129,7 +129,7 @@ end
 local function output_of(errand, frame)
   local path = type(frame.into) == "string" and core.base64.decode(frame.into)
   if not path or #path > PATH_MAX then return nil end
-  local stream = new_stream(errand, errands.OUTPUT)
+  local stream = new_stream(errand, allowed.OUTPUT)
   stream.path = path
   return stream
 end
@@ -155,7 +155,7 @@ end
 
 --- Load all that a command may need, while lest's files can be read.
 function M.prepare()
-  for command in pairs(errands.ALLOWED) do
+  for command in pairs(allowed.ALLOWED) do
     local module = require("lest.tool.command." .. command)
     module.parser():get_help()
   end

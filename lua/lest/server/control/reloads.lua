@@ -1,4 +1,5 @@
 --- Who waits for a reload: the supervisor says what came of it, in a generation that was there.
+local alive = require "lest.server.control.alive"
 local core = require "lest.core"
 local frames = require "lest.server.control.frames"
 local json = require "lest.json"
@@ -6,8 +7,9 @@ local terminal = require "lest.base.terminal"
 
 local M = {}
 
--- Says to who waits that the server lives.
-local ALIVE_MS <const> = 5000
+-- Between a start or a wish and the wish of an account that could not send the signal either: each
+-- is a generation of processes.
+local EVERY_MS <const> = 10000
 -- What was told before this process was to end has come by then.
 local LAST_MS <const> = 1000
 local REASON_MAX <const> = 2000
@@ -16,9 +18,11 @@ local REASON_MAX <const> = 2000
 local Reloads = {}
 Reloads.__index = Reloads
 
+---@param may_always fun(uid: integer): boolean who could send the signal as well
 ---@return lest.control.reloads
-function M.new()
-  return setmetatable({ waiting = {} }, Reloads)
+function M.new(may_always)
+  return setmetatable({ waiting = {}, may_always = may_always,
+    last_ms = core.clock.monotonic_ms() }, Reloads)
 end
 
 -- A line of the log, or a sentence.
@@ -31,18 +35,18 @@ end
 
 local function settle(self, exit_code, reason)
   for _, each in pairs(self.waiting) do
+    each.alive:close()
     each.visitor:send(exit_code == 0 and frames.result(each.id, { ok = true })
       or frames.failure(each.id, exit_code == 2 and "config" or "io", words_of(reason)))
   end
   self.waiting = {}
-  if self.timer then self.timer:close() end
 end
 
-local function alive(self)
-  for _, each in pairs(self.waiting) do
-    each.visitor:send(frames.part(each.id, { alive = true }))
-  end
-  self.timer = core.loop.timer(ALIVE_MS, function() alive(self) end)
+-- Seconds until an account may ask.
+local function wait_of(self, uid)
+  local left_ms = self.last_ms + EVERY_MS - core.clock.monotonic_ms()
+  if left_ms <= 0 or self.may_always(uid) then return nil end
+  return (left_ms + 999) // 1000
 end
 
 --- Reload; the answer comes when that is over.
@@ -52,15 +56,23 @@ function Reloads:ask(visitor, frame)
   if self.waiting[visitor] then
     return visitor:send(frames.failure(frame.id, "usage", "one reload after the other"))
   end
+  local wait_s = wait_of(self, visitor.peer.uid)
+  if wait_s then
+    return visitor:send(frames.failure(frame.id, "unavailable",
+      ("the server has just been reloaded or asked to be: wait %d s"):format(wait_s)))
+  end
   core.log.write("info", "reload asked", { "uid", visitor.peer.uid })
-  self.waiting[visitor] = { visitor = visitor, id = frame.id }
+  self.last_ms = core.clock.monotonic_ms()
+  local waiting = { visitor = visitor, id = frame.id, alive = alive.new(visitor, frame.id) }
+  self.waiting[visitor] = waiting
   core.process.reload(function(...) settle(self, ...) end)
-  if self.timer then self.timer:close() end
-  alive(self)
+  waiting.alive:start()
 end
 
 ---@param visitor lest.control.visitor
 function Reloads:leave(visitor)
+  local waiting = self.waiting[visitor]
+  if waiting then waiting.alive:close() end
   self.waiting[visitor] = nil
 end
 

@@ -1,13 +1,14 @@
 --- The control role: operators come to it through a Unix socket while the server runs. It has the
 --- account that owns the ledger, and no key, no network and no policy.
+local children_module = require "lest.server.control.children"
+local commands_module = require "lest.server.control.commands"
 local consoles_module = require "lest.server.control.consoles"
 local core = require "lest.core"
 local errand = require "lest.server.control.errand"
-local errands_module = require "lest.server.control.errands"
 local fail = require "lest.base.fail"
 local frames = require "lest.server.control.frames"
 local importing = require "lest.tool.import"
-local query = require "lest.server.control.query"
+local queries_module = require "lest.server.control.queries"
 local reloads_module = require "lest.server.control.reloads"
 local snapshot = require "lest.server.config.snapshot"
 local start_failure = require "lest.server.config.start_failure"
@@ -20,7 +21,9 @@ local M = {}
 ---@field launch table
 ---@field visitors lest.control.visitors
 ---@field consoles lest.control.consoles
----@field errands lest.control.errands
+---@field children lest.control.children
+---@field commands lest.control.commands
+---@field queries lest.control.queries
 ---@field reloads lest.control.reloads
 local Control = {}
 Control.__index = Control
@@ -42,9 +45,7 @@ end
 
 --- A question to the ledger that changes nothing.
 function operations.ledger(control, visitor, frame)
-  local rows, err = query.ask(control.errands.config, frame.what, frame.query)
-  if rows then return visitor:send(frames.result(frame.id, rows)) end
-  visitor:send(frames.failure(frame.id, err.code, err.message))
+  control.queries:ask(visitor, frame)
 end
 
 function operations.reload(control, visitor, frame)
@@ -53,7 +54,7 @@ end
 
 for _, name in ipairs { "file", "command", "input" } do
   operations[name] = function(control, visitor, frame)
-    control.errands[name](control.errands, visitor, frame)
+    control.commands[name](control.commands, visitor, frame)
   end
 end
 
@@ -109,8 +110,8 @@ function Control:serve(fd)
   -- What has begun may end, within the drain; the next generation begins what comes now.
   self.reloads:finish()
   self.visitors:dismiss()
-  self.errands:dismiss()
-  while self.errands.count > 0 do core.loop.turn() end
+  self.commands:dismiss()
+  while self.children.count > 0 do core.loop.turn() end
   return terminate and 0
 end
 
@@ -135,12 +136,17 @@ function M.main(launch)
     on_frame = function(...) control:on_frame(...) end,
     on_leave = function(visitor)
       control.consoles:leave(visitor)
-      control.errands:leave(visitor)
+      control.commands:leave(visitor)
       control.reloads:leave(visitor)
     end,
   }
-  control.reloads = reloads_module.new()
-  control.errands = errands_module.new(setmetatable({ ledger = ledger }, { __index = config }))
+  control.reloads = reloads_module.new(function(uid)
+    return uid == 0 or not launch.user and uid == core.process.uid
+  end)
+  local entered = setmetatable({ ledger = ledger }, { __index = config })
+  control.children = children_module.new()
+  control.commands = commands_module.new(entered, control.children)
+  control.queries = queries_module.new(entered, control.children)
   control.consoles = consoles_module.new(control.visitors)
   return control:serve(launch.listen_fds[1])
 end

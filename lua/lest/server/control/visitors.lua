@@ -106,7 +106,7 @@ end
 function Visitors:dismiss()
   for _, visitor in pairs(self.all) do
     visitor:send(frames.event("stopping", {}))
-    if not visitor.errand then visitor:leave() end
+    if not visitor.command and not visitor.query then visitor:leave() end
   end
 end
 

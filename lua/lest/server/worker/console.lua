@@ -7,6 +7,7 @@ local envelope = require "lest.server.wire.console"
 local facts = require "lest.server.worker.console.facts"
 local filter = require "lest.server.worker.console.filter"
 local json = require "lest.json"
+local limiter = require "lest.server.wire.limiter"
 local limits = require "lest.server.config.limits"
 local list = require "lest.base.list"
 local parking = require "lest.server.worker.console.parking"
@@ -21,6 +22,10 @@ local SESSIONS_MAX <const> = 16
 -- What may wait for a control role that does not read: less of what nobody asked for than of
 -- answers.
 local QUEUED_MAX <const>, EVENTS_QUEUED_MAX <const> = 800, 200
+
+-- Lines of the log a minute that an account causes by what it opens and types, all of which is
+-- there.
+local LINES_MAX <const> = 3000
 
 ---@class lest.console
 ---@field worker lest.worker
@@ -39,6 +44,7 @@ function M.new(worker, launch)
   local configured = worker.config.limits
   return setmetatable({
     worker = worker, number = launch.index, started_ms = core.clock.monotonic_ms(), sessions = {},
+    lines = limiter.new { per_minute = LINES_MAX, now_ms = core.clock.monotonic_ms },
     is_root = launch.user ~= nil,
     parking = parking.new { answer = configured.answer, decision = configured.decision,
       share = limits.share(configured.requests, launch.workers) },
@@ -48,6 +54,16 @@ end
 -- Who may do more than look: who may change the server's files anyway.
 local function may_write(self, uid)
   return uid == 0 or (not self.is_root and uid == core.process.uid)
+end
+
+--- Have an account write so many lines to the log.
+---@param uid integer
+---@param lines integer
+---@return integer|nil wait seconds, where it may not yet
+function Console:take_lines(uid, lines)
+  local wait = self.lines:wait(uid)
+  for _ = 1, wait and 0 or lines do self.lines:count(uid) end
+  return wait
 end
 
 local function count(sessions)
@@ -72,6 +88,8 @@ local acts <const> = {}
 
 function acts.open(self, peer, frame)
   if self.is_stopping then return nil, "the server stops" end
+  local wait_s = self:take_lines(peer.uid, 1)
+  if wait_s then return nil, ("too much was opened and typed: wait %d s"):format(wait_s) end
   if frame.write and not may_write(self, peer.uid) then
     return nil, "--write is for root, and for the account that started the server"
   elseif not self.sessions[peer.connection] and count(self.sessions) >= SESSIONS_MAX

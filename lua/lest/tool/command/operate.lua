@@ -1,7 +1,7 @@
 --- What the commands over a server's ledger share.
 local clock = require "lest.base.clock"
 local core = require "lest.core"
-local errands = require "lest.tool.errands"
+local handover = require "lest.tool.handover"
 local json = require "lest.json"
 local ledger_file = require "lest.server.ledger.file"
 local operator = require "lest.server.ledger.operator"
@@ -324,7 +324,7 @@ function M.main(parser, args, actions)
     local config, err = M.config(options)
     if not config then return nil, err end
     local code, hint
-    code, err, hint = errands.send(parser._name:match "[^ ]+$", options, args, config)
+    code, err, hint = handover.send(parser._name:match "[^ ]+$", options, args, config)
     if code or err then return code, err end
     operator.who = { uid = core.system.user_id(), account = M.user_name(), through = "file",
       operator = options.operator }

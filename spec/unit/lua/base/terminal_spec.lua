@@ -14,6 +14,10 @@ describe("text for a terminal", function()
     end
   end)
 
+  it("keeps its lines and columns where it is a text", function()
+    assert.equal("a\tb\n\\x1b]0;x\\x07\\x0d\n", terminal.text "a\tb\n\27]0;x\7\r\n")
+  end)
+
   it("becomes one short line where it is a peer's", function()
     assert.equal("a b c", terminal.line("  a\r\n\tb\27[31m c ", 100))
     assert.equal("\\u{9b}31m\\xff", terminal.line("\u{9b}31m\xff", 100))

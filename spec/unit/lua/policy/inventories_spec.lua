@@ -106,6 +106,27 @@ describe("policy.csv", function()
     assert.same({ "inventory back: " .. path }, logged)
   end)
 
+  it("fills no log where it comes and goes, and says at last how it is", function()
+    local listed = policy.listed(policy.csv(path, { key = "name" }), "${principal.name}")
+    for i = 1, 20 do
+      replace(("name,host,other%d\ncat,h\n"):format(i))
+      assert.equal("unavailable", (ask(listed, "cat")))
+      replace "name,host,state\ncat,h-3,new\n"
+      ask(listed, "cat")
+    end
+    assert.equal(20, #logged)
+    logged = {}
+    local now = core.clock.monotonic_ms
+    core.clock.monotonic_ms = function() return now() + 60000 end -- luacheck: ignore 122
+    finally(function() core.clock.monotonic_ms = now end) -- luacheck: ignore 122
+    replace "name,host\ncat,h\n"
+    ask(listed, "cat")
+    replace "name,host,state\ncat,h-3,new\n"
+    ask(listed, "cat")
+    assert.equal(2, #logged)
+    assert.matches("inventory back", logged[2])
+  end)
+
   it("waits for nobody where a pipe takes its place after it was looked at", function()
     local listed = policy.listed(policy.csv(path, { key = "name" }), "${principal.name}")
     replace "name,host,state\ncat,h-3,new\n"

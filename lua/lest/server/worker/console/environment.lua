@@ -46,6 +46,21 @@ function M.plain()
   return names
 end
 
+local LEVELS <const> = 20
+
+--- Raise a problem with the line of the statement that has it, where that has not been left.
+---@param problem string
+function M.raise(problem)
+  for level = 2, LEVELS do
+    local info = debug.getinfo(level, "Sl")
+    if not info then break end
+    if info.source == M.CHUNK then
+      error(("%s:%d: %s"):format(M.CHUNK:sub(2), info.currentline, problem), 0)
+    end
+  end
+  error(problem, 0)
+end
+
 local function hint(names, verbs, key)
   local known = {}
   for _, from in ipairs { names, verbs } do
@@ -71,10 +86,10 @@ function M.new(session, verbs, variables)
       local found = variables()
       if found[key] ~= nil then return session.looker:see(found[key]) end
       if type(key) ~= "string" then return nil end
-      error(("nothing is named '%s' here%s"):format(key:sub(1, 60), hint(plain, verbs, key)), 2)
+      M.raise(("nothing is named '%s' here%s"):format(key:sub(1, 60), hint(plain, verbs, key)))
     end,
     __newindex = function(_, key, value)
-      if verbs[key] then error(("'%s' is the console's own"):format(tostring(key)), 2) end
+      if verbs[key] then M.raise(("'%s' is the console's own"):format(tostring(key))) end
       session.globals[key] = value
     end,
     __metatable = false,

@@ -88,7 +88,7 @@ end
 -- Ask the terminal, which asks the other workers and the control role.
 local function ask(statement, what, arguments)
   if statement.asked >= ASKS_MAX then
-    error(("a statement asks at most %d times"):format(ASKS_MAX), 2)
+    environment.raise(("a statement asks at most %d times"):format(ASKS_MAX))
   end
   statement.asked = statement.asked + 1
   local number = statement.asked
@@ -98,7 +98,7 @@ local function ask(statement, what, arguments)
       arguments = portable.pack(arguments) }
     return { close = function() statement.waiting[number] = nil end }
   end)
-  if answer.problem ~= nil then error(tostring(answer.problem), 2) end
+  if answer.problem ~= nil then environment.raise(tostring(answer.problem)) end
   return portable.unpack(answer.value)
 end
 
@@ -202,6 +202,10 @@ end
 function Session:evaluate(frame)
   if self.statement then return self:refuse(frame.id, "another statement runs") end
   if #frame.code > CODE_MAX then return self:refuse(frame.id, "the statement is too long") end
+  local wait_s = self.console:take_lines(self.uid, 1 + #frame.code // LOGGED_MAX)
+  if wait_s then
+    return self:refuse(frame.id, ("too much was opened and typed: wait %d s"):format(wait_s))
+  end
   log_statement(self, frame.code, self:parked(frame.request))
   local statement = { id = frame.id, session = self, files = frame.files or {}, asked = 0,
     printed = 0, waiting = {} }

@@ -10,17 +10,16 @@ local policy = require "lest.policy"
 
 local M = {}
 
--- Level of error() for the line that was typed, from a function that a verb gives.
-local TYPED <const> = 3
+local raise <const> = environment.raise
 
 local function held_by(statement)
   if statement.held and statement.held.place then return statement.held end
-  error("no request is parked here: break_at { principal = \"...\" } parks the next", TYPED)
+  raise("no request is parked here: break_at { principal = \"...\" } parks the next")
 end
 
 local function for_write(session, what)
   if not session.may_write then
-    error(what .. " is for `lest repl --attach --write`", TYPED)
+    raise(what .. " is for `lest repl --attach --write`")
   end
 end
 
@@ -38,7 +37,7 @@ local function filtered(name)
     return function(options)
       local labels = list.sorted_keys(session.console.worker.labels)
       local wanted, problem = filter.check(options, labels)
-      if not wanted then error(("%s: %s"):format(name, problem), 2) end
+      if not wanted then raise(("%s: %s"):format(name, problem)) end
       return statement.ask(name, options or {})
     end
   end
@@ -59,7 +58,7 @@ local function frame_at(held, level)
   local all = held:frames()
   local at = level or 1
   if math.type(at) ~= "integer" or not all[at] then
-    error(("there is no such function of the policy here: there are %d"):format(#all), TYPED)
+    raise(("there is no such function of the policy here: there are %d"):format(#all))
   end
   return all[at]
 end
@@ -89,10 +88,10 @@ local function reload(session, statement)
     for_write(session, "policy.reload")
     local held, file = held_by(statement), statement.files[name]
     if type(file) ~= "table" then
-      error("policy.reload takes the name of a file as it is typed, policy.reload \"x.lua\"", 2)
+      raise("policy.reload takes the name of a file as it is typed, policy.reload \"x.lua\"")
     end
     local made, err = hooks.load(file.path, file.text, options)
-    if not made then error(err.message, 2) end
+    if not made then raise(err.message) end
     held:try(made)
     held:await_change()
   end
@@ -103,7 +102,7 @@ local function answer(session, statement)
     for_write(session, "answer")
     local held = held_by(statement)
     if not policy.is_verdict(verdict) then
-      error("answer takes a verdict, as answer(policy.reject \"...\")", 2)
+      raise("answer takes a verdict, as answer(policy.reject \"...\")")
     end
     held:answer(holding.of_operator(verdict, session.who))
     held:await_change()

@@ -1,103 +1,21 @@
---- Operators' commands in a server that runs: which may run there, with which options, and how a
---- command at the terminal hands itself over. There it is the same command, in a process that the
---- control role forks for it (server/control/errand).
+--- How a command at the terminal hands itself over to a server that runs.
 ---
----   local code, err = errands.send("pending", options, args, config)
+---   local code, err = handover.send("pending", options, args, config)
 ---   --> an exit code, or an error; neither where no server runs
+local allowed = require "lest.tool.allowed"
 local control = require "lest.tool.control"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local printer = require "lest.tool.printer"
 local support = require "lest.tool.command.support"
 
 local M = {}
 
----@class lest.errand.row
----@field options string[] what may be given besides what all have; nothing else may
----@field files? string[] of these, those that name files, which are read here
----@field output? string of these, the one that names the file which is written here
-
--- What every command has. `config`, `control` and `direct` are for the terminal's side alone.
-local COMMON <const> = { "subcommand", "config", "control", "json", "wide", "limit" }
-local NARROWED <const> = { "principal_name", "device", "label", "part", "since" }
-
-local function narrowed(more)
-  return { options = table.move(NARROWED, 1, #NARROWED, #more + 1, more) }
-end
-
-local decision <const> = { options = { "id", "operator", "note", "tell", "hold_s" } }
-
---- Nothing else runs there.
----@type table<string, table<string, lest.errand.row>> by command and subcommand
-M.ALLOWED = {
-  credential = {
-    add = {
-      options = { "name", "from", "another", "password_file", "reusable", "expires", "facts" },
-      files = { "from", "password_file" },
-    },
-    list = { options = { "name" } }, show = { options = { "name" } },
-    remove = { options = { "name" } },
-  },
-  pending = {
-    list = { options = { "state" } }, show = { options = { "id" } },
-    approve = decision, reject = decision,
-  },
-  cert = {
-    list = narrowed { "serial", "state", "expires_before", "expires_after", "not_renewed" },
-    show = { options = { "serial" } },
-    revoke = { options = { "serial", "device", "name", "exact", "yes", "reason" } },
-    import = { options = { "files", "label" }, files = { "files" } },
-  },
-  outbox = {
-    list = { options = { "state", "label" } },
-    retry = { options = { "id" } }, drop = { options = { "id" } },
-  },
-  request = {
-    list = narrowed { "until_time", "refused_early", "id", "serial", "verdict" },
-    show = { options = { "id" } }, record = { options = { "what" } },
-  },
-  ledger = {
-    acts = { options = {} },
-    backup = { options = { "file" }, output = "file" },
-  },
-  explain = { [""] = { options = { "what" } } },
-  log = { [""] = narrowed { "until_time", "verdict", "follow" } },
-}
-
---- Most bytes of all files of a command.
-M.FILES_MAX = 16 * 1024 * 1024
-
---- The stream of the file that a command writes, beside 1 and 2 of what it prints.
-M.OUTPUT = 3
-
---- The row of a command: by its subcommand, or "" where it has none.
----@param command string
----@param subcommand string?
----@return lest.errand.row?
-function M.row(command, subcommand)
-  local rows = M.ALLOWED[command]
-  return rows and (rows[""] or rows[subcommand or ""])
-end
-
---- The first option that may not be given there.
----@param row lest.errand.row
----@param options table
----@return string?
-function M.forbidden(row, options)
-  local known = { [options.subcommand or ""] = true } -- as argparse has it
-  for _, list in ipairs { COMMON, row.options } do
-    for _, name in ipairs(list) do known[name] = true end
-  end
-  for name, value in pairs(options) do
-    if value and not known[name] then return name end
-  end
-end
-
--- ---- the terminal's side
 
 local PIECE <const> = 90000
 
 local function send_file(session, path)
-  local bytes, err = core.file.read(path, M.FILES_MAX)
+  local bytes, err = core.file.read(path, allowed.FILES_MAX)
   if not bytes then return nil, support.file_error(err) end
   local at = 1
   repeat
@@ -120,7 +38,7 @@ local function send_files(session, options, row)
   return true
 end
 
-local STREAMS <const> = { io.stdout, io.stderr }
+local STREAMS <const> = { printer.new(io.stdout, 1), printer.new(io.stderr, 2) }
 
 -- A file of ours that the command writes: `into` is where, `draft` what there is of it.
 ---@class lest.tool.output
@@ -146,18 +64,14 @@ function Output:write(bytes)
   return not self.lost
 end
 
-function Output:flush() return not self.lost end
-
 function Output:close() self.draft:close() end
 Output.__close = Output.close
 
 -- A question is answered by the next line of ours.
 local function take_part(session, frame, output)
-  local stream = STREAMS[frame.stream] or frame.stream == M.OUTPUT and output
+  local stream = STREAMS[frame.stream] or frame.stream == allowed.OUTPUT and output
   if stream then
-    local ok = stream:write(core.base64.decode(frame.data or "") or "")
-    if ok then ok = stream:flush() end
-    if not ok then session:close() end
+    if not stream:write(core.base64.decode(frame.data or "") or "") then session:close() end
   elseif frame.ask then
     session:send { id = frame.id, op = "input", data = core.base64.encode(io.read "L" or "") }
   end
@@ -224,7 +138,7 @@ end
 ---@return lest.error? err
 ---@return string? hint for an error of doing it here
 function M.send(command, options, args, config)
-  local row = M.row(command, options.subcommand)
+  local row = allowed.row(command, options.subcommand)
   local socket = config.control
   if not row or not socket or options.ledger or options.direct then
     if not options.control then return nil end
