@@ -5,11 +5,11 @@ local terminal = require "lest.base.terminal"
 
 local M = {}
 
--- Characters of an answer from outside, and of other texts.
-local ANSWER_MAX <const>, TEXT_MAX <const> = 200, 1000
+-- Characters of an answer from outside.
+local ANSWER_MAX <const> = 200
 
 local function clean(value)
-  return terminal.line(tostring(value), TEXT_MAX)
+  return terminal.safe(tostring(value))
 end
 
 --- A short time.
