@@ -2,6 +2,7 @@
  * for specs and for looking at recorded bytes. */
 #include "lua/http.h"
 #include "http/chunked.h"
+#include "http/digest.h"
 #include "http/response.h"
 #include "http/value.h"
 #include "lua/binding.h"
@@ -227,6 +228,42 @@ static int basic(lua_State *L)
     return 2;
 }
 
+static void set_text(lua_State *L, const char *key, const struct http_param *param)
+{
+    struct lest_buf *value = lestL_buf(L, SMALL_MAX);
+    http_unquote(param, value);
+    lua_pushlstring(L, (const char *)value->data, value->len);
+    lua_setfield(L, -3, key);
+    lua_pop(L, 1);
+}
+
+/* http.digest(value): { username =, realm =, nonce =, uri =, cnonce =, nc =, algorithm =, response = } of an
+ * Authorization header, the response as bytes; or nil, error */
+static int digest(lua_State *L)
+{
+    struct lest_error err;
+    struct http_challenge challenge;
+    struct http_digest read;
+    if (!http_credentials_parse(check_slice(L, 1), &challenge)) {
+        lest_error_set(&err, LEST_E_MALFORMED, "the Authorization header is malformed");
+        return lestL_fail(L, &err);
+    }
+    if (http_digest_read(&challenge, &read, &err))
+        return lestL_fail(L, &err);
+    lua_createtable(L, 0, 8);
+    set_text(L, "username", read.username);
+    set_text(L, "realm", read.realm);
+    set_text(L, "nonce", read.nonce);
+    set_text(L, "uri", read.uri);
+    set_text(L, "cnonce", read.cnonce);
+    set_slice(L, "nc", read.nc);
+    lua_pushstring(L, read.algorithm);
+    lua_setfield(L, -2, "algorithm");
+    lua_pushlstring(L, (const char *)read.response, read.response_len);
+    lua_setfield(L, -2, "response");
+    return 1;
+}
+
 /* http.date(text [, now]): seconds since 1970, or nil */
 static int date(lua_State *L)
 {
@@ -304,6 +341,7 @@ int lestL_open_http(lua_State *L)
                                           { "challenges", challenges },
                                           { "credentials", credentials },
                                           { "basic", basic },
+                                          { "digest", digest },
                                           { "date", date },
                                           { "retry_after", retry_after },
                                           { "format_date", format_date },

@@ -67,6 +67,21 @@ static int sha256(lua_State *L)
     return 1;
 }
 
+/* secret.md5(bytes) -> hex | nil, err */
+static int md5(lua_State *L)
+{
+    uint8_t hash[PKI_SECRET_MD5_LEN];
+    char hex[2 * PKI_SECRET_MD5_LEN];
+    struct lest_error err;
+    size_t len;
+    const char *data = luaL_checklstring(L, 1, &len);
+    if (pki_secret_md5(data, len, hash, &err))
+        return lestL_fail(L, &err);
+    lest_hex_encode(hash, sizeof hash, hex);
+    lua_pushlstring(L, hex, sizeof hex);
+    return 1;
+}
+
 /* secret.hmac_sha256(key, bytes) -> 32 bytes | nil, err */
 static int hmac_sha256(lua_State *L)
 {
@@ -108,13 +123,10 @@ static int scrypt(lua_State *L)
 
 int lestL_open_secret(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "random", random_text },
-                                          { "random_bytes", random_bytes },
-                                          { "sha256", sha256 },
-                                          { "hmac_sha256", hmac_sha256 },
-                                          { "equal", equal },
-                                          { "scrypt", scrypt },
-                                          { NULL, NULL } };
+    static const luaL_Reg functions[] = { { "random", random_text },      { "random_bytes", random_bytes },
+                                          { "sha256", sha256 },           { "md5", md5 },
+                                          { "hmac_sha256", hmac_sha256 }, { "equal", equal },
+                                          { "scrypt", scrypt },           { NULL, NULL } };
     luaL_newlib(L, functions);
     return 1;
 }

@@ -2,6 +2,7 @@
 #include "fuzz.h"
 
 #include "http/chunked.h"
+#include "http/digest.h"
 #include "http/value.h"
 
 enum { CUT_EVERYWHERE_MAX = 128, CUTS = 32, BODY_MAX = 4096 };
@@ -31,6 +32,25 @@ static void check_request(const struct http_request *r, const uint8_t *data, siz
     }
 }
 
+static void read_digest(struct http_slice value)
+{
+    struct http_challenge credentials;
+    struct http_digest digest;
+    struct lest_buf buf;
+    if (!http_credentials_parse(value, &credentials) ||
+        http_digest_read(&credentials, &digest, NULL) != LEST_OK)
+        return;
+    const struct http_param *texts[] = { digest.username, digest.realm, digest.nonce, digest.uri,
+                                         digest.cnonce };
+    FUZZ_CHECK(digest.nc.len == 8 && digest.response_len <= sizeof digest.response && digest.algorithm);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
+        lest_buf_init(&buf, HTTP_DIGEST_URI_MAX);
+        http_unquote(texts[i], &buf);
+        FUZZ_CHECK(!buf.failed && buf.len <= texts[i]->value.len);
+        lest_buf_free(&buf);
+    }
+}
+
 static void read_value(struct http_slice value)
 {
     struct http_media_type type;
@@ -39,6 +59,7 @@ static void read_value(struct http_slice value)
     struct lest_buf buf;
     size_t user_len, before;
     int64_t seconds;
+    read_digest(value);
     lest_buf_init(&buf, 64 * 1024);
     if (http_media_type_parse(value, &type)) {
         FUZZ_CHECK(type.type.len && type.subtype.len && type.param_count <= HTTP_PARAMS_MAX);

@@ -53,6 +53,15 @@ enum lest_status pki_secret_sha256(const void *data, size_t len, uint8_t out[PKI
     return LEST_OK;
 }
 
+enum lest_status pki_secret_md5(const void *data, size_t len, uint8_t out[PKI_SECRET_MD5_LEN],
+                                struct lest_error *err)
+{
+    pki_error_clear();
+    if (EVP_Digest(data, len, out, NULL, EVP_md5(), NULL) != 1)
+        return pki_error(err, LEST_E_CRYPTO, "MD5 failed");
+    return LEST_OK;
+}
+
 enum lest_status pki_secret_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,
                                         uint8_t out[PKI_SECRET_HASH_LEN], struct lest_error *err)
 {

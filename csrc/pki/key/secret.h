@@ -9,6 +9,7 @@
 
 enum {
     PKI_SECRET_HASH_LEN = 32,
+    PKI_SECRET_MD5_LEN = 16,
     PKI_SECRET_RANDOM_MAX = 1024,
     PKI_SECRET_SCRYPT_MEMORY_MAX = 256 * 1024 * 1024
 };
@@ -28,6 +29,11 @@ enum lest_status pki_secret_text(size_t count, char text[PKI_SECRET_TEXT_SIZE],
 /** SHA-256. Errors: LEST_E_CRYPTO */
 enum lest_status pki_secret_sha256(const void *data, size_t len, uint8_t out[PKI_SECRET_HASH_LEN],
                                    struct lest_error *err) LEST_MUST_USE;
+
+/** MD5, for peers whose HTTP Digest (RFC 7616) knows nothing better; it protects nothing else. Errors:
+ *  LEST_E_CRYPTO, where this OpenSSL has none */
+enum lest_status pki_secret_md5(const void *data, size_t len, uint8_t out[PKI_SECRET_MD5_LEN],
+                                struct lest_error *err) LEST_MUST_USE;
 
 /** HMAC-SHA-256 (RFC 2104). Errors: LEST_E_CRYPTO */
 enum lest_status pki_secret_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,

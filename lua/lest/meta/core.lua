@@ -523,6 +523,12 @@ function core_secret.random_bytes(count) end
 ---@return lest.error? err
 function core_secret.sha256(bytes) end
 
+--- For HTTP Digest with peers that know nothing better (RFC 7616).
+---@param bytes string
+---@return string? hex
+---@return lest.error? err
+function core_secret.md5(bytes) end
+
 ---@param key string
 ---@param bytes string
 ---@return string? bytes 32 of them
@@ -881,6 +887,22 @@ function http.credentials(value) end
 ---@return string? user
 ---@return string|lest.error password
 function http.basic(value) end
+
+---@class lest.http.digest
+---@field username string
+---@field realm string
+---@field nonce string
+---@field uri string
+---@field cnonce string
+---@field nc string 8 hex digits
+---@field algorithm "SHA-256"|"MD5"
+---@field response string bytes
+
+--- Digest credentials of an Authorization header (RFC 7616 3.4) with qop=auth.
+---@param value string
+---@return lest.http.digest?
+---@return lest.error? err
+function http.digest(value) end
 
 --- HTTP-date in its three forms.
 ---@param text string
