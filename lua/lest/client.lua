@@ -42,7 +42,7 @@ end
 ---@field fingerprint? string SHA-256 of the root instead: it is fetched and compared
 ---@field trust_cacerts? boolean take the newest root of /cacerts as an anchor for certificates,
 --- though nothing but the connection vouches for it
----@field username? string Basic, when the server asks
+---@field username? string for Digest or Basic, when the server asks
 ---@field password? string of the user name
 ---@field cert? string|lest.cert what is shown in TLS, with its chain; and what reenroll renews
 ---@field key? string|lest.key its key; a file or a URI
@@ -50,6 +50,7 @@ end
 ---@field timeout? string|integer for each request, default "60s"
 ---@field require_name? boolean id-kp-cmcRA does not stand for the server's name (RFC 7030 3.6.1)
 ---@field preemptive? boolean send the password without being asked
+---@field digest? boolean the password itself is never sent: Digest alone answers a server
 ---@field allow_password_with_system_trust? boolean RFC 7030 6 advises against it
 ---@field notify? fun(kind: "warning"|"waiting", message: string, seconds?: integer) or the log
 ---@field trace? boolean|fun(event: lest.client.event) the client's, from the start

@@ -13,8 +13,8 @@ M.client = {
   fingerprint = "string", trust_cacerts = "boolean", username = "string", password = "string",
   cert = "string|lest.cert",
   key = "string|lest.key", passphrase = "string", timeout = "string|integer",
-  require_name = "boolean", preemptive = "boolean", allow_password_with_system_trust = "boolean",
-  notify = "function", trace = "boolean|function",
+  require_name = "boolean", preemptive = "boolean", digest = "boolean",
+  allow_password_with_system_trust = "boolean", notify = "function", trace = "boolean|function",
 }
 
 M.enroll = {
@@ -104,6 +104,10 @@ function M.check_credentials(options)
     return fail("usage", "user names have no colon, nor control characters; nor have passwords")
   end
   if username and not password then return fail("usage", "a user name needs its password") end
+  if options.digest and not password then return fail("usage", "Digest needs a password") end
+  if options.digest and options.preemptive then
+    return fail("usage", "Digest answers what a server asks, and nothing can be sent unasked")
+  end
   return true
 end
 

@@ -3,6 +3,7 @@ local TRUST <const> = { "spec/unit/lua/client/trust_spec.lua" }
 local UNVERIFIED <const> = [[if session.anchors == "provisional" then
     message = "a server that is not verified yet ]]
 local SERVER <const> = { "spec/protocol/client_trust_spec.lua" }
+local DIGEST <const> = { "spec/protocol/client_digest_spec.lua" }
 local ANSWERS <const> = { "spec/protocol/client_answers_spec.lua" }
 local ISSUED <const> = { "spec/unit/lua/client/issued_spec.lua" }
 
@@ -71,11 +72,10 @@ return {
       'new_session(self, "explicit", { provisional = true },' },
     { "an RA's certificate stands for any name", "settings.cmc_ra = not options.require_name",
       "settings.cmc_ra = true" },
-    { "a password is sent unasked", "password_wanted = options.preemptive and",
-      "password_wanted =" },
+    { "a password is sent unasked", "given = options.preemptive and", "given =" },
     { "a password goes to the system's servers unasked",
-      'and (self.trust.kind == "explicit" or options.allow_password_with_system_trust) or nil',
-      "or nil" },
+      'and (self.trust.kind == "explicit" or options.allow_password_with_system_trust)',
+      "" },
     { "trust and a fingerprint go together", "if options.trust and options.fingerprint then",
       "if false then" },
     { "an error's body is an answer",
@@ -90,13 +90,22 @@ return {
       "elseif false then" },
     { "a POST is redirected as a GET", 'elseif method ~= "GET" and response.status ~= 307',
       'elseif false and response.status ~= 307' },
-    { "a password for who is not verified", UNVERIFIED .. "asks", 'if false then message = "' },
-    { "a password for Digest", "elseif not basic then", "elseif false then" },
+    { "redirects without end", "if hops > HOPS_MAX then", "if false then" },
+  },
+
+  { file = "lua/lest/client/challenge.lua", specs = DIGEST,
+    { "a password for who is not verified", UNVERIFIED .. "asks", 'if false then message = "',
+      specs = SERVER },
     { "a password on the system's word",
       'elseif session.anchors == "system" and not session.allow_password_with_system_trust then',
-      "elseif false then" },
-    { "a password again and again", "if with_password then return response end", "" },
-    { "redirects without end", "if hops > HOPS_MAX then", "if false then" },
+      "elseif false then", specs = SERVER },
+    { "a password again and again", "if given then tried[given.scheme] = true end", "",
+      specs = SERVER },
+    { "a nonce again and again", "tried.again = true", "" },
+    { "MD5 where SHA-256 is offered", 'or best.algorithm == "MD5" and', "or true and" },
+    { "the password where Digest is asked for", "if basic and not session.digest and",
+      "if basic and" },
+    { "a nonce is counted once", "given.count = given.count + 1", "given.count = 1" },
   },
 
   { file = "lua/lest/client/answer.lua", specs = ANSWERS,

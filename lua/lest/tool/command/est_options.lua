@@ -31,6 +31,8 @@ function M.add(parser, identity)
     :description "Its password: the first line of a file (- is standard input)."
   parser:flag "--preemptive"
     :description "Send them with the first request, to a server that does not ask."
+  parser:flag "--digest"
+    :description "Prove the password by Digest alone; it is never sent itself, as Basic would."
   parser:option "--cert":argname "FILE":description "Client certificate for TLS, with its chain."
   parser:option "--key":argname "FILE":description "Its key; a file, or a URI (pkcs11:...)."
   parser:option "--passphrase-file":argname "FILE"
@@ -149,6 +151,10 @@ local function check_identity(options)
     support.usage "--password-file needs --username"
   elseif options.preemptive and not options.username then
     support.usage "--preemptive needs --username"
+  elseif options.digest and not options.username then
+    support.usage "--digest needs --username"
+  elseif options.digest and options.preemptive then
+    support.usage "--digest and --preemptive exclude each other"
   elseif options.cert and not options.key then
     support.usage "--cert needs --key"
   end
@@ -178,7 +184,7 @@ function M.client(name, options, progress, repair)
     url = options.url, label = options.label, trust = options.trust,
     fingerprint = options.fingerprint, trust_cacerts = options.trust_cacerts,
     username = options.username, password = secret(options.password_file),
-    preemptive = options.preemptive,
+    preemptive = options.preemptive, digest = options.digest,
     cert = options.cert, key = options.key, passphrase = options.passphrase,
     timeout = options.timeout, notify = notifier(name, progress), trace = options.trace,
   }
