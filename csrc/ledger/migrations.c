@@ -356,7 +356,47 @@ static const char eleventh[] =
     "CREATE INDEX outbox_since ON outbox (since) WHERE state = 'waiting';"
     "CREATE INDEX outbox_new ON outbox (policy, seq) WHERE policy = '';";
 
-const char *const ledger_sqlite_migrations[] = { first,   second, third, fourth, fifth,   sixth,
-                                                 seventh, eighth, ninth, tenth,  eleventh };
+/* credentials: of kind 'digest' (RFC 7616), whose salt is the realm and whose hash the two that stand for the
+ * secret there, of SHA-256 and of MD5. A secret that a person chose is 'chosen' then. A CHECK is changed by
+ * making the table again. */
+static const char twelfth[] =
+    "CREATE TABLE credentials_of_kinds ("
+    "  seq INTEGER PRIMARY KEY,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  name TEXT NOT NULL,"
+    "  kind TEXT NOT NULL,"
+    "  secret_kind TEXT NOT NULL CHECK (secret_kind IN ('random', 'scrypt', 'chosen')),"
+    "  cost TEXT NOT NULL," /* scrypt: '16384:8:1'; others: '' */
+    "  salt BLOB NOT NULL,"
+    "  hash BLOB NOT NULL CHECK (length(hash) >= 32),"
+    "  one_time INTEGER NOT NULL CHECK (one_time IN (0, 1)),"
+    "  state TEXT NOT NULL DEFAULT 'unused' CHECK (state IN ('unused', 'reserved', 'used')),"
+    "  key_hash TEXT,"
+    "  label TEXT,"
+    "  operation TEXT,"
+    "  bound_until INTEGER,"
+    "  used_at INTEGER,"
+    "  created INTEGER NOT NULL,"
+    "  expires INTEGER,"
+    "  removed INTEGER,"
+    "  facts TEXT NOT NULL,"
+    "  CHECK (one_time = 1 OR state = 'unused'),"
+    "  CHECK (state = 'unused' OR (key_hash IS NOT NULL AND label IS NOT NULL AND operation IS NOT NULL"
+    "         AND bound_until IS NOT NULL))"
+    ") STRICT;"
+    "INSERT INTO credentials_of_kinds (seq, id, name, kind, secret_kind, cost, salt, hash, one_time, state,"
+    "  key_hash, label, operation, bound_until, used_at, created, expires, removed, facts)"
+    "  SELECT seq, id, name, kind, secret_kind, cost, salt, hash, one_time, state, key_hash, label,"
+    "  operation, bound_until, used_at, created, expires, removed, facts FROM credentials;"
+    "DROP TABLE credentials;"
+    "ALTER TABLE credentials_of_kinds RENAME TO credentials;"
+    "CREATE INDEX credentials_name ON credentials (name) WHERE removed IS NULL;"
+    "CREATE INDEX credentials_scrypt ON credentials (secret_kind, name)"
+    "  WHERE removed IS NULL AND secret_kind = 'scrypt';"
+    "CREATE INDEX credentials_list ON credentials (seq) WHERE removed IS NULL;"
+    "CREATE INDEX credentials_digest ON credentials (salt) WHERE removed IS NULL AND kind = 'digest';";
+
+const char *const ledger_sqlite_migrations[] = { first,   second, third, fourth, fifth,    sixth,
+                                                 seventh, eighth, ninth, tenth,  eleventh, twelfth };
 const size_t ledger_sqlite_migration_count =
     sizeof ledger_sqlite_migrations / sizeof *ledger_sqlite_migrations;

@@ -28,7 +28,7 @@
 
 #define CREDENTIAL \
     "seq, id, name, kind, secret_kind, one_time, state, key_hash, label, operation, bound_until, used_at," \
-    " created, expires, facts"
+    " created, expires, facts, CASE kind WHEN 'digest' THEN CAST(salt AS TEXT) END AS realm"
 #define CREDENTIAL_HELD_BY \
     "(SELECT id FROM pending WHERE credential_id = credentials.id AND" PENDING_LIVE " LIMIT 1) AS pending_id"
 
@@ -165,14 +165,14 @@ const struct ledger_statement ledger_statements[] = {
         INTEGER(one_time), INTEGER(created), INTEGER_OR_NULL(expires), TEXT(facts) } },
     /* Those that may still authenticate, with their secrets' hashes. */
     { "credentials_live",
-      "SELECT " CREDENTIAL ", cost, salt, hash FROM credentials WHERE name = :name AND" CREDENTIAL_LIVE
-      " ORDER BY seq DESC LIMIT 64",
-      { TEXT(name), INTEGER(now) } },
+      "SELECT " CREDENTIAL ", cost, salt, hash FROM credentials WHERE name = :name AND kind = :kind"
+      " AND" CREDENTIAL_LIVE " ORDER BY seq DESC LIMIT 64",
+      { TEXT(name), TEXT(kind), INTEGER(now) } },
     /* Those that are over, to tell who knows a random secret so. */
     { "credentials_over",
-      "SELECT state, secret_kind, salt, hash FROM credentials WHERE name = :name AND secret_kind = 'random'"
-      " AND removed IS NULL AND NOT (" CREDENTIAL_LIVE ") ORDER BY seq DESC LIMIT 16",
-      { TEXT(name), INTEGER(now) } },
+      "SELECT state, secret_kind, salt, hash FROM credentials WHERE name = :name AND kind = :kind"
+      " AND secret_kind = 'random' AND removed IS NULL AND NOT (" CREDENTIAL_LIVE ") ORDER BY seq DESC LIMIT 16",
+      { TEXT(name), TEXT(kind), INTEGER(now) } },
     /* The salt that a further scrypt credential of this name takes. */
     { "credential_salt",
       "SELECT salt FROM credentials WHERE name = :name AND removed IS NULL AND secret_kind = 'scrypt'"
@@ -182,6 +182,11 @@ const struct ledger_statement ledger_statements[] = {
     { "credential_any_scrypt",
       "SELECT 1 AS found FROM credentials WHERE removed IS NULL AND secret_kind = 'scrypt' LIMIT 1",
       { { 0 } } },
+    /* The realms that there are Digest credentials of: the next one in their order. */
+    { "credential_realm_next",
+      "SELECT salt, CAST(salt AS TEXT) AS realm FROM credentials WHERE removed IS NULL AND kind = 'digest'"
+      " AND salt > :after ORDER BY salt LIMIT 1",
+      { BLOB(after) } },
     /* A request of this key is pending; again at each poll. */
     { "credential_reserve",
       "UPDATE credentials SET state = 'reserved', key_hash = :key_hash, label = :label,"

@@ -34,6 +34,21 @@ static const struct wire_field basic_fields[] = {
     END,
 };
 
+static const char *const digest_algorithms[] = { "SHA-256", "MD5", NULL };
+
+/* As csrc/http/digest.h reads them; the password is in none of it. */
+static const struct wire_field digest_fields[] = {
+    REQUIRED("username", BYTES(0, WIRE_SECRET_MAX)),
+    REQUIRED("realm", BYTES(0, 1024)),
+    REQUIRED("nonce", BYTES(1, 1024)),
+    REQUIRED("uri", BYTES(1, 4096)),
+    REQUIRED("cnonce", BYTES(1, 1024)),
+    REQUIRED("nc", TEXT(8, wire_id)),
+    REQUIRED("algorithm", CHOICE(digest_algorithms)),
+    REQUIRED("response", BYTES(16, 32)),
+    END,
+};
+
 static const struct wire_field named_fields[] = {
     REQUIRED("name", PRINCIPAL),
     END,
@@ -49,6 +64,7 @@ static const struct wire_field anchored_fields[] = {
  * one that it has proven. */
 #define PROOFS(ROW) \
     ROW("basic",       RECORD(basic_fields),                 RECORD(named_fields)) \
+    ROW("digest",      RECORD(digest_fields),                RECORD(named_fields)) \
     ROW("certificate", LIST(1, WIRE_CHAIN_MAX, CERTIFICATE), RECORD(anchored_fields))
 #define KIND(kind, offered, proven)    kind,
 #define OFFERED(kind, offered, proven) OPTIONAL(kind, offered),
@@ -165,6 +181,7 @@ static const struct wire_field answer_fields[] = {
     OPTIONAL("status", INTEGER(200, 599)),
     OPTIONAL("reason", BYTES(0, 1000)), /* it may cite what a client sent */
     OPTIONAL("retry_after", INTEGER(0, INT64_MAX)),
+    FLAG("stale"), /* the secret was right, and the nonce is not good any more (RFC 7616 3.3) */
     OPTIONAL("verdict", CHOICE(verdicts)), /* as it was recorded */
     OPTIONAL("who", PRINCIPAL),            /* the principal, for the log */
     OPTIONAL("device", PRINCIPAL),         /* whom it is about */
@@ -284,8 +301,12 @@ static const struct wire_field heard_fields[] = {
     END,
 };
 
-/* Nothing to say but that it is there. */
-static const struct wire_field hello_fields[] = { END };
+/* That it is there; and of the authority, what the nonces are made with that it will take
+ * (lest/server/wire/nonce.lua). */
+static const struct wire_field hello_fields[] = {
+    OPTIONAL("nonce_key", BYTES(32, 32)),
+    END,
+};
 
 const struct wire_message wire_messages[] = {
     { "begin", RECORD(begin_fields) },

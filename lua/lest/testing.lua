@@ -100,6 +100,15 @@ function M.basic(name, credential)
   return principal
 end
 
+--- Somebody who proves by HTTP Digest that a password is known.
+---@param name string the user name
+---@param credential? table<string, string> the facts of `lest credential add --set`
+---@return lest.testing.principal principal
+function M.digest(name, credential)
+  local principal = principals.digest(name, credential)
+  return principal
+end
+
 ---@class lest.testing.certificate.options
 ---@field subject? lest.name_like "CN=device001"
 ---@field san? string[] { "DNS:host" }

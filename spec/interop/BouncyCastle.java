@@ -3,6 +3,7 @@ import java.io.FileWriter;
 import java.security.KeyPair;
 import java.security.KeyPairGenerator;
 import java.security.KeyStore;
+import java.security.SecureRandom;
 import java.security.Security;
 import java.security.cert.CertificateFactory;
 import java.security.cert.TrustAnchor;
@@ -20,24 +21,27 @@ import org.bouncycastle.jce.provider.BouncyCastleProvider;
 import org.bouncycastle.jsse.provider.BouncyCastleJsseProvider;
 import org.bouncycastle.openssl.jcajce.JcaPEMWriter;
 import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
+import org.bouncycastle.operator.jcajce.JcaDigestCalculatorProviderBuilder;
 import org.bouncycastle.pkcs.PKCS10CertificationRequest;
 import org.bouncycastle.pkcs.jcajce.JcaPKCS10CertificationRequestBuilder;
 
 /**
  * A device with Bouncy Castle's client (org.bouncycastle.est): it fetches, enrolls and renews, and leaves
  * enrolled.pem and renewed.pem where it runs.
- *   java BouncyCastle HOST:PORT ANCHOR.pem NAME PASSWORD JSSE-PROVIDER
+ *   java BouncyCastle HOST:PORT ANCHOR.pem NAME PASSWORD JSSE-PROVIDER [LABEL]
+ * With a label it proves its password there by Digest, if it is asked for that, and renews nothing.
  */
 public class BouncyCastle {
     private static final char[] NONE = new char[0];
 
-    private final String server, anchor, name, provider;
+    private final String server, anchor, name, provider, label;
 
     private BouncyCastle(String[] args) {
         server = args[0];
         anchor = args[1];
         name = args[2];
         provider = args[4];
+        label = args.length > 5 ? args[5] : null;
     }
 
     public static void main(String[] args) throws Exception {
@@ -45,6 +49,12 @@ public class BouncyCastle {
         Security.addProvider(new BouncyCastleJsseProvider());
         BouncyCastle device = new BouncyCastle(args);
         ESTService unknown = device.builder().build();
+        if (device.label != null) {
+            ESTAuth digest = new HttpAuth(null, device.name, args[3].toCharArray(), new SecureRandom(),
+                new JcaDigestCalculatorProviderBuilder().setProvider("BC").build());
+            save("enrolled.pem", device.enroll(unknown, false, newKey(), digest));
+            return;
+        }
         System.out.println("cacerts: " + unknown.getCACerts().getCertificateStore().getMatches(null).size());
         System.out.println("csrattrs: " + unknown.getCSRAttributes().hasAttributesResponse());
         KeyPair key = newKey();
@@ -59,6 +69,8 @@ public class BouncyCastle {
             JsseESTServiceBuilder builder = new JsseESTServiceBuilder(server,
                 JcaJceUtils.getCertPathTrustManager(Collections.singleton(new TrustAnchor(cert, null)), null));
             builder.withProvider(provider).withTimeout(60000);
+            if (label != null)
+                builder.withLabel(label);
             return builder;
         }
     }

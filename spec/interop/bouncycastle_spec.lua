@@ -1,6 +1,7 @@
 -- Bouncy Castle's EST client (org.bouncycastle.est) over its own TLS and over Java's. It sends no
 -- User-Agent, wants a challenge before it shows a password, and takes base64 in one line too.
 local process = require "support.process"
+local support = require "support.server"
 local two_tier = require "support.two_tier"
 
 local JARS <const> = "/usr/share/java/bcprov.jar:/usr/share/java/bcutil.jar"
@@ -15,13 +16,28 @@ describe("Bouncy Castle", function()
   end)
   teardown(function() os.execute("rm -rf " .. classes) end)
 
+  local function run(server, secret, ...)
+    return process.must({ "java", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp",
+      classes .. ":" .. JARS, "BouncyCastle", "localhost:" .. server.port, server.root, "castle",
+      secret, ... }, { dir = server.folder })
+  end
+
+  it("proves its password by Digest, where a label asks for that first", function()
+    local server <close> = support.start { config = function(text)
+      return (text:gsub("labels = {", [[labels = {
+        old = { policy = "policy.lua", profile = "device", auth = { "basic", "digest" },
+          digest_first = true }, ]], 1))
+    end }
+    run(server, server:credential("castle", { "--kind", "digest" }), "BCJSSE", "old")
+    server:verify "enrolled.pem"
+    assert.equal("digest", server:sql "SELECT principal_kind FROM certificates")
+  end)
+
   for provider, tiers in pairs { BCJSSE = 1, SunJSSE = 2 } do
     it(("enrolls and renews over %s with a CA of %d"):format(provider, tiers), function()
       local server <close> = two_tier.start_with(tiers)
       local secret = server:credential "castle"
-      local said = process.must({ "java", "-XX:TieredStopAtLevel=1", "-Xshare:auto", "-cp",
-        classes .. ":" .. JARS, "BouncyCastle", "localhost:" .. server.port, server.root, "castle",
-        secret, provider }, { dir = server.folder })
+      local said = run(server, secret, provider)
       assert.equal(("cacerts: %d\ncsrattrs: false\n"):format(tiers), said)
       server:verify "enrolled.pem"
       server:verify "renewed.pem"

@@ -9,12 +9,12 @@ local M = {}
 -- Fields in the order of their numbers; what a good message has of them.
 local FIELDS <const> = {
   begin = { "id", "operation", "label", "address", "tls", "csr", "headers", "basic",
-    "certificate" },
+    "digest", "certificate" },
   finish = { "id", "handle", "verdict", "reason", "detail", "profile", "lifetime", "renewal",
     "subject", "san", "facts", "retry_after", "expires", "policy_file", "policy_hash",
     "duration_us", "needed", "rule", "asked_at", "trace", "outside" },
-  answer = { "id", "status", "reason", "retry_after", "verdict", "who", "device", "handle",
-    "principal", "auth", "previous", "approvals", "certificate", "serial", "replayed" },
+  answer = { "id", "status", "reason", "retry_after", "stale", "verdict", "who", "device",
+    "handle", "principal", "auth", "previous", "approvals", "certificate", "serial", "replayed" },
   ask = { "id", "handle", "number", "history", "rate" },
 }
 local TYPES <const> = { begin = "\1", finish = "\2", answer = "\3", ask = "\5" }

@@ -63,25 +63,29 @@
 
 --- Who asks, by the first kind of proof that holds.
 ---@class lest.request.principal
----@field kind "certificate"|"basic" how it was proven
----@field name string of basic the user name; of a certificate its CN, or else its subject, its first
---- alternative name, its serial number
+---@field kind "certificate"|"basic"|"digest" how it was proven
+---@field name string of basic and digest the user name; of a certificate its CN, or else its subject,
+--- its first alternative name, its serial number
 ---@field anchors? string of a certificate: the name in the configuration's anchors that vouches for it
 ---@field is_own boolean whether this server issued the certificate
 ---@field certificate? lest.cert of a certificate: the one that was shown
 ---@field claims table<string, any> what a kind of proof says besides; empty for those that there are
----@field credential table<string, string> of basic: the facts given by `lest credential add --set`
+---@field credential table<string, string> of basic and digest: the facts given by `lest credential add --set`
 
 --- A field for each kind of proof that holds; absent for the others.
 ---@class lest.request.auth
 ---@field certificate? lest.request.auth.certificate a client certificate
 ---@field basic? lest.request.auth.basic a user name and its secret
+---@field digest? lest.request.auth.digest a user name, and that its secret is known (RFC 7616)
 
 ---@class lest.request.auth.certificate
 ---@field name string as principal.name
 ---@field anchors string the name in the configuration's anchors that vouches for it
 
 ---@class lest.request.auth.basic
+---@field name string the user name
+
+---@class lest.request.auth.digest
 ---@field name string the user name
 
 ---@class lest.request.tls

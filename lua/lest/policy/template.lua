@@ -18,7 +18,8 @@ local REQUEST <const> = {
   label = TEXT, device = TEXT, address = TEXT,
   principal = { kind = TEXT, name = TEXT, anchors = TEXT, certificate = CERTIFICATE, claims = ANY,
     credential = ANY },
-  auth = { certificate = { name = TEXT, anchors = TEXT }, basic = { name = TEXT } },
+  auth = { certificate = { name = TEXT, anchors = TEXT }, basic = { name = TEXT },
+    digest = { name = TEXT } },
   previous = { certificate = CERTIFICATE, facts = ANY },
   csr = { subject = NAME, key_hash = TEXT },
 }

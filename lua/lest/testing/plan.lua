@@ -12,7 +12,7 @@ local words_of = require "lest.testing.words"
 local M = {}
 
 ---@class lest.testing.plan
----@field principal { [1]: "basic"|"cert"|"idevid", [2]: table } the maker, its options
+---@field principal { [1]: "basic"|"digest"|"cert"|"idevid", [2]: table } the maker, its options
 ---@field previous? table options of a certificate that is renewed
 ---@field csr? table
 ---@field operation? string
@@ -93,15 +93,17 @@ local function certificate(random, words)
   return options
 end
 
+local function user(random, words)
+  local name = random:once_in(4) and random:one_of(words_of.ODD) or random:one_of(words)
+  local options = { name = (name:gsub("[%z:]", "")) }
+  if random:once_in(4) then
+    options.credential = { [random:one_of(words)] = random:one_of(words) }
+  end
+  return options
+end
+
 local MAKERS <const> = {
-  basic = function(random, words)
-    local name = random:once_in(4) and random:one_of(words_of.ODD) or random:one_of(words)
-    local options = { name = (name:gsub("[%z:]", "")) }
-    if random:once_in(4) then
-      options.credential = { [random:one_of(words)] = random:one_of(words) }
-    end
-    return options
-  end,
+  basic = user, digest = user,
   cert = certificate,
   idevid = function(random, words)
     local options = { serialNumber = word(random, words) }
@@ -110,7 +112,7 @@ local MAKERS <const> = {
     return options
   end,
 }
-local MAKER_NAMES <const> = { "basic", "basic", "cert", "cert", "idevid" }
+local MAKER_NAMES <const> = { "basic", "basic", "digest", "cert", "cert", "idevid" }
 
 -- How each field is made; false where it is absent.
 local FIELDS <const> = {
@@ -219,7 +221,7 @@ function M.smaller(plan)
 end
 
 local function principal_of(maker, options)
-  if maker == "basic" then return principals.basic(options.name, options.credential) end
+  if MAKERS[maker] == user then return principals[maker](options.name, options.credential) end
   return principals[maker](copy(options))
 end
 
@@ -270,9 +272,10 @@ function M.literal(value)
 end
 
 local function maker_code(maker, options)
-  if maker ~= "basic" then return ("testing.%s %s"):format(maker, M.literal(options)) end
-  if not options.credential then return "testing.basic " .. quoted(options.name) end
-  return ("testing.basic(%s, %s)"):format(quoted(options.name), M.literal(options.credential))
+  local call = "testing." .. maker
+  if MAKERS[maker] ~= user then return call .. " " .. M.literal(options) end
+  if not options.credential then return call .. " " .. quoted(options.name) end
+  return ("%s(%s, %s)"):format(call, quoted(options.name), M.literal(options.credential))
 end
 
 --- The code that makes a plan's request.

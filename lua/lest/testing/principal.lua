@@ -8,7 +8,7 @@ local shapes = require "lest.testing.shapes"
 local M = {}
 
 ---@class lest.testing.principal
----@field kind "basic"|"certificate"
+---@field kind "basic"|"digest"|"certificate"
 local Principal = { __name = "lest.testing.principal" }
 Principal.__index = Principal
 M.class = Principal
@@ -19,11 +19,22 @@ local CALLER <const> = 3
 local DAY <const> = 86400
 local LIFETIME <const> = 90 * DAY
 
+local function of_user(kind, name, credential)
+  local options = shapes.check(kind, { name = name, credential = credential }, CALLER + 1)
+  return setmetatable({ kind = kind, name = options.name,
+    credential = options.credential or {} }, Principal)
+end
+
 --- As lest.testing.basic.
 function M.basic(name, credential)
-  local options = shapes.check("basic", { name = name, credential = credential }, CALLER)
-  return setmetatable({ kind = "basic", name = options.name,
-    credential = options.credential or {} }, Principal)
+  local principal = of_user("basic", name, credential) -- no tail call: it would take a level away
+  return principal
+end
+
+--- As lest.testing.digest.
+function M.digest(name, credential)
+  local principal = of_user("digest", name, credential)
+  return principal
 end
 
 local function of_certificate(options)
@@ -83,9 +94,9 @@ end
 ---@return table|nil facts principal, auth and device, as lest.server.worker.view takes them
 ---@return lest.error|nil err
 function Principal:facts(now)
-  if self.kind == "basic" then
-    return { device = self.name, auth = { basic = { name = self.name } },
-      principal = { kind = "basic", name = self.name, credential = self.credential } }
+  if self.kind ~= "certificate" then
+    return { device = self.name, auth = { [self.kind] = { name = self.name } },
+      principal = { kind = self.kind, name = self.name, credential = self.credential } }
   end
   local cert, err = self:certificate_at(now)
   if not cert then return nil, err end
@@ -105,7 +116,7 @@ function Principal:key_pair()
 end
 
 function Principal:__tostring()
-  if self.kind == "basic" then return "basic " .. self.name end
+  if self.kind ~= "certificate" then return self.kind .. " " .. self.name end
   local name = core.name.decode(assert(core.name.encode(self.subject)))
   return ("certificate of '%s' %s"):format(self.anchors, #name > 0 and tostring(name)
     or table.concat(self.san or {}, " "))

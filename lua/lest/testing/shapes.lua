@@ -64,8 +64,10 @@ end
 
 local extensions = is_a("a list", "table")
 
+local user <const> = s.record { name = text, credential = s.optional(table_of_texts) }
+
 local shapes <const> = {
-  basic = s.record { name = text, credential = s.optional(table_of_texts) },
+  basic = user, digest = user,
   cert = certificate {},
   idevid = certificate(attributes),
   csr = s.record {

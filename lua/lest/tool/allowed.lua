@@ -22,7 +22,8 @@ local decision <const> = { options = { "id", "operator", "note", "tell", "hold_s
 M.ALLOWED = {
   credential = {
     add = {
-      options = { "name", "from", "another", "password_file", "reusable", "expires", "facts" },
+      options = { "name", "from", "another", "kind", "realm", "password_file", "reusable",
+        "expires", "facts" },
       files = { "from", "password_file" },
     },
     list = { options = { "name" } }, show = { options = { "name" } },

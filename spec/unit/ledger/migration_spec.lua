@@ -78,7 +78,8 @@ describe("a ledger of schema 3", function()
     for _, name in ipairs(names) do
       ask("credential_list_name", { name = name }, "id",
         "credentials WHERE removed IS NULL AND name = '%s'", name)
-      ask("credentials_live", { name = name, now = NOW }, "id", "credentials WHERE removed IS NULL"
+      ask("credentials_live", { name = name, kind = "basic", now = NOW }, "id",
+        "credentials WHERE removed IS NULL"
         .. " AND name = '%s' AND ((state = 'unused' AND coalesce(expires, 9e9) > %d)"
         .. " OR (state <> 'unused' AND bound_until > %d))", name, NOW, NOW)
       local of = { principal_name = name }

@@ -213,8 +213,24 @@ function M.tell_secrets(config)
   doubt_secrets("tls", config.tls)
 end
 
+--- Digest credentials that were added for a realm which no label asks in any more.
+local function doubt_realms(config, first)
+  local asked = {}
+  for _, label in pairs(config.labels) do
+    if label.accepts.digest then asked[label.realm] = true end
+  end
+  local row = first("credential_realm_next", { after = "" })
+  while row do
+    if not asked[row.realm] then
+      warn("labels", "the ledger has Digest credentials of the realm '%s', in which no label asks: "
+        .. "they are good for nothing", row.realm)
+    end
+    row = first("credential_realm_next", { after = row.salt })
+  end
+end
+
 --- Look at what the ledger names that the configuration has not: profiles of certificates that may
---- still be renewed.
+--- still be renewed, and realms.
 ---@param authority lest.authority
 ---@param ledger lest.ledger it need not be one that can be written
 function M.tell_ledger(authority, ledger)
@@ -232,6 +248,7 @@ function M.tell_ledger(authority, ledger)
     end
     row = first("certificate_profile_next", { after = name })
   end
+  doubt_realms(authority.config, first)
 end
 
 --- Say all but the secrets' again where another day has begun: call it now and then.

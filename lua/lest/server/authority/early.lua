@@ -44,7 +44,8 @@ end
 --- The name that a client gives itself, and the serial number of the certificate that it shows.
 local function claims_of(begin)
   local leaf = begin.certificate and core.cert.parse(begin.certificate[1])
-  return begin.basic and begin.basic.username or leaf and tostring(leaf.subject),
+  local by_name = begin.basic or begin.digest
+  return by_name and by_name.username or leaf and tostring(leaf.subject),
     leaf and leaf.serial
 end
 

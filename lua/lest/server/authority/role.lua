@@ -18,6 +18,7 @@ local lines = require "lest.server.wire.lines"
 local lost = require "lest.server.authority.lost"
 local message = require "lest.server.wire.message"
 local meters = require "lest.server.authority.meters"
+local nonces = require "lest.server.authority.nonces"
 local outbox = require "lest.server.authority.outbox"
 local proofs = require "lest.server.authority.proofs"
 local questions = require "lest.server.authority.questions"
@@ -49,6 +50,7 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field failures table<string, lest.limiter> of secrets: network, name_there, name
 ---@field requests lest.limiter by device
 ---@field issued table<string, lest.limiter> by profile
+---@field nonces lest.authority.nonces of Digest
 ---@field rates lest.authority.rates of policies
 ---@field channels lest.authority.channels
 ---@field turn lest.authority.turn
@@ -159,7 +161,8 @@ local function answer_of(id, problem)
       refusals:write("info",
         { "id", id, "status", problem.status, "detail", lines.short(problem.detail) })
     end
-    return { status = problem.status, reason = problem.reason, retry_after = problem.retry_after }
+    return { status = problem.status, reason = problem.reason,
+      retry_after = problem.retry_after, stale = problem.stale }
   end
   failures:write("error", { "id", id, "message", tostring(problem) })
   if is_of_ledger(problem) then
@@ -243,7 +246,6 @@ end
 --- A message of a worker. One that is not well-formed ends its channel: a worker sends no such.
 local WORKER_TYPES <const> = { begin = true, ask = true, finish = true, shadow = true,
   hello = true, listens = true, heard = true }
-local HELLO <const> = assert(message.encode { type = "hello" })
 
 function Authority:on_message(channel, packet)
   if self.is_stopping then return end
@@ -312,7 +314,9 @@ function Authority:on_channel(socket, worker, pid)
   socket:on_message(function(packet) self:on_message(channel, packet) end)
   socket:on_close(function() self.channels:drop(channel) end)
   -- To a worker, one that serves no more is none.
-  if not self.is_stopping then socket:send(HELLO) end
+  if not self.is_stopping then
+    socket:send(assert(message.encode { type = "hello", nonce_key = self.nonces.key }))
+  end
 end
 
 -- Start
@@ -360,6 +364,7 @@ function Authority:serve(launch)
   self.turn = turn.new(self.ledger)
   self.early, self.shadows = early.new(self.turn), shadows.new(self.turn)
   self.outbox = outbox.new(self.turn, config, self.clock)
+  self.nonces = nonces.new { now_s = clock.wall_s }
   self.rates = rates.new { now_ms = core.clock.monotonic_ms }
   self.turn.before_commit = function()
     self.early:flush()

@@ -104,16 +104,19 @@ return {
     profile = "The profile that is issued by. This or `profiles` must be there.",
     profiles = "Instead: several, of which the policy chooses by `policy.approve { profile = ... "
       .. "}`; the first unless told. A renewal keeps the one it has, if that is one of these.",
-    auth = "What a client must prove; each entry is enough. `\"certificate\"`, `\"basic\"`, or "
-      .. "`\"certificate+basic\"` for both. Where a certificate is enough, an Authorization "
-      .. "header that is of no use is logged and ignored.",
+    auth = "What a client must prove; each entry is enough. `\"certificate\"`, `\"basic\"`, "
+      .. "`\"digest\"`, or `\"certificate+basic\"` for both. Where a certificate is enough, an "
+      .. "Authorization header that is of no use is logged and ignored.",
     anchors = "Which of the top level's `anchors` count here; absent: all.",
     ca = "Which of the CAs in `cas` signs; absent: `ca`.",
     renews = "The labels whose certificates are renewed here; absent: its own.",
     csrattrs = "What a CSR should have (RFC 7030 4.5), where the policy has no such hook: names "
       .. "or OIDs of attributes, and tables with `key`, `digest`, `oid` and `values`, or "
       .. "`extensions`: `{ { key = \"ec:P-384\" }, \"challengePassword\" }`.",
-    realm = "The realm that a client is asked for a password in.",
+    digest_first = "Whether a client is asked for Digest before all else, and in the form of RFC "
+      .. "2617, which is of MD5: for one that reads the first challenge alone, as Bouncy Castle.",
+    realm = "The realm that a client is asked for a password in. Credentials for Digest are of the "
+      .. "realm that they were added for, and are good for nothing in another.",
     wrap = "The columns of base64 in answers, 0 for one line. `\"auto\"` is 64, and one line for "
       .. "a client without a User-Agent, as strongSwan up to 5.9.10 needs it.",
     transfer_encoding = "Whether answers have the header Content-Transfer-Encoding (RFC 7030; "

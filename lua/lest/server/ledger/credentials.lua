@@ -1,5 +1,5 @@
---- Credentials: names with secrets that authenticate over HTTP Basic (RFC 7617), kept in the
---- ledger.
+--- Credentials: names with secrets that authenticate over HTTP, by Basic (RFC 7617) or by Digest
+--- (RFC 7616) as their kind says, kept in the ledger.
 ---
 --- What a secret is, and how it is kept, is lest.server.ledger.secrets. A reusable credential
 --- authenticates until it expires or is removed. A one-time credential has states, which change in
@@ -18,6 +18,7 @@
 ---   local who, err = store:check("device001", made.secret, purpose)  --> who.may
 ---   store:use(who, purpose, bound_until) -- in the transaction that records the certificate
 local core = require "lest.core"
+local digest = require "lest.server.ledger.digest"
 local fail = require "lest.base.fail"
 local json = require "lest.json"
 local secrets = require "lest.server.ledger.secrets"
@@ -54,9 +55,10 @@ end
 ---@return table? prepared for write()
 ---@return lest.error? err
 function Store:prepare(wanted)
+  wanted.kind = wanted.kind or terms.KINDS[1]
   local problem = terms.problem(wanted)
   if problem then return fail("usage", problem) end
-  local hashed, text = self.secrets:make(wanted.name, wanted.password)
+  local hashed, text = self.secrets:make(wanted)
   if not hashed then return nil, text end
   return { wanted = wanted, hashed = hashed, secret = not wanted.password and text or nil }
 end
@@ -73,7 +75,7 @@ function Store:write(prepared)
   local expires = wanted.expires_s and now + wanted.expires_s
   local added
   added, err = self.ledger:run("credential_add", {
-    id = id, name = wanted.name, kind = "basic", secret_kind = hashed.kind, cost = hashed.cost,
+    id = id, name = wanted.name, kind = wanted.kind, secret_kind = hashed.kind, cost = hashed.cost,
     salt = hashed.salt, hash = hashed.hash, one_time = wanted.reusable and 0 or 1, created = now,
     expires = expires, facts = json.line(json.object(wanted.facts)),
   })
@@ -82,7 +84,8 @@ function Store:write(prepared)
 end
 
 --- Make a credential; without a password its secret is random and returned, this once.
----@param wanted table name, and perhaps password, reusable, expires_s (seconds from now), facts
+---@param wanted table name, and perhaps kind (and of digest the realm), password, reusable,
+--- expires_s (seconds from now), facts
 ---@return { id: string, name: string, secret: string?, expires: integer? }?
 ---@return lest.error? err
 function Store:add(wanted)
@@ -91,12 +94,18 @@ function Store:add(wanted)
   return self:write(prepared)
 end
 
---- Whether a name has no credential that still authenticates a new request.
+--- The credentials of a name and kind that may still authenticate, with what their secrets leave.
+local function live(store, kind, name, now)
+  return store.ledger:rows("credentials_live", { name = name, kind = kind, now = now })
+end
+
+--- Whether a name has no credential of a kind that still authenticates a new request.
 ---@param name string
+---@param kind string
 ---@return boolean?
 ---@return lest.error? err
-function Store:is_free(name)
-  local rows, err = self.ledger:rows("credentials_live", { name = name, now = self.clock() })
+function Store:is_free(name, kind)
+  local rows, err = live(self, kind, name, self.clock())
   if not rows then return nil, err end
   for _, row in ipairs(rows) do
     if row.one_time == 0 or row.state ~= "used" then return false end
@@ -115,7 +124,7 @@ local function public(row)
     id = row.id, name = row.name, kind = row.kind, secret_kind = row.secret_kind,
     one_time = row.one_time == 1, state = row.state, key_hash = row.key_hash, label = row.label,
     operation = row.operation, created = row.created, expires = row.expires, used_at = row.used_at,
-    facts = json.decode(row.facts) or {},
+    realm = row.realm, facts = json.decode(row.facts) or {},
   }
 end
 
@@ -229,21 +238,22 @@ local OVER <const> = {
 }
 
 --- Refuse a secret that no live credential of the name (rows) takes for this purpose; bound is one
---- whose it is. Who knows a random secret is told why it is good for nothing; a password may have
---- been guessed, and is not said to be right.
-local function refuse_useless(store, name, text, now, rows, bound)
+--- whose it is, and match(rows) finds those whose it is among others. Who knows a random secret is
+--- told why it is good for nothing; a password may have been guessed, and is not said to be right.
+local function refuse_useless(store, kind, name, now, rows, bound, match)
   if bound and bound.secret_kind == "random" then
     return refuse(BOUND[bound.state], BOUND[bound.state])
   end
   if bound then return refuse "the secret is bound to another key, label or operation" end
-  local over, err = store.ledger:rows("credentials_over", { name = name, now = now })
+  local over, err = store.ledger:rows("credentials_over", { name = name, kind = kind, now = now })
   if not over then return nil, err end
-  local known = secrets.match_random(over, text)[1]
+  local known = match(over)[1]
   if known then return refuse(OVER[known.state], OVER[known.state]) end
   return refuse(#rows > 0 and "the secret is wrong" or "no credential of this name is live")
 end
 
---- Authenticate. Reads only: reserve() or use() inside the request's transaction has the last word.
+--- Authenticate by a secret as it is. Reads only: reserve() or use() inside the request's
+--- transaction has the last word.
 ---@param name string
 ---@param text string the secret, as it was sent
 ---@param purpose table what it is shown for: key_hash, label, operation, and perhaps now
@@ -259,7 +269,7 @@ function Store:check(name, text, purpose, attempt)
     return refuse "no such secret can exist"
   end
   local now = purpose.now or self.clock()
-  local rows, err = self.ledger:rows("credentials_live", { name = name, now = now })
+  local rows, err = live(self, "basic", name, now)
   if not rows then return nil, err end
   local found = secrets.match_random(rows, text)
   if #found == 0 and attempt and attempt.is_limited then
@@ -271,12 +281,47 @@ function Store:check(name, text, purpose, attempt)
   end
   local best = choose(found, purpose, now)
   if best then return best end
-  return refuse_useless(self, name, text, now, rows, found[1])
+  return refuse_useless(self, "basic", name, now, rows, found[1], function(over)
+    return secrets.match_random(over, text)
+  end)
+end
+
+local function refuse_realm(rows, realm)
+  for _, row in ipairs(rows) do
+    if row.salt == realm then return end
+  end
+  return rows[1] and ("the credential is of the realm '%s', and the label's is '%s': add another")
+    :format(rows[1].realm, realm)
+end
+
+--- Authenticate by a response of HTTP Digest, as check() does by a secret.
+---@param said table of a client: username, realm, nonce, nc, cnonce, method, uri, algorithm,
+--- response
+---@param purpose table as for check()
+---@param is_limited boolean no chosen password is right
+---@return table? credential as of check()
+---@return lest.error? err unauthenticated
+function Store:check_digest(said, purpose, is_limited)
+  local name, now = said.username, purpose.now or self.clock()
+  if terms.name_problem(name) then return refuse "no such name can exist" end
+  local rows, err = live(self, "digest", name, now)
+  if not rows then return nil, err end
+  local found = {}
+  for _, row in ipairs(digest.match(rows, said)) do
+    if not is_limited or row.secret_kind == "random" then found[#found + 1] = row end
+  end
+  local best = choose(found, purpose, now)
+  if best then return best end
+  local problem = refuse_realm(rows, said.realm)
+  if problem then return refuse(problem) end
+  return refuse_useless(self, "digest", name, now, rows, found[1], function(over)
+    return digest.match(over, said)
+  end)
 end
 
 --- Whether a reusable one still authenticates: an operator may have removed it since check().
 local function check_live(store, credential, now)
-  local rows, err = store.ledger:rows("credentials_live", { name = credential.name, now = now })
+  local rows, err = live(store, credential.kind, credential.name, now)
   if not rows then return nil, err end
   for _, row in ipairs(rows) do
     if row.id == credential.id then return true end

@@ -75,12 +75,12 @@ end
 --- Make all credentials of a list, or none; without `another`, none for a name that has one.
 function operations.credential_add_all(operator, arguments)
   return for_all(operator, arguments.prepared, function(prepared)
-    local is_free, err = arguments.another, nil
-    if not is_free then is_free, err = operator.credentials:is_free(prepared.wanted.name) end
+    local wanted, is_free, err = prepared.wanted, arguments.another, nil
+    if not is_free then is_free, err = operator.credentials:is_free(wanted.name, wanted.kind) end
     if err then return nil, err end
     if not is_free then
       return fail("exists", ("'%s' has a live credential already; nothing was made "
-        .. "(--another makes one more for each)"):format(prepared.wanted.name))
+        .. "(--another makes one more for each)"):format(wanted.name))
     end
     return operator.credentials:write(prepared)
   end)

@@ -1,7 +1,8 @@
 --- The secrets of credentials: how one is made and kept, and which rows one that is shown opens.
 ---
---- A secret is random (made here, stored as an HMAC under a salt: nothing to guess) or chosen by a
---- person (stored with scrypt).
+--- A secret is random (made here: nothing to guess) or chosen by a person. Of HTTP Basic the first
+--- is stored as an HMAC under a salt, the second with scrypt; what Digest needs of either is in
+--- lest.server.ledger.digest.
 ---
 --- What a refusal costs does not tell whether a name exists. While the ledger holds no scrypt
 --- credential at all, every check is a lookup and hashes. As soon as it holds one, every check
@@ -10,6 +11,7 @@
 --- secret may answer sooner: who sends it knows it already. So is a scrypt success remembered,
 --- under a key of this process.
 local core = require "lest.core"
+local digest = require "lest.server.ledger.digest"
 
 local M = {}
 
@@ -65,14 +67,20 @@ local function hash_random()
   return { kind = "random", cost = "", salt = salt, hash = hash }, text
 end
 
---- How the secret of a name is to be kept; without a password it is made.
----@param name string
----@param password? string
+local makers <const> = {
+  basic = function(secrets, wanted)
+    if wanted.password then return hash_chosen(secrets, wanted.name, wanted.password) end
+    return hash_random()
+  end,
+  digest = function(_, wanted) return digest.make(wanted.name, wanted.realm, wanted.password) end,
+}
+
+--- How the secret of a credential is to be kept; without a password it is made.
+---@param wanted { kind: string, name: string, password?: string, realm?: string }
 ---@return { kind: string, cost: string, salt: string, hash: string }?
 ---@return string|lest.error|nil text a secret that was made; or the error
-function Secrets:make(name, password)
-  if password then return hash_chosen(self, name, password) end
-  return hash_random()
+function Secrets:make(wanted)
+  return makers[wanted.kind](self, wanted)
 end
 
 -- ---- the cache of scrypt successes: what was hashed, under this process's key, to the hash
@@ -165,7 +173,8 @@ function Secrets:match_chosen(name, rows, text, now, attempt)
     end
     hashes[group.cost .. group.salt] = { hash = hash, key = key }
   end
-  local fresh, err = self.ledger:rows("credentials_live", { name = name, now = now })
+  local fresh, err = self.ledger:rows("credentials_live",
+    { name = name, kind = "basic", now = now })
   if not fresh then return nil, err end
   return matching(fresh, "scrypt", function(row)
     local computed = hashes[row.cost .. row.salt]

@@ -1,9 +1,13 @@
---- What a credential may be: its name, its password, how long it lives, its facts.
+--- What a credential may be: its kind, its name, its password, how long it lives, its facts.
 local core = require "lest.core"
+local list = require "lest.base.list"
 
 local M = {}
 
 local NAME_MAX <const> = 255
+
+--- How a credential's secret is proven; the first unless told.
+M.KINDS = { "basic", "digest" }
 
 --- The most bytes of a secret, chosen or shown.
 M.SECRET_MAX = 1024
@@ -37,6 +41,12 @@ local function facts_problem(facts)
   end
 end
 
+-- RFC 7616 3.3: a response is for one realm, and so is what is stored to check it.
+local function realm_problem(wanted)
+  if wanted.kind == "digest" and not wanted.realm then return "Digest needs a realm" end
+  if wanted.kind ~= "digest" and wanted.realm then return "a realm is of Digest" end
+end
+
 --- What is wrong with a credential that is to be made, if anything.
 ---@param wanted table as of add() in lest.server.ledger.credentials
 ---@return string? problem a sentence
@@ -47,7 +57,10 @@ function M.problem(wanted)
   elseif wanted.expires_s and wanted.expires_s < 1 then
     return "a credential lives for a second at least"
   end
-  return M.name_problem(wanted.name) or facts_problem(wanted.facts or {})
+  if not list.has(M.KINDS, wanted.kind) then
+    return ("there is no kind '%s' of credentials"):format(tostring(wanted.kind))
+  end
+  return M.name_problem(wanted.name) or realm_problem(wanted) or facts_problem(wanted.facts or {})
 end
 
 return M

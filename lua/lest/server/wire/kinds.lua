@@ -15,10 +15,11 @@ local ignored <const> = lines.new "proof ignored"
 --- In the order of the authority: the first kind that proves something names the principal.
 ---   name       as `auth` has it, and request.principal.kind
 ---   facts      what request.auth.KIND says besides
----   challenge  the value of WWW-Authenticate that asks for it (RFC 9110 11.6.1); %s is the realm
+---   scheme     that of HTTP authentication (RFC 9110 11.1), where it is one
 M.list = {
   { name = "certificate", facts = { "name", "anchors" } },
-  { name = "basic", facts = { "name" }, challenge = 'Basic realm="%s", charset="UTF-8"' },
+  { name = "basic", facts = { "name" }, scheme = "Basic" },
+  { name = "digest", facts = { "name" }, scheme = "Digest" },
 }
 
 M.by_name = {}
@@ -33,15 +34,20 @@ end
 ---@return string[]|nil names
 ---@return string|nil problem
 function M.parse(text)
-  local names, seen = {}, {}
+  local names, seen, by_header = {}, {}, nil
   for name in (text .. "+"):gmatch "([^+]*)%+" do
     if not M.by_name[name] then
       return nil, ("'%s' is no kind of proof%s: write one of %s, or several as %s"):format(
         name:sub(1, 60), schema.hint(name, M.by_name), table.concat(NAMES, ", "),
-        table.concat(NAMES, "+"))
+        NAMES[1] .. "+" .. NAMES[2])
     elseif seen[name] then
       return nil, ("'%s' is named twice"):format(name)
     end
+    if M.by_name[name].scheme and by_header then
+      return nil, ("'%s' and '%s' are both of the Authorization header: write them as two entries")
+        :format(by_header, name)
+    end
+    by_header = M.by_name[name].scheme and name or by_header
     seen[name] = true
     table.insert(names, name)
   end
@@ -90,7 +96,7 @@ end
 function M.missing(accepts, offered, wants_certificate)
   for _, kind in ipairs(M.list) do
     local name = kind.name
-    if kind.challenge and accepts[name] and not offered[name] and not wants_certificate then
+    if kind.scheme and accepts[name] and not offered[name] and not wants_certificate then
       return 401, "credentials are required"
     end
   end

@@ -10,6 +10,7 @@ local M = {}
 ---@field status integer the HTTP status that the client gets
 ---@field reason string a sentence for the client
 ---@field retry_after? integer seconds
+---@field stale? boolean of a 401: only the nonce of Digest was not good any more
 ---@field allow? string the Allow header of a 405
 ---@field detail? string for the log alone
 ---@field verdict? string what the ledger says of the request, for the log

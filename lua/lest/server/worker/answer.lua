@@ -1,6 +1,6 @@
 --- The answers of a worker, with the defaults and label options that deployed clients need.
+local challenges = require "lest.server.worker.challenges"
 local core = require "lest.core"
-local kinds = require "lest.server.wire.kinds"
 
 local M = {}
 
@@ -13,25 +13,19 @@ function M.plain(exchange, request, status, headers, body)
   exchange:respond { status = status, headers = headers, body = body }
 end
 
---- One challenge a header field, for each kind of proof that the label takes and that has one (RFC
---- 9110 11.6.1).
-local function add_challenges(headers, label)
-  for _, kind in ipairs(kinds.list) do
-    if kind.challenge and label.accepts[kind.name] then
-      table.insert(headers, { "WWW-Authenticate", kind.challenge:format(label.options.realm) })
-    end
-  end
-end
-
 --- An error answer. 401 and 202 have no body by default, since deployed clients choke on one; the
 --- reason then stands in X-Reason, as it does for a client whose certificate counted as none.
 function M.refusal(exchange, request, refusal)
   local status, reason = refusal.status, refusal.reason
   local label = request.label
   local headers = {}
+  if status == 401 then
+    local asked = challenges.of(label, request.link.nonce_key, refusal.stale)
+    if not asked then status, reason = 503, "the authority is not available" end
+    for i, challenge in ipairs(asked or {}) do headers[i] = { "WWW-Authenticate", challenge } end
+  end
   request.verdict = refusal.verdict
   request.reason = reason
-  if status == 401 then add_challenges(headers, label) end
   if refusal.allow then table.insert(headers, { "Allow", refusal.allow }) end
   local retry_after = refusal.retry_after or (status == 503 or status == 429) and RETRY_AFTER_S
   if retry_after then table.insert(headers, { "Retry-After", tostring(retry_after) }) end

@@ -18,6 +18,7 @@ local LOOK_MS <const> = 250
 
 ---@class lest.worker.link
 ---@field is_up boolean the authority has said hello
+---@field nonce_key string? of Digest, while it is up (lest.server.wire.nonce)
 ---@field answer_ms integer how long a question waits
 ---@field told_ms integer how long one of a policy does
 ---@field on_hello? fun(channel: lest.channel) there is an authority
@@ -95,7 +96,7 @@ end
 
 --- Nothing that waits for an answer gets one any more.
 function Link:lose()
-  self.channel, self.is_up = nil, false
+  self.channel, self.is_up, self.nonce_key = nil, false, nil
   for id in pairs(self.waiting) do settle(self, id, nil) end
 end
 
@@ -114,7 +115,7 @@ function Link:on_message(packet)
     if not self.waiting[id or false] then return end
   end
   if received.type == "hello" then
-    self.is_up = true
+    self.is_up, self.nonce_key = true, received.nonce_key
     if self.on_hello then self.on_hello(self.channel) end
   elseif received.type == "event" then
     if self.on_event then self.on_event(received, self.channel) end
@@ -170,7 +171,7 @@ function Link:ask(id, packet, began)
   if not answer then refusal.raise(503, "the authority is not available", { retry_after = 5 }) end
   if answer.status then
     refusal.raise(answer.status, answer.reason, { retry_after = answer.retry_after,
-      verdict = answer.verdict, who = answer.who, device = answer.device })
+      stale = answer.stale, verdict = answer.verdict, who = answer.who, device = answer.device })
   end
   return answer, channel
 end

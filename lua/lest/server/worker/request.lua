@@ -16,6 +16,7 @@ local M = {}
 ---@field delivered_ms? integer monotonic: its answer is due so long after
 ---@field offered? table<string, any> the proofs that the client offers, by kind, until the
 --- authority has them
+---@field link lest.worker.link to the authority
 ---@field claimed? string the name that it gives itself
 ---@field csr? lest.csr
 ---@field headers? table<string, string> those that a policy sees

@@ -79,6 +79,7 @@ end
 --- Judge a request by its head.
 function Worker:on_head(exchange)
   local request = request_module.new(exchange)
+  request.link = self.authority
   local ok = not self.requests or guard(exchange, request, self.count, self, exchange)
   ok = ok and guard(exchange, request, head.check, self, exchange, request)
   if not ok or request.status then return request:log(exchange) end

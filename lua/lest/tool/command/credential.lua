@@ -1,4 +1,4 @@
---- `lest credential`: what authenticates devices over HTTP Basic.
+--- `lest credential`: what authenticates devices over HTTP, by Basic or by Digest.
 local credential_file = require "lest.tool.command.credential_file"
 local credentials = require "lest.server.ledger.credentials"
 local json = require "lest.json"
@@ -6,6 +6,7 @@ local ledger_file = require "lest.server.ledger.file"
 local operate = require "lest.tool.command.operate"
 local operator = require "lest.server.ledger.operator"
 local support = require "lest.tool.command.support"
+local terms = require "lest.server.ledger.terms"
 
 local M = {}
 
@@ -32,6 +33,11 @@ function M.parser()
       .. "columns, of: name, password, expires; all are made, or none.")
   add:flag "--another"
     :description "Of --from: also for names that have a live credential, which is kept."
+  add:option "--kind":choices(terms.KINDS):default(terms.KINDS[1])
+    :description "By what of `auth` it is proven."
+  add:option "--realm":argname "REALM"
+    :description("Of --kind digest: the realm of the labels that it is for, where they have "
+      .. "several; it is good for nothing in another.")
   add:option "--password-file":argname "FILE"
     :description "Take the secret from the first line of a file (- is standard input)."
   add:flag "--reusable":description "It authenticates any number of requests, not one."
@@ -61,6 +67,32 @@ local function facts_of(pairs_list)
     facts[pair[1]] = pair[2]
   end
   return facts
+end
+
+--- The realm of a Digest credential: that of the labels which take Digest.
+local function realm_of(options, config)
+  if options.kind ~= "digest" then
+    if options.realm then support.usage "--realm is of --kind digest" end
+    return nil
+  end
+  local realms, seen = {}, {}
+  for _, label in pairs(config.labels) do
+    if label.accepts.digest and not seen[label.realm] then
+      seen[label.realm] = true
+      table.insert(realms, label.realm)
+    end
+  end
+  table.sort(realms)
+  local named = "'" .. table.concat(realms, "', '") .. "'"
+  if #realms == 0 then
+    support.usage "no label of the configuration has \"digest\" in its `auth`"
+  elseif options.realm and not seen[options.realm] then
+    support.usage(("no label that takes Digest has the realm '%s': --realm may be %s"):format(
+      options.realm, named))
+  elseif not options.realm and #realms > 1 then
+    support.usage("the labels that take Digest have several realms: --realm, one of " .. named)
+  end
+  return options.realm or realms[1]
 end
 
 -- A secret that nobody has seen is of no use to anybody: its credential goes with it.
@@ -97,9 +129,10 @@ end
 local function add_all(options, config)
   local all, err = credential_file.read(options.from)
   if not all then return nil, err end
-  local facts = facts_of(options.facts)
+  local facts, realm = facts_of(options.facts), realm_of(options, config)
   for _, wanted in ipairs(all) do
     wanted.reusable, wanted.facts = options.reusable, facts
+    wanted.kind, wanted.realm = options.kind, realm
     wanted.expires_s = wanted.expires_s or options.expires
   end
   local ledger <close>, problem = ledger_file.open(config)
@@ -144,12 +177,13 @@ local function add(options, config)
       support.usage(("a password has %d bytes at least"):format(credential_file.PASSWORD_MIN))
     end
   end
-  local facts = facts_of(options.facts)
+  local facts, realm = facts_of(options.facts), realm_of(options, config)
   local ledger <close>, problem = ledger_file.open(config)
   if not ledger then return nil, problem end
   local made
   made, err = operator.run(ledger, "credential_add", { name = options.name, password = password,
-    reusable = options.reusable, expires_s = options.expires, facts = facts })
+    kind = options.kind, realm = realm, reusable = options.reusable, expires_s = options.expires,
+    facts = facts })
   if not made then return nil, err end
   return print_made(made, options.json, ledger)
 end
@@ -181,10 +215,10 @@ local function list(options, config)
   return operate.print_list(options, config, {
     command = "lest credential list", operation = "credential_list",
     arguments = { name = options.name }, fixed = { NAME = options.name },
-    header = { "ID", "NAME", "STATE", "SECRET", "CREATED", "EXPIRES", "FACTS" },
+    header = { "ID", "NAME", "STATE", "SECRET", "KIND", "CREATED", "EXPIRES", "FACTS" },
     line = function(row)
       return { row.id, row.name, state_of(row),
-        row.secret_kind == "random" and "random" or "password", support.time(row.created),
+        row.secret_kind == "random" and "random" or "password", row.kind, support.time(row.created),
         row.expires and support.time(row.expires), facts_text(row.facts) }
     end,
     narrow = NARROW,
@@ -195,8 +229,8 @@ local function list(options, config)
   })
 end
 
-local FIELDS <const> = { "id", "name", "secret_kind", "pending_id", "key_hash", "label",
-  "operation" }
+local FIELDS <const> = { "id", "name", "kind", "realm", "secret_kind", "pending_id", "key_hash",
+  "label", "operation" }
 
 local function print_credential(row)
   operate.print_field("state", state_of(row))

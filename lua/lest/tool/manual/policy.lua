@@ -29,6 +29,7 @@ local PARTS <const> = {
   { "lest.request.auth", "request.auth", "auth" },
   { "lest.request.auth.certificate", "request.auth.certificate", "auth.certificate" },
   { "lest.request.auth.basic", "request.auth.basic", "auth.basic" },
+  { "lest.request.auth.digest", "request.auth.digest", "auth.digest" },
   { "lest.request.tls", "request.tls", "tls" },
 }
 

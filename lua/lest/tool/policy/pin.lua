@@ -79,9 +79,10 @@ local function principal_code(facts)
   if principal.certificate then return certificate_code(principal, facts.previous) end
   local credential = principal.credential
   if not credential or next(credential) == nil then
-    return ("testing.basic(%s)"):format(literal(principal.name))
+    return ("testing.%s(%s)"):format(principal.kind, literal(principal.name))
   end
-  return ("testing.basic(%s, %s)"):format(literal(principal.name), literal(credential))
+  return ("testing.%s(%s, %s)"):format(principal.kind, literal(principal.name),
+    literal(credential))
 end
 
 local function request_code(facts)

@@ -12,7 +12,7 @@ local PLANS_MAX <const> = 100
 local function principal_of(facts)
   local principal, previous = facts.principal, facts.previous or {}
   if not principal.certificate then
-    return { "basic", { name = principal.name, credential = principal.credential } }
+    return { principal.kind, { name = principal.name, credential = principal.credential } }
   end
   return { "cert", { pem = principal.certificate:pem(), anchors = principal.anchors,
     is_own = principal.is_own, name = principal.name, facts = previous.facts,

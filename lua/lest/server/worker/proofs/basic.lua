@@ -1,4 +1,5 @@
 --- What a client offers as the proof "basic": the Authorization header (RFC 7617).
+local authorization = require "lest.server.worker.proofs.authorization"
 local core = require "lest.core"
 local message = require "lest.server.wire.message"
 local refusal = require "lest.server.wire.refusal"
@@ -12,9 +13,9 @@ local CLAIMED_MAX <const> = 64
 ---@param request lest.worker.request whose `claimed` is set
 ---@return { username: string, password: string }|nil
 function M.collect(exchange, request)
-  local authorization = exchange:header "authorization"
-  if not authorization then return nil end
-  local username, password = core.http.basic(authorization)
+  local value = authorization.of(exchange, request, "basic")
+  if not value then return nil end
+  local username, password = core.http.basic(value)
   request.claimed = username and username:sub(1, CLAIMED_MAX)
   if not username then
     refusal.raise(401, "the Authorization header is not Basic with a user and a password")

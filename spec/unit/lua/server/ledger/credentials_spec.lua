@@ -55,7 +55,8 @@ describe("credentials", function()
     assert.same(facts, who.facts)
     assert.is_nil(who.hash)
     assert.is_nil(who.salt)
-    for _, row in ipairs(ledger:rows("credentials_live", { name = "device001", now = now })) do
+    for _, row in ipairs(ledger:rows("credentials_live",
+      { name = "device001", kind = "basic", now = now })) do
       for column, value in pairs(row) do assert.not_equal(made.secret, value, column) end
     end
     assert_refused("device001", made.secret .. "x")

@@ -11,7 +11,8 @@ local QUESTIONS <const> = { begin = true, ask = true, finish = true }
 
 describe("a worker's link", function()
   local link, peer, received, says_hello
-  local HELLO <const> = assert(message.encode { type = "hello" })
+  local HELLO <const> = assert(message.encode { type = "hello",
+    nonce_key = ("k"):rep(32) })
 
   -- What the supervisor does when it is asked.
   local ask_channel = core.process.ask_channel

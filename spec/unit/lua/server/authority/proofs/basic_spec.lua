@@ -48,7 +48,7 @@ describe("an attempt with a secret", function()
   end
 
   local function right()
-    return { may = "enroll", facts = {} }
+    return { name = "alice", may = "enroll", facts = {} }
   end
 
   it("that is right counts for nothing, with a hash or without", function()
@@ -116,7 +116,7 @@ describe("an attempt with a secret", function()
   end)
 
   it("with a used-up secret takes nothing beside a certificate that is enough", function()
-    local function used_up() return { may = "fetch", facts = {} } end
+    local function used_up() return { name = "alice", may = "fetch", facts = {} } end
     assert.equal("the one-time secret is used up", prove(used_up, true).reason)
     assert.equal("alice", prove(used_up).ledger_name)
     assert.equal("own:CN=alice", prove(right, true).ledger_name)

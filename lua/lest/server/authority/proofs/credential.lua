@@ -1,0 +1,95 @@
+--- What the proofs by a credential of the ledger share: who may try, and what follows.
+local limiter = require "lest.server.wire.limiter"
+local lines = require "lest.server.wire.lines"
+local refusal = require "lest.server.wire.refusal"
+
+local M = {}
+
+--- One attempt with a secret. Its failure counts for the network, for the name from there, and for
+--- the name in all, together: guesses from one network keep no device out elsewhere.
+---@class lest.authority.attempt
+---@field is_limited boolean there were too many failures before
+---@field site string whom it waits behind for its hash
+local Attempt = {}
+Attempt.__index = Attempt
+
+---@param authority lest.authority
+---@param address string
+---@param name string
+---@return lest.authority.attempt
+function M.attempt(authority, address, name)
+  local network = limiter.network(address)
+  local limits = authority.failures
+  local attempt = setmetatable({
+    site = limiter.site(address),
+    { limits.network, network }, { limits.name_there, network .. " " .. name },
+    { limits.name, name },
+  }, Attempt)
+  attempt.is_limited = attempt:wait() ~= nil
+  return attempt
+end
+
+--- Seconds until another attempt may be made; nil for now.
+function Attempt:wait()
+  local longest
+  for _, each in ipairs(self) do
+    local wait = each[1]:wait(each[2])
+    longest = wait and math.max(wait, longest or 0) or longest
+  end
+  return longest
+end
+
+function Attempt:count()
+  for _, each in ipairs(self) do each[1]:count(each[2]) end
+end
+
+function Attempt:uncount()
+  for _, each in ipairs(self) do each[1]:uncount(each[2]) end
+end
+
+local failures <const> = lines.new "credential check failed"
+
+--- Refuse an attempt of which too many failed before.
+---@param wait integer seconds
+function M.refuse_limited(wait)
+  refusal.raise(429, "too many failed attempts", { retry_after = wait })
+end
+
+--- Refuse an attempt for the error of its check; one that was judged counts as a failure.
+---@param request lest.authority.request
+---@param err lest.error
+---@param attempt? lest.authority.attempt to be counted still
+function M.refuse(request, err, attempt)
+  refusal.raise_memory(err)
+  if err.code ~= "unauthenticated" then
+    failures:write("error", { "id", request.id, "message", tostring(err) })
+    refusal.raise(503, "credentials cannot be checked now", { retry_after = 5 })
+  end
+  if attempt then attempt:count() end
+  refusal.raise(401, err.reason or "the credentials are not accepted", { detail = err.detail })
+end
+
+--- What a secret is shown for, and a one-time one bound to.
+---@param request lest.authority.request
+---@return { key_hash: string, label: string, operation: string }
+function M.purpose(request)
+  return { key_hash = request.key_hash, label = request.begin.label,
+    operation = request.begin.operation }
+end
+
+--- Take what a credential proves, or refuse what it is not good for.
+---@param request lest.authority.request whose purpose is set
+---@param kind string
+---@param credential table of lest.server.ledger.credentials
+function M.take(request, kind, credential)
+  -- It only fetches what it gave, and the certificate before it asks for something of its own.
+  if credential.may == "fetch" and request:is_satisfied_by(request.proven) then
+    refusal.raise(401, "the one-time secret is used up")
+  end
+  local name = credential.name
+  request.credential = credential
+  request:prove(kind, { name = name }, { kind = kind, name = name }, name)
+  request.principal.credential = credential.facts
+end
+
+return M

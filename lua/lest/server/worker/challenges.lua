@@ -1,0 +1,49 @@
+--- What a 401 asks a client for: one challenge a header field (RFC 9110 11.6.1), for each kind of
+--- proof that the label takes and that has a scheme of HTTP.
+local core = require "lest.core"
+local kinds = require "lest.server.wire.kinds"
+local nonce = require "lest.server.wire.nonce"
+
+local M = {}
+
+-- A Digest challenge; one without an algorithm is of MD5, and has nothing that RFC 2617 has not.
+local function digest(realm, key, algorithm, stale)
+  local made = nonce.make(key, realm, core.clock.wall_us() // 1000000)
+  return ('Digest realm="%s", nonce="%s", qop="auth"%s%s'):format(realm, made,
+    algorithm and (', algorithm=%s, charset="UTF-8"'):format(algorithm) or "",
+    stale and ", stale=true" or "")
+end
+
+local makers <const> = {
+  basic = function(options)
+    return { ('Basic realm="%s", charset="UTF-8"'):format(options.realm) }
+  end,
+  -- RFC 7616 3.7: the best first. A client that reads only the first field, as Bouncy Castle, reads
+  -- neither an algorithm without quotes.
+  digest = function(options, key, stale)
+    local order = options.digest_first and { false, "SHA-256" } or { "SHA-256", "MD5" }
+    local all = {}
+    for i, algorithm in ipairs(order) do all[i] = digest(options.realm, key, algorithm, stale) end
+    return all
+  end,
+}
+
+--- The values of WWW-Authenticate.
+---@param label lest.worker.label
+---@param key string? of the authority's hello
+---@param stale boolean? only the nonce that the client used was not good any more
+---@return string[]? challenges nil where nonces cannot be made now
+function M.of(label, key, stale)
+  local options, all = label.options, {}
+  if label.accepts.digest and not key then return nil end
+  for _, kind in ipairs(kinds.list) do
+    if kind.scheme and label.accepts[kind.name] then
+      local made = makers[kind.name](options, key, stale)
+      local at = kind.name == "digest" and options.digest_first and 1 or #all + 1
+      for i, challenge in ipairs(made) do table.insert(all, at + i - 1, challenge) end
+    end
+  end
+  return all
+end
+
+return M
