@@ -372,6 +372,15 @@ describe("a policy", function()
         function M.chunk(request) return load("first = first or ... return first")(
           request.principal.name) end
         function M.locale() return os.setlocale "C" end
+        function M.loaded(request)
+          local all = package.loaded._G
+          all.first = all.first or request.principal.name
+          return first
+        end
+        function M.required(request)
+          require("_G").first = first or request.principal.name
+          return first
+        end
         return M]] },
       policy = [[
         local helper, policy = require "helper", require "lest.policy"
@@ -381,7 +390,7 @@ describe("a policy", function()
         end]],
       config = policy_names,
     }
-    for _, how in ipairs { "leak", "declared", "table", "chunk", "locale" } do
+    for _, how in ipairs { "leak", "declared", "table", "chunk", "locale", "loaded", "required" } do
       for i = 1, 2 do
         assert.equal(500, (enroll(how .. i)), how)
         local failed = server:logged "policy failed"

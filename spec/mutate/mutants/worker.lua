@@ -279,6 +279,14 @@ return {
     { "an error's text of any length", ":sub(1, DETAIL_MAX)", "" },
   },
 
+  { file = ROOM .. "globals.lua", specs = ENROLL,
+    { "globals of what is loaded later", "debug.getregistry()[PLACE] = closed", "" },
+    { "globals by the name _G", "own._G, package.loaded._G = closed, closed",
+      "package.loaded._G = closed" },
+    { "globals as a module", "own._G, package.loaded._G = closed, closed", "own._G = closed" },
+    { "the locale", "own.os.setlocale = nil", "" },
+  },
+
   { file = ROOM .. "link.lua", specs = { "spec/unit/lua/server/worker/link_spec.lua" },
     { "an answer is heard twice", "self.waiting[id] = nil\n  question.callback",
       "question.callback" },
