@@ -6,7 +6,6 @@ local cjson = require "cjson"
 local nginx = require "bench.nginx"
 local process = require "support.process"
 local processes = require "bench.processes"
-local raw_server = require "support.raw_server"
 local server_module = require "support.server"
 
 local M = {}
@@ -67,12 +66,6 @@ function M.lest(build, options)
   return self
 end
 
---- A port that was free a moment ago: nginx cannot be asked to take one.
-local function free_port(dir)
-  local held <close> = raw_server.start { cert = dir .. "/server.pem", key = dir .. "/server.key" }
-  return held.port
-end
-
 --- A bare nginx with the certificate of another side and answers of the same size.
 ---@param of bench.side
 ---@param size integer
@@ -81,7 +74,7 @@ end
 function M.nginx(of, size, clients)
   local folder = process.folder()
   process.must { "chmod", "755", folder }
-  local self = setmetatable({ name = "nginx", folder = folder, port = free_port(of.dir) }, Side)
+  local self = setmetatable({ name = "nginx", folder = folder, port = process.free_port() }, Side)
   local started = nginx.start { folder = folder, dir = of.dir, port = self.port, size = size,
     workers = WORKERS, clients = clients and of.dir .. "/ca.pem" }
   self.pid, self.requests, self.roles = started.pid, started.requests, {}

@@ -11,9 +11,7 @@ describe("a rogue's questions", function()
 
   setup(function()
     server = rogue_module.server { config = function(text)
-      return (text:gsub("profiles = {", [[
-  workers = 3, limits = { requests = 384, requests_per_principal_per_minute = 100000 },
-  profiles = {]], 1))
+      return (text:gsub("profiles = {", rogue_module.ROOMY .. " profiles = {", 1))
     end }
     authority = server:pids("authority")[1]
   end)
@@ -37,11 +35,7 @@ describe("a rogue's questions", function()
     local device = device_of(name)
     serial = serial + 1
     local id = ("rogue-%x-%x"):format((player or rogue).pid, serial)
-    local answer = link:ask { type = "begin", id = id, operation = "simpleenroll",
-      label = "default", address = "192.0.2.1",
-      tls = { version = "TLSv1.3", cipher = "TLS_AES_128_GCM_SHA256" },
-      csr = core.base64.decode((device.body:gsub("\n", ""))),
-      basic = { username = device.name, password = device.secret } }
+    local answer = link:ask(rogue_module.begin(id, device))
     assert.is_string(answer.handle)
     return answer.handle, id
   end

@@ -18,8 +18,7 @@ describe("a worker that was taken over", function()
       text = text:gsub("labels = {", [[labels = {
     secrets = { policy = "policy.lua", profile = "device", auth = { "basic" } },
     certificates = { policy = "policy.lua", profile = "device", auth = { "certificate" } },]], 1)
-      return (text:gsub("profiles = {", [[
-  workers = 3, limits = { requests = 384, requests_per_principal_per_minute = 100000 },
+      return (text:gsub("profiles = {", rogue_module.ROOMY .. [[
   profiles = {
     other = { lifetime = "10d", keys = { "ec:P-256" }, names = "policy" },]], 1))
     end }
@@ -40,12 +39,7 @@ describe("a worker that was taken over", function()
 
   --- The `begin` of a device that has a secret.
   local function begin(device, changes)
-    local made = {
-      type = "begin", id = next_id(), operation = "simpleenroll", label = "default",
-      address = "192.0.2.1", tls = { version = "TLSv1.3", cipher = "TLS_AES_128_GCM_SHA256" },
-      csr = core.base64.decode((device.body:gsub("\n", ""))),
-      basic = device.secret and { username = device.name, password = device.secret },
-    }
+    local made = rogue_module.begin(next_id(), device)
     for key, value in pairs(changes or {}) do made[key] = value or nil end
     return made
   end

@@ -1,8 +1,7 @@
 -- `lest policy pin` makes a test of what a server has decided: it passes by the policy that decided
 -- so, and fails by one that decides otherwise.
 local process = require "support.process"
-local raw_server = require "support.raw_server"
-local support = require "support.server"
+local recorded = require "support.recorded"
 
 local POLICY <const> = [[
 local lest, policy = require "lest", require "lest.policy"
@@ -43,41 +42,19 @@ end
 describe("lest policy pin", function()
   local server, inventory
 
-  local function enroll(name)
-    return (server:post("/simpleenroll", server:csr(name), "--user",
-      name .. ":" .. server:credential(name)))
-  end
-
   setup(function()
-    server = support.make { files = { ["both.lua"] = BOTH }, config = function(text)
-      return (text:gsub('names = "principal"', 'names = "policy"'):gsub("labels = {", [[
-        workers = 1, labels = {
-          both = { policy = "both.lua", profile = "device", auth = "certificate+basic" },
-      ]], 1):gsub('policy = "policy.lua"',
+    server, inventory = recorded.start { policy = POLICY, both = BOTH, config = function(text)
+      return (text:gsub('policy = "policy.lua"',
         'policy = { file = "policy.lua", options = { prefix = "pump-" } }', 1))
     end }
-    inventory = raw_server.start {
-      cert = server.dir .. "/server.pem", key = server.dir .. "/server.key",
-    }
-    local policy = POLICY:gsub("INVENTORY", inventory.url):gsub("CA\"", server.dir .. '/ca.pem"')
-    process.write(server.dir .. "/policy.lua", policy)
-    server:run()
-    inventory:answer(raw_server.http(200, {}, '{ "host": "7" }'))
-    assert.equal(200, enroll "listed7")
-    inventory:request()
-    inventory:answer(raw_server.http(404, {}, ""))
-    assert.equal(403, enroll "listed8")
-    inventory:request()
+    recorded.ask_inventory(server, inventory, "7")
     inventory:stop()
-    assert.equal(202, enroll "wait1")
+    assert.equal(202, recorded.enroll(server, "wait1"))
     assert.equal(400, (server:post("/simpleenroll", server:csr("odd", { subject = "/O=y/CN=odd" }),
       "--user", "odd:" .. server:credential "odd")))
     server:enroll "device001"
-    assert.equal(200, (server:post("/simplereenroll", server:csr("device001", { reuse = true }),
-      "--cert", server.folder .. "/device001.pem", "--key", server.folder .. "/device001.key")))
-    assert.equal(200, (server:post("/both/simpleenroll", server:csr "both", "--cert",
-      server.folder .. "/device001.pem", "--key", server.folder .. "/device001.key", "--user",
-      "both:" .. server:credential "both")))
+    recorded.renew(server)
+    recorded.show_both(server)
   end)
   teardown(function() server:stop() end)
 

@@ -2,8 +2,7 @@
 -- another one; answers of HTTP come from the record, and nothing is issued, changed or asked.
 local json = require "lest.json"
 local process = require "support.process"
-local raw_server = require "support.raw_server"
-local support = require "support.server"
+local recorded = require "support.recorded"
 
 local POLICY <const> = [[
 local lest, policy = require "lest", require "lest.policy"
@@ -42,37 +41,13 @@ end
 describe("lest policy replay", function()
   local server, inventory
 
-  local function enroll(name)
-    local secret = server:credential(name)
-    return (server:post("/simpleenroll", server:csr(name), "--user", name .. ":" .. secret))
-  end
-
   setup(function()
-    server = support.make { files = { ["both.lua"] = BOTH }, config = function(text)
-      return (text:gsub('names = "principal"', 'names = "policy"'):gsub("labels = {", [[
-        workers = 1, labels = {
-          both = { policy = "both.lua", profile = "device", auth = "certificate+basic" },
-      ]], 1))
-    end }
-    inventory = raw_server.start {
-      cert = server.dir .. "/server.pem", key = server.dir .. "/server.key",
-    }
-    local policy = POLICY:gsub("INVENTORY", inventory.url):gsub("CA\"", server.dir .. '/ca.pem"')
-    process.write(server.dir .. "/policy.lua", policy)
-    server:run()
-    inventory:answer(raw_server.http(200, {}, '{ "host": "pump-7" }'))
-    assert.equal(200, enroll "listed7")
-    inventory:request()
-    inventory:answer(raw_server.http(404, {}, ""))
-    assert.equal(403, enroll "listed8")
-    inventory:request()
+    server, inventory = recorded.start { policy = POLICY, both = BOTH }
+    recorded.ask_inventory(server, inventory, "pump-7")
     server:enroll "device001"
     server:enroll "device002"
-    assert.equal(200, (server:post("/simplereenroll", server:csr("device001", { reuse = true }),
-      "--cert", server.folder .. "/device001.pem", "--key", server.folder .. "/device001.key")))
-    assert.equal(200, (server:post("/both/simpleenroll", server:csr "both", "--cert",
-      server.folder .. "/device001.pem", "--key", server.folder .. "/device001.key", "--user",
-      "both:" .. server:credential "both")))
+    recorded.renew(server)
+    recorded.show_both(server)
     inventory:stop()
   end)
   teardown(function()

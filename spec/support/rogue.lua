@@ -297,4 +297,18 @@ if arg and arg[0] and arg[0]:find "rogue%.lua$" then
   while true do core.loop.turn() end
 end
 
+--- The words of a configuration by which only a rogue has a limit: two workers beside the first.
+M.ROOMY = "workers = 3, limits = { requests = 384, requests_per_principal_per_minute = 100000 },"
+
+--- The `begin` of a device of support.fleet, which may have a secret.
+---@param id string
+---@param device table
+---@return table message
+function M.begin(id, device)
+  return { type = "begin", id = id, operation = "simpleenroll", label = "default",
+    address = "192.0.2.1", tls = { version = "TLSv1.3", cipher = "TLS_AES_128_GCM_SHA256" },
+    csr = core.base64.decode((device.body:gsub("\n", ""))),
+    basic = device.secret and { username = device.name, password = device.secret } }
+end
+
 return M

@@ -39,14 +39,10 @@ return {
     { "a body of any length", "if #body > BODY_MAX then", "if false then" },
   },
 
-  { file = ROOM .. "view.lua", specs = POLICY,
-    { "a view that can be opened", '__name = "lest." .. what,\n    __metatable = false,',
-      '__name = "lest." .. what,' },
-    { "headers that can be opened", '__name = "lest.request.headers",\n  __metatable = false,',
-      '__name = "lest.request.headers",' },
-    { "any field", "if value == nil and known and not known[key] then", "if false then" },
+  { file = "lua/lest/policy/closed.lua", specs = POLICY,
+    { "a view that can be opened", "__name = name, __metatable = false,", "__name = name," },
+    { "any field", "if value == nil and known and known[key] == nil then", "if false then" },
     { "a field can be set", 'error(("%s is read-only', 'print(("%s is read-only' },
-    { "a header can be set", 'error("request.headers is read-only", 2)', "" },
   },
 
   { file = "lua/lest/init.lua",

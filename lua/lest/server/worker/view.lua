@@ -1,14 +1,15 @@
 --- What a policy sees: read-only, and closed. A field that does not exist raises and names the
 --- nearest; a known one that is absent is nil.
+local closed = require "lest.policy.closed"
 local journal = require "lest.policy.journal"
 local kinds = require "lest.server.wire.kinds"
-local schema = require "lest.base.schema"
 local stop = require "lest.policy.stop"
 
 local M = {}
 
 -- Locals: a policy may put something else into a module.
 local outside <const>, stop_decision <const> = journal.outside, stop.raise
+local view <const> = closed.view
 
 local function set(...)
   local names = {}
@@ -16,38 +17,11 @@ local function set(...)
   return names
 end
 
--- The values of each view. A view itself is empty, so that next() and rawget() find nothing in it.
-local values_of <const> = setmetatable({}, { __mode = "k" })
-
 -- Where the values of a request keep the facts that its parts are made from.
 local FACTS <const> = {}
 
---- The metatable of every view of one kind. With `known`, a field outside of it raises.
----@param what string the name for messages, as "request.tls"
----@param known? table<string, boolean>
 local function class(what, known)
-  return {
-    __name = "lest." .. what,
-    __metatable = false,
-    __index = function(self, key)
-      local value = values_of[self][key]
-      if value == nil and known and not known[key] then
-        error(("%s has no field '%s'%s"):format(what, tostring(key), schema.hint(key, known)), 2)
-      end
-      return value
-    end,
-    __newindex = function(_, key)
-      error(("%s is read-only: '%s' cannot be set"):format(what, tostring(key)), 2)
-    end,
-    __len = function(self) return #values_of[self] end,
-    __pairs = function(self) return pairs(values_of[self]) end,
-  }
-end
-
-local function view(of, values)
-  local made = setmetatable({}, of)
-  values_of[made] = values
-  return made
+  return closed.class("lest." .. what, what, known)
 end
 
 local ABOUT <const> = set("principal", "device", "subject", "key")
@@ -85,13 +59,9 @@ end
 CLASS.auth = class("request.auth", auth_fields)
 
 --- Headers by name in any case; nil for one that was not sent or is not shown to policies.
-local HEADERS <const> = {
-  __name = "lest.request.headers",
-  __metatable = false,
-  __index = function(self, key) return values_of[self][tostring(key):lower()] end,
-  __newindex = function() error("request.headers is read-only", 2) end,
-  __pairs = function(self) return pairs(values_of[self]) end,
-}
+local HEADERS <const> = closed.class_by("lest.request.headers", "request.headers", function(key)
+  return tostring(key):lower()
+end)
 
 --- A decision that wants what cannot be told now is for later.
 local function unanswered(what, problem)

@@ -12,6 +12,7 @@
 local colour = require "lest.tool.repl.colour"
 local complete = require "lest.tool.repl.complete"
 local core = require "lest.core"
+local input = require "lest.tool.repl.input"
 local place = require "lest.tool.repl.place"
 local scan = require "lest.tool.repl.scan"
 local show = require "lest.tool.inspect.show"
@@ -248,20 +249,7 @@ end
 ---@param line string
 ---@return "done"|"more"|"quit"
 function Session:feed(line)
-  if not self.buffer then
-    local result = command(self, line)
-    if result then return result end
-    if line:find "^%s*$" then return "done" end
-  end
-  local source = self.buffer and self.buffer .. "\n" .. line or line
-  if scan.is_unfinished(source) then
-    self.buffer = source
-    return "more"
-  end
-  self.buffer = nil
-  self.keep(source)
-  evaluate(self, source)
-  return "done"
+  return input.feed(self, line, command, evaluate)
 end
 
 --- What stands before the line.

@@ -4,8 +4,8 @@
 ---   local remote = remote.new(attached, { write = io.write, complain = io.stderr.write })
 ---   remote:feed "requests()"   --> "done"
 local core = require "lest.core"
+local input = require "lest.tool.repl.input"
 local portable = require "lest.base.portable"
-local scan = require "lest.tool.repl.scan"
 local show = require "lest.tool.inspect.show"
 local stops = require "lest.tool.repl.stops"
 local terminal = require "lest.base.terminal"
@@ -224,20 +224,7 @@ end
 ---@param line string
 ---@return "done"|"more"|"quit"
 function Remote:feed(line)
-  if not self.buffer then
-    local result = command(self, line)
-    if result then return result end
-    if line:find "^%s*$" then return "done" end
-  end
-  local source = self.buffer and self.buffer .. "\n" .. line or line
-  if scan.is_unfinished(source) then
-    self.buffer = source
-    return "more"
-  end
-  self.buffer = nil
-  self.keep(source)
-  evaluate(self, source)
-  return "done"
+  return input.feed(self, line, command, evaluate)
 end
 
 --- Forget an unfinished input.

@@ -56,7 +56,8 @@ describe("policy.csv", function()
       .. "return function(name) return all:row(name) end")
     local row = assert(hooks.load(file)).hooks.enroll "ann"
     assert.same({ "h-1", "new" }, { row.host, row.state })
-    assert.error_matches(function() return row.hots end, "has no 'hots', did you mean 'host'?")
+    assert.error_matches(function() return row.hots end,
+      "has no field 'hots', did you mean 'host'?")
     assert.error_matches(function() row.host = "x" end, "read%-only")
     assert.is_nil(assert(hooks.load(file)).hooks.enroll "cat")
     replace "name\nann\nann\n"
@@ -466,7 +467,7 @@ describe("policy.http", function()
     answer(200, '{ "host": "h-1", "secret": "x" }')
     local row = devices:row "ann"
     assert.same({ "h-1" }, { row.host, row.site })
-    assert.error_matches(function() return row.secret end, "has no 'secret'")
+    assert.error_matches(function() return row.secret end, "has no field 'secret'")
   end)
 
   it("refuses a part that would lead elsewhere", function()

@@ -111,7 +111,7 @@ describe("policy.options", function()
   it("is closed and read-only", function()
     local options = assert(load_policy(ALL, {}))
     assert.error_matches(function() return options.prefx end,
-      "the policy's options has no 'prefx', did you mean 'prefix'?")
+      "the policy's options has no field 'prefx', did you mean 'prefix'?")
     assert.error_matches(function() options.prefix = "x" end, "read%-only")
   end)
 
