@@ -153,8 +153,10 @@ end
 
 --- State what must hold for every request. In a spec some 200 requests of every kind are tried
 --- each time (principals, names in every encoding, keys, times, approvals, answers from outside and
---- none); `lest policy fuzz` searches for longer. A request for which it does not hold is made as
---- small as it can be, and shown as a test to paste.
+--- none), made of the requests that the spec has decided before, and of the words of the policy, of
+--- the spec and of the data that the policy asks; `lest policy fuzz` searches for longer. A request
+--- for which it does not hold is made as small as it can be, and shown as a test to paste. Where no
+--- request was approved, it says nothing of approvals: that is an error, too.
 ---
 ---   testing.always(policy, function(request, verdict)
 ---     return verdict.verdict ~= "approve" or request.device ~= nil
@@ -164,8 +166,9 @@ end
 ---@param fn fun(request: lest.request, verdict: table): boolean, string? of the request as the
 --- policy saw it, and of what the client would get: verdict, reason, subject, san, profile,
 --- lifetime
-function M.always(policy, name, fn)
-  properties.always(policy, name, fn)
+---@param options? { vacuous?: boolean } true: it may hold although no request was approved
+function M.always(policy, name, fn, options)
+  properties.always(policy, name, fn, options)
 end
 
 ---@class lest.testing.never.options
@@ -177,6 +180,8 @@ end
 --- "DNS:*.example.com"
 ---@field lifetime_over? string|integer with a longer lifetime
 ---@field name? string a sentence for it
+---@field vacuous? boolean true: it may hold although no request came to the verdict at all, or
+--- `when` held for none, or `unless` for all; else that is an error, for nothing was tried then
 
 --- State what must not be for any request: all that is stated together. It is tried as of `always`.
 ---

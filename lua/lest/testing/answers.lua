@@ -85,28 +85,40 @@ function M.source(given, unanswered)
   end
 end
 
--- A world up to AWAY_MOST is one in which nobody answers.
-local AWAY <const>, AWAY_MOST <const> = "nobody answers", 2
+-- There are so many kinds of world; in one up to AWAY_MOST nobody answers.
+local KINDS_OF_WORLD <const>, AWAY <const>, AWAY_MOST <const> = 8, "nobody answers", 2
 
 -- What the world says of itself where a spec says nothing, by a plan's `world`.
 local NONE <const>, MANY <const> = {}, { active = { count = 5 }, issued = { count = 1000 },
   refused = { count = 3 }, revoked = { count = 1 } }
 local WORLDS <const> = {
-  http = { 404, 500, { json = {} }, { body = "<html>" }, { json = { name = "a" } }, 200 },
+  http = { 404, 500, { json = {} }, { body = "<html>" }, "row", "row" },
   history = { NONE, MANY, NONE, MANY, NONE, NONE },
   rate = { true, false, true, true, true, false },
 }
 
+-- A table is a file beside the policy, which is asked where a spec does not answer for it: every
+-- other world has no row in it.
+local function ask_table(kind_of_world, ask)
+  if kind_of_world % 2 == 0 then return nil end
+  local ok, answer, err = pcall(ask)
+  if not ok then return nil, tostring(answer) end
+  return answer, err ~= nil and tostring(err) or nil
+end
+
 --- Answers for a search: those of the spec, or others by a number, or none since all is away.
 ---@param given table<string, table|function> as of find()
----@param world integer from 1 to 8
+---@param world integer chooses what is answered
 ---@param asked table is given what was answered: { kind, question, answer as a spec writes it }
----@return fun(kind: string, question: string): any, any source
-function M.world(given, world, asked)
+---@param row_of fun(number: integer): table<string, string> facts as a service may have some
+---@return fun(kind: string, question: string, ask: function): any, any source
+function M.world(given, world, asked, row_of)
+  local number = world // KINDS_OF_WORLD
+  world = (world - 1) % KINDS_OF_WORLD + 1
   local function note(kind, question, written)
     table.insert(asked, { kind, question, written })
   end
-  return function(kind, question)
+  return function(kind, question, ask)
     if world > AWAY_MOST then
       local found, answer, err, written = M.find(given, kind, question)
       if found then
@@ -116,11 +128,13 @@ function M.world(given, world, asked)
       local row, others = KINDS[kind] or PLAIN, WORLDS[kind]
       if others then
         written = others[world - AWAY_MOST]
+        if written == "row" then written = { json = row_of(number) } end
         note(kind, question, written)
         return row.make(written)
       elseif kind == "csv" or kind == "sqlite" then
-        note(kind, question, false)
-        return nil
+        answer, err = ask_table(world, ask)
+        note(kind, question, err and { err = err } or answer or false)
+        return answer, err
       end
     end
     note(kind, question, { err = AWAY })

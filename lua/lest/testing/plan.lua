@@ -1,7 +1,7 @@
 --- Plans of requests: plain tables that are made at random, changed a little, made smaller, turned
 --- into a request of lest.testing, and printed as the code that makes it.
 ---
----   local plan = plans.fresh(random, words)
+---   local plan = plans.fresh(random, words)   -- of lest.testing.words
 ---   local smaller = plans.smaller(plan)   --> a list of plans
 local clock = require "lest.base.clock"
 local list = require "lest.base.list"
@@ -21,7 +21,6 @@ local M = {}
 ---@field time? integer
 ---@field world integer chooses what the policy is told from outside
 
-local ATTRIBUTES <const> = { "CN", "CN", "CN", "O", "OU", "serialNumber", "UID", "DC" }
 local KINDS <const> = { "DNS:", "DNS:", "DNS:", "IP:", "email:", "URI:", "dirName:" }
 local KEYS <const> = { "ec:P-256", "ec:P-256", "ec:P-384", "ec:P-521", "ed25519", "rsa:2048",
   "rsa:3072", "same" }
@@ -29,13 +28,23 @@ local EKUS <const> = { "clientAuth", "serverAuth", "cmcRA", "anyExtendedKeyUsage
 local DAY <const> = 86400
 
 local function word(random, words)
-  return random:one_of(random:once_in(4) and words_of.ODD or words)
+  if random:once_in(4) then return random:one_of(words_of.ODD) end
+  if words.likely[1] and random:once_in(2) then return random:one_of(words.likely) end
+  local one = random:one_of(words.all)
+  return random:once_in(8) and one .. random:one_of(words.all) or one
+end
+
+local function facts(random, words)
+  local made = {}
+  for i = 1, random:up_to(2) do made[words.names[i] or "site"] = word(random, words) end
+  made[random:one_of(words.names)] = word(random, words)
+  return made
 end
 
 local function names(random, words)
   local subject = {}
   for i = 1, random:up_to(3) - (random:once_in(8) and 1 or 0) do
-    subject[i] = { random:one_of(ATTRIBUTES), word(random, words) }
+    subject[i] = { random:one_of(words.attributes), word(random, words) }
   end
   return subject
 end
@@ -85,8 +94,9 @@ local function certificate(random, words)
   local options = { subject = names(random, words) }
   if random:once_in(3) then options.san = alternative_names(random, words) end
   if random:once_in(3) then options.eku = { random:one_of(EKUS), random:one_of(EKUS) } end
-  if random:once_in(3) then options.anchors = random:one_of(words) end
+  if random:once_in(3) then options.anchors = random:one_of(words.all) end
   if random:once_in(4) then options.is_own = random:once_in(2) end
+  if random:once_in(6) then options.facts = facts(random, words) end
   local time = random:up_to(4)
   if time == 1 then options.left = random:up_to(60) * DAY
   elseif time == 2 then options.expired = random:up_to(30) * DAY end
@@ -94,11 +104,8 @@ local function certificate(random, words)
 end
 
 local function user(random, words)
-  local name = random:once_in(4) and random:one_of(words_of.ODD) or random:one_of(words)
-  local options = { name = (name:gsub("[%z:]", "")) }
-  if random:once_in(4) then
-    options.credential = { [random:one_of(words)] = random:one_of(words) }
-  end
+  local options = { name = (word(random, words):gsub("[%z:]", "")) }
+  if random:once_in(4) then options.credential = facts(random, words) end
   return options
 end
 
@@ -107,7 +114,7 @@ local MAKERS <const> = {
   cert = certificate,
   idevid = function(random, words)
     local options = { serialNumber = word(random, words) }
-    if random:once_in(3) then options.anchors = random:one_of(words) end
+    if random:once_in(3) then options.anchors = random:one_of(words.all) end
     if random:once_in(4) then options.CN = word(random, words) end
     return options
   end,
@@ -143,21 +150,21 @@ local FIELDS <const> = {
   approvals = function(random, words)
     local approvals = {}
     for i = 1, random:up_to(4) - 1 do
-      approvals[i] = { operator = random:one_of { "alice", "bob", "alice", random:one_of(words) } }
+      approvals[i] = { operator = random:one_of { "alice", "bob", "alice", word(random, words) } }
     end
     return approvals[1] and random:once_in(2) and approvals
   end,
   time = function(random)
     return random:once_in(2) and 1767225600 + random:up_to(14 * DAY) + random:up_to(3) * 365 * DAY
   end,
-  world = function(random) return random:up_to(8) end,
+  world = function(random) return random:up_to(4096) end,
 }
 local ORDER <const> = { "principal", "operation", "previous", "csr", "address", "approvals", "time",
   "world" }
 
 --- A plan at random.
 ---@param random lest.testing.random
----@param words string[]
+---@param words lest.testing.words
 ---@return lest.testing.plan
 function M.fresh(random, words)
   local plan = {}
@@ -174,7 +181,7 @@ end
 
 --- The same plan with one or two fields made anew.
 ---@param random lest.testing.random
----@param words string[]
+---@param words lest.testing.words
 ---@param plan lest.testing.plan
 ---@return lest.testing.plan
 function M.changed(random, words, plan)

@@ -5,6 +5,7 @@ local core = require "lest.core"
 local desk = require "lest.desk.policy"
 local requests = require "lest.testing.request"
 local schema = require "lest.base.schema"
+local seeds = require "lest.testing.seeds"
 local shapes = require "lest.testing.shapes"
 local vocabulary = require "lest.policy.shapes"
 
@@ -111,6 +112,7 @@ function Policy:decide(request, source)
     error("a request is made by testing.request { ... }", 2)
   end
   local facts, unanswered = request:facts(self.now), {}
+  if not source then seeds.note(self.file, request) end
   local verdict, journal, outcome = self.desk:decide(facts,
     { outside = source or answers.source(self.given, unanswered) })
   -- How long what any profile allows would last is said by nobody.

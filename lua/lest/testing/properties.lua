@@ -3,7 +3,6 @@
 local core = require "lest.core"
 local duration = require "lest.duration"
 local glob = require "lest.policy.glob"
-local journals = require "lest.policy.journal"
 local policies = require "lest.testing.policy"
 local schema = require "lest.base.schema"
 local search = require "lest.testing.search"
@@ -12,8 +11,8 @@ local trace = require "lest.testing.trace"
 
 local M = {}
 
--- In a spec: so many requests, the same each time.
-local TRIED <const>, SEED <const> = 200, 1
+-- In a spec: so many requests, the same each time; more while it was not tried.
+local TRIED <const>, TRIED_MOST <const>, SEED <const> = 200, 1000, 1
 
 --- Where `lest policy fuzz` wants the properties of a spec, instead of what they do in one.
 ---@type lest.testing.property[]|nil
@@ -28,25 +27,52 @@ function M.text(found)
 end
 
 local CALLER <const> = 3
+local s <const> = schema
 
 local function check(property)
+  local source = debug.getinfo(CALLER + 1, "S").source:match "^@(.+)"
+  property.spec_text = source and core.file.read(source)
   if M.collected then
     table.insert(M.collected, property)
     return
   end
-  local found = search.new(property, SEED):go_on(TRIED)
-  if found then error(M.text(found), CALLER + 1) end
+  local running, tried = search.new(property, SEED), 0
+  repeat
+    local found = running:go_on(TRIED)
+    if found then error(M.text(found), CALLER + 1) end
+    tried = tried + TRIED
+  until not running:untried() or tried >= TRIED_MOST
+  local why = running:untried()
+  if why then
+    error(("%s, but was never tried: %s (%d requests: %s); say `vacuous = true` if that is meant")
+      :format(property.name, why, running.count, running:summary()), CALLER + 1)
+  end
 end
 
+-- That a verdict was reached at all.
+local function reaches(verdict)
+  return { text = verdict == "approve" and "no request was approved"
+    or "no request came to " .. verdict, is_met = function(decision)
+    return decision.outcome.verdict == verdict
+      or verdict == "approve" and search.consents(decision)
+  end }
+end
+
+shapes.define("always", { vacuous = s.optional(s.boolean(), false) })
+
 --- As lest.testing.always.
-function M.always(policy, name, fn)
-  if fn == nil then name, fn = "the property always holds", name end
+function M.always(policy, name, fn, options)
+  if type(name) == "function" then
+    name, fn, options = "the property always holds", name, fn
+  end
   if getmetatable(policy) ~= policies.class then
     error("testing.always takes a policy of testing.policy, and a function", CALLER)
   elseif type(fn) ~= "function" or type(name) ~= "string" then
     error("testing.always takes a function of the request and what came of it", CALLER)
   end
-  check { name = name, policy = policy, holds = function(decision)
+  options = shapes.check("always", options, CALLER)
+  local needs = options.vacuous and {} or { reaches "approve" }
+  check { name = name, policy = policy, needs = needs, holds = function(decision)
     local holds, why = fn(policies.request_of(decision), decision.outcome)
     if type(holds) ~= "boolean" then
       error(("a property returns true or false, not a %s"):format(type(holds)), 0)
@@ -91,7 +117,6 @@ local CLAUSES <const> = {
   end,
 }
 
-local s <const> = schema
 local a_function <const> = s.optional(shapes.any_function)
 shapes.define("never", {
   policy = shapes.object(policies.class, "a policy of testing.policy"),
@@ -100,8 +125,29 @@ shapes.define("never", {
   names_outside = s.optional(s.list(s.custom('a pattern, as "DNS:*.example.com"', function(value)
     return type(value) == "string" and glob.parse(value) and value or nil
   end), { min = 1, single = true })),
-  lifetime_over = s.optional(duration.field()),
+  lifetime_over = s.optional(duration.field()), vacuous = s.optional(s.boolean(), false),
 })
+
+-- What must be so for some request, or what is stated holds for none because none comes near to it.
+-- That a verdict is never reached may be all that is stated.
+local function needs_of(options)
+  local needs = {}
+  if options.vacuous then return needs end
+  for _, row in ipairs { { "when", true, "`when` held for no request" },
+    { "unless", false, "`unless` held for every request" } } do
+    local test = options[row[1]]
+    if test then
+      table.insert(needs, { text = row[3], is_met = function(decision)
+        return ((test(policies.request_of(decision))) and true or false) == row[2]
+      end })
+    end
+  end
+  local is_narrowed = needs[1] or options.names_outside or options.lifetime_over
+  if is_narrowed and options.verdict ~= "error" then
+    table.insert(needs, 1, reaches(options.verdict))
+  end
+  return needs
+end
 
 --- As lest.testing.never.
 function M.never(options)
@@ -120,7 +166,8 @@ function M.never(options)
     options.names_outside and " with a name outside "
       .. table.concat(options.names_outside, ", ") or options.lifetime_over
       and " for more than " .. duration.format(options.lifetime_over) or " so")
-  check { name = name, policy = options.policy, holds = function(decision)
+  check { name = name, policy = options.policy, needs = needs_of(options),
+    holds = function(decision)
     local request, why = policies.request_of(decision), nil
     for _, clause in ipairs(clauses) do
       local is_so, said = clause(request, decision.outcome)
@@ -131,18 +178,12 @@ function M.never(options)
   end }
 end
 
--- A policy that consents and states no names is for others of its label to complete.
-local function consents(decision)
-  local first = journals.steps(decision.journal)[1]
-  return decision.verdict.verdict == "error" and first ~= nil and first.outcome == "approve"
-end
-
 --- The property that a policy has without a spec: it never fails.
 ---@param policy lest.testing.policy
 ---@return lest.testing.property
 function M.never_fails(policy)
-  return { name = "the policy never fails", policy = policy, holds = function(decision)
-    return decision.outcome.verdict ~= "error" or consents(decision), decision.verdict.detail
+  return { name = "the policy never fails", policy = policy, needs = {}, holds = function(decision)
+    return decision.outcome.verdict ~= "error" or search.consents(decision), decision.verdict.detail
       and core.utf8.is_text(decision.verdict.detail) and decision.verdict.detail:match "^[^\n]*"
       or decision.outcome.problem
   end }

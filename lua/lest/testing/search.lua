@@ -1,11 +1,11 @@
---- Searches a request for which a property of a policy does not hold: at random, from the words of
---- the policy's text, and on from requests that reached a rule or an outcome that none reached
---- before. What is found is made smaller.
+--- Searches a request for which a property of a policy does not hold: from those of its spec, at
+--- random from the words of the policy, its spec and its data, and on from requests that reached a
+--- rule or an outcome that none reached before. What is found is made smaller.
 local answers = require "lest.testing.answers"
-local core = require "lest.core"
 local journals = require "lest.policy.journal"
 local plans = require "lest.testing.plan"
 local random_numbers = require "lest.testing.random"
+local seeds = require "lest.testing.seeds"
 local words_of = require "lest.testing.words"
 
 local M = {}
@@ -17,6 +17,12 @@ local SHRINK_MAX <const> = 2000 -- looks at smaller plans
 ---@field name string a sentence: "never approves ..."
 ---@field policy lest.testing.policy
 ---@field holds fun(decision: lest.testing.decision): boolean, string? a reason where it does not
+---@field needs lest.testing.need[] without which it was not tried
+---@field spec_text? string of the spec that states it
+
+---@class lest.testing.need
+---@field text string "no request was approved": where it was not met
+---@field is_met fun(decision: lest.testing.decision): boolean
 
 ---@class lest.testing.counterexample
 ---@field property lest.testing.property
@@ -27,9 +33,19 @@ local SHRINK_MAX <const> = 2000 -- looks at smaller plans
 
 ---@class lest.testing.search
 ---@field count integer requests that were decided
+---@field verdicts table<string, integer> how they were
+---@field met table<lest.testing.need, boolean>
 ---@field reached table<string, boolean> names of rules and tests
 local Search = {}
 Search.__index = Search
+
+--- A policy that consents and states no names is for others of its label to complete.
+---@param decision lest.testing.decision
+---@return boolean
+function M.consents(decision)
+  local first = journals.steps(decision.journal)[1]
+  return decision.verdict.verdict == "error" and first ~= nil and first.outcome == "approve"
+end
 
 --- A search for one property.
 ---@param property lest.testing.property
@@ -38,11 +54,44 @@ Search.__index = Search
 ---@param first? lest.testing.plan[] those to begin with
 ---@return lest.testing.search
 function M.new(property, seed, reached, first)
-  local text = core.file.read(property.policy.file) or ""
+  local policy = property.policy
+  local begin = seeds.of(policy.file)
+  table.move(first or {}, 1, #(first or {}), #begin + 1, begin)
   return setmetatable({ property = property, random = random_numbers.new(seed), count = 0,
-    words = words_of.of(text), reached = reached or {}, seen = {},
-    kept = table.move(first or {}, 1, #(first or {}), 1, {}), first = first or {}, next = 1 },
-    Search)
+    verdicts = {}, met = {}, words = words_of.policy(policy, property.spec_text),
+    reached = reached or {}, seen = {}, kept = table.move(begin, 1, #begin, 1, {}), first = begin,
+    next = 1 }, Search)
+end
+
+function Search:count_decision(decision)
+  local verdict = M.consents(decision) and "approve" or decision.outcome.verdict
+  self.count = self.count + 1
+  self.verdicts[verdict] = (self.verdicts[verdict] or 0) + 1
+  for _, need in ipairs(self.property.needs) do
+    if not self.met[need] then
+      local ok, is_met = pcall(need.is_met, decision)
+      self.met[need] = ok and is_met or nil
+    end
+  end
+end
+
+--- Why the property was not tried, though it holds for all that was; nil where it was tried.
+---@return string|nil
+function Search:untried()
+  for _, need in ipairs(self.property.needs) do
+    if not self.met[need] then return need.text end
+  end
+end
+
+--- How the requests were decided, in words.
+---@return string
+function Search:summary()
+  local parts = {}
+  for _, verdict in ipairs { "approve", "reject", "pending", "unavailable", "error" } do
+    local count = self.verdicts[verdict] or 0
+    if count > 0 or verdict == "approve" then parts[#parts + 1] = verdict .. " " .. count end
+  end
+  return table.concat(parts, ", ")
 end
 
 -- Decide a plan: nil where it makes no request, or where the property holds.
@@ -52,9 +101,11 @@ function Search:try(plan)
   local asked = {}
   local policy = self.property.policy
   local decided, decision = pcall(policy.decide, policy, request,
-    answers.world(policy.given, plan.world or 1, asked))
+    answers.world(policy.given, plan.world or 1, asked, function(number)
+      return words_of.row(self.words, number)
+    end))
   if not decided then return nil end
-  self.count = self.count + 1
+  self:count_decision(decision)
   local ok, holds, why = pcall(self.property.holds, decision)
   local found = { property = self.property, plan = plan, decision = decision, asked = asked,
     why = ok and why or not ok and tostring(holds) or nil }

@@ -1,6 +1,7 @@
 -- Mutants of the worker: what it takes from a client, what a policy sees and may do.
 local POLICY <const> = { "spec/unit/lua/policy_spec.lua" }
 local INVENTORIES <const> = { "spec/unit/lua/policy/inventories_spec.lua" }
+local SEARCH <const> = { "spec/unit/lua/testing/search_spec.lua" }
 local KIT <const> = { "spec/unit/lua/policy/rules_spec.lua", "spec/unit/lua/policy/tests_spec.lua",
   "spec/unit/lua/policy/names_spec.lua", "spec/unit/lua/policy/asks_for_spec.lua",
   "spec/unit/lua/policy/past_spec.lua" }
@@ -144,6 +145,22 @@ return {
     { "a quote anywhere", 'text:find("[,\\r\\n\\"]", at)', 'text:find("[,\\r\\n]", at)' },
     { "any bytes", 'if not core.utf8.is_text(text) then return nil, "it is not UTF-8" end', "" },
     { "any number of rows", "if rows.count == ROWS_MAX then", "if false then" },
+  },
+
+  { file = "lua/lest/testing/properties.lua", specs = SEARCH,
+    { "what was never tried passes", "local why = running:untried()", "local why" },
+    { "a test that holds for none", "if test then\n      table.insert(needs",
+      "if false then\n      table.insert(needs" },
+  },
+
+  { file = "lua/lest/testing/words.lua", specs = SEARCH,
+    { "no words of a table", "if text and is_table then add_table(words, text)",
+      "if text and is_table then local _" },
+    { "no words of a spec's answers", "add_answers(words, policy.given, 0)", "" },
+  },
+
+  { file = "lua/lest/testing/seeds.lua", specs = SEARCH,
+    { "no requests of a spec", "if ok then table.insert(noted[file], plan) end", "" },
   },
 
   { file = "lua/lest/policy/watched.lua", specs = INVENTORIES,

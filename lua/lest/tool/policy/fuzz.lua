@@ -33,9 +33,11 @@ function M.add(parser)
     name = "fuzz",
     summary = "Search a request that breaks what testing.always and testing.never of a spec state, "
       .. "or, of a policy alone, one for which it fails. Requests are of every kind (principals, "
-      .. "names in every encoding, keys, times, approvals, inventories away), made of the words of "
-      .. "the policy or of recorded ones; what is found is made smaller and printed as a test to "
-      .. "paste. Exit code 0: nothing was found; 1: something was.",
+      .. "names in every encoding, keys, times, approvals, inventories away), made of those of the "
+      .. "spec or recorded ones, and of the words of the policy, its spec and its data; what is "
+      .. "found is made smaller and printed as a test to paste. Exit code 0: nothing was found; 1: "
+      .. "something was; 2: nothing, but a property was never tried, as where no request was "
+      .. "approved.",
     example = "lest policy fuzz policy_spec.lua --seconds 30",
   })
   command:argument "file":description "A spec, which ends in _spec.lua, or a policy."
@@ -111,7 +113,23 @@ local function search_all(list, options, recorded)
     end
   end
   support.status()
-  return found, count, reached
+  return found, count, reached, searches
+end
+
+-- What was not tried: rules that were not asked, properties that nothing came near to.
+local function print_rest(searches, reached)
+  local untried = 0
+  for _, each in ipairs(searches) do
+    local why = each:untried()
+    untried = untried + (why and 1 or 0)
+    local remark = why and "; NEVER TRIED: " .. why
+      or not each.verdicts.approve and "; no request was approved" or ""
+    io.write(("  %s: %s%s\n"):format(support.clean(each.property.name), each:summary(), remark))
+  end
+  for _, name in ipairs(reach.missing(reached)) do
+    io.write("  never asked as a rule or test: ", support.clean(name), "\n")
+  end
+  return untried
 end
 
 ---@param options table
@@ -135,16 +153,15 @@ function M.run(options)
   reach.start()
   if is_spec then list, err = of_spec(options.file) else list, err = of_policy(options) end
   if not list then return nil, err end
-  local found, count, reached = search_all(list, options, recorded)
+  local found, count, reached, searches = search_all(list, options, recorded)
   if found then print_found(found, ("%d, after %d requests"):format(options.seed, count)) end
   if found then return 1 end
   io.write(("%d requests of seed %d, %d %s, %s\n"):format(count, options.seed, #list,
     #list == 1 and "property" or "properties", reach.text(reached)))
-  for _, name in ipairs(reach.missing(reached)) do
-    io.write("  never asked as a rule or test: ", support.clean(name), "\n")
-  end
-  io.write("nothing was found\n")
-  return 0
+  local untried = print_rest(searches, reached)
+  io.write(untried == 0 and "nothing was found\n" or ("nothing was found, but %d %s never tried\n")
+    :format(untried, untried == 1 and "property was" or "properties were"))
+  return untried == 0 and 0 or 2
 end
 
 return M

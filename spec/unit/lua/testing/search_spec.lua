@@ -17,9 +17,18 @@ describe("a plan of a request", function()
 
   it("has the words of the policy, and what fits its patterns", function()
     for _, word in ipairs { "device-a", "factory", "10.0.0.0/8", "a.example.com" } do
-      assert.is_true(words[word], word)
+      assert.is_true(words.has[word], word)
     end
     assert.equal("10.0.0.7", words_of.addresses(words)[5])
+  end)
+
+  it("has what fits a pattern of Lua, what goes on from a beginning, and numbers", function()
+    local of = words_of.of [[ name:find "^pump%-%d+%.[a-f]$" or name:sub(1, 4) == "dev-"
+      and tonumber(x) > 5000 and row.site == 'ulm' and request.principal.name and row.hall ]]
+    for _, word in ipairs { "pump-7.a", "dev-", "dev-1", "4999", "5000", "5001", "ulm" } do
+      assert.is_true(of.has[word], word)
+    end
+    assert.same({ "site", "hall", "role" }, { of.names[1], of.names[2], of.names[4] })
   end)
 
   it("is printed as the code that makes the same request", function()
@@ -121,8 +130,84 @@ describe("a search", function()
       1, true), message)
   end)
 
+  -- A policy that lets in what a table of its has, beside that table.
+  local function with_table(text, options)
+    local folder = temporary.folder()
+    temporary.file(folder, "devices.csv", "serial,site\nSN-4711-X,ulm\nSN-4712-Y,bonn\n")
+    return testing.policy(temporary.file(folder, "x.lua",
+      'local lest, policy = require "lest", require "lest.policy"\n'
+      .. 'local devices = policy.csv("devices.csv", { key = "serial" })\n' .. text), options)
+  end
+  local LOOKS_FOR <const> = [[return function(request)
+    local serial = request.csr.subject.serialNumber
+    local row = serial and devices:row(serial)
+    if not row or row.site ~= "ulm" then return policy.reject "not in the list" end
+    return policy.approve { subject = { { "CN", %s } } }
+  end]]
+
+  it("reaches what a policy lets in by a serial number that only its table has", function()
+    local good, bad = LOOKS_FOR:format '"d-" .. row.serial', LOOKS_FOR:format "request.device"
+    testing.never { with_table(good), names_outside = "CN=d-*" }
+    local message = broken(testing.never, { with_table(bad), names_outside = "CN=d-*" })
+    assert.matches('{ "serialNumber", "SN%-4711%-X" }', message)
+    assert.matches('csv = { %["devices.csv: SN%-4711%-X"%] = { serial = "SN%-4711%-X", site = "u',
+      message)
+  end)
+
+  it("reaches it by what the spec answers, in place of the table", function()
+    local answer = { csv = { ["devices.csv: only-here-99"] = { serial = "only-here-99",
+      site = "ulm" } } }
+    local message = broken(testing.never, { with_table(LOOKS_FOR:format "row.serial", answer),
+      names_outside = "CN=SN-*" })
+    assert.matches("it has the name CN=only%-here%-99", message)
+  end)
+
+  it("goes on from the requests that the spec has decided", function()
+    local text = [[return function(request)
+      if request.principal.name ~= ("x"):rep(7) .. #request.label then
+        return policy.reject "no"
+      end
+      return policy.approve { subject = request.csr.subject }
+    end]]
+    local own = policy(text)
+    local message = broken(testing.never, { own, names_outside = "CN=d*" })
+    assert.matches("but was never tried: no request was approved", message)
+    assert.approves(own, testing.request { principal = testing.basic(("x"):rep(7) .. 7) })
+    message = broken(testing.never, { own, names_outside = "CN=d*" })
+    assert.matches("it has the name ", message)
+    assert.matches('testing.basic "' .. ("x"):rep(7) .. 7 .. '"', message)
+  end)
+
+  it("says of what was never tried that it was not", function()
+    local kit = require "lest.policy"
+    local closed = policy [[return policy.first { policy.reject "closed" }]]
+    local function holds() return true end
+    for _, each in ipairs { { testing.never, { closed, lifetime_over = "1d" } },
+      { testing.never, { closed, unless = kit.principal { anchors = "factory" } } },
+      { testing.always, closed, holds }, { testing.always, closed, "it is so", holds } } do
+      local message = broken(table.unpack(each))
+      assert.matches("search_spec.lua:%d+: .*, but was never tried: no request was approved "
+        .. "%(%d+ requests: approve 0, reject %d+%); say `vacuous = true` if that is meant",
+        message)
+    end
+    assert.matches("never tried: no request came to pending",
+      broken(testing.never, { closed, verdict = "pending", lifetime_over = "1d" }))
+    testing.never { closed } -- that nothing is approved is what it says
+    testing.never { closed, lifetime_over = "1d", vacuous = true }
+    testing.always(closed, holds, { vacuous = true })
+    testing.always(closed, "it is so", holds, { vacuous = true })
+    local open = policy [[return policy.own_name()]]
+    assert.matches("never tried: `when` held for no request",
+      broken(testing.never, { open, when = function() return false end }))
+    assert.matches("never tried: `unless` held for every request",
+      broken(testing.never, { open, unless = function() return true end }))
+    assert.matches("search_spec.lua:%d+: testing.always: vacous: unknown",
+      broken(testing.always, closed, holds, { vacous = true }))
+    testing.always(policy [[return policy.first { policy.consent() }]], holds)
+  end)
+
   it("is the same for the same seed, whoever asks math.random", function()
-    local property = { name = "x", policy = policy [[return policy.own_name()]],
+    local property = { name = "x", policy = policy [[return policy.own_name()]], needs = {},
       holds = function() return true end }
     local counts = {}
     for i = 1, 2 do

@@ -93,6 +93,31 @@ describe("lest policy fuzz", function()
     assert.matches("lest policy fuzz: options.url: is missing", result.err)
   end)
 
+  it("says how requests were decided, and of a property that it was never tried", function()
+    temporary.file(folder, "p.lua", [[local policy = require "lest.policy"
+      return policy.first { policy.when(policy.principal { name = "a" .. 7 * 11 * 13 },
+        policy.own_name()), policy.reject "no" }]])
+    temporary.file(folder, "p_spec.lua", SPEC:format [[
+      it("vacuous", function()
+        testing.never { policy, lifetime_over = "1d", vacuous = true }
+      end)]])
+    local result = shell.lest("policy", "fuzz", folder .. "/p_spec.lua", "--seconds", "1")
+    assert.equal(2, result.code, result.out .. result.err)
+    assert.matches("\n  it never comes to approve with a name outside CN=device%*: approve 0, "
+      .. "reject %d+; NEVER TRIED: no request was approved\n", result.out)
+    assert.matches("\n  it never comes to approve for more than 1d: approve 0, reject %d+; "
+      .. "no request was approved\n", result.out)
+    assert.matches("\n  never asked as a rule or test: own_name at p.lua:3\n", result.out)
+    assert.matches("\nnothing was found, but 1 property was never tried\n$", result.out)
+    temporary.file(folder, "p_spec.lua", SPEC:format [[
+      it("knows", function()
+        assert.approves(policy, testing.request { principal = testing.basic "a1001" })
+      end)]])
+    result = fuzz("p_spec.lua", "--seed", "1")
+    assert.equal(1, result.code, result.out .. result.err)
+    assert.matches("it has the name CN=a1001", result.out)
+  end)
+
   it("wants a spec that states something, and a file that is there", function()
     temporary.file(folder, "p.lua", BROKEN)
     temporary.file(folder, "p_spec.lua", 'describe("x", function() end)')
