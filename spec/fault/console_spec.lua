@@ -101,9 +101,10 @@ describe("lest repl --attach", function()
   it("steps a request through its rules at a terminal, while twenty others enroll", function()
     local terminal <close> = attach()
     terminal:type('break_at { principal = "dev1" }\n', "attached> ")
+    assert.not_matches("nil", terminal:shown())
     local answer = start_enroll "dev1"
     terminal:expect "simpleenroll of dev1 (label default), before its policy"
-    terminal:type("\n", "parked> ")
+    terminal:expect "parked> " -- on the line that waits
     terminal:type("request.principal.name\n", '"dev1"')
     local others = fleet.new(server, 20, "beside")
     others:start():wait()

@@ -21,7 +21,7 @@
 #include <unistd.h>
 #include <wchar.h>
 
-enum { HISTORY_MAX = 1000, LIST_MAX = 200 };
+enum { HISTORY_MAX = 1000, LIST_MAX = 200, PROMPT_MAX = 32 };
 
 struct edit {
     EditLine *line;
@@ -31,7 +31,7 @@ struct edit {
     struct event *woken;
     struct lestL_callback complete;
     struct sigaction before;
-    const char *prompt;
+    char prompt[PROMPT_MAX];
     mbstate_t shift;
     bool eof;
     bool reading;
@@ -126,7 +126,7 @@ static char *get_prompt(EditLine *line)
 {
     struct edit *edit = NULL;
     host_libedit.el_get(line, EL_CLIENTDATA, &edit);
-    return (char *)edit->prompt;
+    return edit->prompt;
 }
 
 static void list_candidates(lua_State *L, int idx)
@@ -195,7 +195,8 @@ static int edit_read(lua_State *L);
 /* edit:add(statement): to the history in memory; it may have several lines */
 static int edit_add(lua_State *L);
 
-/* edit:tell(text): lines for the terminal; one that is being typed is shown again below them */
+/* edit:tell(text, prompt): lines for the terminal; one that is being typed is shown again below them, behind
+ * what its prompt is by now */
 static int edit_tell(lua_State *L);
 
 static const luaL_Reg methods[] = {
@@ -204,18 +205,23 @@ static const luaL_Reg methods[] = {
 
 static const struct lestL_class class = { .name = "lest.edit", .methods = methods, .close = close_edit };
 
+/* The prompt is shown again by libedit at any time: it is a copy. */
+static void set_prompt(struct edit *edit, const char *text)
+{
+    snprintf(edit->prompt, sizeof edit->prompt, "%s", text);
+}
+
 static int edit_read(lua_State *L)
 {
     struct edit *edit = lestL_check_object(L, 1, &class);
     int length = 0;
-    edit->prompt = luaL_checkstring(L, 2);
+    set_prompt(edit, luaL_checkstring(L, 2));
     edit->eof = false;
     session.interrupted = 0;
     memset(&edit->shift, 0, sizeof edit->shift);
     edit->reading = true;
     const char *text = host_libedit.el_gets(edit->line, &length);
     edit->reading = false;
-    edit->prompt = "";
     if (session.interrupted) {
         session.interrupted = 0;
         fputs("^C\n", stdout);
@@ -248,6 +254,7 @@ static int edit_tell(lua_State *L)
     struct edit *edit = lestL_check_object(L, 1, &class);
     size_t len;
     const char *text = luaL_checklstring(L, 2, &len);
+    set_prompt(edit, luaL_checkstring(L, 3));
     if (edit->reading)
         fputs("\r\033[K", stdout);
     fwrite(text, 1, len, stdout);
@@ -309,7 +316,6 @@ static int edit_open(lua_State *L)
     struct edit *edit = object->h = calloc(1, sizeof *edit);
     if (!edit)
         return lestL_no_memory(L);
-    edit->prompt = "";
     edit->loop = lestL_loop(L);
     lua_getfield(L, 1, "complete");
     lestL_callback_set(L, -1, &edit->complete);

@@ -99,7 +99,7 @@ local function interactive(edit, greeting, make)
   for _, entry in ipairs(past.entries) do editor:add(entry) end
   session = make { write = write, complain = complain, call = edit.guard,
     entries = past.entries, in_colour = colour.is_wanted(),
-    tell = function(text) editor:tell(text) end,
+    tell = function(text) editor:tell(text, session and session:prompt() or "") end,
     keep = function(statement)
       if past:add(statement) then editor:add(statement) end
     end }

@@ -23,11 +23,16 @@ local function for_write(session, what)
   end
 end
 
+-- What has no answer, as break_at, shows none.
+local function unless_nil(value)
+  if value ~= nil then return value end
+end
+
 --- What the terminal asks of all workers, or of the control role, in the statement's place.
 local function remote(name)
   return function(_, statement)
     return function(argument)
-      return statement.ask(name, argument)
+      return unless_nil(statement.ask(name, argument))
     end
   end
 end
@@ -38,7 +43,7 @@ local function filtered(name)
       local labels = list.sorted_keys(session.console.worker.labels)
       local wanted, problem = filter.check(options, labels)
       if not wanted then raise(("%s: %s"):format(name, problem)) end
-      return statement.ask(name, options or {})
+      return unless_nil(statement.ask(name, options or {}))
     end
   end
 end
