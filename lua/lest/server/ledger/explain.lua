@@ -67,11 +67,15 @@ local function principal_of(row)
     certificate = shown(all.certificate) }
 end
 
+-- The rule of a verdict that an operator gave at the console, in place of the policy's.
+local OPERATOR <const> = "operator"
+
 local function policy_of(row, first)
   if not row.policy_file then return nil end
+  local verdict = first and first.depth == 0 and row.rule ~= OPERATOR and first.outcome
   return { file = row.policy_file, hash = row.policy_hash, rule = row.rule,
     asked_at = row.asked_at, duration_us = row.duration_us, stated = decoded(row.stated),
-    verdict = first and first.depth == 0 and first.outcome or nil }
+    verdict = verdict or nil }
 end
 
 --- The list of a reader, and how many it says are left out; nil for none.
