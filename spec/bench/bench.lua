@@ -16,6 +16,8 @@ local ROWS <const> = {
   { "idle", "latency", "the same at 70 % beside 10,000 idle TLS connections", 10000 },
   { "parked", "parked", "p99 of 50 enrollments a second beside a request that is parked",
     by_name = true },
+  { "session", "session", "the same beside an operator in tmux, and what the terminal showed",
+    by_name = true },
   { "attackers", "attackers", "p99 beside four strangers who cost what they can (two minutes)",
     by_name = true },
   { "replay", "replay", "100,000 recorded requests decided again (a minute)", 100000,

@@ -8,7 +8,7 @@ local temporary = require "support.temporary"
 -- Those of one list go on in the folder of the one before. Of `installs` the reader is root, on a
 -- machine where lest was installed.
 local STORIES <const> = {
-  { "first-policy", "why-refused" },
+  { "first-policy", "why-refused", "live" },
   { "in-front-of-your-ca", installs = true },
   { "factory-to-field" },
   { "repl-tour" },
@@ -106,13 +106,43 @@ local function typed(statement)
   return before and COMPLETION:format(before) or statement
 end
 
+-- How a reader leaves: what runs in the background, and terminals.
+local END <const> = [[
+export XDG_STATE_HOME=FOLDER
+leave() {
+  kill $(jobs -p) 2>/dev/null || :
+  for each in FOLDER/terminal.*; do FOLDER/typist "$each" close 2>/dev/null || :; done
+  wait
+}
+trap leave EXIT]]
+
+-- What a guide shows at the prompt of a command, in a terminal that stays: what stands behind a
+-- prompt is typed. `told` has the terminals by their commands, each with all that it is to show.
+local function add_terminal(lines, asked, block, told, folder)
+  local is_new = not told[block.path]
+  if is_new then
+    told.count = told.count + 1
+    told[block.path] = { expected = "",
+      typist = ("%s/typist %s/terminal.%d "):format(folder, folder, told.count) }
+  end
+  local terminal = told[block.path]
+  local typist = terminal.typist
+  if is_new then table.insert(lines, typist .. "open " .. process.quote(block.path)) end
+  for prompt, text in ("\n" .. block.text):gmatch "\n(%l+)> ([^\n]+)" do
+    table.insert(lines, ("%stype %s %s"):format(typist, prompt, process.quote(text)))
+  end
+  terminal.expected = terminal.expected .. block.text .. "\n"
+  table.insert(asked, { command = block.path, expected = terminal.expected })
+  table.insert(lines, ("%sshow > %s/printed.%d"):format(typist, folder, #asked))
+end
+
 --- One shell that does all that the guides say; what a command printed is in a file of its number.
 local function script_of(names, folder)
   local prefix = process.quote(LEST_PREFIX)
   local lines = { "set -e", names.installs and INSTALL:format(prefix)
     or "PATH=" .. prefix .. "/bin:$PATH", "cd " .. process.quote(folder),
-    "trap 'kill $(jobs -p) 2>/dev/null || :; wait' EXIT" }
-  local asked = {}
+    (END:gsub("FOLDER", function() return folder end)) }
+  local asked, told = {}, { count = 0 }
   local has_session = false
   for _, name in ipairs(names) do
     for _, block in ipairs(blocks_of(name)) do
@@ -132,7 +162,9 @@ local function script_of(names, folder)
           table.insert(asked, each)
           table.insert(lines, ("tell %d <<'END'\n%s\nEND"):format(#asked, typed(each.command)))
         end
-      else
+      elseif block.language == "terminal" then
+        add_terminal(lines, asked, block, told, folder)
+      elseif block.language == "console" then
         for _, each in ipairs(commands_of(block.text)) do
           table.insert(asked, each)
           table.insert(lines, ("printed=%s/printed.%d\n{ %s\n} > $printed 2>&1 || true")
@@ -165,6 +197,7 @@ for _, names in ipairs(STORIES) do
       if names.installs and core.system.user_id() ~= 0 then return pending "it is told of root" end
       local folder = temporary.folder()
       process.must { "chmod", "755", folder } -- workers read inventories
+      process.must { "cp", "spec/support/typist", folder }
       local script, asked = script_of(names, folder)
       local runner = { "timeout", LIMIT_S }
       if names.installs then
