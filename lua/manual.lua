@@ -1,5 +1,6 @@
 -- A step of the build: `lest run lua/manual.lua FOLDER` writes the manual pages
--- (lua/lest/tool/manual) and the completions of shells below FOLDER, as share has them.
+-- (lua/lest/tool/manual), for man and as HTML, and the completions of shells below FOLDER, as share
+-- has them.
 local core = require "lest.core"
 local manual = require "lest.tool.manual"
 local parser = require "lest.tool.manual.parser"
@@ -11,8 +12,12 @@ local function write(path, text)
   assert(core.file.write(folder .. "/" .. path, text))
 end
 
-for _, page in ipairs(manual.pages()) do
+local pages = manual.pages()
+for _, page in ipairs(pages) do
   write(("man/man%d/%s.%d"):format(page.section, page.name, page.section), roff.page(page))
+end
+for name, text in pairs(require "lest.tool.manual.html".files(pages)) do
+  write("html/" .. name, text)
 end
 
 local commands = parser.completed()

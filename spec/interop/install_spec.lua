@@ -99,6 +99,13 @@ describe("an installation", function()
     assert.matches("^lest%-policy %- ", must { root .. "/bin/lest", "help", "policy" })
   end)
 
+  it("has the manual for a browser", function()
+    local pages = root .. "/share/doc/lest/html"
+    for _, name in ipairs { "index.html", "style.css", "lest-serve.1.html", "lest.cert.html" } do
+      assert.is_true(process.exists(pages .. "/" .. name), name)
+    end
+  end)
+
   it("tells an editor where the types of lest are, as the source tree does", function()
     local json = require "lest.json"
     for _, place in ipairs { "policies", "examples", root .. "/share/lest/policies",

@@ -1,6 +1,7 @@
---- The manual: every page as a table, which lest.tool.manual.roff writes for man, and
---- lest.tool.manual.text for `lest help`. What a page says of keys, fields, functions and options
---- comes from the configuration's shape, the annotations and the parsers of the commands.
+--- The manual: every page as a table, which lest.tool.manual.roff writes for man,
+--- lest.tool.manual.html for a browser, and lest.tool.manual.text for `lest help`. What a page says
+--- of keys, fields, functions and options comes from the configuration's shape, the annotations and
+--- the parsers of the commands.
 ---
 ---   manual.page "policy"
 local M = {}

@@ -74,6 +74,7 @@ return {
     "The others are below the place where lest is installed, `/usr` or `/usr/local`.",
     { term = "`share/lest/policies`", "Ready-made policies." },
     { term = "`share/doc/lest/examples`", "Runnable examples, and units of systemd." },
+    { term = "`share/doc/lest/html`", "These pages and one for each Lua module, for a browser." },
     { term = "`share/doc/lest/OPERATING.md`", "What a server needs over the years: backups, the "
       .. "log, balancers." },
   },
