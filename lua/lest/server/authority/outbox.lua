@@ -23,7 +23,7 @@ local SOON_MS <const>, TICK_MS <const> = 5, 1000
 -- What no policy hears of any more is looked for so often.
 local LATE_S <const> = 60
 -- A hook's time, and what the messages take besides.
-local MARGIN_S <const> = 30
+local MARGIN_S <const> = 5
 local BACKOFF_MOST_S <const> = 3600
 local NAME_MAX <const> = 1024
 local PROBLEM_MAX <const> = 1000

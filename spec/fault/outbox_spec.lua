@@ -1,0 +1,143 @@
+-- Events outlive whatever dies: each certificate that was issued is told to a real service at least
+-- once, and nothing is told that was not issued.
+local fleet = require "support.fleet"
+local host = require "support.host"
+local json = require "lest.json"
+local monitor = require "support.monitor"
+local process = require "support.process"
+local raw_server = require "support.raw_server"
+local support = require "support.server"
+local task = require "lest.task"
+
+local POLICY <const> = [[
+local lest, policy = require "lest", require "lest.policy"
+return { enroll = function(request)
+  lest.sleep(0.05)
+  return policy.approve { subject = { { "CN", request.principal.name } } }
+end }
+]]
+local SILENT <const> = 'policy = "policy.lua"'
+local COUNT <const>, KILLS <const> = 120, 12
+
+describe("events", function()
+  local server, service, hearing
+
+  before_each(function()
+    service = raw_server.start { plain = true }
+    hearing = ([[policies = { "policy.lua", { file = "notify.lua",
+        options = { url = "%s/", timeout = 1 } } }]]):format(service.url)
+    server = support.make { policy = POLICY,
+      files = { ["notify.lua"] = process.read "policies/notify.lua" },
+      config = monitor.config 'workers = 2, drain = "2s", limits = { decision = "2s" }' }
+  end)
+  after_each(function()
+    server:stop()
+    service:stop()
+  end)
+
+  local function hear(is_hearing)
+    server:edit_config(function(text)
+      local at, last = text:find(is_hearing and SILENT or hearing, 1, true)
+      return text:sub(1, at - 1) .. (is_hearing and hearing or SILENT) .. text:sub(last + 1)
+    end)
+  end
+
+  local function waiting()
+    return math.tointeger(tonumber(server:sql "SELECT count(*) FROM outbox"))
+  end
+
+  local function reload(is_hearing)
+    hear(is_hearing)
+    process.must { server.lest, "policy", "reload", "--config", server.dir .. "/server.lua" }
+  end
+
+  --- Everything that was issued is told, and nothing else; but for a subject.
+  local function expect_all(quiet)
+    process.wait_for(function() return waiting() == 0 end, "an empty outbox", 60)
+    local told, issued = {}, {}
+    for _, request in ipairs(service:requests()) do
+      told[json.decode(request.body).id] = true
+    end
+    for serial in server:sql(("SELECT serial FROM certificates WHERE subject <> '%s'")
+      :format(quiet or "")):gmatch "%x+" do
+      issued["issued-" .. serial] = true
+    end
+    assert.is_true(next(issued) ~= nil)
+    assert.same(issued, told)
+  end
+
+  local function kill_one()
+    local pids = {}
+    for _, role in ipairs { "worker", "authority" } do
+      for _, pid in ipairs(server:pids(role)) do table.insert(pids, pid) end
+    end
+    if pids[1] then process.kill(pids[math.random(#pids)], "KILL") end
+  end
+
+  it("reach their service whichever process is killed, and when", function()
+    hear(true)
+    server:run()
+    service:answer(raw_server.http(204), 5000)
+    local devices = fleet.new(server, COUNT)
+    local running = devices:start(8)
+    for _ = 1, KILLS do
+      task.sleep(0.05 + math.random() / 5)
+      kill_one()
+    end
+    devices:wait_answers(COUNT // 2)
+    process.kill(server.pid, "KILL")
+    process.wait_for(function() return not process.alive(server.pid) end, "its end", 30)
+    server:run()
+    running:wait()
+    devices:check()
+    for _ = 1, 3 do
+      kill_one()
+      task.sleep(0.2)
+    end
+    expect_all()
+  end)
+
+  it("wait for a service that is away, over a restart and a reload without the hook", function()
+    hear(true)
+    server:run()
+    for i = 1, 3 do server:enroll("a-" .. i) end
+    process.wait_for(function()
+      return server:sql "SELECT min(tries) FROM outbox WHERE problem <> ''" >= "1"
+    end, "a try", 30)
+    process.wait_for(function()
+      return monitor.samples(server).lest_outbox_events == 3
+    end, "the metric", 30)
+    process.kill(server.pid)
+    process.wait_for(function() return not process.alive(server.pid) end, "its end", 30)
+    server:run()
+    assert.equal(3, waiting())
+    reload(false)
+    task.sleep(1) -- a worker of the generation before may still accept
+    server:enroll "quiet"
+    assert.equal(3, waiting())
+    reload(true)
+    service:answer(raw_server.http(204), 1000)
+    expect_all "CN=quiet"
+  end)
+
+  it("are told again where the ledger could not take that they were heard", function()
+    if not host.is_root then return pending "needs root, to mount a small disk" end
+    hear(true)
+    local folder = server.dir .. "/ledger"
+    local owner = process.must { "stat", "-c", "uid=%u,gid=%g", folder }:gsub("\n", "")
+    if process.run { "mount", "-t", "tmpfs", "-o", "size=16m,mode=0700," .. owner, "tmpfs",
+      folder } ~= 0 then
+      return pending "a disk cannot be mounted here"
+    end
+    finally(function() process.run { "umount", "-l", folder } end)
+    process.must { server.lest, "ledger", "init", "--config", server.dir .. "/server.lua" }
+    server:run()
+    for i = 1, 3 do server:enroll("f-" .. i) end
+    process.run(("head -c 17M /dev/zero >%s/filler"):format(folder))
+    service:answer(raw_server.http(204), 1000)
+    task.sleep(3)
+    os.remove(folder .. "/filler")
+    expect_all()
+    assert.equal("ok", server:sql "PRAGMA integrity_check")
+  end)
+end)
