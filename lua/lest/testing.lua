@@ -26,6 +26,7 @@
 --- a policy asks outside is answered by the spec. A question without an answer fails the test,
 --- which says the question.
 local assertions = require "lest.testing.assertions"
+local events = require "lest.testing.event"
 local policies = require "lest.testing.policy"
 local principals = require "lest.testing.principal"
 local properties = require "lest.testing.properties"
@@ -89,6 +90,35 @@ end
 function M.request(options)
   local request = requests.new(options)
   return request
+end
+
+---@class lest.testing.event.options
+---@field certificate? lest.testing.principal of testing.cert; absent: CN=device001, new
+---@field principal? lest.testing.principal who asked for it; absent: testing.basic "device001"
+---@field device? string what event.device says; absent: the principal's
+---@field time? string|integer when it happened; absent: the policy's `now`
+---@field try? integer which call it is; absent: 1
+---@field label? string absent: "default"
+---@field operation? string absent: "simpleenroll"
+---@field profile? string absent: "device"
+---@field request_id? string absent: "test"
+---@field renews? string a serial number
+---@field facts? table those of the approval
+---@field reason? string of a revocation; absent: "unspecified"
+---@field by? string who revoked; absent: "alice"
+
+--- What happened, for policy:issued(event) and policy:revoked(event), which call the policy's hook
+--- as a worker does: it gives true where that has heard, or false and why it is called again.
+---
+---   local policy = testing.policy("notify.lua", {
+---     options = { url = "https://a/" },
+---     http = { ["POST https://a/"] = 204 } })
+---   assert.is_true(policy:issued(testing.event { label = "plant" }))
+---@param options? lest.testing.event.options
+---@return lest.testing.event event
+function M.event(options)
+  local event = events.new(options)
+  return event
 end
 
 --- Somebody with a user name and a password (HTTP Basic).

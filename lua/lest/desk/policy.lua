@@ -7,6 +7,7 @@
 ---     principal = { kind = "basic", name = "device001" } }
 local core = require "lest.core"
 local decision = require "lest.server.worker.decision"
+local events = require "lest.server.worker.events"
 local fail = require "lest.base.fail"
 local hooks = require "lest.server.worker.hooks"
 local journals = require "lest.policy.journal"
@@ -26,6 +27,7 @@ local CA <const> = { not_before = 0, not_after = math.maxinteger }
 
 ---@class lest.desk.policy
 ---@field hooks table<string, function>
+---@field listeners lest.worker.listener[]
 ---@field file string
 ---@field hash string SHA-256 of its text, in hex
 ---@field label? table the options of its label
@@ -124,7 +126,8 @@ function M.load(file, options)
   local loaded
   loaded, err = hooks.of_label(label, terms.folder, options.files)
   if not loaded then return nil, err end
-  return setmetatable({ hooks = loaded.hooks, file = loaded.file, hash = loaded.hash,
+  return setmetatable({ hooks = loaded.hooks, listeners = loaded.listeners or {},
+    file = loaded.file, hash = loaded.hash,
     name = terms.name, label = terms.label, profiles = terms.profiles,
     has_one_profile = terms.has_one_profile or false,
     seconds = terms.limits.decision, memory = terms.limits.decision_memory,
@@ -136,7 +139,7 @@ end
 ---@param name string the label's
 ---@return lest.desk.policy
 function M.without_policy(config, name)
-  return setmetatable({ hooks = {}, name = name, label = config.labels[name],
+  return setmetatable({ hooks = {}, listeners = {}, name = name, label = config.labels[name],
     profiles = config.profiles, has_one_profile = false }, Policy)
 end
 
@@ -225,6 +228,24 @@ function Policy:decide(request, options)
     seconds = self.seconds, memory = self.memory, journal = journal, on_limit = options.on_limit,
   }, self.label and not self.has_one_profile and self.label.profiles or nil)
   return verdict, journal, self:outcome(facts, decision.fields(verdict))
+end
+
+--- Tell what happened to each policy that has a hook for it, as a worker does.
+---@param facts table as of server/worker/view: `kind` is the hook
+---@param outside function|table as of decide()
+---@return integer told how many
+---@return string|nil problem of the first that is to be called again
+function Policy:hear(facts, outside)
+  local told, first = 0, nil
+  for _, listener in ipairs(self.listeners) do
+    local hook = listener[facts.kind]
+    if hook then
+      local heard, problem = events.call(hook, facts, { seconds = self.seconds,
+        memory = self.memory, journal = journals.new { outside = source_of(outside) } })
+      told, first = told + 1, first or not heard and problem or nil
+    end
+  end
+  return told, first
 end
 
 return M

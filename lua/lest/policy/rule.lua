@@ -110,11 +110,12 @@ M.follow = follow
 ---@param hook function
 ---@param request lest.request
 ---@return any verdict what it returned
+---@return any second what it returned behind that
 function M.begin(hook, request)
   local step = enter("rule", hook)
-  local verdict = hook(request)
+  local verdict, second = hook(request)
   if step then leave(step, is_verdict(verdict) and verdict.verdict or "error", nil, verdict) end
-  return verdict
+  return verdict, second
 end
 
 --- Ask a rule that decides in its own name, unless one within it has.

@@ -3,6 +3,7 @@
 local answers = require "lest.testing.answers"
 local core = require "lest.core"
 local desk = require "lest.desk.policy"
+local events = require "lest.testing.event"
 local requests = require "lest.testing.request"
 local schema = require "lest.base.schema"
 local seeds = require "lest.testing.seeds"
@@ -119,6 +120,40 @@ function Policy:decide(request, source)
   if not self.has_profile then outcome.lifetime = verdict.lifetime end
   return { verdict = verdict, outcome = outcome, journal = journal, facts = facts,
     unanswered = unanswered }
+end
+
+-- Tell the policy's hooks what happened.
+local function hear(self, kind, event)
+  if getmetatable(event) ~= events.class then
+    error("an event is made by testing.event { ... }", 3)
+  end
+  local unanswered = {}
+  local told, problem = self.desk:hear(event:facts(kind, self.now),
+    answers.source(self.given, unanswered))
+  if told == 0 then error(("the policy has no hook '%s'"):format(kind), 3) end
+  local first = unanswered[1]
+  if first then error(("the test has no answer to %s: %s"):format(first[1], first[2]), 3) end
+  return problem == nil, problem
+end
+
+--- Call the hook `issued`, as a worker does: for a spec of what it tells whom.
+---
+---   assert.is_true(policy:issued(testing.event { label = "plant" }))
+---@param event lest.testing.event
+---@return boolean heard false: it is to be called again
+---@return string|nil problem why
+function Policy:issued(event)
+  local heard, problem = hear(self, "issued", event)
+  return heard, problem
+end
+
+--- Call the hook `revoked`, likewise.
+---@param event lest.testing.event
+---@return boolean heard
+---@return string|nil problem
+function Policy:revoked(event)
+  local heard, problem = hear(self, "revoked", event)
+  return heard, problem
 end
 
 return M

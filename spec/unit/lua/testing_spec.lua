@@ -227,6 +227,32 @@ describe("a policy of lest.testing", function()
     assert.equal(policies.class, getmetatable(told))
   end)
 
+  it("hears what happened, as a worker tells it", function()
+    local hears = policy([[return { issued = function(e)
+      local res, err = lest.http.get("https://a/" .. e.certificate.serial .. "/" .. e.label)
+      if not res then return nil, err end
+      if res.status ~= 200 then error(e.kind .. e.device .. e.principal.name .. e.try) end
+    end }]], { http = function(question) return tonumber(question:match "/(%d+)$") or {} end })
+    assert.is_true(hears:issued(testing.event { label = "200" }))
+    local heard, problem = hears:issued(testing.event { label = "500", try = 3, device = "d",
+      principal = testing.basic "p" })
+    assert.is_false(heard)
+    assert.matches("x.lua:5: issueddp3$", problem:match "^[^\n]*")
+    assert.error_matches(function() hears:revoked(testing.event()) end, "no hook 'revoked'")
+    assert.error_matches(function() hears:issued {} end, "made by testing.event")
+    assert.error_matches(function() testing.event { certificate = testing.basic "a" } end,
+      "as testing.cert {} makes it")
+    assert.error_matches(function() testing.event { kind = "issued" } end, "unknown")
+    local unanswered = policy "return { revoked = function() lest.http.get 'https://a/' end }"
+    assert.error_matches(function() unanswered:revoked(testing.event()) end,
+      "the test has no answer to http: GET https://a/")
+    local gone = policy "return { revoked = function(e) return nil, e.reason .. e.by end }"
+    heard, problem = gone:revoked(testing.event { reason = "superseded" })
+    assert.is_false(heard)
+    assert.matches("supersededalice", problem)
+    assert.is_false((gone:revoked(testing.event { certificate = testing.cert { age = 9 } })))
+  end)
+
   it("that cannot be loaded is an error of the spec's line", function()
     local ok, problem = pcall(testing.policy, "/nothing.lua")
     assert.is_false(ok)

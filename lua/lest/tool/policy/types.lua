@@ -118,7 +118,8 @@ function M.has(type, name)
   local shape = shape_of(type)
   if not shape or shape.is_open or next(shape.names) == nil then return true, {}, type end
   return shape.names[name] ~= nil, shape.names,
-    (shape.called:gsub("^lest%.request", "request"):gsub("^lest%.(%l+)$", "%1")
+    (shape.called:gsub("^lest%.request", "request"):gsub("^lest%.event", "event")
+      :gsub("^lest%.(%l+)$", "%1")
       :gsub("^lest%.policy%.(%l+)$", "%1"))
 end
 

@@ -77,6 +77,14 @@ describe("lest policy check", function()
       .. "function M.reenroll() return policy.reject(lest.version) end\nreturn M\n")))
   end)
 
+  it("finds them in hooks for what happened", function()
+    assert.same({ "3: event has no field 'serial'", "4: event is read-only: 'id' cannot be set",
+      "4: event.principal has no field 'nam', did you mean 'name'?" }, (check(HEAD
+      .. "return { enroll = policy.own_name(), reenroll = lest.policy.renew(),\n"
+      .. "  issued = function(event) return event.serial end,\n"
+      .. "  revoked = function(e) e.id = e.principal.nam end }\n")))
+  end)
+
   it("finds functions that there are not", function()
     assert.same({ "3: policy has no function 'aprove', did you mean 'approve'?",
       "4: http has no function 'gett', did you mean 'get'?",
