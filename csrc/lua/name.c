@@ -5,6 +5,9 @@
 
 #include <string.h>
 
+/* PARTS_USUAL  of a name: room for as many is made at once, and for more when they come */
+enum { PARTS_USUAL = 4 };
+
 static const char CLASS[] = "lest.name";
 
 static void set_class(lua_State *L);
@@ -19,7 +22,7 @@ bool lestL_push_name(lua_State *L, struct pki_bytes der, unsigned tolerated, str
     luaL_checkstack(L, 8, "name");
     int top = lua_gettop(L);
     struct lest_buf *text = lestL_buf(L, PKI_NAME_MAX * 3);
-    lua_newtable(L);
+    lua_createtable(L, PARTS_USUAL, 0);
     pki_name_open(&reader, &doc, der.data, der.len);
     for (lua_Integer i = 1; pki_name_next(&reader, text, &part); i++) {
         lua_createtable(L, 2, part.plus + part.der);
@@ -53,7 +56,7 @@ static size_t to_parts(lua_State *L, int idx, struct pki_name_part parts[PKI_NAM
     lua_Integer count = (lua_Integer)lua_rawlen(L, idx);
     if (count > PKI_NAME_PARTS_MAX)
         luaL_error(L, "a name has at most %d parts", PKI_NAME_PARTS_MAX);
-    lua_newtable(L);
+    lua_createtable(L, 2 * (int)count, 0);
     int kept = lua_gettop(L);
     for (lua_Integer i = 1; i <= count; i++) {
         struct pki_name_part *part = &parts[i - 1];

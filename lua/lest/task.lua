@@ -92,7 +92,7 @@ local function settle(task, ok, first, start)
     return finish(task, false, "a task yielded outside of a wait")
   end
   -- A callback may come before start returns; then the loop in step goes on.
-  local state = { waiting = false }
+  local state = { waiting = false, fired = false }
   local function callback(...)
     if state.fired or task.done then return end
     state.fired = true

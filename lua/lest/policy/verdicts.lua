@@ -148,7 +148,7 @@ end
 ---@param rule? string who decided, unless it says so
 ---@return lest.verdict
 local function copy(made, rule)
-  local result = { rule = rule }
+  local result = { rule = rule, verdict = made.verdict, subject = made.subject, san = made.san }
   for key, value in next, made do result[key] = value end
   return setmetatable(result, Verdict)
 end

@@ -24,16 +24,16 @@ local NAMES_MAX <const>, NAME_MAX <const> = 128, 1024
 
 --- Names that do not fit into a verdict are the client's mistake, whatever a policy makes of them.
 local function check_size(csr)
-  local names = { table.unpack(csr.san) }
-  if #names > NAMES_MAX then
+  local san = csr.san
+  if #san > NAMES_MAX then
     refusal.raise(400, ("there are more than %d alternative names"):format(NAMES_MAX))
   end
-  for _, part in ipairs(csr.subject) do table.insert(names, part[2]) end
-  for _, name in ipairs(names) do
-    if #name > NAME_MAX then
-      refusal.raise(400, ("a name is longer than %d bytes"):format(NAME_MAX))
-    end
+  local function check(name)
+    if #name <= NAME_MAX then return end
+    refusal.raise(400, ("a name is longer than %d bytes"):format(NAME_MAX))
   end
+  for _, name in ipairs(san) do check(name) end
+  for _, part in ipairs(csr.subject) do check(part[2]) end
 end
 
 --- Proof of possession (RFC 7030 4.2.1), and a key and usages that some profile of the label takes.

@@ -58,6 +58,9 @@ function M.new(channel, begin, label, now)
     id = begin.id, begin = begin, channel = channel, label = label,
     operation = operations[begin.operation], started = now, proven = {}, approvals = {},
     questions = 0, history = {},
+    -- Room for what it gets: Lua makes a table anew each time that it grows.
+    csr = nil, key_hash = nil, purpose = nil, credential = nil, principal = nil, ledger_name = nil,
+    device = nil, handle = nil, verdict = nil,
   }, Request)
 end
 

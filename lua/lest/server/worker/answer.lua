@@ -55,10 +55,10 @@ end
 ---@param der string
 function M.base64(exchange, request, der)
   local options = request.label.options
-  local headers = { { "Content-Type", core.est.operations[request.operation].response_type } }
-  if options.transfer_encoding then
-    table.insert(headers, { "Content-Transfer-Encoding", "base64" })
-  end
+  local headers = {
+    { "Content-Type", core.est.operations[request.operation].response_type },
+    options.transfer_encoding and { "Content-Transfer-Encoding", "base64" } or nil,
+  }
   M.plain(exchange, request, 200, headers,
     core.est.body_encode(der, columns(exchange, options)))
 end

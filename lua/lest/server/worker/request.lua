@@ -45,6 +45,10 @@ function M.new(exchange)
   return setmetatable({
     id = exchange.id, started_us = core.clock.monotonic_us(),
     tls = { version = tls.version, cipher = tls.cipher, channel_bound = false },
+    -- Room for what it gets: Lua makes a table anew each time that it grows.
+    operation = nil, row = nil, label = nil, offered = nil, claimed = nil, delivered_ms = nil,
+    csr = nil, headers = nil, handle = nil, channel = nil, limits = nil, who = nil, device = nil,
+    status = nil, verdict = nil, rule = nil, serial = nil,
   }, Request)
 end
 

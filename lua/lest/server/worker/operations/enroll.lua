@@ -11,18 +11,20 @@ local view = require "lest.server.worker.view"
 
 local M = {}
 
--- Headers that a policy may look at and the ledger keeps; the rest could hold secrets.
-local SHOWN_HEADERS <const> = { "user-agent", "host", "accept", "content-type" }
 local HEADER_MAX <const> = 1000
 
---- The headers that a policy sees, made printable and short, so that the ledger takes them.
+--- A header, printable and short, so that the ledger takes it.
+local function header(exchange, name)
+  local value = exchange:header(name)
+  return value and value:sub(1, HEADER_MAX):gsub("[^\x20-\x7e]", "?") or nil
+end
+
+--- The headers that a policy sees and the ledger keeps; the rest could hold secrets.
 local function shown_headers(exchange)
-  local headers = {}
-  for _, name in ipairs(SHOWN_HEADERS) do
-    local value = exchange:header(name)
-    headers[name] = value and value:sub(1, HEADER_MAX):gsub("[^\x20-\x7e]", "?") or nil
-  end
-  return headers
+  return {
+    ["user-agent"] = header(exchange, "user-agent"), host = header(exchange, "host"),
+    accept = header(exchange, "accept"), ["content-type"] = header(exchange, "content-type"),
+  }
 end
 
 local too_large <const> = lines.new "request too large"
