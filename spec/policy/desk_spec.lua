@@ -240,6 +240,21 @@ describe("lest repl --request", function()
     assert.equal(1, (piped "decide()\nrequest.nonsense"))
   end)
 
+  it("says what is wrong with a row that cannot be read", function()
+    for column, value in pairs { csr = "x'00'", principal = "'{\27[2J'", trace = "'nonsense'" } do
+      local copy = server.folder .. "/broken.sqlite"
+      process.must { "sqlite3", server:ledger(), "VACUUM INTO '" .. copy .. "'" }
+      process.must { "sqlite3", copy, ("UPDATE requests SET %s = %s WHERE id = '%s'"):format(column,
+        value, ids.guest) }
+      local code, out, err = process.run(words("guest", "--ledger", copy, "-e", "decide()"))
+      os.remove(copy)
+      assert.same({ 1, "" }, { code, out }, column)
+      local told = ("lest repl: the request %s: corrupt: its "):format(ids.guest)
+      assert.equal(told, err:sub(1, #told), column)
+      assert.is_nil(err:find("\27", 1, true))
+    end
+  end)
+
   it("is a prompt at a terminal, with completion and help", function()
     local line = {}
     for i, word in ipairs(words "guest") do line[i] = process.quote(word) end
@@ -255,6 +270,10 @@ describe("lest repl --request", function()
     terminal:expect "the policy as it is on disk now"
     terminal:type("help(policy.load)\n", "Decide by another file from now on")
     terminal:type("help(request)\n", "lest.request")
+    terminal:type("help(recorded)\n", "A decision on the desk")
+    terminal:type("help(verdict)\n", "A decision on the desk")
+    terminal:type("help(outside)\n", "answered to the policy from outside then")
+    terminal:type("recorded.outc\t.verdict\n", '"reject"')
     terminal:type(":help\n", "A recorded decision is on the desk")
     terminal:leave "\4"
   end)

@@ -158,6 +158,9 @@ local function attach(options)
   return converse(options, greeting, function(means) return remote.new(server, means) end)
 end
 
+-- Bytes of a row, as JSON.
+local ROW_MAX <const> = 4 * 1024 * 1024
+
 -- The row of a decision, which another process reads: in the server, or as the ledger's owner. It
 -- says itself what went wrong.
 local function fetch(options, config)
@@ -167,10 +170,12 @@ local function fetch(options, config)
   end
   local pipe = assert(io.popen(('"/proc/$PPID/exe" %s -- %s'):format(table.concat(words, " "),
     support.quote(options.request))))
-  local text = pipe:read "a"
+  local text = pipe:read(ROW_MAX) or ""
   local ok, _, code = pipe:close()
   if not ok then return nil, code end
-  return recorded.row(assert(json.decode(text)))
+  local said = json.decode(text)
+  if type(said) == "table" and type(said.row) == "table" then return recorded.row(said) end
+  error(core.error.new { code = "malformed", message = "what was recorded cannot be read" }, 0)
 end
 
 local function on_desk(options)

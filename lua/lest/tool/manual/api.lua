@@ -11,7 +11,7 @@ local SOURCES <const> = { "lest.policy.verdicts", "lest.policy.ready", "lest.pol
   "lest.retry", "lest.url",
   "lest.log", "lest.testing", "lest.client.trust", "lest.client.trace",
   "lest.client.connection", "lest.explanation",
-  "lest.meta.core", "lest.meta.policy", "lest.meta.lest" }
+  "lest.meta.core", "lest.meta.policy", "lest.meta.lest", "lest.tool.repl.desk" }
 
 -- A module that gives what stands in other files too.
 local PARTS <const> = { ["lest.policy"] = { "verdicts", "ready", "rules", "tests", "asks_for",

@@ -126,16 +126,34 @@ local function compared(policy, decision)
   return "as recorded\n"
 end
 
+--- A decision on the desk: `recorded` is that of then, `verdict` the last one that was made here.
+---@class lest.repl.decision
+---@field verdict string of the policy
+---@field rule? string which decided
+---@field reason? string
+---@field detail? string
+---@field outcome? table what the client would get, once the profile has seen it: verdict, reason,
+--- subject, san, profile, lifetime, problem
+---@field steps lest.trace.step[] what each rule and test said: kind, name, outcome, saw, depth, us
+---@field outside lest.trace.call[] as `outside`
+local Decision <const> = { __name = "lest.repl.decision" }
+
+--- What was answered to the policy from outside then: `outside[1].question`, `.kind`, and
+--- `.answer`, `.err` or `.is_nothing`; `.sha256` alone where no more was kept.
+---@class lest.repl.outside
+---@field [integer] lest.trace.call
+local Outside <const> = { __name = "lest.repl.outside" }
+
 -- A decision as the prompt has it.
 local function plain(verdict, outcome, steps, calls, rule)
-  return { verdict = verdict.verdict, rule = rule, reason = verdict.reason,
-    detail = verdict.detail, outcome = outcome, steps = steps, outside = calls }
+  return setmetatable({ verdict = verdict.verdict, rule = rule, reason = verdict.reason,
+    detail = verdict.detail, outcome = outcome, steps = steps, outside = calls }, Decision)
 end
 
 local function conclude(policy, decision, steps_text)
   local verdict, journal = decision.verdict, decision.journal
   self.env.verdict = plain(verdict, decision.outcome, (journals.steps(journal)),
-    (journals.calls(journal)), decision.position.rule)
+    setmetatable((journals.calls(journal)), Outside), decision.position.rule)
   self.write(verdict_text(verdict, decision.outcome) .. steps_text)
   if decision.missing then return fail("not_found", "not decidable: " .. decision.missing) end
   self.write(compared(policy, decision))
@@ -231,7 +249,7 @@ end
 
 local function set_words(env, record, policy)
   local ok, position, outcome = pcall(record.before, record, policy)
-  local calls = record:calls() or {}
+  local calls = setmetatable(record:calls() or {}, Outside)
   env.request, env.outside = request_of(record), calls
   env.recorded = plain(record.stated, ok and outcome or nil, record:steps() or {}, calls,
     ok and position.rule or nil)
