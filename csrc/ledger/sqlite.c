@@ -158,8 +158,8 @@ static void sqlite_close(void *connection)
     for (size_t i = 0; i < CONTROLS; i++)
         sqlite3_finalize(c->controls[i]);
     sqlite3_wal_hook(c->db, NULL, NULL);
-    ledger_wal_close(c->wal);
     sqlite3_close(c->db); /* rolls back what is open */
+    ledger_wal_close(c->wal);
     free(c);
 }
 

@@ -223,6 +223,8 @@ static enum lest_status begin(struct ledger_wal *wal, sqlite3 *db, const char *p
     if (!status)
         status = move_all(wal, db, path, err);
     if (!status)
+        status = ledger_files_follow(&wal->files, err);
+    if (!status)
         status = ledger_wal_sync(wal, err);
     if (!status)
         status = lest_file_sync_folder(path, err);
@@ -240,6 +242,7 @@ enum lest_status ledger_wal_open(sqlite3 *db, const char *path, struct ledger_wa
     struct ledger_wal *wal = calloc(1, sizeof *wal);
     if (!wal)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    wal->files.head = -1;
     int len = snprintf(name, sizeof name, "%s-wal", path);
     wal->fd = len < (int)sizeof name ? open(name, O_RDONLY | O_CLOEXEC | O_NOCTTY) : -1;
     if (wal->fd < 0)
@@ -263,5 +266,7 @@ void ledger_wal_close(struct ledger_wal *wal)
     sqlite3_close(wal->other);
     if (wal->fd >= 0)
         close(wal->fd);
+    if (wal->files.head >= 0)
+        close(wal->files.head);
     free(wal);
 }

@@ -10,12 +10,14 @@
 /* The WAL of an open ledger, to be synced by any thread while the connection goes on. */
 struct ledger_wal;
 
-/** db   has read from the file, so that its WAL is there, and stays open as long as the result
+/** db   has read from the file, so that its WAL is there, and is closed before the result
  *  out  the caller's, ledger_wal_close(); NULL on failure
  *  Makes durable all that is there already, and takes checkpoints over from SQLite. Errors:
  *  LEST_E_LEDGER, LEST_E_NOMEM */
 enum lest_status ledger_wal_open(sqlite3 *db, const char *path, struct ledger_wal **out,
                                  struct lest_error *err) LEST_MUST_USE;
+
+/** After db was closed, since a descriptor of the database goes with it. NULL is fine. */
 void ledger_wal_close(struct ledger_wal *wal);
 
 /** Make durable what was committed before the call, in the files that are at the ledger's paths. After a

@@ -165,6 +165,28 @@ describe("a ledger under a running server", function()
     assert_lost "ledger.db: was cut"
   end)
 
+  it("that is overwritten with a backup is missed, and serves by it when started anew", function()
+    shell "sqlite3 ledger.db '.backup backup.db'"
+    assert.equal(200, assert(fleet.post(server, devices[6])).status)
+    shell "cat backup.db > ledger.db"
+    assert_lost "ledger.db: was overwritten with an older copy"
+    stop()
+    server:run()
+    assert.equal("ok", server:sql "PRAGMA integrity_check")
+    assert.equal("1", server:sql "SELECT count(*) FROM certificates")
+    assert.equal(200, assert(fleet.post(server, devices[2])).status)
+  end)
+
+  it("that another process writes is as good as before", function()
+    shell "sqlite3 ledger.db 'CREATE TABLE x (y); DROP TABLE x'"
+    shell "sqlite3 ledger.db 'PRAGMA wal_checkpoint(TRUNCATE)'"
+    for i = 2, 4 do assert.equal(200, assert(fleet.post(server, devices[i])).status) end
+    for i = 1, 5 do server:credential("written" .. i, { "--direct" }) end
+    shell "sqlite3 ledger.db 'PRAGMA wal_checkpoint(TRUNCATE)'"
+    for i = 5, 6 do assert.equal(200, assert(fleet.post(server, devices[i])).status) end
+    assert.same({}, server:logged "the ledger is lost")
+  end)
+
   it("whose WAL another process has moved and emptied is as good as before", function()
     shell "sqlite3 ledger.db 'PRAGMA wal_checkpoint(TRUNCATE)'"
     for i = 2, 6 do assert.equal(200, assert(fleet.post(server, devices[i])).status) end

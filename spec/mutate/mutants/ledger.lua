@@ -256,4 +256,10 @@ return {
     { "nothing of what came meanwhile", "question_of(arguments, found.newest)",
       "question_of(arguments, math.maxinteger)" },
   },
+
+  { file = "csrc/ledger/sqlite_files.c", specs = { "spec/fault/ledger_lost_spec.lua" },
+    { "an older copy is taken for ours", "return is_older(files) ? OLDER : SAME;", "return SAME;" },
+    { "a WAL is left to an older copy", "(database != OTHER && database != OLDER)",
+      "database != OTHER" },
+  },
 }
