@@ -294,7 +294,23 @@ static int equal(lua_State *L)
     return 1;
 }
 
-static const luaL_Reg methods[] = { { "verify", verify }, { "der", der }, { "pem", pem }, { NULL, NULL } };
+/* csr:masked(): the bytes, with a star for each character of challengePassword: the signature does not fit */
+static int masked(lua_State *L)
+{
+    const struct pki_csr *csr = check(L);
+    luaL_Buffer b;
+    char *copy = luaL_buffinitsize(L, &b, csr->der.len);
+    memcpy(copy, csr->der.data, csr->der.len);
+    char *value = copy + (csr->challenge_value.data ? csr->challenge_value.data - csr->der.data : 0);
+    for (size_t i = 0; i < csr->challenge_value.len; i++)
+        value[i] = (char)(i % csr->challenge_width == csr->challenge_width - 1 ? '*' : 0);
+    luaL_pushresultsize(&b, csr->der.len);
+    return 1;
+}
+
+static const luaL_Reg methods[] = {
+    { "verify", verify }, { "der", der }, { "masked", masked }, { "pem", pem }, { NULL, NULL }
+};
 static const luaL_Reg getters[] = { { "subject", get_subject },
                                     { "subject_der", get_subject_der },
                                     { "san", get_san },

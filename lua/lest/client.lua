@@ -50,6 +50,7 @@ end
 ---@field timeout? string|integer for each request, default "60s"
 ---@field require_name? boolean id-kp-cmcRA does not stand for the server's name (RFC 7030 3.6.1)
 ---@field preemptive? boolean send the password without being asked
+---@field challenge? string the secret that enroll() sends as challengePassword of the CSR
 ---@field digest? boolean the password itself is never sent: Digest alone answers a server
 ---@field allow_password_with_system_trust? boolean RFC 7030 6 advises against it
 ---@field notify? fun(kind: "warning"|"waiting", message: string, seconds?: integer) or the log
@@ -191,6 +192,9 @@ function Client:enroll(what, options)
   end
   plan.key = plan.key or self.key
   if not plan.key then error("client:enroll needs a key", 2) end
+  plan.challenge_password = plan.challenge_password or self.options.challenge
+  ok, err = session.may_challenge(self, plan)
+  if not ok then return nil, err end
   return planned(self, "simpleenroll", plan, what, false)
 end
 

@@ -139,6 +139,15 @@ function M.digest(name, credential)
   return principal
 end
 
+--- Somebody whose CSR had a secret as its challengePassword.
+---@param name string the CN of the CSR
+---@param credential? table<string, string> the facts of `lest credential add --set`
+---@return lest.testing.principal principal
+function M.challenge(name, credential)
+  local principal = principals.challenge(name, credential)
+  return principal
+end
+
 ---@class lest.testing.certificate.options
 ---@field subject? lest.name_like "CN=device001"
 ---@field san? string[] { "DNS:host" }

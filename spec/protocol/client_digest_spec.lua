@@ -132,6 +132,10 @@ describe("the client and Digest", function()
     local found, err = client({ digest = true }):csrattrs()
     assert.is_nil(found)
     assert.matches("wants the authentication Basic; only Digest", err.message)
+    local connection <close> = assert(client({ digest = true }):connect())
+    found, err = connection:send { operation = "csrattrs", password = true }
+    assert.is_nil(found)
+    assert.matches("never sends it", err.message)
     assert.equal(6, #sent())
   end)
 

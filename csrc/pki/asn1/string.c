@@ -25,6 +25,11 @@ bool pki_string_is_printable(const void *data, size_t len)
     return true;
 }
 
+size_t pki_string_width(uint8_t tag)
+{
+    return tag == PKI_DER_UNIVERSAL_STRING ? 4 : tag == PKI_DER_BMP_STRING ? 2 : 1;
+}
+
 bool pki_string_tag(uint8_t tag)
 {
     switch (tag) {

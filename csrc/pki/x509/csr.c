@@ -54,6 +54,8 @@ static bool read_challenge(struct pki_csr *csr, struct pki_der values)
     csr->challenge =
         (struct pki_bytes){ csr->challenge_storage.data ? csr->challenge_storage.data : item.body.data,
                             csr->challenge_storage.len };
+    csr->challenge_value = item.body;
+    csr->challenge_width = pki_string_width(item.tag);
     return true;
 }
 

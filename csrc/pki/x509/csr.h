@@ -33,6 +33,7 @@ enum { PKI_CSR_FLAWS = PKI_FLAW_BOOLEAN | PKI_FLAW_VERSION | PKI_FLAW_EXTENSION 
  *  key         what the request says of it
  *  verifier    made of it at the first need, and given back when the signature was checked; NULL otherwise
  *  challenge   challengePassword as UTF-8; data NULL if there is none
+ *  challenge_value, challenge_width  it as it stands in der, and the bytes of each of its characters
  *  change      ChangeSubjectName (RFC 6402 2.8): whole Name and whole GeneralNames that are asked for in
  *              place of those of the certificate being renewed; one of them absent (data NULL) means no such
  *              names, both that nothing is asked for */
@@ -40,7 +41,8 @@ struct pki_csr {
     struct lest_buf storage;
     struct lest_buf challenge_storage;
     struct lest_buf spki_storage;
-    struct pki_bytes der, info, subject, spki, attributes, extensions, san, eku, challenge;
+    struct pki_bytes der, info, subject, spki, attributes, extensions, san, eku, challenge, challenge_value;
+    size_t challenge_width;
     struct pki_bytes algorithm, signature;
     struct pki_csr_change {
         struct pki_bytes subject, san;

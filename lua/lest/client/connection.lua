@@ -81,6 +81,9 @@ end
 -- RFC 7030 6: not to a server that only the system's anchors vouch for.
 local function basic(session)
   if not session.username then return fail("usage", "the client has no user name and password") end
+  if session.digest then
+    return fail("usage", "the client proves its password by Digest alone, and never sends it")
+  end
   if session.anchors ~= "explicit" and not session.allow_password_with_system_trust then
     return fail("trust", "no password is sent to a server that only the system's trust anchors "
       .. "vouch for")

@@ -13,7 +13,7 @@ M.client = {
   fingerprint = "string", trust_cacerts = "boolean", username = "string", password = "string",
   cert = "string|lest.cert",
   key = "string|lest.key", passphrase = "string", timeout = "string|integer",
-  require_name = "boolean", preemptive = "boolean", digest = "boolean",
+  require_name = "boolean", preemptive = "boolean", digest = "boolean", challenge = "string",
   allow_password_with_system_trust = "boolean", notify = "function", trace = "boolean|function",
 }
 

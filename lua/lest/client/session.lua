@@ -157,6 +157,22 @@ function M.open(self)
   return self.session, err
 end
 
+--- Whether a CSR may be sent that has the secret of the options in it: as a password may be.
+---@param self lest.client
+---@param plan lest.csr_plan
+---@return true?
+---@return lest.error? err
+function M.may_challenge(self, plan)
+  local options = self.options
+  if not options.challenge or plan.challenge_password ~= options.challenge
+    or self.session.anchors == "explicit" or options.allow_password_with_system_trust then
+    return true
+  end
+  return fail("trust", "no secret is sent to a server that only the system's trust anchors vouch "
+    .. "for; name its CA or its fingerprint (or allow_password_with_system_trust)",
+    { rfc = "7030 6" })
+end
+
 --- One exchange with the server; any status is a response.
 ---@param self lest.client
 ---@param operation string

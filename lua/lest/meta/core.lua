@@ -1029,6 +1029,10 @@ function csr:verify(options) end
 ---@return string
 function csr:der() end
 
+--- The same with stars in place of challengePassword: it parses, and its signature does not fit.
+---@return string
+function csr:masked() end
+
 --- The same as PEM.
 ---@return string
 function csr:pem() end

@@ -63,20 +63,21 @@
 
 --- Who asks, by the first kind of proof that holds.
 ---@class lest.request.principal
----@field kind "certificate"|"basic"|"digest" how it was proven
----@field name string of basic and digest the user name; of a certificate its CN, or else its subject,
+---@field kind "certificate"|"basic"|"digest"|"challenge" how it was proven
+---@field name string of basic and digest the user name, of challenge the CN of the CSR; of a certificate its CN, or else its subject,
 --- its first alternative name, its serial number
 ---@field anchors? string of a certificate: the name in the configuration's anchors that vouches for it
 ---@field is_own boolean whether this server issued the certificate
 ---@field certificate? lest.cert of a certificate: the one that was shown
 ---@field claims table<string, any> what a kind of proof says besides; empty for those that there are
----@field credential table<string, string> of basic and digest: the facts given by `lest credential add --set`
+---@field credential table<string, string> of a credential: the facts given by `lest credential add --set`
 
 --- A field for each kind of proof that holds; absent for the others.
 ---@class lest.request.auth
 ---@field certificate? lest.request.auth.certificate a client certificate
 ---@field basic? lest.request.auth.basic a user name and its secret
 ---@field digest? lest.request.auth.digest a user name, and that its secret is known (RFC 7616)
+---@field challenge? lest.request.auth.challenge a secret as challengePassword of the CSR
 
 ---@class lest.request.auth.certificate
 ---@field name string as principal.name
@@ -87,6 +88,9 @@
 
 ---@class lest.request.auth.digest
 ---@field name string the user name
+
+---@class lest.request.auth.challenge
+---@field name string the CN of the CSR
 
 ---@class lest.request.tls
 ---@field version string "TLSv1.3"

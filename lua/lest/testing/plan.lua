@@ -12,7 +12,7 @@ local words_of = require "lest.testing.words"
 local M = {}
 
 ---@class lest.testing.plan
----@field principal { [1]: "basic"|"digest"|"cert"|"idevid", [2]: table } the maker, its options
+---@field principal { [1]: string, [2]: table } the maker, as "basic", and its options
 ---@field previous? table options of a certificate that is renewed
 ---@field csr? table
 ---@field operation? string
@@ -110,7 +110,7 @@ local function user(random, words)
 end
 
 local MAKERS <const> = {
-  basic = user, digest = user,
+  basic = user, digest = user, challenge = user,
   cert = certificate,
   idevid = function(random, words)
     local options = { serialNumber = word(random, words) }

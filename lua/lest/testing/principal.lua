@@ -8,7 +8,7 @@ local shapes = require "lest.testing.shapes"
 local M = {}
 
 ---@class lest.testing.principal
----@field kind "basic"|"digest"|"certificate"
+---@field kind "basic"|"digest"|"challenge"|"certificate"
 local Principal = { __name = "lest.testing.principal" }
 Principal.__index = Principal
 M.class = Principal
@@ -34,6 +34,12 @@ end
 --- As lest.testing.digest.
 function M.digest(name, credential)
   local principal = of_user("digest", name, credential)
+  return principal
+end
+
+--- As lest.testing.challenge.
+function M.challenge(name, credential)
+  local principal = of_user("challenge", name, credential)
   return principal
 end
 

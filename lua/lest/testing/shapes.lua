@@ -67,7 +67,7 @@ local extensions = is_a("a list", "table")
 local user <const> = s.record { name = text, credential = s.optional(table_of_texts) }
 
 local shapes <const> = {
-  basic = user, digest = user,
+  basic = user, digest = user, challenge = user,
   cert = certificate {},
   idevid = certificate(attributes),
   csr = s.record {

@@ -1,6 +1,7 @@
--- HTTP Digest at the server: who is believed, and how often.
+-- HTTP Digest at the server, who is believed and how often; and secrets in CSRs.
 local SERVER <const> = { "spec/protocol/digest_spec.lua" }
 local NONCES <const> = { "spec/unit/lua/server/authority/nonces_spec.lua" }
+local CHALLENGE <const> = { "spec/protocol/challenge_password_spec.lua" }
 local HEADER <const> = { "spec/unit/http/digest_spec.lua" }
 
 return {
@@ -43,6 +44,29 @@ return {
       "if not core.secret.equal(bytes:sub(HEAD_LEN + 1), mac(key, realm, head)) then",
       "if false then" },
     { "a nonce of another realm", "head .. realm))", "head))" },
+  },
+
+  { file = "lua/lest/server/authority/role.lua", specs = CHALLENGE,
+    { "a secret of a CSR is recorded", "if request.label.accepts.challenge then", "if false then" },
+  },
+
+  { file = "lua/lest/server/worker/operations/enroll.lua", specs = CHALLENGE,
+    { "a policy sees the secret of a CSR", "if request.label.accepts.challenge then",
+      "if false then" },
+  },
+
+  { file = "lua/lest/server/worker/answer.lua", specs = CHALLENGE,
+    { "a 401 without a challenge", "elseif #asked == 0 then", "elseif false then" },
+  },
+
+  { file = "lua/lest/server/authority/proofs/init.lua", specs = CHALLENGE,
+    { "no secret is one", "if not (begin.challenge and request.csr.challenge_password) then",
+      "if false then" },
+  },
+
+  { file = "lua/lest/client/session.lua", specs = CHALLENGE,
+    { "a secret on the system's word", 'or self.session.anchors == "explicit" or',
+      "or true or" },
   },
 
   { file = "csrc/http/digest.c", specs = HEADER,

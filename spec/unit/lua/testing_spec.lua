@@ -50,6 +50,16 @@ describe("a request of lest.testing", function()
     assert.not_equal(renewal.csr.key_hash, renewal.previous.certificate.key_hash)
   end)
 
+  it("may be of any kind of proof that needs no certificate", function()
+    for _, kind in ipairs { "basic", "digest", "challenge" } do
+      local seen = facts { principal = testing[kind]("dev1", { site = "Ulm" }) }
+      assert.same({ kind, "dev1", "Ulm" },
+        { seen.principal.kind, seen.principal.name, seen.principal.credential.site })
+      assert.same({ [kind] = { name = "dev1" } }, seen.auth)
+      assert.equal(kind .. " dev1", tostring(testing[kind] "dev1"))
+    end
+  end)
+
   it("may be for the certificate's own key, and for other names", function()
     local same = facts { principal = testing.cert(), csr = { key = "same" } }
     assert.equal(same.principal.certificate.key_hash, same.csr.key_hash)
@@ -68,6 +78,7 @@ describe("a request of lest.testing", function()
         function() testing.request { csr = { subjct = 1 } } end,
       ["testing.cert: left: "] = function() testing.cert { left = "x" } end,
       ["testing.basic: name: is missing"] = function() testing.basic() end,
+      ["testing.digest: name: is missing"] = function() testing.digest() end,
       ["testing.idevid: serialNumer: unknown, did you mean 'serialNumber'?"] =
         function() testing.idevid { serialNumer = "1" } end,
       ["testing.policy: nw: unknown"] = function() testing.policy("x.lua", { nw = 1 }) end,

@@ -22,6 +22,7 @@ describe("a packet", function()
     }, ALL))
     assert.same({ type = "begin", id = "w-1", operation = "simpleenroll", label = "default",
       address = "127.0.0.1", csr = "der", headers = { host = "x" }, certificate = { "\0\255", "b" },
+      challenge = false,
       basic = { username = "", password = "\xff\0" },
       tls = { version = "TLSv1.3", cipher = "TLS_AES_128_GCM_SHA256", channel_bound = false },
     }, got)
@@ -92,7 +93,7 @@ describe("a packet", function()
 
   it("is refused when its fields are not those of the table, in its order", function()
     refused(p.begin({}, "\200"), "field 200 is unknown")
-    refused(p.begin({}, "\11"), "field 11 is unknown")
+    refused(p.begin({}, "\12"), "field 12 is unknown")
     refused(p.begin({}, "\6" .. p.bytes "der"), "field 6 is there twice or out of order")
     refused(p.begin({}, "\1" .. p.bytes "w-2"), "field 1 is there twice or out of order")
     refused(p.begin { csr = false }, "csr: is missing")

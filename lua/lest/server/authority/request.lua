@@ -31,7 +31,7 @@ local SHOWN_MAX <const> = 1024
 --- certificates were renewed since
 ---@field credential? table the live credential of the secret, to be consumed
 ---@field purpose? table what a secret is shown for, and a one-time one bound to: key_hash, label,
---- operation
+--- operation, kind
 ---@field own? table the ledger's row of the client certificate, where it was issued here
 ---@field is_unknown? boolean the client certificate is of a CA of ours, but not in the ledger
 ---@field previous? lest.cert the certificate being renewed

@@ -111,6 +111,7 @@ function Authority:begin(request)
   request:read_csr()
   proofs.authenticate(self, request)
   request.is_proven = true
+  if request.label.accepts.challenge then begin.csr = request.csr:masked() end
   for _, kind in ipairs(kinds.list) do begin[kind.name] = nil end -- not needed any more
   -- The channel may have ended while a password was hashed. No policy was asked: nothing to record.
   if request.channel.closed then channels.refuse_crowd() end

@@ -1,5 +1,5 @@
---- Credentials: names with secrets that authenticate over HTTP, by Basic (RFC 7617) or by Digest
---- (RFC 7616) as their kind says, kept in the ledger.
+--- Credentials: names with secrets that authenticate by Basic (RFC 7617), by Digest (RFC 7616) or
+--- as challengePassword of a CSR, as their kind says, kept in the ledger.
 ---
 --- What a secret is, and how it is kept, is lest.server.ledger.secrets. A reusable credential
 --- authenticates until it expires or is removed. A one-time credential has states, which change in
@@ -256,7 +256,8 @@ end
 --- transaction has the last word.
 ---@param name string
 ---@param text string the secret, as it was sent
----@param purpose table what it is shown for: key_hash, label, operation, and perhaps now
+---@param purpose table what it is shown for: key_hash, label, operation, and perhaps now,
+--- and kind, where it is not "basic"
 ---@param attempt? { is_limited: boolean, charge: fun(): boolean } is_limited: no chosen password is
 --- right; charge() is asked before a hash is computed
 ---@return table? credential with `may`: "enroll" (anything), "poll" (a reserved one), "fetch" (a
@@ -264,24 +265,25 @@ end
 ---@return lest.error? err unauthenticated (detail: for the log; reason: what may be told to who
 --- knows the secret), unavailable (the pool is full)
 function Store:check(name, text, purpose, attempt)
+  local kind = purpose.kind or terms.KINDS[1]
   if terms.name_problem(name) then return refuse "no such name can exist" end
   if type(text) ~= "string" or text == "" or #text > terms.SECRET_MAX then
     return refuse "no such secret can exist"
   end
   local now = purpose.now or self.clock()
-  local rows, err = live(self, "basic", name, now)
+  local rows, err = live(self, kind, name, now)
   if not rows then return nil, err end
   local found = secrets.match_random(rows, text)
   if #found == 0 and attempt and attempt.is_limited then
     return refuse "too many failed attempts"
   end
   if #found == 0 then
-    found, err = self.secrets:match_chosen(name, rows, text, now, attempt)
+    found, err = self.secrets:match_chosen(kind, name, rows, text, now, attempt)
     if not found then return nil, err end
   end
   local best = choose(found, purpose, now)
   if best then return best end
-  return refuse_useless(self, "basic", name, now, rows, found[1], function(over)
+  return refuse_useless(self, kind, name, now, rows, found[1], function(over)
     return secrets.match_random(over, text)
   end)
 end

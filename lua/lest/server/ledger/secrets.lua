@@ -1,8 +1,8 @@
 --- The secrets of credentials: how one is made and kept, and which rows one that is shown opens.
 ---
---- A secret is random (made here: nothing to guess) or chosen by a person. Of HTTP Basic the first
---- is stored as an HMAC under a salt, the second with scrypt; what Digest needs of either is in
---- lest.server.ledger.digest.
+--- A secret is random (made here: nothing to guess) or chosen by a person. Where it is shown as it
+--- is, the first is stored as an HMAC under a salt, the second with scrypt; what Digest needs of
+--- either is in lest.server.ledger.digest.
 ---
 --- What a refusal costs does not tell whether a name exists. While the ledger holds no scrypt
 --- credential at all, every check is a lookup and hashes. As soon as it holds one, every check
@@ -67,11 +67,13 @@ local function hash_random()
   return { kind = "random", cost = "", salt = salt, hash = hash }, text
 end
 
+local function hash_shown(secrets, wanted)
+  if wanted.password then return hash_chosen(secrets, wanted.name, wanted.password) end
+  return hash_random()
+end
+
 local makers <const> = {
-  basic = function(secrets, wanted)
-    if wanted.password then return hash_chosen(secrets, wanted.name, wanted.password) end
-    return hash_random()
-  end,
+  basic = hash_shown, challenge = hash_shown,
   digest = function(_, wanted) return digest.make(wanted.name, wanted.realm, wanted.password) end,
 }
 
@@ -152,6 +154,7 @@ local function spend(secrets, text, attempt)
 end
 
 --- The rows whose chosen password this is; read again after scrypt, which may have yielded.
+---@param kind string
 ---@param name string
 ---@param rows table[]
 ---@param text string
@@ -159,7 +162,7 @@ end
 ---@param attempt? table of check() in lest.server.ledger.credentials
 ---@return table[]?
 ---@return lest.error? err
-function Secrets:match_chosen(name, rows, text, now, attempt)
+function Secrets:match_chosen(kind, name, rows, text, now, attempt)
   local groups = scrypt_groups(rows)
   if #groups == 0 then return spend(self, text, attempt) end
   local hashes = {}
@@ -174,7 +177,7 @@ function Secrets:match_chosen(name, rows, text, now, attempt)
     hashes[group.cost .. group.salt] = { hash = hash, key = key }
   end
   local fresh, err = self.ledger:rows("credentials_live",
-    { name = name, kind = "basic", now = now })
+    { name = name, kind = kind, now = now })
   if not fresh then return nil, err end
   return matching(fresh, "scrypt", function(row)
     local computed = hashes[row.cost .. row.salt]

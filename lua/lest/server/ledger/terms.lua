@@ -7,7 +7,7 @@ local M = {}
 local NAME_MAX <const> = 255
 
 --- How a credential's secret is proven; the first unless told.
-M.KINDS = { "basic", "digest" }
+M.KINDS = { "basic", "digest", "challenge" }
 
 --- The most bytes of a secret, chosen or shown.
 M.SECRET_MAX = 1024

@@ -16,10 +16,12 @@ local ignored <const> = lines.new "proof ignored"
 ---   name       as `auth` has it, and request.principal.kind
 ---   facts      what request.auth.KIND says besides
 ---   scheme     that of HTTP authentication (RFC 9110 11.1), where it is one
+---   by_secret  by a credential of the ledger: of these a request has one, which it uses up
 M.list = {
   { name = "certificate", facts = { "name", "anchors" } },
-  { name = "basic", facts = { "name" }, scheme = "Basic" },
-  { name = "digest", facts = { "name" }, scheme = "Digest" },
+  { name = "basic", facts = { "name" }, scheme = "Basic", by_secret = true },
+  { name = "digest", facts = { "name" }, scheme = "Digest", by_secret = true },
+  { name = "challenge", facts = { "name" }, by_secret = true },
 }
 
 M.by_name = {}
@@ -34,7 +36,7 @@ end
 ---@return string[]|nil names
 ---@return string|nil problem
 function M.parse(text)
-  local names, seen, by_header = {}, {}, nil
+  local names, seen, by_secret = {}, {}, nil
   for name in (text .. "+"):gmatch "([^+]*)%+" do
     if not M.by_name[name] then
       return nil, ("'%s' is no kind of proof%s: write one of %s, or several as %s"):format(
@@ -43,11 +45,11 @@ function M.parse(text)
     elseif seen[name] then
       return nil, ("'%s' is named twice"):format(name)
     end
-    if M.by_name[name].scheme and by_header then
-      return nil, ("'%s' and '%s' are both of the Authorization header: write them as two entries")
-        :format(by_header, name)
+    if M.by_name[name].by_secret and by_secret then
+      return nil, ("'%s' and '%s' are both by a credential, and a request has one: "
+        .. "write them as two entries"):format(by_secret, name)
     end
-    by_header = M.by_name[name].scheme and name or by_header
+    by_secret = M.by_name[name].by_secret and name or by_secret
     seen[name] = true
     table.insert(names, name)
   end
@@ -99,6 +101,10 @@ function M.missing(accepts, offered, wants_certificate)
     if kind.scheme and accepts[name] and not offered[name] and not wants_certificate then
       return 401, "credentials are required"
     end
+  end
+  if accepts.challenge and not offered.challenge and not wants_certificate then
+    return 403, "a challengePassword in the CSR is required"
+      .. (accepts.certificate and ", or a TLS client certificate" or "")
   end
   return 403, accepts.certificate and "a TLS client certificate is required"
     or "renewal needs a TLS client certificate, and none is accepted here"

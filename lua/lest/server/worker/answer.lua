@@ -21,7 +21,11 @@ function M.refusal(exchange, request, refusal)
   local headers = {}
   if status == 401 then
     local asked = challenges.of(label, request.link.nonce_key, refusal.stale)
-    if not asked then status, reason = 503, "the authority is not available" end
+    if not asked then
+      status, reason = 503, "the authority is not available"
+    elseif #asked == 0 then
+      status = 403 -- RFC 9110 15.5.2: a 401 has a challenge
+    end
     for i, challenge in ipairs(asked or {}) do headers[i] = { "WWW-Authenticate", challenge } end
   end
   request.verdict = refusal.verdict

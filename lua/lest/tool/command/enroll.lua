@@ -27,6 +27,9 @@ function M.parser()
     parser:option "--csr-key":argname "FILE":description "The request's key; a file or a URI.",
     support.new_key(parser, "Make a key"),
     parser:option "--csr":argname "FILE":description "A finished request, PEM or DER; - is stdin.")
+  parser:option "--challenge-file":argname "FILE"
+    :description("The secret of a label whose `auth` is \"challenge\": the first line of a file (- "
+      .. "is standard input). It is the challengePassword of the request.")
   parser:option "--key-out":argname "FILE":description "Where the new key goes, mode 0600."
   parser:flag "--no-csrattrs":description "Do not ask what the server wants in a request."
   est_options.add_result(parser)
@@ -36,6 +39,8 @@ end
 local function check(options)
   if options.csr and (options.subject or #options.san > 0) then
     support.usage "a finished request (--csr) has its own names"
+  elseif options.csr and options.challenge_file then
+    support.usage "a finished request (--csr) has its own challengePassword, or none"
   elseif not options.csr and not options.subject and #options.san == 0 then
     support.usage "say for which name: --subject CN=..., or --san"
   elseif (options.new_key ~= nil) ~= (options.key_out ~= nil) then

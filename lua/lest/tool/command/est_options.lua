@@ -86,7 +86,7 @@ local function notifier(name, progress)
 end
 
 local INPUTS <const> = { "trust", "cert", "key", "csr_key", "csr", "password_file",
-  "passphrase_file" }
+  "passphrase_file", "challenge_file" }
 
 local function word(option)
   return "--" .. option:gsub("_", "-")
@@ -185,6 +185,7 @@ function M.client(name, options, progress, repair)
     fingerprint = options.fingerprint, trust_cacerts = options.trust_cacerts,
     username = options.username, password = secret(options.password_file),
     preemptive = options.preemptive, digest = options.digest,
+    challenge = secret(options.challenge_file),
     cert = options.cert, key = options.key, passphrase = options.passphrase,
     timeout = options.timeout, notify = notifier(name, progress), trace = options.trace,
   }

@@ -295,6 +295,21 @@ describe("csr", function()
       with_attributes(attribute(CHALLENGE_PASSWORD, der.utf8(("x"):rep(1025)))))
   end)
 
+  it("hides challengePassword in a copy that parses, in every string type", function()
+    for stars, value in pairs { ["******"] = der.utf8 "secret", ["***"] = "\x1e\6\0a\0b\0\xfc",
+      ["**"] = "\x1c\8\0\0\0a\0\0\0\xfc", ["*"] = "\x14\1\xfc", [""] = der.utf8 "" } do
+      local bytes = with_attributes(attribute(CHALLENGE_PASSWORD, value))
+      local parsed = assert(csr.parse(bytes))
+      local masked = assert(csr.parse(parsed:masked()))
+      assert.equal(stars, masked.challenge_password)
+      assert.equal(parsed:der(), bytes)
+      assert.equal(#bytes, #masked:der())
+      assert.equal(parsed.subject_der, masked.subject_der)
+    end
+    local none = assert(csr.parse(with_attributes()))
+    assert.equal(none:der(), none:masked())
+  end)
+
   it("6402-2.8-d tells the names of ChangeSubjectName apart by what is in them", function()
     local name = assert(core.name.encode "CN=new-name.example.com")
     local san = assert(core.san.encode { "DNS:new-name.example.com" })

@@ -69,19 +69,50 @@ function M.refuse(request, err, attempt)
   refusal.raise(401, err.reason or "the credentials are not accepted", { detail = err.detail })
 end
 
---- What a secret is shown for, and a one-time one bound to.
----@param request lest.authority.request
----@return { key_hash: string, label: string, operation: string }
-function M.purpose(request)
-  return { key_hash = request.key_hash, label = request.begin.label,
-    operation = request.begin.operation }
+--- Begin with a kind: what its secret is shown for, and a one-time one bound to. The first
+--- credential that is proven is the principal's, and the one that is used up: another beside it
+--- would leave a one-time secret as it was.
+---@param request lest.authority.request whose purpose is set
+---@param kind string
+function M.start(request, kind)
+  if request.credential then refusal.raise(401, "a request has one credential") end
+  request.purpose = { key_hash = request.key_hash, label = request.begin.label,
+    operation = request.begin.operation, kind = kind }
+end
+
+--- The credential of a secret, or a refusal. Failures are limited before a hash is computed, and an
+--- attempt that needs one counts as a failure until it is known to be none: many at once get no
+--- further than one after the other. A random secret cannot be guessed and is taken at any time:
+--- a stranger who knows a device's name could otherwise keep it out.
+---@param authority lest.authority
+---@param request lest.authority.request whose purpose is set
+---@param offered { username: string, password: string }
+---@return table credential
+function M.check(authority, request, offered)
+  local attempt = M.attempt(authority, request.begin.address, offered.username)
+  local wait, charged = attempt:wait(), false
+  function attempt.charge()
+    if not charged then wait = attempt:wait() end
+    if wait then return false end
+    if not charged then attempt:count() end
+    charged = true
+    return true
+  end
+  local credential, err = authority.credentials:check(offered.username, offered.password,
+    request.purpose, attempt)
+  local failed = not credential and err.code == "unauthenticated"
+  if charged and not failed then attempt:uncount() end
+  if credential then return credential end
+  -- Those under way may turn out to be right, and then there is room again.
+  if wait then M.refuse_limited(attempt.is_limited and wait or math.min(wait, 5)) end
+  M.refuse(request, err, not charged and attempt or nil)
 end
 
 --- Take what a credential proves, or refuse what it is not good for.
 ---@param request lest.authority.request whose purpose is set
----@param kind string
 ---@param credential table of lest.server.ledger.credentials
-function M.take(request, kind, credential)
+function M.take(request, credential)
+  local kind = request.purpose.kind
   -- It only fetches what it gave, and the certificate before it asks for something of its own.
   if credential.may == "fetch" and request:is_satisfied_by(request.proven) then
     refusal.raise(401, "the one-time secret is used up")

@@ -40,13 +40,13 @@ function M.prove(authority, request, said)
     refusal.raise(401, "the realm of the Digest credentials is not that of the label")
   end
   said.method = "POST" -- of both operations
-  request.purpose = proof.purpose(request)
+  proof.start(request, "digest")
   local credential = check(authority, request, said)
   if not authority.nonces:take(said.realm, said.nonce, said.nc) then
     refusal.raise(401, "the nonce of the Digest credentials is over, or was used",
       { stale = true })
   end
-  proof.take(request, "digest", credential)
+  proof.take(request, credential)
 end
 
 return M

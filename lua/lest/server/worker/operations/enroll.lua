@@ -158,6 +158,10 @@ function M.answer(worker, exchange, request)
   local result
   result, request.channel = worker.authority:ask(request.id, begin_packet(exchange, request, der))
   if not request.csr then refusal.raise_for(400, err) end
+  -- Nor is a secret in the CSR for a policy or an operator.
+  if request.label.accepts.challenge then
+    request.csr = assert(core.csr.parse(request.csr:masked(), { key_later = true }))
+  end
   request.who, request.device = result.who, result.device
   if not result.certificate then result = judge(worker, exchange, request, result) end
   request.verdict, request.serial = result.verdict, result.serial

@@ -7,13 +7,16 @@ describe("kinds of proof", function()
   it("are read from an entry of auth, which joins them by +", function()
     assert.same({ "certificate" }, kinds.parse "certificate")
     assert.same({ "certificate", "basic" }, kinds.parse "certificate+basic")
-    local right = ": write one of certificate, basic, digest, or several as certificate+basic"
+    local right = ": write one of certificate, basic, digest, challenge, or several as "
+      .. "certificate+basic"
     for text, problem in pairs {
       basik = "'basik' is no kind of proof, did you mean 'basic'?" .. right,
       [""] = "'' is no kind of proof" .. right, ["basic+"] = "'' is no kind of proof" .. right,
       ["basic+basic"] = "'basic' is named twice",
-      ["digest+certificate+basic"] = "'digest' and 'basic' are both of the Authorization header: "
-        .. "write them as two entries",
+      ["digest+certificate+basic"] = "'digest' and 'basic' are both by a credential, and a request "
+        .. "has one: write them as two entries",
+      ["basic+challenge"] = "'basic' and 'challenge' are both by a credential, and a request has "
+        .. "one: write them as two entries",
     } do
       local names, why = kinds.parse(text)
       assert.is_nil(names)
@@ -55,6 +58,11 @@ describe("kinds of proof", function()
     assert.equal(403, (kinds.missing(both, { basic = {} }, false)))
     assert.same({ 403, "a TLS client certificate is required" },
       { kinds.missing(certificate, {}, false) })
+    assert.same({ 403, "a challengePassword in the CSR is required" },
+      { kinds.missing({ challenge = true }, {}, false) })
+    assert.matches(", or a TLS client certificate$",
+      select(2, kinds.missing({ challenge = true, certificate = true }, {}, false)))
+    assert.equal(401, (kinds.missing({ challenge = true, basic = true }, {}, false)))
     assert.matches("none is accepted here", select(2, kinds.missing({ basic = true }, {}, true)))
   end)
 
