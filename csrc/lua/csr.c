@@ -90,13 +90,44 @@ static enum lest_status to_change(lua_State *L, int idx, struct pki_csr_change *
     return status;
 }
 
+/* The parts that are wrong on purpose: { version =, spki =, attributes =, info =, signature_algorithm =,
+ * signature =, sign_with = }, which is at the top. */
+static struct pki_csr_raw to_raw(lua_State *L)
+{
+    static const char *const known[] = {
+        "version", "spki", "attributes", "info", "signature_algorithm", "signature", "sign_with", NULL
+    };
+    luaL_argcheck(L, lua_istable(L, -1), 1, "option 'raw' is no table");
+    lestL_check_options(L, -1, known);
+    struct pki_csr_raw raw = {
+        .version = lestL_opt_bytes(L, -1, "version"),
+        .spki = lestL_opt_bytes(L, -1, "spki"),
+        .attributes = lestL_opt_bytes(L, -1, "attributes"),
+        .info = lestL_opt_bytes(L, -1, "info"),
+        .algorithm = lestL_opt_bytes(L, -1, "signature_algorithm"),
+        .signature = lestL_opt_bytes(L, -1, "signature"),
+    };
+    if (lua_getfield(L, -1, "sign_with") != LUA_TNIL)
+        raw.sign_with = lestL_check_key(L, lua_gettop(L));
+    return raw;
+}
+
+static int build_raw(lua_State *L, const struct pki_csr_plan *request, const struct pki_csr_raw *raw)
+{
+    struct lest_error err;
+    struct lest_buf *out = lestL_buf(L, PKI_CSR_MAX);
+    if (pki_csr_build_raw(request, raw, out, &err))
+        return lestL_fail(L, &err);
+    return lestL_push_buf(L, out);
+}
+
 /* csr.build{ key =, subject = | subject_der =, san = | san_der =, key_usage =, eku =, extensions =,
- * attributes =, challenge_password =, change =, digest = } */
+ * attributes =, challenge_password =, change =, digest =, raw = } */
 static int build(lua_State *L)
 {
     static const char *const known[] = {
         "key",        "subject",    "subject_der",        "san",    "san_der", "key_usage", "eku",
-        "extensions", "attributes", "challenge_password", "change", "digest",  NULL
+        "extensions", "attributes", "challenge_password", "change", "digest",  "raw",       NULL
     };
     struct lest_error err;
     struct lestL_plan plan;
@@ -116,6 +147,10 @@ static int build(lua_State *L)
     request.eku = plan.eku;
     request.extensions = plan.extensions;
     request.key_usage = plan.key_usage;
+    if (lua_getfield(L, 1, "raw") != LUA_TNIL) {
+        struct pki_csr_raw raw = to_raw(L);
+        return build_raw(L, &request, &raw);
+    }
     struct lestL_object *object = lestL_new_object(L, &class);
     enum lest_status status = pki_csr_build(&request, &csr, &err);
     object->h = csr;

@@ -51,18 +51,19 @@ describe("a server among the flaws of others", function()
     assert.same({}, support.issued(body).flaws)
   end)
 
+  --- The file of a request that is wrong on purpose (lest.csr_raw), and its DER.
+  local function wrong(name, key, raw)
+    local bytes = assert(core.csr.build { key = key, subject = "CN=" .. name, raw = raw })
+    return server:file(name .. ".b64", core.est.body_encode(bytes, 64)), bytes
+  end
+
   --- A request signed anew with other bytes in its content.
   local function forged(name, edit)
     local key = assert(core.key.generate "ec:P-256")
     local made = assert(core.csr.build { key = key, subject = "CN=" .. name,
       attributes = { { oid = EXTENSION_REQUEST, values = { der.seq(der.seq(der.oid "1.2.3.4",
         der.tlv(1, "\xff"), der.octets(der.utf8 "private value"))) } } } })
-    local info = edit(der.split(der.body(made:der()))[1])
-    local file = server:file(name .. ".info", info)
-    process.must { "openssl", "dgst", "-sha256", "-sign", server:file(name .. ".key", key:pem()),
-      "-out", file .. ".sig", file }
-    return server:file(name .. ".b64", core.est.body_encode(der.seq(info,
-      der.seq(der.oid "1.2.840.10045.4.3.2"), der.bits(process.read(file .. ".sig"))), 64))
+    return wrong(name, key, { info = edit(der.split(der.body(made:der()))[1]) })
   end
 
   --- An edit of a request: other bytes, as many, in one place.
@@ -89,6 +90,44 @@ describe("a server among the flaws of others", function()
       assert.same({}, cert.flaws)
       for _, extension in ipairs(cert.extensions) do assert.not_equal("1.2.3.4", extension.oid) end
     end
+  end)
+
+  --- Requests that are wrong on purpose, with the server's words, and whether openssl takes them.
+  local function faults(key)
+    local other = assert(core.key.generate "ec:P-256")
+    local good = assert(core.csr.build { key = key, subject = "CN=faulty" }):der()
+    local info = der.body(der.split(der.body(good))[1])
+    return {
+      { { sign_with = other }, "by a key of type ec:P-256) is not right" },
+      { { signature = der.bits "" }, "is not right" },
+      { { signature_algorithm = der.seq(der.oid "1.2.840.10045.4.3.3") },
+        "the signature (ecdsa-with-SHA384, by a key of type ec:P-256) is not right" },
+      { { spki = other:public_der() }, "is not right" },
+      { { version = "" }, "the version has tag 0x30" },
+      { { version = der.int(255) }, "the version is negative", true },
+      { { spki = der.seq() }, "the public key's algorithm is missing" },
+      { { attributes = der.tlv(0xa1) }, "the attributes has tag 0xa1" },
+      { { attributes = "\xa0\0\5\0" }, "the request info is followed by more data" },
+      { { signature = der.bits "x" .. "\5\0" }, "the signature is followed by more data" },
+      { { info = der.seq() }, "the version is missing" },
+      { { info = der.seq(info, info) }, "the request info is followed by more data" },
+    }
+  end
+
+  it("2986-4.2-a refuses each request that is wrong on purpose, as openssl does", function()
+    local key = assert(core.key.generate "ec:P-256")
+    local user = "faulty:" .. server:credential("faulty", { "--reusable" })
+    for i, fault in ipairs(faults(key)) do
+      local path, bytes = wrong("faulty", key, fault[1])
+      local _, out, err = process.run({ "openssl", "req", "-inform", "DER", "-verify", "-noout" },
+        { stdin = bytes })
+      assert.equal(fault[3] or false, (out .. err):find "verify OK" ~= nil, i)
+      local status, body = server:post("/simpleenroll", path, "--user", user)
+      assert.equal(400, status, i .. body)
+      assert.is_truthy(body:find(fault[2], 1, true), i .. ": " .. body)
+    end
+    local status = server:post("/simpleenroll", (wrong("faulty", key, {})), "--user", user)
+    assert.equal(200, status)
   end)
 
   it("refuses an alternative name that cannot be one, and a key that nobody knows", function()

@@ -104,4 +104,22 @@ struct pki_csr_plan {
 enum lest_status pki_csr_build(const struct pki_csr_plan *plan, struct pki_csr **out,
                                struct lest_error *err) LEST_MUST_USE;
 
+/** For testers of servers: what stands in a request in place of what belongs there. Absent bytes (data NULL)
+ *  leave it as it is; spans are borrowed, and nobody looks at them.
+ *  version, spki, attributes  elements; those of no bytes are left out. attributes is the whole [0]
+ *  info         the whole CertificationRequestInfo, in place of all of it. It is what is signed
+ *  algorithm    the AlgorithmIdentifier of the signature
+ *  signature    the BIT STRING, in place of one that is made
+ *  sign_with    signs in place of the plan's key; NULL: it does itself */
+struct pki_csr_raw {
+    struct pki_bytes version, spki, attributes, info, algorithm, signature;
+    const struct pki_key *sign_with;
+};
+
+/** As pki_csr_build, but what comes out may be no request at all, and is not parsed.
+ *  out     the DER is appended; on failure it may have a part of it
+ *  Errors: as pki_csr_build */
+enum lest_status pki_csr_build_raw(const struct pki_csr_plan *plan, const struct pki_csr_raw *raw,
+                                   struct lest_buf *out, struct lest_error *err) LEST_MUST_USE;
+
 #endif

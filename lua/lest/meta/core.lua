@@ -1064,8 +1064,20 @@ function core_csr.parse(bytes, options) end
 ---@field challenge_password? string UTF-8
 ---@field change? { subject?: lest.name_like, san?: string[] } names in place of the certificate's
 ---@field digest? string "sha256" and the like; the default goes with the key
+---@field raw? lest.csr_raw for testers: parts that are wrong on purpose
 
---- Make and sign a request.
+--- For testers of servers: DER that stands in a request in place of what belongs there. Nobody looks
+--- at it. What the plan says of other parts, as subject_der, holds.
+---@class lest.csr_raw
+---@field version? string the INTEGER; "" leaves it out, as with the others
+---@field spki? string the SubjectPublicKeyInfo
+---@field attributes? string the whole [0], and what may stand behind it
+---@field info? string the whole CertificationRequestInfo, which is signed
+---@field signature_algorithm? string the AlgorithmIdentifier
+---@field signature? string the BIT STRING, and what may stand behind it; nothing is signed then
+---@field sign_with? lest.key signs in place of the plan's key
+
+--- Make and sign a request. With `raw` it may be no request at all, and comes as a string of DER.
 ---@param plan lest.csr_plan
 ---@return lest.csr?
 ---@return lest.error? err

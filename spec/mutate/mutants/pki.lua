@@ -193,6 +193,16 @@ return {
       "false, plan->san);" },
   },
 
+  { file = "csrc/pki/x509/csr_build.c", specs = CSR,
+    { "the plan's key signs all the same", "raw->sign_with ? raw->sign_with : plan->key",
+      "plan->key" },
+    { "a part of no bytes is written all the same", "return part.data != NULL;",
+      "return part.len > 0;" },
+    { "what is built is not read again",
+      "status = pki_csr_parse(der.data, der.len, PKI_CSR_KEY_NOW, out, err);",
+      "(void)out;" },
+  },
+
   { file = "csrc/pki/x509/explain.c", specs = EXPLAIN,
     { "a fault of each path alone", "if (!pki_path_fault(ok, ctx))",
       "if (noting->one->fault_count == 0 && !pki_path_fault(ok, ctx))" },

@@ -17,7 +17,8 @@ local OBJECTS <const> = {
 
 --- The tables of the core that `lest` has, and the objects that they make.
 local CORE <const> = {
-  { "key", "key", "lest.key" }, { "csr", "csr", "lest.csr", "lest.csr_plan" },
+  { "key", "key", "lest.key" }, { "csr", "csr", "lest.csr", "lest.csr_plan",
+    "lest.csr_raw" },
   { "cert", "cert", "lest.cert", "lest.explanation.options", "lest.explanation",
     "lest.explanation.path", "lest.explanation.fault", "lest.explanation.miss" },
   { "crl", "crl", "lest.crl", "lest.crl_entry" },

@@ -38,17 +38,13 @@ describe("csr", function()
   end)
   teardown(function() getmetatable(tmp).__close(tmp) end)
 
-  --- A request with these bytes where the attributes stand; signed by openssl.
+  --- A request with other parts; see lest.csr_raw. `subject` is DER, too.
   local function forge(change)
-    local parts = { version = der.int(0), subject = assert(core.name.encode "CN=device"),
-      spki = ec:public_der(), attributes = der.tlv(0xa0), more = "", after = "", end_ = "" }
+    local parts = {}
     change(parts)
-    local info = der.seq(parts.version, parts.subject, parts.spki, parts.attributes, parts.more)
-    pki.write(tmp:path "info", info)
-    pki.sh(("openssl dgst -sha256 -sign %s -out %s %s"):format(tmp:path "ec.key", tmp:path "sig",
-      tmp:path "info"))
-    return der.seq(info, parts.algorithm or der.seq(der.oid "1.2.840.10045.4.3.2"),
-      parts.bits or der.bits(pki.read(tmp:path "sig")), parts.after) .. parts.end_
+    local subject = parts.subject or assert(core.name.encode "CN=device")
+    parts.subject = nil
+    return assert(csr.build { key = ec, subject_der = subject, raw = parts })
   end
 
   local function with_attributes(...)
@@ -61,6 +57,31 @@ describe("csr", function()
     assert.truthy(text:find(words, 1, true), text)
     assert.truthy(text:find("^CSR: .* at byte %d+$"), text)
   end
+
+  it("gives what is wrong on purpose as DER, whatever it is, and nothing wrong unasked", function()
+    local plan = { key = ec, subject = "CN=device", san = { "DNS:x.example" }, raw = {} }
+    local c = assert(csr.parse(csr.build(plan)))
+    assert(c:verify())
+    assert.same({ "DNS:x.example" }, c.san)
+    plan.raw = { version = "v", spki = "s", attributes = "a", signature_algorithm = "l",
+      signature = "b" }
+    assert.equal(der.seq(der.seq("v", core.name.encode "CN=device", "sa"), "lb"), csr.build(plan))
+    plan.raw = { info = "anything", signature = "" }
+    assert.equal(der.seq("anything", der.seq(der.oid "1.2.840.10045.4.3.2")), csr.build(plan))
+    plan.raw = { sign_with = assert(key.generate "ed25519") }
+    c = assert(csr.parse(csr.build(plan)))
+    assert.equal("ED25519", c.signature_algorithm)
+    assert.equal(ec:public_der(), c.public_key.der)
+    fails("csr_signature", c:verify())
+    plan.raw = { info = ("x"):rep(70000) }
+    fails("too_large", csr.build(plan))
+    for words, raw in pairs { ["unknown option 'sing_with'"] = { sing_with = ec },
+      ["'version' is a number"] = { version = 1 }, ["lest.key expected"] = { sign_with = "x" },
+      ["'raw' is no table"] = "x" } do
+      plan.raw = raw
+      assert.error_matches(function() csr.build(plan) end, words)
+    end
+  end)
 
   it("reads what `openssl req` writes, for each kind of key", function()
     for i, kind in ipairs {
@@ -211,8 +232,12 @@ describe("csr", function()
     fails("csr_malformed", csr.parse(("x"):rep(70000)))
     fails("too_large", csr.parse(der.seq(("x"):rep(70000))))
     fails("too_large", csr.parse(("x"):rep(300000)))
-    malformed("the signature is followed by more data", forge(function(p) p.after = "\5\0" end))
-    malformed("request info is followed by more data", forge(function(p) p.more = "\5\0" end))
+    malformed("the signature is followed by more data", forge(function(p)
+      p.signature = der.bits "x" .. "\5\0"
+    end))
+    malformed("request info is followed by more data", forge(function(p)
+      p.attributes = "\xa0\0\5\0"
+    end))
   end)
 
   it("2986-4.2-a verifies over the bytes as received, also in a wrong order", function()
@@ -451,19 +476,25 @@ describe("csr", function()
     local other = assert(csr.build { key = assert(key.generate "ec:P-256"), subject = "CN=device" })
     local signature = der.split(der.body(other:der()))[3]
     local function verify(change) return assert(csr.parse(forge(change))):verify() end
-    fails("csr_signature", verify(function(p) p.bits = signature end))
-    fails("csr_signature", verify(function(p) p.bits = der.bits "" end))
-    local _, err = verify(function(p) p.algorithm = der.seq(der.oid "1.3.101.112") end)
+    fails("csr_signature", verify(function(p) p.signature = signature end))
+    fails("csr_signature", verify(function(p) p.signature = der.bits "" end))
+    local _, err = verify(function(p)
+      p.signature_algorithm = der.seq(der.oid "1.3.101.112")
+    end)
     assert.truthy(err.detail and #err.detail > 0)
-    fails("csr_signature", verify(function(p) p.algorithm = der.seq(der.oid "1.3.101.112") end))
-    fails("csr_signature",
-      verify(function(p) p.algorithm = der.seq(der.oid "1.2.840.10045.4.3.3") end))
     fails("csr_signature", verify(function(p)
-      p.algorithm = der.seq(der.oid "1.2.840.113549.1.1.11", "\5\0")
+      p.signature_algorithm = der.seq(der.oid "1.3.101.112")
     end))
-    fails("csr_weak", verify(function(p) p.algorithm = der.seq(der.oid "1.2.3.4") end))
-    malformed("the signature algorithm", forge(function(p) p.algorithm = der.seq(der.utf8 "x") end))
-    malformed("whole bytes", forge(function(p) p.bits = der.tlv(3, "\1\2") end))
+    fails("csr_signature",
+      verify(function(p) p.signature_algorithm = der.seq(der.oid "1.2.840.10045.4.3.3") end))
+    fails("csr_signature", verify(function(p)
+      p.signature_algorithm = der.seq(der.oid "1.2.840.113549.1.1.11", "\5\0")
+    end))
+    fails("csr_weak", verify(function(p) p.signature_algorithm = der.seq(der.oid "1.2.3.4") end))
+    malformed("the signature algorithm", forge(function(p)
+      p.signature_algorithm = der.seq(der.utf8 "x")
+    end))
+    malformed("whole bytes", forge(function(p) p.signature = der.tlv(3, "\1\2") end))
   end)
 
   it("7030-6-r refuses RSA keys that are too large or sign for everybody", function()
