@@ -34,10 +34,15 @@ static bool take(struct lest_json_reader *reader, char c)
     return true;
 }
 
+static bool is_blank(char c)
+{
+    return c == ' ' || c == '\t' || c == '\n' || c == '\r';
+}
+
 static void skip_blanks(struct lest_json_reader *reader)
 {
-    while (take(reader, ' ') || take(reader, '\t') || take(reader, '\n') || take(reader, '\r'))
-        ;
+    while (reader->at < reader->end && is_blank(*reader->at))
+        reader->at++;
 }
 
 static void after_value(struct lest_json_reader *reader)
@@ -114,10 +119,13 @@ static size_t escape(const char *at, const char *end, uint32_t *code)
     return 2;
 }
 
-/* What stands for itself, as most do. At the end of the text it is NUL that is seen. */
-static bool is_plain(char c)
+/* What stands for itself, as most do. */
+static void skip_plain(struct lest_json_reader *reader)
 {
-    return c >= ' ' && c < 0x7f && c != '\\';
+    const char *at = reader->at, *end = reader->end;
+    while (at < end && *at >= ' ' && *at < 0x7f && *at != '\\' && *at != '"')
+        at++;
+    reader->at = at;
 }
 
 static struct lest_json_token read_string(struct lest_json_reader *reader, enum lest_json_kind kind)
@@ -126,11 +134,7 @@ static struct lest_json_token read_string(struct lest_json_reader *reader, enum 
     if (!take(reader, '"'))
         return wrong(reader, "a string is missing");
     struct lest_json_token token = { .kind = kind, .text = reader->at };
-    while (!take(reader, '"')) {
-        if (is_plain(peek(reader))) {
-            reader->at++;
-            continue;
-        }
+    for (skip_plain(reader); !take(reader, '"'); skip_plain(reader)) {
         size_t left = (size_t)(reader->end - reader->at);
         if (!left)
             return wrong(reader, "a string has no end");

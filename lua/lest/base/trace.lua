@@ -55,9 +55,28 @@ function M.is_shallow(value)
   return is_within(value, LEVELS_MAX)
 end
 
--- A step is three pieces of the text of steps: what it is, how it ended, microseconds with what it
--- saw.
-local PIECES <const> = 3
+-- Bytes: of a name, of what a test saw.
+local NAME_MAX <const>, SAW_MAX <const> = 120, 200
+
+local function short(text, most)
+  return #text <= most and text or text:sub(1, most):gsub("[\xc0-\xff][\x80-\xbf]*$", "") .. "..."
+end
+
+--- What a test saw, in a word: it may have returned anything, and none of it runs here.
+local function word_of(value)
+  local kind = type(value)
+  if kind == "string" then return short(value, SAW_MAX) end
+  if kind == "boolean" or math.type(value) == "integer" then return value end
+  if kind == "number" then return tostring(value) end
+  if kind ~= "table" then return kind end
+  local words = {}
+  for i = 1, math.min(rawlen(value), 8) do
+    local item = rawget(value, i)
+    words[i] = type(item) == "table" and "..." or tostring(word_of(item))
+  end
+  return words[1] and short(table.concat(words, ", "), SAW_MAX) or kind
+end
+
 local OUTCOMES <const> = {}
 for _, outcome in ipairs { "approve", "reject", "pending", "unavailable", "-", "yes", "no",
   "error" } do
@@ -68,27 +87,32 @@ end
 local SMALL <const> = {}
 for us = 0, 255 do SMALL[us] = tostring(us) end
 
---- The first piece of a step, to be kept: it is the same in each decision.
+-- A step is two pieces of the text: what it is and how it ended, microseconds with what it saw.
+local PIECES <const> = 2
+-- Of the text that was made last: one list for all, since nothing waits while one is made.
+local step_pieces <const> = {}
+
+---@class lest.trace.head
+---@field kind "rule"|"test"
+---@field depth integer
+---@field name string
+---@field before string the beginning of the first piece of its text
+---@field [string] string that piece, by outcome, once it was wanted
+
+--- What stays the same of a step in each decision, to be kept.
 ---@param depth integer
 ---@param kind "rule"|"test"
 ---@param name string
----@return string
+---@return lest.trace.head
 function M.head(depth, kind, name)
-  return ("],[%d,%s,%s,"):format(depth, encode(kind), encode(name))
+  return { kind = kind, depth = depth, name = name,
+    before = ("],[%d,%s,%s,"):format(depth, encode(kind), encode(short(name, NAME_MAX))) }
 end
 
---- Put the pieces of a step into those of a text.
----@param pieces any[]
----@param number integer of the step, from 1
----@param head string of head()
----@param outcome any what is none is "error"
----@param us integer
----@param saw? string|number|boolean
-function M.set_step(pieces, number, head, outcome, us, saw)
-  local at = PIECES * number
-  pieces[at - 2] = head
-  pieces[at - 1] = OUTCOMES[outcome] or OUTCOMES.error
-  pieces[at] = saw == nil and (SMALL[us] or us) or ("%d,%s"):format(us, encode(saw))
+local function fill(head, outcome)
+  if not (outcome and OUTCOMES[outcome]) then outcome = "error" end
+  head[outcome] = head.before .. OUTCOMES[outcome]
+  return head[outcome]
 end
 
 local function more_text(more)
@@ -97,8 +121,7 @@ end
 
 -- The list of as many of the parts as a text may have. A part is so many pieces; `before` is what
 -- the first of them has before a list's item, `after` what the last one lacks.
-local function fitting(pieces, each, more, most, before, after)
-  local all = #pieces // each
+local function fitting(pieces, each, all, more, most, before, after)
   local count = all
   pieces[1] = "[" .. pieces[1]:sub(#before + 1)
   while count > 0 do
@@ -111,12 +134,26 @@ local function fitting(pieces, each, more, most, before, after)
   return "[" .. more_text(more + all):sub(2) .. "]"
 end
 
+--- How many items of a list a step has: its head, how it ended (nil: it did not), microseconds (or
+--- when it began), what it saw.
+M.ITEMS = 4
+
 --- The text of steps.
----@param pieces any[] of set_step()
----@param more integer how many steps are left out
+---@param steps any[]
+---@param count integer how many are in the list
+---@param more integer how many are left out
+---@param now integer the end of those that did not end
 ---@return string
-function M.steps_text(pieces, more)
-  return fitting(pieces, PIECES, more, STEPS_TEXT_MAX, "],", "]")
+function M.steps_text(steps, count, more, now)
+  local last = 0
+  for at = 4, 4 * count, 4 do
+    local head, outcome, us, saw = steps[at - 3], steps[at - 2], steps[at - 1], steps[at]
+    if not outcome then us = now - us end
+    us, last = SMALL[us] or us, last + 2
+    step_pieces[last - 1] = outcome and head[outcome] or fill(head, outcome)
+    step_pieces[last] = saw == nil and us or us .. "," .. encode(word_of(saw))
+  end
+  return fitting(step_pieces, PIECES, count, more, STEPS_TEXT_MAX, "],", "]")
 end
 
 -- A call with its answer, which is JSON already.
@@ -142,7 +179,7 @@ function M.calls_text(calls, more)
   if bytes >= CALLS_TEXT_MAX - 64 then -- what is left out has its words, too
     for i, call in ipairs(calls) do pieces[i] = call_text(call, false) end
   end
-  return fitting(pieces, 1, more, CALLS_TEXT_MAX, ",", "")
+  return fitting(pieces, 1, #pieces, more, CALLS_TEXT_MAX, ",", "")
 end
 
 local function integer(value)

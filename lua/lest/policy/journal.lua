@@ -19,15 +19,18 @@ local trace = require "lest.base.trace"
 local M = {}
 
 local STEPS_MAX <const>, CALLS_MAX <const> = 200, 64
--- Bytes: of a name, of what a test saw, of a question, of an error's words.
-local NAME_MAX <const>, SAW_MAX <const> = 120, 200
+-- Bytes: of a question, of an error's words.
 local QUESTION_MAX <const>, ERROR_MAX <const> = 500, 200
 -- Bytes of the answers that are kept of one decision.
 local ANSWERS_MAX <const> = 65536
 
+-- What enter() gives for leave(): where the step's items are, and within how many steps it is.
+local DEPTH_BITS <const> = 24
+local DEPTH_MASK <const> = (1 << DEPTH_BITS) - 1
+
 -- Locals: a policy may put something else into a module.
 local context <const>, now_us <const> = task.context, core.clock.monotonic_us
-local name_of <const>, unpack <const> = known.name, table.unpack
+local name_of <const>, ITEMS <const> = known.name, trace.ITEMS
 
 -- What has been noted, by journal.
 local states <const> = setmetatable({}, { __mode = "k" })
@@ -56,69 +59,110 @@ function Journal.__newindex() error("a decision's journal has nothing to be set"
 ---@field result? any likewise: the verdict, whether the test holds, the answer
 ---@field err? any of a question without an answer
 
+-- A list as trace.steps_text() takes it, with room for a dozen steps: one that grows is copied.
+local function new_steps()
+  return { nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil,
+    nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil,
+    nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil, nil }
+end
+
 ---@param options? lest.journal.options
 ---@return lest.journal
 function M.new(options)
   options = options or {}
   local journal = setmetatable({}, Journal)
-  states[journal] = { steps = {}, count = 0, depth = 0, calls = {}, asked = 0, room = ANSWERS_MAX,
-    source = options.outside, watch = options.watch, keeps = options.keeps_answers ~= false }
+  states[journal] = { steps = new_steps(), count = 0, depth = 0, calls = {}, asked = 0,
+    room = ANSWERS_MAX, source = options.outside, watch = options.watch,
+    keeps = options.keeps_answers ~= false }
   return journal
 end
 
 -- Steps
 
-local function tell_step(state, at, step, result)
-  local is_over = at == "after"
-  state.watch { at = at, kind = step[2], depth = step[1], name = name_of(step[3]),
-    outcome = is_over and step[4] or nil, us = is_over and step[5] or nil, saw = step[6],
-    result = result }
+-- What stays the same of a step, by twice how many steps it is within, one more of a test, and by
+-- its function.
+local heads <const> = {}
+
+local function make_head(key, depth, kind, fn)
+  local by_function = heads[key] or setmetatable({}, { __mode = "k" })
+  heads[key] = by_function
+  by_function[fn] = trace.head(depth, kind, name_of(fn))
+  return by_function[fn]
+end
+
+local function tell_step(state, at, head, outcome, us, saw, result)
+  state.watch { at = at, kind = head.kind, depth = head.depth, name = head.name,
+    outcome = outcome, us = us, saw = saw, result = result }
 end
 
 --- A rule or a test of the running decision is asked; nil where there is no journal. What it is
 --- within follows from what has not been left yet.
 ---@param kind "rule"|"test"
 ---@param fn function
----@return table? step
+---@return table? state
+---@return integer step
 local function enter(kind, fn)
   local state = states[context()]
-  if not state then return nil end
+  if not state then return nil, 0 end
   local depth, count = state.depth, state.count + 1
   state.depth, state.count = depth + 1, count
-  local step = { depth, kind, fn, false, 0 } -- false: it has not ended
-  if count <= STEPS_MAX then state.steps[count] = step end
-  if state.watch then tell_step(state, "before", step) end
-  step[5] = now_us()
-  return step
+  local at = ITEMS * count
+  if count <= STEPS_MAX or state.watch then
+    local key = kind == "test" and 2 * depth + 1 or 2 * depth
+    local by_function, steps = heads[key], state.steps
+    local head = by_function and by_function[fn] or make_head(key, depth, kind, fn)
+    steps[at - 3] = head
+    if state.watch then
+      steps[at - 1] = now_us()
+      tell_step(state, "before", head) -- it may wait
+    end
+    steps[at - 1] = now_us()
+  end
+  return state, at << DEPTH_BITS | depth
 end
 
 --- It has answered. One that raises is never left.
----@param step table
+---@param state table of enter()
+---@param step integer likewise
 ---@param outcome string
 ---@param saw any
 ---@param result any for who watches
-local function leave(step, outcome, saw, result)
-  step[4], step[5], step[6] = outcome, now_us() - step[5], saw
-  local state = states[context()]
-  state.depth = step[1]
-  if state.watch then tell_step(state, "after", step, result) end
+local function leave(state, step, outcome, saw, result)
+  local at, watch = step >> DEPTH_BITS, state.watch
+  state.depth = step & DEPTH_MASK
+  if at > ITEMS * STEPS_MAX and not watch then return end
+  local steps = state.steps
+  local us = now_us() - steps[at - 1]
+  steps[at - 2], steps[at - 1], steps[at] = outcome, us, saw
+  if watch then tell_step(state, "after", steps[at - 3], outcome, us, saw, result) end
 end
 
 --- What notes steps: for rule.lua, which takes it once, before there is a policy. A policy gets no
 --- step, and notes none but what it asks.
----@return fun(kind: string, fn: function): table? enter
----@return fun(step: table, outcome: string, saw: any, result: any) leave
+---@return fun(kind: string, fn: function): table?, integer enter
+---@return fun(state: table, step: integer, outcome: string, saw: any, result: any) leave
 function M.take()
   M.take = nil
   return enter, leave
+end
+
+-- How many steps were noted.
+local function noted_steps(state)
+  return math.min(state.count, STEPS_MAX)
+end
+
+-- A step ends where it did not by itself.
+local function end_step(steps, at, outcome, now)
+  if not steps[at - 2] then steps[at - 2], steps[at - 1] = outcome, now - steps[at - 1] end
 end
 
 --- A test has ended the decision (lest.policy.stop): the rules around it end with its verdict.
 ---@param journal lest.journal
 ---@param outcome string
 function M.stop(journal, outcome)
-  for _, step in ipairs(states[journal].steps) do
-    if step[2] == "rule" and not step[4] then step[4], step[5] = outcome, now_us() - step[5] end
+  local state, now = states[journal], now_us()
+  for at = ITEMS, ITEMS * noted_steps(state), ITEMS do
+    if state.steps[at - 3].kind == "rule" then end_step(state.steps, at, outcome, now) end
   end
 end
 
@@ -225,48 +269,6 @@ end
 
 -- The end
 
-local function short(text, most)
-  return #text <= most and text or text:sub(1, most):gsub("[\xc0-\xff][\x80-\xbf]*$", "") .. "..."
-end
-
---- What a test saw, in a word: it may have returned anything, and none of it runs here.
-local function word_of(value)
-  local kind = type(value)
-  if kind == "string" then return short(value, SAW_MAX) end
-  if kind == "boolean" or math.type(value) == "integer" then return value end
-  if kind == "number" then return tostring(value) end
-  if kind ~= "table" then return kind end
-  local words = {}
-  for i = 1, math.min(rawlen(value), 8) do
-    local item = rawget(value, i)
-    words[i] = type(item) == "table" and "..." or tostring(word_of(item))
-  end
-  return words[1] and short(table.concat(words, ", "), SAW_MAX) or kind
-end
-
--- The first pieces of steps' texts, by kind, depth and function.
-local heads <const> = { rule = {}, test = {} }
-
-local function make_head(kind, depth, fn)
-  local of_depth = heads[kind][depth]
-  if not of_depth then
-    of_depth = setmetatable({}, { __mode = "k" })
-    heads[kind][depth] = of_depth
-  end
-  of_depth[fn] = trace.head(depth, kind, short(name_of(fn), NAME_MAX))
-  return of_depth[fn]
-end
-
--- Put a step into the pieces of a text.
-local function write_step(pieces, i, step, now)
-  local depth, kind, fn, outcome, us, saw = step[1], step[2], step[3], step[4], step[5], step[6]
-  local of_depth = heads[kind][depth]
-  local head = of_depth and of_depth[fn] or make_head(kind, depth, fn)
-  if not outcome then us = now - us end
-  if saw ~= nil then saw = word_of(saw) end
-  trace.set_step(pieces, i, head, outcome, us, saw)
-end
-
 --- What a journal holds, as the ledger keeps it; nil where there is nothing.
 ---@param journal lest.journal
 ---@param verdict? string how the decision ended, for a hook that did not
@@ -274,15 +276,12 @@ end
 ---@return string? outside
 function M.texts(journal, verdict)
   local state, now = states[journal], now_us()
-  local steps, calls = state.steps, state.calls
-  local first = steps[1]
-  local pieces = { unpack(steps, 1, 3 * #steps + 1) } -- as long as it will be, and overwritten
-  if first and not first[4] then first[4], first[5] = verdict or "error", now - first[5] end
-  for i, step in ipairs(steps) do write_step(pieces, i, step, now) end
+  local count, calls = noted_steps(state), state.calls
+  if count > 0 then end_step(state.steps, ITEMS, verdict or "error", now) end
   for _, call in ipairs(calls) do
     if call.us < 0 then call.us, call.err = 0, { message = "it did not end" } end
   end
-  return first and trace.steps_text(pieces, state.count - #steps) or nil,
+  return count > 0 and trace.steps_text(state.steps, count, state.count - count, now) or nil,
     calls[1] and trace.calls_text(calls, state.asked - #calls) or nil
 end
 

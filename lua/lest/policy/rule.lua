@@ -91,17 +91,17 @@ end
 ---@param request lest.request
 ---@return lest.verdict|nil verdict nil where the rule is not for this request
 local function follow(rule, request)
-  local step = enter("rule", rule)
+  local state, step = enter("rule", rule)
   local result, problem = rule(request)
   if is_verdict(result) then
-    if step then leave(step, result.verdict, nil, result) end
+    if state then leave(state, step, result.verdict, nil, result) end
     return result
   end
   refuse_failure(rule, result, problem)
   if result then
     error(("%s: a rule returns a verdict or nil, not a %s"):format(M.name(rule), type(result)), 0)
   end
-  if step then leave(step, "-") end
+  if state then leave(state, step, "-") end
   return nil
 end
 M.follow = follow
@@ -112,9 +112,11 @@ M.follow = follow
 ---@return any verdict what it returned
 ---@return any second what it returned behind that
 function M.begin(hook, request)
-  local step = enter("rule", hook)
+  local state, step = enter("rule", hook)
   local verdict, second = hook(request)
-  if step then leave(step, is_verdict(verdict) and verdict.verdict or "error", nil, verdict) end
+  if state then
+    leave(state, step, is_verdict(verdict) and verdict.verdict or "error", nil, verdict)
+  end
   return verdict, second
 end
 
@@ -132,14 +134,14 @@ end
 ---@param request lest.request
 ---@return boolean
 function M.holds(test, request)
-  local step = enter("test", test)
+  local state, step = enter("test", test)
   local result, saw = test(request)
   refuse_failure(test, result, saw)
   if verdicts.is_verdict(result) then
     error(("%s: a test returns true or false, not a verdict"):format(M.name(test)), 0)
   end
   result = result and true or false
-  if step then leave(step, result and "yes" or "no", saw, result) end
+  if state then leave(state, step, result and "yes" or "no", saw, result) end
   return result
 end
 

@@ -24,7 +24,7 @@ return {
   { file = "lua/lest/policy/journal.lua", specs = JOURNAL,
     { "a journal that can be opened", '__name = "lest.journal", __metatable = false',
       '__name = "lest.journal"' },
-    { "any number of steps", "if count <= STEPS_MAX then", "if true then" },
+    { "any number of steps", "return math.min(state.count, STEPS_MAX)", "return state.count" },
     { "any number of answers", "#json > state.room then return end", "false then return end" },
     { "any number of questions", "if state.asked <= CALLS_MAX then", "if true then" },
     { "steps for any taker", "  M.take = nil\n", "" },
