@@ -189,6 +189,18 @@ local function with_port(script, port)
     :gsub("localhost:8443", "localhost:" .. port))
 end
 
+describe("a guide", function()
+  it("is one of those that are run", function()
+    local run = { ["README"] = true }
+    for _, names in ipairs(STORIES) do
+      for _, name in ipairs(names) do run[name] = true end
+    end
+    for name in process.must("ls docs"):gmatch "([^\n]+)%.md\n" do
+      assert.is_true(run[name], name)
+    end
+  end)
+end)
+
 for _, names in ipairs(STORIES) do
   describe("what is told in " .. table.concat(names, " and then "), function()
     after_each(temporary.clean)

@@ -52,6 +52,16 @@ describe("a document", function()
     end)
   end
 
+  it("of docs is in its list, and in the README's", function()
+    local lists = { [""] = process.read "docs/README.md", ["docs/"] = process.read "README.md" }
+    for path in process.must("ls docs"):gmatch "[^\n]+" do
+      for folder, list in pairs(lists) do
+        local is_there = folder .. path == "README.md" or list:find("](" .. folder .. path, 1, true)
+        assert.is_truthy(is_there, folder .. path)
+      end
+    end
+  end)
+
   it("that cites what is not there is found", function()
     for text, expected in pairs {
       ["see `csrc/net/nothing.c`"] = "there is no csrc/net/nothing.c",
