@@ -4,6 +4,7 @@
  *             peer_refusal aborted
  *   x:header(name) -> first value or nil      x:headers(name) -> list      x:headers() -> list of pairs
  *   x:respond{ status =, headers = { { name, value } }, body = } -> true | false: gone | nil, err
+ *   x:respond{ raw = bytes }  exactly these, and then the end of the connection
  *   x:on_abort(fn)  fn(why [, status, reason]) is called if the answer is no longer waited for; status and
  *                   reason are what the server answered by itself */
 #include "lua/exchange.h"
@@ -281,7 +282,7 @@ static size_t read_headers(lua_State *L, int idx, struct http_header *out)
 
 static int respond(lua_State *L)
 {
-    static const char *const known[] = { "status", "headers", "body", NULL };
+    static const char *const known[] = { "status", "headers", "body", "raw", NULL };
     struct lest_error err;
     struct http_header list[ANSWER_HEADERS_MAX];
     struct net_answer answer = { .headers = list };
@@ -289,7 +290,11 @@ static int respond(lua_State *L)
     luaL_checktype(L, 2, LUA_TTABLE);
     lestL_check_options(L, 2, known);
     lua_settop(L, 2);
-    answer.status = (int)lestL_opt_integer(L, 2, "status", 0);
+    lestL_opt_string(L, 2, "raw", NULL);
+    lua_getfield(L, 2, "raw");
+    answer.raw.data = lua_tolstring(L, 3, &answer.raw.len);
+    lua_pop(L, 1); /* the table keeps the string */
+    answer.status = (int)lestL_opt_integer(L, 2, "status", answer.raw.data ? 200 : 0);
     lua_getfield(L, 2, "headers");
     answer.header_count = read_headers(L, 3, list);
     lestL_opt_string(L, 2, "body", NULL);

@@ -44,6 +44,12 @@ static enum lest_status write_answer(struct net_exchange *x, const struct net_an
     return lest_buf_status(out, err);
 }
 
+static enum lest_status write_raw(struct http_slice bytes, struct lest_buf *out, struct lest_error *err)
+{
+    lest_buf_append(out, bytes.data, bytes.len);
+    return lest_buf_status(out, err);
+}
+
 /* Whether the connection will be closed after this answer. */
 static bool will_close(const struct net_connection *c)
 {
@@ -76,8 +82,9 @@ static enum lest_status respond(struct net_exchange *exchange, const struct net_
 {
     struct net_connection *c = exchange->carried_by;
     size_t before = c->out.len;
-    c->close_after = will_close(c);
-    enum lest_status status = write_answer(exchange, answer, c->close_after, &c->out, err);
+    c->close_after = answer->raw.data || will_close(c);
+    enum lest_status status = answer->raw.data ? write_raw(answer->raw, &c->out, err)
+                                               : write_answer(exchange, answer, c->close_after, &c->out, err);
     if (status)
         answer_failure(c, before);
     net_service_end_answer(c->service, exchange);

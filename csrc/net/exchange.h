@@ -41,13 +41,16 @@ struct net_exchange {
     int refs;
 };
 
-/** Borrowed for the call. The carrier adds headers of its own (over HTTP: Content-Length, Date, X-Request-Id,
+/** raw: if data is not NULL, exactly these bytes in place of all else, after which the connection is closed:
+ * for one who plays a server, with answers that may be none.
+ * Borrowed for the call. The carrier adds headers of its own (over HTTP: Content-Length, Date, X-Request-Id,
  * Connection), so they may not be among the headers, nor Transfer-Encoding. */
 struct net_answer {
     int status; /* 200 to 599; 204 and 304 have no body */
     const struct http_header *headers;
     size_t header_count;
     struct http_slice body;
+    struct http_slice raw;
 };
 
 /** How answers get to the client, for each protocol that brings requests.

@@ -11,14 +11,14 @@
 ---
 --- Making a client does nothing yet: what is wrong with its files or its URL comes back from its
 --- methods as `nil, err`.
-local answer = require "lest.client.answer"
 local connection = require "lest.client.connection"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
-local issued = require "lest.client.issued"
 local options_of = require "lest.client.options"
 local plan_module = require "lest.client.plan"
+local recorder = require "lest.client.recorder"
 local session = require "lest.client.session"
+local submission = require "lest.client.submission"
 local wait = require "lest.client.wait"
 local wishes_of = require "lest.client.wishes"
 
@@ -79,6 +79,7 @@ function Client:with(options)
   end
   local other = new(all)
   if options.trace == nil then other.trace = self.trace end
+  other.recorder = self.recorder
   if same then other.trust = self.trust end
   return other
 end
@@ -125,36 +126,11 @@ function Client:csrattrs(options)
   end)
 end
 
--- 201 is what some servers answer with a certificate.
-local ISSUED <const> = { [200] = true, [201] = true }
-
--- make() gives the CSR of each attempt; the key stays the same, so the server knows it again.
-local function submit(self, operation, deadline, make)
-  return wait.persist(self.notify, deadline, function()
-    local csr, err = make()
-    if not csr then return nil, err end
-    local response, certs, cert
-    response, err = session.perform(self, operation, core.est.body_encode(csr:der()))
-    if not response then return nil, wait.note_lost(err) end
-    if not ISSUED[response.status] then
-      return session.error(operation, answer.error(response))
-    end
-    certs, err = answer.certificates(response, operation)
-    if not certs then return session.error(operation, err) end
-    cert, err = issued.take(certs, csr, self.trust, function()
-      return session.fetch_cacerts(self)
-    end)
-    if not cert then return session.error(operation, err) end
-    for _, sentence in ipairs(err) do self.notify("warning", sentence) end
-    return cert, err
-  end)
-end
-
 local function planned(self, operation, plan, options, renewal)
   local deadline = wait.deadline(options)
   local patient, wishes = deadline ~= nil, nil
   local asked = options.csrattrs == false
-  return submit(self, operation, deadline, function()
+  return submission.submit(self, operation, deadline, function()
     if not asked then
       local err
       wishes, err = wishes_of.fetch(self, patient)
@@ -181,7 +157,8 @@ end
 function Client:enroll(what, options)
   if options_of.kind(what) == "lest.csr" then
     options_of.check("client:enroll", options or {}, options_of.wait)
-    return submit(self, "simpleenroll", wait.deadline(options or {}), function() return what end)
+    local deadline = wait.deadline(options or {})
+    return submission.submit(self, "simpleenroll", deadline, function() return what end)
   end
   options_of.check("client:enroll", what, options_of.enroll)
   local ok, err = self:open { wait = what.wait }
@@ -255,6 +232,19 @@ end
 ---@return lest.error? err
 function Client:receive(options)
   return newest(self):receive(options)
+end
+
+--- From now on, write each exchange to a file that plays it again: `lest run FILE` is the server,
+--- and asks it the same, so that who gets the file sees the same error. Secrets are masked.
+---@param path string
+---@param options? { secrets?: boolean } true: nothing is masked
+---@return true?
+---@return lest.error? err code io
+function Client:record(path, options)
+  options_of.check("client:record", options or {}, options_of.record)
+  local made, err = recorder.new(path, options and options.secrets)
+  if made then self.recorder = made end
+  return made and true, err
 end
 
 --- Close the kept connections, and the newest of those driven by hand; the next call opens new

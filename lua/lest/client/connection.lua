@@ -59,7 +59,7 @@ function M.open(self, session)
     return nil, err
   end
   return setmetatable({ core = core_connection, client = self, session = session,
-    tls = trace.tls(facts.tls), address = facts.address, port = facts.port,
+    facts = facts, tls = trace.tls(facts.tls), address = facts.address, port = facts.port,
     head_only = false }, Connection)
 end
 
@@ -151,7 +151,7 @@ function Connection:send(what)
     if not started then callback(nil, problem) end
     return started
   end)
-  self.head_only = method == "HEAD"
+  self.sent, self.head_only = bytes, method == "HEAD"
   local tell = trace.watcher(self.client)
   if tell then trace.sent(tell, bytes) end
   if tell and not ok then trace.received(tell, nil, err, "") end
@@ -178,6 +178,10 @@ function Connection:receive(options)
   if response then response.raw = raw else err.raw = raw end
   local tell = trace.watcher(self.client)
   if tell then trace.received(tell, response, err, raw) end
+  if self.client.recorder then
+    local seen = { sent = self.sent or "", received = raw, tls = self.facts.tls }
+    self.client.recorder:add(self.client, nil, seen, err)
+  end
   return response or nil, err
 end
 

@@ -16,8 +16,18 @@ local M = {}
 local HOPS_MAX <const> = 5
 local REDIRECTS <const> = { [301] = true, [302] = true, [303] = true, [307] = true, [308] = true }
 
--- given: what the request answers a challenge with. tell: who watches, see lest.client.trace.
-local function send(session, tell, method, target, body, media_type, given)
+-- Who is shown what was on the wire: a trace, a record, both or nobody.
+local function looker(client, operation, tell)
+  local recorder = client.recorder
+  if not tell and not recorder then return nil end
+  return function(seen, response, err)
+    if tell then trace.exchange(tell, seen, response, err) end
+    if recorder then recorder:add(client, operation, seen, err) end
+  end
+end
+
+-- given: what the request answers a challenge with.
+local function send(session, look, method, target, body, media_type, given)
   local headers = {}
   if body then
     headers = { { "Content-Type", media_type }, { "Content-Transfer-Encoding", "base64" } }
@@ -33,7 +43,7 @@ local function send(session, tell, method, target, body, media_type, given)
     username = by_basic and (session.username or "") or nil,
     password = by_basic and (session.password or "") or nil,
     timeout_ms = session.timeout_ms, max_body = session.max_body,
-  }, tell and function(...) trace.exchange(tell, ...) end)
+  }, look)
 end
 
 -- RFC 7030 3.2.1; RFC 9110 15.4: within the origin, and a POST only where neither its method nor
@@ -72,11 +82,12 @@ function M.perform(session, operation, body)
   local info = core.est.operations[operation]
   local target = assert(url.resolve(session.base, session.base.path .. "/" .. operation))
   local tell = trace.watcher(session.client)
+  local look = looker(session.client, operation, tell)
   local given, tried = session.given, {}
   if given then given.is_known = true end
   local hops = 0
   while true do
-    local response, err = send(session, tell, info.method, target, body, info.request_type, given)
+    local response, err = send(session, look, info.method, target, body, info.request_type, given)
     if not response then return nil, err end
     if response.by_cmc_ra then session.by_cmc_ra = true end
     if response.status == 401 then

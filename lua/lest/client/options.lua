@@ -26,6 +26,7 @@ M.reenroll = { key = "lest.key", digest = "string", wait = "string|integer",
   csrattrs = "boolean", change = "table" }
 M.send = { operation = "string", method = "string", path = "string", body = "string|lest.csr",
   headers = "table", password = "boolean", raw = "string", timeout = "string|integer" }
+M.record = { secrets = "boolean" }
 M.receive = { timeout = "string|integer" }
 M.wait = { wait = "string|integer" }
 

@@ -1597,7 +1597,8 @@ function exchange:headers(name) end
 
 --- Answer, once. Content-Length, Date, X-Request-Id and Connection are added. A header with control
 --- characters gives an error, and the client 500.
----@param answer { status: integer, headers?: string[][], body?: string }
+--- With `raw` alone these bytes are sent as they are, and the connection ends: for who plays a server.
+---@param answer { status?: integer, headers?: string[][], body?: string, raw?: string }
 ---@return boolean? sent false: the client has gone
 ---@return lest.error? err
 function exchange:respond(answer) end

@@ -1,0 +1,42 @@
+--- One CSR on its way to a certificate: sent, answered, and verified.
+local answer = require "lest.client.answer"
+local core = require "lest.core"
+local issued = require "lest.client.issued"
+local session = require "lest.client.session"
+local wait = require "lest.client.wait"
+
+local M = {}
+
+-- 201 is what some servers answer with a certificate.
+local ISSUED <const> = { [200] = true, [201] = true }
+
+--- Send a CSR, and take what is issued. make() gives the CSR of each attempt; the key stays the
+--- same, so the server knows it again.
+---@param self lest.client
+---@param operation string "simpleenroll" or "simplereenroll"
+---@param deadline? integer until when to persist, see lest.client.wait
+---@param make fun(): lest.csr?, lest.error?
+---@return lest.cert?
+---@return string[]|lest.error changed
+function M.submit(self, operation, deadline, make)
+  return wait.persist(self.notify, deadline, function()
+    local csr, err = make()
+    if not csr then return nil, err end
+    local response, certs, cert
+    response, err = session.perform(self, operation, core.est.body_encode(csr:der()))
+    if not response then return nil, wait.note_lost(err) end
+    if not ISSUED[response.status] then
+      return session.error(operation, answer.error(response))
+    end
+    certs, err = answer.certificates(response, operation)
+    if not certs then return session.error(operation, err) end
+    cert, err = issued.take(certs, csr, self.trust, function()
+      return session.fetch_cacerts(self)
+    end)
+    if not cert then return session.error(operation, err) end
+    for _, sentence in ipairs(err) do self.notify("warning", sentence) end
+    return cert, err
+  end)
+end
+
+return M
