@@ -220,8 +220,9 @@ describe("a connection that is driven by hand", function()
     local first = task.spawn(function() return assert(one:receive()).body end)
     assert.has_error(function() one:receive() end)
     assert(two:send { path = "/2" })
-    assert.equal("b", assert(two:receive()).body)
-    assert.equal("a", first:wait())
+    local bodies = { assert(two:receive()).body, first:wait() }
+    table.sort(bodies) -- which request takes which answer is not said
+    assert.same({ "a", "b" }, bodies)
     one:close()
     two:close()
     assert.has_error(function() two:send { path = "/" } end)
