@@ -342,6 +342,40 @@ describe("a visitor at the control socket", function()
     assert.matches("for members of the group 4242", visit_as(stranger, other, there))
   end)
 
+  it("has a share of the places, so that one account keeps no other out", function()
+    if not host.is_root then return pending "needs root, to be another account" end
+    local other = support.make()
+    local there = other.folder .. "/c.sock"
+    other:edit_config(with(("control = { path = %q, group = 4242 }"):format(there)).config)
+    other:run()
+    finally(function() other:stop() end)
+    local script = other:file("crowd.lua", [[
+      local control = require "lest.tool.control"
+      local inside, problem = {}, nil
+      for _ = 1, 40 do
+        local session = control.enter(arg[1])
+        local answer, err
+        if session then answer, err = session:ask { op = "status" } end
+        if answer then table.insert(inside, session) else problem = problem or err end
+      end
+      print(#inside, problem.message)
+      io.stdout:flush()
+      io.read()]])
+    os.execute("chmod 644 " .. script)
+    local out, keys = other.folder .. "/crowd.out", other.folder .. "/crowd.keys"
+    process.must { "mkfifo", keys }
+    process.start({ "sh", "-c", ("setpriv --reuid=65534 --regid=65534 --groups=4242 "
+      .. "%s run %s %s <%s"):format(other.lest, script, there, keys) }, out,
+      other.folder .. "/crowd.err")
+    local held = assert(io.open(keys, "w"))
+    process.wait_for(function() return process.read(out):find "\n" end, "the crowd", 30)
+    assert.equal("32\ttoo many are at the control socket\n", process.read(out))
+    local neighbour = { "setpriv", "--reuid=65533", "--regid=65533", "--groups=4242" }
+    assert.equal("generation 1\n", visit_as(neighbour, other, there))
+    assert.equal(1, status(there).generation)
+    held:close()
+  end)
+
   it("speaks to no socket that a third account has put there", function()
     if not host.is_root then return pending "needs root, to be another account" end
     local folder = process.folder()

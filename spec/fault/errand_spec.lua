@@ -221,6 +221,10 @@ describe("a command while the server runs", function()
     assert.same({ "cert_import", "socket", 65534 }, { acts()[1].operation, acts()[1].through,
       acts()[1].uid })
     assert.same(import(lest, "--direct"), import(member))
+    process.write(folder .. "/large.pem", ("#"):rep(17 << 20))
+    local code, out, err = member("cert", "import", folder .. "/large.pem", "--config", config)
+    assert.same({ 2, "" }, { code, out })
+    assert.matches("16 MiB go to a server that runs; %-%-direct takes more", err)
     assert.equal("250", process.capture(([[sqlite3 %s "SELECT count(*) FROM requests
       WHERE reason = 'imported by nobody'"]]):format(server:ledger())))
   end)

@@ -14,14 +14,23 @@ local M = {}
 
 local PIECE <const> = 90000
 
+-- A server takes so much; who opens the ledger here has no such bound.
+local function name_bound(err)
+  if err.code == "too_large" then
+    err.message = ("%s (%d MiB go to a server that runs; --direct takes more)"):format(err.message,
+      allowed.FILES_MAX >> 20)
+  end
+  return err
+end
+
 local function send_file(session, path)
   local bytes, err = core.file.read(path, allowed.FILES_MAX)
-  if not bytes then return nil, support.file_error(err) end
+  if not bytes then return nil, support.file_error(name_bound(err)) end
   local at = 1
   repeat
     local ok, problem = session:ask { op = "file", path = core.base64.encode(path),
       data = core.base64.encode(bytes:sub(at, at + PIECE - 1)) }
-    if not ok then return nil, problem end
+    if not ok then return nil, name_bound(problem) end
     at = at + PIECE
   until at > #bytes
   return true
