@@ -122,6 +122,20 @@ describe("a command while the server runs", function()
     assert.matches("ledger.db", err)
   end)
 
+  it("puts a decision on the desk of a member, who may not read the ledger", function()
+    if not host.is_root then return pending "needs root, to be another account" end
+    server:enroll "desk1"
+    os.execute("chmod 644 " .. server.dir .. "/policy.lua")
+    local code, out, err = member("repl", "--request", "desk1", "--config", config, "-e",
+      "request.device", "-e", "decide()")
+    assert.same({ 0, "" }, { code, err }, out)
+    assert.matches('^"desk1"\napprove by policy.lua:%d+\n.*\nas recorded\n$', out)
+    code, out, err = process.run { "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
+      server.lest, "repl", "--request", "desk1", "--config", config, "-e", "request" }
+    assert.same({ true, "" }, { code ~= 0, out })
+    assert.matches("lest request record: .*Permission denied", err)
+  end)
+
   it("names socket and group to whom it is not for", function()
     if not host.is_root then return pending "needs root, to be another account" end
     local code, _, err = process.run { "setpriv", "--reuid=65534", "--regid=65534",

@@ -5,7 +5,9 @@
 ---   local before = record:before(policy)               -- of lest.desk.policy
 ---   local after = record:decide(policy)
 ---   difference.change(before, after.position)          --> "reject -> approve"
+local decisions = require "lest.server.worker.decision"
 local difference = require "lest.desk.difference"
+local operations = require "lest.server.wire.operations"
 local row_module = require "lest.desk.row"
 local trace = require "lest.base.trace"
 
@@ -86,7 +88,8 @@ function Record:decide(policy, options)
     { outside = source, watch = options.watch, on_limit = options.on_limit })
   local missing = source.missing and (row_module.says_all(self.row)
     and "the record has no answer to " .. source.missing or OLDER)
-  local rule = type(verdict.rule) == "string" and verdict.rule or nil
+  local hook = policy.hooks[operations[self.facts.operation].hook]
+  local rule = decisions.rule_of(verdict, hook) -- as the ledger has it
   return { verdict = verdict, outcome = outcome, position = difference.position(outcome, rule),
     journal = journal, missing = missing }
 end

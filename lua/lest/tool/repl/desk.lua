@@ -106,9 +106,9 @@ local function granted(outcome)
     outcome.lifetime and ", " .. duration.format(outcome.lifetime) or "")
 end
 
-local function verdict_text(verdict, outcome)
-  local detail = verdict.verdict == "error" and verdict.detail
-  local text = stops.verdict { verdict = verdict.verdict, rule = verdict.rule,
+local function verdict_text(verdict, rule, outcome)
+  local detail = verdict.verdict == "error" and verdict.detail -- which begins with the place
+  local text = stops.verdict { verdict = verdict.verdict, rule = not detail and rule or nil,
     reason = detail and tostring(detail):match "^[^\n]*" or verdict.reason } .. "\n"
   return verdict.verdict == "approve" and text .. granted(outcome) or text
 end
@@ -151,10 +151,10 @@ local function plain(verdict, outcome, steps, calls, rule)
 end
 
 local function conclude(policy, decision, steps_text)
-  local verdict, journal = decision.verdict, decision.journal
+  local verdict, journal, rule = decision.verdict, decision.journal, decision.position.rule
   self.env.verdict = plain(verdict, decision.outcome, (journals.steps(journal)),
-    setmetatable((journals.calls(journal)), Outside), decision.position.rule)
-  self.write(verdict_text(verdict, decision.outcome) .. steps_text)
+    setmetatable((journals.calls(journal)), Outside), rule)
+  self.write(verdict_text(verdict, rule, decision.outcome) .. steps_text)
   if decision.missing then return fail("not_found", "not decidable: " .. decision.missing) end
   self.write(compared(policy, decision))
 end
