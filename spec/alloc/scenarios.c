@@ -163,6 +163,26 @@ static enum lest_status untrusted(struct lest_error *err)
     return status;
 }
 
+/* What speaks against that certificate is told whole or not at all. */
+static enum lest_status explained(struct lest_error *err)
+{
+    struct pki_store *store;
+    struct pki_explanation explanation = { .count = 0 };
+    struct pki_verify how = { .at = NOT_BEFORE + 1 };
+    enum lest_status status = pki_store_new(false, &store, err);
+    if (status)
+        return status;
+    status = pki_store_add_anchor(store, other_ca, err);
+    if (!status)
+        status = pki_store_explain(store, leaf, &how, &explanation, err);
+    if (!status && (explanation.count != 1 || explanation.tries[0].end == X509_V_OK ||
+                    explanation.tries[0].misses.count != 1))
+        status = LEST_E_INTERNAL;
+    pki_explanation_free(&explanation);
+    pki_store_free(store);
+    return status;
+}
+
 /* A client's: from the answer's body to the certificate. */
 static enum lest_status read_answer(struct lest_error *err)
 {
@@ -315,10 +335,14 @@ static enum lest_status message(struct lest_error *err)
 }
 
 const struct alloc_scenario alloc_scenarios[] = {
-    { "names", names },         { "csr_build", csr_build }, { "enroll", enroll }, { "forged", forged },
-    { "untrusted", untrusted }, { "answer", read_answer },  { "certs", certs },   { "crl", crl },
-    { "chain", chain },         { "issuer", new_issuer },   { "keys", keys },     { "csrattrs", csrattrs },
-    { "secrets", secrets },     { "message", message },     { NULL, NULL },
+    { "names", names },         { "csr_build", csr_build },
+    { "enroll", enroll },       { "forged", forged },
+    { "untrusted", untrusted }, { "answer", read_answer },
+    { "certs", certs },         { "crl", crl },
+    { "chain", chain },         { "issuer", new_issuer },
+    { "keys", keys },           { "csrattrs", csrattrs },
+    { "secrets", secrets },     { "message", message },
+    { "explained", explained }, { NULL, NULL },
 };
 
 static void setup_ca(void)
