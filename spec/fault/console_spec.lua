@@ -203,6 +203,8 @@ describe("lest repl --attach", function()
       "SELECT verdict, rule, detail FROM requests WHERE principal_name = 'mallory'"))
     assert.equal(who, server:sql("SELECT json_extract(facts, '$.operator') FROM certificates "
       .. "WHERE principal_name = 'mallory'"))
+    local told = shell.lest("explain", "mallory", "--config", server.dir .. "/server.lua")
+    assert.matches("\nverdict +approve by operator: CN=mallory\n", told.out)
   end)
 
   it("tries another policy on one request", function()

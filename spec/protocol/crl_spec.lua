@@ -127,6 +127,21 @@ describe("the CRLs of a server", function()
       output)
   end)
 
+  it("are not spoken of when they are of the server's own CA, whose root is the anchor", function()
+    server = two_tier.make()
+    local dir = server.dir
+    process.write(dir .. "/lists.cnf", "[ca]\ndefault_ca = lists\n[lists]\ndefault_md = sha256\n"
+      .. "database = " .. dir .. "/index.txt\n")
+    process.write(dir .. "/index.txt", "")
+    process.must { "openssl", "ca", "-config", dir .. "/lists.cnf", "-cert", dir .. "/ca.pem",
+      "-keyfile", dir .. "/ca.key", "-gencrl", "-crldays", "30", "-out", dir .. "/own.crl" }
+    server:edit_config(function(text)
+      return (text:gsub("anchors = ", 'crls = "own.crl", anchors = ', 1))
+    end)
+    local code, out, err = process.run { support.lest, "serve", dir .. "/server.lua", "--check" }
+    assert.same({ 0, "ok\n", "" }, { code, out, err })
+  end)
+
   it("are not spoken of when they are in order", function()
     ca:crl(factory, {})
     local code, output = check(("crls = %q"):format(ca:path "factory.crl"))

@@ -257,6 +257,10 @@ return {
       "question_of(arguments, math.maxinteger)" },
   },
 
+  { file = "lua/lest/server/ledger/explain.lua", specs = { "spec/fault/console_spec.lua" },
+    { "an operator's verdict is the policy's", "row.rule ~= OPERATOR and ", "" },
+  },
+
   { file = "csrc/ledger/sqlite_files.c", specs = { "spec/fault/ledger_lost_spec.lua" },
     { "an older copy is taken for ours", "return is_older(files) ? OLDER : SAME;", "return SAME;" },
     { "a WAL is left to an older copy", "(database != OTHER && database != OLDER)",
