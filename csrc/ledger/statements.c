@@ -469,6 +469,11 @@ const struct ledger_statement ledger_statements[] = {
       " AND issuer = o.issuer AND policy = o.policy AND kind = 'issued' AND state = 'waiting'))"
       " ORDER BY next_at LIMIT :limit",
       { TEXT(label), TEXT(policy), INTEGER(now), INTEGER(limit) } },
+    /* The next policy, in their order, for which anything waits. */
+    { "outbox_next",
+      "SELECT label, policy FROM outbox WHERE state = 'waiting' AND (label, policy) > (:label, :policy)"
+      " ORDER BY label, policy LIMIT 1",
+      { TEXT(label), TEXT(policy) } },
     /* A try begins: nobody else has one before `until`. */
     { "outbox_claim",
       "UPDATE outbox SET tries = tries + 1, next_at = :until WHERE" OUTBOX_ENTRY

@@ -10,12 +10,21 @@ local ENROLL <const> = { "spec/protocol/enroll_spec.lua" }
 local ROOM <const> = "lua/lest/server/worker/"
 
 return {
+  { file = "lua/lest/server/worker/events.lua",
+    specs = { "spec/unit/lua/server/worker/events_spec.lua" },
+    { "heard though it failed", "if not ok then return false, result end",
+      "if not ok then return true end" },
+    { "heard though it gave a reason", "and reason ~= nil then", "and false then" },
+    { "code of a reason runs", 'type(reason) == "table" and not getmetatable(reason)',
+      'type(reason) == "table" and tostring(reason)' },
+  },
+
   { file = ROOM .. "hooks.lua", specs = POLICY,
     { "an environment that can be opened", "    __metatable = false,\n", "" },
     { "a global that is not there", "if value == nil then\n", "if false then\n" },
     { "a global that is made", "error((\"undeclared global '%s' is assigned",
       "print((\"undeclared global '%s' is assigned" },
-    { "any hook", "if not HOOKS[key] then", "if false then" },
+    { "any hook", "if not KNOWN[key] then", "if false then" },
     { "a hook that is none", 'elseif type(hook) ~= "function" then', "elseif false then" },
     { "bytes of a compiled policy", '"@" .. file, "t", strict_environment()',
       '"@" .. file, "bt", strict_environment()' },

@@ -291,6 +291,7 @@ describe("the ledger", function()
       outbox_depth = "outbox_since",
       outbox_late = "outbox_since (since<?",
       outbox_new = "outbox_new (policy=?",
+      outbox_next = "outbox_due ((label,policy)>(?,?)",
       outbox_of = "outbox_1 (serial=?",
       pending_count = "pending_live (principal_name=?",
       pending_find = "pending_live (principal_name=? AND principal_kind=? AND key_hash=?",

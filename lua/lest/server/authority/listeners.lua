@@ -27,6 +27,7 @@ local PATIENCE <const>, REST_MOST_MS <const> = 3, 10000
 ---@class lest.authority.listeners
 ---@field labels table<string, lest.authority.listener[]>
 ---@field names table<string, table<string, boolean>> the policies that a label can have
+---@field due table<lest.authority.listener, boolean> those that may have something to hear
 ---@field is_known boolean a worker has said all
 local Listeners = {}
 Listeners.__index = Listeners
@@ -38,8 +39,8 @@ function M.new(config)
   for name, label in pairs(config.labels) do
     labels[name], names[name] = {}, list.set(policy_names(label.policies))
   end
-  return setmetatable({ labels = labels, names = names, is_known = false, channels = {} },
-    Listeners)
+  return setmetatable({ labels = labels, names = names, is_known = false, channels = {},
+    due = {} }, Listeners)
 end
 
 local function find(all, policy)
@@ -71,6 +72,14 @@ function Listeners:add(channel, listens)
   return true
 end
 
+--- A policy may have something to hear: it is looked at until it has nothing that is due.
+---@param label string
+---@param policy string
+function Listeners:mark(label, policy)
+  local listener = find(self.labels[label] or {}, policy)
+  if listener then self.due[listener] = true end
+end
+
 --- The policies of a label that hear of a kind of event.
 ---@param label string
 ---@param kind string
@@ -98,16 +107,14 @@ function M.room(listener, now_ms)
   return (listener.failures >= PATIENCE and 1 or LISTENER_MAX) - listener.under_way
 end
 
---- The policies that may have more events: those with the fewest first, so that one that is slow
---- keeps no other waiting.
+--- The policies that may have something to hear, and room for it: those with the fewest events
+--- first, so that one that is slow keeps no other waiting.
 ---@param now_ms integer monotonic
 ---@return lest.authority.listener[]
 function Listeners:ready(now_ms)
   local found = {}
-  for _, all in pairs(self.labels) do
-    for _, listener in ipairs(all) do
-      if M.room(listener, now_ms) > 0 then table.insert(found, listener) end
-    end
+  for listener in pairs(self.due) do
+    if M.room(listener, now_ms) > 0 then table.insert(found, listener) end
   end
   table.sort(found, function(a, b)
     if a.under_way ~= b.under_way then return a.under_way < b.under_way end

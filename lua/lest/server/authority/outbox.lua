@@ -70,6 +70,7 @@ function Outbox:issued(request, issuer, serial)
   for _, listener in ipairs(wanting) do
     record.run(self.ledger, "outbox_add", { kind = "issued", serial = serial, issuer = issuer,
       policy = listener.policy, label = label, time = self.clock() })
+    self.listeners.due[listener] = true
   end
   if wanting[1] then self:wake() end
 end
@@ -81,6 +82,7 @@ local function spread(self, rows)
       record.run(self.ledger, "outbox_add", { kind = row.kind, serial = row.serial,
         issuer = row.issuer, policy = listener.policy, label = row.label, time = row.time,
         operator = row.operator })
+      self.listeners.due[listener] = true
     end
     record.run(self.ledger, "outbox_heard", key_of(row))
   end
@@ -146,18 +148,35 @@ local function claim(self, listener, taken)
   end
 end
 
-local function is_any_due(self, wanting)
-  for _, listener in ipairs(wanting) do
-    if self.ledger:rows("outbox_due", { label = listener.label, policy = listener.policy,
-      now = self.clock(), limit = 1 })[1] then
-      return true
-    end
+-- Rows of a statement; none where the ledger cannot be read now.
+local function rows_of(self, statement, parameters)
+  return self.ledger:rows(statement, parameters) or {}
+end
+
+--- Those of them for which something is due; the others are looked at no more until marked.
+local function with_due(self, marked)
+  local found, now = {}, self.clock()
+  for _, listener in ipairs(marked) do
+    local is_due = rows_of(self, "outbox_due", { label = listener.label, policy = listener.policy,
+      now = now, limit = 1 })[1] ~= nil
+    if is_due then table.insert(found, listener) end
+    self.listeners.due[listener] = is_due or nil
   end
-  return false
+  return found
+end
+
+--- Mark all for whom anything waits.
+local function mark_all(self)
+  local at = { label = "", policy = "" }
+  repeat
+    at = rows_of(self, "outbox_next", { label = at.label, policy = at.policy })[1]
+    if at then self.listeners:mark(at.label, at.policy) end
+  until not at
 end
 
 local function leave(self, taken, is_heard)
   self.under_way[taken.number] = nil
+  self.listeners.due[taken.listener] = true
   listeners.leave(taken.listener, taken.channel, is_heard, now_ms())
 end
 
@@ -194,17 +213,12 @@ local function give_up_all(self, rows)
   end
 end
 
--- Rows of this look; none where the ledger cannot be read now.
-local function look(self, statement, parameters)
-  return self.ledger:rows(statement, parameters) or {}
-end
-
 --- What has waited for too long: also what is of a label or a policy that is no more.
 local function give_up_late(self)
   local now = self.clock()
   if now - self.late_at < LATE_S and now >= self.late_at then return end
   self.late_at = now
-  local rows = look(self, "outbox_late", { before = now - self.keep, now = now })
+  local rows = rows_of(self, "outbox_late", { before = now - self.keep, now = now })
   if rows[1] then try(self, give_up_all, rows) end
 end
 
@@ -219,11 +233,11 @@ function Outbox:pump()
   if self.is_stopped or self.turn:state() ~= "ok" then return end
   expire(self)
   if not self.listeners.is_known then return end
-  local new = look(self, "outbox_new")
+  local new = rows_of(self, "outbox_new")
   if new[1] then try(self, spread, new) end
   give_up_late(self)
-  local wanting, taken = self.listeners:ready(now_ms()), {}
-  if not wanting[1] or not is_any_due(self, wanting) then return end
+  local wanting, taken = with_due(self, self.listeners:ready(now_ms())), {}
+  if not wanting[1] then return end
   if try(self, claim_all, wanting, taken) then
     if taken[1] then self.turn:when_durable(send, self, taken) end
   else
@@ -239,9 +253,15 @@ function Outbox:wake()
   end)
 end
 
---- Look now and then, from now on.
-function Outbox:start()
+--- Look at all that waits, also what other processes have written.
+function Outbox:look()
+  if not self.is_stopped and self.turn:state() == "ok" then mark_all(self) end
   self:pump()
+end
+
+--- Do so now and then, from now on.
+function Outbox:start()
+  self:look()
   self.ticker = core.loop.timer(TICK_MS, function() self:start() end)
 end
 
@@ -279,6 +299,7 @@ end
 ---@param heard { number: integer, problem?: string }
 function Outbox:heard(channel, heard)
   local taken = self.under_way[heard.number]
+  if not taken and heard.number <= self.number then return end -- it is late
   if not taken or taken.channel ~= channel then
     return bad_events:write("warning", { "worker_pid", channel.pid, "message", "nobody asked" })
   end
@@ -308,7 +329,7 @@ end
 ---@return integer count
 ---@return integer seconds
 function Outbox:depth()
-  local row = look(self, "outbox_depth", { most = 100000 })[1]
+  local row = rows_of(self, "outbox_depth", { most = 100000 })[1]
   local oldest = row and row.oldest
   return row and row.count or 0, oldest and math.max(0, self.clock() - oldest) or 0
 end

@@ -112,8 +112,8 @@ describe("the outbox", function()
     local one = worker { { "default", "/a.lua" } }
     issue("0a", "default")
     waiting = {}
-    outbox:pump()
-    outbox:pump()
+    outbox:look()
+    outbox:look()
     assert.same({}, one.told)
     assert.equal(1, #waiting)
     waiting[1][1](true, table.unpack(waiting[1], 2))
@@ -131,25 +131,25 @@ describe("the outbox", function()
     local one = worker { { "default", "/a.lua" } }
     issue("0a", "default")
     waiting = {}
-    outbox:pump()
+    outbox:look()
     waiting[1][1](false, table.unpack(waiting[1], 2))
     assert.same({}, one.told)
     waiting, refuses = nil, true
     now = now + DECISION + 31
-    outbox:pump()
+    outbox:look()
     assert.same({}, one.told)
     refuses = false
-    outbox:pump()
+    outbox:look()
     assert.same({ "issued-0a" }, ids(one))
   end)
 
   it("forgets what was heard, and tells it no more", function()
     local one = worker { { "default", "/a.lua" } }
     issue("0a", "default")
-    outbox:pump()
+    outbox:look()
     outbox:heard(one, { number = one.told[1].number })
     now = now + 100000
-    outbox:pump()
+    outbox:look()
     assert.same({ {}, 1 }, { waits(), #one.told })
     assert.same({ 0, 0 }, { outbox:depth() })
   end)
@@ -160,7 +160,7 @@ describe("the outbox", function()
     local pauses = {}
     for try = 1, 9 do
       outbox.listeners.labels.default[1].rests_until_ms = 0
-      outbox:pump()
+      outbox:look()
       local event = one.told[try]
       assert.same({ "issued-0a", try }, { event.id, event.try })
       outbox:heard(one, { number = event.number, problem = "away" })
@@ -169,7 +169,7 @@ describe("the outbox", function()
       pauses[try] = row.next_at - now
       assert.is_true(pauses[try] >= 1 and pauses[try] >= 1 << (try - 1) >> 1
         and pauses[try] <= 1 << (try - 1), pauses[try])
-      outbox:pump()
+      outbox:look()
       assert.equal(try, #one.told)
       now = row.next_at
     end
@@ -180,15 +180,15 @@ describe("the outbox", function()
     issue("0a", "default")
     local written = {}
     core.log.write = function(_, event) table.insert(written, event) end -- luacheck: ignore 122
-    outbox:pump()
+    outbox:look()
     now = now + KEEP
     outbox:heard(one, { number = one.told[1].number, problem = "away" })
     assert.equal("event given up", written[1])
     assert.same({ { "issued 0a /a.lua" }, {} }, { waits "failed", waits "waiting" })
-    outbox:pump()
+    outbox:look()
     assert.equal(1, #one.told)
     assert.equal(1, ledger:run("outbox_retry", { serial = "0a", kind = "issued", now = now }))
-    outbox:pump()
+    outbox:look()
     assert.same({ "issued-0a", "issued-0a" }, ids(one))
   end)
 
@@ -198,24 +198,24 @@ describe("the outbox", function()
     local successor = start()
     local two = worker({ { "default", "/b.lua" } }, successor)
     now = now + KEEP - 1
-    successor:pump()
+    successor:look()
     assert.same({ { "issued 0a /a.lua" }, {} }, { waits "waiting", two.told })
     now = now + 100
-    successor:pump()
+    successor:look()
     assert.same({ "issued 0a /a.lua" }, waits "failed")
   end)
 
   it("is told by another worker where the first has ended, and by none at the same time", function()
     local one = worker { { "default", "/a.lua" } }
     issue("0a", "default")
-    outbox:pump()
+    outbox:look()
     assert.equal(1, #one.told)
     local two = worker { { "default", "/a.lua" } }
-    outbox:pump()
+    outbox:look()
     one.closed = true
     outbox:lost(one)
     now = now + 1
-    outbox:pump()
+    outbox:look()
     assert.same({ "issued-0a" }, ids(two))
     assert.equal(2, two.told[1].try)
     outbox:heard(one, { number = one.told[1].number })
@@ -225,32 +225,32 @@ describe("the outbox", function()
   it("is told by another authority once this one has had its time", function()
     local one = worker { { "default", "/a.lua" } }
     issue("0a", "default")
-    outbox:pump()
+    outbox:look()
     assert.equal(1, #one.told)
     local successor = start()
     local two = worker({ { "default", "/a.lua" } }, successor)
     now = now + DECISION
-    successor:pump()
+    successor:look()
     assert.same({}, two.told)
     now = now + 31
-    successor:pump()
+    successor:look()
     assert.same({ "issued-0a" }, ids(two))
   end)
 
   it("tells of a revocation who wants to hear of it, with who it was and why", function()
     issue("0a", "default")
     revoke "0a"
-    outbox:pump()
+    outbox:look()
     assert.same({ "revoked 0a " }, waits()) -- no worker has said anything yet
     local one = worker { { "default", "/a.lua" }, { "default", "/b.lua", revoked = false } }
-    outbox:pump()
+    outbox:look()
     local event = one.told[1]
     assert.same({ 1, "revoked-0a", "/a.lua", "keyCompromise", "alice" },
       { #one.told, event.id, event.policy, event.reason, event.operator })
     outbox:heard(one, { number = event.number })
     issue("0b", "l1")
     revoke "0b"
-    outbox:pump()
+    outbox:look()
     assert.same({}, waits())
   end)
 
@@ -258,61 +258,61 @@ describe("the outbox", function()
     local one = worker { { "default", "/a.lua" } }
     issue("0a", "default")
     revoke "0a"
-    outbox:pump()
+    outbox:look()
     assert.same({ "issued-0a" }, ids(one))
     outbox:heard(one, { number = one.told[1].number, problem = "away" })
-    outbox:pump()
+    outbox:look()
     assert.equal(1, #one.told)
     now = now + 1
-    outbox:pump()
+    outbox:look()
     outbox:heard(one, { number = one.told[2].number })
-    outbox:pump()
+    outbox:look()
     assert.same({ "issued-0a", "issued-0a", "revoked-0a" }, ids(one))
   end)
 
   it("lets no policy keep another one waiting, and no worker have too many", function()
     local one = worker { { "default", "/slow.lua" }, { "other", "/quick.lua" } }
     for i = 1, 30 do issue(("%02x"):format(i), "default") end
-    for _ = 1, 5 do outbox:pump() end
+    for _ = 1, 5 do outbox:look() end
     assert.equal(8, #one.told)
     issue("f0", "other")
-    outbox:pump()
+    outbox:look()
     assert.equal("issued-f0", one.told[9].id)
     local many = {}
     for i = 1, 40 do many[i] = { "l" .. i, "/a.lua" } end
     local two = worker(many)
     for i = 1, 40 do issue(("a%02x"):format(i), "l" .. i) end
-    for _ = 1, 5 do outbox:pump() end
+    for _ = 1, 5 do outbox:look() end
     assert.equal(16, #two.told)
   end)
 
   it("lets a policy that goes on failing rest, and tries it with one event", function()
     local one = worker { { "default", "/a.lua" } }
     for i = 1, 30 do issue(("%02x"):format(i), "default") end
-    outbox:pump()
+    outbox:look()
     for i = 1, 8 do outbox:heard(one, { number = one.told[i].number, problem = "away" }) end
     now = now + 1
-    outbox:pump()
+    outbox:look()
     assert.equal(8, #one.told)
     outbox.listeners.labels.default[1].rests_until_ms = 0
-    outbox:pump()
+    outbox:look()
     assert.equal(9, #one.told)
     outbox:heard(one, { number = one.told[9].number })
-    outbox:pump()
+    outbox:look()
     assert.equal(17, #one.told)
   end)
 
   it("frees the place of a worker that says nothing", function()
     local one = worker { { "default", "/a.lua" } }
     for i = 1, 9 do issue(("%02x"):format(i), "default") end
-    outbox:pump()
+    outbox:look()
     assert.equal(8, #one.told)
     for _, taken in pairs(outbox.under_way) do taken.is_late_at = 0 end
-    outbox:pump()
+    outbox:look()
     assert.same({ 0, 0 }, { one.events, outbox.listeners.labels.default[1].under_way })
     now = now + DECISION + 31
     outbox.listeners.labels.default[1].rests_until_ms = 0
-    outbox:pump()
+    outbox:look()
     assert.equal(9, #one.told)
   end)
 
@@ -326,7 +326,7 @@ describe("the outbox", function()
     assert.same({ "/a.lua#2" }, { known[1].policy, known[2] })
     outbox:lost(two)
     issue("0a", "default")
-    outbox:pump()
+    outbox:look()
     assert.same({ "issued-0a" }, ids(one))
     outbox:heard(two, { number = one.told[1].number })
     outbox:heard(one, { number = 999 })
