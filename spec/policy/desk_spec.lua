@@ -107,15 +107,26 @@ describe("lest repl --request", function()
           .. "approve by when at policy.lua:14\n$", shown("listed7", "decide()"))
       end)
     -- What it requires beside it is read anew, too, also between two decisions.
-    local path = server.dir .. "/words.lua"
-    process.must { "chmod", "666", path } -- as root it runs as somebody else
-    local out = shown("guest", "decide()", ('local file = assert(io.open(%q, "w")) '
-      .. "file:write 'return { REFUSED = \"another word\" }' file:close()"):format(path),
-      "decide()")
-    process.write(path, WORDS)
-    assert.matches("^reject by policy.reject: not for you\n.*\nas recorded\n"
-      .. "reject by policy.reject: another word\n.*\nthe same verdict as recorded; it was: "
-      .. "reject by policy.reject: not for you\n$", out)
+    with_policy(function(text) return text end, function()
+      local rewrite = [[for name, change in pairs {
+        ["words.lua"] = { "not for you", "another word" },
+        ["policy.lua"] = { "words.REFUSED", "words.REFUSED .. '!'" } } do
+        local path = %q .. "/" .. name
+        local file = assert(io.open(path)) local text = file:read "a" file:close()
+        local from, to = text:find(change[1], 1, true)
+        file = assert(io.open(path, "w"))
+        file:write(text:sub(1, from - 1), change[2], text:sub(to + 1)) file:close()
+      end]]
+      for _, name in ipairs { "words.lua", "policy.lua" } do
+        process.must { "chmod", "666", server.dir .. "/" .. name } -- as root it runs as another
+      end
+      local out = shown("guest", "decide()", (rewrite:format(server.dir):gsub("%s+", " ")),
+        "decide()")
+      process.write(server.dir .. "/words.lua", WORDS)
+      assert.matches("^reject by policy.reject: not for you\n.*\nas recorded\n"
+        .. "reject by policy.reject: another word!\n.*\nthe same verdict as recorded; it was: "
+        .. "reject by policy.reject: not for you\n$", out)
+    end)
   end)
 
   it("names what the record has no answer to, as an error", function()
@@ -129,6 +140,13 @@ describe("lest repl --request", function()
           .. "https://localhost:%d+/v2", err)
         assert.is_nil(out:find("as recorded", 1, true))
       end)
+    local other = server.dir .. "/v2.lua"
+    process.write(other, (process.read(server.dir .. "/policy.lua")
+      :gsub("request.principal.name, {", '"v2", {')))
+    local code, out = process.run(words("listed7", "-e", ("policy.load %q decide()"):format(other),
+      "-e", "decide()", "-e", "policy.load()", "-e", "decide()"))
+    assert.equal(1, code)
+    assert.matches("\nas recorded\n$", out) -- what was missing before is nothing to it
   end)
 
   it("steps through it, by another policy too", function()
@@ -222,6 +240,11 @@ describe("lest repl --request", function()
     end, function()
       assert.matches("^reject by policy.lua:%d+: unseen\n.*\n7\n$",
         shown("guest", "mine = 7", "decide()", "mine"))
+    end)
+    with_policy(function(text)
+      return (text:gsub("policy.reject%(words.REFUSED%)", "function() _G.leaked = 1 end"))
+    end, function()
+      assert.matches("global 'leaked' is assigned", shown("guest", "decide()"))
     end)
     local _, _, err = process.run(words("guest", "-e", "request.id = 1"))
     assert.matches("request is read%-only", err)
