@@ -82,5 +82,8 @@ enum lest_status ledger_sqlite_connect(const char *path, sqlite3 **out, struct l
     sqlite3_extended_result_codes(*out, 1);
     sqlite3_busy_timeout(*out, LEDGER_BUSY_MS);
     ledger_sqlite_harden(*out);
+    /* A statement has one plan for all values. Without this SQLite compares those that are bound with the
+     * conditions of partial indexes, and prepares a statement anew each time that it runs. */
+    sqlite3_db_config(*out, SQLITE_DBCONFIG_ENABLE_QPSG, 1, (int *)NULL);
     return LEST_OK;
 }

@@ -87,6 +87,11 @@ return {
     { "a life of no time", "wanted.expires_s < 1", "wanted.expires_s < 0" },
   },
 
+  { file = "csrc/ledger/sqlite_connect.c", specs = { "spec/unit/ledger/ledger_spec.lua" },
+    { "a statement is prepared each time", "SQLITE_DBCONFIG_ENABLE_QPSG, 1",
+      "SQLITE_DBCONFIG_ENABLE_QPSG, 0" },
+  },
+
   { file = "csrc/ledger/statements.c", specs = LEDGER,
     { "removed, and alive", '" removed IS NULL AND ((" CREDENTIAL_FREE', '" ((" CREDENTIAL_FREE' },
     { "given back while it is held", "(state = 'reserved' AND bound_until <= :now)",
