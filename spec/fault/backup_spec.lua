@@ -75,7 +75,7 @@ describe("a backup of a server's ledger", function()
 
   it("that a server hands over leaves nothing, whichever side dies", function()
     fill()
-    local before = process.capture("ls -A " .. folder)
+    local before = process.must { "ls", "-A", folder }
     for _, side in ipairs { "asks", "hands over" } do
       local control = server:pids("control")[1]
       local pid = process.start({ support.lest, "ledger", "backup", server.folder .. "/died.db",
@@ -99,7 +99,7 @@ describe("a backup of a server's ledger", function()
       process.wait_for(function()
         return not process.alive(pid) and not process.alive(copying)
       end, "their ends", 20)
-      assert.equal(before, process.capture("ls -A " .. folder))
+      assert.equal(before, process.must { "ls", "-A", folder })
       assert.is_nil(select(2, process.run { "ls", "-A", server.folder }):find("died.db", 1, true))
     end
     assert.matches("the command was ended", process.read(server.folder .. "/died.err"))
