@@ -70,7 +70,6 @@ void lestL_push_seen(lua_State *L, const struct net_seen *seen)
     lua_createtable(L, 0, 8);
     set_bytes(L, "sent", &seen->sent);
     set_bytes(L, "received", &seen->received);
-    set_boolean(L, "is_cut", seen->sent.failed || seen->received.failed);
     set_string(L, "address", seen->address);
     set_boolean(L, "reused", seen->reused);
     lua_pushinteger(L, seen->port);

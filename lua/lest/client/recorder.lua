@@ -15,8 +15,9 @@ local MODE <const> = 384 -- 0600
 local Recorder = {}
 Recorder.__index = Recorder
 
--- Fit for a file of Lua and for a terminal.
 local ESCAPES <const> = { ["\n"] = "\\n", ["\r"] = "\\r", ['"'] = '\\"', ["\\"] = "\\\\" }
+
+-- Fit for a file of Lua and for a terminal.
 local function quote(text)
   return '"' .. text:gsub('[%c"\\\127-\255]', function(c)
     return ESCAPES[c] or ("\\x%02x"):format(c:byte())
@@ -24,6 +25,7 @@ local function quote(text)
 end
 
 local LINE <const> = 80
+
 -- A line of the bytes is a line of the file; long ones are broken.
 local function bytes(indent, text)
   local lines = {}

@@ -1091,7 +1091,7 @@ local http_client = {}
 --- Begin a request. The callback gets { status, headers, body, peer_chain, tls_version, by_cmc_ra },
 --- or nil and an error: trust, unauthenticated (the server refused our certificate), tls, network,
 --- timeout, closed (an answer cut short too), protocol, too_large. Where the request is watched, it
---- also gets what was on the wire: { sent, received, is_cut, address, port, reused, tls, times },
+--- also gets what was on the wire: { sent, received, address, port, reused, tls, times },
 --- with every secret and times in microseconds. Closing the request cancels it.
 ---@param options { url: string, callback: function, method?: string, headers?: string[][], body?: string,
 --- username?: string, password?: string, timeout_ms?: integer, connect_timeout_ms?: integer,
