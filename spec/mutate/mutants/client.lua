@@ -163,6 +163,7 @@ return {
   { file = "csrc/net/dial.c", specs = { "spec/protocol/client_steps_spec.lua",
       "spec/fault/flood_spec.lua" },
     { "floods go on", "if (net_intake_is_over(&dial->intake, dial->fd)) {", "if (0) {" },
+    { "records without data go on", "if (dial->opening.peer->records.why) {", "if (0) {" },
     { "no end of waiting", "evtimer_add(dial->timer, &time);", "" },
   },
 }
