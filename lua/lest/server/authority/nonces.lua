@@ -5,7 +5,7 @@
 --- nothing of what was used here, and takes no nonce of before: the client is told that it is stale
 --- and answers a new one. So it is with what is forgotten for want of room.
 ---
----   local nonces = nonces_module.new { now_s = clock.wall_s }
+---   local nonces = nonces_module.new { now_s = clock.monotonic_s }
 ---   if nonces:take("lest", said.nonce, said.nc) then ... end
 local core = require "lest.core"
 local nonce = require "lest.server.wire.nonce"
@@ -20,7 +20,8 @@ local KEPT_MAX <const> = 20000
 local Nonces = {}
 Nonces.__index = Nonces
 
---- now_s; kept_max: how many are remembered before the older half is forgotten.
+--- now_s: a clock that is never set; kept_max: how many are remembered before the older half is
+--- forgotten.
 ---@param options { now_s: (fun(): integer), kept_max?: integer }
 ---@return lest.authority.nonces
 function M.new(options)
@@ -32,8 +33,7 @@ function M.new(options)
   }, Nonces)
 end
 
--- Two halves are kept. No nonce as old as the newest of a half that is forgotten is good again, not
--- either where the clock is set back.
+-- Two halves are kept. No nonce as old as the newest of a half that is forgotten is good again.
 local function turn(self, now)
   if self.size < self.kept_max // 2 and now - self.turned < LIFETIME_S then return end
   self.floor = math.max(self.floor, self.newest_before)

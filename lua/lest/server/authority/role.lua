@@ -365,7 +365,7 @@ function Authority:serve(launch)
   self.turn = turn.new(self.ledger)
   self.early, self.shadows = early.new(self.turn), shadows.new(self.turn)
   self.outbox = outbox.new(self.turn, config, self.clock)
-  self.nonces = nonces.new { now_s = clock.wall_s }
+  self.nonces = nonces.new { now_s = clock.monotonic_s }
   self.rates = rates.new { now_ms = core.clock.monotonic_ms }
   self.turn.before_commit = function()
     self.early:flush()

@@ -1,7 +1,9 @@
 --- The nonces of HTTP Digest (RFC 7616 3.3). A worker makes them and remembers none; the authority
 --- takes what was made with the key that it has said in `hello`, for the same realm.
 ---
---- A nonce is when it was made, random bytes, and a MAC of both and the realm.
+--- A nonce is when it was made, random bytes, and a MAC of both and the realm. The time is that of
+--- the monotonic clock, which all processes of a machine share: a clock that is put right makes no
+--- nonce of now an old one.
 ---
 ---   local text = nonce.make(key, "lest", now)
 ---   local made, id = nonce.read(key, "lest", text)   --> now; nil where it is none of the key
@@ -20,7 +22,7 @@ end
 
 ---@param key string KEY_LEN bytes
 ---@param realm string
----@param now integer seconds since 1970
+---@param now integer seconds of the monotonic clock
 ---@return string
 function M.make(key, realm, now)
   local head = (">I8"):pack(now) .. assert(core.secret.random_bytes(RANDOM_LEN))
@@ -30,7 +32,7 @@ end
 ---@param key string
 ---@param realm string
 ---@param text string as a client sends it
----@return integer? made when, seconds since 1970
+---@return integer? made when, in seconds of the monotonic clock
 ---@return string? id what no other nonce of the key has
 function M.read(key, realm, text)
   local bytes = core.base64.decode(text)

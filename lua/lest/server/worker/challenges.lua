@@ -8,7 +8,7 @@ local M = {}
 
 -- A Digest challenge; one without an algorithm is of MD5, and has nothing that RFC 2617 has not.
 local function digest(realm, key, algorithm, stale)
-  local made = nonce.make(key, realm, core.clock.wall_us() // 1000000)
+  local made = nonce.make(key, realm, core.clock.monotonic_ms() // 1000)
   return ('Digest realm="%s", nonce="%s", qop="auth"%s%s'):format(realm, made,
     algorithm and (', algorithm=%s, charset="UTF-8"'):format(algorithm) or "",
     stale and ", stale=true" or "")
