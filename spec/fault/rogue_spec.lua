@@ -1,6 +1,7 @@
 -- A worker that was taken over gets nothing from the authority that no client proved.
 local cjson = require "cjson"
 local core = require "lest.core"
+local digest = require "lest.base.digest"
 local fleet = require "support.fleet"
 local host = require "support.host"
 local p = require "support.packet"
@@ -17,6 +18,10 @@ describe("a worker that was taken over", function()
       text = text:gsub('names = "principal",[^\n]*', 'names = "principal", san = { "DNS" },', 1)
       text = text:gsub("labels = {", [[labels = {
     secrets = { policy = "policy.lua", profile = "device", auth = { "basic" } },
+    digests = { policy = "policy.lua", profile = "device", auth = "digest" },
+    ["more-digests"] = { policy = "policy.lua", profile = "device", auth = "digest" },
+    ["other-digests"] = { policy = "policy.lua", profile = "device", auth = "digest",
+      realm = "other" },
     certificates = { policy = "policy.lua", profile = "device", auth = { "certificate" } },]], 1)
       return (text:gsub("profiles = {", rogue_module.ROOMY .. [[
   profiles = {
@@ -284,6 +289,56 @@ describe("a worker that was taken over", function()
           "the credentials are not accepted")
       end
       expect(401, begin(device, { basic = false }), "credentials are required")
+    end)
+
+    it("what a Digest response is for, nor gets anything for one twice", function()
+      local FOLDER <const> = "/.well-known/est/"
+      local device = fleet.device "proof"
+      local secret = server:credential("proof", { "--kind", "digest", "--realm", "lest",
+        "--reusable", "--password-file", server:file("password", "correct horse") })
+      assert.equal("", secret)
+      local asked = select(3, server:curl("/digests/simpleenroll", "--data-binary", device.body,
+        "-H", "Content-Type: application/pkcs10"))["www-authenticate"]
+      local nonce = asked:match 'nonce="([^"]*)"'
+      local count = 0
+      local function said(changes)
+        count = count + 1
+        local made = { username = "proof", realm = "lest", nonce = nonce, cnonce = "c",
+          uri = FOLDER .. "digests/simpleenroll", nc = ("%08x"):format(count),
+          algorithm = "SHA-256", method = "POST" }
+        for key, value in pairs(changes or {}) do made[key] = value end
+        local response = assert(digest.response("SHA-256",
+          assert(digest.secret("SHA-256", "proof", made.realm, "correct horse")), made))
+        made.method, made.response = nil, response:gsub("..", function(pair)
+          return string.char(tonumber(pair, 16))
+        end)
+        return made
+      end
+      -- As the client made it, and the worker says where it came.
+      for label, operation in pairs { ["more-digests"] = "simpleenroll",
+        digests = "simplereenroll" } do
+        expect(400, begin(device, { label = label, operation = operation, digest = said() }),
+          "is not that of the request")
+      end
+      expect(401, begin(device, { digest = said(), basic = false }), "credentials are required")
+      for _, uri in ipairs { "/", FOLDER .. "simpleenroll", FOLDER .. "digests/simpleenroll/",
+        FOLDER .. "more-digests/../digests/simpleenroll" } do
+        expect(400, begin(device, { label = "digests", digest = said { uri = uri } }),
+          "is not that of the request")
+      end
+      expect(401, begin(device, { label = "other-digests", digest = said {
+        uri = FOLDER .. "other-digests/simpleenroll" } }), "realm")
+      local changed = said()
+      changed.uri = FOLDER .. "%64igests/simpleenroll"
+      expect(401, begin(device, { label = "digests", digest = changed }), "not accepted")
+      local link, good = rogue:connect(), said()
+      handle_of(link, device, { label = "digests", digest = good })
+      for _, nc in ipairs { good.nc, "00000001" } do
+        local answer = link:ask(begin(device, { label = "digests", digest = said { nc = nc } }))
+        assert.same({ 401, true }, { answer.status, answer.stale })
+      end
+      local answer = link:ask(begin(fleet.device "proof", { label = "digests", digest = good }))
+      assert.same({ 401, true }, { answer.status, answer.stale })
     end)
 
     it("the CSR's signature", function()

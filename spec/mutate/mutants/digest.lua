@@ -7,7 +7,7 @@ local HEADER <const> = { "spec/unit/http/digest_spec.lua" }
 return {
   { file = "lua/lest/server/authority/proofs/digest.lua", specs = SERVER,
     { "a response for another label or operation", "if not is_of(said.uri, request.begin) then",
-      "if false then", reason = "the worker has compared the uri: a second lock" },
+      "if false then", specs = { "spec/fault/rogue_spec.lua" } },
     { "a response of another realm", "if said.realm ~= request.label.realm then",
       "if false then" },
     { "a header is good twice",
@@ -47,6 +47,8 @@ return {
   },
 
   { file = "lua/lest/server/authority/role.lua", specs = CHALLENGE,
+    { "nonces by a clock that can be set", "nonces.new { now_s = clock.monotonic_s }",
+      "nonces.new { now_s = clock.wall_s }", specs = { "spec/fault/clock_spec.lua" } },
     { "a secret of a CSR is recorded", "if request.label.accepts.challenge then", "if false then" },
   },
 
