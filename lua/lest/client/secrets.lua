@@ -9,7 +9,8 @@ local M = {}
 local MASK <const> = "***"
 
 -- In the name of a header, in lower case.
-local NAMES <const> = { "authorization", "cookie", "token", "secret", "password", "api%-?key" }
+local NAMES <const> = { "authorization", "^x%-auth", "cookie", "token", "secret", "passw",
+  "passphrase", "credential", "%-key$", "apikey" }
 
 local function is_secret(name)
   name = name:lower()
@@ -20,8 +21,8 @@ local function is_secret(name)
 end
 
 -- The scheme of an Authorization header is none.
-local function mask_value(value)
-  local scheme = value:match "^%s*(%a+) "
+local function mask_value(name, value)
+  local scheme = name:lower():find "authorization" and value:match "^%s*(%a+) "
   return scheme and scheme .. " " .. MASK or MASK
 end
 
@@ -32,19 +33,20 @@ function M.headers(list)
   local masked = {}
   for i, header in ipairs(list) do
     local name, value = header[1], header[2]
-    masked[i] = { name, is_secret(name) and mask_value(value) or value }
+    masked[i] = { name, is_secret(name) and mask_value(name, value) or value }
   end
   return masked
 end
 
--- A line that begins with a blank goes on with the header before it (RFC 9112 5.2).
-local function head(bytes)
+-- Bytes whose lines may be headers. A line that begins with a blank goes on with the header before
+-- it (RFC 9112 5.2).
+local function lines(bytes)
   local hidden = false
   return (bytes:gsub("([^\r\n]+)", function(line)
     if line:find "^[ \t]" then return hidden and " " .. MASK or nil end
     local name, value = line:match "^([^:]*):(.*)$"
     hidden = name ~= nil and is_secret(name)
-    return hidden and name .. ": " .. mask_value(value) or nil
+    return hidden and name .. ": " .. mask_value(name, value) or nil
   end))
 end
 
@@ -88,10 +90,23 @@ local function mask_der(der)
   return der
 end
 
--- What of a broken body could still be read by somebody with patience.
-local function loosely_decoded(bytes)
-  local letters = bytes:gsub("[^%w+/]", "")
-  return core.base64.decode(letters:sub(1, #letters - #letters % 4)) or ""
+-- The sizes of chunks, which may stand in the middle of what is looked for.
+local function without_sizes(bytes)
+  return (bytes:gsub("\r?\n%x+\r?\n", ""))
+end
+
+-- Whether somebody with patience could still read a secret in a broken body: base64 that begins
+-- anywhere, with whatever stands between its letters.
+local function has_secret(bytes)
+  for _, text in ipairs { bytes, without_sizes(bytes) } do
+    local letters = text:gsub("[^%w+/]", "")
+    for first = 1, 4 do
+      local last = #letters - (#letters - first + 1) % 4
+      local der = core.base64.decode(letters:sub(first, last)) or ""
+      if mask_der(der) ~= der then return true end
+    end
+  end
+  return false
 end
 
 --- The body of a request with the secrets of its CSR masked.
@@ -105,14 +120,14 @@ function M.body(bytes)
     if masked == der then return bytes, false end
     return core.est.body_encode(masked), true
   end
-  local masked, loose = mask_der(bytes), loosely_decoded(bytes)
-  if mask_der(loose) ~= loose then return MASK, true end
+  if has_secret(bytes) then return MASK, true end
+  local masked = lines(mask_der(bytes)) -- behind one request there may be the head of another
   return masked, masked ~= bytes
 end
 
 -- An answer that brings a private key (RFC 7030 4.4.2).
 local function has_key(bytes)
-  bytes = bytes:lower()
+  bytes = without_sizes(bytes:lower())
   return bytes:find("pkcs8", 1, true) or bytes:find("pkcs12", 1, true)
     or bytes:find("private key-----", 1, true)
 end
@@ -126,9 +141,15 @@ function M.answer_body(bytes, media_type)
   return bytes
 end
 
+-- The head and what comes behind it. 100 and 103 come before the answer: their heads belong to it.
 local function split(bytes)
-  local _, stop = bytes:find("\r?\n\r?\n")
-  return bytes:sub(1, stop or #bytes), bytes:sub((stop or #bytes) + 1)
+  local last = 0
+  repeat
+    local is_interim = bytes:find("^HTTP/1%.%d 1%d%d", last + 1)
+    local _, stop = bytes:find("\r?\n\r?\n", last + 1)
+    last = stop or #bytes
+  until not is_interim or not stop
+  return bytes:sub(1, last), bytes:sub(last + 1)
 end
 
 --- The bytes of a request, head and body, with its secrets masked.
@@ -136,7 +157,7 @@ end
 ---@return string
 function M.request(bytes)
   local first, rest = split(bytes)
-  return head(first) .. (M.body(rest))
+  return lines(first) .. (M.body(rest))
 end
 
 --- The bytes of an answer, or of what came instead, with its secrets masked.
@@ -144,7 +165,7 @@ end
 ---@return string
 function M.answer(bytes)
   local first, rest = split(bytes)
-  return head(first) .. M.answer_body(rest, first)
+  return lines(first) .. M.answer_body(rest, first)
 end
 
 return M

@@ -19,11 +19,13 @@ describe("of an exchange", function()
     local masked = secrets.headers {
       { "Authorization", "Basic " .. PASSWORD }, { "proxy-authorization", PASSWORD },
       { "Set-Cookie", "id=" .. PASSWORD }, { "X-Auth-Token", PASSWORD }, { "X-Api-Key", PASSWORD },
-      { "Content-Type", "application/pkcs10" },
+      { "X-Auth", PASSWORD }, { "X-Passwd", "correct horse" }, { "Content-Type", "text/plain" },
+      { "WWW-Authenticate", 'Basic realm="r"' },
     }
     assert.same({ { "Authorization", "Basic ***" }, { "proxy-authorization", "***" },
       { "Set-Cookie", "***" }, { "X-Auth-Token", "***" }, { "X-Api-Key", "***" },
-      { "Content-Type", "application/pkcs10" } }, masked)
+      { "X-Auth", "***" }, { "X-Passwd", "***" }, { "Content-Type", "text/plain" },
+      { "WWW-Authenticate", 'Basic realm="r"' } }, masked)
   end)
 
   it("bytes of a head lose them too, on folded lines and with bare line ends as well", function()
@@ -31,6 +33,20 @@ describe("of an exchange", function()
       .. "\r\nX: kept\nCookie:" .. PASSWORD .. "\r\n\r\nbody"))
     assert.equal("HTTP/1.1 200 OK\r\nSet-Cookie: ***\r\n ***\r\nX: kept\nCookie: ***\r\n\r\nbody",
       text)
+  end)
+
+  it("the head of a second request and that behind a 103 lose them too", function()
+    local second = "GET / HTTP/1.1\r\nAuthorization: Basic " .. PASSWORD .. "\r\n\r\n"
+    for _, first in ipairs { "\r\n\r\n", "GET / HTTP/1.1\r\n\r\n",
+      "PUT / HTTP/1.1\r\nContent-Length: 2\r\n\r\nhi" } do
+      hides(secrets.request(first .. second))
+    end
+    hides((secrets.body(second)))
+    for _, interim in ipairs { "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n",
+      ("HTTP/1.1 100 Continue\r\n\r\n"):rep(2) } do
+      hides(secrets.answer(interim .. "HTTP/1.1 200 OK\r\nSet-Cookie: " .. PASSWORD
+        .. "\r\n\r\nx"))
+    end
   end)
 
   it("a CSR loses its challengePassword and no byte more", function()
@@ -58,6 +74,26 @@ describe("of an exchange", function()
       assert.same({ "***", true }, { text, masked })
     end
     hides((secrets.body(csr_with_password():der():sub(1, -5))))
+    local pem = csr_with_password():pem()
+    for _, around in ipairs { "a%s", "ab!%s", "abc\n%s" } do
+      assert.same({ "***", true }, { secrets.body(around:format(body)) })
+    end
+    for _, other in ipairs { pem .. pem, (pem:gsub("END", "EN")), "csr=" .. pem,
+      (("\xfb\xff" .. body):gsub("[+/=]", { ["+"] = "-", ["/"] = "_", ["="] = "" })) } do
+      assert.same({ "***", true }, { secrets.body(other) })
+    end
+  end)
+
+  it("chunks hide neither a CSR's secret nor a private key", function()
+    local body, chunked = core.est.body_encode(csr_with_password():der()), {}
+    for at = 1, #body, 7 do
+      local piece = body:sub(at, at + 6)
+      chunked[#chunked + 1] = ("%x\r\n%s\r\n"):format(#piece, piece)
+    end
+    assert.same({ "***", true }, { secrets.body(table.concat(chunked) .. "0\r\n\r\n") })
+    hides(secrets.answer("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1c\r\n--b\r\n"
+      .. "Content-Type: applicati\r\n7\r\non/pkcs\r\n13\r\n8\r\n\r\n" .. PASSWORD
+      .. "\r\n0\r\n\r\n"))
   end)
 
   it("an answer with a private key is stars", function()
