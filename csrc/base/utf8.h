@@ -26,8 +26,9 @@ size_t lest_utf8_encode(uint32_t code, char *out);
  *  closer look. */
 size_t lest_utf8_plain_length(const void *data, size_t len);
 
-/** Whether a terminal obeys the character, or it hides or reorders the text beside it: controls, zero-width
- *  and directional marks, separators, tags. */
+/** Whether a terminal obeys the character, or it hides or reorders the text beside it: controls,
+ *  separators, and what Unicode calls Default_Ignorable_Code_Point: zero-width and directional marks,
+ *  fillers, selectors, tags. */
 bool lest_utf8_is_unseen(uint32_t code);
 
 #endif

@@ -9,7 +9,8 @@ describe("text for a terminal", function()
     assert.equal("\\x9b31m\\xff\\xfe", terminal.safe "\x9b31m\xff\xfe")
     assert.equal("\\xc0\\x9b \\xe2\\x80 \\xed\\xa0\\x80",
       terminal.safe "\xc0\x9b \xe2\x80 \xed\xa0\x80")
-    for _, code in ipairs { 0xad, 0x61c, 0x200b, 0x200f, 0x2028, 0x202e, 0x2066, 0x2069, 0xfeff } do
+    for _, code in ipairs { 0xad, 0x34f, 0x61c, 0x115f, 0x17b4, 0x180e, 0x200b, 0x200f, 0x2028,
+      0x202e, 0x2066, 0x2069, 0x3164, 0xfe0f, 0xfeff, 0xffa0, 0xfff9, 0x1d173, 0xe0041, 0xe0100 } do
       assert.equal(("a\\u{%x}b"):format(code), terminal.safe("a" .. utf8.char(code) .. "b"))
     end
   end)
