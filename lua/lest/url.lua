@@ -5,6 +5,8 @@
 ---   local where = assert(url.parse "https://est.example.com:8443/a?b")
 ---   print(where.host, where.port, where.path)
 ---   "https://inventory/devices/" .. url.escape(serial)
+local terminal = require "lest.base.terminal"
+
 ---@class lest.module.url
 local M = {}
 
@@ -75,8 +77,7 @@ local function problem(text, what)
   local _, slashes = text:find("//", 1, true)
   local at = text:match "^.*()@"
   if slashes and at and at > slashes then text = text:sub(1, slashes) .. "***" .. text:sub(at) end
-  local shown = text:sub(1, 150):gsub("[%c\x7f]", "?")
-  return nil, ("'%s' is no usable URL: %s"):format(shown, what)
+  return nil, ("'%s' is no usable URL: %s"):format(terminal.safe(text:sub(1, 150)), what)
 end
 
 local function check_characters(text)

@@ -47,6 +47,16 @@ describe("a URL", function()
     end
   end)
 
+  it("is repeated without what a terminal would obey or not show", function()
+    local base = assert(url.parse "https://h/a")
+    for text, shown in pairs { ["/a\u{202e}b"] = "/a\\u{202e}b'", ["/\27[2J"] = "/\\x1b[2J'",
+      ["/\x9bm"] = "/\\x9bm'" } do
+      local resolved, problem = url.resolve(base, text)
+      assert.is_nil(resolved)
+      assert.matches(shown, problem, 1, true)
+    end
+  end)
+
   it("is refused at once, however long it is", function()
     local before = os.clock()
     for _, text in ipairs { "x" .. ("/"):rep(200000), "x//" .. ("@"):rep(200000) .. " " } do
