@@ -240,6 +240,20 @@ describe("a connection that is driven by hand", function()
     client.connection = nil
   end)
 
+  it("ends what another task waits for when it is closed", function()
+    local connection = assert(client:connect())
+    server:answer { "stall" }
+    assert(client:send { path = "/x" })
+    local results
+    local waiting = task.spawn(function() results = table.pack(client:receive()) end)
+    assert(server:wait("request", 1))
+    connection:close()
+    assert.is_true(waiting.done)
+    assert.same({ nil, "closed", "" }, { results[1], results[2].code, results[2].raw })
+    connection:close()
+    client.connection = nil
+  end)
+
   it("needs one: there is none without connect", function()
     assert.has_error(function() client:send { path = "/" } end)
     assert.has_error(function() client:receive() end)

@@ -132,6 +132,16 @@ local function bytes_of(self, what)
   return head .. (body or ""), method
 end
 
+-- Wait for an operation of the core's connection; close() ends the wait, too.
+local function await(self, operation, options)
+  return task.await(function(callback)
+    options.callback = callback
+    local started, problem = self.core[operation](self.core, options)
+    if started then self.waiter = callback else callback(nil, problem) end
+    return started
+  end)
+end
+
 local function timeout_ms(self, options)
   local timeout = options.timeout
   return timeout and duration.parse(timeout) * 1000 or self.session.timeout_ms
@@ -145,12 +155,7 @@ function Connection:send(what)
   options_of.check("connection:send", what, options_of.send)
   local bytes, method = bytes_of(self, what)
   if not bytes then return nil, method end
-  local ok, err = task.await(function(callback)
-    local started, problem = self.core:send { bytes = bytes, callback = callback,
-      timeout_ms = timeout_ms(self, what) }
-    if not started then callback(nil, problem) end
-    return started
-  end)
+  local ok, err = await(self, "send", { bytes = bytes, timeout_ms = timeout_ms(self, what) })
   self.sent, self.head_only = bytes, method == "HEAD"
   local tell = trace.watcher(self.client)
   if tell then trace.sent(tell, bytes) end
@@ -166,14 +171,9 @@ end
 function Connection:receive(options)
   options = options or {}
   options_of.check("connection:receive", options, options_of.receive)
-  local answer, err = task.await(function(callback)
-    local started, problem = self.core:receive { callback = callback,
-      timeout_ms = timeout_ms(self, options), head_only = self.head_only,
-      max_body = self.session.max_body }
-    if not started then callback(nil, problem) end
-    return started
-  end)
-  local raw = self.core:raw()
+  local answer, err = await(self, "receive", { timeout_ms = timeout_ms(self, options),
+    head_only = self.head_only, max_body = self.session.max_body })
+  local raw = self.is_closed and "" or self.core:raw()
   local response = answer and http.response(answer)
   if response then response.raw = raw else err.raw = raw end
   local tell = trace.watcher(self.client)
@@ -185,9 +185,12 @@ function Connection:receive(options)
   return response or nil, err
 end
 
---- Close it.
+--- Close it; what another task waits for ends with an error of code closed.
 function Connection:close()
+  if self.is_closed then return end
+  self.is_closed = true
   self.core:close()
+  if self.waiter then self.waiter(fail("closed", "the connection was closed on this side")) end
 end
 Connection.__close = Connection.close
 

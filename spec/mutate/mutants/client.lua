@@ -148,6 +148,7 @@ return {
     { "a password goes where system anchors vouch",
       'if session.anchors ~= "explicit" and not session.allow', "if false and not session.allow" },
     { "a password goes unasked", "if what.password then", "if session.username then" },
+    { "closing leaves others waiting", "if self.waiter then", "if false then" },
   },
 
   { file = "lua/lest/client/recorder.lua", specs = { "spec/protocol/client_record_spec.lua" },
