@@ -7,10 +7,10 @@ local core = require "lest.core"
 
 local M = {}
 
---- The strongest first. MD5 is for peers that know no other.
-M.ALGORITHMS = { "SHA-256", "MD5" }
-
 local hashes <const> = { ["SHA-256"] = core.secret.sha256, MD5 = core.secret.md5 }
+
+--- The strongest first. MD5 is for peers that know no other; an OpenSSL in FIPS mode has none.
+M.ALGORITHMS = { "SHA-256", hashes.MD5 "" and "MD5" or nil }
 
 --- What stands for the password of a user in a realm (A1, hashed): who has it needs no password.
 ---@param algorithm "SHA-256"|"MD5"

@@ -77,7 +77,7 @@ local function refuse(session, response, given)
   elseif not given then
     message = ("the server wants the authentication %s; only %s can be done"):format(
       table.concat(names, " or "), (session.digest and "" or "Basic and ")
-        .. "Digest (qop=auth, SHA-256 or MD5)")
+        .. ("Digest (qop=auth, %s)"):format(table.concat(digest.ALGORITHMS, " or ")))
   elseif session.anchors == "system" and not session.allow_password_with_system_trust then
     message = "no password is sent to a server that only the system's trust anchors vouch for; "
       .. "name its CA or its fingerprint (or allow_password_with_system_trust)"

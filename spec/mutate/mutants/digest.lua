@@ -18,6 +18,9 @@ return {
   },
 
   { file = "lua/lest/server/ledger/digest.lua", specs = SERVER,
+    { "an answer by what a credential has nothing of",
+      "return #bytes == LENGTHS[each] and hex_of(bytes) or nil", "return hex_of(bytes)",
+      specs = { "spec/protocol/digest_without_md5_spec.lua" } },
     { "any response", "return secret.equal(bytes_of(expected), said.response)", "return true" },
     { "a response of any realm", "and row.salt == said.realm then", "then",
       reason = "the realm is hashed, and compared with the label's before" },

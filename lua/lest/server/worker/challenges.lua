@@ -1,10 +1,14 @@
 --- What a 401 asks a client for: one challenge a header field (RFC 9110 11.6.1), for each kind of
 --- proof that the label takes and that has a scheme of HTTP.
 local core = require "lest.core"
+local digests = require "lest.base.digest"
 local kinds = require "lest.server.wire.kinds"
+local list = require "lest.base.list"
 local nonce = require "lest.server.wire.nonce"
 
 local M = {}
+
+local HAS_MD5 <const> = list.has(digests.ALGORITHMS, "MD5")
 
 -- A Digest challenge; one without an algorithm is of MD5, and has nothing that RFC 2617 has not.
 local function digest(realm, key, algorithm, stale)
@@ -21,7 +25,8 @@ local makers <const> = {
   -- RFC 7616 3.7: the best first. A client that reads only the first field, as Bouncy Castle, reads
   -- neither an algorithm without quotes.
   digest = function(options, key, stale)
-    local order = options.digest_first and { false, "SHA-256" } or { "SHA-256", "MD5" }
+    local order = digests.ALGORITHMS
+    if options.digest_first and HAS_MD5 then order = { false, "SHA-256" } end
     local all = {}
     for i, algorithm in ipairs(order) do all[i] = digest(options.realm, key, algorithm, stale) end
     return all
