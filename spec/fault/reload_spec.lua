@@ -135,8 +135,8 @@ describe("lest policy reload", function()
     assert.matches("1 of 1 specs of the policies failed: .*Expected objects to be equal", err)
     local logged = server:logged "cannot start"
     assert.equal("tests", logged[#logged].role)
-    for text, problem in pairs { ["os.exit(0)"] = "does not end the process", ["("] = "failed: ",
-      ["core = 1; os.exit(true)"] = "does not end the process" } do
+    for text, problem in pairs { ["os.exit(0)"] = "ends the process", ["("] = "failed: ",
+      ["core = 1; os.exit(true)"] = "ends the process" } do
       spec(text)
       code, out, err = reload()
       assert.same({ 2, "" }, { code, out }, text)

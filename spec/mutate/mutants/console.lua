@@ -84,6 +84,11 @@ return {
       "return tostring(text)" },
   },
 
+  { file = "lua/lest/tool/policy/specs.lua",
+    specs = { "spec/unit/lua/tool/policy/test_spec.lua", "spec/fault/reload_spec.lua" },
+    { "a spec that ends the process passes", "  M.refuse_exit()\n  local", "  local" },
+  },
+
   { file = "lua/lest/desk/account.lua", specs = DESK,
     { "a policy as root", "if core.process.uid ~= 0 then return true end", "do return true end" },
     { "globals that can be set", "  globals.close()\n", "" },

@@ -70,6 +70,7 @@ end
 
 local function of_policy(options)
   local absolute = core.file.absolute
+  specs.refuse_exit()
   local ok, policy = pcall(desk_options.new, absolute(options.file), {
     config = options.config and absolute(options.config), label = options.label })
   if not ok then return fail("policy", (tostring(policy):gsub("^.-testing%.policy: ", ""))) end

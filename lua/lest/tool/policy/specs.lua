@@ -29,7 +29,15 @@ local function words_of(options)
   return table.move(options.paths, 1, #options.paths, #words + 1, words)
 end
 
---- Run specs.
+--- Let os.exit raise in this process from now on: what ends has passed, and neither a spec nor a
+--- policy says so by itself.
+function M.refuse_exit()
+  os.exit = function() -- luacheck: ignore 122
+    error("neither a spec nor a policy ends the process", 2)
+  end
+end
+
+--- Run specs, which end no process.
 ---@param options { paths: string[], traceback?: boolean, is_quiet?: boolean }
 ---@return { passed: integer, failed: integer, first?: table }|nil outcome
 ---@return lest.error|nil err
@@ -39,6 +47,7 @@ function M.run(options)
   require "lest.testing" -- before busted, which forgets what a spec has loaded
   M.is_quiet = options.is_quiet or false
   arg = words_of(options) -- luacheck: ignore 121
+  M.refuse_exit()
   local ok, problem = pcall(runner, { standalone = false })
   if not ok and getmetatable(problem) ~= Exit then error(problem, 0) end
   return M.outcome or { passed = 0, failed = 1 } -- busted has said why

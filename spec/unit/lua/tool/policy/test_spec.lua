@@ -79,6 +79,20 @@ describe("lest policy test", function()
     assert.equal(2, run(folder .. "/nothing").code)
   end)
 
+  it("fails where a spec or a policy ends the process, as if all had passed", function()
+    temporary.file(folder, "p.lua", "return { enroll = function() os.exit(0) end }")
+    for _, text in ipairs { SPEC, "os.exit(0)", (SPEC:gsub("assert.approves", "os.exit(0) %0")),
+      (SPEC:gsub("local function", "setup(function() os.exit(true, true) end) %0", 1)) } do
+      temporary.file(folder, "p_spec.lua", text)
+      local result = run(folder)
+      assert.equal(1, result.code, text)
+      assert.matches("neither a spec nor a policy ends the process", result.out .. result.err)
+    end
+    local result = shell.lest("policy", "fuzz", folder .. "/p.lua", "--seconds", "5s")
+    assert.equal(1, result.code)
+    assert.matches("ends the process", result.out .. result.err)
+  end)
+
   it("says which lines and rules no spec reached, of policies alone", function()
     temporary.file(folder, "p.lua", POLICY)
     temporary.file(folder, "p_spec.lua", SPEC)
