@@ -447,10 +447,13 @@ const struct ledger_statement ledger_statements[] = {
       { TEXT(serial), TEXT(issuer), TEXT(reason), INTEGER(now) } },
 
     /* ---- what hooks are still to hear of */
+    /* What comes after something else that waits is looked at when that is: a hook that hears of nothing for
+     * hours would have every look go through all revocations. */
     { "outbox_add",
       "INSERT INTO outbox (kind, serial, issuer, label, policy, time, operator, since, next_at)"
-      " VALUES (:kind, :serial, :issuer, :label, :policy, :time, :operator, :time, :time)"
-      " ON CONFLICT DO NOTHING",
+      " VALUES (:kind, :serial, :issuer, :label, :policy, :time, :operator, :time, coalesce("
+      "(SELECT next_at FROM outbox WHERE serial = :serial AND issuer = :issuer AND policy = :policy"
+      " AND kind = 'issued' AND state = 'waiting' AND :kind = 'revoked'), :time)) ON CONFLICT DO NOTHING",
       { OUTBOX_ENTRY_PARAMETERS, TEXT(label), INTEGER(time), TEXT_OR_NULL(operator) } },
     /* Of a certificate that is about to be revoked; of one that is, nothing. */
     { "outbox_add_revoked",
@@ -469,11 +472,18 @@ const struct ledger_statement ledger_statements[] = {
       " AND issuer = o.issuer AND policy = o.policy AND kind = 'issued' AND state = 'waiting'))"
       " ORDER BY next_at LIMIT :limit",
       { TEXT(label), TEXT(policy), INTEGER(now), INTEGER(limit) } },
-    /* The next policy, in their order, for which anything waits. */
+    /* The next policy, in their order, for which anything waits, and until when. */
     { "outbox_next",
-      "SELECT label, policy FROM outbox WHERE state = 'waiting' AND (label, policy) > (:label, :policy)"
-      " ORDER BY label, policy LIMIT 1",
+      "SELECT label, policy, (SELECT max(next_at) FROM outbox WHERE label = o.label AND policy = o.policy"
+      " AND state = 'waiting') AS last FROM outbox AS o WHERE state = 'waiting'"
+      " AND (label, policy) > (:label, :policy) ORDER BY label, policy LIMIT 1",
       { TEXT(label), TEXT(policy) } },
+    /* What no clock that goes right has put off so far. */
+    { "outbox_ahead",
+      "UPDATE outbox SET next_at = :now, since = min(since, :now) WHERE seq IN (SELECT seq FROM outbox"
+      " WHERE label = :label AND policy = :policy AND state = 'waiting' AND next_at > :most"
+      " ORDER BY next_at DESC LIMIT 100)",
+      { TEXT(label), TEXT(policy), INTEGER(now), INTEGER(most) } },
     /* A try begins: nobody else has one before `until`. */
     { "outbox_claim",
       "UPDATE outbox SET tries = tries + 1, next_at = :until WHERE" OUTBOX_ENTRY
@@ -482,14 +492,23 @@ const struct ledger_statement ledger_statements[] = {
     { "outbox_heard",
       "DELETE FROM outbox WHERE" OUTBOX_ENTRY,
       { OUTBOX_ENTRY_PARAMETERS } },
+    /* With what comes after it. */
     { "outbox_again",
-      "UPDATE outbox SET next_at = :next_at, problem = coalesce(:problem, problem) WHERE" OUTBOX_ENTRY
+      "UPDATE outbox SET next_at = :next_at,"
+      " problem = CASE kind WHEN :kind THEN coalesce(:problem, problem) ELSE problem END"
+      " WHERE serial = :serial AND issuer = :issuer AND policy = :policy AND kind IN (:kind, 'revoked')"
       " AND state = 'waiting'",
       { OUTBOX_ENTRY_PARAMETERS, INTEGER(next_at), TEXT_OR_NULL(problem) } },
+    /* What has waited for another one that is over is due, and its own wait begins. */
+    { "outbox_follow",
+      "UPDATE outbox SET next_at = :now, since = :now WHERE serial = :serial AND issuer = :issuer AND policy = :policy"
+      " AND kind = 'revoked' AND state = 'waiting' AND tries = 0",
+      { TEXT(serial), TEXT(issuer), TEXT(policy), INTEGER(now) } },
+    /* Unless it has begun anew meanwhile. */
     { "outbox_give_up",
       "UPDATE outbox SET state = 'failed', problem = coalesce(:problem, problem) WHERE" OUTBOX_ENTRY
-      " AND state = 'waiting'",
-      { OUTBOX_ENTRY_PARAMETERS, TEXT_OR_NULL(problem) } },
+      " AND state = 'waiting' AND since = :since",
+      { OUTBOX_ENTRY_PARAMETERS, TEXT_OR_NULL(problem), INTEGER(since) } },
     /* What has waited since a time before this one, and is not being tried. */
     { "outbox_late",
       "SELECT " OUTBOX " FROM outbox WHERE state = 'waiting' AND since < :before AND next_at <= :now"

@@ -32,6 +32,9 @@ return {
     { "a revocation that nobody hears of", "if not self.listeners.is_known then return end",
       "" },
     { "told after the end", "if self.is_stopped or self.turn", "if self.turn" },
+    { "a revocation waits for a try that there is not", "  follow(self, taken.row)\n", "" },
+    { "a revocation waits for what was given up", "  follow(self, row)\n", "" },
+    { "a clock that is put right", "if ahead[1] then try(", "if false then try(" },
   },
 
   { file = ROOM .. "listeners.lua", specs = { "spec/unit/lua/server/authority/outbox_spec.lua" },

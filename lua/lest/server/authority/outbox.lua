@@ -109,6 +109,13 @@ local function backoff_s(tries)
   return math.max(1, math.ceil(most * (1 + math.random()) / 2))
 end
 
+--- What has come after this is due.
+local function follow(self, row)
+  if row.kind ~= "issued" then return end
+  record.run(self.ledger, "outbox_follow",
+    { serial = row.serial, issuer = row.issuer, policy = row.policy, now = self.clock() })
+end
+
 --- The hook did not hear: another try later, or none any more. Within a unit.
 local function put_off(self, row, tries, problem)
   problem = problem:sub(1, PROBLEM_MAX):gsub("[\xc0-\xff][\x80-\xbf]*$", "")
@@ -117,9 +124,11 @@ local function put_off(self, row, tries, problem)
       { next_at = self.clock() + backoff_s(tries), problem = problem }))
     return
   end
-  if record.run(self.ledger, "outbox_give_up", key_of(row, { problem = problem })) == 0 then
+  if record.run(self.ledger, "outbox_give_up",
+      key_of(row, { problem = problem, since = row.since })) == 0 then
     return
   end
+  follow(self, row)
   core.meter.add(core.meter.names.given_up, 1)
   core.log.write("error", "event given up", { "id", id_of(row), "label", row.label, "policy",
     row.policy, "tries", tries, "message", lines.short(problem) })
@@ -165,13 +174,24 @@ local function with_due(self, marked)
   return found
 end
 
---- Mark all for whom anything waits.
+--- Mark all for whom anything waits; those for whom anything does longer than it can.
 local function mark_all(self)
-  local at = { label = "", policy = "" }
+  local at, ahead = { label = "", policy = "" }, {}
+  local most = self.clock() + BACKOFF_MOST_S + self.lease
   repeat
     at = rows_of(self, "outbox_next", { label = at.label, policy = at.policy })[1]
     if at then self.listeners:mark(at.label, at.policy) end
+    if at and at.last > most then table.insert(ahead, at) end
   until not at
+  return ahead, most
+end
+
+--- The clock was set back: no event waits until it is there again.
+local function take_back(self, ahead, most)
+  for _, each in ipairs(ahead) do
+    record.run(self.ledger, "outbox_ahead",
+      { label = each.label, policy = each.policy, now = self.clock(), most = most })
+  end
 end
 
 local function leave(self, taken, is_heard)
@@ -255,7 +275,10 @@ end
 
 --- Look at all that waits, also what other processes have written.
 function Outbox:look()
-  if not self.is_stopped and self.turn:state() == "ok" then mark_all(self) end
+  if not self.is_stopped and self.turn:state() == "ok" then
+    local ahead, most = mark_all(self)
+    if ahead[1] then try(self, take_back, ahead, most) end
+  end
   self:pump()
 end
 
@@ -292,6 +315,7 @@ end
 local function close(self, taken, problem)
   if problem then return put_off(self, taken.row, taken.row.tries + 1, problem) end
   record.run(self.ledger, "outbox_heard", key_of(taken.row))
+  follow(self, taken.row)
 end
 
 --- What became of an event.

@@ -270,6 +270,68 @@ describe("the outbox", function()
     assert.same({ "issued-0a", "issued-0a", "revoked-0a" }, ids(one))
   end)
 
+  it("looks at no revocation while the certificate's issue waits for a later try", function()
+    local one = worker { { "default", "/a.lua" } }
+    issue("0a", "default")
+    outbox:look()
+    outbox:heard(one, { number = one.told[1].number, problem = "away" })
+    revoke "0a"
+    outbox:look()
+    local function times()
+      local found = {}
+      for _, row in ipairs(ledger:rows("outbox_list", { limit = 9 })) do
+        found[row.kind] = row.next_at - now
+      end
+      return found
+    end
+    assert.is_true(times().issued > 0)
+    assert.equal(times().issued, times().revoked)
+    for try = 2, 5 do
+      now = now + times().issued
+      outbox.listeners.labels.default[1].rests_until_ms = 0
+      outbox:look()
+      outbox:heard(one, { number = one.told[try].number, problem = "away" })
+      assert.is_true(times().issued > 0)
+      assert.equal(times().issued, times().revoked)
+    end
+    -- It is due at once where that is over, in either way.
+    now = now + times().issued
+    outbox.listeners.labels.default[1].rests_until_ms = 0
+    outbox:look()
+    now = now + KEEP
+    outbox:heard(one, { number = one.told[6].number, problem = "away" })
+    assert.same({ "issued 0a /a.lua" }, waits "failed")
+    outbox.listeners.labels.default[1].rests_until_ms = 0
+    outbox:look()
+    assert.equal("revoked-0a", one.told[7].id)
+    outbox:heard(one, { number = one.told[7].number })
+    issue("0b", "default")
+    outbox:look()
+    revoke "0b"
+    outbox:look()
+    outbox:heard(one, { number = one.told[8].number })
+    outbox:look()
+    assert.equal("revoked-0b", one.told[9].id)
+  end)
+
+  it("is told though the clock was ahead, and is put right", function()
+    local one = worker { { "default", "/a.lua" } }
+    issue("0a", "default")
+    issue("0b", "default")
+    outbox:look()
+    outbox:heard(one, { number = one.told[1].number, problem = "away" })
+    local was = now
+    now = now - 4000
+    local successor = start()
+    local two = worker({ { "default", "/a.lua" } }, successor)
+    successor:look()
+    successor:look()
+    assert.same({ "issued-0a", "issued-0b" }, ids(two))
+    for _, row in ipairs(ledger:rows("outbox_list", { limit = 9 })) do
+      assert.is_true(row.since <= now and row.next_at < was, row.serial)
+    end
+  end)
+
   it("lets no policy keep another one waiting, and no worker have too many", function()
     local one = worker { { "default", "/slow.lua" }, { "other", "/quick.lua" } }
     for i = 1, 30 do issue(("%02x"):format(i), "default") end
