@@ -118,6 +118,19 @@ describe("the client and Digest", function()
     is_right(sent()[4], "n2", 1)
   end)
 
+  it("tells each scheme once, however often it is offered", function()
+    local many = {}
+    for i = 1, 20 do many[i] = ("Scheme%d x=y"):format(i) end
+    challenge(DIGEST:format(1), DIGEST:format(2), 'Basic realm="r"', table.concat(many, ", "))
+    server:answer(est.csrattrs())
+    local told
+    assert(client({ trace = function(event)
+      if event.kind == "challenge" then told = event.schemes end
+    end }):csrattrs())
+    assert.same({ "Digest", "Basic", "Scheme1" }, table.move(told, 1, 3, 1, {}))
+    assert.equal(8, #told)
+  end)
+
   it("7616-3.3-d tries Basic once where Digest was wrong, unless that is forbidden", function()
     challenge(DIGEST:format(1), 'Basic realm="r"')
     challenge(DIGEST:format(2), 'Basic realm="r"')

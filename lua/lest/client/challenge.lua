@@ -23,13 +23,17 @@ local function challenges_of(response)
   return core.http.challenges(response:header_values "WWW-Authenticate")
 end
 
---- What the server wants, as it names it.
+-- Of those that are told.
+local SCHEMES_MAX <const> = 8
+
+--- What the server wants, as it names it, each once.
 ---@param response lest.http.response
 ---@return string[]
 function M.schemes(response)
   local names = {}
-  for i, challenge in ipairs(challenges_of(response)) do
-    names[i] = answer.clean(challenge.scheme)
+  for _, challenge in ipairs(challenges_of(response)) do
+    local name = answer.clean(challenge.scheme)
+    if #names < SCHEMES_MAX and not list.has(names, name) then names[#names + 1] = name end
   end
   return names
 end

@@ -125,11 +125,11 @@ function SHOW.failure(event, note, line)
 end
 
 function SHOW.redirect(event, note)
-  note("redirected to " .. event.to)
+  note("redirected to " .. cut(event.to))
 end
 
 function SHOW.challenge(event, note)
-  note(("the server wants %s: the request again, with a password")
+  note(("the server wants %s: the request again, with an answer to that")
     :format(table.concat(event.schemes, " or ")))
 end
 
