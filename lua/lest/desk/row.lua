@@ -70,6 +70,14 @@ local function previous_of(row, principal)
     facts = decoded(row.own, "facts") }
 end
 
+local function approvals_of(row)
+  local approvals = decoded(row, "approvals")
+  for _, each in pairs(approvals or {}) do
+    if type(each) ~= "table" then wrong "its approvals cannot be read" end
+  end
+  return approvals
+end
+
 local function facts_of(row)
   local operation = operations[row.operation]
   if not operation or operation.answered_by ~= "enroll" then wrong "its operation is unknown" end
@@ -83,7 +91,7 @@ local function facts_of(row)
     label = row.label, csr = csr, principal = principal, auth = auth_of(principal, proven),
     device = device and #device <= DEVICE_MAX and device or nil,
     tls = decoded(row, "tls") or {}, address = row.address, headers = decoded(row, "headers"),
-    previous = previous_of(row, principal), approvals = decoded(row, "approvals") }
+    previous = previous_of(row, principal), approvals = approvals_of(row) }
 end
 
 --- Whether the row says what its policy stated and asked outside: an older version of lest did not.

@@ -42,6 +42,14 @@ local function decoded(text)
   return type(value) == "table" and trace.is_shallow(value) and value or nil
 end
 
+local function approvals_of(row)
+  local approvals = decoded(row.approvals)
+  for _, each in pairs(approvals or {}) do
+    if type(each) ~= "table" then return nil end
+  end
+  return approvals
+end
+
 --- What stands in the certificate that proved the principal.
 local function shown(base64)
   local der = type(base64) == "string" and core.base64.decode(base64)
@@ -92,7 +100,7 @@ end
 function M.of_row(row)
   local is_early = row.left_out ~= nil
   local found = { id = row.id, time_us = row.time_us, asked = asked_of(row),
-    principal = principal_of(row), approvals = decoded(row.approvals),
+    principal = principal_of(row), approvals = approvals_of(row),
     outcome = { verdict = row.verdict, status = row.status, reason = row.reason,
       detail = row.detail, profile = row.profile, serial = row.serial,
       pending_id = row.pending_id, pending_state = row.pending_state },

@@ -128,6 +128,10 @@ describe("a recorded decision", function()
     } do
       assert.same({ nil, problem }, { row_module.read(row(change)) })
     end
+    for _, approvals in ipairs { "[1]", '{"a":"b"}' } do
+      assert.same({ nil, "its approvals cannot be read" },
+        { row_module.read(row { approvals = approvals }) })
+    end
     assert.matches("^what it was told from outside cannot be read",
       select(2, row_module.read(row { outside = "[[" })))
     for _, change in ipairs { { stated = "[" }, { trace = "{" }, { stated = '{"subject":5}' } } do

@@ -164,6 +164,7 @@ describe("a ledger", function()
     assert.matches("\nsteps             none were recorded\n", explain "old-1")
     assert.matches("\nverdict           reject\n", explain "old-1")
     for i, broken in ipairs { "", "{}", "[", "[[[]]]", '[[{},[],{},5,"x",{}]]', '{"a":1}', "null",
+      "[1]", '[{"operator":[],"note":5}]',
       '[{"kind":{},"answer":[[]],"err":"x"}]', '"x"', "\xf0\x9f\x98\x80",
       ("["):rep(64) .. ("]"):rep(64), '{"a":' .. ("["):rep(60) .. ("]"):rep(60) .. "}",
       '[{"kind":"csv","answer":' .. ("["):rep(60) .. ("]"):rep(60) .. "}]" } do
