@@ -124,6 +124,16 @@ local function options_in(type)
   return name and M.class(name)
 end
 
+-- Whether a type says what a table has: it is one, or the name of one that is told elsewhere.
+local function has_fields(type)
+  if type:find "^{" then return true end
+  for name in type:gmatch "lest%.[%w_.]+" do
+    local class = M.class(name)
+    if class and #class.fields > 0 and #class.methods == 0 then return true end
+  end
+  return false
+end
+
 local function shown(value)
   local text = value.name == "err" and value.text
     or value.name .. (value.name ~= "" and value.text ~= "" and ", " or "") .. value.text
@@ -170,7 +180,9 @@ function M.call(prefix, fn, seen)
       M.add_fields(item, options)
       if seen then seen[options] = prefix .. fn.name:match "[%w_]+$" end
     end
-    if options or parameter.text ~= "" then table.insert(block, item) end
+    if options or parameter.text ~= "" or has_fields(parameter.type) then
+      table.insert(block, item)
+    end
   end
   table.insert(block, returns_of(fn))
   return block

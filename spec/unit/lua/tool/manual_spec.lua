@@ -67,6 +67,20 @@ describe("a manual page", function()
     end
   end)
 
+  it("says of a parameter what its table may have, or where that is told", function()
+    local api = require "lest.tool.manual.api"
+    local function told(type)
+      local block = api.call("x.", { name = "f", text = "", returns = {},
+        parameters = { { name = "what", type = type, text = "" } } })
+      return block[1] and block[1].term
+    end
+    assert.equal("`what` (lest.client.sending)", told "lest.client.sending")
+    assert.equal("`what` ({ a?: string })", told "{ a?: string }")
+    assert.is_nil(told "string")
+    assert.is_nil(told "lest.cert")
+    assert.matches("plan %(lest%.csr_plan%)", shell.lest("help", "lua").out)
+  end)
+
   it("is shown by `lest help`, plain on a pipe", function()
     local out = shell.lest("help", "policy").out
     assert.matches("^lest%-policy %- ", out)
