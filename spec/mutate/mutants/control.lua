@@ -25,6 +25,7 @@ return {
     { "two copies at once", "elseif row.output and self:is_copying() then", "elseif false then",
       specs = BACKUP },
     { "pieces without end", "if files.pieces >= PIECES_MAX or", "if" },
+    { "one account's files fill the room", "<= ACCOUNTS and", "<= ALL or" },
     { "names of files cost nothing", "local counted = #path + #data", "local counted = #data" },
     { "a command goes on for nobody", "child.leaving = core.loop.timer(LEFT_MS,",
       "child.leaving = core.loop.timer(LEFT_MS * 1000," },

@@ -14,8 +14,11 @@ local SECONDS <const>, ENDLESS_SECONDS <const> = 3600, 86400
 -- For a command to notice that nobody reads what it prints, before it is ended.
 local LEFT_MS <const> = 5000
 local WORDS_MAX <const>, LINE_MAX <const>, LOGGED_MAX <const> = 10000, 4096, 200
--- Of files for commands that have not begun, of all visitors; and pieces of those of one.
-local WAITING_MAX <const>, PIECES_MAX <const> = 64 * 1024 * 1024, 1024
+-- Bytes of files for commands that have not begun: with root's, of all others, and of one account.
+local MIB <const> = 1024 * 1024
+local ALL <const>, ACCOUNTS <const>, PER_ACCOUNT <const> = 64 * MIB, 44 * MIB, 24 * MIB
+-- Of one visitor.
+local PIECES_MAX <const> = 1024
 
 ---@class lest.control.commands
 local Commands = {}
@@ -27,7 +30,8 @@ local begun <const> = lines.new "command"
 ---@param children lest.control.children
 ---@return lest.control.commands
 function M.new(config, children)
-  return setmetatable({ config = config, children = children, waiting = 0 }, Commands)
+  return setmetatable({ config = config, children = children, waiting = 0, waiting_of = {} },
+    Commands)
 end
 
 local function refuse(visitor, frame, code, message)
@@ -38,6 +42,18 @@ local function bytes_of(text)
   return type(text) == "string" and core.base64.decode(text) or nil
 end
 
+-- Whether so many bytes more may wait for an account.
+local function has_room(self, uid, count)
+  if uid == 0 then return self.waiting + count <= ALL end
+  return self.waiting + count <= ACCOUNTS and (self.waiting_of[uid] or 0) + count <= PER_ACCOUNT
+end
+
+-- So many bytes of an account wait, or no more.
+local function count_waiting(self, uid, change)
+  local mine = (self.waiting_of[uid] or 0) + change
+  self.waiting, self.waiting_of[uid] = self.waiting + change, mine > 0 and mine or nil
+end
+
 --- A piece of a file that the command's words name.
 function Commands:file(visitor, frame)
   local path, data = bytes_of(frame.path), bytes_of(frame.data)
@@ -45,10 +61,11 @@ function Commands:file(visitor, frame)
   local files = visitor.files or { by_path = {}, pieces = 0, bytes = 0, counted = 0 }
   local counted = #path + #data
   if files.pieces >= PIECES_MAX or files.bytes + #data > allowed.FILES_MAX
-    or self.waiting + counted > WAITING_MAX then
+    or not has_room(self, visitor.peer.uid, counted) then
     return refuse(visitor, frame, "too_large", "the files of the command are too large")
   end
-  visitor.files, self.waiting = files, self.waiting + counted
+  visitor.files = files
+  count_waiting(self, visitor.peer.uid, counted)
   files.pieces, files.bytes = files.pieces + 1, files.bytes + #data
   files.counted = files.counted + counted
   files.by_path[path] = (files.by_path[path] or "") .. data
@@ -56,7 +73,7 @@ function Commands:file(visitor, frame)
 end
 
 local function drop_files(self, visitor)
-  self.waiting = self.waiting - (visitor.files and visitor.files.counted or 0)
+  if visitor.files then count_waiting(self, visitor.peer.uid, -visitor.files.counted) end
   visitor.files = nil
 end
 
