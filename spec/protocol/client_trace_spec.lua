@@ -143,7 +143,8 @@ describe("a client's trace", function()
   end)
 
   it("tells of redirects and challenges, and shows no secret", function()
-    server:answer(est.http(307, { Location = "/.well-known/est/csrattrs?x" }))
+    server:answer(est.http(307, { Location = "/.well-known/est/csrattrs?token="
+      .. PASSWORD .. "&x" }))
     server:answer(est.csrattrs())
     server:answer(est.http(401, { ["WWW-Authenticate"] = 'Basic realm="r"' }))
     server:answer(est.issued({ world.device.cert }, { ["Set-Cookie"] = PASSWORD }))
@@ -153,7 +154,7 @@ describe("a client's trace", function()
     end)
     assert.equal("connect tls request answer redirect connect request answer connect request "
       .. "answer challenge connect request answer", kinds)
-    assert.matches("/csrattrs%?x$", events[5].to)
+    assert.matches("/csrattrs%?token=%*%*%*&x$", events[5].to)
     assert.same({ "Basic" }, events[12].schemes)
     assert.is_true(events[14].masked)
     local basic = core.base64.encode("device:" .. PASSWORD)

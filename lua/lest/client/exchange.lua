@@ -8,6 +8,7 @@ local answer = require "lest.client.answer"
 local challenge = require "lest.client.challenge"
 local core = require "lest.core"
 local http = require "lest.http"
+local secrets = require "lest.client.secrets"
 local trace = require "lest.client.trace"
 local url = require "lest.url"
 
@@ -100,7 +101,7 @@ function M.perform(session, operation, body)
     elseif REDIRECTS[response.status] then
       target, err = follow(session, response, info.method, target)
       if not target then return nil, err end
-      if tell then tell { kind = "redirect", to = tostring(target) } end
+      if tell then tell { kind = "redirect", to = secrets.address(tostring(target)) } end
       hops = hops + 1
       if hops > HOPS_MAX then
         return nil, answer.error(response, { code = "protocol",

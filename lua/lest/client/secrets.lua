@@ -26,6 +26,15 @@ local function mask_value(name, value)
   return scheme and scheme .. " " .. MASK or MASK
 end
 
+--- Text with the secrets masked that stand in the query of an address: /x?token=abc
+---@param text string
+---@return string
+function M.address(text)
+  return (text:gsub("([?&;])([^=&;?%s]+)=[^&;%s]+", function(before, name)
+    return is_secret(name) and before .. name .. "=" .. MASK or nil
+  end))
+end
+
 --- A list of { name, value } with its secrets masked.
 ---@param list string[][]
 ---@return string[][]
@@ -33,7 +42,7 @@ function M.headers(list)
   local masked = {}
   for i, header in ipairs(list) do
     local name, value = header[1], header[2]
-    masked[i] = { name, is_secret(name) and mask_value(name, value) or value }
+    masked[i] = { name, is_secret(name) and mask_value(name, value) or M.address(value) }
   end
   return masked
 end
@@ -46,7 +55,7 @@ local function lines(bytes)
     if line:find "^[ \t]" then return hidden and " " .. MASK or nil end
     local name, value = line:match "^([^:]*):(.*)$"
     hidden = name ~= nil and is_secret(name)
-    return hidden and name .. ": " .. mask_value(name, value) or nil
+    return hidden and name .. ": " .. mask_value(name, value) or M.address(line)
   end))
 end
 

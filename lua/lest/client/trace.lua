@@ -66,7 +66,7 @@ local function request_event(sent)
     return { kind = "request", headers = {}, body = secrets.request(sent), masked = false }
   end
   local body, masked = secrets.body(sent:sub(head.head_len + 1))
-  return { kind = "request", method = head.method, target = head.target,
+  return { kind = "request", method = head.method, target = secrets.address(head.target),
     headers = secrets.headers(head.headers), body = body, masked = masked }
 end
 

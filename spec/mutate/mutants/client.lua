@@ -139,6 +139,7 @@ return {
       "local masked = mask_der(bytes)" },
     { "what is behind an interim answer is shown", "until not is_interim or not stop",
       "until true" },
+    { "queries are shown", "return is_secret(name) and before", "return false and before" },
     { "a private key is shown", "if has_key(bytes) or media_type and has_key(media_type) then",
       "if false then" },
   },

@@ -49,6 +49,17 @@ describe("of an exchange", function()
     end
   end)
 
+  it("addresses lose what their query says of secrets, wherever they stand", function()
+    local address = "https://h/x?a=b&token=" .. PASSWORD .. "&c=d"
+    assert.equal("https://h/x?a=b&token=***&c=d", hides(secrets.address(address)))
+    assert.equal("/x?access_token=***", secrets.address("/x?access_token=" .. PASSWORD))
+    assert.equal("/x?a=b;c", secrets.address "/x?a=b;c")
+    assert.equal("https://h/x?a=b&token=***&c=d",
+      secrets.headers({ { "Location", address } })[1][2])
+    hides(secrets.request("GET /x?password=" .. PASSWORD .. " HTTP/1.1\r\nHost: h\r\n\r\n"))
+    hides(secrets.answer("HTTP/1.1 307 No\r\nLocation: " .. address .. "\r\n\r\n"))
+  end)
+
   it("a CSR loses its challengePassword and no byte more", function()
     local csr = csr_with_password()
     for _, form in ipairs { core.est.body_encode(csr:der()), csr:der(), csr:pem() } do
