@@ -366,4 +366,27 @@ print(looked > 50, #found, table.concat(found, " ")) end]]
     expect_answer(answer, "200")
     assert.equal(0, stopped:exit_code())
   end)
+
+  it("needs no file of lest once a worker serves, and nor does what a policy asks for", function()
+    local prefix = process.folder()
+    process.must { "mkdir", "-p", prefix .. "/bin", prefix .. "/share/lua/5.4" }
+    process.must { "cp", LEST_PREFIX .. "/bin/lest", prefix .. "/bin/lest" }
+    process.must { "cp", "-rL", LEST_PREFIX .. "/share/lua/5.4/lest", prefix .. "/share/lua/5.4" }
+    process.must { "chmod", "-R", "go+rX", prefix }
+    local bare <close> = support.start { lest = prefix .. "/bin/lest", policy = [[
+      local lest, policy = require "lest", require "lest.policy"
+      return function(request)
+        assert(lest.client and lest.http and lest.retry)
+        assert(policy.http { url = "https://localhost/${key}" })
+        assert(not pcall(policy.sqlite, "none.db", "SELECT 1 AS a WHERE a = :key"))
+        return policy.own_name()(request)
+      end]] }
+    local secrets = { bare:credential "bare-1", bare:credential "bare-2" }
+    process.must { "rm", "-r", prefix .. "/share" }
+    expect_answer(start_enroll("bare-1", secrets[1], bare), "200")
+    local code, out, err = process.run(shell.line("repl", "--attach", bare.dir .. "/server.lua"),
+      { stdin = "#requests()\nworkers()[1].uptime < 100\n" })
+    assert.same({ 0, "0\ntrue\n", "" }, { code, out, err })
+    expect_answer(start_enroll("bare-2", secrets[2], bare), "200")
+  end)
 end)

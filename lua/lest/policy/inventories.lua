@@ -1,13 +1,10 @@
 --- Inventories: a CSV file, a database of SQLite, a service; and policy.listed, which asks one.
-local csv = require "lest.policy.csv"
-local database = require "lest.policy.database"
+--- What is of one kind alone is loaded by the first inventory of that kind.
 local duration = require "lest.duration"
 local inventory = require "lest.policy.inventory"
 local list = require "lest.base.list"
-local remote = require "lest.policy.remote"
 local schema = require "lest.base.schema"
 local template = require "lest.policy.template"
-local watched = require "lest.policy.watched"
 
 ---@class lest.module.policy
 local M = {}
@@ -45,6 +42,7 @@ local csv_options <const> = s.record { key = s.string { max = 64 } }
 function M.csv(file, options)
   local wanted, problem = check("csv", csv_options, options, '{ key = "serial" }')
   if not wanted then return nil, problem end
+  local csv, watched = require "lest.policy.csv", require "lest.policy.watched"
   local columns
   local source = watched.new(file, function(text, pause)
     local rows, wrong = csv.parse(text, wanted.key, pause)
@@ -85,7 +83,7 @@ function M.sqlite(file, query)
   if type(query) ~= "string" then
     return nil, ("policy.sqlite: the query is a text, not %s"):format(schema.kind(query))
   end
-  local made, problem = database.new(file, query)
+  local made, problem = require "lest.policy.database".new(file, query)
   if not made then return nil, ("policy.sqlite: %s: %s"):format(file, problem) end
   return made
 end
@@ -124,7 +122,7 @@ local http_options <const> = s.record {
 function M.http(options)
   local wanted, problem = check("http", http_options, options, '{ url = "https://host/${key}" }')
   if not wanted then return nil, problem end
-  return remote.new(wanted)
+  return require "lest.policy.remote".new(wanted)
 end
 
 -- The number that a text of a table is, as both CSV and SQLite write one.

@@ -310,6 +310,15 @@ return {
     { "the locale", "own.os.setlocale = nil", "" },
   },
 
+  { file = ROOM .. "later.lua", specs = { "spec/unit/lua/server/worker/later_spec.lua" },
+    { "the server's code as a policy's", '(load(compiled, name, "b", own))',
+      '(load(compiled, name, "b"))' },
+    { "what it requires is left out", "do M.keep(other) end", "do local _ = other end" },
+    { "what is loaded is kept", "if package.loaded[name] or package.preload[name] then",
+      "if package.preload[name] then" },
+    { "a text that stays", "    package.preload[name] = nil\n", "" },
+  },
+
   { file = ROOM .. "link.lua", specs = { "spec/unit/lua/server/worker/link_spec.lua" },
     { "an answer is heard twice", "self.waiting[id] = nil\n  question.callback",
       "question.callback" },
@@ -356,5 +365,15 @@ return {
     { "an address of IPv6 for its network", "limiter.network(exchange.address)",
       "exchange.address", reason = "the network of an address is limiter.lua's, with its specs" },
     { "no time to come back", "{ retry_after = wait })", "{})" },
+  },
+
+  { file = ROOM .. "role.lua", specs = { "spec/fault/console_spec.lua" },
+    { "the console's files are read later", "then later.keep(CONSOLE) end", "then end" },
+    { "what first came is lost", "    self.console:on_packet(channel, packet)\n", "" },
+  },
+
+  { file = ROOM .. "hooks.lua", specs = { "spec/fault/console_spec.lua" },
+    { "what a policy asks for is read later", "do later.keep(name) end",
+      "do local _ = name end" },
   },
 }

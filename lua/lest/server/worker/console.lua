@@ -43,7 +43,7 @@ Console.__index = Console
 function M.new(worker, launch)
   local configured = worker.config.limits
   return setmetatable({
-    worker = worker, number = launch.index, started_ms = core.clock.monotonic_ms(), sessions = {},
+    worker = worker, number = launch.index, sessions = {},
     lines = limiter.new { per_minute = LINES_MAX, now_ms = core.clock.monotonic_ms },
     is_root = launch.user ~= nil,
     parking = parking.new { answer = configured.answer, decision = configured.decision,
@@ -198,14 +198,19 @@ function Console:take(channel)
   channel:on_close(function()
     if self.channel == channel then self:release "the control role has ended" end
   end)
-  channel:on_message(function(packet)
-    local connection, uid, text = envelope.unpack(packet)
-    if not connection then return end
-    if text == "" then return self:leave(connection, "the prompt has gone") end
-    local frame = json.decode(text)
-    if type(frame) ~= "table" or math.type(frame.id) ~= "integer" then return end
-    self:on_frame({ connection = connection, uid = uid, channel = channel }, frame)
-  end)
+  channel:on_message(function(packet) self:on_packet(channel, packet) end)
+end
+
+--- What came over that channel.
+---@param channel lest.channel
+---@param packet string
+function Console:on_packet(channel, packet)
+  local connection, uid, text = envelope.unpack(packet)
+  if not connection then return end
+  if text == "" then return self:leave(connection, "the prompt has gone") end
+  local frame = json.decode(text)
+  if type(frame) ~= "table" or math.type(frame.id) ~= "integer" then return end
+  self:on_frame({ connection = connection, uid = uid, channel = channel }, frame)
 end
 
 --- Decide a request, where somebody may want to see it.

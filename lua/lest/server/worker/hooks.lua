@@ -4,6 +4,7 @@ local core = require "lest.core"
 local decision = require "lest.server.worker.decision"
 local fail = require "lest.base.fail"
 local files_of = require "lest.policy.files"
+local later = require "lest.server.worker.later"
 local mark = require "lest.base.mark"
 local operations = require "lest.server.wire.operations"
 local options = require "lest.policy.options"
@@ -209,13 +210,15 @@ function M.read(policies, files)
   return true
 end
 
--- What a policy may ask for, at any time; lest may be where `user` cannot read, as below /root.
+-- What a policy may ask for, at any time, by its name or by what the kit makes of it; lest may be
+-- where `user` cannot read, as below /root.
 local MODULES <const> = { "lest", "lest.all", "lest.client", "lest.duration", "lest.http",
-  "lest.json", "lest.log", "lest.policy", "lest.retry", "lest.task", "lest.url" }
+  "lest.json", "lest.log", "lest.policy", "lest.policy.csv", "lest.policy.database",
+  "lest.policy.remote", "lest.policy.watched", "lest.retry", "lest.task", "lest.url" }
 
---- Load what of lest a policy may require, before the process gives up its rights.
+--- Read what of lest a policy may require, before the process gives up its rights.
 function M.preload()
-  for _, name in ipairs(MODULES) do require(name) end
+  for _, name in ipairs(MODULES) do later.keep(name) end
 end
 
 -- A policy may be of several files: what it requires is looked for beside it too.

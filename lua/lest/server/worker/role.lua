@@ -4,13 +4,13 @@
 --- A request is judged by its head (head.lua), then answered by the file of its operation
 --- (operations/), which may wait for the authority (link.lua) and ask the policy (decision.lua).
 local answer = require "lest.server.worker.answer"
-local console = require "lest.server.worker.console"
 local core = require "lest.core"
 local events = require "lest.server.worker.events"
 local globals = require "lest.server.worker.globals"
 local head = require "lest.server.worker.head"
 local health = require "lest.server.worker.health"
 local hooks = require "lest.server.worker.hooks"
+local later = require "lest.server.worker.later"
 local limiter = require "lest.server.wire.limiter"
 local limits = require "lest.server.config.limits"
 local lines = require "lest.server.wire.lines"
@@ -26,6 +26,8 @@ local task = require "lest.task"
 
 local M = {}
 
+local CONSOLE <const> = "lest.server.worker.console"
+
 local answerers <const> = {}
 for name, row in pairs(operations) do
   answerers[name] = require("lest.server.worker.operations." .. row.answered_by).answer
@@ -38,7 +40,10 @@ end
 ---@field health lest.worker.health
 ---@field judged table<lest.exchange, lest.worker.request> by their heads; their bodies are to come
 ---@field under_way table<lest.worker.request, lest.task> those that wait
----@field console lest.console? where operators may look at it
+---@field console lest.console? where operators may look at it, once one did
+---@field control lest.channel? to the control role
+---@field started_ms integer
+---@field is_stopping? boolean
 ---@field server lest.server
 ---@field requests lest.limiter? by address
 ---@field shadows lest.worker.shadows
@@ -137,7 +142,7 @@ function M.main(launch)
   core.log.set_level(config.log_level)
   local worker = setmetatable({
     config = config, labels = {}, judged = setmetatable({}, { __mode = "k" }),
-    under_way = setmetatable({}, { __mode = "k" }),
+    under_way = setmetatable({}, { __mode = "k" }), started_ms = core.clock.monotonic_ms(),
   }, Worker)
   local tls, err = worker:prepare(launch)
   if not tls then return start_failure.report(launch, err) end
@@ -160,6 +165,7 @@ function Worker:prepare(launch)
     ok = self.labels[name] ~= nil
   end
   hooks.preload()
+  if self.config.control then later.keep(CONSOLE) end
   if ok and launch.user then ok, err = core.process.drop(launch.user) end
   if ok then ok, err = core.process.harden() end
   globals.close()
@@ -170,6 +176,21 @@ function Worker:prepare(launch)
   self.config.files = nil
   if not ok then return nil, err end
   return tls
+end
+
+--- The channel of the control role, in place of the one before. The console is loaded by the first
+--- packet: to most workers none comes, and what is not there keeps nothing else out of the
+--- processor's cache.
+function Worker:take_control(channel, launch)
+  if self.console then return self.console:take(channel) end
+  if self.control then self.control:close() end
+  self.control = channel
+  channel:on_message(function(packet)
+    self.console = require(CONSOLE).new(self, launch)
+    if self.is_stopping then self.console:stop() end
+    self.console:take(channel)
+    self.console:on_packet(channel, packet)
+  end)
 end
 
 -- /cacerts is served without an authority, and so is a 503.
@@ -184,9 +205,8 @@ function Worker:serve(launch, tls)
   self.authority, self.shadows = link.new(), shadow.new(self)
   self.health.link = self.authority
   events.start(self)
-  if self.config.control then self.console = console.new(self, launch) end
   core.process.on_channel(function(channel, _, _, role)
-    if role == "control" then return self.console:take(channel) end
+    if role == "control" then return self:take_control(channel, launch) end
     self.authority:take(channel)
   end)
   self.authority:await_hello(HELLO_MS)
@@ -206,6 +226,7 @@ function Worker:serve(launch, tls)
   local terminate <close> = core.loop.signal(15, function()
     if stopping_at then return end
     stopping_at = core.clock.monotonic_ms()
+    self.is_stopping = true
     if self.console then self.console:stop() end
     server:stop()
   end)

@@ -64,7 +64,7 @@ end
 function M.worker(console)
   local worker = console.worker
   return { worker = console.number, pid = core.process.pid, linked = worker.authority.is_up,
-    uptime = (core.clock.monotonic_ms() - console.started_ms) // 1000,
+    uptime = (core.clock.monotonic_ms() - worker.started_ms) // 1000,
     connections = worker.server and worker.server.connections or 0,
     requests = under_way(console), parked = console.parking.parked }
 end

@@ -43,7 +43,7 @@ describe("a worker's console", function()
           policies = { { file = path, options = { token = "t0ken" } } } } },
         tls = { key = "/k/tls.key", passphrase_file = "/k/phrase" }, profiles = {} },
       labels = { default = label }, authority = { is_up = true, waiting = {} },
-      under_way = setmetatable({}, { __mode = "k" }),
+      under_way = setmetatable({}, { __mode = "k" }), started_ms = core.clock.monotonic_ms(),
     }
     console = console_module.new(worker, { index = 1, workers = 1, user = "nobody" })
     local channel
