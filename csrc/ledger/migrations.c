@@ -396,7 +396,11 @@ static const char twelfth[] =
     "CREATE INDEX credentials_list ON credentials (seq) WHERE removed IS NULL;"
     "CREATE INDEX credentials_digest ON credentials (salt) WHERE removed IS NULL AND kind = 'digest';";
 
-const char *const ledger_sqlite_migrations[] = { first,   second, third, fourth, fifth,    sixth,
-                                                 seventh, eighth, ninth, tenth,  eleventh, twelfth };
+/* A credential of kind 'bearer' is found by its hash, the SHA-256 of its token. Its salt is empty. */
+static const char thirteenth[] =
+    "CREATE UNIQUE INDEX credentials_bearer ON credentials (hash) WHERE removed IS NULL AND kind = 'bearer';";
+
+const char *const ledger_sqlite_migrations[] = { first,  second, third, fourth,   fifth,   sixth,     seventh,
+                                                 eighth, ninth,  tenth, eleventh, twelfth, thirteenth };
 const size_t ledger_sqlite_migration_count =
     sizeof ledger_sqlite_migrations / sizeof *ledger_sqlite_migrations;

@@ -173,6 +173,10 @@ const struct ledger_statement ledger_statements[] = {
       "SELECT state, secret_kind, salt, hash FROM credentials WHERE name = :name AND kind = :kind"
       " AND secret_kind = 'random' AND removed IS NULL AND NOT (" CREDENTIAL_LIVE ") ORDER BY seq DESC LIMIT 16",
       { TEXT(name), TEXT(kind), INTEGER(now) } },
+    /* Whose a Bearer token is. */
+    { "credential_of_token",
+      "SELECT name FROM credentials WHERE removed IS NULL AND kind = 'bearer' AND hash = :hash",
+      { BLOB(hash) } },
     /* The salt that a further scrypt credential of this name takes. */
     { "credential_salt",
       "SELECT salt FROM credentials WHERE name = :name AND removed IS NULL AND secret_kind = 'scrypt'"

@@ -65,6 +65,7 @@ static const struct wire_field anchored_fields[] = {
 #define PROOFS(ROW) \
     ROW("basic",       RECORD(basic_fields),                 RECORD(named_fields)) \
     ROW("digest",      RECORD(digest_fields),                RECORD(named_fields)) \
+    ROW("bearer",      BYTES(1, WIRE_SECRET_MAX),            RECORD(named_fields)) \
     ROW("challenge",   { .kind = WIRE_FLAG },                RECORD(named_fields)) \
     ROW("certificate", LIST(1, WIRE_CHAIN_MAX, CERTIFICATE), RECORD(anchored_fields))
 #define KIND(kind, offered, proven)    kind,

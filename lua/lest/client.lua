@@ -49,7 +49,8 @@ end
 ---@field passphrase? string of the key's file
 ---@field timeout? string|integer for each request, default "60s"
 ---@field require_name? boolean id-kp-cmcRA does not stand for the server's name (RFC 7030 3.6.1)
----@field preemptive? boolean send the password without being asked
+---@field bearer? string a token (RFC 6750), when the server asks
+---@field preemptive? boolean send the password, or the token, without being asked
 ---@field challenge? string the secret that enroll() sends as challengePassword of the CSR
 ---@field digest? boolean the password itself is never sent: Digest alone answers a server
 ---@field allow_password_with_system_trust? boolean RFC 7030 6 advises against it

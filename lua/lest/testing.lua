@@ -139,6 +139,19 @@ function M.digest(name, credential)
   return principal
 end
 
+---@class lest.testing.bearer.options
+---@field name string of the credential that the token is of
+---@field claims? table<string, any> principal.claims; absent: none, as of a token of the ledger
+
+--- Somebody with a Bearer token.
+---@param who string|lest.testing.bearer.options the name of the credential, or more than that
+---@param credential? table<string, string> the facts of `lest credential add --set`
+---@return lest.testing.principal principal
+function M.bearer(who, credential)
+  local principal = principals.bearer(who, credential)
+  return principal
+end
+
 --- Somebody whose CSR had a secret as its challengePassword.
 ---@param name string the CN of the CSR
 ---@param credential? table<string, string> the facts of `lest credential add --set`

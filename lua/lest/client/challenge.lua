@@ -1,5 +1,6 @@
---- How a client answers a 401 (RFC 9110 11.6): by Digest (RFC 7616) where the server offers one
---- that can be done, by Basic otherwise. Each is tried once, and Digest again with a new nonce.
+--- How a client answers a 401 (RFC 9110 11.6): with a token by Bearer (RFC 6750); with a password
+--- by Digest (RFC 7616) where the server offers one that can be done, by Basic otherwise. Each is
+--- tried once, and Digest again with a new nonce.
 ---
 ---   local given, err = challenge.answer(session, response, nil, {})
 ---   headers = { { "Authorization", challenge.authorization(given, session, "POST", target) } }
@@ -11,7 +12,7 @@ local list = require "lest.base.list"
 local M = {}
 
 ---@class lest.client.given what is sent in answer to a challenge
----@field scheme "Basic"|"Digest"
+---@field scheme "Basic"|"Digest"|"Bearer"
 ---@field is_known boolean? it is of an earlier request: its nonce may be over
 ---@field algorithm "SHA-256"|"MD5" of Digest, as what follows
 ---@field realm string
@@ -51,28 +52,46 @@ local function by_digest(challenge)
     opaque = params.opaque, count = 0, is_stale = (params.stale or ""):lower() == "true" }
 end
 
+local function has_scheme(challenges, scheme)
+  for _, challenge in ipairs(challenges) do
+    if challenge.scheme:lower() == scheme then return true end
+  end
+  return false
+end
+
 --- The best that is offered of the schemes that were not tried.
 local function choose(session, challenges, tried)
-  local best, basic
+  if session.bearer then
+    return has_scheme(challenges, "bearer") and not tried.Bearer and { scheme = "Bearer" } or nil
+  end
+  local best
   for _, challenge in ipairs(challenges) do
     local found = by_digest(challenge)
     if found and (not best or best.algorithm == "MD5" and found.algorithm ~= "MD5") then
       best = found
     end
-    basic = basic or challenge.scheme:lower() == "basic"
   end
   if best and not tried.Digest then return best end
-  if basic and not session.digest and not tried.Basic then return { scheme = "Basic" } end
+  if has_scheme(challenges, "basic") and not session.digest and not tried.Basic then
+    return { scheme = "Basic" }
+  end
 end
 
--- Whether a password may be sent to answer this 401; the server has been verified by the connection
+-- The schemes that can be done, for people.
+local function known(session)
+  if session.bearer then return "Bearer" end
+  return (session.digest and "" or "Basic and ")
+    .. ("Digest (qop=auth, %s)"):format(table.concat(digest.ALGORITHMS, " or "))
+end
+
+-- Whether a secret may be sent to answer this 401; the server has been verified by the connection
 -- (RFC 7030 3.2.3), unless it is provisional (4.1.1).
 local function refuse(session, response, given)
   local names = M.schemes(response)
   local message
   if session.anchors == "provisional" then
     message = "a server that is not verified yet asks for a password"
-  elseif not session.username and not session.password then
+  elseif not session.username and not session.password and not session.bearer then
     message = session.has_certificate
       and "the server does not accept the client certificate alone, and there is no password"
       or "no user name and password, nor a client certificate, were given"
@@ -80,11 +99,11 @@ local function refuse(session, response, given)
     message = "the server does not say which authentication it wants"
   elseif not given then
     message = ("the server wants the authentication %s; only %s can be done"):format(
-      table.concat(names, " or "), (session.digest and "" or "Basic and ")
-        .. ("Digest (qop=auth, %s)"):format(table.concat(digest.ALGORITHMS, " or ")))
+      table.concat(names, " or "), known(session))
   elseif session.anchors == "system" and not session.allow_password_with_system_trust then
-    message = "no password is sent to a server that only the system's trust anchors vouch for; "
-      .. "name its CA or its fingerprint (or allow_password_with_system_trust)"
+    message = ("no %s is sent to a server that only the system's trust anchors vouch for; "
+      .. "name its CA or its fingerprint (or allow_password_with_system_trust)"):format(
+      session.bearer and "token" or "password")
     return nil, answer.error(response, { code = "trust", message = message, rfc = "7030 6" })
   else
     return given
@@ -120,13 +139,7 @@ local function quoted(text)
 end
 
 --- The Authorization header of Digest (RFC 7616 3.4); each uses the nonce once more.
----@param given lest.client.given
----@param session table
----@param method string
----@param target lest.url
----@return string? value
----@return lest.error? err
-function M.authorization(given, session, method, target)
+local function digest_header(given, session, method, target)
   local username = session.username or ""
   local cnonce, secret, response, err
   cnonce, err = core.secret.random(16)
@@ -141,6 +154,18 @@ function M.authorization(given, session, method, target)
     .. "nc=%s, cnonce=%s%s"):format(quoted(username), quoted(given.realm), quoted(given.nonce),
     quoted(said.uri), given.algorithm, quoted(response), said.nc, quoted(cnonce),
     given.opaque and ", opaque=" .. quoted(given.opaque) or "")
+end
+
+--- The Authorization header of Digest or Bearer; that of Basic is curl's.
+---@param given lest.client.given
+---@param session table
+---@param method string
+---@param target lest.url
+---@return string? value
+---@return lest.error? err
+function M.authorization(given, session, method, target)
+  if given.scheme == "Bearer" then return "Bearer " .. session.bearer end
+  return digest_header(given, session, method, target)
 end
 
 return M

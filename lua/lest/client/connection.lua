@@ -32,7 +32,7 @@ Connection.__index = Connection
 ---@field path? string from the root on; the folder of the operations if absent
 ---@field body? string|lest.csr bytes as they are; a CSR goes as the operation wants it
 ---@field headers? table<string, string|false> further ones, or others; false leaves one out
----@field password? boolean send the client's user name and password, too
+---@field password? boolean send the client's user name and password, or its token, too
 ---@field raw? string exactly these bytes, and nothing else
 ---@field timeout? string|integer the client's if absent
 
@@ -79,15 +79,18 @@ local function has_header(headers, name)
 end
 
 -- RFC 7030 6: not to a server that only the system's anchors vouch for.
-local function basic(session)
-  if not session.username then return fail("usage", "the client has no user name and password") end
+local function authorization(session)
+  if not session.username and not session.bearer then
+    return fail("usage", "the client has no user name and password, and no token")
+  end
   if session.digest then
     return fail("usage", "the client proves its password by Digest alone, and never sends it")
   end
   if session.anchors ~= "explicit" and not session.allow_password_with_system_trust then
-    return fail("trust", "no password is sent to a server that only the system's trust anchors "
-      .. "vouch for")
+    return fail("trust", ("no %s is sent to a server that only the system's trust anchors "
+      .. "vouch for"):format(session.bearer and "token" or "password"))
   end
+  if session.bearer then return "Bearer " .. session.bearer end
   return "Basic " .. core.base64.encode(session.username .. ":" .. session.password)
 end
 
@@ -105,7 +108,7 @@ local function head_of(self, what, method, body, info)
   end
   if body then add("Content-Length", tostring(#body)) end
   if what.password then
-    local value, err = basic(session)
+    local value, err = authorization(session)
     if not value then return nil, err end
     add("Authorization", value)
   end

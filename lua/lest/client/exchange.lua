@@ -2,8 +2,8 @@
 --- followed, challenges are answered (lest.client.challenge).
 ---
 --- A session is { client = lest.client, http = lest.http_client, base = lest.url of the operations'
---- folder, username =, password =, digest =, anchors = "explicit" | "system" | "provisional",
---- ... }.
+--- folder, username =, password =, digest =, bearer =,
+--- anchors = "explicit" | "system" | "provisional", ... }.
 local answer = require "lest.client.answer"
 local challenge = require "lest.client.challenge"
 local core = require "lest.core"

@@ -13,7 +13,8 @@ M.client = {
   fingerprint = "string", trust_cacerts = "boolean", username = "string", password = "string",
   cert = "string|lest.cert",
   key = "string|lest.key", passphrase = "string", timeout = "string|integer",
-  require_name = "boolean", preemptive = "boolean", digest = "boolean", challenge = "string",
+  require_name = "boolean", preemptive = "boolean", digest = "boolean", bearer = "string",
+  challenge = "string",
   allow_password_with_system_trust = "boolean", notify = "function", trace = "boolean|function",
 }
 
@@ -108,6 +109,14 @@ function M.check_credentials(options)
   if options.digest and not password then return fail("usage", "Digest needs a password") end
   if options.digest and options.preemptive then
     return fail("usage", "Digest answers what a server asks, and nothing can be sent unasked")
+  end
+  local bearer = options.bearer
+  if bearer and (username or password) then
+    return fail("usage", "a Bearer token and a password exclude each other")
+  end
+  -- RFC 6750 2.1: b64token.
+  if bearer and not bearer:find "^[%w._~+/-]+=*$" then
+    return fail("usage", "a Bearer token is of letters, digits and -._~+/, and may end with =")
   end
   return true
 end

@@ -148,10 +148,10 @@ function M.open(self)
   self.session, err = new_session(self, self.trust.kind, settings, {
     username = options.username, password = options.password, has_certificate = self.cert ~= nil,
     allow_password_with_system_trust = options.allow_password_with_system_trust,
-    digest = options.digest,
-    given = options.preemptive and (options.username or options.password) ~= nil
+    digest = options.digest, bearer = options.bearer,
+    given = options.preemptive and (options.bearer or options.username or options.password) ~= nil
       and (self.trust.kind == "explicit" or options.allow_password_with_system_trust)
-      and { scheme = "Basic" } or nil,
+      and { scheme = options.bearer and "Bearer" or "Basic" } or nil,
   })
   if not self.session then name_files(self, err) end
   return self.session, err

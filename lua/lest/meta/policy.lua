@@ -63,9 +63,10 @@
 
 --- Who asks, by the first kind of proof that holds.
 ---@class lest.request.principal
----@field kind "certificate"|"basic"|"digest"|"challenge" how it was proven
----@field name string of basic and digest the user name, of challenge the CN of the CSR; of a certificate its CN, or else its subject,
---- its first alternative name, its serial number
+---@field kind "certificate"|"basic"|"digest"|"bearer"|"challenge" how it was proven
+---@field name string of basic and digest the user name, of bearer the name of the credential that the
+--- token is of, of challenge the CN of the CSR; of a certificate its CN, or else its subject, its first
+--- alternative name, its serial number
 ---@field anchors? string of a certificate: the name in the configuration's anchors that vouches for it
 ---@field is_own boolean whether this server issued the certificate
 ---@field certificate? lest.cert of a certificate: the one that was shown
@@ -77,6 +78,7 @@
 ---@field certificate? lest.request.auth.certificate a client certificate
 ---@field basic? lest.request.auth.basic a user name and its secret
 ---@field digest? lest.request.auth.digest a user name, and that its secret is known (RFC 7616)
+---@field bearer? lest.request.auth.bearer a token (RFC 6750)
 ---@field challenge? lest.request.auth.challenge a secret as challengePassword of the CSR
 
 ---@class lest.request.auth.certificate
@@ -88,6 +90,9 @@
 
 ---@class lest.request.auth.digest
 ---@field name string the user name
+
+---@class lest.request.auth.bearer
+---@field name string of the credential that the token is of
 
 ---@class lest.request.auth.challenge
 ---@field name string the CN of the CSR

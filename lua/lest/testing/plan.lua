@@ -110,7 +110,7 @@ local function user(random, words)
 end
 
 local MAKERS <const> = {
-  basic = user, digest = user, challenge = user,
+  basic = user, digest = user, bearer = user, challenge = user,
   cert = certificate,
   idevid = function(random, words)
     local options = { serialNumber = word(random, words) }
@@ -119,7 +119,8 @@ local MAKERS <const> = {
     return options
   end,
 }
-local MAKER_NAMES <const> = { "basic", "basic", "digest", "cert", "cert", "idevid" }
+local MAKER_NAMES <const> = { "basic", "basic", "digest", "bearer", "cert", "cert",
+  "idevid" }
 
 -- How each field is made; false where it is absent.
 local FIELDS <const> = {

@@ -8,7 +8,7 @@ local shapes = require "lest.testing.shapes"
 local M = {}
 
 ---@class lest.testing.principal
----@field kind "basic"|"digest"|"challenge"|"certificate"
+---@field kind "basic"|"digest"|"bearer"|"challenge"|"certificate"
 local Principal = { __name = "lest.testing.principal" }
 Principal.__index = Principal
 M.class = Principal
@@ -19,9 +19,10 @@ local CALLER <const> = 3
 local DAY <const> = 86400
 local LIFETIME <const> = 90 * DAY
 
-local function of_user(kind, name, credential)
-  local options = shapes.check(kind, { name = name, credential = credential }, CALLER + 1)
-  return setmetatable({ kind = kind, name = options.name,
+local function of_user(kind, name, credential, claims)
+  local options = shapes.check(kind, { name = name, credential = credential, claims = claims },
+    CALLER + 1)
+  return setmetatable({ kind = kind, name = options.name, claims = options.claims,
     credential = options.credential or {} }, Principal)
 end
 
@@ -34,6 +35,14 @@ end
 --- As lest.testing.digest.
 function M.digest(name, credential)
   local principal = of_user("digest", name, credential)
+  return principal
+end
+
+--- As lest.testing.bearer.
+function M.bearer(who, credential)
+  if type(who) ~= "table" then who = { name = who } end
+  local options = shapes.check("bearer", who, CALLER)
+  local principal = of_user("bearer", options.name, credential, options.claims)
   return principal
 end
 
@@ -102,7 +111,8 @@ end
 function Principal:facts(now)
   if self.kind ~= "certificate" then
     return { device = self.name, auth = { [self.kind] = { name = self.name } },
-      principal = { kind = self.kind, name = self.name, credential = self.credential } }
+      principal = { kind = self.kind, name = self.name, credential = self.credential,
+        claims = self.claims } }
   end
   local cert, err = self:certificate_at(now)
   if not cert then return nil, err end

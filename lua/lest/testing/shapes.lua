@@ -64,10 +64,11 @@ end
 
 local extensions = is_a("a list", "table")
 
-local user <const> = s.record { name = text, credential = s.optional(table_of_texts) }
+local user <const> = s.record { name = text, credential = s.optional(table_of_texts),
+  claims = s.optional(table_of_texts) }
 
 local shapes <const> = {
-  basic = user, digest = user, challenge = user,
+  basic = user, digest = user, bearer = user, challenge = user,
   cert = certificate {},
   idevid = certificate(attributes),
   csr = s.record {

@@ -143,12 +143,14 @@ local function anchors_of(record, root)
   return list
 end
 
--- Whether the client had a password; which one, the file does not say.
-local function had_password(record)
+-- What the client had, as options: which password or token, the file does not say.
+local function credentials_of(record)
   for _, exchange in ipairs(record) do
-    if joined(exchange.sent):find "\r\nAuthorization: " then return true end
+    local scheme = joined(exchange.sent):match "\r\nAuthorization: (%a*)"
+    if scheme == "Bearer" then return { bearer = NAME } end
+    if scheme then return { username = NAME, password = NAME } end
   end
-  return false
+  return {}
 end
 
 --- Play a record; word is "serve", or absent.
@@ -164,10 +166,9 @@ return function(record, word)
     while core.loop.turn() do end -- luacheck: ignore 542
     return
   end
+  local had = credentials_of(record)
   local client <close> = lest_client { url = server.url, trust = anchors_of(record, server.root),
-    timeout = "2s",
-    username = had_password(record) and "playback" or nil,
-    password = had_password(record) and "playback" or nil,
+    timeout = "2s", username = had.username, password = had.password, bearer = had.bearer,
     notify = function(kind, message)
       if kind == "warning" then print("warning: " .. support.clean(message)) end
     end }

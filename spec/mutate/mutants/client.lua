@@ -104,8 +104,7 @@ return {
     { "a nonce again and again", "tried.again = true", "" },
     { "MD5 where SHA-256 is offered", 'best.algorithm == "MD5" and found.algorithm ~= "MD5"',
       "true" },
-    { "the password where Digest is asked for", "if basic and not session.digest and",
-      "if basic and" },
+    { "the password where Digest is asked for", "and not session.digest and", "and" },
     { "a nonce is counted once", "given.count = given.count + 1", "given.count = 1" },
   },
 

@@ -12,9 +12,12 @@ return {
       "if false then" },
     { "a header is good twice",
       "if not authority.nonces:take(said.realm, said.nonce, said.nc) then", "if false then" },
-    { "guesses without end", "if attempt.is_limited then", "if false then" },
     { "guesses are not counted", "proof.refuse(request, err, attempt)",
       "proof.refuse(request, err)" },
+  },
+
+  { file = "lua/lest/server/authority/proofs/credential.lua", specs = SERVER,
+    { "guesses without end", "if attempt and attempt.is_limited then", "if false then" },
   },
 
   { file = "lua/lest/server/ledger/digest.lua", specs = SERVER,

@@ -51,13 +51,20 @@ describe("a request of lest.testing", function()
   end)
 
   it("may be of any kind of proof that needs no certificate", function()
-    for _, kind in ipairs { "basic", "digest", "challenge" } do
+    for _, kind in ipairs { "basic", "digest", "bearer", "challenge" } do
       local seen = facts { principal = testing[kind]("dev1", { site = "Ulm" }) }
       assert.same({ kind, "dev1", "Ulm" },
         { seen.principal.kind, seen.principal.name, seen.principal.credential.site })
       assert.same({ [kind] = { name = "dev1" } }, seen.auth)
       assert.equal(kind .. " dev1", tostring(testing[kind] "dev1"))
     end
+  end)
+
+  it("may have a token with claims", function()
+    local seen = facts { principal = testing.bearer { name = "dev1",
+      claims = { group = "pumps", level = 3 } } }
+    assert.same({ "bearer", "dev1", "pumps", 3 }, { seen.principal.kind, seen.principal.name,
+      seen.principal.claims.group, seen.principal.claims.level })
   end)
 
   it("may be for the certificate's own key, and for other names", function()
@@ -79,6 +86,10 @@ describe("a request of lest.testing", function()
       ["testing.cert: left: "] = function() testing.cert { left = "x" } end,
       ["testing.basic: name: is missing"] = function() testing.basic() end,
       ["testing.digest: name: is missing"] = function() testing.digest() end,
+      ["testing.bearer: name: is missing"] = function() testing.bearer() end,
+      ["testing.bearer: claim: unknown, did you mean 'claims'?"] = function()
+        testing.bearer { name = "x", claim = {} }
+      end,
       ["testing.idevid: serialNumer: unknown, did you mean 'serialNumber'?"] =
         function() testing.idevid { serialNumer = "1" } end,
       ["testing.policy: nw: unknown"] = function() testing.policy("x.lua", { nw = 1 }) end,
@@ -208,6 +219,17 @@ describe("a policy of lest.testing", function()
       { with = folder .. "/names.lua" })
     assert.approves(guard, testing.request(), { subject = "CN=device001" })
     assert.rejects(guard, testing.request { principal = testing.basic "x" }, "no rule allows")
+  end)
+
+  it("may look at the claims of a token", function()
+    local pumps = policy [[return policy.first { policy.when(
+      policy.principal { kind = "bearer", claims = { group = "pumps" } }, policy.own_name()) }]]
+    local function with(claims)
+      return testing.request { principal = testing.bearer { name = "dev1", claims = claims } }
+    end
+    assert.approves(pumps, with { group = "pumps" }, { subject = "CN=dev1" })
+    assert.rejects(pumps, with { group = "valves" }, "no rule allows")
+    assert.rejects(pumps, with(nil), "no rule allows")
   end)
 
   it("shows each rule with its place, what is expected and what is", function()

@@ -93,7 +93,7 @@ describe("a packet", function()
 
   it("is refused when its fields are not those of the table, in its order", function()
     refused(p.begin({}, "\200"), "field 200 is unknown")
-    refused(p.begin({}, "\12"), "field 12 is unknown")
+    refused(p.begin({}, "\13"), "field 13 is unknown")
     refused(p.begin({}, "\6" .. p.bytes "der"), "field 6 is there twice or out of order")
     refused(p.begin({}, "\1" .. p.bytes "w-2"), "field 1 is there twice or out of order")
     refused(p.begin { csr = false }, "csr: is missing")
@@ -112,6 +112,8 @@ describe("a packet", function()
       ["id: not an id"] = p.begin { id = p.bytes "a b" },
       ["handle: not an id"] = p.finish { handle = p.bytes "" },
       ["label: not a label"] = p.begin { label = p.bytes "../x" },
+      ["bearer: longer than 1024 bytes"] = p.begin { bearer = p.bytes(("x"):rep(1025)) },
+      ["bearer: shorter than 1 bytes"] = p.begin { bearer = p.bytes "" },
       ["label: longer than 128 bytes"] = p.begin { label = p.bytes(("x"):rep(129)) },
       ["profile: not a name"] = p.finish { profile = p.bytes "-a" },
       ["address: not UTF-8 text"] = p.begin { address = p.bytes "\xc0\x80" },

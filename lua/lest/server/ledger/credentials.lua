@@ -1,5 +1,6 @@
---- Credentials: names with secrets that authenticate by Basic (RFC 7617), by Digest (RFC 7616) or
---- as challengePassword of a CSR, as their kind says, kept in the ledger.
+--- Credentials: names with secrets that authenticate by Basic (RFC 7617), by Digest (RFC 7616), as
+--- a Bearer token (RFC 6750) or as challengePassword of a CSR, as their kind says, kept in the
+--- ledger.
 ---
 --- What a secret is, and how it is kept, is lest.server.ledger.secrets. A reusable credential
 --- authenticates until it expires or is removed. A one-time credential has states, which change in
@@ -318,6 +319,30 @@ function Store:check_digest(said, purpose, is_limited)
   if problem then return refuse(problem) end
   return refuse_useless(self, "digest", name, now, rows, found[1], function(over)
     return digest.match(over, said)
+  end)
+end
+
+--- Authenticate by a Bearer token, which is found by its hash: it says itself whose it is.
+---@param token string
+---@param purpose table as for check()
+---@return table? credential as of check()
+---@return lest.error? err unauthenticated
+function Store:check_token(token, purpose)
+  local hash, err = core.secret.sha256(token)
+  if not hash then return nil, err end
+  local owners
+  owners, err = self.ledger:rows("credential_of_token", { hash = hash })
+  if not owners then return nil, err end
+  if not owners[1] then return refuse "no credential has this token" end
+  local name, now = owners[1].name, purpose.now or self.clock()
+  local rows
+  rows, err = live(self, "bearer", name, now)
+  if not rows then return nil, err end
+  local found = secrets.match_token(rows, hash)
+  local best = choose(found, purpose, now)
+  if best then return best end
+  return refuse_useless(self, "bearer", name, now, rows, found[1], function(over)
+    return secrets.match_token(over, hash)
   end)
 end
 

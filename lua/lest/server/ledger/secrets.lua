@@ -2,7 +2,8 @@
 ---
 --- A secret is random (made here: nothing to guess) or chosen by a person. Where it is shown as it
 --- is, the first is stored as an HMAC under a salt, the second with scrypt; what Digest needs of
---- either is in lest.server.ledger.digest.
+--- either is in lest.server.ledger.digest. A Bearer token is random, and its SHA-256 is stored, by
+--- which it is found: the time of a lookup tells nothing of what has 256 random bits.
 ---
 --- What a refusal costs does not tell whether a name exists. While the ledger holds no scrypt
 --- credential at all, every check is a lookup and hashes. As soon as it holds one, every check
@@ -72,8 +73,14 @@ local function hash_shown(secrets, wanted)
   return hash_random()
 end
 
+local function hash_token()
+  local text, err = secret.random(32)
+  if not text then return nil, err end
+  return { kind = "random", cost = "", salt = "", hash = assert(secret.sha256(text)) }, text
+end
+
 local makers <const> = {
-  basic = hash_shown, challenge = hash_shown,
+  basic = hash_shown, challenge = hash_shown, bearer = hash_token,
   digest = function(_, wanted) return digest.make(wanted.name, wanted.realm, wanted.password) end,
 }
 
@@ -139,6 +146,14 @@ function M.match_random(rows, text)
   return matching(rows, "random", function(row)
     return secret.equal(row.hash, assert(secret.hmac_sha256(row.salt, text)))
   end)
+end
+
+--- The rows whose Bearer token has this hash.
+---@param rows table[]
+---@param hash string
+---@return table[]
+function M.match_token(rows, hash)
+  return matching(rows, "random", function(row) return secret.equal(row.hash, hash) end)
 end
 
 --- Compute scrypt for nothing where other names would have it computed for something.

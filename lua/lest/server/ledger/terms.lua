@@ -7,7 +7,7 @@ local M = {}
 local NAME_MAX <const> = 255
 
 --- How a credential's secret is proven; the first unless told.
-M.KINDS = { "basic", "digest", "challenge" }
+M.KINDS = { "basic", "digest", "bearer", "challenge" }
 
 --- The most bytes of a secret, chosen or shown.
 M.SECRET_MAX = 1024
@@ -60,6 +60,8 @@ function M.problem(wanted)
   if not list.has(M.KINDS, wanted.kind) then
     return ("there is no kind '%s' of credentials"):format(tostring(wanted.kind))
   end
+  -- It is found by a plain hash, and is looked for at any time: one that can be guessed is none.
+  if wanted.kind == "bearer" and password then return "a Bearer token is made here, and random" end
   return M.name_problem(wanted.name) or realm_problem(wanted) or facts_problem(wanted.facts or {})
 end
 

@@ -20,7 +20,7 @@ function M.refusal(exchange, request, refusal)
   local label = request.label
   local headers = {}
   if status == 401 then
-    local asked = challenges.of(label, request.link.nonce_key, refusal.stale)
+    local asked = challenges.of(label, request.link.nonce_key, refusal.stale, request.has_token)
     if not asked then
       status, reason = 503, "the authority is not available"
     elseif #asked == 0 then

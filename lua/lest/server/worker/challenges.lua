@@ -31,19 +31,25 @@ local makers <const> = {
     for i, algorithm in ipairs(order) do all[i] = digest(options.realm, key, algorithm, stale) end
     return all
   end,
+  -- RFC 6750 3.1: no error where no token was sent.
+  bearer = function(options, _, _, has_token)
+    return { ('Bearer realm="%s"%s'):format(options.realm,
+      has_token and ', error="invalid_token"' or "") }
+  end,
 }
 
 --- The values of WWW-Authenticate.
 ---@param label lest.worker.label
 ---@param key string? of the authority's hello
 ---@param stale boolean? only the nonce that the client used was not good any more
+---@param has_token boolean? a Bearer token was sent, and refused
 ---@return string[]? challenges nil where nonces cannot be made now
-function M.of(label, key, stale)
+function M.of(label, key, stale, has_token)
   local options, all = label.options, {}
   if label.accepts.digest and not key then return nil end
   for _, kind in ipairs(kinds.list) do
     if kind.scheme and label.accepts[kind.name] then
-      local made = makers[kind.name](options, key, stale)
+      local made = makers[kind.name](options, key, stale, has_token)
       local at = kind.name == "digest" and options.digest_first and 1 or #all + 1
       for i, challenge in ipairs(made) do table.insert(all, at + i - 1, challenge) end
     end

@@ -18,6 +18,7 @@ local M = {}
 --- authority has them
 ---@field link lest.worker.link to the authority
 ---@field claimed? string the name that it gives itself
+---@field has_token? boolean it has a Bearer token
 ---@field csr? lest.csr
 ---@field headers? table<string, string> those that a policy sees
 ---@field handle? string the authority's, until a verdict is sent
@@ -46,9 +47,9 @@ function M.new(exchange)
     id = exchange.id, started_us = core.clock.monotonic_us(),
     tls = { version = tls.version, cipher = tls.cipher, channel_bound = false },
     -- Room for what it gets: Lua makes a table anew each time that it grows.
-    operation = nil, row = nil, label = nil, offered = nil, claimed = nil, delivered_ms = nil,
-    csr = nil, headers = nil, handle = nil, channel = nil, limits = nil, who = nil, device = nil,
-    status = nil, verdict = nil, rule = nil, serial = nil,
+    operation = nil, row = nil, label = nil, offered = nil, claimed = nil, has_token = nil,
+    delivered_ms = nil, csr = nil, headers = nil, handle = nil, channel = nil, limits = nil,
+    who = nil, device = nil, status = nil, verdict = nil, rule = nil, serial = nil,
   }, Request)
 end
 

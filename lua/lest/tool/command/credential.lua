@@ -1,4 +1,4 @@
---- `lest credential`: what authenticates devices over HTTP, by Basic or by Digest.
+--- `lest credential`: what authenticates devices: passwords, tokens and other secrets.
 local credential_file = require "lest.tool.command.credential_file"
 local credentials = require "lest.server.ledger.credentials"
 local json = require "lest.json"
@@ -171,6 +171,9 @@ local function add(options, config)
   if options.from then return add_all(options, config) end
   local password, err
   if options.password_file then
+    if options.kind == "bearer" then
+      support.usage "a Bearer token is made here, and random: no --password-file"
+    end
     password, err = support.secret(options.password_file)
     if not password then return nil, err end
     if #password < credential_file.PASSWORD_MIN then

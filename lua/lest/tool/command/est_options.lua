@@ -29,6 +29,9 @@ function M.add(parser, identity)
   parser:option "--username":argname "NAME":description "User name, should the server ask."
   parser:option "--password-file":argname "FILE"
     :description "Its password: the first line of a file (- is standard input)."
+  parser:option "--bearer-file":argname "FILE"
+    :description("Instead: a token for a server that asks for Bearer; the first line of a file (- "
+      .. "is standard input).")
   parser:flag "--preemptive"
     :description "Send them with the first request, to a server that does not ask."
   parser:flag "--digest"
@@ -86,7 +89,7 @@ local function notifier(name, progress)
 end
 
 local INPUTS <const> = { "trust", "cert", "key", "csr_key", "csr", "password_file",
-  "passphrase_file", "challenge_file" }
+  "passphrase_file", "challenge_file", "bearer_file" }
 
 local function word(option)
   return "--" .. option:gsub("_", "-")
@@ -123,10 +126,11 @@ end
 
 local function check_files(options)
   check_standard_input(options)
-  keep_apart(options, "key_out", { "trust", "cert", "csr", "password_file", "passphrase_file" })
+  keep_apart(options, "key_out", { "trust", "cert", "csr", "password_file", "passphrase_file",
+    "challenge_file", "bearer_file" })
   -- A renewed certificate may take the place of the old one, and anchors that of older ones.
   keep_apart(options, "out", { "key", "csr_key", "key_out", "csr", "password_file",
-    "passphrase_file" })
+    "passphrase_file", "challenge_file", "bearer_file" })
   local new_key = place(options.key_out)
   if new_key and place(options.out) == new_key .. ".new" then
     support.usage "--out is the file where a new key waits beside --key-out"
@@ -149,8 +153,10 @@ local function check_identity(options)
     support.usage "--username needs --password-file"
   elseif options.password_file and not options.username then
     support.usage "--password-file needs --username"
-  elseif options.preemptive and not options.username then
-    support.usage "--preemptive needs --username"
+  elseif options.bearer_file and options.username then
+    support.usage "--bearer-file and --username exclude each other"
+  elseif options.preemptive and not options.username and not options.bearer_file then
+    support.usage "--preemptive needs --username or --bearer-file"
   elseif options.digest and not options.username then
     support.usage "--digest needs --username"
   elseif options.digest and options.preemptive then
@@ -185,7 +191,7 @@ function M.client(name, options, progress, repair)
     fingerprint = options.fingerprint, trust_cacerts = options.trust_cacerts,
     username = options.username, password = secret(options.password_file),
     preemptive = options.preemptive, digest = options.digest,
-    challenge = secret(options.challenge_file),
+    challenge = secret(options.challenge_file), bearer = secret(options.bearer_file),
     cert = options.cert, key = options.key, passphrase = options.passphrase,
     timeout = options.timeout, notify = notifier(name, progress), trace = options.trace,
   }

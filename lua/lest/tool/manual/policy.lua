@@ -30,6 +30,7 @@ local PARTS <const> = {
   { "lest.request.auth.certificate", "request.auth.certificate", "auth.certificate" },
   { "lest.request.auth.basic", "request.auth.basic", "auth.basic" },
   { "lest.request.auth.digest", "request.auth.digest", "auth.digest" },
+  { "lest.request.auth.bearer", "request.auth.bearer", "auth.bearer" },
   { "lest.request.auth.challenge", "request.auth.challenge", "auth.challenge" },
   { "lest.request.tls", "request.tls", "tls" },
 }

@@ -15,16 +15,17 @@ Attempt.__index = Attempt
 
 ---@param authority lest.authority
 ---@param address string
----@param name string
+---@param name? string where the client says one
 ---@return lest.authority.attempt
 function M.attempt(authority, address, name)
   local network = limiter.network(address)
   local limits = authority.failures
-  local attempt = setmetatable({
-    site = limiter.site(address),
-    { limits.network, network }, { limits.name_there, network .. " " .. name },
-    { limits.name, name },
-  }, Attempt)
+  local attempt = setmetatable({ site = limiter.site(address), { limits.network, network } },
+    Attempt)
+  if name then
+    table.insert(attempt, { limits.name_there, network .. " " .. name })
+    table.insert(attempt, { limits.name, name })
+  end
   attempt.is_limited = attempt:wait() ~= nil
   return attempt
 end
@@ -55,7 +56,8 @@ function M.refuse_limited(wait)
   refusal.raise(429, "too many failed attempts", { retry_after = wait })
 end
 
---- Refuse an attempt for the error of its check; one that was judged counts as a failure.
+--- Refuse an attempt for the error of its check; one that was judged counts as a failure, unless
+--- too many failed before.
 ---@param request lest.authority.request
 ---@param err lest.error
 ---@param attempt? lest.authority.attempt to be counted still
@@ -65,6 +67,7 @@ function M.refuse(request, err, attempt)
     failures:write("error", { "id", request.id, "message", tostring(err) })
     refusal.raise(503, "credentials cannot be checked now", { retry_after = 5 })
   end
+  if attempt and attempt.is_limited then M.refuse_limited(attempt:wait()) end
   if attempt then attempt:count() end
   refusal.raise(401, err.reason or "the credentials are not accepted", { detail = err.detail })
 end

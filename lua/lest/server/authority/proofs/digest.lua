@@ -25,7 +25,6 @@ local function check(authority, request, said)
   local credential, err = authority.credentials:check_digest(said, request.purpose,
     attempt.is_limited)
   if credential then return credential end
-  if attempt.is_limited then proof.refuse_limited(attempt:wait()) end
   proof.refuse(request, err, attempt)
 end
 

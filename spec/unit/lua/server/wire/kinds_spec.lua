@@ -7,14 +7,16 @@ describe("kinds of proof", function()
   it("are read from an entry of auth, which joins them by +", function()
     assert.same({ "certificate" }, kinds.parse "certificate")
     assert.same({ "certificate", "basic" }, kinds.parse "certificate+basic")
-    local right = ": write one of certificate, basic, digest, challenge, or several as "
-      .. "certificate+basic"
+    local right = ": write one of certificate, basic, digest, bearer, challenge, or several "
+      .. "as certificate+basic"
     for text, problem in pairs {
       basik = "'basik' is no kind of proof, did you mean 'basic'?" .. right,
       [""] = "'' is no kind of proof" .. right, ["basic+"] = "'' is no kind of proof" .. right,
       ["basic+basic"] = "'basic' is named twice",
       ["digest+certificate+basic"] = "'digest' and 'basic' are both by a credential, and a request "
         .. "has one: write them as two entries",
+      ["bearer+basic"] = "'bearer' and 'basic' are both by a credential, and a request has one: "
+        .. "write them as two entries",
       ["basic+challenge"] = "'basic' and 'challenge' are both by a credential, and a request has "
         .. "one: write them as two entries",
     } do
