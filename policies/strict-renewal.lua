@@ -5,9 +5,10 @@
 -- The configuration:
 --   profiles = { device = { lifetime = "90d", keys = { "ec:P-256" } } },
 --   labels   = { default = { profile = "device", auth = { "certificate", "basic" },
---                policies = { "strict-renewal.lua", "one-time-password.lua" } } },
--- A client whose certificate has expired is stopped before any policy, at TLS; `expired` bounds
--- what may come where that is otherwise.
+--                policies = { "strict-renewal.lua", "one-time-password.lua" },
+--                expired_grace = "7d" } },
+-- Without `expired_grace` what has expired is stopped before any policy, at TLS. With it, this
+-- policy renews what expired at most `expired` ago: the shorter of the two counts.
 local policy = require "lest.policy"
 
 local options = policy.options {

@@ -1,7 +1,7 @@
 /* Class lest.exchange: a request to the server, and its answer. Objects come from core.server's callbacks.
  *
  *   fields    id method target path query version content_length body address port tls peer_chain
- *             peer_refusal aborted
+ *             peer_expired peer_refusal aborted
  *   x:header(name) -> first value or nil      x:headers(name) -> list      x:headers() -> list of pairs
  *   x:respond{ status =, headers = { { name, value } }, body = } -> true | false: gone | nil, err
  *   x:respond{ raw = bytes }  exactly these, and then the end of the connection
@@ -191,15 +191,23 @@ static int get_tls(lua_State *L)
     return 1;
 }
 
+static int push_chain(lua_State *L, const STACK_OF(X509) * chain)
+{
+    if (chain)
+        lestL_push_x509s(L, chain);
+    else
+        lua_pushnil(L);
+    return 1;
+}
+
 static int get_peer_chain(lua_State *L)
 {
-    STACK_OF(X509) *chain = check(L)->exchange->peer->chain;
-    if (!chain) {
-        lua_pushnil(L);
-        return 1;
-    }
-    lestL_push_x509s(L, chain);
-    return 1;
+    return push_chain(L, check(L)->exchange->peer->chain);
+}
+
+static int get_peer_expired(lua_State *L)
+{
+    return push_chain(L, check(L)->exchange->peer->expired);
 }
 
 static int get_peer_refusal(lua_State *L)
@@ -355,6 +363,7 @@ static const struct lestL_class class = {
                                    { "port", get_port },
                                    { "tls", get_tls },
                                    { "peer_chain", get_peer_chain },
+                                   { "peer_expired", get_peer_expired },
                                    { "peer_refusal", get_peer_refusal },
                                    { "aborted", get_aborted },
                                    { NULL, NULL } },

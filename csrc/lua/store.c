@@ -80,13 +80,14 @@ static int new (lua_State *L)
 /* The options of a verification at 3 of the leaf at 2; its certificates are borrowed from what is pushed. */
 static struct pki_verify check_how(lua_State *L)
 {
-    static const char *const known[] = { "untrusted", "at", "purpose", "crl_required", NULL };
+    static const char *const known[] = { "untrusted", "at", "purpose", "crl_required", "expired", NULL };
     static const char *const purposes[] = { "any", "client", "server", NULL };
     lua_settop(L, 3);
     lestL_check_options(L, 3, known);
     struct pki_verify how = {
         .at = lestL_opt_integer(L, 3, "at", lest_clock_wall_us() / 1000000),
         .crl_required = lestL_opt_boolean(L, 3, "crl_required", false),
+        .expired_s = lestL_opt_integer(L, 3, "expired", 0),
     };
     lua_pushstring(L, lestL_opt_string(L, 3, "purpose", "any"));
     how.purpose = (enum pki_purpose)luaL_checkoption(L, 4, NULL, purposes);
@@ -100,8 +101,8 @@ static struct pki_verify check_how(lua_State *L)
     return how;
 }
 
-/* store:verify(leaf [, { untrusted =, at =, purpose =, crl_required = }]) -> { leaf, ..., anchor } | nil,
- * err; untrusted is the leaf's chain, at is now, purpose is "any" where they are absent */
+/* store:verify(leaf [, { untrusted =, at =, purpose =, crl_required =, expired = }]) -> { leaf, ..., anchor }
+ * | nil, err; untrusted is the leaf's chain, at is now, purpose is "any" where they are absent */
 static int verify(lua_State *L)
 {
     struct lest_error err;

@@ -1,6 +1,7 @@
 /* core.tls: TLS contexts (class lest.tls).
  *
- *   tls.server{ cert =, key =, store =, lenient =, curves =, ciphers =, min_version = } -> tls | nil, err
+ *   tls.server{ cert =, key =, store =, lenient =, own =, expired =, curves =, ciphers =,
+ *              min_version = } -> tls | nil, err
  *   t:set_store(store or nil) */
 #include "lua/tls.h"
 
@@ -40,8 +41,8 @@ static int set_store(lua_State *L)
 
 static int server(lua_State *L)
 {
-    static const char *const known[] = { "cert",   "key",     "store",       "lenient",
-                                         "curves", "ciphers", "min_version", NULL };
+    static const char *const known[] = { "cert",    "key",    "store",   "lenient",     "own",
+                                         "expired", "curves", "ciphers", "min_version", NULL };
     struct lest_error err;
     struct net_tls_options options = { 0 };
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -54,6 +55,7 @@ static int server(lua_State *L)
     options.key = lestL_check_key(L, 3)->pkey;
     options.store = lua_isnil(L, 4) ? NULL : lestL_check_store(L, 4);
     options.lenient = lestL_opt_boolean(L, 1, "lenient", false);
+    options.expired_s = lestL_opt_integer(L, 1, "expired", 0);
     options.curves = lestL_opt_string(L, 1, "curves", NULL);
     options.ciphers = lestL_opt_string(L, 1, "ciphers", NULL);
     options.min_version = lestL_opt_string(L, 1, "min_version", NULL);
@@ -61,6 +63,10 @@ static int server(lua_State *L)
     lua_getfield(L, 2, "chain");
     lestL_to_certs(L, -1, "chain", chain);
     options.chain = chain;
+    struct pki_certs *own = lestL_certs(L);
+    lua_getfield(L, 1, "own");
+    lestL_to_certs(L, -1, "own", own);
+    options.own = own;
     struct lestL_object *object = lestL_new_object(L, &class);
     struct net_tls *tls;
     if (net_tls_server_new(&options, &tls, &err))

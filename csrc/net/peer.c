@@ -28,6 +28,7 @@ void net_peer_free(struct net_peer *peer)
     if (!peer || --peer->refs > 0)
         return;
     sk_X509_pop_free(peer->chain, X509_free);
+    sk_X509_pop_free(peer->expired, X509_free);
     free(peer->refusal);
     free(peer);
 }
@@ -60,17 +61,17 @@ void net_peer_note_handshake(struct net_peer *peer, SSL *ssl)
     peer->cipher = SSL_get_cipher_name(ssl);
     const char *group = SSL_group_to_name(ssl, (int)SSL_get_negotiated_group(ssl));
     snprintf(peer->group, sizeof peer->group, "%s", group ? group : "");
-    /* Without a certificate the result is X509_V_OK. A lenient context lets one through that did not verify:
-     * it is no proof of anything. */
-    if (SSL_get_verify_result(ssl) != X509_V_OK) {
+    /* Without a certificate the result is X509_V_OK. A lenient context lets one through that did not verify,
+     * and any context one that has expired, where its options say so: it is no proof of anything. */
+    bool is_good = SSL_get_verify_result(ssl) == X509_V_OK;
+    if (!is_good) {
         struct lest_error why;
         net_tls_reason(ssl, &why);
         peer->refusal = strdup(why.message);
-        return;
     }
-    X509 *leaf = SSL_get1_peer_certificate(ssl);
+    X509 *leaf = is_good || net_tls_has_expired(ssl) ? SSL_get1_peer_certificate(ssl) : NULL;
     if (!leaf)
         return;
-    peer->chain = chain_of(ssl, leaf);
+    *(is_good ? &peer->chain : &peer->expired) = chain_of(ssl, leaf);
     X509_free(leaf);
 }

@@ -9,6 +9,7 @@
 /** Shared by the connection and its exchanges.
  *  chain    the verified client's certificate, the rest of its path without the anchor, then what else it
  *           sent; NULL without one
+ *  expired  likewise, of one of our own CAs whose certificate has expired, and counts as none (net/tls.h)
  *  refusal  why the certificate that the client did show is none of its: a sentence, else NULL */
 struct net_peer {
     int refs;
@@ -18,6 +19,7 @@ struct net_peer {
     const char *cipher;
     char group[32];
     STACK_OF(X509) * chain;
+    STACK_OF(X509) * expired;
     char *refusal;
 };
 

@@ -18,12 +18,15 @@ struct net_tls {
     SSL_CTX *ctx;
     int refs;
     bool lenient;
+    STACK_OF(X509) * own;
+    int64_t expired_s;
 };
 
 /* What went wrong with a peer's certificate: kept in its SSL for net_tls_reason(), and freed with it. */
 struct verdict {
     int reason;
     int depth;
+    bool has_expired; /* and is good else */
     uint8_t *subject;
     int subject_len;
 };
@@ -46,25 +49,55 @@ static void make_index(void)
     verdict_index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, NULL, NULL, NULL, free_verdict);
 }
 
-/* In place of X509_verify_cert(): OpenSSL's own callback for faults does not hear of those that a store finds
- * by itself (revocation). */
-static int verify(X509_STORE_CTX *ctx, void *arg)
+static bool note_verdict(X509_STORE_CTX *ctx, bool has_expired)
 {
-    (void)arg;
-    int ok = pki_store_run(ctx);
-    if (ok != 1 && X509_STORE_CTX_get_error(ctx) == X509_V_OK)
-        X509_STORE_CTX_set_error(ctx, X509_V_ERR_UNSPECIFIED);
     SSL *ssl = X509_STORE_CTX_get_ex_data(ctx, SSL_get_ex_data_X509_STORE_CTX_idx());
-    struct verdict *verdict = ok == 1 || !ssl ? NULL : calloc(1, sizeof *verdict);
+    struct verdict *verdict = ssl ? calloc(1, sizeof *verdict) : NULL;
     if (!verdict)
-        return ok;
+        return false;
     X509 *cert = X509_STORE_CTX_get_current_cert(ctx);
     verdict->reason = X509_STORE_CTX_get_error(ctx);
     verdict->depth = X509_STORE_CTX_get_error_depth(ctx);
+    verdict->has_expired = has_expired;
     verdict->subject_len = cert ? i2d_X509_NAME(X509_get_subject_name(cert), &verdict->subject) : 0;
-    if (SSL_get_ex_data(ssl, verdict_index) || !SSL_set_ex_data(ssl, verdict_index, verdict))
-        free_verdict(NULL, verdict, NULL, 0, 0, NULL);
-    return ok;
+    if (!SSL_get_ex_data(ssl, verdict_index) && SSL_set_ex_data(ssl, verdict_index, verdict))
+        return true;
+    free_verdict(NULL, verdict, NULL, 0, 0, NULL);
+    return false;
+}
+
+/* Whether the chain that was verified begins with a certificate that one of our own keys has signed. */
+static bool is_own(const struct net_tls *tls, X509_STORE_CTX *ctx)
+{
+    STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(ctx);
+    const EVP_PKEY *key = sk_X509_num(chain) > 1 ? X509_get0_pubkey(sk_X509_value(chain, 1)) : NULL;
+    bool found = false;
+    for (int i = 0; key && !found && i < sk_X509_num(tls->own); i++) {
+        const EVP_PKEY *own = X509_get0_pubkey(sk_X509_value(tls->own, i));
+        found = own && EVP_PKEY_eq(key, own) == 1;
+    }
+    return found;
+}
+
+/* In place of X509_verify_cert(): OpenSSL's own callback for faults does not hear of those that a store finds
+ * by itself (revocation). A certificate that has expired is never one that verified: at most the handshake
+ * goes on. */
+static int verify(X509_STORE_CTX *ctx, void *arg)
+{
+    const struct net_tls *tls = arg;
+    X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
+    int ok = tls->own && !pki_path_forgive(ctx, &tls->expired_s) ? -1 : pki_store_run(ctx);
+    if (ok == 1 && !(tls->own && pki_path_has_expired(ctx, leaf)))
+        return 1;
+    bool passes = ok == 1 && is_own(tls, ctx);
+    if (ok == 1) {
+        X509_STORE_CTX_set_error(ctx, X509_V_ERR_CERT_HAS_EXPIRED);
+        X509_STORE_CTX_set_error_depth(ctx, 0);
+        X509_STORE_CTX_set_current_cert(ctx, leaf);
+    } else if (X509_STORE_CTX_get_error(ctx) == X509_V_OK) {
+        X509_STORE_CTX_set_error(ctx, X509_V_ERR_UNSPECIFIED);
+    }
+    return note_verdict(ctx, passes) && passes;
 }
 
 /* The handshake goes on, and OpenSSL keeps the error for SSL_get_verify_result(): see net/peer.c. It checks a
@@ -73,6 +106,12 @@ static int verify_leniently(X509_STORE_CTX *ctx, void *arg)
 {
     const EVP_PKEY *key = X509_get0_pubkey(X509_STORE_CTX_get0_cert(ctx));
     return verify(ctx, arg) == 1 || (key && EVP_PKEY_get_bits(key) <= PKI_RSA_BITS_MAX);
+}
+
+bool net_tls_has_expired(const SSL *ssl)
+{
+    const struct verdict *verdict = SSL_get_ex_data(ssl, verdict_index);
+    return verdict && verdict->has_expired;
 }
 
 void net_tls_reason(SSL *ssl, struct lest_error *out)
@@ -167,12 +206,29 @@ static enum lest_status set_identity(SSL_CTX *ctx, const struct net_tls_options 
     return status;
 }
 
+static enum lest_status set_own(struct net_tls *tls, const struct net_tls_options *options,
+                                struct lest_error *err)
+{
+    size_t count = options->own && options->expired_s > 0 ? options->own->count : 0;
+    if (count && !(tls->own = sk_X509_new_null()))
+        return lest_error_set(err, LEST_E_NOMEM, "out of memory");
+    tls->expired_s = options->expired_s;
+    for (size_t i = 0; i < count; i++) {
+        X509 *cert = pki_cert_get0_x509(options->own->list[i], err);
+        if (!cert)
+            return LEST_E_CERT_MALFORMED;
+        if (!X509_add_cert(tls->own, cert, X509_ADD_FLAG_UP_REF))
+            return pki_error(err, LEST_E_NOMEM, "out of memory");
+    }
+    return LEST_OK;
+}
+
 enum lest_status net_tls_set_store(struct net_tls *tls, const struct pki_store *store, struct lest_error *err)
 {
     if (store && SSL_CTX_set1_verify_cert_store(tls->ctx, pki_store_get0(store)) != 1)
         return pki_error(err, LEST_E_NOMEM, "out of memory");
     SSL_CTX_set_verify(tls->ctx, store ? SSL_VERIFY_PEER : SSL_VERIFY_NONE, NULL);
-    SSL_CTX_set_cert_verify_callback(tls->ctx, tls->lenient ? verify_leniently : verify, NULL);
+    SSL_CTX_set_cert_verify_callback(tls->ctx, tls->lenient ? verify_leniently : verify, tls);
     SSL_CTX_set_verify_depth(tls->ctx, PKI_PATH_DEPTH_MAX);
     return LEST_OK;
 }
@@ -205,6 +261,8 @@ enum lest_status net_tls_server_new(const struct net_tls_options *options, struc
     if (!status)
         status = set_identity(tls->ctx, options, err);
     if (!status)
+        status = set_own(tls, options, err);
+    if (!status)
         status = net_tls_set_store(tls, options->store, err);
     if (status) {
         net_tls_free(tls);
@@ -225,6 +283,7 @@ void net_tls_free(struct net_tls *tls)
     if (!tls || --tls->refs > 0)
         return;
     SSL_CTX_free(tls->ctx);
+    sk_X509_pop_free(tls->own, X509_free);
     free(tls);
 }
 

@@ -17,6 +17,9 @@ struct net_tls;
  *               (chain, time, purpose, CRLs); NULL does not ask
  *  lenient      a certificate that does not verify counts as none, and the handshake goes on, unless its key
  *               has more than PKI_RSA_BITS_MAX bits
+ *  own          certificates of CAs, NULL for none. A certificate that one of their keys has signed, and in
+ *               which nothing is wrong but that it expired at most expired_s ago, counts as none as well, and
+ *               net_tls_has_expired() tells
  *  curves       of clients' EC keys, besides the NIST curves, separated by ':'; NULL for none
  *  ciphers      OpenSSL's list for TLS 1.2; names that begin with "TLS_" are for 1.3. NULL for the default,
  *               which is AEAD alone. Only authenticated suites with an ephemeral key exchange are accepted
@@ -27,6 +30,8 @@ struct net_tls_options {
     EVP_PKEY *key;
     const struct pki_store *store;
     bool lenient;
+    const struct pki_certs *own;
+    int64_t expired_s;
     const char *curves;
     const char *ciphers;
     const char *min_version;
@@ -49,6 +54,9 @@ void net_tls_free(struct net_tls *tls);
 
 /** A session for one accepted connection; free with SSL_free(). NULL without memory. */
 SSL *net_tls_accept(struct net_tls *tls);
+
+/** Whether the certificate that was shown is one of `own` that has expired, and nothing else is wrong. */
+bool net_tls_has_expired(const SSL *ssl);
 
 /** Say in out, which it empties first, why the handshake or connection of ssl failed, or why a lenient one
  *  counts no certificate: the peer's certificate and what is wrong with it, else OpenSSL's reasons.

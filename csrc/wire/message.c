@@ -168,6 +168,7 @@ static const struct wire_field auth_fields[] = {
 static const struct wire_field previous_fields[] = {
     REQUIRED("certificate", CERTIFICATE),
     OPTIONAL("facts", FACTS),
+    OPTIONAL("expired_for", INTEGER(1, INT64_MAX)), /* seconds, where it has expired */
     END,
 };
 

@@ -39,6 +39,8 @@ end
 tls_options.cert = assert(core.cert.load(folder .. "/server.pem"))
 tls_options.key = assert(core.key.load(folder .. "/server.key"))
 tls_options.store = store()
+tls_options.expired = math.tointeger(tonumber(tls_options.expired))
+tls_options.own = tls_options.own and assert(core.cert.load_all(tls_options.own))
 local tls = assert(core.tls.server(tls_options))
 
 local server
@@ -57,6 +59,8 @@ local function describe(exchange)
   local chain = exchange.peer_chain
   add("chain", chain and #chain)
   add("subject", chain and core.cert.parse(chain[1]).subject.CN)
+  local expired = exchange.peer_expired
+  add("expired", expired and core.cert.parse(expired[1]).subject.CN)
   add("refusal", exchange.peer_refusal)
   add("host", exchange:header "HOST")
   add("x", table.concat(exchange:headers "X", "|"))

@@ -3,6 +3,7 @@
 #include "pki/error.h"
 #include "pki/x509/constraints.h"
 
+#include <openssl/crypto.h>
 #include <openssl/x509v3.h>
 #include <time.h>
 
@@ -21,14 +22,49 @@ struct search {
     X509 *at;
 };
 
+/* Where a context keeps what pki_path_forgive() was told; set once for the process. */
+static CRYPTO_ONCE index_once = CRYPTO_ONCE_STATIC_INIT;
+static int forgiven_index = -1;
+
+static void make_index(void)
+{
+    forgiven_index = X509_STORE_CTX_get_ex_new_index(0, NULL, NULL, NULL, NULL);
+}
+
+bool pki_path_forgive(X509_STORE_CTX *ctx, const int64_t *seconds)
+{
+    if (!CRYPTO_THREAD_run_once(&index_once, make_index) || forgiven_index < 0)
+        return false;
+    /* OpenSSL keeps a pointer without const and gives it to pki_path_forgiven() alone. */
+    return X509_STORE_CTX_set_ex_data(ctx, forgiven_index, (void *)seconds);
+}
+
+const int64_t *pki_path_forgiven(X509_STORE_CTX *ctx)
+{
+    return forgiven_index < 0 ? NULL : X509_STORE_CTX_get_ex_data(ctx, forgiven_index);
+}
+
+/* Whether a certificate ended before its last second, or so many seconds ago. */
+static bool is_over(X509_STORE_CTX *ctx, const X509 *cert, int64_t seconds)
+{
+    X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
+    bool is_set = X509_VERIFY_PARAM_get_flags(param) & X509_V_FLAG_USE_CHECK_TIME;
+    time_t now = is_set ? X509_VERIFY_PARAM_get_time(param) : time(NULL);
+    /* -2: what is no time has ended */
+    return ASN1_TIME_cmp_time_t(X509_get0_notAfter(cert), now - (time_t)seconds) < 0;
+}
+
+bool pki_path_has_expired(X509_STORE_CTX *ctx, const X509 *cert)
+{
+    return is_over(ctx, cert, 0);
+}
+
 int pki_path_fault(int ok, X509_STORE_CTX *ctx)
 {
     if (ok || X509_STORE_CTX_get_error(ctx) != X509_V_ERR_CERT_HAS_EXPIRED)
         return ok;
-    const ASN1_TIME *end = X509_get0_notAfter(X509_STORE_CTX_get_current_cert(ctx));
-    X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
-    bool is_set = X509_VERIFY_PARAM_get_flags(param) & X509_V_FLAG_USE_CHECK_TIME;
-    if (ASN1_TIME_cmp_time_t(end, is_set ? X509_VERIFY_PARAM_get_time(param) : time(NULL)) != 0)
+    const int64_t *forgiven = X509_STORE_CTX_get_error_depth(ctx) == 0 ? pki_path_forgiven(ctx) : NULL;
+    if (is_over(ctx, X509_STORE_CTX_get_current_cert(ctx), forgiven ? *forgiven : 0))
         return ok;
     X509_STORE_CTX_set_error(ctx, X509_V_OK);
     return 1;
@@ -80,7 +116,8 @@ static bool try_path(struct search *s)
             goto out;
     if (!sk_X509_push(anchor, s->path[s->len - 1]) ||
         !X509_STORE_CTX_init(inner, X509_STORE_CTX_get0_store(s->outer), s->path[0], between) ||
-        !X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(inner), X509_STORE_CTX_get0_param(s->outer)))
+        !X509_VERIFY_PARAM_set1(X509_STORE_CTX_get0_param(inner), X509_STORE_CTX_get0_param(s->outer)) ||
+        !pki_path_forgive(inner, pki_path_forgiven(s->outer)))
         goto out;
     X509_STORE_CTX_set0_trusted_stack(inner, anchor);
     if (verify_one(inner) == 1)

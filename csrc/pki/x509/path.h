@@ -2,8 +2,11 @@
 #ifndef LEST_PKI_X509_PATH_H
 #define LEST_PKI_X509_PATH_H
 
+#include "base/error.h"
+
 #include <openssl/x509_vfy.h>
 #include <stdbool.h>
+#include <stdint.h>
 
 /** Certificates between a leaf and its anchor, at most. */
 enum { PKI_PATH_DEPTH_MAX = 16 };
@@ -22,6 +25,18 @@ int pki_path_verify(X509_STORE_CTX *ctx, STACK_OF(X509) * anchors);
 /** The callback for faults that makes notAfter inclusive, for a context that
  *  pki_path_verify() is not called for. */
 int pki_path_fault(int ok, X509_STORE_CTX *ctx);
+
+/** Pass over that the leaf, and it alone, has expired, by at most so many seconds: all else of its path is
+ *  looked at as it is now. For a context after its X509_STORE_CTX_init().
+ *  seconds  borrowed for as long as ctx; NULL for none
+ *  Returns false without memory. */
+bool pki_path_forgive(X509_STORE_CTX *ctx, const int64_t *seconds) LEST_MUST_USE;
+
+/** What pki_path_forgive() was told of a context, or NULL. */
+const int64_t *pki_path_forgiven(X509_STORE_CTX *ctx);
+
+/** Whether a certificate has expired by the time of a context. */
+bool pki_path_has_expired(X509_STORE_CTX *ctx, const X509 *cert);
 
 /** Whether a list has this certificate. */
 bool pki_path_has(const STACK_OF(X509) * list, const X509 *cert);

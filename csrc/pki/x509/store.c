@@ -62,12 +62,13 @@ static int refuse(X509_STORE_CTX *ctx, int reason, int depth)
 /* One certificate against the CRLs of the issuer that the outer chain found; gives the reason. OpenSSL's own
  * check does it, with the issuer as the one trusted certificate, since CRL scopes, critical extensions and
  * reasons are its trade; but it knows only "every CRL must be there" or none. */
-static int check_cert(X509_STORE_CTX *ctx, X509_STORE *crls, X509 *cert, X509 *issuer)
+static int check_cert(X509_STORE_CTX *ctx, X509_STORE *crls, X509 *cert, X509 *issuer, bool is_leaf)
 {
     int reason = X509_V_ERR_OUT_OF_MEM;
     X509_STORE_CTX *inner = X509_STORE_CTX_new();
     STACK_OF(X509) *trusted = sk_X509_new_null();
-    if (inner && trusted && sk_X509_push(trusted, issuer) && X509_STORE_CTX_init(inner, crls, cert, NULL)) {
+    if (inner && trusted && sk_X509_push(trusted, issuer) && X509_STORE_CTX_init(inner, crls, cert, NULL) &&
+        pki_path_forgive(inner, is_leaf ? pki_path_forgiven(ctx) : NULL)) {
         X509_STORE_CTX_set0_trusted_stack(inner, trusted);
         X509_STORE_CTX_set_verify_cb(inner, pki_path_fault);
         X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(inner);
@@ -104,8 +105,8 @@ static int check_revocation(X509_STORE_CTX *ctx)
             /* A leaf that is an anchor has no issuer in its chain, unless it is its own. */
             bool own_issuer = X509_get_extension_flags(cert) & EXFLAG_SS;
             X509 *issuer = depth < anchor ? sk_X509_value(chain, depth + 1) : own_issuer ? cert : NULL;
-            reason =
-                issuer ? check_cert(ctx, extras->crls, cert, issuer) : X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER;
+            reason = issuer ? check_cert(ctx, extras->crls, cert, issuer, depth == 0)
+                            : X509_V_ERR_UNABLE_TO_GET_CRL_ISSUER;
         }
         if (reason != X509_V_OK)
             return refuse(ctx, reason, depth);
@@ -275,6 +276,8 @@ static enum lest_status begin(const struct pki_store *store, struct pki_cert *le
     if (!*others || !*ctx || !X509_STORE_CTX_init(*ctx, store->x509, x509, *others))
         return pki_error(err, LEST_E_NOMEM, "out of memory");
     set_how(*ctx, how);
+    if (how->expired_s > 0 && !pki_path_forgive(*ctx, &how->expired_s))
+        return pki_error(err, LEST_E_NOMEM, "out of memory");
     return LEST_OK;
 }
 

@@ -60,6 +60,7 @@ struct pki_verify {
     int64_t at; /* seconds since 1970 */
     enum pki_purpose purpose;
     bool crl_required; /* for this one, even if not for the store */
+    int64_t expired_s; /* by how much the leaf, and it alone, may have expired; 0 for not at all */
 };
 
 /** Find and check a chain from leaf to an anchor.

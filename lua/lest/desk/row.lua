@@ -63,11 +63,12 @@ local function auth_of(principal, proven)
   return { [principal.kind] = { name = principal.name, anchors = principal.anchors } }
 end
 
-local function previous_of(row, principal)
+local function previous_of(row, principal, time)
   if not row.previous then return nil end
   if not row.own then wrong "the ledger has no such certificate as it renews" end
+  local late = time - principal.certificate.not_after
   return { certificate = principal.certificate, profile = row.own.profile,
-    facts = decoded(row.own, "facts") }
+    facts = decoded(row.own, "facts"), expired_for = late > 0 and late or nil }
 end
 
 local function approvals_of(row)
@@ -87,11 +88,12 @@ local function facts_of(row)
   local principal = principal_of(row, proven)
   if not principal.kind or not principal.name then wrong "it has no principal" end
   local device = row.own and row.own.device or row.principal_name
-  return { id = row.id, time = row.asked_at or row.time_us // 1000000, operation = row.operation,
+  local time = row.asked_at or row.time_us // 1000000
+  return { id = row.id, time = time, operation = row.operation,
     label = row.label, csr = csr, principal = principal, auth = auth_of(principal, proven),
     device = device and #device <= DEVICE_MAX and device or nil,
     tls = decoded(row, "tls") or {}, address = row.address, headers = decoded(row, "headers"),
-    previous = previous_of(row, principal), approvals = approvals_of(row) }
+    previous = previous_of(row, principal, time), approvals = approvals_of(row) }
 end
 
 --- Whether the row says what its policy stated and asked outside: an older version of lest did not.

@@ -1333,6 +1333,7 @@ local store = {}
 ---@field at? integer seconds since 1970; now if absent
 ---@field purpose? "client"|"server"|"any" "any" if absent
 ---@field crl_required? boolean each certificate but the anchor needs a CRL of its issuer
+---@field expired? integer by how many seconds the leaf, and it alone, may have expired; 0 if absent
 
 ---@class lest.store_try
 ---@field chain lest.cert[] leaf first; the key of each has signed the one before
@@ -1519,9 +1520,10 @@ local core_tls = {}
 
 --- TLS 1.2 and 1.3, ephemeral keys only, AEAD unless ciphers says otherwise, no resumption, no
 --- renegotiation. With a store a client is asked for a certificate; one that is presented must
---- verify, or the handshake fails (lenient: or counts as none). curves, separated by ":", are those
---- of clients' keys besides the NIST curves.
----@param options { cert: lest.cert, key: lest.key, store?: lest.store, lenient?: boolean, curves?: string, ciphers?: string, min_version?: "1.2"|"1.3" }
+--- verify, or the handshake fails (lenient: or counts as none). One that a CA of `own` has issued,
+--- and in which nothing is wrong but that it ended at most `expired` seconds ago, counts as none too.
+--- curves, separated by ":", are those of clients' keys besides the NIST curves.
+---@param options { cert: lest.cert, key: lest.key, store?: lest.store, lenient?: boolean, own?: lest.cert[], expired?: integer, curves?: string, ciphers?: string, min_version?: "1.2"|"1.3" }
 ---@return lest.tls?
 ---@return lest.error?
 function core_tls.server(options) end
@@ -1581,7 +1583,8 @@ function core_server.limits() end
 ---@field tls { version?: string, cipher?: string, group: string, client_certificate: boolean } without
 --- TLS, neither version nor cipher
 ---@field peer_chain? string[] DER, leaf first; the leaf is verified
----@field peer_refusal? string why the certificate that a lenient server was shown counts as none
+---@field peer_expired? string[] likewise, of a certificate of `own` that has expired, and counts as none
+---@field peer_refusal? string why the certificate that the server was shown counts as none
 ---@field aborted string|false why the answer is not waited for any more: "closed", "timeout", "refused", "stopped"
 local exchange = {}
 

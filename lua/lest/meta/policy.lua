@@ -106,6 +106,8 @@
 ---@class lest.request.previous
 ---@field certificate lest.cert it, as it was issued
 ---@field facts table<string, any> those of the approval that issued it
+---@field expired_for? integer seconds since its end, where it has expired; a label's `expired_grace`
+--- bounds it
 
 --- What the ledger knows of a request. Each part is a question to the authority, asked when it is
 --- looked at, once; where there is no answer the decision ends with 503. So does an approval after

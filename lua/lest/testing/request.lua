@@ -106,8 +106,9 @@ function Request:facts(now)
     local cert
     cert, err = self.previous:certificate_at(now)
     if not cert then error("testing.request: previous: " .. tostring(err), 0) end
+    local late = now - cert.not_after
     facts.previous = { certificate = cert, facts = self.previous.facts or {},
-      profile = self.previous.profile }
+      profile = self.previous.profile, expired_for = late > 0 and late or nil }
   end
   facts.csr, err = self:csr_of(facts)
   if not facts.csr then error("testing.request: csr: " .. tostring(err), 0) end

@@ -249,6 +249,8 @@ return {
   { file = "lua/lest/server/ledger/revocation.lua",
     specs = { "spec/unit/lua/server/ledger/revocation_spec.lua",
       "spec/unit/lua/server/ledger/operator_spec.lua" },
+    { "what has expired and can be renewed stays", "operator.clock() - longest_grace(operator)",
+      "operator.clock()" },
     { "revokes one of several", "if #rows > 1 then", "if false then" },
     { "a revoked one is revoked", "if not revoked[1] then", "if false then" },
     { "a part is a whole", "if each == name or", "if each:find(name, 1, true) or" },

@@ -223,7 +223,25 @@ return {
     { "the search is never said to be cut", "self.is_cut = tries.cut", "" },
   },
 
+  { file = "csrc/pki/x509/path.c", specs = STORE,
+    { "a CA that has expired is forgiven", "X509_STORE_CTX_get_error_depth(ctx) == 0 ?", "1 ?" },
+    { "forgiven for ever", "forgiven ? *forgiven : 0))", "forgiven ? 1 << 30 : 0))" },
+    { "all else is forgiven too", "if (ok || X509_STORE_CTX_get_error(ctx) != "
+      .. "X509_V_ERR_CERT_HAS_EXPIRED)", "if (ok)" },
+  },
+
+  { file = "csrc/net/tls.c", specs = { "spec/unit/net/tls_spec.lua" },
+    { "anybody's may have expired", "bool passes = ok == 1 && is_own(tls, ctx);",
+      "bool passes = ok == 1;" },
+    { "what has expired counts as good",
+      "if (ok == 1 && !(tls->own && pki_path_has_expired(ctx, leaf)))", "if (ok == 1)" },
+    { "what does not verify has expired only", "bool passes = ok == 1 && is_own(tls, ctx);",
+      "bool passes = true;" },
+  },
+
   { file = "csrc/pki/x509/store.c", specs = STORE,
+    { "a CA that has expired is forgiven where CRLs are", "issuer, depth == 0)",
+      "issuer, true)" , reason = "the path's own look at the CA's dates comes after" },
     { "only the leaf is looked for in CRLs", "depth == 0 || depth < anchor; depth++",
       "depth == 0; depth++" },
     { "a CRL is not looked at", "if (pki_path_has_crl_of(ctx, cert)) {", "if (0) {" },

@@ -251,6 +251,9 @@ return {
 
   { file = ROOM .. "proofs/certificate.lua",
     specs = { "spec/unit/lua/server/worker/proofs/certificate_spec.lua" },
+    { "one that has expired for anything", "request.row.renews and request", "request" },
+    { "one that has expired at any label",
+      "request.row.renews and request.label.options.expired_grace > 0", "request.row.renews" },
     { "a certificate of any size", "if #der > message.CERTIFICATE_MAX then", "if false then" },
     { "a chain of any length", "if i <= message.CHAIN_MAX then", "if true then" },
   },

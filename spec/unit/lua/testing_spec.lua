@@ -35,6 +35,12 @@ describe("a request of lest.testing", function()
     end
     assert.equal(86400, ends { left = "1d" })
     assert.equal(-3600, ends { expired = "1h" })
+    local function expired_for(options)
+      return facts({ operation = "simplereenroll", principal = testing.cert(options) }).previous
+        .expired_for
+    end
+    assert.equal(3600, expired_for { expired = "1h" })
+    assert.is_nil(expired_for { left = "1d" })
     assert.equal(30 * 86400, ends {})
     local later = facts({ principal = testing.cert { left = "1d" } }, NOW + 1000)
     assert.equal(NOW + 1000 + 86400, later.principal.certificate.not_after)

@@ -262,9 +262,60 @@ describe("client certificates", function()
       end
     end
     local _, out = curl(good)
-    assert.matches("client_certificate=true\nchain=2\nsubject=device001\nrefusal=nil\n", out)
+    assert.matches("client_certificate=true\nchain=2\nsubject=device001\nexpired=nil\n"
+      .. "refusal=nil\n", out)
     _, out = server:curl "/describe"
-    assert.matches("client_certificate=false\nchain=nil\nsubject=nil\nrefusal=nil\n", out)
+    assert.matches("client_certificate=false\nchain=nil\nsubject=nil\nexpired=nil\n"
+      .. "refusal=nil\n", out)
+  end)
+
+  it("count as none, and are told, where they are of our own and expired a while ago", function()
+    local late = ca:issue("late3", { by = sub, days = -1, ext = CLIENT_AUTH })
+    local second = os.time() - late.cert.not_after
+    local function start(seconds, own, ...)
+      if server then server:stop() end
+      server = https.start(folder, "expired=" .. seconds, "own=" .. own.path, ...)
+    end
+    start(second + 600, sub)
+    for _, version in ipairs { "1.2", "1.3" } do
+      local code, out = curl(late, "--tls-max", version)
+      assert.equal(0, code, out)
+      assert.matches("client_certificate=false\nchain=nil\nsubject=nil\nexpired=late3\n", out)
+      assert.matches("refusal=the client's certificate CN=late3 .*expired", out)
+    end
+    assert.matches("subject=device001\nexpired=nil\n", (select(2, curl(good))))
+    refused(ca:issue("late4", { by = sub, days = -1, ext = "extendedKeyUsage = serverAuth" }),
+      "purpose", "unsupported certificate")
+    refused(ca:issue("late5", { by = root, days = -1, ext = CLIENT_AUTH }), "expired",
+      "certificate expired")
+    local stranger = ca:root("stranger3", { days = -1, ext = "" })
+    refused(stranger, "self.signed", "unknown ca")
+    start(second - 600, sub)
+    refused(late, "expired", "certificate expired")
+    start(second + 600, root)
+    refused(late, "expired", "certificate expired")
+    start(second + 600, root, "lenient=true")
+    local _, out = curl(late)
+    assert.matches("chain=nil\nsubject=nil\nexpired=nil\nrefusal=the client's certificate", out)
+  end)
+
+  it("are refused where the CA has expired as well, or they were revoked", function()
+    local old = ca:sub("old", { by = root, days = -1 })
+    local under = ca:issue("under", { by = old, days = -1, ext = CLIENT_AUTH })
+    process.must(("cat %s >> %s/clients.pem"):format(old.path, folder))
+    server = https.start(folder, "expired=8640000", "own=" .. old.path)
+    refused(under, "expired", "certificate expired")
+    process.must(("cat %s > %s/clients.pem"):format(root.path, folder))
+    server:stop()
+    local late = ca:issue("late6", { by = sub, days = -1, ext = CLIENT_AUTH })
+    local _, path = ca:crl(sub, { late })
+    process.must(("cp %s %s/clients.crl"):format(path, folder))
+    server = https.start(folder, "expired=8640000", "own=" .. sub.path)
+    refused(late, "revoked", "certificate revoked")
+    local code, out = curl(ca:issue("late7", { by = sub, days = -1, ext = CLIENT_AUTH }))
+    assert.equal(0, code)
+    assert.matches("expired=late7", out, 1, true)
+    os.remove(folder .. "/clients.crl")
   end)
 
   it("7030-6-j are refused with a key that takes long, where the server is lenient too", function()

@@ -105,6 +105,9 @@ local function check_renewal(authority, request)
   if not list.has(label.renews, own.label) then
     refusal.raise(403, "the client certificate was issued at another label")
   end
+  if request.expired_for and csr.change then
+    refusal.raise(403, "the client certificate has expired, so its names cannot be changed")
+  end
   local good, problem = has_names_of(csr, cert)
   if not good and request:is_of_ra() then
     return check_enrollment(authority, request)

@@ -7,13 +7,24 @@ local record = require "lest.server.authority.record"
 
 local M = {}
 
+--- Who shows a certificate that has expired gets its names again, and no others.
+local function changes_expired(request, plan)
+  local previous = request.expired_for and request.previous
+  return previous and not (core.name.equal(plan.subject_der, previous.subject_der)
+    and core.san.equal(plan.san_der, previous.san_der))
+end
+
 --- What the profile makes of an approval, or why it does not.
 local function plan_of(authority, request, finish, name)
-  return profiles.plan_by(authority.config.profiles, request.label, name, {
+  local plan, problem, about = profiles.plan_by(authority.config.profiles, request.label, name, {
     verdict = finish, principal = request.principal, previous = request.previous, csr = request.csr,
     own = request.own and request.principal.certificate,
     ca = authority.issuers[request.label.ca or ""].cert, now = authority.clock(),
   })
+  if plan and changes_expired(request, plan) then
+    return nil, "the certificate has expired, and is renewed with its own names or not at all"
+  end
+  return plan, problem, about
 end
 
 --- What the policy let pass and something else does not; `extra` is for the ledger.

@@ -33,6 +33,7 @@ local SHOWN_MAX <const> = 1024
 ---@field purpose? table what a secret is shown for, and a one-time one bound to: key_hash, label,
 --- operation, kind
 ---@field own? table the ledger's row of the client certificate, where it was issued here
+---@field expired_for? integer seconds since that certificate's end, where it has expired
 ---@field is_unknown? boolean the client certificate is of a CA of ours, but not in the ledger
 ---@field previous? lest.cert the certificate being renewed
 ---@field renews? string its serial
@@ -83,11 +84,19 @@ function Request:prove(kind, facts, principal, ledger_name)
   self.device = principal.certificate and self.own and self.own.device or ledger_name
 end
 
---- Whether an RA of ours asks, which may do so for others (RFC 7030 3.7).
+--- How long ago a certificate of ours may have ended that is shown: it renews itself, and is good
+--- for nothing else.
+---@return integer seconds
+function Request:grace()
+  return self.operation.renews and self.label.expired_grace or 0
+end
+
+--- Whether an RA of ours asks, which may do so for others (RFC 7030 3.7); not any more once its
+--- certificate has expired.
 ---@return boolean
 function Request:is_of_ra()
   local cert = self.principal.certificate
-  return cert ~= nil and self.own ~= nil and list.has(cert.eku, RA_PURPOSE)
+  return cert ~= nil and not self.expired_for and self.own ~= nil and list.has(cert.eku, RA_PURPOSE)
 end
 
 --- The device as the ledger's rows have it: nil where the principal is its own.

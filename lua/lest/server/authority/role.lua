@@ -72,6 +72,7 @@ local function facts_of(request)
     approvals = request.approvals,
     previous = previous and {
       certificate = previous:der(), facts = json.decode(request.own.facts),
+      expired_for = request.expired_for,
     },
     principal = {
       kind = principal.kind, name = principal.name, anchors = principal.anchors,

@@ -191,6 +191,9 @@ local function cross_check(config, report)
       each.anchors = list.sorted_keys(config.anchors)
     end
     each.accepts, each.without_certificate = read_auth(each.auth)
+    if each.expired_grace > 0 and not each.accepts.certificate then
+      report(where .. ".expired_grace", "is for client certificates, and 'auth' takes none")
+    end
     if #each.anchors == 0 and not each.without_certificate then
       report(where .. ".auth", "needs a client certificate, and there are no anchors for one")
     end

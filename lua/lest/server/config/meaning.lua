@@ -34,7 +34,8 @@ return {
       .. "for TLS 1.3. Every suite must authenticate the server and have an ephemeral key. "
       .. "Absent: AEAD only.",
     client_certificate = "What becomes of a client whose certificate does not verify, being "
-      .. "expired, foreign or for another purpose. `\"strict\"` ends the handshake. With "
+      .. "expired, foreign or for another purpose. `\"strict\"` ends the handshake, unless a "
+      .. "label's `expired_grace` lets the certificate be renewed. With "
       .. "`\"lenient\"` it counts as none: the client gets `/cacerts` and may enroll with a "
       .. "password, and where a certificate is needed, `X-Reason` says what is wrong with the "
       .. "one it has.",
@@ -127,6 +128,13 @@ return {
     retry_after = "When a client is told to come back, unless the policy says so.",
     pending_expires = "How long a pending request waits for operators, unless the policy says so.",
     lost_answer = "For how long the same request, with the same key, gets its certificate again.",
+    expired_grace = "For how long a certificate that this server issued may have expired and "
+      .. "still be renewed here, by simplereenroll and with its own names; `request.previous."
+      .. "expired_for` tells the policy. `\"0s\"` is not at all. It is good for nothing else: its "
+      .. "handshake succeeds, and everywhere else it counts as none, as with "
+      .. "`client_certificate = \"lenient\"`. One that was revoked stays so. Before you set this, "
+      .. "revoke by serial number what `lest cert revoke --device` has passed over because it "
+      .. "had expired.",
     record = "Whether the ledger keeps what the policy was answered from outside of its request, "
       .. "as by an inventory over HTTP: up to 64 KiB of each decision, so that it can be made "
       .. "again. With `false` it has the hash of each answer.",

@@ -104,6 +104,7 @@ local label = s.record {
   retry_after = s.optional(duration.field { min = 1 }, "1m"),
   pending_expires = s.optional(duration.field { min = 60 }, "7d"),
   lost_answer = s.optional(duration.field {}, "1h"),
+  expired_grace = s.optional(duration.field { max = 31536000 }, "0s"),
   record = s.optional(s.boolean(), true),
 }
 

@@ -41,18 +41,28 @@ local function has_whole(row, name)
   return false
 end
 
+--- For how long what has expired can still be renewed somewhere.
+local function longest_grace(operator)
+  local longest = 0
+  for _, label in pairs(operator.labels) do
+    longest = math.max(longest, label.expired_grace or 0)
+  end
+  return longest
+end
+
 --- Certificates that can still be used and are asked for, no more than can be meant; and how many
 --- that are asked for cannot be used any more, by what ended them.
 ---@return table[]? rows
 ---@return { revoked: integer, expired: integer }|lest.error ended
 local function usable(operator, question, exact)
-  local now, found, ended = operator.clock(), {}, { revoked = 0, expired = 0 }
+  local since = operator.clock() - longest_grace(operator)
+  local found, ended = {}, { revoked = 0, expired = 0 }
   repeat
     local rows, last = certificates.list(operator, question)
     if not rows then return nil, last end
     question.before = last
     for _, row in ipairs(rows) do
-      local over = row.revoked_at and "revoked" or row.not_after < now and "expired"
+      local over = row.revoked_at and "revoked" or row.not_after < since and "expired"
       local is_meant = not exact or has_whole(row, exact)
       if is_meant and over then ended[over] = ended[over] + 1 end
       if is_meant and not over then table.insert(found, row) end

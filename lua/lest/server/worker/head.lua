@@ -24,7 +24,7 @@ local function collect_proofs(exchange, request)
         request)
     end
   end
-  local refused = accepts.certificate and exchange.peer_refusal
+  local refused = accepts.certificate and not offered.certificate and exchange.peer_refusal
   if next(offered) and not (refused and request.row.renews) then return end
   local status, reason = kinds.missing(accepts, offered, request.row.renews)
   refusal.raise(status, refused or reason)

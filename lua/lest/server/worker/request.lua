@@ -28,6 +28,7 @@ local M = {}
 ---@field is_committed? boolean the verdict is on its way: the client's leaving changes nothing
 ---@field who? string the proven principal
 ---@field device? string whom it is about, as the ledger has it
+---@field expired_for? integer seconds since the end of the certificate that is renewed
 ---@field status? integer what the client was answered
 ---@field reason? string
 ---@field verdict? string as the ledger has it
@@ -49,7 +50,8 @@ function M.new(exchange)
     -- Room for what it gets: Lua makes a table anew each time that it grows.
     operation = nil, row = nil, label = nil, offered = nil, claimed = nil, has_token = nil,
     delivered_ms = nil, csr = nil, headers = nil, handle = nil, channel = nil, limits = nil,
-    who = nil, device = nil, status = nil, verdict = nil, rule = nil, serial = nil,
+    who = nil, device = nil, expired_for = nil, status = nil, verdict = nil, rule = nil,
+    serial = nil,
   }, Request)
 end
 
@@ -90,7 +92,9 @@ function Request:log(exchange)
     "target", not label and short(exchange.target),
     "label", label and label.name or false, "address", exchange.address,
     "principal", self.who or false, "device", self.device or false,
-    "claimed", unknown and short(self.claimed), "certificate", short(exchange.peer_refusal),
+    "claimed", unknown and short(self.claimed),
+    "certificate", not self.expired_for and short(exchange.peer_refusal),
+    "expired_for", self.expired_for or false,
     "status", status, "verdict", self.verdict or false,
     "rule", short(self.rule), "reason", short(cut and cut.reason or self.reason),
     "serial", self.serial or false, "replayed", self.is_replayed or false,

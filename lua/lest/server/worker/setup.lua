@@ -96,6 +96,20 @@ local function curves(config)
   return table.concat(names, ":")
 end
 
+--- What the handshake lets pass of our own certificates that have expired: the longest grace of a
+--- label, and the CAs that issue. Which request one is good for is the authority's to say.
+local function grace(config)
+  local longest, own = 0, {}
+  for _, label in pairs(config.labels) do longest = math.max(longest, label.expired_grace) end
+  if longest == 0 then return 0 end
+  for _, each in ipairs(chain.cas(config)) do
+    local certs, err = chain.load(each[1], each[2])
+    if not certs then return nil, err end
+    table.insert(own, certs[1])
+  end
+  return longest, own
+end
+
 --- The TLS context of the server.
 ---@param config table
 ---@return lest.tls|nil
@@ -105,10 +119,12 @@ function M.tls(config)
   if not cert then return nil, key end
   local store, err = load_store(config)
   if store == nil then return nil, err end
+  local expired, own = grace(config)
+  if not expired then return nil, own end
   local tls
   tls, err = core.tls.server { cert = cert, key = key, store = store or nil,
-    lenient = config.tls.client_certificate == "lenient", curves = curves(config),
-    ciphers = config.tls.ciphers, min_version = config.tls.min_version }
+    lenient = config.tls.client_certificate == "lenient", expired = expired, own = own,
+    curves = curves(config), ciphers = config.tls.ciphers, min_version = config.tls.min_version }
   if not tls then return keypair.blame("tls", config.tls, cert, key, err) end
   return tls
 end

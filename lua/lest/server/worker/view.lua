@@ -36,7 +36,7 @@ local CLASS <const> = {
   claims = class "request.principal.claims",
   credential = class "request.principal.credential",
   tls = class("request.tls", set("version", "cipher", "channel_bound")),
-  previous = class("request.previous", set("certificate", "facts")),
+  previous = class("request.previous", set("certificate", "facts", "expired_for")),
   facts = class "request.previous.facts",
   approvals = class "request.approvals",
   approval = class("request.approval", set("operator", "note", "time")),
@@ -122,6 +122,7 @@ local PARTS <const> = {
   previous = function(previous)
     return previous and view(CLASS.previous, {
       certificate = previous.certificate, facts = view(CLASS.facts, previous.facts or {}),
+      expired_for = previous.expired_for,
     })
   end,
   approvals = function(approvals)

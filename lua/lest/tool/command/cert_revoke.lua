@@ -20,20 +20,20 @@ local function confirm(rows, narrow)
   return (io.read() or ""):lower():find "^%s*y" ~= nil
 end
 
-local function revoke_named(options, ledger, narrow)
+local function revoke_named(options, ledger, how, narrow)
   local asked = { name = options.name, exact = options.exact, reason = options.reason }
   local err
-  asked.found, err = operator.run(ledger, "cert_find_named", asked)
+  asked.found, err = operator.run(ledger, "cert_find_named", asked, how)
   if not asked.found then return nil, err end
   if not options.yes and not confirm(asked.found.rows, narrow) then
     return fail("refused", "nothing was revoked")
   end
-  return operator.run(ledger, "cert_revoke_named", asked)
+  return operator.run(ledger, "cert_revoke_named", asked, how)
 end
 
-local function revoke_device(options, ledger)
+local function revoke_device(options, ledger, how)
   local result, err = operator.run(ledger, "cert_revoke_device", { device = options.device,
-    reason = options.reason })
+    reason = options.reason }, how)
   if err and err.code == "not_found" then
     err.message = ("%s; %s"):format(err.message, operate.called(options.device))
   end
@@ -113,7 +113,7 @@ function M.run(options, config, narrow)
   local way = way_of(options)
   local ledger <close>, problem = ledger_file.open(config)
   if not ledger then return nil, problem end
-  local result, err = REVOKE[way](options, ledger, narrow)
+  local result, err = REVOKE[way](options, ledger, { labels = config.labels }, narrow)
   local credentials, unknown = good_credentials(ledger, result and result.rows or {},
     options.device or options.name)
   local said = credentials and credentials_text(credentials) or tostring(unknown)

@@ -59,6 +59,8 @@ describe("a recorded decision", function()
     assert.is_true(facts.principal.is_own)
     assert.same({ certificate = { name = "device001", anchors = "own" } }, facts.auth)
     assert.same({ certificate = cert, profile = "p", facts = { site = "south" } }, facts.previous)
+    renewal.asked_at = cert.not_after + 7
+    assert.equal(7, row_module.read(renewal).previous.expired_for)
     assert.equal("device001", facts.device)
     renewal.own = nil
     assert.same({ nil, "the ledger has no such certificate as it renews" },

@@ -73,6 +73,48 @@ describe("store", function()
       { untrusted = { sub.cert } })
   end)
 
+  it("forgives a leaf that it has expired, for so many seconds, and nothing else of its path",
+    function()
+    local trust, untrusted = store(root), { sub.cert }
+    local ends = leaf.cert.not_after
+    local function at(seconds, expired)
+      return { untrusted = untrusted, at = ends + seconds, expired = expired }
+    end
+    assert(trust:verify(leaf.cert, at(100, 100)))
+    assert(trust:verify(leaf.cert, at(0, 0)))
+    for _, case in ipairs { { 101, 100 }, { 1, 0 }, { 1 }, { 1, -1 }, { 1, math.mininteger } } do
+      refused("CN=leaf %(depth 0%) is not trusted: certificate has expired", trust, leaf.cert,
+        at(case[1], case[2]))
+    end
+    refused("not yet valid", trust, leaf.cert, { untrusted = untrusted, expired = 10 * DAY,
+      at = leaf.cert.not_before - 1 })
+    refused("purpose", trust, leaf.cert, { untrusted = untrusted, expired = 100, at = ends + 1,
+      purpose = "server" })
+    -- The CAs end later, and are forgiven nothing.
+    refused("%(depth [12]%) is not trusted: certificate has expired", trust, leaf.cert,
+      { untrusted = untrusted, at = sub.cert.not_after + 1, expired = 400 * DAY })
+    refused("CN=sub %(depth 0%) is not trusted: certificate has expired", store(sub), sub.cert,
+      { at = sub.cert.not_after + 1 })
+  end)
+
+  it("forgives that where CRLs are looked at, and no CA, and none that is revoked", function()
+    local late = ca:issue("late-fine", { by = sub, days = -1, ext = "keyUsage = digitalSignature" })
+    local lost = ca:issue("late-lost", { by = sub, days = -1, ext = "keyUsage = digitalSignature" })
+    local crl = ca:crl(sub, { lost })
+    local trust = assert(core.store.new { anchors = { root.cert }, crls = { crl } })
+    local how = { untrusted = { sub.cert }, expired = 400 * DAY }
+    assert(trust:verify(late.cert, how))
+    refused("revoked", trust, lost.cert, how)
+    how.expired = nil
+    refused("has expired", trust, late.cert, how)
+    local old = ca:sub("old-sub", { by = root, days = -1 })
+    local under = ca:issue("under-old", { by = old, days = -1 })
+    local of_root = ca:crl(root, {})
+    trust = assert(core.store.new { anchors = { root.cert }, crls = { of_root } })
+    refused("CN=old%-sub %(depth 1%) is not trusted: certificate has expired", trust, under.cert,
+      { untrusted = { old.cert }, expired = 400 * DAY })
+  end)
+
   it("7030-3.3.1-b refuses what is expired or not yet valid, and names it", function()
     local trust, others = store(root), { sub.cert }
     assert(trust:verify(leaf.cert, { untrusted = others, at = now + 29 * DAY }))

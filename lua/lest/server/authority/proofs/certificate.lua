@@ -64,14 +64,16 @@ local function own_certificate(authority, chain)
 end
 
 --- The verified chain to some anchors, the row of one of ours, and whether it should have one. A
---- CRL is required of strangers' CAs: of what has a row, the ledger knows.
-local function chain_to(authority, anchors, leaf, untrusted)
-  local how = { untrusted = untrusted, purpose = "client" }
+--- CRL is required of strangers' CAs: of what has a row, the ledger knows. And nothing but what has
+--- a row may have expired.
+local function chain_to(authority, anchors, leaf, untrusted, grace)
+  local crl_required = authority.config.crl_required
+  local how = { untrusted = untrusted, purpose = "client", expired = grace }
   local chain, err = anchors.store:verify(leaf, how)
   if not chain then return nil, err end
   local row, is_ours = own_certificate(authority, chain)
-  if authority.config.crl_required and not row then
-    how.crl_required = true
+  if (crl_required or grace > 0) and not row then
+    how.crl_required, how.expired = crl_required, 0
     chain, err = anchors.store:verify(leaf, how)
     if not chain then return nil, err end
   end
@@ -86,7 +88,8 @@ local function verify(authority, request, certs)
   refuse_revoked(authority, leaf)
   local failure
   for _, name in ipairs(request.label.anchors) do
-    local chain, row, is_ours = chain_to(authority, authority.anchors[name], leaf, certs)
+    local chain, row, is_ours = chain_to(authority, authority.anchors[name], leaf, certs,
+      request:grace())
     if chain then return leaf, row, name, is_ours and not row end
     refusal.raise_memory(row)
     failure = failure or row
@@ -107,6 +110,8 @@ function M.prove(authority, request, offered)
   end
   local name = principal.of_subject(cert)
   request.own = row
+  local late = authority.clock() - cert.not_after
+  request.expired_for = late > 0 and request:grace() > 0 and late or nil
   request:prove("certificate", { name = name, anchors = anchors },
     { kind = "certificate", name = name, anchors = anchors, certificate = cert },
     principal.of_certificate(anchors, cert))

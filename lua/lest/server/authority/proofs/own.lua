@@ -46,7 +46,8 @@ local function is_issuer(ca, cert)
   return ca.subject_der == cert.issuer_der and (not cert.aki or cert.aki == ca.ski)
 end
 
---- The certificate, its row and the name of the label's anchors; nil where it must be verified.
+--- The certificate, its row and the name of the label's anchors; nil where it must be verified. It
+--- may have expired, by as much as the request has grace.
 ---@param authority lest.authority
 ---@param request lest.authority.request
 ---@param der string of the leaf
@@ -60,8 +61,8 @@ function M.find(authority, request, der)
   local rows, err = authority.ledger:rows("certificate_find", { serial = cert.serial })
   if not rows then error(err) end
   local now = authority.clock()
-  if now < cert.not_before or now > cert.not_after or not allows(cert.eku, "clientAuth")
-    or not allows(cert.key_usage, "digitalSignature") then
+  if now < cert.not_before or now > cert.not_after + request:grace()
+    or not allows(cert.eku, "clientAuth") or not allows(cert.key_usage, "digitalSignature") then
     return nil
   end
   for _, row in ipairs(rows) do

@@ -13,8 +13,8 @@ local STACK_MAX <const> = 8000
 local SHOWN <const> = { "crl_required", "drain", "ledger", "limits", "listen", "log_level",
   "metrics", "profiles", "shutdown_delay", "watchdog", "workers" }
 local SHOWN_OF_LABEL <const> = { "anchors", "auth", "ca", "csrattrs", "digest_first",
-  "error_bodies", "lost_answer", "pending_expires", "profile", "profiles", "realm", "record",
-  "renews", "retry_after", "transfer_encoding", "wrap" }
+  "error_bodies", "expired_grace", "lost_answer", "pending_expires", "profile", "profiles", "realm",
+  "record", "renews", "retry_after", "transfer_encoding", "wrap" }
 local SHOWN_OF_TLS <const> = { "ciphers", "client_certificate", "min_version" }
 
 local function age_s(since_us)

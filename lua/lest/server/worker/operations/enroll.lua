@@ -48,6 +48,7 @@ end
 --- What the policy sees, as facts of a view.
 local function shown_facts(worker, exchange, request, facts)
   local principal, previous = facts.principal, facts.previous
+  request.expired_for = previous and previous.expired_for
   if principal.certificate then
     principal.certificate = assert(core.cert.parse(principal.certificate))
   end

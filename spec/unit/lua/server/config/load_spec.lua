@@ -134,6 +134,17 @@ describe("a configuration", function()
     assert(parse(good))
   end)
 
+  it("forgives no certificate that has expired unless told, and where one is taken", function()
+    assert.equal(0, parse(GOOD).labels.default.expired_grace)
+    local with = 'auth = { "certificate", "basic" }, expired_grace = "7d"'
+    local good = GOOD:gsub('auth = { "certificate", "basic" }', with)
+    assert.equal(604800, assert(parse(good)).labels.default.expired_grace)
+    assert.matches("labels.default.expired_grace: is for client certificates, and 'auth' takes no",
+      edited('auth = { "certificate", "basic" }', 'auth = "basic", expired_grace = "7d"'))
+    assert.matches("expired_grace", edited('auth = { "certificate", "basic" }',
+      (with:gsub("7d", "366d"))))
+  end)
+
   it("finds a label that nobody could use", function()
     local message <const> =
       "labels.default.auth: needs a client certificate, and there are no anchors for one"

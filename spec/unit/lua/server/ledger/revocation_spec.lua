@@ -25,8 +25,13 @@ describe("certificates of a name", function()
     temporary.clean()
   end)
 
+  local labels
+
+  before_each(function() labels = {} end)
+
   local function run(operation, arguments)
-    return operator.run(ledger, operation, arguments, { clock = function() return NOW end })
+    return operator.run(ledger, operation, arguments,
+      { clock = function() return NOW end, labels = labels })
   end
 
   local function find(arguments)
@@ -48,6 +53,14 @@ describe("certificates of a name", function()
     assert.equal("05 03 02 01", (find { name = "PUMP7" }))
     assert.equal("not_found", (find { name = "pump8" }))
     assert.equal("not_found", (find { name = "\xff" }))
+  end)
+
+  it("are those too that have expired and can still be renewed", function()
+    issue("01", "CN=pump7", { not_after = NOW - 50 })
+    issue("02", "CN=pump7", { not_after = NOW - 51 })
+    assert.equal("refused", (find { name = "pump7" }))
+    labels = { a = { expired_grace = 50 }, b = { expired_grace = 0 } }
+    assert.equal("01", (find { name = "pump7" }))
   end)
 
   it("are those of a whole value where that is asked for", function()

@@ -48,7 +48,8 @@ describe("a client certificate that is verified", function()
     }
     local label = { anchors = options.anchors or { "own", "factory" },
       accepts = { certificate = true, basic = true },
-      auth = { assert(kinds.parse "certificate"), assert(kinds.parse "basic") } }
+      auth = { assert(kinds.parse "certificate"), assert(kinds.parse "basic") },
+      expired_grace = options.grace or 0 }
     local begin = { id = "a-1", operation = options.operation or "simpleenroll",
       basic = options.basic }
     local request = request_module.new({}, begin, label, os.time())
@@ -130,6 +131,41 @@ describe("a client certificate that is verified", function()
       assert.equal("the client certificate is not accepted here",
         prove({ wrong.cert:der() }).reason, wrong.name)
     end
+  end)
+
+  it("of ours may have expired where it is renewed, within the label's grace", function()
+    local function expired(name, by)
+      return made:issue(name, { by = by, ext = CLIENT, days = -1 }).cert
+    end
+    local own, foreign = expired("own-late", root), expired("foreign-late", factory)
+    local since = os.time() - own.not_after
+    local rows = { { serial = own.serial, issuer = us, der = own:der() } }
+    local function renewal(cert, options)
+      options = options or {}
+      options.rows, options.grace = options.rows or rows, options.grace or since + 600
+      options.operation = options.operation or "simplereenroll"
+      return prove({ cert:der() }, options)
+    end
+    for _, crl_required in ipairs { false, true } do
+      local request = renewal(own, { crl_required = crl_required })
+      assert.equal(us, request.own.issuer)
+      assert.is_true(request.expired_for >= since and request.expired_for < since + 60)
+    end
+    assert.is_nil(renewal(ours.cert, { rows = { { serial = ours.cert.serial, issuer = us,
+      der = ours.cert:der() } } }).expired_for)
+    for why, refused in pairs {
+      ["past its grace"] = renewal(own, { grace = since - 600 }),
+      ["without grace"] = renewal(own, { grace = 0 }),
+      ["for something else"] = renewal(own, { operation = "simpleenroll" }),
+      ["without its row"] = renewal(own, { rows = {} }),
+      ["of a CA that has left"] = renewal(own, { issuers = {} }),
+      ["of another CA"] = renewal(foreign, { anchors = { "factory" } }),
+    } do
+      assert.equal("the client certificate is not accepted here", refused.reason, why)
+      assert.matches("has expired", refused.detail, 1, true)
+    end
+    rows[1].revoked_at = 1
+    assert.equal("the client certificate is revoked", renewal(own).reason)
   end)
 
   it("takes nothing from a password where that is enough, but renews nothing then", function()

@@ -1,8 +1,10 @@
 -- A certificate of ours is known by its bytes; anything out of the ordinary is left to the whole
 -- verification.
 local core = require "lest.core"
+local operations = require "lest.server.wire.operations"
 local own = require "lest.server.authority.proofs.own"
 local pki = require "support.pki"
+local request_module = require "lest.server.authority.request"
 local temporary = require "support.temporary"
 
 local CLIENT <const> = "extendedKeyUsage = clientAuth\nkeyUsage = digitalSignature\n"
@@ -31,7 +33,8 @@ describe("a certificate of ours", function()
         return parameters.serial == row.serial and { row } or {}
       end },
     }
-    local request = { label = { anchors = { "own" } } }
+    local request = request_module.new({}, { operation = "simplereenroll" },
+      { anchors = { "own" }, expired_grace = 0 }, os.time())
     local der = cert:der()
     if change then change(authority, row, request) end
     return own.find(authority, request, der), authority, row
@@ -61,6 +64,20 @@ describe("a certificate of ours", function()
     assert.truthy(find(function(authority)
       authority.clock = function() return leaf.cert.not_after end
     end))
+  end)
+
+  it("may have expired where it is renewed, within the label's grace", function()
+    local function at(seconds, operation, grace)
+      return (find(function(authority, _, request)
+        authority.clock = function() return leaf.cert.not_after + seconds end
+        request.label.expired_grace = grace or 3600
+        request.operation = operations[operation or "simplereenroll"]
+      end))
+    end
+    assert.truthy(at(3600))
+    assert.is_nil(at(3601))
+    assert.is_nil(at(1, "simpleenroll"))
+    assert.is_nil(at(1, "simplereenroll", 0))
   end)
 
   it("is verified where the label's anchors do not vouch for its CA, or not any more", function()
