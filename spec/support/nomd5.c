@@ -1,5 +1,4 @@
 /* An OpenSSL without MD5, as one in FIPS mode is: for LD_PRELOAD. */
-#define _GNU_SOURCE /* RTLD_NEXT */
 #include <dlfcn.h>
 #include <openssl/evp.h>
 
