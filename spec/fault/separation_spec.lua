@@ -197,9 +197,10 @@ describe("the separation of processes", function()
     end
     assert_only("worker", with { socket = 4 }) -- listening, the authority's, control's, the inbox
     assert_only("control", with { socket = 2 + workers })
-    -- A pool for scrypt and one for the ledger; a connection, one for checkpoints, and the sync's.
+    -- A pool for scrypt and one for the ledger; a connection, one for checkpoints, and the sync's,
+    -- of the WAL and of the database's header.
     assert_only("authority", with { socket = 1 + workers, ["anon_inode:[eventfd]"] = 2,
-      ["ca/ledger/ledger.db"] = 2, ["ca/ledger/ledger.db-wal"] = 3,
+      ["ca/ledger/ledger.db"] = 3, ["ca/ledger/ledger.db-wal"] = 3,
       ["ca/ledger/ledger.db-shm"] = 1 })
   end)
 end)
