@@ -505,9 +505,9 @@ const struct ledger_statement ledger_statements[] = {
       { OUTBOX_ENTRY_PARAMETERS, INTEGER(next_at), TEXT_OR_NULL(problem) } },
     /* What has waited for another one that is over is due, and its own wait begins. */
     { "outbox_follow",
-      "UPDATE outbox SET next_at = :now, since = :now WHERE serial = :serial AND issuer = :issuer AND policy = :policy"
-      " AND kind = 'revoked' AND state = 'waiting' AND tries = 0",
-      { TEXT(serial), TEXT(issuer), TEXT(policy), INTEGER(now) } },
+      "UPDATE outbox SET next_at = :now, since = :now WHERE serial = :serial AND (:policy IS NULL OR"
+      " issuer = :issuer AND policy = :policy) AND kind = 'revoked' AND state = 'waiting' AND tries = 0",
+      { TEXT(serial), TEXT_OR_NULL(issuer), TEXT_OR_NULL(policy), INTEGER(now) } },
     /* Unless it has begun anew meanwhile. */
     { "outbox_give_up",
       "UPDATE outbox SET state = 'failed', problem = coalesce(:problem, problem) WHERE" OUTBOX_ENTRY

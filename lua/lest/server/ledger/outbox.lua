@@ -52,9 +52,15 @@ function operations.outbox_retry(operator, arguments)
   return change(operator, arguments.id, "outbox_retry", { now = operator.clock() })
 end
 
---- No hook is to hear of it any more.
+--- No hook is to hear of it any more. What waited for that is due.
 function operations.outbox_drop(operator, arguments)
-  return change(operator, arguments.id, "outbox_drop", {})
+  local parameters = {}
+  local result, err = change(operator, arguments.id, "outbox_drop", parameters)
+  if not result or parameters.kind ~= "issued" then return result, err end
+  local followed
+  followed, err = operator.ledger:run("outbox_follow",
+    { serial = parameters.serial, now = operator.clock() })
+  return followed and result, err
 end
 
 return M

@@ -98,6 +98,23 @@ describe("an operator", function()
       { "revoked", "0a", "x", "", "alice", now } }, found)
   end)
 
+  it("makes a revocation due whose issue nobody is to hear of any more", function()
+    for _, row in ipairs { { "issued", "0a" }, { "revoked", "0a" }, { "revoked", "0b" } } do
+      local entry = { kind = row[1], serial = row[2], issuer = "ca", policy = "/a.lua" }
+      assert(ledger:run("outbox_add", { kind = row[1], serial = row[2], issuer = "ca",
+        policy = "/a.lua", label = "x", time = now - 10 }))
+      entry.next_at = now + 3000
+      assert(ledger:run("outbox_again", entry))
+    end
+    assert.equal(1, run("outbox_drop", { id = "issued-0a" }).entries)
+    local found = {}
+    for i, row in ipairs(ledger:rows("outbox_list", { limit = 9 })) do
+      found[i] = { row.kind, row.serial, row.next_at }
+    end
+    assert.same({ { "revoked", "0b", now + 3000 }, { "revoked", "0a", now } }, found)
+    assert_fails("not_found", "outbox_drop", { id = "issued-0a" })
+  end)
+
   it("revokes none where several CAs have used the serial", function()
     assert(ledger:run("request_add", rows.request()))
     assert(ledger:run("certificate_add", rows.certificate { serial = "01" }))
