@@ -163,11 +163,13 @@ const struct ledger_statement ledger_statements[] = {
       " :facts)",
       { TEXT(id), TEXT(name), TEXT(kind), TEXT(secret_kind), TEXT(cost), BLOB(salt), BLOB(hash),
         INTEGER(one_time), INTEGER(created), INTEGER_OR_NULL(expires), TEXT(facts) } },
-    /* Those that may still authenticate, with their secrets' hashes. */
+    /* Those that may still authenticate, with their secrets' hashes; or the one with an id or a hash, of
+     * however many. */
     { "credentials_live",
       "SELECT " CREDENTIAL ", cost, salt, hash FROM credentials WHERE name = :name AND kind = :kind"
-      " AND" CREDENTIAL_LIVE " ORDER BY seq DESC LIMIT 64",
-      { TEXT(name), TEXT(kind), INTEGER(now) } },
+      " AND (:id IS NULL OR id = :id) AND (:hash IS NULL OR hash = :hash) AND" CREDENTIAL_LIVE
+      " ORDER BY seq DESC LIMIT 64",
+      { TEXT(name), TEXT(kind), TEXT_OR_NULL(id), BLOB_OR_NULL(hash), INTEGER(now) } },
     /* Those that are over, to tell who knows a random secret so. */
     { "credentials_over",
       "SELECT state, secret_kind, salt, hash FROM credentials WHERE name = :name AND kind = :kind"

@@ -95,9 +95,11 @@ function Store:add(wanted)
   return self:write(prepared)
 end
 
---- The credentials of a name and kind that may still authenticate, with what their secrets leave.
-local function live(store, kind, name, now)
-  return store.ledger:rows("credentials_live", { name = name, kind = kind, now = now })
+--- The credentials of a name and kind that may still authenticate, with what their secrets leave;
+--- perhaps the one with an id or a hash alone.
+local function live(store, kind, name, now, one)
+  return store.ledger:rows("credentials_live", { name = name, kind = kind, now = now,
+    id = one and one.id, hash = one and one.hash })
 end
 
 --- Whether a name has no credential of a kind that still authenticates a new request.
@@ -336,7 +338,7 @@ function Store:check_token(token, purpose)
   if not owners[1] then return refuse "no credential has this token" end
   local name, now = owners[1].name, purpose.now or self.clock()
   local rows
-  rows, err = live(self, "bearer", name, now)
+  rows, err = live(self, "bearer", name, now, { hash = hash })
   if not rows then return nil, err end
   local found = secrets.match_token(rows, hash)
   local best = choose(found, purpose, now)
@@ -348,11 +350,9 @@ end
 
 --- Whether a reusable one still authenticates: an operator may have removed it since check().
 local function check_live(store, credential, now)
-  local rows, err = live(store, credential.kind, credential.name, now)
+  local rows, err = live(store, credential.kind, credential.name, now, { id = credential.id })
   if not rows then return nil, err end
-  for _, row in ipairs(rows) do
-    if row.id == credential.id then return true end
-  end
+  if rows[1] then return true end
   return refuse "the credential was removed meanwhile, or is over"
 end
 

@@ -45,6 +45,26 @@ describe("credentials", function()
     return err
   end
 
+  it("finds a Bearer token among however many of its name", function()
+    local made = {}
+    for i = 1, 70 do
+      made[i] = assert(store:add { name = "line-4", kind = "bearer", reusable = i < 3 })
+    end
+    local purpose = context { kind = "bearer" }
+    for _, i in ipairs { 1, 2, 3, 70 } do
+      local who = assert(store:check_token(made[i].secret, purpose))
+      assert.same({ made[i].id, "enroll" }, { who.id, who.may })
+      assert.is_true(store:use(who, purpose, now + 60))
+    end
+    local who = assert(store:check_token(made[1].secret, purpose))
+    assert.equal(1, store:remove(made[1].id))
+    assert.is_nil((store:use(who, purpose, now + 60)))
+    assert.is_nil((store:check_token(made[1].secret, purpose)))
+    assert.equal("fetch", store:check_token(made[3].secret, purpose).may)
+    local _, err = store:check_token(made[3].secret, context { kind = "bearer", key_hash = "k2" })
+    assert.equal("the one-time secret is used up", err.reason)
+  end)
+
   it("makes a random secret, gives it once and stores it hashed", function()
     local facts = { site = "Ulm", rack = 7, hot = true }
     local made = assert(store:add { name = "device001", facts = facts })
