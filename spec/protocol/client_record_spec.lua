@@ -125,6 +125,22 @@ describe("a client's record", function()
     assert.truthy(result.out:find(said:gsub("^cacerts: ", ""), 1, true), result.out)
   end)
 
+  it("takes what a proxy was asked for no request", function()
+    server:on_connect { http(403, {}, "no"), "close" }
+    local script = folder .. "/ask.lua"
+    process.write(script, ([[
+      local client = require "lest".client { url = "https://est.example.com", trust = %q }
+      assert(client:record(%q))
+      print(select(2, client:cacerts()))]]):format(world.root.path, file))
+    local said = shell.run(("https_proxy=http://me:%s@127.0.0.1:%d %s"):format(PASSWORD,
+      server.port, shell.line("run", script))).out
+    assert.matches("does not let the connection through: 403", said)
+    assert.is_nil(assert(core.file.read(file)):find(PASSWORD, 1, true))
+    local result = play()
+    assert.equal(6, result.code, result.out .. result.err)
+    assert.truthy(result.out:find("there was no request, as recorded: ", 1, true), result.out)
+  end)
+
   it("has no secret, unless it shall; is for its owner, and plain text", function()
     local function run(how)
       server:answer(http(401, { ["WWW-Authenticate"] = 'Basic realm="r"' }))

@@ -99,13 +99,14 @@ end
 ---@param seen { sent: string, received: string, tls: table }
 ---@param err? lest.error in place of an answer
 function Recorder:add(client, operation, seen, err)
-  local tls = seen.tls
+  local tls, sent, received = seen.tls, seen.sent, seen.received
+  if operation and sent:find "^CONNECT " then sent, received = "", "" end -- with a proxy alone
   local text = exchange_text {
     operation = operation, chain = refused_chain(tls),
     error = err and tostring(err), code = err and err.code,
     tls = tls.version and ("%s %s"):format(tls.version, tls.cipher),
-    sent = self.secrets and seen.sent or secrets.request(seen.sent),
-    received = self.secrets and seen.received or secrets.answer(seen.received),
+    sent = self.secrets and sent or secrets.request(sent),
+    received = self.secrets and received or secrets.answer(received),
   }
   if #self.exchanges >= EXCHANGES_MAX or self.size + #text > BYTES_MAX then
     if not self.full then client.notify("warning", self.path .. " is full: no more is recorded") end

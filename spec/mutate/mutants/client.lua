@@ -152,8 +152,8 @@ return {
   },
 
   { file = "lua/lest/client/recorder.lua", specs = { "spec/protocol/client_record_spec.lua" },
-    { "secrets of requests are recorded", "self.secrets and seen.sent or", "seen.sent or" },
-    { "secrets of answers are recorded", "self.secrets and seen.received or", "seen.received or" },
+    { "secrets of requests are recorded", "self.secrets and sent or", "sent or" },
+    { "secrets of answers are recorded", "self.secrets and received or", "received or" },
     { "others may read it", "{ mode = MODE }", "{}" },
     { "it has no end", "if #self.exchanges >= EXCHANGES_MAX or self.size + #text > BYTES_MAX then",
       "if false then" },
