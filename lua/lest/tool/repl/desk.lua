@@ -14,6 +14,7 @@ local list = require "lest.base.list"
 local records = require "lest.desk.record"
 local row_module = require "lest.desk.row"
 local schema = require "lest.base.schema"
+local specs = require "lest.tool.policy.specs"
 local steppings = require "lest.desk.stepping"
 local stops = require "lest.tool.repl.stops"
 local traces = require "lest.tool.inspect.traces"
@@ -279,6 +280,8 @@ function M.open(config, row, options)
   self.loaded, self.env = list.set(list.sorted_keys(package.loaded)), {}
   for key, value in pairs(_G) do self.env[key] = value end
   self.env._G = self.env
+  self.env.os = setmetatable({ exit = os.exit }, { __index = os }) -- of who types
+  specs.refuse_exit()
   local ok, err = desk.read(policies(), self.files)
   if ok then ok, err = account.settle(config) end
   local policy
