@@ -89,10 +89,6 @@ return {
     { "a spec that ends the process passes", "  M.refuse_exit()\n  local", "  local" },
   },
 
-  { file = "lua/lest/tool/repl/desk.lua", specs = DESK,
-    { "a policy ends the prompt", "  specs.refuse_exit()\n", "" },
-  },
-
   { file = "lua/lest/desk/account.lua", specs = DESK,
     { "a policy as root", "if core.process.uid ~= 0 then return true end", "do return true end" },
     { "globals that can be set", "  globals.close()\n", "" },
@@ -109,6 +105,7 @@ return {
   },
 
   { file = "lua/lest/tool/repl/desk.lua", specs = DESK,
+    { "a policy ends the prompt", "  specs.refuse_exit()\n", "" },
     { "the policy of before", "    self.files[each.file] = read[each.file]\n", "" },
     { "modules of before", "package.loaded[name] = nil", "package.loaded[name] = true" },
   },
