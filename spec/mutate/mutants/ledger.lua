@@ -118,7 +118,7 @@ return {
       ":name <> '' AND kind = :kind\"\n      \" AND (:id" },
     { "credentials of any kind", 'name = :name AND kind = :kind"\n      " AND (:id',
       "name = :name AND :kind <> ''\"\n      \" AND (:id",
-      specs = { "spec/protocol/digest_spec.lua" } },
+      specs = { "spec/protocol/challenge_password_spec.lua" } },
     { "a salt of any name", "WHERE name = :name AND removed IS NULL AND secret_kind",
       "WHERE :name <> '' AND removed IS NULL AND secret_kind" },
     { "a salt of another cost", '" AND cost = :cost ORDER', '" AND :cost <> \'\' ORDER' },
