@@ -31,6 +31,8 @@ local function answer(self, visitor, frame)
   return visitor.channel:send_wait(text, SEND_MS) and 0 or 1
 end
 
+local go_on
+
 local function start(self, visitor, frame)
   if self.children:is_full(visitor.peer.uid) then
     return refuse(visitor, frame, "unavailable", "too many commands run at once")
@@ -44,11 +46,17 @@ local function start(self, visitor, frame)
     elseif code ~= 0 then
       refuse(visitor, frame, "unavailable", "the ledger could not be asked")
     end
-    local next_frame = table.remove(visitor.queries, 1)
-    if next_frame and visitor.channel then start(self, visitor, next_frame) end
+    go_on(self, visitor)
   end)
   if not child then return refuse(visitor, frame, err.code, err.message) end
   visitor.query = child
+end
+
+-- With the first of those that wait; one that cannot be asked is refused, and keeps nobody waiting.
+function go_on(self, visitor)
+  while visitor.channel and visitor.queries[1] and not visitor.query do
+    start(self, visitor, table.remove(visitor.queries, 1))
+  end
 end
 
 --- Ask; of one visitor one after the other.
