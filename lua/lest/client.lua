@@ -237,10 +237,10 @@ end
 
 --- From now on, write each exchange to a file that plays it again: `lest run FILE` is the server,
 --- and asks it the same, so that who gets the file sees the same error. Secrets are masked.
----@param path string
+---@param path string of a new file, or of an earlier record
 ---@param options? { secrets?: boolean } true: nothing is masked
 ---@return true?
----@return lest.error? err code io
+---@return lest.error? err codes io, exists
 function Client:record(path, options)
   options_of.check("client:record", options or {}, options_of.record)
   local made, err = recorder.new(path, options and options.secrets)

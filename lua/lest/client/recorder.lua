@@ -4,6 +4,7 @@
 ---   assert(client:record "bug.lua")
 local clock = require "lest.base.clock"
 local core = require "lest.core"
+local fail = require "lest.base.fail"
 local secrets = require "lest.client.secrets"
 
 local M = {}
@@ -43,6 +44,16 @@ local HEAD <const> = [[
 return require "%s" ({
 ]]
 local PLAYER <const> = "lest.tool.playback"
+-- How a record begins, of whatever version.
+local MARK <const> = HEAD:match "^[^%%]+"
+
+-- Whether a file may be written anew: where there is none, or an earlier record.
+local function check_place(path)
+  local text, err = core.file.read_plain(path)
+  if text and text:sub(1, #MARK) == MARK or err and err.code == "not_found" then return true end
+  if err then return nil, err end
+  return fail("exists", path .. " is there already, and is no record; nothing was written")
+end
 
 local function exchange_text(exchange)
   local lines = { "  {" }
@@ -131,7 +142,8 @@ end
 function M.new(path, with_secrets)
   local self = setmetatable({ path = path, secrets = with_secrets or false,
     exchanges = {}, anchors = {}, known = {}, size = 0 }, Recorder)
-  local ok, err = self:write()
+  local ok, err = check_place(path)
+  if ok then ok, err = self:write() end
   if not ok then return nil, err end
   return self
 end
