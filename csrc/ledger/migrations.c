@@ -354,7 +354,8 @@ static const char eleventh[] =
     ") STRICT;"
     "CREATE INDEX outbox_due ON outbox (label, policy, next_at) WHERE state = 'waiting';"
     "CREATE INDEX outbox_since ON outbox (since) WHERE state = 'waiting';"
-    "CREATE INDEX outbox_new ON outbox (policy, seq) WHERE policy = '';";
+    "CREATE INDEX outbox_new ON outbox (policy, seq) WHERE policy = '';"
+    "CREATE INDEX outbox_failed ON outbox (label) WHERE state = 'failed';";
 
 /* credentials: of kind 'digest' (RFC 7616), whose salt is the realm and whose hash the two that stand for the
  * secret there, of SHA-256 and of MD5. A secret that a person chose is 'chosen' then. A CHECK is changed by

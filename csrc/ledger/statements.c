@@ -140,6 +140,8 @@
     "seq, kind, serial, issuer, label, policy, time, operator, since, next_at, tries, problem, state"
 #define OUTBOX_ENTRY " serial = :serial AND issuer = :issuer AND policy = :policy AND kind = :kind"
 #define OUTBOX_ENTRY_PARAMETERS TEXT(serial), TEXT(issuer), TEXT(policy), TEXT(kind)
+/* Of a label, or of all: every text is less than a BLOB. */
+#define OUTBOX_FAILED " state = 'failed' AND label BETWEEN coalesce(:label, '') AND coalesce(:label, x'')"
 
 #define IS_OF_PRINCIPAL " principal_name = :name"
 #define IS_ITS_OWN " principal_name = :name AND device IS NULL"
@@ -537,6 +539,12 @@ const struct ledger_statement ledger_statements[] = {
     { "outbox_drop",
       "DELETE FROM outbox WHERE serial = :serial AND kind = :kind",
       { TEXT(serial), TEXT(kind) } },
+    { "outbox_retry_failed",
+      "UPDATE outbox SET state = 'waiting', since = :now, next_at = :now WHERE" OUTBOX_FAILED,
+      { TEXT_OR_NULL(label), INTEGER(now) } },
+    { "outbox_drop_failed",
+      "DELETE FROM outbox WHERE" OUTBOX_FAILED,
+      { TEXT_OR_NULL(label) } },
 
     /* ---- what a policy may ask: counts, and when the last of a kind was */
     { "history_principal",

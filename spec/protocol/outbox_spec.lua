@@ -144,6 +144,9 @@ describe("what happened", function()
       server.dir .. "/server.lua" }
     assert.same({ 1, ("lest outbox drop: there is no event '%s' that a hook is still to hear of\n")
       :format(id) }, { code, err })
+    assert.equal("0 due again\n", lest("outbox", "retry", "--failed", "--label", "away"))
+    assert.equal(2, (process.run { server.lest, "outbox", "drop", id, "--failed", "--config",
+      server.dir .. "/server.lua" }))
     local acts = {}
     for _, act in ipairs(json.decode(lest("ledger", "acts", "--json"))) do
       if act.subject == id then table.insert(acts, act.operation .. " " .. act.result) end

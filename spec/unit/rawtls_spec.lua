@@ -106,7 +106,7 @@ describe("raw fixtures", function()
       assert.same({ step, "part", how }, { step, bytes, seen })
       c:drop()
     end
-    assert(server:wait("closed", 5)) -- what those connections say of their end comes before the next
+    assert(server:wait("closed", 5)) -- what those connections say of their end comes first
     for method, how in pairs { close = "eof", drop = "cut", reset = "reset", half_close = "eof" } do
       local c = assert(client:connect { port = server.port })
       local count = #server:all "closed"

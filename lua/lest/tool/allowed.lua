@@ -41,7 +41,8 @@ M.ALLOWED = {
   },
   outbox = {
     list = { options = { "state", "label" } },
-    retry = { options = { "id" } }, drop = { options = { "id" } },
+    retry = { options = { "id", "failed", "label" } },
+    drop = { options = { "id", "failed", "label" } },
   },
   request = {
     list = narrowed { "until_time", "refused_early", "id", "serial", "verdict" },

@@ -305,6 +305,7 @@ describe("the ledger", function()
       outbox_add_revoked = "certificates_1 (serial=? AND issuer=?",
       outbox_claim = "outbox_1 (serial=? AND issuer=? AND policy=? AND kind=?",
       outbox_depth = "outbox_since",
+      outbox_drop_failed = "outbox_failed (label>? AND label<?",
       outbox_late = "outbox_since (since<?",
       outbox_new = "outbox_new (policy=?",
       outbox_next = "outbox_due ((label,policy)>(?,?)",

@@ -19,7 +19,8 @@ local CHANGES <const> = {
   credential_add = "name", credential_remove = "name", pending_approve = "id",
   pending_reject = "id", cert_revoke = "serial", cert_revoke_device = "device",
   cert_revoke_named = "name", cert_import = "label", ledger_backup = "file",
-  outbox_retry = "id", outbox_drop = "id",
+  outbox_retry = "id", outbox_drop = "id", outbox_retry_failed = "label",
+  outbox_drop_failed = "label",
   credential_add_all = function(arguments) return #arguments.prepared .. " credentials" end,
   credential_remove_all = function(arguments) return #arguments.made .. " credentials" end,
 }

@@ -63,4 +63,17 @@ function operations.outbox_drop(operator, arguments)
   return followed and result, err
 end
 
+--- Begin anew with all that was given up, of a label or of all: { entries = N }.
+function operations.outbox_retry_failed(operator, arguments)
+  local changed, err = operator.ledger:run("outbox_retry_failed",
+    { label = arguments.label, now = operator.clock() })
+  return changed and { entries = changed }, err
+end
+
+--- Forget all that was given up, of a label or of all. Nothing waits for that.
+function operations.outbox_drop_failed(operator, arguments)
+  local changed, err = operator.ledger:run("outbox_drop_failed", { label = arguments.label })
+  return changed and { entries = changed }, err
+end
+
 return M

@@ -7,7 +7,9 @@ local support = require "lest.tool.command.support"
 local M = {}
 
 local function add_events(command)
-  command:argument "id":args "+":description "Events, as `lest outbox list` names them."
+  command:argument "id":args "*":description "Events, as `lest outbox list` names them."
+  command:flag "--failed":description "All that were given up, instead."
+  command:option "--label":argname "LABEL":description "With --failed: those of this label."
 end
 
 --- What it takes, as --help and the manual page have it.
@@ -60,11 +62,31 @@ local function list(options, config)
 end
 
 local WORDS <const> = { retry = "is due again", drop = "is forgotten" }
+local WORDS_OF_ALL <const> = { retry = "due again", drop = "forgotten" }
+
+-- One entry for each policy that did not hear.
+local function change_failed(options, ledger)
+  local result, err = operator.run(ledger, "outbox_" .. options.subcommand .. "_failed",
+    { label = options.label })
+  if not result then return nil, err end
+  if options.json then
+    support.print_json(result)
+  else
+    io.write(("%d %s\n"):format(result.entries, WORDS_OF_ALL[options.subcommand]))
+  end
+  return 0
+end
 
 -- Each stands for itself: one that is over keeps no other from being changed.
 local function change(options, config)
+  if options.failed == (options.id[1] ~= nil) then
+    support.usage "name events, or all that were given up with --failed"
+  elseif options.label and not options.failed then
+    support.usage "--label is of --failed"
+  end
   local ledger <close>, problem = ledger_file.open(config)
   if not ledger then return nil, problem end
+  if options.failed then return change_failed(options, ledger) end
   local results, last = {}, nil
   for _, id in ipairs(options.id) do
     local result, err = operator.run(ledger, "outbox_" .. options.subcommand, { id = id })

@@ -115,6 +115,29 @@ describe("an operator", function()
     assert_fails("not_found", "outbox_drop", { id = "issued-0a" })
   end)
 
+  it("begins anew with all events that were given up, or forgets them", function()
+    for i, label in ipairs { "x", "x", "y", "y" } do
+      local entry = { kind = "issued", serial = "0" .. i, issuer = "ca", policy = "/a.lua" }
+      assert(ledger:run("outbox_add", { kind = "issued", serial = entry.serial, issuer = "ca",
+        policy = "/a.lua", label = label, time = now - 10 }))
+      entry.since = now - 10
+      if i ~= 4 then assert(ledger:run("outbox_give_up", entry)) end
+    end
+    local function states()
+      local found = {}
+      for _, row in ipairs(ledger:rows("outbox_list", { limit = 9 })) do
+        found[row.serial] = row.state
+      end
+      return found
+    end
+    assert.equal(1, run("outbox_drop_failed", { label = "y" }).entries)
+    assert.same({ ["01"] = "failed", ["02"] = "failed", ["04"] = "waiting" }, states())
+    assert.equal(0, run("outbox_retry_failed", { label = "y" }).entries)
+    assert.equal(2, run("outbox_retry_failed", {}).entries)
+    assert.same({ ["01"] = "waiting", ["02"] = "waiting", ["04"] = "waiting" }, states())
+    assert.equal(0, run("outbox_drop_failed", {}).entries)
+  end)
+
   it("revokes none where several CAs have used the serial", function()
     assert(ledger:run("request_add", rows.request()))
     assert(ledger:run("certificate_add", rows.certificate { serial = "01" }))
