@@ -166,7 +166,7 @@ local WAYS <const> = {
 }
 local PART <const> = { function(name) return { part = name } end }
 
---- The newest refusals by one way of asking, with those that no policy saw.
+--- The newest refusals of a policy by one way of asking.
 local function refusals_by(operator, way, name, limit)
   local found = {}
   for _, verdict in ipairs(REFUSED) do
@@ -174,11 +174,51 @@ local function refusals_by(operator, way, name, limit)
     arguments.verdict, arguments.limit = verdict, limit
     collect(found, operator, requests.list, arguments)
   end
-  local arguments = way(name)
-  arguments.limit = limit
-  collect(found, operator, requests.refusals, arguments)
-  table.sort(found, newest_first)
-  return table.move(found, 1, math.min(#found, limit), 1, {})
+  return found
+end
+
+--- Whether a text is a name, or a subject with it as its CN: certificates are claimed by theirs.
+local function has_name(text, name)
+  if not text or text == name then return text ~= nil end
+  local subject = text:gsub("^[%w_-]+:", ""):gsub("\\,", "\\") -- "own:CN=pump,O=Pumps\, Inc"
+  return ("," .. subject .. ","):find(",CN=" .. name .. ",", 1, true) ~= nil
+end
+
+-- Certificates of a device by which its early refusals are looked for.
+local CERTIFICATES <const> = 100
+
+local function serials_of(operator, device)
+  local serials = {}
+  if not device then return serials end
+  local issued, err = certificates.list(operator, { device = device, limit = CERTIFICATES })
+  if not issued then error(err, 0) end
+  for _, each in ipairs(issued) do serials[each.serial] = true end
+  return serials
+end
+
+--- The newest refusals that no policy saw and that are about a name, which was proven, claimed or
+--- asked for; or about a certificate of the device. The ledger keeps few, and has no index of them.
+local function early_of(operator, name, limit, device)
+  local serials, found, before = serials_of(operator, device), {}, nil
+  repeat
+    local rows, last = requests.refusals(operator, { before = before })
+    if not rows then error(last, 0) end
+    for _, row in ipairs(rows) do
+      if serials[row.certificate or ""] or has_name(row.device, name)
+        or has_name(row.principal_name, name) or has_name(row.claimed, name)
+        or has_name(row.subject, name) then
+        table.insert(found, row)
+      end
+    end
+    before = last
+  until not before or #found >= limit
+  return found
+end
+
+local function early_with_part(operator, part, limit)
+  local rows, err = requests.refusals(operator, { part = part, limit = limit })
+  if not rows then error(err, 0) end
+  return rows
 end
 
 local function summary_of(row)
@@ -187,27 +227,34 @@ local function summary_of(row)
     detail = row.detail, name = row.device or row.principal_name or row.claimed }
 end
 
---- What is known of a name: its last refusals, the newest in full; or its last decision, where none
---- was refused.
-local function by_name(operator, name, limit, ways)
+--- The refusals of a policy by the first way that there are decisions by, the last one of these,
+--- and the device that they are of.
+local function decided(operator, name, limit, ways)
   for _, way in ipairs(ways) do
-    local refused = refusals_by(operator, way, name, limit)
-    local row = refused[1]
-    if not row then
-      local arguments = way(name)
-      arguments.limit = 1
-      local rows, err = requests.list(operator, arguments)
-      if not rows then return nil, err end
-      row = rows[1]
-    end
-    if row then
-      local whole, err = requests.find(operator, row.id)
-      if not whole then return nil, err end
-      local summaries = {}
-      for i, each in ipairs(refused) do summaries[i] = summary_of(each) end
-      return { name = name, refusals = summaries, request = M.of_row(whole) }
-    end
+    local refused, arguments = refusals_by(operator, way, name, limit), way(name)
+    local device = arguments.device
+    if refused[1] then return refused, nil, device end
+    arguments.limit = 1
+    local rows, err = requests.list(operator, arguments)
+    if not rows then error(err, 0) end
+    if rows[1] then return refused, rows[1], device end
   end
+  return {}
+end
+
+--- What is known of a name: its last refusals, of a policy or before one, the newest in full; or
+--- its last decision, where none was refused.
+local function by_name(operator, name, limit, ways, early)
+  local refused, decision, device = decided(operator, name, limit, ways)
+  for _, row in ipairs(early(operator, name, limit, device)) do table.insert(refused, row) end
+  table.sort(refused, newest_first)
+  local row = refused[1] or decision
+  if not row then return nil end
+  local whole, err = requests.find(operator, row.id)
+  if not whole then return nil, err end
+  local summaries = {}
+  for i = 1, math.min(#refused, limit) do summaries[i] = summary_of(refused[i]) end
+  return { name = name, refusals = summaries, request = M.of_row(whole) }
 end
 
 --- Explain a request, by its id; or by the serial of its certificate; or the last refusals of a
@@ -227,15 +274,16 @@ function M.explain(operator, arguments)
   if err then return nil, err end
   if row then return explained(operator, row) end
   local named
-  named, err = by_name(operator, what, limit, WAYS)
+  named, err = by_name(operator, what, limit, WAYS, early_of)
   if named or err then return named, err end
   row, err = requests.show(operator, { id = what })
   if not row and err.code == "not_found" then row, err = by_serial(operator, what, true) end
   if err then return nil, err end
   if row then return explained(operator, row) end
-  named, err = by_name(operator, what, limit, PART)
+  named, err = by_name(operator, what, limit, PART, early_with_part)
   if named or err then return named, err end
-  return fail("not_found", ("there is no request, certificate or name '%s'"):format(what))
+  return fail("not_found", ("there is no request, certificate or name '%s'"):format(what),
+    { detail = requests.NOT_YET })
 end
 
 return M

@@ -10,6 +10,9 @@ local pending = require "lest.server.ledger.pending"
 
 local M = {}
 
+--- What to say where nothing is found: refusals before a policy are written once a second.
+M.NOT_YET = "a request that was refused in the last seconds may not be written yet"
+
 --- A statement for the verdict: approvals are most rows, and need no index.
 local function request_statement(name, asked)
   local is_rare = asked.verdict and asked.verdict ~= "approve"
@@ -252,7 +255,8 @@ function M.show(operator, arguments)
   if row or err then return row, err end
   return fail("not_found", ("there is no request '%s'"):format(arguments.id), {
     detail = "what a worker refused by itself, as a wrong path or no credentials, and what is "
-      .. "older than the refusals that are kept, is a line of the log with this id" })
+      .. "older than the refusals that are kept, is a line of the log with this id; "
+      .. M.NOT_YET })
 end
 
 return M

@@ -141,11 +141,42 @@ describe("a ledger", function()
     assert.matches("^gate: nothing was refused; its last decision is\n", explain "gate")
   end)
 
+  it("is explained by a name whose certificates were refused early", function()
+    local serial = ("0a1b2c"):rep(5) .. "0a"
+    add_pump { id = "r-1", time_us = 1000000, verdict = "approve", serial = serial }
+    assert(ledger:run("certificate_add", rows.certificate { serial = serial, request_id = "r-1",
+      subject = "" }))
+    for i, claims in ipairs { { claimed = "CN=pumpkin,O=x" }, { claimed = "O=x,CN=pump" },
+      { claimed = "OU=y\\,CN=pump" }, { device = "own:CN=pump" }, { subject = "CN=pump,O=x" },
+      { claimed = "", certificate = serial }, { claimed = "", certificate = serial .. "0a" },
+      { principal = "vendor:CN=pump,O=x" }, { claimed = "CN=x" } } do
+      claims.id, claims.time_us = "e-" .. i, (i + 1) * 1000000
+      refuse(claims)
+    end
+    local function ids(...)
+      local list = {}
+      for i, each in ipairs(explained(...).refusals) do list[i] = each.id end
+      return list
+    end
+    assert.same({ "e-8", "e-6", "e-5", "e-4", "e-2" }, ids("--limit", "9", "pump"))
+    assert.same({ "e-8", "e-6" }, ids("--limit", "2", "pump"))
+    assert.equal("e-8", explained("pump").request.id)
+    assert.matches("refused early +vendor:CN=pump,O=x +e%-8 ", explain "pump")
+    -- One of a policy is beside them, by whatever way its name stands there.
+    add { id = "g-1", time_us = 90000000, principal_kind = "certificate", verdict = "reject",
+      principal_name = "own:CN=gate", device = "own:CN=gate" }
+    refuse { id = "g-2", time_us = 80000000, claimed = "CN=gate" }
+    assert.same({ "g-1", "g-2" }, ids "gate")
+    for i = 1, 600 do refuse { id = "x-" .. i, claimed = "other", time_us = 99000000 + i } end
+    assert.same({ "g-1", "g-2" }, ids "gate")
+  end)
+
   it("says what it does not have, and what is ambiguous", function()
     add_pump()
     add_pump { id = "aaaa-2" }
     local result = lest("explain", "nobody")
-    assert.same({ 1, "lest explain: there is no request, certificate or name 'nobody'\n" },
+    assert.same({ 1, "lest explain: there is no request, certificate or name 'nobody' (a request "
+      .. "that was refused in the last seconds may not be written yet)\n" },
       { result.code, result.err })
     result = lest("explain", "aaaa-")
     assert.equal(2, result.code)
