@@ -107,8 +107,10 @@ return {
       .. "}`; the first unless told. A renewal keeps the one it has, if that is one of these.",
     auth = "What a client must prove; each entry is enough. `\"certificate\"`, `\"basic\"`, "
       .. "`\"digest\"`, `\"bearer\"` (a token), `\"challenge\"` (a secret as challengePassword of "
-      .. "the CSR, whose CN says whose it is), or `\"certificate+basic\"` for both. Where a "
-      .. "certificate is enough, an Authorization header that is of no use is logged and ignored.",
+      .. "the CSR, whose CN says whose it is), or `\"certificate+basic\"` for both, which "
+      .. "may be of two names: `request.principal` is the certificate's, and a policy that wants "
+      .. "one name compares `request.auth.certificate.name` with `request.auth.basic.name`. Where "
+      .. "a certificate is enough, an Authorization header of no use is logged and ignored.",
     anchors = "Which of the top level's `anchors` count here; absent: all.",
     ca = "Which of the CAs in `cas` signs; absent: `ca`.",
     renews = "The labels whose certificates are renewed here; absent: its own.",
