@@ -67,6 +67,9 @@ describe("lest repl --attach", function()
     code, out, err = run("", "-e", "1 + 1", "-e", "nope", "-e", "3")
     assert.same({ 1, "2\n3\n" }, { code, out })
     assert.matches("^error: console:1: nothing is named 'nope'", err)
+    err = select(3, run "request\n")
+    assert.equal('error: console:1: no request is parked here: break_at { principal = "..." } '
+      .. "parks the next\n", err)
     for _, typed in ipairs { "verdict", "x = request", "x = resume()",
       'x = ledger "nope" {}', "x = policy.reload 'y.lua'", "x = stack 'none'" } do
       code, out, err = run(typed .. "\n")

@@ -29,6 +29,13 @@ local function escape(text)
   return terminal.safe((text:gsub('[\n\r\t\\"]', NAMED)))
 end
 
+local ENDS <const> = { ["\n"] = "\\n", ["\r"] = "\\r", ["\t"] = "\\t" }
+
+-- A text that stands by itself, as a message: it has no quotes around it that its own could end.
+local function words(text)
+  return terminal.safe((text:gsub("[\n\r\t]", ENDS)))
+end
+
 local function quote(text)
   if #text <= M.STRING then return '"' .. escape(text) .. '"' end
   return ('"%s"... (%d bytes)'):format(escape(text:sub(1, M.STRING)), #text)
@@ -145,7 +152,7 @@ local function render_object(value, state, indent)
   local text = state.depth == 0 and inspected(value, class)
   if text then return indented(text, indent) end
   if type(value) ~= "table" then
-    return escape(class and summary(value, class) or safe_tostring(value))
+    return words(class and summary(value, class) or safe_tostring(value))
   end
   -- What a policy sees keeps its values elsewhere, and gives them to pairs().
   if class and class:find "^lest%.request" and rawget(meta, "__pairs") then
@@ -156,7 +163,7 @@ local function render_object(value, state, indent)
   local names = meta and rawget(meta, "__names")
   if type(names) == "table" then return "<" .. join_names(names) .. ">" end
   if is_plain(meta) then return render_table(value, state, indent, "") end
-  if rawget(meta, "__tostring") then return escape(safe_tostring(value)) end
+  if rawget(meta, "__tostring") then return words(safe_tostring(value)) end
   state.objects = state.objects + 1
   text = render_table(value, state, indent, class .. " ")
   state.objects = state.objects - 1
@@ -186,10 +193,10 @@ local DETAILS <const> = { "reason", "status", "retry_after", "request_id", "rfc"
 
 local function add_error(lines, err, lead)
   lines[#lines + 1] = ("%s%s%s [%s]"):format(lead, err.operation and err.operation .. ": " or "",
-    escape(tostring(err.message)), tostring(err.code))
+    words(tostring(err.message)), tostring(err.code))
   for _, name in ipairs(DETAILS) do
     if err[name] ~= nil and err[name] ~= "" then
-      local text = escape(tostring(err[name])):gsub("; ", "\n" .. (" "):rep(#name + 4))
+      local text = words(tostring(err[name])):gsub("; ", "\n" .. (" "):rep(#name + 4))
       lines[#lines + 1] = ("  %s: %s"):format(name, text)
     end
   end
@@ -200,7 +207,7 @@ end
 ---@return string
 function M.error(err)
   if type(err) == "string" then err = origin.words(err) end
-  if not core.error.is(err) then return "error: " .. escape(safe_tostring(err)) end
+  if not core.error.is(err) then return "error: " .. words(safe_tostring(err)) end
   local lines, count = {}, 0
   add_error(lines, err, "error: ")
   local cause = err.cause
@@ -209,7 +216,7 @@ function M.error(err)
       add_error(lines, cause, "caused by: ")
       cause = cause.cause
     else
-      lines[#lines + 1] = "caused by: " .. escape(safe_tostring(cause))
+      lines[#lines + 1] = "caused by: " .. words(safe_tostring(cause))
       cause = nil
     end
     count = count + 1

@@ -68,6 +68,15 @@ caused by: a string]], show.error(err))
     assert.equal(show.error(err), show.text(err))
   end)
 
+  it("shows a message as it is, and nothing in it that a terminal obeys", function()
+    local text = 'names { { "CN", "dev" } }\n\27[2J\u{202e}'
+    local safe = [[names { { "CN", "dev" } }\n\x1b[2J\u{202e}]]
+    assert.equal("error: " .. safe, show.error(text))
+    assert.equal("error: " .. safe .. " [usage]\n  detail: " .. safe .. "\ncaused by: " .. safe,
+      show.error(core.error.new { code = "usage", message = text, detail = text, cause = text }))
+    assert.equal(safe, show.text(setmetatable({}, { __tostring = function() return text end })))
+  end)
+
   it("shows names as text, keys and the like as inspect does, other handles by class", function()
     assert.equal('"CN=x"', show.text(core.name.parse "CN=x"))
     assert.matches("^Private key\n +Public key +ed25519", show.text(core.key.generate "ed25519"))
