@@ -133,7 +133,7 @@ describe("a command while the server runs", function()
     code, out, err = process.run { "setpriv", "--reuid=65534", "--regid=65534", "--clear-groups",
       server.lest, "repl", "--request", "desk1", "--config", config, "-e", "request" }
     assert.same({ true, "" }, { code ~= 0, out })
-    assert.matches("lest request record: .*Permission denied", err)
+    assert.matches("^lest repl: .*Permission denied", err)
   end)
 
   it("names socket and group to whom it is not for", function()

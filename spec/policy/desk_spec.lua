@@ -96,6 +96,12 @@ describe("lest repl --request", function()
       "request"))
   end)
 
+  it("says in its own name that there is no such decision", function()
+    local code, out, err = process.run(words "nothere")
+    assert.same({ 1, "" }, { code, out })
+    assert.matches("^lest repl: there is no request[^\n]*'nothere'[^\n]*\n$", err)
+  end)
+
   it("decides again by the policy as it is on disk, and says what differs", function()
     assert.matches("^approve by when at policy.lua:14\n  CN=pump%-7; profile device, 1d\n"
       .. " +%S+ us  approve      first at policy.lua:13\n.*? principal at policy.lua:14: listed7\n"

@@ -161,20 +161,26 @@ end
 -- Bytes of a row, as JSON.
 local ROW_MAX <const> = 4 * 1024 * 1024
 
--- The row of a decision, which another process reads: in the server, or as the ledger's owner. It
--- says itself what went wrong.
+-- What the command that reads the row puts before what it says of itself.
+local READER <const> = "^lest request record: "
+
+-- The row of a decision, which another process reads: in the server, or as the ledger's owner. What
+-- went wrong there is said as the prompt's own.
 local function fetch(options, config)
   local words = { "request", "record", "--config", support.quote(config) }
   if options.ledger then
     table.move({ "--ledger", support.quote(options.ledger) }, 1, 2, #words + 1, words)
   end
-  local pipe = assert(io.popen(('"/proc/$PPID/exe" %s -- %s'):format(table.concat(words, " "),
-    support.quote(options.request))))
+  local pipe = assert(io.popen(('"/proc/$PPID/exe" %s -- %s 2>&1'):format(
+    table.concat(words, " "), support.quote(options.request))))
   local text = pipe:read(ROW_MAX) or ""
   local ok, _, code = pipe:close()
+  local lines = {}
+  for line in text:gmatch "[^\n]+" do lines[#lines + 1] = line end
+  local found = ok and json.decode(table.remove(lines) or "")
+  for _, line in ipairs(lines) do support.complain("lest repl", (line:gsub(READER, ""))) end
   if not ok then return nil, code end
-  local said = json.decode(text)
-  if type(said) == "table" and type(said.row) == "table" then return recorded.row(said) end
+  if type(found) == "table" and type(found.row) == "table" then return recorded.row(found) end
   error(core.error.new { code = "malformed", message = "what was recorded cannot be read" }, 0)
 end
 
