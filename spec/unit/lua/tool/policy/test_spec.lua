@@ -144,6 +144,38 @@ describe("lest policy test", function()
     assert.equal(2, run("--config", folder .. "/none.lua", folder).code)
   end)
 
+  --- As root, `user` of the configuration may not enter a closed folder; nobody else may, either.
+  it("passes over what the user may not read, in the folder of lest ca init", function()
+    local made = shell.lest("ca", "init", folder .. "/ca")
+    assert.equal(0, made.code, made.err)
+    local ca = folder .. "/ca"
+    temporary.file(ca, "own_spec.lua", SPEC)
+    temporary.file(ca, "p.lua", POLICY)
+    shell.capture("cd " .. ca .. " && mkdir .git closed open && cp own_spec.lua closed && "
+      .. "cp own_spec.lua .git && ln -s .. open/back && cp p.lua open && "
+      .. "cp own_spec.lua open/a_spec.lua && chmod a+rx .. . open && "
+      .. "chmod a+r own_spec.lua p.lua open/*.lua && chmod 0 closed")
+    local config = ca .. "/server.lua"
+    for _, words in ipairs { {}, { "--coverage" } } do
+      local result = run("--config", config, ca, table.unpack(words))
+      assert.equal(0, result.code, result.err .. result.out)
+      assert.equal("", result.err)
+      assert.matches(ca .. "/open/a_spec.lua\n", result.out, 1, true)
+      assert.matches("\n2 passed, 0 failed\n", result.out)
+    end
+    local result = shell.run(("cd %s && %s"):format(ca, shell.line("policy", "test", "--config",
+      "server.lua")))
+    assert.matches("\n2 passed, 0 failed\n", result.out)
+    result = run("--config", config, ca .. "/closed")
+    assert.not_equal(0, result.code)
+    assert.matches("/closed: the user %S+, whom specs run as, may not read it\n$", result.err)
+    shell.capture("chmod 0 " .. ca .. "/open && rm " .. ca .. "/own_spec.lua")
+    result = run("--config", config, ca)
+    assert.equal(1, result.code)
+    assert.matches("there is no spec", result.err)
+    shell.capture("chmod u+rwx " .. ca .. "/open " .. ca .. "/closed") -- to be removed
+  end)
+
   it("says so where busted is not installed, and shows where a failure came from", function()
     local script = temporary.file(folder, "without.lua", [[
       package.preload["busted.compatibility"] = function() error "there is none" end
