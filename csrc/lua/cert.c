@@ -230,6 +230,9 @@ static int matches_host(lua_State *L)
 static int explain(lua_State *L)
 {
     lestL_check_cert(L, 1);
+    luaL_checkudata(L, 2, "lest.store"); /* by name: stores are made of certificates */
+    if (!lua_isnoneornil(L, 3))
+        luaL_checktype(L, 3, LUA_TTABLE);
     lua_settop(L, 3);
     lua_getglobal(L, "require");
     lua_pushliteral(L, "lest.explanation");

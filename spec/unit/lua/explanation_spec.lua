@@ -255,11 +255,19 @@ describe("cert:explain", function()
     end
   end)
 
-  it("raises for options that there are not", function()
+  it("raises for options that there are not, and without a store", function()
     assert.has_error(function() leaf.cert:explain(store(root), { nam = "x" }) end,
       "explain: unknown option 'nam'")
     assert.has_error(function() leaf.cert:explain(store(root), { name = 1 }) end,
       "explain: name is a number, not a string")
-    assert.error_matches(function() leaf.cert:explain(nil) end, "store")
+    local HERE <const> = "explanation_spec.lua:%d+: bad argument "
+    for _, wrong in ipairs { false, "root", {}, leaf.cert } do
+      local ok, message = pcall(function() leaf.cert:explain(wrong or nil) end)
+      assert.is_false(ok)
+      assert.matches(HERE .. "#1 to 'explain' %(lest.store expected", message)
+    end
+    local ok, message = pcall(function() leaf.cert:explain(store(root), 1) end)
+    assert.is_false(ok)
+    assert.matches(HERE .. "#2 to 'explain' %(table expected", message)
   end)
 end)
