@@ -134,9 +134,9 @@ return {
       .. "still be renewed here, by simplereenroll and with its own names; `request.previous."
       .. "expired_for` tells the policy. `\"0s\"` is not at all. It is good for nothing else: its "
       .. "handshake succeeds, and everywhere else it counts as none, as with "
-      .. "`client_certificate = \"lenient\"`. One that was revoked stays so. Before you set this, "
-      .. "revoke by serial number what `lest cert revoke --device` has passed over because it "
-      .. "had expired.",
+      .. "`client_certificate = \"lenient\"`. One that was revoked stays so. `lest cert revoke` "
+      .. "with `--device` or `--name` ends what may still renew, too. What they passed "
+      .. "over until now, as it had expired, revoke by serial number before you set this.",
     record = "Whether the ledger keeps what the policy was answered from outside of its request, "
       .. "as by an inventory over HTTP: up to 64 KiB of each decision, so that it can be made "
       .. "again. With `false` it has the hash of each answer.",

@@ -46,7 +46,8 @@ function M.parser()
   revoke:option "--name":argname "PART"
     :description "Instead: all that are valid with this in the subject or in an alternative name."
   revoke:flag "--exact":description "Of --name: the name is the whole of a value, as in CN=NAME."
-  revoke:flag "--yes":description "Of --name: revoke what is found without asking."
+  revoke:flag "--yes"
+    :description "Of --name: revoke what is found without asking, as the others do."
   revoke:option "--reason":argname "REASON":default "unspecified"
     :choices(operator.REVOCATION_REASONS):description("One of "
       .. table.concat(operator.REVOCATION_REASONS, ", ") .. ".")

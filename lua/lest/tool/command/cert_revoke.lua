@@ -97,8 +97,8 @@ local function way_of(options)
   end
   if given ~= 1 or options.name == "" then
     support.usage "name a certificate by its serial number, or several with --device or --name"
-  elseif way ~= "name" and (options.exact or options.yes) then
-    support.usage "--exact and --yes are of --name"
+  elseif way ~= "name" and options.exact then
+    support.usage "--exact is of --name"
   end
   return way
 end

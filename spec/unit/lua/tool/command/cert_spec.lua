@@ -172,7 +172,8 @@ describe("an operator's command", function()
       { "name a certificate", "cert", "revoke" },
       { "name a certificate", "cert", "revoke", "0a", "--name", "x" },
       { "name a certificate", "cert", "revoke", "--name", "" },
-      { "are of --name", "cert", "revoke", "0a", "--yes" },
+      { "--exact is of --name", "cert", "revoke", "0a", "--exact" },
+      { "--exact is of --name", "cert", "revoke", "--device", "x", "--exact", "--yes" },
     } do
       local result = lest(table.unpack(case, 2))
       assert.equal(2, result.code, result.err)
@@ -273,14 +274,14 @@ describe("an operator's command", function()
     end
     local hint = "lest cert revoke: 2 credentials of 'device001' are still good: "
       .. "lest credential remove device001\n"
-    local one = lest("cert", "revoke", "bb")
+    local one = lest("cert", "revoke", "bb", "--yes")
     assert.same({ 0, "revoked\n", hint }, { one.code, one.out, one.err })
     local named = lest("cert", "revoke", "--name", "pump7", "--yes", "--json")
     local told = { { name = "device001", good = 2 }, { name = "pump7", good = 1 } }
     assert.same({ revoked = { "aa" }, credentials = told }, cjson.decode(named.out))
     assert.equal(hint .. "lest cert revoke: 1 credential of 'pump7' is still good: "
       .. "lest credential remove pump7\n", named.err)
-    local device = lest("cert", "revoke", "--device", "device001")
+    local device = lest("cert", "revoke", "--device", "device001", "--yes")
     assert.same({ 0, "revoked cc  CN=x\n", hint }, { device.code, device.out, device.err })
     -- Also where there is nothing left to revoke, or never was.
     device = lest("cert", "revoke", "--device", "device001")
