@@ -29,7 +29,8 @@ local function configuration(text)
       auth = { "certificate", "basic", "digest" } },
     ["other-realm"] = { policy = "policy.lua", profile = "device", auth = "digest",
       realm = "another" },
-    ]], 1):gsub('auth = { "certificate", "basic" }', 'auth = { "digest" }', 1))
+    ]], 1):gsub('auth = { "certificate", "basic" }', 'auth = { "digest" }', 1)
+    :gsub("profiles = {", "limits = { address_failures_per_minute = 300 },\n  profiles = {", 1))
 end
 
 describe("Digest", function()
@@ -271,6 +272,53 @@ describe("Digest", function()
       assert.matches(algorithm, process.read(server.folder .. "/trace"))
     end
     server:verify "curl.pem"
+  end)
+
+  --- What the client gets with a password at the label that takes both.
+  local function enroll(name, password)
+    local est <close> = lest_client { url = "localhost:" .. server.port, label = "mixed",
+      trust = server.root, username = name, password = password }
+    return est:enroll { subject = "CN=" .. name, key = assert(core.key.generate "ec:P-256") }
+  end
+
+  --- How often something is tried until there were too many failures.
+  local function tries(try)
+    for i = 1, 25 do
+      if try() == 429 then return i end
+    end
+    return math.huge
+  end
+
+  it("does not count for who is then proven by Basic, and limits who guesses", function()
+    local uri = FOLDER .. "/mixed/simpleenroll"
+    local function by_digest(name)
+      return post("/mixed", answer(challenge("/mixed", "SHA-256"), "guess",
+        { username = name, uri = uri })).status
+    end
+    local function by_basic(name, password)
+      return post("/mixed", "Basic " .. core.base64.encode(name .. ":" .. password)).status
+    end
+    process.write(server.folder .. "/password", "correct horse\n")
+    for _, name in ipairs { "plain", "guessed", "both" } do
+      server:credential(name, { "--reusable", "--password-file", server.folder .. "/password" })
+    end
+    known("both", "correct horse")
+
+    for i = 1, 15 do
+      local _, err = enroll("plain", "correct horse")
+      -- The policy wants Digest, and is asked.
+      assert.equal("not Digest", err.reason, ("%d: %s"):format(i, tostring(err)))
+    end
+    for _, name in ipairs { "plain", "nobody else" } do
+      local count = tries(function() return by_digest(name) end)
+      assert.is_true(count > 10 and count <= 15, ("%s: %s"):format(name, count))
+    end
+    -- What was a guess stays counted, by Basic and by Digest, whatever is proven beside it.
+    for name, guess in pairs { guessed = by_basic, both = by_digest } do
+      assert.is_true(tries(function()
+        return math.max(guess(name, "guess"), by_basic(name, "correct horse"))
+      end) <= 15, name)
+    end
   end)
 
   it("has no secret in the log or in what is kept of a request", function()

@@ -47,7 +47,8 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field ledger lest.ledger
 ---@field credentials lest.credentials
 ---@field lanes lest.lanes of scrypt
----@field failures table<string, lest.limiter> of secrets: network, name_there, name
+---@field failures table<string, lest.limiter> of secrets: network, name_there, name,
+--- kind_there
 ---@field requests lest.limiter by device
 ---@field issued table<string, lest.limiter> by profile
 ---@field nonces lest.authority.nonces of Digest

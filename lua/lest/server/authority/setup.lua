@@ -219,6 +219,7 @@ function M.ledger(authority)
     network = limit(limits.address_failures_per_minute),
     name_there = limit(limits.failures_per_minute),
     name = limit(limits.failures_per_minute * NETWORKS_PER_NAME),
+    kind_there = limit(math.maxinteger),
   }
   authority.requests = limit(limits.requests_per_principal_per_minute)
   for name, profile in pairs(authority.config.profiles) do

@@ -8,7 +8,7 @@ local M = {}
 ---@param offered { username: string, password: string }
 function M.prove(authority, request, offered)
   proof.start(request, "basic")
-  proof.take(request, proof.check(authority, request, offered))
+  proof.take(authority, request, proof.check(authority, request, offered))
 end
 
 return M

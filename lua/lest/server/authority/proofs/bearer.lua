@@ -11,10 +11,10 @@ local M = {}
 ---@param token string
 function M.prove(authority, request, token)
   proof.start(request, "bearer")
-  local attempt = proof.attempt(authority, request.begin.address)
+  local attempt = proof.attempt(authority, request)
   local credential, err = authority.credentials:check_token(token, request.purpose)
   if not credential then proof.refuse(request, err, attempt) end
-  proof.take(request, credential)
+  proof.take(authority, request, credential)
 end
 
 return M

@@ -14,7 +14,7 @@ function M.prove(authority, request)
     refusal.raise(401, "the subject has no common name, which says whose challengePassword it is")
   end
   proof.start(request, "challenge")
-  proof.take(request, proof.check(authority, request,
+  proof.take(authority, request, proof.check(authority, request,
     { username = name, password = csr.challenge_password }))
 end
 

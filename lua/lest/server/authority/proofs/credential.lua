@@ -2,6 +2,7 @@
 local limiter = require "lest.server.wire.limiter"
 local lines = require "lest.server.wire.lines"
 local refusal = require "lest.server.wire.refusal"
+local terms = require "lest.server.ledger.terms"
 
 local M = {}
 
@@ -10,21 +11,25 @@ local M = {}
 ---@class lest.authority.attempt
 ---@field is_limited boolean there were too many failures before
 ---@field site string whom it waits behind for its hash
+---@field kind_key? string of the name's failures from there by this kind, which limit nothing
 local Attempt = {}
 Attempt.__index = Attempt
 
 ---@param authority lest.authority
----@param address string
+---@param request lest.authority.request
 ---@param name? string where the client says one
+---@param kind? string of proof, where it is not the one that the request is about
 ---@return lest.authority.attempt
-function M.attempt(authority, address, name)
+function M.attempt(authority, request, name, kind)
+  local address, limits = request.begin.address, authority.failures
   local network = limiter.network(address)
-  local limits = authority.failures
   local attempt = setmetatable({ site = limiter.site(address), { limits.network, network } },
     Attempt)
   if name then
     table.insert(attempt, { limits.name_there, network .. " " .. name })
     table.insert(attempt, { limits.name, name })
+    attempt.kind_key = ("%s %s %s"):format(kind or request.purpose.kind, network, name)
+    table.insert(attempt, { limits.kind_there, attempt.kind_key })
   end
   attempt.is_limited = attempt:wait() ~= nil
   return attempt
@@ -92,7 +97,7 @@ end
 ---@param offered { username: string, password: string }
 ---@return table credential
 function M.check(authority, request, offered)
-  local attempt = M.attempt(authority, request.begin.address, offered.username)
+  local attempt = M.attempt(authority, request, offered.username)
   local wait, charged = attempt:wait(), false
   function attempt.charge()
     if not charged then wait = attempt:wait() end
@@ -111,10 +116,25 @@ function M.check(authority, request, offered)
   M.refuse(request, err, not charged and attempt or nil)
 end
 
+-- A client that may choose shows a Basic secret as a Digest response first, and there is nothing
+-- that it could be right for. It counts, as that of a name that is not there, so that nobody can
+-- tell them apart. Who then proves to be that name, from there, takes one such failure back. It was
+-- no guess: those of a kind of which the name has a credential stay.
+local function take_back(authority, request, name)
+  for _, kind in ipairs(terms.KINDS) do
+    local attempt = M.attempt(authority, request, name, kind)
+    if authority.failures.kind_there:recent(attempt.kind_key) > 0
+      and authority.credentials:is_free(name, kind) then
+      attempt:uncount()
+    end
+  end
+end
+
 --- Take what a credential proves, or refuse what it is not good for.
+---@param authority lest.authority
 ---@param request lest.authority.request whose purpose is set
 ---@param credential table of lest.server.ledger.credentials
-function M.take(request, credential)
+function M.take(authority, request, credential)
   local kind = request.purpose.kind
   -- It only fetches what it gave, and the certificate before it asks for something of its own.
   if credential.may == "fetch" and request:is_satisfied_by(request.proven) then
@@ -124,6 +144,7 @@ function M.take(request, credential)
   request.credential = credential
   request:prove(kind, { name = name }, { kind = kind, name = name }, name)
   request.principal.credential = credential.facts
+  take_back(authority, request, name)
 end
 
 return M

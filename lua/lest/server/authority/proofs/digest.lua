@@ -21,7 +21,7 @@ end
 -- A secret that a person chose may have been guessed: past the limit it is not said to be right. A
 -- random one is taken at any time.
 local function check(authority, request, said)
-  local attempt = proof.attempt(authority, request.begin.address, said.username)
+  local attempt = proof.attempt(authority, request, said.username)
   local credential, err = authority.credentials:check_digest(said, request.purpose,
     attempt.is_limited)
   if credential then return credential end
@@ -45,7 +45,7 @@ function M.prove(authority, request, said)
     refusal.raise(401, "the nonce of the Digest credentials is over, or was used",
       { stale = true })
   end
-  proof.take(request, credential)
+  proof.take(authority, request, credential)
 end
 
 return M
