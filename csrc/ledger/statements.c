@@ -526,6 +526,16 @@ const struct ledger_statement ledger_statements[] = {
       "SELECT count(*) AS count, min(since) AS oldest FROM"
       " (SELECT since FROM outbox WHERE state = 'waiting' AND since >= 0 ORDER BY since LIMIT :most)",
       { INTEGER(most) } },
+    /* What waits for a hook that no policy has, and is due within a time. */
+    { "outbox_stranded",
+      "UPDATE outbox SET problem = :problem WHERE seq IN (SELECT seq FROM outbox WHERE label = :label"
+      " AND policy = :policy AND state = 'waiting' AND next_at BETWEEN :after AND :before"
+      " AND problem IS NOT :problem LIMIT :limit)",
+      { TEXT(label), TEXT(policy), TEXT(problem), INTEGER(after), INTEGER(before), INTEGER(limit) } },
+    { "outbox_count",
+      "SELECT count(*) AS count FROM (SELECT 1 FROM outbox WHERE label = :label AND policy = :policy"
+      " AND state = 'waiting' LIMIT :most)",
+      { TEXT(label), TEXT(policy), INTEGER(most) } },
     { "outbox_list",
       "SELECT " OUTBOX " FROM outbox WHERE (:state IS NULL OR state = :state)"
       " AND (:label IS NULL OR label = :label)" PAGE,

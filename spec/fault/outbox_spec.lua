@@ -17,6 +17,7 @@ return { enroll = function(request)
 end }
 ]]
 local SILENT <const> = 'policy = "policy.lua"'
+local NO_HOOK <const> = "no policy of the label has this hook any more"
 local COUNT <const>, KILLS <const> = 120, 12
 
 describe("events", function()
@@ -115,6 +116,24 @@ describe("events", function()
     task.sleep(1) -- a worker of the generation before may still accept
     server:enroll "quiet"
     assert.equal(3, waiting())
+    process.wait_for(function()
+      return server:logged "events wait for a hook that no policy has"[1]
+    end, "the warning", 30)
+    local warned = server:logged "events wait for a hook that no policy has"
+    assert.same({ 1, "warning", "default", server.dir .. "/notify.lua", 3 }, { #warned,
+      warned[1].level, warned[1].label, warned[1].policy, math.tointeger(warned[1].count) })
+    local function outbox(command, word)
+      return process.must { server.lest, "outbox", command, word, "--config",
+        server.dir .. "/server.lua" }
+    end
+    local rows
+    process.wait_for(function()
+      rows = json.decode(outbox("list", "--json"))
+      return rows[1].problem == NO_HOOK and rows[2].problem == NO_HOOK
+        and rows[3].problem == NO_HOOK
+    end, "the problem of each", 30)
+    assert.equal(("%s: is due again (%s)\n"):format(rows[1].id, NO_HOOK),
+      outbox("retry", rows[1].id))
     reload(true)
     service:answer(raw_server.http(204), 1000)
     expect_all "CN=quiet"

@@ -34,6 +34,8 @@ return {
     { "told after the end", "if self.is_stopped or self.turn", "if self.turn" },
     { "a revocation waits for a try that there is not", "  follow(self, taken.row)\n", "" },
     { "a revocation waits for what was given up", "  follow(self, row)\n", "" },
+    { "silent of hooks that are gone", "if deaf[1] and", "if false and" },
+    { "hooks of a worker that has not spoken", "and self.listeners.is_complete then", "then" },
     { "a clock that is put right", "if ahead[1] then try(", "if false then try(" },
   },
 

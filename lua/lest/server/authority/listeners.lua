@@ -29,18 +29,21 @@ local PATIENCE <const>, REST_MOST_MS <const> = 3, 10000
 ---@field names table<string, table<string, boolean>> the policies that a label can have
 ---@field due table<lest.authority.listener, boolean> those that may have something to hear
 ---@field is_known boolean a worker has said all
+---@field is_complete boolean each worker has
+---@field silent integer workers that have not
 local Listeners = {}
 Listeners.__index = Listeners
 
 ---@param config { labels: table<string, table> }
+---@param workers integer
 ---@return lest.authority.listeners
-function M.new(config)
+function M.new(config, workers)
   local labels, names = {}, {}
   for name, label in pairs(config.labels) do
     labels[name], names[name] = {}, list.set(policy_names(label.policies))
   end
-  return setmetatable({ labels = labels, names = names, is_known = false, channels = {},
-    due = {} }, Listeners)
+  return setmetatable({ labels = labels, names = names, is_known = false,
+    is_complete = false, silent = workers, said = {}, channels = {}, due = {} }, Listeners)
 end
 
 local function find(all, policy)
@@ -72,12 +75,23 @@ function Listeners:add(channel, listens)
   return true
 end
 
+--- A worker has said all of its hooks.
+---@param channel lest.authority.channel
+function Listeners:complete(channel)
+  self.is_known = true
+  if self.said[channel.worker] then return end
+  self.said[channel.worker], self.silent = true, self.silent - 1
+  self.is_complete = self.silent <= 0
+end
+
 --- A policy may have something to hear: it is looked at until it has nothing that is due.
 ---@param label string
 ---@param policy string
+---@return boolean found false: it has no hook
 function Listeners:mark(label, policy)
   local listener = find(self.labels[label] or {}, policy)
   if listener then self.due[listener] = true end
+  return listener ~= nil
 end
 
 --- The policies of a label that hear of a kind of event.

@@ -10,11 +10,13 @@
 --- successor, takes up what was under way. It leaves once the claim, and what it tells of, are on
 --- disk. Nothing here is waited for by a request.
 local core = require "lest.core"
+local events = require "lest.server.ledger.outbox"
 local json = require "lest.json"
 local lines = require "lest.server.wire.lines"
 local listeners = require "lest.server.authority.listeners"
 local message = require "lest.server.wire.message"
 local record = require "lest.server.authority.record"
+local stranded = require "lest.server.authority.stranded"
 
 local M = {}
 
@@ -41,11 +43,13 @@ Outbox.__index = Outbox
 ---@param turn lest.authority.turn
 ---@param config table
 ---@param clock fun(): integer seconds since 1970
+---@param workers integer
 ---@return lest.authority.outbox
-function M.new(turn, config, clock)
+function M.new(turn, config, clock, workers)
   return setmetatable({ turn = turn, ledger = turn.ledger, clock = clock,
-    listeners = listeners.new(config), keep = config.outbox.keep,
-    lease = config.limits.decision + MARGIN_S, under_way = {}, number = 0, late_at = 0,
+    listeners = listeners.new(config, workers), stranded = stranded.new(turn.ledger, clock),
+    keep = config.outbox.keep, lease = config.limits.decision + MARGIN_S,
+    under_way = {}, number = 0, late_at = 0,
   }, Outbox)
 end
 
@@ -174,16 +178,19 @@ local function with_due(self, marked)
   return found
 end
 
---- Mark all for whom anything waits; those for whom anything does longer than it can.
+--- Mark all for whom anything waits; those for whom anything does longer than it can, and those
+--- who do not listen.
 local function mark_all(self)
-  local at, ahead = { label = "", policy = "" }, {}
+  local at, ahead, deaf = { label = "", policy = "" }, {}, {}
   local most = self.clock() + BACKOFF_MOST_S + self.lease
   repeat
     at = rows_of(self, "outbox_next", { label = at.label, policy = at.policy })[1]
-    if at then self.listeners:mark(at.label, at.policy) end
+    if at and not self.listeners:mark(at.label, at.policy) and at.policy ~= "" then
+      table.insert(deaf, at)
+    end
     if at and at.last > most then table.insert(ahead, at) end
   until not at
-  return ahead, most
+  return ahead, most, deaf
 end
 
 --- The clock was set back: no event waits until it is there again.
@@ -227,9 +234,11 @@ local function claim_all(self, wanting, taken)
   for _, listener in ipairs(wanting) do claim(self, listener, taken) end
 end
 
+local function tell_stranded(self, deaf) self.stranded:tell(deaf) end
+
 local function give_up_all(self, rows)
   for _, row in ipairs(rows) do
-    put_off(self, row, row.tries, row.problem or "no policy of the label has such a hook")
+    put_off(self, row, row.tries, row.problem or events.NO_HOOK)
   end
 end
 
@@ -276,8 +285,9 @@ end
 --- Look at all that waits, also what other processes have written.
 function Outbox:look()
   if not self.is_stopped and self.turn:state() == "ok" then
-    local ahead, most = mark_all(self)
+    local ahead, most, deaf = mark_all(self)
     if ahead[1] then try(self, take_back, ahead, most) end
+    if deaf[1] and self.listeners.is_complete then try(self, tell_stranded, deaf) end
   end
   self:pump()
 end
@@ -307,8 +317,9 @@ function Outbox:listens(channel, listens)
 end
 
 --- A worker has said all of its hooks.
-function Outbox:hello()
-  self.listeners.is_known = true
+---@param channel lest.authority.channel
+function Outbox:hello(channel)
+  self.listeners:complete(channel)
   self:wake()
 end
 

@@ -304,8 +304,8 @@ function Authority:on_listens(channel, listens)
   self.outbox:listens(channel, listens)
 end
 
-function Authority:on_hello()
-  self.outbox:hello()
+function Authority:on_hello(channel)
+  self.outbox:hello(channel)
 end
 
 function Authority:on_heard(channel, heard)
@@ -366,7 +366,7 @@ function Authority:serve(launch)
   local config = self.config
   self.turn = turn.new(self.ledger)
   self.early, self.shadows = early.new(self.turn), shadows.new(self.turn)
-  self.outbox = outbox.new(self.turn, config, self.clock)
+  self.outbox = outbox.new(self.turn, config, self.clock, launch.workers)
   self.nonces = nonces.new { now_s = clock.monotonic_s }
   self.rates = rates.new { now_ms = core.clock.monotonic_ms }
   self.turn.before_commit = function()

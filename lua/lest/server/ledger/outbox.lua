@@ -8,6 +8,9 @@ local page = require "lest.server.ledger.page"
 
 local M = {}
 
+--- The problem of an entry whose policy is not there any more, or has lost its hook.
+M.NO_HOOK = "no policy of the label has this hook any more"
+
 ---@type table<string, fun(operator: lest.operator, arguments: table): table?, any>
 M.operations = {}
 
@@ -47,9 +50,20 @@ local function change(operator, id, statement, parameters)
   return { id = id, entries = changed }
 end
 
---- Begin anew, at once.
+--- Begin anew, at once. The result has the problem of an entry that no hook can hear of.
 function operations.outbox_retry(operator, arguments)
-  return change(operator, arguments.id, "outbox_retry", { now = operator.clock() })
+  local parameters = { now = operator.clock() }
+  local result, err = change(operator, arguments.id, "outbox_retry", parameters)
+  local rows
+  if result then
+    rows, err = operator.ledger:rows("outbox_of",
+      { serial = parameters.serial, kind = parameters.kind })
+  end
+  if not rows then return nil, err end
+  for _, row in ipairs(rows) do
+    if row.problem == M.NO_HOOK then result.problem = row.problem end
+  end
+  return result
 end
 
 --- No hook is to hear of it any more. What waited for that is due.

@@ -92,7 +92,8 @@ local function change(options, config)
     local result, err = operator.run(ledger, "outbox_" .. options.subcommand, { id = id })
     table.insert(results, result)
     if result and not options.json then
-      io.write(support.clean(id), ": ", WORDS[options.subcommand], "\n")
+      local why = result.problem and (" (%s)"):format(result.problem) or ""
+      io.write(support.clean(id), ": ", WORDS[options.subcommand], why, "\n")
     end
     if err and last then support.complain("lest outbox " .. options.subcommand, last) end
     last = err or last

@@ -12,7 +12,7 @@ local CERT <const> = assert(core.issuer.root { key = assert(core.key.generate "e
   subject = "CN=x", not_before = 1000, not_after = 2000000000 }):der()
 
 describe("the outbox", function()
-  local path, ledger, outbox, now, refuses, waiting, others, started
+  local path, ledger, outbox, now, refuses, waiting, others, started, expected
   local write = core.log.write
 
   -- As a turn: `waiting` calls wait for the disk, where there is one.
@@ -38,13 +38,14 @@ describe("the outbox", function()
     local labels = { default = { policies = policies }, other = { policies = policies } }
     for i = 1, 40 do labels["l" .. i] = { policies = policies } end
     local made = outbox_module.new(turn_of(own), { labels = labels, outbox = { keep = KEEP },
-      limits = { decision = DECISION } }, function() return now end)
+      limits = { decision = DECISION } }, function() return now end, expected)
     table.insert(started, made)
     return made, own
   end
 
   before_each(function()
     now, refuses, waiting, others, started = 5000, false, nil, {}, {}
+    expected = 1
     core.log.write = function() end -- luacheck: ignore 122
     path = temporary.folder() .. "/ledger.db"
     outbox, ledger = start()
@@ -58,8 +59,8 @@ describe("the outbox", function()
   end)
 
   --- A worker that says what its policies listen to, of an outbox.
-  local function worker(listens, of)
-    local channel = { pid = 1, told = {} }
+  local function worker(listens, of, number)
+    local channel = { pid = 1, worker = number or 1, told = {} }
     channel.socket = { send = function(_, packet)
       table.insert(channel.told, (assert(message.decode(packet, { event = true }))))
     end }
@@ -67,7 +68,7 @@ describe("the outbox", function()
       (of or outbox):listens(channel, { label = each[1], policy = each[2],
         issued = each.issued ~= false, revoked = each.revoked ~= false })
     end
-    ;(of or outbox):hello()
+    ;(of or outbox):hello(channel)
     return channel
   end
 
@@ -203,6 +204,48 @@ describe("the outbox", function()
     now = now + 100
     successor:look()
     assert.same({ "issued 0a /a.lua" }, waits "failed")
+  end)
+
+  it("says of what nobody listens to any more, once all workers have said their hooks", function()
+    worker { { "default", "/a.lua" }, { "other", "/c.lua" } }
+    for i = 1, 3 do issue("0" .. i, "default") end
+    issue("04", "other")
+    local written = {}
+    core.log.write = function(level, event, fields) -- luacheck: ignore 122
+      table.insert(written, { level, event, table.unpack(fields) })
+    end
+    local function problems()
+      local found = {}
+      for _, row in ipairs(ledger:rows("outbox_list", { limit = 9 })) do
+        found[row.serial] = row.problem
+      end
+      return found
+    end
+    expected = 2
+    local successor = start()
+    worker({ { "other", "/c.lua" } }, successor, 1)
+    worker({ { "other", "/c.lua" } }, successor, 1)
+    successor:look()
+    assert.same({ {}, {} }, { written, problems() })
+    worker({ { "other", "/c.lua" } }, successor, 2)
+    for _ = 1, 3 do successor:look() end
+    local lost = "no policy of the label has this hook any more"
+    assert.same({ { "warning", "events wait for a hook that no policy has", "label", "default",
+      "policy", "/a.lua", "count", 3 } }, written)
+    assert.same({ ["01"] = lost, ["02"] = lost, ["03"] = lost }, problems())
+    -- What becomes due later has it, too.
+    now = now + 1000
+    issue("05", "default")
+    successor:look()
+    assert.equal(lost, problems()["05"])
+    assert.equal(1, #written)
+    -- The hook is there again.
+    expected = 1
+    local third = start()
+    local one = worker({ { "default", "/a.lua" }, { "other", "/c.lua" } }, third)
+    third:look()
+    assert.equal(1, #written)
+    assert.same({ "issued-01", "issued-02", "issued-03", "issued-05" }, ids(one))
   end)
 
   it("is told by another worker where the first has ended, and by none at the same time", function()
