@@ -95,10 +95,10 @@ describe("a profile", function()
     server.http = nil -- new connections, to the new generation
     assert.equal("too many certificates are being issued\n", ask("ann", ann).body)
     -- Nor by an import, whose certificates are older and whose rows are newer.
-    process.must { "sqlite3", server:ledger(), "INSERT INTO certificates SELECT seq + 1, issuer, "
+    server:change("INSERT INTO certificates SELECT seq + 1, issuer, "
       .. "'00', der, fingerprint, subject, san, principal_kind, principal_name, label, 'import', "
       .. "profile, key_hash, request_id, not_before, not_after, 1, renews, facts, revoked_at, "
-      .. "revocation_reason, device FROM certificates ORDER BY seq DESC LIMIT 1" }
+      .. "revocation_reason, device FROM certificates ORDER BY seq DESC LIMIT 1")
     process.kill(server.pid, "HUP")
     process.wait_for(function() return #server:logged "ready" == 3 end, "a generation", 20)
     server.http = nil

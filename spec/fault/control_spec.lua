@@ -104,10 +104,10 @@ describe("the control socket", function()
   it("serves others while the ledger is asked, and lets nobody ask without end", function()
     local server = start()
     local path = socket_of(server)
-    process.must { "sqlite3", server:ledger(), [[WITH RECURSIVE n(i) AS
+    server:change([[WITH RECURSIVE n(i) AS
       (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 200)
       INSERT INTO requests (id, time_us, operation, label, verdict, principal_name)
-      SELECT 'r' || i, i, 'simpleenroll', '', 'approve', hex(zeroblob(500)) FROM n]] }
+      SELECT 'r' || i, i, 'simpleenroll', '', 'approve', hex(zeroblob(500)) FROM n]])
     local slow <close> = assert(control.enter(path))
     local other <close> = assert(control.enter(path))
     local answers = {}

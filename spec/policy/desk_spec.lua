@@ -279,7 +279,7 @@ describe("lest repl --request", function()
   it("says what is wrong with a row that cannot be read", function()
     for column, value in pairs { csr = "x'00'", principal = "'{\27[2J'", trace = "'nonsense'" } do
       local copy = server.folder .. "/broken.sqlite"
-      process.must { "sqlite3", server:ledger(), "VACUUM INTO '" .. copy .. "'" }
+      server:change("VACUUM INTO '" .. copy .. "'")
       process.must { "sqlite3", copy, ("UPDATE requests SET %s = %s WHERE id = '%s'"):format(column,
         value, ids.guest) }
       local code, out, err = process.run(words("guest", "--ledger", copy, "-e", "decide()"))

@@ -161,9 +161,9 @@ describe("lest policy pin", function()
   end)
 
   it("says of which answer the record has too little", function()
-    process.must { "sqlite3", server:ledger(), [[UPDATE requests
+    server:change([[UPDATE requests
       SET outside = replace(outside, '"body"', '"body_sha256"')
-      WHERE principal_name = 'listed7']] }
+      WHERE principal_name = 'listed7']])
     local _, out = pin(server:sql "SELECT id FROM requests WHERE principal_name = 'listed7'")
     assert.matches("%-%- no answer was kept to http GET %S+/listed7: give one\n", out)
     assert.is_nil(out:find("body_sha256", 1, true))

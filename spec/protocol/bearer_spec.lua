@@ -226,7 +226,7 @@ describe("a Bearer token", function()
       return server:sql "SELECT count(*) FROM refusals" ~= "0"
     end, "the refusals' rows", 5)
     local log, dump = process.read(server.folder .. "/log"),
-      process.must { "sqlite3", "-readonly", server:ledger(), ".dump" }
+      process.must { "sqlite3", "-readonly", server:ledger(), ".timeout 10000", ".dump" }
     for _, secret in ipairs { token, wrong } do
       assert.is_nil(log:find(secret, 1, true))
       assert.is_nil(dump:find(secret, 1, true))

@@ -101,8 +101,7 @@ describe("the CRLs of a server", function()
         server.folder .. "/device001.key")
     end
     assert.equal(200, (renew()))
-    process.must { "sqlite3", server:ledger(),
-      "UPDATE certificates SET serial = '0' || serial WHERE renews IS NULL" }
+    server:change("UPDATE certificates SET serial = '0' || serial WHERE renews IS NULL")
     local status, body = renew()
     assert.equal(403, status)
     assert.equal("the client certificate is not accepted here\n", body)

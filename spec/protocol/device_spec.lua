@@ -131,9 +131,9 @@ describe("a device", function()
     end
     assert.same({ 202, 202, 429 }, { ask(), ask(), ask() })
     -- Asked for by a certificate of the device, they count all the same.
-    process.must { "sqlite3", server:ledger(), [[UPDATE pending SET device = principal_name,
+    server:change([[UPDATE pending SET device = principal_name,
       principal_name = 'own:CN=wait01', principal_kind = 'certificate'
-      WHERE principal_name = 'wait01']] }
+      WHERE principal_name = 'wait01']])
     assert.equal(429, ask())
     assert.equal(2, #lest("pending", "list"))
   end)

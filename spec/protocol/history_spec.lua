@@ -162,8 +162,8 @@ describe("request.history", function()
   it("knows what has expired", function()
     assert.equal(200, (enroll("erin", server:csr "erin")))
     local before = os.time() - 1000
-    process.must { "sqlite3", server:ledger(), "UPDATE certificates SET not_after = " .. before
-      .. " WHERE principal_name = 'erin'" }
+    server:change("UPDATE certificates SET not_after = " .. before
+      .. " WHERE principal_name = 'erin'")
     local all = look("erin", { key = "erin", reuse = true })
     assert.same({ issued = 1, expired = 1 }, counts(all.device))
     assert.equal(before, all.key.expired.last)

@@ -62,6 +62,7 @@ labels = {
     local status, body = server:post((label or "") .. "/simpleenroll", server:csr(name), "--user",
       name .. ":" .. secret)
     local rows = json.decode(process.must { "sqlite3", "-readonly", "-json", server:ledger(),
+      ".timeout 10000",
       "SELECT rule, asked_at, stated, trace, outside, verdict, time_us FROM requests "
         .. "ORDER BY seq DESC LIMIT 1" })
     return rows[1], status, body
@@ -168,7 +169,7 @@ labels = {
       "refused:" .. secret)
     assert.equal(403, status)
     local copy = server.folder .. "/copy.db"
-    process.must { "sqlite3", "-readonly", server:ledger(), ".backup " .. copy }
+    process.must { "sqlite3", "-readonly", server:ledger(), ".timeout 10000", ".backup " .. copy }
     for _, words in ipairs { { "--config", server.dir .. "/server.lua" }, { "--ledger", copy } } do
       local out = process.must { server.lest, "explain", headers["x-request-id"], words[1],
         words[2] }

@@ -47,10 +47,10 @@ describe("a request that waits", function()
 
   --- All times of pending requests and what they hold are over.
   local function pass_time()
-    process.must { "sqlite3", server:ledger(), ".timeout 10000", [[BEGIN IMMEDIATE;
+    server:change([[BEGIN IMMEDIATE;
       UPDATE pending SET expires = created, waits_until = created WHERE state <> 'issued';
       UPDATE approvals SET holds_until = time;
-      UPDATE credentials SET bound_until = created WHERE state = 'reserved'; COMMIT]] }
+      UPDATE credentials SET bound_until = created WHERE state = 'reserved'; COMMIT]])
   end
 
   it("is approved once the policy has as many as it wants, also where both decide at once",
@@ -160,8 +160,7 @@ describe("a request that waits", function()
     assert.equal(202, (ask()))
     assert.equal(0, (lest("pending", "approve", pending_of "device", "--as", "alice")))
     pass_time()
-    process.must { "sqlite3", server:ledger(), ".timeout 10000",
-      "UPDATE credentials SET expires = created" }
+    server:change("UPDATE credentials SET expires = created")
     local status, reason = ask()
     assert.equal(401, status)
     assert.matches("the request that waited has ended, .*: a new one is needed", reason)

@@ -193,12 +193,12 @@ describe("a renewal after the configuration changed", function()
       return (text:gsub("device = {", "thing = {"):gsub('"device"', '"thing"'))
     end)
     assert.is_true(check())
-    process.must { "sqlite3", server:ledger(), "UPDATE certificates SET revoked_at = 1" }
+    server:change("UPDATE certificates SET revoked_at = 1")
     assert.is_false(check())
     assert.equal(serial, server:sql "SELECT serial FROM certificates ORDER BY seq DESC LIMIT 1")
     process.kill(server.pid)
     server:exit_code()
-    process.must { "sqlite3", server:ledger(), "UPDATE certificates SET revoked_at = NULL" }
+    server:change("UPDATE certificates SET revoked_at = NULL")
     local files = process.must { "ls", server.dir .. "/ledger" }
     assert.is_true(check())
     assert.equal(files, process.must { "ls", server.dir .. "/ledger" })

@@ -11,6 +11,9 @@ local M = {}
 --- The lest binary that runs this spec.
 M.lest = process.lest
 
+-- The ledger may be locked for a moment, as while it is recovered after a crash.
+local PATIENCE <const> = ".timeout 10000"
+
 ---@class support.server
 ---@field listen string[] where run() lets it listen (a free port)
 ---@field root string the file of what its clients trust
@@ -247,7 +250,13 @@ end
 ---@param sql string
 ---@return string
 function Server:sql(sql)
-  return (process.must({ "sqlite3", "-readonly", self:ledger(), sql }):gsub("\n$", ""))
+  return (process.must({ "sqlite3", "-readonly", self:ledger(), PATIENCE, sql }):gsub("\n$", ""))
+end
+
+--- Change the ledger behind the server's back.
+---@param sql string
+function Server:change(sql)
+  process.must { "sqlite3", self:ledger(), PATIENCE, sql }
 end
 
 function Server:ledger()
