@@ -88,7 +88,7 @@ return {
       "" },
     { "a shorter wait hides a longer", "math.max(wait, longest or 0)",
       "math.min(wait, longest or wait)" },
-    { "a limit is no limit", "attempt.is_limited = attempt:wait() ~= nil",
+    { "a limit is no limit", "attempt.is_limited = attempt.limited_s ~= nil",
       "attempt.is_limited = false" },
     { "a used-up secret goes with a certificate",
       'if credential.may == "fetch" and request:is_satisfied_by(request.proven) then',

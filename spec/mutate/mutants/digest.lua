@@ -21,7 +21,7 @@ return {
     { "another kind of secret is a guess", "  take_back(authority, request, name)\nend", "end" },
     { "a guess is taken back", "and authority.credentials:is_free(name, kind) then", "then" },
     { "more is taken back than was counted",
-      "if authority.failures.kind_there:recent(attempt.kind_key) > 0\n      and", "if" },
+      "if failed:recent(kind_key(kind, network, name)) > 0\n      and", "if" },
   },
 
   { file = "lua/lest/server/ledger/digest.lua", specs = SERVER,

@@ -9,11 +9,16 @@ local M = {}
 --- One attempt with a secret. Its failure counts for the network, for the name from there, and for
 --- the name in all, together: guesses from one network keep no device out elsewhere.
 ---@class lest.authority.attempt
----@field is_limited boolean there were too many failures before
+---@field limited_s? integer seconds to wait, where there were too many failures before
+---@field is_limited boolean whether there were
 ---@field site string whom it waits behind for its hash
----@field kind_key? string of the name's failures from there by this kind, which limit nothing
 local Attempt = {}
 Attempt.__index = Attempt
+
+-- Of a name's failures from a network by one kind of proof, which limit nothing.
+local function kind_key(kind, network, name)
+  return ("%s %s %s"):format(kind, network, name)
+end
 
 ---@param authority lest.authority
 ---@param request lest.authority.request
@@ -28,10 +33,11 @@ function M.attempt(authority, request, name, kind)
   if name then
     table.insert(attempt, { limits.name_there, network .. " " .. name })
     table.insert(attempt, { limits.name, name })
-    attempt.kind_key = ("%s %s %s"):format(kind or request.purpose.kind, network, name)
-    table.insert(attempt, { limits.kind_there, attempt.kind_key })
+    table.insert(attempt,
+      { limits.kind_there, kind_key(kind or request.purpose.kind, network, name) })
   end
-  attempt.is_limited = attempt:wait() ~= nil
+  attempt.limited_s = attempt:wait()
+  attempt.is_limited = attempt.limited_s ~= nil
   return attempt
 end
 
@@ -98,7 +104,7 @@ end
 ---@return table credential
 function M.check(authority, request, offered)
   local attempt = M.attempt(authority, request, offered.username)
-  local wait, charged = attempt:wait(), false
+  local wait, charged = attempt.limited_s, false
   function attempt.charge()
     if not charged then wait = attempt:wait() end
     if wait then return false end
@@ -121,11 +127,11 @@ end
 -- tell them apart. Who then proves to be that name, from there, takes one such failure back. It was
 -- no guess: those of a kind of which the name has a credential stay.
 local function take_back(authority, request, name)
+  local network, failed = limiter.network(request.begin.address), authority.failures.kind_there
   for _, kind in ipairs(terms.KINDS) do
-    local attempt = M.attempt(authority, request, name, kind)
-    if authority.failures.kind_there:recent(attempt.kind_key) > 0
+    if failed:recent(kind_key(kind, network, name)) > 0
       and authority.credentials:is_free(name, kind) then
-      attempt:uncount()
+      M.attempt(authority, request, name, kind):uncount()
     end
   end
 end
