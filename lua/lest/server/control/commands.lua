@@ -34,10 +34,6 @@ function M.new(config, children)
     Commands)
 end
 
-local function refuse(visitor, frame, code, message)
-  visitor:send(frames.failure(frame.id, code, message))
-end
-
 local function bytes_of(text)
   return type(text) == "string" and core.base64.decode(text) or nil
 end
@@ -57,12 +53,12 @@ end
 --- A piece of a file that the command's words name.
 function Commands:file(visitor, frame)
   local path, data = bytes_of(frame.path), bytes_of(frame.data)
-  if not path or not data then return refuse(visitor, frame, "protocol", "a file has a path") end
+  if not path or not data then return visitor:refuse(frame, "protocol", "a file has a path") end
   local files = visitor.files or { by_path = {}, pieces = 0, bytes = 0, counted = 0 }
   local counted = #path + #data
   if files.pieces >= PIECES_MAX or files.bytes + #data > allowed.FILES_MAX
     or not has_room(self, visitor.peer.uid, counted) then
-    return refuse(visitor, frame, "too_large", "the files of the command are too large")
+    return visitor:refuse(frame, "too_large", "the files of the command are too large")
   end
   visitor.files = files
   count_waiting(self, visitor.peer.uid, counted)
@@ -114,7 +110,7 @@ function Commands:start(visitor, frame, words, row)
     return errand.run(job, command, words, frame)
   end, function(code) ended(child, frame.id, code) end)
   drop_files(self, visitor)
-  if not child then return refuse(visitor, frame, err.code, err.message) end
+  if not child then return visitor:refuse(frame, err.code, err.message) end
   begun:write("info", { "uid", visitor.peer.uid, "command",
     ("%s %s"):format(command, (words[1] or ""):sub(1, LOGGED_MAX)) })
   child.is_endless, child.is_copy = is_endless, row.output ~= nil
@@ -128,15 +124,15 @@ function Commands:command(visitor, frame)
   local words = words_of(frame)
   local row = words and allowed.row(words[1], words[2])
   if not words then
-    return refuse(visitor, frame, "protocol", "a command has words")
+    return visitor:refuse(frame, "protocol", "a command has words")
   elseif not row then
-    return refuse(visitor, frame, "refused", "this is not for a server that runs")
+    return visitor:refuse(frame, "refused", "this is not for a server that runs")
   elseif visitor.command then
-    return refuse(visitor, frame, "usage", "one command after the other")
+    return visitor:refuse(frame, "usage", "one command after the other")
   elseif self.children:is_full(visitor.peer.uid) then
-    return refuse(visitor, frame, "unavailable", "too many commands run at once")
+    return visitor:refuse(frame, "unavailable", "too many commands run at once")
   elseif row.output and self:is_copying() then
-    return refuse(visitor, frame, "unavailable", "another copy of the ledger is under way")
+    return visitor:refuse(frame, "unavailable", "another copy of the ledger is under way")
   end
   self:start(visitor, frame, words, row)
 end

@@ -67,13 +67,13 @@ end
 function Consoles:forward(visitor, frame, text)
   local channel = self.channels[frame.worker]
   if not channel then
-    return visitor:send(frames.failure(frame.id, "not_found", "there is no such worker"))
+    return visitor:refuse(frame, "not_found", "there is no such worker")
   elseif channel.queued >= WAITING_MAX then
-    return visitor:send(frames.failure(frame.id, "unavailable", "the worker is busy"))
+    return visitor:refuse(frame, "unavailable", "the worker is busy")
   end
   visitor.workers[frame.worker] = true
   local ok, err = channel:send(envelope.pack(visitor.number, visitor.peer.uid, text))
-  if not ok then visitor:send(frames.failure(frame.id, err.code, err.message)) end
+  if not ok then visitor:refuse(frame, err.code, err.message) end
 end
 
 --- Tell the workers that somebody has left.

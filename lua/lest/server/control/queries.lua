@@ -19,10 +19,6 @@ function M.new(config, children)
   return setmetatable({ config = config, children = children }, Queries)
 end
 
-local function refuse(visitor, frame, code, message)
-  visitor:send(frames.failure(frame.id, code, message))
-end
-
 -- In the child.
 local function answer(self, visitor, frame)
   local rows, err = query.ask(self.config, frame.what, frame.query)
@@ -35,20 +31,20 @@ local go_on
 
 local function start(self, visitor, frame)
   if self.children:is_full(visitor.peer.uid) then
-    return refuse(visitor, frame, "unavailable", "too many commands run at once")
+    return visitor:refuse(frame, "unavailable", "too many commands run at once")
   end
   local child, err = self.children:start(visitor, SECONDS, function()
     return answer(self, visitor, frame)
   end, function(code)
     visitor.query = nil
     if code == 128 + SIGALRM then
-      refuse(visitor, frame, "timeout", ("the ledger did not answer within %d s"):format(SECONDS))
+      visitor:refuse(frame, "timeout", ("the ledger did not answer within %d s"):format(SECONDS))
     elseif code ~= 0 then
-      refuse(visitor, frame, "unavailable", "the ledger could not be asked")
+      visitor:refuse(frame, "unavailable", "the ledger could not be asked")
     end
     go_on(self, visitor)
   end)
-  if not child then return refuse(visitor, frame, err.code, err.message) end
+  if not child then return visitor:refuse(frame, err.code, err.message) end
   visitor.query = child
 end
 
@@ -66,7 +62,7 @@ function Queries:ask(visitor, frame)
   visitor.queries = visitor.queries or {}
   if not visitor.query then return start(self, visitor, frame) end
   if #visitor.queries >= WAITING_MAX then
-    return refuse(visitor, frame, "unavailable", "too many questions wait")
+    return visitor:refuse(frame, "unavailable", "too many questions wait")
   end
   table.insert(visitor.queries, frame)
 end

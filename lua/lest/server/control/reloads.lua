@@ -54,12 +54,12 @@ end
 ---@param frame table
 function Reloads:ask(visitor, frame)
   if self.waiting[visitor] then
-    return visitor:send(frames.failure(frame.id, "usage", "one reload after the other"))
+    return visitor:refuse(frame, "usage", "one reload after the other")
   end
   local wait_s = wait_of(self, visitor.peer.uid)
   if wait_s then
-    return visitor:send(frames.failure(frame.id, "unavailable",
-      ("the server has just been reloaded or asked to be: wait %d s"):format(wait_s)))
+    return visitor:refuse(frame, "unavailable",
+      ("the server has just been reloaded or asked to be: wait %d s"):format(wait_s))
   end
   core.log.write("info", "reload asked", { "uid", visitor.peer.uid })
   self.last_ms = core.clock.monotonic_ms()

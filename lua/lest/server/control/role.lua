@@ -61,7 +61,7 @@ end
 function Control:on_frame(visitor, frame, text)
   local operation = operations[frame.op]
   if operation then return operation(self, visitor, frame, text) end
-  visitor:send(frames.failure(frame.id, "usage", "this server does not know the operation"))
+  visitor:refuse(frame, "usage", "this server does not know the operation")
 end
 
 --- What those are told who may not come in.

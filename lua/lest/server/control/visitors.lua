@@ -75,6 +75,15 @@ function Visitor:send(text)
   return false
 end
 
+--- Answer a frame with an error.
+---@param frame table
+---@param code string
+---@param message string
+---@return boolean sent
+function Visitor:refuse(frame, code, message)
+  return self:send(frames.failure(frame.id, code, message))
+end
+
 --- Let go of it, and tell who serves it.
 function Visitor:leave()
   if not self.channel then return end

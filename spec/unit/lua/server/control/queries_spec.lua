@@ -1,6 +1,5 @@
 -- Questions of a prompt to the ledger, one after the other: one that cannot be asked is refused and
 -- keeps none of those behind it waiting.
-local json = require "lest.json"
 local queries = require "lest.server.control.queries"
 
 describe("questions to the ledger", function()
@@ -15,7 +14,7 @@ describe("questions to the ledger", function()
         return {}
       end }
     visitor = { peer = { uid = 0 }, channel = {}, answers = {},
-      send = function(self, text) table.insert(self.answers, json.decode(text)) end }
+      refuse = function(self, frame) table.insert(self.answers, frame) end }
     asked = queries.new({}, children)
   end)
 
