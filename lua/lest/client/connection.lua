@@ -11,6 +11,7 @@ local core = require "lest.core"
 local duration = require "lest.duration"
 local fail = require "lest.base.fail"
 local http = require "lest.http"
+local list = require "lest.base.list"
 local options_of = require "lest.client.options"
 local task = require "lest.task"
 local trace = require "lest.client.trace"
@@ -112,7 +113,7 @@ local function head_of(self, what, method, body, info)
     if not value then return nil, err end
     add("Authorization", value)
   end
-  for _, name in ipairs(require "lest.base.list".sorted_keys(given)) do
+  for _, name in ipairs(list.sorted_keys(given)) do
     if given[name] then
       lines[#lines + 1] = check_text("a header", name) .. ": " .. check_text(name, given[name])
     end

@@ -245,8 +245,10 @@ return {
     { "credentials of any size",
       "elseif #username > message.SECRET_MAX or #password > message.SECRET_MAX then",
       "elseif false then" },
-    { "a claimed name of any length", "username:sub(1, CLAIMED_MAX)", "username",
-      specs = { "spec/fault/hostile_client_spec.lua" } },
+  },
+
+  { file = ROOM .. "proofs/authorization.lua", specs = { "spec/fault/hostile_client_spec.lua" },
+    { "a claimed name of any length", "username:sub(1, CLAIMED_MAX)", "username" },
   },
 
   { file = ROOM .. "proofs/certificate.lua",

@@ -55,9 +55,6 @@ end
 
 local function now_ms() return core.clock.monotonic_ms() end
 
---- What an event is called, at each try.
-local function id_of(row) return row.kind .. "-" .. row.serial end
-
 local function key_of(row, more)
   local key = { serial = row.serial, issuer = row.issuer, policy = row.policy, kind = row.kind }
   for name, value in pairs(more or {}) do key[name] = value end
@@ -99,7 +96,7 @@ local function packet_of(self, row, number)
   local found = record.rows(self.ledger, "certificate_get",
     { serial = row.serial, issuer = row.issuer })[1]
   if not found then return nil, "there is no such certificate" end
-  return message.encode { type = "event", id = id_of(row), number = number,
+  return message.encode { type = "event", id = events.id_of(row), number = number,
     kind = row.kind, label = row.label, policy = row.policy, time = row.time, try = row.tries + 1,
     certificate = found.der, device = #found.device <= NAME_MAX and found.device or nil,
     principal = { kind = found.principal_kind, name = found.principal_name:sub(1, NAME_MAX) },
@@ -134,8 +131,8 @@ local function put_off(self, row, tries, problem)
   end
   follow(self, row)
   core.meter.add(core.meter.names.given_up, 1)
-  core.log.write("error", "event given up", { "id", id_of(row), "label", row.label, "policy",
-    row.policy, "tries", tries, "message", lines.short(problem) })
+  core.log.write("error", "event given up", { "id", events.id_of(row), "label", row.label,
+    "policy", row.policy, "tries", tries, "message", lines.short(problem) })
 end
 
 --- Claim what a policy should hear of now; within a unit.
@@ -341,7 +338,7 @@ function Outbox:heard(channel, heard)
   leave(self, taken, heard.problem == nil)
   try(self, close, taken, heard.problem)
   local row = taken.row
-  local fields = { "id", id_of(row), "label", row.label, "policy", row.policy, "try",
+  local fields = { "id", events.id_of(row), "label", row.label, "policy", row.policy, "try",
     row.tries + 1, "message", lines.short(heard.problem) }
   if heard.problem then unheard:write("warning", fields)
   else core.log.write("info", "event heard", fields) end

@@ -16,8 +16,13 @@ M.operations = {}
 
 local operations <const> = M.operations
 
+--- What an event is called, at each try and for each policy.
+---@param row { kind: string, serial: string }
+---@return string
+function M.id_of(row) return row.kind .. "-" .. row.serial end
+
 local function with_ids(rows)
-  for _, row in ipairs(rows or {}) do row.id = row.kind .. "-" .. row.serial end
+  for _, row in ipairs(rows or {}) do row.id = M.id_of(row) end
   return rows
 end
 

@@ -3,6 +3,9 @@ local kinds = require "lest.server.wire.kinds"
 
 local M = {}
 
+-- The bytes that the log shows of a name that is claimed and not proven.
+local CLAIMED_MAX <const> = 64
+
 --- The header, for a kind of proof to read; nil where there is none, or where its scheme is that of
 --- another kind that the label takes.
 ---@param exchange lest.exchange
@@ -18,6 +21,13 @@ function M.of(exchange, request, name)
     if is_its and kind.name ~= name and request.label.accepts[kind.name] then return nil end
   end
   return value
+end
+
+--- Note whom the client says that it is, for the log.
+---@param request lest.worker.request whose `claimed` is set
+---@param username string?
+function M.claim(request, username)
+  request.claimed = username and username:sub(1, CLAIMED_MAX)
 end
 
 return M

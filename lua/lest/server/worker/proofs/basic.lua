@@ -6,9 +6,6 @@ local refusal = require "lest.server.wire.refusal"
 
 local M = {}
 
--- The bytes that the log shows of a name that is claimed and not proven.
-local CLAIMED_MAX <const> = 64
-
 ---@param exchange lest.exchange
 ---@param request lest.worker.request whose `claimed` is set
 ---@return { username: string, password: string }|nil
@@ -16,7 +13,7 @@ function M.collect(exchange, request)
   local value = authorization.of(exchange, request, "basic")
   if not value then return nil end
   local username, password = core.http.basic(value)
-  request.claimed = username and username:sub(1, CLAIMED_MAX)
+  authorization.claim(request, username)
   if not username then
     refusal.raise(401, "the Authorization header is not Basic with a user and a password")
   elseif #username > message.SECRET_MAX or #password > message.SECRET_MAX then

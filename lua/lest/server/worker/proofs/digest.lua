@@ -5,9 +5,6 @@ local refusal = require "lest.server.wire.refusal"
 
 local M = {}
 
--- The bytes that the log shows of a name that is claimed and not proven.
-local CLAIMED_MAX <const> = 64
-
 ---@param exchange lest.exchange
 ---@param request lest.worker.request whose `claimed` is set
 ---@return table|nil said as core.http.digest reads it
@@ -19,7 +16,7 @@ function M.collect(exchange, request)
     refusal.raise_memory(err)
     refusal.raise(401, err.message)
   end
-  request.claimed = said.username:sub(1, CLAIMED_MAX)
+  authorization.claim(request, said.username)
   -- RFC 7616 3.4.6: "If they differ, the server SHOULD return an HTTP error 400".
   if said.uri ~= exchange.target then
     refusal.raise(400, "the uri of the Digest credentials is not that of the request")
