@@ -121,14 +121,35 @@ static int build_raw(lua_State *L, const struct pki_csr_plan *request, const str
     return lestL_push_buf(L, out);
 }
 
+static const char *const challenge_fields[] = {
+#define X(NAME, name, field) [PKI_##NAME] = (field),
+    PKI_CHALLENGES(X)
+#undef X
+        [PKI_CHALLENGE_COUNT] = NULL
+};
+
 /* csr.build{ key =, subject = | subject_der =, san = | san_der =, key_usage =, eku =, extensions =,
- * attributes =, challenge_password =, change =, digest =, raw = } */
+ * attributes =, challenge_password =, otp_challenge =, revocation_challenge =, identity_linking =, change =,
+ * digest =, raw = } */
 static int build(lua_State *L)
 {
-    static const char *const known[] = {
-        "key",        "subject",    "subject_der",        "san",    "san_der", "key_usage", "eku",
-        "extensions", "attributes", "challenge_password", "change", "digest",  "raw",       NULL
-    };
+    static const char *const known[] = { "key",
+                                         "subject",
+                                         "subject_der",
+                                         "san",
+                                         "san_der",
+                                         "key_usage",
+                                         "eku",
+                                         "extensions",
+                                         "attributes",
+                                         "challenge_password",
+                                         "otp_challenge",
+                                         "revocation_challenge",
+                                         "identity_linking",
+                                         "change",
+                                         "digest",
+                                         "raw",
+                                         NULL };
     struct lest_error err;
     struct lestL_plan plan;
     struct pki_csr *csr = NULL;
@@ -138,7 +159,8 @@ static int build(lua_State *L)
     lua_getfield(L, 1, "key");
     struct pki_csr_plan request = { .key = lestL_check_key(L, 2) };
     request.digest = lestL_opt_string(L, 1, "digest", NULL);
-    request.challenge = lestL_opt_bytes(L, 1, "challenge_password");
+    for (int i = 0; i < PKI_CHALLENGE_COUNT; i++)
+        request.challenges[i] = lestL_opt_bytes(L, 1, challenge_fields[i]);
     if (lestL_to_plan(L, 1, &plan, &err) || to_attributes(L, 1, &request.attributes, &err) ||
         to_change(L, 1, &request.change, &err))
         return lestL_fail(L, &err);
@@ -279,10 +301,30 @@ static int get_attributes(lua_State *L)
     return 1;
 }
 
+static int push_challenge(lua_State *L, enum pki_challenge_kind kind)
+{
+    lestL_push_bytes(L, check(L)->challenges[kind].text);
+    return 1;
+}
+
 static int get_challenge_password(lua_State *L)
 {
-    lestL_push_bytes(L, check(L)->challenge);
-    return 1;
+    return push_challenge(L, PKI_CHALLENGE_PASSWORD);
+}
+
+static int get_otp_challenge(lua_State *L)
+{
+    return push_challenge(L, PKI_OTP_CHALLENGE);
+}
+
+static int get_revocation_challenge(lua_State *L)
+{
+    return push_challenge(L, PKI_REVOCATION_CHALLENGE);
+}
+
+static int get_identity_linking(lua_State *L)
+{
+    return push_challenge(L, PKI_EST_IDENTITY_LINKING);
 }
 
 /* { subject =, san = } or nil */
@@ -329,16 +371,20 @@ static int equal(lua_State *L)
     return 1;
 }
 
-/* csr:masked(): the bytes, with a star for each character of challengePassword: the signature does not fit */
+/* csr:masked(field, ...): the bytes, with a star for each character of these challenges: the signature does
+ * not fit */
 static int masked(lua_State *L)
 {
     const struct pki_csr *csr = check(L);
+    bool hidden[PKI_CHALLENGE_COUNT] = { false };
     luaL_Buffer b;
+    for (int arg = lua_gettop(L); arg > 1; arg--)
+        hidden[luaL_checkoption(L, arg, NULL, challenge_fields)] = true;
     char *copy = luaL_buffinitsize(L, &b, csr->der.len);
     memcpy(copy, csr->der.data, csr->der.len);
-    char *value = copy + (csr->challenge_value.data ? csr->challenge_value.data - csr->der.data : 0);
-    for (size_t i = 0; i < csr->challenge_value.len; i++)
-        value[i] = (char)(i % csr->challenge_width == csr->challenge_width - 1 ? '*' : 0);
+    for (int i = 0; i < PKI_CHALLENGE_COUNT; i++)
+        if (hidden[i])
+            pki_challenge_mask(&csr->challenges[i], csr->der, copy);
     luaL_pushresultsize(&b, csr->der.len);
     return 1;
 }
@@ -359,6 +405,9 @@ static const luaL_Reg getters[] = { { "subject", get_subject },
                                     { "extensions", get_extensions },
                                     { "attributes", get_attributes },
                                     { "challenge_password", get_challenge_password },
+                                    { "otp_challenge", get_otp_challenge },
+                                    { "revocation_challenge", get_revocation_challenge },
+                                    { "identity_linking", get_identity_linking },
                                     { "change", get_change },
                                     { "signature_algorithm", get_signature_algorithm },
                                     { "version", get_version },

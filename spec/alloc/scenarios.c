@@ -70,7 +70,7 @@ static enum lest_status build_csr(struct pki_csr **out, struct lest_error *err)
     struct pki_csr_plan plan = { .key = key,
                                  .subject = bytes_of(&subject),
                                  .san = bytes_of(&san),
-                                 .challenge = challenge,
+                                 .challenges[PKI_CHALLENGE_PASSWORD] = challenge,
                                  .key_usage = 1 };
     return pki_csr_build(&plan, out, err);
 }

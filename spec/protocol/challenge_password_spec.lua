@@ -1,5 +1,5 @@
--- A secret as challengePassword of the CSR (RFC 2985 5.4.1): who is believed for it, and that it is
--- kept nowhere.
+-- A secret as challengePassword (RFC 2985 5.4.1) or otpChallenge (RFC 7894 3.1) of the CSR: who is
+-- believed for it, and that it is kept nowhere.
 local core = require "lest.core"
 local lest_client = require "lest.client"
 local process = require "support.process"
@@ -82,6 +82,27 @@ describe("a challengePassword", function()
     local answer = { post("device002", nil, nil, "/mixed") }
     assert.equal(401, answer[1])
     assert.matches("^Basic", answer[3]["www-authenticate"])
+  end)
+
+  it("7894-3.1-a 7894-5-a may be in otpChallenge, once, and is recorded nowhere", function()
+    local secret = made "device010"
+    local options = { otp_challenge = secret, revocation_challenge = "later",
+      key = assert(core.key.generate "ec:P-256") }
+    local status, body = post("device010", nil, options)
+    assert.equal(200, status, body)
+    local hex = server:sql "SELECT hex(csr) FROM requests ORDER BY seq DESC LIMIT 1"
+    local kept = assert(core.csr.parse((hex:gsub("%x%x", function(byte)
+      return string.char(tonumber(byte, 16))
+    end))))
+    assert.same({ ("*"):rep(#secret), "*****" }, { kept.otp_challenge, kept.revocation_challenge })
+    options.key = assert(core.key.generate "ec:P-256")
+    status, body = post("device010", nil, options)
+    assert.equal(403, status)
+    assert.matches("used up", body)
+    assert.is_nil(process.read(server.folder .. "/log"):find(secret, 1, true))
+    -- It says what it is: another secret beside it stands for nothing.
+    secret = made("device011", "--reusable")
+    assert.equal(403, (post("device011", secret, { otp_challenge = secret .. "x" })))
   end)
 
   it("does not spare a one-time password beside it", function()

@@ -12,6 +12,15 @@ bool pki_attr_next(struct pki_der *in, struct pki_attr *attr)
     return true;
 }
 
+bool pki_attr_single(struct pki_der *values, const char *what, struct pki_der_item *item)
+{
+    if (values->left == 0)
+        return pki_der_fail(values, "%s has no value", what);
+    if (!pki_der_item(values, PKI_DER_ANY, what, item))
+        return false;
+    return values->left == 0 || pki_der_fail(values, "%s has more than one value", what);
+}
+
 struct pki_attr_mark pki_attr_put_open(struct lest_buf *out, enum pki_oid type)
 {
     struct pki_attr_mark mark = { .whole = pki_der_put_open(out, PKI_DER_SEQUENCE) };

@@ -14,6 +14,9 @@ struct pki_attr {
 /** Read the next of a run of Attribute elements. An empty set of values is left for the caller to judge. */
 bool pki_attr_next(struct pki_der *in, struct pki_attr *attr);
 
+/** The only value of an attribute that must have one; what names it in an error. */
+bool pki_attr_single(struct pki_der *values, const char *what, struct pki_der_item *item);
+
 /** An Attribute that is being written: what is appended now is one of its values. */
 struct pki_attr_mark {
     size_t whole, values;

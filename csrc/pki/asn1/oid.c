@@ -92,10 +92,26 @@ int pki_oid_nid(struct pki_bytes contents)
     return nid;
 }
 
+/* What OpenSSL has no name for. */
+static const struct {
+    enum pki_oid oid;
+    const char *name;
+} named[] = {
+    { PKI_OID_OTP_CHALLENGE, "otpChallenge" },
+    { PKI_OID_REVOCATION_CHALLENGE, "revocationChallenge" },
+    { PKI_OID_EST_IDENTITY_LINKING, "estIdentityLinking" },
+};
+enum { NAMED_COUNT = sizeof named / sizeof *named };
+
 const char *pki_oid_name(struct pki_bytes contents)
 {
     int nid = pki_oid_nid(contents);
-    return nid == NID_undef ? NULL : OBJ_nid2sn(nid);
+    if (nid != NID_undef)
+        return OBJ_nid2sn(nid);
+    for (size_t i = 0; i < NAMED_COUNT; i++)
+        if (pki_oid_is(contents, named[i].oid))
+            return named[i].name;
+    return NULL;
 }
 
 void pki_oid_describe(struct pki_bytes contents, char text[PKI_OID_TEXT_MAX])
@@ -174,6 +190,11 @@ enum lest_status pki_oid_parse(const char *text, size_t len, struct lest_buf *ou
         }
         return LEST_OK;
     }
+    for (size_t i = 0; i < NAMED_COUNT; i++)
+        if (strcmp(name, named[i].name) == 0) {
+            lest_buf_append(out, known[named[i].oid].data, known[named[i].oid].len);
+            return lest_buf_status(out, err);
+        }
     pki_error_mark();
     int nid = OBJ_sn2nid(name);
     if (nid == NID_undef)

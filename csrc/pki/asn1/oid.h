@@ -28,6 +28,9 @@ enum { PKI_OID_TEXT_MAX = 256 };
     X(EXTENSION_REQUEST, "1.2.840.113549.1.9.14", "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x0e")                    \
     X(MS_EXTENSION_REQUEST, "1.3.6.1.4.1.311.2.1.14", "\x2b\x06\x01\x04\x01\x82\x37\x02\x01\x0e")            \
     X(CHALLENGE_PASSWORD, "1.2.840.113549.1.9.7", "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x07")                    \
+    X(OTP_CHALLENGE, "1.2.840.113549.1.9.16.2.56", "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x38")           \
+    X(REVOCATION_CHALLENGE, "1.2.840.113549.1.9.16.2.57", "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x39")    \
+    X(EST_IDENTITY_LINKING, "1.2.840.113549.1.9.16.2.58", "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x3a")    \
     X(CHANGE_SUBJECT_NAME, "1.3.6.1.5.5.7.7.36", "\x2b\x06\x01\x05\x05\x07\x07\x24")                         \
     X(SKI, "2.5.29.14", "\x55\x1d\x0e")                                                                      \
     X(KEY_USAGE, "2.5.29.15", "\x55\x1d\x0f")                                                                \
@@ -58,7 +61,7 @@ void pki_oid_text(struct pki_bytes contents, char text[PKI_OID_TEXT_MAX]);
 /** OpenSSL's NID, or 0 (NID_undef). */
 int pki_oid_nid(struct pki_bytes contents);
 
-/** OpenSSL's short name, or NULL. Lives for ever. */
+/** OpenSSL's short name, or that of RFC 7894 where it has none; NULL. Lives for ever. */
 const char *pki_oid_name(struct pki_bytes contents);
 
 /** The short name, or the dotted text where there is none. */

@@ -3,7 +3,6 @@
 #include "pki/asn1/input.h"
 #include "pki/asn1/name.h"
 #include "pki/asn1/san.h"
-#include "pki/asn1/string.h"
 #include "pki/error.h"
 #include "pki/key/signature.h"
 
@@ -20,43 +19,9 @@ void pki_csr_free(struct pki_csr *csr)
     pki_verifier_free(csr->verifier);
     lest_buf_free(&csr->storage);
     lest_buf_free(&csr->spki_storage);
-    lest_buf_wipe(&csr->challenge_storage);
+    for (size_t i = 0; i < PKI_CHALLENGE_COUNT; i++)
+        pki_challenge_clear(&csr->challenges[i]);
     free(csr);
-}
-
-/* The only value of an attribute that must have one. */
-static bool single_value(struct pki_der *values, const char *what, struct pki_der_item *item)
-{
-    if (values->left == 0)
-        return pki_der_fail(values, "%s has no value", what);
-    if (!pki_der_item(values, PKI_DER_ANY, what, item))
-        return false;
-    return values->left == 0 || pki_der_fail(values, "%s has more than one value", what);
-}
-
-static bool read_challenge(struct pki_csr *csr, struct pki_der values)
-{
-    struct pki_der_item item;
-    struct pki_der at = values;
-    if (csr->challenge.data)
-        return pki_der_fail(&values, "challengePassword stands twice");
-    if (!single_value(&values, "challengePassword", &item))
-        return false;
-    /* RFC 2985 5.4.1: DirectoryString; IA5String is read too, as old tools write it. */
-    if (!pki_string_tag(item.tag) || !pki_string_append(&item, &csr->challenge_storage))
-        return pki_der_fail(&at, "challengePassword is no readable string");
-    if (csr->challenge_storage.failed) {
-        if (!csr->challenge_storage.too_large)
-            at.doc->status = lest_buf_status(&csr->challenge_storage, at.doc->err);
-        return pki_der_fail(&at, "challengePassword is longer than %d bytes", PKI_CSR_CHALLENGE_MAX);
-    }
-    /* An empty one is present all the same. */
-    csr->challenge =
-        (struct pki_bytes){ csr->challenge_storage.data ? csr->challenge_storage.data : item.body.data,
-                            csr->challenge_storage.len };
-    csr->challenge_value = item.body;
-    csr->challenge_width = pki_string_width(item.tag);
-    return true;
 }
 
 static bool is_asked(const struct pki_csr_change *change)
@@ -73,7 +38,7 @@ static bool read_change(struct pki_csr *csr, struct pki_der values)
     struct pki_der in, at = values;
     if (is_asked(change))
         return pki_der_fail(&values, "ChangeSubjectName stands twice");
-    if (!single_value(&values, "ChangeSubjectName", &item))
+    if (!pki_attr_single(&values, "ChangeSubjectName", &item))
         return false;
     if (item.tag != PKI_DER_SEQUENCE)
         return pki_der_fail(&at, "ChangeSubjectName is no sequence of names");
@@ -122,7 +87,7 @@ static bool read_extension_request(struct pki_csr *csr, struct pki_der values, s
     if (csr->extensions.data)
         return pki_der_fail(&values, "extensionRequest stands twice");
     struct pki_der at = values;
-    if (!single_value(&values, "extensionRequest", &item))
+    if (!pki_attr_single(&values, "extensionRequest", &item))
         return false;
     if (item.tag != PKI_DER_SEQUENCE)
         return pki_der_fail(&at, "extensionRequest is no list of extensions");
@@ -153,12 +118,13 @@ static bool read_attributes(struct pki_csr *csr, struct pki_der in)
         pki_der_open(&values, in.doc, attribute.values.data, attribute.values.len);
         if (!pki_der_check(values, "an attribute's value", DEPTH_MAX, &elements))
             return false;
+        enum pki_challenge_kind challenge = pki_challenge_find(attribute.oid);
         if (pki_oid_is(attribute.oid, PKI_OID_EXTENSION_REQUEST) ||
             pki_oid_is(attribute.oid, PKI_OID_MS_EXTENSION_REQUEST)) {
             if (!read_extension_request(csr, values, &elements))
                 return false;
-        } else if (pki_oid_is(attribute.oid, PKI_OID_CHALLENGE_PASSWORD)) {
-            if (!read_challenge(csr, values))
+        } else if (challenge < PKI_CHALLENGE_COUNT) {
+            if (!pki_challenge_read(challenge, values, &csr->challenges[challenge]))
                 return false;
         } else if (pki_oid_is(attribute.oid, PKI_OID_CHANGE_SUBJECT_NAME)) {
             if (!read_change(csr, values))
@@ -262,7 +228,6 @@ static struct pki_csr *new_csr(void)
     struct pki_csr *csr = calloc(1, sizeof *csr);
     if (csr) {
         lest_buf_init(&csr->storage, PKI_CSR_MAX);
-        lest_buf_init(&csr->challenge_storage, PKI_CSR_CHALLENGE_MAX);
         lest_buf_init(&csr->spki_storage, PKI_PUBLIC_MAX);
     }
     return csr;

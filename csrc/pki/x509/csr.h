@@ -7,20 +7,21 @@
 #include "pki/asn1/oid.h"
 #include "pki/key/key.h"
 #include "pki/key/verifier.h"
+#include "pki/x509/challenge.h"
 
 enum {
     PKI_CSR_MAX = 64 * 1024,
     PKI_CSR_ATTRIBUTES_MAX = 64,
     PKI_CSR_EXTENSIONS_MAX = 64,
-    PKI_CSR_VALUES_MAX = 64, /* of one attribute */
-    PKI_CSR_CHALLENGE_MAX = 1024,
+    PKI_CSR_VALUES_MAX = 64,    /* of one attribute */
     PKI_CSR_RSA_BITS_MAX = 8192 /* checking costs time with the cube of this */
 };
 
 /** What is tolerated in a request. Alternative names are not among it: they are asked for. */
 enum { PKI_CSR_FLAWS = PKI_FLAW_BOOLEAN | PKI_FLAW_VERSION | PKI_FLAW_EXTENSION };
 
-/** A parsed request. Everything but challenge and spki points into der, a copy of what was received.
+/** A parsed request. Everything but spki and the texts of challenges points into der, a copy of
+ *  what was received.
  *  info        the whole CertificationRequestInfo, over which the signature is
  *  attributes  contents of [0], for pki_attr_next(); empty if it is absent
  *  extensions  contents of the requested Extensions, for pki_ext_next(); data NULL if none are requested
@@ -32,17 +33,15 @@ enum { PKI_CSR_FLAWS = PKI_FLAW_BOOLEAN | PKI_FLAW_VERSION | PKI_FLAW_EXTENSION 
  *  spki        the public key's one encoding (pki_public_canonical), which may differ from what stands in der
  *  key         what the request says of it
  *  verifier    made of it at the first need, and given back when the signature was checked; NULL otherwise
- *  challenge   challengePassword as UTF-8; data NULL if there is none
- *  challenge_value, challenge_width  it as it stands in der, and the bytes of each of its characters
+ *  challenges  challengePassword and the like, by kind
  *  change      ChangeSubjectName (RFC 6402 2.8): whole Name and whole GeneralNames that are asked for in
  *              place of those of the certificate being renewed; one of them absent (data NULL) means no such
  *              names, both that nothing is asked for */
 struct pki_csr {
     struct lest_buf storage;
-    struct lest_buf challenge_storage;
     struct lest_buf spki_storage;
-    struct pki_bytes der, info, subject, spki, attributes, extensions, san, eku, challenge, challenge_value;
-    size_t challenge_width;
+    struct pki_bytes der, info, subject, spki, attributes, extensions, san, eku;
+    struct pki_challenge challenges[PKI_CHALLENGE_COUNT];
     struct pki_bytes algorithm, signature;
     struct pki_csr_change {
         struct pki_bytes subject, san;
@@ -56,8 +55,8 @@ struct pki_csr {
 
 /** Parse one request, DER or PEM told apart by looking, nothing after it (RFC 2986 4): version 0 or another;
  *  [0] may be absent; at most one extensionRequest (Microsoft's identifier is the same thing) with one value
- *  without an extension twice; at most one challengePassword and one ChangeSubjectName with one value; names,
- *  alternative names and the public key readable. The signature is not checked.
+ *  without an extension twice; at most one of each of the challenges and one ChangeSubjectName, with one
+ *  value; names, alternative names and the public key readable. The signature is not checked.
  *  data, len  borrowed for the call
  *  how        PKI_CSR_KEY_LATER only looks at the public key's encoding (pki_spki_read): whether there is
  *             such a key is seen when it is asked for, which a process that only looks at requests never does
@@ -87,13 +86,13 @@ void pki_csr_describe_key(const struct pki_csr *csr, char type[PKI_KEY_TYPE_MAX]
  *  eku          contents of ExtKeyUsageSyntax (a run of OBJECT IDENTIFIER elements)
  *  extensions   a run of whole Extension elements, added after those
  *  attributes   a run of whole Attribute elements
- *  challenge    UTF-8
+ *  challenges   UTF-8, by kind
  *  change       as in struct pki_csr
  *  digest       as pki_signer_new */
 struct pki_csr_plan {
     const struct pki_key *key;
     const char *digest;
-    struct pki_bytes subject, san, eku, extensions, attributes, challenge;
+    struct pki_bytes subject, san, eku, extensions, attributes, challenges[PKI_CHALLENGE_COUNT];
     struct pki_csr_change change;
     unsigned key_usage;
 };

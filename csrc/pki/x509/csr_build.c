@@ -1,6 +1,5 @@
-/* Building requests (RFC 2986 4, RFC 2985 5.4, RFC 6402 2.8). */
+/* Building requests (RFC 2986 4, RFC 6402 2.8). */
 #include "pki/asn1/name.h"
-#include "pki/asn1/string.h"
 #include "pki/key/signature.h"
 #include "pki/x509/csr.h"
 
@@ -34,14 +33,8 @@ static void put_attributes(const struct pki_csr_plan *plan, bool empty_subject, 
         pki_der_put_close(out, extensions);
         pki_attr_put_close(out, attribute);
     }
-    if (plan->challenge.data) {
-        attribute = pki_attr_put_open(out, PKI_OID_CHALLENGE_PASSWORD);
-        /* RFC 2985 5.4.1: PrintableString where it can be. */
-        bool printable = pki_string_is_printable(plan->challenge.data, plan->challenge.len);
-        pki_der_put(out, printable ? PKI_DER_PRINTABLE_STRING : PKI_DER_UTF8_STRING, plan->challenge.data,
-                    plan->challenge.len);
-        pki_attr_put_close(out, attribute);
-    }
+    for (enum pki_challenge_kind kind = 0; kind < PKI_CHALLENGE_COUNT; kind++)
+        pki_challenge_put(kind, plan->challenges[kind], out);
     if (plan->change.subject.data || plan->change.san.data) {
         attribute = pki_attr_put_open(out, PKI_OID_CHANGE_SUBJECT_NAME);
         size_t change = pki_der_put_open(out, PKI_DER_SEQUENCE);

@@ -1010,7 +1010,10 @@ function est.body_encode(der, wrap) end
 ---@field eku string[] requested purposes ("clientAuth" or dotted), {} if absent
 ---@field extensions { oid: string, name: string?, critical: boolean, value: string }[] requested; value is DER
 ---@field attributes { oid: string, name: string?, values: string[] }[] each value is DER
----@field challenge_password string? UTF-8
+---@field challenge_password string? UTF-8 (RFC 2985 5.4.1)
+---@field otp_challenge string? UTF-8 (RFC 7894 3.1)
+---@field revocation_challenge string? UTF-8 (RFC 7894 3.2)
+---@field identity_linking string? UTF-8: the channel binding (RFC 7894 3.3)
 ---@field change { subject: lest.name, san: string[] }? names asked for in place of the certificate's
 ---(ChangeSubjectName, RFC 6402 2.8)
 ---@field signature_algorithm string OpenSSL's name ("ecdsa-with-SHA256")
@@ -1029,9 +1032,10 @@ function csr:verify(options) end
 ---@return string
 function csr:der() end
 
---- The same with stars in place of challengePassword: it parses, and its signature does not fit.
+--- The same with stars in place of some of its texts: it parses, and its signature does not fit.
+---@param ... "challenge_password"|"otp_challenge"|"revocation_challenge"|"identity_linking"
 ---@return string
-function csr:masked() end
+function csr:masked(...) end
 
 --- The same as PEM.
 ---@return string
@@ -1062,6 +1066,9 @@ function core_csr.parse(bytes, options) end
 ---@field extensions? { oid: string, critical?: boolean, value: string }[] further ones; value is DER
 ---@field attributes? { oid: string, values: string[] }[] further ones; values are DER
 ---@field challenge_password? string UTF-8
+---@field otp_challenge? string UTF-8, at most 255 characters (RFC 7894 3.1)
+---@field revocation_challenge? string likewise (3.2)
+---@field identity_linking? string likewise (3.3)
 ---@field change? { subject?: lest.name_like, san?: string[] } names in place of the certificate's
 ---@field digest? string "sha256" and the like; the default goes with the key
 ---@field raw? lest.csr_raw for testers: parts that are wrong on purpose

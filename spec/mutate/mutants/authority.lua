@@ -49,6 +49,16 @@ return {
       "listens[kind] or nil" },
   },
 
+  { file = "lua/lest/server/wire/challenges.lua",
+    specs = { "spec/protocol/challenge_password_spec.lua" },
+    { "a secret in the ledger", '"challenge_password", "otp_challenge"', '"challenge_password"' },
+    { "a password in the ledger", '"challenge_password", "otp_challenge"', '"otp_challenge"' },
+    { "what revokes in the ledger", '"otp_challenge", "revocation_challenge")',
+      '"otp_challenge")' },
+    { "any secret will do", "csr.otp_challenge or csr.challenge_password",
+      "csr.challenge_password or csr.otp_challenge" },
+  },
+
   { file = ROOM .. "proofs/init.lua", specs = { "spec/protocol/challenge_spec.lua" },
     { "a proof that the label does not take", "if offered and accepts[name] then",
       "if offered then", specs = ROGUE },

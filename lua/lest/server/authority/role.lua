@@ -6,6 +6,7 @@
 --- facts that a policy sees, finish (the policy's verdict) with what follows from it. Between them
 --- a policy may ask what else is known of the request (ask).
 local admission = require "lest.server.authority.admission"
+local challenges = require "lest.server.wire.challenges"
 local channels = require "lest.server.authority.channels"
 local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
@@ -113,7 +114,7 @@ function Authority:begin(request)
   request:read_csr()
   proofs.authenticate(self, request)
   request.is_proven = true
-  if request.label.accepts.challenge then begin.csr = request.csr:masked() end
+  begin.csr = challenges.masked(request.csr, request.label) or begin.csr
   for _, kind in ipairs(kinds.list) do begin[kind.name] = nil end -- not needed any more
   -- The channel may have ended while a password was hashed. No policy was asked: nothing to record.
   if request.channel.closed then channels.refuse_crowd() end

@@ -325,14 +325,66 @@ describe("csr", function()
       ["**"] = "\x1c\8\0\0\0a\0\0\0\xfc", ["*"] = "\x14\1\xfc", [""] = der.utf8 "" } do
       local bytes = with_attributes(attribute(CHALLENGE_PASSWORD, value))
       local parsed = assert(csr.parse(bytes))
-      local masked = assert(csr.parse(parsed:masked()))
+      local masked = assert(csr.parse(parsed:masked "challenge_password"))
       assert.equal(stars, masked.challenge_password)
       assert.equal(parsed:der(), bytes)
       assert.equal(#bytes, #masked:der())
       assert.equal(parsed.subject_der, masked.subject_der)
     end
     local none = assert(csr.parse(with_attributes()))
+    assert.equal(none:der(), none:masked("challenge_password", "otp_challenge"))
     assert.equal(none:der(), none:masked())
+    assert.has_error(function() none:masked "subject" end)
+  end)
+
+  -- RFC 7894 3: the attribute, its field, the last byte of its identifier.
+  local ALTERNATIVES <const> = { { "otpChallenge", "otp_challenge", 56 },
+    { "revocationChallenge", "revocation_challenge", 57 },
+    { "estIdentityLinking", "identity_linking", 58 } }
+
+  it("7894-3-c 7894-3-e reads the attributes of RFC 7894, each once, with one text", function()
+    for _, case in ipairs(ALTERNATIVES) do
+      local name, field, last = table.unpack(case)
+      local oid = "1.2.840.113549.1.9.16.2." .. last
+      local function read(...) return with_attributes(attribute(oid, ...)) end
+      for _, value in ipairs { der.utf8 "ü", "\x14\1\xfc", "\x1e\2\0\xfc", "\x1c\4\0\0\0\xfc" } do
+        local parsed = assert(csr.parse(read(value)))
+        assert.equal("ü", parsed[field])
+        assert.equal(name, parsed.attributes[1].name)
+        assert.is_nil(parsed.challenge_password)
+      end
+      assert.equal("a b", assert(csr.parse(read(der.tlv(0x13, "a b"))))[field])
+      assert.equal("", assert(csr.parse(read(der.utf8 "")))[field])
+      local most = ("ü"):rep(255)
+      assert.equal(most, assert(csr.parse(read(der.utf8(most))))[field])
+      malformed(name .. " is longer than 255 characters", read(der.utf8(most .. "x")))
+      malformed(name .. " stands twice",
+        with_attributes(attribute(oid, der.utf8 "x"), attribute(oid, der.utf8 "y")))
+      malformed(name .. " has no value", read())
+      malformed(name .. " has more than one value", read(der.utf8 "x", der.utf8 "y"))
+      malformed(name .. " is no readable string", read(der.octets "x"))
+      local two = assert(csr.parse(with_attributes(attribute(oid, der.utf8 "secret"),
+        attribute(CHALLENGE_PASSWORD, der.utf8 "other"))))
+      local masked = assert(csr.parse(two:masked(field)))
+      assert.same({ "******", "other" }, { masked[field], masked.challenge_password })
+    end
+  end)
+
+  it("7894-3-a 7894-3-b 7894-3-e writes them, as PrintableString where that can be", function()
+    local mine = assert(key.generate "ec:P-256")
+    for _, case in ipairs(ALTERNATIVES) do
+      local name, field = table.unpack(case)
+      for text, tag in pairs { ["+/= 0Az"] = "\x13", ["grün"] = "\x0c", ["a@b"] = "\x0c" } do
+        local built = assert(csr.build { key = mine, subject = "CN=x", [field] = text })
+        assert.equal(text, built[field])
+        assert.same({ { oid = built.attributes[1].oid, name = name,
+          values = { tag .. string.char(#text) .. text } } }, built.attributes)
+        assert(built:verify())
+      end
+      local built, err = csr.build { key = mine, [field] = ("x"):rep(256) }
+      assert.is_nil(built)
+      assert.equal("csr_malformed", err.code)
+    end
   end)
 
   it("6402-2.8-d tells the names of ChangeSubjectName apart by what is in them", function()

@@ -1,6 +1,7 @@
 --- simpleenroll and simplereenroll (RFC 7030 4.2): begin to the authority, which proves who asks,
 --- the policy, finish to the authority, the answer.
 local answer = require "lest.server.worker.answer"
+local challenges = require "lest.server.wire.challenges"
 local core = require "lest.core"
 local decision = require "lest.server.worker.decision"
 local journals = require "lest.policy.journal"
@@ -159,10 +160,8 @@ function M.answer(worker, exchange, request)
   local result
   result, request.channel = worker.authority:ask(request.id, begin_packet(exchange, request, der))
   if not request.csr then refusal.raise_for(400, err) end
-  -- Nor is a secret in the CSR for a policy or an operator.
-  if request.label.accepts.challenge then
-    request.csr = assert(core.csr.parse(request.csr:masked(), { key_later = true }))
-  end
+  local masked = challenges.masked(request.csr, request.label)
+  if masked then request.csr = assert(core.csr.parse(masked, { key_later = true })) end
   request.who, request.device = result.who, result.device
   if not result.certificate then result = judge(worker, exchange, request, result) end
   request.verdict, request.serial = result.verdict, result.serial
