@@ -121,7 +121,7 @@ static int build_raw(lua_State *L, const struct pki_csr_plan *request, const str
     return lestL_push_buf(L, out);
 }
 
-static const char *const challenge_fields[] = {
+const char *const lestL_challenge_fields[] = {
 #define X(NAME, name, field) [PKI_##NAME] = (field),
     PKI_CHALLENGES(X)
 #undef X
@@ -160,7 +160,7 @@ static int build(lua_State *L)
     struct pki_csr_plan request = { .key = lestL_check_key(L, 2) };
     request.digest = lestL_opt_string(L, 1, "digest", NULL);
     for (int i = 0; i < PKI_CHALLENGE_COUNT; i++)
-        request.challenges[i] = lestL_opt_bytes(L, 1, challenge_fields[i]);
+        request.challenges[i] = lestL_opt_bytes(L, 1, lestL_challenge_fields[i]);
     if (lestL_to_plan(L, 1, &plan, &err) || to_attributes(L, 1, &request.attributes, &err) ||
         to_change(L, 1, &request.change, &err))
         return lestL_fail(L, &err);
@@ -379,7 +379,7 @@ static int masked(lua_State *L)
     bool hidden[PKI_CHALLENGE_COUNT] = { false };
     luaL_Buffer b;
     for (int arg = lua_gettop(L); arg > 1; arg--)
-        hidden[luaL_checkoption(L, arg, NULL, challenge_fields)] = true;
+        hidden[luaL_checkoption(L, arg, NULL, lestL_challenge_fields)] = true;
     char *copy = luaL_buffinitsize(L, &b, csr->der.len);
     memcpy(copy, csr->der.data, csr->der.len);
     for (int i = 0; i < PKI_CHALLENGE_COUNT; i++)

@@ -151,7 +151,7 @@ static void set_text(lua_State *L, const char *name, const char *text)
 }
 
 /* csrattrs.wishes(list | DER) -> { key =, digest =, digest_key =, signature =, challenge_password =,
- * extensions =, unknown = } | nil, err */
+ * otp_challenge =, revocation_challenge =, identity_linking =, extensions =, unknown = } | nil, err */
 static int wishes(lua_State *L)
 {
     struct lest_error err;
@@ -172,7 +172,7 @@ static int wishes(lua_State *L)
     }
     if (pki_csrattrs_open(der, &doc, &in, &err))
         return lestL_fail(L, &err);
-    lua_createtable(L, 0, 7);
+    lua_createtable(L, 0, 10);
     lua_newtable(L);
     for (lua_Integer i = 1; pki_csrattrs_next(&in, &attr);) {
         const char *problem;
@@ -188,8 +188,10 @@ static int wishes(lua_State *L)
     set_text(L, "digest", found.digest);
     set_text(L, "digest_key", found.digest_key);
     set_text(L, "signature", found.signature);
-    lua_pushboolean(L, found.challenge_password);
-    lua_setfield(L, -2, "challenge_password");
+    for (int i = 0; i < PKI_CHALLENGE_COUNT; i++) {
+        lua_pushboolean(L, found.challenges[i]);
+        lua_setfield(L, -2, lestL_challenge_fields[i]);
+    }
     lestL_push_extensions(L, found.extensions);
     lua_setfield(L, -2, "extensions");
     return 1;

@@ -65,6 +65,9 @@ void lestL_push_extensions(lua_State *L, struct pki_bytes extensions);
 /** Push the list of sentences for a set of enum pki_flaw. */
 void lestL_push_flaws(lua_State *L, unsigned flaws);
 
+/** The fields of a request's challenges, by kind; NULL at the end. */
+extern const char *const lestL_challenge_fields[];
+
 /** Push the list of DER elements in the contents of a SET; absent gives {}. */
 void lestL_push_values(lua_State *L, struct pki_bytes values);
 

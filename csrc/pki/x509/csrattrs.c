@@ -186,9 +186,10 @@ enum pki_csr_requirement pki_csr_requirements_add(struct pki_csr_requirements *r
 {
     char key[PKI_KEY_TYPE_MAX] = "";
     *problem = NULL;
-    if (pki_oid_is(attr->oid, PKI_OID_CHALLENGE_PASSWORD)) {
-        required->challenge_password = true;
-        return PKI_CSR_REQUIRES_CHALLENGE_PASSWORD;
+    enum pki_challenge_kind challenge = pki_challenge_find(attr->oid);
+    if (challenge < PKI_CHALLENGE_COUNT) {
+        required->challenges[challenge] = true;
+        return PKI_CSR_REQUIRES_CHALLENGE;
     }
     if (pki_oid_is(attr->oid, PKI_OID_EXTENSION_REQUEST))
         return extensions(attr, required, problem) ? PKI_CSR_REQUIRES_EXTENSIONS : PKI_CSR_REQUIRES_UNKNOWN;

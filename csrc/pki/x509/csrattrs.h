@@ -10,6 +10,7 @@
 
 #include "pki/asn1/attr.h"
 #include "pki/key/public.h"
+#include "pki/x509/challenge.h"
 
 enum {
     PKI_CSRATTRS_MAX = 64 * 1024,
@@ -33,13 +34,14 @@ bool pki_csrattrs_next(struct pki_der *in, struct pki_attr *attr);
  *  signature   OpenSSL's name of the signature algorithm
  *  digest      its digest in lower case ("sha384"), and digest_key the kind of key that signs so ("ec",
  *              "rsa")
+ *  challenges  a text of that kind (RFC 7030 4.5.2, RFC 7894 4)
  *  extensions  contents of Extensions, to be copied into the CSR */
 struct pki_csr_requirements {
     char key[PKI_KEY_TYPE_MAX];
     char digest[32];
     char digest_key[PKI_KEY_TYPE_MAX];
     char signature[PKI_KEY_TYPE_MAX];
-    bool challenge_password;
+    bool challenges[PKI_CHALLENGE_COUNT];
     struct pki_bytes extensions;
 };
 
@@ -47,7 +49,7 @@ enum pki_csr_requirement {
     PKI_CSR_REQUIRES_UNKNOWN,
     PKI_CSR_REQUIRES_KEY,
     PKI_CSR_REQUIRES_SIGNATURE,
-    PKI_CSR_REQUIRES_CHALLENGE_PASSWORD,
+    PKI_CSR_REQUIRES_CHALLENGE,
     PKI_CSR_REQUIRES_EXTENSIONS
 };
 

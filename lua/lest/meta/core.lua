@@ -1446,7 +1446,11 @@ function csrattrs.decode(der) end
 ---@field digest string? "sha384"
 ---@field digest_key string? the kind of key that signs with it so: "ec", "rsa"
 ---@field signature string? OpenSSL's name of the signature algorithm
----@field challenge_password boolean whether a challengePassword is asked for
+---@field challenge_password boolean whether a challengePassword is asked for, which in EST is the
+--- channel binding
+---@field otp_challenge boolean likewise (RFC 7894)
+---@field revocation_challenge boolean
+---@field identity_linking boolean the channel binding, too
 ---@field extensions lest.extension[] what a request should have
 ---@field unknown lest.csrattr[] templates (RFC 9908 3.4) among them
 

@@ -242,8 +242,10 @@ function M.csrattrs(found)
   add(list, "key", "Key wished for", wishes.key)
   add(list, "signature", "Signature", wishes.signature)
   list[#list + 1] = { key = "digest", value = wishes.digest }
+  local binding = wishes.identity_linking and "estIdentityLinking"
+    or wishes.challenge_password and "challengePassword"
   add(list, "challenge_password", "Channel binding", wishes.challenge_password == true,
-    wishes.challenge_password and "wished for (challengePassword)" or "not wished for")
+    binding and ("wished for (%s)"):format(binding) or "not wished for")
   extensions(list, { key_usage = {}, eku = {} }, wishes.extensions)
   local lines, values = attributes(found)
   list[#list + 1] = { key = "attributes", label = "Elements", value = values,

@@ -42,8 +42,8 @@ describe("csrattrs", function()
         "challengePassword id-ecPublicKey ecdsa-with-SHA384 1.3.6.1.1.1.1.22",
       ["9908-5.4-rsa4096"] = "challengePassword rsaEncryption RSA-SHA256",
       ["9908-3.2-keytype-empty-set-derived"] = "id-ecPublicKey",
-      ["7894-csrattrs-derived"] = "1.2.840.113549.1.9.16.2.56 1.2.840.113549.1.9.16.2.57 " ..
-        "1.2.840.113549.1.9.16.2.58 challengePassword",
+      ["7894-csrattrs-derived"] =
+        "otpChallenge revocationChallenge estIdentityLinking challengePassword",
       ["csrattrs-empty-derived"] = "",
       ["9908-3.4-minimal-derived"] = "1.2.840.113549.1.9.16.2.61",
       ["9908-3.4-template-derived"] = "1.2.840.113549.1.9.16.2.61",
@@ -166,6 +166,15 @@ describe("csrattrs", function()
     assert.is_nil(wishes.key)
     assert.equal("1.3.6.1.1.1.1.22 2.999.1 2.999.2 brainpoolP384r1 SHA384", names(wishes.unknown))
     assert.is_nil(wishes.unknown[1].problem)
+  end)
+
+  it("7894-4-b reads and writes what RFC 7894 lets a server name", function()
+    local all = assert(csrattrs.wishes(vectors.get "7894-csrattrs-derived"))
+    assert.same({ true, true, true, true, 0 }, { all.challenge_password, all.otp_challenge,
+      all.revocation_challenge, all.identity_linking, #all.unknown })
+    local one = assert(csrattrs.wishes(assert(csrattrs.encode { "estIdentityLinking" })))
+    assert.same({ false, false, false, true, 0 }, { one.challenge_password, one.otp_challenge,
+      one.revocation_challenge, one.identity_linking, #one.unknown })
   end)
 
   it("8295-b-a ignores a template in the form of a PKCS #7 message", function()
