@@ -97,3 +97,25 @@ enum lest_status lest_base64_decode(const char *text, size_t len, struct lest_bu
     }
     return lest_buf_status(out, err);
 }
+
+enum lest_status lest_base64url_decode(const char *text, size_t len, struct lest_buf *out,
+                                       struct lest_error *err)
+{
+    struct lest_buf plain;
+    lest_buf_init(&plain, len + 3);
+    for (size_t i = 0; i < len; i++) {
+        char c = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
+        if (value_of(c) < 0 || text[i] == '+' || text[i] == '/') {
+            lest_buf_wipe(&plain);
+            return lest_error_set(err, LEST_E_BASE64, "base64url: byte %zu is not in the alphabet", i);
+        }
+        lest_buf_append_byte(&plain, (uint8_t)c);
+    }
+    while (plain.len % 4)
+        lest_buf_append_byte(&plain, '=');
+    enum lest_status status = lest_buf_status(&plain, err);
+    if (!status)
+        status = lest_base64_decode((const char *)plain.data, plain.len, out, err);
+    lest_buf_wipe(&plain);
+    return status;
+}

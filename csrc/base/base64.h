@@ -1,4 +1,4 @@
-/* Base64 (RFC 4648 section 4), as EST bodies use it (RFC 8951 section 3.1). */
+/* Base64 (RFC 4648 section 4), as EST bodies use it (RFC 8951 section 3.1), and base64url (section 5). */
 #ifndef LEST_BASE_BASE64_H
 #define LEST_BASE_BASE64_H
 
@@ -14,5 +14,11 @@ void lest_base64_encode(const void *data, size_t len, size_t wrap, struct lest_b
  *  Errors: LEST_E_BASE64, LEST_E_TOO_LARGE, LEST_E_NOMEM */
 enum lest_status lest_base64_decode(const char *text, size_t len, struct lest_buf *out,
                                     struct lest_error *err) LEST_MUST_USE;
+
+/** Append the bytes that base64url without padding stands for (RFC 7515 2): no blanks, and nothing but its
+ *  alphabet.
+ *  Errors: LEST_E_BASE64, LEST_E_TOO_LARGE, LEST_E_NOMEM */
+enum lest_status lest_base64url_decode(const char *text, size_t len, struct lest_buf *out,
+                                       struct lest_error *err) LEST_MUST_USE;
 
 #endif

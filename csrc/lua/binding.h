@@ -90,6 +90,7 @@ int lestL_open_system(lua_State *L);
 int lestL_open_pem(lua_State *L);
 int lestL_open_name(lua_State *L);
 int lestL_open_key(lua_State *L);
+int lestL_open_jose(lua_State *L);
 int lestL_open_csr(lua_State *L);
 int lestL_open_issuer(lua_State *L);
 int lestL_open_san(lua_State *L);

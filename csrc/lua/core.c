@@ -30,6 +30,7 @@ void lestL_open_core(lua_State *L, const char *const fields[])
         { "pem", lestL_open_pem },
         { "name", lestL_open_name },
         { "key", lestL_open_key },
+        { "jose", lestL_open_jose },
         { "csr", lestL_open_csr },
         { "issuer", lestL_open_issuer },
         { "san", lestL_open_san },

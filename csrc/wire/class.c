@@ -48,16 +48,26 @@ static bool is_label(const uint8_t *data, size_t len)
 }
 
 /* A reader of the ledger finds a whole text, whatever a worker says. */
-static bool is_json_list(const uint8_t *data, size_t len)
+static bool is_json(const uint8_t *data, size_t len, enum lest_json_kind kind)
 {
     struct lest_json_reader reader;
     lest_json_read(&reader, data, len);
     struct lest_json_token token = lest_json_next(&reader);
-    if (token.kind != LEST_JSON_LIST)
+    if (token.kind != kind)
         return false;
     while (token.kind != LEST_JSON_END && token.kind != LEST_JSON_WRONG)
         token = lest_json_next(&reader);
     return token.kind == LEST_JSON_END;
+}
+
+static bool is_json_list(const uint8_t *data, size_t len)
+{
+    return is_json(data, len, LEST_JSON_LIST);
+}
+
+static bool is_json_object(const uint8_t *data, size_t len)
+{
+    return is_json(data, len, LEST_JSON_OBJECT);
 }
 
 const struct wire_class wire_utf8 = { is_utf8, "UTF-8" };
@@ -66,3 +76,4 @@ const struct wire_class wire_id = { is_id, "an id" };
 const struct wire_class wire_name = { is_name, "a name" };
 const struct wire_class wire_label = { is_label, "a label" };
 const struct wire_class wire_json_list = { is_json_list, "a list in JSON" };
+const struct wire_class wire_json_object = { is_json_object, "an object in JSON" };

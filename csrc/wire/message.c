@@ -65,7 +65,7 @@ static const struct wire_field anchored_fields[] = {
 #define PROOFS(ROW) \
     ROW("basic",       RECORD(basic_fields),                 RECORD(named_fields)) \
     ROW("digest",      RECORD(digest_fields),                RECORD(named_fields)) \
-    ROW("bearer",      BYTES(1, WIRE_SECRET_MAX),            RECORD(named_fields)) \
+    ROW("bearer",      BYTES(1, WIRE_TOKEN_MAX),             RECORD(named_fields)) \
     ROW("challenge",   { .kind = WIRE_FLAG },                RECORD(named_fields)) \
     ROW("certificate", LIST(1, WIRE_CHAIN_MAX, CERTIFICATE), RECORD(anchored_fields))
 #define KIND(kind, offered, proven)    kind,
@@ -156,7 +156,7 @@ static const struct wire_field principal_fields[] = {
     FLAG("is_own"), /* the certificate is of this server, and in its ledger */
     OPTIONAL("certificate", CERTIFICATE),
     OPTIONAL("credential", FACTS),
-    OPTIONAL("claims", FACTS),
+    OPTIONAL("claims", TEXT(WIRE_TOKEN_MAX, wire_json_object)), /* as a token has them */
     END,
 };
 

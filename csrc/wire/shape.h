@@ -38,6 +38,7 @@ extern const struct wire_class wire_id;
 extern const struct wire_class wire_name;
 extern const struct wire_class wire_label;
 extern const struct wire_class wire_json_list;
+extern const struct wire_class wire_json_object;
 
 /** One kind of value. Which members count depends on the kind.
  *  choices, fields   ended by NULL, and by a field without a name

@@ -141,7 +141,8 @@ end
 
 ---@class lest.testing.bearer.options
 ---@field name string of the credential that the token is of
----@field claims? table<string, any> principal.claims; absent: none, as of a token of the ledger
+---@field claims? table<string, any> principal.claims; absent: none, as of a token of the ledger.
+--- With `iss`, request.device is as the ledger has it
 
 --- Somebody with a Bearer token.
 ---@param who string|lest.testing.bearer.options the name of the credential, or more than that

@@ -99,6 +99,7 @@ describe("the lint of layers", function()
         " #include <lauxlib.h>", "#include <netdb.h>", "#include <sys/un.h>",
         "#include <sqlite3.h>", "#include <openssl/ssl.h>", '# include "net/loop.h"',
         '#include "lua.h"' },
+      jose = { "#include <lua.h>", "#include <openssl/ssl.h>", '#include "http/value.h"' },
       http = { "#include <event.h>", "#include <evhttp.h>", '#include  "est/path.h"' },
       net = { "#include <sqlite3.h>", "#include <lua.h>" },
       ledger = { "#include <event2/event.h>", "#include <curl/curl.h>" },
@@ -169,6 +170,7 @@ describe("the lint of layers", function()
     for layer, symbols in pairs {
       base = { "BN_new", "poll", "__poll_chk" },
       pki = { "SSL_new", "TLS_server_method", "recvfrom", "lua_gettop" },
+      jose = { "SSL_new", "cjose_jws_verify", "recvfrom" },
       http = { "d2i_X509", "i2d_X509", "OBJ_nid2sn", "CRYPTO_memcmp", "getaddrinfo",
         "sqlite3_open" },
       est = { "EVP_sha256", "bufferevent_free" },

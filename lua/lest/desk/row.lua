@@ -51,7 +51,10 @@ local function principal_of(row, proven)
   if credential ~= nil and type(credential) ~= "table" then
     wrong "its credential cannot be read"
   end
+  local claims = proven.claims
+  if claims ~= nil and type(claims) ~= "table" then wrong "its claims cannot be read" end
   return { kind = row.principal_kind, name = text_at(proven, "name"), credential = credential,
+    claims = claims,
     anchors = text_at(proven, "anchors"), certificate = certificate_of(proven),
     is_own = row.own ~= nil }
 end

@@ -17,6 +17,7 @@
 ---@field pem lest.core.pem
 ---@field name lest.core.name
 ---@field key lest.core.key
+---@field jose lest.core.jose
 ---@field csr lest.core.csr
 ---@field issuer lest.core.issuer
 ---@field san lest.core.san
@@ -116,6 +117,43 @@ function core_json.encode(value, indent) end
 ---@param value? table
 ---@return table value which is written as {} also when it is empty
 function core_json.object(value) end
+
+--- Signed tokens (RFC 7515), and the keys that have signed them.
+---@class lest.core.jose
+local core_jose = {}
+
+--- The algorithms that are verified (RFC 7518 3.1): none is a MAC.
+---@return string[]
+function core_jose.algorithms() end
+
+--- The header of a token in the compact form, as it is written. Nothing is verified.
+---@param token string
+---@return string? text
+---@return lest.error? err malformed, too_large
+function core_jose.header(token) end
+
+--- The public key of one JWK (RFC 7517): RSA or EC.
+---@param json string
+---@return lest.jose_key?
+---@return lest.error? err key_malformed, key_unsupported
+function core_jose.key(json) end
+
+---@class lest.jose_key
+local jose_key = {}
+
+--- Whether an algorithm is for keys of this kind.
+---@param algorithm string
+---@return boolean
+function jose_key:fits(algorithm) end
+
+--- What a token says, once its signature is right (RFC 7515 5.2).
+---@param token string
+---@param algorithm string the one that its header must name
+---@return string? payload
+---@return lest.error? err unauthenticated, malformed, too_large
+function jose_key:verify(token, algorithm) end
+
+function jose_key:close() end
 
 ---@class lest.core.base64
 local core_base64 = {}
@@ -660,6 +698,7 @@ function core_door.enter(path, milliseconds) end
 ---@field SIZE_MAX integer bytes of a packet
 ---@field CSR_MAX integer
 ---@field SECRET_MAX integer of a user name, and of a password
+---@field TOKEN_MAX integer of a Bearer token
 ---@field CERTIFICATE_MAX integer
 ---@field CHAIN_MAX integer certificates
 ---@field TALLY_MAX integer how far a history is counted

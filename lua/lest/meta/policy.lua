@@ -65,12 +65,12 @@
 ---@class lest.request.principal
 ---@field kind "certificate"|"basic"|"digest"|"bearer"|"challenge" how it was proven
 ---@field name string of basic and digest the user name, of bearer the name of the credential that the
---- token is of, of challenge the CN of the CSR; of a certificate its CN, or else its subject, its first
+--- token is of, or the claim that the label's `bearer` names, of challenge the CN of the CSR; of a certificate its CN, or else its subject, its first
 --- alternative name, its serial number
 ---@field anchors? string of a certificate: the name in the configuration's anchors that vouches for it
 ---@field is_own boolean whether this server issued the certificate
 ---@field certificate? lest.cert of a certificate: the one that was shown
----@field claims table<string, any> what a kind of proof says besides; empty for those that there are
+---@field claims table<string, any> what a JSON Web Token claims, as JSON has it; else empty
 ---@field credential table<string, string> of a credential: the facts given by `lest credential add --set`
 
 --- A field for each kind of proof that holds; absent for the others.

@@ -110,7 +110,9 @@ end
 ---@return lest.error|nil err
 function Principal:facts(now)
   if self.kind ~= "certificate" then
-    return { device = self.name, auth = { [self.kind] = { name = self.name } },
+    local issuer = self.claims and self.claims.iss
+    return { device = issuer and ledger_name.of_token(issuer, self.name) or self.name,
+      auth = { [self.kind] = { name = self.name } },
       principal = { kind = self.kind, name = self.name, credential = self.credential,
         claims = self.claims } }
   end

@@ -17,7 +17,7 @@ local DAY_S <const> = 86400
 -- The most warnings about one file: a bundle of the world's CAs always has some that are over.
 local MOST <const> = 8
 
-local OTHERS_READ <const> = 4 -- the bit of a file's mode
+local OTHERS_READ <const>, OTHERS_WRITE <const> = 4, 2 -- bits of a file's mode
 
 local function warn(key, message, ...)
   core.log.write("warning", "configuration",
@@ -211,6 +211,17 @@ end
 function M.tell_secrets(config)
   for _, each in ipairs(chain.cas(config)) do doubt_secrets(each[1], each[2]) end
   doubt_secrets("tls", config.tls)
+end
+
+--- A file of keys that others can write: they can be anybody to the label.
+---@param label string
+---@param file string
+function M.tell_jwks(label, file)
+  local there, mode = core.system.exists(core.file.resolve(file) or file)
+  if there and mode & OTHERS_WRITE ~= 0 then
+    warn(("labels.%s.bearer.jwks"):format(label), "others can write %s (its mode is %03o)", file,
+      mode)
+  end
 end
 
 --- Digest credentials that were added for a realm which no label asks in any more.

@@ -169,6 +169,7 @@ local function proven(request)
   local certificate = principal.certificate
   return json.line {
     name = principal.name, anchors = principal.anchors, credential = principal.credential,
+    claims = principal.claims,
     certificate = certificate and core.base64.encode(certificate:der()),
     auth = next(request.proven, next(request.proven)) and request.proven or nil,
   }

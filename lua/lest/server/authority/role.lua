@@ -45,6 +45,7 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field issuers table<string, table> by the name in cas; "" is `ca`
 ---@field issuers_by_id table<string, table> by what the ledger calls them
 ---@field anchors table<string, { store: lest.store, vouched: table }> by name
+---@field jwks? table<string, lest.authority.jwks> by file, where a label takes JSON Web Tokens
 ---@field ledger lest.ledger
 ---@field credentials lest.credentials
 ---@field lanes lest.lanes of scrypt
@@ -79,7 +80,7 @@ local function facts_of(request)
     principal = {
       kind = principal.kind, name = principal.name, anchors = principal.anchors,
       is_own = principal.certificate ~= nil and request.own ~= nil,
-      credential = principal.credential,
+      credential = principal.credential, claims = principal.claims_text,
       certificate = principal.certificate and principal.certificate:der(),
     },
   }

@@ -55,6 +55,34 @@ local function load_anchors(authority)
   return true
 end
 
+--- What JSON Web Tokens are verified with, where a label takes them. Labels with one file share its
+--- keys.
+local function load_jwks(authority)
+  for _, name in ipairs(list.sorted_keys(authority.config.labels)) do
+    local bearer = authority.config.labels[name].bearer
+    if bearer then
+      local jwks = require "lest.server.authority.jwks"
+      require "lest.server.authority.jwt" -- while its file can be read
+      local set, err = jwks.load(bearer.jwks)
+      if not set then return blame(("labels.%s.bearer.jwks"):format(name), err) end
+      authority.jwks = authority.jwks or {}
+      authority.jwks[bearer.jwks] = set
+      doubts.tell_jwks(name, bearer.jwks)
+    end
+  end
+  return true
+end
+
+--- Whether the files of keys can be read once more by the account that the authority has become.
+local function check_jwks(authority)
+  for path, set in pairs(authority.jwks or {}) do
+    local problem = set:unreadable()
+    if problem then
+      core.log.write("warning", "jwks cannot be read again", { "file", path, "message", problem })
+    end
+  end
+end
+
 --- scrypt on the pool's threads, which the sites that ask share (lanes.lua). Who asks for what is
 --- being computed already, as devices do that share a password, waits for that; for others
 --- attempt.charge() is asked first.
@@ -154,6 +182,7 @@ end
 function M.before_drop(authority, launch)
   local ok, err = load_issuers(authority)
   if ok then ok, err = load_anchors(authority) end
+  if ok then ok, err = load_jwks(authority) end
   authority.config.files = nil
   if not ok then return nil, err end
   if not launch.user then return true end
@@ -205,6 +234,7 @@ function M.ledger(authority)
     { create = false, busy_ms = BUSY_MS, sync_later = true, progress = on_progress })
   if not ledger then return blame("ledger", err) end
   core.process.beat()
+  check_jwks(authority)
   authority.ledger = ledger
   doubts.tell_ledger(authority, ledger)
   local limits = authority.config.limits

@@ -94,6 +94,7 @@ local function resolve(config, folder)
     end
     each.policy = table.concat(files, ", ")
     if each.shadow then each.shadow.file = absolute(folder, each.shadow.file) end
+    if each.bearer then each.bearer.jwks = absolute(folder, each.bearer.jwks) end
   end
   config.folder = folder
 end
@@ -193,6 +194,9 @@ local function cross_check(config, report)
     each.accepts, each.without_certificate = read_auth(each.auth)
     if each.expired_grace > 0 and not each.accepts.certificate then
       report(where .. ".expired_grace", "is for client certificates, and 'auth' takes none")
+    end
+    if each.bearer and not each.accepts.bearer then
+      report(where .. ".bearer", "is for \"bearer\", which 'auth' does not take")
     end
     if #each.anchors == 0 and not each.without_certificate then
       report(where .. ".auth", "needs a client certificate, and there are no anchors for one")

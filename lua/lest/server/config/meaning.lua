@@ -117,6 +117,20 @@ return {
     csrattrs = "What a CSR should have (RFC 7030 4.5), where the policy has no such hook: names "
       .. "or OIDs of attributes, and tables with `key`, `digest`, `oid` and `values`, or "
       .. "`extensions`: `{ { key = \"ec:P-384\" }, \"challengePassword\" }`.",
+    bearer = {
+      "JSON Web Tokens (RFC 7519) that `auth` takes as `\"bearer\"`, beside the tokens of the "
+        .. "ledger. What a token claims is `request.principal.claims`.",
+      jwks = "A file with the issuer's public keys, a JWK Set. It is read anew when it has "
+        .. "changed: replace it whole, by a rename. One that cannot be used leaves the keys as "
+        .. "they were, and the log says so. Who can write it can enroll as anybody.",
+      issuer = "The `iss` that a token must have, to the letter.",
+      audience = "The `aud` of which a token must have one. It should be of this server alone: a "
+        .. "token for others could be shown here by those.",
+      algorithms = "How a token may be signed.",
+      name_claim = "The claim that is `request.principal.name`: a text of at most 255 bytes, "
+        .. "without control characters. The ledger calls it `jwt(ISSUER):NAME`.",
+      leeway = "By how much the clocks of the issuer and of this server may differ.",
+    },
     digest_first = "Whether a client is asked for Digest before all else, and in the form of RFC "
       .. "2617, which is of MD5: for one that reads the first challenge alone, as Bouncy Castle.",
     realm = "The realm that a client is asked for a password in. Credentials for Digest are of the "

@@ -85,6 +85,18 @@ local policy = s.custom('a file, or { file = "x.lua", options = { ... } }', func
   return policy_table.accept(type(value) == "string" and { file = value } or value)
 end)
 
+local text = s.string { max = 512, pattern = "^%C+$", what = "a text" }
+
+local bearer = s.record({
+  jwks = path,
+  issuer = text,
+  audience = s.list(text, { min = 1, max = 16, single = true }),
+  algorithms = s.optional(s.list(s.one_of(core.jose.algorithms()), { min = 1, single = true }),
+    { "RS256", "ES256" }),
+  name_claim = s.optional(text, "sub"),
+  leeway = s.optional(duration.field { max = 600 }, "1m"),
+}, '{ jwks = "jwks.json", issuer = "https://idp.example", audience = "lest" }')
+
 local label = s.record {
   policy = s.optional(policy),
   policies = s.optional(s.list(policy, { min = 1, max = 8, as = '{ "a.lua", "b.lua" }' })),
@@ -96,6 +108,7 @@ local label = s.record {
   ca = s.optional(name),
   renews = s.optional(s.list(s.string { max = 128 }, { min = 1, single = true })),
   csrattrs = s.optional(s.list(csrattrs_entry, { max = 64 })),
+  bearer = s.optional(bearer),
   digest_first = s.optional(s.boolean(), false),
   realm = s.optional(s.string { max = 64, pattern = '^[^%c"\\]+$', what = "a realm" }, "lest"),
   wrap = s.optional(s.custom("a number of columns", columns), "auto"),

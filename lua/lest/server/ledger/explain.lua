@@ -24,7 +24,7 @@ local REFUSED <const> = { "reject", "unavailable", "error" }
 ---@field time_us integer
 ---@field asked table operation, label, address, tls, headers, and of the CSR subject, san,
 --- key_type, key_hash, renews
----@field principal? table kind, name, device, credential_id, anchors, certificate
+---@field principal? table kind, name, device, credential_id, anchors, claims, certificate
 ---@field approvals? table[]
 ---@field policy? table file, hash, rule, asked_at, duration_us, verdict, stated
 ---@field steps? lest.trace.step[] absent where none were recorded
@@ -72,6 +72,7 @@ local function principal_of(row)
   local all = decoded(row.principal) or {}
   return { kind = row.principal_kind, name = row.principal_name, device = row.device,
     credential_id = row.credential_id, anchors = all.anchors, credential = all.credential,
+    claims = all.claims,
     certificate = shown(all.certificate) }
 end
 

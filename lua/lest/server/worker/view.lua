@@ -102,13 +102,21 @@ local function rate_function(ask)
   end
 end
 
+-- Claims are JSON: their tables are read-only, too.
+local function claims_view(value)
+  if type(value) ~= "table" then return value end
+  local values = {}
+  for key, each in pairs(value) do values[key] = claims_view(each) end
+  return view(CLASS.claims, values)
+end
+
 -- What makes a field's view from its facts.
 local PARTS <const> = {
   principal = function(principal)
     return principal and view(CLASS.principal, {
       kind = principal.kind, name = principal.name, anchors = principal.anchors,
       is_own = principal.is_own or false,
-      certificate = principal.certificate, claims = view(CLASS.claims, principal.claims or {}),
+      certificate = principal.certificate, claims = claims_view(principal.claims or {}),
       credential = view(CLASS.credential, principal.credential or {}),
     })
   end,

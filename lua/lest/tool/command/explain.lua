@@ -1,5 +1,6 @@
 --- `lest explain`: why a request ended as it did.
 local decisions = require "lest.tool.command.decisions"
+local json = require "lest.json"
 local operate = require "lest.tool.command.operate"
 local operator = require "lest.server.ledger.operator"
 local support = require "lest.tool.command.support"
@@ -84,6 +85,7 @@ local function print_principal(found)
   end
   say("proven", ("%s %s%s%s"):format(who.kind, who.name, given(who.anchors, ", anchors %s"),
     given(who.credential_id, ", credential %s")))
+  if who.claims then say("claims", json.line(who.claims)) end
   local cert = who.certificate
   if cert then
     say("", ("certificate %s of %s, serial %s, until %s"):format(cert.subject, cert.issuer,

@@ -1,4 +1,5 @@
 --- What the proofs by a credential of the ledger share: who may try, and what follows.
+local kinds = require "lest.server.wire.kinds"
 local limiter = require "lest.server.wire.limiter"
 local lines = require "lest.server.wire.lines"
 local refusal = require "lest.server.wire.refusal"
@@ -89,7 +90,9 @@ end
 ---@param request lest.authority.request whose purpose is set
 ---@param kind string
 function M.start(request, kind)
-  if request.credential then refusal.raise(401, "a request has one credential") end
+  for proven in pairs(request.proven) do
+    if kinds.by_name[proven].by_secret then refusal.raise(401, "a request has one credential") end
+  end
   request.purpose = { key_hash = request.key_hash, label = request.begin.label,
     operation = request.begin.operation, kind = kind }
 end

@@ -53,6 +53,7 @@ local function shown_facts(worker, exchange, request, facts)
   if principal.certificate then
     principal.certificate = assert(core.cert.parse(principal.certificate))
   end
+  if principal.claims then principal.claims = core.json.decode(principal.claims) end
   if previous then previous.certificate = assert(core.cert.parse(previous.certificate)) end
   return {
     id = request.id, time = core.clock.wall_us() // 1000000, operation = request.operation,

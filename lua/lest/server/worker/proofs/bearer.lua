@@ -17,7 +17,8 @@ function M.collect(exchange, request)
   local given = core.http.credentials(value)
   if not given or given.scheme:lower() ~= "bearer" or not given.token68 then
     refusal.raise(401, "the Authorization header is not Bearer with a token")
-  elseif #given.token68 > message.SECRET_MAX then
+  elseif #given.token68 > (request.label.options.bearer and message.TOKEN_MAX
+    or message.SECRET_MAX) then
     refusal.raise(401, "the credentials are not accepted")
   end
   return given.token68

@@ -145,6 +145,32 @@ describe("a configuration", function()
       (with:gsub("7d", "366d"))))
   end)
 
+  it("takes JSON Web Tokens of one issuer, by signatures alone", function()
+    local with = [[auth = { "certificate", "bearer" },
+      bearer = { jwks = "keys/jwks.json", issuer = "https://idp.example", audience = "lest" }]]
+    local function wrong(from, to)
+      return edited('auth = { "certificate", "basic" }', (with:gsub(from, to)))
+    end
+    local bearer = assert(parse((GOOD:gsub('auth = { "certificate", "basic" }', with))))
+      .labels.default.bearer
+    assert.matches("^/.*/keys/jwks.json$", bearer.jwks)
+    bearer.jwks = nil
+    assert.same({ issuer = "https://idp.example", audience = { "lest" }, leeway = 60,
+      algorithms = { "RS256", "ES256" }, name_claim = "sub" }, bearer)
+    assert.matches("labels.default.bearer.audience: is missing", wrong(', audience = "lest"', ""))
+    assert.matches("labels.default.bearer.audience", wrong('audience = "lest"', "audience = {}"))
+    assert.matches("bearer.issuer: is missing", wrong('issuer = "https://idp.example", ', ""))
+    assert.matches("bearer.audiance: unknown, did you mean 'audience'%?",
+      wrong('audience = "lest"', 'audience = "lest", audiance = "x"'))
+    for _, name in ipairs { "none", "HS256", "EdDSA", "RS1" } do
+      assert.matches("bearer.algorithms%[1%]: '" .. name .. "' is not one of RS256",
+        wrong('audience = "lest"', 'audience = "lest", algorithms = "' .. name .. '"'))
+    end
+    assert.matches("bearer.leeway", wrong('audience = "lest"', 'audience = "lest", leeway = "11m"'))
+    assert.matches("labels.default.bearer: is for \"bearer\", which 'auth' does not take",
+      wrong('"certificate", "bearer"', '"certificate"'))
+  end)
+
   it("finds a label that nobody could use", function()
     local message <const> =
       "labels.default.auth: needs a client certificate, and there are no anchors for one"
