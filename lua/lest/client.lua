@@ -248,6 +248,38 @@ function Client:record(path, options)
   return made and true, err
 end
 
+-- The same client with nothing to show or to tell, and the trust that is known.
+local SECRETS <const> = { "username", "password", "bearer", "cert", "key", "passphrase",
+  "challenge", "preemptive", "digest" }
+
+local function nobody(self)
+  local all = {}
+  for name, value in pairs(self.options) do all[name] = value end
+  for _, name in ipairs(SECRETS) do all[name] = nil end
+  local other = new(all)
+  other.trust, other.trace, other.recorder = self.trust, self.trace, self.recorder
+  return other
+end
+
+--- Hold the server against the RFCs from outside: one row a requirement, with what was seen. It
+--- reads, and sends requests that every server refuses, some a second; `enroll = true` asks for
+--- certificates, too.
+---@param options? lest.probe.options
+---@return lest.probe.report?
+---@return lest.error? err
+function Client:probe(options)
+  options = options or {}
+  options_of.check("client:probe", options, options_of.probe)
+  local ok, err = self:open()
+  if not ok then return nil, err end
+  local other <close> = nobody(self)
+  ok, err = other:open()
+  if not ok then return nil, err end
+  local report, problem = require "lest.probe".run(self, other, options)
+  if not report then error("client:probe: " .. problem, 2) end
+  return report
+end
+
 --- Close the kept connections, and the newest of those driven by hand; the next call opens new
 --- ones.
 function Client:close()

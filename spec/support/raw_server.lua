@@ -40,8 +40,8 @@ local function steps_of(answer)
 end
 
 --- Start. Settings: cert, key (PEM files); ca (client certificates are asked for and verified) or
---- ask = true (any is taken); plain = true (HTTP without TLS); min, max, ciphers, suites, groups,
---- tickets (spec/support/rawtls.h).
+--- ask = true (any is taken); plain = true (HTTP without TLS); lenient = true (what is no request
+--- takes an answer, too); min, max, ciphers, suites, groups, tickets (spec/support/rawtls.h).
 ---@param settings table
 ---@return table server
 function M.start(settings)

@@ -51,7 +51,8 @@ static struct lest_buf events = { .max = BYTES_MAX };
 static int wake_fd;
 static int64_t started_ms;
 static SSL_CTX *context;
-static bool plain; /* plain=1: HTTP without TLS */
+static bool plain;   /* plain=1: HTTP without TLS */
+static bool lenient; /* lenient=1: what is no request takes an answer, too, and the connection goes on */
 
 /* One connection, in its thread. */
 struct session {
@@ -321,7 +322,9 @@ static enum rawtls_end read_head(struct session *s)
         case HTTP_REFUSED:
             emit_bytes("refused", s, s->in.data, s->in.len);
             s->recorded = true;
-            return RAWTLS_ALERT;
+            if (lenient)
+                lest_buf_consume(&s->in, s->in.len);
+            return lenient ? RAWTLS_OK : RAWTLS_ALERT;
         case HTTP_MORE: break;
         }
         enum rawtls_end end = read_more(s);
@@ -335,7 +338,7 @@ static enum rawtls_end serve_one(struct session *s)
     enum rawtls_end end = read_head(s);
     if (end != RAWTLS_OK)
         return end;
-    struct answer *answer = take_answer(true);
+    struct answer *answer = take_answer(!s->recorded);
     if (!answer) {
         if ((end = record(s)) != RAWTLS_OK)
             return end;
@@ -502,6 +505,7 @@ void rawtls_server(char *const words[])
     started_ms = lest_clock_monotonic_ms();
     context = rawtls_context(true, words);
     plain = rawtls_word(words, "plain", NULL) != NULL;
+    lenient = rawtls_word(words, "lenient", NULL) != NULL;
     wake_fd = eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC);
     int listener = open_listener();
     fcntl(STDOUT_FILENO, F_SETFL, O_NONBLOCK);

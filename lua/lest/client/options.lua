@@ -28,6 +28,8 @@ M.reenroll = { key = "lest.key", digest = "string", wait = "string|integer",
 M.send = { operation = "string", method = "string", path = "string", body = "string|lest.csr",
   headers = "table", password = "boolean", raw = "string", timeout = "string|integer" }
 M.record = { secrets = "boolean" }
+M.probe = { enroll = "boolean", subject = "string", checks = "table", rate = "number|integer",
+  progress = "function" }
 M.receive = { timeout = "string|integer" }
 M.wait = { wait = "string|integer" }
 

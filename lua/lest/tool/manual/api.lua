@@ -10,7 +10,7 @@ local SOURCES <const> = { "lest.policy.verdicts", "lest.policy.ready", "lest.pol
   "lest.client", "lest.http", "lest.task", "lest.all",
   "lest.retry", "lest.url",
   "lest.log", "lest.testing", "lest.client.trust", "lest.client.trace",
-  "lest.client.connection", "lest.explanation",
+  "lest.client.connection", "lest.explanation", "lest.probe",
   "lest.meta.core", "lest.meta.policy", "lest.meta.lest", "lest.tool.repl.desk" }
 
 -- A module that gives what stands in other files too.

@@ -72,7 +72,8 @@ local function client_section()
   api.add_class(section, "lest.client", "client")
   for _, object in ipairs { { "lest.client.connection", "connection" },
     { "lest.client.sending", "what" }, { "lest.client.event", "event" },
-    { "lest.client.tls", "tls" } } do
+    { "lest.client.tls", "tls" }, { "lest.probe.options", "options" },
+    { "lest.probe.report", "report" }, { "lest.probe.verdict", "check" } } do
     local class, called = table.unpack(object)
     table.insert(section, { heading = class })
     api.add_class(section, class, called)

@@ -1,0 +1,173 @@
+--- Checks of /cacerts (RFC 7030 4.1.3): the bag, its roots, and the links of a rollover (RFC 4210
+--- 4.4).
+local core = require "lest.core"
+local list = require "lest.base.list"
+local names = require "lest.probe.names"
+
+local HASH_OF_ROOT_KEY <const> = "1.3.6.1.4.1.51483.2.1" -- RFC 8649
+
+local function name_of(cert)
+  return tostring(cert.subject)
+end
+
+local function is_valid(cert)
+  local now = core.clock.wall_us() // 1000000
+  return cert.not_before <= now and now <= cert.not_after
+end
+
+-- The first certificate that something is wrong with.
+local function each_cert(problem)
+  return function(target)
+    local certs, why = target:cas()
+    if not certs then return nil, why end
+    for _, cert in ipairs(certs) do
+      local wrong = problem(cert)
+      if wrong then return false, ("%s: %s"):format(name_of(cert), wrong) end
+    end
+    return true, ("certificates: %d"):format(#certs)
+  end
+end
+
+-- Pairs of roots of one name and two keys: a rollover is under way.
+local function generations(roots)
+  local pairs_found = {}
+  for i, one in ipairs(roots) do
+    for k = i + 1, #roots do
+      local two = roots[k]
+      if core.name.equal(one.subject_der, two.subject_der)
+        and one.public_key.der ~= two.public_key.der then
+        pairs_found[#pairs_found + 1] = { one, two }
+      end
+    end
+  end
+  return pairs_found
+end
+
+-- The certificate of `inner`'s key that `outer`'s key has signed.
+local function link(certs, inner, outer)
+  local store = assert(core.store.new { anchors = { outer } })
+  for _, cert in ipairs(certs) do
+    if cert.public_key.der == inner.public_key.der and not cert.self_signed
+      and core.name.equal(cert.subject_der, inner.subject_der)
+      and core.name.equal(cert.issuer_der, outer.subject_der)
+      and store:verify(cert, { untrusted = {} }) then
+      return cert
+    end
+  end
+end
+
+-- Certificates of a root's name and key that another key has signed.
+local function links_of(certs, roots)
+  local found = {}
+  for _, root in ipairs(roots) do
+    for _, cert in ipairs(certs) do
+      if not cert.self_signed and cert.self_issued
+        and cert.public_key.der == root.public_key.der then
+        found[#found + 1] = cert
+      end
+    end
+  end
+  return found
+end
+
+local function describe(target)
+  local der, why = target:body "cacerts"
+  if not der then return nil, why end
+  local found, err = core.pkcs7.describe(der)
+  return found, not found and tostring(err) or der
+end
+
+return {
+  { id = "7030-4.1.3-c", level = "MUST",
+    requirement = "answer /cacerts with a bag of certificates only (Simple PKI Response)",
+    run = function(target)
+      local certs, why = target:cas()
+      if not certs then return false, why end
+      return #certs > 0, ("certificates: %d"):format(#certs)
+    end },
+  { id = "5652-5.1-a", level = "MUST",
+    requirement = "write the bag as SignedData of version 1, of type data, without signers",
+    run = function(target)
+      local found, der = describe(target)
+      if not found then return nil, der end
+      if found.type ~= "pkcs7-signedData" then return false, found.type end
+      local seen = ("version %d, %s, signers: %d"):format(found.version, found.content_type,
+        found.signers)
+      return found.version == 1 and found.content_type == "pkcs7-data" and found.signers == 0
+        and found.content_len == 0, seen
+    end },
+  { id = "7030-4.1.3-e", level = "MUST", requirement = "have the current root in /cacerts",
+    run = function(target)
+      local roots, why = target:roots()
+      if not roots then return nil, why end
+      for _, root in ipairs(roots) do
+        if is_valid(root) then return true, name_of(root) end
+      end
+      return false, #roots == 0 and "no self-signed CA certificate" or "its time is over"
+    end },
+  { id = "7030-4.1.3-g", level = "SHOULD",
+    requirement = "have OldWithOld, OldWithNew and NewWithOld while the root changes",
+    run = function(target)
+      local certs, why = target:cas()
+      if not certs then return nil, why end
+      local roots = target:roots()
+      local found = generations(roots)
+      if #found == 0 then
+        local links = links_of(certs, roots)
+        if #links == 0 then return nil, "one generation of roots" end
+        return false, "a link without the other root"
+      end
+      for _, two in ipairs(found) do
+        if not link(certs, two[1], two[2]) or not link(certs, two[2], two[1]) then
+          return false, "two roots without both links between them: " .. name_of(two[1])
+        end
+      end
+      return true, "both roots, and the links between them"
+    end },
+  { id = "4210-4.4-a", level = "INTEROP",
+    requirement = "have links of the CA's name that are CAs, NewWithOld until OldWithOld ends",
+    run = function(target)
+      local certs, why = target:cas()
+      if not certs then return nil, why end
+      local links = links_of(certs, target:roots())
+      if #links == 0 then return nil, "no links" end
+      for _, cert in ipairs(links) do
+        if not cert.is_ca then return false, name_of(cert) .. " is no CA" end
+        if #cert.key_usage > 0 and not list.has(cert.key_usage, "keyCertSign") then
+          return false, name_of(cert) .. " may not sign certificates"
+        end
+        for _, root in ipairs(target:roots()) do
+          local newer = link({ cert }, cert, root)
+          if newer and cert.not_before >= root.not_before and cert.not_after > root.not_after then
+            return false, name_of(cert) .. " goes on after the root that has signed it"
+          end
+        end
+      end
+      return true, ("links: %d"):format(#links)
+    end },
+  { id = "8649-3-a", level = "MUST NOT", requirement = "mark hashOfRootKey critical",
+    run = each_cert(function(cert)
+      for _, extension in ipairs(cert.extensions) do
+        if extension.oid == HASH_OF_ROOT_KEY and extension.critical then return "critical" end
+      end
+    end) },
+  { id = "5280-4.1.2.2-a", level = "MUST",
+    requirement = "have serial numbers that are positive, and of at most 20 octets",
+    run = each_cert(function(cert)
+      return not names.serial_is_good(cert.serial) and "the serial number is " .. cert.serial
+    end) },
+  { id = "5280-4.1.2.4-a", level = "MUST",
+    requirement = "have an issuer's name in each certificate",
+    run = each_cert(function(cert)
+      return #tostring(cert.issuer) == 0 and "the issuer is empty"
+    end) },
+  { id = "5280-4.2-a", level = "MUST NOT", requirement = "have an extension twice in a certificate",
+    run = each_cert(function(cert)
+      local seen = {}
+      for _, extension in ipairs(cert.extensions) do
+        local name = extension.name or extension.oid
+        if seen[extension.oid] then return name .. " is there twice" end
+        seen[extension.oid] = true
+      end
+    end) },
+}

@@ -1,0 +1,265 @@
+-- `lest probe`, and client:probe: our own server keeps every rule that is looked at, whatever it is
+-- configured for; the command, its table and its exit codes; what it does to a server.
+local cjson = require "cjson"
+local core = require "lest.core"
+local est = require "support.est"
+local lest_client = require "lest.client"
+local pki = require "support.pki"
+local probe = require "lest.probe"
+local process = require "support.process"
+local shell = require "support.shell"
+local support = require "support.server"
+
+local RATE <const> = 1000
+
+local POLICY <const> = [[
+local policy = require "lest.policy"
+return {
+  enroll = function(request)
+    if request.label == "slow" then return policy.pending { "wait", retry_after = "7s" } end
+    return policy.approve { subject = { { "CN", request.principal.name } } }
+  end,
+  reenroll = policy.renew {},
+}
+]]
+
+-- Labels for what a server may be configured for.
+local function configuration(text)
+  text = text:gsub("labels = {", function(found)
+    return found .. [[
+      digest = { policy = "policy.lua", profile = "device", auth = { "certificate", "digest" },
+        anchors = { "own" } },
+      wishes = { policy = "policy.lua", profile = "device", auth = { "certificate", "basic" },
+        anchors = { "own" }, csrattrs = { "challengePassword",
+        { key = "ec:P-384", digest = "sha384" },
+        { extensions = { { oid = "2.5.29.15", critical = true, value = "\3\2\7\128" } } } } },
+      slow = { policy = "policy.lua", profile = "device", auth = { "basic" } },]]
+  end, 1)
+  return (text:gsub('key = "ca.key"', '%0, chain = "chain.pem"', 1))
+end
+
+-- The links of a rollover of a server's CA, beside its certificate.
+local function roll_over(ca, folder)
+  local new = { path = folder .. "/ca.pem", key = folder .. "/ca.key", name = "new" }
+  local name = "/" .. tostring(assert(core.cert.load(new.path)).subject)
+  local old = ca:root("old", { subject = name, days = 20 })
+  local chain = ""
+  for _, each in ipairs { old,
+    ca:sub("new-with-old", { by = old, subject = name, same_key = new, days = 10 }),
+    ca:sub("old-with-new", { by = new, subject = name, same_key = old, days = 10 }) } do
+    chain = chain .. process.read(each.path)
+  end
+  process.write(folder .. "/chain.pem", chain)
+end
+
+local function verdicts(report)
+  local found = {}
+  for _, check in ipairs(report.checks) do found[check.id] = check end
+  return found
+end
+
+-- What is not kept, as a person would read it.
+local function failed(report)
+  local list = {}
+  for _, check in ipairs(report.checks) do
+    if check.verdict == "fail" then list[#list + 1] = check.id .. ": " .. check.seen end
+  end
+  return list
+end
+
+local function skipped(report)
+  local list = {}
+  for _, check in ipairs(report.checks) do
+    if check.verdict == "skip" then list[#list + 1] = check.id end
+  end
+  return list
+end
+
+describe("a probe of our own server", function()
+  local server, ca
+
+  setup(function()
+    ca = pki.new()
+    server = support.make { policy = POLICY, config = configuration }
+    roll_over(ca, server.dir)
+    server:run()
+  end)
+  teardown(function()
+    server:stop()
+    pki.__close(ca)
+  end)
+
+  local function client_of(options)
+    options.url, options.trust = server.url, server.root
+    return lest_client(options)
+  end
+
+  local function run(options, how)
+    local client <close> = client_of(options)
+    how = how or {}
+    how.rate = RATE
+    return assert(client:probe(how))
+  end
+
+  local function with_password(name, label, ...)
+    return { username = name, password = server:credential(name, { ... }), label = label }
+  end
+
+  it("finds no fault without a credential, and changes nothing", function()
+    local report = run {}
+    assert.same({}, failed(report))
+    assert.equal(0, report.must_failed)
+    assert.is_nil(report.err)
+    assert.equal("0 0", server:sql("SELECT (SELECT count(*) FROM certificates) || ' ' || "
+      .. "(SELECT count(*) FROM pending)"))
+    local seen = verdicts(report)
+    assert.equal("pass", seen["7030-4.1.3-g"].verdict) -- a root changes
+    assert.equal("pass", seen["4210-4.4-a"].verdict)
+    assert.equal("skip", seen["7030-4.2.3-a"].verdict)
+    assert.equal("needs the permission to enroll", seen["7030-4.2.3-a"].seen)
+    assert.matches("^needs a password", seen["7030-4.2.3-d"].seen)
+  end)
+
+  it("issues nothing with a password either, where it may not enroll", function()
+    local report = run(with_password "device001")
+    assert.same({}, failed(report))
+    assert.equal("pass", verdicts(report)["7030-4.2.3-d"].verdict)
+    assert.equal("unused", server:sql "SELECT state FROM credentials WHERE name = 'device001'")
+    assert.equal("0", server:sql "SELECT count(*) FROM certificates")
+  end)
+
+  it("finds no fault where it may enroll, and says what does not apply", function()
+    local report = run(with_password "device002", { enroll = true })
+    assert.same({}, failed(report))
+    assert.same({ "7616-3.7-b", "7616-3.3-a", "7030-4.5.2-d", "8951-4-a", "9908-3.2-b",
+      "9908-3.2-c", "9908-3.2-d", "9908-3.2-e", "9908-3.2-f", "9908-3.2-h", "7030-4.4-c",
+      "7030-4.3.1-a", "7030-4.2.3-h" }, skipped(report))
+  end)
+
+  it("finds no fault in Digest", function()
+    local report = run(with_password("device003", "digest", "--kind", "digest"),
+      { enroll = true })
+    assert.same({}, failed(report))
+    local seen = verdicts(report)
+    assert.equal("pass", seen["7616-3.3-a"].verdict)
+    assert.equal("SHA-256, MD5", seen["7616-3.7-b"].seen)
+    assert.equal("pass", seen["7030-4.2.2-d"].verdict)
+  end)
+
+  it("finds no fault in CSR attributes, and makes the key that they want", function()
+    local report = run(with_password("device004", "wishes"), { enroll = true })
+    assert.same({}, failed(report))
+    local seen = verdicts(report)
+    assert.equal("200", seen["7030-4.2.2-d"].seen)
+    for _, id in ipairs { "7030-4.5.2-d", "8951-4-a", "9908-3.2-b", "9908-3.2-c", "9908-3.2-d",
+      "9908-3.2-e", "9908-3.2-f", "9908-3.2-h" } do
+      assert.equal("pass", seen[id].verdict, id)
+    end
+  end)
+
+  it("finds no fault in a request that waits", function()
+    local report = run(with_password("device005", "slow"), { enroll = true })
+    assert.same({}, failed(report))
+    assert.same({ "pass", "7" }, { verdicts(report)["7030-4.2.3-h"].verdict,
+      verdicts(report)["7030-4.2.3-h"].seen })
+    assert.equal("the request is pending", verdicts(report)["7030-4.2.3-a"].seen)
+  end)
+
+  it("enrolls by a certificate, for its names or for others", function()
+    local path = server:enroll "device006"
+    local holder = { cert = path, key = server.folder .. "/device006.key" }
+    local report = run(holder, { enroll = true })
+    assert.same({}, failed(report))
+    assert.equal("pass", verdicts(report)["7030-4.2.2-e"].verdict)
+    report = run(holder, { enroll = true, subject = "CN=device006,O=x",
+      checks = { "7030-4.2.3-b" } })
+    assert.equal(1, #report.checks)
+  end)
+
+  it("asks at most so many times a second", function()
+    local client <close> = client_of {}
+    local told = {}
+    local began = core.clock.monotonic_ms()
+    local report = assert(client:probe { checks = { "9112-3.2-a", "9112-6.3-b" },
+      progress = function(done, all, check)
+        told[#told + 1] = done .. "/" .. all .. check.verdict
+      end })
+    assert.equal(7, report.requests)
+    local took = core.clock.monotonic_ms() - began
+    assert.is_true(took >= 1200 and took < 5000, took)
+    assert.same({ "1/2pass", "2/2pass" }, told)
+  end)
+
+  it("raises for a check that there is not", function()
+    local client <close> = client_of {}
+    assert.error_matches(function() client:probe { checks = { "7030-4.1.3-x" } } end,
+      "there is no check '7030%-4.1.3%-x', did you mean '7030%-4.1.3%-%l'")
+    assert.error_matches(function() client:probe { enrol = true } end, "did you mean 'enroll'")
+  end)
+
+  describe("by the command", function()
+    local function lest(...)
+      return shell.lest("probe", server.url, "--trust", server.root, "--rate", "1000", ...)
+    end
+
+    it("prints a row a requirement, and what was seen", function()
+      local result = lest()
+      assert.equal(0, result.code, result.err)
+      local rows = 0
+      for line in result.out:gmatch "[^\n]+" do
+        rows = rows + (line:find "^%l+ +%d%d%d%d%-" and 1 or 0)
+      end
+      assert.equal(#probe.checks(), rows)
+      assert.matches("\npass +7030%-4%.1%.3%-a +MUST answer /cacerts with 200 +200\n", result.out)
+      assert.matches("\n%d+ passed, 0 failed %(0 of MUST%), %d+ were skipped; ", result.out)
+    end)
+
+    it("prints them as JSON", function()
+      local result = lest("--json", "--check", "7030-4.1.3-a", "--check", "8996-4-a")
+      assert.equal(0, result.code, result.err)
+      local report = cjson.decode(result.out)
+      assert.same({ { id = "8996-4-a", level = "MUST NOT", requirement = "negotiate TLS 1.0",
+        verdict = "pass", seen = "alert protocol_version" },
+        { id = "7030-4.1.3-a", level = "MUST", requirement = "answer /cacerts with 200",
+          verdict = "pass", seen = "200" } }, report.checks)
+      assert.same({ pass = 2, fail = 0, skip = 0 }, report.counts)
+      assert.equal(server.url .. "/.well-known/est", report.url)
+    end)
+
+    it("enrolls if told to", function()
+      local secret = server:file("secret", server:credential "device007" .. "\n")
+      local result = lest("--username", "device007", "--password-file", secret, "--enroll",
+        "--failed")
+      assert.equal(0, result.code, result.err .. result.out)
+      assert.matches("^%d+ passed, 0 failed", result.out)
+    end)
+
+    it("says what is wrong with its options, with the server, and that there is none", function()
+      assert.equal(2, lest("--subject", "CN=x").code)
+      assert.equal(2, lest("--rate", "0").code)
+      local result = lest("--check", "7030-4.1.3")
+      assert.same({ 2, true }, { result.code, result.err:find("no check '7030-4.1.3'", 1, true)
+        ~= nil })
+      local stranger = ca:root "stranger"
+      assert.equal(3, shell.lest("probe", server.url, "--trust", stranger.path).code)
+      result = shell.lest("probe", "https://localhost:1", "--trust", server.root, "--json")
+      assert.equal(6, result.code)
+    end)
+  end)
+end)
+
+describe("a probe of a server that goes away", function()
+  it("keeps what it has found, and says so", function()
+    local world <close> = est.world()
+    local server = world:serve()
+    server:answer(est.http(404))
+    local client <close> = world:client(server)
+    local report = assert(client:probe { rate = RATE, checks = { "7030-4.1.3-a", "8951-3-a",
+      "9112-2.2-a", "9110-9.1-b" }, progress = function(done) if done == 1 then server:stop() end
+      end })
+    assert.same({ "fail", "skip", "skip", "skip" }, { report.checks[1].verdict,
+      report.checks[2].verdict, report.checks[3].verdict, report.checks[4].verdict })
+    assert.equal("network", report.err.code)
+    assert.equal("the server was lost before", report.checks[4].seen)
+  end)
+end)
