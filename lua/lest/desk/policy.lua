@@ -152,6 +152,7 @@ end
 ---@field san? string[]
 ---@field profile? string
 ---@field lifetime? integer seconds
+---@field key? string the kind of key that is made
 ---@field problem? string why the profile does not allow the approval
 
 --- What the authority makes of what a policy stated.
@@ -162,12 +163,13 @@ function Policy:outcome(facts, stated)
   local principal, previous = facts.principal, facts.previous
   local outcome = { verdict = stated.verdict, reason = stated.reason, detail = stated.detail }
   if stated.verdict ~= "approve" or not self.profiles then return outcome end
+  local makes_key = operations[facts.operation].makes_key
   local name = self.has_one_profile and PROFILE
     or profiles.of_approval(self.label, stated.profile, previous)
   local plan, problem, about = profiles.plan_by(self.profiles, self.label, name, {
     verdict = stated, principal = principal, previous = previous and previous.certificate,
     csr = facts.csr, own = principal.is_own and principal.certificate or nil, ca = CA,
-    now = facts.time })
+    now = facts.time, makes_key = makes_key })
   outcome.profile, outcome.problem = name, problem
   if not plan then
     outcome.verdict = profiles.verdict_of(self.profiles[name], principal, facts.csr, problem, about)
@@ -177,6 +179,9 @@ function Policy:outcome(facts, stated)
   outcome.subject = assert(core.name.decode(plan.subject_der))
   outcome.san = plan.san_der and assert(core.san.decode(plan.san_der)) or {}
   outcome.lifetime = plan.not_after - facts.time
+  if makes_key then
+    outcome.key = profiles.kind_to_make(self.profiles[name], stated.key, facts.csr)
+  end
   return outcome
 end
 

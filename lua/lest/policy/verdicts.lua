@@ -56,6 +56,7 @@ M.has_names = has_names -- for the kit alone, as copy
 ---@field san? string[] { "DNS:host", "IP:192.0.2.1" }
 ---@field profile? string one of the label's; absent: its first, and of a renewal the one it has
 ---@field lifetime? string|integer at most the profile's, which it is if absent
+---@field key? string of serverkeygen: the kind of key to make, one of the profile's server_keys
 ---@field renewal? boolean instead of subject and san: the names of the certificate being renewed
 ---@field facts? table kept for renewals, as request.previous.facts
 ---@field reason? string for the ledger
@@ -77,6 +78,7 @@ end
 ---@class lest.policy.agreement
 ---@field profile? string as of an approval; two policies that state two profiles are an error
 ---@field lifetime? string|integer the most; the shortest of all counts
+---@field key? string as of an approval; two policies that state two kinds are an error
 ---@field reason? string for the ledger
 ---@field detail? any for the ledger
 

@@ -165,6 +165,9 @@ local function cross_check(config, report)
           schema.hint(profile_name, config.profiles)))
       end
     end
+    for _, profile in ipairs(profiles) do
+      each.makes_keys = each.makes_keys or profile.server_keys ~= nil
+    end
     if profiles[1] then
       local der, problem = csrattrs.of_label(each.csrattrs, profiles)
       if der == nil then report(where .. ".csrattrs", problem) end
