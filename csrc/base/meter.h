@@ -46,6 +46,8 @@
     X(CERTIFICATES, "certificates", true) /* the number of the newest row */                                 \
     X(OUTBOX, "outbox", true)             /* events that hooks are still to hear of */                       \
     X(OUTBOX_AGE_S, "outbox_age_s", true) /* how long the oldest of them waits */                            \
+    X(BACKEND, "backend", true)           /* 1: the authority has a backend */                               \
+    X(ORDERS, "orders", true)             /* certificates asked for at CAs elsewhere, by the CA's number */  \
     X(RELOAD_OK, "reload_ok", true)       /* 0: the configuration could not be read again */                 \
     X(RELOADED_S, "reloaded_s", true)     /* since 1970: when one was taken last */
 
@@ -109,12 +111,13 @@ void lest_meters_copy(struct lest_meters *to, const struct lest_meters *from);
 /** The process of this table has ended: its gauges are 0. */
 void lest_meters_end(struct lest_meters *meters);
 
-/** The sections of the board: of supervisor, authority, monitor and control, then of the workers. */
+/** The sections of the board: of supervisor, authority, monitor, control and backend, then of the workers. */
 enum {
     LEST_BOARD_SUPERVISOR,
     LEST_BOARD_AUTHORITY,
     LEST_BOARD_MONITOR,
     LEST_BOARD_CONTROL,
+    LEST_BOARD_BACKEND,
     LEST_BOARD_WORKER
 };
 

@@ -401,7 +401,49 @@ static const char twelfth[] =
 static const char thirteenth[] =
     "CREATE UNIQUE INDEX credentials_bearer ON credentials (hash) WHERE removed IS NULL AND kind = 'bearer';";
 
-const char *const ledger_sqlite_migrations[] = { first,  second, third, fourth,   fifth,   sixth,     seventh,
-                                                 eighth, ninth,  tenth, eleventh, twelfth, thirteenth };
+/* orders: what a CA elsewhere is asked for, written before it is asked: a certificate that was approved, or
+ * that one of its certificates is revoked there. The id is what the CA is told, each time that it is asked.
+ * state: 'asked' (what came of it is not known), 'held' (not asked: the CA is away) and 'later' (the CA
+ * decides later) are open; all others are ends. next_at: not before, also while an authority asks. plan is
+ * JSON: what was approved. doubt: it may have been done when it was asked before. note is the backend's own,
+ * to be given it again. Of one key and principal one order is open at most. */
+static const char orders[] =
+    "CREATE TABLE orders ("
+    "  seq INTEGER PRIMARY KEY,"
+    "  id TEXT NOT NULL UNIQUE,"
+    "  kind TEXT NOT NULL CHECK (kind IN ('issue', 'revoke')),"
+    "  request_id TEXT NOT NULL,"
+    "  ca TEXT NOT NULL,"     /* its name in the configuration; '' is `ca` */
+    "  issuer TEXT NOT NULL," /* as of certificates */
+    "  label TEXT NOT NULL,"
+    "  operation TEXT NOT NULL,"
+    "  principal_kind TEXT NOT NULL,"
+    "  principal_name TEXT NOT NULL,"
+    "  key_hash TEXT NOT NULL,"
+    "  plan TEXT NOT NULL,"
+    "  state TEXT NOT NULL CHECK (state IN ('asked', 'held', 'later', 'issued', 'refused', 'failed', 'away',"
+    "    'lost', 'expired', 'revoked')),"
+    "  created INTEGER NOT NULL,"
+    "  updated INTEGER NOT NULL,"
+    "  next_at INTEGER NOT NULL,"
+    "  expires INTEGER NOT NULL,"
+    "  tries INTEGER NOT NULL,"
+    "  doubt INTEGER NOT NULL DEFAULT 0 CHECK (doubt IN (0, 1)),"
+    "  retry_after INTEGER," /* as the CA said */
+    "  note TEXT,"
+    "  serial TEXT,"
+    "  problem TEXT"
+    ") STRICT;"
+    "CREATE INDEX orders_open ON orders (ca, seq) WHERE state IN ('asked', 'held', 'later');"
+    "CREATE INDEX orders_list ON orders (seq) WHERE state IN ('asked', 'held', 'later');"
+    "CREATE UNIQUE INDEX orders_identity ON orders (key_hash, principal_name, principal_kind, label, "
+    "operation)"
+    "  WHERE state IN ('asked', 'held', 'later') AND kind = 'issue';"
+    "CREATE INDEX orders_request ON orders (request_id);"
+    "CREATE INDEX orders_serial ON orders (serial) WHERE serial IS NOT NULL;";
+
+const char *const ledger_sqlite_migrations[] = { first,    second,  third,      fourth, fifth,
+                                                 sixth,    seventh, eighth,     ninth,  tenth,
+                                                 eleventh, twelfth, thirteenth, orders };
 const size_t ledger_sqlite_migration_count =
     sizeof ledger_sqlite_migrations / sizeof *ledger_sqlite_migrations;

@@ -136,6 +136,11 @@
 #define AND_ROWS " UNION ALL "
 #define MOST " LIMIT :most"
 
+#define ORDER \
+    "seq, id, kind, request_id, ca, issuer, label, operation, principal_kind, principal_name, key_hash, plan," \
+    " state, created, updated, next_at, expires, tries, doubt, retry_after, note, serial, problem"
+#define ORDER_OPEN " state IN ('asked', 'held', 'later')"
+
 #define OUTBOX \
     "seq, kind, serial, issuer, label, policy, time, operator, since, next_at, tries, problem, state"
 #define OUTBOX_ENTRY " serial = :serial AND issuer = :issuer AND policy = :policy AND kind = :kind"
@@ -555,6 +560,66 @@ const struct ledger_statement ledger_statements[] = {
     { "outbox_drop_failed",
       "DELETE FROM outbox WHERE" OUTBOX_FAILED,
       { TEXT_OR_NULL(label) } },
+
+    /* ---- what CAs elsewhere are asked for */
+    { "order_add",
+      "INSERT INTO orders (id, kind, request_id, ca, issuer, label, operation, principal_kind, principal_name,"
+      " key_hash, plan, state, created, updated, next_at, expires, tries) VALUES (:id, 'issue', :request_id, :ca,"
+      " :issuer, :label, :operation, :principal_kind, :principal_name, :key_hash, :plan, :state, :now, :now,"
+      " :next_at, :expires, :tries)",
+      { TEXT(id), TEXT(request_id), TEXT(ca), TEXT(issuer), TEXT(label), TEXT(operation), TEXT(principal_kind),
+        TEXT(principal_name), TEXT(key_hash), TEXT(plan), TEXT(state), INTEGER(now), INTEGER(next_at),
+        INTEGER(expires), INTEGER(tries) } },
+    /* Of a certificate that is about to be revoked, where a CA elsewhere issued it; of any other, nothing. */
+    { "order_add_revocation",
+      "INSERT INTO orders (id, kind, request_id, ca, issuer, label, operation, principal_kind, principal_name,"
+      " key_hash, plan, state, created, updated, next_at, expires, tries, serial)"
+      " SELECT 'revoke-' || o.id, 'revoke', o.request_id, o.ca, o.issuer, o.label, o.operation, o.principal_kind,"
+      " o.principal_name, o.key_hash, :plan, 'held', :now, :now, :now, :expires, 0, o.serial FROM orders AS o"
+      " WHERE o.serial = :serial AND o.issuer = :issuer AND o.kind = 'issue' AND o.state = 'issued'"
+      " ON CONFLICT DO NOTHING",
+      { TEXT(serial), TEXT(issuer), TEXT(plan), INTEGER(now), INTEGER(expires) } },
+    { "order_find",
+      "SELECT " ORDER " FROM orders WHERE principal_kind = :principal_kind AND principal_name = :principal_name"
+      " AND label = :label AND operation = :operation AND key_hash = :key_hash AND kind = 'issue' AND" ORDER_OPEN,
+      { TEXT(principal_kind), TEXT(principal_name), TEXT(label), TEXT(operation), TEXT(key_hash) } },
+    { "order_get",
+      "SELECT " ORDER " FROM orders WHERE id = :id",
+      { TEXT(id) } },
+    { "order_of_request",
+      "SELECT " ORDER " FROM orders WHERE request_id = :request_id ORDER BY seq LIMIT 16",
+      { TEXT(request_id) } },
+    /* What a CA is to be asked now, in its order. */
+    { "order_due",
+      "SELECT " ORDER " FROM orders WHERE ca = :ca AND next_at <= :now AND" ORDER_OPEN " ORDER BY seq LIMIT :limit",
+      { TEXT(ca), INTEGER(now), INTEGER(limit) } },
+    /* Asking begins: nobody else does before `until`. */
+    { "order_claim",
+      "UPDATE orders SET state = 'asked', tries = tries + 1, next_at = :until, updated = :now,"
+      " doubt = CASE state WHEN 'asked' THEN 1 ELSE doubt END"
+      " WHERE id = :id AND next_at <= :now AND" ORDER_OPEN,
+      { TEXT(id), INTEGER(now), INTEGER(until) } },
+    /* It goes on: the CA is asked again. */
+    { "order_put_off",
+      "UPDATE orders SET state = :state, next_at = :next_at, retry_after = :retry_after,"
+      " note = coalesce(:note, note), problem = coalesce(:problem, problem), updated = :now"
+      " WHERE id = :id AND" ORDER_OPEN,
+      { TEXT(id), TEXT(state), INTEGER(next_at), INTEGER_OR_NULL(retry_after), TEXT_OR_NULL(note),
+        TEXT_OR_NULL(problem), INTEGER(now) } },
+    { "order_end",
+      "UPDATE orders SET state = :state, serial = coalesce(:serial, serial), problem = :problem, updated = :now"
+      " WHERE id = :id AND" ORDER_OPEN,
+      { TEXT(id), TEXT(state), TEXT_OR_NULL(serial), TEXT_OR_NULL(problem), INTEGER(now) } },
+    /* The one change of a request's row: the certificate that it was approved for has come. */
+    { "request_issued",
+      "UPDATE requests SET serial = :serial WHERE id = :id AND serial IS NULL AND verdict = 'approve'",
+      { TEXT(id), TEXT(serial) } },
+    { "order_count",
+      "SELECT count(*) AS count FROM (SELECT 1 FROM orders WHERE ca = :ca AND" ORDER_OPEN " LIMIT :most)",
+      { TEXT(ca), INTEGER(most) } },
+    { "order_list",
+      "SELECT " ORDER " FROM orders WHERE" ORDER_OPEN PAGE,
+      { PAGE_PARAMETERS } },
 
     /* ---- what a policy may ask: counts, and when the last of a kind was */
     { "history_principal",

@@ -24,9 +24,9 @@
 #define NAME        TEXT(64, wire_name)
 #define LABEL       TEXT(128, wire_label)
 #define REASON      TEXT(1000, wire_text)
-#define KEY_KIND    TEXT(64, wire_text) /* as "ec:P-256" */
 #define PRINCIPAL   BYTES(0, 1024) /* as a certificate or a client says it */
 #define CERTIFICATE BYTES(1, WIRE_CERTIFICATE_MAX)
+#define NOTE        TEXT(1000, wire_text) /* a backend's own, to be given it again */
 #define FACTS       MAP(WIRE_MAP_MAX, FACT(4096))
 
 static const struct wire_field basic_fields[] = {
@@ -74,7 +74,7 @@ static const struct wire_field anchored_fields[] = {
 #define PROVEN(kind, offered, proven)  OPTIONAL(kind, proven),
 
 static const char *const kinds[] = { PROOFS(KIND) NULL };
-static const char *const operations[] = { "simpleenroll", "simplereenroll", "serverkeygen", NULL };
+static const char *const operations[] = { "simpleenroll", "simplereenroll", NULL };
 static const char *const verdicts[] = { "approve", "reject", "pending", "unavailable", "error", NULL };
 
 static const struct wire_field tls_fields[] = {
@@ -129,7 +129,7 @@ static const struct wire_field finish_fields[] = {
     OPTIONAL("asked_at", INTEGER(0, 253402300799)), /* the last second of the year 9999 */
     OPTIONAL("trace", TEXT(32768, wire_json_list)),   /* lest/base/trace.lua writes and reads it, */
     OPTIONAL("outside", TEXT(98304, wire_json_list)), /* and this */
-    OPTIONAL("key", KEY_KIND), /* of one that is to be made */
+    OPTIONAL("ca", NAME),
     END,
 };
 
@@ -148,7 +148,7 @@ static const struct wire_field shadow_fields[] = {
     OPTIONAL("duration_us", INTEGER(0, INT64_MAX)),
     OPTIONAL("rule", TEXT(256, wire_text)),
     OPTIONAL("missing", REASON), /* what it asked and nobody could answer */
-    OPTIONAL("key", KEY_KIND),
+    OPTIONAL("ca", NAME),
     END,
 };
 
@@ -199,8 +199,6 @@ static const struct wire_field answer_fields[] = {
     OPTIONAL("certificate", BYTES(1, 65536)),
     OPTIONAL("serial", ID),
     FLAG("replayed"),
-    OPTIONAL("key", BYTES(1, WIRE_PRIVATE_KEY_MAX)), /* that was made: PKCS#8, */
-    FLAG("enveloped"),                       /* or an EnvelopedData for the client alone */
     END,
 };
 
@@ -316,6 +314,47 @@ static const struct wire_field hello_fields[] = {
     END,
 };
 
+/* What a CA elsewhere is asked, of what was approved: the authority checks what comes of it against the
+ * same. */
+static const char *const order_kinds[] = { "issue", "revoke", NULL };
+
+static const struct wire_field order_fields[] = {
+    REQUIRED("number", INTEGER(1, INT64_MAX)),
+    REQUIRED("id", ID),
+    REQUIRED("kind", CHOICE(order_kinds)),
+    OPTIONAL("ca", NAME), /* absent: `ca` */
+    FLAG("again"),        /* it may have been asked before */
+    OPTIONAL("note", NOTE),
+    OPTIONAL("csr", BYTES(1, WIRE_CSR_MAX)),
+    OPTIONAL("subject", BYTES(0, 8192)), /* DER, */
+    OPTIONAL("san", BYTES(0, 65536)),    /* and this */
+    OPTIONAL("lifetime", INTEGER(1, 3200000000)),
+    OPTIONAL("key_usage", LIST(0, 16, TEXT(64, wire_text))),
+    OPTIONAL("eku", LIST(0, 64, TEXT(128, wire_text))),
+    OPTIONAL("profile", TEXT(64, wire_text)),
+    REQUIRED("label", LABEL),
+    REQUIRED("operation", TEXT(64, wire_text)),
+    REQUIRED("request_id", TEXT(64, wire_text)),
+    REQUIRED("principal", RECORD(who_fields)),
+    OPTIONAL("device", PRINCIPAL),
+    OPTIONAL("certificate", CERTIFICATE), /* the one to be revoked, */
+    OPTIONAL("reason", REASON),           /* and why */
+    END,
+};
+
+/* What came of an order. */
+static const char *const outcomes[] = { "issued", "revoked", "later", "refused", "away", "failed", "unknown", NULL };
+
+static const struct wire_field outcome_fields[] = {
+    REQUIRED("number", INTEGER(1, INT64_MAX)),
+    REQUIRED("outcome", CHOICE(outcomes)),
+    OPTIONAL("certificate", CERTIFICATE),
+    OPTIONAL("retry_after", INTEGER(0, 31536000)),
+    OPTIONAL("note", NOTE),
+    OPTIONAL("detail", REASON),
+    END,
+};
+
 const struct wire_message wire_messages[] = {
     { "begin", RECORD(begin_fields) },
     { "finish", RECORD(finish_fields) },
@@ -327,6 +366,8 @@ const struct wire_message wire_messages[] = {
     { "listens", RECORD(listens_fields) },
     { "event", RECORD(event_fields) },
     { "heard", RECORD(heard_fields) },
+    { "order", RECORD(order_fields) },
+    { "outcome", RECORD(outcome_fields) },
 };
 /* clang-format on */
 const size_t wire_message_count = sizeof wire_messages / sizeof *wire_messages;

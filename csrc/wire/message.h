@@ -1,4 +1,5 @@
-/* The messages between the workers and the authority: their tables, for both ends and both directions.
+/* The messages between the authority and the workers, and the backend: their tables, for both ends and both
+ * directions.
  *
  * A packet is the version, the type, and the fields of the type's record. A worker may be in an attacker's
  * hands, so nothing is taken that the tables do not describe, and there is one way to write a message:
@@ -21,7 +22,6 @@ enum {
     WIRE_SIZE_MAX = 200000, /* of a packet; the kernel's own limit for one is 212,960 */
     WIRE_CSR_MAX = 65536,
     WIRE_SECRET_MAX = 1024,
-    WIRE_PRIVATE_KEY_MAX = 32768, /* of a private key, also in an envelope */
     WIRE_TOKEN_MAX = 8192,
     WIRE_CERTIFICATE_MAX = 32768,
     WIRE_CHAIN_MAX = 24,     /* the longest path that is verified (PKI_PATH_DEPTH_MAX), and some besides */
@@ -44,6 +44,8 @@ struct wire_message {
  *  listens  worker to authority: a policy of a label has hooks for what happened
  *  heard    worker to authority: what became of an `event`, by its number
  *  answer   authority to worker
+ *  order    authority to backend: what a CA elsewhere is asked
+ *  outcome  backend to authority: what came of an `order`, by its number; its `hello` comes first of all
  *  told     authority to worker: the answer to `ask` of the same number
  *  event    authority to worker: what happened, for a hook
  *  hello    authority to worker, first of all: it serves. A connection to one that is only being started, or

@@ -1,7 +1,7 @@
 /* The inbox of a role: a socket to the supervisor, over which it gets its channels, or hears of a reload. The
- * supervisor makes both ends of the channel between a worker and another role and hands them out, so that the
- * channel is the identity: no other process can have one, whatever its user, and what a worker starts has the
- * worker's or none. */
+ * supervisor makes both ends of the channel between a worker, or the backend, and another role and hands them
+ * out, so that the channel is the identity: no other process can have one, whatever its user, and what a
+ * worker starts has the worker's or none. */
 #ifndef LEST_HOST_ROLE_INBOX_H
 #define LEST_HOST_ROLE_INBOX_H
 
@@ -10,12 +10,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/** At the other end than the worker's. */
-enum host_inbox_role { HOST_INBOX_AUTHORITY, HOST_INBOX_CONTROL };
+/** At the other end than the worker's; or a channel between the backend and the authority. */
+enum host_inbox_role { HOST_INBOX_AUTHORITY, HOST_INBOX_CONTROL, HOST_INBOX_BACKEND };
 
 /** Which worker's channel it is, and to whom. */
 struct host_inbox_label {
-    uint32_t worker; /* from 1 */
+    uint32_t worker; /* from 1; 0: the backend */
     uint32_t pid;
     uint32_t role; /* enum host_inbox_role */
 };

@@ -7,6 +7,7 @@
 #include "host/role/inbox.h"
 #include "host/role/parent.h"
 #include "host/role/privilege.h"
+#include "host/role/program.h"
 #include "lua/binding.h"
 #include "lua/channel.h"
 #include "lua/loop.h"
@@ -204,7 +205,9 @@ static int deliver(lua_State *L)
         return luaL_error(L, "%s", err.message);
     lua_pushinteger(L, delivery->label.worker);
     lua_pushinteger(L, delivery->label.pid);
-    lua_pushstring(L, delivery->label.role == HOST_INBOX_CONTROL ? "control" : "authority");
+    lua_pushstring(L, delivery->label.role == HOST_INBOX_CONTROL   ? "control"
+                      : delivery->label.role == HOST_INBOX_BACKEND ? "backend"
+                                                                   : "authority");
     lua_call(L, 4, 0);
     return 0;
 }
@@ -246,7 +249,7 @@ static void on_inbox(evutil_socket_t fd, short what, void *arg)
 }
 
 /* process.on_channel(fn): fn(channel, worker, pid, role) for each channel that the supervisor hands out; role
- * says who is at its other end than the worker's */
+ * says who is at its other end than the worker's, or that it is the backend's */
 static int on_channel(lua_State *L)
 {
     luaL_checktype(L, 1, LUA_TFUNCTION);
@@ -310,6 +313,15 @@ static int errand(lua_State *L)
     return host_errand_start(L, leave_role);
 }
 
+/* process.program(arguments, options): see program.h */
+static int program(lua_State *L)
+{
+    lua_settop(L, 2);
+    luaL_checktype(L, 2, LUA_TTABLE);
+    push_arguments(L, 1, false);
+    return host_program_start(L, lua_touserdata(L, -1));
+}
+
 static int get_field(lua_State *L)
 {
     struct rlimit limit;
@@ -346,8 +358,10 @@ int host_open_process(lua_State *L)
         { "reap", host_errand_reap },
         { "end_errand", host_errand_end },
         { "exec", exec },
+        { "program", program },
         { NULL, NULL },
     };
+    host_program_register(L);
     luaL_newlib(L, functions);
     lua_createtable(L, 0, 1);
     lua_pushcfunction(L, get_field);

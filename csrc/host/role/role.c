@@ -47,7 +47,8 @@ struct role {
 
 /* What each role's Lua can reach of lest.core: the code of the table in SECURITY.md. The configuration's own
  * Lua gets what its schema asks; the authority has no network; a worker, with a policy in it, has no ledger,
- * no issuer and no pool; the monitor has neither these nor a key; the control role has what operators'
+ * no issuer and no pool; the monitor has neither these nor a key; the backend has what a client of CAs takes;
+ * the control role has what operators'
  * commands take, no issuer and no network. What runs the policies' specs has all: these make keys and
  * certificates of their own, and there is nothing else for them to use. */
 static const char *const config_fields[] = { "base64", "csrattrs", "error", "est", "file",   "json", "jose",
@@ -62,6 +63,11 @@ static const char *const worker_fields[] = { "base64",   "cert",  "channel", "cl
                                              "json",     "key",   "limit",   "log",   "lookup", "loop",
                                              "message",  "meter", "name",    "pkcs7", "san",    "secret",
                                              "server",   "store", "tls",     "utf8",  NULL };
+static const char *const backend_fields[] = { "base64", "cert", "channel", "clock",       "crl",  "csr",
+                                              "error",  "file", "http",    "http_client", "json", "key",
+                                              "log",    "loop", "message", "meter",       "name", "pem",
+                                              "pkcs7",  "san",  "secret",  "store",       "est",  "tls",
+                                              "utf8",   NULL };
 static const char *const monitor_fields[] = { "cert", "clock", "crl",   "error",  "file", "json",
                                               "log",  "loop",  "meter", "server", "utf8", NULL };
 
@@ -78,6 +84,7 @@ static const struct {
     bool listens; /* has sockets, and the board */
 } roles[] = { { "config", "lest.server.config.role", config_fields, false },
               { "authority", "lest.server.authority.role", authority_fields, false },
+              { "backend", "lest.server.backend.role", backend_fields, false },
               { "control", "lest.server.control.role", control_fields, true },
               { "monitor", "lest.server.monitor.role", monitor_fields, true },
               { "tests", "lest.server.tests.role", NULL, false },

@@ -28,7 +28,7 @@ struct host_child {
     int meters_fd;           /* with meters */
     struct host_relay relay; /* while it runs */
     int inbox;               /* the supervisor's end, while it runs; -1: the child has closed its own */
-    bool is_linked;          /* a worker: it was given a channel to the authority */
+    bool is_linked;          /* a worker, the backend: it was given a channel to the authority */
     pid_t control_pid;       /* a worker: which control role it was given a channel to; 0 for none */
     int64_t started_ms;
     int64_t restart_ms;

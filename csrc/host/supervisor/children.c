@@ -8,6 +8,7 @@ struct host_child *host_children_at(struct host_children *children, size_t secti
     case LEST_BOARD_AUTHORITY: return &children->authority;
     case LEST_BOARD_MONITOR: return &children->monitor;
     case LEST_BOARD_CONTROL: return &children->control;
+    case LEST_BOARD_BACKEND: return &children->backend;
     default: return &children->workers[section - LEST_BOARD_WORKER];
     }
 }
@@ -55,20 +56,34 @@ void host_children_watch(struct host_children *children, int64_t now_ms, int64_t
                          migrates && i == LEST_BOARD_AUTHORITY ? INT64_MAX : start_ms, watchdog_ms);
 }
 
+static void link_to_authority(const struct host_children *children, struct host_child *child, unsigned number,
+                              enum host_inbox_role role)
+{
+    if (!child->pid)
+        return;
+    if (host_child_asks(child))
+        child->is_linked = false;
+    if (!child->is_linked && child->inbox >= 0 && children->authority.pid)
+        child->is_linked = host_child_link(child, number, &children->authority, role);
+}
+
 void host_children_link(struct host_children *children)
 {
+    link_to_authority(children, &children->backend, 0, HOST_INBOX_BACKEND);
     for (unsigned i = 0; i < children->workers_count; i++) {
         struct host_child *worker = &children->workers[i];
-        if (!worker->pid)
-            continue;
-        if (host_child_asks(worker))
-            worker->is_linked = false;
-        if (!worker->is_linked && worker->inbox >= 0 && children->authority.pid)
-            worker->is_linked = host_child_link(worker, i + 1, &children->authority, HOST_INBOX_AUTHORITY);
-        if (children->control.pid && worker->control_pid != children->control.pid && worker->inbox >= 0 &&
-            host_child_link(worker, i + 1, &children->control, HOST_INBOX_CONTROL))
+        link_to_authority(children, worker, i + 1, HOST_INBOX_AUTHORITY);
+        if (worker->pid && children->control.pid && worker->control_pid != children->control.pid &&
+            worker->inbox >= 0 && host_child_link(worker, i + 1, &children->control, HOST_INBOX_CONTROL))
             worker->control_pid = children->control.pid;
     }
+}
+
+void host_children_unlink(struct host_children *children)
+{
+    children->backend.is_linked = false;
+    for (unsigned i = 0; i < children->workers_count; i++)
+        children->workers[i].is_linked = false;
 }
 
 void host_children_pass_lines(struct host_children *children)
@@ -98,6 +113,10 @@ size_t host_children_waits(const struct host_children *children, struct pollfd *
         out[count++] = readable(children->control.relay.fd);
     if (children->control.pid)
         out[count++] = readable(children->control.inbox);
+    if (children->backend.pid) {
+        out[count++] = readable(children->backend.relay.fd);
+        out[count++] = readable(children->backend.inbox);
+    }
     for (unsigned i = 0; i < children->workers_count; i++)
         if (children->workers[i].pid) {
             out[count++] = readable(children->workers[i].relay.fd);

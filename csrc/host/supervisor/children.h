@@ -11,7 +11,7 @@
 /** Zeroed, none was ever started.
  *  copied_ms  when the board was; 0: it must be */
 struct host_children {
-    struct host_child authority, monitor, control;
+    struct host_child authority, monitor, control, backend;
     struct host_child tests; /* of the policies, before the others; in no section */
     struct host_child workers[HOST_WORKERS_MAX];
     unsigned workers_count;
@@ -33,15 +33,18 @@ bool host_children_workers_are_ready(const struct host_children *children);
 void host_children_watch(struct host_children *children, int64_t now_ms, int64_t start_ms,
                          int64_t watchdog_ms);
 
-/** Give each worker that runs one channel to the authority that runs, and another one when it asks; and one
- *  to the control role that runs. */
+/** Give each worker that runs, and the backend, one channel to the authority that runs, and another one when
+ *  it asks; and each worker one to the control role that runs. */
 void host_children_link(struct host_children *children);
+
+/** The authority has ended, and with it all channels to it. */
+void host_children_unlink(struct host_children *children);
 
 /** Pass on what they have written to standard error. */
 void host_children_pass_lines(struct host_children *children);
 
 /** What to wait for: their pipes and inboxes. Returns how many of HOST_CHILDREN_WAITS_MAX. */
-enum { HOST_CHILDREN_WAITS_MAX = 2 * HOST_WORKERS_MAX + 5 };
+enum { HOST_CHILDREN_WAITS_MAX = 2 * HOST_WORKERS_MAX + 7 };
 size_t host_children_waits(const struct host_children *children, struct pollfd *out);
 
 /** Copy what they, and the supervisor, have counted to the board, where it was not done just before. */

@@ -126,6 +126,7 @@ static void step_configuring(struct host_generation *generation, int64_t now_ms)
     snprintf(generation->children.authority.name, sizeof generation->children.authority.name, "authority");
     snprintf(generation->children.monitor.name, sizeof generation->children.monitor.name, "monitor");
     snprintf(generation->children.control.name, sizeof generation->children.control.name, "control");
+    snprintf(generation->children.backend.name, sizeof generation->children.backend.name, "backend");
     if (host_setup_prepare(&generation->setup, &generation->text, &err) || begin_to_start(generation, &err)) {
         failed_because(generation, &err);
         host_generation_stop(generation, now_ms, true);
@@ -154,6 +155,7 @@ static enum lest_status start(struct host_generation *generation, size_t section
     switch (section) {
     case LEST_BOARD_AUTHORITY: return host_setup_start_authority(setup, &generation->children.authority, err);
     case LEST_BOARD_MONITOR: return host_setup_start_monitor(setup, &generation->children.monitor, err);
+    case LEST_BOARD_BACKEND: return host_setup_start_backend(setup, &generation->children.backend, err);
     case LEST_BOARD_CONTROL: return host_setup_start_control(setup, &generation->children.control, err);
     default:
         return host_setup_start_worker(setup, (unsigned)(section - LEST_BOARD_WORKER),
@@ -161,7 +163,7 @@ static enum lest_status start(struct host_generation *generation, size_t section
     }
 }
 
-/* Start one that listens beside the workers, where it is wanted and not there yet. False: it is to be waited
+/* Start one that is no worker, where it is wanted and not there yet. False: it is to be waited
  * for. */
 static bool has_beside(struct host_generation *generation, bool wanted, size_t section, int64_t now_ms)
 {
@@ -194,6 +196,8 @@ static void step_starting(struct host_generation *generation, int64_t now_ms)
     /* A check ends with its children: see host_generation_ended(). */
     if (generation->setup.options->check || !host_child_is_ready(&generation->children.authority))
         return;
+    if (!has_beside(generation, generation->setup.settings.backend, LEST_BOARD_BACKEND, now_ms))
+        return;
     /* One before the others: what keeps it from starting would keep all, and each would say so. */
     if (!generation->children.workers_count) {
         start_workers(generation, 1, now_ms);
@@ -210,11 +214,14 @@ static void step_starting(struct host_generation *generation, int64_t now_ms)
         begin_to_serve(generation, now_ms);
 }
 
-/* Whether a process that ends is started again: while the workers drain, the authority alone. */
+/* Whether a process that ends is started again: while the workers drain, the authority and the backend
+ * alone. */
 static bool is_needed(const struct host_generation *generation, size_t section)
 {
     if (section == LEST_BOARD_AUTHORITY)
         return true;
+    if (section == LEST_BOARD_BACKEND)
+        return generation->setup.settings.backend;
     return generation->state == HOST_GENERATION_SERVING &&
            (section != LEST_BOARD_MONITOR || generation->setup.metrics) &&
            (section != LEST_BOARD_CONTROL || generation->setup.control);
@@ -245,9 +252,12 @@ static void step_stopping(struct host_generation *generation, int64_t now_ms)
                         now_ms + (generation->exit_code ? ABANDON_MS : STOP_MS));
         host_child_stop(&generation->children.monitor, now_ms + ABANDON_MS);
     }
+    /* What the authority has asked of it may still be answered. */
+    if (generation->state == HOST_GENERATION_STOPPING && !generation->children.authority.pid)
+        host_child_stop(&generation->children.backend, now_ms + ABANDON_MS);
     if (generation->state == HOST_GENERATION_STOPPING && !generation->children.authority.pid &&
         !generation->children.monitor.pid && !generation->children.control.pid &&
-        !generation->children.tests.pid && !generation->config_pid &&
+        !generation->children.backend.pid && !generation->children.tests.pid && !generation->config_pid &&
         host_children_workers_are_gone(&generation->children))
         generation->state = HOST_GENERATION_GONE;
 }
@@ -314,9 +324,12 @@ static void ended_while_starting(struct host_generation *generation, const struc
                                  int exit_code, int64_t now_ms)
 {
     if (generation->setup.options->check && exit_code == 0) {
-        if (child == &generation->children.authority)
+        bool is_first = child == &generation->children.authority;
+        if ((is_first &&
+             has_beside(generation, generation->setup.settings.backend, LEST_BOARD_BACKEND, now_ms)) ||
+            child == &generation->children.backend)
             start_workers(generation, 1, now_ms);
-        else
+        else if (!is_first)
             host_generation_stop(generation, now_ms, false);
         return;
     }
@@ -337,9 +350,8 @@ bool host_generation_ended(struct host_generation *generation, pid_t pid, int wa
         return false;
     int exit_code = host_child_ended(child, wait_status, now_ms);
     generation->children.copied_ms = 0;
-    for (unsigned i = 0; child == &generation->children.authority && i < generation->children.workers_count;
-         i++)
-        generation->children.workers[i].is_linked = false;
+    if (child == &generation->children.authority)
+        host_children_unlink(&generation->children);
     if (child == &generation->children.tests)
         tests_ended(generation, exit_code, now_ms);
     else if (generation->state == HOST_GENERATION_STARTING)

@@ -1,5 +1,5 @@
-/* One configuration and the processes that serve it: the config child, then the authority, then the workers,
- * then the monitor and the control role where they are wanted.
+/* One configuration and the processes that serve it: the config child, then the authority, then the backend
+ * where a CA is elsewhere, then the workers, then the monitor and the control role where they are wanted.
  *
  *   CONFIGURING --> STARTING --> SERVING
  *        |             |            |  (host_generation_stop(), after a newer one serves or a signal)

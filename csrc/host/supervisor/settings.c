@@ -81,6 +81,10 @@ static enum lest_status set(struct host_settings *settings, const char *key, con
         return set_text(settings->user, sizeof settings->user, key, value, err);
     if (strcmp(key, "authority_user") == 0)
         return set_text(settings->authority_user, sizeof settings->authority_user, key, value, err);
+    if (strcmp(key, "backend_user") == 0)
+        return set_text(settings->backend_user, sizeof settings->backend_user, key, value, err);
+    if (strcmp(key, "backend") == 0)
+        return set_number(&settings->backend, 0, 1, key, value, err);
     if (strcmp(key, "workers") == 0)
         return set_number(&settings->workers, 1, HOST_WORKERS_MAX, key, value, err);
     if (strcmp(key, "watchdog_s") == 0)

@@ -17,17 +17,19 @@ struct host_settings {
     struct host_control_wish control;
     char user[HOST_USER_MAX];           /* "" if absent */
     char authority_user[HOST_USER_MAX]; /* "" if absent */
+    char backend_user[HOST_USER_MAX];   /* "" if absent */
     unsigned workers;
     unsigned watchdog_s; /* 0: no watchdog */
     unsigned drain_s;
     unsigned shutdown_delay_s; /* between SIGTERM and the drain */
     unsigned policy_tests;     /* 1: a reload runs the policies' specs first */
+    unsigned backend;          /* 1: a CA is elsewhere */
     size_t config_offset;      /* where the text for the roles starts */
 };
 
 /** Read lines `key=value` up to an empty line: listen (repeated), metrics, control, control_mode,
- *  control_group, user, authority_user, workers, watchdog_s, drain_s, shutdown_delay_s, policy_tests. Without
- *  workers there is one a processor. Errors: LEST_E_CONFIG */
+ *  control_group, user, authority_user, backend_user, backend, workers, watchdog_s, drain_s,
+ *  shutdown_delay_s, policy_tests. Without workers there is one a processor. Errors: LEST_E_CONFIG */
 enum lest_status host_settings_parse(const struct lest_buf *text, struct host_settings *out,
                                      struct lest_error *err) LEST_MUST_USE;
 

@@ -108,11 +108,28 @@ enum lest_status host_setup_start_config(const struct host_setup *setup, int *ou
     return status;
 }
 
+/* What asks CAs elsewhere has credentials for them, and runs what a configuration names: it is neither
+ * a worker nor the authority. */
+static enum lest_status find_backend_user(const struct host_settings *settings, uid_t user, uid_t authority,
+                                          struct lest_error *err)
+{
+    struct host_user backend;
+    if (!settings->backend_user[0])
+        return lest_error_set(err, LEST_E_CONFIG,
+                              "started as root with a CA elsewhere, the configuration needs backend_user");
+    if (host_user_find(settings->backend_user, &backend, err))
+        return err->status = LEST_E_CONFIG;
+    if (backend.uid == user || backend.uid == authority || backend.uid == 0)
+        return lest_error_set(err, LEST_E_CONFIG,
+                              "backend_user must be neither user, nor authority_user, nor root");
+    return LEST_OK;
+}
+
 static enum lest_status find_users(struct host_settings *settings, struct lest_error *err)
 {
     struct host_user user, authority;
     if (geteuid() != 0) {
-        settings->user[0] = settings->authority_user[0] = '\0';
+        settings->user[0] = settings->authority_user[0] = settings->backend_user[0] = '\0';
         return LEST_OK;
     }
     if (!settings->user[0] || !settings->authority_user[0])
@@ -125,7 +142,7 @@ static enum lest_status find_users(struct host_settings *settings, struct lest_e
         return lest_error_set(err, LEST_E_CONFIG, "user and authority_user must differ");
     if (user.uid == 0 || authority.uid == 0)
         return lest_error_set(err, LEST_E_CONFIG, "user and authority_user must not be root");
-    return LEST_OK;
+    return settings->backend ? find_backend_user(settings, user.uid, authority.uid, err) : LEST_OK;
 }
 
 static enum lest_status listen_all(struct host_setup *setup, struct lest_error *err)
@@ -229,6 +246,16 @@ enum lest_status host_setup_start_authority(const struct host_setup *setup, stru
     int fds[] = { -1, setup->config_fd, -1, -1 };
     begin_command(&command, "authority", setup);
     add_common(&command, setup, setup->settings.authority_user);
+    return start_child(setup, &command, fds, sizeof fds / sizeof *fds, child, err);
+}
+
+enum lest_status host_setup_start_backend(const struct host_setup *setup, struct host_child *child,
+                                          struct lest_error *err)
+{
+    struct command command;
+    int fds[] = { -1, setup->config_fd, -1, -1 };
+    begin_command(&command, "backend", setup);
+    add_common(&command, setup, setup->settings.backend_user);
     return start_child(setup, &command, fds, sizeof fds / sizeof *fds, child, err);
 }
 

@@ -63,10 +63,13 @@ enum lest_status host_setup_publish(struct host_setup *setup, struct lest_error 
 enum lest_status host_setup_start_tests(const struct host_setup *setup, struct host_child *child,
                                         struct lest_error *err) LEST_MUST_USE;
 
-/** Start the authority; the monitor; the control role; the worker of this index, which counts from 0.
+/** Start the authority; what asks CAs elsewhere; the monitor; the control role; the worker of this index,
+ *  which counts from 0.
  *  Errors: LEST_E_IO */
 enum lest_status host_setup_start_authority(const struct host_setup *setup, struct host_child *child,
                                             struct lest_error *err) LEST_MUST_USE;
+enum lest_status host_setup_start_backend(const struct host_setup *setup, struct host_child *child,
+                                          struct lest_error *err) LEST_MUST_USE;
 enum lest_status host_setup_start_monitor(const struct host_setup *setup, struct host_child *child,
                                           struct lest_error *err) LEST_MUST_USE;
 enum lest_status host_setup_start_control(const struct host_setup *setup, struct host_child *child,

@@ -26,12 +26,13 @@ local OWN_NAME_MIN <const> = 4
 ---@field subject? string of an approval
 ---@field san? string likewise, the names in their order, between commas
 ---@field profile? string likewise
+---@field ca? string likewise
 ---@field lifetime? integer likewise, in seconds
 
 -- What an approval is compared by; what one side does not know says nothing.
-local TERMS <const> = { "subject", "san", "profile", "lifetime" }
+local TERMS <const> = { "subject", "san", "profile", "ca", "lifetime" }
 local WORD_OF <const> = { subject = "names", san = "names", profile = "profile",
-  lifetime = "lifetime" }
+  ca = "CA", lifetime = "lifetime" }
 
 --- What is another one about two decisions, in words; nil where nothing is.
 ---@param before lest.desk.position
@@ -57,7 +58,7 @@ function M.position(outcome, rule)
   return { verdict = outcome.verdict, rule = rule,
     reason = outcome.problem or outcome.reason or outcome.detail,
     subject = outcome.subject and tostring(outcome.subject), san = san and table.concat(san, ","),
-    profile = outcome.profile, lifetime = outcome.lifetime }
+    profile = outcome.profile, ca = outcome.ca, lifetime = outcome.lifetime }
 end
 
 ---@class lest.desk.tally

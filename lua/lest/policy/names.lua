@@ -103,6 +103,7 @@ end
 ---@field row? fun(request: lest.request): boolean a test of policy.listed, whose row templates have
 --- as `${row.COLUMN}`
 ---@field profile? string as of an approval
+---@field ca? string as of an approval
 ---@field lifetime? string|integer as of an approval
 
 --- A rule that always decides: approve with names made from templates, whatever the CSR asks for.
@@ -140,7 +141,7 @@ function M.names(options)
     local subject, san = fill_all(rows, request, { row = row })
     if not subject then return refused(san) end
     return verdicts.approve { subject = #subject > 0 and subject or nil,
-      san = #san > 0 and san or nil, profile = wanted.profile,
+      san = #san > 0 and san or nil, profile = wanted.profile, ca = wanted.ca,
       lifetime = wanted.lifetime }
   end
 end

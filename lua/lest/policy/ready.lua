@@ -40,6 +40,7 @@ end
 ---@field window? string|integer how long before its end a certificate may be renewed; absent: at
 --- any time
 ---@field profile? string as of an approval
+---@field ca? string likewise
 ---@field lifetime? string|integer as of an approval
 
 --- A reenroll hook: renew with the names of the certificate being renewed (RFC 7030 4.2.2). A
@@ -65,7 +66,7 @@ function M.renew(options)
       return verdicts.reject(("too early: renewal opens in %s"):format(
         duration.format(left - window)))
     end
-    return verdicts.approve { renewal = true, profile = options.profile,
+    return verdicts.approve { renewal = true, profile = options.profile, ca = options.ca,
       lifetime = options.lifetime }
   end
 end

@@ -115,8 +115,8 @@ end), { min = 1, single = true }))
 names.row = s.optional(s.custom("a test of policy.listed", function(value)
   if type(value) == "function" then return value end
 end))
-names.profile, names.lifetime = s.optional(s.string { max = 64 }),
-  s.optional(duration.field { min = 1 })
+names.profile, names.ca = s.optional(s.string { max = 64 }), s.optional(s.string { max = 64 })
+names.lifetime = s.optional(duration.field { min = 1 })
 
 -- Facts by name: the patterns of what each must be.
 local facts <const> = s.optional(s.map(s.list(s.custom("a pattern", function(value)

@@ -55,8 +55,8 @@ M.has_names = has_names -- for the kit alone, as copy
 ---@field subject? lest.name|string[][] as in { { "CN", "device001" } }, or a certificate's subject
 ---@field san? string[] { "DNS:host", "IP:192.0.2.1" }
 ---@field profile? string one of the label's; absent: its first, and of a renewal the one it has
+---@field ca? string one of the label's `cas`; absent: its first
 ---@field lifetime? string|integer at most the profile's, which it is if absent
----@field key? string of serverkeygen: the kind of key to make, one of the profile's server_keys
 ---@field renewal? boolean instead of subject and san: the names of the certificate being renewed
 ---@field facts? table kept for renewals, as request.previous.facts
 ---@field reason? string for the ledger
@@ -77,8 +77,8 @@ end
 
 ---@class lest.policy.agreement
 ---@field profile? string as of an approval; two policies that state two profiles are an error
+---@field ca? string as of an approval, likewise
 ---@field lifetime? string|integer the most; the shortest of all counts
----@field key? string as of an approval; two policies that state two kinds are an error
 ---@field reason? string for the ledger
 ---@field detail? any for the ledger
 

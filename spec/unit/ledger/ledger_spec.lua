@@ -356,6 +356,8 @@ describe("the ledger", function()
       pending_list = "pending_open (seq<?)",
       pending_list_expired = "pending_state (state=? AND seq<?)",
       pending_list_state = "pending_state (state=? AND seq<?)",
+      order_due = "orders_open (ca=?)",
+      order_list = "orders_list (seq<?)",
       refusal_list = "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
       request_after = "INTEGER PRIMARY KEY (rowid>?)",
       request_list = "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",

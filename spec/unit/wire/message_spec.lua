@@ -4,7 +4,8 @@ local p = require "support.packet"
 
 local message = core.message
 local ALL <const> = { begin = true, ask = true, finish = true, answer = true, told = true,
-  hello = true, shadow = true, listens = true, event = true, heard = true }
+  hello = true, shadow = true, listens = true, event = true, heard = true, order = true,
+  outcome = true }
 
 local function refused(packet, expected)
   local got, err = message.decode(packet, ALL)
@@ -142,7 +143,7 @@ describe("a packet", function()
       ["facts.a: longer than 4096 bytes"] =
         p.finish { facts = p.map { { "a", p.fact(("x"):rep(4097)) } } },
       ["facts.a: not UTF-8"] = p.finish { facts = p.map { { "a", p.fact "\xff" } } },
-      ["operation: not one of the choices"] = p.begin { operation = "\4" },
+      ["operation: not one of the choices"] = p.begin { operation = "\3" },
       ["verdict: not one of the choices"] = p.finish { verdict = "\0" },
       ["lifetime: out of range (1 to 3200000000)"] = p.finish { lifetime = p.integer(0) },
       ["duration_us: out of range (0 to 9223372036854775807)"] =
@@ -186,6 +187,33 @@ describe("a packet", function()
       assert.is_nil((message.encode(all)), key)
     end
     assert.is_nil((message.encode { type = "heard", number = 1, problem = ("x"):rep(1001) }))
+  end)
+
+  it("is what a CA elsewhere is asked, and what came of it", function()
+    local order = { type = "order", number = 7, id = "o-1", kind = "issue", ca = "far",
+      again = true, note = "n", csr = "der", subject = "\48\0", san = "s", lifetime = 60,
+      key_usage = { "digitalSignature" }, eku = {}, profile = "device", label = "default",
+      operation = "simpleenroll", request_id = "r-1", principal = { kind = "basic", name = "\xff" },
+      device = "d" }
+    local revoke = { type = "order", number = 8, id = "o-2", kind = "revoke", label = "default",
+      operation = "simpleenroll", request_id = "r-1", principal = { kind = "basic", name = "x" },
+      certificate = "der", reason = "superseded", again = false }
+    for _, said in ipairs { order, revoke,
+      { type = "outcome", number = 7, outcome = "issued", certificate = "der" },
+      { type = "outcome", number = 7, outcome = "later", retry_after = 5, note = "n",
+        detail = "why" } } do
+      assert.same(said, message.decode(assert(message.encode(said)), ALL))
+    end
+    for key, value in pairs { number = 0, kind = "renew", ca = "../x", note = ("n"):rep(1001),
+      csr = "", lifetime = 0 } do
+      local before = order[key]
+      order[key] = value
+      assert.is_nil((message.encode(order)), key)
+      order[key] = before
+    end
+    assert.is_nil((message.encode { type = "outcome", number = 1, outcome = "lost" }))
+    assert.is_nil((message.encode { type = "outcome", number = 1, outcome = "issued",
+      certificate = ("x"):rep(message.CERTIFICATE_MAX + 1) }))
   end)
 
   it("of a shadow has no handle and no facts: nothing follows from it", function()

@@ -15,12 +15,11 @@ local function changes_expired(request, plan)
 end
 
 --- What the profile makes of an approval, or why it does not.
-local function plan_of(authority, request, finish, name)
+local function plan_of(authority, request, finish, name, issuer)
   local plan, problem, about = profiles.plan_by(authority.config.profiles, request.label, name, {
     verdict = finish, principal = request.principal, previous = request.previous, csr = request.csr,
     own = request.own and request.principal.certificate,
-    ca = authority.issuers[request.label.ca or ""].cert, now = authority.clock(),
-    makes_key = request.operation.makes_key, made = request.made and request.made:public_der(),
+    ca = issuer.cert, now = authority.clock(),
   })
   if plan and changes_expired(request, plan) then
     return nil, "the certificate has expired, and is renewed with its own names or not at all"
@@ -76,11 +75,20 @@ local function vetoed(authority, request, profile_name)
   if request.own and record.is_revoked(authority, request.own) then
     return "the client certificate is revoked"
   end
-  if not request.made and authority.config.profiles[profile_name].refuse_compromised_keys
+  if authority.config.profiles[profile_name].refuse_compromised_keys
     and record.is_compromised(authority, request) then
     return profiles.COMPROMISED
   end
   return request.pending and record.rejection(authority, request.pending)
+end
+
+--- Have a CA elsewhere sign it.
+local function order(authority, request, finish, plan, issuer, name)
+  local answer = authority.orders:place(request, finish, plan, { issuer = issuer, profile = name,
+    refuse = function(answer, extra) return refuse(authority, request, finish, answer, extra) end,
+    refuse_used = function() return refuse_used(authority, request, finish) end })
+  if answer.order then authority.issued[name]:count "all" end
+  return answer
 end
 
 --- Sign what was approved and record it; the caller's transaction makes both durable or neither.
@@ -88,7 +96,10 @@ end
 function M.issue(authority, request, finish)
   local label = request.label
   local name = profiles.of_approval(label, finish.profile, request.previous and request.own)
-  local plan, problem, about = plan_of(authority, request, finish, name)
+  local ca, unknown = profiles.ca_of(label, finish.ca)
+  if not ca then return refuse_plan(authority, request, finish, name, unknown) end
+  local issuer = authority.issuers[ca]
+  local plan, problem, about = plan_of(authority, request, finish, name, issuer)
   if not plan then return refuse_plan(authority, request, finish, name, problem, about) end
   request.key_is_known = nil -- asked anew: the policy took its time
   local reason = vetoed(authority, request, name)
@@ -112,8 +123,8 @@ function M.issue(authority, request, finish)
       { status = 503, reason = "too many certificates are being issued", retry_after = wait },
       { detail = "the profile's per_minute is reached", profile = name })
   end
+  if not issuer.issuer then return order(authority, request, finish, plan, issuer, name) end
   -- Before the secret is used up: it is good for another request if this one cannot be signed.
-  local issuer = authority.issuers[label.ca or ""]
   local der, err = issuer.issuer:issue(plan)
   if not der then return refuse_plan(authority, request, finish, name, tostring(err)) end
   if not record.consume(authority, request, "use", authority.clock() + label.lost_answer) then
@@ -125,13 +136,11 @@ function M.issue(authority, request, finish)
   record.request(authority, request, finish, "approve", { profile = name, serial = serial })
   record.certificate(authority, request, {
     issuer = issuer.id, cert = cert, serial = serial, der = der, profile = name,
-    facts = finish.facts, key_hash = request.made and request.made.hash or request.key_hash,
+    facts = finish.facts,
   })
   authority.outbox:issued(request, issuer.id, serial)
   authority.issued[name]:count "all"
-  local answer = { certificate = der, serial = serial }
-  if request.made then answer.key = assert(request.made:der()) end
-  return answer
+  return { certificate = der, serial = serial }
 end
 
 local REASON_MAX <const> = 1000 -- bytes of an answer's

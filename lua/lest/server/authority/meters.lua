@@ -15,6 +15,13 @@ local function show(authority)
   set(names.scrypt_waiting, lanes.waiting)
   set(names.disk_waiting, #turn.waiting + (turn.syncing and #turn.syncing or 0))
   set(names.ledger, meters.ledger.places[turn:state()])
+  if authority.orders then set(names.backend, authority.orders.is_up and 1 or 0) end
+end
+
+--- How many orders are open at each CA elsewhere.
+local function measure_orders(authority)
+  local places = meters.cas(authority.config).places
+  for name, count in pairs(authority.orders:depths()) do set(names.orders, count, places[name]) end
 end
 
 --- How large the ledger has become: look now and then.
@@ -25,6 +32,7 @@ function M.measure(authority)
   set(names.ledger_bytes, core.system.stamp(path .. "-wal") or 0, 1)
   local rows = not authority.turn.hung and authority.ledger:rows("certificate_list", { limit = 1 })
   if rows then set(names.certificates, rows[1] and rows[1].seq or 0) end
+  if authority.orders and not authority.turn.hung then measure_orders(authority) end
   local waiting, age = authority.outbox:depth()
   set(names.outbox, waiting)
   set(names.outbox_age_s, age)

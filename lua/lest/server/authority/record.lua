@@ -46,12 +46,10 @@ local function is_key_known(authority, request)
 end
 
 --- The certificate that this very request was given already, within the window: the answer that was
---- lost, with its verdict. A request that asks for anything else is another one, and so is one for
---- a key that is made here.
+--- lost, with its verdict. A request that asks for anything else is another one.
 ---@return table|nil answer
 function M.lost_answer(authority, request)
-  -- A key that was made here was in that answer alone.
-  if request.operation.makes_key or not is_key_known(authority, request) then return end
+  if not is_key_known(authority, request) then return end
   local now, asked = authority.clock(), nil
   for _, row in ipairs(rows_of(authority.ledger, "certificate_again", {
     key_hash = request.key_hash, device = request.device, principal_name = request.ledger_name,
@@ -81,11 +79,19 @@ function M.is_revoked(authority, row)
   return not fresh or fresh.revoked_at ~= nil
 end
 
+--- Whether a CSR asks for what one that was kept asks for.
+---@param kept string DER
+---@param csr lest.csr
+---@return boolean
+function M.is_same(kept, csr)
+  local before, err = core.csr.parse(kept)
+  if not before then error(err) end
+  return asked_by(before) == asked_by(csr)
+end
+
 --- What operators look at must be what is issued: the key stays, and so must all else.
 local function check_unchanged(pending, csr)
-  local before, err = core.csr.parse(pending.csr)
-  if not before then error(err) end
-  if asked_by(before) ~= asked_by(csr) then
+  if not M.is_same(pending.csr, csr) then
     refusal.raise(403, "the request is not the one that waits for a decision: repeat that, "
       .. "or make a new one with a new key")
   end
@@ -194,12 +200,12 @@ local STATED_MAX <const> = core.message.SIZE_MAX
 ---@param finish table
 ---@return string|nil json
 function M.stated(finish)
-  if not (finish.subject or finish.san or finish.renewal or finish.profile or finish.lifetime
-    or finish.retry_after or finish.key) then
+  if not (finish.subject or finish.san or finish.renewal or finish.profile or finish.ca
+    or finish.lifetime or finish.retry_after) then
     return nil
   end
   local text = json.line { subject = finish.subject and name_of(finish.subject),
-    san = finish.san, profile = finish.profile, lifetime = finish.lifetime, key = finish.key,
+    san = finish.san, profile = finish.profile, ca = finish.ca, lifetime = finish.lifetime,
     renewal = finish.renewal or nil, retry_after = finish.retry_after }
   return #text <= STATED_MAX and text or nil
 end
@@ -251,7 +257,7 @@ end
 
 --- Write an issued certificate, and that its request waits no longer.
 ---@param issued { issuer: string, cert: lest.cert, serial: string, der: string, profile: string,
---- facts: table, key_hash: string }
+--- facts: table }
 function M.certificate(authority, request, issued)
   local cert, serial, begin = issued.cert, issued.serial, request.begin
   M.run(authority.ledger, "certificate_add", {
@@ -259,7 +265,7 @@ function M.certificate(authority, request, issued)
     subject = tostring(cert.subject), san = table.concat(cert.san, ","),
     principal_kind = request.principal.kind, principal_name = request.ledger_name,
     label = begin.label, operation = begin.operation, profile = issued.profile,
-    key_hash = issued.key_hash, request_id = request.id, not_before = cert.not_before,
+    key_hash = request.key_hash, request_id = request.id, not_before = cert.not_before,
     not_after = cert.not_after, issued_at = authority.clock(), renews = request.renews,
     facts = json.line(json.object(issued.facts)), device = request:other_device(),
   })

@@ -7,13 +7,13 @@
 --- a policy may ask what else is known of the request (ask).
 local admission = require "lest.server.authority.admission"
 local challenges = require "lest.server.wire.challenges"
+local backends = require "lest.server.config.backends"
 local channels = require "lest.server.authority.channels"
 local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
 local early = require "lest.server.authority.early"
 local issuance = require "lest.server.authority.issuance"
 local json = require "lest.json"
-local keygen = require "lest.server.authority.keygen"
 local kinds = require "lest.server.wire.kinds"
 local limits = require "lest.server.config.limits"
 local lines = require "lest.server.wire.lines"
@@ -34,7 +34,6 @@ local snapshot = require "lest.server.config.snapshot"
 local start_failure = require "lest.server.config.start_failure"
 local task = require "lest.task"
 local turn = require "lest.server.authority.turn"
-local wiping = require "lest.server.wire.wiping"
 
 local M = {}
 
@@ -56,13 +55,13 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field requests lest.limiter by device
 ---@field issued table<string, lest.limiter> by profile
 ---@field nonces lest.authority.nonces of Digest
----@field keygen? lest.authority.keygen where a profile has server_keys
 ---@field rates lest.authority.rates of policies
 ---@field channels lest.authority.channels
 ---@field turn lest.authority.turn
 ---@field early lest.authority.early
 ---@field shadows lest.authority.shadows
 ---@field outbox lest.authority.outbox
+---@field orders? lest.authority.orders where a CA is elsewhere
 ---@field doubts lest.authority.doubts
 ---@field clock fun(): integer seconds since 1970
 local Authority = {}
@@ -99,6 +98,11 @@ function Authority:open(request)
   end
   if request.credential and request.credential.may == "fetch" then
     refusal.raise(401, "the credentials are not accepted")
+  end
+  local order = self.orders and self.orders:find(request)
+  if order then
+    return { order = order, who = request:who(), device = request:about(),
+      verdict = request.verdict }
   end
   request.approvals = record.find_pending(self, request)
   local answer = facts_of(request)
@@ -146,11 +150,6 @@ end
 
 --- The verdict on a kept request.
 function Authority:finish(request, finish)
-  if request.operation.makes_key and finish.verdict == "approve" then
-    self.keygen:make(request, finish)
-    -- The channel may have ended meanwhile: nobody would get the key.
-    if request.channel.closed then refusal.raise(503, "the worker ended while the key was made") end
-  end
   local answer = self.turn:unit(self.follow, self, request, finish)
   answer.device, answer.verdict = request:about(), request.verdict
   return answer
@@ -252,6 +251,12 @@ end
 --- certificate that was issued before may even be another authority's, of just now.
 function Authority:reply(channel, id, answer)
   if answer.handle then return send(true, channel, id, answer) end
+  if answer.order then
+    return self.orders:answer(answer.order, function(final)
+      final.who, final.device, final.verdict = answer.who, answer.device, answer.verdict
+      self:reply(channel, id, final)
+    end)
+  end
   local wait = answer.certificate and self.turn.when_synced or self.turn.when_durable
   wait(self.turn, send, channel, id, answer)
 end
@@ -303,15 +308,7 @@ function Authority:on_finish(channel, finish)
   -- What says nothing of the ledger need not wait for it.
   if not ok then return send(true, channel, finish.id, answer_of(finish.id, request)) end
   self.shadows:expect(channel, request)
-  local function answer()
-    self:reply(channel, finish.id, self:answer_to(request, self.finish, finish))
-  end
-  if not request.operation.makes_key then return answer() end
-  task.start({ quiet = true }, function()
-    answer()
-    if request.made then request.made:close() end
-    wiping.soon()
-  end)
+  self:reply(channel, finish.id, self:answer_to(request, self.finish, finish))
 end
 
 function Authority:on_shadow(channel, said)
@@ -330,7 +327,8 @@ function Authority:on_heard(channel, heard)
   self.outbox:heard(channel, heard)
 end
 
-function Authority:on_channel(socket, worker, pid)
+function Authority:on_channel(socket, worker, pid, role)
+  if role == "backend" then return self.orders and self.orders:take(socket) end
   local channel = self.channels:accept(socket, worker, pid)
   socket:on_message(function(packet) self:on_message(channel, packet) end)
   socket:on_close(function() self.channels:drop(channel) end)
@@ -386,14 +384,14 @@ function Authority:serve(launch)
   self.early, self.shadows = early.new(self.turn), shadows.new(self.turn)
   self.outbox = outbox.new(self.turn, config, self.clock, launch.workers)
   self.nonces = nonces.new { now_s = clock.monotonic_s }
-  if wiping.is_needed(config) then
-    self.keygen = keygen.new(self)
-    wiping.start()
-  end
   self.rates = rates.new { now_ms = core.clock.monotonic_ms }
   self.turn.before_commit = function()
     self.early:flush()
     self.shadows:flush()
+  end
+  if backends.any(config) then
+    self.orders = require("lest.server.authority.orders").new(self)
+    self.orders:start()
   end
   self.channels = channels.new {
     share = limits.share(config.limits.requests, launch.workers),
@@ -412,6 +410,7 @@ function Authority:serve(launch)
   core.process.ready()
   while not (stopping or self.turn.failed) do core.loop.turn() end
   self.is_stopping = true
+  if self.orders then self.orders:stop() end
   self.outbox:stop()
   if not self.turn.failed then self.channels:close() end
   self.early:flush()

@@ -17,7 +17,22 @@ local M = {}
 
 local blame <const> = start_failure.blame
 
+--- A CA elsewhere: what it issues is checked against its certificate.
+local function load_elsewhere(where, ca)
+  local cert, err = core.cert.load(ca.cert)
+  if not cert then return blame(where .. ".cert", err) end
+  if not cert.is_ca then
+    return blame(where .. ".cert", select(2, fail("config", ca.cert .. ": it is no CA's")))
+  end
+  local store
+  store, err = core.store.new { anchors = { cert } }
+  if not store then return blame(where .. ".cert", err) end
+  return { cert = cert, store = store, options = ca,
+    id = core.secret.sha256(cert.public_key.der) }
+end
+
 local function load_issuer(where, ca)
+  if ca.backend then return load_elsewhere(where, ca) end
   local cert, key = keypair.load(where, ca)
   if not cert then return nil, key end
   local issuer, err = core.issuer.new { cert = cert, key = key }
@@ -30,7 +45,8 @@ local function load_issuers(authority)
     local where, ca = table.unpack(each)
     local issuer, err = load_issuer(where, ca)
     if not issuer then return nil, err end
-    authority.issuers[where:match "^cas%.(.*)$" or ""] = issuer
+    issuer.name = where:match "^cas%.(.*)$" or ""
+    authority.issuers[issuer.name] = issuer
     authority.issuers_by_id[issuer.id] = issuer
   end
   return true

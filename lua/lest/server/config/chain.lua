@@ -39,6 +39,26 @@ function M.load(where, ca)
   return all
 end
 
+--- Those of each CA that may issue for a label, each once.
+---@param config table
+---@param label table
+---@return lest.cert[]|nil certs
+---@return lest.error|nil err
+function M.of_label(config, label)
+  local all = {}
+  for _, name in ipairs(label.cas) do
+    local certs, err
+    if name == "" then
+      certs, err = M.load("ca", config.ca)
+    else
+      certs, err = M.load("cas." .. name, config.cas[name])
+    end
+    if not certs then return nil, err end
+    add(all, certs)
+  end
+  return all
+end
+
 --- Those of every CA, each once.
 ---@param config table
 ---@return lest.cert[]|nil certs

@@ -57,15 +57,25 @@ local function is_uri(text)
   return text:find "^%a[%w+.-]+:" ~= nil
 end
 
--- A program without a slash is looked for along PATH; "file:" is no URI before a relative path.
+-- A program without a slash is looked for along PATH.
+local function resolve_command(folder, command)
+  if command and command[1]:find("/", 1, true) then command[1] = absolute(folder, command[1]) end
+end
+
+-- The files of a CA that is elsewhere.
+local function resolve_backend(folder, each)
+  resolve_command(folder, each.command)
+end
+
+-- "file:" is no URI before a relative path.
 local function resolve_identity(folder, each)
   each.cert = absolute(folder, each.cert)
+  if each.chain then each.chain = absolute(folder, each.chain) end
+  if each.backend then return resolve_backend(folder, each) end
   each.key = each.key:gsub("^[fF][iI][lL][eE]:([^/])", "%1")
   if not is_uri(each.key) then each.key = absolute(folder, each.key) end
-  if each.chain then each.chain = absolute(folder, each.chain) end
   if each.passphrase_file then each.passphrase_file = absolute(folder, each.passphrase_file) end
-  local command = each.passphrase_command
-  if command and command[1]:find("/", 1, true) then command[1] = absolute(folder, command[1]) end
+  resolve_command(folder, each.passphrase_command)
 end
 
 -- Beside the ledger, unless told: in a folder that no other account writes in.
@@ -143,6 +153,20 @@ local function read_auth(auth)
   return accepts, without_certificate
 end
 
+--- The CAs that may issue for a label, of which `ca` is the first: "" is the top level's `ca`.
+local function check_cas(config, each, where, report)
+  if each.ca and each.cas then report(where .. ".cas", "stands beside 'ca': give one of them") end
+  local key = each.cas and ".cas" or ".ca"
+  each.cas = each.cas or { each.ca }
+  for _, name in ipairs(each.cas) do
+    if not config.cas[name] then
+      report(where .. key, ("'%s' is not in cas%s"):format(name, schema.hint(name, config.cas)))
+    end
+  end
+  each.ca = each.cas[1]
+  each.cas[1] = each.cas[1] or ""
+end
+
 --- What one table's schema cannot see: names that must exist in another part.
 local function cross_check(config, report)
   if not config.labels.default then
@@ -165,18 +189,12 @@ local function cross_check(config, report)
           schema.hint(profile_name, config.profiles)))
       end
     end
-    for _, profile in ipairs(profiles) do
-      each.makes_keys = each.makes_keys or profile.server_keys ~= nil
-    end
     if profiles[1] then
       local der, problem = csrattrs.of_label(each.csrattrs, profiles)
       if der == nil then report(where .. ".csrattrs", problem) end
       each.csrattrs = der and core.base64.encode(der)
     end
-    if each.ca and not config.cas[each.ca] then
-      report(where .. ".ca", ("'%s' is not in cas%s"):format(each.ca,
-        schema.hint(each.ca, config.cas)))
-    end
+    check_cas(config, each, where, report)
     each.renews = each.renews or { label_name }
     for _, other in ipairs(each.renews) do
       if not config.labels[other] then
@@ -210,6 +228,11 @@ local function cross_check(config, report)
   end
   if config.user and config.user == config.authority_user then
     report("authority_user", "must not be the same as 'user'")
+  end
+  for _, other in ipairs { "user", "authority_user" } do
+    if config.backend_user and config.backend_user == config[other] then
+      report("backend_user", ("must not be the same as '%s'"):format(other))
+    end
   end
 end
 

@@ -14,7 +14,21 @@ local function with(fields, more)
 end
 
 local ca <const> = with(identity, {
-  cert = "The CA's certificate, a PEM file.",
+  backend = "For a CA that is elsewhere, instead of `key`: who is asked. `\"command\"` runs a "
+    .. "program for each certificate. See OPERATING.md.",
+  command = "`command`: the program and its arguments. It is run without a shell, as "
+    .. "`backend_user`. It reads a request as JSON and prints the certificate as PEM; it is given "
+    .. "the same `id` again where its answer may have been lost, and must then print the same "
+    .. "certificate. It ends with 0; with 69 where the CA is away, 75 where it will decide later, "
+    .. "77 where it refuses.",
+  timeout = "Of a CA elsewhere: for how long it is waited for, each time.",
+  at_once = "Of a CA elsewhere: how many requests it is asked about at a time.",
+  per_minute = "Of a CA elsewhere: how many requests that were held it is asked about in a minute.",
+  queue = "Of a CA elsewhere: the most requests that are open at it, held ones among them; more "
+    .. "are refused with 503.",
+  expires = "Of a CA elsewhere: for how long it is asked about one request, before that is given "
+    .. "up.",
+  cert = "The CA's certificate, a PEM file. Of a CA elsewhere, the one whose key signs.",
   chain = "A PEM file: the certificates above `cert`, and where a root was renewed the links "
     .. "between the two. They complete the chains of clients, and are part of `/cacerts`.",
 })
@@ -45,6 +59,8 @@ return {
     .. "folder of its own.",
   user = "Whom the workers become when root starts the server: an account that is nobody else's.",
   authority_user = "Whom the authority becomes; another account than `user`, and nobody else's.",
+  backend_user = "Whom the process becomes that asks CAs elsewhere: a third account. It is needed "
+    .. "where root starts the server and a CA has a `backend`.",
   workers = "How many worker processes there are; 0 is one for each processor that the server "
     .. "may use (affinity, quota of cgroup v2).",
   ca = with(ca, { "The CA that signs. Only the authority process opens its key." }),
@@ -65,12 +81,6 @@ return {
       .. "later than the CA's.",
     keys = "The kinds of keys that are certified: `\"ec:P-256\"`, `\"rsa:2048..4096\"`, "
       .. "`\"ed25519\"`, `\"ML-DSA-65\"`, or any other name that OpenSSL knows.",
-    server_keys = "The kinds of keys that the server makes for clients that ask for one "
-      .. "(serverkeygen, RFC 7030 4.4), as `\"ec:P-256\"` or `\"rsa:3072\"`. A client gets the "
-      .. "first, or of these the kind that its request has a key of, or the one that the policy "
-      .. "states. Absent: none; at a label without such a profile there is no serverkeygen "
-      .. "(404). Let devices make their keys wherever they can: one that travels has been in two "
-      .. "more places.",
     names = "Who chooses the names. `\"principal\"`: a policy may state no others than the "
       .. "principal's own. `\"renewal\"`: they are those of the certificate being renewed. "
       .. "`\"policy\"`: the policy states them.",
@@ -119,6 +129,12 @@ return {
       .. "a certificate is enough, an Authorization header of no use is logged and ignored.",
     anchors = "Which of the top level's `anchors` count here; absent: all.",
     ca = "Which of the CAs in `cas` signs; absent: `ca`.",
+    cas = "Instead: several of `cas`, of which the policy chooses by `policy.approve { ca = ... "
+      .. "}`; the first unless told.",
+    when_away = "What becomes of an approved request while its CA, which is elsewhere, cannot be "
+      .. "reached. `\"refuse\"` is 503, and the policy decides again when the client comes back. "
+      .. "`\"hold\"` keeps it in the ledger, answers 202, and asks the CA when it is back: in "
+      .. "order, and `per_minute`.",
     renews = "The labels whose certificates are renewed here; absent: its own.",
     csrattrs = "What a CSR should have (RFC 7030 4.5), where the policy has no such hook: names "
       .. "or OIDs of attributes, and tables with `key`, `digest`, `oid` and `values`, or "

@@ -1,6 +1,7 @@
 --- The closed schema of the server's configuration: keys, types, ranges and defaults.
 ---
 ---   local config, problems = schema.check(require "lest.server.config.shape", raw)
+local backends = require "lest.server.config.backends"
 local core = require "lest.core"
 local duration = require "lest.duration"
 local key_kinds = require "lest.base.key_kinds"
@@ -29,7 +30,18 @@ local function identity(fields)
   return s.record(fields, '{ cert = "FILE.pem", key = "FILE.key" }')
 end
 
-local ca = identity { chain = s.optional(path) }
+local own_ca = identity { chain = s.optional(path) }
+
+-- One with a key here, or one that is elsewhere and has a backend.
+local ca = s.custom(own_ca.wanted, function(value)
+  if type(value) == "table" and value.backend ~= nil then return backends.accept(value) end
+  return own_ca.accept(value)
+end)
+ca.fields = {}
+for key, field in pairs(backends.fields) do ca.fields[key] = field end
+for key, field in pairs(own_ca.fields) do
+  ca.fields[key] = ca.fields[key] or s.optional(field.inner or field)
+end
 
 local san_type = s.one_of(core.san.types())
 
@@ -39,8 +51,6 @@ local key_usage = s.one_of { "digitalSignature", "nonRepudiation", "keyEncipherm
 local profile = s.record {
   lifetime = duration.field { min = 60 },
   keys = s.list(s.custom("a kind of key", key_kinds.accept), { min = 1, single = true }),
-  server_keys = s.optional(s.list(s.custom("a kind of key", key_kinds.makeable), { min = 1,
-    max = 32, single = true })),
   names = s.optional(s.one_of { "principal", "renewal", "policy" }, "principal"),
   subject = s.optional(s.list(s.custom("an attribute's name", vocabulary.attribute)), { "CN" }),
   san = s.optional(s.list(san_type), {}),
@@ -108,6 +118,8 @@ local label = s.record {
   auth = s.optional(auth, { "certificate" }),
   anchors = s.optional(s.list(name, { single = true })),
   ca = s.optional(name),
+  cas = s.optional(s.list(name, { min = 1, max = 16 })),
+  when_away = s.optional(s.one_of { "refuse", "hold" }, "refuse"),
   renews = s.optional(s.list(s.string { max = 128 }, { min = 1, single = true })),
   csrattrs = s.optional(s.list(csrattrs_entry, { max = 64 })),
   bearer = s.optional(bearer),
@@ -188,6 +200,7 @@ return s.record {
   ledger = s.optional(path, "ledger.db"),
   user = s.optional(s.custom("a user's name or number", account)),
   authority_user = s.optional(s.custom("a user's name or number", account)),
+  backend_user = s.optional(s.custom("a user's name or number", account)),
   workers = s.optional(s.integer { min = 0, max = 256 }, 0), -- 0: one for each processor it may use
   ca = ca,
   cas = s.optional(s.map(ca), {}),

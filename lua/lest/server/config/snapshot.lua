@@ -1,5 +1,6 @@
 --- The configuration on its way from the process that evaluates it to the roles of one generation:
 --- what the supervisor must know of it, the whole as JSON, and the files that all roles see alike.
+local backends = require "lest.server.config.backends"
 local blame = require("lest.server.config.start_failure").blame
 local core = require "lest.core"
 local json = require "lest.json"
@@ -22,6 +23,8 @@ function M.supervisor(config)
   end
   if config.user then table.insert(lines, { "user", config.user }) end
   if config.authority_user then table.insert(lines, { "authority_user", config.authority_user }) end
+  if backends.any(config) then table.insert(lines, { "backend", "1" }) end
+  if config.backend_user then table.insert(lines, { "backend_user", config.backend_user }) end
   if config.workers > 0 then table.insert(lines, { "workers", tostring(config.workers) }) end
   table.insert(lines, { "watchdog_s", tostring(config.watchdog) })
   table.insert(lines, { "drain_s", tostring(config.drain) })

@@ -34,6 +34,7 @@ local REFUSED <const> = { "reject", "unavailable", "error" }
 ---@field outcome table verdict, status, reason, detail, profile, serial, pending_id, pending_state
 ---@field certificate? table the row of what was issued
 ---@field events? table[] what hooks are still to hear of it
+---@field orders? table[] what a CA elsewhere was asked for it: ca, kind, state, tries, problem
 ---@field claimed? table of one that no policy saw: name, certificate
 
 --- A column of JSON; nil for what is none.
@@ -117,9 +118,25 @@ function M.of_row(row)
   return found
 end
 
---- A row that was asked for by itself, with what hooks are still to hear of its certificate.
+--- What a CA elsewhere was asked for a request.
+local function add_orders(operator, found)
+  if found.outcome.verdict ~= "approve" then return true end
+  local rows, err = operator.ledger:rows("order_of_request", { request_id = found.id })
+  if not rows then return nil, err end
+  for i, row in ipairs(rows) do
+    rows[i] = { id = row.id, ca = row.ca, kind = row.kind, state = row.state, tries = row.tries,
+      updated = row.updated, problem = row.problem }
+  end
+  found.orders = rows[1] and rows or nil
+  return true
+end
+
+--- A row that was asked for by itself, with what a CA elsewhere was asked for it, and what hooks
+--- are still to hear of its certificate.
 local function explained(operator, row)
   local found = M.of_row(row)
+  local ok, problem = add_orders(operator, found)
+  if not ok then return nil, problem end
   local issued = found.certificate
   if not issued then return { request = found } end
   local events, err = outbox.of_certificate(operator, issued.serial)

@@ -5,6 +5,7 @@
 local clock = require "lest.base.clock"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local json = require "lest.json"
 local page = require "lest.server.ledger.page"
 local terminal = require "lest.base.terminal"
 
@@ -72,8 +73,31 @@ local function find(operator, id)
   return note_removed(operator, row)
 end
 
+--- An order that is open at a CA elsewhere, as a row of pending: no operator decides about it.
+local function as_pending(order)
+  local plan = json.decode(order.plan) or {}
+  local der = plan.subject and core.base64.decode(plan.subject)
+  local subject = der and core.name.decode(der)
+  return { id = order.id, state = order.state, principal_name = order.principal_name,
+    principal_kind = order.principal_kind, label = order.label, operation = order.operation,
+    subject = subject and tostring(subject) or "", key_hash = order.key_hash,
+    request_id = order.request_id, created = order.created, updated = order.updated,
+    expires = order.expires, tries = order.tries, ca = order.ca, approvals = {},
+    reason = order.problem or "it waits for its CA", seq = order.seq }
+end
+
+local function list_orders(operator, arguments)
+  local rows, last = page.read(operator.ledger, "order_list", {}, arguments)
+  local orders = {}
+  for _, row in ipairs(rows or {}) do
+    if row.kind == "issue" then table.insert(orders, as_pending(row)) end
+  end
+  return rows and orders, last
+end
+
 function operations.pending_list(operator, arguments)
   local state = arguments.state
+  if state == "held" then return list_orders(operator, arguments) end
   local statement = not state and "pending_list" or state == "expired" and "pending_list_expired"
     or "pending_list_state"
   local rows, last = page.read(operator.ledger, statement, { now = operator.clock(),
@@ -82,7 +106,11 @@ function operations.pending_list(operator, arguments)
     local described, err = describe(operator, row)
     if not described then return nil, err end
   end
-  return rows, last
+  -- What waits for a CA stands before what waits for a person.
+  if not rows or state or arguments.before then return rows, last end
+  local orders, err = list_orders(operator, { limit = arguments.limit })
+  if not orders then return nil, err end
+  return table.move(rows, 1, #rows, #orders + 1, orders), last
 end
 
 function operations.pending_show(operator, arguments)

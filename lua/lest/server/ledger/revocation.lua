@@ -13,11 +13,19 @@ local MOST <const> = 10000
 M.REASONS = { "unspecified", "keyCompromise", "affiliationChanged", "superseded",
   "cessationOfOperation", "privilegeWithdrawn" }
 
---- Within a transaction: that it was revoked, and that hooks are to hear of it.
+-- For how long a CA elsewhere is told that its certificate was revoked.
+local TELL_S <const> = 30 * 86400
+
+--- Within a transaction: that it was revoked, and that hooks, and its CA where that is elsewhere,
+--- are to hear of it.
 local function revoke_row(operator, row, reason)
   local ledger, now = operator.ledger, operator.clock()
   local ok, err = ledger:run("outbox_add_revoked", { serial = row.serial, issuer = row.issuer,
     operator = operator.who and (operator.who.operator or operator.who.account), now = now })
+  if ok then
+    ok, err = ledger:run("order_add_revocation", { serial = row.serial, issuer = row.issuer,
+      plan = "{}", now = now, expires = now + TELL_S })
+  end
   if not ok then return nil, err end
   return ledger:run("certificate_revoke", { serial = row.serial, issuer = row.issuer,
     reason = reason, now = now })

@@ -18,6 +18,10 @@ end
 local function label(context, number)
   return number == 0 and "" or context.labels[number]
 end
+local function ca(context, number)
+  local name = context.cas[number]
+  return name == "" and "ca" or name
+end
 local function status(_, number)
   return (number == 0 or number >= 100 and number <= 599) and ("%d"):format(number) or nil
 end
@@ -87,6 +91,10 @@ local FAMILIES <const> = {
     meter = "outbox_age_s", of = "authority" },
   { "lest_outbox_given_up_total", "counter", "Events that no hook has heard of in time.",
     meter = "given_up", of = "authority", known = ALONE },
+  { "lest_backend_up", "gauge", "Whether the authority has what asks CAs elsewhere.",
+    meter = "backend", of = "authority" },
+  { "lest_orders_open", "gauge", "Certificates that a CA elsewhere is asked for, held ones too.",
+    meter = "orders", of = "authority", places = { { "ca", ca } } },
   { "lest_log_lines_dropped_total", "counter", "Lines of the log that its reader did not take.",
     meter = "lines_dropped", of = "all", known = ALONE },
   { "lest_process_restarts_total", "counter", "Processes that ended and were started again.",
@@ -220,7 +228,8 @@ local function write_server(text, context)
 end
 
 --- All of it.
----@param context { board: table, labels: string[], periods: lest.monitor.period[], health: table }
+---@param context { board: table, labels: string[], cas: string[],
+--- periods: lest.monitor.period[], health: table }
 ---@return string
 function M.write(context)
   local text = exposition.new()

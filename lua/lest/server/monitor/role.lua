@@ -55,7 +55,7 @@ local function on_head(server, exchange)
     return answer(exchange, 405, TEXT, "the method is not allowed here\n", { "Allow", "GET, HEAD" })
   end
   local now = board.read()
-  page({ board = now, labels = server.labels, periods = server.periods,
+  page({ board = now, labels = server.labels, cas = server.cas, periods = server.periods,
     health = health.judge(now, server.periods) }, exchange)
 end
 
@@ -85,7 +85,8 @@ function M.main(launch)
   if ok and launch.user then ok, err = core.process.drop(launch.user) end
   if ok then ok, err = core.process.harden() end
   if not ok then return start_failure.report(launch, err) end
-  return serve(launch, { labels = meters.labels(config).words, periods = periods })
+  return serve(launch, { labels = meters.labels(config).words,
+    cas = meters.cas(config).words, periods = periods })
 end
 
 return M

@@ -1,4 +1,5 @@
---- Messages between a worker and the authority: a packet each, with a closed schema.
+--- Messages between a worker, or the backend, and the authority: a packet each, with a closed
+--- schema.
 ---
 --- A worker may be in an attacker's hands, so the authority takes nothing that the schema does not
 --- describe, with its bounds. The schema and the packet's form are C (csrc/wire/message.h), one
@@ -14,6 +15,9 @@
 ---   authority -> worker   answer
 ---                         event    what happened, for a hook
 ---                         hello    first of all: the authority serves
+---   authority -> backend  order    what a CA elsewhere is asked for
+---   backend -> authority  outcome  what came of it
+---                         hello    first of all: it serves
 local codec = require "lest.core".message
 local refusal = require "lest.server.wire.refusal"
 

@@ -7,7 +7,8 @@ local operations = require "lest.server.wire.operations"
 local M = {}
 
 --- The sections of the board; those of the workers begin with `worker`.
-M.SECTIONS = { supervisor = 0, authority = 1, monitor = 2, control = 3, worker = 4 }
+M.SECTIONS = { supervisor = 0, authority = 1, monitor = 2, control = 3, backend = 4,
+  worker = 5 }
 
 --- What a probe of the server's health is counted as.
 M.PROBE = "healthz"
@@ -34,6 +35,14 @@ M.shadows = words_of { "decided", "not decidable", "failed", "dropped" }
 ---@param config table
 function M.labels(config)
   return words_of(list.sorted_keys(config.labels))
+end
+
+--- The CAs of a configuration: `ca`, and those of `cas`.
+---@param config table
+function M.cas(config)
+  local all = list.sorted_keys(config.cas)
+  table.insert(all, 1, "")
+  return words_of(all)
 end
 
 return M

@@ -232,8 +232,8 @@ function M.fields(verdict)
   return {
     verdict = verdict.verdict, reason = M.text(verdict.reason), detail = M.text(verdict.detail),
     retry_after = verdict.retry_after, expires = verdict.expires, needed = verdict.needed,
-    profile = verdict.profile, lifetime = verdict.lifetime, renewal = verdict.renewal,
-    key = verdict.key,
+    profile = verdict.profile, ca = verdict.ca, lifetime = verdict.lifetime,
+    renewal = verdict.renewal,
     facts = verdict.facts, subject = subject, san = verdict.san,
   }
 end

@@ -31,12 +31,7 @@ function M.label(config, name)
   local options = config.labels[name]
   local label = { name = name, options = options, accepts = options.accepts,
     number = meters.labels(config).places[name] }
-  local bag, err
-  if options.ca then
-    bag, err = chain.load("cas." .. options.ca, config.cas[options.ca])
-  else
-    bag, err = chain.load("ca", config.ca)
-  end
+  local bag, err = chain.of_label(config, options)
   if bag then label.cacerts, err = core.pkcs7.encode(bag) end
   if not label.cacerts then return nil, err end
   label.csrattrs = options.csrattrs and core.base64.decode(options.csrattrs)
@@ -91,9 +86,7 @@ end
 local function curves(config)
   local names = {}
   for _, profile in pairs(config.profiles) do
-    for _, kinds in ipairs { profile.keys, profile.server_keys or {} } do
-      for _, kind in ipairs(kinds) do table.insert(names, kind:match "^ec:(.*)$") end
-    end
+    for _, kind in ipairs(profile.keys) do table.insert(names, kind:match "^ec:(.*)$") end
   end
   return table.concat(names, ":")
 end

@@ -50,7 +50,20 @@ local function check(options)
   end
 end
 
-local function request_of(options, subject, san)
+local function subject_of(options)
+  local subject, err, der
+  if options.subject then
+    subject, err = core.name.parse(options.subject)
+    if not subject then support.usage("--subject: " .. err.message .. ", as in CN=device001") end
+  end
+  if #options.san > 0 then
+    der, err = core.san.encode(options.san)
+    if not der then support.usage("--san: " .. err.message) end
+  end
+  return subject
+end
+
+local function request_of(options, subject)
   local key, err
   if options.csr_key then
     key, err = est_options.load_key(options.csr_key, options)
@@ -58,7 +71,7 @@ local function request_of(options, subject, san)
     key, err = est_options.new_key(NAME, options, options.key_out)
   end
   if err then return nil, err end
-  return { key = key, subject = subject, san = san,
+  return { key = key, subject = subject, san = #options.san > 0 and options.san or nil,
     wait = options.wait, csrattrs = not options.no_csrattrs }
 end
 
@@ -76,7 +89,7 @@ end
 
 local function enroll(options)
   check(options)
-  local subject, san = est_options.names(options)
+  local subject = subject_of(options)
   local progress <close> = support.progress "asking the server"
   local client <close> = est_options.client(NAME, options, progress)
   local cert, changed
@@ -85,7 +98,7 @@ local function enroll(options)
     if not csr then return nil, err end
     cert, changed = client:enroll(csr, { wait = options.wait })
   else
-    local request, err = request_of(options, subject, san)
+    local request, err = request_of(options, subject)
     if not request then return nil, err end
     cert, changed = client:enroll(request)
   end

@@ -121,7 +121,7 @@ local function stated_of(stated)
     words[#words + 1] = tostring(name)
   end
   if stated.renewal then words[#words + 1] = "the names of the certificate being renewed" end
-  for _, name in ipairs { "profile", "lifetime", "retry_after" } do
+  for _, name in ipairs { "profile", "ca", "lifetime", "retry_after" } do
     if stated[name] then words[#words + 1] = ("%s %s"):format(name, stated[name]) end
   end
   return words[1] and ": " .. table.concat(words, ", ") or ""
@@ -169,6 +169,23 @@ local function print_events(found)
   end
 end
 
+-- What becomes of an order, for people.
+local ORDERS <const> = {
+  asked = "is asked, and has not answered", held = "is away: the request is held",
+  later = "decides later", issued = "has issued", refused = "has refused",
+  failed = "has given an answer that cannot be used", away = "was away", lost = "may have issued "
+  .. "what is not known here, and is not asked again", expired = "was asked in vain",
+  revoked = "was told that the certificate is revoked",
+}
+
+local function print_orders(found)
+  for _, order in ipairs(found.orders or {}) do
+    say("CA", ("%s %s, %s, tries %d"):format(order.ca == "" and "ca" or order.ca,
+      ORDERS[order.state] or order.state, support.time(order.updated), order.tries)
+      .. given(order.problem, ": %s"))
+  end
+end
+
 local function print_request(found)
   local outcome = found.outcome
   say("request", found.id)
@@ -183,6 +200,7 @@ local function print_request(found)
   if outcome.reason then say("client was told", outcome.reason) end
   local detail = first_line(outcome.detail)
   if detail and detail ~= outcome.reason then say("detail", detail) end
+  print_orders(found)
   print_certificate(found.certificate)
   print_events(found)
 end

@@ -26,8 +26,9 @@ function M.parser()
   parser:require_command(true):command_target "subcommand"
   local list = operate.subcommand(parser, "list", "List requests that wait.", "lest pending list")
   list:option "--state":argname "STATE"
-    :choices { "waiting", "approved", "rejected", "issued", "expired" }
-    :description "List those in this state."
+    :choices { "waiting", "approved", "rejected", "issued", "expired", "held" }
+    :description("List those in this state. Those that are held are approved, and wait for a CA "
+      .. "elsewhere.")
   operate.lists(list, "10000")
   local show = operate.subcommand(parser, "show", "Show a request with its approvals and its CSR.",
     "lest pending show k5xq7zr2ab")

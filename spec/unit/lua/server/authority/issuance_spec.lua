@@ -42,7 +42,8 @@ describe("a verdict", function()
       credentials = credentials.new { ledger = ledger, clock = clock },
       outbox = { issued = function(_, ...) table.insert(told, table.pack(...)) end },
     }
-    label = { profiles = { "device", "strict" }, profile = "device", lost_answer = 3600,
+    label = { cas = { "" }, profiles = { "device", "strict" }, profile = "device",
+      lost_answer = 3600,
       pending_expires = 1000, retry_after = 60 }
   end)
   after_each(function()

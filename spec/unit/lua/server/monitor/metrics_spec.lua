@@ -23,17 +23,18 @@ describe("Prometheus' text format", function()
 end)
 
 describe("/metrics", function()
-  --- What is told of these rows of the sections supervisor, authority, monitor, control, worker 1,
-  --- worker 2.
+  --- What is told of these rows of the sections supervisor, authority, monitor, control, backend,
+  --- worker 1, worker 2.
   local function told(sections)
     local read = core.meter.read
     finally(function() core.meter.read = read end) -- luacheck: ignore 122
     core.meter.read = function(section) -- luacheck: ignore 122
-      if section > 5 then return end
+      if section > 6 then return end
       return sections[section] or {}, 0
     end
     local text = metrics.write { board = require("lest.server.monitor.board").read(),
-      labels = { "default", "factory" }, periods = {}, health = { ready = true } }
+      labels = { "default", "factory" }, cas = { "", "far" },
+      periods = {}, health = { ready = true } }
     local samples = {}
     for line in text:gmatch "[^\n]+" do
       local name, value = line:match "^([^#].*) (%S+)$"
@@ -43,11 +44,18 @@ describe("/metrics", function()
   end
 
   it("adds what the workers counted", function()
-    local row = { names.requests, 2, 200, 4, 1, 5 }
-    local samples = told { [4] = { row }, [5] = { row, { names.connections, 0, 0, 0, 0, 7 } } }
+    local row = { names.requests, 2, 200, 3, 1, 5 }
+    local samples = told { [5] = { row }, [6] = { row, { names.connections, 0, 0, 0, 0, 7 } } }
     assert.equal("10", samples['lest_requests_total{label="factory",status="200",'
       .. 'operation="simpleenroll",verdict="approve"}'])
     assert.equal("7", samples.lest_connections)
+  end)
+
+  it("names the CAs elsewhere", function()
+    local samples = told { [1] = { { names.orders, 2, 0, 0, 0, 3 }, { names.orders, 3, 0, 0, 0, 9 },
+      { names.backend, 0, 0, 0, 0, 1 } } }
+    assert.equal("3", samples['lest_orders_open{ca="far"}'])
+    assert.equal("1", samples.lest_backend_up)
   end)
 
   it("has the counters whose labels are known before there is anything to count", function()
@@ -64,7 +72,7 @@ describe("/metrics", function()
       assert.equal("0", samples[name], name)
     end
     assert.is_nil(samples['lest_process_restarts_total{process="supervisor"}'])
-    samples = told { [0] = { { names.restarts, 4, 0, 0, 0, 2 } } }
+    samples = told { [0] = { { names.restarts, 5, 0, 0, 0, 2 } } }
     assert.equal("2", samples['lest_process_restarts_total{process="worker 1"}'])
   end)
 
@@ -82,14 +90,14 @@ describe("/metrics", function()
     for name in pairs { held = 1, ledger_bytes = 1, certificates = 1, restarts = 1 } do
       table.insert(nonsense, { names[name], 0, 0, 0, 0, 1 })
     end
-    assert.equal(before, select(2, told { [4] = nonsense }))
+    assert.equal(before, select(2, told { [5] = nonsense }))
     assert.equal(before, select(2, told { [1] = { { names.requests, 0, 200, 0, 0, 1 },
       { names.handshakes, 0, 0, 0, 0, 1 } } }))
   end)
 
   it("makes the buckets of a duration grow, with a last one for all", function()
     local last = #core.meter.buckets_us
-    local samples = told { [4] = { { names.duration, 1, 0, 0, 0, 4 },
+    local samples = told { [5] = { { names.duration, 1, 0, 0, 0, 4 },
       { names.duration, 1, last, 0, 0, 2 }, { names.duration_us, 1, 0, 0, 0, 1500000 } } }
     local name = "lest_request_duration_seconds_%s{operation=\"cacerts\"%s}"
     assert.equal("4", samples[name:format("bucket", ',le="0.002"')])
@@ -100,8 +108,8 @@ describe("/metrics", function()
   end)
 
   it("takes any number for what it is", function()
-    local samples = told { [4] = { { names.connections, 0, 0, 0, 0, math.maxinteger } },
-      [5] = { { names.connections, 0, 0, 0, 0, math.maxinteger } } }
+    local samples = told { [5] = { { names.connections, 0, 0, 0, 0, math.maxinteger } },
+      [6] = { { names.connections, 0, 0, 0, 0, math.maxinteger } } }
     assert.equal(2.0 ^ 64, tonumber(samples.lest_connections))
   end)
 end)

@@ -1,0 +1,315 @@
+#include "host/role/program.h"
+
+#include "host/role/parent.h"
+#include "lua/binding.h"
+#include "lua/loop.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* REAP_MS  how often a program is looked at that has closed its output and goes on */
+enum {
+    INPUT_MAX = 1024 * 1024,
+    OUTPUT_MAX = 1024 * 1024,
+    ERRORS_MAX = 4096,
+    TIMEOUT_MAX_MS = 600000,
+    REAP_MS = 5
+};
+
+enum { INPUT, OUTPUT, ERRORS, STREAMS };
+
+/* One end of what a program reads or writes; fd is -1 once that is over. */
+struct stream {
+    int fd;
+    struct event *event;
+    struct lest_buf bytes;
+};
+
+/* pid  0 once it was waited for */
+struct program {
+    pid_t pid;
+    struct stream streams[STREAMS];
+    struct event *timeout, *reaper;
+    struct lestL_callback callback;
+    bool late, large;
+    int wait_status;
+};
+
+static void end_stream(struct stream *stream)
+{
+    if (stream->event)
+        event_free(stream->event);
+    stream->event = NULL;
+    if (stream->fd >= 0)
+        close(stream->fd);
+    stream->fd = -1;
+}
+
+static void end_events(struct program *program)
+{
+    for (int i = 0; i < STREAMS; i++)
+        end_stream(&program->streams[i]);
+    if (program->timeout)
+        event_free(program->timeout);
+    if (program->reaper)
+        event_free(program->reaper);
+    program->timeout = program->reaper = NULL;
+}
+
+/* It cannot refuse: the wait is for the kernel alone. */
+static void kill_now(struct program *program)
+{
+    if (!program->pid)
+        return;
+    kill(-program->pid, SIGKILL);
+    while (waitpid(program->pid, &program->wait_status, 0) < 0 && errno == EINTR) {
+    }
+    program->pid = 0;
+}
+
+static void close_program(void *h)
+{
+    struct program *program = h;
+    end_events(program);
+    kill_now(program);
+    for (int i = 0; i < STREAMS; i++)
+        lest_buf_wipe(&program->streams[i].bytes);
+    lestL_callback_clear(&program->callback);
+    free(program);
+}
+
+static const struct lestL_class class = { .name = "lest.program", .close = close_program };
+
+static void set_bytes(lua_State *L, const char *key, const struct lest_buf *bytes)
+{
+    lua_pushlstring(L, bytes->len ? (const char *)bytes->data : "", bytes->len);
+    lua_setfield(L, -2, key);
+}
+
+static void set_flag(lua_State *L, const char *key, bool value)
+{
+    lua_pushboolean(L, value);
+    lua_setfield(L, -2, key);
+}
+
+static int deliver(lua_State *L)
+{
+    const struct program *program = lua_touserdata(L, 1);
+    bool killed = program->late || program->large;
+    lua_rawgeti(L, LUA_REGISTRYINDEX, program->callback.ref);
+    lua_newtable(L);
+    set_bytes(L, "output", &program->streams[OUTPUT].bytes);
+    set_bytes(L, "errors", &program->streams[ERRORS].bytes);
+    set_flag(L, "late", program->late);
+    set_flag(L, "large", program->large);
+    lua_pushinteger(L, WIFEXITED(program->wait_status) ? WEXITSTATUS(program->wait_status)
+                                                       : WTERMSIG(program->wait_status));
+    if (killed)
+        lua_pop(L, 1);
+    else
+        lua_setfield(L, -2, WIFEXITED(program->wait_status) ? "code" : "signal");
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+/* What it has left running ends with it. */
+static void finish(struct program *program)
+{
+    lua_State *L = program->callback.L;
+    end_events(program);
+    if (!L || !lua_checkstack(L, LUA_MINSTACK))
+        return;
+    lua_pushcfunction(L, deliver);
+    lua_pushlightuserdata(L, program);
+    lestL_call(L, 1, 0, "program");
+}
+
+static void on_reaper(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct program *program = arg;
+    siginfo_t ended = { 0 };
+    if (waitid(P_PID, (id_t)program->pid, &ended, WEXITED | WNOHANG | WNOWAIT) == 0 && !ended.si_pid) {
+        static const struct timeval soon = { 0, REAP_MS * 1000 };
+        evtimer_add(program->reaper, &soon);
+        return;
+    }
+    kill_now(program);
+    finish(program);
+}
+
+static void on_timeout(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct program *program = arg;
+    program->late = true;
+    kill_now(program);
+    finish(program);
+}
+
+static void on_input(evutil_socket_t fd, short what, void *arg)
+{
+    (void)what;
+    struct program *program = arg;
+    struct stream *stream = &program->streams[INPUT];
+    ssize_t sent = write(fd, stream->bytes.data, stream->bytes.len); /* SIGPIPE is ignored here */
+    if (sent > 0)
+        lest_buf_consume(&stream->bytes, (size_t)sent);
+    /* One that reads no more may all the same do what it is for. */
+    if (stream->bytes.len == 0 || (sent < 0 && errno != EAGAIN && errno != EINTR))
+        end_stream(stream);
+}
+
+/* A piece of what it writes. False: it writes no more. */
+static bool take(struct stream *stream, size_t most, bool *large)
+{
+    char piece[4096];
+    ssize_t got = read(stream->fd, piece, sizeof piece);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return true;
+    size_t room = most - stream->bytes.len;
+    if (got > 0)
+        lest_buf_append(&stream->bytes, piece, (size_t)got < room ? (size_t)got : room);
+    *large = (got > 0 && (size_t)got > room) || stream->bytes.failed;
+    lest_wipe(piece, sizeof piece);
+    return got > 0;
+}
+
+static void on_output(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct program *program = arg;
+    struct stream *stream = &program->streams[OUTPUT];
+    if (take(stream, stream->bytes.max, &program->large) && !program->large)
+        return;
+    end_stream(stream);
+    if (program->large)
+        kill_now(program);
+    if (program->large)
+        finish(program);
+    else
+        on_reaper(-1, 0, program);
+}
+
+static void on_errors(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    struct program *program = arg;
+    bool large;
+    if (!take(&program->streams[ERRORS], ERRORS_MAX, &large))
+        end_stream(&program->streams[ERRORS]);
+}
+
+static void become(char *const argv[], const int ends[STREAMS], pid_t parent)
+{
+    sigset_t none;
+    setpgid(0, 0);
+    host_parent_follow(parent);
+    for (int number = 1; number < NSIG; number++)
+        signal(number, SIG_DFL);
+    sigemptyset(&none);
+    sigprocmask(SIG_SETMASK, &none, NULL);
+    for (int i = 0; i < STREAMS; i++)
+        if (dup2(ends[i], i) < 0)
+            _exit(126);
+    close_range(STDERR_FILENO + 1, UINT_MAX, 0);
+    execvp(argv[0], argv);
+    dprintf(STDERR_FILENO, "%s: cannot be run: %s", argv[0], strerror(errno));
+    _exit(127);
+}
+
+/* The program's ends are closed here in any case. */
+static enum lest_status start(struct program *program, char *const argv[], struct lest_error *err)
+{
+    int ends[STREAMS] = { -1, -1, -1 };
+    enum lest_status status = LEST_OK;
+    for (int i = 0; i < STREAMS && !status; i++) {
+        int pair[2], ours = i == INPUT; /* a pipe is read at its first end */
+        if (pipe2(pair, O_CLOEXEC) < 0) {
+            status = lest_error_set_errno(err, LEST_E_UNAVAILABLE, errno, "%s: cannot be run", argv[0]);
+            break;
+        }
+        program->streams[i].fd = pair[ours];
+        ends[i] = pair[!ours];
+        fcntl(pair[ours], F_SETFL, O_NONBLOCK);
+    }
+    pid_t parent = getpid();
+    program->pid = status ? 0 : fork();
+    if (program->pid < 0) {
+        program->pid = 0;
+        status = lest_error_set_errno(err, LEST_E_UNAVAILABLE, errno, "%s: cannot be run", argv[0]);
+    } else if (!status && program->pid == 0) {
+        become(argv, ends, parent);
+    }
+    if (program->pid)
+        setpgid(program->pid, program->pid);
+    for (int i = 0; i < STREAMS; i++)
+        if (ends[i] >= 0)
+            close(ends[i]);
+    return status;
+}
+
+static bool watch(struct program *program, struct event_base *base, lua_Integer timeout_ms)
+{
+    static const event_callback_fn callbacks[STREAMS] = { on_input, on_output, on_errors };
+    struct timeval after = { (time_t)(timeout_ms / 1000), (suseconds_t)(timeout_ms % 1000 * 1000) };
+    for (int i = 0; i < STREAMS; i++) {
+        struct stream *stream = &program->streams[i];
+        stream->event = event_new(base, stream->fd, (i == INPUT ? EV_WRITE : EV_READ) | EV_PERSIST,
+                                  callbacks[i], program);
+        if (!stream->event || event_add(stream->event, NULL) < 0)
+            return false;
+    }
+    program->timeout = evtimer_new(base, on_timeout, program);
+    program->reaper = evtimer_new(base, on_reaper, program);
+    return program->timeout && program->reaper && evtimer_add(program->timeout, &after) == 0;
+}
+
+int host_program_start(lua_State *L, char *const *argv)
+{
+    static const char *const known[] = { "input", "timeout_ms", "max", "callback", NULL };
+    struct lest_error err;
+    size_t len;
+    lua_getfield(L, 2, "callback");
+    lua_getfield(L, 2, "input");
+    const char *input = luaL_checklstring(L, -1, &len);
+    int callback_idx = lua_gettop(L) - 1;
+    lua_Integer timeout_ms = lestL_opt_integer(L, 2, "timeout_ms", 0);
+    lua_Integer max = lestL_opt_integer(L, 2, "max", OUTPUT_MAX);
+    lestL_check_options(L, 2, known);
+    luaL_argcheck(L, len <= INPUT_MAX, 2, "the input is too large");
+    luaL_argcheck(L, timeout_ms > 0 && timeout_ms <= TIMEOUT_MAX_MS, 2, "timeout_ms is up to ten minutes");
+    luaL_argcheck(L, max > 0 && max <= OUTPUT_MAX, 2, "max is up to 1 MiB");
+    struct lestL_object *object = lestL_new_object(L, &class);
+    struct program *program = object->h = calloc(1, sizeof *program);
+    if (!program)
+        return lestL_no_memory(L);
+    lest_buf_init(&program->streams[INPUT].bytes, INPUT_MAX);
+    lest_buf_init(&program->streams[OUTPUT].bytes, (size_t)max);
+    lest_buf_init(&program->streams[ERRORS].bytes, ERRORS_MAX);
+    for (int i = 0; i < STREAMS; i++)
+        program->streams[i].fd = -1;
+    lestL_callback_set(L, callback_idx, &program->callback);
+    lest_buf_append(&program->streams[INPUT].bytes, input, len);
+    struct event_base *base = net_loop_get0_base(lestL_loop(L));
+    if (lest_buf_status(&program->streams[INPUT].bytes, &err) || start(program, argv, &err))
+        return lestL_fail(L, &err);
+    if (!watch(program, base, timeout_ms))
+        return lestL_no_memory(L);
+    return 1;
+}
+
+void host_program_register(lua_State *L)
+{
+    lestL_class_register(L, &class);
+}

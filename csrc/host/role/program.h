@@ -1,0 +1,20 @@
+/* process.program({ program, arguments... }, { input = text, timeout_ms = n, max = bytes, callback = fn })
+ *   -> program | nil, err
+ *
+ * Runs another program beside the loop: without a shell, found along PATH, in a process group of its own. It
+ * reads `input` and ends with the role. fn(ended) is called once: output and errors are what it wrote, of the
+ * latter the beginning; code is its exit code, or nil with `late` (it took longer than timeout_ms), `large`
+ * (it printed more than max) or `signal` (what ended it). A program that is closed is killed, with what it
+ * started, and calls nothing. */
+#ifndef LEST_HOST_ROLE_PROGRAM_H
+#define LEST_HOST_ROLE_PROGRAM_H
+
+#include <lua.h>
+
+/** The function above; argv is a userdata on top of the stack (process.c), which keeps its strings. */
+int host_program_start(lua_State *L, char *const *argv);
+
+/** Make its class, once a state. */
+void host_program_register(lua_State *L);
+
+#endif

@@ -1,0 +1,155 @@
+--- The backend: asks the CAs that are elsewhere. It has credentials for them and the network, and
+--- no key of a CA, no ledger and no policy. The authority believes it nothing: it says what to ask
+--- for, and checks what comes of it.
+---
+--- A CA's backend is a file beside this one, by the name that the configuration has for it. Its
+--- new(where, options) reads what it needs, as whoever started the server, and gives an object with
+---
+---   issue(request)    -> outcome    the certificate that was approved, and no other
+---   revoke(request)   -> outcome
+---   cacerts()         -> lest.cert[] | nil (it cannot tell) | nil, err
+---
+--- which run in a task and may wait. An outcome is { outcome = "issued", certificate = DER }, or
+--- "revoked", "later" (retry_after, note), "refused", "away" (it was not asked), "failed" (it was,
+--- and nothing came of it) or "unknown" (something may have); detail is for operators.
+local chain = require "lest.server.config.chain"
+local core = require "lest.core"
+local lines = require "lest.server.wire.lines"
+local list = require "lest.base.list"
+local message = require "lest.server.wire.message"
+local request_of = require "lest.server.backend.request"
+local snapshot = require "lest.server.config.snapshot"
+local start_failure = require "lest.server.config.start_failure"
+local task = require "lest.task"
+local terminal = require "lest.base.terminal"
+
+local M = {}
+
+local ORDERS <const> = { order = true }
+local DETAIL_MAX <const> = 990
+local failures <const> = lines.new "backend failed"
+
+---@class lest.backend
+---@field cas table<string, { backend: table, timeout: integer, cert: lest.cert, where: string }>
+---@field channel? lest.channel the authority's
+local Backend = {}
+Backend.__index = Backend
+
+-- ---- one order
+
+local function fitting(text)
+  return text and terminal.line(tostring(text), DETAIL_MAX) or nil
+end
+
+--- Ask a CA, within its time. What goes wrong in between may have been too late.
+local function ask(ca, order)
+  local backend = ca.backend
+  local asking = task.start({ quiet = true }, function()
+    return backend[order.kind](backend, request_of(order))
+  end)
+  local timer <close> = core.loop.timer(ca.timeout * 1000, function() -- luacheck: ignore 211
+    asking:cancel "the CA has not answered in time"
+  end)
+  local ok, outcome = pcall(asking.wait, asking)
+  if ok and type(outcome) == "table" then return outcome end
+  return { outcome = "unknown", detail = ok and "the backend has answered nonsense" or outcome }
+end
+
+--- Answer an order. One whose CA is not here any more was not asked.
+function Backend:on_order(order, channel)
+  local ca = self.cas[order.ca or ""]
+  core.process.beat(order.request_id)
+  local outcome = ca and ask(ca, order) or { outcome = "away", detail = "there is no such CA" }
+  if self.channel ~= channel then return end
+  local packet, problem = message.encode { type = "outcome", number = order.number,
+    outcome = outcome.outcome, certificate = outcome.certificate, note = outcome.note,
+    retry_after = outcome.retry_after, detail = fitting(outcome.detail) }
+  if not packet then
+    failures:write("error", { "id", order.request_id, "message", problem })
+    packet = assert(message.encode { type = "outcome", number = order.number, outcome = "unknown",
+      detail = fitting(problem) })
+  end
+  channel:send(packet)
+end
+
+-- ---- the authority
+
+function Backend:take(channel)
+  if self.channel then self.channel:close() end
+  self.channel = channel
+  channel:on_message(function(packet)
+    local order, problem = message.decode(packet, ORDERS)
+    if not order then
+      core.log.write("error", "bad order from the authority", { "message", problem })
+      return
+    end
+    task.start({ quiet = true }, function()
+      local ok, why = pcall(self.on_order, self, order, channel)
+      if ok then return end
+      failures:write("error", { "id", order.request_id, "message", tostring(why) })
+    end)
+  end)
+  channel:on_close(function()
+    if self.channel ~= channel then return end
+    self.channel = nil
+    core.process.ask_channel()
+  end)
+  channel:send(assert(message.encode { type = "hello" }))
+end
+
+-- ---- start
+
+local function open(config)
+  local cas = {}
+  for _, each in ipairs(chain.cas(config)) do
+    local where, options = table.unpack(each)
+    if options.backend then
+      local backend, err = require("lest.server.backend." .. options.backend).new(where, options,
+        config)
+      if not backend then return nil, err end
+      cas[where:match "^cas%.(.*)$" or ""] = { backend = backend, timeout = options.timeout,
+        cert = core.cert.load(options.cert), where = where }
+    end
+  end
+  return cas
+end
+
+--- Say where a CA elsewhere has another certificate than the configuration: what it issues would be
+--- refused.
+local function compare(ca)
+  local certs, err = ca.backend:cacerts()
+  if err then
+    core.log.write("warning", "CA not reached", { "key", ca.where, "message", tostring(err) })
+  elseif certs and not list.has(certs, ca.cert) then
+    core.log.write("error", "configuration", { "key", ca.where .. ".cert",
+      "message", "the CA says that its certificate is another one: what it issues is refused" })
+  end
+end
+
+function Backend:serve()
+  local is_stopping = false
+  core.process.on_channel(function(channel) self:take(channel) end)
+  local terminate <close> = core.loop.signal(15, function() is_stopping = true end)
+  core.process.ready()
+  for _, name in ipairs(list.sorted_keys(self.cas)) do
+    task.start({ quiet = true }, function() compare(self.cas[name]) end)
+  end
+  while not is_stopping do core.loop.turn() end
+  return terminate and 0
+end
+
+---@param launch table what the host gives a role
+---@return integer exit_code
+function M.main(launch)
+  local config = snapshot.from_json(launch.config, launch.files)
+  core.log.set_level(config.log_level)
+  local cas, err = open(config)
+  local ok = cas ~= nil
+  if ok and launch.user then ok, err = core.process.drop(launch.user) end
+  if ok then ok, err = core.process.harden() end
+  if not ok then return start_failure.report(launch, err) end
+  if launch.check then return 0 end
+  return setmetatable({ cas = cas }, Backend):serve()
+end
+
+return M

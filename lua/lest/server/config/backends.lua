@@ -1,0 +1,71 @@
+--- A CA that is elsewhere, as a configuration has it: what each backend needs beside what all have.
+--- A row of KINDS is a backend; lest/server/backend has a file of the same name for it.
+local duration = require "lest.duration"
+local list = require "lest.base.list"
+local schema = require "lest.base.schema"
+
+local M = {}
+
+local s <const> = schema
+local path = s.string { max = 4000, pattern = "^[^%z]+$", what = "a path" }
+local word = s.string { max = 4000, pattern = "^[^%z]+$", what = "a text without NUL" }
+
+--- What every backend has.
+local function with_common(fields)
+  fields.backend = s.string()
+  fields.cert = path
+  fields.chain = s.optional(path)
+  fields.timeout = s.optional(duration.field { min = 1, max = 600 }, "30s")
+  fields.at_once = s.optional(s.integer { min = 1, max = 64 }, 4)
+  fields.per_minute = s.optional(s.integer { min = 1, max = 100000 }, 600)
+  fields.queue = s.optional(s.integer { min = 1, max = 100000 }, 10000)
+  fields.expires = s.optional(duration.field { min = 60, max = 31536000 }, "7d")
+  return fields
+end
+
+--- repeats: whether the CA, asked again with the same id, gives what it gave before.
+local KINDS <const> = {
+  command = { repeats = true, fields = {
+    command = s.list(word, { min = 1, max = 32, as = '{ "/usr/local/sbin/issue" }' }),
+  } },
+}
+
+local records <const>, all <const> = {}, {}
+for kind, row in pairs(KINDS) do
+  records[kind] = s.record(with_common(row.fields))
+  for key, field in pairs(row.fields) do
+    all[key] = (key == "cert" or field.optional) and field or s.optional(field)
+  end
+end
+local kinds <const> = s.one_of(list.sorted_keys(KINDS))
+all.backend = s.optional(kinds)
+
+--- All keys that any backend has, for who describes them.
+M.fields = all
+
+--- Check a CA that names its backend.
+---@param value table with `backend`
+---@return table|nil ca
+---@return any problem as of a schema's accept()
+function M.accept(value)
+  local kind, problem = kinds.accept(value.backend)
+  if not kind then return nil, { { problem = problem or "must be a string", "backend" } } end
+  local ca
+  ca, problem = records[kind].accept(value)
+  if not ca then return nil, problem end
+  ca.repeats = KINDS[kind].repeats
+  return ca
+end
+
+--- Whether any CA of a configuration is elsewhere.
+---@param config table
+---@return boolean
+function M.any(config)
+  if config.ca.backend then return true end
+  for _, ca in pairs(config.cas) do
+    if ca.backend then return true end
+  end
+  return false
+end
+
+return M
