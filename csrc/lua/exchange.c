@@ -6,7 +6,8 @@
  *   x:respond{ status =, headers = { { name, value } }, body = } -> true | false: gone | nil, err
  *   x:respond{ raw = bytes }  exactly these, and then the end of the connection
  *   x:on_abort(fn)  fn(why [, status, reason]) is called if the answer is no longer waited for; status and
- *                   reason are what the server answered by itself */
+ *                   reason are what the server answered by itself
+ *   x:channel_binding() -> in base64, that of its connection; nil: it has none, or the client has gone */
 #include "lua/exchange.h"
 
 #include "lua/cert.h"
@@ -328,6 +329,15 @@ static int on_abort(lua_State *L)
     return 0;
 }
 
+static int channel_binding(lua_State *L)
+{
+    char text[NET_BINDING_SIZE];
+    if (!net_exchange_binding(check(L)->exchange, text))
+        return 0;
+    lua_pushstring(L, text);
+    return 1;
+}
+
 static int exchange_tostring(lua_State *L)
 {
     struct handle *handle = lestL_test_object(L, 1, &class);
@@ -350,6 +360,7 @@ static const struct lestL_class class = {
                                    { "headers", headers },
                                    { "respond", respond },
                                    { "on_abort", on_abort },
+                                   { "channel_binding", channel_binding },
                                    { NULL, NULL } },
     .getters = (const luaL_Reg[]){ { "id", get_id },
                                    { "method", get_method },

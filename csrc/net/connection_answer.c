@@ -94,4 +94,10 @@ static enum lest_status respond(struct net_exchange *exchange, const struct net_
     return status;
 }
 
-const struct net_carrier net_connection_carrier = { .check = check, .respond = respond };
+static bool binding(const struct net_exchange *exchange, char text[NET_BINDING_SIZE])
+{
+    const struct net_connection *c = exchange->carried_by;
+    return c->stream.ssl && net_binding_write(c->stream.ssl, text);
+}
+
+const struct net_carrier net_connection_carrier = { .check = check, .respond = respond, .binding = binding };

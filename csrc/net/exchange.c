@@ -19,6 +19,11 @@ void net_exchange_free(struct net_exchange *exchange)
     free(exchange);
 }
 
+bool net_exchange_binding(const struct net_exchange *exchange, char text[NET_BINDING_SIZE])
+{
+    return exchange->carried_by && exchange->carrier->binding(exchange, text);
+}
+
 enum lest_status net_exchange_respond(struct net_exchange *exchange, const struct net_answer *answer,
                                       struct lest_error *err)
 {

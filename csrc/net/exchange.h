@@ -4,6 +4,7 @@
 
 #include "base/buf.h"
 #include "http/request.h"
+#include "net/binding.h"
 #include "net/peer.h"
 
 /** Room for the id of a request: random bytes of the server, the process's number, a number, all in hex. */
@@ -56,12 +57,18 @@ struct net_answer {
 /** How answers get to the client, for each protocol that brings requests.
  *  check    whether the protocol can carry this answer, without looking at the client. Error: LEST_E_USAGE
  *  respond  queue the answer, and see to it that the exchange is answered; carried_by is not NULL. Errors:
- *           LEST_E_MALFORMED, LEST_E_NOMEM, after which the client gets a failure in place of the answer */
+ *           LEST_E_MALFORMED, LEST_E_NOMEM, after which the client gets a failure in place of the answer
+ *  binding  as net_exchange_binding; carried_by is not NULL */
 struct net_carrier {
     enum lest_status (*check)(const struct net_answer *answer, struct lest_error *err);
     enum lest_status (*respond)(struct net_exchange *exchange, const struct net_answer *answer,
                                 struct lest_error *err);
+    bool (*binding)(const struct net_exchange *exchange, char text[NET_BINDING_SIZE]);
 };
+
+/** The channel binding of the connection that brought the request, as net_binding_write. False: it has none,
+ *  or the client has gone. */
+bool net_exchange_binding(const struct net_exchange *exchange, char text[NET_BINDING_SIZE]);
 
 /** Answer. Only queued here, sent by the loop.
  *  Errors: LEST_E_CLOSED (the client has gone), LEST_E_USAGE (answered already; a status or header that the

@@ -93,6 +93,7 @@ static const struct wire_field begin_fields[] = {
     REQUIRED("csr", BYTES(1, WIRE_CSR_MAX)),
     OPTIONAL("headers", MAP(16, TEXT(1000, wire_text))),
     PROOFS(OFFERED)
+    OPTIONAL("binding", BYTES(1, 128)), /* of the connection, where the CSR may be linked to it */
     END,
 };
 
@@ -199,6 +200,7 @@ static const struct wire_field answer_fields[] = {
     OPTIONAL("certificate", BYTES(1, 65536)),
     OPTIONAL("serial", ID),
     FLAG("replayed"),
+    FLAG("channel_bound"), /* the CSR is linked to the connection */
     END,
 };
 

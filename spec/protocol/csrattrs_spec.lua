@@ -98,7 +98,7 @@ local function configuration(text)
   end
   for _, name in ipairs { "hook", "none", "bad", "worse", "version" } do
     table.insert(labels, ('%s = { policy = "hooks.lua", profile = "device", '
-      .. 'auth = { "basic" }, csrattrs = '
+      .. 'auth = { "basic" }, channel_binding = "off", csrattrs = '
       .. '{ "challengePassword" } },'):format(name))
   end
   table.insert(labels, [[

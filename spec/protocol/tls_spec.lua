@@ -176,7 +176,7 @@ describe("TLS of the server", function()
     end
   end)
 
-  it("7030-3.5-e 5929-3.1-a refuses to renegotiate, and does not ask for it", function()
+  it("7030-3.5-e 5929-3.1-a 9266-4.2-a refuses to renegotiate, and does not ask for it", function()
     local _, out, err = process.run(("openssl s_client -connect 127.0.0.1:%s -tls1_2")
       :format(server.port), { stdin = "R\nQ\n" })
     assert.matches("no renegotiation", out .. err)

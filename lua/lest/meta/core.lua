@@ -1638,6 +1638,11 @@ function core_server.limits() end
 ---@field aborted string|false why the answer is not waited for any more: "closed", "timeout", "refused", "stopped"
 local exchange = {}
 
+--- The channel binding of its connection, as a CSR carries it (RFC 7030 3.5): base64 of tls-unique,
+--- or with TLS 1.3 of tls-exporter. nil without TLS, or once the client has gone.
+---@return string?
+function exchange:channel_binding() end
+
 --- The first header of this name, in any case.
 ---@param name string
 ---@return string?

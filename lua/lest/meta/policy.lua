@@ -100,8 +100,8 @@
 ---@class lest.request.tls
 ---@field version string "TLSv1.3"
 ---@field cipher string as OpenSSL calls it
----@field channel_bound boolean false: whether the CSR is bound to the connection (RFC 7030 3.5) is not
---- looked at yet
+---@field channel_bound boolean whether the CSR is linked to the connection (RFC 7030 3.5): whoever
+--- signed it knew this very connection. A link to another one is refused, but of an RA
 
 ---@class lest.request.previous
 ---@field certificate lest.cert it, as it was issued

@@ -1,6 +1,7 @@
 --- What must hold of a request before a policy is asked: the CSR's proof of possession, a key and
 --- usages that the label gives, the rules for who renews what.
 local core = require "lest.core"
+local linking = require "lest.server.authority.linking"
 local list = require "lest.base.list"
 local profiles = require "lest.server.authority.profile"
 local record = require "lest.server.authority.record"
@@ -125,6 +126,7 @@ end
 ---@param request lest.authority.request of a proven principal
 function M.check(authority, request)
   check_csr(authority, request)
+  linking.check(request)
   check_compromise(authority, request)
   local check = request.operation.renews and check_renewal or check_enrollment
   check(authority, request)

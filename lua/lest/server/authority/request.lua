@@ -31,6 +31,8 @@ local SHOWN_MAX <const> = 1024
 ---@field device? string whom it is about: the principal that proved itself first, and whose
 --- certificates were renewed since
 ---@field credential? table the live credential of the secret, to be consumed
+---@field secret? string of the proof "challenge", in the CSR
+---@field wrong_link? string the attribute of the CSR that links it to another connection
 ---@field purpose? table what a secret is shown for, and a one-time one bound to: key_hash, label,
 --- operation, kind
 ---@field own? table the ledger's row of the client certificate, where it was issued here

@@ -17,6 +17,7 @@ local json = require "lest.json"
 local kinds = require "lest.server.wire.kinds"
 local limits = require "lest.server.config.limits"
 local lines = require "lest.server.wire.lines"
+local linking = require "lest.server.authority.linking"
 local lost = require "lest.server.authority.lost"
 local message = require "lest.server.wire.message"
 local meters = require "lest.server.authority.meters"
@@ -74,7 +75,7 @@ local function facts_of(request)
   local principal, previous = request.principal, request.previous
   return {
     who = request:who(), device = request:about(), auth = request.proven,
-    approvals = request.approvals,
+    approvals = request.approvals, channel_bound = request.begin.tls.channel_bound,
     previous = previous and {
       certificate = previous:der(), facts = json.decode(request.own.facts),
       expired_for = request.expired_for,
@@ -120,6 +121,7 @@ end
 function Authority:begin(request)
   local begin = request.begin
   request:read_csr()
+  linking.read(request)
   proofs.authenticate(self, request)
   request.is_proven = true
   begin.csr = challenges.masked(request.csr, request.label) or begin.csr

@@ -122,10 +122,11 @@ return {
     profiles = "Instead: several, of which the policy chooses by `policy.approve { profile = ... "
       .. "}`; the first unless told. A renewal keeps the one it has, if that is one of these.",
     auth = "What a client must prove; each entry is enough. `\"certificate\"`, `\"basic\"`, "
-      .. "`\"digest\"`, `\"bearer\"` (a token), `\"challenge\"` (a secret as challengePassword of "
-      .. "the CSR, whose CN says whose it is), or `\"certificate+basic\"` for both, which "
-      .. "may be of two names: `request.principal` is the certificate's, and a policy that wants "
-      .. "one name compares `request.auth.certificate.name` with `request.auth.basic.name`. Where "
+      .. "`\"digest\"`, `\"bearer\"` (a token), `\"challenge\"` (a secret as otpChallenge or "
+      .. "challengePassword of the CSR, whose CN says whose it is), or "
+      .. "`\"certificate+basic\"` for both, which may be of two names: `request.principal` is the "
+      .. "certificate's, and a policy that wants one name compares "
+      .. "`request.auth.certificate.name` with `request.auth.basic.name`. Where "
       .. "a certificate is enough, an Authorization header of no use is logged and ignored.",
     anchors = "Which of the top level's `anchors` count here; absent: all.",
     ca = "Which of the CAs in `cas` signs; absent: `ca`.",
@@ -153,6 +154,13 @@ return {
         .. "without control characters. The ledger calls it `jwt(ISSUER):NAME`.",
       leeway = "By how much the clocks of the issuer and of this server may differ.",
     },
+    channel_binding = "Whether a CSR is linked to the TLS connection that brings it (RFC 7030 "
+      .. "3.5), by tls-unique with TLS 1.2 and tls-exporter with TLS 1.3: `\"required\"` refuses "
+      .. "one that is not, and asks for it in `csrattrs`; `\"verified\"` refuses one that is "
+      .. "linked to another; `\"off\"` does not look, as behind a proxy that ends TLS, or where "
+      .. "challengePassword is for the policy. `request.tls.channel_bound` tells the policy. An RA "
+      .. "of this server (id-kp-cmcRA) may send on what others have linked to their connection "
+      .. "to it.",
     digest_first = "Whether a client is asked for Digest before all else, and in the form of RFC "
       .. "2617, which is of MD5: for one that reads the first challenge alone, as Bouncy Castle.",
     realm = "The realm that a client is asked for a password in. Credentials for Digest are of the "

@@ -123,6 +123,7 @@ local label = s.record {
   renews = s.optional(s.list(s.string { max = 128 }, { min = 1, single = true })),
   csrattrs = s.optional(s.list(csrattrs_entry, { max = 64 })),
   bearer = s.optional(bearer),
+  channel_binding = s.optional(s.one_of { "required", "verified", "off" }, "verified"),
   digest_first = s.optional(s.boolean(), false),
   realm = s.optional(s.string { max = 64, pattern = '^[^%c"\\]+$', what = "a realm" }, "lest"),
   wrap = s.optional(s.custom("a number of columns", columns), "auto"),

@@ -1,5 +1,6 @@
 --- What a worker makes of its configuration, once: TLS, the limits, the labels.
 local chain = require "lest.server.config.chain"
+local challenges = require "lest.server.wire.challenges"
 local core = require "lest.core"
 local hooks = require "lest.server.worker.hooks"
 local keypair = require "lest.server.config.keypair"
@@ -18,7 +19,7 @@ local blame <const> = start_failure.blame
 ---@field options table of the configuration
 ---@field accepts table<string, boolean> the kinds of proof that it takes
 ---@field cacerts string DER of the bag
----@field csrattrs string|false DER, where no hook says otherwise
+---@field csrattrs string|nil DER, where no hook says otherwise
 ---@field policy table its hooks, file and hash
 ---@field shadow? table likewise: what decides nothing
 
@@ -34,7 +35,9 @@ function M.label(config, name)
   local bag, err = chain.of_label(config, options)
   if bag then label.cacerts, err = core.pkcs7.encode(bag) end
   if not label.cacerts then return nil, err end
-  label.csrattrs = options.csrattrs and core.base64.decode(options.csrattrs)
+  label.csrattrs, err = challenges.named(options.csrattrs and core.base64.decode(options.csrattrs)
+    or nil, label)
+  if err then return nil, err end
   return label
 end
 

@@ -68,7 +68,8 @@ local function print_asked(found)
   local asked = found.asked
   local tls = asked.tls or {}
   say("asked", ("%s, label %s, from %s%s"):format(asked.operation, asked.label,
-    asked.address or "?", given(tls.version, ", %s") .. given(tls.cipher, " %s")))
+    asked.address or "?", given(tls.version, ", %s") .. given(tls.cipher, " %s")
+      .. (tls.channel_bound and ", to which the CSR is linked" or "")))
   if asked.subject or asked.san then say("for", names_of(asked.subject, asked.san)) end
   if asked.key_type then say("key", asked.key_type) end
   if asked.renews then say("renews", asked.renews) end

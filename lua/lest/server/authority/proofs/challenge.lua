@@ -1,6 +1,5 @@
 --- The proof "challenge": the secret of a credential as otpChallenge (RFC 7894 3.1) or
 --- challengePassword (RFC 2985 5.4.1) of the CSR, whose common name says whose it is.
-local challenges = require "lest.server.wire.challenges"
 local proof = require "lest.server.authority.proofs.credential"
 local refusal = require "lest.server.wire.refusal"
 
@@ -16,7 +15,7 @@ function M.prove(authority, request)
   end
   proof.start(request, "challenge")
   proof.take(authority, request, proof.check(authority, request,
-    { username = name, password = challenges.secret(csr) }))
+    { username = name, password = request.secret }))
 end
 
 return M

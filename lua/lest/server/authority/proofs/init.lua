@@ -1,6 +1,5 @@
 --- Who asks: each kind of proof that the worker passes on and the label takes is proven here, by
 --- the file of its name; the worker is believed about none.
-local challenges = require "lest.server.wire.challenges"
 local kinds = require "lest.server.wire.kinds"
 local refusal = require "lest.server.wire.refusal"
 
@@ -16,7 +15,7 @@ end
 ---@param request lest.authority.request whose proven, principal and ledger_name are filled
 function M.authenticate(authority, request)
   local begin, accepts = request.begin, request.label.accepts
-  if not (begin.challenge and challenges.secret(request.csr)) then begin.challenge = nil end
+  if not (begin.challenge and request.secret) then begin.challenge = nil end
   for _, kind in ipairs(kinds.list) do
     local name = kind.name
     local offered = begin[name]

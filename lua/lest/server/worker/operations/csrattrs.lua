@@ -1,5 +1,6 @@
 --- csrattrs (RFC 7030 4.5): what the label wants in a CSR, by the policy's hook or as configured.
 local answer = require "lest.server.worker.answer"
+local challenges = require "lest.server.wire.challenges"
 local core = require "lest.core"
 local decision = require "lest.server.worker.decision"
 local lines = require "lest.server.wire.lines"
@@ -30,6 +31,7 @@ local function wanted(worker, exchange, request)
   if ok then
     local encoded
     encoded, der, err = pcall(core.csrattrs.encode, list)
+    if encoded and der then der, err = challenges.named(der, label) end
     if encoded and der then return der end
   end
   refusal.raise_memory(err or der)

@@ -36,6 +36,9 @@ local function begin_packet(exchange, request, der)
     type = "begin", id = request.id, operation = request.operation, label = request.label.name,
     address = exchange.address, tls = request.tls, csr = der,
     headers = request.headers,
+    binding = request.csr
+      and challenges.may_link(request.csr, request.label.options.channel_binding)
+      and exchange:channel_binding() or nil,
   }
   for kind, proof in pairs(request.offered) do begin[kind] = proof end
   -- A password is the authority's from here on: neither a policy nor an operator finds it.
@@ -164,6 +167,7 @@ function M.answer(worker, exchange, request)
   local masked = challenges.masked(request.csr, request.label)
   if masked then request.csr = assert(core.csr.parse(masked, { key_later = true })) end
   request.who, request.device = result.who, result.device
+  request.tls.channel_bound = result.channel_bound or false
   if not result.certificate then result = judge(worker, exchange, request, result) end
   request.verdict, request.serial = result.verdict, result.serial
   request.device = result.device
