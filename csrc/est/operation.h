@@ -13,7 +13,7 @@
     X(SIMPLEREENROLL, "simplereenroll", HTTP_POST, true, EST_TYPE_CSR, EST_TYPE_ISSUED)                      \
     X(CSRATTRS, "csrattrs", HTTP_GET, true, NULL, EST_TYPE_CSRATTRS)                                         \
     X(FULLCMC, "fullcmc", HTTP_POST, false, EST_TYPE_CMC_REQUEST, EST_TYPE_CMC_RESPONSE)                     \
-    X(SERVERKEYGEN, "serverkeygen", HTTP_POST, false, EST_TYPE_CSR, EST_TYPE_MIXED)
+    X(SERVERKEYGEN, "serverkeygen", HTTP_POST, true, EST_TYPE_CSR, EST_TYPE_MIXED)
 
 /** Media types as they are sent, to the letter: some clients compare them whole. Of the two bags only what
  *  was issued has the parameter (RFC 7030 4.1.3 and 4.2.3). */

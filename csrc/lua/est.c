@@ -2,9 +2,11 @@
 #include "base/base64.h"
 #include "est/body.h"
 #include "est/media.h"
+#include "est/mixed.h"
 #include "est/path.h"
 #include "lua/binding.h"
 #include "lua/http.h"
+#include "lua/pki.h"
 
 enum { BODY_MAX = 16 * 1024 * 1024, WRAP = 64 };
 
@@ -128,6 +130,60 @@ static void set_text(lua_State *L, const char *key, const char *text)
     lua_setfield(L, -2, key);
 }
 
+enum { MIXED_PARTS_MAX = 4 };
+
+/* est.mixed_encode({ { type =, der = }, ... } [, wrap = 64 [, transfer_encoding = true]]): body, type */
+static int mixed_encode(lua_State *L)
+{
+    static const char *const known[] = { "type", "der", NULL };
+    struct est_content contents[MIXED_PARTS_MAX];
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_Integer wrap = luaL_optinteger(L, 2, WRAP);
+    bool transfer_encoding = lua_isnoneornil(L, 3) || lua_toboolean(L, 3);
+    luaL_argcheck(L, wrap >= 0 && wrap % 4 == 0, 2, "a multiple of 4, or 0 for one line");
+    size_t count = lua_rawlen(L, 1);
+    luaL_argcheck(L, count >= 1 && count <= MIXED_PARTS_MAX, 1, "1 to 4 parts");
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, 1, (lua_Integer)i + 1);
+        lestL_check_options(L, -1, known);
+        struct pki_bytes der = lestL_opt_bytes(L, -1, "der");
+        contents[i].type = lestL_opt_string(L, -1, "type", NULL);
+        luaL_argcheck(L, contents[i].type && der.data, 1, "a part has a type and its DER");
+        contents[i].der = der.data;
+        contents[i].len = der.len;
+        lua_pop(L, 1); /* the list keeps it alive */
+    }
+    struct lest_buf *out = lestL_buf(L, BODY_MAX);
+    est_mixed_encode(contents, count, (size_t)wrap, transfer_encoding, out);
+    int results = lestL_push_buf(L, out);
+    if (results != 1)
+        return results;
+    lua_pushliteral(L, EST_MIXED_TYPE);
+    return 2;
+}
+
+/* est.mixed_decode(content_type, body): { { type = "application/pkcs8" or nil, body = bytes }, ... }; or nil,
+ * error */
+static int mixed_decode(lua_State *L)
+{
+    struct lest_error err;
+    struct est_part parts[EST_MIXED_PARTS_MAX];
+    size_t count;
+    struct http_slice body = check_slice(L, 2);
+    if (est_mixed_decode(check_slice(L, 1), body.data, body.len, parts, &count, &err))
+        return lestL_fail(L, &err);
+    lua_createtable(L, (int)count, 0);
+    for (size_t i = 0; i < count; i++) {
+        lua_createtable(L, 0, 2);
+        if (parts[i].type[0])
+            set_text(L, "type", parts[i].type);
+        lua_pushlstring(L, parts[i].body.data, parts[i].body.len);
+        lua_setfield(L, -2, "body");
+        lua_rawseti(L, -2, (lua_Integer)i + 1);
+    }
+    return 1;
+}
+
 static void push_operations(lua_State *L)
 {
     lua_createtable(L, 0, EST_OPERATION_COUNT);
@@ -164,6 +220,8 @@ int lestL_open_est(lua_State *L)
                                           { "media_type", lestL_http_media_type },
                                           { "body_decode", body_decode },
                                           { "body_encode", body_encode },
+                                          { "mixed_encode", mixed_encode },
+                                          { "mixed_decode", mixed_decode },
                                           { NULL, NULL } };
     luaL_newlib(L, functions);
     push_operations(L);

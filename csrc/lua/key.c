@@ -15,6 +15,13 @@ struct pki_key *lestL_check_key(lua_State *L, int idx)
     return lestL_check_object(L, idx, &class);
 }
 
+void lestL_push_key(lua_State *L, struct pki_key **key)
+{
+    struct lestL_object *object = lestL_new_object(L, &class);
+    object->h = *key;
+    *key = NULL;
+}
+
 static int push_result(lua_State *L, struct lestL_object *object, struct pki_key *key,
                        enum lest_status status, const struct lest_error *err)
 {
@@ -133,6 +140,13 @@ static int public_der(lua_State *L)
     return 1;
 }
 
+/* k.hash: as csr.key_hash and cert.key_hash */
+static int get_hash(lua_State *L)
+{
+    lestL_push_key_hash(L, pki_key_spki(lestL_check_key(L, 1)));
+    return 1;
+}
+
 static int get_type(lua_State *L)
 {
     lua_pushstring(L, lestL_check_key(L, 1)->type);
@@ -165,9 +179,9 @@ static int tostring(lua_State *L)
 static const luaL_Reg methods[] = {
     { "save", save }, { "pem", pem }, { "der", der }, { "public_der", public_der }, { NULL, NULL }
 };
-static const luaL_Reg getters[] = { { "type", get_type },
-                                    { "security_bits", get_security_bits },
-                                    { NULL, NULL } };
+static const luaL_Reg getters[] = {
+    { "type", get_type }, { "hash", get_hash }, { "security_bits", get_security_bits }, { NULL, NULL }
+};
 static const luaL_Reg meta[] = { { "__eq", equal }, { "__tostring", tostring }, { NULL, NULL } };
 
 static const struct lestL_class class = {

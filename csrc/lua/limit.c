@@ -10,6 +10,7 @@
  * With a slice it also yields each so many milliseconds, to be resumed when others had their turn. */
 #include "lua/limit.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 #include "lua/binding.h"
@@ -17,6 +18,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 /* HOOK_COUNT  instructions, of a hook that counts
  * STALL_MS  past a slice's end where Lua cannot yield, as in a comparison of table.sort */
@@ -40,6 +42,8 @@ void *lestL_limit_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
     if (!ptr)
         old_size = 0; /* Lua passes the kind of the new object here */
     if (new_size == 0) {
+        if (allocator->wipes)
+            lest_wipe(ptr, old_size);
         free(ptr);
         allocator->used -= old_size;
         return NULL;
@@ -49,7 +53,12 @@ void *lestL_limit_alloc(void *ud, void *ptr, size_t old_size, size_t new_size)
         allocator->denied = true;
         return NULL;
     }
-    void *grown = ptr ? realloc(ptr, new_size) : malloc(new_size);
+    void *grown = ptr && !allocator->wipes ? realloc(ptr, new_size) : malloc(new_size);
+    if (grown && ptr && allocator->wipes) {
+        memcpy(grown, ptr, old_size < new_size ? old_size : new_size);
+        lest_wipe(ptr, old_size);
+        free(ptr);
+    }
     if (grown)
         allocator->used += new_size - old_size;
     return grown;
@@ -59,6 +68,14 @@ static struct lestL_allocator *allocator_of(lua_State *L)
 {
     void *ud;
     return lua_getallocf(L, &ud) == lestL_limit_alloc ? ud : NULL;
+}
+
+bool lestL_limit_wipe_freed(lua_State *L)
+{
+    struct lestL_allocator *allocator = allocator_of(L);
+    if (allocator)
+        allocator->wipes = true;
+    return allocator != NULL;
 }
 
 static void close_limit(void *h)

@@ -28,6 +28,9 @@ enum lest_status lestL_to_san(lua_State *L, int idx, struct lest_buf *out,
 /** The open lest.key at idx, or raise. */
 struct pki_key *lestL_check_key(lua_State *L, int idx);
 
+/** Push a key as a lest.key, which takes it: *key is NULL then. */
+void lestL_push_key(lua_State *L, struct pki_key **key);
+
 /** What csr.build and issuer:issue read alike from an option table. Absent ones have data NULL; key_usage is
  * 0 where none is given. Borrowed from the table and from buffers left on the stack. */
 struct lestL_plan {

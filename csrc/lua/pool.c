@@ -2,11 +2,14 @@
  *
  *   pool.new{ threads = 2, queue = 64 } -> pool | nil, err
  *   p:scrypt(password, salt, callback [, { n =, r =, p = }]) -> true | nil, err (unavailable: full)
- *     calls callback(hash) or callback(nil, err), once, from the loop; never if the pool is closed first */
+ *     calls callback(hash) or callback(nil, err), once, from the loop; never if the pool is closed first
+ *   p:generate(spec, callback) -> true | nil, err
+ *     likewise with callback(key): key.generate(spec), which takes seconds for some kinds */
 #include "net/pool.h"
 
 #include "lua/binding.h"
 #include "lua/loop.h"
+#include "lua/pki.h"
 #include "lua/secret.h"
 #include "pki/key/secret.h"
 
@@ -121,9 +124,85 @@ static int pool_scrypt(lua_State *L)
     return 1;
 }
 
+struct generate_job {
+    struct net_job job;
+    struct lestL_callback callback;
+    char *spec;
+    struct pki_key *key;
+    enum lest_status status;
+    struct lest_error err;
+};
+
+static void free_generate(void *h)
+{
+    struct generate_job *job = h;
+    lestL_callback_clear(&job->callback);
+    pki_key_free(job->key);
+    free(job->spec);
+    free(job);
+}
+
+static const struct lestL_class generate_class = { .name = "lest.pool.key_job", .close = free_generate };
+
+static void run_generate(struct net_job *base)
+{
+    struct generate_job *job = (struct generate_job *)base;
+    job->status = pki_key_generate(job->spec, &job->key, &job->err);
+}
+
+static int answer_generate(lua_State *L)
+{
+    struct generate_job *job = lua_touserdata(L, 2);
+    lua_settop(L, 1);
+    if (job->status) {
+        lua_pushnil(L);
+        lestL_push_error(L, &job->err);
+        lua_call(L, 2, 0);
+    } else {
+        lestL_push_key(L, &job->key);
+        lua_call(L, 1, 0);
+    }
+    return 0;
+}
+
+static void done_generate(struct net_job *base, bool ran)
+{
+    struct generate_job *job = (struct generate_job *)base;
+    lua_State *L = ran ? lestL_callback_push(&job->callback) : NULL;
+    if (L) {
+        lua_pushcfunction(L, answer_generate);
+        lua_insert(L, -2);
+        lua_pushlightuserdata(L, job);
+        lestL_call(L, 2, 0, "generate");
+    }
+    free_generate(job);
+}
+
+static int pool_generate(lua_State *L)
+{
+    struct lest_error err;
+    size_t len;
+    struct net_pool *pool = lestL_check_object(L, 1, &pool_class);
+    const char *spec = luaL_checklstring(L, 2, &len);
+    luaL_argcheck(L, strlen(spec) == len, 2, "the kind of a key has no NUL");
+    luaL_checktype(L, 3, LUA_TFUNCTION);
+    struct lestL_object *object = lestL_new_object(L, &generate_class);
+    struct generate_job *job = object->h = calloc(1, sizeof *job);
+    if (!job)
+        return lestL_no_memory(L);
+    job->job = (struct net_job){ .run = run_generate, .done = done_generate };
+    job->spec = copy(L, spec, len + 1);
+    lestL_callback_set(L, 3, &job->callback);
+    if (net_pool_submit(pool, &job->job, &err))
+        return lestL_fail(L, &err);
+    object->h = NULL;
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 static const struct lestL_class pool_class = {
     .name = "lest.pool",
-    .methods = (const luaL_Reg[]){ { "scrypt", pool_scrypt }, { NULL, NULL } },
+    .methods = (const luaL_Reg[]){ { "scrypt", pool_scrypt }, { "generate", pool_generate }, { NULL, NULL } },
     .close = close_pool,
 };
 
@@ -148,6 +227,7 @@ int lestL_open_pool(lua_State *L)
 {
     static const luaL_Reg functions[] = { { "new", new_pool }, { NULL, NULL } };
     lestL_class_register(L, &job_class);
+    lestL_class_register(L, &generate_class);
     lestL_class_register(L, &pool_class);
     luaL_newlib(L, functions);
     return 1;

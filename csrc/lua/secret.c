@@ -3,6 +3,7 @@
 
 #include "base/hex.h"
 #include "lua/binding.h"
+#include "lua/limit.h"
 
 #include <string.h>
 
@@ -121,12 +122,25 @@ static int scrypt(lua_State *L)
     return 1;
 }
 
+/* secret.wipe_freed() -> whether from now on all memory that Lua gives back is overwritten first: for a
+ * process in which private keys are strings for a while */
+static int wipe_freed(lua_State *L)
+{
+    lua_pushboolean(L, lestL_limit_wipe_freed(L));
+    return 1;
+}
+
 int lestL_open_secret(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "random", random_text },      { "random_bytes", random_bytes },
-                                          { "sha256", sha256 },           { "md5", md5 },
-                                          { "hmac_sha256", hmac_sha256 }, { "equal", equal },
-                                          { "scrypt", scrypt },           { NULL, NULL } };
+    static const luaL_Reg functions[] = { { "random", random_text },
+                                          { "random_bytes", random_bytes },
+                                          { "sha256", sha256 },
+                                          { "md5", md5 },
+                                          { "hmac_sha256", hmac_sha256 },
+                                          { "equal", equal },
+                                          { "scrypt", scrypt },
+                                          { "wipe_freed", wipe_freed },
+                                          { NULL, NULL } };
     luaL_newlib(L, functions);
     return 1;
 }

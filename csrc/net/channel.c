@@ -1,5 +1,6 @@
 #include "net/channel.h"
 
+#include "base/buf.h"
 #include "base/clock.h"
 #include "base/log.h"
 
@@ -39,6 +40,7 @@ static void drop_first(struct net_channel *channel)
     channel->first = message->next;
     channel->queued--;
     channel->queued_bytes -= message->len;
+    lest_wipe(message->data, message->len); /* it may hold a secret */
     free(message);
 }
 
@@ -111,6 +113,7 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         if (got <= 0)
             break;
         channel->handlers.message(channel->handlers.arg, channel->inbox, (size_t)got);
+        lest_wipe(channel->inbox, (size_t)got);
     }
     if (ended && !channel->released)
         end(channel);

@@ -26,7 +26,7 @@ static void destroy(struct net_connection *c)
     net_stream_close(&c->stream);
     net_peer_free(c->peer);
     lest_buf_wipe(&c->in);
-    lest_buf_free(&c->out);
+    lest_buf_wipe(&c->out);
     free(c);
     service->changed(service);
     net_service_unref(service);

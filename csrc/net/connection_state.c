@@ -47,7 +47,7 @@ void net_connection_finish(struct net_connection *c)
         return;
     net_stream_shutdown(&c->stream);
     lest_buf_wipe(&c->in);
-    lest_buf_free(&c->out);
+    lest_buf_wipe(&c->out);
     c->state = c->ended ? NET_CLOSED : NET_LINGER;
     c->linger_left = LINGER_MAX_BYTES;
     net_connection_set_deadline(c, LINGER_MS);

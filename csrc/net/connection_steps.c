@@ -160,7 +160,7 @@ static enum net_io flush(struct net_connection *c)
             return io;
         c->out_done += done;
     }
-    lest_buf_free(&c->out);
+    lest_buf_wipe(&c->out);
     c->out_done = 0;
     return NET_IO_DONE;
 }

@@ -24,6 +24,7 @@
 #define NAME        TEXT(64, wire_name)
 #define LABEL       TEXT(128, wire_label)
 #define REASON      TEXT(1000, wire_text)
+#define KEY_KIND    TEXT(64, wire_text) /* as "ec:P-256" */
 #define PRINCIPAL   BYTES(0, 1024) /* as a certificate or a client says it */
 #define CERTIFICATE BYTES(1, WIRE_CERTIFICATE_MAX)
 #define NOTE        TEXT(1000, wire_text) /* a backend's own, to be given it again */
@@ -74,7 +75,7 @@ static const struct wire_field anchored_fields[] = {
 #define PROVEN(kind, offered, proven)  OPTIONAL(kind, proven),
 
 static const char *const kinds[] = { PROOFS(KIND) NULL };
-static const char *const operations[] = { "simpleenroll", "simplereenroll", NULL };
+static const char *const operations[] = { "simpleenroll", "simplereenroll", "serverkeygen", NULL };
 static const char *const verdicts[] = { "approve", "reject", "pending", "unavailable", "error", NULL };
 
 static const struct wire_field tls_fields[] = {
@@ -130,6 +131,7 @@ static const struct wire_field finish_fields[] = {
     OPTIONAL("asked_at", INTEGER(0, 253402300799)), /* the last second of the year 9999 */
     OPTIONAL("trace", TEXT(32768, wire_json_list)),   /* lest/base/trace.lua writes and reads it, */
     OPTIONAL("outside", TEXT(98304, wire_json_list)), /* and this */
+    OPTIONAL("key", KEY_KIND), /* of one that is to be made */
     OPTIONAL("ca", NAME),
     END,
 };
@@ -149,6 +151,7 @@ static const struct wire_field shadow_fields[] = {
     OPTIONAL("duration_us", INTEGER(0, INT64_MAX)),
     OPTIONAL("rule", TEXT(256, wire_text)),
     OPTIONAL("missing", REASON), /* what it asked and nobody could answer */
+    OPTIONAL("key", KEY_KIND),
     OPTIONAL("ca", NAME),
     END,
 };
@@ -201,6 +204,8 @@ static const struct wire_field answer_fields[] = {
     OPTIONAL("serial", ID),
     FLAG("replayed"),
     FLAG("channel_bound"), /* the CSR is linked to the connection */
+    OPTIONAL("key", BYTES(1, WIRE_PRIVATE_KEY_MAX)), /* that was made: PKCS#8, */
+    FLAG("enveloped"),                       /* or an EnvelopedData for the client alone */
     END,
 };
 

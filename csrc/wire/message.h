@@ -22,6 +22,7 @@ enum {
     WIRE_SIZE_MAX = 200000, /* of a packet; the kernel's own limit for one is 212,960 */
     WIRE_CSR_MAX = 65536,
     WIRE_SECRET_MAX = 1024,
+    WIRE_PRIVATE_KEY_MAX = 32768, /* of a private key, also in an envelope */
     WIRE_TOKEN_MAX = 8192,
     WIRE_CERTIFICATE_MAX = 32768,
     WIRE_CHAIN_MAX = 24,     /* the longest path that is verified (PKI_PATH_DEPTH_MAX), and some besides */

@@ -14,6 +14,7 @@
 local connection = require "lest.client.connection"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local keygen = require "lest.client.keygen"
 local options_of = require "lest.client.options"
 local plan_module = require "lest.client.plan"
 local recorder = require "lest.client.recorder"
@@ -127,7 +128,7 @@ function Client:csrattrs(options)
   end)
 end
 
-local function planned(self, operation, plan, options, renewal)
+local function planned(self, operation, plan, options, renewal, read)
   local deadline = wait.deadline(options)
   local patient, wishes = deadline ~= nil, nil
   local asked = options.csrattrs == false
@@ -142,7 +143,7 @@ local function planned(self, operation, plan, options, renewal)
       asked = true
     end
     return plan_module.build(plan, wishes)
-  end)
+  end, read)
 end
 
 --- Get a certificate (RFC 7030 4.2.1): for a key and names, or for a finished CSR.
@@ -200,6 +201,52 @@ function Client:reenroll(options)
   local plan = { key = options.key or self.key, digest = options.digest, change = options.change,
     subject_der = self.cert.subject_der, san_der = self.cert.san_der }
   return planned(self, "simplereenroll", plan, options, true)
+end
+
+---@class lest.client.keygen
+---@field key? string the kind of key that is wished for, "ec:P-256" if absent; the server chooses
+---@field subject? lest.name_like
+---@field san? string[] "DNS:host", "IP:192.0.2.1"
+---@field csr_key? lest.key what signs the request, which says nothing of the key that is made: with
+--- the same one, a request that waits is found again by another client; absent: one for this call
+---@field key_usage? string[] and further fields of lest.csr_plan, as enroll() takes them
+---@field wait? string|integer how long to wait for a pending request, or a server that is busy or
+--- away
+---@field csrattrs? boolean false: do not ask the server what it wants in a request
+
+local KIND <const> = "ec:P-256"
+
+--- Have the server make a key, and get it with its certificate (RFC 7030 4.4): for devices that
+--- cannot make good keys. The key was in the server and on the way: prefer enroll().
+---   local cert, key = client:serverkeygen {
+---     subject = "CN=device001", key = "ec:P-256" }
+--- A lost answer is a lost key: asking again gets another.
+---@param what lest.client.keygen
+---@return lest.cert? cert verified, with its chain; it is the key's
+---@return lest.key|lest.error key or the error
+---@return string[]? changed what the server changed of the names
+function Client:serverkeygen(what)
+  options_of.check("client:serverkeygen", what, options_of.serverkeygen)
+  local ok, err = self:open { wait = what.wait }
+  if ok then ok, err = keygen.may_ask(self) end
+  if not ok then return nil, err end
+  local plan = {}
+  for name, value in pairs(what) do
+    if name ~= "wait" and name ~= "csrattrs" and name ~= "csr_key" then plan[name] = value end
+  end
+  plan.key = what.csr_key
+  if not plan.key then
+    plan.key, err = core.key.generate(what.key or KIND)
+    if not plan.key then return nil, err end
+  end
+  plan.challenge_password = plan.challenge_password or self.options.challenge
+  ok, err = session.may_challenge(self, plan)
+  if not ok then return nil, err end
+  self.notify("warning", "the key will come without encryption of its own: TLS alone protects it")
+  core.secret.wipe_freed()
+  local cert, changed, key = planned(self, "serverkeygen", plan, what, false, keygen.read)
+  if not cert then return nil, changed end
+  return cert, key, changed
 end
 
 --- Open a connection to be driven by hand, verified as all others of this client; a client may have

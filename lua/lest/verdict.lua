@@ -37,16 +37,17 @@ local facts = s.optional(s.custom('a table, as { site = "Berlin" }', function(va
   if type(value) == "table" then return value end
 end))
 local profile = s.optional(s.string { max = 64 })
+local key_kind = s.optional(s.string { max = 64, what = 'a kind of key, as "ec:P-256"' })
 local ca = s.optional(s.string { max = 64 })
 local period = s.optional(duration.field { min = 1 })
 
 local shapes <const> = {
   approve = s.record {
     reason = reason, detail = detail, profile = profile, ca = ca, lifetime = period,
-    subject = subject, san = san, facts = facts, renewal = s.optional(s.boolean()),
+    subject = subject, san = san, facts = facts, renewal = s.optional(s.boolean()), key = key_kind,
   },
   consent = s.record { reason = reason, detail = detail, profile = profile, ca = ca,
-    lifetime = period },
+    lifetime = period, key = key_kind },
   reject = s.record { reason = reason, detail = detail },
   pending = s.record { reason = reason, detail = detail, retry_after = period, expires = period,
     needed = s.optional(s.integer { min = 1, max = 64 }) },
@@ -64,6 +65,7 @@ local OTHER_OPTIONS <const> = {
   lifetime = { as = 'lifetime = "90d"', "days", "duration", "expires", "not_after", "ttl",
     "validity" },
   retry_after = { as = 'retry_after = "10m"', "after", "delay", "retry", "wait" },
+  key = { as = 'key = "ec:P-256"', "key_type", "keytype", "key_kind", "server_key" },
   expires = { as = 'expires = "7d"', "lifetime", "timeout", "ttl" },
   needed = { as = "needed = 2", "approvals", "count", "operators", "required" },
   reason = { as = 'reason = "..."', "message", "msg", "text", "why", "error" },

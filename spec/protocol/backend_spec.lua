@@ -277,6 +277,9 @@ describe("the configuration of a CA elsewhere", function()
     assert.truthy(err:find("did you mean 'far'?", 1, true), err)
     _, err = check(good, [[ca = "far", cas = { "far" }]])
     assert.truthy(err:find("stands beside 'ca'", 1, true), err)
+    _, err = check(good, nil, 'profiles = { device = { lifetime = "1d", keys = "ec:P-256", '
+      .. 'server_keys = "ec:P-256" } },')
+    assert.truthy(err:find("keys are made for CAs of this server alone", 1, true), err)
     if host.is_root then
       _, err = check(good, nil, "backend_user = 0,")
       assert.truthy(err:find("backend_user", 1, true), err)

@@ -129,8 +129,8 @@ Ca.__close = Ca.close
 ---@return support.server
 function M.server(options)
   return support.make { policy = options.policy, files = options.files, config = function(text)
-    text = text:gsub("labels = {\n", function(line)
-      return ("cas = { far = { %s } },\n %s %s\n  %s"):format(options.backend,
+    text = text:gsub("\n}%s*$", function(line)
+      return ("\n  cas = { far = { %s } },\n %s %s\n%s"):format(options.backend,
         host.is_root and "backend_user = 54321," or "", options.top or "", line)
     end, 1)
     return (text:gsub('profile = "device"', 'profile = "device", '

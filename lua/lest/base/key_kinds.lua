@@ -61,6 +61,25 @@ function M.accept(value)
     and (": write '%s'"):format(made.type) or M.hint(value))
 end
 
+-- Making longer keys of RSA takes minutes.
+local RSA_MADE_MAX <const> = 8192
+
+--- A kind of keys that can be made here: accept(), but for a range and very long keys of RSA.
+---@param value any
+---@return string|nil spec
+---@return string|nil problem nil where it is no text
+function M.makeable(value)
+  local spec, problem = M.accept(value)
+  if not spec then return nil, problem end
+  local bits = spec:match "^rsa:(.*)$"
+  if bits and not bits:find "^%d+$" then
+    return nil, ("'%s' is a range, and a key that is made has one size"):format(spec)
+  elseif bits and tonumber(bits) > RSA_MADE_MAX then
+    return nil, ("'%s' takes too long to make: %d bits at most"):format(spec, RSA_MADE_MAX)
+  end
+  return spec
+end
+
 --- Whether a key's type is of a kind that accept() took.
 ---@param spec string
 ---@param type string as of lest.csr

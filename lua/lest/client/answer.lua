@@ -123,18 +123,18 @@ function M.error(response, fields)
   }
 end
 
-local function unreadable(response, cause)
+--- The error of a successful answer in which something cannot be read.
+---@param response lest.http.response
+---@param cause lest.error
+---@return nil
+---@return lest.error
+function M.unreadable(response, cause)
   return fail("protocol", "the answer cannot be read",
     { status = response.status, cause = cause })
 end
 
---- The DER in a successful answer. Its media type must be the operation's; its body may be base64
---- in any lines, PEM or raw DER.
----@param response lest.http.response
----@param operation string
----@return string? der
----@return lest.error? err
-function M.body(response, operation)
+--- Whether the media type of a successful answer is the operation's, and nothing is coded.
+local function check_type(response, operation)
   local content_type = response:header "Content-Type"
   if not core.est.response_media_fits(operation, content_type) then
     local shown = content_type and "'" .. M.clean(content_type) .. "'" or "without a Content-Type"
@@ -146,9 +146,36 @@ function M.body(response, operation)
     return nil, M.error(response, { code = "protocol",
       message = "the answer has a content coding that nobody asked for" })
   end
-  local der, err = core.est.body_decode(response.body)
+  return true
+end
+
+--- The DER in a successful answer. Its media type must be the operation's; its body may be base64
+--- in any lines, PEM or raw DER.
+---@param response lest.http.response
+---@param operation string
+---@return string? der
+---@return lest.error? err
+function M.body(response, operation)
+  local ok, err = check_type(response, operation)
+  if not ok then return nil, err end
+  local der
+  der, err = core.est.body_decode(response.body)
   if der then return der end
-  return unreadable(response, err)
+  return M.unreadable(response, err)
+end
+
+--- The parts of a multipart answer.
+---@param response lest.http.response
+---@param operation string
+---@return { type: string?, body: string }[]?
+---@return lest.error? err
+function M.parts(response, operation)
+  local ok, err = check_type(response, operation)
+  if not ok then return nil, err end
+  local parts
+  parts, err = core.est.mixed_decode(response:header "Content-Type", response.body)
+  if parts then return parts end
+  return M.unreadable(response, err)
 end
 
 --- The certificates in a successful answer; CRLs beside them are dropped.
@@ -161,7 +188,7 @@ function M.certificates(response, operation)
   if not der then return nil, err end
   local certs
   certs, err = core.pkcs7.decode(der)
-  if not certs then return unreadable(response, err) end
+  if not certs then return M.unreadable(response, err) end
   return certs
 end
 

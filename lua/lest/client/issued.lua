@@ -49,11 +49,12 @@ function M.changes(cert, csr)
 end
 
 -- The server has issued it all the same: who mends the anchors asks again with the same key.
-local function not_accepted(leaf, trust)
+local function not_accepted(leaf, trust, key)
   local message = "the issued certificate is not accepted"
   if trust.take_root then return message end
   return ("%s: put the certificate of its CA, %s, among the anchors (--trust), or take the "
-    .. "server's (--trust-cacerts), and ask again with the same key"):format(message, leaf.issuer)
+    .. "server's (--trust-cacerts), and ask again%s"):format(message, leaf.issuer,
+    key and "" or " with the same key")
 end
 
 --- The certificate for a CSR out of those in the answer, verified, with its chain.
@@ -61,10 +62,11 @@ end
 ---@param csr lest.csr
 ---@param trust lest.client.trust
 ---@param fetch_cacerts fun(): any, lest.error? makes trust learn what the chain needs
+---@param key? lest.key that the server has made, in place of the CSR's
 ---@return lest.cert?
 ---@return string[]|lest.error what the server changed, or the error
-function M.take(certs, csr, trust, fetch_cacerts)
-  local leaf, others = pick(certs, csr.public_key.der)
+function M.take(certs, csr, trust, fetch_cacerts, key)
+  local leaf, others = pick(certs, key and key:public_der() or csr.public_key.der)
   if not leaf then
     return failure(#certs == 0 and "the server's answer has no certificate"
       or "the server's certificate is for another key")
@@ -75,7 +77,7 @@ function M.take(certs, csr, trust, fetch_cacerts)
     chain, result = trust:verify(leaf, others)
     if not chain and not learnt then result = problem end
   end
-  if not chain then return failure(not_accepted(leaf, trust), result) end
+  if not chain then return failure(not_accepted(leaf, trust, key), result) end
   -- Peers have their own copy of a root. Only the last of a chain can be one.
   local rest = table.move(chain, 2, #chain - (result and 1 or 0), 1, {})
   return leaf:with_chain(rest), M.changes(leaf, csr)

@@ -25,6 +25,11 @@ M.enroll = {
 }
 M.reenroll = { key = "lest.key", digest = "string", wait = "string|integer",
   csrattrs = "boolean", change = "table" }
+M.serverkeygen = {
+  key = "string", csr_key = "lest.key", subject = "string|table", san = "table",
+  key_usage = "table", eku = "table", extensions = "table", attributes = "table",
+  challenge_password = "string", digest = "string", wait = "string|integer", csrattrs = "boolean",
+}
 M.send = { operation = "string", method = "string", path = "string", body = "string|lest.csr",
   headers = "table", password = "boolean", raw = "string", timeout = "string|integer" }
 M.record = { secrets = "boolean" }

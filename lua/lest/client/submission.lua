@@ -13,29 +13,33 @@ local ISSUED <const> = { [200] = true, [201] = true }
 --- Send a CSR, and take what is issued. make() gives the CSR of each attempt; the key stays the
 --- same, so the server knows it again.
 ---@param self lest.client
----@param operation string "simpleenroll" or "simplereenroll"
+---@param operation string "simpleenroll", "simplereenroll" or "serverkeygen"
 ---@param deadline? integer until when to persist, see lest.client.wait
 ---@param make fun(): lest.csr?, lest.error?
+---@param read? fun(response: lest.http.response): lest.cert[]?, lest.key|lest.error of an answer
+--- with a key, which the certificate is for in place of the CSR's
 ---@return lest.cert?
 ---@return string[]|lest.error changed
-function M.submit(self, operation, deadline, make)
+---@return lest.key? key of `read`
+function M.submit(self, operation, deadline, make, read)
   return wait.persist(self.notify, deadline, function()
     local csr, err = make()
     if not csr then return nil, err end
-    local response, certs, cert
+    local response, certs, cert, key
     response, err = session.perform(self, operation, core.est.body_encode(csr:der()))
-    if not response then return nil, wait.note_lost(err) end
+    if not response then return nil, wait.note_lost(err, read ~= nil) end
     if not ISSUED[response.status] then
       return session.error(operation, answer.error(response))
     end
-    certs, err = answer.certificates(response, operation)
+    certs, err = (read or answer.certificates)(response, operation)
     if not certs then return session.error(operation, err) end
+    if read then key = err end
     cert, err = issued.take(certs, csr, self.trust, function()
       return session.fetch_cacerts(self)
-    end)
+    end, key)
     if not cert then return session.error(operation, err) end
     for _, sentence in ipairs(err) do self.notify("warning", sentence) end
-    return cert, err
+    return cert, err, key
   end)
 end
 

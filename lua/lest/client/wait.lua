@@ -13,12 +13,15 @@ local OUTAGES <const> = { network = true, timeout = true, closed = true }
 --- Say of the error of a request that changes something that nobody knows whether it did, where it
 --- may have arrived and its answer is lost.
 ---@param err lest.error
+---@param had_key? boolean the answer had a key in it
 ---@return lest.error err
-function M.note_lost(err)
+function M.note_lost(err, had_key)
   if err.was_sent and OUTAGES[err.code] then
     err.unknown = true
-    err.message = err.message .. "; whether a certificate was issued is not known: repeat it with "
-      .. "the same key, which gets the same certificate"
+    err.message = err.message .. "; whether a certificate was issued is not known: "
+      .. (had_key and "if so, its key is lost, and asking again gets another; a one-time secret is "
+        .. "used up then, and a new one is needed"
+      or "repeat it with the same key, which gets the same certificate")
   end
   return err
 end

@@ -153,6 +153,7 @@ end
 ---@field profile? string
 ---@field ca? string the name in cas of the one that issues; "" is `ca`, nil where that is not known
 ---@field lifetime? integer seconds
+---@field key? string the kind of key that is made
 ---@field problem? string why the profile does not allow the approval
 
 --- The CA of an approval; nil where no configuration says which there are.
@@ -169,12 +170,13 @@ function Policy:outcome(facts, stated)
   local principal, previous = facts.principal, facts.previous
   local outcome = { verdict = stated.verdict, reason = stated.reason, detail = stated.detail }
   if stated.verdict ~= "approve" or not self.profiles then return outcome end
+  local makes_key = operations[facts.operation].makes_key
   local name = self.has_one_profile and PROFILE
     or profiles.of_approval(self.label, stated.profile, previous)
   local plan, problem, about = profiles.plan_by(self.profiles, self.label, name, {
     verdict = stated, principal = principal, previous = previous and previous.certificate,
     csr = facts.csr, own = principal.is_own and principal.certificate or nil, ca = CA,
-    now = facts.time })
+    now = facts.time, makes_key = makes_key })
   local ca, unknown = ca_of(self.label, stated.ca)
   if unknown then plan, problem = nil, unknown end
   outcome.profile, outcome.ca, outcome.problem = name, ca, problem
@@ -186,6 +188,9 @@ function Policy:outcome(facts, stated)
   outcome.subject = assert(core.name.decode(plan.subject_der))
   outcome.san = plan.san_der and assert(core.san.decode(plan.san_der)) or {}
   outcome.lifetime = plan.not_after - facts.time
+  if makes_key then
+    outcome.key = profiles.kind_to_make(self.profiles[name], stated.key, facts.csr)
+  end
   return outcome
 end
 

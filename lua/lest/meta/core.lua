@@ -587,6 +587,11 @@ function core_secret.equal(a, b) end
 ---@return lest.error? err
 function core_secret.scrypt(password, salt, cost) end
 
+--- From now on, overwrite all memory that this Lua gives back: private keys were strings in it. False where
+--- Lua has another allocator than that of `lest`.
+---@return boolean
+function core_secret.wipe_freed() end
+
 --- Threads for slow computations; answers come from the loop.
 ---@class lest.pool
 local pool = {}
@@ -600,6 +605,13 @@ local pool = {}
 ---@return true?
 ---@return lest.error? err `unavailable` when the pool is full; callback is then not called
 function pool:scrypt(password, salt, callback, cost) end
+
+--- As core.key.generate, answered by callback(key) or callback(nil, err); not if the pool is closed first.
+---@param spec string
+---@param callback fun(key: lest.key?, err: lest.error?)
+---@return true?
+---@return lest.error? err `unavailable` when the pool is full; callback is then not called
+function pool:generate(spec, callback) end
 
 --- Wait for what runs, drop what waits.
 function pool:close() end
@@ -723,6 +735,7 @@ function core_message.decode(packet, types) end
 ---@field type string "ec:P-256" (P-384, P-521; else OpenSSL's name), "rsa:BITS", "rsa-pss:BITS",
 --- "ed25519", "ed448", else OpenSSL's name
 ---@field security_bits integer as OpenSSL counts: rsa:2048 is 112, ec:P-256 is 128
+---@field hash string SHA-256 of the public key's value, as `key_hash` of a CSR and of a certificate
 local key = {}
 
 --- Write PKCS#8 PEM to a file of mode 0600, whole or not at all; `new` refuses to replace one.
@@ -1034,6 +1047,22 @@ function est.body_decode(bytes) end
 ---@param wrap? integer columns, a multiple of 4 (64); 0: one line
 ---@return string base64
 function est.body_encode(der, wrap) end
+
+--- A multipart/mixed body of 1 to 4 parts in base64 (RFC 7030 4.4.2, RFC 2046 5.1).
+---@param parts { type: string, der: string }[]
+---@param wrap? integer as of body_encode
+---@param transfer_encoding? boolean false: no part says Content-Transfer-Encoding
+---@return string? body
+---@return string|lest.error type its media type, with the boundary; or the error
+function est.mixed_encode(parts, wrap, transfer_encoding) end
+
+--- The parts of a multipart/mixed body, at most 8, as they are: of each its Content-Type, nil without one,
+--- and its body, whose encoding is to be seen in it.
+---@param content_type string of the whole
+---@param body string
+---@return { type: string?, body: string }[]?
+---@return lest.error? err
+function est.mixed_decode(content_type, body) end
 
 --- A PKCS#10 request (RFC 2986), parsed strictly but for its `flaws`, immutable; equal when the bytes are.
 ---@class lest.csr
@@ -1796,6 +1825,13 @@ function core_process.reap() end
 ---@param pid integer of one that was not reaped
 function core_process.end_errand(pid) end
 
+--- A program that runs beside the loop.
+---@class lest.program
+local program = {}
+
+--- Kill it, with what it started; nothing is called back.
+function program:close() end
+
 --- What a program came to. With `late` or `large` it was killed, and has no code.
 ---@class lest.program.ended
 ---@field output string what it printed
@@ -1809,7 +1845,7 @@ function core_process.end_errand(pid) end
 --- Keep the result: a program that is closed is killed, with what it started, and calls nothing.
 ---@param arguments string[] the program, then its arguments
 ---@param options { input: string, timeout_ms: integer, max?: integer, callback: fun(ended: lest.program.ended) }
----@return { close: fun(program: any) }? program
+---@return lest.program? program
 ---@return lest.error? err
 function core_process.program(arguments, options) end
 

@@ -8,6 +8,9 @@
 --- (simpleenroll); absent: nobody gets one
 ---@field reenroll? fun(request: lest.request): lest.verdict a certificate is to be renewed
 --- (simplereenroll), which is request.previous; absent: nothing is renewed
+---@field serverkeygen? fun(request: lest.request): lest.verdict the server is to make the key
+--- (serverkeygen), where a profile of the label has `server_keys`; the CSR's key says nothing but which kind
+--- is wished for; absent: nobody gets one
 ---@field csrattrs? fun(request: lest.request): (string|lest.csrattr_wish)[]? what a CSR should have, as
 --- the label's csrattrs in the configuration; nil: as configured there. Nobody has proven anything yet:
 --- such a request has no csr, principal, device, headers, previous, history and rate.
@@ -27,7 +30,7 @@
 ---@field certificate lest.cert it
 ---@field principal lest.event.principal who asked for it
 ---@field device? string whom it is about, as request.device. Absent where that is longer than 1024 bytes.
----@field operation string by which it was issued: "simpleenroll", "simplereenroll", or "import"
+---@field operation string by which it was issued: "simpleenroll", "simplereenroll", "serverkeygen", or "import"
 ---@field profile string by which it was issued
 ---@field request_id string the request's that it answers, as `lest explain` takes it
 ---@field renews? string the serial number of the certificate that it renews
@@ -43,7 +46,7 @@
 ---@class lest.request
 ---@field id string the client's X-Request-Id, in the log and in the ledger
 ---@field time integer seconds since 1970
----@field operation "simpleenroll"|"simplereenroll"|"csrattrs" what the client does
+---@field operation "simpleenroll"|"simplereenroll"|"serverkeygen"|"csrattrs" what the client does
 ---@field label string of the path; "default" where it has none
 ---@field csr lest.csr what is asked for: claims only
 ---@field principal lest.request.principal who is proven to ask

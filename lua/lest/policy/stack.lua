@@ -7,16 +7,19 @@ local M = {}
 
 local decide <const> = rule.decide -- a policy may put something else into a module
 
---- The profile, the CA and the lifetime of an approval that others have bounded, too.
+-- What an approval states once, whichever policy does so, and how several are called.
+local ONCE <const> = { { "profile", "profiles" }, { "key", "kinds of keys" }, { "ca", "CAs" } }
+
+--- The profile, the kind of key, the CA and the lifetime of an approval that others have bounded,
+--- too.
 local function bound(made, each)
-  if each.profile and made.profile and each.profile ~= made.profile then
-    error(("the policies state two profiles, '%s' and '%s'"):format(made.profile, each.profile), 0)
+  for _, row in ipairs(ONCE) do
+    local name, plural = table.unpack(row)
+    if each[name] and made[name] and each[name] ~= made[name] then
+      error(("the policies state two %s, '%s' and '%s'"):format(plural, made[name], each[name]), 0)
+    end
+    made[name] = made[name] or each[name]
   end
-  made.profile = made.profile or each.profile
-  if each.ca and made.ca and each.ca ~= made.ca then
-    error(("the policies state two CAs, '%s' and '%s'"):format(made.ca, each.ca), 0)
-  end
-  made.ca = made.ca or each.ca
   if each.lifetime then made.lifetime = math.min(made.lifetime or each.lifetime, each.lifetime) end
 end
 

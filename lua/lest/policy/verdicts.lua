@@ -57,6 +57,7 @@ M.has_names = has_names -- for the kit alone, as copy
 ---@field profile? string one of the label's; absent: its first, and of a renewal the one it has
 ---@field ca? string one of the label's `cas`; absent: its first
 ---@field lifetime? string|integer at most the profile's, which it is if absent
+---@field key? string of serverkeygen: the kind of key to make, one of the profile's server_keys
 ---@field renewal? boolean instead of subject and san: the names of the certificate being renewed
 ---@field facts? table kept for renewals, as request.previous.facts
 ---@field reason? string for the ledger
@@ -79,6 +80,7 @@ end
 ---@field profile? string as of an approval; two policies that state two profiles are an error
 ---@field ca? string as of an approval, likewise
 ---@field lifetime? string|integer the most; the shortest of all counts
+---@field key? string as of an approval; two policies that state two kinds are an error
 ---@field reason? string for the ledger
 ---@field detail? any for the ledger
 

@@ -8,6 +8,7 @@
 --- Not played: TLS, whose keys are not in the file, and what depends on the time, as the validity
 --- of certificates. The anchors that vouched for the server are explicit ones here.
 local core = require "lest.core"
+local keygen = require "lest.client.keygen"
 local lest_client = require "lest.client"
 local server_cert = require "lest.tool.ca.server_cert"
 local session = require "lest.client.session"
@@ -83,11 +84,12 @@ local OPERATIONS <const> = {
     return found and ("%d wishes"):format(#found), err
   end,
 }
-for _, operation in ipairs { "simpleenroll", "simplereenroll" } do
+for operation, read in pairs { simpleenroll = false, simplereenroll = false,
+  serverkeygen = keygen.read } do
   OPERATIONS[operation] = function(client, record, at)
     local cert, err = submission.submit(client, operation, nil, function()
       return csr_of(record, at)
-    end)
+    end, read or nil)
     return cert and tostring(cert.subject), err
   end
 end

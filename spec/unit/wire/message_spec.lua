@@ -143,7 +143,7 @@ describe("a packet", function()
       ["facts.a: longer than 4096 bytes"] =
         p.finish { facts = p.map { { "a", p.fact(("x"):rep(4097)) } } },
       ["facts.a: not UTF-8"] = p.finish { facts = p.map { { "a", p.fact "\xff" } } },
-      ["operation: not one of the choices"] = p.begin { operation = "\3" },
+      ["operation: not one of the choices"] = p.begin { operation = "\4" },
       ["verdict: not one of the choices"] = p.finish { verdict = "\0" },
       ["lifetime: out of range (1 to 3200000000)"] = p.finish { lifetime = p.integer(0) },
       ["duration_us: out of range (0 to 9223372036854775807)"] =
@@ -228,7 +228,7 @@ describe("a packet", function()
       assert.is_nil(message.encode(said))
       said[field] = nil
     end
-    refused(packet:sub(1, -2) .. "\16\0", "field 16 is unknown")
+    refused(packet:sub(1, -2) .. "\17\0", "field 17 is unknown")
   end)
 
   it("carries JSON as one whole list, or not at all", function()

@@ -37,19 +37,27 @@ local function check_size(csr)
   for _, part in ipairs(csr.subject) do check(part[2]) end
 end
 
+--- A key of the CSR that a profile takes, or one that it makes: then the server "MUST ignore the
+--- public key values and signature in the CSR" (RFC 7030 4.4.1).
+local function check_key(profile, request)
+  if request.operation.makes_key then return profile.server_keys ~= nil, "no keys are made here" end
+  return profiles.check_key(profile, request.csr.key_type)
+end
+
 --- Proof of possession (RFC 7030 4.2.1), and a key and usages that some profile of the label takes.
 local function check_csr(authority, request)
   local csr, names = request.csr, request.label.profiles
   local good, problem
   for _, name in ipairs(names) do
     local profile = authority.config.profiles[name]
-    good, problem = profiles.check_key(profile, csr.key_type)
+    good, problem = check_key(profile, request)
     if good then good, problem = profiles.check_usage(profile, csr) end
     if good then break end
   end
   if not good then refusal.raise(400, problem) end
   check_change(authority, csr, names)
   check_size(csr)
+  if request.operation.makes_key then return end
   local verified, err = csr:verify()
   if not verified then refusal.raise_for(400, err) end
 end
@@ -69,7 +77,7 @@ local function check_enrollment(authority, request)
   local good, problem
   for _, name in ipairs(request.label.profiles) do
     good, problem = profiles.check_key_change(authority.config.profiles[name],
-      request.principal.certificate, request.csr)
+      request.principal.certificate, request:key_hash_to_certify())
     if good then return end
   end
   refusal.raise(403, problem)
@@ -116,7 +124,7 @@ local function check_renewal(authority, request)
     refusal.raise(403, problem)
   end
   good, problem = profiles.check_key_change(
-    authority.config.profiles[profiles.of_renewal(label, own)], cert, csr)
+    authority.config.profiles[profiles.of_renewal(label, own)], cert, csr.key_hash)
   if not good then refusal.raise(403, problem) end
   request.previous, request.renews = cert, cert.serial
 end
@@ -127,7 +135,7 @@ end
 function M.check(authority, request)
   check_csr(authority, request)
   linking.check(request)
-  check_compromise(authority, request)
+  if not request.operation.makes_key then check_compromise(authority, request) end
   local check = request.operation.renews and check_renewal or check_enrollment
   check(authority, request)
 end

@@ -20,6 +20,7 @@ local function plan_of(authority, request, finish, name, issuer)
     verdict = finish, principal = request.principal, previous = request.previous, csr = request.csr,
     own = request.own and request.principal.certificate,
     ca = issuer.cert, now = authority.clock(),
+    makes_key = request.operation.makes_key, made = request.made and request.made:public_der(),
   })
   if plan and changes_expired(request, plan) then
     return nil, "the certificate has expired, and is renewed with its own names or not at all"
@@ -75,7 +76,7 @@ local function vetoed(authority, request, profile_name)
   if request.own and record.is_revoked(authority, request.own) then
     return "the client certificate is revoked"
   end
-  if authority.config.profiles[profile_name].refuse_compromised_keys
+  if not request.made and authority.config.profiles[profile_name].refuse_compromised_keys
     and record.is_compromised(authority, request) then
     return profiles.COMPROMISED
   end
@@ -136,11 +137,13 @@ function M.issue(authority, request, finish)
   record.request(authority, request, finish, "approve", { profile = name, serial = serial })
   record.certificate(authority, request, {
     issuer = issuer.id, cert = cert, serial = serial, der = der, profile = name,
-    facts = finish.facts,
+    facts = finish.facts, key_hash = request.made and request.made.hash or request.key_hash,
   })
   authority.outbox:issued(request, issuer.id, serial)
   authority.issued[name]:count "all"
-  return { certificate = der, serial = serial }
+  local answer = { certificate = der, serial = serial }
+  if request.made then answer.key = assert(request.made:der()) end
+  return answer
 end
 
 local REASON_MAX <const> = 1000 -- bytes of an answer's

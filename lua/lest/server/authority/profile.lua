@@ -23,6 +23,28 @@ function M.check_key(profile, key_type)
     table.concat(profile.keys, ", "))
 end
 
+--- The kind of the key that is to be made: the one that the policy states, else that of the CSR,
+--- whose key says nothing but that (RFC 7030 4.4.1), else the profile's first.
+---@param profile table
+---@param stated? string by the policy
+---@param csr lest.csr
+---@return string|nil kind one of the profile's server_keys
+---@return string|nil problem
+function M.kind_to_make(profile, stated, csr)
+  local kinds = profile.server_keys
+  if not kinds then return nil, "the profile makes no keys (it has no server_keys)" end
+  if stated then
+    if list.has(kinds, stated) then return stated end
+    return nil, ("a key of type %s is not made here (server_keys: %s)"):format(stated,
+      table.concat(kinds, ", "))
+  end
+  local asked = csr.key_type
+  for _, kind in ipairs(kinds) do
+    if key_kinds.matches(kind, asked) then return kind end
+  end
+  return kinds[1]
+end
+
 local function overlap(wanted, given)
   if not wanted or #wanted == 0 then return true end
   local set = {}
@@ -52,11 +74,11 @@ end
 --- Whether a request's key may follow that of a certificate that was issued here.
 ---@param profile table
 ---@param cert lest.cert
----@param csr lest.csr
+---@param key_hash string|nil nil: a key that is to be made, and new
 ---@return boolean|nil
 ---@return string|nil problem for the client
-function M.check_key_change(profile, cert, csr)
-  local same = cert.key_hash == csr.key_hash
+function M.check_key_change(profile, cert, key_hash)
+  local same = cert.key_hash == key_hash
   if same and profile.key_change == "required" then
     return nil, "a new key is required, not the certificate's"
   end
@@ -221,22 +243,34 @@ end
 M.COMPROMISED =
   "a certificate with this key was revoked since the key is compromised: make a new key"
 
+--- What is wrong with the key: a client's own is what it asks for, the kind of one that is made
+--- here is the policy's to state.
+local function check_key(profile, facts)
+  local stated = facts.verdict.key
+  if facts.makes_key then return M.kind_to_make(profile, stated, facts.csr) end
+  if stated then return nil, "a key is made for a serverkeygen alone, and `key` is of that" end
+  local good, problem = M.check_key(profile, facts.csr.key_type)
+  return good, problem, "key"
+end
+
 --- Turn a verdict into what the issuer is to sign.
 ---@param profile table
 ---@param facts table verdict, principal, own (its certificate, where it was issued here), previous
---- (the same, where it is renewed), csr, ca; now in seconds since 1970
+--- (the same, where it is renewed), csr, ca; now in seconds since 1970; makes_key: in place of the
+--- CSR's key one is certified that is made here, and `made` is its SubjectPublicKeyInfo
 ---@return table|nil plan for issuer:issue
 ---@return string|nil problem
 ---@return "key"|"names"|nil about what a client may have asked for in vain
 function M.plan(profile, facts)
   local verdict, previous = facts.verdict, facts.previous
   local plan = {
-    public_key = facts.csr.spki, key_usage = profile.key_usage, eku = profile.eku,
+    key_usage = profile.key_usage, eku = profile.eku,
     crl_urls = profile.crl_urls, ocsp_urls = profile.ocsp_urls,
       ca_issuer_urls = profile.ca_issuer_urls,
   }
-  local good, problem = M.check_key(profile, facts.csr.key_type)
-  if not good then return nil, problem, "key" end
+  local good, problem, about = check_key(profile, facts)
+  if not good then return nil, problem, about end
+  plan.public_key = facts.makes_key and facts.made or not facts.makes_key and facts.csr.spki or nil
   if verdict.renewal then
     if not previous then return nil, "a renewal needs the certificate being renewed" end
     if facts.csr.change then
@@ -256,7 +290,8 @@ function M.plan(profile, facts)
     plan.subject_der, plan.san_der = names.subject_der, names.san_der
   end
   if facts.own then
-    good, problem = M.check_key_change(profile, facts.own, facts.csr)
+    good, problem = M.check_key_change(profile, facts.own,
+      not facts.makes_key and facts.csr.key_hash or nil)
     if not good then return nil, problem, "key" end
   end
   local lifetime = verdict.lifetime or profile.lifetime

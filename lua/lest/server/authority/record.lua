@@ -46,10 +46,12 @@ local function is_key_known(authority, request)
 end
 
 --- The certificate that this very request was given already, within the window: the answer that was
---- lost, with its verdict. A request that asks for anything else is another one.
+--- lost, with its verdict. A request that asks for anything else is another one, and so is one for
+--- a key that is made here.
 ---@return table|nil answer
 function M.lost_answer(authority, request)
-  if not is_key_known(authority, request) then return end
+  -- A key that was made here was in that answer alone.
+  if request.operation.makes_key or not is_key_known(authority, request) then return end
   local now, asked = authority.clock(), nil
   for _, row in ipairs(rows_of(authority.ledger, "certificate_again", {
     key_hash = request.key_hash, device = request.device, principal_name = request.ledger_name,
@@ -201,11 +203,12 @@ local STATED_MAX <const> = core.message.SIZE_MAX
 ---@return string|nil json
 function M.stated(finish)
   if not (finish.subject or finish.san or finish.renewal or finish.profile or finish.ca
-    or finish.lifetime or finish.retry_after) then
+    or finish.lifetime or finish.retry_after or finish.key) then
     return nil
   end
   local text = json.line { subject = finish.subject and name_of(finish.subject),
     san = finish.san, profile = finish.profile, ca = finish.ca, lifetime = finish.lifetime,
+    key = finish.key,
     renewal = finish.renewal or nil, retry_after = finish.retry_after }
   return #text <= STATED_MAX and text or nil
 end
@@ -257,7 +260,7 @@ end
 
 --- Write an issued certificate, and that its request waits no longer.
 ---@param issued { issuer: string, cert: lest.cert, serial: string, der: string, profile: string,
---- facts: table }
+--- facts: table, key_hash: string }
 function M.certificate(authority, request, issued)
   local cert, serial, begin = issued.cert, issued.serial, request.begin
   M.run(authority.ledger, "certificate_add", {
@@ -265,7 +268,7 @@ function M.certificate(authority, request, issued)
     subject = tostring(cert.subject), san = table.concat(cert.san, ","),
     principal_kind = request.principal.kind, principal_name = request.ledger_name,
     label = begin.label, operation = begin.operation, profile = issued.profile,
-    key_hash = request.key_hash, request_id = request.id, not_before = cert.not_before,
+    key_hash = issued.key_hash, request_id = request.id, not_before = cert.not_before,
     not_after = cert.not_after, issued_at = authority.clock(), renews = request.renews,
     facts = json.line(json.object(issued.facts)), device = request:other_device(),
   })

@@ -22,6 +22,7 @@ local SHOWN_MAX <const> = 1024
 ---@field operation table a row of server/wire/operations
 ---@field csr lest.csr
 ---@field key_hash string csr.key_hash
+---@field made? lest.key that was made for the client, until its answer
 ---@field key_is_known? boolean whether there is a certificate with that key; nil until it is asked
 ---@field started integer seconds of the monotonic clock
 ---@field proven table<string, table> what was proven, by kind, as request.auth has it
@@ -70,9 +71,15 @@ end
 
 --- Read the CSR (RFC 2986); its signature is checked once it is known who asks.
 function Request:read_csr()
-  local csr, err = core.csr.parse(self.begin.csr)
+  local csr, err = core.csr.parse(self.begin.csr, { key_later = self.operation.makes_key })
   if not csr then refusal.raise_for(400, err) end
   self.csr, self.key_hash = csr, csr.key_hash
+end
+
+--- The hash of the key that a certificate is wanted for; nil: it is to be made.
+---@return string|nil
+function Request:key_hash_to_certify()
+  return not self.operation.makes_key and self.key_hash or nil
 end
 
 --- Take what one kind of proof has shown. The first kind names the principal.

@@ -14,6 +14,7 @@ local core = require "lest.core"
 local early = require "lest.server.authority.early"
 local issuance = require "lest.server.authority.issuance"
 local json = require "lest.json"
+local keygen = require "lest.server.authority.keygen"
 local kinds = require "lest.server.wire.kinds"
 local limits = require "lest.server.config.limits"
 local lines = require "lest.server.wire.lines"
@@ -35,6 +36,7 @@ local snapshot = require "lest.server.config.snapshot"
 local start_failure = require "lest.server.config.start_failure"
 local task = require "lest.task"
 local turn = require "lest.server.authority.turn"
+local wiping = require "lest.server.wire.wiping"
 
 local M = {}
 
@@ -56,6 +58,7 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field requests lest.limiter by device
 ---@field issued table<string, lest.limiter> by profile
 ---@field nonces lest.authority.nonces of Digest
+---@field keygen? lest.authority.keygen where a profile has server_keys
 ---@field rates lest.authority.rates of policies
 ---@field channels lest.authority.channels
 ---@field turn lest.authority.turn
@@ -152,6 +155,11 @@ end
 
 --- The verdict on a kept request.
 function Authority:finish(request, finish)
+  if request.operation.makes_key and finish.verdict == "approve" then
+    self.keygen:make(request, finish)
+    -- The channel may have ended meanwhile: nobody would get the key.
+    if request.channel.closed then refusal.raise(503, "the worker ended while the key was made") end
+  end
   local answer = self.turn:unit(self.follow, self, request, finish)
   answer.device, answer.verdict = request:about(), request.verdict
   return answer
@@ -310,7 +318,15 @@ function Authority:on_finish(channel, finish)
   -- What says nothing of the ledger need not wait for it.
   if not ok then return send(true, channel, finish.id, answer_of(finish.id, request)) end
   self.shadows:expect(channel, request)
-  self:reply(channel, finish.id, self:answer_to(request, self.finish, finish))
+  local function answer()
+    self:reply(channel, finish.id, self:answer_to(request, self.finish, finish))
+  end
+  if not request.operation.makes_key then return answer() end
+  task.start({ quiet = true }, function()
+    answer()
+    if request.made then request.made:close() end
+    wiping.soon()
+  end)
 end
 
 function Authority:on_shadow(channel, said)
@@ -386,6 +402,10 @@ function Authority:serve(launch)
   self.early, self.shadows = early.new(self.turn), shadows.new(self.turn)
   self.outbox = outbox.new(self.turn, config, self.clock, launch.workers)
   self.nonces = nonces.new { now_s = clock.monotonic_s }
+  if wiping.is_needed(config) then
+    self.keygen = keygen.new(self)
+    wiping.start()
+  end
   self.rates = rates.new { now_ms = core.clock.monotonic_ms }
   self.turn.before_commit = function()
     self.early:flush()

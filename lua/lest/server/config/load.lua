@@ -165,6 +165,14 @@ local function check_cas(config, each, where, report)
   end
   each.ca = each.cas[1]
   each.cas[1] = each.cas[1] or ""
+  -- An order outlives the request that waits for it, and a key that is made must not.
+  for _, name in ipairs(each.makes_keys and each.cas or {}) do
+    local ca = name == "" and config.ca or config.cas[name]
+    if ca and ca.backend then
+      report(where .. key, "is elsewhere, and a profile of the label has 'server_keys': keys are "
+        .. "made for CAs of this server alone")
+    end
+  end
 end
 
 --- What one table's schema cannot see: names that must exist in another part.
@@ -188,6 +196,9 @@ local function cross_check(config, report)
         report(where .. ".profile", ("'%s' is not in profiles%s"):format(profile_name,
           schema.hint(profile_name, config.profiles)))
       end
+    end
+    for _, profile in ipairs(profiles) do
+      each.makes_keys = each.makes_keys or profile.server_keys ~= nil
     end
     if profiles[1] then
       local der, problem = csrattrs.of_label(each.csrattrs, profiles)

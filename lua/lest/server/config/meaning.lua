@@ -81,6 +81,12 @@ return {
       .. "later than the CA's.",
     keys = "The kinds of keys that are certified: `\"ec:P-256\"`, `\"rsa:2048..4096\"`, "
       .. "`\"ed25519\"`, `\"ML-DSA-65\"`, or any other name that OpenSSL knows.",
+    server_keys = "The kinds of keys that the server makes for clients that ask for one "
+      .. "(serverkeygen, RFC 7030 4.4), as `\"ec:P-256\"` or `\"rsa:3072\"`. A client gets the "
+      .. "first, or of these the kind that its request has a key of, or the one that the policy "
+      .. "states. Absent: none; at a label without such a profile there is no serverkeygen "
+      .. "(404). Let devices make their keys wherever they can: one that travels has been in two "
+      .. "more places.",
     names = "Who chooses the names. `\"principal\"`: a policy may state no others than the "
       .. "principal's own. `\"renewal\"`: they are those of the certificate being renewed. "
       .. "`\"policy\"`: the policy states them.",

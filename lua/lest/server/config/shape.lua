@@ -51,6 +51,8 @@ local key_usage = s.one_of { "digitalSignature", "nonRepudiation", "keyEncipherm
 local profile = s.record {
   lifetime = duration.field { min = 60 },
   keys = s.list(s.custom("a kind of key", key_kinds.accept), { min = 1, single = true }),
+  server_keys = s.optional(s.list(s.custom("a kind of key", key_kinds.makeable), { min = 1,
+    max = 32, single = true })),
   names = s.optional(s.one_of { "principal", "renewal", "policy" }, "principal"),
   subject = s.optional(s.list(s.custom("an attribute's name", vocabulary.attribute)), { "CN" }),
   san = s.optional(s.list(san_type), {}),

@@ -67,4 +67,20 @@ function M.base64(exchange, request, der)
     core.est.body_encode(der, columns(exchange, options)))
 end
 
+local ENVELOPED <const> = "application/pkcs7-mime; smime-type=server-generated-key"
+local CLEAR <const> = "application/pkcs8"
+
+--- 200 with a key that the authority has made, and its certificate as simpleenroll has it (RFC 7030
+--- 4.4.2).
+---@param made { key: string, enveloped: boolean }
+---@param bag string DER
+function M.key_and_certificate(exchange, request, made, bag)
+  local options = request.label.options
+  local body, media_type = core.est.mixed_encode({
+    { type = made.enveloped and ENVELOPED or CLEAR, der = made.key },
+    { type = core.est.operations.simpleenroll.response_type, der = bag },
+  }, columns(exchange, options), options.transfer_encoding)
+  M.plain(exchange, request, 200, { { "Content-Type", media_type } }, body)
+end
+
 return M

@@ -233,7 +233,7 @@ function M.fields(verdict)
     verdict = verdict.verdict, reason = M.text(verdict.reason), detail = M.text(verdict.detail),
     retry_after = verdict.retry_after, expires = verdict.expires, needed = verdict.needed,
     profile = verdict.profile, ca = verdict.ca, lifetime = verdict.lifetime,
-    renewal = verdict.renewal,
+    renewal = verdict.renewal, key = verdict.key,
     facts = verdict.facts, subject = subject, san = verdict.san,
   }
 end

@@ -45,7 +45,7 @@ function M.check(worker, exchange, request)
   local label = worker.labels[route.label or "default"]
   if not label then refusal.raise(404, "there is no such label here") end
   request.label = label
-  if not request.row then
+  if not request.row or request.row.makes_key and not label.options.makes_keys then
     refusal.raise(404, ("the operation '%s' is not offered here"):format(operation))
   end
   local good, detail

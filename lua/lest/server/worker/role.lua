@@ -23,6 +23,7 @@ local shadow = require "lest.server.worker.shadow"
 local snapshot = require "lest.server.config.snapshot"
 local start_failure = require "lest.server.config.start_failure"
 local task = require "lest.task"
+local wiping = require "lest.server.wire.wiping"
 
 local M = {}
 
@@ -204,6 +205,7 @@ function Worker:serve(launch, tls)
   end
   self.authority, self.shadows = link.new(), shadow.new(self)
   self.health.link = self.authority
+  if wiping.is_needed(self.config) then wiping.start() end
   events.start(self)
   core.process.on_channel(function(channel, _, _, role)
     if role == "control" then return self:take_control(channel, launch) end

@@ -89,7 +89,9 @@ end
 local function curves(config)
   local names = {}
   for _, profile in pairs(config.profiles) do
-    for _, kind in ipairs(profile.keys) do table.insert(names, kind:match "^ec:(.*)$") end
+    for _, kinds in ipairs { profile.keys, profile.server_keys or {} } do
+      for _, kind in ipairs(kinds) do table.insert(names, kind:match "^ec:(.*)$") end
+    end
   end
   return table.concat(names, ":")
 end

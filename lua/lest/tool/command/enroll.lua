@@ -50,20 +50,7 @@ local function check(options)
   end
 end
 
-local function subject_of(options)
-  local subject, err, der
-  if options.subject then
-    subject, err = core.name.parse(options.subject)
-    if not subject then support.usage("--subject: " .. err.message .. ", as in CN=device001") end
-  end
-  if #options.san > 0 then
-    der, err = core.san.encode(options.san)
-    if not der then support.usage("--san: " .. err.message) end
-  end
-  return subject
-end
-
-local function request_of(options, subject)
+local function request_of(options, subject, san)
   local key, err
   if options.csr_key then
     key, err = est_options.load_key(options.csr_key, options)
@@ -71,7 +58,7 @@ local function request_of(options, subject)
     key, err = est_options.new_key(NAME, options, options.key_out)
   end
   if err then return nil, err end
-  return { key = key, subject = subject, san = #options.san > 0 and options.san or nil,
+  return { key = key, subject = subject, san = san,
     wait = options.wait, csrattrs = not options.no_csrattrs }
 end
 
@@ -89,7 +76,7 @@ end
 
 local function enroll(options)
   check(options)
-  local subject = subject_of(options)
+  local subject, san = est_options.names(options)
   local progress <close> = support.progress "asking the server"
   local client <close> = est_options.client(NAME, options, progress)
   local cert, changed
@@ -98,7 +85,7 @@ local function enroll(options)
     if not csr then return nil, err end
     cert, changed = client:enroll(csr, { wait = options.wait })
   else
-    local request, err = request_of(options, subject)
+    local request, err = request_of(options, subject, san)
     if not request then return nil, err end
     cert, changed = client:enroll(request)
   end

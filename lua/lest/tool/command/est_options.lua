@@ -204,6 +204,22 @@ function M.client(name, options, progress, repair)
   return client
 end
 
+--- The names of --subject and --san; a mistake in them ends the command.
+---@param options table
+---@return lest.name? subject
+---@return string[]? san
+function M.names(options)
+  local subject, err, der
+  if options.subject then
+    subject, err = core.name.parse(options.subject)
+    if not subject then support.usage("--subject: " .. err.message .. ", as in CN=device001") end
+  end
+  if #options.san == 0 then return subject end
+  der, err = core.san.encode(options.san)
+  if not der then support.usage("--san: " .. err.message) end
+  return subject, options.san
+end
+
 --- A private key in a file that the command line names.
 ---@param path string
 ---@param options table

@@ -13,6 +13,7 @@ local SEE_ALSO <const> = {
   ["lest run"] = "`lest-lua`(3)", ["lest repl"] = "`lest-lua`(3)",
   ["lest enroll"] = "`lest-reenroll`(1), `lest-csrattrs`(1), `lest-cacerts`(1)",
   ["lest reenroll"] = "`lest-enroll`(1)",
+  ["lest serverkeygen"] = "`lest-enroll`(1)",
   ["lest probe"] = "`lest-cacerts`(1), `lest-enroll`(1), `lest-lua`(3)",
 }
 

@@ -3,7 +3,7 @@ local core = require "lest.core"
 
 --- Classes that no function gives to a user, or that have nothing but what Lua itself calls.
 local INTERNAL <const> = { ["lest.buf"] = true, ["lest.ledger.waiter"] = true, ["lest.loop"] = true,
-  ["lest.pool.job"] = true }
+  ["lest.pool.job"] = true, ["lest.pool.key_job"] = true }
 --- Of the lest binary alone, and told apart there by reading: its fields are made when asked for.
 local PROCESS <const> = "lest.core.process"
 

@@ -193,7 +193,7 @@ describe("completion for bash", function()
 
   it("offers the pages of help, and the subcommands of a command", function()
     assert.equal("policy", offers("help", "po"))
-    assert.equal("server.lua serve", offers("help", "serv"))
+    assert.equal("server.lua serve serverkeygen", offers("help", "serv"))
     assert.equal("list", offers("help", "cert", "l"))
     assert.equal("init server-cert", offers("help", "ca", ""))
     assert.equal("check", offers("help", "policy", "ch"))

@@ -1,5 +1,5 @@
---- simpleenroll and simplereenroll (RFC 7030 4.2): begin to the authority, which proves who asks,
---- the policy, finish to the authority, the answer.
+--- simpleenroll and simplereenroll (RFC 7030 4.2) and serverkeygen (4.4): begin to the authority,
+--- which proves who asks, the policy, finish to the authority, the answer.
 local answer = require "lest.server.worker.answer"
 local challenges = require "lest.server.wire.challenges"
 local core = require "lest.core"
@@ -9,6 +9,7 @@ local lines = require "lest.server.wire.lines"
 local message = require "lest.server.wire.message"
 local refusal = require "lest.server.wire.refusal"
 local view = require "lest.server.worker.view"
+local wiping = require "lest.server.wire.wiping"
 
 local M = {}
 
@@ -173,7 +174,9 @@ function M.answer(worker, exchange, request)
   request.device = result.device
   request.is_replayed = result.replayed or false
   local bag = core.pkcs7.encode { result.certificate }
-  answer.base64(exchange, request, bag)
+  if not request.row.makes_key then return answer.base64(exchange, request, bag) end
+  answer.key_and_certificate(exchange, request, result, bag)
+  wiping.soon()
 end
 
 return M

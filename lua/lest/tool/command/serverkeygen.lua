@@ -1,0 +1,108 @@
+--- `lest serverkeygen`: a key that the server makes, and its certificate (RFC 7030 4.4).
+local core = require "lest.core"
+local est_options = require "lest.tool.command.est_options"
+local fail = require "lest.base.fail"
+local key_kinds = require "lest.base.key_kinds"
+local support = require "lest.tool.command.support"
+
+local M = {}
+
+local NAME <const> = "lest serverkeygen"
+
+--- What it takes, as --help and the manual page have it.
+---@return table parser
+function M.parser()
+  local parser = support.parser {
+    name = NAME,
+    summary = "Have the server make a key, and get it with its certificate: for devices that "
+      .. "cannot make good keys; all others better use 'lest enroll'. If the answer is lost, so is "
+      .. "the key, and repeating the command gets another; a one-time secret is used up then.",
+    example = "lest serverkeygen https://est.example.com --trust ca.pem \\\n"
+      .. "  --username device001 --password-file secret --subject CN=device001 \\\n"
+      .. "  --key-type ec:P-256 --key-out device.key --out device.pem",
+  }
+  est_options.add(parser, true)
+  parser:option "--subject":argname "NAME":description "As in CN=device001,O=Example."
+  parser:option "--san":argname "KIND:VALUE":count "*"
+    :description "Alternative name, as in DNS:host or IP:192.0.2.1; may be repeated."
+  parser:option "--key-type":argname "KIND":default "ec:P-256"
+    :description("The kind of key that is wished for: ec:P-256, rsa:3072, ed25519 and so on; the "
+      .. "server chooses.")
+  parser:option "--key-out":argname "FILE"
+    :description("Where the key goes, mode 0600, encrypted with the passphrase of "
+      .. "--passphrase-file if there is one. Nothing may be there yet.")
+  parser:option "--csr-key":argname "FILE"
+    :description("What signs the request, a file or a URI. With the same one, a request that waits "
+      .. "is found again when the command is repeated; by default it is a key for this run.")
+  parser:option "--challenge-file":argname "FILE"
+    :description("The secret of a label whose `auth` is \"challenge\": the first line of a file (- "
+      .. "is standard input). It is the challengePassword of the request.")
+  parser:flag "--no-csrattrs":description "Do not ask what the server wants in a request."
+  est_options.add_result(parser)
+  return parser
+end
+
+local function check(options)
+  if not options.subject and #options.san == 0 then
+    support.usage "say for which name: --subject CN=..., or --san"
+  elseif not options.key_out then
+    support.usage "say where the key goes: --key-out FILE"
+  end
+  local made, err = key_kinds.makeable(options.key_type)
+  if not made then support.usage("--key-type: " .. tostring(err)) end
+end
+
+-- A key is never written over; what cannot be written is seen before anything is asked for.
+local function check_place(path)
+  local ok, err = core.file.check(path)
+  if not ok then return nil, support.file_error(err) end
+  if not core.system.exists(path) then return true end
+  return fail("exists", ("%s is there already: name another file, or move it away"):format(path))
+end
+
+local function request_of(options)
+  local subject, san = est_options.names(options)
+  local key, err
+  if options.csr_key then
+    key, err = est_options.load_key(options.csr_key, options)
+    if not key then return nil, err end
+  end
+  return { key = options.key_type, csr_key = key, subject = subject, san = san,
+    wait = options.wait, csrattrs = not options.no_csrattrs }
+end
+
+-- The key first: a certificate without it is of no use.
+local function keep(options, key)
+  local ok, err = key:save(options.key_out, { new = true, passphrase = options.passphrase })
+  if ok then return true end
+  err.message = err.message
+    .. "; the certificate was issued, and its key is lost: repeat the command"
+  return nil, err
+end
+
+local function serverkeygen(options)
+  check(options)
+  est_options.names(options)
+  local progress <close> = support.progress "asking the server"
+  local client <close> = est_options.client(NAME, options, progress)
+  local ok, err = check_place(options.key_out)
+  if not ok then return nil, err end
+  local request
+  request, err = request_of(options)
+  if not request then return nil, err end
+  local cert, key, changed = client:serverkeygen(request)
+  progress:close()
+  if not cert then return nil, key end
+  ok, err = keep(options, key)
+  key:close()
+  if not ok then return nil, err end
+  return est_options.deliver(NAME, cert, changed, options)
+end
+
+---@param args string[]
+---@return integer exit_code
+function M.main(args)
+  return est_options.run(M.parser(), args, serverkeygen)
+end
+
+return M
