@@ -12,8 +12,8 @@ local process = require "support.process"
 
 local M = {}
 
-local AREAS <const> = { "client", "authority", "ledger", "worker", "console", "control", "pki",
-  "http", "wire", "digest", "bearer", "jwt", "backend", "host" }
+local AREAS <const> = { "client", "probe", "authority", "ledger", "worker", "console", "control",
+  "pki", "http", "wire", "digest", "bearer", "jwt", "backend", "host" }
 
 --- All mutants, or those with one of some words in their title.
 ---@param words string[]

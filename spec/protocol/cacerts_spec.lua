@@ -49,7 +49,8 @@ describe("/cacerts", function()
     assert.is_true(certs[1].is_ca)
   end)
 
-  it("7030-4.1.3-g holds both roots and the links between them during a rollover, each once",
+  it("7030-4.1.3-g 4210-4.4-a holds both roots and the links between them during a rollover, "
+    .. "each once",
     function()
     local ca <close> = pki.new()
     local rolling <close> = setmetatable({ server = support.make { config = function(text)
@@ -71,6 +72,21 @@ describe("/cacerts", function()
     local _, body = rolling.server:curl "/cacerts"
     local certs = assert(core.pkcs7.decode(core.base64.decode(body)))
     assert.equal(4, #certs)
+    local function save(file, entity)
+      process.write(folder .. "/" .. file, entity.cert:pem())
+      return folder .. "/" .. file
+    end
+    -- 4210-4.4-a: each generation reaches the other by what is served.
+    local secret = rolling.server:credential "device001"
+    local status, answer = rolling.server:post("/simpleenroll", rolling.server:csr "device001",
+      "--user", "device001:" .. secret)
+    assert.equal(200, status, answer)
+    local leaf = rolling.server:save(answer, "device001")
+    process.must { "openssl", "verify", "-CAfile", save("old.pem", old), "-untrusted",
+      save("nwo.pem", new_with_old), leaf }
+    local before = ca:issue("before", { by = old })
+    process.must { "openssl", "verify", "-CAfile", new.path, "-untrusted",
+      save("own.pem", old_with_new), before.path }
     for _, each in ipairs { new, old, new_with_old, old_with_new } do
       local count = 0
       for _, cert in ipairs(certs) do count = count + (cert == each.cert and 1 or 0) end

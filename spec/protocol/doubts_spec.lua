@@ -59,6 +59,43 @@ describe("serve --check", function()
     assert.same({}, warnings())
   end)
 
+  it("4210-4.4-a says what clients could not follow while the root changes", function()
+    local ca <close> = pki.new()
+    local name = "/" .. tostring(assert(core.cert.load(server.dir .. "/ca.pem")).subject)
+    local own = { path = server.dir .. "/ca.pem", key = server.dir .. "/ca.key" }
+    local old = ca:root("old", { subject = name, days = 20 })
+    -- It began before the server's.
+    assert(assert(core.issuer.root { key = assert(core.key.load(old.key)),
+      subject = tostring(assert(core.cert.load(own.path)).subject), not_before = os.time() - DAY,
+      not_after = os.time() + 20 * DAY }):save(old.path))
+    local function chain(...)
+      local text = ""
+      for _, each in ipairs { ... } do text = text .. process.read(each.path) end
+      process.write(server.dir .. "/chain.pem", text)
+    end
+    server:edit_config(function(text)
+      return (text:gsub('key = "ca.key"', '%0, chain = "chain.pem"', 1))
+    end)
+    local back = ca:sub("back", { by = own, subject = name, same_key = old, days = 10 })
+    local link = ca:sub("link", { by = old, subject = name, same_key = own, days = 10 })
+    chain(old, link, back)
+    assert.same({}, warnings())
+    chain(old, back)
+    local list = warnings()
+    assert.equal(1, #list)
+    assert.matches("^ca.chain: two roots are called .*no certificate links the new one", list[1])
+    chain(link)
+    assert.matches("^ca.chain: the link .* is without the root", warnings()[1])
+    chain(old, ca:sub("long", { by = old, subject = name, same_key = own, days = 40 }), back)
+    assert.matches("^ca.chain: the link .* goes on after the old root", warnings()[1])
+    chain(old, link, back, ca:sub("no-ca", { by = old, subject = name, same_key = own, days = 10,
+      ext = "basicConstraints = critical,CA:FALSE\n" }))
+    assert.matches("^ca.chain: the link .* is no CA", warnings()[1])
+    chain(old, link, back, ca:sub("strange", { by = ca:root("gone", { subject = name }),
+      subject = name, same_key = own, days = 10 }))
+    assert.matches("^ca.chain: the link .* holds under no root", warnings()[1])
+  end)
+
   it("says when the CA has expired, is not valid yet or ends soon, once", function()
     for _, case in ipairs { { 10, -0.1, "^ca: .*expired at" },
       { -1, 400, "^ca: .* is not valid before" },

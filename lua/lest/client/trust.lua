@@ -2,13 +2,18 @@
 ---
 --- Explicit anchors switch the system's off. What comes in /cacerts is trusted as far as it chains
 --- to an anchor; a new root is, if a certificate of the bag carries its key under an anchor
---- (NewWithOld, RFC 4210 4.4). Where only the system's anchors vouched for the server, or the user
+--- (NewWithOld, RFC 4210 4.4), or if the root before it has announced its key (RFC 8649). Where
+--- only the system's anchors vouched for the server, or the user
 --- says so, the newest root of the first bag is taken on the word of the connection (RFC 7030
 --- 4.1.3).
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local list = require "lest.base.list"
+local rollover = require "lest.base.rollover"
 
 local M = {}
+
+local is_root <const> = rollover.is_root
 
 ---@class lest.client.trust
 ---@field kind "explicit"|"system"
@@ -19,14 +24,19 @@ local M = {}
 local Trust = { __name = "lest.client.trust" }
 Trust.__index = Trust
 
-local function store_of(anchors)
-  return core.store.new { anchors = anchors }
-end
 
 -- The store of each file of anchors, by the file's text: a script that simulates a fleet has
 -- thousands of clients and one file. A store does not change once it is made.
 local of_text <const> = setmetatable({}, { __mode = "v" })
+-- The anchors of each.
+local anchors_of <const> = setmetatable({}, { __mode = "k" })
 local FILE_MAX <const> = 4 * 1024 * 1024
+
+local function store_of(anchors)
+  local store, err = core.store.new { anchors = anchors }
+  if store then anchors_of[store] = anchors end
+  return store, err
+end
 
 local function store_of_file(path)
   local text, err = core.file.read(path, FILE_MAX)
@@ -115,15 +125,15 @@ function Trust:verify(cert, others)
 end
 
 local function unique(certs)
-  local seen, list = {}, {}
+  local seen, found = {}, {}
   for _, cert in ipairs(certs) do
     local fingerprint = cert.fingerprint
     if not seen[fingerprint] then
       seen[fingerprint] = true
-      list[#list + 1] = cert
+      found[#found + 1] = cert
     end
   end
-  return list
+  return found
 end
 
 local function newest(roots)
@@ -132,10 +142,6 @@ local function newest(roots)
     if not best or root.not_after > best.not_after then best = root end
   end
   return best
-end
-
-local function is_root(cert)
-  return cert.is_ca and cert.self_signed
 end
 
 local function roots_of(certs)
@@ -162,6 +168,49 @@ local function linked_roots(bag, verified)
         end
       end
     end
+  end
+  return roots
+end
+
+-- RFC 8649 3: what a root has announced of the next one's key, with SHA-256. Of its two encodings
+-- one has the algorithm's parameters, NULL.
+local HASH_OF_ROOT_KEY <const> = "1.3.6.1.4.1.51483.2.1"
+local SHA256 <const> = "\6\9\x60\x86\x48\x01\x65\x03\x04\x02\x01"
+
+local function announces(root, key)
+  local hash = core.secret.sha256(key):gsub("%x%x", function(digits)
+    return string.char(tonumber(digits, 16))
+  end)
+  for _, extension in ipairs(root.extensions) do
+    if extension.oid == HASH_OF_ROOT_KEY then
+      local value = extension.value
+      return value == "\x30\x2f\x30\x0b" .. SHA256 .. "\x04\x20" .. hash
+        or value == "\x30\x31\x30\x0d" .. SHA256 .. "\x05\x00\x04\x20" .. hash
+    end
+  end
+  return false
+end
+
+-- Roots that are not anchors, but whose key an anchor has announced, or a root that so became one.
+local function announced_roots(bag, verified, stores)
+  local left, known, roots = {}, {}, {}
+  for _, cert in ipairs(bag) do
+    if not verified[cert.fingerprint] and is_root(cert) then left[#left + 1] = cert end
+  end
+  for _, store in ipairs(#left > 0 and stores or {}) do
+    for _, anchor in ipairs(anchors_of[store] or {}) do known[#known + 1] = anchor end
+  end
+  local i = 1
+  while known[i] do
+    for k = #left, 1, -1 do
+      local root = left[k]
+      if announces(known[i], root.public_key.der) and is_root(known[i])
+        and store_of({ root }):verify(root, { untrusted = {} }) then
+        roots[#roots + 1], known[#known + 1] = root, root
+        table.remove(left, k)
+      end
+    end
+    i = i + 1
   end
   return roots
 end
@@ -197,6 +246,9 @@ function Trust:learn(certs)
   local stores = table.move(self.stores, 1, #self.stores, 1, {})
   local verified, problems = sift(stores, bag)
   local added = linked_roots(bag, verified)
+  for _, root in ipairs(announced_roots(bag, verified, self.stores)) do
+    if not list.has(added, root) then added[#added + 1] = root end
+  end
   local linked = #added > 0
   if self.take_root and #self.bag == 0 then
     local root = newest(roots_of(bag))
@@ -223,7 +275,7 @@ function Trust:learn(certs)
       { cause = first and first.err })
   end
   table.sort(result, by_age)
-  -- A root that a link led to is newer than the anchors, whatever the dates say.
+  -- A root that a link or an announcement led to is newer than the anchors, whatever the dates say.
   result.root = newest(linked and added or roots_of(result))
   self.stores, self.bag = stores, table.move(result, 1, #result, 1, {})
   return result

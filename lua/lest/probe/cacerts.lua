@@ -1,8 +1,8 @@
 --- Checks of /cacerts (RFC 7030 4.1.3): the bag, its roots, and the links of a rollover (RFC 4210
 --- 4.4).
 local core = require "lest.core"
-local list = require "lest.base.list"
 local names = require "lest.probe.names"
+local rollover = require "lest.base.rollover"
 
 local HASH_OF_ROOT_KEY <const> = "1.3.6.1.4.1.51483.2.1" -- RFC 8649
 
@@ -26,48 +26,6 @@ local function each_cert(problem)
     end
     return true, ("certificates: %d"):format(#certs)
   end
-end
-
--- Pairs of roots of one name and two keys: a rollover is under way.
-local function generations(roots)
-  local pairs_found = {}
-  for i, one in ipairs(roots) do
-    for k = i + 1, #roots do
-      local two = roots[k]
-      if core.name.equal(one.subject_der, two.subject_der)
-        and one.public_key.der ~= two.public_key.der then
-        pairs_found[#pairs_found + 1] = { one, two }
-      end
-    end
-  end
-  return pairs_found
-end
-
--- The certificate of `inner`'s key that `outer`'s key has signed.
-local function link(certs, inner, outer)
-  local store = assert(core.store.new { anchors = { outer } })
-  for _, cert in ipairs(certs) do
-    if cert.public_key.der == inner.public_key.der and not cert.self_signed
-      and core.name.equal(cert.subject_der, inner.subject_der)
-      and core.name.equal(cert.issuer_der, outer.subject_der)
-      and store:verify(cert, { untrusted = {} }) then
-      return cert
-    end
-  end
-end
-
--- Certificates of a root's name and key that another key has signed.
-local function links_of(certs, roots)
-  local found = {}
-  for _, root in ipairs(roots) do
-    for _, cert in ipairs(certs) do
-      if not cert.self_signed and cert.self_issued
-        and cert.public_key.der == root.public_key.der then
-        found[#found + 1] = cert
-      end
-    end
-  end
-  return found
 end
 
 local function describe(target)
@@ -110,18 +68,9 @@ return {
     run = function(target)
       local certs, why = target:cas()
       if not certs then return nil, why end
-      local roots = target:roots()
-      local found = generations(roots)
-      if #found == 0 then
-        local links = links_of(certs, roots)
-        if #links == 0 then return nil, "one generation of roots" end
-        return false, "a link without the other root"
-      end
-      for _, two in ipairs(found) do
-        if not link(certs, two[1], two[2]) or not link(certs, two[2], two[1]) then
-          return false, "two roots without both links between them: " .. name_of(two[1])
-        end
-      end
+      local missing = rollover.missing(certs)
+      if #missing > 0 then return false, missing[1] end
+      if #rollover.find(certs) == 0 then return nil, "one generation of roots" end
       return true, "both roots, and the links between them"
     end },
   { id = "4210-4.4-a", level = "INTEROP",
@@ -129,19 +78,11 @@ return {
     run = function(target)
       local certs, why = target:cas()
       if not certs then return nil, why end
-      local links = links_of(certs, target:roots())
+      local links = rollover.links(certs)
       if #links == 0 then return nil, "no links" end
       for _, cert in ipairs(links) do
-        if not cert.is_ca then return false, name_of(cert) .. " is no CA" end
-        if #cert.key_usage > 0 and not list.has(cert.key_usage, "keyCertSign") then
-          return false, name_of(cert) .. " may not sign certificates"
-        end
-        for _, root in ipairs(target:roots()) do
-          local newer = link({ cert }, cert, root)
-          if newer and cert.not_before >= root.not_before and cert.not_after > root.not_after then
-            return false, name_of(cert) .. " goes on after the root that has signed it"
-          end
-        end
+        local fault = rollover.fault(cert, certs)
+        if fault then return false, name_of(cert) .. " " .. fault end
       end
       return true, ("links: %d"):format(#links)
     end },

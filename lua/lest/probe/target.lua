@@ -1,6 +1,7 @@
 --- The server under probe, as the checks of several sections see it: each answer that more than one
 --- looks at is asked for once.
 local core = require "lest.core"
+local rollover = require "lest.base.rollover"
 local wire_module = require "lest.probe.wire"
 
 local Target = { __name = "lest.probe.target" }
@@ -103,7 +104,7 @@ function Target:roots()
   if not certs then return nil, why end
   local roots = {}
   for _, cert in ipairs(certs) do
-    if cert.is_ca and cert.self_signed then roots[#roots + 1] = cert end
+    if rollover.is_root(cert) then roots[#roots + 1] = cert end
   end
   return roots
 end

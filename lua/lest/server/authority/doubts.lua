@@ -8,6 +8,7 @@ local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
 local duration = require "lest.duration"
 local list = require "lest.base.list"
+local rollover = require "lest.base.rollover"
 local validity = require "lest.validity"
 
 local M = {}
@@ -74,6 +75,17 @@ local function doubt_secrets(key, identity)
         warn(("%s.%s"):format(key, field), "others can read %s (its mode is %03o)", file, mode)
       end
     end
+  end
+end
+
+--- A root that changes, where clients could not follow from one generation to the other.
+local function doubt_rollover(key, certs)
+  for _, sentence in ipairs(rollover.missing(certs)) do
+    warn(key, "%s: clients that know one of them alone cannot follow (RFC 4210 4.4)", sentence)
+  end
+  for _, cert in ipairs(rollover.links(certs)) do
+    local fault = rollover.fault(cert, certs)
+    if fault then warn(key, "the link %s %s (RFC 4210 4.4)", tostring(cert.subject), fault) end
   end
 end
 
@@ -165,7 +177,8 @@ end
 ---@class lest.authority.doubts
 ---@field authority lest.authority
 ---@field anchors table<string, lest.cert[]>
----@field read { [1]: string, [2]: lest.cert[] }[] the certificates, by the key of each file
+---@field read { [1]: string, [2]: lest.cert[], is_ca?: boolean }[] the certificates, by the key of
+--- each file
 ---@field tls lest.cert[] the server's, which may be among the others, and is named all the same
 ---@field crls lest.crl[]
 ---@field known lest.cert[] what may have signed a CRL
@@ -181,7 +194,7 @@ Doubts.__index = Doubts
 function M.new(authority, anchors, crls)
   local config, read, known = authority.config, {}, {}
   for _, each in ipairs(chain.cas(config)) do
-    table.insert(read, { each[1], chain.load(each[1], each[2]) or {} })
+    table.insert(read, { each[1], chain.load(each[1], each[2]) or {}, is_ca = true })
   end
   for _, name in ipairs(list.sorted_keys(anchors)) do
     table.insert(read, { "anchors." .. name, anchors[name] })
@@ -198,7 +211,10 @@ function Doubts:tell()
   local config, now = authority.config, authority.clock()
   self.day = now // DAY_S
   for name, issuer in pairs(authority.issuers) do cas[name] = issuer.cert end
-  for _, each in ipairs(self.read) do doubt_certs(each[1], each[2], told, now) end
+  for _, each in ipairs(self.read) do
+    doubt_certs(each[1], each[2], told, now)
+    if each.is_ca then doubt_rollover(each[1] .. ".chain", each[2]) end
+  end
   doubt_certs("tls.cert", self.tls, {}, now)
   for i, crl in ipairs(self.crls) do doubt_crl(config.crls[i], crl, self.known, now) end
   doubt_lifetimes(config, cas, now)

@@ -1,5 +1,5 @@
 -- Which root of /cacerts becomes an anchor: each condition by itself keeps a stranger's out
--- (RFC 7030 4.1.3, RFC 4210 4.4).
+-- (RFC 7030 4.1.3, RFC 4210 4.4, RFC 8649).
 local core = require "lest.core"
 local pki = require "support.pki"
 local temporary = require "support.temporary"
@@ -94,6 +94,80 @@ describe("what a client learns from /cacerts", function()
 
   it("is none for the anchor's own key: that is a link to nothing", function()
     refuses(made:root("again", { subject = "/CN=Root", same_key = old, days = 90 }))
+  end)
+
+  describe("by the hash of its key", function()
+    local FORMS <const> = { "302f300b0609608648016503040201" .. "0420",
+      "3031300d06096086480165030402010500" .. "0420" }
+
+    -- A root that announces the key of another.
+    local function announcing(name, next, form, how)
+      how = how or {}
+      how.subject = how.subject or "/CN=" .. name
+      how.more = ("1.3.6.1.4.1.51483.2.1 = DER:%s%s"):format(FORMS[form or 1],
+        core.secret.sha256(next.cert.public_key.der))
+      return made:root(name, how)
+    end
+
+    local function learn_from(anchor, ...)
+      local client = assert(trust.open { anchor.cert })
+      local found, err = client:learn(certs_of { ... })
+      return found, err, client
+    end
+
+    it("8649-2-a is a root that the one before has announced, of whatever name", function()
+      local second = made:root("second", { days = 60 })
+      for form = 1, 2 do
+        local first = announcing("first" .. form, second, form)
+        local found, _, client = learn_from(first, second)
+        assert.equal(second.cert, found.root)
+        assert.same({}, found.untrusted)
+        assert.is_table(client:verify(made:issue("of-second" .. form, { by = second }).cert))
+      end
+    end)
+
+    it("8649-2-a is the one after that, too, in any order", function()
+      local third = made:root("third", { days = 90 })
+      local middle = announcing("middle", third, 1, { days = 60 })
+      local first = announcing("first-of-three", middle)
+      for _, bag in ipairs { { middle, third, first }, { third, first, middle } } do
+        local found = learn_from(first, table.unpack(bag))
+        assert.equal(third.cert, found.root)
+        assert.equal(3, #found)
+      end
+    end)
+
+    it("8649-2-a is none whose key is another, or that an anchor does not announce", function()
+      local second, other = made:root "announced", made:root "not-announced"
+      local first = announcing("announcer", second)
+      local found = assert(learn_from(first, first, other))
+      assert.equal(first.cert, found.root)
+      assert.equal(other.cert, found.untrusted[1].cert)
+      -- What a stranger announces is nothing.
+      local stranger = announcing("strange-announcer", other)
+      found = assert(learn_from(first, first, stranger, other))
+      assert.equal(2, #found.untrusted)
+    end)
+
+    it("8649-2-a is none that is no root, or does not hold now, or an intermediate announces",
+      function()
+      local key = made:root "of-that-key"
+      local first = announcing("announcing-all", key)
+      for _, root in ipairs { made:root("over-now", { same_key = key, days = -1 }),
+        made:root("no-ca", { same_key = key, ext = "basicConstraints = critical,CA:FALSE\n" }),
+        made:sub("not-its-own", { by = made:root "elsewhere2", same_key = key }) } do
+        local found = assert(learn_from(first, first, root))
+        assert.equal(root.cert, found.untrusted[1].cert)
+      end
+      local above = made:root "above"
+      local sub = made:sub("announcing-sub", { by = above,
+        more = ("1.3.6.1.4.1.51483.2.1 = DER:%s%s"):format(FORMS[1],
+          core.secret.sha256(key.cert.public_key.der)) })
+      local found = assert(learn_from(above, above, sub, key))
+      assert.equal(key.cert, found.untrusted[1].cert)
+      found = assert(learn_from(sub, sub, key))
+      assert.equal(key.cert, found.untrusted[1].cert)
+    end)
   end)
 
   describe("on the connection's word", function()
