@@ -23,7 +23,7 @@ describe("the passphrase_command of a server", function()
     end
   end
 
-  it("opens the keys of the CA and of TLS", function()
+  it("S77 opens the keys of the CA and of TLS", function()
     make 'echo "secret of $1"'
     server:run()
     server:enroll "device001"

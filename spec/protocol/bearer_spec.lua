@@ -69,7 +69,7 @@ describe("a Bearer token", function()
   local ASKED <const>, REFUSED <const> = 'Bearer realm="lest"',
     'Bearer realm="lest", error="invalid_token"'
 
-  it("is asked for, and said to be invalid where one was sent", function()
+  it("S44 is asked for, and said to be invalid where one was sent", function()
     local response = post("", {})
     assert.equal(401, response.status)
     assert.same({ ASKED }, challenges(response))
@@ -89,7 +89,7 @@ describe("a Bearer token", function()
     assert.equal(REFUSED, challenges(post("/mixed", { "Bearer x" }))[4])
   end)
 
-  it("proves who asks, to policy and ledger, wherever it is taken", function()
+  it("S44 proves who asks, to policy and ledger, wherever it is taken", function()
     local token = made("device001", "--reusable")
     assert.matches("^[%w._~+/-]+$", token)
     assert.is_true(#token >= 43)
@@ -103,7 +103,7 @@ describe("a Bearer token", function()
     end
   end)
 
-  it("is taken only as RFC 6750 2.1 has it, and once in a request", function()
+  it("S44 is taken only as RFC 6750 2.1 has it, and once in a request", function()
     local token = made("strict", "--reusable")
     for _, value in ipairs { "Bearer", "Bearer ", "Bearer=" .. token, token, "Bearer:" .. token,
       "Bearer \"" .. token .. "\"", "Bearer " .. token .. ",", "Bearer " .. token .. " x",

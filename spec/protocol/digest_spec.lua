@@ -121,7 +121,7 @@ describe("Digest", function()
   end)
 
   for _, algorithm in ipairs { "SHA-256", "MD5" } do
-    it("7030-3.2.3-f proves who asks by " .. algorithm .. ", to policy and ledger", function()
+    it("7030-3.2.3-f S42 proves who asks by " .. algorithm .. ", to policy and ledger", function()
       known("device", "correct horse")
       local response = post("", answer(challenge("", algorithm), "correct horse"))
       assert.equal(200, response.status, response.body)
@@ -132,7 +132,7 @@ describe("Digest", function()
     end)
   end
 
-  it("is refused for a wrong password and for nobody alike, and counted", function()
+  it("S42 is refused for a wrong password and for nobody alike, and counted", function()
     known("wrong", "correct horse")
     local seen = {}
     for i, name in ipairs { "wrong", "nobody" } do
@@ -161,7 +161,7 @@ describe("Digest", function()
     assert.equal(200, post("", answer(challenge("", "MD5"), random, { username = "wrong" })).status)
   end)
 
-  it("7616-3.3-b 7616-3.3-c takes an answer once, and says that only its nonce is over", function()
+  it("7616-3.3-b 7616-3.3-c S43 takes an answer once, and says that its nonce is over", function()
     known("device", "correct horse")
     local asked = challenge("", "SHA-256")
     local good = answer(asked, "correct horse")

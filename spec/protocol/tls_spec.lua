@@ -2,11 +2,13 @@
 -- 3.3 and 3.7; peers' rows S50, S51, S70 to S76). The chains come from a factory's PKI that one
 -- label believes in.
 local core = require "lest.core"
+local lest_client = require "lest.client"
 local pki = require "support.pki"
 local process = require "support.process"
 local raw_client = require "support.raw_client"
 local rawtls = require "support.rawtls"
 local support = require "support.server"
+local two_tier = require "support.two_tier"
 
 local http <const> = raw_client.http
 local CSR_TYPE <const> = "Content-Type: application/pkcs10"
@@ -123,7 +125,7 @@ describe("TLS of the server", function()
 
   -- Versions, suites, resumption
 
-  it("8446-4.1-a prefers TLS 1.3, and serves TLS 1.2", function()
+  it("8446-4.1-a S71 prefers TLS 1.3, and serves TLS 1.2", function()
     local me = identity(good, sub)
     for _, version in ipairs { "1.2", "1.3" } do
       local c <close> = assert(connect { max = version })
@@ -145,7 +147,7 @@ describe("TLS of the server", function()
     end
   end)
 
-  it("7030-3.2.3-c 7030-6-e refuses suites without authentication, encryption or strength",
+  it("7030-3.2.3-c 7030-6-e S72 refuses suites without authentication, encryption or strength",
     function()
     for _, suite in ipairs { "aNULL", "eNULL", "ADH-AES128-GCM-SHA256", "ECDHE-ECDSA-NULL-SHA",
       "PSK", "ECDHE-ECDSA-AES128-SHA", "AES128-GCM-SHA256" } do
@@ -162,6 +164,25 @@ describe("TLS of the server", function()
     end
     assert.equal("\21\3\3\0\2\2\40", answer_to "\0\x03\0\x09\0\x14") -- handshake_failure
     assert.matches("^\22\3\3", answer_to "\0\x03\0\x09\0\x14\xc0\x2b")
+  end)
+
+  it("S73 agrees on the curve that a client has", function()
+    local me = identity(good, sub)
+    -- In TLS 1.2 the curve of the server's certificate is one of them, too.
+    for groups, version in pairs { ["P-256"] = "1.3", ["P-384"] = "1.3", ["X25519"] = "1.3",
+      ["P-384:P-256"] = "1.2", ["X25519:P-256"] = "1.2" } do
+      local answer = enroll({ cert = me.cert, key = me.key, max = version, groups = groups },
+        "device001")
+      assert.equal(200, answer.status, groups)
+    end
+  end)
+
+  it("S74 sends the chain of its certificate", function()
+    local tiers <close> = two_tier.start()
+    local device <close> = lest_client { url = tiers.url, trust = tiers.root }
+    local connection <close> = assert(device:connect())
+    assert.equal(2, #connection.tls.chain)
+    assert.equal(core.cert.load(tiers.dir .. "/ca.pem"), connection.tls.chain[2])
   end)
 
   it("8446-e.5-a gives no ticket and resumes nothing", function()
