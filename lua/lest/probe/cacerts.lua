@@ -1,10 +1,7 @@
 --- Checks of /cacerts (RFC 7030 4.1.3): the bag, its roots, and the links of a rollover (RFC 4210
 --- 4.4).
 local core = require "lest.core"
-local names = require "lest.probe.names"
 local rollover = require "lest.base.rollover"
-
-local HASH_OF_ROOT_KEY <const> = "1.3.6.1.4.1.51483.2.1" -- RFC 8649
 
 local function name_of(cert)
   return tostring(cert.subject)
@@ -13,19 +10,6 @@ end
 local function is_valid(cert)
   local now = core.clock.wall_us() // 1000000
   return cert.not_before <= now and now <= cert.not_after
-end
-
--- The first certificate that something is wrong with.
-local function each_cert(problem)
-  return function(target)
-    local certs, why = target:cas()
-    if not certs then return nil, why end
-    for _, cert in ipairs(certs) do
-      local wrong = problem(cert)
-      if wrong then return false, ("%s: %s"):format(name_of(cert), wrong) end
-    end
-    return true, ("certificates: %d"):format(#certs)
-  end
 end
 
 local function describe(target)
@@ -86,29 +70,4 @@ return {
       end
       return true, ("links: %d"):format(#links)
     end },
-  { id = "8649-3-a", level = "MUST NOT", requirement = "mark hashOfRootKey critical",
-    run = each_cert(function(cert)
-      for _, extension in ipairs(cert.extensions) do
-        if extension.oid == HASH_OF_ROOT_KEY and extension.critical then return "critical" end
-      end
-    end) },
-  { id = "5280-4.1.2.2-a", level = "MUST",
-    requirement = "have serial numbers that are positive, and of at most 20 octets",
-    run = each_cert(function(cert)
-      return not names.serial_is_good(cert.serial) and "the serial number is " .. cert.serial
-    end) },
-  { id = "5280-4.1.2.4-a", level = "MUST",
-    requirement = "have an issuer's name in each certificate",
-    run = each_cert(function(cert)
-      return #tostring(cert.issuer) == 0 and "the issuer is empty"
-    end) },
-  { id = "5280-4.2-a", level = "MUST NOT", requirement = "have an extension twice in a certificate",
-    run = each_cert(function(cert)
-      local seen = {}
-      for _, extension in ipairs(cert.extensions) do
-        local name = extension.name or extension.oid
-        if seen[extension.oid] then return name .. " is there twice" end
-        seen[extension.oid] = true
-      end
-    end) },
 }

@@ -2,7 +2,6 @@
 --- renewals of it.
 local core = require "lest.core"
 local list = require "lest.base.list"
-local names = require "lest.probe.names"
 
 -- A check of the answer to the enrollment.
 local function of_answer(look)
@@ -117,14 +116,6 @@ return {
       if not extension then return nil, "there is none" end
       return extension.critical, extension.critical and "it does" or "it does not"
     end) },
-  { id = "5280-4.1.2.5-a", level = "MUST", needs = "enroll",
-    requirement = "issue certificates of version 3 with a good serial number and time",
-    run = of_cert(function(cert)
-      return cert.version == 3 and names.serial_is_good(cert.serial)
-        and cert.not_before < cert.not_after and #cert.flaws == 0,
-        ("version %d, serial %s%s"):format(cert.version, cert.serial,
-          #cert.flaws > 0 and ", " .. cert.flaws[1] or "")
-    end) },
   { id = "7030-4.2.2-c", level = "INTEROP", needs = "enroll",
     requirement = "renew a certificate of its own for who shows it",
     run = function(target)
@@ -148,6 +139,14 @@ return {
   { id = "8951-3.1-a", level = "SHOULD", needs = "enroll",
     requirement = "take base64 with blanks and line ends anywhere",
     run = accepted(spread) },
+  { id = "4648-3.3-a", level = "MUST", needs = "enroll",
+    requirement = "refuse characters that are not of base64",
+    run = refused(nil, function(base64) return base64:sub(1, 8) .. "*" .. base64:sub(9) end) },
+  { id = "5967-2.1-c", level = "INTEROP", needs = "enroll",
+    requirement = "refuse bytes behind a request",
+    run = refused(nil, function(base64)
+      return core.base64.encode(assert(core.base64.decode(base64)) .. "\0") .. "\n"
+    end) },
   { id = "4648-3.2-a", level = "INTEROP", needs = "enroll",
     requirement = "refuse base64 that goes on behind its end",
     run = refused(nil, function(base64) return base64 .. "MAA=\n" end) },

@@ -5,6 +5,7 @@ local wire = require "lest.probe.wire"
 local shown <const> = wire.shown
 local CSR_TYPE <const> = "Content-Type: application/pkcs10"
 local BODY <const> = "MAA=\n" -- an empty SEQUENCE, which is no CSR
+local LARGE <const> = ("A"):rep(256 * 1024)
 local CHUNKS <const> = "5\r\n" .. BODY .. "\r\n0\r\n\r\n"
 
 -- The statuses of some requests are one of those allowed.
@@ -167,6 +168,11 @@ return {
       if raw == "" then return nil, shown(response, err) end
       local sent = raw:find "^HTTP/1%.%d 1%d%d" ~= nil
       return not sent, sent and "it sends 100" or shown(response, err)
+    end },
+  { id = "9112-9.6-a", level = "INTEROP", requirement = "let its refusal of a large body be read",
+    run = function(target)
+      local response, err = target:ask { operation = "simpleenroll", body = LARGE }
+      return response ~= nil and response.status >= 400, shown(response, err)
     end },
   { id = "9110-15.5.14-a", level = "INTEROP", requirement = "refuse a large body before it comes",
     run = function(target)

@@ -220,6 +220,18 @@ function Target:issued()
   return found.cert, found.problem
 end
 
+--- Every certificate that the server has given: those of cacerts, and the issued one where it may
+--- be asked for.
+---@return lest.cert[]? certs
+---@return string? why not
+function Target:certs()
+  local certs, why = self:cas()
+  if not certs then return nil, why end
+  local all = table.move(certs, 1, #certs, 1, {})
+  if self.options.enroll and self:has_credentials() then all[#all + 1] = self:issued() end
+  return all
+end
+
 --- Ask for a renewal of it, with the key that it has. plan: other parts of the request; edit: what
 --- becomes of its base64.
 ---@param plan? table
