@@ -440,6 +440,8 @@ describe("a probe finds that a server", function()
       function() return issued(world.device) end)
     issues("7030-4.2.2-e", "whatever name is wanted", "200",
       function() return issued(world.device) end)
+    issues("7030-3.5-c", "whatever a request is linked to", "200",
+      function() return issued(world.device) end)
     issues("5280-4.2.1.9-a", "CAs", "200", function()
       local ca = device_with { name = "ca", ext = "basicConstraints = critical,CA:TRUE" }
       return { issued(world.device), issued(world.device), issued(ca) }

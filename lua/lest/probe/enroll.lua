@@ -59,6 +59,10 @@ end
 local KEY_USAGE <const> = "2.5.29.15"
 local BASIC_CONSTRAINTS <const> = { oid = "2.5.29.19", critical = true, value = "\48\3\1\1\255" }
 
+local function random_link()
+  return { challenge_password = core.base64.encode(assert(core.secret.random_bytes(32))) }
+end
+
 local function spread(base64)
   return "\r\n \t" .. base64:gsub("%s", ""):gsub(("."):rep(76), "%0 \t\r\n") .. "\r\n\r\n"
 end
@@ -157,4 +161,7 @@ return {
     requirement = "make no CA of who asks to be one",
     run = refused({ extensions = { BASIC_CONSTRAINTS } }, nil,
       function(cert) return not cert.is_ca and not list.has(cert.key_usage, "keyCertSign") end) },
+  { id = "7030-3.5-c", level = "MUST", needs = "enroll",
+    requirement = "refuse a request that is linked to another connection",
+    run = refused(random_link) },
 }
