@@ -448,6 +448,67 @@ describe("a probe finds that a server", function()
     end)
   end)
 
+  describe("in the keys that it makes", function()
+    local CERTS <const> = "application/pkcs7-mime; smime-type=certs-only"
+
+    local function der_of(command)
+      return assert(core.base64.decode(world.pki.sh(command):match "KEY%-%-%-%-%-\n(.-)%-%-%-"))
+    end
+
+    local function parts(key_type, key, certs_type, certs)
+      local list = { { type = key_type or "application/pkcs8", der = key or world.pkcs8 } }
+      if certs_type ~= false then
+        list[2] = { type = certs_type or CERTS,
+          der = assert(core.pkcs7.encode(certs or { world.device.cert })) }
+      end
+      local body, media = core.est.mixed_encode(list)
+      return body, media
+    end
+
+    local function answer(body, media, status)
+      return http(status or 200, { ["Content-Type"] = media }, body)
+    end
+
+    local function makes(id, what, seen, make)
+      finds(id, what, function()
+        world.pkcs8 = der_of("openssl pkcs8 -topk8 -nocrypt -in " .. world.device.key)
+        return make(), seen, nil, { username = USER.username, password = USER.password,
+          key = world.device.key }
+      end)
+    end
+
+    makes("7030-4.4.2-m", "for anything", "200", function() return http(200) end)
+    makes("7030-4.4.1-c", "by a signature", "400, and 200", function()
+      return { http(400), answer(parts()) }
+    end)
+    makes("7030-4.4.2-a", "as one part", "parts: 1", function()
+      return answer(parts(nil, nil, false))
+    end)
+    makes("7030-4.4.2-a", "as no parts", "application/pkcs8: ", function()
+      return http(200, { ["Content-Type"] = "application/pkcs8" }, core.base64.encode(world.pkcs8))
+    end)
+    makes("7030-4.4.2-b", "in an older form", "no PKCS#8", function()
+      return answer(parts(nil, der_of("openssl ec -in " .. world.device.key)))
+    end)
+    makes("7030-4.4.2-b", "beside another's certificate", "no certificate for the key", function()
+      return answer(parts(nil, nil, nil, { world.server.cert }))
+    end)
+    makes("7030-4.4.2-l", "without smime-type", "application/pkcs7%-mime", function()
+      return answer(parts(nil, nil, "application/pkcs7-mime"))
+    end)
+    makes("8951-3.2.4-a", "in raw bytes", "no base64", function()
+      local body, media = parts()
+      body = body:gsub("(\r\n\r\n).-(\r\n%-%-)",
+        function(before, behind) return before .. world.pkcs8 .. behind end, 1)
+      return answer(body, media)
+    end)
+    makes("2046-5.1-b", "with bare line feeds", "bare LF", function()
+      local body, media = parts()
+      body = body:gsub("\r\n", "\n")
+      return answer(body, media)
+    end)
+  end)
+
   it("is right where it does as the RFCs allow", function()
     local function passes(id, answers, setting, options)
       local verdict, seen = judge(id, answers, setting, options)

@@ -20,11 +20,18 @@ return {
     return policy.approve { subject = { { "CN", request.principal.name } } }
   end,
   reenroll = policy.renew {},
+  serverkeygen = function(request)
+    return policy.approve { subject = { { "CN", request.principal.name } } }
+  end,
 }
 ]]
 
 -- Labels for what a server may be configured for.
 local function configuration(text)
+  text = text:gsub("profiles = {", function(found)
+    return found .. '\n keys = { lifetime = "7d", keys = "ec:P-256", names = "principal", '
+      .. 'server_keys = { "ec:P-256", "rsa:2048" } },'
+  end, 1)
   text = text:gsub("labels = {", function(found)
     return found .. [[
       digest = { policy = "policy.lua", profile = "device", auth = { "certificate", "digest" },
@@ -33,6 +40,8 @@ local function configuration(text)
         anchors = { "own" }, csrattrs = { "challengePassword",
         { key = "ec:P-384", digest = "sha384" },
         { extensions = { { oid = "2.5.29.15", critical = true, value = "\3\2\7\128" } } } } },
+      keys = { policy = "policy.lua", profile = "keys", auth = { "certificate", "basic" },
+        anchors = { "own" } },
       slow = { policy = "policy.lua", profile = "device", auth = { "basic" } },]]
   end, 1)
   return (text:gsub('key = "ca.key"', '%0, chain = "chain.pem"', 1))
@@ -133,7 +142,8 @@ describe("a probe of our own server", function()
     assert.same({}, failed(report))
     assert.same({ "7616-3.7-b", "7616-3.3-a", "7030-4.5.2-d", "8951-4-a", "9908-3.2-b",
       "9908-3.2-c", "9908-3.2-d", "9908-3.2-e", "9908-3.2-f", "9908-3.2-h", "7030-4.4-c",
-      "7030-4.3.1-a", "7030-4.2.3-h" }, skipped(report))
+      "7030-4.3.1-a", "7030-4.2.3-h", "7030-4.4.2-m", "7030-4.4.1-c", "7030-4.4.2-a",
+      "7030-4.4.2-b", "7030-4.4.2-l", "8951-3.2.4-a", "2046-5.1-b" }, skipped(report))
   end)
 
   it("finds no fault in Digest", function()
@@ -154,6 +164,16 @@ describe("a probe of our own server", function()
     for _, id in ipairs { "7030-4.5.2-d", "8951-4-a", "9908-3.2-b", "9908-3.2-c", "9908-3.2-d",
       "9908-3.2-e", "9908-3.2-f", "9908-3.2-h" } do
       assert.equal("pass", seen[id].verdict, id)
+    end
+  end)
+
+  it("finds no fault in keys of the server, with a password for one certificate", function()
+    local report = run(with_password("device008", "keys"), { enroll = true })
+    assert.same({}, failed(report))
+    local seen = verdicts(report)
+    for _, id in ipairs { "7030-4.4-c", "7030-4.4.2-m", "7030-4.4.1-c", "7030-4.4.2-a",
+      "7030-4.4.2-b", "7030-4.4.2-l", "8951-3.2.4-a", "2046-5.1-b" } do
+      assert.same({ id, "pass" }, { id, seen[id].verdict }, seen[id].seen)
     end
   end)
 

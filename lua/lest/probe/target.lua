@@ -232,6 +232,43 @@ function Target:certs()
   return all
 end
 
+--- The client that shows the issued certificate.
+---@param cert lest.cert
+---@return lest.client
+function Target:as_holder(cert)
+  self.holder = self.holder or self.client:with { cert = cert, key = self:key() }
+  return self.holder
+end
+
+--- A key that the server has made, for who may have one: by the credential, or by what was issued.
+---@class lest.probe.key_made
+---@field unsigned lest.http.response to a request whose signature does not hold
+---@field response lest.http.response the best of what came
+
+---@return lest.probe.key_made?
+---@return string? why not
+function Target:key_made()
+  return once(self, "key made", function()
+    if self.client.trust.kind ~= "explicit" then
+      return nil, "no key is asked for where only the system's anchors vouch for the server"
+    end
+    core.secret.wipe_freed()
+    local function post(as, body)
+      return self:ask { as = as, operation = "serverkeygen", body = body }
+    end
+    local who = self.client
+    local first, err = post(who, self:refused_request())
+    local cert = first and (first.status == 401 or first.status == 403) and self:issued()
+    if cert then
+      who = self:as_holder(cert)
+      first, err = post(who, self:refused_request())
+    end
+    if not first then return nil, wire_module.shown(first, err) end
+    local second = first.status == 400 and post(who, (self:request()))
+    return { unsigned = first, response = second or first }
+  end)
+end
+
 --- Ask for a renewal of it, with the key that it has. plan: other parts of the request; edit: what
 --- becomes of its base64.
 ---@param plan? table
@@ -242,7 +279,7 @@ end
 function Target:renew(plan, edit, headers)
   local cert, why = self:issued()
   if not cert then return nil, why end
-  self.holder = self.holder or self.client:with { cert = cert, key = self:key() }
+  self:as_holder(cert)
   local all = { subject_der = cert.subject_der, san_der = cert.san_der }
   for name, value in pairs(plan or {}) do all[name] = value end
   local body = self:request(all)
