@@ -262,11 +262,12 @@ static enum lest_status start(struct program *program, char *const argv[], struc
 static bool watch(struct program *program, struct event_base *base, lua_Integer timeout_ms)
 {
     static const event_callback_fn callbacks[STREAMS] = { on_input, on_output, on_errors };
+    static const short events[STREAMS] = { EV_WRITE | EV_PERSIST, EV_READ | EV_PERSIST,
+                                           EV_READ | EV_PERSIST };
     struct timeval after = { (time_t)(timeout_ms / 1000), (suseconds_t)(timeout_ms % 1000 * 1000) };
     for (int i = 0; i < STREAMS; i++) {
         struct stream *stream = &program->streams[i];
-        stream->event = event_new(base, stream->fd, (i == INPUT ? EV_WRITE : EV_READ) | EV_PERSIST,
-                                  callbacks[i], program);
+        stream->event = event_new(base, stream->fd, events[i], callbacks[i], program);
         if (!stream->event || event_add(stream->event, NULL) < 0)
             return false;
     }

@@ -67,7 +67,7 @@ end
 
 --- A key or passphrase that anybody on this machine can read.
 local function doubt_secrets(key, identity)
-  for _, field in ipairs { "key", "passphrase_file" } do
+  for _, field in ipairs { "key", "passphrase_file", "password_file" } do
     local file = identity[field]
     if file and file:find "^/" then -- and no URI
       local there, mode = core.system.exists(core.file.resolve(file) or file)
@@ -225,7 +225,11 @@ end
 --- Say which keys others can read, as whoever started.
 ---@param config table
 function M.tell_secrets(config)
-  for _, each in ipairs(chain.cas(config)) do doubt_secrets(each[1], each[2]) end
+  for _, each in ipairs(chain.cas(config)) do
+    local where, ca = table.unpack(each)
+    doubt_secrets(where, ca)
+    if ca.identity then doubt_secrets(where .. ".identity", ca.identity) end
+  end
   doubt_secrets("tls", config.tls)
 end
 

@@ -8,10 +8,12 @@
 ---   issue(request)    -> outcome    the certificate that was approved, and no other
 ---   revoke(request)   -> outcome
 ---   cacerts()         -> lest.cert[] | nil (it cannot tell) | nil, err
+---   start()           -> true | nil, err       if there is one: as `backend_user`
 ---
---- which run in a task and may wait. An outcome is { outcome = "issued", certificate = DER }, or
---- "revoked", "later" (retry_after, note), "refused", "away" (it was not asked), "failed" (it was,
---- and nothing came of it) or "unknown" (something may have); detail is for operators.
+--- of which the first three run in a task and may wait. An outcome is { outcome = "issued",
+--- certificate = DER }, or "revoked", "later" (retry_after, note), "refused", "away" (it was not
+--- asked), "failed" (it was, and nothing came of it) or "unknown" (something may have); detail is
+--- for operators.
 local chain = require "lest.server.config.chain"
 local core = require "lest.core"
 local lines = require "lest.server.wire.lines"
@@ -147,6 +149,10 @@ function M.main(launch)
   local ok = cas ~= nil
   if ok and launch.user then ok, err = core.process.drop(launch.user) end
   if ok then ok, err = core.process.harden() end
+  for _, name in ipairs(ok and list.sorted_keys(cas) or {}) do
+    local backend = cas[name].backend
+    if ok and backend.start then ok, err = backend:start() end
+  end
   if not ok then return start_failure.report(launch, err) end
   if launch.check then return 0 end
   return setmetatable({ cas = cas }, Backend):serve()

@@ -10,6 +10,11 @@ local s <const> = schema
 local path = s.string { max = 4000, pattern = "^[^%z]+$", what = "a path" }
 local word = s.string { max = 4000, pattern = "^[^%z]+$", what = "a text without NUL" }
 
+local function option_value(value)
+  local kind = math.type(value) or type(value)
+  if kind == "string" or kind == "boolean" or kind == "integer" then return value end
+end
+
 --- What every backend has.
 local function with_common(fields)
   fields.backend = s.string()
@@ -27,6 +32,23 @@ end
 local KINDS <const> = {
   command = { repeats = true, fields = {
     command = s.list(word, { min = 1, max = 32, as = '{ "/usr/local/sbin/issue" }' }),
+  } },
+  lua = { repeats = true, fields = {
+    file = path,
+    options = s.optional(s.map(s.custom("a text, a whole number, true or false", option_value),
+      { max = 64 }), {}),
+  } },
+  est = { repeats = false, fields = {
+    url = s.string { max = 4000, pattern = "^https://%S+$",
+      what = "a URL, as https://est.example" },
+    label = s.optional(s.string { max = 128 }),
+    trust = word,
+    identity = s.optional(s.record({ cert = path, key = word, passphrase_file = s.optional(path),
+      passphrase_command = s.optional(s.list(word, { min = 1, max = 32 })) },
+      '{ cert = "ra.pem", key = "ra.key" }')),
+    username = s.optional(word),
+    password_file = s.optional(path),
+    repeats = s.optional(s.boolean(), false),
   } },
 }
 
@@ -53,7 +75,7 @@ function M.accept(value)
   local ca
   ca, problem = records[kind].accept(value)
   if not ca then return nil, problem end
-  ca.repeats = KINDS[kind].repeats
+  if ca.repeats == nil then ca.repeats = KINDS[kind].repeats end
   return ca
 end
 

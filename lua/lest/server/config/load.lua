@@ -62,20 +62,26 @@ local function resolve_command(folder, command)
   if command and command[1]:find("/", 1, true) then command[1] = absolute(folder, command[1]) end
 end
 
--- The files of a CA that is elsewhere.
-local function resolve_backend(folder, each)
-  resolve_command(folder, each.command)
-end
-
 -- "file:" is no URI before a relative path.
 local function resolve_identity(folder, each)
   each.cert = absolute(folder, each.cert)
   if each.chain then each.chain = absolute(folder, each.chain) end
-  if each.backend then return resolve_backend(folder, each) end
   each.key = each.key:gsub("^[fF][iI][lL][eE]:([^/])", "%1")
   if not is_uri(each.key) then each.key = absolute(folder, each.key) end
   if each.passphrase_file then each.passphrase_file = absolute(folder, each.passphrase_file) end
   resolve_command(folder, each.passphrase_command)
+end
+
+-- A CA with a key here, or one that is elsewhere.
+local function resolve_ca(folder, each)
+  if not each.backend then return resolve_identity(folder, each) end
+  each.cert = absolute(folder, each.cert)
+  for _, key in ipairs { "chain", "file", "password_file" } do
+    if each[key] then each[key] = absolute(folder, each[key]) end
+  end
+  if each.trust and each.trust ~= "system" then each.trust = absolute(folder, each.trust) end
+  if each.identity then resolve_identity(folder, each.identity) end
+  resolve_command(folder, each.command)
 end
 
 -- Beside the ledger, unless told: in a folder that no other account writes in.
@@ -92,8 +98,8 @@ local function resolve(config, folder)
   config.ledger = absolute(folder, config.ledger)
   resolve_control(config, folder)
   resolve_identity(folder, config.tls)
-  resolve_identity(folder, config.ca)
-  for _, each in pairs(config.cas) do resolve_identity(folder, each) end
+  resolve_ca(folder, config.ca)
+  for _, each in pairs(config.cas) do resolve_ca(folder, each) end
   for key, file in pairs(config.anchors) do config.anchors[key] = absolute(folder, file) end
   for i, file in ipairs(config.crls) do config.crls[i] = absolute(folder, file) end
   for _, each in pairs(config.labels) do
@@ -153,6 +159,14 @@ local function read_auth(auth)
   return accepts, without_certificate
 end
 
+local function has_ca_elsewhere(config, label)
+  for _, name in ipairs(label.cas) do
+    local ca = name == "" and config.ca or config.cas[name]
+    if ca and ca.backend then return true end
+  end
+  return false
+end
+
 --- The CAs that may issue for a label, of which `ca` is the first: "" is the top level's `ca`.
 local function check_cas(config, each, where, report)
   if each.ca and each.cas then report(where .. ".cas", "stands beside 'ca': give one of them") end
@@ -166,12 +180,9 @@ local function check_cas(config, each, where, report)
   each.ca = each.cas[1]
   each.cas[1] = each.cas[1] or ""
   -- An order outlives the request that waits for it, and a key that is made must not.
-  for _, name in ipairs(each.makes_keys and each.cas or {}) do
-    local ca = name == "" and config.ca or config.cas[name]
-    if ca and ca.backend then
-      report(where .. key, "is elsewhere, and a profile of the label has 'server_keys': keys are "
-        .. "made for CAs of this server alone")
-    end
+  if each.makes_keys and has_ca_elsewhere(config, each) then
+    report(where .. key, "is elsewhere, and a profile of the label has 'server_keys': keys are "
+      .. "made for CAs of this server alone")
   end
 end
 
@@ -224,6 +235,10 @@ local function cross_check(config, report)
       each.anchors = list.sorted_keys(config.anchors)
     end
     each.accepts, each.without_certificate = read_auth(each.auth)
+    if each.accepts.challenge and has_ca_elsewhere(config, each) then
+      report(where .. ".auth", "has 'challenge': no CSR with a secret in it is sent to a CA "
+        .. "elsewhere")
+    end
     if each.expired_grace > 0 and not each.accepts.certificate then
       report(where .. ".expired_grace", "is for client certificates, and 'auth' takes none")
     end

@@ -15,7 +15,20 @@ end
 
 local ca <const> = with(identity, {
   backend = "For a CA that is elsewhere, instead of `key`: who is asked. `\"command\"` runs a "
-    .. "program for each certificate. See OPERATING.md.",
+    .. "program for each certificate, `\"lua\"` a function, `\"est\"` asks another EST server. "
+    .. "See OPERATING.md.",
+  file = "`lua`: a file that returns `function(request)`, which gives a certificate, or nil and "
+    .. "what came of it.",
+  options = "`lua`: what the file is given as its argument.",
+  url = "`est`: the other server, as `\"https://est.example.com\"`.",
+  label = "`est`: the label there.",
+  trust = "`est`: a PEM file of what vouches for that server, or `\"system\"`.",
+  identity = with(identity, { "`est`: the certificate that this server shows there, an RA's, and "
+    .. "its key." }),
+  username = "`est`: whom this server says that it is, with `password_file`.",
+  password_file = "`est`: a file whose first line is the password of `username`.",
+  repeats = "`est`: whether that server gives the same request its certificate again, as lest does "
+    .. "within `lost_answer`. Where it does not, a request whose answer was lost is not repeated.",
   command = "`command`: the program and its arguments. It is run without a shell, as "
     .. "`backend_user`. It reads a request as JSON and prints the certificate as PEM; it is given "
     .. "the same `id` again where its answer may have been lost, and must then print the same "

@@ -47,6 +47,10 @@ function M.files(config)
     if each.shadow then add(each.shadow.where, each.shadow.file) end
   end
   for key, file in pairs(config.anchors) do add("anchors." .. key, file) end
+  for key, ca in pairs(config.cas) do
+    if ca.file then add(("cas.%s.file"):format(key), ca.file) end
+  end
+  if config.ca.file then add("ca.file", config.ca.file) end
   for i, file in ipairs(config.crls) do add(("crls[%d]"):format(i), file) end
   return list
 end

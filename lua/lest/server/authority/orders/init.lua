@@ -97,6 +97,9 @@ local function answer_of(self, row)
       retry_after = later(row, label, now) }
   elseif state == "refused" then
     return { status = 403, reason = "the CA refuses the request" }
+  elseif state == "lost" then
+    return { status = 504, reason = "it is not known whether the CA has issued a certificate",
+      retry_after = label.retry_after }
   elseif state == "failed" then
     return { status = 502, reason = "the CA's answer cannot be used" }
   end
@@ -447,6 +450,12 @@ function Orders:place(request, finish, plan, what)
   local now, label = authority.clock(), request.label
   local open = rows.find(authority, request)
   if open then return { order = open } end
+  -- The ledger has it masked, and its signature with it.
+  if request.begin.csr ~= request.csr:der() then
+    return what.refuse({ status = 400,
+      reason = "no CSR with a secret in it is sent to the CA, which is elsewhere" },
+      { profile = what.profile })
+  end
   local count = record.rows(authority.ledger, "order_count",
     { ca = ca.name, most = ca.options.queue })[1].count
   if count >= ca.options.queue then
