@@ -33,6 +33,7 @@
     X(CSR_SIGNATURE, "csr_signature", 1)                                                                     \
     X(CSR_WEAK, "csr_weak", 1)                                                                               \
     X(CSRATTRS_MALFORMED, "csrattrs_malformed", 1)                                                           \
+    X(CSRATTRS_UNMET, "csrattrs_unmet", 1)                                                                   \
     X(CERT_MALFORMED, "cert_malformed", 1)                                                                   \
     X(CERT_UNTRUSTED, "cert_untrusted", 3)                                                                   \
     X(CRL_MALFORMED, "crl_malformed", 1)                                                                     \

@@ -33,46 +33,6 @@ static int parse(lua_State *L)
     return status ? lestL_fail(L, &err) : 1;
 }
 
-/* Append attribute i, which is at the top: {oid =, values = {DER, ...}}. */
-static enum lest_status put_attribute(lua_State *L, int i, struct lest_buf *out, struct lest_error *err)
-{
-    static const char *const known[] = { "oid", "values", "name", NULL };
-    size_t count;
-    lestL_check_options(L, -1, known);
-    struct pki_bytes oid = lestL_opt_bytes(L, -1, "oid");
-    if (!oid.data || lua_getfield(L, -1, "values") != LUA_TTABLE)
-        luaL_error(L, "attribute %d has no 'oid' or no list 'values'", i);
-    const struct pki_bytes *values = lestL_to_strings(L, -1, "value", &count);
-    /* "values SET SIZE(1..MAX)" (RFC 2986 4.1) */
-    if (count == 0)
-        luaL_error(L, "attribute %d has no value", i);
-    enum lest_status status =
-        pki_attr_put_text(out, (const char *)oid.data, oid.len, values, count, LEST_E_CSR_MALFORMED, err);
-    lua_pop(L, 2);
-    return status;
-}
-
-/* Attributes of the plan: a list; leaves a buffer on the stack. */
-static enum lest_status to_attributes(lua_State *L, int idx, struct pki_bytes *attributes,
-                                      struct lest_error *err)
-{
-    struct lest_buf *out = lestL_buf(L, PKI_CSR_MAX);
-    if (lua_getfield(L, idx, "attributes") == LUA_TNIL)
-        return LEST_OK;
-    luaL_argcheck(L, lua_istable(L, -1), 1, "option 'attributes' is no list");
-    lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
-    for (lua_Integer i = 1; i <= count; i++) {
-        lua_rawgeti(L, -1, i);
-        enum lest_status status = put_attribute(L, (int)i, out, err);
-        if (status)
-            return status;
-        lua_pop(L, 1);
-    }
-    lua_pop(L, 1);
-    *attributes = (struct pki_bytes){ out->data, out->len };
-    return lest_buf_status(out, err);
-}
-
 /* The names to ask for in place of the certificate's: { subject =, san = }; leaves buffers on the stack. */
 static enum lest_status to_change(lua_State *L, int idx, struct pki_csr_change *change,
                                   struct lest_error *err)
@@ -161,7 +121,7 @@ static int build(lua_State *L)
     request.digest = lestL_opt_string(L, 1, "digest", NULL);
     for (int i = 0; i < PKI_CHALLENGE_COUNT; i++)
         request.challenges[i] = lestL_opt_bytes(L, 1, lestL_challenge_fields[i]);
-    if (lestL_to_plan(L, 1, &plan, &err) || to_attributes(L, 1, &request.attributes, &err) ||
+    if (lestL_to_plan(L, 1, &plan, &err) || lestL_to_attributes(L, 1, &request.attributes, &err) ||
         to_change(L, 1, &request.change, &err))
         return lestL_fail(L, &err);
     request.subject = plan.subject;
@@ -177,6 +137,31 @@ static int build(lua_State *L)
     enum lest_status status = pki_csr_build(&request, &csr, &err);
     object->h = csr;
     return status ? lestL_fail(L, &err) : 1;
+}
+
+/* csr.extensions{ subject =, san =, key_usage =, eku =, extensions =, ... }: what such a request asks for */
+static int planned_extensions(lua_State *L)
+{
+    static const char *const known[] = { "subject",   "subject_der", "san",        "san_der",
+                                         "key_usage", "eku",         "extensions", NULL };
+    struct lest_error err;
+    struct lestL_plan plan;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lestL_check_options(L, 1, known);
+    lua_settop(L, 1);
+    if (lestL_to_plan(L, 1, &plan, &err))
+        return lestL_fail(L, &err);
+    const struct pki_csr_plan request = { .subject = plan.subject,
+                                          .san = plan.san,
+                                          .eku = plan.eku,
+                                          .extensions = plan.extensions,
+                                          .key_usage = plan.key_usage };
+    struct lest_buf *out = lestL_buf(L, PKI_CSR_MAX);
+    pki_csr_put_extensions(&request, out);
+    if (lest_buf_status(out, &err))
+        return lestL_fail(L, &err);
+    lestL_push_extensions(L, (struct pki_bytes){ out->data, out->len });
+    return 1;
 }
 
 /* c:verify([{ allow_weak = }]) */
@@ -284,18 +269,10 @@ static int get_attributes(lua_State *L)
     struct pki_der_doc doc = { .noun = "CSR", .malformed = LEST_E_CSR_MALFORMED };
     struct pki_attr attribute;
     struct pki_der in;
-    char text[PKI_OID_TEXT_MAX];
     pki_der_open(&in, &doc, csr->attributes.data, csr->attributes.len);
     lua_newtable(L);
     for (lua_Integer i = 1; in.left && pki_attr_next(&in, &attribute); i++) {
-        lua_createtable(L, 0, 3);
-        pki_oid_text(attribute.oid, text);
-        lua_pushstring(L, text);
-        lua_setfield(L, -2, "oid");
-        lua_pushstring(L, pki_oid_name(attribute.oid));
-        lua_setfield(L, -2, "name");
-        lestL_push_values(L, attribute.values);
-        lua_setfield(L, -2, "values");
+        lestL_push_attr(L, &attribute);
         lua_seti(L, -2, i);
     }
     return 1;
@@ -421,7 +398,9 @@ static const struct lestL_class class = {
 
 int lestL_open_csr(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "parse", parse }, { "build", build }, { NULL, NULL } };
+    static const luaL_Reg functions[] = {
+        { "parse", parse }, { "build", build }, { "extensions", planned_extensions }, { NULL, NULL }
+    };
     lestL_class_register(L, &class);
     luaL_newlib(L, functions);
     return 1;

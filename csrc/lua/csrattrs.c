@@ -1,26 +1,12 @@
 /* core.csrattrs: CSR attributes as lists (RFC 7030 4.5.2). */
 #include "pki/x509/csrattrs.h"
 #include "lua/pki.h"
+#include "lua/template.h"
 
-#include <stdlib.h>
+#include <stdio.h>
 #include <string.h>
 
 enum { VALUES_MAX = 64 };
-
-static void push_attr(lua_State *L, const struct pki_attr *attr)
-{
-    char oid[PKI_OID_TEXT_MAX];
-    lua_createtable(L, 0, 3);
-    pki_oid_text(attr->oid, oid);
-    lua_pushstring(L, oid);
-    lua_setfield(L, -2, "oid");
-    lua_pushstring(L, pki_oid_name(attr->oid));
-    lua_setfield(L, -2, "name");
-    if (attr->values.data) {
-        lestL_push_values(L, attr->values);
-        lua_setfield(L, -2, "values");
-    }
-}
 
 /* csrattrs.decode(der) -> { { oid =, name =, values = }, ... } | nil, err */
 static int decode(lua_State *L)
@@ -35,7 +21,7 @@ static int decode(lua_State *L)
         return lestL_fail(L, &err);
     lua_newtable(L);
     for (lua_Integer i = 1; pki_csrattrs_next(&in, &attr); i++) {
-        push_attr(L, &attr);
+        lestL_push_attr(L, &attr);
         lua_rawseti(L, -2, i);
     }
     return 1;
@@ -61,11 +47,15 @@ static enum lest_status put_attribute(lua_State *L, struct lest_buf *out, struct
 static const char *find_key(lua_State *L, int list)
 {
     const char *key = NULL;
+    int top = lua_gettop(L);
     lua_Integer count = (lua_Integer)lua_rawlen(L, list);
     for (lua_Integer i = 1; !key && i <= count; i++) {
-        if (lua_rawgeti(L, list, i) == LUA_TTABLE)
+        if (lua_rawgeti(L, list, i) == LUA_TTABLE) {
             key = lestL_opt_string(L, -1, "key", NULL);
-        lua_pop(L, 1);
+            if (!key && lua_getfield(L, -1, "template") == LUA_TTABLE)
+                key = lestL_opt_string(L, -1, "key", NULL);
+        }
+        lua_settop(L, top);
     }
     return key;
 }
@@ -73,7 +63,8 @@ static const char *find_key(lua_State *L, int list)
 /* The entry on the top, a table. */
 static enum lest_status put_table(lua_State *L, int list, struct lest_buf *out, struct lest_error *err)
 {
-    static const char *const known[] = { "oid", "name", "values", "key", "digest", "extensions", NULL };
+    static const char *const known[] = { "oid",    "name",       "values",   "key",
+                                         "digest", "extensions", "template", NULL };
     enum lest_status status = LEST_OK;
     struct pki_bytes extensions = { NULL, 0 };
     int entry = lua_gettop(L);
@@ -96,13 +87,18 @@ static enum lest_status put_table(lua_State *L, int list, struct lest_buf *out, 
         pki_csrattrs_put_extensions(out, extensions);
     }
     lua_settop(L, entry);
+    if (!status && lua_getfield(L, entry, "template") != LUA_TNIL) {
+        used = true;
+        status = lestL_put_template(L, out, err);
+    }
+    lua_settop(L, entry);
     if (!status && lua_getfield(L, entry, "oid") != LUA_TNIL) {
         used = true;
         lua_settop(L, entry);
         status = put_attribute(L, out, err);
     }
     if (!used && !status)
-        luaL_error(L, "an entry has one of oid, key, digest, extensions");
+        luaL_error(L, "an entry has one of oid, key, digest, extensions, template");
     return status;
 }
 
@@ -150,40 +146,74 @@ static void set_text(lua_State *L, const char *name, const char *text)
     lua_setfield(L, -2, name);
 }
 
+/* The DER at index 1, given so or as a list; a buffer may be left on the stack. */
+static enum lest_status to_der(lua_State *L, struct pki_bytes *der, struct lest_error *err)
+{
+    lua_settop(L, 1);
+    if (lua_type(L, 1) == LUA_TSTRING) {
+        der->data = (const uint8_t *)lua_tolstring(L, 1, &der->len);
+        return LEST_OK;
+    }
+    luaL_checktype(L, 1, LUA_TTABLE);
+    struct lest_buf *out = lestL_buf(L, PKI_CSRATTRS_MAX);
+    enum lest_status status = put_list(L, 1, out, err);
+    *der = (struct pki_bytes){ out->data, out->len };
+    return status;
+}
+
+/* Push the list of what is not understood, and add all else to found. With a template, that is not looked
+ * for. */
+static void push_unknown(lua_State *L, struct pki_der in, bool has_template,
+                         struct pki_csr_requirements *found)
+{
+    struct pki_attr attr;
+    lua_newtable(L);
+    for (lua_Integer i = 1; pki_csrattrs_next(&in, &attr);) {
+        const char *problem;
+        if (pki_csr_requirements_add(found, &attr, &problem) != PKI_CSR_REQUIRES_UNKNOWN || has_template)
+            continue;
+        lestL_push_attr(L, &attr);
+        lua_pushstring(L, problem);
+        lua_setfield(L, -2, "problem");
+        lua_rawseti(L, -2, i++);
+    }
+}
+
+/* The challenges among the attributes of a template are wishes as those beside it. */
+static void add_attributes(struct pki_der in, struct pki_csr_requirements *found)
+{
+    struct pki_attr attr;
+    const char *problem;
+    while (in.left && pki_attr_next(&in, &attr))
+        pki_csr_requirements_add(found, &attr, &problem);
+}
+
 /* csrattrs.wishes(list | DER) -> { key =, digest =, digest_key =, signature =, challenge_password =,
- * otp_challenge =, revocation_challenge =, identity_linking =, extensions =, unknown = } | nil, err */
+ * otp_challenge =, revocation_challenge =, identity_linking =, extensions =, unknown =, template = }
+ * | nil, err */
 static int wishes(lua_State *L)
 {
     struct lest_error err;
     struct pki_bytes der;
     struct pki_der_doc doc;
     struct pki_der in;
-    struct pki_attr attr;
     struct pki_csr_requirements found = { .key = "" };
-    lua_settop(L, 1);
-    if (lua_type(L, 1) == LUA_TSTRING) {
-        der.data = (const uint8_t *)lua_tolstring(L, 1, &der.len);
-    } else {
-        luaL_checktype(L, 1, LUA_TTABLE);
-        struct lest_buf *out = lestL_buf(L, PKI_CSRATTRS_MAX);
-        if (put_list(L, 1, out, &err))
-            return lestL_fail(L, &err);
-        der = (struct pki_bytes){ out->data, out->len };
-    }
-    if (pki_csrattrs_open(der, &doc, &in, &err))
+    struct pki_template template;
+    bool has_template;
+    if (to_der(L, &der, &err) || pki_csrattrs_open(der, &doc, &in, &err) ||
+        pki_csrattrs_template(in, &template, &has_template, &err))
         return lestL_fail(L, &err);
-    lua_createtable(L, 0, 10);
-    lua_newtable(L);
-    for (lua_Integer i = 1; pki_csrattrs_next(&in, &attr);) {
-        const char *problem;
-        if (pki_csr_requirements_add(&found, &attr, &problem) != PKI_CSR_REQUIRES_UNKNOWN)
-            continue;
-        push_attr(L, &attr);
-        lua_pushstring(L, problem);
-        lua_setfield(L, -2, "problem");
-        lua_rawseti(L, -2, i++);
-    }
+    lua_createtable(L, 0, 11);
+    push_unknown(L, in, has_template, &found);
     lua_setfield(L, -2, "unknown");
+    if (has_template) {
+        pki_der_open(&in, &doc, template.attributes.data, template.attributes.len);
+        add_attributes(in, &found);
+        found.extensions = (struct pki_bytes){ NULL, 0 };
+        snprintf(found.key, sizeof found.key, "%s", template.key);
+        lestL_push_template(L, &template);
+        lua_setfield(L, -2, "template");
+    }
     set_text(L, "key", found.key);
     set_text(L, "digest", found.digest);
     set_text(L, "digest_key", found.digest_key);
@@ -200,7 +230,9 @@ static int wishes(lua_State *L)
 int lestL_open_csrattrs(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "encode", encode }, { "decode", decode }, { "wishes", wishes }, { NULL, NULL }
+        { "encode", encode },           { "decode", decode },
+        { "wishes", wishes },           { "fill_subject", lestL_fill_subject },
+        { "fill_san", lestL_fill_san }, { NULL, NULL },
     };
     luaL_newlib(L, functions);
     return 1;

@@ -82,6 +82,21 @@ void lestL_push_values(lua_State *L, struct pki_bytes values)
     }
 }
 
+void lestL_push_attr(lua_State *L, const struct pki_attr *attr)
+{
+    char oid[PKI_OID_TEXT_MAX];
+    lua_createtable(L, 0, 3);
+    pki_oid_text(attr->oid, oid);
+    lua_pushstring(L, oid);
+    lua_setfield(L, -2, "oid");
+    lua_pushstring(L, pki_oid_name(attr->oid));
+    lua_setfield(L, -2, "name");
+    if (attr->values.data) {
+        lestL_push_values(L, attr->values);
+        lua_setfield(L, -2, "values");
+    }
+}
+
 void lestL_push_described_key(lua_State *L, struct pki_bytes spki, const char *type, int security_bits)
 {
     lua_createtable(L, 0, 3);

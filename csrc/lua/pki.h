@@ -3,7 +3,7 @@
 #define LEST_LUA_PKI_H
 
 #include "lua/binding.h"
-#include "pki/asn1/der.h"
+#include "pki/asn1/attr.h"
 #include "pki/key/key.h"
 
 /** Push a name (a table, class lest.name) for the DER of a Name, with the flaws that are tolerated. False:
@@ -43,6 +43,15 @@ struct lestL_plan {
 enum lest_status lestL_to_plan(lua_State *L, int idx, struct lestL_plan *plan,
                                struct lest_error *err) LEST_MUST_USE;
 
+/** Read key_usage and eku alone. */
+enum lest_status lestL_to_usages(lua_State *L, int idx, struct lestL_plan *plan,
+                                 struct lest_error *err) LEST_MUST_USE;
+
+/** Read the field `attributes` of the table at idx, a list of {oid, values}, as a run of Attribute elements
+ *  in a buffer left on the stack; data NULL where it is absent. Wrong types raise. */
+enum lest_status lestL_to_attributes(lua_State *L, int idx, struct pki_bytes *attributes,
+                                     struct lest_error *err) LEST_MUST_USE;
+
 /** Read the field `extensions` of the table at idx, a list of {oid, critical, value}, as a run of Extension
  *  elements in a buffer left on the stack; data NULL where it is absent. Wrong types raise. */
 enum lest_status lestL_to_extensions(lua_State *L, int idx, struct pki_bytes *extensions,
@@ -73,6 +82,9 @@ extern const char *const lestL_challenge_fields[];
 
 /** Push the list of DER elements in the contents of a SET; absent gives {}. */
 void lestL_push_values(lua_State *L, struct pki_bytes values);
+
+/** Push {oid, name, values} for an attribute; one without a set (data NULL) has no values. */
+void lestL_push_attr(lua_State *L, const struct pki_attr *attr);
 
 /** Push {type, security_bits, der} for a SubjectPublicKeyInfo, der in its one encoding
  *  (pki_public_canonical); for one whose kind and encoding are known already. */

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { LIST_MAX = 64, EKU_MAX = 4096, EXTENSIONS_MAX = 64 * 1024 };
+enum { LIST_MAX = 64, EKU_MAX = 4096, EXTENSIONS_MAX = 64 * 1024, ATTRIBUTES_MAX = 64 * 1024 };
 
 struct pki_bytes lestL_opt_bytes(lua_State *L, int idx, const char *key)
 {
@@ -110,6 +110,45 @@ enum lest_status lestL_to_extensions(lua_State *L, int idx, struct pki_bytes *ex
     return lest_buf_status(out, err);
 }
 
+/* Append attribute i, which is at the top: {oid =, values = {DER, ...}}. */
+static enum lest_status put_attribute(lua_State *L, int i, struct lest_buf *out, struct lest_error *err)
+{
+    static const char *const known[] = { "oid", "values", "name", NULL };
+    size_t count;
+    lestL_check_options(L, -1, known);
+    struct pki_bytes oid = lestL_opt_bytes(L, -1, "oid");
+    if (!oid.data || lua_getfield(L, -1, "values") != LUA_TTABLE)
+        luaL_error(L, "attribute %d has no 'oid' or no list 'values'", i);
+    const struct pki_bytes *values = lestL_to_strings(L, -1, "value", &count);
+    /* "values SET SIZE(1..MAX)" (RFC 2986 4.1) */
+    if (count == 0)
+        luaL_error(L, "attribute %d has no value", i);
+    enum lest_status status =
+        pki_attr_put_text(out, (const char *)oid.data, oid.len, values, count, LEST_E_CSR_MALFORMED, err);
+    lua_pop(L, 2);
+    return status;
+}
+
+enum lest_status lestL_to_attributes(lua_State *L, int idx, struct pki_bytes *attributes,
+                                     struct lest_error *err)
+{
+    struct lest_buf *out = lestL_buf(L, ATTRIBUTES_MAX);
+    if (lua_getfield(L, idx, "attributes") == LUA_TNIL)
+        return LEST_OK;
+    luaL_argcheck(L, lua_istable(L, -1), 1, "option 'attributes' is no list");
+    lua_Integer count = (lua_Integer)lua_rawlen(L, -1);
+    for (lua_Integer i = 1; i <= count; i++) {
+        lua_rawgeti(L, -1, i);
+        enum lest_status status = put_attribute(L, (int)i, out, err);
+        if (status)
+            return status;
+        lua_pop(L, 1);
+    }
+    lua_pop(L, 1);
+    *attributes = (struct pki_bytes){ out->data, out->len };
+    return lest_buf_status(out, err);
+}
+
 /* A value given as itself or as its DER; converts the former into a buffer left on the stack. */
 static enum lest_status to_names(lua_State *L, int idx, const char *key, const char *der_key, size_t max,
                                  enum lest_status (*convert)(lua_State *, int, struct lest_buf *,
@@ -133,6 +172,12 @@ static enum lest_status to_names(lua_State *L, int idx, const char *key, const c
     }
     lua_pop(L, 1);
     return status;
+}
+
+enum lest_status lestL_to_usages(lua_State *L, int idx, struct lestL_plan *plan, struct lest_error *err)
+{
+    plan->key_usage = to_key_usage(L, idx);
+    return to_eku(L, idx, &plan->eku, err);
 }
 
 enum lest_status lestL_to_plan(lua_State *L, int idx, struct lestL_plan *plan, struct lest_error *err)

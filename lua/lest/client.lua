@@ -32,7 +32,8 @@ local Client = { __name = "lest.client" }
 Client.__index = Client
 
 local function notify_log(kind, message)
-  core.log.write(kind == "warning" and "warning" or "info", "client", { "message", message })
+  local level = kind == "warning" and "warning" or kind == "attribute" and "debug" or "info"
+  core.log.write(level, "client", { "message", message })
 end
 
 ---@class lest.client.options
@@ -55,7 +56,8 @@ end
 ---@field challenge? string the secret that enroll() sends as challengePassword of the CSR
 ---@field digest? boolean the password itself is never sent: Digest alone answers a server
 ---@field allow_password_with_system_trust? boolean RFC 7030 6 advises against it
----@field notify? fun(kind: "warning"|"waiting", message: string, seconds?: integer) or the log
+---@field notify? fun(kind: "warning"|"waiting"|"attribute", message: string, seconds?: integer) or
+--- the log; "attribute": what of the request is due to which CSR attribute of the server
 ---@field trace? boolean|fun(event: lest.client.event) the client's, from the start
 
 ---@param options lest.client.options
@@ -128,7 +130,7 @@ function Client:csrattrs(options)
   end)
 end
 
-local function planned(self, operation, plan, options, renewal, read)
+local function planned(self, operation, plan, options, renewed, read)
   local deadline = wait.deadline(options)
   local patient, wishes = deadline ~= nil, nil
   local asked = options.csrattrs == false
@@ -138,7 +140,7 @@ local function planned(self, operation, plan, options, renewal, read)
       wishes, err = wishes_of.fetch(self, patient)
       patient = false
       if not wishes then return nil, err end
-      plan, err = plan_module.apply(plan, wishes, self.notify, renewal)
+      plan, err = plan_module.apply(plan, wishes, self.notify, renewed)
       if not plan then return session.error("csrattrs", err) end
       asked = true
     end
@@ -174,7 +176,7 @@ function Client:enroll(what, options)
   plan.challenge_password = plan.challenge_password or self.options.challenge
   ok, err = session.may_challenge(self, plan)
   if not ok then return nil, err end
-  return planned(self, "simpleenroll", plan, what, false)
+  return planned(self, "simpleenroll", plan, what)
 end
 
 ---@class lest.client.renewal
@@ -200,7 +202,7 @@ function Client:reenroll(options)
   if not ok then return session.error("simplereenroll", err) end
   local plan = { key = options.key or self.key, digest = options.digest, change = options.change,
     subject_der = self.cert.subject_der, san_der = self.cert.san_der }
-  return planned(self, "simplereenroll", plan, options, true)
+  return planned(self, "simplereenroll", plan, options, self.cert)
 end
 
 ---@class lest.client.keygen
@@ -244,7 +246,7 @@ function Client:serverkeygen(what)
   if not ok then return nil, err end
   self.notify("warning", "the key will come without encryption of its own: TLS alone protects it")
   core.secret.wipe_freed()
-  local cert, changed, key = planned(self, "serverkeygen", plan, what, false, keygen.read)
+  local cert, changed, key = planned(self, "serverkeygen", plan, what, nil, keygen.read)
   if not cert then return nil, changed end
   return cert, key, changed
 end

@@ -2,10 +2,11 @@
 
 #include <string.h>
 
-bool pki_ext_next(struct pki_der *in, struct pki_ext *ext)
+static bool next(struct pki_der *in, bool template, struct pki_ext *ext)
 {
     struct pki_der body, value;
     ext->critical = false;
+    ext->value = (struct pki_bytes){ NULL, 0 };
     if (!pki_der_read(in, PKI_DER_SEQUENCE, "an extension", &body) ||
         !pki_der_oid(&body, "an extension's identifier", &ext->oid))
         return false;
@@ -13,6 +14,8 @@ bool pki_ext_next(struct pki_der *in, struct pki_ext *ext)
     if (pki_der_peek(&body) == PKI_DER_BOOLEAN &&
         !pki_der_boolean(&body, "an extension's critical flag", &ext->critical))
         return false;
+    if (template && !body.left)
+        return true;
     if (!pki_der_read(&body, PKI_DER_OCTET_STRING, "an extension's value", &value) ||
         !pki_der_end(&body, "an extension"))
         return false;
@@ -20,7 +23,17 @@ bool pki_ext_next(struct pki_der *in, struct pki_ext *ext)
     return true;
 }
 
-bool pki_ext_check(struct pki_der in)
+bool pki_ext_next(struct pki_der *in, struct pki_ext *ext)
+{
+    return next(in, false, ext);
+}
+
+bool pki_ext_next_template(struct pki_der *in, struct pki_ext *ext)
+{
+    return next(in, true, ext);
+}
+
+static bool check(struct pki_der in, bool template)
 {
     struct pki_bytes seen[PKI_EXT_COUNT_MAX];
     size_t count = 0;
@@ -28,7 +41,7 @@ bool pki_ext_check(struct pki_der in)
         struct pki_ext ext;
         if (count == PKI_EXT_COUNT_MAX)
             return pki_der_fail(&in, "there are more than %d extensions", PKI_EXT_COUNT_MAX);
-        if (!pki_ext_next(&in, &ext))
+        if (!next(&in, template, &ext))
             return false;
         for (size_t i = 0; i < count; i++)
             if (pki_bytes_equal(seen[i], ext.oid))
@@ -36,6 +49,16 @@ bool pki_ext_check(struct pki_der in)
         seen[count++] = ext.oid;
     }
     return true;
+}
+
+bool pki_ext_check(struct pki_der in)
+{
+    return check(in, false);
+}
+
+bool pki_ext_check_template(struct pki_der in)
+{
+    return check(in, true);
 }
 
 bool pki_ext_list(struct pki_der *in, struct pki_der *list)
@@ -155,5 +178,18 @@ enum lest_status pki_ext_put_text(struct lest_buf *out, const char *oid, size_t 
     mark.value = open_value(out, critical);
     lest_buf_append(out, value.data, value.len);
     pki_ext_put_close(out, mark);
+    return lest_buf_status(out, err);
+}
+
+enum lest_status pki_ext_put_open_text(struct lest_buf *out, const char *oid, size_t oid_len, bool critical,
+                                       struct lest_error *err)
+{
+    size_t whole = pki_der_put_open(out, PKI_DER_SEQUENCE);
+    enum lest_status status = pki_oid_put_text(out, oid, oid_len, err);
+    if (status)
+        return status;
+    if (critical)
+        pki_der_put_boolean(out, true);
+    pki_der_put_close(out, whole);
     return lest_buf_status(out, err);
 }

@@ -15,9 +15,14 @@ struct pki_ext {
 /** Read the next extension of the contents of Extensions. */
 bool pki_ext_next(struct pki_der *in, struct pki_ext *ext);
 
+/** As pki_ext_next, for an ExtensionTemplate (RFC 9908 3.4): one without a value has data NULL. */
+bool pki_ext_next_template(struct pki_der *in, struct pki_ext *ext);
+
 /** Check a list of extensions: each well-formed, no OID twice (RFC 5280 4.2), at most PKI_EXT_COUNT_MAX. */
 enum { PKI_EXT_COUNT_MAX = 128 };
 bool pki_ext_check(struct pki_der in);
+/** The same of a list of ExtensionTemplate. */
+bool pki_ext_check_template(struct pki_der in);
 
 /** Read the Extensions at the end of a certificate or CRL, which stand inside an explicit tag, and check them
  *  as pki_ext_check() does.
@@ -55,5 +60,9 @@ void pki_ext_put(struct lest_buf *out, enum pki_oid oid, bool critical, struct p
  *  Errors: LEST_E_MALFORMED, LEST_E_NOMEM, LEST_E_TOO_LARGE */
 enum lest_status pki_ext_put_text(struct lest_buf *out, const char *oid, size_t oid_len, bool critical,
                                   struct pki_bytes value, struct lest_error *err) LEST_MUST_USE;
+
+/** Append an ExtensionTemplate without a value. Errors: as pki_ext_put_text */
+enum lest_status pki_ext_put_open_text(struct lest_buf *out, const char *oid, size_t oid_len, bool critical,
+                                       struct lest_error *err) LEST_MUST_USE;
 
 #endif

@@ -32,6 +32,8 @@ enum { PKI_OID_TEXT_MAX = 256 };
     X(REVOCATION_CHALLENGE, "1.2.840.113549.1.9.16.2.57", "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x39")    \
     X(EST_IDENTITY_LINKING, "1.2.840.113549.1.9.16.2.58", "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x3a")    \
     X(CHANGE_SUBJECT_NAME, "1.3.6.1.5.5.7.7.36", "\x2b\x06\x01\x05\x05\x07\x07\x24")                         \
+    X(CSR_TEMPLATE, "1.2.840.113549.1.9.16.2.61", "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x3d")            \
+    X(EXTENSION_TEMPLATE, "1.2.840.113549.1.9.16.2.62", "\x2a\x86\x48\x86\xf7\x0d\x01\x09\x10\x02\x3e")      \
     X(SKI, "2.5.29.14", "\x55\x1d\x0e")                                                                      \
     X(KEY_USAGE, "2.5.29.15", "\x55\x1d\x0f")                                                                \
     X(SAN, "2.5.29.17", "\x55\x1d\x11")                                                                      \

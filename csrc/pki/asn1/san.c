@@ -140,6 +140,28 @@ static bool read_name(struct pki_der *at, const struct pki_der_item *item, struc
     return read_value(at, item, text);
 }
 
+static const uint8_t no_name[] = { 0x30, 0x00 };
+
+bool pki_san_is_open(const struct pki_der_item *name)
+{
+    switch (name->tag) {
+    case EMAIL:
+    case DNS:
+    case URI:
+    case IP: return name->body.len == 0;
+    case DIRECTORY_NAME: return pki_bytes_equal(name->body, (struct pki_bytes){ no_name, sizeof no_name });
+    default: return false;
+    }
+}
+
+static void show_opening(const struct pki_der_item *item, struct lest_buf *text)
+{
+    text->len = 0;
+    for (size_t kind = 0; kind < KINDS; kind++)
+        if (kinds[kind].tag == item->tag)
+            lest_buf_append_str(text, kinds[kind].prefix);
+}
+
 /* What stands for nothing, for a person: as it is if that is plain ASCII, else in hex. */
 static void show_unusable(const struct pki_der_item *item, struct lest_buf *text)
 {
@@ -176,16 +198,18 @@ static bool try_name(struct pki_san_reader *reader, const struct pki_der *at, co
 bool pki_san_next(struct pki_san_reader *reader, struct lest_buf *text)
 {
     struct pki_der_doc *doc = reader->names.doc;
-    struct pki_der_item item;
+    struct pki_der_item *item = &reader->item;
     if (doc->status != LEST_OK || reader->names.left == 0)
         return false;
     struct pki_der at = reader->names;
     if (++reader->count > PKI_SAN_NAMES_MAX)
         return pki_der_fail(&at, "there are more than %d alternative names", PKI_SAN_NAMES_MAX);
-    if (!pki_der_item(&reader->names, PKI_DER_ANY, "an alternative name", &item))
+    if (!pki_der_item(&reader->names, PKI_DER_ANY, "an alternative name", item))
         return false;
     bool tolerant = doc->tolerated & PKI_FLAW_SAN;
-    if (!(tolerant ? try_name(reader, &at, &item, text) : read_name(&at, &item, text)))
+    if (reader->openings && pki_san_is_open(item))
+        show_opening(item, text);
+    else if (!(tolerant ? try_name(reader, &at, item, text) : read_name(&at, item, text)))
         return false;
     if (text->failed)
         doc->status = lest_buf_status(text, doc->err);
@@ -340,7 +364,19 @@ static bool put_value(struct lest_buf *out, uint8_t tag, const char *value, size
     return true;
 }
 
-static enum lest_status put_name(struct lest_buf *out, const char *text, size_t len, struct lest_error *err)
+static bool put_opening(struct lest_buf *out, uint8_t tag)
+{
+    struct pki_der_item opening = { .tag = tag };
+    if (tag == DIRECTORY_NAME)
+        opening.body = (struct pki_bytes){ no_name, sizeof no_name };
+    if (!pki_san_is_open(&opening))
+        return false;
+    pki_der_put(out, tag, opening.body.data, opening.body.len);
+    return true;
+}
+
+static enum lest_status put_name(struct lest_buf *out, const char *text, size_t len, bool openings,
+                                 struct lest_error *err)
 {
     struct lest_error why = { .status = LEST_OK };
     /* For the error; a NUL would end it. */
@@ -355,6 +391,8 @@ static enum lest_status put_name(struct lest_buf *out, const char *text, size_t 
         size_t prefix = strlen(kinds[i].prefix);
         if (len < prefix || strncasecmp(text, kinds[i].prefix, prefix) != 0)
             continue;
+        if (openings && len == prefix && put_opening(out, kinds[i].tag))
+            return lest_buf_status(out, err);
         if (put_value(out, kinds[i].tag, text + prefix, len - prefix, &why) || out->failed)
             return lest_buf_status(out, err);
         if (why.status == LEST_E_NOMEM)
@@ -368,8 +406,8 @@ static enum lest_status put_name(struct lest_buf *out, const char *text, size_t 
                           shown);
 }
 
-enum lest_status pki_san_encode(const struct pki_bytes *texts, size_t count, struct lest_buf *out,
-                                struct lest_error *err)
+static enum lest_status encode(const struct pki_bytes *texts, size_t count, bool openings,
+                               struct lest_buf *out, struct lest_error *err)
 {
     if (count == 0)
         return lest_error_set(err, LEST_E_SAN_MALFORMED, "a list of alternative names has at least one");
@@ -377,7 +415,7 @@ enum lest_status pki_san_encode(const struct pki_bytes *texts, size_t count, str
         return lest_error_set(err, LEST_E_SAN_MALFORMED, "more than %d alternative names", PKI_SAN_NAMES_MAX);
     size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);
     for (size_t i = 0; i < count; i++) {
-        enum lest_status status = put_name(out, (const char *)texts[i].data, texts[i].len, err);
+        enum lest_status status = put_name(out, (const char *)texts[i].data, texts[i].len, openings, err);
         if (status)
             return status;
     }
@@ -385,7 +423,19 @@ enum lest_status pki_san_encode(const struct pki_bytes *texts, size_t count, str
     return lest_buf_status(out, err);
 }
 
-static bool same_name(const struct pki_der_item *a, const struct pki_der_item *b)
+enum lest_status pki_san_encode(const struct pki_bytes *texts, size_t count, struct lest_buf *out,
+                                struct lest_error *err)
+{
+    return encode(texts, count, false, out, err);
+}
+
+enum lest_status pki_san_encode_open(const struct pki_bytes *texts, size_t count, struct lest_buf *out,
+                                     struct lest_error *err)
+{
+    return encode(texts, count, true, out, err);
+}
+
+bool pki_san_is_same(const struct pki_der_item *a, const struct pki_der_item *b)
 {
     if (a->tag != b->tag)
         return false;
@@ -411,7 +461,7 @@ static bool subset(const struct pki_der_item *a, size_t a_count, const struct pk
 {
     for (size_t i = 0; i < a_count; i++) {
         size_t j = 0;
-        while (j < b_count && !same_name(&a[i], &b[j]))
+        while (j < b_count && !pki_san_is_same(&a[i], &b[j]))
             j++;
         if (j == b_count)
             return false;

@@ -11,11 +11,16 @@
 enum { PKI_SAN_MAX = 32 * 1024, PKI_SAN_NAMES_MAX = 256 };
 
 /** Reads names one by one, as pki_name_reader does.
+ *  item      the last one
+ *  openings  set by the caller: a name may be without a value, for a client to fill in (RFC 9908 3.4); its
+ *            text ends with the colon
  *  unusable  the last one stands for nothing, which the document tolerates (PKI_FLAW_SAN) */
 struct pki_san_reader {
     struct pki_der names;
+    struct pki_der_item item;
     size_t count;
     bool unusable;
+    bool openings;
 };
 
 /** Begin: der is the whole GeneralNames element, with at least one name and nothing after it. */
@@ -34,6 +39,16 @@ bool pki_san_check(struct pki_der_doc *doc, const uint8_t *der, size_t len);
  *  Errors: LEST_E_SAN_MALFORMED, LEST_E_NOMEM, LEST_E_TOO_LARGE */
 enum lest_status pki_san_encode(const struct pki_bytes *texts, size_t count, struct lest_buf *out,
                                 struct lest_error *err) LEST_MUST_USE;
+
+/** As pki_san_encode, for a template: a text that ends with the colon is a name for a client to fill in, of
+ *  the kinds DNS, IP, email, URI and dirName. */
+enum lest_status pki_san_encode_open(const struct pki_bytes *texts, size_t count, struct lest_buf *out,
+                                     struct lest_error *err) LEST_MUST_USE;
+
+/** Of a name that was read: whether it is to be filled in, and whether two are the same as pki_san_equal has
+ *  it. */
+bool pki_san_is_open(const struct pki_der_item *name);
+bool pki_san_is_same(const struct pki_der_item *a, const struct pki_der_item *b);
 
 /** Whether two are the same set of names, in any order: DNS names in any case, directory names as
  *  pki_name_equal has it, all else byte by byte. An absent one equals only an absent one. */

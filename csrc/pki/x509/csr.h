@@ -103,6 +103,9 @@ struct pki_csr_plan {
 enum lest_status pki_csr_build(const struct pki_csr_plan *plan, struct pki_csr **out,
                                struct lest_error *err) LEST_MUST_USE;
 
+/** Append the Extension elements that such a request asks for. */
+void pki_csr_put_extensions(const struct pki_csr_plan *plan, struct lest_buf *out);
+
 /** For testers of servers: what stands in a request in place of what belongs there. Absent bytes (data NULL)
  *  leave it as it is; spans are borrowed, and nobody looks at them.
  *  version, spki, attributes  elements; those of no bytes are left out. attributes is the whole [0]

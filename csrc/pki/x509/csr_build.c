@@ -3,7 +3,12 @@
 #include "pki/key/signature.h"
 #include "pki/x509/csr.h"
 
-static void put_extensions(const struct pki_csr_plan *plan, bool empty_subject, struct lest_buf *out)
+static bool has_no_subject(const struct pki_csr_plan *plan)
+{
+    return !plan->subject.data || pki_name_is_empty(plan->subject);
+}
+
+void pki_csr_put_extensions(const struct pki_csr_plan *plan, struct lest_buf *out)
 {
     struct pki_ext_mark mark;
     if (plan->key_usage) {
@@ -18,18 +23,18 @@ static void put_extensions(const struct pki_csr_plan *plan, bool empty_subject, 
     }
     /* RFC 5280 4.2.1.6: critical where the names stand here alone. */
     if (plan->san.data)
-        pki_ext_put(out, PKI_OID_SAN, empty_subject, plan->san);
+        pki_ext_put(out, PKI_OID_SAN, has_no_subject(plan), plan->san);
     lest_buf_append(out, plan->extensions.data, plan->extensions.len);
 }
 
-static void put_attributes(const struct pki_csr_plan *plan, bool empty_subject, struct lest_buf *out)
+static void put_attributes(const struct pki_csr_plan *plan, struct lest_buf *out)
 {
     struct pki_attr_mark attribute;
     size_t all = pki_der_put_open(out, PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED);
     if (plan->key_usage || plan->eku.data || plan->san.data || plan->extensions.len) {
         attribute = pki_attr_put_open(out, PKI_OID_EXTENSION_REQUEST);
         size_t extensions = pki_der_put_open(out, PKI_DER_SEQUENCE);
-        put_extensions(plan, empty_subject, out);
+        pki_csr_put_extensions(plan, out);
         pki_der_put_close(out, extensions);
         pki_attr_put_close(out, attribute);
     }
@@ -59,7 +64,6 @@ static bool put_instead(struct pki_bytes part, struct lest_buf *out)
 static void put_info(const struct pki_csr_plan *plan, const struct pki_csr_raw *raw, struct lest_buf *out)
 {
     struct pki_bytes spki = pki_key_spki(plan->key);
-    bool empty_subject = !plan->subject.data || pki_name_is_empty(plan->subject);
     size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);
     if (!put_instead(raw->version, out))
         pki_der_put_small(out, 0);
@@ -68,7 +72,7 @@ static void put_info(const struct pki_csr_plan *plan, const struct pki_csr_raw *
     if (!put_instead(raw->spki, out))
         lest_buf_append(out, spki.data, spki.len);
     if (!put_instead(raw->attributes, out))
-        put_attributes(plan, empty_subject, out);
+        put_attributes(plan, out);
     pki_der_put_close(out, mark);
 }
 

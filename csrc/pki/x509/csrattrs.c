@@ -3,6 +3,7 @@
 #include "pki/asn1/ext.h"
 #include "pki/error.h"
 #include "pki/key/curve.h"
+#include "pki/x509/template.h"
 
 #include <openssl/evp.h>
 #include <openssl/objects.h>
@@ -60,8 +61,8 @@ bool pki_csrattrs_next(struct pki_der *in, struct pki_attr *attr)
     return in->left && read_element(in, attr);
 }
 
-/* The one value of an attribute, entered for reading; false where there is not exactly one. */
-static bool only_value(const struct pki_attr *attr, struct pki_der_doc *doc, struct pki_der *value)
+/* The one value of an attribute, as a whole; false where there is not exactly one. */
+static bool only_whole(const struct pki_attr *attr, struct pki_der_doc *doc, struct pki_bytes *value)
 {
     struct pki_der in;
     struct pki_der_item item;
@@ -71,7 +72,17 @@ static bool only_value(const struct pki_attr *attr, struct pki_der_doc *doc, str
     pki_der_open(&in, doc, attr->values.data, attr->values.len);
     if (!pki_der_item(&in, PKI_DER_ANY, "the value", &item) || !pki_der_end(&in, "the value"))
         return false;
-    pki_der_open(value, doc, item.whole.data, item.whole.len);
+    *value = item.whole;
+    return true;
+}
+
+/* It, entered for reading. */
+static bool only_value(const struct pki_attr *attr, struct pki_der_doc *doc, struct pki_der *value)
+{
+    struct pki_bytes whole;
+    if (!only_whole(attr, doc, &whole))
+        return false;
+    pki_der_open(value, doc, whole.data, whole.len);
     return true;
 }
 
@@ -140,6 +151,16 @@ static bool other_key(const struct pki_attr *attr, char key[PKI_KEY_TYPE_MAX])
     return name != NULL;
 }
 
+bool pki_csrattrs_key_type(const struct pki_attr *attr, char key[PKI_KEY_TYPE_MAX], const char **problem)
+{
+    *problem = NULL;
+    if (pki_oid_is(attr->oid, PKI_OID_EC_PUBLIC_KEY))
+        return ec_key(attr, key, problem);
+    if (pki_oid_is(attr->oid, PKI_OID_RSA))
+        return rsa_key(attr, key, problem);
+    return other_key(attr, key);
+}
+
 static bool signature(const struct pki_attr *attr, struct pki_csr_requirements *required, bool *has_digest)
 {
     int nid = pki_oid_nid(attr->oid), digest = NID_undef, algorithm = NID_undef;
@@ -193,18 +214,37 @@ enum pki_csr_requirement pki_csr_requirements_add(struct pki_csr_requirements *r
     }
     if (pki_oid_is(attr->oid, PKI_OID_EXTENSION_REQUEST))
         return extensions(attr, required, problem) ? PKI_CSR_REQUIRES_EXTENSIONS : PKI_CSR_REQUIRES_UNKNOWN;
-    bool is_key = pki_oid_is(attr->oid, PKI_OID_EC_PUBLIC_KEY) ? ec_key(attr, key, problem)
-                  : pki_oid_is(attr->oid, PKI_OID_RSA)         ? rsa_key(attr, key, problem)
-                                                               : false;
+    /* One identifier may name both, as that of Ed25519 does. */
+    bool has_digest = false, is_signature = signature(attr, required, &has_digest);
+    bool is_key = !has_digest && pki_csrattrs_key_type(attr, key, problem);
     if (*problem)
         return PKI_CSR_REQUIRES_UNKNOWN;
-    bool has_digest = false, is_signature = !is_key && signature(attr, required, &has_digest);
-    /* One identifier may name both, as that of Ed25519 does. */
-    if (!is_key)
-        is_key = !has_digest && other_key(attr, key);
     if (is_key && !required->key[0])
         snprintf(required->key, sizeof required->key, "%s", key);
     return is_key         ? PKI_CSR_REQUIRES_KEY
            : is_signature ? PKI_CSR_REQUIRES_SIGNATURE
                           : PKI_CSR_REQUIRES_UNKNOWN;
+}
+
+enum lest_status pki_csrattrs_template(struct pki_der in, struct pki_template *template, bool *found,
+                                       struct lest_error *err)
+{
+    struct pki_attr attr;
+    struct pki_der_doc doc;
+    struct pki_bytes whole;
+    *found = false;
+    while (pki_csrattrs_next(&in, &attr)) {
+        if (!pki_oid_is(attr.oid, PKI_OID_CSR_TEMPLATE))
+            continue;
+        if (*found)
+            return lest_error_set(err, LEST_E_CSRATTRS_MALFORMED, "CSR attributes: there are two templates");
+        if (!only_whole(&attr, &doc, &whole))
+            return lest_error_set(err, LEST_E_CSRATTRS_MALFORMED,
+                                  "CSR attributes: the template is not one value");
+        *found = true;
+        enum lest_status status = pki_template_read(whole, template, err);
+        if (status)
+            return status;
+    }
+    return LEST_OK;
 }

@@ -4,7 +4,7 @@
  *     CsrAttrs ::= SEQUENCE SIZE (0..MAX) OF AttrOrOID
  *     AttrOrOID ::= CHOICE { oid OBJECT IDENTIFIER, attribute Attribute }
  *
- * Templates (RFC 9908 3.4) are attributes like any other here. */
+ * A template (RFC 9908 3.4) is one of the attributes; what it says is template.h's. */
 #ifndef LEST_PKI_X509_CSRATTRS_H
 #define LEST_PKI_X509_CSRATTRS_H
 
@@ -58,6 +58,17 @@ enum pki_csr_requirement {
  *  where it is a wrong use of a known identifier, as the example of RFC 7030 4.5.2 has it, and NULL else. */
 enum pki_csr_requirement pki_csr_requirements_add(struct pki_csr_requirements *required,
                                                   const struct pki_attr *attr, const char **problem);
+
+/** The kind of key that an element requires; false where it requires none, with a problem as
+ *  pki_csr_requirements_add has it. */
+bool pki_csrattrs_key_type(const struct pki_attr *attr, char key[PKI_KEY_TYPE_MAX], const char **problem);
+
+/** The template among the elements of an opened list; found is false where there is none. With one, nothing
+ *  outside it counts but a signature algorithm and challengePassword, which it cannot ask for (RFC 9908 4).
+ *  Errors: LEST_E_CSRATTRS_MALFORMED */
+struct pki_template;
+enum lest_status pki_csrattrs_template(struct pki_der in, struct pki_template *template, bool *found,
+                                       struct lest_error *err) LEST_MUST_USE;
 
 /** Append the requirement of a kind of key: an attribute with the curve or the size, or the bare OID of an
  *  algorithm that needs neither (RFC 9908 3.2). Errors: LEST_E_KEY_UNSUPPORTED */

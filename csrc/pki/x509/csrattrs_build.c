@@ -2,6 +2,7 @@
 #include "pki/error.h"
 #include "pki/key/key.h"
 #include "pki/x509/csrattrs.h"
+#include "pki/x509/template.h"
 
 #include <openssl/ec.h>
 #include <openssl/objects.h>
@@ -123,7 +124,11 @@ enum lest_status pki_csrattrs_check_ours(struct pki_bytes der, struct lest_error
     struct pki_bytes seen[PKI_CSRATTRS_COUNT_MAX];
     size_t count = 0;
     struct pki_csr_requirements required = { .key = "" };
+    struct pki_template template;
+    bool has_template;
     enum lest_status status = pki_csrattrs_open(der, &doc, &in, err);
+    if (!status)
+        status = pki_csrattrs_template(in, &template, &has_template, err);
     if (status)
         return status;
     while (pki_csrattrs_next(&in, &attr)) {

@@ -18,16 +18,24 @@ local function key_fits(key, wish)
   return key.type == wish or key.type:match "^[^:]*" == wish
 end
 
-local function wished_extensions(plan, wishes, renewal)
+local function label(thing)
+  return thing.name or thing.oid
+end
+
+local function wished_extensions(plan, wishes, notify, renewal)
   local taken = { ["2.5.29.17"] = renewal } -- names are those of the old certificate
   for option, oid in pairs(SPOKEN_FOR) do taken[oid] = taken[oid] or plan[option] ~= nil end
   for _, extension in ipairs(plan.extensions or {}) do taken[extension.oid] = true end
   local all = table.move(plan.extensions or {}, 1, #(plan.extensions or {}), 1, {})
   for _, extension in ipairs(wishes.extensions) do
-    if not taken[extension.oid] and not NEVER[extension.oid] then
+    local copied = not taken[extension.oid] and not NEVER[extension.oid]
+    if copied then
       all[#all + 1] = { oid = extension.oid, critical = extension.critical,
         value = extension.value }
     end
+    notify("attribute", ("extension %s: %s"):format(label(extension),
+      copied and "as the server asks" or NEVER[extension.oid]
+      and "the server asks for it, and gets none" or "the caller's, not the server's"))
   end
   return #all > 0 and all or nil
 end
@@ -35,37 +43,56 @@ end
 -- The digest to sign with, nil for the key's own. A wish for another kind of key is told.
 local function wished_digest(plan, wishes, notify)
   if plan.digest or not wishes.digest then return plan.digest end
-  if key_fits(plan.key, wishes.digest_key) then return wishes.digest end
+  if key_fits(plan.key, wishes.digest_key) then
+    notify("attribute", ("signature %s: as the server asks"):format(wishes.signature))
+    return wishes.digest
+  end
   local message = "the server wants requests signed with %s, which a key of type %s cannot do"
   notify("warning", message:format(wishes.signature, plan.key.type))
+end
+
+-- What is not understood is ignored (RFC 7030 4.5.2), and told.
+local function tell_unknown(plan, wishes, notify)
+  local given = {}
+  for _, attribute in ipairs(plan.attributes or {}) do given[attribute.oid] = true end
+  for _, unknown in ipairs(wishes.unknown) do
+    if unknown.problem then
+      notify("warning", ("a CSR attribute of the server is ignored: %s: %s"):format(
+        label(unknown), unknown.problem))
+    else
+      notify("attribute", ("attribute %s: the server asks for it; %s"):format(label(unknown),
+        given[unknown.oid] and "it is the caller's" or "nothing says what to put there"))
+    end
+  end
 end
 
 --- A plan for core.csr.build with the server's wishes in it. A wish for another kind of key is an
 --- error, since no other key than the caller's is ever used; what is not understood is ignored.
 ---@param plan lest.csr_plan
 ---@param wishes lest.wishes
----@param notify fun(kind: string, message: string)
----@param renewal boolean
+---@param notify fun(kind: string, message: string) kind "attribute" tells which wish led to what
+---@param renewed? lest.cert that is renewed: the request has its names
 ---@return lest.csr_plan?
 ---@return lest.error? err
-function M.apply(plan, wishes, notify, renewal)
+function M.apply(plan, wishes, notify, renewed)
   local all = {}
   for key, value in pairs(plan) do all[key] = value end
-  if wishes.key and not key_fits(plan.key, wishes.key) then
-    return failure(("the server wants a key of type %s, this one is %s"):format(wishes.key,
-      plan.key.type))
+  if wishes.key then
+    if not key_fits(plan.key, wishes.key) then
+      return failure(("the server wants a key of type %s, this one is %s"):format(wishes.key,
+        plan.key.type))
+    end
+    notify("attribute", ("key %s: as the server asks (%s)"):format(plan.key.type, wishes.key))
   end
   all.digest = wished_digest(plan, wishes, notify)
-  all.extensions = wished_extensions(plan, wishes, renewal)
   if wishes.challenge_password and not plan.challenge_password then
     notify("warning", "the server wants requests linked to their TLS session, which is not done")
   end
-  for _, unknown in ipairs(wishes.unknown) do
-    if unknown.problem then
-      notify("warning", ("a CSR attribute of the server is ignored: %s: %s"):format(
-        unknown.name or unknown.oid, unknown.problem))
-    end
+  if wishes.template then
+    return require "lest.client.template".fill(all, wishes.template, notify, renewed)
   end
+  all.extensions = wished_extensions(plan, wishes, notify, renewed ~= nil)
+  tell_unknown(plan, wishes, notify)
   return all
 end
 

@@ -49,7 +49,8 @@ function M.fetch(self, patient)
   local wishes
   if list then
     wishes, err = core.csrattrs.wishes(list)
-    if not wishes then session.error("csrattrs", err) end
+    -- RFC 9908 4: with a template, nothing else says what the server wants.
+    if not wishes then return session.error("csrattrs", err) end
   end
   if wishes then return wishes end
   local busy = err.code == "unavailable" or err.code == "pending"

@@ -1158,6 +1158,13 @@ function core_csr.parse(bytes, options) end
 ---@return lest.error? err
 function core_csr.build(plan) end
 
+--- The extensions that a request of such a plan asks for. Of its options those of names and of
+--- extensions are taken.
+---@param plan table
+---@return lest.extension[]?
+---@return lest.error? err
+function core_csr.extensions(plan) end
+
 --- HTTPS requests on the loop, with one setting of trust and identity. lest.http and lest.client
 --- are made of it.
 ---@class lest.http_client
@@ -1490,14 +1497,35 @@ function pkcs7.describe(bytes) end
 ---@field key? string "ec:P-384"
 ---@field digest? string "sha384"
 ---@field extensions? { oid: string, critical?: boolean, value: string }[] value is DER
+---@field template? lest.csr_template_plan
+
+---@class lest.csr_template_plan
+---@field subject? { [1]: string, [2]: string?, plus: boolean? }[] { "CN" } is for the client to
+--- fill in, { "O", "Example" } is stated; absent: any subject
+---@field key? string "ec:P-384", "rsa:3072"; absent: any key
+---@field san? string[] "DNS:host.example"; "IP:" is for the client to fill in
+---@field key_usage? string[] "digitalSignature", ...
+---@field eku? string[] "clientAuth", ... or dotted
+---@field extensions? { oid: string, critical?: boolean, value?: string }[] value is DER; one without
+--- is for the client to fill in
+---@field attributes? lest.attribute[]
+
+---@class lest.csr_template
+---@field subject? { [1]: string, [2]: string?, plus: boolean?, der: boolean? }[] a part without a
+--- value is for the client to fill in
+---@field subject_der? string for fill_subject
+---@field key? string
+---@field extensions { oid: string, name: string?, critical: boolean, value: string?, san: string[]? }[]
+--- value is DER; of alternative names san has the texts, and "IP:" is for the client to fill in
+---@field attributes lest.csrattr[] other than those of extensions
 
 ---@class lest.core.csrattrs
 local csrattrs = {}
 
 --- CSR attributes (RFC 7030 4.5.2, RFC 8951 4). An entry is an OID or name ("challengePassword"),
 --- or a table with one or more of: oid and values; key ("ec:P-384"); digest ("sha384": the
---- signature algorithm of the list's key with it); extensions. Two kinds of keys, two lists of
---- extensions, an element twice and an empty set are refused (RFC 9908 3.2).
+--- signature algorithm of the list's key with it); extensions; template (RFC 9908 3.4). Two kinds
+--- of keys, two lists of extensions, an element twice and an empty set are refused (RFC 9908 3.2).
 ---@param list (string|lest.csrattr_wish)[]
 ---@return string? der
 ---@return lest.error? err codes csrattrs_malformed, key_unsupported, malformed
@@ -1520,13 +1548,31 @@ function csrattrs.decode(der) end
 ---@field revocation_challenge boolean
 ---@field identity_linking boolean the channel binding, too
 ---@field extensions lest.extension[] what a request should have
----@field unknown lest.csrattr[] templates (RFC 9908 3.4) among them
+---@field unknown lest.csrattr[]
+---@field template lest.csr_template? with one, key is its, and what stands outside it counts for
+--- nothing but the signature and challengePassword (RFC 9908 4)
 
---- What a list asks for; the first of two wishes of a kind counts.
+--- What a list asks for; the first of two wishes of a kind counts. A template that cannot be read is
+--- an error.
 ---@param list lest.csrattr[]|string decoded, or DER
 ---@return lest.wishes?
----@return lest.error? err
+---@return lest.error? err codes csrattrs_malformed, too_large
 function csrattrs.wishes(list) end
+
+--- The subject that a template's becomes with one's own: its open parts are filled in, what it
+--- states is kept, and nothing is left out or over.
+---@param subject_der string of a template
+---@param own_der string a Name
+---@return string? der a Name
+---@return lest.error? err code csrattrs_unmet names the part
+function csrattrs.fill_subject(subject_der, own_der) end
+
+--- The same of a subjectAltName: all own names of one kind go where the first open one of it is.
+---@param value string DER of the template's
+---@param own_der? string GeneralNames
+---@return string? der GeneralNames
+---@return lest.error? err code csrattrs_unmet names the name
+function csrattrs.fill_san(value, own_der) end
 
 --- A CA's certificate and key, ready to sign. Issuing never makes a CA certificate.
 ---@class lest.issuer

@@ -7,7 +7,19 @@ local DIGEST <const> = { "spec/protocol/client_digest_spec.lua" }
 local ANSWERS <const> = { "spec/protocol/client_answers_spec.lua" }
 local ISSUED <const> = { "spec/unit/lua/client/issued_spec.lua" }
 
+local TEMPLATE <const> = { "spec/protocol/client_template_spec.lua" }
+
 return {
+  { file = "lua/lest/client/template.lua", specs = TEMPLATE,
+    { "a CA is asked for", "wanted.oid == BASIC_CONSTRAINTS and wanted.value ~= NO_CA", "false" },
+    { "the caller's value for the server's", "if not mine or mine.value == wanted.value then",
+      "if true then" },
+    { "names of another for those that are renewed", "wanted.oid ~= SAN or not renewed or own[SAN]",
+      "true" },
+    { "a subject of another for that which is renewed", "template.subject_der and not renewed",
+      "template.subject_der" },
+    { "a secret that the server states", "not NOT_COPIED[wanted.oid] and", "" },
+  },
   { file = "lua/lest/client/trust.lua", specs = TRUST,
     { "a link need be no CA", "and cert.is_ca", "" },
     { "a link need not be verified", "verified[cert.fingerprint] and not cert.self_signed",

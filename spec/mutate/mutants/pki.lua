@@ -7,7 +7,25 @@ local ISSUER <const> = { "spec/unit/pki/x509/issuer_spec.lua" }
 local EXPLAIN <const> = { "spec/unit/lua/explanation_spec.lua" }
 local STORE <const> = { "spec/unit/pki/x509/store_spec.lua", "spec/unit/net/tls_spec.lua" }
 
+local TEMPLATE <const> = { "spec/unit/pki/x509/template_spec.lua" }
+
 return {
+  { file = "csrc/pki/x509/template.c", specs = TEMPLATE,
+    { "a template of any version", "if (version != 0)", "if (0)" },
+    { "two attributes of extensions", "if (out->extensions.data)", "if (0)" },
+    { "a key that is not of RSA", "if (!rsa)", "if (0)" },
+    { "openings in extensions that are whole",
+      "return is_template ? check_extensions(list) : pki_ext_check(list);",
+      "return check_extensions(list);" },
+    { "alternative names of any form", "&& !check_san(list.doc, ext.value)", "&& false" },
+  },
+  { file = "csrc/pki/x509/template_fill.c", specs = TEMPLATE,
+    { "a part that has no place", "if (!own->used[i])\n            return no_place(",
+      "if (0)\n            return no_place(" },
+    { "a name that has no place", "if (!own->used[i]) {", "if (0) {" },
+    { "another value than is stated", "wanted->value.data && !same_part(part, wanted)",
+      "wanted->value.data && false" },
+  },
   { file = "csrc/pki/asn1/der.c", specs = DER,
     { "any length of a tag", "if (in->at[start] == 0x80 || small || *pos - start > 4)", "if (0)" },
     { "any tag", "if (tag != PKI_DER_ANY && at[0] != tag) {", "if (0) {" },

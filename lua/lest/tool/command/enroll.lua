@@ -25,7 +25,7 @@ function M.parser()
     :description "Alternative name, as in DNS:host or IP:192.0.2.1; may be repeated."
   parser:mutex(
     parser:option "--csr-key":argname "FILE":description "The request's key; a file or a URI.",
-    support.new_key(parser, "Make a key"),
+    support.new_key(parser, "Make a key, auto for the kind that the server asks for"),
     parser:option "--csr":argname "FILE":description "A finished request, PEM or DER; - is stdin.")
   parser:option "--challenge-file":argname "FILE"
     :description("The secret of a label whose `auth` is \"challenge\": the first line of a file (- "
@@ -50,8 +50,26 @@ local function check(options)
   end
 end
 
-local function request_of(options, subject, san)
+-- What stands for "any curve" and "any size" (RFC 9908 3.2), and for nothing that is asked for.
+local USUAL <const> = { ec = "ec:P-256", rsa = "rsa:3072" }
+
+--- The kind of key that a server asks for.
+local function wanted_key(client, options)
+  if options.no_csrattrs then return USUAL.ec end
+  local list, err = client:csrattrs { wait = options.wait }
+  if not list then return nil, err end
+  local wishes
+  wishes, err = core.csrattrs.wishes(list)
+  if not wishes then return nil, err end
+  return USUAL[wishes.key] or wishes.key or USUAL.ec
+end
+
+local function request_of(client, options, subject, san)
   local key, err
+  if options.new_key == "auto" then
+    options.new_key, err = wanted_key(client, options)
+    if err then return nil, err end
+  end
   if options.csr_key then
     key, err = est_options.load_key(options.csr_key, options)
   elseif options.new_key then
@@ -85,7 +103,7 @@ local function enroll(options)
     if not csr then return nil, err end
     cert, changed = client:enroll(csr, { wait = options.wait })
   else
-    local request, err = request_of(options, subject, san)
+    local request, err = request_of(client, options, subject, san)
     if not request then return nil, err end
     cert, changed = client:enroll(request)
   end

@@ -50,6 +50,8 @@ end
 function M.add_result(parser)
   parser:option "--wait":argname "TIME":convert(support.duration)
     :description "How long to wait for a pending request, or a server that is busy or away: 10m."
+  parser:flag "-v --verbose"
+    :description "Say what of the request is due to which CSR attribute of the server."
   parser:option "--out":argname "FILE":default "-"
     :description("Where the certificate goes, then its intermediates, in place of what is there "
       .. "(but not of a key); - is standard output.")
@@ -75,10 +77,12 @@ function M.run(parser, args, fn)
   return support.run(parser, args, fn, tell)
 end
 
-local function notifier(name, progress)
+local function notifier(name, progress, verbose)
   return function(kind, message, seconds)
     if kind == "warning" then
       support.complain(name, "warning: " .. message)
+    elseif kind == "attribute" then
+      if verbose then support.complain(name, message) end
     else
       progress:update(message)
       if not core.system.is_terminal(2) then
@@ -193,7 +197,8 @@ function M.client(name, options, progress, repair)
     preemptive = options.preemptive, digest = options.digest,
     challenge = secret(options.challenge_file), bearer = secret(options.bearer_file),
     cert = options.cert, key = options.key, passphrase = options.passphrase,
-    timeout = options.timeout, notify = notifier(name, progress), trace = options.trace,
+    timeout = options.timeout, notify = notifier(name, progress, options.verbose),
+    trace = options.trace,
   }
   local ok, err = true, nil
   if options.out then ok, err = core.file.check(options.out) end

@@ -48,10 +48,12 @@ local function public_key(list, key)
 end
 
 local READERS <const> = {
-  ["2.5.29.15"] = function(object) return table.concat(object.key_usage, ", ") end,
-  ["2.5.29.37"] = function(object) return table.concat(object.eku, ", ") end,
+  ["2.5.29.15"] = function(object)
+    return object.key_usage and table.concat(object.key_usage, ", ")
+  end,
+  ["2.5.29.37"] = function(object) return object.eku and table.concat(object.eku, ", ") end,
   ["2.5.29.17"] = function(object, extension)
-    local names = core.san.decode(extension.value) or object.san
+    local names = extension.san or core.san.decode(extension.value) or object.san
     return names and table.concat(names, ", ")
   end,
 }
@@ -236,9 +238,41 @@ function M.pkcs7(message, _, now)
   return list
 end
 
+--- A part of a template's subject, as in a name; without a value it is for the client to fill in.
+local function part_text(part)
+  return ("%s%s=%s"):format(part.plus and "+ " or "", part[1], part[2] or "(open)")
+end
+
+local OPEN <const> = "to be filled in"
+local TEMPLATE <const> = "1.2.840.113549.1.9.16.2.61" -- id-aa-certificationRequestInfoTemplate
+
+--- A template (RFC 9908 3.4), line by line and as JSON has it.
+local function template_rows(template)
+  local lines, subject, wanted = {}, nil, {}
+  for _, part in ipairs(template.subject or {}) do
+    subject = subject or {}
+    table.insert(subject, { type = part[1], value = part[2], plus = part.plus })
+    table.insert(lines, "subject: " .. part_text(part))
+  end
+  for _, extension in ipairs(template.extensions) do
+    local text = extension.value
+      and (meaning({}, extension) or core.show.value(extension.value)) or OPEN
+    table.insert(wanted, { oid = extension.oid, name = extension.name,
+      critical = extension.critical, value = extension.value and hex(extension.value),
+      san = extension.san, text = text })
+    table.insert(lines, ("%s%s: %s"):format(extension.name or extension.oid,
+      extension.critical and " (critical)" or "", text))
+  end
+  local others, values = attributes(template.attributes)
+  table.move(others, 1, #others, #lines + 1, lines)
+  return { subject = subject, key = template.key, extensions = wanted, attributes = values },
+    #lines > 0 and lines or "wants nothing but, it may be, a key"
+end
+
 function M.csrattrs(found)
   local list = { kind = "csrattrs", title = "CSR attributes" }
-  local wishes = core.csrattrs.wishes(found) or { extensions = {}, unknown = {} }
+  local wishes, err = core.csrattrs.wishes(found)
+  wishes = wishes or { extensions = {}, unknown = {} }
   add(list, "key", "Key wished for", wishes.key)
   add(list, "signature", "Signature", wishes.signature)
   list[#list + 1] = { key = "digest", value = wishes.digest }
@@ -246,11 +280,17 @@ function M.csrattrs(found)
     or wishes.challenge_password and "challengePassword"
   add(list, "challenge_password", "Channel binding", wishes.challenge_password == true,
     binding and ("wished for (%s)"):format(binding) or "not wished for")
-  extensions(list, { key_usage = {}, eku = {} }, wishes.extensions)
-  local lines, values = attributes(found)
+  if wishes.template then add(list, "template", "Template", template_rows(wishes.template)) end
+  extensions(list, {}, wishes.extensions)
+  local others = {}
+  for _, attribute in ipairs(found) do
+    if attribute.oid ~= TEMPLATE or not wishes.template then others[#others + 1] = attribute end
+  end
+  local lines = attributes(others)
+  local _, values = attributes(found)
   list[#list + 1] = { key = "attributes", label = "Elements", value = values,
     text = #lines > 0 and lines or "none" }
-  local problems = {}
+  local problems = { err and tostring(err) }
   for _, attribute in ipairs(wishes.unknown) do
     if attribute.problem then
       problems[#problems + 1] = ("%s is ignored: %s"):format(attribute.name or attribute.oid,
