@@ -13,7 +13,8 @@
 --- is wished for; absent: nobody gets one
 ---@field csrattrs? fun(request: lest.request): (string|lest.csrattr_wish)[]? what a CSR should have, as
 --- the label's csrattrs in the configuration; nil: as configured there. Nobody has proven anything yet:
---- such a request has no csr, principal, device, headers, previous, history and rate.
+--- such a request has no csr, principal, device, headers, previous, history and rate. With
+--- csrattrs_enforced it is called once more for each enrollment, with principal, device and auth.
 ---@field issued? fun(event: lest.event): any a certificate was issued: after the fact, at least once
 ---@field revoked? fun(event: lest.event): any a certificate was revoked by an operator, likewise. A hook
 --- that raises, or returns nil and a reason as `lest.http.get` does, is called again later; anything else

@@ -9,7 +9,22 @@ local JOURNAL <const> = { "spec/unit/lua/policy/journal_spec.lua" }
 local ENROLL <const> = { "spec/protocol/enroll_spec.lua" }
 local ROOM <const> = "lua/lest/server/worker/"
 
+local ENFORCED <const> = { "spec/protocol/csrattrs_enforced_spec.lua" }
+
 return {
+  { file = "lua/lest/server/worker/enforcement.lua", specs = ENFORCED,
+    { "any key", "wishes.key and not key_fits(csr.public_key.type, wishes.key)", "false" },
+    { "any signature", "wishes.signature and wishes.signature ~= csr.signature_algorithm",
+      "false" },
+    { "no challengePassword", "if wishes.challenge_password and not linked", "if false" },
+    { "an extension of any value", "if not wanted.value or extension.value == wanted.value then",
+      "if true then" },
+    { "alternative names that do not fit", "return filled ~= nil and core.san.equal(filled, "
+      .. "extension.value)", "return true" },
+    { "any subject", "if template then check_template(template, csr, add) end", "" },
+    { "any attribute", "not wanted.problem and not has(csr, attributes, extensions, wanted)",
+      "false" },
+  },
   { file = "lua/lest/server/worker/events.lua",
     specs = { "spec/unit/lua/server/worker/events_spec.lua" },
     { "heard though it failed", "if not ok then return false, result end",

@@ -157,8 +157,13 @@ return {
       .. "order, and `per_minute`.",
     renews = "The labels whose certificates are renewed here; absent: its own.",
     csrattrs = "What a CSR should have (RFC 7030 4.5), where the policy has no such hook: names "
-      .. "or OIDs of attributes, and tables with `key`, `digest`, `oid` and `values`, or "
-      .. "`extensions`: `{ { key = \"ec:P-384\" }, \"challengePassword\" }`.",
+      .. "or OIDs of attributes, and tables with `key`, `digest`, `oid` and `values`, "
+      .. "`extensions`, or a `template` (RFC 9908): `{ { key = \"ec:P-384\" }, "
+      .. "\"challengePassword\" }`, `{ { template = { subject = { { \"CN\" } }, san = { "
+      .. "\"IP:\" } } } }`, where \"CN\" and \"IP:\" are for the client to fill in.",
+    csrattrs_enforced = "Whether a CSR that lacks what /csrattrs asks for is refused (400, with "
+      .. "what it lacks) before the policy is asked. The hook `csrattrs` is then asked for each "
+      .. "enrollment, with its principal.",
     bearer = {
       "JSON Web Tokens (RFC 7519) that `auth` takes as `\"bearer\"`, beside the tokens of the "
         .. "ledger. What a token claims is `request.principal.claims`.",

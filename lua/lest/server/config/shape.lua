@@ -124,6 +124,7 @@ local label = s.record {
   when_away = s.optional(s.one_of { "refuse", "hold" }, "refuse"),
   renews = s.optional(s.list(s.string { max = 128 }, { min = 1, single = true })),
   csrattrs = s.optional(s.list(csrattrs_entry, { max = 64 })),
+  csrattrs_enforced = s.optional(s.boolean(), false),
   bearer = s.optional(bearer),
   channel_binding = s.optional(s.one_of { "required", "verified", "off" }, "verified"),
   digest_first = s.optional(s.boolean(), false),

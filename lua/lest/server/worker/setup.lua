@@ -20,6 +20,7 @@ local blame <const> = start_failure.blame
 ---@field accepts table<string, boolean> the kinds of proof that it takes
 ---@field cacerts string DER of the bag
 ---@field csrattrs string|nil DER, where no hook says otherwise
+---@field enforcement table|false the module that looks whether a CSR has them, where it must
 ---@field policy table its hooks, file and hash
 ---@field shadow? table likewise: what decides nothing
 
@@ -38,6 +39,7 @@ function M.label(config, name)
   label.csrattrs, err = challenges.named(options.csrattrs and core.base64.decode(options.csrattrs)
     or nil, label)
   if err then return nil, err end
+  label.enforcement = options.csrattrs_enforced and require "lest.server.worker.enforcement"
   return label
 end
 

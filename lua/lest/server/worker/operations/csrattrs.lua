@@ -14,13 +14,20 @@ local failures <const> = lines.new "policy failed"
 local EMPTY <const> = "\x30\x00"
 
 --- The attributes that the policy's hook gives for this request, or the label's own.
-local function wanted(worker, exchange, request)
+---@param worker lest.worker
+---@param exchange lest.exchange
+---@param request lest.worker.request
+---@param proven? table the facts of who is proven to ask: principal, device, auth
+---@return string|false|nil der
+function M.wanted(worker, exchange, request, proven)
   local label = request.label
   local hook = label.policy.hooks.csrattrs
   if not hook then return label.csrattrs end
+  proven = proven or {}
   local seen = view.new {
-    id = request.id, time = core.clock.wall_us() // 1000000, operation = request.operation,
+    id = request.id, time = core.clock.wall_us() // 1000000, operation = "csrattrs",
     label = label.name, tls = request.tls, address = exchange.address,
+    principal = proven.principal, device = proven.device, auth = proven.auth,
   }
   local ok, list, stopped = decision.call(hook, seen, worker:decision_limits(request))
   if stopped then
@@ -45,7 +52,7 @@ end
 ---@param exchange lest.exchange
 ---@param request lest.worker.request
 function M.answer(worker, exchange, request)
-  local der = wanted(worker, exchange, request)
+  local der = M.wanted(worker, exchange, request)
   if not der or der == EMPTY then return answer.plain(exchange, request, 204, {}) end
   answer.base64(exchange, request, der)
 end

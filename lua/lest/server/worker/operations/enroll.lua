@@ -3,6 +3,7 @@
 local answer = require "lest.server.worker.answer"
 local challenges = require "lest.server.wire.challenges"
 local core = require "lest.core"
+local csrattrs = require "lest.server.worker.operations.csrattrs"
 local decision = require "lest.server.worker.decision"
 local journals = require "lest.policy.journal"
 local lines = require "lest.server.wire.lines"
@@ -14,6 +15,7 @@ local wiping = require "lest.server.wire.wiping"
 local M = {}
 
 local HEADER_MAX <const> = 1000
+local REASON_MAX <const> = 800 -- of what a CSR lacks
 
 --- A header, printable and short, so that the ledger takes it.
 local function header(exchange, name)
@@ -113,10 +115,11 @@ local function runner(worker, request, seen)
 end
 
 --- The policy's verdict on a request, and what is noted of how it came to it.
-local function decide(worker, exchange, request, facts)
+---@param ok boolean
+---@param shown any what the policy sees as facts of a view, or the error
+local function decide(worker, request, ok, shown)
   local policy = request.label.policy
   local started_us = core.clock.monotonic_us()
-  local ok, shown = pcall(shown_facts, worker, exchange, request, facts)
   if not ok then
     refusal.raise_memory(shown)
     return { verdict = "error", detail = tostring(shown) }, { duration_us = 0, policy = policy }
@@ -139,10 +142,31 @@ local function decide(worker, exchange, request, facts)
   return verdict, noted
 end
 
+--- Refuse a CSR that lacks what the label asks for, before a policy is asked. The authority records
+--- it as refused; what the client gets is that its request was wrong (RFC 7030 4.2.3).
+local function enforce(worker, exchange, request, proven)
+  local der = csrattrs.wanted(worker, exchange, request, proven)
+  local lacks = der and request.label.enforcement.lacks(der, request.csr,
+    request.label.options.channel_binding == "required")
+  if not lacks then return end
+  local reason = ("the request lacks what /csrattrs asks for: %s"):format(lacks)
+  local packet = assert(message.encode { type = "finish", id = request.id, handle = request.handle,
+    verdict = "reject", reason = decision.text(reason:sub(1, REASON_MAX)) })
+  request.is_committed = true
+  local ok, problem = pcall(worker.authority.ask, worker.authority, request.id, packet,
+    request.channel)
+  if not ok and refusal.is(problem) and problem.status == 403 then problem.status = 400 end
+  error(problem, 0)
+end
+
 --- Ask the policy about a request whose principal is proven, and the authority for what follows.
 local function judge(worker, exchange, request, facts)
   request.handle = facts.handle
-  local verdict, noted = decide(worker, exchange, request, facts)
+  local ok, shown = pcall(shown_facts, worker, exchange, request, facts)
+  if ok and request.label.enforcement then
+    enforce(worker, exchange, request, shown)
+  end
+  local verdict, noted = decide(worker, request, ok, shown)
   local finish, packet = finish_of(request, decision.fields(verdict), noted)
   if finish.verdict == "error" then
     core.log.write("error", "policy failed",
