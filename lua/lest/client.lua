@@ -50,6 +50,8 @@ end
 ---@field key? string|lest.key its key; a file or a URI
 ---@field passphrase? string of the key's file
 ---@field timeout? string|integer for each request, default "60s"
+---@field redirects? string[] the origins of other servers that this one may redirect to
+--- ("https://other.example:8443"): verified as this one is, and asked anew for a password
 ---@field require_name? boolean id-kp-cmcRA does not stand for the server's name (RFC 7030 3.6.1)
 ---@field bearer? string a token (RFC 6750), when the server asks
 ---@field preemptive? boolean send the password, or the token, without being asked

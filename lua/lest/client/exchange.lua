@@ -1,8 +1,8 @@
---- One EST operation, from its request to an answer that is final: redirects within the origin are
---- followed, challenges are answered (lest.client.challenge).
+--- One EST operation, from its request to an answer that is final: redirects within the origin, and
+--- to those that the caller allows, are followed, challenges are answered (lest.client.challenge).
 ---
 --- A session is { client = lest.client, http = lest.http_client, base = lest.url of the operations'
---- folder, username =, password =, digest =, bearer =,
+--- folder, origins = a set of origins beside its own, username =, password =, digest =, bearer =,
 --- anchors = "explicit" | "system" | "provisional", ... }.
 local answer = require "lest.client.answer"
 local challenge = require "lest.client.challenge"
@@ -47,12 +47,13 @@ local function send(session, look, method, target, body, media_type, given)
   }, look)
 end
 
--- RFC 7030 3.2.1; RFC 9110 15.4: within the origin, and a POST only where neither its method nor
--- its body would change.
+-- RFC 7030 3.2.1; RFC 9110 15.4: within the origin, or to one that the caller allows, and a POST
+-- only where neither its method nor its body would change. A secret of the CSR stays at home.
 local function follow(session, response, method, target)
   local location = response:header_values("Location")[1]
   local to, problem
   if location then to, problem = url.resolve(target, location) end
+  local has_secret = session.client.options.challenge ~= nil
   local message
   if session.anchors == "provisional" then
     message = "a server that is not verified yet redirects"
@@ -62,8 +63,11 @@ local function follow(session, response, method, target)
     message = "the server redirects to a bad address: " .. problem
   elseif to.scheme ~= "https" then
     message = "the server redirects to " .. tostring(to) .. ", which is not https"
-  elseif to:origin() ~= target:origin() then
-    message = "the server redirects to another one, " .. to:origin() .. "; use its URL to go there"
+  elseif not session.origins[to:origin()] then
+    message = ("the server redirects to another one, %s; use its URL to go there, or allow it "
+      .. "(redirects, --redirect)"):format(to:origin())
+  elseif to:origin() ~= target:origin() and method ~= "GET" and has_secret then
+    message = "the server redirects a request that has a secret to another one, " .. to:origin()
   elseif method ~= "GET" and response.status ~= 307 and response.status ~= 308 then
     message = ("the server answers a POST with the redirect %d, which would change the request")
       :format(response.status)
@@ -99,8 +103,12 @@ function M.perform(session, operation, body)
       end
       if tell then tell { kind = "challenge", schemes = challenge.schemes(response) } end
     elseif REDIRECTS[response.status] then
-      target, err = follow(session, response, info.method, target)
-      if not target then return nil, err end
+      local to
+      to, err = follow(session, response, info.method, target)
+      if not to then return nil, err end
+      -- RFC 9110 11.6.2: what one server was shown is not for another, which may ask for itself.
+      if to:origin() ~= target:origin() then given, tried = nil, {} end
+      target = to
       if tell then tell { kind = "redirect", to = secrets.address(tostring(target)) } end
       hops = hops + 1
       if hops > HOPS_MAX then
@@ -108,7 +116,8 @@ function M.perform(session, operation, body)
           message = "the server redirects in a circle" })
       end
     else
-      session.given = given -- the next request saves the round trip
+      -- The next request saves the round trip.
+      if target:origin() == session.base:origin() then session.given = given end
       return response
     end
   end

@@ -14,7 +14,7 @@ M.client = {
   cert = "string|lest.cert",
   key = "string|lest.key", passphrase = "string", timeout = "string|integer",
   require_name = "boolean", preemptive = "boolean", digest = "boolean", bearer = "string",
-  challenge = "string",
+  challenge = "string", redirects = "table",
   allow_password_with_system_trust = "boolean", notify = "function", trace = "boolean|function",
 }
 
@@ -102,6 +102,26 @@ function M.base(options)
   end
   base.path = PREFIX .. (label and "/" .. label or "")
   return base, label
+end
+
+--- The origins that a redirect may lead to: the server's own, and those that the caller allows.
+---@param options lest.client.options
+---@param base lest.url
+---@return table<string, true>?
+---@return lest.error? err
+function M.origins(options, base)
+  local origins = { [base:origin()] = true }
+  for _, text in ipairs(options.redirects or {}) do
+    text = tostring(text)
+    if not text:find("://", 1, true) then text = "https://" .. text end
+    local to, problem = url.parse(text)
+    if not to or to.scheme ~= "https" or to.query or to.path ~= "/" then
+      return fail("usage", ("redirects: '%s' is no origin, as https://HOST[:PORT]%s"):format(text,
+        problem and ": " .. problem or ""))
+    end
+    origins[to:origin()] = true
+  end
+  return origins
 end
 
 ---@param options lest.client.options

@@ -51,7 +51,7 @@ local function new_session(self, anchors, settings, extra)
   local http, err = core.http_client.new(settings)
   if not http then return nil, err end
   local session = {
-    client = self, http = http, base = self.base, anchors = anchors,
+    client = self, http = http, base = self.base, anchors = anchors, origins = self.origins,
     timeout_ms = duration.parse(options.timeout or "60s") * 1000, max_body = ANSWER_MAX,
   }
   for key, value in pairs(extra or {}) do session[key] = value end
@@ -133,6 +133,8 @@ function M.open(self)
   self.base, label = options_of.base(self.options)
   if not self.base then return nil, label end
   self.label = label
+  self.origins, err = options_of.origins(self.options, self.base)
+  if not self.origins then return nil, err end
   ok, err = options_of.check_credentials(self.options)
   if not ok then return nil, err end
   ok, err = M.load_identity(self)

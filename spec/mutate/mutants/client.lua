@@ -7,6 +7,7 @@ local DIGEST <const> = { "spec/protocol/client_digest_spec.lua" }
 local ANSWERS <const> = { "spec/protocol/client_answers_spec.lua" }
 local ISSUED <const> = { "spec/unit/lua/client/issued_spec.lua" }
 
+local REDIRECT <const> = { "spec/protocol/client_redirect_spec.lua" }
 local TEMPLATE <const> = { "spec/protocol/client_template_spec.lua" }
 
 return {
@@ -99,8 +100,13 @@ return {
   { file = "lua/lest/client/exchange.lua", specs = SERVER,
     { "a redirect of who is not verified", UNVERIFIED .. "redirects", 'if false then message = "' },
     { "a redirect to http", 'elseif to.scheme ~= "https" then', "elseif false then" },
-    { "a redirect to another server", "elseif to:origin() ~= target:origin() then",
-      "elseif false then" },
+    { "a redirect to another server", "elseif not session.origins[to:origin()] then",
+      "elseif false then", specs = REDIRECT },
+    { "a password for another server", "then given, tried = nil, {} end", "then tried = {} end",
+      specs = REDIRECT },
+    { "a secret for another server", 'method ~= "GET" and has_secret', "false", specs = REDIRECT },
+    { "another server's answer for the first", "if target:origin() == session.base:origin() then",
+      "if true then", specs = REDIRECT },
     { "a POST is redirected as a GET", 'elseif method ~= "GET" and response.status ~= 307',
       'elseif false and response.status ~= 307' },
     { "redirects without end", "if hops > HOPS_MAX then", "if false then" },

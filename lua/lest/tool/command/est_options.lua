@@ -22,6 +22,9 @@ function M.add(parser, identity)
   parser:option "--label":argname "LABEL":description "The label of the CA or profile."
   parser:option "--timeout":argname "TIME":convert(support.duration)
     :description "For each request; 60s by default."
+  parser:option "--redirect":argname "ORIGIN":count "*"
+    :description("Another server that this one may redirect to, https://HOST[:PORT]; may be "
+      .. "repeated.")
   parser:flag "--trace"
     :description("Show each exchange on standard error when it has ended: TLS, whom the server was "
       .. "trusted by, request and answer with their bodies taken apart. Secrets are masked.")
@@ -191,7 +194,7 @@ function M.client(name, options, progress, repair)
   options.passphrase = secret(options.passphrase_file)
   if options.trace then support.show_traces() end
   local client = lest_client {
-    url = options.url, label = options.label, trust = options.trust,
+    url = options.url, label = options.label, redirects = options.redirect, trust = options.trust,
     fingerprint = options.fingerprint, trust_cacerts = options.trust_cacerts,
     username = options.username, password = secret(options.password_file),
     preemptive = options.preemptive, digest = options.digest,
