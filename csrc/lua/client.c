@@ -147,11 +147,12 @@ static enum lest_status read_identity(lua_State *L, struct net_client_tls_config
 }
 
 /* http_client.new{ store = | system = true | provisional = true, cert =, key =, cmc_ra = false,
- * plain_http = false, idle_ms = 15000 } -> client | nil, err */
+ * plain_http = false, idle_ms = 15000, proxy =, proxy_username =, proxy_password = } -> client | nil, err */
 static int new (lua_State *L)
 {
-    static const char *const known[] = { "store",  "system",     "provisional", "cert", "key",
-                                         "cmc_ra", "plain_http", "idle_ms",     NULL };
+    static const char *const known[] = { "store", "system",         "provisional",    "cert",
+                                         "key",   "cmc_ra",         "plain_http",     "idle_ms",
+                                         "proxy", "proxy_username", "proxy_password", NULL };
     struct lest_error err;
     struct net_client *client;
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -161,6 +162,9 @@ static int new (lua_State *L)
         .tls.cmc_ra = lestL_opt_boolean(L, 1, "cmc_ra", false),
         .plain_http = lestL_opt_boolean(L, 1, "plain_http", false),
         .idle_ms = lestL_opt_integer(L, 1, "idle_ms", IDLE_MS),
+        .proxy = lestL_opt_string(L, 1, "proxy", NULL),
+        .proxy_username = lestL_opt_string(L, 1, "proxy_username", NULL),
+        .proxy_password = lestL_opt_string(L, 1, "proxy_password", NULL),
     };
     luaL_argcheck(L, config.idle_ms >= 0, 1, "idle_ms is not negative");
     config.tls.trust = read_trust(L, &config.tls);

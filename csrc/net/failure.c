@@ -42,12 +42,11 @@ static const struct meaning *meaning_of(CURLcode code)
     return each;
 }
 
-/* "host:port" of the proxy that the environment names for https, without a password; libcurl decides whether
- * it is used. (An http URL's proxy answers by itself, as the server would.) */
-static bool name_proxy(char *out, size_t size)
+/* "host:port" of the proxy, or of the one that the environment names for https, without a password; libcurl
+ * decides whether it is used. (An http URL's proxy answers by itself, as the server would.) */
+static bool name_proxy(const char *value, char *out, size_t size)
 {
     static const char *const variables[] = { "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY" };
-    const char *value = NULL;
     for (size_t i = 0; i < sizeof variables / sizeof *variables && !value; i++)
         value = getenv(variables[i]);
     if (!value || !*value)
@@ -73,7 +72,7 @@ static bool explain_proxy(const struct net_failure *failure, struct lest_error *
 {
     char proxy[256];
     long answered = 0;
-    if (!name_proxy(proxy, sizeof proxy))
+    if (!name_proxy(failure->proxy, proxy, sizeof proxy))
         return false;
     net_curl.easy_getinfo(failure->easy, CURLINFO_HTTP_CONNECTCODE, &answered);
     if (answered >= 300)

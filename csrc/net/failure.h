@@ -8,6 +8,7 @@
 
 /** All borrowed.
  *  text      of libcurl (CURLOPT_ERRORBUFFER)
+ *  proxy     as the client has it; NULL: that of the environment
  *  handshook whether TLS was there, as far as is known
  *  sent      whether any of the request may have reached the server */
 struct net_failure {
@@ -16,6 +17,7 @@ struct net_failure {
     const char *text;
     const struct net_url *url;
     const struct net_client_peer *peer;
+    const char *proxy;
     bool handshook;
     bool sent;
 };

@@ -19,6 +19,12 @@ static CURLcode set_options(struct net_opening *opening, int64_t connect_timeout
     SET(CURLU, opening->url.handle);
     SET(PROTOCOLS_STR, opening->client->plain_http ? "https,http" : "https");
     SET(SUPPRESS_CONNECT_HEADERS, 1L); /* of a proxy */
+    if (opening->client->proxy)
+        SET(PROXY, opening->client->proxy);
+    if (opening->client->proxy_username)
+        SET(PROXYUSERNAME, opening->client->proxy_username);
+    if (opening->client->proxy_password)
+        SET(PROXYPASSWORD, opening->client->proxy_password);
     SET(HTTP_VERSION, (long)CURL_HTTP_VERSION_1_1);
     SET(NOSIGNAL, 1L);
     SET(QUICK_EXIT, 1L);
@@ -63,6 +69,7 @@ void net_opening_explain(struct net_opening *opening, CURLcode code, bool handsh
         .text = opening->curl_text,
         .url = &opening->url,
         .peer = opening->peer,
+        .proxy = opening->client->proxy,
         .handshook = handshook,
         .sent = sent,
     };

@@ -50,6 +50,10 @@ end
 ---@field key? string|lest.key its key; a file or a URI
 ---@field passphrase? string of the key's file
 ---@field timeout? string|integer for each request, default "60s"
+---@field proxy? string "http://host:port" (CONNECT), "socks5h://host:port" or "socks5://host:port"
+--- in place of what https_proxy and all_proxy of the environment name; "": none
+---@field proxy_username? string for it
+---@field proxy_password? string of that user name
 ---@field redirects? string[] the origins of other servers that this one may redirect to
 --- ("https://other.example:8443"): verified as this one is, and asked anew for a password
 ---@field require_name? boolean id-kp-cmcRA does not stand for the server's name (RFC 7030 3.6.1)

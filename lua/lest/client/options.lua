@@ -14,7 +14,8 @@ M.client = {
   cert = "string|lest.cert",
   key = "string|lest.key", passphrase = "string", timeout = "string|integer",
   require_name = "boolean", preemptive = "boolean", digest = "boolean", bearer = "string",
-  challenge = "string", redirects = "table",
+  challenge = "string", redirects = "table", proxy = "string", proxy_username = "string",
+  proxy_password = "string",
   allow_password_with_system_trust = "boolean", notify = "function", trace = "boolean|function",
 }
 
@@ -102,6 +103,27 @@ function M.base(options)
   end
   base.path = PREFIX .. (label and "/" .. label or "")
   return base, label
+end
+
+--- A proxy in place of the environment's: its password is none of its address, which is shown.
+---@param options lest.client.options
+---@return true?
+---@return lest.error? err
+function M.check_proxy(options)
+  local proxy = options.proxy
+  if not proxy or proxy == "" then
+    if not options.proxy_username and not options.proxy_password then return true end
+    return fail("usage", "a proxy's user name and password need the proxy")
+  end
+  if not (proxy:find "^http://[%w%.%-]+:%d+$" or proxy:find "^http://%[[%x:%.]+%]:%d+$"
+    or proxy:find "^socks5h?://[%w%.%-]+:%d+$" or proxy:find "^socks5h?://%[[%x:%.]+%]:%d+$") then
+    return fail("usage", "a proxy is http://HOST:PORT, socks5h://HOST:PORT or socks5://HOST:PORT; "
+      .. "its user name and password are given apart")
+  end
+  if options.proxy_password and not options.proxy_username then
+    return fail("usage", "a proxy's password needs its user name")
+  end
+  return true
 end
 
 --- The origins that a redirect may lead to: the server's own, and those that the caller allows.

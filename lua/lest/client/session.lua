@@ -48,6 +48,8 @@ end
 local function new_session(self, anchors, settings, extra)
   local options = self.options
   settings.idle_ms = IDLE_MS
+  settings.proxy, settings.proxy_username = options.proxy, options.proxy_username
+  settings.proxy_password = options.proxy_password
   local http, err = core.http_client.new(settings)
   if not http then return nil, err end
   local session = {
@@ -135,6 +137,8 @@ function M.open(self)
   self.label = label
   self.origins, err = options_of.origins(self.options, self.base)
   if not self.origins then return nil, err end
+  ok, err = options_of.check_proxy(self.options)
+  if not ok then return nil, err end
   ok, err = options_of.check_credentials(self.options)
   if not ok then return nil, err end
   ok, err = M.load_identity(self)

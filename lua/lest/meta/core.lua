@@ -1234,7 +1234,8 @@ local core_http_client = {}
 --- with a fingerprint). cmc_ra: id-kp-cmcRA may stand for the server's name (RFC 7030 3.6.1; a store
 --- only).
 ---@param settings { store?: lest.store, system?: boolean, provisional?: boolean, cert?: lest.cert,
---- key?: lest.key, cmc_ra?: boolean, plain_http?: boolean, idle_ms?: integer }
+--- key?: lest.key, cmc_ra?: boolean, plain_http?: boolean, idle_ms?: integer, proxy?: string,
+--- proxy_username?: string, proxy_password?: string } proxy "" is none; absent: the environment's
 ---@return lest.http_client?
 ---@return lest.error? err
 function core_http_client.new(settings) end

@@ -22,6 +22,12 @@ function M.add(parser, identity)
   parser:option "--label":argname "LABEL":description "The label of the CA or profile."
   parser:option "--timeout":argname "TIME":convert(support.duration)
     :description "For each request; 60s by default."
+  parser:option "--proxy":argname "URL"
+    :description("By way of a proxy, http://HOST:PORT or socks5h://HOST:PORT; '' for none. "
+      .. "Without this, the environment's https_proxy, all_proxy and no_proxy.")
+  parser:option "--proxy-username":argname "NAME":description "The user name for it."
+  parser:option "--proxy-password-file":argname "FILE"
+    :description "Its password: the first line of a file (- is standard input)."
   parser:option "--redirect":argname "ORIGIN":count "*"
     :description("Another server that this one may redirect to, https://HOST[:PORT]; may be "
       .. "repeated.")
@@ -96,7 +102,7 @@ local function notifier(name, progress, verbose)
 end
 
 local INPUTS <const> = { "trust", "cert", "key", "csr_key", "csr", "password_file",
-  "passphrase_file", "challenge_file", "bearer_file" }
+  "passphrase_file", "challenge_file", "bearer_file", "proxy_password_file" }
 
 local function word(option)
   return "--" .. option:gsub("_", "-")
@@ -134,10 +140,10 @@ end
 local function check_files(options)
   check_standard_input(options)
   keep_apart(options, "key_out", { "trust", "cert", "csr", "password_file", "passphrase_file",
-    "challenge_file", "bearer_file" })
+    "challenge_file", "bearer_file", "proxy_password_file" })
   -- A renewed certificate may take the place of the old one, and anchors that of older ones.
   keep_apart(options, "out", { "key", "csr_key", "key_out", "csr", "password_file",
-    "passphrase_file", "challenge_file", "bearer_file" })
+    "passphrase_file", "challenge_file", "bearer_file", "proxy_password_file" })
   local new_key = place(options.key_out)
   if new_key and place(options.out) == new_key .. ".new" then
     support.usage "--out is the file where a new key waits beside --key-out"
@@ -194,7 +200,9 @@ function M.client(name, options, progress, repair)
   options.passphrase = secret(options.passphrase_file)
   if options.trace then support.show_traces() end
   local client = lest_client {
-    url = options.url, label = options.label, redirects = options.redirect, trust = options.trust,
+    url = options.url, label = options.label, redirects = options.redirect,
+    proxy = options.proxy, proxy_username = options.proxy_username,
+    proxy_password = secret(options.proxy_password_file), trust = options.trust,
     fingerprint = options.fingerprint, trust_cacerts = options.trust_cacerts,
     username = options.username, password = secret(options.password_file),
     preemptive = options.preemptive, digest = options.digest,
