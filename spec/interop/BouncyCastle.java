@@ -10,8 +10,10 @@ import java.security.cert.TrustAnchor;
 import java.security.cert.X509Certificate;
 import java.util.Collections;
 import javax.security.auth.x500.X500Principal;
+import org.bouncycastle.asn1.ASN1ObjectIdentifier;
 import org.bouncycastle.cert.X509CertificateHolder;
 import org.bouncycastle.cert.jcajce.JcaX509CertificateConverter;
+import org.bouncycastle.est.CSRAttributesResponse;
 import org.bouncycastle.est.ESTAuth;
 import org.bouncycastle.est.ESTService;
 import org.bouncycastle.est.HttpAuth;
@@ -24,12 +26,14 @@ import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
 import org.bouncycastle.operator.jcajce.JcaDigestCalculatorProviderBuilder;
 import org.bouncycastle.pkcs.PKCS10CertificationRequest;
 import org.bouncycastle.pkcs.jcajce.JcaPKCS10CertificationRequestBuilder;
+import org.bouncycastle.util.encoders.Hex;
 
 /**
  * A device with Bouncy Castle's client (org.bouncycastle.est): it fetches, enrolls and renews, and leaves
  * enrolled.pem and renewed.pem where it runs.
- *   java BouncyCastle HOST:PORT ANCHOR.pem NAME PASSWORD JSSE-PROVIDER [LABEL]
- * With a label it proves its password there by Digest, if it is asked for that, and renews nothing.
+ *   java BouncyCastle HOST:PORT ANCHOR.pem NAME PASSWORD JSSE-PROVIDER [LABEL [csrattrs]]
+ * With a label it proves its password there by Digest, if it is asked for that, and renews nothing; with
+ * csrattrs it only prints what the label wants in a request, one identifier a line, and its bytes.
  */
 public class BouncyCastle {
     private static final char[] NONE = new char[0];
@@ -49,6 +53,10 @@ public class BouncyCastle {
         Security.addProvider(new BouncyCastleJsseProvider());
         BouncyCastle device = new BouncyCastle(args);
         ESTService unknown = device.builder().build();
+        if (args.length > 6) {
+            printAttributes(unknown.getCSRAttributes().getAttributesResponse());
+            return;
+        }
         if (device.label != null) {
             ESTAuth digest = new HttpAuth(null, device.name, args[3].toCharArray(), new SecureRandom(),
                 new JcaDigestCalculatorProviderBuilder().setProvider("BC").build());
@@ -61,6 +69,12 @@ public class BouncyCastle {
         X509Certificate cert = device.enroll(unknown, false, key, new HttpAuth(device.name, args[3].toCharArray()));
         save("enrolled.pem", cert);
         save("renewed.pem", device.enroll(device.known(key, cert), true, newKey(), null));
+    }
+
+    private static void printAttributes(CSRAttributesResponse wanted) throws Exception {
+        for (ASN1ObjectIdentifier oid : wanted.getRequirements())
+            System.out.println(oid + (wanted.isAttribute(oid) ? " with values" : ""));
+        System.out.println(Hex.toHexString(wanted.getEncoded()));
     }
 
     private JsseESTServiceBuilder builder() throws Exception {

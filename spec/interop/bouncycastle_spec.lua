@@ -1,8 +1,10 @@
 -- Bouncy Castle's EST client (org.bouncycastle.est) over its own TLS and over Java's. It sends no
 -- User-Agent, wants a challenge before it shows a password, and takes base64 in one line too.
+local core = require "lest.core"
 local process = require "support.process"
 local support = require "support.server"
 local two_tier = require "support.two_tier"
+local vectors = require "support.vectors"
 
 local JARS <const> = "/usr/share/java/bcprov.jar:/usr/share/java/bcutil.jar"
   .. ":/usr/share/java/bcpkix.jar:/usr/share/java/bctls.jar"
@@ -31,6 +33,27 @@ describe("Bouncy Castle", function()
     run(server, server:credential("castle", { "--kind", "digest" }), "BCJSSE", "old")
     server:verify "enrolled.pem"
     assert.equal("digest", server:sql "SELECT principal_kind FROM certificates")
+  end)
+
+  it("reads CSR attributes and a template beside them, byte by byte", function()
+    local server <close> = support.start { config = function(text)
+      return (text:gsub("labels = {", [[labels = {
+        asks = { policy = "policy.lua", profile = "device", csrattrs = { "challengePassword",
+          { key = "ec:P-384", digest = "sha384" }, { extensions = {
+            { oid = "2.5.29.17", value = "\x30\x03\x82\x01x" } } },
+          { template = { subject = { { "CN" }, { "O", "Acme" } }, key = "rsa:3072",
+            san = { "IP:" } } } } }, ]], 1))
+    end }
+    local said = {}
+    for line in run(server, "-", "BCJSSE", "asks", "csrattrs"):gmatch "[^\n]+" do
+      said[#said + 1] = line
+    end
+    local _, body = server:curl "/asks/csrattrs"
+    assert.equal(vectors.hex(core.base64.decode(body)), table.remove(said))
+    table.sort(said)
+    assert.same({ "1.2.840.10045.2.1 with values", "1.2.840.10045.4.3.3",
+      "1.2.840.113549.1.9.14 with values", "1.2.840.113549.1.9.16.2.61 with values",
+      "1.2.840.113549.1.9.7" }, said)
   end)
 
   for provider, tiers in pairs { BCJSSE = 1, SunJSSE = 2 } do

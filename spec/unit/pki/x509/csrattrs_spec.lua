@@ -64,6 +64,20 @@ describe("csrattrs", function()
     end
   end)
 
+  it("writes again what each vector says, but for what RFC 9908 calls wrong", function()
+    for _, name in ipairs { "7030-a2-csrattrs", "9148-a4-att-resp", "9908-5.1-acp-san",
+      "9908-5.2-rfc7030-corrected", "9908-5.3-as-published", "9908-5.3-from-prose-derived",
+      "9908-5.4-rsa4096", "9908-5.5-p384-serial", "9908-5.6-p521-attrs", "csrattrs-empty-derived",
+      "7894-csrattrs-derived", "9908-3.4-minimal-derived", "9908-3.4-template-derived",
+      "9908-4-coexistence-derived" } do
+      local bytes = vectors.get(name)
+      assert.equal(hex(bytes), hex(csrattrs.encode(csrattrs.decode(bytes))), name)
+    end
+    for _, name in ipairs { "7030-4.5.2-csrattrs", "9908-3.2-keytype-empty-set-derived" } do
+      unwritable(csrattrs.decode(vectors.get(name)), "")
+    end
+  end)
+
   it("tells a bare OID from an attribute, and gives values as DER", function()
     local list = assert(csrattrs.decode(vectors.get "7030-a2-csrattrs"))
     assert.equal(6, #list)
