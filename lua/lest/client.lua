@@ -218,9 +218,16 @@ end
 ---@field csr_key? lest.key what signs the request, which says nothing of the key that is made: with
 --- the same one, a request that waits is found again by another client; absent: one for this call
 ---@field key_usage? string[] and further fields of lest.csr_plan, as enroll() takes them
+---@field decrypt? lest.key the server encrypts the new key for this one (RSA or EC), of which it
+--- must know a certificate of this client; a key that comes in the clear is refused then
+---@field decrypt_cert? lest.cert that certificate
 ---@field wait? string|integer how long to wait for a pending request, or a server that is busy or
 --- away
 ---@field csrattrs? boolean false: do not ask the server what it wants in a request
+
+-- What is no part of the plan of a CSR.
+local OF_KEYGEN <const> = { wait = true, csrattrs = true, csr_key = true, decrypt = true,
+  decrypt_cert = true }
 
 local KIND <const> = "ec:P-256"
 
@@ -240,8 +247,10 @@ function Client:serverkeygen(what)
   if not ok then return nil, err end
   local plan = {}
   for name, value in pairs(what) do
-    if name ~= "wait" and name ~= "csrattrs" and name ~= "csr_key" then plan[name] = value end
+    if not OF_KEYGEN[name] then plan[name] = value end
   end
+  plan.attributes, err = keygen.attributes(what)
+  if not plan.attributes then return nil, err end
   plan.key = what.csr_key
   if not plan.key then
     plan.key, err = core.key.generate(what.key or KIND)
@@ -250,9 +259,13 @@ function Client:serverkeygen(what)
   plan.challenge_password = plan.challenge_password or self.options.challenge
   ok, err = session.may_challenge(self, plan)
   if not ok then return nil, err end
-  self.notify("warning", "the key will come without encryption of its own: TLS alone protects it")
+  if not what.decrypt then
+    self.notify("warning", "the key will come without encryption of its own: TLS alone protects it")
+  end
   core.secret.wipe_freed()
-  local cert, changed, key = planned(self, "serverkeygen", plan, what, nil, keygen.read)
+  local cert, changed, key = planned(self, "serverkeygen", plan, what, nil, function(response)
+    return keygen.read(self, what, response)
+  end)
   if not cert then return nil, changed end
   return cert, key, changed
 end

@@ -3,6 +3,7 @@
 local answer = require "lest.client.answer"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local session = require "lest.client.session"
 
 local M = {}
 
@@ -19,6 +20,44 @@ function M.may_ask(self)
   return fail("trust", "no key is taken from a server that only the system's trust anchors vouch "
     .. "for; name its CA or its fingerprint (or allow_password_with_system_trust)",
     { rfc = "7030 6" })
+end
+
+local ASYMMETRIC <const> = "1.2.840.113549.1.9.16.2.54"
+local CAPABILITIES <const> = "1.2.840.113549.1.9.15"
+
+local function from_hex(text)
+  return (text:gsub("..", function(digits) return string.char(tonumber(digits, 16)) end))
+end
+
+-- How the server knows the key: by its certificate.
+local function identifier_of(key, cert)
+  if not cert then return core.envelope.key_id(key) end
+  if cert.public_key.der ~= key:public_der() then
+    return fail("usage", "the key to decrypt with is not that of its certificate")
+  end
+  return cert.ski and from_hex(cert.ski) or core.envelope.key_id(key)
+end
+
+--- The attributes of a CSR that ask for encryption (RFC 7030 4.4.1.2), with those of the caller.
+---@param what lest.client.keygen
+---@return { oid: string, values: string[] }[]?
+---@return lest.error? err
+function M.attributes(what)
+  local list = table.move(what.attributes or {}, 1, #(what.attributes or {}), 1, {})
+  if not what.decrypt then
+    if what.decrypt_cert then return fail("usage", "decrypt_cert needs decrypt, its key") end
+    return list
+  end
+  local kind = what.decrypt.type:match "^%a+"
+  if kind ~= "rsa" and kind ~= "ec" then
+    return fail("key_unsupported", ("nothing can be encrypted for a key of type %s"):format(
+      what.decrypt.type))
+  end
+  local id, err = identifier_of(what.decrypt, what.decrypt_cert)
+  if not id then return nil, err end
+  table.insert(list, { oid = ASYMMETRIC, values = { core.envelope.identifier(id) } })
+  table.insert(list, { oid = CAPABILITIES, values = { core.envelope.capabilities(kind) } })
+  return list
 end
 
 local function of_server(response, message, rfc)
@@ -62,22 +101,56 @@ local function clear_key(response, body)
   return key
 end
 
---- Take certificates and key from a successful answer (RFC 7030 4.4.2).
+-- RFC 5652 has the message's signature checked, and RFC 7030 says by whom it is: its certificate
+-- must lead to an anchor.
+local function opened_key(self, response, body, opener)
+  local der, err = core.est.body_decode(body)
+  if not der then return answer.unreadable(response, err) end
+  local key, signers = core.envelope.open(der, opener)
+  if not key then return answer.unreadable(response, signers) end
+  local signer = table.remove(signers, 1)
+  local chain, problem = self.trust:verify(signer, signers)
+  if not chain and #self.trust.bag == 0 then
+    session.fetch_cacerts(self)
+    chain, problem = self.trust:verify(signer, signers)
+  end
+  if chain then return key end
+  key:close()
+  return fail("trust", ("the key is signed by %s, which no anchor vouches for"):format(
+    signer.subject), { cause = problem })
+end
+
+-- What opens the key of this call; nil: it comes in the clear.
+local function opener_of(what)
+  return what.decrypt and { key = what.decrypt }
+end
+
+--- Take certificates and key from a successful answer (RFC 7030 4.4.2). Asked for encryption, a
+--- server that sends the key in the clear has told it to whoever listens: it is not taken.
+---@param self lest.client
+---@param what lest.client.keygen
 ---@param response lest.http.response
 ---@return lest.cert[]?
 ---@return lest.key|lest.error key that is nowhere else, or the error
-function M.read(response)
+function M.read(self, what, response)
   local found, err = sorted(response)
   if not found then return nil, err end
-  if found.envelope then
+  local opener = opener_of(what)
+  if found.envelope and not opener then
     return of_server(response, "the key is encrypted, which was not asked for", "7030 4.4.2")
-  elseif not found.key then
+  elseif found.key and opener then
+    return of_server(response, "the key is not encrypted, which was asked for", "7030 4.4.2")
+  elseif not found.key and not found.envelope then
     return of_server(response, "the answer has no key", "7030 4.4.2")
   elseif not found.certificate then
     return of_server(response, "the answer has no certificate", "7030 4.4.2")
   end
   local key
-  key, err = clear_key(response, found.key)
+  if opener then
+    key, err = opened_key(self, response, found.envelope, opener)
+  else
+    key, err = clear_key(response, found.key)
+  end
   if not key then return nil, err end
   local der, certs
   der, err = core.est.body_decode(found.certificate)

@@ -29,6 +29,7 @@
 ---@field show lest.core.show
 ---@field http lest.core.http
 ---@field http_client lest.core.http_client
+---@field envelope lest.core.envelope
 ---@field est lest.core.est
 ---@field limit lest.core.limit
 ---@field loop lest.core.loop
@@ -1063,6 +1064,47 @@ function est.mixed_encode(parts, wrap, transfer_encoding) end
 ---@return { type: string?, body: string }[]?
 ---@return lest.error? err
 function est.mixed_decode(content_type, body) end
+
+---@class lest.core.envelope
+local envelope = {}
+
+--- A private key as an AsymmetricKeyPackage (RFC 5958), signed by who made it, in an EnvelopedData for the key
+--- of a certificate or for a shared one (RFC 7030 4.4.2). The algorithms are the strongest of the recipient's
+--- SMIMECapabilities.
+---@param options { key: lest.key, signer_cert: lest.cert, signer_key: lest.key, cert?: lest.cert,
+--- shared?: string, id?: string, capabilities: string }
+---@return string? der
+---@return lest.error? err codes key_unsupported (nothing fits), refused (by the certificate's usage), malformed
+function envelope.seal(options) end
+
+--- The key in an envelope, whose signature is right; whether to believe the signer is the caller's to say.
+---@param bytes string
+---@param how { key?: lest.key, shared?: string, id?: string }
+---@return lest.key?
+---@return lest.cert[]|lest.error signers the signer's certificate, then the others of the message; or the error
+function envelope.open(bytes, how) end
+
+--- SMIMECapabilities of what this program opens with such a key.
+---@param kind "rsa"|"ec"|"wrap256"|"wrap128"
+---@return string der
+function envelope.capabilities(kind) end
+
+--- How a certificate of a key calls it in its subjectKeyIdentifier (RFC 5280 4.2.1.2, method 1).
+---@param key lest.key
+---@return string?
+---@return lest.error? err
+function envelope.key_id(key) end
+
+--- DecryptKeyIdentifier and AsymmetricDecryptKeyIdentifier: an OCTET STRING of 1 to 256 bytes.
+---@param bytes string
+---@return string der
+function envelope.identifier(bytes) end
+
+--- The reverse of identifier().
+---@param der string
+---@return string? bytes
+---@return lest.error? err
+function envelope.read_identifier(der) end
 
 --- A PKCS#10 request (RFC 2986), parsed strictly but for its `flaws`, immutable; equal when the bytes are.
 ---@class lest.csr

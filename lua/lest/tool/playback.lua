@@ -85,11 +85,11 @@ local OPERATIONS <const> = {
   end,
 }
 for operation, read in pairs { simpleenroll = false, simplereenroll = false,
-  serverkeygen = keygen.read } do
+  serverkeygen = true } do
   OPERATIONS[operation] = function(client, record, at)
     local cert, err = submission.submit(client, operation, nil, function()
       return csr_of(record, at)
-    end, read or nil)
+    end, read and function(response) return keygen.read(client, {}, response) end or nil)
     return cert and tostring(cert.subject), err
   end
 end

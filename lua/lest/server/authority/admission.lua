@@ -4,6 +4,7 @@ local core = require "lest.core"
 local linking = require "lest.server.authority.linking"
 local list = require "lest.base.list"
 local profiles = require "lest.server.authority.profile"
+local recipients = require "lest.server.authority.recipients"
 local record = require "lest.server.authority.record"
 local refusal = require "lest.server.wire.refusal"
 
@@ -136,6 +137,7 @@ function M.check(authority, request)
   check_csr(authority, request)
   linking.check(request)
   if not request.operation.makes_key then check_compromise(authority, request) end
+  if request.operation.makes_key then request.recipient = recipients.find(authority, request) end
   local check = request.operation.renews and check_renewal or check_enrollment
   check(authority, request)
 end

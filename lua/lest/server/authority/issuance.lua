@@ -142,7 +142,10 @@ function M.issue(authority, request, finish)
   authority.outbox:issued(request, issuer.id, serial)
   authority.issued[name]:count "all"
   local answer = { certificate = der, serial = serial }
-  if request.made then answer.key = assert(request.made:der()) end
+  if request.made then
+    answer.key = request.sealed or assert(request.made:der())
+    answer.enveloped = request.sealed ~= nil
+  end
   return answer
 end
 

@@ -56,6 +56,22 @@ local function check_suite(request, key)
     .. "is needed"):format(kind, cipher))
 end
 
+-- What a client has asked for that there cannot be.
+local ASKED <const> = { key_unsupported = true, refused = true, malformed = true }
+
+--- The key in an envelope, signed by the CA, which has made it. It is never given in the clear
+--- where that was asked for.
+local function seal(authority, request, key)
+  local issuer, to = authority.issuers[request.label.ca or ""], request.recipient
+  local sealed, err = core.envelope.seal { key = key, signer_cert = issuer.cert,
+    signer_key = issuer.key, cert = to.cert, shared = to.shared, id = to.id,
+    capabilities = to.capabilities }
+  if sealed then return sealed end
+  key:close()
+  if ASKED[err.code] then refusal.raise_for(400, err) end
+  error(err, 0)
+end
+
 --- Make the key of an approved request, which waits. Where its approval is none, as the plan will
 --- say, none is made.
 ---@param request lest.authority.request
@@ -73,7 +89,11 @@ function Keygen:make(request, finish)
     refusal.raise(503, "too many keys are being made", { retry_after = 5,
       detail = err and tostring(err) })
   end
-  check_suite(request, key)
+  if request.recipient then
+    request.sealed = seal(self.authority, request, key)
+  else
+    check_suite(request, key)
+  end
   request.made = key
 end
 

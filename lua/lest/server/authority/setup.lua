@@ -37,7 +37,7 @@ local function load_issuer(where, ca)
   if not cert then return nil, key end
   local issuer, err = core.issuer.new { cert = cert, key = key }
   if not issuer then return keypair.blame(where, ca, cert, key, err) end
-  return { cert = cert, issuer = issuer, id = core.secret.sha256(cert.public_key.der) }
+  return { cert = cert, issuer = issuer, key = key, id = core.secret.sha256(cert.public_key.der) }
 end
 
 local function load_issuers(authority)

@@ -31,6 +31,11 @@ function M.parser()
   parser:option "--key-out":argname "FILE"
     :description("Where the key goes, mode 0600, encrypted with the passphrase of "
       .. "--passphrase-file if there is one. Nothing may be there yet.")
+  parser:option "--decrypt-key":argname "FILE"
+    :description("Have the key encrypted for this one (RSA or EC), of which the server knows a "
+      .. "certificate of yours that allows it; a file or a URI. A key that comes in the clear is "
+      .. "refused then.")
+  parser:option "--decrypt-cert":argname "FILE":description "That certificate."
   parser:option "--csr-key":argname "FILE"
     :description("What signs the request, a file or a URI. With the same one, a request that waits "
       .. "is found again when the command is repeated; by default it is a key for this run.")
@@ -47,6 +52,8 @@ local function check(options)
     support.usage "say for which name: --subject CN=..., or --san"
   elseif not options.key_out then
     support.usage "say where the key goes: --key-out FILE"
+  elseif options.decrypt_cert and not options.decrypt_key then
+    support.usage "--decrypt-cert needs --decrypt-key"
   end
   local made, err = key_kinds.makeable(options.key_type)
   if not made then support.usage("--key-type: " .. tostring(err)) end
@@ -67,7 +74,17 @@ local function request_of(options)
     key, err = est_options.load_key(options.csr_key, options)
     if not key then return nil, err end
   end
+  local decrypt, decrypt_cert
+  if options.decrypt_key then
+    decrypt, err = est_options.load_key(options.decrypt_key, options)
+    if not decrypt then return nil, err end
+  end
+  if options.decrypt_cert then
+    decrypt_cert, err = core.cert.load(options.decrypt_cert)
+    if not decrypt_cert then return nil, support.file_error(err) end
+  end
   return { key = options.key_type, csr_key = key, subject = subject, san = san,
+    decrypt = decrypt, decrypt_cert = decrypt_cert,
     wait = options.wait, csrattrs = not options.no_csrattrs }
 end
 
