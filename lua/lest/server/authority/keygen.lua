@@ -61,8 +61,7 @@ local ASKED <const> = { key_unsupported = true, refused = true, malformed = true
 
 --- The key in an envelope, signed by the CA, which has made it. It is never given in the clear
 --- where that was asked for.
-local function seal(authority, request, key)
-  local issuer, to = authority.issuers[request.label.ca or ""], request.recipient
+local function seal(issuer, to, key)
   local sealed, err = core.envelope.seal { key = key, signer_cert = issuer.cert,
     signer_key = issuer.key, cert = to.cert, shared = to.shared, id = to.id,
     capabilities = to.capabilities }
@@ -90,7 +89,7 @@ function Keygen:make(request, finish)
       detail = err and tostring(err) })
   end
   if request.recipient then
-    request.sealed = seal(self.authority, request, key)
+    request.sealed = seal(issuer, request.recipient, key)
   else
     check_suite(request, key)
   end
