@@ -10,7 +10,7 @@ local decide <const> = rule.decide -- a policy may put something else into a mod
 -- What an approval states once, whichever policy does so, and how several are called.
 local ONCE <const> = { { "profile", "profiles" }, { "key", "kinds of keys" }, { "ca", "CAs" } }
 
---- The profile, the kind of key, the CA and the lifetime of an approval that others have bounded,
+--- The profile, the CA, the kind of key and the lifetime of an approval that others have bounded,
 --- too.
 local function bound(made, each)
   for _, row in ipairs(ONCE) do

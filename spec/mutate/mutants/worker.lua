@@ -148,7 +148,7 @@ return {
     { "nothing is an approval", "if not verdict then", "if false then" },
     { "the longest lifetime", "math.min(made.lifetime or each.lifetime, each.lifetime)",
       "math.max(made.lifetime or each.lifetime, each.lifetime)" },
-    { "either profile", "if each.profile and made.profile and each.profile ~= made.profile then",
+    { "either profile", "if each[name] and made[name] and each[name] ~= made[name] then",
       "if false then" },
     { "the first one's names", "for i = #approvals, 1, -1 do", "for i = 1, #approvals do" },
   },

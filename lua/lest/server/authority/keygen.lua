@@ -78,7 +78,9 @@ end
 function Keygen:make(request, finish)
   local name = profiles.of_approval(request.label, finish.profile)
   local profile = self.authority.config.profiles[name]
-  local kind = profile and profiles.kind_to_make(profile, finish.key, request.csr)
+  local issuer = self.authority.issuers[profiles.ca_of(request.label, finish.ca) or false]
+  if not (profile and issuer and issuer.issuer) then return end
+  local kind = profiles.kind_to_make(profile, finish.key, request.csr)
   if not kind then return end
   local key, err = task.await(function(callback)
     local job = { kind = kind, done = callback }

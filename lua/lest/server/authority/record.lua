@@ -268,7 +268,8 @@ function M.certificate(authority, request, issued)
     subject = tostring(cert.subject), san = table.concat(cert.san, ","),
     principal_kind = request.principal.kind, principal_name = request.ledger_name,
     label = begin.label, operation = begin.operation, profile = issued.profile,
-    key_hash = issued.key_hash, request_id = request.id, not_before = cert.not_before,
+    key_hash = issued.key_hash or request.key_hash, request_id = request.id,
+    not_before = cert.not_before,
     not_after = cert.not_after, issued_at = authority.clock(), renews = request.renews,
     facts = json.line(json.object(issued.facts)), device = request:other_device(),
   })
