@@ -221,13 +221,15 @@ end
 ---@field decrypt? lest.key the server encrypts the new key for this one (RSA or EC), of which it
 --- must know a certificate of this client; a key that comes in the clear is refused then
 ---@field decrypt_cert? lest.cert that certificate
+---@field shared_key? string the server encrypts the new key with this one instead: 16 or 32 bytes
+---@field shared_key_id? string how the server calls it
 ---@field wait? string|integer how long to wait for a pending request, or a server that is busy or
 --- away
 ---@field csrattrs? boolean false: do not ask the server what it wants in a request
 
 -- What is no part of the plan of a CSR.
 local OF_KEYGEN <const> = { wait = true, csrattrs = true, csr_key = true, decrypt = true,
-  decrypt_cert = true }
+  decrypt_cert = true, shared_key = true, shared_key_id = true }
 
 local KIND <const> = "ec:P-256"
 
@@ -259,7 +261,7 @@ function Client:serverkeygen(what)
   plan.challenge_password = plan.challenge_password or self.options.challenge
   ok, err = session.may_challenge(self, plan)
   if not ok then return nil, err end
-  if not what.decrypt then
+  if not what.decrypt and not what.shared_key then
     self.notify("warning", "the key will come without encryption of its own: TLS alone protects it")
   end
   core.secret.wipe_freed()

@@ -204,6 +204,89 @@ describe("an encrypted key of the server", function()
     end
   end)
 
+  it("7030-4.4.1.1-a 7030-4.4.2-d 7030-4.4.2-e is for a shared key of the device, by its name "
+    .. "or id", function()
+    local function add(name, ...)
+      return (process.must({ server.lest, "credential", "add", name, "--kind", "key-wrap",
+        "--config", server.dir .. "/server.lua", ... }):gsub("\n$", ""))
+    end
+    local text = add "shared"
+    assert.matches("^%x+$", text)
+    assert.equal(64, #text)
+    local key = from_hex(text)
+    local c <close> = client_for("shared", "seals")
+    local id = server:sql "SELECT id FROM credentials WHERE name = 'shared' AND kind = 'key-wrap'"
+    for _, called in ipairs { "shared", id } do
+      local cert, made = c:serverkeygen { subject = "CN=shared", shared_key = key,
+        shared_key_id = called, csrattrs = false }
+      assert.is_truthy(cert, tostring(made))
+      assert.equal(cert.public_key.der, made:public_der())
+    end
+    -- The newest of the name counts; one of 16 bytes may be given.
+    process.write(server.folder .. "/short", ("0f"):rep(16) .. "\n")
+    add("shared", "--password-file", server.folder .. "/short")
+    assert(c:serverkeygen { subject = "CN=shared", shared_key = ("\x0f"):rep(16),
+      shared_key_id = "shared", csrattrs = false })
+    assert(c:serverkeygen { subject = "CN=shared", shared_key = key, shared_key_id = id,
+      csrattrs = false })
+    -- Not that of another device, and none that was removed.
+    local other <close> = client_for("other", "seals")
+    local function fails(client, called)
+      local cert, err = client:serverkeygen { subject = "CN=x", shared_key = key,
+        shared_key_id = called, csrattrs = false }
+      assert.is_nil(cert)
+      assert.matches("no shared key of yours", err.reason)
+    end
+    fails(other, "shared")
+    fails(other, id)
+    fails(c, "nobody")
+    process.must { server.lest, "credential", "remove", id, "--config",
+      server.dir .. "/server.lua" }
+    fails(c, id)
+    -- It proves nothing, and is shown to nobody.
+    local status = server:post("/seals/simpleenroll", server:csr "shared", "--user",
+      "shared:" .. text)
+    assert.equal(401, status)
+    for _, command in ipairs { "list", "show" } do
+      local out = process.must { server.lest, "credential", command, "shared", "--json", "--config",
+        server.dir .. "/server.lua" }
+      assert.is_nil(out:find(text, 1, true))
+      assert.is_nil(out:find("0f0f0f", 1, true))
+      assert.matches("key%-wrap", out)
+    end
+    process.write(server.folder .. "/bad", "no hex at all\n")
+    local code, _, err = process.run { server.lest, "credential", "add", "shared", "--kind",
+      "key-wrap", "--config", server.dir .. "/server.lua", "--password-file",
+      server.folder .. "/bad" }
+    assert.equal(2, code)
+    assert.matches("32 or 64 digits of hex", err)
+  end)
+
+  it("is asked for by lest serverkeygen --shared-key", function()
+    local text = process.must { server.lest, "credential", "add", "line", "--kind", "key-wrap",
+      "--config", server.dir .. "/server.lua" }
+    process.write(server.folder .. "/shared", text)
+    local function command(...)
+      return process.run({ server.lest, "serverkeygen", server.url, "--label", "seals", "--trust",
+        server.root, "--username", "line", "--password-file", "-", "--subject", "CN=line", ... },
+        { stdin = server:credential "line" .. "\n" })
+    end
+    local code, _, err = command("--shared-key", server.folder .. "/shared", "--shared-key-id",
+      "line", "--key-out", server.folder .. "/line.key", "--out", server.folder .. "/line.pem")
+    assert.equal(0, code, err)
+    assert.equal(core.cert.load(server.folder .. "/line.pem").public_key.der,
+      core.key.load(server.folder .. "/line.key"):public_der())
+    code, _, err = command("--shared-key", server.folder .. "/shared", "--key-out",
+      server.folder .. "/x.key")
+    assert.equal(2, code)
+    assert.matches("go together", err)
+    process.write(server.folder .. "/bad", "nothing\n")
+    code, _, err = command("--shared-key", server.folder .. "/bad", "--shared-key-id", "line",
+      "--key-out", server.folder .. "/x.key")
+    assert.equal(2, code)
+    assert.matches("digits of hex", err)
+  end)
+
   it("7030-4.4.1-f is asked for by lest serverkeygen --decrypt-key", function()
     local it = device("ec:P-256", "seals")
     local folder = server.folder

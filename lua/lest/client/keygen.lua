@@ -23,7 +23,10 @@ function M.may_ask(self)
 end
 
 local ASYMMETRIC <const> = "1.2.840.113549.1.9.16.2.54"
+local SYMMETRIC <const> = "1.2.840.113549.1.9.16.2.37"
 local CAPABILITIES <const> = "1.2.840.113549.1.9.15"
+
+local ID_MAX <const> = 256
 
 local function from_hex(text)
   return (text:gsub("..", function(digits) return string.char(tonumber(digits, 16)) end))
@@ -38,12 +41,34 @@ local function identifier_of(key, cert)
   return cert.ski and from_hex(cert.ski) or core.envelope.key_id(key)
 end
 
---- The attributes of a CSR that ask for encryption (RFC 7030 4.4.1.2), with those of the caller.
+local function add(list, identifier_oid, id, kind)
+  table.insert(list, { oid = identifier_oid, values = { core.envelope.identifier(id) } })
+  table.insert(list, { oid = CAPABILITIES, values = { core.envelope.capabilities(kind) } })
+  return list
+end
+
+-- RFC 7030 4.4.1.1
+local function add_shared(list, what)
+  local key, id = what.shared_key, what.shared_key_id
+  if what.decrypt or what.decrypt_cert then
+    return fail("usage", "a key is encrypted for a certificate or for a shared key, not for both")
+  elseif not key or not id then
+    return fail("usage", "shared_key and shared_key_id go together")
+  elseif #key ~= 16 and #key ~= 32 then
+    return fail("usage", "a shared key has 16 or 32 bytes")
+  elseif #id == 0 or #id > ID_MAX then
+    return fail("usage", ("the identifier of a shared key has 1 to %d bytes"):format(ID_MAX))
+  end
+  return add(list, SYMMETRIC, id, #key == 32 and "wrap256" or "wrap128")
+end
+
+--- The attributes of a CSR that ask for encryption (RFC 7030 4.4.1), with those of the caller.
 ---@param what lest.client.keygen
 ---@return { oid: string, values: string[] }[]?
 ---@return lest.error? err
 function M.attributes(what)
   local list = table.move(what.attributes or {}, 1, #(what.attributes or {}), 1, {})
+  if what.shared_key or what.shared_key_id then return add_shared(list, what) end
   if not what.decrypt then
     if what.decrypt_cert then return fail("usage", "decrypt_cert needs decrypt, its key") end
     return list
@@ -55,9 +80,7 @@ function M.attributes(what)
   end
   local id, err = identifier_of(what.decrypt, what.decrypt_cert)
   if not id then return nil, err end
-  table.insert(list, { oid = ASYMMETRIC, values = { core.envelope.identifier(id) } })
-  table.insert(list, { oid = CAPABILITIES, values = { core.envelope.capabilities(kind) } })
-  return list
+  return add(list, ASYMMETRIC, id, kind)
 end
 
 local function of_server(response, message, rfc)
@@ -122,6 +145,7 @@ end
 
 -- What opens the key of this call; nil: it comes in the clear.
 local function opener_of(what)
+  if what.shared_key then return { shared = what.shared_key, id = what.shared_key_id } end
   return what.decrypt and { key = what.decrypt }
 end
 

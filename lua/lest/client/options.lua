@@ -30,7 +30,8 @@ M.serverkeygen = {
   key = "string", csr_key = "lest.key", subject = "string|table", san = "table",
   key_usage = "table", eku = "table", extensions = "table", attributes = "table",
   challenge_password = "string", digest = "string", wait = "string|integer", csrattrs = "boolean",
-  decrypt = "lest.key", decrypt_cert = "lest.cert",
+  decrypt = "lest.key", decrypt_cert = "lest.cert", shared_key = "string",
+  shared_key_id = "string",
 }
 M.send = { operation = "string", method = "string", path = "string", body = "string|lest.csr",
   headers = "table", password = "boolean", raw = "string", timeout = "string|integer" }

@@ -24,6 +24,8 @@ return {
     { "two keys", "if values[ASYMMETRIC] and values[DECRYPT] then", "if false then" },
     { "no capabilities", "elseif not values[CAPABILITIES] then", "elseif false then" },
     { "a key twice", "if found[oid] or #attribute.values ~= 1 then", "if false then" },
+    { "another device's shared key", "authority.credentials:wrap_key(request.device, id)",
+      "authority.credentials:wrap_key(id, id)" },
     { "a revoked certificate", 'state = "valid", ', "" },
   },
 

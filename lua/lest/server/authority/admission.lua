@@ -136,8 +136,11 @@ end
 function M.check(authority, request)
   check_csr(authority, request)
   linking.check(request)
-  if not request.operation.makes_key then check_compromise(authority, request) end
-  if request.operation.makes_key then request.recipient = recipients.find(authority, request) end
+  if request.operation.makes_key then
+    request.recipient = recipients.find(authority, request)
+  else
+    check_compromise(authority, request)
+  end
   local check = request.operation.renews and check_renewal or check_enrollment
   check(authority, request)
 end

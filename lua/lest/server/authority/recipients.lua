@@ -54,6 +54,19 @@ local function find_certificate(authority, request, ski)
     .. "AsymmetricDecryptKeyIdentifier")
 end
 
+-- A key of the device's, called by its name or by the credential's id.
+local function find_shared(authority, request, id)
+  local key, err
+  if request.device and core.utf8.is_text(id) then
+    key, err = authority.credentials:wrap_key(request.device, id)
+  end
+  if err then error(err) end
+  if not key then
+    refusal.raise(400, "no shared key of yours has the identifier in DecryptKeyIdentifier")
+  end
+  return key
+end
+
 --- The recipient that the CSR names; nil where it asks for no encryption.
 ---@param authority lest.authority
 ---@param request lest.authority.request of a proven principal
@@ -71,9 +84,10 @@ function M.find(authority, request)
   if not id then refusal.raise_for(400, err) end
   local recipient = { capabilities = values[CAPABILITIES] }
   if values[DECRYPT] then
-    refusal.raise(400, "no shared key here has the identifier in DecryptKeyIdentifier")
+    recipient.shared, recipient.id = find_shared(authority, request, id), id
+  else
+    recipient.cert = find_certificate(authority, request, hex(id))
   end
-  recipient.cert = find_certificate(authority, request, hex(id))
   return recipient
 end
 

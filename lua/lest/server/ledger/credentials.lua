@@ -77,7 +77,8 @@ function Store:write(prepared)
   local added
   added, err = self.ledger:run("credential_add", {
     id = id, name = wanted.name, kind = wanted.kind, secret_kind = hashed.kind, cost = hashed.cost,
-    salt = hashed.salt, hash = hashed.hash, one_time = wanted.reusable and 0 or 1, created = now,
+    salt = hashed.salt, hash = hashed.hash, created = now,
+    one_time = (wanted.reusable or wanted.kind == "key-wrap") and 0 or 1,
     expires = expires, facts = json.line(json.object(wanted.facts)),
   })
   if not added then return nil, err end
@@ -346,6 +347,18 @@ function Store:check_token(token, purpose)
   return refuse_useless(self, "bearer", name, now, rows, found[1], function(over)
     return secrets.match_token(over, hash)
   end)
+end
+
+--- The newest key of a name that keys for it are encrypted with, or the one with an id.
+---@param name string
+---@param called string the name or that id
+---@return string? key 16 or 32 bytes; nil where there is none
+---@return lest.error? err of the ledger
+function Store:wrap_key(name, called)
+  local rows, err = live(self, "key-wrap", name, self.clock(),
+    called ~= name and { id = called } or nil)
+  if not rows then return nil, err end
+  return rows[1] and rows[1].salt
 end
 
 --- Whether a reusable one still authenticates: an operator may have removed it since check().

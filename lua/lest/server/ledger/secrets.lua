@@ -3,7 +3,8 @@
 --- A secret is random (made here: nothing to guess) or chosen by a person. Where it is shown as it
 --- is, the first is stored as an HMAC under a salt, the second with scrypt; what Digest needs of
 --- either is in lest.server.ledger.digest. A Bearer token is random, and its SHA-256 is stored, by
---- which it is found: the time of a lookup tells nothing of what has 256 random bits.
+--- which it is found: the time of a lookup tells nothing of what has 256 random bits. A key that
+--- wraps others is kept as it is, in the place of a salt.
 ---
 --- What a refusal costs does not tell whether a name exists. While the ledger holds no scrypt
 --- credential at all, every check is a lookup and hashes. As soon as it holds one, every check
@@ -13,6 +14,7 @@
 --- under a key of this process.
 local core = require "lest.core"
 local digest = require "lest.server.ledger.digest"
+local terms = require "lest.server.ledger.terms"
 
 local M = {}
 
@@ -79,7 +81,17 @@ local function hash_token()
   return { kind = "random", cost = "", salt = "", hash = assert(secret.sha256(text)) }, text
 end
 
+-- What encrypts must be there as it is.
+local function keep_key(_, wanted)
+  local text = wanted.password
+  local key = text and terms.wrap_key(text) or assert(secret.random_bytes(32))
+  text = text or key:gsub(".", function(byte) return ("%02x"):format(byte:byte()) end)
+  return { kind = wanted.password and "chosen" or "random", cost = "", salt = key,
+    hash = assert(secret.sha256(key)) }, text
+end
+
 local makers <const> = {
+  ["key-wrap"] = keep_key,
   basic = hash_shown, challenge = hash_shown, bearer = hash_token,
   digest = function(_, wanted) return digest.make(wanted.name, wanted.realm, wanted.password) end,
 }

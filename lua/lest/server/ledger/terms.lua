@@ -6,11 +6,20 @@ local M = {}
 
 local NAME_MAX <const> = 255
 
---- How a credential's secret is proven; the first unless told.
-M.KINDS = { "basic", "digest", "bearer", "challenge" }
+--- How a credential's secret is proven; the first unless told. One of the last kind proves nothing:
+--- it is the key that keys which the server makes are encrypted with.
+M.KINDS = { "basic", "digest", "bearer", "challenge", "key-wrap" }
 
 --- The most bytes of a secret, chosen or shown.
 M.SECRET_MAX = 1024
+
+--- The AES key that a text of hex is; nil for none.
+---@param text string
+---@return string?
+function M.wrap_key(text)
+  if not text:find "^%x+$" or #text ~= 32 and #text ~= 64 then return nil end
+  return (text:gsub("..", function(digits) return string.char(tonumber(digits, 16)) end))
+end
 
 --- What is wrong with a name, if anything.
 ---@param name any
@@ -62,6 +71,9 @@ function M.problem(wanted)
   end
   -- It is found by a plain hash, and is looked for at any time: one that can be guessed is none.
   if wanted.kind == "bearer" and password then return "a Bearer token is made here, and random" end
+  if wanted.kind == "key-wrap" and password and not M.wrap_key(password) then
+    return "a key that wraps others is 32 or 64 digits of hex"
+  end
   return M.name_problem(wanted.name) or realm_problem(wanted) or facts_problem(wanted.facts or {})
 end
 

@@ -34,7 +34,9 @@ function M.parser()
   add:flag "--another"
     :description "Of --from: also for names that have a live credential, which is kept."
   add:option "--kind":choices(terms.KINDS):default(terms.KINDS[1])
-    :description "By what of `auth` it is proven."
+    :description("By what of `auth` it is proven. key-wrap proves nothing: it is an AES key in hex "
+      .. "with which keys that the server makes for NAME are encrypted (lest serverkeygen "
+      .. "--shared-key); it is always reusable.")
   add:option "--realm":argname "REALM"
     :description("Of --kind digest: the realm of the labels that it is for, where they have "
       .. "several; it is good for nothing in another.")

@@ -101,8 +101,8 @@ local function notifier(name, progress, verbose)
   end
 end
 
-local INPUTS <const> = { "trust", "cert", "key", "csr_key", "decrypt_key", "decrypt_cert", "csr",
-  "password_file", "passphrase_file", "challenge_file", "bearer_file", "proxy_password_file" }
+local INPUTS <const> = { "trust", "cert", "key", "csr_key", "decrypt_key", "decrypt_cert",
+  "shared_key", "csr", "password_file", "passphrase_file", "challenge_file", "bearer_file", "proxy_password_file" }
 
 local function word(option)
   return "--" .. option:gsub("_", "-")
@@ -139,11 +139,11 @@ end
 
 local function check_files(options)
   check_standard_input(options)
-  keep_apart(options, "key_out", { "trust", "cert", "csr", "decrypt_cert", "password_file",
-    "passphrase_file", "challenge_file", "bearer_file", "proxy_password_file" })
+  keep_apart(options, "key_out", { "trust", "cert", "csr", "decrypt_cert", "shared_key",
+    "password_file", "passphrase_file", "challenge_file", "bearer_file", "proxy_password_file" })
   -- A renewed certificate may take the place of the old one, and anchors that of older ones.
-  keep_apart(options, "out", { "key", "csr_key", "decrypt_key", "key_out", "csr", "password_file",
-    "passphrase_file", "challenge_file", "bearer_file", "proxy_password_file" })
+  keep_apart(options, "out", { "key", "csr_key", "decrypt_key", "shared_key", "key_out", "csr",
+    "password_file", "passphrase_file", "challenge_file", "bearer_file", "proxy_password_file" })
   local new_key = place(options.key_out)
   if new_key and place(options.out) == new_key .. ".new" then
     support.usage "--out is the file where a new key waits beside --key-out"

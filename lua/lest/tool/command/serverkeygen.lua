@@ -4,6 +4,7 @@ local est_options = require "lest.tool.command.est_options"
 local fail = require "lest.base.fail"
 local key_kinds = require "lest.base.key_kinds"
 local support = require "lest.tool.command.support"
+local terms = require "lest.server.ledger.terms"
 
 local M = {}
 
@@ -36,6 +37,11 @@ function M.parser()
       .. "certificate of yours that allows it; a file or a URI. A key that comes in the clear is "
       .. "refused then.")
   parser:option "--decrypt-cert":argname "FILE":description "That certificate."
+  parser:option "--shared-key":argname "FILE"
+    :description("Instead: have the key encrypted with one that the server knows, too (lest "
+      .. "credential add --kind key-wrap): hex, the first line of a file (- is standard input).")
+  parser:option "--shared-key-id":argname "ID"
+    :description "How the server calls it: the credential's name or id."
   parser:option "--csr-key":argname "FILE"
     :description("What signs the request, a file or a URI. With the same one, a request that waits "
       .. "is found again when the command is repeated; by default it is a key for this run.")
@@ -54,6 +60,10 @@ local function check(options)
     support.usage "say where the key goes: --key-out FILE"
   elseif options.decrypt_cert and not options.decrypt_key then
     support.usage "--decrypt-cert needs --decrypt-key"
+  elseif (options.shared_key ~= nil) ~= (options.shared_key_id ~= nil) then
+    support.usage "--shared-key and --shared-key-id go together"
+  elseif options.shared_key and options.decrypt_key then
+    support.usage "--shared-key and --decrypt-key exclude each other"
   end
   local made, err = key_kinds.makeable(options.key_type)
   if not made then support.usage("--key-type: " .. tostring(err)) end
@@ -65,6 +75,14 @@ local function check_place(path)
   if not ok then return nil, support.file_error(err) end
   if not core.system.exists(path) then return true end
   return fail("exists", ("%s is there already: name another file, or move it away"):format(path))
+end
+
+local function shared_key(path)
+  local text, err = support.secret(path)
+  if not text then return nil, err end
+  local key = terms.wrap_key(text)
+  if not key then support.usage "--shared-key: a shared key is 32 or 64 digits of hex" end
+  return key
 end
 
 local function request_of(options)
@@ -83,8 +101,14 @@ local function request_of(options)
     decrypt_cert, err = core.cert.load(options.decrypt_cert)
     if not decrypt_cert then return nil, support.file_error(err) end
   end
+  local shared
+  if options.shared_key then
+    shared, err = shared_key(options.shared_key)
+    if not shared then return nil, err end
+  end
   return { key = options.key_type, csr_key = key, subject = subject, san = san,
     decrypt = decrypt, decrypt_cert = decrypt_cert,
+    shared_key = shared, shared_key_id = options.shared_key_id,
     wait = options.wait, csrattrs = not options.no_csrattrs }
 end
 
