@@ -102,7 +102,8 @@ local function notifier(name, progress, verbose)
 end
 
 local INPUTS <const> = { "trust", "cert", "key", "csr_key", "decrypt_key", "decrypt_cert",
-  "shared_key", "csr", "password_file", "passphrase_file", "challenge_file", "bearer_file", "proxy_password_file" }
+  "shared_key", "csr", "password_file", "passphrase_file", "challenge_file", "bearer_file",
+  "proxy_password_file" }
 
 local function word(option)
   return "--" .. option:gsub("_", "-")
