@@ -1,5 +1,5 @@
-/* CMS envelopes for a shared key, and SMIMECapabilities. The key in the corpus's envelopes is the only one that
- * comes out of any; what is read of a list is written and read again to the same. */
+/* CMS envelopes for a shared key, and SMIMECapabilities. The key in the corpus's envelopes is the only one
+ * that comes out of any; what is read of a list is written and read again to the same. */
 #include "fuzz.h"
 
 #include "pki/cms/capabilities.h"
