@@ -38,6 +38,14 @@ local KINDS <const> = {
     options = s.optional(s.map(s.custom("a text, a whole number, true or false", option_value),
       { max = 64 }), {}),
   } },
+  cfssl = { repeats = false, fields = {
+    url = s.string { max = 4000, pattern = "^https?://%S+$",
+      what = "a URL, as https://ca.example:8888" },
+    trust = s.optional(word),
+    auth_key_file = path,
+    profile = s.optional(word),
+    label = s.optional(s.string { max = 128 }),
+  } },
   est = { repeats = false, fields = {
     url = s.string { max = 4000, pattern = "^https://%S+$",
       what = "a URL, as https://est.example" },

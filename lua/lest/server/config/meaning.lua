@@ -15,14 +15,16 @@ end
 
 local ca <const> = with(identity, {
   backend = "For a CA that is elsewhere, instead of `key`: who is asked. `\"command\"` runs a "
-    .. "program for each certificate, `\"lua\"` a function, `\"est\"` asks another EST server. "
-    .. "See OPERATING.md.",
+    .. "program for each certificate, `\"lua\"` a function, `\"est\"` asks another EST server, "
+    .. "`\"cfssl\"` a `cfssl serve`. See OPERATING.md.",
+  auth_key_file = "`cfssl`: a file with the auth key, in hex as in cfssl's `auth_keys`.",
+  profile = "`cfssl`: the profile there; absent: its default.",
   file = "`lua`: a file that returns `function(request)`, which gives a certificate, or nil and "
     .. "what came of it.",
   options = "`lua`: what the file is given as its argument.",
-  url = "`est`: the other server, as `\"https://est.example.com\"`.",
-  label = "`est`: the label there.",
-  trust = "`est`: a PEM file of what vouches for that server, or `\"system\"`.",
+  url = "`est`, `cfssl`: the other server, as `\"https://est.example.com\"`.",
+  label = "`est`, `cfssl`: the label there.",
+  trust = "`est`, `cfssl`: a PEM file of what vouches for that server, or `\"system\"`.",
   identity = with(identity, { "`est`: the certificate that this server shows there, an RA's, and "
     .. "its key." }),
   username = "`est`: whom this server says that it is, with `password_file`.",
