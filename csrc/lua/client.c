@@ -26,6 +26,7 @@ static const struct lestL_class client_class;
 struct sent {
     struct net_transfer *transfer;
     struct lestL_callback callback;
+    struct lestL_callback make_body;
 };
 
 static void close_sent(void *h)
@@ -33,6 +34,7 @@ static void close_sent(void *h)
     struct sent *sent = h;
     net_transfer_free(sent->transfer);
     lestL_callback_clear(&sent->callback);
+    lestL_callback_clear(&sent->make_body);
     free(sent);
 }
 
@@ -108,6 +110,26 @@ static void on_done(void *arg, const struct net_response *answer, const struct l
     lua_pushlightuserdata(L, &delivery);
     lestL_call(L, 2, 0, "answer to a request");
     net_transfer_free(transfer);
+}
+
+/* The body that Lua makes for a connection. Why it makes none, it has kept for itself. */
+static enum lest_status make_body(void *arg, const char *binding, struct lest_buf *out,
+                                  struct lest_error *err)
+{
+    struct sent *sent = arg;
+    lua_State *L = lestL_callback_push(&sent->make_body);
+    size_t len = 0;
+    if (!L)
+        return lest_error_set(err, LEST_E_INTERNAL, "the request has no body");
+    lua_pushstring(L, binding);
+    if (!lestL_call(L, 1, 1, "body of a request"))
+        return lest_error_set(err, LEST_E_INTERNAL, "the body of the request cannot be made");
+    const char *bytes = lua_type(L, -1) == LUA_TSTRING ? lua_tolstring(L, -1, &len) : NULL;
+    if (bytes)
+        lest_buf_append(out, bytes, len);
+    lua_pop(L, 1);
+    return bytes ? lest_buf_status(out, err)
+                 : lest_error_set(err, LEST_E_INTERNAL, "the body of the request cannot be made");
 }
 
 static enum net_trust read_trust(lua_State *L, struct net_client_tls_config *config)
@@ -223,15 +245,18 @@ static void read_headers(lua_State *L, struct net_request *request)
 }
 
 /* client:request{ url =, callback =, method = "GET", headers = {{name, value}}, body =, username =,
- * password =, timeout_ms =, connect_timeout_ms =, max_body =, watched = false } -> request | nil, err. The
+ * password =, timeout_ms =, connect_timeout_ms =, max_body =, watched = false, make_body =, body_size = }
+ * -> request | nil, err. make_body(binding), in place of a body, gives it for the channel binding of the
+ * connection that is there now: at most body_size bytes, which are filled up with newlines; or nil. The
  * callback gets { status, headers, body, peer_chain, tls_version, by_cmc_ra }, or nil and an error, whose
  * was_sent says whether any of the request may have reached the server; and where it is watched, what was on
  * the wire. Closing the request cancels it. */
 static int request(lua_State *L)
 {
-    static const char *const known[] = { "url",      "method",   "headers",    "body",
-                                         "username", "password", "timeout_ms", "connect_timeout_ms",
-                                         "max_body", "watched",  "callback",   NULL };
+    static const char *const known[] = { "url",       "method",   "headers",    "body",
+                                         "username",  "password", "timeout_ms", "connect_timeout_ms",
+                                         "max_body",  "watched",  "callback",   "make_body",
+                                         "body_size", NULL };
     struct lest_error err;
     struct net_client *client = lestL_check_object(L, 1, &client_class);
     luaL_checktype(L, 2, LUA_TTABLE);
@@ -253,6 +278,8 @@ static int request(lua_State *L)
     };
     luaL_argcheck(L, how.url, 2, "a request has a url");
     luaL_argcheck(L, max > 0, 2, "max_body is a number of bytes");
+    lua_Integer size = lestL_opt_integer(L, 2, "body_size", BODY_MAX);
+    luaL_argcheck(L, size > 0 && size <= BODY_MAX, 2, "body_size is a number of bytes");
     luaL_argcheck(L, how.timeout_ms > 0 && how.connect_timeout_ms > 0, 2, "a timeout is more than 0");
     read_headers(L, &how);
     struct lestL_object *object = lestL_new_object(L, &sent_class);
@@ -264,6 +291,11 @@ static int request(lua_State *L)
     lua_setiuservalue(L, object_idx, 1);
     lua_getfield(L, 2, "callback");
     lestL_callback_set(L, -1, &sent->callback);
+    if (lua_getfield(L, 2, "make_body") != LUA_TNIL) {
+        lestL_callback_set(L, -1, &sent->make_body);
+        how.make_body = make_body;
+        how.body_len = (size_t)size;
+    }
     lua_settop(L, object_idx);
     if (net_transfer_send(client, &how, on_done, sent, &sent->transfer, &err))
         return lestL_fail(L, &err);

@@ -159,6 +159,12 @@ static int get_security_bits(lua_State *L)
     return 1;
 }
 
+static int get_signature_size(lua_State *L)
+{
+    lua_pushinteger(L, EVP_PKEY_get_size(lestL_check_key(L, 1)->pkey));
+    return 1;
+}
+
 static int equal(lua_State *L)
 {
     struct pki_key *a = lestL_test_object(L, 1, &class), *b = lestL_test_object(L, 2, &class);
@@ -179,9 +185,11 @@ static int tostring(lua_State *L)
 static const luaL_Reg methods[] = {
     { "save", save }, { "pem", pem }, { "der", der }, { "public_der", public_der }, { NULL, NULL }
 };
-static const luaL_Reg getters[] = {
-    { "type", get_type }, { "hash", get_hash }, { "security_bits", get_security_bits }, { NULL, NULL }
-};
+static const luaL_Reg getters[] = { { "type", get_type },
+                                    { "hash", get_hash },
+                                    { "security_bits", get_security_bits },
+                                    { "signature_size", get_signature_size },
+                                    { NULL, NULL } };
 static const luaL_Reg meta[] = { { "__eq", equal }, { "__tostring", tostring }, { NULL, NULL } };
 
 static const struct lestL_class class = {

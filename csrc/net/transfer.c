@@ -1,5 +1,6 @@
 #include "net/transfer.h"
 
+#include "net/binding.h"
 #include "net/intake.h"
 #include "net/opening.h"
 
@@ -12,7 +13,9 @@ struct net_transfer {
     struct net_seen *seen; /* where the request is watched */
     net_transfer_done *done;
     void *arg;
+    net_body_make *make_body; /* NULL: it is there from the beginning */
     struct lest_buf send_body;
+    size_t body_len; /* as the head says */
     size_t sent_len; /* of the body, as far as libcurl took it */
     bool sent;       /* see net_transfer_was_sent() */
     struct net_reader reader;
@@ -26,15 +29,21 @@ static void note_failure(struct net_transfer *transfer, const struct lest_error 
     lest_error_set(&transfer->opening.err, why->status, "%s: %s", transfer->opening.url.origin, why->message);
 }
 
+/* The session of the connection, while it is in use; NULL without TLS. */
+static SSL *session_of(struct net_transfer *transfer)
+{
+    struct curl_tlssessioninfo *info = NULL;
+    CURLcode code = net_curl.easy_getinfo(transfer->opening.request.easy, CURLINFO_TLS_SSL_PTR, &info);
+    bool found = code == CURLE_OK && info && info->backend == CURLSSLBACKEND_OPENSSL;
+    return found ? info->internals : NULL;
+}
+
 /* The connection's facts, while it is in use: afterwards it may belong to another request. */
 static void note_connection(struct net_transfer *transfer)
 {
-    struct curl_tlssessioninfo *info = NULL;
-    if (transfer->tls_version ||
-        net_curl.easy_getinfo(transfer->opening.request.easy, CURLINFO_TLS_SSL_PTR, &info) != CURLE_OK ||
-        !info || info->backend != CURLSSLBACKEND_OPENSSL || !info->internals)
+    SSL *ssl = transfer->tls_version ? NULL : session_of(transfer);
+    if (!ssl)
         return;
-    SSL *ssl = info->internals;
     struct net_client_peer *peer = net_client_peer_get0(ssl);
     transfer->tls_version = SSL_get_version(ssl);
     if (peer && peer != transfer->opening.peer) { /* a connection that another request opened */
@@ -88,7 +97,7 @@ static int on_progress(void *arg, curl_off_t all, curl_off_t got, curl_off_t all
 static bool was_sent(const struct net_transfer *transfer)
 {
     long head_len = 0;
-    if (transfer->send_body.len)
+    if (transfer->body_len)
         return transfer->sent_len > 0;
     net_curl.easy_getinfo(transfer->opening.request.easy, CURLINFO_REQUEST_SIZE, &head_len);
     return head_len > 0;
@@ -185,9 +194,33 @@ static enum lest_status set_headers(struct net_transfer *transfer, const struct 
     return ok ? LEST_OK : lest_error_set(err, LEST_E_NOMEM, "the headers take too much memory");
 }
 
+/* The body for this very connection. */
+static enum lest_status make_body(struct net_transfer *transfer, struct lest_error *err)
+{
+    char binding[NET_BINDING_SIZE];
+    struct lest_buf *body = &transfer->send_body;
+    SSL *ssl = session_of(transfer);
+    if (!ssl || !net_binding_write(ssl, binding))
+        return lest_error_set(err, LEST_E_TLS, "the connection has no channel binding");
+    body->len = 0;
+    enum lest_status status = transfer->make_body(transfer->arg, binding, body, err);
+    if (status)
+        return status;
+    if (body->len > transfer->body_len)
+        return lest_error_set(err, LEST_E_INTERNAL, "the request is larger than was announced");
+    while (body->len < transfer->body_len && !body->failed)
+        lest_buf_append_byte(body, '\n');
+    return lest_buf_status(body, err);
+}
+
 static size_t on_send(char *out, size_t size, size_t count, void *arg)
 {
     struct net_transfer *transfer = arg;
+    struct lest_error why;
+    if (transfer->make_body && transfer->sent_len == 0 && make_body(transfer, &why)) {
+        note_failure(transfer, &why);
+        return CURL_READFUNC_ABORT;
+    }
     size_t left = transfer->send_body.len - transfer->sent_len, len = size * count;
     len = left < len ? left : len;
     memcpy(out, transfer->send_body.data + transfer->sent_len, len);
@@ -212,8 +245,9 @@ static CURLcode set_method(struct net_transfer *transfer, const struct net_reque
     transfer->reader.head_only = strcmp(request->method, "HEAD") == 0;
     if (transfer->reader.head_only)
         return net_curl.easy_setopt(easy, CURLOPT_NOBODY, 1L);
-    if (request->body || post) {
-        lest_buf_append(&transfer->send_body, request->body ? request->body : "", request->body_len);
+    if (request->body || request->make_body || post) {
+        lest_buf_append(&transfer->send_body, request->body ? request->body : "",
+                        request->body ? request->body_len : 0);
         if (transfer->send_body.failed)
             return CURLE_OUT_OF_MEMORY;
         failed |= net_curl.easy_setopt(easy, CURLOPT_POST, 1L);
@@ -295,6 +329,8 @@ enum lest_status net_transfer_send(struct net_client *client, const struct net_r
     transfer->opening.request.done = finish;
     transfer->done = done;
     transfer->arg = arg;
+    transfer->make_body = request->make_body;
+    transfer->body_len = request->body_len;
     lest_buf_init(&transfer->send_body, request->body_len + 1);
     net_reader_init(&transfer->reader, request->body_max);
     net_intake_init(&transfer->intake, request->body_max);

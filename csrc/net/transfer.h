@@ -9,10 +9,17 @@
 #include "net/reader.h"
 #include "net/seen.h"
 
+/** Make the body of a request once its connection is there: at most body_len bytes are appended to out.
+ *  binding  that of the connection, as net_binding_write */
+typedef enum lest_status net_body_make(void *arg, const char *binding, struct lest_buf *out,
+                                       struct lest_error *err);
+
 /** All borrowed for the call to net_transfer_send(), which copies.
  *  method, url   method is a token; url may hold a host in Unicode, no user or password
  *  headers       at most NET_READER_HEADERS_MAX, besides Host, Content-Length, User-Agent and Accept-Encoding
  *  body          NULL: none (a POST then has an empty one)
+ *  make_body     instead: called from the loop once the handshake is done, with the argument of done. The
+ *                head has gone by then, so the body is filled up with newlines to body_len. Only over TLS
  *  username, password  Basic, sent at once; NULL: none
  *  timeout_ms    for all of it; connect_timeout_ms for address, connection and handshake
  *  body_max      of the answer, in bytes
@@ -24,6 +31,7 @@ struct net_request {
     size_t header_count;
     const void *body;
     size_t body_len;
+    net_body_make *make_body;
     const char *username;
     const char *password;
     int64_t timeout_ms;

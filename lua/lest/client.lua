@@ -15,6 +15,7 @@ local connection = require "lest.client.connection"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local keygen = require "lest.client.keygen"
+local linking = require "lest.client.linking"
 local options_of = require "lest.client.options"
 local plan_module = require "lest.client.plan"
 local recorder = require "lest.client.recorder"
@@ -59,7 +60,11 @@ end
 ---@field require_name? boolean id-kp-cmcRA does not stand for the server's name (RFC 7030 3.6.1)
 ---@field bearer? string a token (RFC 6750), when the server asks
 ---@field preemptive? boolean send the password, or the token, without being asked
----@field challenge? string the secret that enroll() sends as challengePassword of the CSR
+---@field challenge? string the secret that enroll() sends as challengePassword of the CSR, or as
+--- otpChallenge where the server names that (RFC 7894)
+---@field challenge_file? string whose first line it is
+---@field channel_binding? boolean false: a CSR is not linked to the connection that carries it
+--- (RFC 7030 3.5)
 ---@field digest? boolean the password itself is never sent: Digest alone answers a server
 ---@field allow_password_with_system_trust? boolean RFC 7030 6 advises against it
 ---@field notify? fun(kind: "warning"|"waiting"|"attribute", message: string, seconds?: integer) or
@@ -148,9 +153,12 @@ local function planned(self, operation, plan, options, renewed, read)
       if not wishes then return nil, err end
       plan, err = plan_module.apply(plan, wishes, self.notify, renewed)
       if not plan then return session.error("csrattrs", err) end
+      session.place_secret(self, plan, wishes)
       asked = true
     end
-    return plan_module.build(plan, wishes)
+    local field = self.options.channel_binding ~= false and linking.field(plan, wishes)
+    if not field then return plan_module.build(plan, wishes) end
+    return linking.draft(plan, wishes, field)
   end, read)
 end
 
@@ -179,7 +187,7 @@ function Client:enroll(what, options)
   end
   plan.key = plan.key or self.key
   if not plan.key then error("client:enroll needs a key", 2) end
-  plan.challenge_password = plan.challenge_password or self.options.challenge
+  plan.challenge_password = plan.challenge_password or self.challenge
   ok, err = session.may_challenge(self, plan)
   if not ok then return nil, err end
   return planned(self, "simpleenroll", plan, what)
@@ -258,7 +266,7 @@ function Client:serverkeygen(what)
     plan.key, err = core.key.generate(what.key or KIND)
     if not plan.key then return nil, err end
   end
-  plan.challenge_password = plan.challenge_password or self.options.challenge
+  plan.challenge_password = plan.challenge_password or self.challenge
   ok, err = session.may_challenge(self, plan)
   if not ok then return nil, err end
   if not what.decrypt and not what.shared_key then

@@ -19,14 +19,15 @@ local function decide(request)
   if csr.subject.OU == "wait" then return policy.pending { "wait", detail = detail } end
   return policy.approve { subject = csr.subject, san = csr.san, detail = detail }
 end
-return { enroll = decide, reenroll = decide, csrattrs = function(request)
+return { enroll = decide, reenroll = decide, serverkeygen = decide, csrattrs = function(request)
   if request.label == "hook" then return { "serialNumber" } end
 end }
 ]]
 
 local function configuration(text)
   text = text:gsub("profiles = {.-\n  },", [[profiles = {
-    device = { lifetime = "90d", keys = { "ec:P-256" }, names = "policy" },
+    device = { lifetime = "90d", keys = { "ec:P-256" }, names = "policy",
+      server_keys = { "ec:P-256" } },
     ra = { lifetime = "90d", keys = { "ec:P-256" }, names = "policy",
       eku = { "clientAuth", "cmcRA" } } },]], 1)
   local labels = {}
@@ -145,6 +146,15 @@ describe("the channel binding", function()
     assert.matches("must be linked", renew(nil).body)
     local answer = renew(binding_of(c))
     assert.equal(200, answer.status, answer.body)
+  end)
+
+  it("7030-4.2-h 7030-4.4.1-h is looked at where the server makes the key, too", function()
+    local c <close> = connect "1.3"
+    local right = binding_of(c)
+    local function ask(value)
+      return post(c, "/required/serverkeygen", { challenge_password = value }).status
+    end
+    assert.same({ 200, 400, 400 }, { ask(right), ask(right .. "x"), ask(nil) })
   end)
 
   it("7894-4-f 7894-4-g must be right in both attributes where both are there", function()

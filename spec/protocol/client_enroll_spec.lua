@@ -46,7 +46,7 @@ describe("the client enrolls", function()
   it("2986-4.1-a sends the attributes even if they are empty", function()
     server:answer(est.csrattrs())
     server:answer(est.issued { world.device.cert })
-    assert(enroll())
+    assert(enroll { channel_binding = false })
     local der = est.csr_of(server:requests()[2]):der()
     assert.is_truthy(der:find("\xa0\0", 1, true))
   end)
@@ -195,13 +195,13 @@ describe("the client enrolls", function()
       end
     end)
 
-    it("7030-4.5.2-e 7030-4.5.2-m what it does not know is ignored; linking is told", function()
+    it("7030-4.5.2-e 7030-4.5.2-m what it does not know is ignored", function()
       local serial_number = { oid = "2.5.4.5", values = { "\x13\1x" } }
       local csr, err, client = wish { "challengePassword", "2.999.1", serial_number,
         { oid = "2.999.2", values = { "\x13\1x" } } }
       assert.is_nil(err)
-      assert.same({}, csr.attributes)
-      assert.matches("linked to their TLS session", client.told[1])
+      assert.same({ "challengePassword" }, { csr.attributes[1].name, #csr.attributes > 1 or nil })
+      assert.same({}, client.told)
     end)
 
     it("9908-3.2-j the wrong example of RFC 7030 4.5.2 is ignored, with a warning", function()

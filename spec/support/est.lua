@@ -43,12 +43,16 @@ function World:serve(settings)
   return raw_server.start(settings)
 end
 
---- A client of it that trusts the root; what it is told stands in client.told.
+--- A client of it that trusts the root; what it is told stands in client.told. False in place of an
+--- option that it has by itself takes that away.
 function World:client(server, options)
   local told = {}
   local all = { url = server.url, trust = self.root.path, timeout = "5s",
     notify = function(kind, message) told[#told + 1] = kind .. ": " .. message end }
-  for key, value in pairs(options or {}) do all[key] = value or nil end
+  for key, value in pairs(options or {}) do
+    if value == false and all[key] ~= nil then value = nil end
+    all[key] = value
+  end
   local client = require "lest.client" (all)
   client.told = told
   return client

@@ -27,6 +27,10 @@ local function looker(client, operation, tell)
   end
 end
 
+---@class lest.client.body made for the connection that carries it, by its channel binding
+---@field size integer bytes, at most
+---@field make fun(binding: string): string?, lest.error?
+
 -- given: what the request answers a challenge with.
 local function send(session, look, method, target, body, media_type, given)
   local headers = {}
@@ -39,12 +43,19 @@ local function send(session, look, method, target, body, media_type, given)
     if not value then return nil, err end
     table.insert(headers, { "Authorization", value })
   end
-  return http.send(session.http, {
-    url = tostring(target), method = method, headers = headers, body = body,
+  local is_made, problem = type(body) == "table", nil
+  local response, err = http.send(session.http, {
+    url = tostring(target), method = method, headers = headers, body = not is_made and body or nil,
+    body_size = is_made and body.size or nil, make_body = is_made and function(binding)
+      local bytes
+      bytes, problem = body.make(binding)
+      return bytes
+    end or nil,
     username = by_basic and (session.username or "") or nil,
     password = by_basic and (session.password or "") or nil,
     timeout_ms = session.timeout_ms, max_body = session.max_body,
   }, look)
+  return response, not response and problem or err
 end
 
 -- RFC 7030 3.2.1; RFC 9110 15.4: within the origin, or to one that the caller allows, and a POST
@@ -80,7 +91,7 @@ end
 --- Perform an operation; any final status is a result.
 ---@param session table
 ---@param operation string as in the path: "simpleenroll"
----@param body? string
+---@param body? string|lest.client.body
 ---@return lest.http.response?
 ---@return lest.error? err
 function M.perform(session, operation, body)

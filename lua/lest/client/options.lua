@@ -2,6 +2,7 @@
 local core = require "lest.core"
 local duration = require "lest.duration"
 local fail = require "lest.base.fail"
+local mark = require "lest.base.mark"
 local url = require "lest.url"
 
 local M = {}
@@ -14,14 +15,15 @@ M.client = {
   cert = "string|lest.cert",
   key = "string|lest.key", passphrase = "string", timeout = "string|integer",
   require_name = "boolean", preemptive = "boolean", digest = "boolean", bearer = "string",
-  challenge = "string", redirects = "table", proxy = "string", proxy_username = "string",
-  proxy_password = "string",
+  challenge = "string", challenge_file = "string", channel_binding = "boolean",
+  redirects = "table", proxy = "string", proxy_username = "string", proxy_password = "string",
   allow_password_with_system_trust = "boolean", notify = "function", trace = "boolean|function",
 }
 
 M.enroll = {
   key = "lest.key", subject = "string|table", san = "table", key_usage = "table", eku = "table",
   extensions = "table", attributes = "table", challenge_password = "string", digest = "string",
+  otp_challenge = "string", revocation_challenge = "string", identity_linking = "string",
   wait = "string|integer", csrattrs = "boolean", change = "table",
 }
 M.reenroll = { key = "lest.key", digest = "string", wait = "string|integer",
@@ -146,6 +148,25 @@ function M.origins(options, base)
     origins[to:origin()] = true
   end
   return origins
+end
+
+local SECRET_FILE_MAX <const> = 4096
+
+--- The secret for a CSR, as it is or the first line of a file.
+---@param options lest.client.options
+---@return string? secret nil without an error: there is none
+---@return lest.error? err
+function M.challenge(options)
+  local path = options.challenge_file
+  if not path then return options.challenge end
+  if options.challenge then
+    return fail("usage", "challenge and challenge_file exclude each other")
+  end
+  local text, err = core.file.read(path, SECRET_FILE_MAX)
+  if not text then return nil, err end
+  local secret = mark.strip(text):match "^([^\r\n]*)"
+  if secret ~= "" and not secret:find("\0", 1, true) then return secret end
+  return fail("usage", ("%s: its first line, the secret, is empty or has a NUL byte"):format(path))
 end
 
 ---@param options lest.client.options

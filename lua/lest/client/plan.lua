@@ -85,9 +85,6 @@ function M.apply(plan, wishes, notify, renewed)
     notify("attribute", ("key %s: as the server asks (%s)"):format(plan.key.type, wishes.key))
   end
   all.digest = wished_digest(plan, wishes, notify)
-  if wishes.challenge_password and not plan.challenge_password then
-    notify("warning", "the server wants requests linked to their TLS session, which is not done")
-  end
   if wishes.template then
     return require "lest.client.template".fill(all, wishes.template, notify, renewed)
   end
@@ -96,20 +93,29 @@ function M.apply(plan, wishes, notify, renewed)
   return all
 end
 
---- Build and sign it. A digest that the server chose must be a strong one (RFC 7030 6).
+--- What core.csr.build makes of it. A digest that the server chose must be a strong one (RFC 7030
+--- 6).
+---@param plan lest.csr_plan
+---@param wishes? lest.wishes that are in it
+---@return lest.csr|string|nil
+---@return lest.error? err
+function M.make(plan, wishes)
+  local csr, err = core.csr.build(plan)
+  if not csr and wishes and wishes.digest and wishes.digest == plan.digest then
+    err.message = ("the server wants requests signed with %s: %s"):format(wishes.signature,
+      err.message)
+  end
+  return csr, err
+end
+
+--- Build and sign it.
 ---@param plan lest.csr_plan
 ---@param wishes? lest.wishes that are in it
 ---@return lest.csr?
 ---@return lest.error? err
 function M.build(plan, wishes)
-  local csr, err = core.csr.build(plan)
-  if not csr then
-    if wishes and wishes.digest and wishes.digest == plan.digest then
-      err.message = ("the server wants requests signed with %s: %s"):format(wishes.signature,
-        err.message)
-    end
-    return nil, err
-  end
+  local csr, err = M.make(plan, wishes)
+  if not csr then return nil, err end
   local ok
   ok, err = csr:verify()
   if not ok then return nil, err end

@@ -143,6 +143,8 @@ function M.open(self)
   if not ok then return nil, err end
   ok, err = M.load_identity(self)
   if not ok then return nil, err end
+  self.challenge, err = options_of.challenge(self.options)
+  if err then return nil, err end
   if not self.trust then
     self.trust, err = open_trust(self)
     if not self.trust then return nil, err end
@@ -170,7 +172,7 @@ end
 ---@return lest.error? err
 function M.may_challenge(self, plan)
   local options = self.options
-  if not options.challenge or plan.challenge_password ~= options.challenge
+  if not self.challenge or plan.challenge_password ~= self.challenge
     or self.session.anchors == "explicit" or options.allow_password_with_system_trust then
     return true
   end
@@ -179,10 +181,31 @@ function M.may_challenge(self, plan)
     { rfc = "7030 6" })
 end
 
+--- Put the secret of the options, and the channel binding, where the server wants them: RFC 7894 4.
+--- What it wants and does not get is told.
+---@param self lest.client
+---@param plan lest.csr_plan changed
+---@param wishes lest.wishes
+function M.place_secret(self, plan, wishes)
+  local options = self.options
+  if wishes.otp_challenge and plan.challenge_password
+    and plan.challenge_password == self.challenge then
+    plan.otp_challenge, plan.challenge_password = self.challenge, nil
+  end
+  local is_wanted = wishes.challenge_password or wishes.identity_linking
+  local is_done = options.channel_binding ~= false
+    and (wishes.identity_linking or not plan.challenge_password)
+  if is_wanted and not is_done then
+    self.notify("warning", "the server wants requests linked to their TLS connection, which is "
+      .. (options.channel_binding == false and "turned off (channel_binding)"
+        or "not done: challengePassword is a secret"))
+  end
+end
+
 --- One exchange with the server; any status is a response.
 ---@param self lest.client
 ---@param operation string
----@param body? string
+---@param body? string|lest.client.body
 ---@return lest.http.response?
 ---@return lest.error? err
 function M.perform(self, operation, body)

@@ -737,6 +737,7 @@ function core_message.decode(packet, types) end
 --- "ed25519", "ed448", else OpenSSL's name
 ---@field security_bits integer as OpenSSL counts: rsa:2048 is 112, ec:P-256 is 128
 ---@field hash string SHA-256 of the public key's value, as `key_hash` of a CSR and of a certificate
+---@field signature_size integer bytes of a signature, at most
 local key = {}
 
 --- Write PKCS#8 PEM to a file of mode 0600, whole or not at all; `new` refuses to replace one.
@@ -1219,7 +1220,9 @@ local http_client = {}
 --- with every secret and times in microseconds. Closing the request cancels it.
 ---@param options { url: string, callback: function, method?: string, headers?: string[][], body?: string,
 --- username?: string, password?: string, timeout_ms?: integer, connect_timeout_ms?: integer,
---- max_body?: integer, watched?: boolean }
+--- max_body?: integer, watched?: boolean, make_body?: (fun(binding: string): string?),
+--- body_size?: integer } make_body, in place of a body, gives it once the connection is there, for its
+--- channel binding (RFC 7030 3.5): at most body_size bytes, filled up with newlines
 ---@return lest.http_request? request keep it until the callback comes
 ---@return lest.error? err usage
 function http_client:request(options) end

@@ -45,7 +45,11 @@
 ---@field eku? string[] as of a request
 ---@field extensions? { oid: string, critical?: boolean, value: string }[] further ones; value is DER
 ---@field attributes? { oid: string, values: string[] }[] further ones; values are DER
----@field challenge_password? string UTF-8
+---@field challenge_password? string UTF-8; absent: the channel binding (RFC 7030 3.5), or the client's
+--- `challenge`
+---@field otp_challenge? string UTF-8 (RFC 7894)
+---@field revocation_challenge? string UTF-8 (RFC 7894)
+---@field identity_linking? string UTF-8; absent: the channel binding where the server asks for it here
 ---@field digest? string "sha256" and the like; the default goes with the key
 ---@field change? { subject?: lest.name_like, san?: string[] } names in place of the certificate's
 ---@field wait? string|integer how long to wait for a pending request, or a server that is busy or away

@@ -29,9 +29,11 @@ function M.parser()
     parser:option "--csr":argname "FILE":description "A finished request, PEM or DER; - is stdin.")
   parser:option "--challenge-file":argname "FILE"
     :description("The secret of a label whose `auth` is \"challenge\": the first line of a file (- "
-      .. "is standard input). It is the challengePassword of the request.")
+      .. "is standard input). It is the challengePassword of the request, or its "
+      .. "otpChallenge where the server names that.")
   parser:option "--key-out":argname "FILE":description "Where the new key goes, mode 0600."
   parser:flag "--no-csrattrs":description "Do not ask what the server wants in a request."
+  est_options.add_binding(parser)
   est_options.add_result(parser)
   return parser
 end

@@ -158,6 +158,14 @@ local function secret(path)
   return text
 end
 
+--- Add what a command has that sends a request.
+---@param parser table
+function M.add_binding(parser)
+  parser:flag "--no-channel-binding"
+    :description("Do not link the request to the connection that carries it (RFC 7030 3.5), as "
+      .. "for a server that takes challengePassword for something else.")
+end
+
 local function check_identity(options)
   if not options.trust and not options.fingerprint then
     support.usage "say how to know the server: --trust FILE, or --fingerprint HEX"
@@ -207,6 +215,7 @@ function M.client(name, options, progress, repair)
     fingerprint = options.fingerprint, trust_cacerts = options.trust_cacerts,
     username = options.username, password = secret(options.password_file),
     preemptive = options.preemptive, digest = options.digest,
+    channel_binding = not options.no_channel_binding,
     challenge = secret(options.challenge_file), bearer = secret(options.bearer_file),
     cert = options.cert, key = options.key, passphrase = options.passphrase,
     timeout = options.timeout, notify = notifier(name, progress, options.verbose),

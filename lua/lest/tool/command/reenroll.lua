@@ -28,6 +28,7 @@ function M.parser()
   parser:option "--key-out":argname "FILE"
     :description "Where the new key goes, mode 0600; may be the file of --key."
   parser:flag "--no-csrattrs":description "Do not ask what the server wants in a request."
+  est_options.add_binding(parser)
   est_options.add_result(parser)
   return parser
 end

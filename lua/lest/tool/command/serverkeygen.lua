@@ -49,6 +49,7 @@ function M.parser()
     :description("The secret of a label whose `auth` is \"challenge\": the first line of a file (- "
       .. "is standard input). It is the challengePassword of the request.")
   parser:flag "--no-csrattrs":description "Do not ask what the server wants in a request."
+  est_options.add_binding(parser)
   est_options.add_result(parser)
   return parser
 end
