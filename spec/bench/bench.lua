@@ -12,6 +12,7 @@ local ROWS <const> = {
   { "reenroll", "reenroll", "re-enrollment with mutual TLS against nginx with ssl_verify_client" },
   { "start", "start", "lest --version, run and enroll: time and memory, beside curl" },
   { "fleet", "fleet", "1,000 devices in one `lest run`: client against server" },
+  { "binding", "binding", "enrollment that is linked to its connection against one that is not" },
   { "latency", "latency", "p50 and p99 at 30 % and 70 % load, open loop, Poisson arrivals", 0 },
   { "idle", "latency", "the same at 70 % beside 10,000 idle TLS connections", 10000 },
   { "parked", "parked", "p99 of 50 enrollments a second beside a request that is parked",

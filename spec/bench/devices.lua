@@ -1,12 +1,13 @@
 -- A fleet in one script: each device has a key and a client of its own, asks for the CSR
 -- attributes and enrolls.
---   lest run spec/bench/devices.lua URL TRUST SECRETS LIMIT [FILE]
+--   lest run spec/bench/devices.lua URL TRUST SECRETS LIMIT [FILE [free]]
 -- SECRETS is as prepare.lua writes it; LIMIT devices are under way at a time. FILE gets a renewal
--- of each certificate for a new key: a request, then the certificate with its key (load.c).
+-- of each certificate for a new key: a request, then the certificate with its key (load.c). "free":
+-- their CSRs are not linked to their connections.
 local core = require "lest.core"
 local lest = require "lest"
 
-local url, trust, secrets, limit, out = table.unpack(arg)
+local url, trust, secrets, limit, out, how = table.unpack(arg)
 
 local RENEWAL <const> = table.concat({
   "POST /.well-known/est/simplereenroll HTTP/1.1", "Host: localhost",
@@ -19,7 +20,7 @@ for line in io.lines(secrets) do
   names[#names + 1] = { name = name, secret = secret }
 end
 
-local file = out and assert(io.open(out, "wb"))
+local file = (out or "") ~= "" and assert(io.open(out, "wb"))
 
 local function record(bytes)
   file:write(#bytes, "\n", bytes)
@@ -27,7 +28,7 @@ end
 
 lest.all(names, { limit = tonumber(limit), each = function(device)
   local client = lest.client { url = url, trust = trust, username = device.name,
-    password = device.secret, notify = function() end }
+    password = device.secret, notify = function() end, channel_binding = how ~= "free" }
   local key = assert(lest.key.generate "ec:P-256")
   local subject = "CN=" .. device.name
   local cert = assert(client:enroll { key = key, subject = subject })

@@ -1,5 +1,6 @@
 import java.io.FileInputStream;
 import java.io.FileWriter;
+import java.net.Socket;
 import java.security.KeyPair;
 import java.security.KeyPairGenerator;
 import java.security.KeyStore;
@@ -17,9 +18,11 @@ import org.bouncycastle.est.CSRAttributesResponse;
 import org.bouncycastle.est.ESTAuth;
 import org.bouncycastle.est.ESTService;
 import org.bouncycastle.est.HttpAuth;
+import org.bouncycastle.est.jcajce.ChannelBindingProvider;
 import org.bouncycastle.est.jcajce.JcaJceUtils;
 import org.bouncycastle.est.jcajce.JsseESTServiceBuilder;
 import org.bouncycastle.jce.provider.BouncyCastleProvider;
+import org.bouncycastle.jsse.BCSSLSocket;
 import org.bouncycastle.jsse.provider.BouncyCastleJsseProvider;
 import org.bouncycastle.openssl.jcajce.JcaPEMWriter;
 import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
@@ -31,9 +34,10 @@ import org.bouncycastle.util.encoders.Hex;
 /**
  * A device with Bouncy Castle's client (org.bouncycastle.est): it fetches, enrolls and renews, and leaves
  * enrolled.pem and renewed.pem where it runs.
- *   java BouncyCastle HOST:PORT ANCHOR.pem NAME PASSWORD JSSE-PROVIDER [LABEL [csrattrs]]
+ *   java BouncyCastle HOST:PORT ANCHOR.pem NAME PASSWORD JSSE-PROVIDER [LABEL [csrattrs|linked]]
  * With a label it proves its password there by Digest, if it is asked for that, and renews nothing; with
- * csrattrs it only prints what the label wants in a request, one identifier a line, and its bytes.
+ * csrattrs it only prints what the label wants in a request, one identifier a line, and its bytes; linked: by
+ * Basic, over TLS 1.2, and its request has the tls-unique of the connection.
  */
 public class BouncyCastle {
     private static final char[] NONE = new char[0];
@@ -54,7 +58,10 @@ public class BouncyCastle {
         BouncyCastle device = new BouncyCastle(args);
         ESTService unknown = device.builder().build();
         if (args.length > 6) {
-            printAttributes(unknown.getCSRAttributes().getAttributesResponse());
+            if (args[6].equals("linked"))
+                save("enrolled.pem", device.enrollLinked(args[3]));
+            else
+                printAttributes(unknown.getCSRAttributes().getAttributesResponse());
             return;
         }
         if (device.label != null) {
@@ -110,6 +117,25 @@ public class BouncyCastle {
                 .build(new JcaContentSignerBuilder("SHA256withECDSA").build(key.getPrivate()));
         X509CertificateHolder holder =
             service.simpleEnroll(renews, csr, auth).getStore().getMatches(null).iterator().next();
+        return new JcaX509CertificateConverter().getCertificate(holder);
+    }
+
+    private X509Certificate enrollLinked(String password) throws Exception {
+        KeyPair key = newKey();
+        ESTService service = builder().withTLSVersion("TLSv1.2").withChannelBindingProvider(new ChannelBindingProvider() {
+            public boolean canAccessChannelBinding(Socket socket) {
+                return socket instanceof BCSSLSocket;
+            }
+
+            public byte[] getChannelBinding(Socket socket, String binding) {
+                return ((BCSSLSocket)socket).getConnection().getChannelBinding(binding);
+            }
+        }).build();
+        X509CertificateHolder holder = service.simpleEnrollPoP(false,
+                new JcaPKCS10CertificationRequestBuilder(new X500Principal("CN=" + name), key.getPublic()),
+                new JcaContentSignerBuilder("SHA256withECDSA").build(key.getPrivate()),
+                new HttpAuth(name, password.toCharArray()))
+            .getStore().getMatches(null).iterator().next();
         return new JcaX509CertificateConverter().getCertificate(holder);
     }
 

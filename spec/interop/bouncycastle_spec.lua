@@ -56,6 +56,19 @@ describe("Bouncy Castle", function()
       "1.2.840.113549.1.9.7" }, said)
   end)
 
+  it("7030-3.5-c links its request to its connection by tls-unique", function()
+    local server <close> = support.start { config = function(text)
+      return (text:gsub("labels = {", [[labels = {
+        linked = { policy = "policy.lua", profile = "device", auth = { "basic" },
+          channel_binding = "required" }, ]], 1))
+    end }
+    run(server, server:credential "castle", "BCJSSE", "linked", "linked")
+    server:verify "enrolled.pem"
+    local tls = server:sql "SELECT tls FROM requests"
+    assert.matches('"channel_bound":true', tls)
+    assert.matches("TLSv1%.2", tls)
+  end)
+
   for provider, tiers in pairs { BCJSSE = 1, SunJSSE = 2 } do
     it(("enrolls and renews over %s with a CA of %d"):format(provider, tiers), function()
       local server <close> = two_tier.start_with(tiers)

@@ -239,7 +239,7 @@ return { enroll = decide, reenroll = decide, serverkeygen = decide }]], config =
     return server:sql "SELECT detail FROM requests ORDER BY seq DESC LIMIT 1"
   end
 
-  it("7030-3.5-b is served by the client as it is: with Basic, with Digest, in a renewal, for a key", function()
+  it("7030-3.5-b is served by the client: by Basic, by Digest, renewing, for a key", function()
     local basic <close> = client_of { username = "dev", password = server:credential("dev") }
     local key = assert(core.key.generate "ec:P-256")
     local cert = assert(basic:enroll { key = key, subject = "CN=dev" })

@@ -201,7 +201,7 @@ describe("the client enrolls", function()
         { oid = "2.999.2", values = { "\x13\1x" } } }
       assert.is_nil(err)
       assert.same({ "challengePassword" }, { csr.attributes[1].name, #csr.attributes > 1 or nil })
-      assert.same({}, client.told)
+      assert.not_matches("warning", table.concat(client.told, "\n"))
     end)
 
     it("9908-3.2-j the wrong example of RFC 7030 4.5.2 is ignored, with a warning", function()

@@ -64,7 +64,7 @@ local function follow(session, response, method, target)
   local location = response:header_values("Location")[1]
   local to, problem
   if location then to, problem = url.resolve(target, location) end
-  local has_secret = session.client.options.challenge ~= nil
+  local has_secret = session.client.challenge ~= nil
   local message
   if session.anchors == "provisional" then
     message = "a server that is not verified yet redirects"

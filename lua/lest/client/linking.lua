@@ -47,10 +47,12 @@ function M.draft(plan, wishes, field)
   room.raw = { signature = ("\0"):rep(plan.key.signature_size + 8) } -- and what DER puts around it
   local largest, err = plan_module.make(room, wishes)
   if not largest then return nil, err end
-  local draft = { size = #largest }
+  local draft, bound_by = { size = #largest }, nil
   function draft.make(binding)
+    if binding == bound_by then return draft.csr end
     local problem
     draft.csr, problem = plan_module.build(with(plan, field, binding), wishes)
+    bound_by = draft.csr and binding
     return draft.csr, problem
   end
   return draft

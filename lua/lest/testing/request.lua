@@ -59,7 +59,8 @@ end
 -- A name for a plan, by which its request is found again.
 local function name_of(plan, kind)
   local parts = { plan.subject_der or assert(core.name.encode(plan.subject or {})), kind,
-    plan.digest or "", plan.challenge_password or "" }
+    plan.digest or "", plan.challenge_password or "", plan.otp_challenge or "",
+    plan.revocation_challenge or "", plan.identity_linking or "" }
   for _, list in ipairs { "san", "key_usage", "eku" } do
     parts[#parts + 1] = list .. "\n" .. table.concat(plan[list] or {}, "\n")
   end

@@ -76,6 +76,8 @@ local shapes <const> = {
     key = s.optional(key), pem = s.optional(M.pem),
     key_usage = s.optional(texts), eku = s.optional(texts), extensions = s.optional(extensions),
     attributes = s.optional(extensions), challenge_password = s.optional(text),
+    otp_challenge = s.optional(text), revocation_challenge = s.optional(text),
+    identity_linking = s.optional(text),
     change = s.optional(is_a("a table", "table")), digest = s.optional(text),
   },
   approval = s.record { operator = text, note = s.optional(text), time = s.optional(M.time) },
