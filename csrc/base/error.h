@@ -38,6 +38,8 @@
     X(CERT_UNTRUSTED, "cert_untrusted", 3)                                                                   \
     X(CRL_MALFORMED, "crl_malformed", 1)                                                                     \
     X(PKCS7_MALFORMED, "pkcs7_malformed", 1)                                                                 \
+    X(CMC_MALFORMED, "cmc_malformed", 1)                                                                     \
+    X(CMC_SIGNATURE, "cmc_signature", 3)                                                                     \
     X(ISSUE, "issue", 1)                                                                                     \
     X(CRYPTO, "crypto", 1)                                                                                   \
     X(LEDGER, "ledger", 1)                                                                                   \

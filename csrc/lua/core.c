@@ -39,6 +39,7 @@ void lestL_open_core(lua_State *L, const char *const fields[])
         { "store", lestL_open_store },
         { "pkcs7", lestL_open_pkcs7 },
         { "envelope", lestL_open_envelope },
+        { "cmc", lestL_open_cmc },
         { "csrattrs", lestL_open_csrattrs },
         { "show", lestL_open_show },
         { "http", lestL_open_http },

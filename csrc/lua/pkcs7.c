@@ -113,7 +113,7 @@ static int describe(lua_State *L)
     lua_setfield(L, -2, "content_type");
     lua_pushinteger(L, message->version);
     lua_setfield(L, -2, "version");
-    lua_pushinteger(L, (lua_Integer)message->content_len);
+    lua_pushinteger(L, (lua_Integer)message->content.len);
     lua_setfield(L, -2, "content_len");
     lua_pushinteger(L, (lua_Integer)message->signers);
     lua_setfield(L, -2, "signers");

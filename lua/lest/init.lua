@@ -7,8 +7,8 @@
 --- Each field is loaded when it is first used; an unknown one raises and names the nearest.
 local core = require "lest.core"
 
-local CLASSES <const> = { "key", "csr", "cert", "crl", "store", "csrattrs", "pkcs7", "issuer",
-  "name", "san", "file", "error", "base64", "clock" }
+local CLASSES <const> = { "key", "csr", "cert", "crl", "store", "csrattrs", "pkcs7", "cmc",
+  "issuer", "name", "san", "file", "error", "base64", "clock" }
 
 local loaders = {
   client = function() return require "lest.client" end,

@@ -2,7 +2,7 @@
 local lfs = require "lfs"
 local process = require "support.process"
 
-local TARGETS <const> = { "body", "cert", "crl", "csr", "csrattrs", "envelope", "http_request",
+local TARGETS <const> = { "body", "cert", "cmc", "crl", "csr", "csrattrs", "envelope", "http_request",
   "incoming", "json", "jwt", "message", "mixed", "path", "pkcs7" }
 
 describe("fuzz corpus", function()

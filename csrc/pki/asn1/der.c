@@ -386,7 +386,7 @@ void pki_der_put_named_bits(struct lest_buf *out, unsigned bits)
     pki_der_put(out, PKI_DER_BIT_STRING, body, len);
 }
 
-void pki_der_put_time(struct lest_buf *out, int64_t seconds)
+static void put_time(struct lest_buf *out, int64_t seconds, bool always_generalized)
 {
     /* 1950-01-01 and 9999-12-31T23:59:59: what the two types can say (RFC 5280 4.1.2.5). */
     if (seconds < -631152000 || seconds > 253402300799) {
@@ -395,11 +395,21 @@ void pki_der_put_time(struct lest_buf *out, int64_t seconds)
     }
     struct lest_calendar date = lest_calendar_from_s(seconds);
     char text[72];
-    bool utc = date.year < 2050;
+    bool utc = date.year < 2050 && !always_generalized;
     snprintf(text, sizeof text, "%04d%02d%02d%02d%02d%02dZ", (int)date.year, date.month, date.day, date.hour,
              date.minute, date.second);
     const char *from = utc ? text + 2 : text;
     pki_der_put(out, utc ? PKI_DER_UTC_TIME : PKI_DER_GENERALIZED_TIME, from, strlen(from));
+}
+
+void pki_der_put_time(struct lest_buf *out, int64_t seconds)
+{
+    put_time(out, seconds, false);
+}
+
+void pki_der_put_generalized_time(struct lest_buf *out, int64_t seconds)
+{
+    put_time(out, seconds, true);
 }
 
 /* X.690 11.6: compared as octet strings, the shorter one padded with zeros at its end. */

@@ -169,6 +169,8 @@ void pki_der_put_unsigned(struct lest_buf *out, uint8_t tag, const uint8_t *data
 void pki_der_put_named_bits(struct lest_buf *out, unsigned bits);
 /** UTCTime through 2049, else GeneralizedTime (RFC 5280 4.1.2.5); seconds from 1950 to the end of 9999. */
 void pki_der_put_time(struct lest_buf *out, int64_t seconds);
+/** GeneralizedTime, whatever the year. */
+void pki_der_put_generalized_time(struct lest_buf *out, int64_t seconds);
 
 /** Sort the elements from `mark` to the end of out as DER wants a SET OF (X.690 11.6). */
 void pki_der_put_sort(struct lest_buf *out, size_t mark);

@@ -6,8 +6,6 @@
 
 #include <string.h>
 
-static const uint8_t OID_SIGNED_DATA[] = { 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x02 };
-static const uint8_t OID_DATA[] = { 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 0x01, 0x07, 0x01 };
 enum { CONTEXT_0 = PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED, CONTEXT_1 };
 
 _Static_assert(sizeof((struct pki_pkcs7 *)0)->type == PKI_OID_TEXT_MAX, "an OID fits");
@@ -30,28 +28,45 @@ static enum lest_status put_set(struct lest_buf *out, uint8_t tag, const char *n
     return LEST_OK;
 }
 
-enum lest_status pki_pkcs7_encode(const struct pki_bytes *certs, size_t cert_count,
-                                  const struct pki_bytes *crls, size_t crl_count, struct lest_buf *out,
-                                  struct lest_error *err)
+enum lest_status pki_pkcs7_put(const struct pki_pkcs7_plan *plan, struct lest_buf *out,
+                               struct lest_error *err)
 {
     enum lest_status status;
     size_t info = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    pki_der_put(out, PKI_DER_OID, OID_SIGNED_DATA, sizeof OID_SIGNED_DATA);
+    pki_oid_put(out, PKI_OID_SIGNED_DATA);
     size_t explicit = pki_der_put_open(out, CONTEXT_0);
     size_t data = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    pki_der_put_small(out, 1);
-    pki_der_put(out, PKI_DER_SET, NULL, 0);
+    pki_der_put_small(out, plan->version);
+    pki_der_put(out, PKI_DER_SET, plan->digests.data, plan->digests.len);
     size_t content = pki_der_put_open(out, PKI_DER_SEQUENCE);
-    pki_der_put(out, PKI_DER_OID, OID_DATA, sizeof OID_DATA);
+    pki_oid_put(out, plan->content_type);
+    if (plan->content.data) {
+        size_t octets = pki_der_put_open(out, CONTEXT_0);
+        pki_der_put(out, PKI_DER_OCTET_STRING, plan->content.data, plan->content.len);
+        pki_der_put_close(out, octets);
+    }
     pki_der_put_close(out, content);
-    status = put_set(out, CONTEXT_0, "certificate", certs, cert_count, err);
+    status = put_set(out, CONTEXT_0, "certificate", plan->certs, plan->cert_count, err);
     if (!status)
-        status = put_set(out, CONTEXT_1, "CRL", crls, crl_count, err);
-    pki_der_put(out, PKI_DER_SET, NULL, 0);
+        status = put_set(out, CONTEXT_1, "CRL", plan->crls, plan->crl_count, err);
+    pki_der_put(out, PKI_DER_SET, plan->signer_info.data, plan->signer_info.len);
     pki_der_put_close(out, data);
     pki_der_put_close(out, explicit);
     pki_der_put_close(out, info);
     return status ? status : lest_buf_status(out, err);
+}
+
+enum lest_status pki_pkcs7_encode(const struct pki_bytes *certs, size_t cert_count,
+                                  const struct pki_bytes *crls, size_t crl_count, struct lest_buf *out,
+                                  struct lest_error *err)
+{
+    const struct pki_pkcs7_plan plan = { .certs = certs,
+                                         .cert_count = cert_count,
+                                         .crls = crls,
+                                         .crl_count = crl_count,
+                                         .version = 1,
+                                         .content_type = PKI_OID_DATA };
+    return pki_pkcs7_put(&plan, out, err);
 }
 
 static bool limit(struct pki_der *in, size_t count, size_t max, const char *noun)
@@ -125,19 +140,19 @@ static bool read_crls(struct pki_der *in, struct pki_pkcs7 *out)
 
 static bool read_content(struct pki_der *in, struct pki_pkcs7 *out)
 {
-    struct pki_der body, content, bytes;
-    struct pki_bytes oid;
+    struct pki_der body, content;
+    struct pki_der_item bytes;
     if (!pki_der_read(in, PKI_DER_SEQUENCE, "the content", &body) ||
-        !pki_der_oid(&body, "the type of the content", &oid))
+        !pki_der_oid(&body, "the type of the content", &out->content_oid))
         return false;
-    pki_oid_describe(oid, out->content_type);
+    pki_oid_describe(out->content_oid, out->content_type);
     if (body.left == 0)
         return true;
     /* PKCS#7 has any type here, CMS an octet string. */
     if (!pki_der_read(&body, CONTEXT_0, "the content", &content) || !pki_der_end(&body, "the content") ||
-        !pki_der_read(&content, PKI_DER_ANY, "the content", &bytes) || !pki_der_end(&content, "the content"))
+        !pki_der_item(&content, PKI_DER_ANY, "the content", &bytes) || !pki_der_end(&content, "the content"))
         return false;
-    out->content_len = bytes.left;
+    out->content = bytes.body;
     return true;
 }
 
@@ -150,6 +165,7 @@ static bool read_signed_data(struct pki_der *in, struct pki_pkcs7 *out)
         !read_certs(&body, out) || !read_crls(&body, out) ||
         !pki_der_read(&body, PKI_DER_SET, "the signers", &signers) || !pki_der_end(&body, "the SignedData"))
         return false;
+    out->signer_info = (struct pki_bytes){ signers.at, signers.left };
     for (; signers.left; out->signers++)
         if (!pki_der_read(&signers, PKI_DER_SEQUENCE, "a signer", NULL))
             return false;
@@ -164,8 +180,7 @@ static bool read_info(struct pki_der *in, struct pki_pkcs7 *out)
         !pki_der_oid(&body, "the type of the message", &oid))
         return false;
     pki_oid_describe(oid, out->type);
-    out->is_signed_data =
-        oid.len == sizeof OID_SIGNED_DATA && memcmp(oid.data, OID_SIGNED_DATA, sizeof OID_SIGNED_DATA) == 0;
+    out->is_signed_data = pki_oid_is(oid, PKI_OID_SIGNED_DATA);
     if (!pki_der_read(&body, CONTEXT_0, "the message's content", &content) ||
         !pki_der_end(&body, "the message"))
         return false;
@@ -177,25 +192,24 @@ enum lest_status pki_pkcs7_read(const void *data, size_t len, struct pki_pkcs7 *
     static const char *const labels[] = { "PKCS7", "CMS", "PKCS #7 SIGNED DATA", NULL };
     static const struct pki_input input = { "PKCS#7", labels, LEST_E_PKCS7_MALFORMED };
     struct pki_der_doc doc = { .noun = "PKCS#7", .malformed = LEST_E_PKCS7_MALFORMED, .err = err };
-    struct lest_buf storage, der;
+    struct lest_buf storage;
     struct pki_bytes bytes;
     struct pki_der in;
     memset(out, 0, sizeof *out);
     lest_buf_init(&storage, PKI_PKCS7_MAX);
-    lest_buf_init(&der, PKI_PKCS7_MAX);
+    lest_buf_init(&out->der, PKI_PKCS7_MAX);
     enum lest_status status = pki_input_read(&input, data, len, &storage, &bytes, err);
     if (!status && bytes.len > PKI_PKCS7_MAX)
         status = lest_error_set(err, LEST_E_TOO_LARGE, "PKCS#7: more than %d bytes", PKI_PKCS7_MAX);
     if (!status)
-        status = pki_ber_to_der("PKCS#7", LEST_E_PKCS7_MALFORMED, bytes.data, bytes.len, &der, err);
+        status = pki_ber_to_der("PKCS#7", LEST_E_PKCS7_MALFORMED, bytes.data, bytes.len, &out->der, err);
     if (!status) {
-        pki_der_open(&in, &doc, der.data, der.len);
+        pki_der_open(&in, &doc, out->der.data, out->der.len);
         if (!read_info(&in, out))
             status = pki_input_result(&input, bytes, doc.status, err);
     }
     if (status)
         pki_pkcs7_free(out);
-    lest_buf_free(&der);
     lest_buf_free(&storage);
     return status;
 }
@@ -208,7 +222,7 @@ enum lest_status pki_pkcs7_decode(const void *data, size_t len, struct pki_pkcs7
     if (!out->is_signed_data)
         status = lest_error_set(err, LEST_E_PKCS7_MALFORMED, "PKCS#7: the message is %s, not SignedData",
                                 out->type);
-    else if (out->content_len || out->signers)
+    else if (out->content.len || out->signers)
         status = lest_error_set(err, LEST_E_PKCS7_MALFORMED,
                                 "PKCS#7: the message has %s, it is no bag of certificates only",
                                 out->signers ? "signers" : "content");
@@ -222,5 +236,6 @@ void pki_pkcs7_free(struct pki_pkcs7 *pkcs7)
     pki_certs_free(&pkcs7->certs);
     for (size_t i = 0; i < pkcs7->crl_count; i++)
         pki_crl_free(pkcs7->crls[i]);
+    lest_buf_free(&pkcs7->der);
     memset(pkcs7, 0, sizeof *pkcs7);
 }

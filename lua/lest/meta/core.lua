@@ -25,6 +25,7 @@
 ---@field crl lest.core.crl
 ---@field store lest.core.store
 ---@field pkcs7 lest.core.pkcs7
+---@field cmc lest.core.cmc
 ---@field csrattrs lest.core.csrattrs
 ---@field show lest.core.show
 ---@field http lest.core.http
@@ -1530,6 +1531,93 @@ function pkcs7.decode(bytes) end
 ---@return lest.cms?
 ---@return lest.error? err
 function pkcs7.describe(bytes) end
+
+---@class lest.cmc.control
+---@field id integer of the body part
+---@field oid string? dotted
+---@field name string? "senderNonce" and the like (RFC 5272 6), where it is known
+---@field value any? a text, octets or the contents of an INTEGER as a string; a lest.cmc.status; a
+--- list of body parts; { issuer, issuer_der, serial } and of revokeRequest also { reason,
+--- passphrase, comment }; { digest, mac, witness }
+---@field values string[]? DER
+
+---@class lest.cmc.status
+---@field status string|integer "success", "failed", "pending", "noSupport", "confirmRequired",
+--- "popRequired", "partial" (RFC 5272 6.1.3), or a number that is none of these
+---@field bodies integer[] the body parts that it is about; 0 is the message
+---@field text string? for people
+---@field failure string|integer? "badRequest" and the like (6.1.4)
+---@field extended string? dotted: of an extendedFailInfo
+---@field token string? to ask again with (queryPending)
+---@field time integer? when to do so, seconds since 1970
+
+---@class lest.cmc.request
+---@field id integer of the body part
+---@field form string? "tcr" (PKCS#10), "crm" (CRMF), "orm" (others)
+---@field der string? the PKCS#10 request; of "crm" the contents of the CertReqMsg
+---@field oid string? of "orm"
+
+---@class lest.cmc
+---@field kind string "request" (PKIData) or "response" (PKIResponse)
+---@field content string DER of it
+---@field request_sequence string? DER, over which an identity proof is (RFC 5272 6.2.1)
+---@field controls lest.cmc.control[] in their order
+---@field requests lest.cmc.request[] in their order
+---@field contents { id: integer, der: string }[] messages within
+---@field certificates lest.cert[] that came along; nothing vouches for them
+---@field crls lest.crl[] likewise
+---@field signer { key_id: string?, issuer: lest.name?, serial: string? }? who says to have signed
+---@field signer_certificate lest.cert? that one among the certificates
+local cmc = {}
+
+--- Whether the holder of a key has signed the message. Whose key that is, is another question.
+---@param spki string DER: cert.public_key.der
+---@return true?
+---@return lest.error? err codes cmc_signature, cmc_malformed, key_unsupported
+function cmc:verify(spki) end
+
+--- The message, as DER also where it came as BER.
+---@return string
+function cmc:der() end
+
+--- Let go of its memory.
+function cmc:close() end
+
+---@class lest.core.cmc
+local core_cmc = {}
+
+--- A message of CMC (RFC 5272): DER, BER or PEM; at most 1 MiB, 64 controls, 16 requests. Known
+--- controls are read strictly. The signature is not checked.
+---@param bytes string
+---@return lest.cmc?
+---@return lest.error? err codes cmc_malformed, pkcs7_malformed, cert_malformed, too_large
+function core_cmc.parse(bytes) end
+
+---@class lest.cmc.plan
+---@field kind "request"|"response"
+---@field controls? lest.cmc.control[] by name with a value, or by oid with values
+---@field requests? { id: integer, csr: string }[] DER
+
+--- PKIData or PKIResponse, which is to be signed.
+---@param plan lest.cmc.plan
+---@return string? der
+---@return lest.error? err codes cmc_malformed, csr_malformed, malformed, too_large
+function core_cmc.content(plan) end
+
+---@class lest.cmc.signing
+---@field kind "request"|"response"
+---@field content string
+---@field key lest.key
+---@field cert? lest.cert tells who signs
+---@field key_id? string in its place: the subject key identifier of the request (RFC 5272 3.2)
+---@field certificates? lest.cert[] that go along
+---@field crls? lest.crl[]
+
+--- The whole message (RFC 5652 5).
+---@param signing lest.cmc.signing
+---@return string? der
+---@return lest.error? err codes key_unsupported, crypto, too_large
+function core_cmc.sign(signing) end
 
 ---@class lest.csrattr
 ---@field oid string dotted

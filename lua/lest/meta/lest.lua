@@ -28,6 +28,7 @@
 ---@field store lest.core.store trust anchors
 ---@field csrattrs lest.core.csrattrs CSR attributes
 ---@field pkcs7 lest.core.pkcs7 bags of certificates
+---@field cmc lest.core.cmc messages of CMC
 ---@field issuer lest.core.issuer a CA's certificate and key
 ---@field name lest.core.name distinguished names
 ---@field san lest.core.san alternative names

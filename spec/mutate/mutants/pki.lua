@@ -1,6 +1,7 @@
 -- Mutants of what reads and makes DER: the reader, names, CSRs, certificates, chains, bags.
 local DER <const> = { "spec/unit/pki/asn1/der_spec.lua", "spec/unit/pki/asn1/name_spec.lua",
   "spec/unit/pki/x509/csr_spec.lua" }
+local CMC <const> = { "spec/unit/pki/cms/cmc_spec.lua" }
 local CSR <const> = { "spec/unit/pki/x509/csr_spec.lua" }
 local CERT <const> = { "spec/unit/pki/x509/cert_spec.lua", "spec/unit/pki/x509/csr_spec.lua" }
 local ISSUER <const> = { "spec/unit/pki/x509/issuer_spec.lua" }
@@ -25,6 +26,19 @@ return {
     { "a name that has no place", "if (!own->used[i]) {", "if (0) {" },
     { "another value than is stated", "wanted->value.data && !same_part(part, wanted)",
       "wanted->value.data && false" },
+  },
+  { file = "csrc/pki/cms/signed.c", specs = CMC,
+    { "several signers", "if (message->signers != 1)", "if (message->signers == 0)" },
+    { "any content", "!pki_bytes_equal(said, (struct pki_bytes){ value, len }))", "0)" },
+    { "a weak key",
+      "pki_verifier_security_bits(verifier) < PKI_SECURITY_BITS_MIN)", "0)" },
+  },
+  { file = "csrc/pki/cms/cmc.c", specs = CMC,
+    { "an id twice", "if (cmc->ids[i] == *id)", "if (0)" },
+    { "controls without end", "if (cmc->control_count == PKI_CMC_CONTROLS_MAX)",
+      "if (0)" },
+    { "values of any type", "return pki_cmc_read_value(&values, type, &value) && ",
+      "return (void)value, " },
   },
   { file = "csrc/pki/asn1/der.c", specs = DER,
     { "any length of a tag", "if (in->at[start] == 0x80 || small || *pos - start > 4)", "if (0)" },
@@ -296,8 +310,8 @@ return {
 
   { file = "csrc/pki/cms/pkcs7.c", specs = { "spec/unit/pki/cms/pkcs7_spec.lua" },
     { "another type", "if (!out->is_signed_data)", "if (0)" },
-    { "content", "else if (out->content_len || out->signers)", "else if (out->signers)" },
-    { "signers", "else if (out->content_len || out->signers)", "else if (out->content_len)" },
+    { "content", "else if (out->content.len || out->signers)", "else if (out->signers)" },
+    { "signers", "else if (out->content.len || out->signers)", "else if (out->content.len)" },
     { "certificates without end",
       'if (!limit(in, out->certs.count, PKI_PKCS7_CERTS_MAX, "certificates"))', "if (0)" },
     { "bytes after the message", '|| !pki_der_end(in, "the message") ||', "||",

@@ -1,5 +1,5 @@
 --- What a file of the field contains, and how a person wants to read it: keys, CSRs,
---- certificates, CRLs, PKCS#7 and other CMS, CSR attributes; in DER, PEM (several blocks) or
+--- certificates, CRLs, PKCS#7, CMC and other CMS, CSR attributes; in DER, PEM (several blocks) or
 --- base64, told apart by looking.
 ---
 ---   local inspect = require "lest.tool.inspect"
@@ -15,8 +15,8 @@ local terminal = require "lest.base.terminal"
 
 local M = {}
 
----@alias lest.inspect.kind "certificate"|"csr"|"crl"|"pkcs7"|"csrattrs"|"key"|"public_key"
----|"encrypted_key"|"unknown"|"malformed"|"explanation"
+---@alias lest.inspect.kind "certificate"|"csr"|"crl"|"pkcs7"|"cmc"|"csrattrs"|"key"
+---|"public_key"|"encrypted_key"|"unknown"|"malformed"|"explanation"
 
 ---@class lest.inspect.item
 ---@field kind lest.inspect.kind
@@ -121,8 +121,14 @@ local PARSERS <const> = {
   encrypted_key = encrypted_key,
 }
 
+local CMC <const> = { ["id-cct-PKIData"] = true, ["id-cct-PKIResponse"] = true }
+
 local function item(kind, bytes, label)
   local object, err = PARSERS[kind](bytes)
+  if kind == "pkcs7" and object and CMC[object.content_type] then
+    kind = "cmc"
+    object, err = core.cmc.parse(bytes)
+  end
   if err then return nil, err end
   return { kind = kind, object = object, label = label }
 end
@@ -191,7 +197,7 @@ function M.recognize(bytes)
 end
 
 local CLASSES <const> = { ["lest.cert"] = "certificate", ["lest.csr"] = "csr", ["lest.crl"] = "crl",
-  ["lest.key"] = "key", ["lest.explanation"] = "explanation" }
+  ["lest.cmc"] = "cmc", ["lest.key"] = "key", ["lest.explanation"] = "explanation" }
 
 -- An item for an object of the core; items pass.
 local function to_item(object)

@@ -269,6 +269,90 @@ local function template_rows(template)
     #lines > 0 and lines or "wants nothing but, it may be, a key"
 end
 
+local function status_text(status)
+  local text = tostring(status.status)
+  if status.failure then text = ("%s (%s)"):format(text, status.failure) end
+  if status.extended then text = ("%s (%s)"):format(text, status.extended) end
+  text = ("%s, of %s"):format(text, table.concat(status.bodies, ", "))
+  if status.text then text = ("%s: %s"):format(text, status.text) end
+  if status.token then
+    text = ("%s; ask again at %s with %s"):format(text, time(status.time), hex(status.token))
+  end
+  return text
+end
+
+-- A control's value: as JSON has it, and as text. Secrets are said to be there.
+local function control_value(control)
+  local value = control.value
+  if control.name == "identification" then return value, value end
+  if value == nil then
+    local all = table.concat(control.values)
+    return hex(all), core.show.value(all)
+  elseif type(value) == "string" then
+    return hex(value), hex(value)
+  elseif value.status then
+    local plain = {}
+    for key, each in pairs(value) do plain[key] = each end
+    plain.token = value.token and hex(value.token)
+    return plain, status_text(value)
+  elseif value.witness then
+    return { digest = value.digest, mac = value.mac, witness = hex(value.witness) },
+      ("%s (%s, %s)"):format(hex(value.witness), value.digest, value.mac)
+  elseif value.issuer_der then
+    return { issuer = tostring(value.issuer), serial = value.serial, reason = value.reason,
+        comment = value.comment, passphrase = value.passphrase and true or nil },
+      ("%s of %s%s%s"):format(value.serial or "CRL", name_text(value.issuer),
+        value.reason and ", reason " .. value.reason or "",
+        value.passphrase and ", with a passphrase" or "")
+  end
+  return value, "of " .. table.concat(value, ", ")
+end
+
+local function signer_text(message)
+  local signer = message.signer
+  if not signer then return "nobody" end
+  local who = signer.key_id and "key " .. hex(signer.key_id)
+    or ("%s of %s"):format(signer.serial, name_text(signer.issuer))
+  local cert = message.signer_certificate
+  if cert then
+    local good = message:verify(cert.public_key.der)
+    return ("%s, %s; the signature is %s"):format(who, name_text(cert.subject),
+      good and "that certificate's" or "NOT that certificate's")
+  end
+  return who .. " (not checked)"
+end
+
+function M.cmc(message, _, now)
+  local is_request = message.kind == "request"
+  local list = { kind = "cmc",
+    title = is_request and "CMC request (PKIData)" or "CMC response (PKIResponse)" }
+  add(list, "type", "Type", message.kind)
+  add(list, "signer", "Signed by", signer_text(message))
+  local lines, values = {}, {}
+  for i, control in ipairs(message.controls) do
+    local value, text = control_value(control)
+    values[i] = { id = control.id, oid = control.oid, name = control.name, value = value }
+    lines[i] = ("%d %s: %s"):format(control.id, control.name or control.oid, text)
+  end
+  list[#list + 1] = { key = "controls", label = "Controls", value = values,
+    text = #lines > 0 and lines or "none" }
+  local requests, certs = {}, {}
+  for i, request in ipairs(message.requests) do
+    local csr = request.form == "tcr" and core.csr.parse(request.der, { key_later = true })
+    requests[i] = csr and M.csr(csr, nil, now)
+      or { kind = "request", title = "", { key = "form", label = "Form", value = request.form,
+        text = request.form } }
+    requests[i].title = ("Request %d (body part %d)"):format(i, request.id)
+  end
+  for i, cert in ipairs(message.certificates) do
+    certs[i] = M.certificate(cert, nil, now)
+    certs[i].title = ("Certificate %d of %d"):format(i, #message.certificates)
+  end
+  list[#list + 1] = { key = "requests", label = "", children = requests }
+  list[#list + 1] = { key = "certificates", label = "", children = certs }
+  return list
+end
+
 function M.csrattrs(found)
   local list = { kind = "csrattrs", title = "CSR attributes" }
   local wishes, err = core.csrattrs.wishes(found)

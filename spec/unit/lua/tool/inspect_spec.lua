@@ -45,6 +45,32 @@ describe("inspect", function()
     return pki.read(ca:path "der")
   end
 
+  it("shows a CMC message with its controls, its requests and whose signature it has", function()
+    local content = assert(core.cmc.content { kind = "request", controls = {
+      { id = 2, name = "identification", value = "device\n1" },
+      { id = 3, name = "senderNonce", value = "\1\2" },
+      { id = 4, name = "statusInfoV2", value = { status = "failed", failure = "badRequest",
+        bodies = { 0, 1 }, text = "no" } },
+      { id = 5, name = "revokeRequest", value = { issuer_der = root.cert.subject_der,
+        serial = "0a", reason = 1, passphrase = "secret" } },
+    }, requests = { { id = 1, csr = csr:der() } } })
+    local function message(key)
+      return one(assert(core.cmc.sign { kind = "request", key = core.key.load(key),
+        cert = leaf.cert, certificates = { leaf.cert }, content = content }))
+    end
+    local text = inspect.text(message(leaf.key))
+    for _, line in ipairs { "2 identification: device\\x0a1", "3 senderNonce: 0102",
+      "4 statusInfoV2: failed %(badRequest%), of 0, 1: no",
+      "5 revokeRequest: 0a of CN=root, reason 1, with a passphrase",
+      "0a1b of CN=root, .*; the signature is that certificate's",
+      "Request 1 %(body part 1%)\n +Subject +serialNumber=77,CN=device 1" } do
+      assert.matches(line, text)
+    end
+    assert.not_matches("secret", text .. cjson.encode(inspect.table(message(leaf.key))))
+    assert.matches("NOT that certificate's", inspect.text(message(root.key)))
+    assert.equal("0102", inspect.table(message(leaf.key)).controls[2].value)
+  end)
+
   it("names the flaws of what others made, and shows what stands for nothing", function()
     local odd = ca:issue("odd", { by = root, ext = "subjectAltName = DNS:odd-one,DNS:good" })
     ca:forge(odd, root, function(tbs) return (tbs:gsub("odd%-one", "odd one")) end)
@@ -154,6 +180,8 @@ describe("inspect", function()
     recognizes("crl", crl:der())
     recognizes("crl", ca:crl(ca:root("empty"), {}):der())
     recognizes("pkcs7", assert(core.pkcs7.encode { leaf.cert }))
+    recognizes("cmc", assert(core.cmc.sign { kind = "request", key = core.key.load(leaf.key),
+      cert = leaf.cert, content = core.cmc.content { kind = "request" } }))
     recognizes("key", der_of("openssl pkcs8 -topk8 -nocrypt -in " .. leaf.key))
     recognizes("key", der_of("openssl ec -in " .. leaf.key))
     recognizes("key", der_of("openssl rsa -traditional -in " .. ca:issue("rsa", { by = root,
