@@ -12,7 +12,7 @@
     X(SIMPLEENROLL, "simpleenroll", HTTP_POST, true, EST_TYPE_CSR, EST_TYPE_ISSUED)                          \
     X(SIMPLEREENROLL, "simplereenroll", HTTP_POST, true, EST_TYPE_CSR, EST_TYPE_ISSUED)                      \
     X(CSRATTRS, "csrattrs", HTTP_GET, true, NULL, EST_TYPE_CSRATTRS)                                         \
-    X(FULLCMC, "fullcmc", HTTP_POST, false, EST_TYPE_CMC_REQUEST, EST_TYPE_CMC_RESPONSE)                     \
+    X(FULLCMC, "fullcmc", HTTP_POST, true, EST_TYPE_CMC_REQUEST, EST_TYPE_CMC_RESPONSE)                      \
     X(SERVERKEYGEN, "serverkeygen", HTTP_POST, true, EST_TYPE_CSR, EST_TYPE_MIXED)
 
 /** Media types as they are sent, to the letter: some clients compare them whole. Of the two bags only what

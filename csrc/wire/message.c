@@ -75,7 +75,7 @@ static const struct wire_field anchored_fields[] = {
 #define PROVEN(kind, offered, proven)  OPTIONAL(kind, proven),
 
 static const char *const kinds[] = { PROOFS(KIND) NULL };
-static const char *const operations[] = { "simpleenroll", "simplereenroll", "serverkeygen", NULL };
+static const char *const operations[] = { "simpleenroll", "simplereenroll", "serverkeygen", "fullcmc", NULL };
 static const char *const verdicts[] = { "approve", "reject", "pending", "unavailable", "error", NULL };
 
 static const struct wire_field tls_fields[] = {
@@ -91,10 +91,11 @@ static const struct wire_field begin_fields[] = {
     REQUIRED("label", LABEL),
     REQUIRED("address", TEXT(64, wire_text)),
     REQUIRED("tls", RECORD(tls_fields)),
-    REQUIRED("csr", BYTES(1, WIRE_CSR_MAX)),
+    REQUIRED("csr", BYTES(0, WIRE_CSR_MAX)), /* empty beside a message of CMC */
     OPTIONAL("headers", MAP(16, TEXT(1000, wire_text))),
     PROOFS(OFFERED)
     OPTIONAL("binding", BYTES(1, 128)), /* of the connection, where the CSR may be linked to it */
+    OPTIONAL("cmc", BYTES(1, WIRE_CMC_MAX)), /* of fullcmc */
     END,
 };
 
@@ -206,6 +207,9 @@ static const struct wire_field answer_fields[] = {
     FLAG("channel_bound"), /* the CSR is linked to the connection */
     OPTIONAL("key", BYTES(1, WIRE_PRIVATE_KEY_MAX)), /* that was made: PKCS#8, */
     FLAG("enveloped"),                       /* or an EnvelopedData for the client alone */
+    OPTIONAL("csr", BYTES(1, WIRE_CSR_MAX)), /* of a message of CMC: what the handle is for, */
+    OPTIONAL("cmc", BYTES(1, WIRE_CMC_MAX)), /* or the answer to the whole, */
+    OPTIONAL("cmc_status", INTEGER(200, 599)), /* and what it is in HTTP */
     END,
 };
 

@@ -11,6 +11,7 @@
 ---
 --- Making a client does nothing yet: what is wrong with its files or its URL comes back from its
 --- methods as `nil, err`.
+local cmc = require "lest.client.cmc"
 local connection = require "lest.client.connection"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
@@ -278,6 +279,37 @@ function Client:serverkeygen(what)
   end)
   if not cert then return nil, changed end
   return cert, key, changed
+end
+
+---@class lest.client.fullcmc
+---@field requests? (lest.csr|lest.client.enrollment)[] finished ones, or what enroll() takes; names
+--- that are left out are those of the certificate that signs
+---@field sign? { key: lest.key, cert: lest.cert } who asks; absent: the client's certificate, or
+--- else the key of the first request
+---@field controls? lest.cmc.control[] further ones (RFC 5272 6): { name = "revokeRequest", ... }
+---@field wait? string|integer how long to wait for what is pending
+---@field csrattrs? boolean false: do not ask the server what it wants in a request
+
+--- Ask for several things in one message (RFC 7030 4.3, RFC 5272), whose answer is verified: its
+--- signature, and that it is the answer to this request.
+---   local got = assert(client:fullcmc { requests = { { key = key } } })
+---   got[1]:save "device.pem"
+---@param options lest.client.fullcmc
+---@return lest.client.cmc_answer? answer a certificate for each request, or in `errors` why not
+---@return lest.error? err nothing came of any of them
+function Client:fullcmc(options)
+  options_of.check("client:fullcmc", options, options_of.fullcmc)
+  return cmc.ask(self, options)
+end
+
+--- Send a finished message of CMC (DER), and verify the answer.
+---@param der string
+---@return lest.client.cmc_answer?
+---@return lest.error? err also where a status of the answer is a failure, or that it waits
+function Client:cmc(der)
+  local ok, err = session.open(self)
+  if not ok then return nil, err end
+  return cmc.finished(self, der)
 end
 
 --- Open a connection to be driven by hand, verified as all others of this client; a client may have

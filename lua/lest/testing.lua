@@ -71,7 +71,8 @@ end
 ---@field csr? table|lest.csr what is asked for, as lest.csr.build takes it, or `pem`: subject, san,
 --- key and so on; `key` may be a kind, as "rsa:3072", or "same", the certificate's own. Absent
 --- names are the principal's, and of a renewal the certificate's
----@field operation? "simpleenroll"|"simplereenroll"|"serverkeygen" absent: simplereenroll with
+---@field operation? "simpleenroll"|"simplereenroll"|"serverkeygen"|"fullcmc" absent:
+--- simplereenroll with
 --- `previous`
 ---@field previous? lest.testing.principal|false whose certificate is renewed; absent, and where an
 --- own certificate asks for a simplereenroll: that one

@@ -27,13 +27,14 @@ describe("lest ca init", function()
       "--host", "[2001:db8::1]")
     assert.equal("", result.err)
     assert.equal(0, result.code)
-    assert.equal("ca.key 600\nca.pem 644\nledger 700\npolicy.lua 644\nserver.key 600\n"
-      .. "server.lua 644\nserver.pem 644\n", inside("stat -c '%n %a' * | LC_ALL=C sort").out)
+    assert.equal("ca.key 600\nca.pem 644\ncmc.key 600\ncmc.pem 644\n"
+      .. "ledger 700\npolicy.lua 644\n"
+      .. "server.key 600\nserver.lua 644\nserver.pem 644\n", inside("stat -c '%n %a' * | LC_ALL=C sort").out)
     assert.equal(0, verify "-purpose sslserver -verify_hostname est.example.com")
     assert.equal(0, verify "-verify_ip 2001:db8::1")
     assert.equal(0, verify "-verify_ip 192.0.2.7")
     assert.not_equal(0, verify "-verify_hostname localhost")
-    for _, name in ipairs { "ca", "server" } do
+    for _, name in ipairs { "ca", "server", "cmc" } do
       assert.equal(inside("openssl pkey -pubout -in " .. name .. ".key").out,
         inside("openssl x509 -noout -pubkey -in " .. name .. ".pem").out)
     end
@@ -46,6 +47,16 @@ describe("lest ca init", function()
     assert.matches("CA:FALSE", server)
     assert.matches("TLS Web Server Authentication\n", server)
     assert.not_matches("TLS Web Client Authentication", server)
+  end)
+
+  it("6402-2.9-a makes who answers messages of CMC, by the name of the CA", function()
+    init("--name", "Test CA")
+    local cmc = inside("openssl x509 -noout -text -in cmc.pem").out
+    assert.matches("Subject: CN ?= ?Test CA\n", cmc)
+    assert.matches("X509v3 Extended Key Usage: *\n *CMC Certificate Authority\n", cmc)
+    assert.matches("CA:FALSE", cmc)
+    assert.matches("X509v3 Key Usage: critical\n *Digital Signature\n", cmc)
+    assert.matches("cmc.pem: OK", inside("openssl verify -CAfile ca.pem cmc.pem").out)
   end)
 
   it("lets the CA live ten years and the server's certificate one", function()

@@ -53,11 +53,11 @@ struct role {
  * certificates of their own, and there is nothing else for them to use. */
 static const char *const config_fields[] = { "base64", "csrattrs", "error", "est", "file",   "json", "jose",
                                              "key",    "log",      "name",  "san", "server", NULL };
-static const char *const authority_fields[] = {
-    "base64", "cert", "channel", "clock",  "crl",    "csr",    "envelope", "error",   "file",
-    "issuer", "jose", "json",    "key",    "ledger", "log",    "loop",     "message", "meter",
-    "name",   "pool", "san",     "secret", "store",  "system", "utf8",     NULL
-};
+static const char *const authority_fields[] = { "base64", "cert",     "channel", "clock", "cmc",    "crl",
+                                                "csr",    "envelope", "error",   "file",  "issuer", "jose",
+                                                "json",   "key",      "ledger",  "log",   "loop",   "message",
+                                                "meter",  "name",     "pool",    "san",   "secret", "store",
+                                                "system", "utf8",     NULL };
 static const char *const worker_fields[] = { "base64",   "cert",  "channel", "clock", "crl",    "csr",
                                              "csrattrs", "error", "est",     "file",  "http",   "http_client",
                                              "json",     "key",   "limit",   "log",   "lookup", "loop",

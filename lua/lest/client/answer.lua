@@ -1,4 +1,5 @@
 --- What a server's answer means to the client: an EST message, or an error with the reason given.
+local cmc = require "lest.base.cmc"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local json = require "lest.json"
@@ -67,6 +68,42 @@ local function from_markup(body)
   return table.concat(parts, " ")
 end
 
+--- The DER of a CMS message in an answer, whatever its status: by its media type, which servers
+--- also write with x-.
+---@param response lest.http.response
+---@return string?
+function M.pki_message(response)
+  local content_type = response:header "Content-Type"
+  local media = content_type and core.est.media_type(content_type)
+  local kind = media and media.type
+  if kind ~= "application/pkcs7-mime" and kind ~= "application/x-pkcs7-mime" then return nil end
+  return core.est.body_decode(response.body)
+end
+
+--- The worst status of the PKI Response in an answer (RFC 7030 4.2.3, 4.3.2); nil where there is
+--- none.
+---@param response lest.http.response
+---@return lest.cmc.status?
+function M.status(response)
+  local der = M.pki_message(response)
+  local message = der and core.cmc.parse(der)
+  return message and message.kind == "response" and cmc.worst(message) or nil
+end
+
+-- What becomes of a failure of RFC 5272 6.1.4 that is no plain refusal.
+local OF_FAILURE <const> = { badIdentity = "unauthenticated", authDataFail = "unauthenticated",
+  tryLater = "unavailable" }
+
+--- What a status of CMC is as an error: fields for error().
+---@param status lest.cmc.status
+---@return table
+function M.of_status(status)
+  local is_pending = status.status == "pending"
+  return { code = is_pending and "pending" or OF_FAILURE[status.failure] or "refused",
+    message = is_pending and "the request is pending" or "the server refuses the request",
+    rfc = not is_pending and "5272 6.1" or nil, reason = cmc.text(status) }
+end
+
 -- RFC 7030 4.2.3: an error's body without a Content-Type is text for people.
 local function reason(response)
   local header = response:header "X-Reason"
@@ -104,12 +141,13 @@ local MESSAGES <const> = {
 
 --- The error that an answer is.
 ---@param response lest.http.response
----@param fields? { code?: string, message?: string, rfc?: string }
+---@param fields? { code?: string, message?: string, rfc?: string, reason?: string }
 ---@return lest.error
 function M.error(response, fields)
   fields = fields or {}
   local status = response.status
-  local why = reason(response)
+  local said = not fields.reason and M.status(response)
+  local why = fields.reason or said and cmc.text(said) or reason(response)
   local id = response:header "X-Request-Id"
   local code = fields.code or CODES[status] or "http"
   local phrase = core.http.reason(status)
@@ -185,11 +223,14 @@ end
 ---@return lest.error? err
 function M.certificates(response, operation)
   local der, err = M.body(response, operation)
+  local certs, problem = nil, err
+  if der then certs, problem = core.pkcs7.decode(der) end
+  if certs then return certs end
+  -- Servers that know CMC say 200 of a failure, too (RFC 5273 4).
+  local status = M.status(response)
+  if cmc.is_failure(status) then return nil, M.error(response, M.of_status(status)) end
   if not der then return nil, err end
-  local certs
-  certs, err = core.pkcs7.decode(der)
-  if not certs then return M.unreadable(response, err) end
-  return certs
+  return M.unreadable(response, problem)
 end
 
 return M

@@ -11,6 +11,9 @@
 ---@field serverkeygen? fun(request: lest.request): lest.verdict the server is to make the key
 --- (serverkeygen), where a profile of the label has `server_keys`; the CSR's key says nothing but which kind
 --- is wished for; absent: nobody gets one
+---@field fullcmc? fun(request: lest.request): lest.verdict a certificate is asked for in a message of CMC
+--- (fullcmc), which may have several such requests; absent: as by reenroll where request.previous is
+--- renewed, and as by enroll otherwise
 ---@field csrattrs? fun(request: lest.request): (string|lest.csrattr_wish)[]? what a CSR should have, as
 --- the label's csrattrs in the configuration; nil: as configured there. Nobody has proven anything yet:
 --- such a request has no csr, principal, device, headers, previous, history and rate. With
@@ -31,7 +34,8 @@
 ---@field certificate lest.cert it
 ---@field principal lest.event.principal who asked for it
 ---@field device? string whom it is about, as request.device. Absent where that is longer than 1024 bytes.
----@field operation string by which it was issued: "simpleenroll", "simplereenroll", "serverkeygen", or "import"
+---@field operation string by which it was issued: "simpleenroll", "simplereenroll", "serverkeygen",
+--- "fullcmc", or "import"
 ---@field profile string by which it was issued
 ---@field request_id string the request's that it answers, as `lest explain` takes it
 ---@field renews? string the serial number of the certificate that it renews
@@ -47,7 +51,7 @@
 ---@class lest.request
 ---@field id string the client's X-Request-Id, in the log and in the ledger
 ---@field time integer seconds since 1970
----@field operation "simpleenroll"|"simplereenroll"|"serverkeygen"|"csrattrs" what the client does
+---@field operation "simpleenroll"|"simplereenroll"|"serverkeygen"|"fullcmc"|"csrattrs" what the client does
 ---@field label string of the path; "default" where it has none
 ---@field csr lest.csr what is asked for: claims only
 ---@field principal lest.request.principal who is proven to ask

@@ -24,7 +24,7 @@ shapes.define("request", {
     return principal_shape.accept(value)
   end)),
   csr = s.optional(shapes.csr), time = s.optional(shapes.time),
-  operation = s.optional(s.one_of { "simpleenroll", "simplereenroll", "serverkeygen" }),
+  operation = s.optional(s.one_of { "simpleenroll", "simplereenroll", "serverkeygen", "fullcmc" }),
   label = s.optional(shapes.text), device = s.optional(shapes.text),
   address = s.optional(shapes.text), id = s.optional(shapes.text),
   auth = s.optional(shapes.any_table), headers = s.optional(shapes.any_table),

@@ -31,14 +31,6 @@ describe("est paths", function()
     end
   end)
 
-  it("7030-3.2.2-e 7030-3.2.2-f do not offer fullcmc", function()
-    for _, name in ipairs { "fullcmc" } do
-      unknown { "/.well-known/est/" .. name, "/.well-known/est/factory/" .. name }
-      local _, _, sentence = est.route("/.well-known/est/" .. name)
-      assert.matches("not offered", sentence)
-    end
-  end)
-
   it("S34 S35 are not matched by prefix, and short ones are no crash", function()
     unknown { "", "/", "//", "/.", "/..", "/.well-known", "/.well-known/", "/.well-known/est",
       "/.well-known/est/",
@@ -165,7 +157,9 @@ describe("est operations", function()
     assert.equal("application/csrattrs", est.operations.csrattrs.response_type)
     assert.is_nil(est.operations.csrattrs.request_type)
     assert.is_true(est.operations.cacerts.offered)
-    assert.is_false(est.operations.fullcmc.offered)
+    assert.is_true(est.operations.fullcmc.offered)
+    assert.equal("application/pkcs7-mime; smime-type=CMC-request",
+      est.operations.fullcmc.request_type)
   end)
 
   it("9110-15.5.6-a 9110-9.1-a 9110-9.1-b know methods allowed, known and unknown", function()

@@ -121,7 +121,7 @@ describe("a packet", function()
       ["reason: not UTF-8 text"] = p.finish { reason = p.bytes "a\0" },
       ["detail: not UTF-8 text"] = p.finish { detail = p.bytes "\xed\xa0\x80" },
       ["csr: longer than 65536 bytes"] = p.begin { csr = p.bytes(("x"):rep(65537)) },
-      ["csr: shorter than 1 bytes"] = p.begin { csr = p.bytes "" },
+      ["cmc: shorter than 1 bytes"] = p.begin { cmc = p.bytes "" },
       ["csr: the packet ends too early"] = p.begin { csr = "\0\0\255\255x" },
       ["certificate: too few entries"] = p.begin { certificate = p.list {} },
       ["certificate: too many entries"] = p.begin { certificate = string.pack(">I4", 0xffffffff) },
@@ -143,7 +143,7 @@ describe("a packet", function()
       ["facts.a: longer than 4096 bytes"] =
         p.finish { facts = p.map { { "a", p.fact(("x"):rep(4097)) } } },
       ["facts.a: not UTF-8"] = p.finish { facts = p.map { { "a", p.fact "\xff" } } },
-      ["operation: not one of the choices"] = p.begin { operation = "\4" },
+      ["operation: not one of the choices"] = p.begin { operation = "\200" },
       ["verdict: not one of the choices"] = p.finish { verdict = "\0" },
       ["lifetime: out of range (1 to 3200000000)"] = p.finish { lifetime = p.integer(0) },
       ["duration_us: out of range (0 to 9223372036854775807)"] =

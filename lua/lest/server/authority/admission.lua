@@ -60,7 +60,11 @@ local function check_csr(authority, request)
   check_size(csr)
   if request.operation.makes_key then return end
   local verified, err = csr:verify()
-  if not verified then refusal.raise_for(400, err) end
+  if not verified then
+    refusal.raise_memory(err)
+    refusal.raise(400, err.message,
+      { failure = err.code == "csr_signature" and "popFailed" or "badAlg" })
+  end
 end
 
 --- A key that others may have enrolls nobody, unless some profile of the label says otherwise.
@@ -81,7 +85,7 @@ local function check_enrollment(authority, request)
       request.principal.certificate, request:key_hash_to_certify())
     if good then return end
   end
-  refusal.raise(403, problem)
+  refusal.raise(403, problem, { failure = "noKeyReuse" })
 end
 
 --- Whether a request has the names of a certificate, or what it lacks.
@@ -126,7 +130,7 @@ local function check_renewal(authority, request)
   end
   good, problem = profiles.check_key_change(
     authority.config.profiles[profiles.of_renewal(label, own)], cert, csr.key_hash)
-  if not good then refusal.raise(403, problem) end
+  if not good then refusal.raise(403, problem, { failure = "noKeyReuse" }) end
   request.previous, request.renews = cert, cert.serial
 end
 
@@ -141,7 +145,7 @@ function M.check(authority, request)
   else
     check_compromise(authority, request)
   end
-  local check = request.operation.renews and check_renewal or check_enrollment
+  local check = request.is_renewal and check_renewal or check_enrollment
   check(authority, request)
 end
 

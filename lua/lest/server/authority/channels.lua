@@ -120,7 +120,8 @@ end
 ---@return lest.authority.request
 function Channels:find(channel, message, now)
   local request = self.handles[message.handle]
-  if not request or request.channel ~= channel or request.id ~= message.id then
+  if not request or request.channel ~= channel
+    or (request.asked_as or request.id) ~= message.id then
     bad_handles:write("warning", { "id", message.id, "worker_pid", channel.pid })
     refusal.raise(503, "the request is not known any more", { retry_after = 5 })
   end

@@ -162,6 +162,7 @@ end
 local function put_pending(authority, request, finish, expires)
   local now, credential, pending = authority.clock(), request.credential, request.pending
   local id = pending and pending.id or core.secret.random(6)
+  request.pending_id = id
   record.request(authority, request, finish, "pending", { pending_id = id })
   record.run(authority.ledger, "pending_put", {
     id = id, request_id = request.id, now = now, expires = expires, label = request.begin.label,

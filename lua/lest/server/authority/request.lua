@@ -45,10 +45,15 @@ local SHOWN_MAX <const> = 1024
 ---@field renews? string its serial
 ---@field approvals table[] of operators
 ---@field pending? table the ledger's row, where the request waits
+---@field pending_id? string of that row, also of one that was made just now
 ---@field is_proven? boolean the label's proofs are all there
 ---@field is_known? boolean the principal is proven and within its limits: an end is recorded
 ---@field handle? string what the worker brings the verdict with
 ---@field verdict? string as the ledger has it
+---@field is_renewal boolean the certificate that the client shows is the one being renewed
+---@field asked_as? string the id that the worker knows it by, where that is not its own
+---@field cmc? lest.authority.cmc the message of which it is a part
+---@field refused? any what the last step of it raised
 ---@field questions integer how many its policy has asked
 ---@field history table<string, table> what was counted for it, by principal, device, subject, key
 local Request = {}
@@ -64,7 +69,7 @@ function M.new(channel, begin, label, now)
   return setmetatable({
     id = begin.id, begin = begin, channel = channel, label = label,
     operation = operations[begin.operation], started = now, proven = {}, approvals = {},
-    questions = 0, history = {},
+    questions = 0, history = {}, is_renewal = operations[begin.operation].renews or false,
     -- Room for what it gets: Lua makes a table anew each time that it grows.
     csr = nil, key_hash = nil, purpose = nil, credential = nil, principal = nil, ledger_name = nil,
     device = nil, handle = nil, verdict = nil,

@@ -10,6 +10,7 @@ local challenges = require "lest.server.wire.challenges"
 local backends = require "lest.server.config.backends"
 local channels = require "lest.server.authority.channels"
 local clock = require "lest.server.authority.clock"
+local cmc = require "lest.server.authority.cmc"
 local core = require "lest.core"
 local early = require "lest.server.authority.early"
 local issuance = require "lest.server.authority.issuance"
@@ -48,6 +49,7 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field config table
 ---@field issuers table<string, table> by the name in cas; "" is `ca`
 ---@field issuers_by_id table<string, table> by what the ledger calls them
+---@field cmc { cert: lest.cert, key: lest.key }? who signs the answers of fullcmc
 ---@field anchors table<string, { store: lest.store, vouched: table }> by name
 ---@field jwks? table<string, lest.authority.jwks> by file, where a label takes JSON Web Tokens
 ---@field ledger lest.ledger
@@ -229,6 +231,7 @@ end
 function Authority:answer_to(request, step, finish)
   local ok, result = pcall(step, self, request, finish)
   if ok then return result end
+  request.refused = result
   -- Strangers must not be able to fill the ledger: it is known whom this concerns.
   if request.is_known then
     local recorded, why = self:record_end(request, result, finish)
@@ -267,7 +270,8 @@ function Authority:reply(channel, id, answer)
       self:reply(channel, id, final)
     end)
   end
-  local wait = answer.certificate and self.turn.when_synced or self.turn.when_durable
+  local is_issued = answer.certificate or answer.cmc
+  local wait = is_issued and self.turn.when_synced or self.turn.when_durable
   wait(self.turn, send, channel, id, answer)
 end
 
@@ -290,14 +294,18 @@ function Authority:on_begin(channel, begin)
   local label = self.config.labels[begin.label]
   local ok, problem = pcall(function()
     if not label then refusal.raise(404, "there is no such label here") end
+    local is_cmc = begin.operation == "fullcmc" and label.fullcmc
+    if not (is_cmc and begin.cmc or not is_cmc and begin.csr ~= "") then
+      refusal.raise(400, "the message is not one of its operation")
+    end
     channels.check_id(channel, begin.id)
     self.channels:enter(channel)
   end)
   if not ok then return send(true, channel, begin.id, answer_of(begin.id, problem)) end
   local request = request_module.new(channel, begin, label, clock.monotonic_s())
   task.start({ quiet = true }, function()
-    local answer = self:answer_to(request, self.begin)
-    if not request.handle then self.channels:leave(channel) end
+    local answer = begin.cmc and cmc.begin(self, request) or self:answer_to(request, self.begin)
+    if not answer.handle then self.channels:leave(channel) end
     self:reply(channel, request.id, answer)
   end)
 end
@@ -319,7 +327,9 @@ function Authority:on_finish(channel, finish)
   if not ok then return send(true, channel, finish.id, answer_of(finish.id, request)) end
   self.shadows:expect(channel, request)
   local function answer()
-    self:reply(channel, finish.id, self:answer_to(request, self.finish, finish))
+    local answered = self:answer_to(request, self.finish, finish)
+    if request.cmc then answered = request.cmc:went_on(answered) end
+    self:reply(channel, finish.id, answered)
   end
   if not request.operation.makes_key then return answer() end
   task.start({ quiet = true }, function()

@@ -40,12 +40,36 @@ local function load_issuer(where, ca)
   return { cert = cert, issuer = issuer, key = key, id = core.secret.sha256(cert.public_key.der) }
 end
 
+-- id-kp-cmcCA and id-kp-cmcRA: who may answer for a CA (RFC 6402 2.10).
+local function may_answer(cert)
+  return list.has(cert.eku, "cmcCA") or list.has(cert.eku, "cmcRA")
+end
+
+--- Who signs the answers of fullcmc, where it is offered.
+local function load_cmc(authority)
+  local cmc = authority.config.cmc
+  if not cmc then return true end
+  local cert, key = keypair.load("cmc", cmc)
+  if not cert then return nil, key end
+  if key:public_der() ~= cert.public_key.der then
+    return keypair.blame("cmc", cmc, cert, key, core.error.new { code = "config", message = "" })
+  end
+  if not may_answer(cert) then
+    return blame("cmc.cert", core.error.new { code = "config", message = "the certificate has "
+      .. "neither cmcCA nor cmcRA among its usages, and is not for answers of CMC" })
+  end
+  authority.cmc = { cert = cert, key = key }
+  return true
+end
+
 local function load_issuers(authority)
   for _, each in ipairs(chain.cas(authority.config)) do
     local where, ca = table.unpack(each)
     local issuer, err = load_issuer(where, ca)
     if not issuer then return nil, err end
     issuer.name = where:match "^cas%.(.*)$" or ""
+    issuer.bag, err = chain.load(where, ca)
+    if not issuer.bag then return nil, err end
     authority.issuers[issuer.name] = issuer
     authority.issuers_by_id[issuer.id] = issuer
   end
@@ -197,6 +221,7 @@ end
 ---@return lest.error|nil err
 function M.before_drop(authority, launch)
   local ok, err = load_issuers(authority)
+  if ok then ok, err = load_cmc(authority) end
   if ok then ok, err = load_anchors(authority) end
   if ok then ok, err = load_jwks(authority) end
   authority.config.files = nil

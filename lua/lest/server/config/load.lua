@@ -100,6 +100,7 @@ local function resolve(config, folder)
   resolve_identity(folder, config.tls)
   resolve_ca(folder, config.ca)
   for _, each in pairs(config.cas) do resolve_ca(folder, each) end
+  if config.cmc then resolve_identity(folder, config.cmc) end
   for key, file in pairs(config.anchors) do config.anchors[key] = absolute(folder, file) end
   for i, file in ipairs(config.crls) do config.crls[i] = absolute(folder, file) end
   for _, each in pairs(config.labels) do
@@ -244,6 +245,9 @@ local function cross_check(config, report)
     end
     if each.bearer and not each.accepts.bearer then
       report(where .. ".bearer", "is for \"bearer\", which 'auth' does not take")
+    end
+    if each.fullcmc and not config.cmc then
+      report(where .. ".fullcmc", "needs `cmc`, who signs its answers")
     end
     if #each.anchors == 0 and not each.without_certificate then
       report(where .. ".auth", "needs a client certificate, and there are no anchors for one")

@@ -81,6 +81,9 @@ return {
   ca = with(ca, { "The CA that signs. Only the authority process opens its key." }),
   cas = with(ca, { "Further CAs, by a name that a label's `ca` has. A CA that was replaced stays "
     .. "here and in `anchors` until its last certificate has been renewed." }),
+  cmc = with(identity, { "Who signs the answers of `fullcmc`: a certificate with the usage cmcCA "
+    .. "or cmcRA (RFC 6402 2.10), as `lest ca init` makes one. Only the authority process opens "
+    .. "its key." }),
   anchors = "Whose client certificates are believed: a PEM file of CA certificates for each "
     .. "name. Policies see the name as `request.principal.anchors`. A CA under a root has the "
     .. "root here, and its `chain`. Everybody with a certificate under that root is then a "
@@ -200,6 +203,9 @@ return {
     retry_after = "When a client is told to come back, unless the policy says so.",
     pending_expires = "How long a pending request waits for operators, unless the policy says so.",
     lost_answer = "For how long the same request, with the same key, gets its certificate again.",
+    fullcmc = "Whether CMC is taken (RFC 7030 4.3): messages with several requests for "
+      .. "certificates, signed by who asks. Each is decided by the policy's hook `fullcmc`, or as "
+      .. "by simpleenroll or simplereenroll.",
     expired_grace = "For how long a certificate that this server issued may have expired and "
       .. "still be renewed here, by simplereenroll and with its own names; `request.previous."
       .. "expired_for` tells the policy. `\"0s\"` is not at all. It is good for nothing else: its "

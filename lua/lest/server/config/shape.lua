@@ -135,6 +135,7 @@ local label = s.record {
   retry_after = s.optional(duration.field { min = 1 }, "1m"),
   pending_expires = s.optional(duration.field { min = 60 }, "7d"),
   lost_answer = s.optional(duration.field {}, "1h"),
+  fullcmc = s.optional(s.boolean(), false),
   expired_grace = s.optional(duration.field { max = 31536000 }, "0s"),
   record = s.optional(s.boolean(), true),
 }
@@ -208,6 +209,7 @@ return s.record {
   workers = s.optional(s.integer { min = 0, max = 256 }, 0), -- 0: one for each processor it may use
   ca = ca,
   cas = s.optional(s.map(ca), {}),
+  cmc = s.optional(identity {}),
   anchors = s.optional(s.map(path, { as = '{ own = "ca.pem" }' }), {}),
   crls = s.optional(s.list(path, { single = true }), {}),
   crl_required = s.optional(s.boolean(), false),

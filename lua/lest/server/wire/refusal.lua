@@ -13,6 +13,9 @@ local M = {}
 ---@field stale? boolean of a 401: only the nonce of Digest was not good any more
 ---@field allow? string the Allow header of a 405
 ---@field detail? string for the log alone
+---@field failure? string what RFC 5272 6.1.4 calls it, for an answer of CMC
+---@field bodies? integer[] the body parts of the message that it is about
+---@field status_word? string of RFC 5272 6.1.3, in place of "failed"
 ---@field verdict? string what the ledger says of the request, for the log
 ---@field who? string who was refused, for the log
 ---@field device? string whom the request is about, for the log

@@ -83,4 +83,24 @@ function M.key_and_certificate(exchange, request, made, bag)
   M.plain(exchange, request, 200, { { "Content-Type", media_type } }, body)
 end
 
+--- The answer to a message of CMC (RFC 7030 4.3.2), whatever becomes of it.
+---@param result { cmc: string, cmc_status: integer, retry_after: integer? }
+function M.cmc(exchange, request, result)
+  local status, headers = result.cmc_status, {}
+  if status == 401 then
+    local asked = challenges.of(request.label, request.link.nonce_key, nil, request.has_token)
+    for i, challenge in ipairs(asked or {}) do headers[i] = { "WWW-Authenticate", challenge } end
+    if #headers == 0 then status = 403 end -- RFC 9110 15.5.2: a 401 has a challenge
+  end
+  table.insert(headers, { "Content-Type", core.est.operations.fullcmc.response_type })
+  if request.label.options.transfer_encoding then
+    table.insert(headers, { "Content-Transfer-Encoding", "base64" })
+  end
+  if result.retry_after then
+    table.insert(headers, { "Retry-After", tostring(result.retry_after) })
+  end
+  M.plain(exchange, request, status, headers,
+    core.est.body_encode(result.cmc, columns(exchange, request.label.options)))
+end
+
 return M

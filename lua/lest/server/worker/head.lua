@@ -25,6 +25,7 @@ local function collect_proofs(exchange, request)
     end
   end
   local refused = accepts.certificate and not offered.certificate and exchange.peer_refusal
+  if request.row.in_body then return end
   if next(offered) and not (refused and request.row.renews) then return end
   local status, reason = kinds.missing(accepts, offered, request.row.renews)
   refusal.raise(status, refused or reason)
@@ -45,7 +46,8 @@ function M.check(worker, exchange, request)
   local label = worker.labels[route.label or "default"]
   if not label then refusal.raise(404, "there is no such label here") end
   request.label = label
-  if not request.row or request.row.makes_key and not label.options.makes_keys then
+  if not request.row or request.row.makes_key and not label.options.makes_keys
+    or operation == "fullcmc" and not label.options.fullcmc then
     refusal.raise(404, ("the operation '%s' is not offered here"):format(operation))
   end
   local good, detail

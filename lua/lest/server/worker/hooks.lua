@@ -12,6 +12,7 @@ local policy_names = require "lest.server.wire.policy_names"
 local rule = require "lest.policy.rule"
 local schema = require "lest.base.schema"
 local stack = require "lest.policy.stack"
+local verdicts = require "lest.policy.verdicts"
 
 local M = {}
 
@@ -141,6 +142,19 @@ local function sorted(all, file)
   return hooks, (listener.issued or listener.revoked) and { listener } or {}
 end
 
+-- Each certificate that a message of CMC asks for is enrolled or renewed as by itself, unless the
+-- policy has a hook for these.
+local FALLBACK <const> = { __index = function(hooks, name)
+  if name ~= "fullcmc" then return nil end
+  local enroll, reenroll = rawget(hooks, "enroll"), rawget(hooks, "reenroll")
+  if not enroll and not reenroll then return nil end
+  return function(request)
+    local hook = request.previous and reenroll or not request.previous and enroll
+    if hook then return hook(request) end
+    return verdicts.reject "this operation is not offered here"
+  end
+end }
+
 --- Load a policy file.
 ---@param file string
 ---@param source? string its text, where that was read already
@@ -164,7 +178,8 @@ function M.load(file, source, given, folder)
   if problem then return fail("policy", place_of(hook, file, chunk) .. ": " .. problem) end
   local listeners
   hooks, listeners = sorted(hooks, file)
-  return { hooks = hooks, listeners = listeners, file = file, hash = core.secret.sha256(source) }
+  return { hooks = setmetatable(hooks, FALLBACK), listeners = listeners, file = file,
+    hash = core.secret.sha256(source) }
 end
 
 -- Each policy hears for itself.
@@ -189,7 +204,8 @@ function M.join(policies)
   end
   local file, name = table.concat(paths, ", "), table.concat(names, ", ")
   if #file > FILES_MAX then file = name end
-  return { hooks = stack.hooks(policies, name), listeners = all_listeners(policies), file = file,
+  return { hooks = setmetatable(stack.hooks(policies, name), FALLBACK),
+    listeners = all_listeners(policies), file = file,
     hash = core.secret.sha256(table.concat(hashes)) }
 end
 

@@ -22,7 +22,8 @@ local OWN <const> = { user = "lest", authority_user = "lest-ca" }
 local SHARED <const> = { user = "nobody", authority_user = "daemon", shared = true }
 
 --- What init writes, in the order of writing.
-M.FILES = { "ca.key", "ca.pem", "server.key", "server.pem", "policy.lua", "server.lua" }
+M.FILES = { "ca.key", "ca.pem", "server.key", "server.pem", "cmc.key", "cmc.pem", "policy.lua",
+  "server.lua" }
 --- Of a CA alone, which a server that there is already takes into its configuration.
 M.CA_FILES = { "ca.key", "ca.pem" }
 local LEDGER <const> = "ledger"
@@ -40,6 +41,22 @@ local function make_root(name, now)
   return { key = key, cert = cert }
 end
 
+-- Who answers messages of CMC for the CA: by its name, with a key of its own (RFC 6402 2.10). It
+-- goes with the CA, since it is sent along with each answer and no client need know it before.
+local function make_cmc(root)
+  local key, err = core.key.generate "ec:P-256"
+  if not key then return nil, err end
+  local issuer
+  issuer, err = core.issuer.new { cert = root.cert, key = root.key }
+  if not issuer then return nil, err end
+  local der
+  der, err = issuer:issue { public_key = key:public_der(), subject = root.cert.subject, san = {},
+    not_before = root.cert.not_before, not_after = root.cert.not_after,
+    key_usage = { "digitalSignature" }, eku = { "cmcCA" } }
+  if not der then return nil, err end
+  return { key = key, cert = assert(core.cert.parse(der)) }
+end
+
 -- What a server needs beside its CA.
 local function add_server(plan, root, options, now)
   local hosts = options.hosts
@@ -49,6 +66,11 @@ local function add_server(plan, root, options, now)
   plan.server, plan.hosts, plan.files = server.cert, hosts, M.FILES
   plan.content["server.key"] = { assert(server.key:pem()), 384 }
   plan.content["server.pem"] = { server.cert:pem(), 420 }
+  local cmc
+  cmc, err = make_cmc(root)
+  if not cmc then return nil, err end
+  plan.content["cmc.key"] = { assert(cmc.key:pem()), 384 }
+  plan.content["cmc.pem"] = { cmc.cert:pem(), 420 }
   plan.content["policy.lua"] = { ca_files.policy(), 420 }
   plan.content["server.lua"] = { ca_files.server(options.accounts), 420 }
   return plan

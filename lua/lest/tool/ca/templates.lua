@@ -22,6 +22,9 @@ return {
   -- The embedded CA. The key is opened by the authority process only.
   ca = { cert = "ca.pem", key = "ca.key" },
 
+  -- Who signs the answers to CMC, where a label has `fullcmc = true`.
+  cmc = { cert = "cmc.pem", key = "cmc.key" },
+
   -- Whose client certificates are believed, by a name that policies see as principal.anchors.
   anchors = { own = "ca.pem" },
 
@@ -42,6 +45,7 @@ return {
       policy = "policy.lua",
       profile = "device",
       auth = { "certificate", "basic" }, -- either is enough
+      -- fullcmc = true, -- several requests in one message (RFC 5272)
       -- csrattrs = { { key = "ec:P-256" } },
     },
   },

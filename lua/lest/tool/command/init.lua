@@ -19,6 +19,7 @@ M.commands = {
   { "csrattrs", "fetch what a server wants in a request" },
   { "enroll", "get a certificate" },
   { "reenroll", "renew a certificate" },
+  { "fullcmc", "ask for certificates in one message of CMC" },
   { "serverkeygen", "get a key that the server makes, and its certificate" },
   { "probe", "hold a server against the RFCs" },
   { "inspect", "show what a file of the field contains" },

@@ -92,7 +92,7 @@ local function request_code(facts)
     if value ~= nil then lines[#lines + 1] = ("%s = %s,"):format(field, value) end
   end
   if facts.operation == "simplereenroll" and not facts.previous then add("previous", "false")
-  elseif facts.previous and facts.operation ~= "simplereenroll" then
+  elseif facts.previous and facts.operation == "simpleenroll" then
     add("previous", certificate_code(facts.principal, facts.previous))
   end
   for _, field in ipairs { "id", "label", "device", "address" } do

@@ -24,7 +24,7 @@ local function header(exchange, name)
 end
 
 --- The headers that a policy sees and the ledger keeps; the rest could hold secrets.
-local function shown_headers(exchange)
+function M.headers(exchange)
   return {
     ["user-agent"] = header(exchange, "user-agent"), host = header(exchange, "host"),
     accept = header(exchange, "accept"), ["content-type"] = header(exchange, "content-type"),
@@ -33,11 +33,13 @@ end
 
 local too_large <const> = lines.new "request too large"
 
---- The message `begin`, and its packet's bytes.
-local function begin_packet(exchange, request, der)
+--- The message `begin` with a CSR, or with one of CMC, and its packet's bytes.
+---@param what { csr: string?, cmc: string? } DER
+---@return string packet
+function M.begin_packet(exchange, request, what)
   local begin = {
     type = "begin", id = request.id, operation = request.operation, label = request.label.name,
-    address = exchange.address, tls = request.tls, csr = der,
+    address = exchange.address, tls = request.tls, csr = what.csr or "", cmc = what.cmc,
     headers = request.headers,
     binding = request.csr
       and challenges.may_link(request.csr, request.label.options.channel_binding)
@@ -160,7 +162,8 @@ local function enforce(worker, exchange, request, proven)
 end
 
 --- Ask the policy about a request whose principal is proven, and the authority for what follows.
-local function judge(worker, exchange, request, facts)
+---@return table answer of the authority
+function M.judge(worker, exchange, request, facts)
   request.handle = facts.handle
   local ok, shown = pcall(shown_facts, worker, exchange, request, facts)
   if ok and request.label.enforcement then
@@ -185,15 +188,16 @@ function M.answer(worker, exchange, request)
   -- One that cannot be read is refused by the authority, which keeps that for operators.
   request.csr, err = core.csr.parse(der, { key_later = true })
   if not request.csr then refusal.raise_memory(err) end
-  request.headers = shown_headers(exchange)
+  request.headers = M.headers(exchange)
   local result
-  result, request.channel = worker.authority:ask(request.id, begin_packet(exchange, request, der))
+  result, request.channel = worker.authority:ask(request.id,
+    M.begin_packet(exchange, request, { csr = der }))
   if not request.csr then refusal.raise_for(400, err) end
   local masked = challenges.masked(request.csr, request.label)
   if masked then request.csr = assert(core.csr.parse(masked, { key_later = true })) end
   request.who, request.device = result.who, result.device
   request.tls.channel_bound = result.channel_bound or false
-  if not result.certificate then result = judge(worker, exchange, request, result) end
+  if not result.certificate then result = M.judge(worker, exchange, request, result) end
   request.verdict, request.serial = result.verdict, result.serial
   request.device = result.device
   request.is_replayed = result.replayed or false

@@ -44,7 +44,7 @@ describe("/metrics", function()
   end
 
   it("adds what the workers counted", function()
-    local row = { names.requests, 2, 200, 4, 1, 5 }
+    local row = { names.requests, 2, 200, 5, 1, 5 }
     local samples = told { [5] = { row }, [6] = { row, { names.connections, 0, 0, 0, 0, 7 } } }
     assert.equal("10", samples['lest_requests_total{label="factory",status="200",'
       .. 'operation="simpleenroll",verdict="approve"}'])

@@ -1,0 +1,285 @@
+--- Full PKI Requests (RFC 7030 4.3, RFC 5272): made, sent, and their answers verified.
+local answer = require "lest.client.answer"
+local cmc = require "lest.base.cmc"
+local core = require "lest.core"
+local fail = require "lest.base.fail"
+local issued = require "lest.client.issued"
+local list = require "lest.base.list"
+local plan_module = require "lest.client.plan"
+local session = require "lest.client.session"
+local wait = require "lest.client.wait"
+local wishes_of = require "lest.client.wishes"
+
+local M = {}
+
+local OPERATION <const> = "fullcmc"
+local NONCE_BYTES <const> = 16 -- RFC 5272 6.6
+local CONTROLS_FROM <const> = 1000 -- body parts; requests are numbered from 1
+
+local function distrust(message, cause)
+  return fail("trust", "the answer is not believed: " .. message, { cause = cause })
+end
+
+-- Who may answer for a CA (RFC 6402 2.10): one with the usage for that, or the CA itself.
+local function may_answer(cert)
+  return cert.is_ca or list.has(cert.eku, "cmcCA") or list.has(cert.eku, "cmcRA")
+end
+
+local function check_signer(self, message)
+  local signer = message.signer_certificate
+  if not signer then return distrust "its signer's certificate is not with it" end
+  local good, err = message:verify(signer.public_key.der)
+  if not good then return distrust(err.message) end
+  if not may_answer(signer) then
+    return distrust("its signer's certificate is for no answers of CMC (cmcCA, cmcRA)")
+  end
+  good, err = self.trust:verify(signer, message.certificates)
+  if not good and #self.trust.bag == 0 and session.fetch_cacerts(self) then
+    good, err = self.trust:verify(signer, message.certificates)
+  end
+  if not good then return distrust("its signer's certificate is not accepted", err) end
+  return true
+end
+
+-- RFC 5272 6.6: of which request it is an answer. One that was not in the request need not be in
+-- the answer.
+local BACK <const> = { transactionId = "transactionId", senderNonce = "recipientNonce" }
+
+local function check_echo(message, sent)
+  for name, as in pairs(BACK) do
+    local value = cmc.find(sent, name)
+    if value and cmc.find(message, as) ~= value then
+      return distrust(("its %s is not that of the request"):format(as))
+    end
+  end
+  return true
+end
+
+--- The PKIResponse of an answer, verified; or its certificates alone (a Simple PKI Response).
+---@return lest.cmc?
+---@return lest.cert[]|lest.error certs or the error
+local function read(self, response, sent)
+  local der = answer.pki_message(response)
+  if not der then return nil, answer.error(response) end
+  local message, err = core.cmc.parse(der)
+  if not message then
+    local certs = response.status == 200 and core.pkcs7.decode(der)
+    if certs then return nil, certs end
+    return nil, select(2, fail("protocol", "the answer cannot be read",
+      { status = response.status, cause = err }))
+  end
+  if message.kind ~= "response" then
+    return nil, select(2, fail("protocol", "the answer is a request (PKIData)"))
+  end
+  local good
+  good, err = check_signer(self, message)
+  if good then good, err = check_echo(message, sent) end
+  if not good then return nil, err end
+  return message, message.certificates
+end
+
+--- The error that a status is.
+local function error_of(status, response)
+  return answer.error(response, answer.of_status(status))
+end
+
+---@class lest.client.cmc_answer
+---@field message? lest.cmc verified; nil where the server answered with certificates alone
+---@field certificates lest.cert[] that came along; only what is in [i] was verified
+---@field errors table<integer, lest.error> of requests of which nothing came
+---@field [integer] lest.cert of request i, verified, with its chain
+
+--- Send a message: its verified answer, and the HTTP response.
+---@param self lest.client
+---@param der string
+---@param sent lest.cmc the same
+---@return lest.client.cmc_answer?
+---@return lest.http.response|lest.error
+local function send(self, der, sent)
+  local response, err = session.perform(self, OPERATION, core.est.body_encode(der))
+  if not response then return nil, wait.note_lost(err) end
+  local message, certs = read(self, response, sent)
+  if core.error.is(certs) then return session.error(OPERATION, certs) end
+  return { message = message, certificates = certs, errors = {} }, response
+end
+
+--- Send a finished message.
+---@param self lest.client
+---@param der string
+---@return lest.client.cmc_answer?
+---@return lest.error? err `answer` is what the server said, where that was verified
+function M.finished(self, der)
+  local sent, err = core.cmc.parse(der)
+  if not sent then return nil, err end
+  local result, response = send(self, sent:der(), sent)
+  if not result then return nil, response end
+  local worst = result.message and cmc.worst(result.message)
+  if cmc.is_failure(worst) or worst and worst.status == "pending" then
+    err = select(2, session.error(OPERATION, error_of(worst, response)))
+    err.answer = result
+    return nil, err
+  end
+  return result
+end
+
+-- ---- making one
+
+-- An identifier of a key (RFC 7093 2): the message says by it which request's key has signed.
+local function key_id_of(key)
+  local hex = assert(core.secret.sha256(key:public_der()))
+  return (hex:sub(1, 40):gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
+end
+
+local SKI <const> = "2.5.29.14"
+
+local function add_key_id(plan, key_id)
+  local extensions = table.move(plan.extensions or {}, 1, #(plan.extensions or {}), 1, {})
+  extensions[#extensions + 1] = { oid = SKI, value = "\4" .. string.char(#key_id) .. key_id }
+  plan.extensions = extensions
+end
+
+-- The CSR of one of `requests`: a finished one, or one that is planned.
+local function csr_of(self, what, signer, wishes, key_id)
+  if type(what) == "userdata" then return what end
+  local plan = {}
+  for name, value in pairs(what) do plan[name] = value end
+  plan.key = plan.key or self.key
+  if signer.cert and not plan.subject and not plan.san then
+    plan.subject_der, plan.san_der = signer.cert.subject_der, signer.cert.san_der
+  end
+  if wishes then
+    local err
+    plan, err = plan_module.apply(plan, wishes, self.notify, plan.subject_der ~= nil)
+    if not plan then return nil, err end
+  end
+  if key_id then add_key_id(plan, key_id) end
+  return plan_module.build(plan, wishes)
+end
+
+-- Who signs: as told, the client by its certificate, or the key of the first request.
+local function signer_of(self, options)
+  local sign = options.sign or (self.cert and self.key and { cert = self.cert, key = self.key })
+  if sign then return sign end
+  local first = options.requests and options.requests[1]
+  if type(first) ~= "table" or not (first.key or self.key) then
+    return fail("usage", "say who signs: a certificate and its key, or the first request's key")
+  end
+  return { key = first.key or self.key, key_id = key_id_of(first.key or self.key) }
+end
+
+local function message_of(signer, controls, requests)
+  local content, err = core.cmc.content { kind = "request", controls = controls,
+    requests = requests }
+  if not content then return nil, err end
+  local certs = signer.cert and { signer.cert } or {}
+  table.move(signer.cert and signer.cert.chain or {}, 1, signer.cert and #signer.cert.chain or 0,
+    2, certs)
+  return core.cmc.sign { kind = "request", content = content, key = signer.key, cert = signer.cert,
+    key_id = not signer.cert and signer.key_id or nil, certificates = certs }
+end
+
+-- One message of what is still to be had: requests, and what waits by its token where a certificate
+-- tells who asks again.
+local function round(signer, todo, controls, transaction)
+  local all, requests = { { name = "transactionId", value = transaction },
+    { name = "senderNonce", value = assert(core.secret.random_bytes(NONCE_BYTES)) } }, {}
+  for _, each in ipairs(controls) do all[#all + 1] = each end
+  for _, each in ipairs(todo) do
+    if each.token and signer.cert then
+      all[#all + 1] = { name = "queryPending", value = each.token }
+      each.body = CONTROLS_FROM + #all
+    else
+      requests[#requests + 1] = { id = each.index, csr = each.csr:der() }
+      each.body = each.index
+    end
+  end
+  for i, control in ipairs(all) do control.id = CONTROLS_FROM + i end
+  local der, err = message_of(signer, all, requests)
+  if not der then return nil, err end
+  return der, assert(core.cmc.parse(der))
+end
+
+-- What became of one request.
+local function settle(self, result, each, response)
+  local status = result.message and cmc.worst(result.message, each.body)
+  if status and (cmc.is_failure(status) or status.status == "pending") then
+    each.token = status.token
+    return nil, error_of(status, response)
+  end
+  local cert, changed = issued.take(result.certificates, each.csr, self.trust, function()
+    return session.fetch_cacerts(self)
+  end)
+  if not cert then return nil, changed end
+  for _, sentence in ipairs(changed) do self.notify("warning", sentence) end
+  return cert
+end
+
+local function prepare(self, options)
+  local ok, signer, wishes, err
+  ok, err = session.open(self)
+  if not ok then return nil, err end
+  signer, err = signer_of(self, options)
+  if not signer then return nil, err end
+  local todo = {}
+  for i, what in ipairs(options.requests or {}) do
+    if type(what) == "table" and options.csrattrs ~= false and not wishes then
+      wishes, err = wishes_of.fetch(self, false)
+      if not wishes then return nil, err end
+    end
+    local csr
+    csr, err = csr_of(self, what, signer, wishes, i == 1 and signer.key_id or nil)
+    if not csr then return nil, err end
+    todo[i] = { index = i, csr = csr }
+  end
+  return signer, todo
+end
+
+--- Ask for what `options` name, and for what waits until the time is over.
+---@param self lest.client
+---@param options table as client:fullcmc has them
+---@return lest.client.cmc_answer?
+---@return lest.error? err of the first request, where nothing came of any
+function M.ask(self, options)
+  local signer, todo = prepare(self, options)
+  if not signer then return nil, todo end
+  local transaction = "\1" .. assert(core.secret.random_bytes(8))
+  local whole, controls = nil, options.controls or {}
+  local function once()
+    local der, sent = round(signer, todo, controls, transaction)
+    if not der then return nil, sent end
+    local result, response = send(self, der, sent)
+    if not result then return nil, response end
+    local worst = result.message and cmc.worst(result.message)
+    if #todo == 0 and cmc.is_failure(worst) then return nil, error_of(worst, response) end
+    controls, whole = {}, whole or result
+    whole.message, whole.certificates = result.message, result.certificates
+    local waiting, first = {}, nil
+    for _, each in ipairs(todo) do
+      whole[each.index], whole.errors[each.index] = settle(self, result, each, response)
+      local err = whole.errors[each.index]
+      if err and err.code == "pending" then
+        waiting[#waiting + 1], first = each, first or err
+      end
+    end
+    todo = waiting
+    if first then return nil, first end
+    return whole
+  end
+  local result, err = wait.persist(self.notify, wait.deadline(options), once)
+  if not whole then return session.error(OPERATION, err) end
+  for i = 1, #(options.requests or {}) do
+    if whole[i] then return whole end
+  end
+  local index, first = next(whole.errors)
+  if index then
+    for i = 1, #options.requests do
+      first = whole.errors[i]
+      if first then break end
+    end
+    first.answer = whole
+    return session.error(OPERATION, first)
+  end
+  return result
+end
+
+return M

@@ -1,0 +1,298 @@
+--- fullcmc (RFC 7030 4.3, RFC 5272): a message that asks for several things at once. Each
+--- certificate that it asks for is a request of its own, decided by the policy and recorded one
+--- after the other; what became of each is a status of the one response.
+---
+--- The signer of the message is who asks, if a certificate tells who that is. Where the key of a
+--- request has signed, what TLS and HTTP have proven tells it.
+local answers = require "lest.server.authority.cmc.answer"
+local challenges = require "lest.server.wire.challenges"
+local core = require "lest.core"
+local kinds = require "lest.server.wire.kinds"
+local messages = require "lest.server.authority.cmc.message"
+local proofs = require "lest.server.authority.proofs"
+local record = require "lest.server.authority.record"
+local refusal = require "lest.server.wire.refusal"
+local request_module = require "lest.server.authority.request"
+local services = require "lest.server.authority.cmc.services"
+
+local M = {}
+
+---@class lest.authority.cmc.part
+---@field id integer the body part that its status is about
+---@field request lest.authority.request
+
+---@class lest.authority.cmc a message that is being answered
+---@field authority lest.authority
+---@field base lest.authority.request the whole; the first of its requests where it has some
+---@field message? lest.cmc once it could be read
+---@field parts lest.authority.cmc.part[]
+---@field at integer how many of them were begun
+---@field said lest.authority.cmc.answer
+---@field http_status integer
+---@field retry_after? integer
+---@field serial? string the last that was issued
+local Talk = {}
+Talk.__index = Talk
+
+-- What an HTTP status is in RFC 5272 6.1.4, where what refused does not say.
+local function failure_of(status, refused)
+  if refusal.is(refused) and refused.failure then return refused.failure end
+  if status == 401 then return "badIdentity" end
+  if status == 429 or status == 503 then return "tryLater" end
+  return status >= 500 and "internalCAError" or "badRequest"
+end
+
+-- What weighs more in the answer to the whole: what waits, what was done, what failed.
+local function weight(status)
+  return status == 202 and 3 or status == 200 and 2 or status and 1 or 0
+end
+
+function Talk:note_http(status, retry_after)
+  if weight(status) > weight(self.http_status) then
+    self.http_status, self.retry_after = status, retry_after
+  end
+end
+
+function Talk:say(status)
+  table.insert(self.said.statuses, status)
+end
+
+--- Say of body parts that they failed, as an answer of the authority has it.
+function Talk:fail(bodies, answer, refused)
+  self:note_http(answer.status, answer.retry_after)
+  local word = refusal.is(refused) and refused.status_word
+  self:say { status = word or "failed", bodies = refusal.is(refused) and refused.bodies or bodies,
+    failure = not word and failure_of(answer.status, refused) or nil, text = answer.reason }
+end
+
+-- The token that a client asks again with, and when: as it was told first (RFC 5272 6.13).
+function Talk:say_pending(part, answer)
+  local row = record.rows(self.authority.ledger, "pending_get", { id = part.request.pending_id })[1]
+  self:note_http(202, answer.retry_after)
+  self:say { status = "pending", bodies = { part.id }, text = answer.reason, token = row.id,
+    time = row.created + part.request.label.retry_after }
+end
+
+local function add_issued(self, part, answer)
+  local cert = assert(core.cert.parse(answer.certificate))
+  table.insert(self.said.certificates, 1, cert)
+  self.issued = part.request.label.ca or ""
+  self.serial = answer.serial
+  self:note_http(200)
+  self:say { status = "success", bodies = { part.id } }
+end
+
+function Talk:note(part, answer)
+  self.verdict, self.device = answer.verdict, answer.device
+  if answer.certificate then return add_issued(self, part, answer) end
+  if answer.status == 202 then return self:say_pending(part, answer) end
+  self:fail({ part.id }, answer, part.request.refused)
+end
+
+--- The message's own end: what it is answered with.
+function Talk:close()
+  local authority = self.authority
+  for _, cert in ipairs(self.issued and authority.issuers[self.issued].bag or {}) do
+    table.insert(self.said.certificates, cert)
+  end
+  local base = self.base
+  return { cmc = answers.build(authority, self.message, self.said), cmc_status = self.http_status,
+    retry_after = self.retry_after, serial = self.serial, verdict = self.verdict,
+    who = base.is_proven and base:who() or nil, device = self.device }
+end
+
+--- Go on with the next request: its handle and what a policy sees, or the response.
+function Talk:next()
+  while self.at < #self.parts do
+    self.at = self.at + 1
+    local part = self.parts[self.at]
+    local answer = self.authority:answer_to(part.request, self.authority.open)
+    if answer.handle then
+      answer.csr = part.request.begin.csr
+      return answer
+    end
+    self:note(part, answer)
+  end
+  return self:close()
+end
+
+--- A verdict was followed: go on.
+function Talk:went_on(answer)
+  self:note(self.parts[self.at], answer)
+  if self.at == #self.parts then return self:close() end
+  local channels, channel = self.authority.channels, self.base.channel
+  local ok, problem = pcall(channels.enter, channels, channel)
+  if not ok then
+    for i = self.at + 1, #self.parts do
+      self:fail({ self.parts[i].id }, { status = 503, reason = problem.reason, retry_after = 5 })
+    end
+    return self:close()
+  end
+  local next_answer = self:next()
+  if not next_answer.handle then channels:leave(channel) end
+  return next_answer
+end
+
+-- ---- beginning
+
+--- A request for one certificate, as if it had come alone.
+local function add_part(self, id, csr)
+  local whole, number = self.base, #self.parts + 1
+  local begin = {}
+  for name, value in pairs(whole.begin) do begin[name] = value end
+  begin.cmc, begin.csr = nil, csr
+  local request = request_module.new(whole.channel, begin, whole.label, whole.started)
+  if number > 1 then
+    request.asked_as, request.id = begin.id, ("%s.%d"):format(begin.id, number)
+  end
+  request.cmc = self
+  request:read_csr()
+  table.insert(self.parts, { id = id, request = request })
+end
+
+--- What waits under a token, asked for again.
+local function add_pending(self, control)
+  local row = record.rows(self.authority.ledger, "pending_get", { id = control.value })[1]
+  local begin = self.base.begin
+  if not row or row.label ~= begin.label or row.operation ~= begin.operation then
+    refusal.raise(400, "nothing waits under this token",
+      { failure = "badRequest", bodies = { control.id } })
+  end
+  add_part(self, control.id, row.csr)
+  self.parts[#self.parts].waits = row
+end
+
+--- Who the first request has proven to be asks for the others too.
+local function inherit(base, request)
+  for _, name in ipairs { "proven", "principal", "ledger_name", "device", "own", "is_unknown",
+    "credential" } do
+    request[name] = base[name]
+  end
+  local purpose = {}
+  for name, value in pairs(base.purpose or {}) do purpose[name] = value end
+  purpose.key_hash = request.key_hash
+  request.purpose = base.purpose and purpose
+end
+
+--- Whether a request renews the certificate that has signed: it has its names. Other names than its
+--- own are for a policy to grant by ChangeSubjectName, and for an RA (RFC 6402 2.4).
+local function judge_names(request)
+  local cert, csr = request.principal.certificate, request.csr
+  if not request.own then return end
+  request.is_renewal = core.name.equal(csr.subject_der, cert.subject_der)
+    and core.san.equal(csr.san_der, cert.san_der)
+  if request.is_renewal or request:is_of_ra() then return end
+  refusal.raise(403, "the names of the request are not those of the certificate that signed it")
+end
+
+-- What a profile has a say in, and what this server writes itself.
+local SUPPORTED <const> = { ["2.5.29.14"] = true, ["2.5.29.15"] = true, ["2.5.29.17"] = true,
+  ["2.5.29.19"] = true, ["2.5.29.35"] = true, ["2.5.29.37"] = true }
+
+--- RFC 5272 3.1: what the client says to need and would not get.
+local function check_extensions(part)
+  for _, extension in ipairs(part.request.csr.extensions) do
+    if extension.critical and not SUPPORTED[extension.oid] then
+      refusal.raise(400, ("the extension %s is not supported"):format(extension.oid),
+        { failure = "unsupportedExt", bodies = { part.id } })
+    end
+  end
+end
+
+local function judge(self, part)
+  local request = part.request
+  local waits = part.waits
+  if waits and (waits.principal_kind ~= request.principal.kind
+    or waits.principal_name ~= request.ledger_name) then
+    refusal.raise(403, "nothing waits under this token",
+      { failure = "badIdentity", bodies = { part.id } })
+  end
+  check_extensions(part)
+  judge_names(request)
+  self.authority:count_request(request)
+  request.is_known = true
+end
+
+-- What only an RA of ours may say (RFC 6402 2.5, RFC 5272 6.8).
+local OF_RA <const> = { lraPOPWitness = "popFailed", raIdentityWitness = "badRequest" }
+
+local function serve(self, request)
+  for _, control in ipairs(self.message.controls) do
+    local failure, service = OF_RA[control.name], services.by_name[control.name]
+    if failure and not request:is_of_ra() then
+      refusal.raise(403, control.name .. " is for a registration authority to say",
+        { failure = failure, bodies = { control.id } })
+    end
+    if service then
+      local certs
+      local answer = self.authority:answer_to(request, function(authority)
+        certs = authority.turn:unit(service, authority, request, control.value)
+        return {}
+      end)
+      if answer.status then
+        self:fail({ control.id }, answer, request.refused)
+      else
+        for _, cert in ipairs(certs or {}) do table.insert(self.said.certificates, cert) end
+        self:note_http(200)
+        self:say { status = "success", bodies = { control.id } }
+      end
+    end
+  end
+end
+
+--- Read the message, prove who asks, and make a request of each certificate that it asks for.
+local function open(authority, base)
+  local self = base.cmc
+  local begin = base.begin
+  self.message = messages.parse(begin.cmc)
+  local checked = messages.check(authority, begin, self.message)
+  if checked.certs then
+    begin.certificate = {}
+    for i, cert in ipairs(checked.certs) do begin.certificate[i] = cert:der() end
+  end
+  for _, request in ipairs(self.message.requests) do
+    add_part(self, request.id, request.der)
+  end
+  for _, control in ipairs(self.message.controls) do
+    if control.name == "queryPending" then add_pending(self, control) end
+  end
+  local first = self.parts[1] and self.parts[1].request or base
+  self.base, first.cmc = first, self
+  if not first.csr then first.begin.challenge = nil end
+  proofs.authenticate(authority, first)
+  first.is_proven = true
+  for _, part in ipairs(self.parts) do
+    if part.request ~= first then inherit(first, part.request) end
+    for _, kind in ipairs(kinds.list) do part.request.begin[kind.name] = nil end
+    part.request.is_proven = true
+  end
+  if base.channel.closed then refusal.raise(503, "too many requests are under way") end
+  for _, part in ipairs(self.parts) do
+    local request = part.request
+    request.begin.csr = challenges.masked(request.csr, request.label) or request.begin.csr
+    judge(self, part)
+  end
+  if #self.parts == 0 then authority:count_request(first) end
+  serve(self, first)
+  return {}
+end
+
+--- Begin with a worker's message; may wait.
+---@param authority lest.authority
+---@param base lest.authority.request
+---@return table answer
+function M.begin(authority, base)
+  local self = setmetatable({ authority = authority, base = base, parts = {}, at = 0,
+    said = { statuses = {}, certificates = {}, crls = {} } }, Talk)
+  base.cmc = self
+  local answer = authority:answer_to(base, function() return open(authority, base) end)
+  if answer.status then
+    self.said.statuses = {}
+    self.http_status = nil
+    self:fail({ 0 }, answer, base.refused)
+    return self:close()
+  end
+  return self:next()
+end
+
+return M

@@ -1,0 +1,154 @@
+--- The PKIData of a Full PKI Request (RFC 5272 3.2): read, its signature checked, its controls
+--- sorted. Nothing of it is believed but what the signature covers and a key of a known
+--- certificate, or of a CSR in it, has made.
+local cmc = require "lest.base.cmc"
+local core = require "lest.core"
+local message_module = require "lest.server.wire.message"
+local record = require "lest.server.authority.record"
+local refusal = require "lest.server.wire.refusal"
+
+local M = {}
+
+local SKI <const> = "2.5.29.14"
+
+-- The controls that are processed; another one fails the whole message (RFC 5272 3.2.1.1).
+local ONCE <const> = { transactionId = true, senderNonce = true, recipientNonce = true,
+  dataReturn = true }
+local MANY <const> = { queryPending = true, revokeRequest = true, getCert = true,
+  confirmCertAcceptance = true, lraPOPWitness = true, raIdentityWitness = true }
+
+---@class lest.authority.cmc.message
+---@field message lest.cmc
+---@field certs? lest.cert[] the signer's, and what came along; nil: the key of a request signed
+---@field csrs table<integer, lest.csr> the PKCS#10 requests, by their body parts
+
+local function bad(reason, bodies)
+  refusal.raise(400, reason, { failure = "badRequest", bodies = bodies })
+end
+
+local function unchecked(reason)
+  refusal.raise(400, reason, { failure = "badMessageCheck" })
+end
+
+--- The requests that are of a form that is taken here.
+local function read_requests(message)
+  local csrs, ids = {}, {}
+  for _, request in ipairs(message.requests) do
+    if request.form ~= "tcr" then
+      refusal.raise(400, "requests are taken in the form of PKCS#10 alone",
+        { status_word = "noSupport", bodies = { request.id } })
+    end
+    local csr, err = core.csr.parse(request.der)
+    if not csr then
+      refusal.raise_memory(err)
+      bad(err.message, { request.id })
+    end
+    csrs[request.id] = csr
+    ids[#ids + 1] = request.id
+  end
+  return csrs, ids
+end
+
+--- The key identifier that a CSR says its key has.
+local function key_id_of(csr)
+  for _, extension in ipairs(csr.extensions) do
+    local value = extension.oid == SKI and extension.value
+    if value and #value == value:byte(2) + 2 then return value:sub(3) end
+  end
+end
+
+--- The key of a request has signed (5272 3.2), where it says that it has this identifier.
+local function signed_by_request(message, csrs)
+  local key_id = message.signer.key_id
+  for _, request in ipairs(key_id and message.requests or {}) do
+    if key_id_of(csrs[request.id]) == key_id then return csrs[request.id].spki end
+  end
+end
+
+local function is_signer(cert, signer)
+  if signer.key_id then return cert.ski == signer.key_id end
+  return cert.serial == signer.serial and cert.issuer == signer.issuer
+end
+
+--- Certificates that need not come along: that of the TLS client, one of the ledger.
+local function known_certificate(authority, begin, signer)
+  local leaf = begin.certificate and core.cert.parse(begin.certificate[1])
+  if leaf and is_signer(leaf, signer) then return leaf end
+  if not signer.serial then return nil end
+  for _, row in ipairs(record.rows(authority.ledger, "certificate_find",
+    { serial = signer.serial })) do
+    local cert = core.cert.parse(row.der)
+    if cert and is_signer(cert, signer) then return cert end
+  end
+end
+
+--- The signer's certificate and what came along; nil where the key of a request signed.
+local function check_signature(authority, begin, message, csrs)
+  if not message.signer then unchecked "the message is not signed" end
+  local spki = signed_by_request(message, csrs)
+  local cert = not spki and (message.signer_certificate
+    or known_certificate(authority, begin, message.signer))
+  if not (spki or cert) then unchecked "nobody knows whose signature the message has" end
+  local good, err = message:verify(spki or cert.public_key.der)
+  if not good then
+    refusal.raise_memory(err)
+    unchecked(err.message)
+  end
+  if not cert then return nil end
+  local certs = { cert }
+  for _, other in ipairs(message.certificates) do
+    if other ~= cert and #certs < message_module.CHAIN_MAX then certs[#certs + 1] = other end
+  end
+  return certs
+end
+
+local function check_controls(message)
+  local seen = {}
+  for _, control in ipairs(message.controls) do
+    local name = control.name
+    if not (name and (ONCE[name] or MANY[name])) then
+      bad(("the control %s is not processed here"):format(name or control.oid), { control.id })
+    end
+    if ONCE[name] and seen[name] then bad(name .. " stands twice", { control.id }) end
+    seen[name] = true
+  end
+  local nonce = cmc.find(message, "senderNonce")
+  if nonce and #nonce > 256 then bad("the senderNonce has more than 256 bytes", { 0 }) end
+  if #message.controls == 0 and #message.requests == 0 then bad "the message asks for nothing" end
+end
+
+--- Read the bytes of a request's message; what they are is known before it is judged, so that an
+--- answer can have its nonce.
+---@param der string
+---@return lest.cmc
+function M.parse(der)
+  local message, err = core.cmc.parse(der)
+  if not message then
+    refusal.raise_memory(err)
+    bad(err.message)
+  end
+  if message.kind ~= "request" then bad "the message is a response, not a request" end
+  return message
+end
+
+--- Judge a message, or raise a refusal with what RFC 5272 calls it.
+---@param authority lest.authority
+---@param begin table the worker's message
+---@param message lest.cmc
+---@return lest.authority.cmc.message
+function M.check(authority, begin, message)
+  local csrs, ids = read_requests(message)
+  local certs = check_signature(authority, begin, message, csrs)
+  check_controls(message)
+  -- RFC 5272 6.7: one request without its proof of possession fails them all.
+  for _, id in ipairs(#ids > 1 and ids or {}) do
+    local good, err = csrs[id]:verify()
+    if not good then
+      refusal.raise_memory(err)
+      refusal.raise(400, err.message, { failure = "popFailed", bodies = ids })
+    end
+  end
+  return { message = message, certs = certs, csrs = csrs }
+end
+
+return M

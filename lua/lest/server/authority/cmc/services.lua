@@ -1,0 +1,66 @@
+--- What a message of CMC asks for beside certificates: to revoke one, to get one that was issued,
+--- to confirm one (RFC 5272 6.9 to 6.11, 6.14).
+local core = require "lest.core"
+local record = require "lest.server.authority.record"
+local refusal = require "lest.server.wire.refusal"
+
+local M = {}
+
+-- CRLReason (RFC 5280 5.3.1) as the ledger has it. What is not for good is not taken.
+local REASONS <const> = { [0] = "unspecified", "keyCompromise", nil, "affiliationChanged",
+  "superseded", "cessationOfOperation", [9] = "privilegeWithdrawn" }
+
+--- The ledger's row and the certificate that a control names, or a refusal. One that is there and
+--- one that is not look alike to those whose it is not.
+local function find(authority, named)
+  for _, row in ipairs(record.rows(authority.ledger, "certificate_find",
+    { serial = named.serial })) do
+    local cert = core.cert.parse(row.der)
+    if cert and authority.issuers_by_id[row.issuer]
+      and core.name.equal(cert.issuer_der, named.issuer_der) then
+      return row, cert
+    end
+  end
+end
+
+--- One of the asker's own, whose names it has; an RA of ours has everybody's (RFC 5272 6.11).
+local function find_own(authority, request, named)
+  local row, cert = find(authority, named)
+  local own = request.own and request.principal.certificate
+  local is_own = row and own and (request:is_of_ra()
+    or core.name.equal(cert.subject_der, own.subject_der)
+      and core.san.equal(cert.san_der, own.san_der))
+  if not is_own then
+    refusal.raise(403, "the asker has no such certificate", { failure = "badCertId" })
+  end
+  return row, cert
+end
+
+local function revoke(authority, request, named)
+  local reason = REASONS[named.reason]
+  if not reason then
+    refusal.raise(400, "a certificate is not revoked for this reason", { failure = "badRequest" })
+  end
+  local row = find_own(authority, request, named)
+  if row.revoked_at then return end -- the same request, once more
+  local key, now = { serial = row.serial, issuer = row.issuer }, authority.clock()
+  record.run(authority.ledger, "outbox_add_revoked", { serial = key.serial, issuer = key.issuer,
+    operator = request:who(), now = now })
+  record.run(authority.ledger, "certificate_revoke", { serial = key.serial, issuer = key.issuer,
+    reason = reason, now = now })
+  core.log.write("info", "revoked by its holder", { "id", request.id, "serial", row.serial,
+    "principal", request:who(), "reason", reason })
+end
+
+--- Each by the name of its control: fn(authority, request, value) gives certificates, or raises.
+M.by_name = {
+  revokeRequest = revoke,
+  getCert = function(authority, request, named)
+    return { (select(2, find_own(authority, request, named))) }
+  end,
+  confirmCertAcceptance = function(authority, request, named)
+    find_own(authority, request, named)
+  end,
+}
+
+return M

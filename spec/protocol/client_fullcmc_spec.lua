@@ -1,0 +1,262 @@
+-- The client's Full PKI Requests against a real server, and answers that are lies.
+local cmc = require "support.cmc"
+local core = require "lest.core"
+local est = require "support.est"
+local lest = require "lest"
+local process = require "support.process"
+local raw_server = require "support.raw_server"
+local shell = require "support.shell"
+local support = require "support.server"
+
+local POLICY <const> = [[
+local policy = require "lest.policy"
+return {
+  enroll = function(request)
+    local name = request.csr.subject.CN
+    if name:find "^bad" then return policy.reject "not this one" end
+    if name:find "^wait" and #request.approvals == 0 then
+      return policy.pending { "wait for it", retry_after = "1s" }
+    end
+    return policy.approve { subject = request.csr.subject, san = request.csr.san }
+  end,
+  reenroll = policy.renew {},
+}
+]]
+
+describe("client:fullcmc", function()
+  local server, device, key
+
+  local function client_of(options)
+    local all = { url = server.url, trust = server.root, notify = function() end }
+    for name, value in pairs(options or {}) do all[name] = value end
+    return lest.client(all)
+  end
+
+  local function me(options)
+    options = options or {}
+    options.cert, options.key = device, key
+    return client_of(options)
+  end
+
+  setup(function()
+    server = support.start { policy = POLICY, config = function(text)
+      text = text:gsub("%-%- fullcmc = true", "fullcmc = true", 1)
+      return (text:gsub('names = "principal"', 'names = "policy"', 1))
+    end }
+    local secret = server:credential "device01"
+    key = core.key.generate "ec:P-256"
+    device = assert(client_of({ username = "device01", password = secret }):enroll { key = key,
+      subject = "CN=device01" })
+  end)
+
+  teardown(function() server:stop() end)
+
+  it("5272-4.2-a 5272-3.2-f renews, by the certificate that the client has", function()
+    local fresh = core.key.generate "ec:P-256"
+    local got = assert(me():fullcmc { requests = { { key = fresh } } })
+    assert.equal(fresh:public_der(), got[1].public_key.der)
+    assert.equal(device.subject, got[1].subject)
+    assert.same({}, got.errors)
+    assert.equal("response", got.message.kind)
+    local row = server:sql("SELECT operation, renews FROM certificates WHERE serial = '"
+      .. got[1].serial .. "'")
+    assert.equal("fullcmc|" .. device.serial, row)
+  end)
+
+  it("5272-3.2-b 5272-3.2-d enrolls, signed by the new key, as whom HTTP proves", function()
+    local fresh = core.key.generate "ec:P-256"
+    local client = client_of { username = "device02", password = server:credential "device02" }
+    local got = assert(client:fullcmc { requests = { { key = fresh, subject = "CN=device02" } } })
+    assert.equal("CN=device02", tostring(got[1].subject))
+    local _, err = client_of():fullcmc { requests = { { key = fresh, subject = "CN=x" } } }
+    assert.equal("unauthenticated", err.code)
+    assert.equal(4, err.exit_code)
+  end)
+
+  it("says of each request what became of it, and fails where nothing came of any", function()
+    local client = client_of { username = "device03", password = server:credential("device03",
+      { "--reusable" }) }
+    local keys = {}
+    for i = 1, 2 do keys[i] = core.key.generate "ec:P-256" end
+    local got = assert(client:fullcmc { requests = { { key = keys[1], subject = "CN=bad" },
+      { key = keys[2], subject = "CN=good" } } })
+    assert.is_nil(got[1])
+    assert.equal("refused", got.errors[1].code)
+    assert.matches("badRequest: not this one", got.errors[1].reason)
+    assert.equal("CN=good", tostring(got[2].subject))
+    local none, err = client:fullcmc { requests = { { key = keys[1], subject = "CN=bad" } } }
+    assert.is_nil(none)
+    assert.same({ "refused", 403, 7 }, { err.code, err.status, err.exit_code })
+    assert.matches("not this one", err.reason)
+  end)
+
+  it("5272-6.13-b 5272-6.6-a waits for what is pending, and asks again by its token", function()
+    local client = client_of { username = "device04", password = server:credential "device04" }
+    local fresh = core.key.generate "ec:P-256"
+    local _, err = client:fullcmc { requests = { { key = fresh, subject = "CN=wait4" } } }
+    assert.same({ "pending", 202, 1 }, { err.code, err.status, err.retry_after })
+    local row = server:sql "SELECT id FROM pending WHERE operation = 'fullcmc'"
+    process.must { server.lest, "pending", "approve", row, "--config", server.dir .. "/server.lua" }
+    local got = assert(client:fullcmc { requests = { { key = fresh, subject = "CN=wait4" } },
+      wait = "20s" })
+    assert.equal("CN=wait4", tostring(got[1].subject))
+  end)
+
+  it("5272-6.11-a asks for other things by controls, such as to revoke its own", function()
+    local old = assert(me():fullcmc { requests = { { key = core.key.generate "ec:P-256" } } })[1]
+    local control = { name = "revokeRequest", value = { issuer_der = old.issuer_der,
+      serial = old.serial, reason = 4 } }
+    assert(me():fullcmc { controls = { control } })
+    assert.equal("superseded", server:sql(
+      "SELECT revocation_reason FROM certificates WHERE serial = '" .. old.serial .. "'"))
+    control.value.serial = "0badc0de"
+    local _, err = me():fullcmc { controls = { control } }
+    assert.equal("refused", err.code)
+    assert.matches("^badCertId", err.reason)
+  end)
+
+  it("7030-4.3.2-f sends a finished message, and tells what its answer says", function()
+    local csr = assert(core.csr.build { key = core.key.generate "ec:P-256",
+      subject = "CN=device01" })
+    local answer = assert(me():cmc(cmc.request { key = key, cert = device, csrs = { csr } }))
+    assert.equal(csr.spki, answer.certificates[1].public_key.der)
+    local none, err = me():cmc(cmc.request { key = key, cert = device,
+      controls = { { id = 7, oid = "1.2.3", values = { "\5\0" } } } })
+    assert.is_nil(none)
+    assert.matches("^badRequest: the control 1.2.3", err.reason)
+    assert.same({ 7 }, err.answer.message.controls[1].value.bodies)
+  end)
+
+  it("7030-4.3.2-e tells a server without fullcmc from one that refuses", function()
+    local _, err = client_of({ label = "none" }):fullcmc { sign = { key = key, cert = device } }
+    assert.equal("http", err.code)
+    assert.equal(404, err.status)
+  end)
+
+  it("has a command", function()
+    local folder <close> = setmetatable({ path = process.folder() }, { __close = function(self)
+      os.execute("rm -r " .. self.path)
+    end })
+    assert(device:save(folder.path .. "/device.pem"))
+    assert(key:save(folder.path .. "/device.key"))
+    local out = shell.lest("fullcmc", server.url, "--trust", server.root, "--cert",
+      folder.path .. "/device.pem", "--key", folder.path .. "/device.key", "--new-key", "ec:P-256",
+      "--key-out", folder.path .. "/next.key", "--out", folder.path .. "/next.pem")
+    assert.equal(0, out.code, out.err)
+    local cert = core.cert.load(folder.path .. "/next.pem")
+    assert.equal(core.key.load(folder.path .. "/next.key"):public_der(), cert.public_key.der)
+    process.write(folder.path .. "/message.der", cmc.request { key = key, cert = device,
+      csrs = { (core.csr.build { key = key, subject = "CN=other" }) } })
+    out = shell.lest("fullcmc", server.url, "--trust", server.root, "--message",
+      folder.path .. "/message.der")
+    assert.equal(7, out.code)
+    assert.matches("the names of the request are not those", out.err)
+    out = shell.lest("fullcmc", server.url, "--trust", server.root)
+    assert.equal(2, out.code)
+  end)
+end)
+
+describe("an answer of CMC", function()
+  local world, signer, stranger
+
+  setup(function()
+    world = est.world()
+    signer = world.pki:issue("signer", { by = world.root,
+      ext = "extendedKeyUsage = 1.3.6.1.5.5.7.3.27" })
+    stranger = world.pki:root "stranger"
+  end)
+  teardown(function() world:close() end)
+
+  -- A PKIResponse as bytes of HTTP. how: status, entity (who signs), controls, sent (a request).
+  local function response(how)
+    local entity = how.entity or signer
+    local controls = {}
+    for i, control in ipairs(how.controls) do
+      controls[i] = { id = i, name = control[1], value = control[2] }
+    end
+    local bytes = how.bytes or assert(core.cmc.sign { kind = "response",
+      key = core.key.load(entity.key), cert = entity.cert, certificates = how.certificates
+        or { entity.cert },
+      content = assert(core.cmc.content { kind = "response", controls = controls }) })
+    return raw_server.http(how.status or 200, {
+      ["Content-Type"] = "application/pkcs7-mime; smime-type=CMC-response" },
+      core.est.body_encode(bytes))
+  end
+
+  local SUCCESS <const> = { "statusInfoV2", { status = "success", bodies = { 0 } } }
+
+  local function ask(how)
+    local server <close> = world:serve()
+    server:answer(response(how))
+    server:answer(est.cacerts { world.root.cert })
+    local client <close> = world:client(server)
+    return client:cmc(cmc.request { key = world.key, cert = world.device.cert,
+      controls = how.asked or { { name = "senderNonce", value = cmc.NONCE },
+        { name = "transactionId", value = "\1" } } })
+  end
+
+  local RIGHT <const> = { SUCCESS, { "recipientNonce", cmc.NONCE }, { "transactionId", "\1" } }
+
+  it("is believed where signature, nonce and transaction are right", function()
+    assert(ask { controls = RIGHT })
+  end)
+
+  for what, how in pairs {
+    ["another nonce"] = { pattern = "recipientNonce is not that", controls = { SUCCESS,
+      { "recipientNonce", ("x"):rep(16) }, { "transactionId", "\1" } } },
+    ["no nonce"] = { pattern = "recipientNonce is not that", controls = { SUCCESS,
+      { "transactionId", "\1" } } },
+    ["another transaction"] = { pattern = "transactionId is not that", controls = { SUCCESS,
+      { "recipientNonce", cmc.NONCE }, { "transactionId", "\2" } } },
+    ["a stranger's signature"] = { pattern = "signer's certificate is not accepted",
+      entity = "stranger" },
+    ["the signature of a certificate for something else"] = { pattern = "for no answers of CMC",
+      entity = "device" },
+    ["no certificate of the signer"] = { pattern = "certificate is not with it",
+      certificates = {} },
+  } do
+    it("5272-6.6-c 5272-4.2-b is not believed with " .. what, function()
+      how.entity = how.entity == "stranger" and stranger or how.entity == "device" and world.device
+        or nil
+      how.controls = how.controls or RIGHT
+      local answer, err = ask(how)
+      assert.is_nil(answer)
+      assert.equal("trust", err.code)
+      assert.equal(3, err.exit_code)
+      assert.matches(how.pattern, err.message)
+    end)
+  end
+
+  it("is not believed where its content was changed", function()
+    local content = assert(core.cmc.content { kind = "response", controls = {
+      { id = 1, name = "statusInfoV2", value = { status = "failed", failure = "badAlg",
+        bodies = { 0 }, text = "aaaa" } } } })
+    local bytes = assert(core.cmc.sign { kind = "response", key = core.key.load(signer.key),
+      cert = signer.cert, content = content, certificates = { signer.cert } })
+    local _, err = ask { bytes = (bytes:gsub("aaaa", "bbbb")), controls = {}, status = 400 }
+    assert.equal("trust", err.code)
+    assert.matches("content is not what was signed", err.message)
+  end)
+
+  it("5272-6.1-b 5272-6.1.1-c is a failure where any status is, and a success without any",
+    function()
+      local failed = { "statusInfo", { status = "noSupport", bodies = { 1 } } }
+      local _, err = ask { controls = { SUCCESS, failed, table.unpack(RIGHT, 2) } }
+      assert.equal("refused", err.code)
+      assert(ask { controls = { table.unpack(RIGHT, 2) } })
+    end)
+
+  it("7030-4.3.2-f is read by every call: why it failed, and a failure in a 200", function()
+    local failed = { { "statusInfoV2", { status = "failed", failure = "popFailed", bodies = { 1 },
+      text = "the proof is wrong" } } }
+    for status, code in pairs { [400] = "http", [403] = "refused", [200] = "refused" } do
+      local server <close> = world:serve()
+      server:answer(response { status = status, controls = failed })
+      local client <close> = world:client(server)
+      local _, err = client:enroll(assert(core.csr.build { key = world.key, subject = "CN=x" }))
+      assert.equal(code, err.code)
+      assert.equal("popFailed: the proof is wrong", err.reason)
+      assert.equal(status, err.status)
+    end
+  end)
+end)

@@ -1,0 +1,316 @@
+-- fullcmc (RFC 7030 4.3, RFC 5272, 5273, 5274, 6402), as a client sees it.
+local cmc = require "support.cmc"
+local core = require "lest.core"
+local der = require "support.der"
+local pki = require "support.pki"
+local process = require "support.process"
+local support = require "support.server"
+
+local POLICY <const> = [[
+local policy = require "lest.policy"
+return {
+  enroll = function(request)
+    local name = request.csr.subject.CN
+    if name:find "^bad" then return policy.reject "not this one" end
+    if name:find "^wait" and #request.approvals == 0 then
+      return policy.pending { "wait for it", retry_after = "20s" }
+    end
+    return policy.approve { subject = request.csr.subject, san = request.csr.san }
+  end,
+  reenroll = policy.renew {},
+}
+]]
+
+local function offered(text)
+  text = text:gsub("%-%- fullcmc = true", "fullcmc = true", 1)
+  return (text:gsub('names = "principal"', 'names = "policy"', 1))
+end
+
+describe("fullcmc", function()
+  local server, device, ca, ra
+
+  -- A certificate of the server's, and its key.
+  local function enrolled(name)
+    local path = server:enroll(name)
+    return { cert = core.cert.load(path),
+      key = core.key.load(server.folder .. "/" .. name .. ".key") }
+  end
+
+  local function new_csr(name, plan)
+    plan = plan or {}
+    plan.key, plan.subject = plan.key or core.key.generate "ec:P-256", plan.subject or "CN=" .. name
+    return assert(core.csr.build(plan)), plan.key
+  end
+
+  local function post(what, ...)
+    what.cert = what.cert or not what.key_id and device.cert or nil
+    what.key = what.key or device.key
+    return cmc.post(server, cmc.request(what), ...)
+  end
+
+  local function failed(said, failure, bodies, status)
+    assert.equal(status or 400, said.status, said.body)
+    assert.equal("application/pkcs7-mime; smime-type=CMC-response", said.headers["content-type"],
+      said.body)
+    assert.equal(1, #said.statuses)
+    assert.same({ "failed", failure, bodies },
+      { said.statuses[1].status, said.statuses[1].failure, said.statuses[1].bodies })
+  end
+
+  setup(function()
+    server = support.start { policy = POLICY, config = function(text)
+      text = offered(text)
+      text = text:gsub("profiles = {", [[profiles = {
+        ra = { lifetime = "90d", keys = { "ec:P-256" }, names = "policy",
+          eku = { "clientAuth", "cmcRA" } },]], 1)
+      return (text:gsub("labels = {", [[labels = {
+        ra = { policy = "policy.lua", profile = "ra", auth = { "basic" } },
+        off = { policy = "policy.lua", profile = "device" },]], 1))
+    end }
+    ca = core.cert.load(server.root)
+    device = enrolled "device01"
+  end)
+
+  teardown(function() server:stop() end)
+
+  it("7030-4.3.2-a 5272-4.2-c 5272-6.6-b renews by the certificate that signs, and says so signed",
+    function()
+      local csr = new_csr "device01"
+      local said = post { csrs = { csr } }
+      assert.equal(200, said.status, said.body)
+      assert.equal("application/pkcs7-mime; smime-type=CMC-response", said.headers["content-type"])
+      assert.equal("response", said.message.kind)
+      assert.same({ { status = "success", bodies = { 1 } } }, said.statuses)
+      local cert = said.message.certificates[1]
+      assert.equal(csr.spki, cert.public_key.der)
+      assert.equal(device.cert.subject, cert.subject)
+      assert.equal(device.cert.serial, server:sql(
+        "SELECT renews FROM certificates WHERE serial = '" .. cert.serial .. "'"))
+      local found = {}
+      for _, each in ipairs(said.message.certificates) do found[each.fingerprint] = true end
+      assert.is_true(found[ca.fingerprint])
+      local signer = said.message.signer_certificate
+      assert.is_true(said.message:verify(signer.public_key.der))
+      assert.same({ "cmcCA" }, signer.eku)
+      local store = assert(core.store.new { anchors = { ca } })
+      assert(store:verify(signer, {}))
+      assert.equal("\x2a", cmc.find(said.message, "transactionId"))
+      assert.equal(cmc.NONCE, cmc.find(said.message, "recipientNonce"))
+      local nonce = cmc.find(said.message, "senderNonce")
+      assert.is_true(#nonce >= 16 and nonce ~= cmc.NONCE)
+    end)
+
+  it("5272-6.1.1-a decides each request of several by itself, and records each", function()
+    local ra_name = "reg01"
+    ra = ra or (function()
+      local secret = server:credential(ra_name)
+      local csr = server:csr(ra_name)
+      local status, body = server:post("/ra/simpleenroll", csr, "-u", ra_name .. ":" .. secret)
+      assert.equal(200, status, body)
+      return { cert = support.issued(body), key = core.key.load(server.folder .. "/reg01.key") }
+    end)()
+    local first, second, third = new_csr "sensor1", new_csr "bad2", new_csr "sensor3"
+    local said = post { key = ra.key, cert = ra.cert, csrs = { first, second, third } }
+    assert.equal(200, said.status, said.body)
+    assert.same({ { status = "success", bodies = { 1 } },
+      { status = "failed", failure = "badRequest", bodies = { 2 }, text = "not this one" },
+      { status = "success", bodies = { 3 } } }, said.statuses)
+    local names = {}
+    for i = 1, 2 do names[tostring(said.message.certificates[i].subject)] = true end
+    assert.same({ ["CN=sensor1"] = true, ["CN=sensor3"] = true }, names)
+    assert.equal("approve|reject|approve", server:sql([[
+      SELECT group_concat(verdict, '|') FROM (SELECT verdict FROM requests
+      WHERE operation = 'fullcmc' ORDER BY seq DESC LIMIT 3)]]))
+  end)
+
+  it("7030-4.3.2-c 7030-4.3.2-d 5272-3.2-a refuses with 4xx and a signed status", function()
+    local csr = new_csr "bad1"
+    local said = post { key = ra.key, cert = ra.cert, csrs = { csr } }
+    failed(said, "badRequest", { 1 }, 403)
+    assert.is_true(said.message:verify(said.message.signer_certificate.public_key.der))
+    assert.equal(cmc.NONCE, cmc.find(said.message, "recipientNonce"))
+  end)
+
+  it("5272-3.2.1.3.4-b does not believe what was changed, or signed by a stranger", function()
+    local bytes = cmc.request { key = device.key, cert = device.cert,
+      csrs = { (new_csr "device01") } }
+    local changed = bytes:sub(1, -4) .. string.char(bytes:byte(-3) ~ 1) .. bytes:sub(-2)
+    failed(cmc.post(server, changed), "badMessageCheck", { 0 })
+    local other = core.key.generate "ec:P-256"
+    failed(post { key = other, csrs = { (new_csr "device01") } }, "badMessageCheck", { 0 })
+    failed(post { key = other, key_id = ("x"):rep(20), csrs = { (new_csr "device01") },
+      certificates = {} }, "badMessageCheck", { 0 })
+    local made <close> = pki.new()
+    local root = made:root "stranger"
+    local stranger = made:issue("device01", { by = root, ext = "extendedKeyUsage = clientAuth" })
+    failed(post { key = core.key.load(stranger.key), cert = stranger.cert,
+      csrs = { (new_csr "device01") } }, "badRequest", { 0 }, 403)
+    assert.equal(0, #server:logged "request failed")
+  end)
+
+  it("finds the signer's certificate in the ledger where it does not come along", function()
+    local said = post { csrs = { (new_csr "device01") }, certificates = {} }
+    assert.equal(200, said.status, said.body)
+  end)
+
+  it("5272-3.2-c takes what the new key signs, where TLS or HTTP tell who asks", function()
+    local key = core.key.generate "ec:P-256"
+    local csr, key_id = cmc.csr_with_key_id { key = key, subject = "CN=device02" }
+    local what = { key = key, key_id = key_id, csrs = { csr }, certificates = {} }
+    local said = post(what)
+    failed(said, "badIdentity", { 0 }, 401)
+    assert.matches("Basic", said.headers["www-authenticate"])
+    said = post(what, "-u", "device02:" .. server:credential "device02")
+    assert.equal(200, said.status, said.body)
+    assert.equal(csr.spki, said.message.certificates[1].public_key.der)
+  end)
+
+  it("7030-4.3.1-a refuses what is no Full PKI Request", function()
+    failed(post { controls = {} }, "badRequest", { 0 })
+    for _, bytes in ipairs { (new_csr "device01"):der(), assert(core.pkcs7.encode { ca }),
+      "garbage",
+      assert(core.cmc.sign { kind = "response", key = device.key, cert = device.cert,
+        content = core.cmc.content { kind = "response" } }) } do
+      failed(cmc.post(server, bytes), "badRequest", { 0 })
+    end
+  end)
+
+  it("5272-3.2.1.1-a 6402-2.6-c fails the whole for a control that it does not process", function()
+    local csr = new_csr "device01"
+    local before = server:sql "SELECT count(*) FROM requests"
+    for _, control in ipairs { { id = 7, oid = "1.2.3.4", values = { der.utf8 "x" } },
+      { id = 7, name = "responseBody", value = { 1 } },
+      { id = 7, name = "encryptedPOP", value = der.utf8 "x" } } do
+      failed(post { csrs = { csr }, controls = { control } }, "badRequest", { 7 })
+    end
+    assert.equal(before, server:sql "SELECT count(*) FROM requests")
+  end)
+
+  it("5272-3.2.1-b 5274-4-b has no support for requests of other forms, and says so", function()
+    local function of(request)
+      local content = der.seq(der.seq(), der.seq(request), der.seq(), der.seq())
+      return cmc.post(server, assert(core.cmc.sign { kind = "request", key = device.key,
+        cert = device.cert, content = content }))
+    end
+    for _, request in ipairs { der.tlv(0xa2, der.int(8), der.oid "1.2.3", der.utf8 "x"),
+      der.tlv(0xa1, der.seq(der.int(8), der.seq())) } do
+      local said = of(request)
+      assert.equal(400, said.status)
+      assert.same({ status = "noSupport", bodies = { 8 } },
+        { status = said.statuses[1].status, bodies = said.statuses[1].bodies })
+    end
+  end)
+
+  it("5272-6.7-a 5274-8-a fails all requests where one lacks its proof of possession", function()
+    local good = new_csr "device01"
+    local raw = assert(core.csr.build { key = core.key.generate "ec:P-256", subject = "CN=device01",
+      raw = { sign_with = core.key.generate "ec:P-256" } })
+    local said = post { requests = { { id = 1, csr = good:der() }, { id = 2, csr = raw } } }
+    failed(said, "popFailed", { 1, 2 })
+    failed(post { requests = { { id = 5, csr = raw } } }, "popFailed", { 5 })
+  end)
+
+  it("6402-2.4-a renews no other names than the signer's own", function()
+    failed(post { csrs = { (new_csr "device77") } }, "badRequest", { 0 }, 403)
+  end)
+
+  it("5272-3.1-c refuses an extension that it cannot write and the client cannot do without",
+    function()
+      local unknown = { oid = "1.2.3.4", critical = true, value = der.utf8 "x" }
+      failed(post { csrs = { (new_csr("device01", { extensions = { unknown } })) } },
+        "unsupportedExt", { 1 })
+    end)
+
+  it("5272-6.4-a gives back the data that is to be returned", function()
+    local said = post { csrs = { (new_csr "device01") },
+      controls = { { name = "dataReturn", value = "\0\1\2" } } }
+    assert.equal("\0\1\2", cmc.find(said.message, "dataReturn"))
+    assert.is_nil(cmc.find(said.message, "recipientNonce"))
+  end)
+
+  it("gives the same certificate again where the answer was lost", function()
+    local csr = new_csr "device01"
+    local first = post { csrs = { csr } }
+    local again = post { csrs = { csr } }
+    assert.equal(first.message.certificates[1], again.message.certificates[1])
+  end)
+
+  it("7030-4.3.2-g 5272-6.13-a lets a request wait, and be asked for by its token", function()
+    local csr = new_csr "wait1"
+    local function wait(what)
+      what.key, what.cert = ra.key, ra.cert
+      local said = post(what)
+      assert.equal(202, said.status, said.body)
+      assert.equal("20", said.headers["retry-after"])
+      assert.equal("pending", said.statuses[1].status)
+      return said.statuses[1]
+    end
+    local first = wait { csrs = { csr } }
+    assert.same({ { 1 }, "wait for it" }, { first.bodies, first.text })
+    local poll = { { name = "queryPending", value = first.token },
+      { name = "transactionId", value = "\x2a" } }
+    local second = wait { controls = poll }
+    assert.same({ first.token, first.time, { 101 } }, { second.token, second.time, second.bodies })
+    -- nobody else's
+    failed(post { controls = { { name = "queryPending", value = first.token } } }, "badIdentity",
+      { 101 }, 403)
+    failed(post { controls = { { name = "queryPending", value = "none" } } }, "badRequest", { 101 })
+    process.must { server.lest, "pending", "approve", first.token, "--config",
+      server.dir .. "/server.lua" }
+    local said = post { key = ra.key, cert = ra.cert, controls = poll }
+    assert.equal(200, said.status, said.body)
+    assert.equal(csr.spki, said.message.certificates[1].public_key.der)
+  end)
+
+  it("5272-6.11-b 5272-6.11-c revokes the asker's own certificates, and no others", function()
+    local old = post({ csrs = { (new_csr "device01") } }).message.certificates[1]
+    local function revoke(cert, what)
+      what = what or {}
+      what.controls = { { id = 9, name = "revokeRequest", value = { issuer_der = cert.issuer_der,
+        serial = cert.serial, reason = 1 } } }
+      return post(what)
+    end
+    local other = enrolled "device03"
+    failed(revoke(other.cert), "badCertId", { 9 }, 403)
+    assert.same({ { status = "success", bodies = { 9 } } }, revoke(old).statuses)
+    assert.equal("keyCompromise", server:sql(
+      "SELECT revocation_reason FROM certificates WHERE serial = '" .. old.serial .. "'"))
+    assert.equal(200, revoke(old).status)
+    assert.equal(200, revoke(other.cert, { key = ra.key, cert = ra.cert }).status)
+    -- What is revoked signs nothing more.
+    failed(post { key = other.key, cert = other.cert, csrs = { (new_csr "device03") } },
+      "badRequest", { 0 }, 403)
+  end)
+
+  it("5272-6.14-c gives a certificate of the asker's, and notes that one was accepted", function()
+    local named = { issuer_der = device.cert.issuer_der, serial = device.cert.serial }
+    local said = post { controls = { { name = "getCert", value = named },
+      { name = "confirmCertAcceptance", value = named } } }
+    assert.equal(200, said.status, said.body)
+    assert.equal(device.cert, said.message.certificates[1])
+    assert.same({ "success", "success" }, { said.statuses[1].status, said.statuses[2].status })
+    named.serial = "0badc0de"
+    failed(post { controls = { { name = "getCert", value = named } } }, "badCertId", { 101 }, 403)
+  end)
+
+  it("5272-6.8-a 6402-2.5-a 6402-2.12-a takes an RA's word from an RA alone", function()
+    failed(post { csrs = { (new_csr "device01") }, controls = { { name = "lraPOPWitness",
+      value = { 1 } } } }, "popFailed", { 101 }, 403)
+    failed(post { csrs = { (new_csr "device01") }, controls = { { name = "raIdentityWitness",
+      value = { 1 } } } }, "badRequest", { 101 }, 403)
+    local said = post { key = ra.key, cert = ra.cert, csrs = { (new_csr "sensor9") },
+      controls = { { name = "raIdentityWitness", value = { 1 } },
+        { name = "lraPOPWitness", value = { 1 } } } }
+    assert.equal(200, said.status, said.body)
+  end)
+
+  it("7030-4.3-a 7030-3.2.2-e is offered where the label says so, and by POST", function()
+    local status, body = server:curl("/off/fullcmc", "--data-binary", "x", "-H",
+      "Content-Type: application/pkcs7-mime")
+    assert.same({ 404, "the operation 'fullcmc' is not offered here\n" }, { status, body })
+    local wrong, _, headers = server:curl "/fullcmc"
+    assert.same({ 405, "POST" }, { wrong, headers.allow })
+    status = server:curl("/fullcmc", "--data-binary", "x", "-H", "Content-Type: application/pkcs10")
+    assert.equal(415, status)
+  end)
+end)
