@@ -90,6 +90,24 @@ static enum lest_status put_request(lua_State *L, int i, struct lest_buf *out, s
 
 static const char *const kinds[] = { "request", "response", NULL };
 
+/* cmc.request_sequence{ { id =, csr = }, ... } -> the DER that an identity proof is over (RFC 5272 6.2.1) */
+static int request_sequence(lua_State *L)
+{
+    struct lest_error err;
+    enum lest_status status = LEST_OK;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lua_settop(L, 1);
+    lua_newtable(L);
+    lua_insert(L, 1);
+    lua_setfield(L, 1, "requests");
+    struct pki_bytes run = to_run(L, "requests", put_request, &status, &err);
+    if (status)
+        return lestL_fail(L, &err);
+    struct lest_buf *out = lestL_buf(L, PKI_CMC_MAX);
+    pki_der_put(out, PKI_DER_SEQUENCE, run.data, run.len);
+    return lestL_push_buf(L, out);
+}
+
 /* cmc.content{ kind =, controls =, requests = } -> the DER of PKIData or PKIResponse, to be signed */
 static int content(lua_State *L)
 {
@@ -325,9 +343,13 @@ static const struct lestL_class class = {
 
 int lestL_open_cmc(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        { "parse", parse }, { "content", content }, { "sign", sign }, { NULL, NULL }
-    };
+    static const luaL_Reg functions[] = { { "parse", parse },
+                                          { "request_sequence", request_sequence },
+                                          { "content", content },
+                                          { "sign", sign },
+                                          { "witness", lestL_cmc_witness },
+                                          { "read_witness", lestL_cmc_read_witness },
+                                          { NULL, NULL } };
     lestL_class_register(L, &class);
     luaL_newlib(L, functions);
     return 1;

@@ -289,3 +289,27 @@ enum lest_status lestL_put_cmc_control(lua_State *L, uint32_t id, struct lest_bu
     lua_pop(L, 1);
     return check_written(out, mark, type, err);
 }
+
+int lestL_cmc_witness(lua_State *L)
+{
+    struct pki_bytes witness;
+    witness.data = (const uint8_t *)luaL_checklstring(L, 1, &witness.len);
+    struct lest_buf *out = lestL_buf(L, 2 * PKI_CMC_WITNESS_MAX);
+    pki_cmc_put_witness(out, witness);
+    return lestL_push_buf(L, out);
+}
+
+int lestL_cmc_read_witness(lua_State *L)
+{
+    struct lest_error err;
+    struct pki_der_doc doc = { .noun = "CMC", .malformed = LEST_E_CMC_MALFORMED, .err = &err };
+    struct pki_der in;
+    struct pki_cmc_value value;
+    size_t len;
+    const char *der = luaL_checklstring(L, 1, &len);
+    pki_der_open(&in, &doc, der, len);
+    if (!pki_cmc_read_value(&in, PKI_CMC_MAC, &value) || !pki_der_end(&in, "a witness"))
+        return lestL_fail(L, &err);
+    push_mac(L, &value);
+    return 1;
+}

@@ -15,4 +15,8 @@ void lestL_push_cmc_control(lua_State *L, const struct pki_cmc_control *control)
 enum lest_status lestL_put_cmc_control(lua_State *L, uint32_t id, struct lest_buf *out,
                                        struct lest_error *err) LEST_MUST_USE;
 
+/** cmc.witness(bytes) -> DER, and cmc.read_witness(DER) -> { digest =, mac =, witness = } | nil, err */
+int lestL_cmc_witness(lua_State *L);
+int lestL_cmc_read_witness(lua_State *L);
+
 #endif

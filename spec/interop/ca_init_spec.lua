@@ -28,8 +28,8 @@ describe("lest ca init", function()
     assert.equal("", result.err)
     assert.equal(0, result.code)
     assert.equal("ca.key 600\nca.pem 644\ncmc.key 600\ncmc.pem 644\n"
-      .. "ledger 700\npolicy.lua 644\n"
-      .. "server.key 600\nserver.lua 644\nserver.pem 644\n", inside("stat -c '%n %a' * | LC_ALL=C sort").out)
+      .. "ledger 700\npolicy.lua 644\nserver.key 600\nserver.lua 644\nserver.pem 644\n",
+      inside("stat -c '%n %a' * | LC_ALL=C sort").out)
     assert.equal(0, verify "-purpose sslserver -verify_hostname est.example.com")
     assert.equal(0, verify "-verify_ip 2001:db8::1")
     assert.equal(0, verify "-verify_ip 192.0.2.7")

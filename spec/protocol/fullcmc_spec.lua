@@ -65,6 +65,8 @@ describe("fullcmc", function()
           eku = { "clientAuth", "cmcRA" } },]], 1)
       return (text:gsub("labels = {", [[labels = {
         ra = { policy = "policy.lua", profile = "ra", auth = { "basic" } },
+        asks = { policy = "policy.lua", profile = "device", fullcmc = true,
+          renews = { "asks", "default" }, csrattrs = { "serialNumber" }, csrattrs_enforced = true },
         off = { policy = "policy.lua", profile = "device" },]], 1))
     end }
     ca = core.cert.load(server.root)
@@ -220,6 +222,17 @@ describe("fullcmc", function()
       failed(post { csrs = { (new_csr("device01", { extensions = { unknown } })) } },
         "unsupportedExt", { 1 })
     end)
+
+  it("refuses what lacks the attributes that the label asks for, in its answer", function()
+    local path = server:file("lacks.cmc", core.est.body_encode(cmc.request { key = device.key,
+      cert = device.cert, csrs = { (new_csr "device01") } }, 64))
+    local status, body = server:curl("/asks/fullcmc", "-H", "Content-Type: application/pkcs7-mime",
+      "--data-binary", "@" .. path)
+    assert.equal(403, status)
+    local said = assert(core.cmc.parse(core.base64.decode(body))).controls[1].value
+    assert.same({ "failed", "badRequest", { 1 } }, { said.status, said.failure, said.bodies })
+    assert.matches("lacks what /csrattrs asks for: the attribute serialNumber", said.text)
+  end)
 
   it("5272-6.4-a gives back the data that is to be returned", function()
     local said = post { csrs = { (new_csr "device01") },

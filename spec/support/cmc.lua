@@ -48,6 +48,31 @@ function M.find(message, name)
   return (helpers.find(message, name))
 end
 
+local function unhex(text)
+  return (text:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
+end
+
+--- HMAC-SHA-256 under the hash of a secret.
+function M.witness(secret, over)
+  return assert(core.secret.hmac_sha256(unhex(core.secret.sha256(secret)), over))
+end
+
+--- The controls of an identity proof by a secret of a name over CSRs, and more controls.
+function M.identity(name, secret, csrs, more)
+  local requests = {}
+  for i, csr in ipairs(csrs) do requests[i] = { id = i, csr = csr:der() } end
+  local controls = { { name = "identification", value = name }, { name = "identityProofV2",
+    value = { witness = M.witness(secret .. name, assert(core.cmc.request_sequence(requests))) } } }
+  for _, control in ipairs(more or {}) do controls[#controls + 1] = control end
+  return controls
+end
+
+--- An attribute that links a CSR to an identity proof.
+function M.link(secret, random)
+  return { oid = "1.3.6.1.5.5.7.7.33",
+    values = { assert(core.cmc.witness(M.witness(secret, random))) } }
+end
+
 --- A CSR that says what its key's identifier is, and that.
 function M.csr_with_key_id(plan)
   local key_id = ("k"):rep(20)

@@ -103,6 +103,12 @@ static void put_mac(struct lest_buf *out, const struct pki_cmc_value *value)
     pki_der_put_close(out, mark);
 }
 
+void pki_cmc_put_witness(struct lest_buf *out, struct pki_bytes witness)
+{
+    const struct pki_cmc_value value = { .bytes = witness };
+    put_mac(out, &value);
+}
+
 static void put_value(struct lest_buf *out, unsigned number, enum pki_cmc_type type,
                       const struct pki_cmc_value *value)
 {

@@ -4,7 +4,7 @@
 
 #include "pki/asn1/oid.h"
 
-enum { PKI_CMC_BODIES_MAX = 64 };
+enum { PKI_CMC_BODIES_MAX = 64, PKI_CMC_WITNESS_MAX = 1024 };
 
 /** X(enumerator, number below id-cmc, name, type). The value of a control of type RAW is passed on as it
  *  is. */
@@ -132,5 +132,9 @@ bool pki_cmc_read_value(struct pki_der *in, enum pki_cmc_type type, struct pki_c
  *  Failures are kept in out. */
 void pki_cmc_put_control(struct lest_buf *out, uint32_t id, unsigned number,
                          const struct pki_cmc_value *value);
+
+/** Append a keyed hash, of SHA-256 and HMAC with it, as the attribute popLinkWitnessV2 of a CSR has it (RFC
+ *  5272 6.3.1). */
+void pki_cmc_put_witness(struct lest_buf *out, struct pki_bytes witness);
 
 #endif

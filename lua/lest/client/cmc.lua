@@ -138,6 +138,36 @@ local function add_key_id(plan, key_id)
   plan.extensions = extensions
 end
 
+local WITNESS <const> = "1.3.6.1.5.5.7.7.33" -- popLinkWitnessV2
+local RANDOM_BYTES <const> = 64 -- RFC 5272 6.3.1.1: 512 bits
+
+local function unhex(text)
+  return (text:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
+end
+
+-- The keyed hash over something, under the hash of a secret (5272 6.2.1, 6.3.1).
+local function witness(secret, over)
+  return assert(core.secret.hmac_sha256(unhex(assert(core.secret.sha256(secret))), over))
+end
+
+-- What links a request to the identity proof.
+local function add_link(plan, identity)
+  local attributes = table.move(plan.attributes or {}, 1, #(plan.attributes or {}), 1, {})
+  attributes[#attributes + 1] = { oid = WITNESS,
+    values = { assert(core.cmc.witness(witness(identity.secret, identity.random))) } }
+  plan.attributes = attributes
+end
+
+-- The controls of an identity proof over these requests.
+local function identity_controls(identity, requests)
+  local over, err = core.cmc.request_sequence(requests)
+  if not over then return nil, err end
+  return { { name = "identification", value = identity.name },
+    { name = "identityProofV2",
+      value = { witness = witness(identity.secret .. identity.name, over) } },
+    { name = "popLinkRandom", value = identity.random } }
+end
+
 -- The CSR of one of `requests`: a finished one, or one that is planned.
 local function csr_of(self, what, signer, wishes, key_id)
   if type(what) == "userdata" then return what end
@@ -153,13 +183,15 @@ local function csr_of(self, what, signer, wishes, key_id)
     if not plan then return nil, err end
   end
   if key_id then add_key_id(plan, key_id) end
+  if signer.identity then add_link(plan, signer.identity) end
   return plan_module.build(plan, wishes)
 end
 
 -- Who signs: as told, the client by its certificate, or the key of the first request.
 local function signer_of(self, options)
-  local sign = options.sign or (self.cert and self.key and { cert = self.cert, key = self.key })
-  if sign then return sign end
+  local by_cert = not options.identity and self.cert and self.key
+  local sign = options.sign or by_cert and { cert = self.cert, key = self.key }
+  if sign then return { cert = sign.cert, key = sign.key } end
   local first = options.requests and options.requests[1]
   if type(first) ~= "table" or not (first.key or self.key) then
     return fail("usage", "say who signs: a certificate and its key, or the first request's key")
@@ -193,6 +225,11 @@ local function round(signer, todo, controls, transaction)
       each.body = each.index
     end
   end
+  if signer.identity then
+    local more, err = identity_controls(signer.identity, requests)
+    if not more then return nil, err end
+    table.move(more, 1, #more, #all + 1, all)
+  end
   for i, control in ipairs(all) do control.id = CONTROLS_FROM + i end
   local der, err = message_of(signer, all, requests)
   if not der then return nil, err end
@@ -220,6 +257,9 @@ local function prepare(self, options)
   if not ok then return nil, err end
   signer, err = signer_of(self, options)
   if not signer then return nil, err end
+  local identity = options.identity
+  signer.identity = identity and { name = identity.name, secret = identity.secret,
+    random = assert(core.secret.random_bytes(RANDOM_BYTES)) }
   local todo = {}
   for i, what in ipairs(options.requests or {}) do
     if type(what) == "table" and options.csrattrs ~= false and not wishes then

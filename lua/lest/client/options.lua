@@ -35,8 +35,8 @@ M.serverkeygen = {
   decrypt = "lest.key", decrypt_cert = "lest.cert", shared_key = "string",
   shared_key_id = "string",
 }
-M.fullcmc = { requests = "table", sign = "table", controls = "table", wait = "string|integer",
-  csrattrs = "boolean" }
+M.fullcmc = { requests = "table", sign = "table", controls = "table", identity = "table",
+  wait = "string|integer", csrattrs = "boolean" }
 M.send = { operation = "string", method = "string", path = "string", body = "string|lest.csr",
   headers = "table", password = "boolean", raw = "string", timeout = "string|integer" }
 M.record = { secrets = "boolean" }

@@ -1598,6 +1598,23 @@ function core_cmc.parse(bytes) end
 ---@field controls? lest.cmc.control[] by name with a value, or by oid with values
 ---@field requests? { id: integer, csr: string }[] DER
 
+--- The sequence of requests as a message will have it, over which an identity proof is.
+---@param requests { id: integer, csr: string }[] DER
+---@return string? der
+---@return lest.error? err codes csr_malformed, too_large
+function core_cmc.request_sequence(requests) end
+
+--- A keyed hash of SHA-256 as the attribute popLinkWitnessV2 of a CSR has it (RFC 5272 6.3.1).
+---@param witness string 32 bytes
+---@return string der
+function core_cmc.witness(witness) end
+
+--- The reverse, of any algorithms.
+---@param der string
+---@return { digest: string, mac: string, witness: string }? value dotted identifiers, and bytes
+---@return lest.error? err code cmc_malformed
+function core_cmc.read_witness(der) end
+
 --- PKIData or PKIResponse, which is to be signed.
 ---@param plan lest.cmc.plan
 ---@return string? der

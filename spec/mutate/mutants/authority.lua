@@ -1,6 +1,9 @@
 -- Mutants of the authority: who is believed, what is issued, what a worker may do.
 local ROGUE <const> = { "spec/fault/rogue_spec.lua" }
 local LOGIN <const> = { "spec/fault/login_spec.lua", "spec/protocol/challenge_spec.lua" }
+local CMC <const> = { "spec/protocol/fullcmc_spec.lua" }
+local CMC_IDENTITY <const> = { "spec/protocol/fullcmc_identity_spec.lua" }
+local CMC_CLIENT <const> = { "spec/protocol/client_fullcmc_spec.lua" }
 local ENROLL <const> = { "spec/protocol/enroll_spec.lua", "spec/protocol/profile_spec.lua" }
 local ROOM <const> = "lua/lest/server/authority/"
 
@@ -12,6 +15,52 @@ return {
     { "no end of rows", 'must(ledger:run("refusal_trim", { rows = ROWS }))', "" },
     { "a text of any length", "return text and terminal.line(text, TEXT_MAX)", "return text" },
     { "written twice", "  self.kept = {}\n  if pcall", "  if pcall" },
+  },
+
+  { file = ROOM .. "cmc/message.lua", specs = CMC,
+    { "any signature", "unchecked(err.message)", "local _ = err.message" },
+    { "unknown controls", "if not (name and (ONCE[name] or MANY[name])) then", "if false then" },
+    { "a message that asks for nothing",
+      "if #message.controls == 0 and #message.requests == 0 then", "if false then" },
+    { "one request without its proof", "for _, id in ipairs(#ids > 1 and ids or {}) do",
+      "for _, id in ipairs {} do" },
+    { "other algorithms", "if value.digest == SHA256 and value.mac == HMAC_SHA256 then return end",
+      "if true then return end", specs = CMC_IDENTITY },
+    { "a proof of nobody", "if not proof or not name then", "if not proof then",
+      specs = CMC_IDENTITY },
+  },
+  { file = ROOM .. "cmc/links.lua", specs = CMC_IDENTITY,
+    { "requests without a link", "if not checked.certs and #checked.ids == 1 then return end",
+      "if true then return end" },
+    { "any witness", "if not witness or not core.secret.equal(witness, expected) then",
+      "if not witness then" },
+    { "no witness", "if not witness or not core", "if witness and not core" },
+  },
+  { file = ROOM .. "cmc/services.lua", specs = CMC,
+    { "anybody's certificate", "if not is_own then", "if not row then" },
+  },
+  { file = ROOM .. "cmc/init.lua", specs = CMC,
+    { "other names than the signer's",
+      "if request.is_renewal or request:is_of_ra() then return end", "if true then return end" },
+    { "what waits for another", "if waits and (waits.principal_kind",
+      "if false and (waits.principal_kind" },
+    { "anybody's word for an RA's", "if failure and not request:is_of_ra() then", "if false then" },
+    { "an unknown extension", "if extension.critical and not SUPPORTED[extension.oid] then",
+      "if false then" },
+  },
+  { file = "lua/lest/server/ledger/secrets.lua", specs = CMC_IDENTITY,
+    { "any identity proof",
+      "return secret.equal(proof.witness, assert(secret.hmac_sha256(key, proof.over)))",
+      "return key ~= nil" },
+  },
+  { file = "lua/lest/client/cmc.lua", specs = CMC_CLIENT,
+    { "an answer that anybody signed", "  if not good then return distrust(err.message) end", "" },
+    { "a signer that may not", "if not may_answer(signer) then", "if false then" },
+    { "a signer that nobody trusts",
+      [[if not good then return distrust("its signer's certificate is not accepted", err) end]],
+      "" },
+    { "an answer to another request",
+      "if value and cmc.find(message, as) ~= value then", "if false then" },
   },
 
   { file = ROOM .. "outbox.lua", specs = { "spec/unit/lua/server/authority/outbox_spec.lua" },

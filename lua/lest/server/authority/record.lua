@@ -17,10 +17,12 @@ function M.rows(ledger, statement, parameters)
 end
 local rows_of <const> = M.rows
 
--- What a client may sign anew at each try: proofs of its connection (RFC 7030 3.5, RFC 7894 3).
+-- What a client may sign anew at each try: proofs of its connection (RFC 7030 3.5, RFC 7894 3), and
+-- what links a request to an identity proof (RFC 5272 6.3.1).
 local BOUND_TO_CHANNEL <const> = {
   ["1.2.840.113549.1.9.7"] = true, ["1.2.840.113549.1.9.16.2.56"] = true,
   ["1.2.840.113549.1.9.16.2.57"] = true, ["1.2.840.113549.1.9.16.2.58"] = true,
+  ["1.3.6.1.5.5.7.7.33"] = true,
 }
 
 --- All that a CSR asks for, in one string: its subject and attributes, extensions among them.

@@ -249,6 +249,12 @@ local function cross_check(config, report)
     if each.fullcmc and not config.cmc then
       report(where .. ".fullcmc", "needs `cmc`, who signs its answers")
     end
+    for _, name in ipairs(each.fullcmc and each.cas or {}) do
+      local ca = name == "" and config.ca or config.cas[name]
+      if ca and ca.backend then
+        report(where .. ".fullcmc", "is not for a CA that is elsewhere (`backend`)")
+      end
+    end
     if #each.anchors == 0 and not each.without_certificate then
       report(where .. ".auth", "needs a client certificate, and there are no anchors for one")
     end

@@ -147,7 +147,8 @@ return {
       .. "}`; the first unless told. A renewal keeps the one it has, if that is one of these.",
     auth = "What a client must prove; each entry is enough. `\"certificate\"`, `\"basic\"`, "
       .. "`\"digest\"`, `\"bearer\"` (a token), `\"challenge\"` (a secret as otpChallenge or "
-      .. "challengePassword of the CSR, whose CN says whose it is), or "
+      .. "challengePassword of the CSR, whose CN says whose it is, or in fullcmc an identity "
+      .. "proof), or "
       .. "`\"certificate+basic\"` for both, which may be of two names: `request.principal` is the "
       .. "certificate's, and a policy that wants one name compares "
       .. "`request.auth.certificate.name` with `request.auth.basic.name`. Where "

@@ -217,16 +217,16 @@ end
 local PREFERENCE <const> = { fetch = 1, poll = 2, enroll = 3 }
 
 local function choose(rows, purpose, now)
-  local best, best_rank
+  local best, best_rank, best_row
   for _, row in ipairs(rows) do
     local may = allows(row, purpose, now)
     local rank = may and PREFERENCE[may] + (may == "enroll" and row.one_time or 0)
     if rank and (not best or rank < best_rank) then
-      best, best_rank = public(row), rank
+      best, best_rank, best_row = public(row), rank, row
       best.may, best.seq = may, row.seq
     end
   end
-  return best
+  return best, best_row
 end
 
 local BOUND <const> = {
@@ -322,6 +322,26 @@ function Store:check_digest(said, purpose, is_limited)
   if problem then return refuse(problem) end
   return refuse_useless(self, "digest", name, now, rows, found[1], function(over)
     return digest.match(over, said)
+  end)
+end
+
+--- Authenticate by an identity proof of CMC (RFC 5272 6.2), which a random secret of kind
+--- "challenge" can make; a chosen one is not kept so that it could.
+---@param name string
+---@param proof { over: string, witness: string }
+---@param purpose table as for check()
+---@return table? credential as of check()
+---@return string|lest.error link_key of the requests' witnesses; or the error: unauthenticated
+function Store:check_witness(name, proof, purpose)
+  if terms.name_problem(name) then return refuse "no such name can exist" end
+  local now = purpose.now or self.clock()
+  local rows, err = live(self, "challenge", name, now)
+  if not rows then return nil, err end
+  local found, link_keys = secrets.match_witness(rows, proof)
+  local best, row = choose(found, purpose, now)
+  if best then return best, link_keys[row] end
+  return refuse_useless(self, "challenge", name, now, rows, found[1], function(over)
+    return (secrets.match_witness(over, proof))
   end)
 end
 

@@ -90,9 +90,26 @@ local function keep_key(_, wanted)
     hash = assert(secret.sha256(key)) }, text
 end
 
+local function unhex(text)
+  return (text:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
+end
+
+-- What a random secret is stored as, in bytes: its HMAC, and for the proofs of RFC 5272 (6.2.1,
+-- 6.2.3, 6.3.1) the keys that they are made with: the SHA-256 of secret and name, and of the secret
+-- alone. Nobody guesses 128 random bits from a hash; of a chosen one there are none.
+local HASH <const> = 32
+
+local function hash_challenge(secrets, wanted)
+  local made, text = hash_shown(secrets, wanted)
+  if not made or wanted.password then return made, text end
+  made.hash = made.hash .. unhex(assert(secret.sha256(text .. wanted.name)))
+    .. unhex(assert(secret.sha256(text)))
+  return made, text
+end
+
 local makers <const> = {
   ["key-wrap"] = keep_key,
-  basic = hash_shown, challenge = hash_shown, bearer = hash_token,
+  basic = hash_shown, challenge = hash_challenge, bearer = hash_token,
   digest = function(_, wanted) return digest.make(wanted.name, wanted.realm, wanted.password) end,
 }
 
@@ -156,8 +173,25 @@ end
 ---@return table[]
 function M.match_random(rows, text)
   return matching(rows, "random", function(row)
-    return secret.equal(row.hash, assert(secret.hmac_sha256(row.salt, text)))
+    return secret.equal(row.hash:sub(1, HASH), assert(secret.hmac_sha256(row.salt, text)))
   end)
+end
+
+--- The rows by whose random secret an identity proof was made (RFC 5272 6.2.1), and of each the key
+--- of its witnesses (6.3.1).
+---@param rows table[]
+---@param proof { over: string, witness: string }
+---@return table[]
+---@return table<table, string> link_keys by row
+function M.match_witness(rows, proof)
+  local link_keys = {}
+  local found = matching(rows, "random", function(row)
+    if #row.hash ~= 3 * HASH then return false end
+    link_keys[row] = row.hash:sub(2 * HASH + 1)
+    local key = row.hash:sub(HASH + 1, 2 * HASH)
+    return secret.equal(proof.witness, assert(secret.hmac_sha256(key, proof.over)))
+  end)
+  return found, link_keys
 end
 
 --- The rows whose Bearer token has this hash.

@@ -30,6 +30,11 @@ function M.parser()
       :description "A finished request, PEM or DER; may be repeated.",
     parser:option "--message":argname "FILE"
       :description "A finished message, signed, PEM or DER; - is standard input.")
+  parser:option "--identity":argname "NAME"
+    :description("Whose secret is in --challenge-file: who asks, where the new key signs (identity "
+      .. "proof, RFC 5272 6.2).")
+  parser:option "--challenge-file":argname "FILE"
+    :description "The secret, which is not sent: the first line of a file (- is standard input)."
   parser:option "--key-out":argname "FILE":description "Where the new key goes, mode 0600."
   parser:flag "--no-csrattrs":description "Do not ask what the server wants in a request."
   est_options.add_result(parser)
@@ -38,7 +43,9 @@ end
 
 local function check(options)
   local has_names = options.subject or #options.san > 0
-  if has_names and (#options.request > 0 or options.message) then
+  if (options.identity ~= nil) ~= (options.challenge_file ~= nil) then
+    support.usage "--identity and --challenge-file go together"
+  elseif has_names and (#options.request > 0 or options.message) then
     support.usage "a finished request (--request) or message (--message) has its own names"
   elseif (options.new_key ~= nil) ~= (options.key_out ~= nil) then
     support.usage "--new-key and --key-out go together"
@@ -121,6 +128,8 @@ local function fullcmc(options)
     requests, err = requests_of(options)
     if not requests then return nil, err end
     answer, err = client:fullcmc { requests = requests, wait = options.wait,
+      identity = options.identity and { name = options.identity,
+        secret = client.options.challenge },
       csrattrs = not options.no_csrattrs }
     certs = answer and issued(answer, #requests)
   end

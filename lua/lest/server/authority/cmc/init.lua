@@ -8,6 +8,8 @@ local answers = require "lest.server.authority.cmc.answer"
 local challenges = require "lest.server.wire.challenges"
 local core = require "lest.core"
 local kinds = require "lest.server.wire.kinds"
+local linking = require "lest.server.authority.linking"
+local links = require "lest.server.authority.cmc.links"
 local messages = require "lest.server.authority.cmc.message"
 local proofs = require "lest.server.authority.proofs"
 local record = require "lest.server.authority.record"
@@ -29,6 +31,7 @@ local M = {}
 ---@field at integer how many of them were begun
 ---@field said lest.authority.cmc.answer
 ---@field http_status integer
+---@field issuer? string DER of its name, where something was issued
 ---@field retry_after? integer
 ---@field serial? string the last that was issued
 local Talk = {}
@@ -76,7 +79,7 @@ end
 local function add_issued(self, part, answer)
   local cert = assert(core.cert.parse(answer.certificate))
   table.insert(self.said.certificates, 1, cert)
-  self.issued = part.request.label.ca or ""
+  self.issuer = cert.issuer_der
   self.serial = answer.serial
   self:note_http(200)
   self:say { status = "success", bodies = { part.id } }
@@ -92,8 +95,12 @@ end
 --- The message's own end: what it is answered with.
 function Talk:close()
   local authority = self.authority
-  for _, cert in ipairs(self.issued and authority.issuers[self.issued].bag or {}) do
-    table.insert(self.said.certificates, cert)
+  -- RFC 5272 4.2: with what stands above what was issued.
+  for _, issuer in pairs(self.issuer and authority.issuers or {}) do
+    local is_above = issuer.cert and core.name.equal(issuer.cert.subject_der, self.issuer)
+    for _, cert in ipairs(is_above and issuer.bag or {}) do
+      table.insert(self.said.certificates, cert)
+    end
   end
   local base = self.base
   return { cmc = answers.build(authority, self.message, self.said), cmc_status = self.http_status,
@@ -140,13 +147,15 @@ local function add_part(self, id, csr)
   local whole, number = self.base, #self.parts + 1
   local begin = {}
   for name, value in pairs(whole.begin) do begin[name] = value end
-  begin.cmc, begin.csr = nil, csr
+  begin.cmc, begin.csr, begin.tls = nil, csr, {}
+  for name, value in pairs(whole.begin.tls) do begin.tls[name] = value end
   local request = request_module.new(whole.channel, begin, whole.label, whole.started)
   if number > 1 then
     request.asked_as, request.id = begin.id, ("%s.%d"):format(begin.id, number)
   end
   request.cmc = self
   request:read_csr()
+  linking.read(request)
   table.insert(self.parts, { id = id, request = request })
 end
 
@@ -258,8 +267,14 @@ local function open(authority, base)
   end
   local first = self.parts[1] and self.parts[1].request or base
   self.base, first.cmc = first, self
-  if not first.csr then first.begin.challenge = nil end
+  if checked.identity and not first.begin.challenge then
+    refusal.raise(403, "identity proofs are not taken here", { failure = "badIdentity" })
+  end
+  first.identity = checked.identity
   proofs.authenticate(authority, first)
+  messages.check_possession(checked)
+  links.check(checked, first.link_key)
+  first.link_key = nil
   first.is_proven = true
   for _, part in ipairs(self.parts) do
     if part.request ~= first then inherit(first, part.request) end

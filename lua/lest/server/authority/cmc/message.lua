@@ -13,13 +13,15 @@ local SKI <const> = "2.5.29.14"
 
 -- The controls that are processed; another one fails the whole message (RFC 5272 3.2.1.1).
 local ONCE <const> = { transactionId = true, senderNonce = true, recipientNonce = true,
-  dataReturn = true }
+  dataReturn = true, identification = true, identityProofV2 = true, popLinkRandom = true }
 local MANY <const> = { queryPending = true, revokeRequest = true, getCert = true,
   confirmCertAcceptance = true, lraPOPWitness = true, raIdentityWitness = true }
 
 ---@class lest.authority.cmc.message
 ---@field message lest.cmc
 ---@field certs? lest.cert[] the signer's, and what came along; nil: the key of a request signed
+---@field identity? { name: string, over: string, witness: string } the proof of a shared secret
+---@field ids integer[] the body parts of the requests
 ---@field csrs table<integer, lest.csr> the PKCS#10 requests, by their body parts
 
 local function bad(reason, bodies)
@@ -117,6 +119,30 @@ local function check_controls(message)
   if #message.controls == 0 and #message.requests == 0 then bad "the message asks for nothing" end
 end
 
+local SHA256 <const>, HMAC_SHA256 <const> = "2.16.840.1.101.3.4.2.1", "1.2.840.113549.2.9"
+
+--- Refuse a keyed hash of other algorithms than SHA-256 (RFC 5274 4.1).
+---@param value { digest: string, mac: string }
+---@param bodies integer[]
+function M.check_algorithms(value, bodies)
+  if value.digest == SHA256 and value.mac == HMAC_SHA256 then return end
+  refusal.raise(400, "a witness is of SHA-256 and HMAC-SHA-256", { failure = "badAlg",
+    bodies = bodies })
+end
+
+--- The identity proof (RFC 5272 6.2), which needs to say whose secret it is of (6.2.3).
+local function identity_of(message)
+  local proof, control = cmc.find(message, "identityProofV2")
+  local name = cmc.find(message, "identification")
+  if not proof and not name then return nil end
+  if not proof or not name then
+    refusal.raise(400, "identification and identityProofV2 go together",
+      { failure = "badIdentity" })
+  end
+  M.check_algorithms(proof, { control.id })
+  return { name = name, over = message.request_sequence, witness = proof.witness }
+end
+
 --- Read the bytes of a request's message; what they are is known before it is judged, so that an
 --- answer can have its nonce.
 ---@param der string
@@ -140,15 +166,22 @@ function M.check(authority, begin, message)
   local csrs, ids = read_requests(message)
   local certs = check_signature(authority, begin, message, csrs)
   check_controls(message)
-  -- RFC 5272 6.7: one request without its proof of possession fails them all.
+  return { message = message, certs = certs, csrs = csrs, ids = ids,
+    identity = identity_of(message) }
+end
+
+--- RFC 5272 6.7: one request without its proof of possession fails them all. Whose message it is is
+--- known by then: strangers could have keys of any size looked at.
+---@param checked lest.authority.cmc.message
+function M.check_possession(checked)
+  local ids = checked.ids
   for _, id in ipairs(#ids > 1 and ids or {}) do
-    local good, err = csrs[id]:verify()
+    local good, err = checked.csrs[id]:verify()
     if not good then
       refusal.raise_memory(err)
       refusal.raise(400, err.message, { failure = "popFailed", bodies = ids })
     end
   end
-  return { message = message, certs = certs, csrs = csrs }
 end
 
 return M

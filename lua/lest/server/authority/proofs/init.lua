@@ -15,7 +15,7 @@ end
 ---@param request lest.authority.request whose proven, principal and ledger_name are filled
 function M.authenticate(authority, request)
   local begin, accepts = request.begin, request.label.accepts
-  if not (begin.challenge and request.secret) then begin.challenge = nil end
+  if not (request.identity or request.secret) then begin.challenge = nil end
   for _, kind in ipairs(kinds.list) do
     local name = kind.name
     local offered = begin[name]

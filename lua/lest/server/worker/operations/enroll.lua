@@ -33,6 +33,13 @@ end
 
 local too_large <const> = lines.new "request too large"
 
+-- Whether there may be a link to the connection: in a message of CMC, the authority looks.
+local function may_be_bound(request, what)
+  local how = request.label.options.channel_binding
+  if what.cmc then return how ~= "off" end
+  return request.csr and challenges.may_link(request.csr, how)
+end
+
 --- The message `begin` with a CSR, or with one of CMC, and its packet's bytes.
 ---@param what { csr: string?, cmc: string? } DER
 ---@return string packet
@@ -41,9 +48,7 @@ function M.begin_packet(exchange, request, what)
     type = "begin", id = request.id, operation = request.operation, label = request.label.name,
     address = exchange.address, tls = request.tls, csr = what.csr or "", cmc = what.cmc,
     headers = request.headers,
-    binding = request.csr
-      and challenges.may_link(request.csr, request.label.options.channel_binding)
-      and exchange:channel_binding() or nil,
+    binding = may_be_bound(request, what) and exchange:channel_binding() or nil,
   }
   for kind, proof in pairs(request.offered) do begin[kind] = proof end
   -- A password is the authority's from here on: neither a policy nor an operator finds it.
@@ -146,6 +151,7 @@ end
 
 --- Refuse a CSR that lacks what the label asks for, before a policy is asked. The authority records
 --- it as refused; what the client gets is that its request was wrong (RFC 7030 4.2.3).
+---@return table|nil answer of the authority, to one of several requests
 local function enforce(worker, exchange, request, proven)
   local der = csrattrs.wanted(worker, exchange, request, proven)
   local lacks = der and request.label.enforcement.lacks(der, request.csr,
@@ -157,7 +163,8 @@ local function enforce(worker, exchange, request, proven)
   request.is_committed = true
   local ok, problem = pcall(worker.authority.ask, worker.authority, request.id, packet,
     request.channel)
-  if not ok and refusal.is(problem) and problem.status == 403 then problem.status = 400 end
+  if ok then return problem end -- a message of CMC goes on, and its answer says so
+  if refusal.is(problem) and problem.status == 403 then problem.status = 400 end
   error(problem, 0)
 end
 
@@ -167,7 +174,8 @@ function M.judge(worker, exchange, request, facts)
   request.handle = facts.handle
   local ok, shown = pcall(shown_facts, worker, exchange, request, facts)
   if ok and request.label.enforcement then
-    enforce(worker, exchange, request, shown)
+    local answered = enforce(worker, exchange, request, shown)
+    if answered then return answered end
   end
   local verdict, noted = decide(worker, request, ok, shown)
   local finish, packet = finish_of(request, decision.fields(verdict), noted)

@@ -24,6 +24,7 @@ function M.answer(worker, exchange, request)
     count = count + 1
     request.csr = assert(core.csr.parse(result.csr, { key_later = true }))
     request.who, request.device, request.is_committed = result.who, result.device, false
+    request.tls.channel_bound = result.channel_bound or false
     result = enroll.judge(worker, exchange, request, result)
   end
   -- A shadow sees a request by the id that the ledger has of it.

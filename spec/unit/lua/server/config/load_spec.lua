@@ -145,6 +145,23 @@ describe("a configuration", function()
       (with:gsub("7d", "366d"))))
   end)
 
+  it("takes fullcmc where somebody signs its answers, for no CA that is elsewhere", function()
+    local auth = 'auth = { "certificate", "basic" }'
+    local with = auth .. ", fullcmc = true"
+    assert.matches("labels.default.fullcmc: needs `cmc`", edited(auth, with))
+    local signer = 'tls = { cert = "server.pem", key = "server.key" },'
+    local good = GOOD:gsub(auth, with):gsub("tls = {",
+      'cmc = { cert = "cmc.pem", key = "cmc.key" }, tls = {', 1)
+    assert.equal(true, assert(parse(good)).labels.default.fullcmc)
+    assert.matches("/cmc.key$", parse(good).cmc.key)
+    assert.truthy(GOOD:find(signer, 1, true))
+    local away = [[  cas = { away = { backend = "command", cert = "ca.pem",
+      command = { "/bin/true" } } }, labels =]]
+    local elsewhere = good:gsub("  labels =", away, 1):gsub("fullcmc = true", '%0, ca = "away"')
+    local _, err = parse(elsewhere)
+    assert.matches("labels.default.fullcmc: is not for a CA that is elsewhere", tostring(err))
+  end)
+
   it("takes JSON Web Tokens of one issuer, by signatures alone", function()
     local with = [[auth = { "certificate", "bearer" },
       bearer = { jwks = "keys/jwks.json", issuer = "https://idp.example", audience = "lest" }]]

@@ -1,0 +1,140 @@
+-- Who asks by fullcmc is told by a shared secret that is not sent (RFC 5272 6.2, 6.3).
+local cmc = require "support.cmc"
+local core = require "lest.core"
+local der = require "support.der"
+local lest = require "lest"
+local process = require "support.process"
+local shell = require "support.shell"
+local support = require "support.server"
+
+local RANDOM <const> = ("R"):rep(64)
+
+describe("an identity proof", function()
+  local server
+
+  setup(function()
+    server = support.start { config = function(text)
+      text = text:gsub("%-%- fullcmc = true", "fullcmc = true", 1)
+      text = text:gsub('"certificate", "basic" }', '"certificate", "challenge" }', 1)
+      return (text:gsub("labels = {", [[labels = {
+        closed = { policy = "policy.lua", profile = "device", fullcmc = true },]], 1))
+    end }
+  end)
+  teardown(function() server:stop() end)
+
+  local function made(name, ...)
+    return server:credential(name, { "--kind", "challenge", ... })
+  end
+
+  -- Ask as a name, by its key; how: the CSR's plan, another secret or name in the proof, controls.
+  local function ask(name, secret, how)
+    how = how or {}
+    local plan = { key = how.key or core.key.generate "ec:P-256", subject = how.subject
+      or "CN=" .. name, attributes = how.attributes }
+    local csr, key_id = cmc.csr_with_key_id(plan)
+    local csrs = { csr, table.unpack(how.others or {}) }
+    local said = cmc.post(server, cmc.request { key = plan.key, key_id = key_id, csrs = csrs,
+      certificates = {}, controls = how.controls or cmc.identity(how.name or name, secret, csrs,
+        how.more) })
+    return said, csr
+  end
+
+  local function failed(said, failure, bodies)
+    assert.is_true(said.status >= 400, said.status)
+    assert.same({ "failed", failure, bodies }, { said.statuses[1].status,
+      said.statuses[1].failure, said.statuses[1].bodies })
+  end
+
+  it("5272-6.2-b 5272-6.2.3-b enrolls whose it is, once", function()
+    local secret = made "device01"
+    local said, csr = ask("device01", secret)
+    assert.equal(200, said.status, said.statuses[1] and said.statuses[1].text)
+    assert.equal(csr.spki, said.message.certificates[1].public_key.der)
+    assert.equal("challenge|device01|used", server:sql([[SELECT principal_kind, principal_name,
+      (SELECT state FROM credentials WHERE name = 'device01') FROM certificates
+      ORDER BY seq DESC LIMIT 1]]))
+    failed(ask("device01", secret), "badIdentity", { 0 })
+    assert.is_nil(process.read(server.folder .. "/log"):find(secret, 1, true))
+  end)
+
+  it("5272-6.2.1-b is of the right secret, name and requests, or badIdentity", function()
+    local secret = made("device02", "--reusable")
+    failed(ask("device02", secret .. "x"), "badIdentity", { 0 })
+    failed(ask("device02", secret, { name = "device99" }), "badIdentity", { 0 })
+    local other = core.csr.build { key = core.key.generate "ec:P-256", subject = "CN=device02" }
+    failed(ask("device02", secret, { controls = cmc.identity("device02", secret, { other }) }),
+      "badIdentity", { 0 })
+    local proof = cmc.identity("device02", secret, { other })
+    failed(ask("device02", secret, { controls = { proof[1] } }), "badIdentity", { 0 })
+    failed(ask("device02", secret, { controls = { proof[2] } }), "badIdentity", { 0 })
+    assert.equal(200, ask("device02", secret).status)
+  end)
+
+  it("5272-6.3.1.1-d 6402-2.3-a links each request by its witness", function()
+    local secret = made("device03", "--reusable")
+    local link = { cmc.link(secret, RANDOM) }
+    local more = { { name = "popLinkRandom", value = RANDOM } }
+    assert.equal(200, ask("device03", secret, { attributes = link, more = more }).status)
+    local function other(attributes)
+      return core.csr.build { key = core.key.generate "ec:P-256", subject = "CN=device03",
+        attributes = attributes }
+    end
+    assert.equal(200, ask("device03", secret, { attributes = link, more = more,
+      others = { other(link) } }).status)
+    failed(ask("device03", secret, { attributes = link, more = more, others = { other() } }),
+      "popFailed", { 1, 2 })
+    failed(ask("device03", secret, { more = more }), "popFailed", { 1 })
+    failed(ask("device03", secret, { attributes = { cmc.link(secret .. "x", RANDOM) },
+      more = more }), "popFailed", { 1 })
+    -- Without witnesses, nothing says that the second key is of who has the secret.
+    failed(ask("device03", secret, { others = { other() } }), "popFailed", { 1, 2 })
+  end)
+
+  it("5274-4.1-a 5274-4.1-b is of SHA-256, and nothing else", function()
+    local secret = made("device04", "--reusable")
+    local function mac(digest, witness)
+      return der.seq(der.seq(der.oid(digest)), der.seq(der.oid "1.3.6.1.5.5.8.1.2"),
+        der.octets(witness))
+    end
+    failed(ask("device04", secret, { controls = { { id = 7, name = "identification",
+      value = "device04" }, { id = 8, oid = "1.3.6.1.5.5.7.7.34",
+      values = { mac("1.3.14.3.2.26", ("w"):rep(20)) } } } }), "badAlg", { 8 })
+    failed(ask("device04", secret, { more = { { name = "popLinkRandom", value = RANDOM } },
+      attributes = { { oid = "1.3.6.1.5.5.7.7.33",
+        values = { mac("1.3.14.3.2.26", ("w"):rep(20)) } } } }), "badAlg", { 1 })
+  end)
+
+  it("is not taken by a label that takes no such secret, nor of one that a person chose", function()
+    local secret = made("device05", "--reusable")
+    local key = core.key.generate "ec:P-256"
+    local client = lest.client { url = server.url, label = "closed", trust = server.root }
+    local _, err = client:fullcmc { requests = { { key = key, subject = "CN=device05" } },
+      identity = { name = "device05", secret = secret }, csrattrs = false }
+    assert.equal("unauthenticated", err.code)
+    process.write(server.folder .. "/password", "correct horse battery\n")
+    made("device06", "--password-file", server.folder .. "/password")
+    failed(ask("device06", "correct horse battery"), "badIdentity", { 0 })
+  end)
+
+  it("5272-6.2-a 5272-6.3.1.1-a 5272-6.3.1.1-b 5272-6.3.1.1-c is made by the client", function()
+    local secret = made("device07", "--reusable")
+    local client = lest.client { url = server.url, trust = server.root, notify = function() end }
+    local requests = {}
+    for i = 1, 2 do
+      requests[i] = { key = core.key.generate "ec:P-256", subject = "CN=device07" }
+    end
+    local got = assert(client:fullcmc { requests = requests,
+      identity = { name = "device07", secret = secret } })
+    for i = 1, 2 do assert.equal(requests[i].key:public_der(), got[i].public_key.der) end
+    local _, err = client:fullcmc { requests = requests,
+      identity = { name = "device07", secret = secret .. "x" } }
+    assert.equal("unauthenticated", err.code)
+    assert.matches("^badIdentity", err.reason)
+    process.write(server.folder .. "/secret", secret .. "\n")
+    local out = shell.lest("fullcmc", server.url, "--trust", server.root, "--identity", "device07",
+      "--challenge-file", server.folder .. "/secret", "--subject", "CN=device07", "--new-key",
+      "ec:P-256", "--key-out", server.folder .. "/new.key", "--out", server.folder .. "/new.pem")
+    assert.equal(0, out.code, out.err)
+    assert.equal("CN=device07", tostring(core.cert.load(server.folder .. "/new.pem").subject))
+  end)
+end)
