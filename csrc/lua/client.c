@@ -136,9 +136,13 @@ static enum net_trust read_trust(lua_State *L, struct net_client_tls_config *con
 {
     bool system = lestL_opt_boolean(L, 1, "system", false);
     bool provisional = lestL_opt_boolean(L, 1, "provisional", false);
+    bool by_key = config->psk != NULL;
     bool store = lua_getfield(L, 1, "store") != LUA_TNIL;
-    if (system + provisional + store != 1)
-        luaL_error(L, "a client trusts a store, the system, or anybody (provisional): say which one");
+    if (system + provisional + store + by_key != 1)
+        luaL_error(
+            L, "a client trusts a store, the system, a key (psk), or anybody (provisional): say which one");
+    if (by_key)
+        return NET_TRUST_KEY;
     if (store)
         config->anchors = pki_store_get0(lestL_check_store(L, -1));
     return store ? NET_TRUST_ANCHORS : system ? NET_TRUST_SYSTEM : NET_TRUST_PROVISIONAL;
@@ -168,13 +172,26 @@ static enum lest_status read_identity(lua_State *L, struct net_client_tls_config
     return LEST_OK;
 }
 
-/* http_client.new{ store = | system = true | provisional = true, cert =, key =, cmc_ra = false,
- * plain_http = false, idle_ms = 15000, proxy =, proxy_username =, proxy_password = } -> client | nil, err */
+/* Whom the client names, with its key; the table keeps the strings. */
+static void read_psk(lua_State *L, struct net_client_tls_config *config)
+{
+    config->psk_identity = lestL_opt_string(L, 1, "psk_identity", NULL);
+    bool has_key = lua_getfield(L, 1, "psk") != LUA_TNIL;
+    luaL_argcheck(L, has_key == (config->psk_identity != NULL), 1, "psk_identity needs psk, and psk it");
+    if (has_key)
+        config->psk = luaL_checklstring(L, -1, &config->psk_len);
+    lua_pop(L, 1);
+}
+
+/* http_client.new{ store = | system = true | provisional = true | psk_identity =, psk = bytes,
+ * cert =, key =, cmc_ra = false, plain_http = false, idle_ms = 15000, proxy =, proxy_username =,
+ * proxy_password = } -> client | nil, err */
 static int new (lua_State *L)
 {
-    static const char *const known[] = { "store", "system",         "provisional",    "cert",
-                                         "key",   "cmc_ra",         "plain_http",     "idle_ms",
-                                         "proxy", "proxy_username", "proxy_password", NULL };
+    static const char *const known[] = {
+        "store",   "system", "provisional",    "cert",           "key",          "cmc_ra", "plain_http",
+        "idle_ms", "proxy",  "proxy_username", "proxy_password", "psk_identity", "psk",    NULL
+    };
     struct lest_error err;
     struct net_client *client;
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -189,6 +206,7 @@ static int new (lua_State *L)
         .proxy_password = lestL_opt_string(L, 1, "proxy_password", NULL),
     };
     luaL_argcheck(L, config.idle_ms >= 0, 1, "idle_ms is not negative");
+    read_psk(L, &config.tls);
     config.tls.trust = read_trust(L, &config.tls);
     if (read_identity(L, &config.tls, &err))
         return lestL_fail(L, &err);

@@ -1,7 +1,7 @@
 /* Class lest.exchange: a request to the server, and its answer. Objects come from core.server's callbacks.
  *
  *   fields    id method target path query version content_length body address port tls peer_chain
- *             peer_expired peer_refusal aborted
+ *             peer_expired peer_refusal peer_identity aborted
  *   x:header(name) -> first value or nil      x:headers(name) -> list      x:headers() -> list of pairs
  *   x:respond{ status =, headers = { { name, value } }, body = } -> true | false: gone | nil, err
  *   x:respond{ raw = bytes }  exactly these, and then the end of the connection
@@ -217,6 +217,24 @@ static int get_peer_refusal(lua_State *L)
     return 1;
 }
 
+/* { kind =, name =, grant = } of a client without certificates, or nil */
+static int get_peer_identity(lua_State *L)
+{
+    const struct net_identity *identity = check(L)->exchange->peer->identity;
+    if (!identity) {
+        lua_pushnil(L);
+        return 1;
+    }
+    lua_createtable(L, 0, 3);
+    lua_pushstring(L, identity->kind);
+    lua_setfield(L, -2, "kind");
+    lua_pushlstring(L, (const char *)identity->name, identity->name_len);
+    lua_setfield(L, -2, "name");
+    lua_pushlstring(L, (const char *)identity->grant, identity->grant_len);
+    lua_setfield(L, -2, "grant");
+    return 1;
+}
+
 /* false, or why the answer is not waited for any more */
 static int get_aborted(lua_State *L)
 {
@@ -376,6 +394,7 @@ static const struct lestL_class class = {
                                    { "peer_chain", get_peer_chain },
                                    { "peer_expired", get_peer_expired },
                                    { "peer_refusal", get_peer_refusal },
+                                   { "peer_identity", get_peer_identity },
                                    { "aborted", get_aborted },
                                    { NULL, NULL } },
     .meta = (const luaL_Reg[]){ { "__tostring", exchange_tostring }, { NULL, NULL } },

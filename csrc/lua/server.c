@@ -1,7 +1,7 @@
 /* core.server: the HTTPS server (class lest.server); with tls = false, in so many words, one of plain HTTP.
  *
- *   server.new{ fds = or listen =, tls =, limits =, on_head =, on_request =, on_handshake_error = }
- *     -> s, or nil and an error
+ *   server.new{ fds = or listen =, tls =, limits =, on_head =, on_request =, on_handshake_error =,
+ *     on_identity = } -> s, or nil and an error. tls: one for all sockets, or a list of one for each
  *   server.limits() -> { name = { default =, min =, max = } }
  *   s.address  s.connections  s.requests  s:pause()  s:resume()  s:stop()  s:close()
  *
@@ -10,6 +10,7 @@
 #include "net/server.h"
 
 #include "lua/exchange.h"
+#include "lua/identity.h"
 #include "lua/loop.h"
 #include "lua/tls.h"
 
@@ -22,6 +23,7 @@ struct server {
     struct lestL_callback on_head;
     struct lestL_callback on_request;
     struct lestL_callback on_handshake_error;
+    struct lestL_callback on_identity;
 };
 
 static void close_server(void *h)
@@ -31,6 +33,7 @@ static void close_server(void *h)
     lestL_callback_clear(&server->on_head);
     lestL_callback_clear(&server->on_request);
     lestL_callback_clear(&server->on_handshake_error);
+    lestL_callback_clear(&server->on_identity);
     lua_pushnil(server->L);
     lua_rawsetp(server->L, LUA_REGISTRYINDEX, server);
     free(server);
@@ -116,6 +119,34 @@ static void handle_failure(void *arg, const struct net_peer *peer, const struct 
     lua_insert(L, -2);
     lua_pushlightuserdata(L, &failure);
     lestL_call(L, 2, 0, "on_handshake_error");
+}
+
+/* callback, identity: on_identity(identity) */
+static int deliver_identity(lua_State *L)
+{
+    struct net_identity *identity = lua_touserdata(L, 2);
+    lua_settop(L, 1);
+    lestL_push_identity(L, identity);
+    lua_call(L, 1, 0);
+    return 0;
+}
+
+/* Without an answer of the script the handshake fails. */
+static void handle_identity(void *arg, struct net_identity *identity)
+{
+    struct server *server = arg;
+    struct lest_error err;
+    lua_State *L = lestL_callback_push(&server->on_identity);
+    net_identity_ref(identity);
+    if (L) {
+        lua_pushcfunction(L, deliver_identity);
+        lua_insert(L, -2);
+        lua_pushlightuserdata(L, identity);
+    }
+    if ((!L || !lestL_call(L, 2, 0, "on_identity")) &&
+        net_identity_answer(identity, NULL, 0, NULL, 0, &err)) {
+    }
+    net_identity_free(identity);
 }
 
 static int server_pause(lua_State *L);
@@ -229,25 +260,46 @@ static size_t read_fds(lua_State *L, int *fds)
     return (size_t)count;
 }
 
+/* What stands for a tls; its object is kept by the table of options. */
+static struct net_tls *tls_at(lua_State *L, int idx)
+{
+    bool is_plain = lua_isboolean(L, idx) && !lua_toboolean(L, idx);
+    return is_plain ? NULL : lestL_check_tls(L, idx);
+}
+
+/* Option tls, for each of so many sockets. */
+static void read_tls(lua_State *L, size_t count, struct net_tls **out)
+{
+    bool is_list = lua_getfield(L, 1, "tls") == LUA_TTABLE;
+    luaL_argcheck(L, !is_list || lua_rawlen(L, -1) == count, 1, "tls: one for each socket");
+    for (size_t i = 0; i < count; i++) {
+        if (is_list)
+            lua_rawgeti(L, -1, (lua_Integer)i + 1);
+        out[i] = tls_at(L, lua_gettop(L));
+        lua_settop(L, 2);
+    }
+    lua_pop(L, 1);
+}
+
 static int new_server(lua_State *L)
 {
     static const char *const known[] = {
-        "fds", "listen", "tls", "limits", "on_head", "on_request", "on_handshake_error", NULL
+        "fds", "listen", "tls", "limits", "on_head", "on_request", "on_handshake_error", "on_identity", NULL
     };
     struct lest_error err;
     struct net_limits limits;
     luaL_checktype(L, 1, LUA_TTABLE);
     lestL_check_options(L, 1, known);
     lua_settop(L, 1);
-    lua_getfield(L, 1, "tls");
-    bool is_plain = lua_isboolean(L, 2) && !lua_toboolean(L, 2);
-    struct net_tls *tls = is_plain ? NULL : lestL_check_tls(L, 2);
     lua_getfield(L, 1, "limits");
-    read_limits(L, 3, &limits);
+    read_limits(L, 2, &limits);
+    lua_settop(L, 1);
     const char *listen = lestL_opt_string(L, 1, "listen", NULL);
     int fds[NET_LISTENING_MAX];
     size_t fds_count = read_fds(L, fds);
     luaL_argcheck(L, (listen != NULL) != (fds_count > 0), 1, "either fds or listen");
+    struct net_tls *tls[NET_LISTENING_MAX];
+    read_tls(L, listen ? 1 : fds_count, tls);
     struct lestL_object *object = lestL_new_object(L, &class);
     struct server *server = object->h = calloc(1, sizeof *server);
     if (!server)
@@ -256,9 +308,10 @@ static int new_server(lua_State *L)
     opt_callback(L, "on_head", &server->on_head);
     opt_callback(L, "on_request", &server->on_request);
     opt_callback(L, "on_handshake_error", &server->on_handshake_error);
+    opt_callback(L, "on_identity", &server->on_identity);
     struct net_loop *loop = lestL_loop(L);
-    const struct net_handler handler = { server,       handle_head, handle_request,
-                                         handle_abort, handle_done, handle_failure };
+    const struct net_handler handler = { server,      handle_head,    handle_request, handle_abort,
+                                         handle_done, handle_failure, handle_identity };
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, server);
     enum lest_status status = LEST_OK;
@@ -303,6 +356,7 @@ int lestL_open_server(lua_State *L)
     static const luaL_Reg functions[] = { { "new", new_server }, { "limits", known_limits }, { NULL, NULL } };
     lestL_class_register(L, &class);
     lestL_register_exchange(L);
+    lestL_register_identity(L);
     luaL_newlib(L, functions);
     return 1;
 }

@@ -2,6 +2,7 @@
  *
  *   tls.server{ cert =, key =, store =, lenient =, own =, expired =, curves =, ciphers =,
  *              min_version = } -> tls | nil, err
+ *   tls.server{ psk = true, curves =, min_version = } -> tls | nil, err: without certificates
  *   t:set_store(store or nil) */
 #include "lua/tls.h"
 
@@ -39,34 +40,42 @@ static int set_store(lua_State *L)
     return 1;
 }
 
-static int server(lua_State *L)
+/* The objects and lists stay on the stack. */
+static void read_certificates(lua_State *L, struct net_tls_options *options)
 {
-    static const char *const known[] = { "cert",    "key",    "store",   "lenient",     "own",
-                                         "expired", "curves", "ciphers", "min_version", NULL };
-    struct lest_error err;
-    struct net_tls_options options = { 0 };
-    luaL_checktype(L, 1, LUA_TTABLE);
-    lestL_check_options(L, 1, known);
-    lua_settop(L, 1);
     lua_getfield(L, 1, "cert");
     lua_getfield(L, 1, "key");
     lua_getfield(L, 1, "store");
-    options.cert = lestL_check_cert(L, 2);
-    options.key = lestL_check_key(L, 3)->pkey;
-    options.store = lua_isnil(L, 4) ? NULL : lestL_check_store(L, 4);
-    options.lenient = lestL_opt_boolean(L, 1, "lenient", false);
-    options.expired_s = lestL_opt_integer(L, 1, "expired", 0);
-    options.curves = lestL_opt_string(L, 1, "curves", NULL);
-    options.ciphers = lestL_opt_string(L, 1, "ciphers", NULL);
-    options.min_version = lestL_opt_string(L, 1, "min_version", NULL);
+    options->cert = lestL_check_cert(L, 2);
+    options->key = lestL_check_key(L, 3)->pkey;
+    options->store = lua_isnil(L, 4) ? NULL : lestL_check_store(L, 4);
+    options->lenient = lestL_opt_boolean(L, 1, "lenient", false);
+    options->expired_s = lestL_opt_integer(L, 1, "expired", 0);
+    options->ciphers = lestL_opt_string(L, 1, "ciphers", NULL);
     struct pki_certs *chain = lestL_certs(L);
     lua_getfield(L, 2, "chain");
     lestL_to_certs(L, -1, "chain", chain);
-    options.chain = chain;
+    options->chain = chain;
     struct pki_certs *own = lestL_certs(L);
     lua_getfield(L, 1, "own");
     lestL_to_certs(L, -1, "own", own);
-    options.own = own;
+    options->own = own;
+}
+
+static int server(lua_State *L)
+{
+    static const char *const known[] = { "cert",   "key",     "store",       "lenient", "own", "expired",
+                                         "curves", "ciphers", "min_version", "psk",     NULL };
+    static const char *const known_of_keys[] = { "curves", "min_version", "psk", NULL };
+    struct lest_error err;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    struct net_tls_options options = { .psk = lestL_opt_boolean(L, 1, "psk", false) };
+    lestL_check_options(L, 1, options.psk ? known_of_keys : known);
+    lua_settop(L, 1);
+    options.curves = lestL_opt_string(L, 1, "curves", NULL);
+    options.min_version = lestL_opt_string(L, 1, "min_version", NULL);
+    if (!options.psk)
+        read_certificates(L, &options);
     struct lestL_object *object = lestL_new_object(L, &class);
     struct net_tls *tls;
     if (net_tls_server_new(&options, &tls, &err))

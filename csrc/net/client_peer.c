@@ -128,6 +128,16 @@ static int refuse_name(X509_STORE_CTX *ctx, X509 *leaf, struct net_client_peer *
     return 0;
 }
 
+static int refuse_certificate(X509_STORE_CTX *ctx, struct net_client_peer *peer)
+{
+    peer->refused = true;
+    lest_error_set(&peer->err, LEST_E_TRUST,
+                   "%.60s: the server shows a certificate, and does not prove that it has the key",
+                   peer->host);
+    X509_STORE_CTX_set_error(ctx, X509_V_ERR_APPLICATION_VERIFICATION);
+    return 0;
+}
+
 /* Without memory it stays unknown, as before it came. */
 static void note_chain(struct net_client_peer *peer, STACK_OF(X509) * sent)
 {
@@ -142,6 +152,9 @@ static int verify(X509_STORE_CTX *ctx, void *arg)
     struct net_client_peer *peer = arg;
     X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
     note_chain(peer, X509_STORE_CTX_get0_untrusted(ctx));
+    /* A server that passes over the key may show a certificate instead (RFC 8446 4.2.11). */
+    if (peer->trust == NET_TRUST_KEY)
+        return refuse_certificate(ctx, peer);
     /* RFC 7030 4.1.1: the caller compares a fingerprint before it believes anything of the answer. */
     if (peer->trust == NET_TRUST_PROVISIONAL) {
         X509_STORE_CTX_set_error(ctx, X509_V_OK);

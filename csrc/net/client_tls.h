@@ -5,11 +5,13 @@
 #ifndef LEST_NET_CLIENT_TLS_H
 #define LEST_NET_CLIENT_TLS_H
 
+#include "net/client_key.h"
 #include "net/client_peer.h"
 
 /** All borrowed for the call to net_client_tls_new(), which keeps references.
  *  anchors     for NET_TRUST_ANCHORS; servers are told their names (RFC 7030 4.1.3)
  *  cmc_ra      with anchors, a certificate with id-kp-cmcRA need not have the URL's name (RFC 7030 3.6.1)
+ *  psk_identity, psk, psk_len  for NET_TRUST_KEY: who the client is, and the key that proves either side
  *  cert, chain, chain_len, key  what the client shows when asked; all absent: nothing */
 struct net_client_tls_config {
     enum net_trust trust;
@@ -19,12 +21,16 @@ struct net_client_tls_config {
     X509 *const *chain;
     size_t chain_len;
     EVP_PKEY *key;
+    const char *psk_identity;
+    const void *psk;
+    size_t psk_len;
 };
 
 /** Settings of all connections of a client: references to what the configuration borrows. */
 struct net_client_tls;
 
-/** Errors: LEST_E_USAGE (a key without its certificate or the reverse), LEST_E_CRYPTO, LEST_E_NOMEM */
+/** Errors: LEST_E_USAGE (a key without its certificate or the reverse, a bad length), LEST_E_CRYPTO,
+ *  LEST_E_NOMEM */
 enum lest_status net_client_tls_new(const struct net_client_tls_config *config, struct net_client_tls **out,
                                     struct lest_error *err) LEST_MUST_USE;
 void net_client_tls_free(struct net_client_tls *tls);

@@ -14,6 +14,9 @@
  * RECORDS_MAX  that it begins to work on in one turn */
 enum { OUT_MAX = 256 * 1024 * 1024, STOP_IDLE_MS = 1000, STEPS_MAX = 32, RECORDS_MAX = 64 };
 
+/* Handshakes of a server that stand still at once: each has a fibre, which is 32 KiB. */
+enum { ASKING_MAX = 256 };
+
 static void destroy(struct net_connection *c)
 {
     struct net_service *service = c->service;
@@ -23,7 +26,11 @@ static void destroy(struct net_connection *c)
     net_service_count_connection(service, -1);
     net_peer_counts_leave(service->counts, c->key);
     event_del(&c->timer);
+    service->asking -= c->asking;
+    if (c->peer->identity)
+        net_identity_close(c->peer->identity, c->stream.ssl);
     net_stream_close(&c->stream);
+    net_tls_free(c->tls);
     net_peer_free(c->peer);
     lest_buf_wipe(&c->in);
     lest_buf_wipe(&c->out);
@@ -54,13 +61,17 @@ static void report_handshake(struct net_connection *c, enum net_io io)
     count_handshake(c, io == NET_IO_WAIT  ? LEST_HANDSHAKE_LATE
                        : io == NET_IO_END ? LEST_HANDSHAKE_LEFT
                                           : LEST_HANDSHAKE_FAILED);
-    struct lest_log_field fields[] = {
+    const struct net_identity *identity = c->peer->identity;
+    struct lest_log_field fields[5] = {
         lest_log_text("address", c->peer->address),
         lest_log_integer("port", c->peer->port),
         lest_log_text("message", why.message),
-        lest_log_text("detail", why.detail),
     };
-    size_t count = sizeof fields / sizeof *fields - (*why.detail ? 0 : 1);
+    size_t count = 3;
+    if (*why.detail)
+        fields[count++] = lest_log_text("detail", why.detail);
+    if (identity && identity->name_len)
+        fields[count++] = lest_log_bytes("identity", (const char *)identity->name, identity->name_len);
     /* Who connects and leaves is a load balancer's probe more often than not. */
     if (why.status == LEST_E_CLOSED)
         lest_log_write(LEST_LOG_DEBUG, c->service->handshakes.event, fields, count);
@@ -70,16 +81,46 @@ static void report_handshake(struct net_connection *c, enum net_io io)
         handler->handshake_failed(handler->arg, c->peer, &why);
 }
 
+/* The handler has answered. */
+static void resume(void *arg)
+{
+    struct net_connection *c = arg;
+    c->service->asking -= c->asking;
+    c->asking = false;
+    if (!c->running)
+        event_active(&c->timer, EV_TIMEOUT, 1);
+}
+
+/* The handshake waits for the peer, or for the handler. */
+static bool ask(struct net_connection *c)
+{
+    struct net_identity *identity = c->peer->identity;
+    const struct net_handler *handler = &c->service->handler;
+    struct lest_error err;
+    if (!identity || identity->state != NET_IDENTITY_ASKED)
+        return false;
+    if (!handler->identity || c->service->asking >= ASKING_MAX)
+        return net_identity_answer(identity, NULL, 0, NULL, 0, &err) == LEST_OK;
+    c->asking = true;
+    c->service->asking++;
+    handler->identity(handler->arg, identity);
+    return !c->asking;
+}
+
 static bool step_handshake(struct net_connection *c)
 {
+    if (c->asking)
+        return false;
     enum net_io io = net_stream_handshake(&c->stream);
     if (io == NET_IO_WAIT)
-        return false;
+        return ask(c);
     if (io == NET_IO_DONE) {
         if (c->stream.ssl) {
             count_handshake(c, LEST_HANDSHAKE_OK);
             net_peer_note_handshake(c->peer, c->stream.ssl);
         }
+        if (c->peer->identity)
+            net_identity_finish(c->peer->identity, c->stream.ssl);
         net_connection_next_request(c);
         return true;
     }
@@ -238,13 +279,17 @@ void net_connections_kill(struct net_service *service)
     }
 }
 
-void net_connection_start(struct net_service *service, int fd, const struct sockaddr_storage *address)
+void net_connection_start(struct net_service *service, struct net_tls *tls, int fd,
+                          const struct sockaddr_storage *address)
 {
     struct net_peer_key key = net_peer_key(address);
     struct net_connection *c = calloc(1, sizeof *c);
     struct net_peer *peer = net_peer_new(address);
-    SSL *ssl = service->tls ? net_tls_accept(service->tls) : NULL;
-    if (!c || !peer || (service->tls && !ssl)) {
+    SSL *ssl = tls ? net_tls_accept(tls) : NULL;
+    bool asks = ssl && net_tls_asks(tls);
+    if (asks && peer)
+        peer->identity = net_identity_new(ssl, peer->address);
+    if (!c || !peer || (tls && !ssl) || (asks && !peer->identity)) {
         net_peer_counts_leave(service->counts, key);
         free(c);
         net_peer_free(peer);
@@ -255,8 +300,13 @@ void net_connection_start(struct net_service *service, int fd, const struct sock
     struct event_base *base = net_loop_get0_base(service->loop);
     c->service = service;
     c->peer = peer;
+    c->tls = tls ? net_tls_ref(tls) : NULL;
     c->key = key;
     c->state = NET_HANDSHAKE;
+    if (peer->identity) {
+        peer->identity->resume = resume;
+        peer->identity->arg = c;
+    }
     lest_buf_init(&c->in, net_connection_in_max(c) + NET_READ_BYTES);
     lest_buf_init(&c->out, OUT_MAX);
     net_stream_init(&c->stream, base, fd, ssl, on_ready, c);

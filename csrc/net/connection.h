@@ -3,9 +3,12 @@
 #define LEST_NET_CONNECTION_H
 
 #include "net/service.h"
+#include "net/tls.h"
 
-/** Begin serving an accepted socket, which is taken in every case, and was counted in service->counts. */
-void net_connection_start(struct net_service *service, int fd, const struct sockaddr_storage *address);
+/** Begin serving an accepted socket, which is taken in every case, and was counted in service->counts. tls:
+ *  NULL for plain HTTP. */
+void net_connection_start(struct net_service *service, struct net_tls *tls, int fd,
+                          const struct sockaddr_storage *address);
 
 /** Close at once: with close_notify, but without waiting for the peer. */
 void net_connection_kill(struct net_connection *c);

@@ -25,6 +25,7 @@
 #include "net/body.h"
 #include "net/service.h"
 #include "net/stream.h"
+#include "net/tls.h"
 
 /** REQUEST_LINE_MAX  of a request
  *  READ_BYTES        what is read at once: one TLS record
@@ -43,10 +44,12 @@ enum net_connection_state {
     NET_CLOSED     /* to be freed */
 };
 
-/** is_waiting  for the peer, so in the service's list of those that may be closed for a newer one: all but
+/** tls         of the session, which has callbacks into it; NULL for plain HTTP
+ *  is_waiting  for the peer, so in the service's list of those that may be closed for a newer one: all but
  *              those whose request is under way
  *  begun       the first byte of the next request has come
  *  parsed      bytes of `in` that the parser has seen
+ *  asking      the handshake stands still until the handler answers
  *  ended       the peer sends no more
  *  deadline    of the state, monotonic ms; armed is what the timer is set to, or 0 */
 struct net_connection {
@@ -54,12 +57,13 @@ struct net_connection {
     TAILQ_ENTRY(net_connection) waiting;
     struct net_service *service;
     struct net_peer *peer;
+    struct net_tls *tls;
     struct net_peer_key key;
     struct net_stream stream;
     struct event timer;
     int64_t deadline, armed;
     enum net_connection_state state;
-    bool running, is_waiting, begun, ended, close_after;
+    bool running, is_waiting, asking, begun, ended, close_after;
     int requests;
     struct lest_buf in;
     size_t parsed;

@@ -86,7 +86,8 @@ void net_exchange_free(struct net_exchange *exchange);
  *  request           the body is there too
  *  abort             the answer is not waited for any more (exchange->why_aborted)
  *  done              the server will not touch this exchange again
- *  handshake_failed  why is borrowed */
+ *  handshake_failed  why is borrowed
+ *  identity          a handshake stands still until net_identity_answer(); absent, it fails */
 struct net_handler {
     void *arg;
     void (*head)(void *arg, struct net_exchange *exchange);
@@ -94,6 +95,7 @@ struct net_handler {
     void (*abort)(void *arg, struct net_exchange *exchange);
     void (*done)(void *arg, struct net_exchange *exchange);
     void (*handshake_failed)(void *arg, const struct net_peer *peer, const struct lest_error *why);
+    void (*identity)(void *arg, struct net_identity *identity);
 };
 
 #endif

@@ -99,6 +99,12 @@ static bool explain_peer(const struct net_failure *failure, struct lest_error *e
         lest_error_set(err, LEST_E_PROTOCOL, "%s: %s", failure->url->origin, peer->records.why);
         return true;
     }
+    if (peer->trust == NET_TRUST_KEY && !failure->handshook && peer->alert >= 0) {
+        lest_error_set(err, LEST_E_UNAUTHENTICATED,
+                       "%s does not know the identity, or has not that key for it", failure->url->origin);
+        lest_error_add_detail(err, SSL_alert_desc_string_long(peer->alert));
+        return true;
+    }
     if (!net_alert_is_about_us(peer->alert))
         return false;
     lest_error_set(err, LEST_E_UNAUTHENTICATED, "%s does not accept the client certificate, or asks for one",

@@ -30,6 +30,7 @@ void net_peer_free(struct net_peer *peer)
     sk_X509_pop_free(peer->chain, X509_free);
     sk_X509_pop_free(peer->expired, X509_free);
     free(peer->refusal);
+    net_identity_free(peer->identity);
     free(peer);
 }
 
@@ -61,6 +62,8 @@ void net_peer_note_handshake(struct net_peer *peer, SSL *ssl)
     peer->cipher = SSL_get_cipher_name(ssl);
     const char *group = SSL_group_to_name(ssl, (int)SSL_get_negotiated_group(ssl));
     snprintf(peer->group, sizeof peer->group, "%s", group ? group : "");
+    if (peer->identity)
+        return;
     /* Without a certificate the result is X509_V_OK. A lenient context lets one through that did not verify,
      * and any context one that has expired, where its options say so: it is no proof of anything. */
     bool is_good = SSL_get_verify_result(ssl) == X509_V_OK;

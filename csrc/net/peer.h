@@ -3,6 +3,7 @@
 #define LEST_NET_PEER_H
 
 #include "net/address.h"
+#include "net/identity.h"
 
 #include <openssl/ssl.h>
 
@@ -10,7 +11,8 @@
  *  chain    the verified client's certificate, the rest of its path without the anchor, then what else it
  *           sent; NULL without one
  *  expired  likewise, of one of our own CAs whose certificate has expired, and counts as none (net/tls.h)
- *  refusal  why the certificate that the client did show is none of its: a sentence, else NULL */
+ *  refusal  why the certificate that the client did show is none of its: a sentence, else NULL
+ *  identity of a client without certificates; NULL where there are some. Proven once `version` is there */
 struct net_peer {
     int refs;
     char address[NET_ADDRESS_SIZE];
@@ -21,6 +23,7 @@ struct net_peer {
     STACK_OF(X509) * chain;
     STACK_OF(X509) * expired;
     char *refusal;
+    struct net_identity *identity;
 };
 
 /** A peer at an address, with one reference; NULL: no memory. */

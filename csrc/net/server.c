@@ -19,6 +19,8 @@
 enum { ACCEPT_BATCH = 4, RETRY_MS = 200, WARN_MS = 10000 };
 
 struct listening {
+    struct net_server *server;
+    struct net_tls *tls;
     int fd;
     struct event event;
 };
@@ -107,7 +109,8 @@ static void accept_failed(struct net_server *server, int number)
 
 /* When full, a new peer comes in for the one that this server has waited for longest, no matter for what:
  * else peers that send slowly, from enough addresses, keep all others out. */
-static void take(struct net_server *server, int fd, const struct sockaddr_storage *address)
+static void take(struct net_server *server, struct net_tls *tls, int fd,
+                 const struct sockaddr_storage *address)
 {
     int yes = 1;
     struct net_connection *oldest =
@@ -133,20 +136,21 @@ static void take(struct net_server *server, int fd, const struct sockaddr_storag
     }
     lest_meter_add(lest_meter_key(LEST_METER_ACCEPTED, 0, 0, 0, 0), 1);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    net_connection_start(&server->service, fd, address);
+    net_connection_start(&server->service, tls, fd, address);
 }
 
-static void on_accept(evutil_socket_t listening, short what, void *arg)
+static void on_accept(evutil_socket_t socket, short what, void *arg)
 {
     (void)what;
-    struct net_server *server = arg;
+    const struct listening *listening = arg;
+    struct net_server *server = listening->server;
     net_service_ref(&server->service);
     for (int i = 0; i < ACCEPT_BATCH && server->accepting; i++) {
         struct sockaddr_storage address = { 0 };
         socklen_t len = sizeof address;
-        int fd = accept4(listening, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(socket, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            take(server, fd, &address);
+            take(server, listening->tls, fd, &address);
             continue;
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -181,7 +185,7 @@ static enum lest_status check_listening(int fd, struct lest_error *err)
     return LEST_OK;
 }
 
-static void listen_at(struct net_server *server, const int *fds, size_t count)
+static void listen_at(struct net_server *server, const int *fds, struct net_tls *const *tls, size_t count)
 {
     struct event_base *base = net_loop_get0_base(server->service.loop);
     struct sockaddr_storage address = { 0 };
@@ -190,21 +194,26 @@ static void listen_at(struct net_server *server, const int *fds, size_t count)
     net_address_endpoint(&address, server->address);
     for (size_t i = 0; i < count; i++) {
         struct listening *listening = &server->listening[server->listening_count++];
+        listening->server = server;
+        listening->tls = tls[i] ? net_tls_ref(tls[i]) : NULL;
         listening->fd = fds[i];
-        event_assign(&listening->event, base, fds[i], EV_READ | EV_PERSIST, on_accept, server);
+        event_assign(&listening->event, base, fds[i], EV_READ | EV_PERSIST, on_accept, listening);
     }
 }
 
 static void close_listening(struct net_server *server)
 {
-    for (size_t i = 0; i < server->listening_count; i++)
+    for (size_t i = 0; i < server->listening_count; i++) {
         close(server->listening[i].fd);
+        net_tls_free(server->listening[i].tls);
+    }
     server->listening_count = 0;
 }
 
-enum lest_status net_server_new(struct net_loop *loop, const int *fds, size_t fds_count, struct net_tls *tls,
-                                const struct net_limits *limits, const struct net_handler *handler,
-                                struct net_server **out, struct lest_error *err)
+enum lest_status net_server_new(struct net_loop *loop, const int *fds, size_t fds_count,
+                                struct net_tls *const *tls, const struct net_limits *limits,
+                                const struct net_handler *handler, struct net_server **out,
+                                struct lest_error *err)
 {
     *out = NULL;
     enum lest_status status = LEST_OK;
@@ -215,7 +224,7 @@ enum lest_status net_server_new(struct net_loop *loop, const int *fds, size_t fd
         return status;
     }
     struct net_server *server = calloc(1, sizeof *server);
-    if (!server || net_service_init(&server->service, loop, tls, limits, handler, err)) {
+    if (!server || net_service_init(&server->service, loop, limits, handler, err)) {
         free(server);
         close_all(fds, fds_count);
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
@@ -223,7 +232,7 @@ enum lest_status net_server_new(struct net_loop *loop, const int *fds, size_t fd
     ignore_sigpipe();
     server->service.changed = on_changed;
     server->service.release = on_release;
-    listen_at(server, fds, fds_count);
+    listen_at(server, fds, tls, fds_count);
     evtimer_assign(&server->retry_event, net_loop_get0_base(loop), on_retry, server);
     update(server);
     *out = server;
@@ -253,6 +262,7 @@ void net_server_free(struct net_server *server)
     struct net_handler *handler = &server->service.handler;
     handler->head = handler->request = handler->abort = NULL;
     handler->handshake_failed = NULL;
+    handler->identity = NULL;
     stop_accepting(server);
     net_connections_kill(&server->service);
     handler->done = NULL;

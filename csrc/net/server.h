@@ -15,13 +15,14 @@ struct net_server;
 /** Begin accepting on listening sockets.
  *  loop     borrowed, must live longer
  *  fds      1 to NET_LISTENING_MAX, taken in every case; made non-blocking and close-on-exec
- *  tls      kept by a reference of its own; NULL for plain HTTP
+ *  tls      of each of them, kept by a reference of its own; NULL for plain HTTP
  *  limits   copied
  *  out      the caller's, net_server_free(); NULL on failure
  *  Errors: LEST_E_IO, LEST_E_NOMEM */
-enum lest_status net_server_new(struct net_loop *loop, const int *fds, size_t fds_count, struct net_tls *tls,
-                                const struct net_limits *limits, const struct net_handler *handler,
-                                struct net_server **out, struct lest_error *err) LEST_MUST_USE;
+enum lest_status net_server_new(struct net_loop *loop, const int *fds, size_t fds_count,
+                                struct net_tls *const *tls, const struct net_limits *limits,
+                                const struct net_handler *handler, struct net_server **out,
+                                struct lest_error *err) LEST_MUST_USE;
 
 /** Close everything at once; no handler is called any more, except done for what is under way. */
 void net_server_free(struct net_server *server);

@@ -21,7 +21,7 @@ static bool make_id_prefix(char out[NET_REQUEST_ID_SIZE / 2])
     return true;
 }
 
-enum lest_status net_service_init(struct net_service *service, struct net_loop *loop, struct net_tls *tls,
+enum lest_status net_service_init(struct net_service *service, struct net_loop *loop,
                                   const struct net_limits *limits, const struct net_handler *handler,
                                   struct lest_error *err)
 {
@@ -31,7 +31,6 @@ enum lest_status net_service_init(struct net_service *service, struct net_loop *
         net_peer_counts_free(service->counts);
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     }
-    service->tls = tls ? net_tls_ref(tls) : NULL;
     TAILQ_INIT(&service->all);
     TAILQ_INIT(&service->waiting);
     struct event_base *base = net_loop_get0_base(loop);
@@ -53,7 +52,6 @@ void net_service_unref(struct net_service *service)
     net_lines_close(&service->handshakes);
     net_lines_close(&service->refusals);
     net_lines_close(&service->ends);
-    net_tls_free(service->tls);
     net_peer_counts_free(service->counts);
     service->release(service);
 }

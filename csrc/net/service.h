@@ -6,30 +6,28 @@
 #include "net/limits.h"
 #include "net/lines.h"
 #include "net/loop.h"
-#include "net/tls.h"
 
 #include <sys/queue.h>
 
 struct net_connection;
 TAILQ_HEAD(net_connections, net_connection);
 
-/** tls       NULL: plain HTTP
- *  all       the connections
+/** all       the connections
  *  waiting   those that may be closed for a newer one, oldest first: their peer is waited for
  *  ids       given so far; a request that is refused before its head is whole has one, but no exchange
  *  requests  under way
+ *  asking    handshakes that stand still until the handler answers
  *  stopped   for good
  *  refs      the owner's and one for each connection
  *  changed   the owner's: a connection has gone, or may be closed for a newer one now
  *  release   the owner's: the last reference has gone */
 struct net_service {
     struct net_loop *loop;
-    struct net_tls *tls;
     struct net_limits limits;
     struct net_handler handler;
     struct net_peer_counts *counts;
     struct net_connections all, waiting;
-    int connections, requests;
+    int connections, requests, asking;
     char id_prefix[NET_REQUEST_ID_SIZE / 2];
     uint64_t ids;
     struct net_lines handshakes, refusals, ends;
@@ -39,9 +37,9 @@ struct net_service {
     void (*release)(struct net_service *service);
 };
 
-/** Begin, with one reference. What limits and handler point to is copied; tls is kept by a reference of its
- *  own. Error: LEST_E_NOMEM, and nothing is to be freed. */
-enum lest_status net_service_init(struct net_service *service, struct net_loop *loop, struct net_tls *tls,
+/** Begin, with one reference. What limits and handler point to is copied. Error: LEST_E_NOMEM, and nothing is
+ *  to be freed. */
+enum lest_status net_service_init(struct net_service *service, struct net_loop *loop,
                                   const struct net_limits *limits, const struct net_handler *handler,
                                   struct lest_error *err) LEST_MUST_USE;
 

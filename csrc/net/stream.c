@@ -35,6 +35,7 @@ static enum net_io judge(struct net_stream *s, int result)
     case SSL_ERROR_NONE: return NET_IO_DONE;
     case SSL_ERROR_WANT_READ: s->wants_read = true; return NET_IO_WAIT;
     case SSL_ERROR_WANT_WRITE: s->wants_write = true; return NET_IO_WAIT;
+    case SSL_ERROR_WANT_ASYNC: return NET_IO_WAIT; /* net/identity.h */
     case SSL_ERROR_ZERO_RETURN: return NET_IO_END;
     default: return NET_IO_FAILED;
     }

@@ -1,5 +1,6 @@
 #include "net/tls.h"
 
+#include "net/identity.h"
 #include "net/records.h"
 #include "net/tls_suites.h"
 #include "pki/asn1/name.h"
@@ -18,6 +19,7 @@ struct net_tls {
     SSL_CTX *ctx;
     int refs;
     bool lenient;
+    bool asks;
     STACK_OF(X509) * own;
     int64_t expired_s;
 };
@@ -233,6 +235,28 @@ enum lest_status net_tls_set_store(struct net_tls *tls, const struct pki_store *
     return LEST_OK;
 }
 
+static enum lest_status set_certificates(struct net_tls *tls, const struct net_tls_options *options,
+                                         struct lest_error *err)
+{
+    enum lest_status status = net_tls_set_suites(tls->ctx, options->ciphers, err);
+    if (!status)
+        status = set_identity(tls->ctx, options, err);
+    if (!status)
+        status = set_own(tls, options, err);
+    if (!status)
+        status = net_tls_set_store(tls, options->store, err);
+    return status;
+}
+
+static enum lest_status set_keys(struct net_tls *tls, struct lest_error *err)
+{
+    tls->asks = true;
+    enum lest_status status = net_tls_set_keyed_suites(tls->ctx, err);
+    if (!status)
+        status = net_identity_prepare(tls->ctx, err);
+    return status;
+}
+
 enum lest_status net_tls_server_new(const struct net_tls_options *options, struct net_tls **out,
                                     struct lest_error *err)
 {
@@ -257,13 +281,7 @@ enum lest_status net_tls_server_new(const struct net_tls_options *options, struc
     if (!status)
         status = net_tls_set_groups(tls->ctx, options->curves, err);
     if (!status)
-        status = net_tls_set_suites(tls->ctx, options->ciphers, err);
-    if (!status)
-        status = set_identity(tls->ctx, options, err);
-    if (!status)
-        status = set_own(tls, options, err);
-    if (!status)
-        status = net_tls_set_store(tls, options->store, err);
+        status = options->psk ? set_keys(tls, err) : set_certificates(tls, options, err);
     if (status) {
         net_tls_free(tls);
         return status;
@@ -285,6 +303,11 @@ void net_tls_free(struct net_tls *tls)
     SSL_CTX_free(tls->ctx);
     sk_X509_pop_free(tls->own, X509_free);
     free(tls);
+}
+
+bool net_tls_asks(const struct net_tls *tls)
+{
+    return tls->asks;
 }
 
 SSL *net_tls_accept(struct net_tls *tls)

@@ -23,7 +23,10 @@ struct net_tls;
  *  curves       of clients' EC keys, besides the NIST curves, separated by ':'; NULL for none
  *  ciphers      OpenSSL's list for TLS 1.2; names that begin with "TLS_" are for 1.3. NULL for the default,
  *               which is AEAD alone. Only authenticated suites with an ephemeral key exchange are accepted
- *  min_version  "1.2" or "1.3"; NULL is "1.2" */
+ *  min_version  "1.2" or "1.3"; NULL is "1.2"
+ *  psk          instead of all that: no certificate on either side, but a key that both have
+ *               (net/identity.h), and suites for that. cert, chain, key, store, lenient, own and ciphers are
+ *               not looked at */
 struct net_tls_options {
     const struct pki_cert *cert;
     const struct pki_certs *chain;
@@ -35,6 +38,7 @@ struct net_tls_options {
     const char *curves;
     const char *ciphers;
     const char *min_version;
+    bool psk;
 };
 
 /** A context for accepting connections. No resumption, tickets, early data, compression or renegotiation.
@@ -54,6 +58,9 @@ void net_tls_free(struct net_tls *tls);
 
 /** A session for one accepted connection; free with SSL_free(). NULL without memory. */
 SSL *net_tls_accept(struct net_tls *tls);
+
+/** Whether its clients have no certificates but identities, and each session wants a net_identity. */
+bool net_tls_asks(const struct net_tls *tls);
 
 /** Whether the certificate that was shown is one of `own` that has expired, and nothing else is wrong. */
 bool net_tls_has_expired(const SSL *ssl);

@@ -12,6 +12,11 @@ static const char SEPARATORS[] = ": ,";
 
 static const char SUITES[] = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL";
 
+/* RFC 9257 4.2: with a key exchange that is ephemeral, a key that is lost opens nothing that was recorded. */
+static const char PSK_SUITES[] = "ECDHE-PSK-CHACHA20-POLY1305:DHE-PSK-AES256-GCM-SHA384:"
+                                 "DHE-PSK-AES128-GCM-SHA256:DHE-PSK-CHACHA20-POLY1305";
+static const char SHA256_SUITES[] = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256";
+
 /* The small curves first: what a stranger makes the server compute is to cost little. */
 static const char GROUPS[] = "X25519MLKEM768:SecP256r1MLKEM768:SecP384r1MLKEM1024:X25519:P-256:P-384:P-521";
 
@@ -145,4 +150,12 @@ out:
     lest_buf_free(&lists[0]);
     lest_buf_free(&lists[1]);
     return status;
+}
+
+enum lest_status net_tls_set_keyed_suites(SSL_CTX *ctx, struct lest_error *err)
+{
+    if (SSL_CTX_set_cipher_list(ctx, PSK_SUITES) && SSL_CTX_set_ciphersuites(ctx, SHA256_SUITES) &&
+        SSL_CTX_set_dh_auto(ctx, 1))
+        return LEST_OK;
+    return pki_error(err, LEST_E_CRYPTO, "the TLS suites cannot be set");
 }

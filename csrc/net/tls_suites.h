@@ -17,4 +17,8 @@ enum lest_status net_tls_set_groups(SSL_CTX *ctx, const char *curves, struct les
  *  Errors: LEST_E_CONFIG, with the name that is unknown or not allowed */
 enum lest_status net_tls_set_suites(SSL_CTX *ctx, const char *ciphers, struct lest_error *err) LEST_MUST_USE;
 
+/** Set the suites of a context without certificates, of server or client: those of a pre-shared key beside an
+ *  ephemeral key exchange. A key is for SHA-256 in TLS 1.3 (RFC 8446 4.2.11). Errors: LEST_E_CRYPTO */
+enum lest_status net_tls_set_keyed_suites(SSL_CTX *ctx, struct lest_error *err) LEST_MUST_USE;
+
 #endif

@@ -28,6 +28,7 @@
 #define PRINCIPAL   BYTES(0, 1024) /* as a certificate or a client says it */
 #define CERTIFICATE BYTES(1, WIRE_CERTIFICATE_MAX)
 #define NOTE        TEXT(1000, wire_text) /* a backend's own, to be given it again */
+#define GRANT       BYTES(1, WIRE_GRANT_MAX) /* of `found`: what stands for the handshake's proof */
 #define FACTS       MAP(WIRE_MAP_MAX, FACT(4096))
 
 static const struct wire_field basic_fields[] = {
@@ -69,7 +70,8 @@ static const struct wire_field anchored_fields[] = {
     ROW("digest",      RECORD(digest_fields),                RECORD(named_fields)) \
     ROW("bearer",      BYTES(1, WIRE_TOKEN_MAX),             RECORD(named_fields)) \
     ROW("challenge",   { .kind = WIRE_FLAG },                RECORD(named_fields)) \
-    ROW("certificate", LIST(1, WIRE_CHAIN_MAX, CERTIFICATE), RECORD(anchored_fields))
+    ROW("certificate", LIST(1, WIRE_CHAIN_MAX, CERTIFICATE), RECORD(anchored_fields)) \
+    ROW("psk",         GRANT,                                RECORD(named_fields))
 #define KIND(kind, offered, proven)    kind,
 #define OFFERED(kind, offered, proven) OPTIONAL(kind, offered),
 #define PROVEN(kind, offered, proven)  OPTIONAL(kind, proven),
@@ -366,6 +368,29 @@ static const struct wire_field outcome_fields[] = {
     END,
 };
 
+static const char *const handshake_kinds[] = { "psk", NULL };
+
+static const struct wire_field seek_fields[] = {
+    REQUIRED("number", INTEGER(1, INT64_MAX)),
+    REQUIRED("kind", CHOICE(handshake_kinds)),
+    REQUIRED("name", BYTES(1, WIRE_IDENTITY_MAX)),
+    REQUIRED("address", TEXT(64, wire_text)),
+    END,
+};
+
+static const struct wire_field found_fields[] = {
+    REQUIRED("number", INTEGER(1, INT64_MAX)),
+    OPTIONAL("problem", REASON),
+    OPTIONAL("key", BYTES(16, 64)),
+    OPTIONAL("grant", GRANT),
+    END,
+};
+
+static const struct wire_field proven_fields[] = {
+    REQUIRED("grant", GRANT),
+    END,
+};
+
 const struct wire_message wire_messages[] = {
     { "begin", RECORD(begin_fields) },
     { "finish", RECORD(finish_fields) },
@@ -379,6 +404,9 @@ const struct wire_message wire_messages[] = {
     { "heard", RECORD(heard_fields) },
     { "order", RECORD(order_fields) },
     { "outcome", RECORD(outcome_fields) },
+    { "seek", RECORD(seek_fields) },
+    { "found", RECORD(found_fields) },
+    { "proven", RECORD(proven_fields) },
 };
 /* clang-format on */
 const size_t wire_message_count = sizeof wire_messages / sizeof *wire_messages;

@@ -25,6 +25,8 @@ enum {
     WIRE_SECRET_MAX = 1024,
     WIRE_PRIVATE_KEY_MAX = 32768, /* of a private key, also in an envelope */
     WIRE_TOKEN_MAX = 8192,
+    WIRE_IDENTITY_MAX = 255, /* bytes of a name in a handshake */
+    WIRE_GRANT_MAX = 512,
     WIRE_CERTIFICATE_MAX = 32768,
     WIRE_CHAIN_MAX = 24,     /* the longest path that is verified (PKI_PATH_DEPTH_MAX), and some besides */
     WIRE_TALLY_MAX = 1000,   /* so many of a history are counted */
@@ -45,10 +47,13 @@ struct wire_message {
  *  shadow   worker to authority: what another policy says of a request that is over; nothing comes of it
  *  listens  worker to authority: a policy of a label has hooks for what happened
  *  heard    worker to authority: what became of an `event`, by its number
+ *  seek     worker to authority: the secret of the identity that a client has named in its handshake
+ *  proven   worker to authority: that handshake has succeeded
  *  answer   authority to worker
  *  order    authority to backend: what a CA elsewhere is asked
  *  outcome  backend to authority: what came of an `order`, by its number; its `hello` comes first of all
  *  told     authority to worker: the answer to `ask` of the same number
+ *  found    authority to worker: the answer to `seek` of the same number
  *  event    authority to worker: what happened, for a hook
  *  hello    authority to worker, first of all: it serves. A connection to one that is only being started, or
  *           is never going to be, waits in the socket's queue and looks the same until then. Worker to

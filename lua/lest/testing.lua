@@ -164,6 +164,15 @@ function M.challenge(name, credential)
   return principal
 end
 
+--- Somebody whose handshake was with a pre-shared key.
+---@param name string the identity
+---@param credential? table<string, string> the facts of `lest credential add --set`
+---@return lest.testing.principal principal
+function M.psk(name, credential)
+  local principal = principals.psk(name, credential)
+  return principal
+end
+
 ---@class lest.testing.certificate.options
 ---@field subject? lest.name_like "CN=device001"
 ---@field san? string[] { "DNS:host" }

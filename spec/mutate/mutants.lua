@@ -13,7 +13,8 @@ local process = require "support.process"
 local M = {}
 
 local AREAS <const> = { "client", "probe", "authority", "ledger", "worker", "console", "control",
-  "pki", "http", "wire", "digest", "bearer", "jwt", "backend", "keygen", "host" }
+  "pki", "http", "wire", "digest", "bearer", "jwt", "handshake",
+  "backend", "keygen", "host" }
 
 --- All mutants, or those with one of some words in their title.
 ---@param words string[]

@@ -274,7 +274,7 @@ end
 function Link:read(milliseconds)
   local how, packet = self.rogue:call("read", self.number, milliseconds or 20000)
   local answer = packet and assert(core.message.decode(core.base64.decode(packet),
-    { answer = true, told = true, hello = true }))
+    { answer = true, told = true, found = true, hello = true }))
   if answer and answer.type == "hello" then return self:read(milliseconds) end
   return answer, how
 end

@@ -69,7 +69,11 @@ function Server:run(lest)
       error("the server ended:\n" .. process.read(self.log_file))
     end
     local ready = self:logged("ready")[1]
-    self.port = ready and ready.listen:match ":(%d+)$"
+    self.ports = {}
+    for port in (ready and ready.listen or ""):gmatch ":(%d+)%f[%s\0]" do
+      table.insert(self.ports, port)
+    end
+    self.port = self.ports[1]
     return ready
   end, "the server", 20)
   if not ok then error(problem .. "\n" .. process.read(self.log_file), 0) end

@@ -3,6 +3,7 @@ local core = require "lest.core"
 local duration = require "lest.duration"
 local fail = require "lest.base.fail"
 local mark = require "lest.base.mark"
+local psk = require "lest.base.psk"
 local url = require "lest.url"
 
 local M = {}
@@ -17,6 +18,7 @@ M.client = {
   require_name = "boolean", preemptive = "boolean", digest = "boolean", bearer = "string",
   challenge = "string", challenge_file = "string", channel_binding = "boolean",
   redirects = "table", proxy = "string", proxy_username = "string", proxy_password = "string",
+  psk_identity = "string", psk = "string",
   allow_password_with_system_trust = "boolean", notify = "function", trace = "boolean|function",
 }
 
@@ -187,6 +189,14 @@ function M.check_credentials(options)
   local bearer = options.bearer
   if bearer and (username or password) then
     return fail("usage", "a Bearer token and a password exclude each other")
+  end
+  if (options.psk_identity ~= nil) ~= (options.psk ~= nil) then
+    return fail("usage", "a pre-shared key needs its identity, and an identity its key")
+  end
+  if options.psk and not psk.parse(options.psk) then return fail("usage", psk.PROBLEM) end
+  if options.psk and (options.cert or options.fingerprint or options.trust == "system") then
+    return fail("usage", "where a pre-shared key proves both sides, there is no certificate to "
+      .. "show or to know the server by")
   end
   -- RFC 6750 2.1: b64token.
   if bearer and not bearer:find "^[%w._~+/-]+=*$" then

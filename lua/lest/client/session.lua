@@ -9,6 +9,7 @@ local duration = require "lest.duration"
 local exchange = require "lest.client.exchange"
 local fail = require "lest.base.fail"
 local options_of = require "lest.client.options"
+local psk = require "lest.base.psk"
 local trust = require "lest.client.trust"
 
 local M = {}
@@ -106,6 +107,8 @@ local function open_trust(self)
     return bootstrap(self)
   elseif options.trust then
     return trust.open(options.trust, options.trust_cacerts)
+  elseif options.psk then
+    return trust.of_connection()
   end
   return fail("usage", 'say how to know the server: trust = FILE or "system", or a fingerprint')
 end
@@ -149,7 +152,9 @@ function M.open(self)
     self.trust, err = open_trust(self)
     if not self.trust then return nil, err end
   end
-  local options, settings = self.options, self.trust:tls()
+  local options = self.options
+  local settings = options.psk and { psk_identity = options.psk_identity,
+    psk = psk.parse(options.psk) } or self.trust:tls()
   settings.cert, settings.key = self.cert, self.key
   settings.cmc_ra = not options.require_name
   if not settings.cert then settings.key = nil end -- a key alone is for CSRs

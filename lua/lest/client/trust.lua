@@ -81,6 +81,13 @@ function M.open(source, take_root)
   return self
 end
 
+--- Of a server that proves to have a key of the client's: it may say which anchors are EST's, and
+--- nothing else vouches for them (RFC 7030 3.6, 4.1.1).
+---@return lest.client.trust
+function M.of_connection()
+  return setmetatable({ kind = "explicit", stores = {}, bag = {}, take_root = true }, Trust)
+end
+
 --- For core.http_client.new.
 ---@return table
 function Trust:tls()

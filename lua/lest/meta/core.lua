@@ -1276,11 +1276,11 @@ function http_request:close() end
 ---@class lest.core.http_client
 local core_http_client = {}
 
---- A client that trusts a store, the system's anchors, or anybody (to fetch what is then compared
---- with a fingerprint). cmc_ra: id-kp-cmcRA may stand for the server's name (RFC 7030 3.6.1; a store
+--- A client that trusts a store, the system's anchors, who has its key (psk, in bytes), or anybody (to
+--- fetch what is then compared with a fingerprint). cmc_ra: id-kp-cmcRA may stand for the server's name (RFC 7030 3.6.1; a store
 --- only).
----@param settings { store?: lest.store, system?: boolean, provisional?: boolean, cert?: lest.cert,
---- key?: lest.key, cmc_ra?: boolean, plain_http?: boolean, idle_ms?: integer, proxy?: string,
+---@param settings { store?: lest.store, system?: boolean, provisional?: boolean, psk_identity?: string,
+--- psk?: string, cert?: lest.cert, key?: lest.key, cmc_ra?: boolean, plain_http?: boolean, idle_ms?: integer, proxy?: string,
 --- proxy_username?: string, proxy_password?: string } proxy "" is none; absent: the environment's
 ---@return lest.http_client?
 ---@return lest.error? err
@@ -1799,7 +1799,10 @@ local core_tls = {}
 --- verify, or the handshake fails (lenient: or counts as none). One that a CA of `own` has issued,
 --- and in which nothing is wrong but that it ended at most `expired` seconds ago, counts as none too.
 --- curves, separated by ":", are those of clients' keys besides the NIST curves.
----@param options { cert: lest.cert, key: lest.key, store?: lest.store, lenient?: boolean, own?: lest.cert[], expired?: integer, curves?: string, ciphers?: string, min_version?: "1.2"|"1.3" }
+--- With psk instead, neither side has a certificate: curves and min_version are all else that may be
+--- given, and the server's on_identity is asked for keys.
+---@param options { cert?: lest.cert, key?: lest.key, store?: lest.store, lenient?: boolean, own?: lest.cert[], expired?: integer, curves?: string,
+--- ciphers?: string, min_version?: "1.2"|"1.3", psk?: boolean }
 ---@return lest.tls?
 ---@return lest.error?
 function core_tls.server(options) end
@@ -1828,11 +1831,12 @@ local core_server = {}
 ---@class lest.server.options
 ---@field fds? integer[] listening sockets, which the server takes
 ---@field listen? string "127.0.0.1:0"; one of the two
----@field tls lest.tls|false false: plain HTTP
+---@field tls lest.tls|false|(lest.tls|false)[] false: plain HTTP; a list: one for each socket
 ---@field limits? table<string, integer> names and defaults: core.server.limits(); over all sockets
 ---@field on_head? fun(exchange: lest.exchange) the head is there: answer to refuse the body
 ---@field on_request? fun(exchange: lest.exchange) the body is there
 ---@field on_handshake_error? fun(err: lest.error, address: string, port: integer)
+---@field on_identity? fun(identity: lest.identity) whose key is wanted; the handshake waits for an answer
 
 --- Begin to serve. A callback that raises is answered with 500.
 ---@param options lest.server.options
@@ -1843,6 +1847,25 @@ function core_server.new(options) end
 --- The limits, in milliseconds, bytes and numbers.
 ---@return table<string, { default: integer, min: integer, max: integer }>
 function core_server.limits() end
+
+--- Whom a client names in a handshake without certificates, which waits.
+---@class lest.identity
+---@field kind "psk"
+---@field name string any bytes
+---@field address string of the client
+local identity = {}
+
+--- Go on with the handshake. The grant, of at most 512 bytes, is found again in the exchanges of the
+--- connection; the key has 16 to 64 bytes.
+---@param secret { key: string, grant: string }
+---@return boolean taken false: the client has gone
+function identity:answer(secret) end
+
+--- End the handshake.
+---@return boolean taken
+function identity:refuse() end
+
+function identity:close() end
 
 --- A request and its answer.
 ---@class lest.exchange
@@ -1861,6 +1884,8 @@ function core_server.limits() end
 ---@field peer_chain? string[] DER, leaf first; the leaf is verified
 ---@field peer_expired? string[] likewise, of a certificate of `own` that has expired, and counts as none
 ---@field peer_refusal? string why the certificate that the server was shown counts as none
+---@field peer_identity? { kind: "psk", name: string, grant: string } of a client without certificates,
+--- proven; the grant is that of the answer
 ---@field aborted string|false why the answer is not waited for any more: "closed", "timeout", "refused", "stopped"
 local exchange = {}
 

@@ -141,7 +141,8 @@ local RATE_KEYS <const> = { "address", "network", "principal", "device", "subjec
 
 local shapes <const> = {
   principal = s.record {
-    kind = s.optional(s.one_of { "certificate", "basic", "digest", "bearer", "challenge" }),
+    kind = s.optional(s.one_of { "certificate", "basic", "digest", "bearer", "challenge",
+      "psk" }),
     is_own = s.optional(s.boolean()),
     anchors = s.optional(s.list(s.string { max = 64 }, { min = 1, single = true })),
     name = parsed("a pattern", pattern), eku = s.optional(several("the name of a usage", purpose)),

@@ -8,7 +8,7 @@ local shapes = require "lest.testing.shapes"
 local M = {}
 
 ---@class lest.testing.principal
----@field kind "basic"|"digest"|"bearer"|"challenge"|"certificate"
+---@field kind "basic"|"digest"|"bearer"|"challenge"|"psk"|"certificate"
 local Principal = { __name = "lest.testing.principal" }
 Principal.__index = Principal
 M.class = Principal
@@ -49,6 +49,12 @@ end
 --- As lest.testing.challenge.
 function M.challenge(name, credential)
   local principal = of_user("challenge", name, credential)
+  return principal
+end
+
+--- As lest.testing.psk.
+function M.psk(name, credential)
+  local principal = of_user("psk", name, credential)
   return principal
 end
 

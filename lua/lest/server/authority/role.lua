@@ -69,6 +69,7 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field outbox lest.authority.outbox
 ---@field orders? lest.authority.orders where a CA is elsewhere
 ---@field doubts lest.authority.doubts
+---@field identities? lest.authority.identities where clients name themselves in handshakes
 ---@field clock fun(): integer seconds since 1970
 local Authority = {}
 Authority.__index = Authority
@@ -277,7 +278,7 @@ end
 
 --- A message of a worker. One that is not well-formed ends its channel: a worker sends no such.
 local WORKER_TYPES <const> = { begin = true, ask = true, finish = true, shadow = true,
-  hello = true, listens = true, heard = true }
+  hello = true, listens = true, heard = true, seek = true, proven = true }
 
 function Authority:on_message(channel, packet)
   if self.is_stopping then return end
@@ -318,6 +319,22 @@ function Authority:on_ask(channel, ask)
   if not ok then told = { problem = answer_of(ask.id, told).reason } end
   told.type, told.id, told.number = "told", ask.id, ask.number
   channel.socket:send(assert(message.encode(told)))
+end
+
+--- Whom a client names in a handshake, which waits.
+function Authority:on_seek(channel, seek)
+  local ok, found = pcall(function()
+    if not self.identities then return { problem = "no address of `listen` takes identities" } end
+    if self.turn.hung then return { problem = "the ledger does not answer now" } end
+    return self.identities:find(channel, seek)
+  end)
+  if not ok then found = { problem = answer_of("handshake", found).reason } end
+  found.type, found.number = "found", seek.number
+  channel.socket:send(assert(message.encode(found)))
+end
+
+function Authority:on_proven(_, proven)
+  if self.identities then self.identities:proven(proven.grant) end
 end
 
 function Authority:on_finish(channel, finish)
@@ -431,6 +448,9 @@ function Authority:serve(launch)
     on_lost = function(request, why) self:on_lost(request, why) end,
     on_end = function(channel) self.outbox:lost(channel) end,
   }
+  for _, each in ipairs(config.listen) do
+    if each.psk then self.identities = require("lest.server.authority.identities").new(self) end
+  end
   local stopping = false
   core.process.on_channel(function(...) self:on_channel(...) end)
   local terminate <close> = core.loop.signal(15, function() stopping = true end)

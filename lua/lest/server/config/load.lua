@@ -7,6 +7,7 @@
 local core = require "lest.core"
 local csrattrs = require "lest.server.config.csrattrs"
 local fail = require "lest.base.fail"
+local kinds = require "lest.server.wire.kinds"
 local list = require "lest.base.list"
 local mark = require "lest.base.mark"
 local schema = require "lest.base.schema"
@@ -97,7 +98,7 @@ end
 local function resolve(config, folder)
   config.ledger = absolute(folder, config.ledger)
   resolve_control(config, folder)
-  resolve_identity(folder, config.tls)
+  if config.tls then resolve_identity(folder, config.tls) end
   resolve_ca(folder, config.ca)
   for _, each in pairs(config.cas) do resolve_ca(folder, each) end
   if config.cmc then resolve_identity(folder, config.cmc) end
@@ -187,6 +188,29 @@ local function check_cas(config, each, where, report)
   end
 end
 
+--- What the addresses need, and what needs one of them.
+local function check_listen(config, report)
+  local has_certificate, has = false, {}
+  for _, each in ipairs(config.listen) do
+    has_certificate = has_certificate or not each.psk
+    for _, kind in ipairs(kinds.list) do
+      if kind.handshake and each[kind.name] then has[kind.name] = true end
+    end
+    if each.address == config.metrics then
+      report("metrics", "is an address of 'listen' as well")
+    end
+  end
+  if has_certificate and not config.tls then report("tls", "is missing") end
+  for name, label in pairs(config.labels) do
+    for _, kind in ipairs(kinds.list) do
+      if kind.handshake and label.accepts[kind.name] and not has[kind.name] then
+        report(("labels.%s.auth"):format(name), ("takes '%s', and no address of 'listen' does: "
+          .. "listen = { { address = \"[::]:8444\", %s = true } }"):format(kind.name, kind.name))
+      end
+    end
+  end
+end
+
 --- What one table's schema cannot see: names that must exist in another part.
 local function cross_check(config, report)
   if not config.labels.default then
@@ -259,9 +283,7 @@ local function cross_check(config, report)
       report(where .. ".auth", "needs a client certificate, and there are no anchors for one")
     end
   end
-  if config.metrics and list.has(config.listen, config.metrics) then
-    report("metrics", "is an address of 'listen' as well")
-  end
+  check_listen(config, report)
   if config.user and config.user == config.authority_user then
     report("authority_user", "must not be the same as 'user'")
   end
@@ -338,7 +360,9 @@ function M.parse(source, file, overrides)
   for key, value in pairs(overrides or {}) do
     local _, problems = schema.check(shape.fields[key], value)
     if problems then
-      return fail("config", ("--%s: %s"):format(key, problems[1].problem))
+      local of = problems[1].path:match "%a[%w_]*$"
+      of = of and of .. ": " or ""
+      return fail("config", ("--%s: %s%s"):format(key, of, problems[1].problem))
     end
     raw[key] = value
   end

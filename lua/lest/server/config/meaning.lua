@@ -49,11 +49,18 @@ local ca <const> = with(identity, {
 })
 
 return {
-  listen = "Where the server listens, as `\"[::]:8443\"` (IPv6 and IPv4) or "
-    .. "`\"127.0.0.1:8443\"`. Port 0 is a free one, which the log names. `lest serve --listen` "
-    .. "replaces them.",
+  listen = {
+    "Where the server listens: addresses, or tables such as `{ address = \"[::]:8444\", psk = "
+      .. "true }`. `lest serve --listen` replaces them, and has for that one `[::]:8444,psk`.",
+    address = "An address as `\"[::]:8443\"` (IPv6 and IPv4) or `\"127.0.0.1:8443\"`. Port 0 is a "
+      .. "free one, which the log names.",
+    psk = "Whether clients prove themselves here by a pre-shared key (`lest credential add --kind "
+      .. "psk`), and the server by having it too. There are no certificates in such a handshake, "
+      .. "of either side: `tls` is not needed for it. A label takes it with `\"psk\"` in its "
+      .. "`auth`.",
+  },
   tls = with(identity, {
-    "What clients see, and how they may connect.",
+    "What clients see, and how they may connect. Needed unless all of `listen` are for keys.",
     cert = "A PEM file: the server's certificate, then those between it and the root. With a CA "
       .. "under a root, put that CA's certificate here too: clients then need to show their own "
       .. "certificate only.",
@@ -148,7 +155,8 @@ return {
     auth = "What a client must prove; each entry is enough. `\"certificate\"`, `\"basic\"`, "
       .. "`\"digest\"`, `\"bearer\"` (a token), `\"challenge\"` (a secret as otpChallenge or "
       .. "challengePassword of the CSR, whose CN says whose it is, or in fullcmc an identity "
-      .. "proof), or "
+      .. "proof), `\"psk\"` (a handshake with a pre-shared key, at an address of `listen` that "
+      .. "takes it), or "
       .. "`\"certificate+basic\"` for both, which may be of two names: `request.principal` is the "
       .. "certificate's, and a policy that wants one name compares "
       .. "`request.auth.certificate.name` with `request.auth.basic.name`. Where "
@@ -242,6 +250,8 @@ return {
       .. "Behind a balancer: from all devices together.",
     requests_per_address_per_minute = "Requests of one address (IPv6: /64) in a minute, in each "
       .. "worker; more are 429. Without it as many as come. Behind a balancer: of all devices.",
+    identities_per_minute = "Keys of handshakes (`psk`) that a worker may ask for in a minute: as "
+      .. "many would one learn that was taken over. More handshakes fail.",
     requests_per_principal_per_minute = "Requests of one device in a minute.",
     pending_per_principal = "Requests of one device that wait for operators. Where one gateway "
       .. "asks for many devices, it needs more.",

@@ -146,6 +146,7 @@ local limits = s.record(limits_module.add_fields {
   failures_per_minute = s.optional(s.integer { min = 1 }, 10),
   address_failures_per_minute = s.optional(s.integer { min = 1 }, 60),
   requests_per_address_per_minute = s.optional(s.integer { min = 1 }),
+  identities_per_minute = s.optional(s.integer { min = 1 }, 1200),
   requests_per_principal_per_minute = s.optional(s.integer { min = 1 }, 1200),
   pending_per_principal = s.optional(s.integer { min = 1 }, 64),
   scrypt_threads = s.optional(s.integer { min = 1, max = 64 }, 2),
@@ -193,15 +194,34 @@ end
 local control = s.custom("a path, a table or false", control_socket)
 control.fields = control_fields.fields
 
-local listen = s.list(s.custom("an address", listen_address), { min = 1, max = 16, single = true })
+local address_fields = s.record({
+  address = s.custom("an address", listen_address),
+  psk = s.optional(s.boolean(), false),
+}, '{ address = "[::]:8444", psk = true }')
+
+-- An address alone is a table with an address. On the command line, the rest stands behind a comma.
+local function listen_entry(value)
+  if type(value) ~= "string" then return address_fields.accept(value) end
+  local first, words = value:match "^([^,]*),?(.*)$"
+  local address, problem = listen_address(first)
+  if not address then return nil, problem end
+  local entry = { address = address }
+  for word in words:gmatch "[^,]+" do entry[word] = true end
+  return address_fields.accept(entry)
+end
+
+local listening = s.custom('an address, or { address = "[::]:8444", psk = true }', listen_entry)
+listening.fields = address_fields.fields
+
+local listen = s.list(listening, { min = 1, max = 16, single = true })
 
 return s.record {
   listen = s.optional(listen, { "[::]:8443" }),
-  tls = identity {
+  tls = s.optional(identity {
     min_version = s.optional(s.one_of { "1.2", "1.3" }, "1.2"),
     ciphers = s.optional(s.string { max = 4000 }),
     client_certificate = s.optional(s.one_of { "strict", "lenient" }, "strict"),
-  },
+  }),
   ledger = s.optional(path, "ledger.db"),
   user = s.optional(s.custom("a user's name or number", account)),
   authority_user = s.optional(s.custom("a user's name or number", account)),

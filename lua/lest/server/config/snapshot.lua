@@ -11,7 +11,7 @@ local M = {}
 ---@return string[][]
 function M.supervisor(config)
   local lines = {}
-  for _, address in ipairs(config.listen) do table.insert(lines, { "listen", address }) end
+  for _, each in ipairs(config.listen) do table.insert(lines, { "listen", each.address }) end
   if config.metrics then table.insert(lines, { "metrics", config.metrics }) end
   if config.control then
     local is_beside = config.control.is_beside_ledger

@@ -1,6 +1,6 @@
 --- Credentials: names with secrets that authenticate by Basic (RFC 7617), by Digest (RFC 7616), as
---- a Bearer token (RFC 6750) or as challengePassword of a CSR, as their kind says, kept in the
---- ledger.
+--- a Bearer token (RFC 6750), as challengePassword of a CSR or as a pre-shared key of TLS, as their
+--- kind says, kept in the ledger.
 ---
 --- What a secret is, and how it is kept, is lest.server.ledger.secrets. A reusable credential
 --- authenticates until it expires or is removed. A one-time credential has states, which change in
@@ -379,6 +379,34 @@ function Store:wrap_key(name, called)
     called ~= name and { id = called } or nil)
   if not rows then return nil, err end
   return rows[1] and rows[1].salt
+end
+
+--- Whose handshake one of these names begins: the newest live credential of a name, with its key.
+---@param kind string "psk"
+---@param name string as a client says it
+---@return { id: string, key: string }? holder
+---@return lest.error? err where that cannot be said
+function Store:holder(kind, name)
+  if terms.name_problem(name) then return nil end
+  local rows, err = live(self, kind, name, self.clock())
+  if not rows then return nil, err end
+  return rows[1] and { id = rows[1].id, key = secrets.key_of(rows[1]) }
+end
+
+--- Authenticate by a handshake with what holder() gave.
+---@param holder { kind: string, name: string, id: string }
+---@param purpose table as for check()
+---@return table? credential as of check()
+---@return lest.error? err unauthenticated
+function Store:check_holder(holder, purpose)
+  local kind, name, now = holder.kind, holder.name, purpose.now or self.clock()
+  local rows, err = live(self, kind, name, now, holder)
+  if not rows then return nil, err end
+  local best = choose(rows, purpose, now)
+  if best then return best end
+  local state = rows[1] and rows[1].state
+  local reason = state and BOUND[state] or "the credential of the handshake is over, or was removed"
+  return refuse(reason, reason)
 end
 
 --- Whether a reusable one still authenticates: an operator may have removed it since check().

@@ -4,7 +4,8 @@
 --- is, the first is stored as an HMAC under a salt, the second with scrypt; what Digest needs of
 --- either is in lest.server.ledger.digest. A Bearer token is random, and its SHA-256 is stored, by
 --- which it is found: the time of a lookup tells nothing of what has 256 random bits. A key that
---- wraps others is kept as it is, in the place of a salt.
+--- wraps others is kept as it is, in the place of a salt, and so is a pre-shared key, which TLS
+--- needs on both sides.
 ---
 --- What a refusal costs does not tell whether a name exists. While the ledger holds no scrypt
 --- credential at all, every check is a lookup and hashes. As soon as it holds one, every check
@@ -14,6 +15,7 @@
 --- under a key of this process.
 local core = require "lest.core"
 local digest = require "lest.server.ledger.digest"
+local psk = require "lest.base.psk"
 local terms = require "lest.server.ledger.terms"
 
 local M = {}
@@ -90,6 +92,19 @@ local function keep_key(_, wanted)
     hash = assert(secret.sha256(key)) }, text
 end
 
+-- TLS needs the key itself. A hash has 32 bytes at least, and a key may have less.
+local KEY_SIZE <const> = 65
+
+local function keep_psk(_, wanted)
+  local chosen = wanted.password and assert(psk.parse(wanted.password))
+  local key, err = chosen, nil
+  if not key then key, err = secret.random_bytes(32) end
+  if not key then return nil, err end
+  local hash = string.pack("s1", key)
+  return { kind = chosen and "chosen" or "random", cost = "", salt = "",
+    hash = hash .. ("\0"):rep(KEY_SIZE - #hash) }, not chosen and psk.format(key) or nil
+end
+
 local function unhex(text)
   return (text:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
 end
@@ -108,7 +123,7 @@ local function hash_challenge(secrets, wanted)
 end
 
 local makers <const> = {
-  ["key-wrap"] = keep_key,
+  ["key-wrap"] = keep_key, psk = keep_psk,
   basic = hash_shown, challenge = hash_challenge, bearer = hash_token,
   digest = function(_, wanted) return digest.make(wanted.name, wanted.realm, wanted.password) end,
 }
@@ -119,6 +134,13 @@ local makers <const> = {
 ---@return string|lest.error|nil text a secret that was made; or the error
 function Secrets:make(wanted)
   return makers[wanted.kind](self, wanted)
+end
+
+--- The pre-shared key of a row.
+---@param row { hash: string }
+---@return string key
+function M.key_of(row)
+  return (string.unpack("s1", row.hash))
 end
 
 -- ---- the cache of scrypt successes: what was hashed, under this process's key, to the hash

@@ -1,6 +1,7 @@
 --- What a credential may be: its kind, its name, its password, how long it lives, its facts.
 local core = require "lest.core"
 local list = require "lest.base.list"
+local psk = require "lest.base.psk"
 
 local M = {}
 
@@ -8,7 +9,7 @@ local NAME_MAX <const> = 255
 
 --- How a credential's secret is proven; the first unless told. One of the last kind proves nothing:
 --- it is the key that keys which the server makes are encrypted with.
-M.KINDS = { "basic", "digest", "bearer", "challenge", "key-wrap" }
+M.KINDS = { "basic", "digest", "bearer", "challenge", "psk", "key-wrap" }
 
 --- The most bytes of a secret, chosen or shown.
 M.SECRET_MAX = 1024
@@ -74,6 +75,7 @@ function M.problem(wanted)
   if wanted.kind == "key-wrap" and password and not M.wrap_key(password) then
     return "a key that wraps others is 32 or 64 digits of hex"
   end
+  if wanted.kind == "psk" and password and not psk.parse(password) then return psk.PROBLEM end
   return M.name_problem(wanted.name) or realm_problem(wanted) or facts_problem(wanted.facts or {})
 end
 

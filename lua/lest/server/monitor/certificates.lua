@@ -30,12 +30,13 @@ function M.read(config)
     if not seen[key] then table.insert(all, period) end
     seen[key] = true
   end
-  local tls, err = core.cert.load(config.tls.cert)
-  if not tls then return nil, err end
-  add(of_cert("tls", "", tls))
+  if config.tls then
+    local tls, err = core.cert.load(config.tls.cert)
+    if not tls then return nil, err end
+    add(of_cert("tls", "", tls))
+  end
   for _, each in ipairs(chain.cas(config)) do
-    local certs
-    certs, err = chain.load(each[1], each[2])
+    local certs, err = chain.load(each[1], each[2])
     if not certs then return nil, err end
     local name = each[1]:match "^cas%.(.*)$" or ""
     for i, cert in ipairs(certs) do add(of_cert(i == 1 and "ca" or "chain", name, cert)) end

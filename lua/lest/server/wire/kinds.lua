@@ -17,12 +17,14 @@ local ignored <const> = lines.new "proof ignored"
 ---   facts      what request.auth.KIND says besides
 ---   scheme     that of HTTP authentication (RFC 9110 11.1), where it is one
 ---   by_secret  by a credential of the ledger: of these a request has one, which it uses up
+---   handshake  proven in TLS, at an address of `listen` that says so, without certificates
 M.list = {
   { name = "certificate", facts = { "name", "anchors" } },
   { name = "basic", facts = { "name" }, scheme = "Basic", by_secret = true },
   { name = "digest", facts = { "name" }, scheme = "Digest", by_secret = true },
   { name = "bearer", facts = { "name" }, scheme = "Bearer", by_secret = true },
   { name = "challenge", facts = { "name" }, by_secret = true },
+  { name = "psk", facts = { "name" }, by_secret = true, handshake = "a pre-shared key" },
 }
 
 M.by_name = {}
@@ -53,6 +55,11 @@ function M.parse(text)
     by_secret = M.by_name[name].by_secret and name or by_secret
     seen[name] = true
     table.insert(names, name)
+  end
+  local by_handshake = seen.certificate and by_secret and M.by_name[by_secret].handshake
+  if by_handshake then
+    return nil, ("a client with %s shows no certificate: write 'certificate' and '%s' as two "
+      .. "entries"):format(by_handshake, by_secret)
   end
   return names
 end
@@ -106,6 +113,11 @@ function M.missing(accepts, offered, wants_certificate)
   if accepts.challenge and not offered.challenge and not wants_certificate then
     return 403, "a challengePassword in the CSR is required"
       .. (accepts.certificate and ", or a TLS client certificate" or "")
+  end
+  for _, kind in ipairs(M.list) do
+    if kind.handshake and accepts[kind.name] and not accepts.certificate then
+      return 403, ("a TLS handshake with %s is required"):format(kind.handshake)
+    end
   end
   return 403, accepts.certificate and "a TLS client certificate is required"
     or "renewal needs a TLS client certificate, and none is accepted here"

@@ -12,7 +12,10 @@
 ---                         shadow   what the label's shadow says of a request that is over
 ---                         listens  a policy's hooks for what happened; then `hello`
 ---                         heard    what became of an event
+---                         seek     whom a client names in its handshake, which stands still
+---                         proven   that handshake has succeeded
 ---   authority -> worker   answer
+---                         found    the secret of that client
 ---                         event    what happened, for a hook
 ---                         hello    first of all: the authority serves
 ---   authority -> backend  order    what a CA elsewhere is asked for

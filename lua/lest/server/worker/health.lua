@@ -12,7 +12,7 @@ M.PATH = "/healthz"
 
 ---@class lest.worker.health
 ---@field link lest.worker.link
----@field tls lest.cert the server's
+---@field tls? lest.cert the server's, where it has one
 ---@field cas lest.cert[]
 local Health = {}
 Health.__index = Health
@@ -24,8 +24,10 @@ Health.__index = Health
 function M.new(config)
   local self = setmetatable({ cas = {} }, Health)
   local err
-  self.tls, err = core.cert.load(config.tls.cert)
-  if not self.tls then return nil, err end
+  if config.tls then
+    self.tls, err = core.cert.load(config.tls.cert)
+    if not self.tls then return nil, err end
+  end
   for _, each in ipairs(chain.cas(config)) do
     local certs
     certs, err = chain.load(each[1], each[2])
@@ -51,7 +53,7 @@ function Health:problem()
   -- Of one that has just started, nothing is known yet: it has said that it serves.
   if core.meter.get(AUTHORITY, names.ledger) > meters.ledger.places.ok then return "no ledger" end
   local now = core.clock.wall_us() // 1000000
-  if is_over(self.tls, now) then return "a certificate is over" end
+  if self.tls and is_over(self.tls, now) then return "a certificate is over" end
   -- With one CA of several, the labels of the others are served still.
   for _, ca in ipairs(self.cas) do
     if not is_over(ca, now) then return nil end

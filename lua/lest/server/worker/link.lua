@@ -100,7 +100,7 @@ function Link:lose()
   for id in pairs(self.waiting) do settle(self, id, nil) end
 end
 
-local TYPES <const> = { answer = true, told = true, hello = true, event = true }
+local TYPES <const> = { answer = true, told = true, found = true, hello = true, event = true }
 
 -- By what the answer to a policy's question is waited for: no id of a request has a "/".
 local function place_of(id, number)
@@ -121,6 +121,9 @@ function Link:on_message(packet)
     if self.on_event then self.on_event(received, self.channel) end
   elseif received.type == "told" then
     local place = place_of(received.id, received.number)
+    if self.waiting[place] then settle(self, place, received) end
+  elseif received.type == "found" then
+    local place = place_of("seek", received.number)
     if self.waiting[place] then settle(self, place, received) end
   elseif self.waiting[received.id] then
     settle(self, received.id, received)
@@ -194,6 +197,30 @@ function Link:inquire(request, what)
   if not told then return nil, "the authority is not available" end
   if told.problem then return nil, told.problem end
   return told
+end
+
+--- Ask for the secret of whom a client names in its handshake, and wait.
+---@param identity { kind: string, name: string, address: string }
+---@return { key: string, grant: string }|nil found
+---@return string|nil problem
+function Link:seek(identity)
+  if not self.is_up then return nil, "the authority is not available" end
+  self.sought = (self.sought or 0) + 1
+  local packet, problem = message.encode { type = "seek", number = self.sought,
+    kind = identity.kind, name = identity.name, address = identity.address }
+  if not packet then return nil, problem end
+  local found = question(self, place_of("seek", self.sought), packet, self.told_ms)
+  if not found then return nil, "the authority is not available" end
+  if found.problem then return nil, found.problem end
+  return found
+end
+
+--- Tell that the handshake has succeeded which a grant was given for.
+---@param grant string
+function Link:tell_proven(grant)
+  if self.is_up then
+    self.channel:send(assert(message.encode { type = "proven", grant = grant }))
+  end
 end
 
 return M

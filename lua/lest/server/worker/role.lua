@@ -48,6 +48,7 @@ end
 ---@field server lest.server
 ---@field requests lest.limiter? by address
 ---@field shadows lest.worker.shadows
+---@field identities? table lest.server.worker.identities, where clients name themselves
 local Worker = {}
 Worker.__index = Worker
 
@@ -86,6 +87,7 @@ end
 function Worker:on_head(exchange)
   local request = request_module.new(exchange)
   request.link = self.authority
+  if self.identities then self.identities.tell(self.authority, exchange) end
   local ok = not self.requests or guard(exchange, request, self.count, self, exchange)
   ok = ok and guard(exchange, request, head.check, self, exchange, request)
   if not ok or request.status then return request:log(exchange) end
@@ -166,6 +168,9 @@ function Worker:prepare(launch)
     ok = self.labels[name] ~= nil
   end
   hooks.preload()
+  for _, each in ipairs(self.config.listen) do
+    if each.psk then self.identities = require "lest.server.worker.identities" end
+  end
   if self.config.control then later.keep(CONSOLE) end
   if ok and launch.user then ok, err = core.process.drop(launch.user) end
   if ok then ok, err = core.process.harden() end
@@ -217,6 +222,7 @@ function Worker:serve(launch, tls)
     limits = limits.of_worker(self.config.limits, launch.workers),
     on_head = function(exchange) self:on_head(exchange) end,
     on_request = function(exchange) self:on_request(exchange) end,
+    on_identity = self.identities and self.identities.asker(self.authority),
   }
   if not server then
     core.log.write("error", "cannot listen", { "message", tostring(err) })

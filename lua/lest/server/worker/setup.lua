@@ -112,11 +112,8 @@ local function grace(config)
   return longest, own
 end
 
---- The TLS context of the server.
----@param config table
----@return lest.tls|nil
----@return lest.error|nil err
-function M.tls(config)
+-- Where clients have certificates.
+local function certified(config)
   local cert, key = keypair.load("tls", config.tls)
   if not cert then return nil, key end
   local store, err = load_store(config)
@@ -129,6 +126,28 @@ function M.tls(config)
     curves = curves(config), ciphers = config.tls.ciphers, min_version = config.tls.min_version }
   if not tls then return keypair.blame("tls", config.tls, cert, key, err) end
   return tls
+end
+
+-- Where they have keys, and so has the authority.
+local function keyed(config)
+  return core.tls.server { psk = true, curves = curves(config),
+    min_version = config.tls and config.tls.min_version }
+end
+
+--- The TLS context of each address of `listen`.
+---@param config table
+---@return lest.tls[]|nil
+---@return lest.error|nil err
+function M.tls(config)
+  local all, made = {}, {}
+  for i, each in ipairs(config.listen) do
+    local make = each.psk and keyed or certified
+    local tls, err = made[make], nil
+    if not tls then tls, err = make(config) end
+    if not tls then return nil, err end
+    all[i], made[make] = tls, tls
+  end
+  return all
 end
 
 return M

@@ -31,6 +31,11 @@ function M.add(parser, identity)
   parser:option "--redirect":argname "ORIGIN":count "*"
     :description("Another server that this one may redirect to, https://HOST[:PORT]; may be "
       .. "repeated.")
+  parser:option "--psk-identity":argname "NAME"
+    :description("Instead of certificates, at an address of the server that takes it: the name "
+      .. "under which both have a pre-shared key. No --trust is needed then.")
+  parser:option "--psk-file":argname "FILE"
+    :description "That key, in hex: the first line of a file (- is standard input)."
   parser:flag "--trace"
     :description("Show each exchange on standard error when it has ended: TLS, whom the server was "
       .. "trusted by, request and answer with their bodies taken apart. Secrets are masked.")
@@ -103,7 +108,7 @@ end
 
 local INPUTS <const> = { "trust", "cert", "key", "csr_key", "decrypt_key", "decrypt_cert",
   "shared_key", "csr", "password_file", "passphrase_file", "challenge_file", "bearer_file",
-  "proxy_password_file" }
+  "proxy_password_file", "psk_file" }
 
 local function word(option)
   return "--" .. option:gsub("_", "-")
@@ -141,10 +146,12 @@ end
 local function check_files(options)
   check_standard_input(options)
   keep_apart(options, "key_out", { "trust", "cert", "csr", "decrypt_cert", "shared_key",
-    "password_file", "passphrase_file", "challenge_file", "bearer_file", "proxy_password_file" })
+    "password_file", "passphrase_file", "challenge_file", "bearer_file", "proxy_password_file",
+    "psk_file" })
   -- A renewed certificate may take the place of the old one, and anchors that of older ones.
   keep_apart(options, "out", { "key", "csr_key", "decrypt_key", "shared_key", "key_out", "csr",
-    "password_file", "passphrase_file", "challenge_file", "bearer_file", "proxy_password_file" })
+    "password_file", "passphrase_file", "challenge_file", "bearer_file", "proxy_password_file",
+    "psk_file" })
   local new_key = place(options.key_out)
   if new_key and place(options.out) == new_key .. ".new" then
     support.usage "--out is the file where a new key waits beside --key-out"
@@ -167,7 +174,11 @@ function M.add_binding(parser)
 end
 
 local function check_identity(options)
-  if not options.trust and not options.fingerprint then
+  if (options.psk_identity ~= nil) ~= (options.psk_file ~= nil) then
+    support.usage "--psk-identity and --psk-file go together"
+  elseif options.psk_file and (options.cert or options.fingerprint) then
+    support.usage "--psk-identity stands in place of --cert and --fingerprint"
+  elseif not options.trust and not options.fingerprint and not options.psk_file then
     support.usage "say how to know the server: --trust FILE, or --fingerprint HEX"
   elseif options.trust and options.fingerprint then
     support.usage "--trust and --fingerprint exclude each other"
@@ -217,6 +228,7 @@ function M.client(name, options, progress, repair)
     preemptive = options.preemptive, digest = options.digest,
     channel_binding = not options.no_channel_binding,
     challenge = secret(options.challenge_file), bearer = secret(options.bearer_file),
+    psk_identity = options.psk_identity, psk = secret(options.psk_file),
     cert = options.cert, key = options.key, passphrase = options.passphrase,
     timeout = options.timeout, notify = notifier(name, progress, options.verbose),
     trace = options.trace,

@@ -32,6 +32,7 @@ local PARTS <const> = {
   { "lest.request.auth.digest", "request.auth.digest", "auth.digest" },
   { "lest.request.auth.bearer", "request.auth.bearer", "auth.bearer" },
   { "lest.request.auth.challenge", "request.auth.challenge", "auth.challenge" },
+  { "lest.request.auth.psk", "request.auth.psk", "auth.psk" },
   { "lest.request.tls", "request.tls", "tls" },
 }
 

@@ -33,7 +33,7 @@ end
 function M.config(console)
   local config = console.worker.config
   local shown = some(config, SHOWN)
-  shown.tls = some(config.tls, SHOWN_OF_TLS)
+  shown.tls = config.tls and some(config.tls, SHOWN_OF_TLS)
   shown.labels = {}
   for name, label in pairs(config.labels) do shown.labels[name] = some(label, SHOWN_OF_LABEL) end
   return shown

@@ -1,0 +1,166 @@
+#include "net/identity.h"
+
+#include "pki/error.h"
+
+#include <openssl/async.h>
+#include <openssl/crypto.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* Where an SSL keeps its identity; set once for the process. */
+static CRYPTO_ONCE index_once = CRYPTO_ONCE_STATIC_INIT;
+static int identity_index = -1;
+
+static void make_index(void)
+{
+    identity_index = CRYPTO_get_ex_new_index(CRYPTO_EX_INDEX_SSL, 0, NULL, NULL, NULL, NULL);
+}
+
+/* A handshake names one. A client that is told to begin anew (HelloRetryRequest) names it again. */
+static bool is_named(struct net_identity *identity, const char *kind, const void *name, size_t len)
+{
+    if (identity->state != NET_IDENTITY_NONE)
+        return identity->kind == kind && identity->name_len == len && memcmp(identity->name, name, len) == 0;
+    if (len == 0 || len > sizeof identity->name)
+        return false;
+    memcpy(identity->name, name, len);
+    identity->name_len = len;
+    identity->kind = kind;
+    identity->state = NET_IDENTITY_ASKED;
+    return true;
+}
+
+/* Stand still until the identity's secret is there. False: there is none. */
+static bool learn(struct net_identity *identity, const char *kind, const void *name, size_t len)
+{
+    if (!identity || !ASYNC_get_current_job() || !is_named(identity, kind, name, len))
+        return false;
+    while (identity->state == NET_IDENTITY_ASKED)
+        if (!ASYNC_pause_job())
+            return false;
+    return identity->state == NET_IDENTITY_ANSWERED;
+}
+
+static const char PSK[] = "psk";
+
+SSL_SESSION *net_psk_session(SSL *ssl, const uint8_t *key, size_t key_len)
+{
+    static const unsigned char aes_128_gcm_sha256[] = { 0x13, 0x01 };
+    const SSL_CIPHER *cipher = SSL_CIPHER_find(ssl, aes_128_gcm_sha256);
+    SSL_SESSION *session = SSL_SESSION_new();
+    if (session && cipher && SSL_SESSION_set1_master_key(session, key, key_len) &&
+        SSL_SESSION_set_cipher(session, cipher) && SSL_SESSION_set_protocol_version(session, TLS1_3_VERSION))
+        return session;
+    SSL_SESSION_free(session);
+    return NULL;
+}
+
+/* TLS 1.3. Every identity has a key, be it nobody's: so the first one counts, and no answer tells which are
+ * known. */
+static int find_session(SSL *ssl, const unsigned char *name, size_t len, SSL_SESSION **out)
+{
+    struct net_identity *identity = SSL_get_ex_data(ssl, identity_index);
+    *out = NULL;
+    if (learn(identity, PSK, name, len))
+        *out = net_psk_session(ssl, identity->key, identity->key_len);
+    return *out != NULL;
+}
+
+/* TLS 1.2. RFC 4279 2: who does not know an identity may go on as with a wrong key. */
+static unsigned find_key(SSL *ssl, const char *name, unsigned char *key, unsigned max)
+{
+    struct net_identity *identity = SSL_get_ex_data(ssl, identity_index);
+    if (!learn(identity, PSK, name, strlen(name)) || identity->key_len > max)
+        return 0;
+    memcpy(key, identity->key, identity->key_len);
+    return (unsigned)identity->key_len;
+}
+
+/* Nothing but a key proves either side: with TLS 1.3 a client that shows none there has none. It may have one
+ * for TLS 1.2, where it is named later. */
+static int choose_version(SSL *ssl, int *alert, void *arg)
+{
+    const unsigned char *extension;
+    size_t len;
+    (void)alert, (void)arg;
+    if (!SSL_client_hello_get0_ext(ssl, TLSEXT_TYPE_psk, &extension, &len))
+        SSL_set_max_proto_version(ssl, TLS1_2_VERSION);
+    return SSL_CLIENT_HELLO_SUCCESS;
+}
+
+enum lest_status net_identity_prepare(SSL_CTX *ctx, struct lest_error *err)
+{
+    if (!CRYPTO_THREAD_run_once(&index_once, make_index) || identity_index < 0 || !ASYNC_is_capable())
+        return pki_error(err, LEST_E_CRYPTO, "OpenSSL cannot let a handshake wait");
+    SSL_CTX_set_psk_find_session_callback(ctx, find_session);
+    SSL_CTX_set_psk_server_callback(ctx, find_key);
+    SSL_CTX_set_client_hello_cb(ctx, choose_version, NULL);
+    return LEST_OK;
+}
+
+struct net_identity *net_identity_new(SSL *ssl, const char *address)
+{
+    struct net_identity *identity = calloc(1, sizeof *identity);
+    if (!identity || !SSL_set_ex_data(ssl, identity_index, identity)) {
+        free(identity);
+        return NULL;
+    }
+    identity->refs = 1;
+    snprintf(identity->address, sizeof identity->address, "%s", address);
+    SSL_set_mode(ssl, SSL_MODE_ASYNC);
+    return identity;
+}
+
+struct net_identity *net_identity_ref(struct net_identity *identity)
+{
+    identity->refs++;
+    return identity;
+}
+
+void net_identity_free(struct net_identity *identity)
+{
+    if (!identity || --identity->refs > 0)
+        return;
+    OPENSSL_cleanse(identity, sizeof *identity);
+    free(identity);
+}
+
+enum lest_status net_identity_answer(struct net_identity *identity, const void *key, size_t key_len,
+                                     const void *grant, size_t grant_len, struct lest_error *err)
+{
+    if (identity->state != NET_IDENTITY_ASKED || !identity->resume)
+        return lest_error_set(err, LEST_E_CLOSED, "nobody waits for this answer");
+    if (key && (key_len < NET_IDENTITY_KEY_MIN || key_len > sizeof identity->key ||
+                grant_len > sizeof identity->grant))
+        return lest_error_set(err, LEST_E_USAGE, "a key or a grant has not its length");
+    identity->state = key ? NET_IDENTITY_ANSWERED : NET_IDENTITY_REFUSED;
+    if (key) {
+        memcpy(identity->key, key, key_len);
+        identity->key_len = key_len;
+        memcpy(identity->grant, grant, grant_len);
+        identity->grant_len = grant_len;
+    }
+    identity->resume(identity->arg);
+    return LEST_OK;
+}
+
+void net_identity_finish(struct net_identity *identity, SSL *ssl)
+{
+    OPENSSL_cleanse(identity->key, sizeof identity->key);
+    identity->key_len = 0;
+    SSL_clear_mode(ssl, SSL_MODE_ASYNC);
+}
+
+void net_identity_close(struct net_identity *identity, SSL *ssl)
+{
+    identity->resume = NULL;
+    identity->state = NET_IDENTITY_REFUSED;
+    if (SSL_waiting_for_async(ssl)) {
+        pki_error_clear();
+        SSL_do_handshake(ssl); /* it fails, which is the end of its fibre */
+        pki_error_clear();
+    }
+    net_identity_finish(identity, ssl);
+    SSL_set_ex_data(ssl, identity_index, NULL);
+}

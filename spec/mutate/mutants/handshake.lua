@@ -1,0 +1,38 @@
+-- Handshakes without certificates, at both ends.
+local SERVER <const> = { "spec/protocol/psk_spec.lua" }
+local FAULT <const> = { "spec/fault/handshake_spec.lua" }
+local IDENTITY <const> = { "spec/unit/net/identity_spec.lua" }
+
+return {
+  { file = "lua/lest/server/authority/identities.lua", specs = FAULT,
+    { "who has no key is told so", "local found = holder or { key = key, id = id }",
+      'local found = holder or error { code = "none" }', specs = SERVER },
+    { "a grant of nobody's making", "if not secret.equal(mac(", "if not secret.equal and (mac(" },
+    { "a grant is another worker's", '"I4s1s1s1", channel.worker,', '"I4s1s1s1", 1,' },
+    { "a success is a failure", "  attempt:uncount()", "" },
+    { "guesses are not counted", "  attempt:count()", "" },
+    { "as many keys as are asked for", "if self.asked:take(channel.worker) then", "if false then" },
+  },
+
+  { file = "lua/lest/server/ledger/credentials.lua", specs = SERVER,
+    { "what was removed meanwhile", "  local rows, err = live(self, kind, name, now, holder)",
+      "  local rows, err = live(self, kind, name, 0, holder)" },
+  },
+
+  { file = "lua/lest/base/psk.lua", specs = SERVER,
+    { "any text", 'not hex:find "^%x+$"', "false" },
+    { "a short key", "#hex < 2 * MIN", "false" },
+  },
+
+  { file = "csrc/net/tls_suites.c", specs = SERVER,
+    { "no ephemeral key", '"DHE-PSK-AES128-GCM-SHA256:', '"PSK-AES256-GCM-SHA384:' },
+  },
+
+  { file = "csrc/net/connection.c", specs = IDENTITY,
+    { "as many fibres as are asked for", "c->service->asking >= ASKING_MAX", "false" },
+  },
+
+  { file = "csrc/net/client_peer.c", specs = SERVER,
+    { "any server with a certificate", "return refuse_certificate(ctx, peer);", "return 1;" },
+  },
+}
