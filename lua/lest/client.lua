@@ -60,6 +60,7 @@ end
 --- ("https://other.example:8443"): verified as this one is, and asked anew for a password
 ---@field require_name? boolean id-kp-cmcRA does not stand for the server's name (RFC 7030 3.6.1)
 ---@field bearer? string a token (RFC 6750), when the server asks
+---@field bearer_file? string instead: a file, read for each request, whose first line it is
 ---@field psk_identity? string who the client is in a handshake without certificates
 ---@field psk? string its pre-shared key in hex, which proves either side; no `trust` is needed then
 ---@field preemptive? boolean send the password, or the token, without being asked

@@ -1,6 +1,7 @@
 -- The policies of policies/ in a real server, each at a label of its own, with the options that its
 -- head comment has; and five of them stacked at one label.
 local core = require "lest.core"
+local jwt = require "support.jwt"
 local pki = require "support.pki"
 local process = require "support.process"
 local raw_server = require "support.raw_server"
@@ -8,7 +9,9 @@ local support = require "support.server"
 
 local PROFILES <const> = [[profiles = {
     named = { lifetime = "1h", backdate = "1h", keys = { "ec:P-256" }, names = "policy",
-      subject = { "CN", "O", "serialNumber" }, san = { "DNS" } },]]
+      subject = { "CN", "O", "serialNumber" }, san = { "DNS" } },
+    pod = { lifetime = "1h", keys = { "ec:P-256" }, names = "policy", subject = { "CN" },
+      san = { "URI" } },]]
 
 -- A certificate begins with its CA, a minute ago, and ends in an hour: a hundredth of its life is
 -- over at once.
@@ -26,6 +29,10 @@ local LABELS <const> = [[labels = {
     names = { profile = "named", auth = { "basic" }, policy = { file = "name-templates.lua",
       options = { O = "Example", san = { "DNS:${principal.name}.example.com" } } } },
     hook = { profile = "named", auth = { "basic" }, policies = { HOOK, "own-name.lua" } },
+    pods = { profile = "pod", auth = "bearer", bearer = { jwks = "jwks.json", audience = "lest",
+      issuer = "https://kubernetes.default.svc.cluster.local" }, policy = { file =
+      "kubernetes.lua", options = { accounts = { "plant/pump-*" },
+      trust_domain = "cluster.example" } } },
     quota = { profile = "named", auth = { "basic" }, policies = { { file = "quota.lua",
       options = { active = 1, requests = 3, per = "device" } }, "own-name.lua" } },
     five = { profile = "named", auth = { "certificate", "basic" }, policies = { "quota.lua",
@@ -37,6 +44,7 @@ local HOOK <const> = '{ file = "webhook.lua", options = { url = "%s/decide", tru
 
 describe("policies/", function()
   local server, service, makers, device, stranger
+  local signer <const> = jwt.key("ec:P-256", "k1")
 
   setup(function()
     makers = pki.new()
@@ -45,7 +53,8 @@ describe("policies/", function()
       ext = "extendedKeyUsage = clientAuth" })
     stranger = makers:issue("stranger", { by = root, subject = "/O=Maker/serialNumber=43",
       ext = "extendedKeyUsage = clientAuth" })
-    local files = { ["devices.csv"] = "serial,site\n42,berlin\n", token = "s3cret\n" }
+    local files = { ["devices.csv"] = "serial,site\n42,berlin\n", token = "s3cret\n",
+      ["jwks.json"] = jwt.set { signer } }
     for name in select(2, process.run { "ls", "policies" }):gmatch "[^\n]+%.lua" do
       files[name] = process.read("policies/" .. name)
     end
@@ -128,6 +137,20 @@ describe("policies/", function()
     local cert = issued("n-1", enroll("names", "n-1", { subject = "/CN=admin" }))
     assert.same({ "CN=device-n-1,O=Example", { "DNS:n-1.example.com" } },
       { tostring(cert.subject), cert.san })
+  end)
+
+  it("kubernetes: the service account of a pod", function()
+    local function with(account)
+      return server:post("/pods/simpleenroll", server:csr "pod", "--oauth2-bearer", signer:sign {
+        iss = "https://kubernetes.default.svc.cluster.local", aud = { "lest" },
+        sub = "system:serviceaccount:plant:" .. account, exp = os.time() + 600,
+        ["kubernetes.io"] = { namespace = "plant", serviceaccount = { name = account },
+          pod = { name = account .. "-x" } } })
+    end
+    local cert = issued("pod", with "pump-1")
+    assert.same({ "CN=pump-1", { "URI:spiffe://cluster.example/ns/plant/sa/pump-1" } },
+      { tostring(cert.subject), cert.san })
+    says(403, "this service account gets no certificate here", with "default")
   end)
 
   it("quota: so many certificates, and so many requests", function()

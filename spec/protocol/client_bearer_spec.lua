@@ -138,6 +138,36 @@ describe("the client and Bearer", function()
     os.execute("rm -rf " .. folder)
   end)
 
+  it("is read of its file for each request, and may be large", function()
+    local folder = process.folder()
+    local file, large = folder .. "/token", ("ey"):rep(4000) .. ".x"
+    process.write(file, TOKEN .. "\nnot this line\n")
+    local one = world:client(server, { bearer_file = file, preemptive = true })
+    server:answer(est.csrattrs(), 2)
+    assert(one:csrattrs())
+    process.write(file, large)
+    assert(one:csrattrs())
+    -- Once it is asked for, too; and one that is refused is not sent again, whatever it says.
+    process.write(file, "third")
+    challenge 'Bearer realm="r", error="invalid_token"'
+    local found, err = one:csrattrs()
+    assert.same({ nil, "unauthenticated" }, { found, err.code })
+    assert.same({ "Bearer " .. TOKEN, "Bearer " .. large, "Bearer third" }, sent())
+    for _, bad in ipairs { "", "two words", "a\0b", "\n" .. TOKEN, ("x"):rep(16385) } do
+      process.write(file, bad)
+      found, err = one:csrattrs()
+      assert.is_nil(found)
+      assert(tostring(err):find(file, 1, true), tostring(err))
+    end
+    os.remove(file)
+    found, err = one:csrattrs()
+    assert.same({ nil, "not_found" }, { found, err.code })
+    found, err = client({ bearer_file = file }):csrattrs()
+    assert.same({ nil, "usage" }, { found, err.code })
+    assert.equal(3, #sent())
+    os.execute("rm -rf " .. folder)
+  end)
+
   it("is of a file for commands", function()
     local folder = process.folder()
     process.write(folder .. "/token", TOKEN .. "\n")

@@ -12,6 +12,7 @@ return {
   enroll = function(request)
     local who = request.principal
     local pod = who.claims["kubernetes.io"]
+    assert(not pod or not pcall(function() pod.pod.name = "another" end), "it can be written")
     return policy.approve { subject = { { "CN", "device" } },
       detail = ("%s %s %s by %s in %s"):format(who.kind, who.name, request.auth.bearer.name,
         who.claims.iss, pod and pod.pod.name) }
@@ -373,6 +374,18 @@ describe("a JSON Web Token", function()
     table.insert(words, "--json")
     local said = json.decode((process.must(words)))
     assert.same({ "a", "b" }, said.request.principal.claims.groups)
+  end)
+
+  it("is pinned with its claims", function()
+    taken(ec:sign(claims { ["kubernetes.io"] = { pod = { name = "pump-pin" } } }))
+    local id = server:sql "SELECT id FROM requests ORDER BY seq DESC LIMIT 1"
+    local text = process.must { server.lest, "policy", "pin", id, "--config",
+      server.dir .. "/server.lua" }
+    assert.matches('testing.bearer%(?{ name = "pump%-1", claims = {', text)
+    assert.matches("pump%-pin", text)
+    process.write(server.dir .. "/pin_spec.lua", text)
+    assert.equal(0, (process.run({ server.lest, "policy", "test", "pin_spec.lua" },
+      { dir = server.dir })), text)
   end)
 
   it("is sent by curl", function()

@@ -156,6 +156,15 @@ local function digest_header(given, session, method, target)
     given.opaque and ", opaque=" .. quoted(given.opaque) or "")
 end
 
+--- The Authorization header with the token of now.
+---@param session table
+---@return string? value
+---@return lest.error? err
+function M.bearer(session)
+  local token, err = session.bearer()
+  return token and "Bearer " .. token, err
+end
+
 --- The Authorization header of Digest or Bearer; that of Basic is curl's.
 ---@param given lest.client.given
 ---@param session table
@@ -164,7 +173,7 @@ end
 ---@return string? value
 ---@return lest.error? err
 function M.authorization(given, session, method, target)
-  if given.scheme == "Bearer" then return "Bearer " .. session.bearer end
+  if given.scheme == "Bearer" then return M.bearer(session) end
   return digest_header(given, session, method, target)
 end
 

@@ -6,6 +6,7 @@
 ---   assert(connection:send { operation = "simpleenroll", body = "no CSR" })
 ---   print(assert(connection:receive()).status)
 ---   assert(connection:send { raw = "GET / HTTP/1.1\r\n" })   -- and not the rest
+local challenge = require "lest.client.challenge"
 local clock = require "lest.base.clock"
 local core = require "lest.core"
 local duration = require "lest.duration"
@@ -91,7 +92,7 @@ local function authorization(session)
     return fail("trust", ("no %s is sent to a server that only the system's trust anchors "
       .. "vouch for"):format(session.bearer and "token" or "password"))
   end
-  if session.bearer then return "Bearer " .. session.bearer end
+  if session.bearer then return challenge.bearer(session) end
   return "Basic " .. core.base64.encode(session.username .. ":" .. session.password)
 end
 

@@ -2,7 +2,8 @@
 --- to those that the caller allows, are followed, challenges are answered (lest.client.challenge).
 ---
 --- A session is { client = lest.client, http = lest.http_client, base = lest.url of the operations'
---- folder, origins = a set of origins beside its own, username =, password =, digest =, bearer =,
+--- folder, origins = a set of origins beside its own, username =, password =, digest =, bearer =
+--- (client/token),
 --- anchors = "explicit" | "system" | "provisional", ... }.
 local answer = require "lest.client.answer"
 local challenge = require "lest.client.challenge"

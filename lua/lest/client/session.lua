@@ -10,6 +10,7 @@ local exchange = require "lest.client.exchange"
 local fail = require "lest.base.fail"
 local options_of = require "lest.client.options"
 local psk = require "lest.base.psk"
+local tokens = require "lest.client.token"
 local trust = require "lest.client.trust"
 
 local M = {}
@@ -155,16 +156,19 @@ function M.open(self)
   local options = self.options
   local settings = options.psk and { psk_identity = options.psk_identity,
     psk = psk.parse(options.psk) } or self.trust:tls()
+  local token
+  token, err = tokens.of(options)
+  if err then return nil, err end
   settings.cert, settings.key = self.cert, self.key
   settings.cmc_ra = not options.require_name
   if not settings.cert then settings.key = nil end -- a key alone is for CSRs
   self.session, err = new_session(self, self.trust.kind, settings, {
     username = options.username, password = options.password, has_certificate = self.cert ~= nil,
     allow_password_with_system_trust = options.allow_password_with_system_trust,
-    digest = options.digest, bearer = options.bearer,
-    given = options.preemptive and (options.bearer or options.username or options.password) ~= nil
+    digest = options.digest, bearer = token,
+    given = options.preemptive and (token or options.username or options.password) ~= nil
       and (self.trust.kind == "explicit" or options.allow_password_with_system_trust)
-      and { scheme = options.bearer and "Bearer" or "Basic" } or nil,
+      and { scheme = token and "Bearer" or "Basic" } or nil,
   })
   if not self.session then name_files(self, err) end
   return self.session, err

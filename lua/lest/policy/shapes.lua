@@ -123,6 +123,13 @@ local facts <const> = s.optional(s.map(s.list(s.custom("a pattern", function(val
   if type(value) == "string" then return pattern(value) end
 end), { min = 1, single = true }), { max = 64 }))
 
+-- Claims are nested as JSON has them, and so are their patterns.
+local claims
+claims = s.map(s.custom("a pattern, or a table of claims", function(value)
+  if type(value) == "table" and value[1] == nil then return claims.accept(value) end
+  return several("a pattern", pattern).accept(value)
+end), { max = 64 })
+
 local function of_each(keys, field)
   local fields = {}
   for _, name in ipairs(keys) do fields[name] = field end
@@ -146,7 +153,7 @@ local shapes <const> = {
     is_own = s.optional(s.boolean()),
     anchors = s.optional(s.list(s.string { max = 64 }, { min = 1, single = true })),
     name = parsed("a pattern", pattern), eku = s.optional(several("the name of a usage", purpose)),
-    credential = facts, claims = facts,
+    credential = facts, claims = s.optional(claims),
   },
   asks_for = s.record(asks_for),
   key = s.record {

@@ -20,13 +20,28 @@ local M = {}
 --- dotted; anyExtendedKeyUsage does not stand for another
 ---@field credential? table<string, string|string[]> patterns of facts that the credential has, all
 --- of these, as { site = "Ulm" } for what `lest credential add --set site=Ulm` made
----@field claims? table<string, string|string[]> likewise of request.principal.claims
+---@field claims? table<string, string|string[]|table> likewise of request.principal.claims, nested
+--- as these are: { groups = "pumps", ["kubernetes.io"] = { namespace = "plant" } }; of a list one
+--- must match
 
---- Whether facts are as patterns of them: a text matches, a number or a boolean as it is written.
+--- Whether a value is as patterns: a text matches, a number or a boolean as it is written, a list
+--- where one of it does.
+local function is_as(patterns, value)
+  if type(value) ~= "table" then return value ~= nil and glob.any(patterns, tostring(value)) end
+  for _, each in ipairs(value) do
+    if type(each) ~= "table" and glob.any(patterns, tostring(each)) then return true end
+  end
+  return false
+end
+
+--- Whether facts are as patterns of them.
 local function are_as(wanted, facts)
   for name, patterns in next, wanted or {} do
-    local value = facts[name]
-    if type(value) == "table" or value == nil or not glob.any(patterns, tostring(value)) then
+    local value, is_nested = facts[name], patterns[1] == nil
+    if is_nested and type(value) == "table" then
+      local ok, saw = are_as(patterns, value)
+      if not ok then return false, saw end
+    elseif is_nested or not is_as(patterns, value) then
       return false, type(value) == "string" and value or "no such " .. name
     end
   end

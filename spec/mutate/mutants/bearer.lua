@@ -49,9 +49,4 @@ return {
     { "a token on the system's word, by hand", 'if session.anchors ~= "explicit" and',
       "if false and" },
   },
-
-  { file = "lua/lest/client/options.lua", specs = CLIENT,
-    { "a token with an end of line", 'if bearer and not bearer:find "^[%w._~+/-]+=*$" then',
-      "if false then" },
-  },
 }

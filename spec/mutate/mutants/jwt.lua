@@ -51,6 +51,29 @@ return {
       "if kinds.by_name[proven].by_secret then", "if request.credential then" },
   },
 
+  { file = "lua/lest/server/worker/view.lua", specs = SERVER,
+    { "claims that a policy can write", "values[key] = claims_view(each)", "values[key] = each" },
+  },
+
+  { file = "lua/lest/tool/policy/pin.lua", specs = SERVER,
+    { "a test without the claims", "if principal.claims then", "if false then" },
+  },
+
+  { file = "lua/lest/policy/tests.lua", specs = { "spec/unit/lua/policy/tests_spec.lua" },
+    { "any nested claim", "      if not ok then return false, saw end\n    elseif", "    elseif" },
+    { "none of a list", "for _, each in ipairs(value) do", "for _, each in ipairs {} do" },
+  },
+
+  { file = "lua/lest/client/token.lua", specs = { "spec/protocol/client_bearer_spec.lua" },
+    { "the first token for ever", "    if path then return read(path) end\n",
+      "    if path then\n      text = text or read(path)\n      return text\n    end\n" },
+    { "a token with an end of line", 'if text:find "^[%w._~+/-]+=*$" then', "if true then" },
+  },
+
+  { file = "policies/kubernetes.lua", specs = { "spec/policy/library_spec.lua" },
+    { "every account", "policy.unless(is_allowed,", "policy.unless(function() return true end," },
+  },
+
   { file = "csrc/jose/key.c", specs = KEY,
     { "a signature that is not right", "!jose_cjose.jws_verify(jws, key->jwk, &why) ||", "" },
     { "a key on another curve", " && algorithms[i].curve == key->curve", "" },

@@ -71,6 +71,12 @@ describe("a request of lest.testing", function()
       claims = { group = "pumps", level = 3 } } }
     assert.same({ "bearer", "dev1", "pumps", 3 }, { seen.principal.kind, seen.principal.name,
       seen.principal.claims.group, seen.principal.claims.level })
+    assert.equal("dev1", seen.device)
+    seen = facts { principal = testing.bearer { name = "dev1",
+      claims = { iss = "https://idp.example", deep = { list = { "a", "b" } } } } }
+    assert.equal("jwt(https://idp.example):dev1", seen.device)
+    local deep = seen.principal.claims.deep
+    assert.equal("b", deep.list[2])
   end)
 
   it("may be for the certificate's own key, and for other names", function()

@@ -101,8 +101,16 @@ end)
 
 local text = s.string { max = 512, pattern = "^%C+$", what = "a text" }
 
+-- The authority, which verifies, has no network: whoever fetches for it says who may enroll.
+local jwks = s.custom("a path", function(value)
+  if type(value) == "string" and value:find "^%a[%w+.-]*://" then
+    return nil, "must be a file: let a timer fetch the address (examples/kubernetes/jwks)"
+  end
+  return path.accept(value)
+end)
+
 local bearer = s.record({
-  jwks = path,
+  jwks = jwks,
   issuer = text,
   audience = s.list(text, { min = 1, max = 16, single = true }),
   algorithms = s.optional(s.list(s.one_of(core.jose.algorithms()), { min = 1, single = true }),

@@ -44,8 +44,8 @@ function M.add(parser, identity)
   parser:option "--password-file":argname "FILE"
     :description "Its password: the first line of a file (- is standard input)."
   parser:option "--bearer-file":argname "FILE"
-    :description("Instead: a token for a server that asks for Bearer; the first line of a file (- "
-      .. "is standard input).")
+    :description("Instead: a token for a server that asks for Bearer; the first line of a file, "
+      .. "which is read for each request (- is standard input).")
   parser:flag "--preemptive"
     :description "Send them with the first request, to a server that does not ask."
   parser:flag "--digest"
@@ -227,7 +227,9 @@ function M.client(name, options, progress, repair)
     username = options.username, password = secret(options.password_file),
     preemptive = options.preemptive, digest = options.digest,
     channel_binding = not options.no_channel_binding,
-    challenge = secret(options.challenge_file), bearer = secret(options.bearer_file),
+    challenge = secret(options.challenge_file),
+    bearer = options.bearer_file == "-" and secret "-" or nil,
+    bearer_file = options.bearer_file ~= "-" and options.bearer_file or nil,
     psk_identity = options.psk_identity, psk = secret(options.psk_file),
     cert = options.cert, key = options.key, passphrase = options.passphrase,
     timeout = options.timeout, notify = notifier(name, progress, options.verbose),

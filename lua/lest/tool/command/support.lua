@@ -228,7 +228,7 @@ end
 ---@return string|nil secret
 ---@return lest.error|nil err
 function M.secret(path)
-  local text, err = M.read(path, 4096)
+  local text, err = M.read(path, 16384)
   if not text then return nil, M.file_error(err) end
   local secret = mark.strip(text):match "^([^\r\n]*)"
   local problem = secret == "" and "is empty" or secret:find("\0", 1, true) and "has a NUL byte"

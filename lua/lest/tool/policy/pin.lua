@@ -77,12 +77,14 @@ end
 local function principal_code(facts)
   local principal = facts.principal
   if principal.certificate then return certificate_code(principal, facts.previous) end
-  local credential = principal.credential
-  if not credential or next(credential) == nil then
-    return ("testing.%s(%s)"):format(principal.kind, literal(principal.name))
+  local credential, who = principal.credential, literal(principal.name)
+  if principal.claims then
+    who = fields_code { { "name", who }, { "claims", literal(principal.claims) } }
   end
-  return ("testing.%s(%s, %s)"):format(principal.kind, literal(principal.name),
-    literal(credential))
+  if not credential or next(credential) == nil then
+    return ("testing.%s(%s)"):format(principal.kind, who)
+  end
+  return ("testing.%s(%s, %s)"):format(principal.kind, who, literal(credential))
 end
 
 local function request_code(facts)

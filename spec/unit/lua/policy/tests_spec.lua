@@ -45,14 +45,22 @@ describe("policy.principal", function()
 
   it("compares facts of the credential, and claims", function()
     local seen = of { kind = "basic", name = "x", credential = { site = "Ulm-2", ["n*"] = "a" },
-      claims = { group = "pumps", level = 3, admin = false, list = { "a" } } }
+      claims = { group = "pumps", level = 3, admin = false, list = { "a" },
+        deep = { b = { c = "d" } } } }
     for _, case in ipairs {
       { { credential = { site = "Ulm-*" } }, true }, { { credential = { site = "Ulm" } }, false },
       { { credential = { site = { "Bonn", "Ulm-?" } } }, true },
       { { credential = { site = "*", line = "*" } }, false },
       { { claims = { group = "pumps" } }, true },
       { { claims = { group = "*", level = "3" } }, true },
-      { { claims = { admin = "false" } }, true }, { { claims = { list = "*" } }, false },
+      { { claims = { admin = "false" } }, true }, { { claims = { list = "*" } }, true },
+      { { claims = { list = "b" } }, false }, { { claims = { list = { "b", "a" } } }, true },
+      { { claims = { deep = { b = { c = "d" } } } }, true },
+      { { claims = { deep = { b = { c = "e" } } } }, false },
+      { { claims = { deep = { b = "*" } } }, false },
+      { { claims = { group = { x = "*" } } }, false },
+      { { claims = { deep = { z = "*" } } }, false },
+      { { claims = { none = { z = "*" } } }, false },
       { { claims = { group = "pumps" }, credential = { site = "Bonn" } }, false },
     } do
       assert.equal(case[2], (policy.principal(case[1])(seen)))

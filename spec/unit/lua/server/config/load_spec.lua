@@ -183,6 +183,8 @@ describe("a configuration", function()
       assert.matches("bearer.algorithms%[1%]: '" .. name .. "' is not one of RS256",
         wrong('audience = "lest"', 'audience = "lest", algorithms = "' .. name .. '"'))
     end
+    assert.matches("bearer.jwks: must be a file: let a timer fetch the address",
+      wrong("keys/jwks.json", "https://idp.example/jwks"))
     assert.matches("bearer.leeway", wrong('audience = "lest"', 'audience = "lest", leeway = "11m"'))
     assert.matches("labels.default.bearer: is for \"bearer\", which 'auth' does not take",
       wrong('"certificate", "bearer"', '"certificate"'))

@@ -1,0 +1,26 @@
+-- A server that certifies the pods of a cluster by policies/kubernetes.lua, in the folder that
+-- `lest ca init` made (where root is to start it, with the `user`, `authority_user` and `ledger` from there); its
+-- jwks.json is fetched by the script beside this file.
+return {
+  listen = { "[::]:8443" },
+  tls = { cert = "server.pem", key = "server.key" },
+  ledger = "ledger.db",
+  ca = { cert = "ca.pem", key = "ca.key" },
+  profiles = {
+    pod = { lifetime = "24h", keys = { "ec:P-256" }, names = "policy", subject = { "CN" },
+      san = { "URI" }, eku = { "clientAuth", "serverAuth" } },
+  },
+  labels = {
+    default = {
+      profile = "pod",
+      auth = "bearer",
+      bearer = {
+        jwks = "jwks.json",
+        issuer = "https://kubernetes.default.svc.cluster.local", -- --service-account-issuer
+        audience = "lest", -- as in pod.yaml
+        algorithms = { "RS256", "ES256" },
+      },
+      policy = { file = "kubernetes.lua", options = { accounts = { "plant/*" } } },
+    },
+  },
+}
