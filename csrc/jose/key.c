@@ -1,5 +1,7 @@
 #include "jose/key.h"
 
+#include "base/base64.h"
+#include "base/json.h"
 #include "jose/cjose.h"
 #include "jose/token.h"
 #include "pki/error.h"
@@ -10,7 +12,7 @@
 /* CJOSE_HDR_ALG is a variable of a library that is loaded later. */
 #define CJOSE_ALG "alg"
 
-enum { RSA_BITS_MIN = 2048, RSA_BITS_MAX = 8192 };
+enum { RSA_BITS_MIN = 2048, RSA_BITS_MAX = 8192, NUMBER_MAX = 4096 };
 
 struct jose_key {
     cjose_jwk_t *jwk;
@@ -69,6 +71,58 @@ static enum lest_status describe(struct jose_key *key, struct lest_error *err)
     return LEST_OK;
 }
 
+static bool is_text(const struct lest_json_token *token, const char *text)
+{
+    return token->len == strlen(text) && memcmp(token->text, text, token->len) == 0;
+}
+
+/* Members with which a public key is made (RFC 7518 6.2.1, 6.3.1). */
+static bool is_number(const struct lest_json_token *name)
+{
+    return is_text(name, "n") || is_text(name, "e") || is_text(name, "x") || is_text(name, "y");
+}
+
+/* With the exponent 1 everything is a signature of itself, and with an even one nothing is. */
+static bool is_exponent(const struct lest_buf *bytes)
+{
+    size_t zeros = 0;
+    while (zeros < bytes->len && bytes->data[zeros] == 0)
+        zeros++;
+    size_t len = bytes->len - zeros;
+    return len && (bytes->data[bytes->len - 1] & 1) && (len > 1 || bytes->data[zeros] > 1);
+}
+
+/* libcjose ends the process for some numbers that are not base64url. */
+static bool is_plain(const struct lest_json_token *name, const struct lest_json_token *value)
+{
+    struct lest_buf bytes;
+    if (value->kind != LEST_JSON_STRING)
+        return false;
+    if (!is_number(name))
+        return is_text(name, "kty") || is_text(name, "crv");
+    lest_buf_init(&bytes, NUMBER_MAX);
+    bool good = value->len > 0 && lest_base64url_decode(value->text, value->len, &bytes, NULL) == LEST_OK;
+    good = good && (!is_text(name, "e") || is_exponent(&bytes));
+    lest_buf_free(&bytes);
+    return good;
+}
+
+/* An object of texts, those that make a public key and no others. */
+static bool is_public(const char *json, size_t len)
+{
+    struct lest_json_reader reader;
+    lest_json_read(&reader, json, len);
+    struct lest_json_token name = lest_json_next(&reader);
+    if (name.kind != LEST_JSON_OBJECT)
+        return false;
+    while ((name = lest_json_next(&reader)).kind == LEST_JSON_NAME) {
+        struct lest_json_token value = lest_json_next(&reader);
+        if (!is_plain(&name, &value))
+            return false;
+    }
+    return name.kind == LEST_JSON_OBJECT_END && lest_json_next(&reader).kind == LEST_JSON_END;
+}
+
 enum lest_status jose_key_import(const char *json, size_t len, struct jose_key **out, struct lest_error *err)
 {
     cjose_err why = { .code = CJOSE_ERR_NONE };
@@ -76,6 +130,8 @@ enum lest_status jose_key_import(const char *json, size_t len, struct jose_key *
     enum lest_status status = jose_cjose_load(err);
     if (status)
         return status;
+    if (!is_public(json, len))
+        return lest_error_set(err, LEST_E_KEY_MALFORMED, "the JWK is not of the members of a public key");
     struct jose_key *key = calloc(1, sizeof *key);
     if (!key)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");

@@ -13,7 +13,7 @@ struct jose_key;
 const char *jose_algorithm(size_t i);
 
 /** Import one JWK: RSA of 2048 to 8192 bits, or EC on P-256, P-384 or P-521.
- *  json, len  borrowed for the call
+ *  json, len  an object of kty, and n and e, or crv, x and y, and nothing else; borrowed for the call
  *  out        the caller's, free it with jose_key_free(); NULL on failure
  *  Errors: LEST_E_KEY_MALFORMED, LEST_E_KEY_UNSUPPORTED, LEST_E_NOMEM, LEST_E_INTERNAL (no libcjose) */
 enum lest_status jose_key_import(const char *json, size_t len, struct jose_key **out,

@@ -316,6 +316,7 @@ describe("a JSON Web Token", function()
       [jwt.set { ec:jwk { d = "AAAA" } }] = "key 1 is a secret",
       [jwt.set { ec, { kty = "oct", k = "AAAA" } }] = "key 2 is a secret",
       [jwt.set { ec, ec:jwk { y = ec:jwk().x } }] = "key 2 is not taken: the JWK cannot be read",
+      [jwt.set { ec, rsa:jwk { n = rsa:jwk().n .. "=" } }] = "key 2 is not taken: the JWK is not",
       [jwt.set { ec:jwk { use = "enc" } }] = "no key for",
       [jwt.set { ec:jwk { key_ops = { "sign" } } }] = "no key for",
       [jwt.set { { kty = "OKP", crv = "Ed25519", x = "AAAA" } }] = "no key for",

@@ -53,11 +53,10 @@ function M.key(spec, kid)
     size = curve and curve[2], alg = curve and curve[1] or "RS256" }, Key)
 end
 
---- Its public JWK, as a table.
----@param more? table members besides
+--- The members of a JWK that make its public key.
 ---@return table
-function Key:jwk(more)
-  local jwk = { kid = self.kid, use = "sig", alg = self.alg }
+function Key:members()
+  local jwk = {}
   local spki = self.key:public_der()
   if self.curve then
     local point = spki:sub(-2 * self.size)
@@ -69,6 +68,15 @@ function Key:jwk(more)
     jwk.kty, jwk.e = "RSA", "AQAB"
     jwk.n = b64((hex:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end)))
   end
+  return jwk
+end
+
+--- Its public JWK.
+---@param more? table members besides
+---@return table
+function Key:jwk(more)
+  local jwk = self:members()
+  jwk.kid, jwk.use, jwk.alg = self.kid, "sig", self.alg
   for name, value in pairs(more or {}) do jwk[name] = value end
   return jwk
 end

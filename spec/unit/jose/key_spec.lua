@@ -30,7 +30,7 @@ describe("a signed token", function()
     for spec, algorithms in pairs { ["rsa:2048"] = { "RS256", "RS384", "RS512", "PS256" },
       ["ec:P-256"] = { "ES256" }, ["ec:P-384"] = { "ES384" }, ["ec:P-521"] = { "ES512" } } do
       local maker = jwt.key(spec)
-      local key = assert(core.jose.key(core.json.encode(maker:jwk())))
+      local key = assert(core.jose.key(core.json.encode(maker:members())))
       for _, algorithm in ipairs(algorithms) do
         local token = maker:sign('{"a":1}', { alg = algorithm })
         assert.is_true(key:fits(algorithm))
@@ -79,7 +79,7 @@ describe("a JWK", function()
   it("is an RSA key of 2048 to 8192 bits, or one on a curve", function()
     for json, code in pairs {
       ["{}"] = "key_malformed", [""] = "key_malformed", ["[]"] = "key_malformed",
-      ['{"kty":"oct","k":"AAAA"}'] = "key_unsupported",
+      ['{"kty":"oct","k":"AAAA"}'] = "key_malformed",
       ['{"kty":"OKP","crv":"Ed25519","x":"AAAA"}'] = "key_malformed",
       ['{"kty":"RSA","n":"AAAA","e":"AQAB"}'] = "key_unsupported",
       ['{"kty":"RSA","e":"AQAB"}'] = "key_malformed",
@@ -92,6 +92,31 @@ describe("a JWK", function()
       local key, err = core.jose.key(json)
       assert.is_nil(key, json)
       assert.equal(code, err.code, json)
+    end
+  end)
+end)
+
+describe("a JWK from anywhere", function()
+  local rsa <const> = jwt.key("rsa:2048"):members()
+
+  it("is refused where libcjose would end the process, or take what is not its own", function()
+    for member, values in pairs {
+      n = { rsa.n .. "=", rsa.n:sub(1, 57) .. "=" .. rsa.n:sub(59), "A", rsa.n .. "A===", "", "=",
+        rsa.n .. "\n", ("A"):rep(8192), 7, { "AQAB" }, rsa.n:sub(1, 9) .. "+" .. rsa.n:sub(11) },
+      e = { "AQAB=", "AQA", "AQ", "AAE", "Ag", "AA", "AQAB AQAB", "A", "", 3 },
+      d = { "AQAB" }, p = { "AQAB" }, k = { "AQAB" }, kid = { "a" }, kty = { 7 },
+    } do
+      for _, value in ipairs(values) do
+        local jwk = { kty = rsa.kty, n = rsa.n, e = rsa.e }
+        jwk[member] = value
+        local key, err = core.jose.key(core.json.encode(jwk))
+        assert.is_nil(key, member)
+        assert.equal("key_malformed", err.code)
+      end
+    end
+    assert(core.jose.key(core.json.encode(rsa)))
+    for _, text in ipairs { "", "{", "[]", '{"kty":"RSA"}x', '{"kty":"RSA",}' } do
+      assert.equal("key_malformed", select(2, core.jose.key(text)).code)
     end
   end)
 end)
