@@ -10,6 +10,7 @@ local ROWS <const> = {
   { "enroll-16", "enroll", "the same with 16 connections: fewer requests share a commit", 16 },
   { "tracing", "tracing", "enrollment by five rules; --against a build that notes less" },
   { "reenroll", "reenroll", "re-enrollment with mutual TLS against nginx with ssl_verify_client" },
+  { "proofs", "proofs", "enrollment by a JSON Web Token and by Digest, against Basic" },
   { "start", "start", "lest --version, run and enroll: time and memory, beside curl" },
   { "fleet", "fleet", "1,000 devices in one `lest run`: client against server" },
   { "binding", "binding", "enrollment that is linked to its connection against one that is not" },

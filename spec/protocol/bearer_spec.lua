@@ -50,20 +50,12 @@ describe("a Bearer token", function()
 
   --- What is answered to a CSR with these values of Authorization.
   local function post(label, values, how)
-    how = how or {}
-    local c <close> = assert(client:connect { port = server.port })
-    local headers = { "Content-Type: " .. (how.media or "application/pkcs10"), how.header }
-    for _, value in ipairs(values) do table.insert(headers, "Authorization: " .. value) end
-    return assert(c:request(raw_client.http("POST", label .. "/simpleenroll" .. (how.query or ""),
-      headers, how.body or (support.request("device", { key = how.key })))))
+    local query = how and how.query or ""
+    return server:ask(client, label .. "/simpleenroll" .. query, values, how)
   end
 
   local function challenges(response)
-    local values = {}
-    for _, header in ipairs(response.list) do
-      if header[1]:lower() == "www-authenticate" then values[#values + 1] = header[2] end
-    end
-    return values
+    return raw_client.values(response, "www-authenticate")
   end
 
   local ASKED <const>, REFUSED <const> = 'Bearer realm="lest"',

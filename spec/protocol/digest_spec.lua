@@ -53,19 +53,11 @@ describe("Digest", function()
   end
 
   local function post(label, authorization, target)
-    local c <close> = assert(client:connect { port = server.port })
-    local headers = { "Content-Type: application/pkcs10" }
-    if authorization then headers[2] = "Authorization: " .. authorization end
-    return assert(c:request(raw_client.http("POST", target or label .. "/simpleenroll", headers,
-      (support.request "device"))))
+    return server:ask(client, target or label .. "/simpleenroll", { authorization })
   end
 
   local function challenges(response)
-    local values = {}
-    for _, header in ipairs(response.list) do
-      if header[1]:lower() == "www-authenticate" then values[#values + 1] = header[2] end
-    end
-    return values
+    return raw_client.values(response, "www-authenticate")
   end
 
   --- The parameters of a fresh challenge of an algorithm.

@@ -42,6 +42,18 @@ function M.http(method, target, headers, body)
   return table.concat(lines, "\r\n") .. "\r\n\r\n" .. (body or "")
 end
 
+--- All values of a header, a field each.
+---@param response table
+---@param name string in lower case
+---@return string[]
+function M.values(response, name)
+  local values = {}
+  for _, header in ipairs(response.list) do
+    if header[1]:lower() == name then values[#values + 1] = header[2] end
+  end
+  return values
+end
+
 local function opened(connection, line)
   local ok, rest = line:match "^(%S+) ?(.*)$"
   if ok ~= "ok" then

@@ -5,6 +5,7 @@
 ---   server:stop()
 local core = require "lest.core"
 local process = require "support.process"
+local raw_client = require "support.raw_client"
 
 local M = {}
 
@@ -181,6 +182,22 @@ function M.request(name, options)
   for key, value in pairs(options or {}) do all[key] = value or nil end
   all.key = all.key or assert(core.key.generate "ec:P-256")
   return core.est.body_encode(assert(core.csr.build(all)):der(), 64), all.key
+end
+
+--- What is answered to a CSR that comes with these values of Authorization, over a connection of
+--- its own.
+---@param client table of support.raw_client
+---@param target string "/LABEL/simpleenroll"
+---@param values string[]
+---@param how? { key: lest.key, body: string, media: string, header: string }
+---@return table response
+function Server:ask(client, target, values, how)
+  how = how or {}
+  local connection <close> = assert(client:connect { port = self.port })
+  local headers = { "Content-Type: " .. (how.media or "application/pkcs10"), how.header }
+  for _, value in ipairs(values) do table.insert(headers, "Authorization: " .. value) end
+  return assert(connection:request(raw_client.http("POST", target, headers,
+    how.body or (M.request("device", { key = how.key })))))
 end
 
 --- The value of an Authorization header for Basic.
