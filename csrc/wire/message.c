@@ -57,6 +57,12 @@ static const struct wire_field named_fields[] = {
     END,
 };
 
+static const struct wire_field token_fields[] = {
+    REQUIRED("name", PRINCIPAL),
+    OPTIONAL("claims", TEXT(WIRE_TOKEN_MAX, wire_json_object)), /* as a signed token has them */
+    END,
+};
+
 static const struct wire_field anchored_fields[] = {
     REQUIRED("name", PRINCIPAL),
     REQUIRED("anchors", NAME),
@@ -68,7 +74,7 @@ static const struct wire_field anchored_fields[] = {
 #define PROOFS(ROW) \
     ROW("basic",       RECORD(basic_fields),                 RECORD(named_fields)) \
     ROW("digest",      RECORD(digest_fields),                RECORD(named_fields)) \
-    ROW("bearer",      BYTES(1, WIRE_TOKEN_MAX),             RECORD(named_fields)) \
+    ROW("bearer",      BYTES(1, WIRE_TOKEN_MAX),             RECORD(token_fields)) \
     ROW("challenge",   { .kind = WIRE_FLAG },                RECORD(named_fields)) \
     ROW("certificate", LIST(1, WIRE_CHAIN_MAX, CERTIFICATE), RECORD(anchored_fields)) \
     ROW("psk",         GRANT,                                RECORD(named_fields))
@@ -166,7 +172,6 @@ static const struct wire_field principal_fields[] = {
     FLAG("is_own"), /* the certificate is of this server, and in its ledger */
     OPTIONAL("certificate", CERTIFICATE),
     OPTIONAL("credential", FACTS),
-    OPTIONAL("claims", TEXT(WIRE_TOKEN_MAX, wire_json_object)), /* as a token has them */
     END,
 };
 

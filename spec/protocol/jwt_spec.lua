@@ -20,6 +20,17 @@ return {
 }
 ]]
 
+-- A certificate comes first, and the token beside it has its claims all the same.
+local BOTH <const> = [[
+local policy = require "lest.policy"
+return { enroll = function(request)
+  local claims = request.auth.bearer.claims
+  assert(request.principal.kind == "certificate" and not next(request.principal.claims))
+  return policy.approve { subject = { { "CN", "device" } },
+    detail = request.principal.name .. " beside " .. claims.groups[1] }
+end }
+]]
+
 local ISSUER <const> = "https://idp.example/a"
 
 local function configuration(text)
@@ -28,6 +39,8 @@ local function configuration(text)
       jwks = "jwks.json", issuer = "https://idp.example/a", audience = { "lest", "est" },
       algorithms = { "ES256", "RS384", "PS256" }, name_claim = "device", leeway = "0s" } },
     opaque = { policy = "policy.lua", profile = "device", auth = "bearer" },
+    both = { policy = "both.lua", profile = "device", auth = "certificate+bearer",
+      bearer = { jwks = "jwks.json", issuer = "https://idp.example/a", audience = "lest" } },
     mixed = { policy = "policy.lua", profile = "device", auth = { "bearer", "challenge" },
       bearer = { jwks = "jwks.json", issuer = "https://idp.example/a", audience = "lest" } },
     ]], 1):gsub('auth = { "certificate", "basic" }', [[auth = "bearer", bearer = {
@@ -43,7 +56,7 @@ describe("a JSON Web Token", function()
     ec, rsa = jwt.key("ec:P-256", "ec-1"), jwt.key("rsa:2048", "rsa-1")
     stranger = jwt.key("ec:P-256", "ec-1")
     server = support.start { policy = POLICY, config = configuration,
-      files = { ["jwks.json"] = jwt.set { ec, rsa } } }
+      files = { ["jwks.json"] = jwt.set { ec, rsa }, ["both.lua"] = BOTH } }
     file = server.dir .. "/jwks.json"
     client = raw_client.new()
   end)
@@ -64,10 +77,7 @@ describe("a JSON Web Token", function()
   end
 
   local function post(label, token, key)
-    local c <close> = assert(client:connect { port = server.port })
-    return assert(c:request(raw_client.http("POST", label .. "/simpleenroll",
-      { "Content-Type: application/pkcs10", "Authorization: Bearer " .. token },
-      (support.request("device", { key = key })))))
+    return server:ask(client, label .. "/simpleenroll", { "Bearer " .. token }, { key = key })
   end
 
   local function taken(token, label)
@@ -288,10 +298,8 @@ describe("a JSON Web Token", function()
     local secret = server:credential("device", { "--kind", "challenge" })
     local body = assert(core.csr.build { subject = "CN=device", challenge_password = secret,
       key = assert(core.key.generate "ec:P-256") }):der()
-    local c <close> = assert(client:connect { port = server.port })
-    local response = assert(c:request(raw_client.http("POST", "/mixed/simpleenroll",
-      { "Content-Type: application/pkcs10", "Authorization: Bearer " .. ec:sign(claims()) },
-      core.base64.encode(body))))
+    local response = server:ask(client, "/mixed/simpleenroll", { "Bearer " .. ec:sign(claims()) },
+      { body = core.base64.encode(body) })
     assert.equal(200, response.status, response.headers["x-reason"])
     assert.equal("unused", (server:sql "SELECT state FROM credentials WHERE name = 'device'"))
   end)
@@ -362,6 +370,22 @@ describe("a JSON Web Token", function()
     end
   end)
 
+  it("counts beside a certificate where a label wants both", function()
+    local status, body = server:post("/simpleenroll", server:csr "twofold", "--oauth2-bearer",
+      ec:sign(claims()))
+    assert.equal(200, status, body)
+    server:save(body, "twofold")
+    local function both(token)
+      return (server:post("/both/simpleenroll", server:csr("twofold", { reuse = true }), "--cert",
+        server.folder .. "/twofold.pem", "--key", server.folder .. "/twofold.key",
+        "--oauth2-bearer", token))
+    end
+    assert.equal(401, both(stranger:sign(claims())))
+    assert.equal(200, both(ec:sign(claims { groups = { "pumps" } })))
+    assert.equal("device beside pumps",
+      (server:sql "SELECT detail FROM requests ORDER BY seq DESC LIMIT 1"))
+  end)
+
   it("is decided again as it was, and explained with its claims", function()
     taken(ec:sign(claims { ["kubernetes.io"] = { pod = { name = "pump-xyz" } },
       groups = { "a", "b" } }))
@@ -404,7 +428,7 @@ describe("JSON Web Tokens that are not right", function()
     local server <close> = support.start { policy = POLICY, config = function(text)
       return (configuration(text):gsub("address_failures_per_minute = 3000",
         "address_failures_per_minute = 3", 1))
-    end, files = { ["jwks.json"] = jwt.set { key } } }
+    end, files = { ["jwks.json"] = jwt.set { key }, ["both.lua"] = BOTH } }
     local claims <const> = { iss = ISSUER, aud = "lest", sub = "pump", exp = os.time() + 600 }
     local function with(token)
       return (server:post("/simpleenroll", server:csr "device", "--oauth2-bearer", token))
@@ -420,7 +444,7 @@ end)
 describe("a file of keys", function()
   local function checked(text, change)
     local server <close> = support.make { policy = POLICY, config = configuration,
-      files = { ["jwks.json"] = text } }
+      files = { ["jwks.json"] = text, ["both.lua"] = BOTH } }
     if change then change(server.dir .. "/jwks.json") end
     local code, out, err = process.run { server.lest, "serve", server.dir .. "/server.lua",
       "--check", "--listen", "127.0.0.1:0" }

@@ -63,7 +63,8 @@ end
 local function auth_of(principal, proven)
   local auth = proven.auth
   if type(auth) == "table" then return auth end
-  return { [principal.kind] = { name = principal.name, anchors = principal.anchors } }
+  return { [principal.kind] = { name = principal.name, anchors = principal.anchors,
+    claims = principal.claims } }
 end
 
 local function previous_of(row, principal, time)

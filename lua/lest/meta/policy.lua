@@ -102,7 +102,9 @@
 ---@field name string the user name
 
 ---@class lest.request.auth.bearer
----@field name string of the credential that the token is of
+---@field name string of the credential that the token is of, or the claim that the label's `bearer`
+--- names
+---@field claims table<string, any> what a JSON Web Token claims, as JSON has it; else empty
 
 ---@class lest.request.auth.challenge
 ---@field name string the CN of the CSR

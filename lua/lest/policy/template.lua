@@ -19,7 +19,7 @@ local REQUEST <const> = {
   principal = { kind = TEXT, name = TEXT, anchors = TEXT, certificate = CERTIFICATE, claims = ANY,
     credential = ANY },
   auth = { certificate = { name = TEXT, anchors = TEXT }, basic = { name = TEXT },
-    digest = { name = TEXT }, bearer = { name = TEXT }, challenge = { name = TEXT },
+    digest = { name = TEXT }, bearer = { name = TEXT, claims = ANY }, challenge = { name = TEXT },
     psk = { name = TEXT } },
   previous = { certificate = CERTIFICATE, facts = ANY },
   csr = { subject = NAME, key_hash = TEXT },

@@ -118,7 +118,7 @@ function Principal:facts(now)
   if self.kind ~= "certificate" then
     local issuer = self.claims and self.claims.iss
     return { device = issuer and ledger_name.of_token(issuer, self.name) or self.name,
-      auth = { [self.kind] = { name = self.name } },
+      auth = { [self.kind] = { name = self.name, claims = self.claims } },
       principal = { kind = self.kind, name = self.name, credential = self.credential,
         claims = self.claims } }
   end

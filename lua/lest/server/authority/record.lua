@@ -175,6 +175,16 @@ function M.count_pending(authority, request)
   return count
 end
 
+-- What was proven, its claims as JSON has them.
+local function auth_of(request)
+  local auth = {}
+  for kind, facts in pairs(request.proven) do
+    auth[kind] = facts.claims and { name = facts.name, claims = json.decode(facts.claims) }
+      or facts
+  end
+  return auth
+end
+
 --- Every field that a person or a replay may ask for; `auth` where more was proven than who asks.
 local function proven(request)
   local principal = request.principal
@@ -183,7 +193,7 @@ local function proven(request)
     name = principal.name, anchors = principal.anchors, credential = principal.credential,
     claims = principal.claims,
     certificate = certificate and core.base64.encode(certificate:der()),
-    auth = next(request.proven, next(request.proven)) and request.proven or nil,
+    auth = next(request.proven, next(request.proven)) and auth_of(request) or nil,
   }
 end
 

@@ -27,9 +27,9 @@ local SHOWN_MAX <const> = 1024
 ---@field sealed? string that key in an envelope
 ---@field key_is_known? boolean whether there is a certificate with that key; nil until it is asked
 ---@field started integer seconds of the monotonic clock
----@field proven table<string, table> what was proven, by kind, as request.auth has it
----@field principal? table who asks: kind, name, anchors, certificate, credential, claims, and
---- claims_text as a token has them
+---@field proven table<string, table> what was proven, by kind, as request.auth has it, but that
+--- claims are a text
+---@field principal? table who asks: kind, name, anchors, certificate, credential, claims
 ---@field ledger_name? string the principal's name in the ledger
 ---@field device? string whom it is about: the principal that proved itself first, and whose
 --- certificates were renewed since

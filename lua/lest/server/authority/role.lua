@@ -89,7 +89,7 @@ local function facts_of(request)
     principal = {
       kind = principal.kind, name = principal.name, anchors = principal.anchors,
       is_own = principal.certificate ~= nil and request.own ~= nil,
-      credential = principal.credential, claims = principal.claims_text,
+      credential = principal.credential,
       certificate = principal.certificate and principal.certificate:der(),
     },
   }

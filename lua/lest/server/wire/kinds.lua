@@ -22,7 +22,7 @@ M.list = {
   { name = "certificate", facts = { "name", "anchors" } },
   { name = "basic", facts = { "name" }, scheme = "Basic", by_secret = true },
   { name = "digest", facts = { "name" }, scheme = "Digest", by_secret = true },
-  { name = "bearer", facts = { "name" }, scheme = "Bearer", by_secret = true },
+  { name = "bearer", facts = { "name", "claims" }, scheme = "Bearer", by_secret = true },
   { name = "challenge", facts = { "name" }, by_secret = true },
   { name = "psk", facts = { "name" }, by_secret = true, handshake = "a pre-shared key" },
 }

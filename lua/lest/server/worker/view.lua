@@ -122,7 +122,12 @@ local PARTS <const> = {
   end,
   auth = function(auth)
     local views = {}
-    for kind, facts in pairs(auth or {}) do views[kind] = view(PROVEN[kind], facts) end
+    for kind, facts in pairs(auth or {}) do
+      if kind == "bearer" then
+        facts = { name = facts.name, claims = claims_view(facts.claims or {}) }
+      end
+      views[kind] = view(PROVEN[kind], facts)
+    end
     return view(CLASS.auth, views)
   end,
   tls = function(tls) return view(CLASS.tls, tls) end,

@@ -22,8 +22,8 @@ local function prove_signed(authority, request, token, wanted)
     local _, err = fail("unauthenticated", problem, { reason = problem, detail = detail })
     proof.refuse(request, err, attempt)
   end
-  request:prove("bearer", { name = found.name },
-    { kind = "bearer", name = found.name, claims = found.claims, claims_text = found.text },
+  request:prove("bearer", { name = found.name, claims = found.text },
+    { kind = "bearer", name = found.name, claims = found.claims },
     principals.of_token(wanted.issuer, found.name))
 end
 

@@ -66,7 +66,11 @@ local function shown_facts(worker, exchange, request, facts)
   if principal.certificate then
     principal.certificate = assert(core.cert.parse(principal.certificate))
   end
-  if principal.claims then principal.claims = core.json.decode(principal.claims) end
+  local token = facts.auth.bearer
+  if token and token.claims then
+    token.claims = core.json.decode(token.claims)
+    if principal.kind == "bearer" then principal.claims = token.claims end
+  end
   if previous then previous.certificate = assert(core.cert.parse(previous.certificate)) end
   return {
     id = request.id, time = core.clock.wall_us() // 1000000, operation = request.operation,
