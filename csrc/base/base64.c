@@ -104,11 +104,16 @@ enum lest_status lest_base64url_decode(const char *text, size_t len, struct lest
     struct lest_buf plain;
     lest_buf_init(&plain, len + 3);
     for (size_t i = 0; i < len; i++) {
-        char c = text[i] == '-' ? '+' : text[i] == '_' ? '/' : text[i];
-        if (value_of(c) < 0 || text[i] == '+' || text[i] == '/') {
+        char c = text[i];
+        bool good = c == '-' || c == '_' || (value_of(c) >= 0 && c != '+' && c != '/');
+        if (!good) {
             lest_buf_wipe(&plain);
             return lest_error_set(err, LEST_E_BASE64, "base64url: byte %zu is not in the alphabet", i);
         }
+        if (c == '-')
+            c = '+';
+        else if (c == '_')
+            c = '/';
         lest_buf_append_byte(&plain, (uint8_t)c);
     }
     while (plain.len % 4)

@@ -85,11 +85,11 @@ static bool is_number(const struct lest_json_token *name)
 /* With the exponent 1 everything is a signature of itself, and with an even one nothing is. */
 static bool is_exponent(const struct lest_buf *bytes)
 {
-    size_t zeros = 0;
-    while (zeros < bytes->len && bytes->data[zeros] == 0)
-        zeros++;
-    size_t len = bytes->len - zeros;
-    return len && (bytes->data[bytes->len - 1] & 1) && (len > 1 || bytes->data[zeros] > 1);
+    size_t last = bytes->len - 1;
+    bool is_large = bytes->data[last] > 1;
+    for (size_t i = 0; i < last; i++)
+        is_large = is_large || bytes->data[i];
+    return is_large && bytes->data[last] & 1;
 }
 
 /* libcjose ends the process for some numbers that are not base64url. */
