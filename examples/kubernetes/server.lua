@@ -1,6 +1,6 @@
 -- A server that certifies the pods of a cluster by policies/kubernetes.lua, in the folder that
--- `lest ca init` made (where root is to start it, with the `user`, `authority_user` and `ledger` from there); its
--- jwks.json is fetched by the script beside this file.
+-- `lest ca init` made (where root is to start it, with the `user`, `authority_user` and `ledger`
+-- from there); its jwks.json is fetched by the script beside this file.
 return {
   listen = { "[::]:8443" },
   tls = { cert = "server.pem", key = "server.key" },
