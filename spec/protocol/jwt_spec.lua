@@ -243,6 +243,14 @@ describe("a JSON Web Token", function()
       refused(ec:sign(body), said)
     end
     refused(ec:sign("[]"), "the token is of another issuer")
+    local function nested(levels)
+      return (json.line(claims()):gsub("}$", ',"x":' .. ("["):rep(levels) .. ("]"):rep(levels)
+        .. "}"))
+    end
+    taken(ec:sign(nested(31)))
+    for _, levels in ipairs { 32, 61, 63 } do
+      refused(ec:sign(nested(levels)), "the claims of the token are nested too deep")
+    end
   end)
 
   it("has a form that is not taken", function()

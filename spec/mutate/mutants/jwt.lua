@@ -19,6 +19,7 @@ return {
     { "a token of the future", "elseif (claims.nbf or now) > now + wanted.leeway or "
       .. "(claims.iat or now) > now + wanted.leeway then",
       "elseif (claims.nbf or now) > now + wanted.leeway then" },
+    { "claims as deep as JSON", "if not is_within(LEVELS_MAX, claims) then", "if false then" },
     { "a name with an end of line", 'and not name:find "%c"', "" },
   },
 

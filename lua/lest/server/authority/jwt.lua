@@ -6,7 +6,8 @@ local list = require "lest.base.list"
 
 local M = {}
 
-local NAME_MAX <const> = 255
+-- Levels of the claims: the ledger's row has them within others, and JSON is read to 64.
+local NAME_MAX <const>, LEVELS_MAX <const> = 255, 32
 
 -- RFC 8725 3.11: a token that says what it is says that it is one for access. Kubernetes says none.
 local TYPES <const> = { JWT = true, ["AT+JWT"] = true }
@@ -36,6 +37,16 @@ local function read_header(token, wanted)
     return nil, "the token does not name its key by a text"
   end
   return header
+end
+
+local function is_within(levels, value)
+  if type(value) ~= "table" then return true end
+  for _, each in pairs(value) do
+    if levels == 1 and type(each) == "table" or not is_within(levels - 1, each) then
+      return false
+    end
+  end
+  return true
 end
 
 -- aud: a text or a list of them (RFC 7519 4.1.3).
@@ -93,6 +104,9 @@ function M.verify(token, wanted, set, now)
   if not text then return nil, err.code == "no_memory" and err or err.message end
   local claims = core.json.decode(text)
   if type(claims) ~= "table" then return nil, "the claims of the token are no object in JSON" end
+  if not is_within(LEVELS_MAX, claims) then
+    return nil, "the claims of the token are nested too deep"
+  end
   local name = name_of(claims, wanted)
   problem = claims_problem(claims, wanted, now)
   if problem then return nil, problem, name end
