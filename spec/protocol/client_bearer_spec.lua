@@ -18,6 +18,7 @@ describe("the client and Bearer", function()
   local function client(more)
     local all = { bearer = TOKEN }
     for key, value in pairs(more or {}) do all[key] = value end
+    all.bearer = all.bearer or nil
     return world:client(server, all)
   end
 
