@@ -95,6 +95,7 @@ describe("a worker that was taken over", function()
     ["an empty alternative name"] = { subject = OWN, san = { "DNS:" } },
     ["another profile"] = { subject = OWN, profile = "other" },
     ["a profile that does not exist"] = { subject = OWN, profile = "ca" },
+    ["a CA that the label does not have"] = { subject = OWN, ca = "elsewhere" },
     ["a longer lifetime"] = { subject = OWN, lifetime = 90 * 86400 + 1 },
     ["a very long lifetime"] = { subject = OWN, lifetime = 3200000000 },
     ["a renewal of nothing"] = { renewal = true },
@@ -117,13 +118,13 @@ describe("a worker that was taken over", function()
   it("cannot say what would make a CA certificate, or more of anything", function()
     local alice = device_of "alice"
     -- A message has its fields and no others: what one could be called has no number.
-    for _, key in ipairs { "is_ca", "ca", "path_len", "serial", "not_after", "key_usage", "eku",
+    for _, key in ipairs { "is_ca", "path_len", "serial", "not_after", "key_usage", "eku",
       "extensions", "public_key", "csr", "label", "principal" } do
       local made = finish("h", "a", { subject = OWN })
       made[key] = "01"
       assert.is_nil((core.message.encode(made)), key)
     end
-    local last = p.number("finish", "outside")
+    local last = p.number("finish", "ca")
     local is_ca = p.bytes "\x30\x03\x01\x01\xff"
     for _, field in ipairs { { last + 1, "" }, { last + 1, p.bytes "01" },
       { last + 1, p.integer(1) }, { last + 1, p.list { is_ca } },
@@ -443,7 +444,7 @@ describe("a worker that was taken over", function()
     }
     local number, word = p.integer(1), p.bytes "x"
     for field, values in pairs {
-      id = { number, p.bytes "", "\1" }, operation = { "\0", "\3", word },
+      id = { number, p.bytes "", "\1" }, operation = { "\0", "\5", word },
       label = { number, p.bytes "../../x", p.bytes "" }, csr = { number, p.bytes "", "***", "" },
       tls = { word, "\0", p.record { { 1, number }, { 2, word } },
         p.record { { 2, word }, { 1, word } }, p.record { { 1, word }, { 2, word }, { 9, word } } },
