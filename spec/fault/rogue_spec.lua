@@ -463,6 +463,16 @@ describe("a worker that was taken over", function()
       local answer, how = link:ask(packet)
       assert.equal("closed", how, what .. (answer and cjson.encode(answer) or ""))
     end
+    -- Well-formed, but of another operation.
+    for what, changes in pairs {
+      ["a message of CMC to simpleenroll"] = { csr = "", cmc = "0" },
+      ["one beside a CSR"] = { cmc = "0" },
+      ["one beside a CSR to fullcmc"] = { operation = "fullcmc", cmc = "0" },
+      ["a CSR to fullcmc"] = { operation = "fullcmc" },
+    } do
+      local _, how = rogue:connect():ask(begin(fleet.device "odd", changes))
+      assert.equal("closed", how, what)
+    end
     assert.equal(0, issued "garbage")
     assert.is_true(#server:logged "bad message" >= 40)
   end)

@@ -280,9 +280,17 @@ end
 local WORKER_TYPES <const> = { begin = true, ask = true, finish = true, shadow = true,
   hello = true, listens = true, heard = true, seek = true, proven = true }
 
+local function is_of_operation(begin)
+  local is_cmc = begin.operation == "fullcmc"
+  return is_cmc == (begin.cmc ~= nil) and is_cmc == (begin.csr == "")
+end
+
 function Authority:on_message(channel, packet)
   if self.is_stopping then return end
   local received, problem = message.decode(packet, WORKER_TYPES)
+  if received and received.type == "begin" and not is_of_operation(received) then
+    received, problem = nil, "a begin has a CSR, or in fullcmc a message of CMC"
+  end
   if not received then
     core.log.write("warning", "bad message", { "worker_pid", channel.pid, "message", problem })
     self.channels:drop(channel)
@@ -295,9 +303,8 @@ function Authority:on_begin(channel, begin)
   local label = self.config.labels[begin.label]
   local ok, problem = pcall(function()
     if not label then refusal.raise(404, "there is no such label here") end
-    local is_cmc = begin.operation == "fullcmc" and label.fullcmc
-    if not (is_cmc and begin.cmc or not is_cmc and begin.csr ~= "") then
-      refusal.raise(400, "the message is not one of its operation")
+    if begin.cmc and not label.fullcmc then
+      refusal.raise(404, "the operation 'fullcmc' is not offered here")
     end
     channels.check_id(channel, begin.id)
     self.channels:enter(channel)
