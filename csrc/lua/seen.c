@@ -32,7 +32,9 @@ void lestL_push_client_peer(lua_State *L, const struct net_client_peer *peer)
         [NET_TRUST_ANCHORS] = "explicit",
         [NET_TRUST_SYSTEM] = "system",
         [NET_TRUST_PROVISIONAL] = "provisional",
+        [NET_TRUST_KEY] = "key",
     };
+    _Static_assert(sizeof trusts / sizeof *trusts == NET_TRUST_COUNT, "every kind of trust has its name");
     lua_createtable(L, 0, 14);
     set_string(L, "trust", trusts[peer->trust]);
     set_string(L, "host", peer->host);

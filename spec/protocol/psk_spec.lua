@@ -197,10 +197,8 @@ describe("a pre-shared key", function()
     local private = assert(core.key.generate "ec:P-256")
     local cert = assert(c:enroll { key = private, subject = "CN=learner" })
     assert.equal("CN=learner", tostring(cert.subject))
-    for _, max in ipairs { "TLSv1.3" } do
-      local connection <close> = assert(c:connect())
-      assert.equal(max, connection.tls.version)
-    end
+    local connection <close> = assert(c:connect())
+    assert.same({ "TLSv1.3", "key" }, { connection.tls.version, connection.tls.trust })
   end)
 
   it("refuses a server that has it not, or shows a certificate instead", function()
@@ -268,6 +266,10 @@ describe("a pre-shared key", function()
       server.folder .. "/command.key" }
     assert.equal(0, code, err)
     assert.matches("BEGIN CERTIFICATE", out)
+    code, out, err = process.run { server.lest, "cacerts", url, "--psk-identity", "command",
+      "--psk-file", file, "--trace" }
+    assert.equal(0, code, out)
+    assert.matches("trusted: it has the client's key", err)
     for expected, more in pairs {
       ["%-%-psk%-identity and %-%-psk%-file go together"] = { "--psk-identity", "command" },
       ["in place of %-%-cert and %-%-fingerprint"] = { "--psk-identity", "command", "--psk-file",

@@ -32,6 +32,7 @@ local function verdict(tls)
   if tls.trust == "provisional" then
     return "not verified: what it sends is compared with the fingerprint"
   end
+  if tls.trust == "key" then return tls.version and "trusted: it has the client's key" end
   local anchor = tls.path and tls.path[#tls.path]
   if not anchor then return nil end
   local subject = type(anchor) == "string" and "?" or tostring(anchor.subject)
