@@ -201,7 +201,7 @@ static int wishes(lua_State *L)
     struct pki_template template;
     bool has_template;
     if (to_der(L, &der, &err) || pki_csrattrs_open(der, &doc, &in, &err) ||
-        pki_csrattrs_template(in, &template, &has_template, &err))
+        pki_template_find(in, &template, &has_template, &err))
         return lestL_fail(L, &err);
     lua_createtable(L, 0, 11);
     push_unknown(L, in, has_template, &found);

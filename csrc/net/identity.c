@@ -79,6 +79,7 @@ static unsigned find_key(SSL *ssl, const char *name, unsigned char *key, unsigne
 
 /* Nothing but a key proves either side: with TLS 1.3 a client that shows none there has none. It may have one
  * for TLS 1.2, where it is named later. */
+/* NOLINTNEXTLINE(readability-non-const-parameter): the signature is OpenSSL's. */
 static int choose_version(SSL *ssl, int *alert, void *arg)
 {
     const unsigned char *extension;

@@ -77,7 +77,7 @@ static const struct wire_field anchored_fields[] = {
     ROW("bearer",      BYTES(1, WIRE_TOKEN_MAX),             RECORD(token_fields)) \
     ROW("challenge",   { .kind = WIRE_FLAG },                RECORD(named_fields)) \
     ROW("certificate", LIST(1, WIRE_CHAIN_MAX, CERTIFICATE), RECORD(anchored_fields)) \
-    ROW("psk",         GRANT,                                RECORD(named_fields))
+    ROW("psk",         BYTES(1, WIRE_GRANT_MAX),             RECORD(named_fields))
 #define KIND(kind, offered, proven)    kind,
 #define OFFERED(kind, offered, proven) OPTIONAL(kind, offered),
 #define PROVEN(kind, offered, proven)  OPTIONAL(kind, proven),

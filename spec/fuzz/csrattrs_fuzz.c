@@ -101,7 +101,7 @@ static void check_template(struct pki_bytes der)
     struct pki_ext ext;
     bool found;
     FUZZ_CHECK(pki_csrattrs_open(der, &doc, &in, NULL) == LEST_OK);
-    if (pki_csrattrs_template(in, &template, &found, NULL) != LEST_OK || !found)
+    if (pki_template_find(in, &template, &found, NULL) != LEST_OK || !found)
         return;
     FUZZ_CHECK(inside(template.subject, der) && inside(template.extensions, der) &&
                inside(template.attributes, der));

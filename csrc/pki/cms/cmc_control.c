@@ -8,11 +8,11 @@
 enum { OCTETS_MAX = 16 * 1024, NUMBER_MAX = 64, DIRECTORY_NAME = PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED | 4 };
 
 static const struct {
-    unsigned number;
     const char *name;
+    unsigned number;
     enum pki_cmc_type type;
 } known[] = {
-#define X(id, number, name, type) { number, name, PKI_CMC_##type },
+#define X(id, number, name, type) { name, number, PKI_CMC_##type },
     PKI_CMC_CONTROLS(X)
 #undef X
 };

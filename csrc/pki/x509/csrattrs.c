@@ -3,7 +3,6 @@
 #include "pki/asn1/ext.h"
 #include "pki/error.h"
 #include "pki/key/curve.h"
-#include "pki/x509/template.h"
 
 #include <openssl/evp.h>
 #include <openssl/objects.h>
@@ -61,8 +60,7 @@ bool pki_csrattrs_next(struct pki_der *in, struct pki_attr *attr)
     return in->left && read_element(in, attr);
 }
 
-/* The one value of an attribute, as a whole; false where there is not exactly one. */
-static bool only_whole(const struct pki_attr *attr, struct pki_der_doc *doc, struct pki_bytes *value)
+bool pki_csrattrs_value(const struct pki_attr *attr, struct pki_der_doc *doc, struct pki_bytes *value)
 {
     struct pki_der in;
     struct pki_der_item item;
@@ -76,11 +74,11 @@ static bool only_whole(const struct pki_attr *attr, struct pki_der_doc *doc, str
     return true;
 }
 
-/* It, entered for reading. */
+/* The one value of an attribute, entered for reading. */
 static bool only_value(const struct pki_attr *attr, struct pki_der_doc *doc, struct pki_der *value)
 {
     struct pki_bytes whole;
-    if (!only_whole(attr, doc, &whole))
+    if (!pki_csrattrs_value(attr, doc, &whole))
         return false;
     pki_der_open(value, doc, whole.data, whole.len);
     return true;
@@ -224,27 +222,4 @@ enum pki_csr_requirement pki_csr_requirements_add(struct pki_csr_requirements *r
     return is_key         ? PKI_CSR_REQUIRES_KEY
            : is_signature ? PKI_CSR_REQUIRES_SIGNATURE
                           : PKI_CSR_REQUIRES_UNKNOWN;
-}
-
-enum lest_status pki_csrattrs_template(struct pki_der in, struct pki_template *template, bool *found,
-                                       struct lest_error *err)
-{
-    struct pki_attr attr;
-    struct pki_der_doc doc;
-    struct pki_bytes whole;
-    *found = false;
-    while (pki_csrattrs_next(&in, &attr)) {
-        if (!pki_oid_is(attr.oid, PKI_OID_CSR_TEMPLATE))
-            continue;
-        if (*found)
-            return lest_error_set(err, LEST_E_CSRATTRS_MALFORMED, "CSR attributes: there are two templates");
-        if (!only_whole(&attr, &doc, &whole))
-            return lest_error_set(err, LEST_E_CSRATTRS_MALFORMED,
-                                  "CSR attributes: the template is not one value");
-        *found = true;
-        enum lest_status status = pki_template_read(whole, template, err);
-        if (status)
-            return status;
-    }
-    return LEST_OK;
 }

@@ -63,12 +63,9 @@ enum pki_csr_requirement pki_csr_requirements_add(struct pki_csr_requirements *r
  *  pki_csr_requirements_add has it. */
 bool pki_csrattrs_key_type(const struct pki_attr *attr, char key[PKI_KEY_TYPE_MAX], const char **problem);
 
-/** The template among the elements of an opened list; found is false where there is none. With one, nothing
- *  outside it counts but a signature algorithm and challengePassword, which it cannot ask for (RFC 9908 4).
- *  Errors: LEST_E_CSRATTRS_MALFORMED */
-struct pki_template;
-enum lest_status pki_csrattrs_template(struct pki_der in, struct pki_template *template, bool *found,
-                                       struct lest_error *err) LEST_MUST_USE;
+/** The one value of an attribute, as a whole, for a reader that doc is of; false where there is not exactly
+ *  one. */
+bool pki_csrattrs_value(const struct pki_attr *attr, struct pki_der_doc *doc, struct pki_bytes *value);
 
 /** Append the requirement of a kind of key: an attribute with the curve or the size, or the bare OID of an
  *  algorithm that needs neither (RFC 9908 3.2). Errors: LEST_E_KEY_UNSUPPORTED */

@@ -128,7 +128,7 @@ enum lest_status pki_csrattrs_check_ours(struct pki_bytes der, struct lest_error
     bool has_template;
     enum lest_status status = pki_csrattrs_open(der, &doc, &in, err);
     if (!status)
-        status = pki_csrattrs_template(in, &template, &has_template, err);
+        status = pki_template_find(in, &template, &has_template, err);
     if (status)
         return status;
     while (pki_csrattrs_next(&in, &attr)) {

@@ -211,3 +211,26 @@ enum lest_status pki_template_read(struct pki_bytes der, struct pki_template *ou
         pki_der_end(&body, "the template");
     return doc.status;
 }
+
+enum lest_status pki_template_find(struct pki_der in, struct pki_template *out, bool *found,
+                                   struct lest_error *err)
+{
+    struct pki_attr attr;
+    struct pki_der_doc doc;
+    struct pki_bytes whole;
+    *found = false;
+    while (pki_csrattrs_next(&in, &attr)) {
+        if (!pki_oid_is(attr.oid, PKI_OID_CSR_TEMPLATE))
+            continue;
+        if (*found)
+            return lest_error_set(err, LEST_E_CSRATTRS_MALFORMED, "CSR attributes: there are two templates");
+        if (!pki_csrattrs_value(&attr, &doc, &whole))
+            return lest_error_set(err, LEST_E_CSRATTRS_MALFORMED,
+                                  "CSR attributes: the template is not one value");
+        *found = true;
+        enum lest_status status = pki_template_read(whole, out, err);
+        if (status)
+            return status;
+    }
+    return LEST_OK;
+}

@@ -41,6 +41,12 @@ struct pki_template {
 enum lest_status pki_template_read(struct pki_bytes der, struct pki_template *out,
                                    struct lest_error *err) LEST_MUST_USE;
 
+/** Read the template among the elements of an opened list of CSR attributes; found is false where there is
+ *  none. With one, nothing outside it counts but a signature algorithm and challengePassword, which it cannot
+ *  ask for (RFC 9908 4). Errors: LEST_E_CSRATTRS_MALFORMED */
+enum lest_status pki_template_find(struct pki_der in, struct pki_template *out, bool *found,
+                                   struct lest_error *err) LEST_MUST_USE;
+
 /** One part of a NameTemplate: whole is its SingleAttributeTemplate, value the whole element of its value,
  *  data NULL for an opening; plus: it belongs to the RDN of the one before it. */
 struct pki_template_part {
