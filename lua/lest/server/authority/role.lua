@@ -259,6 +259,8 @@ local function send(durable, channel, id, answer)
       reason = "the request " .. id .. " failed" })
   end
   channel.socket:send(packet)
+  -- Not before: it was held until the ledger had it.
+  if answer.key then wiping.soon() end
 end
 
 --- A handle promises nothing yet and leaves at once. All else may come from what is not durable; a
@@ -359,7 +361,6 @@ function Authority:on_finish(channel, finish)
   task.start({ quiet = true }, function()
     answer()
     if request.made then request.made:close() end
-    wiping.soon()
   end)
 end
 
