@@ -4,6 +4,7 @@
 #include "host/role/interpreter.h"
 #include "host/role/role.h"
 #include "host/supervisor/supervisor.h"
+#include "pki/key/secret.h"
 
 #include <lauxlib.h>
 #include <signal.h>
@@ -14,6 +15,7 @@
 int main(int argc, char **argv)
 {
     signal(SIGPIPE, SIG_IGN);
+    (void)pki_secret_own_memory();
     /* Started again by /proc/self/exe, it would be "exe" to ps and top; its arguments name the role. */
     prctl(PR_SET_NAME, "lest");
     if (argc > 2 && strcmp(argv[1], "--role") == 0)

@@ -122,10 +122,11 @@ static int scrypt(lua_State *L)
     return 1;
 }
 
-/* secret.wipe_freed() -> whether from now on all memory that Lua gives back is overwritten first: for a
- * process in which private keys are strings for a while */
+/* secret.wipe_freed() -> whether from now on all memory that Lua gives back is overwritten first, and what
+ * OpenSSL does: for a process in which private keys are strings for a while */
 static int wipe_freed(lua_State *L)
 {
+    pki_secret_wipe_freed();
     lua_pushboolean(L, lestL_limit_wipe_freed(L));
     return 1;
 }

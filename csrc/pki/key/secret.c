@@ -3,10 +3,15 @@
 #include "base/buf.h"
 #include "pki/error.h"
 
+#include <malloc.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <openssl/rand.h>
+
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
 
 const struct pki_secret_cost pki_secret_cost_default = { .n = 1 << 14, .r = 8, .p = 1 };
 
@@ -99,4 +104,45 @@ enum lest_status pki_secret_scrypt(const char *password, size_t password_len, co
                        2 * (uint64_t)PKI_SECRET_SCRYPT_MEMORY_MAX, out, PKI_SECRET_HASH_LEN) != 1)
         return pki_error(err, LEST_E_CRYPTO, "scrypt failed");
     return LEST_OK;
+}
+
+static atomic_bool wipes;
+
+static void *allocate(size_t size, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    return malloc(size);
+}
+
+static void release(void *memory, const char *file, int line)
+{
+    (void)file;
+    (void)line;
+    if (memory && atomic_load_explicit(&wipes, memory_order_relaxed))
+        lest_wipe(memory, malloc_usable_size(memory));
+    free(memory);
+}
+
+static void *resize(void *memory, size_t size, const char *file, int line)
+{
+    if (!memory || !atomic_load_explicit(&wipes, memory_order_relaxed))
+        return realloc(memory, size);
+    size_t had = malloc_usable_size(memory);
+    void *other = malloc(size);
+    if (!other)
+        return NULL;
+    memcpy(other, memory, had < size ? had : size);
+    release(memory, file, line);
+    return other;
+}
+
+bool pki_secret_own_memory(void)
+{
+    return CRYPTO_set_mem_functions(allocate, resize, release);
+}
+
+void pki_secret_wipe_freed(void)
+{
+    atomic_store_explicit(&wipes, true, memory_order_relaxed);
 }

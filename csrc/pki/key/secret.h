@@ -40,6 +40,14 @@ enum lest_status pki_secret_hmac_sha256(const void *key, size_t key_len, const v
                                         uint8_t out[PKI_SECRET_HASH_LEN],
                                         struct lest_error *err) LEST_MUST_USE;
 
+/** Be what OpenSSL allocates by, so that pki_secret_wipe_freed() can have what it gives back overwritten: it
+ *  leaves copies of private keys in memory that it frees. For the beginning of a process, before all else of
+ *  OpenSSL; false where something came first. */
+bool pki_secret_own_memory(void);
+
+/** From now on, overwrite what OpenSSL gives back; nothing where its memory is not ours. */
+void pki_secret_wipe_freed(void);
+
 /** Whether two byte strings are equal, in a time that tells only their lengths. */
 bool pki_secret_equal(const void *a, size_t a_len, const void *b, size_t b_len);
 
