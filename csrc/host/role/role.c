@@ -58,11 +58,12 @@ static const char *const authority_fields[] = { "base64", "cert",     "channel",
                                                 "json",   "key",      "ledger",  "log",   "loop",   "message",
                                                 "meter",  "name",     "pool",    "san",   "secret", "store",
                                                 "system", "utf8",     NULL };
-static const char *const worker_fields[] = { "base64",   "cert",  "channel", "clock", "crl",    "csr",
-                                             "csrattrs", "error", "est",     "file",  "http",   "http_client",
-                                             "json",     "key",   "limit",   "log",   "lookup", "loop",
-                                             "message",  "meter", "name",    "pkcs7", "san",    "secret",
-                                             "server",   "store", "tls",     "utf8",  NULL };
+static const char *const worker_fields[] = { "base64", "cert",        "channel",  "clock", "cmc",   "crl",
+                                             "csr",    "csrattrs",    "envelope", "error", "est",   "file",
+                                             "http",   "http_client", "json",     "key",   "limit", "log",
+                                             "lookup", "loop",        "message",  "meter", "name",  "pkcs7",
+                                             "san",    "secret",      "server",   "store", "tls",   "utf8",
+                                             NULL };
 static const char *const backend_fields[] = { "base64", "cert", "channel", "clock",       "crl",  "csr",
                                               "error",  "file", "http",    "http_client", "json", "key",
                                               "log",    "loop", "message", "meter",       "name", "pem",
