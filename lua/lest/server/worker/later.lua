@@ -9,6 +9,9 @@ local M = {}
 
 local FILE_MAX <const> = 1024 * 1024
 
+-- What the client names, and no policy has a use for.
+local LEFT_OUT <const> = { ["lest.probe"] = true }
+
 local own <const> = _ENV
 
 --- Keep a module, and what its text requires by name, unless it is there already.
@@ -23,7 +26,9 @@ function M.keep(name)
     package.preload[name] = nil
     return module
   end
-  for other in text:gmatch 'require[ (]"(lest[%w_.]*)"' do M.keep(other) end
+  for other in text:gmatch 'require[ (]"(lest[%w_.]*)"' do
+    if not LEFT_OUT[other] then M.keep(other) end
+  end
 end
 
 return M

@@ -37,7 +37,7 @@ describe("a module for later", function()
       globals.close()
       for _, name in ipairs { "lest.client", "lest.retry", "lest.policy.csv",
         "lest.policy.database", "lest.policy.remote", "lest.policy.watched",
-        "lest.server.worker.console" } do
+        "lest.client.template", "lest.server.worker.console" } do
         assert(not before[name], name)
         assert(require(name))
         assert(require(name) == require(name))
