@@ -297,7 +297,8 @@ end
 
 --- Ask for several things in one message (RFC 7030 4.3, RFC 5272), whose answer is verified: its
 --- signature, and that it is the answer to this request.
----   local got = assert(client:fullcmc { requests = { { key = key } } })
+---   local got = assert(client:fullcmc { requests = {
+---     { key = key } } })
 ---   got[1]:save "device.pem"
 ---@param options lest.client.fullcmc
 ---@return lest.client.cmc_answer? answer a certificate for each request, or in `errors` why not
