@@ -2,7 +2,6 @@
 #include "lua/pki.h"
 
 #include "base/hex.h"
-#include "pki/asn1/ext.h"
 #include "pki/asn1/oid.h"
 #include "pki/key/public.h"
 #include "pki/x509/cert.h"
@@ -34,6 +33,21 @@ void lestL_push_serial(lua_State *L, struct pki_bytes contents)
     lua_remove(L, -2);
 }
 
+void lestL_push_extension(lua_State *L, const struct pki_ext *ext)
+{
+    char oid[PKI_OID_TEXT_MAX];
+    lua_createtable(L, 0, 4);
+    pki_oid_text(ext->oid, oid);
+    lua_pushstring(L, oid);
+    lua_setfield(L, -2, "oid");
+    lua_pushstring(L, pki_oid_name(ext->oid));
+    lua_setfield(L, -2, "name");
+    lua_pushboolean(L, ext->critical);
+    lua_setfield(L, -2, "critical");
+    lestL_push_bytes(L, ext->value);
+    lua_setfield(L, -2, "value");
+}
+
 void lestL_push_extensions(lua_State *L, struct pki_bytes extensions)
 {
     struct pki_der_doc doc = { .noun = "extensions",
@@ -41,20 +55,10 @@ void lestL_push_extensions(lua_State *L, struct pki_bytes extensions)
                                .tolerated = PKI_FLAW_BOOLEAN };
     struct pki_der in;
     struct pki_ext ext;
-    char oid[PKI_OID_TEXT_MAX];
     lua_newtable(L);
     pki_der_open(&in, &doc, extensions.data, extensions.data ? extensions.len : 0);
     for (lua_Integer i = 1; in.left && pki_ext_next(&in, &ext); i++) {
-        lua_createtable(L, 0, 4);
-        pki_oid_text(ext.oid, oid);
-        lua_pushstring(L, oid);
-        lua_setfield(L, -2, "oid");
-        lua_pushstring(L, pki_oid_name(ext.oid));
-        lua_setfield(L, -2, "name");
-        lua_pushboolean(L, ext.critical);
-        lua_setfield(L, -2, "critical");
-        lua_pushlstring(L, (const char *)ext.value.data, ext.value.len);
-        lua_setfield(L, -2, "value");
+        lestL_push_extension(L, &ext);
         lua_rawseti(L, -2, i);
     }
 }

@@ -4,6 +4,7 @@
 
 #include "lua/binding.h"
 #include "pki/asn1/attr.h"
+#include "pki/asn1/ext.h"
 #include "pki/key/key.h"
 
 /** Push a name (a table, class lest.name) for the DER of a Name, with the flaws that are tolerated. False:
@@ -70,6 +71,9 @@ void lestL_push_hex(lua_State *L, struct pki_bytes bytes);
 
 /** Push the text of a serial number. */
 void lestL_push_serial(lua_State *L, struct pki_bytes contents);
+
+/** Push { oid =, name =, critical =, value = } of one extension. */
+void lestL_push_extension(lua_State *L, const struct pki_ext *ext);
 
 /** Push the list of {oid, name, critical, value} for the contents of Extensions; absent gives {}. */
 void lestL_push_extensions(lua_State *L, struct pki_bytes extensions);

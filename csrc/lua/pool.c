@@ -21,23 +21,76 @@ static void close_pool(void *h)
     net_pool_free(h);
 }
 
-struct scrypt_job {
-    struct net_job job;
+/* What all jobs begin with.
+ *  what    the method, for the log
+ *  push    push what the job came to
+ *  status  why it came to nothing, with err */
+struct job {
+    struct net_job base;
     struct lestL_callback callback;
+    const char *what;
+    void (*push)(lua_State *L, struct job *job);
+    void (*free)(void *job);
+    enum lest_status status;
+    struct lest_error err;
+};
+
+/* What may raise runs inside a protected call: (callback, job). */
+static int answer(lua_State *L)
+{
+    struct job *job = lua_touserdata(L, 2);
+    lua_settop(L, 1);
+    if (job->status) {
+        lua_pushnil(L);
+        lestL_push_error(L, &job->err);
+        lua_call(L, 2, 0);
+    } else {
+        job->push(L, job);
+        lua_call(L, 1, 0);
+    }
+    return 0;
+}
+
+static void done(struct net_job *base, bool ran)
+{
+    struct job *job = (struct job *)base;
+    lua_State *L = ran ? lestL_callback_push(&job->callback) : NULL;
+    if (L) {
+        lua_pushcfunction(L, answer);
+        lua_insert(L, -2);
+        lua_pushlightuserdata(L, job);
+        lestL_call(L, 2, 0, job->what);
+    }
+    job->free(job);
+}
+
+/* Hand over a job that the object at the top owns, and whose callback is the argument at index. */
+static int submit(lua_State *L, struct net_pool *pool, int index, struct job *job)
+{
+    struct lest_error err;
+    struct lestL_object *object = lua_touserdata(L, -1);
+    lestL_callback_set(L, index, &job->callback);
+    if (net_pool_submit(pool, &job->base, &err))
+        return lestL_fail(L, &err);
+    object->h = NULL;
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+struct scrypt_job {
+    struct job job;
     struct pki_secret_cost cost;
     char *password;
     size_t password_len;
     char *salt;
     size_t salt_len;
     uint8_t hash[PKI_SECRET_HASH_LEN];
-    enum lest_status status;
-    struct lest_error err;
 };
 
 static void free_scrypt(void *h)
 {
     struct scrypt_job *job = h;
-    lestL_callback_clear(&job->callback);
+    lestL_callback_clear(&job->job.callback);
     if (job->password)
         lest_wipe(job->password, job->password_len);
     free(job->password);
@@ -52,38 +105,15 @@ static const struct lestL_class job_class = { .name = "lest.pool.job", .close = 
 static void run_scrypt(struct net_job *base)
 {
     struct scrypt_job *job = (struct scrypt_job *)base;
-    job->status = pki_secret_scrypt(job->password, job->password_len, job->salt, job->salt_len, &job->cost,
-                                    job->hash, &job->err);
+    job->job.status = pki_secret_scrypt(job->password, job->password_len, job->salt, job->salt_len,
+                                        &job->cost, job->hash, &job->job.err);
     lest_wipe(job->password, job->password_len);
 }
 
-/* What may raise runs inside a protected call: (callback, job). */
-static int answer_scrypt(lua_State *L)
-{
-    struct scrypt_job *job = lua_touserdata(L, 2);
-    lua_settop(L, 1);
-    if (job->status) {
-        lua_pushnil(L);
-        lestL_push_error(L, &job->err);
-        lua_call(L, 2, 0);
-    } else {
-        lua_pushlstring(L, (const char *)job->hash, sizeof job->hash);
-        lua_call(L, 1, 0);
-    }
-    return 0;
-}
-
-static void done_scrypt(struct net_job *base, bool ran)
+static void push_scrypt(lua_State *L, struct job *base)
 {
     struct scrypt_job *job = (struct scrypt_job *)base;
-    lua_State *L = ran ? lestL_callback_push(&job->callback) : NULL;
-    if (L) {
-        lua_pushcfunction(L, answer_scrypt);
-        lua_insert(L, -2);
-        lua_pushlightuserdata(L, job);
-        lestL_call(L, 2, 0, "scrypt");
-    }
-    free_scrypt(job);
+    lua_pushlstring(L, (const char *)job->hash, sizeof job->hash);
 }
 
 static char *copy(lua_State *L, const char *data, size_t len)
@@ -99,7 +129,6 @@ static const struct lestL_class pool_class;
 
 static int pool_scrypt(lua_State *L)
 {
-    struct lest_error err;
     size_t password_len, salt_len;
     struct net_pool *pool = lestL_check_object(L, 1, &pool_class);
     const char *password = luaL_checklstring(L, 2, &password_len);
@@ -110,33 +139,28 @@ static int pool_scrypt(lua_State *L)
     struct scrypt_job *job = object->h = calloc(1, sizeof *job);
     if (!job)
         return lestL_no_memory(L);
-    job->job = (struct net_job){ .run = run_scrypt, .done = done_scrypt };
+    job->job = (struct job){ .base = { .run = run_scrypt, .done = done },
+                             .what = "scrypt",
+                             .push = push_scrypt,
+                             .free = free_scrypt };
     job->cost = cost;
     job->password = copy(L, password, password_len);
     job->password_len = password_len;
     job->salt = copy(L, salt, salt_len);
     job->salt_len = salt_len;
-    lestL_callback_set(L, 4, &job->callback);
-    if (net_pool_submit(pool, &job->job, &err))
-        return lestL_fail(L, &err);
-    object->h = NULL;
-    lua_pushboolean(L, 1);
-    return 1;
+    return submit(L, pool, 4, &job->job);
 }
 
 struct generate_job {
-    struct net_job job;
-    struct lestL_callback callback;
+    struct job job;
     char *spec;
     struct pki_key *key;
-    enum lest_status status;
-    struct lest_error err;
 };
 
 static void free_generate(void *h)
 {
     struct generate_job *job = h;
-    lestL_callback_clear(&job->callback);
+    lestL_callback_clear(&job->job.callback);
     pki_key_free(job->key);
     free(job->spec);
     free(job);
@@ -147,40 +171,17 @@ static const struct lestL_class generate_class = { .name = "lest.pool.key_job", 
 static void run_generate(struct net_job *base)
 {
     struct generate_job *job = (struct generate_job *)base;
-    job->status = pki_key_generate(job->spec, &job->key, &job->err);
+    job->job.status = pki_key_generate(job->spec, &job->key, &job->job.err);
 }
 
-static int answer_generate(lua_State *L)
-{
-    struct generate_job *job = lua_touserdata(L, 2);
-    lua_settop(L, 1);
-    if (job->status) {
-        lua_pushnil(L);
-        lestL_push_error(L, &job->err);
-        lua_call(L, 2, 0);
-    } else {
-        lestL_push_key(L, &job->key);
-        lua_call(L, 1, 0);
-    }
-    return 0;
-}
-
-static void done_generate(struct net_job *base, bool ran)
+static void push_generate(lua_State *L, struct job *base)
 {
     struct generate_job *job = (struct generate_job *)base;
-    lua_State *L = ran ? lestL_callback_push(&job->callback) : NULL;
-    if (L) {
-        lua_pushcfunction(L, answer_generate);
-        lua_insert(L, -2);
-        lua_pushlightuserdata(L, job);
-        lestL_call(L, 2, 0, "generate");
-    }
-    free_generate(job);
+    lestL_push_key(L, &job->key);
 }
 
 static int pool_generate(lua_State *L)
 {
-    struct lest_error err;
     size_t len;
     struct net_pool *pool = lestL_check_object(L, 1, &pool_class);
     const char *spec = luaL_checklstring(L, 2, &len);
@@ -190,14 +191,12 @@ static int pool_generate(lua_State *L)
     struct generate_job *job = object->h = calloc(1, sizeof *job);
     if (!job)
         return lestL_no_memory(L);
-    job->job = (struct net_job){ .run = run_generate, .done = done_generate };
+    job->job = (struct job){ .base = { .run = run_generate, .done = done },
+                             .what = "generate",
+                             .push = push_generate,
+                             .free = free_generate };
     job->spec = copy(L, spec, len + 1);
-    lestL_callback_set(L, 3, &job->callback);
-    if (net_pool_submit(pool, &job->job, &err))
-        return lestL_fail(L, &err);
-    object->h = NULL;
-    lua_pushboolean(L, 1);
-    return 1;
+    return submit(L, pool, 3, &job->job);
 }
 
 static const struct lestL_class pool_class = {

@@ -78,20 +78,10 @@ static void push_extensions(lua_State *L, struct pki_bytes extensions)
     struct pki_der_doc doc = { .noun = "extensions", .malformed = LEST_E_CSRATTRS_MALFORMED };
     struct pki_der in;
     struct pki_ext ext;
-    char oid[PKI_OID_TEXT_MAX];
     lua_newtable(L);
     pki_der_open(&in, &doc, extensions.data, extensions.len);
     for (lua_Integer i = 1; in.left && pki_ext_next_template(&in, &ext); i++) {
-        lua_createtable(L, 0, 5);
-        pki_oid_text(ext.oid, oid);
-        lua_pushstring(L, oid);
-        lua_setfield(L, -2, "oid");
-        lua_pushstring(L, pki_oid_name(ext.oid));
-        lua_setfield(L, -2, "name");
-        lua_pushboolean(L, ext.critical);
-        lua_setfield(L, -2, "critical");
-        lestL_push_bytes(L, ext.value);
-        lua_setfield(L, -2, "value");
+        lestL_push_extension(L, &ext);
         if (ext.value.data && pki_oid_is(ext.oid, PKI_OID_SAN)) {
             push_open_san(L, ext.value);
             lua_setfield(L, -2, "san");
