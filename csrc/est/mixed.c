@@ -177,9 +177,11 @@ enum lest_status est_mixed_decode(struct http_slice content_type, const void *da
 
 static void append_lines(struct lest_buf *out, const struct lest_buf *text)
 {
+    if (text->len == 0)
+        return;
     struct lines in = { (const char *)text->data, (const char *)text->data + text->len, NULL };
     struct http_slice line;
-    while (text->len && next_line(&in, &line)) {
+    while (next_line(&in, &line)) {
         lest_buf_append(out, line.data, line.len);
         lest_buf_append_str(out, "\r\n");
     }
