@@ -3,7 +3,8 @@ local process = require "support.process"
 local shell = require "support.shell"
 local temporary = require "support.temporary"
 
-local LAYERS <const> = { "base", "pki", "jose", "http", "est", "wire", "net", "ledger", "lua", "host" }
+local LAYERS <const> = { "base", "pki", "jose", "http", "est", "wire", "net", "ledger", "lua",
+  "host" }
 local ROOMS <const> = { "pki/asn1", "pki/key", "pki/x509", "pki/cms" }
 
 describe("the lint of layers", function()

@@ -18,8 +18,11 @@ return {
     { "one of the past", "cert.not_after <= now", "false" },
   },
 
-  { file = ROOM .. "init.lua", specs = PROTOCOL,
+  { file = ROOM .. "outcomes.lua", specs = PROTOCOL,
     { "another request's certificate", "cert and is_known(authority, row, cert)", "false" },
+  },
+
+  { file = ROOM .. "init.lua", specs = PROTOCOL,
     { "more than the queue", "if count >= ca.options.queue then", "if false then" },
     { "another CSR gets the first one's certificate",
       "if not record.is_same(csr, request.csr) then", "if false then" },
@@ -27,6 +30,9 @@ return {
 
   { file = ROOM .. "init.lua", specs = FAULT,
     { "held, and never asked", "self:pump()\n  self.ticker", "self.ticker" },
+  },
+
+  { file = ROOM .. "pump.lua", specs = FAULT,
     { "asked though it was vetoed", "if not problem then return rows.claim", "if true then return "
       .. "rows.claim" },
   },
