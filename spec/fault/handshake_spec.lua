@@ -96,6 +96,48 @@ describe("a worker that was taken over, where clients have keys,", function()
   end)
 end)
 
+describe("an authority that is asked for many identities", function()
+  local server, rogue, link
+  local serial = 0
+
+  setup(function()
+    server = rogue_module.server { listen = { "127.0.0.2:0,psk" }, config = configuration
+      "workers = 2, limits = { identities_per_minute = 20, address_failures_per_minute = 6 }," }
+    rogue = rogue_module.start(server, 2)
+    link = rogue:connect()
+  end)
+  teardown(function()
+    rogue:close()
+    server:stop()
+  end)
+
+  local function seek(name, address)
+    serial = serial + 1
+    return assert(link:ask { type = "seek", number = serial, kind = "psk", name = name,
+      address = address })
+  end
+
+  it("takes each handshake that succeeded for none of a guess, though others of its name were "
+    .. "under way", function()
+    made(server, "twice")
+    for _ = 1, 4 do
+      local one, other = seek("twice", "192.0.2.1"), seek("twice", "192.0.2.1")
+      assert.is_string(one.grant, one.problem)
+      assert.is_string(other.grant, other.problem)
+      assert.not_equal(one.grant, other.grant)
+      link:send { type = "proven", grant = one.grant }
+      link:send { type = "proven", grant = other.grant }
+    end
+  end)
+
+  it("lets a network that failed too often take nothing of what others ask for", function()
+    local last
+    for i = 1, 30 do last = seek("guess" .. i, "192.0.2.2") end
+    assert.equal("too many failed attempts", last.problem)
+    assert.is_string(seek("twice", "192.0.2.3").grant)
+  end)
+end)
+
 describe("strangers who try names", function()
   it("are refused for their network past the limit, and cost nobody else", function()
     local server <close> = support.start { listen = { "127.0.0.2:0,psk" },

@@ -2,7 +2,7 @@
 --- worker's, and needs the secret: a worker gets that of one identity at a time, whose handshake is
 --- under way, so many in a minute, and with it a grant. The grant stands for the handshake in the
 --- requests that come over its connection; it is good for that worker, as long as this authority
---- runs.
+--- runs. No two handshakes have the same, so that each that succeeds is counted as itself.
 ---
 --- An identity that nobody has gets a secret that is nobody's, at the same cost, and its handshake
 --- fails as one with a wrong key does.
@@ -35,20 +35,21 @@ function M.new(authority)
     nobody = assert(secret.random_bytes(32)),
     asked = limiter.new { per_minute = authority.config.limits.identities_per_minute,
       now_ms = core.clock.monotonic_ms },
-    open = {}, before = {}, count = 0,
+    open = {}, before = {}, count = 0, given = 0,
   }, Identities)
 end
 
-local function mac(self, channel, kind, name, id)
-  local parts = string.pack("I4s1s1s1", channel.worker, kind, name, id)
-  return assert(secret.hmac_sha256(self.key, parts))
+-- A grant says after its MAC: kind, name and id of the credential, and the number of the handshake.
+local PARTS <const>, MAC_LEN <const> = "s1s1s1I8", 32
+
+local function mac(self, channel, parts)
+  return assert(secret.hmac_sha256(self.key, string.pack("I4", channel.worker) .. parts))
 end
 
-local MAC_LEN <const> = 32
-
 local function grant_of(self, channel, seek, id)
-  return mac(self, channel, seek.kind, seek.name, id)
-    .. string.pack("s1s1s1", seek.kind, seek.name, id)
+  self.given = self.given + 1
+  local parts = PARTS:pack(seek.kind, seek.name, id, self.given)
+  return mac(self, channel, parts) .. parts
 end
 
 -- Nobody's, and the same for the same name.
@@ -59,21 +60,21 @@ local function nobodys(self, seek)
 end
 
 --- Count the handshake as a failure until the worker says that it has succeeded.
-local function charge(self, seek, grant)
-  local attempt = proof.attempt(self.authority,
-    { begin = { address = seek.address }, purpose = { kind = seek.kind } })
-  if attempt.is_limited then return false end
+local function charge(self, attempt, grant)
   attempt:count()
   if self.count >= OPEN_MAX // 2 then self.open, self.before, self.count = {}, self.open, 0 end
   self.open[grant] = attempt
   self.count = self.count + 1
-  return true
 end
 
 ---@param channel lest.authority.channel
 ---@param seek { kind: string, name: string, address: string }
 ---@return table found the message without its head
 function Identities:find(channel, seek)
+  local attempt = proof.attempt(self.authority,
+    { begin = { address = seek.address }, purpose = { kind = seek.kind } })
+  -- Before the worker's share: a stranger would use it up for all.
+  if attempt.is_limited then return { problem = "too many failed attempts" } end
   if self.asked:take(channel.worker) then
     return { problem = "too many identities are asked for in a minute" }
   end
@@ -82,7 +83,7 @@ function Identities:find(channel, seek)
   if not holder and err then error(err, 0) end
   local found = holder or { key = key, id = id }
   local grant = grant_of(self, channel, seek, found.id)
-  if not charge(self, seek, grant) then return { problem = "too many failed attempts" } end
+  charge(self, attempt, grant)
   if not holder then
     unknown:write("info", { "kind", seek.kind, "name", lines.short(seek.name),
       "address", seek.address })
@@ -106,9 +107,10 @@ end
 ---@return { kind: string, name: string, id: string }|nil
 function Identities:holder(channel, kind, grant)
   if #grant <= MAC_LEN then return nil end
-  local ok, own, name, id, rest = pcall(string.unpack, "s1s1s1", grant, MAC_LEN + 1)
-  if not ok or own ~= kind or rest ~= #grant + 1 then return nil end
-  if not secret.equal(mac(self, channel, kind, name, id), grant:sub(1, MAC_LEN)) then return nil end
+  local parts = grant:sub(MAC_LEN + 1)
+  if not secret.equal(mac(self, channel, parts), grant:sub(1, MAC_LEN)) then return nil end
+  local own, name, id = PARTS:unpack(parts)
+  if own ~= kind then return nil end
   return { kind = kind, name = name, id = id }
 end
 
