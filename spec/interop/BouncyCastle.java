@@ -17,6 +17,7 @@ import org.bouncycastle.cert.jcajce.JcaX509CertificateConverter;
 import org.bouncycastle.est.CSRAttributesResponse;
 import org.bouncycastle.est.ESTAuth;
 import org.bouncycastle.est.ESTService;
+import org.bouncycastle.est.EnrollmentResponse;
 import org.bouncycastle.est.HttpAuth;
 import org.bouncycastle.est.jcajce.ChannelBindingProvider;
 import org.bouncycastle.est.jcajce.JcaJceUtils;
@@ -25,19 +26,23 @@ import org.bouncycastle.jce.provider.BouncyCastleProvider;
 import org.bouncycastle.jsse.BCSSLSocket;
 import org.bouncycastle.jsse.provider.BouncyCastleJsseProvider;
 import org.bouncycastle.openssl.jcajce.JcaPEMWriter;
+import org.bouncycastle.operator.ContentSigner;
 import org.bouncycastle.operator.jcajce.JcaContentSignerBuilder;
 import org.bouncycastle.operator.jcajce.JcaDigestCalculatorProviderBuilder;
 import org.bouncycastle.pkcs.PKCS10CertificationRequest;
+import org.bouncycastle.pkcs.PKCS10CertificationRequestBuilder;
 import org.bouncycastle.pkcs.jcajce.JcaPKCS10CertificationRequestBuilder;
 import org.bouncycastle.util.encoders.Hex;
 
 /**
  * A device with Bouncy Castle's client (org.bouncycastle.est): it fetches, enrolls and renews, and leaves
  * enrolled.pem and renewed.pem where it runs.
- *   java BouncyCastle HOST:PORT ANCHOR.pem NAME PASSWORD JSSE-PROVIDER [LABEL [csrattrs|linked]]
- * With a label it proves its password there by Digest, if it is asked for that, and renews nothing; with
- * csrattrs it only prints what the label wants in a request, one identifier a line, and its bytes; linked: by
- * Basic, over TLS 1.2, and its request has the tls-unique of the connection.
+ *   java BouncyCastle HOST:PORT ANCHOR.pem NAME PASSWORD JSSE-PROVIDER [LABEL [MODE]]
+ * With a label it proves its password there by Digest, if it is asked for that, and renews nothing. The modes:
+ *   csrattrs    only print what the label wants in a request, one identifier a line, and its bytes
+ *   linked      by Basic, over TLS 1.2, with the tls-unique of the connection in the request
+ *   serverkeygen  by Basic, with a key that the server makes: enrolled.key
+ *   pending     by Basic; told to wait it prints "waits", and asks again as soon as it may, until it is done
  */
 public class BouncyCastle {
     private static final char[] NONE = new char[0];
@@ -58,10 +63,23 @@ public class BouncyCastle {
         BouncyCastle device = new BouncyCastle(args);
         ESTService unknown = device.builder().build();
         if (args.length > 6) {
-            if (args[6].equals("linked"))
-                save("enrolled.pem", device.enrollLinked(args[3]));
-            else
+            ESTAuth basic = new HttpAuth(device.name, args[3].toCharArray());
+            switch (args[6]) {
+            case "linked":
+                save("enrolled.pem", device.enrollLinked(basic));
+                break;
+            case "serverkeygen":
+                EnrollmentResponse made =
+                    unknown.simpleEnrollWithServersideCreation(device.request(newKey()), basic);
+                save("enrolled.key", made.getPrivateKeyInfo());
+                save("enrolled.pem", certificateOf(made));
+                break;
+            case "pending":
+                save("enrolled.pem", device.enrollPatiently(unknown, basic));
+                break;
+            default:
                 printAttributes(unknown.getCSRAttributes().getAttributesResponse());
+            }
             return;
         }
         if (device.label != null) {
@@ -111,16 +129,38 @@ public class BouncyCastle {
         return generator.generateKeyPair();
     }
 
-    private X509Certificate enroll(ESTService service, boolean renews, KeyPair key, ESTAuth auth) throws Exception {
-        PKCS10CertificationRequest csr =
-            new JcaPKCS10CertificationRequestBuilder(new X500Principal("CN=" + name), key.getPublic())
-                .build(new JcaContentSignerBuilder("SHA256withECDSA").build(key.getPrivate()));
-        X509CertificateHolder holder =
-            service.simpleEnroll(renews, csr, auth).getStore().getMatches(null).iterator().next();
+    private PKCS10CertificationRequestBuilder unsigned(KeyPair key) {
+        return new JcaPKCS10CertificationRequestBuilder(new X500Principal("CN=" + name), key.getPublic());
+    }
+
+    private static ContentSigner signer(KeyPair key) throws Exception {
+        return new JcaContentSignerBuilder("SHA256withECDSA").build(key.getPrivate());
+    }
+
+    private PKCS10CertificationRequest request(KeyPair key) throws Exception {
+        return unsigned(key).build(signer(key));
+    }
+
+    private static X509Certificate certificateOf(EnrollmentResponse response) throws Exception {
+        X509CertificateHolder holder = response.getStore().getMatches(null).iterator().next();
         return new JcaX509CertificateConverter().getCertificate(holder);
     }
 
-    private X509Certificate enrollLinked(String password) throws Exception {
+    private X509Certificate enroll(ESTService service, boolean renews, KeyPair key, ESTAuth auth) throws Exception {
+        return certificateOf(service.simpleEnroll(renews, request(key), auth));
+    }
+
+    private X509Certificate enrollPatiently(ESTService service, ESTAuth auth) throws Exception {
+        EnrollmentResponse response = service.simpleEnroll(false, request(newKey()), auth);
+        while (!response.isCompleted()) {
+            System.out.println("waits");
+            Thread.sleep(Math.max(0, response.getNotBefore() - System.currentTimeMillis()));
+            response = service.simpleEnroll(response);
+        }
+        return certificateOf(response);
+    }
+
+    private X509Certificate enrollLinked(ESTAuth auth) throws Exception {
         KeyPair key = newKey();
         ESTService service = builder().withTLSVersion("TLSv1.2").withChannelBindingProvider(new ChannelBindingProvider() {
             public boolean canAccessChannelBinding(Socket socket) {
@@ -131,17 +171,12 @@ public class BouncyCastle {
                 return ((BCSSLSocket)socket).getConnection().getChannelBinding(binding);
             }
         }).build();
-        X509CertificateHolder holder = service.simpleEnrollPoP(false,
-                new JcaPKCS10CertificationRequestBuilder(new X500Principal("CN=" + name), key.getPublic()),
-                new JcaContentSignerBuilder("SHA256withECDSA").build(key.getPrivate()),
-                new HttpAuth(name, password.toCharArray()))
-            .getStore().getMatches(null).iterator().next();
-        return new JcaX509CertificateConverter().getCertificate(holder);
+        return certificateOf(service.simpleEnrollPoP(false, unsigned(key), signer(key), auth));
     }
 
-    private static void save(String file, X509Certificate cert) throws Exception {
+    private static void save(String file, Object made) throws Exception {
         try (JcaPEMWriter out = new JcaPEMWriter(new FileWriter(file))) {
-            out.writeObject(cert);
+            out.writeObject(made);
         }
     }
 }

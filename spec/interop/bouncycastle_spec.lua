@@ -69,6 +69,49 @@ describe("Bouncy Castle", function()
     assert.matches("TLSv1%.2", tls)
   end)
 
+  it("S22 gets a key that the server makes", function()
+    local server <close> = support.start { policy = [[
+      local policy = require "lest.policy"
+      return { serverkeygen = function(request)
+        return policy.approve { subject = { { "CN", request.principal.name } } }
+      end }]], config = function(text)
+        text = text:gsub("profiles = {", [[%0
+          keys = { lifetime = "7d", keys = "ec:P-256", names = "principal",
+            server_keys = { "rsa:2048" } },]], 1)
+        return (text:gsub("labels = {", [[%0
+          keys = { policy = "policy.lua", profile = "keys", auth = "basic" },]], 1))
+      end }
+    run(server, server:credential "castle", "BCJSSE", "keys", "serverkeygen")
+    server:verify "enrolled.pem"
+    local key = process.must({ "openssl", "pkey", "-in", "enrolled.key", "-pubout" },
+      { dir = server.folder })
+    assert.equal(process.must({ "openssl", "x509", "-in", "enrolled.pem", "-noout", "-pubkey" },
+      { dir = server.folder }), key)
+  end)
+
+  it("S20 waits as long as it is told, and asks again", function()
+    local server <close> = support.start { policy = [[
+      local policy = require "lest.policy"
+      return { enroll = function(request)
+        if #request.approvals == 0 then
+          return policy.pending { "by hand", retry_after = "2s" }
+        end
+        return policy.approve { subject = { { "CN", request.principal.name } } }
+      end }]], config = function(text)
+        return (text:gsub("labels = {", [[%0
+          slow = { policy = "policy.lua", profile = "device", auth = "basic" },]], 1))
+      end }
+    local secret = server:credential "castle"
+    local approves = process.start({ "sh", "-c", ([[
+      until id=$(sqlite3 -readonly %s 'SELECT id FROM pending') && [ "$id" ]; do sleep 0.2; done
+      exec %s pending approve "$id" --as otto --config %s/server.lua]]):format(server:ledger(),
+      server.lest, server.dir) }, server.folder .. "/approved", server.folder .. "/approved.err")
+    finally(function() process.kill(approves) end)
+    local said = run(server, secret, "BCJSSE", "slow", "pending")
+    assert.matches("^waits\n", said)
+    server:verify "enrolled.pem"
+  end)
+
   for provider, tiers in pairs { BCJSSE = 1, SunJSSE = 2 } do
     it(("enrolls and renews over %s with a CA of %d"):format(provider, tiers), function()
       local server <close> = two_tier.start_with(tiers)
