@@ -49,6 +49,7 @@ static const struct wire_field digest_fields[] = {
     REQUIRED("nc", TEXT(8, wire_id)),
     REQUIRED("algorithm", CHOICE(digest_algorithms)),
     REQUIRED("response", BYTES(16, 32)),
+    FLAG("head"), /* the method is HEAD, which stands for GET */
     END,
 };
 
@@ -83,7 +84,8 @@ static const struct wire_field anchored_fields[] = {
 #define PROVEN(kind, offered, proven)  OPTIONAL(kind, proven),
 
 static const char *const kinds[] = { PROOFS(KIND) NULL };
-static const char *const operations[] = { "simpleenroll", "simplereenroll", "serverkeygen", "fullcmc", NULL };
+static const char *const operations[] = { "simpleenroll", "simplereenroll", "serverkeygen",
+                                          "fullcmc",      "csrattrs",       NULL };
 static const char *const verdicts[] = { "approve", "reject", "pending", "unavailable", "error", NULL };
 
 static const struct wire_field tls_fields[] = {
@@ -99,7 +101,7 @@ static const struct wire_field begin_fields[] = {
     REQUIRED("label", LABEL),
     REQUIRED("address", TEXT(64, wire_text)),
     REQUIRED("tls", RECORD(tls_fields)),
-    REQUIRED("csr", BYTES(0, WIRE_CSR_MAX)), /* empty beside a message of CMC */
+    REQUIRED("csr", BYTES(0, WIRE_CSR_MAX)), /* empty beside a message of CMC, and of csrattrs */
     OPTIONAL("headers", MAP(16, TEXT(1000, wire_text))),
     PROOFS(OFFERED)
     OPTIONAL("binding", BYTES(1, 128)), /* of the connection, where the CSR may be linked to it */

@@ -469,6 +469,7 @@ describe("a worker that was taken over", function()
       ["one beside a CSR"] = { cmc = "0" },
       ["one beside a CSR to fullcmc"] = { operation = "fullcmc", cmc = "0" },
       ["a CSR to fullcmc"] = { operation = "fullcmc" },
+      ["a CSR to csrattrs"] = { operation = "csrattrs" },
     } do
       local _, how = rogue:connect():ask(begin(fleet.device "odd", changes))
       assert.equal("closed", how, what)

@@ -14,10 +14,12 @@
 ---@field fullcmc? fun(request: lest.request): lest.verdict a certificate is asked for in a message of CMC
 --- (fullcmc), which may have several such requests; absent: as by reenroll where request.previous is
 --- renewed, and as by enroll otherwise
----@field csrattrs? fun(request: lest.request): (string|lest.csrattr_wish)[]? what a CSR should have, as
---- the label's csrattrs in the configuration; nil: as configured there. Nobody has proven anything yet:
---- such a request has no csr, principal, device, headers, previous, history and rate. With
---- csrattrs_enforced it is called once more for each enrollment, with principal, device and auth.
+---@field csrattrs? fun(request: lest.request): (string|lest.csrattr_wish)[]|lest.verdict|nil what a CSR
+--- should have, as the label's csrattrs in the configuration; nil: as configured there. Anybody may ask: such
+--- a request has principal, device and auth where the client has proven who it is, as it would for an
+--- enrollment, and no csr, headers, previous, history and rate. `policy.reject` refuses, with 403, or with
+--- 401, which asks a client who it is, where nobody is known. With csrattrs_enforced it is called once more
+--- for each enrollment.
 ---@field issued? fun(event: lest.event): any a certificate was issued: after the fact, at least once
 ---@field revoked? fun(event: lest.event): any a certificate was revoked by an operator, likewise. A hook
 --- that raises, or returns nil and a reason as `lest.http.get` does, is called again later; anything else

@@ -37,7 +37,7 @@ local SHOWN_MAX <const> = 1024
 ---@field secret? string of the proof "challenge", in the CSR
 ---@field wrong_link? string the attribute of the CSR that links it to another connection
 ---@field purpose? table what a secret is shown for, and a one-time one bound to: key_hash, label,
---- operation, kind
+--- operation, kind, is_for_nothing
 ---@field own? table the ledger's row of the client certificate, where it was issued here
 ---@field expired_for? integer seconds since that certificate's end, where it has expired
 ---@field is_unknown? boolean the client certificate is of a CA of ours, but not in the ledger

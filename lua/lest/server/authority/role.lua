@@ -24,6 +24,7 @@ local lost = require "lest.server.authority.lost"
 local message = require "lest.server.wire.message"
 local meters = require "lest.server.authority.meters"
 local nonces = require "lest.server.authority.nonces"
+local operations = require "lest.server.wire.operations"
 local outbox = require "lest.server.authority.outbox"
 local proofs = require "lest.server.authority.proofs"
 local questions = require "lest.server.authority.questions"
@@ -137,6 +138,14 @@ function Authority:begin(request)
   self:count_request(request)
   request.is_known = true
   return self:open(request)
+end
+
+--- The question who asks for what anybody may ask for. It leaves no row of the ledger.
+function Authority:identify(request)
+  request.is_proven = proofs.identify(self, request)
+  if not request.is_proven then return {} end
+  self:count_request(request)
+  return facts_of(request)
 end
 
 -- finish
@@ -284,7 +293,8 @@ local WORKER_TYPES <const> = { begin = true, ask = true, finish = true, shadow =
 
 local function is_of_operation(begin)
   local is_cmc = begin.operation == "fullcmc"
-  return is_cmc == (begin.cmc ~= nil) and is_cmc == (begin.csr == "")
+  local has_csr = not is_cmc and not operations[begin.operation].by_anybody
+  return is_cmc == (begin.cmc ~= nil) and has_csr == (begin.csr ~= "")
 end
 
 function Authority:on_message(channel, packet)
@@ -314,7 +324,8 @@ function Authority:on_begin(channel, begin)
   if not ok then return send(true, channel, begin.id, answer_of(begin.id, problem)) end
   local request = request_module.new(channel, begin, label, clock.monotonic_s())
   task.start({ quiet = true }, function()
-    local answer = begin.cmc and cmc.begin(self, request) or self:answer_to(request, self.begin)
+    local step = request.operation.by_anybody and self.identify or self.begin
+    local answer = begin.cmc and cmc.begin(self, request) or self:answer_to(request, step)
     if not answer.handle then self.channels:leave(channel) end
     self:reply(channel, request.id, answer)
   end)

@@ -207,6 +207,7 @@ end
 --- What a credential whose secret is right still allows: nil is nothing.
 local function allows(row, purpose, now)
   if row.one_time == 0 or row.state == "unused" or is_given_back(row, now) then return "enroll" end
+  if purpose.is_for_nothing then return "poll" end
   local same = purpose.key_hash and row.key_hash == purpose.key_hash and row.label == purpose.label
     and row.operation == purpose.operation
   if not same then return nil end
@@ -260,8 +261,8 @@ end
 --- transaction has the last word.
 ---@param name string
 ---@param text string the secret, as it was sent
----@param purpose table what it is shown for: key_hash, label, operation, and perhaps now,
---- and kind, where it is not "basic"
+---@param purpose table what it is shown for: key_hash, label, operation, and perhaps now, and kind,
+--- where it is not "basic"; is_for_nothing: to be known, and for nothing that uses it up
 ---@param attempt? { is_limited: boolean, charge: fun(): boolean } is_limited: no chosen password is
 --- right; charge() is asked before a hash is computed
 ---@return table? credential with `may`: "enroll" (anything), "poll" (a reserved one), "fetch" (a

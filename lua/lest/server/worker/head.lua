@@ -25,7 +25,7 @@ local function collect_proofs(exchange, request)
     end
   end
   local refused = accepts.certificate and not offered.certificate and exchange.peer_refusal
-  if request.row.in_body then return end
+  if request.row.in_body or request.row.by_anybody then return end
   if next(offered) and not (refused and request.row.renews) then return end
   local status, reason = kinds.missing(accepts, offered, request.row.renews)
   refusal.raise(status, refused or reason)
@@ -55,7 +55,12 @@ function M.check(worker, exchange, request)
   if not good then
     refusal.raise(status, "the method is not allowed here", { allow = detail })
   end
-  if exchange.method ~= "POST" then return end
+  if exchange.method ~= "POST" then
+    -- Without a hook, what is answered is the same for all.
+    local hooks = request.row.by_anybody and label.policy.hooks
+    if hooks and hooks[request.row.hook] then collect_proofs(exchange, request) end
+    return
+  end
   collect_proofs(exchange, request)
   good, status, sentence = core.est.request_media_check(operation,
     exchange:header "content-type", exchange:header "content-encoding")

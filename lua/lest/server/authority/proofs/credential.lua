@@ -94,7 +94,8 @@ function M.start(request, kind)
     if kinds.by_name[proven].by_secret then refusal.raise(401, "a request has one credential") end
   end
   request.purpose = { key_hash = request.key_hash, label = request.begin.label,
-    operation = request.begin.operation, kind = kind }
+    operation = request.begin.operation, kind = kind,
+    is_for_nothing = request.operation.by_anybody }
 end
 
 --- The credential of a secret, or a refusal. Failures are limited before a hash is computed, and an

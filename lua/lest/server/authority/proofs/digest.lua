@@ -38,7 +38,7 @@ function M.prove(authority, request, said)
   if said.realm ~= request.label.realm then
     refusal.raise(401, "the realm of the Digest credentials is not that of the label")
   end
-  said.method = "POST" -- of both operations
+  said.method = not request.operation.by_anybody and "POST" or said.head and "HEAD" or "GET"
   proof.start(request, "digest")
   local credential = check(authority, request, said)
   if not authority.nonces:take(said.realm, said.nonce, said.nc) then

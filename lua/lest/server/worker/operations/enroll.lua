@@ -6,85 +6,34 @@ local core = require "lest.core"
 local csrattrs = require "lest.server.worker.operations.csrattrs"
 local decision = require "lest.server.worker.decision"
 local journals = require "lest.policy.journal"
-local lines = require "lest.server.wire.lines"
 local message = require "lest.server.wire.message"
+local question = require "lest.server.worker.question"
 local refusal = require "lest.server.wire.refusal"
 local view = require "lest.server.worker.view"
 local wiping = require "lest.server.wire.wiping"
 
 local M = {}
 
-local HEADER_MAX <const> = 1000
 local REASON_MAX <const> = 800 -- of what a CSR lacks
-
---- A header, printable and short, so that the ledger takes it.
-local function header(exchange, name)
-  local value = exchange:header(name)
-  return value and value:sub(1, HEADER_MAX):gsub("[^\x20-\x7e]", "?") or nil
-end
-
---- The headers that a policy sees and the ledger keeps; the rest could hold secrets.
-function M.headers(exchange)
-  return {
-    ["user-agent"] = header(exchange, "user-agent"), host = header(exchange, "host"),
-    accept = header(exchange, "accept"), ["content-type"] = header(exchange, "content-type"),
-  }
-end
-
-local too_large <const> = lines.new "request too large"
-
--- Whether there may be a link to the connection: in a message of CMC, the authority looks.
-local function may_be_bound(request, what)
-  local how = request.label.options.channel_binding
-  if what.cmc then return how ~= "off" end
-  return request.csr and challenges.may_link(request.csr, how)
-end
-
---- The message `begin` with a CSR, or with one of CMC, and its packet's bytes.
----@param what { csr: string?, cmc: string? } DER
----@return string packet
-function M.begin_packet(exchange, request, what)
-  local begin = {
-    type = "begin", id = request.id, operation = request.operation, label = request.label.name,
-    address = exchange.address, tls = request.tls, csr = what.csr or "", cmc = what.cmc,
-    headers = request.headers,
-    binding = may_be_bound(request, what) and exchange:channel_binding() or nil,
-  }
-  for kind, proof in pairs(request.offered) do begin[kind] = proof end
-  -- A password is the authority's from here on: neither a policy nor an operator finds it.
-  request.offered = nil
-  local packet, problem = message.encode(begin)
-  if packet then return packet end
-  too_large:write("warning", { "id", request.id, "message", problem })
-  refusal.raise(413, "the request is larger than is taken here")
-end
 
 --- What the policy sees, as facts of a view.
 local function shown_facts(worker, exchange, request, facts)
-  local principal, previous = facts.principal, facts.previous
+  local previous = facts.previous
   request.expired_for = previous and previous.expired_for
-  if principal.certificate then
-    principal.certificate = assert(core.cert.parse(principal.certificate))
-  end
-  local token = facts.auth.bearer
-  if token and token.claims then
-    token.claims = core.json.decode(token.claims)
-    if principal.kind == "bearer" then principal.claims = token.claims end
-  end
   if previous then previous.certificate = assert(core.cert.parse(previous.certificate)) end
   return {
     id = request.id, time = core.clock.wall_us() // 1000000, operation = request.operation,
-    label = request.label.name, csr = request.csr, principal = principal,
+    label = request.label.name, csr = request.csr, principal = question.principal(facts),
     device = request.device, auth = facts.auth, tls = request.tls, address = exchange.address,
     headers = request.headers, previous = previous, approvals = facts.approvals,
     history = function(about)
       local told, problem = worker.authority:inquire(request, { history = about })
       return told and told.history, problem
     end,
-    rate = function(question)
+    rate = function(asked)
       local told, problem = worker.authority:inquire(request, { rate = {
-        name = question.name or question.place, per = question.per, most = question.most,
-        every = question.every } })
+        name = asked.name or asked.place, per = asked.per, most = asked.most,
+        every = asked.every } })
       return told and told.rate, problem
     end,
   }
@@ -200,10 +149,10 @@ function M.answer(worker, exchange, request)
   -- One that cannot be read is refused by the authority, which keeps that for operators.
   request.csr, err = core.csr.parse(der, { key_later = true })
   if not request.csr then refusal.raise_memory(err) end
-  request.headers = M.headers(exchange)
+  request.headers = question.headers(exchange)
   local result
   result, request.channel = worker.authority:ask(request.id,
-    M.begin_packet(exchange, request, { csr = der }))
+    question.packet(exchange, request, { csr = der }))
   if not request.csr then refusal.raise_for(400, err) end
   local masked = challenges.masked(request.csr, request.label)
   if masked then request.csr = assert(core.csr.parse(masked, { key_later = true })) end

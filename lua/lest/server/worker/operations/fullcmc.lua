@@ -4,6 +4,7 @@
 local answer = require "lest.server.worker.answer"
 local core = require "lest.core"
 local enroll = require "lest.server.worker.operations.enroll"
+local question = require "lest.server.worker.question"
 
 local M = {}
 
@@ -15,10 +16,10 @@ local NOTHING <const> = "\x30\x00"
 ---@param request lest.worker.request
 function M.answer(worker, exchange, request)
   local der = core.est.body_decode(exchange.body or "") or NOTHING
-  request.headers = enroll.headers(exchange)
+  request.headers = question.headers(exchange)
   local result
   result, request.channel = worker.authority:ask(request.id,
-    enroll.begin_packet(exchange, request, { cmc = der }))
+    question.packet(exchange, request, { cmc = der }))
   local count = 0
   while result.handle do
     count = count + 1

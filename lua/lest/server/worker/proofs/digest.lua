@@ -21,6 +21,7 @@ function M.collect(exchange, request)
   if said.uri ~= exchange.target then
     refusal.raise(400, "the uri of the Digest credentials is not that of the request")
   end
+  said.head = exchange.method == "HEAD"
   return said
 end
 
