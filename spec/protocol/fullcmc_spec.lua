@@ -295,6 +295,24 @@ describe("fullcmc", function()
       "badRequest", { 0 }, 403)
   end)
 
+  it("keeps what was issued at labels that it has nothing to do with from an asker, and an RA",
+    function()
+      local status, body = server:post("/off/simpleenroll",
+        server:csr("there", { subject = "/CN=device01" }), "--cert",
+        server.folder .. "/device01.pem", "--key", server.folder .. "/device01.key")
+      assert.equal(200, status, body)
+      local there = core.cert.load(server:save(body, "there"))
+      local named = { issuer_der = there.issuer_der, serial = there.serial, reason = 1 }
+      for _, asker in ipairs { device, ra } do
+        for _, name in ipairs { "revokeRequest", "getCert", "confirmCertAcceptance" } do
+          failed(post { key = asker.key, cert = asker.cert,
+            controls = { { name = name, value = named } } }, "badCertId", { 101 }, 403)
+        end
+      end
+      assert.equal("", server:sql(
+        "SELECT revoked_at FROM certificates WHERE serial = '" .. there.serial .. "'"))
+    end)
+
   it("5272-6.14-c gives a certificate of the asker's, and notes that one was accepted", function()
     local named = { issuer_der = device.cert.issuer_der, serial = device.cert.serial }
     local said = post { controls = { { name = "getCert", value = named },

@@ -1,6 +1,7 @@
 --- What a message of CMC asks for beside certificates: to revoke one, to get one that was issued,
 --- to confirm one (RFC 5272 6.9 to 6.11, 6.14).
 local core = require "lest.core"
+local list = require "lest.base.list"
 local record = require "lest.server.authority.record"
 local refusal = require "lest.server.wire.refusal"
 
@@ -23,14 +24,21 @@ local function find(authority, named)
   end
 end
 
+-- The same names at another label may be somebody else's: they count among the labels whose
+-- certificates are renewed here.
+local function is_own(request, row, cert)
+  local own, renews = request.own, request.label.renews
+  if not own or not list.has(renews, row.label) then return false end
+  if request:is_of_ra() then return true end
+  local shown = request.principal.certificate
+  return list.has(renews, own.label) and core.name.equal(cert.subject_der, shown.subject_der)
+    and core.san.equal(cert.san_der, shown.san_der)
+end
+
 --- One of the asker's own, whose names it has; an RA of ours has everybody's (RFC 5272 6.11).
 local function find_own(authority, request, named)
   local row, cert = find(authority, named)
-  local own = request.own and request.principal.certificate
-  local is_own = row and own and (request:is_of_ra()
-    or core.name.equal(cert.subject_der, own.subject_der)
-      and core.san.equal(cert.san_der, own.san_der))
-  if not is_own then
+  if not (row and is_own(request, row, cert)) then
     refusal.raise(403, "the asker has no such certificate", { failure = "badCertId" })
   end
   return row, cert
