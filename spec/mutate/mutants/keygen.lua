@@ -17,7 +17,7 @@ return {
 
   { file = "lua/lest/server/worker/head.lua", specs = SERVER,
     { "an operation that is not offered",
-      "or request.row.makes_key and not label.options.makes_keys then", "then" },
+      "or request.row.makes_key and not label.options.makes_keys\n", "\n" },
   },
 
   { file = "lua/lest/server/authority/recipients.lua", specs = SEALED,
