@@ -275,10 +275,12 @@ describe("serverkeygen", function()
     local memory <close> = assert(io.open(("/proc/%d/mem"):format(pid), "rb"))
     for line in io.lines(("/proc/%d/maps"):format(pid)) do
       local from, to, mode = line:match "^(%x+)%-(%x+) (%S+)"
+      local begin, size = tonumber(from, 16), tonumber(to, 16) - tonumber(from, 16)
       local bytes
-      if mode:find "^rw" then
-        memory:seek("set", tonumber(from, 16))
-        bytes = memory:read(tonumber(to, 16) - tonumber(from, 16))
+      -- A sanitizer's shadow is terabytes, of which none is the server's.
+      if mode:find "^rw" and size < 1 << 30 then
+        memory:seek("set", begin)
+        bytes = memory:read(size)
       end
       for _, needle in ipairs(bytes and needles or {}) do
         local at = 0
