@@ -442,8 +442,19 @@ static const char orders[] =
     "CREATE INDEX orders_request ON orders (request_id);"
     "CREATE INDEX orders_serial ON orders (serial) WHERE serial IS NOT NULL;";
 
-const char *const ledger_sqlite_migrations[] = { first,    second,  third,      fourth, fifth,
-                                                 sixth,    seventh, eighth,     ninth,  tenth,
-                                                 eleventh, twelfth, thirteenth, orders };
+/* What revokes a certificate (RFC 7894 3.2), hashed, by the request that the certificate answers. Few have
+ * one, and the others have no room to spare. */
+static const char revocation_challenges[] = "CREATE TABLE revocation_challenges ("
+                                            "  request_id TEXT PRIMARY KEY,"
+                                            "  cost TEXT NOT NULL,"
+                                            "  salt BLOB NOT NULL,"
+                                            "  hash BLOB NOT NULL"
+                                            ") STRICT, WITHOUT ROWID;";
+
+const char *const ledger_sqlite_migrations[] = {
+    first,    second,  third,      fourth, fifth,
+    sixth,    seventh, eighth,     ninth,  tenth,
+    eleventh, twelfth, thirteenth, orders, revocation_challenges
+};
 const size_t ledger_sqlite_migration_count =
     sizeof ledger_sqlite_migrations / sizeof *ledger_sqlite_migrations;

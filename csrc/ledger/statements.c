@@ -562,6 +562,12 @@ const struct ledger_statement ledger_statements[] = {
       { TEXT_OR_NULL(label) } },
 
     /* ---- what CAs elsewhere are asked for */
+    { "revocation_challenge_add",
+      "INSERT INTO revocation_challenges (request_id, cost, salt, hash) VALUES (:request_id, :cost, :salt, :hash)",
+      { TEXT(request_id), TEXT(cost), BLOB(salt), BLOB(hash) } },
+    { "revocation_challenge_get",
+      "SELECT cost, salt, hash FROM revocation_challenges WHERE request_id = :request_id",
+      { TEXT(request_id) } },
     { "order_add",
       "INSERT INTO orders (id, kind, request_id, ca, issuer, label, operation, principal_kind, principal_name,"
       " key_hash, plan, state, created, updated, next_at, expires, tries) VALUES (:id, 'issue', :request_id, :ca,"

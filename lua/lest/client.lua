@@ -201,6 +201,7 @@ end
 ---@field key? lest.key a new one; the old one if absent
 ---@field change? { subject?: lest.name_like, san?: string[] } other names to ask for
 ---@field digest? string "sha256" and the like; the default goes with the key
+---@field revocation_challenge? string by which the new certificate may be revoked (RFC 7894 3.2)
 ---@field wait? string|integer how long to wait for a pending request, or a server that is busy or
 --- away
 ---@field csrattrs? boolean false: do not ask the server what it wants in a request
@@ -219,7 +220,13 @@ function Client:reenroll(options)
   local ok, err = session.load_identity(self)
   if not ok then return session.error("simplereenroll", err) end
   local plan = { key = options.key or self.key, digest = options.digest, change = options.change,
-    subject_der = self.cert.subject_der, san_der = self.cert.san_der }
+    subject_der = self.cert.subject_der, san_der = self.cert.san_der,
+    revocation_challenge = options.revocation_challenge }
+  if plan.revocation_challenge then
+    ok, err = self:open { wait = options.wait }
+    if ok then ok, err = session.may_challenge(self, plan) end
+    if not ok then return nil, err end
+  end
   return planned(self, "simplereenroll", plan, options, self.cert)
 end
 

@@ -144,15 +144,22 @@ describe("a client's CSR", function()
     local one = sent()[1]
     assert.equal(one.binding, one.csr.identity_linking)
     assert.is_nil(one.csr.challenge_password)
-    assert.same({}, client.told)
+    assert.same({ "attribute: attribute estIdentityLinking: what the connection is known by, as "
+      .. "the server asks" }, client.told)
   end)
 
   it("7894-4-c has what the server names, the secret as otpChallenge", function()
     server = world:serve()
     server:answer(est.csrattrs { "otpChallenge", "revocationChallenge", "challengePassword" })
     server:answer(est.issued { world.device.cert })
-    assert(enroll({ challenge = "123456" }, { csrattrs = true, revocation_challenge = "later" }))
+    local _, _, client = enroll({ challenge = "123456" },
+      { csrattrs = true, revocation_challenge = "later" })
     local one = sent()[1]
+    local asks = ", as the server asks"
+    assert.same({ "attribute: attribute otpChallenge: the secret that was given" .. asks,
+      "attribute: attribute revocationChallenge: the one that was given" .. asks,
+      "attribute: attribute challengePassword: what the connection is known by" .. asks },
+      client.told)
     assert.same({ "123456", "later", one.binding }, { one.csr.otp_challenge,
       one.csr.revocation_challenge, one.csr.challenge_password })
   end)

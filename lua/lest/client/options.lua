@@ -30,11 +30,12 @@ M.enroll = {
   wait = "string|integer", csrattrs = "boolean", change = "table",
 }
 M.reenroll = { key = "lest.key", digest = "string", wait = "string|integer",
-  csrattrs = "boolean", change = "table" }
+  csrattrs = "boolean", change = "table", revocation_challenge = "string" }
 M.serverkeygen = {
   key = "string", csr_key = "lest.key", subject = "string|table", san = "table",
   key_usage = "table", eku = "table", extensions = "table", attributes = "table",
-  challenge_password = "string", digest = "string", wait = "string|integer", csrattrs = "boolean",
+  challenge_password = "string", revocation_challenge = "string", digest = "string",
+  wait = "string|integer", csrattrs = "boolean",
   decrypt = "lest.key", decrypt_cert = "lest.cert", shared_key = "string",
   shared_key_id = "string",
 }

@@ -174,20 +174,40 @@ function M.open(self)
   return self.session, err
 end
 
---- Whether a CSR may be sent that has the secret of the options in it: as a password may be.
+--- Whether a CSR may be sent that has the secret of the options in it, or one that will revoke its
+--- certificate: as a password may be.
 ---@param self lest.client
 ---@param plan lest.csr_plan
 ---@return true?
 ---@return lest.error? err
 function M.may_challenge(self, plan)
   local options = self.options
-  if not self.challenge or plan.challenge_password ~= self.challenge
+  local has_own = self.challenge and plan.challenge_password == self.challenge
+  if not (has_own or plan.revocation_challenge)
     or self.session.anchors == "explicit" or options.allow_password_with_system_trust then
     return true
   end
   return fail("trust", "no secret is sent to a server that only the system's trust anchors vouch "
     .. "for; name its CA or its fingerprint (or allow_password_with_system_trust)",
     { rfc = "7030 6" })
+end
+
+-- What the server asked for of what has secrets or the binding, and what came of it.
+local function tell_challenges(self, plan, wishes, is_bound)
+  local function tell(name, value)
+    self.notify("attribute", ("attribute %s: %s"):format(name, value and value
+      .. ", as the server asks" or "the server asks for it; nothing says what to put there"))
+  end
+  if wishes.otp_challenge then
+    tell("otpChallenge", plan.otp_challenge and "the secret that was given")
+  end
+  if wishes.revocation_challenge then
+    tell("revocationChallenge", plan.revocation_challenge and "the one that was given")
+  end
+  if is_bound then
+    tell(wishes.identity_linking and "estIdentityLinking" or "challengePassword",
+      "what the connection is known by")
+  end
 end
 
 --- Put the secret of the options, and the channel binding, where the server wants them: RFC 7894 4.
@@ -204,6 +224,7 @@ function M.place_secret(self, plan, wishes)
   local is_wanted = wishes.challenge_password or wishes.identity_linking
   local is_done = options.channel_binding ~= false
     and (wishes.identity_linking or not plan.challenge_password)
+  tell_challenges(self, plan, wishes, is_wanted and is_done)
   if is_wanted and not is_done then
     self.notify("warning", "the server wants requests linked to their TLS connection, which is "
       .. (options.channel_binding == false and "turned off (channel_binding)"

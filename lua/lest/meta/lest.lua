@@ -49,7 +49,7 @@
 ---@field challenge_password? string UTF-8; absent: the channel binding (RFC 7030 3.5), or the client's
 --- `challenge`
 ---@field otp_challenge? string UTF-8 (RFC 7894)
----@field revocation_challenge? string UTF-8 (RFC 7894)
+---@field revocation_challenge? string UTF-8 (RFC 7894): by which the certificate may be revoked later
 ---@field identity_linking? string UTF-8; absent: the channel binding where the server asks for it here
 ---@field digest? string "sha256" and the like; the default goes with the key
 ---@field change? { subject?: lest.name_like, san?: string[] } names in place of the certificate's

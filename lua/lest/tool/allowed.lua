@@ -36,7 +36,10 @@ M.ALLOWED = {
   cert = {
     list = narrowed { "serial", "state", "expires_before", "expires_after", "not_renewed" },
     show = { options = { "serial" } },
-    revoke = { options = { "serial", "device", "name", "exact", "yes", "reason" } },
+    revoke = {
+      options = { "serial", "device", "name", "exact", "yes", "reason", "challenge_file" },
+      files = { "challenge_file" },
+    },
     import = { options = { "files", "label" }, files = { "files" } },
   },
   outbox = {

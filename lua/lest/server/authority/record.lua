@@ -17,6 +17,14 @@ function M.rows(ledger, statement, parameters)
 end
 local rows_of <const> = M.rows
 
+--- Run a statement; a ledger that cannot is raised.
+---@return integer changes
+function M.run(ledger, statement, parameters)
+  local changes, err = ledger:run(statement, parameters)
+  if not changes then error(err) end
+  return changes
+end
+
 -- What a client may sign anew at each try: proofs of its connection (RFC 7030 3.5, RFC 7894 3), and
 -- what links a request to an identity proof (RFC 5272 6.3.1).
 local BOUND_TO_CHANNEL <const> = {
@@ -250,14 +258,10 @@ function M.request(authority, request, finish, verdict, extra)
   })
   if not changed then error(err) end
   request.verdict = verdict
-end
-
---- Run a statement; a ledger that cannot is raised.
----@return integer changes
-function M.run(ledger, statement, parameters)
-  local changes, err = ledger:run(statement, parameters)
-  if not changes then error(err) end
-  return changes
+  local secret = verdict == "approve" and request.passphrase
+  if not secret then return end
+  M.run(authority.ledger, "revocation_challenge_add", { request_id = request.id,
+    cost = secret.cost, salt = secret.salt, hash = secret.hash })
 end
 
 --- Bind a one-time credential to this key ("use" or "reserve"). False: another request was first,

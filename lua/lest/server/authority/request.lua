@@ -23,6 +23,7 @@ local SHOWN_MAX <const> = 1024
 ---@field csr lest.csr
 ---@field key_hash string csr.key_hash
 ---@field made? lest.key that was made for the client, until its answer
+---@field passphrase? { cost: string, salt: string, hash: string } what will revoke its certificate
 ---@field recipient? lest.authority.recipient whom that is encrypted for, where the CSR asks for it
 ---@field sealed? string that key in an envelope
 ---@field key_is_known? boolean whether there is a certificate with that key; nil until it is asked

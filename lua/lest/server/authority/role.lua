@@ -26,6 +26,7 @@ local meters = require "lest.server.authority.meters"
 local nonces = require "lest.server.authority.nonces"
 local operations = require "lest.server.wire.operations"
 local outbox = require "lest.server.authority.outbox"
+local passphrases = require "lest.server.authority.passphrases"
 local proofs = require "lest.server.authority.proofs"
 local questions = require "lest.server.authority.questions"
 local rates = require "lest.server.authority.rates"
@@ -171,6 +172,9 @@ function Authority:finish(request, finish)
     self.keygen:make(request, finish)
     -- The channel may have ended meanwhile: nobody would get the key.
     if request.channel.closed then refusal.raise(503, "the worker ended while the key was made") end
+  end
+  if finish.verdict == "approve" and passphrases.has(request) then
+    passphrases.hash(self, request)
   end
   local answer = self.turn:unit(self.follow, self, request, finish)
   answer.device, answer.verdict = request:about(), request.verdict
@@ -368,7 +372,7 @@ function Authority:on_finish(channel, finish)
     if request.cmc then answered = request.cmc:went_on(answered) end
     self:reply(channel, finish.id, answered)
   end
-  if not request.operation.makes_key then return answer() end
+  if not (request.operation.makes_key or passphrases.has(request)) then return answer() end
   task.start({ quiet = true }, function()
     answer()
     if request.made then request.made:close() end

@@ -2,6 +2,7 @@
 ---
 ---   local rows, last = certificates.list(operator, { label = "plant", ends_before = time })
 local asked_module = require "lest.server.ledger.asked"
+local challenge = require "lest.server.ledger.revocation_challenge"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local page = require "lest.server.ledger.page"
@@ -152,7 +153,13 @@ function M.show(operator, arguments)
     { serial = serial, now = operator.clock() })
   if not rows then return nil, err end
   if not rows[1] then return fail("not_found", "no certificate has the serial " .. serial) end
-  for _, row in ipairs(rows) do row.der = core.base64.encode(row.der) end
+  for _, row in ipairs(rows) do
+    row.der = core.base64.encode(row.der)
+    local kept
+    kept, err = challenge.find(operator.ledger, row)
+    if err then return nil, err end
+    row.revocation_challenge = kept and "kept" or nil
+  end
   return rows
 end
 

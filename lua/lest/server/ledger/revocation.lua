@@ -1,6 +1,8 @@
 --- What an operator ends: one certificate, those of a device, those of a name. Each is revoked for
 --- good, in one transaction with the others or not at all.
 local certificates = require "lest.server.ledger.certificates"
+local challenge = require "lest.server.ledger.revocation_challenge"
+local core = require "lest.core"
 local fail = require "lest.base.fail"
 local page = require "lest.server.ledger.page"
 
@@ -128,7 +130,27 @@ local function revoke_all(operator, reason, find)
   return nil, err
 end
 
---- Revoke the one certificate of a serial.
+--- Whether who wants a certificate revoked knows its revocationChallenge (RFC 7894 3.2).
+local function check_challenge(operator, row, text)
+  local kept, err = challenge.find(operator.ledger, row)
+  if err then return nil, err end
+  if not kept then
+    return fail("refused", ("the certificate %s was asked for without a revocation challenge")
+      :format(row.serial))
+  end
+  local right
+  right, err = challenge.is_right(kept, text, core.secret.scrypt)
+  if err then return nil, err end
+  if right then return true end
+  return fail("refused", ("this is not the revocation challenge of the certificate %s: nothing was "
+    .. "revoked"):format(row.serial))
+end
+
+--- Revoke the one certificate of a serial; with `challenge`, only if that is its own.
+---@param operator lest.operator
+---@param arguments { serial: string, reason: string, challenge: string? }
+---@return table? row
+---@return lest.error? err
 function M.revoke(operator, arguments)
   local rows, err = certificates.show(operator, arguments)
   if not rows then return nil, err end
@@ -136,6 +158,11 @@ function M.revoke(operator, arguments)
   if #rows > 1 then
     return fail("refused",
       ("%d CAs have issued a certificate of the serial %s"):format(#rows, row.serial))
+  end
+  if arguments.challenge then
+    local ok
+    ok, err = check_challenge(operator, row, arguments.challenge)
+    if not ok then return nil, err end
   end
   local revoked
   revoked, err = revoke_all(operator, arguments.reason, function() return { row } end)

@@ -24,6 +24,7 @@ local secret <const> = core.secret
 
 local COST <const> = { n = 16384, r = 8, p = 1 }
 local COST_TEXT <const> = "16384:8:1"
+M.COST, M.COST_TEXT = COST, COST_TEXT
 -- Changed costs leave old salts behind; beyond these a name's older passwords are not tried.
 local GROUPS_MAX <const> = 2
 
@@ -163,10 +164,14 @@ end
 
 -- ---- checking
 
-local function parse_cost(text)
+--- A cost as scrypt takes it.
+---@param text string as a row has it
+---@return { n: integer, r: integer, p: integer }
+function M.parse_cost(text)
   local n, r, p = text:match "^(%d+):(%d+):(%d+)$"
   return { n = math.tointeger(n), r = math.tointeger(r), p = math.tointeger(p) }
 end
+local parse_cost <const> = M.parse_cost
 
 --- The salts under which the rows' passwords are hashed, newest first.
 local function scrypt_groups(rows)

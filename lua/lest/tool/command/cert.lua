@@ -48,6 +48,10 @@ function M.parser()
   revoke:flag "--exact":description "Of --name: the name is the whole of a value, as in CN=NAME."
   revoke:flag "--yes"
     :description "Of --name: revoke what is found without asking, as the others do."
+  revoke:option "--challenge-file":argname "FILE"
+    :description("Of a serial number: revoke only if this is the revocationChallenge that the "
+      .. "certificate was asked for with (RFC 7894): the first line of a file (- is standard "
+      .. "input).")
   revoke:option "--reason":argname "REASON":default "unspecified"
     :choices(operator.REVOCATION_REASONS):description("One of "
       .. table.concat(operator.REVOCATION_REASONS, ", ") .. ".")
@@ -91,7 +95,7 @@ end
 
 local FIELDS <const> = { "serial", "state", "subject", "san", "principal_name", "principal_kind",
   "device", "label", "operation", "profile", "fingerprint", "key_hash", "issuer", "request_id",
-  "renews", "revocation_reason" }
+  "renews", "revocation_challenge", "revocation_reason" }
 
 local function print_certificate(row)
   operate.print_fields(row, FIELDS)

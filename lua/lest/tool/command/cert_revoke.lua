@@ -41,8 +41,13 @@ local function revoke_device(options, ledger, how)
 end
 
 local function revoke_one(options, ledger)
-  local row, err = operator.run(ledger, "cert_revoke", { serial = options.serial,
-    reason = options.reason })
+  local challenge, err, row
+  if options.challenge_file then
+    challenge, err = support.secret(options.challenge_file)
+    if not challenge then return nil, err end
+  end
+  row, err = operator.run(ledger, "cert_revoke", { serial = options.serial,
+    reason = options.reason, challenge = challenge })
   return row and { rows = { row }, one = row }, err
 end
 
@@ -99,6 +104,8 @@ local function way_of(options)
     support.usage "name a certificate by its serial number, or several with --device or --name"
   elseif way ~= "name" and options.exact then
     support.usage "--exact is of --name"
+  elseif way ~= "serial" and options.challenge_file then
+    support.usage "--challenge-file is of a serial number"
   end
   return way
 end

@@ -32,6 +32,7 @@ function M.parser()
       .. "is standard input). It is the challengePassword of the request, or its "
       .. "otpChallenge where the server names that.")
   parser:option "--key-out":argname "FILE":description "Where the new key goes, mode 0600."
+  est_options.add_revocation_challenge(parser)
   parser:flag "--no-csrattrs":description "Do not ask what the server wants in a request."
   est_options.add_binding(parser)
   est_options.add_result(parser)
@@ -43,6 +44,8 @@ local function check(options)
     support.usage "a finished request (--csr) has its own names"
   elseif options.csr and options.challenge_file then
     support.usage "a finished request (--csr) has its own challengePassword, or none"
+  elseif options.csr and options.revocation_challenge_file then
+    support.usage "a finished request (--csr) has its own revocationChallenge, or none"
   elseif not options.csr and not options.subject and #options.san == 0 then
     support.usage "say for which name: --subject CN=..., or --san"
   elseif (options.new_key ~= nil) ~= (options.key_out ~= nil) then
@@ -79,7 +82,8 @@ local function request_of(client, options, subject, san)
   end
   if err then return nil, err end
   return { key = key, subject = subject, san = san,
-    wait = options.wait, csrattrs = not options.no_csrattrs }
+    wait = options.wait, csrattrs = not options.no_csrattrs,
+    revocation_challenge = est_options.revocation_challenge(options) }
 end
 
 local function finished(path)

@@ -107,8 +107,8 @@ local function notifier(name, progress, verbose)
 end
 
 local INPUTS <const> = { "trust", "cert", "key", "csr_key", "decrypt_key", "decrypt_cert",
-  "shared_key", "csr", "password_file", "passphrase_file", "challenge_file", "bearer_file",
-  "proxy_password_file", "psk_file" }
+  "shared_key", "csr", "password_file", "passphrase_file", "challenge_file",
+  "revocation_challenge_file", "bearer_file", "proxy_password_file", "psk_file" }
 
 local function word(option)
   return "--" .. option:gsub("_", "-")
@@ -146,12 +146,12 @@ end
 local function check_files(options)
   check_standard_input(options)
   keep_apart(options, "key_out", { "trust", "cert", "csr", "decrypt_cert", "shared_key",
-    "password_file", "passphrase_file", "challenge_file", "bearer_file", "proxy_password_file",
-    "psk_file" })
+    "password_file", "passphrase_file", "challenge_file", "revocation_challenge_file",
+    "bearer_file", "proxy_password_file", "psk_file" })
   -- A renewed certificate may take the place of the old one, and anchors that of older ones.
   keep_apart(options, "out", { "key", "csr_key", "decrypt_key", "shared_key", "key_out", "csr",
-    "password_file", "passphrase_file", "challenge_file", "bearer_file", "proxy_password_file",
-    "psk_file" })
+    "password_file", "passphrase_file", "challenge_file", "revocation_challenge_file",
+    "bearer_file", "proxy_password_file", "psk_file" })
   local new_key = place(options.key_out)
   if new_key and place(options.out) == new_key .. ".new" then
     support.usage "--out is the file where a new key waits beside --key-out"
@@ -171,6 +171,15 @@ function M.add_binding(parser)
   parser:flag "--no-channel-binding"
     :description("Do not link the request to the connection that carries it (RFC 7030 3.5), as "
       .. "for a server that takes challengePassword for something else.")
+end
+
+--- Add what a command has whose certificate may be revoked by a secret later.
+---@param parser table
+function M.add_revocation_challenge(parser)
+  parser:option "--revocation-challenge-file":argname "FILE"
+    :description("A secret that the server keeps, hashed, and by which the certificate can be "
+      .. "revoked later (revocationChallenge, RFC 7894): the first line of a file (- is standard "
+      .. "input).")
 end
 
 local function check_identity(options)
@@ -242,6 +251,13 @@ function M.client(name, options, progress, repair)
   if not ok then error(err.operation and err or file_error(options, err), 0) end
   doubts.tell(name, options, client.cert)
   return client
+end
+
+--- The secret of --revocation-challenge-file.
+---@param options table
+---@return string?
+function M.revocation_challenge(options)
+  return secret(options.revocation_challenge_file)
 end
 
 --- The names of --subject and --san; a mistake in them ends the command.

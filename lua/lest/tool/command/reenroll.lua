@@ -27,6 +27,7 @@ function M.parser()
     support.new_key(parser, "Make a key, in place of keeping the old one"))
   parser:option "--key-out":argname "FILE"
     :description "Where the new key goes, mode 0600; may be the file of --key."
+  est_options.add_revocation_challenge(parser)
   parser:flag "--no-csrattrs":description "Do not ask what the server wants in a request."
   est_options.add_binding(parser)
   est_options.add_result(parser)
@@ -94,7 +95,8 @@ local function reenroll(options)
     if not key then return nil, err end
   end
   local cert, changed = client:reenroll { key = key, wait = options.wait,
-    csrattrs = not options.no_csrattrs }
+    csrattrs = not options.no_csrattrs,
+    revocation_challenge = est_options.revocation_challenge(options) }
   progress:close()
   if not cert then return nil, changed end
   local code, err = est_options.deliver(NAME, cert, changed, options)

@@ -48,6 +48,7 @@ function M.parser()
   parser:option "--challenge-file":argname "FILE"
     :description("The secret of a label whose `auth` is \"challenge\": the first line of a file (- "
       .. "is standard input). It is the challengePassword of the request.")
+  est_options.add_revocation_challenge(parser)
   parser:flag "--no-csrattrs":description "Do not ask what the server wants in a request."
   est_options.add_binding(parser)
   est_options.add_result(parser)
@@ -110,7 +111,8 @@ local function request_of(options)
   return { key = options.key_type, csr_key = key, subject = subject, san = san,
     decrypt = decrypt, decrypt_cert = decrypt_cert,
     shared_key = shared, shared_key_id = options.shared_key_id,
-    wait = options.wait, csrattrs = not options.no_csrattrs }
+    wait = options.wait, csrattrs = not options.no_csrattrs,
+    revocation_challenge = est_options.revocation_challenge(options) }
 end
 
 -- The key first: a certificate without it is of no use.

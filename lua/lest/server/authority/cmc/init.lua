@@ -235,6 +235,7 @@ local function serve(self, request)
     if service then
       local certs
       local answer = self.authority:answer_to(request, function(authority)
+        services.prepare(authority, request, control)
         certs = authority.turn:unit(service, authority, request, control.value)
         return {}
       end)

@@ -2,6 +2,7 @@
 --- to confirm one (RFC 5272 6.9 to 6.11, 6.14).
 local core = require "lest.core"
 local list = require "lest.base.list"
+local passphrases = require "lest.server.authority.passphrases"
 local record = require "lest.server.authority.record"
 local refusal = require "lest.server.wire.refusal"
 
@@ -35,10 +36,22 @@ local function is_own(request, row, cert)
     and core.san.equal(cert.san_der, shown.san_der)
 end
 
---- One of the asker's own, whose names it has; an RA of ours has everybody's (RFC 5272 6.11).
+--- Look at the passphrase of a revocation before the ledger's transaction, since that takes time.
+---@param authority lest.authority
+---@param request lest.authority.request
+---@param control { name: string, value: table }
+function M.prepare(authority, request, control)
+  local named = control.value
+  if control.name ~= "revokeRequest" or not named.passphrase then return end
+  named.is_known = passphrases.is_known(authority, request, find(authority, named), named.serial,
+    named.passphrase)
+end
+
+--- One of the asker's own, whose names it has, or whose passphrase it knows; an RA of ours has
+--- everybody's (RFC 5272 6.11).
 local function find_own(authority, request, named)
   local row, cert = find(authority, named)
-  if not (row and is_own(request, row, cert)) then
+  if not (row and (named.is_known or is_own(request, row, cert))) then
     refusal.raise(403, "the asker has no such certificate", { failure = "badCertId" })
   end
   return row, cert
