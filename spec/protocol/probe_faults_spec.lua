@@ -143,6 +143,8 @@ describe("a probe finds that a server", function()
     finds("9112-3.2-a", "takes two of them", function()
       return { http(400), http(200), http(400) }, "two: 200", lenient()
     end)
+    finds("9112-5.2-a", "takes a folded line for a header",
+      function() return http(200), "200", lenient() end)
     finds("9112-2.2-a", "minds an empty line", function()
       return { http(400), http(200) }, "400"
     end)
@@ -331,6 +333,38 @@ describe("a probe finds that a server", function()
       attribute(der.oid "1.2.840.10045.2.1", der.tlv(2, "\1\128")))
   end)
 
+  describe("in its templates", function()
+    local OPEN <const>, WHOLE <const> = der.oid "1.2.840.113549.1.9.16.2.62",
+      der.oid "1.2.840.113549.1.9.14"
+    local VERSION <const>, NONE <const> = der.int(0), der.tlv(0xa1)
+    local USAGE <const>, PURPOSE <const> = der.seq(der.seq(der.oid "2.5.29.15")),
+      der.seq(der.seq(der.oid "2.5.29.37"))
+
+    local function attribute(oid, ...) return der.seq(oid, der.set(...)) end
+
+    local function asks(id, what, seen, ...)
+      local bytes <const> = der.seq(attribute(der.oid "1.2.840.113549.1.9.16.2.61", ...))
+      finds(id, what, function() return est.ok("csrattrs", bytes), seen end)
+    end
+
+    asks("9908-3.4-q", "are two in one attribute", "2", der.seq(VERSION, NONE),
+      der.seq(VERSION, der.seq(), NONE))
+    asks("9908-3.4-a", "are of another version", "another version", der.seq(der.int(1), NONE))
+    asks("9908-3.4-a", "are none", "no template", der.utf8 "subject")
+    asks("9908-3.4-b", "have an empty subject", "an empty subject",
+      der.seq(VERSION, der.seq(), NONE))
+    asks("9908-3.4-h", "have a key for a curve", "not of RSA", der.seq(VERSION,
+      der.tlv(0xa0, der.seq(der.oid "1.2.840.10045.2.1", der.oid "1.3.132.0.34"),
+        der.bits "\4key"), NONE))
+    asks("9908-3.4-o", "have two lists", "several lists", der.seq(VERSION,
+      der.tlv(0xa1, attribute(OPEN, USAGE), attribute(OPEN, PURPOSE))))
+    asks("9908-3.4-o", "have two values of a list", "several lists", der.seq(VERSION,
+      der.tlv(0xa1, attribute(OPEN, USAGE, PURPOSE))))
+    asks("9908-3.4-p", "have open extensions and others", "both", der.seq(VERSION,
+      der.tlv(0xa1, attribute(WHOLE, der.seq(der.seq(der.oid "2.5.29.15",
+        der.octets "\3\2\7\128"))), attribute(OPEN, USAGE))))
+  end)
+
   describe("in what it need not have", function()
     answers_with("7030-3.2.2-e", "fails at fullcmc", 500)
     answers_with("7030-3.2.2-f", "fails at serverkeygen", 500)
@@ -440,6 +474,22 @@ describe("a probe finds that a server", function()
       function() return issued(world.device) end)
     issues("7030-4.2.2-e", "whatever name is wanted", "200",
       function() return issued(world.device) end)
+    issues("2985-5.4.1-c", "for two values of challengePassword", "200",
+      function() return issued(world.device) end)
+    issues("6402-2.8-a", "for a change to no name", "200",
+      function() return issued(world.device) end)
+    issues("5280-4.2-a", "with an extension twice", "200", function()
+      local cert = der.split(der.body(world.device.cert:der()))
+      local tbs = der.split(der.body(cert[1]))
+      local list = der.split(der.body(der.split(der.body(tbs[#tbs]))[1]))
+      list[#list + 1] = list[1]
+      tbs[#tbs] = der.tlv(0xa3, der.seq(table.unpack(list)))
+      cert[1] = der.seq(table.unpack(tbs))
+      local twice = est.ok("simpleenroll", der.seq(der.oid "1.2.840.113549.1.7.2",
+        der.tlv(0xa0, der.seq(der.int(1), der.set(), der.seq(der.oid "1.2.840.113549.1.7.1"),
+          der.tlv(0xa0, der.seq(table.unpack(cert))), der.set()))))
+      return { issued(world.device), issued(world.device), twice }
+    end)
     issues("7030-3.5-c", "whatever a request is linked to", "200",
       function() return issued(world.device) end)
     issues("5280-4.2.1.9-a", "CAs", "200", function()
@@ -477,6 +527,34 @@ describe("a probe finds that a server", function()
       end)
     end
 
+    -- Answers of which the first is the certificate that a key is then encrypted for.
+    local function sealed(key_type, key, signer)
+      signer = signer or world.device
+      key = key or assert(core.envelope.seal { key = world.key, signer_cert = signer.cert,
+        signer_key = core.key.load(signer.key), cert = world.device.cert,
+        capabilities = core.envelope.capabilities "ec" })
+      return { est.issued { world.device.cert },
+        answer(parts(key_type or "application/pkcs7-mime; smime-type=server-generated-key", key)),
+        est.cacerts { world.root.cert } }
+    end
+
+    makes("7030-4.4.1.1-b", "for a secret that nobody knows", "200", function()
+      return answer(parts())
+    end)
+    makes("7030-4.4.1.2-b", "for a certificate that nobody knows", "200", function()
+      return answer(parts())
+    end)
+    makes("7030-4.4.1-i", "in the clear where they were to be encrypted", "pkcs8", function()
+      return sealed("application/pkcs8", world.pkcs8)
+    end)
+    makes("7030-4.4.2-k", "by another name", "no such part", function()
+      return sealed "application/pkcs7-mime; smime-type=enveloped-data"
+    end)
+    makes("7030-4.4.2-c", "encrypted for nobody", "", function() return sealed(nil, "\48\0") end)
+    makes("7030-4.4.2-c", "signed by a stranger", "", function()
+      local stranger = world.pki:issue("keys-stranger", { by = world.pki:root "keys-root" })
+      return sealed(nil, nil, stranger)
+    end)
     makes("7030-4.4.2-m", "for anything", "200", function() return http(200) end)
     makes("7030-4.4.1-c", "by a signature", "400, and 200", function()
       return { http(400), answer(parts()) }
@@ -507,6 +585,73 @@ describe("a probe finds that a server", function()
       body = body:gsub("\r\n", "\n")
       return answer(body, media)
     end)
+  end)
+
+  describe("in its answers of CMC", function()
+    local TYPE <const> = "application/pkcs7-mime; smime-type=CMC-response"
+
+    -- A PKI Response that the server's key has signed.
+    local function response(status, controls, media)
+      for i, control in ipairs(controls) do control.id = i end
+      local content = assert(core.cmc.content { kind = "response", controls = controls })
+      return http(status, { ["Content-Type"] = media or TYPE }, core.est.body_encode(assert(
+        core.cmc.sign { kind = "response", key = core.key.load(world.server.key),
+          cert = world.server.cert, certificates = { world.server.cert }, content = content })))
+    end
+
+    local function failed(failure, body)
+      return { name = "statusInfoV2", value = { status = "failed", failure = failure,
+        bodies = { body } } }
+    end
+
+    -- After the certificate that signs.
+    local function after(answer) return { est.issued { world.device.cert }, answer } end
+
+    local function says(id, what, make, seen)
+      finds(id, what, function()
+        return make(), seen, nil, { username = USER.username, password = USER.password,
+          key = world.device.key }
+      end)
+    end
+
+    says("7030-4.3.2-c", "fail with 200", function()
+      return response(200, { failed("badMessageCheck", 0) })
+    end, "200")
+    says("7030-4.3.2-d", "are text", function() return http(400, {}, "no") end, "no Content%-Type")
+    says("7030-4.3.2-d", "are of another media type", function()
+      return response(400, { failed("badMessageCheck", 0) }, "application/octet-stream")
+    end, "octet%-stream")
+    says("7030-4.3.2-d", "are none", function()
+      return http(400, { ["Content-Type"] = TYPE }, "MAA=\n")
+    end, "no PKI Response")
+    says("7030-4.3.2-d", "have no status", function() return response(400, {}) end, "no status")
+    says("5272-3.2.1.3.4-b", "call a forgery something else", function()
+      return response(400, { failed("badRequest", 0) })
+    end, "badRequest, body parts: 0")
+    says("5272-3.2.1.1-a", "mind no control", function()
+      return after(response(200, { failed("badRequest", 1001) }))
+    end, "200")
+    says("5272-3.2.1.1-a", "do not say which control", function()
+      return after(response(400, { failed("badRequest", 0) }))
+    end, "body parts: 0")
+    says("5272-6.6-a", "are of another transaction", function()
+      return after(response(400, { failed("badRequest", 1001),
+        { name = "transactionId", value = "\1" } }))
+    end, "another")
+    says("5272-6.6-b", "have no nonce", function()
+      return after(response(400, { failed("badRequest", 1001) }))
+    end, "none")
+    says("5272-6.6-b", "have another's nonce", function()
+      return after(response(400, { failed("badRequest", 1001),
+        { name = "recipientNonce", value = ("x"):rep(16) } }))
+    end, "another")
+    says("7030-4.3.2-a", "grant with 201", function()
+      return after(http(201, { ["Content-Type"] = TYPE }, ""))
+    end, "201")
+    says("7030-4.3.2-a", "grant nothing", function()
+      return after(response(200, { { name = "statusInfoV2", value = { status = "success",
+        bodies = { 1 } } } }))
+    end, "no certificate")
   end)
 
   it("is right where it does as the RFCs allow", function()

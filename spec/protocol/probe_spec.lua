@@ -30,6 +30,7 @@ return {
 local function configuration(text)
   text = text:gsub("profiles = {", function(found)
     return found .. '\n keys = { lifetime = "7d", keys = "ec:P-256", names = "principal", '
+      .. 'key_usage = { "digitalSignature", "keyAgreement" }, '
       .. 'server_keys = { "ec:P-256", "rsa:2048" } },'
   end, 1)
   text = text:gsub("labels = {", function(found)
@@ -42,6 +43,11 @@ local function configuration(text)
         { extensions = { { oid = "2.5.29.15", critical = true, value = "\3\2\7\128" } } } } },
       keys = { policy = "policy.lua", profile = "keys", auth = { "certificate", "basic" },
         anchors = { "own" } },
+      template = { policy = "policy.lua", profile = "device", auth = { "certificate", "basic" },
+        anchors = { "own" }, csrattrs = { { template = { subject = { { "CN" } }, key = "ec:P-384",
+          san = { "DNS:" } } } } },
+      full = { policy = "policy.lua", profile = "device", auth = { "certificate", "basic" },
+        anchors = { "own" }, fullcmc = true },
       slow = { policy = "policy.lua", profile = "device", auth = { "basic" } },]]
   end, 1)
   return (text:gsub('key = "ca.key"', '%0, chain = "chain.pem"', 1))
@@ -141,9 +147,13 @@ describe("a probe of our own server", function()
     local report = run(with_password "device002", { enroll = true })
     assert.same({}, failed(report))
     assert.same({ "7616-3.7-b", "7616-3.3-a", "7030-4.5.2-d", "8951-4-a", "9908-3.2-b",
-      "9908-3.2-c", "9908-3.2-d", "9908-3.2-e", "9908-3.2-f", "9908-3.2-h", "7030-4.4-c",
-      "7030-4.3.1-a", "7030-4.2.3-h", "7030-4.4.2-m", "7030-4.4.1-c", "7030-4.4.2-a",
-      "7030-4.4.2-b", "7030-4.4.2-l", "8951-3.2.4-a", "2046-5.1-b" }, skipped(report))
+      "9908-3.2-c", "9908-3.2-d", "9908-3.2-e", "9908-3.2-f", "9908-3.2-h", "9908-3.4-q",
+      "9908-3.4-a", "9908-3.4-b", "9908-3.4-h", "9908-3.4-o", "9908-3.4-p", "7030-4.4-c",
+      "7030-4.3.1-a", "7030-4.2.3-h", "7030-4.4.2-m", "7030-4.4.1.1-b", "7030-4.4.1.2-b",
+      "7030-4.4.1-i", "7030-4.4.2-k", "7030-4.4.2-c", "7030-4.4.1-c", "7030-4.4.2-a",
+      "7030-4.4.2-b", "7030-4.4.2-l", "8951-3.2.4-a", "2046-5.1-b", "7030-4.3.2-c",
+      "7030-4.3.2-d", "5272-3.2.1.3.4-b", "5272-3.2.1.1-a", "5272-6.6-a", "5272-6.6-b",
+      "7030-4.3.2-a" }, skipped(report))
   end)
 
   it("finds no fault in Digest", function()
@@ -172,8 +182,25 @@ describe("a probe of our own server", function()
     assert.same({}, failed(report))
     local seen = verdicts(report)
     for _, id in ipairs { "7030-4.4-c", "7030-4.4.2-m", "7030-4.4.1-c", "7030-4.4.2-a",
-      "7030-4.4.2-b", "7030-4.4.2-l", "8951-3.2.4-a", "2046-5.1-b" } do
+      "7030-4.4.2-b", "7030-4.4.2-l", "8951-3.2.4-a", "2046-5.1-b", "7030-4.4.1.1-b",
+      "7030-4.4.1.2-b", "7030-4.4.1-i", "7030-4.4.2-k", "7030-4.4.2-c" } do
       assert.same({ id, "pass" }, { id, seen[id].verdict }, seen[id].seen)
+    end
+  end)
+
+  it("finds no fault in a template, nor in what it answers by CMC", function()
+    for label, ids in pairs {
+      template = { "9908-3.4-q", "9908-3.4-a", "9908-3.4-b", "9908-3.4-h", "9908-3.4-o",
+        "9908-3.4-p", "7030-4.2.3-a" },
+      full = { "7030-4.3.2-c", "7030-4.3.2-d", "5272-3.2.1.3.4-b", "5272-3.2.1.1-a",
+        "5272-6.6-a", "5272-6.6-b", "7030-4.3.2-a" },
+    } do
+      local report = run(with_password("device-" .. label, label), { enroll = true })
+      assert.same({}, failed(report))
+      local seen = verdicts(report)
+      for _, id in ipairs(ids) do
+        assert.same({ id, "pass" }, { id, seen[id].verdict }, seen[id].seen)
+      end
     end
   end)
 

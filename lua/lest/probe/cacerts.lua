@@ -1,6 +1,7 @@
 --- Checks of /cacerts (RFC 7030 4.1.3): the bag, its roots, and the links of a rollover (RFC 4210
 --- 4.4).
 local core = require "lest.core"
+local fetched = require "lest.probe.fetched"
 local rollover = require "lest.base.rollover"
 
 local function name_of(cert)
@@ -49,19 +50,15 @@ return {
     end },
   { id = "7030-4.1.3-g", level = "SHOULD",
     requirement = "have OldWithOld, OldWithNew and NewWithOld while the root changes",
-    run = function(target)
-      local certs, why = target:cas()
-      if not certs then return nil, why end
+    run = fetched.of_cas(function(certs)
       local missing = rollover.missing(certs)
       if #missing > 0 then return false, missing[1] end
       if #rollover.find(certs) == 0 then return nil, "one generation of roots" end
       return true, "both roots, and the links between them"
-    end },
+    end) },
   { id = "4210-4.4-a", level = "INTEROP",
     requirement = "have links of the CA's name that are CAs, NewWithOld until OldWithOld ends",
-    run = function(target)
-      local certs, why = target:cas()
-      if not certs then return nil, why end
+    run = fetched.of_cas(function(certs)
       local links = rollover.links(certs)
       if #links == 0 then return nil, "no links" end
       for _, cert in ipairs(links) do
@@ -69,5 +66,5 @@ return {
         if fault then return false, name_of(cert) .. " " .. fault end
       end
       return true, ("links: %d"):format(#links)
-    end },
+    end) },
 }

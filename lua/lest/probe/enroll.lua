@@ -57,6 +57,9 @@ local function has(cert, oid)
 end
 
 local KEY_USAGE <const> = "2.5.29.15"
+local CHALLENGE_PASSWORD <const>, CHANGE_SUBJECT_NAME <const> = "1.2.840.113549.1.9.7",
+  "1.3.6.1.5.5.7.7.36"
+local SIGNS <const> = { oid = KEY_USAGE, critical = true, value = "\3\2\7\128" }
 local BASIC_CONSTRAINTS <const> = { oid = "2.5.29.19", critical = true, value = "\48\3\1\1\255" }
 
 local function random_link()
@@ -161,6 +164,24 @@ return {
     requirement = "make no CA of who asks to be one",
     run = refused({ extensions = { BASIC_CONSTRAINTS } }, nil,
       function(cert) return not cert.is_ca and not list.has(cert.key_usage, "keyCertSign") end) },
+  { id = "2985-5.4.1-c", level = "MUST", needs = "enroll",
+    requirement = "refuse two values of challengePassword",
+    run = refused { attributes = { { oid = CHALLENGE_PASSWORD,
+      values = { "\12\1a", "\12\1b" } } }, raw = {} } },
+  { id = "5280-4.2-a", level = "MUST NOT", needs = "enroll",
+    requirement = "put an extension in a certificate twice",
+    run = refused({ extensions = { SIGNS, SIGNS }, raw = {} }, nil, function(cert)
+      local seen = {}
+      for _, extension in ipairs(cert.extensions) do
+        if seen[extension.oid] then return false end
+        seen[extension.oid] = true
+      end
+      return true
+    end) },
+  { id = "6402-2.8-a", level = "MUST", needs = "enroll",
+    requirement = "refuse a ChangeSubjectName without a name",
+    run = refused { attributes = { { oid = CHANGE_SUBJECT_NAME, values = { "\48\0" } } },
+      raw = {} } },
   { id = "7030-3.5-c", level = "MUST", needs = "enroll",
     requirement = "refuse a request that is linked to another connection",
     run = refused(random_link) },

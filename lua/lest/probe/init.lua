@@ -15,7 +15,7 @@ local M = {}
 
 -- In the order in which they run: what asks for certificates comes last.
 local SECTIONS <const> = { "uris", "tls", "http", "media", "authentication", "cacerts", "csrattrs",
-  "optional", "refusals", "enroll", "keygen", "certs" }
+  "templates", "optional", "refusals", "enroll", "keygen", "cmc", "certs" }
 
 --- What a check came to.
 ---@class lest.probe.verdict

@@ -2,11 +2,13 @@
 --- not hold, which a server ignores here (4.4.1); the keys are thrown away.
 local core = require "lest.core"
 local der = require "lest.probe.der"
+local keygen = require "lest.client.keygen"
 local wire = require "lest.probe.wire"
 
 local OPERATION <const> = "serverkeygen"
 local ABSENT <const> = { [404] = true, [405] = true, [501] = true }
 local SEQUENCE <const> = 0x30
+local SEALED <const> = "server-generated-key"
 local PKCS8_TYPE <const>, CERTS_TYPE <const> = "application/pkcs8", "application/pkcs7-mime"
 
 local function media_of(part)
@@ -46,6 +48,56 @@ local function of_parts(look)
   end
 end
 
+-- What comes of a request for a key that is encrypted. asking(target): whose key that is, as
+-- client:serverkeygen has it.
+local function encrypted(target, name, asking)
+  return target:once("key for " .. name, function()
+    local what, why = asking(target)
+    if not what then return nil, why end
+    local response, problem = target:ask_key((target:request {
+      attributes = assert(keygen.attributes(what)) }))
+    if not response then return nil, problem end
+    local status = response.status
+    if ABSENT[status] then return nil, "not offered: " .. status end
+    if status == 401 or status == 403 then return nil, "no key: " .. status end
+    return response
+  end)
+end
+
+-- A server has no key that it does not know to encrypt for, and sends none in its place.
+local function refuses_unknown(name, asking)
+  return function(target)
+    local response, why = encrypted(target, name, asking)
+    if not response then return nil, why end
+    return response.status >= 400, wire.shown(response)
+  end
+end
+
+-- For the certificate that was issued.
+local function for_holder(target)
+  local cert, why = target:issued()
+  if not cert then return nil, why end
+  local kind = target:key().type:match "^%a+"
+  if kind ~= "rsa" and kind ~= "ec" then return nil, "nothing is encrypted for " .. kind end
+  return { decrypt = target:key(), decrypt_cert = cert }
+end
+
+-- The parts of a 200 with one, by their type.
+local function encrypted_parts(target)
+  local response, why = encrypted(target, "the holder", for_holder)
+  if not response then return nil, why end
+  if response.status ~= 200 then return nil, "no encrypted key: " .. response.status end
+  local parts, err = core.est.mixed_decode(response:header "Content-Type" or "", response.body)
+  if not parts then return nil, err.message end
+  local by_type = {}
+  for _, part in ipairs(parts) do
+    local media = part.type and core.est.media_type(part.type)
+    local smime = media and (media.params["smime-type"] or ""):lower() or ""
+    by_type[smime == SEALED and SEALED or media_of(part)] = part
+  end
+  return by_type
+end
+
 local function strict(part)
   local bytes = part and core.base64.decode(part.body)
   return bytes and bytes:byte() == SEQUENCE and bytes or nil
@@ -64,6 +116,43 @@ return {
       if not response then return nil, wire.shown(response, err) end
       if ABSENT[response.status] then return nil, "not offered: " .. response.status end
       return response.status >= 400, wire.shown(response)
+    end },
+  { id = "7030-4.4.1.1-b", level = "MUST", needs = "enroll",
+    requirement = "refuse to encrypt a key for a shared key that it does not know",
+    run = refuses_unknown("nobody's secret", function()
+      return { shared_key = assert(core.secret.random_bytes(32)),
+        shared_key_id = assert(core.secret.random(16)) }
+    end) },
+  { id = "7030-4.4.1.2-b", level = "MUST", needs = "enroll",
+    requirement = "refuse to encrypt a key for a certificate that it does not know",
+    run = refuses_unknown("nobody", function()
+      return { decrypt = assert(core.key.generate "ec:P-256") }
+    end) },
+  { id = "7030-4.4.1-i", level = "INTEROP", needs = "enroll",
+    requirement = "send no key in the clear where one was to be encrypted",
+    run = function(target)
+      local by_type, why = encrypted_parts(target)
+      if not by_type then return nil, why end
+      return not by_type[PKCS8_TYPE], by_type[PKCS8_TYPE] and "a part " .. PKCS8_TYPE or "none"
+    end },
+  { id = "7030-4.4.2-k", level = "INTEROP", needs = "enroll",
+    requirement = "call an encrypted key smime-type=server-generated-key",
+    run = function(target)
+      local by_type, why = encrypted_parts(target)
+      if not by_type then return nil, why end
+      return by_type[SEALED] ~= nil, by_type[SEALED] and by_type[SEALED].type or "no such part"
+    end },
+  { id = "7030-4.4.2-c", level = "INTEROP", needs = "enroll",
+    requirement = "sign and encrypt that key, for who asked, by a certificate that chains",
+    run = function(target)
+      local by_type, why = encrypted_parts(target)
+      local bytes = by_type and strict(by_type[SEALED])
+      if not bytes then return nil, why or "there is none" end
+      local key, signers = core.envelope.open(bytes, { key = target:key() })
+      if not key then return false, tostring(signers) end
+      local store = assert(core.store.new { anchors = target:roots() })
+      local good, err = store:verify(signers[1], { untrusted = signers })
+      return good ~= nil, good and "a key of " .. key.type or tostring(err)
     end },
   { id = "7030-4.4.1-c", level = "MUST", needs = "enroll",
     requirement = "ignore key and signature of a request for a key",

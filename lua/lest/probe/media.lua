@@ -1,7 +1,7 @@
 --- Checks of media types and encodings of what is fetched (RFC 7030 3.2.4, RFC 8951 3).
 local core = require "lest.core"
 local der = require "lest.probe.der"
-local wire = require "lest.probe.wire"
+local fetched = require "lest.probe.fetched"
 
 -- The 200s of what is fetched: { operation, response }.
 local function bodies(target)
@@ -32,13 +32,7 @@ end
 return {
   { id = "7030-3.2.4-a", level = "INTEROP",
     requirement = "answer /cacerts as application/pkcs7-mime",
-    run = function(target)
-      local response, err = target:get "cacerts"
-      if not response or response.status ~= 200 then return nil, wire.shown(response, err) end
-      local value = response:header "Content-Type"
-      local media = value and core.http.media_type(value)
-      return media ~= nil and media.type == "application/pkcs7-mime", value or "no Content-Type"
-    end },
+    run = fetched.of_type("cacerts", "application/pkcs7-mime") },
   { id = "8951-3-a", level = "MUST", requirement = "send every body in base64",
     run = of_all(function(response)
       local bytes = core.base64.decode(response.body)

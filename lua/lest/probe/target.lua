@@ -25,8 +25,10 @@ function M.new(wire, options)
     options = options, kept = {} }, Target)
 end
 
--- The results of make(), the same every time.
-local function once(self, name, make)
+--- The results of make(), the same every time.
+---@param name string
+---@param make fun(): any
+function Target:once(name, make)
   local kept = self.kept[name]
   if not kept then
     kept = table.pack(make())
@@ -68,7 +70,7 @@ end
 ---@return lest.http.response?
 ---@return lest.error? err
 function Target:get(operation)
-  return once(self, "get " .. operation, function() return self:ask { operation = operation } end)
+  return self:once("get " .. operation, function() return self:ask { operation = operation } end)
 end
 
 --- What a 200 of cacerts or csrattrs holds.
@@ -88,7 +90,7 @@ end
 ---@return lest.cert[]? certs
 ---@return string? why not
 function Target:cas()
-  return once(self, "cas", function()
+  return self:once("cas", function()
     local der, why = self:body "cacerts"
     if not der then return nil, why end
     local certs, err = core.pkcs7.decode(der)
@@ -123,7 +125,7 @@ end
 --- The key that requests are for.
 ---@return lest.key
 function Target:key()
-  return once(self, "key", function() return key_of(self) end)
+  return self:once("key", function() return key_of(self) end)
 end
 
 local function subject_of(self)
@@ -149,7 +151,7 @@ end
 --- A request that every server refuses, whoever sends it: another key has signed it.
 ---@return string base64
 function Target:refused_request()
-  return once(self, "refused", function()
+  return self:once("refused", function()
     return (self:request { raw = { sign_with = assert(core.key.generate(self:key().type)) } })
   end)
 end
@@ -159,7 +161,7 @@ end
 ---@return lest.http.response?
 ---@return lest.error? err
 function Target:offer(operation)
-  return once(self, "offer " .. operation, function()
+  return self:once("offer " .. operation, function()
     return self:ask { operation = operation, body = self:refused_request() }
   end)
 end
@@ -204,7 +206,7 @@ end
 ---@return lest.probe.enrolled? enrolled
 ---@return string? why not
 function Target:enrolled()
-  return once(self, "enrolled", function()
+  return self:once("enrolled", function()
     local response, err = self:post("simpleenroll", (self:request()))
     if not response then return nil, wire_module.shown(response, err) end
     return read_issued(response, self:key())
@@ -240,7 +242,24 @@ function Target:as_holder(cert)
   return self.holder
 end
 
---- A key that the server has made, for who may have one: by the credential, or by what was issued.
+--- Ask for a key of the server: by the credential, or by what was issued where that may not.
+---@param body string
+---@return lest.http.response?
+---@return string why not
+function Target:ask_key(body)
+  if self.client.trust.kind ~= "explicit" then
+    return nil, "no key is asked for where only the system's anchors vouch for the server"
+  end
+  core.secret.wipe_freed()
+  local response, err = self:post("serverkeygen", body)
+  local cert = response and (response.status == 401 or response.status == 403) and self:issued()
+  if cert then
+    response, err = self:ask { as = self:as_holder(cert), operation = "serverkeygen", body = body }
+  end
+  return response, wire_module.shown(response, err)
+end
+
+--- A key that the server has made.
 ---@class lest.probe.key_made
 ---@field unsigned lest.http.response to a request whose signature does not hold
 ---@field response lest.http.response the best of what came
@@ -248,23 +267,10 @@ end
 ---@return lest.probe.key_made?
 ---@return string? why not
 function Target:key_made()
-  return once(self, "key made", function()
-    if self.client.trust.kind ~= "explicit" then
-      return nil, "no key is asked for where only the system's anchors vouch for the server"
-    end
-    core.secret.wipe_freed()
-    local function post(as, body)
-      return self:ask { as = as, operation = "serverkeygen", body = body }
-    end
-    local who = self.client
-    local first, err = post(who, self:refused_request())
-    local cert = first and (first.status == 401 or first.status == 403) and self:issued()
-    if cert then
-      who = self:as_holder(cert)
-      first, err = post(who, self:refused_request())
-    end
-    if not first then return nil, wire_module.shown(first, err) end
-    local second = first.status == 400 and post(who, (self:request()))
+  return self:once("key made", function()
+    local first, why = self:ask_key(self:refused_request())
+    if not first then return nil, why end
+    local second = first.status == 400 and self:ask_key((self:request()))
     return { unsigned = first, response = second or first }
   end)
 end
@@ -293,7 +299,7 @@ end
 ---@return lest.probe.enrolled? renewal with a certificate
 ---@return string? why not
 function Target:renewed()
-  return once(self, "renewed", function()
+  return self:once("renewed", function()
     local found, why = self:renew()
     if not found or not found.cert then
       return nil, "no renewal: " .. (why or found.problem)
