@@ -31,6 +31,7 @@
     X(KEY_PASSPHRASE, "key_passphrase", 1)                                                                   \
     X(CSR_MALFORMED, "csr_malformed", 1)                                                                     \
     X(CSR_SIGNATURE, "csr_signature", 1)                                                                     \
+    X(CSR_UNPROVEN, "csr_unproven", 1)                                                                       \
     X(CSR_WEAK, "csr_weak", 1)                                                                               \
     X(CSRATTRS_MALFORMED, "csrattrs_malformed", 1)                                                           \
     X(CSRATTRS_UNMET, "csrattrs_unmet", 1)                                                                   \

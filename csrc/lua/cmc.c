@@ -72,19 +72,34 @@ static enum lest_status put_control(lua_State *L, int i, struct lest_buf *out, s
     return lestL_put_cmc_control(L, id, out, err);
 }
 
-/* { id =, csr = DER } */
+/* The id that a CertReqMsg has, which is that of its body part. */
+static bool read_crmf_id(struct pki_der in, uint32_t *id)
+{
+    struct pki_der info;
+    return pki_der_read(&in, PKI_DER_SEQUENCE, "the request info", &info) && pki_cmc_id(&info, false, id);
+}
+
+/* { id =, csr = DER }, or { id =, crmf = DER } */
 static enum lest_status put_request(lua_State *L, int i, struct lest_buf *out, struct lest_error *err)
 {
-    static const char *const known[] = { "id", "csr", NULL };
+    static const char *const known[] = { "id", "csr", "crmf", NULL };
     struct pki_der_doc doc = { .noun = "CSR", .malformed = LEST_E_CSR_MALFORMED, .err = err };
-    struct pki_der in;
+    struct pki_der in, body;
+    uint32_t own;
     lestL_check_options(L, -1, known);
     uint32_t id = check_id(L, i);
-    struct pki_bytes csr = lestL_opt_bytes(L, -1, "csr");
-    pki_der_open(&in, &doc, csr.data, csr.data ? csr.len : 0);
-    if (!pki_der_read(&in, PKI_DER_SEQUENCE, "the request", NULL) || !pki_der_end(&in, "the request"))
+    struct pki_bytes csr = lestL_opt_bytes(L, -1, "csr"), crmf = lestL_opt_bytes(L, -1, "crmf");
+    struct pki_bytes der = crmf.data ? crmf : csr;
+    pki_der_open(&in, &doc, der.data, der.data ? der.len : 0);
+    if (!pki_der_read(&in, PKI_DER_SEQUENCE, "the request", &body) || !pki_der_end(&in, "the request") ||
+        (crmf.data && !read_crmf_id(body, &own)))
         return doc.status;
-    pki_cmc_put_request(out, id, csr);
+    if (crmf.data && own != id)
+        luaL_error(L, "entry %d has another 'id' than its request", i);
+    if (crmf.data)
+        pki_cmc_put_crmf(out, crmf);
+    else
+        pki_cmc_put_request(out, id, csr);
     return LEST_OK;
 }
 
@@ -283,6 +298,20 @@ static int get_controls(lua_State *L)
     return 1;
 }
 
+/* A CertReqMsg, which stands under another tag in the message, as one by itself. */
+static void push_request(lua_State *L, const struct pki_cmc_request *request)
+{
+    luaL_Buffer b;
+    if (request->form != PKI_CMC_CRM) {
+        lestL_push_bytes(L, request->der);
+        return;
+    }
+    char *copy = luaL_buffinitsize(L, &b, request->der.len);
+    memcpy(copy, request->der.data, request->der.len);
+    copy[0] = PKI_DER_SEQUENCE;
+    luaL_pushresultsize(&b, request->der.len);
+}
+
 /* { { id =, form = "tcr" | "crm" | "orm", der =, oid = }, ... } */
 static int get_requests(lua_State *L)
 {
@@ -297,7 +326,7 @@ static int get_requests(lua_State *L)
         lua_setfield(L, -2, "id");
         lua_pushstring(L, forms[request->form]);
         lua_setfield(L, -2, "form");
-        lestL_push_bytes(L, request->der);
+        push_request(L, request);
         lua_setfield(L, -2, "der");
         if (request->oid.data) {
             pki_oid_text(request->oid, text);

@@ -1,4 +1,4 @@
-/* core.csr: PKCS#10 requests (class lest.csr), immutable. */
+/* core.csr: requests, PKCS#10 or CRMF (class lest.csr), immutable. */
 #include "pki/x509/csr.h"
 #include "lua/pki.h"
 #include "pki/asn1/name.h"
@@ -88,12 +88,16 @@ const char *const lestL_challenge_fields[] = {
         [PKI_CHALLENGE_COUNT] = NULL
 };
 
-/* csr.build{ key =, subject = | subject_der =, san = | san_der =, key_usage =, eku =, extensions =,
- * attributes =, challenge_password =, otp_challenge =, revocation_challenge =, identity_linking =, change =,
- * digest =, raw = } */
+static const char *const forms[] = { "pkcs10", "crmf", NULL };
+
+/* csr.build{ form =, id =, key =, subject = | subject_der =, san = | san_der =, key_usage =, eku =,
+ * extensions =, attributes =, challenge_password =, otp_challenge =, revocation_challenge =,
+ * identity_linking =, change =, digest =, raw = } */
 static int build(lua_State *L)
 {
-    static const char *const known[] = { "key",
+    static const char *const known[] = { "form",
+                                         "id",
+                                         "key",
                                          "subject",
                                          "subject_der",
                                          "san",
@@ -118,6 +122,11 @@ static int build(lua_State *L)
     lua_settop(L, 1);
     lua_getfield(L, 1, "key");
     struct pki_csr_plan request = { .key = lestL_check_key(L, 2) };
+    lua_getfield(L, 1, "form");
+    request.form = (enum pki_csr_form)luaL_checkoption(L, 3, "pkcs10", forms);
+    lua_Integer id = lestL_opt_integer(L, 1, "id", 1);
+    luaL_argcheck(L, id >= 1 && id <= UINT32_MAX, 1, "'id' is no number of 1 to 4294967295");
+    request.id = (uint32_t)id;
     request.digest = lestL_opt_string(L, 1, "digest", NULL);
     for (int i = 0; i < PKI_CHALLENGE_COUNT; i++)
         request.challenges[i] = lestL_opt_bytes(L, 1, lestL_challenge_fields[i]);
@@ -130,6 +139,7 @@ static int build(lua_State *L)
     request.extensions = plan.extensions;
     request.key_usage = plan.key_usage;
     if (lua_getfield(L, 1, "raw") != LUA_TNIL) {
+        luaL_argcheck(L, request.form == PKI_CSR_PKCS10, 1, "'raw' is of PKCS#10 alone");
         struct pki_csr_raw raw = to_raw(L);
         return build_raw(L, &request, &raw);
     }
@@ -271,7 +281,7 @@ static int get_attributes(lua_State *L)
     struct pki_der in;
     pki_der_open(&in, &doc, csr->attributes.data, csr->attributes.len);
     lua_newtable(L);
-    for (lua_Integer i = 1; in.left && pki_attr_next(&in, &attribute); i++) {
+    for (lua_Integer i = 1; in.left && pki_csr_next_attribute(csr, &in, &attribute); i++) {
         lestL_push_attr(L, &attribute);
         lua_seti(L, -2, i);
     }
@@ -324,8 +334,26 @@ static int get_change(lua_State *L)
 static int get_signature_algorithm(lua_State *L)
 {
     char name[PKI_OID_TEXT_MAX];
+    if (!check(L)->algorithm.data)
+        return 0;
     pki_signature_name(check(L)->algorithm, name);
     lua_pushstring(L, name);
+    return 1;
+}
+
+static int get_form(lua_State *L)
+{
+    lua_pushstring(L, forms[check(L)->form]);
+    return 1;
+}
+
+/* Of CRMF: its certReqId. */
+static int get_request_id(lua_State *L)
+{
+    const struct pki_csr *csr = check(L);
+    if (csr->form != PKI_CSR_CRMF)
+        return 0;
+    lua_pushinteger(L, csr->id);
     return 1;
 }
 
@@ -387,6 +415,8 @@ static const luaL_Reg getters[] = { { "subject", get_subject },
                                     { "identity_linking", get_identity_linking },
                                     { "change", get_change },
                                     { "signature_algorithm", get_signature_algorithm },
+                                    { "form", get_form },
+                                    { "request_id", get_request_id },
                                     { "version", get_version },
                                     { "flaws", get_flaws },
                                     { NULL, NULL } };

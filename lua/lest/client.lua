@@ -179,6 +179,9 @@ end
 function Client:enroll(what, options)
   if options_of.kind(what) == "lest.csr" then
     options_of.check("client:enroll", options or {}, options_of.wait)
+    if what.form == "crmf" then
+      return fail("usage", "a CRMF request is sent in a message of CMC alone: client:fullcmc")
+    end
     local deadline = wait.deadline(options or {})
     return submission.submit(self, "simpleenroll", deadline, function() return what end)
   end
@@ -293,7 +296,7 @@ end
 
 ---@class lest.client.fullcmc
 ---@field requests? (lest.csr|lest.client.enrollment)[] finished ones, or what enroll() takes; names
---- that are left out are those of the certificate that signs
+--- that are left out are those of the certificate that signs; with form = "crmf" they are made so
 ---@field sign? { key: lest.key, cert: lest.cert } who asks; absent: the client's certificate, or
 --- else the key of the first request
 ---@field controls? lest.cmc.control[] further ones (RFC 5272 6): { name = "revokeRequest", ... }

@@ -7,6 +7,7 @@ local process = require "support.process"
 local raw_server = require "support.raw_server"
 local shell = require "support.shell"
 local support = require "support.server"
+local vectors = require "support.vectors"
 
 local POLICY <const> = [[
 local policy = require "lest.policy"
@@ -61,6 +62,27 @@ describe("client:fullcmc", function()
     local row = server:sql("SELECT operation, renews FROM certificates WHERE serial = '"
       .. got[1].serial .. "'")
     assert.equal("fullcmc|" .. device.serial, row)
+  end)
+
+  it("5274-4-b asks by CRMF, signed by the certificate or by the new key", function()
+    local fresh = core.key.generate "ec:P-256"
+    local got = assert(me():fullcmc { requests = { { key = fresh, form = "crmf" } } })
+    assert.equal(fresh:public_der(), got[1].public_key.der)
+    assert.equal(device.subject, got[1].subject)
+    local client = client_of { username = "device12", password = server:credential("device12",
+      { "--reusable" }) }
+    got = assert(client:fullcmc { requests = {
+      { key = fresh, form = "crmf", subject = "CN=device12" },
+      core.csr.build { key = core.key.generate "ec:P-256", form = "crmf", id = 2,
+        subject = "CN=device12" } } })
+    assert.same({ "CN=device12", "CN=device12" },
+      { tostring(got[1].subject), tostring(got[2].subject) })
+    local crmf = core.csr.build { key = fresh, form = "crmf", id = 5, subject = "CN=device12" }
+    local _, err = client:fullcmc { requests = { crmf }, sign = { key = key, cert = device } }
+    assert.equal("usage", err.code)
+    assert.matches("CRMF with the id 5", err.message)
+    _, err = client:enroll(crmf)
+    assert.equal("usage", err.code)
   end)
 
   it("5272-3.2-b 5272-3.2-d enrolls, signed by the new key, as whom HTTP proves", function()
@@ -141,8 +163,11 @@ describe("client:fullcmc", function()
     assert(key:save(folder.path .. "/device.key"))
     local out = shell.lest("fullcmc", server.url, "--trust", server.root, "--cert",
       folder.path .. "/device.pem", "--key", folder.path .. "/device.key", "--new-key", "ec:P-256",
-      "--key-out", folder.path .. "/next.key", "--out", folder.path .. "/next.pem")
+      "--key-out", folder.path .. "/next.key", "--out", folder.path .. "/next.pem", "--crmf")
     assert.equal(0, out.code, out.err)
+    local kept = vectors.unhex(server:sql
+      "SELECT hex(csr) FROM requests WHERE csr IS NOT NULL ORDER BY seq DESC LIMIT 1")
+    assert.equal("crmf", core.csr.parse(kept).form)
     local cert = core.cert.load(folder.path .. "/next.pem")
     assert.equal(core.key.load(folder.path .. "/next.key"):public_der(), cert.public_key.der)
     process.write(folder.path .. "/message.der", cmc.request { key = key, cert = device,

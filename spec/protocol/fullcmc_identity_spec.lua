@@ -81,6 +81,15 @@ describe("an identity proof", function()
     end
     assert.equal(200, ask("device03", secret, { attributes = link, more = more,
       others = { other(link) } }).status)
+    -- In CRMF it is a control.
+    local function crmf(attributes)
+      return core.csr.build { form = "crmf", id = 2, key = core.key.generate "ec:P-256",
+        subject = "CN=device03", attributes = attributes }
+    end
+    assert.equal(200, ask("device03", secret, { attributes = link, more = more,
+      others = { crmf(link) } }).status)
+    failed(ask("device03", secret, { attributes = link, more = more, others = { crmf() } }),
+      "popFailed", { 1, 2 })
     failed(ask("device03", secret, { attributes = link, more = more, others = { other() } }),
       "popFailed", { 1, 2 })
     failed(ask("device03", secret, { more = more }), "popFailed", { 1 })

@@ -188,19 +188,77 @@ describe("fullcmc", function()
     assert.equal(before, server:sql "SELECT count(*) FROM requests")
   end)
 
-  it("5272-3.2.1-b 5274-4-b has no support for requests of other forms, and says so", function()
-    local function of(request)
-      local content = der.seq(der.seq(), der.seq(request), der.seq(), der.seq())
-      return cmc.post(server, assert(core.cmc.sign { kind = "request", key = device.key,
-        cert = device.cert, content = content }))
-    end
-    for _, request in ipairs { der.tlv(0xa2, der.int(8), der.oid "1.2.3", der.utf8 "x"),
-      der.tlv(0xa1, der.seq(der.int(8), der.seq())) } do
-      local said = of(request)
-      assert.equal(400, said.status)
-      assert.same({ status = "noSupport", bodies = { 8 } },
-        { status = said.statuses[1].status, bodies = said.statuses[1].bodies })
-    end
+  -- A message with one TaggedRequest that is made by hand.
+  local function with_request(request)
+    local content = der.seq(der.seq(), der.seq(request), der.seq(), der.seq())
+    return cmc.post(server, assert(core.cmc.sign { kind = "request", key = device.key,
+      cert = device.cert, content = content }))
+  end
+
+  it("5272-3.2.1-b has no support for requests of other forms, and says so", function()
+    local said = with_request(der.tlv(0xa2, der.int(8), der.oid "1.2.3", der.utf8 "x"))
+    assert.equal(400, said.status)
+    assert.same({ status = "noSupport", bodies = { 8 } },
+      { status = said.statuses[1].status, bodies = said.statuses[1].bodies })
+  end)
+
+  it("5274-4-b 5274-4-c takes CRMF and PKCS#10 in one message, and the ledger has both",
+    function()
+      local plain = new_csr "sensor21"
+      local crmf = new_csr("sensor22", { form = "crmf", id = 2,
+        key_usage = { "digitalSignature" } })
+      local said = post { key = ra.key, cert = ra.cert, csrs = { plain, crmf } }
+      assert.equal(200, said.status, said.body)
+      assert.same({ { status = "success", bodies = { 1 } }, { status = "success",
+        bodies = { 2 } } }, said.statuses)
+      local keys = {}
+      for i = 1, 2 do
+        local cert = said.message.certificates[i]
+        keys[cert.public_key.der] = cert
+      end
+      assert.is_truthy(keys[plain.spki])
+      assert.equal("CN=sensor22", tostring(keys[crmf.spki].subject))
+      local id = server:sql("SELECT request_id FROM certificates WHERE serial = '"
+        .. keys[crmf.spki].serial .. "'")
+      local shown = process.must { server.lest, "explain", id, "--config",
+        server.dir .. "/server.lua" }
+      assert.matches("sensor22", shown)
+      -- a lost answer is found again, and another request with that key is none
+      local again = post { key = ra.key, cert = ra.cert, csrs = { plain, crmf } }
+      assert.equal(200, again.status)
+      assert.equal("1", server:sql("SELECT count(*) FROM certificates WHERE subject = "
+        .. "'CN=sensor22'"))
+    end)
+
+  it("5272-3.2.1.2.2-a 5272-6.7-a refuses CRMF without a proof, of another key, or malformed",
+    function()
+      local crmf = new_csr("device01", { form = "crmf", id = 8 })
+      local whole = der.split(der.body(crmf:der()))
+      local function said(...)
+        return with_request(der.tlv(0xa1, ...))
+      end
+      failed(said(whole[1]), "popRequired", { 8 })
+      failed(said(whole[1], der.tlv(0x80)), "popRequired", { 8 })
+      local other = der.split(der.body((new_csr("device01", { form = "crmf", id = 8 })):der()))
+      failed(said(whole[1], other[2]), "popFailed", { 8 })
+      failed(said(whole[1], whole[2], der.seq()), "badRequest", { 8 })
+      failed(said(der.seq(der.int(8), der.seq())), "badRequest", { 8 })
+      -- each form in its own place
+      failed(said(der.seq(der.int(8), der.seq(), der.seq())), "badRequest", { 8 })
+      failed(with_request(der.tlv(0xa0, der.int(8), crmf:der())), "badRequest", { 8 })
+      assert.equal(200, said(whole[1], whole[2]).status)
+      local unsigned = assert(core.csr.build { key = device.key, subject = "CN=device01", raw = {
+        signature_algorithm = der.seq(der.oid "1.3.6.1.5.5.7.6.2"), signature = der.bits "x" } })
+      failed(post { requests = { { id = 1, csr = unsigned } } }, "popRequired", { 1 })
+    end)
+
+  it("takes no CRMF by the other operations", function()
+    local path = server:file("crmf.b64", core.est.body_encode(new_csr("device01",
+      { form = "crmf" }):der(), 64))
+    local status, body = server:post("/simpleenroll", path, "-u", "device01:"
+      .. server:credential "device01")
+    assert.equal(400, status)
+    assert.matches("the request is CRMF", body)
   end)
 
   it("5272-6.7-a 5274-8-a fails all requests where one lacks its proof of possession", function()

@@ -9,12 +9,17 @@ local M = {}
 
 M.NONCE = ("n"):rep(16)
 
+--- A request as core.cmc.content takes it.
+function M.body(id, csr)
+  return { id = id, [csr.form == "crmf" and "crmf" or "csr"] = csr:der() }
+end
+
 --- A Full PKI Request. what: key and cert, or key and key_id, sign it; csrs: lest.csr, body parts 1
 --- and so on; controls: as core.cmc.content takes them, ids from 101; requests, certificates in
 --- place of those.
 function M.request(what)
   local requests, controls = what.requests or {}, {}
-  for i, csr in ipairs(what.csrs or {}) do requests[i] = { id = i, csr = csr:der() } end
+  for i, csr in ipairs(what.csrs or {}) do requests[i] = M.body(i, csr) end
   for i, control in ipairs(what.controls or {
     { name = "senderNonce", value = M.NONCE }, { name = "transactionId", value = "\x2a" },
   }) do
@@ -60,7 +65,7 @@ end
 --- The controls of an identity proof by a secret of a name over CSRs, and more controls.
 function M.identity(name, secret, csrs, more)
   local requests = {}
-  for i, csr in ipairs(csrs) do requests[i] = { id = i, csr = csr:der() } end
+  for i, csr in ipairs(csrs) do requests[i] = M.body(i, csr) end
   local controls = { { name = "identification", value = name }, { name = "identityProofV2",
     value = { witness = M.witness(secret .. name, assert(core.cmc.request_sequence(requests))) } } }
   for _, control in ipairs(more or {}) do controls[#controls + 1] = control end

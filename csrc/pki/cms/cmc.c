@@ -65,7 +65,7 @@ static bool read_request(struct pki_der *in, struct pki_cmc *cmc)
         return pki_der_fail(&at, "a request is of no kind that there is");
     pki_der_enter(in, &item, &body);
     request.form = (enum pki_cmc_form)(item.tag - CONTEXT_0);
-    request.der = item.body;
+    request.der = item.whole;
     if (request.form == PKI_CMC_CRM) {
         if (!pki_der_read(&body, PKI_DER_SEQUENCE, "a CRMF request", &inner) ||
             !take_id(&inner, cmc, &request.id))

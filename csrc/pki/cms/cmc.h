@@ -16,8 +16,8 @@ enum {
 };
 
 /** One of reqSequence. id: its body part.
- *  der  tcr: the whole CertificationRequest (RFC 2986); crm: contents of the CertReqMsg (RFC 4211); orm: the
- *       request's value
+ *  der  tcr: the whole CertificationRequest (RFC 2986); crm: the CertReqMsg (RFC 4211) under its tag in the
+ *       message; orm: the request's value
  *  oid  orm: contents of its type */
 struct pki_cmc_request {
     enum pki_cmc_form { PKI_CMC_TCR, PKI_CMC_CRM, PKI_CMC_ORM } form;
@@ -67,8 +67,10 @@ struct pki_cmc_plan {
     struct pki_bytes controls, requests, contents;
 };
 
-/** Append a PKCS#10 request as a TaggedRequest. */
+/** Append a request as a TaggedRequest: a whole CertificationRequest, or a whole CertReqMsg, whose id is
+ *  within. */
 void pki_cmc_put_request(struct lest_buf *out, uint32_t id, struct pki_bytes csr);
+void pki_cmc_put_crmf(struct lest_buf *out, struct pki_bytes crmf);
 
 /** Append the PKIData or PKIResponse that is to be signed. Failures are kept in out. */
 void pki_cmc_put(const struct pki_cmc_plan *plan, struct lest_buf *out);

@@ -35,6 +35,14 @@ void pki_cmc_put_request(struct lest_buf *out, uint32_t id, struct pki_bytes csr
     pki_der_put_close(out, mark);
 }
 
+void pki_cmc_put_crmf(struct lest_buf *out, struct pki_bytes crmf)
+{
+    size_t tag = out->len;
+    lest_buf_append(out, crmf.data, crmf.len);
+    if (out->len > tag)
+        out->data[tag] = CONTEXT_0 | 1;
+}
+
 static void put_bodies(struct lest_buf *out, const struct pki_cmc_value *value)
 {
     size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);

@@ -5,12 +5,13 @@
 #include "pki/asn1/san.h"
 #include "pki/error.h"
 #include "pki/key/signature.h"
+#include "pki/x509/crmf.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 /* Bounds of the values of attributes and extensions, which are passed on and not read. */
-enum { DEPTH_MAX = 24, ELEMENTS_MAX = 4096 };
+enum { DEPTH_MAX = 24 };
 
 void pki_csr_free(struct pki_csr *csr)
 {
@@ -19,6 +20,7 @@ void pki_csr_free(struct pki_csr *csr)
     pki_verifier_free(csr->verifier);
     lest_buf_free(&csr->storage);
     lest_buf_free(&csr->spki_storage);
+    lest_buf_free(&csr->key_storage);
     for (size_t i = 0; i < PKI_CHALLENGE_COUNT; i++)
         pki_challenge_clear(&csr->challenges[i]);
     free(csr);
@@ -83,7 +85,6 @@ static bool read_extension_request(struct pki_csr *csr, struct pki_der values, s
 {
     struct pki_der_item item;
     struct pki_der in;
-    size_t count = 0;
     if (csr->extensions.data)
         return pki_der_fail(&values, "extensionRequest stands twice");
     struct pki_der at = values;
@@ -91,8 +92,14 @@ static bool read_extension_request(struct pki_csr *csr, struct pki_der values, s
         return false;
     if (item.tag != PKI_DER_SEQUENCE)
         return pki_der_fail(&at, "extensionRequest is no list of extensions");
-    csr->extensions = item.body;
     pki_der_enter(&at, &item, &in);
+    return pki_csr_read_extensions(csr, in, elements);
+}
+
+bool pki_csr_read_extensions(struct pki_csr *csr, struct pki_der in, size_t *elements)
+{
+    size_t count = 0;
+    csr->extensions = (struct pki_bytes){ in.at, in.left };
     if (!pki_ext_check(in))
         return false;
     while (in.left) {
@@ -104,40 +111,60 @@ static bool read_extension_request(struct pki_csr *csr, struct pki_der values, s
     return true;
 }
 
-static bool read_attributes(struct pki_csr *csr, struct pki_der in)
+static bool check_values(struct pki_der values)
 {
-    size_t elements = ELEMENTS_MAX;
+    struct pki_der_item item;
+    for (size_t n = 0; values.left;)
+        if (++n > PKI_CSR_VALUES_MAX)
+            return pki_der_fail(&values, "an attribute has more than %d values", PKI_CSR_VALUES_MAX);
+        else if (!pki_der_item(&values, PKI_DER_ANY, "an attribute's value", &item))
+            return false;
+    return true;
+}
+
+static bool read_attribute(struct pki_csr *csr, struct pki_der_doc *doc, const struct pki_attr *attribute,
+                           size_t *elements)
+{
+    struct pki_der values;
+    enum pki_challenge_kind challenge = pki_challenge_find(attribute->oid);
+    pki_der_open(&values, doc, attribute->values.data, attribute->values.len);
+    if (!pki_der_check(values, "an attribute's value", DEPTH_MAX, elements))
+        return false;
+    if (challenge < PKI_CHALLENGE_COUNT)
+        return pki_challenge_read(challenge, values, &csr->challenges[challenge]);
+    if (pki_oid_is(attribute->oid, PKI_OID_CHANGE_SUBJECT_NAME))
+        return read_change(csr, values);
+    /* A CRMF request has its extensions in its template. */
+    if (csr->form == PKI_CSR_PKCS10 && (pki_oid_is(attribute->oid, PKI_OID_EXTENSION_REQUEST) ||
+                                        pki_oid_is(attribute->oid, PKI_OID_MS_EXTENSION_REQUEST)))
+        return read_extension_request(csr, values, elements);
+    return check_values(values);
+}
+
+bool pki_csr_next_attribute(const struct pki_csr *csr, struct pki_der *in, struct pki_attr *attribute)
+{
+    return csr->form == PKI_CSR_CRMF ? pki_crmf_next_control(in, attribute) : pki_attr_next(in, attribute);
+}
+
+bool pki_csr_read_attributes(struct pki_csr *csr, struct pki_der in, size_t *elements)
+{
+    struct pki_attr attribute;
     csr->attributes = (struct pki_bytes){ in.at, in.left };
     for (size_t count = 0; in.left;) {
-        struct pki_attr attribute;
-        struct pki_der values;
         if (++count > PKI_CSR_ATTRIBUTES_MAX)
             return pki_der_fail(&in, "there are more than %d attributes", PKI_CSR_ATTRIBUTES_MAX);
-        if (!pki_attr_next(&in, &attribute))
+        if (!pki_csr_next_attribute(csr, &in, &attribute) ||
+            !read_attribute(csr, in.doc, &attribute, elements))
             return false;
-        pki_der_open(&values, in.doc, attribute.values.data, attribute.values.len);
-        if (!pki_der_check(values, "an attribute's value", DEPTH_MAX, &elements))
-            return false;
-        enum pki_challenge_kind challenge = pki_challenge_find(attribute.oid);
-        if (pki_oid_is(attribute.oid, PKI_OID_EXTENSION_REQUEST) ||
-            pki_oid_is(attribute.oid, PKI_OID_MS_EXTENSION_REQUEST)) {
-            if (!read_extension_request(csr, values, &elements))
-                return false;
-        } else if (challenge < PKI_CHALLENGE_COUNT) {
-            if (!pki_challenge_read(challenge, values, &csr->challenges[challenge]))
-                return false;
-        } else if (pki_oid_is(attribute.oid, PKI_OID_CHANGE_SUBJECT_NAME)) {
-            if (!read_change(csr, values))
-                return false;
-        } else {
-            struct pki_der_item item;
-            for (size_t n = 0; values.left;)
-                if (++n > PKI_CSR_VALUES_MAX)
-                    return pki_der_fail(&values, "an attribute has more than %d values", PKI_CSR_VALUES_MAX);
-                else if (!pki_der_item(&values, PKI_DER_ANY, "an attribute's value", &item))
-                    return false;
-        }
     }
+    return true;
+}
+
+bool pki_csr_read_key(struct pki_csr *csr, struct pki_der_doc *doc, struct pki_bytes whole)
+{
+    if (!pki_spki_read(doc, whole, &csr->key))
+        return false;
+    csr->spki = pki_spki_canonical(&csr->key, &csr->spki_storage);
     return true;
 }
 
@@ -146,6 +173,7 @@ static bool read_info(struct pki_csr *csr, struct pki_der *in)
 {
     struct pki_der_item info, subject, spki;
     struct pki_der body, attributes;
+    size_t elements = PKI_CSR_ELEMENTS_MAX;
     if (!pki_der_item(in, PKI_DER_SEQUENCE, "the request info", &info))
         return false;
     csr->info = info.whole;
@@ -161,49 +189,52 @@ static bool read_info(struct pki_csr *csr, struct pki_der *in)
         !pki_der_item(&body, PKI_DER_SEQUENCE, "the public key", &spki))
         return false;
     csr->subject = subject.whole;
-    csr->spki = spki.whole;
     csr->attributes = (struct pki_bytes){ body.at, 0 };
     if (body.left) {
         /* "attributes [0]" is not optional by the letter; requests without it exist. */
         if (!pki_der_read(&body, PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED, "the attributes", &attributes) ||
-            !pki_der_end(&body, "the request info") || !read_attributes(csr, attributes))
+            !pki_der_end(&body, "the request info") || !pki_csr_read_attributes(csr, attributes, &elements))
             return false;
     }
-    if (!pki_spki_read(body.doc, csr->spki, &csr->key))
-        return false;
-    csr->spki = pki_spki_canonical(&csr->key, &csr->spki_storage);
-    return true;
+    return pki_csr_read_key(csr, body.doc, spki.whole);
 }
 
-static bool read_request(struct pki_csr *csr, struct pki_der_doc *doc)
+bool pki_csr_read_proof(struct pki_csr *csr, struct pki_der *body)
 {
-    struct pki_der in, body, algorithm_body;
+    struct pki_der algorithm_body;
     struct pki_der_item algorithm;
     struct pki_bytes oid;
     unsigned unused;
     size_t elements = 64;
-    pki_der_open(&in, doc, csr->der.data, csr->der.len);
-    if (!pki_der_read(&in, PKI_DER_SEQUENCE, "the request", &body) || !pki_der_end(&in, "the request") ||
-        !read_info(csr, &body) ||
-        !pki_der_item(&body, PKI_DER_SEQUENCE, "the signature algorithm", &algorithm))
+    if (!pki_der_item(body, PKI_DER_SEQUENCE, "the signature algorithm", &algorithm))
         return false;
-    pki_der_enter(&body, &algorithm, &algorithm_body);
+    pki_der_enter(body, &algorithm, &algorithm_body);
     csr->algorithm = algorithm.whole;
     if (!pki_der_check(algorithm_body, "the signature algorithm", DEPTH_MAX, &elements) ||
         !pki_der_oid(&algorithm_body, "the signature algorithm", &oid))
         return false;
-    struct pki_der at = body;
-    if (!pki_der_bits(&body, "the signature", &csr->signature, &unused) ||
-        !pki_der_end(&body, "the signature"))
+    csr->is_unsigned = pki_oid_is(oid, PKI_OID_NO_SIGNATURE);
+    struct pki_der at = *body;
+    if (!pki_der_bits(body, "the signature", &csr->signature, &unused) || !pki_der_end(body, "the signature"))
         return false;
     return unused == 0 || pki_der_fail(&at, "the signature is not a number of whole bytes");
 }
 
+static bool read_request(struct pki_csr *csr, struct pki_der_doc *doc)
+{
+    struct pki_der in, body;
+    pki_der_open(&in, doc, csr->der.data, csr->der.len);
+    if (!pki_der_read(&in, PKI_DER_SEQUENCE, "the request", &body) || !pki_der_end(&in, "the request"))
+        return false;
+    if (pki_crmf_is(body))
+        return pki_crmf_read(csr, body);
+    return read_info(csr, &body) && pki_csr_read_proof(csr, &body);
+}
+
 static enum lest_status need_verifier(struct pki_csr *csr, struct lest_error *err)
 {
-    struct pki_der_doc doc = {
-        .noun = "CSR", .malformed = LEST_E_CSR_MALFORMED, .err = err, .start = csr->der.data
-    };
+    const uint8_t *start = csr->form == PKI_CSR_CRMF ? csr->key.whole.data : csr->der.data;
+    struct pki_der_doc doc = { .noun = "CSR", .malformed = LEST_E_CSR_MALFORMED, .err = err, .start = start };
     if (!csr->verifier)
         csr->verifier = pki_verifier_new(&doc, &csr->key);
     return doc.status;
@@ -229,6 +260,7 @@ static struct pki_csr *new_csr(void)
     if (csr) {
         lest_buf_init(&csr->storage, PKI_CSR_MAX);
         lest_buf_init(&csr->spki_storage, PKI_PUBLIC_MAX);
+        lest_buf_init(&csr->key_storage, PKI_CSR_MAX);
     }
     return csr;
 }
@@ -302,6 +334,9 @@ static enum lest_status check_key(const struct pki_csr *csr, bool allow_weak, st
 enum lest_status pki_csr_verify(struct pki_csr *csr, bool allow_weak, struct lest_error *err)
 {
     char name[PKI_OID_TEXT_MAX];
+    if (csr->is_unsigned)
+        return lest_error_set(err, LEST_E_CSR_UNPROVEN,
+                              "CSR: no signature proves that the sender has the private key");
     int digest_bits = allow_weak ? 0 : pki_signature_digest_bits(csr->algorithm);
     enum lest_status status = need_verifier(csr, err);
     if (status == LEST_OK)

@@ -1,7 +1,7 @@
 /* Building requests (RFC 2986 4, RFC 6402 2.8). */
 #include "pki/asn1/name.h"
 #include "pki/key/signature.h"
-#include "pki/x509/csr.h"
+#include "pki/x509/crmf.h"
 
 static bool has_no_subject(const struct pki_csr_plan *plan)
 {
@@ -27,6 +27,21 @@ void pki_csr_put_extensions(const struct pki_csr_plan *plan, struct lest_buf *ou
     lest_buf_append(out, plan->extensions.data, plan->extensions.len);
 }
 
+void pki_csr_put_others(const struct pki_csr_plan *plan, struct lest_buf *out)
+{
+    for (enum pki_challenge_kind kind = 0; kind < PKI_CHALLENGE_COUNT; kind++)
+        pki_challenge_put(kind, plan->challenges[kind], out);
+    if (plan->change.subject.data || plan->change.san.data) {
+        struct pki_attr_mark attribute = pki_attr_put_open(out, PKI_OID_CHANGE_SUBJECT_NAME);
+        size_t change = pki_der_put_open(out, PKI_DER_SEQUENCE);
+        lest_buf_append(out, plan->change.subject.data, plan->change.subject.len);
+        lest_buf_append(out, plan->change.san.data, plan->change.san.len);
+        pki_der_put_close(out, change);
+        pki_attr_put_close(out, attribute);
+    }
+    lest_buf_append(out, plan->attributes.data, plan->attributes.len);
+}
+
 static void put_attributes(const struct pki_csr_plan *plan, struct lest_buf *out)
 {
     struct pki_attr_mark attribute;
@@ -38,17 +53,7 @@ static void put_attributes(const struct pki_csr_plan *plan, struct lest_buf *out
         pki_der_put_close(out, extensions);
         pki_attr_put_close(out, attribute);
     }
-    for (enum pki_challenge_kind kind = 0; kind < PKI_CHALLENGE_COUNT; kind++)
-        pki_challenge_put(kind, plan->challenges[kind], out);
-    if (plan->change.subject.data || plan->change.san.data) {
-        attribute = pki_attr_put_open(out, PKI_OID_CHANGE_SUBJECT_NAME);
-        size_t change = pki_der_put_open(out, PKI_DER_SEQUENCE);
-        lest_buf_append(out, plan->change.subject.data, plan->change.subject.len);
-        lest_buf_append(out, plan->change.san.data, plan->change.san.len);
-        pki_der_put_close(out, change);
-        pki_attr_put_close(out, attribute);
-    }
-    lest_buf_append(out, plan->attributes.data, plan->attributes.len);
+    pki_csr_put_others(plan, out);
     pki_der_put_sort(out, all);
     pki_der_put_close(out, all);
 }
@@ -112,7 +117,9 @@ enum lest_status pki_csr_build(const struct pki_csr_plan *plan, struct pki_csr *
     *out = NULL;
     lest_buf_init(&der, PKI_CSR_MAX);
     enum lest_status status =
-        pki_csr_build_raw(plan, &(struct pki_csr_raw){ .info = { NULL, 0 } }, &der, err);
+        plan->form == PKI_CSR_CRMF
+            ? pki_crmf_build(plan, &der, err)
+            : pki_csr_build_raw(plan, &(struct pki_csr_raw){ .info = { NULL, 0 } }, &der, err);
     if (status == LEST_OK)
         status = pki_csr_parse(der.data, der.len, PKI_CSR_KEY_NOW, out, err);
     lest_buf_wipe(&der);

@@ -169,10 +169,17 @@ local function identity_controls(identity, requests)
 end
 
 -- The CSR of one of `requests`: a finished one, or one that is planned.
-local function csr_of(self, what, signer, wishes, key_id)
-  if type(what) == "userdata" then return what end
+local function csr_of(self, what, index, signer, wishes)
+  if type(what) == "userdata" then
+    if what.form == "crmf" and what.request_id ~= index then
+      return fail("usage", ("request %d is CRMF with the id %d: it must have the id %d"):format(
+        index, what.request_id, index))
+    end
+    return what
+  end
   local plan = {}
   for name, value in pairs(what) do plan[name] = value end
+  if plan.form == "crmf" then plan.id = index end
   plan.key = plan.key or self.key
   if signer.cert and not plan.subject and not plan.san then
     plan.subject_der, plan.san_der = signer.cert.subject_der, signer.cert.san_der
@@ -182,7 +189,7 @@ local function csr_of(self, what, signer, wishes, key_id)
     plan, err = plan_module.apply(plan, wishes, self.notify, plan.subject_der ~= nil)
     if not plan then return nil, err end
   end
-  if key_id then add_key_id(plan, key_id) end
+  if index == 1 and signer.key_id then add_key_id(plan, signer.key_id) end
   if signer.identity then add_link(plan, signer.identity) end
   return plan_module.build(plan, wishes)
 end
@@ -221,7 +228,8 @@ local function round(signer, todo, controls, transaction)
       all[#all + 1] = { name = "queryPending", value = each.token }
       each.body = CONTROLS_FROM + #all
     else
-      requests[#requests + 1] = { id = each.index, csr = each.csr:der() }
+      local field = each.csr.form == "crmf" and "crmf" or "csr"
+      requests[#requests + 1] = { id = each.index, [field] = each.csr:der() }
       each.body = each.index
     end
   end
@@ -267,7 +275,7 @@ local function prepare(self, options)
       if not wishes then return nil, err end
     end
     local csr
-    csr, err = csr_of(self, what, signer, wishes, i == 1 and signer.key_id or nil)
+    csr, err = csr_of(self, what, i, signer, wishes)
     if not csr then return nil, err end
     todo[i] = { index = i, csr = csr }
   end

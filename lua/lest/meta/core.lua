@@ -1108,8 +1108,11 @@ function envelope.identifier(bytes) end
 ---@return lest.error? err
 function envelope.read_identifier(der) end
 
---- A PKCS#10 request (RFC 2986), parsed strictly but for its `flaws`, immutable; equal when the bytes are.
+--- A PKCS#10 request (RFC 2986) or a CRMF one (RFC 4211), parsed strictly but for its `flaws`, immutable; equal
+--- when the bytes are.
 ---@class lest.csr
+---@field form "pkcs10"|"crmf" the second comes in a message of CMC alone (RFC 5272 3.2.1.2)
+---@field request_id integer? of CRMF: its certReqId, which is the id of its body part
 ---@field subject lest.name the name that it asks for
 ---@field subject_der string the same as DER
 ---@field san string[] the alternative names that it asks for, "DNS:host"; {} if there are none
@@ -1121,14 +1124,14 @@ function envelope.read_identifier(der) end
 ---@field key_usage string[] requested ("digitalSignature", ...), {} if the extension is absent
 ---@field eku string[] requested purposes ("clientAuth" or dotted), {} if absent
 ---@field extensions { oid: string, name: string?, critical: boolean, value: string }[] requested; value is DER
----@field attributes { oid: string, name: string?, values: string[] }[] each value is DER
+---@field attributes { oid: string, name: string?, values: string[] }[] each value is DER; of CRMF its controls
 ---@field challenge_password string? UTF-8 (RFC 2985 5.4.1)
 ---@field otp_challenge string? UTF-8 (RFC 7894 3.1)
 ---@field revocation_challenge string? UTF-8 (RFC 7894 3.2)
 ---@field identity_linking string? UTF-8: the channel binding (RFC 7894 3.3)
 ---@field change { subject: lest.name, san: string[] }? names asked for in place of the certificate's
 ---(ChangeSubjectName, RFC 6402 2.8)
----@field signature_algorithm string OpenSSL's name ("ecdsa-with-SHA256")
+---@field signature_algorithm string? OpenSSL's name ("ecdsa-with-SHA256"); nil where nothing is signed
 ---@field version integer 0, or what it says instead
 ---@field flaws string[] as those of a certificate
 local csr = {}
@@ -1137,7 +1140,7 @@ local csr = {}
 --- (RSA under 2048, MD5, SHA-1) are refused unless allowed.
 ---@param options? { allow_weak?: boolean }
 ---@return true?
----@return lest.error? err codes csr_signature, csr_weak
+---@return lest.error? err codes csr_signature, csr_unproven (nothing is signed), csr_weak
 function csr:verify(options) end
 
 --- The bytes as they were parsed.
@@ -1168,6 +1171,8 @@ local core_csr = {}
 function core_csr.parse(bytes, options) end
 
 ---@class lest.csr_plan
+---@field form? "pkcs10"|"crmf" the default is PKCS#10
+---@field id? integer of CRMF: its certReqId, 1 by default
 ---@field key lest.key whose public half it is for, and which signs it
 ---@field subject? lest.name_like or subject_der; neither is the empty name
 ---@field subject_der? string the same as DER
@@ -1554,7 +1559,7 @@ function pkcs7.describe(bytes) end
 ---@class lest.cmc.request
 ---@field id integer of the body part
 ---@field form string? "tcr" (PKCS#10), "crm" (CRMF), "orm" (others)
----@field der string? the PKCS#10 request; of "crm" the contents of the CertReqMsg
+---@field der string? the request, as core.csr.parse takes it; of "orm" its value
 ---@field oid string? of "orm"
 
 ---@class lest.cmc
@@ -1596,10 +1601,10 @@ function core_cmc.parse(bytes) end
 ---@class lest.cmc.plan
 ---@field kind "request"|"response"
 ---@field controls? lest.cmc.control[] by name with a value, or by oid with values
----@field requests? { id: integer, csr: string }[] DER
+---@field requests? { id: integer, csr: string?, crmf: string? }[] DER of PKCS#10 or of CRMF
 
 --- The sequence of requests as a message will have it, over which an identity proof is.
----@param requests { id: integer, csr: string }[] DER
+---@param requests { id: integer, csr: string?, crmf: string? }[] DER
 ---@return string? der
 ---@return lest.error? err codes csr_malformed, too_large
 function core_cmc.request_sequence(requests) end

@@ -45,6 +45,15 @@ local function check_key(profile, request)
   return profiles.check_key(profile, request.csr.key_type)
 end
 
+local FAILURES <const> = { csr_signature = "popFailed", csr_unproven = "popRequired" }
+
+--- What RFC 5272 6.1.4 calls it that a CSR does not prove possession.
+---@param err lest.error of csr:verify()
+---@return string
+function M.failure_of(err)
+  return FAILURES[err.code] or "badAlg"
+end
+
 --- Proof of possession (RFC 7030 4.2.1), and a key and usages that some profile of the label takes.
 local function check_csr(authority, request)
   local csr, names = request.csr, request.label.profiles
@@ -62,8 +71,7 @@ local function check_csr(authority, request)
   local verified, err = csr:verify()
   if not verified then
     refusal.raise_memory(err)
-    refusal.raise(400, err.message,
-      { failure = err.code == "csr_signature" and "popFailed" or "badAlg" })
+    refusal.raise(400, err.message, { failure = M.failure_of(err) })
   end
 end
 

@@ -41,6 +41,10 @@ local function asked_by(csr)
       table.insert(parts, attribute.oid .. "\0" .. table.concat(attribute.values))
     end
   end
+  -- In PKCS#10 they are an attribute.
+  for _, extension in ipairs(csr.form == "crmf" and csr.extensions or {}) do
+    table.insert(parts, ("%s\0%s\0%s"):format(extension.oid, extension.critical, extension.value))
+  end
   table.sort(parts)
   return string.pack(("s4"):rep(#parts), table.unpack(parts))
 end

@@ -83,6 +83,9 @@ end
 function Request:read_csr()
   local csr, err = core.csr.parse(self.begin.csr, { key_later = self.operation.makes_key })
   if not csr then refusal.raise_for(400, err) end
+  if csr.form ~= "pkcs10" and not self.cmc then
+    refusal.raise(400, "the request is CRMF, which only a message of CMC may have (fullcmc)")
+  end
   self.csr, self.key_hash = csr, csr.key_hash
 end
 

@@ -36,6 +36,8 @@ function M.parser()
   parser:option "--challenge-file":argname "FILE"
     :description "The secret, which is not sent: the first line of a file (- is standard input)."
   parser:option "--key-out":argname "FILE":description "Where the new key goes, mode 0600."
+  parser:flag "--crmf":description("Write the request that is made in the form of CRMF (RFC 4211), "
+    .. "for a server that takes no PKCS#10.")
   parser:flag "--no-csrattrs":description "Do not ask what the server wants in a request."
   est_options.add_result(parser)
   return parser
@@ -51,6 +53,8 @@ local function check(options)
     support.usage "--new-key and --key-out go together"
   elseif not (options.new_key or options.csr_key or options.message or #options.request > 0) then
     support.usage "say what for: --new-key KIND --key-out FILE, --csr-key, --request or --message"
+  elseif options.crmf and not (options.new_key or options.csr_key) then
+    support.usage "--crmf is for a request that is made here (--new-key, --csr-key)"
   elseif not has_names and not options.cert and (options.new_key or options.csr_key) then
     support.usage "say for which name: --subject CN=..., or --san, or --cert to renew"
   end
@@ -80,7 +84,7 @@ local function requests_of(options)
     key, err = est_options.new_key(NAME, options, options.key_out)
   end
   if not key then return nil, err end
-  return { { key = key, subject = options.subject,
+  return { { key = key, subject = options.subject, form = options.crmf and "crmf" or nil,
     san = #options.san > 0 and options.san or nil } }
 end
 

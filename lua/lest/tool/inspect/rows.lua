@@ -170,6 +170,7 @@ function M.csr(csr)
       { subject = tostring(change.subject), san = change.san }, { name_text(change.subject),
         #change.san > 0 and table.concat(change.san, ", ") or "no alternative names" })
   end
+  add(list, "form", "Form", csr.form == "crmf" and "crmf" or nil, "CRMF, of a message of CMC")
   public_key(list, csr.public_key)
   add(list, "signature_algorithm", "Signed with", csr.signature_algorithm)
   local verifies, text = self_signature(csr)
@@ -338,7 +339,7 @@ function M.cmc(message, _, now)
     text = #lines > 0 and lines or "none" }
   local requests, certs = {}, {}
   for i, request in ipairs(message.requests) do
-    local csr = request.form == "tcr" and core.csr.parse(request.der, { key_later = true })
+    local csr = request.form ~= "orm" and core.csr.parse(request.der, { key_later = true })
     requests[i] = csr and M.csr(csr, nil, now)
       or { kind = "request", title = "", { key = "form", label = "Form", value = request.form,
         text = request.form } }

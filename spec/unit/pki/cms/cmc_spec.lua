@@ -283,9 +283,10 @@ describe("cmc", function()
   it("reads requests of other forms as far as their ids", function()
     local empty = der.seq()
     local crmf = der.tlv(0xa1, der.seq(der.int(7), der.seq()))
+    local crm = der.seq(der.seq(der.int(7), der.seq()))
     local other = der.tlv(0xa2, der.int(8), der.oid "1.2.3", der.utf8 "x")
     local message = assert(cmc.parse(unsigned(der.seq(empty, der.seq(crmf, other), empty, empty))))
-    assert.same({ { id = 7, form = "crm", der = der.seq(der.int(7), der.seq()) },
+    assert.same({ { id = 7, form = "crm", der = crm },
       { id = 8, form = "orm", oid = "1.2.3", der = der.utf8 "x" } }, message.requests)
     fails(unsigned(der.seq(empty, der.seq(der.tlv(0xa3, der.int(1))), empty, empty)),
       "of no kind that there is")

@@ -1,6 +1,7 @@
 --- The PKIData of a Full PKI Request (RFC 5272 3.2): read, its signature checked, its controls
 --- sorted. Nothing of it is believed but what the signature covers and a key of a known
 --- certificate, or of a CSR in it, has made.
+local admission = require "lest.server.authority.admission"
 local cmc = require "lest.base.cmc"
 local core = require "lest.core"
 local message_module = require "lest.server.wire.message"
@@ -22,7 +23,7 @@ local MANY <const> = { queryPending = true, revokeRequest = true, getCert = true
 ---@field certs? lest.cert[] the signer's, and what came along; nil: the key of a request signed
 ---@field identity? { name: string, over: string, witness: string } the proof of a shared secret
 ---@field ids integer[] the body parts of the requests
----@field csrs table<integer, lest.csr> the PKCS#10 requests, by their body parts
+---@field csrs table<integer, lest.csr> the requests, by their body parts
 
 local function bad(reason, bodies)
   refusal.raise(400, reason, { failure = "badRequest", bodies = bodies })
@@ -36,14 +37,17 @@ end
 local function read_requests(message)
   local csrs, ids = {}, {}
   for _, request in ipairs(message.requests) do
-    if request.form ~= "tcr" then
-      refusal.raise(400, "requests are taken in the form of PKCS#10 alone",
+    if request.form == "orm" then
+      refusal.raise(400, "requests are taken in the forms of PKCS#10 and CRMF alone",
         { status_word = "noSupport", bodies = { request.id } })
     end
     local csr, err = core.csr.parse(request.der)
     if not csr then
       refusal.raise_memory(err)
       bad(err.message, { request.id })
+    end
+    if (csr.form == "crmf") ~= (request.form == "crm") then
+      bad("the request has another form than its place in the message says", { request.id })
     end
     csrs[request.id] = csr
     ids[#ids + 1] = request.id
@@ -179,7 +183,7 @@ function M.check_possession(checked)
     local good, err = checked.csrs[id]:verify()
     if not good then
       refusal.raise_memory(err)
-      refusal.raise(400, err.message, { failure = "popFailed", bodies = ids })
+      refusal.raise(400, err.message, { failure = admission.failure_of(err), bodies = ids })
     end
   end
 end
