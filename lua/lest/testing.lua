@@ -18,9 +18,10 @@
 --- There are `assert.approves`, `assert.rejects`, `assert.holds` and `assert.unavailable`. Each
 --- takes a policy, a request, and what else is expected: a text that the reason has in it, as it is
 --- or as a pattern, or a table with any of `subject`, `san` (in any order), `profile`, `lifetime`,
---- `renewal`, `reason`, `detail`, `rule`, `retry_after`, `needed`. An approval passes through a
---- profile, as the authority would have it: what that does not allow is no approval. A failure
---- shows expected and actual, the request, and each rule that was asked, with its file and line.
+--- `key` (of serverkeygen), `renewal`, `reason`, `detail`, `rule`, `retry_after`, `needed`. An
+--- approval passes through a profile, as the authority would have it: what that does not allow is
+--- no approval. A failure shows expected and actual, the request, and each rule that was asked,
+--- with its file and line.
 ---
 --- Nothing of the world is seen: request.time is `now`, 2026-01-01 12:00 UTC unless told, and what
 --- a policy asks outside is answered by the spec. A question without an answer fails the test,

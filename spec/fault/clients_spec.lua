@@ -49,7 +49,8 @@ describe("lest serve", function()
     for _, c in ipairs(idle) do assert.same({ "", "timeout" }, { c:read { timeout = 0 } }) end
   end)
 
-  it("ends who sends one byte a second, wherever, and serves the others meanwhile", function()
+  it("7030-6-n ends who sends one byte a second, wherever, and serves the others meanwhile",
+    function()
     local basic = "Authorization: "
       .. serve.basic("slow", server:credential("slow", { "--reusable" }))
     local post = http("POST", "/simpleenroll", { basic, CSR_TYPE }, BODY)

@@ -61,7 +61,7 @@ describe("a challengePassword", function()
     assert.matches("used up", reason)
   end)
 
-  it("is refused where it is wrong, another's, of another kind or not there", function()
+  it("7894-4-i is refused where it is wrong, another's, of another kind or not there", function()
     local secret = made("device002", "--reusable")
     made("device003", "--reusable")
     local basic = server:credential("device004", { "--kind", "basic" })

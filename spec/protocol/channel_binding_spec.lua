@@ -93,8 +93,8 @@ describe("the channel binding", function()
   end
 
   for _, version in ipairs { "1.2", "1.3" } do
-    it(("7030-3.3-e 7030-3.5-c 7030-3.5-f 9266-2-a 5929-3.1-c is taken where it is right, on %s")
-      :format(version), function()
+    it(("7030-3.3-e 7030-3.5-c 7030-3.5-f 7030-3.5-h 9266-2-a 5929-3.1-c is taken where it is "
+      .. "right, on %s"):format(version), function()
       for _, field in ipairs { "challenge_password", "identity_linking" } do
         for _, label in ipairs { "/required", "/verified" } do
           local c <close> = connect(version)

@@ -96,7 +96,7 @@ describe("the log", function()
     assert.equal("the answer is not ready in time", line.reason)
   end)
 
-  it("has the principal and the verdict of the ledger", function()
+  it("7030-6-p has the principal and the verdict of the ledger", function()
     for name, verdict in pairs { reject = "reject", pending = "pending", device = "approve" } do
       local line = line_of(enroll(name))
       assert.equal(verdict, line.verdict)

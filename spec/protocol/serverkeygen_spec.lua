@@ -83,8 +83,8 @@ describe("serverkeygen", function()
       :format(name)))
   end
 
-  it("7030-4.4.2-a 7030-4.4.2-b 7030-3.2.4-d 7030-4.4.2-l gives a key in the clear and its "
-    .. "certificate", function()
+  it("7030-4.4.2-a 7030-4.4.2-b 7030-3.2.4-d 7030-4.4.2-l 2046-5.1-b S22 S23 gives a key in the "
+    .. "clear and its certificate", function()
     local status, body, headers = ask "device001"
     assert.equal(200, status, body)
     assert.matches("^multipart/mixed; boundary=[%w-]+$", headers["content-type"])
@@ -117,8 +117,8 @@ describe("serverkeygen", function()
     assert.is_truthy(body:find("\r\n" .. core.base64.encode(der) .. "\r\n", 1, true))
   end)
 
-  it("7030-4.4.1-c takes the CSR's key for no more than a wish, and its signature for nothing",
-    function()
+  it("7030-4.4.1-c 7030-4.4.1-g takes the CSR's key for no more than a wish, and its signature "
+    .. "for nothing", function()
     local other = assert(core.key.generate "ec:P-256")
     local made = {}
     for i, case in ipairs {
@@ -167,7 +167,7 @@ describe("serverkeygen", function()
       "SELECT detail FROM requests ORDER BY seq DESC LIMIT 1"))
   end)
 
-  it("7030-6-f 7030-4.4-a is not there unless a profile and a hook say so", function()
+  it("7030-3.2.2-f 7030-6-f 7030-4.4-a is not there unless a profile and a hook say so", function()
     local status, body = ask("nobody", { label = "" })
     assert.equal(404, status)
     assert.matches("'serverkeygen' is not offered", body)
@@ -176,8 +176,8 @@ describe("serverkeygen", function()
     assert.equal("this operation is not offered here\n", body)
   end)
 
-  it("7030-4.4-c 7030-4.4.2-m 7030-4.4.2-n 8951-5.2-a refuses as for an enrollment, in words",
-    function()
+  it("7030-4.4.1-b S24 7030-4.4-c 7030-4.4.2-m 7030-4.4.2-n 8951-5.2-a refuses as for an "
+    .. "enrollment, in words", function()
     local csr = request "refused"
     local status = server:post("/keys/serverkeygen", csr)
     assert.equal(401, status)
@@ -197,7 +197,7 @@ describe("serverkeygen", function()
     assert.equal(0, issued_to "refused")
   end)
 
-  it("holds a request for operators, and makes the key when they approve", function()
+  it("S24 holds a request for operators, and makes the key when they approve", function()
     local secret = server:credential "waits"
     local csr = request "waits"
     local status, _, headers = ask("waits", { secret = secret, csr = csr })

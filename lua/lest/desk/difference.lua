@@ -28,11 +28,12 @@ local OWN_NAME_MIN <const> = 4
 ---@field profile? string likewise
 ---@field ca? string likewise
 ---@field lifetime? integer likewise, in seconds
+---@field key? string likewise, the kind of a key that is made
 
 -- What an approval is compared by; what one side does not know says nothing.
-local TERMS <const> = { "subject", "san", "profile", "ca", "lifetime" }
+local TERMS <const> = { "subject", "san", "profile", "ca", "lifetime", "key" }
 local WORD_OF <const> = { subject = "names", san = "names", profile = "profile",
-  ca = "CA", lifetime = "lifetime" }
+  ca = "CA", lifetime = "lifetime", key = "kind of key" }
 
 --- What is another one about two decisions, in words; nil where nothing is.
 ---@param before lest.desk.position
@@ -58,7 +59,8 @@ function M.position(outcome, rule)
   return { verdict = outcome.verdict, rule = rule,
     reason = outcome.problem or outcome.reason or outcome.detail,
     subject = outcome.subject and tostring(outcome.subject), san = san and table.concat(san, ","),
-    profile = outcome.profile, ca = outcome.ca, lifetime = outcome.lifetime }
+    profile = outcome.profile, ca = outcome.ca, lifetime = outcome.lifetime,
+    key = outcome.key }
 end
 
 ---@class lest.desk.tally
@@ -94,7 +96,8 @@ end
 local function shown(position)
   return { verdict = position.verdict, rule = short(position.rule, RULE_MAX),
     reason = short(position.reason, REASON_MAX), subject = short(position.subject, NAME_MAX),
-    san = short(position.san, NAME_MAX), profile = position.profile, lifetime = position.lifetime }
+    san = short(position.san, NAME_MAX), profile = position.profile, lifetime = position.lifetime,
+    key = position.key }
 end
 
 -- The group of a difference. Where a policy says something else to each, they share one.

@@ -56,6 +56,7 @@ local FIELDS <const> = {
     return actual == duration.parse(expected)
   end, function(each) return each.outcome.lifetime or each.verdict.lifetime end },
   profile = { plain, rawequal, function(each) return each.verdict.profile end },
+  key = { plain, rawequal, function(each) return each.outcome.key or each.verdict.key end },
   renewal = { plain, function(actual, expected) return (actual or false) == expected end,
     function(each) return each.verdict.renewal end },
   reason = { plain, has, function(each) return each.outcome.reason or each.verdict.reason end },
@@ -66,8 +67,8 @@ local FIELDS <const> = {
   end, function(each) return each.verdict.retry_after end },
   needed = { plain, rawequal, function(each) return each.verdict.needed end },
 }
-local ORDER <const> = { "subject", "san", "renewal", "profile", "lifetime", "reason", "detail",
-  "rule", "retry_after", "needed" }
+local ORDER <const> = { "subject", "san", "renewal", "profile", "lifetime", "key", "reason",
+  "detail", "rule", "retry_after", "needed" }
 
 --- What is not as expected, a line each.
 local function differences(decision, expected)

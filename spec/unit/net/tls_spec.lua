@@ -85,7 +85,7 @@ describe("TLS of the server", function()
     return out .. err
   end
 
-  it("8446-4.1-a speaks TLS 1.3 and 1.2", function()
+  it("8446-4.1-a 7627-1-a speaks TLS 1.3 and 1.2", function()
     server = https.start(folder)
     assert.matches("New, TLSv1.3, ", handshake "")
     assert.matches("New, TLSv1.2, Cipher is ECDHE%-ECDSA%-", handshake "-tls1_2")

@@ -122,7 +122,7 @@ local function stated_of(stated)
     words[#words + 1] = tostring(name)
   end
   if stated.renewal then words[#words + 1] = "the names of the certificate being renewed" end
-  for _, name in ipairs { "profile", "ca", "lifetime", "retry_after" } do
+  for _, name in ipairs { "profile", "key", "ca", "lifetime", "retry_after" } do
     if stated[name] then words[#words + 1] = ("%s %s"):format(name, stated[name]) end
   end
   return words[1] and ": " .. table.concat(words, ", ") or ""

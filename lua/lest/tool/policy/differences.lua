@@ -22,6 +22,7 @@ end
 local ABOUT <const> = {
   ["other names"] = names_of,
   ["other profile"] = function(position) return position.profile end,
+  ["other kind of key"] = function(position) return position.key end,
   ["other lifetime"] = function(position)
     return require "lest.duration".format(position.lifetime)
   end,

@@ -168,8 +168,8 @@ local ASSERTIONS <const> = { approve = "approves", reject = "rejects", pending =
 
 local function expected_code(stated)
   local expected = { renewal = stated.renewal or nil, san = stated.san, profile = stated.profile,
-    lifetime = stated.lifetime, retry_after = stated.retry_after, needed = stated.needed,
-    reason = stated.reason }
+    lifetime = stated.lifetime, key = stated.key, retry_after = stated.retry_after,
+    needed = stated.needed, reason = stated.reason }
   for i, pair in ipairs(stated.subject or {}) do
     expected.subject = expected.subject or {}
     expected.subject[i] = { pair[1], pair[2], plus = pair.plus, der = pair.der }

@@ -102,9 +102,10 @@ local function granted(outcome)
     return ("  the profile %s: %s: %s\n"):format(stops.safe(outcome.profile or "?"),
       stops.safe(outcome.verdict), stops.safe(outcome.problem))
   end
-  return ("  %s; profile %s%s\n"):format(stops.safe(names_of(outcome)),
+  return ("  %s; profile %s%s%s\n"):format(stops.safe(names_of(outcome)),
     stops.safe(outcome.profile or "?"),
-    outcome.lifetime and ", " .. duration.format(outcome.lifetime) or "")
+    outcome.lifetime and ", " .. duration.format(outcome.lifetime) or "",
+    outcome.key and ", a key of type " .. stops.safe(outcome.key) or "")
 end
 
 local function verdict_text(verdict, rule, outcome)
@@ -134,7 +135,7 @@ end
 ---@field reason? string
 ---@field detail? string
 ---@field outcome? table what the client would get, once the profile has seen it: verdict, reason,
---- subject, san, profile, lifetime, problem
+--- subject, san, profile, lifetime, key, problem
 ---@field steps lest.trace.step[] what each rule and test said: kind, name, outcome, saw, depth, us
 ---@field outside lest.trace.call[] as `outside`
 local Decision <const> = { __name = "lest.repl.decision" }

@@ -300,7 +300,8 @@ describe("csr", function()
     assert.equal(14, count)
   end)
 
-  it("reads challengePassword in every string type, once and with one value", function()
+  it("2985-5.4.1-c reads challengePassword in every string type, once and with one value",
+    function()
     for _, value in ipairs { der.utf8 "ü", "\x14\1\xfc", "\x1e\2\0\xfc", "\x1c\4\0\0\0\xfc" } do
       assert.equal("ü", assert(csr.parse(with_attributes(attribute(CHALLENGE_PASSWORD, value))))
         .challenge_password)
@@ -342,7 +343,8 @@ describe("csr", function()
     { "revocationChallenge", "revocation_challenge", 57 },
     { "estIdentityLinking", "identity_linking", 58 } }
 
-  it("7894-3-c 7894-3-e reads the attributes of RFC 7894, each once, with one text", function()
+  it("7894-3-c 7894-3-d 7894-3-e reads the attributes of RFC 7894, each once, with one text",
+    function()
     for _, case in ipairs(ALTERNATIVES) do
       local name, field, last = table.unpack(case)
       local oid = "1.2.840.113549.1.9.16.2." .. last
