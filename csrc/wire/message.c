@@ -375,6 +375,22 @@ static const struct wire_field outcome_fields[] = {
     END,
 };
 
+/* Where an issuer of tokens has its keys: by the place in the configuration's list of addresses. */
+#define SOURCE INTEGER(1, 10000)
+
+static const struct wire_field renew_fields[] = {
+    REQUIRED("source", SOURCE),
+    END,
+};
+
+static const struct wire_field keys_fields[] = {
+    REQUIRED("source", SOURCE),
+    OPTIONAL("set", BYTES(1, WIRE_JWKS_MAX)),
+    OPTIONAL("age_s", INTEGER(0, 31536000)), /* since they were fetched */
+    OPTIONAL("problem", REASON),
+    END,
+};
+
 static const char *const handshake_kinds[] = { "psk", NULL };
 
 static const struct wire_field seek_fields[] = {
@@ -414,6 +430,8 @@ const struct wire_message wire_messages[] = {
     { "seek", RECORD(seek_fields) },
     { "found", RECORD(found_fields) },
     { "proven", RECORD(proven_fields) },
+    { "renew", RECORD(renew_fields) },
+    { "keys", RECORD(keys_fields) },
 };
 /* clang-format on */
 const size_t wire_message_count = sizeof wire_messages / sizeof *wire_messages;

@@ -25,6 +25,7 @@ enum {
     WIRE_SECRET_MAX = 1024,
     WIRE_PRIVATE_KEY_MAX = 32768, /* of a private key, also in an envelope */
     WIRE_TOKEN_MAX = 8192,
+    WIRE_JWKS_MAX = 131072,  /* a JWK Set, as it was fetched */
     WIRE_IDENTITY_MAX = 255, /* bytes of a name in a handshake */
     WIRE_GRANT_MAX = 512,
     WIRE_CERTIFICATE_MAX = 32768,
@@ -52,6 +53,8 @@ struct wire_message {
  *  answer   authority to worker
  *  order    authority to backend: what a CA elsewhere is asked
  *  outcome  backend to authority: what came of an `order`, by its number; its `hello` comes first of all
+ *  renew    authority to backend: a key is missing that an issuer of tokens may have by now
+ *  keys     backend to authority: those that an issuer of tokens has at its address, or why there are none
  *  told     authority to worker: the answer to `ask` of the same number
  *  found    authority to worker: the answer to `seek` of the same number
  *  event    authority to worker: what happened, for a hook

@@ -1,6 +1,8 @@
 -- A server that certifies the pods of a cluster by policies/kubernetes.lua, in the folder that
 -- `lest ca init` made (where root is to start it, with the `user`, `authority_user` and `ledger`
--- from there); its jwks.json is fetched by the script beside this file.
+-- from there); its jwks.json is fetched by the script beside this file. Or the server fetches it:
+--   jwks = "https://10.0.0.1:6443/openid/v1/jwks", jwks_trust = "cluster.pem",
+--   jwks_token_file = "/var/run/secrets/kubernetes.io/serviceaccount/token",
 return {
   listen = { "[::]:8443" },
   tls = { cert = "server.pem", key = "server.key" },

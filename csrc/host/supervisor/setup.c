@@ -108,15 +108,16 @@ enum lest_status host_setup_start_config(const struct host_setup *setup, int *ou
     return status;
 }
 
-/* What asks CAs elsewhere has credentials for them, and runs what a configuration names: it is neither
- * a worker nor the authority. */
+/* What asks CAs and issuers elsewhere has credentials for them, and runs what a configuration names: it is
+ * neither a worker nor the authority. */
 static enum lest_status find_backend_user(const struct host_settings *settings, uid_t user, uid_t authority,
                                           struct lest_error *err)
 {
     struct host_user backend;
     if (!settings->backend_user[0])
         return lest_error_set(err, LEST_E_CONFIG,
-                              "started as root with a CA elsewhere, the configuration needs backend_user");
+                              "started as root with a CA or keys of tokens elsewhere, the configuration "
+                              "needs backend_user");
     if (host_user_find(settings->backend_user, &backend, err))
         return err->status = LEST_E_CONFIG;
     if (backend.uid == user || backend.uid == authority || backend.uid == 0)

@@ -713,6 +713,7 @@ function core_door.enter(path, milliseconds) end
 ---@field CSR_MAX integer
 ---@field SECRET_MAX integer of a user name, and of a password
 ---@field TOKEN_MAX integer of a Bearer token
+---@field JWKS_MAX integer of a JWK Set
 ---@field CERTIFICATE_MAX integer
 ---@field CHAIN_MAX integer certificates
 ---@field TALLY_MAX integer how far a history is counted

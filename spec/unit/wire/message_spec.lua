@@ -5,7 +5,7 @@ local p = require "support.packet"
 local message = core.message
 local ALL <const> = { begin = true, ask = true, finish = true, answer = true, told = true,
   hello = true, shadow = true, listens = true, event = true, heard = true, order = true,
-  outcome = true }
+  outcome = true, renew = true, keys = true }
 
 local function refused(packet, expected)
   local got, err = message.decode(packet, ALL)
@@ -214,6 +214,18 @@ describe("a packet", function()
     assert.is_nil((message.encode { type = "outcome", number = 1, outcome = "lost" }))
     assert.is_nil((message.encode { type = "outcome", number = 1, outcome = "issued",
       certificate = ("x"):rep(message.CERTIFICATE_MAX + 1) }))
+  end)
+
+  it("is which keys of tokens are wanted, and which there are", function()
+    for _, said in ipairs { { type = "renew", source = 1 },
+      { type = "keys", source = 2, set = "{}", age_s = 7 },
+      { type = "keys", source = 2, problem = "away" } } do
+      assert.same(said, message.decode(assert(message.encode(said)), ALL))
+    end
+    assert.is_nil((message.encode { type = "renew", source = 0 }))
+    assert.is_nil((message.encode { type = "keys", source = 1, age_s = -1 }))
+    assert.is_nil((message.encode { type = "keys", source = 1,
+      set = ("x"):rep(message.JWKS_MAX + 1) }))
   end)
 
   it("of a shadow has no handle and no facts: nothing follows from it", function()

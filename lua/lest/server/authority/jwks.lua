@@ -124,13 +124,14 @@ end
 
 --- The key that a token names, or the only one there is for its algorithm where it names none (a
 --- token must name one of several: OpenID Connect Core 10.1).
+---@param keys table[] of parse()
 ---@param kid string|nil
 ---@param algorithm string
 ---@return lest.jose_key|nil
 ---@return string|nil problem
-function Set:find(kid, algorithm)
+function M.find(keys, kid, algorithm)
   local found, more
-  for _, each in ipairs(self.keys) do
+  for _, each in ipairs(keys) do
     if (kid == nil or each.kid == kid) and (each.alg == nil or each.alg == algorithm)
       and each.key:fits(algorithm) then
       found, more = each.key, found ~= nil
@@ -142,5 +143,12 @@ function Set:find(kid, algorithm)
   end
   return found, not found and "the token is signed with a key that is not known here" or nil
 end
+
+--- As find() of the module, of the file's keys.
+---@param kid string|nil
+---@param algorithm string
+---@return lest.jose_key|nil
+---@return string|nil problem
+function Set:find(kid, algorithm) return M.find(self.keys, kid, algorithm) end
 
 return M

@@ -88,7 +88,7 @@ end
 ---@param token string
 ---@param wanted { issuer: string, audience: string[], algorithms: string[], name_claim: string,
 --- leeway: integer } `bearer` of a label
----@param set lest.authority.jwks
+---@param set lest.authority.jwks|lest.authority.key_source whose find() may wait
 ---@param now integer seconds since 1970
 ---@return { name: string, claims: table, text: string }|nil found the claims, and as they stand in
 --- the token

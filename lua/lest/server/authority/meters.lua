@@ -15,7 +15,16 @@ local function show(authority)
   set(names.scrypt_waiting, lanes.waiting)
   set(names.disk_waiting, #turn.waiting + (turn.syncing and #turn.syncing or 0))
   set(names.ledger, meters.ledger.places[turn:state()])
-  if authority.orders then set(names.backend, authority.orders.is_up and 1 or 0) end
+  if authority.backend then set(names.backend, authority.backend.is_up and 1 or 0) end
+end
+
+--- How old the keys of tokens are, where there are any.
+local function show_keys(authority)
+  local places = meters.labels(authority.config).places
+  for label, source in pairs(authority.key_sources) do
+    local age = source:age()
+    if age then set(names.keys_age_s, age, places[label]) end
+  end
 end
 
 --- How many orders are open at each CA elsewhere.
@@ -32,6 +41,7 @@ function M.measure(authority)
   set(names.ledger_bytes, core.system.stamp(path .. "-wal") or 0, 1)
   local rows = not authority.turn.hung and authority.ledger:rows("certificate_list", { limit = 1 })
   if rows then set(names.certificates, rows[1] and rows[1].seq or 0) end
+  show_keys(authority)
   if authority.orders and not authority.turn.hung then measure_orders(authority) end
   local waiting, age = authority.outbox:depth()
   set(names.outbox, waiting)

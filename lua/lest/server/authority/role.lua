@@ -6,6 +6,7 @@
 --- facts that a policy sees, finish (the policy's verdict) with what follows from it. Between them
 --- a policy may ask what else is known of the request (ask).
 local admission = require "lest.server.authority.admission"
+local backend = require "lest.server.authority.backend"
 local challenges = require "lest.server.wire.challenges"
 local backends = require "lest.server.config.backends"
 local channels = require "lest.server.authority.channels"
@@ -15,6 +16,7 @@ local core = require "lest.core"
 local early = require "lest.server.authority.early"
 local issuance = require "lest.server.authority.issuance"
 local json = require "lest.json"
+local key_source = require "lest.server.authority.key_source"
 local keygen = require "lest.server.authority.keygen"
 local kinds = require "lest.server.wire.kinds"
 local limits = require "lest.server.config.limits"
@@ -54,6 +56,9 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field cmc { cert: lest.cert, key: lest.key }? who signs the answers of fullcmc
 ---@field anchors table<string, { store: lest.store, vouched: table }> by name
 ---@field jwks? table<string, lest.authority.jwks> by file, where a label takes JSON Web Tokens
+---@field key_sources table<string, lest.authority.key_source> by label, where their keys are at an
+--- address
+---@field backend? lest.authority.backend where a CA or an issuer's keys are elsewhere
 ---@field ledger lest.ledger
 ---@field credentials lest.credentials
 ---@field lanes lest.lanes of scrypt
@@ -396,7 +401,7 @@ function Authority:on_heard(channel, heard)
 end
 
 function Authority:on_channel(socket, worker, pid, role)
-  if role == "backend" then return self.orders and self.orders:take(socket) end
+  if role == "backend" then return self.backend and self.backend:take(socket) end
   local channel = self.channels:accept(socket, worker, pid)
   socket:on_message(function(packet) self:on_message(channel, packet) end)
   socket:on_close(function() self.channels:drop(channel) end)
@@ -415,7 +420,7 @@ function M.main(launch)
   core.log.set_level(config.log_level)
   local authority = setmetatable({
     config = config, issuers = {}, issuers_by_id = {}, anchors = {},
-    issued = {}, clock = clock.wall_s,
+    issued = {}, key_sources = {}, clock = clock.wall_s,
   }, Authority)
   local ok, err = setup.before_drop(authority, launch)
   if ok and launch.user then ok, err = core.process.drop(launch.user) end
@@ -460,6 +465,10 @@ function Authority:serve(launch)
   self.turn.before_commit = function()
     self.early:flush()
     self.shadows:flush()
+  end
+  if snapshot.has_backend(config) then
+    self.backend = backend.new()
+    self.key_sources = key_source.open(config, self.backend)
   end
   if backends.any(config) then
     self.orders = require("lest.server.authority.orders").new(self)

@@ -5,6 +5,7 @@ local core = require "lest.core"
 local credentials = require "lest.server.ledger.credentials"
 local doubts = require "lest.server.authority.doubts"
 local fail = require "lest.base.fail"
+local key_sources = require "lest.server.config.key_sources"
 local keypair = require "lest.server.config.keypair"
 local lanes_module = require "lest.server.authority.lanes"
 local limiter = require "lest.server.wire.limiter"
@@ -95,14 +96,16 @@ local function load_anchors(authority)
   return true
 end
 
---- What JSON Web Tokens are verified with, where a label takes them. Labels with one file share its
---- keys.
+--- What JSON Web Tokens are verified with, where a label takes them and names a file. Labels with
+--- one file share its keys.
 local function load_jwks(authority)
   for _, name in ipairs(list.sorted_keys(authority.config.labels)) do
     local bearer = authority.config.labels[name].bearer
     if bearer then
-      local jwks = require "lest.server.authority.jwks"
       require "lest.server.authority.jwt" -- while its file can be read
+    end
+    if bearer and not key_sources.is_address(bearer.jwks) then
+      local jwks = require "lest.server.authority.jwks"
       local set, err = jwks.load(bearer.jwks)
       if not set then return blame(("labels.%s.bearer.jwks"):format(name), err) end
       authority.jwks = authority.jwks or {}

@@ -1,6 +1,6 @@
---- The backend: asks the CAs that are elsewhere. It has credentials for them and the network, and
---- no key of a CA, no ledger and no policy. The authority believes it nothing: it says what to ask
---- for, and checks what comes of it.
+--- The backend: asks the CAs that are elsewhere, and fetches the keys of tokens' issuers. It has
+--- credentials for them and the network, and no key of a CA, no ledger and no policy. The authority
+--- says what to ask for, and checks what comes of it.
 ---
 --- A CA's backend is a file beside this one, by the name that the configuration has for it. Its
 --- new(where, options) reads what it needs, as whoever started the server, and gives an object with
@@ -16,6 +16,8 @@
 --- for operators.
 local chain = require "lest.server.config.chain"
 local core = require "lest.core"
+local key_source = require "lest.server.backend.key_source"
+local key_sources = require "lest.server.config.key_sources"
 local lines = require "lest.server.wire.lines"
 local list = require "lest.base.list"
 local message = require "lest.server.wire.message"
@@ -27,12 +29,15 @@ local terminal = require "lest.base.terminal"
 
 local M = {}
 
-local ORDERS <const> = { order = true }
+local ASKED <const> = { order = true, renew = true }
+-- How long a start waits for the first keys of tokens: clients that come at once find them.
+local FIRST_MS <const> = 3000
 local DETAIL_MAX <const> = 990
 local failures <const> = lines.new "backend failed"
 
 ---@class lest.backend
 ---@field cas table<string, { backend: table, timeout: integer, cert: lest.cert, where: string }>
+---@field sources lest.backend.key_source[]
 ---@field channel? lest.channel the authority's
 local Backend = {}
 Backend.__index = Backend
@@ -76,44 +81,62 @@ end
 
 -- ---- the authority
 
+--- Tell the authority what a source of keys has; of one that was not asked yet there is nothing.
+function Backend:tell(source)
+  if self.channel and source.is_settled then
+    self.channel:send(assert(message.encode(source:keys())))
+  end
+end
+
+function Backend:on_message(packet, channel)
+  local asked, problem = message.decode(packet, ASKED)
+  if not asked then
+    core.log.write("error", "bad order from the authority", { "message", problem })
+  elseif asked.type == "renew" then
+    local source = self.sources[asked.source]
+    if source then source:refresh() end
+  else
+    task.start({ quiet = true }, function()
+      local ok, why = pcall(self.on_order, self, asked, channel)
+      if ok then return end
+      failures:write("error", { "id", asked.request_id, "message", tostring(why) })
+    end)
+  end
+end
+
 function Backend:take(channel)
   if self.channel then self.channel:close() end
   self.channel = channel
-  channel:on_message(function(packet)
-    local order, problem = message.decode(packet, ORDERS)
-    if not order then
-      core.log.write("error", "bad order from the authority", { "message", problem })
-      return
-    end
-    task.start({ quiet = true }, function()
-      local ok, why = pcall(self.on_order, self, order, channel)
-      if ok then return end
-      failures:write("error", { "id", order.request_id, "message", tostring(why) })
-    end)
-  end)
+  channel:on_message(function(packet) self:on_message(packet, channel) end)
   channel:on_close(function()
     if self.channel ~= channel then return end
     self.channel = nil
     core.process.ask_channel()
   end)
   channel:send(assert(message.encode { type = "hello" }))
+  for _, source in ipairs(self.sources) do self:tell(source) end
 end
 
 -- ---- start
 
 local function open(config)
-  local cas = {}
+  local cas, sources = {}, {}
   for _, each in ipairs(chain.cas(config)) do
     local where, options = table.unpack(each)
     if options.backend then
       local backend, err = require("lest.server.backend." .. options.backend).new(where, options,
         config)
-      if not backend then return nil, err end
+      if not backend then return nil, nil, err end
       cas[where:match "^cas%.(.*)$" or ""] = { backend = backend, timeout = options.timeout,
         cert = core.cert.load(options.cert), where = where }
     end
   end
-  return cas
+  for place, each in ipairs((key_sources.list(config))) do
+    local err
+    sources[place], err = key_source.new(place, each)
+    if not sources[place] then return nil, nil, err end
+  end
+  return cas, sources
 end
 
 --- Say where a CA elsewhere has another certificate than the configuration: what it issues would be
@@ -128,10 +151,26 @@ local function compare(ca)
   end
 end
 
+--- Begin to fetch keys, and wait a little for the first.
+function Backend:fetch()
+  local is_late, missing = false, #self.sources
+  local timer <close> = core.loop.timer(FIRST_MS, function() is_late = true end)
+  for _, source in ipairs(self.sources) do
+    function source.on_change()
+      missing = missing - 1
+      self:tell(source)
+    end
+    source:refresh()
+  end
+  while missing > 0 and not is_late do core.loop.turn() end
+  return timer and missing == 0
+end
+
 function Backend:serve()
   local is_stopping = false
   core.process.on_channel(function(channel) self:take(channel) end)
   local terminate <close> = core.loop.signal(15, function() is_stopping = true end)
+  self:fetch()
   core.process.ready()
   for _, name in ipairs(list.sorted_keys(self.cas)) do
     task.start({ quiet = true }, function() compare(self.cas[name]) end)
@@ -145,7 +184,7 @@ end
 function M.main(launch)
   local config = snapshot.from_json(launch.config, launch.files)
   core.log.set_level(config.log_level)
-  local cas, err = open(config)
+  local cas, sources, err = open(config)
   local ok = cas ~= nil
   if ok and launch.user then ok, err = core.process.drop(launch.user) end
   if ok then ok, err = core.process.harden() end
@@ -153,9 +192,12 @@ function M.main(launch)
     local backend = cas[name].backend
     if ok and backend.start then ok, err = backend:start() end
   end
+  for _, source in ipairs(ok and sources or {}) do
+    if ok then ok, err = source:start() end
+  end
   if not ok then return start_failure.report(launch, err) end
   if launch.check then return 0 end
-  return setmetatable({ cas = cas }, Backend):serve()
+  return setmetatable({ cas = cas, sources = sources }, Backend):serve()
 end
 
 return M

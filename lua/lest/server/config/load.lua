@@ -7,6 +7,7 @@
 local core = require "lest.core"
 local csrattrs = require "lest.server.config.csrattrs"
 local fail = require "lest.base.fail"
+local key_sources = require "lest.server.config.key_sources"
 local kinds = require "lest.server.wire.kinds"
 local list = require "lest.base.list"
 local mark = require "lest.base.mark"
@@ -17,6 +18,9 @@ local M = {}
 
 --- The most bytes of a configuration, which a person writes.
 local FILE_MAX <const> = 1024 * 1024
+
+-- For how long keys are good whose address is away.
+local KEEP_S <const> = 86400
 
 --- The line of `source` on which the last name of a path is written, if that can be told.
 local function line_of(source, where)
@@ -95,6 +99,18 @@ local function resolve_control(config, folder)
     or config.ledger:match "^(.*/)[^/]*$" .. "control.sock"
 end
 
+-- Keys in a file, or at an address.
+local function resolve_bearer(folder, bearer)
+  if not key_sources.is_address(bearer.jwks) then
+    bearer.jwks = absolute(folder, bearer.jwks)
+    return
+  end
+  if bearer.jwks_trust ~= "system" then bearer.jwks_trust = absolute(folder, bearer.jwks_trust) end
+  if bearer.jwks_token_file then
+    bearer.jwks_token_file = absolute(folder, bearer.jwks_token_file)
+  end
+end
+
 local function resolve(config, folder)
   config.ledger = absolute(folder, config.ledger)
   resolve_control(config, folder)
@@ -112,7 +128,7 @@ local function resolve(config, folder)
     end
     each.policy = table.concat(files, ", ")
     if each.shadow then each.shadow.file = absolute(folder, each.shadow.file) end
-    if each.bearer then each.bearer.jwks = absolute(folder, each.bearer.jwks) end
+    if each.bearer then resolve_bearer(folder, each.bearer) end
   end
   config.folder = folder
 end
@@ -211,6 +227,19 @@ local function check_listen(config, report)
   end
 end
 
+-- What is about an address is for one, and has its defaults there.
+local function check_bearer(bearer, where, report)
+  local is_address = key_sources.is_address(bearer.jwks)
+  for _, key in ipairs { "jwks_trust", "jwks_token_file", "jwks_keep" } do
+    if bearer[key] and not is_address then
+      report(("%s.%s"):format(where, key), "is for keys at an address, and 'jwks' is a file")
+    end
+  end
+  if not is_address then return end
+  bearer.jwks_trust = bearer.jwks_trust or "system"
+  bearer.jwks_keep = bearer.jwks_keep or KEEP_S
+end
+
 --- What one table's schema cannot see: names that must exist in another part.
 local function cross_check(config, report)
   if not config.labels.default then
@@ -267,6 +296,7 @@ local function cross_check(config, report)
     if each.expired_grace > 0 and not each.accepts.certificate then
       report(where .. ".expired_grace", "is for client certificates, and 'auth' takes none")
     end
+    if each.bearer then check_bearer(each.bearer, where .. ".bearer", report) end
     if each.bearer and not each.accepts.bearer then
       report(where .. ".bearer", "is for \"bearer\", which 'auth' does not take")
     end

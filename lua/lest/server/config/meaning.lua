@@ -183,7 +183,18 @@ return {
         .. "ledger. What a token claims is `request.principal.claims`.",
       jwks = "A file with the issuer's public keys, a JWK Set. It is read anew when it has "
         .. "changed: replace it whole, by a rename. One that cannot be used leaves the keys as "
-        .. "they were, and the log says so. Who can write it can enroll as anybody.",
+        .. "they were, and the log says so. Who can write it can enroll as anybody. Or the "
+        .. "address that has them, `\"https://idp.example/jwks.json\"`: it is fetched at a start "
+        .. "and a reload, then as often as its Cache-Control says (a minute to an hour, else "
+        .. "every 5 minutes), and at once for a key that is missing, though every 30 seconds at "
+        .. "most. Who answers there can enroll as anybody, and so can a backend that was taken "
+        .. "over: see SECURITY.md.",
+      jwks_trust = "For an address: a PEM file of what vouches for it, or `\"system\"`, the "
+        .. "default.",
+      jwks_token_file = "For an address: a file with a token that is shown there (Bearer), as "
+        .. "Kubernetes wants one. It is read each time, by `backend_user`.",
+      jwks_keep = "For an address: for how long its keys are good while it is away. Afterwards "
+        .. "there is 503. Default: `\"24h\"`.",
       issuer = "The `iss` that a token must have, to the letter.",
       audience = "The `aud` of which a token must have one. It should be of this server alone: a "
         .. "token for others could be shown here by those.",

@@ -101,16 +101,21 @@ end)
 
 local text = s.string { max = 512, pattern = "^%C+$", what = "a text" }
 
--- The authority, which verifies, has no network: whoever fetches for it says who may enroll.
-local jwks = s.custom("a path", function(value)
-  if type(value) == "string" and value:find "^%a[%w+.-]*://" then
-    return nil, "must be a file: let a timer fetch the address (examples/kubernetes/jwks)"
-  end
-  return path.accept(value)
+-- Who answers at the address says who may enroll: it is one that proves what it is, and what is
+-- shown there is not in the address, which the log has.
+local jwks_address = s.string { max = 4000, pattern = "^https://[^%s%c/?#@]+%f[/?%z][^%s%c#]*$",
+  what = "an address of https, as https://idp.example/jwks.json, without a user" }
+
+local jwks = s.custom("a path or an address", function(value)
+  local is_address = type(value) == "string" and value:find "^%a[%w+.-]*://"
+  return (is_address and jwks_address or path).accept(value)
 end)
 
 local bearer = s.record({
   jwks = jwks,
+  jwks_trust = s.optional(path),
+  jwks_token_file = s.optional(path),
+  jwks_keep = s.optional(duration.field { min = 2, max = 2592000 }),
   issuer = text,
   audience = s.list(text, { min = 1, max = 16, single = true }),
   algorithms = s.optional(s.list(s.one_of(core.jose.algorithms()), { min = 1, single = true }),

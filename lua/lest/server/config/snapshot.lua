@@ -4,8 +4,16 @@ local backends = require "lest.server.config.backends"
 local blame = require("lest.server.config.start_failure").blame
 local core = require "lest.core"
 local json = require "lest.json"
+local key_sources = require "lest.server.config.key_sources"
 
 local M = {}
+
+--- Whether something is elsewhere that a process of its own asks: a CA, or an issuer's keys.
+---@param config table
+---@return boolean
+function M.has_backend(config)
+  return backends.any(config) or key_sources.list(config)[1] ~= nil
+end
 
 --- What the supervisor, which has no Lua, needs to know: a list of { key, value }.
 ---@return string[][]
@@ -23,7 +31,7 @@ function M.supervisor(config)
   end
   if config.user then table.insert(lines, { "user", config.user }) end
   if config.authority_user then table.insert(lines, { "authority_user", config.authority_user }) end
-  if backends.any(config) then table.insert(lines, { "backend", "1" }) end
+  if M.has_backend(config) then table.insert(lines, { "backend", "1" }) end
   if config.backend_user then table.insert(lines, { "backend_user", config.backend_user }) end
   if config.workers > 0 then table.insert(lines, { "workers", tostring(config.workers) }) end
   table.insert(lines, { "watchdog_s", tostring(config.watchdog) })

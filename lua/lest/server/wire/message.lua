@@ -19,7 +19,9 @@
 ---                         event    what happened, for a hook
 ---                         hello    first of all: the authority serves
 ---   authority -> backend  order    what a CA elsewhere is asked for
+---                         renew    keys of an issuer's address that are wanted now
 ---   backend -> authority  outcome  what came of it
+---                         keys     what an issuer's address has
 ---                         hello    first of all: it serves
 local codec = require "lest.core".message
 local refusal = require "lest.server.wire.refusal"
@@ -32,6 +34,7 @@ M.SIZE_MAX = codec.SIZE_MAX
 M.CSR_MAX = codec.CSR_MAX
 M.SECRET_MAX = codec.SECRET_MAX
 M.TOKEN_MAX = codec.TOKEN_MAX
+M.JWKS_MAX = codec.JWKS_MAX
 M.CERTIFICATE_MAX = codec.CERTIFICATE_MAX
 M.CHAIN_MAX = codec.CHAIN_MAX
 

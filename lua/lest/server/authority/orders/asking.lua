@@ -11,7 +11,6 @@ local M = {}
 
 -- What a message takes besides the CA's time; a backend says by itself when that is over.
 local MARGIN_S <const> = 5
-local ANSWERS <const> = { outcome = true, hello = true }
 
 --- For how long an order is this authority's to ask about.
 ---@param ca lest.authority.orders.ca
@@ -76,12 +75,12 @@ function M.ask(orders, ca, id)
   orders.number, orders.asking[row.id] = orders.number + 1, true
   local entry = { row = row, ca = ca, number = orders.number }
   orders.under_way[entry.number] = entry
-  if not orders.is_up then
+  if not orders.backend.is_up then
     return settle(orders, entry, { outcome = "away", detail = "no backend" })
   end
   local packet, problem = packet_of(orders, row, entry.number)
   if not packet then return settle(orders, entry, { outcome = "failed", detail = problem }) end
-  if not orders.channel:send(packet) then
+  if not orders.backend:send(packet) then
     return settle(orders, entry, { outcome = "away", detail = "the backend is busy" })
   end
   entry.timer = core.loop.timer(M.lease_of(ca) * 1000, function()
@@ -89,39 +88,20 @@ function M.ask(orders, ca, id)
   end)
 end
 
-local function lose(orders)
-  orders.channel, orders.is_up = nil, false
-  for _, entry in pairs(orders.under_way) do
-    settle(orders, entry, { outcome = "unknown",
-      detail = "the backend ended while the CA was asked" })
-  end
-end
-
---- A channel to the backend, in place of the one before.
+--- Hear what the backend says of orders.
 ---@param orders lest.authority.orders
----@param socket lest.channel
-function M.take(orders, socket)
-  if orders.channel then
-    orders.channel:close()
-    lose(orders)
-  end
-  orders.channel = socket
-  socket:on_message(function(packet)
-    local received, problem = message.decode(packet, ANSWERS)
-    if not received then
-      core.log.write("error", "bad message of the backend", { "message", problem })
-      socket:close()
-      return lose(orders)
-    end
-    if received.type == "hello" then
-      orders.is_up = true
-      return orders:soon()
-    end
+function M.listen(orders)
+  local backend = orders.backend
+  backend:on("hello", function() orders:soon() end)
+  backend:on("outcome", function(received)
     local entry = orders.under_way[received.number]
     if entry then settle(orders, entry, received) end
   end)
-  socket:on_close(function()
-    if orders.channel == socket then lose(orders) end
+  backend:on("lost", function()
+    for _, entry in pairs(orders.under_way) do
+      settle(orders, entry, { outcome = "unknown",
+        detail = "the backend ended while the CA was asked" })
+    end
   end)
 end
 

@@ -36,8 +36,7 @@ local STOP_MS <const> = 4000
 ---@class lest.authority.orders
 ---@field authority lest.authority
 ---@field cas table<string, lest.authority.orders.ca>
----@field channel? lest.channel the backend's
----@field is_up boolean it has said hello
+---@field backend lest.authority.backend
 ---@field number integer of the last message
 ---@field under_way table<integer, table> what the backend has: row, ca
 ---@field asking table<string, boolean> ids of these
@@ -52,7 +51,7 @@ local function now_ms() return core.clock.monotonic_ms() end
 ---@return lest.authority.orders
 function M.new(authority)
   local self = setmetatable({ authority = authority, turn = authority.turn, cas = {}, number = 0,
-    under_way = {}, asking = {}, waiting = {}, is_up = false,
+    under_way = {}, asking = {}, waiting = {}, backend = authority.backend,
     failures = lines.new "order failed" }, Orders)
   for name, issuer in pairs(authority.issuers) do
     if issuer.options then
@@ -61,12 +60,13 @@ function M.new(authority)
         rate = limiter.new { per_minute = issuer.options.per_minute, now_ms = now_ms } }
     end
   end
+  asking.listen(self)
   return self
 end
 
 --- Look for what is due.
 function Orders:pump()
-  if self.is_stopping or not self.is_up then return end
+  if self.is_stopping or not self.backend.is_up then return end
   for _, ca in pairs(self.cas) do
     local ok, problem = pcall(pump.ca, self, ca)
     if not ok then self.failures:write("error", { "ca", ca.name, "message", tostring(problem) }) end
@@ -106,10 +106,6 @@ function Orders:depths()
   end
   return depths
 end
-
---- A channel to the backend, in place of the one before.
----@param socket lest.channel
-function Orders:take(socket) asking.take(self, socket) end
 
 --- What a request that was approved comes to; within the unit. Its CA is asked once that is on
 --- disk.

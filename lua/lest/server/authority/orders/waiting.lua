@@ -89,7 +89,7 @@ function M.answer(orders, order, reply)
     local ok, problem = pcall(function()
       local ca, row = orders.cas[order.ca], rows.get(orders.authority, order.id)
       local is_due = rows.is_open(row) and row.next_at <= orders.authority.clock()
-        and orders.is_up and ca and not ca.away_until
+        and orders.backend.is_up and ca and not ca.away_until
       if orders.asking[row.id] or is_due then
         orders:soon()
         return await(orders, row.id, reply)

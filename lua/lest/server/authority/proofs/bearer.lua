@@ -14,7 +14,8 @@ local M = {}
 --- A token of the ledger has no dot, and one that is signed has two.
 local function prove_signed(authority, request, token, wanted)
   local jwt = require "lest.server.authority.jwt"
-  local set, attempt = authority.jwks[wanted.jwks], proof.attempt(authority, request)
+  local set = authority.key_sources[request.begin.label] or authority.jwks[wanted.jwks]
+  local attempt = proof.attempt(authority, request)
   set:refresh()
   local found, problem, detail = jwt.verify(token, wanted, set, authority.clock())
   if not found then

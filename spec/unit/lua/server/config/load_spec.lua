@@ -183,11 +183,42 @@ describe("a configuration", function()
       assert.matches("bearer.algorithms%[1%]: '" .. name .. "' is not one of RS256",
         wrong('audience = "lest"', 'audience = "lest", algorithms = "' .. name .. '"'))
     end
-    assert.matches("bearer.jwks: must be a file: let a timer fetch the address",
-      wrong("keys/jwks.json", "https://idp.example/jwks"))
     assert.matches("bearer.leeway", wrong('audience = "lest"', 'audience = "lest", leeway = "11m"'))
     assert.matches("labels.default.bearer: is for \"bearer\", which 'auth' does not take",
       wrong('"certificate", "bearer"', '"certificate"'))
+  end)
+
+  it("takes an address of keys, which proves what it is", function()
+    local function with(jwks, more)
+      return GOOD:gsub('auth = { "certificate", "basic" }', ([[auth = { "certificate", "bearer" },
+        bearer = { jwks = %q, issuer = "https://idp.example", audience = "lest" %s }]]):format(jwks,
+        more or ""))
+    end
+    local function problem(...)
+      local _, err = parse((with(...)))
+      return tostring(err)
+    end
+    local taken = assert(parse((with "https://idp.example/jwks")))
+    local bearer = taken.labels.default.bearer
+    assert.same({ "https://idp.example/jwks", "system", 86400 },
+      { bearer.jwks, bearer.jwks_trust, bearer.jwks_keep })
+    assert.is_true(snapshot.has_backend(taken))
+    bearer = assert(parse((with("https://[::1]:6443/keys?v=1",
+      [[, jwks_trust = "ca.pem", jwks_token_file = "token", jwks_keep = "1h"]]))))
+      .labels.default.bearer
+    assert.matches("^/.*/ca.pem$", bearer.jwks_trust)
+    assert.matches("^/.*/token$", bearer.jwks_token_file)
+    for _, jwks in ipairs { "http://idp.example/jwks", "https://user:secret@idp.example/jwks",
+      "https:///jwks", "https://idp.example/#jwks", "ftp://idp.example", "https://a b/" } do
+      assert.matches("bearer.jwks: .* is not an address of https, as https://idp.example/jwks.json",
+        problem(jwks))
+    end
+    assert.matches("bearer.jwks_trust: is for keys at an address, and 'jwks' is a file",
+      problem("jwks.json", [[, jwks_trust = "ca.pem"]]))
+    assert.matches("bearer.jwks_keep", problem("https://idp.example/jwks", [[, jwks_keep = "1s"]]))
+    assert.matches("jwks_thrust: unknown, did you mean 'jwks_trust'%?",
+      problem("https://idp.example/jwks", [[, jwks_thrust = "ca.pem"]]))
+    assert.is_false(snapshot.has_backend(assert(parse((with "jwks.json")))))
   end)
 
   it("finds a label that nobody could use", function()
