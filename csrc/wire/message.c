@@ -217,6 +217,7 @@ static const struct wire_field answer_fields[] = {
     OPTIONAL("key", BYTES(1, WIRE_PRIVATE_KEY_MAX)), /* that was made: PKCS#8, */
     FLAG("enveloped"),                       /* or an EnvelopedData for the client alone */
     OPTIONAL("csr", BYTES(1, WIRE_CSR_MAX)), /* of a message of CMC: what the handle is for, */
+    OPTIONAL("reg_info", BYTES(0, WIRE_REG_INFO_MAX)), /* what the message says beside them */
     OPTIONAL("cmc", BYTES(1, WIRE_CMC_MAX)), /* or the answer to the whole, */
     OPTIONAL("cmc_status", INTEGER(200, 599)), /* and what it is in HTTP */
     END,

@@ -22,6 +22,7 @@ enum {
     WIRE_SIZE_MAX = 200000, /* of a packet; the kernel's own limit for one is 212,960 */
     WIRE_CSR_MAX = 65536,
     WIRE_CMC_MAX = 131072,
+    WIRE_REG_INFO_MAX = 4096, /* of the control regInfo in it */
     WIRE_SECRET_MAX = 1024,
     WIRE_PRIVATE_KEY_MAX = 32768, /* of a private key, also in an envelope */
     WIRE_TOKEN_MAX = 8192,

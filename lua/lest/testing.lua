@@ -85,6 +85,7 @@ end
 ---@field auth? table what request.auth says; absent: that of the principal alone
 ---@field headers? table<string, string> by their names in small letters
 ---@field tls? table what request.tls says
+---@field cmc? table what request.cmc says, of operation "fullcmc"; absent: { }
 ---@field id? string what request.id says
 
 --- A request, which becomes real when a policy is asked: with keys, a signature and certificates.

@@ -1,6 +1,7 @@
 -- The client's Full PKI Requests against a real server, and answers that are lies.
 local cmc = require "support.cmc"
 local core = require "lest.core"
+local der = require "support.der"
 local est = require "support.est"
 local lest = require "lest"
 local process = require "support.process"
@@ -251,6 +252,119 @@ describe("an answer of CMC", function()
       assert.matches(how.pattern, err.message)
     end)
   end
+
+  -- Ask for a certificate of a server that answers message n by answers[n](message), which gives
+  -- what response() takes; the last one goes on. Nonce and transaction are right.
+  local function enroll(answers, options)
+    local seen = {}
+    local tls = assert(core.tls.server { cert = core.cert.load(world.server.path),
+      key = core.key.load(world.server.key) })
+    local server = assert(core.server.new { listen = "127.0.0.1:0", tls = tls,
+      on_request = function(exchange)
+        local bytes = core.est.body_decode(exchange.body or "")
+        local message = bytes and core.cmc.parse(bytes)
+        if not message then -- cacerts
+          return exchange:respond { raw = est.cacerts { world.root.cert } }
+        end
+        seen[#seen + 1] = message
+        local how = answers[math.min(#seen, #answers)](message)
+        table.insert(how.controls, { "recipientNonce", cmc.find(message, "senderNonce") })
+        table.insert(how.controls, { "transactionId", cmc.find(message, "transactionId") })
+        exchange:respond { raw = response(how) }
+      end })
+    local client <close> = world:client({ url = "https://localhost:"
+      .. server.address:match "%d+$" }, { cert = options and options.cert or world.device.cert,
+      key = options and options.key or world.key })
+    options = options or {}
+    options.cert, options.key = nil, nil
+    options.csrattrs = false
+    options.requests = options.requests or { { key = world.key } }
+    local got, err = client:fullcmc(options)
+    server:close()
+    return got, err, seen
+  end
+
+  -- A certificate for the key of the message's request, and what is said of it.
+  local function issue(status, key)
+    return function(message)
+      local csr = message.requests[1] and core.csr.parse(message.requests[1].der)
+      local now = os.time()
+      local bytes = assert(core.issuer.new { cert = world.root.cert,
+        key = core.key.load(world.root.key) }:issue { subject_der = csr.subject_der,
+        san_der = csr.san_der, public_key = key or csr.spki, not_before = now - 60,
+        not_after = now + 3600, key_usage = { "digitalSignature" }, eku = { "clientAuth" } })
+      local cert = core.cert.parse(bytes)
+      return { controls = { { "statusInfoV2", { status = status, bodies = { 1 },
+        failure = status == "failed" and "badRequest" or nil } } },
+        certificates = { signer.cert, cert } }
+    end
+  end
+
+  local function say(status)
+    return function() return { controls = { { "statusInfoV2", status } } } end
+  end
+
+  it("5272-6.6-d 5273-4-a 5272-3.2.1.2.1-a is asked for with a nonce of its own, and no other",
+    function()
+      local got, _, seen = enroll { issue "success" }
+      assert.equal(world.key:public_der(), got[1].public_key.der)
+      assert.equal(1, #seen)
+      assert.is_true(#cmc.find(seen[1], "senderNonce") >= 16)
+      assert.is_nil(cmc.find(seen[1], "recipientNonce"))
+      local csr = core.csr.parse(seen[1].requests[1].der)
+      assert.same({ world.device.cert.subject_der, world.key:public_der() },
+        { csr.subject_der, csr.spki })
+      assert.is_true(csr:verify())
+    end)
+
+  it("5272-6.14-a 5272-6.14-b is confirmed where that is wanted, and none before", function()
+    local got, err, seen = enroll { issue "confirmRequired", say { status = "success",
+      bodies = { 0 } } }
+    assert(got, err)
+    assert.equal(2, #seen)
+    local named = cmc.find(seen[2], "confirmCertAcceptance")
+    assert.same({ got[1].serial, got[1].issuer_der }, { named.serial, named.issuer_der })
+    assert.equal(cmc.find(seen[1], "transactionId"), cmc.find(seen[2], "transactionId"))
+    assert.is_true(seen[2]:verify(world.device.cert.public_key.der))
+    -- Not acknowledged: there is none.
+    got, err = enroll { issue "confirmRequired", say { status = "failed", bodies = { 0 },
+      failure = "badCertId" } }
+    assert.is_nil(got)
+    assert.equal("refused", err.code)
+    assert.matches("badCertId", err.reason)
+  end)
+
+  it("brings no certificate for another key, nor one that is said to have failed", function()
+    local got, err = enroll { issue("success", core.key.generate("ec:P-256"):public_der()) }
+    assert.is_nil(got)
+    assert.equal("trust", err.code)
+    got, err = enroll { issue "failed" }
+    assert.is_nil(got)
+    assert.same({ "refused", "badRequest" }, { err.code, err.reason })
+  end)
+
+  it("ends with what waits, however long that is said to", function()
+    local pending = say { status = "pending", bodies = { 0 }, token = "t", time = os.time() }
+    local started = core.clock.monotonic_ms()
+    local got, err, seen = enroll({ pending }, { wait = "2s" })
+    assert.is_nil(got)
+    assert.equal("pending", err.code)
+    assert.equal(5, err.exit_code)
+    assert.is_true(core.clock.monotonic_ms() - started < 30000)
+    assert.is_true(#seen <= 5, #seen)
+  end)
+
+  it("is not believed where nobody signed it", function()
+    local content = assert(core.cmc.content { kind = "response", controls = {
+      { id = 1, name = "statusInfoV2", value = SUCCESS[2] } } })
+    local bytes = der.seq(der.oid "1.2.840.113549.1.7.2", der.tlv(0xa0, der.seq(der.int(3),
+      der.set(), der.seq(der.oid "1.3.6.1.5.5.7.12.3", der.tlv(0xa0, der.octets(content))),
+      der.set())))
+    local answer, err = ask { bytes = bytes, controls = {} }
+    assert.is_nil(answer)
+    assert.equal("trust", err.code)
+    assert.matches("certificate is not with it", err.message)
+  end)
 
   it("is not believed where its content was changed", function()
     local content = assert(core.cmc.content { kind = "response", controls = {

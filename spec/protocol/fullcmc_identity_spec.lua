@@ -45,8 +45,9 @@ describe("an identity proof", function()
       said.statuses[1].failure, said.statuses[1].bodies })
   end
 
-  it("5272-6.2-b 5272-6.2.3-b enrolls whose it is, once", function()
+  it("5272-6.2-b 5272-6.2.3-b 5272-6.2.1-c enrolls whose it is, once", function()
     local secret = made "device01"
+    assert.is_true(#secret >= 16)
     local said, csr = ask("device01", secret)
     assert.equal(200, said.status, said.statuses[1] and said.statuses[1].text)
     assert.equal(csr.spki, said.message.certificates[1].public_key.der)
@@ -57,7 +58,7 @@ describe("an identity proof", function()
     assert.is_nil(process.read(server.folder .. "/log"):find(secret, 1, true))
   end)
 
-  it("5272-6.2.1-b is of the right secret, name and requests, or badIdentity", function()
+  it("5272-6.2.1-b 5272-6.2.3-a is of the right secret, name and requests", function()
     local secret = made("device02", "--reusable")
     failed(ask("device02", secret .. "x"), "badIdentity", { 0 })
     failed(ask("device02", secret, { name = "device99" }), "badIdentity", { 0 })
@@ -125,7 +126,8 @@ describe("an identity proof", function()
     failed(ask("device06", "correct horse battery"), "badIdentity", { 0 })
   end)
 
-  it("5272-6.2-a 5272-6.3.1.1-a 5272-6.3.1.1-b 5272-6.3.1.1-c is made by the client", function()
+  it("5272-6.2-a 5272-3.1-d 5272-6.3.1.1-a 5272-6.3.1.1-b 5272-6.3.1.1-c is made by the client",
+  function()
     local secret = made("device07", "--reusable")
     local client = lest.client { url = server.url, trust = server.root, notify = function() end }
     local requests = {}

@@ -2,6 +2,7 @@
 local cmc = require "support.cmc"
 local core = require "lest.core"
 local der = require "support.der"
+local json = require "lest.json"
 local pki = require "support.pki"
 local process = require "support.process"
 local support = require "support.server"
@@ -11,6 +12,10 @@ local policy = require "lest.policy"
 return {
   enroll = function(request)
     local name = request.csr.subject.CN
+    if not name then return policy.reject "no name" end
+    if request.cmc and request.cmc.reg_info == "\0no" then
+      return policy.reject "the regInfo says no"
+    end
     if name:find "^bad" then return policy.reject "not this one" end
     if name:find "^wait" and #request.approvals == 0 then
       return policy.pending { "wait for it", retry_after = "20s" }
@@ -55,18 +60,23 @@ describe("fullcmc", function()
     assert.equal(1, #said.statuses)
     assert.same({ "failed", failure, bodies },
       { said.statuses[1].status, said.statuses[1].failure, said.statuses[1].bodies })
+    assert.is_nil(said.statuses[1].extended)
   end
 
   setup(function()
     server = support.start { policy = POLICY, config = function(text)
       text = offered(text)
       text = text:gsub("profiles = {", [[profiles = {
+        fresh = { lifetime = "90d", keys = { "ec:P-256" }, names = "policy",
+          key_change = "required" },
         ra = { lifetime = "90d", keys = { "ec:P-256" }, names = "policy",
           eku = { "clientAuth", "cmcRA" } },]], 1)
       return (text:gsub("labels = {", [[labels = {
         ra = { policy = "policy.lua", profile = "ra", auth = { "basic" } },
         asks = { policy = "policy.lua", profile = "device", fullcmc = true,
           renews = { "asks", "default" }, csrattrs = { "serialNumber" }, csrattrs_enforced = true },
+        fresh = { policy = "policy.lua", profile = "fresh", fullcmc = true,
+          renews = { "default" } },
         off = { policy = "policy.lua", profile = "device" },]], 1))
     end }
     ca = core.cert.load(server.root)
@@ -75,7 +85,7 @@ describe("fullcmc", function()
 
   teardown(function() server:stop() end)
 
-  it("7030-4.3.2-a 5272-4.2-c 5272-6.6-b renews by the certificate that signs, and says so signed",
+  it("7030-4.3.2-a 5272-4.2-c 5272-6.6-b 5272-6.1-a 5273-4-b renews by what signs, and says so",
     function()
       local csr = new_csr "device01"
       local said = post { csrs = { csr } }
@@ -125,7 +135,7 @@ describe("fullcmc", function()
       WHERE operation = 'fullcmc' ORDER BY seq DESC LIMIT 3)]]))
   end)
 
-  it("7030-4.3.2-c 7030-4.3.2-d 5272-3.2-a refuses with 4xx and a signed status", function()
+  it("7030-4.3.2-c 7030-4.3.2-d 5272-3.2-a 5274-4-d refuses with 4xx and a status", function()
     local csr = new_csr "bad1"
     local said = post { key = ra.key, cert = ra.cert, csrs = { csr } }
     failed(said, "badRequest", { 1 }, 403)
@@ -270,6 +280,65 @@ describe("fullcmc", function()
     failed(post { requests = { { id = 5, csr = raw } } }, "popFailed", { 5 })
   end)
 
+  it("5274-8-b 5272-8-a takes no key that is none, nor a signature of SHA-1", function()
+    local csr = new_csr "device01"
+    local off_curve = csr.spki:sub(1, -2) .. string.char(csr.spki:byte(-1) ~ 1)
+    local function raw(parts)
+      return { requests = { { id = 3, csr = assert(core.csr.build {
+        key = core.key.generate "ec:P-256", subject = "CN=device01", raw = parts }) } } }
+    end
+    failed(post(raw { spki = off_curve }), "badRequest", { 3 })
+    local even = der.seq(der.seq(der.oid "1.2.840.113549.1.1.1", "\5\0"),
+      der.bits(der.seq(der.tlv(2, "\0" .. ("\xab"):rep(256)), der.int(2))))
+    assert.equal(400, post(raw { spki = even }).status)
+    failed(post(raw { signature_algorithm = der.seq(der.oid "1.2.840.10045.4.1") }), "badAlg",
+      { 3 })
+  end)
+
+  it("5272-3.2.1.2.1-b leaves it to the policy whether a name may be empty", function()
+    local said = post { key = ra.key, cert = ra.cert, csrs = { (new_csr("", { subject = {} })) } }
+    failed(said, "badRequest", { 1 }, 403)
+    assert.equal("no name", said.statuses[1].text)
+  end)
+
+  it("5272-3.2-g says that a key must be a new one", function()
+    local path = server:file("same.cmc", core.est.body_encode(cmc.request { key = device.key,
+      cert = device.cert, csrs = { (new_csr("device01", { key = device.key })) } }, 64))
+    local status, body = server:curl("/fresh/fullcmc", "-H", "Content-Type: application/pkcs7-mime",
+      "--data-binary", "@" .. path)
+    assert.equal(403, status, body)
+    local said = assert(core.cmc.parse(core.base64.decode(body))).controls[1].value
+    assert.same({ "failed", "noKeyReuse", { 1 } }, { said.status, said.failure, said.bodies })
+  end)
+
+  it("5272-3.2.1-d passes over messages within that no control is about", function()
+    local csr = new_csr "device01"
+    local inner = der.seq(der.int(9), der.seq(der.oid "1.2.840.113549.1.7.1"))
+    local other = der.seq(der.int(10), der.oid "1.2.3.4", der.utf8 "x")
+    local content = der.seq(der.seq(), der.seq(der.tlv(0xa0, der.int(1), csr:der())),
+      der.seq(inner), der.seq(other))
+    local said = cmc.post(server, assert(core.cmc.sign { kind = "request", key = device.key,
+      cert = device.cert, content = content }))
+    assert.equal(200, said.status, said.statuses[1] and said.statuses[1].text)
+  end)
+
+  it("shows the regInfo to the policy, and the ledger decides it again", function()
+    local function with(reg_info)
+      return post { key = ra.key, cert = ra.cert, csrs = { (new_csr "sensor31") },
+        controls = { { name = "regInfo", value = reg_info } } }
+    end
+    assert.equal(200, with("yes").status)
+    local said = with "\0no"
+    failed(said, "badRequest", { 1 }, 403)
+    assert.equal("the regInfo says no", said.statuses[1].text)
+    failed(with(("x"):rep(4097)), "badRequest", { 0 })
+    -- All that a policy has decided, as it did then.
+    local result = json.decode((process.must { server.lest, "policy", "replay", "--config",
+      server.dir .. "/server.lua", "--json" }))
+    assert.same({ 0, server:sql "SELECT count(*) FROM requests WHERE policy_hash IS NOT NULL" },
+      { result.different, tostring(result.same) })
+  end)
+
   it("6402-2.4-a renews no other names than the signer's own", function()
     failed(post { csrs = { (new_csr "device77") } }, "badRequest", { 0 }, 403)
   end)
@@ -335,6 +404,7 @@ describe("fullcmc", function()
 
   it("5272-6.11-b 5272-6.11-c revokes the asker's own certificates, and no others", function()
     local old = post({ csrs = { (new_csr "device01") } }).message.certificates[1]
+    local said
     local function revoke(cert, what)
       what = what or {}
       what.controls = { { id = 9, name = "revokeRequest", value = { issuer_der = cert.issuer_der,
@@ -348,6 +418,23 @@ describe("fullcmc", function()
       "SELECT revocation_reason FROM certificates WHERE serial = '" .. old.serial .. "'"))
     assert.equal(200, revoke(old).status)
     assert.equal(200, revoke(other.cert, { key = ra.key, cert = ra.cert }).status)
+    -- Each has left a row, which no policy has decided.
+    local rows = server:sql [[SELECT verdict || ' ' || detail || ' ' || coalesce(reason, '')
+      FROM requests WHERE csr IS NULL ORDER BY seq]]
+    local expected = {}
+    for i, each in ipairs { { "reject", other.cert, "the asker has no such certificate" },
+      { "approve", old, "" }, { "approve", old, "" }, { "approve", other.cert, "" } } do
+      expected[i] = ("%s revokeRequest %s of %s %s"):format(each[1], each[2].serial,
+        each[2].issuer, each[3])
+    end
+    assert.equal(table.concat(expected, "\n"), (rows:gsub("%s+$", "")) .. " ")
+    local id = server:sql "SELECT id FROM requests WHERE csr IS NULL ORDER BY seq DESC LIMIT 1"
+    assert.matches("revokeRequest " .. other.cert.serial, process.must { server.lest, "explain", id,
+      "--config", server.dir .. "/server.lua" })
+    -- One beside a request has a row of its own, whatever becomes of it.
+    said = revoke(other.cert, { csrs = { (new_csr "device01") } })
+    assert.equal(200, said.status, said.body)
+    assert.same({ "failed", "success" }, { said.statuses[1].status, said.statuses[2].status })
     -- What is revoked signs nothing more.
     failed(post { key = other.key, cert = other.cert, csrs = { (new_csr "device03") } },
       "badRequest", { 0 }, 403)
@@ -380,6 +467,10 @@ describe("fullcmc", function()
     assert.same({ "success", "success" }, { said.statuses[1].status, said.statuses[2].status })
     named.serial = "0badc0de"
     failed(post { controls = { { name = "getCert", value = named } } }, "badCertId", { 101 }, 403)
+    said = post { controls = { { name = "getCRL",
+      value = { issuer_der = device.cert.issuer_der } } } }
+    assert.same({ 400, "noSupport", { 101 }, "there is no CRL here" }, { said.status,
+      said.statuses[1].status, said.statuses[1].bodies, said.statuses[1].text })
   end)
 
   it("5272-6.8-a 6402-2.5-a 6402-2.12-a takes an RA's word from an RA alone", function()

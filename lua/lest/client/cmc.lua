@@ -217,11 +217,20 @@ local function message_of(signer, controls, requests)
     key_id = not signer.cert and signer.key_id or nil, certificates = certs }
 end
 
+-- What every message of a transaction has first (RFC 5272 6.6).
+local function begun(transaction)
+  return { { name = "transactionId", value = transaction },
+    { name = "senderNonce", value = assert(core.secret.random_bytes(NONCE_BYTES)) } }
+end
+
+local function number_controls(controls)
+  for i, control in ipairs(controls) do control.id = CONTROLS_FROM + i end
+end
+
 -- One message of what is still to be had: requests, and what waits by its token where a certificate
 -- tells who asks again.
 local function round(signer, todo, controls, transaction)
-  local all, requests = { { name = "transactionId", value = transaction },
-    { name = "senderNonce", value = assert(core.secret.random_bytes(NONCE_BYTES)) } }, {}
+  local all, requests = begun(transaction), {}
   for _, each in ipairs(controls) do all[#all + 1] = each end
   for _, each in ipairs(todo) do
     if each.token and signer.cert then
@@ -238,7 +247,7 @@ local function round(signer, todo, controls, transaction)
     if not more then return nil, err end
     table.move(more, 1, #more, #all + 1, all)
   end
-  for i, control in ipairs(all) do control.id = CONTROLS_FROM + i end
+  number_controls(all)
   local der, err = message_of(signer, all, requests)
   if not der then return nil, err end
   return der, assert(core.cmc.parse(der))
@@ -251,12 +260,35 @@ local function settle(self, result, each, response)
     each.token = status.token
     return nil, error_of(status, response)
   end
+  each.is_unconfirmed = status and status.status == "confirmRequired"
   local cert, changed = issued.take(result.certificates, each.csr, self.trust, function()
     return session.fetch_cacerts(self)
   end)
   if not cert then return nil, changed end
   for _, sentence in ipairs(changed) do self.notify("warning", sentence) end
   return cert
+end
+
+-- RFC 5272 6.14: a certificate is not used before the server knows that it was taken. Where no
+-- other certificate signs, it does so itself.
+local function confirm(self, signer, each, cert, transaction)
+  local who = signer.cert and signer or { cert = cert, key = each.key }
+  if not who.key then
+    return fail("usage", "the server wants the certificate to be confirmed, which its key or a "
+      .. "certificate of the client must sign: make the request here, or say who signs (sign)")
+  end
+  local controls = begun(transaction)
+  table.insert(controls, { name = "confirmCertAcceptance",
+    value = { issuer_der = cert.issuer_der, serial = cert.serial } })
+  number_controls(controls)
+  local der, err = message_of(who, controls, {})
+  if not der then return nil, err end
+  local result, response = send(self, der, assert(core.cmc.parse(der)))
+  if not result then return nil, response end
+  local worst = result.message and cmc.worst(result.message)
+  if result.message and not cmc.is_failure(worst) then return true end
+  return nil, worst and error_of(worst, response)
+    or select(2, fail("protocol", "the server answers a confirmation without a PKI Response"))
 end
 
 local function prepare(self, options)
@@ -277,7 +309,8 @@ local function prepare(self, options)
     local csr
     csr, err = csr_of(self, what, i, signer, wishes)
     if not csr then return nil, err end
-    todo[i] = { index = i, csr = csr }
+    todo[i] = { index = i, csr = csr,
+      key = type(what) == "table" and (what.key or self.key) or nil }
   end
   return signer, todo
 end
@@ -303,8 +336,12 @@ function M.ask(self, options)
     whole.message, whole.certificates = result.message, result.certificates
     local waiting, first = {}, nil
     for _, each in ipairs(todo) do
-      whole[each.index], whole.errors[each.index] = settle(self, result, each, response)
-      local err = whole.errors[each.index]
+      local cert, err = settle(self, result, each, response)
+      if cert and each.is_unconfirmed then
+        local ok, problem = confirm(self, signer, each, cert, transaction)
+        if not ok then cert, err = nil, problem end
+      end
+      whole[each.index], whole.errors[each.index] = cert, err
       if err and err.code == "pending" then
         waiting[#waiting + 1], first = each, first or err
       end

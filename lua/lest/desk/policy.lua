@@ -233,7 +233,7 @@ function Policy:decide(request, options)
   for key, value in pairs(request) do facts[key] = value end
   facts.time = options.now or facts.time
   local row = operations[facts.operation]
-  if not row or row.answered_by ~= "enroll" then
+  if not row or not row.hook or row.by_anybody then
     error(("no verdict is asked for '%s'"):format(tostring(facts.operation)), 2)
   end
   local journal = options.journal

@@ -83,9 +83,18 @@ local function approvals_of(row)
   return approvals
 end
 
+-- What a message of CMC says beside its requests.
+local function cmc_of(proven)
+  local base64 = text_at(proven, "reg_info")
+  local reg_info = base64 and (core.base64.decode(base64) or wrong "its regInfo cannot be read")
+  return { reg_info = reg_info }
+end
+
 local function facts_of(row)
   local operation = operations[row.operation]
-  if not operation or operation.answered_by ~= "enroll" then wrong "its operation is unknown" end
+  if not operation or not operation.hook or operation.by_anybody then
+    wrong "its operation is unknown"
+  end
   local proven = decoded(row, "principal") or wrong "it has no principal"
   local csr = type(row.csr) == "string" and core.csr.parse(row.csr, { key_later = true })
   if not csr then wrong "its CSR cannot be read" end
@@ -97,6 +106,7 @@ local function facts_of(row)
     label = row.label, csr = csr, principal = principal, auth = auth_of(principal, proven),
     device = device and #device <= DEVICE_MAX and device or nil,
     tls = decoded(row, "tls") or {}, address = row.address, headers = decoded(row, "headers"),
+    cmc = row.operation == "fullcmc" and cmc_of(proven) or nil,
     previous = previous_of(row, principal, time), approvals = approvals_of(row) }
 end
 

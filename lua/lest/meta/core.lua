@@ -711,6 +711,7 @@ function core_door.enter(path, milliseconds) end
 ---@class lest.core.message
 ---@field SIZE_MAX integer bytes of a packet
 ---@field CSR_MAX integer
+---@field REG_INFO_MAX integer
 ---@field SECRET_MAX integer of a user name, and of a password
 ---@field TOKEN_MAX integer of a Bearer token
 ---@field JWKS_MAX integer of a JWK Set

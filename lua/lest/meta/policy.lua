@@ -64,6 +64,7 @@
 ---@field address string the client's IP address
 ---@field headers table<string, string> User-Agent, Host, Accept and Content-Type, by their names in any
 --- case; printable, and cut at 1000 bytes
+---@field cmc? lest.request.cmc of fullcmc: what the message says beside its requests
 ---@field previous? lest.request.previous the certificate that is being renewed
 ---@field approvals lest.request.approval[] what operators have approved while the request was pending
 --- (`lest pending approve`); count the operators, not the rows
@@ -119,6 +120,10 @@
 ---@field cipher string as OpenSSL calls it
 ---@field channel_bound boolean whether the CSR is linked to the connection (RFC 7030 3.5): whoever
 --- signed it knew this very connection. A link to another one is refused, but of an RA
+
+--- Of a message of CMC: its asker's word, which the signature of the message covers.
+---@class lest.request.cmc
+---@field reg_info? string bytes of the control regInfo (RFC 5272 6.12), for whom they are agreed with
 
 ---@class lest.request.previous
 ---@field certificate lest.cert it, as it was issued

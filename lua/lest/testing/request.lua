@@ -28,7 +28,7 @@ shapes.define("request", {
   label = s.optional(shapes.text), device = s.optional(shapes.text),
   address = s.optional(shapes.text), id = s.optional(shapes.text),
   auth = s.optional(shapes.any_table), headers = s.optional(shapes.any_table),
-  tls = s.optional(shapes.any_table),
+  tls = s.optional(shapes.any_table), cmc = s.optional(shapes.any_table),
   approvals = s.optional(s.list(shapes.approval)),
 })
 
@@ -116,6 +116,7 @@ function Request:facts(now)
   facts.id, facts.time = self.id or "test", now
   facts.operation, facts.label, facts.address = self.operation, self.label, self.address
   facts.device = self.device or facts.device
+  facts.cmc = self.cmc or self.operation == "fullcmc" and {} or nil
   facts.headers, facts.auth = self.headers, self.auth or facts.auth
   facts.tls = self.tls or { version = "TLSv1.3", cipher = "TLS_AES_256_GCM_SHA384",
     channel_bound = false }

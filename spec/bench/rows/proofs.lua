@@ -3,6 +3,7 @@
 local digest = require "lest.base.digest"
 local jwt = require "support.jwt"
 local process = require "support.process"
+local requests = require "bench.requests"
 local rounds = require "bench.rounds"
 local sides_module = require "bench.side"
 
@@ -32,22 +33,13 @@ local function configure(text)
 end
 
 --- The requests of a file once more, at a label and with another Authorization each.
----@param from string a file of load_bench
----@param to string
----@param label string
 ---@param authorization fun(i: integer): string
 local function rewrite(from, to, label, authorization)
-  local input <close> = assert(io.open(from, "rb"))
-  local output <close> = assert(io.open(to, "wb"))
-  local i = 0
-  for line in function() return input:read "L" end do
-    local request = input:read(math.tointeger(tonumber(line)))
-    i = i + 1
+  return requests.rewrite(from, to, function(request, i)
     request = request:gsub("/est/simpleenroll", "/est/" .. label .. "/simpleenroll", 1)
-      :gsub("Authorization: [^\r]*", "Authorization: " .. authorization(i):gsub("%%", "%%%%"), 1)
-    output:write(#request, "\n", request)
-  end
-  return to
+    return (request:gsub("Authorization: [^\r]*",
+      "Authorization: " .. authorization(i):gsub("%%", "%%%%"), 1))
+  end)
 end
 
 --- A nonce that the server has just made.

@@ -200,10 +200,10 @@ end
 --- Every field that a person or a replay may ask for; `auth` where more was proven than who asks.
 local function proven(request)
   local principal = request.principal
-  local certificate = principal.certificate
+  local certificate, reg_info = principal.certificate, request.cmc and request.cmc.reg_info
   return json.line {
     name = principal.name, anchors = principal.anchors, credential = principal.credential,
-    claims = principal.claims,
+    claims = principal.claims, reg_info = reg_info and core.base64.encode(reg_info),
     certificate = certificate and core.base64.encode(certificate:der()),
     auth = next(request.proven, next(request.proven)) and auth_of(request) or nil,
   }
@@ -247,7 +247,7 @@ function M.request(authority, request, finish, verdict, extra)
     label = begin.label, principal_kind = principal.kind, principal_name = request.ledger_name,
     principal = proven(request),
     credential_id = request.credential and request.credential.id,
-    csr = begin.csr, key_hash = request.key_hash,
+    csr = request.csr and begin.csr, key_hash = request.key_hash,
     tls = json.line(begin.tls), address = begin.address,
     headers = begin.headers and json.line(begin.headers), previous = request.renews,
     approvals = #request.approvals > 0 and json.line(request.approvals) or nil,
@@ -258,7 +258,7 @@ function M.request(authority, request, finish, verdict, extra)
     pending_id = request.pending and request.pending.id or extra.pending_id,
     device = request:other_device(), rule = finish.rule, asked_at = finish.asked_at,
     stated = M.stated(finish), trace = finish.trace, outside = finish.outside,
-    subject = verdict ~= "approve" and tostring(request.csr.subject) or nil,
+    subject = verdict ~= "approve" and request.csr and tostring(request.csr.subject) or nil,
   })
   if not changed then error(err) end
   request.verdict = verdict

@@ -88,6 +88,7 @@ local function facts_of(request)
   local principal, previous = request.principal, request.previous
   return {
     who = request:who(), device = request:about(), auth = request.proven,
+    reg_info = request.cmc and request.cmc.reg_info,
     approvals = request.approvals, channel_bound = request.begin.tls.channel_bound,
     previous = previous and {
       certificate = previous:der(), facts = json.decode(request.own.facts),

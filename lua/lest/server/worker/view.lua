@@ -30,7 +30,8 @@ local STATES <const> = set("issued", "active", "expired", "revoked", "renewed", 
 
 local CLASS <const> = {
   request = class("request", set("id", "time", "operation", "label", "csr", "principal", "device",
-    "auth", "tls", "address", "headers", "previous", "approvals", "history", "rate")),
+    "auth", "tls", "address", "headers", "cmc", "previous", "approvals", "history", "rate")),
+  cmc = class("request.cmc", set "reg_info"),
   principal = class("request.principal", set("kind", "name", "anchors", "is_own", "certificate",
     "claims", "credential")),
   claims = class "request.principal.claims",
@@ -131,6 +132,7 @@ local PARTS <const> = {
     return view(CLASS.auth, views)
   end,
   tls = function(tls) return view(CLASS.tls, tls) end,
+  cmc = function(said) return said and view(CLASS.cmc, said) end,
   headers = function(values) return view(HEADERS, values or {}) end,
   previous = function(previous)
     return previous and view(CLASS.previous, {

@@ -6,6 +6,7 @@
 --- request has signed, what TLS and HTTP have proven tells it.
 local answers = require "lest.server.authority.cmc.answer"
 local challenges = require "lest.server.wire.challenges"
+local cmc = require "lest.base.cmc"
 local core = require "lest.core"
 local kinds = require "lest.server.wire.kinds"
 local linking = require "lest.server.authority.linking"
@@ -29,6 +30,8 @@ local M = {}
 ---@field message? lest.cmc once it could be read
 ---@field parts lest.authority.cmc.part[]
 ---@field at integer how many of them were begun
+---@field services integer how many controls were done, each as a request of its own
+---@field reg_info? string what the message says beside its requests, to policies
 ---@field said lest.authority.cmc.answer
 ---@field http_status integer
 ---@field issuer? string DER of its name, where something was issued
@@ -142,18 +145,22 @@ end
 
 -- ---- beginning
 
---- A request for one certificate, as if it had come alone.
-local function add_part(self, id, csr)
-  local whole, number = self.base, #self.parts + 1
-  local begin = {}
+-- What the message asks for, number by number, as if it had come alone: the first has its id.
+local function new_request(self, number, csr)
+  local whole, begin = self.base, {}
   for name, value in pairs(whole.begin) do begin[name] = value end
   begin.cmc, begin.csr, begin.tls = nil, csr, {}
   for name, value in pairs(whole.begin.tls) do begin.tls[name] = value end
   local request = request_module.new(whole.channel, begin, whole.label, whole.started)
-  if number > 1 then
-    request.asked_as, request.id = begin.id, ("%s.%d"):format(begin.id, number)
-  end
+  local id = begin.id
+  if number > 1 then request.asked_as, request.id = id, ("%s.%d"):format(id, number) end
   request.cmc = self
+  return request
+end
+
+--- A request for one certificate.
+local function add_part(self, id, csr)
+  local request = new_request(self, #self.parts + 1, csr)
   request:read_csr()
   linking.read(request)
   table.insert(self.parts, { id = id, request = request })
@@ -225,6 +232,35 @@ end
 -- What only an RA of ours may say (RFC 6402 2.5, RFC 5272 6.8).
 local OF_RA <const> = { lraPOPWitness = "popFailed", raIdentityWitness = "badRequest" }
 
+-- What a service is asked for, for operators.
+local function detail_of(control)
+  local named = control.value
+  return ("%s %sof %s"):format(control.name, named.serial and named.serial .. " " or "",
+    named.issuer)
+end
+
+--- Do what a control asks for. It leaves a row of its own, which no policy has decided.
+function Talk:serve(first, control, service)
+  self.services = self.services + 1
+  local request = new_request(self, #self.parts + self.services)
+  inherit(first, request)
+  request.is_proven, request.is_known = true, true
+  local certs
+  local answer = self.authority:answer_to(request, function(authority, _, finish)
+    services.prepare(authority, request, control)
+    certs = authority.turn:unit(function()
+      local found = service(authority, request, control.value)
+      record.request(authority, request, finish, "approve", {})
+      return found
+    end)
+    return {}
+  end, { detail = detail_of(control) })
+  if answer.status then return self:fail({ control.id }, answer, request.refused) end
+  for _, cert in ipairs(certs or {}) do table.insert(self.said.certificates, cert) end
+  self:note_http(200)
+  self:say { status = "success", bodies = { control.id } }
+end
+
 local function serve(self, request)
   for _, control in ipairs(self.message.controls) do
     local failure, service = OF_RA[control.name], services.by_name[control.name]
@@ -232,21 +268,7 @@ local function serve(self, request)
       refusal.raise(403, control.name .. " is for a registration authority to say",
         { failure = failure, bodies = { control.id } })
     end
-    if service then
-      local certs
-      local answer = self.authority:answer_to(request, function(authority)
-        services.prepare(authority, request, control)
-        certs = authority.turn:unit(service, authority, request, control.value)
-        return {}
-      end)
-      if answer.status then
-        self:fail({ control.id }, answer, request.refused)
-      else
-        for _, cert in ipairs(certs or {}) do table.insert(self.said.certificates, cert) end
-        self:note_http(200)
-        self:say { status = "success", bodies = { control.id } }
-      end
-    end
+    if service then self:serve(request, control, service) end
   end
 end
 
@@ -255,6 +277,7 @@ local function open(authority, base)
   local self = base.cmc
   local begin = base.begin
   self.message = messages.parse(begin.cmc)
+  self.reg_info = cmc.find(self.message, "regInfo")
   local checked = messages.check(authority, begin, self.message)
   if checked.certs then
     begin.certificate = {}
@@ -298,7 +321,7 @@ end
 ---@param base lest.authority.request
 ---@return table answer
 function M.begin(authority, base)
-  local self = setmetatable({ authority = authority, base = base, parts = {}, at = 0,
+  local self = setmetatable({ authority = authority, base = base, parts = {}, at = 0, services = 0,
     said = { statuses = {}, certificates = {}, crls = {} } }, Talk)
   base.cmc = self
   local answer = authority:answer_to(base, function() return open(authority, base) end)

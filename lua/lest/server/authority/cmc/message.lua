@@ -14,9 +14,12 @@ local SKI <const> = "2.5.29.14"
 
 -- The controls that are processed; another one fails the whole message (RFC 5272 3.2.1.1).
 local ONCE <const> = { transactionId = true, senderNonce = true, recipientNonce = true,
-  dataReturn = true, identification = true, identityProofV2 = true, popLinkRandom = true }
+  dataReturn = true, identification = true, identityProofV2 = true, popLinkRandom = true,
+  regInfo = true }
 local MANY <const> = { queryPending = true, revokeRequest = true, getCert = true,
-  confirmCertAcceptance = true, lraPOPWitness = true, raIdentityWitness = true }
+  getCRL = true, confirmCertAcceptance = true, lraPOPWitness = true, raIdentityWitness = true }
+
+local REG_INFO_MAX <const> = core.message.REG_INFO_MAX
 
 ---@class lest.authority.cmc.message
 ---@field message lest.cmc
@@ -120,6 +123,10 @@ local function check_controls(message)
   end
   local nonce = cmc.find(message, "senderNonce")
   if nonce and #nonce > 256 then bad("the senderNonce has more than 256 bytes", { 0 }) end
+  local reg_info = cmc.find(message, "regInfo")
+  if reg_info and #reg_info > REG_INFO_MAX then
+    bad(("the regInfo has more than %d bytes"):format(REG_INFO_MAX), { 0 })
+  end
   if #message.controls == 0 and #message.requests == 0 then bad "the message asks for nothing" end
 end
 

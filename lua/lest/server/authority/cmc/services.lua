@@ -79,6 +79,10 @@ M.by_name = {
   getCert = function(authority, request, named)
     return { (select(2, find_own(authority, request, named))) }
   end,
+  -- RFC 5272 6.10: there is no CRL of what this server issues.
+  getCRL = function()
+    refusal.raise(400, "there is no CRL here", { status_word = "noSupport" })
+  end,
   confirmCertAcceptance = function(authority, request, named)
     find_own(authority, request, named)
   end,

@@ -23,6 +23,7 @@ local function shown_facts(worker, exchange, request, facts)
   if previous then previous.certificate = assert(core.cert.parse(previous.certificate)) end
   return {
     id = request.id, time = core.clock.wall_us() // 1000000, operation = request.operation,
+    cmc = request.operation == "fullcmc" and { reg_info = facts.reg_info } or nil,
     label = request.label.name, csr = request.csr, principal = question.principal(facts),
     device = request.device, auth = facts.auth, tls = request.tls, address = exchange.address,
     headers = request.headers, previous = previous, approvals = facts.approvals,
