@@ -66,6 +66,8 @@ static enum lest_status read_boundary(struct http_slice content_type, struct les
         param = http_media_type_param(&type, "boundary");
     if (param)
         http_unquote(param, boundary);
+    if (lest_buf_status(boundary, err) == LEST_E_NOMEM)
+        return LEST_E_NOMEM;
     if (!param || !boundary_fits(boundary))
         return lest_error_set(err, LEST_E_MALFORMED, "the media type has no good boundary");
     return LEST_OK;

@@ -92,23 +92,28 @@ static bool is_exponent(const struct lest_buf *bytes)
     return is_large && bytes->data[last] & 1;
 }
 
-/* libcjose ends the process for some numbers that are not base64url. */
-static bool is_plain(const struct lest_json_token *name, const struct lest_json_token *value)
-{
+/* What the members of a JWK were read with: room for its numbers, and how the last one was read. */
+struct members {
     struct lest_buf bytes;
+    enum lest_status status;
+};
+
+/* libcjose ends the process for some numbers that are not base64url. */
+static bool is_plain(const struct lest_json_token *name, const struct lest_json_token *value,
+                     struct members *members)
+{
     if (value->kind != LEST_JSON_STRING)
         return false;
     if (!is_number(name))
         return is_text(name, "kty") || is_text(name, "crv");
-    lest_buf_init(&bytes, NUMBER_MAX);
-    bool good = value->len > 0 && lest_base64url_decode(value->text, value->len, &bytes, NULL) == LEST_OK;
-    good = good && (!is_text(name, "e") || is_exponent(&bytes));
-    lest_buf_free(&bytes);
-    return good;
+    struct lest_buf *bytes = &members->bytes;
+    bytes->len = 0;
+    members->status = lest_base64url_decode(value->text, value->len, bytes, NULL);
+    return !members->status && bytes->len && (!is_text(name, "e") || is_exponent(bytes));
 }
 
 /* An object of texts, those that make a public key and no others. */
-static bool is_public(const char *json, size_t len)
+static bool is_public(const char *json, size_t len, struct members *members)
 {
     struct lest_json_reader reader;
     lest_json_read(&reader, json, len);
@@ -117,10 +122,23 @@ static bool is_public(const char *json, size_t len)
         return false;
     while ((name = lest_json_next(&reader)).kind == LEST_JSON_NAME) {
         struct lest_json_token value = lest_json_next(&reader);
-        if (!is_plain(&name, &value))
+        if (!is_plain(&name, &value, members))
             return false;
     }
     return name.kind == LEST_JSON_OBJECT_END && lest_json_next(&reader).kind == LEST_JSON_END;
+}
+
+static enum lest_status check_members(const char *json, size_t len, struct lest_error *err)
+{
+    struct members members = { .status = LEST_OK };
+    lest_buf_init(&members.bytes, NUMBER_MAX);
+    bool good = is_public(json, len, &members);
+    lest_buf_free(&members.bytes);
+    if (good)
+        return LEST_OK;
+    return members.status == LEST_E_NOMEM
+               ? lest_error_set(err, LEST_E_NOMEM, "out of memory")
+               : lest_error_set(err, LEST_E_KEY_MALFORMED, "the JWK is not of the members of a public key");
 }
 
 enum lest_status jose_key_import(const char *json, size_t len, struct jose_key **out, struct lest_error *err)
@@ -130,8 +148,9 @@ enum lest_status jose_key_import(const char *json, size_t len, struct jose_key *
     enum lest_status status = jose_cjose_load(err);
     if (status)
         return status;
-    if (!is_public(json, len))
-        return lest_error_set(err, LEST_E_KEY_MALFORMED, "the JWK is not of the members of a public key");
+    status = check_members(json, len, err);
+    if (status)
+        return status;
     struct jose_key *key = calloc(1, sizeof *key);
     if (!key)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");

@@ -143,7 +143,8 @@ static unsigned exhaust(const struct alloc_scenario *scenario, bool verbose)
         }
     }
     uint64_t ours = counts[OURS], openssl = counts[OPENSSL];
-    unsigned wrong = refuse(scenario, OURS, ours, verbose) + refuse(scenario, OPENSSL, openssl, verbose);
+    unsigned wrong = refuse(scenario, OURS, ours, verbose) +
+                     refuse(scenario, OPENSSL, scenario->is_ours ? 0 : openssl, verbose);
     if (run(scenario, OURS, 0, 0, &err)) {
         printf("%s: works no more: %s (%s)\n", scenario->name, err.message, err.detail);
         wrong++;

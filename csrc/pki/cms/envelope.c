@@ -362,7 +362,9 @@ static enum lest_status verify(const struct lest_buf *message, struct lest_buf *
         status = pki_error(err, LEST_E_TRUST, "the key in the envelope is not signed");
     else if (!out || CMS_verify(cms, NULL, NULL, NULL, out, CMS_NO_SIGNER_CERT_VERIFY | CMS_BINARY) <= 0 ||
              !put_signers(cms, signers))
-        status = pki_error(err, LEST_E_TRUST, "the signature over the key in the envelope is not right");
+        status = signers->failed ? lest_buf_status(signers, err)
+                                 : pki_error(err, LEST_E_TRUST,
+                                             "the signature over the key in the envelope is not right");
     if (!status) {
         OBJ_obj2txt(type, sizeof type, CMS_get0_eContentType(cms), 1);
         *is_package = strcmp(type, KEY_PACKAGE) == 0;
