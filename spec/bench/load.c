@@ -1,12 +1,13 @@
 /* The client of both servers: each request on a fresh TLS 1.3 connection with a full handshake (X25519,
  * AES-256-GCM, no resumption), closed with close_notify after the answer.
  *
- *   load_bench PORT THREADS COUNT FILE [rate=N] [certs]
+ *   load_bench PORT THREADS COUNT FILE [rate=N] [certs] [psk=IDENTITY:HEX]
  *     FILE: requests, each as its length in decimal, a newline, its bytes; they are sent once each, or over
  *     and over if there is one. With `certs` a PEM text of a certificate and its key follows each in the same
  *     form, which the client shows. Each of THREADS sends one request after the other; with a rate they
  *     arrive so many a second by a Poisson process instead, and a latency begins when its request should have
- *     been sent, so that it has the time in which no thread was free.
+ *     been sent, so that it has the time in which no thread was free. With a pre-shared key there are no
+ *     certificates, and AES-128-GCM, whose hash the key is for.
  *   load_bench PORT idle COUNT FILE
  *     that many connections at once, each asks once and stays; prints "ready" and holds them until it is
  *     killed
@@ -43,6 +44,9 @@ static struct request *requests;
 static int request_count, wanted;
 static struct sockaddr_in server;
 static SSL_CTX *ctx;
+static const char *psk_identity;
+static unsigned char *psk;
+static long psk_len;
 static atomic_int next, failed;
 static atomic_llong body_bytes;
 static int *latencies_us;
@@ -252,15 +256,44 @@ static void hold(void)
         pause();
 }
 
+/* The key of every connection (RFC 8446 4.2.11), for a handshake as each time the first. */
+static int use_psk(SSL *ssl, const EVP_MD *digest, const unsigned char **id, size_t *id_len,
+                   SSL_SESSION **session)
+{
+    (void)digest;
+    static const unsigned char aes_128_gcm_sha256[] = { 0x13, 0x01 };
+    SSL_SESSION *made = SSL_SESSION_new();
+    if (!made || !SSL_SESSION_set1_master_key(made, psk, (size_t)psk_len) ||
+        !SSL_SESSION_set_cipher(made, SSL_CIPHER_find(ssl, aes_128_gcm_sha256)) ||
+        !SSL_SESSION_set_protocol_version(made, TLS1_3_VERSION))
+        die("no session");
+    *id = (const unsigned char *)psk_identity;
+    *id_len = strlen(psk_identity);
+    *session = made;
+    return 1;
+}
+
+static void read_psk(char *text)
+{
+    char *colon = strchr(text, ':');
+    psk = colon ? OPENSSL_hexstr2buf(colon + 1, &psk_len) : NULL;
+    if (!psk)
+        die("a key is IDENTITY:HEX");
+    *colon = '\0';
+    psk_identity = text;
+}
+
 int main(int argc, char **argv)
 {
     double rate = 0;
     bool certs = false;
     if (argc < 5)
-        die("usage: load_bench PORT THREADS|idle COUNT FILE [rate=N] [certs]");
+        die("usage: load_bench PORT THREADS|idle COUNT FILE [rate=N] [certs] [psk=IDENTITY:HEX]");
     for (int i = 5; i < argc; i++) {
         if (strcmp(argv[i], "certs") == 0)
             certs = true;
+        else if (strncmp(argv[i], "psk=", 4) == 0)
+            read_psk(argv[i] + 4);
         else if (strncmp(argv[i], "rate=", 5) != 0 || (rate = strtod(argv[i] + 5, NULL)) <= 0)
             die("an option is not understood");
     }
@@ -274,8 +307,11 @@ int main(int argc, char **argv)
     latencies_us = calloc((size_t)wanted, sizeof *latencies_us);
     ctx = SSL_CTX_new(TLS_client_method());
     if (!latencies_us || !ctx || !SSL_CTX_set_min_proto_version(ctx, TLS1_3_VERSION) ||
-        !SSL_CTX_set1_groups_list(ctx, "X25519") || !SSL_CTX_set_ciphersuites(ctx, "TLS_AES_256_GCM_SHA384"))
+        !SSL_CTX_set1_groups_list(ctx, "X25519") ||
+        !SSL_CTX_set_ciphersuites(ctx, psk ? "TLS_AES_128_GCM_SHA256" : "TLS_AES_256_GCM_SHA384"))
         die("no TLS context");
+    if (psk)
+        SSL_CTX_set_psk_use_session_callback(ctx, use_psk);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     server = (struct sockaddr_in){ .sin_family = AF_INET,
                                    .sin_port = htons((uint16_t)strtol(argv[1], NULL, 10)),

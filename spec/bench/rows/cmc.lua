@@ -2,6 +2,7 @@
 --- against the plain one; all by a one-time secret of Basic.
 local cmc = require "support.cmc"
 local core = require "lest.core"
+local kinds = require "bench.kinds"
 local requests = require "bench.requests"
 local rounds = require "bench.rounds"
 local sides_module = require "bench.side"
@@ -40,24 +41,14 @@ return function(context, scope)
   side:run()
   local parts = rounds.split(side.requests, rounds.counts(count - 1, context.enrollments))
   side:load(parts[1], { count = 1, threads = 1 })
-  local used, kinds = 1, {}
-  for i, kind in ipairs(KINDS) do kinds[i] = { name = kind } end
-  local results = rounds.run(kinds, context.rounds, function(kind)
+  local used = 1
+  return kinds.compare(KINDS, context.rounds, function(kind)
     used = used + 1
     local file = parts[used]
-    if kind.name ~= "plain" then
+    if kind ~= "plain" then
       file = requests.rewrite(file, file .. ".cmc",
-        function(request) return in_message(request, kind.name) end)
+        function(request) return in_message(request, kind) end)
     end
     return side:load(file, { count = context.enrollments, threads = 16 })
   end)
-  local data, lines = {}, {}
-  for i, kind in ipairs(kinds) do
-    local found = rounds.ratio(results[i], results[1], "cpu_us")
-    found.cpu_us = rounds.of(results[i], "cpu_us")
-    data[kind.name] = found
-    lines[i] = ("  %-10s %7.0f us of CPU an enrollment, %6.3f of the plain (%.3f to %.3f)"):format(
-      kind.name, found.cpu_us, found.ratio, found.least, found.most)
-  end
-  return data, lines
 end

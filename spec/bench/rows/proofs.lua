@@ -2,6 +2,7 @@
 --- secret of Basic; one after the other, since a client of Digest counts up the uses of a nonce.
 local digest = require "lest.base.digest"
 local jwt = require "support.jwt"
+local kinds = require "bench.kinds"
 local process = require "support.process"
 local requests = require "bench.requests"
 local rounds = require "bench.rounds"
@@ -83,27 +84,16 @@ end
 return function(context, scope)
   local side, parts, keys, password = start(context, scope)
   local used = 1
-  local kinds = {}
-  for i, kind in ipairs(KINDS) do kinds[i] = { name = kind } end
-  local results = rounds.run(kinds, context.rounds, function(kind)
+  return kinds.compare(KINDS, context.rounds, function(kind)
     used = used + 1
-    local file, key = parts[used], keys[kind.name]
+    local file, key = parts[used], keys[kind]
     if key then
       local token = "Bearer " .. key:sign { iss = ISSUER, aud = "lest", sub = "user",
         exp = os.time() + 600, ["kubernetes.io"] = { namespace = "plant" } }
       file = rewrite(file, file .. ".jwt", "jwt", function() return token end)
-    elseif kind.name == "digest" then
+    elseif kind == "digest" then
       file = rewrite(file, file .. ".digest", "digest", by_digest(side, password))
     end
     return side:load(file, { count = context.enrollments, threads = 1 })
   end)
-  local data, lines = {}, {}
-  for i, kind in ipairs(kinds) do
-    local found = rounds.ratio(results[i], results[1], "cpu_us")
-    found.cpu_us = rounds.of(results[i], "cpu_us")
-    data[kind.name] = found
-    lines[i] = ("  %-10s %7.0f us of CPU an enrollment, %6.3f of Basic's (%.3f to %.3f)"):format(
-      kind.name, found.cpu_us, found.ratio, found.least, found.most)
-  end
-  return data, lines
 end
