@@ -367,7 +367,7 @@ static const char twelfth[] =
     "  name TEXT NOT NULL,"
     "  kind TEXT NOT NULL,"
     "  secret_kind TEXT NOT NULL CHECK (secret_kind IN ('random', 'scrypt', 'chosen')),"
-    "  cost TEXT NOT NULL," /* scrypt: '16384:8:1'; others: '' */
+    "  cost TEXT NOT NULL," /* scrypt: '16384:8:1'; srp: the bits of its group; others: '' */
     "  salt BLOB NOT NULL,"
     "  hash BLOB NOT NULL CHECK (length(hash) >= 32),"
     "  one_time INTEGER NOT NULL CHECK (one_time IN (0, 1)),"
@@ -451,10 +451,14 @@ static const char revocation_challenges[] = "CREATE TABLE revocation_challenges 
                                             "  hash BLOB NOT NULL"
                                             ") STRICT, WITHOUT ROWID;";
 
-const char *const ledger_sqlite_migrations[] = {
-    first,    second,  third,      fourth, fifth,
-    sixth,    seventh, eighth,     ninth,  tenth,
-    eleventh, twelfth, thirteenth, orders, revocation_challenges
-};
+/* seeds: random bytes by what they are for, made when first needed. What is derived of them for strangers is
+ * the same after every start. */
+static const char seeds[] = "CREATE TABLE seeds (name TEXT PRIMARY KEY, bytes BLOB NOT NULL"
+                            " CHECK (length(bytes) >= 32)) STRICT;";
+
+const char *const ledger_sqlite_migrations[] = { first,    second,  third,      fourth, fifth,
+                                                 sixth,    seventh, eighth,     ninth,  tenth,
+                                                 eleventh, twelfth, thirteenth, orders, revocation_challenges,
+                                                 seeds };
 const size_t ledger_sqlite_migration_count =
     sizeof ledger_sqlite_migrations / sizeof *ledger_sqlite_migrations;

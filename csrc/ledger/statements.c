@@ -734,6 +734,11 @@ const struct ledger_statement ledger_statements[] = {
       "SELECT operator, verdict, note, tell, holds_until, time FROM approvals WHERE pending_id = :pending_id"
       " ORDER BY time, operator",
       { TEXT(pending_id) } },
+    /* ---- seeds */
+    { "seed_get", "SELECT bytes FROM seeds WHERE name = :name", { TEXT(name) } },
+    { "seed_add",
+      "INSERT INTO seeds (name, bytes) VALUES (:name, :bytes) ON CONFLICT (name) DO NOTHING",
+      { TEXT(name), BLOB(bytes) } },
     /* ---- what operators did */
     { "act_begin",
       "INSERT INTO acts (time_us, uid, account, operator, through, operation, subject)"

@@ -136,13 +136,13 @@ static enum net_trust read_trust(lua_State *L, struct net_client_tls_config *con
 {
     bool system = lestL_opt_boolean(L, 1, "system", false);
     bool provisional = lestL_opt_boolean(L, 1, "provisional", false);
-    bool by_key = config->psk != NULL;
+    bool by_key = config->psk != NULL, by_password = config->srp_password != NULL;
     bool store = lua_getfield(L, 1, "store") != LUA_TNIL;
-    if (system + provisional + store + by_key != 1)
-        luaL_error(
-            L, "a client trusts a store, the system, a key (psk), or anybody (provisional): say which one");
-    if (by_key)
-        return NET_TRUST_KEY;
+    if (system + provisional + store + by_key + by_password != 1)
+        luaL_error(L, "a client trusts a store, the system, a key (psk), a password (srp), or anybody "
+                      "(provisional): say which one");
+    if (by_key || by_password)
+        return by_key ? NET_TRUST_KEY : NET_TRUST_PASSWORD;
     if (store)
         config->anchors = pki_store_get0(lestL_check_store(L, -1));
     return store ? NET_TRUST_ANCHORS : system ? NET_TRUST_SYSTEM : NET_TRUST_PROVISIONAL;
@@ -183,15 +183,24 @@ static void read_psk(lua_State *L, struct net_client_tls_config *config)
     lua_pop(L, 1);
 }
 
-/* http_client.new{ store = | system = true | provisional = true | psk_identity =, psk = bytes,
- * cert =, key =, cmc_ra = false, plain_http = false, idle_ms = 15000, proxy =, proxy_username =,
- * proxy_password = } -> client | nil, err */
+/* Likewise with its password. */
+static void read_srp(lua_State *L, struct net_client_tls_config *config)
+{
+    config->srp_user = lestL_opt_string(L, 1, "srp_user", NULL);
+    config->srp_password = lestL_opt_string(L, 1, "srp_password", NULL);
+    luaL_argcheck(L, !config->srp_user == !config->srp_password, 1,
+                  "srp_user needs srp_password, and srp_password it");
+}
+
+/* http_client.new{ store = | system = true | provisional = true | psk_identity =, psk = bytes | srp_user =,
+ * srp_password =, cert =, key =, cmc_ra = false, plain_http = false, idle_ms = 15000, proxy =,
+ * proxy_username =, proxy_password = } -> client | nil, err */
 static int new (lua_State *L)
 {
-    static const char *const known[] = {
-        "store",   "system", "provisional",    "cert",           "key",          "cmc_ra", "plain_http",
-        "idle_ms", "proxy",  "proxy_username", "proxy_password", "psk_identity", "psk",    NULL
-    };
+    static const char *const known[] = { "store", "system",         "provisional",    "cert",
+                                         "key",   "cmc_ra",         "plain_http",     "idle_ms",
+                                         "proxy", "proxy_username", "proxy_password", "psk_identity",
+                                         "psk",   "srp_user",       "srp_password",   NULL };
     struct lest_error err;
     struct net_client *client;
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -207,6 +216,7 @@ static int new (lua_State *L)
     };
     luaL_argcheck(L, config.idle_ms >= 0, 1, "idle_ms is not negative");
     read_psk(L, &config.tls);
+    read_srp(L, &config.tls);
     config.tls.trust = read_trust(L, &config.tls);
     if (read_identity(L, &config.tls, &err))
         return lestL_fail(L, &err);

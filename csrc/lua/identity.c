@@ -3,8 +3,11 @@
  *
  *   i.kind  i.name  i.address
  *   i:answer{ key = bytes, grant = bytes } -> true | false: gone      the handshake goes on
+ *   i:answer{ verifier = bytes, salt = bytes, group = 3072, grant = bytes }      likewise, of kind "srp"
  *   i:refuse() -> true | false: gone                                  it fails */
 #include "lua/identity.h"
+
+#include <string.h>
 
 static void close_identity(void *h)
 {
@@ -48,23 +51,32 @@ static int push_outcome(lua_State *L, enum lest_status status, const struct lest
 static int answer(lua_State *L)
 {
     static const char *const known[] = { "key", "grant", NULL };
+    static const char *const known_of_password[] = { "verifier", "salt", "group", "grant", NULL };
     struct lest_error err;
     struct net_identity *identity = check(L);
-    size_t key_len, grant_len;
+    struct net_identity_secret secret = { .key = NULL };
+    size_t grant_len;
+    bool by_password = strcmp(identity->kind, "srp") == 0;
     luaL_checktype(L, 2, LUA_TTABLE);
-    lestL_check_options(L, 2, known);
+    lestL_check_options(L, 2, by_password ? known_of_password : known);
     lua_settop(L, 2);
-    lua_getfield(L, 2, "key");
+    lua_getfield(L, 2, by_password ? "verifier" : "key");
     lua_getfield(L, 2, "grant");
-    const char *key = luaL_checklstring(L, 3, &key_len), *grant = luaL_checklstring(L, 4, &grant_len);
-    enum lest_status status = net_identity_answer(identity, key, key_len, grant, grant_len, &err);
+    secret.key = (const uint8_t *)luaL_checklstring(L, 3, &secret.key_len);
+    const char *grant = luaL_checklstring(L, 4, &grant_len);
+    if (by_password) {
+        lua_getfield(L, 2, "salt");
+        secret.salt = (const uint8_t *)luaL_checklstring(L, 5, &secret.salt_len);
+        secret.group = lestL_opt_integer(L, 2, "group", 0);
+    }
+    enum lest_status status = net_identity_answer(identity, &secret, grant, grant_len, &err);
     return push_outcome(L, status, &err);
 }
 
 static int refuse(lua_State *L)
 {
     struct lest_error err;
-    enum lest_status status = net_identity_answer(check(L), NULL, 0, NULL, 0, &err);
+    enum lest_status status = net_identity_answer(check(L), NULL, NULL, 0, &err);
     return push_outcome(L, status, &err);
 }
 

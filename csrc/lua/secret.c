@@ -4,6 +4,7 @@
 #include "base/hex.h"
 #include "lua/binding.h"
 #include "lua/limit.h"
+#include "pki/key/srp.h"
 
 #include <string.h>
 
@@ -122,6 +123,29 @@ static int scrypt(lua_State *L)
     return 1;
 }
 
+/* secret.srp_verifier{ name =, password =, salt = bytes, group = 3072 } -> bytes | nil, err */
+static int srp_verifier(lua_State *L)
+{
+    static const char *const known[] = { "name", "password", "salt", "group", NULL };
+    uint8_t verifier[PKI_SRP_VERIFIER_MAX];
+    size_t salt_len, len;
+    struct lest_error err;
+    luaL_checktype(L, 1, LUA_TTABLE);
+    lestL_check_options(L, 1, known);
+    lua_settop(L, 1);
+    const char *name = lestL_opt_string(L, 1, "name", NULL);
+    const char *password = lestL_opt_string(L, 1, "password", NULL);
+    luaL_argcheck(L, name && password, 1, "a name and a password");
+    lua_getfield(L, 1, "salt");
+    const char *salt = luaL_checklstring(L, -1, &salt_len);
+    if (pki_srp_verifier(name, password, salt, salt_len, lestL_opt_integer(L, 1, "group", 0), verifier, &len,
+                         &err))
+        return lestL_fail(L, &err);
+    lua_pushlstring(L, (const char *)verifier, len);
+    lest_wipe(verifier, sizeof verifier);
+    return 1;
+}
+
 /* secret.wipe_freed() -> whether from now on all memory that Lua gives back is overwritten first, and what
  * OpenSSL does: for a process in which private keys are strings for a while */
 static int wipe_freed(lua_State *L)
@@ -133,15 +157,11 @@ static int wipe_freed(lua_State *L)
 
 int lestL_open_secret(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "random", random_text },
-                                          { "random_bytes", random_bytes },
-                                          { "sha256", sha256 },
-                                          { "md5", md5 },
-                                          { "hmac_sha256", hmac_sha256 },
-                                          { "equal", equal },
-                                          { "scrypt", scrypt },
-                                          { "wipe_freed", wipe_freed },
-                                          { NULL, NULL } };
+    static const luaL_Reg functions[] = { { "random", random_text },      { "random_bytes", random_bytes },
+                                          { "sha256", sha256 },           { "md5", md5 },
+                                          { "hmac_sha256", hmac_sha256 }, { "equal", equal },
+                                          { "scrypt", scrypt },           { "srp_verifier", srp_verifier },
+                                          { "wipe_freed", wipe_freed },   { NULL, NULL } };
     luaL_newlib(L, functions);
     return 1;
 }

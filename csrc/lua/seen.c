@@ -29,10 +29,9 @@ static void set_chain(lua_State *L, const char *key, const STACK_OF(X509) * chai
 void lestL_push_client_peer(lua_State *L, const struct net_client_peer *peer)
 {
     static const char *const trusts[] = {
-        [NET_TRUST_ANCHORS] = "explicit",
-        [NET_TRUST_SYSTEM] = "system",
-        [NET_TRUST_PROVISIONAL] = "provisional",
-        [NET_TRUST_KEY] = "key",
+        [NET_TRUST_ANCHORS] = "explicit",        [NET_TRUST_SYSTEM] = "system",
+        [NET_TRUST_PROVISIONAL] = "provisional", [NET_TRUST_KEY] = "key",
+        [NET_TRUST_PASSWORD] = "password",
     };
     _Static_assert(sizeof trusts / sizeof *trusts == NET_TRUST_COUNT, "every kind of trust has its name");
     lua_createtable(L, 0, 14);

@@ -143,8 +143,7 @@ static void handle_identity(void *arg, struct net_identity *identity)
         lua_insert(L, -2);
         lua_pushlightuserdata(L, identity);
     }
-    if ((!L || !lestL_call(L, 2, 0, "on_identity")) &&
-        net_identity_answer(identity, NULL, 0, NULL, 0, &err)) {
+    if ((!L || !lestL_call(L, 2, 0, "on_identity")) && net_identity_answer(identity, NULL, NULL, 0, &err)) {
     }
     net_identity_free(identity);
 }

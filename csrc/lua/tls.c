@@ -2,7 +2,8 @@
  *
  *   tls.server{ cert =, key =, store =, lenient =, own =, expired =, curves =, ciphers =,
  *              min_version = } -> tls | nil, err
- *   tls.server{ psk = true, curves =, min_version = } -> tls | nil, err: without certificates
+ *   tls.server{ psk = true, srp = true, curves =, min_version = } -> tls | nil, err: without certificates, by
+ *     one of the two or by either
  *   t:set_store(store or nil) */
 #include "lua/tls.h"
 
@@ -65,16 +66,18 @@ static void read_certificates(lua_State *L, struct net_tls_options *options)
 static int server(lua_State *L)
 {
     static const char *const known[] = { "cert",   "key",     "store",       "lenient", "own", "expired",
-                                         "curves", "ciphers", "min_version", "psk",     NULL };
-    static const char *const known_of_keys[] = { "curves", "min_version", "psk", NULL };
+                                         "curves", "ciphers", "min_version", "psk",     "srp", NULL };
+    static const char *const known_of_keys[] = { "curves", "min_version", "psk", "srp", NULL };
     struct lest_error err;
     luaL_checktype(L, 1, LUA_TTABLE);
-    struct net_tls_options options = { .psk = lestL_opt_boolean(L, 1, "psk", false) };
-    lestL_check_options(L, 1, options.psk ? known_of_keys : known);
+    struct net_tls_options options = { .psk = lestL_opt_boolean(L, 1, "psk", false),
+                                       .srp = lestL_opt_boolean(L, 1, "srp", false) };
+    bool keyed = options.psk || options.srp;
+    lestL_check_options(L, 1, keyed ? known_of_keys : known);
     lua_settop(L, 1);
     options.curves = lestL_opt_string(L, 1, "curves", NULL);
     options.min_version = lestL_opt_string(L, 1, "min_version", NULL);
-    if (!options.psk)
+    if (!keyed)
         read_certificates(L, &options);
     struct lestL_object *object = lestL_new_object(L, &class);
     struct net_tls *tls;

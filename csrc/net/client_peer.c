@@ -153,7 +153,7 @@ static int verify(X509_STORE_CTX *ctx, void *arg)
     X509 *leaf = X509_STORE_CTX_get0_cert(ctx);
     note_chain(peer, X509_STORE_CTX_get0_untrusted(ctx));
     /* A server that passes over the key may show a certificate instead (RFC 8446 4.2.11). */
-    if (peer->trust == NET_TRUST_KEY)
+    if (peer->trust == NET_TRUST_KEY || peer->trust == NET_TRUST_PASSWORD)
         return refuse_certificate(ctx, peer);
     /* RFC 7030 4.1.1: the caller compares a fingerprint before it believes anything of the answer. */
     if (peer->trust == NET_TRUST_PROVISIONAL) {

@@ -11,8 +11,15 @@
 
 /** Whom a client believes: explicit anchors, the system's (RFC 7030 1.1: an Implicit Trust Anchor database),
  *  or any server at all for now, to fetch what is compared with a fingerprint (4.1.1); or no certificate, but
- *  who proves to have a key (3.6). */
-enum net_trust { NET_TRUST_ANCHORS, NET_TRUST_SYSTEM, NET_TRUST_PROVISIONAL, NET_TRUST_KEY, NET_TRUST_COUNT };
+ *  who proves to have a key, or what a password is kept as (3.6). */
+enum net_trust {
+    NET_TRUST_ANCHORS,
+    NET_TRUST_SYSTEM,
+    NET_TRUST_PROVISIONAL,
+    NET_TRUST_KEY,
+    NET_TRUST_PASSWORD,
+    NET_TRUST_COUNT
+};
 
 /** What is known about one connection's peer. Counted references: the request that opens the connection
  *  has one, the SSL_CTX another, since a connection that is kept lives longer than its request.

@@ -19,7 +19,7 @@ struct net_client_tls {
     X509 *cert;
     STACK_OF(X509) * chain;
     EVP_PKEY *key;
-    struct net_client_key psk;
+    struct net_client_key secret;
 };
 
 /* The system's anchors. The default paths are read lazily, by hashed name, where the system has such a
@@ -43,8 +43,9 @@ static enum lest_status take_identity(struct net_client_tls *tls, const struct n
                               "a client certificate needs its key, and a key its certificate");
     if (config->trust == NET_TRUST_PROVISIONAL)
         return lest_error_set(err, LEST_E_USAGE, "no certificate is shown to a server that is not verified");
-    if (config->trust == NET_TRUST_KEY)
-        return lest_error_set(err, LEST_E_USAGE, "who proves to have a key shows no certificate");
+    if (config->trust == NET_TRUST_KEY || config->trust == NET_TRUST_PASSWORD)
+        return lest_error_set(err, LEST_E_USAGE,
+                              "who proves to have a key or a password shows no certificate");
     /* RFC 7030 3.3.2 wants a certificate of the RFC 5280 profile, whose peers refuse extensions like these
      * (4.2); 4.2.1: a key that is not for signatures signs nothing but its own request. */
     if (X509_get_extension_flags(config->cert) & EXFLAG_CRITICAL)
@@ -109,7 +110,9 @@ enum lest_status net_client_tls_new(const struct net_client_tls_config *config, 
     tls->cmc_ra = config->cmc_ra;
     enum lest_status status = take_identity(tls, config, err);
     if (!status && config->trust == NET_TRUST_KEY)
-        status = net_client_key_set(&tls->psk, config->psk_identity, config->psk, config->psk_len, err);
+        status = net_client_key_set(&tls->secret, config->psk_identity, config->psk, config->psk_len, err);
+    if (!status && config->trust == NET_TRUST_PASSWORD)
+        status = net_client_key_set_password(&tls->secret, config->srp_user, config->srp_password, err);
     if (!status && config->trust == NET_TRUST_ANCHORS) {
         if (config->anchors && X509_STORE_up_ref(config->anchors))
             tls->store = config->anchors;
@@ -139,7 +142,7 @@ void net_client_tls_free(struct net_client_tls *tls)
     X509_free(tls->cert);
     sk_X509_pop_free(tls->chain, X509_free);
     EVP_PKEY_free(tls->key);
-    OPENSSL_cleanse(&tls->psk, sizeof tls->psk);
+    OPENSSL_cleanse(&tls->secret, sizeof tls->secret);
     free(tls);
 }
 
@@ -232,8 +235,8 @@ enum lest_status net_client_tls_prepare(const struct net_client_tls *tls, SSL_CT
     /* The peer is verified once: a renegotiation would bring a second certificate. */
     SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION);
-    if (tls->trust == NET_TRUST_KEY)
-        return net_client_key_prepare(&tls->psk, ctx, err);
+    if (tls->trust == NET_TRUST_KEY || tls->trust == NET_TRUST_PASSWORD)
+        return net_client_key_prepare(&tls->secret, ctx, err);
     if (!SSL_CTX_set_cipher_list(ctx, suites))
         return pki_error(err, LEST_E_CRYPTO, "TLS cannot be set up");
     if (tls->store && (!SSL_CTX_set1_verify_cert_store(ctx, tls->store) || !name_anchors(tls, ctx)))

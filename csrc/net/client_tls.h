@@ -12,6 +12,7 @@
  *  anchors     for NET_TRUST_ANCHORS; servers are told their names (RFC 7030 4.1.3)
  *  cmc_ra      with anchors, a certificate with id-kp-cmcRA need not have the URL's name (RFC 7030 3.6.1)
  *  psk_identity, psk, psk_len  for NET_TRUST_KEY: who the client is, and the key that proves either side
+ *  srp_user, srp_password  for NET_TRUST_PASSWORD, likewise
  *  cert, chain, chain_len, key  what the client shows when asked; all absent: nothing */
 struct net_client_tls_config {
     enum net_trust trust;
@@ -24,6 +25,8 @@ struct net_client_tls_config {
     const char *psk_identity;
     const void *psk;
     size_t psk_len;
+    const char *srp_user;
+    const char *srp_password;
 };
 
 /** Settings of all connections of a client: references to what the configuration borrows. */

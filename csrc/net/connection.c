@@ -100,7 +100,7 @@ static bool ask(struct net_connection *c)
     if (!identity || identity->state != NET_IDENTITY_ASKED)
         return false;
     if (!handler->identity || c->service->asking >= ASKING_MAX)
-        return net_identity_answer(identity, NULL, 0, NULL, 0, &err) == LEST_OK;
+        return net_identity_answer(identity, NULL, NULL, 0, &err) == LEST_OK;
     c->asking = true;
     c->service->asking++;
     handler->identity(handler->arg, identity);

@@ -87,6 +87,34 @@ static bool explain_proxy(const struct net_failure *failure, struct lest_error *
     return true;
 }
 
+/* Whether a handshake without certificates has failed for its secret, with err set. */
+static bool explain_secret(const struct net_failure *failure, struct lest_error *err)
+{
+    const struct net_client_peer *peer = failure->peer;
+    const char *origin = failure->url->origin;
+    bool by_password = peer->trust == NET_TRUST_PASSWORD;
+    if (failure->handshook || (peer->trust != NET_TRUST_KEY && !by_password))
+        return false;
+    if (by_password && peer->alert_sent == SSL_AD_INSUFFICIENT_SECURITY) {
+        lest_error_set(err, LEST_E_PROTOCOL,
+                       "%s: the group of its SRP has less than %d bits, or is none of RFC 5054", origin,
+                       PKI_SRP_BITS_MIN);
+        return true;
+    }
+    if (peer->alert < 0)
+        return false;
+    if (!by_password)
+        lest_error_set(err, LEST_E_UNAUTHENTICATED,
+                       "%s does not know the identity, or has not that key for it", origin);
+    else if (peer->alert == SSL_AD_HANDSHAKE_FAILURE || peer->alert == SSL_AD_PROTOCOL_VERSION)
+        lest_error_set(err, LEST_E_TLS, "%s takes no password in the handshake (SRP with TLS 1.2)", origin);
+    else
+        lest_error_set(err, LEST_E_UNAUTHENTICATED, "%s does not know the user, or the password is not his",
+                       origin);
+    lest_error_add_detail(err, SSL_alert_desc_string_long(peer->alert));
+    return true;
+}
+
 /* Whether the peer's certificate, or what the peer says of ours, is the reason, with err set. */
 static bool explain_peer(const struct net_failure *failure, struct lest_error *err)
 {
@@ -99,12 +127,8 @@ static bool explain_peer(const struct net_failure *failure, struct lest_error *e
         lest_error_set(err, LEST_E_PROTOCOL, "%s: %s", failure->url->origin, peer->records.why);
         return true;
     }
-    if (peer->trust == NET_TRUST_KEY && !failure->handshook && peer->alert >= 0) {
-        lest_error_set(err, LEST_E_UNAUTHENTICATED,
-                       "%s does not know the identity, or has not that key for it", failure->url->origin);
-        lest_error_add_detail(err, SSL_alert_desc_string_long(peer->alert));
+    if (explain_secret(failure, err))
         return true;
-    }
     if (!net_alert_is_about_us(peer->alert))
         return false;
     lest_error_set(err, LEST_E_UNAUTHENTICATED, "%s does not accept the client certificate, or asks for one",

@@ -1,3 +1,6 @@
+/* OpenSSL 3 calls SRP old, and has nothing in its place. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include "net/identity.h"
 
 #include "pki/error.h"
@@ -42,7 +45,7 @@ static bool learn(struct net_identity *identity, const char *kind, const void *n
     return identity->state == NET_IDENTITY_ANSWERED;
 }
 
-static const char PSK[] = "psk";
+static const char PSK[] = "psk", SRP[] = "srp";
 
 SSL_SESSION *net_psk_session(SSL *ssl, const uint8_t *key, size_t key_len)
 {
@@ -90,14 +93,56 @@ static int choose_version(SSL *ssl, int *alert, void *arg)
     return SSL_CLIENT_HELLO_SUCCESS;
 }
 
-enum lest_status net_identity_prepare(SSL_CTX *ctx, struct lest_error *err)
+#ifndef OPENSSL_NO_SRP
+/* The numbers are OpenSSL's own copies, which it zeroes when it frees them, as a secure one is. */
+static bool set_verifier(SSL *ssl, const struct net_identity *identity)
+{
+    struct pki_srp_group group;
+    BIGNUM *salt = BN_bin2bn(identity->salt, (int)identity->salt_len, NULL), *verifier = BN_secure_new();
+    bool ok = salt && verifier && pki_srp_find(identity->group, &group) &&
+              BN_bin2bn(identity->key, (int)identity->key_len, verifier) &&
+              SSL_set_srp_server_param(ssl, group.prime, group.generator, salt, verifier, NULL) == 1;
+    BN_free(salt);
+    BN_clear_free(verifier);
+    return ok;
+}
+
+/* RFC 5054 2.5.1.3: every user has a verifier, be it nobody's. */
+static int find_verifier(SSL *ssl, int *alert, void *arg)
+{
+    struct net_identity *identity = SSL_get_ex_data(ssl, identity_index);
+    const char *name = SSL_get_srp_username(ssl);
+    (void)arg;
+    *alert = SSL_AD_UNKNOWN_PSK_IDENTITY;
+    return name && learn(identity, SRP, name, strlen(name)) && set_verifier(ssl, identity) ? SSL_ERROR_NONE
+                                                                                           : SSL3_AL_FATAL;
+}
+#endif
+
+static enum lest_status prepare_srp(SSL_CTX *ctx, struct lest_error *err)
+{
+    enum lest_status status = pki_srp_check(err);
+#ifndef OPENSSL_NO_SRP
+    if (!status && SSL_CTX_set_srp_username_callback(ctx, find_verifier) != 1)
+        status = pki_error(err, LEST_E_CRYPTO, "SRP cannot be set up");
+#else
+    (void)ctx;
+#endif
+    return status;
+}
+
+enum lest_status net_identity_prepare(SSL_CTX *ctx, bool psk, bool srp, struct lest_error *err)
 {
     if (!CRYPTO_THREAD_run_once(&index_once, make_index) || identity_index < 0 || !ASYNC_is_capable())
         return pki_error(err, LEST_E_CRYPTO, "OpenSSL cannot let a handshake wait");
-    SSL_CTX_set_psk_find_session_callback(ctx, find_session);
-    SSL_CTX_set_psk_server_callback(ctx, find_key);
-    SSL_CTX_set_client_hello_cb(ctx, choose_version, NULL);
-    return LEST_OK;
+    if (psk) {
+        SSL_CTX_set_psk_find_session_callback(ctx, find_session);
+        SSL_CTX_set_psk_server_callback(ctx, find_key);
+        SSL_CTX_set_client_hello_cb(ctx, choose_version, NULL);
+    } else if (!SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION)) {
+        return pki_error(err, LEST_E_CRYPTO, "the TLS versions cannot be set"); /* SRP ends with 1.2 */
+    }
+    return srp ? prepare_srp(ctx, err) : LEST_OK;
 }
 
 struct net_identity *net_identity_new(SSL *ssl, const char *address)
@@ -127,18 +172,30 @@ void net_identity_free(struct net_identity *identity)
     free(identity);
 }
 
-enum lest_status net_identity_answer(struct net_identity *identity, const void *key, size_t key_len,
+static bool is_fit(const char *kind, const struct net_identity_secret *secret)
+{
+    struct pki_srp_group group;
+    if (kind == PSK)
+        return secret->key_len >= NET_IDENTITY_KEY_MIN && secret->key_len <= NET_IDENTITY_KEY_MAX;
+    return pki_srp_find(secret->group, &group) && secret->key_len == (size_t)BN_num_bytes(group.prime) &&
+           secret->salt_len > 0 && secret->salt_len <= PKI_SRP_SALT_MAX;
+}
+
+enum lest_status net_identity_answer(struct net_identity *identity, const struct net_identity_secret *secret,
                                      const void *grant, size_t grant_len, struct lest_error *err)
 {
     if (identity->state != NET_IDENTITY_ASKED || !identity->resume)
         return lest_error_set(err, LEST_E_CLOSED, "nobody waits for this answer");
-    if (key && (key_len < NET_IDENTITY_KEY_MIN || key_len > sizeof identity->key ||
-                grant_len > sizeof identity->grant))
-        return lest_error_set(err, LEST_E_USAGE, "a key or a grant has not its length");
-    identity->state = key ? NET_IDENTITY_ANSWERED : NET_IDENTITY_REFUSED;
-    if (key) {
-        memcpy(identity->key, key, key_len);
-        identity->key_len = key_len;
+    if (secret && (!is_fit(identity->kind, secret) || grant_len > sizeof identity->grant))
+        return lest_error_set(err, LEST_E_USAGE, "a secret or a grant has not its length");
+    identity->state = secret ? NET_IDENTITY_ANSWERED : NET_IDENTITY_REFUSED;
+    if (secret) {
+        memcpy(identity->key, secret->key, secret->key_len);
+        identity->key_len = secret->key_len;
+        if (secret->salt_len)
+            memcpy(identity->salt, secret->salt, secret->salt_len);
+        identity->salt_len = secret->salt_len;
+        identity->group = secret->group;
         memcpy(identity->grant, grant, grant_len);
         identity->grant_len = grant_len;
     }
@@ -150,6 +207,10 @@ void net_identity_finish(struct net_identity *identity, SSL *ssl)
 {
     OPENSSL_cleanse(identity->key, sizeof identity->key);
     identity->key_len = 0;
+#ifndef OPENSSL_NO_SRP
+    if (identity->kind == SRP)
+        SSL_SRP_CTX_free(ssl);
+#endif
     SSL_clear_mode(ssl, SSL_MODE_ASYNC);
 }
 

@@ -1,6 +1,6 @@
 /* Whom a client of the server names in a handshake without certificates: the identity of a pre-shared key
- * (RFC 8446 4.2.11, RFC 4279). Its secret is another process's, so the handshake stands still until that has
- * answered.
+ * (RFC 8446 4.2.11, RFC 4279), or the user of a password (SRP, RFC 5054). The secret is another process's, so
+ * the handshake stands still until that has answered.
  *
  * It does so in a fibre of OpenSSL's (ASYNC_JOB), since the callback that wants the key of TLS 1.2 has no
  * other way to wait. A fibre ends only by being run to its end: net_identity_close() does that. */
@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "net/address.h"
+#include "pki/key/srp.h"
 
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -31,8 +32,19 @@ enum net_identity_state {
     NET_IDENTITY_REFUSED   /* there is none: the handshake fails */
 };
 
+/** What proves an identity, borrowed.
+ *  key    of "psk", KEY_MIN to KEY_MAX bytes; of "srp" the password's verifier
+ *  salt   of "srp", as is group: the bits of its prime */
+struct net_identity_secret {
+    const uint8_t *key;
+    size_t key_len;
+    const uint8_t *salt;
+    size_t salt_len;
+    int64_t group;
+};
+
 /** The identity of one connection. Counted references: the connection's, and that of who answers.
- *  kind     "psk"
+ *  kind     "psk" or "srp"
  *  name     any bytes
  *  address  of the client
  *  grant    what the answer has besides the secret: it stands for it, later
@@ -45,8 +57,11 @@ struct net_identity {
     uint8_t name[NET_IDENTITY_NAME_MAX];
     size_t name_len;
     char address[NET_ADDRESS_SIZE];
-    uint8_t key[NET_IDENTITY_KEY_MAX];
+    uint8_t key[PKI_SRP_VERIFIER_MAX];
     size_t key_len;
+    uint8_t salt[PKI_SRP_SALT_MAX];
+    size_t salt_len;
+    int64_t group;
     uint8_t grant[NET_IDENTITY_GRANT_MAX];
     size_t grant_len;
     void (*resume)(void *arg);
@@ -57,8 +72,9 @@ struct net_identity {
  *  is for SHA-256, as the suites of net_tls_set_keyed_suites(). */
 SSL_SESSION *net_psk_session(SSL *ssl, const uint8_t *key, size_t key_len);
 
-/** Let handshakes of this context ask for the keys of identities; without memory or fibres LEST_E_CRYPTO. */
-enum lest_status net_identity_prepare(SSL_CTX *ctx, struct lest_error *err) LEST_MUST_USE;
+/** Let handshakes of this context ask for the keys of identities (psk), for the verifiers of passwords (srp),
+ *  or for both; LEST_E_CRYPTO without memory or fibres, or where OpenSSL has no SRP. */
+enum lest_status net_identity_prepare(SSL_CTX *ctx, bool psk, bool srp, struct lest_error *err) LEST_MUST_USE;
 
 /** One for the handshake of ssl, with one reference; NULL: no memory. address: of the client, to be told. */
 struct net_identity *net_identity_new(SSL *ssl, const char *address);
@@ -66,9 +82,9 @@ struct net_identity *net_identity_ref(struct net_identity *identity);
 void net_identity_free(struct net_identity *identity);
 
 /** Answer, and let the handshake go on, which it does from the loop.
- *  key  KEY_MIN to KEY_MAX bytes; NULL refuses
- *  Errors: LEST_E_CLOSED (the client has gone, or it was answered), LEST_E_USAGE (a length) */
-enum lest_status net_identity_answer(struct net_identity *identity, const void *key, size_t key_len,
+ *  secret  NULL refuses
+ *  Errors: LEST_E_CLOSED (the client has gone, or it was answered), LEST_E_USAGE (a length, the group) */
+enum lest_status net_identity_answer(struct net_identity *identity, const struct net_identity_secret *secret,
                                      const void *grant, size_t grant_len,
                                      struct lest_error *err) LEST_MUST_USE;
 

@@ -248,12 +248,13 @@ static enum lest_status set_certificates(struct net_tls *tls, const struct net_t
     return status;
 }
 
-static enum lest_status set_keys(struct net_tls *tls, struct lest_error *err)
+static enum lest_status set_keys(struct net_tls *tls, const struct net_tls_options *options,
+                                 struct lest_error *err)
 {
     tls->asks = true;
-    enum lest_status status = net_tls_set_keyed_suites(tls->ctx, err);
+    enum lest_status status = net_identity_prepare(tls->ctx, options->psk, options->srp, err);
     if (!status)
-        status = net_identity_prepare(tls->ctx, err);
+        status = net_tls_set_keyed_suites(tls->ctx, options->psk, options->srp, err);
     return status;
 }
 
@@ -281,7 +282,8 @@ enum lest_status net_tls_server_new(const struct net_tls_options *options, struc
     if (!status)
         status = net_tls_set_groups(tls->ctx, options->curves, err);
     if (!status)
-        status = options->psk ? set_keys(tls, err) : set_certificates(tls, options, err);
+        status =
+            options->psk || options->srp ? set_keys(tls, options, err) : set_certificates(tls, options, err);
     if (status) {
         net_tls_free(tls);
         return status;

@@ -26,7 +26,8 @@ struct net_tls;
  *  min_version  "1.2" or "1.3"; NULL is "1.2"
  *  psk          instead of all that: no certificate on either side, but a key that both have
  *               (net/identity.h), and suites for that. cert, chain, key, store, lenient, own and ciphers are
- *               not looked at */
+ *               not looked at
+ *  srp          likewise, by a password (RFC 5054), with TLS 1.2 alone; it may stand beside psk */
 struct net_tls_options {
     const struct pki_cert *cert;
     const struct pki_certs *chain;
@@ -39,6 +40,7 @@ struct net_tls_options {
     const char *ciphers;
     const char *min_version;
     bool psk;
+    bool srp;
 };
 
 /** A context for accepting connections. No resumption, tickets, early data, compression or renegotiation.

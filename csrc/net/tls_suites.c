@@ -3,6 +3,7 @@
 #include "base/buf.h"
 #include "pki/error.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { LIST_MAX = 4096, NAME_MAX_LEN = 64 };
@@ -15,6 +16,8 @@ static const char SUITES[] = "ECDHE+AESGCM:ECDHE+CHACHA20:!aNULL";
 /* RFC 9257 4.2: with a key exchange that is ephemeral, a key that is lost opens nothing that was recorded. */
 static const char PSK_SUITES[] = "ECDHE-PSK-CHACHA20-POLY1305:DHE-PSK-AES256-GCM-SHA384:"
                                  "DHE-PSK-AES128-GCM-SHA256:DHE-PSK-CHACHA20-POLY1305";
+/* RFC 5054 has none with AEAD; its key exchange is ephemeral. */
+static const char SRP_SUITES[] = "SRP-AES-256-CBC-SHA:SRP-AES-128-CBC-SHA";
 static const char SHA256_SUITES[] = "TLS_AES_128_GCM_SHA256:TLS_CHACHA20_POLY1305_SHA256";
 
 /* The small curves first: what a stranger makes the server compute is to cost little. */
@@ -152,9 +155,12 @@ out:
     return status;
 }
 
-enum lest_status net_tls_set_keyed_suites(SSL_CTX *ctx, struct lest_error *err)
+enum lest_status net_tls_set_keyed_suites(SSL_CTX *ctx, bool psk, bool srp, struct lest_error *err)
 {
-    if (SSL_CTX_set_cipher_list(ctx, PSK_SUITES) && SSL_CTX_set_ciphersuites(ctx, SHA256_SUITES) &&
+    char list[sizeof PSK_SUITES + sizeof SRP_SUITES];
+    snprintf(list, sizeof list, "%s%s%s", psk ? PSK_SUITES : "", psk && srp ? ":" : "",
+             srp ? SRP_SUITES : "");
+    if (SSL_CTX_set_cipher_list(ctx, list) && SSL_CTX_set_ciphersuites(ctx, SHA256_SUITES) &&
         SSL_CTX_set_dh_auto(ctx, 1))
         return LEST_OK;
     return pki_error(err, LEST_E_CRYPTO, "the TLS suites cannot be set");

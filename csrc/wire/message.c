@@ -78,7 +78,8 @@ static const struct wire_field anchored_fields[] = {
     ROW("bearer",      BYTES(1, WIRE_TOKEN_MAX),             RECORD(token_fields)) \
     ROW("challenge",   { .kind = WIRE_FLAG },                RECORD(named_fields)) \
     ROW("certificate", LIST(1, WIRE_CHAIN_MAX, CERTIFICATE), RECORD(anchored_fields)) \
-    ROW("psk",         BYTES(1, WIRE_GRANT_MAX),             RECORD(named_fields))
+    ROW("psk",         BYTES(1, WIRE_GRANT_MAX),             RECORD(named_fields)) \
+    ROW("srp",         BYTES(1, WIRE_GRANT_MAX),             RECORD(named_fields))
 #define KIND(kind, offered, proven)    kind,
 #define OFFERED(kind, offered, proven) OPTIONAL(kind, offered),
 #define PROVEN(kind, offered, proven)  OPTIONAL(kind, proven),
@@ -392,7 +393,7 @@ static const struct wire_field keys_fields[] = {
     END,
 };
 
-static const char *const handshake_kinds[] = { "psk", NULL };
+static const char *const handshake_kinds[] = { "psk", "srp", NULL };
 
 static const struct wire_field seek_fields[] = {
     REQUIRED("number", INTEGER(1, INT64_MAX)),
@@ -402,11 +403,20 @@ static const struct wire_field seek_fields[] = {
     END,
 };
 
+/* What a password is kept as (csrc/pki/key/srp.h). */
+static const struct wire_field verifier_fields[] = {
+    REQUIRED("group", INTEGER(2048, 8192)),
+    REQUIRED("salt", BYTES(1, 64)),
+    REQUIRED("verifier", BYTES(1, 1024)),
+    END,
+};
+
 static const struct wire_field found_fields[] = {
     REQUIRED("number", INTEGER(1, INT64_MAX)),
     OPTIONAL("problem", REASON),
     OPTIONAL("key", BYTES(16, 64)),
     OPTIONAL("grant", GRANT),
+    OPTIONAL("srp", RECORD(verifier_fields)),
     END,
 };
 

@@ -63,6 +63,10 @@ end
 ---@field bearer_file? string instead: a file, read for each request, whose first line it is
 ---@field psk_identity? string who the client is in a handshake without certificates
 ---@field psk? string its pre-shared key in hex, which proves either side; no `trust` is needed then
+---@field srp_user? string instead: who the client is in a handshake with a password (SRP, TLS 1.2)
+---@field srp_password? string its password, which proves either side and is not sent; no `trust` is
+--- needed then
+---@field srp_password_file? string whose first line it is
 ---@field preemptive? boolean send the password, or the token, without being asked
 ---@field challenge? string the secret that enroll() sends as challengePassword of the CSR, or as
 --- otpChallenge where the server names that (RFC 7894)

@@ -175,6 +175,15 @@ function M.psk(name, credential)
   return principal
 end
 
+--- Somebody whose handshake was with a password (SRP).
+---@param name string the user name
+---@param credential? table<string, string> the facts of `lest credential add --set`
+---@return lest.testing.principal principal
+function M.srp(name, credential)
+  local principal = principals.srp(name, credential)
+  return principal
+end
+
 ---@class lest.testing.certificate.options
 ---@field subject? lest.name_like "CN=device001"
 ---@field san? string[] { "DNS:host" }

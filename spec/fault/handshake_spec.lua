@@ -138,6 +138,36 @@ describe("an authority that is asked for many identities", function()
   end)
 end)
 
+describe("a worker that was taken over, where clients have passwords,", function()
+  it("7030-3.3.3-c gets what verifies one password, and nothing of another kind", function()
+    local server <close> = rogue_module.server { listen = { "127.0.0.2:0,srp" },
+      config = function(text)
+        return (configuration "workers = 3,"(text):gsub('"psk"', '"srp"', 1):gsub("psk = true",
+          "srp = true", 1))
+      end }
+    server:credential("alice", { "--kind", "psk", "--reusable" })
+    local password = server:credential("alice", { "--kind", "srp", "--reusable" })
+    local rogue <close> = rogue_module.start(server, 2)
+    local link = rogue:connect()
+    local function seek(kind, name)
+      return assert(link:ask { type = "seek", number = 1, kind = kind, name = name,
+        address = "192.0.2.1" })
+    end
+    local alice, nobody = seek("srp", "alice"), seek("srp", "nobody")
+    assert.is_nil(alice.key)
+    assert.equal(alice.srp.verifier, core.secret.srp_verifier { name = "alice",
+      password = password, salt = alice.srp.salt, group = alice.srp.group })
+    for _, field in ipairs { "salt", "verifier" } do
+      assert.equal(#alice.srp[field], #nobody.srp[field])
+    end
+    assert.equal(alice.srp.group, nobody.srp.group)
+    assert.same(nobody.srp, seek("srp", "nobody").srp)
+    local refused = seek("psk", "alice")
+    assert.equal("no address of `listen` takes such an identity", refused.problem)
+    assert.is_nil(refused.key)
+  end)
+end)
+
 describe("strangers who try names", function()
   it("are refused for their network past the limit, and cost nobody else", function()
     local server <close> = support.start { listen = { "127.0.0.2:0,psk" },

@@ -9,8 +9,8 @@ local M = {}
 -- Fields in the order of their numbers; what a good message has of them.
 local FIELDS <const> = {
   begin = { "id", "operation", "label", "address", "tls", "csr", "headers", "basic",
-    "digest", "bearer", "challenge", "certificate", "psk", "binding",
-    "cmc" },
+    "digest", "bearer", "challenge", "certificate", "psk", "srp",
+    "binding", "cmc" },
   finish = { "id", "handle", "verdict", "reason", "detail", "profile", "lifetime", "renewal",
     "subject", "san", "facts", "retry_after", "expires", "policy_file", "policy_hash",
     "duration_us", "needed", "rule", "asked_at", "trace", "outside",

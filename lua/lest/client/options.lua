@@ -20,6 +20,7 @@ M.client = {
   challenge = "string", challenge_file = "string", channel_binding = "boolean",
   redirects = "table", proxy = "string", proxy_username = "string", proxy_password = "string",
   psk_identity = "string", psk = "string",
+  srp_user = "string", srp_password = "string", srp_password_file = "string",
   allow_password_with_system_trust = "boolean", notify = "function", trace = "boolean|function",
 }
 
@@ -158,15 +159,17 @@ end
 
 local SECRET_FILE_MAX <const> = 4096
 
---- The secret for a CSR, as it is or the first line of a file.
+--- The secret for a CSR ("challenge") or for SRP ("srp_password"), as it is or the first line of a
+--- file.
 ---@param options lest.client.options
+---@param name string
 ---@return string? secret nil without an error: there is none
 ---@return lest.error? err
-function M.challenge(options)
-  local path = options.challenge_file
-  if not path then return options.challenge end
-  if options.challenge then
-    return fail("usage", "challenge and challenge_file exclude each other")
+function M.secret(options, name)
+  local path = options[name .. "_file"]
+  if not path then return options[name] end
+  if options[name] then
+    return fail("usage", ("%s and %s_file exclude each other"):format(name, name))
   end
   local text, err = core.file.read(path, SECRET_FILE_MAX)
   if not text then return nil, err end
@@ -180,7 +183,9 @@ end
 ---@return lest.error? err
 function M.check_credentials(options)
   local username, password = options.username, options.password
-  if username and username:find "[:%c]" or password and password:find "%c" then
+  local srp_user, srp_password = options.srp_user, options.srp_password
+  if username and username:find "[:%c]" or password and password:find "%c"
+    or srp_user and srp_user:find "[:%c]" or srp_password and srp_password:find "%c" then
     return fail("usage", "user names have no colon, nor control characters; nor have passwords")
   end
   if username and not password then return fail("usage", "a user name needs its password") end
@@ -195,9 +200,17 @@ function M.check_credentials(options)
     return fail("usage", "a pre-shared key needs its identity, and an identity its key")
   end
   if options.psk and not psk.parse(options.psk) then return fail("usage", psk.PROBLEM) end
-  if options.psk and (options.cert or options.fingerprint or options.trust == "system") then
-    return fail("usage", "where a pre-shared key proves both sides, there is no certificate to "
-      .. "show or to know the server by")
+  local has_password = options.srp_password or options.srp_password_file
+  if (options.srp_user ~= nil) ~= (has_password ~= nil) then
+    return fail("usage", "a user of SRP needs a password, and a password of SRP its user")
+  end
+  if options.srp_user and options.psk then
+    return fail("usage", "a pre-shared key and a password of SRP exclude each other")
+  end
+  if (options.psk or options.srp_user)
+    and (options.cert or options.fingerprint or options.trust == "system") then
+    return fail("usage", ("where a %s proves both sides, there is no certificate to show or to "
+      .. "know the server by"):format(options.psk and "pre-shared key" or "password of SRP"))
   end
   return true
 end

@@ -108,10 +108,22 @@ local function open_trust(self)
     return bootstrap(self)
   elseif options.trust then
     return trust.open(options.trust, options.trust_cacerts)
-  elseif options.psk then
+  elseif options.psk or options.srp_user then
     return trust.of_connection()
   end
   return fail("usage", 'say how to know the server: trust = FILE or "system", or a fingerprint')
+end
+
+--- What proves both sides in a handshake without certificates; nil without an error: nothing does.
+local function handshake_of(options)
+  if options.psk then
+    return { psk_identity = options.psk_identity, psk = psk.parse(options.psk) }
+  elseif not options.srp_user then
+    return nil
+  end
+  local password, err = options_of.secret(options, "srp_password")
+  if not password then return nil, err end
+  return { srp_user = options.srp_user, srp_password = password }
 end
 
 -- Where a key is not the certificate's, the error names both files; a URI may have a PIN in it.
@@ -147,15 +159,17 @@ function M.open(self)
   if not ok then return nil, err end
   ok, err = M.load_identity(self)
   if not ok then return nil, err end
-  self.challenge, err = options_of.challenge(self.options)
+  self.challenge, err = options_of.secret(self.options, "challenge")
   if err then return nil, err end
   if not self.trust then
     self.trust, err = open_trust(self)
     if not self.trust then return nil, err end
   end
   local options = self.options
-  local settings = options.psk and { psk_identity = options.psk_identity,
-    psk = psk.parse(options.psk) } or self.trust:tls()
+  local settings
+  settings, err = handshake_of(options)
+  if err then return nil, err end
+  settings = settings or self.trust:tls()
   local token
   token, err = tokens.of(options)
   if err then return nil, err end

@@ -28,8 +28,8 @@ local M = {}
 
 --- What a handshake came to; also one that failed.
 ---@class lest.client.tls
----@field trust "explicit"|"system"|"provisional"|"key" whose anchors decide; or nobody's yet; or
---- that the server has the client's key
+---@field trust "explicit"|"system"|"provisional"|"key"|"password" whose anchors decide; or nobody's
+--- yet; or that the server has the client's key, or what its password is kept as
 ---@field host string the name that the server has to have
 ---@field version string? "TLSv1.3"; nil where the handshake was not finished
 ---@field cipher string?

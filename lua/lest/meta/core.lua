@@ -589,6 +589,12 @@ function core_secret.equal(a, b) end
 ---@return lest.error? err
 function core_secret.scrypt(password, salt, cost) end
 
+--- What SRP keeps of a password (RFC 5054 2.4), in a group of its appendix A: 2048 bits and up.
+---@param of { name: string, password: string, salt: string, group: integer }
+---@return string? verifier
+---@return lest.error? err
+function core_secret.srp_verifier(of) end
+
 --- From now on, overwrite all memory that this Lua gives back: private keys were strings in it. False where
 --- Lua has another allocator than that of `lest`.
 ---@return boolean
@@ -1283,11 +1289,11 @@ function http_request:close() end
 ---@class lest.core.http_client
 local core_http_client = {}
 
---- A client that trusts a store, the system's anchors, who has its key (psk, in bytes), or anybody (to
---- fetch what is then compared with a fingerprint). cmc_ra: id-kp-cmcRA may stand for the server's name (RFC 7030 3.6.1; a store
+--- A client that trusts a store, the system's anchors, who has its key (psk, in bytes), who has
+--- what its password is kept as (SRP, with TLS 1.2), or anybody (to fetch what is then compared with a fingerprint). cmc_ra: id-kp-cmcRA may stand for the server's name (RFC 7030 3.6.1; a store
 --- only).
 ---@param settings { store?: lest.store, system?: boolean, provisional?: boolean, psk_identity?: string,
---- psk?: string, cert?: lest.cert, key?: lest.key, cmc_ra?: boolean, plain_http?: boolean, idle_ms?: integer, proxy?: string,
+--- psk?: string, srp_user?: string, srp_password?: string, cert?: lest.cert, key?: lest.key, cmc_ra?: boolean, plain_http?: boolean, idle_ms?: integer, proxy?: string,
 --- proxy_username?: string, proxy_password?: string } proxy "" is none; absent: the environment's
 ---@return lest.http_client?
 ---@return lest.error? err
@@ -1806,10 +1812,10 @@ local core_tls = {}
 --- verify, or the handshake fails (lenient: or counts as none). One that a CA of `own` has issued,
 --- and in which nothing is wrong but that it ended at most `expired` seconds ago, counts as none too.
 --- curves, separated by ":", are those of clients' keys besides the NIST curves.
---- With psk instead, neither side has a certificate: curves and min_version are all else that may be
---- given, and the server's on_identity is asked for keys.
+--- With psk or srp instead, or both, neither side has a certificate: curves and min_version are all
+--- else that may be given, and the server's on_identity is asked for secrets. SRP is of TLS 1.2.
 ---@param options { cert?: lest.cert, key?: lest.key, store?: lest.store, lenient?: boolean, own?: lest.cert[], expired?: integer, curves?: string,
---- ciphers?: string, min_version?: "1.2"|"1.3", psk?: boolean }
+--- ciphers?: string, min_version?: "1.2"|"1.3", psk?: boolean, srp?: boolean }
 ---@return lest.tls?
 ---@return lest.error?
 function core_tls.server(options) end
@@ -1857,14 +1863,15 @@ function core_server.limits() end
 
 --- Whom a client names in a handshake without certificates, which waits.
 ---@class lest.identity
----@field kind "psk"
+---@field kind "psk"|"srp"
 ---@field name string any bytes
 ---@field address string of the client
 local identity = {}
 
 --- Go on with the handshake. The grant, of at most 512 bytes, is found again in the exchanges of the
---- connection; the key has 16 to 64 bytes.
----@param secret { key: string, grant: string }
+--- connection; the key has 16 to 64 bytes. Of kind "srp" a verifier, its salt and the bits of its
+--- group (RFC 5054 appendix A) stand in its place.
+---@param secret { key?: string, verifier?: string, salt?: string, group?: integer, grant: string }
 ---@return boolean taken false: the client has gone
 function identity:answer(secret) end
 
@@ -1891,7 +1898,7 @@ function identity:close() end
 ---@field peer_chain? string[] DER, leaf first; the leaf is verified
 ---@field peer_expired? string[] likewise, of a certificate of `own` that has expired, and counts as none
 ---@field peer_refusal? string why the certificate that the server was shown counts as none
----@field peer_identity? { kind: "psk", name: string, grant: string } of a client without certificates,
+---@field peer_identity? { kind: "psk"|"srp", name: string, grant: string } of a client without certificates,
 --- proven; the grant is that of the answer
 ---@field aborted string|false why the answer is not waited for any more: "closed", "timeout", "refused", "stopped"
 local exchange = {}

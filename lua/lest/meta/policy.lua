@@ -74,10 +74,10 @@
 
 --- Who asks, by the first kind of proof that holds.
 ---@class lest.request.principal
----@field kind "certificate"|"basic"|"digest"|"bearer"|"challenge"|"psk" how it was proven
+---@field kind "certificate"|"basic"|"digest"|"bearer"|"challenge"|"psk"|"srp" how it was proven
 ---@field name string of basic and digest the user name, of bearer the name of the credential that the
 --- token is of, or the claim that the label's `bearer` names, of challenge the CN of the CSR, of psk
---- the identity; of a certificate its CN, or else its subject, its first
+--- the identity, of srp the user name; of a certificate its CN, or else its subject, its first
 --- alternative name, its serial number
 ---@field anchors? string of a certificate: the name in the configuration's anchors that vouches for it
 ---@field is_own boolean whether this server issued the certificate
@@ -93,6 +93,7 @@
 ---@field bearer? lest.request.auth.bearer a token (RFC 6750)
 ---@field challenge? lest.request.auth.challenge a secret as challengePassword of the CSR
 ---@field psk? lest.request.auth.psk a handshake with a pre-shared key, without certificates
+---@field srp? lest.request.auth.srp likewise with a password (RFC 5054)
 
 ---@class lest.request.auth.certificate
 ---@field name string as principal.name
@@ -114,6 +115,9 @@
 
 ---@class lest.request.auth.psk
 ---@field name string the identity
+
+---@class lest.request.auth.srp
+---@field name string the user name
 
 ---@class lest.request.tls
 ---@field version string "TLSv1.3"

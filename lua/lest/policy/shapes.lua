@@ -149,7 +149,7 @@ local RATE_KEYS <const> = { "address", "network", "principal", "device", "subjec
 local shapes <const> = {
   principal = s.record {
     kind = s.optional(s.one_of { "certificate", "basic", "digest", "bearer", "challenge",
-      "psk" }),
+      "psk", "srp" }),
     is_own = s.optional(s.boolean()),
     anchors = s.optional(s.list(s.string { max = 64 }, { min = 1, single = true })),
     name = parsed("a pattern", pattern), eku = s.optional(several("the name of a usage", purpose)),

@@ -20,7 +20,7 @@ local REQUEST <const> = {
     credential = ANY },
   auth = { certificate = { name = TEXT, anchors = TEXT }, basic = { name = TEXT },
     digest = { name = TEXT }, bearer = { name = TEXT, claims = ANY }, challenge = { name = TEXT },
-    psk = { name = TEXT } },
+    psk = { name = TEXT }, srp = { name = TEXT } },
   previous = { certificate = CERTIFICATE, facts = ANY },
   csr = { subject = NAME, key_hash = TEXT },
 }

@@ -12,7 +12,8 @@ local week = require "lest.policy.week"
 local M = {}
 
 ---@class lest.policy.who
----@field kind? "certificate"|"basic"|"digest"|"bearer"|"challenge"|"psk" as request.principal.kind
+---@field kind? "certificate"|"basic"|"digest"|"bearer"|"challenge"|"psk"|"srp" as
+--- request.principal.kind
 ---@field anchors? string|string[] one of these names of the configuration's anchors vouches
 ---@field name? string|string[] a pattern of the name, or several
 ---@field is_own? boolean whether this server issued the certificate

@@ -110,7 +110,7 @@ local function user(random, words)
 end
 
 local MAKERS <const> = {
-  basic = user, digest = user, bearer = user, challenge = user, psk = user,
+  basic = user, digest = user, bearer = user, challenge = user, psk = user, srp = user,
   cert = certificate,
   idevid = function(random, words)
     local options = { serialNumber = word(random, words) }

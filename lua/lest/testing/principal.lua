@@ -8,7 +8,7 @@ local shapes = require "lest.testing.shapes"
 local M = {}
 
 ---@class lest.testing.principal
----@field kind "basic"|"digest"|"bearer"|"challenge"|"psk"|"certificate"
+---@field kind "basic"|"digest"|"bearer"|"challenge"|"psk"|"srp"|"certificate"
 local Principal = { __name = "lest.testing.principal" }
 Principal.__index = Principal
 M.class = Principal
@@ -55,6 +55,12 @@ end
 --- As lest.testing.psk.
 function M.psk(name, credential)
   local principal = of_user("psk", name, credential)
+  return principal
+end
+
+--- As lest.testing.srp.
+function M.srp(name, credential)
+  local principal = of_user("srp", name, credential)
   return principal
 end
 

@@ -68,7 +68,7 @@ local user <const> = s.record { name = text, credential = s.optional(table_of_te
   claims = s.optional(table_of_texts) }
 
 local shapes <const> = {
-  basic = user, digest = user, bearer = user, challenge = user, psk = user,
+  basic = user, digest = user, bearer = user, challenge = user, psk = user, srp = user,
   cert = certificate {},
   idevid = certificate(attributes),
   csr = s.record {

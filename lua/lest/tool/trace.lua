@@ -33,6 +33,9 @@ local function verdict(tls)
     return "not verified: what it sends is compared with the fingerprint"
   end
   if tls.trust == "key" then return tls.version and "trusted: it has the client's key" end
+  if tls.trust == "password" then
+    return tls.version and "trusted: it has the client's password, or its verifier"
+  end
   local anchor = tls.path and tls.path[#tls.path]
   if not anchor then return nil end
   local subject = type(anchor) == "string" and "?" or tostring(anchor.subject)

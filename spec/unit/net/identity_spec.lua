@@ -22,10 +22,11 @@ describe("a handshake that waits for a key", function()
     return timer
   end
 
-  local function start(limits, on_identity)
+  local function start(limits, on_identity, tls)
     asked, failures = {}, {}
     server = assert(core.server.new {
-      listen = "127.0.0.1:0", tls = assert(core.tls.server { psk = true }), limits = limits or {},
+      listen = "127.0.0.1:0", limits = limits or {},
+      tls = assert(core.tls.server(tls or { psk = true })),
       on_identity = on_identity or function(identity) table.insert(asked, identity) end,
       on_handshake_error = function(err) table.insert(failures, err) end,
       on_request = function(exchange)
@@ -172,6 +173,54 @@ describe("a handshake that waits for a key", function()
     good(asked[257])
     turn_until(function() return again.over end)
     assert.equal(200, again.answer.status)
+  end)
+
+  local function ask_password(password)
+    local result = {}
+    result.client = assert(core.http_client.new { srp_user = "device", srp_password = password })
+    result.request = assert(result.client:request { url = "https://" .. server.address .. "/",
+      timeout_ms = 20000,
+      callback = function(answer, err)
+        result.answer, result.err, result.over = answer, err, true
+      end })
+    return result
+  end
+
+  it("goes on with a password's verifier, and forgets it however that ends", function()
+    start({}, nil, { srp = true })
+    local good_one = { salt = "salt", group = 2048, grant = "G", verifier = assert(
+      core.secret.srp_verifier { name = "device", password = "secret", salt = "salt",
+        group = 2048 }) }
+    for password, expected in pairs { secret = "device G", wrong = false } do
+      local count = #asked
+      local result = ask_password(password)
+      turn_until(function() return asked[count + 1] end)
+      assert.equal("srp", asked[count + 1].kind)
+      for name, value in pairs { verifier = good_one.verifier .. "x", salt = "", group = 3072 } do
+        local bad = {}
+        for key, each in pairs(good_one) do bad[key] = each end
+        bad[name] = value
+        assert.has_error(function() asked[count + 1]:answer(bad) end)
+      end
+      assert.has_error(function() asked[count + 1]:answer { key = KEY, grant = "G" } end)
+      assert.is_true(asked[count + 1]:answer(good_one))
+      turn_until(function() return result.over end)
+      assert.equal(expected, result.answer and result.answer.body or false)
+      result.client:close()
+    end
+    local refused = ask_password "secret"
+    turn_until(function() return asked[3] end)
+    assert.is_true(asked[3]:refuse())
+    turn_until(function() return refused.over end)
+    assert.equal("unauthenticated", refused.err.code)
+    refused.client:close()
+    local left = ask_password "secret"
+    turn_until(function() return asked[4] end)
+    left.request:close()
+    left.client:close()
+    pause(50)
+    asked[4]:answer(good_one)
+    turn_until(function() return server.connections == 0 end)
   end)
 
   it("raises where an answer cannot be one", function()

@@ -5,14 +5,18 @@
 --- runs. No two handshakes have the same, so that each that succeeds is counted as itself.
 ---
 --- An identity that nobody has gets a secret that is nobody's, at the same cost, and its handshake
---- fails as one with a wrong key does.
+--- fails as one with a wrong key does. Of a password its client sees the salt, so that nobody's is
+--- always the same: it comes of a seed in the ledger.
 ---
----   local found = identities:find(channel, seek)        --> { key =, grant = } or { problem = }
+---   local found = identities:find(channel, seek)        --> { key =, grant = } or { problem = },
+---                                                       --  or srp = in place of key
 ---   local holder = identities:holder(channel, "psk", grant) --> { kind =, name =, id = }
 local core = require "lest.core"
+local kinds = require "lest.server.wire.kinds"
 local limiter = require "lest.server.wire.limiter"
 local lines = require "lest.server.wire.lines"
 local proof = require "lest.server.authority.proofs.credential"
+local secrets = require "lest.server.ledger.secrets"
 
 local M = {}
 
@@ -30,7 +34,12 @@ Identities.__index = Identities
 ---@param authority lest.authority
 ---@return lest.authority.identities
 function M.new(authority)
+  local takes = {}
+  for _, each in ipairs(authority.config.listen) do
+    for _, kind in ipairs(kinds.list) do takes[kind.name] = takes[kind.name] or each[kind.name] end
+  end
   return setmetatable({
+    takes = takes,
     authority = authority, key = assert(secret.random_bytes(32)),
     nobody = assert(secret.random_bytes(32)),
     asked = limiter.new { per_minute = authority.config.limits.identities_per_minute,
@@ -52,11 +61,28 @@ local function grant_of(self, channel, seek, id)
   return mac(self, channel, parts) .. parts
 end
 
+-- Made once for a ledger.
+local function seed(self)
+  local ledger = self.authority.ledger
+  local rows = assert(ledger:rows("seed_get", { name = "srp" }))
+  if not rows[1] then
+    self.authority.turn:unit(function()
+      assert(ledger:run("seed_add", { name = "srp", bytes = assert(secret.random_bytes(32)) }))
+    end)
+    rows = assert(ledger:rows("seed_get", { name = "srp" }))
+  end
+  return rows[1].bytes
+end
+
 -- Nobody's, and the same for the same name.
 local function nobodys(self, seek)
-  local key = assert(secret.hmac_sha256(self.nobody, "key" .. seek.kind .. "\0" .. seek.name))
+  if seek.kind == "srp" and not self.seed then self.seed = seed(self) end
   local id = assert(secret.hmac_sha256(self.nobody, "id" .. seek.kind .. "\0" .. seek.name))
-  return key, (id:sub(1, 8):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end))
+  return {
+    id = id:sub(1, 8):gsub(".", function(byte) return ("%02x"):format(byte:byte()) end),
+    secret = secrets.of_nobody(seek.kind, seek.name,
+      seek.kind == "srp" and self.seed or self.nobody),
+  }
 end
 
 --- Count the handshake as a failure until the worker says that it has succeeded.
@@ -71,6 +97,9 @@ end
 ---@param seek { kind: string, name: string, address: string }
 ---@return table found the message without its head
 function Identities:find(channel, seek)
+  if not self.takes[seek.kind] then
+    return { problem = "no address of `listen` takes such an identity" }
+  end
   local attempt = proof.attempt(self.authority,
     { begin = { address = seek.address }, purpose = { kind = seek.kind } })
   -- Before the worker's share: a stranger would use it up for all.
@@ -78,17 +107,17 @@ function Identities:find(channel, seek)
   if self.asked:take(channel.worker) then
     return { problem = "too many identities are asked for in a minute" }
   end
-  local key, id = nobodys(self, seek)
+  local nobody = nobodys(self, seek)
   local holder, err = self.authority.credentials:holder(seek.kind, seek.name)
   if not holder and err then error(err, 0) end
-  local found = holder or { key = key, id = id }
+  local found = holder or nobody
   local grant = grant_of(self, channel, seek, found.id)
   charge(self, attempt, grant)
   if not holder then
     unknown:write("info", { "kind", seek.kind, "name", lines.short(seek.name),
       "address", seek.address })
   end
-  return { key = found.key, grant = grant }
+  return { key = found.secret.key, srp = found.secret.srp, grant = grant }
 end
 
 --- A handshake has succeeded.

@@ -482,7 +482,9 @@ function Authority:serve(launch)
     on_end = function(channel) self.outbox:lost(channel) end,
   }
   for _, each in ipairs(config.listen) do
-    if each.psk then self.identities = require("lest.server.authority.identities").new(self) end
+    if each.psk or each.srp then
+      self.identities = require("lest.server.authority.identities").new(self)
+    end
   end
   local stopping = false
   core.process.on_channel(function(...) self:on_channel(...) end)

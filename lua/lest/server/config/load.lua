@@ -208,15 +208,19 @@ end
 local function check_listen(config, report)
   local has_certificate, has = false, {}
   for _, each in ipairs(config.listen) do
-    has_certificate = has_certificate or not each.psk
+    local by_handshake = false
     for _, kind in ipairs(kinds.list) do
-      if kind.handshake and each[kind.name] then has[kind.name] = true end
+      if kind.handshake and each[kind.name] then by_handshake, has[kind.name] = true, true end
     end
+    has_certificate = has_certificate or not by_handshake
     if each.address == config.metrics then
       report("metrics", "is an address of 'listen' as well")
     end
   end
   if has_certificate and not config.tls then report("tls", "is missing") end
+  if has.srp and config.tls and config.tls.min_version == "1.3" then
+    report("tls.min_version", "is 1.3, and SRP, which an address of 'listen' takes, ends with 1.2")
+  end
   for name, label in pairs(config.labels) do
     for _, kind in ipairs(kinds.list) do
       if kind.handshake and label.accepts[kind.name] and not has[kind.name] then

@@ -58,6 +58,9 @@ return {
       .. "psk`), and the server by having it too. There are no certificates in such a handshake, "
       .. "of either side: `tls` is not needed for it. A label takes it with `\"psk\"` in its "
       .. "`auth`.",
+    srp = "Likewise by a password (SRP, `lest credential add --kind srp`), which neither a "
+      .. "listener nor a false server can guess at. TLS 1.2 alone has it. It may stand beside "
+      .. "`psk`.",
   },
   tls = with(identity, {
     "What clients see, and how they may connect. Needed unless all of `listen` are for keys.",
@@ -156,7 +159,7 @@ return {
       .. "`\"digest\"`, `\"bearer\"` (a token), `\"challenge\"` (a secret as otpChallenge or "
       .. "challengePassword of the CSR, whose CN says whose it is, or in fullcmc an identity "
       .. "proof), `\"psk\"` (a handshake with a pre-shared key, at an address of `listen` that "
-      .. "takes it), or "
+      .. "takes it), `\"srp\"` (likewise with a password), or "
       .. "`\"certificate+basic\"` for both, which may be of two names: `request.principal` is the "
       .. "certificate's, and a policy that wants one name compares "
       .. "`request.auth.certificate.name` with `request.auth.basic.name`. Where "
@@ -261,8 +264,8 @@ return {
       .. "Behind a balancer: from all devices together.",
     requests_per_address_per_minute = "Requests of one address (IPv6: /64) in a minute, in each "
       .. "worker; more are 429. Without it as many as come. Behind a balancer: of all devices.",
-    identities_per_minute = "Keys of handshakes (`psk`) that a worker may ask for in a minute: as "
-      .. "many would one learn that was taken over. More handshakes fail.",
+    identities_per_minute = "Secrets of handshakes (`psk`, `srp`) that a worker may ask for in a "
+      .. "minute: as many would one learn that was taken over. More handshakes fail.",
     requests_per_principal_per_minute = "Requests of one device in a minute.",
     pending_per_principal = "Requests of one device that wait for operators. Where one gateway "
       .. "asks for many devices, it needs more.",

@@ -210,6 +210,7 @@ control.fields = control_fields.fields
 local address_fields = s.record({
   address = s.custom("an address", listen_address),
   psk = s.optional(s.boolean(), false),
+  srp = s.optional(s.boolean(), false),
 }, '{ address = "[::]:8444", psk = true }')
 
 -- An address alone is a table with an address. On the command line, the rest stands behind a comma.

@@ -382,16 +382,17 @@ function Store:wrap_key(name, called)
   return rows[1] and rows[1].salt
 end
 
---- Whose handshake one of these names begins: the newest live credential of a name, with its key.
----@param kind string "psk"
+--- Whose handshake one of these names begins: the newest live credential of a name, with what TLS
+--- needs of it.
+---@param kind string "psk" or "srp"
 ---@param name string as a client says it
----@return { id: string, key: string }? holder
+---@return { id: string, secret: table }? holder
 ---@return lest.error? err where that cannot be said
 function Store:holder(kind, name)
   if terms.name_problem(name) then return nil end
   local rows, err = live(self, kind, name, self.clock())
   if not rows then return nil, err end
-  return rows[1] and { id = rows[1].id, key = secrets.key_of(rows[1]) }
+  return rows[1] and { id = rows[1].id, secret = secrets.of_handshake(kind, rows[1]) }
 end
 
 --- Authenticate by a handshake with what holder() gave.

@@ -5,7 +5,7 @@
 --- either is in lest.server.ledger.digest. A Bearer token is random, and its SHA-256 is stored, by
 --- which it is found: the time of a lookup tells nothing of what has 256 random bits. A key that
 --- wraps others is kept as it is, in the place of a salt, and so is a pre-shared key, which TLS
---- needs on both sides.
+--- needs on both sides. Of a password for SRP the verifier is kept, in the group that is its cost.
 ---
 --- What a refusal costs does not tell whether a name exists. While the ledger holds no scrypt
 --- credential at all, every check is a lookup and hashes. As soon as it holds one, every check
@@ -106,6 +106,22 @@ local function keep_psk(_, wanted)
     hash = hash .. ("\0"):rep(KEY_SIZE - #hash) }, not chosen and psk.format(key) or nil
 end
 
+-- RFC 5054 appendix A. Of this many bits are all new ones, and those of names that nobody has.
+local SRP_GROUP <const> = 3072
+local SRP_SALT <const> = 16
+
+local function keep_verifier(_, wanted)
+  local text, err = wanted.password, nil
+  if not text then text, err = secret.random(16) end
+  if not text then return nil, err end
+  local salt = assert(secret.random_bytes(SRP_SALT))
+  local verifier, problem = secret.srp_verifier {
+    name = wanted.name, password = text, salt = salt, group = SRP_GROUP }
+  if not verifier then return nil, problem end
+  return { kind = wanted.password and "chosen" or "random", cost = tostring(SRP_GROUP),
+    salt = salt, hash = verifier }, not wanted.password and text or nil
+end
+
 local function unhex(text)
   return (text:gsub("%x%x", function(pair) return string.char(tonumber(pair, 16)) end))
 end
@@ -124,7 +140,7 @@ local function hash_challenge(secrets, wanted)
 end
 
 local makers <const> = {
-  ["key-wrap"] = keep_key, psk = keep_psk,
+  ["key-wrap"] = keep_key, psk = keep_psk, srp = keep_verifier,
   basic = hash_shown, challenge = hash_challenge, bearer = hash_token,
   digest = function(_, wanted) return digest.make(wanted.name, wanted.realm, wanted.password) end,
 }
@@ -137,11 +153,32 @@ function Secrets:make(wanted)
   return makers[wanted.kind](self, wanted)
 end
 
---- The pre-shared key of a row.
----@param row { hash: string }
----@return string key
-function M.key_of(row)
-  return (string.unpack("s1", row.hash))
+--- What TLS needs of a row: the pre-shared key, or what the password is kept as.
+---@param kind string "psk" or "srp"
+---@param row { hash: string, salt: string, cost: string }
+---@return { key?: string, srp?: { group: integer, salt: string, verifier: string } }
+function M.of_handshake(kind, row)
+  if kind == "psk" then return { key = (string.unpack("s1", row.hash)) } end
+  return { srp = { group = math.tointeger(tonumber(row.cost)), salt = row.salt,
+    verifier = row.hash } }
+end
+
+--- The same of a name that nobody has (RFC 5054 2.5.1.3): nobody's, and the same for the same name.
+---@param kind string "psk" or "srp"
+---@param name string
+---@param seed string
+---@return { key?: string, srp?: { group: integer, salt: string, verifier: string } }
+function M.of_nobody(kind, name, seed)
+  local function bytes(what)
+    return assert(secret.hmac_sha256(seed, what .. "\0" .. kind .. "\0" .. name))
+  end
+  if kind == "psk" then return { key = bytes "key" } end
+  local parts = {}
+  for i = 1, SRP_GROUP // 8 // 32 do parts[i] = bytes("verifier" .. i) end
+  local verifier = table.concat(parts)
+  -- Less than the group's prime, whose first bit is set.
+  verifier = string.char(verifier:byte() & 0x7f) .. verifier:sub(2)
+  return { srp = { group = SRP_GROUP, salt = bytes "salt":sub(1, SRP_SALT), verifier = verifier } }
 end
 
 -- ---- the cache of scrypt successes: what was hashed, under this process's key, to the hash

@@ -9,7 +9,8 @@ local NAME_MAX <const> = 255
 
 --- How a credential's secret is proven; the first unless told. One of the last kind proves nothing:
 --- it is the key that keys which the server makes are encrypted with.
-M.KINDS = { "basic", "digest", "bearer", "challenge", "psk", "key-wrap" }
+M.KINDS = { "basic", "digest", "bearer", "challenge", "psk", "srp",
+  "key-wrap" }
 
 --- The most bytes of a secret, chosen or shown.
 M.SECRET_MAX = 1024
@@ -76,6 +77,9 @@ function M.problem(wanted)
     return "a key that wraps others is 32 or 64 digits of hex"
   end
   if wanted.kind == "psk" and password and not psk.parse(password) then return psk.PROBLEM end
+  if wanted.kind == "srp" and password and password:find "%c" then
+    return "a password of SRP holds no control character"
+  end
   return M.name_problem(wanted.name) or realm_problem(wanted) or facts_problem(wanted.facts or {})
 end
 

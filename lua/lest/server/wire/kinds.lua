@@ -25,6 +25,7 @@ M.list = {
   { name = "bearer", facts = { "name", "claims" }, scheme = "Bearer", by_secret = true },
   { name = "challenge", facts = { "name" }, by_secret = true },
   { name = "psk", facts = { "name" }, by_secret = true, handshake = "a pre-shared key" },
+  { name = "srp", facts = { "name" }, by_secret = true, handshake = "a password (SRP)" },
 }
 
 M.by_name = {}

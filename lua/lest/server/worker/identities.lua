@@ -14,7 +14,13 @@ function M.asker(link)
   return function(identity)
     task.start({ quiet = true }, function()
       local found, problem = link:seek(identity)
-      if found then return identity:answer { key = found.key, grant = found.grant } end
+      local srp = found and found.srp
+      if srp then
+        return identity:answer { verifier = srp.verifier, salt = srp.salt, group = srp.group,
+          grant = found.grant }
+      elseif found then
+        return identity:answer { key = found.key, grant = found.grant }
+      end
       refused:write("warning", { "kind", identity.kind, "name", lines.short(identity.name),
         "address", identity.address, "reason", problem })
       identity:refuse()

@@ -201,7 +201,7 @@ end
 
 --- Ask for the secret of whom a client names in its handshake, and wait.
 ---@param identity { kind: string, name: string, address: string }
----@return { key: string, grant: string }|nil found
+---@return { key: string?, srp: table?, grant: string }|nil found
 ---@return string|nil problem
 function Link:seek(identity)
   if not self.is_up then return nil, "the authority is not available" end

@@ -169,7 +169,7 @@ function Worker:prepare(launch)
   end
   hooks.preload()
   for _, each in ipairs(self.config.listen) do
-    if each.psk then self.identities = require "lest.server.worker.identities" end
+    if each.psk or each.srp then self.identities = require "lest.server.worker.identities" end
   end
   if self.config.control then later.keep(CONSOLE) end
   if ok and launch.user then ok, err = core.process.drop(launch.user) end

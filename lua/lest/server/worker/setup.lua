@@ -128,10 +128,15 @@ local function certified(config)
   return tls
 end
 
--- Where they have keys, and so has the authority.
-local function keyed(config)
-  return core.tls.server { psk = true, curves = curves(config),
+-- Where they have keys or passwords, and so has the authority.
+local function keyed(config, each)
+  return core.tls.server { psk = each.psk, srp = each.srp, curves = curves(config),
     min_version = config.tls and config.tls.min_version }
+end
+
+--- What the addresses share that have the same context.
+local function sort_of(each)
+  return (each.psk and "psk" or "") .. (each.srp and "srp" or "")
 end
 
 --- The TLS context of each address of `listen`.
@@ -141,11 +146,12 @@ end
 function M.tls(config)
   local all, made = {}, {}
   for i, each in ipairs(config.listen) do
-    local make = each.psk and keyed or certified
-    local tls, err = made[make], nil
-    if not tls then tls, err = make(config) end
+    local sort = sort_of(each)
+    local make = sort ~= "" and keyed or certified
+    local tls, err = made[sort], nil
+    if not tls then tls, err = make(config, each) end
     if not tls then return nil, err end
-    all[i], made[make] = tls, tls
+    all[i], made[sort] = tls, tls
   end
   return all
 end

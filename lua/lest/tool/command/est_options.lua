@@ -36,6 +36,11 @@ function M.add(parser, identity)
       .. "under which both have a pre-shared key. No --trust is needed then.")
   parser:option "--psk-file":argname "FILE"
     :description "That key, in hex: the first line of a file (- is standard input)."
+  parser:option "--srp-user":argname "NAME"
+    :description("Likewise: the name under which the server knows a password (SRP, TLS 1.2), which "
+      .. "proves both sides and is not sent.")
+  parser:option "--srp-password-file":argname "FILE"
+    :description "That password: the first line of a file (- is standard input)."
   parser:flag "--trace"
     :description("Show each exchange on standard error when it has ended: TLS, whom the server was "
       .. "trusted by, request and answer with their bodies taken apart. Secrets are masked.")
@@ -108,7 +113,8 @@ end
 
 local INPUTS <const> = { "trust", "cert", "key", "csr_key", "decrypt_key", "decrypt_cert",
   "shared_key", "csr", "password_file", "passphrase_file", "challenge_file",
-  "revocation_challenge_file", "bearer_file", "proxy_password_file", "psk_file" }
+  "revocation_challenge_file", "bearer_file", "proxy_password_file", "psk_file",
+  "srp_password_file" }
 
 local function word(option)
   return "--" .. option:gsub("_", "-")
@@ -147,11 +153,11 @@ local function check_files(options)
   check_standard_input(options)
   keep_apart(options, "key_out", { "trust", "cert", "csr", "decrypt_cert", "shared_key",
     "password_file", "passphrase_file", "challenge_file", "revocation_challenge_file",
-    "bearer_file", "proxy_password_file", "psk_file" })
+    "bearer_file", "proxy_password_file", "psk_file", "srp_password_file" })
   -- A renewed certificate may take the place of the old one, and anchors that of older ones.
   keep_apart(options, "out", { "key", "csr_key", "decrypt_key", "shared_key", "key_out", "csr",
     "password_file", "passphrase_file", "challenge_file", "revocation_challenge_file",
-    "bearer_file", "proxy_password_file", "psk_file" })
+    "bearer_file", "proxy_password_file", "psk_file", "srp_password_file" })
   local new_key = place(options.key_out)
   if new_key and place(options.out) == new_key .. ".new" then
     support.usage "--out is the file where a new key waits beside --key-out"
@@ -185,9 +191,15 @@ end
 local function check_identity(options)
   if (options.psk_identity ~= nil) ~= (options.psk_file ~= nil) then
     support.usage "--psk-identity and --psk-file go together"
-  elseif options.psk_file and (options.cert or options.fingerprint) then
-    support.usage "--psk-identity stands in place of --cert and --fingerprint"
-  elseif not options.trust and not options.fingerprint and not options.psk_file then
+  elseif (options.srp_user ~= nil) ~= (options.srp_password_file ~= nil) then
+    support.usage "--srp-user and --srp-password-file go together"
+  elseif options.psk_file and options.srp_user then
+    support.usage "--psk-identity and --srp-user exclude each other"
+  elseif (options.psk_file or options.srp_user) and (options.cert or options.fingerprint) then
+    support.usage(("%s stands in place of --cert and --fingerprint"):format(
+      options.psk_file and "--psk-identity" or "--srp-user"))
+  elseif not options.trust and not options.fingerprint and not options.psk_file
+    and not options.srp_user then
     support.usage "say how to know the server: --trust FILE, or --fingerprint HEX"
   elseif options.trust and options.fingerprint then
     support.usage "--trust and --fingerprint exclude each other"
@@ -240,6 +252,7 @@ function M.client(name, options, progress, repair)
     bearer = options.bearer_file == "-" and secret "-" or nil,
     bearer_file = options.bearer_file ~= "-" and options.bearer_file or nil,
     psk_identity = options.psk_identity, psk = secret(options.psk_file),
+    srp_user = options.srp_user, srp_password = secret(options.srp_password_file),
     cert = options.cert, key = options.key, passphrase = options.passphrase,
     timeout = options.timeout, notify = notifier(name, progress, options.verbose),
     trace = options.trace,

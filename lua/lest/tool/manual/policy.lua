@@ -33,6 +33,7 @@ local PARTS <const> = {
   { "lest.request.auth.bearer", "request.auth.bearer", "auth.bearer" },
   { "lest.request.auth.challenge", "request.auth.challenge", "auth.challenge" },
   { "lest.request.auth.psk", "request.auth.psk", "auth.psk" },
+  { "lest.request.auth.srp", "request.auth.srp", "auth.srp" },
   { "lest.request.tls", "request.tls", "tls" },
 }
 

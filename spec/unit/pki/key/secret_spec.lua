@@ -48,6 +48,35 @@ describe("secret", function()
       hex(secret.scrypt("pleaseletmein", "SodiumChloride")))
   end)
 
+  -- The name, password and salt of RFC 5054 appendix B, in groups of appendix A that are large.
+  it("computes verifiers as RFC 5054 2.4 has it, in groups of 2048 bits and up", function()
+    local salt = ("BEB25379D1A8581EB5A727673A2441EE"):gsub("%x%x", function(pair)
+      return string.char(tonumber(pair, 16))
+    end)
+    local function verifier(group, more)
+      local of = { name = "alice", password = "password123", salt = salt, group = group }
+      for key, value in pairs(more or {}) do of[key] = value end
+      return secret.srp_verifier(of)
+    end
+    for group, hash in pairs {
+      [2048] = "1a60a3e5e2f7f869622b56a6a33d46f0e53b2c8cb48700b867cd734015bacb7a",
+      [3072] = "435a92d655411665fdb58e0f4cc9ef70c4b72a09211b6c4373c8394daa9cc20e",
+    } do
+      local found = assert(verifier(group))
+      assert.equal(group // 8, #found)
+      assert.equal(hash, secret.sha256(found))
+    end
+    assert.equal(1024, #verifier(8192))
+    for _, group in ipairs { 0, -2048, 1024, 1536, 2047, 2049, 1 << 40 } do
+      local found, err = verifier(group)
+      assert.is_nil(found)
+      assert.equal("usage", err.code)
+    end
+    assert.is_nil((verifier(2048, { salt = ("s"):rep(65) })))
+    assert.error_matches(function() secret.srp_verifier { name = "a", salt = "s" } end,
+      "a name and a password")
+  end)
+
   it("computes scrypt beyond OpenSSL's default memory, and not beyond ours", function()
     assert.equal(32, #assert(secret.scrypt("x", "y", { n = 1 << 16 })))
     local costs = { { n = -2 }, { n = 1 }, { n = 1000 }, { n = 1 << 19 }, { n = 1 << 25 },

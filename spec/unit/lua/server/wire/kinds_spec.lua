@@ -7,11 +7,15 @@ describe("kinds of proof", function()
   it("are read from an entry of auth, which joins them by +", function()
     assert.same({ "certificate" }, kinds.parse "certificate")
     assert.same({ "certificate", "basic" }, kinds.parse "certificate+basic")
-    local right = ": write one of certificate, basic, digest, bearer, challenge, psk, or "
-      .. "several as certificate+basic"
+    local right = ": write one of certificate, basic, digest, bearer, challenge, psk, srp, "
+      .. "or several as certificate+basic"
     for text, problem in pairs {
       ["psk+certificate"] = "a client with a pre-shared key shows no certificate: write "
         .. "'certificate' and 'psk' as two entries",
+      ["certificate+srp"] = "a client with a password (SRP) shows no certificate: write "
+        .. "'certificate' and 'srp' as two entries",
+      ["psk+srp"] = "'psk' and 'srp' are both by a credential, and a request has one: "
+        .. "write them as two entries",
       basik = "'basik' is no kind of proof, did you mean 'basic'?" .. right,
       [""] = "'' is no kind of proof" .. right, ["basic+"] = "'' is no kind of proof" .. right,
       ["basic+basic"] = "'basic' is named twice",
