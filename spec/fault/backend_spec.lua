@@ -101,6 +101,15 @@ describe("what a CA elsewhere is asked for", function()
     end
     local shown = lest("pending", "list")
     for i = 1, 3 do assert.truthy(shown:find("pump" .. i, 1, true), shown) end
+    local id = server:sql "SELECT id FROM orders ORDER BY seq LIMIT 1"
+    shown = lest("pending", "show", id)
+    for _, each in ipairs { "state +held", "subject +CN=pump1", "ca +far", "reason +it is away",
+      "next +%d", "BEGIN CERTIFICATE REQUEST" } do assert.matches(each, shown) end
+    assert.is_nil(shown:find("approvals", 1, true))
+    local code, _, problem = process.run { support.lest, "pending", "approve", id, "--as", "otto",
+      "--config", server.dir .. "/server.lua" }
+    assert.equal(1, code)
+    assert.matches("is approved, and is its CA's matter: there is nothing to decide", problem)
     -- What was approved is in the ledger, and outlives the process.
     process.kill(server:pids("authority")[1], "KILL")
     local asked = #ca:asked()

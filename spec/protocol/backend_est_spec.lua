@@ -32,7 +32,11 @@ describe("a CA behind lest", function()
         end
         return policy.approve { subject = request.csr.subject, san = request.csr.san }
       end }]], config = function(text)
-        return (text:gsub('names = "principal"', 'names = "policy"', 1))
+        text = text:gsub('names = "principal"', 'names = "policy"', 1)
+        text = text:gsub("profiles = {", [[profiles = { ra = { lifetime = "9d", keys = {
+          "ec:P-256" }, names = "policy", eku = { "clientAuth", "cmcRA" } },]], 1)
+        return (text:gsub("labels = {", [[labels = { ra = { policy = "policy.lua", profile = "ra",
+          auth = "basic" },]], 1))
       end }
   end)
   after_each(function()
@@ -48,8 +52,12 @@ describe("a CA behind lest", function()
     server:run()
   end
 
-  local function as_ra()
-    upstream:enroll "ra"
+  local function as_ra(label)
+    local secret = upstream:credential "ra"
+    local status, body = upstream:post((label or "") .. "/simpleenroll", upstream:csr "ra",
+      "--user", "ra:" .. secret)
+    assert.equal(200, status, body)
+    upstream:save(body, "ra")
     readable(upstream.folder)
     return ([[identity = { cert = %q, key = %q }, repeats = true]]):format(
       upstream.folder .. "/ra.pem", upstream.folder .. "/ra.key")
@@ -77,6 +85,35 @@ describe("a CA behind lest", function()
       "--as", "otto", "--config", upstream.dir .. "/server.lua" }
     process.wait_for(function() return ask() == 200 end, "the certificate", 40)
     assert.equal("1", upstream:sql "SELECT count(*) FROM certificates WHERE subject = 'CN=wait'")
+  end)
+
+  --- `lest enroll`, which links its CSR to its connection.
+  local function enroll(name, ...)
+    local file = server:file(name .. "-secret", server:credential(name))
+    local trust = server:file("trust.pem", process.read(server.root)
+      .. process.read(upstream.dir .. "/ca.pem"))
+    return process.run { support.lest, "enroll", server.url, "--trust", trust, "--username",
+      name, "--password-file", file, "--subject", "CN=" .. name, "--new-key", "ec:P-256",
+      "--key-out", server.folder .. "/" .. name .. ".key", "--out",
+      server.folder .. "/" .. name .. ".pem", ... }
+  end
+
+  it("7030-3.7-b takes of an RA alone what is linked to the connection of another", function()
+    start(as_ra "/ra")
+    local code, _, err = enroll "pump"
+    assert.equal(0, code, err)
+    assert.equal("CN=pump", upstream:sql
+      "SELECT subject FROM certificates ORDER BY seq DESC LIMIT 1")
+    server:stop()
+    start(as_ra())
+    code, _, err = enroll "valve"
+    assert.equal(7, code, err)
+    local problem = server:sql "SELECT problem FROM orders"
+    assert.matches("linked to another TLS connection", problem)
+    assert.matches("is for an RA to send on: give `identity` a certificate with id%-kp%-cmcRA",
+      problem)
+    code, _, err = enroll("motor", "--no-channel-binding")
+    assert.equal(0, code, err)
   end)
 
   it("issues by a password; one that is wrong is no device's fault", function()

@@ -1,12 +1,15 @@
 --- A CA behind another EST server (RFC 7030): this one is an RA there, by its certificate
 --- (id-kp-cmcRA, 3.7) or by a user name and a password. The CSR goes as the client signed it, so
---- that the names that were approved must be its own.
+--- that the names that were approved must be its own; where it is linked to the client's connection
+--- (3.5), that server takes it from an RA alone.
 local answer = require "lest.client.answer"
+local challenges = require "lest.server.wire.challenges"
 local core = require "lest.core"
 local duration = require "lest.duration"
 local fail = require "lest.base.fail"
 local keypair = require "lest.server.config.keypair"
 local lest_client = require "lest.client"
+local list = require "lest.base.list"
 local session = require "lest.client.session"
 local start_failure = require "lest.server.config.start_failure"
 
@@ -48,7 +51,8 @@ function M.new(where, options)
     settings.trust, err = core.cert.load_all(options.trust)
     if not settings.trust then return start_failure.blame(where .. ".trust", err) end
   end
-  return setmetatable({ client = lest_client(settings) }, Est)
+  return setmetatable({ client = lest_client(settings),
+    is_ra = cert ~= nil and list.has(cert.eku, "cmcRA") }, Est)
 end
 
 --- Why a request has no answer. One that may have arrived may have been done.
@@ -84,6 +88,17 @@ local function is_as_approved(request)
     and (san_der and own and core.san.equal(san_der, own) or san_der == own)
 end
 
+--- What an operator should know of a refusal that a link may be the cause of.
+local function explain(self, request, outcome)
+  if outcome.outcome == "refused" and not self.is_ra
+    and challenges.may_link(request.csr, "verified") then
+    outcome.detail = outcome.detail .. "; the CSR is linked to the client's connection (RFC 7030 "
+      .. "3.5), which is for an RA to send on: give `identity` a certificate with id-kp-cmcRA, or "
+      .. "have clients not link theirs (--no-channel-binding)"
+  end
+  return outcome
+end
+
 local ISSUED <const> = { [200] = true, [201] = true }
 
 function Est:issue(request)
@@ -94,7 +109,7 @@ function Est:issue(request)
   local response, err = session.perform(self.client, "simpleenroll",
     core.est.body_encode(request.csr:der()))
   if not response then return unanswered(err) end
-  if not ISSUED[response.status] then return refusal_of(response) end
+  if not ISSUED[response.status] then return explain(self, request, refusal_of(response)) end
   local certs
   certs, err = answer.certificates(response, "simpleenroll")
   for _, cert in ipairs(certs or {}) do

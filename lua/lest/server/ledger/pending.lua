@@ -16,6 +16,8 @@ M.operations = {}
 
 local operations <const> = M.operations
 
+-- An order's states at which its CA is still to be asked.
+local OPEN <const> = { asked = true, held = true, later = true }
 local LIVE <const> = { waiting = true, approved = true, rejected = true }
 -- Bytes of what an operator writes; the words for a device go into one line of an answer.
 local LENGTHS <const> = { operator = 255, note = 1000, tell = 300 }
@@ -62,11 +64,25 @@ local function note_removed(operator, row)
   return row
 end
 
+--- What a CA elsewhere is asked for, or was; nil for none.
+local function find_order(operator, id)
+  if not core.utf8.is_text(id) then return nil end
+  local rows, err = operator.ledger:rows("order_get", { id = id })
+  if not rows then return nil, err end
+  return rows[1] and rows[1].kind == "issue" and rows[1] or nil
+end
+
 local function find(operator, id)
   local rows, err = {}, nil
   if core.utf8.is_text(id) then rows, err = operator.ledger:rows("pending_get", { id = id }) end
   if not rows then return nil, err end
-  if not rows[1] then return fail("not_found", ("there is no pending request '%s'"):format(id)) end
+  if not rows[1] then
+    local order
+    order, err = find_order(operator, id)
+    if err then return nil, err end
+    return fail("not_found", (order and "'%s' is approved, and is its CA's matter: there is "
+      .. "nothing to decide" or "there is no pending request '%s'"):format(id))
+  end
   local row
   row, err = describe(operator, rows[1])
   if not row then return nil, err end
@@ -113,8 +129,26 @@ function operations.pending_list(operator, arguments)
   return table.move(rows, 1, #rows, #orders + 1, orders), last
 end
 
+--- An order with the request that it is of.
+local function show_order(operator, order)
+  local requests, err = operator.ledger:rows("request_get", { id = order.request_id })
+  if not requests then return nil, err end
+  local row, request = as_pending(order), requests[1] or {}
+  row.csr, row.device, row.serial = request.csr, request.device, order.serial
+  row.next = OPEN[order.state] and order.next_at or nil
+  row.reason = order.problem or OPEN[order.state] and "it waits for its CA" or nil
+  return row
+end
+
 function operations.pending_show(operator, arguments)
-  local row, err = find(operator, arguments.id)
+  local order, err = find_order(operator, arguments.id)
+  if err then return nil, err end
+  local row
+  if order then
+    row, err = show_order(operator, order)
+  else
+    row, err = find(operator, arguments.id)
+  end
   if not row then return nil, err end
   row.csr = core.base64.encode(row.csr)
   return row

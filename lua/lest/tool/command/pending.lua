@@ -30,7 +30,8 @@ function M.parser()
     :description("List those in this state. Those that are held are approved, and wait for a CA "
       .. "elsewhere.")
   operate.lists(list, "10000")
-  local show = operate.subcommand(parser, "show", "Show a request with its approvals and its CSR.",
+  local show = operate.subcommand(parser, "show", "Show a request with its approvals and its CSR, "
+    .. "also one that waits for its CA.",
     "lest pending show k5xq7zr2ab")
   show:argument "id":description "The request, as `lest pending list` names it."
   operate.reads(show)
@@ -63,8 +64,8 @@ local function expected(row)
 end
 
 local FIELDS <const> = { "id", "state", "principal_name", "principal_kind", "device", "label",
-  "operation", "subject", "key_hash", "reason", "request_id", "credential_id", "credential_removed",
-  "serial" }
+  "operation", "subject", "key_hash", "ca", "tries", "reason", "request_id", "credential_id",
+  "credential_removed", "serial" }
 
 local function print_approval(approval)
   local parts = { ("%s by %s, %s"):format(approval.verdict, support.clean(approval.operator),
@@ -81,9 +82,9 @@ end
 
 local function print_request(row)
   operate.print_fields(row, FIELDS)
-  operate.print_field("approvals", (count_text(row)))
+  if not row.ca then operate.print_field("approvals", (count_text(row))) end
   row.expected = (row.state == "waiting" or row.state == "approved") and expected(row) or nil
-  operate.print_times(row, { "created", "updated", "polled", "expected", "expires" })
+  operate.print_times(row, { "created", "updated", "polled", "expected", "next", "expires" })
   for _, approval in ipairs(row.approvals) do print_approval(approval) end
   io.write(operate.pem("CERTIFICATE REQUEST", row.csr))
 end
