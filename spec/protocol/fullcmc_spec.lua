@@ -484,6 +484,17 @@ describe("fullcmc", function()
     assert.equal(200, said.status, said.body)
   end)
 
+  it("is bounded in what it asks for, so that the answer can be read", function()
+    local named = { issuer_der = device.cert.issuer_der, serial = device.cert.serial }
+    local controls = { { name = "transactionId", value = "\x2a" } }
+    for _ = 1, 39 do controls[#controls + 1] = { name = "confirmCertAcceptance", value = named } end
+    local said = post { controls = controls }
+    assert.equal(200, said.status, said.body)
+    assert.equal(39, #said.statuses)
+    controls[#controls + 1] = { name = "getCert", value = named }
+    failed(post { controls = controls }, "badRequest", { 0 })
+  end)
+
   it("7030-4.3-a 7030-3.2.2-e is offered where the label says so, and by POST", function()
     local status, body = server:curl("/off/fullcmc", "--data-binary", "x", "-H",
       "Content-Type: application/pkcs7-mime")

@@ -264,6 +264,12 @@ function Authority:answer_to(request, step, finish)
   return answer
 end
 
+--- What a message of CMC comes to: step(...), or what its error means.
+local function cmc_answer(id, step, ...)
+  local ok, answer = pcall(step, ...)
+  return ok and answer or answer_of(id, answer)
+end
+
 --- Nobody waits at a channel that has ended; one that does not read loses its answers.
 local function send(durable, channel, id, answer)
   if channel.closed then return end
@@ -335,7 +341,8 @@ function Authority:on_begin(channel, begin)
   local request = request_module.new(channel, begin, label, clock.monotonic_s())
   task.start({ quiet = true }, function()
     local step = request.operation.by_anybody and self.identify or self.begin
-    local answer = begin.cmc and cmc.begin(self, request) or self:answer_to(request, step)
+    local answer = begin.cmc and cmc_answer(request.id, cmc.begin, self, request)
+      or self:answer_to(request, step)
     if not answer.handle then self.channels:leave(channel) end
     self:reply(channel, request.id, answer)
   end)
@@ -375,7 +382,9 @@ function Authority:on_finish(channel, finish)
   self.shadows:expect(channel, request)
   local function answer()
     local answered = self:answer_to(request, self.finish, finish)
-    if request.cmc then answered = request.cmc:went_on(answered) end
+    if request.cmc then
+      answered = cmc_answer(finish.id, request.cmc.went_on, request.cmc, answered)
+    end
     self:reply(channel, finish.id, answered)
   end
   if not (request.operation.makes_key or passphrases.has(request)) then return answer() end

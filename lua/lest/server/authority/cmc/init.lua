@@ -138,9 +138,10 @@ function Talk:went_on(answer)
     end
     return self:close()
   end
-  local next_answer = self:next()
-  if not next_answer.handle then channels:leave(channel) end
-  return next_answer
+  local next_answer
+  ok, next_answer = pcall(self.next, self)
+  if not (ok and next_answer.handle) then channels:leave(channel) end
+  return ok and next_answer or error(next_answer, 0)
 end
 
 -- ---- beginning

@@ -12,6 +12,10 @@ local M = {}
 
 local SKI <const> = "2.5.29.14"
 
+-- What a message may ask for: each thing is a control of the answer, and may be a certificate in
+-- it, of which a message has 64.
+local ASKED_MAX <const> = 40
+
 -- The controls that are processed; another one fails the whole message (RFC 5272 3.2.1.1).
 local ONCE <const> = { transactionId = true, senderNonce = true, recipientNonce = true,
   dataReturn = true, identification = true, identityProofV2 = true, popLinkRandom = true,
@@ -127,7 +131,11 @@ local function check_controls(message)
   if reg_info and #reg_info > REG_INFO_MAX then
     bad(("the regInfo has more than %d bytes"):format(REG_INFO_MAX), { 0 })
   end
-  if #message.controls == 0 and #message.requests == 0 then bad "the message asks for nothing" end
+  local asked = #message.controls + #message.requests
+  if asked == 0 then bad "the message asks for nothing" end
+  if asked > ASKED_MAX then
+    bad(("the message has more than %d controls and requests"):format(ASKED_MAX), { 0 })
+  end
 end
 
 local SHA256 <const>, HMAC_SHA256 <const> = "2.16.840.1.101.3.4.2.1", "1.2.840.113549.2.9"
