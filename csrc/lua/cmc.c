@@ -103,6 +103,23 @@ static enum lest_status put_request(lua_State *L, int i, struct lest_buf *out, s
     return LEST_OK;
 }
 
+/* { id =, der = } of a message within */
+static enum lest_status put_content(lua_State *L, int i, struct lest_buf *out, struct lest_error *err)
+{
+    static const char *const known[] = { "id", "der", NULL };
+    struct pki_der_doc doc = { .noun = "CMC", .malformed = LEST_E_CMC_MALFORMED, .err = err };
+    struct pki_der in;
+    lestL_check_options(L, -1, known);
+    uint32_t id = check_id(L, i);
+    struct pki_bytes message = lestL_opt_bytes(L, -1, "der");
+    pki_der_open(&in, &doc, message.data, message.data ? message.len : 0);
+    if (!pki_der_read(&in, PKI_DER_SEQUENCE, "a message within", NULL) ||
+        !pki_der_end(&in, "a message within"))
+        return doc.status;
+    pki_cmc_put_content(out, id, message);
+    return LEST_OK;
+}
+
 static const char *const kinds[] = { "request", "response", NULL };
 
 /* cmc.request_sequence{ { id =, csr = }, ... } -> the DER that an identity proof is over (RFC 5272 6.2.1) */
@@ -123,10 +140,11 @@ static int request_sequence(lua_State *L)
     return lestL_push_buf(L, out);
 }
 
-/* cmc.content{ kind =, controls =, requests = } -> the DER of PKIData or PKIResponse, to be signed */
+/* cmc.content{ kind =, controls =, requests =, contents = } -> the DER of PKIData or PKIResponse, which is to
+ * be signed */
 static int content(lua_State *L)
 {
-    static const char *const known[] = { "kind", "controls", "requests", NULL };
+    static const char *const known[] = { "kind", "controls", "requests", "contents", NULL };
     struct lest_error err;
     enum lest_status status = LEST_OK;
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -136,6 +154,7 @@ static int content(lua_State *L)
     struct pki_cmc_plan plan = { .is_response = luaL_checkoption(L, 2, NULL, kinds) == 1 };
     plan.controls = to_run(L, "controls", put_control, &status, &err);
     plan.requests = to_run(L, "requests", put_request, &status, &err);
+    plan.contents = to_run(L, "contents", put_content, &status, &err);
     if (status)
         return lestL_fail(L, &err);
     struct lest_buf *out = lestL_buf(L, PKI_CMC_MAX);

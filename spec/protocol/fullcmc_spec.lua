@@ -495,6 +495,69 @@ describe("fullcmc", function()
     failed(post { controls = controls }, "badRequest", { 0 })
   end)
 
+  it("5272-6.17-a answers each message of an RA's batch by itself", function()
+    local key = core.key.generate "ec:P-256"
+    local crmf = new_csr("device01", { form = "crmf", key = key })
+    local unproven, key_id = cmc.csr_with_key_id { key = key, subject = "CN=device01" }
+    local nonce = ("i"):rep(16)
+    local function renewal(csrs, signer)
+      return cmc.request { key = (signer or device).key, cert = (signer or device).cert,
+        csrs = csrs, controls = { { name = "senderNonce", value = nonce } } }
+    end
+    local messages = { renewal { (new_csr "device01") }, renewal { crmf },
+      renewal { (new_csr "device77") }, -- not its names
+      cmc.request { key = key, key_id = key_id, csrs = { unproven }, certificates = {} },
+      renewal({ (new_csr "device01") }, { cert = device.cert, key = key }) }
+    local function batch(ders, more)
+      local what = { key = ra.key, cert = ra.cert, contents = {}, controls = {} }
+      local ids = {}
+      for i, each in ipairs(ders) do
+        ids[i] = 20 + i
+        what.contents[i] = { id = ids[i], der = each }
+      end
+      for name, value in pairs(more or {}) do what[name] = value end
+      table.insert(what.controls, { id = 7, name = "batchRequests", value = what.ids or ids })
+      what.ids = nil
+      return post(what)
+    end
+    local said = batch(messages, { csrs = { (new_csr "sensor41") } })
+    assert.equal(200, said.status, said.body)
+    assert.same({ { status = "success", bodies = { 7 } }, { status = "success",
+      bodies = { 1 } } }, said.statuses)
+    local ids, found = cmc.find(said.message, "batchResponses"), {}
+    assert.equal(#messages, #ids)
+    for i, id in ipairs(ids) do
+      for _, content in ipairs(said.message.contents) do
+        if content.id == id then found[i] = assert(core.cmc.parse(content.der)) end
+      end
+      assert.is_true(found[i]:verify(found[i].signer_certificate.public_key.der))
+    end
+    local became = {}
+    for i, each in ipairs(found) do
+      local status = cmc.find(each, "statusInfoV2")
+      became[i] = status.failure or status.status
+    end
+    assert.same({ "success", "success", "badRequest", "badIdentity", "badMessageCheck" }, became)
+    assert.equal(nonce, cmc.find(found[1], "recipientNonce"))
+    assert.equal(crmf.spki, found[2].certificates[1].public_key.der)
+    local rows = server:sql [[SELECT group_concat(operation || ':' || principal_name, ' ') FROM
+      (SELECT * FROM requests WHERE id LIKE '%.m%' ORDER BY seq)]]
+    assert.matches("^fullcmc:own:CN=device01 fullcmc:own:CN=device01$", rows)
+    -- of an RA alone, each once, and none within another
+    failed(batch({ messages[1] }, { key = device.key, cert = device.cert }), "badRequest", { 7 },
+      403)
+    failed(batch({ messages[1] }, { ids = { 21, 21 } }), "badRequest", { 7 })
+    failed(batch({ messages[1] }, { ids = { 1 } }), "badRequest", { 7 })
+    local within = cmc.request { key = ra.key, cert = ra.cert, controls = {
+      { id = 8, name = "batchRequests", value = { 9 } } },
+      contents = { { id = 9, der = messages[1] } } }
+    said = batch { within }
+    assert.equal(200, said.status)
+    local status = cmc.find(core.cmc.parse(said.message.contents[1].der), "statusInfoV2")
+    assert.same({ "badRequest", { 8 }, "a batch stands within another one" },
+      { status.failure, status.bodies, status.text })
+  end)
+
   it("7030-4.3-a 7030-3.2.2-e is offered where the label says so, and by POST", function()
     local status, body = server:curl("/off/fullcmc", "--data-binary", "x", "-H",
       "Content-Type: application/pkcs7-mime")

@@ -16,7 +16,7 @@ end
 
 --- A Full PKI Request. what: key and cert, or key and key_id, sign it; csrs: lest.csr, body parts 1
 --- and so on; controls: as core.cmc.content takes them, ids from 101; requests, certificates in
---- place of those.
+--- place of those; contents: messages within.
 function M.request(what)
   local requests, controls = what.requests or {}, {}
   for i, csr in ipairs(what.csrs or {}) do requests[i] = M.body(i, csr) end
@@ -29,7 +29,7 @@ function M.request(what)
   return assert(core.cmc.sign { kind = "request", key = what.key, cert = what.cert,
     key_id = what.key_id, certificates = what.certificates or { what.cert },
     content = assert(core.cmc.content { kind = "request", controls = controls,
-      requests = requests }) })
+      requests = requests, contents = what.contents }) })
 end
 
 --- POST a message; further words are curl's. status, headers, body; of a PKIResponse message, and

@@ -72,6 +72,9 @@ struct pki_cmc_plan {
 void pki_cmc_put_request(struct lest_buf *out, uint32_t id, struct pki_bytes csr);
 void pki_cmc_put_crmf(struct lest_buf *out, struct pki_bytes crmf);
 
+/** Append a whole ContentInfo as a TaggedContentInfo. */
+void pki_cmc_put_content(struct lest_buf *out, uint32_t id, struct pki_bytes message);
+
 /** Append the PKIData or PKIResponse that is to be signed. Failures are kept in out. */
 void pki_cmc_put(const struct pki_cmc_plan *plan, struct lest_buf *out);
 

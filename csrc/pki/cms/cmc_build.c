@@ -43,6 +43,14 @@ void pki_cmc_put_crmf(struct lest_buf *out, struct pki_bytes crmf)
         out->data[tag] = CONTEXT_0 | 1;
 }
 
+void pki_cmc_put_content(struct lest_buf *out, uint32_t id, struct pki_bytes message)
+{
+    size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);
+    pki_der_put_small(out, id);
+    lest_buf_append(out, message.data, message.len);
+    pki_der_put_close(out, mark);
+}
+
 static void put_bodies(struct lest_buf *out, const struct pki_cmc_value *value)
 {
     size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);

@@ -1610,6 +1610,7 @@ function core_cmc.parse(bytes) end
 ---@field kind "request"|"response"
 ---@field controls? lest.cmc.control[] by name with a value, or by oid with values
 ---@field requests? { id: integer, csr: string?, crmf: string? }[] DER of PKCS#10 or of CRMF
+---@field contents? { id: integer, der: string }[] messages within
 
 --- The sequence of requests as a message will have it, over which an identity proof is.
 ---@param requests { id: integer, csr: string?, crmf: string? }[] DER

@@ -31,11 +31,12 @@ function M.read(request)
 end
 
 --- Raise a refusal unless the CSR is linked as the label wants it. An RA may send on what others
---- have linked to their connection to it (3.7).
+--- have linked to their connection to it (3.7), also as messages of a batch.
 ---@param request lest.authority.request of a proven principal
 function M.check(request)
   local how = request.label.channel_binding
-  if how == "off" or request:is_of_ra() then return end
+  local is_of_batch = request.cmc and request.cmc.outer
+  if how == "off" or is_of_batch or request:is_of_ra() then return end
   if request.wrong_link then
     refusal.raise(400, ("the CSR is linked to another TLS connection: its %s is not the channel "
       .. "binding of this one (RFC 7030 3.5)"):format(request.wrong_link))

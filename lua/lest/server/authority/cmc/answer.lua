@@ -6,6 +6,7 @@ local core = require "lest.core"
 local M = {}
 
 local NONCE_BYTES <const> = 16 -- RFC 5272 6.6 asks for no more
+local RESPONSES_FROM <const> = 1000 -- body parts; controls are numbered from 1
 
 --- What goes back as it came (RFC 5272 6.4, 6.6), and a nonce of ours.
 local function echoed(message)
@@ -24,6 +25,7 @@ end
 ---@field statuses lest.cmc.status[]
 ---@field certificates lest.cert[] in their order, those that were issued first
 ---@field crls lest.crl[]
+---@field responses string[] DER of those to the messages of a batch
 
 --- The message as DER.
 ---@param authority lest.authority
@@ -37,6 +39,12 @@ function M.build(authority, message, said)
     controls[#controls + 1] = { name = "statusInfoV2", value = status }
   end
   for _, control in ipairs(echoed(message)) do controls[#controls + 1] = control end
+  local contents, ids = {}, {}
+  for i, response in ipairs(said.responses) do
+    ids[i] = RESPONSES_FROM + i
+    contents[i] = { id = ids[i], der = response }
+  end
+  if ids[1] then controls[#controls + 1] = { name = "batchResponses", value = ids } end
   for id, control in ipairs(controls) do control.id = id end
   local certificates, seen = {}, {}
   local function add(cert)
@@ -47,7 +55,8 @@ function M.build(authority, message, said)
   add(signer.cert)
   for _, cert in ipairs(signer.cert.chain) do add(cert) end
   return assert(core.cmc.sign { kind = "response", key = signer.key, cert = signer.cert,
-    content = assert(core.cmc.content { kind = "response", controls = controls }),
+    content = assert(core.cmc.content { kind = "response", controls = controls,
+      contents = contents }),
     certificates = certificates, crls = said.crls })
 end
 

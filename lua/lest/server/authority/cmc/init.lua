@@ -27,6 +27,10 @@ local M = {}
 ---@class lest.authority.cmc a message that is being answered
 ---@field authority lest.authority
 ---@field base lest.authority.request the whole; the first of its requests where it has some
+---@field id string of its first request; those of the others begin with it
+---@field outer? lest.authority.cmc the batch in which it came, by an RA (RFC 5272 6.17)
+---@field inner lest.authority.cmc[] the messages of a batch, each with an asker of its own
+---@field inner_at integer how many of them are answered
 ---@field message? lest.cmc once it could be read
 ---@field parts lest.authority.cmc.part[]
 ---@field at integer how many of them were begun
@@ -111,6 +115,23 @@ function Talk:close()
     who = base.is_proven and base:who() or nil, device = self.device }
 end
 
+local function has_more(self)
+  if self.at < #self.parts then return true end
+  for _, inner in ipairs(self.inner) do
+    if has_more(inner) then return true end
+  end
+  return false
+end
+
+--- Go on with no more of the requests.
+local function give_up(self, problem)
+  for i = self.at + 1, #self.parts do
+    self:fail({ self.parts[i].id }, { status = 503, reason = problem.reason, retry_after = 5 })
+  end
+  self.at = #self.parts
+  for _, inner in ipairs(self.inner) do give_up(inner, problem) end
+end
+
 --- Go on with the next request: its handle and what a policy sees, or the response.
 function Talk:next()
   while self.at < #self.parts do
@@ -123,45 +144,55 @@ function Talk:next()
     end
     self:note(part, answer)
   end
+  -- What becomes of a message of a batch is said in its own response.
+  while self.inner_at < #self.inner do
+    local answer = self.inner[self.inner_at + 1]:next()
+    if answer.handle then return answer end
+    self.inner_at = self.inner_at + 1
+    table.insert(self.said.responses, answer.cmc)
+  end
   return self:close()
 end
 
 --- A verdict was followed: go on.
 function Talk:went_on(answer)
   self:note(self.parts[self.at], answer)
-  if self.at == #self.parts then return self:close() end
+  local whole = self.outer or self
+  if not has_more(whole) then return whole:next() end
   local channels, channel = self.authority.channels, self.base.channel
   local ok, problem = pcall(channels.enter, channels, channel)
   if not ok then
-    for i = self.at + 1, #self.parts do
-      self:fail({ self.parts[i].id }, { status = 503, reason = problem.reason, retry_after = 5 })
-    end
-    return self:close()
+    give_up(whole, problem)
+    return whole:next()
   end
   local next_answer
-  ok, next_answer = pcall(self.next, self)
+  ok, next_answer = pcall(whole.next, whole)
   if not (ok and next_answer.handle) then channels:leave(channel) end
   return ok and next_answer or error(next_answer, 0)
 end
 
 -- ---- beginning
 
--- What the message asks for, number by number, as if it had come alone: the first has its id.
-local function new_request(self, number, csr)
+-- What the message asks for, as if it had come alone.
+local function new_request(self, id, csr)
   local whole, begin = self.base, {}
   for name, value in pairs(whole.begin) do begin[name] = value end
   begin.cmc, begin.csr, begin.tls = nil, csr, {}
   for name, value in pairs(whole.begin.tls) do begin.tls[name] = value end
   local request = request_module.new(whole.channel, begin, whole.label, whole.started)
-  local id = begin.id
-  if number > 1 then request.asked_as, request.id = id, ("%s.%d"):format(id, number) end
+  if id ~= begin.id then request.asked_as, request.id = begin.id, id end
   request.cmc = self
   return request
 end
 
+-- Number by number: the first has the message's own.
+local function id_of(self, number)
+  return number == 1 and self.id or ("%s.%d"):format(self.id, number)
+end
+
 --- A request for one certificate.
 local function add_part(self, id, csr)
-  local request = new_request(self, #self.parts + 1, csr)
+  local request = new_request(self, id_of(self, #self.parts + 1), csr)
   request:read_csr()
   linking.read(request)
   table.insert(self.parts, { id = id, request = request })
@@ -231,7 +262,8 @@ local function judge(self, part)
 end
 
 -- What only an RA of ours may say (RFC 6402 2.5, RFC 5272 6.8).
-local OF_RA <const> = { lraPOPWitness = "popFailed", raIdentityWitness = "badRequest" }
+local OF_RA <const> = { lraPOPWitness = "popFailed", raIdentityWitness = "badRequest",
+  batchRequests = "badRequest" }
 
 -- What a service is asked for, for operators.
 local function detail_of(control)
@@ -243,7 +275,7 @@ end
 --- Do what a control asks for. It leaves a row of its own, which no policy has decided.
 function Talk:serve(first, control, service)
   self.services = self.services + 1
-  local request = new_request(self, #self.parts + self.services)
+  local request = new_request(self, id_of(self, #self.parts + self.services))
   inherit(first, request)
   request.is_proven, request.is_known = true, true
   local certs
@@ -262,14 +294,46 @@ function Talk:serve(first, control, service)
   self:say { status = "success", bodies = { control.id } }
 end
 
-local function serve(self, request)
+local function check_ra(self, request)
   for _, control in ipairs(self.message.controls) do
-    local failure, service = OF_RA[control.name], services.by_name[control.name]
+    local failure = OF_RA[control.name]
     if failure and not request:is_of_ra() then
       refusal.raise(403, control.name .. " is for a registration authority to say",
         { failure = failure, bodies = { control.id } })
     end
-    if service then self:serve(request, control, service) end
+  end
+end
+
+local BATCH_MAX <const> = 16
+
+local function new_talk(authority, base, id)
+  local self = setmetatable({ authority = authority, base = base, id = id, parts = {}, at = 0,
+    inner = {}, inner_at = 0, services = 0,
+    said = { statuses = {}, certificates = {}, crls = {}, responses = {} } }, Talk)
+  base.cmc = self
+  return self
+end
+
+--- Take the messages of a batch. Who sent it proves nothing for them: each says by itself who asks.
+local function add_batch(self, batch, control)
+  local function bad(reason)
+    refusal.raise(400, reason, { failure = "badRequest", bodies = { control.id } })
+  end
+  if self.outer then bad "a batch stands within another one" end
+  if #batch > BATCH_MAX then bad(("a batch has more than %d messages"):format(BATCH_MAX)) end
+  local contents = {}
+  for _, content in ipairs(self.message.contents) do contents[content.id] = content.der end
+  for i, id in ipairs(batch) do
+    local der = contents[id]
+    if not der then bad(("the body part %d is no message, or stands twice"):format(id)) end
+    contents[id] = nil
+    local name = ("%s.m%d"):format(self.id, i)
+    local base = new_request(self, name)
+    base.begin.cmc, base.begin.binding = der, nil
+    for _, kind in ipairs(kinds.list) do base.begin[kind.name] = nil end
+    local inner = new_talk(self.authority, base, name)
+    inner.outer = self
+    table.insert(self.inner, inner)
   end
 end
 
@@ -313,8 +377,31 @@ local function open(authority, base)
     judge(self, part)
   end
   if #self.parts == 0 then authority:count_request(first) end
-  serve(self, first)
+  check_ra(self, first)
+  local batch, batch_control = cmc.find(self.message, "batchRequests")
+  if batch then add_batch(self, batch, batch_control) end
+  for _, control in ipairs(self.message.controls) do
+    local service = services.by_name[control.name]
+    if service then self:serve(first, control, service) end
+  end
   return {}
+end
+
+--- Open a message, or say why not, and those of a batch.
+local function start(self)
+  local base = self.base
+  local answer = self.authority:answer_to(base, function() return open(self.authority, base) end)
+  if answer.status then
+    self.said.statuses, self.http_status = {}, nil
+    self.parts, self.inner = {}, {}
+    return self:fail({ 0 }, answer, base.refused)
+  end
+  for _, inner in ipairs(self.inner) do start(inner) end
+  local batch, control = cmc.find(self.message, "batchRequests")
+  if batch then
+    self:note_http(200)
+    self:say { status = "success", bodies = { control.id } }
+  end
 end
 
 --- Begin with a worker's message; may wait.
@@ -322,16 +409,8 @@ end
 ---@param base lest.authority.request
 ---@return table answer
 function M.begin(authority, base)
-  local self = setmetatable({ authority = authority, base = base, parts = {}, at = 0, services = 0,
-    said = { statuses = {}, certificates = {}, crls = {} } }, Talk)
-  base.cmc = self
-  local answer = authority:answer_to(base, function() return open(authority, base) end)
-  if answer.status then
-    self.said.statuses = {}
-    self.http_status = nil
-    self:fail({ 0 }, answer, base.refused)
-    return self:close()
-  end
+  local self = new_talk(authority, base, base.begin.id)
+  start(self)
   return self:next()
 end
 

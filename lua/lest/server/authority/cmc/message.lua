@@ -19,7 +19,7 @@ local ASKED_MAX <const> = 40
 -- The controls that are processed; another one fails the whole message (RFC 5272 3.2.1.1).
 local ONCE <const> = { transactionId = true, senderNonce = true, recipientNonce = true,
   dataReturn = true, identification = true, identityProofV2 = true, popLinkRandom = true,
-  regInfo = true }
+  regInfo = true, batchRequests = true }
 local MANY <const> = { queryPending = true, revokeRequest = true, getCert = true,
   getCRL = true, confirmCertAcceptance = true, lraPOPWitness = true, raIdentityWitness = true }
 
