@@ -1,5 +1,5 @@
 -- `lest probe` of another's server: nginx, whose HTTP is right but for one rule, and which is no
--- EST server but for a static /cacerts.
+-- EST server but for a static /cacerts; and GnuTLS's, which answers a page to whatever it is asked.
 local lest_client = require "lest.client"
 local process = require "support.process"
 local support = require "support.server"
@@ -67,5 +67,36 @@ describe("a probe of nginx", function()
     }, failed)
     assert.equal(2, report.must_failed)
     assert.is_nil(report.err)
+  end)
+end)
+
+describe("a probe of GnuTLS's server", function()
+  local made, pid
+
+  teardown(function()
+    if pid then process.kill(pid, "KILL") end
+    made:stop()
+  end)
+
+  it("finds that it is none of EST, and speaks TLS 1.0 and 1.1", function()
+    made = support.make()
+    local port = process.free_port()
+    pid = process.start({ "gnutls-serv", "--http", "--quiet", "--x509certfile",
+      made.dir .. "/server.pem", "--x509keyfile", made.dir .. "/server.key", "--port", port },
+      made.folder .. "/out", made.folder .. "/err")
+    local client <close> = lest_client { url = "https://localhost:" .. port, trust = made.root }
+    process.wait_for(function() return client:connect() end, "gnutls-serv")
+    local report = assert(client:probe { rate = 1000 })
+    assert.is_nil(report.err)
+    local seen = {}
+    for _, check in ipairs(report.checks) do seen[check.id] = check.verdict end
+    for id, verdict in pairs { ["7030-4.1.3-a"] = "pass", ["7030-4.1.3-c"] = "fail",
+      ["7030-3.2.2-b"] = "fail", ["7030-3.2.2-m"] = "fail", ["8951-3-a"] = "fail",
+      ["7030-4.5.2-d"] = "fail", ["9112-3.2-a"] = "fail", ["9112-5.2-a"] = "skip",
+      ["9908-3.4-a"] = "skip", ["7030-3.3.1-c"] = "pass", ["7030-3.2.3-c"] = "pass",
+      ["7030-6-e"] = "pass", ["7030-3.5-e"] = "pass", ["8446-4.1-a"] = "pass",
+      ["8996-4-a"] = "fail", ["8996-5-a"] = "fail" } do
+      assert.same({ id, verdict }, { id, seen[id] })
+    end
   end)
 end)
