@@ -3,6 +3,8 @@
 local core = require "lest.core"
 local elsewhere = require "support.elsewhere"
 local host = require "support.host"
+local json = require "lest.json"
+local monitor = require "support.monitor"
 local process = require "support.process"
 local support = require "support.server"
 
@@ -125,6 +127,31 @@ describe("what a CA elsewhere is asked for", function()
     assert.equal("CN=pump2 CN=pump3", table.concat(names, " "))
     for i = 1, 3 do assert.equal(200, (ask[i]())) end
     assert.equal(3, #ca:lines "issued")
+  end)
+
+  it("is seen to answer, or not, by whoever watches the server", function()
+    server = elsewhere.server { backend = ca.command, top = ('metrics = "127.0.0.1:%d",'):format(
+      process.free_port()) }
+    server:run()
+    --- What /healthz says of it, and /metrics; a program says nothing until it was asked.
+    local function seen()
+      local status, body = monitor.get(server, "/healthz")
+      assert.equal(200, status)
+      local cas = json.decode(body).cas
+      return cas and cas[1].name == "far" and cas[1].up,
+        monitor.samples(server)['lest_ca_up{ca="far"}']
+    end
+    assert.same({ nil, nil }, { seen() })
+    ca:tell "away"
+    device_of "pump"()
+    process.wait_for(function() return seen() == false end, "away", 10)
+    assert.same({ false, 0 }, { seen() })
+    assert.equal("it is away", server:logged("CA not reached")[1].message)
+    ca:tell "issue"
+    process.wait_for(function() return device_of "valve"() == 200 end, "a certificate", 30)
+    process.wait_for(function() return seen() == true end, "it is back", 10)
+    assert.same({ true, 1 }, { seen() })
+    assert.equal("cas.far", server:logged("CA reached")[1].key)
   end)
 
   it("is not asked for a request that was held when its credential is removed", function()

@@ -1,5 +1,5 @@
 --- A CA behind Lua: a file of the user's that returns a function, or a table with `issue` and
---- perhaps `revoke`, `cacerts` and `repeats`. It is loaded as `backend_user`, with `lest` at hand.
+--- perhaps `revoke`, `cacerts` and `status`. It is loaded as `backend_user`, with `lest` at hand.
 ---
 ---   local lest = require "lest"
 ---   return function(request)
@@ -21,7 +21,7 @@ local M = {}
 
 local OUTCOMES <const> = { away = true, later = true, refused = true, failed = true,
   unknown = true }
-local KNOWN <const> = { issue = true, revoke = true, cacerts = true }
+local KNOWN <const> = { issue = true, revoke = true, cacerts = true, status = true }
 local LATER_S <const> = 60
 
 local Backend = {}
@@ -66,7 +66,7 @@ function Backend:start()
   end
   for key, value in pairs(made) do
     if not KNOWN[key] or type(value) ~= "function" then
-      return wrong(("%s: `%s` is none of issue, revoke and cacerts%s"):format(self.file,
+      return wrong(("%s: `%s` is none of issue, revoke, cacerts and status%s"):format(self.file,
         tostring(key), schema.hint(key, KNOWN)))
     end
   end
@@ -101,6 +101,12 @@ function Backend:revoke(request)
   end
   local done, outcome, detail = self.made.revoke(request)
   return done and { outcome = "revoked" } or failure_of(outcome, detail)
+end
+
+function Backend:status()
+  if not self.made.status then return nil end
+  local up, why = self.made.status()
+  return up and true or false, why
 end
 
 function Backend:cacerts()

@@ -8,9 +8,11 @@
 ---   issue(request)    -> outcome    the certificate that was approved, and no other
 ---   revoke(request)   -> outcome
 ---   cacerts()         -> lest.cert[] | nil (it cannot tell) | nil, err
+---   status()          -> boolean | nil, why    if there is one: whether it answers; nil: it cannot
+---                                              tell, and cacerts() is asked
 ---   start()           -> true | nil, err       if there is one: as `backend_user`
 ---
---- of which the first three run in a task and may wait. An outcome is { outcome = "issued",
+--- of which all but the last run in a task and may wait. An outcome is { outcome = "issued",
 --- certificate = DER }, or "revoked", "later" (retry_after, note), "refused", "away" (it was not
 --- asked), "failed" (it was, and nothing came of it) or "unknown" (something may have); detail is
 --- for operators.
@@ -23,6 +25,7 @@ local list = require "lest.base.list"
 local message = require "lest.server.wire.message"
 local request_of = require "lest.server.backend.request"
 local snapshot = require "lest.server.config.snapshot"
+local standing = require "lest.server.backend.standing"
 local start_failure = require "lest.server.config.start_failure"
 local task = require "lest.task"
 local terminal = require "lest.base.terminal"
@@ -37,6 +40,7 @@ local failures <const> = lines.new "backend failed"
 
 ---@class lest.backend
 ---@field cas table<string, { backend: table, timeout: integer, cert: lest.cert, where: string }>
+---@field standing lest.backend.standing
 ---@field sources lest.backend.key_source[]
 ---@field channel? lest.channel the authority's
 local Backend = {}
@@ -67,6 +71,7 @@ function Backend:on_order(order, channel)
   local ca = self.cas[order.ca or ""]
   core.process.beat(order.request_id)
   local outcome = ca and ask(ca, order) or { outcome = "away", detail = "there is no such CA" }
+  if ca then self.standing:heard(order.ca or "", outcome) end
   if self.channel ~= channel then return end
   local packet, problem = message.encode { type = "outcome", number = order.number,
     outcome = outcome.outcome, certificate = outcome.certificate, note = outcome.note,
@@ -139,18 +144,6 @@ local function open(config)
   return cas, sources
 end
 
---- Say where a CA elsewhere has another certificate than the configuration: what it issues would be
---- refused.
-local function compare(ca)
-  local certs, err = ca.backend:cacerts()
-  if err then
-    core.log.write("warning", "CA not reached", { "key", ca.where, "message", tostring(err) })
-  elseif certs and not list.has(certs, ca.cert) then
-    core.log.write("error", "configuration", { "key", ca.where .. ".cert",
-      "message", "the CA says that its certificate is another one: what it issues is refused" })
-  end
-end
-
 --- Begin to fetch keys, and wait a little for the first.
 function Backend:fetch()
   local is_late, missing = false, #self.sources
@@ -172,9 +165,7 @@ function Backend:serve()
   local terminate <close> = core.loop.signal(15, function() is_stopping = true end)
   self:fetch()
   core.process.ready()
-  for _, name in ipairs(list.sorted_keys(self.cas)) do
-    task.start({ quiet = true }, function() compare(self.cas[name]) end)
-  end
+  self.standing:start()
   while not is_stopping do core.loop.turn() end
   return terminate and 0
 end
@@ -197,7 +188,8 @@ function M.main(launch)
   end
   if not ok then return start_failure.report(launch, err) end
   if launch.check then return 0 end
-  return setmetatable({ cas = cas, sources = sources }, Backend):serve()
+  return setmetatable({ cas = cas, sources = sources, standing = standing.new(cas, config) },
+    Backend):serve()
 end
 
 return M

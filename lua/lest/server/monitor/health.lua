@@ -39,24 +39,38 @@ local function days(periods, now)
   return result
 end
 
+--- Which CAs elsewhere answer, of those of which that is known; nil: of none. A server whose CA is
+--- away still serves: it says so to whom it concerns, or holds what they ask for.
+local function elsewhere(board, cas)
+  local result = {}
+  for _, row in ipairs(board:rows(SECTIONS.backend, "ca_up")) do
+    local name = cas[row[2]]
+    if name then
+      table.insert(result, { name = name == "" and "ca" or name, up = row[6] == 1 })
+    end
+  end
+  return result[1] and result or nil
+end
+
 --- What there is to say; `ready` is the verdict.
 ---@param board table
 ---@param periods lest.monitor.period[]
+---@param cas string[] names of CAs, by their numbers
 ---@return table
-function M.judge(board, periods)
+function M.judge(board, periods, cas)
   local now = core.clock.wall_us() // 1000000
   local serving, linked = workers_of(board)
   local is_there = board:value(SECTIONS.authority, "ready") > 0
   local ledger = meters.LEDGER[board:value(SECTIONS.authority, "ledger")] or "unknown"
-  local cas_over, cas = over(periods, "ca", now)
+  local cas_over, own = over(periods, "ca", now)
   local is_stopping = board:value(SECTIONS.supervisor, "stopping") > 0
   return {
     ready = not is_stopping and is_there and serving > 0 and linked > 0
       and (ledger == "ok" or ledger == "unknown") and over(periods, "tls", now) == 0
-      and cas_over < cas,
+      and cas_over < own,
     stopping = is_stopping, authority = is_there, ledger = ledger,
     workers = #board.workers, workers_serving = serving, workers_linked = linked,
-    certificates = days(periods, now),
+    certificates = days(periods, now), cas = elsewhere(board, cas),
   }
 end
 

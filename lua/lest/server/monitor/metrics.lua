@@ -95,6 +95,8 @@ local FAMILIES <const> = {
     meter = "backend", of = "authority" },
   { "lest_orders_open", "gauge", "Certificates that a CA elsewhere is asked for, held ones too.",
     meter = "orders", of = "authority", places = { { "ca", ca } } },
+  { "lest_ca_up", "gauge", "Whether a CA elsewhere answers.", meter = "ca_up", of = "backend",
+    places = { { "ca", ca } } },
   { "lest_token_keys_age_seconds", "gauge",
     "How long ago the keys of tokens were seen at their address.", meter = "keys_age_s",
     of = "authority", places = { { "label", label } } },

@@ -56,7 +56,7 @@ local function on_head(server, exchange)
   end
   local now = board.read()
   page({ board = now, labels = server.labels, cas = server.cas, periods = server.periods,
-    health = health.judge(now, server.periods) }, exchange)
+    health = health.judge(now, server.periods, server.cas) }, exchange)
 end
 
 --- Serve until SIGTERM, and then no more: nothing that is told here matters to who asked.

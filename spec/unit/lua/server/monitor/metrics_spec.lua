@@ -56,6 +56,8 @@ describe("/metrics", function()
       { names.backend, 0, 0, 0, 0, 1 } } }
     assert.equal("3", samples['lest_orders_open{ca="far"}'])
     assert.equal("1", samples.lest_backend_up)
+    samples = told { [4] = { { names.ca_up, 2, 0, 0, 0, 1 }, { names.ca_up, 3, 0, 0, 0, 1 } } }
+    assert.equal("1", samples['lest_ca_up{ca="far"}'])
     samples = told { [1] = { { names.keys_age_s, 2, 0, 0, 0, 70 } } }
     assert.equal("70", samples['lest_token_keys_age_seconds{label="factory"}'])
   end)
