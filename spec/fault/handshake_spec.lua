@@ -168,6 +168,31 @@ describe("a worker that was taken over, where clients have passwords,", function
   end)
 end)
 
+describe("guesses at a password in handshakes", function()
+  it("are limited for the name, from however many networks, whether anybody has it", function()
+    local server <close> = rogue_module.server { listen = { "127.0.0.2:0,srp" },
+      config = function(text)
+        return (configuration "workers = 2, limits = { failures_per_minute = 2 }," (text)
+          :gsub("psk = true", "srp = true", 1):gsub('"psk", "basic"', '"srp", "basic"', 1))
+      end }
+    local rogue <close> = rogue_module.start(server, 2)
+    local link = rogue:connect()
+    server:credential("known", { "--kind", "srp", "--reusable" })
+    local number = 0
+    for _, name in ipairs { "known", "unknown" } do
+      local given, last = 0, nil
+      for i = 1, 25 do
+        number = number + 1
+        last = assert(link:ask { type = "seek", number = number, kind = "srp", name = name,
+          address = "192.0.2." .. i })
+        given = given + (last.grant and 1 or 0)
+      end
+      assert.equal("too many failed attempts", last.problem)
+      assert.equal(20, given)
+    end
+  end)
+end)
+
 describe("strangers who try names", function()
   it("are refused for their network past the limit, and cost nobody else", function()
     local server <close> = support.start { listen = { "127.0.0.2:0,psk" },

@@ -100,8 +100,10 @@ function Identities:find(channel, seek)
   if not self.takes[seek.kind] then
     return { problem = "no address of `listen` takes such an identity" }
   end
+  -- A password may be guessed from many networks, a key from none.
+  local guessed = seek.kind == "srp" and seek.name or nil
   local attempt = proof.attempt(self.authority,
-    { begin = { address = seek.address }, purpose = { kind = seek.kind } })
+    { begin = { address = seek.address }, purpose = { kind = seek.kind } }, guessed)
   -- Before the worker's share: a stranger would use it up for all.
   if attempt.is_limited then return { problem = "too many failed attempts" } end
   if self.asked:take(channel.worker) then
