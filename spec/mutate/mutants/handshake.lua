@@ -5,11 +5,12 @@ local IDENTITY <const> = { "spec/unit/net/identity_spec.lua" }
 
 return {
   { file = "lua/lest/server/authority/identities.lua", specs = FAULT,
-    { "who has no key is told so", "local found = holder or { key = key, id = id }",
+    { "who has no key is told so", "local found = holder or nobody",
       'local found = holder or error { code = "none" }', specs = SERVER },
     { "a grant of nobody's making", "if not secret.equal(mac(", "if not secret.equal and (mac(" },
     { "a grant is another worker's", 'string.pack("I4", channel.worker)', 'string.pack("I4", 1)' },
-    { "a password is guessed from many networks", 'seek.kind == "srp" and seek.name or nil', "nil" },
+    { "a password is guessed from many networks",
+      'seek.kind == "srp" and seek.name or nil', "nil" },
     { "two handshakes are one", "self.given = self.given + 1", "" },
     { "a stranger's share is the worker's",
       "if attempt.is_limited then",
