@@ -74,7 +74,7 @@ describe("a CA behind lest", function()
     assert.is_nil(server:logged("CA not reached")[1])
   end)
 
-  it("carries its 202 and its Retry-After through, and its refusal", function()
+  it("P3 carries its 202 and its Retry-After through, and its refusal", function()
     start(as_ra())
     local ask = device_of(server, "wait")
     local status, _, headers = ask()
@@ -116,7 +116,7 @@ describe("a CA behind lest", function()
     assert.equal(0, code, err)
   end)
 
-  it("issues by a password; one that is wrong is no device's fault", function()
+  it("P8 issues by a password; one that is wrong is no device's fault", function()
     upstream:credential("ra", { "--reusable", "--password-file",
       upstream:file("good", "correct horse battery") })
     upstream:file("bad", "wrong horse battery")

@@ -259,7 +259,7 @@ describe("the configuration of a CA elsewhere", function()
     return code, err
   end
 
-  it("names what is wrong and the nearest right word", function()
+  it("P13 names what is wrong and the nearest right word", function()
     for _, each in ipairs {
       { [[backend = "comand", command = { "true" }, cert = "@"]], "did you mean 'command'?" },
       { [[backend = "command", cert = "@"]], "cas.far.command: is missing" },

@@ -93,7 +93,7 @@ describe("the channel binding", function()
   end
 
   for _, version in ipairs { "1.2", "1.3" } do
-    it(("7030-3.3-e 7030-3.5-c 7030-3.5-f 7030-3.5-h 9266-2-a 5929-3.1-c is taken where it is "
+    it(("S61 7030-3.3-e 7030-3.5-c 7030-3.5-f 7030-3.5-h 9266-2-a 5929-3.1-c is taken where it is "
       .. "right, on %s"):format(version), function()
       for _, field in ipairs { "challenge_password", "identity_linking" } do
         for _, label in ipairs { "/required", "/verified" } do
@@ -109,7 +109,7 @@ describe("the channel binding", function()
       end
     end)
 
-    it(("7030-3.5-c 7030-3.5-k 7894-3.3-a 9266-2-b is refused where it is another, on %s")
+    it(("S62 S69 7030-3.5-c 7030-3.5-k 7894-3.3-a 9266-2-b is refused where another, on %s")
       :format(version), function()
       local c <close> = connect(version)
       local other <close> = connect(version)
@@ -179,7 +179,7 @@ describe("the channel binding", function()
     end
   end)
 
-  it("7030-3.5-d 7030-3.5-j must be there where a label requires it", function()
+  it("S60 7030-3.5-d 7030-3.5-j must be there where a label requires it", function()
     local c <close> = connect "1.3"
     local answer = post(c, "/required/simpleenroll")
     assert.equal(400, answer.status)
@@ -281,7 +281,7 @@ describe("the channel binding", function()
     assert.equal(0, #server:logged "proof ignored")
   end)
 
-  it("7030-3.7-c 7894-4-h is not asked of an RA, which sends on what others have signed", function()
+  it("S63 7030-3.7-c 7894-4-h is not asked of an RA, which sends on what others signed", function()
     local ra, plain = identity("ra", "ra001"), identity("verified", "plain001")
     for _, label in ipairs { "/verified", "/required" } do
       local c <close> = connect("1.3", ra)

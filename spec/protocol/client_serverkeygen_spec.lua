@@ -114,7 +114,7 @@ describe("the client's serverkeygen", function()
     end
   end)
 
-  it("7030-4.4.2-o names what is wrong with the parts, and takes none of them", function()
+  it("C21 7030-4.4.2-o names what is wrong with the parts, and takes none of them", function()
     local it, other = device(), world.pki:issue("other", { by = world.root })
     local stranger = world.pki:issue("device", { by = world.pki:root "stranger" })
     local key, cert = key_part(it), cert_part { it.cert }

@@ -89,4 +89,15 @@ describe("the server's HTTP", function()
     assert.matches("^[%w_-]+%-%x+$", headers["x-request-id"])
     assert.is_not_nil(headers.date)
   end)
+
+  it("believes no header about who asks, or what the request is called", function()
+    local before = #server:logged "request"
+    local _, _, headers = server:curl("/cacerts", "-H", "X-Forwarded-For: 192.0.2.7", "-H",
+      "X-Real-IP: 192.0.2.7", "-H", "Forwarded: for=192.0.2.7", "-H", "X-Request-Id: mine")
+    assert.not_equal("mine", headers["x-request-id"])
+    local lines = server:logged "request"
+    assert.equal(before + 1, #lines)
+    assert.equal(headers["x-request-id"], lines[#lines].id)
+    assert.matches("^127%.0%.0%.1", lines[#lines].address)
+  end)
 end)

@@ -23,7 +23,8 @@ local function upstream_configuration(text)
       ra = { policy = "policy.lua", profile = "ra", auth = "basic" },
       lines = { policy = "policy.lua", profile = "device", auth = { "certificate", "basic" } },
       linked = { policy = "policy.lua", profile = "device", auth = { "certificate", "basic" },
-        channel_binding = "required" },]], 1))
+        channel_binding = "required" },
+      token = { policy = "policy.lua", profile = "device", auth = "bearer" },]], 1))
 end
 
 local POLICY <const> = [[return require("lest.policy").own_name()]]
@@ -31,6 +32,8 @@ local POLICY <const> = [[return require("lest.policy").own_name()]]
 local LABELS <const> = [[labels = {
   digest = { policy = "policy.lua", profile = "device", auth = "digest", ca = "ra" },
   token = { policy = "policy.lua", profile = "device", auth = "bearer", ca = "pass" },
+  tokens = { policy = "policy.lua", profile = "device", auth = "bearer", ca = "token" },
+  word = { policy = "policy.lua", profile = "device", auth = "basic", ca = "token" },
   plain = { policy = "policy.lua", profile = "device", auth = "basic", ca = "plain" },
   mine = { policy = "policy.lua", profile = "device", auth = "basic", ca = "ra",
     channel_binding = "required" },
@@ -64,6 +67,8 @@ describe("an RA", function()
     process.write(upstream.folder .. "/password", "correct horse battery")
     upstream:credential("ra-pass", { "--reusable", "--password-file",
       upstream.folder .. "/password" })
+    process.write(upstream.folder .. "/token",
+      upstream:credential("ra-token", { "--kind", "bearer", "--reusable" }) .. "\n")
     os.execute("chmod -R a+rX " .. upstream.folder)
     local cas = ca("ra", by_ra) .. ca("plain", by_plain)
       .. ca("lines", by_ra .. [[, label = "lines"]])
@@ -71,6 +76,7 @@ describe("an RA", function()
       .. ca("unlinked", by_plain .. [[, label = "linked"]])
       .. ca("pass", ([[username = "ra-pass", password_file = %q]]):format(
         upstream.folder .. "/password"))
+      .. ca("token", ([[label = "token", bearer_file = %q]]):format(upstream.folder .. "/token"))
       .. ca("strange", by_ra, { trust = upstream.folder .. "/stranger.pem" })
       .. ca("away", by_ra, { url = "https://localhost:" .. process.free_port() })
     local top = ("\n  cas = { %s },\n %s\n anchors = { own = %q },\n}\n"):format(cas,
@@ -193,13 +199,37 @@ describe("an RA", function()
     assert.is_true(seen)
   end)
 
-  it("P12 takes a token where the CA takes a password", function()
-    local token = server:credential("tokened", { "--kind", "bearer" })
-    local status, body = server:post("/token/simpleenroll", server:csr "tokened",
-      "--oauth2-bearer", token)
-    assert.equal(200, status, body)
-    assert.equal("ra-pass", upstream:sql
-      "SELECT principal_name FROM certificates WHERE subject = 'CN=tokened'")
+  it("P12 takes a token or a password where the CA takes a password or a token", function()
+    local function upstream_saw(name)
+      return upstream:sql("SELECT principal_kind, principal_name FROM certificates "
+        .. ("WHERE subject = 'CN=%s'"):format(name))
+    end
+    for label, who in pairs { ["/token"] = "basic|ra-pass", ["/tokens"] = "bearer|ra-token" } do
+      local name = "of" .. label:sub(2)
+      local status, body = server:post(label .. "/simpleenroll", server:csr(name),
+        "--oauth2-bearer", server:credential(name, { "--kind", "bearer" }))
+      assert.equal(200, status, body)
+      assert.equal(who, upstream_saw(name))
+    end
+    assert.equal(200, (enroll("/word", "worded")))
+    assert.equal("bearer|ra-token", upstream_saw "worded")
+  end)
+
+  it("is told by --check that a token and a password are one too many, and of a file that is not "
+    .. "there", function()
+    local good = process.read(server.dir .. "/server.lua")
+    for what, said in pairs { ['bearer_file = "/nowhere"'] = "bearer_file: ",
+      [('bearer_file = %q, username = "x", password_file = %q'):format(upstream.folder .. "/token",
+        upstream.folder .. "/password")] = "a username and a bearer_file exclude each other" } do
+      server:edit_config(function(text)
+        return (text:gsub("bearer_file = %b\"\"", (what:gsub("%%", "%%%%")), 1))
+      end)
+      local code, _, err = process.run { support.lest, "serve", "--check",
+        server.dir .. "/server.lua" }
+      process.write(server.dir .. "/server.lua", good)
+      assert.equal(2, code, err)
+      assert.truthy(err:find(said, 1, true), err)
+    end
   end)
 
   it("P14 speaks to the label that its configuration names, whatever the device's is", function()

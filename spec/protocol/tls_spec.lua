@@ -185,7 +185,7 @@ describe("TLS of the server", function()
     assert.equal(core.cert.load(tiers.dir .. "/ca.pem"), connection.tls.chain[2])
   end)
 
-  it("8446-e.5-a gives no ticket and resumes nothing", function()
+  it("S64 8446-e.5-a gives no ticket and resumes nothing", function()
     for _, version in ipairs { "1.2", "1.3" } do
       local c <close> = assert(connect { max = version })
       assert.equal(200, c:request(GET).status)

@@ -67,7 +67,8 @@ end
 
 --- A key or passphrase that anybody on this machine can read.
 local function doubt_secrets(key, identity)
-  for _, field in ipairs { "key", "passphrase_file", "password_file", "auth_key_file" } do
+  for _, field in ipairs { "key", "passphrase_file", "password_file", "bearer_file",
+    "auth_key_file" } do
     local file = identity[field]
     if file and file:find "^/" then -- and no URI
       local there, mode = core.system.exists(core.file.resolve(file) or file)

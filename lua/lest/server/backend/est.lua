@@ -1,7 +1,7 @@
 --- A CA behind another EST server (RFC 7030): this one is an RA there, by its certificate
---- (id-kp-cmcRA, 3.7) or by a user name and a password. The CSR goes as the client signed it, so
---- that the names that were approved must be its own; where it is linked to the client's connection
---- (3.5), that server takes it from an RA alone.
+--- (id-kp-cmcRA, 3.7), by a user name and a password, or by a token. The CSR goes as the client
+--- signed it, so that the names that were approved must be its own; where it is linked to the
+--- client's connection (3.5), that server takes it from an RA alone.
 local answer = require "lest.client.answer"
 local challenges = require "lest.server.wire.challenges"
 local core = require "lest.core"
@@ -37,15 +37,25 @@ function M.new(where, options)
     return start_failure.blame(where,
       select(2, fail("config", "a username and a password_file belong together")))
   end
+  if options.username and options.bearer_file then
+    return start_failure.blame(where,
+      select(2, fail("config", "a username and a bearer_file exclude each other")))
+  end
   local password, err = password_of(where, options)
   if err then return nil, err end
   local cert, key
+  if options.bearer_file then
+    local found
+    found, err = core.file.read(options.bearer_file, PASSWORD_MAX)
+    if not found then return start_failure.blame(where .. ".bearer_file", err) end
+  end
   if options.identity then
     cert, key = keypair.load(where .. ".identity", options.identity)
     if not cert then return nil, key end
   end
   local settings = { url = options.url, label = options.label, trust = options.trust, cert = cert,
     key = key, username = options.username, password = password,
+    bearer_file = options.bearer_file,
     timeout = duration.format(options.timeout) }
   if options.trust ~= "system" then
     settings.trust, err = core.cert.load_all(options.trust)

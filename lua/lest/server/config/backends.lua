@@ -56,6 +56,7 @@ local KINDS <const> = {
       '{ cert = "ra.pem", key = "ra.key" }')),
     username = s.optional(word),
     password_file = s.optional(path),
+    bearer_file = s.optional(path),
     repeats = s.optional(s.boolean(), false),
   } },
 }

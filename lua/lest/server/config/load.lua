@@ -81,7 +81,7 @@ end
 local function resolve_ca(folder, each)
   if not each.backend then return resolve_identity(folder, each) end
   each.cert = absolute(folder, each.cert)
-  for _, key in ipairs { "chain", "file", "password_file", "auth_key_file" } do
+  for _, key in ipairs { "chain", "file", "password_file", "bearer_file", "auth_key_file" } do
     if each[key] then each[key] = absolute(folder, each[key]) end
   end
   if each.trust and each.trust ~= "system" then each.trust = absolute(folder, each.trust) end

@@ -29,6 +29,8 @@ local ca <const> = with(identity, {
     .. "its key." }),
   username = "`est`: whom this server says that it is, with `password_file`.",
   password_file = "`est`: a file whose first line is the password of `username`.",
+  bearer_file = "`est`: instead, a file whose first line is a token for a server that asks for "
+    .. "Bearer; it is read for each request.",
   repeats = "`est`: whether that server gives the same request its certificate again, as lest does "
     .. "within `lost_answer`. Where it does not, a request whose answer was lost is not repeated.",
   command = "`command`: the program and its arguments. It is run without a shell, as "
