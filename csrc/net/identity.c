@@ -177,8 +177,9 @@ static bool is_fit(const char *kind, const struct net_identity_secret *secret)
     struct pki_srp_group group;
     if (kind == PSK)
         return secret->key_len >= NET_IDENTITY_KEY_MIN && secret->key_len <= NET_IDENTITY_KEY_MAX;
-    return pki_srp_find(secret->group, &group) && secret->key_len == (size_t)BN_num_bytes(group.prime) &&
-           secret->salt_len > 0 && secret->salt_len <= PKI_SRP_SALT_MAX;
+    return kind == SRP && pki_srp_find(secret->group, &group) &&
+           secret->key_len == (size_t)BN_num_bytes(group.prime) && secret->salt_len > 0 &&
+           secret->salt_len <= PKI_SRP_SALT_MAX;
 }
 
 enum lest_status net_identity_answer(struct net_identity *identity, const struct net_identity_secret *secret,
