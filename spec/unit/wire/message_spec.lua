@@ -94,7 +94,7 @@ describe("a packet", function()
 
   it("is refused when its fields are not those of the table, in its order", function()
     refused(p.begin({}, "\200"), "field 200 is unknown")
-    refused(p.begin({}, "\16"), "field 16 is unknown")
+    refused(p.begin({}, "\17"), "field 17 is unknown")
     refused(p.begin({}, "\6" .. p.bytes "der"), "field 6 is there twice or out of order")
     refused(p.begin({}, "\1" .. p.bytes "w-2"), "field 1 is there twice or out of order")
     refused(p.begin { csr = false }, "csr: is missing")

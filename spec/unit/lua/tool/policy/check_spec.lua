@@ -71,8 +71,8 @@ describe("lest policy check", function()
   end)
 
   it("finds them in rules and tests, in tables of hooks, and in functions of functions", function()
-    assert.same({ "3: request has no field 'nme', did you mean 'time'?" }, (check(HEAD
-      .. "local M, is_x = {}, function(r)\n  return r.nme end\n"
+    assert.same({ "3: request has no field 'tme', did you mean 'time'?" }, (check(HEAD
+      .. "local M, is_x = {}, function(r)\n  return r.tme end\n"
       .. "M.enroll = policy.first { policy.when(policy.all { is_x }, policy.reject \"x\") }\n"
       .. "function M.reenroll() return policy.reject(lest.version) end\nreturn M\n")))
   end)
