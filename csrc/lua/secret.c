@@ -98,6 +98,33 @@ static int hmac_sha256(lua_State *L)
     return 1;
 }
 
+/* secret.sha1(bytes) -> 20 bytes | nil, err */
+static int sha1(lua_State *L)
+{
+    uint8_t hash[PKI_SECRET_SHA1_LEN];
+    struct lest_error err;
+    size_t len;
+    const char *data = luaL_checklstring(L, 1, &len);
+    if (pki_secret_sha1(data, len, hash, &err))
+        return lestL_fail(L, &err);
+    lua_pushlstring(L, (const char *)hash, sizeof hash);
+    return 1;
+}
+
+/* secret.hmac_sha1(key, bytes) -> 20 bytes | nil, err */
+static int hmac_sha1(lua_State *L)
+{
+    uint8_t hash[PKI_SECRET_SHA1_LEN];
+    struct lest_error err;
+    size_t key_len, len;
+    const char *key = luaL_checklstring(L, 1, &key_len);
+    const char *data = luaL_checklstring(L, 2, &len);
+    if (pki_secret_hmac_sha1(key, key_len, data, len, hash, &err))
+        return lestL_fail(L, &err);
+    lua_pushlstring(L, (const char *)hash, sizeof hash);
+    return 1;
+}
+
 /* secret.equal(a, b): constant time for equal lengths */
 static int equal(lua_State *L)
 {
@@ -159,7 +186,8 @@ int lestL_open_secret(lua_State *L)
 {
     static const luaL_Reg functions[] = { { "random", random_text },      { "random_bytes", random_bytes },
                                           { "sha256", sha256 },           { "md5", md5 },
-                                          { "hmac_sha256", hmac_sha256 }, { "equal", equal },
+                                          { "hmac_sha256", hmac_sha256 }, { "sha1", sha1 },
+                                          { "hmac_sha1", hmac_sha1 },     { "equal", equal },
                                           { "scrypt", scrypt },           { "srp_verifier", srp_verifier },
                                           { "wipe_freed", wipe_freed },   { NULL, NULL } };
     luaL_newlib(L, functions);

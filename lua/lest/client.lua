@@ -304,8 +304,9 @@ end
 ---@field sign? { key: lest.key, cert: lest.cert } who asks; absent: the client's certificate, or
 --- else the key of the first request
 ---@field controls? lest.cmc.control[] further ones (RFC 5272 6): { name = "revokeRequest", ... }
----@field identity? { name: string, secret: string } who asks, by a secret that is not sent (RFC
---- 5272 6.2): the key of the first request signs then
+---@field identity? { name: string, secret: string, sha1?: boolean } who asks, by a secret that is
+--- not sent (RFC 5272 6.2): the key of the first request signs then; sha1: for a server that knows
+--- nothing better
 ---@field wait? string|integer how long to wait for what is pending
 ---@field csrattrs? boolean false: do not ask the server what it wants in a request
 

@@ -17,6 +17,8 @@ describe("an identity proof", function()
       text = text:gsub("%-%- fullcmc = true", "fullcmc = true", 1)
       text = text:gsub('"certificate", "basic" }', '"certificate", "challenge" }', 1)
       return (text:gsub("labels = {", [[labels = {
+        old = { policy = "policy.lua", profile = "device", fullcmc = true, auth = "challenge",
+          cmc_sha1 = true },
         closed = { policy = "policy.lua", profile = "device", fullcmc = true },]], 1))
     end }
   end)
@@ -100,7 +102,56 @@ describe("an identity proof", function()
     failed(ask("device03", secret, { others = { other() } }), "popFailed", { 1, 2 })
   end)
 
-  it("5274-4.1-a 5274-4.1-b is of SHA-256, and nothing else", function()
+  it("5274-4.1-a 5274-4.1-b is of SHA-1 too, where the label says so", function()
+    local secret = made("device08", "--reusable")
+    local function ask_by(label, how)
+      local client <close> = lest.client { url = server.url, label = label, trust = server.root,
+        notify = function() end }
+      local requests = {}
+      for i = 1, 2 do
+        requests[i] = { key = core.key.generate "ec:P-256", subject = "CN=device08" }
+      end
+      how.name = "device08"
+      return client:fullcmc { requests = requests, identity = how, csrattrs = false }
+    end
+    assert.equal(2, #assert(ask_by("old", { secret = secret, sha1 = true })))
+    assert.equal(2, #assert(ask_by("old", { secret = secret })))
+    local _, err = ask_by("old", { secret = secret .. "x", sha1 = true })
+    assert.equal("unauthenticated", err.code)
+    assert.matches("^badIdentity", err.reason)
+    _, err = ask_by(nil, { secret = secret, sha1 = true })
+    assert.matches("^badAlg: a witness is of SHA%-256", err.reason)
+    -- The newer controls with the older algorithms, and a link by the older attribute.
+    local function mac(witness)
+      return der.seq(der.seq(der.oid "1.3.14.3.2.26"), der.seq(der.oid "1.3.6.1.5.5.8.1.2"),
+        der.octets(witness))
+    end
+    local function hmac(key, over)
+      return assert(core.secret.hmac_sha1(core.secret.sha1(key), over))
+    end
+    for code, link in pairs {
+      success = { oid = "1.3.6.1.5.5.7.7.33", values = { mac(hmac(secret, RANDOM)) } },
+      popFailed = { oid = "1.3.6.1.5.5.7.7.23", values = { der.octets(hmac("x", RANDOM)) } },
+    } do
+      local key = core.key.generate "ec:P-256"
+      local csr, key_id = cmc.csr_with_key_id { key = key, subject = "CN=device08",
+        attributes = { link } }
+      local over = assert(core.cmc.request_sequence { { id = 1, csr = csr:der() } })
+      local path = server:file("old.cmc", core.est.body_encode(cmc.request { key = key,
+        key_id = key_id, csrs = { csr }, certificates = {}, controls = {
+          { name = "identification", value = "device08" },
+          { name = "popLinkRandom", value = RANDOM },
+          { id = 50, oid = "1.3.6.1.5.5.7.7.34",
+            values = { mac(hmac(secret .. "device08", over)) } },
+        } }, 64))
+      local _, body = server:curl("/old/fullcmc", "-H", "Content-Type: application/pkcs7-mime",
+        "--data-binary", "@" .. path)
+      local status = cmc.find(core.cmc.parse(core.base64.decode(body)), "statusInfoV2")
+      assert.equal(code, status.failure or status.status, status.text)
+    end
+  end)
+
+  it("5274-4.1-a 5274-4.1-b is of SHA-256, and nothing else elsewhere", function()
     local secret = made("device04", "--reusable")
     local function mac(digest, witness)
       return der.seq(der.seq(der.oid(digest)), der.seq(der.oid "1.3.6.1.5.5.8.1.2"),

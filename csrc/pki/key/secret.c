@@ -78,6 +78,26 @@ enum lest_status pki_secret_hmac_sha256(const void *key, size_t key_len, const v
     return LEST_OK;
 }
 
+enum lest_status pki_secret_sha1(const void *data, size_t len, uint8_t out[PKI_SECRET_SHA1_LEN],
+                                 struct lest_error *err)
+{
+    pki_error_clear();
+    if (EVP_Digest(data, len, out, NULL, EVP_sha1(), NULL) != 1)
+        return pki_error(err, LEST_E_CRYPTO, "SHA-1 failed");
+    return LEST_OK;
+}
+
+enum lest_status pki_secret_hmac_sha1(const void *key, size_t key_len, const void *data, size_t len,
+                                      uint8_t out[PKI_SECRET_SHA1_LEN], struct lest_error *err)
+{
+    size_t out_len;
+    pki_error_clear();
+    if (!EVP_Q_mac(NULL, "HMAC", NULL, "SHA1", NULL, key, key_len, data, len, out, PKI_SECRET_SHA1_LEN,
+                   &out_len))
+        return pki_error(err, LEST_E_CRYPTO, "HMAC-SHA-1 failed");
+    return LEST_OK;
+}
+
 bool pki_secret_equal(const void *a, size_t a_len, const void *b, size_t b_len)
 {
     return a_len == b_len && CRYPTO_memcmp(a, b, a_len) == 0;

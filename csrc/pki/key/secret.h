@@ -10,6 +10,7 @@
 enum {
     PKI_SECRET_HASH_LEN = 32,
     PKI_SECRET_MD5_LEN = 16,
+    PKI_SECRET_SHA1_LEN = 20,
     PKI_SECRET_RANDOM_MAX = 1024,
     PKI_SECRET_SCRYPT_MEMORY_MAX = 256 * 1024 * 1024
 };
@@ -34,6 +35,12 @@ enum lest_status pki_secret_sha256(const void *data, size_t len, uint8_t out[PKI
  *  LEST_E_CRYPTO, where this OpenSSL has none */
 enum lest_status pki_secret_md5(const void *data, size_t len, uint8_t out[PKI_SECRET_MD5_LEN],
                                 struct lest_error *err) LEST_MUST_USE;
+
+/** SHA-1 and HMAC with it, for peers whose CMC knows nothing better (RFC 5272 6.2). Errors: LEST_E_CRYPTO */
+enum lest_status pki_secret_sha1(const void *data, size_t len, uint8_t out[PKI_SECRET_SHA1_LEN],
+                                 struct lest_error *err) LEST_MUST_USE;
+enum lest_status pki_secret_hmac_sha1(const void *key, size_t key_len, const void *data, size_t len,
+                                      uint8_t out[PKI_SECRET_SHA1_LEN], struct lest_error *err) LEST_MUST_USE;
 
 /** HMAC-SHA-256 (RFC 2104). Errors: LEST_E_CRYPTO */
 enum lest_status pki_secret_hmac_sha256(const void *key, size_t key_len, const void *data, size_t len,

@@ -138,7 +138,8 @@ local function add_key_id(plan, key_id)
   plan.extensions = extensions
 end
 
-local WITNESS <const> = "1.3.6.1.5.5.7.7.33" -- popLinkWitnessV2
+-- popLinkWitnessV2, and popLinkWitness, which is of SHA-1
+local WITNESS <const>, WITNESS_SHA1 <const> = "1.3.6.1.5.5.7.7.33", "1.3.6.1.5.5.7.7.23"
 local RANDOM_BYTES <const> = 64 -- RFC 5272 6.3.1.1: 512 bits
 
 local function unhex(text)
@@ -146,15 +147,20 @@ local function unhex(text)
 end
 
 -- The keyed hash over something, under the hash of a secret (5272 6.2.1, 6.3.1).
-local function witness(secret, over)
+local function witness(identity, secret, over)
+  if identity.sha1 then
+    return assert(core.secret.hmac_sha1(assert(core.secret.sha1(secret)), over))
+  end
   return assert(core.secret.hmac_sha256(unhex(assert(core.secret.sha256(secret))), over))
 end
 
 -- What links a request to the identity proof.
 local function add_link(plan, identity)
   local attributes = table.move(plan.attributes or {}, 1, #(plan.attributes or {}), 1, {})
-  attributes[#attributes + 1] = { oid = WITNESS,
-    values = { assert(core.cmc.witness(witness(identity.secret, identity.random))) } }
+  local value = witness(identity, identity.secret, identity.random)
+  attributes[#attributes + 1] = identity.sha1
+    and { oid = WITNESS_SHA1, values = { core.envelope.identifier(value) } }
+    or { oid = WITNESS, values = { assert(core.cmc.witness(value)) } }
   plan.attributes = attributes
 end
 
@@ -162,9 +168,10 @@ end
 local function identity_controls(identity, requests)
   local over, err = core.cmc.request_sequence(requests)
   if not over then return nil, err end
+  local value = witness(identity, identity.secret .. identity.name, over)
   return { { name = "identification", value = identity.name },
-    { name = "identityProofV2",
-      value = { witness = witness(identity.secret .. identity.name, over) } },
+    identity.sha1 and { name = "identityProof", value = value }
+      or { name = "identityProofV2", value = { witness = value } },
     { name = "popLinkRandom", value = identity.random } }
 end
 
@@ -264,6 +271,9 @@ local function settle(self, result, each, response)
   local cert, changed = issued.take(result.certificates, each.csr, self.trust, function()
     return session.fetch_cacerts(self)
   end)
+  -- What failed for a control's sake names that alone.
+  local whole = not cert and result.message and cmc.worst(result.message)
+  if cmc.is_failure(whole or nil) then return nil, error_of(whole, response) end
   if not cert then return nil, changed end
   for _, sentence in ipairs(changed) do self.notify("warning", sentence) end
   return cert
@@ -299,6 +309,7 @@ local function prepare(self, options)
   if not signer then return nil, err end
   local identity = options.identity
   signer.identity = identity and { name = identity.name, secret = identity.secret,
+    sha1 = identity.sha1,
     random = assert(core.secret.random_bytes(RANDOM_BYTES)) }
   local todo = {}
   for i, what in ipairs(options.requests or {}) do

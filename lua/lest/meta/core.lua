@@ -575,6 +575,18 @@ function core_secret.md5(bytes) end
 ---@return lest.error? err
 function core_secret.hmac_sha256(key, bytes) end
 
+--- For CMC with peers that know nothing better (RFC 5272 6.2), as hmac_sha1().
+---@param bytes string
+---@return string? bytes 20 of them
+---@return lest.error? err
+function core_secret.sha1(bytes) end
+
+---@param key string
+---@param bytes string
+---@return string? bytes 20 of them
+---@return lest.error? err
+function core_secret.hmac_sha1(key, bytes) end
+
 --- Compare in a time that tells only the lengths.
 ---@param a string
 ---@param b string

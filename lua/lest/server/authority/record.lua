@@ -30,7 +30,7 @@ end
 local BOUND_TO_CHANNEL <const> = {
   ["1.2.840.113549.1.9.7"] = true, ["1.2.840.113549.1.9.16.2.56"] = true,
   ["1.2.840.113549.1.9.16.2.57"] = true, ["1.2.840.113549.1.9.16.2.58"] = true,
-  ["1.3.6.1.5.5.7.7.33"] = true,
+  ["1.3.6.1.5.5.7.7.23"] = true, ["1.3.6.1.5.5.7.7.33"] = true,
 }
 
 --- All that a CSR asks for, in one string: its subject and attributes, extensions among them.

@@ -52,8 +52,9 @@ local SHOWN_MAX <const> = 1024
 ---@field handle? string what the worker brings the verdict with
 ---@field verdict? string as the ledger has it
 ---@field is_renewal boolean the certificate that the client shows is the one being renewed
----@field identity? { name: string, over: string, witness: string } an identity proof (RFC 5272 6.2)
----@field link_key? string of the witnesses that link requests to it, until they were looked at
+---@field identity? lest.authority.cmc.identity an identity proof (RFC 5272 6.2)
+---@field link_keys? table<string, string> of the witnesses that link requests to it, by algorithm,
+--- until they were looked at
 ---@field asked_as? string the id that the worker knows it by, where that is not its own
 ---@field cmc? lest.authority.cmc the message of which it is a part
 ---@field refused? any what the last step of it raised

@@ -215,6 +215,10 @@ return {
       .. "challengePassword is for the policy. `request.tls.channel_bound` tells the policy. An RA "
       .. "of this server (id-kp-cmcRA) may send on what others have linked to their connection "
       .. "to it.",
+    cmc_sha1 = "Whether `fullcmc` takes identity proofs and links to them by HMAC-SHA-1 "
+      .. "(identityProof and popLinkWitness, RFC 5272 6.2.2, or the newer ones with these "
+      .. "algorithms): for a client that knows nothing better. A secret that an older version "
+      .. "made proves nothing by it.",
     digest_first = "Whether a client is asked for Digest before all else, and in the form of RFC "
       .. "2617, which is of MD5: for one that reads the first challenge alone, as Bouncy Castle.",
     realm = "The realm that a client is asked for a password in. Credentials for Digest are of the "

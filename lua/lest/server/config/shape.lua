@@ -140,6 +140,7 @@ local label = s.record {
   csrattrs_enforced = s.optional(s.boolean(), false),
   bearer = s.optional(bearer),
   channel_binding = s.optional(s.one_of { "required", "verified", "off" }, "verified"),
+  cmc_sha1 = s.optional(s.boolean(), false),
   digest_first = s.optional(s.boolean(), false),
   realm = s.optional(s.string { max = 64, pattern = '^[^%c"\\]+$', what = "a realm" }, "lest"),
   wrap = s.optional(s.custom("a number of columns", columns), "auto"),

@@ -329,10 +329,11 @@ end
 --- Authenticate by an identity proof of CMC (RFC 5272 6.2), which a random secret of kind
 --- "challenge" can make; a chosen one is not kept so that it could.
 ---@param name string
----@param proof { over: string, witness: string }
+---@param proof { over: string, witness: string, algorithm: "sha256"|"sha1" }
 ---@param purpose table as for check()
 ---@return table? credential as of check()
----@return string|lest.error link_key of the requests' witnesses; or the error: unauthenticated
+---@return table<string, string>|lest.error link_keys of the requests' witnesses, by algorithm; or
+--- the error: unauthenticated
 function Store:check_witness(name, proof, purpose)
   if terms.name_problem(name) then return refuse "no such name can exist" end
   local now = purpose.now or self.clock()

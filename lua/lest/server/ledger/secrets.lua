@@ -128,14 +128,27 @@ end
 
 -- What a random secret is stored as, in bytes: its HMAC, and for the proofs of RFC 5272 (6.2.1,
 -- 6.2.3, 6.3.1) the keys that they are made with: the SHA-256 of secret and name, and of the secret
--- alone. Nobody guesses 128 random bits from a hash; of a chosen one there are none.
+-- alone, and the same in SHA-1 (an older version kept none). Nobody guesses 128 random bits from a
+-- hash; of a chosen one there are none.
 local HASH <const> = 32
+
+--- Where the keys of an algorithm stand, and its keyed hash.
+local WITNESSES <const> = {
+  sha256 = { mac = secret.hmac_sha256, proof = 33, link = 65, ends = 96 },
+  sha1 = { mac = secret.hmac_sha1, proof = 97, link = 117, ends = 136 },
+}
+
+local function key_at(row, how, part)
+  local first = how[part]
+  return row.hash:sub(first, first + (how.link - how.proof) - 1)
+end
 
 local function hash_challenge(secrets, wanted)
   local made, text = hash_shown(secrets, wanted)
   if not made or wanted.password then return made, text end
   made.hash = made.hash .. unhex(assert(secret.sha256(text .. wanted.name)))
     .. unhex(assert(secret.sha256(text)))
+    .. assert(secret.sha1(text .. wanted.name)) .. assert(secret.sha1(text))
   return made, text
 end
 
@@ -244,16 +257,19 @@ end
 --- The rows by whose random secret an identity proof was made (RFC 5272 6.2.1), and of each the key
 --- of its witnesses (6.3.1).
 ---@param rows table[]
----@param proof { over: string, witness: string }
+---@param proof { over: string, witness: string, algorithm: "sha256"|"sha1" }
 ---@return table[]
----@return table<table, string> link_keys by row
+---@return table<table, table<string, string>> link_keys by row, by algorithm
 function M.match_witness(rows, proof)
-  local link_keys = {}
+  local link_keys, how = {}, WITNESSES[proof.algorithm]
   local found = matching(rows, "random", function(row)
-    if #row.hash ~= 3 * HASH then return false end
-    link_keys[row] = row.hash:sub(2 * HASH + 1)
-    local key = row.hash:sub(HASH + 1, 2 * HASH)
-    return secret.equal(proof.witness, assert(secret.hmac_sha256(key, proof.over)))
+    if #row.hash < how.ends then return false end
+    local keys = {}
+    for name, each in pairs(WITNESSES) do
+      keys[name] = #row.hash >= each.ends and key_at(row, each, "link") or nil
+    end
+    link_keys[row] = keys
+    return secret.equal(proof.witness, assert(how.mac(key_at(row, how, "proof"), proof.over)))
   end)
   return found, link_keys
 end

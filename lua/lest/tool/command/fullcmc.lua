@@ -35,6 +35,8 @@ function M.parser()
       .. "proof, RFC 5272 6.2).")
   parser:option "--challenge-file":argname "FILE"
     :description "The secret, which is not sent: the first line of a file (- is standard input)."
+  parser:flag "--sha1-proof":description("Make the identity proof by HMAC-SHA-1, for a server that "
+    .. "knows nothing better.")
   parser:option "--key-out":argname "FILE":description "Where the new key goes, mode 0600."
   parser:flag "--crmf":description("Write the request that is made in the form of CRMF (RFC 4211), "
     .. "for a server that takes no PKCS#10.")
@@ -47,6 +49,8 @@ local function check(options)
   local has_names = options.subject or #options.san > 0
   if (options.identity ~= nil) ~= (options.challenge_file ~= nil) then
     support.usage "--identity and --challenge-file go together"
+  elseif options.sha1_proof and not options.identity then
+    support.usage "--sha1-proof is of an identity proof: give --identity and --challenge-file"
   elseif has_names and (#options.request > 0 or options.message) then
     support.usage "a finished request (--request) or message (--message) has its own names"
   elseif (options.new_key ~= nil) ~= (options.key_out ~= nil) then
@@ -133,7 +137,7 @@ local function fullcmc(options)
     if not requests then return nil, err end
     answer, err = client:fullcmc { requests = requests, wait = options.wait,
       identity = options.identity and { name = options.identity,
-        secret = client.options.challenge },
+        secret = client.options.challenge, sha1 = options.sha1_proof },
       csrattrs = not options.no_csrattrs }
     certs = answer and issued(answer, #requests)
   end

@@ -30,6 +30,10 @@ describe("secret", function()
     assert.equal("5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843",
       hex(secret.hmac_sha256("Jefe", "what do ya want for nothing?")))
     assert.equal(32, #secret.hmac_sha256("", ""))
+    -- RFC 2202 3, and FIPS 180-1
+    assert.equal("effcdf6ae5eb2fa2d27416d5f184df9c259a7c79",
+      hex(secret.hmac_sha1("Jefe", "what do ya want for nothing?")))
+    assert.equal("a9993e364706816aba3e25717850c26c9cd0d89d", hex(secret.sha1 "abc"))
   end)
 
   it("compares whole strings", function()

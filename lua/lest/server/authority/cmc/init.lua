@@ -31,6 +31,7 @@ local M = {}
 ---@field outer? lest.authority.cmc the batch in which it came, by an RA (RFC 5272 6.17)
 ---@field inner lest.authority.cmc[] the messages of a batch, each with an asker of its own
 ---@field inner_at integer how many of them are answered
+---@field batched? integer the requests in them that are opened
 ---@field message? lest.cmc once it could be read
 ---@field parts lest.authority.cmc.part[]
 ---@field at integer how many of them were begun
@@ -304,7 +305,8 @@ local function check_ra(self, request)
   end
 end
 
-local BATCH_MAX <const> = 16
+-- Messages of a batch, and requests for certificates in all of them: the answer has room for them.
+local BATCH_MAX <const>, BATCH_PARTS_MAX <const> = 16, 40
 
 local function new_talk(authority, base, id)
   local self = setmetatable({ authority = authority, base = base, id = id, parts = {}, at = 0,
@@ -312,6 +314,14 @@ local function new_talk(authority, base, id)
     said = { statuses = {}, certificates = {}, crls = {}, responses = {} } }, Talk)
   base.cmc = self
   return self
+end
+
+--- Count the requests of a message of a batch.
+local function count_in_batch(batch, count)
+  batch.batched = (batch.batched or 0) + count
+  if batch.batched <= BATCH_PARTS_MAX then return end
+  refusal.raise(400, ("a batch asks for more than %d certificates"):format(BATCH_PARTS_MAX),
+    { failure = "badRequest" })
 end
 
 --- Take the messages of a batch. Who sent it proves nothing for them: each says by itself who asks.
@@ -354,6 +364,7 @@ local function open(authority, base)
   for _, control in ipairs(self.message.controls) do
     if control.name == "queryPending" then add_pending(self, control) end
   end
+  if self.outer then count_in_batch(self.outer, #self.parts) end
   local first = self.parts[1] and self.parts[1].request or base
   self.base, first.cmc = first, self
   if checked.identity and not first.begin.challenge then
@@ -362,8 +373,8 @@ local function open(authority, base)
   first.identity = checked.identity
   proofs.authenticate(authority, first)
   messages.check_possession(checked)
-  links.check(checked, first.link_key)
-  first.link_key = nil
+  links.check(checked, first.link_keys)
+  first.link_keys = nil
   first.is_proven = true
   for _, part in ipairs(self.parts) do
     if part.request ~= first then inherit(first, part.request) end

@@ -7,31 +7,43 @@ local refusal = require "lest.server.wire.refusal"
 
 local M = {}
 
-local WITNESS <const> = "1.3.6.1.5.5.7.7.33" -- popLinkWitnessV2, an attribute of the CSR
+-- Attributes of a CSR: popLinkWitness, an OCTET STRING, and popLinkWitnessV2.
+local WITNESS <const>, WITNESS_V2 <const> = "1.3.6.1.5.5.7.7.23", "1.3.6.1.5.5.7.7.33"
 
 local function fail(ids, reason)
   refusal.raise(400, reason, { failure = "popFailed", bodies = ids })
 end
 
-local function witness_of(csr, id)
+local function read(attribute)
+  if #attribute.values ~= 1 then return nil end
+  if attribute.oid == WITNESS_V2 then return (core.cmc.read_witness(attribute.values[1])) end
+  local witness = core.envelope.read_identifier(attribute.values[1])
+  return witness and { witness = witness }
+end
+
+-- The witness of a request and its algorithm; nil where it has none, or more than one.
+local function witness_of(checked, id)
   local found
-  for _, attribute in ipairs(csr.attributes) do
-    if attribute.oid == WITNESS then
-      if found or #attribute.values ~= 1 then return nil end
-      found = core.cmc.read_witness(attribute.values[1])
+  for _, attribute in ipairs(checked.csrs[id].attributes) do
+    if attribute.oid == WITNESS or attribute.oid == WITNESS_V2 then
+      if found then return nil end
+      found = read(attribute)
+      if not found then return nil end
     end
   end
-  if found then messages.check_algorithms(found, { id }) end
-  return found and found.witness
+  if not found then return nil end
+  return found.witness, messages.algorithm_of(checked.label, found, { id })
 end
+
+local MACS <const> = { sha256 = core.secret.hmac_sha256, sha1 = core.secret.hmac_sha1 }
 
 --- Check it, or raise a refusal of all requests (6.3.1.1). Where there is no random value to make
 --- witnesses of, the one request's own key must have signed the message.
 ---@param checked lest.authority.cmc.message
----@param link_key string? of the secret that was proven; nil: none was
-function M.check(checked, link_key)
+---@param link_keys table<string, string>? of the secret that was proven; nil: none was
+function M.check(checked, link_keys)
   local random = cmc.find(checked.message, "popLinkRandom")
-  if not link_key then
+  if not link_keys then
     if random then fail(checked.ids, "popLinkRandom is there without an identity proof") end
     return
   end
@@ -39,10 +51,10 @@ function M.check(checked, link_key)
     if not checked.certs and #checked.ids == 1 then return end
     fail(checked.ids, "the requests are not linked to the identity proof")
   end
-  local expected = assert(core.secret.hmac_sha256(link_key, random))
   for _, id in ipairs(checked.ids) do
-    local witness = witness_of(checked.csrs[id], id)
-    if not witness or not core.secret.equal(witness, expected) then
+    local witness, algorithm = witness_of(checked, id)
+    local key = algorithm and link_keys[algorithm]
+    if not key or not core.secret.equal(witness, assert(MACS[algorithm](key, random))) then
       fail(checked.ids, ("request %d is not linked to the identity proof"):format(id))
     end
   end

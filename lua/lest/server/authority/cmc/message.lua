@@ -18,17 +18,24 @@ local ASKED_MAX <const> = 40
 
 -- The controls that are processed; another one fails the whole message (RFC 5272 3.2.1.1).
 local ONCE <const> = { transactionId = true, senderNonce = true, recipientNonce = true,
-  dataReturn = true, identification = true, identityProofV2 = true, popLinkRandom = true,
-  regInfo = true, batchRequests = true }
+  dataReturn = true, identification = true, identityProof = true, identityProofV2 = true,
+  popLinkRandom = true, regInfo = true, batchRequests = true }
 local MANY <const> = { queryPending = true, revokeRequest = true, getCert = true,
   getCRL = true, confirmCertAcceptance = true, lraPOPWitness = true, raIdentityWitness = true }
 
 local REG_INFO_MAX <const> = core.message.REG_INFO_MAX
 
+---@class lest.authority.cmc.identity
+---@field name string
+---@field over string
+---@field witness string
+---@field algorithm "sha256"|"sha1"
+
 ---@class lest.authority.cmc.message
 ---@field message lest.cmc
 ---@field certs? lest.cert[] the signer's, and what came along; nil: the key of a request signed
----@field identity? { name: string, over: string, witness: string } the proof of a shared secret
+---@field label table of the configuration
+---@field identity? lest.authority.cmc.identity the proof of a shared secret
 ---@field ids integer[] the body parts of the requests
 ---@field csrs table<integer, lest.csr> the requests, by their body parts
 
@@ -138,28 +145,40 @@ local function check_controls(message)
   end
 end
 
-local SHA256 <const>, HMAC_SHA256 <const> = "2.16.840.1.101.3.4.2.1", "1.2.840.113549.2.9"
+-- Hashes, and the keyed ones that go with them.
+local ALGORITHMS <const> = {
+  ["2.16.840.1.101.3.4.2.1 1.2.840.113549.2.9"] = "sha256",
+  ["1.3.14.3.2.26 1.3.6.1.5.5.8.1.2"] = "sha1", ["1.3.14.3.2.26 1.2.840.113549.2.7"] = "sha1",
+}
 
---- Refuse a keyed hash of other algorithms than SHA-256 (RFC 5274 4.1).
----@param value { digest: string, mac: string }
+--- The algorithm of a keyed hash (RFC 5274 4.1), or a refusal: SHA-1 is for labels that say so.
+---@param label table of the configuration
+---@param value { digest: string?, mac: string? } without: one of SHA-1, which names none
 ---@param bodies integer[]
-function M.check_algorithms(value, bodies)
-  if value.digest == SHA256 and value.mac == HMAC_SHA256 then return end
-  refusal.raise(400, "a witness is of SHA-256 and HMAC-SHA-256", { failure = "badAlg",
-    bodies = bodies })
+---@return "sha256"|"sha1"
+function M.algorithm_of(label, value, bodies)
+  local name = not value.digest and "sha1" or ALGORITHMS[value.digest .. " " .. value.mac]
+  if name == "sha256" or name == "sha1" and label.cmc_sha1 then return name end
+  refusal.raise(400, label.cmc_sha1 and "a witness is of SHA-256 or SHA-1, and HMAC with it"
+    or "a witness is of SHA-256 and HMAC-SHA-256", { failure = "badAlg", bodies = bodies })
 end
 
 --- The identity proof (RFC 5272 6.2), which needs to say whose secret it is of (6.2.3).
-local function identity_of(message)
+local function identity_of(label, message)
   local proof, control = cmc.find(message, "identityProofV2")
+  if not proof then
+    local witness
+    witness, control = cmc.find(message, "identityProof")
+    proof = witness and { witness = witness }
+  end
   local name = cmc.find(message, "identification")
   if not proof and not name then return nil end
   if not proof or not name then
-    refusal.raise(400, "identification and identityProofV2 go together",
+    refusal.raise(400, "identification and an identity proof go together",
       { failure = "badIdentity" })
   end
-  M.check_algorithms(proof, { control.id })
-  return { name = name, over = message.request_sequence, witness = proof.witness }
+  return { name = name, over = message.request_sequence, witness = proof.witness,
+    algorithm = M.algorithm_of(label, proof, { control.id }) }
 end
 
 --- Read the bytes of a request's message; what they are is known before it is judged, so that an
@@ -185,8 +204,9 @@ function M.check(authority, begin, message)
   local csrs, ids = read_requests(message)
   local certs = check_signature(authority, begin, message, csrs)
   check_controls(message)
-  return { message = message, certs = certs, csrs = csrs, ids = ids,
-    identity = identity_of(message) }
+  local label = authority.config.labels[begin.label]
+  return { message = message, certs = certs, csrs = csrs, ids = ids, label = label,
+    identity = identity_of(label, message) }
 end
 
 --- RFC 5272 6.7: one request without its proof of possession fails them all. Whose message it is is

@@ -9,10 +9,10 @@ local M = {}
 -- A secret that can make such a proof is random: it cannot be guessed, and is taken at any time.
 local function check_identity(authority, request, identity)
   local attempt = proof.attempt(authority, request, identity.name)
-  local credential, link_key = authority.credentials:check_witness(identity.name, identity,
+  local credential, link_keys = authority.credentials:check_witness(identity.name, identity,
     request.purpose)
-  if not credential then proof.refuse(request, link_key, attempt) end
-  request.link_key = link_key
+  if not credential then proof.refuse(request, link_keys, attempt) end
+  request.link_keys = link_keys
   return credential
 end
 
