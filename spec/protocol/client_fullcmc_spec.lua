@@ -203,7 +203,8 @@ describe("an answer of CMC", function()
     local bytes = how.bytes or assert(core.cmc.sign { kind = "response",
       key = core.key.load(entity.key), cert = entity.cert, certificates = how.certificates
         or { entity.cert },
-      content = assert(core.cmc.content { kind = "response", controls = controls }) })
+      content = assert(core.cmc.content { kind = "response", controls = controls,
+        contents = how.contents }) })
     return raw_server.http(how.status or 200, {
       ["Content-Type"] = "application/pkcs7-mime; smime-type=CMC-response" },
       core.est.body_encode(bytes))
@@ -332,6 +333,30 @@ describe("an answer of CMC", function()
     assert.is_nil(got)
     assert.equal("refused", err.code)
     assert.matches("badCertId", err.reason)
+  end)
+
+  it("6402-2.6-a takes what came of a CA within the answer of an RA", function()
+    local function within(entity, path)
+      return function(message)
+        local inner = issue "success"(message)
+        inner.certificates[1] = entity.cert
+        local der_of = assert(core.cmc.sign { kind = "response", key = core.key.load(entity.key),
+          cert = entity.cert, certificates = inner.certificates, content = assert(core.cmc.content {
+            kind = "response", controls = { { id = 1, name = "statusInfoV2",
+              value = SUCCESS[2] } } }) })
+        return { controls = { SUCCESS, { "responseBody", path } },
+          contents = { { id = 50, der = der_of } } }
+      end
+    end
+    local got, err = enroll { within(signer, { 50 }) }
+    assert(got, err)
+    assert.equal(world.key:public_der(), got[1].public_key.der)
+    for _, wrong in ipairs { within(world.device, { 50 }), within(signer, { 51 }),
+      within(signer, { 50, 1 }) } do
+      got, err = enroll { wrong }
+      assert.is_nil(got)
+      assert.equal("trust", err.code)
+    end
   end)
 
   it("brings no certificate for another key, nor one that is said to have failed", function()

@@ -160,6 +160,15 @@ describe("fullcmc", function()
     assert.equal(0, #server:logged "request failed")
   end)
 
+  it("says that it cannot open what is encrypted", function()
+    local path = server:file("inner.cmc", cmc.request { key = device.key, cert = device.cert,
+      csrs = { (new_csr "device01") } })
+    local sealed = server.folder .. "/sealed.cmc"
+    process.must { "openssl", "cms", "-encrypt", "-binary", "-in", path, "-outform", "DER", "-out",
+      sealed, server.dir .. "/ca.pem" }
+    failed(cmc.post(server, process.read(sealed)), "badMessageCheck", { 0 })
+  end)
+
   it("finds the signer's certificate in the ledger where it does not come along", function()
     local said = post { csrs = { (new_csr "device01") }, certificates = {} }
     assert.equal(200, said.status, said.body)

@@ -55,6 +55,35 @@ local function check_echo(message, sent)
   return true
 end
 
+-- What a path of body parts leads to, within a message: a response, or nil.
+local function at_path(message, path)
+  for _, id in ipairs(path) do
+    local found
+    for _, content in ipairs(message.contents) do
+      if content.id == id then found = core.cmc.parse(content.der) end
+    end
+    message = found
+    if not message or message.kind ~= "response" then return nil end
+  end
+  return message
+end
+
+-- The certificates of a response, and of those within it that an RA says to be part of its own (RFC
+-- 6402 2.6). Each of these is verified; the requests that they answer were the RA's.
+local function certificates_of(self, message)
+  local certs = table.move(message.certificates, 1, #message.certificates, 1, {})
+  for _, control in ipairs(message.controls) do
+    if control.name == "responseBody" then
+      local inner = at_path(message, control.value)
+      if not inner then return distrust "it says to have a response within, and has none" end
+      local good, err = check_signer(self, inner)
+      if not good then return nil, err end
+      table.move(inner.certificates, 1, #inner.certificates, #certs + 1, certs)
+    end
+  end
+  return certs
+end
+
 --- The PKIResponse of an answer, verified; or its certificates alone (a Simple PKI Response).
 ---@return lest.cmc?
 ---@return lest.cert[]|lest.error certs or the error
@@ -74,8 +103,9 @@ local function read(self, response, sent)
   local good
   good, err = check_signer(self, message)
   if good then good, err = check_echo(message, sent) end
+  if good then good, err = certificates_of(self, message) end
   if not good then return nil, err end
-  return message, message.certificates
+  return message, good
 end
 
 --- The error that a status is.
