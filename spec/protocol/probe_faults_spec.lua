@@ -230,6 +230,15 @@ describe("a probe finds that a server", function()
     challenge("7616-3.3-a", "quotes an algorithm",
       'Digest realm="nonce=x", nonce="b", qop="auth", algorithm="MD5"', "algorithm is quoted")
     answers_with("7030-4.4-c", "makes keys for anybody", 200)
+    local ASKED <const> = http(401, { ["WWW-Authenticate"] =
+      'Digest realm="a", nonce="b", qop="auth", algorithm=SHA-256' })
+    for id, what in pairs { ["7616-3.4.6-a"] = "minds no path in Digest",
+      ["7616-3.4-b"] = "minds no count in Digest" } do
+      finds(id, what, function()
+        return { ASKED, http(415), ASKED, http(415) }, "415", nil,
+          { username = "u", password = "p", key = world.device.key }
+      end)
+    end
   end)
 
   describe("in its CA certificates", function()
@@ -679,6 +688,10 @@ describe("a probe finds that a server", function()
     skips("7030-4.2-f", "not offered", http(404))
     skips("9110-15.5.6-a", "GET /simpleenroll: 401", http(401))
     skips("7030-4.2.3-d", "nothing: 401", http(401), USER)
+    skips("7616-3.4-b", "needs a password", http(401), { bearer = "token" })
+    skips("7616-3.4-b", "no challenge of digest",
+      http(401, { ["WWW-Authenticate"] = 'Basic realm="a"' }), USER)
+    skips("7616-3.4.6-a", "no 401: 415", http(415), USER)
     skips("9112-5.2-a", "it needs no Host: 200", http(200), nil, { lenient = true })
     skips("7616-3.3-a", "no challenge of digest",
       http(401, { ["WWW-Authenticate"] = 'Basic realm="a"' }))

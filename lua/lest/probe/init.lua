@@ -14,8 +14,8 @@ local wire_module = require "lest.probe.wire"
 local M = {}
 
 -- In the order in which they run: what asks for certificates comes last.
-local SECTIONS <const> = { "uris", "tls", "http", "media", "authentication", "cacerts", "csrattrs",
-  "templates", "optional", "refusals", "enroll", "keygen", "cmc", "certs" }
+local SECTIONS <const> = { "uris", "tls", "http", "media", "authentication", "digest", "cacerts",
+  "csrattrs", "templates", "optional", "refusals", "enroll", "keygen", "cmc", "certs" }
 
 --- What a check came to.
 ---@class lest.probe.verdict
