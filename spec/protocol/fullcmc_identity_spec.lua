@@ -68,9 +68,25 @@ describe("an identity proof", function()
     failed(ask("device02", secret, { controls = cmc.identity("device02", secret, { other }) }),
       "badIdentity", { 0 })
     local proof = cmc.identity("device02", secret, { other })
-    failed(ask("device02", secret, { controls = { proof[1] } }), "badIdentity", { 0 })
-    failed(ask("device02", secret, { controls = { proof[2] } }), "badIdentity", { 0 })
+    for _, half in ipairs(proof) do
+      local said = ask("device02", secret, { controls = { half } })
+      failed(said, "badIdentity", { 0 })
+      assert.equal("identification and an identity proof go together", said.statuses[1].text)
+    end
     assert.equal(200, ask("device02", secret).status)
+  end)
+
+  it("5272-6.2.1-b is right, also where a certificate tells who asks", function()
+    local secret, key = made("device08", "--reusable"), core.key.generate "ec:P-256"
+    local cert = ask("device08", secret, { key = key }).message.certificates[1]
+    local csr = core.csr.build { key = core.key.generate "ec:P-256", subject = "CN=device08" }
+    local function post(said_secret)
+      return cmc.post(server, cmc.request { key = key, cert = cert, csrs = { csr },
+        controls = cmc.identity("device08", said_secret, { csr }) })
+    end
+    local said = post(secret .. "x")
+    failed(said, "badIdentity", { 0 })
+    assert.equal("the identity proof is not right", said.statuses[1].text)
   end)
 
   it("5272-6.3.1.1-d 6402-2.3-a links each request by its witness", function()

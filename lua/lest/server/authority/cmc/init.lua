@@ -372,6 +372,10 @@ local function open(authority, base)
   end
   first.identity = checked.identity
   proofs.authenticate(authority, first)
+  -- RFC 5272 6.2.1: unlike a header that comes along, it is never passed over.
+  if checked.identity and not first.proven.challenge then
+    refusal.raise(401, "the identity proof is not right")
+  end
   messages.check_possession(checked)
   links.check(checked, first.link_keys)
   first.link_keys = nil
