@@ -456,9 +456,20 @@ static const char revocation_challenges[] = "CREATE TABLE revocation_challenges 
 static const char seeds[] = "CREATE TABLE seeds (name TEXT PRIMARY KEY, bytes BLOB NOT NULL"
                             " CHECK (length(bytes) >= 32)) STRICT;";
 
-const char *const ledger_sqlite_migrations[] = { first,    second,  third,      fourth, fifth,
-                                                 sixth,    seventh, eighth,     ninth,  tenth,
-                                                 eleventh, twelfth, thirteenth, orders, revocation_challenges,
-                                                 seeds };
+/* confirmations: certificates that their clients are still to confirm (RFC 5272 6.14), until when. */
+static const char confirmations[] = "CREATE TABLE confirmations ("
+                                    "  serial TEXT NOT NULL,"
+                                    "  issuer TEXT NOT NULL,"
+                                    "  expires INTEGER NOT NULL,"
+                                    "  PRIMARY KEY (serial, issuer)"
+                                    ") STRICT, WITHOUT ROWID;"
+                                    "CREATE INDEX confirmations_expires ON confirmations (expires);";
+
+const char *const ledger_sqlite_migrations[] = { first,      second,       third,
+                                                 fourth,     fifth,        sixth,
+                                                 seventh,    eighth,       ninth,
+                                                 tenth,      eleventh,     twelfth,
+                                                 thirteenth, orders,       revocation_challenges,
+                                                 seeds,      confirmations };
 const size_t ledger_sqlite_migration_count =
     sizeof ledger_sqlite_migrations / sizeof *ledger_sqlite_migrations;

@@ -734,6 +734,20 @@ const struct ledger_statement ledger_statements[] = {
       "SELECT operator, verdict, note, tell, holds_until, time FROM approvals WHERE pending_id = :pending_id"
       " ORDER BY time, operator",
       { TEXT(pending_id) } },
+    /* ---- certificates that are to be confirmed */
+    { "confirmation_add",
+      "INSERT INTO confirmations (serial, issuer, expires) VALUES (:serial, :issuer, :expires)",
+      { TEXT(serial), TEXT(issuer), INTEGER(expires) } },
+    { "confirmation_open",
+      "SELECT expires FROM confirmations WHERE serial = :serial",
+      { TEXT(serial) } },
+    { "confirmation_end",
+      "DELETE FROM confirmations WHERE serial = :serial AND issuer = :issuer",
+      { TEXT(serial), TEXT(issuer) } },
+    { "confirmation_due",
+      "SELECT serial, issuer FROM confirmations WHERE expires <= :now ORDER BY expires LIMIT 100",
+      { INTEGER(now) } },
+
     /* ---- seeds */
     { "seed_get", "SELECT bytes FROM seeds WHERE name = :name", { TEXT(name) } },
     { "seed_add",

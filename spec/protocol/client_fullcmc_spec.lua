@@ -43,6 +43,9 @@ describe("client:fullcmc", function()
   setup(function()
     server = support.start { policy = POLICY, config = function(text)
       text = text:gsub("%-%- fullcmc = true", "fullcmc = true", 1)
+      text = text:gsub("labels = {", [[labels = {
+        confirmed = { policy = "policy.lua", profile = "device", fullcmc = true, confirm = "2s",
+          renews = { "default", "confirmed" } },]], 1)
       return (text:gsub('names = "principal"', 'names = "policy"', 1))
     end }
     local secret = server:credential "device01"
@@ -148,6 +151,33 @@ describe("client:fullcmc", function()
     assert.is_nil(none)
     assert.matches("^badRequest: the control 1.2.3", err.reason)
     assert.same({ 7 }, err.answer.message.controls[1].value.bodies)
+  end)
+
+  it("5272-6.14-a 5272-6.14-c confirms what is to be confirmed; else that is revoked", function()
+    local fresh = core.key.generate "ec:P-256"
+    local client = client_of { label = "confirmed", cert = device, key = key }
+    local got = assert(client:fullcmc { requests = { { key = fresh } }, csrattrs = false })
+    assert.equal(fresh:public_der(), got[1].public_key.der)
+    assert.equal("0", server:sql "SELECT count(*) FROM confirmations")
+    local csr = assert(core.csr.build { key = core.key.generate "ec:P-256",
+      subject = "CN=device01" })
+    local message = cmc.request { key = key, cert = device, csrs = { csr } }
+    local answer = assert(client:cmc(message))
+    local status = cmc.find(answer.message, "statusInfoV2")
+    assert.same({ "confirmRequired", { 1 } }, { status.status, status.bodies })
+    local cert = answer.certificates[1]
+    assert.equal("1", server:sql "SELECT count(*) FROM confirmations")
+    -- The same request, asked again, is to be confirmed still.
+    answer = assert(client:cmc(message))
+    assert.equal("confirmRequired", cmc.find(answer.message, "statusInfoV2").status)
+    process.wait_for(function()
+      return server:sql("SELECT revocation_reason FROM certificates WHERE serial = '"
+        .. cert.serial .. "'") == "cessationOfOperation"
+    end, "the revocation", 30)
+    assert.equal("0", server:sql "SELECT count(*) FROM confirmations")
+    assert.equal(1, #server:logged "revoked unconfirmed")
+    assert.equal("", server:sql("SELECT coalesce(revocation_reason, '') FROM certificates "
+      .. "WHERE serial = '" .. got[1].serial .. "'"))
   end)
 
   it("7030-4.3.2-e tells a server without fullcmc from one that refuses", function()

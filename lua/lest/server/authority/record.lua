@@ -293,6 +293,10 @@ function M.certificate(authority, request, issued)
     not_after = cert.not_after, issued_at = authority.clock(), renews = request.renews,
     facts = json.line(json.object(issued.facts)), device = request:other_device(),
   })
+  if request.cmc and request.label.confirm then
+    M.run(authority.ledger, "confirmation_add", { serial = serial, issuer = issued.issuer,
+      expires = authority.clock() + request.label.confirm })
+  end
   if not request.pending then return end
   local changed = M.run(authority.ledger, "pending_issue",
     { id = request.pending.id, serial = serial, now = authority.clock() })

@@ -12,6 +12,7 @@ local backends = require "lest.server.config.backends"
 local channels = require "lest.server.authority.channels"
 local clock = require "lest.server.authority.clock"
 local cmc = require "lest.server.authority.cmc"
+local confirmations = require "lest.server.authority.cmc.confirmations"
 local core = require "lest.core"
 local early = require "lest.server.authority.early"
 local issuance = require "lest.server.authority.issuance"
@@ -448,6 +449,7 @@ function Authority:sweep()
   self.channels:sweep(clock.monotonic_s())
   self.watch_clock()
   self.turn:check()
+  confirmations.sweep(self)
   meters.measure(self)
   self.sweeper = core.loop.timer(SWEEP_MS, function() self:sweep() end)
   self.doubts:tell_daily(self.ledger)

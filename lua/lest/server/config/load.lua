@@ -304,6 +304,11 @@ local function cross_check(config, report)
     if each.bearer and not each.accepts.bearer then
       report(where .. ".bearer", "is for \"bearer\", which 'auth' does not take")
     end
+    for _, option in ipairs { "confirm", "cmc_sha1" } do
+      if each[option] and not each.fullcmc then
+        report(where .. "." .. option, "is for a label with `fullcmc = true`")
+      end
+    end
     if each.fullcmc and not config.cmc then
       report(where .. ".fullcmc", "needs `cmc`, who signs its answers")
     end

@@ -219,6 +219,9 @@ return {
       .. "(identityProof and popLinkWitness, RFC 5272 6.2.2, or the newer ones with these "
       .. "algorithms): for a client that knows nothing better. A secret that an older version "
       .. "made proves nothing by it.",
+    confirm = "For how long the client of `fullcmc` may take to confirm a certificate that it got "
+      .. "(confirmCertAcceptance, RFC 5272 6.14); one that it does not confirm is revoked. Absent: "
+      .. "none is to be confirmed. The client of lest confirms by itself.",
     digest_first = "Whether a client is asked for Digest before all else, and in the form of RFC "
       .. "2617, which is of MD5: for one that reads the first challenge alone, as Bouncy Castle.",
     realm = "The realm that a client is asked for a password in. Credentials for Digest are of the "

@@ -141,6 +141,7 @@ local label = s.record {
   bearer = s.optional(bearer),
   channel_binding = s.optional(s.one_of { "required", "verified", "off" }, "verified"),
   cmc_sha1 = s.optional(s.boolean(), false),
+  confirm = s.optional(duration.field { min = 1 }),
   digest_first = s.optional(s.boolean(), false),
   realm = s.optional(s.string { max = 64, pattern = '^[^%c"\\]+$', what = "a realm" }, "lest"),
   wrap = s.optional(s.custom("a number of columns", columns), "auto"),

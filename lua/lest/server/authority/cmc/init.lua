@@ -7,6 +7,7 @@
 local answers = require "lest.server.authority.cmc.answer"
 local challenges = require "lest.server.wire.challenges"
 local cmc = require "lest.base.cmc"
+local confirmations = require "lest.server.authority.cmc.confirmations"
 local core = require "lest.core"
 local kinds = require "lest.server.wire.kinds"
 local linking = require "lest.server.authority.linking"
@@ -90,7 +91,8 @@ local function add_issued(self, part, answer)
   self.issuer = cert.issuer_der
   self.serial = answer.serial
   self:note_http(200)
-  self:say { status = "success", bodies = { part.id } }
+  local is_open = confirmations.is_open(self.authority, answer.serial)
+  self:say { status = is_open and "confirmRequired" or "success", bodies = { part.id } }
 end
 
 function Talk:note(part, answer)

@@ -1,5 +1,6 @@
 --- What a message of CMC asks for beside certificates: to revoke one, to get one that was issued,
 --- to confirm one (RFC 5272 6.9 to 6.11, 6.14).
+local confirmations = require "lest.server.authority.cmc.confirmations"
 local core = require "lest.core"
 local list = require "lest.base.list"
 local passphrases = require "lest.server.authority.passphrases"
@@ -84,7 +85,7 @@ M.by_name = {
     refusal.raise(400, "there is no CRL here", { status_word = "noSupport" })
   end,
   confirmCertAcceptance = function(authority, request, named)
-    find_own(authority, request, named)
+    confirmations.done(authority, (find_own(authority, request, named)))
   end,
 }
 

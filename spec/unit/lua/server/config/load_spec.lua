@@ -152,6 +152,9 @@ describe("a configuration", function()
     local signer = 'tls = { cert = "server.pem", key = "server.key" },'
     local good = GOOD:gsub(auth, with):gsub("tls = {",
       'cmc = { cert = "cmc.pem", key = "cmc.key" }, tls = {', 1)
+    for _, option in ipairs { 'confirm = "1h"', "cmc_sha1 = true" } do
+      assert.matches("is for a label with `fullcmc = true`", edited(auth, auth .. ", " .. option))
+    end
     assert.equal(true, assert(parse(good)).labels.default.fullcmc)
     assert.matches("/cmc.key$", parse(good).cmc.key)
     assert.truthy(GOOD:find(signer, 1, true))
