@@ -16,7 +16,11 @@ describe("an identity proof", function()
     server = support.start { config = function(text)
       text = text:gsub("%-%- fullcmc = true", "fullcmc = true", 1)
       text = text:gsub('"certificate", "basic" }', '"certificate", "challenge" }', 1)
+      text = text:gsub("profiles = {", [[profiles = {
+        ra = { lifetime = "90d", keys = { "ec:P-256" }, names = "principal",
+          eku = { "clientAuth", "cmcRA" } },]], 1)
       return (text:gsub("labels = {", [[labels = {
+        ra = { policy = "policy.lua", profile = "ra", auth = { "challenge" } },
         old = { policy = "policy.lua", profile = "device", fullcmc = true, auth = "challenge",
           cmc_sha1 = true },
         closed = { policy = "policy.lua", profile = "device", fullcmc = true },]], 1))
@@ -165,6 +169,32 @@ describe("an identity proof", function()
       local status = cmc.find(core.cmc.parse(core.base64.decode(body)), "statusInfoV2")
       assert.equal(code, status.failure or status.status, status.text)
     end
+  end)
+
+  it("5272-6.17-a tells who asks also in a message of an RA's batch", function()
+    local ra = { key = core.key.generate "ec:P-256" }
+    local client = lest.client { url = server.url, label = "ra", trust = server.root,
+      challenge = made "reg01" }
+    ra.cert = assert(client:enroll { key = ra.key, subject = "CN=reg01", csrattrs = false })
+    local secret = made "device09"
+    local function batch(said_secret)
+      local key = core.key.generate "ec:P-256"
+      local csr, key_id = cmc.csr_with_key_id { key = key, subject = "CN=device09" }
+      local inner = cmc.request { key = key, key_id = key_id, csrs = { csr }, certificates = {},
+        controls = cmc.identity("device09", said_secret, { csr }) }
+      local said = cmc.post(server, cmc.request { key = ra.key, cert = ra.cert,
+        controls = { { id = 7, name = "batchRequests", value = { 21 } } },
+        contents = { { id = 21, der = inner } } })
+      local answer = assert(core.cmc.parse(said.message.contents[1].der))
+      return cmc.find(answer, "statusInfoV2")
+    end
+    local status = batch(secret .. "x")
+    assert.same({ "badIdentity", "the credentials are not accepted" },
+      { status.failure, status.text })
+    status = batch(secret)
+    assert.equal("success", status.status, status.text)
+    assert.equal("challenge|device09", server:sql
+      "SELECT principal_kind, principal_name FROM certificates ORDER BY seq DESC LIMIT 1")
   end)
 
   it("5274-4.1-a 5274-4.1-b is of SHA-256, and nothing else elsewhere", function()

@@ -343,6 +343,7 @@ local function add_batch(self, batch, control)
     local base = new_request(self, name)
     base.begin.cmc, base.begin.binding = der, nil
     for _, kind in ipairs(kinds.list) do base.begin[kind.name] = nil end
+    base.begin.challenge = base.label.accepts.challenge -- it is in the message, if at all
     local inner = new_talk(self.authority, base, name)
     inner.outer = self
     table.insert(self.inner, inner)
