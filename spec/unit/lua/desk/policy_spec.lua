@@ -50,6 +50,19 @@ describe("a policy on the desk", function()
     assert.equal("policy", err.code)
   end)
 
+  it("decides what a message of CMC asks for, by its hook or as by itself", function()
+    local facts = request { operation = "fullcmc", cmc = { reg_info = "info" } }
+    local loaded = assert(load [[return {
+      enroll = function(request) return policy.reject("enroll " .. request.cmc.reg_info) end }]])
+    assert.equal("enroll info", loaded:decide(facts).reason)
+    assert.is_false(pcall(loaded.decide, loaded, request { operation = "cacerts" }))
+    loaded = assert(load [[return { enroll = function() return policy.reject "no" end,
+      fullcmc = function(request) return policy.reject(tostring(request.cmc.regInfo)) end }]])
+    local verdict = loaded:decide(facts)
+    assert.equal("error", verdict.verdict)
+    assert.matches("regInfo.*reg_info", verdict.detail)
+  end)
+
   it("sees a closed request, of its operation, at a time that is told", function()
     local loaded = assert(load [[return {
       enroll = function(request)

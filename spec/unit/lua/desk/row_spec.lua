@@ -67,6 +67,16 @@ describe("a recorded decision", function()
       { row_module.read(renewal) })
   end)
 
+  it("of fullcmc has what the message said beside its requests", function()
+    local proven = core.json.encode { name = "device001", reg_info = core.base64.encode "\0info" }
+    local facts = assert(row_module.read(row { operation = "fullcmc", principal = proven }))
+    assert.same({ "fullcmc", { reg_info = "\0info" } }, { facts.operation, facts.cmc })
+    assert.same({}, row_module.read(row { operation = "fullcmc" }).cmc)
+    assert.is_nil(row_module.read(row()).cmc)
+    assert.same({ nil, "its regInfo cannot be read" }, { row_module.read(row {
+      operation = "fullcmc", principal = '{"name":"x","reg_info":"*"}' }) })
+  end)
+
   it("of an older version was asked when it was written", function()
     local old = row { asked_at = false }
     assert.is_false(row_module.says_all(old))
