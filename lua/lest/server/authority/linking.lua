@@ -7,6 +7,8 @@ local refusal = require "lest.server.wire.refusal"
 
 local M = {}
 
+local function fail(reason) refusal.raise(400, reason, { failure = "popFailed" }) end
+
 --- Tell what the CSR's challenge attributes are: links to the connection, which are compared
 --- whole, in constant time, or a secret. A challengePassword that is not the connection's is a
 --- secret where the label takes such and otpChallenge is none.
@@ -38,10 +40,10 @@ function M.check(request)
   local is_of_batch = request.cmc and request.cmc.outer
   if how == "off" or is_of_batch or request:is_of_ra() then return end
   if request.wrong_link then
-    refusal.raise(400, ("the CSR is linked to another TLS connection: its %s is not the channel "
-      .. "binding of this one (RFC 7030 3.5)"):format(request.wrong_link))
+    fail(("the CSR is linked to another TLS connection: its %s is not the channel binding of this "
+      .. "one (RFC 7030 3.5)"):format(request.wrong_link))
   elseif how == "required" and not request.begin.tls.channel_bound then
-    refusal.raise(400, "the CSR must be linked to its TLS connection (RFC 7030 3.5): it has no "
+    fail("the CSR must be linked to its TLS connection (RFC 7030 3.5): it has no "
       .. "challengePassword with the channel binding")
   end
 end
