@@ -1,4 +1,5 @@
 -- A CA elsewhere that is cfssl's: `cfssl serve` of Debian, with an auth key.
+local core = require "lest.core"
 local elsewhere = require "support.elsewhere"
 local process = require "support.process"
 local support = require "support.server"
@@ -12,13 +13,19 @@ local CONFIG <const> = [[
     "usages": ["digital signature", "client auth"] } } },
   "auth_keys": { "k": { "type": "standard", "key": "%s" } } }]]
 
+-- cfssl's own certdb/sqlite/migrations/001.
+local DATABASE <const> = [[
+CREATE TABLE certificates (serial_number blob NOT NULL, authority_key_identifier blob NOT NULL,
+  ca_label blob, status blob NOT NULL, reason int, expiry timestamp, revoked_at timestamp,
+  pem blob NOT NULL, PRIMARY KEY (serial_number, authority_key_identifier));]]
+
 describe("a CA behind cfssl", function()
   local ca, cfssl, port, server
 
-  local function run()
+  local function run(...)
     cfssl = process.start({ "cfssl", "serve", "-address", "127.0.0.1", "-port", port, "-ca",
       ca.folder .. "/ca.pem", "-ca-key", ca.folder .. "/ca.key", "-config",
-      ca.folder .. "/config.json" }, "/dev/null", ca.folder .. "/cfssl.log")
+      ca.folder .. "/config.json", ... }, "/dev/null", ca.folder .. "/cfssl.log")
     process.wait_for(function()
       return process.run { "curl", "-s", "-o", "/dev/null", "-d", "{}",
         ("http://127.0.0.1:%s/api/v1/cfssl/info"):format(port) } == 0
@@ -60,6 +67,41 @@ describe("a CA behind cfssl", function()
     assert.equal("CN=Elsewhere", tostring(cert.issuer))
     assert.equal("issued", server:sql "SELECT state FROM orders")
     assert.is_nil(server:logged("CA not reached")[1])
+  end)
+
+  --- Revoke what was issued to the device, and wait for what comes of it.
+  local function revoke(name)
+    local serial = server:sql(("SELECT serial FROM certificates WHERE subject = 'CN=%s'"):format(
+      name))
+    process.must { support.lest, "cert", "revoke", serial, "--reason", "keyCompromise", "--config",
+      server.dir .. "/server.lua" }
+    return process.wait_for(function()
+      local state = server:sql(([[SELECT state FROM orders WHERE kind = 'revoke' AND
+        serial = '%s']]):format(serial))
+      return state ~= "held" and state ~= "asked" and state
+    end, "the revocation", 30), serial
+  end
+
+  it("revokes where it has a database, and says so where it has none", function()
+    start(KEY)
+    assert.equal(200, (ask "pump"))
+    assert.equal("failed", (revoke "pump"))
+    assert.equal("cfssl has no database (-db-config), and revokes nothing",
+      server:sql "SELECT problem FROM orders WHERE kind = 'revoke'")
+    process.kill(cfssl, "KILL")
+    process.wait_for(function() return not process.alive(cfssl) end, "its end", 10)
+    local db = ca.folder .. "/certs.db"
+    process.must { "sqlite3", db, DATABASE }
+    process.write(ca.folder .. "/db.json", ('{ "driver": "sqlite3", "data_source": "%s" }'):format(
+      db))
+    run("-db-config", ca.folder .. "/db.json")
+    assert.equal(200, (ask "valve"))
+    local state, serial = revoke "valve"
+    assert.equal("revoked", state)
+    assert.equal("revoked|1", (process.must { "sqlite3", db,
+      "SELECT status, reason FROM certificates" }:gsub("%s+$", "")))
+    assert.equal(serial, core.cert.parse((process.must { "sqlite3", db,
+      "SELECT pem FROM certificates" })).serial)
   end)
 
   it("is not believed where its profile gives more than was approved", function()

@@ -35,6 +35,8 @@ describe("a CA behind lest", function()
         text = text:gsub('names = "principal"', 'names = "policy"', 1)
         text = text:gsub("profiles = {", [[profiles = { ra = { lifetime = "9d", keys = {
           "ec:P-256" }, names = "policy", eku = { "clientAuth", "cmcRA" } },]], 1)
+        text = text:gsub('profile = "device"', 'profile = "device", fullcmc = true, '
+          .. 'renews = { "default", "ra" }', 1)
         return (text:gsub("labels = {", [[labels = { ra = { policy = "policy.lua", profile = "ra",
           auth = "basic" },]], 1))
       end }
@@ -114,6 +116,32 @@ describe("a CA behind lest", function()
       problem)
     code, _, err = enroll("motor", "--no-channel-binding")
     assert.equal(0, code, err)
+  end)
+
+  --- Revoke what was issued, and wait for what comes of it.
+  local function revoke(name)
+    process.must { support.lest, "cert", "revoke", server:sql(
+      ("SELECT serial FROM certificates WHERE subject = 'CN=%s'"):format(name)), "--reason",
+      "superseded", "--config", server.dir .. "/server.lua" }
+    return process.wait_for(function()
+      local state = server:sql "SELECT state FROM orders WHERE kind = 'revoke' ORDER BY seq DESC"
+      return state ~= "held" and state ~= "asked" and state
+    end, "the revocation", 30)
+  end
+
+  it("5272-6.11-a revokes for an RA, by CMC", function()
+    start(as_ra "/ra")
+    assert.equal(200, (device_of(server, "pump")()))
+    assert.equal("revoked", revoke "pump")
+    assert.equal("superseded", upstream:sql
+      "SELECT revocation_reason FROM certificates WHERE subject = 'CN=pump'")
+    server:stop()
+    -- Another's certificate has no say there.
+    start(as_ra())
+    assert.equal(200, (device_of(server, "valve")()))
+    assert.equal("failed", revoke "valve")
+    assert.matches("no such certificate", server:sql
+      "SELECT problem FROM orders WHERE kind = 'revoke'")
   end)
 
   it("P8 issues by a password; one that is wrong is no device's fault", function()

@@ -64,11 +64,11 @@ static const char *const worker_fields[] = { "base64", "cert",        "channel",
                                              "lookup", "loop",        "message",  "meter", "name",  "pkcs7",
                                              "san",    "secret",      "server",   "store", "tls",   "utf8",
                                              NULL };
-static const char *const backend_fields[] = { "base64", "cert", "channel", "clock",       "crl",  "csr",
-                                              "error",  "file", "http",    "http_client", "json", "key",
-                                              "log",    "loop", "message", "meter",       "name", "pem",
-                                              "pkcs7",  "san",  "secret",  "store",       "est",  "tls",
-                                              "utf8",   NULL };
+static const char *const backend_fields[] = { "base64", "cert",  "channel", "clock",   "cmc",         "crl",
+                                              "csr",    "error", "file",    "http",    "http_client", "json",
+                                              "key",    "log",   "loop",    "message", "meter",       "name",
+                                              "pem",    "pkcs7", "san",     "secret",  "store",       "est",
+                                              "tls",    "utf8",  NULL };
 static const char *const monitor_fields[] = { "cert", "clock", "crl",   "error",  "file", "json",
                                               "log",  "loop",  "meter", "server", "utf8", NULL };
 

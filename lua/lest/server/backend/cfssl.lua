@@ -1,6 +1,7 @@
 --- A CA behind `cfssl serve` with an auth key (authsign). It is told the names that were approved;
 --- usages and lifetime are those of its own profile, and no more than was approved, or the
---- certificate is no good. It does not know a request again, so that none is repeated.
+--- certificate is no good. It does not know a request again, so that none is repeated. It revokes
+--- where it has a database (-db-config).
 local core = require "lest.core"
 local http = require "lest.http"
 local json = require "lest.json"
@@ -113,9 +114,50 @@ function Cfssl:issue(request)
   return { outcome = "issued", certificate = cert:der() }
 end
 
---- Its own revocation asks for no key: it is not for the network.
-function Cfssl:revoke() -- luacheck: ignore 212
-  return { outcome = "failed", detail = "cfssl is not asked to revoke: revoke it at the CA" }
+--- A number in hex as cfssl has it.
+local function decimal_of(hex)
+  local digits = { 0 } -- the last first
+  for digit in hex:gmatch "%x" do
+    local carry = tonumber(digit, 16)
+    for i = 1, #digits do
+      local value = digits[i] * 16 + carry
+      digits[i], carry = value % 10, value // 10
+    end
+    while carry > 0 do
+      digits[#digits + 1], carry = carry % 10, carry // 10
+    end
+  end
+  return (table.concat(digits):reverse())
+end
+
+local NOT_FOUND <const> = "certificate not found"
+
+--- Ask it by one of the names that it may have for its key.
+local function revoke_by(self, request, aki)
+  local response, err = post(self, "revoke", { serial = decimal_of(request.certificate.serial),
+    authority_key_id = aki, reason = request.reason })
+  -- To revoke twice is to revoke once.
+  if not response then return { outcome = "away", detail = tostring(err) } end
+  local body = response.status == 200 and response:json()
+  if type(body) == "table" and body.success == true then return { outcome = "revoked" } end
+  if response.status == 404 then
+    return { outcome = "failed",
+      detail = "cfssl has no database (-db-config), and revokes nothing" }
+  end
+  local outcome = refusal_of(response)
+  -- It decides about no device here.
+  if outcome.outcome == "refused" then outcome.outcome = "failed" end
+  return outcome
+end
+
+function Cfssl:revoke(request)
+  local aki = request.certificate.aki
+  local outcome = revoke_by(self, request, aki or "")
+  -- cfssl 1.2 writes no name of its key into its database.
+  if aki and outcome.outcome == "failed" and outcome.detail:find(NOT_FOUND, 1, true) then
+    return revoke_by(self, request, "")
+  end
+  return outcome
 end
 
 function Cfssl:cacerts()

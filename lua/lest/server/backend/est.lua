@@ -131,9 +131,28 @@ function Est:issue(request)
     or tostring(err) }
 end
 
---- EST has no revocation.
-function Est:revoke() -- luacheck: ignore 212
-  return { outcome = "failed", detail = "EST revokes nothing: revoke it at the CA" }
+-- CRLReason (RFC 5280 5.3.1), of those that the ledger has.
+local REASONS <const> = { unspecified = 0, keyCompromise = 1, affiliationChanged = 3,
+  superseded = 4, cessationOfOperation = 5, privilegeWithdrawn = 9 }
+
+--- EST itself has no revocation: that is a control of CMC (RFC 5272 6.11), for an RA there and
+--- where that server speaks CMC. To ask twice is to ask once.
+function Est:revoke(request)
+  if not self.client.key then
+    return { outcome = "failed", detail = "EST revokes for an RA (`identity`) alone, by fullcmc: "
+      .. "revoke it at the CA" }
+  end
+  local cert = request.certificate
+  local got, err = self.client:fullcmc { controls = { { name = "revokeRequest", value = {
+    issuer_der = cert.issuer_der, serial = cert.serial,
+    reason = REASONS[request.reason] or 0 } } } }
+  if got then return { outcome = "revoked" } end
+  if err.status == 404 or err.status == 405 or err.status == 501 then
+    return { outcome = "failed",
+      detail = "that server has no fullcmc for this: revoke it at the CA" }
+  end
+  local is_away = AWAY[err.code] or err.status == 503 or err.status == 429
+  return { outcome = is_away and "away" or "failed", detail = tostring(err) }
 end
 
 function Est:cacerts()
