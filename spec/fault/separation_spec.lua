@@ -1,4 +1,5 @@
 -- Who can reach what in a real server that was started as root.
+local elsewhere = require "support.elsewhere"
 local fleet = require "support.fleet"
 local host = require "support.host"
 local process = require "support.process"
@@ -202,5 +203,52 @@ describe("the separation of processes", function()
     assert_only("authority", with { socket = 1 + workers, ["anon_inode:[eventfd]"] = 2,
       ["ca/ledger/ledger.db"] = 3, ["ca/ledger/ledger.db-wal"] = 3,
       ["ca/ledger/ledger.db-shm"] = 1 })
+  end)
+end)
+
+describe("what asks CAs elsewhere", function()
+  local server, ca, backend
+
+  setup(function()
+    ca = elsewhere.ca()
+    server = elsewhere.server { backend = ca.command }
+    server:run()
+    backend = server:pids("backend")[1]
+  end)
+  teardown(function()
+    server:stop()
+    ca:close()
+  end)
+
+  it("has an account of its own, no way to more rights, and no dump of its memory", function()
+    assert.equal("54321\t54321\t54321\t54321", host.status(backend, "Uid"))
+    for _, role in ipairs { "worker", "authority" } do
+      assert.is_nil(host.status(server:pids(role)[1], "Uid"):find("54321", 1, true))
+    end
+    assert.is_nil(host.status(backend, "Groups"):find "%f[%d]0%f[%D]")
+    assert.equal("1", host.status(backend, "NoNewPrivs"))
+    for _, set in ipairs { "CapInh", "CapPrm", "CapEff", "CapAmb" } do
+      assert.equal("0000000000000000", host.status(backend, set), set)
+    end
+    assert.equal("0\n", process.must { "stat", "-c", "%u", ("/proc/%d/environ"):format(backend) })
+  end)
+
+  it("reaches no key, no ledger, no control and no other process", function()
+    local paths = { server.dir .. "/ca.key", server.dir .. "/server.key", server:ledger(),
+      server:ledger():match "^(.*/)" .. "control.sock" }
+    for _, pid in ipairs { server:pids("worker")[1], server:pids("authority")[1], server.pid } do
+      for _, name in ipairs { "mem", "environ", "maps", "fd/0", "cwd/ledger.db" } do
+        table.insert(paths, ("/proc/%d/%s"):format(pid, name))
+      end
+    end
+    local agent <close> = rogue.agent(server, 54321)
+    for i, result in ipairs(agent:call("open", paths)) do
+      assert.truthy(result:find "Permission denied" or result:find "Operation not permitted"
+        or result:find "No such file", paths[i] .. ": " .. result)
+    end
+    agent:call("shell", ("kill -KILL %d %d"):format(server:pids("authority")[1],
+      server:pids("worker")[1]))
+    assert.is_true(process.alive(server.pid))
+    server:enroll "device"
   end)
 end)

@@ -186,19 +186,56 @@ end)
 describe("a CA behind an EST server that misbehaves", function()
   local world, far, server
 
+  local function start()
+    server = elsewhere.server { backend = ([[backend = "est", url = %q, trust = %q, cert = %q,
+      timeout = "2s"]]):format(far.url, world.root.path, world.root.path) }
+    server:run()
+  end
+
   before_each(function()
     world = est.world()
     readable(world.pki.folder or world.root.path:match "^(.*)/")
     far = world:serve()
     far:answer(est.cacerts { world.root.cert })
-    server = elsewhere.server { backend = ([[backend = "est", url = %q, trust = %q, cert = %q,
-      timeout = "2s"]]):format(far.url, world.root.path, world.root.path) }
-    server:run()
+    start()
   end)
   after_each(function()
     server:stop()
     far:stop()
     world:close()
+  end)
+
+  it("wastes no more than its time and its size", function()
+    local here = far.url .. "/.well-known/est/simpleenroll"
+    local head = "HTTP/1.1 200 OK\r\nContent-Type: application/pkcs7-mime\r\n"
+    for i, each in ipairs {
+      { est.http(302, { Location = here }), 502, "failed" },
+      { est.http(307, { Location = "https://localhost:1/.well-known/est/simpleenroll" }), 502,
+        "failed" },
+      -- It may have issued.
+      { head .. "Content-Length: 99999999999\r\n\r\n", 504, "lost" },
+      { { head .. "Content-Length: 5000\r\n\r\n", { trickle = ("A"):rep(5000), gap = 100 } }, 504,
+        "lost" },
+    } do
+      far:answer(each[1])
+      local status = device_of(server, "pump" .. i)()
+      assert.same({ each[2], each[3] },
+        { status, server:sql "SELECT state FROM orders ORDER BY seq DESC LIMIT 1" },
+        i .. ": " .. server:sql "SELECT problem FROM orders ORDER BY seq DESC LIMIT 1")
+    end
+    assert.equal("0", server:sql "SELECT count(*) FROM certificates")
+  end)
+
+  it("is asked nothing where it is another", function()
+    far:stop()
+    local other <close> = est.world()
+    far = other:serve()
+    server:stop()
+    start()
+    local status = device_of(server, "pump")()
+    assert.is_true(status == 502 or status == 503, status)
+    assert.matches("is not trusted", server:sql "SELECT problem FROM orders")
+    assert.same({}, far:requests())
   end)
 
   it("is told apart by what it may have done", function()
