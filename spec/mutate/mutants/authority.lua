@@ -4,6 +4,8 @@ local LOGIN <const> = { "spec/fault/login_spec.lua", "spec/protocol/challenge_sp
 local CMC <const> = { "spec/protocol/fullcmc_spec.lua" }
 local CMC_IDENTITY <const> = { "spec/protocol/fullcmc_identity_spec.lua" }
 local CMC_CLIENT <const> = { "spec/protocol/client_fullcmc_spec.lua" }
+local REVOCATION <const> = { "spec/protocol/revocation_challenge_spec.lua" }
+local CSRATTRS <const> = { "spec/protocol/csrattrs_principal_spec.lua" }
 local ENROLL <const> = { "spec/protocol/enroll_spec.lua", "spec/protocol/profile_spec.lua" }
 local ROOM <const> = "lua/lest/server/authority/"
 
@@ -45,10 +47,34 @@ return {
   },
   { file = ROOM .. "cmc/services.lua", specs = CMC,
     { "anybody's certificate",
-      "if not (row and (named.is_known or is_own(request, row, cert))) then",
-      "if not row then" },
+      "if not (row and (named.is_known or is_own(request, row, cert))) then", "if not row then" },
+    { "any passphrase", "named.is_known = passphrases.is_known(",
+      "named.is_known = true or passphrases.is_known(", specs = REVOCATION },
     { "a certificate of any label", "or not list.has(renews, row.label) then", "then" },
     { "the names of any label", "return list.has(renews, own.label) and", "return" },
+  },
+  { file = ROOM .. "passphrases.lua", specs = REVOCATION,
+    { "guesses without an end",
+      "if attempt.is_limited then proof.refuse_limited(attempt.limited_s) end", "" },
+    { "guesses that do not count", "attempt:count() --", "--" },
+  },
+  { file = "lua/lest/server/ledger/revocation_challenge.lua", specs = REVOCATION,
+    { "kept as it is", "hash, err = scrypt(text, salt, secrets.COST, attempt)", "hash = text" },
+    { "any one of an operator's", "return core.secret.equal(row.hash, hash)", "return true" },
+  },
+  { file = "lua/lest/server/ledger/revocation.lua", specs = REVOCATION,
+    { "nobody is asked", "if arguments.challenge then", "if false then" },
+  },
+  { file = ROOM .. "proofs/init.lua", specs = CSRATTRS,
+    { "a wrong secret is nobody's", 'local is_nobodys = kind.name == "certificate" and',
+      "local is_nobodys =" },
+    { "half of what a label wants is enough",
+      "if request:is_satisfied_by(request.proven) then return true end",
+      "if request.principal then return true end" },
+  },
+  { file = "lua/lest/server/worker/operations/csrattrs.lua", specs = CSRATTRS,
+    { "whoever is offered", "if not told.principal then return nil end", "" },
+    { "nobody is asked who it is", "and (principal and 403 or 401) or nil", "and 403 or nil" },
   },
   { file = ROOM .. "cmc/init.lua", specs = CMC,
     { "a wrong proof beside a certificate",
