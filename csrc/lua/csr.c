@@ -1,9 +1,9 @@
 /* core.csr: requests, PKCS#10 or CRMF (class lest.csr), immutable. */
-#include "pki/x509/csr.h"
 #include "lua/pki.h"
 #include "pki/asn1/name.h"
 #include "pki/asn1/pem.h"
 #include "pki/key/signature.h"
+#include "pki/x509/csr_parts.h"
 
 static void close_csr(void *h)
 {

@@ -3,6 +3,7 @@
 #include "pki/asn1/name.h"
 #include "pki/error.h"
 #include "pki/key/signature.h"
+#include "pki/x509/csr_parts.h"
 
 enum { CONSTRUCTED = PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED };
 
@@ -93,18 +94,6 @@ static bool read_template(struct pki_csr *csr, struct pki_der in, size_t *elemen
                                             !pki_csr_read_extensions(csr, extensions, elements)))
         return false;
     return pki_der_end(&in, "the template");
-}
-
-bool pki_crmf_next_control(struct pki_der *in, struct pki_attr *control)
-{
-    struct pki_der body;
-    struct pki_der_item value;
-    if (!pki_der_read(in, PKI_DER_SEQUENCE, "a control", &body) ||
-        !pki_der_oid(&body, "a control's type", &control->oid) ||
-        !pki_der_item(&body, PKI_DER_ANY, "a control's value", &value) || !pki_der_end(&body, "a control"))
-        return false;
-    control->values = value.whole;
-    return true;
 }
 
 /* CertRequest */

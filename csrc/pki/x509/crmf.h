@@ -12,25 +12,8 @@ bool pki_crmf_is(struct pki_der in);
  *  POPOSigningKeyInput. Without a signature the request is_unsigned, whatever other proof it has. */
 bool pki_crmf_read(struct pki_csr *csr, struct pki_der in);
 
-/** Read the next control. Its one value stands for the set that an attribute has. */
-bool pki_crmf_next_control(struct pki_der *in, struct pki_attr *control);
-
 /** Append the CertReqMsg of a plan. Errors: as pki_csr_build */
 enum lest_status pki_crmf_build(const struct pki_csr_plan *plan, struct lest_buf *out,
                                 struct lest_error *err) LEST_MUST_USE;
-
-/* The parts that both forms have, of csr.c. elements: how many more there may be in values that are passed
- * on. */
-enum { PKI_CSR_ELEMENTS_MAX = 4096 };
-
-/** Read the contents of Extensions, and of the attributes or controls. */
-bool pki_csr_read_extensions(struct pki_csr *csr, struct pki_der in, size_t *elements);
-bool pki_csr_read_attributes(struct pki_csr *csr, struct pki_der in, size_t *elements);
-
-/** Read a whole SubjectPublicKeyInfo. */
-bool pki_csr_read_key(struct pki_csr *csr, struct pki_der_doc *doc, struct pki_bytes whole);
-
-/** Read the algorithm and the signature, to the end of body. */
-bool pki_csr_read_proof(struct pki_csr *csr, struct pki_der *body);
 
 #endif

@@ -88,6 +88,10 @@ bool pki_csr_next_attribute(const struct pki_csr *csr, struct pki_der *in, struc
  *  Errors: LEST_E_CSR_SIGNATURE, LEST_E_CSR_UNPROVEN (there is none), LEST_E_CSR_WEAK, LEST_E_NOMEM */
 enum lest_status pki_csr_verify(struct pki_csr *csr, bool allow_weak, struct lest_error *err) LEST_MUST_USE;
 
+/** Make the verifier where there is none.
+ *  Errors: LEST_E_CSR_MALFORMED, LEST_E_KEY_UNSUPPORTED, LEST_E_NOMEM */
+enum lest_status pki_csr_need_verifier(struct pki_csr *csr, struct lest_error *err) LEST_MUST_USE;
+
 /** The kind of the public key, and with its strength, as pki_public_describe tells them. For the kind alone
  *  no key is made where it can be told without. */
 void pki_csr_key_type(const struct pki_csr *csr, char type[PKI_KEY_TYPE_MAX]);
@@ -119,10 +123,6 @@ struct pki_csr_plan {
  *  Errors: LEST_E_CSR_MALFORMED, LEST_E_KEY_UNSUPPORTED, LEST_E_CRYPTO, LEST_E_NOMEM */
 enum lest_status pki_csr_build(const struct pki_csr_plan *plan, struct pki_csr **out,
                                struct lest_error *err) LEST_MUST_USE;
-
-/** Append the Extension elements that such a request asks for, and its other Attribute elements. */
-void pki_csr_put_extensions(const struct pki_csr_plan *plan, struct lest_buf *out);
-void pki_csr_put_others(const struct pki_csr_plan *plan, struct lest_buf *out);
 
 /** For testers of servers: what stands in a request in place of what belongs there. Absent bytes (data NULL)
  *  leave it as it is; spans are borrowed, and nobody looks at them.

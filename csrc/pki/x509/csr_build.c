@@ -2,45 +2,7 @@
 #include "pki/asn1/name.h"
 #include "pki/key/signature.h"
 #include "pki/x509/crmf.h"
-
-static bool has_no_subject(const struct pki_csr_plan *plan)
-{
-    return !plan->subject.data || pki_name_is_empty(plan->subject);
-}
-
-void pki_csr_put_extensions(const struct pki_csr_plan *plan, struct lest_buf *out)
-{
-    struct pki_ext_mark mark;
-    if (plan->key_usage) {
-        mark = pki_ext_put_open(out, PKI_OID_KEY_USAGE, true);
-        pki_der_put_named_bits(out, plan->key_usage);
-        pki_ext_put_close(out, mark);
-    }
-    if (plan->eku.data) {
-        mark = pki_ext_put_open(out, PKI_OID_EKU, false);
-        pki_der_put(out, PKI_DER_SEQUENCE, plan->eku.data, plan->eku.len);
-        pki_ext_put_close(out, mark);
-    }
-    /* RFC 5280 4.2.1.6: critical where the names stand here alone. */
-    if (plan->san.data)
-        pki_ext_put(out, PKI_OID_SAN, has_no_subject(plan), plan->san);
-    lest_buf_append(out, plan->extensions.data, plan->extensions.len);
-}
-
-void pki_csr_put_others(const struct pki_csr_plan *plan, struct lest_buf *out)
-{
-    for (enum pki_challenge_kind kind = 0; kind < PKI_CHALLENGE_COUNT; kind++)
-        pki_challenge_put(kind, plan->challenges[kind], out);
-    if (plan->change.subject.data || plan->change.san.data) {
-        struct pki_attr_mark attribute = pki_attr_put_open(out, PKI_OID_CHANGE_SUBJECT_NAME);
-        size_t change = pki_der_put_open(out, PKI_DER_SEQUENCE);
-        lest_buf_append(out, plan->change.subject.data, plan->change.subject.len);
-        lest_buf_append(out, plan->change.san.data, plan->change.san.len);
-        pki_der_put_close(out, change);
-        pki_attr_put_close(out, attribute);
-    }
-    lest_buf_append(out, plan->attributes.data, plan->attributes.len);
-}
+#include "pki/x509/csr_parts.h"
 
 static void put_attributes(const struct pki_csr_plan *plan, struct lest_buf *out)
 {
