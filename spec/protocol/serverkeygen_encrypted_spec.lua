@@ -12,6 +12,13 @@ local policy = require "lest.policy"
 return {
   enroll = policy.own_name(), reenroll = policy.renew {},
   serverkeygen = function(request)
+    local is_sealed = false
+    for _, attribute in ipairs(request.csr.attributes) do
+      is_sealed = is_sealed or attribute.oid == "1.2.840.113549.1.9.16.2.54"
+    end
+    if request.principal.name == "ecP256strict" and not is_sealed then
+      return policy.reject "keys are given encrypted alone: name yours (lest: --decrypt-key)"
+    end
     return policy.approve { subject = { { "CN", request.principal.name } } }
   end,
 }
@@ -23,6 +30,7 @@ local PROFILES <const> = [[profiles = {
     signs = { lifetime = "7d", keys = { "ec:P-256", "rsa:2048" }, server_keys = "ec:P-256" },]]
 local LABELS <const> = [[labels = {
     seals = { policy = "policy.lua", profile = "seals", auth = { "certificate", "basic" } },
+    strict = { policy = "policy.lua", profile = "seals", auth = { "certificate", "basic" } },
     signs = { policy = "policy.lua", profile = "signs", auth = { "certificate", "basic" } },]]
 
 local ASYMMETRIC <const>, SYMMETRIC <const> = "1.2.840.113549.1.9.16.2.54",
@@ -82,6 +90,17 @@ describe("an encrypted key of the server", function()
         assert.same({}, warned)
       end
     end
+  end)
+
+  it("7030-4.4.1-j is the only one that there is, where a policy says so", function()
+    local it = device("ec:P-256", "strict")
+    local c <close> = client_for(it.name, "strict")
+    local cert, err = c:serverkeygen { subject = "CN=" .. it.name, csrattrs = false }
+    assert.is_nil(cert)
+    assert.same({ "refused", 403 }, { err.code, err.status })
+    assert.matches("encrypted alone", err.reason)
+    assert(c:serverkeygen { subject = "CN=" .. it.name, decrypt = it.key, decrypt_cert = it.cert,
+      csrattrs = false })
   end)
 
   it("has the parts and the media type of RFC 7030, and openssl opens it", function()
