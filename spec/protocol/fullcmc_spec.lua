@@ -340,6 +340,12 @@ describe("fullcmc", function()
     local said = with "\0no"
     failed(said, "badRequest", { 1 }, 403)
     assert.equal("the regInfo says no", said.statuses[1].text)
+    local id = server:sql [[SELECT id FROM requests WHERE reason = 'the regInfo says no']]
+    local words = { server.lest, "explain", id, "--config", server.dir .. "/server.lua" }
+    assert.matches("regInfo +no\n", process.must(words))
+    table.insert(words, "--json")
+    local asked = json.decode((process.must(words))).request.asked
+    assert.equal("\0no", core.base64.decode(asked.reg_info))
     failed(with(("x"):rep(4097)), "badRequest", { 0 })
     -- All that a policy has decided, as it did then.
     local result = json.decode((process.must { server.lest, "policy", "replay", "--config",

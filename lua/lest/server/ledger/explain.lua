@@ -23,7 +23,7 @@ local REFUSED <const> = { "reject", "unavailable", "error" }
 ---@field id string
 ---@field time_us integer
 ---@field asked table operation, label, address, tls, headers, and of the CSR subject, san,
---- key_type, key_hash, renews
+--- key_type, key_hash, renews; of fullcmc reg_info in base64
 ---@field principal? table kind, name, device, credential_id, anchors, claims, certificate
 ---@field approvals? table[]
 ---@field policy? table file, hash, rule, asked_at, duration_us, verdict, stated
@@ -59,13 +59,19 @@ local function shown(base64)
     serial = cert.serial, not_after = cert.not_after } or nil
 end
 
+-- What a message of CMC said beside its requests, in base64.
+local function reg_info_of(row)
+  local base64 = (decoded(row.principal) or {}).reg_info
+  return type(base64) == "string" and core.base64.decode(base64) and base64 or nil
+end
+
 local function asked_of(row)
   local der = row.csr and core.base64.decode(row.csr)
   local csr = der and core.csr.parse(der, { key_later = true })
   return { operation = row.operation, label = row.label, address = row.address,
     tls = decoded(row.tls), headers = decoded(row.headers), renews = row.previous,
     subject = row.subject, san = csr and csr.san or nil, key_type = csr and csr.key_type or nil,
-    key_hash = row.key_hash, csr = row.csr }
+    key_hash = row.key_hash, csr = row.csr, reg_info = reg_info_of(row) }
 end
 
 local function principal_of(row)

@@ -1,4 +1,5 @@
 --- `lest explain`: why a request ended as it did.
+local core = require "lest.core"
 local decisions = require "lest.tool.command.decisions"
 local json = require "lest.json"
 local operate = require "lest.tool.command.operate"
@@ -73,6 +74,9 @@ local function print_asked(found)
   if asked.subject or asked.san then say("for", names_of(asked.subject, asked.san)) end
   if asked.key_type then say("key", asked.key_type) end
   if asked.renews then say("renews", asked.renews) end
+  if asked.reg_info then
+    say("regInfo", terminal.line(core.base64.decode(asked.reg_info), DETAIL_MAX))
+  end
 end
 
 local function print_principal(found)
