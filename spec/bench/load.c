@@ -1,18 +1,22 @@
 /* The client of both servers: each request on a fresh TLS 1.3 connection with a full handshake (X25519,
  * AES-256-GCM, no resumption), closed with close_notify after the answer.
  *
- *   load_bench PORT THREADS COUNT FILE [rate=N] [certs] [psk=IDENTITY:HEX]
+ *   load_bench PORT THREADS COUNT FILE [rate=N] [certs] [psk=IDENTITY:HEX | srp=NAME:PASSWORD]
  *     FILE: requests, each as its length in decimal, a newline, its bytes; they are sent once each, or over
  *     and over if there is one. With `certs` a PEM text of a certificate and its key follows each in the same
  *     form, which the client shows. Each of THREADS sends one request after the other; with a rate they
  *     arrive so many a second by a Poisson process instead, and a latency begins when its request should have
  *     been sent, so that it has the time in which no thread was free. With a pre-shared key there are no
- *     certificates, and AES-128-GCM, whose hash the key is for.
+ *     certificates, and AES-128-GCM, whose hash the key is for; nor are there with a password (SRP), where
+ *     TLS is 1.2, with AES-256-CBC.
  *   load_bench PORT idle COUNT FILE
  *     that many connections at once, each asks once and stays; prints "ready" and holds them until it is
  *     killed
  *
  * Prints one JSON object. The server is 127.0.0.1, and not authenticated: it is the same work for both. */
+/* OpenSSL 3 calls SRP old, and has nothing in its place. */
+#define OPENSSL_SUPPRESS_DEPRECATED
+
 #include <arpa/inet.h>
 #include <math.h>
 #include <netinet/tcp.h>
@@ -45,6 +49,7 @@ static int request_count, wanted;
 static struct sockaddr_in server;
 static SSL_CTX *ctx;
 static const char *psk_identity;
+static const char *srp_password;
 static unsigned char *psk;
 static long psk_len;
 static atomic_int next, failed;
@@ -283,17 +288,42 @@ static void read_psk(char *text)
     psk_identity = text;
 }
 
+static char *use_password(SSL *ssl, void *arg)
+{
+    (void)ssl, (void)arg;
+    return OPENSSL_strdup(srp_password);
+}
+
+/* RFC 5054. */
+static void use_srp(char *text)
+{
+    char *colon = strchr(text, ':');
+    if (!colon)
+        die("a password is NAME:PASSWORD");
+    *colon = '\0';
+    srp_password = colon + 1;
+    if (!SSL_CTX_set_min_proto_version(ctx, TLS1_2_VERSION) ||
+        !SSL_CTX_set_max_proto_version(ctx, TLS1_2_VERSION) ||
+        !SSL_CTX_set_cipher_list(ctx, "SRP-AES-256-CBC-SHA") || SSL_CTX_set_srp_username(ctx, text) != 1 ||
+        SSL_CTX_set_srp_client_pwd_callback(ctx, use_password) != 1)
+        die("no SRP");
+}
+
 int main(int argc, char **argv)
 {
     double rate = 0;
     bool certs = false;
+    char *srp = NULL;
     if (argc < 5)
-        die("usage: load_bench PORT THREADS|idle COUNT FILE [rate=N] [certs] [psk=IDENTITY:HEX]");
+        die("usage: load_bench PORT THREADS|idle COUNT FILE [rate=N] [certs] [psk=IDENTITY:HEX | "
+            "srp=NAME:PASSWORD]");
     for (int i = 5; i < argc; i++) {
         if (strcmp(argv[i], "certs") == 0)
             certs = true;
         else if (strncmp(argv[i], "psk=", 4) == 0)
             read_psk(argv[i] + 4);
+        else if (strncmp(argv[i], "srp=", 4) == 0)
+            srp = argv[i] + 4;
         else if (strncmp(argv[i], "rate=", 5) != 0 || (rate = strtod(argv[i] + 5, NULL)) <= 0)
             die("an option is not understood");
     }
@@ -312,6 +342,8 @@ int main(int argc, char **argv)
         die("no TLS context");
     if (psk)
         SSL_CTX_set_psk_use_session_callback(ctx, use_psk);
+    if (srp)
+        use_srp(srp);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
     server = (struct sockaddr_in){ .sin_family = AF_INET,
                                    .sin_port = htons((uint16_t)strtol(argv[1], NULL, 10)),

@@ -96,14 +96,16 @@ end
 
 --- Run load_bench; what it found, with the CPU of each process in microseconds a request.
 ---@param file string
----@param options { count: integer, threads: integer, rate: number?, certs: boolean?, psk: string? }
---- with a rate some may fail: a server sheds what it cannot bear; psk: "IDENTITY:HEX"
+---@param options { count: integer, threads: integer, rate: number?, certs: boolean?, psk: string?,
+--- srp: string? } with a rate some may fail: a server sheds what it cannot bear; psk:
+--- "IDENTITY:HEX"; srp: "NAME:PASSWORD"
 function Side:load(file, options)
   local count = options.count
   local words = { LOAD, self.port, options.threads, count, file }
   if options.rate then table.insert(words, ("rate=%.1f"):format(options.rate)) end
   if options.certs then table.insert(words, "certs") end
   if options.psk then table.insert(words, "psk=" .. options.psk) end
+  if options.srp then table.insert(words, "srp=" .. options.srp) end
   local before, sum_before = self:cpu_s()
   local result = cjson.decode(process.must(words))
   local after, sum_after = self:cpu_s()
