@@ -254,6 +254,23 @@ describe("an answer of CMC", function()
 
   local RIGHT <const> = { SUCCESS, { "recipientNonce", cmc.NONCE }, { "transactionId", "\1" } }
 
+  it("7030-3.1-b 7030-4.3.1-b is asked for by POST, a Full PKI Request of that media type",
+    function()
+      local server <close> = world:serve()
+      server:answer(raw_server.http(500), 3)
+      local client <close> = world:client(server, { cert = world.device.cert, key = world.key })
+      local _, err = client:fullcmc { requests = { { key = core.key.generate "ec:P-256" } },
+        csrattrs = false }
+      assert.equal("http", err.code)
+      local request = server:request()
+      assert.equal("POST /.well-known/est/fullcmc", request.method .. " " .. request.target)
+      assert.equal("application/pkcs7-mime; smime-type=CMC-request",
+        request.headers["content-type"])
+      local message = assert(core.cmc.parse(core.est.body_decode(request.body)))
+      assert.same({ "request", 1 }, { message.kind, #message.requests })
+      assert.is_true(message:verify(world.device.cert.public_key.der))
+    end)
+
   it("is believed where signature, nonce and transaction are right", function()
     assert(ask { controls = RIGHT })
   end)
