@@ -85,7 +85,7 @@ describe("/csrattrs for a client that proves who it is", function()
     assert.equal("device003", line[#line].principal:match "device003")
   end)
 
-  it("7616-3.4.3-a takes a response of Digest to GET and to HEAD", function()
+  it("takes a response of Digest to GET, by the nonce of a POST", function()
     local password = server:credential("device005", { "--kind", "digest", "--realm", "lest",
       "--reusable" })
     -- A POST is asked for credentials, and its nonce is as good for what anybody may ask.

@@ -176,6 +176,23 @@ describe("serverkeygen", function()
     assert.equal("this operation is not offered here\n", body)
   end)
 
+  it("7030-6-g is asked for by the command of that name alone", function()
+    local path = server.folder .. "/own"
+    process.write(path, server:credential("own", { "--reusable" }) .. "\n")
+    local to = { server.url, "--label", "keys", "--trust", server.root }
+    local function run(command, ...)
+      process.must(table.move({ ... }, 1, select("#", ...), #to + 3,
+        table.move(to, 1, #to, 3, { server.lest, command })))
+    end
+    run("enroll", "--username", "own", "--password-file", path, "--subject", "CN=own", "--new-key",
+      "ed25519", "--key-out", path .. ".key", "--out", path .. ".pem")
+    run("reenroll", "--cert", path .. ".pem", "--key", path .. ".key", "--new-key", "ed25519",
+      "--key-out", path .. ".next", "--out", path .. ".pem")
+    assert.equal("simpleenroll,simplereenroll", server:sql("SELECT group_concat(operation) FROM "
+      .. "(SELECT operation FROM requests WHERE coalesce(device, principal_name) = 'own' "
+      .. "ORDER BY seq)"))
+  end)
+
   it("7030-4.4.1-b S24 7030-4.4-c 7030-4.4.2-m 7030-4.4.2-n 8951-5.2-a refuses as for an "
     .. "enrollment, in words", function()
     local csr = request "refused"
