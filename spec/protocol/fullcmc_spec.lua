@@ -471,6 +471,9 @@ describe("fullcmc", function()
       end
       assert.equal("", server:sql(
         "SELECT revoked_at FROM certificates WHERE serial = '" .. there.serial .. "'"))
+      local own = { issuer_der = device.cert.issuer_der, serial = device.cert.serial }
+      failed(post { key = core.key.load(server.folder .. "/there.key"), cert = there,
+        controls = { { name = "getCert", value = own } } }, "badCertId", { 101 }, 403)
     end)
 
   it("5272-6.14-c gives a certificate of the asker's, and notes that one was accepted", function()
