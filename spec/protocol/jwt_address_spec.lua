@@ -122,7 +122,7 @@ describe("keys of tokens at an address", function()
 
   it("are good for a while where the address is away, and then nothing is judged", function()
     answer(jwt.set { old })
-    start [[jwks_keep = "4s"]]
+    start [[jwks_keep = "8s"]]
     local token = old:sign(claims())
     idp:answer(est.http(500, {}, ""), 3)
     assert.equal(200, (enroll(token)))
