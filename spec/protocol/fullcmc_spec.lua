@@ -342,7 +342,9 @@ describe("fullcmc", function()
     assert.equal("the regInfo says no", said.statuses[1].text)
     local id = server:sql [[SELECT id FROM requests WHERE reason = 'the regInfo says no']]
     local words = { server.lest, "explain", id, "--config", server.dir .. "/server.lua" }
-    assert.matches("regInfo +no\n", process.must(words))
+    local explained = process.must(words)
+    assert.matches("regInfo +no\n", explained)
+    assert.matches("reject by policy.lua:%d+\n", explained)
     table.insert(words, "--json")
     local asked = json.decode((process.must(words))).request.asked
     assert.equal("\0no", core.base64.decode(asked.reg_info))

@@ -148,11 +148,11 @@ local FALLBACK <const> = { __index = function(hooks, name)
   if name ~= "fullcmc" then return nil end
   local enroll, reenroll = rawget(hooks, "enroll"), rawget(hooks, "reenroll")
   if not enroll and not reenroll then return nil end
-  return function(request)
+  return rule.named("fullcmc", function(request)
     local hook = request.previous and reenroll or not request.previous and enroll
-    if hook then return hook(request) end
+    if hook then return rule.decide(hook, request) end
     return verdicts.reject "this operation is not offered here"
-  end
+  end)
 end }
 
 --- Load a policy file.
