@@ -1,6 +1,7 @@
 -- A CA that is elsewhere, behind a program: what its certificates must be, and what becomes of a
 -- request when it refuses, fails, is away or decides later.
 local cjson = require "cjson"
+local cmc = require "support.cmc"
 local core = require "lest.core"
 local elsewhere = require "support.elsewhere"
 local host = require "support.host"
@@ -215,6 +216,21 @@ describe("a CA elsewhere", function()
     assert.equal(serial .. " keyCompromise", ca:lines("revoked")[1])
     process.wait_for(function() return orders "state" == "issued\nrevoked" end, "the row", 10)
     assert.is_nil(ca:lines("revoked")[2])
+  end)
+
+  it("hears of a revocation that the holder asks for, by CMC at a label that renews it", function()
+    start { label = [[fullcmc = true, renews = { "default", "away" } },
+      away = { policy = "policy.lua", profile = "device", ca = "far"]],
+      top = ('anchors = { own = "ca.pem", far = %q },'):format(ca.folder .. "/ca.pem") }
+    local _, body = server:post("/away/simpleenroll", server:csr "pump", "--user",
+      "pump:" .. server:credential "pump")
+    local cert = support.issued(body)
+    local said = cmc.post(server, cmc.request { cert = cert,
+      key = core.key.load(server.folder .. "/pump.key"), controls = { { name = "revokeRequest",
+        value = { issuer_der = cert.issuer_der, serial = cert.serial, reason = 1 } } } })
+    assert.equal(200, said.status, said.body)
+    process.wait_for(function() return ca:lines("revoked")[1] end, "the revocation", 90)
+    assert.equal(cert.serial .. " keyCompromise", ca:lines("revoked")[1])
   end)
 
   it("is chosen by the policy among those of the label, and by nothing else", function()

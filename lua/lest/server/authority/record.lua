@@ -3,6 +3,7 @@ local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
 local json = require "lest.json"
 local refusal = require "lest.server.wire.refusal"
+local revocation = require "lest.server.ledger.revocation"
 local terminal = require "lest.base.terminal"
 local times = require "lest.base.clock"
 
@@ -23,6 +24,14 @@ function M.run(ledger, statement, parameters)
   local changes, err = ledger:run(statement, parameters)
   if not changes then error(err) end
   return changes
+end
+
+--- Revoke a certificate, as revocation.write does; a ledger that cannot is raised.
+---@param row { serial: string, issuer: string }
+---@param how { reason: string, by: string, now: number }
+function M.revoke(ledger, row, how)
+  local changes, err = revocation.write(ledger, row, how)
+  if not changes then error(err) end
 end
 
 -- What a client may sign anew at each try: proofs of its connection (RFC 7030 3.5, RFC 7894 3), and

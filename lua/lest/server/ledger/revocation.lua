@@ -20,17 +20,26 @@ local TELL_S <const> = 30 * 86400
 
 --- Within a transaction: that it was revoked, and that hooks, and its CA where that is elsewhere,
 --- are to hear of it.
-local function revoke_row(operator, row, reason)
-  local ledger, now = operator.ledger, operator.clock()
+---@param ledger lest.ledger
+---@param row { serial: string, issuer: string }
+---@param how { reason: string, by?: string, now: number } by: who has it revoked
+---@return integer? changes 0 where it was revoked already
+---@return lest.error? err
+function M.write(ledger, row, how)
   local ok, err = ledger:run("outbox_add_revoked", { serial = row.serial, issuer = row.issuer,
-    operator = operator.who and (operator.who.operator or operator.who.account), now = now })
+    operator = how.by, now = how.now })
   if ok then
     ok, err = ledger:run("order_add_revocation", { serial = row.serial, issuer = row.issuer,
-      plan = "{}", now = now, expires = now + TELL_S })
+      plan = "{}", now = how.now, expires = how.now + TELL_S })
   end
   if not ok then return nil, err end
   return ledger:run("certificate_revoke", { serial = row.serial, issuer = row.issuer,
-    reason = reason, now = now })
+    reason = how.reason, now = how.now })
+end
+
+local function revoke_row(operator, row, reason)
+  return M.write(operator.ledger, row, { reason = reason, now = operator.clock(),
+    by = operator.who and (operator.who.operator or operator.who.account) })
 end
 
 -- ---- many

@@ -26,11 +26,7 @@ function M.done(authority, row)
 end
 
 local function revoke(authority, row, now)
-  local key = { serial = row.serial, issuer = row.issuer, now = now }
-  record.run(authority.ledger, "outbox_add_revoked", { serial = key.serial, issuer = key.issuer,
-    operator = BY, now = now })
-  key.reason = REASON
-  record.run(authority.ledger, "certificate_revoke", key)
+  record.revoke(authority.ledger, row, { reason = REASON, by = BY, now = now })
   M.done(authority, row)
 end
 

@@ -65,11 +65,8 @@ local function revoke(authority, request, named)
   end
   local row = find_own(authority, request, named)
   if row.revoked_at then return end -- the same request, once more
-  local key, now = { serial = row.serial, issuer = row.issuer }, authority.clock()
-  record.run(authority.ledger, "outbox_add_revoked", { serial = key.serial, issuer = key.issuer,
-    operator = request:who(), now = now })
-  record.run(authority.ledger, "certificate_revoke", { serial = key.serial, issuer = key.issuer,
-    reason = reason, now = now })
+  record.revoke(authority.ledger, row, { reason = reason, by = request:who(),
+    now = authority.clock() })
   core.log.write("info", "revoked by its holder", { "id", request.id, "serial", row.serial,
     "principal", request:who(), "reason", reason })
 end
