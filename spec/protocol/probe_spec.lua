@@ -298,6 +298,35 @@ describe("a probe of our own server", function()
   end)
 end)
 
+describe("a probe of an address without certificates", function()
+  it("finds no fault, and looks at none of what belongs to certificates", function()
+    local server <close> = support.start { policy = POLICY,
+      listen = { "127.0.0.1:0", "127.0.0.2:0,psk", "127.0.0.3:0,srp" },
+      config = function(text)
+        return (text:gsub('auth = { "certificate", "basic" }', 'auth = { "psk", "srp" }', 1)
+          :gsub('listen = { "%[::%]:8443" }', 'listen = { { address = "[::]:8444", psk = true }, '
+            .. '{ address = "[::]:8445", srp = true } }', 1)
+          :gsub("profiles = {", "limits = { identities_per_minute = 500, "
+            .. "failures_per_minute = 500, address_failures_per_minute = 500 },\n%0", 1))
+      end }
+    for i, kind in ipairs { "psk", "srp" } do
+      local secret = server:credential("probe-" .. kind, { "--kind", kind })
+      local options = { url = ("127.0.0.%d:%s"):format(i + 1, server.ports[i + 1]) }
+      options[kind == "psk" and "psk_identity" or "srp_user"] = "probe-" .. kind
+      options[kind == "psk" and "psk" or "srp_password"] = secret
+      local client <close> = lest_client(options)
+      local report = assert(client:probe { rate = RATE })
+      assert.same({}, failed(report), kind)
+      assert.is_true(report.counts.pass > 30, kind)
+      local seen = verdicts(report)
+      for _, id in ipairs { "8446-4.1-a", "7030-3.3-g" } do
+        assert.same({ "skip", "not looked at: the handshake is without certificates" },
+          { seen[id].verdict, seen[id].seen }, id)
+      end
+    end
+  end)
+end)
+
 describe("a probe of a server that goes away", function()
   it("keeps what it has found, and says so", function()
     local world <close> = est.world()

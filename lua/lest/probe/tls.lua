@@ -20,6 +20,17 @@ local function say(target, what)
   return nil, wire.shown(nil, problem)
 end
 
+-- A check of handshakes with certificates: those of a pre-shared key or of SRP are others.
+local function with_certificates(look)
+  return function(target)
+    local options = target.client.options
+    if options.psk or options.srp_user then
+      return nil, "not looked at: the handshake is without certificates"
+    end
+    return look(target)
+  end
+end
+
 -- A version that nobody may speak any more.
 local function refuses(version)
   return function(target)
@@ -95,13 +106,13 @@ return {
   { id = "8996-5-a", level = "MUST NOT", requirement = "negotiate TLS 1.1",
     run = refuses(hello.TLS_1_1) },
   { id = "8446-4.1-a", level = "INTEROP", requirement = "take TLS 1.2 and TLS 1.3",
-    run = function(target)
+    run = with_certificates(function(target)
       local older, seen_older = say(target, { version = hello.TLS_1_2 })
       local newer, seen_newer = say(target, { version = hello.TLS_1_3 })
       return (older and older.version == hello.TLS_1_2 and newer
         and newer.version == hello.TLS_1_3) == true,
         ("to 1.2: %s; to 1.3: %s"):format(seen_older, seen_newer)
-    end },
+    end) },
   { id = "7030-3.2.3-c", level = "MUST NOT",
     requirement = "take suites without encryption or authentication",
     run = refuses_suites(hello.SUITES.unprotected) },
@@ -124,11 +135,11 @@ return {
     end },
   { id = "7030-3.3-g", level = "INTEROP",
     requirement = "ask for a client certificate, and serve who has none",
-    run = function(target)
+    run = with_certificates(function(target)
       local response, err = target:get "cacerts"
       if not response then return false, wire.shown(response, err) end
       local asked = target.wire.tls.asked
       return asked, asked and "it asked, and served " .. response.status
         or "it asked for no certificate"
-    end },
+    end) },
 }
