@@ -39,10 +39,10 @@ function M.parser()
   p:require_command(true):command_target "subcommand"
   local init = support.subcommand(p, {
     name = "init",
-    summary = "Write ca.pem, ca.key, server.pem, server.key, server.lua, policy.lua and an empty "
-      .. "ledger into a folder; nothing that is there is replaced. Run as root, it configures the "
-      .. "accounts lest and lest-ca where both exist, which should be nobody else's, and else says "
-      .. "how to make them.",
+    summary = "Write ca.pem, ca.key, server.pem, server.key, cmc.pem, cmc.key (who signs answers "
+      .. "of CMC), server.lua, policy.lua and an empty ledger into a folder; nothing that is there "
+      .. "is replaced. Run as root, it configures the accounts lest and lest-ca where both exist, "
+      .. "which should be nobody else's, and else says how to make them.",
     example = "lest ca init pki --name \"Example Device CA\" --host est.example.com",
   })
   init:argument "dir" :description "The folder; made if it is missing."

@@ -39,17 +39,19 @@ local function offered(name)
   return package.searchpath("lest.tool.command." .. name, package.path) ~= nil
 end
 
+local COLUMN <const> = "  %-14s%s"
+
 local function help()
   local lines = { "Usage: lest COMMAND [ARG...]", "",
     "Enrollment over Secure Transport (RFC 7030) with Lua.", "", "Commands:" }
   for _, command in ipairs(M.commands) do
     if offered(command[1]) then
-      lines[#lines + 1] = ("  %-12s%s"):format(command[1], command[2])
+      lines[#lines + 1] = COLUMN:format(command[1], command[2])
     end
   end
   lines[#lines + 1] = "\nPages (lest help PAGE, man lest-PAGE):"
   for _, topic in ipairs(M.topics) do
-    lines[#lines + 1] = ("  %-12s%s"):format(topic[1], topic[2])
+    lines[#lines + 1] = COLUMN:format(topic[1], topic[2])
   end
   return table.concat(lines, "\n") .. [[
 

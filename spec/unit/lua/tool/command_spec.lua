@@ -36,6 +36,20 @@ describe("the command line", function()
     assert.is_true(offered > 0)
   end)
 
+  it("keeps each name apart from what is said of it", function()
+    local help = shell.lest("--help").out
+    local names = {}
+    for line in help:match "\nCommands:\n(.-)\n\n":gmatch "[^\n]+" do
+      names[#names + 1] = assert(line:match "^  (%l+)  +%l", line)
+    end
+    for i, command in ipairs(require "lest.tool.command".commands) do
+      assert.equal(command[1], names[i])
+    end
+    for line in help:match "\nPages [^\n]*\n(.-)\n\n":gmatch "[^\n]+" do
+      assert.matches("^  [%l.]+  +%l", line)
+    end
+  end)
+
   it("names the subcommand whose words are wrong", function()
     local result = shell.lest("credential", "add", "x", "--set", "foo")
     assert.equal(2, result.code)
