@@ -326,7 +326,7 @@ describe("the client enrolls", function()
       assert.same({ "network", nil }, { err.code, err.unknown })
     end)
 
-    it("9110-9.2.2-a not where the answer was lost: the server may have died of it", function()
+    it("not where the answer was lost: the server may have died of it", function()
       server:answer(est.csrattrs())
       server:answer { "close" }
       server:answer(est.issued { world.device.cert })

@@ -104,7 +104,7 @@ describe("the HTTPS client", function()
       assert.not_equal(requests[1].connection, requests[2].connection)
     end)
 
-    it("9110-9.2.2-a sends nothing twice that has a body, though a kept connection is closed",
+    it("sends nothing twice that has a body, though a kept connection is closed",
       function()
       for _, body in ipairs { "x", "" } do
         local closing <close> = world:serve()

@@ -237,7 +237,8 @@ return {
     lost_answer = "For how long the same request, with the same key, gets its certificate again.",
     fullcmc = "Whether CMC is taken (RFC 7030 4.3): messages with several requests for "
       .. "certificates, signed by who asks. Each is decided by the policy's hook `fullcmc`, or as "
-      .. "by simpleenroll or simplereenroll.",
+      .. "by simpleenroll or simplereenroll. Not for a label with a CA that is elsewhere "
+      .. "(`backend`), which `lest serve --check` says.",
     expired_grace = "For how long a certificate that this server issued may have expired and "
       .. "still be renewed here, by simplereenroll and with its own names; `request.previous."
       .. "expired_for` tells the policy. `\"0s\"` is not at all. It is good for nothing else: its "
