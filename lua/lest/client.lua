@@ -63,6 +63,7 @@ end
 ---@field bearer_file? string instead: a file, read for each request, whose first line it is
 ---@field psk_identity? string who the client is in a handshake without certificates
 ---@field psk? string its pre-shared key in hex, which proves either side; no `trust` is needed then
+---@field psk_file? string whose first line it is
 ---@field srp_user? string instead: who the client is in a handshake with a password (SRP, TLS 1.2)
 ---@field srp_password? string its password, which proves either side and is not sent; no `trust` is
 --- needed then
@@ -71,8 +72,8 @@ end
 ---@field challenge? string the secret that enroll() sends as challengePassword of the CSR, or as
 --- otpChallenge where the server names that (RFC 7894)
 ---@field challenge_file? string whose first line it is
----@field channel_binding? boolean false: a CSR is not linked to the connection that carries it
---- (RFC 7030 3.5)
+---@field channel_binding? boolean false: a CSR, alone or in a message of CMC, is not linked to the
+--- connection that carries it (RFC 7030 3.5); a finished one never is
 ---@field digest? boolean the password itself is never sent: Digest alone answers a server
 ---@field allow_password_with_system_trust? boolean RFC 7030 6 advises against it
 ---@field notify? fun(kind: "warning"|"waiting"|"attribute", message: string, seconds?: integer) or

@@ -1,5 +1,6 @@
 -- The client links each CSR to the very connection that carries it (RFC 7030 3.5): in one round
 -- trip, also where a server redirects, asks for a password, or closes the connection.
+local cmc = require "support.cmc"
 local core = require "lest.core"
 local est = require "support.est"
 local lest_client = require "lest.client"
@@ -98,6 +99,90 @@ describe("a client's CSR", function()
       assert.equal(ending == "stays", all[1].connection == all[2].connection)
       if ending == "stays" then server:stop() end
     end
+  end)
+
+  --- The messages of CMC that were sent: the CSRs in each, and what their connection is bound by.
+  local function messages()
+    local list = {}
+    for _, request in ipairs(server:requests()) do
+      if request.method == "POST" then
+        assert.equal(tostring(#request.body), request.headers["content-length"])
+        local message = assert(core.cmc.parse(core.est.body_decode(request.body)))
+        assert.is_true(message:verify(world.key:public_der()))
+        local csrs = {}
+        for i, each in ipairs(message.requests) do csrs[i] = assert(core.csr.parse(each.der)) end
+        table.insert(list, { csrs = csrs, binding = binding_of(server, request), message = message,
+          connection = request.connection })
+      end
+    end
+    return list
+  end
+
+  local function fullcmc(options, what)
+    local client <close> = world:client(server, options)
+    what.csrattrs = false
+    local _, err = client:fullcmc(what)
+    return err
+  end
+
+  for _, version in ipairs { "1.2", "1.3" } do
+    it(("7030-3.5-b 7030-3.5-f is linked in a message of CMC, PKCS#10 and CRMF, on %s"):format(
+      version), function()
+      server = world:serve { min = version, max = version }
+      server:answer(http(403, {}, ""))
+      local finished = assert(core.csr.build { key = world.key, subject = "CN=finished" })
+      local err = fullcmc(nil, { requests = { { key = world.key, subject = "CN=a" }, finished,
+        { key = assert(core.key.generate "rsa:2048"), subject = "CN=b", form = "crmf" },
+        { key = world.key, subject = "CN=c", challenge_password = "a secret" } } })
+      assert.equal(403, err.status)
+      local one = messages()[1]
+      assert.equal(version == "1.3" and 44 or 16, #one.binding)
+      for i, expected in ipairs { one.binding, false, one.binding, "a secret" } do
+        assert.is_true(one.csrs[i]:verify())
+        assert.equal(expected, one.csrs[i].challenge_password or false)
+      end
+      assert.equal(finished, one.csrs[2])
+      assert.equal("crmf", one.csrs[3].form)
+    end)
+  end
+
+  it("7030-3.5-b is made again in a message that answers a challenge, whoever signs", function()
+    for _, ending in ipairs { "stays", "close" } do
+      for _, proof in ipairs { "key", "identity" } do
+        server = world:serve()
+        local answer = { http(401, { ["WWW-Authenticate"] = 'Basic realm="x"',
+          Connection = ending == "close" and "close" or nil }, "") }
+        if ending == "close" then table.insert(answer, "close") end
+        server:answer(answer)
+        server:answer(http(403, {}, ""))
+        local err = fullcmc({ username = "u", password = "p" }, {
+          requests = { { key = world.key, subject = "CN=a" } },
+          identity = proof == "identity" and { name = "a", secret = "s" } or nil })
+        assert.equal(403, err.status)
+        local all = messages()
+        assert.equal(2, #all)
+        for _, one in ipairs(all) do
+          assert.equal(one.binding, one.csrs[1].challenge_password)
+          assert.is_true(one.csrs[1]:verify())
+        end
+        assert.equal(ending == "stays", all[1].connection == all[2].connection)
+        server:stop()
+      end
+    end
+    server = world:serve()
+  end)
+
+  it("is not linked in a message where that is turned off, or that is finished", function()
+    server = world:serve()
+    server:answer(http(403, {}, ""), 2)
+    fullcmc({ channel_binding = false }, { requests = { { key = world.key, subject = "CN=a" } } })
+    local csr, key_id = cmc.csr_with_key_id { key = world.key, subject = "CN=device" }
+    local der = cmc.request { key = world.key, key_id = key_id, csrs = { csr }, certificates = {} }
+    local client <close> = world:client(server)
+    client:cmc(der)
+    local all = messages()
+    assert.is_nil(all[1].csrs[1].challenge_password)
+    assert.equal(der, all[2].message:der())
   end)
 
   it("7030-4.2.3-n is another one at each poll of a pending request", function()
@@ -225,13 +310,14 @@ local function decide(request)
     detail = tostring(request.tls.channel_bound) }
 end
 return { enroll = decide, reenroll = decide, serverkeygen = decide }]], config = function(text)
-      return (text:gsub('auth = { "certificate", "basic" }',
+      return (text:gsub("%-%- fullcmc = true", "fullcmc = true", 1)
+        :gsub('auth = { "certificate", "basic" }',
         'auth = { "certificate", "basic", "digest" }, channel_binding = "required"', 1)
         :gsub('names = "principal"', 'names = "policy", server_keys = { "ec:P-256" }', 1)
         :gsub("labels = {", [[labels = {
           open = { policy = "policy.lua", profile = "device", auth = { "basic" } },
           secret = { policy = "policy.lua", profile = "device", auth = { "challenge" },
-            channel_binding = "required" }, ]], 1))
+            fullcmc = true, channel_binding = "required" }, ]], 1))
     end }
   end)
   teardown(function() server:stop() end)
@@ -261,6 +347,41 @@ return { enroll = decide, reenroll = decide, serverkeygen = decide }]], config =
     assert.equal("true", last())
   end)
 
+  it("7030-3.5-b is served by messages of CMC: by Basic, by Digest, renewing, in either form",
+    function()
+      local basic <close> = client_of { username = "cmc",
+        password = server:credential("cmc", { "--reusable" }) }
+      local key = assert(core.key.generate "ec:P-256")
+      local got = assert(basic:fullcmc { requests = { { key = key, subject = "CN=cmc" },
+        { key = assert(core.key.generate "ec:P-256"), subject = "CN=cmc", form = "crmf" } } })
+      assert.same({ {}, "true" }, { got.errors, last() })
+      assert.same({ "CN=cmc", "CN=cmc" }, { tostring(got[1].subject), tostring(got[2].subject) })
+      local digest <close> = client_of { username = "cmc-dig", digest = true,
+        password = server:credential("cmc-dig", { "--kind", "digest" }) }
+      assert(digest:fullcmc { requests = { { key = assert(core.key.generate "ec:P-256"),
+        subject = "CN=cmc-dig" } } })
+      assert.equal("true", last())
+      local me <close> = client_of { cert = got[1], key = key }
+      assert(me:fullcmc { requests = { { key = assert(core.key.generate "ec:P-256") } } })
+      assert.equal("true", last())
+      local off <close> = client_of { cert = got[1], key = key, channel_binding = false,
+        notify = function() end }
+      local none, err = off:fullcmc { requests = { { key = key } } }
+      assert.is_nil(none)
+      assert.matches("^popFailed: the CSR must be linked to its TLS connection", err.reason)
+    end)
+
+  it("7894-4-a is served by an identity proof, too", function()
+    local secret = server:credential("proof", { "--kind", "challenge", "--reusable" })
+    local client <close> = client_of { label = "secret" }
+    for _, csrattrs in ipairs { true, false } do
+      assert(client:fullcmc { requests = { { key = assert(core.key.generate "ec:P-256"),
+        subject = "CN=proof" } }, csrattrs = csrattrs,
+        identity = { name = "proof", secret = secret } })
+      assert.equal("true", last())
+    end
+  end)
+
   it("7894-4-a 7894-4-c is served with a secret in the CSR, too", function()
     local client <close> = client_of { label = "secret",
       challenge = server:credential("otp", { "--kind", "challenge" }) }
@@ -288,6 +409,17 @@ return { enroll = decide, reenroll = decide, serverkeygen = decide }]], config =
       folder .. "/cmd.pem", "--key", folder .. "/cmd.key", "--out", folder .. "/cmd2.pem",
       "--no-channel-binding")
     assert.equal(1, result.code)
+    local function fullcmc(...)
+      return shell.lest("fullcmc", server.url, "--trust", server.root, "--cert",
+        folder .. "/cmd.pem", "--key", folder .. "/cmd.key", "--csr-key", folder .. "/cmd.key",
+        "--out", folder .. "/cmd3.pem", ...)
+    end
+    result = fullcmc "--no-channel-binding"
+    assert.equal(7, result.code)
+    assert.matches("popFailed: the CSR must be linked to its TLS connection", result.err)
+    assert.matches("warning: the server wants requests linked to their TLS connection", result.err)
+    result = fullcmc()
+    assert.equal(0, result.code, result.err)
     result = enroll("open", "--no-channel-binding")
     assert.equal(0, result.code, result.err)
   end)

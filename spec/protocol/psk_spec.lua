@@ -254,6 +254,40 @@ describe("a pre-shared key", function()
     assert.equal("psk", json.decode(shown)[1].kind)
   end)
 
+  it("goes with a file in Lua", function()
+    local key = made("filed", "--reusable")
+    local file = server:file("filed.psk", key .. "\nnot this\n")
+    local function with(options)
+      options.url, options.notify = "127.0.0.2:" .. to.port, function() end
+      local c <close> = lest_client(options)
+      local found, err = c:cacerts()
+      return found, err
+    end
+    assert(with { psk_identity = "filed", psk_file = file })
+    for expected, options in pairs {
+      ["psk and psk_file exclude each other"] = { psk_identity = "filed", psk = key,
+        psk_file = file },
+      ["a pre%-shared key needs its identity"] = { psk_file = file },
+      ["an identity its key"] = { psk_identity = "filed" },
+      ["exclude each other"] = { psk_identity = "filed", psk_file = file, srp_user = "a",
+        srp_password = "b" },
+      ["no certificate to show or to know the server by"] = { psk_identity = "filed",
+        psk_file = file, fingerprint = ("ab"):rep(32) },
+      ["bad%.psk: a pre%-shared key is random"] = { psk_identity = "filed",
+        psk_file = server:file("bad.psk", "my dog's name\n") },
+      ["is empty"] = { psk_identity = "filed", psk_file = server:file("none.psk", "\n") },
+    } do
+      local found, err = with(options)
+      assert.is_nil(found)
+      assert.equal("usage", err.code)
+      assert.matches(expected, err.message)
+      assert.is_nil(err.message:find(key, 1, true))
+      assert.is_nil(err.message:find("dog", 1, true))
+    end
+    local _, err = with { psk_identity = "filed", psk_file = server.folder .. "/nowhere" }
+    assert.equal("not_found", err.code)
+  end)
+
   it("goes with commands: the key in a file, and no --trust", function()
     local file = server:file("command.psk", made("command", "--reusable") .. "\n")
     local url = "127.0.0.2:" .. to.port

@@ -28,7 +28,7 @@ local function configuration(text)
     mixed = { policy = "policy.lua", profile = "device", auth = { "basic", "srp", "psk" } },
     pass = { policy = "policy.lua", profile = "device", auth = { "basic" } },
     bound = { policy = "policy.lua", profile = "device", auth = { "srp" },
-      channel_binding = "required" },
+      channel_binding = "required", fullcmc = true },
     ]], 1):gsub('auth = { "certificate", "basic" }', 'auth = { "srp" }', 1)
     :gsub('listen = { "%[::%]:8443" }',
       'listen = { { address = "[::]:8444", psk = true, srp = true } }', 1)
@@ -106,6 +106,12 @@ describe("a password in the handshake", function()
       assert.equal("srp learner of - over TLSv1.2, bound",
         server:sql "SELECT detail FROM requests ORDER BY seq DESC LIMIT 1")
     end
+    local bound <close> = client("learner", password, { label = "bound" })
+    local got = assert(bound:fullcmc { requests = { { subject = "CN=learner",
+      key = assert(core.key.generate "ec:P-256") } } })
+    assert.equal("CN=learner", tostring(got[1].subject))
+    assert.equal("srp learner of - over TLSv1.2, bound",
+      server:sql "SELECT detail FROM requests ORDER BY seq DESC LIMIT 1")
     local connection <close> = assert(c:connect())
     assert.same({ "TLSv1.2", "password" }, { connection.tls.version, connection.tls.trust })
   end)

@@ -4,6 +4,7 @@ local cmc = require "lest.base.cmc"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local issued = require "lest.client.issued"
+local linking = require "lest.client.linking"
 local list = require "lest.base.list"
 local plan_module = require "lest.client.plan"
 local session = require "lest.client.session"
@@ -121,13 +122,19 @@ end
 
 --- Send a message: its verified answer, and the HTTP response.
 ---@param self lest.client
----@param der string
----@param sent lest.cmc the same
+---@param what lest.cmc|lest.client.cmc_draft
 ---@return lest.client.cmc_answer?
 ---@return lest.http.response|lest.error
-local function send(self, der, sent)
-  local response, err = session.perform(self, OPERATION, core.est.body_encode(der))
+local function send(self, what)
+  local is_draft = type(what) == "table"
+  local response, err = session.perform(self, OPERATION, is_draft and linking.body(what)
+    or core.est.body_encode(what:der()))
   if not response then return nil, wait.note_lost(err) end
+  local sent = what
+  if is_draft then sent = what.message end
+  if not sent then -- it was answered before its connection had it
+    return session.error(OPERATION, answer.error(response))
+  end
   local message, certs = read(self, response, sent)
   if core.error.is(certs) then return session.error(OPERATION, certs) end
   return { message = message, certificates = certs, errors = {} }, response
@@ -141,7 +148,7 @@ end
 function M.finished(self, der)
   local sent, err = core.cmc.parse(der)
   if not sent then return nil, err end
-  local result, response = send(self, sent:der(), sent)
+  local result, response = send(self, sent)
   if not result then return nil, response end
   local worst = result.message and cmc.worst(result.message)
   if cmc.is_failure(worst) or worst and worst.status == "pending" then
@@ -205,15 +212,17 @@ local function identity_controls(identity, requests)
     { name = "popLinkRandom", value = identity.random } }
 end
 
--- The CSR of one of `requests`: a finished one, or one that is planned.
-local function csr_of(self, what, index, signer, wishes)
-  if type(what) == "userdata" then
-    if what.form == "crmf" and what.request_id ~= index then
-      return fail("usage", ("request %d is CRMF with the id %d: it must have the id %d"):format(
-        index, what.request_id, index))
-    end
-    return what
+-- A finished CSR among `requests`, as it is.
+local function check_finished(csr, index)
+  if csr.form == "crmf" and csr.request_id ~= index then
+    return fail("usage", ("request %d is CRMF with the id %d: it must have the id %d"):format(
+      index, csr.request_id, index))
   end
+  return csr
+end
+
+-- The plan of one of `requests`, with what the server wishes and what the message needs in it.
+local function plan_of(self, what, index, signer, wishes)
   local plan = {}
   for name, value in pairs(what) do plan[name] = value end
   if plan.form == "crmf" then plan.id = index end
@@ -225,10 +234,29 @@ local function csr_of(self, what, index, signer, wishes)
     local err
     plan, err = plan_module.apply(plan, wishes, self.notify, plan.subject_der ~= nil)
     if not plan then return nil, err end
+    session.place_secret(self, plan, wishes)
   end
   if index == 1 and signer.key_id then add_key_id(plan, signer.key_id) end
   if signer.identity then add_link(plan, signer.identity) end
-  return plan_module.build(plan, wishes)
+  return plan
+end
+
+-- One of `requests` to be sent: `csr`, or the `draft` of one.
+local function request_of(self, what, index, signer, wishes)
+  if type(what) == "userdata" then
+    local csr, wrong = check_finished(what, index)
+    return csr and { index = index, form = csr.form, csr = csr }, wrong
+  end
+  local plan, err = plan_of(self, what, index, signer, wishes)
+  if not plan then return nil, err end
+  local each = { index = index, form = plan.form, key = plan.key }
+  local field = self.options.channel_binding ~= false and linking.field(plan, wishes)
+  if field then
+    each.draft, err = linking.draft(plan, wishes, field)
+  else
+    each.csr, err = plan_module.build(plan, wishes)
+  end
+  return (each.draft or each.csr) and each, err
 end
 
 -- Who signs: as told, the client by its certificate, or the key of the first request.
@@ -264,18 +292,23 @@ local function number_controls(controls)
   for i, control in ipairs(controls) do control.id = CONTROLS_FROM + i end
 end
 
--- One message of what is still to be had: requests, and what waits by its token where a certificate
--- tells who asks again.
-local function round(signer, todo, controls, transaction)
+-- Where a certificate tells who asks again, what waits is asked for by its token.
+local function waits(signer, each)
+  return each.token and signer.cert
+end
+
+-- One message of what is still to be had: requests, as der_of() has each, and what waits.
+local function compose(signer, todo, controls, transaction, der_of)
   local all, requests = begun(transaction), {}
   for _, each in ipairs(controls) do all[#all + 1] = each end
   for _, each in ipairs(todo) do
-    if each.token and signer.cert then
+    if waits(signer, each) then
       all[#all + 1] = { name = "queryPending", value = each.token }
       each.body = CONTROLS_FROM + #all
     else
-      local field = each.csr.form == "crmf" and "crmf" or "csr"
-      requests[#requests + 1] = { id = each.index, [field] = each.csr:der() }
+      local der, err = der_of(each)
+      if not der then return nil, err end
+      requests[#requests + 1] = { id = each.index, [each.form == "crmf" and "crmf" or "csr"] = der }
       each.body = each.index
     end
   end
@@ -285,9 +318,43 @@ local function round(signer, todo, controls, transaction)
     table.move(more, 1, #more, #all + 1, all)
   end
   number_controls(all)
-  local der, err = message_of(signer, all, requests)
-  if not der then return nil, err end
-  return der, assert(core.cmc.parse(der))
+  return message_of(signer, all, requests)
+end
+
+---@class lest.client.cmc_draft a message whose CSRs are linked to the connection that carries it
+---@field size integer the most bytes of its DER
+---@field make fun(binding: string): lest.cmc?, lest.error?
+---@field message? lest.cmc the last that was made
+
+-- The message of a round, or its draft where a connection completes CSRs in it.
+local function round(signer, todo, controls, transaction)
+  local function compose_with(der_of)
+    return compose(signer, todo, controls, transaction, der_of)
+  end
+  local spare, is_draft = linking.spare(signer.key), false
+  for _, each in ipairs(todo) do
+    if each.draft and not waits(signer, each) then
+      spare, is_draft = spare + each.draft.spare, true
+    end
+  end
+  local room, err = compose_with(function(each)
+    return each.draft and each.draft.room or each.csr:der()
+  end)
+  if not room then return nil, err end
+  if not is_draft then return assert(core.cmc.parse(room)) end
+  local draft, bound_by = { size = #room + spare }, nil
+  function draft.make(binding)
+    if binding == bound_by then return draft.message end
+    local der, problem = compose_with(function(each)
+      if not each.draft then return each.csr:der() end
+      local csr, wrong = each.draft.make(binding)
+      each.csr = csr
+      return csr and csr:der(), wrong
+    end)
+    draft.message, bound_by = der and assert(core.cmc.parse(der)), der and binding
+    return draft.message, problem
+  end
+  return draft
 end
 
 -- What became of one request.
@@ -323,7 +390,7 @@ local function confirm(self, signer, each, cert, transaction)
   number_controls(controls)
   local der, err = message_of(who, controls, {})
   if not der then return nil, err end
-  local result, response = send(self, der, assert(core.cmc.parse(der)))
+  local result, response = send(self, assert(core.cmc.parse(der)))
   if not result then return nil, response end
   local worst = result.message and cmc.worst(result.message)
   if result.message and not cmc.is_failure(worst) then return true end
@@ -347,11 +414,8 @@ local function prepare(self, options)
       wishes, err = wishes_of.fetch(self, false)
       if not wishes then return nil, err end
     end
-    local csr
-    csr, err = csr_of(self, what, i, signer, wishes)
-    if not csr then return nil, err end
-    todo[i] = { index = i, csr = csr,
-      key = type(what) == "table" and (what.key or self.key) or nil }
+    todo[i], err = request_of(self, what, i, signer, wishes)
+    if not todo[i] then return nil, err end
   end
   return signer, todo
 end
@@ -367,9 +431,9 @@ function M.ask(self, options)
   local transaction = "\1" .. assert(core.secret.random_bytes(8))
   local whole, controls = nil, options.controls or {}
   local function once()
-    local der, sent = round(signer, todo, controls, transaction)
-    if not der then return nil, sent end
-    local result, response = send(self, der, sent)
+    local message, wrong = round(signer, todo, controls, transaction)
+    if not message then return nil, wrong end
+    local result, response = send(self, message)
     if not result then return nil, response end
     local worst = result.message and cmc.worst(result.message)
     if #todo == 0 and cmc.is_failure(worst) then return nil, error_of(worst, response) end

@@ -14,6 +14,8 @@ local BINDING_MAX <const> = 44
 
 ---@class lest.client.draft
 ---@field size integer the most bytes of its DER
+---@field room string DER of it before a connection is there, with bytes for `spare` more
+---@field spare integer
 ---@field make fun(binding: string): lest.csr?, lest.error?
 ---@field csr? lest.csr the last that was made
 
@@ -36,6 +38,26 @@ local function with(plan, field, value)
   return all
 end
 
+--- The most bytes that a signature of a key may be longer than another, with what DER puts around.
+---@param key lest.key
+---@return integer
+function M.spare(key)
+  return key.signature_size + 8
+end
+
+-- The most bytes of a CSR, and how many are missing there. CRMF is always signed.
+local function room_of(plan, wishes, field)
+  local room, spare = with(plan, field, ("x"):rep(BINDING_MAX)), M.spare(plan.key)
+  local made, err
+  if plan.form == "crmf" then
+    made, err = plan_module.make(room, wishes)
+    return made and made:der(), made and spare or err
+  end
+  room.raw = { signature = ("\0"):rep(spare) }
+  made, err = plan_module.make(room, wishes)
+  return made, made and 0 or err
+end
+
 --- A CSR that is to be made for a connection.
 ---@param plan lest.csr_plan
 ---@param wishes? lest.wishes that are in it
@@ -43,11 +65,9 @@ end
 ---@return lest.client.draft?
 ---@return lest.error? err
 function M.draft(plan, wishes, field)
-  local room = with(plan, field, ("x"):rep(BINDING_MAX))
-  room.raw = { signature = ("\0"):rep(plan.key.signature_size + 8) } -- and what DER puts around it
-  local largest, err = plan_module.make(room, wishes)
-  if not largest then return nil, err end
-  local draft, bound_by = { size = #largest }, nil
+  local room, spare = room_of(plan, wishes, field)
+  if not room then return nil, spare end
+  local draft, bound_by = { size = #room + spare, room = room, spare = spare }, nil
   function draft.make(binding)
     if binding == bound_by then return draft.csr end
     local problem
@@ -59,15 +79,15 @@ function M.draft(plan, wishes, field)
 end
 
 --- The body of a request that has it.
----@param draft lest.client.draft
+---@param draft lest.client.draft|lest.client.cmc_draft
 ---@return lest.client.body
 function M.body(draft)
   return {
     size = #core.est.body_encode(("\0"):rep(draft.size)),
     make = function(binding)
-      local csr, err = draft.make(binding)
-      if not csr then return nil, err end
-      return core.est.body_encode(csr:der())
+      local made, err = draft.make(binding)
+      if not made then return nil, err end
+      return core.est.body_encode(made:der())
     end,
   }
 end

@@ -19,7 +19,7 @@ M.client = {
   bearer_file = "string",
   challenge = "string", challenge_file = "string", channel_binding = "boolean",
   redirects = "table", proxy = "string", proxy_username = "string", proxy_password = "string",
-  psk_identity = "string", psk = "string",
+  psk_identity = "string", psk = "string", psk_file = "string",
   srp_user = "string", srp_password = "string", srp_password_file = "string",
   allow_password_with_system_trust = "boolean", notify = "function", trace = "boolean|function",
 }
@@ -159,8 +159,8 @@ end
 
 local SECRET_FILE_MAX <const> = 4096
 
---- The secret for a CSR ("challenge") or for SRP ("srp_password"), as it is or the first line of a
---- file.
+--- The secret for a CSR ("challenge"), for SRP ("srp_password") or of both sides ("psk"), as it is
+--- or the first line of a file.
 ---@param options lest.client.options
 ---@param name string
 ---@return string? secret nil without an error: there is none
@@ -196,7 +196,8 @@ function M.check_credentials(options)
   if (options.bearer or options.bearer_file) and (username or password) then
     return fail("usage", "a Bearer token and a password exclude each other")
   end
-  if (options.psk_identity ~= nil) ~= (options.psk ~= nil) then
+  local has_psk = (options.psk or options.psk_file) ~= nil
+  if (options.psk_identity ~= nil) ~= has_psk then
     return fail("usage", "a pre-shared key needs its identity, and an identity its key")
   end
   if options.psk and not psk.parse(options.psk) then return fail("usage", psk.PROBLEM) end
@@ -204,13 +205,13 @@ function M.check_credentials(options)
   if (options.srp_user ~= nil) ~= (has_password ~= nil) then
     return fail("usage", "a user of SRP needs a password, and a password of SRP its user")
   end
-  if options.srp_user and options.psk then
+  if options.srp_user and has_psk then
     return fail("usage", "a pre-shared key and a password of SRP exclude each other")
   end
-  if (options.psk or options.srp_user)
+  if (has_psk or options.srp_user)
     and (options.cert or options.fingerprint or options.trust == "system") then
     return fail("usage", ("where a %s proves both sides, there is no certificate to show or to "
-      .. "know the server by"):format(options.psk and "pre-shared key" or "password of SRP"))
+      .. "know the server by"):format(has_psk and "pre-shared key" or "password of SRP"))
   end
   return true
 end

@@ -108,7 +108,7 @@ local function open_trust(self)
     return bootstrap(self)
   elseif options.trust then
     return trust.open(options.trust, options.trust_cacerts)
-  elseif options.psk or options.srp_user then
+  elseif options.psk_identity or options.srp_user then
     return trust.of_connection()
   end
   return fail("usage", 'say how to know the server: trust = FILE or "system", or a fingerprint')
@@ -116,8 +116,12 @@ end
 
 --- What proves both sides in a handshake without certificates; nil without an error: nothing does.
 local function handshake_of(options)
-  if options.psk then
-    return { psk_identity = options.psk_identity, psk = psk.parse(options.psk) }
+  if options.psk_identity then
+    local hex, problem = options_of.secret(options, "psk")
+    if not hex then return nil, problem end
+    local key = psk.parse(hex)
+    if not key then return fail("usage", ("%s: %s"):format(options.psk_file, psk.PROBLEM)) end
+    return { psk_identity = options.psk_identity, psk = key }
   elseif not options.srp_user then
     return nil
   end

@@ -41,6 +41,7 @@ function M.parser()
   parser:flag "--crmf":description("Write the request that is made in the form of CRMF (RFC 4211), "
     .. "for a server that takes no PKCS#10.")
   parser:flag "--no-csrattrs":description "Do not ask what the server wants in a request."
+  est_options.add_binding(parser)
   est_options.add_result(parser)
   return parser
 end
