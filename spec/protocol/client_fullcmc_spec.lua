@@ -210,6 +210,67 @@ describe("client:fullcmc", function()
     out = shell.lest("fullcmc", server.url, "--trust", server.root)
     assert.equal(2, out.code)
   end)
+
+  it("5272-6.11-a revokes by a command, and gets a certificate once more", function()
+    local folder <close> = setmetatable({ path = process.folder() }, { __close = function(self)
+      os.execute("rm -r " .. self.path)
+    end })
+    assert(device:save(folder.path .. "/device.pem"))
+    assert(key:save(folder.path .. "/device.key"))
+    local function fullcmc(...)
+      return shell.lest("fullcmc", server.url, "--trust", server.root, "--cert",
+        folder.path .. "/device.pem", "--key", folder.path .. "/device.key", ...)
+    end
+    local function reason_of(cert)
+      return server:sql("SELECT coalesce(revocation_reason, '') FROM certificates WHERE serial = '"
+        .. cert.serial .. "'")
+    end
+    local old = assert(me():fullcmc { requests = { { key = core.key.generate "ec:P-256" } } })[1]
+    local spelt = old.serial:upper():gsub("..", "%0:"):sub(1, -2)
+    local out = fullcmc("--get-cert", spelt, "--out", folder.path .. "/old.pem")
+    assert.equal(0, out.code, out.err)
+    assert.equal(old.fingerprint, core.cert.load(folder.path .. "/old.pem").fingerprint)
+    assert.equal("", reason_of(old))
+    out = fullcmc("--revoke", spelt, "--reason", "superseded")
+    assert.same({ 0, "revoked " .. old.serial .. "\n" }, { out.code, out.out }, out.err)
+    assert.equal("superseded", reason_of(old))
+    out = fullcmc("--revoke", old.serial, "--json", "--issuer", server.root)
+    assert.equal(0, out.code, out.err)
+    assert.same({ revoked = { old.serial } }, lest.json.decode(out.out))
+    -- Of others, by another CA, or of nobody: one answer.
+    local client = client_of { username = "device40", password = server:credential "device40" }
+    local other = assert(client:enroll { key = core.key.generate "ec:P-256",
+      subject = "CN=device40" })
+    assert(other:save(folder.path .. "/other.pem"))
+    for _, words in ipairs { { "--revoke", other.serial }, { "--revoke", "0badc0de" },
+      { "--get-cert", other.serial },
+      { "--revoke", device.serial, "--issuer", folder.path .. "/other.pem" } } do
+      out = fullcmc(table.unpack(words))
+      assert.equal(7, out.code)
+      assert.equal("", out.out)
+      assert.matches("badCertId: the asker has no such certificate", out.err)
+    end
+    assert.same({ "", "" }, { reason_of(other), reason_of(device) })
+    for expected, words in pairs {
+      ["pairs of hex digits"] = { "--revoke", "0xyz" },
+      ["take no option of one"] = { "--revoke", "0a", "--subject", "CN=a" },
+      ["%-%-reason is of %-%-revoke"] = { "--get-cert", "0a", "--reason", "superseded" },
+      ["must be one of"] = { "--revoke", "0a", "--reason", "certificateHold" },
+      ["can not be used together"] = { "--revoke", "0a", "--get-cert", "0b" },
+      ["%-%-issuer is of"] = { "--csr-key", folder.path .. "/device.key", "--issuer",
+        server.root },
+    } do
+      out = fullcmc(table.unpack(words))
+      assert.equal(2, out.code)
+      assert.matches(expected, out.err)
+    end
+    out = shell.lest("fullcmc", server.url, "--trust", server.root, "--revoke", "0a")
+    assert.equal(2, out.code)
+    assert.matches("give %-%-cert and %-%-key", out.err)
+    out = fullcmc("--revoke", "0a", "--issuer", folder.path .. "/nowhere.pem")
+    assert.is_true(out.code ~= 0)
+    assert.matches("nowhere.pem", out.err)
+  end)
 end)
 
 describe("an answer of CMC", function()

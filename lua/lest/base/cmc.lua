@@ -1,6 +1,10 @@
 --- What the controls of a CMC message (core.cmc) come to.
 local M = {}
 
+--- Why a certificate is revoked for good, as the ledger has it: CRLReason (RFC 5280 5.3.1).
+M.REASONS = { unspecified = 0, keyCompromise = 1, affiliationChanged = 3, superseded = 4,
+  cessationOfOperation = 5, privilegeWithdrawn = 9 }
+
 --- The value of a control by its name, and the control; nil where there is none.
 ---@param message lest.cmc
 ---@param name string "senderNonce"

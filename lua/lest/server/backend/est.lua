@@ -4,6 +4,7 @@
 --- client's connection (3.5), that server takes it from an RA alone.
 local answer = require "lest.client.answer"
 local challenges = require "lest.server.wire.challenges"
+local cmc = require "lest.base.cmc"
 local core = require "lest.core"
 local duration = require "lest.duration"
 local fail = require "lest.base.fail"
@@ -131,10 +132,6 @@ function Est:issue(request)
     or tostring(err) }
 end
 
--- CRLReason (RFC 5280 5.3.1), of those that the ledger has.
-local REASONS <const> = { unspecified = 0, keyCompromise = 1, affiliationChanged = 3,
-  superseded = 4, cessationOfOperation = 5, privilegeWithdrawn = 9 }
-
 --- EST itself has no revocation: that is a control of CMC (RFC 5272 6.11), for an RA there and
 --- where that server speaks CMC. To ask twice is to ask once.
 function Est:revoke(request)
@@ -145,7 +142,7 @@ function Est:revoke(request)
   local cert = request.certificate
   local got, err = self.client:fullcmc { controls = { { name = "revokeRequest", value = {
     issuer_der = cert.issuer_der, serial = cert.serial,
-    reason = REASONS[request.reason] or 0 } } } }
+    reason = cmc.REASONS[request.reason] or 0 } } } }
   if got then return { outcome = "revoked" } end
   if err.status == 404 or err.status == 405 or err.status == 501 then
     return { outcome = "failed",

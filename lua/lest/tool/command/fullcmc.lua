@@ -1,4 +1,5 @@
 --- `lest fullcmc`: ask for certificates in one message of CMC (RFC 7030 4.3).
+local controls = require "lest.tool.command.fullcmc_controls"
 local core = require "lest.core"
 local est_options = require "lest.tool.command.est_options"
 local support = require "lest.tool.command.support"
@@ -15,7 +16,7 @@ function M.parser()
     summary = "Ask for certificates in one message of CMC, signed by --cert and --key, or else by "
       .. "the new key. A request is made for a key (--new-key, --csr-key), with the names "
       .. "of --subject and --san or those of the certificate, or is finished (--request); or the "
-      .. "whole message is (--message).",
+      .. "whole message is (--message). Or, of one that there is: --revoke, --get-cert.",
     example = "lest fullcmc https://est.example.com --trust ca.pem --cert device.pem \\\n"
       .. "  --key device.key --new-key ec:P-256 --key-out next.key --out next.pem",
   }
@@ -23,13 +24,16 @@ function M.parser()
   parser:option "--subject":argname "NAME":description "As in CN=device001,O=Example."
   parser:option "--san":argname "KIND:VALUE":count "*"
     :description "Alternative name, as in DNS:host or IP:192.0.2.1; may be repeated."
+  local revoke, get_cert = controls.add(parser)
   parser:mutex(
     parser:option "--csr-key":argname "FILE":description "The request's key; a file or a URI.",
     support.new_key(parser, "Make a key"),
     parser:option "--request":argname "FILE":count "*"
       :description "A finished request, PEM or DER; may be repeated.",
     parser:option "--message":argname "FILE"
-      :description "A finished message, signed, PEM or DER; - is standard input.")
+      :description "A finished message, signed, PEM or DER; - is standard input.",
+    revoke, get_cert)
+  controls.add_details(parser)
   parser:option "--identity":argname "NAME"
     :description("Whose secret is in --challenge-file: who asks, where the new key signs (identity "
       .. "proof, RFC 5272 6.2).")
@@ -57,7 +61,8 @@ local function check(options)
   elseif (options.new_key ~= nil) ~= (options.key_out ~= nil) then
     support.usage "--new-key and --key-out go together"
   elseif not (options.new_key or options.csr_key or options.message or #options.request > 0) then
-    support.usage "say what for: --new-key KIND --key-out FILE, --csr-key, --request or --message"
+    support.usage("say what for: --new-key KIND --key-out FILE, --csr-key, --request, --message, "
+      .. "--revoke or --get-cert")
   elseif options.crmf and not (options.new_key or options.csr_key) then
     support.usage "--crmf is for a request that is made here (--new-key, --csr-key)"
   elseif not has_names and not options.cert and (options.new_key or options.csr_key) then
@@ -122,9 +127,11 @@ local function deliver(certs, options)
 end
 
 local function fullcmc(options)
-  check(options)
+  local is_control = controls.check(options)
+  if not is_control then check(options) end
   local progress <close> = support.progress "asking the server"
   local client <close> = est_options.client(NAME, options, progress)
+  if is_control then return controls.run(NAME, options, client, progress) end
   local answer, err, certs
   if options.message then
     local message

@@ -1,5 +1,6 @@
 --- What a message of CMC asks for beside certificates: to revoke one, to get one that was issued,
 --- to confirm one (RFC 5272 6.9 to 6.11, 6.14).
+local cmc = require "lest.base.cmc"
 local confirmations = require "lest.server.authority.cmc.confirmations"
 local core = require "lest.core"
 local list = require "lest.base.list"
@@ -9,9 +10,9 @@ local refusal = require "lest.server.wire.refusal"
 
 local M = {}
 
--- CRLReason (RFC 5280 5.3.1) as the ledger has it. What is not for good is not taken.
-local REASONS <const> = { [0] = "unspecified", "keyCompromise", nil, "affiliationChanged",
-  "superseded", "cessationOfOperation", [9] = "privilegeWithdrawn" }
+-- What is not for good is not taken.
+local REASONS <const> = {}
+for word, number in pairs(cmc.REASONS) do REASONS[number] = word end
 
 --- The ledger's row and the certificate that a control names, or a refusal. One that is there and
 --- one that is not look alike to those whose it is not.
