@@ -28,8 +28,9 @@ describe("lest policy fuzz", function()
   before_each(function() folder = temporary.folder() end)
   after_each(temporary.clean)
 
+  -- Until it has found something, which takes a slow machine long.
   local function fuzz(file, ...)
-    return shell.lest("policy", "fuzz", folder .. "/" .. file, "--seconds", "20", ...)
+    return shell.lest("policy", "fuzz", folder .. "/" .. file, "--seconds", "200", ...)
   end
 
   it("prints what it finds as a test, which fails until the policy is mended", function()
