@@ -365,6 +365,13 @@ describe("a probe finds that a server", function()
     asks("9908-3.4-h", "have a key for a curve", "not of RSA", der.seq(VERSION,
       der.tlv(0xa0, der.seq(der.oid "1.2.840.10045.2.1", der.oid "1.3.132.0.34"),
         der.bits "\4key"), NONE))
+    asks("9908-3.4-f", "have a key without a type", "without its type",
+      der.seq(VERSION, der.tlv(0xa0, der.seq()), NONE))
+    asks("9908-3.4-g", "have no key for the size of RSA", "something else", der.seq(VERSION,
+      der.tlv(0xa0, der.seq(der.oid "1.2.840.113549.1.1.1", der.tlv(5)), der.bits "key"), NONE))
+    asks("9908-3.4-i", "have open extensions that are not", "nothing is open", der.seq(VERSION,
+      der.tlv(0xa1, attribute(OPEN, der.seq(der.seq(der.oid "2.5.29.15",
+        der.octets "\3\2\7\128"))))))
     asks("9908-3.4-o", "have two lists", "several lists", der.seq(VERSION,
       der.tlv(0xa1, attribute(OPEN, USAGE), attribute(OPEN, PURPOSE))))
     asks("9908-3.4-o", "have two values of a list", "several lists", der.seq(VERSION,
@@ -500,6 +507,18 @@ describe("a probe finds that a server", function()
       return { issued(world.device), issued(world.device), twice }
     end)
     issues("7030-3.5-c", "whatever a request is linked to", "200",
+      function() return issued(world.device) end)
+    issues("7030-3.3-e", "and takes no link", "challengePassword: the server answered 400",
+      function() return { issued(world.device), issued(world.device), http(400) } end)
+    issues("2985-5.4.1-b", "and reads no BMPString", "BMPString: the server .* 400", function()
+      local good = issued(world.device)
+      return { good, good, good, good, good, http(400) }
+    end)
+    issues("7894-3-c", "and reads no UTF8String", "UTF8String: the server .* 400", function()
+      local good = issued(world.device)
+      return { good, good, good, http(400) }
+    end)
+    issues("7030-4.2-h", "whatever a first request is linked to", "200",
       function() return issued(world.device) end)
     issues("5280-4.2.1.9-a", "CAs", "200", function()
       local ca = device_with { name = "ca", ext = "basicConstraints = critical,CA:TRUE" }
@@ -654,6 +673,24 @@ describe("a probe finds that a server", function()
       return after(response(400, { failed("badRequest", 1001),
         { name = "recipientNonce", value = ("x"):rep(16) } }))
     end, "another")
+    says("5272-6.4-a", "give other data back", function()
+      return after(response(400, { failed("badRequest", 1001),
+        { name = "dataReturn", value = "other" } }))
+    end, "another")
+    says("5272-6.1-a", "have the old status", function()
+      return after(response(400, { { name = "statusInfo", value = { status = "failed",
+        failure = "badRequest", bodies = { 1001 } } } }))
+    end, "CMCStatusInfo alone")
+    says("5272-3.2.2-a", "mind no id that is there twice", function()
+      return after(response(200, {}))
+    end, "200")
+    says("6402-2.6-c", "mind no control of responses", function()
+      return after(response(200, {}))
+    end, "200")
+    says("7030-3.5-i", "call a wrong link something else", function()
+      return after(response(400, { failed("badRequest", 1) }))
+    end, "badRequest")
+    says("7030-3.5-i", "mind no link", function() return after(response(200, {})) end, "200")
     says("7030-4.3.2-a", "grant with 201", function()
       return after(http(201, { ["Content-Type"] = TYPE }, ""))
     end, "201")

@@ -45,6 +45,33 @@ local function refused(plan, edit, good)
   end
 end
 
+-- Requests that are linked to their connection go through where a plain one does. fills: a list of
+-- what each has, with its name.
+local function linked(...)
+  local fills <const> = { ... }
+  return function(target)
+    local plain, why = target:renewed()
+    if not plain then return nil, why end
+    for _, each in ipairs(fills) do
+      local found, problem = target:linked("simplereenroll", each.fill)
+      if not found or not found.cert then
+        return false, ("%s: %s"):format(each.name, problem or found.problem)
+      end
+    end
+    return true, "200"
+  end
+end
+
+-- The binding as a value of an attribute in a type of string.
+local function in_string(name, oid, tag, width)
+  return { name = name, fill = function(binding)
+    local value = binding:gsub(".", ("\0"):rep((width or 1) - 1) .. "%0")
+    local long = #value > 127 and "\129" or ""
+    return { attributes = { { oid = oid,
+      values = { string.char(tag) .. long .. string.pack("s1", value) } } } }
+  end }
+end
+
 local function media_of(response)
   local value = response:header "Content-Type"
   return value and core.http.media_type(value), value or "no Content-Type"
@@ -59,6 +86,7 @@ end
 local KEY_USAGE <const> = "2.5.29.15"
 local CHALLENGE_PASSWORD <const>, CHANGE_SUBJECT_NAME <const> = "1.2.840.113549.1.9.7",
   "1.3.6.1.5.5.7.7.36"
+local IDENTITY_LINKING <const> = "1.2.840.113549.1.9.16.2.58"
 local SIGNS <const> = { oid = KEY_USAGE, critical = true, value = "\3\2\7\128" }
 local BASIC_CONSTRAINTS <const> = { oid = "2.5.29.19", critical = true, value = "\48\3\1\1\255" }
 
@@ -185,4 +213,34 @@ return {
   { id = "7030-3.5-c", level = "MUST", needs = "enroll",
     requirement = "refuse a request that is linked to another connection",
     run = refused(random_link) },
+  { id = "7030-3.3-e", level = "MUST", needs = "enroll",
+    requirement = "take a request that is linked to its connection",
+    run = linked { name = "challengePassword", fill = function(binding)
+      return { challenge_password = binding }
+    end } },
+  { id = "2985-5.4.1-b", level = "MUST", needs = "enroll",
+    requirement = "read challengePassword in every type of string",
+    run = linked(in_string("PrintableString", CHALLENGE_PASSWORD, 0x13),
+      in_string("UTF8String", CHALLENGE_PASSWORD, 0x0c),
+      in_string("T61String", CHALLENGE_PASSWORD, 0x14),
+      in_string("BMPString", CHALLENGE_PASSWORD, 0x1e, 2),
+      in_string("UniversalString", CHALLENGE_PASSWORD, 0x1c, 4)) },
+  { id = "7894-3-c", level = "MUST", needs = "enroll",
+    requirement = "read estIdentityLinking as PrintableString and as UTF8String",
+    run = linked(in_string("PrintableString", IDENTITY_LINKING, 0x13),
+      in_string("UTF8String", IDENTITY_LINKING, 0x0c)) },
+  { id = "7030-4.2-h", level = "MUST", needs = "enroll",
+    requirement = "look at the link of a first request, as of a renewal",
+    run = function(target)
+      local right, why = target:linked("simpleenroll", function(binding)
+        return { challenge_password = binding }
+      end)
+      if not right or not right.cert then
+        return nil, "a right one is not granted: " .. (why or right.problem)
+      end
+      local wrong, problem = target:linked("simpleenroll", random_link)
+      if not wrong then return nil, problem end
+      local status = wrong.response.status
+      return status >= 400 and status < 500, tostring(status)
+    end },
 }

@@ -308,6 +308,30 @@ function Target:renewed()
   end)
 end
 
+-- Characters of a channel binding: base64 of tls-exporter (RFC 9266); tls-unique is shorter.
+local BINDING_MAX <const> = 44
+local SIGNATURE_SLACK <const> = 16 -- by as much may signatures of one key differ in size
+
+--- Ask, by what was issued, for a certificate of its names, with a request that is made for the
+--- connection that brings it (RFC 7030 3.5).
+---@param operation string
+---@param fill fun(binding: string): table further parts of the request
+---@return lest.probe.enrolled?
+---@return string? why not
+function Target:linked(operation, fill)
+  local cert, why = self:issued()
+  if not cert then return nil, why end
+  local function make(binding)
+    local plan = fill(binding)
+    plan.subject_der, plan.san_der = cert.subject_der, cert.san_der
+    return (self:request(plan))
+  end
+  local response, err = self.wire:perform(self:as_holder(cert), operation,
+    { size = #make(("x"):rep(BINDING_MAX)) + SIGNATURE_SLACK, make = make })
+  if not response then return nil, wire_module.shown(response, err) end
+  return read_issued(response, self:key())
+end
+
 function Target:close()
   if self.holder then self.holder:close() end
 end

@@ -6,6 +6,8 @@ local TEMPLATE <const> = { ["1.2.840.113549.1.9.16.2.61"] = true }
 local EXTENSION_REQUEST <const> = "\6\9\42\134\72\134\247\13\1\9\14"
 local EXTENSION_TEMPLATE <const> = "\6\11\42\134\72\134\247\13\1\9\16\2\62"
 local RSA <const> = "\6\9\42\134\72\134\247\13\1\1\1"
+local SUBJECT_ALT_NAME <const>, OCTETS_TAG <const> = "\6\3\85\29\17", 0x04
+local OID_TAG <const>, INTEGER_TAG <const> = 0x06, 0x02
 local VERSION_1 <const>, SEQUENCE_TAG <const> = "\2\1\0", 0x30
 local KEY_TAG <const>, ATTRIBUTES_TAG <const> = 0xa0, 0xa1
 
@@ -51,6 +53,34 @@ local function count(template, oid)
   return #found, found[1]
 end
 
+-- The type of the key in a template; nil: there is none.
+local function key_type(template)
+  local algorithm = template.key and template.key[1]
+  local oid = algorithm and is_sequence(algorithm) and der.values(algorithm)[1]
+  return oid and oid:byte() == OID_TAG and oid or nil
+end
+
+-- Whether a BIT STRING has a key of RSA (RFC 8017 A.1.1).
+local function is_rsa_key(bits)
+  local key = bits:match "^\3.-\0(\48.+)$"
+  local parts = key and is_sequence(key) and der.values(key) or {}
+  return #parts == 2 and parts[1]:byte() == INTEGER_TAG and parts[2]:byte() == INTEGER_TAG
+end
+
+-- Whether an open extension has a value that leaves nothing open. Names may have empty parts.
+local function is_whole(extension)
+  local parts = is_sequence(extension) and der.values(extension) or {}
+  return #parts > 1 and parts[1] ~= SUBJECT_ALT_NAME and parts[#parts]:byte() == OCTETS_TAG
+end
+
+local function has_open(list)
+  if not is_sequence(list) then return true end
+  for _, extension in ipairs(der.values(list)) do
+    if not is_whole(extension) then return true end
+  end
+  return false
+end
+
 return {
   { id = "9908-3.4-q", level = "MUST", requirement = "have one value in the template's attribute",
     run = of_templates(fetched.has_one_value) },
@@ -63,12 +93,29 @@ return {
     run = each_template(function(template)
       return template.subject and #der.values(template.subject) == 0 and "an empty subject" or nil
     end) },
+  { id = "9908-3.4-f", level = "MUST",
+    requirement = "name the type of the key in a template that asks for one",
+    run = each_template(function(template)
+      return template.key and not key_type(template) and "a key without its type" or nil
+    end) },
+  { id = "9908-3.4-g", level = "MUST",
+    requirement = "say the size of RSA in a template by a key of that size",
+    run = each_template(function(template)
+      local key = key_type(template) == RSA and template.key[2]
+      return key and not is_rsa_key(key) and "something else than a key of RSA" or nil
+    end) },
   { id = "9908-3.4-h", level = "MUST",
     requirement = "have a key in a template for the size of RSA alone",
     run = each_template(function(template)
       if not (template.key and template.key[2]) then return nil end
-      local oid = der.values(template.key[1])[1]
-      return oid ~= RSA and "a public key that is not of RSA" or nil
+      return key_type(template) ~= RSA and "a public key that is not of RSA" or nil
+    end) },
+  { id = "9908-3.4-i", level = "MUST",
+    requirement = "give extensions that are whole as such in a template, not as open ones",
+    run = each_template(function(template)
+      local _, first = count(template, EXTENSION_TEMPLATE)
+      return first and first.values[1] and not has_open(first.values[1])
+        and "nothing is open in its open extensions" or nil
     end) },
   { id = "9908-3.4-o", level = "MUST NOT",
     requirement = "have several lists of open extensions in a template",

@@ -5,6 +5,7 @@
 ---   response, err = wire:ask { as = wire.client, operation = "simpleenroll", body = csr }
 local challenge = require "lest.client.challenge"
 local core = require "lest.core"
+local sessions = require "lest.client.session"
 local task = require "lest.task"
 local terminal = require "lest.base.terminal"
 local url = require "lest.url"
@@ -104,6 +105,17 @@ function Wire:ask(what)
   local value = authorization(self, response, nil, what)
   if not value then return response end
   return exchange(self, with_header(what, "Authorization", value))
+end
+
+--- An operation of a client as it does it by itself, whose body is made for its connection.
+---@param as lest.client
+---@param operation string
+---@param body lest.client.body
+---@return lest.http.response?
+---@return lest.error? err
+function Wire:perform(as, operation, body)
+  pace(self)
+  return sessions.perform(as, operation, body)
 end
 
 --- Open a TCP connection without TLS, send bytes and see what comes.
