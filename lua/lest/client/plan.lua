@@ -40,7 +40,8 @@ local function wished_extensions(plan, wishes, notify, renewal)
   return #all > 0 and all or nil
 end
 
--- The digest to sign with, nil for the key's own. A wish for another kind of key is told.
+-- The digest to sign with, nil for the key's own. A wish for another kind of key is told, and no
+-- error: servers list one for each kind, of which `wishes` has the first, and the CA judges.
 local function wished_digest(plan, wishes, notify)
   if plan.digest or not wishes.digest then return plan.digest end
   if key_fits(plan.key, wishes.digest_key) then
