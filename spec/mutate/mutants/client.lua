@@ -25,7 +25,20 @@ return {
   { file = "lua/lest/client/linking.lua", specs = { "spec/protocol/client_binding_spec.lua" },
     { "never in estIdentityLinking", "if wishes and wishes.identity_linking and", "if false and" },
     { "in place of a secret", "not plan.challenge_password and", "true and" },
-    { "no room for what is around a signature", "plan.key.signature_size + 8", "16" },
+    { "no room for what is around a signature", "return key.signature_size + 8", "return 16" },
+  },
+
+  { file = "lua/lest/client/cmc.lua", specs = { "spec/protocol/client_binding_spec.lua" },
+    { "a message that is linked though it is told not to",
+      "self.options.channel_binding ~= false and linking.field", "linking.field" },
+    { "the message of another connection", "if binding == bound_by then return draft.message end",
+      "if draft.message then return draft.message end" },
+  },
+
+  { file = "lua/lest/tool/command/fullcmc_controls.lua",
+    specs = { "spec/protocol/client_fullcmc_spec.lua" },
+    { "always the issuer of who asks", "if not options.issuer then", "if true then" },
+    { "any reason", 'options.reason or "unspecified"', '"unspecified"' },
   },
 
   { file = "csrc/net/transfer.c", specs = { "spec/protocol/client_binding_spec.lua" },
