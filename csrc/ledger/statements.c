@@ -216,11 +216,13 @@ const struct ledger_statement ledger_statements[] = {
       " AND (" CREDENTIAL_FREE " OR (state = 'reserved'" CREDENTIAL_SAME_KEY "))",
       { INTEGER(seq), TEXT(id), TEXT(key_hash), TEXT(label), TEXT(operation), INTEGER(bound_until),
         INTEGER(now) } },
-    /* What a pending request holds, it holds for as long as that is live. */
+    /* What a pending request holds, it holds for as long as that is live: a credential, and what is joined
+     * with it, which has the same name. */
     { "credential_hold",
-      "UPDATE credentials SET bound_until = :bound_until WHERE id = :id AND key_hash = :key_hash"
-      " AND state = 'reserved' AND removed IS NULL",
-      { TEXT(id), TEXT(key_hash), INTEGER(bound_until) } },
+      "UPDATE credentials SET bound_until = :bound_until"
+      " WHERE name = (SELECT name FROM credentials WHERE id = :id) AND key_hash = :key_hash"
+      " AND label = :label AND operation = :operation AND state = 'reserved' AND removed IS NULL",
+      { TEXT(id), TEXT(key_hash), TEXT(label), TEXT(operation), INTEGER(bound_until) } },
     { "credential_list",
       "SELECT " CREDENTIAL ", " CREDENTIAL_HELD_BY " FROM credentials WHERE removed IS NULL" PAGE,
       { PAGE_PARAMETERS } },

@@ -49,7 +49,8 @@ return {
 
   { file = "lua/lest/server/authority/proofs/credential.lua", specs = SERVER,
     { "a one-time secret beside a token is used up",
-      "if kinds.by_name[proven].by_secret then", "if request.credential then" },
+      "if not kinds.may_join(request.label.auth",
+      "if request.credentials[1] and not kinds.may_join(request.label.auth" },
   },
 
   { file = "lua/lest/server/worker/view.lua", specs = SERVER,

@@ -250,7 +250,7 @@ return {
     { "any method", 'if not good then\n    refusal.raise(status, "the method',
       'if false then\n    refusal.raise(status, "the method' },
     { "any media type", "if not good then refusal.raise(status, sentence) end", "" },
-    { "nobody need show anything", "if next(offered) and not (refused", "if not (refused",
+    { "nobody need show anything", "if is_enough and not (refused", "if not (refused",
       specs = ENROLL, reason = "the authority refuses it; the head only saves the body" },
   },
 

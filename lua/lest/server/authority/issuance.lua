@@ -109,8 +109,7 @@ function M.issue(authority, request, finish)
   end
   -- A client that asked twice while it was decided gets one certificate; a one-time secret finds
   -- out by itself.
-  local once = request.credential and request.credential.one_time
-  local given = not once and record.lost_answer(authority, request)
+  local given = not record.once_id(request) and record.lost_answer(authority, request)
   if given then return given end
   if history.has_changed(authority, request) then
     return refuse(authority, request, finish, { status = 503, retry_after = 1,
@@ -160,7 +159,7 @@ end
 
 --- Wait, or go on waiting, and let operators know what the policy still wants.
 local function put_pending(authority, request, finish, expires)
-  local now, credential, pending = authority.clock(), request.credential, request.pending
+  local now, pending = authority.clock(), request.pending
   local id = pending and pending.id or core.secret.random(6)
   request.pending_id = id
   record.request(authority, request, finish, "pending", { pending_id = id })
@@ -171,7 +170,7 @@ local function put_pending(authority, request, finish, expires)
     subject = tostring(request.csr.subject), reason = finish.reason,
     device = request:other_device(), needed = finish.needed,
     retry_after = finish.retry_after or request.label.retry_after,
-    credential_id = credential and credential.one_time and credential.id or nil,
+    credential_id = record.once_id(request),
   })
   if not pending then return end
   record.run(authority.ledger, "pending_settle", { id = id, seen = #request.approvals, now = now })

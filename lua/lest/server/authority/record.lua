@@ -206,6 +206,13 @@ local function auth_of(request)
   return auth
 end
 
+-- Of credentials that the label joins; of one, `credential_id` has it.
+local function joined_ids(request)
+  local ids = {}
+  for i, credential in ipairs(request.credentials) do ids[i] = credential.id end
+  return #ids > 1 and ids or nil
+end
+
 --- Every field that a person or a replay may ask for; `auth` where more was proven than who asks.
 local function proven(request)
   local principal = request.principal
@@ -214,6 +221,7 @@ local function proven(request)
     name = principal.name, anchors = principal.anchors, credential = principal.credential,
     claims = principal.claims, reg_info = reg_info and core.base64.encode(reg_info),
     certificate = certificate and core.base64.encode(certificate:der()),
+    credentials = joined_ids(request),
     auth = next(request.proven, next(request.proven)) and auth_of(request) or nil,
   }
 end
@@ -255,7 +263,7 @@ function M.request(authority, request, finish, verdict, extra)
     id = request.id, time_us = core.clock.wall_us(), operation = begin.operation,
     label = begin.label, principal_kind = principal.kind, principal_name = request.ledger_name,
     principal = proven(request),
-    credential_id = request.credential and request.credential.id,
+    credential_id = request.credentials[1] and request.credentials[1].id,
     csr = request.csr and begin.csr, key_hash = request.key_hash,
     tls = json.line(begin.tls), address = begin.address,
     headers = begin.headers and json.line(begin.headers), previous = request.renews,
@@ -277,14 +285,31 @@ function M.request(authority, request, finish, verdict, extra)
     cost = secret.cost, salt = secret.salt, hash = secret.hash })
 end
 
---- Bind a one-time credential to this key ("use" or "reserve"). False: another request was first,
---- or the credential, of whatever kind, was removed.
+--- The id of a one-time credential that the request holds or uses up: the first; nil for none.
+---@return string|nil
+function M.once_id(request)
+  for _, credential in ipairs(request.credentials) do
+    if credential.one_time then return credential.id end
+  end
+end
+
+--- Bind the one-time credentials to this key ("use" or "reserve"). False: another request was
+--- first, or one of them, of whatever kind, was removed. Where one was bound before another of them
+--- fails, a refusal is raised, which undoes the unit: all of them, or none.
 function M.consume(authority, request, how, bound_until)
-  local credential, store = request.credential, authority.credentials
-  if not credential then return true end
-  local ok, err = store[how](store, credential, request.purpose, bound_until)
-  if not ok and err.code ~= "unauthenticated" then error(err) end
-  return ok
+  local store, is_bound = authority.credentials, false
+  for _, credential in ipairs(request.credentials) do
+    local ok, err = store[how](store, credential, request.purpose, bound_until)
+    if not ok and err.code ~= "unauthenticated" then error(err) end
+    if not ok and is_bound then
+      refusal.raise(401, "the credentials are not accepted",
+        { detail = "the credential was used or removed meanwhile" })
+    elseif not ok then
+      return false
+    end
+    is_bound = is_bound or credential.one_time
+  end
+  return true
 end
 
 --- Write an issued certificate, and that its request waits no longer.

@@ -34,7 +34,7 @@ local SHOWN_MAX <const> = 1024
 ---@field ledger_name? string the principal's name in the ledger
 ---@field device? string whom it is about: the principal that proved itself first, and whose
 --- certificates were renewed since
----@field credential? table the live credential of the secret, to be consumed
+---@field credentials table[] the live ones of the secrets, to be consumed: the principal's first
 ---@field secret? string of the proof "challenge", in the CSR
 ---@field wrong_link? string the attribute of the CSR that links it to another connection
 ---@field purpose? table what a secret is shown for, and a one-time one bound to: key_hash, label,
@@ -73,9 +73,10 @@ function M.new(channel, begin, label, now)
   return setmetatable({
     id = begin.id, begin = begin, channel = channel, label = label,
     operation = operations[begin.operation], started = now, proven = {}, approvals = {},
-    questions = 0, history = {}, is_renewal = operations[begin.operation].renews or false,
+    credentials = {}, questions = 0, history = {},
+    is_renewal = operations[begin.operation].renews or false,
     -- Room for what it gets: Lua makes a table anew each time that it grows.
-    csr = nil, key_hash = nil, purpose = nil, credential = nil, principal = nil, ledger_name = nil,
+    csr = nil, key_hash = nil, purpose = nil, principal = nil, ledger_name = nil,
     device = nil, handle = nil, verdict = nil,
   }, Request)
 end
@@ -96,12 +97,24 @@ function Request:key_hash_to_certify()
   return not self.operation.makes_key and self.key_hash or nil
 end
 
+-- Secrets are of one name, so that what one device has is good for nothing beside what another has.
+local function check_name(proven, kind, name)
+  if not kinds.by_name[kind].by_secret then return end
+  for other, facts in pairs(proven) do
+    if kinds.by_name[other].by_secret and facts.name ~= name then
+      refusal.raise(401, "the credentials are of two names",
+        { detail = ("'%s' by %s, '%s' by %s"):format(facts.name, other, name, kind) })
+    end
+  end
+end
+
 --- Take what one kind of proof has shown. The first kind names the principal.
 ---@param kind string
 ---@param facts table as request.auth has them
 ---@param principal table
 ---@param ledger_name string
 function Request:prove(kind, facts, principal, ledger_name)
+  check_name(self.proven, kind, facts.name)
   self.proven[kind] = facts
   if self.principal then return end
   self.principal, self.ledger_name = principal, ledger_name

@@ -112,8 +112,8 @@ function Authority:open(request)
     again.who, again.device, again.verdict = request:who(), request:about(), request.verdict
     return again
   end
-  if request.credential and request.credential.may == "fetch" then
-    refusal.raise(401, "the credentials are not accepted")
+  for _, credential in ipairs(request.credentials) do
+    if credential.may == "fetch" then refusal.raise(401, "the credentials are not accepted") end
   end
   local order = self.orders and self.orders:find(request)
   if order then

@@ -164,7 +164,9 @@ return {
       .. "takes it), `\"srp\"` (likewise with a password), or "
       .. "`\"certificate+basic\"` for both, which may be of two names: `request.principal` is the "
       .. "certificate's, and a policy that wants one name compares "
-      .. "`request.auth.certificate.name` with `request.auth.basic.name`. Where "
+      .. "`request.auth.certificate.name` with `request.auth.basic.name`. Secrets are joined "
+      .. "likewise, as `\"psk+challenge\"`, `\"srp+basic\"` or `\"basic+challenge\"`, are of one "
+      .. "name, and are all used up; two in one header or two handshakes are not. Where "
       .. "a certificate is enough, an Authorization header of no use is logged and ignored.",
     anchors = "Which of the top level's `anchors` count here; absent: all.",
     ca = "Which of the CAs in `cas` signs; absent: `ca`.",

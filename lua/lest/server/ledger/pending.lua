@@ -232,7 +232,8 @@ local function record(operator, row, arguments, verdict)
   if not row then return nil, err end
   if row.credential_id then
     changed, err = ledger:run("credential_hold", { id = row.credential_id,
-      key_hash = row.key_hash, bound_until = row.expires })
+      key_hash = row.key_hash, label = row.label, operation = row.operation,
+      bound_until = row.expires })
     if not changed then return nil, err end
   end
   return row

@@ -2,9 +2,11 @@
 --- collects what a client offers (server/worker/proofs/KIND.lua), a file that proves it
 --- (server/authority/proofs/KIND.lua) and a field of its name in the messages begin and answer.
 ---
----   label.auth     "certificate+basic" in the configuration: all of these; each entry is enough
+---   label.auth     "certificate+basic" in the configuration: all of these; each entry is enough.
+---                  Secrets that are joined, as by "psk+basic", are of one name
 ---   label.accepts  every kind that some entry names
 local lines = require "lest.server.wire.lines"
+local list = require "lest.base.list"
 local refusal = require "lest.server.wire.refusal"
 local schema = require "lest.base.schema"
 
@@ -16,7 +18,8 @@ local ignored <const> = lines.new "proof ignored"
 ---   name       as `auth` has it, and request.principal.kind
 ---   facts      what request.auth.KIND says besides
 ---   scheme     that of HTTP authentication (RFC 9110 11.1), where it is one
----   by_secret  by a credential of the ledger: of these a request has one, which it uses up
+---   by_secret  by a credential of the ledger, which a request uses up: it has one, or those that
+---              an entry joins
 ---   handshake  proven in TLS, at an address of `listen` that says so, without certificates
 M.list = {
   { name = "certificate", facts = { "name", "anchors" } },
@@ -40,7 +43,7 @@ end
 ---@return string[]|nil names
 ---@return string|nil problem
 function M.parse(text)
-  local names, seen, by_secret = {}, {}, nil
+  local names, seen, by_header, by_handshake = {}, {}, nil, nil
   for name in (text .. "+"):gmatch "([^+]*)%+" do
     if not M.by_name[name] then
       return nil, ("'%s' is no kind of proof%s: write one of %s, or several as %s"):format(
@@ -49,18 +52,22 @@ function M.parse(text)
     elseif seen[name] then
       return nil, ("'%s' is named twice"):format(name)
     end
-    if M.by_name[name].by_secret and by_secret then
-      return nil, ("'%s' and '%s' are both by a credential, and a request has one: "
-        .. "write them as two entries"):format(by_secret, name)
+    local kind = M.by_name[name]
+    if kind.scheme and by_header then
+      return nil, ("'%s' and '%s' are both in the Authorization header, and a request has one: "
+        .. "write them as two entries"):format(by_header, name)
+    elseif kind.handshake and by_handshake then
+      return nil, ("'%s' and '%s' are both a handshake, and a connection has one: "
+        .. "write them as two entries"):format(by_handshake, name)
     end
-    by_secret = M.by_name[name].by_secret and name or by_secret
+    by_header = kind.scheme and name or by_header
+    by_handshake = kind.handshake and name or by_handshake
     seen[name] = true
     table.insert(names, name)
   end
-  local by_handshake = seen.certificate and by_secret and M.by_name[by_secret].handshake
-  if by_handshake then
+  if seen.certificate and by_handshake then
     return nil, ("a client with %s shows no certificate: write 'certificate' and '%s' as two "
-      .. "entries"):format(by_handshake, by_secret)
+      .. "entries"):format(M.by_name[by_handshake].handshake, by_handshake)
   end
   return names
 end
@@ -75,6 +82,51 @@ function M.are_enough(auth, proven)
     local all = true
     for _, name in ipairs(entry) do all = all and proven[name] ~= nil end
     if all then return true end
+  end
+  return false
+end
+
+-- Whether an entry names a kind, and of the other secrets that it joins each is among some.
+local function joins(entry, name, has)
+  local is_named = false
+  for _, other in ipairs(entry) do
+    is_named = is_named or other == name
+    if other ~= name and M.by_name[other].by_secret and not has(other) then return false end
+  end
+  return is_named
+end
+
+--- Whether a secret may be judged: all that an entry joins with it is offered. Else who has one of
+--- two could guess at the other without it.
+---@param auth string[][] of the label
+---@param offered table<string, any> by kind
+---@param name string of a kind
+---@return boolean
+function M.is_whole(auth, offered, name)
+  if not M.by_name[name].by_secret then return true end
+  for _, entry in ipairs(auth) do
+    if joins(entry, name, function(other) return offered[other] ~= nil end) then return true end
+  end
+  return false
+end
+
+--- Whether a secret may be taken beside those that are proven: an entry joins them all, and they
+--- are not enough without it.
+---@param auth string[][] of the label
+---@param proven table<string, any> by kind
+---@param name string of a kind
+---@return boolean
+function M.may_join(auth, proven, name)
+  local secrets = {}
+  for kind in pairs(proven) do
+    if M.by_name[kind].by_secret then secrets[#secrets + 1] = kind end
+  end
+  if #secrets == 0 then return true end
+  if M.are_enough(auth, proven) then return false end
+  for _, entry in ipairs(auth) do
+    local has_all = list.has(entry, name)
+    for _, kind in ipairs(secrets) do has_all = has_all and list.has(entry, kind) end
+    if has_all then return true end
   end
   return false
 end

@@ -26,7 +26,9 @@ local function collect_proofs(exchange, request)
   end
   local refused = accepts.certificate and not offered.certificate and exchange.peer_refusal
   if request.row.in_body or request.row.by_anybody then return end
-  if next(offered) and not (refused and request.row.renews) then return end
+  local is_enough = false
+  for name in pairs(offered) do is_enough = is_enough or kinds.is_whole(auth, offered, name) end
+  if is_enough and not (refused and request.row.renews) then return end
   local status, reason = kinds.missing(accepts, offered, request.row.renews)
   refusal.raise(status, refused or reason)
 end

@@ -216,7 +216,7 @@ end
 --- Who the first request has proven to be asks for the others too.
 local function inherit(base, request)
   for _, name in ipairs { "proven", "principal", "ledger_name", "device", "own", "is_unknown",
-    "credential" } do
+    "credentials" } do
     request[name] = base[name]
   end
   local purpose = {}

@@ -90,27 +90,36 @@ function M.claim(authority, row, lease)
     { id = row.id, now = now, ["until"] = now + lease }) == 1
 end
 
+-- The ids of the credentials that a request was proven by.
+local function credential_ids(request)
+  local all = request.principal and json.decode(request.principal) or {}
+  return all.credentials or { request.credential_id }
+end
+
 --- Why an order must not be gone on with: what operators have ended since it was approved.
 ---@return string|nil problem
 function M.vetoed(authority, row, request)
   local own = json.decode(row.plan).own
   local found = own and record.rows(authority.ledger, "certificate_get", own)[1]
   if own and (not found or found.revoked_at) then return "the client certificate is revoked" end
-  local credential = request.credential_id
-  if credential and not record.rows(authority.ledger, "credential_get", { id = credential })[1] then
-    return "the credential was removed"
+  for _, id in ipairs(credential_ids(request)) do
+    if not record.rows(authority.ledger, "credential_get", { id = id })[1] then
+      return "the credential was removed"
+    end
   end
 end
 
---- Use up the one-time secret that the order holds.
+--- Use up the one-time secrets that the order holds.
 local function consume(authority, row, request)
-  local id = request.credential_id
-  local found = id and record.rows(authority.ledger, "credential_get", { id = id })[1]
-  if not found or found.one_time ~= 1 then return end
   local label, now = authority.config.labels[row.label], authority.clock()
-  record.run(authority.ledger, "credential_use", { seq = found.seq, id = id, now = now,
-    key_hash = row.key_hash, label = row.label, operation = row.operation,
-    bound_until = now + (label and label.lost_answer or 0) })
+  for _, id in ipairs(credential_ids(request)) do
+    local found = record.rows(authority.ledger, "credential_get", { id = id })[1]
+    if found and found.one_time == 1 then
+      record.run(authority.ledger, "credential_use", { seq = found.seq, id = id, now = now,
+        key_hash = row.key_hash, label = row.label, operation = row.operation,
+        bound_until = now + (label and label.lost_answer or 0) })
+    end
+  end
 end
 
 --- Write the certificate that came, as one of ours is written.

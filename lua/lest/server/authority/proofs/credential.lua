@@ -85,13 +85,13 @@ function M.refuse(request, err, attempt)
 end
 
 --- Begin with a kind: what its secret is shown for, and a one-time one bound to. The first
---- credential that is proven is the principal's, and the one that is used up: another beside it
---- would leave a one-time secret as it was.
+--- credential that is proven is the principal's. Another is taken beside it where the label joins
+--- them, and both are used up.
 ---@param request lest.authority.request whose purpose is set
 ---@param kind string
 function M.start(request, kind)
-  for proven in pairs(request.proven) do
-    if kinds.by_name[proven].by_secret then refusal.raise(401, "a request has one credential") end
+  if not kinds.may_join(request.label.auth, request.proven, kind) then
+    refusal.raise(401, "a request has one credential")
   end
   request.purpose = { key_hash = request.key_hash, label = request.begin.label,
     operation = request.begin.operation, kind = kind,
@@ -151,9 +151,9 @@ function M.take(authority, request, credential)
     refusal.raise(401, "the one-time secret is used up")
   end
   local name = credential.name
-  request.credential = credential
   request:prove(kind, { name = name }, { kind = kind, name = name }, name)
-  request.principal.credential = credential.facts
+  table.insert(request.credentials, credential)
+  request.principal.credential = request.principal.credential or credential.facts
   take_back(authority, request, name)
 end
 

@@ -11,9 +11,10 @@ for _, kind in ipairs(kinds.list) do
 end
 
 local function prove(authority, request, kind)
-  local offered = request.begin[kind]
+  local offered, auth = request.begin[kind], request.label.auth
   if not offered or not request.label.accepts[kind] then return end
-  kinds.try(kind, request, request.label.auth, request.proven, provers[kind].prove, authority,
+  if not kinds.is_whole(auth, request.begin, kind) then return end
+  kinds.try(kind, request, auth, request.proven, provers[kind].prove, authority,
     request, offered)
 end
 

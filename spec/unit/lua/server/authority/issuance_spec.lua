@@ -66,7 +66,7 @@ describe("a verdict", function()
     request.purpose = { key_hash = request.key_hash, label = "default",
       operation = "simpleenroll" }
     if options.secret then
-      request.credential = assert(authority.credentials:check(name, options.secret,
+      request.credentials[1] = assert(authority.credentials:check(name, options.secret,
         request.purpose))
     end
     return request
@@ -294,7 +294,7 @@ describe("a verdict", function()
 
   it("raises what the ledger says, and takes only a used secret for a refusal", function()
     local request = ask "alice"
-    request.credential = { one_time = true }
+    request.credentials = { { one_time = true } }
     authority.credentials = { use = function()
       return nil, core.error.new { code = "ledger", message = "the disk" }
     end }

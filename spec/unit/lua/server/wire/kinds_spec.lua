@@ -6,7 +6,10 @@ local refusal = require "lest.server.wire.refusal"
 describe("kinds of proof", function()
   it("are read from an entry of auth, which joins them by +", function()
     assert.same({ "certificate" }, kinds.parse "certificate")
-    assert.same({ "certificate", "basic" }, kinds.parse "certificate+basic")
+    for _, text in ipairs { "certificate+basic", "psk+challenge", "srp+digest", "bearer+psk",
+      "basic+challenge", "certificate+basic+challenge", "srp+challenge+basic" } do
+      assert.equal(text, table.concat(kinds.parse(text), "+"))
+    end
     local right = ": write one of certificate, basic, digest, bearer, challenge, psk, srp, "
       .. "or several as certificate+basic"
     for text, problem in pairs {
@@ -14,17 +17,17 @@ describe("kinds of proof", function()
         .. "'certificate' and 'psk' as two entries",
       ["certificate+srp"] = "a client with a password (SRP) shows no certificate: write "
         .. "'certificate' and 'srp' as two entries",
-      ["psk+srp"] = "'psk' and 'srp' are both by a credential, and a request has one: "
+      ["psk+srp"] = "'psk' and 'srp' are both a handshake, and a connection has one: "
         .. "write them as two entries",
+      ["challenge+psk+certificate"] = "a client with a pre-shared key shows no certificate: write "
+        .. "'certificate' and 'psk' as two entries",
       basik = "'basik' is no kind of proof, did you mean 'basic'?" .. right,
       [""] = "'' is no kind of proof" .. right, ["basic+"] = "'' is no kind of proof" .. right,
       ["basic+basic"] = "'basic' is named twice",
-      ["digest+certificate+basic"] = "'digest' and 'basic' are both by a credential, and a request "
-        .. "has one: write them as two entries",
-      ["bearer+basic"] = "'bearer' and 'basic' are both by a credential, and a request has one: "
-        .. "write them as two entries",
-      ["basic+challenge"] = "'basic' and 'challenge' are both by a credential, and a request has "
-        .. "one: write them as two entries",
+      ["digest+certificate+basic"] = "'digest' and 'basic' are both in the Authorization header, "
+        .. "and a request has one: write them as two entries",
+      ["bearer+basic"] = "'bearer' and 'basic' are both in the Authorization header, and a "
+        .. "request has one: write them as two entries",
     } do
       local names, why = kinds.parse(text)
       assert.is_nil(names)
@@ -39,6 +42,28 @@ describe("kinds of proof", function()
     assert.is_true(kinds.are_enough(auth, { certificate = {}, basic = {} }))
     assert.is_true(kinds.are_enough({ { "certificate" }, { "basic" } }, { basic = {} }))
     assert.is_false(kinds.are_enough({}, { basic = {} }))
+  end)
+
+  it("by secrets are judged where all that are joined are offered, and taken so", function()
+    local auth = { { "psk", "basic" }, { "certificate", "digest" }, { "challenge" } }
+    assert.is_false(kinds.is_whole(auth, { basic = {} }, "basic"))
+    assert.is_false(kinds.is_whole(auth, { psk = {} }, "psk"))
+    assert.is_false(kinds.is_whole(auth, { psk = {}, challenge = true }, "psk"))
+    assert.is_true(kinds.is_whole(auth, { psk = {}, basic = {} }, "psk"))
+    assert.is_true(kinds.is_whole(auth, { psk = {}, basic = {} }, "basic"))
+    assert.is_true(kinds.is_whole(auth, { digest = {} }, "digest"))
+    assert.is_true(kinds.is_whole(auth, { certificate = {} }, "certificate"))
+    assert.is_true(kinds.is_whole(auth, { challenge = true }, "challenge"))
+    assert.is_false(kinds.is_whole(auth, { bearer = "" }, "bearer"))
+
+    assert.is_true(kinds.may_join(auth, {}, "psk"))
+    assert.is_true(kinds.may_join(auth, { certificate = {} }, "psk"))
+    assert.is_true(kinds.may_join(auth, { basic = {} }, "psk"))
+    assert.is_false(kinds.may_join(auth, { basic = {} }, "challenge"))
+    assert.is_false(kinds.may_join(auth, { challenge = {} }, "psk"))
+    assert.is_false(kinds.may_join({ { "basic" }, { "psk", "basic" } }, { basic = {} }, "psk"))
+    assert.is_false(kinds.may_join({ { "psk", "basic" }, { "psk", "basic", "challenge" } },
+      { basic = {}, psk = {} }, "challenge"))
   end)
 
   it("are passed over where those before are enough, if what they raise is a refusal", function()
