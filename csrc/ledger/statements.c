@@ -614,6 +614,11 @@ const struct ledger_statement ledger_statements[] = {
       " WHERE id = :id AND" ORDER_OPEN,
       { TEXT(id), TEXT(state), INTEGER(next_at), INTEGER_OR_NULL(retry_after), TEXT_OR_NULL(note),
         TEXT_OR_NULL(problem), INTEGER(now) } },
+    /* Of what was claimed nothing was sent. */
+    { "order_put_back",
+      "UPDATE orders SET state = 'held', tries = max(0, tries - 1), next_at = :now,"
+      " problem = coalesce(:problem, problem), updated = :now WHERE id = :id AND state = 'asked'",
+      { TEXT(id), TEXT_OR_NULL(problem), INTEGER(now) } },
     { "order_end",
       "UPDATE orders SET state = :state, serial = coalesce(:serial, serial), problem = :problem, updated = :now"
       " WHERE id = :id AND" ORDER_OPEN,

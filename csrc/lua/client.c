@@ -38,7 +38,23 @@ static void close_sent(void *h)
     free(sent);
 }
 
-static const struct lestL_class sent_class = { .name = "lest.http_request", .close = close_sent };
+static const struct lestL_class sent_class;
+
+/* request:was_sent() -> boolean: whether any of it may have reached the server */
+static int was_sent(lua_State *L)
+{
+    const struct sent *sent = lestL_check_object(L, 1, &sent_class);
+    lua_pushboolean(L, !sent->transfer || net_transfer_was_sent(sent->transfer));
+    return 1;
+}
+
+static const luaL_Reg sent_methods[] = { { "was_sent", was_sent }, { NULL, NULL } };
+
+static const struct lestL_class sent_class = {
+    .name = "lest.http_request",
+    .methods = sent_methods,
+    .close = close_sent,
+};
 
 struct delivery {
     const struct net_response *answer;

@@ -17,7 +17,6 @@ struct net_transfer {
     struct lest_buf send_body;
     size_t body_len; /* as the head says */
     size_t sent_len; /* of the body, as far as libcurl took it */
-    bool sent;       /* see net_transfer_was_sent() */
     struct net_reader reader;
     struct net_intake intake;
     const char *tls_version;
@@ -93,8 +92,7 @@ static int on_progress(void *arg, curl_off_t all, curl_off_t got, curl_off_t all
     return 1;
 }
 
-/* Whether any of the request may have reached the server. */
-static bool was_sent(const struct net_transfer *transfer)
+bool net_transfer_was_sent(const struct net_transfer *transfer)
 {
     long head_len = 0;
     if (transfer->body_len)
@@ -130,15 +128,9 @@ static void finish(struct net_multi_request *request, CURLcode code)
         transfer->done(transfer->arg, &response, NULL);
         return;
     }
-    transfer->sent = was_sent(transfer);
     net_opening_explain(&transfer->opening, code == CURLE_OK ? CURLE_WEIRD_SERVER_REPLY : code,
-                        transfer->tls_version != NULL, transfer->sent);
+                        transfer->tls_version != NULL, net_transfer_was_sent(transfer));
     transfer->done(transfer->arg, NULL, &transfer->opening.err);
-}
-
-bool net_transfer_was_sent(const struct net_transfer *transfer)
-{
-    return transfer->sent;
 }
 
 const struct net_seen *net_transfer_get0_seen(const struct net_transfer *transfer)

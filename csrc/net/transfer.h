@@ -70,8 +70,8 @@ enum lest_status net_transfer_send(struct net_client *client, const struct net_r
                                    net_transfer_done *done, void *arg, struct net_transfer **out,
                                    struct lest_error *err) LEST_MUST_USE;
 
-/** Whether any of a request that failed may have reached the server. A request with a body is sent once at
- *  most, so that the server has acted on it once at most. */
+/** Whether any of a request that failed, or is under way, may have reached the server. A request with a body
+ *  is sent once at most, so that the server has acted on it once at most. */
 bool net_transfer_was_sent(const struct net_transfer *transfer);
 
 /** What was on the wire, of a finished request that is watched; else NULL. Borrowed from the transfer. */

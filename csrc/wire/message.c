@@ -364,6 +364,11 @@ static const struct wire_field order_fields[] = {
     END,
 };
 
+/* The authority ends: orders of which a CA was sent nothing yet are its successor's. */
+static const struct wire_field recall_fields[] = {
+    END,
+};
+
 /* What came of an order. */
 static const char *const outcomes[] = { "issued", "revoked", "later", "refused", "away", "failed", "unknown", NULL };
 
@@ -443,6 +448,7 @@ const struct wire_message wire_messages[] = {
     { "proven", RECORD(proven_fields) },
     { "renew", RECORD(renew_fields) },
     { "keys", RECORD(keys_fields) },
+    { "recall", RECORD(recall_fields) },
 };
 /* clang-format on */
 const size_t wire_message_count = sizeof wire_messages / sizeof *wire_messages;

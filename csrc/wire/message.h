@@ -54,6 +54,7 @@ struct wire_message {
  *  answer   authority to worker
  *  order    authority to backend: what a CA elsewhere is asked
  *  outcome  backend to authority: what came of an `order`, by its number; its `hello` comes first of all
+ *  recall   authority to backend: it ends, and takes back the orders of which a CA was sent nothing yet
  *  renew    authority to backend: a key is missing that an issuer of tokens may have by now
  *  keys     backend to authority: those that an issuer of tokens has at its address, or why there are none
  *  told     authority to worker: the answer to `ask` of the same number

@@ -75,13 +75,25 @@ local function exchange(options, headers, body, perform)
   return M.response(http_record.response(answer, question))
 end
 
+--- A request that somebody waits for, who may take it back.
+local UnderWay = {}
+UnderWay.__index = UnderWay
+
+function UnderWay:close() self.request:close() end
+
+function UnderWay:withdraw(reason)
+  if self.request:was_sent() then return end
+  self.request:close()
+  self.callback(fail("closed", reason, { was_sent = false }))
+end
+
 local function send_by(client, options, look)
   options.watched = look ~= nil
   local answer, err, seen = task.await(function(callback)
     options.callback = callback
     local request, problem = client:request(options)
-    if not request then callback(nil, problem) end
-    return request
+    if not request then return callback(nil, problem) end
+    return setmetatable({ request = request, callback = callback }, UnderWay)
   end)
   local response = answer and M.response(answer) or nil
   if not response then clock.explain(err) end

@@ -217,6 +217,14 @@ function Task:cancel(reason)
   coroutine.close(co)
 end
 
+--- Take back the request that a task waits for, where none of it was sent yet: the wait ends with
+--- an error that says so. Whatever else it waits for goes on.
+---@param reason string
+function Task:withdraw(reason)
+  local under_way = self.under_way
+  if not self.done and under_way and under_way.withdraw then under_way:withdraw(reason) end
+end
+
 --- Wait for a number of seconds (fractions count), or a duration: never less.
 ---@param time number|string "10s"
 function M.sleep(time)

@@ -1295,6 +1295,10 @@ function http_connection:close() end
 ---@class lest.http_request
 local http_request = {}
 
+--- Whether any of it may have reached the server, while it is under way.
+---@return boolean
+function http_request:was_sent() end
+
 --- Cancel it; its callback is not called.
 function http_request:close() end
 

@@ -123,6 +123,32 @@ describe("lest.http", function()
     assert.is_true(ticks > 20)
   end)
 
+  it("takes a request back of which nothing was sent, and no other", function()
+    local asking = task.spawn(function()
+      return http.post(server.url, "hello", { trust = trust, timeout = "5s" })
+    end)
+    task.sleep(0.3)
+    assert(server:request())
+    asking:withdraw "enough"
+    assert.is_false(asking.done)
+    server:answer(est.http(200, {}, "hello"))
+    assert.equal("hello", asking:wait().body)
+    -- A handshake that never ends.
+    local silent <close> = world:serve()
+    silent:on_connect { "stall" }
+    asking = task.spawn(function()
+      return http.post(silent.url, "hello", { trust = trust, timeout = "5s" })
+    end)
+    task.sleep(0.2)
+    asking:withdraw "enough"
+    assert.is_true(asking.done)
+    local res, err = asking:wait()
+    assert.is_nil(res)
+    assert.same({ "closed", "enough", false }, { err.code, err.message, err.was_sent })
+    assert.is_nil(err.unknown)
+    asking:withdraw "it has ended"
+  end)
+
   it("speaks plain HTTP where the URL says so", function()
     server:on_connect { "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "close" }
     local res = assert(http.get((server.url:gsub("^https", "http"))))

@@ -5,7 +5,7 @@ local p = require "support.packet"
 local message = core.message
 local ALL <const> = { begin = true, ask = true, finish = true, answer = true, told = true,
   hello = true, shadow = true, listens = true, event = true, heard = true, order = true,
-  outcome = true, renew = true, keys = true }
+  outcome = true, renew = true, keys = true, recall = true }
 
 local function refused(packet, expected)
   local got, err = message.decode(packet, ALL)
@@ -211,6 +211,8 @@ describe("a packet", function()
       assert.is_nil((message.encode(order)), key)
       order[key] = before
     end
+    local recall = { type = "recall" }
+    assert.same(recall, message.decode(assert(message.encode(recall)), ALL))
     assert.is_nil((message.encode { type = "outcome", number = 1, outcome = "lost" }))
     assert.is_nil((message.encode { type = "outcome", number = 1, outcome = "issued",
       certificate = ("x"):rep(message.CERTIFICATE_MAX + 1) }))

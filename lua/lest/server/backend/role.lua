@@ -32,7 +32,7 @@ local terminal = require "lest.base.terminal"
 
 local M = {}
 
-local ASKED <const> = { order = true, renew = true }
+local ASKED <const> = { order = true, recall = true, renew = true }
 -- How long a start waits for the first keys of tokens: clients that come at once find them.
 local FIRST_MS <const> = 3000
 local DETAIL_MAX <const> = 990
@@ -43,6 +43,8 @@ local failures <const> = lines.new "backend failed"
 ---@field standing lest.backend.standing
 ---@field sources lest.backend.key_source[]
 ---@field channel? lest.channel the authority's
+---@field asking table<lest.task, boolean> orders under way
+---@field is_ending boolean the authority ends, or this process: what was not sent is not to be
 local Backend = {}
 Backend.__index = Backend
 
@@ -52,16 +54,22 @@ local function fitting(text)
   return text and terminal.line(tostring(text), DETAIL_MAX) or nil
 end
 
---- Ask a CA, within its time. What goes wrong in between may have been too late.
-local function ask(ca, order)
+local LATE <const> = "the CA has not answered in time"
+
+--- Ask a CA, within its time. What goes wrong in between may have been too late; that nothing was
+--- sent, the CA's backend says.
+function Backend:ask(ca, order)
   local backend = ca.backend
   local asking = task.start({ quiet = true }, function()
     return backend[order.kind](backend, request_of(order))
   end)
+  self.asking[asking] = true
   local timer <close> = core.loop.timer(ca.timeout * 1000, function() -- luacheck: ignore 211
-    asking:cancel "the CA has not answered in time"
+    asking:withdraw(LATE)
+    asking:cancel(LATE)
   end)
   local ok, outcome = pcall(asking.wait, asking)
+  self.asking[asking] = nil
   if ok and type(outcome) == "table" then return outcome end
   return { outcome = "unknown", detail = ok and "the backend has answered nonsense" or outcome }
 end
@@ -70,8 +78,9 @@ end
 function Backend:on_order(order, channel)
   local ca = self.cas[order.ca or ""]
   core.process.beat(order.request_id)
-  local outcome = ca and ask(ca, order) or { outcome = "away", detail = "there is no such CA" }
-  if ca then self.standing:heard(order.ca or "", outcome) end
+  local outcome = ca and self:ask(ca, order)
+    or { outcome = "away", detail = "there is no such CA" }
+  if ca and not self.is_ending then self.standing:heard(order.ca or "", outcome) end
   if self.channel ~= channel then return end
   local packet, problem = message.encode { type = "outcome", number = order.number,
     outcome = outcome.outcome, certificate = outcome.certificate, note = outcome.note,
@@ -82,6 +91,15 @@ function Backend:on_order(order, channel)
       detail = fitting(problem) })
   end
   channel:send(packet)
+end
+
+--- Take back the orders of which no CA was sent anything yet. Each is answered as of a CA that was
+--- not asked; what was sent goes on.
+function Backend:recall()
+  self.is_ending = true
+  local all = {}
+  for asking in pairs(self.asking) do table.insert(all, asking) end
+  for _, asking in ipairs(all) do asking:withdraw "the server ends, and nothing was sent" end
 end
 
 -- ---- the authority
@@ -97,6 +115,8 @@ function Backend:on_message(packet, channel)
   local asked, problem = message.decode(packet, ASKED)
   if not asked then
     core.log.write("error", "bad order from the authority", { "message", problem })
+  elseif asked.type == "recall" then
+    self:recall()
   elseif asked.type == "renew" then
     local source = self.sources[asked.source]
     if source then source:refresh() end
@@ -167,6 +187,7 @@ function Backend:serve()
   core.process.ready()
   self.standing:start()
   while not is_stopping do core.loop.turn() end
+  self:recall()
   return terminate and 0
 end
 
@@ -188,8 +209,8 @@ function M.main(launch)
   end
   if not ok then return start_failure.report(launch, err) end
   if launch.check then return 0 end
-  return setmetatable({ cas = cas, sources = sources, standing = standing.new(cas, config) },
-    Backend):serve()
+  return setmetatable({ cas = cas, sources = sources, standing = standing.new(cas, config),
+    asking = {}, is_ending = false }, Backend):serve()
 end
 
 return M

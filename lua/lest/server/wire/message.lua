@@ -19,6 +19,7 @@
 ---                         event    what happened, for a hook
 ---                         hello    first of all: the authority serves
 ---   authority -> backend  order    what a CA elsewhere is asked for
+---                         recall   it ends: what no CA was sent yet is not to be asked any more
 ---                         renew    keys of an issuer's address that are wanted now
 ---   backend -> authority  outcome  what came of it
 ---                         keys     what an issuer's address has

@@ -75,7 +75,9 @@ function M.ask(orders, ca, id)
   orders.number, orders.asking[row.id] = orders.number + 1, true
   local entry = { row = row, ca = ca, number = orders.number }
   orders.under_way[entry.number] = entry
-  if not orders.backend.is_up then
+  if orders.is_stopping then
+    return settle(orders, entry, { outcome = "away", detail = "the server ends" })
+  elseif not orders.backend.is_up then
     return settle(orders, entry, { outcome = "away", detail = "no backend" })
   end
   local packet, problem = packet_of(orders, row, entry.number)
@@ -86,6 +88,12 @@ function M.ask(orders, ca, id)
   entry.timer = core.loop.timer(M.lease_of(ca) * 1000, function()
     settle(orders, entry, { outcome = "unknown", detail = "the backend says nothing" })
   end)
+end
+
+--- Have the backend give back what no CA was sent yet.
+---@param orders lest.authority.orders
+function M.recall(orders)
+  orders.backend:send(assert(message.encode { type = "recall" }))
 end
 
 --- Hear what the backend says of orders.

@@ -39,7 +39,7 @@ local STOP_MS <const> = 4000
 ---@field backend lest.authority.backend
 ---@field number integer of the last message
 ---@field under_way table<integer, table> what the backend has: row, ca
----@field asking table<string, boolean> ids of these
+---@field asking table<string, boolean> ids of these, and of what it gets once that is on disk
 ---@field waiting table<string, table[]> who waits for an order, by its id
 ---@field failures lest.lines
 local Orders = {}
@@ -87,13 +87,15 @@ function Orders:start()
   self.ticker = core.loop.timer(TICK_MS, function() self:start() end)
 end
 
---- Ask for nothing more, and wait a little for what the backend has.
+--- Ask for nothing more, take back what no CA was sent yet, and wait a little for the rest: what
+--- was claimed and is not on disk, too.
 function Orders:stop()
   self.is_stopping = true
   if self.ticker then self.ticker:close() end
+  asking.recall(self)
   local late = false
   local timer <close> = core.loop.timer(STOP_MS, function() late = true end) -- luacheck: ignore 211
-  while next(self.under_way) and not (late or self.turn.failed) do core.loop.turn() end
+  while next(self.asking) and not (late or self.turn.failed) do core.loop.turn() end
 end
 
 --- Open orders, for the meters: by CA.

@@ -26,8 +26,11 @@ function on.unknown(orders, ca, row, outcome)
     next_at = authority.clock() + backoff_s(row.tries) })
 end
 
---- The CA was not asked.
+--- The CA was not asked. Of an authority that ends, its successor asks.
 function on.away(orders, ca, row, outcome)
+  if orders.is_stopping then
+    return rows.put_back(orders.authority, row, outcome.detail)
+  end
   local authority, now = orders.authority, orders.authority.clock()
   ca.failures = ca.failures + 1
   local wait = backoff_s(ca.failures)

@@ -83,6 +83,13 @@ function M.put_off(authority, row, change)
     problem = change.problem and change.problem:sub(1, REASON_MAX), now = authority.clock() })
 end
 
+--- As if it had not been claimed: nothing was sent.
+---@param problem? string for operators
+function M.put_back(authority, row, problem)
+  record.run(authority.ledger, "order_put_back", { id = row.id, now = authority.clock(),
+    problem = problem and problem:sub(1, REASON_MAX) })
+end
+
 --- Begin to ask, until a time. False: another authority has, or it is over.
 function M.claim(authority, row, lease)
   local now = authority.clock()
