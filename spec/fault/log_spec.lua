@@ -147,7 +147,11 @@ describe("the log of a role", function()
   it("is for people on a terminal, whichever process writes", function()
     if not (os.execute "script --version >/dev/null 2>&1") then return pending "needs script" end
     local other = host.make {}
-    finally(function() other:stop() end)
+    -- A server's terminal that goes away is a reason to reload: end it before `script`.
+    finally(function()
+      process.run { "pkill", "-KILL", "-P", tostring(other.pid) }
+      other:stop()
+    end)
     local shown = other.folder .. "/shown"
     other.pid = process.start({ "script", "-qefc", process.line { other.lest, "serve",
       other.folder .. "/server.lua" }, shown }, other.folder .. "/out", other.folder .. "/err")
