@@ -188,8 +188,9 @@ static void add_attributes(struct pki_der in, struct pki_csr_requirements *found
         pki_csr_requirements_add(found, &attr, &problem);
 }
 
-/* csrattrs.wishes(list | DER) -> { key =, digest =, digest_key =, signature =, challenge_password =,
- * otp_challenge =, revocation_challenge =, identity_linking =, extensions =, unknown =, template = }
+/* csrattrs.wishes(list | DER) -> { key =, signatures = { { name =, digest =, key = }, ... },
+ * challenge_password =, otp_challenge =, revocation_challenge =, identity_linking =, extensions =,
+ * unknown =, template = }
  * | nil, err */
 static int wishes(lua_State *L)
 {
@@ -215,9 +216,15 @@ static int wishes(lua_State *L)
         lua_setfield(L, -2, "template");
     }
     set_text(L, "key", found.key);
-    set_text(L, "digest", found.digest);
-    set_text(L, "digest_key", found.digest_key);
-    set_text(L, "signature", found.signature);
+    lua_createtable(L, (int)found.signature_count, 0);
+    for (size_t i = 0; i < found.signature_count; i++) {
+        lua_createtable(L, 0, 3);
+        set_text(L, "name", found.signatures[i].name);
+        set_text(L, "digest", found.signatures[i].digest);
+        set_text(L, "key", found.signatures[i].key);
+        lua_seti(L, -2, (lua_Integer)i + 1);
+    }
+    lua_setfield(L, -2, "signatures");
     for (int i = 0; i < PKI_CHALLENGE_COUNT; i++) {
         lua_pushboolean(L, found.challenges[i]);
         lua_setfield(L, -2, lestL_challenge_fields[i]);

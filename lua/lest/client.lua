@@ -176,10 +176,10 @@ end
 ---     san = { "DNS:device001" }, wait = "10m" }
 ---   client:enroll(csr, { wait = "10m" })
 --- The key is the client's if none is given. csrattrs = false: do not ask the server for its
---- wishes. One for another type of key is an error, as is a digest that is too weak, or an open
---- part of a template that nothing fills. An attribute without a value, or one that is not known,
---- is left out and told (RFC 7030 4.5.2: it must be ignored), and so is a signature of another kind
---- of key, since servers list one for each kind: the CA says whether that will do.
+--- wishes. One for another type of key is an error, as are signatures of which the key can make
+--- none, a digest that is too weak, or an open part of a template that nothing fills. An attribute
+--- without a value, or one that is not known, is left out and told (RFC 7030 4.5.2: it must be
+--- ignored).
 ---@param what lest.client.enrollment|lest.csr
 ---@param options? { wait?: string|integer } with a CSR
 ---@return lest.cert? cert verified, with its chain

@@ -180,18 +180,28 @@ describe("the client enrolls", function()
       assert.matches("the server wants requests signed with RSA%-SHA1: .*too weak", err.message)
     end)
 
-    it("7030-4.5.2-k a signature of another kind of key: told, and signed otherwise", function()
-      for spec, case in pairs {
-        ed25519 = { "ecdsa-with-SHA384", "ED25519" }, ed448 = { "RSA-SHA512", "ED448" },
-        ["ec:P-256"] = { "RSA-SHA512", "ecdsa-with-SHA256" },
-        ["rsa:2048"] = { "ecdsa-with-SHA384", "RSA-SHA256" },
-      } do
+    it("7030-4.5.2-k a signature of another kind of key alone: an error", function()
+      for spec, wanted in pairs { ed25519 = "ecdsa-with-SHA384", ed448 = "RSA-SHA512",
+        ["ec:P-256"] = "RSA-SHA512", ["rsa:2048"] = "ecdsa-with-SHA384" } do
+        local key, count = assert(core.key.generate(spec)), #server:requests()
+        server:answer(est.csrattrs { { oid = wanted } })
+        local cert, err = enroll({}, { key = key })
+        assert.is_nil(cert)
+        assert.same({ "key_unsupported", count + 1 }, { err.code, #server:requests() })
+        assert.matches(("signed with %s, which a key of type %s cannot do"):format(wanted, spec),
+          err.message, 1, true)
+      end
+    end)
+
+    it("7030-4.5.2-k signatures of several kinds of key: the first that the key makes", function()
+      for spec, made in pairs { ["ec:P-256"] = "ecdsa-with-SHA384", ["rsa:2048"] = "RSA-SHA512" } do
         local key = assert(core.key.generate(spec))
-        local _, _, client = wish({ { oid = case[1] } }, { key = key })
+        local _, _, client = wish({ { oid = "RSA-SHA512" }, { oid = "ecdsa-with-SHA384" },
+          { oid = "RSA-SHA384" } }, { key = key })
         local requests = server:requests()
-        assert.equal(case[2], est.csr_of(requests[#requests]).signature_algorithm)
-        assert.matches(("signed with %s, which a key of type %s cannot do"):format(case[1], spec),
-          client.told[1], 1, true)
+        assert.equal(made, est.csr_of(requests[#requests]).signature_algorithm)
+        assert.matches(("signature %s: as the server asks"):format(made),
+          table.concat(client.told, "\n"), 1, true)
       end
     end)
 

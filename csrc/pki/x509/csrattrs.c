@@ -159,6 +159,13 @@ bool pki_csrattrs_key_type(const struct pki_attr *attr, char key[PKI_KEY_TYPE_MA
     return other_key(attr, key);
 }
 
+static void put_lower(char *out, size_t size, const char *text)
+{
+    snprintf(out, size, "%s", text);
+    for (; *out; out++)
+        *out = (char)tolower((unsigned char)*out);
+}
+
 static bool signature(const struct pki_attr *attr, struct pki_csr_requirements *required, bool *has_digest)
 {
     int nid = pki_oid_nid(attr->oid), digest = NID_undef, algorithm = NID_undef;
@@ -166,18 +173,16 @@ static bool signature(const struct pki_attr *attr, struct pki_csr_requirements *
     if (attr->values.data || nid == NID_undef || !OBJ_find_sigid_algs(nid, &digest, &algorithm))
         return false;
     *has_digest = digest != NID_undef;
-    if (required->signature[0])
+    if (required->signature_count == PKI_CSR_SIGNATURES_MAX)
         return true;
-    snprintf(required->signature, sizeof required->signature, "%s", OBJ_nid2sn(nid));
-    if (!*has_digest)
-        return true;
-    snprintf(required->digest, sizeof required->digest, "%s", OBJ_nid2sn(digest));
-    for (char *c = required->digest; *c; c++)
-        *c = (char)tolower((unsigned char)*c);
-    snprintf(required->digest_key, sizeof required->digest_key, "%s",
-             algorithm == NID_X9_62_id_ecPublicKey ? "ec"
-             : algorithm == NID_rsaEncryption      ? "rsa"
-                                                   : OBJ_nid2sn(algorithm));
+    struct pki_csr_signature *found = &required->signatures[required->signature_count++];
+    snprintf(found->name, sizeof found->name, "%s", OBJ_nid2sn(nid));
+    if (*has_digest)
+        put_lower(found->digest, sizeof found->digest, OBJ_nid2sn(digest));
+    put_lower(found->key, sizeof found->key,
+              algorithm == NID_X9_62_id_ecPublicKey ? "ec"
+              : algorithm == NID_rsaEncryption      ? "rsa"
+                                                    : OBJ_nid2sn(algorithm));
     return true;
 }
 

@@ -29,18 +29,21 @@ enum lest_status pki_csrattrs_open(struct pki_bytes der, struct pki_der_doc *doc
 /** The next element of a checked one, or false at the end. A bare OID has no values (data NULL). */
 bool pki_csrattrs_next(struct pki_der *in, struct pki_attr *attr);
 
+enum { PKI_CSR_SIGNATURES_MAX = 8 };
+
 /** What the elements require of a CSR. Empty texts: nothing of that kind.
  *  key         as everywhere ("ec:P-384", "rsa:4096"), or "ec" and "rsa": any curve, any size
- *  signature   OpenSSL's name of the signature algorithm
- *  digest      its digest in lower case ("sha384"), and digest_key the kind of key that signs so ("ec",
- *              "rsa")
+ *  signatures  one of these algorithms (a server lists one for each kind of key), in their order: OpenSSL's
+ *              name, the digest in lower case ("sha384", empty where the algorithm leaves no choice), and the
+ *              kind of key that signs so ("ec", "rsa", "ed25519")
  *  challenges  a text of that kind (RFC 7030 4.5.2, RFC 7894 4)
  *  extensions  contents of Extensions, to be copied into the CSR */
 struct pki_csr_requirements {
     char key[PKI_KEY_TYPE_MAX];
-    char digest[32];
-    char digest_key[PKI_KEY_TYPE_MAX];
-    char signature[PKI_KEY_TYPE_MAX];
+    struct pki_csr_signature {
+        char name[PKI_KEY_TYPE_MAX], digest[32], key[PKI_KEY_TYPE_MAX];
+    } signatures[PKI_CSR_SIGNATURES_MAX];
+    size_t signature_count;
     bool challenges[PKI_CHALLENGE_COUNT];
     struct pki_bytes extensions;
 };
@@ -53,7 +56,8 @@ enum pki_csr_requirement {
     PKI_CSR_REQUIRES_EXTENSIONS
 };
 
-/** Add what one element requires to the rest, which begins zeroed; the first of a kind counts. What is not
+/** Add what one element requires to the rest, which begins zeroed; the first of a kind counts, and of
+ *  signatures the first eight. What is not
  *  understood changes nothing and is PKI_CSR_REQUIRES_UNKNOWN, with a problem (a text that lives for ever)
  *  where it is a wrong use of a known identifier, as the example of RFC 7030 4.5.2 has it, and NULL else. */
 enum pki_csr_requirement pki_csr_requirements_add(struct pki_csr_requirements *required,

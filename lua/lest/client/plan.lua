@@ -40,16 +40,17 @@ local function wished_extensions(plan, wishes, notify, renewal)
   return #all > 0 and all or nil
 end
 
--- The digest to sign with, nil for the key's own. A wish for another kind of key is told, and no
--- error: servers list one for each kind, of which `wishes` has the first, and the CA judges.
-local function wished_digest(plan, wishes, notify)
-  if plan.digest or not wishes.digest then return plan.digest end
-  if key_fits(plan.key, wishes.digest_key) then
-    notify("attribute", ("signature %s: as the server asks"):format(wishes.signature))
-    return wishes.digest
+-- The first signature of those that the server wants which the key can make; servers list one for
+-- each kind of key. Of none, an error: they say so where the CA requires one (RFC 7030 4.5.2).
+local function wished_signature(plan, wishes)
+  local names = {}
+  for i, signature in ipairs(wishes.signatures) do
+    if key_fits(plan.key, signature.key) then return signature end
+    names[i] = signature.name
   end
-  local message = "the server wants requests signed with %s, which a key of type %s cannot do"
-  notify("warning", message:format(wishes.signature, plan.key.type))
+  if not names[1] then return nil end
+  return failure(("the server wants requests signed with %s, which a key of type %s cannot do")
+    :format(table.concat(names, " or "), plan.key.type))
 end
 
 -- What is not understood is ignored (RFC 7030 4.5.2), and told.
@@ -85,7 +86,13 @@ function M.apply(plan, wishes, notify, renewed)
     end
     notify("attribute", ("key %s: as the server asks (%s)"):format(plan.key.type, wishes.key))
   end
-  all.digest = wished_digest(plan, wishes, notify)
+  local signature, err
+  if not plan.digest then signature, err = wished_signature(plan, wishes) end
+  if err then return nil, err end
+  if signature then
+    notify("attribute", ("signature %s: as the server asks"):format(signature.name))
+    all.digest = signature.digest
+  end
   if wishes.template then
     return require "lest.client.template".fill(all, wishes.template, notify, renewed)
   end
@@ -102,8 +109,9 @@ end
 ---@return lest.error? err
 function M.make(plan, wishes)
   local csr, err = core.csr.build(plan)
-  if not csr and wishes and wishes.digest and wishes.digest == plan.digest then
-    err.message = ("the server wants requests signed with %s: %s"):format(wishes.signature,
+  local signature = not csr and wishes and wished_signature(plan, wishes)
+  if signature and signature.digest and signature.digest == plan.digest then
+    err.message = ("the server wants requests signed with %s: %s"):format(signature.name,
       err.message)
   end
   return csr, err

@@ -1718,11 +1718,14 @@ function csrattrs.encode(list) end
 ---@return lest.error? err codes csrattrs_malformed, too_large
 function csrattrs.decode(der) end
 
+---@class lest.wished_signature
+---@field name string OpenSSL's of the algorithm
+---@field digest string? "sha384"; nil where the algorithm leaves no choice
+---@field key string the kind of key that signs so: "ec", "rsa", "ed25519"
+
 ---@class lest.wishes
 ---@field key string? "ec:P-384", "rsa:4096"; "ec", "rsa": any curve, any size
----@field digest string? "sha384"
----@field digest_key string? the kind of key that signs with it so: "ec", "rsa"
----@field signature string? OpenSSL's name of the signature algorithm
+---@field signatures lest.wished_signature[] one of these; none: any
 ---@field challenge_password boolean whether a challengePassword is asked for, which in EST is the
 --- channel binding
 ---@field otp_challenge boolean likewise (RFC 7894)
@@ -1733,7 +1736,7 @@ function csrattrs.decode(der) end
 ---@field template lest.csr_template? with one, key is its, and what stands outside it counts for
 --- nothing but the signature and challengePassword (RFC 9908 4)
 
---- What a list asks for; the first of two wishes of a kind counts. A template that cannot be read is
+--- What a list asks for; the first of two wishes of a kind counts, and eight signatures. A template that cannot be read is
 --- an error.
 ---@param list lest.csrattr[]|string decoded, or DER
 ---@return lest.wishes?

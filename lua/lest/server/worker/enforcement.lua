@@ -3,6 +3,7 @@
 ---   local lacks = enforcement.lacks(der, csr, false)
 ---   -- "a key of type ec:P-384 (it is ec:P-256), challengePassword", or nil
 local core = require "lest.core"
+local list = require "lest.base.list"
 
 local M = {}
 
@@ -12,9 +13,9 @@ local function key_fits(type, wanted)
   return type == wanted or type:match "^[^:]*" == wanted
 end
 
-local function by_oid(list)
+local function by_oid(all)
   local found = {}
-  for _, each in ipairs(list) do found[each.oid] = each end
+  for _, each in ipairs(all) do found[each.oid] = each end
   return found
 end
 
@@ -59,8 +60,10 @@ function M.lacks(der, csr, linked)
   if wishes.key and not key_fits(csr.public_key.type, wishes.key) then
     add("a key of type %s (it is %s)", wishes.key, csr.public_key.type)
   end
-  if wishes.signature and wishes.signature ~= csr.signature_algorithm then
-    add("the signature %s (it is %s)", wishes.signature, csr.signature_algorithm)
+  local signatures = {}
+  for i, signature in ipairs(wishes.signatures) do signatures[i] = signature.name end
+  if signatures[1] and not list.has(signatures, csr.signature_algorithm) then
+    add("the signature %s (it is %s)", table.concat(signatures, " or "), csr.signature_algorithm)
   end
   if wishes.challenge_password and not linked
     and not (csr.challenge_password or csr.identity_linking or csr.otp_challenge) then

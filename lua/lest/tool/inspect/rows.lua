@@ -357,10 +357,12 @@ end
 function M.csrattrs(found)
   local list = { kind = "csrattrs", title = "CSR attributes" }
   local wishes, err = core.csrattrs.wishes(found)
-  wishes = wishes or { extensions = {}, unknown = {} }
+  wishes = wishes or { signatures = {}, extensions = {}, unknown = {} }
   add(list, "key", "Key wished for", wishes.key)
-  add(list, "signature", "Signature", wishes.signature)
-  list[#list + 1] = { key = "digest", value = wishes.digest }
+  local names = {}
+  for i, signature in ipairs(wishes.signatures) do names[i] = signature.name end
+  add(list, "signature", "Signature", names[1] and table.concat(names, " or "))
+  list[#list + 1] = { key = "digest", value = names[1] and wishes.signatures[1].digest }
   local binding = wishes.identity_linking and "estIdentityLinking"
     or wishes.challenge_password and "challengePassword"
   add(list, "challenge_password", "Channel binding", wishes.challenge_password == true,

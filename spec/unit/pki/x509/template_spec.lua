@@ -196,7 +196,7 @@ describe("a CSR template", function()
       wishes.unknown, wishes.extensions })
     wishes = assert(csrattrs.wishes { { key = "rsa:4096" }, { oid = "ecdsa-with-SHA384" },
       { extensions = { { oid = "1.2.3", value = "\5\0" } } }, { template = {} } })
-    assert.same({ "sha384", {} }, { wishes.digest, wishes.extensions })
+    assert.same({ "sha384", {} }, { wishes.signatures[1].digest, wishes.extensions })
     assert.is_nil(wishes.key)
   end)
 
@@ -205,7 +205,7 @@ describe("a CSR template", function()
       vectors.hex(assert(csrattrs.encode { "challengePassword", { key = "ec:P-384" }, "2.999.1",
         { oid = "2.999.2", values = { "\2\1\7" } }, { template = VECTOR } })))
     assert.equal("sha256", csrattrs.wishes(assert(csrattrs.encode { { digest = "sha256" },
-      { template = { key = "ec:P-256" } } })).digest)
+      { template = { key = "ec:P-256" } } })).signatures[1].digest)
   end)
 
   it("7030-6-j is bounded, and wrong in each place that is cut off", function()
