@@ -104,7 +104,8 @@ describe("lest repl --request", function()
 
   it("decides again by the policy as it is on disk, and says what differs", function()
     assert.matches("^approve by when at policy.lua:14\n  CN=pump%-7; profile device, 1d\n"
-      .. " +%S+ us  approve      first at policy.lua:13\n.*? principal at policy.lua:14: listed7\n"
+      .. " +%S+ [um]s  approve      first at policy.lua:13\n"
+      .. ".*? principal at policy.lua:14: listed7\n"
       .. ".*\nas recorded\n\"approve\"\nnil\n$", shown("listed7", "decide()",
       "verdict.verdict, verdict.reason"))
     with_policy(function(text) return (text:gsub('lifetime = "1d"', 'lifetime = "2d"')) end,
