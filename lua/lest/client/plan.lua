@@ -2,6 +2,7 @@
 --- as far as local policy lets it.
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local wished = require "lest.base.wished"
 
 local M = {}
 
@@ -13,10 +14,6 @@ end
 local SPOKEN_FOR <const> = { san = "2.5.29.17", san_der = "2.5.29.17", key_usage = "2.5.29.15",
   eku = "2.5.29.37" }
 local NEVER <const> = { ["2.5.29.19"] = true } -- basicConstraints: this client asks for no CA
-
-local function key_fits(key, wish)
-  return key.type == wish or key.type:match "^[^:]*" == wish
-end
 
 local function label(thing)
   return thing.name or thing.oid
@@ -43,11 +40,10 @@ end
 -- The first signature of those that the server wants which the key can make; servers list one for
 -- each kind of key. Of none, an error: they say so where the CA requires one (RFC 7030 4.5.2).
 local function wished_signature(plan, wishes)
-  local names = {}
-  for i, signature in ipairs(wishes.signatures) do
-    if key_fits(plan.key, signature.key) then return signature end
-    names[i] = signature.name
+  for _, signature in ipairs(wishes.signatures) do
+    if wished.key_fits(plan.key.type, signature.key) then return signature end
   end
+  local names = wished.signatures(wishes)
   if not names[1] then return nil end
   return failure(("the server wants requests signed with %s, which a key of type %s cannot do")
     :format(table.concat(names, " or "), plan.key.type))
@@ -80,7 +76,7 @@ function M.apply(plan, wishes, notify, renewed)
   local all = {}
   for key, value in pairs(plan) do all[key] = value end
   if wishes.key then
-    if not key_fits(plan.key, wishes.key) then
+    if not wished.key_fits(plan.key.type, wishes.key) then
       return failure(("the server wants a key of type %s, this one is %s"):format(wishes.key,
         plan.key.type))
     end

@@ -98,6 +98,14 @@ local function encrypted_parts(target)
   return by_type
 end
 
+local function of_encrypted(look)
+  return function(target)
+    local by_type, why = encrypted_parts(target)
+    if not by_type then return nil, why end
+    return look(by_type, target)
+  end
+end
+
 local function strict(part)
   local bytes = part and core.base64.decode(part.body)
   return bytes and bytes:byte() == SEQUENCE and bytes or nil
@@ -130,30 +138,25 @@ return {
     end) },
   { id = "7030-4.4.1-i", level = "INTEROP", needs = "enroll",
     requirement = "send no key in the clear where one was to be encrypted",
-    run = function(target)
-      local by_type, why = encrypted_parts(target)
-      if not by_type then return nil, why end
+    run = of_encrypted(function(by_type)
       return not by_type[PKCS8_TYPE], by_type[PKCS8_TYPE] and "a part " .. PKCS8_TYPE or "none"
-    end },
+    end) },
   { id = "7030-4.4.2-k", level = "INTEROP", needs = "enroll",
     requirement = "call an encrypted key smime-type=server-generated-key",
-    run = function(target)
-      local by_type, why = encrypted_parts(target)
-      if not by_type then return nil, why end
+    run = of_encrypted(function(by_type)
       return by_type[SEALED] ~= nil, by_type[SEALED] and by_type[SEALED].type or "no such part"
-    end },
+    end) },
   { id = "7030-4.4.2-c", level = "INTEROP", needs = "enroll",
     requirement = "sign and encrypt that key, for who asked, by a certificate that chains",
-    run = function(target)
-      local by_type, why = encrypted_parts(target)
-      local bytes = by_type and strict(by_type[SEALED])
-      if not bytes then return nil, why or "there is none" end
+    run = of_encrypted(function(by_type, target)
+      local bytes = strict(by_type[SEALED])
+      if not bytes then return nil, "there is none" end
       local key, signers = core.envelope.open(bytes, { key = target:key() })
       if not key then return false, tostring(signers) end
       local store = assert(core.store.new { anchors = target:roots() })
       local good, err = store:verify(signers[1], { untrusted = signers })
       return good ~= nil, good and "a key of " .. key.type or tostring(err)
-    end },
+    end) },
   { id = "7030-4.4.1-c", level = "MUST", needs = "enroll",
     requirement = "ignore key and signature of a request for a key",
     run = function(target)

@@ -13,7 +13,7 @@ local ENFORCED <const> = { "spec/protocol/csrattrs_enforced_spec.lua" }
 
 return {
   { file = "lua/lest/server/worker/enforcement.lua", specs = ENFORCED,
-    { "any key", "wishes.key and not key_fits(csr.public_key.type, wishes.key)", "false" },
+    { "any key", "wishes.key and not wished.key_fits(csr.public_key.type, wishes.key)", "false" },
     { "any signature", "signatures[1] and not list.has(signatures, csr.signature_algorithm)",
       "false" },
     { "no challengePassword", "if wishes.challenge_password and not linked", "if false" },

@@ -4,14 +4,11 @@
 ---   -- "a key of type ec:P-384 (it is ec:P-256), challengePassword", or nil
 local core = require "lest.core"
 local list = require "lest.base.list"
+local wished = require "lest.base.wished"
 
 local M = {}
 
 local SAN <const> = "2.5.29.17"
-
-local function key_fits(type, wanted)
-  return type == wanted or type:match "^[^:]*" == wanted
-end
 
 local function by_oid(all)
   local found = {}
@@ -57,11 +54,10 @@ function M.lacks(der, csr, linked)
   local lacking = {}
   local function add(text, ...) table.insert(lacking, text:format(...)) end
   local attributes, extensions = by_oid(csr.attributes), by_oid(csr.extensions)
-  if wishes.key and not key_fits(csr.public_key.type, wishes.key) then
+  if wishes.key and not wished.key_fits(csr.public_key.type, wishes.key) then
     add("a key of type %s (it is %s)", wishes.key, csr.public_key.type)
   end
-  local signatures = {}
-  for i, signature in ipairs(wishes.signatures) do signatures[i] = signature.name end
+  local signatures = wished.signatures(wishes)
   if signatures[1] and not list.has(signatures, csr.signature_algorithm) then
     add("the signature %s (it is %s)", table.concat(signatures, " or "), csr.signature_algorithm)
   end

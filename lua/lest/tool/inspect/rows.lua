@@ -6,6 +6,7 @@
 local core = require "lest.core"
 local duration = require "lest.duration"
 local time = require("lest.base.clock").text
+local wished = require "lest.base.wished"
 
 local M = {}
 
@@ -359,8 +360,7 @@ function M.csrattrs(found)
   local wishes, err = core.csrattrs.wishes(found)
   wishes = wishes or { signatures = {}, extensions = {}, unknown = {} }
   add(list, "key", "Key wished for", wishes.key)
-  local names = {}
-  for i, signature in ipairs(wishes.signatures) do names[i] = signature.name end
+  local names = wished.signatures(wishes)
   add(list, "signature", "Signature", names[1] and table.concat(names, " or "))
   list[#list + 1] = { key = "digest", value = names[1] and wishes.signatures[1].digest }
   local binding = wishes.identity_linking and "estIdentityLinking"
