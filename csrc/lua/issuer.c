@@ -37,12 +37,12 @@ static int new_issuer(lua_State *L)
     return status ? lestL_fail(L, &err) : 1;
 }
 
-static int64_t time_option(lua_State *L, const char *key)
+static int64_t time_option(lua_State *L, int idx, const char *key)
 {
-    if (lua_getfield(L, 1, key) == LUA_TNIL)
+    if (lua_getfield(L, idx, key) == LUA_TNIL)
         luaL_error(L, "option '%s' is missing", key);
     lua_pop(L, 1);
-    return lestL_opt_integer(L, 1, key, 0);
+    return lestL_opt_integer(L, idx, key, 0);
 }
 
 /* issuer.root{ key =, subject =, not_before =, not_after = [, path_len =] [, digest =] } -> lest.cert */
@@ -59,7 +59,7 @@ static int root(lua_State *L)
     const char *digest = lestL_opt_string(L, 1, "digest", NULL);
     lua_Integer path_len = lestL_opt_integer(L, 1, "path_len", -1);
     luaL_argcheck(L, path_len >= -1 && path_len <= 100, 1, "path_len is between 0 and 100");
-    int64_t not_before = time_option(L, "not_before"), not_after = time_option(L, "not_after");
+    int64_t not_before = time_option(L, 1, "not_before"), not_after = time_option(L, 1, "not_after");
     if (lestL_to_plan(L, 1, &plan, &err))
         return lestL_fail(L, &err);
     struct lest_buf *out = lestL_buf(L, PKI_CERT_MAX);
@@ -115,8 +115,8 @@ static int issue(lua_State *L)
     /* The options are at 1 from here on; the issuer stays on the stack. */
     lua_insert(L, 1);
     struct pki_issue certificate = { .spki = lestL_opt_bytes(L, 1, "public_key"),
-                                     .not_before = time_option(L, "not_before"),
-                                     .not_after = time_option(L, "not_after") };
+                                     .not_before = time_option(L, 1, "not_before"),
+                                     .not_after = time_option(L, 1, "not_after") };
     luaL_argcheck(L, certificate.spki.data, 1, "option 'public_key' is missing");
     certificate.serial = serial_option(L, serial);
     certificate.crl_urls = url_list(L, "crl_urls", &certificate.crl_url_count);
@@ -135,13 +135,35 @@ static int issue(lua_State *L)
     return lestL_push_buf(L, out);
 }
 
+/* i:link(cert, { not_before =, not_after = }) -> lest.cert */
+static int make_link(lua_State *L)
+{
+    static const char *const known[] = { "not_before", "not_after", NULL };
+    struct lest_error err;
+    struct pki_cert *cert = NULL;
+    struct pki_issuer *issuer = lestL_check_object(L, 1, &class);
+    struct pki_cert *other = lestL_check_cert(L, 2);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    lestL_check_options(L, 3, known);
+    int64_t not_before = time_option(L, 3, "not_before"), not_after = time_option(L, 3, "not_after");
+    struct lest_buf *out = lestL_buf(L, PKI_CERT_MAX);
+    struct pki_certs *anchor = lestL_certs(L);
+    if (pki_issuer_link(issuer, other, not_before, not_after, out, &err) || lest_buf_status(out, &err) ||
+        pki_cert_parse(out->data, out->len, &cert, &err))
+        return lestL_fail(L, &err);
+    if (!pki_certs_add(anchor, cert))
+        return lestL_no_memory(L);
+    lestL_push_cert(L, cert);
+    return 1;
+}
+
 static int get_cert(lua_State *L)
 {
     lestL_push_cert(L, pki_issuer_get0_cert(lestL_check_object(L, 1, &class)));
     return 1;
 }
 
-static const luaL_Reg methods[] = { { "issue", issue }, { NULL, NULL } };
+static const luaL_Reg methods[] = { { "issue", issue }, { "link", make_link }, { NULL, NULL } };
 static const luaL_Reg getters[] = { { "cert", get_cert }, { NULL, NULL } };
 
 static const struct lestL_class class = {

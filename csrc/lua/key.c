@@ -93,6 +93,49 @@ static int load(lua_State *L)
     return push_result(L, object, key, status, &err);
 }
 
+/* Append the next key of the text to the list at the top; false at its end or with an error. */
+static bool add_next(lua_State *L, lua_Integer at, struct pki_bytes *text, const char *passphrase,
+                     enum lest_status *status, struct lest_error *err)
+{
+    struct pki_key *key;
+    struct lestL_object *object = lestL_new_object(L, &class);
+    *status = pki_key_next(&text->data, &text->len, passphrase, &key, err);
+    object->h = key;
+    if (key)
+        lua_rawseti(L, -2, at);
+    else
+        lua_pop(L, 1);
+    return key != NULL;
+}
+
+enum { KEYS_MAX = 16 };
+
+/* key.load_all(path [, { passphrase = }]) */
+static int load_all(lua_State *L)
+{
+    struct lest_error err;
+    const char *path = luaL_checkstring(L, 1);
+    lestL_check_options(L, 2, read_options);
+    const char *passphrase = passphrase_option(L, 2);
+    struct lest_buf *data = lestL_buf(L, PKI_KEY_MAX);
+    if (lest_file_read(path, data, &err))
+        return lestL_fail(L, &err);
+    struct pki_bytes text = { data->data, data->len };
+    enum lest_status status;
+    lua_Integer count = 0;
+    lua_newtable(L);
+    while (count < KEYS_MAX && add_next(L, count + 1, &text, passphrase, &status, &err))
+        count++;
+    if (!status && count == KEYS_MAX)
+        status = lest_error_set(&err, LEST_E_TOO_LARGE, "there are %d keys or more", KEYS_MAX);
+    else if (!status && count == 0)
+        status = lest_error_set(&err, LEST_E_KEY_MALFORMED, "there is no private key in PEM");
+    if (!status)
+        return 1;
+    lestL_name_file(path, &err);
+    return lestL_fail(L, &err);
+}
+
 /* k:save(path [, { passphrase =, new = }]) */
 static int save(lua_State *L)
 {
@@ -198,9 +241,11 @@ static const struct lestL_class class = {
 
 int lestL_open_key(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        { "generate", generate }, { "parse", parse }, { "load", load }, { NULL, NULL }
-    };
+    static const luaL_Reg functions[] = { { "generate", generate },
+                                          { "parse", parse },
+                                          { "load", load },
+                                          { "load_all", load_all },
+                                          { NULL, NULL } };
     lestL_class_register(L, &class);
     luaL_newlib(L, functions);
     return 1;

@@ -271,6 +271,27 @@ static enum lest_status new_issuer(struct lest_error *err)
     return status;
 }
 
+/* Another root of the CA's name, and what links it to the CA. */
+static enum lest_status links(struct lest_error *err)
+{
+    struct pki_cert *other = NULL;
+    struct lest_buf der, linking;
+    lest_buf_init(&der, TEXT_MAX);
+    lest_buf_init(&linking, TEXT_MAX);
+    enum lest_status status = pki_issuer_root(key, NULL, ca->subject, NOT_BEFORE, NOT_AFTER, 0, &der, err);
+    if (!status)
+        status = pki_cert_parse(der.data, der.len, &other, err);
+    if (!status)
+        status = pki_issuer_link(issuer, other, NOT_BEFORE, NOT_AFTER, &linking, err);
+    if (!status)
+        status = lest_buf_status(&linking, err);
+    if (other)
+        pki_cert_free(other);
+    lest_buf_free(&der);
+    lest_buf_free(&linking);
+    return status;
+}
+
 /* Without a passphrase: PBKDF2 allocates millions of times. */
 static enum lest_status keys(struct lest_error *err)
 {
@@ -356,6 +377,7 @@ const struct alloc_scenario alloc_scenarios[] = {
     { "crl", crl, false },
     { "chain", chain, false },
     { "issuer", new_issuer, false },
+    { "links", links, false },
     { "keys", keys, false },
     { "csrattrs", csrattrs, false },
     { "secrets", secrets, false },

@@ -31,6 +31,13 @@ enum lest_status pki_key_generate(const char *spec, struct pki_key **out,
 enum lest_status pki_key_parse(const void *data, size_t len, const char *passphrase, struct pki_key **out,
                                struct lest_error *err) LEST_MUST_USE;
 
+/** Read the next private key of a PEM text and move *data, *len past it, as the keys of a CA that changes
+ *  stand in one file.
+ *  out  the caller's, pki_key_free(); NULL on failure, and with LEST_OK where there is no other
+ *  Errors: as pki_key_parse */
+enum lest_status pki_key_next(const uint8_t **data, size_t *len, const char *passphrase, struct pki_key **out,
+                              struct lest_error *err) LEST_MUST_USE;
+
 /** Read a key from a file, or from a URI with a scheme ("pkcs11:...") through OpenSSL's stores; "file:" takes
  *  a relative path, too.
  *  Errors: as pki_key_parse, and those of lest_file_read */

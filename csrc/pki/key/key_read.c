@@ -184,8 +184,38 @@ static bool ends_with(const struct pki_pem *block, const char *text)
     return block->label.len >= len && memcmp(block->label.data + block->label.len - len, text, len) == 0;
 }
 
-/* The first block that is a private key: `openssl ecparam -genkey` writes EC PARAMETERS before it, and people
- * keep certificate and key in one file. */
+static enum lest_status decode_block(const struct pki_pem *block, const uint8_t *end, struct passphrase *pass,
+                                     EVP_PKEY **pkey, struct lest_error *err)
+{
+    struct lest_buf der;
+    if (pki_pem_is(block, "OPENSSH PRIVATE KEY"))
+        return lest_error_set(
+            err, LEST_E_KEY_UNSUPPORTED,
+            "the private key is in OpenSSH's own format (ssh-keygen -p -m PKCS8 rewrites it)");
+    if (!pki_pem_is(block, "ENCRYPTED PRIVATE KEY") &&
+        memmem(block->body.data, block->body.len, "Proc-Type:", 10)) {
+        /* RFC 1421 encryption: OpenSSL's reader knows it, and no bounds of the other. */
+        return decode("PEM", block->begin, (size_t)(end - block->begin), pass, pkey, err);
+    }
+    lest_buf_init(&der, PKI_KEY_MAX);
+    enum lest_status status = pki_pem_decode(block, &der, err);
+    if (status == LEST_OK)
+        status = decode_der(der.data, der.len, pass, pkey, err);
+    lest_buf_wipe(&der);
+    return status;
+}
+
+/* Find the next block that is a private key: `openssl ecparam -genkey` writes EC PARAMETERS before it, and
+ * people keep certificate and key in one file. */
+static bool next_block(const uint8_t **data, size_t *len, struct pki_pem *block, enum lest_status *status,
+                       struct lest_error *err)
+{
+    while (pki_pem_next(data, len, block, status, err))
+        if (ends_with(block, "PRIVATE KEY"))
+            return true;
+    return false;
+}
+
 static enum lest_status decode_pem(const uint8_t *data, size_t len, struct passphrase *pass, EVP_PKEY **pkey,
                                    struct lest_error *err)
 {
@@ -193,30 +223,25 @@ static enum lest_status decode_pem(const uint8_t *data, size_t len, struct passp
     size_t whole_len = len;
     struct pki_pem block;
     enum lest_status status;
-    struct lest_buf der;
-    for (;;) {
-        if (!pki_pem_next(&data, &len, &block, &status, err))
-            return status ? status
-                          : pki_pem_missing(whole, whole_len, "private key", "PRIVATE KEY",
-                                            LEST_E_KEY_MALFORMED, err);
-        if (ends_with(&block, "PRIVATE KEY"))
-            break;
-    }
-    if (pki_pem_is(&block, "OPENSSH PRIVATE KEY"))
-        return lest_error_set(
-            err, LEST_E_KEY_UNSUPPORTED,
-            "the private key is in OpenSSH's own format (ssh-keygen -p -m PKCS8 rewrites it)");
-    if (!pki_pem_is(&block, "ENCRYPTED PRIVATE KEY") &&
-        memmem(block.body.data, block.body.len, "Proc-Type:", 10)) {
-        /* RFC 1421 encryption: OpenSSL's reader knows it, and no bounds of the other. */
-        return decode("PEM", block.begin, (size_t)(data - block.begin), pass, pkey, err);
-    }
-    lest_buf_init(&der, PKI_KEY_MAX);
-    status = pki_pem_decode(&block, &der, err);
-    if (status == LEST_OK)
-        status = decode_der(der.data, der.len, pass, pkey, err);
-    lest_buf_wipe(&der);
-    return status;
+    if (next_block(&data, &len, &block, &status, err))
+        return decode_block(&block, data, pass, pkey, err);
+    return status
+               ? status
+               : pki_pem_missing(whole, whole_len, "private key", "PRIVATE KEY", LEST_E_KEY_MALFORMED, err);
+}
+
+enum lest_status pki_key_next(const uint8_t **data, size_t *len, const char *passphrase, struct pki_key **out,
+                              struct lest_error *err)
+{
+    struct passphrase pass = { passphrase, false };
+    struct pki_pem block;
+    EVP_PKEY *pkey = NULL;
+    enum lest_status status;
+    *out = NULL;
+    if (!next_block(data, len, &block, &status, err))
+        return status;
+    status = decode_block(&block, *data, &pass, &pkey, err);
+    return status ? status : pki_key_adopt(pkey, out, err);
 }
 
 /* What is no key of any of the three forms is told as what it is. */

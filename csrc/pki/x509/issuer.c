@@ -352,11 +352,46 @@ enum lest_status pki_issuer_issue(const struct pki_issuer *issuer, const struct 
     return status;
 }
 
+/* A CA certificate for plan's key and name, signed by signer in the name of issuer.
+ *  aki  the whole AuthorityKeyIdentifier value; without data: left out, as in a root
+ *  ski  the key identifier; without data: made of the key */
+static enum lest_status put_ca(struct pki_signer *signer, struct pki_bytes issuer, struct pki_bytes aki,
+                               struct pki_bytes ski, const struct pki_issue *plan, int path_len,
+                               struct lest_buf *out, struct lest_error *err)
+{
+    struct lest_buf tbs;
+    lest_buf_init(&tbs, TBS_MAX);
+    size_t whole = pki_der_put_open(&tbs, PKI_DER_SEQUENCE);
+    enum lest_status status = put_head(&tbs, signer, issuer, plan, err);
+    size_t wrapped = pki_der_put_open(&tbs, PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED | 3);
+    size_t extensions = pki_der_put_open(&tbs, PKI_DER_SEQUENCE);
+    if (aki.data)
+        pki_ext_put(&tbs, PKI_OID_AKI, false, aki);
+    put_basic_constraints(&tbs, true, path_len);
+    put_key_usage(&tbs, KEY_CERT_SIGN | CRL_SIGN);
+    if (ski.data) {
+        struct pki_ext_mark e = pki_ext_put_open(&tbs, PKI_OID_SKI, false);
+        pki_der_put(&tbs, PKI_DER_OCTET_STRING, ski.data, ski.len);
+        pki_ext_put_close(&tbs, e);
+    } else if (status == LEST_OK) {
+        status = put_ski(&tbs, plan->spki, err);
+    }
+    pki_der_put_close(&tbs, extensions);
+    pki_der_put_close(&tbs, wrapped);
+    pki_der_put_close(&tbs, whole);
+    if (status == LEST_OK)
+        status = lest_buf_status(&tbs, err);
+    if (status == LEST_OK)
+        status = pki_signer_wrap(signer, (struct pki_bytes){ tbs.data, tbs.len }, out, err);
+    lest_buf_free(&tbs);
+    return status;
+}
+
 enum lest_status pki_issuer_root(const struct pki_key *key, const char *digest, struct pki_bytes subject,
                                  int64_t not_before, int64_t not_after, int path_len, struct lest_buf *out,
                                  struct lest_error *err)
 {
-    struct lest_buf tbs;
+    static const struct pki_bytes none = { NULL, 0 };
     struct pki_signer *signer = NULL;
     struct pki_der_doc doc = { .noun = "certificate", .malformed = LEST_E_ISSUE, .err = err };
     struct pki_issue plan = {
@@ -373,23 +408,28 @@ enum lest_status pki_issuer_root(const struct pki_key *key, const char *digest, 
     status = pki_signer_new(key, digest, &signer, err);
     if (status)
         return status;
-    lest_buf_init(&tbs, TBS_MAX);
-    size_t whole = pki_der_put_open(&tbs, PKI_DER_SEQUENCE);
-    status = put_head(&tbs, signer, subject, &plan, err);
-    size_t wrapped = pki_der_put_open(&tbs, PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED | 3);
-    size_t extensions = pki_der_put_open(&tbs, PKI_DER_SEQUENCE);
-    put_basic_constraints(&tbs, true, path_len);
-    put_key_usage(&tbs, KEY_CERT_SIGN | CRL_SIGN);
-    if (status == LEST_OK)
-        status = put_ski(&tbs, plan.spki, err);
-    pki_der_put_close(&tbs, extensions);
-    pki_der_put_close(&tbs, wrapped);
-    pki_der_put_close(&tbs, whole);
-    if (status == LEST_OK)
-        status = lest_buf_status(&tbs, err);
-    if (status == LEST_OK)
-        status = pki_signer_wrap(signer, (struct pki_bytes){ tbs.data, tbs.len }, out, err);
+    status = put_ca(signer, subject, none, none, &plan, path_len, out, err);
     pki_signer_free(signer);
-    lest_buf_free(&tbs);
     return status;
+}
+
+enum lest_status pki_issuer_link(const struct pki_issuer *issuer, const struct pki_cert *other,
+                                 int64_t not_before, int64_t not_after, struct lest_buf *out,
+                                 struct lest_error *err)
+{
+    struct pki_issue plan = {
+        .spki = other->spki, .subject = other->subject, .not_before = not_before, .not_after = not_after
+    };
+    enum lest_status status = check_times(&plan, err);
+    if (status)
+        return status;
+    if (not_after > issuer->cert->not_after || not_after > other->not_after)
+        return lest_error_set(err, LEST_E_ISSUE, "a link ends after one of the CA's certificates");
+    if (!other->is_ca || !pki_name_equal(other->subject, issuer->cert->subject))
+        return lest_error_set(err, LEST_E_ISSUE, "a link is for a CA of the same name");
+    if (pki_bytes_equal(other->spki, issuer->cert->spki))
+        return lest_error_set(err, LEST_E_ISSUE, "a link is for another key of the CA");
+    return put_ca(issuer->signer, issuer->cert->subject,
+                  (struct pki_bytes){ issuer->aki.data, issuer->aki.len }, other->ski, &plan, other->path_len,
+                  out, err);
 }

@@ -56,4 +56,14 @@ enum lest_status pki_issuer_root(const struct pki_key *key, const char *digest, 
                                  int64_t not_before, int64_t not_after, int path_len, struct lest_buf *out,
                                  struct lest_error *err) LEST_MUST_USE;
 
+/** Append the DER of a link (RFC 4210 4.4.1: OldWithNew, NewWithOld): the CA of the same name whose key is
+ *  another one, certified by this key, with the key identifier and the path length that it has itself. It is
+ *  the only CA certificate that an issuer signs.
+ *  other  a CA certificate of the issuer's name and of another key
+ *  times  seconds since 1970; not_after at most that of either certificate
+ *  Errors: LEST_E_ISSUE (no such CA, times), LEST_E_CRYPTO, LEST_E_NOMEM */
+enum lest_status pki_issuer_link(const struct pki_issuer *issuer, const struct pki_cert *other,
+                                 int64_t not_before, int64_t not_after, struct lest_buf *out,
+                                 struct lest_error *err) LEST_MUST_USE;
+
 #endif

@@ -811,6 +811,13 @@ function core_key.parse(bytes, options) end
 ---@return lest.error? err
 function core_key.load(path_or_uri, options) end
 
+--- All keys of a file in PEM, in their order; a CA whose key changes has two.
+---@param path string
+---@param options? { passphrase?: string } of each that is encrypted
+---@return lest.key[]?
+---@return lest.error? err also where there is none, code key_malformed
+function core_key.load_all(path, options) end
+
 --- What a command asks the operating system.
 ---@class lest.core.system
 local core_system = {}
@@ -1785,6 +1792,14 @@ local issuer = {}
 ---@return string? der
 ---@return lest.error? err codes issue, name_malformed, san_malformed, malformed, crypto
 function issuer:issue(plan) end
+
+--- A link between two generations of a CA (RFC 4210 4.4.1): the other's key, under the name that
+--- both have, signed by this one. It ends with either at the latest.
+---@param other lest.cert of a CA of the same name and another key
+---@param times { not_before: integer, not_after: integer } seconds since 1970
+---@return lest.cert?
+---@return lest.error? err code issue
+function issuer:link(other, times) end
 
 --- Let go of the key.
 function issuer:close() end

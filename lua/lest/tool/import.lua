@@ -121,7 +121,9 @@ function M.issuers(config)
   for _, each in ipairs(chain.cas(config)) do
     local certs, err = chain.load(each[1], each[2])
     if not certs then return nil, err end
-    names[certs[1].public_key.der] = core.secret.sha256(certs[1].public_key.der)
+    for _, cert in ipairs(chain.generations(certs)) do
+      names[cert.public_key.der] = core.secret.sha256(cert.public_key.der)
+    end
   end
   return { certificates = certificates, names = names }
 end

@@ -244,6 +244,11 @@ return {
     { "names are not critical",
       "!plan->subject.data || pki_name_is_empty(plan->subject), plan->san);",
       "false, plan->san);" },
+    { "a link to a CA of any name", "!pki_name_equal(other->subject, issuer->cert->subject)",
+      "false" },
+    { "a link to what is no CA", "if (!other->is_ca || ", "if (" },
+    { "a link that outlives what it links",
+      "not_after > issuer->cert->not_after || not_after > other->not_after", "false" },
   },
 
   { file = "csrc/pki/x509/csr_build.c", specs = CSR,

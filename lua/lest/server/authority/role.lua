@@ -52,8 +52,10 @@ local HANDLE_MARGIN_S <const> = 60
 
 ---@class lest.authority
 ---@field config table
----@field issuers table<string, table> by the name in cas; "" is `ca`
----@field issuers_by_id table<string, table> by what the ledger calls them
+---@field issuers table<string, table> by the name in cas; "" is `ca`. Each signs, and has in
+--- `siblings` the other generations of a CA whose key changes: the next one, or the one before,
+--- with `issuer` and `key` where the key is here
+---@field issuers_by_id table<string, table> by what the ledger calls them, siblings too
 ---@field cmc { cert: lest.cert, key: lest.key }? who signs the answers of fullcmc
 ---@field anchors table<string, { store: lest.store, vouched: table }> by name
 ---@field jwks? table<string, lest.authority.jwks> by file, where a label takes JSON Web Tokens

@@ -28,17 +28,38 @@ local function load_elsewhere(where, ca)
   local store
   store, err = core.store.new { anchors = { cert } }
   if not store then return blame(where .. ".cert", err) end
-  return { cert = cert, store = store, options = ca,
+  local bag
+  bag, err = chain.load(where, ca)
+  if not bag then return nil, err end
+  return { cert = cert, store = store, options = ca, bag = bag, siblings = {},
     id = core.secret.sha256(cert.public_key.der) }
+end
+
+-- Other generations of a CA whose key changes: what they have signed is ours.
+local function load_siblings(where, ca, issuer, keys)
+  for i, cert in ipairs(chain.generations(issuer.bag)) do
+    local key = i > 1 and keypair.key_of(keys, cert)
+    local sibling = { cert = cert, key = key or nil, bag = issuer.bag,
+      id = core.secret.sha256(cert.public_key.der) }
+    local err
+    if key then sibling.issuer, err = core.issuer.new { cert = cert, key = key } end
+    if err then return keypair.blame(where, ca, cert, key, err) end
+    if i > 1 then table.insert(issuer.siblings, sibling) end
+  end
+  return issuer
 end
 
 local function load_issuer(where, ca)
   if ca.backend then return load_elsewhere(where, ca) end
-  local cert, key = keypair.load(where, ca)
+  local cert, key, keys = keypair.load(where, ca)
   if not cert then return nil, key end
-  local issuer, err = core.issuer.new { cert = cert, key = key }
-  if not issuer then return keypair.blame(where, ca, cert, key, err) end
-  return { cert = cert, issuer = issuer, key = key, id = core.secret.sha256(cert.public_key.der) }
+  local signer, err = core.issuer.new { cert = cert, key = key }
+  if not signer then return keypair.blame(where, ca, cert, key, err) end
+  local issuer = { cert = cert, issuer = signer, key = key, siblings = {},
+    id = core.secret.sha256(cert.public_key.der) }
+  issuer.bag, err = chain.load(where, ca)
+  if not issuer.bag then return nil, err end
+  return load_siblings(where, ca, issuer, keys)
 end
 
 -- id-kp-cmcCA and id-kp-cmcRA: who may answer for a CA (RFC 6402 2.10).
@@ -64,15 +85,16 @@ local function load_cmc(authority)
 end
 
 local function load_issuers(authority)
-  for _, each in ipairs(chain.cas(authority.config)) do
-    local where, ca = table.unpack(each)
+  for _, row in ipairs(chain.cas(authority.config)) do
+    local where, ca = table.unpack(row)
     local issuer, err = load_issuer(where, ca)
     if not issuer then return nil, err end
     issuer.name = where:match "^cas%.(.*)$" or ""
-    issuer.bag, err = chain.load(where, ca)
-    if not issuer.bag then return nil, err end
     authority.issuers[issuer.name] = issuer
-    authority.issuers_by_id[issuer.id] = issuer
+    for _, each in ipairs { issuer, table.unpack(issuer.siblings) } do
+      each.name = issuer.name
+      authority.issuers_by_id[each.id] = each
+    end
   end
   return true
 end

@@ -39,6 +39,24 @@ function M.load(where, ca)
   return all
 end
 
+--- The generations of a CA whose key changes (`lest ca rollover`): the first of its certificates,
+--- which signs, and for each other key that stands under its name the first with that. Links
+--- between them have a key that another certificate has already.
+---@param certs lest.cert[] as load() gives them
+---@return lest.cert[] generations the one that signs is the first; mostly it is the only one
+function M.generations(certs)
+  local found, keys = {}, {}
+  for _, cert in ipairs(certs) do
+    local key = cert.public_key.der
+    if #found == 0 or not keys[key] and cert.is_ca
+      and core.name.equal(cert.subject_der, found[1].subject_der) then
+      table.insert(found, cert)
+      keys[key] = true
+    end
+  end
+  return found
+end
+
 --- Those of each CA that may issue for a label, each once.
 ---@param config table
 ---@param label table

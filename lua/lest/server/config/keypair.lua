@@ -28,24 +28,49 @@ local function passphrase_of(where, options)
   return false
 end
 
----@param where string the key in the configuration, "ca"
----@param options table what stands there
----@return lest.cert|nil
----@return lest.key|lest.error key
-function M.load(where, options)
-  local cert, passphrase, key, err
-  cert, err = core.cert.load(options.cert)
-  if not cert then return blame(where .. ".cert", err) end
-  passphrase, err = passphrase_of(where, options)
-  if passphrase == nil then return nil, err end
-  key, err = core.key.load(options.key, passphrase and { passphrase = passphrase } or nil)
-  if key then return cert, key end
+-- The keys of a file, which has two while that of a CA changes; or the one that a URI names.
+local function load_keys(where, options)
+  local passphrase, problem = passphrase_of(where, options)
+  if passphrase == nil then return nil, problem end
+  local how = passphrase and { passphrase = passphrase } or nil
+  local first, err = core.key.load(options.key, how)
+  if first and not options.key:find "^/" then return { first } end
+  if first then
+    -- A file in DER has one key.
+    return core.key.load_all(options.key, how) or { first }
+  end
   if err.code == "key_passphrase" and not passphrase then
     err.message = ("%s: name it with %s.passphrase_file or %s.passphrase_command"):format(
       err.message, where, where)
   end
   return blame(where .. ".key", err)
 end
+
+local function key_of(keys, cert)
+  for _, key in ipairs(keys) do
+    if key:public_der() == cert.public_key.der then return key end
+  end
+end
+
+--- The certificate and its key, and the keys that stand beside that. Where none is the
+--- certificate's, the first: blame() says so.
+---@param where string the key in the configuration, "ca"
+---@param options table what stands there
+---@return lest.cert|nil
+---@return lest.key|lest.error key
+---@return lest.key[] keys all of the file
+function M.load(where, options)
+  local cert, err = core.cert.load(options.cert)
+  if not cert then return blame(where .. ".cert", err) end
+  local keys
+  keys, err = load_keys(where, options)
+  if not keys then return nil, err end
+  return cert, key_of(keys, cert) or keys[1], keys
+end
+
+--- The key of a certificate among those that load() gives; nil if it is not there.
+---@type fun(keys: lest.key[], cert: lest.cert): lest.key?
+M.key_of = key_of
 
 --- Why a certificate and a key cannot be used together: as others say it, or that they are no pair.
 ---@param where string

@@ -45,7 +45,9 @@ local ca <const> = with(identity, {
     .. "are refused with 503.",
   expires = "Of a CA elsewhere: for how long it is asked about one request, before that is given "
     .. "up.",
-  cert = "The CA's certificate, a PEM file. Of a CA elsewhere, the one whose key signs.",
+  cert = "The CA's certificate, a PEM file. Of a CA elsewhere, the one whose key signs. While the "
+    .. "key of a CA changes, the certificate of its other key and the links between the two stand "
+    .. "after it, and both keys in the file `key`: the first certificate says which one signs.",
   chain = "A PEM file: the certificates above `cert`, and where a root was renewed the links "
     .. "between the two. They complete the chains of clients, and are part of `/cacerts`.",
 })

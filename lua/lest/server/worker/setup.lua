@@ -107,7 +107,7 @@ local function grace(config)
   for _, each in ipairs(chain.cas(config)) do
     local certs, err = chain.load(each[1], each[2])
     if not certs then return nil, err end
-    table.insert(own, certs[1])
+    for _, cert in ipairs(chain.generations(certs)) do table.insert(own, cert) end
   end
   return longest, own
 end

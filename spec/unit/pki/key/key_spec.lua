@@ -282,6 +282,23 @@ describe("key", function()
     assert.is_true(bare == found)
   end)
 
+  it("reads all keys of a file", function()
+    local a, b = assert(key.generate "ec:P-256"), assert(key.generate "ed25519")
+    local path = tmp:path "both.key"
+    pki.write(path, "about it\n" .. a:pem() .. "and\n" .. b:pem "abcd")
+    fails("key_passphrase", key.load_all(path))
+    local both = assert(key.load_all(path, { passphrase = "abcd" }))
+    assert.equal(2, #both)
+    assert.is_true(both[1] == a and both[2] == b)
+    pki.write(path, "nothing")
+    assert.matches("both.key: there is no private key", fails("key_malformed", key.load_all(path)))
+    pki.write(path, a:pem() .. "-----BEGIN PRIVATE KEY-----\n!!!\n-----END PRIVATE KEY-----\n")
+    fails("pem", key.load_all(path))
+    pki.write(path, a:pem():rep(16))
+    fails("too_large", key.load_all(path))
+    fails("not_found", key.load_all(tmp:path "absent"))
+  end)
+
   it("says what OpenSSH's own format is", function()
     local text64 = core.base64.encode("openssh-key-v1\0" .. ("x"):rep(100), 64)
     local text = fails("key_unsupported", key.parse("-----BEGIN OPENSSH PRIVATE KEY-----\n"

@@ -256,4 +256,55 @@ describe("issuer", function()
     assert.equal(40, #assert(core.cert.parse(assert(by_bare:issue(plan { not_after = now + DAY
       })))).aki)
   end)
+
+  it("links two roots of one name, each to the other (RFC 4210 4.4)", function()
+    local subject, first = "CN=Changing", assert(core.key.generate "ec:P-256")
+    local second = assert(core.key.generate "ed25519")
+    local function root(key, until_s)
+      return assert(core.issuer.root { key = key, subject = subject, not_before = now - 60,
+        not_after = until_s, path_len = 0 })
+    end
+    local old, new = root(first, now + 10 * DAY), root(second, now + 100 * DAY)
+    local by_old = assert(core.issuer.new { cert = old, key = first })
+    local by_new = assert(core.issuer.new { cert = new, key = second })
+    local times = { not_before = now - 60, not_after = old.not_after }
+    local new_with_old, old_with_new = assert(by_old:link(new, times)), assert(by_new:link(old,
+      times))
+    local leaf = assert(core.cert.parse(assert(by_new:issue(plan { not_after = now + DAY }))))
+    local before = assert(core.cert.parse(assert(by_old:issue(plan { not_after = now + DAY }))))
+    for name, cert in pairs { old = old, new = new, newold = new_with_old, oldnew = old_with_new,
+      leaf = leaf, before = before } do
+      pki.write(tmp:path(name .. ".pem"), cert:pem())
+    end
+    for _, words in ipairs { "old newold leaf", "new oldnew before", "new newold leaf",
+      "old oldnew before" } do
+      local anchor, link, last = words:match "(%S+) (%S+) (%S+)"
+      pki.sh(("openssl verify -x509_strict -CAfile %s -untrusted %s %s"):format(tmp:path(anchor
+        .. ".pem"), tmp:path(link .. ".pem"), tmp:path(last .. ".pem")))
+    end
+    assert.same({ new.ski, old.ski, new.subject_der, 0 },
+      { new_with_old.ski, new_with_old.aki, new_with_old.subject_der, new_with_old.path_len })
+    assert.is_true(new_with_old.is_ca)
+    assert.is_false(new_with_old.self_signed)
+    assert.is_nil((require "lest.base.rollover").missing({ old, new, new_with_old, old_with_new
+      })[1])
+  end)
+
+  it("links no CA of another name, no end entity, not itself, and not for longer", function()
+    local other = assert(core.issuer.root { key = leaf_key, subject = "CN=Other", not_before = now,
+      not_after = now + DAY })
+    local same = assert(core.issuer.root { key = leaf_key, subject = ca.subject, not_before = now,
+      not_after = now + DAY })
+    local by_ca = { not_before = now, not_after = now + DAY }
+    local named = assert(core.cert.parse(assert(issuer:issue(plan { subject = ca.subject }))))
+    fails("issue", issuer:link(other, by_ca))
+    fails("issue", issuer:link(named, by_ca))
+    fails("issue", issuer:link(ca, by_ca))
+    fails("issue", issuer:link(same, { not_before = now, not_after = now + DAY + 1 }))
+    fails("issue", issuer:link(same, { not_before = now + DAY, not_after = now }))
+    assert(issuer:link(same, by_ca))
+    assert.has_error(function() issuer:link(same, { not_before = now }) end)
+    local brief = assert(core.issuer.new { cert = same, key = leaf_key })
+    fails("issue", brief:link(ca, { not_before = now, not_after = now + 2 * DAY }))
+  end)
 end)
