@@ -2,14 +2,17 @@
 #include "base/base64.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/install.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "lua/binding.h"
 #include "lua/limit.h"
 
 #include <errno.h>
+#include <grp.h>
 #include <inttypes.h>
 #include <limits.h>
+#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -166,6 +169,56 @@ static int file_write(lua_State *L)
     return 1;
 }
 
+/* The account of a name; its group too, unless another is named. */
+static enum lest_status find_owner(const char *owner, const char *group, struct lest_install_as *as,
+                                   struct lest_error *err)
+{
+    struct passwd user, *found_user = NULL;
+    struct group entry, *found_group = NULL;
+    char text[16384];
+    if (owner && (getpwnam_r(owner, &user, text, sizeof text, &found_user) || !found_user))
+        return lest_error_set(err, LEST_E_NOT_FOUND, "there is no account %s", owner);
+    if (found_user) {
+        as->uid = user.pw_uid;
+        as->gid = user.pw_gid;
+    }
+    if (group && (getgrnam_r(group, &entry, text, sizeof text, &found_group) || !found_group))
+        return lest_error_set(err, LEST_E_NOT_FOUND, "there is no group %s", group);
+    if (found_group)
+        as->gid = entry.gr_gid;
+    return LEST_OK;
+}
+
+/* file.install(path, data [, { mode = 0600, owner =, group = }]): see lest_install_file */
+static int file_install(lua_State *L)
+{
+    static const char *const known[] = { "mode", "owner", "group", NULL };
+    size_t len;
+    struct lest_error err;
+    struct lest_install_as as = { .uid = (uid_t)-1, .gid = (gid_t)-1 };
+    const char *path = luaL_checkstring(L, 1);
+    const char *data = luaL_checklstring(L, 2, &len);
+    lestL_check_options(L, 3, known);
+    lua_Integer mode = lestL_opt_integer(L, 3, "mode", 0600);
+    luaL_argcheck(L, mode >= 0 && mode <= 0777, 3, "mode is between 0 and 0777");
+    as.mode = (mode_t)mode;
+    if (find_owner(lestL_opt_string(L, 3, "owner", NULL), lestL_opt_string(L, 3, "group", NULL), &as, &err) ||
+        lest_install_file(path, data, len, &as, &err))
+        return lestL_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+/* file.link(target, path): see lest_install_link */
+static int file_link(lua_State *L)
+{
+    struct lest_error err;
+    if (lest_install_link(luaL_checkstring(L, 1), luaL_checkstring(L, 2), &err))
+        return lestL_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
 /* file.check(path): whether write could begin to replace it */
 static int file_check(lua_State *L)
 {
@@ -231,6 +284,7 @@ static int file_version(lua_State *L)
 int lestL_open_file(lua_State *L)
 {
     static const luaL_Reg functions[] = { { "absolute", file_absolute }, { "check", file_check },
+                                          { "install", file_install },   { "link", file_link },
                                           { "read", file_read },         { "read_plain", file_read_plain },
                                           { "resolve", file_resolve },   { "version", file_version },
                                           { "write", file_write },       { NULL, NULL } };

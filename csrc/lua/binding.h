@@ -98,6 +98,7 @@ int lestL_open_cert(lua_State *L);
 int lestL_open_crl(lua_State *L);
 int lestL_open_store(lua_State *L);
 int lestL_open_pkcs7(lua_State *L);
+int lestL_open_pkcs12(lua_State *L);
 int lestL_open_envelope(lua_State *L);
 int lestL_open_cmc(lua_State *L);
 int lestL_open_csrattrs(lua_State *L);

@@ -38,6 +38,7 @@ void lestL_open_core(lua_State *L, const char *const fields[])
         { "crl", lestL_open_crl },
         { "store", lestL_open_store },
         { "pkcs7", lestL_open_pkcs7 },
+        { "pkcs12", lestL_open_pkcs12 },
         { "envelope", lestL_open_envelope },
         { "cmc", lestL_open_cmc },
         { "csrattrs", lestL_open_csrattrs },

@@ -6,6 +6,7 @@
 #include "est/path.h"
 #include "pki/asn1/name.h"
 #include "pki/asn1/san.h"
+#include "pki/cms/pkcs12.h"
 #include "pki/cms/pkcs7.h"
 #include "pki/key/key.h"
 #include "pki/key/public.h"
@@ -107,6 +108,21 @@ static enum lest_status csr_build(struct lest_error *err)
     enum lest_status status = build_csr(&csr, err);
     if (!status)
         pki_csr_free(csr);
+    return status;
+}
+
+static enum lest_status pkcs12(struct lest_error *err)
+{
+    struct lest_buf out;
+    struct pki_pkcs12_plan plan = { .key = key,
+                                    .cert = leaf->der,
+                                    .chain = &ca->der,
+                                    .chain_count = 1,
+                                    .name = "device",
+                                    .password = "secret" };
+    lest_buf_init(&out, TEXT_MAX);
+    enum lest_status status = pki_pkcs12_build(&plan, &out, err);
+    lest_buf_wipe(&out);
     return status;
 }
 
@@ -370,6 +386,7 @@ const struct alloc_scenario alloc_scenarios[] = {
     { "names", names, false },
     { "csr_build", csr_build, false },
     { "enroll", enroll, false },
+    { "pkcs12", pkcs12, false },
     { "forged", forged, false },
     { "untrusted", untrusted, false },
     { "answer", read_answer, false },

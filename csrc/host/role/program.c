@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -19,7 +20,8 @@ enum {
     OUTPUT_MAX = 1024 * 1024,
     ERRORS_MAX = 4096,
     TIMEOUT_MAX_MS = 600000,
-    REAP_MS = 5
+    REAP_MS = 5,
+    ENVIRONMENT_MAX = 64
 };
 
 enum { INPUT, OUTPUT, ERRORS, STREAMS };
@@ -31,13 +33,21 @@ struct stream {
     struct lest_buf bytes;
 };
 
-/* pid  0 once it was waited for */
+/* How one is started; environment is NULL for this process's. */
+struct plan {
+    char *const *argv;
+    char *environment[ENVIRONMENT_MAX + 1];
+    bool has_environment;
+};
+
+/* pid   0 once it was waited for
+ * tail  the last of what it writes is kept */
 struct program {
     pid_t pid;
     struct stream streams[STREAMS];
     struct event *timeout, *reaper;
     struct lestL_callback callback;
-    bool late, large;
+    bool late, large, tail;
     int wait_status;
 };
 
@@ -68,6 +78,7 @@ static void kill_now(struct program *program)
     if (!program->pid)
         return;
     kill(-program->pid, SIGKILL);
+    kill(program->pid, SIGKILL); /* in case it has no group of its own yet */
     while (waitpid(program->pid, &program->wait_status, 0) < 0 && errno == EINTR) {
     }
     program->pid = 0;
@@ -130,6 +141,37 @@ static void finish(struct program *program)
     lestL_call(L, 1, 0, "program");
 }
 
+/* A piece of what it writes. False: it writes no more. tail: the oldest bytes make room. */
+static bool take(struct stream *stream, size_t most, bool tail, bool *large)
+{
+    char piece[4096];
+    ssize_t got = read(stream->fd, piece, most < sizeof piece ? most : sizeof piece);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return true;
+    size_t room = most - stream->bytes.len;
+    if (tail && got > 0 && (size_t)got > room) {
+        lest_buf_consume(&stream->bytes, (size_t)got - room);
+        room = (size_t)got;
+    }
+    if (got > 0)
+        lest_buf_append(&stream->bytes, piece, (size_t)got < room ? (size_t)got : room);
+    *large = (got > 0 && (size_t)got > room) || stream->bytes.failed;
+    lest_wipe(piece, sizeof piece);
+    return got > 0;
+}
+
+/* What was written before the end and not read yet; nobody writes any more. */
+static void drain_errors(struct program *program)
+{
+    struct stream *stream = &program->streams[ERRORS];
+    bool large;
+    for (size_t pieces = 0; stream->fd >= 0 && pieces < OUTPUT_MAX / ERRORS_MAX; pieces++) {
+        struct pollfd ready = { .fd = stream->fd, .events = POLLIN };
+        if (poll(&ready, 1, 0) <= 0 || !take(stream, ERRORS_MAX, program->tail, &large))
+            return;
+    }
+}
+
 static void on_reaper(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
@@ -142,6 +184,7 @@ static void on_reaper(evutil_socket_t fd, short what, void *arg)
         return;
     }
     kill_now(program);
+    drain_errors(program);
     finish(program);
 }
 
@@ -168,28 +211,13 @@ static void on_input(evutil_socket_t fd, short what, void *arg)
         end_stream(stream);
 }
 
-/* A piece of what it writes. False: it writes no more. */
-static bool take(struct stream *stream, size_t most, bool *large)
-{
-    char piece[4096];
-    ssize_t got = read(stream->fd, piece, sizeof piece);
-    if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return true;
-    size_t room = most - stream->bytes.len;
-    if (got > 0)
-        lest_buf_append(&stream->bytes, piece, (size_t)got < room ? (size_t)got : room);
-    *large = (got > 0 && (size_t)got > room) || stream->bytes.failed;
-    lest_wipe(piece, sizeof piece);
-    return got > 0;
-}
-
 static void on_output(evutil_socket_t fd, short what, void *arg)
 {
     (void)fd;
     (void)what;
     struct program *program = arg;
     struct stream *stream = &program->streams[OUTPUT];
-    if (take(stream, stream->bytes.max, &program->large) && !program->large)
+    if (take(stream, stream->bytes.max, program->tail, &program->large) && !program->large)
         return;
     end_stream(stream);
     if (program->large)
@@ -206,14 +234,17 @@ static void on_errors(evutil_socket_t fd, short what, void *arg)
     (void)what;
     struct program *program = arg;
     bool large;
-    if (!take(&program->streams[ERRORS], ERRORS_MAX, &large))
+    if (!take(&program->streams[ERRORS], ERRORS_MAX, program->tail, &large))
         end_stream(&program->streams[ERRORS]);
 }
 
-static void become(char *const argv[], const int ends[STREAMS], pid_t parent)
+static void become(const struct plan *plan, const int ends[STREAMS], pid_t parent)
 {
     sigset_t none;
-    setpgid(0, 0);
+    if (!plan->has_environment)
+        setpgid(0, 0);
+    else
+        setsid();
     host_parent_follow(parent);
     for (int number = 1; number < NSIG; number++)
         signal(number, SIG_DFL);
@@ -223,20 +254,20 @@ static void become(char *const argv[], const int ends[STREAMS], pid_t parent)
         if (dup2(ends[i], i) < 0)
             _exit(126);
     close_range(STDERR_FILENO + 1, UINT_MAX, 0);
-    execvp(argv[0], argv);
-    dprintf(STDERR_FILENO, "%s: cannot be run: %s", argv[0], strerror(errno));
+    execvpe(plan->argv[0], plan->argv, plan->has_environment ? plan->environment : environ);
+    dprintf(STDERR_FILENO, "%s: cannot be run: %s", plan->argv[0], strerror(errno));
     _exit(127);
 }
 
 /* The program's ends are closed here in any case. */
-static enum lest_status start(struct program *program, char *const argv[], struct lest_error *err)
+static enum lest_status start(struct program *program, const struct plan *plan, struct lest_error *err)
 {
     int ends[STREAMS] = { -1, -1, -1 };
     enum lest_status status = LEST_OK;
     for (int i = 0; i < STREAMS && !status; i++) {
         int pair[2], ours = i == INPUT; /* a pipe is read at its first end */
         if (pipe2(pair, O_CLOEXEC) < 0) {
-            status = lest_error_set_errno(err, LEST_E_UNAVAILABLE, errno, "%s: cannot be run", argv[0]);
+            status = lest_error_set_errno(err, LEST_E_UNAVAILABLE, errno, "%s: cannot be run", plan->argv[0]);
             break;
         }
         program->streams[i].fd = pair[ours];
@@ -247,11 +278,11 @@ static enum lest_status start(struct program *program, char *const argv[], struc
     program->pid = status ? 0 : fork();
     if (program->pid < 0) {
         program->pid = 0;
-        status = lest_error_set_errno(err, LEST_E_UNAVAILABLE, errno, "%s: cannot be run", argv[0]);
+        status = lest_error_set_errno(err, LEST_E_UNAVAILABLE, errno, "%s: cannot be run", plan->argv[0]);
     } else if (!status && program->pid == 0) {
-        become(argv, ends, parent);
+        become(plan, ends, parent);
     }
-    if (program->pid)
+    if (program->pid && !plan->has_environment)
         setpgid(program->pid, program->pid);
     for (int i = 0; i < STREAMS; i++)
         if (ends[i] >= 0)
@@ -276,9 +307,29 @@ static bool watch(struct program *program, struct event_base *base, lua_Integer 
     return program->timeout && program->reaper && evtimer_add(program->timeout, &after) == 0;
 }
 
+/* The strings of the list at idx, which keeps them alive; nil: this process's environment. */
+static void read_environment(lua_State *L, int idx, struct plan *plan)
+{
+    plan->has_environment = !lua_isnil(L, idx);
+    if (!plan->has_environment)
+        return;
+    luaL_checktype(L, idx, LUA_TTABLE);
+    size_t count = lua_rawlen(L, idx);
+    luaL_argcheck(L, count <= ENVIRONMENT_MAX, 2, "the environment has too many variables");
+    for (size_t i = 0; i < count; i++) {
+        lua_rawgeti(L, idx, (lua_Integer)i + 1);
+        /* exec does not change it. */
+        plan->environment[i] = (char *)(uintptr_t)luaL_checkstring(L, -1);
+        lua_pop(L, 1);
+    }
+}
+
 int host_program_start(lua_State *L, char *const *argv)
 {
-    static const char *const known[] = { "input", "timeout_ms", "max", "callback", NULL };
+    static const char *const known[] = {
+        "input", "timeout_ms", "max", "callback", "environment", "tail", NULL
+    };
+    struct plan plan = { .argv = argv };
     struct lest_error err;
     size_t len;
     lua_getfield(L, 2, "callback");
@@ -287,7 +338,10 @@ int host_program_start(lua_State *L, char *const *argv)
     int callback_idx = lua_gettop(L) - 1;
     lua_Integer timeout_ms = lestL_opt_integer(L, 2, "timeout_ms", 0);
     lua_Integer max = lestL_opt_integer(L, 2, "max", OUTPUT_MAX);
+    bool tail = lestL_opt_boolean(L, 2, "tail", false);
     lestL_check_options(L, 2, known);
+    lua_getfield(L, 2, "environment");
+    read_environment(L, lua_gettop(L), &plan);
     luaL_argcheck(L, len <= INPUT_MAX, 2, "the input is too large");
     luaL_argcheck(L, timeout_ms > 0 && timeout_ms <= TIMEOUT_MAX_MS, 2, "timeout_ms is up to ten minutes");
     luaL_argcheck(L, max > 0 && max <= OUTPUT_MAX, 2, "max is up to 1 MiB");
@@ -295,6 +349,7 @@ int host_program_start(lua_State *L, char *const *argv)
     struct program *program = object->h = calloc(1, sizeof *program);
     if (!program)
         return lestL_no_memory(L);
+    program->tail = tail;
     lest_buf_init(&program->streams[INPUT].bytes, INPUT_MAX);
     lest_buf_init(&program->streams[OUTPUT].bytes, (size_t)max);
     lest_buf_init(&program->streams[ERRORS].bytes, ERRORS_MAX);
@@ -303,7 +358,7 @@ int host_program_start(lua_State *L, char *const *argv)
     lestL_callback_set(L, callback_idx, &program->callback);
     lest_buf_append(&program->streams[INPUT].bytes, input, len);
     struct event_base *base = net_loop_get0_base(lestL_loop(L));
-    if (lest_buf_status(&program->streams[INPUT].bytes, &err) || start(program, argv, &err))
+    if (lest_buf_status(&program->streams[INPUT].bytes, &err) || start(program, &plan, &err))
         return lestL_fail(L, &err);
     if (!watch(program, base, timeout_ms))
         return lestL_no_memory(L);

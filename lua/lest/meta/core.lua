@@ -25,6 +25,7 @@
 ---@field crl lest.core.crl
 ---@field store lest.core.store
 ---@field pkcs7 lest.core.pkcs7
+---@field pkcs12 lest.core.pkcs12
 ---@field cmc lest.core.cmc
 ---@field csrattrs lest.core.csrattrs
 ---@field show lest.core.show
@@ -218,6 +219,23 @@ function core_file.read_plain(path, max) end
 ---@return true?
 ---@return lest.error? err codes exists, io
 function core_file.write(path, bytes, options) end
+
+--- Put a file in its place for another account, whole or not at all. A link at the path, or a
+--- stranger's link on the way there, is never followed; what is replaced is a plain file.
+---@param path string
+---@param bytes string
+---@param options? { mode?: integer, owner?: string, group?: string } mode 0600 if absent; the group
+--- is the owner's if absent
+---@return true?
+---@return lest.error? err codes usage, not_found, io
+function core_file.install(path, bytes, options) end
+
+--- Make path a symbolic link, in one step where one is there already; nothing else is replaced.
+---@param target string
+---@param path string
+---@return true?
+---@return lest.error? err codes usage, not_found, io
+function core_file.link(target, path) end
 
 --- Whether write could begin to replace a file, as far as that can be told beforehand.
 ---@param path string
@@ -1552,6 +1570,16 @@ function pkcs7.encode(certs, crls) end
 ---@return lest.crl[]|lest.error crls, or the error: pkcs7_malformed, cert_malformed, crl_malformed
 function pkcs7.decode(bytes) end
 
+---@class lest.core.pkcs12
+local pkcs12 = {}
+
+--- A key and its certificates in one file (RFC 7292), under a password: AES-256, PBKDF2 and
+--- SHA-256, or for old readers Triple-DES and SHA-1.
+---@param options { key: lest.key, cert: lest.cert, chain?: lest.cert[], password: string, name?: string, legacy?: boolean } name is what a keystore calls the entry
+---@return string? der
+---@return lest.error? err codes usage (the certificate is not the key's), crypto (a key that does not leave its token)
+function pkcs12.build(options) end
+
 ---@class lest.cms
 ---@field type string "pkcs7-signedData"; nothing else is set for other types
 ---@field content_type string? "pkcs7-data"
@@ -2106,7 +2134,7 @@ function program:close() end
 --- What a program came to. With `late` or `large` it was killed, and has no code.
 ---@class lest.program.ended
 ---@field output string what it printed
----@field errors string what it wrote to standard error: the first 4096 bytes
+---@field errors string what it wrote to standard error: the first 4096 bytes, of `tail` the last
 ---@field code integer? its exit code
 ---@field signal integer? what ended it
 ---@field late boolean it took longer than timeout_ms
@@ -2114,8 +2142,10 @@ function program:close() end
 
 --- Run a program beside the loop: without a shell, found along PATH, in a process group of its own.
 --- Keep the result: a program that is closed is killed, with what it started, and calls nothing.
+--- environment, "NAME=VALUE", is all that it finds there, and it has a session of its own then; with
+--- tail it may print without end, and the last of it is kept.
 ---@param arguments string[] the program, then its arguments
----@param options { input: string, timeout_ms: integer, max?: integer, callback: fun(ended: lest.program.ended) }
+---@param options { input: string, timeout_ms: integer, max?: integer, environment?: string[], tail?: boolean, callback: fun(ended: lest.program.ended) }
 ---@return lest.program? program
 ---@return lest.error? err
 function core_process.program(arguments, options) end
