@@ -1,6 +1,7 @@
 /* The small tables over base: core.base64, core.utf8, core.clock, core.file, core.log. */
 #include "base/base64.h"
 #include "base/clock.h"
+#include "base/clock_file.h"
 #include "base/file.h"
 #include "base/install.h"
 #include "base/log.h"
@@ -101,13 +102,18 @@ static int cpu_us(lua_State *L)
     return 1;
 }
 
+/* clock.is_injected(): whether the wall clock is one that was injected (base/clock_file.h) */
+static int is_injected(lua_State *L)
+{
+    lua_pushboolean(L, lest_clock_file_is_followed());
+    return 1;
+}
+
 int lestL_open_clock(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "monotonic_ms", monotonic_ms },
-                                          { "monotonic_us", monotonic_us },
-                                          { "wall_us", wall_us },
-                                          { "cpu_us", cpu_us },
-                                          { NULL, NULL } };
+    static const luaL_Reg functions[] = { { "monotonic_ms", monotonic_ms }, { "monotonic_us", monotonic_us },
+                                          { "wall_us", wall_us },           { "cpu_us", cpu_us },
+                                          { "is_injected", is_injected },   { NULL, NULL } };
     luaL_newlib(L, functions);
     return 1;
 }

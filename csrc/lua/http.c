@@ -1,13 +1,12 @@
 /* core.http: the HTTP layer's pure functions. Requests are parsed by csrc/net itself; parse_request is here
  * for specs and for looking at recorded bytes. */
 #include "lua/http.h"
+#include "base/clock.h"
 #include "http/chunked.h"
 #include "http/digest.h"
 #include "http/response.h"
 #include "http/value.h"
 #include "lua/binding.h"
-
-#include <time.h>
 
 enum { BODY_MAX = 16 * 1024 * 1024, SMALL_MAX = 64 * 1024 };
 
@@ -268,7 +267,7 @@ static int digest(lua_State *L)
 static int date(lua_State *L)
 {
     int64_t out;
-    if (http_date_parse(check_slice(L, 1), luaL_optinteger(L, 2, (lua_Integer)time(NULL)), &out))
+    if (http_date_parse(check_slice(L, 1), luaL_optinteger(L, 2, lest_clock_wall_s()), &out))
         lua_pushinteger(L, out);
     else
         lua_pushnil(L);
@@ -279,7 +278,7 @@ static int date(lua_State *L)
 static int retry_after(lua_State *L)
 {
     int64_t out;
-    if (http_retry_after_parse(check_slice(L, 1), luaL_optinteger(L, 2, (lua_Integer)time(NULL)), &out))
+    if (http_retry_after_parse(check_slice(L, 1), luaL_optinteger(L, 2, lest_clock_wall_s()), &out))
         lua_pushinteger(L, out);
     else
         lua_pushnil(L);

@@ -85,7 +85,7 @@ static struct pki_verify check_how(lua_State *L)
     lua_settop(L, 3);
     lestL_check_options(L, 3, known);
     struct pki_verify how = {
-        .at = lestL_opt_integer(L, 3, "at", lest_clock_wall_us() / 1000000),
+        .at = lestL_opt_integer(L, 3, "at", lest_clock_wall_s()),
         .crl_required = lestL_opt_boolean(L, 3, "crl_required", false),
         .expired_s = lestL_opt_integer(L, 3, "expired", 0),
     };

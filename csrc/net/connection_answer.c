@@ -25,7 +25,7 @@ static enum lest_status write_answer(struct net_exchange *x, const struct net_an
     enum lest_status status = LEST_OK;
     bool no_body = answer->status == 204 || answer->status == 304;
     http_response_start(out, answer->status);
-    http_date_format(lest_clock_wall_us() / 1000000, date);
+    http_date_format(lest_clock_wall_s(), date);
     http_response_text(out, "Date", date);
     http_response_text(out, "X-Request-Id", x->id);
     for (size_t i = 0; !status && i < answer->header_count; i++)

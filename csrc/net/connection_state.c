@@ -123,7 +123,7 @@ void net_connection_refuse(struct net_connection *c, int status, const char *sen
     if (c->exchange)
         net_service_end_answer(c->service, c->exchange);
     struct lest_buf *out = &c->out;
-    http_date_format(lest_clock_wall_us() / 1000000, date);
+    http_date_format(lest_clock_wall_s(), date);
     http_response_start(out, status);
     http_response_text(out, "Date", date);
     http_response_text(out, "X-Request-Id", id);

@@ -92,6 +92,15 @@ describe("the lint of layers", function()
     assert.equal("layers: ok\n", result.out)
   end)
 
+  it("finds who asks for the time beside the one clock", function()
+    for _, line in ipairs { "x = time(NULL);", "gettimeofday(&x, NULL);",
+      "X509_cmp_current_time(x);", "clock_gettime(id, &now);" } do
+      local result = planted({ "pki" }, { "void f(void) {", line, "}" })
+      assert.equal(1, result.code, line)
+      assert.matches("the time is asked for beside base/clock.h", result.err, 1, true)
+    end
+  end)
+
   it("finds the headers of other layers and of libraries", function()
     local files, expected = {}, {}
     for layer, includes in pairs {

@@ -1,5 +1,6 @@
 #include "host/role/interpreter.h"
 
+#include "host/role/clock.h"
 #include "host/role/process.h"
 #include "lua/binding.h"
 #include "lua/limit.h"
@@ -77,6 +78,7 @@ static int open_core(lua_State *L)
 static int open_all(lua_State *L)
 {
     luaL_openlibs(L);
+    host_clock_replace_os(L);
     set_paths(L);
     luaL_getsubtable(L, LUA_REGISTRYINDEX, LUA_PRELOAD_TABLE);
     lua_pushvalue(L, 2);

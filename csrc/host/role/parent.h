@@ -11,8 +11,9 @@ enum {
     HOST_FD_CONFIG = 4,   /* the snapshot of the configuration */
     HOST_FD_INBOX = 5,    /* where it gets its channels (role/inbox.h) */
     HOST_FD_METERS = 6,   /* what it counts in (base/meter.h) */
-    HOST_FD_BOARD = 7,    /* all but the authority: the board, to read */
-    HOST_FD_LISTEN = 8    /* these: the first listening socket; the others follow */
+    HOST_FD_CLOCK = 7,    /* with --clock: the injected clock, also of config */
+    HOST_FD_BOARD = 8,    /* all but the authority: the board, to read */
+    HOST_FD_LISTEN = 9    /* these: the first listening socket; the others follow */
 };
 
 /** The most listening sockets that a worker has. */

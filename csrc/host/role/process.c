@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "base/meter.h"
+#include "host/role/clock.h"
 #include "host/role/command.h"
 #include "host/role/errand.h"
 #include "host/role/inbox.h"
@@ -322,6 +323,14 @@ static int program(lua_State *L)
     return host_program_start(L, lua_touserdata(L, -1));
 }
 
+/* process.make_clock(path, wall_us): see clock.h */
+static int make_clock(lua_State *L)
+{
+    if (role.watchdog)
+        return luaL_error(L, "a role makes no clock");
+    return host_clock_make(L);
+}
+
 static int get_field(lua_State *L)
 {
     struct rlimit limit;
@@ -359,6 +368,9 @@ int host_open_process(lua_State *L)
         { "end_errand", host_errand_end },
         { "exec", exec },
         { "program", program },
+        { "make_clock", make_clock },
+        { "set_clock", host_clock_set },
+        { "clock", host_clock_get },
         { NULL, NULL },
     };
     host_program_register(L);

@@ -1,6 +1,7 @@
 #include "host/role/role.h"
 
 #include "base/clock.h"
+#include "base/clock_file.h"
 #include "base/log.h"
 #include "base/meter.h"
 #include "host/role/interpreter.h"
@@ -40,6 +41,7 @@ struct role {
     unsigned parent, generation, index, listeners, workers, watchdog_s, drain_s;
     bool check;
     bool readable; /* the log is for people */
+    bool clock;    /* there is an injected one */
     struct host_watchdog *watchdog;
     struct event *heartbeat;
     int64_t orphan_since_ms;
@@ -144,6 +146,8 @@ static bool parse(struct role *role, int argc, char **argv)
             role->check = true;
         else if (strcmp(argv[i], "--readable") == 0)
             role->readable = true;
+        else if (strcmp(argv[i], "--clock") == 0)
+            role->clock = true;
         else if (i + 1 == argc || !set_option(role, argv[i], argv[i + 1]))
             return false;
         else
@@ -331,9 +335,18 @@ static bool take_descriptors(const struct role *role)
                : role->listens ? HOST_FD_LISTEN + (int)role->listeners - 1
                                : HOST_FD_METERS;
     for (int fd = HOST_FD_OUTPUT; fd <= last; fd++)
-        if (fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
+        if (fd != HOST_FD_CLOCK && fcntl(fd, F_SETFD, FD_CLOEXEC) < 0)
             return false;
     return true;
+}
+
+/* Before anything is dated. */
+static enum lest_status follow_clock(const struct role *role, struct lest_error *err)
+{
+    enum lest_status status = role->clock ? lest_clock_file_follow(HOST_FD_CLOCK, err) : LEST_OK;
+    if (role->clock)
+        close(HOST_FD_CLOCK);
+    return status;
 }
 
 /* The memory that it shares with the supervisor. */
@@ -370,6 +383,10 @@ int host_role_main(int argc, char **argv)
     host_log_wait(LOG_WAIT_MS);
     if (role.check)
         lest_log_set_level(LEST_LOG_WARNING);
+    if (follow_clock(&role, &err)) {
+        lest_log(LEST_LOG_ERROR, "role failed", "%s", err.message);
+        return 1;
+    }
     if (!is_config(&role) && attach(&role, &err)) {
         lest_log(LEST_LOG_ERROR, "role failed", "%s", err.message);
         return 1;

@@ -63,7 +63,7 @@ void host_usage_measure(int64_t now_ms)
         return;
     measured_ms = now_ms;
     if (!started_s)
-        started_s = lest_clock_wall_us() / 1000000;
+        started_s = lest_clock_wall_s();
     show(LEST_METER_STARTED_S, (uint64_t)started_s);
     show(LEST_METER_CPU_US, (uint64_t)lest_clock_cpu_us());
     show_memory();

@@ -51,6 +51,8 @@ static void begin_command(struct command *command, const char *role, const struc
         add(command, "--check");
     if (lest_log_is_readable())
         add(command, "--readable");
+    if (setup->options->clock_fd >= 0)
+        add(command, "--clock");
 }
 
 void host_setup_init(struct host_setup *setup, const struct host_options *options,
@@ -97,7 +99,8 @@ enum lest_status host_setup_start_config(const struct host_setup *setup, int *ou
                                   ? no_configuration(err)
                                   : host_relay_open(relay, &child_end, err);
     if (!status) {
-        status = host_spawn(command.argv, &ends[1], 1, child_end, pid, err);
+        const int fds[] = { ends[1], -1, -1, -1, options->clock_fd };
+        status = host_spawn(command.argv, fds, sizeof fds / sizeof *fds, child_end, pid, err);
         close(child_end);
         relay->pid = *pid;
         relay->complaint = setup->complaint;
@@ -244,7 +247,7 @@ enum lest_status host_setup_start_authority(const struct host_setup *setup, stru
                                             struct lest_error *err)
 {
     struct command command;
-    int fds[] = { -1, setup->config_fd, -1, -1 };
+    int fds[] = { -1, setup->config_fd, -1, -1, setup->options->clock_fd };
     begin_command(&command, "authority", setup);
     add_common(&command, setup, setup->settings.authority_user);
     return start_child(setup, &command, fds, sizeof fds / sizeof *fds, child, err);
@@ -254,7 +257,7 @@ enum lest_status host_setup_start_backend(const struct host_setup *setup, struct
                                           struct lest_error *err)
 {
     struct command command;
-    int fds[] = { -1, setup->config_fd, -1, -1 };
+    int fds[] = { -1, setup->config_fd, -1, -1, setup->options->clock_fd };
     begin_command(&command, "backend", setup);
     add_common(&command, setup, setup->settings.backend_user);
     return start_child(setup, &command, fds, sizeof fds / sizeof *fds, child, err);
@@ -264,7 +267,7 @@ enum lest_status host_setup_start_tests(const struct host_setup *setup, struct h
                                         struct lest_error *err)
 {
     struct command command;
-    int fds[] = { -1, setup->config_fd, -1, -1 };
+    int fds[] = { -1, setup->config_fd, -1, -1, setup->options->clock_fd };
     begin_command(&command, "tests", setup);
     add_common(&command, setup, setup->settings.user);
     enum lest_status status = start_child(setup, &command, fds, sizeof fds / sizeof *fds, child, err);
@@ -280,7 +283,8 @@ static enum lest_status start_listening(const struct host_setup *setup, struct c
                                         struct host_child *child, struct lest_error *err)
 {
     enum { BEFORE = HOST_FD_LISTEN - HOST_FD_WATCHDOG };
-    int fds[BEFORE + HOST_LISTENERS_MAX] = { -1, setup->config_fd, -1, -1, setup->board_fd };
+    int fds[BEFORE + HOST_LISTENERS_MAX] = { -1, setup->config_fd,         -1,
+                                             -1, setup->options->clock_fd, setup->board_fd };
     add_number(command, "--listeners", (unsigned)count);
     add_common(command, setup, user);
     for (size_t i = 0; i < count; i++)

@@ -14,7 +14,8 @@ struct host_options {
     const char *config;
     const char *listen[HOST_LISTENERS_MAX]; /* instead of the configuration's */
     size_t listen_count;
-    bool check; /* only say whether it would start */
+    bool check;   /* only say whether it would start */
+    int clock_fd; /* of an injected clock; -1 for none */
 };
 
 /** options, listeners  borrowed

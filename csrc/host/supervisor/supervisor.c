@@ -1,6 +1,7 @@
 #include "host/supervisor/supervisor.h"
 
 #include "base/clock.h"
+#include "base/clock_file.h"
 #include "base/log.h"
 #include "base/meter.h"
 #include "host/role/log_wait.h"
@@ -43,7 +44,7 @@ struct supervisor {
     int64_t distrust_until_ms;
 };
 
-static bool parse_options(struct host_options *options, int argc, char **argv)
+static bool parse_options(struct host_options *options, const char **clock, int argc, char **argv)
 {
     for (int i = 3; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : NULL;
@@ -53,6 +54,8 @@ static bool parse_options(struct host_options *options, int argc, char **argv)
         }
         if (strcmp(argv[i], "--config") == 0 && value)
             options->config = value;
+        else if (strcmp(argv[i], "--clock") == 0 && value)
+            *clock = value;
         else if (strcmp(argv[i], "--listen") == 0 && value && options->listen_count < HOST_LISTENERS_MAX)
             options->listen[options->listen_count++] = value;
         else
@@ -99,6 +102,23 @@ static void take_standard_error(void)
         close(fd);
     }
     host_log_wait(0);
+}
+
+/* Never in production: who can set the clock says which certificates are valid. */
+static bool follow_clock(struct host_options *options, const char *path)
+{
+    struct lest_error err;
+    options->clock_fd = -1;
+    if (!path)
+        return true;
+    if (lest_clock_file_open(path, &options->clock_fd, &err) ||
+        lest_clock_file_follow(options->clock_fd, &err)) {
+        lest_log(LEST_LOG_ERROR, "start failed", "%s %s", err.message, err.detail);
+        return false;
+    }
+    lest_log(LEST_LOG_WARNING, "injected clock",
+             "time is what %s says: for simulations, never for a server that others rely on", path);
+    return true;
 }
 
 /* SIGCHLD and the signals of an operator become readable, so that the loop has one place to wait. */
@@ -226,8 +246,7 @@ static void note_reload(bool ok)
 {
     lest_meter_set(lest_meter_key(LEST_METER_RELOAD_OK, 0, 0, 0, 0), ok);
     if (ok)
-        lest_meter_set(lest_meter_key(LEST_METER_RELOADED_S, 0, 0, 0, 0),
-                       (uint64_t)(lest_clock_wall_us() / 1000000));
+        lest_meter_set(lest_meter_key(LEST_METER_RELOADED_S, 0, 0, 0, 0), (uint64_t)(lest_clock_wall_s()));
 }
 
 /* What came of it, to who asked: the control role of the generation that was there. */
@@ -352,8 +371,9 @@ static int run(struct supervisor *supervisor)
 int host_supervisor_main(int argc, char **argv)
 {
     struct supervisor supervisor = { .signals = -1 };
+    const char *clock = NULL;
     lest_log_set_role("supervisor");
-    if (!parse_options(&supervisor.options, argc, argv)) {
+    if (!parse_options(&supervisor.options, &clock, argc, argv)) {
         fputs("usage: lest serve [CONFIG] [--listen ADDRESS:PORT]... [--check]\n", stderr);
         return 2;
     }
@@ -367,6 +387,8 @@ int host_supervisor_main(int argc, char **argv)
     raise_limit();
     take_standard_error();
     host_notify_open();
+    if (!follow_clock(&supervisor.options, clock))
+        return 1;
     if (geteuid() != 0 && !supervisor.options.check)
         lest_log(LEST_LOG_WARNING, "not separated",
                  "not started as root: all processes have the same user, so that their separation guards "

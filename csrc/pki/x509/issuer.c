@@ -202,7 +202,7 @@ static void put_aia(struct lest_buf *out, const struct pki_issue *plan)
  * whose certificate collides. */
 static enum lest_status make_serial(uint8_t out[PKI_SERIAL_LEN], struct lest_error *err)
 {
-    uint64_t now_s = (uint64_t)lest_clock_wall_us() / 1000000;
+    uint64_t now_s = (uint64_t)lest_clock_wall_s();
     pki_error_clear();
     for (size_t i = 0; i < PKI_SERIAL_TIME_LEN; i++)
         out[i] = (uint8_t)(now_s >> (8 * (PKI_SERIAL_TIME_LEN - 1 - i)));

@@ -1,11 +1,11 @@
 #include "pki/x509/path.h"
 
+#include "base/clock.h"
 #include "pki/error.h"
 #include "pki/x509/constraints.h"
 
 #include <openssl/crypto.h>
 #include <openssl/x509v3.h>
-#include <time.h>
 
 /* Of one search: checks of a signature and of a whole path. Who sends 64 certificates of
  * one name gets no more. */
@@ -49,7 +49,7 @@ static bool is_over(X509_STORE_CTX *ctx, const X509 *cert, int64_t seconds)
 {
     X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
     bool is_set = X509_VERIFY_PARAM_get_flags(param) & X509_V_FLAG_USE_CHECK_TIME;
-    time_t now = is_set ? X509_VERIFY_PARAM_get_time(param) : time(NULL);
+    time_t now = is_set ? X509_VERIFY_PARAM_get_time(param) : (time_t)lest_clock_wall_s();
     /* -2: what is no time has ended */
     return ASN1_TIME_cmp_time_t(X509_get0_notAfter(cert), now - (time_t)seconds) < 0;
 }

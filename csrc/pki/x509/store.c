@@ -1,5 +1,6 @@
 #include "pki/x509/store.h"
 
+#include "base/clock.h"
 #include "pki/error.h"
 #include "pki/x509/path.h"
 #include "pki/x509/refusal.h"
@@ -206,12 +207,22 @@ X509_STORE *pki_store_get0(const struct pki_store *store)
     return store->x509;
 }
 
+/* OpenSSL would ask the machine. A TLS context says nothing about the time. */
+static void set_time(X509_STORE_CTX *ctx)
+{
+    X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(ctx);
+    unsigned long said = X509_V_FLAG_USE_CHECK_TIME | X509_V_FLAG_NO_CHECK_TIME;
+    if (!(X509_VERIFY_PARAM_get_flags(param) & said))
+        X509_VERIFY_PARAM_set_time(param, (time_t)lest_clock_wall_s());
+}
+
 int pki_store_run(X509_STORE_CTX *ctx)
 {
     const struct extras *extras = extras_of(ctx);
     STACK_OF(X509) *sent = X509_STORE_CTX_get0_untrusted(ctx);
     STACK_OF(X509) *all = sent ? sk_X509_dup(sent) : sk_X509_new_null();
     int ok = -1;
+    set_time(ctx);
     if (!all || (extras && !X509_add_certs(all, extras->intermediates, X509_ADD_FLAG_DEFAULT))) {
         X509_STORE_CTX_set_error(ctx, X509_V_ERR_OUT_OF_MEM);
         goto out;

@@ -185,9 +185,13 @@ function core_clock.monotonic_ms() end
 ---@return integer microseconds
 function core_clock.monotonic_us() end
 
---- Since 1970.
+--- Since 1970: by this machine, or by the injected clock of `lest --clock FILE`.
 ---@return integer microseconds
 function core_clock.wall_us() end
+
+--- Whether the wall clock is an injected one, which may be set at any moment.
+---@return boolean
+function core_clock.is_injected() end
 
 --- Of the processor, used by this process.
 ---@return integer microseconds
@@ -2149,6 +2153,22 @@ function program:close() end
 ---@return lest.program? program
 ---@return lest.error? err
 function core_process.program(arguments, options) end
+
+--- Make an injected clock, a file that must not be there yet, and go by it here; `lest --clock
+--- FILE ...` has another process go by it. Not for roles.
+---@param path string
+---@param wall_us integer microseconds since 1970, what it is by this clock
+---@return true?
+---@return lest.error? err exists, io
+function core_process.make_clock(path, wall_us) end
+
+--- The file of the injected clock that the command line has named.
+---@return string?
+function core_process.clock() end
+
+--- Set the clock that this process has made, for all who go by it.
+---@param wall_us integer microseconds since 1970
+function core_process.set_clock(wall_us) end
 
 --- Replace this process by `lest` with these arguments; returns only on failure.
 ---@param arguments string[]

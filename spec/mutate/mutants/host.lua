@@ -58,6 +58,17 @@ return {
     { "what is shared can grow", "SEALS = F_SEAL_SHRINK | F_SEAL_GROW", "SEALS = F_SEAL_SHRINK" },
   },
 
+  { file = "csrc/base/clock_file.c", specs = { "spec/unit/lua/clock_spec.lua" },
+    { "a clock that others may set", "(info.st_mode & (S_IWGRP | S_IWOTH))", "0" },
+    { "a link to a clock", "O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK",
+      "O_RDONLY | O_CLOEXEC | O_NONBLOCK" },
+    { "any file as a clock", "memcmp(magic, MAGIC, sizeof magic) != 0)", "0)" },
+  },
+
+  { file = "csrc/base/clock.c", specs = { "spec/unit/lua/clock_spec.lua" },
+    { "the machine's clock as before", "return injected ? ", "return 0 ? " },
+  },
+
   { file = "csrc/base/meter.c", specs = { "spec/fault/metrics_spec.lua" },
     { "a name that is none", "if (name == 0 || name > LEST_METER_COUNT)", "if (name == 0)" },
     { "a gauge of who has ended", "&& lest_meter_is_gauge(row.name))", "&& false)" },

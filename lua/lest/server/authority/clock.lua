@@ -27,6 +27,17 @@ function M.text(seconds)
   return os.date("!%Y-%m-%dT%H:%M:%SZ", seconds)
 end
 
+-- A simulation lets hours pass in this time.
+local INJECTED_MS <const> = 50
+
+--- How often to look at the wall clock, where something waits for it: so often, and oftener where
+--- the clock is an injected one.
+---@param milliseconds integer
+---@return integer milliseconds
+function M.every_ms(milliseconds)
+  return core.clock.is_injected() and math.min(milliseconds, INJECTED_MS) or milliseconds
+end
+
 local function warn(message)
   core.log.write("warning", "clock", { "message", message })
 end
@@ -53,14 +64,15 @@ function M.check(authority)
   return true
 end
 
---- Say when the clock was set by more than a little: call it now and then.
+--- Say when the clock was set by more than a little: call it now and then. An injected one is set
+--- all the time.
 ---@return fun()
 function M.watcher()
   local before
   return function()
     local offset = M.wall_s() - M.monotonic_s()
     local step = offset - (before or offset)
-    if math.abs(step) > M.SLACK_S then
+    if math.abs(step) > M.SLACK_S and not core.clock.is_injected() then
       warn(("it was set %s by %d s, to %s"):format(step < 0 and "back" or "forward", math.abs(step),
         M.text(M.wall_s())))
     end

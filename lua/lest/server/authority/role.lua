@@ -453,7 +453,7 @@ function Authority:sweep()
   self.turn:check()
   confirmations.sweep(self)
   meters.measure(self)
-  self.sweeper = core.loop.timer(SWEEP_MS, function() self:sweep() end)
+  self.sweeper = core.loop.timer(clock.every_ms(SWEEP_MS), function() self:sweep() end)
   self.doubts:tell_daily(self.ledger)
 end
 

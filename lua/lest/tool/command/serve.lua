@@ -38,6 +38,8 @@ function M.main(args)
       table.insert(words, address)
     end
     if options.check then table.insert(words, "--check") end
+    local clock = core.process.clock()
+    if clock then table.move({ "--clock", clock }, 1, 2, #words + 1, words) end
     return core.process.exec(words)
   end)
 end

@@ -48,7 +48,8 @@ lest enroll https://est.example.com:8443 --trust pki/ca.pem \
 return {
   name = "lest", section = 1, manual = "User Commands",
   summary = "Enrollment over Secure Transport (RFC 7030) with Lua",
-  { title = "SYNOPSIS", { code = "lest COMMAND [ARG]...\nlest help [TOPIC]\nlest --version" } },
+  { title = "SYNOPSIS", { code = "lest COMMAND [ARG]...\nlest help [TOPIC]\nlest --version\n"
+    .. "lest --clock FILE COMMAND [ARG]..." } },
   { title = "DESCRIPTION",
     "`lest` is an EST server with an embedded certification authority, an EST client, and a Lua "
       .. "module for both. Who gets which certificate is decided by a policy, a page of Lua, "
@@ -56,6 +57,9 @@ return {
     "A single `-` stands for standard input or output where a file is read or written. Files are "
       .. "written whole or not at all, private keys with mode 0600. What prints data has "
       .. "`--json`.",
+    "With `--clock FILE` before it, a command goes by an injected clock in place of the machine's: "
+      .. "a file that a simulation has made and sets, so that years pass in minutes. A server that "
+      .. "is started so says in its log that it is none for others to rely on.",
   },
   commands(), pages(), exit_codes(),
   { title = "ENVIRONMENT",
