@@ -85,6 +85,7 @@ int lestL_open_json(lua_State *L);
 int lestL_open_clock(lua_State *L);
 int lestL_open_file(lua_State *L);
 int lestL_open_draft(lua_State *L);
+int lestL_open_folder(lua_State *L);
 int lestL_open_log(lua_State *L);
 int lestL_open_system(lua_State *L);
 int lestL_open_pem(lua_State *L);

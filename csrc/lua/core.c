@@ -25,6 +25,7 @@ void lestL_open_core(lua_State *L, const char *const fields[])
         { "clock", lestL_open_clock },
         { "file", lestL_open_file },
         { "draft", lestL_open_draft },
+        { "folder", lestL_open_folder },
         { "log", lestL_open_log },
         { "system", lestL_open_system },
         { "pem", lestL_open_pem },

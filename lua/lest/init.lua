@@ -11,6 +11,7 @@ local CLASSES <const> = { "key", "csr", "cert", "crl", "store", "csrattrs", "pkc
   "issuer", "name", "san", "file", "error", "base64", "clock" }
 
 local loaders = {
+  agent = function() return require "lest.agent" end,
   client = function() return require "lest.client" end,
   http = function() return require "lest.http" end,
   url = function() return require "lest.url" end,

@@ -288,6 +288,17 @@ function Trust:learn(certs)
   return result
 end
 
+--- Everything that is an anchor by now: those at the start, and what was learnt since. Empty where
+--- the system's are all that there is.
+---@return lest.cert[]
+function Trust:anchors()
+  local all = {}
+  for _, store in ipairs(self.stores) do
+    for _, anchor in ipairs(anchors_of[store] or {}) do all[#all + 1] = anchor end
+  end
+  return unique(all)
+end
+
 --- A SHA-256 as people write it ("AB:CD...", "sha256:abcd...") in lower-case hex.
 ---@param text string
 ---@return string?

@@ -12,6 +12,7 @@
 ---@field clock lest.core.clock
 ---@field file lest.core.file
 ---@field draft lest.core.draft
+---@field folder lest.core.folder
 ---@field log lest.core.log
 ---@field system lest.core.system
 ---@field pem lest.core.pem
@@ -289,6 +290,55 @@ function draft:place() end
 
 --- Let go of it: what is not in its place is nowhere.
 function draft:close() end
+
+---@class lest.core.folder
+local core_folder = {}
+
+--- Make a folder, its mode lessened by the umask, durably.
+---@param path string
+---@param mode? integer default 0777
+---@return true?
+---@return lest.error? err code exists, io
+function core_folder.make(path, mode) end
+
+--- Make a path a symbolic link, in place of the link that is there, in one step and durably.
+---@param target string what the link says
+---@param path string
+---@return true?
+---@return lest.error? err code exists (it is no link), io
+function core_folder.link(target, path) end
+
+--- What a symbolic link says, not followed.
+---@param path string
+---@return string?
+---@return lest.error? err code not_found, io
+function core_folder.target(path) end
+
+--- Give a file or folder another name in the same file system, durably. A folder that has something
+--- in it is not replaced.
+---@param from string
+---@param to string
+---@return true?
+---@return lest.error? err code exists, io
+function core_folder.move(from, to) end
+
+--- Remove a file, a link or an empty folder; what is not there is removed already.
+---@param path string
+---@return true?
+---@return lest.error? err code io
+function core_folder.remove(path) end
+
+--- Take a lock that one process has at a time: a file of mode 0600, which stays. Closing it, or the
+--- end of the process, gives it back.
+---@param path string
+---@return lest.lock?
+---@return lest.error? err code unavailable (another process has it), io
+function core_folder.lock(path) end
+
+---@class lest.lock
+local lock = {}
+
+function lock:close() end
 
 ---@class lest.core.log
 local core_log = {}

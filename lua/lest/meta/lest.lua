@@ -6,6 +6,8 @@
 --- What this process may not have, as a worker no issuer, is an error too.
 ---@class lest
 ---@field version string of lest
+---@field agent fun(options: { state: string, identities: table<string, table> }): lest.agent keeps
+--- certificates alive, as `lest agent`
 ---@field client fun(options: lest.client.options): lest.client the EST client
 ---@field http lest.module.http HTTP requests
 ---@field url lest.module.url URLs

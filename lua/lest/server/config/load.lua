@@ -4,13 +4,13 @@
 ---
 --- Every path in the result is absolute, every duration is seconds, every absent key has its
 --- default. A mistake is an error that names the line, the key's path and the nearest right word.
+local configuration = require "lest.base.configuration"
 local core = require "lest.core"
 local csrattrs = require "lest.server.config.csrattrs"
 local fail = require "lest.base.fail"
 local key_sources = require "lest.server.config.key_sources"
 local kinds = require "lest.server.wire.kinds"
 local list = require "lest.base.list"
-local mark = require "lest.base.mark"
 local schema = require "lest.base.schema"
 local shape = require "lest.server.config.shape"
 
@@ -22,45 +22,7 @@ local FILE_MAX <const> = 1024 * 1024
 -- For how long keys are good whose address is away.
 local KEEP_S <const> = 86400
 
---- The line of `source` on which the last name of a path is written, if that can be told.
-local function line_of(source, where)
-  local key = where:match "([%w_]+)[%d%[%]]*$"
-  if not key then return nil end
-  local line, found = 0, nil
-  for text in (source .. "\n"):gmatch "(.-)\n" do
-    line = line + 1
-    local code = text:gsub("%-%-.*$", "")
-    if code:find("%f[%w_]" .. key .. "%f[^%w_]%s*=")
-      or code:find('%[%s*["\']' .. key .. '["\']%s*%]%s*=') then
-      if found then return nil end
-      found = line
-    end
-  end
-  return found
-end
-
-local function config_error(file, source, problems)
-  local sentences = {}
-  for i, problem in ipairs(problems) do
-    if i > 8 then
-      sentences[i] = ("and %d more"):format(#problems - 8)
-      break
-    end
-    local line = source and line_of(source, problem.path)
-    sentences[i] = ("%s: %s%s"):format(line and ("%s:%d"):format(file, line) or file,
-      problem.path ~= "" and problem.path .. ": " or "", problem.problem)
-  end
-  return fail("config", table.concat(sentences, "\n"))
-end
-
-local function absolute(folder, file)
-  if file:sub(1, 1) == "/" then return file end
-  return folder .. "/" .. file
-end
-
-local function is_uri(text)
-  return text:find "^%a[%w+.-]+:" ~= nil
-end
+local absolute <const>, is_uri <const> = configuration.absolute, configuration.is_uri
 
 -- A program without a slash is looked for along PATH.
 local function resolve_command(folder, command)
@@ -137,7 +99,7 @@ end
 local function add_lines(policy, source)
   policy.lines = {}
   for option in pairs(policy.options) do
-    policy.lines[option] = source and line_of(source, option)
+    policy.lines[option] = source and configuration.line_of(source, option)
   end
 end
 
@@ -355,13 +317,7 @@ function M.check(raw, file, folder, source)
       return config
     end
   end
-  return config_error(file, source, problems)
-end
-
-local function parent(file)
-  local folder = file:match "^(.*)/[^/]*$"
-  if folder == "" then return "/" end
-  return folder or "."
+  return configuration.error(file, source, problems)
 end
 
 --- Load a configuration file.
@@ -384,18 +340,10 @@ end
 ---@return table|nil config
 ---@return lest.error|nil err
 function M.parse(source, file, overrides)
-  local folder = core.file.absolute(parent(file))
+  local folder = core.file.absolute(configuration.folder_of(file))
   if not utf8.len(folder) then return fail("config", "the configuration's folder is not UTF-8") end
-  local env = setmetatable({}, { __index = _G, __newindex = function(_, key)
-    error(("'%s' is assigned as a global: put 'local' before it"):format(tostring(key)), 2)
-  end })
-  local chunk, problem = load(mark.strip(source), "@" .. file, "t", env)
-  if not chunk then return fail("config", problem) end
-  local ok, raw = pcall(chunk)
-  if not ok then return fail("config", tostring(raw)) end
-  if type(raw) ~= "table" then
-    return fail("config", file .. ": must return a table")
-  end
+  local raw, err = configuration.run(source, file)
+  if not raw then return nil, err end
   for key, value in pairs(overrides or {}) do
     local _, problems = schema.check(shape.fields[key], value)
     if problems then

@@ -20,6 +20,7 @@ M.commands = {
   { "enroll", "get a certificate" },
   { "reenroll", "renew a certificate" },
   { "fullcmc", "ask for certificates in one message of CMC" },
+  { "agent", "keep certificates alive, from bootstrap on" },
   { "serverkeygen", "get a key that the server makes, and its certificate" },
   { "probe", "hold a server against the RFCs" },
   { "inspect", "show what a file of the field contains" },

@@ -1,0 +1,380 @@
+--- One identity, and the next step of its life: bootstrap, renewal, what comes after the end. What
+--- it has and remembers is its place's (lest.agent.store); time, chance and words are its world's.
+--- Each step may be the last of this process: what matters is in the place before it is relied on.
+local anchors = require "lest.agent.anchors"
+local clock = require "lest.base.clock"
+local duration = require "lest.duration"
+local fail = require "lest.base.fail"
+local keys = require "lest.agent.keys"
+local schedule = require "lest.agent.schedule"
+local ways = require "lest.agent.ways"
+
+local M = {}
+
+-- How often a clock that cannot be right, a missing file and a disk are looked at again.
+local LOOK_S <const> = 60
+
+-- So many places there are in a window.
+local PLACES <const> = 1 << 32
+
+---@class lest.agent.world
+---@field clock fun(): integer seconds since 1970
+---@field random fun(): number from 0 to 1
+---@field log fun(level: string, event: string, fields: any[])
+
+---@class lest.agent.identity
+---@field name string
+---@field options table as shape.lua has it
+---@field place lest.agent.place
+---@field world lest.agent.world
+---@field memory table what state.json has
+---@field life? { not_before: integer, not_after: integer, fingerprint: string, number: integer }
+--- of the certificate in use
+local Identity = { __name = "lest.agent.identity" }
+Identity.__index = Identity
+
+--- An identity that is still to be opened.
+---@param name string
+---@param options table
+---@param place lest.agent.place
+---@param world lest.agent.world
+---@return lest.agent.identity
+function M.new(name, options, place, world)
+  return setmetatable({ name = name, options = options, place = place, world = world,
+    memory = {} }, Identity)
+end
+
+--- A line of the log.
+function Identity:say(level, event, fields)
+  self.world.log(level, event, { "identity", self.name, table.unpack(fields) })
+end
+
+--- What a client has to tell.
+function Identity:heard(kind, message)
+  if kind == "warning" then self:say("warning", "client warning", { "message", message }) end
+end
+
+local function remember(self)
+  local ok, err = self.place:remember(self.memory)
+  if ok then return true end
+  self.untidy = true
+  return nil, err
+end
+
+--- What is in use, and what is remembered of it, without a change to the disk.
+function Identity:read()
+  local cert, number = self.place:current()
+  self.memory = self.place:memory() or {}
+  self.memory.place = self.memory.place or math.floor(self.world.random() * PLACES) / PLACES
+  self.life = nil
+  if not cert then return end
+  self.life = { not_before = cert.not_before, not_after = cert.not_after,
+    fingerprint = cert.fingerprint, number = number }
+  -- A death between the switch and what is said of it.
+  local memory = self.memory
+  if memory.current ~= cert.fingerprint then
+    memory.current, memory.failures, memory.retry, memory.pending = cert.fingerprint, nil, nil, nil
+    memory.error, memory.failing_since, memory.way = nil, nil, nil
+  end
+end
+
+--- Make the place fit for use, and read what is there. Also after an error of the disk.
+---@return true?
+---@return lest.error? err
+function Identity:open()
+  local ok, err = self.place:tidy()
+  if not ok then return nil, err end
+  local known = self.memory.place
+  self:read()
+  self.memory.place = known or self.memory.place
+  ok, err = remember(self)
+  self.untidy = not ok or nil
+  return ok, err
+end
+
+-- The share of a window, or of a life, that this device keeps.
+local function renewal(self)
+  return schedule.renewal(self.life, self.options, self.memory.place, self.memory.window)
+end
+
+--- What is to be done next, and when: "bootstrap", "renew", "expired", "retry", "poll" or
+--- "anchors".
+---@param now integer
+---@return integer at
+---@return string what
+function Identity:plan(now)
+  local memory, life = self.memory, self.life
+  local at, what
+  local retry = memory.retry
+  if retry and retry.set <= now and retry.at <= now + schedule.RETRY_MOST_S then
+    at, what = retry.at, memory.pending and "poll" or "retry"
+  elseif retry then
+    at, what = now, "retry" -- it was set by a clock that was wrong
+  elseif not life then
+    return now, "bootstrap"
+  elseif now >= life.not_after then
+    return now, "expired"
+  else
+    at, what = renewal(self), "renew"
+  end
+  local refresh = life and not retry and anchors.due(self)
+  if refresh and refresh < at then return refresh, "anchors" end
+  return at, what
+end
+
+-- The ways that are open now, in their order.
+local function open_ways(self, now)
+  if not self.life then return { "bootstrap", "operator" } end
+  if now < self.life.not_after then return { "renew" } end
+  return self.options.fallbacks
+end
+
+-- Errors that another credential may not have.
+local OTHER_WAY <const> = { unauthenticated = true, refused = true, tls = true, not_found = true,
+  usage = true, config = true, key_passphrase = true, http = true }
+
+-- Errors that no credential helps against, nor time.
+local NO_WAY <const> = { trust = true, cert_untrusted = true }
+
+-- Errors of a server that is away, or has too much to do.
+local CONTACT <const> = { network = true, timeout = true, closed = true, unavailable = true }
+
+-- What is asked for, to know it again after a restart.
+local function request_of(self, way, now)
+  local each = self.options
+  return { way = way, at = now, key = each.key, subject = each.subject, san = each.san }
+end
+
+local function same_names(a, b)
+  return table.concat(a or {}, " ") == table.concat(b or {}, " ")
+end
+
+-- The key for a request: that of an earlier attempt, whose certificate may be on its way; else a
+-- new one, or the one in use. It is on the disk before anybody hears of it.
+local function key_for(self, way, now)
+  local each = self.options
+  local key, request = self.place:pending()
+  if key then
+    if request.key == each.key and request.subject == each.subject
+      and same_names(request.san, each.san) then
+      return key
+    end
+    local ok, err = self.place:forget()
+    if not ok then return nil, err end
+  end
+  local err
+  if each.rekey or not self.life then
+    key, err = keys.make(each.key)
+  else
+    key, err = self.place:key()
+  end
+  if not key then return nil, err end
+  local ok
+  ok, err = self.place:begin(key, request_of(self, way, now))
+  if not ok then
+    self.untidy = true
+    return nil, err
+  end
+  return key
+end
+
+-- Is it what was asked for? (The client has seen to its key and its chain.)
+local function check(self, cert, changed, now)
+  if #changed > 0 and not self.options.server_names then
+    return fail("trust", "the server has issued another name: " .. table.concat(changed, "; ")
+      .. " (server_names = true takes it)")
+  elseif cert.not_after <= now then
+    return fail("trust", "the certificate that was issued has expired at "
+      .. clock.text(cert.not_after))
+  elseif self.life and now < self.life.not_after
+    and schedule.renewal(cert, self.options, 0) <= now then
+    return fail("trust", ("the certificate that was issued ends at %s, and would have to be "
+      .. "renewed at once"):format(clock.text(cert.not_after)))
+  end
+  return true
+end
+
+-- Nothing that went before counts any more.
+local function succeed(self, cert, number, way, now)
+  local memory = self.memory
+  self.life = { not_before = cert.not_before, not_after = cert.not_after,
+    fingerprint = cert.fingerprint, number = number }
+  self.memory = { place = memory.place, trust = memory.trust, anchors = memory.anchors,
+    deploy = memory.deploy, current = cert.fingerprint, issued = now, way = way }
+  self:say("info", "certificate stored", { "way", way, "generation", number,
+    "subject", tostring(cert.subject), "serial", cert.serial,
+    "not_after", clock.text(cert.not_after), "renewal", clock.text(renewal(self)) })
+  return remember(self)
+end
+
+local function attempt(self, way, now)
+  local client, err = ways.open(self, way)
+  if not client then return nil, err end
+  local _ <close> = client
+  local memory, ends = self.memory, self.life and self.life.not_after
+  if memory.failing_since and not memory.pending and not self.forced then
+    local at = schedule.after_outage(now, memory.failing_since, ends, self.world.random)
+    memory.failing_since = nil
+    if at then
+      memory.retry, memory.failures, memory.error = { set = now, at = at }, nil, nil
+      self:say("info", "server is back", { "renewal", clock.text(at) })
+      return false
+    end
+  end
+  local key
+  key, err = key_for(self, way, now)
+  if not key then return nil, err end
+  local cert, changed = ways.ask(self, way, client, key)
+  if not cert then return nil, changed end
+  local ok
+  ok, err = check(self, cert, changed, now)
+  if not ok then return nil, err end
+  local number
+  number, err = self.place:finish(cert, self.options.generations)
+  if not number then
+    self.untidy = true
+    return nil, err
+  end
+  return cert, number
+end
+
+local function text_of(err)
+  return (tostring(err):gsub("[\r\n]+", " "))
+end
+
+-- A failure, its reason in a sentence, and when the next attempt is.
+local function fail_step(self, way, err, now)
+  local memory, ends = self.memory, self.life and self.life.not_after
+  memory.way = way
+  if err.code == "pending" then
+    memory.pending = memory.pending or { since = now }
+    memory.failures, memory.error, memory.failing_since = nil, nil, nil
+    memory.retry = { set = now,
+      at = schedule.poll(now, err.retry_after or LOOK_S, self.world.random) }
+    self:say("info", "request pending", { "way", way, "message", text_of(err),
+      "again", clock.text(memory.retry.at) })
+    return
+  end
+  memory.failures = (memory.failures or 0) + 1
+  if CONTACT[err.code] then
+    memory.failing_since = memory.failing_since or now
+  else
+    memory.failing_since, memory.pending = nil, nil
+  end
+  memory.error = { at = now, code = err.code, message = text_of(err), exit_code = err.exit_code }
+  memory.retry = { set = now, at = schedule.retry(now, memory.failures, ends, err.retry_after,
+    self.world.random) }
+  self:say("warning", "attempt failed", { "way", way, "message", memory.error.message,
+    "failures", memory.failures, "again", clock.text(memory.retry.at) })
+end
+
+-- All ways were tried: only a person can help. The agent goes on looking for what they do.
+local function call_operator(self, err)
+  local memory = self.memory
+  if not memory.operator then
+    self:say("error", "operator needed", { "message", ("no certificate can be had: %s; give it "
+      .. "a new credential, or allow the request at the server"):format(text_of(err)) })
+  end
+  memory.operator = ways.stamp(self)
+end
+
+-- A way that waits for operators is not left for another while it waits.
+local function begin_at(self, list)
+  local memory = self.memory
+  if not memory.pending then return 1 end
+  for i, way in ipairs(list) do
+    if way == memory.way then return i end
+  end
+  return 1
+end
+
+local function obtain(self, now)
+  local list, err = open_ways(self, now), nil
+  for i = begin_at(self, list), #list do
+    local way = list[i]
+    if way == "operator" then
+      call_operator(self, err)
+      break
+    end
+    local cert, result = attempt(self, way, now)
+    if cert then return succeed(self, cert, result, way, now) end
+    if cert == false then return remember(self) end
+    err = result
+    fail_step(self, way, err, now)
+    if NO_WAY[err.code] and list[#list] == "operator" then call_operator(self, err) end
+    if not OTHER_WAY[err.code] then break end
+  end
+  return remember(self)
+end
+
+-- The anchors alone. That they could not be asked for today is nothing to worry about.
+local function refresh(self, now)
+  local client, err = ways.open(self, "renew")
+  if client then
+    client:close()
+  else
+    self.memory.anchors.at = now
+    self:say("warning", "trust anchors not refreshed", { "message", text_of(err) })
+  end
+  local left = anchors.ends_in(self, now)
+  if left then
+    self:say("warning", "trust anchors end", { "in", duration.format(math.max(left, 0)) })
+  end
+  return remember(self)
+end
+
+-- Whether somebody has given an operator's answer: another file than those which did not help.
+local function is_answered(self)
+  local told = self.memory.operator
+  if not told or told == ways.stamp(self) then return false end
+  self.memory.operator = nil
+  return true
+end
+
+-- Nothing is judged by a clock that cannot be right.
+local function is_time_known(self, now)
+  local known = schedule.is_believable(now, self.life and self.life.not_before)
+  if known == not self.clock_told then return known end
+  self.clock_told = not known or nil
+  self:say(known and "info" or "warning", known and "clock is right" or "clock is wrong",
+    { "message", "this machine's clock says " .. clock.text(now)
+      .. (known and "" or ", which cannot be: nothing is renewed until it is set") })
+  return known
+end
+
+--- Do what is due now, and nothing that is not. In a task: it waits for the server.
+---@param forced? "try"|"renew" try now what waits or has failed; or renew, whatever is due
+---@return integer at when the next step is due
+---@return lest.error? err of the disk
+function Identity:step(forced)
+  local now = self.world.clock()
+  if self.untidy ~= nil or not self.memory.place then
+    local ok, err = self:open()
+    if not ok then
+      self:say("error", "state unusable", { "message", text_of(err) })
+      return now + LOOK_S, err
+    end
+  end
+  if not is_time_known(self, now) then return now + LOOK_S end
+  local at, what = self:plan(now)
+  local ok, err = true, nil
+  self.forced = forced == "renew" or forced == "try" and self.memory.retry ~= nil
+  if self.forced and what == "anchors" then what = "renew" end
+  if self.forced or at <= now or is_answered(self) then
+    if what == "anchors" then
+      ok, err = refresh(self, now)
+    else
+      ok, err = obtain(self, now)
+    end
+  end
+  self.forced = nil
+  if not ok then
+    self:say("error", "state unusable", { "message", text_of(err) })
+    return self.world.clock() + LOOK_S, err
+  end
+  at = self:plan(now)
+  if self.memory.operator then at = math.min(at, now + LOOK_S) end
+  return at
+end
+
+return M

@@ -1,0 +1,306 @@
+--- What an identity has on disk. At every instant STATE/NAME/cert.pem, key.pem and chain.pem are
+--- one whole identity, the old one or the new one: they are links through one link, which switches.
+---
+---   STATE/NAME/cert.pem -> current/cert.pem   the certificate, then its intermediates
+---             /key.pem, /chain.pem            its key (0600); its intermediates alone
+---             /current -> generations/7
+---             /generations/7/, 6/, ...        whole ones, which do not change
+---             /next/                          a key and what is asked for it, before it is sent
+---             /anchors.pem  /state.json       whom it trusts; what it remembers
+---
+---   local place = assert(store.open "state/dev9")
+---   assert(place:begin(key, { way = "bootstrap" }))
+---   assert(place:finish(cert))
+local core = require "lest.core"
+local fail = require "lest.base.fail"
+local json = require "lest.json"
+local keys = require "lest.agent.keys"
+
+local folder <const> = core.folder
+
+local M = {}
+
+local NAMES <const> = { "cert.pem", "key.pem", "chain.pem" }
+local STATE_MAX <const> = 256 * 1024
+
+---@class lest.agent.place
+---@field path string
+local Place = { __name = "lest.agent.place" }
+Place.__index = Place
+
+--- The place of an identity. Nothing is made or changed yet.
+---@param path string STATE/NAME
+---@return lest.agent.place
+function M.new(path)
+  return setmetatable({ path = path }, Place)
+end
+
+local function generation(self, number)
+  return ("%s/generations/%d"):format(self.path, number)
+end
+
+-- The certificate of a folder with its chain, and its key; nil where they are no whole identity.
+local function read_pair(path)
+  local cert, err = core.cert.load(path .. "/cert.pem")
+  if not cert then return nil, err end
+  local key
+  key, err = keys.load(path .. "/key.pem")
+  if not key then return nil, err end
+  if key:public_der() ~= cert.public_key.der then
+    return fail("io", path .. ": the key is not the certificate's")
+  end
+  return cert, key
+end
+
+local function make_folder(path, mode)
+  local ok, err = folder.make(path, mode)
+  if not ok and err.code ~= "exists" then return nil, err end
+  return true
+end
+
+-- A folder with plain files, which is renamed first: half of it is taken for nothing else.
+local function remove_folder(path)
+  local gone = path:find "%.old$" and path or path .. ".old"
+  local ok, err = true, nil
+  if gone ~= path then ok, err = folder.move(path, gone) end
+  if not ok then return nil, err end
+  local names
+  names, err = core.system.entries(gone)
+  if not names then return nil, err end
+  for _, name in ipairs(names) do
+    ok, err = folder.remove(gone .. "/" .. name)
+    if not ok then return nil, err end
+  end
+  return folder.remove(gone)
+end
+
+-- The numbers of the generations, the newest first, and what else stands beside them.
+local function generations(self)
+  local names, err = core.system.entries(self.path .. "/generations")
+  if not names then return nil, err end
+  local numbers, others, last = {}, {}, 0
+  for _, name in ipairs(names) do
+    name = name:gsub("/$", "")
+    local number, rest = name:match "^(%d%d?%d?%d?%d?%d?%d?%d?%d?)(.*)$"
+    number = math.tointeger(tonumber(number))
+    if number then last = math.max(last, number) end
+    if number and rest == "" then
+      numbers[#numbers + 1] = number
+    elseif rest == ".old" then
+      others[#others + 1] = name
+    end
+  end
+  table.sort(numbers, function(a, b) return a > b end)
+  return numbers, others, last
+end
+
+-- What writers have left that died: nobody else writes here, for the agent has the lock.
+local function remove_drafts(path)
+  local names, err = core.system.entries(path)
+  if not names then return nil, err end
+  for _, name in ipairs(names) do
+    name = name:gsub("/$", "") -- a link to a folder, too
+    if name:find "%.lest%-%w%w%w%w%w%w$" or name:find "%.next$" then
+      local ok
+      ok, err = folder.remove(path .. "/" .. name)
+      if not ok then return nil, err end
+    end
+  end
+  return true
+end
+
+local function switch(self, number)
+  local path = self.path
+  for _, name in ipairs(NAMES) do
+    local target = "current/" .. name
+    if folder.target(path .. "/" .. name) ~= target then
+      local ok, err = folder.link(target, path .. "/" .. name)
+      if not ok then return nil, err end
+    end
+  end
+  return folder.link(("generations/%d"):format(number), path .. "/current")
+end
+
+-- The one in use; nil where none is.
+local function current_number(self)
+  local target = folder.target(self.path .. "/current")
+  return target and math.tointeger(tonumber(target:match "^generations/(%d+)$"))
+end
+
+-- From a whole pair in next/ to the generation in use.
+local function promote(self)
+  local _, _, last = generations(self)
+  local number = (last or 0) + 1
+  local ok, err = folder.remove(self.path .. "/next/request.json")
+  if ok then ok, err = folder.move(self.path .. "/next", generation(self, number)) end
+  if ok then ok, err = switch(self, number) end
+  if not ok then return nil, err end
+  return number
+end
+
+-- A next/ that is no request is nothing; one that has its certificate is finished.
+local function tidy_next(self)
+  local next_path = self.path .. "/next"
+  if core.system.exists(next_path .. ".old") then
+    local ok, err = remove_folder(next_path .. ".old")
+    if not ok then return nil, err end
+  end
+  if not core.system.exists(next_path) then return true end
+  local ok, err = remove_drafts(next_path)
+  if not ok then return nil, err end
+  if core.system.exists(next_path .. "/cert.pem") then
+    if read_pair(next_path) then return promote(self) ~= nil end
+    ok, err = folder.remove(next_path .. "/cert.pem")
+    if not ok then return nil, err end
+  end
+  if self:pending() then return true end
+  return remove_folder(next_path)
+end
+
+-- The newest whole generation is the one in use, whatever a death has left undone.
+local function tidy_current(self)
+  local numbers, others = generations(self)
+  if not numbers then return nil, others end
+  for _, name in ipairs(others) do
+    local ok, err = remove_folder(self.path .. "/generations/" .. name)
+    if not ok then return nil, err end
+  end
+  for _, number in ipairs(numbers) do
+    if read_pair(generation(self, number)) then
+      if number == current_number(self) then return true end
+      return switch(self, number)
+    end
+  end
+  return true
+end
+
+--- Make the folder, and bring to an end, or undo, what a death has left half done. Before anything
+--- else is done here, once.
+---@return true?
+---@return lest.error? err code io
+function Place:tidy()
+  local ok, err = make_folder(self.path, 448) -- 0700
+  if ok then ok, err = make_folder(self.path .. "/generations", 448) end
+  if ok then ok, err = remove_drafts(self.path) end
+  if ok then ok, err = tidy_next(self) end
+  if ok then ok, err = tidy_current(self) end
+  if not ok then return nil, err end
+  return true
+end
+
+--- The certificate in use, with its chain; nil alone: there is none.
+---@return lest.cert? cert
+---@return integer|lest.error|nil number of the generation, or the error
+function Place:current()
+  local number = current_number(self)
+  if not number then return nil end
+  local cert, err = core.cert.load(self.path .. "/current/cert.pem")
+  if not cert then return nil, err end
+  return cert, number
+end
+
+--- Its key.
+---@return lest.key?
+---@return lest.error? err
+function Place:key()
+  return keys.load(self.path .. "/current/key.pem")
+end
+
+--- Keep a key, and what will be asked for it, before anything is sent.
+---@param key lest.key
+---@param request table for JSON
+---@return true?
+---@return lest.error? err codes io, exists
+function Place:begin(key, request)
+  local path = self.path .. "/next"
+  local ok, err = make_folder(path, 448)
+  if ok then
+    ok, err = core.file.write(path .. "/request.json", json.encode(request), { mode = 384 })
+  end
+  if ok then ok, err = keys.save(key, path .. "/key.pem") end
+  if not ok then return nil, err end
+  return true
+end
+
+--- What begin() has kept, until finish() or forget(); nil: nothing.
+---@return lest.key? key
+---@return table? request
+function Place:pending()
+  local path = self.path .. "/next"
+  local text = core.file.read(path .. "/request.json", STATE_MAX)
+  local request = text and json.decode(text)
+  local key = type(request) == "table" and keys.load(path .. "/key.pem")
+  if not key then return nil end
+  return key, request
+end
+
+--- Drop what begin() has kept.
+---@return true?
+---@return lest.error? err
+function Place:forget()
+  if not core.system.exists(self.path .. "/next") then return true end
+  return remove_folder(self.path .. "/next")
+end
+
+local function write_pem(path, certs)
+  local parts = {}
+  for i, cert in ipairs(certs) do parts[i] = cert:pem() end
+  return core.file.write(path, table.concat(parts))
+end
+
+--- Make the certificate for the key of begin() the one in use, in one step, and drop generations
+--- beyond `keep`.
+---@param cert lest.cert with its chain
+---@param keep integer
+---@return integer? number
+---@return lest.error? err; the old one is still in use
+function Place:finish(cert, keep)
+  local path, chain = self.path .. "/next", cert.chain
+  local ok, err = write_pem(path .. "/chain.pem", chain)
+  if ok then ok, err = write_pem(path .. "/cert.pem", { cert, table.unpack(chain) }) end
+  if not ok then return nil, err end
+  local number
+  number, err = promote(self)
+  if not number then return nil, err end
+  local numbers = generations(self) or {}
+  for i = keep + 1, #numbers do
+    -- What cannot be removed now is tried again at the next renewal.
+    if numbers[i] ~= number then remove_folder(generation(self, numbers[i])) end
+  end
+  return number
+end
+
+--- What was remembered; nil: nothing, or nothing that can be read.
+---@return table?
+function Place:memory()
+  local text = core.file.read(self.path .. "/state.json", STATE_MAX)
+  local memory = text and json.decode(text)
+  return type(memory) == "table" and memory or nil
+end
+
+--- Remember, durably.
+---@param memory table for JSON
+---@return true?
+---@return lest.error? err code io
+function Place:remember(memory)
+  return core.file.write(self.path .. "/state.json", json.encode(memory) .. "\n", { mode = 384 })
+end
+
+--- The anchors that were kept; nil: none.
+---@return lest.cert[]?
+function Place:anchors()
+  local certs = core.cert.load_all(self.path .. "/anchors.pem")
+  return certs and #certs > 0 and certs or nil
+end
+
+--- Keep anchors, in place of those before; none: the configuration's count again.
+---@param certs lest.cert[]
+---@return true?
+---@return lest.error? err
+function Place:keep_anchors(certs)
+  local path = self.path .. "/anchors.pem"
+  if #certs > 0 then return write_pem(path, certs) end
+  return folder.remove(path)
+end
+
+return M

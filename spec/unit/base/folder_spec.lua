@@ -1,0 +1,103 @@
+-- Folders whose changes last: links that switch in one step, and the lock of one process.
+local core = require "lest.core"
+local process = require "support.process"
+local shell = require "support.shell"
+local temporary = require "support.temporary"
+
+local folder = core.folder
+
+describe("core.folder", function()
+  local path
+
+  before_each(function() path = temporary.folder() end)
+  after_each(temporary.clean)
+
+  it("makes a folder by a mode, once", function()
+    assert(folder.make(path .. "/a", 448))
+    assert.same({ true, 448 }, { core.system.exists(path .. "/a") })
+    local none, err = folder.make(path .. "/a")
+    assert.is_nil(none)
+    assert.equal("exists", err.code)
+    assert.equal("io", (select(2, folder.make(path .. "/none/a"))).code)
+  end)
+
+  it("switches a link, also over one that a death has left beside it", function()
+    assert(folder.link("one", path .. "/link"))
+    assert.equal("one", folder.target(path .. "/link"))
+    process.must { "ln", "-s", "three", path .. "/link.next" }
+    assert(folder.link("two", path .. "/link"))
+    assert.equal("two", folder.target(path .. "/link"))
+    assert.same({ "link" }, core.system.entries(path))
+  end)
+
+  it("never gives a moment without the link while it switches", function()
+    assert(folder.link("0", path .. "/link"))
+    local watcher = assert(io.popen(("for i in $(seq 20000); do readlink %s || echo none; done"
+      .. " | sort -u | grep none"):format(shell.quote(path .. "/link"))))
+    for i = 1, 2000 do assert(folder.link(tostring(i), path .. "/link")) end
+    assert.equal("", watcher:read "a")
+    watcher:close()
+  end)
+
+  it("replaces no file and no folder by a link", function()
+    process.write(path .. "/file", "mine")
+    assert(folder.make(path .. "/folder"))
+    for _, name in ipairs { "file", "folder" } do
+      local none, err = folder.link("one", path .. "/" .. name)
+      assert.is_nil(none)
+      assert.equal("exists", err.code)
+    end
+    assert.equal("mine", process.read(path .. "/file"))
+  end)
+
+  it("says what a link is that is none, or not there", function()
+    process.write(path .. "/file", "mine")
+    assert.equal("io", (select(2, folder.target(path .. "/file"))).code)
+    assert.equal("not_found", (select(2, folder.target(path .. "/none"))).code)
+  end)
+
+  it("moves a folder, and over none that has something in it", function()
+    assert(folder.make(path .. "/a"))
+    assert(folder.make(path .. "/b"))
+    process.write(path .. "/b/file", "mine")
+    local none, err = folder.move(path .. "/a", path .. "/b")
+    assert.is_nil(none)
+    assert.equal("exists", err.code)
+    assert(folder.move(path .. "/b", path .. "/c"))
+    assert.equal("mine", process.read(path .. "/c/file"))
+  end)
+
+  it("removes what is there, and minds nothing that is not", function()
+    process.write(path .. "/file", "mine")
+    assert(folder.remove(path .. "/file"))
+    assert(folder.remove(path .. "/file"))
+    assert(folder.make(path .. "/a"))
+    process.write(path .. "/a/file", "mine")
+    assert.equal("io", (select(2, folder.remove(path .. "/a"))).code)
+  end)
+
+  describe("a lock", function()
+    local function try()
+      return shell.lest("run", temporary.file(path, "try.lua", [[
+        local lock, err = require "lest.core".folder.lock(arg[1])
+        print(lock and "taken" or err.code)]]), path .. "/lock").out
+    end
+
+    it("is one process's until it is closed, and its file is nobody else's", function()
+      local lock = assert(folder.lock(path .. "/lock"))
+      assert.same({ true, 384 }, { core.system.exists(path .. "/lock") })
+      assert.equal("unavailable\n", try())
+      lock:close()
+      assert.equal("taken\n", try())
+    end)
+
+    it("follows no link, and is no folder", function()
+      process.must { "ln", "-s", "file", path .. "/lock" }
+      assert.equal("io\n", try())
+      assert.is_false(core.system.exists(path .. "/file"))
+      os.remove(path .. "/lock")
+      assert(folder.make(path .. "/lock"))
+      assert.equal("io\n", try())
+    end)
+  end)
+end)
