@@ -111,6 +111,7 @@ int lestL_open_limit(lua_State *L);
 int lestL_open_loop(lua_State *L);
 int lestL_open_tls(lua_State *L);
 int lestL_open_server(lua_State *L);
+int lestL_open_sealed(lua_State *L);
 int lestL_open_channel(lua_State *L);
 int lestL_open_door(lua_State *L);
 int lestL_open_message(lua_State *L);

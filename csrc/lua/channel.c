@@ -6,6 +6,7 @@
 
 #include "lua/binding.h"
 #include "lua/loop.h"
+#include "lua/sealed.h"
 #include "net/channel.h"
 
 #include <limits.h>
@@ -38,6 +39,7 @@ static int channel_send(lua_State *L);
 static int channel_on_message(lua_State *L);
 static int channel_on_close(lua_State *L);
 static int channel_limit(lua_State *L);
+static int channel_take_sealed(lua_State *L);
 static int channel_send_wait(lua_State *L);
 static int channel_queued(lua_State *L);
 
@@ -47,6 +49,7 @@ static const struct lestL_class channel_class = {
                                    { "on_message", channel_on_message },
                                    { "on_close", channel_on_close },
                                    { "limit", channel_limit },
+                                   { "take_sealed", channel_take_sealed },
                                    { "send_wait", channel_send_wait },
                                    { NULL, NULL } },
     .getters = (const luaL_Reg[]){ { "queued", channel_queued }, { NULL, NULL } },
@@ -74,9 +77,10 @@ static struct port *check_channel(lua_State *L)
 struct packet {
     const void *data;
     size_t len;
+    struct lest_sealed *sealed;
 };
 
-/* on_message(bytes, channel), inside a protected call: making the string may raise */
+/* on_message(bytes, channel, sealed), inside a protected call: making the string may raise */
 static int deliver_message(lua_State *L)
 {
     struct port *port = lua_touserdata(L, 1);
@@ -84,14 +88,16 @@ static int deliver_message(lua_State *L)
     lua_rawgeti(L, LUA_REGISTRYINDEX, port->on_message.ref);
     lua_pushlstring(L, packet->data, packet->len);
     lua_rawgetp(L, LUA_REGISTRYINDEX, port);
-    lua_call(L, 2, 0);
+    if (packet->sealed)
+        lestL_push_sealed(L, packet->sealed);
+    lua_call(L, packet->sealed ? 3 : 2, 0);
     return 0;
 }
 
-static void on_packet(void *arg, const void *data, size_t len)
+static void on_packet(void *arg, const void *data, size_t len, struct lest_sealed *sealed)
 {
     struct port *port = arg;
-    struct packet packet = { data, len };
+    struct packet packet = { data, len, sealed };
     if (!lua_checkstack(port->L, LUA_MINSTACK))
         return;
     lua_pushcfunction(port->L, deliver_message);
@@ -121,7 +127,8 @@ static void set_handlers(struct port *port)
         port->channel, (struct net_channel_handlers){ port->on_message.L ? on_packet : NULL, on_end, port });
 }
 
-/* channel:send(bytes) -> true, or nil and an error: unavailable (the queue is full), too_large, closed */
+/* channel:send(bytes [, sealed]) -> true, or nil and an error: unavailable (the queue is full), too_large,
+ * closed */
 static int channel_send(lua_State *L)
 {
     struct lest_error err;
@@ -129,7 +136,10 @@ static int channel_send(lua_State *L)
     struct port *port = check_channel(L);
     const char *data = luaL_checklstring(L, 2, &len);
     luaL_argcheck(L, len > 0, 2, "a message has at least one byte");
-    if (net_channel_send(port->channel, data, len, &err))
+    struct lest_sealed *sealed = lestL_test_sealed(L, 3);
+    luaL_argcheck(L, lua_isnoneornil(L, 3) || (sealed && sealed->fd >= 0), 3,
+                  "a lest.sealed of this process");
+    if (net_channel_send(port->channel, data, len, sealed, &err))
         return lestL_fail(L, &err);
     lua_pushboolean(L, 1);
     return 1;
@@ -182,6 +192,16 @@ static int channel_limit(lua_State *L)
     luaL_argcheck(L, messages > 0, 2, "a limit is positive");
     luaL_argcheck(L, bytes > 0, 3, "a limit is positive");
     net_channel_set_limits(port->channel, (struct net_channel_limits){ (size_t)messages, (size_t)bytes });
+    return 0;
+}
+
+/* channel:take_sealed(size): take a sealed file of at most so many bytes with a packet */
+static int channel_take_sealed(lua_State *L)
+{
+    struct port *port = check_channel(L);
+    lua_Integer max = luaL_checkinteger(L, 2);
+    luaL_argcheck(L, max > 0, 2, "a size is positive");
+    net_channel_take_sealed(port->channel, (size_t)max);
     return 0;
 }
 

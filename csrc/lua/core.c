@@ -51,6 +51,7 @@ void lestL_open_core(lua_State *L, const char *const fields[])
         { "loop", lestL_open_loop },
         { "tls", lestL_open_tls },
         { "server", lestL_open_server },
+        { "sealed", lestL_open_sealed },
         { "channel", lestL_open_channel },
         { "door", lestL_open_door },
         { "message", lestL_open_message },

@@ -4,6 +4,7 @@
  *             peer_expired peer_refusal peer_identity aborted
  *   x:header(name) -> first value or nil      x:headers(name) -> list      x:headers() -> list of pairs
  *   x:respond{ status =, headers = { { name, value } }, body = } -> true | false: gone | nil, err
+ *             the body is a string, or a lest.sealed, which is sent from where it is
  *   x:respond{ raw = bytes }  exactly these, and then the end of the connection
  *   x:on_abort(fn)  fn(why [, status, reason]) is called if the answer is no longer waited for; status and
  *                   reason are what the server answered by itself
@@ -12,6 +13,7 @@
 
 #include "lua/cert.h"
 #include "lua/loop.h"
+#include "lua/sealed.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -307,6 +309,21 @@ static size_t read_headers(lua_State *L, int idx, struct http_header *out)
     return (size_t)count;
 }
 
+/* The field `body` of the table at 2, left on the stack */
+static void read_body(lua_State *L, struct net_answer *answer)
+{
+    lua_getfield(L, 2, "body");
+    answer->sealed = lestL_test_sealed(L, -1);
+    if (answer->sealed)
+        return;
+    lua_pop(L, 1);
+    lestL_opt_string(L, 2, "body", NULL);
+    lua_getfield(L, 2, "body");
+    answer->body.data = lua_tolstring(L, -1, &answer->body.len);
+    if (!answer->body.data)
+        answer->body.len = 0;
+}
+
 static int respond(lua_State *L)
 {
     static const char *const known[] = { "status", "headers", "body", "raw", NULL };
@@ -324,11 +341,7 @@ static int respond(lua_State *L)
     answer.status = (int)lestL_opt_integer(L, 2, "status", answer.raw.data ? 200 : 0);
     lua_getfield(L, 2, "headers");
     answer.header_count = read_headers(L, 3, list);
-    lestL_opt_string(L, 2, "body", NULL);
-    lua_getfield(L, 2, "body");
-    answer.body.data = lua_tolstring(L, 4, &answer.body.len);
-    if (!answer.body.data)
-        answer.body.len = 0;
+    read_body(L, &answer);
     switch (net_exchange_respond(handle->exchange, &answer, &err)) {
     case LEST_OK: lua_pushboolean(L, 1); return 1;
     case LEST_E_CLOSED: lua_pushboolean(L, 0); return 1;

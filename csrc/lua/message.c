@@ -339,7 +339,7 @@ int lestL_open_message(lua_State *L)
         { "SECRET_MAX", WIRE_SECRET_MAX },     { "CERTIFICATE_MAX", WIRE_CERTIFICATE_MAX },
         { "CHAIN_MAX", WIRE_CHAIN_MAX },       { "TALLY_MAX", WIRE_TALLY_MAX },
         { "TOKEN_MAX", WIRE_TOKEN_MAX },       { "JWKS_MAX", WIRE_JWKS_MAX },
-        { "REG_INFO_MAX", WIRE_REG_INFO_MAX },
+        { "REG_INFO_MAX", WIRE_REG_INFO_MAX }, { "DOCUMENT_MAX", WIRE_DOCUMENT_MAX },
     };
     lua_newtable(L);
     lua_pushcfunction(L, decode);

@@ -13,8 +13,15 @@
 
 enum { MESSAGES_MAX = 1024, BYTES_MAX = 8 * 1024 * 1024, SEND_BUFFER = 256 * 1024 };
 
+/* Room for one descriptor, aligned as a header of them must be. */
+union control {
+    struct cmsghdr header;
+    char bytes[CMSG_SPACE(sizeof(int))];
+};
+
 struct message {
     struct message *next;
+    struct lest_sealed *sealed;
     size_t len;
     unsigned char data[];
 };
@@ -30,8 +37,9 @@ struct net_channel {
     size_t queued;
     size_t queued_bytes;
     unsigned char *inbox;
-    bool reading;  /* inside a handler called by on_readable: free later */
-    bool released; /* net_channel_free() was called meanwhile */
+    size_t sealed_max; /* 0: none is taken */
+    bool reading;      /* inside a handler called by on_readable: free later */
+    bool released;     /* net_channel_free() was called meanwhile */
 };
 
 static void drop_first(struct net_channel *channel)
@@ -41,6 +49,7 @@ static void drop_first(struct net_channel *channel)
     channel->queued--;
     channel->queued_bytes -= message->len;
     lest_wipe(message->data, message->len); /* it may hold a secret */
+    lest_sealed_free(message->sealed);
     free(message);
 }
 
@@ -80,17 +89,51 @@ static bool would_block(int number)
            number == ENOMEM;
 }
 
-/* One packet: its length, 0 when there is none for now, -1 when the channel is at its end. */
-static ssize_t receive(struct net_channel *channel)
+/* The one descriptor that came with a packet, or -1; where there are more, none is kept. */
+static int take_descriptor(struct msghdr *message)
 {
+    int fd = -1;
+    struct cmsghdr *header = CMSG_FIRSTHDR(message);
+    if (!header || header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+        return -1;
+    /* The padding behind one has room for another. */
+    size_t count = (header->cmsg_len - CMSG_LEN(0)) / sizeof fd;
+    for (size_t i = 0; i < count; i++) {
+        memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+        if (count > 1)
+            close(fd);
+    }
+    return count == 1 ? fd : -1;
+}
+
+/* What came with a packet, where the channel takes any. */
+static struct lest_sealed *take_sealed(const struct net_channel *channel, struct msghdr *message)
+{
+    struct lest_error why;
+    struct lest_sealed *sealed;
+    int fd = message->msg_control ? take_descriptor(message) : -1;
+    if (fd >= 0 && lest_sealed_adopt(fd, channel->sealed_max, &sealed, &why))
+        lest_log(LEST_LOG_WARNING, "file not taken", "%s", why.message);
+    return fd >= 0 ? sealed : NULL;
+}
+
+/* One packet: its length, 0 when there is none for now, -1 when the channel is at its end. */
+static ssize_t receive(struct net_channel *channel, struct lest_sealed **sealed)
+{
+    union control control = { 0 };
     struct iovec room = { channel->inbox, NET_CHANNEL_MESSAGE_MAX };
     struct msghdr header = { .msg_iov = &room, .msg_iovlen = 1 };
+    if (channel->sealed_max) {
+        header.msg_control = &control;
+        header.msg_controllen = sizeof control;
+    }
     ssize_t got = recvmsg(channel->fd, &header, MSG_CMSG_CLOEXEC);
     /* Told once, where the peer has closed and left something unread; what it said before comes next. */
     if (got < 0 && errno == ECONNRESET)
         got = recvmsg(channel->fd, &header, MSG_CMSG_CLOEXEC);
     if (got < 0)
         return would_block(errno) ? 0 : -1;
+    *sealed = take_sealed(channel, &header);
     if (header.msg_flags & MSG_TRUNC) {
         lest_log(LEST_LOG_WARNING, "channel closed", "the other process sent more than %d bytes at once",
                  (int)NET_CHANNEL_MESSAGE_MAX);
@@ -108,12 +151,16 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
     bool ended = false;
     channel->reading = true;
     for (int i = 0; i < NET_CHANNEL_BATCH && channel->handlers.message && !channel->released; i++) {
-        ssize_t got = receive(channel);
+        struct lest_sealed *sealed = NULL;
+        ssize_t got = receive(channel, &sealed);
         ended = got < 0;
+        if (got > 0) {
+            channel->handlers.message(channel->handlers.arg, channel->inbox, (size_t)got, sealed);
+            lest_wipe(channel->inbox, (size_t)got);
+        }
+        lest_sealed_free(sealed);
         if (got <= 0)
             break;
-        channel->handlers.message(channel->handlers.arg, channel->inbox, (size_t)got);
-        lest_wipe(channel->inbox, (size_t)got);
     }
     if (ended && !channel->released)
         end(channel);
@@ -122,12 +169,29 @@ static void on_readable(evutil_socket_t fd, short what, void *arg)
         net_channel_free(channel);
 }
 
+static ssize_t put(int fd, const void *data, size_t len, const struct lest_sealed *sealed)
+{
+    if (!sealed)
+        return send(fd, data, len, MSG_NOSIGNAL);
+    union control control = { 0 };
+    struct iovec bytes = { (void *)(uintptr_t)data, len };
+    struct msghdr message = {
+        .msg_iov = &bytes, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control
+    };
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN(sizeof sealed->fd);
+    memcpy(CMSG_DATA(header), &sealed->fd, sizeof sealed->fd);
+    return sendmsg(fd, &message, MSG_NOSIGNAL);
+}
+
 static void on_writable(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
     struct net_channel *channel = arg;
     while (channel->first) {
-        if (send(fd, channel->first->data, channel->first->len, MSG_NOSIGNAL) < 0) {
+        if (put(fd, channel->first->data, channel->first->len, channel->first->sealed) < 0) {
             if (would_block(errno))
                 return;
             /* Nothing more can be sent, but what the peer sent before it left is still to be read;
@@ -194,8 +258,13 @@ void net_channel_set_handlers(struct net_channel *channel, struct net_channel_ha
         event_del(channel->readable);
 }
 
+void net_channel_take_sealed(struct net_channel *channel, size_t max)
+{
+    channel->sealed_max = max;
+}
+
 static enum lest_status queue(struct net_channel *channel, const void *data, size_t len,
-                              struct lest_error *err)
+                              struct lest_sealed *sealed, struct lest_error *err)
 {
     if (channel->queued >= channel->limits.messages_max ||
         len > channel->limits.bytes_max - channel->queued_bytes)
@@ -204,6 +273,7 @@ static enum lest_status queue(struct net_channel *channel, const void *data, siz
     if (!message)
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     message->next = NULL;
+    message->sealed = lest_sealed_ref(sealed);
     message->len = len;
     memcpy(message->data, data, len);
     if (channel->first)
@@ -236,17 +306,17 @@ static enum lest_status not_sent(int number, size_t len, struct lest_error *err)
 }
 
 enum lest_status net_channel_send(struct net_channel *channel, const void *data, size_t len,
-                                  struct lest_error *err)
+                                  struct lest_sealed *sealed, struct lest_error *err)
 {
     enum lest_status status = check_message(channel, len, err);
     if (status)
         return status;
     if (channel->queued)
-        return queue(channel, data, len, err);
-    if (send(channel->fd, data, len, MSG_NOSIGNAL) >= 0)
+        return queue(channel, data, len, sealed, err);
+    if (put(channel->fd, data, len, sealed) >= 0)
         return LEST_OK;
     if (would_block(errno))
-        return queue(channel, data, len, err);
+        return queue(channel, data, len, sealed, err);
     return not_sent(errno, len, err);
 }
 

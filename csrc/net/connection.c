@@ -34,6 +34,7 @@ static void destroy(struct net_connection *c)
     net_peer_free(c->peer);
     lest_buf_wipe(&c->in);
     lest_buf_wipe(&c->out);
+    net_connection_drop_tail(c);
     free(c);
     service->changed(service);
     net_service_unref(service);

@@ -33,13 +33,13 @@ static enum lest_status write_answer(struct net_exchange *x, const struct net_an
     if (status)
         return status;
     if (!no_body)
-        http_response_number(out, "Content-Length", answer->body.len);
+        http_response_number(out, "Content-Length", answer->sealed ? answer->sealed->len : answer->body.len);
     if (close_after)
         http_response_text(out, "Connection", "close");
     else if (x->request.minor == 0)
         http_response_text(out, "Connection", "keep-alive");
     http_response_end(out);
-    if (!no_body && x->request.method != HTTP_HEAD)
+    if (!no_body && !answer->sealed && x->request.method != HTTP_HEAD)
         lest_buf_append(out, answer->body.data, answer->body.len);
     return lest_buf_status(out, err);
 }
@@ -87,6 +87,8 @@ static enum lest_status respond(struct net_exchange *exchange, const struct net_
                                                : write_answer(exchange, answer, c->close_after, &c->out, err);
     if (status)
         answer_failure(c, before);
+    else if (!answer->raw.data && exchange->request.method != HTTP_HEAD)
+        c->tail = lest_sealed_ref(answer->sealed);
     net_service_end_answer(c->service, exchange);
     /* The driver goes on from here; inside of a step it does so anyway. */
     if (!c->running)

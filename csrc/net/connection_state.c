@@ -10,6 +10,9 @@
  * RETRY_AFTER_S     advice to a client that came at a bad time */
 enum { LINGER_MAX_BYTES = 256 * 1024, LINGER_MS = 2000, RETRY_AFTER_S = 10 };
 
+/* A long answer may take longer: a peer that takes 16 KB a second is not too slow for one. */
+enum { TAIL_BYTES_PER_MS = 16, TAIL_MS_MAX = 30 * 60 * 1000 };
+
 void net_connection_set_deadline(struct net_connection *c, int ms)
 {
     c->deadline = lest_clock_monotonic_ms() + ms;
@@ -40,6 +43,13 @@ void net_connection_end_exchange(struct net_connection *c, const char *why)
     net_exchange_free(x);
 }
 
+void net_connection_drop_tail(struct net_connection *c)
+{
+    lest_sealed_free(c->tail);
+    c->tail = NULL;
+    c->tail_done = 0;
+}
+
 void net_connection_finish(struct net_connection *c)
 {
     net_connection_end_exchange(c, "closed");
@@ -48,6 +58,7 @@ void net_connection_finish(struct net_connection *c)
     net_stream_shutdown(&c->stream);
     lest_buf_wipe(&c->in);
     lest_buf_wipe(&c->out);
+    net_connection_drop_tail(c);
     c->state = c->ended ? NET_CLOSED : NET_LINGER;
     c->linger_left = LINGER_MAX_BYTES;
     net_connection_set_deadline(c, LINGER_MS);
@@ -62,9 +73,11 @@ void net_connection_drop(struct net_connection *c, const char *why)
 
 void net_connection_start_write(struct net_connection *c)
 {
+    size_t tail_ms = c->tail ? c->tail->len / TAIL_BYTES_PER_MS : 0;
     c->state = NET_WRITE;
     net_connection_set_waiting(c, true);
-    net_connection_set_deadline(c, c->service->limits.write_ms);
+    net_connection_set_deadline(c, c->service->limits.write_ms +
+                                       (int)(tail_ms < TAIL_MS_MAX ? tail_ms : TAIL_MS_MAX));
 }
 
 void net_connection_next_request(struct net_connection *c)
@@ -123,6 +136,7 @@ void net_connection_refuse(struct net_connection *c, int status, const char *sen
     if (c->exchange)
         net_service_end_answer(c->service, c->exchange);
     struct lest_buf *out = &c->out;
+    net_connection_drop_tail(c);
     http_date_format(lest_clock_wall_s(), date);
     http_response_start(out, status);
     http_response_text(out, "Date", date);

@@ -51,6 +51,7 @@ enum net_connection_state {
  *  parsed      bytes of `in` that the parser has seen
  *  asking      the handshake stands still until the handler answers
  *  ended       the peer sends no more
+ *  tail        what is sent after `out`, or NULL; so much of it was
  *  deadline    of the state, monotonic ms; armed is what the timer is set to, or 0 */
 struct net_connection {
     TAILQ_ENTRY(net_connection) all;
@@ -69,6 +70,8 @@ struct net_connection {
     size_t parsed;
     struct lest_buf out;
     size_t out_done;
+    struct lest_sealed *tail;
+    size_t tail_done;
     struct net_body body;
     size_t linger_left;
     struct net_exchange *exchange;
@@ -94,7 +97,7 @@ void net_connection_report_end(const struct net_connection *c, const char *why);
 /** Answer for the server itself, with a sentence, and end the connection. */
 void net_connection_refuse(struct net_connection *c, int status, const char *sentence);
 
-/** Send what is in c->out. */
+/** Send what is in c->out, and then the tail. */
 void net_connection_start_write(struct net_connection *c);
 
 /** Wait for a request, or go on with one that has come already. */
@@ -103,6 +106,9 @@ void net_connection_next_request(struct net_connection *c);
 /** Set when the present state ends, from now; whether it is among those that a full server closes first. */
 void net_connection_set_deadline(struct net_connection *c, int ms);
 void net_connection_set_waiting(struct net_connection *c, bool waiting);
+
+/** The tail is not sent, or was. */
+void net_connection_drop_tail(struct net_connection *c);
 
 /** The most that is kept of bytes that are not understood yet. */
 size_t net_connection_in_max(const struct net_connection *c);

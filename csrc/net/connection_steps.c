@@ -6,8 +6,9 @@
 #include <string.h>
 
 /* FEW_BYTES  a head is parsed again when a line has ended or this much has come
- * LEFT_MS    for an answer that is nearly ready, after the client has left */
-enum { DISCARD_MS = 2000, FEW_BYTES = 1024, LEFT_MS = 2000 };
+ * LEFT_MS    for an answer that is nearly ready, after the client has left
+ * TAIL_STEP  of a tail is written in one step: no fast reader has the loop for itself */
+enum { DISCARD_MS = 2000, FEW_BYTES = 1024, LEFT_MS = 2000, TAIL_STEP = 64 * 1024 };
 
 /* Append to c->in what one read gives. */
 static enum net_io read_some(struct net_connection *c, size_t room)
@@ -165,6 +166,20 @@ static enum net_io flush(struct net_connection *c)
     return NET_IO_DONE;
 }
 
+/* A step of the tail, which follows what was flushed; c->tail is NULL once all of it is written. */
+static enum net_io write_tail(struct net_connection *c)
+{
+    size_t done, left = c->tail->len - c->tail_done;
+    enum net_io io = left ? net_stream_write(&c->stream, c->tail->data + c->tail_done,
+                                             left < TAIL_STEP ? left : TAIL_STEP, &done)
+                          : NET_IO_DONE;
+    if (io == NET_IO_DONE && left)
+        c->tail_done += done;
+    if (c->tail_done == c->tail->len)
+        net_connection_drop_tail(c);
+    return io;
+}
+
 bool net_connection_step_body(struct net_connection *c)
 {
     struct net_exchange *x = c->exchange;
@@ -228,12 +243,16 @@ bool net_connection_step_answer(struct net_connection *c)
 bool net_connection_step_write(struct net_connection *c)
 {
     enum net_io io = flush(c);
+    if (io == NET_IO_DONE && c->tail)
+        io = write_tail(c);
     if (io == NET_IO_WAIT)
         return false;
     if (io != NET_IO_DONE) {
         net_connection_drop(c, "closed");
         return true;
     }
+    if (c->tail)
+        return true;
     if (c->close_after) {
         net_connection_finish(c);
     } else if (c->exchange->complete || c->exchange->request.framing == HTTP_BODY_NONE) {

@@ -31,7 +31,7 @@ enum lest_status net_exchange_respond(struct net_exchange *exchange, const struc
         return lest_error_set(err, LEST_E_USAGE, "this request has been answered already");
     if (answer->status < 200 || answer->status > 599)
         return lest_error_set(err, LEST_E_USAGE, "an answer's status is between 200 and 599");
-    if ((answer->status == 204 || answer->status == 304) && answer->body.len)
+    if ((answer->status == 204 || answer->status == 304) && (answer->body.len || answer->sealed))
         return lest_error_set(err, LEST_E_USAGE, "an answer with status %d has no body", answer->status);
     enum lest_status status = exchange->carrier->check(answer, err);
     if (status)

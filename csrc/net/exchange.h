@@ -3,6 +3,7 @@
 #define LEST_NET_EXCHANGE_H
 
 #include "base/buf.h"
+#include "base/sealed.h"
 #include "http/request.h"
 #include "net/binding.h"
 #include "net/peer.h"
@@ -42,7 +43,8 @@ struct net_exchange {
     int refs;
 };
 
-/** raw: if data is not NULL, exactly these bytes in place of all else, after which the connection is closed:
+/** sealed: if not NULL, the body, in place of `body`; a reference is kept while it is sent, and no copy.
+ * raw: if data is not NULL, exactly these bytes in place of all else, after which the connection is closed:
  * for one who plays a server, with answers that may be none.
  * Borrowed for the call. The carrier adds headers of its own (over HTTP: Content-Length, Date, X-Request-Id,
  * Connection), so they may not be among the headers, nor Transfer-Encoding. */
@@ -51,6 +53,7 @@ struct net_answer {
     const struct http_header *headers;
     size_t header_count;
     struct http_slice body;
+    struct lest_sealed *sealed;
     struct http_slice raw;
 };
 

@@ -430,6 +430,16 @@ static const struct wire_field proven_fields[] = {
     END,
 };
 
+/* What anybody may fetch; its bytes come beside the packet. */
+static const struct wire_field document_fields[] = {
+    REQUIRED("path", TEXT(200, wire_text)), /* absolute, as a request has it */
+    REQUIRED("media_type", TEXT(100, wire_text)),
+    REQUIRED("etag", ID), /* without its quotes */
+    REQUIRED("modified", INTEGER(0, 253402300799)),
+    OPTIONAL("expires", INTEGER(0, 253402300799)), /* by then there is another one */
+    END,
+};
+
 const struct wire_message wire_messages[] = {
     { "begin", RECORD(begin_fields) },
     { "finish", RECORD(finish_fields) },
@@ -449,6 +459,7 @@ const struct wire_message wire_messages[] = {
     { "renew", RECORD(renew_fields) },
     { "keys", RECORD(keys_fields) },
     { "recall", RECORD(recall_fields) },
+    { "document", RECORD(document_fields) },
 };
 /* clang-format on */
 const size_t wire_message_count = sizeof wire_messages / sizeof *wire_messages;

@@ -30,9 +30,10 @@ enum {
     WIRE_IDENTITY_MAX = 255, /* bytes of a name in a handshake */
     WIRE_GRANT_MAX = 512,
     WIRE_CERTIFICATE_MAX = 32768,
-    WIRE_CHAIN_MAX = 24,     /* the longest path that is verified (PKI_PATH_DEPTH_MAX), and some besides */
-    WIRE_TALLY_MAX = 1000,   /* so many of a history are counted */
-    WIRE_RATE_MAX = 1000000, /* requests within a rate */
+    WIRE_CHAIN_MAX = 24, /* the longest path that is verified (PKI_PATH_DEPTH_MAX), and some besides */
+    WIRE_DOCUMENT_MAX = 16777216, /* bytes of a sealed file beside a packet */
+    WIRE_TALLY_MAX = 1000,        /* so many of a history are counted */
+    WIRE_RATE_MAX = 1000000,      /* requests within a rate */
     WIRE_RATE_S_MAX = 31 * 86400
 };
 
@@ -60,6 +61,8 @@ struct wire_message {
  *  told     authority to worker: the answer to `ask` of the same number
  *  found    authority to worker: the answer to `seek` of the same number
  *  event    authority to worker: what happened, for a hook
+ *  document authority to worker: what anybody may fetch at a path; the sealed file that comes with it has its
+ *           bytes, and takes the place of one before
  *  hello    authority to worker, first of all: it serves. A connection to one that is only being started, or
  *           is never going to be, waits in the socket's queue and looks the same until then. Worker to
  *           authority: it has said of all its policies what they listen to. */

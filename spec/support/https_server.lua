@@ -90,6 +90,10 @@ local requests = {
   ["/big"] = function(exchange)
     exchange:respond { status = 200, body = ("x"):rep(64 * 1024 * 1024) }
   end,
+  ["/sealed"] = function(exchange)
+    local sealed <close> = assert(core.sealed.new(("0123456789abcdef"):rep(512 * 1024)))
+    exchange:respond { status = 200, body = sealed }
+  end,
   ["/empty"] = function(exchange) exchange:respond { status = 204 } end,
   ["/raise"] = function() error "in the request" end,
   ["/never"] = function() end,

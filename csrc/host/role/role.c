@@ -58,14 +58,14 @@ static const char *const config_fields[] = { "base64", "csrattrs", "error", "est
 static const char *const authority_fields[] = { "base64", "cert",     "channel", "clock", "cmc",    "crl",
                                                 "csr",    "envelope", "error",   "file",  "issuer", "jose",
                                                 "json",   "key",      "ledger",  "log",   "loop",   "message",
-                                                "meter",  "name",     "pool",    "san",   "secret", "store",
-                                                "system", "utf8",     NULL };
-static const char *const worker_fields[] = { "base64", "cert",        "channel",  "clock", "cmc",   "crl",
-                                             "csr",    "csrattrs",    "envelope", "error", "est",   "file",
-                                             "http",   "http_client", "json",     "key",   "limit", "log",
-                                             "lookup", "loop",        "message",  "meter", "name",  "pkcs7",
-                                             "san",    "secret",      "server",   "store", "tls",   "utf8",
-                                             NULL };
+                                                "meter",  "name",     "pool",    "san",   "sealed", "secret",
+                                                "store",  "system",   "utf8",    NULL };
+static const char *const worker_fields[] = { "base64", "cert",        "channel",  "clock",  "cmc",   "crl",
+                                             "csr",    "csrattrs",    "envelope", "error",  "est",   "file",
+                                             "http",   "http_client", "json",     "key",    "limit", "log",
+                                             "lookup", "loop",        "message",  "meter",  "name",  "pkcs7",
+                                             "san",    "sealed",      "secret",   "server", "store", "tls",
+                                             "utf8",   NULL };
 static const char *const backend_fields[] = { "base64", "cert",  "channel", "clock",   "cmc",         "crl",
                                               "csr",    "error", "file",    "http",    "http_client", "json",
                                               "key",    "log",   "loop",    "message", "meter",       "name",

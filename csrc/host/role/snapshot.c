@@ -2,9 +2,9 @@
 
 #include "base/buf.h"
 #include "base/file.h"
+#include "base/sealed.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -72,19 +72,6 @@ static enum lest_status gather(const uint8_t *text, size_t len, struct lest_buf 
     return lest_buf_status(out, err);
 }
 
-static enum lest_status seal(const struct lest_buf *content, int fd, struct lest_error *err)
-{
-    for (size_t done = 0; done < content->len;) {
-        ssize_t put = write(fd, content->data + done, content->len - done);
-        if (put < 0)
-            return lest_error_set_errno(err, LEST_E_IO, errno, "the configuration cannot be kept");
-        done += (size_t)put;
-    }
-    if (fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE | F_SEAL_SEAL) < 0)
-        return lest_error_set_errno(err, LEST_E_IO, errno, "the configuration cannot be sealed");
-    return LEST_OK;
-}
-
 enum lest_status host_snapshot_new(const uint8_t *text, size_t len, int *fd, struct lest_error *err)
 {
     struct lest_buf content;
@@ -93,16 +80,9 @@ enum lest_status host_snapshot_new(const uint8_t *text, size_t len, int *fd, str
         return lest_error_set(err, LEST_E_CONFIG, "the configuration is larger than 1 MiB");
     lest_buf_init(&content, HOST_CONFIG_MAX + HOST_FILES_MAX);
     enum lest_status status = gather(text, len, &content, err);
-    if (!status) {
-        *fd = memfd_create("lest-config", MFD_CLOEXEC | MFD_ALLOW_SEALING);
-        status = *fd < 0 ? lest_error_set_errno(err, LEST_E_IO, errno, "the configuration cannot be kept")
-                         : seal(&content, *fd, err);
-    }
+    if (!status)
+        status = lest_sealed_file("lest-config", content.data, content.len, fd, err);
     lest_buf_free(&content);
-    if (status && *fd >= 0) {
-        close(*fd);
-        *fd = -1;
-    }
     return status;
 }
 

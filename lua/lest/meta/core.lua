@@ -39,6 +39,7 @@
 ---@field tls lest.core.tls
 ---@field server lest.core.server
 ---@field channel lest.core.channel
+---@field sealed lest.core.sealed
 ---@field door lest.core.door
 ---@field message lest.core.message
 ---@field meter lest.core.meter
@@ -724,14 +725,20 @@ function core_pool.new(options) end
 ---@field queued integer messages that wait to be sent
 local channel = {}
 
---- Send one message of 1 to 200,000 bytes, at once or when the peer has room.
+--- Send one message of 1 to 200,000 bytes, at once or when the peer has room; a sealed file, which
+--- was made in this process, goes with it.
 ---@param bytes string
+---@param sealed? lest.sealed
 ---@return true?
 ---@return lest.error? err codes unavailable (the queue is full), too_large, closed
-function channel:send(bytes) end
+function channel:send(bytes, sealed) end
 
----@param fn? fun(bytes: string, channel: lest.channel)
+---@param fn? fun(bytes: string, channel: lest.channel, sealed?: lest.sealed)
 function channel:on_message(fn) end
+
+--- Take a sealed file with a message from now on. Other descriptors that a peer sends are dropped.
+---@param size integer the most bytes that one may have
+function channel:take_sealed(size) end
 
 --- Called once, when the peer has closed or broken the rules; not after close().
 ---@param fn? fun()
@@ -763,6 +770,27 @@ local core_channel = {}
 ---@return lest.channel?
 ---@return lest.error? err
 function core_channel.adopt(options) end
+
+--- Bytes in memory that no process can change any more. Who is given it (channel:send) shares the
+--- memory.
+---@class lest.sealed
+---@field size integer bytes
+local sealed = {}
+
+--- A copy.
+---@return string
+function sealed:bytes() end
+
+--- Let go of the memory.
+function sealed:close() end
+
+---@class lest.core.sealed
+local core_sealed = {}
+
+---@param bytes string
+---@return lest.sealed?
+---@return lest.error? err code io
+function core_sealed.new(bytes) end
 
 --- Who is at the other end of a Unix socket, as the kernel says it.
 ---@class lest.peer
@@ -805,6 +833,7 @@ function core_door.enter(path, milliseconds) end
 ---@field SECRET_MAX integer of a user name, and of a password
 ---@field TOKEN_MAX integer of a Bearer token
 ---@field JWKS_MAX integer of a JWK Set
+---@field DOCUMENT_MAX integer of a document, beside its packet
 ---@field CERTIFICATE_MAX integer
 ---@field CHAIN_MAX integer certificates
 ---@field TALLY_MAX integer how far a history is counted
@@ -2038,7 +2067,7 @@ function exchange:headers(name) end
 --- Answer, once. Content-Length, Date, X-Request-Id and Connection are added. A header with control
 --- characters gives an error, and the client 500.
 --- With `raw` alone these bytes are sent as they are, and the connection ends: for who plays a server.
----@param answer { status?: integer, headers?: string[][], body?: string, raw?: string }
+---@param answer { status?: integer, headers?: string[][], body?: string|lest.sealed, raw?: string }
 ---@return boolean? sent false: the client has gone
 ---@return lest.error? err
 function exchange:respond(answer) end

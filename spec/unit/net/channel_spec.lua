@@ -148,6 +148,102 @@ s.recv(1)
     turn_until(function() return seen == 2 end)
   end)
 
+  describe("and sealed files:", function()
+    local function bytes_of(sealed) return sealed and sealed:bytes() end
+
+    --- What a channel that takes so many bytes gets of these, each with a packet.
+    local function given(size, files)
+      local server, client = pair()
+      local got = {}
+      if size then client:take_sealed(size) end
+      client:on_message(function(bytes, _, sealed) got[bytes] = bytes_of(sealed) or false end)
+      for name, file in pairs(files) do assert(server:send(name, file)) end
+      assert(server:send "last")
+      turn_until(function() return got.last ~= nil end)
+      return got
+    end
+
+    it("carries one with a packet, where the other end takes any", function()
+      local file <close> = assert(core.sealed.new "a\0b")
+      local empty <close> = assert(core.sealed.new "")
+      assert.equal(3, file.size)
+      assert.same({ with = "a\0b", without = "", last = false },
+        given(3, { with = file, without = empty }))
+    end)
+
+    it("drops them where it takes none, or none so large", function()
+      local file <close> = assert(core.sealed.new "abcd")
+      assert.same({ x = false, last = false }, given(nil, { x = file }))
+      assert.same({ x = false, last = false }, given(3, { x = file }))
+      assert.same({ x = "abcd", last = false }, given(4, { x = file }))
+    end)
+
+    it("keeps one that waits for room, though its owner has closed it", function()
+      local server, client = pair()
+      local file = assert(core.sealed.new "kept")
+      local count = 0
+      while server.queued == 0 do
+        server:send(("x"):rep(100000))
+        count = count + 1
+      end
+      assert(server:send("file", file))
+      file:close()
+      local last, seen = nil, 0
+      client:take_sealed(100)
+      client:on_message(function(_, _, sealed) seen, last = seen + 1, bytes_of(sealed) end)
+      turn_until(function() return seen == count + 1 end)
+      assert.equal("kept", last)
+    end)
+
+    it("takes none that can still be changed, and none of several", function()
+      local folder = temporary.folder()
+      local path, got = folder .. "/socket", {}
+      keep(sockets.listen(path, function(channel)
+        channel:take_sealed(1000)
+        channel:on_message(function(bytes, _, sealed)
+          got[#got + 1] = { bytes, bytes_of(sealed) }
+        end)
+      end))
+      local script = temporary.file(folder, "send.py", [[
+import fcntl, os, socket, sys
+s = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+s.connect(sys.argv[1])
+def file(seals):
+    fd = os.memfd_create("x", os.MFD_ALLOW_SEALING)
+    os.write(fd, b"abc")
+    fcntl.fcntl(fd, fcntl.F_ADD_SEALS, seals)
+    return fd
+whole = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_WRITE
+socket.send_fds(s, [b"sealed"], [file(whole)])
+socket.send_fds(s, [b"shrinks"], [file(whole & ~fcntl.F_SEAL_SHRINK)])
+socket.send_fds(s, [b"grows"], [file(whole & ~fcntl.F_SEAL_GROW)])
+socket.send_fds(s, [b"changes"], [file(whole & ~fcntl.F_SEAL_WRITE)])
+socket.send_fds(s, [b"plain"], [os.open(sys.argv[0], os.O_RDONLY)])
+socket.send_fds(s, [b"socket"], [s.fileno()])
+socket.send_fds(s, [b"two"], [file(whole), file(whole)])
+socket.send_fds(s, [b"five"], [file(whole) for i in range(5)])
+s.send(b"none")
+s.recv(1)
+]])
+      local function open_count()
+        local count = 0
+        local pipe <close> = io.popen "ls /proc/$PPID/fd"
+        for _ in pipe:lines() do count = count + 1 end
+        return count
+      end
+      local before = open_count()
+      local peer = io.popen(("exec python3 %s %s"):format(script, path))
+      turn_until(function() return #got == 9 end)
+      assert.same({ { "sealed", "abc" }, { "shrinks" }, { "grows" }, { "changes" }, { "plain" },
+        { "socket" }, { "two" }, { "five" }, { "none" } }, got)
+      -- The pipe of the peer, and the channel.
+      assert.equal(before + 2, open_count())
+      for _, object in ipairs(open) do object:close() end
+      open = {}
+      peer:close()
+    end)
+  end)
+
   it("rejects options it does not know", function()
     assert.has_error(function() core.channel.adopt { on_mesage = print } end,
       "unknown option 'on_mesage', did you mean 'on_message'?")

@@ -90,6 +90,38 @@ describe("the server", function()
     assert.same({ 200, "" }, { last.status, last.body })
   end)
 
+  describe("and a sealed file:", function()
+    local SIZE <const> = 8 * 1024 * 1024
+
+    it("sends it from where it is, to one who reads slowly too", function()
+      start()
+      local client <close> = assert(server:connect())
+      local head = GET:format "/sealed"
+      client:send(head .. head)
+      for _ = 1, 2 do
+        local answer = client:response()
+        assert.equal(tostring(SIZE), answer.headers["content-length"])
+        assert.is_true(answer.body == ("0123456789abcdef"):rep(SIZE // 16))
+      end
+    end)
+
+    it("9110-9.1-a sends none of it to HEAD, and answers what comes next", function()
+      start()
+      local out = server:raw("HEAD /sealed HTTP/1.1\r\nHost: x\r\n\r\n"
+        .. "GET /describe HTTP/1.0\r\n\r\n")
+      assert.matches("^HTTP/1.1 200 OK\r\n[^\0]-Content%-Length: 8388608\r\n\r\nHTTP/1.1 200", out)
+    end)
+
+    it("lets go of it where the client leaves in the middle", function()
+      start()
+      local client <close> = assert(server:connect())
+      client:send(GET:format "/sealed")
+      server:wait "request\tGET\t/sealed"
+      client:close()
+      server:wait_connections(0)
+    end)
+  end)
+
   describe("and a body that is not wanted:", function()
     it("9112-9.6-a lets the client read the answer, whatever it still sends", function()
       start()

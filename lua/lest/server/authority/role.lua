@@ -14,6 +14,7 @@ local clock = require "lest.server.authority.clock"
 local cmc = require "lest.server.authority.cmc"
 local confirmations = require "lest.server.authority.cmc.confirmations"
 local core = require "lest.core"
+local documents = require "lest.server.authority.documents"
 local early = require "lest.server.authority.early"
 local issuance = require "lest.server.authority.issuance"
 local json = require "lest.json"
@@ -73,6 +74,7 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field keygen? lest.authority.keygen where a profile has server_keys
 ---@field rates lest.authority.rates of policies
 ---@field channels lest.authority.channels
+---@field documents lest.authority.documents
 ---@field turn lest.authority.turn
 ---@field early lest.authority.early
 ---@field shadows lest.authority.shadows
@@ -421,6 +423,7 @@ function Authority:on_channel(socket, worker, pid, role)
   -- To a worker, one that serves no more is none.
   if not self.is_stopping then
     socket:send(assert(message.encode { type = "hello", nonce_key = self.nonces.key }))
+    self.documents:greet(channel)
   end
 end
 
@@ -494,6 +497,8 @@ function Authority:serve(launch)
     on_lost = function(request, why) self:on_lost(request, why) end,
     on_end = function(channel) self.outbox:lost(channel) end,
   }
+  self.documents = documents.new(self.channels)
+  self.documents:publish_cas(self.issuers)
   for _, each in ipairs(config.listen) do
     if each.psk or each.srp then
       self.identities = require("lest.server.authority.identities").new(self)

@@ -284,6 +284,9 @@ local function cross_check(config, report)
       report(where .. ".auth", "needs a client certificate, and there are no anchors for one")
     end
   end
+  if config.cas.ca then
+    report("cas.ca", "has the name that `ca` bears in the paths of what is published")
+  end
   check_listen(config, report)
   if config.user and config.user == config.authority_user then
     report("authority_user", "must not be the same as 'user'")

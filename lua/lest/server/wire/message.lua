@@ -17,6 +17,7 @@
 ---   authority -> worker   answer
 ---                         found    the secret of that client
 ---                         event    what happened, for a hook
+---                         document what anybody may fetch at a path, with a sealed file
 ---                         hello    first of all: the authority serves
 ---   authority -> backend  order    what a CA elsewhere is asked for
 ---                         recall   it ends: what no CA was sent yet is not to be asked any more
@@ -38,6 +39,9 @@ M.TOKEN_MAX = codec.TOKEN_MAX
 M.JWKS_MAX = codec.JWKS_MAX
 M.CERTIFICATE_MAX = codec.CERTIFICATE_MAX
 M.CHAIN_MAX = codec.CHAIN_MAX
+
+--- The most bytes of a document, which come beside its packet.
+M.DOCUMENT_MAX = codec.DOCUMENT_MAX
 
 --- Read one packet.
 ---@param packet string

@@ -23,8 +23,12 @@ local function words_of(words)
   return { words = words, places = places }
 end
 
+--- What the download of a document is counted as, which anybody may fetch.
+M.DOCUMENT = "document"
+
 local names <const> = list.sorted_keys(operations)
 table.insert(names, M.PROBE)
+table.insert(names, M.DOCUMENT)
 
 M.operations = words_of(names)
 M.verdicts = words_of { "approve", "reject", "pending", "unavailable", "error" }

@@ -4,6 +4,7 @@ local core = require "lest.core"
 local health = require "lest.server.worker.health"
 local kinds = require "lest.server.wire.kinds"
 local operations = require "lest.server.wire.operations"
+local public = require "lest.server.worker.public"
 local refusal = require "lest.server.wire.refusal"
 
 local M = {}
@@ -33,8 +34,9 @@ local function collect_proofs(exchange, request)
   refusal.raise(status, refused or reason)
 end
 
---- Fill the request from its head, or raise a refusal. A probe of the server's health is answered.
----@param worker { labels: table<string, lest.worker.label>, health: lest.worker.health }
+--- Fill the request from its head, or raise a refusal. A probe of the server's health is answered,
+--- and so is what public.lua serves.
+---@param worker lest.worker
 ---@param exchange lest.exchange
 ---@param request lest.worker.request
 function M.check(worker, exchange, request)
@@ -42,6 +44,7 @@ function M.check(worker, exchange, request)
   if not route and exchange.path == health.PATH then
     return worker.health:answer(exchange, request)
   end
+  if not route and public.check(worker, exchange, request) then return end
   if not route then refusal.raise(status, sentence) end
   local operation = route.operation
   request.operation, request.row = operation, operations[operation]

@@ -23,6 +23,7 @@ local LOOK_MS <const> = 250
 ---@field told_ms integer how long one of a policy does
 ---@field on_hello? fun(channel: lest.channel) there is an authority
 ---@field on_event? fun(event: table, channel: lest.channel) it tells what happened
+---@field on_document? fun(document: table, sealed: lest.sealed) it gives what anybody may fetch
 local Link = {}
 Link.__index = Link
 
@@ -42,7 +43,8 @@ function Link:take(channel)
     self:lose()
   end
   self.channel = channel
-  channel:on_message(function(packet) self:on_message(packet) end)
+  channel:take_sealed(message.DOCUMENT_MAX)
+  channel:on_message(function(packet, _, sealed) self:on_message(packet, sealed) end)
   channel:on_close(function()
     self:lose()
     core.process.ask_channel()
@@ -100,14 +102,15 @@ function Link:lose()
   for id in pairs(self.waiting) do settle(self, id, nil) end
 end
 
-local TYPES <const> = { answer = true, told = true, found = true, hello = true, event = true }
+local TYPES <const> = { answer = true, told = true, found = true, hello = true, event = true,
+  document = true }
 
 -- By what the answer to a policy's question is waited for: no id of a request has a "/".
 local function place_of(id, number)
   return id .. "/" .. number
 end
 
-function Link:on_message(packet)
+function Link:on_message(packet, sealed)
   local received, problem, id = message.decode(packet, TYPES)
   if not received then
     core.log.write("error", "bad answer from the authority", { "message", problem })
@@ -119,6 +122,9 @@ function Link:on_message(packet)
     if self.on_hello then self.on_hello(self.channel) end
   elseif received.type == "event" then
     if self.on_event then self.on_event(received, self.channel) end
+  elseif received.type == "document" then
+    -- Without its bytes, what could not be mapped: the log has it, and what was there before stays.
+    if self.on_document and sealed then self.on_document(received, sealed) end
   elseif received.type == "told" then
     local place = place_of(received.id, received.number)
     if self.waiting[place] then settle(self, place, received) end

@@ -5,6 +5,7 @@
 --- (operations/), which may wait for the authority (link.lua) and ask the policy (decision.lua).
 local answer = require "lest.server.worker.answer"
 local core = require "lest.core"
+local documents = require "lest.server.worker.documents"
 local events = require "lest.server.worker.events"
 local globals = require "lest.server.worker.globals"
 local head = require "lest.server.worker.head"
@@ -48,6 +49,7 @@ end
 ---@field server lest.server
 ---@field requests lest.limiter? by address
 ---@field shadows lest.worker.shadows
+---@field documents lest.worker.documents
 ---@field identities? table lest.server.worker.identities, where clients name themselves
 local Worker = {}
 Worker.__index = Worker
@@ -210,6 +212,7 @@ function Worker:serve(launch, tls)
   end
   self.authority, self.shadows = link.new(), shadow.new(self)
   self.health.link = self.authority
+  self.documents = documents.new(self.authority)
   if wiping.is_needed(self.config) then wiping.start() end
   events.start(self)
   core.process.on_channel(function(channel, _, _, role)
