@@ -199,7 +199,7 @@ s.recv(1)
       local folder = temporary.folder()
       local path, got = folder .. "/socket", {}
       keep(sockets.listen(path, function(channel)
-        channel:take_sealed(1000)
+        keep(channel):take_sealed(1000)
         channel:on_message(function(bytes, _, sealed)
           got[#got + 1] = { bytes, bytes_of(sealed) }
         end)
