@@ -5,7 +5,7 @@
 
 #include <string.h>
 
-const struct http_limits http_limits_default = { 8 * 1024, 16 * 1024, HTTP_HEADERS_MAX };
+const struct http_limits http_limits_default = { 8 * 1024, 16 * 1024, HTTP_HEADERS_MAX, false };
 
 static const char *const methods[] = {
     [HTTP_GET] = "GET",     [HTTP_HEAD] = "HEAD",     [HTTP_POST] = "POST",
@@ -95,11 +95,21 @@ static bool is_authority(struct http_slice s)
     return digits.len == 0 || (digits.len <= 5 && http_decimal(digits, &port) && port <= 65535);
 }
 
+/* How a URI of here begins, and the port that need not be said. */
+struct scheme {
+    const char *start, *port, *refusal;
+};
+static const struct scheme schemes[] = {
+    { "https://", ":443", "the request target is neither a path nor an https URI" },
+    { "http://", ":80", "the request target is neither a path nor an http URI" },
+};
+
 /* "host", "host:" and "host:443" name the same https authority (RFC 9110 4.2.3). */
-static struct http_slice without_default_port(struct http_slice s)
+static struct http_slice without_default_port(struct http_slice s, const struct scheme *scheme)
 {
-    if (s.len > 4 && memcmp(s.data + s.len - 4, ":443", 4) == 0)
-        s.len -= 4;
+    size_t len = strlen(scheme->port);
+    if (s.len > len && memcmp(s.data + s.len - len, scheme->port, len) == 0)
+        s.len -= len;
     else if (s.len && s.data[s.len - 1] == ':')
         s.len--;
     return s;
@@ -129,18 +139,18 @@ static bool is_of_another_form(const struct http_request *r)
            (r->method == HTTP_OPTIONS && http_equal(r->target, http_text("*")));
 }
 
-/* origin-form, or absolute-form with the https scheme (RFC 9112 3.2); *authority is empty with the former. */
-static bool parse_target(struct http_request *r, struct http_slice *authority, struct http_refusal *why)
+/* origin-form, or absolute-form with the scheme (RFC 9112 3.2); *authority is empty with the former. */
+static bool parse_target(struct http_request *r, const struct scheme *scheme, struct http_slice *authority,
+                         struct http_refusal *why)
 {
-    static const char scheme[] = "https://";
     struct http_slice rest = r->target;
     *authority = (struct http_slice){ NULL, 0 };
     if (is_of_another_form(r))
         return refuse(why, 501, "neither a tunnel nor the options of the whole server are offered here");
     if (rest.len && rest.data[0] != '/') {
-        struct http_slice start = { rest.data, sizeof scheme - 1 };
-        if (rest.len < start.len || !http_equal_nocase(start, http_text(scheme)))
-            return refuse(why, 400, "the request target is neither a path nor an https URI");
+        struct http_slice start = { rest.data, strlen(scheme->start) };
+        if (rest.len < start.len || !http_equal_nocase(start, http_text(scheme->start)))
+            return refuse(why, 400, scheme->refusal);
         rest.data += start.len;
         rest.len -= start.len;
         authority->data = rest.data;
@@ -173,8 +183,8 @@ static bool parse_version(struct http_slice s, int *minor, struct http_refusal *
 }
 
 /* method SP request-target SP HTTP-version (RFC 9112 3), with exactly these blanks. */
-static bool parse_request_line(struct http_slice line, struct http_request *r, struct http_slice *authority,
-                               struct http_refusal *why)
+static bool parse_request_line(struct http_slice line, struct http_request *r, const struct scheme *scheme,
+                               struct http_slice *authority, struct http_refusal *why)
 {
     const char *end = line.data + line.len;
     const char *first = line.len ? memchr(line.data, ' ', line.len) : NULL;
@@ -187,7 +197,7 @@ static bool parse_request_line(struct http_slice line, struct http_request *r, s
         return refuse(why, 400, "the method is not a token");
     r->method = http_method_find(r->method_name);
     struct http_slice version = { second + 1, (size_t)(end - second - 1) };
-    return parse_version(version, &r->minor, why) && parse_target(r, authority, why);
+    return parse_version(version, &r->minor, why) && parse_target(r, scheme, authority, why);
 }
 
 /* One field line without its line end (RFC 9112 5). */
@@ -251,7 +261,8 @@ const struct http_header *http_request_header(const struct http_request *request
 /* RFC 9112 3.2: "A server MUST respond with a 400 status code to any HTTP/1.1 request message that lacks a
  * Host header field and to any request message that contains more than one Host header field line or a Host
  * header field with an invalid field value." */
-static bool judge_host(struct http_request *r, struct http_slice authority, struct http_refusal *why)
+static bool judge_host(struct http_request *r, const struct scheme *scheme, struct http_slice authority,
+                       struct http_refusal *why)
 {
     size_t count;
     const struct http_header *host = find(r, "Host", &count);
@@ -262,7 +273,8 @@ static bool judge_host(struct http_request *r, struct http_slice authority, stru
     if (host && !is_authority(host->value))
         return refuse(why, 400, "the Host header is no host");
     if (host && authority.len &&
-        !http_equal_nocase(without_default_port(host->value), without_default_port(authority)))
+        !http_equal_nocase(without_default_port(host->value, scheme),
+                           without_default_port(authority, scheme)))
         return refuse(why, 400, "the Host header and the request target name different hosts");
     r->host = host ? host->value : authority;
     return true;
@@ -361,6 +373,15 @@ static bool judge_connection(struct http_request *r, struct http_refusal *why)
     return true;
 }
 
+/* What begins neither a method nor an empty line is told at once: a ClientHello, say, has no line to wait for
+ * the end of. */
+static bool check_first(const char *data, size_t len, struct http_refusal *why)
+{
+    if (!len || http_is_tchar(*data) || *data == '\r' || *data == '\n')
+        return true;
+    return refuse(why, 400, "this is the beginning of no HTTP request");
+}
+
 enum http_result http_request_parse(const char *data, size_t len, const struct http_limits *limits,
                                     struct http_request *out, struct http_refusal *why)
 {
@@ -368,6 +389,9 @@ enum http_result http_request_parse(const char *data, size_t len, const struct h
     struct http_slice line, authority;
     if (!limits)
         limits = &http_limits_default;
+    const struct scheme *scheme = &schemes[limits->is_plain];
+    if (!check_first(data, len, why))
+        return HTTP_REFUSED;
     enum http_result result = next_line(&at, limits->line_max, 414, &line, why);
     /* RFC 9112 2.2: "a server [...] SHOULD ignore at least one empty line (CRLF) received prior to the
      * request-line." */
@@ -375,12 +399,12 @@ enum http_result http_request_parse(const char *data, size_t len, const struct h
         result = next_line(&at, limits->line_max - at.pos, 414, &line, why);
     if (result != HTTP_DONE)
         return result;
-    if (!parse_request_line(line, out, &authority, why))
+    if (!parse_request_line(line, out, scheme, &authority, why))
         return HTTP_REFUSED;
     result = parse_fields(&at, limits, out, why);
     if (result != HTTP_DONE)
         return result;
-    if (!judge_host(out, authority, why) || !judge_singletons(out, why) || !judge_body(out, why) ||
+    if (!judge_host(out, scheme, authority, why) || !judge_singletons(out, why) || !judge_body(out, why) ||
         !judge_expect(out, why) || !judge_connection(out, why))
         return HTTP_REFUSED;
     out->head_len = at.pos;

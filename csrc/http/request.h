@@ -13,14 +13,16 @@ enum { HTTP_HEADERS_MAX = 64 };
 /** How much a peer may send before its request is understood. Counts include the line ends.
  *  line_max     the request line, with an empty line before it; more is 414
  *  fields_max   the header lines and the empty line after them; more is 431
- *  headers_max  header lines, at most HTTP_HEADERS_MAX; more is 431 */
+ *  headers_max  header lines, at most HTTP_HEADERS_MAX; more is 431
+ *  is_plain     a target of the absolute form is an http URI; else it is one of https */
 struct http_limits {
     size_t line_max;
     size_t fields_max;
     size_t headers_max;
+    bool is_plain;
 };
 
-/** 8 KiB, 16 KiB, 64. */
+/** 8 KiB, 16 KiB, 64, https. */
 extern const struct http_limits http_limits_default;
 
 enum http_result {

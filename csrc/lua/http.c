@@ -98,11 +98,11 @@ static void push_request(lua_State *L, const struct http_request *r)
     lua_setfield(L, -2, "headers");
 }
 
-/* http.parse_request(bytes [, { line_max =, fields_max =, headers_max = }]): a table; false if more must
- * come; or nil and an error with a status. */
+/* http.parse_request(bytes [, { line_max =, fields_max =, headers_max =, plain = }]): a table; false if more
+ * must come; or nil and an error with a status. */
 static int parse_request(lua_State *L)
 {
-    static const char *const known[] = { "line_max", "fields_max", "headers_max", NULL };
+    static const char *const known[] = { "line_max", "fields_max", "headers_max", "plain", NULL };
     struct http_request request;
     struct http_refusal why;
     struct http_limits limits = http_limits_default;
@@ -111,6 +111,7 @@ static int parse_request(lua_State *L)
     limits.line_max = (size_t)lestL_opt_integer(L, 2, "line_max", (lua_Integer)limits.line_max);
     limits.fields_max = (size_t)lestL_opt_integer(L, 2, "fields_max", (lua_Integer)limits.fields_max);
     limits.headers_max = (size_t)lestL_opt_integer(L, 2, "headers_max", (lua_Integer)limits.headers_max);
+    limits.is_plain = lestL_opt_boolean(L, 2, "plain", false);
     switch (http_request_parse(bytes.data, bytes.len, &limits, &request, &why)) {
     case HTTP_DONE: push_request(L, &request); return 1;
     case HTTP_MORE: lua_pushboolean(L, 0); return 1;

@@ -113,13 +113,13 @@ static void deliver_head(struct net_connection *c, const struct http_request *re
         lest_buf_append_str(&c->out, "HTTP/1.1 100 Continue\r\n\r\n");
 }
 
-/* A peer that sends its head byte by byte must not have it parsed as often, but a line or header that is too
- * long is refused as soon as it is. */
+/* A peer that sends its head byte by byte must not have it parsed as often, but what is no HTTP from its
+ * first byte on, and a line or header that is too long, is refused as soon as it is. */
 static bool is_worth_parsing(const struct net_connection *c)
 {
     const uint8_t *fresh = c->in.data + c->parsed;
     size_t len = c->in.len - c->parsed;
-    return len >= FEW_BYTES || c->in.len >= (size_t)c->service->limits.header_max ||
+    return c->parsed == 0 || len >= FEW_BYTES || c->in.len >= (size_t)c->service->limits.header_max ||
            (c->parsed < NET_REQUEST_LINE_MAX && c->in.len >= NET_REQUEST_LINE_MAX) ||
            (len && memchr(fresh, '\n', len));
 }
@@ -129,7 +129,7 @@ bool net_connection_step_head(struct net_connection *c)
     struct http_request request;
     struct http_refusal why;
     struct http_limits limits = { NET_REQUEST_LINE_MAX, (size_t)c->service->limits.header_max,
-                                  HTTP_HEADERS_MAX };
+                                  HTTP_HEADERS_MAX, !c->tls };
     if (c->in.len && !c->begun) {
         c->begun = true;
         net_connection_set_deadline(c, c->service->limits.header_ms);

@@ -1034,7 +1034,8 @@ local http = {}
 
 --- Parse the head of a request.
 ---@param bytes string all that came so far
----@param limits? { line_max?: integer, fields_max?: integer, headers_max?: integer } 8192, 16384, 64
+---@param limits? { line_max?: integer, fields_max?: integer, headers_max?: integer,
+---   plain?: boolean } 8192, 16384, 64; plain: a target of the absolute form is of http
 ---@return lest.http.request|false|nil request false: more must come
 ---@return lest.error? err
 function http.parse_request(bytes, limits) end

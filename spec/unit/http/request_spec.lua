@@ -123,6 +123,26 @@ describe("http request", function()
       head("GET https://h\\@x/ HTTP/1.1", "Host: h"), head("GET a HTTP/1.1", "Host: h") })
   end)
 
+  it("takes http URIs instead where there is no TLS", function()
+    local plain <const> = { plain = true }
+    for _, target in ipairs { "http://h", "HTTP://H:80/", "http://h:/", "/" } do
+      local request = assert(http.parse_request(head("GET " .. target .. " HTTP/1.1", "Host: h"),
+        plain))
+      assert.equal("/", request.path)
+    end
+    refused(400, head("GET https://h/ HTTP/1.1", "Host: h"), plain)
+    refused(400, head("GET http://h:443/ HTTP/1.1", "Host: h"), plain)
+  end)
+
+  it("refuses at once what begins no request, as a ClientHello", function()
+    for _, byte in ipairs { "\x16", "\0", " ", "\t", "\x80", "\xff", "(" } do
+      refused(400, byte)
+      refused(400, byte .. get())
+    end
+    assert.is_false(http.parse_request "G")
+    assert.is_false(http.parse_request "\r")
+  end)
+
   it("refuses targets with characters that a URI cannot hold", function()
     for _, bad in ipairs { "#", "<", ">", '"', "\\", "^", "`", "{", "|", "}", "%", "%4", "%zz",
       "%4z", "\x7f",
