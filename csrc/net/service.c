@@ -71,16 +71,17 @@ void net_service_next_id(struct net_service *service, char out[NET_REQUEST_ID_SI
     snprintf(out, NET_REQUEST_ID_SIZE, "%s-%" PRIx64, service->id_prefix, ++service->ids);
 }
 
+/* A process may have several services, whose sum is shown: a change that is negative wraps around. */
 void net_service_count_connection(struct net_service *service, int change)
 {
     service->connections += change;
-    lest_meter_set(lest_meter_key(LEST_METER_CONNECTIONS, 0, 0, 0, 0), (uint64_t)service->connections);
+    lest_meter_add(lest_meter_key(LEST_METER_CONNECTIONS, 0, 0, 0, 0), (uint64_t)change);
 }
 
 static void count_request(struct net_service *service, int change)
 {
     service->requests += change;
-    lest_meter_set(lest_meter_key(LEST_METER_UNDER_WAY, 0, 0, 0, 0), (uint64_t)service->requests);
+    lest_meter_add(lest_meter_key(LEST_METER_UNDER_WAY, 0, 0, 0, 0), (uint64_t)change);
 }
 
 void net_service_begin_answer(struct net_service *service, struct net_exchange *x)

@@ -75,6 +75,7 @@ function Server:run(lest)
       table.insert(self.ports, port)
     end
     self.port = self.ports[1]
+    self.plain_port = ready and (ready.listen_http or ""):match ":(%d+)"
     return ready
   end, "the server", 20)
   if not ok then error(problem .. "\n" .. process.read(self.log_file), 0) end

@@ -98,7 +98,7 @@ static enum lest_status open_listener(const struct host_passed *passed, struct h
     struct addrinfo *address = resolve(listener->address);
     if (!address)
         return lest_error_set(err, LEST_E_CONFIG,
-                              "listen: %s is not ADDRESS:PORT with a numeric address, as 0.0.0.0:8443 or "
+                              "%s is not ADDRESS:PORT with a numeric address, as 0.0.0.0:8443 or "
                               "[::]:8443",
                               listener->address);
     listener->fd = host_passed_find(passed, address->ai_addr);
@@ -169,7 +169,7 @@ void host_listeners_compare(const struct host_listeners *listeners, char address
         int fd = address ? host_passed_find(passed, address->ai_addr) : -1;
         if (address && fd < 0)
             lest_log(LEST_LOG_WARNING, "socket not passed",
-                     "listen has %s, which the service manager did not open", addresses[i]);
+                     "the configuration has %s, which the service manager did not open", addresses[i]);
         if (address)
             freeaddrinfo(address);
         for (size_t j = 0; j < passed->count; j++)
@@ -182,7 +182,7 @@ void host_listeners_compare(const struct host_listeners *listeners, char address
         if (!host_passed_describe(passed->fds[j], name, sizeof name))
             snprintf(name, sizeof name, "no listening TCP socket");
         lest_log(LEST_LOG_WARNING, "socket not used",
-                 "the service manager passed %s, which listen does not have", name);
+                 "the service manager passed %s, which the configuration does not have", name);
     }
 }
 

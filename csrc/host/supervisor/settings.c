@@ -54,21 +54,27 @@ static enum lest_status set_control(struct host_control_wish *control, const cha
     return LEST_OK;
 }
 
-static enum lest_status add_listen(struct host_settings *settings, const char *value, struct lest_error *err)
+/* An address of TLS, or after all of those one of plain HTTP: a worker tells them apart by their place. */
+static enum lest_status add_listen(struct host_settings *settings, bool is_plain, const char *key,
+                                   const char *value, struct lest_error *err)
 {
     if (settings->listen_count == HOST_LISTENERS_MAX)
-        return lest_error_set(err, LEST_E_CONFIG, "listen: at most %d addresses", (int)HOST_LISTENERS_MAX);
+        return lest_error_set(err, LEST_E_CONFIG, "%s: at most %d addresses in all", key,
+                              (int)HOST_LISTENERS_MAX);
     for (size_t i = 0; i < settings->listen_count; i++)
         if (strcmp(settings->listen[i], value) == 0)
-            return lest_error_set(err, LEST_E_CONFIG, "listen: %s is there twice", value);
-    return set_text(settings->listen[settings->listen_count++], HOST_ADDRESS_MAX, "listen", value, err);
+            return lest_error_set(err, LEST_E_CONFIG, "%s: %s is there twice", key, value);
+    if (settings->plain_count && !is_plain)
+        return lest_error_set(err, LEST_E_CONFIG, "%s: stands behind listen_http", key);
+    settings->plain_count += is_plain;
+    return set_text(settings->listen[settings->listen_count++], HOST_ADDRESS_MAX, key, value, err);
 }
 
 static enum lest_status set(struct host_settings *settings, const char *key, const char *value,
                             struct lest_error *err)
 {
-    if (strcmp(key, "listen") == 0)
-        return add_listen(settings, value, err);
+    if (strcmp(key, "listen") == 0 || strcmp(key, "listen_http") == 0)
+        return add_listen(settings, strcmp(key, "listen") != 0, key, value, err);
     if (strcmp(key, "metrics") == 0)
         return set_text(settings->metrics, sizeof settings->metrics, key, value, err);
     if (strcmp(key, "control") == 0 || strcmp(key, "control_beside_ledger") == 0)
@@ -121,7 +127,7 @@ enum lest_status host_settings_parse(const struct lest_buf *text, struct host_se
         at += len + 1;
         if (len == 0) {
             out->config_offset = at;
-            return out->listen_count
+            return out->listen_count > out->plain_count
                        ? LEST_OK
                        : lest_error_set(err, LEST_E_CONFIG, "listen: at least one address is needed");
         }

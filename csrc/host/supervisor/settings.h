@@ -13,6 +13,7 @@ enum { HOST_WORKERS_MAX = 256, HOST_SETTINGS_MAX = 16 * 1024 };
 struct host_settings {
     char listen[HOST_LISTENERS_MAX][HOST_ADDRESS_MAX];
     size_t listen_count;
+    size_t plain_count;             /* the last ones, which speak plain HTTP */
     char metrics[HOST_ADDRESS_MAX]; /* where the monitor listens; "" for none */
     struct host_control_wish control;
     char user[HOST_USER_MAX];           /* "" if absent */
@@ -27,9 +28,10 @@ struct host_settings {
     size_t config_offset;      /* where the text for the roles starts */
 };
 
-/** Read lines `key=value` up to an empty line: listen (repeated), metrics, control, control_mode,
- *  control_group, user, authority_user, backend_user, backend, workers, watchdog_s, drain_s,
- *  shutdown_delay_s, policy_tests. Without workers there is one a processor. Errors: LEST_E_CONFIG */
+/** Read lines `key=value` up to an empty line: listen (repeated), listen_http (repeated, after listen),
+ *  metrics, control, control_mode, control_group, user, authority_user, backend_user, backend, workers,
+ *  watchdog_s, drain_s, shutdown_delay_s, policy_tests. Without workers there is one a processor.
+ *  Errors: LEST_E_CONFIG */
 enum lest_status host_settings_parse(const struct lest_buf *text, struct host_settings *out,
                                      struct lest_error *err) LEST_MUST_USE;
 

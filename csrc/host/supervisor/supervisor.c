@@ -222,23 +222,35 @@ static void reap(struct supervisor *supervisor, int64_t now_ms)
     }
 }
 
+/* The addresses of these sockets, with the ports that they have. Returns the length. */
+enum { ADDRESSES_SIZE = HOST_LISTENERS_MAX * (HOST_ADDRESS_MAX + 1) };
+static size_t write_addresses(struct host_listener *const *sockets, size_t count, char text[ADDRESSES_SIZE])
+{
+    size_t used = 0;
+    *text = '\0';
+    for (size_t i = 0; i < count; i++)
+        used += (size_t)snprintf(text + used, ADDRESSES_SIZE - used, "%s%s", i ? " " : "", sockets[i]->bound);
+    return used;
+}
+
 static void say_ready(const struct host_generation *generation)
 {
-    char text[HOST_LISTENERS_MAX * (HOST_ADDRESS_MAX + 1)] = "";
-    size_t used = 0;
-    for (size_t i = 0; i < generation->setup.listen_count; i++)
-        used += (size_t)snprintf(text + used, sizeof text - used, "%s%s", i ? " " : "",
-                                 generation->setup.listen[i]->bound);
-    struct lest_log_field fields[4] = {
-        lest_log_bytes("listen", text, used),
-        lest_log_integer("generation", generation->setup.number),
+    const struct host_setup *setup = &generation->setup;
+    size_t plain = setup->settings.plain_count, others = setup->listen_count - plain, count = 3;
+    char listen[ADDRESSES_SIZE], listen_http[ADDRESSES_SIZE];
+    size_t listen_len = write_addresses(setup->listen, others, listen);
+    size_t http_len = write_addresses(setup->listen + others, plain, listen_http);
+    struct lest_log_field fields[5] = {
+        lest_log_bytes("listen", listen, listen_len),
+        lest_log_integer("generation", setup->number),
         lest_log_integer("workers", generation->children.workers_count),
     };
-    const struct host_listener *metrics = generation->setup.metrics;
-    if (metrics)
-        fields[3] = lest_log_text("metrics", metrics->bound);
-    lest_log_write(LEST_LOG_INFO, "ready", fields, metrics ? 4 : 3);
-    host_notify_ready(text);
+    if (plain)
+        fields[count++] = lest_log_bytes("listen_http", listen_http, http_len);
+    if (setup->metrics)
+        fields[count++] = lest_log_text("metrics", setup->metrics->bound);
+    lest_log_write(LEST_LOG_INFO, "ready", fields, count);
+    host_notify_ready(listen);
 }
 
 /* What the metrics tell of the last start or reload. */

@@ -18,7 +18,7 @@ return {
         "what stands after a target is still in the buffer: the two digits are looked for there" },
     { "no hex in a percent-encoding",
       "lest_hex_value(s.data[i + 1]) < 0 || lest_hex_value(s.data[i + 2]) < 0", "0" },
-    { "any scheme", "|| !http_equal_nocase(start, http_text(scheme)))", ")" },
+    { "any scheme", "|| !http_equal_nocase(start, http_text(scheme->start)))", ")" },
     { "any host in a target", "if (!is_authority(*authority))", "if (0)" },
     { "any version", "if (s.data[5] != '1' || *minor > 1)", "if (0)" },
     { "two blanks", "if (!second || second == first + 1)", "if (!second)" },

@@ -12,6 +12,13 @@ local ROOM <const> = "lua/lest/server/worker/"
 local ENFORCED <const> = { "spec/protocol/csrattrs_enforced_spec.lua" }
 
 return {
+  { file = "lua/lest/server/worker/public.lua", specs = { "spec/protocol/plain_http_spec.lua" },
+    { "EST over plain HTTP", 'refusal.raise(404, "there is no such thing over plain HTTP")',
+      'return require("lest.server.worker.head").check(worker, exchange, request)' },
+  },
+  { file = "lua/lest/server/worker/role.lua", specs = { "spec/protocol/plain_http_spec.lua" },
+    { "plain HTTP with the limits of TLS", "limits.of_plain(", "limits.of_worker(" },
+  },
   { file = "lua/lest/server/worker/enforcement.lua", specs = ENFORCED,
     { "any key", "wishes.key and not wished.key_fits(csr.public_key.type, wishes.key)", "false" },
     { "any signature", "signatures[1] and not list.has(signatures, csr.signature_algorithm)",
@@ -382,7 +389,7 @@ return {
   },
 
   { file = ROOM .. "role.lua", specs = { "spec/fault/bounds_spec.lua" },
-    { "one address may ask without end", "self.requests:take(", "self.requests:wait(" },
+    { "one address may ask without end", "requests:take(", "requests:wait(" },
     { "an address of IPv6 for its network", "limiter.network(exchange.address)",
       "exchange.address", reason = "the network of an address is limiter.lua's, with its specs" },
     { "no time to come back", "{ retry_after = wait })", "{})" },

@@ -3,6 +3,7 @@
 --- a worker gives the authority none.
 local core = require "lest.core"
 local message = require "lest.server.wire.message"
+local public = require "lest.server.config.public"
 
 local M = {}
 
@@ -61,19 +62,12 @@ function Documents:publish(document)
   end
 end
 
---- The segment that stands for a CA in a path.
----@param issuer table of setup.lua
----@return string
-function M.name_of(issuer)
-  return issuer.name == "" and "ca" or issuer.name
-end
-
 --- The CAs' own certificates (RFC 5280 4.2.2.1).
 ---@param issuers table<string, table>
 function Documents:publish_cas(issuers)
   for _, issuer in pairs(issuers) do
     local der = issuer.cert:der()
-    self:publish { path = ("/ca/%s.cer"):format(M.name_of(issuer)),
+    self:publish { path = ("/ca/%s.cer"):format(public.name_of(issuer.name)),
       media_type = "application/pkix-cert", etag = core.secret.sha256(der):sub(1, 32),
       modified = math.max(issuer.cert.not_before, 0), sealed = assert(core.sealed.new(der)) }
   end

@@ -8,6 +8,7 @@ local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
 local duration = require "lest.duration"
 local list = require "lest.base.list"
+local public = require "lest.server.config.public"
 local rollover = require "lest.base.rollover"
 local validity = require "lest.validity"
 
@@ -175,6 +176,18 @@ local function doubt_first(config, anchors, cas)
   end
 end
 
+--- An address of plain HTTP that no certificate names, or where nobody can be sent.
+local function doubt_public(config, cert)
+  local base = public.base(config, cert)
+  if config.listen_http[1] and not base then
+    warn("listen_http", "certificates do not name it: its port is 0, or the server's certificate "
+      .. "has no host. Say `public_url = \"http://HOST:PORT\"`")
+  elseif base and (base:find "^http://localhost%f[:/%z]" or base:find "^http://127%."
+    or base:find "^http://%[::1%]") then
+    warn("public_url", "certificates would name %s, which is each reader's own machine", base)
+  end
+end
+
 ---@class lest.authority.doubts
 ---@field authority lest.authority
 ---@field anchors table<string, lest.cert[]>
@@ -221,6 +234,7 @@ function Doubts:tell()
   doubt_lifetimes(config, cas, now)
   doubt_reach(authority, cas, now)
   doubt_first(config, self.anchors, cas)
+  doubt_public(config, self.tls[1])
 end
 
 --- Say which keys others can read, as whoever started.

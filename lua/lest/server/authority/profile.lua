@@ -6,6 +6,7 @@ local core = require "lest.core"
 local duration = require "lest.duration"
 local key_kinds = require "lest.base.key_kinds"
 local list = require "lest.base.list"
+local public = require "lest.server.config.public"
 local refusal = require "lest.server.wire.refusal"
 
 local M = {}
@@ -257,17 +258,15 @@ end
 ---@param profile table
 ---@param facts table verdict, principal, own (its certificate, where it was issued here), previous
 --- (the same, where it is renewed), csr, ca; now in seconds since 1970; makes_key: in place of the
---- CSR's key one is certified that is made here, and `made` is its SubjectPublicKeyInfo
+--- CSR's key one is certified that is made here, and `made` is its SubjectPublicKeyInfo;
+--- public_url, where this server offers what certificates name, for the CA ca_name
 ---@return table|nil plan for issuer:issue
 ---@return string|nil problem
 ---@return "key"|"names"|nil about what a client may have asked for in vain
 function M.plan(profile, facts)
   local verdict, previous = facts.verdict, facts.previous
-  local plan = {
-    key_usage = profile.key_usage, eku = profile.eku,
-    crl_urls = profile.crl_urls, ocsp_urls = profile.ocsp_urls,
-      ca_issuer_urls = profile.ca_issuer_urls,
-  }
+  local plan = public.urls(profile, facts.public_url, facts.ca_name)
+  plan.key_usage, plan.eku = profile.key_usage, profile.eku
   local good, problem, about = check_key(profile, facts)
   if not good then return nil, problem, about end
   plan.public_key = facts.makes_key and facts.made or not facts.makes_key and facts.csr.spki or nil

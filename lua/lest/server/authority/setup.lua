@@ -10,6 +10,7 @@ local keypair = require "lest.server.config.keypair"
 local lanes_module = require "lest.server.authority.lanes"
 local limiter = require "lest.server.wire.limiter"
 local list = require "lest.base.list"
+local public = require "lest.server.config.public"
 local snapshot = require "lest.server.config.snapshot"
 local start_failure = require "lest.server.config.start_failure"
 local task = require "lest.task"
@@ -249,6 +250,7 @@ function M.before_drop(authority, launch)
   if ok then ok, err = load_cmc(authority) end
   if ok then ok, err = load_anchors(authority) end
   if ok then ok, err = load_jwks(authority) end
+  authority.public_url = public.base(authority.config, public.load_host(authority.config))
   authority.config.files = nil
   if not ok then return nil, err end
   if not launch.user then return true end

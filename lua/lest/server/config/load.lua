@@ -19,6 +19,9 @@ local M = {}
 --- The most bytes of a configuration, which a person writes.
 local FILE_MAX <const> = 1024 * 1024
 
+-- The most addresses of a server (csrc/host/role/parent.h).
+local LISTENERS_MAX <const> = 16
+
 -- For how long keys are good whose address is away.
 local KEEP_S <const> = 86400
 
@@ -178,6 +181,16 @@ local function check_listen(config, report)
     if each.address == config.metrics then
       report("metrics", "is an address of 'listen' as well")
     end
+    if list.has(config.listen_http, each.address) then
+      report("listen_http", ("'%s' is an address of 'listen' as well"):format(each.address))
+    end
+  end
+  if config.metrics and list.has(config.listen_http, config.metrics) then
+    report("metrics", "is an address of 'listen_http' as well")
+  end
+  if #config.listen + #config.listen_http > LISTENERS_MAX then
+    report("listen_http", ("there are more than %d addresses with those of 'listen'"):format(
+      LISTENERS_MAX))
   end
   if has_certificate and not config.tls then report("tls", "is missing") end
   if has.srp and config.tls and config.tls.min_version == "1.3" then

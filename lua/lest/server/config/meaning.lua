@@ -66,6 +66,14 @@ return {
       .. "listener nor a false server can guess at. TLS 1.2 alone has it. It may stand beside "
       .. "`psk`.",
   },
+  listen_http = "Where the server offers over plain HTTP what anybody may fetch: an address, or a "
+    .. "list of addresses, as `\"[::]:8080\"`. There is `/ca/NAME.cer`, a CA's certificate, where "
+    .. "NAME is `ca` or the name in `cas`. Nothing of EST is there, and no credentials are looked "
+    .. "at. Absent: none; the same paths are at `listen`.",
+  public_url = "How certificates name this server to who verifies them, as "
+    .. "`\"http://pki.example.com:8080\"`, perhaps with a path that a proxy has for it. Absent: "
+    .. "the first DNS name (else IP address) of the server's own certificate, with the first port "
+    .. "of `listen_http`; without that, certificates name nothing but what a profile says.",
   tls = with(identity, {
     "What clients see, and how they may connect. Needed unless all of `listen` are for keys.",
     cert = "A PEM file: the server's certificate, then those between it and the root. With a CA "
@@ -138,7 +146,7 @@ return {
     crl_urls = "Where the CRL is, written into certificates (cRLDistributionPoints).",
     ocsp_urls = "Where the OCSP responder is, written into certificates (authorityInfoAccess).",
     ca_issuer_urls = "Where the CA's certificate is, written into certificates "
-      .. "(authorityInfoAccess).",
+      .. "(authorityInfoAccess). Absent: `/ca/NAME.cer` below `public_url`; `{}` is none.",
   },
   labels = {
     "How a path is served: the label is the segment after `/.well-known/est/`, and `default` is "
@@ -270,6 +278,10 @@ return {
     requests = "Requests under way in the whole server; each worker has its share, rounded up. "
       .. "More are 503.",
     requests_per_connection = "Requests of one connection, which is then closed.",
+    http_connections = "As `connections`, at the addresses of `listen_http`, which take none of "
+      .. "those.",
+    http_connections_per_address = "As `connections_per_address`, at those addresses.",
+    http_requests = "As `requests`, at those addresses.",
     decision = "The time that a policy has for one decision, with what it waits for.",
     decision_memory = "The memory that one decision may add.",
     failures_per_minute = "Wrong passwords in a minute for one name from one address (IPv6: "

@@ -7,6 +7,7 @@ local duration = require "lest.duration"
 local key_kinds = require "lest.base.key_kinds"
 local kinds = require "lest.server.wire.kinds"
 local limits_module = require "lest.server.config.limits"
+local public = require "lest.server.config.public"
 local schema = require "lest.base.schema"
 local vocabulary = require "lest.base.vocabulary"
 
@@ -64,7 +65,7 @@ local profile = s.record {
   per_minute = s.optional(s.integer { min = 1, max = 1000000 }, 6000),
   crl_urls = s.optional(s.list(url, { single = true }), {}),
   ocsp_urls = s.optional(s.list(url, { single = true }), {}),
-  ca_issuer_urls = s.optional(s.list(url, { single = true }), {}),
+  ca_issuer_urls = s.optional(s.list(url, { single = true })),
 }
 
 local csrattrs_entry = s.custom("a string or a table", function(value)
@@ -231,8 +232,12 @@ listening.fields = address_fields.fields
 
 local listen = s.list(listening, { min = 1, max = 16, single = true })
 
+local listen_http = s.list(s.custom("an address", listen_address), { max = 8, single = true })
+
 return s.record {
   listen = s.optional(listen, { "[::]:8443" }),
+  listen_http = s.optional(listen_http, {}),
+  public_url = s.optional(s.custom("an http URL", public.accept)),
   tls = s.optional(identity {
     min_version = s.optional(s.one_of { "1.2", "1.3" }, "1.2"),
     ciphers = s.optional(s.string { max = 4000 }),

@@ -20,6 +20,9 @@ end
 function M.supervisor(config)
   local lines = {}
   for _, each in ipairs(config.listen) do table.insert(lines, { "listen", each.address }) end
+  for _, address in ipairs(config.listen_http) do
+    table.insert(lines, { "listen_http", address })
+  end
   if config.metrics then table.insert(lines, { "metrics", config.metrics }) end
   if config.control then
     local is_beside = config.control.is_beside_ledger

@@ -13,6 +13,8 @@ local M = {}
 ---@field operation? string its name
 ---@field row? table of server/wire/operations
 ---@field label? lest.worker.label
+---@field is_plain? boolean it came without TLS
+---@field is_public? boolean it is for what anybody may fetch
 ---@field delivered_ms? integer monotonic: its answer is due so long after
 ---@field offered? table<string, any> the proofs that the client offers, by kind, until the
 --- authority has them
@@ -73,6 +75,9 @@ end
 -- What nobody proven asks for: a stranger could fill the log with it.
 local strangers <const> = lines.new "request"
 
+-- What anybody fetches, as often as it likes: it leaves no other's line out.
+local fetches <const> = lines.new "request"
+
 local OPERATIONS <const>, VERDICTS <const> = meters.operations.places, meters.verdicts.places
 
 --- Count the request, and write the one line that the log has of each but the probes that are
@@ -90,7 +95,8 @@ function Request:log(exchange)
   local fields = {
     "id", self.id, "method", exchange.method, "operation", short(self.operation),
     "target", not label and short(exchange.target),
-    "label", label and label.name or false, "address", exchange.address,
+    "label", label and label.name or false, "plain", self.is_plain or false,
+    "address", exchange.address,
     "principal", self.who or false, "device", self.device or false,
     "claimed", unknown and short(self.claimed),
     "certificate", not self.expired_for and short(exchange.peer_refusal),
@@ -103,7 +109,7 @@ function Request:log(exchange)
   if self.who then
     core.log.write(level, "request", fields)
   else
-    strangers:write(level, fields)
+    (self.is_public and fetches or strangers):write(level, fields)
   end
 end
 

@@ -17,6 +17,7 @@ local limits = require "lest.server.config.limits"
 local lines = require "lest.server.wire.lines"
 local link = require "lest.server.worker.link"
 local operations = require "lest.server.wire.operations"
+local public = require "lest.server.worker.public"
 local refusal = require "lest.server.wire.refusal"
 local request_module = require "lest.server.worker.request"
 local setup = require "lest.server.worker.setup"
@@ -47,7 +48,9 @@ end
 ---@field started_ms integer
 ---@field is_stopping? boolean
 ---@field server lest.server
+---@field plain? lest.server of plain HTTP, where the configuration has addresses for it
 ---@field requests lest.limiter? by address
+---@field plain_requests lest.limiter? likewise
 ---@field shadows lest.worker.shadows
 ---@field documents lest.worker.documents
 ---@field identities? table lest.server.worker.identities, where clients name themselves
@@ -78,8 +81,8 @@ local function guard(exchange, request, step, ...)
 end
 
 --- One client is not to keep the others waiting, whatever it asks for.
-function Worker:count(exchange)
-  local wait = self.requests:take(limiter.network(exchange.address))
+local function count(requests, exchange)
+  local wait = requests:take(limiter.network(exchange.address))
   if wait then
     refusal.raise(429, "too many requests from this address", { retry_after = wait })
   end
@@ -90,8 +93,21 @@ function Worker:on_head(exchange)
   local request = request_module.new(exchange)
   request.link = self.authority
   if self.identities then self.identities.tell(self.authority, exchange) end
-  local ok = not self.requests or guard(exchange, request, self.count, self, exchange)
-  ok = ok and guard(exchange, request, head.check, self, exchange, request)
+  self:judge(exchange, request, self.requests, head.check)
+end
+
+--- Likewise over plain HTTP.
+function Worker:on_plain_head(exchange)
+  local request = request_module.new(exchange)
+  request.link, request.is_plain = self.authority, true
+  self:judge(exchange, request, self.plain_requests, public.check_plain)
+end
+
+---@param requests? lest.limiter
+---@param check function of the head: answers it, or lets it go on
+function Worker:judge(exchange, request, requests, check)
+  local ok = not requests or guard(exchange, request, count, requests, exchange)
+  ok = ok and guard(exchange, request, check, self, exchange, request)
   if not ok or request.status then return request:log(exchange) end
   self.judged[exchange] = request
   request:on_cut(exchange, function()
@@ -204,11 +220,43 @@ end
 -- /cacerts is served without an authority, and so is a 503.
 local HELLO_MS <const> = 1000
 
+--- Begin to listen: at the addresses of TLS, and at those of plain HTTP, whose sockets come after.
+--- Each has its own limits, so that a flood of strangers takes nothing from who proves itself.
+---@return boolean|nil ok
+---@return lest.error|nil err
+function Worker:listen(launch, tls)
+  local config, fds = self.config, launch.listen_fds
+  local function on_request(exchange) self:on_request(exchange) end
+  local err
+  self.server, err = core.server.new {
+    fds = table.move(fds, 1, #config.listen, 1, {}), tls = tls,
+    limits = limits.of_worker(config.limits, launch.workers),
+    on_head = function(exchange) self:on_head(exchange) end, on_request = on_request,
+    on_identity = self.identities and self.identities.asker(self.authority),
+  }
+  if not self.server or not config.listen_http[1] then return self.server ~= nil, err end
+  self.plain, err = core.server.new {
+    fds = table.move(fds, #config.listen + 1, #fds, 1, {}), tls = false,
+    limits = limits.of_plain(config.limits, launch.workers),
+    on_head = function(exchange) self:on_plain_head(exchange) end, on_request = on_request,
+  }
+  return self.plain ~= nil, err
+end
+
+--- Accept no more, and end what is idle.
+function Worker:stop()
+  self.is_stopping = true
+  if self.console then self.console:stop() end
+  self.server:stop()
+  if self.plain then self.plain:stop() end
+end
+
 --- Serve until SIGTERM, and then until connections have ended or the drain is over.
 function Worker:serve(launch, tls)
   local per_minute = self.config.limits.requests_per_address_per_minute
   if per_minute then
-    self.requests = limiter.new { per_minute = per_minute, now_ms = core.clock.monotonic_ms }
+    local options = { per_minute = per_minute, now_ms = core.clock.monotonic_ms }
+    self.requests, self.plain_requests = limiter.new(options), limiter.new(options)
   end
   self.authority, self.shadows = link.new(), shadow.new(self)
   self.health.link = self.authority
@@ -220,31 +268,22 @@ function Worker:serve(launch, tls)
     self.authority:take(channel)
   end)
   self.authority:await_hello(HELLO_MS)
-  local server, err = core.server.new {
-    fds = launch.listen_fds, tls = tls,
-    limits = limits.of_worker(self.config.limits, launch.workers),
-    on_head = function(exchange) self:on_head(exchange) end,
-    on_request = function(exchange) self:on_request(exchange) end,
-    on_identity = self.identities and self.identities.asker(self.authority),
-  }
-  if not server then
+  local ok, err = self:listen(launch, tls)
+  if not ok then
     core.log.write("error", "cannot listen", { "message", tostring(err) })
     return 1
   end
-  self.server = server
   self.authority:show()
   local stopping_at
   local terminate <close> = core.loop.signal(15, function()
     if stopping_at then return end
     stopping_at = core.clock.monotonic_ms()
-    self.is_stopping = true
-    if self.console then self.console:stop() end
-    server:stop()
+    self:stop()
   end)
   core.process.ready()
   local tick
   local function busy()
-    return server.connections > 0
+    return self.server.connections + (self.plain and self.plain.connections or 0) > 0
       and core.clock.monotonic_ms() - stopping_at < self.config.drain * 1000
   end
   while not stopping_at or busy() do

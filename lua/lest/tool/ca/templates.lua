@@ -9,6 +9,9 @@ local SERVER <const> = [[
 return {
   listen = { "[::]:8443" }, -- IPv6 and IPv4; RFC 7030 names no port but HTTPS has 443
 
+  -- Over plain HTTP, for everybody who verifies certificates: what they name, and nothing of EST.
+  -- listen_http = "[::]:8080", -- named by the server's certificate, or by `public_url`
+
   -- metrics = "127.0.0.1:9100", -- for Prometheus; a balancer asks for /healthz at `listen`
 
   -- What clients see. Replace it with a certificate from the CA that your clients trust, if they

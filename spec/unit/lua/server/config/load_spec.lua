@@ -236,6 +236,25 @@ describe("a configuration", function()
     assert(parse((GOOD:gsub("auth = ", "anchors = {}, auth = "))))
   end)
 
+  it("takes addresses of plain HTTP, which are no others' as well", function()
+    local value = assert(parse((GOOD:gsub("tls =", 'listen_http = "0.0.0.0:80", tls =', 1))))
+    assert.same({ "0.0.0.0:80" }, value.listen_http)
+    assert.same({}, assert(parse(GOOD)).listen_http)
+    for wrong, message in pairs {
+      ['listen_http = "[::]:8443"'] = "listen_http: '%[::%]:8443' is an address of 'listen' as",
+      ['listen_http = "127.0.0.1:9", metrics = "127.0.0.1:9"'] = "metrics: is an address of 'lis",
+      ['listen_http = "http://h:80"'] = "is no address",
+      ['listen = { "0.0.0.0:1", "0.0.0.0:2", "0.0.0.0:3", "0.0.0.0:4", "0.0.0.0:5", "0.0.0.0:6", '
+        .. '"0.0.0.0:7", "0.0.0.0:8", "0.0.0.0:9" }, listen_http = { "0.0.0.0:11", "0.0.0.0:12", '
+        .. '"0.0.0.0:13", "0.0.0.0:14", "0.0.0.0:15", "0.0.0.0:16", "0.0.0.0:17", "0.0.0.0:18" }']
+        = "listen_http: there are more than 16",
+      ['public_url = "https://h"'] = "public_url: .*RFC 5280 8",
+      ['cas = { ca = { cert = "c.pem", key = "c.key" } }'] = "cas.ca: has the name",
+    } do
+      assert.matches(message, edited("tls =", wrong .. ", tls ="))
+    end
+  end)
+
   it("finds limits that a worker could not take", function()
     local function limit(text)
       return edited("tls =", "limits = { " .. text .. " }, tls =")

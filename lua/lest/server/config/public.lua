@@ -1,0 +1,119 @@
+--- What anybody may fetch of a server, and how certificates name it: `public_url`, and the paths
+--- below it.
+---
+---   public.base(config, cert)             --> "http://est.example:8080"
+---   public.urls(profile, base, "")        --> { ca_issuer_urls = { ".../ca/ca.cer" }, ... }
+local core = require "lest.core"
+
+local M = {}
+
+-- RFC 3986 unreserved: what is in a certificate for years is read alike by everybody.
+local SEGMENT <const> = "^[%w._~-]+$"
+
+local function is_host(host)
+  if host:find "^%[[%x:.]+%]$" then return host:find(":", 1, true) ~= nil end
+  return #host <= 253 and host:find "^[%w][%w.-]*[%w]$" ~= nil and not host:find("..", 1, true)
+    or host:find "^%w$" ~= nil
+end
+
+-- "HOST" or "HOST:PORT"
+local function split(authority)
+  local host, rest = authority:match "^(%[[^%]]*%])(.*)$"
+  if not host then host, rest = authority:match "^([^:]*)(.*)$" end
+  local port = rest == "" and 80 or tonumber(rest:match "^:(%d+)$")
+  if port then return host, port end
+end
+
+local function is_path(path)
+  if path:find "//" then return false end
+  for segment in path:gmatch "[^/]+" do
+    if not segment:find(SEGMENT) or segment:find "^%.+$" then return false end
+  end
+  return true
+end
+
+--- The base of public URLs: of plain HTTP, with a host, perhaps a port, perhaps a path that a proxy
+--- has for this server.
+---@param value any
+---@return string|nil url without a slash at its end
+---@return string|nil problem
+function M.accept(value)
+  if type(value) ~= "string" then return nil end
+  if value:find "^[hH][tT][tT][pP][sS]:" then
+    return nil, "is for who verifies certificates, and would need to verify one for https "
+      .. "(RFC 5280 8): write http://"
+  end
+  local authority, path = value:match "^http://([^/]*)(.*)$"
+  local host, port = split(authority or "")
+  if not host or not is_host(host) or port < 1 or port > 65535 or #value > 500
+    or not is_path(path) then
+    return nil, "'" .. value .. "' is no base of URLs: write one as \"http://pki.example.com\" or "
+      .. "\"http://pki.example.com:8080/est\""
+  end
+  return (value:gsub("/$", ""))
+end
+
+--- The host that a certificate is of: its first DNS name that is one host's, else an IP address.
+---@param cert lest.cert
+---@return string|nil host as it stands in a URL
+function M.host_of(cert)
+  local address
+  for _, name in ipairs(cert.san) do
+    local kind, value = name:match "^(%u+):(.*)$"
+    if kind == "DNS" and is_host(value) then return value end
+    if kind == "IP" and not address then
+      address = value:find(":", 1, true) and "[" .. value .. "]" or value
+    end
+  end
+  return address
+end
+
+--- The base of what this server names in certificates: `public_url`, else the host of the server's
+--- certificate and the first port of `listen_http`. nil: it names nothing of its own, since it
+--- offers nothing without TLS, or knows no host or port.
+---@param config table
+---@param cert? lest.cert the server's own
+---@return string|nil base
+function M.base(config, cert)
+  if config.public_url then return config.public_url end
+  local port = (config.listen_http[1] or ""):match ":(%d+)$"
+  local host = cert and M.host_of(cert)
+  if not port or tonumber(port) == 0 or not host then return nil end
+  return M.accept("http://" .. host .. (port == "80" and "" or ":" .. port))
+end
+
+--- The segment that stands for a CA in a path: `ca` of the configuration is "ca", one of `cas` has
+--- its own name.
+---@param ca string "" for the former
+---@return string
+function M.name_of(ca)
+  return ca == "" and "ca" or ca
+end
+
+-- What a profile names unless it says otherwise, below the base; `name` is the CA's.
+local DEFAULTS <const> = {
+  ca_issuer_urls = function(name) return "/ca/" .. name .. ".cer" end,
+}
+
+--- What a certificate names: of each kind what the profile says, else what this server offers.
+---@param profile table
+---@param base string|nil of base()
+---@param ca string as for name_of
+---@return table<string, string[]> urls by the profile's keys
+function M.urls(profile, base, ca)
+  local urls = {}
+  for _, key in ipairs { "crl_urls", "ocsp_urls", "ca_issuer_urls" } do
+    local default = base and DEFAULTS[key]
+    urls[key] = profile[key] or default and { base .. default(M.name_of(ca)) } or {}
+  end
+  return urls
+end
+
+--- The certificate whose host is the base's, where the configuration does not say: the server's.
+---@param config table
+---@return lest.cert|nil
+function M.load_host(config)
+  return config.tls and (core.cert.load(config.tls.cert)) or nil
+end
+
+return M
