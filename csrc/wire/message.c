@@ -221,6 +221,7 @@ static const struct wire_field answer_fields[] = {
     OPTIONAL("reg_info", BYTES(0, WIRE_REG_INFO_MAX)), /* what the message says beside them */
     OPTIONAL("cmc", BYTES(1, WIRE_CMC_MAX)), /* or the answer to the whole, */
     OPTIONAL("cmc_status", INTEGER(200, 599)), /* and what it is in HTTP */
+    OPTIONAL("profile", TEXT(64, wire_text)),  /* that the certificate was issued by */
     END,
 };
 

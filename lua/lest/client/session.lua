@@ -10,6 +10,7 @@ local exchange = require "lest.client.exchange"
 local fail = require "lest.base.fail"
 local options_of = require "lest.client.options"
 local psk = require "lest.base.psk"
+local renewal_window = require "lest.base.renewal_window"
 local tokens = require "lest.client.token"
 local trust = require "lest.client.trust"
 
@@ -281,6 +282,8 @@ function M.fetch_cacerts(self)
   if not certs then return M.error("cacerts", err) end
   result, err = self.trust:learn(certs)
   if not result then return M.error("cacerts", err) end
+  self.renewal_window = renewal_window.read(response:header(renewal_window.HEADER))
+    or self.renewal_window
   return result
 end
 

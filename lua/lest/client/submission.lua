@@ -3,6 +3,7 @@ local answer = require "lest.client.answer"
 local core = require "lest.core"
 local issued = require "lest.client.issued"
 local linking = require "lest.client.linking"
+local renewal_window = require "lest.base.renewal_window"
 local session = require "lest.client.session"
 local wait = require "lest.client.wait"
 
@@ -41,6 +42,7 @@ function M.submit(self, operation, deadline, make, read)
       return session.fetch_cacerts(self)
     end, key)
     if not cert then return session.error(operation, err) end
+    self.renewal_window = renewal_window.read(response:header(renewal_window.HEADER))
     for _, sentence in ipairs(err) do self.notify("warning", sentence) end
     return cert, err, key
   end)

@@ -11,6 +11,15 @@ local REDIRECT <const> = { "spec/protocol/client_redirect_spec.lua" }
 local TEMPLATE <const> = { "spec/protocol/client_template_spec.lua" }
 
 return {
+  { file = "lua/lest/base/renewal_window.lua", specs =
+    { "spec/unit/lua/base/renewal_window_spec.lua" },
+    { "renewed without end", "math.max(fraction, M.EARLIEST)", "fraction" },
+    { "renewed too late", ", M.LATEST)", ", 99)" },
+    { "more than a life", "or found.to > 1", "" },
+    { "a window that ends first", "or found.from > found.to", "" },
+    { "any number", 'text:find "^[01]$" or text:find "^[01]%.%d%d?%d?$"', "true" },
+  },
+
   { file = "lua/lest/client/template.lua", specs = TEMPLATE,
     { "a CA is asked for", "wanted.oid == BASIC_CONSTRAINTS and wanted.value ~= NO_CA", "false" },
     { "the caller's value for the server's", "if not mine or mine.value == wanted.value then",

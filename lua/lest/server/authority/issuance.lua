@@ -141,7 +141,7 @@ function M.issue(authority, request, finish)
   })
   authority.outbox:issued(request, issuer.id, serial)
   authority.issued[name]:count "all"
-  local answer = { certificate = der, serial = serial }
+  local answer = { certificate = der, serial = serial, profile = name }
   if request.made then
     answer.key = request.sealed or assert(request.made:der())
     answer.enveloped = request.sealed ~= nil

@@ -86,7 +86,8 @@ function M.lost_answer(authority, request)
     local is_of_now = row.issued_at <= now + clock.SLACK_S
     if is_of_now and csr and asked_by(csr) == asked then
       request.verdict, request.device = "approve", row.device
-      return { certificate = row.der, serial = row.serial, replayed = true }
+      return { certificate = row.der, serial = row.serial, profile = row.profile,
+        replayed = true }
     end
   end
 end

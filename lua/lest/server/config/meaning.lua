@@ -138,6 +138,14 @@ return {
       .. "only for others is refused.",
     key_change = "Whether the holder of a certificate from here may come with a new key, must, "
       .. "or must not.",
+    renewal_window = {
+      "When clients are to renew: they are told in the header `Renewal-Window` of the answers that "
+        .. "have a certificate, and of `/cacerts` where all profiles of the label say the same. "
+        .. "`lest agent` picks a moment in it at random, others do what they do. Absent: nothing "
+        .. "is said.",
+      from = "The beginning, as a part of the certificate's life: from 0 to 0.9.",
+      to = "The end, likewise, and no earlier.",
+    },
     refuse_compromised_keys = "Whether a key is refused of which a certificate was revoked with "
       .. "`--reason keyCompromise`.",
     backdate = "How far before the moment of issue a certificate begins, for devices whose clock "

@@ -8,6 +8,7 @@ local key_kinds = require "lest.base.key_kinds"
 local kinds = require "lest.server.wire.kinds"
 local limits_module = require "lest.server.config.limits"
 local public = require "lest.server.config.public"
+local renewal_window = require "lest.base.renewal_window"
 local schema = require "lest.base.schema"
 local vocabulary = require "lest.base.vocabulary"
 
@@ -49,6 +50,10 @@ local san_type = s.one_of(core.san.types())
 local key_usage = s.one_of { "digitalSignature", "nonRepudiation", "keyEncipherment",
   "dataEncipherment", "keyAgreement", "encipherOnly", "decipherOnly" }
 
+local renewal = s.custom("{ from = 0.5, to = 0.75 }, parts of a certificate's life",
+  renewal_window.accept)
+renewal.fields = renewal_window.fields
+
 local profile = s.record {
   lifetime = duration.field { min = 60 },
   keys = s.list(s.custom("a kind of key", key_kinds.accept), { min = 1, single = true }),
@@ -60,6 +65,7 @@ local profile = s.record {
   key_usage = s.optional(s.list(key_usage), { "digitalSignature" }),
   eku = s.optional(s.list(s.custom("the name of a usage", vocabulary.purpose)), { "clientAuth" }),
   key_change = s.optional(s.one_of { "allowed", "required", "forbidden" }, "allowed"),
+  renewal_window = s.optional(renewal),
   refuse_compromised_keys = s.optional(s.boolean(), true),
   backdate = s.optional(duration.field { max = 86400 }, "1m"),
   per_minute = s.optional(s.integer { min = 1, max = 1000000 }, 6000),

@@ -1,6 +1,7 @@
 --- The answers of a worker, with the defaults and label options that deployed clients need.
 local challenges = require "lest.server.worker.challenges"
 local core = require "lest.core"
+local renewal_window = require "lest.base.renewal_window"
 
 local M = {}
 
@@ -55,14 +56,23 @@ local function columns(exchange, options)
   return exchange:header "user-agent" and COLUMNS or 0
 end
 
+local function add_window(headers, window)
+  if window then
+    table.insert(headers, { renewal_window.HEADER, renewal_window.write(window) })
+  end
+  return headers
+end
+
 --- 200 with the DER of an operation in base64, in the form that the label or the client wants.
 ---@param der string
-function M.base64(exchange, request, der)
+---@param window? lest.renewal_window when what is in it is to be renewed
+function M.base64(exchange, request, der, window)
   local options = request.label.options
   local headers = {
     { "Content-Type", core.est.operations[request.operation].response_type },
     options.transfer_encoding and { "Content-Transfer-Encoding", "base64" } or nil,
   }
+  add_window(headers, window)
   M.plain(exchange, request, 200, headers,
     core.est.body_encode(der, columns(exchange, options)))
 end
@@ -74,13 +84,14 @@ local CLEAR <const> = "application/pkcs8"
 --- 4.4.2).
 ---@param made { key: string, enveloped: boolean }
 ---@param bag string DER
-function M.key_and_certificate(exchange, request, made, bag)
+---@param window? lest.renewal_window
+function M.key_and_certificate(exchange, request, made, bag, window)
   local options = request.label.options
   local body, media_type = core.est.mixed_encode({
     { type = made.enveloped and ENVELOPED or CLEAR, der = made.key },
     { type = core.est.operations.simpleenroll.response_type, der = bag },
   }, columns(exchange, options), options.transfer_encoding)
-  M.plain(exchange, request, 200, { { "Content-Type", media_type } }, body)
+  M.plain(exchange, request, 200, add_window({ { "Content-Type", media_type } }, window), body)
 end
 
 --- The answer to a message of CMC (RFC 7030 4.3.2), whatever becomes of it.

@@ -21,8 +21,21 @@ local blame <const> = start_failure.blame
 ---@field cacerts string DER of the bag
 ---@field csrattrs string|nil DER, where no hook says otherwise
 ---@field enforcement table|false the module that looks whether a CSR has them, where it must
+---@field renewal_window? lest.renewal_window of every certificate that it gives
 ---@field policy table its hooks, file and hash
 ---@field shadow? table likewise: what decides nothing
+
+--- When all that is issued by these profiles is to be renewed; nil where they do not agree.
+local function common_window(profiles, names)
+  local first = profiles[names[1]].renewal_window
+  for _, name in ipairs(names) do
+    local window = profiles[name].renewal_window
+    if not first or not window or window.from ~= first.from or window.to ~= first.to then
+      return nil
+    end
+  end
+  return first
+end
 
 --- What a label needs at run time, but for its policy.
 ---@param config table
@@ -40,6 +53,7 @@ function M.label(config, name)
     or nil, label)
   if err then return nil, err end
   label.enforcement = options.csrattrs_enforced and require "lest.server.worker.enforcement"
+  label.renewal_window = common_window(config.profiles, options.profiles)
   return label
 end
 

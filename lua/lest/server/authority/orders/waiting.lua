@@ -23,7 +23,9 @@ local function answer_of(orders, row)
   if state == "issued" then
     local cert = record.rows(authority.ledger, "certificate_get",
       { serial = row.serial, issuer = row.issuer })[1]
-    if not cert.revoked_at then return { certificate = cert.der, serial = row.serial } end
+    if not cert.revoked_at then
+      return { certificate = cert.der, serial = row.serial, profile = cert.profile }
+    end
     state = "refused"
   end
   if state == "later" then

@@ -6,7 +6,8 @@ local M = {}
 ---@param exchange lest.exchange
 ---@param request lest.worker.request
 function M.answer(_, exchange, request)
-  answer.base64(exchange, request, request.label.cacerts)
+  local label = request.label
+  answer.base64(exchange, request, label.cacerts, label.renewal_window)
 end
 
 return M

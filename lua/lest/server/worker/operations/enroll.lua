@@ -164,8 +164,10 @@ function M.answer(worker, exchange, request)
   request.device = result.device
   request.is_replayed = result.replayed or false
   local bag = core.pkcs7.encode { result.certificate }
-  if not request.row.makes_key then return answer.base64(exchange, request, bag) end
-  answer.key_and_certificate(exchange, request, result, bag)
+  local profile = worker.config.profiles[result.profile or ""]
+  local window = profile and profile.renewal_window
+  if not request.row.makes_key then return answer.base64(exchange, request, bag, window) end
+  answer.key_and_certificate(exchange, request, result, bag, window)
   wiping.soon()
 end
 
