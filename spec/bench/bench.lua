@@ -13,6 +13,7 @@ local ROWS <const> = {
   { "proofs", "proofs", "enrollment by a JSON Web Token and by Digest, against Basic" },
   { "cmc", "cmc", "enrollment by a message of CMC against the plain one" },
   { "ways", "ways", "enrollment by a pre-shared key, by SRP, with a server's key, against Basic" },
+  { "public", "public", "what anybody may fetch over plain HTTP against nginx with such a file" },
   { "start", "start", "lest --version, run and enroll: time and memory, beside curl" },
   { "fleet", "fleet", "1,000 devices in one `lest run`: client against server" },
   { "binding", "binding", "enrollment that is linked to its connection against one that is not" },

@@ -1,14 +1,14 @@
 /* The client of both servers: each request on a fresh TLS 1.3 connection with a full handshake (X25519,
  * AES-256-GCM, no resumption), closed with close_notify after the answer.
  *
- *   load_bench PORT THREADS COUNT FILE [rate=N] [certs] [psk=IDENTITY:HEX | srp=NAME:PASSWORD]
+ *   load_bench PORT THREADS COUNT FILE [rate=N] [plain | certs] [psk=IDENTITY:HEX | srp=NAME:PASSWORD]
  *     FILE: requests, each as its length in decimal, a newline, its bytes; they are sent once each, or over
  *     and over if there is one. With `certs` a PEM text of a certificate and its key follows each in the same
  *     form, which the client shows. Each of THREADS sends one request after the other; with a rate they
  *     arrive so many a second by a Poisson process instead, and a latency begins when its request should have
  *     been sent, so that it has the time in which no thread was free. With a pre-shared key there are no
  *     certificates, and AES-128-GCM, whose hash the key is for; nor are there with a password (SRP), where
- *     TLS is 1.2, with AES-256-CBC.
+ *     TLS is 1.2, with AES-256-CBC. With `plain` there is no TLS.
  *   load_bench PORT idle COUNT FILE
  *     that many connections at once, each asks once and stays; prints "ready" and holds them until it is
  *     killed
@@ -47,7 +47,7 @@ struct request {
 static struct request *requests;
 static int request_count, wanted;
 static struct sockaddr_in server;
-static SSL_CTX *ctx;
+static SSL_CTX *ctx; /* NULL: plain HTTP */
 static const char *psk_identity;
 static const char *srp_password;
 static unsigned char *psk;
@@ -110,26 +110,46 @@ static void read_requests(const char *path, bool certs)
         die("there are too few requests");
 }
 
-static SSL *dial(const struct request *request)
+struct connection {
+    int fd; /* -1: it failed */
+    SSL *ssl;
+};
+
+static bool start_tls(SSL *ssl, const struct request *request, int fd)
 {
-    int yes = 1;
-    struct timeval limit = { .tv_sec = IO_TIMEOUT_S };
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
-    SSL *ssl = SSL_new(ctx);
-    if (fd < 0 || !ssl)
-        die("no socket");
-    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
-    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     SSL_set_fd(ssl, fd);
     if (request->cert &&
         (SSL_use_certificate(ssl, request->cert) != 1 || SSL_use_PrivateKey(ssl, request->key) != 1))
         die("a client's certificate and key do not fit");
-    if (connect(fd, (struct sockaddr *)&server, sizeof server) == 0 && SSL_connect(ssl) == 1)
-        return ssl;
+    return SSL_connect(ssl) == 1;
+}
+
+static struct connection dial(const struct request *request)
+{
+    int yes = 1;
+    struct timeval limit = { .tv_sec = IO_TIMEOUT_S };
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    SSL *ssl = ctx ? SSL_new(ctx) : NULL;
+    if (fd < 0 || (ctx && !ssl))
+        die("no socket");
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    if (connect(fd, (struct sockaddr *)&server, sizeof server) == 0 && (!ssl || start_tls(ssl, request, fd)))
+        return (struct connection){ fd, ssl };
     close(fd);
     SSL_free(ssl);
-    return NULL;
+    return (struct connection){ -1, NULL };
+}
+
+static int put(const struct connection *c, const char *data, int len)
+{
+    return c->ssl ? SSL_write(c->ssl, data, len) : (int)send(c->fd, data, (size_t)len, 0);
+}
+
+static int take(const struct connection *c, char *out, int size)
+{
+    return c->ssl ? SSL_read(c->ssl, out, size) : (int)recv(c->fd, out, (size_t)size, 0);
 }
 
 /* Bytes of a whole answer's body, or -1 while it is not whole. */
@@ -147,14 +167,14 @@ static int body_len(const char *answer, int len)
     return -1;
 }
 
-static bool ask(SSL *ssl, const struct request *request)
+static bool ask(const struct connection *c, const struct request *request)
 {
     char answer[ANSWER_MAX + 1];
     int len = 0, body;
-    if (SSL_write(ssl, request->data, request->len) != request->len)
+    if (put(c, request->data, request->len) != request->len)
         return false;
     while ((body = body_len(answer, len)) < 0) {
-        int got = SSL_read(ssl, answer + len, ANSWER_MAX - len);
+        int got = take(c, answer + len, ANSWER_MAX - len);
         if (got <= 0)
             return false;
         len += got;
@@ -167,12 +187,12 @@ static bool ask(SSL *ssl, const struct request *request)
     return false;
 }
 
-static void hang_up(SSL *ssl)
+static void hang_up(const struct connection *c)
 {
-    int fd = SSL_get_fd(ssl);
-    SSL_shutdown(ssl);
-    SSL_free(ssl);
-    close(fd);
+    if (c->ssl)
+        SSL_shutdown(c->ssl);
+    SSL_free(c->ssl);
+    close(c->fd);
 }
 
 static double now_s(void)
@@ -209,12 +229,12 @@ static void *work(void *arg)
     while ((index = next++) < wanted) {
         const struct request *request = &requests[request_count == 1 ? 0 : index];
         double start = planned_s ? wait_for_arrival(index) : now_s();
-        SSL *ssl = dial(request);
-        if (!ssl || !ask(ssl, request))
+        struct connection c = dial(request);
+        if (c.fd < 0 || !ask(&c, request))
             failed++;
         latencies_us[index] = (int)((now_s() - start) * 1e6);
-        if (ssl)
-            hang_up(ssl);
+        if (c.fd >= 0)
+            hang_up(&c);
     }
     return NULL;
 }
@@ -251,8 +271,8 @@ static void hold(void)
         setrlimit(RLIMIT_NOFILE, &limit);
     }
     for (int i = 0; i < wanted; i++) {
-        SSL *ssl = dial(&requests[0]);
-        if (!ssl || !ask(ssl, &requests[0]))
+        struct connection c = dial(&requests[0]);
+        if (c.fd < 0 || !ask(&c, &requests[0]))
             die("a connection failed");
     }
     puts("ready");
@@ -312,14 +332,16 @@ static void use_srp(char *text)
 int main(int argc, char **argv)
 {
     double rate = 0;
-    bool certs = false;
+    bool certs = false, plain = false;
     char *srp = NULL;
     if (argc < 5)
-        die("usage: load_bench PORT THREADS|idle COUNT FILE [rate=N] [certs] [psk=IDENTITY:HEX | "
+        die("usage: load_bench PORT THREADS|idle COUNT FILE [rate=N] [plain | certs] [psk=IDENTITY:HEX | "
             "srp=NAME:PASSWORD]");
     for (int i = 5; i < argc; i++) {
         if (strcmp(argv[i], "certs") == 0)
             certs = true;
+        else if (strcmp(argv[i], "plain") == 0)
+            plain = true;
         else if (strncmp(argv[i], "psk=", 4) == 0)
             read_psk(argv[i] + 4);
         else if (strncmp(argv[i], "srp=", 4) == 0)
@@ -345,6 +367,10 @@ int main(int argc, char **argv)
     if (srp)
         use_srp(srp);
     SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF);
+    if (plain) {
+        SSL_CTX_free(ctx);
+        ctx = NULL;
+    }
     server = (struct sockaddr_in){ .sin_family = AF_INET,
                                    .sin_port = htons((uint16_t)strtol(argv[1], NULL, 10)),
                                    .sin_addr = { htonl(INADDR_LOOPBACK) } };

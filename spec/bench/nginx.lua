@@ -1,4 +1,4 @@
---- A bare nginx: one static file over TLS 1.3, the yardstick of bench.lua.
+--- A bare nginx: one static file over TLS 1.3, or plain HTTP, the yardstick of bench.lua.
 local process = require "support.process"
 local processes = require "bench.processes"
 
@@ -21,30 +21,34 @@ http {
   default_type application/pkcs7-mime;
   keepalive_timeout 75s;
   server {
-    listen 127.0.0.1:@PORT@ ssl backlog=1024;
-    ssl_certificate @DIR@/server.pem;
-    ssl_certificate_key @DIR@/server.key;
-    ssl_protocols TLSv1.3;
-    ssl_ecdh_curve X25519;
-    ssl_session_cache off;
-    ssl_session_tickets off;
-    ssl_conf_command NumTickets 0;
+    listen 127.0.0.1:@PORT@ @SSL@ backlog=1024;
+    @TLS@
     @VERIFY@
     root @FOLDER@/root;
   }
 }
 ]]
 
+local TLS <const> = [[ssl_certificate @DIR@/server.pem;
+    ssl_certificate_key @DIR@/server.key;
+    ssl_protocols TLSv1.3;
+    ssl_ecdh_curve X25519;
+    ssl_session_cache off;
+    ssl_session_tickets off;
+    ssl_conf_command NumTickets 0;]]
+
 --- Start it with a server.pem and server.key.
 ---@param options table folder, dir (where the certificate is), port, workers, size (of the file),
---- clients (PEM file of the CA whose client certificates it requires, or nil)
+--- clients (PEM file of the CA whose client certificates it requires, or nil), plain (without TLS)
 ---@return { pid: integer, port: integer, requests: string } requests: a file for load_bench
 function M.start(options)
   local folder = options.folder
   process.must { "mkdir", "-p", folder .. "/root" }
   process.write(folder .. "/root/cert", ("x"):rep(options.size))
   process.must { "chmod", "-R", "a+rX", folder .. "/root" }
-  local words = { WORKERS = options.workers, FOLDER = folder, DIR = options.dir,
+  local tls = options.plain and "" or TLS:gsub("@DIR@", options.dir)
+  local words = { SSL = options.plain and "" or "ssl", TLS = tls, WORKERS = options.workers,
+    FOLDER = folder,
     PORT = options.port, VERIFY = options.clients
       and ("ssl_client_certificate %s;\n    ssl_verify_client on;"):format(options.clients) or "" }
   process.write(folder .. "/nginx.conf", (CONFIG:gsub("@(%u+)@", words)))

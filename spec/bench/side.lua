@@ -30,23 +30,24 @@ local function roles_of(pid)
   return roles
 end
 
-local function configure(limits)
+local function configure(options)
   return function(text)
     local count
     text, count = text:gsub("names = \"principal\",", "%0\n      per_minute = 1000000,")
     assert(count == 1, "the configuration of `lest ca init` has changed")
-    return (text:gsub("listen = ", ("workers = %d,\n  limits = { %s },\n  %%0"):format(WORKERS,
-      limits or ""), 1))
+    return (text:gsub("listen = ", ("workers = %d,\n  limits = { %s },\n  %s%%0"):format(WORKERS,
+      options.limits or "", options.more or ""), 1))
   end
 end
 
 --- A server of a build, with `requests` enrollments prepared; it does not run yet.
 ---@param build { name: string, prefix: string }
----@param options { requests: integer, limits: string? }
+---@param options { requests: integer, limits: string?, more: string? } more: further lines of the
+--- configuration
 ---@return bench.side
 function M.make(build, options)
   local server = server_module.make { lest = build.prefix .. "/bin/lest",
-    config = configure(options.limits) }
+    config = configure(options) }
   local self = setmetatable({ name = build.name, server = server, dir = server.dir,
     folder = server.folder, requests = server.folder .. "/requests" }, Side)
   process.must { server.lest, "run", "spec/bench/prepare.lua", server.dir .. "/server.lua",
@@ -70,13 +71,14 @@ end
 ---@param of bench.side
 ---@param size integer
 ---@param clients? boolean whether it requires certificates of that side's CA
+---@param plain? boolean without TLS
 ---@return bench.side
-function M.nginx(of, size, clients)
+function M.nginx(of, size, clients, plain)
   local folder = process.folder()
   process.must { "chmod", "755", folder }
   local self = setmetatable({ name = "nginx", folder = folder, port = process.free_port() }, Side)
   local started = nginx.start { folder = folder, dir = of.dir, port = self.port, size = size,
-    workers = WORKERS, clients = clients and of.dir .. "/ca.pem" }
+    workers = WORKERS, clients = clients and of.dir .. "/ca.pem", plain = plain }
   self.pid, self.requests, self.roles = started.pid, started.requests, {}
   for i, each in ipairs(processes.tree(self.pid)) do
     self.roles[i] = { pid = each, role = i == 1 and "nginx master" or "nginx worker" }
@@ -97,11 +99,13 @@ end
 --- Run load_bench; what it found, with the CPU of each process in microseconds a request.
 ---@param file string
 ---@param options { count: integer, threads: integer, rate: number?, certs: boolean?, psk: string?,
---- srp: string? } with a rate some may fail: a server sheds what it cannot bear; psk:
+--- srp: string?, plain: integer? } plain: at this port, without TLS; with a rate some may fail: a
+--- server sheds what it cannot bear; psk:
 --- "IDENTITY:HEX"; srp: "NAME:PASSWORD"
 function Side:load(file, options)
   local count = options.count
-  local words = { LOAD, self.port, options.threads, count, file }
+  local words = { LOAD, options.plain or self.port, options.threads, count, file }
+  if options.plain then table.insert(words, "plain") end
   if options.rate then table.insert(words, ("rate=%.1f"):format(options.rate)) end
   if options.certs then table.insert(words, "certs") end
   if options.psk then table.insert(words, "psk=" .. options.psk) end

@@ -142,6 +142,20 @@ static void check_chunked(const uint8_t *data, size_t size)
     lest_buf_free(&cut);
 }
 
+/* Without TLS a target may be a URI of another scheme, and all else is the same. */
+static void check_plain(const uint8_t *data, size_t size, enum http_result with_tls)
+{
+    struct http_limits limits = http_limits_default;
+    struct http_request request;
+    struct http_refusal why = { 0, NULL };
+    limits.is_plain = true;
+    enum http_result result = http_request_parse((const char *)data, size, &limits, &request, &why);
+    if (result == HTTP_DONE)
+        check_request(&request, data, size);
+    if (result == HTTP_DONE && request.target.data[0] == '/')
+        FUZZ_CHECK(with_tls == HTTP_DONE);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct http_request request;
@@ -152,6 +166,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         check_request(&request, copy, size);
     if (result == HTTP_REFUSED)
         FUZZ_CHECK(why.status >= 400 && why.status <= 505 && why.reason);
+    check_plain(copy, size, result);
     check_cuts(data, size, result, &request, &why);
     if (result == HTTP_DONE) {
         for (size_t i = 0; i < request.header_count; i++)
