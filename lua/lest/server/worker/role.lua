@@ -243,6 +243,13 @@ function Worker:listen(launch, tls)
   return self.plain ~= nil, err
 end
 
+--- How many are open, with TLS and without.
+---@return integer
+function Worker:connections()
+  return (self.server and self.server.connections or 0)
+    + (self.plain and self.plain.connections or 0)
+end
+
 --- Accept no more, and end what is idle.
 function Worker:stop()
   self.is_stopping = true
@@ -283,7 +290,7 @@ function Worker:serve(launch, tls)
   core.process.ready()
   local tick
   local function busy()
-    return self.server.connections + (self.plain and self.plain.connections or 0) > 0
+    return self:connections() > 0
       and core.clock.monotonic_ms() - stopping_at < self.config.drain * 1000
   end
   while not stopping_at or busy() do

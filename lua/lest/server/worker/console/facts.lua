@@ -65,7 +65,7 @@ function M.worker(console)
   local worker = console.worker
   return { worker = console.number, pid = core.process.pid, linked = worker.authority.is_up,
     uptime = (core.clock.monotonic_ms() - worker.started_ms) // 1000,
-    connections = worker.server and worker.server.connections or 0,
+    connections = worker:connections(),
     requests = under_way(console), parked = console.parking.parked }
 end
 
@@ -160,7 +160,7 @@ function M.stats(console)
   local waiting = 0
   for _ in pairs(worker.authority.waiting) do waiting = waiting + 1 end
   return { worker = console.number, statuses = by_status, verdicts = by_verdict,
-    under_way = under_way(console), connections = worker.server and worker.server.connections or 0,
+    under_way = under_way(console), connections = worker:connections(),
     waiting_for_authority = waiting, memory_kib = math.ceil(collectgarbage "count"),
     parked = parking.parked, parked_most = parking.most, passed_by = parking.passed_by,
     breaks = #parking.breaks, traces = #parking.traces }

@@ -44,6 +44,7 @@ describe("a worker's console", function()
         tls = { key = "/k/tls.key", passphrase_file = "/k/phrase" }, profiles = {} },
       labels = { default = label }, authority = { is_up = true, waiting = {} },
       under_way = setmetatable({}, { __mode = "k" }), started_ms = core.clock.monotonic_ms(),
+      connections = function() return 0 end,
     }
     console = console_module.new(worker, { index = 1, workers = 1, user = "nobody" })
     local channel
