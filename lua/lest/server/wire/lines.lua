@@ -38,16 +38,21 @@ local function start_period(self, now)
   self.started_ms, self.written, self.left_out = now, 0, 0
 end
 
+--- Whether the next line is left out; then it is counted, and need not be made.
+---@return boolean
+function Lines:leaves_out()
+  local now = core.clock.monotonic_ms()
+  if not self.started_ms or now - self.started_ms >= PERIOD_MS then start_period(self, now) end
+  if self.written < MOST or core.log.shows "debug" then return false end
+  self.left_out = self.left_out + 1
+  return true
+end
+
 --- Write a line, or count it; at level debug all are written.
 ---@param level string
 ---@param fields any[]
 function Lines:write(level, fields)
-  local now = core.clock.monotonic_ms()
-  if not self.started_ms or now - self.started_ms >= PERIOD_MS then start_period(self, now) end
-  if self.written >= MOST and not core.log.shows "debug" then
-    self.left_out = self.left_out + 1
-    return
-  end
+  if self:leaves_out() then return end
   self.written = self.written + 1
   core.log.write(level, self.event, fields)
 end

@@ -91,6 +91,8 @@ function Request:log(exchange)
   core.meter.request(label and label.number or 0, status, OPERATIONS[self.operation or ""] or 0,
     VERDICTS[self.verdict or ""] or 0, us)
   if self.operation == meters.PROBE then return end
+  local among = not self.who and (self.is_public and fetches or strangers)
+  if among and among:leaves_out() then return end
   local level, short = status >= 500 and "error" or "info", lines.short
   local fields = {
     "id", self.id, "method", exchange.method, "operation", short(self.operation),
@@ -106,11 +108,8 @@ function Request:log(exchange)
     "serial", self.serial or false, "replayed", self.is_replayed or false,
     "us", us,
   }
-  if self.who then
-    core.log.write(level, "request", fields)
-  else
-    (self.is_public and fetches or strangers):write(level, fields)
-  end
+  if among then return among:write(level, fields) end
+  core.log.write(level, "request", fields)
 end
 
 return M

@@ -28,6 +28,19 @@ describe("lines of a stranger", function()
       { "info", "refusal", { "n", 1001 } } }, table.move(written, 201, 203, 1, {}))
   end)
 
+  it("need not be made where they are left out", function()
+    local refusals = lines.new "refusal"
+    for _ = 1, 200 do
+      assert.is_false(refusals:leaves_out())
+      refusals:write("info", {})
+    end
+    assert.is_true(refusals:leaves_out())
+    assert.is_true(refusals:leaves_out())
+    now = now + 10000
+    assert.is_false(refusals:leaves_out())
+    assert.equal("refusal: 2 more within 10 seconds", written[201][3][2])
+  end)
+
   it("are all written for who looks for a fault", function()
     shows_debug = true
     local refusals = lines.new "refusal"
