@@ -1,11 +1,13 @@
 #include "host/role/process.h"
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/meter.h"
 #include "host/role/clock.h"
 #include "host/role/command.h"
 #include "host/role/errand.h"
 #include "host/role/inbox.h"
+#include "host/role/notify.h"
 #include "host/role/parent.h"
 #include "host/role/privilege.h"
 #include "host/role/program.h"
@@ -179,6 +181,31 @@ static int ready(lua_State *L)
     if (role.watchdog)
         host_watchdog_set_ready(role.watchdog);
     lest_meter_set(lest_meter_key(LEST_METER_READY, 0, 0, 0, 0), 1);
+    return 0;
+}
+
+/* process.notify("ready" | "status", sentence), ("stopping"), ("turn"): tell the service manager that has
+ * started this process; "turn" is for its watchdog, and told as often as that wants. Without one, nothing
+ * happens. */
+static int notify(lua_State *L)
+{
+    static const char *const states[] = { "ready", "status", "stopping", "turn", NULL };
+    enum { READY, STATUS, STOPPING };
+    static bool is_open;
+    int state = luaL_checkoption(L, 1, NULL, states);
+    const char *text = state <= STATUS ? luaL_checkstring(L, 2) : NULL;
+    luaL_argcheck(L, !text || !strchr(text, '\n'), 2, "a sentence has no line end");
+    if (!is_open)
+        host_notify_open();
+    is_open = true;
+    if (state == READY)
+        host_notify_ready(text);
+    else if (state == STATUS)
+        host_notify_status(text);
+    else if (state == STOPPING)
+        host_notify_stopping();
+    else
+        host_notify_turn(lest_clock_monotonic_ms(), false);
     return 0;
 }
 
@@ -359,6 +386,7 @@ int host_open_process(lua_State *L)
         { "beat", beat },
         { "keep", keep },
         { "ready", ready },
+        { "notify", notify },
         { "on_channel", on_channel },
         { "ask_channel", ask_channel },
         { "reload", reload },

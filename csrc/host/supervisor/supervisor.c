@@ -5,9 +5,9 @@
 #include "base/log.h"
 #include "base/meter.h"
 #include "host/role/log_wait.h"
+#include "host/role/notify.h"
 #include "host/role/usage.h"
 #include "host/supervisor/generation.h"
-#include "host/supervisor/notify.h"
 #include "host/supervisor/spawn.h"
 
 #include <errno.h>

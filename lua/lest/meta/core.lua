@@ -2170,6 +2170,12 @@ function core_process.beat(request) end
 ---@return string first
 function core_process.keep(text) end
 
+--- Tell the service manager that has started this process, as sd_notify(3) does; without one,
+--- nothing happens. "turn" is for its watchdog: call it often, it is told as often as it wants.
+---@param what "ready"|"status"|"stopping"|"turn"
+---@param sentence? string with "ready" and "status"
+function core_process.notify(what, sentence) end
+
 --- Tell the supervisor that this role serves; raises while it is root. Watched from now on.
 function core_process.ready() end
 

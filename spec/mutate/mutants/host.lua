@@ -87,7 +87,7 @@ return {
     { "a bucket that is none", "if word and row[3] <= last and", "if word and" },
   },
 
-  { file = "lua/lest/server/monitor/exposition.lua",
+  { file = "lua/lest/base/exposition.lua",
     specs = { "spec/unit/lua/server/monitor/metrics_spec.lua" },
     { "a quote in a label", [[(value:gsub('[\\"\n]', ESCAPES))]], "value" },
     { "a label of any bytes", "if not core.utf8.is_text(value) then", "if false then" },

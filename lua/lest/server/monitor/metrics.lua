@@ -1,7 +1,7 @@
 --- GET /metrics: the board in Prometheus' words. A row of FAMILIES is one metric; what is not of
 --- the board (certificates, the build) is written by the functions below.
 local core = require "lest.core"
-local exposition = require "lest.server.monitor.exposition"
+local exposition = require "lest.base.exposition"
 local meters = require "lest.server.wire.meters"
 
 local M = {}

@@ -4,7 +4,7 @@
 local board = require "lest.server.monitor.board"
 local certificates = require "lest.server.monitor.certificates"
 local core = require "lest.core"
-local exposition = require "lest.server.monitor.exposition"
+local exposition = require "lest.base.exposition"
 local health = require "lest.server.monitor.health"
 local meters = require "lest.server.wire.meters"
 local metrics = require "lest.server.monitor.metrics"

@@ -1,5 +1,5 @@
 -- What the monitor tells of a board on which rows stand for nothing, and in which words.
-local exposition = require "lest.server.monitor.exposition"
+local exposition = require "lest.base.exposition"
 local core = require "lest.core"
 local metrics = require "lest.server.monitor.metrics"
 local names = core.meter.names

@@ -1,4 +1,4 @@
-#include "host/supervisor/notify.h"
+#include "host/role/notify.h"
 
 #include "base/clock.h"
 
@@ -60,6 +60,13 @@ void host_notify_ready(const char *status)
 {
     char text[TEXT_MAX];
     snprintf(text, sizeof text, "READY=1\nSTATUS=%s", status);
+    tell(text);
+}
+
+void host_notify_status(const char *status)
+{
+    char text[TEXT_MAX];
+    snprintf(text, sizeof text, "STATUS=%s", status);
     tell(text);
 }
 

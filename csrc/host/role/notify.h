@@ -1,7 +1,7 @@
 /* What the service manager is told, and asks: the datagrams of sd_notify(3). Without a
  * manager nothing happens. */
-#ifndef LEST_HOST_SUPERVISOR_NOTIFY_H
-#define LEST_HOST_SUPERVISOR_NOTIFY_H
+#ifndef LEST_HOST_ROLE_NOTIFY_H
+#define LEST_HOST_ROLE_NOTIFY_H
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -11,6 +11,9 @@ void host_notify_open(void);
 
 /** Serving, with a sentence for `systemctl status`; also after a reload, whether it went well or not. */
 void host_notify_ready(const char *status);
+
+/** A sentence for `systemctl status`, and nothing else. */
+void host_notify_status(const char *status);
 
 /** A reload begins; the end begins. */
 void host_notify_reloading(void);
