@@ -2,8 +2,10 @@
 
 #include "pki/asn1/pem.h"
 #include "pki/error.h"
+#include "pki/key/hardware.h"
 
 #include <openssl/core_names.h>
+#include <openssl/pem.h>
 #include <openssl/pkcs12.h>
 #include <openssl/rsa.h>
 #include <openssl/x509.h>
@@ -100,11 +102,15 @@ enum lest_status pki_key_generate(const char *spec, struct pki_key **out, struct
     OSSL_PARAM params[2];
     EVP_PKEY *pkey = NULL;
     *out = NULL;
+    bool by_tpm = strncasecmp(spec, PKI_HARDWARE_TPM, sizeof PKI_HARDWARE_TPM - 1) == 0;
+    const char *kind = by_tpm ? spec + sizeof PKI_HARDWARE_TPM - 1 : spec;
     pki_error_clear();
-    enum lest_status status = generation_params(spec, &algorithm, &bits, params, err);
+    enum lest_status status = generation_params(kind, &algorithm, &bits, params, err);
+    if (!status && by_tpm)
+        status = pki_hardware_prepare(spec, err);
     if (status)
         return status;
-    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, algorithm, NULL);
+    EVP_PKEY_CTX *ctx = EVP_PKEY_CTX_new_from_name(NULL, algorithm, by_tpm ? PKI_HARDWARE_BY_TPM : NULL);
     if (!ctx) {
         pki_error_clear(); /* it names its providers' properties, at length */
         return lest_error_set(err, LEST_E_KEY_UNSUPPORTED, "no kind of key is called '%.60s'", spec);
@@ -114,7 +120,12 @@ enum lest_status pki_key_generate(const char *spec, struct pki_key **out, struct
         EVP_PKEY_generate(ctx, &pkey) <= 0)
         status = pki_error(err, LEST_E_KEY_UNSUPPORTED, "no key of the kind '%.60s' can be made", spec);
     EVP_PKEY_CTX_free(ctx);
-    return status ? status : pki_key_adopt(pkey, out, err);
+    if (!status && by_tpm)
+        status = pki_hardware_adopt(pkey, &pkey, err);
+    status = status ? status : pki_key_adopt(pkey, out, err);
+    if (!status)
+        (*out)->is_token = by_tpm;
+    return status;
 }
 
 bool pki_key_equal(const struct pki_key *a, const struct pki_key *b)
@@ -130,8 +141,11 @@ struct pki_bytes pki_key_spki(const struct pki_key *key)
 static PKCS8_PRIV_KEY_INFO *to_pkcs8(const struct pki_key *key, struct lest_error *err)
 {
     pki_error_clear();
-    PKCS8_PRIV_KEY_INFO *info = EVP_PKEY2PKCS8(key->pkey);
-    if (!info)
+    /* An engine's would be written with nought for its private half. */
+    PKCS8_PRIV_KEY_INFO *info = key->is_token ? NULL : EVP_PKEY2PKCS8(key->pkey);
+    if (key->is_token)
+        lest_error_set(err, LEST_E_CRYPTO, "the private key does not leave its token");
+    else if (!info)
         pki_error(err, LEST_E_CRYPTO, "the private key cannot be exported");
     return info;
 }
@@ -177,9 +191,29 @@ static enum lest_status encrypted_pem(const struct pki_key *key, const char *pas
     return status;
 }
 
+/* In the words of the provider that has it. */
+static enum lest_status wrapped_pem(const struct pki_key *key, struct lest_buf *out, struct lest_error *err)
+{
+    char *text = NULL;
+    enum lest_status status = LEST_OK;
+    pki_error_clear();
+    BIO *bio = BIO_new(BIO_s_mem());
+    if (!bio || PEM_write_bio_PrivateKey(bio, pki_hardware_get0(key->pkey), NULL, NULL, 0, NULL, NULL) != 1) {
+        status = pki_error(err, LEST_E_CRYPTO, "the TPM's key cannot be written");
+    } else {
+        long len = BIO_get_mem_data(bio, &text);
+        lest_buf_append(out, text, (size_t)len);
+        status = lest_buf_status(out, err);
+    }
+    BIO_free(bio);
+    return status;
+}
+
 enum lest_status pki_key_pem(const struct pki_key *key, const char *passphrase, struct lest_buf *out,
                              struct lest_error *err)
 {
+    if (!passphrase && key->is_token && pki_hardware_get0(key->pkey))
+        return wrapped_pem(key, out, err);
     if (passphrase)
         return encrypted_pem(key, passphrase, out, err);
     struct lest_buf der;

@@ -7,16 +7,18 @@
 
 enum { PKI_KEY_MAX = 256 * 1024, PKI_RSA_BITS_MIN = 2048, PKI_RSA_BITS_MAX = 8192 };
 
-/** A private key that does not change: its handle, its public half and its kind. */
+/** A private key that does not change: its handle, its public half and its kind.
+ *  is_token  it is in hardware, which the private half does not leave */
 struct pki_key {
     EVP_PKEY *pkey;
     struct lest_buf spki;
     char type[PKI_KEY_TYPE_MAX];
     int security_bits;
+    bool is_token;
 };
 
 /** Make a key: "ec:P-256" and any curve OpenSSL names, "rsa:3072" (2048 to 8192), "rsa-pss:3072", "ed25519",
- * or any other algorithm by OpenSSL's name.
+ * or any other algorithm by OpenSSL's name. "tpm2:ec:P-256" and the like are made by the TPM (hardware.h).
  *  out  the caller's, pki_key_free(); NULL on failure
  *  Errors: LEST_E_KEY_UNSUPPORTED, LEST_E_CRYPTO */
 enum lest_status pki_key_generate(const char *spec, struct pki_key **out,
@@ -38,8 +40,8 @@ enum lest_status pki_key_parse(const void *data, size_t len, const char *passphr
 enum lest_status pki_key_next(const uint8_t **data, size_t *len, const char *passphrase, struct pki_key **out,
                               struct lest_error *err) LEST_MUST_USE;
 
-/** Read a key from a file, or from a URI with a scheme ("pkcs11:...") through OpenSSL's stores; "file:" takes
- *  a relative path, too.
+/** Read a key from a file, or from a URI with a scheme ("pkcs11:...", hardware.h) through OpenSSL's stores;
+ *  "file:" takes a relative path, too. The passphrase of a token is its PIN.
  *  Errors: as pki_key_parse, and those of lest_file_read */
 enum lest_status pki_key_load(const char *path_or_uri, const char *passphrase, struct pki_key **out,
                               struct lest_error *err) LEST_MUST_USE;
@@ -49,7 +51,8 @@ enum lest_status pki_key_load(const char *path_or_uri, const char *passphrase, s
 enum lest_status pki_key_der(const struct pki_key *key, struct lest_buf *out,
                              struct lest_error *err) LEST_MUST_USE;
 
-/** Append PKCS#8 in PEM, encrypted (PBES2, PBKDF2 with SHA-256, AES-256-CBC) if there is a passphrase. */
+/** Append PKCS#8 in PEM, encrypted (PBES2, PBKDF2 with SHA-256, AES-256-CBC) if there is a passphrase; of a
+ *  key that a TPM has made, what only that TPM can use. Errors: as pki_key_der */
 enum lest_status pki_key_pem(const struct pki_key *key, const char *passphrase, struct lest_buf *out,
                              struct lest_error *err) LEST_MUST_USE;
 

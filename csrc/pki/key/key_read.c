@@ -5,6 +5,7 @@
 #include "pki/error.h"
 #include "pki/key/ec.h"
 #include "pki/key/effort.h"
+#include "pki/key/hardware.h"
 #include "pki/key/key.h"
 
 #include <openssl/decoder.h>
@@ -45,13 +46,14 @@ static enum lest_status passphrase_error(const struct passphrase *pass, struct l
                                      : "the key is encrypted and needs a passphrase");
 }
 
-static enum lest_status decode(const char *form, const uint8_t *data, size_t len, struct passphrase *pass,
-                               EVP_PKEY **pkey, struct lest_error *err)
+/* properties  of the implementations that may decode it; NULL: any */
+static enum lest_status decode_by(const char *properties, const char *form, const uint8_t *data, size_t len,
+                                  struct passphrase *pass, EVP_PKEY **pkey, struct lest_error *err)
 {
     *pkey = NULL;
     pki_error_clear();
     OSSL_DECODER_CTX *ctx =
-        OSSL_DECODER_CTX_new_for_pkey(pkey, form, NULL, NULL, EVP_PKEY_KEYPAIR, NULL, NULL);
+        OSSL_DECODER_CTX_new_for_pkey(pkey, form, NULL, NULL, EVP_PKEY_KEYPAIR, NULL, properties);
     bool ok = ctx && OSSL_DECODER_CTX_set_pem_password_cb(ctx, give_passphrase, pass) &&
               OSSL_DECODER_from_data(ctx, &data, &len) && *pkey;
     OSSL_DECODER_CTX_free(ctx);
@@ -66,6 +68,12 @@ static enum lest_status decode(const char *form, const uint8_t *data, size_t len
     if (ok)
         return lest_error_set(err, LEST_E_KEY_MALFORMED, "the private key is followed by more data");
     return pki_error(err, LEST_E_KEY_MALFORMED, "the private key is malformed or of an unknown algorithm");
+}
+
+static enum lest_status decode(const char *form, const uint8_t *data, size_t len, struct passphrase *pass,
+                               EVP_PKEY **pkey, struct lest_error *err)
+{
+    return decode_by(NULL, form, data, len, pass, pkey, err);
 }
 
 /* OneAsymmetricKey (RFC 5958 2): { version, algorithm, key, [0] attributes, [1] public key }. Writes
@@ -178,6 +186,9 @@ static enum lest_status decode_der(const uint8_t *der, size_t len, struct passph
     return *pkey ? LEST_OK : decode("DER", der, len, pass, pkey, err);
 }
 
+/* What tpm2-openssl calls a key that the TPM has wrapped. */
+#define TPM_LABEL "TSS2 PRIVATE KEY"
+
 static bool ends_with(const struct pki_pem *block, const char *text)
 {
     size_t len = strlen(text);
@@ -188,6 +199,10 @@ static enum lest_status decode_block(const struct pki_pem *block, const uint8_t 
                                      EVP_PKEY **pkey, struct lest_error *err)
 {
     struct lest_buf der;
+    if (pki_pem_is(block, TPM_LABEL))
+        return lest_error_set(err, LEST_E_KEY_UNSUPPORTED,
+                              "the private key is wrapped by a TPM: name its file as '%sFILE'",
+                              PKI_HARDWARE_TPM);
     if (pki_pem_is(block, "OPENSSH PRIVATE KEY"))
         return lest_error_set(
             err, LEST_E_KEY_UNSUPPORTED,
@@ -281,11 +296,33 @@ static bool has_scheme(const char *text)
     return letter && len > 1 && text[len] == ':';
 }
 
+/* Why nothing was found. A URI may hold a PIN: errors quote its scheme only.
+ *  is_open  whether there is a place to look in: a store, or a token's engine */
+static enum lest_status store_error(const char *uri, const struct passphrase *pass, bool is_open,
+                                    struct lest_error *err)
+{
+    int scheme = (int)strcspn(uri, ":");
+    if (pass->wanted && strncasecmp(uri, "pkcs11:", 7) == 0) {
+        pki_error_clear();
+        return lest_error_set(err, LEST_E_KEY_PASSPHRASE,
+                              pass->text ? "the token does not take the PIN" : "the token needs its PIN");
+    }
+    if (pass->wanted)
+        return passphrase_error(pass, err);
+    unsigned long last = ERR_peek_last_error();
+    bool missing = ERR_SYSTEM_ERROR(last) && ERR_GET_REASON(last) == ENOENT;
+    /* OpenSSL's words quote the URI: with a PIN in it (RFC 7512 2.4) they are left out. */
+    if (strstr(uri, "pin-"))
+        pki_error_clear();
+    if (!is_open && !missing)
+        return pki_error(err, LEST_E_KEY_UNSUPPORTED, "no key store for '%.*s:' can be opened", scheme, uri);
+    return pki_error(err, LEST_E_NOT_FOUND, "no private key found by '%.*s:...'", scheme, uri);
+}
+
 static enum lest_status load_from_store(const char *uri, struct passphrase *pass, EVP_PKEY **pkey,
                                         struct lest_error *err)
 {
-    /* A URI may hold a PIN: errors quote its scheme only. */
-    int scheme = (int)strcspn(uri, ":");
+    bool has_engine = false;
     pki_error_clear();
     UI_METHOD *ui = UI_UTIL_wrap_read_pem_callback(give_passphrase, 0);
     OSSL_STORE_CTX *store = ui ? OSSL_STORE_open_ex(uri, NULL, NULL, ui, pass, NULL, NULL, NULL) : NULL;
@@ -297,21 +334,37 @@ static enum lest_status load_from_store(const char *uri, struct passphrase *pass
             OSSL_STORE_INFO_free(info);
         }
     OSSL_STORE_close(store);
+    if (!*pkey && ui && !store)
+        *pkey = pki_hardware_load(uri, ui, pass, &has_engine);
     UI_destroy_method(ui);
-    if (*pkey) {
-        pki_error_clear();
-        return LEST_OK;
-    }
-    if (pass->wanted)
-        return passphrase_error(pass, err);
-    unsigned long last = ERR_peek_last_error();
-    bool missing = ERR_SYSTEM_ERROR(last) && ERR_GET_REASON(last) == ENOENT;
-    /* OpenSSL's words quote the URI: with a PIN in it (RFC 7512 2.4) they are left out. */
-    if (strstr(uri, "pin-"))
-        pki_error_clear();
-    if (!store && !missing)
-        return pki_error(err, LEST_E_KEY_UNSUPPORTED, "no key store for '%.*s:' can be opened", scheme, uri);
-    return pki_error(err, LEST_E_NOT_FOUND, "no private key found by '%.*s:...'", scheme, uri);
+    if (!*pkey)
+        return store_error(uri, pass, store || has_engine, err);
+    pki_error_clear();
+    return LEST_OK;
+}
+
+/* A file that the TPM's software reads: PEM, within the bounds of every key. */
+static enum lest_status load_wrapped(const char *path, EVP_PKEY **pkey, struct lest_error *err)
+{
+    EVP_PKEY *tpm = NULL;
+    struct lest_buf data;
+    struct pki_pem block;
+    struct passphrase none = { NULL, false };
+    lest_buf_init(&data, PKI_KEY_MAX);
+    enum lest_status status = lest_file_read(path, &data, err);
+    const uint8_t *at = data.data;
+    size_t left = data.len;
+    if (!status && (!pki_pem_next(&at, &left, &block, &status, err) || !pki_pem_is(&block, TPM_LABEL)))
+        status = status ? status
+                        : lest_error_set(err, LEST_E_KEY_MALFORMED, "%s holds no key of a TPM (%s)", path,
+                                         TPM_LABEL);
+    if (!status)
+        status =
+            decode_by(PKI_HARDWARE_BY_TPM, "PEM", block.begin, (size_t)(at - block.begin), &none, &tpm, err);
+    if (!status)
+        status = pki_hardware_adopt(tpm, pkey, err);
+    lest_buf_wipe(&data);
+    return status;
 }
 
 enum lest_status pki_key_load(const char *path_or_uri, const char *passphrase, struct pki_key **out,
@@ -327,8 +380,16 @@ enum lest_status pki_key_load(const char *path_or_uri, const char *passphrase, s
     if (has_scheme(path_or_uri)) {
         struct passphrase pass = { passphrase, false };
         EVP_PKEY *pkey = NULL;
-        status = load_from_store(path_or_uri, &pass, &pkey, err);
-        return status ? status : pki_key_adopt(pkey, out, err);
+        size_t tpm = sizeof PKI_HARDWARE_TPM - 1;
+        status = pki_hardware_prepare(path_or_uri, err);
+        if (!status && strncasecmp(path_or_uri, PKI_HARDWARE_TPM, tpm) == 0)
+            status = load_wrapped(path_or_uri + tpm, &pkey, err);
+        else if (!status)
+            status = load_from_store(path_or_uri, &pass, &pkey, err);
+        status = status ? status : pki_key_adopt(pkey, out, err);
+        if (!status)
+            (*out)->is_token = true;
+        return status;
     }
     struct lest_buf data;
     lest_buf_init(&data, PKI_KEY_MAX);

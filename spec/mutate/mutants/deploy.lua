@@ -2,6 +2,7 @@
 -- finds, what is done again.
 local INSTALL <const> = { "spec/unit/base/install_spec.lua" }
 local DEPLOY <const> = { "spec/unit/lua/agent/deploy/deploy_spec.lua" }
+local HARDWARE <const> = { "spec/unit/pki/key/hardware_spec.lua" }
 local ROOM <const> = "lua/lest/agent/deploy/"
 
 return {
@@ -22,6 +23,14 @@ return {
   { file = "csrc/pki/cms/pkcs12.c", specs = { "spec/unit/pki/cms/pkcs12_spec.lua" },
     { "any certificate", "!status && X509_check_private_key(cert, plan->key->pkey) != 1", "false" },
     { "always the old algorithms", "plan->is_legacy ? NID_pbe", "true ? NID_pbe" },
+  },
+  { file = "csrc/pki/key/key.c", specs = HARDWARE,
+    { "nought for a token's key", "key->is_token ? NULL : EVP_PKEY2PKCS8(key->pkey)",
+      "EVP_PKEY2PKCS8(key->pkey)" },
+  },
+  { file = "csrc/pki/key/key_read.c", specs = HARDWARE,
+    { "a TPM's file without its URI", "    if (pki_pem_is(block, TPM_LABEL))", "    if (0)" },
+    { "a PIN in an error", 'if (strstr(uri, "pin-"))', "if (0)" },
   },
   { file = ROOM .. "shape.lua", specs = { "spec/unit/lua/agent/deploy/shape_spec.lua" },
     { "a key for all accounts", "if is_secret and file.mode & OTHERS ~= 0 then", "if false then" },
