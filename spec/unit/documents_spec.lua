@@ -122,7 +122,8 @@ describe("the manual has", function()
     assert.same({}, differences(what, real, told))
   end
 
-  it("every key of the configuration (lua/lest/server/config/meaning.lua)", function()
+  -- lua/lest/server/config/meaning.lua, lua/lest/agent/meaning.lua
+  it("every key of the configurations", function()
     local words = require "lest.tool.manual.shape"
     local function compare(where, fields, meaning)
       local told = {}
@@ -137,6 +138,7 @@ describe("the manual has", function()
     end
     compare("server.lua", require "lest.server.config.shape".fields,
       require "lest.server.config.meaning")
+    compare("agent.lua", require "lest.agent.shape".agent.fields, require "lest.agent.meaning")
   end)
 
   it("every field of what a policy sees (lua/lest/meta/policy.lua)", function()

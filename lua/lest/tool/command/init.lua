@@ -32,6 +32,7 @@ M.commands = {
 --- The pages of the manual that `lest help` shows, with their section.
 M.topics = {
   { "server.lua", "the configuration of a server", section = 5 },
+  { "agent.lua", "the configuration of an agent", section = 5 },
   { "policy", "what a policy is given and returns", section = 5 },
   { "lua", "the modules for scripts and policies", section = 3 },
 }

@@ -70,6 +70,8 @@ function M.default(shape)
     return ("`%s`"):format(tonumber(value) and value or '"' .. value .. '"')
   elseif type(value) == "string" then
     return ('`"%s"`'):format(value)
+  elseif math.type(value) == "float" then
+    return ("`%.3g`"):format(value)
   end
   return value ~= nil and ("`%s`"):format(value) or nil
 end
