@@ -8,7 +8,6 @@ local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
 local duration = require "lest.duration"
 local list = require "lest.base.list"
-local public = require "lest.server.config.public"
 local rollover = require "lest.base.rollover"
 local validity = require "lest.validity"
 
@@ -177,8 +176,7 @@ local function doubt_first(config, anchors, cas)
 end
 
 --- An address of plain HTTP that no certificate names, or where nobody can be sent.
-local function doubt_public(config, cert)
-  local base = public.base(config, cert)
+local function doubt_public(config, base)
   if config.listen_http[1] and not base then
     warn("listen_http", "certificates do not name it: its port is 0, or the server's certificate "
       .. "has no host. Say `public_url = \"http://HOST:PORT\"`")
@@ -234,7 +232,7 @@ function Doubts:tell()
   doubt_lifetimes(config, cas, now)
   doubt_reach(authority, cas, now)
   doubt_first(config, self.anchors, cas)
-  doubt_public(config, self.tls[1])
+  doubt_public(config, authority.public_url)
 end
 
 --- Say which keys others can read, as whoever started.

@@ -246,11 +246,11 @@ end
 ---@return boolean|nil ok
 ---@return lest.error|nil err
 function M.before_drop(authority, launch)
+  authority.public_url = public.base(authority.config, public.names(authority.config))
   local ok, err = load_issuers(authority)
   if ok then ok, err = load_cmc(authority) end
   if ok then ok, err = load_anchors(authority) end
   if ok then ok, err = load_jwks(authority) end
-  authority.public_url = public.base(authority.config, public.load_host(authority.config))
   authority.config.files = nil
   if not ok then return nil, err end
   if not launch.user then return true end

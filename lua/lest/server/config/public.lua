@@ -1,8 +1,8 @@
 --- What anybody may fetch of a server, and how certificates name it: `public_url`, and the paths
 --- below it.
 ---
----   public.base(config, cert)             --> "http://est.example:8080"
----   public.urls(profile, base, "")        --> { ca_issuer_urls = { ".../ca/ca.cer" }, ... }
+---   public.base(config, public.names(config))  --> "http://est.example:8080"
+---   public.urls(profile, base, "")             --> { ca_issuer_urls = { ".../ca/ca.cer" }, ... }
 local core = require "lest.core"
 
 local M = {}
@@ -53,12 +53,13 @@ function M.accept(value)
   return (value:gsub("/$", ""))
 end
 
---- The host that a certificate is of: its first DNS name that is one host's, else an IP address.
----@param cert lest.cert
+--- The host that alternative names are of: the first DNS name that is one host's, else an IP
+--- address.
+---@param san string[] "DNS:host", "IP:192.0.2.1"
 ---@return string|nil host as it stands in a URL
-function M.host_of(cert)
+function M.host_of(san)
   local address
-  for _, name in ipairs(cert.san) do
+  for _, name in ipairs(san) do
     local kind, value = name:match "^(%u+):(.*)$"
     if kind == "DNS" and is_host(value) then return value end
     if kind == "IP" and not address then
@@ -72,12 +73,12 @@ end
 --- certificate and the first port of `listen_http`. nil: it names nothing of its own, since it
 --- offers nothing without TLS, or knows no host or port.
 ---@param config table
----@param cert? lest.cert the server's own
+---@param san string[] the alternative names of the server's own certificate
 ---@return string|nil base
-function M.base(config, cert)
+function M.base(config, san)
   if config.public_url then return config.public_url end
   local port = (config.listen_http[1] or ""):match ":(%d+)$"
-  local host = cert and M.host_of(cert)
+  local host = M.host_of(san)
   if not port or tonumber(port) == 0 or not host then return nil end
   return M.accept("http://" .. host .. (port == "80" and "" or ":" .. port))
 end
@@ -109,11 +110,14 @@ function M.urls(profile, base, ca)
   return urls
 end
 
---- The certificate whose host is the base's, where the configuration does not say: the server's.
+--- The alternative names of the server's own certificate, for base(). None where it has none, or
+--- cannot be read, which a worker says.
 ---@param config table
----@return lest.cert|nil
-function M.load_host(config)
-  return config.tls and (core.cert.load(config.tls.cert)) or nil
+---@return string[]
+function M.names(config)
+  local tls = config.tls or {}
+  local cert = tls.cert and core.cert.load(tls.cert)
+  return cert and cert.san or {}
 end
 
 return M

@@ -39,8 +39,7 @@ end)
 
 describe("the base of public URLs", function()
   local function base(listen_http, san, public_url)
-    return public.base({ listen_http = listen_http, public_url = public_url },
-      san and { san = san })
+    return public.base({ listen_http = listen_http, public_url = public_url }, san or {})
   end
 
   it("is what the configuration says", function()
