@@ -19,7 +19,7 @@ enum {
     INPUT_MAX = 1024 * 1024,
     OUTPUT_MAX = 1024 * 1024,
     ERRORS_MAX = 4096,
-    TIMEOUT_MAX_MS = 600000,
+    TIMEOUT_MAX_MS = 7 * 86400 * 1000,
     REAP_MS = 5,
     ENVIRONMENT_MAX = 64
 };
@@ -33,11 +33,12 @@ struct stream {
     struct lest_buf bytes;
 };
 
-/* How one is started; environment is NULL for this process's. */
+/* How one is started, and where its errors go. */
 struct plan {
     char *const *argv;
     char *environment[ENVIRONMENT_MAX + 1];
     bool has_environment;
+    int errors; /* -1: a pipe to us */
 };
 
 /* pid   0 once it was waited for
@@ -95,7 +96,29 @@ static void close_program(void *h)
     free(program);
 }
 
-static const struct lestL_class class = { .name = "lest.program", .close = close_program };
+static const struct lestL_class class;
+
+/* program:stop(): SIGTERM, which it may take its time over; nothing once it has ended */
+static int stop(lua_State *L)
+{
+    const struct program *program = lestL_check_object(L, 1, &class);
+    if (program->pid)
+        kill(program->pid, SIGTERM);
+    return 0;
+}
+
+static int get_pid(lua_State *L)
+{
+    const struct program *program = lestL_check_object(L, 1, &class);
+    lua_pushinteger(L, program->pid);
+    return 1;
+}
+
+static const luaL_Reg methods[] = { { "stop", stop }, { NULL, NULL } };
+static const luaL_Reg getters[] = { { "pid", get_pid }, { NULL, NULL } };
+static const struct lestL_class class = {
+    .name = "lest.program", .methods = methods, .getters = getters, .close = close_program
+};
 
 static void set_bytes(lua_State *L, const char *key, const struct lest_buf *bytes)
 {
@@ -259,13 +282,15 @@ static void become(const struct plan *plan, const int ends[STREAMS], pid_t paren
     _exit(127);
 }
 
-/* The program's ends are closed here in any case. */
+/* The program's ends, plan->errors among them unless it is -1, are closed here in any case. */
 static enum lest_status start(struct program *program, const struct plan *plan, struct lest_error *err)
 {
-    int ends[STREAMS] = { -1, -1, -1 };
+    int ends[STREAMS] = { -1, -1, plan->errors };
     enum lest_status status = LEST_OK;
     for (int i = 0; i < STREAMS && !status; i++) {
         int pair[2], ours = i == INPUT; /* a pipe is read at its first end */
+        if (ends[i] >= 0)
+            continue;
         if (pipe2(pair, O_CLOEXEC) < 0) {
             status = lest_error_set_errno(err, LEST_E_UNAVAILABLE, errno, "%s: cannot be run", plan->argv[0]);
             break;
@@ -298,6 +323,8 @@ static bool watch(struct program *program, struct event_base *base, lua_Integer 
     struct timeval after = { (time_t)(timeout_ms / 1000), (suseconds_t)(timeout_ms % 1000 * 1000) };
     for (int i = 0; i < STREAMS; i++) {
         struct stream *stream = &program->streams[i];
+        if (stream->fd < 0)
+            continue;
         stream->event = event_new(base, stream->fd, events[i], callbacks[i], program);
         if (!stream->event || event_add(stream->event, NULL) < 0)
             return false;
@@ -324,12 +351,19 @@ static void read_environment(lua_State *L, int idx, struct plan *plan)
     }
 }
 
+static enum lest_status open_log(const char *path, int *fd, struct lest_error *err)
+{
+    *fd = path ? open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600) : -1;
+    if (path && *fd < 0)
+        return lest_error_set_errno(err, LEST_E_IO, errno, "%s: cannot be written", path);
+    return LEST_OK;
+}
+
 int host_program_start(lua_State *L, char *const *argv)
 {
-    static const char *const known[] = {
-        "input", "timeout_ms", "max", "callback", "environment", "tail", NULL
-    };
-    struct plan plan = { .argv = argv };
+    static const char *const known[] = { "input",    "timeout_ms",  "max",  "log",
+                                         "callback", "environment", "tail", NULL };
+    struct plan plan = { .argv = argv, .errors = -1 };
     struct lest_error err;
     size_t len;
     lua_getfield(L, 2, "callback");
@@ -339,11 +373,13 @@ int host_program_start(lua_State *L, char *const *argv)
     lua_Integer timeout_ms = lestL_opt_integer(L, 2, "timeout_ms", 0);
     lua_Integer max = lestL_opt_integer(L, 2, "max", OUTPUT_MAX);
     bool tail = lestL_opt_boolean(L, 2, "tail", false);
+    lua_getfield(L, 2, "log");
+    const char *log = luaL_optstring(L, -1, NULL);
     lestL_check_options(L, 2, known);
     lua_getfield(L, 2, "environment");
     read_environment(L, lua_gettop(L), &plan);
     luaL_argcheck(L, len <= INPUT_MAX, 2, "the input is too large");
-    luaL_argcheck(L, timeout_ms > 0 && timeout_ms <= TIMEOUT_MAX_MS, 2, "timeout_ms is up to ten minutes");
+    luaL_argcheck(L, timeout_ms > 0 && timeout_ms <= TIMEOUT_MAX_MS, 2, "timeout_ms is up to a week");
     luaL_argcheck(L, max > 0 && max <= OUTPUT_MAX, 2, "max is up to 1 MiB");
     struct lestL_object *object = lestL_new_object(L, &class);
     struct program *program = object->h = calloc(1, sizeof *program);
@@ -358,7 +394,8 @@ int host_program_start(lua_State *L, char *const *argv)
     lestL_callback_set(L, callback_idx, &program->callback);
     lest_buf_append(&program->streams[INPUT].bytes, input, len);
     struct event_base *base = net_loop_get0_base(lestL_loop(L));
-    if (lest_buf_status(&program->streams[INPUT].bytes, &err) || start(program, &plan, &err))
+    if (lest_buf_status(&program->streams[INPUT].bytes, &err) || open_log(log, &plan.errors, &err) ||
+        start(program, &plan, &err))
         return lestL_fail(L, &err);
     if (!watch(program, base, timeout_ms))
         return lestL_no_memory(L);

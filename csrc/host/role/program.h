@@ -1,12 +1,13 @@
-/* process.program({ program, arguments... }, { input = text, timeout_ms = n, max = bytes, callback = fn,
- *   environment = { "NAME=VALUE", ... }, tail = false }) -> program | nil, err
+/* process.program({ program, arguments... }, { input = text, timeout_ms = n, max = bytes, log = path,
+ *   callback = fn, environment = { "NAME=VALUE", ... }, tail = false }) -> program | nil, err
  *
  * Runs another program beside the loop: without a shell, found along PATH, in a process group of its own. It
  * reads `input` and ends with the role. fn(ended) is called once: output and errors are what it wrote, of the
  * latter the beginning; code is its exit code, or nil with `late` (it took longer than timeout_ms), `large`
- * (it printed more than max) or `signal` (what ended it). A program that is closed is killed, with what it
- * started, and calls nothing.
+ * (it printed more than max) or `signal` (what ended it). program:stop() asks it to end, by SIGTERM; one that
+ * is closed is killed, with what it started, and calls nothing.
  *
+ * log          its errors are appended to that file
  * environment  all that it finds there, in place of this process's; it has a session of its own then
  * tail         it may print without end: the last of its output and errors is kept */
 #ifndef LEST_HOST_ROLE_PROGRAM_H

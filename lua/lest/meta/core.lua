@@ -2216,7 +2216,11 @@ function core_process.end_errand(pid) end
 
 --- A program that runs beside the loop.
 ---@class lest.program
+---@field pid integer 0 once it has ended
 local program = {}
+
+--- Ask it to end, by SIGTERM.
+function program:stop() end
 
 --- Kill it, with what it started; nothing is called back.
 function program:close() end
@@ -2233,9 +2237,10 @@ function program:close() end
 --- Run a program beside the loop: without a shell, found along PATH, in a process group of its own.
 --- Keep the result: a program that is closed is killed, with what it started, and calls nothing.
 --- environment, "NAME=VALUE", is all that it finds there, and it has a session of its own then; with
---- tail it may print without end, and the last of it is kept.
+--- tail it may print without end, and the last of it is kept. With log, what it writes to standard
+--- error is appended to that file.
 ---@param arguments string[] the program, then its arguments
----@param options { input: string, timeout_ms: integer, max?: integer, environment?: string[], tail?: boolean, callback: fun(ended: lest.program.ended) }
+---@param options { input: string, timeout_ms: integer, max?: integer, log?: string, environment?: string[], tail?: boolean, callback: fun(ended: lest.program.ended) }
 ---@return lest.program? program
 ---@return lest.error? err
 function core_process.program(arguments, options) end
