@@ -28,7 +28,7 @@ function M.text(seconds)
 end
 
 -- A simulation lets hours pass in this time.
-local INJECTED_MS <const> = 50
+local INJECTED_MS <const> = 5
 
 --- How often to look at the wall clock, where something waits for it: so often, and oftener where
 --- the clock is an injected one.

@@ -22,6 +22,7 @@ M.commands = {
   { "fullcmc", "ask for certificates in one message of CMC" },
   { "agent", "keep certificates alive, from bootstrap on" },
   { "serverkeygen", "get a key that the server makes, and its certificate" },
+  { "fleet", "simulate thousands of devices over years" },
   { "probe", "hold a server against the RFCs" },
   { "inspect", "show what a file of the field contains" },
   { "run", "run a Lua script" },

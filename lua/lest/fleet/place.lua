@@ -1,0 +1,85 @@
+--- What a simulated device keeps: the twin of lest.agent.store in memory, which has room for many.
+--- As there, what begin(), finish(), remember() and keep_anchors() were given is safe once they
+--- return, and a device that loses its power comes back with exactly that.
+local M = {}
+
+---@class lest.fleet.place : lest.agent.place
+local Place = { __name = "lest.fleet.place" }
+Place.__index = Place
+
+---@return lest.fleet.place
+function M.new()
+  return setmetatable({ number = 0 }, Place)
+end
+
+-- A table as it is now, as a file would have it.
+local function copy(value)
+  if type(value) ~= "table" then return value end
+  local result = {}
+  for key, each in pairs(value) do result[key] = copy(each) end
+  return result
+end
+
+function Place:tidy() -- luacheck: ignore 212
+  return true
+end
+
+---@return lest.cert? cert
+---@return integer? number
+function Place:current()
+  if self.cert then return self.cert, self.number end
+end
+
+---@return lest.key
+function Place:key()
+  return self.own
+end
+
+---@param key lest.key
+---@param request table
+function Place:begin(key, request)
+  self.next = { key = key, request = copy(request) }
+  return true
+end
+
+---@return lest.key?
+---@return table?
+function Place:pending()
+  if self.next then return self.next.key, copy(self.next.request) end
+end
+
+function Place:forget()
+  self.next = nil
+  return true
+end
+
+---@param cert lest.cert
+---@return integer number
+function Place:finish(cert)
+  self.cert, self.own, self.number, self.next = cert, self.next.key, self.number + 1, nil
+  return self.number
+end
+
+---@return table?
+function Place:memory()
+  return copy(self.remembered)
+end
+
+---@param memory table
+function Place:remember(memory)
+  self.remembered = copy(memory)
+  return true
+end
+
+---@return lest.cert[]?
+function Place:anchors()
+  return self.known
+end
+
+---@param certs lest.cert[]
+function Place:keep_anchors(certs)
+  self.known = #certs > 0 and { table.unpack(certs) } or nil
+  return true
+end
+
+return M
