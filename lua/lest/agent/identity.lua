@@ -106,7 +106,8 @@ function Identity:plan(now)
   local memory, life = self.memory, self.life
   local at, what
   local retry = memory.retry
-  if retry and retry.set <= now and retry.at <= now + schedule.RETRY_MOST_S then
+  if retry and retry.set <= now
+    and retry.at <= math.max(now + schedule.RETRY_MOST_S, life and life.not_after or 0) then
     at, what = retry.at, memory.pending and "poll" or "retry"
   elseif retry then
     at, what = now, "retry" -- it was set by a clock that was wrong
