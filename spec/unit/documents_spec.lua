@@ -139,6 +139,7 @@ describe("the manual has", function()
     compare("server.lua", require "lest.server.config.shape".fields,
       require "lest.server.config.meaning")
     compare("agent.lua", require "lest.agent.shape".agent.fields, require "lest.agent.meaning")
+    compare("fleet.lua", require "lest.fleet.shape".fleet.fields, require "lest.fleet.meaning")
   end)
 
   it("every field of what a policy sees (lua/lest/meta/policy.lua)", function()

@@ -34,6 +34,7 @@ M.commands = {
 M.topics = {
   { "server.lua", "the configuration of a server", section = 5 },
   { "agent.lua", "the configuration of an agent", section = 5 },
+  { "fleet.lua", "a fleet that is simulated", section = 5 },
   { "policy", "what a policy is given and returns", section = 5 },
   { "lua", "the modules for scripts and policies", section = 3 },
 }

@@ -24,6 +24,19 @@ local function facts_of(field)
     and "; default " .. default or "")
 end
 
+-- How tables stand in each other: by names, in a list, or one alone.
+local KINDS <const> = {
+  map = { words = "a table for each name", code = "%s = { NAME = { ... }, ... }" },
+  list = { words = "a list of tables", code = "%s = { { ... }, ... }" },
+  record = { words = "a table", code = "%s = { ... }" },
+}
+
+local function kind_of(field)
+  field = field.inner or field
+  if not field.element then return KINDS.record end
+  return field.wanted:find "^a list" and KINDS.list or KINDS.map
+end
+
 -- An item for each key; a table gets a section of its own.
 local function items(fields, texts, sections, order)
   local blocks = {}
@@ -31,10 +44,10 @@ local function items(fields, texts, sections, order)
     local field, text = fields[key], texts[key]
     local inner = words.fields(field)
     if inner then
-      local is_map = (field.inner or field).element ~= nil
-      sections[#sections + 1] = { key = key, fields = inner, texts = text, is_map = is_map }
-      blocks[#blocks + 1] = { term = ("`%s` (%s%s)"):format(key,
-        is_map and "a table for each name" or "a table", field.optional and "" or "; required"),
+      local kind = kind_of(field)
+      sections[#sections + 1] = { key = key, fields = inner, texts = text, kind = kind }
+      blocks[#blocks + 1] = { term = ("`%s` (%s%s)"):format(key, kind.words,
+        field.optional and "" or "; required"),
         ("%s See %s below."):format(text[1], key:upper()) }
     else
       local any = words.words(field)
@@ -47,8 +60,7 @@ end
 
 -- The section of a table. One that is as another says so. Those of tables in it come behind.
 local function section_of(each, before, sections)
-  local blocks = { title = each.key:upper(), { code = each.is_map
-    and ("%s = { NAME = { ... }, ... }"):format(each.key) or each.key .. " = { ... }" } }
+  local blocks = { title = each.key:upper(), { code = each.kind.code:format(each.key) } }
   if before[each.fields] then
     table.insert(blocks, ("Each has the keys of %s."):format(before[each.fields]))
   else
