@@ -153,6 +153,22 @@ describe("plain HTTP", function()
     end
   end)
 
+  it("answers HTTP/1.0 without a Host, as routers fetch CRLs, and closes", function()
+    local c <close> = connect()
+    c:send "GET /ca/ca.cer HTTP/1.0\r\n\r\n"
+    local answer = c:response { timeout = 20000 }
+    assert.equal(200, answer.status)
+    assert.equal("close", answer.headers.connection)
+    assert.same({ "", "eof" }, { c:read { timeout = 20000 } })
+  end)
+
+  it("ends a connection that has had its requests", function()
+    local c <close> = connect()
+    c:send(get("/ca/ca.cer"):rep(150))
+    local _, count = c:read { timeout = 20000 }:gsub("HTTP/1%.1 200", "")
+    assert.equal(100, count)
+  end)
+
   it("answers who has ended its own side, and ends who is slow", function()
     local c <close> = connect()
     c:send(get "/ca/ca.cer")
