@@ -61,9 +61,10 @@ describe("a service manager", function()
     assert.is_nil(process.read(told):find "WATCHDOG")
   end)
 
-  -- Opens a socket as descriptor 3, and becomes the rest of the words; PORT in them is its port.
+  -- Opens a socket as descriptor 3, at the port of the environment's PORT or a free one, and
+  -- becomes the rest of the words; PORT in them is its port.
   local PASS <const> = [[use Socket; use POSIX; socket(my $s, AF_INET, SOCK_STREAM, 0) or die;
-    bind($s, pack_sockaddr_in(0, INADDR_LOOPBACK)) or die; listen($s, 5) or die;
+    bind($s, pack_sockaddr_in($ENV{PORT} || 0, INADDR_LOOPBACK)) or die; listen($s, 5) or die;
     my $port = (unpack_sockaddr_in getsockname $s)[0];
     POSIX::dup2(fileno $s, 3) if fileno $s != 3; $^F = 3; open(my $kept, "<&=", 3);
     fcntl($kept, F_SETFD, 0); s/PORT/$port/g for @ARGV;
@@ -90,6 +91,24 @@ describe("a service manager", function()
     server:signal "HUP"
     server:wait_ready(2)
     assert.is_true(connects())
+  end)
+
+  it("passes the socket of an address of plain HTTP, which stands after those of TLS", function()
+    local port = process.free_port()
+    server = host.make { extra = { { "listen_http", "127.0.0.1:" .. port } } }
+    finally(function() server:stop() end)
+    local given = words()
+    table.move(given, 1, #given, 3)
+    given[1], given[2] = "env", "PORT=" .. port
+    server.pid = process.start(given, server.folder .. "/out", server.log_file)
+    server:wait_ready(1)
+    assert.same({}, server:logged "socket not used")
+    local warned = server:logged "socket not passed"
+    assert.equal(1, #warned)
+    assert.matches("127%.0%.0%.1:0, which", warned[1].message)
+    local ready = server:logged("ready")[1]
+    assert.equal("127.0.0.1:" .. port, ready.listen_http)
+    assert.not_equal(ready.listen, ready.listen_http)
   end)
 
   it("is told where the sockets and `listen` differ", function()

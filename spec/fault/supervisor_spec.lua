@@ -180,6 +180,23 @@ describe("the supervisor", function()
       server = nil
     end)
 
+    it("refuses addresses of plain HTTP that are others', or alone", function()
+      for message, config in pairs {
+        ["listen: at least one address is needed"] = { listen = {},
+          extra = { { "listen_http", "127.0.0.1:0" } } },
+        ["listen_http: 127.0.0.1:0 is there twice"] = {
+          extra = { { "listen_http", "127.0.0.1:0" } } },
+        ["listen: stands behind listen_http"] = {
+          extra = { { "listen_http", "127.0.0.2:0" }, { "listen", "127.0.0.3:0" } } },
+      } do
+        server = host.make(config)
+        local code, _, err = server:run()
+        assert.equal(2, code)
+        assert.is_truthy(err:find(message, 1, true), err)
+        server:stop()
+      end
+    end)
+
     it("listens where the command line says", function()
       server = host.make { listen = { "192.0.2.1:1" } }
       server.pid = process.start({ server.lest, "serve", server.folder .. "/server.lua", "--listen",
