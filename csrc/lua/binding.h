@@ -97,6 +97,8 @@ int lestL_open_issuer(lua_State *L);
 int lestL_open_san(lua_State *L);
 int lestL_open_cert(lua_State *L);
 int lestL_open_crl(lua_State *L);
+int lestL_open_ocsp(lua_State *L);
+int lestL_open_ocsp_responder(lua_State *L);
 int lestL_open_store(lua_State *L);
 int lestL_open_pkcs7(lua_State *L);
 int lestL_open_pkcs12(lua_State *L);

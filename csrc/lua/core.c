@@ -37,6 +37,8 @@ void lestL_open_core(lua_State *L, const char *const fields[])
         { "san", lestL_open_san },
         { "cert", lestL_open_cert },
         { "crl", lestL_open_crl },
+        { "ocsp", lestL_open_ocsp },
+        { "ocsp_responder", lestL_open_ocsp_responder },
         { "store", lestL_open_store },
         { "pkcs7", lestL_open_pkcs7 },
         { "pkcs12", lestL_open_pkcs12 },

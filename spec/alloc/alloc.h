@@ -25,6 +25,7 @@ extern struct pki_cert *alloc_cert;
 enum lest_status alloc_template(struct lest_error *err);
 enum lest_status alloc_envelope_shared(struct lest_error *err);
 enum lest_status alloc_envelope_cert(struct lest_error *err);
+enum lest_status alloc_ocsp(struct lest_error *err);
 enum lest_status alloc_mixed(struct lest_error *err);
 enum lest_status alloc_token(struct lest_error *err);
 void alloc_formats_setup(void);

@@ -9,6 +9,7 @@
 #include "pki/cms/capabilities.h"
 #include "pki/cms/envelope.h"
 #include "pki/x509/csrattrs.h"
+#include "pki/x509/ocsp.h"
 #include "pki/x509/template.h"
 
 #include <stdio.h>
@@ -104,6 +105,30 @@ enum lest_status alloc_envelope_cert(struct lest_error *err)
 {
     struct pki_recipient to = { .cert = alloc_cert->der };
     return sealed(&to, alloc_key, err);
+}
+
+/* What is asked of a certificate, and signed. */
+enum lest_status alloc_ocsp(struct lest_error *err)
+{
+    struct pki_ocsp_status good = { .state = PKI_OCSP_GOOD, .reason = -1 };
+    struct pki_ocsp_responder *responder = NULL;
+    struct pki_ocsp_response read;
+    struct lest_buf id, response;
+    lest_buf_init(&id, TEXT_MAX);
+    lest_buf_init(&response, PKI_OCSP_RESPONSE_MAX);
+    enum lest_status status = pki_ocsp_id_put(alloc_cert, PKI_SHA256, alloc_cert->serial, &id, err);
+    struct pki_bytes asked = bytes_of(&id);
+    struct pki_ocsp_answer answer = { .ids = &asked, .statuses = &good, .count = 1 };
+    if (!status)
+        status = pki_ocsp_responder_new(alloc_cert, alloc_key, &responder, err);
+    if (!status)
+        status = pki_ocsp_respond(responder, &answer, &response, err);
+    if (!status)
+        status = pki_ocsp_response_parse(bytes_of(&response), &read, err);
+    pki_ocsp_responder_free(responder);
+    lest_buf_free(&id);
+    lest_buf_free(&response);
+    return status;
 }
 
 /* Both parts of an answer to serverkeygen, written and taken apart. */

@@ -392,6 +392,7 @@ const struct alloc_scenario alloc_scenarios[] = {
     { "answer", read_answer, false },
     { "certs", certs, false },
     { "crl", crl, false },
+    { "ocsp", alloc_ocsp, false },
     { "chain", chain, false },
     { "issuer", new_issuer, false },
     { "links", links, false },

@@ -3,7 +3,8 @@ local lfs = require "lfs"
 local process = require "support.process"
 
 local TARGETS <const> = { "body", "cert", "cmc", "crl", "csr", "csrattrs", "envelope",
-  "http_request", "incoming", "json", "jwt", "message", "mixed", "path", "pkcs7" }
+  "http_request", "incoming", "json", "jwt", "message", "mixed", "ocsp", "path",
+  "pkcs7" }
 
 describe("fuzz corpus", function()
   it("is there for every target, and nothing else is", function()

@@ -55,17 +55,17 @@ struct role {
  * certificates of their own, and there is nothing else for them to use. */
 static const char *const config_fields[] = { "base64", "csrattrs", "error", "est", "file",   "json", "jose",
                                              "key",    "log",      "name",  "san", "server", NULL };
-static const char *const authority_fields[] = { "base64", "cert",     "channel", "clock", "cmc",    "crl",
-                                                "csr",    "envelope", "error",   "file",  "issuer", "jose",
-                                                "json",   "key",      "ledger",  "log",   "loop",   "message",
-                                                "meter",  "name",     "pool",    "san",   "sealed", "secret",
-                                                "store",  "system",   "utf8",    NULL };
-static const char *const worker_fields[] = { "base64", "cert",        "channel",  "clock",  "cmc",   "crl",
-                                             "csr",    "csrattrs",    "envelope", "error",  "est",   "file",
-                                             "http",   "http_client", "json",     "key",    "limit", "log",
-                                             "lookup", "loop",        "message",  "meter",  "name",  "pkcs7",
-                                             "san",    "sealed",      "secret",   "server", "store", "tls",
-                                             "utf8",   NULL };
+static const char *const authority_fields[] = {
+    "base64", "cert",           "channel", "clock", "cmc",    "crl",    "csr",   "envelope", "error", "file",
+    "issuer", "jose",           "json",    "key",   "ledger", "log",    "loop",  "message",  "meter", "name",
+    "ocsp",   "ocsp_responder", "pool",    "san",   "sealed", "secret", "store", "system",   "utf8",  NULL
+};
+static const char *const worker_fields[] = { "base64", "cert",        "channel",  "clock",  "cmc",    "crl",
+                                             "csr",    "csrattrs",    "envelope", "error",  "est",    "file",
+                                             "http",   "http_client", "json",     "key",    "limit",  "log",
+                                             "lookup", "loop",        "message",  "meter",  "name",   "ocsp",
+                                             "pkcs7",  "san",         "sealed",   "secret", "server", "store",
+                                             "tls",    "utf8",        NULL };
 static const char *const backend_fields[] = { "base64", "cert",  "channel", "clock",   "cmc",         "crl",
                                               "csr",    "error", "file",    "http",    "http_client", "json",
                                               "key",    "log",   "loop",    "message", "meter",       "name",

@@ -271,15 +271,23 @@ enum lest_status pki_public_check(struct pki_bytes spki, struct lest_error *err)
     return split_whole(spki, &parts, err);
 }
 
-enum lest_status pki_public_key_id(struct pki_bytes spki, uint8_t id[20], struct lest_error *err)
+enum lest_status pki_public_bits(struct pki_bytes spki, struct pki_bytes *bits, struct lest_error *err)
 {
     struct pki_spki parts;
     enum lest_status status = split_whole(spki, &parts, err);
+    *bits = status ? (struct pki_bytes){ NULL, 0 } : parts.bits;
+    return status;
+}
+
+enum lest_status pki_public_key_id(struct pki_bytes spki, uint8_t id[20], struct lest_error *err)
+{
+    struct pki_bytes bits;
+    enum lest_status status = pki_public_bits(spki, &bits, err);
     if (status)
         return status;
     const EVP_MD *sha1 = pki_digest_get0(PKI_SHA1);
     pki_error_clear();
-    if (!sha1 || !EVP_Digest(parts.bits.data, parts.bits.len, id, NULL, sha1, NULL))
+    if (!sha1 || !EVP_Digest(bits.data, bits.len, id, NULL, sha1, NULL))
         return pki_error(err, LEST_E_CRYPTO, "SHA-1 of the public key cannot be computed");
     return LEST_OK;
 }

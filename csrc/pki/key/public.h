@@ -79,6 +79,11 @@ enum lest_status pki_public_check(struct pki_bytes spki, struct lest_error *err)
 /** Keys below this are weak (NIST SP 800-57: RSA 2048 and a curve of 224 bits are 112). */
 enum { PKI_SECURITY_BITS_MIN = 112 };
 
+/** The key's bits: the contents of the BIT STRING of a whole SubjectPublicKeyInfo, borrowed from it.
+ *  Errors: LEST_E_KEY_MALFORMED */
+enum lest_status pki_public_bits(struct pki_bytes spki, struct pki_bytes *bits,
+                                 struct lest_error *err) LEST_MUST_USE;
+
 /** The method 1 identifier of RFC 5280 4.2.1.2: SHA-1 over the BIT STRING's contents of an SPKI.
  *  Errors: LEST_E_KEY_MALFORMED, LEST_E_CRYPTO */
 enum lest_status pki_public_key_id(struct pki_bytes spki, uint8_t id[20],

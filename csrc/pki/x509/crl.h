@@ -44,7 +44,8 @@ bool pki_crl_next(struct pki_der *entries, struct pki_crl_entry *entry);
 /** Look for a serial number (contents of an INTEGER) from the first entry on. */
 bool pki_crl_find(const struct pki_crl *crl, struct pki_bytes serial, struct pki_crl_entry *entry);
 
-/** The name of a reason ("keyCompromise"), NULL for an unknown number. */
+/** The name of a reason ("keyCompromise"), NULL for an unknown number and past PKI_CRL_REASON_LAST. */
+enum { PKI_CRL_REASON_LAST = 10 };
 const char *pki_crl_reason_name(int reason);
 
 /** OpenSSL's object, borrowed, made at the first call; NULL on failure. */

@@ -24,6 +24,8 @@
 ---@field san lest.core.san
 ---@field cert lest.core.cert
 ---@field crl lest.core.crl
+---@field ocsp lest.core.ocsp
+---@field ocsp_responder lest.core.ocsp_responder
 ---@field store lest.core.store
 ---@field pkcs7 lest.core.pkcs7
 ---@field pkcs12 lest.core.pkcs12
@@ -1589,6 +1591,101 @@ function core_crl.parse(bytes) end
 ---@return lest.crl?
 ---@return lest.error? err
 function core_crl.load(path) end
+
+--- Of which certificate OCSP speaks (RFC 6960 4.1.1): the serial number, and hashes of its CA.
+---@class lest.ocsp_id
+---@field id string DER of the CertID
+---@field digest "sha1"|"sha256"|"sha384"|"sha512"|nil of both hashes; nil: another one
+---@field name_hash string of the CA's subject
+---@field key_hash string of the CA's key
+---@field serial string hex
+
+---@class lest.ocsp_request
+---@field certificates lest.ocsp_id[] at least one
+---@field nonce string?
+---@field is_signed boolean its signature is not looked at
+
+---@class lest.ocsp_single : lest.ocsp_id
+---@field state "good"|"revoked"|"unknown"
+---@field this_update integer seconds since 1970
+---@field next_update integer? seconds since 1970; nil: it does not say
+---@field revoked_at integer? seconds since 1970
+---@field reason string? "keyCompromise" and so on
+
+---@class lest.ocsp_response
+---@field status string "successful", or what failed: "tryLater"; all else is of a successful one
+---@field produced_at integer? seconds since 1970
+---@field responder_name lest.name? who has signed it, or
+---@field responder_key string? the SHA-1 of the key, in hex
+---@field nonce string?
+---@field signature_algorithm string? OpenSSL's name
+---@field certificates string[]? DER, the responder's among them
+---@field responses lest.ocsp_single[]?
+
+---@class lest.core.ocsp
+---@field REQUEST_MAX integer the bytes of a request at most
+local core_ocsp = {}
+
+--- Read an OCSPRequest.
+---@param der string
+---@return lest.ocsp_request?
+---@return lest.error? err codes malformed, too_large, refused (a critical extension that is not
+--- understood)
+function core_ocsp.parse_request(der) end
+
+--- Read an OCSPResponse; its signature is not looked at.
+---@param der string
+---@return lest.ocsp_response?
+---@return lest.error? err codes malformed, too_large
+function core_ocsp.parse_response(der) end
+
+--- The hashes by which OCSP names a CA, one pair for each digest.
+---@param ca lest.cert
+---@return { digest: string, name_hash: string, key_hash: string }[]?
+---@return lest.error? err
+function core_ocsp.hashes(ca) end
+
+--- The DER of a CertID, with SHA-1.
+---@param ca lest.cert
+---@param cert lest.cert
+---@return string? der
+---@return lest.error? err
+function core_ocsp.id(ca, cert) end
+
+--- The DER of a response that says what failed.
+---@param name "malformedRequest"|"internalError"|"tryLater"|"sigRequired"|"unauthorized"
+---@return string der
+function core_ocsp.failure(name) end
+
+--- A key that signs OCSP responses, and its certificate.
+---@class lest.ocsp_responder
+local ocsp_responder = {}
+
+---@class lest.ocsp_answer
+---@field certificates { id: string, state: string, revoked_at?: integer, reason?: string }[] as
+--- they were asked for
+---@field produced_at integer seconds since 1970
+---@field this_update integer seconds since 1970
+---@field next_update integer seconds since 1970
+---@field nonce? string the request's
+
+--- The DER of a signed OCSPResponse.
+---@param answer lest.ocsp_answer
+---@return string? der
+---@return lest.error? err codes crypto, too_large
+function ocsp_responder:respond(answer) end
+
+--- Let go of the key.
+function ocsp_responder:close() end
+
+---@class lest.core.ocsp_responder
+local core_ocsp_responder = {}
+
+--- Make a responder of a certificate and its key.
+---@param options { cert: lest.cert, key: lest.key }
+---@return lest.ocsp_responder?
+---@return lest.error? err code issue: not its key
+function core_ocsp_responder.new(options) end
 
 --- Trust anchors and CRLs. An anchor need not be self-signed; below 112 bits of security nothing is
 --- accepted.

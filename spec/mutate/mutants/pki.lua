@@ -10,7 +10,25 @@ local STORE <const> = { "spec/unit/pki/x509/store_spec.lua", "spec/unit/net/tls_
 
 local TEMPLATE <const> = { "spec/unit/pki/x509/template_spec.lua" }
 
+local OCSP <const> = { "spec/unit/pki/x509/ocsp_spec.lua" }
+
 return {
+  { file = "csrc/pki/x509/ocsp_request.c", specs = OCSP,
+    { "an empty nonce", "if (body.left == 0 || body.left > PKI_OCSP_NONCE_MAX)",
+      "if (body.left > PKI_OCSP_NONCE_MAX)" },
+    { "a critical extension ignored", "} else if (ext.critical) {", "} else if (0) {" },
+    { "no certificate", "if (out->count == 0)", "if (0)" },
+    { "what follows a request",
+      "\"the request\", &body) || !pki_der_end(in, \"the request\") ||",
+      "\"the request\", &body) ||" },
+    { "the key's hash is the name's", "EVP_Digest(bits.data, bits.len, key_hash",
+      "EVP_Digest(ca->subject.data, ca->subject.len, key_hash" },
+  },
+  { file = "csrc/pki/x509/ocsp_build.c", specs = OCSP,
+    { "a responder with any key", "if (!is_pair(cert, key))", "if (0)" },
+    { "no nonce in the answer", "if (!nonce.data)", "if (1)" },
+    { "good whatever it is", "if (status->state == PKI_OCSP_REVOKED)", "if (0)" },
+  },
   { file = "csrc/pki/x509/template.c", specs = TEMPLATE,
     { "a template of any version", "if (version != 0)", "if (0)" },
     { "two attributes of extensions", "if (out->extensions.data)", "if (0)" },

@@ -14,9 +14,9 @@ local MAX <const> = 24 * 1024 * 1024
 function M.parser()
   local p = support.parser {
     name = NAME,
-    summary = "Show a key, CSR, certificate, CRL, PKCS#7 or CMS message, or CSR attributes; DER, "
-      .. "PEM (several blocks; one that cannot be read hides no other) or base64. Nothing secret "
-      .. "of a private key is shown.",
+    summary = "Show a key, CSR, certificate, CRL, OCSP request or response, PKCS#7 or CMS "
+      .. "message, or CSR attributes; DER, PEM (several blocks; one that cannot be read hides no "
+      .. "other) or base64. Nothing secret of a private key is shown.",
     example = "lest inspect device.pem --trust ca.pem\n"
       .. "curl https://est.example.com/.well-known/est/csrattrs | lest inspect -",
   }

@@ -1,6 +1,6 @@
 --- What a file of the field contains, and how a person wants to read it: keys, CSRs,
---- certificates, CRLs, PKCS#7, CMC and other CMS, CSR attributes; in DER, PEM (several blocks) or
---- base64, told apart by looking.
+--- certificates, CRLs, OCSP, PKCS#7, CMC and other CMS, CSR attributes; in DER, PEM (several
+--- blocks) or base64, told apart by looking.
 ---
 ---   local inspect = require "lest.tool.inspect"
 ---   for _, item in ipairs(assert(inspect.recognize(bytes))) do print(inspect.text(item)) end
@@ -17,10 +17,11 @@ local M = {}
 
 ---@alias lest.inspect.kind "certificate"|"csr"|"crl"|"pkcs7"|"cmc"|"csrattrs"|"key"
 ---|"public_key"|"encrypted_key"|"unknown"|"malformed"|"explanation"
+---|"ocsp_request"|"ocsp_response"
 
 ---@class lest.inspect.item
 ---@field kind lest.inspect.kind
----@field object any? the core's object; of csrattrs and pkcs7 its decoded table
+---@field object any? the core's object; of csrattrs, pkcs7 and OCSP its decoded table
 ---@field label string? of the PEM block
 ---@field problem lest.error? why a block of several cannot be read (kind "malformed")
 ---@field block integer? its place, from 1
@@ -119,7 +120,13 @@ local PARSERS <const> = {
   key = core.key.parse,
   public_key = core.show.public_key,
   encrypted_key = encrypted_key,
+  ocsp_request = core.ocsp.parse_request,
+  ocsp_response = core.ocsp.parse_response,
 }
+
+-- What the core's readers of other things call foreign, and is read here.
+local FOREIGN <const> = { ["an OCSP request"] = "ocsp_request",
+  ["an OCSP response"] = "ocsp_response" }
 
 local CMC <const> = { ["id-cct-PKIData"] = true, ["id-cct-PKIResponse"] = true }
 
@@ -172,17 +179,20 @@ end
 ---@return lest.error? err
 function M.recognize(bytes)
   if bytes:find "^%s*$" then return malformed "there is no data" end
-  local kind, err = der_kind(bytes)
   local foreign = core.show.foreign(bytes)
-  if foreign then return malformed(("the data is %s, which is not read"):format(foreign)) end
+  local kind, err = FOREIGN[foreign], nil
+  if foreign and not kind then
+    return malformed(("the data is %s, which is not read"):format(foreign))
+  end
+  if not kind then kind, err = der_kind(bytes) end
   if bytes:byte() ~= 0x30 or (bytes:byte(2) or 0) < 0x80 then
     if core.pem.looks(bytes) then return pem_items(bytes) end
     -- Base64 of a SEQUENCE begins with an M, which is no start of DER here.
     if not bytes:find("[^%w+/=%s]", bytes:find "^\xef\xbb\xbf" and 4 or 1) then
       local decoded = core.base64.decode(bytes)
       if decoded then
-        bytes = decoded
-        kind, err = der_kind(decoded)
+        bytes, kind, err = decoded, FOREIGN[core.show.foreign(decoded)], nil
+        if not kind then kind, err = der_kind(decoded) end
       end
     end
   end

@@ -218,6 +218,68 @@ function M.crl(crl, _, now)
   return list
 end
 
+-- Of which certificate OCSP speaks, and what it says of it.
+local function ocsp_certificate(each)
+  local list = { kind = "ocsp_certificate", title = "Certificate" }
+  add(list, "serial", "Serial number", each.serial)
+  add(list, "issuer_name_hash", "Issuer's name", hex(each.name_hash),
+    ("%s %s"):format(each.digest or "an unknown digest", hex(each.name_hash)))
+  add(list, "issuer_key_hash", "Issuer's key", hex(each.key_hash),
+    ("%s %s"):format(each.digest or "an unknown digest", hex(each.key_hash)))
+  list[#list + 1] = { key = "digest", value = each.digest }
+  return list
+end
+
+function M.ocsp_request(request)
+  local list = { kind = "ocsp_request", title = "OCSP request" }
+  add(list, "nonce", "Nonce", request.nonce and hex(request.nonce))
+  add(list, "is_signed", "Signed", request.is_signed, request.is_signed
+    and "yes (the signature is not looked at)" or "no")
+  local children = {}
+  for i, each in ipairs(request.certificates) do children[i] = ocsp_certificate(each) end
+  list[#list + 1] = { key = "certificates", label = "", children = children }
+  return list
+end
+
+local function ocsp_single(each, now)
+  local list = ocsp_certificate(each)
+  add(list, "state", "State", each.state, each.revoked_at
+    and ("revoked since %s%s"):format(time(each.revoked_at),
+      each.reason and ", " .. each.reason or "") or each.state)
+  list[#list + 1] = { key = "revoked_at", value = each.revoked_at }
+  list[#list + 1] = { key = "reason", value = each.reason }
+  add(list, "this_update", "As of", each.this_update, time(each.this_update))
+  if each.next_update then
+    add(list, "next_update", "Good until", each.next_update, ("%s (%s)"):format(
+      time(each.next_update), remaining(each.this_update, each.next_update, now or wall_s())))
+  end
+  return list
+end
+
+function M.ocsp_response(response, _, now)
+  local list = { kind = "ocsp_response", title = "OCSP response" }
+  add(list, "status", "Status", response.status)
+  if not response.responses then return list end
+  if response.responder_name then
+    add(list, "responder_name", "Responder", tostring(response.responder_name),
+      name_text(response.responder_name))
+  end
+  add(list, "responder_key", "Responder's key", response.responder_key,
+    response.responder_key and "sha1 " .. response.responder_key)
+  add(list, "produced_at", "Made", response.produced_at, time(response.produced_at))
+  add(list, "nonce", "Nonce", response.nonce and hex(response.nonce))
+  add(list, "signature_algorithm", "Signed with", response.signature_algorithm)
+  local singles, certificates = {}, {}
+  for i, each in ipairs(response.responses) do singles[i] = ocsp_single(each, now) end
+  list[#list + 1] = { key = "responses", label = "", children = singles }
+  for _, der in ipairs(response.certificates) do
+    local cert = core.cert.parse(der)
+    if cert then certificates[#certificates + 1] = M.certificate(cert, nil, now) end
+  end
+  list[#list + 1] = { key = "certificates", label = "", children = certificates }
+  return list
+end
+
 function M.pkcs7(message, _, now)
   local list = { kind = "pkcs7", title = "PKCS#7 / CMS message" }
   add(list, "type", "Type", message.type)

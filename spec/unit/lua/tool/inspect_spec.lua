@@ -157,8 +157,16 @@ describe("inspect", function()
     pki.sh(("openssl ocsp -issuer %s -cert %s -reqout %s"):format(root.path, leaf.path,
       ca:path "ocsp"))
     for what, bytes in pairs {
-      ["a PKCS#12 file"] = pki.read(ca:path "p12"), ["an OCSP request"] = pki.read(ca:path "ocsp"),
+      ["an OCSP request"] = pki.read(ca:path "ocsp"),
       ["an OCSP response"] = der.seq(der.tlv(0x0a, "\6")),
+    } do
+      for _, err in ipairs { select(2, core.key.parse(bytes)), select(2, core.cert.parse(bytes)),
+        select(2, core.csr.parse(bytes)) } do
+        assert.truthy(err.message:find(what, 1, true), err.message)
+      end
+    end
+    for what, bytes in pairs {
+      ["a PKCS#12 file"] = pki.read(ca:path "p12"),
       ["an SSH public key"] = "ssh-ed25519 AAAA",
       ["a Java key store"] = "\xfe\xed\xfe\xed\0\0\0\2",
     } do
@@ -171,6 +179,34 @@ describe("inspect", function()
     assert.matches("openssl pkcs12 %-in FILE", err.message)
     _, err = core.key.load("file://" .. ca:path "p12")
     assert.matches("openssl pkcs12 %-in FILE", err.message)
+  end)
+
+  it("shows an OCSP request and what answers it", function()
+    local file, reply = ca:path "request", ca:path "response"
+    pki.sh(("openssl ocsp -issuer %s -sha256 -cert %s -serial 7 -reqout %s"):format(root.path,
+      leaf.path, file))
+    recognizes("ocsp_request", pki.read(file))
+    local text = inspect.text(one(pki.read(file)))
+    for _, line in ipairs { "OCSP request", "Serial number  0a1b", "Serial number  07",
+      "Issuer's key   sha256 ", "Nonce ", "Signed  no" } do
+      assert.truthy(text:find(line, 1, true), line .. "\n" .. text)
+    end
+    pki.write(ca:path "index.txt", ("R\t400101000000Z\t260102000000Z,keyCompromise\t0A1B\tunknown\t"
+      .. "/CN=device 1\n"))
+    pki.sh(("openssl ocsp -index %s -CA %s -rsigner %s -rkey %s -reqin %s -respout %s -ndays 7 "
+      .. "-resp_no_certs"):format(ca:path "index.txt", root.path, root.path, root.key, file, reply))
+    recognizes("ocsp_response", pki.read(reply))
+    text = inspect.text(one(pki.read(reply)))
+    for _, line in ipairs { "Status       successful", "Responder    ",
+      "revoked since 2026-01-02 00:00:00 UTC, keyCompromise", "State          unknown",
+      "Good until " } do
+      assert.truthy(text:find(line, 1, true), line .. "\n" .. text)
+    end
+    local all = inspect.table(one(pki.read(reply)))
+    assert.same({ "revoked", "0a1b", "unknown", "07" }, { all.responses[1].state,
+      all.responses[1].serial, all.responses[2].state, all.responses[2].serial })
+    assert.equal("OCSP response\n  Status  unauthorized",
+      inspect.text(one(der.seq(der.tlv(0x0a, "\6")))))
   end)
 
   it("tells everything of the field apart by looking, in DER and base64", function()
