@@ -465,11 +465,21 @@ static const char confirmations[] = "CREATE TABLE confirmations ("
                                     ") STRICT, WITHOUT ROWID;"
                                     "CREATE INDEX confirmations_expires ON confirmations (expires);";
 
-const char *const ledger_sqlite_migrations[] = { first,      second,       third,
-                                                 fourth,     fifth,        sixth,
-                                                 seventh,    eighth,       ninth,
-                                                 tenth,      eleventh,     twelfth,
-                                                 thirteenth, orders,       revocation_challenges,
-                                                 seeds,      confirmations };
+/* revocations: what was revoked, in the order in which it was, whoever did it: who asks for what came after
+ * a place of it is told all of it, at the cost of nothing where there is nothing new. AUTOINCREMENT, since a
+ * place must not come twice. */
+static const char revocations[] = "CREATE TABLE revocations ("
+                                  "  seq INTEGER PRIMARY KEY AUTOINCREMENT,"
+                                  "  certificate INTEGER NOT NULL REFERENCES certificates (seq)"
+                                  ") STRICT;"
+                                  "INSERT INTO revocations (certificate)"
+                                  "  SELECT seq FROM certificates WHERE revoked_at IS NOT NULL ORDER BY seq;";
+
+const char *const ledger_sqlite_migrations[] = { first,      second,        third,
+                                                 fourth,     fifth,         sixth,
+                                                 seventh,    eighth,        ninth,
+                                                 tenth,      eleventh,      twelfth,
+                                                 thirteenth, orders,        revocation_challenges,
+                                                 seeds,      confirmations, revocations };
 const size_t ledger_sqlite_migration_count =
     sizeof ledger_sqlite_migrations / sizeof *ledger_sqlite_migrations;

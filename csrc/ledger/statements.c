@@ -755,6 +755,20 @@ const struct ledger_statement ledger_statements[] = {
       "SELECT serial, issuer FROM confirmations WHERE expires <= :now ORDER BY expires LIMIT 100",
       { INTEGER(now) } },
 
+    /* ---- what was revoked, in its order */
+    /* Of a certificate that is about to be revoked; of one that is, nothing. */
+    { "revocation_add",
+      "INSERT INTO revocations (certificate) SELECT seq FROM certificates"
+      " WHERE issuer = :issuer AND serial = :serial AND revoked_at IS NULL",
+      { TEXT(serial), TEXT(issuer) } },
+    { "revocation_newest",
+      "SELECT coalesce(max(seq), 0) AS seq FROM revocations",
+      { { 0 } } },
+    { "revocation_list",
+      "SELECT r.seq, c.serial, c.issuer FROM revocations AS r JOIN certificates AS c ON c.seq = r.certificate"
+      " WHERE r.seq > :after ORDER BY r.seq LIMIT :limit",
+      { INTEGER(after), INTEGER(limit) } },
+
     /* ---- seeds */
     { "seed_get", "SELECT bytes FROM seeds WHERE name = :name", { TEXT(name) } },
     { "seed_add",

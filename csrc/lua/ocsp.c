@@ -159,13 +159,13 @@ static int hashes(lua_State *L)
     return 1;
 }
 
-/* ocsp.id(ca, cert) -> DER of a CertID with SHA-1, which every client knows */
-static int make_id(lua_State *L)
+/* ocsp.request(ca, cert) -> DER, by SHA-1, which every responder knows */
+static int make_request(lua_State *L)
 {
     struct lest_error err;
     struct pki_cert *ca = lestL_check_cert(L, 1), *cert = lestL_check_cert(L, 2);
     struct lest_buf *out = lestL_buf(L, PKI_OCSP_REQUEST_MAX);
-    if (pki_ocsp_id_put(ca, PKI_SHA1, cert->serial, out, &err))
+    if (pki_ocsp_request_put(ca, PKI_SHA1, cert->serial, out, &err))
         return lestL_fail(L, &err);
     return lestL_push_buf(L, out);
 }
@@ -185,7 +185,7 @@ int lestL_open_ocsp(lua_State *L)
     static const luaL_Reg functions[] = { { "parse_request", parse_request },
                                           { "parse_response", parse_response },
                                           { "hashes", hashes },
-                                          { "id", make_id },
+                                          { "request", make_request },
                                           { "failure", failure },
                                           { NULL, NULL } };
     luaL_newlib(L, functions);

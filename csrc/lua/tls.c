@@ -4,7 +4,8 @@
  *              min_version = } -> tls | nil, err
  *   tls.server{ psk = true, srp = true, curves =, min_version = } -> tls | nil, err: without certificates, by
  *     one of the two or by either
- *   t:set_store(store or nil) */
+ *   t:set_store(store or nil)
+ *   t:set_staple(der or nil)     t:staple_is_wanted() -> boolean */
 #include "lua/tls.h"
 
 #include "lua/cert.h"
@@ -19,10 +20,15 @@ static void close_tls(void *h)
 }
 
 static int set_store(lua_State *L);
+static int set_staple(lua_State *L);
+static int staple_is_wanted(lua_State *L);
 
 static const struct lestL_class class = {
     .name = "lest.tls",
-    .methods = (const luaL_Reg[]){ { "set_store", set_store }, { NULL, NULL } },
+    .methods = (const luaL_Reg[]){ { "set_store", set_store },
+                                   { "set_staple", set_staple },
+                                   { "staple_is_wanted", staple_is_wanted },
+                                   { NULL, NULL } },
     .close = close_tls,
 };
 
@@ -38,6 +44,24 @@ static int set_store(lua_State *L)
     if (net_tls_set_store(tls, lua_isnoneornil(L, 2) ? NULL : lestL_check_store(L, 2), &err))
         return lestL_fail(L, &err);
     lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int set_staple(lua_State *L)
+{
+    struct lest_error err;
+    size_t len = 0;
+    struct net_tls *tls = lestL_check_tls(L, 1);
+    const char *der = luaL_optlstring(L, 2, NULL, &len);
+    if (net_tls_set_staple(tls, der, len, &err))
+        return lestL_fail(L, &err);
+    lua_pushboolean(L, 1);
+    return 1;
+}
+
+static int staple_is_wanted(lua_State *L)
+{
+    lua_pushboolean(L, net_tls_staple_is_wanted(lestL_check_tls(L, 1)));
     return 1;
 }
 

@@ -2,6 +2,7 @@
 
 #include "net/identity.h"
 #include "net/records.h"
+#include "net/staple.h"
 #include "net/tls_suites.h"
 #include "pki/asn1/name.h"
 #include "pki/error.h"
@@ -22,6 +23,7 @@ struct net_tls {
     bool asks;
     STACK_OF(X509) * own;
     int64_t expired_s;
+    struct net_staple staple;
 };
 
 /* What went wrong with a peer's certificate: kept in its SSL for net_tls_reason(), and freed with it. */
@@ -277,6 +279,7 @@ enum lest_status net_tls_server_new(const struct net_tls_options *options, struc
         status = pki_error(err, LEST_E_CRYPTO, "a TLS context cannot be made");
     if (!status) {
         set_behaviour(tls->ctx);
+        net_staple_prepare(tls->ctx, &tls->staple);
         status = set_versions(tls->ctx, options->min_version, err);
     }
     if (!status)
@@ -292,6 +295,16 @@ enum lest_status net_tls_server_new(const struct net_tls_options *options, struc
     return LEST_OK;
 }
 
+enum lest_status net_tls_set_staple(struct net_tls *tls, const void *der, size_t len, struct lest_error *err)
+{
+    return net_staple_set(&tls->staple, der, len, err);
+}
+
+bool net_tls_staple_is_wanted(const struct net_tls *tls)
+{
+    return tls->staple.is_wanted;
+}
+
 struct net_tls *net_tls_ref(struct net_tls *tls)
 {
     tls->refs++;
@@ -303,6 +316,7 @@ void net_tls_free(struct net_tls *tls)
     if (!tls || --tls->refs > 0)
         return;
     SSL_CTX_free(tls->ctx);
+    net_staple_clear(&tls->staple);
     sk_X509_pop_free(tls->own, X509_free);
     free(tls);
 }

@@ -54,6 +54,14 @@ enum lest_status net_tls_server_new(const struct net_tls_options *options, struc
 enum lest_status net_tls_set_store(struct net_tls *tls, const struct pki_store *store,
                                    struct lest_error *err) LEST_MUST_USE;
 
+/** The OCSP response about its certificate, for clients that ask for one in handshakes from now on; der NULL:
+ *  none. Copied. Errors: as net_staple_set */
+enum lest_status net_tls_set_staple(struct net_tls *tls, const void *der, size_t len,
+                                    struct lest_error *err) LEST_MUST_USE;
+
+/** Whether a client has asked for one yet. */
+bool net_tls_staple_is_wanted(const struct net_tls *tls);
+
 /** One more reference; never fails. */
 struct net_tls *net_tls_ref(struct net_tls *tls);
 void net_tls_free(struct net_tls *tls);

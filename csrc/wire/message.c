@@ -441,6 +441,28 @@ static const struct wire_field document_fields[] = {
     END,
 };
 
+static const struct wire_field check_fields[] = {
+    REQUIRED("number", INTEGER(1, INT64_MAX)),
+    REQUIRED("request", BYTES(1, WIRE_OCSP_REQUEST_MAX)),
+    FLAG("known"), /* nothing need be signed of a certificate that the ledger has not */
+    END,
+};
+
+/* The response, signed or a failure; with the times of one that may be given to others who ask the same. */
+static const struct wire_field checked_fields[] = {
+    REQUIRED("number", INTEGER(1, INT64_MAX)),
+    REQUIRED("response", BYTES(1, WIRE_OCSP_RESPONSE_MAX)),
+    OPTIONAL("this_update", INTEGER(0, INT64_MAX)),
+    OPTIONAL("next_update", INTEGER(0, INT64_MAX)),
+    END,
+};
+
+static const struct wire_field revoked_fields[] = {
+    REQUIRED("serials", LIST(0, WIRE_REVOKED_MAX, ID)),
+    FLAG("more"), /* and others: whatever is kept may be one of them */
+    END,
+};
+
 const struct wire_message wire_messages[] = {
     { "begin", RECORD(begin_fields) },
     { "finish", RECORD(finish_fields) },
@@ -461,6 +483,9 @@ const struct wire_message wire_messages[] = {
     { "keys", RECORD(keys_fields) },
     { "recall", RECORD(recall_fields) },
     { "document", RECORD(document_fields) },
+    { "check", RECORD(check_fields) },
+    { "checked", RECORD(checked_fields) },
+    { "revoked", RECORD(revoked_fields) },
 };
 /* clang-format on */
 const size_t wire_message_count = sizeof wire_messages / sizeof *wire_messages;

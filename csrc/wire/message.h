@@ -29,6 +29,9 @@ enum {
     WIRE_JWKS_MAX = 131072,  /* a JWK Set, as it was fetched */
     WIRE_IDENTITY_MAX = 255, /* bytes of a name in a handshake */
     WIRE_GRANT_MAX = 512,
+    WIRE_OCSP_REQUEST_MAX = 4096,
+    WIRE_OCSP_RESPONSE_MAX = 65536,
+    WIRE_REVOKED_MAX = 256, /* serial numbers of one `revoked` */
     WIRE_CERTIFICATE_MAX = 32768,
     WIRE_CHAIN_MAX = 24, /* the longest path that is verified (PKI_PATH_DEPTH_MAX), and some besides */
     WIRE_DOCUMENT_MAX = 16777216, /* bytes of a sealed file beside a packet */
@@ -52,6 +55,9 @@ struct wire_message {
  *  heard    worker to authority: what became of an `event`, by its number
  *  seek     worker to authority: the secret of the identity that a client has named in its handshake
  *  proven   worker to authority: that handshake has succeeded
+ *  check    worker to authority: an OCSP request
+ *  checked  authority to worker: the response to the `check` of the same number
+ *  revoked  authority to worker: certificates were revoked; what a worker keeps of them is over
  *  answer   authority to worker
  *  order    authority to backend: what a CA elsewhere is asked
  *  outcome  backend to authority: what came of an `order`, by its number; its `hello` comes first of all

@@ -113,12 +113,14 @@ enum lest_status alloc_ocsp(struct lest_error *err)
     struct pki_ocsp_status good = { .state = PKI_OCSP_GOOD, .reason = -1 };
     struct pki_ocsp_responder *responder = NULL;
     struct pki_ocsp_response read;
-    struct lest_buf id, response;
-    lest_buf_init(&id, TEXT_MAX);
+    struct pki_ocsp_request asked;
+    struct lest_buf request, response;
+    lest_buf_init(&request, PKI_OCSP_REQUEST_MAX);
     lest_buf_init(&response, PKI_OCSP_RESPONSE_MAX);
-    enum lest_status status = pki_ocsp_id_put(alloc_cert, PKI_SHA256, alloc_cert->serial, &id, err);
-    struct pki_bytes asked = bytes_of(&id);
-    struct pki_ocsp_answer answer = { .ids = &asked, .statuses = &good, .count = 1 };
+    enum lest_status status = pki_ocsp_request_put(alloc_cert, PKI_SHA256, alloc_cert->serial, &request, err);
+    if (!status)
+        status = pki_ocsp_request_parse(bytes_of(&request), &asked, err);
+    struct pki_ocsp_answer answer = { .ids = &asked.ids[0].whole, .statuses = &good, .count = 1 };
     if (!status)
         status = pki_ocsp_responder_new(alloc_cert, alloc_key, &responder, err);
     if (!status)
@@ -126,7 +128,7 @@ enum lest_status alloc_ocsp(struct lest_error *err)
     if (!status)
         status = pki_ocsp_response_parse(bytes_of(&response), &read, err);
     pki_ocsp_responder_free(responder);
-    lest_buf_free(&id);
+    lest_buf_free(&request);
     lest_buf_free(&response);
     return status;
 }

@@ -268,14 +268,18 @@ function Link:send(packet, times)
   return tonumber(self.rogue:call("send", self.number, packet, times or 1))
 end
 
+-- What an authority says by itself.
+local UNASKED <const> = { hello = true, revoked = true, document = true }
+
 --- The next answer.
 ---@return table? answer
 ---@return string how "ok", "closed" or "timeout"
 function Link:read(milliseconds)
   local how, packet = self.rogue:call("read", self.number, milliseconds or 20000)
   local answer = packet and assert(core.message.decode(core.base64.decode(packet),
-    { answer = true, told = true, found = true, hello = true }))
-  if answer and answer.type == "hello" then return self:read(milliseconds) end
+    { answer = true, told = true, found = true, hello = true, checked = true, revoked = true,
+      document = true }))
+  if answer and UNASKED[answer.type] then return self:read(milliseconds) end
   return answer, how
 end
 

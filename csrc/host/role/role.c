@@ -74,11 +74,11 @@ static const char *const backend_fields[] = { "base64", "cert",  "channel", "clo
 static const char *const monitor_fields[] = { "cert", "clock", "crl",   "error",  "file", "json",
                                               "log",  "loop",  "meter", "server", "utf8", NULL };
 
-static const char *const control_fields[] = { "base64",   "cert",  "channel", "clock",  "crl",  "csr",
-                                              "csrattrs", "error", "file",    "json",   "key",  "ledger",
-                                              "door",     "log",   "loop",    "meter",  "name", "pem",
-                                              "pkcs7",    "pool",  "san",     "secret", "show", "store",
-                                              "system",   "utf8",  NULL };
+static const char *const control_fields[] = { "base64",   "cert",   "channel", "clock", "crl",    "csr",
+                                              "csrattrs", "error",  "file",    "json",  "key",    "ledger",
+                                              "door",     "log",    "loop",    "meter", "name",   "ocsp",
+                                              "pem",      "pkcs7",  "pool",    "san",   "secret", "show",
+                                              "store",    "system", "utf8",    NULL };
 
 static const struct {
     const char *name;

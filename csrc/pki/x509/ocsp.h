@@ -49,9 +49,12 @@ const char *pki_ocsp_digest_name(enum pki_digest digest);
 enum lest_status pki_ocsp_hash_issuer(const struct pki_cert *ca, enum pki_digest digest, uint8_t *name_hash,
                                       uint8_t *key_hash, size_t *len, struct lest_error *err) LEST_MUST_USE;
 
-/** Append the CertID of a certificate by its CA's. Errors: as pki_ocsp_hash_issuer, LEST_E_NOMEM */
-enum lest_status pki_ocsp_id_put(const struct pki_cert *ca, enum pki_digest digest, struct pki_bytes serial,
-                                 struct lest_buf *out, struct lest_error *err) LEST_MUST_USE;
+/** Append an OCSPRequest about one certificate of a CA, without a nonce.
+ *  serial  contents of the INTEGER
+ *  Errors: as pki_ocsp_hash_issuer, LEST_E_NOMEM */
+enum lest_status pki_ocsp_request_put(const struct pki_cert *ca, enum pki_digest digest,
+                                      struct pki_bytes serial, struct lest_buf *out,
+                                      struct lest_error *err) LEST_MUST_USE;
 
 /** What is wrong with a whole request (RFC 6960 4.2.1); SUCCESSFUL stands for a response with bytes. */
 enum pki_ocsp_failure {
@@ -131,7 +134,7 @@ struct pki_ocsp_single {
 enum lest_status pki_ocsp_response_parse(struct pki_bytes der, struct pki_ocsp_response *out,
                                          struct lest_error *err) LEST_MUST_USE;
 
-/** Read the SingleResponses of a response that was read, one by one: open once, then until false (the end). */
+/** Read the SingleResponses of a response that was read: open once, then one by one until false (the end). */
 void pki_ocsp_single_open(const struct pki_ocsp_response *response, struct pki_der_doc *doc,
                           struct pki_der *in);
 bool pki_ocsp_single_next(struct pki_der *in, struct pki_ocsp_single *single);

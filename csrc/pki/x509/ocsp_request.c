@@ -189,15 +189,18 @@ enum lest_status pki_ocsp_hash_issuer(const struct pki_cert *ca, enum pki_digest
     return LEST_OK;
 }
 
-enum lest_status pki_ocsp_id_put(const struct pki_cert *ca, enum pki_digest digest, struct pki_bytes serial,
-                                 struct lest_buf *out, struct lest_error *err)
+enum lest_status pki_ocsp_request_put(const struct pki_cert *ca, enum pki_digest digest,
+                                      struct pki_bytes serial, struct lest_buf *out, struct lest_error *err)
 {
+    enum { AROUND = 4 }; /* OCSPRequest, TBSRequest, requestList, Request */
     uint8_t name_hash[EVP_MAX_MD_SIZE], key_hash[EVP_MAX_MD_SIZE];
-    size_t len = 0;
+    size_t len = 0, marks[AROUND];
     enum lest_status status = pki_ocsp_hash_issuer(ca, digest, name_hash, key_hash, &len, err);
     if (status)
         return status;
-    size_t whole = pki_der_put_open(out, PKI_DER_SEQUENCE);
+    for (int i = 0; i < AROUND; i++)
+        marks[i] = pki_der_put_open(out, PKI_DER_SEQUENCE);
+    size_t id = pki_der_put_open(out, PKI_DER_SEQUENCE);
     size_t algorithm = pki_der_put_open(out, PKI_DER_SEQUENCE);
     pki_oid_put(out, digests[digest].oid);
     pki_der_put(out, PKI_DER_NULL, NULL, 0);
@@ -205,6 +208,8 @@ enum lest_status pki_ocsp_id_put(const struct pki_cert *ca, enum pki_digest dige
     pki_der_put(out, PKI_DER_OCTET_STRING, name_hash, len);
     pki_der_put(out, PKI_DER_OCTET_STRING, key_hash, len);
     pki_der_put(out, PKI_DER_INTEGER, serial.data, serial.len);
-    pki_der_put_close(out, whole);
+    pki_der_put_close(out, id);
+    for (int i = AROUND; i > 0; i--)
+        pki_der_put_close(out, marks[i - 1]);
     return lest_buf_status(out, err);
 }

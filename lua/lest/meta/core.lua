@@ -1645,12 +1645,12 @@ function core_ocsp.parse_response(der) end
 ---@return lest.error? err
 function core_ocsp.hashes(ca) end
 
---- The DER of a CertID, with SHA-1.
+--- The DER of a request about a certificate of a CA, by SHA-1 and without a nonce.
 ---@param ca lest.cert
 ---@param cert lest.cert
 ---@return string? der
 ---@return lest.error? err
-function core_ocsp.id(ca, cert) end
+function core_ocsp.request(ca, cert) end
 
 --- The DER of a response that says what failed.
 ---@param name "malformedRequest"|"internalError"|"tryLater"|"sigRequired"|"unauthorized"
@@ -2045,6 +2045,16 @@ local tls = {}
 ---@param store? lest.store
 ---@return true?, lest.error?
 function tls:set_store(store) end
+
+--- The OCSP response about its certificate, for clients that ask for one in handshakes from now
+--- on; nil: none.
+---@param der? string at most 16 KiB
+---@return true?, lest.error?
+function tls:set_staple(der) end
+
+--- Whether a client has asked for one yet.
+---@return boolean
+function tls:staple_is_wanted() end
 
 function tls:close() end
 

@@ -7,6 +7,8 @@ local CMC_CLIENT <const> = { "spec/protocol/client_fullcmc_spec.lua" }
 local REVOCATION <const> = { "spec/protocol/revocation_challenge_spec.lua" }
 local CSRATTRS <const> = { "spec/protocol/csrattrs_principal_spec.lua" }
 local ENROLL <const> = { "spec/protocol/enroll_spec.lua", "spec/protocol/profile_spec.lua" }
+local OCSP <const> = { "spec/protocol/ocsp_spec.lua" }
+local OCSP_FLOOD <const> = { "spec/fault/ocsp_spec.lua" }
 local ROOM <const> = "lua/lest/server/authority/"
 
 return {
@@ -17,6 +19,22 @@ return {
     { "no end of rows", 'must(ledger:run("refusal_trim", { rows = ROWS }))', "" },
     { "a text of any length", "return text and terminal.line(text, TEXT_MAX)", "return text" },
     { "written twice", "  self.kept = {}\n  if pcall", "  if pcall" },
+  },
+
+  { file = ROOM .. "ocsp.lua", specs = OCSP,
+    { "good of what nobody issued",
+      'state = self.cas[issuer][asked.serial] and "good" or "unknown"', 'state = "good"' },
+    { "good of what is revoked", "if not row.revoked_at then return", "if true then return" },
+    { "any key of that name", 'return ("%s/%s%s"):format(id.digest, id.name_hash, id.key_hash)',
+      'return ("%s/%s"):format(id.digest, id.name_hash)' },
+    { "an answer of before a revocation", "known.state ~= state.state or", "", },
+    { "signatures without a bound", "if self.signed:take(channel.worker) then", "if false then",
+      specs = OCSP_FLOOD },
+    { "one worker's share is all workers'", "self.signed:take(channel.worker)",
+      'self.signed:take "all"', specs = OCSP_FLOOD },
+  },
+  { file = ROOM .. "revocations.lua", specs = OCSP,
+    { "workers are not told", "listener(rows, more)", "local _ = listener" },
   },
 
   { file = ROOM .. "cmc/message.lua", specs = CMC,

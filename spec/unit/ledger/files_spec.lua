@@ -203,7 +203,7 @@ describe("the ledger's file", function()
   it("loses a whole batch to a full file system and goes on when there is room", function()
     local mount = folder .. "/tiny"
     assert(os.execute("mkdir " .. mount))
-    if not os.execute("mount -t tmpfs -o size=512k tmpfs " .. mount .. " 2>/dev/null") then
+    if not os.execute("mount -t tmpfs -o size=640k tmpfs " .. mount .. " 2>/dev/null") then
       pending "mounting needs root"
       return
     end

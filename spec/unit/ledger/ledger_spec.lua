@@ -368,6 +368,7 @@ describe("the ledger", function()
       request_list_principal_verdict =
         "requests_principal_verdict (principal_name=? AND verdict=? AND seq>? AND seq<?)",
       request_list_verdict = "requests_verdict (verdict=? AND seq>? AND seq<?)",
+      revocation_list = "INTEGER PRIMARY KEY (rowid>?)",
       request_recorded = "INTEGER PRIMARY KEY (rowid>? AND rowid<?)",
     }
     for name, statement in pairs(core.ledger.statements()) do

@@ -29,6 +29,7 @@ local message = require "lest.server.wire.message"
 local meters = require "lest.server.authority.meters"
 local nonces = require "lest.server.authority.nonces"
 local operations = require "lest.server.wire.operations"
+local ocsp = require "lest.server.authority.ocsp"
 local outbox = require "lest.server.authority.outbox"
 local passphrases = require "lest.server.authority.passphrases"
 local proofs = require "lest.server.authority.proofs"
@@ -37,6 +38,7 @@ local rates = require "lest.server.authority.rates"
 local record = require "lest.server.authority.record"
 local refusal = require "lest.server.wire.refusal"
 local request_module = require "lest.server.authority.request"
+local revocations = require "lest.server.authority.revocations"
 local setup = require "lest.server.authority.setup"
 local shadows = require "lest.server.authority.shadows"
 local snapshot = require "lest.server.config.snapshot"
@@ -79,6 +81,8 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field early lest.authority.early
 ---@field shadows lest.authority.shadows
 ---@field outbox lest.authority.outbox
+---@field ocsp lest.authority.ocsp
+---@field revocations lest.authority.revocations
 ---@field orders? lest.authority.orders where a CA is elsewhere
 ---@field doubts lest.authority.doubts
 ---@field identities? lest.authority.identities where clients name themselves in handshakes
@@ -310,7 +314,7 @@ end
 
 --- A message of a worker. One that is not well-formed ends its channel: a worker sends no such.
 local WORKER_TYPES <const> = { begin = true, ask = true, finish = true, shadow = true,
-  hello = true, listens = true, heard = true, seek = true, proven = true }
+  hello = true, listens = true, heard = true, seek = true, proven = true, check = true }
 
 local function is_of_operation(begin)
   local is_cmc = begin.operation == "fullcmc"
@@ -373,6 +377,26 @@ function Authority:on_seek(channel, seek)
   if not ok then found = { problem = answer_of("handshake", found).reason } end
   found.type, found.number = "found", seek.number
   channel.socket:send(assert(message.encode(found)))
+end
+
+--- What anybody may ask of a certificate. An answer says what is in the ledger, and leaves once
+--- that is on disk.
+function Authority:on_check(channel, check)
+  local said = self.ocsp:answer(channel, check)
+  self.turn:when_durable(function(durable)
+    if channel.closed then return end
+    if not durable then said = { response = ocsp.TRY_LATER } end
+    channel.socket:send(assert(message.encode { type = "checked", number = check.number,
+      response = said.response, this_update = said.this_update, next_update = said.next_update }))
+  end)
+end
+
+--- Tell all workers what was revoked.
+function Authority:tell_revoked(rows, more)
+  local serials = {}
+  for i, row in ipairs(rows) do serials[i] = row.serial end
+  local packet = assert(message.encode { type = "revoked", serials = serials, more = more or nil })
+  for _, channel in pairs(self.channels.of_worker) do channel.socket:send(packet) end
 end
 
 function Authority:on_proven(_, proven)
@@ -508,6 +532,9 @@ function Authority:serve(launch)
   core.process.on_channel(function(...) self:on_channel(...) end)
   local terminate <close> = core.loop.signal(15, function() stopping = true end)
   core.loop.on_turn_end(function() self.turn:settle() end)
+  self.ocsp, self.revocations = ocsp.new(self, launch.workers), revocations.new(self)
+  self.revocations:on_revoked(function(...) self:tell_revoked(...) end)
+  self.revocations:start()
   self.watch_clock = clock.watcher()
   self:sweep()
   self.outbox:start()
@@ -517,6 +544,7 @@ function Authority:serve(launch)
   self.is_stopping = true
   if self.orders then self.orders:stop() end
   self.outbox:stop()
+  self.revocations:stop()
   if not self.turn.failed then self.channels:close() end
   self.early:flush()
   self.shadows:flush()

@@ -69,8 +69,8 @@ return {
   },
   listen_http = "Where the server offers over plain HTTP what anybody may fetch: an address, or a "
     .. "list of addresses, as `\"[::]:8080\"`. There is `/ca/NAME.cer`, a CA's certificate, where "
-    .. "NAME is `ca` or the name in `cas`. Nothing of EST is there, and no credentials are looked "
-    .. "at. Absent: none; the same paths are at `listen`.",
+    .. "NAME is `ca` or the name in `cas`, and `/ocsp`. Nothing of EST is there, and no "
+    .. "credentials are looked at. Absent: none; the same paths are at `listen`.",
   public_url = "How certificates name this server to who verifies them, as "
     .. "`\"http://pki.example.com:8080\"`, perhaps with a path that a proxy has for it. Absent: "
     .. "the first DNS name (else IP address) of the server's own certificate, with the first port "
@@ -153,7 +153,8 @@ return {
       .. "is behind.",
     per_minute = "The most certificates that are issued in a minute.",
     crl_urls = "Where the CRL is, written into certificates (cRLDistributionPoints).",
-    ocsp_urls = "Where the OCSP responder is, written into certificates (authorityInfoAccess).",
+    ocsp_urls = "Where the OCSP responder is, written into certificates (authorityInfoAccess). "
+      .. "Absent: `/ocsp` below `public_url`, where the server offers that; `{}`: none.",
     ca_issuer_urls = "Where the CA's certificate is, written into certificates "
       .. "(authorityInfoAccess). Absent: `/ca/NAME.cer` below `public_url`; `{}` is none.",
   },
@@ -304,6 +305,11 @@ return {
     requests_per_principal_per_minute = "Requests of one device in a minute.",
     pending_per_principal = "Requests of one device that wait for operators. Where one gateway "
       .. "asks for many devices, it needs more.",
+    ocsp_per_second = "Answers about certificates' revocation (OCSP) that the authority signs in a "
+      .. "second, each worker its share, rounded up. More are `tryLater`; what a worker has from "
+      .. "before costs none.",
+    ocsp_per_address_per_minute = "Such answers that one address (IPv6: /64) has signed in a "
+      .. "minute, in each worker. More are `tryLater`.",
     scrypt_threads = "Threads that hash passwords.",
     scrypt_queue = "Passwords that are hashed or wait for it; more are 503.",
   },
@@ -323,6 +329,13 @@ return {
     keep = "For how long a hook that fails is called again, first after a second, then less and "
       .. "less often, up to once an hour. After that the log says so, and `lest outbox retry` "
       .. "begins anew.",
+  },
+  ocsp = {
+    "What anybody is told at `/ocsp` of the revocation of certificates that this server issued "
+      .. "(RFC 6960).",
+    lifetime = "How long an answer is good for, and kept by who has it: a client may learn of a "
+      .. "revocation that much later. The server itself keeps none that a revocation makes "
+      .. "wrong.",
   },
   policy_tests = "Whether a reload first runs the specs of the policies, as `lest policy test` "
     .. "does: `x_spec.lua` beside `x.lua`, which `user` must be able to read. Where one fails, or "

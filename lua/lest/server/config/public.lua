@@ -93,6 +93,7 @@ end
 
 -- What a profile names unless it says otherwise, below the base; `name` is the CA's.
 local DEFAULTS <const> = {
+  ocsp_urls = function() return "/ocsp" end,
   ca_issuer_urls = function(name) return "/ca/" .. name .. ".cer" end,
 }
 

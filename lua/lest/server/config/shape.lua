@@ -70,7 +70,7 @@ local profile = s.record {
   backdate = s.optional(duration.field { max = 86400 }, "1m"),
   per_minute = s.optional(s.integer { min = 1, max = 1000000 }, 6000),
   crl_urls = s.optional(s.list(url, { single = true }), {}),
-  ocsp_urls = s.optional(s.list(url, { single = true }), {}),
+  ocsp_urls = s.optional(s.list(url, { single = true })),
   ca_issuer_urls = s.optional(s.list(url, { single = true })),
 }
 
@@ -171,6 +171,8 @@ local limits = s.record(limits_module.add_fields {
   identities_per_minute = s.optional(s.integer { min = 1 }, 1200),
   requests_per_principal_per_minute = s.optional(s.integer { min = 1 }, 1200),
   pending_per_principal = s.optional(s.integer { min = 1 }, 64),
+  ocsp_per_second = s.optional(s.integer { min = 1, max = 1000000 }, 500),
+  ocsp_per_address_per_minute = s.optional(s.integer { min = 1 }, 1200),
   scrypt_threads = s.optional(s.integer { min = 1, max = 64 }, 2),
   scrypt_queue = s.optional(s.integer { min = 1, max = 100000 }, 64),
 })
@@ -270,6 +272,8 @@ return s.record {
   control = s.optional(control),
   outbox = s.optional(s.record { keep = s.optional(duration.field { min = 60, max = 31536000 },
     "7d") }, {}),
+  ocsp = s.optional(s.record { lifetime = s.optional(duration.field { min = 60, max = 259200 },
+    "4h") }, {}),
   policy_tests = s.optional(s.boolean(), false),
   watchdog = s.optional(duration.field { min = 2, max = 86400 }, "10s"),
   drain = s.optional(duration.field { min = 1, max = 86400 }, "30s"),

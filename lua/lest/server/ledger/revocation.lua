@@ -19,7 +19,7 @@ M.REASONS = { "unspecified", "keyCompromise", "affiliationChanged", "superseded"
 local TELL_S <const> = 30 * 86400
 
 --- Within a transaction: that it was revoked, and that hooks, and its CA where that is elsewhere,
---- are to hear of it.
+--- are to hear of it, and whoever keeps what is said of certificates.
 ---@param ledger lest.ledger
 ---@param row { serial: string, issuer: string }
 ---@param how { reason: string, by?: string, now: number } by: who has it revoked
@@ -31,6 +31,9 @@ function M.write(ledger, row, how)
   if ok then
     ok, err = ledger:run("order_add_revocation", { serial = row.serial, issuer = row.issuer,
       plan = "{}", now = how.now, expires = how.now + TELL_S })
+  end
+  if ok then
+    ok, err = ledger:run("revocation_add", { serial = row.serial, issuer = row.issuer })
   end
   if not ok then return nil, err end
   return ledger:run("certificate_revoke", { serial = row.serial, issuer = row.issuer,

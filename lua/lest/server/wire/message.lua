@@ -14,10 +14,13 @@
 ---                         heard    what became of an event
 ---                         seek     whom a client names in its handshake, which stands still
 ---                         proven   that handshake has succeeded
+---                         check    an OCSP request
 ---   authority -> worker   answer
 ---                         found    the secret of that client
 ---                         event    what happened, for a hook
 ---                         document what anybody may fetch at a path, with a sealed file
+---                         checked  the response to an OCSP request
+---                         revoked  which certificates were revoked
 ---                         hello    first of all: the authority serves
 ---   authority -> backend  order    what a CA elsewhere is asked for
 ---                         recall   it ends: what no CA was sent yet is not to be asked any more

@@ -26,9 +26,13 @@ end
 --- What the download of a document is counted as, which anybody may fetch.
 M.DOCUMENT = "document"
 
+--- What a question about a certificate's revocation is counted as.
+M.OCSP = "ocsp"
+
 local names <const> = list.sorted_keys(operations)
 table.insert(names, M.PROBE)
 table.insert(names, M.DOCUMENT)
+table.insert(names, M.OCSP)
 
 M.operations = words_of(names)
 M.verdicts = words_of { "approve", "reject", "pending", "unavailable", "error" }

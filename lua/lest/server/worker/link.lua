@@ -22,6 +22,7 @@ local LOOK_MS <const> = 250
 ---@field answer_ms integer how long a question waits
 ---@field told_ms integer how long one of a policy does
 ---@field on_hello? fun(channel: lest.channel) there is an authority
+---@field revoked function[] what is called when certificates were revoked
 ---@field on_event? fun(event: table, channel: lest.channel) it tells what happened
 ---@field on_document? fun(document: table, sealed: lest.sealed) it gives what anybody may fetch
 local Link = {}
@@ -31,7 +32,7 @@ Link.__index = Link
 --- new one when the authority is another process.
 ---@return lest.worker.link
 function M.new()
-  return setmetatable({ is_up = false, waiting = {}, answer_ms = ANSWER_MS,
+  return setmetatable({ is_up = false, waiting = {}, revoked = {}, answer_ms = ANSWER_MS,
     told_ms = TOLD_MS }, Link)
 end
 
@@ -103,7 +104,18 @@ function Link:lose()
 end
 
 local TYPES <const> = { answer = true, told = true, found = true, hello = true, event = true,
-  document = true }
+  document = true, checked = true, revoked = true }
+
+--- Have fn() called with the serial numbers of certificates that were revoked; with nil where any
+--- may have been.
+---@param fn fun(serials: string[]|nil)
+function Link:on_revoked(fn)
+  table.insert(self.revoked, fn)
+end
+
+local function tell_revoked(self, serials)
+  for _, fn in ipairs(self.revoked) do fn(serials) end
+end
 
 -- By what the answer to a policy's question is waited for: no id of a request has a "/".
 local function place_of(id, number)
@@ -120,11 +132,18 @@ function Link:on_message(packet, sealed)
   if received.type == "hello" then
     self.is_up, self.nonce_key = true, received.nonce_key
     if self.on_hello then self.on_hello(self.channel) end
+    -- Nobody told of what was revoked while there was no authority.
+    tell_revoked(self, nil)
   elseif received.type == "event" then
     if self.on_event then self.on_event(received, self.channel) end
   elseif received.type == "document" then
     -- Without its bytes, what could not be mapped: the log has it, and what was there before stays.
     if self.on_document and sealed then self.on_document(received, sealed) end
+  elseif received.type == "revoked" then
+    tell_revoked(self, not received.more and received.serials or nil)
+  elseif received.type == "checked" then
+    local place = place_of("check", received.number)
+    if self.waiting[place] then settle(self, place, received) end
   elseif received.type == "told" then
     local place = place_of(received.id, received.number)
     if self.waiting[place] then settle(self, place, received) end
@@ -219,6 +238,19 @@ function Link:seek(identity)
   if not found then return nil, "the authority is not available" end
   if found.problem then return nil, found.problem end
   return found
+end
+
+--- Have the authority answer an OCSP request, and wait.
+---@param request string DER, at most core.ocsp.REQUEST_MAX bytes
+---@param known? boolean only of a certificate that the ledger has
+---@return { response: string, this_update: integer?, next_update: integer? }|nil said nil: there is
+--- no authority, or it says nothing
+function Link:check(request, known)
+  if not self.is_up then return nil end
+  self.checks = (self.checks or 0) + 1
+  local packet = message.encode { type = "check", number = self.checks, request = request,
+    known = known }
+  return packet and question(self, place_of("check", self.checks), packet, self.told_ms)
 end
 
 --- Tell that the handshake has succeeded which a grant was given for.

@@ -2,12 +2,14 @@
 --- first segment of a path, the file that answers. None of it knows who asks, or asks who that is:
 --- no credential is looked at.
 local documents = require "lest.server.worker.documents"
+local ocsp = require "lest.server.worker.ocsp"
 local refusal = require "lest.server.wire.refusal"
 
 local M = {}
 
--- Each has check(worker, exchange, request), which judges the head as head.lua does.
-local services <const> = { ca = documents }
+-- Each has check(worker, exchange, request), which judges the head as head.lua does: it answers, or
+-- names what does once the body is there (request.answerer).
+local services <const> = { ca = documents, ocsp = ocsp }
 
 --- Answer a request by its head, or raise a refusal. False: nothing here is at such a path.
 ---@param worker lest.worker
@@ -15,7 +17,7 @@ local services <const> = { ca = documents }
 ---@param request lest.worker.request
 ---@return boolean
 function M.check(worker, exchange, request)
-  local service = services[exchange.path:match "^/([^/]+)/" or ""]
+  local service = services[exchange.path:match "^/([^/]+)" or ""]
   if not service then return false end
   request.is_public = true
   service.check(worker, exchange, request)

@@ -15,6 +15,7 @@ local M = {}
 ---@field label? lest.worker.label
 ---@field is_plain? boolean it came without TLS
 ---@field is_public? boolean it is for what anybody may fetch
+---@field answerer? fun(worker, exchange, request) what answers it, where no operation of EST does
 ---@field delivered_ms? integer monotonic: its answer is due so long after
 ---@field offered? table<string, any> the proofs that the client offers, by kind, until the
 --- authority has them

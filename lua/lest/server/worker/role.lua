@@ -16,6 +16,7 @@ local limiter = require "lest.server.wire.limiter"
 local limits = require "lest.server.config.limits"
 local lines = require "lest.server.wire.lines"
 local link = require "lest.server.worker.link"
+local ocsp = require "lest.server.worker.ocsp"
 local operations = require "lest.server.wire.operations"
 local public = require "lest.server.worker.public"
 local refusal = require "lest.server.wire.refusal"
@@ -23,6 +24,7 @@ local request_module = require "lest.server.worker.request"
 local setup = require "lest.server.worker.setup"
 local shadow = require "lest.server.worker.shadow"
 local snapshot = require "lest.server.config.snapshot"
+local staple = require "lest.server.worker.staple"
 local start_failure = require "lest.server.config.start_failure"
 local task = require "lest.task"
 local wiping = require "lest.server.wire.wiping"
@@ -41,6 +43,8 @@ end
 ---@field labels table<string, lest.worker.label>
 ---@field authority lest.worker.link
 ---@field health lest.worker.health
+---@field cas lest.cert[] of the configuration, with their chains
+---@field ocsp lest.worker.ocsp
 ---@field judged table<lest.exchange, lest.worker.request> by their heads; their bodies are to come
 ---@field under_way table<lest.worker.request, lest.task> those that wait
 ---@field console lest.console? where operators may look at it, once one did
@@ -124,7 +128,8 @@ function Worker:on_request(exchange)
   self.judged[exchange] = nil
   request.delivered_ms = core.clock.monotonic_ms()
   local running = task.start({ quiet = true }, function()
-    local ok = guard(exchange, request, answerers[request.operation], self, exchange, request)
+    local answerer = request.answerer or answerers[request.operation]
+    local ok = guard(exchange, request, answerer, self, exchange, request)
     -- A failure after the authority began to hold the request: it need hold it no longer.
     if not ok and request.handle and not request.is_committed then
       self.authority:give_up(request, "the request failed")
@@ -180,6 +185,10 @@ function Worker:prepare(launch)
     self.health, err = health.new(self.config)
     ok = self.health ~= nil
   end
+  if ok then
+    self.cas, err = staple.load_cas(self.config)
+    ok = self.cas ~= nil
+  end
   for name in pairs(self.config.labels) do
     if not ok then break end
     self.labels[name], err = setup.label(self.config, name)
@@ -215,6 +224,13 @@ function Worker:take_control(channel, launch)
     self.console:take(channel)
     self.console:on_packet(channel, packet)
   end)
+end
+
+--- The context of the addresses where the server has a certificate; nil: there are none.
+local function presenting(config, contexts)
+  for i, each in ipairs(config.listen) do
+    if not (each.psk or each.srp) then return contexts[i] end
+  end
 end
 
 -- /cacerts is served without an authority, and so is a 503.
@@ -268,6 +284,7 @@ function Worker:serve(launch, tls)
   self.authority, self.shadows = link.new(), shadow.new(self)
   self.health.link = self.authority
   self.documents = documents.new(self.authority)
+  self.ocsp = ocsp.new(self.config, self.authority)
   if wiping.is_needed(self.config) then wiping.start() end
   events.start(self)
   core.process.on_channel(function(channel, _, _, role)
@@ -280,6 +297,8 @@ function Worker:serve(launch, tls)
     core.log.write("error", "cannot listen", { "message", tostring(err) })
     return 1
   end
+  local context = presenting(self.config, tls)
+  if context then staple.new(self, context, self.cas):start() end
   self.authority:show()
   local stopping_at
   local terminate <close> = core.loop.signal(15, function()

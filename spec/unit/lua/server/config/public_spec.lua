@@ -76,5 +76,8 @@ describe("what a certificate names", function()
     assert.same({ "http://p/ca/ca.cer" }, public.urls(profile, "http://p", "").ca_issuer_urls)
     assert.same({ "http://p/ca/b.cer" }, public.urls(profile, "http://p", "b").ca_issuer_urls)
     assert.same({}, public.urls(profile, nil, "").ca_issuer_urls)
+    assert.same({}, public.urls(profile, "http://p", "").ocsp_urls)
+    profile.ocsp_urls = nil
+    assert.same({ "http://p/ocsp" }, public.urls(profile, "http://p", "b").ocsp_urls)
   end)
 end)
