@@ -59,8 +59,11 @@ describe("a hook that is a command", function()
     assert.is_nil(none)
     assert.matches("takes longer than 1 seconds", err.message)
     local pid = process.read(path):match "%d+"
-    local _, state = pcall(process.read, ("/proc/%s/stat"):format(pid))
-    assert.is_true(not state:find "%(sleep%)" or state:find "%(sleep%) [ZX]" ~= nil, state)
+    -- It was killed; the kernel may take a moment to end it.
+    process.wait_for(function()
+      local _, state = pcall(process.read, ("/proc/%s/stat"):format(pid))
+      return not state:find "%(sleep%)" or state:find "%(sleep%) [ZX]" ~= nil
+    end, "the end of what it has started")
   end)
 
   it("that is not there or is killed says so", function()
