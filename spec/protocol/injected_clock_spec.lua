@@ -78,6 +78,17 @@ describe("a server by an injected clock", function()
     assert.equal("trusted\n", judged(server.lest))
   end)
 
+  it("looks at it all the time for what waits for a day to come", function()
+    local clock = require "lest.server.authority.clock"
+    assert.is_true(clock.every_ms(10000) < 100)
+    assert.equal(2, clock.every_ms(2))
+    local before = #server:logged "configuration"
+    core.process.set_clock((AT + 340 * DAY) * 1000000)
+    process.wait_for(function() return #server:logged "configuration" > before end,
+      "what ends soon by the new day", 60)
+    core.process.set_clock((AT + 7200) * 1000000)
+  end)
+
   it("gives operators' commands its time, through the control socket", function()
     local text = process.must { support.lest, "cert", "list", "--json", "--config",
       server.dir .. "/server.lua" }
