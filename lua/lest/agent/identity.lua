@@ -3,9 +3,9 @@
 --- Each step may be the last of this process: what matters is in the place before it is relied on.
 local anchors = require "lest.agent.anchors"
 local clock = require "lest.base.clock"
+local deployment = require "lest.agent.deployment"
 local duration = require "lest.duration"
 local fail = require "lest.base.fail"
-local keys = require "lest.agent.keys"
 local schedule = require "lest.agent.schedule"
 local ways = require "lest.agent.ways"
 
@@ -63,8 +63,9 @@ end
 
 --- What is in use, and what is remembered of it, without a change to the disk.
 function Identity:read()
-  local cert, number = self.place:current()
   self.memory = self.place:memory() or {}
+  self.place:hold(deployment.held(self.memory))
+  local cert, number = self.place:current()
   self.memory.place = self.memory.place or math.floor(self.world.random() * PLACES) / PLACES
   self.life = nil
   if not cert then return end
@@ -88,7 +89,7 @@ function Identity:open()
   self:read()
   self.memory.place = known or self.memory.place
   ok, err = remember(self)
-  self.untidy = not ok or nil
+  self.untidy, self.unlooked = not ok or nil, true
   return ok, err
 end
 
@@ -97,8 +98,8 @@ local function renewal(self)
   return schedule.renewal(self.life, self.options, self.memory.place, self.memory.window)
 end
 
---- What is to be done next, and when: "bootstrap", "renew", "expired", "retry", "poll" or
---- "anchors".
+--- What is to be done next, and when: "bootstrap", "renew", "expired", "retry", "poll",
+--- "anchors", or "deploy": files and hooks.
 ---@param now integer
 ---@return integer at
 ---@return string what
@@ -119,7 +120,9 @@ function Identity:plan(now)
     at, what = renewal(self), "renew"
   end
   local refresh = life and not retry and anchors.due(self)
-  if refresh and refresh < at then return refresh, "anchors" end
+  if refresh and refresh < at then at, what = refresh, "anchors" end
+  local deploy = deployment.due(self)
+  if deploy and deploy <= at then return deploy, "deploy" end
   return at, what
 end
 
@@ -165,7 +168,7 @@ local function key_for(self, way, now)
   end
   local err
   if each.rekey or not self.life then
-    key, err = keys.make(each.key)
+    key, err = self.place.keeper:make()
   else
     key, err = self.place:key()
   end
@@ -360,13 +363,18 @@ function Identity:step(forced)
   local at, what = self:plan(now)
   local ok, err = true, nil
   self.forced = forced == "renew" or forced == "try" and self.memory.retry ~= nil
-  if self.forced and what == "anchors" then what = "renew" end
+  if self.forced and (what == "anchors" or what == "deploy") then what = "renew" end
   if self.forced or at <= now or is_answered(self) then
     if what == "anchors" then
       ok, err = refresh(self, now)
-    else
+    elseif what ~= "deploy" then
       ok, err = obtain(self, now)
     end
+  end
+  -- At once, where a new certificate has come: who runs the agent once wants to see it in use.
+  local deploy = deployment.due(self)
+  if ok and deploy and (deploy <= now or forced) then
+    ok, err = deployment.run(self, forced ~= nil)
   end
   self.forced = nil
   if not ok then

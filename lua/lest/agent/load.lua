@@ -5,7 +5,9 @@
 --- Every path in the result is absolute, every time is seconds, every absent key has its default.
 local configuration = require "lest.base.configuration"
 local core = require "lest.core"
+local deploy = require "lest.agent.deploy"
 local fail = require "lest.base.fail"
+local keys = require "lest.agent.keys"
 local schema = require "lest.base.schema"
 local shape = require "lest.agent.shape"
 
@@ -17,8 +19,8 @@ local FILE_MAX <const> = 16 * 1024 * 1024
 local RUN_MS <const> = 2000
 local MEMORY_MAX <const> = 512 * 1024 * 1024
 
-local FILES <const> = { "password_file", "proxy_password_file", "bearer_file", "psk_file",
-  "srp_password_file", "challenge_file", "cert", "cert_passphrase_file" }
+local FILES <const> = { "key_pin_file", "password_file", "proxy_password_file", "bearer_file",
+  "psk_file", "srp_password_file", "challenge_file", "cert", "cert_passphrase_file" }
 
 local function resolve(folder, each)
   for _, key in ipairs(FILES) do
@@ -30,6 +32,29 @@ local function resolve(folder, each)
   if each.cert_key and not configuration.is_uri(each.cert_key) then
     each.cert_key = configuration.absolute(folder, each.cert_key)
   end
+  for _, file in ipairs(each.files or {}) do
+    for _, key in ipairs { "path", "folder", "password_file" } do
+      if file[key] then file[key] = configuration.absolute(folder, file[key]) end
+    end
+  end
+  -- A program without a slash is looked for along PATH.
+  for _, hook in ipairs(each.hooks or {}) do
+    local command = hook.command
+    if command and command[1]:find("/", 1, true) then
+      command[1] = configuration.absolute(folder, command[1])
+    end
+  end
+end
+
+-- A key in a token is the same one for ever: nothing makes another there.
+local function check_key(each, report)
+  local is_in_token = keys.is_in_token(each.key)
+  if is_in_token and each.rekey then
+    report("rekey", "a key in a token stays: leave it out")
+  elseif each.key_pin_file and not is_in_token then
+    report("key_pin_file", "is for a key in a token, as \"pkcs11:...\"")
+  end
+  if each.rekey == nil then each.rekey = not is_in_token end
 end
 
 -- Secrets that stand in the configuration, or in a file that it names.
@@ -64,6 +89,7 @@ local function check_identity(each, report)
     report("subject", "is missing: for which name? (or san, or server_names = true)")
   end
   check_secrets(each, report)
+  check_key(each, report)
   for i, way in ipairs(each.fallbacks) do
     if way == "operator" and i < #each.fallbacks then
       report("fallbacks", "'operator' is the last: nothing is tried after it")
@@ -95,7 +121,10 @@ function M.check(raw, file, folder, source)
   end
   if #problems > 0 then return configuration.error(file, source, problems) end
   config.state = configuration.absolute(folder, config.state)
+  if config.textfile then config.textfile = configuration.absolute(folder, config.textfile) end
   for _, each in pairs(config.identities) do resolve(folder, each) end
+  local path, problem = deploy.conflict(config.identities)
+  if path then return configuration.error(file, source, { { path = path, problem = problem } }) end
   return config
 end
 

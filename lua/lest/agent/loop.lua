@@ -3,7 +3,9 @@
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local identities = require "lest.agent.identity"
+local keys = require "lest.agent.keys"
 local list = require "lest.base.list"
+local reports = require "lest.agent.report"
 local store = require "lest.agent.store"
 local task = require "lest.task"
 
@@ -66,10 +68,11 @@ end
 function M.new(config, world)
   local self = setmetatable({ state = config.state, identities = {}, names = {}, running = 0,
     world = world or M.world() }, Loop)
+  self.report = reports.new(self, config.textfile)
   for _, name in ipairs(list.sorted_keys(config.identities)) do
     self.names[#self.names + 1] = name
     self.identities[name] = identities.new(name, config.identities[name],
-      store.new(config.state .. "/" .. name), self.world)
+      store.new(config.state .. "/" .. name, keys.keeper(config.identities[name])), self.world)
   end
   return self
 end
@@ -108,7 +111,7 @@ local function start_due(self)
     local step = task.start({ quiet = true }, function()
       run_step(self, entry, forced)
       self.running = self.running - 1
-      self.tasks[entry] = nil
+      self.tasks[entry], self.changed = nil, true
       push(heap, entry)
       self:wake()
     end)
@@ -138,7 +141,10 @@ function Loop:try()
   self.world.log("info", "trying now", {})
   local heap = {}
   for _, entry in ipairs(old) do
-    if entry.identity.memory.retry then entry.due, entry.forced = 0, "try" end
+    local memory = entry.identity.memory
+    if memory.retry or memory.deploy and memory.deploy.retry_at then
+      entry.due, entry.forced = 0, "try"
+    end
     push(heap, entry)
   end
   table.move(heap, 1, #heap, 1, old)
@@ -201,6 +207,7 @@ local function run_once(self, forced)
     if code == 0 then code = own end
     return true
   end })
+  self.report:write()
   return code
 end
 
@@ -214,6 +221,7 @@ function Loop:exit_code(identity, err)
   if memory.operator then return 8 end
   if memory.error then return memory.error.exit_code or 1 end
   if memory.pending then return 5 end
+  if memory.deploy and memory.deploy.problem then return 1 end
   return identity.life and identity.life.not_after > self.world.clock() and 0 or 5
 end
 
@@ -237,12 +245,16 @@ function Loop:run(options)
   local watches = watch(self)
   fill(self)
   self.world.log("info", "agent started", { "identities", #self.names, "state", self.state })
+  self.report:start()
   while not self.stopping do
     look_for_try(self)
     start_due(self)
+    self.report:turn(self.changed)
+    self.changed = nil
     wait(self, pause_ms(self))
   end
   drain(self)
+  self.report:stop()
   for _, each in ipairs(watches) do each:close() end
   self.world.log("info", "agent stopped", {})
   return 0

@@ -3,6 +3,8 @@
 local M = {
   state = "The folder in which the agent keeps everything, made with mode 0700 if it is missing. "
     .. "One agent works in it at a time.",
+  textfile = "A file that Prometheus' node_exporter reads (its textfile collector): when each "
+    .. "certificate ends, what is due, what has failed. Written as things change.",
 }
 
 M.identities = {
@@ -32,7 +34,7 @@ M.identities = {
   challenge_file = "A file whose first line it is.",
   cert = "Instead: a certificate that the device has already, as its maker's, in a PEM file with "
     .. "its chain.",
-  cert_key = "Its key: a file, or a URI (`pkcs11:...`).",
+  cert_key = "Its key: a file, or a URI (`pkcs11:...`, `tpm2:FILE`).",
   cert_passphrase_file = "A file whose first line is the passphrase of that key.",
   preemptive = "Send the password, or the token, without being asked.",
   digest = "Prove the password by Digest alone: it is never sent itself.",
@@ -49,8 +51,47 @@ M.identities = {
   subject = "The name to ask for the first time, as `\"CN=device001,O=Example\"`. A renewal asks "
     .. "for the names that the certificate has.",
   san = "The alternative names to ask for, as `{ \"DNS:device001.example\" }`.",
-  key = "The kind of a new key: `\"ec:P-256\"`, `\"rsa:3072\"`, `\"ed25519\"` and others.",
-  rekey = "`false`: a renewal keeps the key that there is.",
+  key = "The kind of a new key: `\"ec:P-256\"`, `\"rsa:3072\"`, `\"ed25519\"` and others; "
+    .. "`\"tpm2:ec:P-256\"` has this machine's TPM make it, in a file that is of use there alone. "
+    .. "Or the URI of a key in hardware, which stays: `\"pkcs11:token=plant;object=dev9\"`, "
+    .. "`\"handle:0x81000001\"`; key.pem is a line with that URI then.",
+  key_pin_file = "A file whose first line is the PIN of the token that `key` is in.",
+  rekey = "`false`: a renewal keeps the key that there is. One in a token is always kept.",
+  files = {
+    "Files as their readers want them, written once there is a new certificate, in this order, "
+      .. "each whole or not at all. A link in its place, or something that is neither PEM nor DER, "
+      .. "is not replaced; no other account's link is followed.",
+    path = "Where it is.",
+    content = "What is in it, one or some of: `cert`, `chain` (what is above it), `fullchain` "
+      .. "(both), `key`, `anchors`; or alone `combined` (certificate, chain and key, as HAProxy "
+      .. "reads), `pkcs12`.",
+    folder = "Instead: a folder as Kubernetes mounts a secret, with `tls.crt`, `tls.key` and "
+      .. "`ca.crt`, which change at once.",
+    owner = "Whose it is: an account, with its group. Root gives files away.",
+    group = "Another group than the owner's.",
+    mode = "As `\"0640\"`; 0600 unless told where the key is in it, which the mode must not let "
+      .. "every account read, else 0644.",
+    password_file = "Of `pkcs12`: a file whose first line is the password.",
+    alias = "Of `pkcs12`: what a keystore calls the entry.",
+    legacy = "Of `pkcs12`: Triple-DES and SHA-1, for readers that know no AES.",
+  },
+  hooks = {
+    "What is run once the files are in their places, in this order: functions, and tables. Each is "
+      .. "run once for a certificate, and again where the agent ended before that was recorded, so "
+      .. "it must bear to be run twice. What fails is run again, later each time, and what follows "
+      .. "it waits.",
+    command = "A program and its arguments, run without a shell, in a session of its own, which "
+      .. "ends at once if it leaves anything running in it. Its environment has PATH, LANG and the "
+      .. "event: LEST_EVENT (`installed`, `rolled back`), LEST_IDENTITY, LEST_GENERATION, "
+      .. "LEST_CERT, LEST_CHAIN, LEST_KEY (or LEST_KEY_URI), LEST_ANCHORS, LEST_SERIAL, "
+      .. "LEST_SUBJECT, LEST_NOT_AFTER. It has succeeded if it ends with 0; the last lines of what "
+      .. "it prints are in the log.",
+    run = "A function instead, which is called with a table of the same (`event.cert`), and may "
+      .. "wait. It has failed if it raises, or returns nil and a reason.",
+    timeout = "How long it may take; then it is ended, and has failed.",
+  },
+  rollback = "Whether a certificate whose hook fails makes way for the former one, with its files "
+    .. "and hooks, until the hook is tried again.",
   key_usage = "The key usages to ask for, as `{ \"digitalSignature\" }`.",
   eku = "The purposes to ask for, as `{ \"clientAuth\" }`.",
   csrattrs = "`false`: do not ask what the server wants in a request.",

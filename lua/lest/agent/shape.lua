@@ -1,7 +1,8 @@
 --- The schema of AGENT.lua: what an agent keeps alive, and how.
 local core = require "lest.core"
+local deploy = require "lest.agent.deploy"
 local duration = require "lest.duration"
-local key_kinds = require "lest.base.key_kinds"
+local keys = require "lest.agent.keys"
 local schema = require "lest.base.schema"
 
 local s = schema
@@ -13,17 +14,7 @@ local text <const> = s.string { max = 4096 }
 local flag <const> = s.boolean()
 local names <const> = s.list(text, { max = 64, single = true })
 
--- To make a key is how it is told whether there is such a kind: once for each, not for each device.
-local kinds <const> = {}
-local key_kind <const> = s.custom("a kind of key", function(value)
-  if type(value) ~= "string" then return nil end
-  if not kinds[value] then
-    local kind, problem = key_kinds.accept(value)
-    if not kind then return nil, problem end
-    kinds[value] = kind
-  end
-  return kinds[value]
-end)
+local key_kind <const> = s.custom("a kind of key", keys.accept)
 
 -- A share of a life stays a float, a time becomes whole seconds: schedule.lua tells them apart.
 local function share_or_time(least, most)
@@ -76,7 +67,10 @@ local identity <const> = {
   password_file = s.optional(text), proxy_password_file = s.optional(text),
   cert = s.optional(text), cert_key = s.optional(text), cert_passphrase_file = s.optional(text),
   subject = s.optional(subject), san = s.optional(san),
-  key = s.optional(key_kind, "ec:P-256"), rekey = s.optional(flag, true),
+  key = s.optional(key_kind, "ec:P-256"), key_pin_file = s.optional(text),
+  rekey = s.optional(flag),
+  files = s.optional(deploy.files), hooks = s.optional(deploy.hooks),
+  rollback = s.optional(flag, false),
   key_usage = s.optional(names), eku = s.optional(names), csrattrs = s.optional(flag, true),
   server_names = s.optional(flag, false),
   renew_at = s.optional(share_or_time(0.1, 0.95), 2 / 3),
@@ -97,6 +91,7 @@ end
 
 M.agent = s.record {
   state = s.string { max = 1024 },
+  textfile = s.optional(s.string { max = 1024 }),
   identities = s.map(s.record(identity), { max = IDENTITIES_MAX, key = good_name,
     as = '{ dev9 = { url = "https://est.example.com", trust = "ca.pem", subject = "CN=dev9" } }' }),
 }

@@ -4,6 +4,7 @@
 ---   for _, each in ipairs(status.of(agent)) do print(each.name, each.state, each.next) end
 local anchors = require "lest.agent.anchors"
 local clock = require "lest.base.clock"
+local deployment = require "lest.agent.deployment"
 local duration = require "lest.duration"
 
 local M = {}
@@ -11,6 +12,7 @@ local M = {}
 ---@class lest.agent.status
 ---@field name string
 ---@field state "ok"|"renewing"|"pending"|"failing"|"missing"|"expired"|"operator"|"clock"
+--- |"undeployed" its certificate is good, and a file or a hook has failed
 ---@field severity integer 0 nothing to do; 1 to be looked at; 2 there is no valid certificate
 ---@field subject string?
 ---@field serial string?
@@ -33,6 +35,7 @@ local function state_of(identity, now, cert)
   if memory.error then return "failing", math.max(1, severity) end
   if not cert then return "missing", 2 end
   if severity == 2 then return "expired", 2 end
+  if deployment.problem(identity) then return "undeployed", 1 end
   local at, what = identity:plan(now)
   return what ~= "anchors" and at <= now and "renewing" or "ok", 0
 end
@@ -49,7 +52,8 @@ local function one(identity, now)
     subject = cert and tostring(cert.subject), serial = cert and cert.serial,
     not_before = cert and cert.not_before, not_after = cert and cert.not_after,
     generation = cert and number, next = what, next_at = math.max(at, now),
-    failures = memory.failures or 0, error = memory.error and memory.error.message,
+    failures = memory.failures or 0,
+    error = memory.error and memory.error.message or deployment.problem(identity),
     error_at = memory.error and memory.error.at,
     anchors_end = memory.anchors and memory.anchors.ends,
   }
@@ -65,6 +69,7 @@ function M.of(agent)
 end
 
 local WORDS <const> = { anchors = "ask for the trust anchors", bootstrap = "bootstrap",
+  deploy = "write files and run hooks",
   expired = "get a new certificate", poll = "ask again", renew = "renew", retry = "try again" }
 
 --- What is done next and when, for people.

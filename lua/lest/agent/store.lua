@@ -25,31 +25,31 @@ local STATE_MAX <const> = 256 * 1024
 
 ---@class lest.agent.place
 ---@field path string
+---@field keeper lest.agent.keeper
+---@field live? integer the generation to renew, where an older one is in use: see hold()
 local Place = { __name = "lest.agent.place" }
 Place.__index = Place
 
 --- The place of an identity. Nothing is made or changed yet.
 ---@param path string STATE/NAME
+---@param keeper? lest.agent.keeper of keys in files, unless told
 ---@return lest.agent.place
-function M.new(path)
-  return setmetatable({ path = path }, Place)
+function M.new(path, keeper)
+  return setmetatable({ path = path, keeper = keeper or keys.keeper { key = "ec:P-256" } }, Place)
 end
 
 local function generation(self, number)
   return ("%s/generations/%d"):format(self.path, number)
 end
 
--- The certificate of a folder with its chain, and its key; nil where they are no whole identity.
-local function read_pair(path)
-  local cert, err = core.cert.load(path .. "/cert.pem")
-  if not cert then return nil, err end
-  local key
-  key, err = keys.load(path .. "/key.pem")
-  if not key then return nil, err end
-  if key:public_der() ~= cert.public_key.der then
-    return fail("io", path .. ": the key is not the certificate's")
-  end
-  return cert, key
+-- Whether a folder has a whole identity: a certificate and its key. (A TPM has room for few keys:
+-- this one is let go of at once.) nil and an error: the device that has the key does not answer.
+local function is_whole(self, path)
+  local cert = core.cert.load(path .. "/cert.pem")
+  local key, err, away = self.keeper:load(path .. "/key.pem")
+  if away then return nil, err end
+  local _ <close> = key
+  return key ~= nil and cert ~= nil and key:public_der() == cert.public_key.der
 end
 
 local function make_folder(path, mode)
@@ -149,11 +149,16 @@ local function tidy_next(self)
   local ok, err = remove_drafts(next_path)
   if not ok then return nil, err end
   if core.system.exists(next_path .. "/cert.pem") then
-    if read_pair(next_path) then return promote(self) ~= nil end
+    local whole
+    whole, err = is_whole(self, next_path)
+    if whole == nil then return nil, err end
+    if whole then return promote(self) ~= nil end
     ok, err = folder.remove(next_path .. "/cert.pem")
     if not ok then return nil, err end
   end
   if self:pending() then return true end
+  ok, err = is_whole(self, next_path)
+  if ok == nil then return nil, err end
   return remove_folder(next_path)
 end
 
@@ -165,8 +170,15 @@ local function tidy_current(self)
     local ok, err = remove_folder(self.path .. "/generations/" .. name)
     if not ok then return nil, err end
   end
+  -- Unless it was rolled back.
+  local deployed = (self:memory() or {}).deploy
+  if deployed and deployed.newest == numbers[1] and deployed.applied ~= numbers[1] then
+    table.insert(numbers, 1, deployed.applied)
+  end
   for _, number in ipairs(numbers) do
-    if read_pair(generation(self, number)) then
+    local whole, err = is_whole(self, generation(self, number))
+    if whole == nil then return nil, err end
+    if whole then
       if number == current_number(self) then return true end
       return switch(self, number)
     end
@@ -188,13 +200,14 @@ function Place:tidy()
   return true
 end
 
---- The certificate in use, with its chain; nil alone: there is none.
+--- The certificate to live with, with its chain: the one in use, or that which hold() has named;
+--- nil alone: there is none.
 ---@return lest.cert? cert
 ---@return integer|lest.error|nil number of the generation, or the error
 function Place:current()
-  local number = current_number(self)
+  local number = self.live or current_number(self)
   if not number then return nil end
-  local cert, err = core.cert.load(self.path .. "/current/cert.pem")
+  local cert, err = core.cert.load(generation(self, number) .. "/cert.pem")
   if not cert then return nil, err end
   return cert, number
 end
@@ -203,7 +216,41 @@ end
 ---@return lest.key?
 ---@return lest.error? err
 function Place:key()
-  return keys.load(self.path .. "/current/key.pem")
+  local number = self.live or current_number(self)
+  if not number then return fail("not_found", self.path .. " has no key") end
+  return self.keeper:load(generation(self, number) .. "/key.pem")
+end
+
+--- A generation as deploy takes it.
+---@param number integer
+---@return lest.agent.generation
+function Place:generation(number)
+  return { number = number, folder = generation(self, number),
+    anchors = self.path .. "/anchors.pem" }
+end
+
+--- The number of the generation before another; nil where there is none.
+---@param number integer
+---@return integer?
+function Place:before(number)
+  for _, each in ipairs(generations(self) or {}) do
+    if each < number then return each end
+  end
+end
+
+--- Make a generation the one in use, in one step.
+---@param number integer
+---@return true?
+---@return lest.error? err
+function Place:switch(number)
+  return switch(self, number)
+end
+
+--- An older generation is in use than this one, which is renewed and shown to servers all the same;
+--- nil: the one in use is.
+---@param number? integer
+function Place:hold(number)
+  self.live = number
 end
 
 --- Keep a key, and what will be asked for it, before anything is sent.
@@ -217,7 +264,7 @@ function Place:begin(key, request)
   if ok then
     ok, err = core.file.write(path .. "/request.json", json.encode(request), { mode = 384 })
   end
-  if ok then ok, err = keys.save(key, path .. "/key.pem") end
+  if ok then ok, err = self.keeper:save(key, path .. "/key.pem") end
   if not ok then return nil, err end
   return true
 end
@@ -229,7 +276,7 @@ function Place:pending()
   local path = self.path .. "/next"
   local text = core.file.read(path .. "/request.json", STATE_MAX)
   local request = text and json.decode(text)
-  local key = type(request) == "table" and keys.load(path .. "/key.pem")
+  local key = type(request) == "table" and self.keeper:load(path .. "/key.pem")
   if not key then return nil end
   return key, request
 end

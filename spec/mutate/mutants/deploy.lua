@@ -55,4 +55,14 @@ return {
       "if false and" },
     { "one place twice", "if owners[place] then", "if false then" },
   },
+  { file = "lua/lest/agent/store.lua", specs = { "spec/protocol/agent_deploy_spec.lua" },
+    { "a rollback that does not last", "if deployed and deployed.newest == numbers[1] and",
+      "if false and deployed.newest == numbers[1] and" },
+    { "the older one is renewed", "local number = self.live or current_number(self)\n"
+      .. "  if not number then return nil end", "local number = current_number(self)\n"
+      .. "  if not number then return nil end" },
+  },
+  { file = "lua/lest/agent/keys.lua", specs = { "spec/protocol/agent_deploy_spec.lua" },
+    { "a PIN in the URI", 'if value:find "pin%-value" then', "if false then" },
+  },
 }

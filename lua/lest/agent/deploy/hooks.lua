@@ -23,7 +23,8 @@ local MEMORY <const>, SLICE_MS <const>, GRACE_MS <const> = 64 * 1024 * 1024, 50,
 ---@field generation integer
 ---@field cert string path
 ---@field chain string path
----@field key? string path; nil: it is in hardware
+---@field key? string path; nil: it is in a token
+---@field key_uri? string of one in a token
 ---@field anchors? string path
 ---@field serial string
 ---@field subject string
@@ -36,7 +37,8 @@ local MEMORY <const>, SLICE_MS <const>, GRACE_MS <const> = 64 * 1024 * 1024, 50,
 function M.event(name, material, kind)
   local paths, certificate = material.paths, material.certificate
   return { event = kind, identity = name, generation = material.number, cert = paths.cert,
-    chain = paths.chain, key = paths.key, anchors = paths.anchors, serial = certificate.serial,
+    chain = paths.chain, key = paths.key,
+    key_uri = paths.key_uri, anchors = paths.anchors, serial = certificate.serial,
     subject = tostring(certificate.subject), not_after = certificate.not_after }
 end
 

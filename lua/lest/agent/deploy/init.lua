@@ -182,6 +182,7 @@ end
 
 --- Why identities cannot have these files: two of them in one place.
 ---@param identities table<string, { files?: table[] }> with absolute paths
+---@return string? path of the key
 ---@return string? problem
 function M.conflict(identities)
   local owners = {}
@@ -189,8 +190,8 @@ function M.conflict(identities)
     for _, file in ipairs(identities[name].files or {}) do
       local place = files.place(file)
       if owners[place] then
-        return ("identities.%s.files: %s is written by identities.%s already"):format(name, place,
-          owners[place])
+        return ("identities.%s.files"):format(name),
+          ("%s is written by identities.%s already"):format(place, owners[place])
       end
       owners[place] = name
     end

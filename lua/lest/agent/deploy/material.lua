@@ -15,7 +15,8 @@ local FILE_MAX <const> = 1024 * 1024
 
 ---@class lest.agent.material
 ---@field number integer
----@field paths table<string, string> cert, chain, key and anchors, where they are
+---@field paths table<string, string> cert, chain, key and anchors, where they are; key_uri of a key
+--- in a token
 ---@field cert string PEM, the certificate alone
 ---@field chain string PEM, what is above it; may be empty
 ---@field key? string PEM; nil: it is in hardware
@@ -44,7 +45,9 @@ function M.read(generation)
   end
   local certificate, err = core.cert.parse(material.cert)
   if not certificate then return nil, err end
-  if material.key == "" then material.key, paths.key = nil, nil end
+  -- Of a key in a token there is a line with its URI.
+  local uri = material.key:match "^(%l%w+:[^\n]*)\n$"
+  if material.key == "" or uri then material.key, paths.key, paths.key_uri = nil, nil, uri end
   material.certificate, material.cert = certificate, certificate:pem()
   return material
 end

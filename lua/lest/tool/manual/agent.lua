@@ -27,7 +27,8 @@ local page <const> = {
   },
 }
 
-for _, section in ipairs(keys.sections(shape.agent.fields, meaning, { "state", "identities" })) do
+local ORDER <const> = { "state", "identities", "textfile" }
+for _, section in ipairs(keys.sections(shape.agent.fields, meaning, ORDER)) do
   table.insert(page, section)
 end
 

@@ -219,9 +219,10 @@ describe("deploy.conflict", function()
   it("names the place that two identities would write", function()
     assert.is_nil(deploy.conflict { a = { files = { { path = "/x" } } },
       b = { files = { { path = "/y" }, { folder = "/z" } } }, c = {} })
-    assert.equal("identities.b.files: /x is written by identities.a already",
-      deploy.conflict { a = { files = { { path = "/x" } } }, b = { files = { { path = "/x" } } } })
-    assert.matches("identities.a already",
-      deploy.conflict { a = { files = { { path = "/x" }, { folder = "/x" } } } })
+    assert.same({ "identities.b.files", "/x is written by identities.a already" },
+      { deploy.conflict { a = { files = { { path = "/x" } } },
+        b = { files = { { path = "/x" } } } } })
+    assert.equal("identities.a.files",
+      (deploy.conflict { a = { files = { { path = "/x" }, { folder = "/x" } } } }))
   end)
 end)
