@@ -87,6 +87,43 @@ describe("an installation", function()
     assert.matches("\nExecReload=/bin/kill -HUP $MAINPID\n", unit, 1, true)
   end)
 
+  it("has units for the agent: a service, and a timer that runs it once", function()
+    local units = root .. "/lib/systemd/system/"
+    local service = process.read(units .. "lest-agent.service")
+    assert.matches("\nExecStart=/usr/local/bin/lest agent /etc/lest/agent.lua\n", service, 1, true)
+    local once = process.read(units .. "lest-agent-once.service")
+    assert.matches("\nExecStart=/usr/local/bin/lest agent --once /etc/lest/agent.lua\n", once, 1,
+      true)
+    -- Both are closed alike.
+    assert.equal(service:match "\nStateDirectory=.*\nUMask=%d+\n",
+      once:match "\nStateDirectory=.*\nUMask=%d+\n")
+    assert.matches("\nUnit=lest-agent-once.service\n", process.read(units .. "lest-agent.timer"), 1,
+      true)
+  end)
+
+  it("has units in which systemd finds nothing wrong", function()
+    if not process.capture "command -v systemd-analyze" then
+      return pending "needs systemd-analyze, of the package systemd"
+    end
+    local units = root .. "/lib/systemd/system/"
+    local paths = {}
+    for i, name in ipairs { "lest.service", "lest-agent.service", "lest-agent-once.service",
+      "lest-agent.timer" } do
+      paths[i] = folder .. "/" .. name
+      local text = process.read(units .. name):gsub("/usr/local/bin/lest", process.lest)
+      process.write(paths[i], text)
+    end
+    local code, out, err = process.run { "systemd-analyze", "verify", "--man=no",
+      "--recursive-errors=no", table.unpack(paths) }
+    assert.same({ 0, "", "" }, { code, out, err })
+    -- systemd's own measure of what a service may do: from 0, nothing, to 100.
+    for name, most in pairs { ["lest-agent.service"] = 40, ["lest-agent-once.service"] = 40 } do
+      code, out = process.run { "systemd-analyze", "security", "--offline=true", "--no-pager",
+        "--threshold=" .. most, folder .. "/" .. name }
+      assert.equal(0, code, out)
+    end
+  end)
+
   it("has manual pages that man finds, and `lest help` without them", function()
     local path = ("PATH=%s/bin:/usr/bin:/bin"):format(root)
     for page, name in pairs { lest = "LEST(1)", ["lest-policy"] = "LEST-POLICY(1)",
