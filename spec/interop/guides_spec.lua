@@ -11,6 +11,7 @@ local STORIES <const> = {
   { "first-policy", "why-refused", "live" },
   { "in-front-of-your-ca", installs = true },
   { "factory-to-field" },
+  { "keep-alive" },
   { "repl-tour" },
 }
 
