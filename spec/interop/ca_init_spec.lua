@@ -40,7 +40,7 @@ describe("lest ca init", function()
     end
     local root = inside("openssl x509 -noout -text -in ca.pem").out
     assert.matches("Subject: CN ?= ?Test CA\n", root)
-    assert.matches("CA:TRUE, pathlen:0", root)
+    assert.matches("CA:TRUE, pathlen:1", root)
     assert.matches("Certificate Sign, CRL Sign", root)
     assert.matches("NIST CURVE: P%-256", root)
     local server = inside("openssl x509 -noout -text -in server.pem").out

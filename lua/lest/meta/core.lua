@@ -2024,7 +2024,8 @@ function core_issuer.new(options) end
 
 ---@class lest.root_plan
 ---@field key lest.key which is certified, and signs
----@field subject lest.name_like and issuer
+---@field subject? lest.name_like and issuer
+---@field subject_der? string the same as DER, byte for byte, in its place
 ---@field not_before integer seconds since 1970
 ---@field not_after integer seconds since 1970
 ---@field path_len? integer how many CAs may stand below; absent: any number

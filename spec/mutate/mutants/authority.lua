@@ -585,4 +585,12 @@ return {
     { "a key of another kind", "or cert.public_key.type ~= self.auto.key", "" },
     { "a file that others read", "{ mode = MODE }", "{ mode = 420 }" },
   },
+  { file = "lua/lest/tool/ca/rollover.lua", specs = { "spec/unit/lua/tool/ca/rollover_spec.lua" },
+    { "a CA that nobody vouches for", "if not path and not options.force then", "if false then" },
+    { "a key that is needed still", "if count == 0 or options.force then return true end",
+      "if true then return true end" },
+    { "the old key stays", "if ok and not is_tidying then ok, err = state:keep_key(",
+      "if false then ok, err = state:keep_key(" },
+    { "the old root stays", "if is_new and cert.not_after > now then", "if true then" },
+  },
 }

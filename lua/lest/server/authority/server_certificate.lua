@@ -5,7 +5,6 @@
 ---   local own = server_certificate.new(authority)
 ---   own:start()                        -- there is one then
 ---   socket:send(own:packet())          -- to a worker, before `hello`
-local chain = require "lest.server.config.chain"
 local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
@@ -64,19 +63,18 @@ local function issuer_of(self, now)
 end
 
 --- What is sent after the certificate: of the CA's certificates those that no client need have. The
---- link to a CA's key lets those follow that have its other generation alone; where that is yet to
---- sign, nobody has it alone.
-local function chain_of(self, issuer)
-  local first = self.authority.issuers[self.auto.ca]
-  local list, of_generations = {}, {}
-  for _, cert in ipairs(chain.generations(issuer.bag)) do of_generations[cert] = true end
+--- link to its issuer's key lets those follow that have another generation of the CA alone.
+local function chain_of(issuer, ca)
+  local list = {}
+  -- Some clients count a link, which is no use before the other generation has signed.
+  local next_one = issuer == ca and ca.siblings[1]
+  local is_early = next_one and issuer.cert.path_len == 0
+    and next_one.cert.not_before > issuer.cert.not_before
   for _, cert in ipairs(issuer.bag) do
     local is_ours = core.name.equal(cert.subject_der, issuer.cert.subject_der)
     local is_its = cert.public_key.der == issuer.cert.public_key.der
-    local is_link = is_ours and not of_generations[cert]
-    local is_early = is_link and issuer == first and #issuer.siblings > 0
-      and issuer.siblings[1].cert.not_before > issuer.cert.not_before
-    if not cert.self_signed and (is_its or not is_ours) and not is_early then
+    local is_unwanted = cert.self_signed or is_ours and (not is_its or is_early)
+    if not is_unwanted or cert == issuer.cert and not cert.self_signed then
       table.insert(list, cert)
     end
   end
@@ -118,7 +116,7 @@ end
 
 local function take(self, found)
   self.current, self.due, self.problem = found, due_of(found.cert), nil
-  found.cert = found.cert:with_chain(chain_of(self, found.issuer))
+  found.cert = found.cert:with_chain(chain_of(found.issuer, self.authority.issuers[self.auto.ca]))
   core.meter.set(core.meter.names.tls_ends_s, found.cert.not_after)
   self.on_change()
   wiping.soon()

@@ -31,13 +31,17 @@ M.CA_FILES = { "ca.key", "ca.pem" }
 local LEDGER <const> = "ledger"
 local LEDGER_FILES <const> = { "ledger.db", "ledger.db-wal", "ledger.db-shm" }
 
+-- None stands below it but the link of a rollover (RFC 4210 4.4). RFC 5280 6.1.4 does not count
+-- that one, and some clients do.
+local PATH_LEN <const> = 1
+
 local function make_root(name, now)
   local usable, problem = core.name.encode { { "CN", name } }
   if not usable then return fail("usage", problem.message) end
   local key, err = core.key.generate "ec:P-256"
   if not key then return nil, err end
   local cert
-  cert, err = core.issuer.root { key = key, subject = { { "CN", name } }, path_len = 0,
+  cert, err = core.issuer.root { key = key, subject = { { "CN", name } }, path_len = PATH_LEN,
     not_before = now - BACKDATE, not_after = now + CA_LIFETIME }
   if not cert then return nil, err end
   return { key = key, cert = cert }

@@ -100,7 +100,7 @@ end
 local function read(paths, how)
   local there = {}
   for _, each in ipairs { { "root", paths.ca_cert, core.cert.load },
-    { "root_key", paths.ca_key, core.key.load, how }, { "cert", paths.cert, core.cert.load },
+    { "root_keys", paths.ca_key, core.key.load_all, how }, { "cert", paths.cert, core.cert.load },
     { "key", paths.key, core.key.load, how } } do
     local name, path, load, with = table.unpack(each)
     local err
@@ -111,6 +111,17 @@ local function read(paths, how)
   if issuer ~= there.root.subject_der then
     return fail("usage", ("%s is not of this CA, but of %s"):format(paths.cert,
       tostring(there.cert.issuer)))
+  end
+  -- While the CA's key changes there are two, and what links one to the other goes along.
+  there.links = {}
+  for _, key in ipairs(there.root_keys) do
+    if key:public_der() == there.root.public_key.der then there.root_key = key end
+  end
+  for _, cert in ipairs(there.root.chain) do
+    if cert.public_key.der == there.root.public_key.der then table.insert(there.links, cert) end
+  end
+  if not there.root_key then
+    return fail("usage", paths.ca_key .. " has no key of " .. paths.ca_cert)
   end
   return there
 end
@@ -165,7 +176,8 @@ function M.renew(folder, options)
   cert, err = issue({ cert = there.root, key = there.root_key }, new_key or there.key, subject, san,
     core.clock.wall_us() // 1000000)
   if not cert then return nil, err end
-  ok, err = write(paths, cert:with_chain(there.cert.chain), new_key, options.passphrase)
+  local above = #there.links > 0 and there.links or there.cert.chain
+  ok, err = write(paths, cert:with_chain(above), new_key, options.passphrase)
   if not ok then return nil, err end
   return { cert = cert, hosts = hosts_of(cert.san), old = there.cert }
 end

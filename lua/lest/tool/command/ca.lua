@@ -1,6 +1,8 @@
 --- `lest ca init DIR`: make an embedded CA and a working configuration.
 --- `lest ca server-cert DIR`: make the next server certificate of such a folder.
+--- `lest ca rollover DIR STEP`: have another key sign, step by step.
 local ca = require "lest.tool.ca"
+local ca_rollover = require "lest.tool.command.ca_rollover"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local json = require "lest.json"
@@ -33,7 +35,7 @@ end
 function M.parser()
   local p = support.parser {
     name = "lest ca",
-    summary = "Make an embedded CA, and renew its server's certificate.",
+    summary = "Make an embedded CA, renew its server's certificate, and change its key.",
     example = "lest ca init pki --name \"Example Device CA\" --host est.example.com",
   }
   p:require_command(true):command_target "subcommand"
@@ -60,6 +62,7 @@ function M.parser()
       .. "already.")
   init:flag "--json" :description "Print the result as JSON."
   add_server_cert(p)
+  ca_rollover.add(p)
   return p
 end
 
@@ -165,7 +168,8 @@ local function renew(options)
   return 0
 end
 
-local actions <const> = { init = init, ["server-cert"] = renew }
+local actions <const> = { init = init, ["server-cert"] = renew,
+  rollover = ca_rollover.run }
 
 ---@param args string[]
 ---@return integer exit_code
