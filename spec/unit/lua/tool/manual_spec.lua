@@ -180,7 +180,7 @@ describe("completion for bash", function()
   end
 
   it("offers commands, their options, and what an option takes", function()
-    assert.equal("ca credential cert cacerts csrattrs", offers "c")
+    assert.equal("ca check credential cert cacerts csrattrs", offers "c")
     assert.equal("list show revoke issuers import", offers("cert", ""))
     assert.equal("--reason", offers("cert", "revoke", "--re"))
     assert.equal("keyCompromise", offers("cert", "revoke", "--reason", "key"))
