@@ -343,4 +343,20 @@ describe("lest ca server-cert", function()
     pki = folder .. "/other"
     refused("server.pem is not of this CA, but of CN=Third")
   end)
+
+  it("is of the key that signs while that of the CA changes, and has the link along", function()
+    shell.run(("cp %s/ca.pem %s/old.pem"):format(pki, folder))
+    for _, step in ipairs { "begin", "switch" } do
+      local result = shell.lest("ca", "rollover", pki, step, step == "switch" and "--now" or nil)
+      assert.equal(0, result.code, result.err)
+    end
+    assert.equal(0, renew().code)
+    assert.equal(assert(core.cert.load(pki .. "/ca.pem")).ski, cert().aki)
+    assert.equal(1, #cert().chain)
+    shell.run(("openssl x509 -in %s/ca.pem -out %s/new.pem"):format(pki, folder))
+    for _, root in ipairs { "old", "new" } do
+      assert.equal(0, shell.run(("openssl verify -x509_strict -CAfile %s/%s.pem -untrusted "
+        .. "%s/server.pem %s/server.pem"):format(folder, root, pki, pki)).code)
+    end
+  end)
 end)
