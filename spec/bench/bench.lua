@@ -15,6 +15,8 @@ local ROWS <const> = {
   { "ways", "ways", "enrollment by a pre-shared key, by SRP, with a server's key, against Basic" },
   { "public", "public", "what anybody may fetch over plain HTTP against nginx with such a file" },
   { "start", "start", "lest --version, run and enroll: time and memory, beside curl" },
+  { "agent", "agent", "`lest agent` with 1, 100 and 10,000 identities (two minutes)",
+    by_name = true },
   { "fleet", "fleet", "1,000 devices in one `lest run`: client against server" },
   { "binding", "binding", "enrollment that is linked to its connection against one that is not" },
   { "latency", "latency", "p50 and p99 at 30 % and 70 % load, open loop, Poisson arrivals", 0 },

@@ -14,7 +14,7 @@ local M = {}
 
 local AREAS <const> = { "client", "probe", "authority", "ledger", "worker", "console", "control",
   "pki", "http", "wire", "digest", "bearer", "jwt", "handshake",
-  "backend", "keygen", "host", "deploy" }
+  "backend", "keygen", "host", "deploy", "agent" }
 
 --- All mutants, or those with one of some words in their title.
 ---@param words string[]

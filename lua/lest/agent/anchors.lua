@@ -56,7 +56,8 @@ local function fingerprints(certs)
   return table.concat(all, " ")
 end
 
---- Keep what a client has learnt, and when the anchors end.
+--- Keep what a client has learnt, and when the anchors end. When the server wants its certificates
+--- renewed, it says with its anchors.
 ---@param identity lest.agent.identity
 ---@param client lest.client
 ---@param now integer
@@ -66,6 +67,7 @@ function M.keep(identity, client, now)
   local memory = identity.memory
   local known, last = alive(client.trust:anchors(), now)
   memory.anchors = { at = now, ends = #known > 0 and last or nil }
+  memory.window = client.renewal_window
   if identity.options.trust == "system" or #known == 0 then return true end
   if fingerprints(known) == fingerprints(identity.place:anchors()) then return true end
   local ok, err = identity.place:keep_anchors(known)

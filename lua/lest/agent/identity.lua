@@ -14,6 +14,10 @@ local M = {}
 -- How often a clock that cannot be right, a missing file and a disk are looked at again.
 local LOOK_S <const> = 60
 
+-- What was issued is not renewed before a part of its life is over, or a minute, whatever the
+-- server wants.
+local REST_PARTS <const>, REST_S <const> = 30, 60
+
 -- So many places there are in a window.
 local PLACES <const> = 1 << 32
 
@@ -62,13 +66,15 @@ local function remember(self)
 end
 
 --- What is in use, and what is remembered of it, without a change to the disk.
+---@return boolean is_known all of it is on the disk
 function Identity:read()
   self.memory = self.place:memory() or {}
   self.place:hold(deployment.held(self.memory))
   local cert, number = self.place:current()
+  local is_known = self.memory.place ~= nil
   self.memory.place = self.memory.place or math.floor(self.world.random() * PLACES) / PLACES
   self.life = nil
-  if not cert then return end
+  if not cert then return is_known end
   self.life = { not_before = cert.not_before, not_after = cert.not_after,
     fingerprint = cert.fingerprint, number = number }
   -- A death between the switch and what is said of it.
@@ -76,7 +82,9 @@ function Identity:read()
   if memory.current ~= cert.fingerprint then
     memory.current, memory.failures, memory.retry, memory.pending = cert.fingerprint, nil, nil, nil
     memory.error, memory.failing_since, memory.way = nil, nil, nil
+    is_known = false
   end
+  return is_known
 end
 
 --- Make the place fit for use, and read what is there. Also after an error of the disk.
@@ -86,9 +94,9 @@ function Identity:open()
   local ok, err = self.place:tidy()
   if not ok then return nil, err end
   local known = self.memory.place
-  self:read()
+  local is_known = self:read()
   self.memory.place = known or self.memory.place
-  ok, err = remember(self)
+  if not is_known then ok, err = remember(self) end
   self.untidy, self.unlooked = not ok or nil, true
   return ok, err
 end
@@ -118,8 +126,11 @@ function Identity:plan(now)
     return now, "expired"
   else
     at, what = renewal(self), "renew"
+    local issued, rest_s = memory.issued, (life.not_after - life.not_before) // REST_PARTS
+    if issued and issued <= now then at = math.max(at, issued + math.min(REST_S, rest_s)) end
   end
-  local refresh = life and not retry and anchors.due(self)
+  -- Whatever is asked for, the anchors are asked for first.
+  local refresh = at > now and not retry and anchors.due(self)
   if refresh and refresh < at then at, what = refresh, "anchors" end
   local deploy = deployment.due(self)
   if deploy and deploy <= at then return deploy, "deploy" end
@@ -204,7 +215,8 @@ local function succeed(self, cert, number, way, now)
   self.life = { not_before = cert.not_before, not_after = cert.not_after,
     fingerprint = cert.fingerprint, number = number }
   self.memory = { place = memory.place, trust = memory.trust, anchors = memory.anchors,
-    deploy = memory.deploy, current = cert.fingerprint, issued = now, way = way }
+    window = memory.window, deploy = memory.deploy, current = cert.fingerprint, issued = now,
+    way = way }
   self:say("info", "certificate stored", { "way", way, "generation", number,
     "subject", tostring(cert.subject), "serial", cert.serial,
     "not_after", clock.text(cert.not_after), "renewal", clock.text(renewal(self)) })
@@ -233,6 +245,7 @@ local function attempt(self, way, now)
   local ok
   ok, err = check(self, cert, changed, now)
   if not ok then return nil, err end
+  memory.window = client.renewal_window
   local number
   number, err = self.place:finish(cert, self.options.generations)
   if not number then
@@ -317,7 +330,7 @@ local function refresh(self, now)
   if client then
     client:close()
   else
-    self.memory.anchors.at = now
+    self.memory.anchors = { at = now, ends = self.memory.anchors and self.memory.anchors.ends }
     self:say("warning", "trust anchors not refreshed", { "message", text_of(err) })
   end
   local left = anchors.ends_in(self, now)

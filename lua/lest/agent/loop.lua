@@ -18,6 +18,9 @@ local LOOK_MS <const> = 5000
 -- What is under way at SIGTERM has so long. Whatever ends it then: nothing is lost.
 local GRACE_MS <const> = 5000
 
+-- After a mistake of ours.
+local AGAIN_S <const> = 60
+
 local SIGNALS <const> = { stop = { 2, 15 }, try = { 10 } } -- INT, TERM; USR1
 
 ---@class lest.agent.loop
@@ -95,7 +98,8 @@ local function run_step(self, entry, forced)
   local ok, due, err = xpcall(entry.identity.step, debug.traceback, entry.identity, forced)
   if not ok then
     core.log.write("error", "step failed", { "identity", entry.identity.name, "message", due })
-    due, err = self.world.clock() + 60, fail("internal", "a step failed")
+    due = self.world.clock() + AGAIN_S
+    err = select(2, fail("internal", "a step failed"))
   end
   entry.due, entry.err = due, err
 end

@@ -2,6 +2,7 @@
 ---
 ---   schedule.renewal(cert, { renew_at = 2 / 3, spread = 0.1 }, 0.5)   --> when to renew
 local core = require "lest.core"
+local renewal_window = require "lest.base.renewal_window"
 
 local M = {}
 
@@ -36,16 +37,15 @@ end
 ---@param life { not_before: integer, not_after: integer }
 ---@param plan lest.agent.plan
 ---@param place number
----@param window? { first: integer, last: integer } what the server has proposed
+---@param window? lest.renewal_window what the server has proposed
 ---@return integer at
 function M.renewal(life, plan, place, window)
   local all = life.not_after - life.not_before
+  local first, last
   if window then
-    local at = math.floor(window.first + place * (window.last - window.first))
-    -- Neither in the first tenth of a life, whatever a server says, nor in the last.
-    return math.max(life.not_before + all // 10, math.min(at, life.not_after - all // 10))
+    first, last = renewal_window.times(window, life.not_before, life.not_after)
+    return first + math.floor(place * (last - first))
   end
-  local first
   if math.type(plan.renew_at) == "integer" then
     first = math.max(life.not_after - plan.renew_at, life.not_before + all // 10)
   else

@@ -4,7 +4,6 @@
 ---   public.base(config, public.names(config))  --> "http://est.example:8080"
 ---   public.urls(profile, base, "")             --> { ca_issuer_urls = { ".../ca/ca.cer" }, ... }
 local core = require "lest.core"
-local hosts = require "lest.base.host"
 
 local M = {}
 
@@ -117,9 +116,7 @@ end
 ---@param config table
 ---@return string[]
 function M.names(config)
-  local tls, names = config.tls or {}, {}
-  for i, name in ipairs(tls.auto and tls.auto.names or {}) do names[i] = assert(hosts.san(name)) end
-  if names[1] then return names end
+  local tls = config.tls or {}
   local cert = tls.cert and core.cert.load(tls.cert)
   return cert and cert.san or {}
 end

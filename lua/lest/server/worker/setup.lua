@@ -126,14 +126,10 @@ local function grace(config)
   return longest, own
 end
 
--- Where clients have certificates. The server's own is the authority's to give where it renews
--- itself.
+-- Where clients have certificates.
 local function certified(config)
-  local cert, key
-  if not config.tls.auto then
-    cert, key = keypair.load("tls", config.tls)
-    if not cert then return nil, key end
-  end
+  local cert, key = keypair.load("tls", config.tls)
+  if not cert then return nil, key end
   local store, err = load_store(config)
   if store == nil then return nil, err end
   local expired, own = grace(config)
@@ -142,9 +138,8 @@ local function certified(config)
   tls, err = core.tls.server { cert = cert, key = key, store = store or nil,
     lenient = config.tls.client_certificate == "lenient", expired = expired, own = own,
     curves = curves(config), ciphers = config.tls.ciphers, min_version = config.tls.min_version }
-  if tls then return tls end
-  if not cert then return blame("tls", err) end
-  return keypair.blame("tls", config.tls, cert, key, err)
+  if not tls then return keypair.blame("tls", config.tls, cert, key, err) end
+  return tls
 end
 
 -- Where they have keys or passwords, and so has the authority.
@@ -161,7 +156,7 @@ end
 --- The TLS context of each address of `listen`.
 ---@param config table
 ---@return lest.tls[]|nil
----@return lest.tls|lest.error|nil certified that of addresses where the server has a certificate
+---@return lest.error|nil err
 function M.tls(config)
   local all, made = {}, {}
   for i, each in ipairs(config.listen) do
@@ -172,7 +167,7 @@ function M.tls(config)
     if not tls then return nil, err end
     all[i], made[sort] = tls, tls
   end
-  return all, made[""]
+  return all
 end
 
 return M

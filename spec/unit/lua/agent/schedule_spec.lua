@@ -28,13 +28,12 @@ describe("schedule.renewal", function()
   end)
 
   it("is in the server's window, within the life", function()
-    local first = life.not_before + 20 * DAY
-    local window = { first = first, last = first + 10 * DAY }
-    assert.equal(first + 5 * DAY, schedule.renewal(life, plan, 0.5, window))
-    window = { first = 0, last = 0 }
-    assert.equal(life.not_before + 9 * DAY, schedule.renewal(life, plan, 0.5, window))
-    window = { first = life.not_after + DAY, last = life.not_after + 2 * DAY }
-    assert.equal(life.not_after - 9 * DAY, schedule.renewal(life, plan, 0.5, window))
+    assert.equal(life.not_before + 27 * DAY,
+      schedule.renewal(life, plan, 0.5, { from = 0.2, to = 0.4 }))
+    assert.equal(life.not_before + 9 * DAY,
+      schedule.renewal(life, plan, 0.5, { from = 0, to = 0 }))
+    assert.equal(life.not_after - 9 * DAY,
+      schedule.renewal(life, plan, 0.5, { from = 1, to = 1 }))
   end)
 end)
 
