@@ -1,5 +1,6 @@
 --- Row: what anybody may fetch, over plain HTTP and on a fresh connection each, against a bare
 --- nginx that serves a file of the same size so.
+local core = require "lest.core"
 local process = require "support.process"
 local rounds = require "bench.rounds"
 local sides_module = require "bench.side"
@@ -7,13 +8,24 @@ local sides_module = require "bench.side"
 local THREADS <const> = 16
 local PER_ENROLLMENT <const> = 20 -- they are cheap, and the clock ticks are long
 
+--- An OCSP request about a certificate of the server, as RFC 6960 A.1 has it in a path: its answer
+--- is kept by the workers.
+local function ocsp_path(side)
+  local file, device = side.folder .. "/ocsp.der", side.server:enroll "bench"
+  process.must { "openssl", "ocsp", "-issuer", side.dir .. "/ca.pem", "-cert", device,
+    "-no_nonce", "-reqout", file }
+  local text = core.base64.encode(process.read(file))
+  return "/ocsp/" .. text:gsub("[+/=]", function(c) return ("%%%02X"):format(c:byte()) end)
+end
+
 local FETCHED <const> = {
-  { name = "certificate", path = "/ca/ca.cer" },
+  { name = "CA", path = function() return "/ca/ca.cer" end },
+  { name = "OCSP", path = ocsp_path },
 }
 
 local function request_file(side, each)
   local file, get = ("%s/get-%s"):format(side.folder, each.name),
-    ("GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"):format(each.path)
+    ("GET %s HTTP/1.1\r\nHost: localhost\r\n\r\n"):format(each.path(side))
   process.write(file, ("%d\n%s"):format(#get, get))
   return file
 end
