@@ -130,6 +130,23 @@ describe("ocsp", function()
     assert.equal("good", (state_of(core.ocsp.request(ca, cert))))
   end)
 
+  it("is signed by another key once that certificate is revoked", function()
+    local der = core.ocsp.request(ca, load "known")
+    local function signer()
+      local _, response = state_of(der)
+      return assert(core.cert.parse(response.certificates[1]))
+    end
+    local first = signer()
+    revoke(first.serial, "--reason", "keyCompromise")
+    -- What workers have kept goes, too.
+    local in_a_row = 0
+    process.wait_for(function()
+      in_a_row = signer().serial ~= first.serial and in_a_row + 1 or 0
+      return in_a_row == 20
+    end, "another key in all workers", 60)
+    assert.equal("revoked", (state_of(core.ocsp.request(ca, first))))
+  end)
+
   it("may be kept by caches until it is over, without a nonce", function()
     local der = core.ocsp.request(ca, load "known")
     for _, how in ipairs { get, post } do
@@ -270,7 +287,9 @@ describe("ocsp stapling", function()
   it("gives what is known of the server's own certificate, once its ledger has it", function()
     local server <close> = support.start {
       config = function(text)
-        return (configure(text):gsub('eku = { ', 'san = { "DNS" }, eku = { "serverAuth", '))
+        -- Of several workers, each has one once it was asked.
+        return (text:gsub("labels = {", "workers = 1,\n  %0", 1)
+          :gsub('eku = { ', 'san = { "DNS" }, eku = { "serverAuth", '))
       end,
       policy = 'local policy = require "lest.policy"\nreturn { enroll = function(request)\n'
         .. '  return policy.approve { subject = request.csr.subject, san = request.csr.san }\n'

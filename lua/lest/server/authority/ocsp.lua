@@ -199,6 +199,26 @@ function Ocsp:answer(channel, check)
   return { response = try_later }
 end
 
+--- Certificates were revoked. One of a responder has nobody who would look (NOCHECK): there is
+--- another key instead, and what the one before has signed is given no more.
+---@param rows { serial: string, issuer: string }[]
+---@param more boolean there are others
+---@return boolean is_over such an answer may be kept elsewhere
+function Ocsp:forget(rows, more)
+  local any = false
+  for issuer, responder in pairs(self.responders) do
+    local is_over = more
+    for _, row in ipairs(rows) do
+      is_over = is_over or row.serial == responder.cert.serial and row.issuer == issuer.id
+    end
+    if is_over then
+      self.responders[issuer], any = nil, true
+      self.kept:forget(nil)
+    end
+  end
+  return any
+end
+
 --- What is said where that, or what it depends on, could not be kept.
 M.TRY_LATER = try_later
 
