@@ -475,11 +475,35 @@ static const char revocations[] = "CREATE TABLE revocations ("
                                   "INSERT INTO revocations (certificate)"
                                   "  SELECT seq FROM certificates WHERE revoked_at IS NOT NULL ORDER BY seq;";
 
-const char *const ledger_sqlite_migrations[] = { first,      second,        third,
-                                                 fourth,     fifth,         sixth,
-                                                 seventh,    eighth,        ninth,
-                                                 tenth,      eleventh,      twelfth,
-                                                 thirteenth, orders,        revocation_challenges,
-                                                 seeds,      confirmations, revocations };
+/* crls: by a CA's key, the number of its newest CRL and when that was made (0: none was), and how many of its
+ * certificates were revoked since this table is there: what was counted when a CRL was made says whether
+ * there is something new. The index has all that a CRL says, in its order; it costs an enrollment nothing.
+ *
+ * successions: the certificate in the place of another one, and when that is revoked for it; NULL: it was, or
+ * it is not to be. */
+static const char crls[] =
+    "CREATE TABLE crls ("
+    "  issuer TEXT PRIMARY KEY," /* as of certificates */
+    "  number INTEGER NOT NULL DEFAULT 0,"
+    "  made INTEGER NOT NULL DEFAULT 0,"
+    "  changes INTEGER NOT NULL DEFAULT 0"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX certificates_crl ON certificates (issuer, not_after, serial, revoked_at, revocation_reason)"
+    "  WHERE revoked_at IS NOT NULL;"
+    "CREATE TABLE successions ("
+    "  serial TEXT NOT NULL,"
+    "  issuer TEXT NOT NULL,"
+    "  successor TEXT NOT NULL," /* its serial number */
+    "  due INTEGER,"
+    "  PRIMARY KEY (serial, issuer)"
+    ") STRICT, WITHOUT ROWID;"
+    "CREATE INDEX successions_due ON successions (due) WHERE due IS NOT NULL;";
+
+const char *const ledger_sqlite_migrations[] = {
+    first,    second,        third,       fourth, fifth,
+    sixth,    seventh,       eighth,      ninth,  tenth,
+    eleventh, twelfth,       thirteenth,  orders, revocation_challenges,
+    seeds,    confirmations, revocations, crls
+};
 const size_t ledger_sqlite_migration_count =
     sizeof ledger_sqlite_migrations / sizeof *ledger_sqlite_migrations;

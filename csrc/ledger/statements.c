@@ -768,6 +768,23 @@ const struct ledger_statement ledger_statements[] = {
       "SELECT r.seq, c.serial, c.issuer FROM revocations AS r JOIN certificates AS c ON c.seq = r.certificate"
       " WHERE r.seq > :after ORDER BY r.seq LIMIT :limit",
       { INTEGER(after), INTEGER(limit) } },
+    /* ---- CRLs */
+    { "crl_get", "SELECT number, made, changes FROM crls WHERE issuer = :issuer", { TEXT(issuer) } },
+    { "crl_changed",
+      "INSERT INTO crls (issuer, changes) VALUES (:issuer, 1)"
+      " ON CONFLICT (issuer) DO UPDATE SET changes = changes + 1",
+      { TEXT(issuer) } },
+    /* Take a number, unless another authority has taken one since `before` was the newest. */
+    { "crl_take",
+      "INSERT INTO crls (issuer, number, made) VALUES (:issuer, :number, :now)"
+      " ON CONFLICT (issuer) DO UPDATE SET number = :number, made = :now WHERE number = :before",
+      { TEXT(issuer), INTEGER(number), INTEGER(before), INTEGER(now) } },
+    /* What a CRL says, from a place on. */
+    { "crl_entries",
+      "SELECT serial, not_after, revoked_at, revocation_reason FROM certificates"
+      " WHERE issuer = :issuer AND revoked_at IS NOT NULL AND (not_after, serial) > (:not_after, :serial)"
+      " ORDER BY not_after, serial LIMIT :limit",
+      { TEXT(issuer), INTEGER(not_after), TEXT(serial), INTEGER(limit) } },
 
     /* ---- seeds */
     { "seed_get", "SELECT bytes FROM seeds WHERE name = :name", { TEXT(name) } },

@@ -16,6 +16,13 @@ struct pki_crl *lestL_test_crl(lua_State *L, int idx);
 void lestL_push_cert(lua_State *L, struct pki_cert *cert);
 void lestL_push_crl(lua_State *L, struct pki_crl *crl);
 
+/** The entries of the open draft of a CRL at idx, borrowed; something else raises. */
+struct lest_buf *lestL_check_crl_draft(lua_State *L, int idx);
+
+/** Make its class; push a new one. */
+void lestL_register_crl_draft(lua_State *L);
+int lestL_new_crl_draft(lua_State *L);
+
 /** Push an empty list that the collector frees; fill it next, borrow it while it is on the stack. */
 struct pki_certs *lestL_certs(lua_State *L);
 

@@ -1,4 +1,5 @@
-/* core.crl (class lest.crl): certificate revocation lists, immutable. */
+/* core.crl (class lest.crl): certificate revocation lists, immutable. One is made of a draft
+ * (lua/crl_draft.c) by an issuer. */
 #include "lua/cert.h"
 #include "lua/pki.h"
 #include "pki/asn1/oid.h"
@@ -259,8 +260,11 @@ static const struct lestL_class class = {
 
 int lestL_open_crl(lua_State *L)
 {
-    static const luaL_Reg functions[] = { { "parse", parse }, { "load", load }, { NULL, NULL } };
+    static const luaL_Reg functions[] = {
+        { "parse", parse }, { "load", load }, { "draft", lestL_new_crl_draft }, { NULL, NULL }
+    };
     lestL_class_register(L, &class);
+    lestL_register_crl_draft(L);
     luaL_newlib(L, functions);
     return 1;
 }

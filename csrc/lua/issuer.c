@@ -3,6 +3,7 @@
 
 #include "lua/cert.h"
 #include "lua/pki.h"
+#include "lua/sealed.h"
 
 #include <string.h>
 
@@ -157,13 +158,35 @@ static int make_link(lua_State *L)
     return 1;
 }
 
+/* i:sign_crl(draft, { number =, this_update =, next_update = }) -> lest.sealed, of its DER */
+static int sign_crl(lua_State *L)
+{
+    static const char *const known[] = { "number", "this_update", "next_update", NULL };
+    struct lest_error err;
+    struct pki_issuer *issuer = lestL_check_object(L, 1, &class);
+    const struct lest_buf *entries = lestL_check_crl_draft(L, 2);
+    luaL_checktype(L, 3, LUA_TTABLE);
+    lestL_check_options(L, 3, known);
+    lua_settop(L, 3);
+    struct pki_crl_plan plan = { .number = time_option(L, 3, "number"),
+                                 .this_update = time_option(L, 3, "this_update"),
+                                 .next_update = time_option(L, 3, "next_update"),
+                                 .entries = { entries->data, entries->len } };
+    struct lest_buf *out = lestL_buf(L, PKI_CRL_MAX);
+    if (pki_crl_build(issuer, &plan, out, &err))
+        return lestL_fail(L, &err);
+    return lestL_seal(L, "lest-crl", out);
+}
+
 static int get_cert(lua_State *L)
 {
     lestL_push_cert(L, pki_issuer_get0_cert(lestL_check_object(L, 1, &class)));
     return 1;
 }
 
-static const luaL_Reg methods[] = { { "issue", issue }, { "link", make_link }, { NULL, NULL } };
+static const luaL_Reg methods[] = {
+    { "issue", issue }, { "sign_crl", sign_crl }, { "link", make_link }, { NULL, NULL }
+};
 static const luaL_Reg getters[] = { { "cert", get_cert }, { NULL, NULL } };
 
 static const struct lestL_class class = {

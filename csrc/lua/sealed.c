@@ -30,6 +30,19 @@ void lestL_push_sealed(lua_State *L, struct lest_sealed *sealed)
     object->h = lest_sealed_ref(sealed);
 }
 
+int lestL_seal(lua_State *L, const char *name, struct lest_buf *bytes)
+{
+    struct lest_error err;
+    struct lest_sealed *sealed;
+    struct lestL_object *object = lestL_new_object(L, &class);
+    if (lest_sealed_new(name, bytes->data, bytes->len, &sealed, &err))
+        return lestL_fail(L, &err);
+    object->h = sealed;
+    /* Not left to the collector, to which it is small. */
+    lest_buf_free(bytes);
+    return 1;
+}
+
 static int new_sealed(lua_State *L)
 {
     size_t len;

@@ -308,6 +308,23 @@ static enum lest_status links(struct lest_error *err)
     return status;
 }
 
+/* A CRL of one entry. */
+static enum lest_status new_crl(struct lest_error *err)
+{
+    static const uint8_t serial[] = { 1 };
+    const struct pki_crl_entry entry = { { serial, sizeof serial }, NOT_BEFORE, 1 };
+    struct lest_buf entries, der;
+    lest_buf_init(&entries, TEXT_MAX);
+    lest_buf_init(&der, TEXT_MAX);
+    enum lest_status status = pki_crl_put_entry(&entries, &entry, err);
+    const struct pki_crl_plan plan = { 1, NOT_BEFORE, NOT_AFTER, bytes_of(&entries) };
+    if (!status)
+        status = pki_crl_build(issuer, &plan, &der, err);
+    lest_buf_free(&entries);
+    lest_buf_free(&der);
+    return status;
+}
+
 /* Without a passphrase: PBKDF2 allocates millions of times. */
 static enum lest_status keys(struct lest_error *err)
 {
@@ -396,6 +413,7 @@ const struct alloc_scenario alloc_scenarios[] = {
     { "chain", chain, false },
     { "issuer", new_issuer, false },
     { "links", links, false },
+    { "new_crl", new_crl, false },
     { "keys", keys, false },
     { "csrattrs", csrattrs, false },
     { "secrets", secrets, false },

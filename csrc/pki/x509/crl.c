@@ -29,6 +29,14 @@ const char *pki_crl_reason_name(int reason)
     return reason >= 0 && reason < (int)(sizeof reasons / sizeof *reasons) ? reasons[reason] : NULL;
 }
 
+int pki_crl_reason_number(const char *name)
+{
+    for (int i = 0; i < (int)(sizeof reasons / sizeof *reasons); i++)
+        if (reasons[i] && strcmp(reasons[i], name) == 0)
+            return i;
+    return -1;
+}
+
 static bool next_is_time(const struct pki_der *in)
 {
     return pki_der_peek(in) == PKI_DER_UTC_TIME || pki_der_peek(in) == PKI_DER_GENERALIZED_TIME;

@@ -2,7 +2,7 @@
 #ifndef LEST_PKI_X509_CRL_H
 #define LEST_PKI_X509_CRL_H
 
-#include "pki/x509/cert.h"
+#include "pki/x509/issuer.h"
 
 enum { PKI_CRL_MAX = 16 * 1024 * 1024 };
 
@@ -44,9 +44,11 @@ bool pki_crl_next(struct pki_der *entries, struct pki_crl_entry *entry);
 /** Look for a serial number (contents of an INTEGER) from the first entry on. */
 bool pki_crl_find(const struct pki_crl *crl, struct pki_bytes serial, struct pki_crl_entry *entry);
 
-/** The name of a reason ("keyCompromise"), NULL for an unknown number and past PKI_CRL_REASON_LAST. */
+/** The name of a reason ("keyCompromise"), NULL for an unknown number and past PKI_CRL_REASON_LAST; and back,
+ *  -1 for none. */
 enum { PKI_CRL_REASON_LAST = 10 };
 const char *pki_crl_reason_name(int reason);
+int pki_crl_reason_number(const char *name);
 
 /** OpenSSL's object, borrowed, made at the first call; NULL on failure. */
 X509_CRL *pki_crl_get0_x509(const struct pki_crl *crl, struct lest_error *err);
@@ -56,5 +58,27 @@ X509_CRL *pki_crl_get0_x509(const struct pki_crl *crl, struct lest_error *err);
  *  Errors: LEST_E_CERT_UNTRUSTED, LEST_E_CRL_MALFORMED, LEST_E_CERT_MALFORMED */
 enum lest_status pki_crl_verify(const struct pki_crl *crl, const struct pki_cert *issuer,
                                 struct lest_error *err) LEST_MUST_USE;
+
+/** What a new CRL says. Times are seconds since 1970.
+ *  number   greater than that of each earlier one of the same key (RFC 5280 5.2.3)
+ *  entries  what pki_crl_put_entry has appended to a buffer, borrowed */
+struct pki_crl_plan {
+    int64_t number, this_update, next_update;
+    struct pki_bytes entries;
+};
+
+/** Append an entry to those of a new CRL: one certificate, by its serial number (contents of an INTEGER that
+ *  is not negative). reason as in struct pki_crl_entry: `unspecified` is left out, as RFC 5280 5.3.1 asks; a
+ *  hold, and its end, cannot be said.
+ *  Errors: LEST_E_ISSUE, LEST_E_TOO_LARGE, LEST_E_NOMEM */
+enum lest_status pki_crl_put_entry(struct lest_buf *entries, const struct pki_crl_entry *entry,
+                                   struct lest_error *err) LEST_MUST_USE;
+
+/** Append the DER of a new CRL (RFC 5280 5): v2, whole, of all that the key has signed, with its number and
+ *  the key's identifier. The same plan gives the same bytes but the signature.
+ *  Errors: LEST_E_ISSUE (nextUpdate is not after thisUpdate; the CA's keyUsage has no cRLSign),
+ *  LEST_E_TOO_LARGE (out is too small), LEST_E_CRYPTO, LEST_E_NOMEM */
+enum lest_status pki_crl_build(const struct pki_issuer *issuer, const struct pki_crl_plan *plan,
+                               struct lest_buf *out, struct lest_error *err) LEST_MUST_USE;
 
 #endif

@@ -5,7 +5,6 @@
 #include "pki/asn1/san.h"
 #include "pki/asn1/string.h"
 #include "pki/error.h"
-#include "pki/key/signature.h"
 
 #include <openssl/rand.h>
 
@@ -41,6 +40,16 @@ void pki_issuer_free(struct pki_issuer *issuer)
 struct pki_cert *pki_issuer_get0_cert(const struct pki_issuer *issuer)
 {
     return issuer->cert;
+}
+
+struct pki_signer *pki_issuer_get0_signer(const struct pki_issuer *issuer)
+{
+    return issuer->signer;
+}
+
+struct pki_bytes pki_issuer_aki(const struct pki_issuer *issuer)
+{
+    return (struct pki_bytes){ issuer->aki.data, issuer->aki.len };
 }
 
 static enum lest_status check_ca(const struct pki_cert *cert, const struct pki_key *key,

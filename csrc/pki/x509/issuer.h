@@ -5,7 +5,7 @@
 #ifndef LEST_PKI_X509_ISSUER_H
 #define LEST_PKI_X509_ISSUER_H
 
-#include "pki/key/key.h"
+#include "pki/key/signature.h"
 #include "pki/x509/cert.h"
 
 enum { PKI_SERIAL_LEN = 16, PKI_SERIAL_TIME_LEN = 4, PKI_SERIAL_MAX = 20, PKI_ISSUER_URLS_MAX = 16 };
@@ -23,6 +23,11 @@ void pki_issuer_free(struct pki_issuer *issuer);
 
 /** The CA's certificate, borrowed. */
 struct pki_cert *pki_issuer_get0_cert(const struct pki_issuer *issuer);
+
+/** What signs for the CA, and the value of the AuthorityKeyIdentifier that says which key it was; both
+ *  borrowed. */
+struct pki_signer *pki_issuer_get0_signer(const struct pki_issuer *issuer);
+struct pki_bytes pki_issuer_aki(const struct pki_issuer *issuer);
 
 /** What a new certificate says. Absent bytes (data NULL) are left out; all borrowed.
  *  spki         whole SubjectPublicKeyInfo of a key that was read before: only its outer form is looked at

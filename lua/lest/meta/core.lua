@@ -1577,6 +1577,22 @@ function crl:pem() end
 --- Let go of its memory.
 function crl:close() end
 
+--- The entries of a CRL that is being made; an issuer signs it (issuer:sign_crl).
+---@class lest.crl_draft
+---@field count integer entries
+local crl_draft = {}
+
+--- Add a certificate that was revoked for good.
+---@param serial string in hex, two digits a byte
+---@param date integer seconds since 1970
+---@param reason? string "keyCompromise"; `unspecified` is left out of the CRL
+---@return true?
+---@return lest.error? err codes issue, too_large
+function crl_draft:add(serial, date, reason) end
+
+--- Let go of its memory.
+function crl_draft:close() end
+
 ---@class lest.core.crl
 local core_crl = {}
 
@@ -1686,6 +1702,10 @@ local core_ocsp_responder = {}
 ---@return lest.ocsp_responder?
 ---@return lest.error? err code issue: not its key
 function core_ocsp_responder.new(options) end
+
+--- The entries of a CRL that is to be made.
+---@return lest.crl_draft
+function core_crl.draft() end
 
 --- Trust anchors and CRLs. An anchor need not be self-signed; below 112 bits of security nothing is
 --- accepted.
@@ -2001,6 +2021,13 @@ local issuer = {}
 ---@return string? der
 ---@return lest.error? err codes issue, name_malformed, san_malformed, malformed, crypto
 function issuer:issue(plan) end
+
+--- A new CRL of this CA's key, whole, in DER: its times, its number and the entries of a draft.
+---@param draft lest.crl_draft
+---@param plan { number: integer, this_update: integer, next_update: integer } seconds since 1970
+---@return lest.sealed?
+---@return lest.error? err codes issue, too_large, crypto, io
+function issuer:sign_crl(draft, plan) end
 
 --- A link between two generations of a CA (RFC 4210 4.4.1): the other's key, under the name that
 --- both have, signed by this one. It ends with either at the latest.

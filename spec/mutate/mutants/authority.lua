@@ -9,6 +9,7 @@ local CSRATTRS <const> = { "spec/protocol/csrattrs_principal_spec.lua" }
 local ENROLL <const> = { "spec/protocol/enroll_spec.lua", "spec/protocol/profile_spec.lua" }
 local OCSP <const> = { "spec/protocol/ocsp_spec.lua" }
 local OCSP_FLOOD <const> = { "spec/fault/ocsp_spec.lua" }
+local CRL <const> = { "spec/protocol/crl_published_spec.lua" }
 local ROOM <const> = "lua/lest/server/authority/"
 
 return {
@@ -35,6 +36,16 @@ return {
   },
   { file = ROOM .. "revocations.lua", specs = OCSP,
     { "workers are not told", "listener(rows, more)", "local _ = listener" },
+  },
+
+  { file = ROOM .. "crls.lua", specs = CRL,
+    { "not after a revocation", "state.changes ~= row.changes or now", "now" },
+    { "a number again", "return math.max(before.number + 1, now)", "return before.number" },
+    { "a number behind the clock", "math.max(before.number + 1, now)", "before.number + 1" },
+    { "what has just expired is gone", "local from = now - self.keep", "local from = now" },
+    { "what expired long ago stays", "local from = now - self.keep", "local from = 0" },
+    { "one bad entry ends all", 'if err.code ~= "issue" then', "if true then" },
+    { "not at the key's path", 'public.path_of_key("crl", state.id)', '"/crl/x.crl"' },
   },
 
   { file = ROOM .. "cmc/message.lua", specs = CMC,

@@ -63,13 +63,20 @@ function Documents:publish(document)
 end
 
 --- The CAs' own certificates (RFC 5280 4.2.2.1).
----@param issuers table<string, table>
-function Documents:publish_cas(issuers)
-  for _, issuer in pairs(issuers) do
+---@param issuers table<string, table> those that sign, by name
+---@param by_id table<string, table> all, by their keys
+function Documents:publish_cas(issuers, by_id)
+  for _, issuer in pairs(by_id) do
     local der = issuer.cert:der()
-    self:publish { path = ("/ca/%s.cer"):format(public.name_of(issuer.name)),
-      media_type = "application/pkix-cert", etag = core.secret.sha256(der):sub(1, 32),
-      modified = math.max(issuer.cert.not_before, 0), sealed = assert(core.sealed.new(der)) }
+    local paths = { public.path_of_key("ca", issuer.id) }
+    if issuers[issuer.name] == issuer then
+      table.insert(paths, public.path_of("ca", issuer.name))
+    end
+    for _, path in ipairs(paths) do
+      self:publish { path = path, media_type = "application/pkix-cert",
+        etag = core.secret.sha256(der):sub(1, 32), modified = math.max(issuer.cert.not_before, 0),
+        sealed = assert(core.sealed.new(der)) }
+    end
   end
 end
 

@@ -19,7 +19,7 @@ local function plan_of(authority, request, finish, name, issuer)
   local plan, problem, about = profiles.plan_by(authority.config.profiles, request.label, name, {
     verdict = finish, principal = request.principal, previous = request.previous, csr = request.csr,
     own = request.own and request.principal.certificate,
-    ca = issuer.cert, ca_name = issuer.name, public_url = authority.public_url,
+    ca = issuer.cert, issuer = issuer, public_url = authority.public_url,
     now = authority.clock(),
     makes_key = request.operation.makes_key, made = request.made and request.made:public_der(),
   })

@@ -259,13 +259,13 @@ end
 ---@param facts table verdict, principal, own (its certificate, where it was issued here), previous
 --- (the same, where it is renewed), csr, ca; now in seconds since 1970; makes_key: in place of the
 --- CSR's key one is certified that is made here, and `made` is its SubjectPublicKeyInfo;
---- public_url, where this server offers what certificates name, for the CA ca_name
+--- public_url, where this server offers what certificates name, of the issuer
 ---@return table|nil plan for issuer:issue
 ---@return string|nil problem
 ---@return "key"|"names"|nil about what a client may have asked for in vain
 function M.plan(profile, facts)
   local verdict, previous = facts.verdict, facts.previous
-  local plan = public.urls(profile, facts.public_url, facts.ca_name)
+  local plan = public.urls(profile, facts.public_url, facts.issuer)
   plan.key_usage, plan.eku = profile.key_usage, profile.eku
   local good, problem, about = check_key(profile, facts)
   if not good then return nil, problem, about end

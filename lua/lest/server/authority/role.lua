@@ -14,6 +14,7 @@ local clock = require "lest.server.authority.clock"
 local cmc = require "lest.server.authority.cmc"
 local confirmations = require "lest.server.authority.cmc.confirmations"
 local core = require "lest.core"
+local crls = require "lest.server.authority.crls"
 local documents = require "lest.server.authority.documents"
 local early = require "lest.server.authority.early"
 local issuance = require "lest.server.authority.issuance"
@@ -77,6 +78,7 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field rates lest.authority.rates of policies
 ---@field channels lest.authority.channels
 ---@field documents lest.authority.documents
+---@field crls lest.authority.crls
 ---@field turn lest.authority.turn
 ---@field early lest.authority.early
 ---@field shadows lest.authority.shadows
@@ -522,7 +524,8 @@ function Authority:serve(launch)
     on_end = function(channel) self.outbox:lost(channel) end,
   }
   self.documents = documents.new(self.channels)
-  self.documents:publish_cas(self.issuers)
+  self.documents:publish_cas(self.issuers, self.issuers_by_id)
+  self.crls = crls.new(self)
   for _, each in ipairs(config.listen) do
     if each.psk or each.srp then
       self.identities = require("lest.server.authority.identities").new(self)
@@ -542,12 +545,15 @@ function Authority:serve(launch)
   self:sweep()
   self.outbox:start()
   meters.start(self)
+  -- What a worker of this generation is asked for, it is to have.
+  self.crls:start(function() return stopping or self.turn.failed end)
   core.process.ready()
   while not (stopping or self.turn.failed) do core.loop.turn() end
   self.is_stopping = true
   if self.orders then self.orders:stop() end
   self.outbox:stop()
   self.revocations:stop()
+  self.crls:stop()
   if not self.turn.failed then self.channels:close() end
   self.early:flush()
   self.shadows:flush()

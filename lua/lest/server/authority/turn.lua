@@ -41,6 +41,7 @@ local REFUSED_MS <const> = 30000
 ---@field failed boolean the disk took something and lost it: this process can promise nothing more
 ---@field lost lest.error|nil it has failed because the ledger was taken away
 ---@field hung lest.error|nil the disk does not answer
+---@field undone integer how many transactions could not be kept
 ---@field refused_at? integer monotonic ms: when it could not be written, and nothing was since
 ---@param ledger lest.ledger
 ---@param slow_ms? integer when a sync takes too long
@@ -48,6 +49,7 @@ local REFUSED_MS <const> = 30000
 function M.new(ledger, slow_ms)
   return setmetatable({
     ledger = ledger, is_open = false, has_written = false, waiting = {}, failed = false,
+    undone = 0,
     before_commit = function() end,
     slow_ms = slow_ms or SLOW_MS,
     savepoint = setmetatable({ ledger = ledger }, Savepoint),
@@ -158,6 +160,7 @@ local function give_up(self)
   local err = select(2, fail("ledger", "the ledger's disk does not answer"))
   core.log.write("error", err.message, { "waiting", #self.syncing + #self.waiting })
   if self.is_open then self.ledger:rollback() end
+  self.undone = self.undone + 1
   local batch, waiting = self.syncing, self.waiting
   self.hung, self.is_open, self.has_written, self.syncing, self.waiting = err, false, false, {}, {}
   call_all(batch, false)
@@ -202,6 +205,7 @@ function Turn:settle()
   core.log.write("error", "the ledger cannot be written", { "message", tostring(err) })
   self.refused_at = core.clock.monotonic_ms()
   self.ledger:rollback()
+  self.undone = self.undone + 1
   self.syncing = nil
   call_all(batch, false)
 end

@@ -297,6 +297,9 @@ local function cross_check(config, report)
       report(where .. ".auth", "needs a client certificate, and there are no anchors for one")
     end
   end
+  if config.crl and config.crl.refresh >= config.crl.lifetime then
+    report("crl.refresh", "is to come before the end of `lifetime`: the CRL before is over then")
+  end
   if config.cas.ca then
     report("cas.ca", "has the name that `ca` bears in the paths of what is published")
   end

@@ -114,6 +114,14 @@ return {
   crls = "Files of CRLs. Client certificates and the CAs above them, up to the anchor, are "
     .. "checked against these. They are read at a start and at a reload (SIGHUP); one past its "
     .. "nextUpdate refuses the clients of its CA.",
+  crl = {
+    "The CRL that the authority makes for each CA whose key it has: at the start, at once after "
+      .. "a revocation, and when it is time. Anybody may fetch it, at `/crl/NAME.crl` and at the "
+      .. "path that certificates name. `false`: none is made.",
+    lifetime = "How long one is good, from its making to its nextUpdate: the longest that a server "
+      .. "may be away.",
+    refresh = "When there is a new one in any case.",
+  },
   crl_required = "Whether a client is refused when a CA of its chain has no CRL in `crls`. What "
     .. "the ledger has of the server's own CAs needs none.",
   profiles = {
@@ -152,7 +160,8 @@ return {
     backdate = "How far before the moment of issue a certificate begins, for devices whose clock "
       .. "is behind.",
     per_minute = "The most certificates that are issued in a minute.",
-    crl_urls = "Where the CRL is, written into certificates (cRLDistributionPoints).",
+    crl_urls = "Where the CRL is, written into certificates (cRLDistributionPoints). Absent: that "
+      .. "of the CA's key, below `public_url`; `{}` is none.",
     ocsp_urls = "Where the OCSP responder is, written into certificates (authorityInfoAccess). "
       .. "Absent: `/ocsp` below `public_url`, where the server offers that; `{}`: none.",
     ca_issuer_urls = "Where the CA's certificate is, written into certificates "

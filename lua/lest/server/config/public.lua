@@ -2,7 +2,7 @@
 --- below it.
 ---
 ---   public.base(config, public.names(config))  --> "http://est.example:8080"
----   public.urls(profile, base, "")             --> { ca_issuer_urls = { ".../ca/ca.cer" }, ... }
+---   public.urls(profile, base, issuer)         --> { crl_urls = { ".../crl/6B29.crl" }, ... }
 local core = require "lest.core"
 
 local M = {}
@@ -91,22 +91,45 @@ function M.name_of(ca)
   return ca == "" and "ca" or ca
 end
 
--- What a profile names unless it says otherwise, below the base; `name` is the CA's.
+-- Of what is published at /FOLDER/NAME.SUFFIX.
+local SUFFIXES <const> = { ca = "cer", crl = "crl" }
+
+--- Where something of a CA is published for people: what its name stands for now.
+---@param folder "ca"|"crl"
+---@param ca string as for name_of
+---@return string path
+function M.path_of(folder, ca)
+  return ("/%s/%s.%s"):format(folder, M.name_of(ca), SUFFIXES[folder])
+end
+
+--- Where it is published for certificates, by the CA's key. The name of a CA stands for another key
+--- once that has changed, and then the CRL and the certificate at the path of the name are not
+--- those of the key that signed.
+---@param folder "ca"|"crl"
+---@param id string the SHA-256 of the key, in hex
+---@return string path
+function M.path_of_key(folder, id)
+  return ("/%s/%s.%s"):format(folder, id:sub(1, 16), SUFFIXES[folder])
+end
+
+-- What a profile names unless it says otherwise, below the base; nil: there is none of that CA.
 local DEFAULTS <const> = {
+  crl_urls = function(issuer) return issuer.has_crl and M.path_of_key("crl", issuer.id) end,
   ocsp_urls = function() return "/ocsp" end,
-  ca_issuer_urls = function(name) return "/ca/" .. name .. ".cer" end,
+  ca_issuer_urls = function(issuer) return M.path_of_key("ca", issuer.id) end,
 }
 
 --- What a certificate names: of each kind what the profile says, else what this server offers.
 ---@param profile table
 ---@param base string|nil of base()
----@param ca string as for name_of
+---@param issuer { id: string, has_crl: boolean? } the authority's
 ---@return table<string, string[]> urls by the profile's keys
-function M.urls(profile, base, ca)
+function M.urls(profile, base, issuer)
   local urls = {}
   for _, key in ipairs { "crl_urls", "ocsp_urls", "ca_issuer_urls" } do
     local default = base and DEFAULTS[key]
-    urls[key] = profile[key] or default and { base .. default(M.name_of(ca)) } or {}
+    local path = default and default(issuer)
+    urls[key] = profile[key] or path and { base .. path } or {}
   end
   return urls
 end

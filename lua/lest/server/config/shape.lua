@@ -69,7 +69,7 @@ local profile = s.record {
   refuse_compromised_keys = s.optional(s.boolean(), true),
   backdate = s.optional(duration.field { max = 86400 }, "1m"),
   per_minute = s.optional(s.integer { min = 1, max = 1000000 }, 6000),
-  crl_urls = s.optional(s.list(url, { single = true }), {}),
+  crl_urls = s.optional(s.list(url, { single = true })),
   ocsp_urls = s.optional(s.list(url, { single = true })),
   ca_issuer_urls = s.optional(s.list(url, { single = true })),
 }
@@ -235,6 +235,17 @@ local function listen_entry(value)
   return address_fields.accept(entry)
 end
 
+local crl_fields = s.record({
+  lifetime = s.optional(duration.field { min = 600, max = 31536000 }, "7d"),
+  refresh = s.optional(duration.field { min = 60, max = 31536000 }, "1d"),
+}, '{ lifetime = "7d", refresh = "1d" }')
+
+local crl = s.custom('{ lifetime = "7d", refresh = "1d" }, or false', function(value)
+  if value == false then return false end
+  return crl_fields.accept(value)
+end)
+crl.fields = crl_fields.fields
+
 local listening = s.custom('an address, or { address = "[::]:8444", psk = true }', listen_entry)
 listening.fields = address_fields.fields
 
@@ -261,6 +272,7 @@ return s.record {
   cmc = s.optional(identity {}),
   anchors = s.optional(s.map(path, { as = '{ own = "ca.pem" }' }), {}),
   crls = s.optional(s.list(path, { single = true }), {}),
+  crl = s.optional(crl, {}),
   crl_required = s.optional(s.boolean(), false),
   profiles = s.map(profile),
   labels = s.map(label, { key = function(key)

@@ -9,7 +9,7 @@ local M = {}
 
 -- Each has check(worker, exchange, request), which judges the head as head.lua does: it answers, or
 -- names what does once the body is there (request.answerer).
-local services <const> = { ca = documents, ocsp = ocsp }
+local services <const> = { ca = documents, crl = documents, ocsp = ocsp }
 
 --- Answer a request by its head, or raise a refusal. False: nothing here is at such a path.
 ---@param worker lest.worker

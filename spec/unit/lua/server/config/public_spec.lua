@@ -68,16 +68,21 @@ end)
 
 describe("what a certificate names", function()
   it("is what the profile says, else what the server offers, and nothing without that", function()
+    local issuer = { id = "0123456789abcdef0123" }
     local profile = { crl_urls = {}, ocsp_urls = {}, ca_issuer_urls = { "http://x/" } }
-    assert.same({ "http://x/" }, public.urls(profile, "http://p", "").ca_issuer_urls)
+    assert.same({ "http://x/" }, public.urls(profile, "http://p", issuer).ca_issuer_urls)
     profile.ca_issuer_urls = {}
-    assert.same({}, public.urls(profile, "http://p", "").ca_issuer_urls)
-    profile.ca_issuer_urls = nil
-    assert.same({ "http://p/ca/ca.cer" }, public.urls(profile, "http://p", "").ca_issuer_urls)
-    assert.same({ "http://p/ca/b.cer" }, public.urls(profile, "http://p", "b").ca_issuer_urls)
-    assert.same({}, public.urls(profile, nil, "").ca_issuer_urls)
-    assert.same({}, public.urls(profile, "http://p", "").ocsp_urls)
+    assert.same({}, public.urls(profile, "http://p", issuer).ca_issuer_urls)
+    profile.ca_issuer_urls, profile.crl_urls = nil, nil
+    assert.same({ "http://p/ca/0123456789abcdef.cer" },
+      public.urls(profile, "http://p", issuer).ca_issuer_urls)
+    assert.same({}, public.urls(profile, "http://p", issuer).crl_urls)
+    issuer.has_crl = true
+    assert.same({ "http://p/crl/0123456789abcdef.crl" },
+      public.urls(profile, "http://p", issuer).crl_urls)
+    assert.same({}, public.urls(profile, nil, issuer).ca_issuer_urls)
+    assert.same({}, public.urls(profile, "http://p", issuer).ocsp_urls)
     profile.ocsp_urls = nil
-    assert.same({ "http://p/ocsp" }, public.urls(profile, "http://p", "b").ocsp_urls)
+    assert.same({ "http://p/ocsp" }, public.urls(profile, "http://p", issuer).ocsp_urls)
   end)
 end)
