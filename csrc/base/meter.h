@@ -50,6 +50,7 @@
     X(ORDERS, "orders", true)             /* certificates asked for at CAs elsewhere, by the CA's number */  \
     X(CA_UP, "ca_up", true)               /* 1: the CA elsewhere answers, by its number */                   \
     X(KEYS_AGE_S, "keys_age_s", true)     /* since a label's keys of tokens were seen at their address */    \
+    X(TLS_ENDS_S, "tls_ends_s", true)     /* since 1970: the server's certificate, where it renews itself */ \
     X(RELOAD_OK, "reload_ok", true)       /* 0: the configuration could not be read again */                 \
     X(RELOADED_S, "reloaded_s", true)     /* since 1970: when one was taken last */
 

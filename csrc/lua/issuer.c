@@ -46,11 +46,12 @@ static int64_t time_option(lua_State *L, int idx, const char *key)
     return lestL_opt_integer(L, idx, key, 0);
 }
 
-/* issuer.root{ key =, subject =, not_before =, not_after = [, path_len =] [, digest =] } -> lest.cert */
+/* issuer.root{ key =, subject = | subject_der =, not_before =, not_after = [, path_len =] [, digest =] }
+ * -> lest.cert */
 static int root(lua_State *L)
 {
-    static const char *const known[] = { "key",      "subject", "not_before", "not_after",
-                                         "path_len", "digest",  NULL };
+    static const char *const known[] = { "key",       "subject",  "subject_der", "not_before",
+                                         "not_after", "path_len", "digest",      NULL };
     struct lest_error err;
     struct lestL_plan plan;
     luaL_checktype(L, 1, LUA_TTABLE);

@@ -185,26 +185,35 @@ static void set_behaviour(SSL_CTX *ctx)
     net_records_bound(ctx, NULL);
 }
 
-static enum lest_status set_identity(SSL_CTX *ctx, const struct net_tls_options *options,
-                                     struct lest_error *err)
+/* OpenSSL has a place for each algorithm, and none is ever empty again. */
+static bool fits_place(const SSL_CTX *ctx, const EVP_PKEY *key)
+{
+    const EVP_PKEY *before = SSL_CTX_get0_privatekey(ctx);
+    return !before || EVP_PKEY_get_base_id(before) == EVP_PKEY_get_base_id(key);
+}
+
+enum lest_status net_tls_set_identity(struct net_tls *tls, const struct pki_cert *cert,
+                                      const struct pki_certs *certs, EVP_PKEY *key, struct lest_error *err)
 {
     STACK_OF(X509) *chain = NULL;
-    X509 *leaf = pki_cert_get0_x509(options->cert, err);
+    X509 *leaf = pki_cert_get0_x509(cert, err);
     if (!leaf)
         return LEST_E_CERT_MALFORMED;
+    if (!fits_place(tls->ctx, key))
+        return lest_error_set(err, LEST_E_CONFIG, "the server's key is of another algorithm than before");
     enum lest_status status = LEST_OK;
-    size_t count = options->chain ? options->chain->count : 0;
+    size_t count = certs ? certs->count : 0;
     if (count && !(chain = sk_X509_new_null()))
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     for (size_t i = 0; !status && i < count; i++) {
-        X509 *cert = pki_cert_get0_x509(options->chain->list[i], err);
-        if (!cert)
+        X509 *each = pki_cert_get0_x509(certs->list[i], err);
+        if (!each)
             status = LEST_E_CERT_MALFORMED;
-        else if (!sk_X509_push(chain, cert))
+        else if (!sk_X509_push(chain, each))
             status = lest_error_set(err, LEST_E_NOMEM, "out of memory");
     }
     pki_error_clear();
-    if (!status && SSL_CTX_use_cert_and_key(ctx, leaf, options->key, chain, 1) != 1)
+    if (!status && SSL_CTX_use_cert_and_key(tls->ctx, leaf, key, chain, 1) != 1)
         status = pki_error(err, LEST_E_CONFIG, "the server's certificate and key cannot be used");
     sk_X509_free(chain);
     return status;
@@ -241,8 +250,8 @@ static enum lest_status set_certificates(struct net_tls *tls, const struct net_t
                                          struct lest_error *err)
 {
     enum lest_status status = net_tls_set_suites(tls->ctx, options->ciphers, err);
-    if (!status)
-        status = set_identity(tls->ctx, options, err);
+    if (!status && options->cert)
+        status = net_tls_set_identity(tls, options->cert, options->chain, options->key, err);
     if (!status)
         status = set_own(tls, options, err);
     if (!status)

@@ -12,6 +12,8 @@
 struct net_tls;
 
 /** What a server presents and asks for. All borrowed for the call; what is kept has its own reference.
+ *  cert, key    what is presented; both NULL where net_tls_set_identity() is to say, before the first
+ *               handshake
  *  chain        sent after cert; NULL for none
  *  store        clients are asked for a certificate, and one that is presented must verify against it
  *               (chain, time, purpose, CRLs); NULL does not ask
@@ -48,6 +50,14 @@ struct net_tls_options {
  *  Errors: LEST_E_CONFIG (key and certificate do not fit, a cipher that is not allowed), LEST_E_NOMEM */
 enum lest_status net_tls_server_new(const struct net_tls_options *options, struct net_tls **out,
                                     struct lest_error *err) LEST_MUST_USE;
+
+/** Another certificate, with what is sent after it and its key, for the sessions that net_tls_accept() gives
+ *  from now on; those that there are keep theirs. All borrowed for the call; chain may be NULL.
+ *  Errors: LEST_E_CONFIG (the key is not the certificate's, or of another algorithm than the one before,
+ *  which would stay beside it), LEST_E_CERT_MALFORMED, LEST_E_NOMEM */
+enum lest_status net_tls_set_identity(struct net_tls *tls, const struct pki_cert *cert,
+                                      const struct pki_certs *chain, EVP_PKEY *key,
+                                      struct lest_error *err) LEST_MUST_USE;
 
 /** Another store for the handshakes that begin from now on, as with reloaded CRLs; NULL asks no more.
  *  Errors: LEST_E_NOMEM */

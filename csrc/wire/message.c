@@ -337,6 +337,13 @@ static const struct wire_field hello_fields[] = {
     END,
 };
 
+/* What workers present in TLS from now on, where the server's own certificate is the authority's to renew. */
+static const struct wire_field identity_fields[] = {
+    REQUIRED("chain", LIST(1, WIRE_CHAIN_MAX, CERTIFICATE)), /* the certificate first */
+    REQUIRED("key", BYTES(1, WIRE_PRIVATE_KEY_MAX)),         /* PKCS#8 */
+    END,
+};
+
 /* What a CA elsewhere is asked, of what was approved: the authority checks what comes of it against the
  * same. */
 static const char *const order_kinds[] = { "issue", "revoke", NULL };
@@ -486,6 +493,7 @@ const struct wire_message wire_messages[] = {
     { "check", RECORD(check_fields) },
     { "checked", RECORD(checked_fields) },
     { "revoked", RECORD(revoked_fields) },
+    { "identity", RECORD(identity_fields) },
 };
 /* clang-format on */
 const size_t wire_message_count = sizeof wire_messages / sizeof *wire_messages;

@@ -5,7 +5,7 @@
 --   lest policy new strict-renewal --from strict-renewal
 return {
   listen = { "[::]:8443" },
-  tls = { cert = "server.pem", key = "server.key" },
+  tls = { auto = { names = { "est.example.com", "localhost" } } },
   ledger = "ledger.db",
   ca = { cert = "ca.pem", key = "ca.key" },
   anchors = { own = "ca.pem", factory = "makers.pem" },

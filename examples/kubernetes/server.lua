@@ -5,7 +5,7 @@
 --   jwks_token_file = "/var/run/secrets/kubernetes.io/serviceaccount/token",
 return {
   listen = { "[::]:8443" },
-  tls = { cert = "server.pem", key = "server.key" },
+  tls = { auto = { names = { "est.example.com", "localhost" } } },
   ledger = "ledger.db",
   ca = { cert = "ca.pem", key = "ca.key" },
   profiles = {

@@ -1,7 +1,7 @@
 -- `lest ca init` makes a CA that openssl verifies and a server that runs, and replaces nothing.
 local ca = require "lest.tool.ca"
 local core = require "lest.core"
-local server_cert = require "lest.tool.ca.server_cert"
+local hosts = require "lest.base.host"
 local shell = require "support.shell"
 local temporary = require "support.temporary"
 
@@ -24,7 +24,7 @@ describe("lest ca init", function()
 
   it("writes what openssl verifies, keys for their owner alone, and nothing else", function()
     local result = init("--name", "Test CA", "--host", "est.example.com", "--host", "192.0.2.7",
-      "--host", "[2001:db8::1]")
+      "--host", "[2001:db8::1]", "--tls-files")
     assert.equal("", result.err)
     assert.equal(0, result.code)
     assert.equal("ca.key 600\nca.pem 644\ncmc.key 600\ncmc.pem 644\n"
@@ -40,7 +40,7 @@ describe("lest ca init", function()
     end
     local root = inside("openssl x509 -noout -text -in ca.pem").out
     assert.matches("Subject: CN ?= ?Test CA\n", root)
-    assert.matches("CA:TRUE, pathlen:0", root)
+    assert.matches("CA:TRUE, pathlen:1", root)
     assert.matches("Certificate Sign, CRL Sign", root)
     assert.matches("NIST CURVE: P%-256", root)
     local server = inside("openssl x509 -noout -text -in server.pem").out
@@ -59,8 +59,8 @@ describe("lest ca init", function()
     assert.matches("cmc.pem: OK", inside("openssl verify -CAfile ca.pem cmc.pem").out)
   end)
 
-  it("lets the CA live ten years and the server's certificate one", function()
-    assert.equal(0, init().code)
+  it("lets the CA live ten years and the server's certificate in files one", function()
+    assert.equal(0, init("--tls-files").code)
     local now = os.time()
     for name, years in pairs { ca = 10, server = 1 } do
       local cert = assert(core.cert.load(folder .. "/pki/" .. name .. ".pem"))
@@ -69,16 +69,19 @@ describe("lest ca init", function()
     end
   end)
 
-  it("names this machine unless told otherwise", function()
-    assert.equal(0, init().code)
-    local server = assert(core.cert.load(folder .. "/pki/server.pem"))
-    local names = table.concat(server.san, " ") .. " "
-    for _, name in ipairs { "DNS:localhost ", "IP:127.0.0.1 ", "IP:::1 " } do
-      assert.is_truthy(names:find(name, 1, true), name)
-    end
-    local own = server_cert.host_san(core.system.host_name())
-    assert.is_truthy(own == nil or names:find(own .. " ", 1, true))
-  end)
+  it("names this machine unless told otherwise, in the certificate that the server renews",
+    function()
+      assert.equal(0, init().code)
+      local config = assert(require("lest.server.config.load").load(folder .. "/pki/server.lua"))
+      local names = " " .. table.concat(config.tls.auto.names, " ") .. " "
+      for _, name in ipairs { " localhost ", " 127.0.0.1 ", " ::1 " } do
+        assert.is_truthy(names:find(name, 1, true), name)
+      end
+      local own = core.system.host_name()
+      assert.is_truthy(hosts.san(own) == nil or names:find(" " .. own .. " ", 1, true))
+      assert.equal("ca.key\nca.pem\ncmc.key\ncmc.pem\nledger\npolicy.lua\nserver.lua\n",
+        inside("ls").out)
+    end)
 
   it("prints the CA's fingerprint and the next commands", function()
     local result = init("--host", "est.example.com")
@@ -203,7 +206,7 @@ describe("lest ca init", function()
   end)
 
   it("has files of which `lest serve --check` names the key that is wrong", function()
-    assert.equal(0, init("--host", "localhost").code)
+    assert.equal(0, init("--host", "localhost", "--tls-files").code)
     for key, edit in pairs {
       ["anchors.own"] = 's/own = "ca.pem"/own = "ca.key"/', ["ca.key"] = 's/"ca.key"/"x.key"/',
       ["tls.cert"] = 's/"server.pem"/"x.pem"/', ["labels.default.policy"] = 's/policy.lua/x.lua/',
@@ -263,7 +266,7 @@ describe("lest ca server-cert", function()
     folder = temporary.folder()
     pki = folder .. "/pki"
     assert.equal(0, shell.lest("ca", "init", pki, "--host", "est.example.com", "--host",
-      "192.0.2.7").code)
+      "192.0.2.7", "--tls-files").code)
     old, old_key = cert(), key()
   end)
   after_each(temporary.clean)
@@ -333,10 +336,27 @@ describe("lest ca server-cert", function()
     local phrase = temporary.file(folder, "phrase", "secret\n")
     assert.equal(0, renew("--passphrase-file", phrase, "--new-key", "ec:P-256").code)
     assert.equal(cert().public_key.der, key "secret":public_der())
-    assert.equal(0, shell.lest("ca", "init", folder .. "/other").code)
-    assert.equal(0, shell.lest("ca", "init", folder .. "/third", "--name", "Third").code)
+    assert.equal(0, shell.lest("ca", "init", folder .. "/other", "--tls-files").code)
+    assert.equal(0, shell.lest("ca", "init", folder .. "/third", "--name", "Third",
+      "--tls-files").code)
     shell.run(("cp %s/third/server.* %s/other"):format(folder, folder))
     pki = folder .. "/other"
     refused("server.pem is not of this CA, but of CN=Third")
+  end)
+
+  it("is of the key that signs while that of the CA changes, and has the link along", function()
+    shell.run(("cp %s/ca.pem %s/old.pem"):format(pki, folder))
+    for _, step in ipairs { "begin", "switch" } do
+      local result = shell.lest("ca", "rollover", pki, step, step == "switch" and "--now" or nil)
+      assert.equal(0, result.code, result.err)
+    end
+    assert.equal(0, renew().code)
+    assert.equal(assert(core.cert.load(pki .. "/ca.pem")).ski, cert().aki)
+    assert.equal(1, #cert().chain)
+    shell.run(("openssl x509 -in %s/ca.pem -out %s/new.pem"):format(pki, folder))
+    for _, root in ipairs { "old", "new" } do
+      assert.equal(0, shell.run(("openssl verify -x509_strict -CAfile %s/%s.pem -untrusted "
+        .. "%s/server.pem %s/server.pem"):format(folder, root, pki, pki)).code)
+    end
   end)
 end)

@@ -23,7 +23,8 @@ Server.__index = Server
 
 --- Options: config (function(text) -> text edits server.lua), policy (text of policy.lua), files
 --- (name -> text written beside it), listen (addresses, { "127.0.0.1:0" }), lest (another binary
---- than the one that runs this spec).
+--- than the one that runs this spec), auto (the server's certificate renews itself; else it stands
+--- in server.pem and server.key).
 ---@param options? table
 ---@return support.server
 function M.make(options)
@@ -31,7 +32,11 @@ function M.make(options)
   local self = setmetatable({ folder = process.folder(), lest = options.lest or M.lest,
     listen = options.listen or { "127.0.0.1:0" } }, Server)
   self.dir = self.folder .. "/ca"
-  process.must { self.lest, "ca", "init", self.dir, "--host", "localhost", "--host", "127.0.0.1" }
+  local words = { self.lest, "ca", "init", self.dir, "--host", "localhost", "--host", "127.0.0.1",
+    not options.auto and "--tls-files" or nil }
+  -- Another binary may be of a version without the option, which always writes files.
+  if options.lest and process.run(words) == 2 then words[#words] = nil end
+  if not process.exists(self.dir .. "/server.lua") then process.must(words) end
   self.root = self.dir .. "/ca.pem"
   os.execute("chmod 755 " .. self.folder)
   for name, text in pairs(options.files or {}) do process.write(self.dir .. "/" .. name, text) end

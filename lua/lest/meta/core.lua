@@ -2051,7 +2051,8 @@ function core_issuer.new(options) end
 
 ---@class lest.root_plan
 ---@field key lest.key which is certified, and signs
----@field subject lest.name_like and issuer
+---@field subject? lest.name_like and issuer
+---@field subject_der? string the same as DER, byte for byte, in its place
 ---@field not_before integer seconds since 1970
 ---@field not_after integer seconds since 1970
 ---@field path_len? integer how many CAs may stand below; absent: any number
@@ -2083,6 +2084,14 @@ function tls:set_staple(der) end
 ---@return boolean
 function tls:staple_is_wanted() end
 
+--- Another certificate, with its chain, and its key, for the connections that come from now on. The
+--- key is of the same algorithm as the one before.
+---@param cert lest.cert
+---@param key lest.key
+---@return true?
+---@return lest.error? err code config
+function tls:set_identity(cert, key) end
+
 function tls:close() end
 
 ---@class lest.core.tls
@@ -2092,7 +2101,8 @@ local core_tls = {}
 --- renegotiation. With a store a client is asked for a certificate; one that is presented must
 --- verify, or the handshake fails (lenient: or counts as none). One that a CA of `own` has issued,
 --- and in which nothing is wrong but that it ended at most `expired` seconds ago, counts as none too.
---- curves, separated by ":", are those of clients' keys besides the NIST curves.
+--- curves, separated by ":", are those of clients' keys besides the NIST curves. Without cert and
+--- key, set_identity() says what is presented before the first handshake.
 --- With psk or srp instead, or both, neither side has a certificate: curves and min_version are all
 --- else that may be given, and the server's on_identity is asked for secrets. SRP is of TLS 1.2.
 ---@param options { cert?: lest.cert, key?: lest.key, store?: lest.store, lenient?: boolean, own?: lest.cert[], expired?: integer, curves?: string,

@@ -35,7 +35,7 @@ M.ALLOWED = {
   },
   cert = {
     list = narrowed { "serial", "state", "expires_before", "expires_after", "not_renewed" },
-    show = { options = { "serial" } },
+    show = { options = { "serial" } }, issuers = { options = {} },
     revoke = {
       options = { "serial", "device", "name", "exact", "yes", "reason", "challenge_file" },
       files = { "challenge_file" },

@@ -214,7 +214,8 @@ function M.new(authority, anchors, crls)
   for _, each in ipairs(read) do table.move(each[2], 1, #each[2], #known + 1, known) end
   -- The worker, which is served by these, says what keeps it from starting.
   return setmetatable({ authority = authority, anchors = anchors, read = read, crls = crls,
-    known = known, tls = config.tls and core.cert.load_all(config.tls.cert) or {} }, Doubts)
+    known = known, tls = config.tls and config.tls.cert and core.cert.load_all(config.tls.cert)
+      or {} }, Doubts)
 end
 
 --- Say what is wrong by the clock, and with how the certificates belong together.
@@ -243,7 +244,7 @@ function M.tell_secrets(config)
     doubt_secrets(where, ca)
     if ca.identity then doubt_secrets(where .. ".identity", ca.identity) end
   end
-  if config.tls then doubt_secrets("tls", config.tls) end
+  if config.tls and config.tls.key then doubt_secrets("tls", config.tls) end
 end
 
 --- A file of keys that others can write: they can be anybody to the label.

@@ -40,6 +40,7 @@ local record = require "lest.server.authority.record"
 local refusal = require "lest.server.wire.refusal"
 local request_module = require "lest.server.authority.request"
 local revocations = require "lest.server.authority.revocations"
+local server_certificate = require "lest.server.authority.server_certificate"
 local setup = require "lest.server.authority.setup"
 local shadows = require "lest.server.authority.shadows"
 local snapshot = require "lest.server.config.snapshot"
@@ -87,6 +88,7 @@ local HANDLE_MARGIN_S <const> = 60
 ---@field revocations lest.authority.revocations
 ---@field orders? lest.authority.orders where a CA is elsewhere
 ---@field doubts lest.authority.doubts
+---@field own? lest.authority.server_certificate where the server's certificate renews itself
 ---@field identities? lest.authority.identities where clients name themselves in handshakes
 ---@field clock fun(): integer seconds since 1970
 local Authority = {}
@@ -448,9 +450,25 @@ function Authority:on_channel(socket, worker, pid, role)
   socket:on_close(function() self.channels:drop(channel) end)
   -- To a worker, one that serves no more is none.
   if not self.is_stopping then
+    if self.own then socket:send(self.own:packet()) end
     socket:send(assert(message.encode { type = "hello", nonce_key = self.nonces.key }))
     self.documents:greet(channel)
   end
+end
+
+--- Have the server's own certificate, and give each worker the next one.
+---@return boolean|nil ok
+---@return lest.error|nil err
+function Authority:start_own()
+  local own = server_certificate.new(self)
+  local ok, err = own:start()
+  if not ok then return nil, err end
+  self.own = own
+  own.on_change = function()
+    local packet = own:packet()
+    for _, channel in pairs(self.channels.of_worker) do channel.socket:send(packet) end
+  end
+  return true
 end
 
 -- Start
@@ -500,10 +518,8 @@ function Authority:serve(launch)
   self.early, self.shadows = early.new(self.turn), shadows.new(self.turn)
   self.outbox = outbox.new(self.turn, config, self.clock, launch.workers)
   self.nonces = nonces.new { now_s = clock.monotonic_s }
-  if wiping.is_needed(config) then
-    self.keygen = keygen.new(self)
-    wiping.start()
-  end
+  if wiping.is_needed(config) then wiping.start() end
+  if wiping.makes_keys(config) then self.keygen = keygen.new(self) end
   self.rates = rates.new { now_ms = core.clock.monotonic_ms }
   self.turn.before_commit = function()
     self.early:flush()
@@ -547,6 +563,10 @@ function Authority:serve(launch)
   meters.start(self)
   -- What a worker of this generation is asked for, it is to have.
   self.crls:start(function() return stopping or self.turn.failed end)
+  if config.tls and config.tls.auto then
+    local ok, err = self:start_own()
+    if not ok then return start_failure.report(launch, err) end
+  end
   core.process.ready()
   while not (stopping or self.turn.failed) do core.loop.turn() end
   self.is_stopping = true
@@ -554,6 +574,7 @@ function Authority:serve(launch)
   self.outbox:stop()
   self.revocations:stop()
   self.crls:stop()
+  if self.own then self.own:stop() end
   if not self.turn.failed then self.channels:close() end
   self.early:flush()
   self.shadows:flush()

@@ -79,7 +79,7 @@ end
 local function resolve(config, folder)
   config.ledger = absolute(folder, config.ledger)
   resolve_control(config, folder)
-  if config.tls then resolve_identity(folder, config.tls) end
+  if config.tls and not config.tls.auto then resolve_identity(folder, config.tls) end
   resolve_ca(folder, config.ca)
   for _, each in pairs(config.cas) do resolve_ca(folder, each) end
   if config.cmc then resolve_identity(folder, config.cmc) end
@@ -166,6 +166,22 @@ local function check_cas(config, each, where, report)
   if each.makes_keys and has_ca_elsewhere(config, each) then
     report(where .. key, "is elsewhere, and a profile of the label has 'server_keys': keys are "
       .. "made for CAs of this server alone")
+  end
+end
+
+--- The CA of the server's own certificate: "" is the top level's `ca`.
+local function check_auto(config, report)
+  local auto = config.tls and config.tls.auto
+  if not auto then return end
+  if auto.ca and not config.cas[auto.ca] then
+    report("tls.auto.ca", ("'%s' is not in cas%s"):format(auto.ca, schema.hint(auto.ca,
+      config.cas)))
+  end
+  auto.ca = auto.ca or ""
+  local ca = auto.ca == "" and config.ca or config.cas[auto.ca]
+  if ca and ca.backend then
+    report("tls.auto", "is for a CA of this server, and this one is elsewhere (`backend`): give "
+      .. "`cert` and `key`, which an EST client renews")
   end
 end
 
@@ -304,6 +320,7 @@ local function cross_check(config, report)
     report("cas.ca", "has the name that `ca` bears in the paths of what is published")
   end
   check_listen(config, report)
+  check_auto(config, report)
   if config.user and config.user == config.authority_user then
     report("authority_user", "must not be the same as 'user'")
   end

@@ -80,6 +80,18 @@ return {
     cert = "A PEM file: the server's certificate, then those between it and the root. With a CA "
       .. "under a root, put that CA's certificate here too: clients then need to show their own "
       .. "certificate only.",
+    key = "Its private key: a file, or a URI that OpenSSL's store understands (`pkcs11:...`). "
+      .. "Needed beside `cert`.",
+    auto = {
+      "Instead of `cert` and `key`: a certificate of a CA of this server, which it issues to "
+        .. "itself at its first start, keeps beside the ledger (`tls-auto.pem`), and renews "
+        .. "after two thirds of its life, with a new key and without a restart.",
+      names = "The names and addresses that clients reach the server by, as `{ "
+        .. "\"est.example.com\", \"192.0.2.1\" }`. The first is the certificate's common name.",
+      ca = "Which of `cas` issues it; absent: `ca`.",
+      lifetime = "How long it is valid; it ends with its CA at the latest.",
+      key = "The kind of its key.",
+    },
     min_version = "The oldest version of TLS that is spoken.",
     ciphers = "Suites for devices that know no AEAD, as `openssl ciphers` takes them, for TLS "
       .. "1.2: `\"ECDHE+AESGCM:ECDHE-ECDSA-AES128-SHA256\"`. Names that begin with `TLS_` are "

@@ -4,6 +4,7 @@
 ---   public.base(config, public.names(config))  --> "http://est.example:8080"
 ---   public.urls(profile, base, issuer)         --> { crl_urls = { ".../crl/6B29.crl" }, ... }
 local core = require "lest.core"
+local hosts = require "lest.base.host"
 
 local M = {}
 
@@ -139,7 +140,9 @@ end
 ---@param config table
 ---@return string[]
 function M.names(config)
-  local tls = config.tls or {}
+  local tls, names = config.tls or {}, {}
+  for i, name in ipairs(tls.auto and tls.auto.names or {}) do names[i] = assert(hosts.san(name)) end
+  if names[1] then return names end
   local cert = tls.cert and core.cert.load(tls.cert)
   return cert and cert.san or {}
 end

@@ -4,6 +4,7 @@
 local backends = require "lest.server.config.backends"
 local core = require "lest.core"
 local duration = require "lest.duration"
+local hosts = require "lest.base.host"
 local key_kinds = require "lest.base.key_kinds"
 local kinds = require "lest.server.wire.kinds"
 local limits_module = require "lest.server.config.limits"
@@ -43,6 +44,42 @@ ca.fields = {}
 for key, field in pairs(backends.fields) do ca.fields[key] = field end
 for key, field in pairs(own_ca.fields) do
   ca.fields[key] = ca.fields[key] or s.optional(field.inner or field)
+end
+
+local function host_name(value)
+  if type(value) ~= "string" then return nil end
+  if hosts.san(value) then return value end
+  return nil, ("'%s' is neither a host name nor an address"):format(value:sub(1, 300))
+end
+
+-- The server's certificate: in files, or one of its own CA that it renews by itself.
+local auto = s.record({
+  names = s.list(s.custom("a host name or an address", host_name), { min = 1, max = 64,
+    single = true }),
+  ca = s.optional(name),
+  lifetime = s.optional(duration.field { min = 10 }, "90d"),
+  key = s.optional(s.custom("a kind of key", key_kinds.makeable), "ec:P-256"),
+}, '{ names = { "est.example.com" } }')
+
+local function tls_fields()
+  return {
+    min_version = s.optional(s.one_of { "1.2", "1.3" }, "1.2"),
+    ciphers = s.optional(s.string { max = 4000 }),
+    client_certificate = s.optional(s.one_of { "strict", "lenient" }, "strict"),
+  }
+end
+
+local own_tls, auto_tls = identity(tls_fields()), tls_fields()
+auto_tls.auto = auto
+auto_tls = s.record(auto_tls)
+
+local tls = s.custom(own_tls.wanted, function(value)
+  local is_auto = type(value) == "table" and value.auto ~= nil
+  return (is_auto and auto_tls or own_tls).accept(value)
+end)
+tls.fields = { auto = s.optional(auto) }
+for key, field in pairs(own_tls.fields) do
+  tls.fields[key] = field.optional and field or s.optional(field)
 end
 
 local san_type = s.one_of(core.san.types())
@@ -257,11 +294,7 @@ return s.record {
   listen = s.optional(listen, { "[::]:8443" }),
   listen_http = s.optional(listen_http, {}),
   public_url = s.optional(s.custom("an http URL", public.accept)),
-  tls = s.optional(identity {
-    min_version = s.optional(s.one_of { "1.2", "1.3" }, "1.2"),
-    ciphers = s.optional(s.string { max = 4000 }),
-    client_certificate = s.optional(s.one_of { "strict", "lenient" }, "strict"),
-  }),
+  tls = s.optional(tls),
   ledger = s.optional(path, "ledger.db"),
   user = s.optional(s.custom("a user's name or number", account)),
   authority_user = s.optional(s.custom("a user's name or number", account)),

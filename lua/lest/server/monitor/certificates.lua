@@ -2,6 +2,7 @@
 local chain = require "lest.server.config.chain"
 local core = require "lest.core"
 local list = require "lest.base.list"
+local meters = require "lest.server.wire.meters"
 local snapshot = require "lest.server.config.snapshot"
 
 local M = {}
@@ -30,7 +31,7 @@ function M.read(config)
     if not seen[key] then table.insert(all, period) end
     seen[key] = true
   end
-  if config.tls then
+  if config.tls and not config.tls.auto then
     local tls, err = core.cert.load(config.tls.cert)
     if not tls then return nil, err end
     add(of_cert("tls", "", tls))
@@ -51,6 +52,18 @@ function M.read(config)
       first = crl.this_update, last = crl.next_update }
   end
   return all
+end
+
+--- The server's certificate where it renews itself, as the authority shows it; nil: it has none.
+---@param config table
+---@param board table
+---@return lest.monitor.period|nil
+function M.renewing(config, board)
+  local auto = config.tls and config.tls.auto
+  local ends = auto and board:value(meters.SECTIONS.authority, "tls_ends_s") or 0
+  if ends == 0 then return nil end
+  return { role = "tls", name = "", subject = "CN=" .. auto.names[1], serial = "", first = 0,
+    last = ends }
 end
 
 return M

@@ -55,8 +55,10 @@ local function on_head(server, exchange)
     return answer(exchange, 405, TEXT, "the method is not allowed here\n", { "Allow", "GET, HEAD" })
   end
   local now = board.read()
-  page({ board = now, labels = server.labels, cas = server.cas, periods = server.periods,
-    health = health.judge(now, server.periods, server.cas) }, exchange)
+  local periods = table.move(server.periods, 1, #server.periods, 1, {})
+  table.insert(periods, certificates.renewing(server.config, now))
+  page({ board = now, labels = server.labels, cas = server.cas, periods = periods,
+    health = health.judge(now, periods, server.cas) }, exchange)
 end
 
 --- Serve until SIGTERM, and then no more: nothing that is told here matters to who asked.
@@ -85,7 +87,7 @@ function M.main(launch)
   if ok and launch.user then ok, err = core.process.drop(launch.user) end
   if ok then ok, err = core.process.harden() end
   if not ok then return start_failure.report(launch, err) end
-  return serve(launch, { labels = meters.labels(config).words,
+  return serve(launch, { config = config, labels = meters.labels(config).words,
     cas = meters.cas(config).words, periods = periods })
 end
 

@@ -21,7 +21,9 @@
 ---                         document what anybody may fetch at a path, with a sealed file
 ---                         checked  the response to an OCSP request
 ---                         revoked  which certificates were revoked
----                         hello    first of all: the authority serves
+---                         identity the certificate and the key for TLS, where these renew
+---                                  themselves: before `hello`, and when there is another
+---                         hello    first of all else: the authority serves
 ---   authority -> backend  order    what a CA elsewhere is asked for
 ---                         recall   it ends: what no CA was sent yet is not to be asked any more
 ---                         renew    keys of an issuer's address that are wanted now

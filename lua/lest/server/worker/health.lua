@@ -12,7 +12,7 @@ M.PATH = "/healthz"
 
 ---@class lest.worker.health
 ---@field link lest.worker.link
----@field tls? lest.cert the server's, where it has one
+---@field tls? lest.cert the server's, where it has one; of one that renews itself, the current one
 ---@field cas lest.cert[]
 local Health = {}
 Health.__index = Health
@@ -24,7 +24,7 @@ Health.__index = Health
 function M.new(config)
   local self = setmetatable({ cas = {} }, Health)
   local err
-  if config.tls then
+  if config.tls and not config.tls.auto then
     self.tls, err = core.cert.load(config.tls.cert)
     if not self.tls then return nil, err end
   end

@@ -25,6 +25,7 @@ local LOOK_MS <const> = 250
 ---@field revoked function[] what is called when certificates were revoked
 ---@field on_event? fun(event: table, channel: lest.channel) it tells what happened
 ---@field on_document? fun(document: table, sealed: lest.sealed) it gives what anybody may fetch
+---@field on_identity? fun(identity: { chain: string[], key: string }) what to present in TLS
 local Link = {}
 Link.__index = Link
 
@@ -104,7 +105,7 @@ function Link:lose()
 end
 
 local TYPES <const> = { answer = true, told = true, found = true, hello = true, event = true,
-  document = true, checked = true, revoked = true }
+  document = true, checked = true, revoked = true, identity = true }
 
 --- Have fn() called with the serial numbers of certificates that were revoked; with nil where any
 --- may have been.
@@ -134,6 +135,8 @@ function Link:on_message(packet, sealed)
     if self.on_hello then self.on_hello(self.channel) end
     -- Nobody told of what was revoked while there was no authority.
     tell_revoked(self, nil)
+  elseif received.type == "identity" then
+    if self.on_identity then self.on_identity(received) end
   elseif received.type == "event" then
     if self.on_event then self.on_event(received, self.channel) end
   elseif received.type == "document" then

@@ -11,6 +11,7 @@ local globals = require "lest.server.worker.globals"
 local head = require "lest.server.worker.head"
 local health = require "lest.server.worker.health"
 local hooks = require "lest.server.worker.hooks"
+local identity = require "lest.server.worker.identity"
 local later = require "lest.server.worker.later"
 local limiter = require "lest.server.wire.limiter"
 local limits = require "lest.server.config.limits"
@@ -170,17 +171,17 @@ function M.main(launch)
     config = config, labels = {}, judged = setmetatable({}, { __mode = "k" }),
     under_way = setmetatable({}, { __mode = "k" }), started_ms = core.clock.monotonic_ms(),
   }, Worker)
-  local tls, err = worker:prepare(launch)
-  if not tls then return start_failure.report(launch, err) end
+  local tls, certified = worker:prepare(launch)
+  if not tls then return start_failure.report(launch, certified) end
   if launch.check then return 0 end
-  return worker:serve(launch, tls)
+  return worker:serve(launch, tls, certified)
 end
 
 --- Read every file as the user that started, since what is above them may be closed to others (as
 --- /root is), then drop; a policy never runs as root.
 function Worker:prepare(launch)
-  local tls, err = setup.tls(self.config)
-  local ok = tls ~= nil
+  local tls, certified = setup.tls(self.config)
+  local ok, err = tls ~= nil, certified
   if ok then
     self.health, err = health.new(self.config)
     ok = self.health ~= nil
@@ -208,7 +209,7 @@ function Worker:prepare(launch)
   end
   self.config.files = nil
   if not ok then return nil, err end
-  return tls
+  return tls, certified
 end
 
 --- The channel of the control role, in place of the one before. The console is loaded by the first
@@ -224,13 +225,6 @@ function Worker:take_control(channel, launch)
     self.console:take(channel)
     self.console:on_packet(channel, packet)
   end)
-end
-
---- The context of the addresses where the server has a certificate; nil: there are none.
-local function presenting(config, contexts)
-  for i, each in ipairs(config.listen) do
-    if not (each.psk or each.srp) then return contexts[i] end
-  end
 end
 
 -- /cacerts is served without an authority, and so is a 503.
@@ -270,12 +264,12 @@ end
 function Worker:stop()
   self.is_stopping = true
   if self.console then self.console:stop() end
-  self.server:stop()
+  if self.server then self.server:stop() end
   if self.plain then self.plain:stop() end
 end
 
 --- Serve until SIGTERM, and then until connections have ended or the drain is over.
-function Worker:serve(launch, tls)
+function Worker:serve(launch, tls, certified)
   local per_minute = self.config.limits.requests_per_address_per_minute
   if per_minute then
     local options = { per_minute = per_minute, now_ms = core.clock.monotonic_ms }
@@ -287,25 +281,27 @@ function Worker:serve(launch, tls)
   self.ocsp = ocsp.new(self.config, self.authority)
   if wiping.is_needed(self.config) then wiping.start() end
   events.start(self)
-  core.process.on_channel(function(channel, _, _, role)
-    if role == "control" then return self:take_control(channel, launch) end
-    self.authority:take(channel)
-  end)
-  self.authority:await_hello(HELLO_MS)
-  local ok, err = self:listen(launch, tls)
-  if not ok then
-    core.log.write("error", "cannot listen", { "message", tostring(err) })
-    return 1
-  end
-  local context = presenting(self.config, tls)
-  if context then staple.new(self, context, self.cas):start() end
-  self.authority:show()
+  local own = certified and self.config.tls.auto and identity.new(self, certified)
   local stopping_at
   local terminate <close> = core.loop.signal(15, function()
     if stopping_at then return end
     stopping_at = core.clock.monotonic_ms()
     self:stop()
   end)
+  core.process.on_channel(function(channel, _, _, role)
+    if role == "control" then return self:take_control(channel, launch) end
+    self.authority:take(channel)
+  end)
+  self.authority:await_hello(HELLO_MS)
+  if own then own:await(function() return stopping_at ~= nil end) end
+  if stopping_at then return terminate and 0 end
+  local ok, err = self:listen(launch, tls)
+  if not ok then
+    core.log.write("error", "cannot listen", { "message", tostring(err) })
+    return 1
+  end
+  if certified then staple.new(self, certified, self.cas):start() end
+  self.authority:show()
   core.process.ready()
   local tick
   local function busy()

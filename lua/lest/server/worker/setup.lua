@@ -126,10 +126,14 @@ local function grace(config)
   return longest, own
 end
 
--- Where clients have certificates.
+-- Where clients have certificates. The server's own is the authority's to give where it renews
+-- itself.
 local function certified(config)
-  local cert, key = keypair.load("tls", config.tls)
-  if not cert then return nil, key end
+  local cert, key
+  if not config.tls.auto then
+    cert, key = keypair.load("tls", config.tls)
+    if not cert then return nil, key end
+  end
   local store, err = load_store(config)
   if store == nil then return nil, err end
   local expired, own = grace(config)
@@ -138,8 +142,9 @@ local function certified(config)
   tls, err = core.tls.server { cert = cert, key = key, store = store or nil,
     lenient = config.tls.client_certificate == "lenient", expired = expired, own = own,
     curves = curves(config), ciphers = config.tls.ciphers, min_version = config.tls.min_version }
-  if not tls then return keypair.blame("tls", config.tls, cert, key, err) end
-  return tls
+  if tls then return tls end
+  if not cert then return blame("tls", err) end
+  return keypair.blame("tls", config.tls, cert, key, err)
 end
 
 -- Where they have keys or passwords, and so has the authority.
@@ -156,7 +161,7 @@ end
 --- The TLS context of each address of `listen`.
 ---@param config table
 ---@return lest.tls[]|nil
----@return lest.error|nil err
+---@return lest.tls|lest.error|nil certified that of addresses where the server has a certificate
 function M.tls(config)
   local all, made = {}, {}
   for i, each in ipairs(config.listen) do
@@ -167,7 +172,7 @@ function M.tls(config)
     if not tls then return nil, err end
     all[i], made[sort] = tls, tls
   end
-  return all
+  return all, made[""]
 end
 
 return M

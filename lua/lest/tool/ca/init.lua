@@ -1,5 +1,5 @@
---- An embedded CA in a folder: its key and certificate, a server certificate, a configuration that
---- works.
+--- An embedded CA in a folder: its key and certificate, and the configuration of a server that
+--- works and issues its own certificate to itself.
 ---
 ---   local ca = require "lest.tool.ca"
 ---   local made, err = ca.init("pki", { hosts = { "est.example.com" } })
@@ -22,12 +22,18 @@ local OWN <const> = { user = "lest", authority_user = "lest-ca" }
 local SHARED <const> = { user = "nobody", authority_user = "daemon", shared = true }
 
 --- What init writes, in the order of writing.
-M.FILES = { "ca.key", "ca.pem", "server.key", "server.pem", "cmc.key", "cmc.pem", "policy.lua",
+M.FILES = { "ca.key", "ca.pem", "cmc.key", "cmc.pem", "policy.lua", "server.lua" }
+--- With a certificate of the server that stands in files.
+M.TLS_FILES = { "ca.key", "ca.pem", "server.key", "server.pem", "cmc.key", "cmc.pem", "policy.lua",
   "server.lua" }
 --- Of a CA alone, which a server that there is already takes into its configuration.
 M.CA_FILES = { "ca.key", "ca.pem" }
 local LEDGER <const> = "ledger"
 local LEDGER_FILES <const> = { "ledger.db", "ledger.db-wal", "ledger.db-shm" }
+
+-- None stands below it but the link of a rollover (RFC 4210 4.4). RFC 5280 6.1.4 does not count
+-- that one, and some clients do.
+local PATH_LEN <const> = 1
 
 local function make_root(name, now)
   local usable, problem = core.name.encode { { "CN", name } }
@@ -35,7 +41,7 @@ local function make_root(name, now)
   local key, err = core.key.generate "ec:P-256"
   if not key then return nil, err end
   local cert
-  cert, err = core.issuer.root { key = key, subject = { { "CN", name } }, path_len = 0,
+  cert, err = core.issuer.root { key = key, subject = { { "CN", name } }, path_len = PATH_LEN,
     not_before = now - BACKDATE, not_after = now + CA_LIFETIME }
   if not cert then return nil, err end
   return { key = key, cert = cert }
@@ -61,18 +67,25 @@ end
 local function add_server(plan, root, options, now)
   local hosts = options.hosts
   if not hosts or #hosts == 0 then hosts = server_cert.default_hosts() end
-  local server, err = server_cert.make(root, hosts, now)
-  if not server then return nil, err end
-  plan.server, plan.hosts, plan.files = server.cert, hosts, M.FILES
-  plan.content["server.key"] = { assert(server.key:pem()), 384 }
-  plan.content["server.pem"] = { server.cert:pem(), 420 }
+  plan.hosts, plan.files = hosts, options.tls_files and M.TLS_FILES or M.FILES
+  local ok, err = server_cert.check(hosts)
+  if not ok then return nil, err end
+  if options.tls_files then
+    local server
+    server, err = server_cert.make(root, hosts, now)
+    if not server then return nil, err end
+    plan.server = server.cert
+    plan.content["server.key"] = { assert(server.key:pem()), 384 }
+    plan.content["server.pem"] = { server.cert:pem(), 420 }
+  end
   local cmc
   cmc, err = make_cmc(root)
   if not cmc then return nil, err end
   plan.content["cmc.key"] = { assert(cmc.key:pem()), 384 }
   plan.content["cmc.pem"] = { cmc.cert:pem(), 420 }
   plan.content["policy.lua"] = { ca_files.policy(), 420 }
-  plan.content["server.lua"] = { ca_files.server(options.accounts), 420 }
+  plan.content["server.lua"] = { ca_files.server(not options.tls_files and hosts or nil,
+    options.accounts), 420 }
   return plan
 end
 
@@ -139,7 +152,7 @@ end
 
 local function taken(folder)
   local there = {}
-  for _, name in ipairs { LEDGER, table.unpack(M.FILES) } do
+  for _, name in ipairs { LEDGER, table.unpack(M.TLS_FILES) } do
     if core.system.exists(folder .. "/" .. name) then there[#there + 1] = name end
   end
   table.sort(there)
@@ -156,10 +169,11 @@ end
 
 --- Make a CA in a folder, all of it or nothing; what is there already is never replaced.
 ---@param folder string is made if it is missing
----@param options? { name: string, ca_only: boolean, hosts: string[], accounts: table } name: the
---- CA's common name; ca_only: nothing of a server, whose certificate and hosts are nil then;
---- hosts: of the server's certificate (default: this machine's name, localhost and the loopback
---- addresses); accounts: as accounts() gives them, where the server will be started as root
+---@param options? { name: string, ca_only: boolean, hosts: string[], tls_files: boolean,
+--- accounts: table } name: the CA's common name; ca_only: nothing of a server, whose hosts are nil
+--- then; hosts: of the server's certificate (default: this machine's name, localhost and the
+--- loopback addresses); tls_files: that stands in files, and is not the server's to renew;
+--- accounts: as accounts() gives them, where the server will be started as root
 ---@return { fingerprint: string, root: lest.cert, files: string[], server: lest.cert?,
 --- hosts: string[]? }|nil made
 ---@return lest.error|nil err codes exists, usage, io

@@ -5,69 +5,41 @@
 ---   print(made.cert.not_after)
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local host = require "lest.base.host"
 
 local M = {}
 
 local LIFETIME <const> = 365 * 86400
 local BACKDATE <const> = 60 -- for a device whose clock is a little late
-local CN_MAX <const> = 64 -- RFC 5280 appendix A.1: ub-common-name
-
-local function is_ipv4(text)
-  local count = 0
-  for octet in text:gmatch "[^.]+" do
-    if not octet:find "^%d%d?%d?$" or tonumber(octet) > 255 then return false end
-    count = count + 1
-  end
-  return count == 4 and text:find "^%d+%.%d+%.%d+%.%d+$" ~= nil
-end
-
-local function is_dns(text)
-  if #text > 253 then return false end
-  for label in (text:gsub("^%*%.", "") .. "."):gmatch "([^.]*)%." do
-    if #label > 63 or not label:find "^[%w_]$" and not label:find "^[%w_][%w_-]*[%w_]$" then
-      return false
-    end
-  end
-  return not text:find "^[%d.]+$"
-end
-
---- The subject alternative name for what a person calls a host: a name, 192.0.2.1, 2001:db8::1 or
---- [::1].
----@param host string
----@return string|nil san
-function M.host_san(host)
-  if is_ipv4(host) then return "IP:" .. host end
-  local v6 = host:match "^%[([%x:.]+)%]$" or (host:find ":" and host:match "^[%x:.]+$")
-  if v6 then return core.san.encode { "IP:" .. v6 } and "IP:" .. v6 or nil end
-  return is_dns(host) and "DNS:" .. host or nil
-end
 
 --- The hosts of a server that nothing is said of: this machine's name and the loopback's.
 ---@return string[]
 function M.default_hosts()
   local hosts = { "localhost", "127.0.0.1", "::1" }
   local name = core.system.host_name()
-  if name ~= "localhost" and M.host_san(name) then table.insert(hosts, 1, name) end
+  if name ~= "localhost" and host.san(name) then table.insert(hosts, 1, name) end
   return hosts
 end
 
 local function sans(hosts)
   local list = {}
-  for i, host in ipairs(hosts) do
-    list[i] = M.host_san(host)
+  for i, name in ipairs(hosts) do
+    list[i] = host.san(name)
     if not list[i] then
-      return fail("usage", ("'%s' is neither a host name nor an address"):format(host))
+      return fail("usage", ("'%s' is neither a host name nor an address"):format(name))
     end
   end
   return list
 end
 
--- A common name for people; clients look at the alternative names only.
-local function server_subject(hosts)
-  for _, host in ipairs(hosts) do
-    if #host <= CN_MAX then return { { "CN", host } } end
-  end
-  return {}
+--- Whether all can be names of a server's certificate.
+---@param hosts string[]
+---@return boolean|nil ok
+---@return lest.error|nil err code usage
+function M.check(hosts)
+  local list, err = sans(hosts)
+  if not list then return nil, err end
+  return true
 end
 
 local function issue(root, key, subject, san, now)
@@ -94,7 +66,7 @@ function M.make(root, hosts, now)
   local key, cert
   key, err = core.key.generate "ec:P-256"
   if not key then return nil, err end
-  cert, err = issue(root, key, server_subject(hosts), san, now)
+  cert, err = issue(root, key, host.subject(hosts), san, now)
   if not cert then return nil, err end
   return { key = key, cert = cert }
 end
@@ -128,7 +100,7 @@ end
 local function read(paths, how)
   local there = {}
   for _, each in ipairs { { "root", paths.ca_cert, core.cert.load },
-    { "root_key", paths.ca_key, core.key.load, how }, { "cert", paths.cert, core.cert.load },
+    { "root_keys", paths.ca_key, core.key.load_all, how }, { "cert", paths.cert, core.cert.load },
     { "key", paths.key, core.key.load, how } } do
     local name, path, load, with = table.unpack(each)
     local err
@@ -139,6 +111,17 @@ local function read(paths, how)
   if issuer ~= there.root.subject_der then
     return fail("usage", ("%s is not of this CA, but of %s"):format(paths.cert,
       tostring(there.cert.issuer)))
+  end
+  -- While the CA's key changes there are two, and what links one to the other goes along.
+  there.links = {}
+  for _, key in ipairs(there.root_keys) do
+    if key:public_der() == there.root.public_key.der then there.root_key = key end
+  end
+  for _, cert in ipairs(there.root.chain) do
+    if cert.public_key.der == there.root.public_key.der then table.insert(there.links, cert) end
+  end
+  if not there.root_key then
+    return fail("usage", paths.ca_key .. " has no key of " .. paths.ca_cert)
   end
   return there
 end
@@ -172,12 +155,16 @@ function M.renew(folder, options)
   options = options or {}
   local paths, how = paths_of(folder), options.passphrase and { passphrase = options.passphrase }
   local ok, there, new_key, san, cert, err
+  if core.system.exists(paths.cert) == false then
+    return fail("usage", paths.cert .. " is not there: where the configuration has `tls = { auto = "
+      .. "... }`, the server renews its certificate by itself")
+  end
   ok, err = recover(paths, how)
   if ok then there, err = read(paths, how) end
   if not there then return nil, err end
   local subject = there.cert.subject
   if options.hosts and #options.hosts > 0 then
-    subject, san, err = server_subject(options.hosts), sans(options.hosts)
+    subject, san, err = host.subject(options.hosts), sans(options.hosts)
   else
     san = there.cert.san
   end
@@ -189,7 +176,8 @@ function M.renew(folder, options)
   cert, err = issue({ cert = there.root, key = there.root_key }, new_key or there.key, subject, san,
     core.clock.wall_us() // 1000000)
   if not cert then return nil, err end
-  ok, err = write(paths, cert:with_chain(there.cert.chain), new_key, options.passphrase)
+  local above = #there.links > 0 and there.links or there.cert.chain
+  ok, err = write(paths, cert:with_chain(above), new_key, options.passphrase)
   if not ok then return nil, err end
   return { cert = cert, hosts = hosts_of(cert.san), old = there.cert }
 end

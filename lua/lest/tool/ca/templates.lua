@@ -1,6 +1,6 @@
 --- The texts that `lest ca init` writes: server.lua and policy.lua.
 ---
----   ca_files.server { user = "lest", authority_user = "lest-ca" }
+---   ca_files.server({ "est.example.com" }, { user = "lest", authority_user = "lest-ca" })
 local M = {}
 
 local SERVER <const> = [[
@@ -14,9 +14,7 @@ return {
 
   -- metrics = "127.0.0.1:9100", -- for Prometheus; a balancer asks for /healthz at `listen`
 
-  -- What clients see. Replace it with a certificate from the CA that your clients trust, if they
-  -- should not be given ca.pem first.
-  tls = { cert = "server.pem", key = "server.key" },
+@TLS@
 
   -- Every decision, certificate, credential and pending request; the authority's alone.
   ledger = "ledger/ledger.db",
@@ -53,6 +51,19 @@ return {
     },
   },
 }
+]]
+
+local FILES <const> = [[
+  -- What clients see. Replace it with a certificate from the CA that your clients trust, if they
+  -- should not be given ca.pem first. `lest ca server-cert` makes the next one of this CA.
+  tls = { cert = "server.pem", key = "server.key" },
+]]
+
+local AUTO <const> = [[
+  -- What clients see: a certificate of the CA below, which the server issues to itself and renews.
+  -- With one from the CA that your clients trust, they need not be given ca.pem first:
+  -- tls = { cert = "server.pem", key = "server.key" },
+  tls = { auto = { names = { %s } } },
 ]]
 
 local POLICY <const> = [[
@@ -93,12 +104,16 @@ local UNPRIVILEGED <const> = [[
 ]]
 
 --- server.lua; without accounts, for a server that is not started as root.
+---@param hosts? string[] of the certificate that the server renews; nil: it has one in files
 ---@param accounts? { user: string, authority_user: string }
 ---@return string
-function M.server(accounts)
-  local text = UNPRIVILEGED
+function M.server(hosts, accounts)
+  local text, quoted = UNPRIVILEGED, {}
   if accounts then text = AS_ROOT:format(accounts.user, accounts.authority_user) end
-  return (SERVER:gsub("@ACCOUNTS@\n", function() return text .. "\n" end))
+  for i, name in ipairs(hosts or {}) do quoted[i] = ('"%s"'):format(name) end
+  local tls = hosts and AUTO:format(table.concat(quoted, ", ")) or FILES
+  return (SERVER:gsub("@ACCOUNTS@\n", function() return text .. "\n" end)
+    :gsub("@TLS@\n", function() return tls end))
 end
 
 --- policy.lua.

@@ -1,6 +1,8 @@
---- `lest ca init DIR`: make an embedded CA, a server certificate and a working configuration.
+--- `lest ca init DIR`: make an embedded CA and a working configuration.
 --- `lest ca server-cert DIR`: make the next server certificate of such a folder.
+--- `lest ca rollover DIR STEP`: have another key sign, step by step.
 local ca = require "lest.tool.ca"
+local ca_rollover = require "lest.tool.command.ca_rollover"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local json = require "lest.json"
@@ -13,9 +15,9 @@ local M = {}
 local function add_server_cert(p)
   local renew = support.subcommand(p, {
     name = "server-cert",
-    summary = "Make the next server.pem of a folder that `lest ca init` made, for the same hosts "
-      .. "and with the same key unless told otherwise. The old one stays until the new one is "
-      .. "whole, and a running server has it until SIGHUP.",
+    summary = "Make the next server.pem of a folder that `lest ca init --tls-files` made, for the "
+      .. "same hosts and with the same key unless told otherwise. The old one stays until the new "
+      .. "one is whole, and a running server has it until SIGHUP.",
     example = "lest ca server-cert pki && systemctl reload lest",
   })
   renew:argument "dir" :description "The folder with ca.pem, ca.key, server.pem and server.key."
@@ -33,16 +35,17 @@ end
 function M.parser()
   local p = support.parser {
     name = "lest ca",
-    summary = "Make an embedded CA, and renew its server's certificate.",
+    summary = "Make an embedded CA, renew its server's certificate, and change its key.",
     example = "lest ca init pki --name \"Example Device CA\" --host est.example.com",
   }
   p:require_command(true):command_target "subcommand"
   local init = support.subcommand(p, {
     name = "init",
-    summary = "Write ca.pem, ca.key, server.pem, server.key, cmc.pem, cmc.key (who signs answers "
-      .. "of CMC), server.lua, policy.lua and an empty ledger into a folder; nothing that is there "
-      .. "is replaced. Run as root, it configures the accounts lest and lest-ca where both exist, "
-      .. "which should be nobody else's, and else says how to make them.",
+    summary = "Write ca.pem, ca.key, cmc.pem, cmc.key (who signs answers of CMC), server.lua, "
+      .. "policy.lua and an empty ledger into a folder; nothing that is there is replaced. The "
+      .. "server issues its own certificate to itself at its first start. Run as root, it "
+      .. "configures the accounts lest and lest-ca where both exist, which should be nobody "
+      .. "else's, and else says how to make them.",
     example = "lest ca init pki --name \"Example Device CA\" --host est.example.com",
   })
   init:argument "dir" :description "The folder; made if it is missing."
@@ -51,11 +54,15 @@ function M.parser()
   init:option "--host" :args(1) :count "*" :argname "<name>"
     :description("A name or address that clients reach the server by; repeat it for more. "
       .. "Default: localhost, 127.0.0.1, ::1 and this machine's name.")
+  init:flag "--tls-files"
+    :description("Write server.pem and server.key too, for a server whose certificate is renewed "
+      .. "by `lest ca server-cert`, or is to be replaced by one of another CA.")
   init:flag "--ca-only"
     :description("Write ca.pem and ca.key alone: one more CA, for `cas` of a server that there is "
       .. "already.")
   init:flag "--json" :description "Print the result as JSON."
   add_server_cert(p)
+  ca_rollover.add(p)
   return p
 end
 
@@ -67,7 +74,7 @@ local function report_ca(folder, made)
   io.write("CA: ", support.clean(tostring(made.root.subject)), ", until ",
     support.time(made.root.not_after), "\n",
     "SHA-256 fingerprint: ", fingerprint_text(made.fingerprint), "\n")
-  if made.server then return end
+  if made.hosts then return end
   io.write("\nNext, name ", support.quote(folder .. "/ca.pem"), " and ",
     support.quote(folder .. "/ca.key"), " in `cas` and `anchors` of server.lua, and reload:\n",
     "OPERATING.md, \"A second CA\", has the lines.\n")
@@ -77,8 +84,9 @@ local function report_server(folder, made)
   local config = support.quote(folder .. "/server.lua")
   local name = made.hosts[1]
   local host = name:find ":" and "[" .. name:gsub("[%[%]]", "") .. "]" or name
-  io.write("Server certificate for: ", table.concat(made.hosts, ", "), ", until ",
-    support.time(made.server.not_after), "\n\nNext, start the server:\n",
+  io.write("Server certificate for: ", table.concat(made.hosts, ", "), made.server
+    and ", until " .. support.time(made.server.not_after) or ", which the server renews by itself",
+    "\n\nNext, start the server:\n",
     "  lest serve ", config, "\n",
     "then give a device a one-time password, and on the device ask for a certificate:\n",
     "  (umask 077; lest credential add device001 --config ", config, " > password)\n",
@@ -104,9 +112,13 @@ local function init(options)
   if options.ca_only and #options.host > 0 then
     support.usage "--host is of a server's certificate, and --ca-only makes none"
   end
+  if options.ca_only and options.tls_files then
+    support.usage "--tls-files is of a server's certificate, and --ca-only makes none"
+  end
   local accounts = core.system.user_id() == 0 and ca.accounts() or nil
   local made, err = ca.init(folder,
-    { name = options.name, ca_only = options.ca_only, hosts = options.host, accounts = accounts })
+    { name = options.name, ca_only = options.ca_only, hosts = options.host,
+      tls_files = options.tls_files, accounts = accounts })
   if not made then return nil, err end
   if options.json then
     support.print_json(json.object { fingerprint = made.fingerprint, folder = folder,
@@ -116,8 +128,8 @@ local function init(options)
   else
     folder = folder:gsub("/+$", "")
     report_ca(folder, made)
-    if made.server then report_server(folder, made) end
-    if made.server and accounts and accounts.shared then advise(folder, accounts) end
+    if made.hosts then report_server(folder, made) end
+    if made.hosts and accounts and accounts.shared then advise(folder, accounts) end
   end
   return 0
 end
@@ -156,7 +168,8 @@ local function renew(options)
   return 0
 end
 
-local actions <const> = { init = init, ["server-cert"] = renew }
+local actions <const> = { init = init, ["server-cert"] = renew,
+  rollover = ca_rollover.run }
 
 ---@param args string[]
 ---@return integer exit_code

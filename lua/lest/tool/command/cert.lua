@@ -1,8 +1,10 @@
 --- `lest cert`: certificates that the server issued.
 local cert_revoke = require "lest.tool.command.cert_revoke"
+local core = require "lest.core"
 local fail = require "lest.base.fail"
 local importer = require "lest.server.ledger.import"
 local ledger_file = require "lest.server.ledger.file"
+local list_of = require "lest.base.list"
 local operate = require "lest.tool.command.operate"
 local operator = require "lest.server.ledger.operator"
 local support = require "lest.tool.command.support"
@@ -55,6 +57,10 @@ function M.parser()
   revoke:option "--reason":argname "REASON":default "unspecified"
     :choices(operator.REVOCATION_REASONS):description("One of "
       .. table.concat(operator.REVOCATION_REASONS, ", ") .. ".")
+  local issuers = operate.subcommand(parser, "issuers", "Count the certificates of clients that "
+    .. "are good still, by the key that has signed them: the SHA-256 of its SubjectPublicKeyInfo.",
+    "lest cert issuers --config /etc/lest/server.lua")
+  operate.reads(issuers)
   local take = operate.subcommand(parser, "import", "Put certificates into the ledger that a CA of "
     .. "the configuration signed before, so that they can be renewed and revoked here.",
     "lest cert import old/*.pem")
@@ -114,6 +120,33 @@ local function show(options, config)
     if not options.json then print_certificate(row) end
   end
   if options.json then support.print_json(rows) end
+end
+
+--- Count by the key, which has no index, what is found by its end. The server's own certificates
+--- are issued anew by themselves.
+local function count_issuers(ledger)
+  local by, now = {}, core.clock.wall_us() // 1000000
+  for rows in operator.pages(ledger, "cert_list",
+    { state = "valid", ends_from = now, limit = math.maxinteger }) do
+    for _, row in ipairs(rows) do
+      if row.principal_kind ~= "server" then
+        local found = by[row.issuer] or { issuer = row.issuer, count = 0, last = 0 }
+        found.count, found.last = found.count + 1, math.max(found.last, row.not_after)
+        by[row.issuer] = found
+      end
+    end
+  end
+  return by
+end
+
+local function issuers(options, config)
+  local ledger <close>, err = ledger_file.open_to_read(config)
+  if not ledger then return nil, err end
+  local by, rows, lines = count_issuers(ledger), {}, {}
+  for i, issuer in ipairs(list_of.sorted_keys(by)) do rows[i] = by[issuer] end
+  if options.json then return support.print_json(rows) end
+  for i, row in ipairs(rows) do lines[i] = { row.issuer, row.count, support.time(row.last) } end
+  support.print_columns({ "KEY", "GOOD", "THE LAST UNTIL" }, lines)
 end
 
 local STATUS_EVERY <const> = 500
@@ -189,7 +222,8 @@ local function revoke(options, config)
   return cert_revoke.run(options, config, NARROW)
 end
 
-local actions <const> = { import = import_all, list = list, show = show, revoke = revoke }
+local actions <const> = { import = import_all, issuers = issuers, list = list, show = show,
+  revoke = revoke }
 
 ---@param args string[]
 ---@return integer exit_code

@@ -4,8 +4,9 @@ local M = {}
 
 --- Every command, in the order of the help. One whose module is not installed is not offered.
 M.commands = {
-  { "ca", "make an embedded CA, a server certificate and a configuration" },
+  { "ca", "make an embedded CA and a configuration, change the CA's key" },
   { "serve", "run the server" },
+  { "check", "say what of a server ends when, and what to do" },
   { "policy", "write, check and test policies" },
   { "credential", "add, list and remove credentials of devices" },
   { "pending", "list, show, approve and reject requests that wait" },

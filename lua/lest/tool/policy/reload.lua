@@ -36,25 +36,33 @@ local function ask(path)
   return fail("unavailable", path .. ": the server ends")
 end
 
+--- Have the server of a configuration read it again, and wait.
+---@param config { control: table|false }
+---@return true? done
+---@return lest.error? err not_found: no server runs there
+function M.ask(config)
+  if not config.control then
+    return fail("usage", "the configuration has no control socket: send SIGHUP, and read the log")
+  end
+  local path = config.control.path
+  local done, err = ask(path)
+  if done then return true end
+  if err.code == "not_found" or err.code == "closed" then
+    return fail("not_found", path .. ": no server runs there")
+  end
+  err.message = "what served before goes on: " .. err.message
+  return nil, err
+end
+
 ---@param options table
 ---@return integer? exit_code
 ---@return lest.error? err
 function M.run(options)
   local config, err = operate.config(options)
   if not config then return nil, err end
-  if not config.control then
-    return fail("usage", "the configuration has no control socket: send SIGHUP, and read the log")
-  end
-  local path = config.control.path
   local done
-  done, err = ask(path)
-  if not done and (err.code == "not_found" or err.code == "closed") then
-    return fail("not_found", path .. ": no server runs there")
-  end
-  if not done then
-    err.message = "what served before goes on: " .. err.message
-    return nil, err
-  end
+  done, err = M.ask(config)
+  if not done then return nil, err end
   if options.json then support.print_json(json.object { reloaded = true })
   else io.write "the server serves with the new configuration\n" end
   return 0

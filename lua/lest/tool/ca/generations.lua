@@ -1,0 +1,133 @@
+--- The two files of a CA in a folder while its key changes. ca.pem has the certificates, that of
+--- the generation which signs first; ca.key has the keys, the older first. What they have is the
+--- state: there is no other record of it, and one rename takes each step.
+---
+---   local state = generations.read("pki")
+---   print(state.step, state.signing.cert.subject)
+local chain = require "lest.server.config.chain"
+local core = require "lest.core"
+local fail = require "lest.base.fail"
+local list = require "lest.base.list"
+local mark = require "lest.base.mark"
+
+local M = {}
+
+local KEY_MAX <const> = 256 * 1024
+local KEY_MODE <const> = 384 -- 0600
+
+---@class lest.ca.generation
+---@field cert? lest.cert absent where it was not made yet
+---@field key? lest.key
+
+---@class lest.ca.state
+---@field step "none"|"asked"|"begun"|"switched"|"finishing" asked: there is a second key, and no
+--- certificate for it; finishing: the older key is still in the file, and nothing more of it
+---@field cert string the files
+---@field key string
+---@field csr string
+---@field signing lest.ca.generation
+---@field old? lest.ca.generation while there are two
+---@field new? lest.ca.generation
+---@field links lest.cert[] with the key of one and the signature of another (RFC 4210 4.4)
+---@field rest lest.cert[] what else ca.pem has
+---@field text string of ca.key
+---@field passphrase? string of the keys
+local State = {}
+State.__index = State
+
+local function key_of(keys, cert)
+  for i, key in ipairs(keys) do
+    if key:public_der() == cert.public_key.der then return key, i end
+  end
+end
+
+-- What ca.pem has besides the generations: links, and CAs above.
+local function sort(state, certs, pair)
+  local own = pair[1]
+  for _, cert in ipairs(certs) do
+    local is_link = cert.is_ca and core.name.equal(cert.subject_der, own.subject_der)
+    if not list.has(pair, cert) then table.insert(is_link and state.links or state.rest, cert) end
+  end
+end
+
+local function step_of(state, keys, pair)
+  local _, place = key_of(keys, pair[1])
+  if #keys == 1 and #pair == 1 then return "none" end
+  if #keys == 2 and #pair == 1 then return place == 1 and "asked" or "finishing" end
+  if #keys == 2 and #pair == 2 and key_of(keys, pair[2]) then
+    return place == 1 and "begun" or "switched"
+  end
+  return fail("usage", ("%s has %d certificates of this CA and %s %d keys, which are no two pairs")
+    :format(state.cert, #pair, state.key, #keys))
+end
+
+local function name_both(state, keys, pair)
+  local signing = { cert = pair[1], key = key_of(keys, pair[1]) }
+  local other = pair[2] and { cert = pair[2], key = key_of(keys, pair[2]) }
+  state.signing = signing
+  if state.step == "asked" then
+    state.old, state.new = signing, { key = keys[2] }
+  elseif state.step == "finishing" then
+    state.old, state.new = { key = keys[1] }, signing
+  elseif state.step == "begun" then
+    state.old, state.new = signing, other
+  elseif state.step == "switched" then
+    state.old, state.new = other, signing
+  end
+end
+
+--- What a folder has.
+---@param folder string
+---@param passphrase? string of the keys
+---@return lest.ca.state|nil
+---@return lest.error|nil err
+function M.read(folder, passphrase)
+  folder = #folder > 1 and folder:gsub("/+$", "") or folder
+  local state = setmetatable({ cert = folder .. "/ca.pem", key = folder .. "/ca.key",
+    csr = folder .. "/ca.csr", links = {}, rest = {}, passphrase = passphrase }, State)
+  local certs, keys, err
+  certs, err = core.cert.load_all(state.cert)
+  if certs then keys, err = core.key.load_all(state.key, { passphrase = passphrase }) end
+  if keys then state.text, err = core.file.read(state.key, KEY_MAX) end
+  if not state.text then return nil, err end
+  local pair = chain.generations(certs)
+  if not key_of(keys, pair[1]) then
+    return fail("usage", ("%s has no key of the first certificate in %s"):format(state.key,
+      state.cert))
+  end
+  state.step, err = step_of(state, keys, pair)
+  if not state.step then return nil, err end
+  name_both(state, keys, pair)
+  sort(state, certs, pair)
+  return state
+end
+
+--- Write ca.pem: what signs first.
+---@param certs lest.cert[]
+---@return boolean|nil ok
+---@return lest.error|nil err
+function State:write_certs(certs)
+  local text = ""
+  for _, cert in ipairs(certs) do text = text .. cert:pem() end
+  return core.file.write(self.cert, text)
+end
+
+--- Put a key behind the one that there is, whose text stays as it is.
+---@param key lest.key
+---@return boolean|nil ok
+---@return lest.error|nil err
+function State:add_key(key)
+  local text = mark.strip(self.text)
+  if text:sub(-1) ~= "\n" then text = text .. "\n" end
+  return core.file.write(self.key, text .. assert(key:pem(self.passphrase)), { mode = KEY_MODE })
+end
+
+--- Leave this key alone.
+---@param key lest.key
+---@return boolean|nil ok
+---@return lest.error|nil err
+function State:keep_key(key)
+  return core.file.write(self.key, assert(key:pem(self.passphrase)), { mode = KEY_MODE })
+end
+
+return M
