@@ -161,6 +161,40 @@ describe("an agent that dies", function()
     agree(count)
   end)
 
+  it("hands what it has to its readers in the end, wherever it dies", function()
+    local text = process.read(template .. "/agent.lua"):gsub('subject = "CN=dev9"', [[%0,
+      files = { { path = "out.pem", content = "fullchain" }, { folder = "tls" } }, rollback = true,
+      hooks = { { command = { "./hook" } } }]])
+    local function prepare(count)
+      copies(count)
+      for i = 1, count do
+        local place = ("%s/%d/"):format(folder, i)
+        process.write(place .. "agent.lua", text)
+        process.write(place .. "hook", ('#!/bin/sh\necho "$LEST_EVENT $LEST_SERIAL" >>%snotes\n')
+          :format(place))
+        process.must { "chmod", "755", place .. "hook" }
+      end
+      -- The first certificate is handed over, too.
+      all(run(count, {}), 0)
+    end
+    prepare(1)
+    local at, count = each_of(changes { "--renew" })
+    prepare(count)
+    all(run(count, { "--renew" }, function(i) return death(at(i)) end), KILLED)
+    for i = 1, count do identity(i) end
+    all(run(count, {}), 0)
+    for i = 1, count do
+      local cert, place = identity(i), ("%s/%d/"):format(folder, i)
+      assert.equal(cert, core.cert.load(place .. "out.pem"), i)
+      assert.equal(cert, core.cert.load(place .. "tls/tls.crt"), i)
+      local notes = process.read(place .. "notes")
+      -- At least once, and of nothing that was not in use.
+      assert.equal(("installed %s\n"):format(cert.serial), notes:match "[^\n]*\n$", i)
+      assert.not_matches("rolled back", notes, 1, true)
+      assert.is_true(select(2, notes:gsub("\n", "")) <= 4, notes)
+    end
+  end)
+
   it("is killed at random, again and again, and has a whole identity each time", function()
     local count = math.min(KILLS, 12)
     copies(count)
