@@ -188,6 +188,8 @@ describe("lest fleet", function()
       "device.renew_att: unknown, did you mean 'renew_at'?")
     wrong("return { devices = 3, duration = '1y', device = { url = 'x' } }",
       "device.url: is each device's own")
+    wrong("return { devices = 3, duration = '1y', device = { hooks = { { command = 'x' } } } }",
+      "device.hooks: is nothing for a device that is simulated")
     wrong("return { devices = 3, duration = '1y', groups = { { share = 0.1 } } }",
       "groups[1]: needs one of away, power")
     wrong("return { devices = 3, duration = '1y', groups = { { share = 0.1, away = '2d' } } }",

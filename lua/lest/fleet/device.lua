@@ -2,6 +2,7 @@
 --- life around it: it is switched on, goes away, loses its power, misbehaves.
 local core = require "lest.core"
 local identities = require "lest.agent.identity"
+local keys = require "lest.agent.keys"
 local lest_client = require "lest.client"
 local places = require "lest.fleet.place"
 local task = require "lest.task"
@@ -27,7 +28,7 @@ Device.__index = Device
 ---@return lest.fleet.device
 function M.new(name, options, world, tally)
   local self = setmetatable({ name = name, options = options, world = world, tally = tally,
-    place = places.new(), habit = {} }, Device)
+    place = places.new(keys.keeper(options)), habit = {} }, Device)
   self.identity = identities.new(name, options, self.place, world)
   return self
 end

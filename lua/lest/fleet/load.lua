@@ -17,6 +17,8 @@ local PLACE_OF <const> = "identities." .. TEMPLATE .. "."
 
 -- What each device has of its own.
 local OWN <const> = { "url", "trust", "subject", "username", "password", "password_file" }
+-- What is for others who read a certificate from a disk.
+local DEPLOYED <const> = { "files", "hooks", "rollback" }
 
 local function check_event(each, where, fleet, report)
   if (each.outage ~= nil) == (each.run ~= nil) then
@@ -80,6 +82,12 @@ local function template(fleet, file, folder, problems)
   for _, key in ipairs(OWN) do
     if (fleet.device or {})[key] then
       problems[#problems + 1] = { path = "device." .. key, problem = "is each device's own" }
+    end
+  end
+  for _, key in ipairs(DEPLOYED) do
+    if (fleet.device or {})[key] then
+      problems[#problems + 1] = { path = "device." .. key,
+        problem = "is nothing for a device that is simulated, which has no disk" }
     end
   end
   local config, err = agent_load.check({ state = "state", identities = { [TEMPLATE] = raw } },

@@ -7,9 +7,10 @@ local M = {}
 local Place = { __name = "lest.fleet.place" }
 Place.__index = Place
 
+---@param keeper table who makes the keys of an identity (lest.agent.keys)
 ---@return lest.fleet.place
-function M.new()
-  return setmetatable({ number = 0 }, Place)
+function M.new(keeper)
+  return setmetatable({ number = 0, keeper = keeper }, Place)
 end
 
 -- A table as it is now, as a file would have it.
@@ -23,6 +24,9 @@ end
 function Place:tidy() -- luacheck: ignore 212
   return true
 end
+
+-- What is in use is the newest: there are no files and hooks for whose sake an older one would be.
+function Place:hold() end -- luacheck: ignore 212
 
 ---@return lest.cert? cert
 ---@return integer? number
