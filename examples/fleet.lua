@@ -14,7 +14,9 @@ return {
   },
   events = {
     { at = "170d", outage = "14d" },
-    { at = "300d", name = "an inventory by hand",
-      run = { "lest", "cert", "list", "--config", "{server}/server.lua" } },
+    { at = "60d", name = "the next root", run = { "lest", "ca", "rollover", "{server}", "begin" } },
+    { at = "200d", name = "it signs", run = { "lest", "ca", "rollover", "{server}", "switch" } },
+    { at = "330d", name = "the old one goes",
+      run = { "lest", "ca", "rollover", "{server}", "finish" } },
   },
 }

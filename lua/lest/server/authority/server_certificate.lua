@@ -187,7 +187,7 @@ local function watch(self)
   local now = self.authority.clock()
   if not self.is_renewing and (now >= self.due or is_revoked(self)) then renew(self) end
   local wait = math.max(1, math.min(LOOK_S, self.due - self.authority.clock()))
-  self.timer = core.loop.timer(wait * 1000, function() watch(self) end)
+  self.timer = core.loop.timer(clock.every_ms(wait * 1000), function() watch(self) end)
 end
 
 --- Have one: what was kept, or a new one. The loop turns meanwhile.
