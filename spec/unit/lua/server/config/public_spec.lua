@@ -58,6 +58,16 @@ describe("the base of public URLs", function()
     end
   end)
 
+  it("is the first name of a certificate that the server renews by itself", function()
+    for expected, names in pairs {
+      ["http://est.example"] = { "192.0.2.1", "est.example", "b.example" },
+      ["http://192.0.2.1"] = { "192.0.2.1" }, ["http://[2001:db8::1]"] = { "2001:db8::1" },
+    } do
+      local config = { listen_http = { "[::]:80" }, tls = { auto = { names = names } } }
+      assert.equal(expected, public.base(config, public.names(config)))
+    end
+  end)
+
   it("is none without an address, a port or a host", function()
     assert.is_nil(base({}, { "DNS:h" }))
     assert.is_nil(base({ "0.0.0.0:0" }, { "DNS:h" }))
