@@ -215,6 +215,8 @@ enum lest_status net_tls_set_identity(struct net_tls *tls, const struct pki_cert
     pki_error_clear();
     if (!status && SSL_CTX_use_cert_and_key(tls->ctx, leaf, key, chain, 1) != 1)
         status = pki_error(err, LEST_E_CONFIG, "the server's certificate and key cannot be used");
+    if (!status)
+        net_staple_clear(&tls->staple); /* it is about the certificate before */
     sk_X509_free(chain);
     return status;
 }
