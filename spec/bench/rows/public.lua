@@ -8,11 +8,34 @@ local sides_module = require "bench.side"
 local THREADS <const> = 16
 local PER_ENROLLMENT <const> = 20 -- they are cheap, and the clock ticks are long
 
+local REVOKED <const> = 1000
+
+local function fetch(side, path)
+  return process.must { "curl", "-sS", ("http://127.0.0.1:%d%s"):format(side.plain, path) }
+end
+
+--- The path of the CRL that certificates name.
+local function crl_path(side)
+  side.device = side.device or side.server:enroll "bench"
+  return process.must { "openssl", "x509", "-noout", "-ext", "crlDistributionPoints", "-in",
+    side.device }:match "URI:http://[^/]+(/%S+)"
+end
+
+--- Enroll devices, revoke them all, and wait until the CRL has them.
+local function revoke(side)
+  local path = crl_path(side)
+  local before = #fetch(side, path)
+  side:load(side.requests, { count = REVOKED, threads = THREADS })
+  process.must { side.server.lest, "cert", "revoke", "--name", "device-", "--yes", "--config",
+    side.dir .. "/server.lua" }
+  process.wait_for(function() return #fetch(side, path) > before + 20 * REVOKED end, "the CRL", 60)
+end
+
 --- An OCSP request about a certificate of the server, as RFC 6960 A.1 has it in a path: its answer
 --- is kept by the workers.
 local function ocsp_path(side)
-  local file, device = side.folder .. "/ocsp.der", side.server:enroll "bench"
-  process.must { "openssl", "ocsp", "-issuer", side.dir .. "/ca.pem", "-cert", device,
+  local file = side.folder .. "/ocsp.der"
+  process.must { "openssl", "ocsp", "-issuer", side.dir .. "/ca.pem", "-cert", side.device,
     "-no_nonce", "-reqout", file }
   local text = core.base64.encode(process.read(file))
   return "/ocsp/" .. text:gsub("[+/=]", function(c) return ("%%%02X"):format(c:byte()) end)
@@ -20,7 +43,9 @@ end
 
 local FETCHED <const> = {
   { name = "CA", path = function() return "/ca/ca.cer" end },
+  { name = "CRL", path = crl_path },
   { name = "OCSP", path = ocsp_path },
+  { name = "CRL of 1000", path = crl_path, prepare = revoke },
 }
 
 local function request_file(side, each)
@@ -35,7 +60,7 @@ local function start(context, scope)
   local sides = {}
   for i, build in ipairs(context.builds) do
     local port = process.free_port()
-    sides[i] = scope(sides_module.lest(build, { requests = 1,
+    sides[i] = scope(sides_module.lest(build, { requests = REVOKED,
       more = ('listen_http = "127.0.0.1:%d", '):format(port) }))
     sides[i].plain = port
   end
@@ -49,7 +74,10 @@ return function(context, scope)
   local lests = start(context, scope)
   for _, each in ipairs(FETCHED) do
     local sides = table.move(lests, 1, #lests, 1, {})
-    for _, side in ipairs(sides) do side.get = request_file(side, each) end
+    for _, side in ipairs(sides) do
+      if each.prepare then each.prepare(side) end
+      side.get = request_file(side, each)
+    end
     local function load(side, count)
       return side:load(side.get, { count = count, threads = THREADS, plain = side.plain })
     end
