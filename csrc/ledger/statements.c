@@ -452,6 +452,11 @@ const struct ledger_statement ledger_statements[] = {
     { "certificate_profile_next",
       "SELECT profile FROM certificates WHERE profile > :after ORDER BY profile LIMIT 1",
       { TEXT(after) } },
+    { "certificate_list_key",
+      "SELECT " CERTIFICATE " FROM certificates AS c"
+      " WHERE substr(c.key_hash, 1, 12) = substr(:key_hash, 1, 12) AND (c.key_hash = :key_hash) IS TRUE"
+      " AND c.not_after > :not_after ORDER BY c.not_after LIMIT :limit",
+      { TEXT(key_hash), INTEGER(not_after), INTEGER(limit) } },
     { "certificate_profile_live",
       "SELECT serial FROM certificates WHERE profile = :profile AND not_after > :now AND revoked_at IS NULL"
       " LIMIT 1",
@@ -785,6 +790,25 @@ const struct ledger_statement ledger_statements[] = {
       " WHERE issuer = :issuer AND revoked_at IS NOT NULL AND (not_after, serial) > (:not_after, :serial)"
       " ORDER BY not_after, serial LIMIT :limit",
       { TEXT(issuer), INTEGER(not_after), TEXT(serial), INTEGER(limit) } },
+
+    /* ---- successions */
+    /* What is renewed once more, as after a lost answer, is still in use: its time begins anew. */
+    { "succession_add",
+      "INSERT INTO successions (serial, issuer, successor, due) VALUES (:serial, :issuer, :successor, :due)"
+      " ON CONFLICT (serial, issuer) DO UPDATE SET successor = :successor, due = :due",
+      { TEXT(serial), TEXT(issuer), TEXT(successor), INTEGER_OR_NULL(due) } },
+    { "succession_of",
+      "SELECT successor, due FROM successions WHERE serial = :serial AND issuer = :issuer",
+      { TEXT(serial), TEXT(issuer) } },
+    { "succession_due",
+      "SELECT serial, issuer, successor FROM successions WHERE due <= :now ORDER BY due LIMIT 100",
+      { INTEGER(now) } },
+    { "succession_end",
+      "UPDATE successions SET due = NULL WHERE serial = :serial AND issuer = :issuer",
+      { TEXT(serial), TEXT(issuer) } },
+    { "succession_drop",
+      "DELETE FROM successions WHERE serial = :serial AND issuer = :issuer",
+      { TEXT(serial), TEXT(issuer) } },
 
     /* ---- seeds */
     { "seed_get", "SELECT bytes FROM seeds WHERE name = :name", { TEXT(name) } },

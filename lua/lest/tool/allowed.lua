@@ -37,8 +37,9 @@ M.ALLOWED = {
     list = narrowed { "serial", "state", "expires_before", "expires_after", "not_renewed" },
     show = { options = { "serial" } }, issuers = { options = {} },
     revoke = {
-      options = { "serial", "device", "name", "exact", "yes", "reason", "challenge_file" },
-      files = { "challenge_file" },
+      options = { "serial", "device", "key", "name", "exact", "yes", "reason", "challenge_file",
+        "superseded_by" },
+      files = { "key", "challenge_file" },
     },
     import = { options = { "files", "label" }, files = { "files" } },
   },

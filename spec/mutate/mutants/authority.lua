@@ -38,6 +38,11 @@ return {
     { "workers are not told", "listener(rows, more)", "local _ = listener" },
   },
 
+  { file = ROOM .. "successions.lua", specs = { "spec/protocol/superseded_spec.lua" },
+    { "for one that is revoked, too", "rows[1] ~= nil and rows[1].revoked_at == nil", "true" },
+    { "again and again", 'record.run(authority.ledger, "succession_end", key)', "" },
+  },
+
   { file = ROOM .. "crls.lua", specs = CRL,
     { "not after a revocation", "state.changes ~= row.changes or now", "now" },
     { "a number again", "return math.max(before.number + 1, now)", "return before.number" },

@@ -351,6 +351,7 @@ describe("the ledger", function()
       request_list_id = "requests_1 (id>? AND id<?)",
       certificate_list_principal = "requests_principal (principal_name=? AND seq<?)",
       certificate_list_revoked = "certificates_revoked (seq>? AND seq<?)",
+      certificate_list_key = "certificates_again (<expr>=? AND not_after>?)",
       crl_entries = "certificates_crl (issuer=? AND (not_after,serial)>(?,?))",
       credential_list = "credentials_list (seq<?)",
       credential_list_name = "credentials_name (name=? AND rowid<?)",

@@ -313,6 +313,18 @@ function M.consume(authority, request, how, bound_until)
   return true
 end
 
+--- That a certificate was renewed, which is revoked some time later where the profile of the new
+--- one says so (successions.lua).
+---@param own { serial: string, issuer: string } what was renewed
+---@param profile string
+---@param successor string serial
+function M.succeed(authority, own, profile, successor)
+  local after = (authority.config.profiles[profile] or {}).revoke_previous
+  if not after or own.serial == successor then return end
+  M.run(authority.ledger, "succession_add", { serial = own.serial, issuer = own.issuer,
+    successor = successor, due = authority.clock() + after })
+end
+
 --- Write an issued certificate, and that its request waits no longer.
 ---@param issued { issuer: string, cert: lest.cert, serial: string, der: string, profile: string,
 --- facts: table, key_hash: string }
@@ -328,6 +340,9 @@ function M.certificate(authority, request, issued)
     not_after = cert.not_after, issued_at = authority.clock(), renews = request.renews,
     facts = json.line(json.object(issued.facts)), device = request:other_device(),
   })
+  if request.renews then
+    M.succeed(authority, request.own, issued.profile, serial)
+  end
   if request.cmc and request.label.confirm then
     M.run(authority.ledger, "confirmation_add", { serial = serial, issuer = issued.issuer,
       expires = authority.clock() + request.label.confirm })

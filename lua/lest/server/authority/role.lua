@@ -42,6 +42,7 @@ local request_module = require "lest.server.authority.request"
 local revocations = require "lest.server.authority.revocations"
 local server_certificate = require "lest.server.authority.server_certificate"
 local setup = require "lest.server.authority.setup"
+local successions = require "lest.server.authority.successions"
 local shadows = require "lest.server.authority.shadows"
 local snapshot = require "lest.server.config.snapshot"
 local start_failure = require "lest.server.config.start_failure"
@@ -499,6 +500,7 @@ function Authority:sweep()
   self.watch_clock()
   self.turn:check()
   confirmations.sweep(self)
+  successions.sweep(self)
   meters.measure(self)
   self.sweeper = core.loop.timer(clock.every_ms(SWEEP_MS), function() self:sweep() end)
   self.doubts:tell_daily(self.ledger)

@@ -172,6 +172,11 @@ return {
     backdate = "How far before the moment of issue a certificate begins, for devices whose clock "
       .. "is behind.",
     per_minute = "The most certificates that are issued in a minute.",
+    revoke_previous = "How long after a renewal the certificate that was renewed is revoked, as "
+      .. "superseded: `\"24h\"`. Absent: it is good until its end. It is a minute at least, and "
+      .. "should be longer than a device may take until it has the answer and uses it: one whose "
+      .. "answer was lost has the old certificate alone. One that renews with it again has so long "
+      .. "again, and nothing is revoked for a certificate that was itself revoked.",
     crl_urls = "Where the CRL is, written into certificates (cRLDistributionPoints). Absent: that "
       .. "of the CA's key, below `public_url`; `{}` is none.",
     ocsp_urls = "Where the OCSP responder is, written into certificates (authorityInfoAccess). "

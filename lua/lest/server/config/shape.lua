@@ -106,6 +106,7 @@ local profile = s.record {
   refuse_compromised_keys = s.optional(s.boolean(), true),
   backdate = s.optional(duration.field { max = 86400 }, "1m"),
   per_minute = s.optional(s.integer { min = 1, max = 1000000 }, 6000),
+  revoke_previous = s.optional(duration.field { min = 60, max = 315360000 }),
   crl_urls = s.optional(s.list(url, { single = true })),
   ocsp_urls = s.optional(s.list(url, { single = true })),
   ca_issuer_urls = s.optional(s.list(url, { single = true })),

@@ -18,7 +18,8 @@ local TEXT_MAX <const> = 200
 local CHANGES <const> = {
   credential_add = "name", credential_remove = "name", pending_approve = "id",
   pending_reject = "id", cert_revoke = "serial", cert_revoke_device = "device",
-  cert_revoke_named = "name", cert_import = "label", ledger_backup = "file",
+  cert_revoke_named = "name",
+  cert_revoke_key = "key_hash", cert_import = "label", ledger_backup = "file",
   outbox_retry = "id", outbox_drop = "id", outbox_retry_failed = "label",
   outbox_drop_failed = "label",
   credential_add_all = function(arguments) return #arguments.prepared .. " credentials" end,

@@ -159,6 +159,12 @@ function M.show(operator, arguments)
     kept, err = challenge.find(operator.ledger, row)
     if err then return nil, err end
     row.revocation_challenge = kept and "kept" or nil
+    local next_ones
+    next_ones, err = operator.ledger:rows("succession_of", { serial = row.serial,
+      issuer = row.issuer })
+    if not next_ones then return nil, err end
+    local succession = next_ones[1] or {}
+    row.superseded_by, row.revoked_after = succession.successor, succession.due
   end
   return rows
 end

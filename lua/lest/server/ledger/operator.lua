@@ -38,6 +38,7 @@ M.operations = {
   cert_list = certificates.list, cert_show = certificates.show,
   request_list = requests.list, request_show = requests.show, refusal_list = requests.refusals,
   request_after = requests.after, request_explain = explain.explain,
+  cert_revoke_key = revocation.revoke_key,
   cert_revoke = revocation.revoke, cert_revoke_device = revocation.revoke_device,
   act_list = acts.list,
   cert_find_named = revocation.find_named, cert_revoke_named = revocation.revoke_named,

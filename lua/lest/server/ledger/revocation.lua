@@ -164,9 +164,23 @@ local function check_challenge(operator, row, text)
     .. "revoked"):format(row.serial))
 end
 
+--- Within the transaction: note which certificate is in the place of a row's, one that is good.
+local function note_successor(operator, row, arguments)
+  local rows, err = certificates.show(operator, { serial = arguments.superseded_by })
+  if not rows then return nil, err end
+  local successor = rows[1]
+  if successor.serial == row.serial then
+    return fail("refused", "a certificate is not in its own place")
+  elseif successor.revoked_at then
+    return fail("refused", ("the certificate %s is revoked itself"):format(successor.serial))
+  end
+  return operator.ledger:run("succession_add", { serial = row.serial, issuer = row.issuer,
+    successor = successor.serial })
+end
+
 --- Revoke the one certificate of a serial; with `challenge`, only if that is its own.
 ---@param operator lest.operator
----@param arguments { serial: string, reason: string, challenge: string? }
+---@param arguments { serial: string, reason: string, challenge: string?, superseded_by: string? }
 ---@return table? row
 ---@return lest.error? err
 function M.revoke(operator, arguments)
@@ -183,7 +197,12 @@ function M.revoke(operator, arguments)
     if not ok then return nil, err end
   end
   local revoked
-  revoked, err = revoke_all(operator, arguments.reason, function() return { row } end)
+  revoked, err = revoke_all(operator, arguments.reason, function()
+    local ok, problem = true, nil
+    if arguments.superseded_by then ok, problem = note_successor(operator, row, arguments) end
+    if not ok then return nil, problem end
+    return { row }
+  end)
   if not revoked then return nil, err end
   if not revoked[1] then
     return fail("refused", ("the certificate %s is revoked already"):format(row.serial))
@@ -211,6 +230,27 @@ function M.revoke_device(operator, arguments)
   if rows[1] then return serials_of(rows) end
   return nothing(ended, ("the device '%s' has no certificate"):format(device),
     ("the device '%s' has no certificate that could be revoked"):format(device))
+end
+
+--- Revoke all that could still be used with one key.
+---@param operator lest.operator
+---@param arguments { key_hash: string, reason: string }
+function M.revoke_key(operator, arguments)
+  local ended = { revoked = 0, expired = 0 }
+  local rows, err = revoke_all(operator, arguments.reason, function()
+    local found, problem = operator.ledger:rows("certificate_list_key",
+      { key_hash = arguments.key_hash, not_after = operator.clock() - longest_grace(operator),
+        limit = MOST })
+    local kept = {}
+    for _, row in ipairs(found or {}) do
+      if row.revoked_at then ended.revoked = ended.revoked + 1 else table.insert(kept, row) end
+    end
+    return found and kept, problem
+  end)
+  if not rows then return nil, err end
+  if rows[1] then return serials_of(rows) end
+  return nothing(ended, "no certificate of this key could still be used",
+    "no certificate of this key could be revoked")
 end
 
 local function question_of(arguments, floor)

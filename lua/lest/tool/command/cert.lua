@@ -40,11 +40,14 @@ function M.parser()
   operate.reads(show)
   local revoke = operate.subcommand(parser, "revoke", "Revoke a certificate for good: the server "
     .. "refuses it at once. Credentials stay until `lest credential remove`, and those that are "
-    .. "still good are named. No CRL is written yet: others than this server do not learn of it.",
+    .. "still good are named. The CRL says it to others some seconds later.",
     "lest cert revoke 0a1b2c3d4e5f60718293a4b5c6d7e8f9 --reason keyCompromise")
   revoke:argument "serial":args "?":description "Its serial number, in hexadecimal."
   revoke:option "--device":argname "NAME"
     :description "Instead: all that are valid of one device, its renewals among them."
+  revoke:option "--key":argname "FILE"
+    :description("Instead: all that are valid of one key: a certificate, a request or a key in "
+      .. "PEM or DER (- is standard input).")
   revoke:option "--name":argname "PART"
     :description "Instead: all that are valid with this in the subject or in an alternative name."
   revoke:flag "--exact":description "Of --name: the name is the whole of a value, as in CN=NAME."
@@ -54,9 +57,12 @@ function M.parser()
     :description("Of a serial number: revoke only if this is the revocationChallenge that the "
       .. "certificate was asked for with (RFC 7894): the first line of a file (- is standard "
       .. "input).")
-  revoke:option "--reason":argname "REASON":default "unspecified"
+  revoke:option "--superseded-by":argname "SERIAL"
+    :description("Of a serial number: the certificate in its place, which is noted. It must be "
+      .. "there and not be revoked. The reason is superseded.")
+  revoke:option "--reason":argname "REASON"
     :choices(operator.REVOCATION_REASONS):description("One of "
-      .. table.concat(operator.REVOCATION_REASONS, ", ") .. ".")
+      .. table.concat(operator.REVOCATION_REASONS, ", ") .. "; unspecified if it is left out.")
   local issuers = operate.subcommand(parser, "issuers", "Count the certificates of clients that "
     .. "are good still, by the key that has signed them: the SHA-256 of its SubjectPublicKeyInfo.",
     "lest cert issuers --config /etc/lest/server.lua")
@@ -101,11 +107,12 @@ end
 
 local FIELDS <const> = { "serial", "state", "subject", "san", "principal_name", "principal_kind",
   "device", "label", "operation", "profile", "fingerprint", "key_hash", "issuer", "request_id",
-  "renews", "revocation_challenge", "revocation_reason" }
+  "renews", "superseded_by", "revocation_challenge", "revocation_reason" }
 
 local function print_certificate(row)
   operate.print_fields(row, FIELDS)
-  operate.print_times(row, { "not_before", "not_after", "issued_at", "revoked_at" })
+  operate.print_times(row, { "not_before", "not_after", "issued_at", "revoked_at",
+    "revoked_after" })
   for key, value in pairs(row.facts) do
     operate.print_field("fact", support.clean(key) .. "=" .. support.clean(tostring(value)))
   end

@@ -1,4 +1,5 @@
 --- `lest cert revoke`: ends certificates, and says what would get new ones.
+local core = require "lest.core"
 local fail = require "lest.base.fail"
 local json = require "lest.json"
 local ledger_file = require "lest.server.ledger.file"
@@ -47,11 +48,35 @@ local function revoke_one(options, ledger)
     if not challenge then return nil, err end
   end
   row, err = operator.run(ledger, "cert_revoke", { serial = options.serial,
-    reason = options.reason, challenge = challenge })
+    reason = options.reason, challenge = challenge, superseded_by = options.superseded_by })
   return row and { rows = { row }, one = row }, err
 end
 
-local REVOKE <const> = { serial = revoke_one, device = revoke_device, name = revoke_named }
+local KEY_FILE_MAX <const> = 65536
+
+--- The hash of the key that a file has: of a certificate, a request, or the key itself.
+local function key_hash(path)
+  local bytes, err = support.read(path, KEY_FILE_MAX)
+  if not bytes then return nil, support.file_error(err) end
+  local cert = core.cert.parse(bytes)
+  if cert then return core.secret.sha256(cert.public_key.der) end
+  local csr = core.csr.parse(bytes)
+  if csr then return csr.key_hash end
+  local key
+  key, err = core.key.parse(bytes)
+  if key then return core.secret.sha256(key:public_der()) end
+  if err.code == "key_passphrase" then return nil, err end
+  return fail("usage", path .. " is no certificate, request or key")
+end
+
+local function revoke_key(options, ledger, how)
+  local hash, err = key_hash(options.key)
+  if not hash then return nil, err end
+  return operator.run(ledger, "cert_revoke_key", { key_hash = hash, reason = options.reason }, how)
+end
+
+local REVOKE <const> = { serial = revoke_one, device = revoke_device, name = revoke_named,
+  key = revoke_key }
 
 --- Credentials that would get what was revoked a new certificate: of its devices, and of the name
 --- that was asked for.
@@ -101,12 +126,18 @@ local function way_of(options)
     if options[each] then way, given = each, given + 1 end
   end
   if given ~= 1 or options.name == "" then
-    support.usage "name a certificate by its serial number, or several with --device or --name"
+    support.usage("name a certificate by its serial number, or several with --device, --key or "
+      .. "--name")
   elseif way ~= "name" and options.exact then
     support.usage "--exact is of --name"
   elseif way ~= "serial" and options.challenge_file then
     support.usage "--challenge-file is of a serial number"
+  elseif way ~= "serial" and options.superseded_by then
+    support.usage "--superseded-by is of a serial number"
+  elseif options.superseded_by and (options.reason or "superseded") ~= "superseded" then
+    support.usage "with --superseded-by the reason is superseded"
   end
+  options.reason = options.reason or (options.superseded_by and "superseded" or "unspecified")
   return way
 end
 

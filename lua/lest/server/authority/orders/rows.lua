@@ -145,6 +145,9 @@ function M.issued(authority, row, request, plan, cert, der)
     issued_at = now, renews = request.previous, facts = json.line(json.object(plan.facts)),
     device = request.device ~= row.principal_name and request.device or nil,
   })
+  if request.previous and plan.own then
+    record.succeed(authority, plan.own, plan.profile, serial)
+  end
   if request.pending_id then
     record.run(ledger, "pending_issue", { id = request.pending_id, serial = serial, now = now })
   end
