@@ -9,8 +9,8 @@ local M = {}
 
 local FILE_MAX <const> = 1024 * 1024
 
--- What the client names, and no policy has a use for.
-local LEFT_OUT <const> = { ["lest.probe"] = true }
+-- What lest and its client name, and no policy has a use for.
+local LEFT_OUT <const> = { ["lest.agent"] = true, ["lest.probe"] = true }
 
 local own <const> = _ENV
 
