@@ -129,15 +129,15 @@ local function give_up(self, problem)
   self.is_renewing, self.problem = false, problem
   self.due = now + math.max(1, math.min(RETRY_S, left // 20))
   if not self.current then return end
-  core.log.write(left < due_of(self.current.cert) - now and "error" or "warning",
-    "the server's certificate cannot be renewed",
+  local level = left < due_of(self.current.cert) - now and "error" or "warning"
+  core.log.write(level, "server certificate not renewed",
     { "until", clock.text(self.current.cert.not_after), "message", tostring(problem) })
 end
 
 local function keep(self, cert, key)
   local ok, err = core.file.write(self.path, assert(key:pem()) .. cert:pem(), { mode = MODE })
   if ok then return end
-  core.log.write("warning", "the server's certificate cannot be kept for the next start",
+  core.log.write("warning", "server certificate not kept",
     { "file", M.FILE, "message", tostring(err) })
 end
 

@@ -39,7 +39,7 @@ function M.new(worker, tls)
     if ok then ok, err = tls:set_identity(cert, key) end
     if not ok then
       -- What was presented before still is.
-      return core.log.write("error", "the server's certificate cannot be used",
+      return core.log.write("error", "server certificate not used",
         { "message", tostring(err) })
     end
     self.is_there, worker.health.tls = true, cert

@@ -71,7 +71,7 @@ end
 local function give(self, der)
   local ok, err = self.context:set_staple(der)
   if ok then return end
-  core.log.write("error", "the OCSP response cannot be stapled", { "message", tostring(err) })
+  core.log.write("error", "OCSP response not stapled", { "message", tostring(err) })
 end
 
 --- Take another response, or none: `revoked` is given as well, being the truth, but nothing of a

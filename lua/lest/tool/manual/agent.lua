@@ -32,7 +32,7 @@ for _, section in ipairs(keys.sections(shape.agent.fields, meaning, ORDER)) do
   table.insert(page, section)
 end
 
-table.insert(page, { title = "FILES",
+table.insert(page, { title = "STATE FOLDER",
   { term = "`STATE/NAME/cert.pem`", "The certificate in use, then its intermediates." },
   { term = "`STATE/NAME/key.pem`", "Its key, of mode 0600." },
   { term = "`STATE/NAME/chain.pem`", "Its intermediates alone; may be empty." },
