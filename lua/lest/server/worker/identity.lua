@@ -34,8 +34,6 @@ function M.new(worker, tls)
     given.key = nil
     wiping.soon()
     local ok, err = cert ~= nil, key
-    -- What is stapled is about the certificate before.
-    if ok then ok, err = tls:set_staple(nil) end
     if ok then ok, err = tls:set_identity(cert, key) end
     if not ok then
       -- What was presented before still is.
