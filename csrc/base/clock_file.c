@@ -26,9 +26,10 @@ static bool is_followed;
 static enum lest_status map(int fd, int protection, struct clock_page **out, struct lest_error *err)
 {
     void *address = mmap(NULL, sizeof **out, protection, MAP_SHARED, fd, 0);
-    *out = address == MAP_FAILED ? NULL : address;
-    if (!*out)
+    *out = NULL;
+    if (address == MAP_FAILED)
         return lest_error_set_errno(err, LEST_E_IO, errno, "the clock cannot be mapped");
+    *out = address;
     return LEST_OK;
 }
 

@@ -72,9 +72,7 @@ static int respond(lua_State *L)
     struct pki_ocsp_responder *responder = lestL_check_object(L, 1, &class);
     luaL_checktype(L, 2, LUA_TTABLE);
     lestL_check_options(L, 2, known);
-    struct pki_ocsp_answer answer = { .ids = ids,
-                                      .statuses = statuses,
-                                      .produced_at = lestL_opt_integer(L, 2, "produced_at", 0),
+    struct pki_ocsp_answer answer = { .produced_at = lestL_opt_integer(L, 2, "produced_at", 0),
                                       .this_update = lestL_opt_integer(L, 2, "this_update", 0),
                                       .next_update = lestL_opt_integer(L, 2, "next_update", 0),
                                       .nonce = lestL_opt_bytes(L, 2, "nonce") };
@@ -89,6 +87,8 @@ static int respond(lua_State *L)
         statuses[i] = to_status(L, &ids[i]);
         lua_pop(L, 1);
     }
+    answer.ids = ids;
+    answer.statuses = statuses;
     struct lest_buf *out = lestL_buf(L, PKI_OCSP_RESPONSE_MAX);
     if (pki_ocsp_respond(responder, &answer, out, &err))
         return lestL_fail(L, &err);

@@ -27,8 +27,7 @@ static int build(lua_State *L)
     lestL_check_options(L, 1, known);
     struct pki_pkcs12_plan plan = { .password = text_option(L, "password"),
                                     .name = text_option(L, "name"),
-                                    .is_legacy = lestL_opt_boolean(L, 1, "legacy", false),
-                                    .chain = chain };
+                                    .is_legacy = lestL_opt_boolean(L, 1, "legacy", false) };
     luaL_argcheck(L, plan.password && *plan.password, 1, "a password is needed");
     lua_getfield(L, 1, "key");
     plan.key = lestL_check_key(L, -1);
@@ -40,6 +39,7 @@ static int build(lua_State *L)
     luaL_argcheck(L, certs->count <= PKI_PKCS12_CHAIN_MAX, 1, "too many certificates in 'chain'");
     for (; plan.chain_count < certs->count; plan.chain_count++)
         chain[plan.chain_count] = certs->list[plan.chain_count]->der;
+    plan.chain = chain;
     struct lest_buf *out = lestL_buf(L, PKI_PKCS12_MAX);
     if (pki_pkcs12_build(&plan, out, &err))
         return lestL_fail(L, &err);

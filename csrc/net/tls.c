@@ -193,31 +193,31 @@ static bool fits_place(const SSL_CTX *ctx, const EVP_PKEY *key)
 }
 
 enum lest_status net_tls_set_identity(struct net_tls *tls, const struct pki_cert *cert,
-                                      const struct pki_certs *certs, EVP_PKEY *key, struct lest_error *err)
+                                      const struct pki_certs *chain, EVP_PKEY *key, struct lest_error *err)
 {
-    STACK_OF(X509) *chain = NULL;
+    STACK_OF(X509) *stack = NULL;
     X509 *leaf = pki_cert_get0_x509(cert, err);
     if (!leaf)
         return LEST_E_CERT_MALFORMED;
     if (!fits_place(tls->ctx, key))
         return lest_error_set(err, LEST_E_CONFIG, "the server's key is of another algorithm than before");
     enum lest_status status = LEST_OK;
-    size_t count = certs ? certs->count : 0;
-    if (count && !(chain = sk_X509_new_null()))
+    size_t count = chain ? chain->count : 0;
+    if (count && !(stack = sk_X509_new_null()))
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     for (size_t i = 0; !status && i < count; i++) {
-        X509 *each = pki_cert_get0_x509(certs->list[i], err);
+        X509 *each = pki_cert_get0_x509(chain->list[i], err);
         if (!each)
             status = LEST_E_CERT_MALFORMED;
-        else if (!sk_X509_push(chain, each))
+        else if (!sk_X509_push(stack, each))
             status = lest_error_set(err, LEST_E_NOMEM, "out of memory");
     }
     pki_error_clear();
-    if (!status && SSL_CTX_use_cert_and_key(tls->ctx, leaf, key, chain, 1) != 1)
+    if (!status && SSL_CTX_use_cert_and_key(tls->ctx, leaf, key, stack, 1) != 1)
         status = pki_error(err, LEST_E_CONFIG, "the server's certificate and key cannot be used");
     if (!status)
         net_staple_clear(&tls->staple); /* it is about the certificate before */
-    sk_X509_free(chain);
+    sk_X509_free(stack);
     return status;
 }
 
