@@ -34,7 +34,7 @@ describe("the separation of processes", function()
       local lest, policy = require "lest", require "lest.policy"
       for name in pairs(debug.getmetatable(lest).__names) do
         local there, problem = pcall(function() return lest[name] end)
-        assert(there or name == "issuer", problem)
+        assert(there or name == "issuer" or name == "agent", problem)
       end
       return { enroll = function(request)
         return policy.approve { subject = { { "CN", request.principal.name } } }
@@ -199,10 +199,11 @@ describe("the separation of processes", function()
     assert_only("worker", with { socket = 4 }) -- listening, the authority's, control's, the inbox
     assert_only("control", with { socket = 2 + workers })
     -- A pool for scrypt and one for the ledger; a connection, one for checkpoints, and the sync's,
-    -- of the WAL and of the database's header.
+    -- of the WAL and of the database's header; what anybody may fetch, at two paths.
     assert_only("authority", with { socket = 1 + workers, ["anon_inode:[eventfd]"] = 2,
       ["ca/ledger/ledger.db"] = 3, ["ca/ledger/ledger.db-wal"] = 3,
-      ["ca/ledger/ledger.db-shm"] = 1 })
+      ["ca/ledger/ledger.db-shm"] = 1, ["/memfd:lest-sealed (deleted)"] = 2,
+      ["/memfd:lest-crl (deleted)"] = 1 })
   end)
 end)
 

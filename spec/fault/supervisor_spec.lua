@@ -375,8 +375,11 @@ describe("the supervisor", function()
       server:wait_ready(1)
       local supervisor = process.own(server:logged("ready")[1].pid)
       process.kill(supervisor, "TERM")
-      server:wait("the end", function() return process.exists(server.folder .. "/code") end)
-      assert.equal("0\n", process.read(server.folder .. "/code"))
+      local code = server.folder .. "/code"
+      server:wait("the end", function()
+        return process.exists(code) and process.read(code):find "\n" ~= nil
+      end)
+      assert.equal("0\n", process.read(code))
       local order = {}
       for i, line in ipairs(server:logged "child ended") do order[i] = line.child end
       assert.same({ "worker 1", "authority" }, order)
