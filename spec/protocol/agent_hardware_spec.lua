@@ -6,6 +6,9 @@ local hardware = require "support.hardware"
 local process = require "support.process"
 local temporary = require "support.temporary"
 
+-- What tokens' libraries leave at their end is a leak to a sanitizer, and not ours.
+local LEAKS <const> = LEST_PREFIX:find "asan" and "needs a build without sanitizers"
+
 describe("an agent with its key in hardware", function()
   local server
   setup(function() server = agents.server() end)
@@ -20,7 +23,7 @@ describe("an agent with its key in hardware", function()
 
   it("renews with the same key of a token (PKCS#11)", function()
     local token, missing = hardware.token "dev9"
-    if not token then return pending(missing) end
+    if not token or LEAKS then return pending(missing or LEAKS) end
     finally(function() token:stop() end)
     local agent = agents.new(server, { key = ("%q"):format(token.uri),
       key_pin_file = ("%q"):format(token.pin_file),
@@ -47,7 +50,7 @@ describe("an agent with its key in hardware", function()
 
   it("has its TPM make a new key at each renewal", function()
     local tpm, missing = hardware.tpm()
-    if not tpm then return pending(missing) end
+    if not tpm or LEAKS then return pending(missing or LEAKS) end
     finally(function() tpm:stop() end)
     local agent = agents.new(server, { key = '"tpm2:ec:P-256"' })
     agent.environment = tpm.environment
