@@ -106,7 +106,7 @@ describe("examples/quickstart", function()
   end)
   teardown(function() os.execute("rm -rf " .. folder) end)
 
-  it("shows a device that enrolls and renews, leaves nothing, and does it again", function()
+  it("shows a device that enrolls, renews, and is on a CRL; leaves nothing, and again", function()
     local preset = LEST_PREFIX:match "[^/]+$"
     for _ = 1, 2 do
       local code, out, err = process.run { "env", "TMPDIR=" .. folder, "examples/quickstart",
@@ -117,9 +117,11 @@ describe("examples/quickstart", function()
         serials[#serials + 1] = serial
       end
       assert.equal(2, #serials, out)
-      for _, serial in ipairs(serials) do
-        assert.matches("\n" .. serial .. " +valid +[%d-]+ +CN=device001\n", out)
+      for i, state in ipairs { "revoked", "valid" } do
+        assert.matches("\n" .. serials[i] .. " +" .. state .. " +[%d-]+ +CN=device001\n", out)
       end
+      assert.matches("\n  Revoked +" .. serials[1] .. " since [%d-]+ [%d:]+ UTC, superseded\n",
+        out)
       assert.matches("\n%w+ +device001 +used ", out)
       local approved = "%x+%-%x+%-%x+ +[%d-]+ %d%d:%d%d +approve +device001 +%-\n"
       assert.equal(2, select(2, out:gsub(approved, "")))

@@ -125,3 +125,80 @@ describe("who verifies a certificate, by what it names", function()
       "--cert", device, "--key", server.folder .. "/device.key")))
   end)
 end)
+
+-- After a rollover two keys have one name, and each has a CRL of its own: who looks for one by the
+-- name of the issuer alone finds two.
+describe("who verifies certificates of a CA whose key has changed", function()
+  local server, old, new, good
+
+  setup(function()
+    server = support.start { auto = true, config = function(text)
+      return (text:gsub("labels = {", ('listen_http = "127.0.0.1:%d",\n  %%0'):format(
+        process.free_port()), 1))
+    end }
+    local function step(...)
+      process.must { server.lest, "ca", "rollover", server.dir, ... }
+    end
+    good, old = { server:enroll "old-good" }, server:enroll "old"
+    step "begin"
+    step("switch", "--now")
+    good[2], new = server:enroll "new-good", server:enroll "new"
+  end)
+  teardown(function() server:stop() end)
+
+  --- The CRL at a certificate's own distribution point, and both; files of PEM.
+  local function fetch(file)
+    local url = process.must { "openssl", "x509", "-noout", "-ext", "crlDistributionPoints", "-in",
+      file }:match "URI:(%S+)"
+    process.must { "curl", "-sSf", "--max-time", "20", "-o", file .. ".crl.der", url }
+    process.must { "openssl", "crl", "-inform", "DER", "-in", file .. ".crl.der", "-out",
+      file .. ".crl" }
+    return file .. ".crl", url
+  end
+
+  local function verify(file, ...)
+    local words = { "openssl", "verify", "-CAfile", server.dir .. "/ca.pem", ... }
+    table.insert(words, file)
+    local code, out, err = process.run(words)
+    return code == 0, out .. err
+  end
+
+  --- By its own distribution point, by that which openssl follows itself, and with the CRLs of both
+  --- keys at hand, in either order.
+  local function judged(file)
+    local own, all, said = fetch(file), {}, {}
+    for i, each in ipairs { old, new } do all[i] = process.read((fetch(each))) end
+    local both, turned = server:file("both.crl", all[1] .. all[2]),
+      server:file("turned.crl", all[2] .. all[1])
+    for i, words in ipairs { { "-CRLfile", own }, { "-crl_download" }, { "-CRLfile", both },
+      { "-CRLfile", turned } } do
+      local is_good, text = verify(file, "-crl_check", table.unpack(words))
+      said[i] = is_good and "good" or text:match "certificate revoked" or text
+    end
+    for i, crls in ipairs { both, turned } do
+      local is_good, text = verify(file, "-crl_check_all", "-CRLfile", crls)
+      said[4 + i] = is_good and "good" or text:match "certificate revoked" or text
+    end
+    return said
+  end
+
+  local GOOD <const> = { "good", "good", "good", "good", "good", "good" }
+  local REVOKED <const> = {}
+  for i in ipairs(GOOD) do REVOKED[i] = "certificate revoked" end
+
+  it("5280-5.2.1 tells the CRLs of both keys apart", function()
+    assert.not_equal(select(2, fetch(old)), select(2, fetch(new)))
+    for _, file in ipairs { old, new, good[1], good[2] } do
+      assert.same(GOOD, judged(file), file)
+    end
+    for _, file in ipairs { old, new } do
+      process.must { server.lest, "cert", "revoke", process.must { "openssl", "x509", "-noout",
+        "-serial", "-in", file }:match "serial=(%x+)":lower(), "--yes", "--config",
+        server.dir .. "/server.lua" }
+      process.wait_for(function() return judged(file)[1] == "certificate revoked" end,
+        "the next CRL", 60)
+    end
+    for _, file in ipairs { old, new } do assert.same(REVOKED, judged(file), file) end
+    for _, file in ipairs(good) do assert.same(GOOD, judged(file), file) end
+  end)
+end)

@@ -1,6 +1,8 @@
 --- The CRLs (RFC 5280 5) of the CAs whose keys are here: one for each key, since a CRL says what a
 --- key has signed. A new one is made at the start, when it is time, and at once after a revocation,
 --- whoever wrote that: the ledger counts them by key, and the count is looked at each second.
+--- A key's CRL is whole, so that it needs no issuing distribution point (5.2.5) to say what it is
+--- of; two keys of one name are told apart by the authority key identifier (5.2.1).
 ---
 --- A number is taken in the ledger before a CRL leaves, and only if no other authority has taken
 --- one since the entries were begun to be read. So no number is used twice, also where two
