@@ -53,7 +53,7 @@ describe("GnuTLS with a password", function()
       process.must { "sh", "-c", ([[cd %s && srptool --create-conf %s.conf >/dev/null &&
         index=$(awk -F: -v bits=%d '{ n = length($2) * 6 }
           n >= bits && n < bits + 12 { print $1 }' %s.conf) && [ -n "$index" ] &&
-        echo secret99 | srptool --passwd-conf %s.conf --passwd %s.pwd --username device \
+        echo secret99 | setsid -w srptool --passwd-conf %s.conf --passwd %s.pwd --username device \
           --index $index >/dev/null]]):format(folder, base, bits, base, base, base) }
       local port = process.free_port()
       table.insert(pids, process.start({ "gnutls-serv", "--http", "--port", tostring(port),
