@@ -51,11 +51,16 @@ describe("a root that changes", function()
 
   local function done(code, _, err) assert.equal(0, code, err) end
 
-  --- Whether curl, openssl and GnuTLS, with one root alone, verify the server.
+  --- Whether curl, openssl and GnuTLS, with one root alone, verify the server, and curl the OCSP
+  --- response that goes with the server's certificate, which comes some time after that.
   local function are_served(root)
     for _, name in ipairs { "localhost", "127.0.0.1" } do
-      process.must { "curl", "-sS", "--fail", "-o", "/dev/null", "--cacert", root,
-        ("https://%s:%s/.well-known/est/cacerts"):format(name, server.port) }
+      local url = ("https://%s:%s/.well-known/est/cacerts"):format(name, server.port)
+      process.must { "curl", "-sS", "--fail", "-o", "/dev/null", "--cacert", root, url }
+      process.wait_for(function()
+        return process.run { "curl", "-sS", "--fail", "-o", "/dev/null", "--cacert", root,
+          "--cert-status", url } == 0
+      end, "the staple", 30)
     end
     process.must(("openssl s_client -connect 127.0.0.1:%s -verify_return_error -CAfile %s "
       .. "</dev/null 2>&1"):format(server.port, process.quote(root)))

@@ -11,6 +11,7 @@ local fail = require "lest.base.fail"
 local host = require "lest.base.host"
 local message = require "lest.server.wire.message"
 local own_issue = require "lest.server.authority.own_issue"
+local public = require "lest.server.config.public"
 local wiping = require "lest.server.wire.wiping"
 
 local M = {}
@@ -63,9 +64,11 @@ local function issuer_of(self, now)
 end
 
 --- What is sent after the certificate: of the CA's certificates those that no client need have. The
---- link to its issuer's key lets those follow that have another generation of the CA alone.
+--- link to its issuer's key lets those follow that have another generation of the CA alone. One of
+--- the issuer's key is always there, the root's own for want of another: what verifies a staple
+--- with OpenSSL, as curl does, looks for it there and nowhere else.
 local function chain_of(issuer, ca)
-  local list = {}
+  local list, has_issuer = {}, false
   -- Some clients count a link, which is no use before the other generation has signed.
   local next_one = issuer == ca and ca.siblings[1]
   local is_early = next_one and issuer.cert.path_len == 0
@@ -76,8 +79,10 @@ local function chain_of(issuer, ca)
     local is_unwanted = cert.self_signed or is_ours and (not is_its or is_early)
     if not is_unwanted or cert == issuer.cert and not cert.self_signed then
       table.insert(list, cert)
+      has_issuer = has_issuer or is_ours and is_its
     end
   end
+  if not has_issuer then table.insert(list, 1, issuer.cert) end
   return list
 end
 
@@ -145,13 +150,13 @@ local function sign(self, key)
   local authority, auto = self.authority, self.auto
   local now = authority.clock()
   local issuer = issuer_of(self, now)
-  local ca = issuer.cert
-  local ok, cert = pcall(authority.turn.unit, authority.turn, own_issue.issue, authority, issuer, {
-    public_key = key:public_der(), subject = host.subject(auto.names), san = self.names,
-    not_before = math.max(now - BACKDATE_S, ca.not_before),
-    not_after = math.min(now + auto.lifetime, ca.not_after),
-    key_usage = { "digitalSignature" }, eku = { "serverAuth" },
-  }, "tls", auto.names[1])
+  local ca, plan = issuer.cert, public.urls({}, authority.public_url, issuer)
+  plan.public_key, plan.subject, plan.san = key:public_der(), host.subject(auto.names), self.names
+  plan.not_before = math.max(now - BACKDATE_S, ca.not_before)
+  plan.not_after = math.min(now + auto.lifetime, ca.not_after)
+  plan.key_usage, plan.eku = { "digitalSignature" }, { "serverAuth" }
+  local ok, cert = pcall(authority.turn.unit, authority.turn, own_issue.issue, authority, issuer,
+    plan, "tls", auto.names[1])
   if not ok then return give_up(self, cert) end
   authority.turn:when_durable(function(durable)
     if not durable then return give_up(self, "the ledger cannot be written now") end

@@ -10,6 +10,7 @@ local M = {}
 
 ---@class lest.worker.identity
 ---@field is_there boolean there was one: connections can be taken
+---@field on_change fun() there is another one
 local Identity = {}
 Identity.__index = Identity
 
@@ -28,7 +29,7 @@ end
 ---@param tls lest.tls of the addresses where the server has a certificate
 ---@return lest.worker.identity
 function M.new(worker, tls)
-  local self = setmetatable({ is_there = false }, Identity)
+  local self = setmetatable({ is_there = false, on_change = function() end }, Identity)
   worker.authority.on_identity = function(given)
     local cert, key = read(given)
     given.key = nil
@@ -41,6 +42,7 @@ function M.new(worker, tls)
         { "message", tostring(err) })
     end
     self.is_there, worker.health.tls = true, cert
+    self.on_change()
   end
   return self
 end

@@ -300,7 +300,11 @@ function Worker:serve(launch, tls, certified)
     core.log.write("error", "cannot listen", { "message", tostring(err) })
     return 1
   end
-  if certified then staple.new(self, certified, self.cas):start() end
+  if certified then
+    local stapler = staple.new(self, certified, self.cas)
+    if own then own.on_change = function() stapler:look() end end
+    stapler:start()
+  end
   self.authority:show()
   core.process.ready()
   local tick

@@ -1,7 +1,8 @@
 --- The OCSP response about this server's own certificate, which goes with it in handshakes whose
 --- clients ask for one (RFC 6066 8), so that they need ask nobody else. There is one where a CA of
---- this server issued the certificate and its ledger has it; the authority says so. Nobody is asked
---- before the first client has asked for one, which gets none.
+--- this server issued the certificate and its ledger has it; the authority says so. About one that
+--- the server issues to itself it is fetched at the start. About one in files nobody is asked
+--- before the first client has asked for one, which gets none: the ledger need not have that.
 ---
 ---   local staple = staple.new(worker, tls, cas)
 ---   staple:start()
@@ -27,6 +28,7 @@ local NONE_S <const> = 3600
 ---@field due integer seconds since 1970: when there is to be another response
 ---@field over integer seconds since 1970: when the one that there is, is over
 ---@field is_asking? boolean
+---@field is_known boolean the ledger has the certificate: one is wanted before a client asks
 local Staple = {}
 Staple.__index = Staple
 
@@ -56,8 +58,8 @@ end
 ---@param cas lest.cert[] of load_cas()
 ---@return lest.worker.staple
 function M.new(worker, context, cas)
-  local self = setmetatable({ worker = worker, context = context, cas = cas, due = 0, over = 0 },
-    Staple)
+  local self = setmetatable({ worker = worker, context = context, cas = cas, due = 0, over = 0,
+    is_known = worker.config.tls.auto ~= nil }, Staple)
   worker.authority:on_revoked(function(serials)
     local cert = worker.health.tls
     if cert and (not serials or list.has(serials, cert.serial)) then
@@ -112,8 +114,8 @@ end
 --- See whether another response is due.
 function Staple:look()
   local cert, now = self.worker.health.tls, core.clock.wall_us() // 1000000
-  if not cert or self.is_asking or not self.context:staple_is_wanted()
-    or self.of == cert:der() and now < self.due then
+  local is_wanted = self.is_known or self.context:staple_is_wanted()
+  if not cert or self.is_asking or not is_wanted or self.of == cert:der() and now < self.due then
     return
   end
   task.start({ quiet = true }, function() renew(self, cert) end)
