@@ -23,6 +23,15 @@ enum lest_status lest_folder_make(const char *path, mode_t mode, struct lest_err
     return lest_file_sync_folder(path, err);
 }
 
+enum lest_status lest_folder_ensure(const char *path, mode_t mode, struct lest_error *err)
+{
+    struct stat info;
+    enum lest_status status = lest_folder_make(path, mode, err);
+    if (status == LEST_E_EXISTS && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
+        return LEST_OK;
+    return status;
+}
+
 static bool is_link(const char *path)
 {
     struct stat info;

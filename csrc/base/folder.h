@@ -10,6 +10,10 @@
 /** Make a folder, its mode lessened by the umask, durably. Errors: LEST_E_EXISTS, LEST_E_IO */
 enum lest_status lest_folder_make(const char *path, mode_t mode, struct lest_error *err) LEST_MUST_USE;
 
+/** Make a folder unless one is there, or a link to one; its mode stays then.
+ *  Errors: LEST_E_EXISTS (what is there is no folder), LEST_E_IO */
+enum lest_status lest_folder_ensure(const char *path, mode_t mode, struct lest_error *err) LEST_MUST_USE;
+
 /** Make `path` a symbolic link to `target`, in place of the link that is there, in one step and durably: at
  *  every instant it leads to one or the other. Anything but a link is not replaced.
  *  Errors: LEST_E_EXISTS (it is no link), LEST_E_IO */

@@ -1,6 +1,7 @@
 /* core.folder: folders whose changes last, and the lock of who works in one (class lest.lock).
  *
  *   folder.make(path [, mode = 0777])   a folder
+ *   folder.ensure(path [, mode = 0777]) a folder, unless one is there
  *   folder.link(target, path)           a symbolic link, in place of the link that is there, in one step
  *   folder.target(path) -> string       what a symbolic link says
  *   folder.move(from, to)               another name
@@ -35,13 +36,25 @@ static int done(lua_State *L, enum lest_status status, const struct lest_error *
     return 1;
 }
 
+static mode_t check_mode(lua_State *L, int arg)
+{
+    lua_Integer mode = luaL_optinteger(L, arg, 0777);
+    luaL_argcheck(L, mode >= 0 && mode <= 0777, arg, "mode is between 0 and 0777");
+    return (mode_t)mode;
+}
+
 static int make(lua_State *L)
 {
     struct lest_error err;
     const char *path = luaL_checkstring(L, 1);
-    lua_Integer mode = luaL_optinteger(L, 2, 0777);
-    luaL_argcheck(L, mode >= 0 && mode <= 0777, 2, "mode is between 0 and 0777");
-    return done(L, lest_folder_make(path, (mode_t)mode, &err), &err);
+    return done(L, lest_folder_make(path, check_mode(L, 2), &err), &err);
+}
+
+static int ensure(lua_State *L)
+{
+    struct lest_error err;
+    const char *path = luaL_checkstring(L, 1);
+    return done(L, lest_folder_ensure(path, check_mode(L, 2), &err), &err);
 }
 
 static int make_link(lua_State *L)
@@ -92,9 +105,8 @@ static int take_lock(lua_State *L)
 int lestL_open_folder(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "make", make }, { "link", make_link },     { "target", read_target },
-        { "move", move }, { "remove", remove_path }, { "lock", take_lock },
-        { NULL, NULL },
+        { "make", make }, { "ensure", ensure },      { "link", make_link }, { "target", read_target },
+        { "move", move }, { "remove", remove_path }, { "lock", take_lock }, { NULL, NULL },
     };
     lestL_class_register(L, &class);
     luaL_newlib(L, functions);

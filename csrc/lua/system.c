@@ -94,22 +94,6 @@ static int has_account(lua_State *L)
     return 1;
 }
 
-/* system.make_folder(path [, mode = 0777]): by the umask; error code exists if something is there */
-static int make_folder(lua_State *L)
-{
-    struct lest_error err;
-    const char *path = luaL_checkstring(L, 1);
-    lua_Integer mode = luaL_optinteger(L, 2, 0777);
-    luaL_argcheck(L, mode >= 0 && mode <= 0777, 2, "mode is between 0 and 0777");
-    if (mkdir(path, (mode_t)mode)) {
-        enum lest_status status = errno == EEXIST ? LEST_E_EXISTS : LEST_E_IO;
-        lest_error_set_errno(&err, status, errno, "the folder %s cannot be made", path);
-        return lestL_fail(L, &err);
-    }
-    lua_pushboolean(L, 1);
-    return 1;
-}
-
 enum { ENTRIES_MAX = 1000 };
 
 /* The names in a folder, each with a NUL behind; that of a folder has a slash first. */
@@ -266,7 +250,6 @@ int lestL_open_system(lua_State *L)
         { "account_name", account_name },
         { "group_id", group_id },
         { "has_account", has_account },
-        { "make_folder", make_folder },
         { "entries", entries },
         { "give", give },
         { "exists", exists },

@@ -84,8 +84,8 @@ end
 ---@return lest.lock?
 ---@return lest.error? err code unavailable: another agent has it
 function Loop:lock()
-  local ok, err = core.folder.make(self.state, 448) -- 0700
-  if not ok and err.code ~= "exists" then return nil, err end
+  local ok, err = core.folder.ensure(self.state, 448) -- 0700
+  if not ok then return nil, err end
   local lock
   lock, err = core.folder.lock(self.state .. "/lock")
   if lock then return lock end

@@ -52,12 +52,6 @@ local function is_whole(self, path)
   return key ~= nil and cert ~= nil and key:public_der() == cert.public_key.der
 end
 
-local function make_folder(path, mode)
-  local ok, err = folder.make(path, mode)
-  if not ok and err.code ~= "exists" then return nil, err end
-  return true
-end
-
 -- A folder with plain files, which is renamed first: half of it is taken for nothing else.
 local function remove_folder(path)
   local gone = path:find "%.old$" and path or path .. ".old"
@@ -191,8 +185,8 @@ end
 ---@return true?
 ---@return lest.error? err code io
 function Place:tidy()
-  local ok, err = make_folder(self.path, 448) -- 0700
-  if ok then ok, err = make_folder(self.path .. "/generations", 448) end
+  local ok, err = folder.ensure(self.path, 448) -- 0700
+  if ok then ok, err = folder.ensure(self.path .. "/generations", 448) end
   if ok then ok, err = remove_drafts(self.path) end
   if ok then ok, err = tidy_next(self) end
   if ok then ok, err = tidy_current(self) end
@@ -260,7 +254,7 @@ end
 ---@return lest.error? err codes io, exists
 function Place:begin(key, request)
   local path = self.path .. "/next"
-  local ok, err = make_folder(path, 448)
+  local ok, err = folder.ensure(path, 448)
   if ok then
     ok, err = core.file.write(path .. "/request.json", json.encode(request), { mode = 384 })
   end

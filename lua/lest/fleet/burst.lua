@@ -88,8 +88,8 @@ end
 function M.run(fleet, tell)
   math.randomseed(fleet.seed)
   if fleet.url then return run(fleet, nil, tell) end
-  local ok, err = core.system.make_folder(fleet.out, 493) -- 0755
-  if not ok and err.code ~= "exists" then return nil, err end
+  local ok, err = core.folder.ensure(fleet.out, 493) -- 0755
+  if not ok then return nil, err end
   local config = fleet.server
   if not config then config, err = servers.make(fleet.out) end
   if not config then return nil, err end

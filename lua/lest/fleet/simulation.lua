@@ -139,8 +139,8 @@ end
 ---@return lest.error? err
 function M.new(fleet)
   math.randomseed(fleet.seed)
-  local ok, err = core.system.make_folder(fleet.out, 493) -- 0755
-  if not ok and err.code ~= "exists" then return nil, err end
+  local ok, err = core.folder.ensure(fleet.out, 493) -- 0755
+  if not ok then return nil, err end
   local clock, log, server = fleet.out .. "/clock", fleet.out .. "/server.log", fleet.server
   os.remove(clock)
   os.remove(log)

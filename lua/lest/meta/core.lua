@@ -304,6 +304,13 @@ local core_folder = {}
 ---@return lest.error? err code exists, io
 function core_folder.make(path, mode) end
 
+--- Make a folder unless one is there, whose mode stays then.
+---@param path string
+---@param mode? integer default 0777
+---@return true?
+---@return lest.error? err code exists (what is there is no folder), io
+function core_folder.ensure(path, mode) end
+
 --- Make a path a symbolic link, in place of the link that is there, in one step and durably.
 ---@param target string what the link says
 ---@param path string
@@ -961,13 +968,6 @@ function core_system.group_id(group) end
 ---@param name string
 ---@return boolean
 function core_system.has_account(name) end
-
---- Make a folder, its mode lessened by the umask.
----@param path string
----@param mode? integer default 0777
----@return true?
----@return lest.error? err code exists, io
-function core_system.make_folder(path, mode) end
 
 --- The names in a folder, at most 1000, in no order; a folder's ends with a slash.
 ---@param folder string

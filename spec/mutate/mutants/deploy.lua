@@ -38,7 +38,7 @@ return {
   },
   { file = ROOM .. "files.lua", specs = { "spec/unit/lua/agent/deploy/files_spec.lua" },
     { "whatever the file holds", "if not is_ours then return nil, err end", "" },
-    { "no switch", "local switched, err = link(data, file.folder .. \"/\" .. DATA)",
+    { "no switch", "local switched, err = core.file.link(data, file.folder .. \"/\" .. DATA)",
       "local switched, err = true, nil" },
     { "old keys stay", "  remove_old(file.folder, data)\n", "" },
   },

@@ -21,6 +21,26 @@ describe("core.folder", function()
     assert.equal("io", (select(2, folder.make(path .. "/none/a"))).code)
   end)
 
+  it("makes a folder unless one is there, or a link to one, whose mode stays", function()
+    assert(folder.ensure(path .. "/a", 448))
+    assert(folder.ensure(path .. "/a", 493))
+    assert.same({ true, 448 }, { core.system.exists(path .. "/a") })
+    process.must { "ln", "-s", "a", path .. "/to_a" }
+    assert(folder.ensure(path .. "/to_a"))
+    assert.equal("io", (select(2, folder.ensure(path .. "/none/a"))).code)
+  end)
+
+  it("makes no folder of a file, nor of a link to nowhere", function()
+    process.write(path .. "/file", "mine")
+    process.must { "ln", "-s", "nowhere", path .. "/link" }
+    for _, name in ipairs { "file", "link" } do
+      local none, err = folder.ensure(path .. "/" .. name)
+      assert.is_nil(none)
+      assert.equal("exists", err.code)
+    end
+    assert.is_false(core.system.exists(path .. "/nowhere"))
+  end)
+
   it("switches a link, also over one that a death has left beside it", function()
     assert(folder.link("one", path .. "/link"))
     assert.equal("one", folder.target(path .. "/link"))
@@ -31,7 +51,7 @@ describe("core.folder", function()
   end)
 
   it("never gives a moment without the link while it switches", function()
-    assert(folder.link("0", path .. "/link"))
+    assert(folder.link("first", path .. "/link"))
     local watcher = assert(io.popen(process.line { "perl", "-e", [[
       $| = 1;
       print "begun\n";

@@ -38,7 +38,7 @@ describe("system.entries", function()
   it("names what is in a folder, folders with a slash, and not more than its bound", function()
     local folder = temporary.folder()
     for _, name in ipairs { "a", ".b", "c\nd" } do process.write(folder .. "/" .. name, "") end
-    assert(core.system.make_folder(folder .. "/e"))
+    assert(core.folder.make(folder .. "/e"))
     process.must { "ln", "-s", "nowhere", folder .. "/f" }
     local names = assert(core.system.entries(folder))
     table.sort(names)

@@ -90,12 +90,6 @@ local function write_file(file, material)
   return core.file.install(file.path, bytes, options_of(file))
 end
 
-local function make_folder(path)
-  local made, err = core.system.make_folder(path, tonumber("755", 8))
-  if made or err.code == "exists" then return true end
-  return nil, err
-end
-
 --- What earlier generations have left, but for the one that `keep` names.
 local function remove_old(folder, keep)
   for _, entry in ipairs(core.system.entries(folder) or {}) do
@@ -108,17 +102,11 @@ local function remove_old(folder, keep)
   end
 end
 
-local function link(target, path)
-  local linked, err = core.file.link(target, path)
-  if not linked then return nil, err end
-  return true
-end
-
 local function write_folder(file, material)
   local data = GENERATION .. material.number
   local place = file.folder .. "/" .. data
   for _, folder in ipairs { file.folder, place } do
-    local made, err = make_folder(folder)
+    local made, err = core.folder.ensure(folder, 493) -- 0755
     if not made then return nil, err end
   end
   for name, part in pairs(IN_FOLDER) do
@@ -128,11 +116,11 @@ local function write_folder(file, material)
     written, err = core.file.install(place .. "/" .. name, bytes, options_of(file))
     if not written then return nil, err end
   end
-  local switched, err = link(data, file.folder .. "/" .. DATA)
+  local switched, err = core.file.link(data, file.folder .. "/" .. DATA)
   if not switched then return nil, err end
   for name in pairs(IN_FOLDER) do
     local linked
-    linked, err = link(DATA .. "/" .. name, file.folder .. "/" .. name)
+    linked, err = core.file.link(DATA .. "/" .. name, file.folder .. "/" .. name)
     if not linked then return nil, err end
   end
   remove_old(file.folder, data)

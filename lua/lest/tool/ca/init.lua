@@ -112,7 +112,7 @@ local function make_folders(folder, made)
     if there == nil then return nil, err end
     if not there then
       local ok
-      ok, err = core.system.make_folder(path, 493) -- 0755
+      ok, err = core.folder.make(path, 493) -- 0755
       if not ok then return nil, err end
       table.insert(made, path)
     end
@@ -123,7 +123,7 @@ end
 
 -- In a folder of its own, which is given away when all that is in it has been.
 local function make_ledger(folder, options, made)
-  local ok, err = core.system.make_folder(folder, 448) -- 0700
+  local ok, err = core.folder.make(folder, 448) -- 0700
   if not ok then return nil, err end
   table.insert(made, folder)
   for _, name in ipairs(LEDGER_FILES) do table.insert(made, folder .. "/" .. name) end

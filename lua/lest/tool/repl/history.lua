@@ -61,7 +61,7 @@ local function make_folders(path)
     at = path:find("/", at + 1, true)
     if not at then return end
     local folder = path:sub(1, at - 1)
-    if not core.system.exists(folder) then core.system.make_folder(folder, 448) end -- 0700
+    if not core.system.exists(folder) then core.folder.make(folder, 448) end -- 0700
   end
 end
 

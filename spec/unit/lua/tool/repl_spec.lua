@@ -211,7 +211,7 @@ describe("completion of what is not typed whole", function()
     for _, name in ipairs { "one.pem", "only.lua", "o\" .. x", "o\27[2J", ".other" } do
       temporary.file(folder, name, "")
     end
-    core.system.make_folder(folder .. "/odd")
+    core.folder.make(folder .. "/odd")
     local path = folder .. "/o"
     assert.equal(("%sdd/|%sne.pem|%snly.lua"):format(path, path, path),
       list(("lest.cert.load '%s"):format(path)))
