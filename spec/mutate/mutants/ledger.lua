@@ -157,7 +157,8 @@ return {
         .. '    /* A person',
       "WHERE serial = :serial AND :issuer <> ''\",\n      { TEXT(serial), TEXT(issuer) } },\n"
         .. "    /* A person" },
-    { "another key's lost answer", "AND (c.key_hash = :key_hash) IS TRUE", "", specs = AGAIN },
+    { "another key's lost answer", "AND (c.key_hash = :key_hash) IS TRUE\"\n"
+      .. '      " AND (coalesce', '"\n      " AND (coalesce', specs = AGAIN },
     { "another's lost answer", "= :device OR c.principal_name = :principal_name)", "<> '')",
       specs = AGAIN },
     { "a lost answer of the principal's own only",
