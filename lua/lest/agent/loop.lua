@@ -2,6 +2,7 @@
 --- steps. Wall time is looked at again and again, for it may jump; nothing is due by a timer alone.
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local heap = require "lest.base.heap"
 local identities = require "lest.agent.identity"
 local keys = require "lest.agent.keys"
 local list = require "lest.base.list"
@@ -27,32 +28,6 @@ local SIGNALS <const> = { stop = { 2, 15 }, try = { 10 } } -- INT, TERM; USR1
 ---@field identities table<string, lest.agent.identity>
 local Loop = { __name = "lest.agent" }
 Loop.__index = Loop
-
--- A heap: the earliest first.
-local function push(heap, entry)
-  local i = #heap + 1
-  while i > 1 and heap[i // 2].due > entry.due do
-    heap[i] = heap[i // 2]
-    i = i // 2
-  end
-  heap[i] = entry
-end
-
-local function pop(heap)
-  local first, last = heap[1], table.remove(heap)
-  local count, i = #heap, 1
-  if count == 0 then return first end
-  while true do
-    local child = 2 * i
-    if child > count then break end
-    if child < count and heap[child + 1].due < heap[child].due then child = child + 1 end
-    if heap[child].due >= last.due then break end
-    heap[i] = heap[child]
-    i = child
-  end
-  heap[i] = last
-  return first
-end
 
 local function wall_clock()
   return core.clock.wall_us() // 1000000
@@ -106,9 +81,9 @@ end
 
 -- Start what is due, as far as there is room.
 local function start_due(self)
-  local heap, now = self.heap, self.world.clock()
-  while heap[1] and heap[1].due <= now and self.running < LIMIT do
-    local entry = pop(heap)
+  local due, now = self.due, self.world.clock()
+  while due[1] and due[1].due <= now and self.running < LIMIT do
+    local entry = heap.pop(due)
     local forced = entry.forced
     self.running, entry.forced = self.running + 1, nil
     self.tasks[entry] = true -- also where it ends at once
@@ -116,7 +91,7 @@ local function start_due(self)
       run_step(self, entry, forced)
       self.running = self.running - 1
       self.tasks[entry], self.changed = nil, true
-      push(heap, entry)
+      heap.push(due, entry)
       self:wake()
     end)
     if self.tasks[entry] then self.tasks[entry] = step end
@@ -140,18 +115,18 @@ end
 
 --- Try now what waits or has failed, as when there is a network at last.
 function Loop:try()
-  local old = self.heap
+  local old = self.due
   if not old then return end
   self.world.log("info", "trying now", {})
-  local heap = {}
+  local due = {}
   for _, entry in ipairs(old) do
     local memory = entry.identity.memory
     if memory.retry or memory.deploy and memory.deploy.retry_at then
       entry.due, entry.forced = 0, "try"
     end
-    push(heap, entry)
+    heap.push(due, entry)
   end
-  table.move(heap, 1, #heap, 1, old)
+  table.move(due, 1, #due, 1, old)
   self:wake()
 end
 
@@ -162,16 +137,16 @@ local function look_for_try(self)
 end
 
 local function fill(self)
-  self.heap, self.tasks = {}, {}
+  self.due, self.tasks = {}, {}
   for _, name in ipairs(self.names) do
-    push(self.heap, { due = 0, identity = self.identities[name] })
+    heap.push(self.due, { due = 0, identity = self.identities[name] })
   end
 end
 
 -- How long until the next is due, or the clock is looked at.
 local function pause_ms(self)
   if self.running >= LIMIT then return LOOK_MS end
-  local first = self.heap[1]
+  local first = self.due[1]
   local left = first and (first.due - self.world.clock()) * 1000 or LOOK_MS
   return math.max(20, math.min(LOOK_MS, left))
 end
