@@ -12,11 +12,11 @@ local M = {}
 -- After every time.
 local NEVER <const> = math.maxinteger
 
---- The names of profiles that the ledger has.
+--- The names of profiles that the ledger has, and none, which the server's own certificates have.
 local function profiles_of(ledger)
-  local names = {}
+  local names = { "" }
   while true do
-    local rows, err = ledger:rows("certificate_profile_next", { after = names[#names] or "" })
+    local rows, err = ledger:rows("certificate_profile_next", { after = names[#names] })
     if not rows then return nil, err end
     if not rows[1] then return names end
     table.insert(names, rows[1].profile)
@@ -88,14 +88,16 @@ local WAYS <const> = {
   { read = by_place },
 }
 
---- Those of a page whose devices have no later certificate of the same names.
+--- Those of a page whose devices have no later certificate of the same names. Who signs answers of
+--- OCSP gets another one when somebody asks, and waits for nobody to renew it.
 local function not_renewed(ledger, rows)
   local kept = {}
   for _, row in ipairs(rows) do
+    local is_made_anew = row.operation == "ocsp"
     local later, err = ledger:rows("certificate_later", { device = row.device,
       subject = row.subject, san = row.san, not_after = row.not_after })
     if not later then return nil, err end
-    if not later[1] then table.insert(kept, row) end
+    if not later[1] and not is_made_anew then table.insert(kept, row) end
   end
   return kept
 end

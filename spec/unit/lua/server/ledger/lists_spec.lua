@@ -78,6 +78,22 @@ describe("an operator's question", function()
       assert.equal("", certificates { ends_before = 105 * DAY, device = "device-0c" })
     end)
 
+    it("finds the server's own, which have no profile, by their end", function()
+      local changes = { profile = "", operation = "tls", not_after = 104 * DAY }
+      issue("2a", 90, changes)
+      changes.operation = "ocsp"
+      issue("2b", 98, changes)
+      assert.equal("0b 2a 2b 0c", certificates { ends_before = 106 * DAY })
+      assert.equal("0b 2a 0c", certificates { ends_before = 106 * DAY, not_renewed = true })
+      assert(ledger:run("request_add", rows.request { id = "r-2c", serial = "2c",
+        principal_name = "device-2a", time_us = 99 * DAY * 1000000 }))
+      assert(ledger:run("certificate_add", rows.certificate { serial = "2c", request_id = "r-2c",
+        profile = "", operation = "tls", principal_name = "device-2a", subject = "CN=device-2a",
+        issued_at = 99 * DAY, not_before = 99 * DAY, not_after = 150 * DAY }))
+      assert.equal("0b 2a 2b 0c", certificates { ends_before = 106 * DAY })
+      assert.equal("0b 0c", certificates { ends_before = 106 * DAY, not_renewed = true })
+    end)
+
     it("finds a part of a name, in capitals or not, and no pattern", function()
       assert.equal("1e 0c", certificates { part = "PUMP" })
       assert.equal("0c", certificates { part = "pump7.ex" })
