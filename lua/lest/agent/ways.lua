@@ -1,10 +1,9 @@
 --- The ways to a certificate: what an identity shows to the server, and what it asks for. Each is
 --- function(identity, key) -> certificate, changes | nil, err.
 local anchors = require "lest.agent.anchors"
+local client_options = require "lest.client.options"
 local core = require "lest.core"
-local fail = require "lest.base.fail"
 local lest_client = require "lest.client"
-local mark = require "lest.base.mark"
 local shape = require "lest.agent.shape"
 
 local M = {}
@@ -16,19 +15,11 @@ local CREDENTIALS <const> = { "username", "password", "bearer", "bearer_file", "
   "psk", "psk_file", "srp_user", "srp_password", "srp_password_file", "challenge",
   "challenge_file", "preemptive", "digest" }
 
-local function secret(path)
-  local text, err = core.file.read(path, SECRET_MAX)
-  if not text then return nil, err end
-  local line = mark.strip(text):match "^([^\r\n]*)"
-  if line ~= "" and not line:find("\0", 1, true) then return line end
-  return fail("usage", path .. ": its first line, the secret, is empty or has a NUL byte")
-end
-
 local function add_secrets(options, each, names)
   for _, name in ipairs(names) do
     local path = each[name .. "_file"]
     if path then
-      local text, err = secret(path)
+      local text, err = client_options.secret_of_file(path, SECRET_MAX)
       if not text then return nil, err end
       options[name] = text
     end
@@ -52,7 +43,8 @@ local function client_of(identity, how)
   end
   options.cert, options.key = how.cert, how.key
   if how.passphrase_file then
-    options.passphrase, err = secret(how.passphrase_file)
+    options.passphrase, err =
+      client_options.secret_of_file(how.passphrase_file, SECRET_MAX)
     if not options.passphrase then return nil, err end
   end
   return lest_client(options)

@@ -159,6 +159,19 @@ end
 
 local SECRET_FILE_MAX <const> = 4096
 
+--- The secret in a file: its first line.
+---@param path string
+---@param max integer bytes of the file
+---@return string? secret
+---@return lest.error? err
+function M.secret_of_file(path, max)
+  local text, err = core.file.read(path, max)
+  if not text then return nil, err end
+  local secret = mark.strip(text):match "^([^\r\n]*)"
+  if secret ~= "" and not secret:find("\0", 1, true) then return secret end
+  return fail("usage", path .. ": its first line, the secret, is empty or has a NUL byte")
+end
+
 --- The secret for a CSR ("challenge"), for SRP ("srp_password") or of both sides ("psk"), as it is
 --- or the first line of a file.
 ---@param options lest.client.options
@@ -171,11 +184,7 @@ function M.secret(options, name)
   if options[name] then
     return fail("usage", ("%s and %s_file exclude each other"):format(name, name))
   end
-  local text, err = core.file.read(path, SECRET_FILE_MAX)
-  if not text then return nil, err end
-  local secret = mark.strip(text):match "^([^\r\n]*)"
-  if secret ~= "" and not secret:find("\0", 1, true) then return secret end
-  return fail("usage", ("%s: its first line, the secret, is empty or has a NUL byte"):format(path))
+  return M.secret_of_file(path, SECRET_FILE_MAX)
 end
 
 ---@param options lest.client.options
