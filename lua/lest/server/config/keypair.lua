@@ -46,9 +46,14 @@ local function load_keys(where, options)
   return blame(where .. ".key", err)
 end
 
-local function key_of(keys, cert)
-  for _, key in ipairs(keys) do
-    if key:public_der() == cert.public_key.der then return key end
+--- The key of a certificate, and its place among the others; nil if it is not there.
+---@param keys lest.key[]
+---@param cert lest.cert
+---@return lest.key? key
+---@return integer? place
+function M.key_of(keys, cert)
+  for i, key in ipairs(keys) do
+    if key:public_der() == cert.public_key.der then return key, i end
   end
 end
 
@@ -65,12 +70,8 @@ function M.load(where, options)
   local keys
   keys, err = load_keys(where, options)
   if not keys then return nil, err end
-  return cert, key_of(keys, cert) or keys[1], keys
+  return cert, M.key_of(keys, cert) or keys[1], keys
 end
-
---- The key of a certificate among those that load() gives; nil if it is not there.
----@type fun(keys: lest.key[], cert: lest.cert): lest.key?
-M.key_of = key_of
 
 --- Why a certificate and a key cannot be used together: as others say it, or that they are no pair.
 ---@param where string

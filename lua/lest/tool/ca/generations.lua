@@ -7,10 +7,14 @@
 local chain = require "lest.server.config.chain"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local keypair = require "lest.server.config.keypair"
 local list = require "lest.base.list"
 local mark = require "lest.base.mark"
 
 local M = {}
+
+--- A new certificate begins so long ago, for a device whose clock is a little late.
+M.BACKDATE_S = 60
 
 local KEY_MAX <const> = 256 * 1024
 local KEY_MODE <const> = 384 -- 0600
@@ -35,12 +39,6 @@ local KEY_MODE <const> = 384 -- 0600
 local State = {}
 State.__index = State
 
-local function key_of(keys, cert)
-  for i, key in ipairs(keys) do
-    if key:public_der() == cert.public_key.der then return key, i end
-  end
-end
-
 -- What ca.pem has besides the generations: links, and CAs above.
 local function sort(state, certs, pair)
   local own = pair[1]
@@ -51,10 +49,10 @@ local function sort(state, certs, pair)
 end
 
 local function step_of(state, keys, pair)
-  local _, place = key_of(keys, pair[1])
+  local _, place = keypair.key_of(keys, pair[1])
   if #keys == 1 and #pair == 1 then return "none" end
   if #keys == 2 and #pair == 1 then return place == 1 and "asked" or "finishing" end
-  if #keys == 2 and #pair == 2 and key_of(keys, pair[2]) then
+  if #keys == 2 and #pair == 2 and keypair.key_of(keys, pair[2]) then
     return place == 1 and "begun" or "switched"
   end
   return fail("usage", ("%s has %d certificates of this CA and %s %d keys, which are no two pairs")
@@ -62,8 +60,8 @@ local function step_of(state, keys, pair)
 end
 
 local function name_both(state, keys, pair)
-  local signing = { cert = pair[1], key = key_of(keys, pair[1]) }
-  local other = pair[2] and { cert = pair[2], key = key_of(keys, pair[2]) }
+  local signing = { cert = pair[1], key = keypair.key_of(keys, pair[1]) }
+  local other = pair[2] and { cert = pair[2], key = keypair.key_of(keys, pair[2]) }
   state.signing = signing
   if state.step == "asked" then
     state.old, state.new = signing, { key = keys[2] }
@@ -91,7 +89,7 @@ function M.read(folder, passphrase)
   if keys then state.text, err = core.file.read(state.key, KEY_MAX) end
   if not state.text then return nil, err end
   local pair = chain.generations(certs)
-  if not key_of(keys, pair[1]) then
+  if not keypair.key_of(keys, pair[1]) then
     return fail("usage", ("%s has no key of the first certificate in %s"):format(state.key,
       state.cert))
   end

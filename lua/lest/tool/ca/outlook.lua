@@ -2,13 +2,11 @@
 --- away since a time.
 ---
 ---   for _, each in ipairs(outlook.clients(state)) do print(each.who, each.sees) end
+local clock = require "lest.base.clock"
 local core = require "lest.core"
+local generations = require "lest.tool.ca.generations"
 
 local M = {}
-
-local BACKDATE <const> = 60 -- of a new CA's certificate
-
-local function text_of(seconds) return os.date("!%Y-%m-%d %H:%M:%S UTC", seconds) end
 
 --- The name in a configuration of the CA that has this file, and "" for `ca`; nil: none has.
 ---@param config table
@@ -45,7 +43,7 @@ end
 ---@return integer|nil seconds since 1970
 function M.since(state)
   local cert = state.new and state.new.cert or #state.links > 0 and state.signing.cert
-  return cert and cert.not_before + BACKDATE or nil
+  return cert and cert.not_before + generations.BACKDATE_S or nil
 end
 
 -- Until when the link to the new generation holds.
@@ -82,7 +80,7 @@ function M.clients(state)
   if not till then
     return { { who = "both", sees = UNDER[state.step] or SEES.none[2] } }
   end
-  return { { who = "old", until_s = since, sees = sees[1]:format(text_of(till)) },
+  return { { who = "old", until_s = since, sees = sees[1]:format(clock.text(till)) },
     { who = "both", since_s = since, sees = sees[2] } }
 end
 

@@ -12,7 +12,6 @@ local list = require "lest.base.list"
 local M = {}
 
 local LIFETIME <const> = 3652 * 86400 -- ten years
-local BACKDATE <const> = 60 -- for a device whose clock is a little late
 
 ---@class lest.ca.rollover.options
 ---@field passphrase? string of the keys
@@ -82,7 +81,7 @@ local function next_root(old, key, options)
   local now = now_s()
   return core.issuer.root { key = key, subject_der = old.cert.subject_der,
     path_len = path_len_of(old), not_after = now + (options.lifetime or LIFETIME),
-    not_before = math.max(now - BACKDATE, old.cert.not_before + 1) }
+    not_before = math.max(now - generations.BACKDATE_S, old.cert.not_before + 1) }
 end
 
 --- What the CA above has issued, checked as what it was asked for.
@@ -202,7 +201,8 @@ local function renew_cmc(state)
   if not issuer then return nil, err end
   local der
   der, err = issuer:issue { public_key = there.public_key.der, subject_der = there.subject_der,
-    not_before = math.max(now_s() - BACKDATE, ca.not_before), not_after = ca.not_after,
+    not_before = math.max(now_s() - generations.BACKDATE_S, ca.not_before),
+    not_after = ca.not_after,
     key_usage = there.key_usage, eku = there.eku }
   if not der then return nil, err end
   return core.file.write(path, assert(core.cert.parse(der)):pem())

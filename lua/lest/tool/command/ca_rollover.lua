@@ -2,6 +2,7 @@
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local generations = require "lest.tool.ca.generations"
+local in_use = require "lest.tool.ca.in_use"
 local json = require "lest.json"
 local outlook = require "lest.tool.ca.outlook"
 local rollover = require "lest.tool.ca.rollover"
@@ -58,13 +59,10 @@ local function config_of(options)
   return config, err
 end
 
--- How many certificates of a key are good still, by the command that asks the server, or becomes
--- the ledger's owner: this process has to write the CA's files.
+-- How many certificates of a key are good still; this process has to write the CA's files.
 local function live_of(config)
   if not config then return nil end
-  local text, err = core.process.read_command { "/proc/self/exe", "cert", "issuers", "--json",
-    "--config", config.path }
-  local rows = text and json.decode(text)
+  local rows, err = in_use.issuers(config.path)
   if not rows then
     return fail("ledger", "the ledger cannot be asked how many certificates are good still",
       { cause = err })

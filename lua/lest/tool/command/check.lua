@@ -3,6 +3,7 @@ local clock = require "lest.base.clock"
 local core = require "lest.core"
 local duration = require "lest.duration"
 local expiry = require "lest.tool.check.expiry"
+local in_use = require "lest.tool.ca.in_use"
 local json = require "lest.json"
 local load_config = require "lest.server.config.load"
 local support = require "lest.tool.command.support"
@@ -31,12 +32,10 @@ function M.parser()
   return parser
 end
 
--- By the command that asks the server, or becomes the ledger's owner; {} and why not.
+-- Those that the ledger knows, or {} and why it was not asked.
 local function issuers_of(options)
   if options.no_ledger then return {} end
-  local text, err = core.process.read_command { "/proc/self/exe", "cert", "issuers", "--json",
-    "--config", options.config }
-  local rows = text and json.decode(text)
+  local rows, err = in_use.issuers(options.config)
   if rows then return rows end
   return {}, tostring(err)
 end
