@@ -14,6 +14,21 @@ function M.plain(exchange, request, status, headers, body)
   exchange:respond { status = status, headers = headers, body = body }
 end
 
+--- Whether a condition of the request names this tag, or any (RFC 9110 13.1.2); nil: it has none.
+---@param exchange lest.exchange
+---@param etag string
+---@return boolean?
+function M.has_tag(exchange, etag)
+  local tags = exchange:headers "if-none-match"
+  if #tags == 0 then return nil end
+  local text = table.concat(tags, ",")
+  if text:match "^%s*%*%s*$" then return true end
+  for tag in text:gmatch '"([^"]*)"' do
+    if tag == etag then return true end
+  end
+  return false
+end
+
 --- An error answer. 401 and 202 have no body by default, since deployed clients choke on one; the
 --- reason then stands in X-Reason, as it does for a client whose certificate counted as none.
 function M.refusal(exchange, request, refusal)

@@ -1,5 +1,6 @@
 --- Documents that anybody may fetch. The authority makes them, and gives each worker their bytes in
 --- a sealed file, which all processes share: an answer is sent from there, without a copy in Lua.
+local answer = require "lest.server.worker.answer"
 local core = require "lest.core"
 local meters = require "lest.server.wire.meters"
 local refusal = require "lest.server.wire.refusal"
@@ -33,15 +34,8 @@ end
 
 --- Whether a condition of the request says that the client has this one (RFC 9110 13.1).
 local function is_known(exchange, about)
-  local tags = exchange:headers "if-none-match"
-  if #tags > 0 then
-    local text = table.concat(tags, ",")
-    if text:match "^%s*%*%s*$" then return true end
-    for tag in text:gmatch '"([^"]*)"' do
-      if tag == about.etag then return true end
-    end
-    return false
-  end
+  local has_tag = answer.has_tag(exchange, about.etag)
+  if has_tag ~= nil then return has_tag end
   local since = exchange:header "if-modified-since"
   local time = since and core.http.date(since)
   return time ~= nil and time >= about.modified

@@ -3,6 +3,7 @@
 --- here until it is over or the authority says that something was revoked.
 ---
 --- What fails has a name in OCSP, and is no error of HTTP.
+local answers = require "lest.server.worker.answer"
 local cache = require "lest.server.wire.ocsp_cache"
 local core = require "lest.core"
 local limiter = require "lest.server.wire.limiter"
@@ -14,8 +15,9 @@ local M = {}
 local REQUEST_TYPE <const>, RESPONSE_TYPE <const> =
   "application/ocsp-request", "application/ocsp-response"
 
-local malformed <const>, try_later <const> =
-  core.ocsp.failure "malformedRequest", core.ocsp.failure "tryLater"
+local malformed <const>, try_later <const>, unauthorized <const> =
+  core.ocsp.failure "malformedRequest", core.ocsp.failure "tryLater",
+  core.ocsp.failure "unauthorized"
 
 ---@class lest.worker.ocsp
 ---@field link lest.worker.link
@@ -87,24 +89,19 @@ local function headers_of(said)
 end
 
 local function is_known(exchange, said)
-  if not said.etag or exchange.method == "POST" then return false end
-  for tag in (exchange:header "if-none-match" or ""):gmatch '"([^"]*)"' do
-    if tag == said.etag then return true end
-  end
-  return false
+  return said.etag and exchange.method ~= "POST" and answers.has_tag(exchange, said.etag)
 end
 
 --- Answer a request; the task waits for the authority.
 local function answer(worker, exchange, request)
   local der = exchange.body
   if exchange.method ~= "POST" then der = decode_path(exchange.path:match "^/ocsp/(.*)$") end
-  local asked = der and core.ocsp.parse_request(der)
+  local asked, err = core.ocsp.parse_request(der or "")
   local said
   if asked then
     said = worker.ocsp:answer(der, asked, exchange.address)
   else
-    local _, err = core.ocsp.parse_request(der or "")
-    said = { response = err.code == "refused" and core.ocsp.failure "unauthorized" or malformed }
+    said = { response = err.code == "refused" and unauthorized or malformed }
   end
   request.status = is_known(exchange, said) and 304 or 200
   exchange:respond { status = request.status, headers = headers_of(said),
