@@ -7,6 +7,7 @@
 --- A number is taken in the ledger before a CRL leaves, and only if no other authority has taken
 --- one since the entries were begun to be read. So no number is used twice, also where two
 --- generations make CRLs at once, and what has the higher number says no less.
+local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
 local lines = require "lest.server.wire.lines"
 local list = require "lest.base.list"
@@ -53,12 +54,6 @@ local function can_sign(issuer)
   return false
 end
 
-local function longest_grace(config)
-  local longest = 0
-  for _, label in pairs(config.labels) do longest = math.max(longest, label.expired_grace) end
-  return longest
-end
-
 ---@param authority lest.authority
 ---@return lest.authority.crls
 function M.new(authority)
@@ -66,7 +61,7 @@ function M.new(authority)
   local self = setmetatable({ authority = authority, states = {} }, Crls)
   if not options then return self end
   self.lifetime, self.refresh = options.lifetime, options.refresh
-  self.keep = options.lifetime + longest_grace(authority.config)
+  self.keep = options.lifetime + revocation.longest_grace(authority.config.labels)
   for _, id in ipairs(list.sorted_keys(authority.issuers_by_id)) do
     local issuer = authority.issuers_by_id[id]
     issuer.has_crl = can_sign(issuer)
@@ -196,7 +191,7 @@ local function look(self)
     if not ok then failures:write("error", { "message", tostring(problem) }) end
     self.has_looked = true
     if self.is_stopping then return end
-    self.timer = core.loop.timer(LOOK_MS, function() look(self) end)
+    self.timer = core.loop.timer(clock.every_ms(LOOK_MS), function() look(self) end)
   end)
 end
 

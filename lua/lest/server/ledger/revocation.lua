@@ -70,12 +70,17 @@ local function has_whole(row, name)
 end
 
 --- For how long what has expired can still be renewed somewhere.
-local function longest_grace(operator)
+---@param labels table<string, table> of the configuration
+---@return integer seconds
+function M.longest_grace(labels)
   local longest = 0
-  for _, label in pairs(operator.labels) do
-    longest = math.max(longest, label.expired_grace or 0)
-  end
+  for _, label in pairs(labels) do longest = math.max(longest, label.expired_grace or 0) end
   return longest
+end
+
+-- What ended before cannot be used any more.
+local function oldest_end(operator)
+  return operator.clock() - M.longest_grace(operator.labels)
 end
 
 --- Certificates that can still be used and are asked for, no more than can be meant; and how many
@@ -83,7 +88,7 @@ end
 ---@return table[]? rows
 ---@return { revoked: integer, expired: integer }|lest.error ended
 local function usable(operator, question, exact)
-  local since = operator.clock() - longest_grace(operator)
+  local since = oldest_end(operator)
   local found, ended = {}, { revoked = 0, expired = 0 }
   repeat
     local rows, last = certificates.list(operator, question)
@@ -239,7 +244,7 @@ function M.revoke_key(operator, arguments)
   local ended = { revoked = 0, expired = 0 }
   local rows, err = revoke_all(operator, arguments.reason, function()
     local found, problem = operator.ledger:rows("certificate_list_key",
-      { key_hash = arguments.key_hash, not_after = operator.clock() - longest_grace(operator),
+      { key_hash = arguments.key_hash, not_after = oldest_end(operator),
         limit = MOST })
     local kept = {}
     for _, row in ipairs(found or {}) do
