@@ -225,12 +225,7 @@ socket.send_fds(s, [b"five"], [file(whole) for i in range(5)])
 s.send(b"none")
 s.recv(1)
 ]])
-      local function open_count()
-        local count = 0
-        local pipe <close> = io.popen "ls /proc/$PPID/fd"
-        for _ in pipe:lines() do count = count + 1 end
-        return count
-      end
+      local function open_count() return #core.system.entries "/proc/self/fd" end
       local before = open_count()
       local peer = io.popen(("exec python3 %s %s"):format(script, path))
       turn_until(function() return #got == 9 end)
