@@ -43,6 +43,20 @@ describe("lest policy reload", function()
     assert.equal("uid", server:logged("reload asked")[1].uid and "uid")
   end)
 
+  it("is content without a server where it is told so", function()
+    server = support.make {}
+    finally(function() server:stop() end)
+    config = server.dir .. "/server.lua"
+    local code, _, err = reload()
+    assert.equal(1, code)
+    assert.matches("no server runs there", err)
+    local out
+    code, out, err = reload "--if-running"
+    assert.same({ 0, "no server runs there: the next start takes it up\n", "" }, { code, out, err })
+    server:edit_config(function(text) return (text:gsub("listen =", "lisen =")) end)
+    assert.equal(2, (reload "--if-running"))
+  end)
+
   it("says why not, and leaves what serves", function()
     start()
     local policy = process.read(server.dir .. "/policy.lua")

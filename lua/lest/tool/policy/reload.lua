@@ -17,6 +17,8 @@ function M.add(parser)
   command:option "--config":argname "FILE":default "./server.lua"
     :description "The server's configuration, for its control socket."
   command:option "--control":argname "SOCKET":description "The control socket itself."
+  command:flag "--if-running"
+    :description "Exit code 0 also where no server runs: its next start reads them."
   command:flag "--json":description "Print JSON."
 end
 
@@ -62,9 +64,12 @@ function M.run(options)
   if not config then return nil, err end
   local done
   done, err = M.ask(config)
-  if not done then return nil, err end
-  if options.json then support.print_json(json.object { reloaded = true })
-  else io.write "the server serves with the new configuration\n" end
+  if not done and not (options.if_running and err.code == "not_found") then return nil, err end
+  if options.json then support.print_json(json.object { reloaded = done or false })
+  else
+    io.write(done and "the server serves with the new configuration\n"
+      or "no server runs there: the next start takes it up\n")
+  end
   return 0
 end
 
