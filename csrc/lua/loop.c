@@ -1,8 +1,10 @@
-/* core.loop: the state's event loop, its timers and signals. lest.task builds tasks on it. */
+/* core.loop: the state's event loop, its timers, signals and word of routes. lest.task builds tasks on it. */
 #include "lua/loop.h"
 
 #include "lua/binding.h"
+#include "lua/error.h"
 #include "lua/tick.h"
+#include "net/route.h"
 
 #include <stdlib.h>
 
@@ -76,10 +78,11 @@ void lestL_callback_clear(struct lestL_callback *callback)
     callback->L = NULL;
 }
 
-/* A timer or a signal: an event with a Lua function. Its userdata holds a reference to the loop's, so that
- * the collector closes the event first. */
+/* A timer, a signal or routes: an event with a Lua function. Its userdata holds a reference to the loop's, so
+ * that the collector closes the event first. */
 struct watch {
     struct event *event;
+    struct net_route *route; /* or this */
     struct lestL_callback callback;
     bool once;
 };
@@ -89,23 +92,29 @@ static void close_watch(void *h)
     struct watch *watch = h;
     if (watch->event)
         event_free(watch->event);
+    net_route_free(watch->route);
     lestL_callback_clear(&watch->callback);
     free(watch);
 }
 
 static const struct lestL_class watch_class = { .name = "lest.watch", .close = close_watch };
 
-static void on_watch(evutil_socket_t fd, short what, void *arg)
+static void call_back(void *arg)
 {
-    (void)fd;
-    (void)what;
     struct watch *watch = arg;
     lua_State *L = lestL_callback_push(&watch->callback);
     if (!L)
         return;
     if (watch->once)
         lestL_callback_clear(&watch->callback);
-    lestL_call(L, 0, 0, "timer or signal");
+    lestL_call(L, 0, 0, "timer, signal or route");
+}
+
+static void on_watch(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd;
+    (void)what;
+    call_back(arg);
 }
 
 static struct watch *new_watch(lua_State *L, int callback_idx)
@@ -149,6 +158,17 @@ static int loop_signal(lua_State *L)
     return 1;
 }
 
+/* loop.routes(callback): calls back each time a network may have appeared; keep the result, closing it stops
+ * that */
+static int loop_routes(lua_State *L)
+{
+    struct lest_error err;
+    struct watch *watch = new_watch(L, 1);
+    if (net_route_watch(lestL_loop(L), call_back, watch, &watch->route, &err))
+        return lestL_fail(L, &err);
+    return 1;
+}
+
 /* loop.turn(): wait for events and run their callbacks; false if nothing is registered */
 static int loop_turn(lua_State *L)
 {
@@ -184,9 +204,11 @@ static int loop_on_turn_end(lua_State *L)
 
 int lestL_open_loop(lua_State *L)
 {
-    static const luaL_Reg functions[] = {
-        { "timer", loop_timer }, { "signal", loop_signal }, { "turn", loop_turn }, { NULL, NULL }
-    };
+    static const luaL_Reg functions[] = { { "timer", loop_timer },
+                                          { "signal", loop_signal },
+                                          { "routes", loop_routes },
+                                          { "turn", loop_turn },
+                                          { NULL, NULL } };
     lestL_class_register(L, &loop_class);
     lestL_class_register(L, &watch_class);
     make_loop(L);

@@ -22,11 +22,13 @@ return {
 }]]
 
 --- A server that issues what a CSR asks for, for an hour unless told.
----@param options? { lifetime?: string, edit?: fun(text: string): string }
+---@param options? { lifetime?: string, edit?: fun(text: string): string, lest?: string,
+--- hosts?: string[], listen?: string[] } the last three of support.server
 function M.server(options)
   local lifetime = options and options.lifetime or "1h"
   local edit = options and options.edit or function(text) return text end
-  return support.start { policy = POLICY, config = function(text)
+  return support.start { policy = POLICY, lest = options and options.lest,
+    hosts = options and options.hosts, listen = options and options.listen, config = function(text)
     return edit(text:gsub('names = "principal"',
       'names = "policy", subject = { "CN" }, san = { "DNS", "IP" }')
       :gsub('lifetime = "[^"]*"', ('lifetime = "%s"'):format(lifetime)))

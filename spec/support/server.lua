@@ -23,8 +23,8 @@ Server.__index = Server
 
 --- Options: config (function(text) -> text edits server.lua), policy (text of policy.lua), files
 --- (name -> text written beside it), listen (addresses, { "127.0.0.1:0" }), lest (another binary
---- than the one that runs this spec), auto (the server's certificate renews itself; else it stands
---- in server.pem and server.key).
+--- than the one that runs this spec), hosts (names besides localhost and 127.0.0.1), auto (the
+--- server's certificate renews itself; else it stands in server.pem and server.key).
 ---@param options? table
 ---@return support.server
 function M.make(options)
@@ -32,8 +32,11 @@ function M.make(options)
   local self = setmetatable({ folder = process.folder(), lest = options.lest or M.lest,
     listen = options.listen or { "127.0.0.1:0" } }, Server)
   self.dir = self.folder .. "/ca"
-  local words = { self.lest, "ca", "init", self.dir, "--host", "localhost", "--host", "127.0.0.1",
-    not options.auto and "--tls-files" or nil }
+  local words = { self.lest, "ca", "init", self.dir, "--host", "localhost", "--host", "127.0.0.1" }
+  for _, host in ipairs(options.hosts or {}) do
+    table.move({ "--host", host }, 1, 2, #words + 1, words)
+  end
+  words[#words + 1] = not options.auto and "--tls-files" or nil
   -- Another binary may be of a version without the option, which always writes files.
   if options.lest and process.run(words) == 2 then words[#words] = nil end
   if not process.exists(self.dir .. "/server.lua") then process.must(words) end

@@ -6,6 +6,7 @@ local clock = require "lest.base.clock"
 local deployment = require "lest.agent.deployment"
 local duration = require "lest.duration"
 local fail = require "lest.base.fail"
+local failure = require "lest.agent.failure"
 local schedule = require "lest.agent.schedule"
 local ways = require "lest.agent.ways"
 
@@ -151,9 +152,6 @@ local OTHER_WAY <const> = { unauthenticated = true, refused = true, tls = true, 
 -- Errors that no credential helps against, nor time.
 local NO_WAY <const> = { trust = true, cert_untrusted = true }
 
--- Errors of a server that is away, or has too much to do.
-local CONTACT <const> = { network = true, timeout = true, closed = true, unavailable = true }
-
 -- What is asked for, to know it again after a restart.
 local function request_of(self, way, now)
   local each = self.options
@@ -255,42 +253,12 @@ local function attempt(self, way, now)
   return cert, number
 end
 
-local function text_of(err)
-  return (tostring(err):gsub("[\r\n]+", " "))
-end
-
--- A failure, its reason in a sentence, and when the next attempt is.
-local function fail_step(self, way, err, now)
-  local memory, ends = self.memory, self.life and self.life.not_after
-  memory.way = way
-  if err.code == "pending" then
-    memory.pending = memory.pending or { since = now }
-    memory.failures, memory.error, memory.failing_since = nil, nil, nil
-    memory.retry = { set = now,
-      at = schedule.poll(now, err.retry_after or LOOK_S, self.world.random) }
-    self:say("info", "request pending", { "way", way, "message", text_of(err),
-      "again", clock.text(memory.retry.at) })
-    return
-  end
-  memory.failures = (memory.failures or 0) + 1
-  if CONTACT[err.code] then
-    memory.failing_since = memory.failing_since or now
-  else
-    memory.failing_since, memory.pending = nil, nil
-  end
-  memory.error = { at = now, code = err.code, message = text_of(err), exit_code = err.exit_code }
-  memory.retry = { set = now, at = schedule.retry(now, memory.failures, ends, err.retry_after,
-    self.world.random) }
-  self:say("warning", "attempt failed", { "way", way, "message", memory.error.message,
-    "failures", memory.failures, "again", clock.text(memory.retry.at) })
-end
-
 -- All ways were tried: only a person can help. The agent goes on looking for what they do.
 local function call_operator(self, err)
   local memory = self.memory
   if not memory.operator then
     self:say("error", "operator needed", { "message", ("no certificate can be had: %s; give it "
-      .. "a new credential, or allow the request at the server"):format(text_of(err)) })
+      .. "a new credential, or allow the request at the server"):format(failure.text(err)) })
   end
   memory.operator = ways.stamp(self)
 end
@@ -317,7 +285,7 @@ local function obtain(self, now)
     if cert then return succeed(self, cert, result, way, now) end
     if cert == false then return remember(self) end
     err = result
-    fail_step(self, way, err, now)
+    failure.note(self, way, err, now)
     if NO_WAY[err.code] and list[#list] == "operator" then call_operator(self, err) end
     if not OTHER_WAY[err.code] then break end
   end
@@ -331,7 +299,7 @@ local function refresh(self, now)
     client:close()
   else
     self.memory.anchors = { at = now, ends = self.memory.anchors and self.memory.anchors.ends }
-    self:say("warning", "trust anchors not refreshed", { "message", text_of(err) })
+    self:say("warning", "trust anchors not refreshed", { "message", failure.text(err) })
   end
   local left = anchors.ends_in(self, now)
   if left then
@@ -359,8 +327,30 @@ local function is_time_known(self, now)
   return known
 end
 
+--- When to try, now that there is a network; nil: nothing waits for it.
+---@return integer|nil at
+function Identity:network_due()
+  return failure.network_due(self.memory)
+end
+
+--- A network has appeared.
+---@param is_fresh boolean after a quiet time: what failed before counts no more
+---@return boolean waits something waits for it
+function Identity:hear_of_network(is_fresh)
+  if not self:network_due() then return false end
+  if is_fresh then self.memory.failures = nil end
+  return true
+end
+
+-- Whether a step is to do what is not due.
+local function is_forced(self, forced)
+  if forced == "network" then return self:network_due() ~= nil end
+  return forced == "renew" or forced == "try" and self.memory.retry ~= nil
+end
+
 --- Do what is due now, and nothing that is not. In a task: it waits for the server.
----@param forced? "try"|"renew" try now what waits or has failed; or renew, whatever is due
+---@param forced? "try"|"network"|"renew" try now what waits or has failed, or waits for a network;
+--- or renew, whatever is due
 ---@return integer at when the next step is due
 ---@return lest.error? err of the disk
 function Identity:step(forced)
@@ -368,14 +358,14 @@ function Identity:step(forced)
   if self.untidy ~= nil or not self.memory.place then
     local ok, err = self:open()
     if not ok then
-      self:say("error", "state unusable", { "message", text_of(err) })
+      self:say("error", "state unusable", { "message", failure.text(err) })
       return now + LOOK_S, err
     end
   end
   if not is_time_known(self, now) then return now + LOOK_S end
   local at, what = self:plan(now)
   local ok, err = true, nil
-  self.forced = forced == "renew" or forced == "try" and self.memory.retry ~= nil
+  self.forced = is_forced(self, forced)
   if self.forced and (what == "anchors" or what == "deploy") then what = "renew" end
   if self.forced or at <= now or is_answered(self) then
     if what == "anchors" then
@@ -391,7 +381,7 @@ function Identity:step(forced)
   end
   self.forced = nil
   if not ok then
-    self:say("error", "state unusable", { "message", text_of(err) })
+    self:say("error", "state unusable", { "message", failure.text(err) })
     return self.world.clock() + LOOK_S, err
   end
   at = self:plan(now)

@@ -6,6 +6,7 @@ local heap = require "lest.base.heap"
 local identities = require "lest.agent.identity"
 local keys = require "lest.agent.keys"
 local list = require "lest.base.list"
+local network = require "lest.agent.network"
 local reports = require "lest.agent.report"
 local store = require "lest.agent.store"
 local task = require "lest.task"
@@ -79,6 +80,21 @@ local function run_step(self, entry, forced)
   entry.due, entry.err = due, err
 end
 
+-- What makes a step due before its time, by the word that the step is told: when; nil: not at all.
+local HASTE <const> = {
+  try = function(identity)
+    local memory = identity.memory
+    return (memory.retry or memory.deploy and memory.deploy.retry_at) and 0
+  end,
+  network = function(identity) return identity:network_due() end,
+}
+
+local function hasten(entry, word)
+  local at = HASTE[word](entry.identity)
+  if not at or entry.forced == "try" then return end
+  entry.due, entry.forced = math.min(at, entry.due), word
+end
+
 -- Start what is due, as far as there is room.
 local function start_due(self)
   local due, now = self.due, self.world.clock()
@@ -91,6 +107,8 @@ local function start_due(self)
       run_step(self, entry, forced)
       self.running = self.running - 1
       self.tasks[entry], self.changed = nil, true
+      if entry.word then hasten(entry, entry.word) end
+      entry.word = nil
       heap.push(due, entry)
       self:wake()
     end)
@@ -113,21 +131,34 @@ local function wait(self, ms)
   self.waker = nil
 end
 
---- Try now what waits or has failed, as when there is a network at last.
-function Loop:try()
-  local old = self.due
-  if not old then return end
-  self.world.log("info", "trying now", {})
-  local due = {}
+-- All steps, and those that are under way once they end.
+local function hasten_all(self, word)
+  local old, due = self.due, {}
   for _, entry in ipairs(old) do
-    local memory = entry.identity.memory
-    if memory.retry or memory.deploy and memory.deploy.retry_at then
-      entry.due, entry.forced = 0, "try"
-    end
+    hasten(entry, word)
     heap.push(due, entry)
   end
   table.move(due, 1, #due, 1, old)
+  for entry in pairs(self.tasks) do entry.word = word end
   self:wake()
+end
+
+--- Try now what waits or has failed, as when there is a network at last.
+function Loop:try()
+  if not self.due then return end
+  self.world.log("info", "trying now", {})
+  hasten_all(self, "try")
+end
+
+-- A network has appeared: whom it was missing to tries.
+local function try_network(self, is_fresh)
+  local count = 0
+  for _, name in ipairs(self.names) do
+    if self.identities[name]:hear_of_network(is_fresh) then count = count + 1 end
+  end
+  if count == 0 and self.running == 0 then return end
+  self.world.log("info", "network appeared", { "waiting", count })
+  hasten_all(self, "network")
 end
 
 -- STATE/try does what SIGUSR1 does, for who may write there and not send a signal.
@@ -153,6 +184,11 @@ end
 
 local function watch(self)
   local watches = {}
+  local routes, err = network.watch(self.world, function(is_fresh) try_network(self, is_fresh) end)
+  if not routes then
+    self.world.log("warning", "network not watched", { "message", tostring(err) })
+  end
+  watches[1] = routes
   for _, number in ipairs(SIGNALS.stop) do
     watches[#watches + 1] = core.loop.signal(number, function()
       self.stopping = true

@@ -55,12 +55,25 @@ function M.renewal(life, plan, place, window)
   return first + math.floor(place * spread)
 end
 
+--- The time that a server has asked for, as far as it counts: within a week, and within half of
+--- what is left of the certificate. So a device asks more and more often before its end.
+---@param now integer
+---@param asked? integer seconds
+---@param ends? integer of the certificate; nil: there is none
+---@return integer|nil at nil: it has not asked for any
+function M.asked(now, asked, ends)
+  if not asked then return nil end
+  local most = ASKED_MOST_S
+  if ends and ends > now then most = math.min(most, math.max(LEAST_S, (ends - now) // 2)) end
+  return now + math.min(asked, most)
+end
+
 --- When to try again after failures in a row: at any time up to a bound that doubles with each, and
 --- that shrinks as the end of the certificate comes near. Not before a server wants to be asked.
 ---@param now integer
 ---@param failures integer from 1
 ---@param ends? integer of the certificate; nil: there is none
----@param asked? integer seconds that the server has asked for
+---@param asked? integer of M.asked
 ---@param random fun(): number from 0 to 1
 ---@return integer at after now
 function M.retry(now, failures, ends, asked, random)
@@ -70,9 +83,7 @@ function M.retry(now, failures, ends, asked, random)
   else
     most = math.min(most, EXPIRED_MOST_S)
   end
-  local pause = math.max(1, math.ceil(most * random()))
-  if asked then pause = math.max(pause, math.min(asked, ASKED_MOST_S)) end
-  return now + pause
+  return math.max(now + math.max(1, math.ceil(most * random())), asked or 0)
 end
 
 --- The farthest that a retry can be from now: one that is farther was set by another clock.

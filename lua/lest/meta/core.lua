@@ -369,7 +369,7 @@ function core_log.set_level(level) end
 ---@return boolean
 function core_log.shows(level) end
 
---- A timer or a watched signal: kept as long as it is to call back.
+--- A timer, a watched signal or watched routes: kept as long as it is to call back.
 ---@class lest.watch
 local watch = {}
 
@@ -390,6 +390,12 @@ function core_loop.timer(ms, callback) end
 ---@param callback fun()
 ---@return lest.watch
 function core_loop.signal(number, callback) end
+
+--- Call back each time that a route to other machines has come, or an address that they reach.
+---@param callback fun()
+---@return lest.watch?
+---@return lest.error? err code unavailable: a sandbox without AF_NETLINK
+function core_loop.routes(callback) end
 
 --- Wait for something to happen and run its callbacks.
 ---@return boolean more false: nothing is awaited

@@ -4,6 +4,7 @@ local AGENT <const> = { "spec/protocol/agent_spec.lua" }
 local STORE <const> = { "spec/unit/lua/agent/store_spec.lua" }
 local FOLDER <const> = { "spec/unit/base/folder_spec.lua" }
 local SCHEDULE <const> = { "spec/unit/lua/agent/schedule_spec.lua" }
+local PLAN <const> = { "spec/unit/lua/agent/plan_spec.lua" }
 local YEARS <const> = { "spec/protocol/agent_years_spec.lua" }
 local ROOM <const> = "lua/lest/agent/"
 
@@ -43,9 +44,28 @@ return {
   { file = ROOM .. "schedule.lua", specs = SCHEDULE,
     { "sparser near the end", "most = math.min(most, math.max(LEAST_S, (ends - now) / PARTS))",
       "most = most" },
-    { "a server that puts off for ever", "pause = math.max(pause, math.min(asked, ASKED_MOST_S))",
-      "pause = math.max(pause, asked)" },
+    { "a server that puts off for ever", "return now + math.min(asked, most)",
+      "return now + asked" },
+    { "past the end, for a server", "most = math.min(most, math.max(LEAST_S, (ends - now) // 2))",
+      "most = most" },
     { "before the server wants it", "return now + asked + math", "return now + math" },
+  },
+  { file = ROOM .. "failure.lua", specs = PLAN,
+    { "a network in place of the server's word", "retry and retry.offline and (retry.asked or 0)",
+      "retry and retry.offline and 0" },
+    { "a busy server is a network", "offline = OFFLINE[err.code] and not err.retry_after or nil",
+      "offline = true" },
+    { "the server's word is lost", "or asked_before(memory, now)", "" },
+  },
+  { file = ROOM .. "network.lua", specs = { "spec/unit/lua/agent/network_spec.lua" },
+    { "a link that flaps costs", "self.gap = math.min(2 * self.gap, QUIET_S)", "" },
+    { "a clock that jumped", "or now < heard or", "or" },
+  },
+  { file = "csrc/net/route.c", specs = { "spec/unit/net/route_spec.lua" },
+    { "anybody is the kernel", "from.nl_family != AF_NETLINK || from.nl_pid != 0", "false" },
+    { "this machine is a network", "ifa_scope < RT_SCOPE_LINK", "ifa_scope < 255" },
+    { "too much is nothing", "return errno == ENOBUFS || errno == ENOMEM ? NEWS : BROKEN;",
+      "return NOTHING_NEW;" },
   },
   { file = ROOM .. "load.lua", specs = { "spec/unit/lua/agent/load_spec.lua" },
     { "no way to know the server",

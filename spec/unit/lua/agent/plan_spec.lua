@@ -1,4 +1,5 @@
--- What an identity does next, from what it remembers.
+-- What an identity does next, from what it remembers, and what it remembers of a failure.
+local failure = require "lest.agent.failure"
 local identities = require "lest.agent.identity"
 local places = require "lest.fleet.place"
 
@@ -21,5 +22,57 @@ describe("the plan of an identity", function()
   it("believes no retry that another clock has set", function()
     assert.same({ NOW, "retry" }, { plan(NOW, NOW + 46 * DAY) })
     assert.same({ NOW, "retry" }, { plan(NOW + 1, NOW + DAY) })
+  end)
+end)
+
+describe("a failure", function()
+  --- What is remembered of some in a row, a minute after each other, with 90 days left.
+  local function after(errors, ends)
+    local now = NOW
+    local identity = { memory = {}, life = { not_after = ends or NOW + 90 * DAY },
+      say = function() end, world = { random = function() return 0.5 end } }
+    for _, err in ipairs(errors) do
+      failure.note(identity, "renew", err, now)
+      now = now + 60
+    end
+    return identity.memory
+  end
+
+  it("of the network waits for one, and any other does not", function()
+    for _, code in ipairs { "network", "timeout", "closed" } do
+      assert.equal(0, failure.network_due(after { { code = code } }))
+    end
+    for _, code in ipairs { "unavailable", "tls", "refused", "pending" } do
+      assert.is_nil(failure.network_due(after { { code = code } }))
+    end
+    assert.is_nil(failure.network_due({}))
+  end)
+
+  it("holds on to what a server has asked for, also while nobody answers", function()
+    local busy = { code = "unavailable", retry_after = 7200 }
+    local memory = after { busy, { code = "network" }, { code = "network" } }
+    assert.equal(NOW + 7200, memory.retry.at)
+    assert.equal(NOW + 7200, failure.network_due(memory))
+    memory = after { { code = "pending", retry_after = 7200 }, { code = "network" } }
+    assert.is_true(failure.network_due(memory) >= NOW + 7200)
+    assert.is_truthy(memory.pending)
+    assert.is_nil(failure.network_due(after { busy }))
+  end)
+
+  it("is tried again before a certificate ends, whatever the server has asked for", function()
+    local memory = after({ { code = "unavailable", retry_after = 7 * DAY } }, NOW + DAY)
+    assert.equal(NOW + DAY // 2, memory.retry.at)
+  end)
+
+  it("counts no more once there is a network after a quiet time", function()
+    local identity = identities.new("dev", {}, places.new(), { random = math.random })
+    identity.memory = after { { code = "network" }, { code = "network" } }
+    assert.is_true(identity:hear_of_network(false))
+    assert.equal(2, identity.memory.failures)
+    assert.is_true(identity:hear_of_network(true))
+    assert.is_nil(identity.memory.failures)
+    identity.memory = after { { code = "tls" } }
+    assert.is_false(identity:hear_of_network(true))
+    assert.equal(1, identity.memory.failures)
   end)
 end)

@@ -70,13 +70,37 @@ describe("schedule.retry", function()
     assert.equal(240, at(0.5))
   end)
 
-  it("waits for as long as a server asks, within a week", function()
+  it("is not before the time that a server has asked for", function()
     local function at(asked)
-      return schedule.retry(now, 1, now + 300 * DAY, asked, function() return 0 end) - now
+      return schedule.retry(now, 1, now + 300 * DAY, now + asked, function() return 0.5 end) - now
     end
-    assert.equal(7200, at(7200))
-    assert.equal(7 * DAY, at(365 * DAY))
+    assert.same({ 7200, 15 }, { at(7200), at(1) })
+  end)
+end)
+
+describe("schedule.asked", function()
+  local now <const> = 1000000
+  local function after(asked, left)
+    return schedule.asked(now, asked, left and now + left) - now
+  end
+
+  it("is what a server asks for, within a week", function()
+    assert.equal(7200, after(7200, 300 * DAY))
+    assert.equal(7 * DAY, after(365 * DAY, 300 * DAY))
+    assert.equal(7 * DAY, after(365 * DAY))
     assert.is_true(7 * DAY <= schedule.RETRY_MOST_S)
+    assert.is_nil(schedule.asked(now, nil, now + DAY))
+  end)
+
+  it("is within half of what is left of a certificate, and at least a minute", function()
+    local left, times = DAY, 0
+    while left > 120 do
+      left, times = left - after(7 * DAY, left), times + 1
+    end
+    assert.equal(10, times)
+    assert.equal(60, after(7 * DAY, 100))
+    assert.equal(30, after(30, 100))
+    assert.equal(7 * DAY, after(7 * DAY, -DAY))
   end)
 end)
 
