@@ -334,31 +334,52 @@ static enum lest_status put_extensions(struct lest_buf *out, const struct pki_is
     return pki_ext_check(in) ? LEST_OK : doc.status;
 }
 
+/* A TBSCertificate under way, which is open within its extensions. */
+struct draft {
+    struct lest_buf tbs;
+    size_t whole, wrapped, extensions;
+};
+
+/* Everything before the extensions. Whatever it returns, sign() ends it. */
+static enum lest_status begin(struct draft *draft, const struct pki_signer *signer, struct pki_bytes issuer,
+                              const struct pki_issue *plan, struct lest_error *err)
+{
+    lest_buf_init(&draft->tbs, TBS_MAX);
+    /* Most certificates fit, and the buffer is not moved as it grows. */
+    lest_buf_reserve(&draft->tbs, 1024);
+    draft->whole = pki_der_put_open(&draft->tbs, PKI_DER_SEQUENCE);
+    enum lest_status status = put_head(&draft->tbs, signer, issuer, plan, err);
+    draft->wrapped = pki_der_put_open(&draft->tbs, PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED | 3);
+    draft->extensions = pki_der_put_open(&draft->tbs, PKI_DER_SEQUENCE);
+    return status;
+}
+
+/* Append the certificate, unless something failed before, as `status` says; the draft is freed. */
+static enum lest_status sign(struct draft *draft, struct pki_signer *signer, enum lest_status status,
+                             struct lest_buf *out, struct lest_error *err)
+{
+    pki_der_put_close(&draft->tbs, draft->extensions);
+    pki_der_put_close(&draft->tbs, draft->wrapped);
+    pki_der_put_close(&draft->tbs, draft->whole);
+    if (status == LEST_OK)
+        status = lest_buf_status(&draft->tbs, err);
+    if (status == LEST_OK)
+        status = pki_signer_wrap(signer, (struct pki_bytes){ draft->tbs.data, draft->tbs.len }, out, err);
+    lest_buf_free(&draft->tbs);
+    return status;
+}
+
 enum lest_status pki_issuer_issue(const struct pki_issuer *issuer, const struct pki_issue *plan,
                                   struct lest_buf *out, struct lest_error *err)
 {
-    struct lest_buf tbs;
+    struct draft draft;
     enum lest_status status = check_plan(issuer, plan, err);
     if (status)
         return status;
-    lest_buf_init(&tbs, TBS_MAX);
-    /* Most certificates fit, and the buffer is not moved as it grows. */
-    lest_buf_reserve(&tbs, 1024);
-    size_t whole = pki_der_put_open(&tbs, PKI_DER_SEQUENCE);
-    status = put_head(&tbs, issuer->signer, issuer->cert->subject, plan, err);
-    size_t wrapped = pki_der_put_open(&tbs, PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED | 3);
-    size_t extensions = pki_der_put_open(&tbs, PKI_DER_SEQUENCE);
+    status = begin(&draft, issuer->signer, issuer->cert->subject, plan, err);
     if (status == LEST_OK)
-        status = put_extensions(&tbs, issuer, plan, err);
-    pki_der_put_close(&tbs, extensions);
-    pki_der_put_close(&tbs, wrapped);
-    pki_der_put_close(&tbs, whole);
-    if (status == LEST_OK)
-        status = lest_buf_status(&tbs, err);
-    if (status == LEST_OK)
-        status = pki_signer_wrap(issuer->signer, (struct pki_bytes){ tbs.data, tbs.len }, out, err);
-    lest_buf_free(&tbs);
-    return status;
+        status = put_extensions(&draft.tbs, issuer, plan, err);
+    return sign(&draft, issuer->signer, status, out, err);
 }
 
 /* A CA certificate for plan's key and name, signed by signer in the name of issuer.
@@ -368,32 +389,21 @@ static enum lest_status put_ca(struct pki_signer *signer, struct pki_bytes issue
                                struct pki_bytes ski, const struct pki_issue *plan, int path_len,
                                struct lest_buf *out, struct lest_error *err)
 {
-    struct lest_buf tbs;
-    lest_buf_init(&tbs, TBS_MAX);
-    size_t whole = pki_der_put_open(&tbs, PKI_DER_SEQUENCE);
-    enum lest_status status = put_head(&tbs, signer, issuer, plan, err);
-    size_t wrapped = pki_der_put_open(&tbs, PKI_DER_CONTEXT | PKI_DER_CONSTRUCTED | 3);
-    size_t extensions = pki_der_put_open(&tbs, PKI_DER_SEQUENCE);
+    struct draft draft;
+    struct lest_buf *tbs = &draft.tbs;
+    enum lest_status status = begin(&draft, signer, issuer, plan, err);
     if (aki.data)
-        pki_ext_put(&tbs, PKI_OID_AKI, false, aki);
-    put_basic_constraints(&tbs, true, path_len);
-    put_key_usage(&tbs, KEY_CERT_SIGN | CRL_SIGN);
+        pki_ext_put(tbs, PKI_OID_AKI, false, aki);
+    put_basic_constraints(tbs, true, path_len);
+    put_key_usage(tbs, KEY_CERT_SIGN | CRL_SIGN);
     if (ski.data) {
-        struct pki_ext_mark e = pki_ext_put_open(&tbs, PKI_OID_SKI, false);
-        pki_der_put(&tbs, PKI_DER_OCTET_STRING, ski.data, ski.len);
-        pki_ext_put_close(&tbs, e);
+        struct pki_ext_mark e = pki_ext_put_open(tbs, PKI_OID_SKI, false);
+        pki_der_put(tbs, PKI_DER_OCTET_STRING, ski.data, ski.len);
+        pki_ext_put_close(tbs, e);
     } else if (status == LEST_OK) {
-        status = put_ski(&tbs, plan->spki, err);
+        status = put_ski(tbs, plan->spki, err);
     }
-    pki_der_put_close(&tbs, extensions);
-    pki_der_put_close(&tbs, wrapped);
-    pki_der_put_close(&tbs, whole);
-    if (status == LEST_OK)
-        status = lest_buf_status(&tbs, err);
-    if (status == LEST_OK)
-        status = pki_signer_wrap(signer, (struct pki_bytes){ tbs.data, tbs.len }, out, err);
-    lest_buf_free(&tbs);
-    return status;
+    return sign(&draft, signer, status, out, err);
 }
 
 enum lest_status pki_issuer_root(const struct pki_key *key, const char *digest, struct pki_bytes subject,

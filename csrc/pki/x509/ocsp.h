@@ -139,7 +139,9 @@ void pki_ocsp_single_open(const struct pki_ocsp_response *response, struct pki_d
                           struct pki_der *in);
 bool pki_ocsp_single_next(struct pki_der *in, struct pki_ocsp_single *single);
 
-/** Read a CertID, and a nonce's value to its end: for the readers of both directions. */
+/** For the readers of both directions: a version, which may be absent and is v1; a CertID; and a nonce's
+ *  value to its end. */
+bool pki_ocsp_version_read(struct pki_der *in);
 bool pki_ocsp_id_read(struct pki_der *in, struct pki_ocsp_id *id);
 bool pki_ocsp_nonce_read(struct pki_der_doc *doc, struct pki_bytes value, struct pki_bytes *nonce);
 

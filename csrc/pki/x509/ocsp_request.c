@@ -27,6 +27,17 @@ static enum pki_digest find_digest(struct pki_bytes oid)
     return digest;
 }
 
+bool pki_ocsp_version_read(struct pki_der *in)
+{
+    struct pki_der version;
+    int64_t number = 0;
+    if (pki_der_peek(in) == (EXPLICIT | 0) &&
+        (!pki_der_read(in, PKI_DER_ANY, "the version", &version) ||
+         !pki_der_small(&version, "the version", &number) || !pki_der_end(&version, "the version")))
+        return false;
+    return number == 0 || pki_der_fail(in, "the version %lld is unknown", (long long)number);
+}
+
 static bool read_hash(struct pki_der *in, const char *what, struct pki_bytes *hash)
 {
     struct pki_der body;
@@ -120,14 +131,9 @@ static bool read_one(struct pki_der *in, struct pki_ocsp_request *out)
 /* TBSRequest. requestorName tells who asks, which makes no difference. */
 static bool read_tbs(struct pki_der *in, struct pki_ocsp_request *out)
 {
-    struct pki_der version, name, list;
-    int64_t number = 0;
-    if (pki_der_peek(in) == (EXPLICIT | 0) &&
-        (!pki_der_read(in, PKI_DER_ANY, "the version", &version) ||
-         !pki_der_small(&version, "the version", &number) || !pki_der_end(&version, "the version")))
+    struct pki_der name, list;
+    if (!pki_ocsp_version_read(in))
         return false;
-    if (number != 0)
-        return pki_der_fail(in, "the version %lld is unknown", (long long)number);
     if (pki_der_peek(in) == (EXPLICIT | 1) &&
         (!pki_der_read(in, PKI_DER_ANY, "the requestor's name", &name) ||
          !pki_der_read(&name, PKI_DER_ANY, "the requestor's name", NULL) ||

@@ -93,17 +93,10 @@ static bool read_extensions(struct pki_der *in, struct pki_ocsp_response *out)
 
 static bool read_data(struct pki_der *in, struct pki_ocsp_response *out)
 {
-    struct pki_der data, version, list;
+    struct pki_der data, list;
     struct pki_ocsp_single single;
-    int64_t number = 0;
-    if (!pki_der_read(in, PKI_DER_SEQUENCE, "the response's data", &data))
+    if (!pki_der_read(in, PKI_DER_SEQUENCE, "the response's data", &data) || !pki_ocsp_version_read(&data))
         return false;
-    if (pki_der_peek(&data) == (EXPLICIT | 0) &&
-        (!enter(&data, 0, "the version", &version) || !pki_der_small(&version, "the version", &number) ||
-         !pki_der_end(&version, "the version")))
-        return false;
-    if (number != 0)
-        return pki_der_fail(&data, "the version %lld is unknown", (long long)number);
     if (!read_responder(&data, out) || !pki_der_time(&data, "producedAt", &out->produced_at) ||
         !pki_der_read(&data, PKI_DER_SEQUENCE, "the list of responses", &list))
         return false;
