@@ -199,10 +199,10 @@ describe("the separation of processes", function()
     assert_only("worker", with { socket = 4 }) -- listening, the authority's, control's, the inbox
     assert_only("control", with { socket = 2 + workers })
     -- A pool for scrypt and one for the ledger; a connection, one for checkpoints, and the sync's,
-    -- of the WAL and of the database's header; what anybody may fetch, at two paths.
+    -- of the WAL and of the database's header; what anybody may fetch.
     assert_only("authority", with { socket = 1 + workers, ["anon_inode:[eventfd]"] = 2,
       ["ca/ledger/ledger.db"] = 3, ["ca/ledger/ledger.db-wal"] = 3,
-      ["ca/ledger/ledger.db-shm"] = 1, ["/memfd:lest-sealed (deleted)"] = 2,
+      ["ca/ledger/ledger.db-shm"] = 1, ["/memfd:lest-sealed (deleted)"] = 1,
       ["/memfd:lest-crl (deleted)"] = 1 })
   end)
 end)

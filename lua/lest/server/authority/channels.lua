@@ -51,6 +51,12 @@ function Channels:accept(socket, worker, pid)
   return channel
 end
 
+--- Send a packet to all workers; one that has no room for it does not get it.
+---@param packet string
+function Channels:send_to_all(packet)
+  for _, channel in pairs(self.of_worker) do channel.socket:send(packet) end
+end
+
 --- A kept request is over: its handle is good no more, and its place is free.
 local function forget(self, request)
   self.handles[request.handle] = nil

@@ -48,7 +48,7 @@ function Documents:greet(channel)
 end
 
 --- Give every worker a document, in place of the one before at its path.
----@param document lest.authority.document
+---@param document lest.authority.document its bytes may be at other paths, too
 function Documents:publish(document)
   local sealed, before = document.sealed, self.at[document.path]
   local packet = assert(message.encode { type = "document", path = document.path,
@@ -68,6 +68,7 @@ end
 function Documents:publish_cas(issuers, by_id)
   for _, issuer in pairs(by_id) do
     local der = issuer.cert:der()
+    local sealed = assert(core.sealed.new(der))
     local paths = { public.path_of_key("ca", issuer.id) }
     if issuers[issuer.name] == issuer then
       table.insert(paths, public.path_of("ca", issuer.name))
@@ -75,7 +76,7 @@ function Documents:publish_cas(issuers, by_id)
     for _, path in ipairs(paths) do
       self:publish { path = path, media_type = "application/pkix-cert",
         etag = core.secret.sha256(der):sub(1, 32), modified = math.max(issuer.cert.not_before, 0),
-        sealed = assert(core.sealed.new(der)) }
+        sealed = sealed }
     end
   end
 end

@@ -400,8 +400,8 @@ end
 function Authority:tell_revoked(rows, more)
   local serials = {}
   for i, row in ipairs(rows) do serials[i] = row.serial end
-  local packet = assert(message.encode { type = "revoked", serials = serials, more = more or nil })
-  for _, channel in pairs(self.channels.of_worker) do channel.socket:send(packet) end
+  self.channels:send_to_all(assert(message.encode { type = "revoked", serials = serials,
+    more = more or nil }))
 end
 
 function Authority:on_proven(_, proven)
@@ -465,10 +465,7 @@ function Authority:start_own()
   local ok, err = own:start()
   if not ok then return nil, err end
   self.own = own
-  own.on_change = function()
-    local packet = own:packet()
-    for _, channel in pairs(self.channels.of_worker) do channel.socket:send(packet) end
-  end
+  own.on_change = function() self.channels:send_to_all(own:packet()) end
   return true
 end
 
