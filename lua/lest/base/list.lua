@@ -1,4 +1,4 @@
---- What is often asked of a list.
+--- What is often asked of a list, and of a table.
 ---
 ---   list.has({ "CN", "O" }, "O")   --> true
 local M = {}
@@ -31,6 +31,17 @@ function M.sorted_keys(map)
   for key in pairs(map) do table.insert(keys, key) end
   table.sort(keys)
   return keys
+end
+
+--- A table with what is in it, tables too, as it is now; anything else is itself.
+---@generic T
+---@param value T a tree
+---@return T
+function M.copy(value)
+  if type(value) ~= "table" then return value end
+  local result = {}
+  for key, each in pairs(value) do result[key] = M.copy(each) end
+  return result
 end
 
 return M

@@ -1,6 +1,8 @@
 --- What a simulated device keeps: the twin of lest.agent.store in memory, which has room for many.
 --- As there, what begin(), finish(), remember() and keep_anchors() were given is safe once they
 --- return, and a device that loses its power comes back with exactly that.
+local list = require "lest.base.list"
+
 local M = {}
 
 ---@class lest.fleet.place : lest.agent.place
@@ -11,14 +13,6 @@ Place.__index = Place
 ---@return lest.fleet.place
 function M.new(keeper)
   return setmetatable({ number = 0, keeper = keeper }, Place)
-end
-
--- A table as it is now, as a file would have it.
-local function copy(value)
-  if type(value) ~= "table" then return value end
-  local result = {}
-  for key, each in pairs(value) do result[key] = copy(each) end
-  return result
 end
 
 function Place:tidy() -- luacheck: ignore 212
@@ -42,14 +36,14 @@ end
 ---@param key lest.key
 ---@param request table
 function Place:begin(key, request)
-  self.next = { key = key, request = copy(request) }
+  self.next = { key = key, request = list.copy(request) }
   return true
 end
 
 ---@return lest.key?
 ---@return table?
 function Place:pending()
-  if self.next then return self.next.key, copy(self.next.request) end
+  if self.next then return self.next.key, list.copy(self.next.request) end
 end
 
 function Place:forget()
@@ -66,12 +60,12 @@ end
 
 ---@return table?
 function Place:memory()
-  return copy(self.remembered)
+  return list.copy(self.remembered)
 end
 
 ---@param memory table
 function Place:remember(memory)
-  self.remembered = copy(memory)
+  self.remembered = list.copy(memory)
   return true
 end
 

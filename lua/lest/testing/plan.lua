@@ -173,20 +173,13 @@ function M.fresh(random, words)
   return plan
 end
 
-local function copy(value)
-  if type(value) ~= "table" then return value end
-  local result = {}
-  for key, each in pairs(value) do result[key] = copy(each) end
-  return result
-end
-
 --- The same plan with one or two fields made anew.
 ---@param random lest.testing.random
 ---@param words lest.testing.words
 ---@param plan lest.testing.plan
 ---@return lest.testing.plan
 function M.changed(random, words, plan)
-  local result = copy(plan)
+  local result = list.copy(plan)
   for _ = 1, random:up_to(2) do
     local field = random:one_of(ORDER)
     result[field] = FIELDS[field](random, words) or nil
@@ -200,11 +193,11 @@ local function without_each(plan, root, results)
     if math.type(key) ~= "integer" or plan == root then
       local kept = plan[key]
       plan[key] = nil
-      results[#results + 1] = copy(root)
+      results[#results + 1] = list.copy(root)
       plan[key] = kept
     elseif #plan > 1 and type(value) == "table" and plan ~= root.principal then
       table.remove(plan, key)
-      results[#results + 1] = copy(root)
+      results[#results + 1] = list.copy(root)
       table.insert(plan, key, value)
     end
   end
@@ -218,10 +211,10 @@ end
 ---@return lest.testing.plan[]
 function M.smaller(plan)
   local results = {}
-  plan = copy(plan)
+  plan = list.copy(plan)
   without_each(plan, plan, results)
   if plan.principal and plan.principal[1] ~= "basic" then
-    local simple = copy(plan)
+    local simple = list.copy(plan)
     simple.principal = { "basic", { name = "device001" } }
     table.insert(results, 1, simple)
   end
@@ -230,14 +223,14 @@ end
 
 local function principal_of(maker, options)
   if MAKERS[maker] == user then return principals[maker](options.name, options.credential) end
-  return principals[maker](copy(options))
+  return principals[maker](list.copy(options))
 end
 
 --- The request of a plan; raises where it makes none.
 ---@param plan lest.testing.plan
 ---@return lest.testing.request
 function M.request(plan)
-  local options = copy(plan)
+  local options = list.copy(plan)
   options.world = nil
   if plan.principal then options.principal = principal_of(table.unpack(plan.principal)) end
   if plan.previous then options.previous = principals.cert(options.previous) end
