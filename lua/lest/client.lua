@@ -30,6 +30,8 @@ local wishes_of = require "lest.client.wishes"
 --- anchors vouch for the server (RFC 7030 3.3.1)
 ---@field renewal_window? lest.renewal_window when the server wants its certificates renewed, where
 --- the last answer with one, or cacerts, says so; lest.base.renewal_window puts it into bounds
+---@field clock_offset? integer seconds that the server's clock was ahead of this machine's, by the
+--- Date of its last answer: a hint, for a clock is easily wrong
 ---@field trace? boolean|fun(event: lest.client.event) who is told of each exchange what was on the
 --- wire, without secrets; true: the terminal
 local Client = { __name = "lest.client" }

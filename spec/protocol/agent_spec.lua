@@ -229,6 +229,30 @@ describe("lest agent", function()
     assert.equal(cert, identity())
   end)
 
+  it("tells people how far its clock is from the server's, and judges nothing by that", function()
+    configure()
+    local function with_clock(offset, ...)
+      process.write(folder .. "/offset", tostring(offset))
+      return shell.run(("ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 "
+        .. "LD_PRELOAD=%s/fixture/clock.so CLOCK_OFFSET=%s/offset %s"):format(LEST_PREFIX, folder,
+        shell.line("agent", ...)))
+    end
+    local file = folder .. "/agent.lua"
+    local result = with_clock(1200, file, "--once")
+    assert.equal(0, result.code)
+    assert.matches("clock differs.*clock was ahead of the server's by 20m when", result.err)
+    local each = status()
+    assert.equal("ok", each.state)
+    assert.is_true(math.abs(each.clock_offset + 1200) < 120)
+    assert.matches("\ndev9: this device's clock was ahead of the server's by ",
+      shell.lest("agent", "status", file).out)
+    result = with_clock(1200, file, "--once", "--renew")
+    assert.equal(0, result.code)
+    assert.is_nil(result.err:find "clock differs")
+    assert.equal(0, once("--renew").code)
+    assert.is_nil(status().clock_offset)
+  end)
+
   it("lets no second agent into its folder", function()
     configure()
     local lock <close> = assert(core.folder.make(folder .. "/state", 448)

@@ -213,7 +213,8 @@ local function succeed(self, cert, number, way, now)
   self.life = { not_before = cert.not_before, not_after = cert.not_after,
     fingerprint = cert.fingerprint, number = number }
   self.memory = { place = memory.place, trust = memory.trust, anchors = memory.anchors,
-    window = memory.window, deploy = memory.deploy, current = cert.fingerprint, issued = now,
+    window = memory.window, deploy = memory.deploy, clock_offset = memory.clock_offset,
+    current = cert.fingerprint, issued = now,
     way = way }
   self:say("info", "certificate stored", { "way", way, "generation", number,
     "subject", tostring(cert.subject), "serial", cert.serial,

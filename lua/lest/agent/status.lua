@@ -25,6 +25,8 @@ local M = {}
 ---@field error string? of the last attempt, in a sentence
 ---@field error_at integer?
 ---@field anchors_end integer?
+---@field clock_offset integer? seconds that the server's clock was ahead when it last answered,
+--- where that is much
 
 local function state_of(identity, now, cert)
   local memory = identity.memory
@@ -55,7 +57,7 @@ local function one(identity, now)
     failures = memory.failures or 0,
     error = memory.error and memory.error.message or deployment.problem(identity),
     error_at = memory.error and memory.error.at,
-    anchors_end = memory.anchors and memory.anchors.ends,
+    anchors_end = memory.anchors and memory.anchors.ends, clock_offset = memory.clock_offset,
   }
 end
 

@@ -20,6 +20,9 @@ local FAMILIES <const> = {
     function(identity) return identity.memory.issued end },
   { "failures", "Attempts for a certificate that have failed since the last success.",
     function(identity) return identity.memory.failures or 0 end },
+  { "server_clock_offset_seconds", "How far the server's clock was ahead of this machine's when "
+    .. "it last answered, if by minutes.",
+    function(identity) return identity.memory.clock_offset end },
   { "deploy_failures", "Attempts to write files and run hooks that have failed since the last "
     .. "success.", function(identity) return deployment.failures(identity) end },
   { "operator_needed", "Whether no way to a certificate is left but a person.",

@@ -4,6 +4,7 @@ local anchors = require "lest.agent.anchors"
 local client_options = require "lest.client.options"
 local core = require "lest.core"
 local lest_client = require "lest.client"
+local server_clock = require "lest.agent.server_clock"
 local shape = require "lest.agent.shape"
 
 local M = {}
@@ -105,6 +106,7 @@ function M.open(identity, way)
   if not client then return nil, err end
   local ok
   ok, err = prepare(identity, client)
+  server_clock.note(identity, client.clock_offset)
   if ok then return client end
   client:close()
   return nil, err

@@ -59,6 +59,14 @@ local function send(session, look, method, target, body, media_type, given)
   return response, not response and problem or err
 end
 
+-- Only a server that is verified says what time it is.
+local function note_clock(session, response)
+  local text = session.anchors ~= "provisional" and response:header "Date"
+  local now = core.clock.wall_us() // 1000000
+  local date = text and core.http.date(text, now)
+  if date then session.client.clock_offset = date - now end
+end
+
 -- RFC 7030 3.2.1; RFC 9110 15.4: within the origin, or to one that the caller allows, and a POST
 -- only where neither its method nor its body would change. A secret of the CSR stays at home.
 local function follow(session, response, method, target)
@@ -106,6 +114,7 @@ function M.perform(session, operation, body)
   while true do
     local response, err = send(session, look, info.method, target, body, info.request_type, given)
     if not response then return nil, err end
+    note_clock(session, response)
     if response.by_cmc_ra then session.by_cmc_ra = true end
     if response.status == 401 then
       given, err = challenge.answer(session, response, given, tried)

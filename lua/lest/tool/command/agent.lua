@@ -3,6 +3,7 @@
 local json = require "lest.json"
 local load = require "lest.agent.load"
 local loop = require "lest.agent.loop"
+local server_clock = require "lest.agent.server_clock"
 local status = require "lest.agent.status"
 local support = require "lest.tool.command.support"
 
@@ -65,7 +66,8 @@ local function to_json(each)
     serial = each.serial, not_before = status.time(each.not_before),
     not_after = status.time(each.not_after), generation = each.generation, next = each.next,
     next_at = status.time(each.next_at), failures = each.failures, error = each.error,
-    error_at = status.time(each.error_at), anchors_end = status.time(each.anchors_end) }
+    error_at = status.time(each.error_at), anchors_end = status.time(each.anchors_end),
+    clock_offset = each.clock_offset }
 end
 
 local function show(list, now)
@@ -76,6 +78,10 @@ local function show(list, now)
   end
   support.print_columns({ "NAME", "STATE", "ENDS", "NEXT", "LAST ERROR" }, rows, nil,
     { line = support.line_columns(1) })
+  for _, each in ipairs(list) do
+    local text = server_clock.text(each.clock_offset)
+    if text then io.write(each.name, ": ", text, "\n") end
+  end
 end
 
 local function status_command(options)
