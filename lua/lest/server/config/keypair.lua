@@ -1,6 +1,7 @@
 --- A certificate and its private key, as a configuration names them: `ca`, each of `cas`, `tls`.
 local blame = require("lest.server.config.start_failure").blame
 local core = require "lest.core"
+local key_file = require "lest.server.config.key_file"
 local mark = require "lest.base.mark"
 
 local M = {}
@@ -33,12 +34,14 @@ local function load_keys(where, options)
   local passphrase, problem = passphrase_of(where, options)
   if passphrase == nil then return nil, problem end
   local how = passphrase and { passphrase = passphrase } or nil
-  local first, err = core.key.load(options.key, how)
-  if first and not options.key:find "^/" then return { first } end
-  if first then
-    -- A file in DER has one key.
-    return core.key.load_all(options.key, how) or { first }
+  local keys, key, err
+  if options.key:find "^/" then
+    keys, err = key_file.load_all(options.key, how)
+  else
+    key, err = core.key.load(options.key, how)
+    keys = key and { key }
   end
+  if keys then return keys end
   if err.code == "key_passphrase" and not passphrase then
     err.message = ("%s: name it with %s.passphrase_file or %s.passphrase_command"):format(
       err.message, where, where)

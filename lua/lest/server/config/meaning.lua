@@ -2,8 +2,9 @@
 --- every key of shape.lua, which says its type, range and default; a table has its own at [1].
 local identity <const> = {
   cert = "A PEM file: the certificate, then what a peer needs to verify it.",
-  key = "Its private key: a file, or a URI of a key in hardware (`pkcs11:...`, `tpm2:FILE`). A "
-    .. "token's PIN is its passphrase.",
+  key = "Its private key: a file, or a URI of a key in hardware (`pkcs11:...`, `tpm2:FILE`). The "
+    .. "file may have such a URI, too, as a line: so the next key of a CA can follow it there "
+    .. "(`lest ca rollover`). A token's PIN is its passphrase.",
   passphrase_file = "A file whose first line is the key's passphrase.",
   passphrase_command = "A program and its arguments, which prints the passphrase. It is run "
     .. "without a shell, and has 20 seconds.",

@@ -7,16 +7,15 @@
 local chain = require "lest.server.config.chain"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
+local key_file = require "lest.server.config.key_file"
 local keypair = require "lest.server.config.keypair"
 local list = require "lest.base.list"
-local mark = require "lest.base.mark"
 
 local M = {}
 
 --- A new certificate begins so long ago, for a device whose clock is a little late.
 M.BACKDATE_S = 60
 
-local KEY_MAX <const> = 256 * 1024
 local KEY_MODE <const> = 384 -- 0600
 
 ---@class lest.ca.generation
@@ -34,8 +33,10 @@ local KEY_MODE <const> = 384 -- 0600
 ---@field new? lest.ca.generation
 ---@field links lest.cert[] with the key of one and the signature of another (RFC 4210 4.4)
 ---@field rest lest.cert[] what else ca.pem has
----@field text string of ca.key
+---@field texts string[] of the keys in ca.key
+---@field keys lest.key[] of ca.key
 ---@field passphrase? string of the keys
+---@field is_left? boolean of `finish`: the old key is in hardware still
 local State = {}
 State.__index = State
 
@@ -85,9 +86,10 @@ function M.read(folder, passphrase)
     csr = folder .. "/ca.csr", links = {}, rest = {}, passphrase = passphrase }, State)
   local certs, keys, err
   certs, err = core.cert.load_all(state.cert)
-  if certs then keys, err = core.key.load_all(state.key, { passphrase = passphrase }) end
-  if keys then state.text, err = core.file.read(state.key, KEY_MAX) end
-  if not state.text then return nil, err end
+  if certs then keys, err = key_file.load_all(state.key, { passphrase = passphrase }) end
+  if not keys then return nil, err end
+  if #err ~= #keys then return fail("usage", state.key .. " is not in PEM") end
+  state.keys, state.texts = keys, err
   local pair = chain.generations(certs)
   if not keypair.key_of(keys, pair[1]) then
     return fail("usage", ("%s has no key of the first certificate in %s"):format(state.key,
@@ -110,14 +112,19 @@ function State:write_certs(certs)
   return core.file.write(self.cert, text)
 end
 
+local function write_keys(state, texts)
+  return core.file.write(state.key, table.concat(texts, "\n") .. "\n", { mode = KEY_MODE })
+end
+
 --- Put a key behind the one that there is, whose text stays as it is.
 ---@param key lest.key
+---@param uri? string of a key in hardware, which stands for it
 ---@return boolean|nil ok
 ---@return lest.error|nil err
-function State:add_key(key)
-  local text = mark.strip(self.text)
-  if text:sub(-1) ~= "\n" then text = text .. "\n" end
-  return core.file.write(self.key, text .. assert(key:pem(self.passphrase)), { mode = KEY_MODE })
+function State:add_key(key, uri)
+  local texts = table.move(self.texts, 1, #self.texts, 1, {})
+  table.insert(texts, uri or (assert(key:pem(self.passphrase)):gsub("\n$", "")))
+  return write_keys(self, texts)
 end
 
 --- Leave this key alone.
@@ -125,7 +132,16 @@ end
 ---@return boolean|nil ok
 ---@return lest.error|nil err
 function State:keep_key(key)
-  return core.file.write(self.key, assert(key:pem(self.passphrase)), { mode = KEY_MODE })
+  for i, each in ipairs(self.keys) do
+    if each == key then return write_keys(self, { self.texts[i] }) end
+  end
+  error "no key of this file"
+end
+
+--- Whether the first key is in hardware.
+---@return boolean
+function State:is_in_hardware()
+  return key_file.is_in_hardware(self.texts[1])
 end
 
 return M

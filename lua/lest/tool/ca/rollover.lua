@@ -11,11 +11,16 @@ local list = require "lest.base.list"
 
 local M = {}
 
+--- Beside ca.key: who makes a step has it.
+M.LOCK = "ca.lock"
+
 local LIFETIME <const> = 3652 * 86400 -- ten years
 
 ---@class lest.ca.rollover.options
 ---@field passphrase? string of the keys
 ---@field kind? string of the new key; as the old one if absent
+---@field uri? string of the new key, which is in hardware already
+---@field may_switch? fun(state: lest.ca.state): boolean?, lest.error?
 ---@field lifetime? integer seconds, of a new root
 ---@field cert? string a file: what a CA above has issued for ca.csr
 ---@field above? lest.cert[] CAs above that are known besides those in ca.pem
@@ -27,14 +32,22 @@ local function now_s() return core.clock.wall_us() // 1000000 end
 
 local function id_of(key) return core.secret.sha256(key:public_der()) end
 
--- The files stay those of the account that has them.
+-- Who makes a step has the folder for itself. The files stay those of the account that has them.
 local function open(folder, options)
-  local state, err = generations.read(folder, options.passphrase)
-  if not state then return nil, err end
-  local ok
-  ok, err = core.system.become_owner(state.key)
+  local ok, err = core.system.become_owner(folder .. "/ca.key")
   if not ok then return nil, err end
-  return state
+  local state, lock
+  lock, err = core.folder.lock(folder .. "/" .. M.LOCK)
+  if not lock and err.code == "unavailable" then
+    err.message = folder .. ": another `lest ca rollover` works there: `status` says what it did"
+  end
+  if not lock then return nil, err end
+  state, err = generations.read(folder, options.passphrase)
+  if not state then
+    lock:close()
+    return nil, err
+  end
+  return state, lock
 end
 
 local function wrong_step(state, wanted)
@@ -44,13 +57,35 @@ local function wrong_step(state, wanted)
   return fail("usage", ("%s: %s"):format(said[state.step], wanted))
 end
 
+-- A key that is in hardware already, which is not to be one of those that there are.
+local function given_key(state, uri)
+  local key, err = core.key.load(uri, { passphrase = state.passphrase })
+  if not key then return nil, err end
+  local der = key:public_der()
+  if der == state.signing.key:public_der() then
+    return fail("usage", "this is the key that signs now: the next one is to be another")
+  elseif state.new and der ~= state.new.key:public_der() then
+    return fail("usage", "there is a next key already: `abort` takes it back")
+  end
+  return key
+end
+
 -- A second key, kept before anything is made of it.
 local function next_key(state, options)
+  local key, err
+  if options.uri then
+    key, err = given_key(state, options.uri)
+    if not key then return nil, err end
+  end
   if state.new then return state.new.key end
-  local key, err = core.key.generate(options.kind or state.signing.key.type)
+  if not key and state:is_in_hardware() and not options.kind then
+    return fail("usage", "the key is in hardware: make the next one there and name it "
+      .. "(--next-key), or say which kind of key is to be in a file (--new-key)")
+  end
+  if not key then key, err = core.key.generate(options.kind or state.signing.key.type) end
   if not key then return nil, err end
   local ok
-  ok, err = state:add_key(key)
+  ok, err = state:add_key(key, options.uri)
   if not ok then return nil, err end
   return key
 end
@@ -137,8 +172,9 @@ end
 ---@return lest.ca.state|nil
 ---@return lest.error|nil err
 function M.begin(folder, options)
-  local state, err = open(folder, options)
-  if not state then return nil, err end
+  local state, held = open(folder, options)
+  if not state then return nil, held end
+  local _ <close> = held
   if state.step ~= "none" and state.step ~= "asked" then
     return wrong_step(state, "`abort` or `finish` it first")
   end
@@ -147,8 +183,7 @@ function M.begin(folder, options)
     return fail("usage", is_root and "--cert is for a CA that another one has signed: a root signs "
       .. "itself" or "--cert is the answer to a CSR, which `begin` makes first")
   end
-  local key
-  key, err = next_key(state, options)
+  local key, err = next_key(state, options)
   if not key then return nil, err end
   state.old, state.new = state.signing, { key = key }
   if not is_root and not options.cert then return ask(state, key) end
@@ -173,11 +208,13 @@ end
 ---@return lest.ca.state|nil
 ---@return lest.error|nil err
 function M.switch(folder, options)
-  local state, err = open(folder, options)
-  if not state then return nil, err end
+  local state, held = open(folder, options)
+  if not state then return nil, held end
+  local _ <close> = held
   if state.step ~= "begun" then return wrong_step(state, "`switch` comes after `begin`") end
-  local ok
-  ok, err = state:write_certs(together(state.new, state.old, state))
+  local ok, err = true, nil
+  if options.may_switch then ok, err = options.may_switch(state) end
+  if ok then ok, err = state:write_certs(together(state.new, state.old, state)) end
   if not ok then return nil, err end
   return generations.read(folder, options.passphrase)
 end
@@ -215,13 +252,14 @@ end
 ---@return lest.ca.state|nil
 ---@return lest.error|nil err
 function M.finish(folder, options)
-  local state, err = open(folder, options)
-  if not state then return nil, err end
+  local state, held = open(folder, options)
+  if not state then return nil, held end
+  local _ <close> = held
   local is_tidying = state.step == "none" and #state.links > 0
   if not is_tidying and state.step ~= "switched" and state.step ~= "finishing" then
     return wrong_step(state, "`finish` comes after `switch`")
   end
-  local ok
+  local ok, err
   if state.step == "switched" then
     ok, err = refuse_live(options, state.old.key, "old")
     if not ok then return nil, err end
@@ -236,9 +274,12 @@ function M.finish(folder, options)
     if is_new and cert.not_after > now then table.insert(certs, cert) end
   end
   ok, err = state:write_certs(table.move(state.rest, 1, #state.rest, #certs + 1, certs))
+  local is_left = not is_tidying and state:is_in_hardware()
   if ok and not is_tidying then ok, err = state:keep_key(state.signing.key) end
   if not ok then return nil, err end
-  return generations.read(folder, options.passphrase)
+  state, err = generations.read(folder, options.passphrase)
+  if state then state.is_left = is_left end
+  return state, err
 end
 
 --- Take back the last step: after `switch` the old key signs again, after `begin` the new one is
@@ -248,13 +289,14 @@ end
 ---@return lest.ca.state|nil
 ---@return lest.error|nil err
 function M.abort(folder, options)
-  local state, err = open(folder, options)
-  if not state then return nil, err end
+  local state, held = open(folder, options)
+  if not state then return nil, held end
+  local _ <close> = held
   if state.step == "none" then return wrong_step(state, "there is nothing to take back") end
   if state.step == "finishing" then
     return wrong_step(state, "`finish` cannot be taken back, run it again")
   end
-  local ok
+  local ok, err
   if state.step == "switched" then
     ok, err = state:write_certs(together(state.old, state.new, state))
   else

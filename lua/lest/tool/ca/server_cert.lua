@@ -6,6 +6,7 @@
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local host = require "lest.base.host"
+local key_file = require "lest.server.config.key_file"
 
 local M = {}
 
@@ -100,7 +101,7 @@ end
 local function read(paths, how)
   local there = {}
   for _, each in ipairs { { "root", paths.ca_cert, core.cert.load },
-    { "root_keys", paths.ca_key, core.key.load_all, how }, { "cert", paths.cert, core.cert.load },
+    { "root_keys", paths.ca_key, key_file.load_all, how }, { "cert", paths.cert, core.cert.load },
     { "key", paths.key, core.key.load, how } } do
     local name, path, load, with = table.unpack(each)
     local err

@@ -4,6 +4,7 @@ local fail = require "lest.base.fail"
 local generations = require "lest.tool.ca.generations"
 local in_use = require "lest.tool.ca.in_use"
 local json = require "lest.json"
+local key_file = require "lest.server.config.key_file"
 local outlook = require "lest.tool.ca.outlook"
 local rollover = require "lest.tool.ca.rollover"
 local support = require "lest.tool.command.support"
@@ -32,10 +33,13 @@ function M.add(parser)
   command:option "--cert":argname "FILE"
     :description "Of begin: what the CA above has issued for ca.csr, in PEM."
   support.new_key(command, "Of begin: the kind of the next key, if not the old one's")
+  command:option "--next-key":argname "URI"
+    :description("Of begin: the next key, which is in hardware already (pkcs11:..., tpm2:FILE); "
+      .. "ca.key then has a line with this URI.")
   command:option "--lifetime":argname "DURATION":convert(support.duration)
     :description "Of begin: how long a new root is valid; ten years by default."
   command:option "--passphrase-file":argname "FILE"
-    :description "The passphrase of the keys in ca.key, should they be encrypted."
+    :description "The passphrase of the keys in ca.key, should they be encrypted; a token's PIN."
   command:option "--away":argname "TIME":convert(support.duration)
     :description "Of status: what clients see that were here last so long ago, as '90d'."
   command:flag "--now"
@@ -83,16 +87,16 @@ local function safe_at(state, config)
   return since + outlook.longest(config, name)
 end
 
-local function check_switch(options, config)
-  local state, err = generations.read(options.dir, options.passphrase)
-  if not state then return nil, err end
-  if state.step ~= "begun" or options.now then return true end
-  local at = safe_at(state, config)
-  if at and core.clock.wall_us() // 1000000 >= at then return true end
-  return fail("usage", at and ("clients that have not been here since `begin` know the old key "
-    .. "alone, and some cannot follow links: the last certificate from before ends at %s. --now "
-    .. "switches all the same"):format(support.time(at))
-    or "how long certificates are valid is not known without --config; --now switches all the same")
+-- Whether the new key may sign, by what clients of the old one have had time for.
+local function switch_check(options, config)
+  return function(state)
+    local at = safe_at(state, config)
+    if options.now or at and core.clock.wall_us() // 1000000 >= at then return true end
+    return fail("usage", at and ("clients that have not been here since `begin` know the old key "
+      .. "alone, and some cannot follow links: the last certificate from before ends at %s. --now "
+      .. "switches all the same"):format(support.time(at)) or "how long certificates are valid is "
+      .. "not known without --config; --now switches all the same")
+  end
 end
 
 local function generation(each)
@@ -186,11 +190,24 @@ local function above_of(config, state_cert)
   return ca and ca.chain and core.cert.load_all(ca.chain) or nil
 end
 
+local function check_options(options)
+  local uri = options.next_key
+  if options.dir == "" then support.usage "the folder's name is empty" end
+  if not uri then return end
+  if options.step ~= "begin" or options.new_key then
+    support.usage "--next-key is for begin, and --new-key for a key that is made"
+  elseif not key_file.is_in_hardware(uri) or uri:find "%c" then
+    support.usage "--next-key is the URI of a key in hardware, as pkcs11:token=ca;object=2026"
+  elseif uri:find "pin%-value" then
+    support.usage "a PIN stands in --passphrase-file, not in the URI"
+  end
+end
+
 ---@param options table
 ---@return integer? exit_code
 ---@return lest.error? err
 function M.run(options)
-  if options.dir == "" then support.usage "the folder's name is empty" end
+  check_options(options)
   local ok, err = passphrase_of(options)
   local config, live, state
   if ok then config, err = config_of(options) end
@@ -200,15 +217,12 @@ function M.run(options)
     live, err = live_of(config)
     if not live and step ~= "status" then return nil, err end
   end
-  if step == "switch" then
-    ok, err = check_switch(options, config)
-    if not ok then return nil, err end
-  end
   if step == "status" then
     state, err = generations.read(options.dir, options.passphrase)
   else
     state, err = rollover[step](options.dir, { passphrase = options.passphrase,
-      kind = options.new_key, lifetime = options.lifetime, cert = options.cert, live = live,
+      kind = options.new_key, uri = options.next_key, may_switch = switch_check(options, config),
+      lifetime = options.lifetime, cert = options.cert, live = live,
       above = above_of(config, options.dir .. "/ca.pem"), force = options.force })
   end
   if not state then return nil, err end
@@ -219,6 +233,9 @@ function M.run(options)
   else print_state(state, config, live, options) end
   if err then return nil, err end
   if taken_up and not options.json then io.write(taken_up, "\n") end
+  if state.is_left and not options.json then
+    io.write "the old key is in its token still, where it is yours to destroy\n"
+  end
   return 0
 end
 

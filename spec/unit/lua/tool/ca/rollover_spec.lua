@@ -4,6 +4,7 @@ local ca = require "lest.tool.ca"
 local core = require "lest.core"
 local generations = require "lest.tool.ca.generations"
 local pki = require "support.pki"
+local process = require "support.process"
 local rollover = require "lest.tool.ca.rollover"
 local temporary = require "support.temporary"
 
@@ -133,6 +134,53 @@ describe("a rollover", function()
     local options = live(begun.old.key)
     options.force = true
     assert.equal("none", assert(rollover.finish(folder, options)).step)
+  end)
+
+  it("is made by one at a time", function()
+    local words = { process.lest, "ca", "rollover", folder }
+    local function run(step) return process.run(table.move({ step, "--now" }, 1, 2, 5, words)) end
+    do
+      local lock <close> = assert(core.folder.lock(folder .. "/" .. rollover.LOCK))
+      assert.is_not_nil(lock)
+      for _, step in ipairs { "begin", "switch", "finish", "abort" } do
+        local code, _, err = run(step)
+        assert.equal(5, code)
+        assert.matches("another `lest ca rollover` works there", err)
+      end
+      assert.equal(0, run "status")
+    end
+    assert.matches("^600 ", pki.sh("stat -c '%a %n' " .. folder .. "/" .. rollover.LOCK))
+    for _, step in ipairs { "begin", "switch", "abort", "abort" } do
+      local codes = pki.sh(([[for i in 1 2 3 4; do (%s ca rollover %s %s --now >/dev/null 2>&1;
+        echo $?) & done; wait]]):format(process.lest, folder, step))
+      local _, good = codes:gsub("%f[%d]0%f[%D]", "")
+      -- Of `abort` two may follow each other.
+      assert.is_true(good == 1 or step == "abort" and good <= 2, step .. codes)
+      assert.is_not_nil(is_whole())
+      if good == 2 then break end
+    end
+  end)
+
+  it("keeps the text of keys, and takes none that signs already", function()
+    local key = pki.read(folder .. "/ca.key")
+    local traditional = pki.sh("openssl ec -aes128 -passout pass:secret -in " .. folder
+      .. "/ca.key"):match "%-%-%-.*"
+    assert.matches("Proc%-Type: 4,ENCRYPTED\n.-\n\n", traditional)
+    temporary.file(folder, "ca.key", "# of 2026\n" .. traditional)
+    for _, step in ipairs { "begin", "abort" } do
+      assert(rollover[step](folder, { passphrase = "secret" }))
+      assert.equal(traditional, pki.read(folder .. "/ca.key"):sub(1, #traditional))
+    end
+    temporary.file(folder, "ca.key", key)
+    local function refused(words, ...)
+      local code, _, err = process.run { process.lest, "ca", "rollover", folder, "begin", ... }
+      assert.equal(2, code)
+      assert.matches(words, err, 1, true)
+    end
+    refused("is the URI of a key in hardware", "--next-key", folder .. "/ca.key")
+    refused("not in the URI", "--next-key", "pkcs11:object=x;pin-value=1234")
+    refused("for a key that is made", "--next-key", "pkcs11:object=x", "--new-key", "ed25519")
+    assert.equal(key, pki.read(folder .. "/ca.key"))
   end)
 
   it("keeps keys that are encrypted so", function()
