@@ -4,15 +4,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* What stands behind a link's name while the next one waits beside it. */
-#define NEXT_MARK ".next"
 
 enum lest_status lest_folder_make(const char *path, mode_t mode, struct lest_error *err)
 {
@@ -30,34 +25,6 @@ enum lest_status lest_folder_ensure(const char *path, mode_t mode, struct lest_e
     if (status == LEST_E_EXISTS && stat(path, &info) == 0 && S_ISDIR(info.st_mode))
         return LEST_OK;
     return status;
-}
-
-static bool is_link(const char *path)
-{
-    struct stat info;
-    return lstat(path, &info) == 0 && S_ISLNK(info.st_mode);
-}
-
-static bool is_there(const char *path)
-{
-    struct stat info;
-    return lstat(path, &info) == 0;
-}
-
-enum lest_status lest_folder_link(const char *target, const char *path, struct lest_error *err)
-{
-    char next[PATH_MAX];
-    int len = snprintf(next, sizeof next, "%s" NEXT_MARK, path);
-    if (len < 0 || (size_t)len >= sizeof next)
-        return lest_error_set(err, LEST_E_IO, "the path of the link is too long");
-    if (is_there(path) && !is_link(path))
-        return lest_error_set(err, LEST_E_EXISTS, "%s is no link, and is not replaced", path);
-    /* One that a process has left which died between the two steps. */
-    if (is_link(next))
-        unlink(next);
-    if (symlink(target, next) < 0 || rename(next, path) < 0)
-        return lest_error_set_errno(err, LEST_E_IO, errno, "the link %s cannot be made", path);
-    return lest_file_sync_folder(path, err);
 }
 
 enum lest_status lest_folder_target(const char *path, char out[PATH_MAX], struct lest_error *err)

@@ -1,4 +1,4 @@
-/* Folders whose changes last: links that switch, names that move, and one owner at a time. */
+/* Folders whose changes last: names that move, and one owner at a time. */
 #ifndef LEST_BASE_FOLDER_H
 #define LEST_BASE_FOLDER_H
 
@@ -13,11 +13,6 @@ enum lest_status lest_folder_make(const char *path, mode_t mode, struct lest_err
 /** Make a folder unless one is there, or a link to one; its mode stays then.
  *  Errors: LEST_E_EXISTS (what is there is no folder), LEST_E_IO */
 enum lest_status lest_folder_ensure(const char *path, mode_t mode, struct lest_error *err) LEST_MUST_USE;
-
-/** Make `path` a symbolic link to `target`, in place of the link that is there, in one step and durably: at
- *  every instant it leads to one or the other. Anything but a link is not replaced.
- *  Errors: LEST_E_EXISTS (it is no link), LEST_E_IO */
-enum lest_status lest_folder_link(const char *target, const char *path, struct lest_error *err) LEST_MUST_USE;
 
 /** What a symbolic link says, not followed.
  *  Errors: LEST_E_NOT_FOUND (nothing is there), LEST_E_IO (also: it is no link) */

@@ -2,7 +2,6 @@
  *
  *   folder.make(path [, mode = 0777])   a folder
  *   folder.ensure(path [, mode = 0777]) a folder, unless one is there
- *   folder.link(target, path)           a symbolic link, in place of the link that is there, in one step
  *   folder.target(path) -> string       what a symbolic link says
  *   folder.move(from, to)               another name
  *   folder.remove(path)                 a file, a link or an empty folder
@@ -57,13 +56,6 @@ static int ensure(lua_State *L)
     return done(L, lest_folder_ensure(path, check_mode(L, 2), &err), &err);
 }
 
-static int make_link(lua_State *L)
-{
-    struct lest_error err;
-    const char *target = luaL_checkstring(L, 1), *path = luaL_checkstring(L, 2);
-    return done(L, lest_folder_link(target, path, &err), &err);
-}
-
 static int read_target(lua_State *L)
 {
     char target[PATH_MAX];
@@ -105,8 +97,9 @@ static int take_lock(lua_State *L)
 int lestL_open_folder(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "make", make }, { "ensure", ensure },      { "link", make_link }, { "target", read_target },
-        { "move", move }, { "remove", remove_path }, { "lock", take_lock }, { NULL, NULL },
+        { "make", make }, { "ensure", ensure },      { "target", read_target },
+        { "move", move }, { "remove", remove_path }, { "lock", take_lock },
+        { NULL, NULL },
     };
     lestL_class_register(L, &class);
     luaL_newlib(L, functions);

@@ -7,6 +7,7 @@
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -39,6 +40,20 @@ static bool counts(const char *path)
 {
     const char *folder = getenv("DEATH_FOLDER");
     return folder && *folder && strstr(path, folder) != NULL;
+}
+
+/* The same of a path below a folder that is open. */
+static bool counts_at(int folder, const char *path)
+{
+    char link[64], whole[2 * PATH_MAX];
+    if (*path == '/' || folder == AT_FDCWD)
+        return counts(path);
+    snprintf(link, sizeof link, "/proc/self/fd/%d", folder);
+    ssize_t len = readlink(link, whole, PATH_MAX - 1);
+    if (len < 0)
+        abort();
+    snprintf(whole + len, sizeof whole - (size_t)len, "/%s", path);
+    return counts(whole);
 }
 
 static void die(void)
@@ -228,4 +243,28 @@ int linkat(int from_folder, const char *from, int to_folder, const char *to, int
     if (!counts(to))
         return real_linkat(from_folder, from, to_folder, to, flags);
     return begin(true) ? end(real_linkat(from_folder, from, to_folder, to, flags)) : -1;
+}
+
+int unlinkat(int folder, const char *path, int flags)
+{
+    int (*real_unlinkat)(int, const char *, int) = real("unlinkat");
+    if (!counts_at(folder, path))
+        return real_unlinkat(folder, path, flags);
+    return begin(false) ? end(real_unlinkat(folder, path, flags)) : -1;
+}
+
+int symlinkat(const char *target, int folder, const char *path)
+{
+    int (*real_symlinkat)(const char *, int, const char *) = real("symlinkat");
+    if (!counts_at(folder, path))
+        return real_symlinkat(target, folder, path);
+    return begin(true) ? end(real_symlinkat(target, folder, path)) : -1;
+}
+
+int renameat(int from_folder, const char *from, int to_folder, const char *to)
+{
+    int (*real_renameat)(int, const char *, int, const char *) = real("renameat");
+    if (!counts_at(to_folder, to))
+        return real_renameat(from_folder, from, to_folder, to);
+    return begin(false) ? end(real_renameat(from_folder, from, to_folder, to)) : -1;
 }

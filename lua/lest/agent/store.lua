@@ -94,7 +94,7 @@ local function remove_drafts(path)
   if not names then return nil, err end
   for _, name in ipairs(names) do
     name = name:gsub("/$", "") -- a link to a folder, too
-    if name:find "%.lest%-%w%w%w%w%w%w$" or name:find "%.next$" then
+    if name:find "%.lest%-%w%w%w%w%w%w$" or name:find "%.lest%-new$" then
       local ok
       ok, err = folder.remove(path .. "/" .. name)
       if not ok then return nil, err end
@@ -108,11 +108,11 @@ local function switch(self, number)
   for _, name in ipairs(NAMES) do
     local target = "current/" .. name
     if folder.target(path .. "/" .. name) ~= target then
-      local ok, err = folder.link(target, path .. "/" .. name)
+      local ok, err = core.file.link(target, path .. "/" .. name)
       if not ok then return nil, err end
     end
   end
-  return folder.link(("generations/%d"):format(number), path .. "/current")
+  return core.file.link(("generations/%d"):format(number), path .. "/current")
 end
 
 -- The one in use; nil where none is.

@@ -311,13 +311,6 @@ function core_folder.make(path, mode) end
 ---@return lest.error? err code exists (what is there is no folder), io
 function core_folder.ensure(path, mode) end
 
---- Make a path a symbolic link, in place of the link that is there, in one step and durably.
----@param target string what the link says
----@param path string
----@return true?
----@return lest.error? err code exists (it is no link), io
-function core_folder.link(target, path) end
-
 --- What a symbolic link says, not followed.
 ---@param path string
 ---@return string?

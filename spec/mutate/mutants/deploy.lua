@@ -12,6 +12,8 @@ return {
     { "whatever is in the place", "(info.st_mode & S_IFMT) != kind", "false" },
     { "a draft that was left", "O_CREAT | O_EXCL | O_NOFOLLOW", "O_CREAT" },
     { "no mode", "fchmod(fd, as->mode) < 0", "false" },
+    { "a link in two steps", "symlinkat(target, place.folder, place.draft) < 0",
+      "(unlinkat(place.folder, place.name, 0), symlinkat(target, place.folder, place.draft)) < 0" },
     { "no owner", "(!ours && fchown(fd, as->uid, as->gid) < 0)", "false" },
   },
   { file = "csrc/host/role/program.c", specs = { "spec/unit/lua/agent/deploy/hooks_spec.lua" },

@@ -105,18 +105,41 @@ describe("a file that is installed", function()
 end)
 
 describe("a link that is installed", function()
+  local path
+
+  before_each(function() path = temporary.folder() end)
   after_each(temporary.clean)
 
-  it("is switched in one step, and replaces nothing but a link", function()
-    local folder = temporary.folder()
-    assert(core.file.link("one", folder .. "/link"))
-    assert(core.file.link("two", folder .. "/link"))
-    assert.equal("two", shell.capture("readlink " .. folder .. "/link"))
-    assert.same({ "link" }, core.system.entries(folder))
-    process.write(folder .. "/file", "x")
-    local none, err = core.file.link("two", folder .. "/file")
-    assert.is_nil(none)
-    assert.equal("usage", err.code)
-    assert.equal("x", process.read(folder .. "/file"))
+  it("takes the place of a link, also beside one that a death has left", function()
+    assert(core.file.link("one", path .. "/link"))
+    assert.equal("one", core.folder.target(path .. "/link"))
+    process.must { "ln", "-s", "three", path .. "/link.lest-new" }
+    assert(core.file.link("two", path .. "/link"))
+    assert.equal("two", core.folder.target(path .. "/link"))
+    assert.same({ "link" }, core.system.entries(path))
+  end)
+
+  it("leaves no moment without a link while it is switched", function()
+    assert(core.file.link("first", path .. "/link"))
+    local watcher = assert(io.popen(process.line { "perl", "-e", [[
+      $| = 1;
+      print "begun\n";
+      while (!-e "$ARGV[0]/end") { print "none\n" if !readlink "$ARGV[0]/link" }]], path }))
+    assert.equal("begun", watcher:read "l")
+    for i = 1, 2000 do assert(core.file.link(tostring(i), path .. "/link")) end
+    process.write(path .. "/end", "")
+    assert.equal("", watcher:read "a")
+    watcher:close()
+  end)
+
+  it("replaces no file and no folder", function()
+    process.write(path .. "/file", "mine")
+    assert(core.folder.make(path .. "/folder"))
+    for _, name in ipairs { "file", "folder" } do
+      local none, err = core.file.link("one", path .. "/" .. name)
+      assert.is_nil(none)
+      assert.equal("usage", err.code)
+    end
+    assert.equal("mine", process.read(path .. "/file"))
   end)
 end)

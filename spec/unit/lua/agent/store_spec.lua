@@ -94,7 +94,7 @@ describe("an identity's place", function()
     assert(place:tidy())
     check(new_cert, new_key)
     -- Between the move and the switch.
-    assert(core.folder.link("generations/1", path "current"))
+    assert(core.file.link("generations/1", path "current"))
     assert(place:tidy())
     check(new_cert, new_key)
     assert.equal(2, select(2, place:current()))
@@ -109,11 +109,11 @@ describe("an identity's place", function()
     assert(core.folder.make(path "generations/9"))
     process.write(path "generations/9/cert.pem", "")
     process.write(path "state.json.lest-a1b2c3", "{")
-    process.must { "ln", "-s", "generations/9", path "current.next" }
+    process.must { "ln", "-s", "generations/9", path "current.lest-new" }
     assert(place:tidy())
     check(cert, key)
     for _, name in ipairs { "next", "generations/7.old", "state.json.lest-a1b2c3",
-      "current.next" } do
+      "current.lest-new" } do
       assert.is_false(core.system.exists(path(name)), name)
     end
     local number = issue()
