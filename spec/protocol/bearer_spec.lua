@@ -141,9 +141,10 @@ describe("a Bearer token", function()
     local short = made("short", "--reusable", "--expires", "1s")
     process.wait_for(function()
       response = post("", { "Bearer " .. short })
+      -- One that ends while it is judged is refused with fewer words.
       return response.status == 401
-    end, "the end of the token's time", 5)
-    assert.matches("the time of the secret is over", response.headers["x-reason"])
+        and response.headers["x-reason"]:find("the time of the secret is over", 1, true)
+    end, "the end of the token's time", 20)
     local gone, other = made("gone", "--reusable"), made("stays", "--reusable")
     assert.equal(200, post("", { "Bearer " .. gone }).status)
     process.must { server.lest, "credential", "remove", "gone", "--config",

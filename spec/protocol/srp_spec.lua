@@ -244,19 +244,27 @@ describe("a password in the handshake", function()
   it("takes as long for a name that nobody has", function()
     made("timed", "--reusable")
     local raw <close> = raw_client.new()
-    local times = { timed = {}, stranger = {} }
-    local function measure(name)
+    local function time(name)
       local started = core.clock.monotonic_us()
       begin(raw, name):close()
-      table.insert(times[name], core.clock.monotonic_us() - started)
+      return core.clock.monotonic_us() - started
     end
-    for _ = 1, 25 do
-      measure "timed"
-      measure "stranger"
+    -- The fifth fastest of each: what else the machine does makes none faster. It may take all the time
+    -- away, so there are three attempts; a name that is answered without the work fails each.
+    local function ratio_of_times()
+      local timed, stranger = {}, {}
+      for i = 1, 25 do
+        timed[i], stranger[i] = time "timed", time "stranger"
+      end
+      table.sort(timed)
+      table.sort(stranger)
+      return timed[5] / stranger[5]
     end
-    for _, list in pairs(times) do table.sort(list) end
-    -- The fifth fastest: what else the machine does makes none faster.
-    local ratio = times.timed[5] / times.stranger[5]
+    local ratio
+    for _ = 1, 3 do
+      ratio = ratio_of_times()
+      if ratio > 0.6 and ratio < 1.6 then break end
+    end
     assert.is_true(ratio > 0.6 and ratio < 1.6, ratio)
   end)
 
