@@ -16,8 +16,10 @@ local messages = require "lest.server.authority.cmc.message"
 local proofs = require "lest.server.authority.proofs"
 local record = require "lest.server.authority.record"
 local refusal = require "lest.server.wire.refusal"
+local replies = require "lest.server.authority.replies"
 local request_module = require "lest.server.authority.request"
 local services = require "lest.server.authority.cmc.services"
+local steps = require "lest.server.authority.steps"
 
 local M = {}
 
@@ -140,7 +142,7 @@ function Talk:next()
   while self.at < #self.parts do
     self.at = self.at + 1
     local part = self.parts[self.at]
-    local answer = self.authority:answer_to(part.request, self.authority.open)
+    local answer = replies.to(self.authority, part.request, steps.open)
     if answer.handle then
       answer.csr = part.request.begin.csr
       return answer
@@ -260,7 +262,7 @@ local function judge(self, part)
   end
   check_extensions(part)
   judge_names(request)
-  self.authority:count_request(request)
+  steps.count_request(self.authority, request)
   request.is_known = true
 end
 
@@ -282,7 +284,7 @@ function Talk:serve(first, control, service)
   inherit(first, request)
   request.is_proven, request.is_known = true, true
   local certs
-  local answer = self.authority:answer_to(request, function(authority, _, finish)
+  local answer = replies.to(self.authority, request, function(authority, _, finish)
     services.prepare(authority, request, control)
     certs = authority.turn:unit(function()
       local found = service(authority, request, control.value)
@@ -394,7 +396,7 @@ local function open(authority, base)
     request.begin.csr = challenges.masked(request.csr, request.label) or request.begin.csr
     judge(self, part)
   end
-  if #self.parts == 0 then authority:count_request(first) end
+  if #self.parts == 0 then steps.count_request(authority, first) end
   check_ra(self, first)
   local batch, batch_control = cmc.find(self.message, "batchRequests")
   if batch then add_batch(self, batch, batch_control) end
@@ -408,7 +410,7 @@ end
 --- Open a message, or say why not, and those of a batch.
 local function start(self)
   local base = self.base
-  local answer = self.authority:answer_to(base, function() return open(self.authority, base) end)
+  local answer = replies.to(self.authority, base, function() return open(self.authority, base) end)
   if answer.status then
     self.said.statuses, self.http_status = {}, nil
     self.parts, self.inner = {}, {}
