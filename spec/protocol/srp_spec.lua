@@ -249,8 +249,8 @@ describe("a password in the handshake", function()
       begin(raw, name):close()
       return core.clock.monotonic_us() - started
     end
-    -- The fifth fastest of each: what else the machine does makes none faster. It may take all the time
-    -- away, so there are three attempts; a name that is answered without the work fails each.
+    -- The fifth fastest of each: what else the machine does makes none faster. It may take all the
+    -- time away, so there are three attempts; a name that is answered without the work fails each.
     local function ratio_of_times()
       local timed, stranger = {}, {}
       for i = 1, 25 do
