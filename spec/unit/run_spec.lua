@@ -117,7 +117,7 @@ describe("the runner of spec files", function()
     end
   end)
 
-  it("ends everything when it is interrupted", function()
+  it("ends everything when it is interrupted, and says what ran", function()
     for i = 1, 3 do
       plant("waiting" .. i, ("os.execute [[sleep 600 & echo $! >%s/pid%d; wait]]"):format(folder,
         i))
@@ -136,6 +136,8 @@ describe("the runner of spec files", function()
     process.kill(pid, "TERM")
     process.wait_for(function() return not process.alive(pid) end, "the runner's end", 20)
     for _, each in ipairs(sleeping) do assert.is_false(process.alive(each)) end
-    assert.equal("", process.read(folder .. "/out"))
+    for text in process.read(folder .. "/out"):gmatch "[^\n]+" do
+      assert.matches("^stopped: spec/planted/waiting%d_spec.lua, begun %d%d:%d%d:%d%d$", text)
+    end
   end)
 end)
