@@ -59,7 +59,8 @@ static void push_status(lua_State *L, const struct pki_cmc_value *value)
     }
 }
 
-/* { issuer =, issuer_der =, serial = } and of a revocation { reason =, passphrase =, comment = } */
+/* { issuer =, issuer_der =, serial = }, of a CRL { time = } and of a revocation { reason =, passphrase =,
+ * comment = } */
 static void push_named(lua_State *L, const struct pki_cmc_value *value, enum pki_cmc_type type)
 {
     struct lest_error err;
@@ -71,6 +72,10 @@ static void push_named(lua_State *L, const struct pki_cmc_value *value, enum pki
     if (value->serial.data) {
         lestL_push_serial(L, value->serial);
         lua_setfield(L, -2, "serial");
+    }
+    if (type == PKI_CMC_CRL && value->time) {
+        lua_pushinteger(L, value->time);
+        lua_setfield(L, -2, "time");
     }
     if (type != PKI_CMC_REVOCATION)
         return;
@@ -187,7 +192,7 @@ static void to_status(lua_State *L, struct pki_cmc_value *value)
 static void to_named(lua_State *L, struct pki_cmc_value *value, uint8_t *storage)
 {
     static const char *const known[] = { "issuer",     "issuer_der", "serial", "reason",
-                                         "passphrase", "comment",    NULL };
+                                         "passphrase", "comment",    "time",   NULL };
     lestL_check_options(L, -1, known);
     value->issuer = lestL_opt_bytes(L, -1, "issuer_der");
     struct pki_bytes serial = lestL_opt_bytes(L, -1, "serial");
@@ -195,6 +200,7 @@ static void to_named(lua_State *L, struct pki_cmc_value *value, uint8_t *storage
         (serial.data && !pki_serial_parse((const char *)serial.data, serial.len, storage, &value->serial)))
         luaL_error(L, "a certificate is named by 'issuer_der' and 'serial'");
     value->reason = lestL_opt_integer(L, -1, "reason", 0);
+    value->time = lestL_opt_integer(L, -1, "time", 0);
     value->bytes = lestL_opt_bytes(L, -1, "passphrase");
     value->comment = lestL_opt_bytes(L, -1, "comment");
 }

@@ -273,6 +273,119 @@ describe("client:fullcmc", function()
   end)
 end)
 
+describe("lest fullcmc --get-crl", function()
+  local server, folder
+
+  setup(function()
+    server = support.start { policy = POLICY, config = function(text)
+      return (text:gsub("%-%- fullcmc = true", "fullcmc = true", 1))
+    end }
+    server:enroll "device01"
+    folder = server.folder
+  end)
+  teardown(function() server:stop() end)
+
+  local function get(...)
+    return shell.lest("fullcmc", server.url, "--trust", server.root, "--cert",
+      folder .. "/device01.pem", "--key", folder .. "/device01.key", "--get-crl", ...)
+  end
+
+  it("5272-6.10-a writes the CRL of the CA that issued --cert, for openssl", function()
+    local file = folder .. "/crl.pem"
+    local function verify(name)
+      local code, out, err = process.run { "openssl", "verify", "-crl_check", "-CAfile",
+        server.root, "-CRLfile", file, folder .. "/" .. name .. ".pem" }
+      return code == 0 and "good" or (out .. err):match "certificate revoked" or out .. err
+    end
+    local out = get("--out", file)
+    assert.equal(0, out.code, out.err)
+    assert.matches("crl.pem: CRL of CN=[^,]+, number %x+, entries: 0, until ", out.err)
+    assert.equal("good", verify "device01")
+    server:enroll "other"
+    process.must { server.lest, "cert", "revoke", core.cert.load(folder .. "/other.pem").serial,
+      "--yes", "--config", server.dir .. "/server.lua" }
+    process.wait_for(function()
+      return get("--out", file, "--issuer", server.root).err:find "entries: 1"
+    end, "the next CRL", 60)
+    assert.same({ "good", "certificate revoked" }, { verify "device01", verify "other" })
+    out = get "--json"
+    assert.equal(0, out.code, out.err)
+    local crl = lest.json.decode(out.out)[1]
+    assert.equal(process.read(file), crl.pem)
+    assert.matches("^%-%-%-%-%-BEGIN X509 CRL", get().out)
+  end)
+
+  it("5272-6.10-c says what there is no CRL of, and takes no options of others", function()
+    local out = get("--issuer", folder .. "/device01.pem")
+    assert.equal(7, out.code)
+    assert.matches("noSupport: there is no CRL of this issuer here", out.err)
+    for expected, words in pairs { ["take no option of one"] = { "--subject", "CN=a" },
+      ["can not be used together"] = { "--revoke", "0a" },
+      ["%-%-reason is of %-%-revoke"] = { "--reason", "superseded" } } do
+      out = get(table.unpack(words))
+      assert.equal(2, out.code)
+      assert.matches(expected, out.err)
+    end
+  end)
+end)
+
+describe("lest fullcmc --get-crl, of a server that lies,", function()
+  local world, now
+
+  setup(function()
+    world, now = est.world(), os.time()
+  end)
+  teardown(function() world:close() end)
+
+  --- A CRL of the root's name.
+  local function crl_of(plan)
+    local root = core.issuer.new { cert = plan.cert or world.root.cert, key = plan.key
+      or core.key.load(world.root.key) }
+    local draft <close> = core.crl.draft()
+    local sealed <close> = assert(root:sign_crl(draft, { number = 1, this_update = now - 7200,
+      next_update = plan.next_update or now + 3600 }))
+    return assert(core.crl.parse(sealed:bytes()))
+  end
+
+  -- What the command says of an answer with these CRLs, which is a Simple PKI Response as RFC 5272
+  -- 6.10 has it: nobody has signed that.
+  local function get(crl, ca)
+    local server <close> = world:serve()
+    server:answer(est.ok("simpleenroll", assert(core.pkcs7.encode({ ca or world.root.cert },
+      { crl }))))
+    return shell.lest("fullcmc", ("https://localhost:%d"):format(server.port), "--trust",
+      world.root.path, "--cert", world.device.path, "--key", world.device.key, "--get-crl")
+  end
+
+  local function refused(out, pattern)
+    assert.not_equal(0, out.code)
+    assert.equal("", out.out)
+    assert.matches(pattern, out.err)
+  end
+
+  it("takes one that the CA has signed", function()
+    local crl = crl_of {}
+    local out = get(crl)
+    assert.equal(0, out.code, out.err)
+    assert.equal(crl:pem(), out.out)
+  end)
+
+  it("5272-6.10-e refuses one by another key, of another issuer, one that is over, and none",
+    function()
+      local key = core.key.generate "ec:P-256"
+      local function ca_of(subject)
+        return { key = key, cert = assert(core.issuer.root { key = key, subject = subject,
+          not_before = now - 60, not_after = now + 86400 }) }
+      end
+      local twin = ca_of(world.root.cert.subject)
+      refused(get(crl_of(twin)), "signed by no key of its CA")
+      refused(get(crl_of(twin), twin.cert), "signed by no key of its CA")
+      refused(get(crl_of(ca_of "CN=other")), "no CRL of the CA that was asked for")
+      refused(get(crl_of { next_update = now - 3600 }), "is over since")
+      refused(get(), "no CRL of the CA that was asked for")
+    end)
+end)
+
 describe("an answer of CMC", function()
   local world, signer, stranger
 

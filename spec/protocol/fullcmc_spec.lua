@@ -5,6 +5,7 @@ local der = require "support.der"
 local json = require "lest.json"
 local pki = require "support.pki"
 local process = require "support.process"
+local revoked_rows = require "support.revoked"
 local support = require "support.server"
 
 local POLICY <const> = [[
@@ -487,10 +488,73 @@ describe("fullcmc", function()
     assert.same({ "success", "success" }, { said.statuses[1].status, said.statuses[2].status })
     named.serial = "0badc0de"
     failed(post { controls = { { name = "getCert", value = named } } }, "badCertId", { 101 }, 403)
-    said = post { controls = { { name = "getCRL",
-      value = { issuer_der = device.cert.issuer_der } } } }
-    assert.same({ 400, "noSupport", { 101 }, "there is no CRL here" }, { said.status,
-      said.statuses[1].status, said.statuses[1].bodies, said.statuses[1].text })
+  end)
+
+  describe("asked for a CRL", function()
+    local function ask(...)
+      local controls = {}
+      for i, value in ipairs { ... } do controls[i] = { name = "getCRL", value = value } end
+      return post { controls = controls }
+    end
+
+    it("5272-6.10-a gives the newest that the issuer's key has signed", function()
+      local revoked = enrolled "device01"
+      process.must { server.lest, "cert", "revoke", revoked.cert.serial, "--yes", "--config",
+        server.dir .. "/server.lua" }
+      local said, crl
+      process.wait_for(function()
+        said = ask { issuer_der = device.cert.issuer_der }
+        assert.equal(200, said.status, said.body)
+        assert.same({ { status = "success", bodies = { 101 } } }, said.statuses)
+        assert.equal(1, #said.message.crls)
+        crl = said.message.crls[1]
+        return crl:find(revoked.cert.serial)
+      end, "the next CRL", 60)
+      assert.is_true(crl:verify(ca))
+      local _, published = server:curl "/../../crl/ca.crl"
+      assert.equal(published, crl:der())
+      assert.matches("approve|getCRL of CN=", server:sql(
+        "SELECT verdict, detail FROM requests WHERE csr IS NULL ORDER BY seq DESC LIMIT 1"))
+    end)
+
+    it("5272-6.10-b gives it once, however often it is asked for", function()
+      local named, many = { issuer_der = device.cert.issuer_der }, {}
+      for i = 1, 39 do many[i] = named end
+      local said = ask(table.unpack(many))
+      assert.equal(200, said.status, said.body)
+      assert.same({ 39, 1 }, { #said.statuses, #said.message.crls })
+    end)
+
+    it("5272-6.10-c says of an earlier one, and of another issuer's, that there is none", function()
+      local issuer = device.cert.issuer_der
+      assert.equal(200, ask({ issuer_der = issuer, time = os.time() + 60 }).status)
+      for text, value in pairs {
+        ["only the newest CRL"] = { issuer_der = issuer, time = device.cert.not_before - 86400 },
+        ["no CRL of this issuer"] = { issuer_der = device.cert.subject_der },
+      } do
+        local said = ask(value)
+        assert.same({ 400, "noSupport", { 101 } }, { said.status, said.statuses[1].status,
+          said.statuses[1].bodies })
+        assert.matches(text, said.statuses[1].text)
+        assert.equal(0, #said.message.crls)
+      end
+    end)
+
+    it("is told where one is that a message has no room for", function()
+      local named = { issuer_der = device.cert.issuer_der }
+      revoked_rows.add(server, 2000)
+      local said
+      process.wait_for(function()
+        said = ask(named)
+        return said.status ~= 200
+      end, "the next CRL", 60)
+      assert.same({ 400, "noSupport", { 101 } }, { said.status, said.statuses[1].status,
+        said.statuses[1].bodies })
+      local path = said.statuses[1].text:match "fetch it at (/crl/%x+%.crl)$"
+      local status, crl = server:curl("/../.." .. path)
+      assert.equal(200, status)
+      assert.is_true(assert(core.crl.parse(crl)).count > 2000)
+    end)
   end)
 
   it("5272-6.8-a 6402-2.5-a 6402-2.12-a takes an RA's word from an RA alone", function()

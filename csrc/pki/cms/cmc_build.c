@@ -88,6 +88,15 @@ static void put_cert(struct lest_buf *out, unsigned number, const struct pki_cmc
     pki_der_put_close(out, mark);
 }
 
+static void put_crl(struct lest_buf *out, const struct pki_cmc_value *value)
+{
+    size_t mark = pki_der_put_open(out, PKI_DER_SEQUENCE);
+    lest_buf_append(out, value->issuer.data, value->issuer.len);
+    if (value->time)
+        pki_der_put_generalized_time(out, value->time);
+    pki_der_put_close(out, mark);
+}
+
 static void put_revocation(struct lest_buf *out, const struct pki_cmc_value *value)
 {
     uint8_t reason = (uint8_t)value->reason;
@@ -142,7 +151,7 @@ static void put_value(struct lest_buf *out, unsigned number, enum pki_cmc_type t
         pki_der_put_close(out, mark);
         break;
     case PKI_CMC_CERT: put_cert(out, number, value); break;
-    case PKI_CMC_CRL: pki_der_put(out, PKI_DER_SEQUENCE, value->issuer.data, value->issuer.len); break;
+    case PKI_CMC_CRL: put_crl(out, value); break;
     case PKI_CMC_REVOCATION: put_revocation(out, value); break;
     case PKI_CMC_MAC: put_mac(out, value); break;
     case PKI_CMC_RAW: lest_buf_append(out, value->bytes.data, value->bytes.len); break;

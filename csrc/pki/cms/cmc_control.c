@@ -237,13 +237,22 @@ static bool read_cert(struct pki_der *in, struct pki_cmc_value *value)
            pki_der_end(&body, "a certificate's name");
 }
 
-/* Which of an issuer's CRLs is left to the server: there is one. */
+/* The cRLName, a GeneralName, and the reasons tell parts of a CRL apart: they are checked and passed over. */
 static bool read_crl(struct pki_der *in, struct pki_cmc_value *value)
 {
     struct pki_der body;
     size_t elements = 64;
-    return pki_der_read(in, PKI_DER_SEQUENCE, "a CRL's name", &body) && read_name(&body, &value->issuer) &&
-           pki_der_check(body, "a CRL's name", 8, &elements);
+    if (!pki_der_read(in, PKI_DER_SEQUENCE, "a CRL's name", &body) || !read_name(&body, &value->issuer) ||
+        !pki_der_check(body, "a CRL's name", 8, &elements))
+        return false;
+    if ((pki_der_peek(&body) & PKI_DER_CONTEXT) && !pki_der_read(&body, PKI_DER_ANY, "a CRL's name", NULL))
+        return false;
+    if (pki_der_peek(&body) == PKI_DER_GENERALIZED_TIME && !pki_der_time(&body, "a CRL's time", &value->time))
+        return false;
+    if (pki_der_peek(&body) == PKI_DER_BIT_STRING &&
+        !pki_der_read(&body, PKI_DER_BIT_STRING, "a CRL's reasons", NULL))
+        return false;
+    return pki_der_end(&body, "a CRL's name");
 }
 
 static bool read_revocation(struct pki_der *in, struct pki_cmc_value *value)

@@ -94,7 +94,7 @@ int pki_cmc_failure_number(const char *name);
  *              witness; REVOCATION: the passphrase
  *  bodies      STATUS, BODIES, WITNESSED (the requests): of a path in a status, its last step
  *  status, failure  STATUS; failure is -1 where there is none
- *  token, time      pendInfo, time in seconds since 1970
+ *  token, time      pendInfo, time in seconds since 1970; CRL has a time alone, 0 where it has none
  *  extended    contents of the identifier of an extendedFailInfo
  *  issuer, serial   CERT (a whole Name), REVOCATION; CRL has the issuer alone. Contents of the
  *                   INTEGER

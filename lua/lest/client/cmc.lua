@@ -88,13 +88,15 @@ end
 --- The PKIResponse of an answer, verified; or its certificates alone (a Simple PKI Response).
 ---@return lest.cmc?
 ---@return lest.cert[]|lest.error certs or the error
+---@return lest.crl[]? crls
 local function read(self, response, sent)
   local der = answer.pki_message(response)
   if not der then return nil, answer.error(response) end
   local message, err = core.cmc.parse(der)
   if not message then
-    local certs = response.status == 200 and core.pkcs7.decode(der)
-    if certs then return nil, certs end
+    local certs, crls = nil, nil
+    if response.status == 200 then certs, crls = core.pkcs7.decode(der) end
+    if certs then return nil, certs, crls end
     return nil, select(2, fail("protocol", "the answer cannot be read",
       { status = response.status, cause = err }))
   end
@@ -106,7 +108,7 @@ local function read(self, response, sent)
   if good then good, err = check_echo(message, sent) end
   if good then good, err = certificates_of(self, message) end
   if not good then return nil, err end
-  return message, good
+  return message, good, message.crls
 end
 
 --- The error that a status is.
@@ -117,6 +119,7 @@ end
 ---@class lest.client.cmc_answer
 ---@field message? lest.cmc verified; nil where the server answered with certificates alone
 ---@field certificates lest.cert[] that came along; only what is in [i] was verified
+---@field crls lest.crl[] likewise: crl:verify(ca) says whether a CA has signed one
 ---@field errors table<integer, lest.error> of requests of which nothing came
 ---@field [integer] lest.cert of request i, verified, with its chain
 
@@ -135,9 +138,9 @@ local function send(self, what)
   if not sent then -- it was answered before its connection had it
     return session.error(OPERATION, answer.error(response))
   end
-  local message, certs = read(self, response, sent)
+  local message, certs, crls = read(self, response, sent)
   if core.error.is(certs) then return session.error(OPERATION, certs) end
-  return { message = message, certificates = certs, errors = {} }, response
+  return { message = message, certificates = certs, crls = crls, errors = {} }, response
 end
 
 --- Send a finished message.
@@ -438,7 +441,7 @@ function M.ask(self, options)
     local worst = result.message and cmc.worst(result.message)
     if #todo == 0 and cmc.is_failure(worst) then return nil, error_of(worst, response) end
     controls, whole = {}, whole or result
-    whole.message, whole.certificates = result.message, result.certificates
+    whole.message, whole.certificates, whole.crls = result.message, result.certificates, result.crls
     local waiting, first = {}, nil
     for _, each in ipairs(todo) do
       local cert, err = settle(self, result, each, response)

@@ -1801,8 +1801,8 @@ function pkcs7.describe(bytes) end
 ---@field oid string? dotted
 ---@field name string? "senderNonce" and the like (RFC 5272 6), where it is known
 ---@field value any? a text, octets or the contents of an INTEGER as a string; a lest.cmc.status; a
---- list of body parts; { issuer, issuer_der, serial } and of revokeRequest also { reason,
---- passphrase, comment }; { digest, mac, witness }
+--- list of body parts; { issuer, issuer_der, serial }, of getCRL without a serial and with the time
+--- where it has one, of revokeRequest also { reason, passphrase, comment }; { digest, mac, witness }
 ---@field values string[]? DER
 
 ---@class lest.cmc.status

@@ -48,6 +48,12 @@ return {
     specs = { "spec/protocol/client_fullcmc_spec.lua" },
     { "always the issuer of who asks", "if not options.issuer then", "if true then" },
     { "any reason", 'options.reason or "unspecified"', '"unspecified"' },
+    { "a CRL by any key", "good, err = crl:verify(ca)", "good, err = true, crl:verify(ca)" },
+    { "a CRL of another issuer", "if core.name.equal(crl.issuer_der, issuer_der) then",
+      "if true then issuer_der = crl.issuer_der" },
+    { "a CRL that is over", "crl.next_update < core.clock", "0 > core.clock" },
+    { "a CA that nobody vouches for", "local chain = client.trust:verify(cert, certs)",
+      "local chain = client.trust:verify(cert, certs) or certs" },
   },
 
   { file = "csrc/net/transfer.c", specs = { "spec/protocol/client_binding_spec.lua" },

@@ -165,6 +165,23 @@ local function make(self, state, before)
   return true
 end
 
+--- What there is of an issuer, by its name: of each of its keys where the CRL is, and its bytes
+--- once it is made; first that of the key that signs.
+---@param name_der string
+---@return { path: string, sealed: lest.sealed? }[]
+function Crls:of_issuer(name_der)
+  local found = {}
+  for _, state in ipairs(self.states) do
+    if core.name.equal(state.issuer.cert.subject_der, name_der) then
+      local path = public.path_of_key("crl", state.id)
+      local document = self.authority.documents.at[path]
+      table.insert(found, state.is_first and 1 or #found + 1,
+        { path = path, sealed = document and document.sealed })
+    end
+  end
+  return found
+end
+
 -- ---- when
 
 --- Whether a key's CRL is to be made: there is none, something was revoked, or it is time. A clock

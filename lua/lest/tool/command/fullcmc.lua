@@ -16,7 +16,7 @@ function M.parser()
     summary = "Ask for certificates in one message of CMC, signed by --cert and --key, or else by "
       .. "the new key. A request is made for a key (--new-key, --csr-key), with the names "
       .. "of --subject and --san or those of the certificate, or is finished (--request); or the "
-      .. "whole message is (--message). Or, of one that there is: --revoke, --get-cert.",
+      .. "whole message is (--message). Or, of what there is: --revoke, --get-cert, --get-crl.",
     example = "lest fullcmc https://est.example.com --trust ca.pem --cert device.pem \\\n"
       .. "  --key device.key --new-key ec:P-256 --key-out next.key --out next.pem",
   }
@@ -24,7 +24,7 @@ function M.parser()
   parser:option "--subject":argname "NAME":description "As in CN=device001,O=Example."
   parser:option "--san":argname "KIND:VALUE":count "*"
     :description "Alternative name, as in DNS:host or IP:192.0.2.1; may be repeated."
-  local revoke, get_cert = controls.add(parser)
+  local revoke, get_cert, get_crl = controls.add(parser)
   parser:mutex(
     parser:option "--csr-key":argname "FILE":description "The request's key; a file or a URI.",
     support.new_key(parser, "Make a key"),
@@ -32,7 +32,7 @@ function M.parser()
       :description "A finished request, PEM or DER; may be repeated.",
     parser:option "--message":argname "FILE"
       :description "A finished message, signed, PEM or DER; - is standard input.",
-    revoke, get_cert)
+    revoke, get_cert, get_crl)
   controls.add_details(parser)
   parser:option "--identity":argname "NAME"
     :description("Whose secret is in --challenge-file: who asks, where the new key signs (identity "
@@ -62,7 +62,7 @@ local function check(options)
     support.usage "--new-key and --key-out go together"
   elseif not (options.new_key or options.csr_key or options.message or #options.request > 0) then
     support.usage("say what for: --new-key KIND --key-out FILE, --csr-key, --request, --message, "
-      .. "--revoke or --get-cert")
+      .. "--revoke, --get-cert or --get-crl")
   elseif options.crmf and not (options.new_key or options.csr_key) then
     support.usage "--crmf is for a request that is made here (--new-key, --csr-key)"
   elseif not has_names and not options.cert and (options.new_key or options.csr_key) then

@@ -171,6 +171,8 @@ describe("cmc", function()
     end
     controls[#controls + 1] = { id = 100, name = "getCRL",
       value = { issuer_der = name.issuer_der } }
+    controls[#controls + 1] = { id = 104, name = "getCRL",
+      value = { issuer_der = name.issuer_der, time = 1796128868 } }
     controls[#controls + 1] = { id = 101, name = "revokeRequest", value = { serial = "0abc",
       issuer_der = name.issuer_der, reason = 1, passphrase = "p", comment = "c" } }
     controls[#controls + 1] = { id = 102, name = "identityProofV2", value = { witness = "w" } }
@@ -181,8 +183,8 @@ describe("cmc", function()
       assert.equal(controls[i].id, control.id)
       local wrote, value = controls[i].value, control.value
       if type(value) == "table" and value.issuer then
-        assert.same({ wrote.issuer_der, wrote.serial, wrote.reason, wrote.comment },
-          { value.issuer_der, value.serial, value.reason, value.comment })
+        assert.same({ wrote.issuer_der, wrote.serial, wrote.reason, wrote.comment, wrote.time },
+          { value.issuer_der, value.serial, value.reason, value.comment, value.time })
         assert.equal("CN=root", tostring(value.issuer))
       elseif control.name == "identityProofV2" then
         assert.same({ digest = "2.16.840.1.101.3.4.2.1", mac = "1.2.840.113549.2.9",
@@ -192,6 +194,28 @@ describe("cmc", function()
       else
         assert.same({ "1.2.3.4", { der.utf8 "own" } }, { control.oid, control.values })
       end
+    end
+  end)
+
+  it("5272-6.10-d reads which CRL is asked for, and nothing behind it", function()
+    local issuer, uri = root.cert.subject_der, der.tlv(0x86, "http://a/b.crl")
+    local time, reasons = der.tlv(0x18, "20261201000000Z"), der.tlv(0x03, "\5\x60")
+    local function message_of(...)
+      return sign(request { { id = 9, oid = "1.3.6.1.5.5.7.7.16", values = { der.seq(...) } } })
+    end
+    for _, parts in ipairs { { issuer }, { issuer, uri }, { issuer, reasons },
+      { issuer, uri, reasons } } do
+      local control = assert(cmc.parse(message_of(table.unpack(parts)))).controls[1]
+      assert.same({ "getCRL", issuer }, { control.name, control.value.issuer_der })
+      assert.is_nil(control.value.time)
+    end
+    for _, parts in ipairs { { issuer, time }, { issuer, uri, time, reasons } } do
+      local control = assert(cmc.parse(message_of(table.unpack(parts)))).controls[1]
+      assert.equal(1796083200, control.value.time)
+    end
+    for _, parts in ipairs { { issuer, time, uri }, { issuer, uri, uri }, { issuer, reasons, time },
+      { issuer, der.int(1) }, { issuer, der.tlv(0x18, "2026") } } do
+      fails(message_of(table.unpack(parts)), "CRL's")
     end
   end)
 

@@ -283,18 +283,20 @@ function Talk:serve(first, control, service)
   local request = new_request(self, id_of(self, #self.parts + self.services))
   inherit(first, request)
   request.is_proven, request.is_known = true, true
-  local certs
+  local found
   local answer = replies.to(self.authority, request, function(authority, _, finish)
     services.prepare(authority, request, control)
-    certs = authority.turn:unit(function()
-      local found = service(authority, request, control.value)
+    found = authority.turn:unit(function()
+      local done = service(authority, request, control.value)
       record.request(authority, request, finish, "approve", {})
-      return found
+      return done
     end)
     return {}
   end, { detail = detail_of(control) })
   if answer.status then return self:fail({ control.id }, answer, request.refused) end
-  for _, cert in ipairs(certs or {}) do table.insert(self.said.certificates, cert) end
+  for kind, list in pairs(found or {}) do
+    table.move(list, 1, #list, #self.said[kind] + 1, self.said[kind])
+  end
   self:note_http(200)
   self:say { status = "success", bodies = { control.id } }
 end

@@ -1,5 +1,5 @@
 --- What a message of CMC asks for beside certificates: to revoke one, to get one that was issued,
---- to confirm one (RFC 5272 6.9 to 6.11, 6.14).
+--- or a CRL, to confirm one (RFC 5272 6.9 to 6.11, 6.14).
 local cmc = require "lest.base.cmc"
 local confirmations = require "lest.server.authority.cmc.confirmations"
 local core = require "lest.core"
@@ -9,6 +9,10 @@ local record = require "lest.server.authority.record"
 local refusal = require "lest.server.wire.refusal"
 
 local M = {}
+
+-- CRLs in an answer, and their bytes with those in all of a batch: it is one packet of the channel,
+-- with certificates beside them.
+local CRLS_MAX <const>, CRL_BYTES_MAX <const> = 16, 65536
 
 -- What is not for good is not taken.
 local REASONS <const> = {}
@@ -72,16 +76,48 @@ local function revoke(authority, request, named)
     "principal", request:who(), "reason", reason })
 end
 
---- Each by the name of its control: fn(authority, request, value) gives certificates, or raises.
+local function no_crl(reason)
+  refusal.raise(400, reason, { status_word = "noSupport" })
+end
+
+-- A CRL for the answer to a message: each once, and no more than a packet of the channel can have.
+local function take_crl(talk, each)
+  local whole, given = talk.outer or talk, talk.said.crls
+  if given[each.path] then return nil end
+  if not each.sealed then refusal.raise(503, "the CRL is not made yet") end
+  whole.crl_bytes = (whole.crl_bytes or 0) + each.sealed.size
+  if whole.crl_bytes > CRL_BYTES_MAX or #given == CRLS_MAX then
+    no_crl("the CRL is too long for a message of CMC: fetch it at " .. each.path)
+  end
+  given[each.path] = true
+  return assert(core.crl.parse(each.sealed:bytes()))
+end
+
+--- The CRLs of all keys that have the issuer's name: who asks tells them apart by their keys, and a
+--- cRLName or reasons choose among parts, of which a CRL here has none (RFC 5272 6.10). They are
+--- public, and so for each whom the label knows.
+local function get_crls(authority, request, named)
+  local crls = {}
+  local all = authority.crls:of_issuer(named.issuer_der)
+  if #all == 0 then no_crl "there is no CRL of this issuer here" end
+  for _, each in ipairs(all) do
+    local crl = take_crl(request.cmc, each)
+    if crl and named.time and crl.this_update >= named.time then
+      no_crl "only the newest CRL is kept here, and it is of a later time"
+    end
+    table.insert(crls, crl)
+  end
+  return { crls = crls }
+end
+
+--- Each by the name of its control: fn(authority, request, value) gives what goes along, lists of
+--- `certificates` and `crls`, or raises.
 M.by_name = {
   revokeRequest = revoke,
   getCert = function(authority, request, named)
-    return { (select(2, find_own(authority, request, named))) }
+    return { certificates = { (select(2, find_own(authority, request, named))) } }
   end,
-  -- RFC 5272 6.10: there is no CRL of what this server issues.
-  getCRL = function()
-    refusal.raise(400, "there is no CRL here", { status_word = "noSupport" })
-  end,
+  getCRL = get_crls,
   confirmCertAcceptance = function(authority, request, named)
     confirmations.done(authority, (find_own(authority, request, named)))
   end,
