@@ -37,7 +37,7 @@ return {
     { "no room for what is around a signature", "return key.signature_size + 8", "return 16" },
   },
 
-  { file = "lua/lest/client/cmc.lua", specs = { "spec/protocol/client_binding_spec.lua" },
+  { file = "lua/lest/client/cmc/request.lua", specs = { "spec/protocol/client_binding_spec.lua" },
     { "a message that is linked though it is told not to",
       "self.options.channel_binding ~= false and linking.field", "linking.field" },
     { "the message of another connection", "if binding == bound_by then return draft.message end",
