@@ -1,5 +1,6 @@
 -- Certificates of our own that have expired renew at a label with `expired_grace`, by
--- simplereenroll, and reach nothing else.
+-- simplereenroll or by a message of CMC, and reach nothing else.
+local cmc = require "support.cmc"
 local core = require "lest.core"
 local pki = require "support.pki"
 local process = require "support.process"
@@ -22,6 +23,8 @@ local LABELS <const> = [[labels = {
       renews = { "default" }, expired_grace = "9d" },
     both = { profile = "week", auth = { "certificate+basic" }, policy = "policy.lua",
       renews = { "default" }, expired_grace = "7d" },
+    cmc = { profile = "week", auth = { "certificate" }, policy = "policy.lua",
+      renews = { "default" }, expired_grace = "7d", fullcmc = true },
     other = { profile = "week", auth = { "certificate" }, policy = "other.lua",
       renews = { "default" }, expired_grace = "7d" },
     strict = { profile = "week", auth = { "certificate" }, policy = "policy.lua",
@@ -261,6 +264,31 @@ describe("a certificate that has expired", function()
           server:sql "SELECT detail FROM requests ORDER BY time_us DESC LIMIT 1")
         local csr = support.request("late", { change = { subject = "CN=admin" } })
         refuses(403, "names cannot be changed", late, "/other/simplereenroll", { base64 = csr })
+      end)
+
+      it("7030-4.2.2-g renews itself by a message of CMC, which asks for nothing else", function()
+        local function post(it, subject, controls)
+          local cert, key = core.cert.load(it.path), core.key.load(it.key)
+          local csrs = subject and { assert(core.csr.build { subject = subject,
+            key = core.key.generate "ec:P-256" }) }
+          local path = server:file("late.cmc", core.est.body_encode(cmc.request { cert = cert,
+            key = key, csrs = csrs, controls = controls }, 64))
+          local status, body = server:curl("/cmc/fullcmc", "-H",
+            "Content-Type: application/pkcs7-mime", "--data-binary", "@" .. path)
+          return status, assert(core.cmc.parse(core.base64.decode(body)))
+        end
+        local status, message = post(late, "CN=late")
+        assert.equal(200, status)
+        assert.equal("CN=late", tostring(message.certificates[1].subject))
+        local revoke = { { name = "revokeRequest", value = {
+          issuer_der = core.cert.load(late.path).issuer_der,
+          serial = core.cert.load(late.path).serial, reason = 4 } } }
+        for _, asked in ipairs { { late, "CN=admin" }, { late, nil, revoke },
+          { late, "CN=late", revoke }, { older, "CN=older" }, { revoked, "CN=revoked" },
+          { ra, "CN=device001" } } do
+          status = post(table.unpack(asked, 1, 3))
+          assert.equal(403, status, asked[2])
+        end
       end)
 
       it("is one while its connection lasts, from the second on", function()

@@ -22,13 +22,14 @@ return {
 }]]
 
 --- A server that issues what a CSR asks for, for an hour unless told.
----@param options? { lifetime?: string, edit?: fun(text: string): string, lest?: string,
---- hosts?: string[], listen?: string[] } the last three of support.server
+---@param options? { lifetime?: string, policy?: string, edit?: fun(text: string): string,
+--- lest?: string, hosts?: string[], listen?: string[] } the last three of support.server
 function M.server(options)
-  local lifetime = options and options.lifetime or "1h"
-  local edit = options and options.edit or function(text) return text end
-  return support.start { policy = POLICY, lest = options and options.lest,
-    hosts = options and options.hosts, listen = options and options.listen, config = function(text)
+  options = options or {}
+  local lifetime = options.lifetime or "1h"
+  local edit = options.edit or function(text) return text end
+  return support.start { policy = options.policy or POLICY, lest = options.lest,
+    hosts = options.hosts, listen = options.listen, config = function(text)
     return edit(text:gsub('names = "principal"',
       'names = "policy", subject = { "CN" }, san = { "DNS", "IP" }')
       :gsub('lifetime = "[^"]*"', ('lifetime = "%s"'):format(lifetime)))

@@ -5,8 +5,8 @@ local anchors = require "lest.agent.anchors"
 local clock = require "lest.base.clock"
 local deployment = require "lest.agent.deployment"
 local duration = require "lest.duration"
-local fail = require "lest.base.fail"
 local failure = require "lest.agent.failure"
+local request = require "lest.agent.request"
 local schedule = require "lest.agent.schedule"
 local ways = require "lest.agent.ways"
 
@@ -59,7 +59,10 @@ function Identity:heard(kind, message)
   if kind == "warning" then self:say("warning", "client warning", { "message", message }) end
 end
 
-local function remember(self)
+--- Keep what is remembered.
+---@return true?
+---@return lest.error? err of the disk
+function Identity:remember()
   local ok, err = self.place:remember(self.memory)
   if ok then return true end
   self.untidy = true
@@ -97,7 +100,7 @@ function Identity:open()
   local known = self.memory.place
   local is_known = self:read()
   self.memory.place = known or self.memory.place
-  if not is_known then ok, err = remember(self) end
+  if not is_known then ok, err = self:remember() end
   self.untidy, self.unlooked = not ok or nil, true
   return ok, err
 end
@@ -105,6 +108,14 @@ end
 -- The share of a window, or of a life, that this device keeps.
 local function renewal(self)
   return schedule.renewal(self.life, self.options, self.memory.place, self.memory.window)
+end
+
+--- Whether there should be another certificate by now, whatever was tried already.
+---@param now integer
+---@return boolean
+function Identity:wants(now)
+  local life = self.life
+  return self.memory.retry ~= nil or not life or now >= math.min(renewal(self), life.not_after)
 end
 
 --- What is to be done next, and when: "bootstrap", "renew", "expired", "retry", "poll",
@@ -138,8 +149,10 @@ function Identity:plan(now)
   return at, what
 end
 
--- The ways that are open now, in their order.
-local function open_ways(self, now)
+--- The ways that are open now, in their order.
+---@param now integer
+---@return string[]
+function Identity:ways(now)
   if not self.life then return { "bootstrap", "operator" } end
   if now < self.life.not_after then return { "renew" } end
   return self.options.fallbacks
@@ -152,63 +165,29 @@ local OTHER_WAY <const> = { unauthenticated = true, refused = true, tls = true, 
 -- Errors that no credential helps against, nor time.
 local NO_WAY <const> = { trust = true, cert_untrusted = true }
 
--- What is asked for, to know it again after a restart.
-local function request_of(self, way, now)
-  local each = self.options
-  return { way = way, at = now, key = each.key, subject = each.subject, san = each.san }
+--- Make an issued certificate the one in use, if it is what was asked for.
+---@param cert lest.cert verified, with its chain
+---@param changed string[] what the server has changed of the names
+---@param now integer
+---@return integer? number of its generation
+---@return lest.error? err; what was in use stays
+function Identity:store(cert, changed, now)
+  local ok, err = request.check(self, cert, changed, now)
+  if not ok then return nil, err end
+  local number
+  number, err = self.place:finish(cert, self.options.generations)
+  if not number then self.untidy = true end
+  return number, err
 end
 
-local function same_names(a, b)
-  return table.concat(a or {}, " ") == table.concat(b or {}, " ")
-end
-
--- The key for a request: that of an earlier attempt, whose certificate may be on its way; else a
--- new one, or the one in use. It is on the disk before anybody hears of it.
-local function key_for(self, way, now)
-  local each = self.options
-  local key, request = self.place:pending()
-  if key then
-    if request.key == each.key and request.subject == each.subject
-      and same_names(request.san, each.san) then
-      return key
-    end
-    local ok, err = self.place:forget()
-    if not ok then return nil, err end
-  end
-  local err
-  if each.rekey or not self.life then
-    key, err = self.place.keeper:make()
-  else
-    key, err = self.place:key()
-  end
-  if not key then return nil, err end
-  local ok
-  ok, err = self.place:begin(key, request_of(self, way, now))
-  if not ok then
-    self.untidy = true
-    return nil, err
-  end
-  return key
-end
-
--- Is it what was asked for? (The client has seen to its key and its chain.)
-local function check(self, cert, changed, now)
-  if #changed > 0 and not self.options.server_names then
-    return fail("trust", "the server has issued another name: " .. table.concat(changed, "; ")
-      .. " (server_names = true takes it)")
-  elseif cert.not_after <= now then
-    return fail("trust", "the certificate that was issued has expired at "
-      .. clock.text(cert.not_after))
-  elseif self.life and now < self.life.not_after
-    and schedule.renewal(cert, self.options, 0) <= now then
-    return fail("trust", ("the certificate that was issued ends at %s, and would have to be "
-      .. "renewed at once"):format(clock.text(cert.not_after)))
-  end
-  return true
-end
-
--- Nothing that went before counts any more.
-local function succeed(self, cert, number, way, now)
+--- Nothing that went before counts any more.
+---@param cert lest.cert that is in use now
+---@param number integer of its generation
+---@param way string by which it came
+---@param now integer
+---@return true?
+---@return lest.error? err of the disk
+function Identity:succeed(cert, number, way, now)
   local memory = self.memory
   self.life = { not_before = cert.not_before, not_after = cert.not_after,
     fingerprint = cert.fingerprint, number = number }
@@ -219,7 +198,7 @@ local function succeed(self, cert, number, way, now)
   self:say("info", "certificate stored", { "way", way, "generation", number,
     "subject", tostring(cert.subject), "serial", cert.serial,
     "not_after", clock.text(cert.not_after), "renewal", clock.text(renewal(self)) })
-  return remember(self)
+  return self:remember()
 end
 
 local function attempt(self, way, now)
@@ -237,20 +216,14 @@ local function attempt(self, way, now)
     end
   end
   local key
-  key, err = key_for(self, way, now)
+  key, err = request.key(self, way, now)
   if not key then return nil, err end
   local cert, changed = ways.ask(self, way, client, key)
   if not cert then return nil, changed end
-  local ok
-  ok, err = check(self, cert, changed, now)
-  if not ok then return nil, err end
-  memory.window = client.renewal_window
   local number
-  number, err = self.place:finish(cert, self.options.generations)
-  if not number then
-    self.untidy = true
-    return nil, err
-  end
+  number, err = self:store(cert, changed, now)
+  if not number then return nil, err end
+  memory.window = client.renewal_window
   return cert, number
 end
 
@@ -275,7 +248,7 @@ local function begin_at(self, list)
 end
 
 local function obtain(self, now)
-  local list, err = open_ways(self, now), nil
+  local list, err = self:ways(now), nil
   for i = begin_at(self, list), #list do
     local way = list[i]
     if way == "operator" then
@@ -283,14 +256,14 @@ local function obtain(self, now)
       break
     end
     local cert, result = attempt(self, way, now)
-    if cert then return succeed(self, cert, result, way, now) end
-    if cert == false then return remember(self) end
+    if cert then return self:succeed(cert, result, way, now) end
+    if cert == false then return self:remember() end
     err = result
     failure.note(self, way, err, now)
     if NO_WAY[err.code] and list[#list] == "operator" then call_operator(self, err) end
     if not OTHER_WAY[err.code] then break end
   end
-  return remember(self)
+  return self:remember()
 end
 
 -- The anchors alone. That they could not be asked for today is nothing to worry about.
@@ -306,7 +279,7 @@ local function refresh(self, now)
   if left then
     self:say("warning", "trust anchors end", { "in", duration.format(math.max(left, 0)) })
   end
-  return remember(self)
+  return self:remember()
 end
 
 -- Whether somebody has given an operator's answer: another file than those which did not help.
@@ -349,6 +322,17 @@ local function is_forced(self, forced)
   return forced == "renew" or forced == "try" and self.memory.retry ~= nil
 end
 
+--- Write files and run hooks, where that is due. In a task: hooks are waited for.
+---@param now integer
+---@param forced? boolean also what waits for another attempt
+---@return true?
+---@return lest.error? err of the disk
+function Identity:deploy(now, forced)
+  local at = deployment.due(self)
+  if not at or not forced and at > now then return true end
+  return deployment.run(self, forced)
+end
+
 --- Do what is due now, and nothing that is not. In a task: it waits for the server.
 ---@param forced? "try"|"network"|"renew" try now what waits or has failed, or waits for a network;
 --- or renew, whatever is due
@@ -376,10 +360,7 @@ function Identity:step(forced)
     end
   end
   -- At once, where a new certificate has come: who runs the agent once wants to see it in use.
-  local deploy = deployment.due(self)
-  if ok and deploy and (deploy <= now or forced) then
-    ok, err = deployment.run(self, forced ~= nil)
-  end
+  if ok then ok, err = self:deploy(now, forced ~= nil) end
   self.forced = nil
   if not ok then
     self:say("error", "state unusable", { "message", failure.text(err) })

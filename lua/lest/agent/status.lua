@@ -27,6 +27,7 @@ local M = {}
 ---@field anchors_end integer?
 ---@field clock_offset integer? seconds that the server's clock was ahead when it last answered,
 --- where that is much
+---@field carried_at integer? when a request was given to who carries it, whose answer is not there
 
 local function state_of(identity, now, cert)
   local memory = identity.memory
@@ -58,6 +59,7 @@ local function one(identity, now)
     error = memory.error and memory.error.message or deployment.problem(identity),
     error_at = memory.error and memory.error.at,
     anchors_end = memory.anchors and memory.anchors.ends, clock_offset = memory.clock_offset,
+    carried_at = memory.carried and identity.place:carried() and memory.carried.at or nil,
   }
 end
 
@@ -79,9 +81,12 @@ local WORDS <const> = { anchors = "ask for the trust anchors", bootstrap = "boot
 ---@param now integer
 ---@return string
 function M.next_text(each, now)
-  local word = WORDS[each.next]
-  if each.next_at <= now then return word .. " now" end
-  return ("%s in %s"):format(word, duration.format(each.next_at - now))
+  local text = WORDS[each.next] .. " now"
+  if each.next_at > now then
+    text = ("%s in %s"):format(WORDS[each.next], duration.format(each.next_at - now))
+  end
+  if not each.carried_at then return text end
+  return ("%s; carried away at %s"):format(text, clock.text(each.carried_at))
 end
 
 --- A time in the words of an object of JSON.

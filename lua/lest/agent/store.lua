@@ -5,7 +5,8 @@
 ---             /key.pem, /chain.pem            its key (0600); its intermediates alone
 ---             /current -> generations/7
 ---             /generations/7/, 6/, ...        whole ones, which do not change
----             /next/                          a key and what is asked for it, before it is sent
+---             /next/                          a key and what is asked for it, before it is sent;
+---                                             the message, where others carry it
 ---             /anchors.pem  /state.json       whom it trusts; what it remembers
 ---
 ---   local place = assert(store.open "state/dev9")
@@ -21,7 +22,9 @@ local folder <const> = core.folder
 local M = {}
 
 local NAMES <const> = { "cert.pem", "key.pem", "chain.pem" }
-local STATE_MAX <const> = 256 * 1024
+local STATE_MAX <const>, CARRIED_MAX <const> = 256 * 1024, 256 * 1024
+-- What is of use in next/ alone.
+local OF_REQUEST <const> = { "carried.pem", "request.json" }
 
 ---@class lest.agent.place
 ---@field path string
@@ -125,7 +128,10 @@ end
 local function promote(self)
   local _, _, last = generations(self)
   local number = (last or 0) + 1
-  local ok, err = folder.remove(self.path .. "/next/request.json")
+  local ok, err = true, nil
+  for _, name in ipairs(OF_REQUEST) do
+    if ok then ok, err = folder.remove(self.path .. "/next/" .. name) end
+  end
   if ok then ok, err = folder.move(self.path .. "/next", generation(self, number)) end
   if ok then ok, err = switch(self, number) end
   if not ok then return nil, err end
@@ -273,6 +279,20 @@ function Place:pending()
   local key = type(request) == "table" and self.keeper:load(path .. "/key.pem")
   if not key then return nil end
   return key, request
+end
+
+--- Keep the message that others carry for the key of begin(), before they get it.
+---@param text string
+---@return true?
+---@return lest.error? err code io
+function Place:carry(text)
+  return core.file.write(self.path .. "/next/carried.pem", text, { mode = 384 })
+end
+
+--- What carry() has kept, until finish() or forget(); nil: nothing.
+---@return string?
+function Place:carried()
+  return (core.file.read(self.path .. "/next/carried.pem", CARRIED_MAX))
 end
 
 --- Drop what begin() has kept.

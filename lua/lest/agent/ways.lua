@@ -95,6 +95,15 @@ local WAYS <const> = {
   bootstrap = { client = by_credential, ask = enroll },
 }
 
+--- A client with what a way shows, or signs with. Nothing is asked for yet.
+---@param identity lest.agent.identity
+---@param way string "renew", "expired" or "bootstrap"
+---@return lest.client?
+---@return lest.error? err
+function M.client(identity, way)
+  return WAYS[way].client(identity)
+end
+
 --- The client of a way, once /cacerts has been asked for.
 ---@param identity lest.agent.identity
 ---@param way string "renew", "expired" or "bootstrap"

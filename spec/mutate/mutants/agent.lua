@@ -6,6 +6,7 @@ local FOLDER <const> = { "spec/unit/base/folder_spec.lua" }
 local SCHEDULE <const> = { "spec/unit/lua/agent/schedule_spec.lua" }
 local PLAN <const> = { "spec/unit/lua/agent/plan_spec.lua" }
 local YEARS <const> = { "spec/protocol/agent_years_spec.lua" }
+local CARRIED <const> = { "spec/protocol/agent_carried_spec.lua" }
 local ROOM <const> = "lua/lest/agent/"
 
 return {
@@ -23,16 +24,34 @@ return {
     { "a key for all accounts", "folder.ensure(path, 448)", "folder.ensure(path, 511)" },
   },
   { file = ROOM .. "identity.lua", specs = AGENT,
-    { "any name", "#changed > 0 and not self.options.server_names", "false" },
-    { "a new key each time", "  local key, request = self.place:pending()\n",
-      "  local key, request = nil, nil\n", specs = { "spec/fault/agent_spec.lua" } },
-    { "a key that nobody keeps", "  ok, err = self.place:begin(key, request_of(self, way, now))\n",
-      "  ok, err = true, nil\n" },
     { "any clock", "if not is_time_known(self, now) then", "if false then" },
     { "all at once after an outage", "    if at then\n      memory.retry,",
       "    if false then\n      memory.retry," },
     { "other ways than those that were told", "  return self.options.fallbacks\n",
       '  return { "expired", "bootstrap", "operator" }\n', specs = YEARS },
+  },
+  { file = ROOM .. "request.lua", specs = AGENT,
+    { "any name", "#changed > 0 and not identity.options.server_names", "false" },
+    { "a new key each time", "  local key, request = identity.place:pending()\n",
+      "  local key, request = nil, nil\n", specs = { "spec/fault/agent_spec.lua" } },
+    { "a key that nobody keeps",
+      "  ok, err = identity.place:begin(key, request_of(identity, way, now))\n",
+      "  ok, err = true, nil\n" },
+  },
+  { file = ROOM .. "carrying.lua", specs = CARRIED,
+    { "a stranger's word is remembered", "if SAID[changed.code] then", "if true then" },
+    { "another request each time", "return entries and entries[1].url == address and text or nil",
+      "return nil" },
+    { "the root of a stick", "trust, err = trusts.open(source)",
+      "trust, err = trusts.open(source, true)" },
+  },
+  { file = "lua/lest/client/carried.lua", specs = CARRIED,
+    { "an answer that nobody has signed",
+      "  if not certs then return nil, err end\n  local status",
+      "  certs = certs or message.certificates\n  local status" },
+    { "a request that nothing proves", "if not signer.cert and not what.identity then",
+      "if false then" },
+    { "what will be revoked", 'status.status == "confirmRequired"', "false" },
   },
   { file = ROOM .. "anchors.lua", specs = YEARS,
     { "what was learnt before an operator's word", "if word and memory.trust ~= word then",

@@ -125,7 +125,8 @@ end
 --- for nothing else.
 ---@return integer seconds
 function Request:grace()
-  return self.operation.renews and self.label.expired_grace or 0
+  local renews = self.operation.renews or self.cmc and self.cmc.may_be_late
+  return renews and self.label.expired_grace or 0
 end
 
 --- Whether an RA of ours asks, which may do so for others (RFC 7030 3.7); not any more once its

@@ -289,9 +289,9 @@ return {
       .. "by simpleenroll or simplereenroll. Not for a label with a CA that is elsewhere "
       .. "(`backend`), which `lest serve --check` says.",
     expired_grace = "For how long a certificate that this server issued may have expired and "
-      .. "still be renewed here, by simplereenroll and with its own names; `request.previous."
-      .. "expired_for` tells the policy. `\"0s\"` is not at all. It is good for nothing else: its "
-      .. "handshake succeeds, and everywhere else it counts as none, as with "
+      .. "still be renewed here, by simplereenroll or in a message of CMC, and with its own names; "
+      .. "`request.previous.expired_for` tells the policy. `\"0s\"` is not at all. It is good for "
+      .. "nothing else: its handshake succeeds, and everywhere else it counts as none, as with "
       .. "`client_certificate = \"lenient\"`. One that was revoked stays so. `lest cert revoke` "
       .. "with `--device` or `--name` ends what may still renew, too. What they passed "
       .. "over until now, as it had expired, revoke by serial number before you set this.",

@@ -1,5 +1,7 @@
 --- `lest agent [AGENT.lua]`: keep certificates alive, from bootstrap on.
 --- `lest agent status [AGENT.lua]`: what it is doing.
+--- `lest agent export FILE`, `lest agent import FILE`: by other hands than a network's.
+local carrying = require "lest.tool.command.agent_carrying"
 local json = require "lest.json"
 local load = require "lest.agent.load"
 local loop = require "lest.agent.loop"
@@ -15,8 +17,10 @@ local DEFAULT <const> = "./agent.lua"
 -- What monitoring is told of the worst identity, by its severity.
 local CODES <const> = { [0] = 0, [1] = 1, [2] = 8 }
 
-local function add_file(parser)
-  parser:argument "file":args "?":description "The configuration; ./agent.lua by default."
+-- `file` is another one's of a command that has one.
+local function add_file(parser, name)
+  parser:argument(name or "file"):args "?"
+    :description "The configuration; ./agent.lua by default."
 end
 
 local function add_status(parser)
@@ -52,11 +56,12 @@ function M.parser()
   parser:flag "--renew" :description "With --once: renew all now, as for new keys."
   parser:flag "--check" :description "Only say whether the configuration is right."
   add_status(parser)
+  carrying.add(parser, add_file)
   return parser
 end
 
 local function configured(options)
-  local config, err = load.file(options.file or DEFAULT)
+  local config, err = load.file(options.config or options.file or DEFAULT)
   if not config then return nil, err end
   return loop.new(config)
 end
@@ -67,7 +72,7 @@ local function to_json(each)
     not_after = status.time(each.not_after), generation = each.generation, next = each.next,
     next_at = status.time(each.next_at), failures = each.failures, error = each.error,
     error_at = status.time(each.error_at), anchors_end = status.time(each.anchors_end),
-    clock_offset = each.clock_offset }
+    clock_offset = each.clock_offset, carried_at = status.time(each.carried_at) }
 end
 
 local function show(list, now)
@@ -112,12 +117,24 @@ local function run(options)
   return agent:run { once = options.once, try = options.try, renew = options.renew }
 end
 
+local function with_agent(command)
+  return function(options)
+    local agent, err = configured(options)
+    if not agent then return nil, err end
+    return command(agent, options)
+  end
+end
+
+local COMMANDS <const> = { status = status_command, export = with_agent(carrying.export),
+  import = with_agent(carrying.import) }
+
 -- A word that is a command, where the configuration may stand.
 local function with_command(args)
   local parser = M.parser()
-  if args[1] == "status" then
+  local command = COMMANDS[args[1]]
+  if command then
     parser._arguments = {}
-    return parser, status_command
+    return parser, command
   end
   if args[1] ~= "--help" and args[1] ~= "-h" then parser._commands = {} end
   return parser, run

@@ -9,17 +9,13 @@ local support = require "lest.tool.command.support"
 
 local M = {}
 
---- Add the options to a parser. identity: those for who the client is, too.
+--- Add the options that say how a server is known and reached.
 ---@param parser table
----@param identity? boolean
-function M.add(parser, identity)
-  parser:argument "url"
-    :description "The server: HOST[:PORT], https://HOST[:PORT], or with /.well-known/est[/LABEL]."
+function M.add_server(parser)
   parser:option "--trust --cacert":argname "FILE"
     :description "PEM file of the CA certificates to know the server by; 'system': the system's."
   parser:option "--fingerprint":argname "HEX"
     :description "Instead: SHA-256 of the CA's root certificate, which is fetched and compared."
-  parser:option "--label":argname "LABEL":description "The label of the CA or profile."
   parser:option "--timeout":argname "TIME":convert(support.duration)
     :description "For each request; 60s by default."
   parser:option "--proxy":argname "URL"
@@ -28,6 +24,16 @@ function M.add(parser, identity)
   parser:option "--proxy-username":argname "NAME":description "The user name for it."
   parser:option "--proxy-password-file":argname "FILE"
     :description "Its password: the first line of a file (- is standard input)."
+end
+
+--- Add the options to a parser. identity: those for who the client is, too.
+---@param parser table
+---@param identity? boolean
+function M.add(parser, identity)
+  parser:argument "url"
+    :description "The server: HOST[:PORT], https://HOST[:PORT], or with /.well-known/est[/LABEL]."
+  M.add_server(parser)
+  parser:option "--label":argname "LABEL":description "The label of the CA or profile."
   parser:option "--redirect":argname "ORIGIN":count "*"
     :description("Another server that this one may redirect to, https://HOST[:PORT]; may be "
       .. "repeated.")

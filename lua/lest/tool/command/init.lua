@@ -22,6 +22,7 @@ M.commands = {
   { "reenroll", "renew a certificate" },
   { "fullcmc", "ask for certificates in one message of CMC" },
   { "agent", "keep certificates alive, from bootstrap on" },
+  { "forward", "send on requests of devices that have no network" },
   { "serverkeygen", "get a key that the server makes, and its certificate" },
   { "fleet", "simulate thousands of devices over years" },
   { "probe", "hold a server against the RFCs" },

@@ -45,6 +45,7 @@ local M = {}
 ---@field issuer? string DER of its name, where something was issued
 ---@field retry_after? integer
 ---@field serial? string the last that was issued
+---@field may_be_late? boolean it asks for certificates alone: one that has expired may renew itself
 local Talk = {}
 Talk.__index = Talk
 
@@ -354,6 +355,13 @@ local function add_batch(self, batch, control)
   end
 end
 
+local function asks_for_certificates_alone(self)
+  for _, control in ipairs(self.message.controls) do
+    if services.by_name[control.name] or control.name == "batchRequests" then return false end
+  end
+  return #self.parts > 0
+end
+
 --- Read the message, prove who asks, and make a request of each certificate that it asks for.
 local function open(authority, base)
   local self = base.cmc
@@ -378,6 +386,7 @@ local function open(authority, base)
     refusal.raise(403, "identity proofs are not taken here", { failure = "badIdentity" })
   end
   first.identity = checked.identity
+  self.may_be_late = asks_for_certificates_alone(self)
   proofs.authenticate(authority, first)
   -- RFC 5272 6.2.1: unlike a header that comes along, it is never passed over.
   if checked.identity and not first.proven.challenge then

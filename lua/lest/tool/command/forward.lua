@@ -1,0 +1,114 @@
+--- `lest forward FILE`: send on the requests that a device has signed (lest agent export).
+local carried_text = require "lest.client.carried_text"
+local core = require "lest.core"
+local est_options = require "lest.tool.command.est_options"
+local forwarding = require "lest.client.forwarding"
+local support = require "lest.tool.command.support"
+
+local M = {}
+
+local NAME <const> = "lest forward"
+
+--- What it takes, as --help and the manual page have it.
+---@return table parser
+function M.parser()
+  local parser = support.parser {
+    name = NAME,
+    summary = "Send on requests of devices that have no network: what lest agent export has "
+      .. "written goes to the server that it names, and the answers, with the server's CA "
+      .. "certificates, to FILE.answer, for lest agent import. It needs no certificate and no "
+      .. "password: the devices have signed, and verify the answers themselves. Exit code: 0 each "
+      .. "request has its answer, whatever that says; else that of the first error.",
+    example = "lest forward /media/stick/requests.pem --trust ca.pem",
+  }
+  parser:argument "file":description "What lest agent export has written; - is standard input."
+  parser:option "--to":argname "ORIGIN"
+    :description "Another server than the file names: https://HOST[:PORT]."
+  est_options.add_server(parser)
+  parser:option "--out":argname "FILE"
+    :description "Where the answers go, in place of FILE.answer; - is standard output."
+  return parser
+end
+
+local function read(file)
+  local bytes, requests, err
+  bytes, err = support.read(file, carried_text.BYTES_MAX)
+  if not bytes then return nil, support.file_error(err) end
+  requests, err = carried_text.requests(bytes)
+  if requests then return requests end
+  err.operation = file == "-" and "standard input" or file
+  return nil, err
+end
+
+-- Those of one address, by one client.
+local function send_all(options, base, requests, parts)
+  local progress <close> = support.progress("asking " .. base)
+  local all = { redirect = {} }
+  for name, value in pairs(options) do all[name] = value end
+  all.url = base
+  local client <close> = est_options.client(NAME, all, progress)
+  local code = 0
+  local certificates, err = forwarding.certificates(client, base)
+  if certificates then
+    parts[#parts + 1] = certificates
+  else
+    support.complain(NAME, err)
+    code = support.exit_code(err)
+  end
+  for _, request in ipairs(requests) do
+    local text, said = forwarding.send(client, request)
+    local line = ("%s: %s"):format(request.identity, tostring(said))
+    support.complain(NAME, line)
+    parts[#parts + 1] = text
+    if not text and code == 0 then code = support.exit_code(said) end
+  end
+  return code
+end
+
+-- Requests by the address that they are for, in the order of the file.
+local function by_base(requests, origin)
+  local found, order = {}, {}
+  for _, request in ipairs(requests) do
+    local base, err = forwarding.base_of(request.url, origin)
+    if not base then return nil, err end
+    if not found[base] then
+      found[base] = {}
+      order[#order + 1] = base
+    end
+    table.insert(found[base], request)
+  end
+  return order, found
+end
+
+local function forward(options)
+  local requests, order, found, ok, err
+  local out = options.out or options.file == "-" and "-" or options.file .. ".answer"
+  requests, err = read(options.file)
+  if not requests then return nil, err end
+  order, found = by_base(requests, options.to)
+  if not order then return nil, found end
+  options.out = out
+  local parts, code = {}, 0
+  for _, base in ipairs(order) do
+    local own = send_all(options, base, found[base], parts)
+    if code == 0 then code = own end
+  end
+  if #parts == 0 then return code end
+  local text = table.concat(parts, "\n")
+  if out == "-" then
+    io.write(text)
+    return code
+  end
+  ok, err = core.file.write(out, text)
+  if not ok then return nil, support.file_error(err) end
+  support.complain(NAME, out .. ": bring it back to the device (lest agent import)")
+  return code
+end
+
+---@param args string[]
+---@return integer exit_code
+function M.main(args)
+  return est_options.run(M.parser(), args, forward)
+end
+
+return M
