@@ -159,7 +159,19 @@ end
 
 local SECRET_FILE_MAX <const> = 4096
 
---- The secret in a file: its first line.
+--- The secret in the text of a file: its first line.
+---@param text string
+---@param path string for the error
+---@return string? secret
+---@return lest.error? err
+function M.secret_in(text, path)
+  local secret = mark.strip(text):match "^([^\r\n]*)"
+  local problem = secret == "" and "is empty" or secret:find("\0", 1, true) and "has a NUL byte"
+  if not problem then return secret end
+  return fail("usage", ("%s: its first line, the secret, %s"):format(path, problem))
+end
+
+--- The secret in a file.
 ---@param path string
 ---@param max integer bytes of the file
 ---@return string? secret
@@ -167,9 +179,7 @@ local SECRET_FILE_MAX <const> = 4096
 function M.secret_of_file(path, max)
   local text, err = core.file.read(path, max)
   if not text then return nil, err end
-  local secret = mark.strip(text):match "^([^\r\n]*)"
-  if secret ~= "" and not secret:find("\0", 1, true) then return secret end
-  return fail("usage", path .. ": its first line, the secret, is empty or has a NUL byte")
+  return M.secret_in(text, path)
 end
 
 --- The secret for a CSR ("challenge"), for SRP ("srp_password") or of both sides ("psk"), as it is

@@ -20,7 +20,6 @@
 local clock = require "lest.base.clock"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
-local mark = require "lest.base.mark"
 local terminal = require "lest.base.terminal"
 
 local M = { clean = terminal.safe, time = clock.text }
@@ -230,12 +229,7 @@ end
 function M.secret(path)
   local text, err = M.read(path, 16384)
   if not text then return nil, M.file_error(err) end
-  local secret = mark.strip(text):match "^([^\r\n]*)"
-  local problem = secret == "" and "is empty" or secret:find("\0", 1, true) and "has a NUL byte"
-  if problem then
-    return fail("usage", ("%s: its first line, the secret, %s"):format(path, problem))
-  end
-  return secret
+  return require "lest.client.options".secret_in(text, path)
 end
 
 --- What was printed could not be written.
