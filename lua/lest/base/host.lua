@@ -35,6 +35,15 @@ function M.san(name)
   return is_dns(name) and "DNS:" .. name or nil
 end
 
+--- Whether it can be the host in a URL that many read: one host's name or address, an IPv6 address
+--- in brackets.
+---@param name string
+---@return boolean
+function M.is_in_url(name)
+  if name:find "[*_]" or name:find(":", 1, true) and not name:find "^%[" then return false end
+  return M.san(name) ~= nil
+end
+
 local CN_MAX <const> = 64 -- RFC 5280 appendix A.1: ub-common-name
 
 --- The subject of a server's certificate, a common name for people: clients look at the alternative

@@ -11,12 +11,6 @@ local M = {}
 -- RFC 3986 unreserved: what is in a certificate for years is read alike by everybody.
 local SEGMENT <const> = "^[%w._~-]+$"
 
-local function is_host(host)
-  if host:find "^%[[%x:.]+%]$" then return host:find(":", 1, true) ~= nil end
-  return #host <= 253 and host:find "^[%w][%w.-]*[%w]$" ~= nil and not host:find("..", 1, true)
-    or host:find "^%w$" ~= nil
-end
-
 -- "HOST" or "HOST:PORT"
 local function split(authority)
   local host, rest = authority:match "^(%[[^%]]*%])(.*)$"
@@ -46,7 +40,7 @@ function M.accept(value)
   end
   local authority, path = value:match "^http://([^/]*)(.*)$"
   local host, port = split(authority or "")
-  if not host or not is_host(host) or port < 1 or port > 65535 or #value > 500
+  if not host or not hosts.is_in_url(host) or port < 1 or port > 65535 or #value > 500
     or not is_path(path) then
     return nil, "'" .. value .. "' is no base of URLs: write one as \"http://pki.example.com\" or "
       .. "\"http://pki.example.com:8080/est\""
@@ -62,7 +56,7 @@ function M.host_of(san)
   local address
   for _, name in ipairs(san) do
     local kind, value = name:match "^(%u+):(.*)$"
-    if kind == "DNS" and is_host(value) then return value end
+    if kind == "DNS" and hosts.is_in_url(value) then return value end
     if kind == "IP" and not address then
       address = value:find(":", 1, true) and "[" .. value .. "]" or value
     end

@@ -19,7 +19,8 @@ describe("public_url", function()
       "http://h:", "http://h:0", "http://h:65536", "http://h:x", "http://u@h", "http://h/a b",
       "http://h/a?b", "http://h/a#b", "http://h/%41", "http://h//a", "http://h/../a",
       "http://h/./a", "http://h/a//", "http://-h", "http://h-", "http://a..b", "http://*.h",
-      "http://[h]", "http://[1]", "http://[::1", "http://::1", "ftp://h", "http://h\\a",
+      "http://a-.b", "http://1.2.3", "http://1.2.3.256", "http://[h]", "http://[1]",
+      "http://[::g]", "http://[1::2::3]", "http://[::1", "http://::1", "ftp://h", "http://h\\a",
       "http://h_x", "http://h/\n", "http://h/é", "http://" .. ("a"):rep(254) } do
       local accepted, problem = public.accept(wrong)
       assert.is_nil(accepted, wrong)
