@@ -8,9 +8,11 @@ local ROOM <const> = "lua/lest/agent/deploy/"
 return {
   { file = "csrc/base/install.c", specs = INSTALL,
     { "any link on the way", "info.st_uid != 0 && info.st_uid != geteuid()", "false" },
-    { "links without end", "++*links > LINKS_MAX", "++*links < 0" },
+    { "links without end", "++*links > LINKS_MAX", "++*links < 0",
+      reason = "the way grows by a slash at each, and ends where it is too long: this is sooner" },
     { "whatever is in the place", "(info.st_mode & S_IFMT) != kind", "false" },
-    { "a draft that was left", "O_CREAT | O_EXCL | O_NOFOLLOW", "O_CREAT" },
+    { "a draft that was left", "O_CREAT | O_EXCL | O_NOFOLLOW", "O_CREAT",
+      reason = "it was removed just before: only one that comes in between would be seen" },
     { "no mode", "fchmod(fd, as->mode) < 0", "false" },
     { "a link in two steps", "symlinkat(target, place.folder, place.draft) < 0",
       "(unlinkat(place.folder, place.name, 0), symlinkat(target, place.folder, place.draft)) < 0" },
