@@ -475,9 +475,8 @@ static const char revocations[] = "CREATE TABLE revocations ("
                                   "INSERT INTO revocations (certificate)"
                                   "  SELECT seq FROM certificates WHERE revoked_at IS NOT NULL ORDER BY seq;";
 
-/* crls: by a CA's key, the number of its newest CRL and when that was made (0: none was), and how many of its
- * certificates were revoked since this table is there: what was counted when a CRL was made says whether
- * there is something new. The index has all that a CRL says, in its order; it costs an enrollment nothing.
+/* crls: by a CA's key, the number of its newest CRL and when that was made (0: none was), and a count that
+ * the next step takes away. The index has all that a CRL says, in its order; it costs an enrollment nothing.
  *
  * successions: the certificate in the place of another one, and when that is revoked for it; NULL: it was, or
  * it is not to be. */
@@ -499,11 +498,14 @@ static const char crls[] =
     ") STRICT, WITHOUT ROWID;"
     "CREATE INDEX successions_due ON successions (due) WHERE due IS NOT NULL;";
 
+/* How many certificates of a CA were revoked: revocations says what was. */
+static const char uncounted[] = "ALTER TABLE crls DROP COLUMN changes;";
+
 const char *const ledger_sqlite_migrations[] = {
     first,    second,        third,       fourth, fifth,
     sixth,    seventh,       eighth,      ninth,  tenth,
     eleventh, twelfth,       thirteenth,  orders, revocation_challenges,
-    seeds,    confirmations, revocations, crls
+    seeds,    confirmations, revocations, crls,   uncounted
 };
 const size_t ledger_sqlite_migration_count =
     sizeof ledger_sqlite_migrations / sizeof *ledger_sqlite_migrations;

@@ -774,11 +774,7 @@ const struct ledger_statement ledger_statements[] = {
       " WHERE r.seq > :after ORDER BY r.seq LIMIT :limit",
       { INTEGER(after), INTEGER(limit) } },
     /* ---- CRLs */
-    { "crl_get", "SELECT number, made, changes FROM crls WHERE issuer = :issuer", { TEXT(issuer) } },
-    { "crl_changed",
-      "INSERT INTO crls (issuer, changes) VALUES (:issuer, 1)"
-      " ON CONFLICT (issuer) DO UPDATE SET changes = changes + 1",
-      { TEXT(issuer) } },
+    { "crl_get", "SELECT number, made FROM crls WHERE issuer = :issuer", { TEXT(issuer) } },
     /* Take a number, unless another authority has taken one since `before` was the newest. */
     { "crl_take",
       "INSERT INTO crls (issuer, number, made) VALUES (:issuer, :number, :now)"

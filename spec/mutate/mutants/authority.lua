@@ -44,7 +44,7 @@ return {
   },
 
   { file = ROOM .. "crls.lua", specs = CRL,
-    { "not after a revocation", "state.changes ~= row.changes or now", "now" },
+    { "not after a revocation", "state.has ~= state.told or now", "now" },
     { "a number again", "return math.max(before.number + 1, now)", "return before.number" },
     { "a number behind the clock", "math.max(before.number + 1, now)", "before.number + 1" },
     { "what has just expired is gone", "local from = now - self.keep", "local from = now" },

@@ -1,6 +1,6 @@
 --- The CRLs (RFC 5280 5) of the CAs whose keys are here: one for each key, since a CRL says what a
 --- key has signed. A new one is made at the start, when it is time, and at once after a revocation,
---- whoever wrote that: the ledger counts them by key, and the count is looked at each second.
+--- whoever wrote that (revocations.lua): it is looked at each second whether one was told.
 --- A key's CRL is whole, so that it needs no issuing distribution point (5.2.5) to say what it is
 --- of; two keys of one name are told apart by the authority key identifier (5.2.1).
 ---
@@ -18,7 +18,7 @@ local task = require "lest.task"
 
 local M = {}
 
--- LOOK_MS   between two looks at the counts
+-- LOOK_MS   between two looks at what is due
 -- SLICE     entries that are read in one turn of the loop
 -- REST      after so many times what the last one took, the next is made: a flood of revocations
 --           has no more than a tenth of the authority
@@ -66,7 +66,7 @@ function M.new(authority)
     local issuer = authority.issuers_by_id[id]
     issuer.has_crl = can_sign(issuer)
     if issuer.has_crl then
-      table.insert(self.states, { issuer = issuer, id = id, next_ms = 0,
+      table.insert(self.states, { issuer = issuer, id = id, next_ms = 0, told = 0,
         is_first = authority.issuers[issuer.name] == issuer })
     end
   end
@@ -75,7 +75,7 @@ end
 
 -- ---- one CRL
 
-local NOTHING <const> = { number = 0, made = 0, changes = 0 }
+local NOTHING <const> = { number = 0, made = 0 }
 
 --- What the ledger has of a key.
 local function row_of(self, state)
@@ -149,14 +149,14 @@ end
 --- Make a key's CRL. False: another authority has made one meanwhile.
 local function make(self, state, before)
   local authority, started_us = self.authority, core.clock.monotonic_us()
-  local now, undone = authority.clock(), authority.turn.undone
+  local now, undone, told = authority.clock(), authority.turn.undone, state.told
   local draft <close> = read(self, state, first_end(self, before, now))
   local number = next_number(before, now)
   local sealed = sign(self, state, draft, number, now)
   -- What was read may be of a transaction that could not be kept.
   if undone ~= authority.turn.undone then return false end
   if not take(self, state, number, before, now) then return false end
-  state.made, state.changes = now, before.changes
+  state.made, state.has = now, told
   publish(self, state, sealed, number, now)
   local took_us = core.clock.monotonic_us() - started_us
   state.next_ms = core.clock.monotonic_ms() + REST * took_us // 1000
@@ -186,18 +186,29 @@ end
 
 --- Whether a key's CRL is to be made: there is none, something was revoked, or it is time. A clock
 --- that was set back would leave one of the future.
-local function is_due(self, state, row, now)
-  return state.changes ~= row.changes or now >= state.made + self.refresh or now < state.made
+local function is_due(self, state, now)
+  return state.has ~= state.told or now >= state.made + self.refresh or now < state.made
 end
 
 local function make_due(self)
   for _, state in ipairs(self.states) do
-    local row, now_ms = row_of(self, state), core.clock.monotonic_ms()
+    local now_ms = core.clock.monotonic_ms()
     if not self.is_stopping and now_ms >= state.next_ms
-      and is_due(self, state, row, self.authority.clock()) then
+      and is_due(self, state, self.authority.clock()) then
       state.next_ms = now_ms + AGAIN_MS
-      if not make(self, state, row) then state.next_ms = 0 end
+      if not make(self, state, row_of(self, state)) then state.next_ms = 0 end
     end
+  end
+end
+
+--- Take note of what was revoked: one that is made from now on has it.
+---@param rows { issuer: string }[]
+---@param more boolean there are others
+function Crls:note(rows, more)
+  local issuers = {}
+  for _, row in ipairs(rows) do issuers[row.issuer] = true end
+  for _, state in ipairs(self.states) do
+    if more or issuers[state.id] then state.told = state.told + 1 end
   end
 end
 

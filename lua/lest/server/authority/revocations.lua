@@ -5,6 +5,7 @@
 ---   local watch = revocations.new(authority)
 ---   watch:on_revoked(function(rows, more) ... end)
 ---   watch:start()
+local clock = require "lest.server.authority.clock"
 local core = require "lest.core"
 local lines = require "lest.server.wire.lines"
 local record = require "lest.server.authority.record"
@@ -58,7 +59,7 @@ function Revocations:start()
     local ok, problem = pcall(tell, self)
     if not ok then failures:write("error", { "message", tostring(problem) }) end
   end
-  self.timer = core.loop.timer(LOOK_MS, function() self:start() end)
+  self.timer = core.loop.timer(clock.every_ms(LOOK_MS), function() self:start() end)
 end
 
 function Revocations:stop()

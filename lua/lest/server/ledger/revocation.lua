@@ -36,14 +36,8 @@ function M.write(ledger, row, how)
     ok, err = ledger:run("revocation_add", { serial = row.serial, issuer = row.issuer })
   end
   if not ok then return nil, err end
-  local changes
-  changes, err = ledger:run("certificate_revoke", { serial = row.serial, issuer = row.issuer,
+  return ledger:run("certificate_revoke", { serial = row.serial, issuer = row.issuer,
     reason = how.reason, now = how.now })
-  if changes ~= 1 then return changes, err end
-  -- Who makes CRLs sees it by this.
-  ok, err = ledger:run("crl_changed", { issuer = row.issuer })
-  if not ok then return nil, err end
-  return changes
 end
 
 local function revoke_row(operator, row, reason)
