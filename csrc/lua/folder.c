@@ -6,8 +6,9 @@
  *   folder.move(from, to)               another name
  *   folder.remove(path)                 a file, a link or an empty folder
  *   folder.lock(path) -> lock           until it is closed, or the process ends */
-#include "base/folder.h"
+#include "lua/folder.h"
 
+#include "base/folder.h"
 #include "lua/binding.h"
 
 #include <stdlib.h>
@@ -26,6 +27,12 @@ static void close_handle(void *h)
 }
 
 static const struct lestL_class class = { .name = "lest.lock", .close = close_handle };
+
+int lestL_lock_fd(lua_State *L, int idx)
+{
+    const struct handle *handle = lestL_check_object(L, idx, &class);
+    return handle->fd;
+}
 
 static int done(lua_State *L, enum lest_status status, const struct lest_error *err)
 {

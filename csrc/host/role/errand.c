@@ -17,14 +17,6 @@
 
 enum { SECONDS_MAX = 86400 };
 
-/* Close all that it has from the role but this. */
-static bool keep_only(int fd)
-{
-    for (int i = STDERR_FILENO + 1; i < fd; i++)
-        close(i);
-    return close_range((unsigned)fd + 1, UINT_MAX, 0) == 0;
-}
-
 static void reset_signals(void)
 {
     static const int own[] = { SIGTERM, SIGALRM, SIGCHLD };
@@ -43,7 +35,7 @@ static void run(lua_State *L, int connection, int input, pid_t parent, unsigned 
     lest_meters_use(NULL);
     lest_board_use(NULL, 0);
     int code = 1;
-    if (dup2(input, STDIN_FILENO) >= 0 && keep_only(connection)) {
+    if (dup2(input, STDIN_FILENO) >= 0 && host_parent_keep_only(connection)) {
         host_parent_follow(parent);
         lestL_loop_renew(L);
         lua_pushvalue(L, 3);

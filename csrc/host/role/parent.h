@@ -2,6 +2,9 @@
 #ifndef LEST_HOST_ROLE_PARENT_H
 #define LEST_HOST_ROLE_PARENT_H
 
+#include "base/error.h"
+
+#include <stdbool.h>
 #include <sys/types.h>
 
 /** Where a role finds its descriptors. */
@@ -22,5 +25,12 @@ enum { HOST_LISTENERS_MAX = 16 };
 /** Ask for SIGTERM when the parent ends, and end now if it has. Again after every change of ids, which clears
  *  it. */
 void host_parent_follow(pid_t parent);
+
+/** The same with SIGKILL, which a process cannot refuse. */
+void host_parent_die_with(pid_t parent);
+
+/** Close what a forked process has from its parent but standard input, output and error, and fd; -1: none
+ *  besides. False where that cannot be. */
+bool host_parent_keep_only(int fd) LEST_MUST_USE;
 
 #endif

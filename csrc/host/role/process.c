@@ -346,6 +346,10 @@ static int program(lua_State *L)
 {
     lua_settop(L, 2);
     luaL_checktype(L, 2, LUA_TTABLE);
+    if (lua_isfunction(L, 1) && role.watchdog)
+        return luaL_error(L, "a role works in one process");
+    if (lua_isfunction(L, 1))
+        return host_program_start(L, NULL);
     push_arguments(L, 1, false);
     return host_program_start(L, lua_touserdata(L, -1));
 }

@@ -1,7 +1,10 @@
 #include "host/role/program.h"
 
+#include "base/log.h"
+#include "host/role/apart.h"
 #include "host/role/parent.h"
 #include "lua/binding.h"
+#include "lua/folder.h"
 #include "lua/loop.h"
 
 #include <errno.h>
@@ -9,6 +12,7 @@
 #include <limits.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -33,9 +37,12 @@ struct stream {
     struct lest_buf bytes;
 };
 
-/* How one is started, and where its errors go. */
+/* How one is started, and where its errors go. argv is NULL where it is the function at index 1 of L. */
 struct plan {
     char *const *argv;
+    const char *name;
+    lua_State *L;
+    int keep; /* a descriptor that the function has, too; -1: none */
     char *environment[ENVIRONMENT_MAX + 1];
     bool has_environment;
     int errors; /* -1: a pipe to us */
@@ -292,19 +299,25 @@ static enum lest_status start(struct program *program, const struct plan *plan, 
         if (ends[i] >= 0)
             continue;
         if (pipe2(pair, O_CLOEXEC) < 0) {
-            status = lest_error_set_errno(err, LEST_E_UNAVAILABLE, errno, "%s: cannot be run", plan->argv[0]);
+            status = lest_error_set_errno(err, LEST_E_UNAVAILABLE, errno, "%s: cannot be run", plan->name);
             break;
         }
         program->streams[i].fd = pair[ours];
         ends[i] = pair[!ours];
         fcntl(pair[ours], F_SETFL, O_NONBLOCK);
     }
+    if (!plan->argv) {
+        fflush(NULL);
+        lest_log_flush();
+    }
     pid_t parent = getpid();
     program->pid = status ? 0 : fork();
     if (program->pid < 0) {
         program->pid = 0;
-        status = lest_error_set_errno(err, LEST_E_UNAVAILABLE, errno, "%s: cannot be run", plan->argv[0]);
+        status = lest_error_set_errno(err, LEST_E_UNAVAILABLE, errno, "%s: cannot be run", plan->name);
     } else if (!status && program->pid == 0) {
+        if (!plan->argv)
+            host_apart_run(plan->L, ends, plan->keep, parent);
         become(plan, ends, parent);
     }
     if (program->pid && !plan->has_environment)
@@ -361,9 +374,9 @@ static enum lest_status open_log(const char *path, int *fd, struct lest_error *e
 
 int host_program_start(lua_State *L, char *const *argv)
 {
-    static const char *const known[] = { "input",    "timeout_ms",  "max",  "log",
+    static const char *const known[] = { "input",    "timeout_ms",  "max",  "log", "keep",
                                          "callback", "environment", "tail", NULL };
-    struct plan plan = { .argv = argv, .errors = -1 };
+    struct plan plan = { .argv = argv, .name = argv ? argv[0] : "a function", .L = L, .errors = -1 };
     struct lest_error err;
     size_t len;
     lua_getfield(L, 2, "callback");
@@ -375,6 +388,7 @@ int host_program_start(lua_State *L, char *const *argv)
     bool tail = lestL_opt_boolean(L, 2, "tail", false);
     lua_getfield(L, 2, "log");
     const char *log = luaL_optstring(L, -1, NULL);
+    plan.keep = lua_getfield(L, 2, "keep") == LUA_TNIL ? -1 : lestL_lock_fd(L, -1);
     lestL_check_options(L, 2, known);
     lua_getfield(L, 2, "environment");
     read_environment(L, lua_gettop(L), &plan);
@@ -394,8 +408,10 @@ int host_program_start(lua_State *L, char *const *argv)
     lestL_callback_set(L, callback_idx, &program->callback);
     lest_buf_append(&program->streams[INPUT].bytes, input, len);
     struct event_base *base = net_loop_get0_base(lestL_loop(L));
-    if (lest_buf_status(&program->streams[INPUT].bytes, &err) || open_log(log, &plan.errors, &err) ||
-        start(program, &plan, &err))
+    if (!argv && !log) /* its errors are ours: the log */
+        plan.errors = fcntl(STDERR_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    if (lest_buf_status(&program->streams[INPUT].bytes, &err) ||
+        (plan.errors < 0 && open_log(log, &plan.errors, &err)) || start(program, &plan, &err))
         return lestL_fail(L, &err);
     if (!watch(program, base, timeout_ms))
         return lestL_no_memory(L);

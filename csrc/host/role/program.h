@@ -7,6 +7,11 @@
  * (it printed more than max) or `signal` (what ended it). program:stop() asks it to end, by SIGTERM; one that
  * is closed is killed, with what it started, and calls nothing.
  *
+ * In place of the program's words, a function: it runs in a process of its own, which is this one as it is at
+ * that moment, but with a loop of its own and no descriptors but the first three and that of `keep`, a
+ * lest.lock. It hears no signal but SIGKILL, dies with this process, and what it returns, a string, is its
+ * output. Its errors are this process's.
+ *
  * log          its errors are appended to that file
  * environment  all that it finds there, in place of this process's; it has a session of its own then
  * tail         it may print without end: the last of its output and errors is kept */

@@ -26,6 +26,7 @@ local PLACES <const> = 1 << 32
 ---@field clock fun(): integer seconds since 1970
 ---@field random fun(): number from 0 to 1
 ---@field log fun(level: string, event: string, fields: any[])
+---@field apart? function of lest.agent.apart, where requests have processes of their own
 
 ---@class lest.agent.identity
 ---@field name string
@@ -316,6 +317,23 @@ function Identity:hear_of_network(is_fresh)
   return true
 end
 
+-- Work for a certificate or anchors: in a process of its own, where this world has them.
+local function perform(self, work, now)
+  local apart = self.world.apart
+  if not apart then return work(self, now) end
+  local ok, err = apart(function() return work(self, now) end)
+  if ok then
+    self:read()
+    return true
+  end
+  -- Whatever it was doing then: the folder is made fit for use, as after a death of this process.
+  local opened, problem = self:open()
+  if not opened then return nil, problem end
+  if ok == nil then return nil, err end
+  failure.note(self, self.life and "renew" or "bootstrap", err, now)
+  return self:remember()
+end
+
 -- Whether a step is to do what is not due.
 local function is_forced(self, forced)
   if forced == "network" then return self:network_due() ~= nil end
@@ -354,9 +372,9 @@ function Identity:step(forced)
   if self.forced and (what == "anchors" or what == "deploy") then what = "renew" end
   if self.forced or at <= now or is_answered(self) then
     if what == "anchors" then
-      ok, err = refresh(self, now)
+      ok, err = perform(self, refresh, now)
     elseif what ~= "deploy" then
-      ok, err = obtain(self, now)
+      ok, err = perform(self, obtain, now)
     end
   end
   -- At once, where a new certificate has come: who runs the agent once wants to see it in use.

@@ -1,5 +1,6 @@
 --- An agent: its identities, each of which has its next step at some time, and who does these
 --- steps. Wall time is looked at again and again, for it may jump; nothing is due by a timer alone.
+local apart = require "lest.agent.apart"
 local core = require "lest.core"
 local fail = require "lest.base.fail"
 local heap = require "lest.base.heap"
@@ -257,6 +258,7 @@ function Loop:run(options)
   if options.once then
     return run_once(self, options.renew and "renew" or options.try and "try" or nil)
   end
+  self.world.apart = apart.new(lock)
   local watches = watch(self)
   fill(self)
   self.world.log("info", "agent started", { "identities", #self.names, "state", self.state })
@@ -269,6 +271,7 @@ function Loop:run(options)
     wait(self, pause_ms(self))
   end
   drain(self)
+  self.world.apart = nil
   self.report:stop()
   for _, each in ipairs(watches) do each:close() end
   self.world.log("info", "agent stopped", {})

@@ -2382,8 +2382,12 @@ function program:close() end
 --- environment, "NAME=VALUE", is all that it finds there, and it has a session of its own then; with
 --- tail it may print without end, and the last of it is kept. With log, what it writes to standard
 --- error is appended to that file.
----@param arguments string[] the program, then its arguments
----@param options { input: string, timeout_ms: integer, max?: integer, log?: string, environment?: string[], tail?: boolean, callback: fun(ended: lest.program.ended) }
+---
+--- A function in place of the program is run in a process that is this one as it is then, with a
+--- loop of its own, no descriptors but the first three and the lock of `keep`, and no signals. It
+--- dies with this one; the string that it returns is its output.
+---@param arguments string[]|fun(): string the program, then its arguments
+---@param options { input: string, keep?: lest.lock, timeout_ms: integer, max?: integer, log?: string, environment?: string[], tail?: boolean, callback: fun(ended: lest.program.ended) }
 ---@return lest.program? program
 ---@return lest.error? err
 function core_process.program(arguments, options) end

@@ -28,7 +28,7 @@ local FORGE <const> = [[
   send($socket, pack("H*", $bytes), 0, pack("SSLL", 16, 0, $pid, 0)) or die $!;]]
 
 -- RTM_NEWROUTE, 28 bytes, a unicast route of the main table.
-local ROUTE <const> = "1c000000180000000000000000000000" .. "0218000000fe030001000000"
+local ROUTE <const> = "1c000000180000000000000000000000" .. "02180000fe03000100000000"
 
 describe("core.loop.routes", function()
   local net, file, pid
