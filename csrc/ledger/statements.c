@@ -775,6 +775,9 @@ const struct ledger_statement ledger_statements[] = {
       { INTEGER(after), INTEGER(limit) } },
     /* ---- CRLs */
     { "crl_get", "SELECT number, made FROM crls WHERE issuer = :issuer", { TEXT(issuer) } },
+    { "crl_next",
+      "SELECT issuer, number, made FROM crls WHERE issuer > :after ORDER BY issuer LIMIT :limit",
+      { TEXT(after), INTEGER(limit) } },
     /* Take a number, unless another authority has taken one since `before` was the newest. */
     { "crl_take",
       "INSERT INTO crls (issuer, number, made) VALUES (:issuer, :number, :now)"

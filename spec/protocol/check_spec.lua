@@ -104,6 +104,74 @@ describe("lest check", function()
     assert.equal(0, select(2, items "--no-ledger"))
   end)
 
+  it("knows until when the CRL holds, and who signs answers of OCSP", function()
+    assert.equal("is made at the first start", items()["ca.crl"].problem)
+    server:run()
+    server:enroll "device001"
+    process.must(("openssl ocsp -issuer %s -cert %s/device001.pem -url %s/ocsp -CAfile %s"):format(
+      server.root, server.folder, server.url, server.root))
+    local by, code = items()
+    assert.same({ "ok", 0 }, { by["ca.crl"].state, code })
+    assert.is_true(math.abs(by["ca.crl"].not_after - os.time() - 7 * DAY) < 300)
+    assert.equal("ok", by["ca.ocsp"].state)
+    assert.is_true(math.abs(by["ca.ocsp"].not_after - os.time() - 7 * DAY) < 300)
+    process.kill(server.pid)
+    server:exit_code()
+    -- One is to be made each day, and holds for seven.
+    for days, state in pairs { [1] = "ok", [4] = "warning", [8] = "expired" } do
+      server:change(("UPDATE crls SET made = %d"):format(os.time() - days * DAY))
+      by, code = items()
+      assert.equal(state, by["ca.crl"].state, days)
+      assert.equal(({ ok = 0, warning = 1, expired = 2 })[state], code)
+    end
+    local _, out = check()
+    assert.matches("who looks at CRLs refuses every certificate", out)
+    server:edit_config(function(text) return (text:gsub("listen =", "crl = false, %0", 1)) end)
+    assert.is_nil(items()["ca.crl"])
+  end)
+
+  it("tells of credentials that end, and warns where they may be used again", function()
+    server:credential("late", { "--expires", "60d" })
+    server:credential("once", { "--expires", "1h" })
+    local by, code = items()
+    assert.same({ "ok", 0 }, { by["credentials.one_time"].state, code })
+    assert.matches("^the first of 1 one%-time secrets", by["credentials.one_time"].what)
+    server:credential("again", { "--expires", "20d", "--reusable" })
+    by, code = items()
+    assert.same({ "warning", 1 }, { by.credentials.state, code })
+    assert.matches("^the first of 1 credentials", by.credentials.what)
+    assert.equal(0, select(2, items("--within", "10d")))
+    local out = process.must { server.lest, "ledger", "ends", "--within", "90d", "--config",
+      server.dir .. "/server.lua" }
+    assert.matches("credentials from .- 2, not used yet\n", out)
+    assert.matches("credentials from .- 1, that may be used again\n", out)
+  end)
+
+  it("says when labels have no anchor any more", function()
+    local ca <close> = pki.new()
+    local short, gone = ca:root("short", { days = 20 }), ca:root("gone", { days = -1 })
+    process.must(("cp %s %s/short.pem && cp %s %s/gone.pem"):format(short.path, server.dir,
+      gone.path, server.dir))
+    server:edit_config(function(text)
+      return (text:gsub('anchors = {', 'anchors = { short = "short.pem", gone = "gone.pem",', 1)
+        :gsub("labels = {", [[%0 plant = { policy = "policy.lua", profile = "device",
+          anchors = { "short", "gone" }, auth = { "certificate", "basic" } },
+          yard = { policy = "policy.lua", profile = "device",
+          anchors = { "gone" }, auth = { "certificate", "basic" } },
+          other = { policy = "policy.lua", profile = "device",
+          anchors = { "gone" }, auth = { "certificate", "basic" } }, ]], 1))
+    end)
+    local by, code = items()
+    assert.equal("ok", by["labels.default.anchors"].state)
+    assert.equal("warning", by["labels.plant.anchors"].state)
+    assert.equal("expired", by["labels.other.anchors"].state)
+    assert.equal("the last anchor of other, yard: gone", by["labels.other.anchors"].what)
+    assert.is_nil(by["labels.yard.anchors"])
+    assert.equal(2, code)
+    local _, out = check()
+    assert.matches("no client certificate is taken there", out)
+  end)
+
   it("says of one that renews itself when it did not", function()
     server:edit_config(function(text)
       return (text:gsub('tls = %b{}', 'tls = { auto = { names = { "localhost" } } }', 1))

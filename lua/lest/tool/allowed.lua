@@ -53,7 +53,7 @@ M.ALLOWED = {
     show = { options = { "id" } }, record = { options = { "what" } },
   },
   ledger = {
-    acts = { options = {} },
+    acts = { options = {} }, ends = { options = { "within" } },
     backup = { options = { "file" }, output = "file" },
   },
   explain = { [""] = { options = { "what" } } },

@@ -354,6 +354,7 @@ describe("the ledger", function()
       certificate_list_key = "certificates_again (<expr>=? AND not_after>?)",
       crl_entries = "certificates_crl (issuer=? AND (not_after,serial)>(?,?))",
       credential_list = "credentials_list (seq<?)",
+      crl_next = "PRIMARY KEY (issuer>?)",
       credential_list_name = "credentials_name (name=? AND rowid<?)",
       pending_list = "pending_open (seq<?)",
       pending_list_expired = "pending_state (state=? AND seq<?)",

@@ -5,6 +5,7 @@
 local chain = require "lest.server.config.chain"
 local core = require "lest.core"
 local duration = require "lest.duration"
+local kept = require "lest.tool.check.kept"
 local key_sources = require "lest.server.config.key_sources"
 local list = require "lest.base.list"
 local outlook = require "lest.tool.ca.outlook"
@@ -24,6 +25,7 @@ local FILE_MAX <const> = 16 * 1024 * 1024
 ---@field is_broken? boolean nothing works with that problem
 ---@field is_one_of_many? boolean there are others beside it: its end alone breaks little
 ---@field renews? integer seconds before its end by which it renews itself
+---@field is_as_it_should? boolean its end is meant, or harms nobody
 ---@field breaks string what fails once it is over
 ---@field fix string what to do
 
@@ -166,37 +168,47 @@ local function add_crls(items, config)
   end
 end
 
---- What the ledger has of keys that are in the configuration no more.
-local function add_orphans(items, config, issuers)
-  local known = {}
-  for _, each in ipairs(chain.cas(config)) do
-    for _, cert in ipairs(chain.generations(chain.load(each[1], each[2]) or {})) do
-      known[core.secret.sha256(cert.public_key.der)] = true
+--- Of labels that believe the same anchors: once the last of these is over, no client certificate
+--- is taken there.
+local function add_labels(items, config)
+  local by = {}
+  for _, name in ipairs(list.sorted_keys(config.labels)) do
+    local label = config.labels[name]
+    local mark = table.concat(label.anchors, "\0")
+    if label.accepts.certificate and #label.anchors > 0 then
+      by[mark] = by[mark] or { anchors = label.anchors }
+      table.insert(by[mark], name)
     end
   end
-  for _, row in ipairs(issuers) do
-    if not known[row.issuer] then
-      add(items, { key = "ledger", what = "certificates of a key that is gone", ends = row.last,
-        problem = ("%d certificates are good still whose CA is not in the configuration"):format(
-          row.count), breaks = "their devices cannot renew them, and must enroll anew",
-        fix = "put that CA's certificate back after the first of `ca.cert`, or wait" })
+  for _, mark in ipairs(list.sorted_keys(by)) do
+    local labels, last = by[mark], nil
+    for _, name in ipairs(labels.anchors) do
+      for _, cert in ipairs(core.cert.load_all(config.anchors[name]) or {}) do
+        last = math.max(last or 0, cert.not_after)
+      end
     end
+    add(items, { key = ("labels.%s.anchors"):format(labels[1]), ends = last,
+      what = ("the last anchor of %s: %s"):format(table.concat(labels, ", "),
+        table.concat(labels.anchors, ", ")),
+      problem = not last and "none of them can be read" or nil, is_broken = not last,
+      breaks = "no client certificate is taken there: clients can neither renew nor show one",
+      fix = "put the next anchor into one of these files, or name another, and reload" })
   end
 end
 
 --- Everything that has an end, what ends first first.
 ---@param config table of lest.server.config.load
 ---@param now integer seconds since 1970
----@param issuers? { issuer: string, count: integer, last: integer }[] what the ledger has that is
---- good still, by `lest cert issuers`
+---@param said? { issuers: table[]?, ends: table? } what the ledger says, by lest.tool.ca.in_use
 ---@return lest.check.item[]
-function M.of(config, now, issuers)
+function M.of(config, now, said)
   local items, seen, unique = {}, {}, {}
   add_tls(items, config)
   add_cas(items, config, now)
   add_others(items, config)
+  add_labels(items, config)
   add_crls(items, config)
-  add_orphans(items, config, issuers or {})
+  kept.add(items, config, said or {})
   -- A CA is an anchor as often as not.
   for _, item in ipairs(items) do
     local mark = table.concat({ item.file or item.key, item.subject or "", item.ends or "",
@@ -219,6 +231,7 @@ end
 ---@return "ok"|"warning"|"expired"|"broken"
 function M.state(item, now, within)
   if item.is_broken then return "broken" end
+  if item.is_as_it_should then return "ok" end
   if item.ends and now > item.ends or item.begins and now < item.begins then
     return item.is_one_of_many and "warning" or "expired"
   end

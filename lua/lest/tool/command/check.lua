@@ -16,10 +16,10 @@ function M.parser()
   local parser = support.parser {
     name = "lest check",
     summary = "Say what of a server ends when: its certificate, its CAs and what is above them, "
-      .. "anchors, CRLs, credentials for CAs elsewhere; what breaks first, and what to do. The "
-      .. "exit code is for monitoring: 0 where all is well, 1 where something ends within --within "
-      .. "or is to be looked at, 2 where something has expired or cannot be read. `lest serve "
-      .. "--check` says whether the server would start.",
+      .. "anchors, the CRLs that it reads and that it publishes, credentials; what breaks first, "
+      .. "and what to do. The exit code is for monitoring: 0 where all is well, 1 where something "
+      .. "ends within --within or is to be looked at, 2 where something has expired or cannot be "
+      .. "read. `lest serve --check` says whether the server would start.",
     example = "lest check --config /etc/lest/server.lua --within 30d",
   }
   parser:option "--config":argname "FILE":default "./server.lua"
@@ -27,17 +27,20 @@ function M.parser()
   parser:option "--within":argname "DURATION":default "30d":convert(support.duration)
     :description "What ends so soon is a warning. What renews itself is one when it is overdue."
   parser:flag "--no-ledger"
-    :description "Do not ask the ledger for certificates whose CA is in the configuration no more."
+    :description("Do not ask the ledger: for the CRLs that are published, credentials, and "
+      .. "certificates whose CA is in the configuration no more.")
   parser:flag "--json":description "Print JSON."
   return parser
 end
 
--- Those that the ledger knows, or {} and why it was not asked.
-local function issuers_of(options)
+-- What the ledger says; where it was not asked for all, also why.
+local function ask_ledger(options)
   if options.no_ledger then return {} end
-  local rows, err = in_use.issuers(options.config)
-  if rows then return rows end
-  return {}, tostring(err)
+  local issuers, err = in_use.issuers(options.config)
+  if not issuers then return {}, tostring(err) end
+  local ends
+  ends, err = in_use.ends(options.config, options.within)
+  return { issuers = issuers, ends = ends }, not ends and tostring(err) or nil
 end
 
 local CODES <const> = { ok = 0, warning = 1, expired = 2, broken = 2 }
@@ -71,7 +74,10 @@ local function print_items(items, now)
   for _, item in ipairs(items) do
     if item.state ~= "ok" then tell(item) end
   end
-  local first = items[1]
+  local first
+  for _, item in ipairs(items) do
+    if not (item.renews or item.is_as_it_should) then first = first or item end
+  end
   if first and first.state == "ok" and first.ends then
     io.write("\nFirst to end: ", first.key, ", ", when(first, now), ". Then ", first.breaks,
       ".\nDo: ", first.fix, ".\n")
@@ -90,12 +96,12 @@ function M.main(args)
   return support.run(M.parser(), args, function(options)
     local config, err = load_config.load(options.config)
     if not config then return nil, err end
-    local issuers, unasked = issuers_of(options)
+    local said, unasked = ask_ledger(options)
     if unasked then
       support.complain("lest check", "the ledger was not asked (--no-ledger): " .. unasked)
     end
     local now, worst = core.clock.wall_us() // 1000000, "ok"
-    local items = expiry.of(config, now, issuers)
+    local items = expiry.of(config, now, said)
     for _, item in ipairs(items) do
       item.state = expiry.state(item, now, options.within)
       if CODES[item.state] > CODES[worst] then worst = item.state end

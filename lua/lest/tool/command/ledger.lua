@@ -1,8 +1,10 @@
 --- `lest ledger`: the file in which a server keeps what it decided and issued.
 local core = require "lest.core"
+local ends = require "lest.server.ledger.ends"
 local fail = require "lest.base.fail"
 local json = require "lest.json"
 local ledger_file = require "lest.server.ledger.file"
+local list = require "lest.base.list"
 local operate = require "lest.tool.command.operate"
 local operator = require "lest.server.ledger.operator"
 local support = require "lest.tool.command.support"
@@ -35,6 +37,13 @@ function M.parser()
     .. "they are to the system, in whose name they acted, and how it ended. One without a result "
     .. "was begun by a command that was ended itself.", "lest ledger acts --config pki/server.lua")
   operate.lists(acts, "100")
+  local ending = operate.subcommand(parser, "ends", "Say what the ledger has that ends, besides "
+    .. "certificates: when the CRL of each key was made, until when who signs answers of OCSP is "
+    .. "certified, and how many credentials end soon. `lest check` asks for it.",
+    "lest ledger ends --within 7d --config pki/server.lua")
+  ending:option "--within":argname "DURATION":default "30d":convert(support.duration)
+    :description "Of credentials, those that end so soon."
+  operate.reads(ending)
   return parser
 end
 
@@ -115,7 +124,30 @@ local function acts(options, config)
   })
 end
 
-local actions <const> = { init = init, backup = backup, acts = acts }
+local function show_ends(options, config)
+  local ledger <close>, err = ledger_file.open_to_read(config)
+  if not ledger then return nil, err end
+  local found
+  found, err = ends.of(ledger, { within = options.within,
+    clock = function() return core.clock.wall_us() // 1000000 end })
+  if not found then return nil, err end
+  if options.json then return support.print_json(json.object(found)) end
+  local lines = {}
+  for _, row in ipairs(found.crls) do
+    table.insert(lines, { "CRL made", support.time(row.made), row.issuer })
+  end
+  for _, row in ipairs(found.ocsp) do
+    table.insert(lines, { "OCSP until", support.time(row.last), row.issuer })
+  end
+  for _, kind in ipairs(list.sorted_keys(found.credentials)) do
+    local row = found.credentials[kind]
+    table.insert(lines, { "credentials from", support.time(row.first), ("%d, %s"):format(row.count,
+      kind == "one_time" and "not used yet" or "that may be used again") })
+  end
+  support.print_columns({ "WHAT", "TIME", "OF" }, lines)
+end
+
+local actions <const> = { init = init, backup = backup, acts = acts, ends = show_ends }
 
 ---@param args string[]
 ---@return integer exit_code
