@@ -526,6 +526,136 @@ describe("a probe finds that a server", function()
     end)
   end)
 
+  describe("in what it says of revocation", function()
+    local now <const> = os.time()
+    local plain
+
+    setup(function() plain = world:serve { plain = true } end)
+    teardown(function() plain:stop() end)
+
+    -- A certificate that names a CRL and a responder at the plain server, in an answer.
+    local function names_them(more)
+      local url = ("http://localhost:%d"):format(plain.port)
+      local cert = world.pki:issue("named", { by = world.root, same_key = world.device,
+        subject = "/CN=device", ext = ("crlDistributionPoints = URI:%s/ca.crl\n"
+          .. "authorityInfoAccess = OCSP;URI:%s/ocsp%s"):format(url, url, more or "") }).cert
+      return cert, { est.issued { cert }, est.cacerts { world.root.cert } }
+    end
+
+    -- make(cert) is the answer of the plain server.
+    local function tells(id, what, seen, make)
+      finds(id, what, function()
+        local cert, answers = names_them()
+        plain:answer(make(cert))
+        return answers, seen, nil, { username = USER.username, password = USER.password,
+          key = world.device.key }
+      end)
+    end
+
+    local function crl_of(plan)
+      local issuer = assert(core.issuer.new { cert = plan.cert or world.root.cert,
+        key = plan.key or core.key.load(world.root.key) })
+      local draft <close> = core.crl.draft()
+      local sealed <close> = assert(issuer:sign_crl(draft, { number = 1,
+        this_update = plan.this_update or now - 7200, next_update = plan.next_update
+        or now + 7200 }))
+      return sealed:bytes()
+    end
+
+    local function ca_of(subject)
+      local key = core.key.generate "ec:P-256"
+      return { key = key, cert = assert(core.issuer.root { key = key, subject = subject,
+        not_before = now - 60, not_after = now + 86400 }) }
+    end
+
+    local function of_crl(plan)
+      return function()
+        return http(200, { ["Content-Type"] = "application/pkix-crl" }, crl_of(plan))
+      end
+    end
+
+    tells("5280-4.2.1.13-a", "has no CRL where one is named", "ca%.crl: 404",
+      function() return http(404) end)
+    tells("5280-4.2.1.13-a", "has it in PEM", "no DER", function()
+      return http(200, {}, assert(core.crl.parse(crl_of {})):pem())
+    end)
+    tells("5280-4.2.1.13-a", "has something else there", "CRL", function()
+      return http(200, {}, world.root.cert:der())
+    end)
+    tells("5280-5.1.1.3-a", "has a stranger's CRL", "issuer",
+      function() return of_crl(ca_of "CN=stranger")() end)
+    tells("5280-5.1.1.3-a", "has one by another key of that name", "signature",
+      function() return of_crl(ca_of(world.root.cert.subject))() end)
+    tells("5280-5.1.2.5-a", "has one that is over", "over", of_crl { next_update = now - 3600 })
+    tells("5280-5.1.2.5-a", "has one of the future", "future", of_crl { this_update = now + 3600 })
+    tells("5280-5.1.2.5-a", "has one without an end", "no nextUpdate", function()
+      local crl = der.split(der.body(crl_of {}))
+      local tbs = der.split(der.body(crl[1]))
+      table.remove(tbs, 5)
+      crl[1] = der.seq(table.unpack(tbs))
+      return http(200, {}, der.seq(table.unpack(crl)))
+    end)
+    tells("5280-5.2-a", "has one without a number", "version 1", function()
+      local crl = der.split(der.body(crl_of {}))
+      local tbs = der.split(der.body(crl[1]))
+      crl[1] = der.seq(table.unpack(tbs, 2, 5))
+      return http(200, {}, der.seq(table.unpack(crl)))
+    end)
+
+    -- An answer of a responder about the certificate.
+    local function ocsp_of(plan)
+      return function(cert)
+        local request = assert(core.ocsp.parse_request(core.ocsp.request(world.root.cert,
+          plan.about or cert)))
+        local entity = plan.by and plan.by() or world.root
+        local responder <close> = assert(core.ocsp_responder.new { cert = entity.cert,
+          key = core.key.load(entity.key) })
+        return http(200, { ["Content-Type"] = "application/ocsp-response" },
+          assert(responder:respond { certificates = { { id = request.certificates[1].id,
+            state = plan.state or "good" } }, produced_at = now, nonce = plan.nonce,
+            this_update = plan.this_update or now - 60, next_update = plan.next_update
+            or now + 7200 }))
+      end
+    end
+
+    tells("6960-2.1-a", "has no OCSP where it is named", "ocsp: 404",
+      function() return http(404) end)
+    tells("6960-2.1-a", "refuses what is asked", "unauthorized", function()
+      return http(200, {}, core.ocsp.failure "unauthorized")
+    end)
+    tells("6960-2.1-a", "does not know what it issued", "unknown", ocsp_of { state = "unknown" })
+    tells("6960-2.1-a", "speaks of another certificate", "successful", function(cert)
+      return ocsp_of { about = world.server.cert }(cert)
+    end)
+    tells("6960-4.2.2.2-a", "has a responder with no right to answer", "something else",
+      ocsp_of { by = function() return world.device end })
+    tells("6960-4.2.2.2-a", "has another CA's responder", "not by the CA", ocsp_of { by = function()
+      return world.pki:issue("stray-responder", { by = world.pki:root "stray-root",
+        ext = "extendedKeyUsage = OCSPSigning" })
+    end })
+    tells("6960-4.2.2.1-a", "has answers that are over", "over",
+      ocsp_of { next_update = now - 3600 })
+    tells("6960-4.2.2.1-a", "has answers of the future", "future",
+      ocsp_of { this_update = now + 3600 })
+    tells("6960-4.4.1-a", "gives another nonce back", "another", ocsp_of { nonce = "other" })
+
+    it("is not told where it does not apply", function()
+      local cert, answers = names_them()
+      plain:answer(ocsp_of {}(cert))
+      local as_user = { username = USER.username, password = USER.password,
+        key = world.device.key }
+      local verdict, seen = judge("6960-4.4.1-a", answers, nil, as_user)
+      assert.same({ "skip", "the answer has none" }, { verdict, seen })
+      for id, expected in pairs { ["5280-4.2.1.13-a"] = "names no CRL",
+        ["6960-2.1-a"] = "names no OCSP" } do
+        verdict, seen = judge(id, { est.issued { world.device.cert },
+          est.cacerts { world.root.cert } }, nil, as_user)
+        assert.equal("skip", verdict)
+        assert.matches(expected, seen)
+      end
+    end)
+  end)
+
   describe("in the keys that it makes", function()
     local CERTS <const> = "application/pkcs7-mime; smime-type=certs-only"
 

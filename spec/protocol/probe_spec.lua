@@ -53,6 +53,8 @@ local function configuration(text)
         anchors = { "own" }, fullcmc = true },
       slow = { policy = "policy.lua", profile = "device", auth = { "basic" } },]]
   end, 1)
+  text = text:gsub("labels = {", ('listen_http = "127.0.0.1:%d", %%0'):format(
+    process.free_port()), 1)
   return (text:gsub('key = "ca.key"', '%0, chain = "chain.pem"', 1))
 end
 
@@ -160,6 +162,23 @@ describe("a probe of our own server", function()
       "7030-4.3.2-d", "5272-3.2.1.3.4-b", "5272-3.2.1.1-a", "5272-6.6-a", "5272-6.6-b",
       "5272-6.4-a", "5272-6.1-a", "5272-3.2.2-a", "6402-2.6-c", "7030-3.5-i", "7030-4.3.2-a" },
       skipped(report))
+  end)
+
+  it("finds no fault in the CRL and in OCSP of what it issued, or of the client's", function()
+    local REVOCATION <const> = { "5280-4.2.1.13-a", "5280-5.1.1.3-a", "5280-5.1.2.5-a",
+      "5280-5.2-a", "6960-2.1-a", "6960-4.2.2.2-a", "6960-4.2.2.1-a", "6960-4.4.1-a" }
+    local path = server:enroll "device009"
+    local holder = { cert = path, key = server.folder .. "/device009.key" }
+    for _, report in ipairs { run(with_password "device010", { enroll = true,
+      checks = REVOCATION }), run(holder, { checks = REVOCATION }) } do
+      for _, check in ipairs(report.checks) do
+        assert.same({ check.id, "pass" }, { check.id, check.verdict }, check.seen)
+      end
+    end
+    for _, check in ipairs(run({}, { checks = REVOCATION }).checks) do
+      assert.same({ "skip", "needs a client certificate, or the permission to enroll" },
+        { check.verdict, check.seen })
+    end
   end)
 
   it("finds no fault in Digest", function()

@@ -15,7 +15,8 @@ local M = {}
 
 -- In the order in which they run: what asks for certificates comes last.
 local SECTIONS <const> = { "uris", "tls", "http", "media", "authentication", "digest", "cacerts",
-  "csrattrs", "templates", "optional", "refusals", "enroll", "keygen", "cmc", "certs" }
+  "csrattrs", "templates", "optional", "refusals", "enroll", "keygen", "cmc", "certs",
+  "revocation" }
 
 --- What a check came to.
 ---@class lest.probe.verdict

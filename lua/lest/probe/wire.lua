@@ -5,6 +5,7 @@
 ---   response, err = wire:ask { as = wire.client, operation = "simpleenroll", body = csr }
 local challenge = require "lest.client.challenge"
 local core = require "lest.core"
+local http = require "lest.http"
 local sessions = require "lest.client.session"
 local task = require "lest.task"
 local terminal = require "lest.base.terminal"
@@ -116,6 +117,16 @@ end
 function Wire:perform(as, operation, body)
   pace(self)
   return sessions.perform(as, operation, body)
+end
+
+--- Fetch what a certificate names: plain HTTP, with nothing of the client.
+---@param options lest.http.options|{ url: string, method?: string }
+---@return lest.http.response?
+---@return lest.error? err
+function Wire:fetch(options)
+  pace(self)
+  options.timeout = M.PATIENCE
+  return http.request(options)
 end
 
 --- Open a TCP connection without TLS, send bytes and see what comes.
