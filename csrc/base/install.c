@@ -2,6 +2,7 @@
 
 #include "base/draft.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
@@ -184,6 +185,42 @@ enum lest_status lest_install_link(const char *target, const char *path, struct 
         status = fail(&place, err);
     if (!status)
         status = settle(&place, err);
+    if (place.folder >= 0)
+        close(place.folder);
+    return status;
+}
+
+/* The names that a stranger may make meanwhile have no end. */
+static enum lest_status empty(const struct place *place, DIR *dir, struct lest_error *err)
+{
+    enum { NAMES_MAX = 1000 };
+    const struct dirent *entry;
+    for (int count = 0; count < NAMES_MAX && (entry = readdir(dir)); count++) {
+        const char *name = entry->d_name;
+        if (strcmp(name, ".") != 0 && strcmp(name, "..") != 0 && unlinkat(dirfd(dir), name, 0) < 0 &&
+            errno != ENOENT)
+            return fail(place, err);
+    }
+    return LEST_OK;
+}
+
+enum lest_status lest_install_remove_folder(const char *path, struct lest_error *err)
+{
+    struct place place;
+    DIR *dir = NULL;
+    int fd = -1;
+    enum lest_status status = find(path, &place, err);
+    if (!status) {
+        fd = openat(place.folder, place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+        dir = fd >= 0 ? fdopendir(fd) : NULL;
+        status = dir ? empty(&place, dir, err) : fail(&place, err);
+    }
+    if (!status && unlinkat(place.folder, place.name, AT_REMOVEDIR) < 0)
+        status = fail(&place, err);
+    if (dir)
+        closedir(dir);
+    else if (fd >= 0)
+        close(fd);
     if (place.folder >= 0)
         close(place.folder);
     return status;

@@ -30,4 +30,10 @@ enum lest_status lest_install_file(const char *path, const void *data, size_t le
 enum lest_status lest_install_link(const char *target, const char *path,
                                    struct lest_error *err) LEST_MUST_USE;
 
+/** Remove a folder and the files and links in it. It is found as above and opened once: a link in its place
+ *  is no folder, whatever it leads to, and one that takes the folder's place meanwhile changes nothing.
+ *  Errors: LEST_E_NOT_FOUND (no folder is there), LEST_E_USAGE (a stranger's link leads there),
+ *          LEST_E_IO (it has a folder in it, or more than 1000 names) */
+enum lest_status lest_install_remove_folder(const char *path, struct lest_error *err) LEST_MUST_USE;
+
 #endif

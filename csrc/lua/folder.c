@@ -5,10 +5,12 @@
  *   folder.target(path) -> string       what a symbolic link says
  *   folder.move(from, to)               another name
  *   folder.remove(path)                 a file, a link or an empty folder
+ *   folder.remove_whole(path)           a folder with files, in a folder that a stranger may have
  *   folder.lock(path) -> lock           until it is closed, or the process ends */
 #include "lua/folder.h"
 
 #include "base/folder.h"
+#include "base/install.h"
 #include "lua/binding.h"
 
 #include <stdlib.h>
@@ -86,6 +88,12 @@ static int remove_path(lua_State *L)
     return done(L, lest_folder_remove(luaL_checkstring(L, 1), &err), &err);
 }
 
+static int remove_whole(lua_State *L)
+{
+    struct lest_error err;
+    return done(L, lest_install_remove_folder(luaL_checkstring(L, 1), &err), &err);
+}
+
 static int take_lock(lua_State *L)
 {
     struct lest_error err;
@@ -104,9 +112,10 @@ static int take_lock(lua_State *L)
 int lestL_open_folder(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "make", make }, { "ensure", ensure },      { "target", read_target },
-        { "move", move }, { "remove", remove_path }, { "lock", take_lock },
-        { NULL, NULL },
+        { "make", make },          { "ensure", ensure },
+        { "target", read_target }, { "move", move },
+        { "remove", remove_path }, { "remove_whole", remove_whole },
+        { "lock", take_lock },     { NULL, NULL },
     };
     lestL_class_register(L, &class);
     luaL_newlib(L, functions);

@@ -331,6 +331,13 @@ function core_folder.move(from, to) end
 ---@return lest.error? err code io
 function core_folder.remove(path) end
 
+--- Remove a folder with the files and links in it, where a stranger may write beside it: a link in
+--- its place is never followed, nor another account's link on the way.
+---@param path string
+---@return true?
+---@return lest.error? err code not_found (no folder is there), usage, io (it has folders in it)
+function core_folder.remove_whole(path) end
+
 --- Take a lock that one process has at a time: a file of mode 0600, which stays. Closing it, or the
 --- end of the process, gives it back.
 ---@param path string

@@ -16,6 +16,8 @@ return {
     { "no mode", "fchmod(fd, as->mode) < 0", "false" },
     { "a link in two steps", "symlinkat(target, place.folder, place.draft) < 0",
       "(unlinkat(place.folder, place.name, 0), symlinkat(target, place.folder, place.draft)) < 0" },
+    { "what a link leads to", "O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);\n        dir",
+      "O_RDONLY | O_DIRECTORY | O_CLOEXEC);\n        dir" },
     { "no owner", "(!ours && fchown(fd, as->uid, as->gid) < 0)", "false" },
   },
   { file = "csrc/host/role/program.c", specs = { "spec/unit/lua/agent/deploy/hooks_spec.lua" },

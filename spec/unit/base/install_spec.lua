@@ -143,3 +143,31 @@ describe("a link that is installed", function()
     assert.equal("mine", process.read(path .. "/file"))
   end)
 end)
+
+describe("a folder that a stranger may have", function()
+  local path
+
+  before_each(function() path = temporary.folder() end)
+  after_each(temporary.clean)
+
+  it("is removed with the files and links in it", function()
+    process.must { "mkdir", path .. "/old" }
+    process.write(path .. "/old/file", "x")
+    process.write(path .. "/victim", "untouched")
+    process.must { "ln", "-s", "../victim", path .. "/old/link" }
+    assert(core.folder.remove_whole(path .. "/old"))
+    assert.same({ "victim" }, core.system.entries(path))
+  end)
+
+  it("is no link, and has no folder in it", function()
+    process.must { "mkdir", "-p", path .. "/real", path .. "/deep/er" }
+    process.write(path .. "/real/file", "untouched")
+    process.must { "ln", "-s", "real", path .. "/link" }
+    for name, code in pairs { link = "not_found", deep = "io", none = "not_found" } do
+      local none, err = core.folder.remove_whole(path .. "/" .. name)
+      assert.is_nil(none, name)
+      assert.equal(code, err.code, name)
+    end
+    assert.equal("untouched", process.read(path .. "/real/file"))
+  end)
+end)

@@ -90,14 +90,13 @@ local function write_file(file, material)
   return core.file.install(file.path, bytes, options_of(file))
 end
 
---- What earlier generations have left, but for the one that `keep` names.
+--- What earlier generations have left, but for the one that `keep` names. Who owns the folder may
+--- have put other things there, which stay.
 local function remove_old(folder, keep)
   for _, entry in ipairs(core.system.entries(folder) or {}) do
     local name = entry:match "^(.*)/$"
     if name and name ~= keep and name:sub(1, #GENERATION) == GENERATION then
-      local old = folder .. "/" .. name
-      for _, left in ipairs(core.system.entries(old) or {}) do os.remove(old .. "/" .. left) end
-      os.remove(old)
+      core.folder.remove_whole(folder .. "/" .. name)
     end
   end
 end

@@ -106,6 +106,18 @@ describe("files of an identity", function()
     assert(write { path = folder .. "/empty", content = "cert" })
   end)
 
+  it("in a folder are removed with their generation, and what a link leads to is not", function()
+    local place, victim = folder .. "/shared", folder .. "/victim"
+    assert(write { folder = place })
+    process.must { "mkdir", victim }
+    process.write(victim .. "/passwd", "untouched")
+    process.must { "ln", "-s", victim, place .. "/..lest-0" }
+    process.must { "ln", "-s", "../victim/passwd", place .. "/..lest-1/link" }
+    assert(write({ folder = place }, generation(2)))
+    assert.is_false(process.exists(place .. "/..lest-1"))
+    assert.equal("untouched", process.read(victim .. "/passwd"))
+  end)
+
   it("that would hold a key are an error where that is in hardware", function()
     os.remove(folder .. "/generations/1/key.pem")
     material = assert(materials.read { number = 1, folder = folder .. "/generations/1" })
