@@ -17,7 +17,7 @@ local M = {}
 local LOOK_MS <const> = 1000
 -- What the authority did not answer is asked again after so long.
 local RETRY_S <const> = 10
--- What the ledger has not today it may have later (`lest cert import`).
+-- What the ledger has not today it may have later.
 local NONE_S <const> = 3600
 
 ---@class lest.worker.staple
