@@ -1,4 +1,4 @@
--- examples/kubernetes: a pod's script enrolls with the tokens of a cluster, whose keys another
+-- examples/kubernetes: a pod's agent gets its certificates by the tokens of a cluster, whose keys a
 -- script fetches. The cluster is its API server's answers and what TokenRequest makes.
 local core = require "lest.core"
 local json = require "lest.json"
@@ -11,7 +11,7 @@ local EXAMPLE <const> = process.must("realpath examples/kubernetes"):gsub("\n", 
 local ISSUER <const> = "https://kubernetes.default.svc.cluster.local"
 
 describe("examples/kubernetes", function()
-  local server, api, pod, signer
+  local server, api, pod, signer, running
 
   --- A token as the cluster makes it for a pod (authentication.k8s.io/v1 TokenRequest).
   local function token(key, change)
@@ -32,16 +32,25 @@ describe("examples/kubernetes", function()
       .. server.folder .. "/kube-token", EXAMPLE .. "/jwks", server.dir .. "/jwks.json" })
   end
 
-  --- What a pod does at its start, with a token.
-  local function enroll(text, left)
-    process.write(pod .. "/token", text .. "\n")
-    return process.run { "env", "PATH=" .. support.lest:match "^(.*)/" .. ":" .. os.getenv "PATH",
-      "LEST_URL=" .. server.url, "LEST_TRUST=" .. server.root, "LEST_TOKEN=" .. pod .. "/token",
-      "LEST_FOLDER=" .. pod .. "/run", left or "LEST_LEFT=28800", EXAMPLE .. "/enroll" }
+  --- Mount a token as the kubelet does, which replaces it by the switch of a link.
+  local made = 0
+  local function mount(text)
+    made = made + 1
+    local place = pod .. "/token-" .. made
+    process.must { "mkdir", place }
+    process.write(place .. "/token", text .. "\n")
+    process.must { "ln", "-s", place, pod .. "/next" }
+    process.must { "mv", "-T", pod .. "/next", pod .. "/..data" }
+  end
+
+  --- What the pod's agent does once, with a token; "--renew" where there is a certificate.
+  local function once(text, ...)
+    mount(text)
+    return process.run { support.lest, "agent", "--once", pod .. "/agent.lua", ... }
   end
 
   local function certificate()
-    return assert(core.cert.load(pod .. "/run/current/tls.crt"))
+    return assert(core.cert.load(pod .. "/run/tls/tls.crt"))
   end
 
   setup(function()
@@ -65,10 +74,20 @@ describe("examples/kubernetes", function()
     local code, _, err = fetch(jwt.set { signer })
     assert.equal(0, code, err)
     pod = server.folder .. "/pod"
-    process.must { "mkdir", pod }
+    process.must { "mkdir", "-p", pod .. "/run", pod .. "/secrets" }
+    process.must { "ln", "-s", "../..data/token", pod .. "/secrets/token" }
     server:run()
+    local text = process.read(EXAMPLE .. "/agent.lua")
+    for word, by in pairs { ["https://est.example.com:8443"] = server.url,
+      ['"ca.pem"'] = ("%q"):format(server.root), ["/var/run/lest"] = pod .. "/run",
+      ["/var/run/secrets/lest"] = pod .. "/secrets" } do
+      assert(text:find(word, 1, true), word)
+      text = text:gsub(word:gsub("%p", "%%%0"), (by:gsub("%%", "%%%%")))
+    end
+    process.write(pod .. "/agent.lua", text)
   end)
   teardown(function()
+    if running then process.kill(running, "KILL") end
     api:stop()
     server:stop()
   end)
@@ -80,47 +99,73 @@ describe("examples/kubernetes", function()
     assert.equal("644\n", process.must { "stat", "-c", "%a", server.dir .. "/jwks.json" })
   end)
 
-  it("enrolls a pod once, and again well before its certificate ends", function()
-    local code, _, err = enroll(token(signer))
+  it("gets a pod its certificate once, and another by the token of that time", function()
+    local code, _, err = once(token(signer))
     assert.equal(0, code, err)
     local first = certificate()
     assert.equal("CN=pump", tostring(first.subject))
     assert.same({ "URI:spiffe://cluster.local/ns/plant/sa/pump" }, first.san)
-    assert.equal("600\n", process.must { "stat", "-Lc", "%a", pod .. "/run/current/tls.key" })
-    local current <const> = pod .. "/run/current/"
-    assert.equal(process.must { "openssl", "pkey", "-pubout", "-in", current .. "tls.key" },
-      process.must { "openssl", "x509", "-noout", "-pubkey", "-in", current .. "tls.crt" })
-    assert.equal(0, (enroll "no token is needed"))
+    local tls <const> = pod .. "/run/tls/"
+    assert.equal("600\n", process.must { "stat", "-Lc", "%a", tls .. "tls.key" })
+    assert.equal(process.must { "openssl", "pkey", "-pubout", "-in", tls .. "tls.key" },
+      process.must { "openssl", "x509", "-noout", "-pubkey", "-in", tls .. "tls.crt" })
+    process.must { "openssl", "verify", "-CAfile", tls .. "ca.crt", tls .. "tls.crt" }
+    assert.equal(0, (once "no token is needed"))
     assert.equal(first.serial, certificate().serial)
-    code, _, err = enroll(token(signer), "LEST_LEFT=90000")
+    code, _, err = once(token(signer), "--renew")
     assert.equal(0, code, err)
     assert.not_equal(first.serial, certificate().serial)
     assert.not_equal(first.key_hash, certificate().key_hash)
-    assert.matches("^%d+%-%d+\ncurrent\n$", (process.must { "ls", pod .. "/run" }))
+    assert.equal("simpleenroll|bearer", server:sql(
+      "SELECT operation, principal_kind FROM certificates ORDER BY seq DESC LIMIT 1"))
   end)
 
-  it("goes on with the key of before where its answer was lost", function()
-    process.must { "mkdir", "-p", pod .. "/run/next" }
-    assert(assert(core.key.generate "ec:P-256"):save(pod .. "/run/next/tls.key"))
-    local key = process.read(pod .. "/run/next/tls.key")
-    local code, _, err = enroll(token(signer), "LEST_LEFT=90000")
+  it("reads the token that there is then, while it runs", function()
+    -- The agent holds the one of its start; a minute of lifetime, of which half is over soon.
+    server:edit_config(function(text)
+      return (text:gsub('lifetime = "24h"', 'lifetime = "60s"'))
+    end)
+    process.must { server.lest, "policy", "reload", "--config", server.dir .. "/server.lua" }
+    local text = process.read(pod .. "/agent.lua")
+    process.write(pod .. "/agent.lua", (text:gsub("server_names",
+      "renew_at = 0.52, spread = 0.0, %0")))
+    local code, _, err = once(token(signer), "--renew")
     assert.equal(0, code, err)
-    assert.equal(key, process.read(pod .. "/run/current/tls.key"))
+    local serial = certificate().serial
+    -- The account's token of then is no token of now.
+    mount(token(signer, { sub = "system:serviceaccount:office:pump" }))
+    local log = pod .. "/log"
+    running = process.start({ support.lest, "agent", pod .. "/agent.lua" }, pod .. "/out", log)
+    process.wait_for(function() return process.read(log):find "no certificate here" end,
+      "a refusal", 120)
+    assert.equal(serial, certificate().serial)
+    for _ = 1, 2 do
+      mount(token(signer))
+      process.wait_for(function()
+        local now = certificate().serial
+        if now == serial then return false end
+        serial = now
+        return true
+      end, "the next certificate", 120)
+    end
+    process.kill(running)
+    process.wait_for(function() return not process.alive(running) end, "the agent's end", 60)
+    running = nil
   end)
 
   it("is refused with another cluster's token, and leaves what there is", function()
     local before = certificate().serial
     for _, change in ipairs { { aud = { "vault" } }, { iss = "https://other" },
       { exp = os.time() - 600 }, { sub = "system:serviceaccount:office:pump" } } do
-      local code, _, err = enroll(token(signer, change), "LEST_LEFT=90000")
-      assert(code == 4 or code == 7, err)
+      local code, _, err = once(token(signer, change), "--renew")
+      assert(code == 4 or code == 7, code .. err)
       assert.equal(before, certificate().serial)
     end
   end)
 
   it("follows the cluster's new keys, and keeps the old where there are none to be had", function()
     local next_signer = jwt.key("ec:P-256", "k2")
-    local function may(key) return (enroll(token(key), "LEST_LEFT=90000")) == 0 end
+    local function may(key) return (once(token(key), "--renew")) == 0 end
     assert.is_false(may(next_signer))
     assert.equal(0, (fetch(jwt.set { signer, next_signer })))
     assert.is_true(may(signer))
@@ -139,22 +184,21 @@ describe("examples/kubernetes", function()
     local pods = json.decode(process.must { "python3", "-c", [[
 import json, sys, yaml
 print(json.dumps(list(yaml.safe_load_all(open(sys.argv[1])))))]], EXAMPLE .. "/pod.yaml" })
-    local script = process.read(EXAMPLE .. "/enroll")
+    local agent = process.read(EXAMPLE .. "/agent.lua")
     local config = process.read(EXAMPLE .. "/server.lua")
-    local account, map, it = table.unpack(pods)
-    assert.same({ "ServiceAccount", "ConfigMap", "Pod" }, { account.kind, map.kind, it.kind })
+    local account, it = table.unpack(pods)
+    assert.same({ "ServiceAccount", "Pod" }, { account.kind, it.kind })
     assert.equal(account.metadata.name, it.spec.serviceAccountName)
-    assert.is_string(map.data["ca.pem"])
     local projected = it.spec.volumes[1].projected.sources[1].serviceAccountToken
     assert(config:find(('audience = "%s"'):format(projected.audience), 1, true))
-    local init = it.spec.initContainers[1]
-    assert.same({ "enroll" }, init.command)
-    assert.same({ "enroll", "--stay" }, it.spec.containers[1].command)
-    local places = {}
-    for _, mount in ipairs(init.volumeMounts) do places[mount.name] = mount.mountPath end
-    assert(script:find("LEST_TOKEN:-" .. places.token .. "/" .. projected.path .. "}", 1, true))
-    assert(script:find("LEST_FOLDER:-" .. places.certificate .. "}", 1, true))
-    assert(script:find("LEST_TRUST:-" .. places.lest .. "/ca.pem}", 1, true))
-    for _, variable in ipairs(init.env) do assert(script:find(variable.name, 1, true)) end
+    local first, places = it.spec.initContainers[1], {}
+    for _, mounted in ipairs(first.volumeMounts) do places[mounted.name] = mounted.mountPath end
+    local file = places.lest .. "/agent.lua"
+    assert.same({ "lest", "agent", "--once", file }, first.command)
+    assert.same({ "lest", "agent", file }, it.spec.containers[1].command)
+    assert.same(first.volumeMounts, it.spec.containers[1].volumeMounts)
+    assert(agent:find(('"%s/%s"'):format(places.token, projected.path), 1, true))
+    assert(agent:find(('folder = "%s/'):format(places.certificate), 1, true))
+    assert(agent:find(('state = "%s/'):format(places.certificate), 1, true))
   end)
 end)

@@ -88,6 +88,10 @@ local function check_identity(each, report)
   if not each.subject and not each.san and not each.server_names then
     report("subject", "is missing: for which name? (or san, or server_names = true)")
   end
+  local renewal = each.renewal or {}
+  if renewal.credential and (renewal.url or renewal.label) then
+    report("renewal.credential", "is for the server and the label of the first certificate")
+  end
   check_secrets(each, report)
   check_key(each, report)
   for i, way in ipairs(each.fallbacks) do

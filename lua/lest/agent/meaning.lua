@@ -101,7 +101,9 @@ M.identities = {
   spread = "The window behind `renew_at` over which the devices of a fleet are spread, as a share "
     .. "or a time. Each device has its place in it, which stays.",
   renewal = { "What is different once there is a certificate.",
-    url = "Another address for renewals.", label = "Another label for renewals." },
+    url = "Another address for renewals.", label = "Another label for renewals.",
+    credential = "`true`: the first credential is shown each time, and not the certificate. For a "
+      .. "token that is made anew all the time (`bearer_file`), and ends with who has it." },
   fallbacks = "What is tried once the certificate has ended, in this order: `\"expired\"`, to "
     .. "renew with it all the same, where the server has an `expired_grace`; `\"bootstrap\"`, the "
     .. "first credential once more; `\"operator\"`, to call for a person: a line of the log, and "

@@ -40,7 +40,8 @@ local function client_of(identity, how)
   if not ok then return nil, err end
   if not how.credentials then
     for _, name in ipairs(CREDENTIALS) do options[name] = nil end
-    for name, value in pairs(each.renewal or {}) do options[name] = value end
+    local renewal = each.renewal or {}
+    options.url, options.label = renewal.url or options.url, renewal.label or options.label
   end
   options.cert, options.key = how.cert, how.key
   if how.passphrase_file then
@@ -83,9 +84,10 @@ local function enroll(client, each, key)
     key_usage = each.key_usage, eku = each.eku, csrattrs = each.csrattrs }
 end
 
--- With a key that both know, or a password, there is no certificate to show.
+-- With a key that both know, or a password, there is no certificate to show; else where it is said.
 local function renews_by_credential(each)
-  return (each.psk_identity or each.srp_user) and not (each.renewal and each.renewal.url)
+  local renewal = each.renewal or {}
+  return renewal.credential or (each.psk_identity or each.srp_user) and not renewal.url
 end
 
 -- client: who asks. ask: what for.

@@ -10,6 +10,9 @@ local CARRIED <const> = { "spec/protocol/agent_carried_spec.lua" }
 local ROOM <const> = "lua/lest/agent/"
 
 return {
+  { file = ROOM .. "ways.lua", specs = { "spec/interop/kubernetes_spec.lua" },
+    { "the certificate for the credential", "return renewal.credential or", "return" },
+  },
   { file = "csrc/base/folder.c", specs = FOLDER,
     { "a lock for all", "flock(*fd, LOCK_EX | LOCK_NB)", "flock(*fd, LOCK_SH | LOCK_NB)" },
     { "a lock behind a link", "O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0600", "O_CLOEXEC, 0600" },

@@ -74,6 +74,8 @@ describe("AGENT.lua", function()
     assert.matches("identities.dev9.username: needs password_file", problem 'username = "a",')
     assert.matches("cert and cert_key go together", problem 'cert = "c.pem",')
     assert.matches("fingerprint: stands beside 'trust'", problem 'fingerprint = "ab",')
+    assert.matches("renewal.credential: is for the server and the label of the first",
+      problem 'renewal = { credential = true, label = "other" },')
   end)
 
   it("tries nothing after an operator was called", function()
