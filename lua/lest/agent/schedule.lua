@@ -20,8 +20,10 @@ local ASKED_MOST_S <const> = 7 * 86400
 
 -- A server that was away for so long meets everybody who waited for it.
 local OUTAGE_S <const> = 3600
--- How much of what is left of a life they may take to come back.
-local SPREAD_PARTS <const> = 0.75
+-- They may take what is left of a life to come back, but for a part of it, or for so long where that
+-- is less.
+local KEPT_PARTS <const> = 4
+local KEPT_MOST_S <const> = 3 * 86400
 
 --- A share of a life, or a number of seconds.
 local function seconds(value, life)
@@ -110,7 +112,8 @@ end
 ---@return integer|nil at
 function M.after_outage(now, failing_since, ends, random)
   if not ends or ends <= now or now - failing_since < OUTAGE_S then return nil end
-  return now + math.floor((ends - now) * SPREAD_PARTS * random())
+  local left = ends - now
+  return now + math.floor((left - math.min(left / KEPT_PARTS, KEPT_MOST_S)) * random())
 end
 
 --- Whether a clock can be right: it is not before lest was built, nor before the certificate that

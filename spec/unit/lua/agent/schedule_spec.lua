@@ -126,7 +126,8 @@ describe("schedule.after_outage", function()
 
   it("spreads those who waited over most of what they still have", function()
     assert.equal(100 * DAY, at(3600, 120 * DAY, 0))
-    assert.equal(115 * DAY, at(3600, 120 * DAY, 1))
+    assert.equal(117 * DAY, at(3600, 120 * DAY, 1))
+    assert.equal(103 * DAY, at(3600, 104 * DAY, 1))
   end)
 end)
 
