@@ -27,6 +27,19 @@ enum lest_status lest_folder_ensure(const char *path, mode_t mode, struct lest_e
     return status;
 }
 
+enum lest_status lest_folder_is_own(const char *path, struct lest_error *err)
+{
+    struct stat info;
+    if (stat(path, &info) < 0)
+        return lest_error_set_errno(err, errno == ENOENT ? LEST_E_NOT_FOUND : LEST_E_IO, errno,
+                                    "the folder %s cannot be looked at", path);
+    if (info.st_uid != geteuid())
+        return lest_error_set(err, LEST_E_USAGE, "the folder %s belongs to another account", path);
+    if (info.st_mode & (S_IWGRP | S_IWOTH))
+        return lest_error_set(err, LEST_E_USAGE, "others may write in the folder %s: chmod go-w", path);
+    return LEST_OK;
+}
+
 enum lest_status lest_folder_target(const char *path, char out[PATH_MAX], struct lest_error *err)
 {
     ssize_t len = readlink(path, out, PATH_MAX - 1);

@@ -14,6 +14,10 @@ enum lest_status lest_folder_make(const char *path, mode_t mode, struct lest_err
  *  Errors: LEST_E_EXISTS (what is there is no folder), LEST_E_IO */
 enum lest_status lest_folder_ensure(const char *path, mode_t mode, struct lest_error *err) LEST_MUST_USE;
 
+/** Whether a folder is this account's alone to write in: a link in its place counts as what it leads to.
+ *  Errors: LEST_E_USAGE (another account's, or others may write there), LEST_E_NOT_FOUND, LEST_E_IO */
+enum lest_status lest_folder_is_own(const char *path, struct lest_error *err) LEST_MUST_USE;
+
 /** What a symbolic link says, not followed.
  *  Errors: LEST_E_NOT_FOUND (nothing is there), LEST_E_IO (also: it is no link) */
 enum lest_status lest_folder_target(const char *path, char out[PATH_MAX],

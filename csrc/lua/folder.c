@@ -2,6 +2,7 @@
  *
  *   folder.make(path [, mode = 0777])   a folder
  *   folder.ensure(path [, mode = 0777]) a folder, unless one is there
+ *   folder.is_own(path)                 whether this account alone may write there
  *   folder.target(path) -> string       what a symbolic link says
  *   folder.move(from, to)               another name
  *   folder.remove(path)                 a file, a link or an empty folder
@@ -65,6 +66,12 @@ static int ensure(lua_State *L)
     return done(L, lest_folder_ensure(path, check_mode(L, 2), &err), &err);
 }
 
+static int is_own(lua_State *L)
+{
+    struct lest_error err;
+    return done(L, lest_folder_is_own(luaL_checkstring(L, 1), &err), &err);
+}
+
 static int read_target(lua_State *L)
 {
     char target[PATH_MAX];
@@ -112,10 +119,15 @@ static int take_lock(lua_State *L)
 int lestL_open_folder(lua_State *L)
 {
     static const luaL_Reg functions[] = {
-        { "make", make },          { "ensure", ensure },
-        { "target", read_target }, { "move", move },
-        { "remove", remove_path }, { "remove_whole", remove_whole },
-        { "lock", take_lock },     { NULL, NULL },
+        { "make", make },
+        { "ensure", ensure },
+        { "is_own", is_own },
+        { "move", move },
+        { "target", read_target },
+        { "remove", remove_path },
+        { "lock", take_lock },
+        { "remove_whole", remove_whole },
+        { NULL, NULL },
     };
     lestL_class_register(L, &class);
     luaL_newlib(L, functions);

@@ -264,6 +264,16 @@ describe("lest agent", function()
     assert.equal(0, once().code)
   end)
 
+  it("works in no folder that others may write in", function()
+    configure()
+    assert(core.folder.make(folder .. "/state", 448))
+    process.must { "chmod", "777", folder .. "/state" }
+    local result = once()
+    assert.equal(2, result.code)
+    assert.matches("others may write in the folder ", result.err)
+    assert.same({}, core.system.entries(folder .. "/state"))
+  end)
+
   it("says that a configuration is right, or what is wrong in it", function()
     configure()
     assert.same({ code = 0, out = folder .. "/agent.lua: ok\n", err = "" }, agent "--check")

@@ -59,9 +59,11 @@ end
 
 --- Take the state folder for this process alone.
 ---@return lest.lock?
----@return lest.error? err code unavailable: another agent has it
+---@return lest.error? err codes unavailable: another agent has it; usage: others may write there
 function Loop:lock()
   local ok, err = core.folder.ensure(self.state, 448) -- 0700
+  -- Who may write there could put anchors into it, or links.
+  if ok then ok, err = core.folder.is_own(self.state) end
   if not ok then return nil, err end
   local lock
   lock, err = core.folder.lock(self.state .. "/lock")

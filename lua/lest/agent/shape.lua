@@ -85,7 +85,9 @@ local identity <const> = {
 for name, field in pairs(M.client) do identity[name] = field end
 
 --- What stands in a name of a folder, and in a label of a metric.
+local TAKEN <const> = { lock = true, try = true } -- files of the agent, see loop.lua
 local function good_name(name)
+  if TAKEN[name] then return false, "is the name of a file of the agent's" end
   if #name <= 64 and name:find "^%w[%w._-]*$" then return true end
   return false, "is no name: it is a folder's, of at most 64 letters, digits and . _ -"
 end

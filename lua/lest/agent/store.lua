@@ -152,7 +152,10 @@ local function tidy_next(self)
     local whole
     whole, err = is_whole(self, next_path)
     if whole == nil then return nil, err end
-    if whole then return promote(self) ~= nil end
+    if whole then
+      ok, err = promote(self)
+      return ok and true, err
+    end
     ok, err = folder.remove(next_path .. "/cert.pem")
     if not ok then return nil, err end
   end
@@ -189,9 +192,10 @@ end
 --- Make the folder, and bring to an end, or undo, what a death has left half done. Before anything
 --- else is done here, once.
 ---@return true?
----@return lest.error? err code io
+---@return lest.error? err codes io, usage (another account may write there)
 function Place:tidy()
   local ok, err = folder.ensure(self.path, 448) -- 0700
+  if ok then ok, err = folder.is_own(self.path) end
   if ok then ok, err = folder.ensure(self.path .. "/generations", 448) end
   if ok then ok, err = remove_drafts(self.path) end
   if ok then ok, err = tidy_next(self) end

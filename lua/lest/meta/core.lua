@@ -311,6 +311,12 @@ function core_folder.make(path, mode) end
 ---@return lest.error? err code exists (what is there is no folder), io
 function core_folder.ensure(path, mode) end
 
+--- Whether a folder, or what a link leads to, is this account's, and no other one may write in it.
+---@param path string
+---@return true?
+---@return lest.error? err code usage (another one may), not_found, io
+function core_folder.is_own(path) end
+
 --- What a symbolic link says, not followed.
 ---@param path string
 ---@return string?

@@ -90,6 +90,11 @@ describe("AGENT.lua", function()
         trust = "t", subject = "CN=a" } } }]]):format(name))
       assert.matches("is no name", err.message)
     end
+    for _, name in ipairs { "lock", "try" } do
+      local _, err = read(([[return { state = "s", identities = { [%q] = { url = "https://h",
+        trust = "t", subject = "CN=a" } } }]]):format(name))
+      assert.matches("is the name of a file of the agent's", err.message)
+    end
     assert.matches("identities: has none", select(2, read [[return { state = "s",
       identities = {} }]]).message)
   end)

@@ -136,6 +136,19 @@ describe("an identity's place", function()
     check(cert, key)
   end)
 
+  it("is none where another account may write", function()
+    process.must { "chmod", "770", folder .. "/dev9" }
+    local none, err = place:tidy()
+    assert.is_nil(none)
+    assert.equal("usage", err.code)
+    assert.matches("others may write in the folder ", err.message)
+    process.must { "chmod", "755", folder .. "/dev9" }
+    assert(place:tidy())
+    if core.process.uid ~= 0 then return end
+    process.must { "chown", "nobody", folder .. "/dev9" }
+    assert.matches("belongs to another account", select(2, place:tidy()).message)
+  end)
+
   it("remembers, and takes what cannot be read for nothing", function()
     assert(place:remember { failures = 3 })
     assert.same({ failures = 3 }, place:memory())
