@@ -24,13 +24,20 @@ local LIFETIME <const> = 3652 * 86400 -- ten years
 ---@field lifetime? integer seconds, of a new root
 ---@field cert? string a file: what a CA above has issued for ca.csr
 ---@field above? lest.cert[] CAs above that are known besides those in ca.pem
----@field live? fun(issuer: string): integer, integer? how many certificates of a key are good
---- still, and until when: what the ledger calls the key is its SHA-256
+---@field live? false|fun(issuer: string): integer, integer? how many certificates of a key are good
+--- still, and until when: what the ledger calls the key is its SHA-256; false: that is not known
 ---@field force? boolean
 
 local function now_s() return core.clock.wall_us() // 1000000 end
 
 local function id_of(key) return core.secret.sha256(key:public_der()) end
+
+-- What a death has left of a write has keys in it, which are to be in no other file.
+local function remove_drafts(folder)
+  local ok, err = core.file.check(folder .. "/ca.key")
+  if ok then ok, err = core.file.check(folder .. "/ca.pem") end
+  return ok, err
+end
 
 -- Who makes a step has the folder for itself. The files stay those of the account that has them.
 local function open(folder, options)
@@ -42,7 +49,8 @@ local function open(folder, options)
     err.message = folder .. ": another `lest ca rollover` works there: `status` says what it did"
   end
   if not lock then return nil, err end
-  state, err = generations.read(folder, options.passphrase)
+  ok, err = remove_drafts(folder)
+  if ok then state, err = generations.read(folder, options.passphrase) end
   if not state then
     lock:close()
     return nil, err
@@ -220,9 +228,13 @@ function M.switch(folder, options)
 end
 
 local function refuse_live(options, key, what)
-  local count, last = 0, nil
-  if options.live then count, last = options.live(id_of(key)) end
-  if count == 0 or options.force then return true end
+  if options.force or options.live == nil then return true end
+  if not options.live then
+    return fail("usage", ("how many certificates of the %s key are good still is not known without "
+      .. "--config; --force does it all the same"):format(what))
+  end
+  local count, last = options.live(id_of(key))
+  if count == 0 then return true end
   return fail("usage", ("%d certificates of the %s key are good still, the last until %s: after "
     .. "this they could neither be renewed nor revoked; --force does it all the same"):format(count,
     what, os.date("!%Y-%m-%d %H:%M:%S", last)))

@@ -63,9 +63,10 @@ local function config_of(options)
   return config, err
 end
 
--- How many certificates of a key are good still; this process has to write the CA's files.
+-- How many certificates of a key are good still; this process has to write the CA's files. False:
+-- no ledger is known that would say.
 local function live_of(config)
-  if not config then return nil end
+  if not config then return false end
   local rows, err = in_use.issuers(config.path)
   if not rows then
     return fail("ledger", "the ledger cannot be asked how many certificates are good still",
@@ -213,9 +214,9 @@ function M.run(options)
   if ok then config, err = config_of(options) end
   if config == nil then return nil, err end
   local step = options.step
-  if config and step ~= "begin" and step ~= "switch" and not options.force then
+  if step ~= "begin" and step ~= "switch" and not options.force then
     live, err = live_of(config)
-    if not live and step ~= "status" then return nil, err end
+    if live == nil and step ~= "status" then return nil, err end
   end
   if step == "status" then
     state, err = generations.read(options.dir, options.passphrase)
