@@ -78,10 +78,12 @@ end
 
 --- When the anchors are to be asked for again; nil: with the next renewal, the first of all.
 ---@param identity lest.agent.identity
+---@param now integer
 ---@return integer|nil at
-function M.due(identity)
+function M.due(identity, now)
   local memory = identity.memory
   if not memory.anchors then return nil end
+  if memory.anchors.at > now then return now end -- by a clock that was ahead
   local every = identity.options.anchors_every
   -- Stable for a device, spread over all: a tenth of the time later or earlier.
   return memory.anchors.at + every - math.floor(every * memory.place / 10)

@@ -106,6 +106,13 @@ function Identity:open()
   return ok, err
 end
 
+-- Not before what was issued has rested; a clock that was set back since knows nothing of that.
+local function rested(self, at, now)
+  local issued, life = self.memory.issued, self.life
+  if not issued or issued > now then return at end
+  return math.max(at, issued + math.min(REST_S, (life.not_after - life.not_before) // REST_PARTS))
+end
+
 -- The share of a window, or of a life, that this device keeps.
 local function renewal(self)
   return schedule.renewal(self.life, self.options, self.memory.place, self.memory.window)
@@ -136,14 +143,12 @@ function Identity:plan(now)
   elseif not life then
     return now, "bootstrap"
   elseif now >= life.not_after then
-    return now, "expired"
+    return rested(self, now, now), "expired"
   else
-    at, what = renewal(self), "renew"
-    local issued, rest_s = memory.issued, (life.not_after - life.not_before) // REST_PARTS
-    if issued and issued <= now then at = math.max(at, issued + math.min(REST_S, rest_s)) end
+    at, what = rested(self, renewal(self), now), "renew"
   end
   -- Whatever is asked for, the anchors are asked for first.
-  local refresh = at > now and not retry and anchors.due(self)
+  local refresh = at > now and not retry and anchors.due(self, now)
   if refresh and refresh < at then at, what = refresh, "anchors" end
   local deploy = deployment.due(self)
   if deploy and deploy <= at then return deploy, "deploy" end

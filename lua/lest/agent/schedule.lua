@@ -20,8 +20,8 @@ local ASKED_MOST_S <const> = 7 * 86400
 
 -- A server that was away for so long meets everybody who waited for it.
 local OUTAGE_S <const> = 3600
--- They may take what is left of a life to come back, but for a part of it, or for so long where that
--- is less.
+-- They may take what is left of a life to come back, but for a part of it, or for so long where
+-- that is less.
 local KEPT_PARTS <const> = 4
 local KEPT_MOST_S <const> = 3 * 86400
 
@@ -88,8 +88,11 @@ function M.retry(now, failures, ends, asked, random)
   return math.max(now + math.max(1, math.ceil(most * random())), asked or 0)
 end
 
+-- A part of the time that was asked for, within which devices that were told the same come.
+local LATER_PARTS <const> = 10
+
 --- The farthest that a retry can be from now: one that is farther was set by another clock.
-M.RETRY_MOST_S = math.max(MOST_S, ASKED_MOST_S)
+M.RETRY_MOST_S = math.max(MOST_S, ASKED_MOST_S + ASKED_MOST_S // LATER_PARTS)
 
 --- When to ask for what waits: at the time that the server has said (RFC 7030 4.2.3), or a little
 --- later, so that those who were told the same do not come together.
@@ -99,7 +102,7 @@ M.RETRY_MOST_S = math.max(MOST_S, ASKED_MOST_S)
 ---@return integer at
 function M.poll(now, asked, random)
   asked = math.max(1, math.min(asked, ASKED_MOST_S))
-  return now + asked + math.floor(asked * random() / 10)
+  return now + asked + math.floor(asked * random() / LATER_PARTS)
 end
 
 --- When to renew after a server was away: nil, at once, where that was short. Otherwise everybody

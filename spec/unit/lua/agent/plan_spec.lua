@@ -2,21 +2,45 @@
 local failure = require "lest.agent.failure"
 local identities = require "lest.agent.identity"
 local places = require "lest.fleet.place"
+local schedule = require "lest.agent.schedule"
 
 local NOW <const>, DAY <const> = 1930367167, 86400
 
 describe("the plan of an identity", function()
-  --- Half through a life of 90 days, with a retry that was set then and is due at another time.
-  local function plan(set, at)
+  --- With so many days left of a life of 90.
+  local function plan_of(memory, left)
     local identity = identities.new("dev", { renew_at = 0.5, spread = 0.1, anchors_every = DAY },
       places.new(), { clock = function() return NOW end, random = math.random, log = print })
-    identity.memory = { place = 0.5, retry = { set = set, at = at } }
-    identity.life = { not_before = NOW - 45 * DAY, not_after = NOW + 45 * DAY, fingerprint = "x" }
+    identity.memory, memory.place = memory, 0.5
+    identity.life = { not_before = NOW + (left - 90) * DAY, not_after = NOW + left * DAY,
+      fingerprint = "x" }
     return identity:plan(NOW)
+  end
+
+  --- Half through it, with a retry that was set then and is due at another time.
+  local function plan(set, at)
+    return plan_of({ retry = { set = set, at = at } }, 45)
   end
 
   it("waits as long as an outage has it wait, which is weeks", function()
     assert.same({ NOW + 30 * DAY, "retry" }, { plan(NOW, NOW + 30 * DAY) })
+  end)
+
+  it("waits as long as a server wants that has a request wait", function()
+    local at = schedule.poll(NOW, 365 * DAY, function() return 0.999 end)
+    assert.same({ at, "poll" },
+      { plan_of({ retry = { set = NOW, at = at }, pending = { since = NOW } }, -1) })
+  end)
+
+  it("lets what was issued rest, also where it has ended by this clock at once", function()
+    assert.same({ NOW + 50, "expired" }, { plan_of({ issued = NOW - 10 }, 0) })
+    assert.same({ NOW, "expired" }, { plan_of({ issued = NOW - 60 }, 0) })
+    assert.same({ NOW, "expired" }, { plan_of({ issued = NOW + 1 }, 0) })
+  end)
+
+  it("asks for the anchors where a clock that was ahead has noted when it did", function()
+    local anchors = { at = NOW + 100 * DAY }
+    assert.same({ NOW, "anchors" }, { plan_of({ anchors = anchors }, 80) })
   end)
 
   it("believes no retry that another clock has set", function()
