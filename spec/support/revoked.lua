@@ -24,7 +24,8 @@ function M.add(server, count)
       WHERE principal_kind <> 'server' ORDER BY seq DESC LIMIT 1),
       (WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
         SELECT i FROM n);
-    UPDATE crls SET changes = changes + 1;
+    INSERT INTO revocations (certificate) SELECT seq FROM certificates
+      WHERE revoked_at IS NOT NULL AND seq NOT IN (SELECT certificate FROM revocations);
     COMMIT;]]):format(table.concat(names, ", "), table.concat(values, ", "), count))
 end
 

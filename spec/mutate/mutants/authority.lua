@@ -50,7 +50,8 @@ return {
     { "what has just expired is gone", "local from = now - self.keep", "local from = now" },
     { "what expired long ago stays", "local from = now - self.keep", "local from = 0" },
     { "one bad entry ends all", 'if err.code ~= "issue" then', "if true then" },
-    { "not at the key's path", 'public.path_of_key("crl", state.id)', '"/crl/x.crl"' },
+    { "not at the key's path", '{ public.path_of_key("crl", state.id) }',
+      '{ "/crl/x.crl" }' },
   },
 
   { file = ROOM .. "cmc/message.lua", specs = CMC,
