@@ -1,5 +1,5 @@
 -- The examples of `lest agent`, each run as a machine would run it: a web server whose certificate
--- renews under its clients, and a device that comes from its factory.
+-- renews under its clients, a device that comes from its factory, a sensor behind a gateway.
 local agents = require "support.agent"
 local core = require "lest.core"
 local process = require "support.process"
@@ -132,6 +132,18 @@ while True:
   end)
 end)
 
+--- server.lua of an example, with the accounts and the ledger that `lest ca init` has chosen.
+local function server_example(path, text, words)
+  local chosen = {}
+  for line in text:gmatch "[^\n]+" do
+    if line:find "^  [%l_]*user = " or line:find "^  ledger = " then
+      chosen[#chosen + 1] = line .. "\n"
+    end
+  end
+  words['  ledger = "ledger.db",\n'] = table.concat(chosen)
+  return example(path, words)
+end
+
 describe("examples/factory-to-field", function()
   local server, ca, device
 
@@ -153,15 +165,8 @@ describe("examples/factory-to-field", function()
         ["makers.pem"] = process.read(ca.root_entity.path),
         ["devices.csv"] = "serial,place\nA-0001,north hall\n" },
       config = function(text)
-        local chosen = {}
-        for line in text:gmatch "[^\n]+" do
-          if line:find "^  [%l_]*user = " or line:find "^  ledger = " then
-            chosen[#chosen + 1] = line .. "\n"
-          end
-        end
-        return (example("factory-to-field/server.lua", {
-          ['  ledger = "ledger.db",\n'] = table.concat(chosen), ['lifetime = "90d"'] =
-          'lifetime = "1m"' }))
+        return server_example("factory-to-field/server.lua", text,
+          { ['lifetime = "90d"'] = 'lifetime = "1m"' })
       end,
     }
     server:run()
@@ -214,5 +219,62 @@ describe("examples/factory-to-field", function()
     local code, _, err = process.run { process.lest, "agent", "--once", other .. "/agent.lua" }
     assert.equal(8, code)
     assert.matches("the device is not in the list", err)
+  end)
+end)
+
+describe("examples/gateway", function()
+  local server, sensor, pid
+
+  setup(function()
+    server = support.start {
+      files = { ["own-name.lua"] = process.read "policies/own-name.lua" },
+      config = function(text) return server_example("gateway/server.lua", text, {}) end,
+    }
+    sensor = process.folder()
+    process.must { "cp", server.root, sensor .. "/ca.pem" }
+    process.write(sensor .. "/secret", server:credential("sensor1", { "--kind", "challenge" }))
+  end)
+  teardown(function()
+    if pid then process.kill(pid, "KILL") end
+    server:stop()
+    os.execute("rm -rf " .. sensor)
+  end)
+
+  --- Run what the unit runs; the address at which it listens.
+  local function gateway()
+    local unit = example("gateway/lest-forward.service", { ["/usr/bin/lest"] = process.lest,
+      ["192.0.2.1:8080"] = "127.0.0.1:0", ["https://est.example.com:8443"] = server.url,
+      ["/etc/lest/ca.pem"] = server.root })
+    local words = {}
+    for word in unit:match "\nExecStart=([^\n]+)\n":gmatch "%g+" do words[#words + 1] = word end
+    local log = sensor .. "/gateway.log"
+    pid = process.start(words, sensor .. "/out", log)
+    return process.wait_for(function()
+      return process.logged(log, "forwarding")[1]
+    end, "the gateway", 60).listen
+  end
+
+  local function agent(...)
+    local code, _, err = process.run { process.lest, "agent", ... }
+    assert.equal(0, code, err)
+    local cert = core.cert.load(sensor .. "/state/sensor1/cert.pem")
+    return cert
+  end
+
+  it("gets a sensor its certificate and renews it, by the gateway and by a stick", function()
+    local file, stick = sensor .. "/agent.lua", sensor .. "/stick.pem"
+    process.write(file, example("gateway/agent.lua", { ["192.0.2.1:8080"] = gateway() }))
+    local first = agent("--once", file)
+    assert.equal("CN=sensor1", tostring(first.subject))
+    local second = agent("--once", "--renew", file)
+    assert.not_equal(first, second)
+    process.write(file, example("gateway/agent.lua", {
+      ['      gateway = "http://192.0.2.1:8080",\n'] = "" }))
+    agent("export", stick, file, "--identity", "sensor1")
+    process.must { process.lest, "forward", stick, "--to", server.url, "--trust", server.root }
+    local third = agent("import", stick .. ".answer", file)
+    assert.not_equal(second, third)
+    assert.equal("CN=sensor1", tostring(third.subject))
+    assert.equal("3", server:sql "SELECT count(*) FROM certificates WHERE subject = 'CN=sensor1'")
   end)
 end)

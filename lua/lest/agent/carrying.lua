@@ -37,40 +37,49 @@ local function identity_proof(identity, client)
   return fail("usage", "'challenge' is the secret of the CN of 'subject', and there is none")
 end
 
--- Whether a way's request holds without a connection.
-local function is_carried(identity, way)
+--- Whether a way's request holds without a connection.
+---@param identity lest.agent.identity
+---@param way string
+---@return boolean
+function M.holds(identity, way)
   local each = identity.options
   if way ~= "bootstrap" then return way ~= "operator" and identity.life ~= nil end
   return (each.cert or each.challenge or each.challenge_file) ~= nil
+end
+
+--- The error of a way whose request does not.
+---@return nil
+---@return lest.error
+function M.no_way()
+  return fail("usage", "nothing that it has holds without a connection: a certificate does "
+    .. "('cert', or the one in use), or 'challenge_file'")
 end
 
 -- The first way that is open, and was not refused before: unless all were.
 local function way_of(identity, now)
   local known, first = identity.memory.carried or {}, nil
   for _, way in ipairs(identity:ways(now)) do
-    if is_carried(identity, way) then
+    if M.holds(identity, way) then
       if not (known.refused or {})[way] then return way end
       first = first or way
     end
   end
   if first then return first end
-  return fail("usage", ("%s: nothing that it has holds without a connection: a certificate does "
-    .. "('cert', or the one in use), or 'challenge_file'"):format(identity.name))
+  return M.no_way()
 end
 
 -- Anchors that are there without asking anybody; for what the answer will be verified with.
 local function own_anchors(identity)
   local source = anchors.of(identity).trust
   if source and source ~= "system" then return source end
-  return fail("usage", ("%s: an answer that is carried needs anchors of its own ('trust', a file)")
-    :format(identity.name))
+  return fail("usage", "an answer that is carried needs anchors of its own ('trust', a file)")
 end
 
 -- Where a client's requests go.
 local function address_of(client)
   local base, err = options_of.base(client.options)
   if not base then return nil, err end
-  return tostring(url.resolve(base, base.path .. OPERATION))
+  return tostring(url.resolve(base, base.path .. OPERATION)), base.path
 end
 
 -- What was given away, as long as it is for the same place by the same way.
@@ -100,15 +109,14 @@ local function make(identity, way, key, client, address, now)
 end
 
 -- The request of an identity by a way, durable by then.
-local function durable(identity, way, client, now)
-  local address, key, text, err
-  address, err = address_of(client)
-  if not address then return nil, err end
+local function durable(identity, way, client, address, now)
+  local key, text, err
   key, err = request.key(identity, way, now)
   if not key then return nil, err end
   text = kept(identity, way, address)
   local memory = identity.memory
-  memory.carried = { at = now, way = way, refused = memory.carried and memory.carried.refused }
+  local known = memory.carried or {}
+  memory.carried = { at = text and known.at or nil, way = way, refused = known.refused }
   local is_new = not text
   if is_new then
     text, err = make(identity, way, key, client, address, now)
@@ -119,21 +127,41 @@ local function durable(identity, way, client, now)
   ok, err = identity:remember()
   if ok and is_new then ok, err = identity.place:carry(text) end
   if not ok then return nil, err end
-  identity:say("info", "request carried away", { "way", way, "url", address })
   return text
 end
 
+--- The request of an identity by a way: on the disk by then, and the same until it is answered.
+---@param identity lest.agent.identity
+---@param way string whose request holds
+---@param now integer
+---@return string? text as a part of a file
+---@return string|lest.error path of the operations at its server; or the error
+function M.request(identity, way, now)
+  local client, address, path, text, err
+  client, err = ways.client(identity, way)
+  if not client then return nil, err end
+  local _ <close> = client
+  address, path = address_of(client)
+  if not address then return nil, path end
+  text, err = durable(identity, way, client, address, now)
+  if not text then return nil, err end
+  return text, path
+end
+
 local function one_out(identity, now)
-  local ok, way, client, err
+  local ok, way, text, err
   ok, err = identity:open()
   if ok then ok, err = own_anchors(identity) end
   if not ok then return nil, err end
   way, err = way_of(identity, now)
   if not way then return nil, err end
-  client, err = ways.client(identity, way)
-  if not client then return nil, err end
-  local _ <close> = client
-  return durable(identity, way, client, now)
+  text, err = M.request(identity, way, now)
+  if not text then return nil, err end
+  identity.memory.carried.at = now
+  ok, err = identity:remember()
+  if not ok then return nil, err end
+  identity:say("info", "request carried away", { "way", way })
+  return text
 end
 
 ---@class lest.agent.export
@@ -217,24 +245,32 @@ local function whose_already(agent, message)
   end
 end
 
--- Whom an identity trusts, with what it learns from the CA certificates that came along: as far as
--- the anchors vouch for them, for no connection does.
-local function trust_of(identity, certs, now)
+--- Whom an identity trusts, without asking anybody.
+---@param identity lest.agent.identity
+---@return lest.client.trust?
+---@return lest.error? err code usage
+function M.trust(identity)
   local source, err = own_anchors(identity)
   if not source then return nil, err end
-  local trust
-  trust, err = trusts.open(source)
-  if not trust then return nil, err end
-  if #certs == 0 or not trust:learn(certs) then return trust end
-  local ok
-  ok, err = anchors.keep(identity, { trust = trust, renewal_window = identity.memory.window }, now)
-  if not ok then return nil, err end
-  return trust
+  return trusts.open(source)
+end
+
+--- Learn from CA certificates that came along: as far as the anchors vouch for them, for no
+--- connection does. Others are as good as none.
+---@param identity lest.agent.identity
+---@param trust lest.client.trust
+---@param certs lest.cert[]
+---@param now integer
+---@return true?
+---@return lest.error? err of the disk
+function M.learn(identity, trust, certs, now)
+  if #certs == 0 or not trust:learn(certs) then return true end
+  return anchors.keep(identity, { trust = trust, renewal_window = identity.memory.window }, now)
 end
 
 local function note(identity, err, now)
   local memory = identity.memory
-  local known = memory.carried or { at = now, way = "renew" }
+  local known = memory.carried or { way = "renew" }
   memory.carried = known
   if err.code == "refused" or err.code == "unauthenticated" then
     known.refused = known.refused or {}
@@ -248,8 +284,10 @@ local function one_in(identity, sent, message, certs, now)
   local ok, err = identity:open()
   if not ok then return nil, err end
   local trust, cert, changed
-  trust, err = trust_of(identity, certs, now)
+  trust, err = M.trust(identity)
   if not trust then return nil, err end
+  ok, err = M.learn(identity, trust, certs, now)
+  if not ok then return nil, err end
   cert, changed = carried.take(trust, sent, message)
   if not cert then
     if SAID[changed.code] then

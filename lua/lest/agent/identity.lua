@@ -6,6 +6,7 @@ local clock = require "lest.base.clock"
 local deployment = require "lest.agent.deployment"
 local duration = require "lest.duration"
 local failure = require "lest.agent.failure"
+local gateway = require "lest.agent.gateway"
 local request = require "lest.agent.request"
 local schedule = require "lest.agent.schedule"
 local ways = require "lest.agent.ways"
@@ -207,8 +208,13 @@ function Identity:succeed(cert, number, way, now)
   return self:remember()
 end
 
+-- How a way is gone: to the server, or by a gateway that sends on.
+local function route(self)
+  return self.options.gateway and gateway or ways
+end
+
 local function attempt(self, way, now)
-  local client, err = ways.open(self, way)
+  local client, err = route(self).open(self, way)
   if not client then return nil, err end
   local _ <close> = client
   local memory, ends = self.memory, self.life and self.life.not_after
@@ -224,7 +230,7 @@ local function attempt(self, way, now)
   local key
   key, err = request.key(self, way, now)
   if not key then return nil, err end
-  local cert, changed = ways.ask(self, way, client, key)
+  local cert, changed = route(self).ask(self, way, client, key)
   if not cert then return nil, changed end
   local number
   number, err = self:store(cert, changed, now)
@@ -274,7 +280,7 @@ end
 
 -- The anchors alone. That they could not be asked for today is nothing to worry about.
 local function refresh(self, now)
-  local client, err = ways.open(self, "renew")
+  local client, err = route(self).open(self, "renew")
   if client then
     client:close()
   else

@@ -92,6 +92,11 @@ local function check_identity(each, report)
   if renewal.credential and (renewal.url or renewal.label) then
     report("renewal.credential", "is for the server and the label of the first certificate")
   end
+  if each.gateway and (not each.trust or each.trust == "system") then
+    report("gateway", "needs 'trust', a file: nothing else vouches for what comes by it")
+  elseif each.gateway and renewal.credential then
+    report("gateway", "sends on what a certificate signs, and renewal.credential shows none")
+  end
   check_secrets(each, report)
   check_key(each, report)
   for i, way in ipairs(each.fallbacks) do

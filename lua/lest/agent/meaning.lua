@@ -104,6 +104,11 @@ M.identities = {
     url = "Another address for renewals.", label = "Another label for renewals.",
     credential = "`true`: the first credential is shown each time, and not the certificate. For a "
       .. "token that is made anew all the time (`bearer_file`), and ends with who has it." },
+  gateway = "Where there is no way to the server itself: the address of a gateway that sends "
+    .. "requests on (`lest forward --listen`), `\"http://192.0.2.1:8080\"`. It is trusted with "
+    .. "nothing: a request is a message of CMC, signed by the certificate in use or by `cert`, or "
+    .. "proven by `challenge_file`, and its answer is verified by `trust`, a file. `url` is still "
+    .. "the server's.",
   fallbacks = "What is tried once the certificate has ended, in this order: `\"expired\"`, to "
     .. "renew with it all the same, where the server has an `expired_grace`; `\"bootstrap\"`, the "
     .. "first credential once more; `\"operator\"`, to call for a person: a line of the log, and "

@@ -4,6 +4,7 @@ local deploy = require "lest.agent.deploy"
 local duration = require "lest.duration"
 local keys = require "lest.agent.keys"
 local schema = require "lest.base.schema"
+local url = require "lest.url"
 
 local s = schema
 local M = {}
@@ -45,6 +46,14 @@ local san <const> = s.custom("a list of names, as { \"DNS:device001.example\" }"
   return list
 end)
 
+local gateway <const> = s.custom("an address, as \"http://192.0.2.1:8080\"", function(value)
+  if type(value) ~= "string" then return nil end
+  local where, problem = url.parse(value)
+  if not where then return nil, problem end
+  if where.scheme == "http" and where.path == "/" and not where.query then return where:origin() end
+  return nil, "is http://HOST:PORT alone: what is sent there is signed, and needs no TLS"
+end)
+
 --- What an identity hands to lest.client as it is.
 M.client = {
   url = s.string { max = 1024 }, label = s.optional(text), trust = s.optional(text),
@@ -77,6 +86,7 @@ local identity <const> = {
   spread = s.optional(share_or_time(0.0, 0.5), 0.1),
   renewal = s.optional(s.record { url = s.optional(text), label = s.optional(text),
     credential = s.optional(flag) }),
+  gateway = s.optional(gateway),
   fallbacks = s.optional(s.list(s.one_of(M.FALLBACKS), { max = 3 }), M.FALLBACKS),
   anchors_every = s.optional(duration.field { min = 60, max = 365 * 86400 }, "1d"),
   anchors_warning = s.optional(duration.field {}, "14d"),

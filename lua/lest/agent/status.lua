@@ -59,7 +59,8 @@ local function one(identity, now)
     error = memory.error and memory.error.message or deployment.problem(identity),
     error_at = memory.error and memory.error.at,
     anchors_end = memory.anchors and memory.anchors.ends, clock_offset = memory.clock_offset,
-    carried_at = memory.carried and identity.place:carried() and memory.carried.at or nil,
+    carried_at = memory.carried and memory.carried.at and identity.place:carried()
+      and memory.carried.at or nil,
   }
 end
 

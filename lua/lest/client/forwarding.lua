@@ -10,6 +10,17 @@ local url = require "lest.url"
 
 local M = {}
 
+--- The origin of a server, as a person has written it.
+---@param text string
+---@return string?
+---@return lest.error? err code usage
+function M.origin(text)
+  local to, problem = url.parse(text)
+  if to and to.scheme == "https" and to.path == "/" and not to.query then return to:origin() end
+  return fail("usage", ("'%s' is no https://HOST[:PORT]%s"):format(text,
+    problem and ": " .. problem or ""))
+end
+
 --- The base of the operations that a request is for, as lest.client takes it.
 ---@param address string? of the whole request
 ---@param origin? string "https://HOST[:PORT]" to go to in place of its own
@@ -20,12 +31,9 @@ function M.base_of(address, origin)
   local target = base and url.parse(base)
   if not target then return fail("usage", "the file does not say where its requests go (URL)") end
   if not origin then return base end
-  local to, problem = url.parse(origin)
-  if not to or to.scheme ~= "https" or to.path ~= "/" or to.query then
-    return fail("usage", ("'%s' is no https://HOST[:PORT]%s"):format(origin,
-      problem and ": " .. problem or ""))
-  end
-  return to:origin() .. target.path
+  local to, err = M.origin(origin)
+  if not to then return nil, err end
+  return to .. target.path
 end
 
 local function say(message)

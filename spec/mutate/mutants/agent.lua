@@ -7,6 +7,7 @@ local SCHEDULE <const> = { "spec/unit/lua/agent/schedule_spec.lua" }
 local PLAN <const> = { "spec/unit/lua/agent/plan_spec.lua" }
 local YEARS <const> = { "spec/protocol/agent_years_spec.lua" }
 local CARRIED <const> = { "spec/protocol/agent_carried_spec.lua" }
+local GATEWAY <const> = { "spec/protocol/gateway_spec.lua" }
 local ROOM <const> = "lua/lest/agent/"
 
 return {
@@ -49,8 +50,18 @@ return {
     { "a stranger's word is remembered", "if SAID[changed.code] then", "if true then" },
     { "another request each time", "return entries and entries[1].url == address and text or nil",
       "return nil" },
-    { "the root of a stick", "trust, err = trusts.open(source)",
-      "trust, err = trusts.open(source, true)" },
+    { "the root of a stick", "return trusts.open(source)",
+      "return trusts.open(source, true)" },
+  },
+  { file = ROOM .. "gateway.lua", specs = GATEWAY,
+    { "a gateway's word", "if not message then return away(response) end",
+      "if not message then return nil, answer.error(response) end" },
+  },
+  { file = "lua/lest/tool/relay.lua", specs = GATEWAY,
+    { "every operation", "if route then return OPERATIONS[route.operation] end",
+      'if route then return "POST" end' },
+    { "what is no message", 'if message and message.kind == "request" then', "if true then" },
+    { "any path of a CRL", '"^/crl/[%w][%w._-]*%.crl$"', '"^/crl/"' },
   },
   { file = "lua/lest/client/carried.lua", specs = CARRIED,
     { "an answer that nobody has signed",

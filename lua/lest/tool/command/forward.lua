@@ -1,4 +1,5 @@
 --- `lest forward FILE`: send on the requests that a device has signed (lest agent export).
+--- `lest forward --listen ADDRESS`: those of devices that reach this machine alone, as they come.
 local carried_text = require "lest.client.carried_text"
 local core = require "lest.core"
 local est_options = require "lest.tool.command.est_options"
@@ -8,6 +9,7 @@ local support = require "lest.tool.command.support"
 local M = {}
 
 local NAME <const> = "lest forward"
+local TIMEOUT_S <const> = 60
 
 --- What it takes, as --help and the manual page have it.
 ---@return table parser
@@ -18,12 +20,19 @@ function M.parser()
       .. "written goes to the server that it names, and the answers, with the server's CA "
       .. "certificates, to FILE.answer, for lest agent import. It needs no certificate and no "
       .. "password: the devices have signed, and verify the answers themselves. Exit code: 0 each "
-      .. "request has its answer, whatever that says; else that of the first error.",
-    example = "lest forward /media/stick/requests.pem --trust ca.pem",
+      .. "request has its answer, whatever that says; else that of the first error. With --listen "
+      .. "it is a gateway for devices that reach it alone ('gateway' of their AGENT.lua): over "
+      .. "plain HTTP it sends on messages of CMC, and fetches CA certificates and CRLs, until "
+      .. "SIGTERM.",
+    example = "lest forward /media/stick/requests.pem --trust ca.pem\n"
+      .. "lest forward --listen 192.0.2.1:8080 --to https://est.example.com --trust ca.pem",
   }
-  parser:argument "file":description "What lest agent export has written; - is standard input."
+  parser:argument "file":args "?"
+    :description "What lest agent export has written; - is standard input."
+  parser:option "--listen":argname "ADDRESS"
+    :description "Be a gateway at this address and port: 192.0.2.1:8080, [2001:db8::1]:8080."
   parser:option "--to":argname "ORIGIN"
-    :description "Another server than the file names: https://HOST[:PORT]."
+    :description "The server, https://HOST[:PORT]: with FILE, in place of the one it names."
   est_options.add_server(parser)
   parser:option "--out":argname "FILE"
     :description "Where the answers go, in place of FILE.answer; - is standard output."
@@ -80,7 +89,29 @@ local function by_base(requests, origin)
   return order, found
 end
 
+local function relay(options)
+  if options.file or options.out then
+    support.usage "--listen stands in place of FILE and --out"
+  elseif not options.to then
+    support.usage "--listen needs --to: which server?"
+  end
+  local origin, err = forwarding.origin(options.to)
+  if not origin then return nil, err end
+  options.url, options.redirect = origin, {}
+  local progress <close> = support.progress "starting"
+  local client <close> = est_options.client(NAME, options, progress)
+  progress:close()
+  local gateway
+  gateway, err = require "lest.tool.relay".new { listen = options.listen, origin = origin,
+    client = client, timeout_ms = (options.timeout or TIMEOUT_S) * 1000 }
+  if not gateway then return nil, err end
+  gateway:run()
+  return 0
+end
+
 local function forward(options)
+  if options.listen then return relay(options) end
+  if not options.file then support.usage "say what is sent on: a file, or --listen ADDRESS" end
   local requests, order, found, ok, err
   local out = options.out or options.file == "-" and "-" or options.file .. ".answer"
   requests, err = read(options.file)
