@@ -127,7 +127,8 @@ describe("lest forward --listen", function()
     local folder = temporary.folder()
     process.write(folder .. "/large", ("A"):rep(300 * 1024))
     assert.equal(413, curl(est, "-H", cmc, "--data-binary", "@" .. folder .. "/large", "/fullcmc"))
-    -- What the server has not seen.
+    assert.matches("only fullcmc, cacerts and CRLs", select(2, process.run { "curl", "-s",
+      address .. "/crl/..%2fca.crl" }))
     local _, body = process.run { "curl", "-s", "--cacert", server.root,
       server.url .. "/crl/ca.crl" }
     local _, other = process.run { "curl", "-s", address .. "/crl/ca.crl" }

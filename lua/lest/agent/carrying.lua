@@ -225,7 +225,8 @@ local function waiting(agent)
   local found = {}
   for _, name in ipairs(agent.names) do
     local identity = agent.identities[name]
-    local text = identity.place:carried()
+    -- Its answer may have come before a death, in the middle of what that leads to.
+    local text = identity:open() and identity.place:carried()
     local entries = text and carried_text.requests(text)
     local transaction = entries and carried.transaction(entries[1].message)
     if transaction then found[transaction] = { identity = identity, sent = entries[1].message } end
@@ -233,16 +234,21 @@ local function waiting(agent)
   return found
 end
 
--- The answer came before: its certificate is in use.
-local function whose_already(agent, message)
+-- The answer came before, and its certificate is in use. What was cut off then is done now.
+local function taken_before(agent, message, now)
   local in_use = {}
   for _, name in ipairs(agent.names) do
     local cert = agent.identities[name].place:current()
-    if cert then in_use[cert.fingerprint] = name end
+    if cert then in_use[cert.fingerprint] = agent.identities[name] end
   end
   for _, cert in ipairs(message.certificates) do
-    if in_use[cert.fingerprint] then return in_use[cert.fingerprint] end
+    local identity = in_use[cert.fingerprint]
+    if identity then
+      local ok, err = identity:deploy(now)
+      return { name = identity.name, again = true, err = not ok and err or nil }
+    end
   end
+  return {}
 end
 
 --- Whom an identity trusts, without asking anybody.
@@ -281,9 +287,7 @@ local function note(identity, err, now)
 end
 
 local function one_in(identity, sent, message, certs, now)
-  local ok, err = identity:open()
-  if not ok then return nil, err end
-  local trust, cert, changed
+  local trust, cert, changed, ok, err
   trust, err = M.trust(identity)
   if not trust then return nil, err end
   ok, err = M.learn(identity, trust, certs, now)
@@ -330,8 +334,7 @@ function M.import(agent, bytes)
       results[i] = { name = mine.identity.name, cert = cert, err = problem }
       if cert then sent_by[transaction] = nil end
     else
-      local name = whose_already(agent, message)
-      results[i] = { name = name, again = name ~= nil }
+      results[i] = taken_before(agent, message, now)
     end
   end
   return results

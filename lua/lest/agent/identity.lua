@@ -87,7 +87,7 @@ function Identity:read()
   local memory = self.memory
   if memory.current ~= cert.fingerprint then
     memory.current, memory.failures, memory.retry, memory.pending = cert.fingerprint, nil, nil, nil
-    memory.error, memory.failing_since, memory.way = nil, nil, nil
+    memory.error, memory.failing_since, memory.way, memory.carried = nil, nil, nil, nil
     is_known = false
   end
   return is_known

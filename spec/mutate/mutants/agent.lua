@@ -68,7 +68,7 @@ return {
       "  if not certs then return nil, err end\n  local status",
       "  certs = certs or message.certificates\n  local status" },
     { "a request that nothing proves", "if not signer.cert and not what.identity then",
-      "if false then" },
+      "if false then", specs = { "spec/unit/lua/client/carried_spec.lua" } },
     { "what will be revoked", 'status.status == "confirmRequired"', "false" },
   },
   { file = ROOM .. "anchors.lua", specs = YEARS,

@@ -359,7 +359,7 @@ local function asks_for_certificates_alone(self)
   for _, control in ipairs(self.message.controls) do
     if services.by_name[control.name] or control.name == "batchRequests" then return false end
   end
-  return #self.parts > 0
+  return true
 end
 
 --- Read the message, prove who asks, and make a request of each certificate that it asks for.
