@@ -107,7 +107,10 @@ describe("lest fleet", function()
     end)
 
     it("counts what the server's ledger has, but for what no device has seen", function()
-      local rows = assert(ledger:rows("certificate_list", { limit = 1000 }))
+      local rows = {}
+      for _, row in ipairs(assert(ledger:rows("certificate_list", { limit = 1000 }))) do
+        if row.principal_kind ~= "server" then table.insert(rows, row) end -- nor its own
+      end
       assert.is_true(#rows >= figures.issued, #rows)
       -- A power cut may come when a certificate is under way; it is fetched again with its key.
       assert.is_true(#rows <= figures.issued + figures.counts.power_cuts, #rows)
