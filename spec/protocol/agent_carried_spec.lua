@@ -225,6 +225,22 @@ describe("a request that is carried", function()
     assert.equal(before, process.read(it:state "anchors.pem"))
   end)
 
+  it("follows no link that a stranger has put on the stick", function()
+    local it = device()
+    process.write(it:file "victim", "untouched")
+    process.must { "ln", "-s", "victim", it:file "stick" }
+    local said = export(it)
+    assert.equal(2, said.code)
+    assert.matches("is a link, which is not replaced", said.err)
+    assert(os.remove(it:file "stick"))
+    assert.equal(0, export(it).code)
+    process.must { "ln", "-s", "victim", it:file "stick.answer" }
+    said = forward(it)
+    assert.equal(2, said.code)
+    assert.matches("is a link, which is not replaced", said.err)
+    assert.equal("untouched", process.read(it:file "victim"))
+  end)
+
   it("says what cannot be carried: a password, no anchors, what is to be confirmed", function()
     local it = device { challenge_file = "nil", username = '"x"', password_file = '"secret"' }
     local said = export(it)

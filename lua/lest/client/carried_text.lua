@@ -13,6 +13,7 @@ local M = {}
 M.BYTES_MAX, M.ENTRIES_MAX = 16 * 1024 * 1024, 1000
 
 local LINE_MAX <const> = 2048
+local MODE <const> = tonumber("644", 8)
 local MEDIA <const> = "application/pkcs7-mime; smime-type=CMC-request"
 
 local function block(label, der)
@@ -59,6 +60,15 @@ end
 ---@return string
 function M.certificates(url, der)
   return lines { { "CA certificates of", url } } .. block("PKCS7", der)
+end
+
+--- Write a file on what is carried. Others had that in their hands: a link there is not followed.
+---@param file string
+---@param text string
+---@return true?
+---@return lest.error? err codes usage, not_found, io
+function M.write(file, text)
+  return core.file.install(file, text, { mode = MODE })
 end
 
 -- Each block, with what stands before it: "Name: value" lines.

@@ -53,7 +53,7 @@ local function write(file, text)
     io.write(text)
     return support.flush()
   end
-  local ok, err = core.file.write(file, text)
+  local ok, err = carried_text.write(file, text)
   if not ok then return nil, support.file_error(err) end
   return true
 end

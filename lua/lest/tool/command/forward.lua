@@ -1,7 +1,6 @@
 --- `lest forward FILE`: send on the requests that a device has signed (lest agent export).
 --- `lest forward --listen ADDRESS`: those of devices that reach this machine alone, as they come.
 local carried_text = require "lest.client.carried_text"
-local core = require "lest.core"
 local est_options = require "lest.tool.command.est_options"
 local forwarding = require "lest.client.forwarding"
 local support = require "lest.tool.command.support"
@@ -130,7 +129,7 @@ local function forward(options)
     io.write(text)
     return code
   end
-  ok, err = core.file.write(out, text)
+  ok, err = carried_text.write(out, text)
   if not ok then return nil, support.file_error(err) end
   support.complain(NAME, out .. ": bring it back to the device (lest agent import)")
   return code
