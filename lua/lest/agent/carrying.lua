@@ -14,6 +14,7 @@ local fail = require "lest.base.fail"
 local failure = require "lest.agent.failure"
 local options_of = require "lest.client.options"
 local request = require "lest.agent.request"
+local schedule = require "lest.agent.schedule"
 local trusts = require "lest.client.trust"
 local url = require "lest.url"
 local ways = require "lest.agent.ways"
@@ -168,13 +169,25 @@ end
 ---@field names? string[] these identities, whether something is due or not
 ---@field all? boolean all of them; else those that should have another certificate by now
 
+-- By a clock that cannot be right nothing is due, and nothing is not.
+local function check_clock(identity, now)
+  local life = identity.life
+  if schedule.is_believable(now, life and life.not_before) then return true end
+  return fail("unavailable", clock.says() .. ", which cannot be: say whose request it is to be")
+end
+
 -- Whose requests: an identity that cannot be read is for one_out() to say.
-local function chosen(agent, options, now)
+local function chosen(agent, options, now, problems)
   if options.names or options.all then return options.names or agent.names end
   local names = {}
   for _, name in ipairs(agent.names) do
     local identity = agent.identities[name]
-    if not identity:open() or identity:wants(now) or identity.place:carried() then
+    local is_open = identity:open()
+    local ok, err = true, nil
+    if is_open then ok, err = check_clock(identity, now) end
+    if not ok then
+      problems[#problems + 1] = { name = name, err = err }
+    elseif not is_open or identity:wants(now) or identity.place:carried() then
       names[#names + 1] = name
     end
   end
@@ -200,7 +213,7 @@ function M.export(agent, options)
       return fail("usage", ("there is no identity '%s'"):format(name))
     end
   end
-  local names = chosen(agent, options, now)
+  local names = chosen(agent, options, now, result.problems)
   for i, name in ipairs(names) do
     if #parts == carried_text.ENTRIES_MAX or size > carried_text.BYTES_MAX - ROOM then
       result.left = #names - i + 1
@@ -298,7 +311,7 @@ local function one_in(identity, sent, message, certs, now)
       ok, err = note(identity, changed, now)
       if not ok then return nil, err end
     end
-    return nil, changed
+    return nil, clock.explain(changed)
   end
   local number
   number, err = identity:store(cert, changed, now)

@@ -48,6 +48,14 @@ local function complain(problem, name)
   support.complain(NAME, ("%s: %s"):format(name, tostring(problem)))
 end
 
+-- The lock of the state folder.
+local function lock_of(agent)
+  local lock, err = agent:lock()
+  if lock then return lock end
+  if err.code == "unavailable" then err.message = err.message .. ": stop it for so long" end
+  return nil, err
+end
+
 local function write(file, text)
   if file == "-" then
     io.write(text)
@@ -71,7 +79,7 @@ function M.export(agent, options)
     ok, err = core.file.check(options.file)
     if not ok then return nil, support.file_error(err) end
   end
-  lock, err = agent:lock()
+  lock, err = lock_of(agent)
   if not lock then return nil, err end
   local _ <close> = lock
   result, err = carrying.export(agent, { all = options.all,
@@ -103,7 +111,7 @@ function M.import(agent, options)
   local bytes, lock, results, err
   bytes, err = support.read(options.file, carried_text.BYTES_MAX)
   if not bytes then return nil, support.file_error(err) end
-  lock, err = agent:lock()
+  lock, err = lock_of(agent)
   if not lock then return nil, err end
   local _ <close> = lock
   results, err = carrying.import(agent, bytes)
