@@ -22,7 +22,7 @@ function M.add(parser, add_file)
       .. "and no secret, and who carries it is trusted with nothing. What was carried away and "
       .. "has no answer yet is written once more as it was. The label there has `fullcmc = true`.",
     example = "lest agent export /media/stick/requests.pem agent.lua\n"
-      .. "lest forward /media/stick/requests.pem --trust ca.pem   # where there is a network\n"
+      .. "lest forward /media/stick/requests.pem --trust ca.pem  # with a network\n"
       .. "lest agent import /media/stick/requests.pem.answer agent.lua",
   })
   export:argument "file":description "Where the requests go; - is standard output."
