@@ -24,7 +24,7 @@ function M.parser()
       .. "plain HTTP it sends on messages of CMC, and fetches CA certificates and CRLs, until "
       .. "SIGTERM.",
     example = "lest forward /media/stick/requests.pem --trust ca.pem\n"
-      .. "lest forward --listen 192.0.2.1:8080 --to https://est.example.com --trust ca.pem",
+      .. "lest forward --listen [::]:8080 --to https://est.example --trust ca.pem",
   }
   parser:argument "file":args "?"
     :description "What lest agent export has written; - is standard input."
