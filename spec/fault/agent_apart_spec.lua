@@ -96,6 +96,8 @@ describe("lest agent, in processes of its own,", function()
       local pid = child()
       it_is:stop(signal)
       process.wait_for(function() return not process.alive(pid) end, "the end of both", 60)
+      -- Left alone, it would have given up after a while, and said so.
+      assert.same({}, process.logged(it_is:file "log", "attempt failed"))
     end
     it_is:configure()
     assert.equal(0, it_is:once("--try").code)
