@@ -16,6 +16,7 @@ local core = require "lest.core"
 local fail = require "lest.base.fail"
 local json = require "lest.json"
 local keys = require "lest.agent.keys"
+local memories = require "lest.agent.memory"
 
 local folder <const> = core.folder
 
@@ -339,8 +340,7 @@ end
 ---@return table?
 function Place:memory()
   local text = core.file.read(self.path .. "/state.json", STATE_MAX)
-  local memory = text and json.decode(text)
-  return type(memory) == "table" and memory or nil
+  return memories.accept(text and json.decode(text))
 end
 
 --- Remember, durably.

@@ -158,6 +158,33 @@ describe("an identity's place", function()
     assert.is_nil(place:memory())
   end)
 
+  it("remembers of what another version has written what this one would write", function()
+    local whole = { place = 0.5, failures = 3, issued = 1930367167, clock_offset = -400,
+      operator = "none", current = "x", trust = "y", way = "renew",
+      retry = { set = 1, at = 2, asked = 3, offline = true }, pending = { since = 1 },
+      error = { at = 1, code = "tls", message = "x", exit_code = 6 }, failing_since = 1,
+      anchors = { at = 1, ends = 2 }, window = { from = 0.5, to = 0.75 },
+      carried = { at = 1, way = "renew", refused = { bootstrap = true } },
+      deploy = { newest = 2, applied = 1, done = { ["file a"] = true }, failures = 1,
+        retry_at = 7, problem = "x" } }
+    assert(place:remember(whole))
+    assert.same(whole, place:memory())
+    local wrong = { place = "x", failures = {}, issued = "k", clock_offset = "x", operator = 1,
+      current = 7, trust = true, way = {}, retry = { at = 1e300, set = 1 }, pending = 7,
+      error = "x", failing_since = -1, anchors = { at = 1, more = 2 },
+      window = { from = 1, to = 0 }, carried = { at = "x" },
+      deploy = { newest = "a", applied = 7 }, unknown = 1 }
+    for name, value in pairs(wrong) do
+      local memory = name == "failures" and { place = 0.5 } or { failures = 3 }
+      local expected = name == "failures" and { place = 0.5 } or { failures = 3 }
+      memory[name] = value
+      assert(place:remember(memory))
+      assert.same(expected, place:memory(), name)
+    end
+    process.write(path "state.json", "[1, 2]")
+    assert.is_nil(place:memory())
+  end)
+
   it("keeps anchors, until there are none", function()
     assert(place:keep_anchors { root.cert })
     assert.same({ root.cert }, place:anchors())
