@@ -1,5 +1,5 @@
--- An agent that is killed at any write while a request is carried away, or its answer comes:
--- nothing is lost, and the folder has a whole identity all the time.
+-- An agent that is killed at any write while a request is carried away, or its answer comes, or
+-- whose disk is full then: nothing is lost, and the folder has a whole identity all the time.
 local agents = require "support.agent"
 local core = require "lest.core"
 local process = require "support.process"
@@ -40,11 +40,13 @@ describe("a request that is carried, of an agent that dies", function()
       table.unpack(command == "export" and { "--identity", "dev9" } or {}))
   end
 
-  --- Run `lest agent` there, which dies at a write to its state folder; 0: it counts them.
-  local function run(path, at, command, file)
+  --- Run `lest agent` there, which dies at a write to its state folder; 0: it counts them. Or what
+  --- becomes of it there is another variable's.
+  local function run(path, at, command, file, variable)
     return process.run(("cd %s; env ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 "
-      .. "LD_PRELOAD=%s/fixture/death.so DEATH_FOLDER=/state DEATH_AT=%d %s %s"):format(path,
-      LEST_PREFIX, at, at == 0 and "DEATH_COUNT=count" or "", line_of(command, file)))
+      .. "LD_PRELOAD=%s/fixture/death.so DEATH_FOLDER=/state %s=%d %s %s"):format(path,
+      LEST_PREFIX, variable or "DEATH_AT", at, at == 0 and "DEATH_COUNT=count" or "",
+      line_of(command, file)))
   end
 
   local function again(path, command, file)
@@ -103,5 +105,32 @@ describe("a request that is carried, of an agent that dies", function()
       assert.equal(0, shell.lest("agent", "status", path .. "/agent.lua").code, i)
     end
     assert.is_true(old > 2 and old < writes, old)
+  end)
+
+  it("has a full disk, and nothing is lost", function()
+    local i, failed = 0, 0
+    for at = 1, count("export", "stick") do
+      i = i + 1
+      local path = copy(i)
+      -- What was not kept was not given away.
+      local code = run(path, at, "export", "stick", "FULL_AT")
+      assert.equal(code == 0, process.exists(path .. "/stick"), at)
+      failed = failed + (code == 0 and 0 or 1)
+      assert.equal(0, again(path, "export", "stick").code, at)
+    end
+    assert.is_true(failed > 5, failed)
+    os.execute("rm -rf " .. process.quote(folder .. "/0"))
+    assert.equal(0, again(it_is.folder, "export", "stick").code)
+    forward(it_is.folder)
+    local writes = count("import", "stick.answer")
+    local new = identity(folder .. "/0")
+    for at = 1, writes do
+      local path = copy(i + at)
+      run(path, at, "import", "stick.answer", "FULL_AT")
+      identity(path)
+      local said = again(path, "import", "stick.answer")
+      assert.equal(0, said.code, ("%d: %s"):format(at, said.err))
+      assert.equal(new, identity(path), at)
+    end
   end)
 end)
