@@ -78,6 +78,26 @@ describe("lest agent, where a network appears", function()
     down()
   end)
 
+  it("tries again at once where one appears during an attempt that fails", function()
+    if not is_possible then return pending "needs root, and networks of its own" end
+    it_is = agent.new(server)
+    it_is.environment = here:words {}
+    assert.equal(6, it_is:once().code)
+    remember(function(memory)
+      memory.failures, memory.retry.at = 20, memory.retry.set -- the next pause is up to an hour
+    end)
+    up()
+    there:run "ip route add blackhole 10.9.0.2/32" -- its answers come nowhere
+    it_is:start()
+    wait_logged "agent started"
+    here:run "ip addr add 10.9.1.2/24 dev veth"
+    wait_logged "network appeared"
+    wait_logged "attempt failed"
+    there:run "ip route del blackhole 10.9.0.2/32"
+    wait_logged "certificate stored"
+    down()
+  end)
+
   it("goes on without, where a sandbox lets it hear nothing", function()
     if not is_possible then return pending "needs root, and networks of its own" end
     it_is = agent.new(server)
