@@ -25,12 +25,6 @@ describe("lest agent, where a network appears", function()
     here:close()
     there:close()
   end)
-  after_each(function()
-    if it_is then it_is:stop() end
-    it_is = nil
-    temporary.clean()
-  end)
-
   local function up()
     here:run "ip link set veth up && ip addr add 10.9.0.2/24 dev veth"
   end
@@ -38,6 +32,13 @@ describe("lest agent, where a network appears", function()
   local function down()
     here:run "ip link set veth down && ip addr flush dev veth"
   end
+
+  after_each(function()
+    if it_is then it_is:stop() end
+    it_is = nil
+    if is_possible then down() end
+    temporary.clean()
+  end)
 
   local function remember(edit)
     local memory = cjson.decode(process.read(it_is:state "state.json"))
@@ -75,7 +76,6 @@ describe("lest agent, where a network appears", function()
     assert.equal(1, wait_logged("network appeared")[1].waiting)
     assert.not_equal(serial, it_is:cert().serial)
     assert.equal("ok", it_is:status().state)
-    down()
   end)
 
   it("tries again at once where one appears during an attempt that fails", function()
@@ -95,7 +95,6 @@ describe("lest agent, where a network appears", function()
     wait_logged "attempt failed"
     there:run "ip route del blackhole 10.9.0.2/32"
     wait_logged "certificate stored"
-    down()
   end)
 
   it("goes on without, where a sandbox lets it hear nothing", function()
@@ -109,6 +108,5 @@ describe("lest agent, where a network appears", function()
     local lines = wait_logged "network not watched"
     assert.equal(1, #lines)
     assert.matches("Address family not supported", lines[1].message)
-    down()
   end)
 end)
