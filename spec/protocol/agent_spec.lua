@@ -87,6 +87,11 @@ describe("lest agent", function()
     return cert
   end
 
+  local function revoke(cert)
+    process.must { server.lest, "cert", "revoke", cert.serial, "--config",
+      server.dir .. "/server.lua" }
+  end
+
   local function memory()
     return cjson.decode(process.read(state "state.json"))
   end
@@ -182,6 +187,38 @@ describe("lest agent", function()
     configure()
     assert.equal(0, once().code)
     identity()
+  end)
+
+  it("has a new credential replace a certificate that the server takes no more", function()
+    configure()
+    assert.equal(0, once().code)
+    local first = identity()
+    revoke(first)
+    assert.equal(7, once("--renew").code)
+    assert.equal(7, once("--try").code) -- the first credential is no way for it, and is used up
+    assert.equal("renew", memory().way)
+    process.write(folder .. "/secret", "wrong")
+    assert.equal(4, once().code) -- at once, though the next try is not due
+    assert.equal("bootstrap", memory().way)
+    assert.equal(7, once("--try").code) -- what was refused is not shown again
+    assert.equal("renew", memory().way)
+    assert.equal(first, identity())
+    configure()
+    assert.equal(0, once().code)
+    assert.not_equal(first, identity())
+    local each = status()
+    assert.same({ "ok", 0, 0, 2 }, { each.state, each.code, each.failures, each.generation })
+    assert.is_nil(memory().refused)
+  end)
+
+  it("shows no credential in place of a certificate where that is no fallback", function()
+    configure { fallbacks = '{ "operator" }' }
+    assert.equal(0, once().code)
+    revoke(identity())
+    assert.equal(7, once("--renew").code)
+    configure { fallbacks = '{ "operator" }' }
+    assert.equal(7, once("--try").code)
+    assert.equal("renew", memory().way)
   end)
 
   it("waits longer after each failure, and leaves its certificate in use", function()

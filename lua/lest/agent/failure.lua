@@ -14,6 +14,13 @@ local CONTACT <const> = { network = true, timeout = true, closed = true, unavail
 -- Those of a network that is not there, or leads elsewhere.
 local OFFLINE <const> = { network = true, timeout = true, closed = true }
 
+--- Errors that another credential may not have.
+M.OTHER_WAY = { unauthenticated = true, refused = true, tls = true, not_found = true,
+  usage = true, config = true, key_passphrase = true, http = true }
+
+--- Errors that no credential helps against, nor time.
+M.NO_WAY = { trust = true, cert_untrusted = true }
+
 --- The error on one line.
 ---@param err lest.error
 ---@return string

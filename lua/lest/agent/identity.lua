@@ -7,6 +7,7 @@ local deployment = require "lest.agent.deployment"
 local duration = require "lest.duration"
 local failure = require "lest.agent.failure"
 local gateway = require "lest.agent.gateway"
+local list = require "lest.base.list"
 local request = require "lest.agent.request"
 local schedule = require "lest.agent.schedule"
 local ways = require "lest.agent.ways"
@@ -161,16 +162,11 @@ end
 ---@return string[]
 function Identity:ways(now)
   if not self.life then return { "bootstrap", "operator" } end
-  if now < self.life.not_after then return { "renew" } end
+  if now < self.life.not_after then
+    return self.memory.replaced and { "renew", "bootstrap" } or { "renew" }
+  end
   return self.options.fallbacks
 end
-
--- Errors that another credential may not have.
-local OTHER_WAY <const> = { unauthenticated = true, refused = true, tls = true, not_found = true,
-  usage = true, config = true, key_passphrase = true, http = true }
-
--- Errors that no credential helps against, nor time.
-local NO_WAY <const> = { trust = true, cert_untrusted = true }
 
 --- Make an issued certificate the one in use, if it is what was asked for.
 ---@param cert lest.cert verified, with its chain
@@ -249,20 +245,29 @@ local function call_operator(self, err)
   memory.operator = ways.stamp(self)
 end
 
+-- A certificate that is good still, and that the server takes no more, as a revoked one: a person's
+-- new credential is tried beside it, until it was refused, too.
+local function note_refused(self, way)
+  local memory = self.memory
+  if not self.life or not list.has(self.options.fallbacks, "bootstrap") then return end
+  if way == "bootstrap" then memory.replaced = nil end
+  if not memory.replaced then memory.refused = memory.refused or ways.stamp(self) end
+end
+
 -- A way that waits for operators is not left for another while it waits.
-local function begin_at(self, list)
+local function begin_at(self, open)
   local memory = self.memory
   if not memory.pending then return 1 end
-  for i, way in ipairs(list) do
+  for i, way in ipairs(open) do
     if way == memory.way then return i end
   end
   return 1
 end
 
 local function obtain(self, now)
-  local list, err = self:ways(now), nil
-  for i = begin_at(self, list), #list do
-    local way = list[i]
+  local open, err = self:ways(now), nil
+  for i = begin_at(self, open), #open do
+    local way = open[i]
     if way == "operator" then
       call_operator(self, err)
       break
@@ -272,8 +277,9 @@ local function obtain(self, now)
     if cert == false then return self:remember() end
     err = result
     failure.note(self, way, err, now)
-    if NO_WAY[err.code] and list[#list] == "operator" then call_operator(self, err) end
-    if not OTHER_WAY[err.code] then break end
+    if failure.NO_WAY[err.code] and open[#open] == "operator" then call_operator(self, err) end
+    if not failure.OTHER_WAY[err.code] then break end
+    note_refused(self, way)
   end
   return self:remember()
 end
@@ -296,9 +302,11 @@ end
 
 -- Whether somebody has given an operator's answer: another file than those which did not help.
 local function is_answered(self)
-  local told = self.memory.operator
+  local memory = self.memory
+  local told = memory.operator or memory.refused
   if not told or told == ways.stamp(self) then return false end
-  self.memory.operator = nil
+  memory.replaced = memory.refused and true
+  memory.operator, memory.refused = nil, nil
   return true
 end
 
@@ -378,10 +386,10 @@ function Identity:step(forced)
   end
   if not is_time_known(self, now) then return now + LOOK_S end
   local at, what = self:plan(now)
-  local ok, err = true, nil
+  local ok, err, is_due = true, nil, is_answered(self) or at <= now
   self.forced = is_forced(self, forced)
   if self.forced and (what == "anchors" or what == "deploy") then what = "renew" end
-  if self.forced or at <= now or is_answered(self) then
+  if self.forced or is_due then
     if what == "anchors" then
       ok, err = perform(self, refresh, now)
     elseif what ~= "deploy" then
@@ -396,7 +404,7 @@ function Identity:step(forced)
     return self.world.clock() + LOOK_S, err
   end
   at = self:plan(now)
-  if self.memory.operator then at = math.min(at, now + LOOK_S) end
+  if self.memory.operator or self.memory.refused then at = math.min(at, now + LOOK_S) end
   return at
 end
 

@@ -3,6 +3,7 @@
 ---   local config, err = load.file "agent.lua"
 ---
 --- Every path in the result is absolute, every time is seconds, every absent key has its default.
+local client_options = require "lest.client.options"
 local configuration = require "lest.base.configuration"
 local core = require "lest.core"
 local deploy = require "lest.agent.deploy"
@@ -77,7 +78,18 @@ local function check_secrets(each, report)
   end
 end
 
+-- As lest.client will read it.
+local function check_url(each, report)
+  local base, err = client_options.base(each)
+  if not base then return report("url", err.message) end
+  local renewal = each.renewal or {}
+  base, err = client_options.base { url = renewal.url or each.url,
+    label = renewal.label or each.label }
+  if not base then report(renewal.url and "renewal.url" or "renewal.label", err.message) end
+end
+
 local function check_identity(each, report)
+  check_url(each, report)
   local by_handshake = each.psk_identity or each.srp_user
   if not each.trust and not each.fingerprint and not by_handshake then
     report("trust", "is missing: how is the server known? A file of anchors, \"system\", or a "

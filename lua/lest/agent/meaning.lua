@@ -112,7 +112,9 @@ M.identities = {
   fallbacks = "What is tried once the certificate has ended, in this order: `\"expired\"`, to "
     .. "renew with it all the same, where the server has an `expired_grace`; `\"bootstrap\"`, the "
     .. "first credential once more; `\"operator\"`, to call for a person: a line of the log, and "
-    .. "an exit code. A new credential's file ends that by itself.",
+    .. "an exit code. A new credential's file ends that by itself. It also counts, with "
+    .. "`\"bootstrap\"`, where the server refuses a certificate that has not ended, as a revoked "
+    .. "one.",
   anchors_every = "How often to ask for the trust anchors (/cacerts), besides each renewal.",
   anchors_warning = "How long before the last of the trust anchors ends a warning is given.",
   generations = "How many certificates and keys are kept, with the one in use.",

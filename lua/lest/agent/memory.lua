@@ -24,6 +24,7 @@ end)
 local ENTRIES <const> = {
   place = share, -- in the window behind `renew_at`
   current = text, trust = text, way = text, operator = text,
+  refused = text, replaced = flag,
   issued = time, failing_since = time,
   failures = count,
   clock_offset = s.integer { min = -TIME_MAX, max = TIME_MAX },

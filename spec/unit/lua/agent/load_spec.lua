@@ -51,6 +51,24 @@ describe("AGENT.lua", function()
     assert.matches("^agent.lua:5: identities.dev9.san: .", problem 'san = { "host" },')
   end)
 
+  it("knows an address that no server of EST has", function()
+    local function refused(url, more)
+      local config, err = read(([[return { state = "state", identities = { dev9 = {
+        url = %q, trust = "ca.pem", subject = "CN=dev9", %s } } }]]):format(url, more or ""))
+      assert.is_nil(config, url)
+      return err.message
+    end
+    assert.matches("agent.lua:2: identities.dev9.url: EST is never spoken over http://",
+      refused "http://est.example.com", 1, true)
+    assert.matches("identities.dev9.url: .", refused "https://est.example.com:99999")
+    assert.matches("identities.dev9.url: .", refused "https://")
+    assert.matches("identities.dev9.url: the path of an EST", refused "https://host/somewhere")
+    assert.matches("identities.dev9.url: the URL has the label 'a'",
+      refused("https://host/.well-known/est/a", 'label = "b"'))
+    assert.matches("identities.dev9.renewal.url: EST is never spoken",
+      refused("https://host", 'renewal = { url = "http://host" }'))
+  end)
+
   it("takes a share of the lifetime or a time for a renewal, and nothing that makes no sense",
     function()
       assert.equal(30 * 86400, with('renew_at = "30d",').identities.dev9.renew_at)
