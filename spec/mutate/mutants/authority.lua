@@ -629,7 +629,7 @@ return {
     { "keys in what was left", '  local ok, err = core.file.check(folder .. "/ca.key")\n',
       "  local ok, err = true, nil\n" },
     { "a CA that nobody vouches for", "if not path and not options.force then", "if false then" },
-    { "a key that is needed still", "if count == 0 or options.force then return true end",
+    { "a key that is needed still", "if count == 0 then return true end",
       "if true then return true end" },
     { "the old key stays", "if ok and not is_tidying then ok, err = state:keep_key(",
       "if false then ok, err = state:keep_key(" },
