@@ -67,7 +67,12 @@ enum lest_meter_handshake {
     LEST_HANDSHAKE_LATE,
     LEST_HANDSHAKE_LEFT
 };
-enum lest_meter_turned_away { LEST_TURNED_AWAY_ADDRESS, LEST_TURNED_AWAY_DISPLACED, LEST_TURNED_AWAY_FAILED };
+enum lest_meter_turned_away {
+    LEST_TURNED_AWAY_ADDRESS,
+    LEST_TURNED_AWAY_DISPLACED,
+    LEST_TURNED_AWAY_FAILED,
+    LEST_TURNED_AWAY_PROXY
+};
 
 /** The most rows of a table; what has no room is counted as lost. */
 enum { LEST_METER_ROWS = 2048 };

@@ -1,7 +1,9 @@
 /* core.server: the HTTPS server (class lest.server); with tls = false, in so many words, one of plain HTTP.
  *
  *   server.new{ fds = or listen =, tls =, limits =, on_head =, on_request =, on_handshake_error =,
- *     on_identity = } -> s, or nil and an error. tls: one for all sockets, or a list of one for each
+ *     on_identity =, balancers = } -> s, or nil and an error. tls: one for all sockets, or a list of one for
+ *     each. balancers: a list for each socket of those that say there who the client is; a network is a byte,
+ *     its bits, and an IPv6 address of 16, or one of IPv4 as ::ffff:a.b.c.d
  *   server.limits() -> { name = { default =, min =, max = } }
  *   s.address  s.connections  s.requests  s:pause()  s:resume()  s:stop()  s:close()
  *
@@ -16,6 +18,7 @@
 
 #include <limits.h>
 #include <stdlib.h>
+#include <string.h>
 
 struct server {
     lua_State *L;
@@ -240,7 +243,7 @@ static void opt_callback(lua_State *L, const char *key, struct lestL_callback *c
 }
 
 /* The listening sockets of option fds; 0: there is none. */
-static size_t read_fds(lua_State *L, int *fds)
+static size_t read_fds(lua_State *L, struct net_listen *sockets)
 {
     if (lua_getfield(L, 1, "fds") == LUA_TNIL) {
         lua_pop(L, 1);
@@ -253,7 +256,7 @@ static size_t read_fds(lua_State *L, int *fds)
         lua_geti(L, -1, i);
         lua_Integer fd = luaL_checkinteger(L, -1);
         luaL_argcheck(L, fd >= 0 && fd <= INT_MAX, 1, "fds: no descriptor");
-        fds[i - 1] = (int)fd;
+        sockets[i - 1].fd = (int)fd;
     }
     lua_pop(L, 1);
     return (size_t)count;
@@ -267,24 +270,56 @@ static struct net_tls *tls_at(lua_State *L, int idx)
 }
 
 /* Option tls, for each of so many sockets. */
-static void read_tls(lua_State *L, size_t count, struct net_tls **out)
+static void read_tls(lua_State *L, size_t count, struct net_listen *sockets)
 {
     bool is_list = lua_getfield(L, 1, "tls") == LUA_TTABLE;
     luaL_argcheck(L, !is_list || lua_rawlen(L, -1) == count, 1, "tls: one for each socket");
     for (size_t i = 0; i < count; i++) {
         if (is_list)
             lua_rawgeti(L, -1, (lua_Integer)i + 1);
-        out[i] = tls_at(L, lua_gettop(L));
+        sockets[i].tls = tls_at(L, lua_gettop(L));
         lua_settop(L, 2);
+    }
+    lua_pop(L, 1);
+}
+
+/* The networks of one socket, at the top. */
+static void read_networks(lua_State *L, struct net_listen *socket)
+{
+    luaL_checktype(L, -1, LUA_TTABLE);
+    socket->balancers_count = lua_rawlen(L, -1);
+    luaL_argcheck(L, socket->balancers_count <= NET_BALANCERS_MAX, 1, "balancers: too many networks");
+    for (size_t i = 0; i < socket->balancers_count; i++, lua_pop(L, 1)) {
+        struct net_network *network = &socket->balancers[i];
+        size_t len = 0;
+        lua_rawgeti(L, -1, (lua_Integer)i + 1);
+        const char *bytes = lua_tolstring(L, -1, &len);
+        luaL_argcheck(L, bytes && len == 1 + sizeof network->address && (uint8_t)bytes[0] <= 128, 1,
+                      "balancers: no network");
+        network->bits = (uint8_t)bytes[0];
+        memcpy(network->address, bytes + 1, sizeof network->address);
+    }
+}
+
+/* Option balancers, for each of so many sockets. */
+static void read_balancers(lua_State *L, size_t count, struct net_listen *sockets)
+{
+    if (lua_getfield(L, 1, "balancers") != LUA_TNIL) {
+        luaL_checktype(L, -1, LUA_TTABLE);
+        luaL_argcheck(L, lua_rawlen(L, -1) == count, 1, "balancers: a list for each socket");
+        for (size_t i = 0; i < count; i++, lua_pop(L, 1)) {
+            lua_rawgeti(L, -1, (lua_Integer)i + 1);
+            read_networks(L, &sockets[i]);
+        }
     }
     lua_pop(L, 1);
 }
 
 static int new_server(lua_State *L)
 {
-    static const char *const known[] = {
-        "fds", "listen", "tls", "limits", "on_head", "on_request", "on_handshake_error", "on_identity", NULL
-    };
+    static const char *const known[] = { "fds",         "listen",  "tls",        "balancers",
+                                         "limits",      "on_head", "on_request", "on_handshake_error",
+                                         "on_identity", NULL };
     struct lest_error err;
     struct net_limits limits;
     luaL_checktype(L, 1, LUA_TTABLE);
@@ -294,11 +329,12 @@ static int new_server(lua_State *L)
     read_limits(L, 2, &limits);
     lua_settop(L, 1);
     const char *listen = lestL_opt_string(L, 1, "listen", NULL);
-    int fds[NET_LISTENING_MAX];
-    size_t fds_count = read_fds(L, fds);
-    luaL_argcheck(L, (listen != NULL) != (fds_count > 0), 1, "either fds or listen");
-    struct net_tls *tls[NET_LISTENING_MAX];
-    read_tls(L, listen ? 1 : fds_count, tls);
+    struct net_listen sockets[NET_LISTENING_MAX] = { 0 };
+    size_t count = read_fds(L, sockets);
+    luaL_argcheck(L, (listen != NULL) != (count > 0), 1, "either fds or listen");
+    count = listen ? 1 : count;
+    read_tls(L, count, sockets);
+    read_balancers(L, count, sockets);
     struct lestL_object *object = lestL_new_object(L, &class);
     struct server *server = object->h = calloc(1, sizeof *server);
     if (!server)
@@ -314,12 +350,10 @@ static int new_server(lua_State *L)
     lua_pushvalue(L, -1);
     lua_rawsetp(L, LUA_REGISTRYINDEX, server);
     enum lest_status status = LEST_OK;
-    if (listen) {
-        fds_count = 1;
-        status = net_address_listen(listen, &fds[0], &err);
-    }
+    if (listen)
+        status = net_address_listen(listen, &sockets[0].fd, &err);
     if (!status)
-        status = net_server_new(loop, fds, fds_count, tls, &limits, &handler, &server->net, &err);
+        status = net_server_new(loop, sockets, count, &limits, &handler, &server->net, &err);
     if (status) {
         object->h = NULL;
         close_server(server);

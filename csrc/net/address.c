@@ -10,11 +10,11 @@
 
 enum { BACKLOG = 1024, BUCKETS = 1024 };
 
-static bool read_port(const char *text, uint16_t *out)
+bool net_address_read_port(const char *text, uint16_t *out)
 {
     unsigned value = 0;
     size_t len = strlen(text);
-    if (len < 1 || len > 5)
+    if (len < 1 || len > 5 || (len > 1 && text[0] == '0'))
         return false;
     for (; *text; text++) {
         if (*text < '0' || *text > '9')
@@ -35,7 +35,7 @@ static enum lest_status read_address(const char *text, struct sockaddr_storage *
     bool brackets = text[0] == '[' && colon && colon > text + 1 && colon[-1] == ']';
     size_t host_len = colon ? (size_t)(colon - text) - (brackets ? 2 : 0) : 0;
     memset(out, 0, sizeof *out);
-    if (!colon || host_len >= sizeof host || !read_port(colon + 1, &port))
+    if (!colon || host_len >= sizeof host || !net_address_read_port(colon + 1, &port))
         goto refused;
     memcpy(host, text + brackets, host_len);
     host[host_len] = '\0';
@@ -121,17 +121,45 @@ void net_address_endpoint(const struct sockaddr_storage *address, char out[NET_E
              net_address_port(address));
 }
 
+/* As IPv6, an address of IPv4 as ::ffff:a.b.c.d; of another family ::. */
+static struct in6_addr as_v6(const struct sockaddr_storage *address)
+{
+    struct in6_addr out = IN6ADDR_ANY_INIT;
+    if (address->ss_family == AF_INET6)
+        return *v6_of(address);
+    if (address->ss_family == AF_INET) {
+        out.s6_addr[10] = out.s6_addr[11] = 0xff;
+        memcpy(out.s6_addr + 12, &((const struct sockaddr_in *)address)->sin_addr, 4);
+    }
+    return out;
+}
+
 struct net_peer_key net_peer_key(const struct sockaddr_storage *address)
 {
     struct net_peer_key key = { { 0 } };
-    if (address->ss_family == AF_INET) {
-        key.bytes[10] = key.bytes[11] = 0xff;
-        memcpy(key.bytes + 12, &((const struct sockaddr_in *)address)->sin_addr, 4);
-    } else if (address->ss_family == AF_INET6) {
-        bool mapped = IN6_IS_ADDR_V4MAPPED(v6_of(address));
-        memcpy(key.bytes, v6_of(address)->s6_addr, mapped ? 16 : 8);
-    }
+    const struct in6_addr v6 = as_v6(address);
+    memcpy(key.bytes, v6.s6_addr, IN6_IS_ADDR_V4MAPPED(&v6) ? 16 : 8);
     return key;
+}
+
+static bool has(const struct net_network *network, const struct in6_addr *address)
+{
+    unsigned whole = network->bits / 8, rest = network->bits % 8;
+    if (memcmp(network->address, address->s6_addr, whole) != 0)
+        return false;
+    return rest == 0 || (network->address[whole] ^ address->s6_addr[whole]) >> (8 - rest) == 0;
+}
+
+bool net_network_has(const struct net_network *networks, size_t count, const struct sockaddr_storage *address)
+{
+    const struct in6_addr v6 = as_v6(address);
+    bool is_v4 = IN6_IS_ADDR_V4MAPPED(&v6),
+         is_known = address->ss_family == AF_INET || address->ss_family == AF_INET6;
+    for (size_t i = 0; is_known && i < count; i++) {
+        if ((!is_v4 || networks[i].bits >= NET_NETWORK_V4_BITS) && has(&networks[i], &v6))
+            return true;
+    }
+    return false;
 }
 
 struct entry {

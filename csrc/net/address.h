@@ -1,4 +1,4 @@
-/* Addresses of sockets as text, and how many connections come from each. */
+/* Addresses of sockets as text, and how many connections come from each; networks. */
 #ifndef LEST_NET_ADDRESS_H
 #define LEST_NET_ADDRESS_H
 
@@ -22,6 +22,19 @@ int net_address_port(const struct sockaddr_storage *address);
 
 /** "127.0.0.1:8443" or "[::1]:8443". */
 void net_address_endpoint(const struct sockaddr_storage *address, char out[NET_ENDPOINT_SIZE]);
+
+/** A port in decimal, without leading zeros, 0 to 65535; false: it is none. */
+bool net_address_read_port(const char *text, uint16_t *out) LEST_MUST_USE;
+
+/** The first bits of addresses, up to 128. One of IPv4 is that of ::ffff:a.b.c.d, with V4_BITS more of them;
+ *  a shorter one has no addresses of IPv4. */
+enum { NET_NETWORK_V4_BITS = 96 };
+struct net_network {
+    uint8_t address[16];
+    unsigned bits;
+};
+bool net_network_has(const struct net_network *networks, size_t count,
+                     const struct sockaddr_storage *address);
 
 /** Who is counted as one peer: an IPv4 address, or the /64 of an IPv6 address, which one peer commonly has
  *  the whole of. */

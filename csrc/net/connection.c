@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/meter.h"
+#include "net/connection_proxy.h"
 #include "net/connection_state.h"
 #include "net/connection_steps.h"
 
@@ -24,7 +25,7 @@ static void destroy(struct net_connection *c)
         TAILQ_REMOVE(&service->waiting, c, waiting);
     TAILQ_REMOVE(&service->all, c, all);
     net_service_count_connection(service, -1);
-    net_peer_counts_leave(service->counts, c->key);
+    net_peer_counts_leave(c->counts, c->key);
     event_del(&c->timer);
     service->asking -= c->asking;
     if (c->peer->identity)
@@ -108,10 +109,32 @@ static bool ask(struct net_connection *c)
     return !c->asking;
 }
 
+/* Begin TLS, where there is some; false: no memory. */
+static bool secure(struct net_connection *c)
+{
+    struct net_peer *peer = c->peer;
+    SSL *ssl = net_tls_accept(c->tls);
+    if (!ssl)
+        return false;
+    net_stream_secure(&c->stream, ssl);
+    if (!net_tls_asks(c->tls))
+        return true;
+    peer->identity = net_identity_new(ssl, peer->address);
+    if (!peer->identity)
+        return false;
+    peer->identity->resume = resume;
+    peer->identity->arg = c;
+    return true;
+}
+
 static bool step_handshake(struct net_connection *c)
 {
     if (c->asking)
         return false;
+    if (c->tls && !c->stream.ssl && !secure(c)) {
+        net_connection_drop(c, "closed");
+        return true;
+    }
     enum net_io io = net_stream_handshake(&c->stream);
     if (io == NET_IO_WAIT)
         return ask(c);
@@ -164,13 +187,10 @@ static bool has_time(const struct net_connection *c, int steps)
 static void run(struct net_connection *c)
 {
     static bool (*const steps[])(struct net_connection *) = {
-        [NET_HANDSHAKE] = step_handshake,
-        [NET_HEAD] = net_connection_step_head,
-        [NET_BODY] = net_connection_step_body,
-        [NET_ANSWER] = net_connection_step_answer,
-        [NET_WRITE] = net_connection_step_write,
-        [NET_DISCARD] = net_connection_step_discard,
-        [NET_LINGER] = step_linger,
+        [NET_PROXY] = net_connection_step_proxy,     [NET_HANDSHAKE] = step_handshake,
+        [NET_HEAD] = net_connection_step_head,       [NET_BODY] = net_connection_step_body,
+        [NET_ANSWER] = net_connection_step_answer,   [NET_WRITE] = net_connection_step_write,
+        [NET_DISCARD] = net_connection_step_discard, [NET_LINGER] = step_linger,
     };
     _Static_assert(sizeof steps / sizeof *steps == NET_CLOSED, "every state has its step");
     bool has_more = true;
@@ -198,6 +218,7 @@ static void on_ready(void *arg)
 static void expire(struct net_connection *c)
 {
     switch (c->state) {
+    case NET_PROXY: net_connection_end_proxy(c, "the PROXY header did not come in time"); break;
     case NET_HANDSHAKE:
         report_handshake(c, NET_IO_WAIT);
         net_connection_drop(c, "timeout");
@@ -281,41 +302,34 @@ void net_connections_kill(struct net_service *service)
 }
 
 void net_connection_start(struct net_service *service, struct net_tls *tls, int fd,
-                          const struct sockaddr_storage *address)
+                          const struct sockaddr_storage *address, struct net_peer_counts *counts)
 {
     struct net_peer_key key = net_peer_key(address);
     struct net_connection *c = calloc(1, sizeof *c);
     struct net_peer *peer = net_peer_new(address);
-    SSL *ssl = tls ? net_tls_accept(tls) : NULL;
-    bool asks = ssl && net_tls_asks(tls);
-    if (asks && peer)
-        peer->identity = net_identity_new(ssl, peer->address);
-    if (!c || !peer || (tls && !ssl) || (asks && !peer->identity)) {
-        net_peer_counts_leave(service->counts, key);
+    if (!c || !peer) {
+        net_peer_counts_leave(counts, key);
         free(c);
         net_peer_free(peer);
-        SSL_free(ssl);
         close(fd);
         return;
     }
+    bool is_named = counts == service->counts;
     struct event_base *base = net_loop_get0_base(service->loop);
     c->service = service;
     c->peer = peer;
     c->tls = tls ? net_tls_ref(tls) : NULL;
+    c->counts = counts;
     c->key = key;
-    c->state = NET_HANDSHAKE;
-    if (peer->identity) {
-        peer->identity->resume = resume;
-        peer->identity->arg = c;
-    }
+    c->state = is_named ? NET_HANDSHAKE : NET_PROXY;
     lest_buf_init(&c->in, net_connection_in_max(c) + NET_READ_BYTES);
     lest_buf_init(&c->out, OUT_MAX);
-    net_stream_init(&c->stream, base, fd, ssl, on_ready, c);
+    net_stream_init(&c->stream, base, fd, on_ready, c);
     evtimer_assign(&c->timer, base, on_timer, c);
     TAILQ_INSERT_TAIL(&service->all, c, all);
     net_service_count_connection(service, 1);
     net_service_ref(service);
     net_connection_set_waiting(c, true);
-    net_connection_set_deadline(c, service->limits.handshake_ms);
+    net_connection_set_deadline(c, is_named ? service->limits.handshake_ms : service->limits.header_ms);
     run(c);
 }

@@ -5,10 +5,12 @@
 #include "net/service.h"
 #include "net/tls.h"
 
-/** Begin serving an accepted socket, which is taken in every case, and was counted in service->counts. tls:
- *  NULL for plain HTTP. */
+/** Begin serving an accepted socket, which is taken in every case.
+ *  tls     NULL for plain HTTP
+ *  counts  where it was counted: service->counts, or service->unnamed where a balancer is to say first who
+ *          the client is */
 void net_connection_start(struct net_service *service, struct net_tls *tls, int fd,
-                          const struct sockaddr_storage *address);
+                          const struct sockaddr_storage *address, struct net_peer_counts *counts);
 
 /** Close at once: with close_notify, but without waiting for the peer. */
 void net_connection_kill(struct net_connection *c);

@@ -93,12 +93,7 @@ void net_connection_next_request(struct net_connection *c)
 
 void net_connection_report_end(const struct net_connection *c, const char *why)
 {
-    struct lest_log_field fields[] = {
-        lest_log_text("address", c->peer->address),
-        lest_log_integer("port", c->peer->port),
-        lest_log_text("message", why),
-    };
-    net_lines_write(&c->service->ends, fields, sizeof fields / sizeof *fields);
+    net_service_report_end(c->service, c->peer->address, c->peer->port, why);
 }
 
 /* The handler logs and counts the exchanges that it gets, each as one "request". So is one that is refused

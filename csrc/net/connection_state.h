@@ -1,8 +1,8 @@
 /* The states of a connection of the server, and what a change of state does; for the files of the connection
  * only.
  *
- *                  +-------------------------------------------------+
- *                  v                    (the next request)           |
+ *   PROXY          +-------------------------------------------------+
+ *     v            v                    (the next request)           |
  *   HANDSHAKE --> HEAD --> BODY --> ANSWER --> WRITE -----------> DISCARD
  *       |          |         |                 ^   |                 |
  *       |          |         +-----------------+   +--> HEAD         |
@@ -11,11 +11,12 @@
  *       |          |  the server stops)            |  answer)        |  or too late)
  *       +----------+-------------------------------+-----------------+---> LINGER --> CLOSED
  *
- * DISCARD is left out where the body was whole before the answer, LINGER where the peer has ended already.
+ * PROXY is left out where no balancer names the client, DISCARD where the body was whole before the answer,
+ * LINGER where the peer has ended already.
  * HEAD, BODY and ANSWER also go to WRITE with an answer of the server's own (net_connection_refuse), which is
  * the last. A broken or killed connection goes to CLOSED from any state.
  *
- * When its time is up: HANDSHAKE, WRITE and LINGER go to CLOSED; HEAD and BODY to WRITE with 408 (HEAD
+ * When its time is up: PROXY, HANDSHAKE, WRITE and LINGER go to CLOSED; HEAD and BODY to WRITE with 408 (HEAD
  * between two requests to LINGER); ANSWER to WRITE with 503, or to CLOSED if the peer has left; DISCARD to
  * LINGER.
  */
@@ -34,6 +35,7 @@
 enum { NET_REQUEST_LINE_MAX = 8 * 1024, NET_READ_BYTES = 16 * 1024, NET_DISCARD_MAX = 64 * 1024 };
 
 enum net_connection_state {
+    NET_PROXY,     /* the balancer says who the client is */
     NET_HANDSHAKE, /* TLS */
     NET_HEAD,      /* waiting for a request, or in the middle of its head */
     NET_BODY,      /* head delivered, reading the body */
@@ -47,6 +49,7 @@ enum net_connection_state {
 /** tls         of the session, which has callbacks into it; NULL for plain HTTP
  *  is_waiting  for the peer, so in the service's list of those that may be closed for a newer one: all but
  *              those whose request is under way
+ *  counts      where the connection is counted by `key`
  *  begun       the first byte of the next request has come
  *  parsed      bytes of `in` that the parser has seen
  *  asking      the handshake stands still until the handler answers
@@ -59,6 +62,7 @@ struct net_connection {
     struct net_service *service;
     struct net_peer *peer;
     struct net_tls *tls;
+    struct net_peer_counts *counts;
     struct net_peer_key key;
     struct net_stream stream;
     struct event timer;

@@ -12,9 +12,14 @@ struct net_peer *net_peer_new(const struct sockaddr_storage *address)
     if (!peer)
         return NULL;
     peer->refs = 1;
+    net_peer_set_address(peer, address);
+    return peer;
+}
+
+void net_peer_set_address(struct net_peer *peer, const struct sockaddr_storage *address)
+{
     net_address_text(address, peer->address);
     peer->port = net_address_port(address);
-    return peer;
 }
 
 struct net_peer *net_peer_ref(struct net_peer *peer)

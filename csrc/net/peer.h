@@ -28,6 +28,10 @@ struct net_peer {
 
 /** A peer at an address, with one reference; NULL: no memory. */
 struct net_peer *net_peer_new(const struct sockaddr_storage *address);
+
+/** It turns out to be at another address. */
+void net_peer_set_address(struct net_peer *peer, const struct sockaddr_storage *address);
+
 struct net_peer *net_peer_ref(struct net_peer *peer);
 void net_peer_free(struct net_peer *peer);
 

@@ -1,7 +1,6 @@
 #include "net/server.h"
 
 #include "base/clock.h"
-#include "base/meter.h"
 #include "net/connection.h"
 
 #include <errno.h>
@@ -18,10 +17,10 @@
  * WARN_MS       between two warnings of one kind */
 enum { ACCEPT_BATCH = 4, RETRY_MS = 200, WARN_MS = 10000 };
 
+/** socket  its tls is a reference */
 struct listening {
     struct net_server *server;
-    struct net_tls *tls;
-    int fd;
+    struct net_listen socket;
     struct event event;
 };
 
@@ -63,11 +62,6 @@ static void on_release(struct net_service *service)
     free((struct net_server *)service);
 }
 
-static void count_turned_away(enum lest_meter_turned_away why)
-{
-    lest_meter_add(lest_meter_key(LEST_METER_TURNED_AWAY, why, 0, 0, 0), 1);
-}
-
 static void warn(struct net_server *server, const char *what, const char *address)
 {
     int64_t now = lest_clock_monotonic_ms();
@@ -98,7 +92,7 @@ static void accept_failed(struct net_server *server, int number)
     if (number == EINTR || number == ECONNABORTED)
         return;
     warn(server, exhausted ? "no file descriptor is left" : strerror(number), server->address);
-    count_turned_away(LEST_TURNED_AWAY_FAILED);
+    net_service_count_turned_away(LEST_TURNED_AWAY_FAILED);
     if (oldest)
         net_connection_kill(oldest);
     if (server->service.stopped)
@@ -107,39 +101,67 @@ static void accept_failed(struct net_server *server, int number)
     update(server);
 }
 
+/* Count a connection by its address; by that of the balancer until this has named the client. NULL: there are
+ * too many. */
+static struct net_peer_counts *count_in(struct net_service *service, bool is_named,
+                                        const struct sockaddr_storage *address)
+{
+    struct net_peer_counts *counts = is_named ? service->counts : service->unnamed;
+    int max = is_named ? service->limits.connections_per_address_max : net_service_unnamed_max(service);
+    return net_peer_counts_enter(counts, net_peer_key(address), max) ? counts : NULL;
+}
+
+/* Whether the peer may connect here. */
+static bool may_connect(struct net_server *server, const struct net_listen *socket,
+                        const struct sockaddr_storage *address)
+{
+    char text[NET_ADDRESS_SIZE];
+    if (socket->balancers_count == 0 || net_network_has(socket->balancers, socket->balancers_count, address))
+        return true;
+    net_service_count_turned_away(LEST_TURNED_AWAY_PROXY);
+    net_address_text(address, text);
+    net_service_report_end(&server->service, text, net_address_port(address),
+                           "only a balancer may connect here, and this address is of none");
+    return false;
+}
+
 /* When full, a new peer comes in for the one that this server has waited for longest, no matter for what:
  * else peers that send slowly, from enough addresses, keep all others out. */
-static void take(struct net_server *server, struct net_tls *tls, int fd,
+static void take(struct net_server *server, const struct net_listen *socket, int fd,
                  const struct sockaddr_storage *address)
 {
     int yes = 1;
-    struct net_connection *oldest =
-        net_service_is_full(&server->service) ? TAILQ_FIRST(&server->service.waiting) : NULL;
+    struct net_service *service = &server->service;
+    struct net_connection *oldest = net_service_is_full(service) ? TAILQ_FIRST(&service->waiting) : NULL;
     char text[NET_ADDRESS_SIZE];
-    if (!net_peer_counts_enter(server->service.counts, net_peer_key(address),
-                               server->service.limits.connections_per_address_max)) {
-        count_turned_away(LEST_TURNED_AWAY_ADDRESS);
+    if (!may_connect(server, socket, address)) {
+        close(fd);
+        return;
+    }
+    struct net_peer_counts *counts = count_in(service, socket->balancers_count == 0, address);
+    if (!counts) {
+        net_service_count_turned_away(LEST_TURNED_AWAY_ADDRESS);
         net_address_text(address, text);
         warn(server, "too many connections from one address", text);
         close(fd);
         return;
     }
     if (oldest) {
-        count_turned_away(LEST_TURNED_AWAY_DISPLACED);
+        net_service_count_turned_away(LEST_TURNED_AWAY_DISPLACED);
         net_connection_kill(oldest);
     }
     /* A handler was told of it, and may have done anything. */
-    if (server->service.stopped) {
-        net_peer_counts_leave(server->service.counts, net_peer_key(address));
+    if (service->stopped) {
+        net_peer_counts_leave(counts, net_peer_key(address));
         close(fd);
         return;
     }
     lest_meter_add(lest_meter_key(LEST_METER_ACCEPTED, 0, 0, 0, 0), 1);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-    net_connection_start(&server->service, tls, fd, address);
+    net_connection_start(service, socket->tls, fd, address, counts);
 }
 
-static void on_accept(evutil_socket_t socket, short what, void *arg)
+static void on_accept(evutil_socket_t fd, short what, void *arg)
 {
     (void)what;
     const struct listening *listening = arg;
@@ -148,9 +170,9 @@ static void on_accept(evutil_socket_t socket, short what, void *arg)
     for (int i = 0; i < ACCEPT_BATCH && server->accepting; i++) {
         struct sockaddr_storage address = { 0 };
         socklen_t len = sizeof address;
-        int fd = accept4(socket, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        if (fd >= 0) {
-            take(server, listening->tls, fd, &address);
+        int accepted = accept4(fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (accepted >= 0) {
+            take(server, &listening->socket, accepted, &address);
             continue;
         }
         if (errno == EAGAIN || errno == EWOULDBLOCK)
@@ -169,10 +191,10 @@ static void ignore_sigpipe(void)
         signal(SIGPIPE, SIG_IGN);
 }
 
-static void close_all(const int *fds, size_t count)
+static void close_all(const struct net_listen *sockets, size_t count)
 {
     for (size_t i = 0; i < count; i++)
-        close(fds[i]);
+        close(sockets[i].fd);
 }
 
 static enum lest_status check_listening(int fd, struct lest_error *err)
@@ -185,54 +207,54 @@ static enum lest_status check_listening(int fd, struct lest_error *err)
     return LEST_OK;
 }
 
-static void listen_at(struct net_server *server, const int *fds, struct net_tls *const *tls, size_t count)
+static void listen_at(struct net_server *server, const struct net_listen *sockets, size_t count)
 {
     struct event_base *base = net_loop_get0_base(server->service.loop);
     struct sockaddr_storage address = { 0 };
     socklen_t len = sizeof address;
-    getsockname(fds[0], (struct sockaddr *)&address, &len);
+    getsockname(sockets[0].fd, (struct sockaddr *)&address, &len);
     net_address_endpoint(&address, server->address);
     for (size_t i = 0; i < count; i++) {
         struct listening *listening = &server->listening[server->listening_count++];
         listening->server = server;
-        listening->tls = tls[i] ? net_tls_ref(tls[i]) : NULL;
-        listening->fd = fds[i];
-        event_assign(&listening->event, base, fds[i], EV_READ | EV_PERSIST, on_accept, listening);
+        listening->socket = sockets[i];
+        if (listening->socket.tls)
+            net_tls_ref(listening->socket.tls);
+        event_assign(&listening->event, base, sockets[i].fd, EV_READ | EV_PERSIST, on_accept, listening);
     }
 }
 
 static void close_listening(struct net_server *server)
 {
     for (size_t i = 0; i < server->listening_count; i++) {
-        close(server->listening[i].fd);
-        net_tls_free(server->listening[i].tls);
+        close(server->listening[i].socket.fd);
+        net_tls_free(server->listening[i].socket.tls);
     }
     server->listening_count = 0;
 }
 
-enum lest_status net_server_new(struct net_loop *loop, const int *fds, size_t fds_count,
-                                struct net_tls *const *tls, const struct net_limits *limits,
-                                const struct net_handler *handler, struct net_server **out,
-                                struct lest_error *err)
+enum lest_status net_server_new(struct net_loop *loop, const struct net_listen *sockets, size_t count,
+                                const struct net_limits *limits, const struct net_handler *handler,
+                                struct net_server **out, struct lest_error *err)
 {
     *out = NULL;
     enum lest_status status = LEST_OK;
-    for (size_t i = 0; !status && i < fds_count; i++)
-        status = check_listening(fds[i], err);
+    for (size_t i = 0; !status && i < count; i++)
+        status = check_listening(sockets[i].fd, err);
     if (status) {
-        close_all(fds, fds_count);
+        close_all(sockets, count);
         return status;
     }
     struct net_server *server = calloc(1, sizeof *server);
     if (!server || net_service_init(&server->service, loop, limits, handler, err)) {
         free(server);
-        close_all(fds, fds_count);
+        close_all(sockets, count);
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     }
     ignore_sigpipe();
     server->service.changed = on_changed;
     server->service.release = on_release;
-    listen_at(server, fds, tls, fds_count);
+    listen_at(server, sockets, count);
     evtimer_assign(&server->retry_event, net_loop_get0_base(loop), on_retry, server);
     update(server);
     *out = server;

@@ -8,21 +8,33 @@
 #include "net/loop.h"
 #include "net/tls.h"
 
-enum { NET_LISTENING_MAX = 16 };
+/** LISTENING_MAX  sockets of a server
+ *  BALANCERS_MAX  networks of balancers of one of them */
+enum { NET_LISTENING_MAX = 16, NET_BALANCERS_MAX = 16 };
 
 struct net_server;
 
+/** A listening socket, borrowed but for fd.
+ *  fd         taken in every case; made non-blocking and close-on-exec
+ *  tls        NULL for plain HTTP
+ *  balancers  who alone may connect, and must say first who the client is (net/proxy.h); count 0: anybody
+ *             may, and no such header is read */
+struct net_listen {
+    int fd;
+    struct net_tls *tls;
+    struct net_network balancers[NET_BALANCERS_MAX];
+    size_t balancers_count;
+};
+
 /** Begin accepting on listening sockets.
  *  loop     borrowed, must live longer
- *  fds      1 to NET_LISTENING_MAX, taken in every case; made non-blocking and close-on-exec
- *  tls      of each of them, kept by a reference of its own; NULL for plain HTTP
+ *  sockets  1 to NET_LISTENING_MAX, copied
  *  limits   copied
  *  out      the caller's, net_server_free(); NULL on failure
  *  Errors: LEST_E_IO, LEST_E_NOMEM */
-enum lest_status net_server_new(struct net_loop *loop, const int *fds, size_t fds_count,
-                                struct net_tls *const *tls, const struct net_limits *limits,
-                                const struct net_handler *handler, struct net_server **out,
-                                struct lest_error *err) LEST_MUST_USE;
+enum lest_status net_server_new(struct net_loop *loop, const struct net_listen *sockets, size_t count,
+                                const struct net_limits *limits, const struct net_handler *handler,
+                                struct net_server **out, struct lest_error *err) LEST_MUST_USE;
 
 /** Close everything at once; no handler is called any more, except done for what is under way. */
 void net_server_free(struct net_server *server);

@@ -1,7 +1,6 @@
 #include "net/service.h"
 
 #include "base/hex.h"
-#include "base/meter.h"
 
 #include <inttypes.h>
 #include <openssl/rand.h>
@@ -27,8 +26,10 @@ enum lest_status net_service_init(struct net_service *service, struct net_loop *
 {
     *service = (struct net_service){ .loop = loop, .limits = *limits, .handler = *handler, .refs = 1 };
     service->counts = net_peer_counts_new();
-    if (!service->counts || !make_id_prefix(service->id_prefix)) {
+    service->unnamed = net_peer_counts_new();
+    if (!service->counts || !service->unnamed || !make_id_prefix(service->id_prefix)) {
         net_peer_counts_free(service->counts);
+        net_peer_counts_free(service->unnamed);
         return lest_error_set(err, LEST_E_NOMEM, "out of memory");
     }
     TAILQ_INIT(&service->all);
@@ -53,12 +54,33 @@ void net_service_unref(struct net_service *service)
     net_lines_close(&service->refusals);
     net_lines_close(&service->ends);
     net_peer_counts_free(service->counts);
+    net_peer_counts_free(service->unnamed);
     service->release(service);
 }
 
 bool net_service_is_full(const struct net_service *service)
 {
     return service->connections >= service->limits.connections_max;
+}
+
+int net_service_unnamed_max(const struct net_service *service)
+{
+    return service->limits.connections_max / 2 + 1;
+}
+
+void net_service_count_turned_away(enum lest_meter_turned_away why)
+{
+    lest_meter_add(lest_meter_key(LEST_METER_TURNED_AWAY, why, 0, 0, 0), 1);
+}
+
+void net_service_report_end(struct net_service *service, const char *address, int port, const char *why)
+{
+    struct lest_log_field fields[] = {
+        lest_log_text("address", address),
+        lest_log_integer("port", port),
+        lest_log_text("message", why),
+    };
+    net_lines_write(&service->ends, fields, sizeof fields / sizeof *fields);
 }
 
 bool net_service_is_busy(const struct net_service *service)

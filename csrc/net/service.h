@@ -2,6 +2,7 @@
 #ifndef LEST_NET_SERVICE_H
 #define LEST_NET_SERVICE_H
 
+#include "base/meter.h"
 #include "net/exchange.h"
 #include "net/limits.h"
 #include "net/lines.h"
@@ -13,6 +14,8 @@ struct net_connection;
 TAILQ_HEAD(net_connections, net_connection);
 
 /** all       the connections
+ *  counts    by the address of the client
+ *  unnamed   by the address of the balancer, while it has not said who the client is
  *  waiting   those that may be closed for a newer one, oldest first: their peer is waited for
  *  ids       given so far; a request that is refused before its head is whole has one, but no exchange
  *  requests  under way
@@ -25,7 +28,7 @@ struct net_service {
     struct net_loop *loop;
     struct net_limits limits;
     struct net_handler handler;
-    struct net_peer_counts *counts;
+    struct net_peer_counts *counts, *unnamed;
     struct net_connections all, waiting;
     int connections, requests, asking;
     char id_prefix[NET_REQUEST_ID_SIZE / 2];
@@ -54,6 +57,14 @@ bool net_service_is_busy(const struct net_service *service);
 
 /** One connection more, or less. */
 void net_service_count_connection(struct net_service *service, int change);
+
+/** No connection of this balancer may be added whose client it has not named: one that names none has half of
+ *  the places at most. */
+int net_service_unnamed_max(const struct net_service *service);
+
+/** Count a connection that was turned away, and log one that was ended by this end, and why. */
+void net_service_count_turned_away(enum lest_meter_turned_away why);
+void net_service_report_end(struct net_service *service, const char *address, int port, const char *why);
 
 /** The id of one more request. */
 void net_service_next_id(struct net_service *service, char out[NET_REQUEST_ID_SIZE]);

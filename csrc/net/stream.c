@@ -14,16 +14,19 @@ static void on_event(evutil_socket_t fd, short what, void *arg)
     s->ready(s->arg);
 }
 
-void net_stream_init(struct net_stream *s, struct event_base *base, int fd, SSL *ssl,
-                     void (*ready)(void *arg), void *arg)
+void net_stream_init(struct net_stream *s, struct event_base *base, int fd, void (*ready)(void *arg),
+                     void *arg)
 {
-    *s = (struct net_stream){ .ready = ready, .arg = arg, .fd = fd, .ssl = ssl };
+    *s = (struct net_stream){ .ready = ready, .arg = arg, .fd = fd };
     event_assign(&s->read_event, base, fd, EV_READ | EV_PERSIST, on_event, s);
     event_assign(&s->write_event, base, fd, EV_WRITE | EV_PERSIST, on_event, s);
-    if (!ssl)
-        return;
+}
+
+void net_stream_secure(struct net_stream *s, SSL *ssl)
+{
+    s->ssl = ssl;
     net_records_watch(ssl, &s->records);
-    SSL_set_fd(ssl, fd); /* without memory for it the handshake will fail */
+    SSL_set_fd(ssl, s->fd); /* without memory for it the handshake will fail */
 }
 
 /* What OpenSSL says about the result of an operation. Its queue was emptied before. */
@@ -50,6 +53,22 @@ static enum net_io judge_plain(ssize_t done, bool *wants)
         return NET_IO_END;
     *wants = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
     return *wants ? NET_IO_WAIT : NET_IO_FAILED;
+}
+
+enum net_io net_stream_peek(struct net_stream *s, void *out, size_t size, size_t *got)
+{
+    ssize_t there = recv(s->fd, out, size, MSG_PEEK);
+    *got = there > 0 ? (size_t)there : 0;
+    return judge_plain(there, &s->wants_read);
+}
+
+enum net_io net_stream_skip(struct net_stream *s, void *scratch, size_t count)
+{
+    ssize_t taken;
+    do
+        taken = recv(s->fd, scratch, count, 0);
+    while (taken < 0 && errno == EINTR);
+    return taken == (ssize_t)count ? NET_IO_DONE : NET_IO_FAILED;
 }
 
 enum net_io net_stream_handshake(struct net_stream *s)

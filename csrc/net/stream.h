@@ -35,9 +35,16 @@ struct net_stream {
     bool wants_read, wants_write;
 };
 
-/** Begin: takes fd and ssl in every case. */
-void net_stream_init(struct net_stream *s, struct event_base *base, int fd, SSL *ssl,
-                     void (*ready)(void *arg), void *arg);
+/** Begin with the socket alone; takes fd. */
+void net_stream_init(struct net_stream *s, struct event_base *base, int fd, void (*ready)(void *arg),
+                     void *arg);
+
+/** Look at what has come before TLS, without taking it; then take so much of it, into room for it. */
+enum net_io net_stream_peek(struct net_stream *s, void *out, size_t size, size_t *got);
+enum net_io net_stream_skip(struct net_stream *s, void *scratch, size_t count);
+
+/** From here on it is TLS; takes ssl. */
+void net_stream_secure(struct net_stream *s, SSL *ssl);
 
 /** Go on with one step; what it came to, and never blocking. */
 enum net_io net_stream_handshake(struct net_stream *s);

@@ -13,7 +13,7 @@ local process = require "support.process"
 local M = {}
 
 local AREAS <const> = { "client", "probe", "authority", "ledger", "worker", "console", "control",
-  "pki", "http", "wire", "digest", "bearer", "jwt", "handshake",
+  "pki", "http", "wire", "digest", "bearer", "jwt", "handshake", "proxy",
   "backend", "keygen", "host", "deploy", "agent" }
 
 --- All mutants, or those with one of some words in their title.

@@ -1,5 +1,6 @@
 -- A server on core.server for specs, run in a process of its own by support.https:
---   lest run spec/support/https_server.lua FOLDER [limit=NUMBER | listen=... | ciphers=...]...
+--   lest run spec/support/https_server.lua FOLDER
+--     [limit=NUMBER | listen=... | proxy=NETWORK | ciphers=...]...
 -- FOLDER holds server.pem and server.key, perhaps clients.pem and clients.crl. It prints its
 -- address first, then what happens, a line each. SIGUSR1 makes it say how many connections it has,
 -- SIGUSR2 stops it, SIGHUP reads the store again, SIGTTIN pauses and SIGTTOU resumes,
@@ -9,13 +10,15 @@ local task = require "lest.task"
 
 local folder = ...
 local listen, limits, tls_options = "127.0.0.1:0", {}, {}
-local stress
+local stress, proxy
 for i = 2, select("#", ...) do
   local key, value = select(i, ...):match "^([%w_]+)=(.*)$"
   if select(i, ...) == "STRESS" then
     stress = true
   elseif key == "listen" then
     listen = value
+  elseif key == "proxy" then
+    proxy = value
   elseif core.server.limits()[key] then
     limits[key] = math.tointeger(tonumber(value))
   else
@@ -130,6 +133,8 @@ server = assert(core.server.new {
   listen = listen,
   tls = tls,
   limits = limits,
+  balancers = proxy and require("lest.server.config.listen").balancers {
+    { proxy = { proxy } } },
   on_head = function(exchange)
     say("head", exchange.method, exchange.target)
     exchange:on_abort(function(why) say("abort", exchange.target, why, exchange.aborted) end)

@@ -4,7 +4,7 @@ local process = require "support.process"
 
 local TARGETS <const> = { "body", "cert", "cmc", "crl", "csr", "csrattrs", "envelope",
   "http_request", "incoming", "json", "jwt", "message", "mixed", "ocsp", "path",
-  "pkcs7" }
+  "pkcs7", "proxy" }
 
 describe("fuzz corpus", function()
   it("is there for every target, and nothing else is", function()

@@ -2148,6 +2148,8 @@ local core_server = {}
 ---@field fds? integer[] listening sockets, which the server takes
 ---@field listen? string "127.0.0.1:0"; one of the two
 ---@field tls lest.tls|false|(lest.tls|false)[] false: plain HTTP; a list: one for each socket
+---@field balancers? string[][] a list for each socket: networks of who may connect there alone, and says
+--- first who the client is (PROXY protocol). One is a byte, its bits, and 16 of an IPv6 address
 ---@field limits? table<string, integer> names and defaults: core.server.limits(); over all sockets
 ---@field on_head? fun(exchange: lest.exchange) the head is there: answer to refuse the body
 ---@field on_request? fun(exchange: lest.exchange) the body is there

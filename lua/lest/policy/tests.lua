@@ -4,7 +4,7 @@ local certificates = require "lest.policy.certificates"
 local glob = require "lest.policy.glob"
 local key_kinds = require "lest.base.key_kinds"
 local list = require "lest.base.list"
-local network = require "lest.policy.network"
+local network = require "lest.base.network"
 local shapes = require "lest.policy.shapes"
 local week = require "lest.policy.week"
 

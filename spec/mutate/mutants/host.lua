@@ -79,8 +79,8 @@ return {
     { "a gauge of who has ended", "&& lest_meter_is_gauge(row.name))", "&& false)" },
   },
 
-  { file = "lua/lest/server/config/shape.lua", specs = { "spec/fault/metrics_spec.lua" },
-    { "metrics for everybody", 'if address:find "^127%." or', "if true or" },
+  { file = "lua/lest/server/config/listen.lua", specs = { "spec/fault/metrics_spec.lua" },
+    { "metrics for everybody", 'if accepted:find "^127%." or', "if true or" },
   },
 
   { file = "lua/lest/server/monitor/metrics.lua",

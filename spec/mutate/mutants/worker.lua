@@ -119,7 +119,7 @@ return {
     { "a name of any length", "#text <= NAME_MAX and", "" },
   },
 
-  { file = "lua/lest/policy/network.lua", specs = KIT,
+  { file = "lua/lest/base/network.lua", specs = KIT,
     { "IPv4 as IPv6", "#bytes == each.size and", "" },
     { "bits behind the prefix", "if base ~= bytes then", "if false then" },
   },

@@ -187,7 +187,8 @@ end
 
 --- What the addresses need, and what needs one of them.
 local function check_listen(config, report)
-  local has_certificate, has = false, {}
+  local has_certificate, has, is_plain = false, {}, {}
+  for _, each in ipairs(config.listen_http) do is_plain[each.address] = true end
   for _, each in ipairs(config.listen) do
     local by_handshake = false
     for _, kind in ipairs(kinds.list) do
@@ -197,11 +198,11 @@ local function check_listen(config, report)
     if each.address == config.metrics then
       report("metrics", "is an address of 'listen' as well")
     end
-    if list.has(config.listen_http, each.address) then
+    if is_plain[each.address] then
       report("listen_http", ("'%s' is an address of 'listen' as well"):format(each.address))
     end
   end
-  if config.metrics and list.has(config.listen_http, config.metrics) then
+  if config.metrics and is_plain[config.metrics] then
     report("metrics", "is an address of 'listen_http' as well")
   end
   if #config.listen + #config.listen_http > LISTENERS_MAX then

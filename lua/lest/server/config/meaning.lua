@@ -67,11 +67,20 @@ return {
     srp = "Likewise by a password (SRP, `lest credential add --kind srp`), which neither a "
       .. "listener nor a false server can guess at. TLS 1.2 alone has it. It may stand beside "
       .. "`psk`.",
+    proxy = "The networks of the balancers in front of this address, as `{ \"192.0.2.0/24\" }`: "
+      .. "nobody else may connect here, and each connection must begin with a header of the PROXY "
+      .. "protocol, version 1 or 2, which says who the client is. Who is in one of them can say "
+      .. "to be any client. On the command line: `[::]:8443,proxy=192.0.2.0/24`. Absent: no such "
+      .. "header is read.",
   },
-  listen_http = "Where the server offers over plain HTTP what anybody may fetch: an address, or a "
-    .. "list of addresses, as `\"[::]:8080\"`. There is `/ca/NAME.cer`, a CA's certificate, where "
-    .. "NAME is `ca` or the name in `cas`, and `/ocsp`. Nothing of EST is there, and no "
-    .. "credentials are looked at. Absent: none; the same paths are at `listen`.",
+  listen_http = {
+    "Where the server offers over plain HTTP what anybody may fetch: an address, or a list of "
+      .. "addresses, as `\"[::]:8080\"`, or of tables. There is `/ca/NAME.cer`, a CA's "
+      .. "certificate, where NAME is `ca` or the name in `cas`, and `/ocsp`. Nothing of EST is "
+      .. "there, and no credentials are looked at. Absent: none; the same paths are at `listen`.",
+    address = "An address, as for `listen`.",
+    proxy = "As `proxy` of `listen`.",
+  },
   public_url = "How certificates name this server to who verifies them, as "
     .. "`\"http://pki.example.com:8080\"`, perhaps with a path that a proxy has for it. Absent: "
     .. "the first DNS name (else IP address) of the server's own certificate, with the first port "
@@ -301,8 +310,9 @@ return {
   },
   limits = {
     "Deadlines and bounds.",
-    handshake = "From a connection to the end of its TLS handshake.",
-    header = "From a request's first byte to the end of its head.",
+    handshake = "From a connection, or its PROXY header, to the end of its TLS handshake.",
+    header = "From a request's first byte to the end of its head; from a connection to the end of "
+      .. "its PROXY header.",
     body = "From the head to the end of the body.",
     answer = "From the whole request to its answer; after that it is 503.",
     write = "From the answer until the kernel has taken it.",
@@ -311,7 +321,7 @@ return {
     body_size = "The most bytes of a body.",
     connections = "Open connections of the whole server; each worker has its share, rounded up.",
     connections_per_address = "Open connections of one address (an IPv4 address or an IPv6 /64) "
-      .. "in each worker.",
+      .. "in each worker. Where balancers say who the client is, theirs is not one of them.",
     requests = "Requests under way in the whole server; each worker has its share, rounded up. "
       .. "More are 503.",
     requests_per_connection = "Requests of one connection, which is then closed.",

@@ -72,7 +72,8 @@ end
 ---@return string|nil base
 function M.base(config, san)
   if config.public_url then return config.public_url end
-  local port = (config.listen_http[1] or ""):match ":(%d+)$"
+  local plain = config.listen_http[1]
+  local port = plain and plain.address:match ":(%d+)$"
   local host = M.host_of(san)
   if not port or tonumber(port) == 0 or not host then return nil end
   return M.accept("http://" .. host .. (port == "80" and "" or ":" .. port))

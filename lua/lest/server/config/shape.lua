@@ -8,6 +8,7 @@ local hosts = require "lest.base.host"
 local key_kinds = require "lest.base.key_kinds"
 local kinds = require "lest.server.wire.kinds"
 local limits_module = require "lest.server.config.limits"
+local listen = require "lest.server.config.listen"
 local public = require "lest.server.config.public"
 local renewal_window = require "lest.base.renewal_window"
 local schema = require "lest.base.schema"
@@ -215,25 +216,6 @@ local limits = s.record(limits_module.add_fields {
   scrypt_queue = s.optional(s.integer { min = 1, max = 100000 }, 64),
 })
 
-local function listen_address(value)
-  local host, port = tostring(value):match "^%[([%x:.]+)%]:(%d+)$"
-  if not host then host, port = tostring(value):match "^([%d.]+):(%d+)$" end
-  if not host or tonumber(port) > 65535 then
-    local problem = "'%s' is no address: write one as \"[::]:8443\" or \"127.0.0.1:8443\""
-    return nil, problem:format(tostring(value))
-  end
-  return value
-end
-
--- What is counted says who asks for what, and is told without TLS: to this machine alone.
-local function loopback_address(value)
-  local address, problem = listen_address(value)
-  if not address then return nil, problem end
-  if address:find "^127%." or address:find "^%[::1%]:" then return address end
-  return nil, ("'%s' is not this machine's own: write one as \"127.0.0.1:9100\" or \"[::1]:9100\"")
-    :format(address)
-end
-
 local control_fields = s.record({
   path = s.optional(s.string { max = 1000, pattern = "^[^%c]+$", what = "a path" }),
   group = s.optional(s.custom("a group's name or number", account)),
@@ -256,23 +238,6 @@ end
 local control = s.custom("a path, a table or false", control_socket)
 control.fields = control_fields.fields
 
-local address_fields = s.record({
-  address = s.custom("an address", listen_address),
-  psk = s.optional(s.boolean(), false),
-  srp = s.optional(s.boolean(), false),
-}, '{ address = "[::]:8444", psk = true }')
-
--- An address alone is a table with an address. On the command line, the rest stands behind a comma.
-local function listen_entry(value)
-  if type(value) ~= "string" then return address_fields.accept(value) end
-  local first, words = value:match "^([^,]*),?(.*)$"
-  local address, problem = listen_address(first)
-  if not address then return nil, problem end
-  local entry = { address = address }
-  for word in words:gmatch "[^,]+" do entry[word] = true end
-  return address_fields.accept(entry)
-end
-
 local crl_fields = s.record({
   lifetime = s.optional(duration.field { min = 600, max = 31536000 }, "7d"),
   refresh = s.optional(duration.field { min = 60, max = 31536000 }, "1d"),
@@ -284,16 +249,9 @@ local crl = s.custom('{ lifetime = "7d", refresh = "1d" }, or false', function(v
 end)
 crl.fields = crl_fields.fields
 
-local listening = s.custom('an address, or { address = "[::]:8444", psk = true }', listen_entry)
-listening.fields = address_fields.fields
-
-local listen = s.list(listening, { min = 1, max = 16, single = true })
-
-local listen_http = s.list(s.custom("an address", listen_address), { max = 8, single = true })
-
 return s.record {
-  listen = s.optional(listen, { "[::]:8443" }),
-  listen_http = s.optional(listen_http, {}),
+  listen = s.optional(listen.listen, { "[::]:8443" }),
+  listen_http = s.optional(listen.listen_http, {}),
   public_url = s.optional(s.custom("an http URL", public.accept)),
   tls = s.optional(tls),
   ledger = s.optional(path, "ledger.db"),
@@ -314,7 +272,7 @@ return s.record {
     return core.est.label_check(key)
   end }),
   limits = s.optional(limits, {}),
-  metrics = s.optional(s.custom("a loopback address", loopback_address)),
+  metrics = s.optional(listen.loopback),
   control = s.optional(control),
   outbox = s.optional(s.record { keep = s.optional(duration.field { min = 60, max = 31536000 },
     "7d") }, {}),

@@ -20,8 +20,8 @@ end
 function M.supervisor(config)
   local lines = {}
   for _, each in ipairs(config.listen) do table.insert(lines, { "listen", each.address }) end
-  for _, address in ipairs(config.listen_http) do
-    table.insert(lines, { "listen_http", address })
+  for _, each in ipairs(config.listen_http) do
+    table.insert(lines, { "listen_http", each.address })
   end
   if config.metrics then table.insert(lines, { "metrics", config.metrics }) end
   if config.control then

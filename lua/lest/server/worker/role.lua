@@ -17,6 +17,7 @@ local limiter = require "lest.server.wire.limiter"
 local limits = require "lest.server.config.limits"
 local lines = require "lest.server.wire.lines"
 local link = require "lest.server.worker.link"
+local listen = require "lest.server.config.listen"
 local ocsp = require "lest.server.worker.ocsp"
 local operations = require "lest.server.wire.operations"
 local public = require "lest.server.worker.public"
@@ -240,6 +241,7 @@ function Worker:listen(launch, tls)
   local err
   self.server, err = core.server.new {
     fds = table.move(fds, 1, #config.listen, 1, {}), tls = tls,
+    balancers = listen.balancers(config.listen),
     limits = limits.of_worker(config.limits, launch.workers),
     on_head = function(exchange) self:on_head(exchange) end, on_request = on_request,
     on_identity = self.identities and self.identities.asker(self.authority),
@@ -247,6 +249,7 @@ function Worker:listen(launch, tls)
   if not self.server or not config.listen_http[1] then return self.server ~= nil, err end
   self.plain, err = core.server.new {
     fds = table.move(fds, #config.listen + 1, #fds, 1, {}), tls = false,
+    balancers = listen.balancers(config.listen_http),
     limits = limits.of_plain(config.limits, launch.workers),
     on_head = function(exchange) self:on_plain_head(exchange) end, on_request = on_request,
   }

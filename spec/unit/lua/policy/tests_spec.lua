@@ -2,7 +2,7 @@
 local core = require "lest.core"
 local glob = require "lest.policy.glob"
 local kinds = require "lest.server.wire.kinds"
-local network = require "lest.policy.network"
+local network = require "lest.base.network"
 local policy = require "lest.policy"
 local view = require "lest.server.worker.view"
 

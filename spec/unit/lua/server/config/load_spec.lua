@@ -238,7 +238,7 @@ describe("a configuration", function()
 
   it("takes addresses of plain HTTP, which are no others' as well", function()
     local value = assert(parse((GOOD:gsub("tls =", 'listen_http = "0.0.0.0:80", tls =', 1))))
-    assert.same({ "0.0.0.0:80" }, value.listen_http)
+    assert.same({ { address = "0.0.0.0:80" } }, value.listen_http)
     assert.same({}, assert(parse(GOOD)).listen_http)
     for wrong, message in pairs {
       ['listen_http = "[::]:8443"'] = "listen_http: '%[::%]:8443' is an address of 'listen' as",
@@ -252,6 +252,51 @@ describe("a configuration", function()
       ['cas = { ca = { cert = "c.pem", key = "c.key" } }'] = "cas.ca: has the name",
     } do
       assert.matches(message, edited("tls =", wrong .. ", tls ="))
+    end
+  end)
+
+  it("takes the networks of balancers, which are not everybody's", function()
+    local function load(text) return parse((GOOD:gsub('listen = [^\n]*\n', "", 1):gsub("tls =",
+      text .. ", tls =", 1))) end
+    local value = assert(load('listen = { { address = "[::]:8443", proxy = "192.0.2.0/24" }, '
+      .. '{ address = "[::]:8444", psk = true, proxy = { "192.0.2.1", "2001:db8::/32" } } }, '
+      .. 'listen_http = { { address = "[::]:80", proxy = { "10.0.0.0/8" } }, "[::]:81" }'))
+    assert.same({ "192.0.2.0/24" }, value.listen[1].proxy)
+    assert.same({ "192.0.2.1", "2001:db8::/32" }, value.listen[2].proxy)
+    assert.same({ "10.0.0.0/8" }, value.listen_http[1].proxy)
+    assert.is_nil(value.listen_http[2].proxy)
+    for wrong, message in pairs {
+      ['"10.1.2.3/8"'] = "listen%[1%]%.proxy%[1%]: '10.1.2.3/8' has bits behind its prefix",
+      ['{ "0.0.0.0/0" }'] = "listen%[1%]%.proxy%[1%]: '0.0.0.0/0' is everybody",
+      ['{ "10.0.0.0/8", "::/0" }'] = "listen%[1%]%.proxy%[2%]: '::/0' is everybody",
+      ["{}"] = "listen%[1%]%.proxy: too few entries",
+      ['{ "balancer.example.com" }'] = "'balancer.example.com' is no network",
+      ["true"] = "listen%[1%]%.proxy%[1%]: must be a network",
+      ["{ 10 }"] = "listen%[1%]%.proxy%[1%]: ",
+      [('{ "%s" }'):format(("10.0.0.1\", \""):rep(16) .. "10.0.0.1")]
+        = "listen%[1%]%.proxy: too many entries",
+      ['"10.0.0.0/8", proxies = {}'] = "listen%[1%]%.proxies: unknown.*proxy",
+    } do
+      local none, err = load(('listen = { { address = "[::]:8443", proxy = %s } }'):format(wrong))
+      assert.is_nil(none)
+      assert.matches(message, tostring(err))
+    end
+  end)
+
+  it("takes them on the command line, behind the address", function()
+    local function listen(text)
+      return config.parse(GOOD, "/etc/lest/server.lua", { listen = { text } })
+    end
+    assert.same({ "10.0.0.0/8", "192.0.2.1" },
+      assert(listen "[::]:8443,proxy=10.0.0.0/8,proxy=192.0.2.1").listen[1].proxy)
+    assert.is_true(assert(listen "[::]:8443,psk,proxy=10.0.0.0/8").listen[1].psk)
+    for wrong, message in pairs {
+      ["[::]:8443,proxy"] = "must be a network", ["[::]:8443,proxy=x"] = "'x' is no network",
+      ["[::]:8443,psk=yes"] = "psk: ", ["[::]:8443,other=1"] = "unknown",
+    } do
+      local none, err = listen(wrong)
+      assert.is_nil(none)
+      assert.matches(message, tostring(err))
     end
   end)
 

@@ -40,7 +40,9 @@ end)
 
 describe("the base of public URLs", function()
   local function base(listen_http, san, public_url)
-    return public.base({ listen_http = listen_http, public_url = public_url }, san or {})
+    local plain = {}
+    for i, address in ipairs(listen_http) do plain[i] = { address = address } end
+    return public.base({ listen_http = plain, public_url = public_url }, san or {})
   end
 
   it("is what the configuration says", function()
@@ -64,7 +66,8 @@ describe("the base of public URLs", function()
       ["http://est.example"] = { "192.0.2.1", "est.example", "b.example" },
       ["http://192.0.2.1"] = { "192.0.2.1" }, ["http://[2001:db8::1]"] = { "2001:db8::1" },
     } do
-      local config = { listen_http = { "[::]:80" }, tls = { auto = { names = names } } }
+      local config = { listen_http = { { address = "[::]:80" } },
+        tls = { auto = { names = names } } }
       assert.equal(expected, public.base(config, public.names(config)))
     end
   end)

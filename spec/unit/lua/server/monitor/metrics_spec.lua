@@ -68,6 +68,7 @@ describe("/metrics", function()
       'lest_connections_turned_away_total{reason="address"}',
       'lest_connections_turned_away_total{reason="displaced"}',
       'lest_connections_turned_away_total{reason="failed"}',
+      'lest_connections_turned_away_total{reason="proxy"}',
       'lest_handshakes_total{result="ok",version="TLSv1.3"}',
       'lest_handshakes_total{result="failed",version=""}',
       'lest_process_restarts_total{process="authority"}',

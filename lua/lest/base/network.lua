@@ -5,6 +5,9 @@ local core = require "lest.core"
 
 local M = {}
 
+-- What an address of IPv4 begins with as one of IPv6.
+local MAPPED <const> = ("\0"):rep(10) .. "\xff\xff"
+
 --- The bytes of an address: 4 or 16. OpenSSL's and the system's parser reads it, as an iPAddress.
 local function bytes_of(text)
   local der = not text:find("[^%x:.]") and core.san.encode { "IP:" .. text }
@@ -24,14 +27,14 @@ local function prefix(bytes, bits)
   return text
 end
 
----@class lest.policy.network
+---@class lest.base.network
 ---@field bits integer
 ---@field size integer bytes of an address
 ---@field prefix string
 
 --- Read a network; an address alone is one of its own.
 ---@param text string
----@return lest.policy.network|nil
+---@return lest.base.network|nil
 ---@return string|nil problem
 function M.parse(text)
   local address, digits = text:match "^([^/]*)/(%d%d?%d?)$"
@@ -40,7 +43,7 @@ function M.parse(text)
   if not bytes or bits > 8 * #bytes or (digits and digits:find "^0.") then
     return nil, ("'%s' is no network: write one as 192.0.2.0/24 or 2001:db8::/32"):format(
       text:sub(1, 60))
-  elseif #bytes == 16 and bytes:find("^" .. ("\0"):rep(10) .. "\xff\xff") then
+  elseif #bytes == 16 and bytes:sub(1, #MAPPED) == MAPPED then
     return nil, ("'%s' is one of IPv4: write it so"):format(text)
   end
   local first = prefix(bytes, bits)
@@ -52,8 +55,19 @@ function M.parse(text)
   return { bits = bits, size = #bytes, prefix = first }
 end
 
+--- As the core takes one (csrc/lua/server.c): a byte, its bits, and 16 of an IPv6 address, where
+--- one of IPv4 is ::ffff:a.b.c.d.
+---@param network lest.base.network
+---@return string
+function M.pack(network)
+  local is_v4 = network.size == 4
+  local bytes = (is_v4 and MAPPED or "") .. network.prefix
+  local bits = (is_v4 and 96 or 0) + network.bits
+  return string.char(bits) .. bytes .. ("\0"):rep(16 - #bytes)
+end
+
 --- Whether an address is in one of some networks. What is no address is in none.
----@param networks lest.policy.network[]
+---@param networks lest.base.network[]
 ---@param address string
 ---@return boolean
 function M.any(networks, address)
