@@ -82,6 +82,32 @@ if [ -e fail ]; then echo "not $LEST_GENERATION" >&2; [ "$LEST_GENERATION" = 1 ]
     assert.equal("ok", agent:status().state)
   end)
 
+  it("goes back to the last certificate that the hook agreed with, however many it did not",
+    function()
+      new { files = FILES, hooks = HOOK, rollback = "true", generations = "2" }
+      assert.equal(0, agent:once().code)
+      local first = agent:cert()
+      process.write(agent:file "fail", "")
+      for number = 2, 5 do
+        assert.equal(1, agent:once("--renew").code)
+        assert.same({ first, first }, { agent:cert(), deployed() }, number)
+        assert.equal(number, agent:status().generation)
+        assert.equal(1, agent:once("--try").code)
+        assert.equal(first, agent:cert())
+      end
+      os.remove(agent:file "fail")
+      assert.equal(0, agent:once("--try").code)
+      local fifth = agent:cert()
+      assert.same({ fifth, 5 }, { deployed(), agent:status().generation })
+      for _ = 6, 7 do assert.equal(0, agent:once("--renew").code) end
+      local names = core.system.entries(agent:state "generations")
+      table.sort(names)
+      assert.same({ "6/", "7/" }, names)
+      process.write(agent:file "fail", "")
+      assert.equal(1, agent:once("--renew").code)
+      assert.equal(7, tonumber(core.folder.target(agent:state "current"):match "%d+$"))
+    end)
+
   it("goes back to the former certificate, and stays there until the hook agrees", function()
     new { files = FILES, hooks = HOOK, rollback = "true" }
     assert.equal(0, agent:once().code)

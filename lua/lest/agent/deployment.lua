@@ -27,9 +27,15 @@ function M.due(identity)
   return deploy.due(record)
 end
 
+-- The one that was in use when the newest came, though others may lie between that did not do.
+local function former_of(record, newest)
+  if not record then return nil end
+  return record.newest == newest and record.former or record.applied
+end
+
 local function context_of(identity, newest)
   local place, world = identity.place, identity.world
-  local former = place:before(newest)
+  local former = place:before(newest, former_of(identity.memory.deploy, newest))
   return {
     now = world.clock(), random = world.random, log = world.log,
     former = former and place:generation(former),

@@ -39,8 +39,9 @@ local ENTRIES <const> = {
   end),
   carried = s.record { at = s.optional(time), way = s.optional(text),
     refused = s.optional(s.map(flag, { max = 8 })) },
-  deploy = s.record { newest = count, applied = count, done = s.map(flag, { max = STEPS_MAX }),
-    failures = count, retry_at = s.optional(time), problem = s.optional(text) },
+  deploy = s.record { newest = count, applied = count, former = s.optional(count),
+    done = s.map(flag, { max = STEPS_MAX }), failures = count, retry_at = s.optional(time),
+    problem = s.optional(text) },
 }
 
 --- What of it can be believed.

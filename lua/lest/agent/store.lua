@@ -16,6 +16,7 @@ local core = require "lest.core"
 local fail = require "lest.base.fail"
 local json = require "lest.json"
 local keys = require "lest.agent.keys"
+local list = require "lest.base.list"
 local memories = require "lest.agent.memory"
 
 local folder <const> = core.folder
@@ -234,13 +235,20 @@ function Place:generation(number)
     anchors = self.path .. "/anchors.pem" }
 end
 
---- The number of the generation before another; nil where there is none.
+--- The generation to go back to from another one: that which is wanted, where it is there still;
+--- else the one before. nil where there is none.
 ---@param number integer
+---@param wanted? integer
 ---@return integer?
-function Place:before(number)
+function Place:before(number, wanted)
+  local newest
   for _, each in ipairs(generations(self) or {}) do
-    if each < number then return each end
+    if each < number then
+      if each == wanted then return each end
+      newest = newest or each
+    end
   end
+  return newest
 end
 
 --- Make a generation the one in use, in one step.
@@ -315,7 +323,7 @@ local function write_pem(path, certs)
 end
 
 --- Make the certificate for the key of begin() the one in use, in one step, and drop generations
---- beyond `keep`.
+--- beyond `keep`, but for one to go back to.
 ---@param cert lest.cert with its chain
 ---@param keep integer
 ---@return integer? number
@@ -328,10 +336,12 @@ function Place:finish(cert, keep)
   local number
   number, err = promote(self)
   if not number then return nil, err end
-  local numbers = generations(self) or {}
+  local numbers, deployed = generations(self) or {}, (self:memory() or {}).deploy or {}
+  local back = (deployed.failures or 0) > 0 and deployed.former
+  local spared = list.set { number, deployed.applied or number, back or number }
   for i = keep + 1, #numbers do
     -- What cannot be removed now is tried again at the next renewal.
-    if numbers[i] ~= number then remove_folder(generation(self, numbers[i])) end
+    if not spared[numbers[i]] then remove_folder(generation(self, numbers[i])) end
   end
   return number
 end

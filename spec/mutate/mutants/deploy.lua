@@ -62,6 +62,8 @@ return {
     { "one place twice", "if owners[place] then", "if false then" },
   },
   { file = "lua/lest/agent/store.lua", specs = { "spec/protocol/agent_deploy_spec.lua" },
+    { "back to whatever came before", "if each == wanted then return each end", "" },
+    { "none to go back to", "if not spared[numbers[i]] then", "if numbers[i] ~= number then" },
     { "a rollback that does not last", "if deployed and deployed.newest == numbers[1] and",
       "if false and deployed.newest == numbers[1] and" },
     { "the older one is renewed", "local number = self.live or current_number(self)\n"

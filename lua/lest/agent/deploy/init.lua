@@ -20,6 +20,7 @@ local FIRST_S <const>, MOST_S <const> = 30, 3600
 ---@field newest integer the number of the generation that is wanted
 ---@field applied integer of the one whose steps are done, or being done: the former after a
 --- rollback
+---@field former? integer of the one to go back to
 ---@field done table<string, boolean> its steps that are done
 ---@field failures integer of this newest generation
 ---@field retry_at? integer seconds since 1970
@@ -36,7 +37,7 @@ local FIRST_S <const>, MOST_S <const> = 30, 3600
 ---@field random fun(): number from 0 to 1
 ---@field save fun(record: lest.agent.deploy.record): true?, lest.error? make it durable
 ---@field log fun(level: string, event: string, fields: any[])
----@field former? lest.agent.generation the one before the newest; nil: there is none
+---@field former? lest.agent.generation that was in use before the newest; nil: there is none
 ---@field switch fun(number: integer): true?, lest.error? make it the current generation
 
 --- The steps of an identity: what to do, and how it is called in the record.
@@ -145,7 +146,8 @@ end
 ---@return string? problem a sentence; nil: all is done
 function M.run(identity, newest, record, context)
   if not record or record.newest ~= newest.number then
-    record = { newest = newest.number, applied = newest.number, done = {}, failures = 0 }
+    record = { newest = newest.number, applied = newest.number, done = {}, failures = 0,
+      former = context.former and context.former.number }
   end
   if is_done(identity, record) and record.applied == newest.number then return record end
   if not is_due(record, context.now) then

@@ -165,7 +165,7 @@ describe("an identity's place", function()
       error = { at = 1, code = "tls", message = "x", exit_code = 6 }, failing_since = 1,
       anchors = { at = 1, ends = 2 }, window = { from = 0.5, to = 0.75 },
       carried = { at = 1, way = "renew", refused = { bootstrap = true } },
-      deploy = { newest = 2, applied = 1, done = { ["file a"] = true }, failures = 1,
+      deploy = { newest = 2, applied = 1, former = 1, done = { ["file a"] = true }, failures = 1,
         retry_at = 7, problem = "x" } }
     assert(place:remember(whole))
     assert.same(whole, place:memory())

@@ -190,7 +190,7 @@ describe("deploy.run", function()
     local problem
     record, problem = deploy.run(it_is, generation(2), record, context)
     assert.is_nil(problem)
-    assert.same({ newest = 2, applied = 2, failures = 0, done = record.done }, record)
+    assert.same({ newest = 2, applied = 2, former = 1, failures = 0, done = record.done }, record)
   end)
 
   it("does what is new in the configuration, and that alone", function()
