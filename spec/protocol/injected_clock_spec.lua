@@ -89,6 +89,26 @@ describe("a server by an injected clock", function()
     core.process.set_clock((AT + 7200) * 1000000)
   end)
 
+  it("has another certificate for itself once a clock that was ahead is put right", function()
+    local own <close> = support.start { lest = folder .. "/lest", auto = true }
+    local function shown()
+      local out = process.must(("openssl s_client -connect 127.0.0.1:%s -showcerts </dev/null "
+        .. "2>/dev/null"):format(own.port))
+      return assert(core.cert.parse_all(out))[1]
+    end
+    local first = shown()
+    core.process.set_clock((AT + 80 * DAY) * 1000000)
+    process.wait_for(function() return shown() ~= first end, "a renewal", 60)
+    core.process.set_clock((AT + 10800) * 1000000)
+    process.wait_for(function() return shown().not_before < AT + DAY end,
+      "a certificate that is good today", 60)
+    -- By a clock that is before the CA none is good, and no other one is tried again and again.
+    local last = shown()
+    core.process.set_clock((AT - 30 * DAY) * 1000000)
+    for _ = 1, 20 do assert.is_true(last == shown()) end
+    core.process.set_clock((AT + 10800) * 1000000)
+  end)
+
   it("gives operators' commands its time, through the control socket", function()
     local text = process.must { support.lest, "cert", "list", "--json", "--config",
       server.dir .. "/server.lua" }

@@ -188,9 +188,17 @@ local function is_revoked(self)
   return rows and rows[1] and rows[1].revoked_at ~= nil
 end
 
+-- A clock that was ahead, and is put right, leaves a certificate of the future, or a pause until
+-- then: clients would trust the server no more. (By one that is before the CA there is no other.)
+local function is_due(self, now)
+  local current = self.current
+  return now >= self.due or self.problem ~= nil and self.due > now + RETRY_S
+    or now < current.cert.not_before and now >= current.issuer.cert.not_before
+end
+
 local function watch(self)
   local now = self.authority.clock()
-  if not self.is_renewing and (now >= self.due or is_revoked(self)) then renew(self) end
+  if not self.is_renewing and (is_due(self, now) or is_revoked(self)) then renew(self) end
   local wait = math.max(1, math.min(LOOK_S, self.due - self.authority.clock()))
   self.timer = core.loop.timer(clock.every_ms(wait * 1000), function() watch(self) end)
 end
