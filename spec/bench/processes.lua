@@ -42,14 +42,16 @@ function M.cpu_s(pid)
   return ticks / TICKS_PER_SECOND
 end
 
---- KiB resident, and KiB where a shared page counts in parts (nil if this user may not know).
+--- KiB resident, the most that it ever was, and KiB where a shared page counts in parts (nil if
+--- this user may not know).
 ---@param pid integer
----@return { rss: integer, pss: integer? }
+---@return { rss: integer, peak: integer, pss: integer? }
 function M.memory(pid)
   local status = read(("/proc/%d/status"):format(pid)) or ""
   local smaps = read(("/proc/%d/smaps_rollup"):format(pid)) or ""
   return {
     rss = math.tointeger(tonumber(status:match "VmRSS:%s*(%d+)")),
+    peak = math.tointeger(tonumber(status:match "VmHWM:%s*(%d+)")),
     pss = math.tointeger(tonumber(smaps:match "\nPss:%s*(%d+)")),
   }
 end
