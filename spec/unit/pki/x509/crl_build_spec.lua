@@ -124,20 +124,4 @@ describe("a new CRL", function()
     assert.is_nil(sealed)
     assert.matches("no cRLSign", err.message)
   end)
-
-  it("has room for 100,000 entries, and says where it has none", function()
-    local draft <close> = core.crl.draft()
-    for i = 1, 100000 do
-      assert(draft:add(("%032x"):format(i), NOW, "keyCompromise"))
-    end
-    local sealed <close> = assert(sign(draft))
-    assert.equal(100000, assert(core.crl.parse(sealed:bytes())).count)
-    local ok, err
-    for i = 1, 1000000 do
-      ok, err = draft:add(("%032x"):format(i), NOW, "keyCompromise")
-      if not ok then break end
-    end
-    assert.is_nil(ok)
-    assert.equal("too_large", err.code)
-  end)
 end)
