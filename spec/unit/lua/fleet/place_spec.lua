@@ -3,15 +3,16 @@ local core = require "lest.core"
 local places = require "lest.fleet.place"
 local store = require "lest.agent.store"
 
--- Of files and hooks, which a simulated device has not.
-local DEPLOYED <const> = { generation = true, before = true, switch = true }
+-- Of files and hooks, and of requests that others carry, which a simulated device has not.
+local ELSEWHERE <const> = { generation = true, before = true, switch = true, carry = true,
+  carried = true }
 
 describe("a place in memory", function()
   it("does what a folder of the agent's does", function()
     local function methods(place)
       local names = {}
       for name, value in pairs(getmetatable(place).__index) do
-        if type(value) == "function" and not DEPLOYED[name] then names[#names + 1] = name end
+        if type(value) == "function" and not ELSEWHERE[name] then names[#names + 1] = name end
       end
       table.sort(names)
       return names
