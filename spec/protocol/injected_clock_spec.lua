@@ -96,7 +96,21 @@ describe("a server by an injected clock", function()
         .. "2>/dev/null"):format(own.port))
       return assert(core.cert.parse_all(out))[1]
     end
+    local function stapled()
+      local _, out = process.run({ "openssl", "s_client", "-connect", "127.0.0.1:" .. own.port,
+        "-status" }, { stdin = "" })
+      return out:match "This Update: (%a+ +%d+)"
+    end
     local first = shown()
+    local function wait_for_staple(day)
+      process.wait_for(function() return stapled() == day end, "what is said on " .. day, 60)
+    end
+    wait_for_staple "Mar  4"
+    core.process.set_clock((AT + 2 * DAY) * 1000000)
+    wait_for_staple "Mar  6"
+    core.process.set_clock((AT + 10800) * 1000000)
+    wait_for_staple "Mar  4"
+    assert.is_true(first == shown())
     core.process.set_clock((AT + 80 * DAY) * 1000000)
     process.wait_for(function() return shown() ~= first end, "a renewal", 60)
     core.process.set_clock((AT + 10800) * 1000000)

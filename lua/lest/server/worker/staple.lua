@@ -25,6 +25,7 @@ local NONE_S <const> = 3600
 ---@field context lest.tls that presents it
 ---@field cas lest.cert[]
 ---@field of? string DER of the certificate that the response is about
+---@field asked? integer seconds since 1970: when it was asked for
 ---@field due integer seconds since 1970: when there is to be another response
 ---@field over integer seconds since 1970: when the one that there is, is over
 ---@field is_asking? boolean
@@ -95,7 +96,7 @@ end
 local function renew(self, cert)
   local der, now = cert:der(), core.clock.wall_us() // 1000000
   if self.of ~= der then give(self, nil) end
-  self.of, self.is_asking = der, true
+  self.of, self.asked, self.is_asking = der, now, true
   local ca = issuer_of(cert, self.cas)
   local said = ca and self.worker.authority:check(assert(core.ocsp.request(ca, cert)), true)
   self.is_asking = false
@@ -111,13 +112,16 @@ local function renew(self, cert)
   end
 end
 
+-- A clock that was ahead, and is put right, leaves a response of the future.
+local function is_due(self, cert, now)
+  return self.of ~= cert:der() or now >= self.due or now < self.asked - 1
+end
+
 --- See whether another response is due.
 function Staple:look()
   local cert, now = self.worker.health.tls, core.clock.wall_us() // 1000000
   local is_wanted = self.is_known or self.context:staple_is_wanted()
-  if not cert or self.is_asking or not is_wanted or self.of == cert:der() and now < self.due then
-    return
-  end
+  if not cert or self.is_asking or not is_wanted or not is_due(self, cert, now) then return end
   task.start({ quiet = true }, function() renew(self, cert) end)
 end
 
