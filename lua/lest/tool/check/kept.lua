@@ -5,6 +5,7 @@
 local chain = require "lest.server.config.chain"
 local core = require "lest.core"
 local list = require "lest.base.list"
+local public = require "lest.server.config.public"
 
 local M = {}
 
@@ -23,7 +24,8 @@ local function add_crl(items, config, key, cert, crls, is_first)
   if not config.crl or cert.key_usage and not list.has(cert.key_usage, "cRLSign") then return end
   local made = row_of(crls, id_of(cert))
   if not made and not is_first then return end
-  local item = { key = key .. ".crl", what = "the CRL that is published",
+  local item = { key = key .. ".crl",
+    what = "the CRL that is published at " .. public.path_of_key("crl", id_of(cert)),
     subject = tostring(cert.subject),
     breaks = "who looks at CRLs refuses every certificate of this CA",
     fix = "a server that runs makes the next one: start it, or see `CRL not made` in its log" }
@@ -69,8 +71,9 @@ local function add_orphans(items, known, issuers)
     if not known[row.issuer] then
       table.insert(items, { key = "ledger", what = "certificates of a key that is gone",
         ends = row.last,
-        problem = ("%d certificates are good still whose CA is not in the configuration"):format(
-          row.count), breaks = "their devices cannot renew them, and must enroll anew",
+        problem = (row.count == 1 and "%d certificate is good still whose CA is not in the "
+          or "%d certificates are good still whose CA is not in the "):format(row.count)
+          .. "configuration", breaks = "their devices cannot renew them, and must enroll anew",
         fix = "put that CA's certificate back after the first of `ca.cert`, or wait" })
     end
   end

@@ -135,7 +135,7 @@ local function print_generation(word, each, live)
   local count = live and live(core.secret.sha256(each.cert.public_key.der))
   io.write(("%-9s serial %s, %s, until %s%s\n"):format(word, each.cert.serial,
     each.cert.public_key.type, support.time(each.cert.not_after),
-    count and (", %d certificates good still"):format(count) or ""))
+    count and (", certificates good still: %d"):format(count) or ""))
 end
 
 local function print_clients(state, away)
