@@ -74,6 +74,10 @@ describe("lest agent", function()
     return each
   end
 
+  local function agent_status()
+    return shell.lest("agent", "status", folder .. "/agent.lua").out
+  end
+
   local function state(name)
     return folder .. "/state/dev9/" .. name
   end
@@ -116,6 +120,15 @@ describe("lest agent", function()
     local each = status()
     assert.same({ "ok", 0, 2, "renew", 0 }, { each.state, each.code, each.generation, each.next,
       each.failures })
+  end)
+
+  it("tells when the certificate will be renewed, whatever comes before that", function()
+    configure { anchors_every = '"5m"' }
+    assert.equal(0, once().code)
+    local each = status()
+    assert.equal("anchors", each.next)
+    assert.is_true(each.next_at < each.renewal and each.renewal < each.not_after)
+    assert.matches("ask for the trust anchors in [45]m%w*, renew in %d+m", agent_status())
   end)
 
   it("renews when it is time, and keeps its key where it was told to", function()
@@ -318,6 +331,16 @@ describe("lest agent", function()
     local result = agent "--check"
     assert.equal(2, result.code)
     assert.matches("agent.lua:1: identities.dev9.renew: unknown", result.err)
+    configure { trust = '"nowhere.pem"' }
+    os.remove(folder .. "/secret")
+    result = agent "--check"
+    assert.equal(0, result.code)
+    assert.matches("warning: identities.dev9.password_file: [^\n]*secret: cannot be opened.-\n"
+      .. "[^\n]*warning: identities.dev9.trust: [^\n]*nowhere.pem: cannot be opened", result.err)
+    configure()
+    assert.equal(0, once().code)
+    os.remove(folder .. "/secret")
+    assert.equal("", agent("--check").err) -- it was for the first certificate
   end)
 
   it("runs until SIGTERM, tries at SIGUSR1 and for a file, and logs what it does", function()

@@ -115,8 +115,10 @@ local function rested(self, at, now)
   return math.max(at, issued + math.min(REST_S, (life.not_after - life.not_before) // REST_PARTS))
 end
 
--- The share of a window, or of a life, that this device keeps.
-local function renewal(self)
+--- When the certificate in use is to be renewed: the share of a window, or of its life, that this
+--- device keeps.
+---@return integer at
+function Identity:renewal()
   return schedule.renewal(self.life, self.options, self.memory.place, self.memory.window)
 end
 
@@ -125,7 +127,7 @@ end
 ---@return boolean
 function Identity:wants(now)
   local life = self.life
-  return self.memory.retry ~= nil or not life or now >= math.min(renewal(self), life.not_after)
+  return self.memory.retry ~= nil or not life or now >= math.min(self:renewal(), life.not_after)
 end
 
 --- What is to be done next, and when: "bootstrap", "renew", "expired", "retry", "poll",
@@ -147,7 +149,7 @@ function Identity:plan(now)
   elseif now >= life.not_after then
     return rested(self, now, now), "expired"
   else
-    at, what = rested(self, renewal(self), now), "renew"
+    at, what = rested(self, self:renewal(), now), "renew"
   end
   -- Whatever is asked for, the anchors are asked for first.
   local refresh = at > now and not retry and anchors.due(self, now)
@@ -200,7 +202,7 @@ function Identity:succeed(cert, number, way, now)
     way = way }
   self:say("info", "certificate stored", { "way", way, "generation", number,
     "subject", tostring(cert.subject), "serial", cert.serial,
-    "not_after", clock.text(cert.not_after), "renewal", clock.text(renewal(self)) })
+    "not_after", clock.text(cert.not_after), "renewal", clock.text(self:renewal()) })
   return self:remember()
 end
 

@@ -163,6 +163,22 @@ local function run_bounded(chunk, file)
   return ok, raw
 end
 
+--- What the first certificate needs, and what cannot be read.
+---@param each table of identities
+---@return { key: string, problem: string }[]
+function M.unreadable(each)
+  local found = {}
+  local function look(key, path)
+    local text, err
+    if path then text, err = core.file.read(path, FILE_MAX) end
+    if err and not text then found[#found + 1] = { key = key, problem = err.message } end
+  end
+  for _, key in ipairs(FILES) do look(key, each[key]) end
+  look("trust", each.trust ~= "system" and each.trust)
+  look("cert_key", each.cert_key and not configuration.is_uri(each.cert_key) and each.cert_key)
+  return found
+end
+
 --- Load a configuration file.
 ---@param file string
 ---@return table|nil config

@@ -21,6 +21,7 @@ local M = {}
 ---@field generation integer?
 ---@field next string what is done next
 ---@field next_at integer seconds since 1970
+---@field renewal integer? when the certificate is to be renewed
 ---@field failures integer in a row
 ---@field error string? of the last attempt, in a sentence
 ---@field error_at integer?
@@ -55,6 +56,7 @@ local function one(identity, now)
     subject = cert and tostring(cert.subject), serial = cert and cert.serial,
     not_before = cert and cert.not_before, not_after = cert and cert.not_after,
     generation = cert and number, next = what, next_at = math.max(at, now),
+    renewal = cert and identity:renewal(),
     failures = memory.failures or 0,
     error = memory.error and memory.error.message or deployment.problem(identity),
     error_at = memory.error and memory.error.at,
@@ -85,6 +87,9 @@ function M.next_text(each, now)
   local text = WORDS[each.next] .. " now"
   if each.next_at > now then
     text = ("%s in %s"):format(WORDS[each.next], duration.format(each.next_at - now))
+  end
+  if each.next == "anchors" and each.renewal > now then
+    text = ("%s, renew in %s"):format(text, duration.format(each.renewal - now))
   end
   if not each.carried_at then return text end
   return ("%s; carried away at %s"):format(text, clock.text(each.carried_at))

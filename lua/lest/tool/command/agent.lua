@@ -70,7 +70,8 @@ local function to_json(each)
   return { name = each.name, state = each.state, severity = each.severity, subject = each.subject,
     serial = each.serial, not_before = status.time(each.not_before),
     not_after = status.time(each.not_after), generation = each.generation, next = each.next,
-    next_at = status.time(each.next_at), failures = each.failures, error = each.error,
+    next_at = status.time(each.next_at), renewal = status.time(each.renewal),
+    failures = each.failures, error = each.error,
     error_at = status.time(each.error_at), anchors_end = status.time(each.anchors_end),
     clock_offset = each.clock_offset, carried_at = status.time(each.carried_at) }
 end
@@ -104,13 +105,25 @@ local function status_command(options)
   return CODES[worst]
 end
 
+-- Of identities that are still to get their first certificate: once there is one, its credential
+-- may go. A file that is missing may be put there later, and is no mistake of the configuration.
+local function check(agent, file)
+  for _, name in ipairs(agent.names) do
+    local identity = agent.identities[name]
+    identity:read()
+    for _, each in ipairs(identity.life and {} or load.unreadable(identity.options)) do
+      support.complain(NAME, ("warning: identities.%s.%s: %s"):format(name, each.key,
+        each.problem))
+    end
+  end
+  io.write(file, ": ok\n")
+  return 0
+end
+
 local function run(options)
   local agent, err = configured(options)
   if not agent then return nil, err end
-  if options.check then
-    io.write((options.file or DEFAULT), ": ok\n")
-    return 0
-  end
+  if options.check then return check(agent, options.file or DEFAULT) end
   if (options.try or options.renew) and not options.once then
     support.usage "--try and --renew go with --once"
   end
