@@ -1,6 +1,7 @@
 -- A loss of power, by a disk that forgets what was not synced (spec/support/powerloss.c).
 local core = require "lest.core"
 local fleet = require "support.fleet"
+local powerloss = require "support.powerloss"
 local process = require "support.process"
 local rows = require "support.rows"
 local support = require "support.server"
@@ -10,19 +11,6 @@ local temporary = require "support.temporary"
 -- An ASan build wants its runtime first, which then has pwrite() for itself: such a disk forgets
 -- nothing, but its syncs can fail.
 local FORGETS <const> = not LEST_PREFIX:find "asan"
-local PRELOAD <const> = ("ASAN_OPTIONS=$ASAN_OPTIONS:verify_asan_link_order=0 "
-  .. "LD_PRELOAD=%s/fixture/powerloss.so"):format(LEST_PREFIX)
-
---- lest on that disk; its syncs fail while the file `failing` is there, and do not end while
---- `failing`.hang is.
-local function wrapper(folder, failing)
-  local path = folder .. "/lest-on-disk"
-  process.write(path, ("#!/bin/sh\nPOWERLOSS_FAIL=%s POWERLOSS_HANG=%s.hang %s exec %s \"$@\"\n")
-    :format(failing, failing, PRELOAD, support.lest))
-  process.must { "chmod", "755", path }
-  return path
-end
-
 local function lose_power(pid)
   process.kill(pid, "RTMIN+3")
 end
@@ -45,7 +33,7 @@ describe("a loss of power", function()
       os.execute("kill -s RTMIN+3 " .. core.process.pid)]])
     local path = folder .. "/ledger.db"
     core.ledger.open(path):close()
-    local lest = wrapper(folder, folder .. "/none")
+    local lest = powerloss.wrapper(folder, folder .. "/none")
     local lost = 0 -- seldom where a process starts slowly: the disk may have synced by then
     for try = 1, 60 do
       if try > 10 and lost > 0 then break end
@@ -72,7 +60,7 @@ describe("a loss of power", function()
       server = support.make()
       failing = server.dir .. "/syncs-fail"
       process.must { "chmod", "755", server.dir }
-      server:run(wrapper(server.folder, failing))
+      server:run(powerloss.wrapper(server.folder, failing))
     end)
     after_each(function() server:stop() end)
 

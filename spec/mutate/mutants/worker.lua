@@ -12,6 +12,12 @@ local ROOM <const> = "lua/lest/server/worker/"
 local ENFORCED <const> = { "spec/protocol/csrattrs_enforced_spec.lua" }
 
 return {
+  { file = "lua/lest/server/worker/documents.lua",
+    specs = { "spec/unit/lua/server/worker/documents_spec.lua", "spec/fault/crl_spec.lua" },
+    { "one of before makes way for none",
+      "if before and sealed.size == 0 then return sealed:close() end", "" },
+    { "none is given out", "if document.sealed.size == 0 then", "if false then" },
+  },
   { file = "lua/lest/server/worker/public.lua", specs = { "spec/protocol/plain_http_spec.lua" },
     { "EST over plain HTTP", 'refusal.raise(404, "there is no such thing over plain HTTP")',
       'return require("lest.server.worker.head").check(worker, exchange, request)' },

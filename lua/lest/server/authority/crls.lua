@@ -29,6 +29,8 @@ local LOOK_MS <const>, SLICE <const>, REST <const>, AGAIN_MS <const> = 1000, 500
 -- future, which it would refuse.
 local BACKDATE_S <const> = 300
 
+local MEDIA_TYPE <const> = "application/pkix-crl"
+
 local failures <const> = lines.new "CRL not made"
 local bad_entries <const> = lines.new "not on the CRL"
 
@@ -54,6 +56,12 @@ local function can_sign(issuer)
   return false
 end
 
+local function paths_of(state)
+  local paths = { public.path_of_key("crl", state.id) }
+  if state.is_first then table.insert(paths, public.path_of("crl", state.issuer.name)) end
+  return paths
+end
+
 ---@param authority lest.authority
 ---@return lest.authority.crls
 function M.new(authority)
@@ -66,8 +74,10 @@ function M.new(authority)
     local issuer = authority.issuers_by_id[id]
     issuer.has_crl = can_sign(issuer)
     if issuer.has_crl then
-      table.insert(self.states, { issuer = issuer, id = id, next_ms = 0, told = 0,
-        is_first = authority.issuers[issuer.name] == issuer })
+      local state = { issuer = issuer, id = id, next_ms = 0, told = 0,
+        is_first = authority.issuers[issuer.name] == issuer }
+      table.insert(self.states, state)
+      for _, path in ipairs(paths_of(state)) do authority.documents:announce(path, MEDIA_TYPE) end
     end
   end
   return self
@@ -137,10 +147,8 @@ local function take(self, state, number, before, now)
 end
 
 local function publish(self, state, sealed, number, now)
-  local paths = { public.path_of_key("crl", state.id) }
-  if state.is_first then table.insert(paths, public.path_of("crl", state.issuer.name)) end
-  for _, path in ipairs(paths) do
-    self.authority.documents:publish { path = path, media_type = "application/pkix-crl",
+  for _, path in ipairs(paths_of(state)) do
+    self.authority.documents:publish { path = path, media_type = MEDIA_TYPE,
       etag = ("%s-%d"):format(state.id:sub(1, 16), number), modified = now,
       expires = now + self.lifetime, sealed = sealed }
   end
@@ -176,7 +184,7 @@ function Crls:of_issuer(name_der)
       local path = public.path_of_key("crl", state.id)
       local document = self.authority.documents.at[path]
       table.insert(found, state.is_first and 1 or #found + 1,
-        { path = path, sealed = document and document.sealed })
+        { path = path, sealed = document.sealed.size > 0 and document.sealed or nil })
     end
   end
   return found

@@ -62,6 +62,15 @@ function Documents:publish(document)
   end
 end
 
+--- Say that there is to be a document at a path, and none can be given yet: no bytes stand for it.
+--- A worker that has one of before goes on with that.
+---@param path string
+---@param media_type string
+function Documents:announce(path, media_type)
+  self:publish { path = path, media_type = media_type, etag = "none", modified = 0,
+    sealed = assert(core.sealed.new "") }
+end
+
 --- The CAs' own certificates (RFC 5280 4.2.2.1).
 ---@param issuers table<string, table> those that sign, by name
 ---@param by_id table<string, table> all, by their keys

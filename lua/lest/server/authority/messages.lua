@@ -156,8 +156,9 @@ function M.on_channel(authority, socket, worker, pid, role)
   -- To a worker, one that serves no more is none.
   if not authority.is_stopping then
     if authority.own then socket:send(authority.own:packet()) end
-    socket:send(assert(message.encode { type = "hello", nonce_key = authority.nonces.key }))
+    -- Before `hello`, after which a worker takes connections.
     authority.documents:greet(channel)
+    socket:send(assert(message.encode { type = "hello", nonce_key = authority.nonces.key }))
   end
 end
 

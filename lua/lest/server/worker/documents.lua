@@ -22,11 +22,13 @@ function M.new(link)
   return self
 end
 
---- A document, in place of the one before at its path.
+--- A document, in place of the one before at its path. One without bytes is to come: the one before
+--- is better.
 ---@param about table the message `document`
 ---@param sealed lest.sealed its bytes
 function Documents:take(about, sealed)
   local before = self.at[about.path]
+  if before and sealed.size == 0 then return sealed:close() end
   self.at[about.path] = { about = about, sealed = sealed }
   -- Not left to the collector, to which it is small. Answers that are being sent keep it.
   if before then before.sealed:close() end
@@ -71,6 +73,7 @@ function M.check(worker, exchange, request)
     if not self.link.is_up then refusal.raise(503, "the authority is not available") end
     refusal.raise(404, "there is no such document here")
   end
+  if document.sealed.size == 0 then refusal.raise(503, "it is not made yet") end
   local headers = headers_of(document.about)
   request.status = is_known(exchange, document.about) and 304 or 200
   exchange:respond { status = request.status, headers = headers,
