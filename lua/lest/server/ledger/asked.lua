@@ -33,12 +33,12 @@ function M.by_way(ways, ledger, arguments, parameters)
   end
 end
 
---- A serial number, or how it begins, as people copy it: "0A:1B", "a1b".
+--- A serial number, or how it begins, as people copy it: "0A:1B", "a1b", "0xa1b".
 ---@param text string
 ---@return string? hex
 ---@return lest.error? err
 function M.serial(text)
-  local hex = text:gsub("[:%s]", ""):lower()
+  local hex = text:gsub("[:%s]", ""):lower():gsub("^0x", "")
   if hex:find "^%x+$" then return hex end
   return fail("usage", ("'%s' is no serial number"):format(text))
 end

@@ -235,9 +235,10 @@ local function refuse_live(options, key, what)
   end
   local count, last = options.live(id_of(key))
   if count == 0 then return true end
-  return fail("usage", ("%d certificates of the %s key are good still, the last until %s: after "
-    .. "this they could neither be renewed nor revoked; --force does it all the same"):format(count,
-    what, os.date("!%Y-%m-%d %H:%M:%S", last)))
+  local those = count == 1 and "1 certificate" or count .. " certificates"
+  return fail("usage", ("the %s key has %s still good, the last until %s: after this none could be "
+    .. "renewed or revoked; --force does it all the same"):format(what, those,
+    os.date("!%Y-%m-%d %H:%M:%S", last)))
 end
 
 -- Who answers messages of CMC goes with the CA, and has a certificate of the key that stays.

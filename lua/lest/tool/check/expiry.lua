@@ -139,7 +139,8 @@ local function add_others(items, config)
   end
   if config.cmc then
     local item = { key = "cmc", what = "who signs answers of CMC", file = config.cmc.cert,
-      breaks = "no client takes an answer of fullcmc", fix = "issue the next one, and reload" }
+      breaks = "no client takes an answer of fullcmc",
+      fix = "issue the next one with the usage cmcCA into `cert`, and reload" }
     local certs = load(items, item)
     if certs then add(items, with(item, certs[1])) end
   end

@@ -129,7 +129,7 @@ describe("a rollover", function()
     refused("abort", live(begun.new.key), "3 certificates of the new key are good still")
     assert(rollover.switch(folder, {}))
     refused("switch", {}, "the new key signs already")
-    refused("finish", live(begun.old.key), "3 certificates of the old key are good still")
+    refused("finish", live(begun.old.key), "the old key has 3 certificates still good")
     assert.equal("switched", read().step)
     local options = live(begun.old.key)
     options.force = true
