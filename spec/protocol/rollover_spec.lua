@@ -121,7 +121,7 @@ describe("a root that changes", function()
     assert.equal(ski(old_root), aki "new")
     code, _, err = rollover "abort"
     assert.equal(2, code)
-    assert.matches("certificates of the new key are good still", err)
+    assert.matches("the new key has %d+ certificates? still good", err)
     step("switch", "--now")
 
     code, _, err = rollover "finish"
