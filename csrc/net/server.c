@@ -13,9 +13,10 @@
 #include <unistd.h>
 
 /* ACCEPT_BATCH  accepted at once; few, since the workers share the socket and a handshake is long
+ * LAST_MAX      accepted of each socket before it is closed
  * RETRY_MS      until the next attempt when there are no descriptors left
  * WARN_MS       between two warnings of one kind */
-enum { ACCEPT_BATCH = 4, RETRY_MS = 200, WARN_MS = 10000 };
+enum { ACCEPT_BATCH = 4, LAST_MAX = 256, RETRY_MS = 200, WARN_MS = 10000 };
 
 /** socket  its tls is a reference */
 struct listening {
@@ -161,16 +162,15 @@ static void take(struct net_server *server, const struct net_listen *socket, int
     net_connection_start(service, socket->tls, fd, address, counts);
 }
 
-static void on_accept(evutil_socket_t fd, short what, void *arg)
+/* Accept so many at most, as far as there are any. */
+static void accept_some(const struct listening *listening, int most)
 {
-    (void)what;
-    const struct listening *listening = arg;
     struct net_server *server = listening->server;
-    net_service_ref(&server->service);
-    for (int i = 0; i < ACCEPT_BATCH && server->accepting; i++) {
+    for (int i = 0; i < most && server->accepting; i++) {
         struct sockaddr_storage address = { 0 };
         socklen_t len = sizeof address;
-        int accepted = accept4(fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int accepted =
+            accept4(listening->socket.fd, (struct sockaddr *)&address, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (accepted >= 0) {
             take(server, &listening->socket, accepted, &address);
             continue;
@@ -179,7 +179,16 @@ static void on_accept(evutil_socket_t fd, short what, void *arg)
             break;
         accept_failed(server, errno);
     }
-    net_service_unref(&server->service);
+}
+
+static void on_accept(evutil_socket_t fd, short what, void *arg)
+{
+    (void)fd, (void)what;
+    const struct listening *listening = arg;
+    struct net_service *service = &listening->server->service;
+    net_service_ref(service);
+    accept_some(listening, ACCEPT_BATCH);
+    net_service_unref(service);
 }
 
 /* A peer that has gone must be an error of write(2), not the end of the process, also where this module is
@@ -273,8 +282,13 @@ void net_server_stop(struct net_server *server)
 {
     if (server->service.stopped)
         return;
+    net_service_ref(&server->service);
+    /* The kernel resets who has connected and was not accepted when the last listener closes. */
+    for (size_t i = 0; i < server->listening_count; i++)
+        accept_some(&server->listening[i], LAST_MAX);
     stop_accepting(server);
     net_connections_stop(&server->service);
+    net_service_unref(&server->service);
 }
 
 void net_server_free(struct net_server *server)

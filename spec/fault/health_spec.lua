@@ -162,6 +162,24 @@ describe("/healthz", function()
     assert.equal(0, server:exit_code(20))
   end)
 
+  it("lets nobody wait for a server that stops, and ends what is under way", function()
+    start()
+    local client <close> = raw_client.new()
+    local c = assert(client:connect { port = server.port })
+    c:send "GET /healthz HTTP/1.1\r\nHost: localhost\r\n"
+    process.wait_for(function()
+      return select(2, monitor.samples(server)):find "lest_connections 1"
+    end, "a connection")
+    process.kill(server.pid)
+    -- Else it would hang in the kernel until the end of the drain.
+    process.wait_for(function()
+      return (process.run { "curl", "-sk", "--max-time", "20", server.url .. "/healthz" }) == 7
+    end, "who comes is refused", 20)
+    c:send "\r\n"
+    assert.equal(503, c:response().status)
+    assert.equal(0, server:exit_code(20))
+  end)
+
   it("stops at once without a shutdown_delay", function()
     start()
     process.kill(server.pid)

@@ -205,8 +205,21 @@ void host_listeners_restore(struct host_listeners *listeners)
 {
     enum { PLACES = sizeof listeners->list / sizeof *listeners->list };
     for (size_t i = 0; i < PLACES; i++)
-        if (listeners->list[i])
+        if (listeners->list[i] && listeners->list[i]->fd >= 0)
             restore(listeners->list[i]);
+}
+
+static void close_own(struct host_listener *listener)
+{
+    if (!listener->is_passed && listener->fd >= 0)
+        close(listener->fd);
+    listener->fd = -1;
+}
+
+void host_listeners_close(struct host_listener **used, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        close_own(used[i]);
 }
 
 void host_listeners_release(struct host_listeners *listeners, struct host_listener **used, size_t count)
@@ -215,8 +228,7 @@ void host_listeners_release(struct host_listeners *listeners, struct host_listen
     for (size_t i = 0; i < count; i++) {
         if (--used[i]->users)
             continue;
-        if (!used[i]->is_passed)
-            close(used[i]->fd);
+        close_own(used[i]);
         for (size_t j = 0; j < PLACES; j++)
             if (listeners->list[j] == used[i])
                 listeners->list[j] = NULL;

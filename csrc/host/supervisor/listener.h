@@ -45,6 +45,10 @@ void host_listeners_compare(const struct host_listeners *listeners, char address
  *  whole queue, which a child could have made short. */
 void host_listeners_restore(struct host_listeners *listeners);
 
+/** The server stops: listen no more as soon as the workers do not, so that who comes is refused at once and
+ *  goes to another server. What was passed stays open, and who comes there waits for the next start. */
+void host_listeners_close(struct host_listener **used, size_t count);
+
 /** Let go of one use of each; the last one closes. */
 void host_listeners_release(struct host_listeners *listeners, struct host_listener **used, size_t count);
 

@@ -156,8 +156,10 @@ static void stop_all(struct supervisor *supervisor, int64_t now_ms, bool kill_no
     supervisor->stopped = true;
     if (supervisor->next)
         host_generation_stop(supervisor->next, now_ms, kill_now);
-    if (supervisor->current)
+    if (supervisor->current) {
+        host_listeners_close(supervisor->current->setup.listen, supervisor->current->setup.listen_count);
         host_generation_stop(supervisor->current, now_ms, kill_now);
+    }
     if (supervisor->old && kill_now)
         host_generation_stop(supervisor->old, now_ms, true);
 }
