@@ -52,7 +52,7 @@ static enum net_proxy_verdict read_line(char *line, struct net_proxy *out)
         if (count < TEXT_WORDS)
             words[count] = at;
     }
-    if (strcmp(words[1], "UNKNOWN") == 0)
+    if (count > 1 && strcmp(words[1], "UNKNOWN") == 0)
         return NET_PROXY_OWN; /* what follows is to be ignored */
     struct net_proxy unused = { 0 };
     if (count != TEXT_WORDS || !read_client(words[1], words[3], words[5], &unused) ||
@@ -102,7 +102,6 @@ static bool crc_fits(const uint8_t *data, size_t len, size_t at)
 /* What stands between the addresses and the end: entries, which mean nothing here, but for a checksum. */
 static bool check_entries(const uint8_t *data, size_t len, size_t at)
 {
-    bool has_crc = false;
     while (at < len) {
         if (len - at < TLV_HEAD)
             return false;
@@ -111,9 +110,8 @@ static bool check_entries(const uint8_t *data, size_t len, size_t at)
         at += TLV_HEAD;
         if (size > len - at)
             return false;
-        if (is_crc && (has_crc || size != CRC_SIZE || !crc_fits(data, len, at)))
+        if (is_crc && (size != CRC_SIZE || !crc_fits(data, len, at)))
             return false;
-        has_crc = has_crc || is_crc;
         at += size;
     }
     return true;

@@ -107,8 +107,8 @@ function M.key(options)
   end
 end
 
---- A test: whether the client's address is in one of some networks. Behind a proxy that is the
---- proxy's.
+--- A test: whether the client's address is in one of some networks. Behind a balancer
+--- that is the client's where the address of `listen` has `proxy`, and else the balancer's.
 ---
 ---   policy.address { "10.0.0.0/8", "2001:db8::/32" }
 ---@param networks string|string[] in CIDR notation, or single addresses

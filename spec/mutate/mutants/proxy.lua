@@ -18,7 +18,7 @@ return {
     { "too short for its addresses", "size < (data[13] == TCP4 ? 12 : 36)", "size < 12" },
     { "entries that are malformed", "if (size > len - at)", "if (false)" },
     { "a wrong checksum", " || !crc_fits(data, len, at)", "" },
-    { "a second checksum", "is_crc && (has_crc ||", "is_crc && (" },
+    { "a short checksum", "size != CRC_SIZE ||", "" },
   },
 
   { file = "csrc/net/address.c", specs = PROXY,
@@ -41,6 +41,12 @@ return {
   { file = "csrc/net/service.c", specs = PROXY,
     { "a balancer that names nobody has all places", "service->limits.connections_max / 2 + 1",
       "service->limits.connections_max" },
+  },
+
+  { file = "csrc/host/supervisor/supervisor.c", specs = { "spec/fault/health_spec.lua" },
+    { "who comes to a server that stops hangs",
+      "host_listeners_close(supervisor->current->setup.listen, "
+        .. "supervisor->current->setup.listen_count);", "" },
   },
 
   { file = "lua/lest/server/config/listen.lua", specs = CONFIG,

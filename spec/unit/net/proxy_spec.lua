@@ -35,11 +35,18 @@ describe("a server behind a balancer", function()
     return c:response().body:match "\naddress=([^\n]+)"
   end
 
+  --- Wait until the server closes a connection, on which it says nothing.
+  local function assert_closed(c)
+    local came, how = c:read { timeout = 20000 }
+    assert.equal("", came)
+    assert.not_equal("timeout", how)
+  end
+
   --- What was said of a connection that sent these bytes, at whose end nothing was answered.
   local function refused(bytes)
     local c = connect()
     c:send(bytes)
-    assert.equal("", (c:read { timeout = 20000 }))
+    assert_closed(c)
     local line = process.wait_for(function()
       return process.read(server.err):match "connection ended.*"
     end, "a line of the log")
@@ -105,6 +112,7 @@ describe("a server behind a balancer", function()
     ["HTTP"] = "GET / HTTP/1.1\r\n\r\n",
     ["small letters"] = "proxy TCP4 192.0.2.1 192.0.2.9 50000 8443\r\n",
     ["no carriage return"] = "PROXY TCP4 192.0.2.1 192.0.2.9 50000 8443\n",
+    ["two line feeds"] = "PROXY TCP4 192.0.2.1 192.0.2.9 50000 8443\n\n",
     ["no line feed"] = "PROXY TCP4 192.0.2.1 192.0.2.9 50000 8443\rx",
     ["a leading zero"] = header.text "192.0.2.01",
     ["a leading zero of a port"] = "PROXY TCP4 192.0.2.1 192.0.2.9 050 8443\r\n",
@@ -132,11 +140,10 @@ describe("a server behind a balancer", function()
     ["half an entry's head"] = header.binary { address = V4, entries = "\2\0" },
     ["a wrong checksum"] = header.binary { address = V4, entries = header.entry(3, "abcd") },
     ["a short checksum"] = header.binary { address = V4, entries = header.entry(3, "abc") },
-    ["a second checksum"] = header.checked { address = V4, entries = header.entry(3, "\0\0\0\0") },
   } do
     it("closes at once for " .. name, function()
       start()
-      assert.matches("PROXY header", refused(bytes), 1, true)
+      assert.matches(name:match "too long" or "PROXY header", refused(bytes), 1, true)
     end)
   end
 
@@ -144,7 +151,7 @@ describe("a server behind a balancer", function()
     start()
     local c = connect { from = "127.0.0.2" }
     c:send(header.text "192.0.2.1")
-    assert.equal("", (c:read { timeout = 20000 }))
+    assert_closed(c)
     process.wait_for(function()
       return process.read(server.err):find("127.0.0.2", 1, true)
     end, "a line of the log")
@@ -155,7 +162,7 @@ describe("a server behind a balancer", function()
     start "header_ms=300"
     local c = connect()
     c:send "PROXY TCP4"
-    assert.equal("", (c:read { timeout = 20000 }))
+    assert_closed(c)
     c = connect()
     c:drop()
     server:wait_connections(0)
@@ -174,7 +181,7 @@ describe("a server behind a balancer", function()
     assert.equal("192.0.2.7", told(header.text "192.0.2.7"))
     local third = connect()
     third:send(header.text "192.0.2.1")
-    assert.equal("", (third:read { timeout = 20000 }))
+    assert_closed(third)
     held[1]:drop()
     server:wait_connections(8)
     assert.equal("192.0.2.1", told(header.text "192.0.2.1"))
@@ -186,7 +193,7 @@ describe("a server behind a balancer", function()
     for i = 1, 5 do held[i] = connect() end
     server:wait_connections(5)
     local sixth = connect()
-    assert.equal("", (sixth:read { timeout = 20000 }))
+    assert_closed(sixth)
     held[1]:send(header.text "192.0.2.1")
     assert(held[1]:tls())
     assert.equal("192.0.2.1", told(header.text "192.0.2.1"))

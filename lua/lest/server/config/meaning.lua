@@ -334,9 +334,10 @@ return {
     failures_per_minute = "Wrong passwords in a minute for one name from one address (IPv6: "
       .. "/64); in all, ten times as many for a name.",
     address_failures_per_minute = "Wrong passwords in a minute from one address (IPv6: /64). "
-      .. "Behind a balancer: from all devices together.",
+      .. "Behind a balancer without `proxy`: from all devices together.",
     requests_per_address_per_minute = "Requests of one address (IPv6: /64) in a minute, in each "
-      .. "worker; more are 429. Without it as many as come. Behind a balancer: of all devices.",
+      .. "worker; more are 429. Without it as many as come. Behind a balancer without `proxy`: of "
+      .. "all devices.",
     identities_per_minute = "Secrets of handshakes (`psk`, `srp`) that a worker may ask for in a "
       .. "minute: as many would one learn that was taken over. More handshakes fail.",
     requests_per_principal_per_minute = "Requests of one device in a minute.",
