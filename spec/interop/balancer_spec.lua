@@ -1,6 +1,7 @@
 -- "Behind a balancer" of OPERATING.md: its configurations of HAProxy and of nginx, between clients
 -- and two servers, which know each client by its own address.
 local process = require "support.process"
+local s_client = require "support.s_client"
 local support = require "support.server"
 
 -- Each balancer has clients of its own, at 127.0.N.0/24.
@@ -16,7 +17,7 @@ return {
 ]]
 
 -- Balancers connect from 127.0.0.1.
-local LISTEN <const> = { "127.0.0.1:0,proxy=127.0.0.1" }
+local LISTEN <const> = { "127.0.0.1:0,proxy=127.0.0.1", "127.0.0.4:0,psk,proxy=127.0.0.1" }
 local HAPROXY <const> = "/usr/sbin/haproxy"
 local STREAM <const> = "/usr/lib/nginx/modules/ngx_stream_module.so"
 
@@ -52,6 +53,16 @@ local function nginx(servers, port, folder)
     STREAM, folder, folder, text), { "/usr/sbin/nginx", "-g", "daemon off;", "-c" }
 end
 
+local KEYS <const> = [[
+listen keys
+  mode tcp
+  timeout connect 5s
+  timeout client 1m
+  timeout server 1m
+  bind 127.0.0.1:%s
+  server a 127.0.0.4:%s send-proxy-v2
+]]
+
 local BALANCERS <const> = {
   { name = "HAProxy", needs = HAPROXY, make = haproxy "send-proxy-v2" },
   { name = "HAProxy with version 1", needs = HAPROXY, make = haproxy "send-proxy" },
@@ -81,14 +92,25 @@ describe("two servers behind", function()
     a:stop()
   end)
 
-  --- Start a balancer, until `finally`: curl_at(address, path, ...) asks as a client with this
-  --- address, as server:curl.
-  local function start(balancer)
-    local folder, port = process.folder(), process.free_port()
-    local text, words = balancer.make({ a, b }, port, folder)
+  --- Run a balancer, which is stopped by the function that comes back.
+  local function run(text, words)
+    local folder = process.folder()
     process.write(folder .. "/conf", text)
     table.insert(words, folder .. "/conf")
     local pid = process.start(words, folder .. "/out", folder .. "/err")
+    return function()
+      process.kill(pid)
+      local said = process.read(folder .. "/out") .. process.read(folder .. "/err")
+      process.run { "rm", "-r", folder }
+      return said
+    end
+  end
+
+  --- Start one of the balancers: curl_at(address, path, ...) asks as a client with this address, as
+  --- server:curl; and what stops it.
+  local function start(balancer)
+    local port = process.free_port()
+    local stop = run(balancer.make({ a, b }, port, a.folder))
     local through = setmetatable({ url = "https://localhost:" .. port }, { __index = a })
     local function curl_at(address, path, ...)
       return through:curl(path, "--interface", address, ...)
@@ -96,17 +118,7 @@ describe("two servers behind", function()
     local ok, problem = pcall(process.wait_for, function()
       return (curl_at("127.0.0.9", "/cacerts")) == 200
     end, balancer.name, 20)
-    if not ok then
-      problem = problem .. process.read(folder .. "/out") .. process.read(folder .. "/err")
-    end
-    local function stop()
-      process.kill(pid)
-      process.run { "rm", "-r", folder }
-    end
-    if not ok then
-      stop()
-      error(problem)
-    end
+    if not ok then error(problem .. stop()) end
     return curl_at, stop
   end
 
@@ -193,6 +205,21 @@ describe("two servers behind", function()
     assert.equal("400", ask(second, "--haproxy-protocol"))
   end)
 
+  it("HAProxy know clients with keys by their own addresses", function()
+    if is_missing(BALANCERS[1]) then return pending(is_missing(BALANCERS[1])) end
+    local port = process.free_port()
+    finally(run(KEYS:format(port, a.ports[2]), { HAPROXY, "-db", "-f" }))
+    local key = a:credential("keyed", { "--kind", "psk", "--reusable" })
+    local function ask(address, with)
+      return s_client.request({ address = "127.0.0.1", port = port }, { "-psk_identity", "keyed",
+        "-psk", with, "-bind", address }, "GET", "/cacerts")
+    end
+    process.wait_for(function() return ask("127.0.5.9", key) end, "HAProxy", 20)
+    for _ = 1, 4 do assert.is_nil((ask("127.0.5.2", ("%064x"):format(1)))) end
+    assert.is_nil((ask("127.0.5.2", key)))
+    assert.equal(200, assert(ask("127.0.5.3", key)).status)
+  end)
+
   it("HAProxy or nginx stop one after another, and no request fails", function()
     local asks, stops = {}, {}
     finally(function()
@@ -214,8 +241,13 @@ describe("two servers behind", function()
     end
     process.kill(a.pid)
     ask(6)
+    -- HAProxy has seen it, for which shutdown_delay waits. That this is over, ^C says.
+    process.wait_for(function()
+      local before = #a:logged "request"
+      for _ = 1, 4 do asks[1]("127.0.0.8", "/cacerts") end
+      return #asks < 2 or #a:logged "request" == before
+    end, "a server that gets no more clients", 20)
     assert.is_true(process.alive(a.pid))
-    -- What shutdown_delay waits for is over: ^C says so.
     process.kill(a.pid, "INT")
     ask(6)
     assert.equal(0, a:exit_code())

@@ -20,7 +20,8 @@ function M.parser()
   parser:option "--config":argname "FILE":description "The same, as other commands have it."
   parser:option "--listen":argname "ADDRESS:PORT":count "*"
     :description("Listen here instead; may be repeated. Port 0: a free one, named in the log. "
-      .. "ADDRESS:PORT,psk: for clients with a pre-shared key; ,srp: with a password.")
+      .. "ADDRESS:PORT,psk: for clients with a pre-shared key; ,srp: with a password; "
+      .. ",proxy=NETWORK: behind a balancer that names them (PROXY protocol).")
   parser:flag "--check"
     :description "Only say whether it would start. Policies are read; no hook of theirs is run."
   return parser
