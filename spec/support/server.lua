@@ -68,6 +68,7 @@ end
 function Server:run(lest)
   self:check_log()
   self.log_file = self.folder .. "/log"
+  os.remove(self.folder .. "/code") -- of a run before
   local words = {}
   for i, address in ipairs(self.listen) do words[2 * i - 1], words[2 * i] = "--listen", address end
   self.pid = process.start({ "sh", "-c", '"$@"; echo $? >' .. process.quote(self.folder .. "/code"),
