@@ -2,7 +2,7 @@
 -- requests should be sent here.
 local cjson = require "cjson"
 local core = require "lest.core"
-local host = require "support.host"
+local disks = require "support.disk"
 local monitor = require "support.monitor"
 local process = require "support.process"
 local raw_client = require "support.raw_client"
@@ -91,29 +91,20 @@ describe("/healthz", function()
   end)
 
   it("says that the disk is full, once an answer was lost to that, until one is not", function()
-    if not host.is_root then return pending "needs root, to mount a small disk" end
     server = support.make { config = monitor.config() }
-    local folder = server.dir .. "/ledger"
-    finally(function()
-      process.run { "umount", "-l", folder }
-      server:stop()
-    end)
-    local owner = process.must { "stat", "-c", "uid=%u,gid=%g", folder }:gsub("\n", "")
-    if process.run { "mount", "-t", "tmpfs", "-o", "size=16m,mode=0700," .. owner, "tmpfs",
-      folder } ~= 0 then
-      return pending "a disk cannot be mounted here"
-    end
-    process.must { support.lest, "ledger", "init", "--config", server.dir .. "/server.lua" }
+    finally(function() server:stop() end)
+    local disk <close>, why = disks.under(server)
+    if not disk then return pending(why) end
     server:run()
     local secret = server:credential("device", { "--reusable" })
     local function enroll()
       return (server:post("/simpleenroll", server:csr "device", "--user", "device:" .. secret))
     end
-    process.run(("head -c 17M /dev/zero >%s/filler"):format(folder))
+    disk:fill()
     process.wait_for(function() return enroll() == 503 end, "a full disk")
     wait_told(503, "no ledger\n")
     assert.equal("refused", wait_judged(503).ledger)
-    os.remove(folder .. "/filler")
+    disk:free()
     process.wait_for(function() return enroll() == 200 end, "an answer")
     wait_told(200, "ok\n")
     assert.equal("ok", wait_judged(200).ledger)

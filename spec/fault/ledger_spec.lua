@@ -1,6 +1,7 @@
 -- A ledger that is locked or whose disk is full: 503, nothing is issued, and it recovers by
 -- itself.
 local core = require "lest.core"
+local disks = require "support.disk"
 local fleet = require "support.fleet"
 local host = require "support.host"
 local process = require "support.process"
@@ -70,24 +71,17 @@ describe("a ledger that is locked", function()
   end)
 end)
 
---- For each spec of a block a server whose ledger's folder may be mounted upon.
----@param make fun(): support.server
----@param give fun(server: support.server, folder: string)
-local function on_a_disk_of_its_own(make, give)
-  local server
-  before_each(function()
-    server = make()
-    give(server, server.dir .. "/ledger")
-  end)
-  after_each(function()
-    process.run { "umount", "-l", server.dir .. "/ledger" }
-    server:stop()
-  end)
-end
-
 describe("a ledger that can only be read", function()
   local server, folder
-  on_a_disk_of_its_own(support.start, function(...) server, folder = ... end)
+
+  before_each(function()
+    server = support.start()
+    folder = server.dir .. "/ledger"
+  end)
+  after_each(function()
+    process.run { "umount", "-l", folder }
+    server:stop()
+  end)
 
   it("is 503 until it can be written again, and recovers by itself", function()
     if not host.is_root then return pending "needs root, to mount" end
@@ -110,21 +104,15 @@ describe("a ledger that can only be read", function()
 end)
 
 describe("a ledger whose disk is full", function()
-  local server, folder
-  on_a_disk_of_its_own(support.make, function(...) server, folder = ... end)
-
   it("is 503 with Retry-After, nothing is issued, and it recovers by itself", function()
-    if not host.is_root then return pending "needs root, to mount a small disk" end
-    local owner = process.must { "stat", "-c", "uid=%u,gid=%g", folder }:gsub("\n", "")
-    local code = process.run { "mount", "-t", "tmpfs", "-o", "size=16m,mode=0700," .. owner,
-      "tmpfs", folder }
-    if code ~= 0 then return pending "a disk cannot be mounted here" end
-    process.must { support.lest, "ledger", "init", "--config", server.dir .. "/server.lua" }
+    local server <close> = support.make()
+    local disk <close>, why = disks.under(server)
+    if not disk then return pending(why) end
     server:run()
     local authority = server:pids("authority")[1]
     local devices = fleet.new(server, 40, "full").devices
     expect(server, { devices[1] }, 200)
-    process.run(("head -c 17M /dev/zero >%s/filler"):format(folder))
+    disk:fill()
     -- What fits into pages that are there already may still be issued.
     local full
     for _, device in ipairs(devices) do
@@ -141,7 +129,7 @@ describe("a ledger whose disk is full", function()
     end
     assert.is_true(full)
     assert.same({ authority }, server:pids "authority")
-    os.remove(folder .. "/filler")
+    disk:free()
     process.wait_for(function()
       return assert(fleet.post(server, devices[#devices])).status == 200
     end, "recovery")

@@ -1,7 +1,7 @@
 -- Events outlive whatever dies: each certificate that was issued is told to a real service at least
 -- once, and nothing is told that was not issued.
+local disks = require "support.disk"
 local fleet = require "support.fleet"
-local host = require "support.host"
 local json = require "lest.json"
 local monitor = require "support.monitor"
 local process = require "support.process"
@@ -140,22 +140,15 @@ describe("events", function()
   end)
 
   it("are told again where the ledger could not take that they were heard", function()
-    if not host.is_root then return pending "needs root, to mount a small disk" end
     hear(true)
-    local folder = server.dir .. "/ledger"
-    local owner = process.must { "stat", "-c", "uid=%u,gid=%g", folder }:gsub("\n", "")
-    if process.run { "mount", "-t", "tmpfs", "-o", "size=16m,mode=0700," .. owner, "tmpfs",
-      folder } ~= 0 then
-      return pending "a disk cannot be mounted here"
-    end
-    finally(function() process.run { "umount", "-l", folder } end)
-    process.must { server.lest, "ledger", "init", "--config", server.dir .. "/server.lua" }
+    local disk <close>, why = disks.under(server)
+    if not disk then return pending(why) end
     server:run()
     for i = 1, 3 do server:enroll("f-" .. i) end
-    process.run(("head -c 17M /dev/zero >%s/filler"):format(folder))
+    disk:fill()
     service:answer(raw_server.http(204), 1000)
     task.sleep(3)
-    os.remove(folder .. "/filler")
+    disk:free()
     expect_all()
     assert.equal("ok", server:sql "PRAGMA integrity_check")
   end)
