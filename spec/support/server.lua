@@ -315,6 +315,4 @@ function Server:stop()
 end
 Server.__close = Server.stop
 
-Server.__close = Server.stop
-
 return M
